@@ -1,0 +1,182 @@
+//! Small types that make wrong values unspeakable: ids, state words, the target and what was seen.
+//!
+//! What the service's vocabulary means (which words exist, which pairs it documents, which states swallow an
+//! update) is in [`words`]; here are the values that carry it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub mod words;
+
+use words::Word;
+
+/// A row's place in its plan, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RowId(pub u32);
+
+impl fmt::Display for RowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The id of a source server: 1 to 36 characters, none of which could leave its place in a path.
+///
+/// source: api-sms/UpdateCopyState.html (length). An encoded slash is read differently by the vendor's own
+/// signers, so no id carries one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct SourceId(Box<str>);
+
+/// Why a text is not a source id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSourceId {
+    #[error("the source id is empty")]
+    Empty,
+    #[error("the source id has {0} characters, at most {max} are allowed", max = SourceId::MAX_CHARS)]
+    TooLong(usize),
+    #[error("the source id has a `/`")]
+    Slash,
+    #[error("the source id has a control character")]
+    Control,
+    /// As a path segment, `.` and `..` name another address.
+    #[error("the source id is `.` or `..`")]
+    Dots,
+}
+
+impl SourceId {
+    pub const MAX_CHARS: usize = 36;
+
+    pub fn new(text: &str) -> Result<Self, BadSourceId> {
+        if text.is_empty() {
+            return Err(BadSourceId::Empty);
+        }
+        let n_chars = text.chars().count();
+        if n_chars > Self::MAX_CHARS {
+            return Err(BadSourceId::TooLong(n_chars));
+        }
+        if text.contains('/') {
+            return Err(BadSourceId::Slash);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(BadSourceId::Control);
+        }
+        if text == "." || text == ".." {
+            return Err(BadSourceId::Dots);
+        }
+        Ok(Self(text.into()))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Where a row's server shall be: at least one field is there in every row of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetState {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copystate: Option<Word>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrationcycle: Option<Word>,
+}
+
+impl TargetState {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.copystate.is_none() && self.migrationcycle.is_none()
+    }
+
+    #[must_use]
+    pub fn is_pair(&self) -> bool {
+        self.copystate.is_some() && self.migrationcycle.is_some()
+    }
+
+    /// This target with the half it leaves open taken from what was seen.
+    #[must_use]
+    pub fn completed_from(&self, seen: &SeenState) -> TargetState {
+        TargetState {
+            copystate: self.copystate.clone().or_else(|| seen.copystate.clone()),
+            migrationcycle: self.migrationcycle.clone().or_else(|| seen.migrationcycle.clone()),
+        }
+    }
+}
+
+impl fmt::Display for TargetState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_pair(f, self.copystate.as_ref(), self.migrationcycle.as_ref())
+    }
+}
+
+/// What a read showed, in the spelling of writes (`state` is `copystate`). A word that we do not know is kept,
+/// and a field that the answer did not have is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenState {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copystate: Option<Word>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrationcycle: Option<Word>,
+}
+
+impl fmt::Display for SeenState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_pair(f, self.copystate.as_ref(), self.migrationcycle.as_ref())
+    }
+}
+
+/// `copystate/migrationcycle`, as people write it in runbooks; `*` for a field that is not named.
+fn write_pair(f: &mut fmt::Formatter<'_>, copystate: Option<&Word>, cycle: Option<&Word>) -> fmt::Result {
+    let text = format!("{}/{}", copystate.map_or("*", Word::as_str), cycle.map_or("*", Word::as_str));
+    f.pad(&text)
+}
+
+/// One row of a plan, valid: a row that exists is a row we could send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub id: RowId,
+    /// Where it stands in its file, for messages.
+    pub line: u32,
+    pub source_id: SourceId,
+    pub wants: TargetState,
+    /// Refuse the row unless this is what is seen; empty when the plan expects nothing.
+    pub expects: TargetState,
+    pub wave: Option<String>,
+    /// The plan's column `target`: which account and endpoint carries the row.
+    pub account: Option<String>,
+    pub name: Option<String>,
+    pub note: Option<String>,
+    /// Columns that we do not know, kept for the reports, in the file's order.
+    pub extra: Vec<(String, String)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_id_is_what_can_stand_in_a_path() {
+        assert_eq!(SourceId::new("dcdbe339-b02d-4578-95a1-9c9c547d0000").unwrap().as_str().len(), 36);
+        assert_eq!(SourceId::new(""), Err(BadSourceId::Empty));
+        assert_eq!(SourceId::new(&"x".repeat(37)), Err(BadSourceId::TooLong(37)));
+        assert_eq!(SourceId::new("a/b"), Err(BadSourceId::Slash));
+        assert_eq!(SourceId::new("a\u{7}b"), Err(BadSourceId::Control));
+        assert_eq!(SourceId::new(".."), Err(BadSourceId::Dots));
+        assert!(SourceId::new("vm 1 ☃ %2F").is_ok());
+    }
+
+    #[test]
+    fn a_half_target_is_completed_from_what_was_seen() {
+        let wants = TargetState { copystate: Some(Word::new("stopped")), migrationcycle: None };
+        let seen = SeenState { copystate: Some(Word::new("syncing")), migrationcycle: Some(Word::new("SYNCING")) };
+        assert_eq!(wants.completed_from(&seen).to_string(), "stopped/syncing");
+    }
+}

@@ -1,0 +1,244 @@
+//! The service's vocabulary: which state words exist, which pairs go together, which states swallow an update.
+//!
+//! The lists drifted three times within three months, so a word is data: what we know is in the tables below, and
+//! what we do not know is carried as it was read. Compare words with `==`: it ignores case, and `init` (the
+//! spelling of writes) equals `initialize` (the spelling of reads).
+//!
+//! sources: CN and intl api-sms/UpdateCopyState.html; huaweicloud-sdk-go-v3
+//! `services/sms/v3/model/model_put_copy_state_req.go`; huaweicloud-sdk-python-v3
+//! `huaweicloudsdksms/v3/model/put_copy_state_req.py`, `show_server_response.py`.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A state word in lower case, in the spelling it came with.
+#[derive(Clone, Debug)]
+pub struct Word(Cow<'static, str>);
+
+impl Word {
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let known = COPYSTATES.iter().chain(&MIGRATIONCYCLES).find(|word| word.eq_ignore_ascii_case(text));
+        Self(match known {
+            Some(word) => Cow::Borrowed(word),
+            None => Cow::Owned(text.to_lowercase()),
+        })
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The one spelling that stands for all spellings of this state.
+    fn canonical(&self) -> &str {
+        if self.0 == "initialize" { "init" } else { &self.0 }
+    }
+
+    #[must_use]
+    pub fn is_copystate(&self) -> bool {
+        COPYSTATES.contains(&self.as_str())
+    }
+
+    #[must_use]
+    pub fn is_migrationcycle(&self) -> bool {
+        MIGRATIONCYCLES.contains(&self.as_str())
+    }
+}
+
+impl PartialEq for Word {
+    fn eq(&self, other: &Self) -> bool {
+        self.canonical() == other.canonical()
+    }
+}
+impl Eq for Word {}
+
+impl Hash for Word {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.canonical().hash(state);
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Serialize for Word {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Word::new(&Cow::<str>::deserialize(deserializer)?))
+    }
+}
+
+/// Every copystate that some edition of the API lets one write.
+pub const COPYSTATES: [&str; 21] = [
+    "unavailable",
+    "waiting",
+    "init",
+    "initialize",
+    "replicate",
+    "syncing",
+    "stopping",
+    "stopped",
+    "skipping",
+    "deleting",
+    "clearing",
+    "cleared",
+    "clearfailed",
+    "premigready",
+    "premiging",
+    "premiged",
+    "premigfailed",
+    "cloning",
+    "cutovering",
+    "finished",
+    "error",
+];
+
+/// Every migrationcycle that some edition of the API lets one write.
+pub const MIGRATIONCYCLES: [&str; 10] = [
+    "no_ready",
+    "ready_for_test",
+    "testing",
+    "tested",
+    "checking",
+    "setting",
+    "replicating",
+    "syncing",
+    "cutovering",
+    "cutovered",
+];
+
+/// The current states in which the service answers 200 and changes nothing.
+///
+/// source: CN api-sms/UpdateCopyState.html (2026-01-27). `cleared` is not in the vendor's list, although its two
+/// neighbours are; whether it swallows updates as well is not established, so we send and look.
+const SWALLOWS_UPDATES: [&str; 7] =
+    ["unavailable", "stopping", "stopped", "deleting", "finished", "clearing", "clearfailed"];
+
+/// Whether a server in this state answers 200 to an update and stays as it is.
+#[must_use]
+pub fn swallows_updates(copystate: &Word) -> bool {
+    SWALLOWS_UPDATES.contains(&copystate.as_str())
+}
+
+/// Words that can be written but are not among those that reads show, so that no look can prove them.
+///
+/// source: api-sms/ShowServer.html (read enums). `premiging` may show as `premigready`.
+const NEVER_SHOWN: [&str; 5] = ["premiging", "no_ready", "ready_for_test", "testing", "tested"];
+
+#[must_use]
+pub fn never_shown(word: &Word) -> bool {
+    NEVER_SHOWN.contains(&word.as_str())
+}
+
+/// Targets from which there is no way back.
+const IRREVERSIBLE: [&str; 3] = ["finished", "deleting", "cleared"];
+
+#[must_use]
+pub fn irreversible(copystate: &Word) -> bool {
+    IRREVERSIBLE.contains(&copystate.as_str())
+}
+
+/// Targets that only an operator's task action (start, stop, cutover, clear, …) brings about: the update writes the
+/// word into the record and starts no work.
+///
+/// source: `huaweicloudsdksms/v3/model/update_task_status_req.py` (the actions). That `changestate` starts nothing
+/// is an inference from its place in the API.
+const STARTED_BY_TASK_ACTION: [&str; 8] =
+    ["replicate", "syncing", "stopping", "skipping", "clearing", "premiging", "cloning", "cutovering"];
+
+#[must_use]
+pub fn started_by_task_action(copystate: &Word) -> bool {
+    STARTED_BY_TASK_ACTION.contains(&copystate.as_str())
+}
+
+/// What the vendor documents about a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pairing {
+    Allowed,
+    /// The matrix has a rule for this migrationcycle, and it does not name the copystate.
+    Outside,
+    /// No rule is given for the copystate or the migrationcycle: neither accept nor refuse on paper.
+    NoRule,
+}
+
+/// The pair matrix, given only in a comment of the Go SDK.
+///
+/// source: huaweicloud-sdk-go-v3 `services/sms/v3/model/model_put_copy_state_req.go` (v0.1.186 and later).
+const MATRIX: [(&str, &[&str]); 6] = [
+    ("checking", &["unavailable", "waiting"]),
+    ("setting", &["waiting", "premigready", "premiging", "premiged", "premigfailed"]),
+    ("replicating", &["init", "initialize", "replicate", "deleting", "stopping", "error", "stopped"]),
+    ("syncing", &["syncing", "cloning", "deleting", "stopping", "error", "stopped"]),
+    ("cutovering", &["cutovering", "deleting", "stopping", "error", "stopped"]),
+    ("cutovered", &["finished", "deleting", "stopping", "error", "stopped"]),
+];
+
+#[must_use]
+pub fn pairing(copystate: &Word, migrationcycle: &Word) -> Pairing {
+    let placed = MATRIX.iter().any(|(_, states)| states.contains(&copystate.as_str()));
+    match MATRIX.iter().find(|(cycle, _)| *cycle == migrationcycle.as_str()) {
+        Some((_, states)) if states.contains(&copystate.as_str()) => Pairing::Allowed,
+        Some(_) if placed => Pairing::Outside,
+        Some(_) | None => Pairing::NoRule,
+    }
+}
+
+/// The known word nearest to a misspelt one, if one is near.
+#[must_use]
+pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let text = text.to_lowercase();
+    known
+        .into_iter()
+        .map(|word| (strsim::damerau_levenshtein(&text, word), word))
+        .filter(|(distance, word)| *distance <= 1 + word.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_compare_without_case_and_init_is_initialize() {
+        assert_eq!(Word::new("INIT"), Word::new("initialize"));
+        assert_eq!(Word::new("Initialize").as_str(), "initialize");
+        assert_ne!(Word::new("init"), Word::new("replicate"));
+        assert_eq!(Word::new("Unheard_Of").as_str(), "unheard_of");
+    }
+
+    #[test]
+    fn the_published_example_is_outside_the_matrix() {
+        assert_eq!(pairing(&Word::new("WAITING"), &Word::new("cutovered")), Pairing::Outside);
+        assert_eq!(pairing(&Word::new("waiting"), &Word::new("setting")), Pairing::Allowed);
+        assert_eq!(pairing(&Word::new("initialize"), &Word::new("replicating")), Pairing::Allowed);
+        assert_eq!(pairing(&Word::new("clearing"), &Word::new("cutovered")), Pairing::NoRule);
+        assert_eq!(pairing(&Word::new("waiting"), &Word::new("tested")), Pairing::NoRule);
+    }
+
+    #[test]
+    fn exactly_seven_states_swallow_updates() {
+        let swallowing = COPYSTATES.iter().filter(|state| swallows_updates(&Word::new(state))).count();
+        assert_eq!(swallowing, 7);
+        assert!(!swallows_updates(&Word::new("cleared")));
+    }
+
+    #[test]
+    fn a_misspelling_gets_the_nearest_word_and_nonsense_gets_none() {
+        assert_eq!(nearest("finishd", COPYSTATES), Some("finished"));
+        assert_eq!(nearest("CUTOVERD", MIGRATIONCYCLES), Some("cutovered"));
+        assert_eq!(nearest("banana", COPYSTATES), None);
+    }
+}
