@@ -1,0 +1,393 @@
+//! The contract between a run and everyone watching: what happened, as plain data.
+//!
+//! Every kind is a fact: it changes what a later launch would do, and so it is journaled. The stored form is
+//! public and snapshot-tested; a variant may gain fields with defaults and is never renamed.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Exit;
+use crate::model::{RowId, SeenState, TargetState};
+
+/// One event as it stands in the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    pub lane: LaneId,
+    /// Counts from 1 within its lane.
+    pub seq: u64,
+    /// For people; order comes from `seq`.
+    pub at: jiff::Timestamp,
+    pub kind: EventKind,
+}
+
+/// One account at one endpoint. Lane 0 carries the run's own events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LaneId(pub u32);
+
+impl LaneId {
+    pub const RUN: LaneId = LaneId(0);
+    /// Until a plan names several accounts, there is one.
+    pub const FIRST: LaneId = LaneId(1);
+}
+
+impl fmt::Display for LaneId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum EventKind {
+    RunStarted {
+        plan: String,
+        rows: u32,
+        settings: serde_json::Value,
+    },
+    LaunchBegan {
+        launch: u32,
+        verb: String,
+        pid: u32,
+        host: String,
+        user: Option<String>,
+        version: String,
+    },
+    DrainBegan {
+        reason: DrainReason,
+    },
+    LaunchEnded {
+        exit: Exit,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        elapsed_ms: u64,
+    },
+    /// The service told or showed how much it takes; the next run begins there.
+    QuotaLearned {
+        per_second: f64,
+        /// The figure stood in the service's text, and was not guessed.
+        stated: bool,
+    },
+    /// A read met the quota. (A change that does ends as [`Outcome::Throttled`].)
+    ReadThrottled {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request_id: Option<String>,
+    },
+    /// Nothing more is sent in this lane by this launch.
+    LaneStopped {
+        cause: LaneStop,
+        message: String,
+    },
+    /// What a look found, when it did not settle the row. None: the service does not know the id.
+    RowSeen {
+        row: RowId,
+        seen: Option<SeenState>,
+    },
+    /// Committed before a byte leaves.
+    AttemptStarted {
+        row: RowId,
+        attempt: u32,
+        sends: TargetState,
+    },
+    AttemptEnded {
+        row: RowId,
+        attempt: u32,
+        outcome: Outcome,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request_id: Option<String>,
+        took_ms: u64,
+    },
+    RowSettled {
+        row: RowId,
+        verdict: Verdict,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<SeenState>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// This launch gave up on the row without a verdict; a later one goes on.
+    RowLeft {
+        row: RowId,
+        cause: String,
+    },
+    /// The operator asked for it again, or the lane found that the verdict was about us and not about the row.
+    RowReopened {
+        row: RowId,
+        cause: String,
+    },
+}
+
+impl EventKind {
+    #[must_use]
+    pub fn row(&self) -> Option<RowId> {
+        match self {
+            EventKind::RowSeen { row, .. }
+            | EventKind::AttemptStarted { row, .. }
+            | EventKind::AttemptEnded { row, .. }
+            | EventKind::RowSettled { row, .. }
+            | EventKind::RowLeft { row, .. }
+            | EventKind::RowReopened { row, .. } => Some(*row),
+            EventKind::RunStarted { .. }
+            | EventKind::LaunchBegan { .. }
+            | EventKind::DrainBegan { .. }
+            | EventKind::LaunchEnded { .. }
+            | EventKind::QuotaLearned { .. }
+            | EventKind::ReadThrottled { .. }
+            | EventKind::LaneStopped { .. } => None,
+        }
+    }
+}
+
+/// How an attempt ended: every way a request can end has a name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Answered with success, which is not yet proof of an effect.
+    Accepted { status: u16 },
+    /// The service said no to this row, for good.
+    Rejected {
+        status: u16,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+        message: String,
+    },
+    /// About us, not about the row: the credentials are wrong or have expired.
+    Unauthenticated {
+        status: u16,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+        message: String,
+    },
+    /// About the account or where we call from: nothing else of this lane will fare better.
+    Barred {
+        status: u16,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+        message: String,
+    },
+    /// Over the quota: refused before it was looked at, safe to send again.
+    Throttled {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+        /// The figure and its period, where the text names them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quota: Option<StatedQuota>,
+        message: String,
+    },
+    /// Never reached the server: safe to send again.
+    Unsent { cause: String },
+    /// May have reached it: timeout, reset, 5xx, an answer that cannot be read, abort.
+    Lost {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+        cause: String,
+    },
+}
+
+impl Outcome {
+    /// We let go of the request while it was on the wire.
+    #[must_use]
+    pub fn aborted() -> Self {
+        Outcome::Lost { status: None, code: None, cause: "let go by a second interrupt".to_owned() }
+    }
+
+    /// The status line, where there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Outcome::Accepted { status }
+            | Outcome::Rejected { status, .. }
+            | Outcome::Unauthenticated { status, .. }
+            | Outcome::Barred { status, .. } => Some(*status),
+            Outcome::Throttled { .. } => Some(429),
+            Outcome::Unsent { .. } => None,
+            Outcome::Lost { status, .. } => *status,
+        }
+    }
+
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Outcome::Rejected { code, .. }
+            | Outcome::Unauthenticated { code, .. }
+            | Outcome::Barred { code, .. }
+            | Outcome::Lost { code, .. } => code.as_deref(),
+            Outcome::Accepted { .. } | Outcome::Throttled { .. } | Outcome::Unsent { .. } => None,
+        }
+    }
+
+    /// What was said or what went wrong; none for success.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Outcome::Accepted { .. } => None,
+            Outcome::Rejected { message, .. }
+            | Outcome::Unauthenticated { message, .. }
+            | Outcome::Barred { message, .. }
+            | Outcome::Throttled { message, .. } => Some(message),
+            Outcome::Unsent { cause } | Outcome::Lost { cause, .. } => Some(cause),
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Outcome::Accepted { .. } => "accepted",
+            Outcome::Rejected { .. } => "rejected",
+            Outcome::Unauthenticated { .. } => "not authenticated",
+            Outcome::Barred { .. } => "barred",
+            Outcome::Throttled { .. } => "throttled",
+            Outcome::Unsent { .. } => "not sent",
+            Outcome::Lost { .. } => "answer lost",
+        };
+        f.write_str(name)?;
+        if let Some(status) = self.status() {
+            write!(f, " ({status}")?;
+            if let Some(code) = self.code() {
+                write!(f, " {code}")?;
+            }
+            f.write_str(")")?;
+        }
+        match self.message() {
+            Some(message) if !message.is_empty() => write!(f, ": {message}"),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// The figure of a 429's text, such as `limit:60,time:1 minute`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatedQuota {
+    pub calls: u32,
+    pub period_ms: u64,
+}
+
+impl StatedQuota {
+    #[must_use]
+    pub fn per_second(self) -> f64 {
+        f64::from(self.calls) / self.period().as_secs_f64()
+    }
+
+    #[must_use]
+    pub fn period(self) -> Duration {
+        Duration::from_millis(self.period_ms)
+    }
+}
+
+/// A settled row's final word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Applied,
+    Already,
+    Unverified,
+    NoEffect,
+    Overtaken,
+    Refused,
+    Failed,
+    Blocked,
+}
+
+impl Verdict {
+    pub const ALL: [Verdict; 8] = [
+        Verdict::Applied,
+        Verdict::Already,
+        Verdict::Unverified,
+        Verdict::NoEffect,
+        Verdict::Overtaken,
+        Verdict::Refused,
+        Verdict::Failed,
+        Verdict::Blocked,
+    ];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Applied => "applied",
+            Verdict::Already => "already",
+            Verdict::Unverified => "unverified",
+            Verdict::NoEffect => "no_effect",
+            Verdict::Overtaken => "overtaken",
+            Verdict::Refused => "refused",
+            Verdict::Failed => "failed",
+            Verdict::Blocked => "blocked",
+        }
+    }
+
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verdict| verdict.name() == name)
+    }
+
+    /// One line for people who meet the word for the first time.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Verdict::Applied => "sent, and the target seen afterwards",
+            Verdict::Already => "on target before anything was sent; nothing was sent",
+            Verdict::Unverified => "accepted, but never proven by a read",
+            Verdict::NoEffect => "accepted, and the target is not there at the end of the verification window",
+            Verdict::Overtaken => "somebody else moved it; hands off",
+            Verdict::Refused => "the service said no for good",
+            Verdict::Failed => "attempts used up, and a last look shows it not on target",
+            Verdict::Blocked => "not sent: preflight would not",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Why nothing new is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DrainReason {
+    Interrupted,
+    Terminated,
+    /// The only lane, or the last one, stopped.
+    LaneStopped,
+    /// What cannot be recorded is not sent.
+    JournalClosed,
+    Panicked,
+}
+
+/// Why a lane stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneStop {
+    /// The service does not accept who we are.
+    Unauthenticated,
+    /// The account, the project or the place we call from is barred.
+    Barred,
+    /// The first answered changes of the lane all got 403 with one code.
+    Forbidden,
+    /// Throttled for longer than `--max-throttle` without one accepted call.
+    Throttled,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stated_quota_is_a_rate() {
+        let quota = StatedQuota { calls: 60, period_ms: 60_000 };
+        assert!((quota.per_second() - 1.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn verdicts_are_found_by_the_names_they_print() {
+        for verdict in Verdict::ALL {
+            assert_eq!(Verdict::named(verdict.name()), Some(verdict));
+            assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.name());
+        }
+    }
+}
