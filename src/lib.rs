@@ -1,3 +1,5 @@
 pub mod event;
 pub mod exit;
+pub mod journal;
+pub mod ledger;
 pub mod model;

@@ -1,0 +1,339 @@
+//! The journal: one SQLite file that holds every run, its rows and its events. `rusqlite` stays in this room.
+//!
+//! Writing is here, reading is in [`read`], the chain in [`chain`]. Whatever appends goes through
+//! [`Journal::append`]: events, the rows they change and the heads of their lanes are one transaction, and when
+//! it returns they are on disk.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+
+use crate::event::{Event, EventKind, LaneId};
+use crate::ledger::{IllegalStep, Phase, Standing};
+use crate::model::{Row, RowId};
+
+pub mod chain;
+pub mod read;
+mod rows;
+mod schema;
+
+use chain::Hash;
+
+/// Above this size a `quick_check` would make people wait.
+const QUICK_CHECK_BELOW: u64 = 64 << 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error("there is no journal `{}`", .0.display())]
+    Absent(PathBuf),
+    #[error("could not open the journal `{}`", path.display())]
+    Unopenable {
+        path: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error("could not make a place for the journal")]
+    NoPlace(#[source] io::Error),
+    #[error("the file is not a journal of cutover")]
+    NotAJournal,
+    #[error("the journal was written by a newer cutover (schema {version}, this program knows {known})")]
+    Newer { version: i64, known: i64 },
+    #[error("the journal could not be brought up to date: {0}")]
+    Migration(String),
+    #[error("the journal is damaged: {0}")]
+    Damaged(String),
+    #[error("the disk is full: the journal cannot be written")]
+    Full(#[source] rusqlite::Error),
+    #[error("the journal could not be read or written")]
+    Sqlite(#[source] rusqlite::Error),
+    #[error("the journal tells a history that cannot have happened")]
+    Illegal(#[from] IllegalStep),
+    #[error("the journal holds no run yet")]
+    NoRuns,
+    #[error("the journal has no run `{0}`")]
+    UnknownRun(String),
+    #[error("`{prefix}` could be any of {}", candidates.join(", "))]
+    AmbiguousRun { prefix: String, candidates: Vec<String> },
+}
+
+impl From<rusqlite::Error> for JournalError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::NotADatabase) => JournalError::NotAJournal,
+            Some(rusqlite::ErrorCode::DiskFull) => JournalError::Full(error),
+            Some(rusqlite::ErrorCode::DatabaseCorrupt) => JournalError::Damaged(error.to_string()),
+            _ => JournalError::Sqlite(error),
+        }
+    }
+}
+
+/// A run's number within its file. People use its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RunKey(i64);
+
+/// What is known of a run when it is made.
+pub struct NewRun<'a> {
+    pub id: &'a str,
+    pub plan_path: &'a str,
+    pub plan_digest: &'a str,
+    pub n_rows: u32,
+    pub endpoint: &'a str,
+    pub account: &'a str,
+    pub settings: &'a serde_json::Value,
+}
+
+pub struct Journal {
+    conn: Connection,
+    path: PathBuf,
+}
+
+impl Journal {
+    /// For verbs that write: made if absent, brought up to date, and checked if the last launch died.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut journal = Self::connect(path, flags)?;
+        schema::recognise(&journal.conn)?;
+        schema::tune(&journal.conn)?;
+        schema::migrate(&mut journal.conn)?;
+        journal.check_after_unclean_end()?;
+        Ok(journal)
+    }
+
+    /// For verbs that only read; another process may be writing.
+    pub fn open_to_read(path: &Path) -> Result<Self, JournalError> {
+        if !path.exists() {
+            return Err(JournalError::Absent(path.to_owned()));
+        }
+        let journal = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        journal.conn.busy_timeout(std::time::Duration::from_secs(30))?;
+        schema::recognise(&journal.conn)?;
+        let n_tables: i64 = journal.conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if n_tables == 0 {
+            return Err(JournalError::NoRuns);
+        }
+        Ok(journal)
+    }
+
+    fn connect(path: &Path, flags: OpenFlags) -> Result<Self, JournalError> {
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags)
+            .map_err(|source| JournalError::Unopenable { path: path.to_owned(), source })?;
+        Ok(Self { conn, path: path.to_owned() })
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A launch that ended by itself left no run marked as running.
+    fn check_after_unclean_end(&self) -> Result<(), JournalError> {
+        let unclean: bool =
+            self.conn.query_row("SELECT EXISTS (SELECT 1 FROM run WHERE running = 1)", [], |row| row.get(0))?;
+        let size = std::fs::metadata(&self.path).map_or(0, |data| data.len());
+        if !unclean || size >= QUICK_CHECK_BELOW {
+            return Ok(());
+        }
+        let found: String = self.conn.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+        if found == "ok" { Ok(()) } else { Err(JournalError::Damaged(found)) }
+    }
+
+    /// Makes a run and fills it with rows, all or nothing: `fill` is given a sink for the rows of the plan.
+    pub fn create_run<E: From<JournalError>>(
+        &mut self,
+        new: &NewRun<'_>,
+        fill: impl FnOnce(&mut RowSink<'_>) -> Result<(), E>,
+    ) -> Result<RunKey, E> {
+        let transaction =
+            self.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(JournalError::from)?;
+        transaction
+            .execute(
+                "INSERT INTO run (id, plan_path, plan_digest, n_rows, endpoint, account, settings, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![
+                    new.id,
+                    new.plan_path,
+                    new.plan_digest,
+                    new.n_rows,
+                    new.endpoint,
+                    new.account,
+                    new.settings.to_string(),
+                    Timestamp::now().as_millisecond()
+                ],
+            )
+            .map_err(JournalError::from)?;
+        let run = RunKey(transaction.last_insert_rowid());
+        for (lane, name) in [(LaneId::RUN, "run"), (LaneId::FIRST, new.account)] {
+            transaction
+                .execute(
+                    "INSERT INTO lane (run, lane, name, seq, head) VALUES (?1, ?2, ?3, 0, ?4)",
+                    params![run.0, lane.0, name, chain::genesis(new.id, lane)],
+                )
+                .map_err(JournalError::from)?;
+        }
+        let mut sink = RowSink { conn: &transaction, run, waves: Vec::new() };
+        fill(&mut sink)?;
+        transaction.commit().map_err(JournalError::from)?;
+        Ok(run)
+    }
+
+    /// Appends events to their lanes, durable when this returns. A history that cannot have happened is refused
+    /// whole, and nothing is written.
+    pub fn append(
+        &mut self,
+        run: RunKey,
+        kinds: impl IntoIterator<Item = (LaneId, EventKind)>,
+    ) -> Result<Vec<Event>, JournalError> {
+        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut events = Vec::new();
+        let mut standings = BTreeMap::<RowId, Standing>::new();
+        let mut heads = BTreeMap::<LaneId, (u64, Hash)>::new();
+        for (lane, kind) in kinds {
+            let at = Timestamp::from_millisecond(Timestamp::now().as_millisecond()).expect("now is a valid time");
+            if let Some(row) = kind.row() {
+                let standing = match standings.entry(row) {
+                    std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                    std::collections::btree_map::Entry::Vacant(entry) => {
+                        entry.insert(rows::load_standing(&transaction, run, row)?)
+                    }
+                };
+                standing.add(&kind, at)?;
+            }
+            let (seq, head) = match heads.entry(lane) {
+                std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::btree_map::Entry::Vacant(entry) => entry.insert(load_head(&transaction, run, lane)?),
+            };
+            *seq += 1;
+            let event = Event { lane, seq: *seq, at, kind };
+            *head = insert_event(&transaction, run, &event, head)?;
+            fold_into_run(&transaction, run, &event)?;
+            events.push(event);
+        }
+        for (row, standing) in &standings {
+            rows::store_standing(&transaction, run, *row, standing)?;
+        }
+        for (lane, (seq, head)) in &heads {
+            transaction
+                .prepare_cached("UPDATE lane SET seq = ?3, head = ?4 WHERE run = ?1 AND lane = ?2")?
+                .execute(params![run.0, lane.0, seq, head])?;
+        }
+        transaction.commit()?;
+        Ok(events)
+    }
+}
+
+/// Where the rows of a plan go as they are read.
+pub struct RowSink<'a> {
+    conn: &'a Connection,
+    run: RunKey,
+    waves: Vec<Option<String>>,
+}
+
+impl RowSink<'_> {
+    pub fn row(&mut self, row: &Row) -> Result<(), JournalError> {
+        let wave_no = match self.waves.iter().position(|wave| *wave == row.wave) {
+            Some(wave_no) => wave_no,
+            None => {
+                self.waves.push(row.wave.clone());
+                self.waves.len() - 1
+            }
+        };
+        let wave_no = u32::try_from(wave_no).expect("no more waves than rows");
+        rows::insert(self.conn, self.run, LaneId::FIRST, wave_no, row)
+    }
+}
+
+/// An event's kind and detail as they are stored: the kind and the row have columns of their own.
+pub(crate) fn stored_form(kind: &EventKind) -> (String, String) {
+    let mut value = serde_json::to_value(kind).expect("an event is plain data");
+    let map = value.as_object_mut().expect("an event is an object");
+    let Some(serde_json::Value::String(name)) = map.remove("kind") else { unreachable!("the tag is a string") };
+    map.remove("row");
+    (name, value.to_string())
+}
+
+/// The event again, from its stored form.
+pub(crate) fn from_stored_form(kind: &str, row: Option<u32>, detail: &str) -> Result<EventKind, serde_json::Error> {
+    let mut map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(detail)?;
+    map.insert("kind".to_owned(), kind.into());
+    if let Some(row) = row {
+        map.insert("row".to_owned(), row.into());
+    }
+    serde_json::from_value(map.into())
+}
+
+fn insert_event(conn: &Connection, run: RunKey, event: &Event, prev: &Hash) -> Result<Hash, JournalError> {
+    let (kind, detail) = stored_form(&event.kind);
+    let row = event.kind.row().map(|row| row.0);
+    let at_ms = event.at.as_millisecond();
+    let hash = chain::Link { prev, lane: event.lane, seq: event.seq, at_ms, kind: &kind, row, detail: &detail }.hash();
+    conn.prepare_cached(
+        "INSERT INTO event (run, lane, seq, at, kind, row, detail, prev, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?
+    .execute(params![run.0, event.lane.0, event.seq, at_ms, kind, row, detail, prev, hash])?;
+    Ok(hash)
+}
+
+fn load_head(conn: &Connection, run: RunKey, lane: LaneId) -> Result<(u64, Hash), JournalError> {
+    let head = conn
+        .prepare_cached("SELECT seq, head FROM lane WHERE run = ?1 AND lane = ?2")?
+        .query_row(params![run.0, lane.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    head.ok_or_else(|| JournalError::Damaged(format!("lane {lane} has no head")))
+}
+
+/// The sums that stand in `run` and `lane`, so that `status` need not fold.
+fn fold_into_run(conn: &Connection, run: RunKey, event: &Event) -> Result<(), JournalError> {
+    let at_ms = event.at.as_millisecond();
+    match &event.kind {
+        EventKind::LaunchBegan { launch, pid, host, .. } => conn.execute(
+            "UPDATE run SET launches = ?2, running = 1, pid = ?3, host = ?4, started_at = coalesce(started_at, ?5),
+                 ended_at = NULL, exit_code = NULL, exit_name = NULL, exit_reason = NULL WHERE run = ?1",
+            params![run.0, launch, pid, host, at_ms],
+        )?,
+        EventKind::LaunchEnded { exit, reason, elapsed_ms } => conn.execute(
+            "UPDATE run SET running = 0, ended_at = ?2, elapsed_ms = elapsed_ms + ?3, exit_code = ?4, exit_name = ?5,
+                 exit_reason = ?6 WHERE run = ?1",
+            params![run.0, at_ms, elapsed_ms, exit.code(), exit.name(), reason],
+        )?,
+        EventKind::QuotaLearned { per_second, stated } => conn.execute(
+            "UPDATE lane SET per_second = ?3, stated = ?4 WHERE run = ?1 AND lane = ?2",
+            params![run.0, event.lane.0, per_second, stated],
+        )?,
+        EventKind::ReadThrottled { .. } => conn.execute(
+            "UPDATE lane SET throttled = throttled + 1 WHERE run = ?1 AND lane = ?2",
+            params![run.0, event.lane.0],
+        )?,
+        EventKind::LaneStopped { message, .. } => conn.execute(
+            "UPDATE lane SET stopped = ?3 WHERE run = ?1 AND lane = ?2",
+            params![run.0, event.lane.0, message],
+        )?,
+        EventKind::RunStarted { .. }
+        | EventKind::DrainBegan { .. }
+        | EventKind::RowSeen { .. }
+        | EventKind::AttemptStarted { .. }
+        | EventKind::AttemptEnded { .. }
+        | EventKind::RowSettled { .. }
+        | EventKind::RowLeft { .. }
+        | EventKind::RowReopened { .. } => 0,
+    };
+    Ok(())
+}
+
+/// The phase of a stored standing; a word that is not ours means that somebody else wrote it.
+fn phase_named(standing: &str, verdict: Option<&str>) -> Option<Phase> {
+    use crate::event::Verdict;
+    match (standing, verdict) {
+        ("untried", None) => Some(Phase::Untried),
+        ("open", None) => Some(Phase::Open),
+        ("in_doubt", None) => Some(Phase::InDoubt),
+        ("accepted", None) => Some(Phase::Accepted),
+        ("due", None) => Some(Phase::Due),
+        ("settled", Some(verdict)) => Verdict::named(verdict).map(Phase::Settled),
+        _ => None,
+    }
+}

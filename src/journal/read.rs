@@ -1,0 +1,413 @@
+//! Reading the journal back: which runs there are, where one stands, its rows, one row's story.
+//!
+//! Nothing here holds a plan in memory: rows come in pages or one by one.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+
+use super::chain::{self, Hash};
+use super::{Journal, JournalError, RunKey, from_stored_form, rows};
+use crate::event::{Event, EventKind, LaneId, Verdict};
+use crate::ledger::Standing;
+use crate::model::{Row, RowId, SourceId};
+
+/// A run as table `run` has it.
+#[derive(Clone, Debug)]
+pub struct RunRecord {
+    pub key: RunKey,
+    pub id: String,
+    pub plan_path: String,
+    pub plan_digest: String,
+    pub n_rows: u32,
+    pub endpoint: String,
+    pub account: String,
+    pub settings: serde_json::Value,
+    pub launches: u32,
+    pub running: bool,
+    pub pid: Option<u32>,
+    pub host: Option<String>,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub elapsed_ms: u64,
+    pub exit_code: Option<u8>,
+    pub exit_name: Option<String>,
+    pub exit_reason: Option<String>,
+}
+
+/// How a run's rows add up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub verdicts: std::collections::BTreeMap<Verdict, u64>,
+    pub pending: u64,
+    pub in_doubt: u64,
+    pub attempts: u64,
+    pub throttled: u64,
+}
+
+impl Tally {
+    #[must_use]
+    pub fn of(&self, verdict: Verdict) -> u64 {
+        self.verdicts.get(&verdict).copied().unwrap_or(0)
+    }
+
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        self.verdicts.values().sum()
+    }
+
+    #[must_use]
+    pub fn unsettled(&self) -> u64 {
+        self.pending + self.in_doubt
+    }
+}
+
+/// Which rows a page of rows is taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Without a verdict, in one wave.
+    Unsettled {
+        wave_no: u32,
+    },
+    /// Begun and without a verdict, in any wave.
+    InDoubt,
+    All,
+}
+
+const RUN: &str = "run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, launches, running, pid, host,
+    started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason";
+
+impl Journal {
+    /// Newest first.
+    pub fn runs(&self) -> Result<Vec<RunRecord>, JournalError> {
+        let mut statement = self.conn.prepare_cached(&format!("SELECT {RUN} FROM run ORDER BY run DESC"))?;
+        let runs = statement.query_map([], run_record)?;
+        runs.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    pub fn run(&self, key: RunKey) -> Result<RunRecord, JournalError> {
+        let mut statement = self.conn.prepare_cached(&format!("SELECT {RUN} FROM run WHERE run = ?1"))?;
+        statement.query_row([key.0], run_record).map_err(JournalError::from)
+    }
+
+    /// The run that a person means: an id, an unambiguous prefix of one, or the latest.
+    pub fn find_run(&self, named: Option<&str>) -> Result<RunRecord, JournalError> {
+        let Some(prefix) = named else {
+            let mut statement =
+                self.conn.prepare_cached(&format!("SELECT {RUN} FROM run ORDER BY run DESC LIMIT 1"))?;
+            return statement.query_row([], run_record).optional()?.ok_or(JournalError::NoRuns);
+        };
+        let mut statement =
+            self.conn.prepare_cached(&format!("SELECT {RUN} FROM run WHERE substr(id, 1, length(?1)) = ?1 LIMIT 5"))?;
+        let mut found: Vec<RunRecord> = statement.query_map([prefix], run_record)?.collect::<Result<_, _>>()?;
+        if let Some(exact) = found.iter().position(|run| run.id == prefix) {
+            return Ok(found.swap_remove(exact));
+        }
+        match found.len() {
+            0 => Err(JournalError::UnknownRun(prefix.to_owned())),
+            1 => Ok(found.swap_remove(0)),
+            _ => Err(JournalError::AmbiguousRun {
+                prefix: prefix.to_owned(),
+                candidates: found.into_iter().map(|run| run.id).collect(),
+            }),
+        }
+    }
+
+    /// The newest run of this plan at this endpoint and account that still has something to settle.
+    pub fn unfinished(&self, digest: &str, endpoint: &str, account: &str) -> Result<Option<RunRecord>, JournalError> {
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT {RUN} FROM run WHERE plan_digest = ?1 AND endpoint = ?2 AND account = ?3
+               AND EXISTS (SELECT 1 FROM row WHERE row.run = run.run AND row.verdict IS NULL)
+             ORDER BY run DESC LIMIT 1"
+        ))?;
+        statement.query_row(params![digest, endpoint, account], run_record).optional().map_err(JournalError::from)
+    }
+
+    /// The quota learned last at this endpoint by this account, whichever run learned it.
+    pub fn learned_quota(&self, endpoint: &str, account: &str) -> Result<Option<(f64, bool)>, JournalError> {
+        self.conn
+            .prepare_cached(
+                "SELECT lane.per_second, lane.stated FROM lane JOIN run USING (run)
+                 WHERE run.endpoint = ?1 AND run.account = ?2 AND lane.per_second IS NOT NULL
+                 ORDER BY run.run DESC LIMIT 1",
+            )?
+            .query_row(params![endpoint, account], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+            .map_err(JournalError::from)
+    }
+
+    pub fn tally(&self, run: RunKey) -> Result<Tally, JournalError> {
+        let mut tally = Tally::default();
+        let mut statement = self.conn.prepare_cached(
+            "SELECT verdict, standing IN ('open', 'in_doubt', 'accepted'), count(*), sum(attempts), sum(throttled)
+             FROM row WHERE run = ?1 GROUP BY 1, 2",
+        )?;
+        let mut found = statement.query([run.0])?;
+        while let Some(group) = found.next()? {
+            let verdict: Option<String> = group.get(0)?;
+            let n_rows: u64 = group.get(2)?;
+            tally.attempts += group.get::<_, u64>(3)?;
+            tally.throttled += group.get::<_, u64>(4)?;
+            match verdict {
+                Some(name) => {
+                    let verdict = Verdict::named(&name)
+                        .ok_or_else(|| JournalError::Damaged(format!("unknown verdict `{name}`")))?;
+                    *tally.verdicts.entry(verdict).or_default() += n_rows;
+                }
+                None if group.get(1)? => tally.in_doubt += n_rows,
+                None => tally.pending += n_rows,
+            }
+        }
+        tally.throttled += self
+            .conn
+            .prepare_cached("SELECT coalesce(sum(throttled), 0) FROM lane WHERE run = ?1")?
+            .query_row([run.0], |row| row.get::<_, u64>(0))?;
+        Ok(tally)
+    }
+
+    /// Verdict, code and text of rows not on target, most frequent first: what a person must look at.
+    pub fn causes(&self, run: RunKey, limit: u32) -> Result<Vec<Cause>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT verdict, error_code, coalesce(reason, error_msg, ''), count(*), min(source_id) FROM row
+             WHERE run = ?1 AND verdict IS NOT NULL AND verdict NOT IN ('applied', 'already')
+             GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 3 LIMIT ?2",
+        )?;
+        let causes = statement.query_map(params![run.0, limit], |row| {
+            Ok(Cause {
+                verdict: row.get(0)?,
+                error_code: row.get(1)?,
+                text: row.get(2)?,
+                n_rows: row.get(3)?,
+                example: row.get(4)?,
+            })
+        })?;
+        causes.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// The waves that have a row without a verdict, in the order in which they run.
+    pub fn unsettled_waves(&self, run: RunKey) -> Result<Vec<(u32, Option<String>)>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT wave_no, min(wave) FROM row INDEXED BY row_open WHERE run = ?1 AND verdict IS NULL GROUP BY 1 ORDER BY 1",
+        )?;
+        let waves = statement.query_map([run.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        waves.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    pub fn count_unsettled(&self, run: RunKey) -> Result<u64, JournalError> {
+        self.conn
+            .prepare_cached("SELECT count(*) FROM row INDEXED BY row_open WHERE run = ?1 AND verdict IS NULL")?
+            .query_row([run.0], |row| row.get(0))
+            .map_err(JournalError::from)
+    }
+
+    /// The next rows after one, in plan order.
+    pub fn page(
+        &self,
+        run: RunKey,
+        which: Which,
+        after: Option<RowId>,
+        limit: u32,
+    ) -> Result<Vec<(Row, Standing)>, JournalError> {
+        let (condition, wave_no) = match which {
+            Which::Unsettled { wave_no } => ("AND wave_no = ?4 AND verdict IS NULL", wave_no),
+            Which::InDoubt => ("AND ?4 = 0 AND verdict IS NULL AND standing IN ('open', 'in_doubt', 'accepted')", 0),
+            Which::All => ("AND ?4 = 0", 0),
+        };
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT {}, {} FROM row WHERE run = ?1 AND row > ?2 {condition} ORDER BY row LIMIT ?3",
+            rows::PLAN,
+            rows::STANDING
+        ))?;
+        let after = after.map_or(0, |row| row.0);
+        let page = statement.query_map(params![run.0, after, limit, wave_no], rows::row_and_standing)?;
+        page.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// Every row in plan order, one at a time.
+    pub fn for_each_row<E: From<JournalError>>(
+        &self,
+        run: RunKey,
+        mut each: impl FnMut(Row, Standing) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = format!("SELECT {}, {} FROM row WHERE run = ?1 ORDER BY row", rows::PLAN, rows::STANDING);
+        let mut statement = self.conn.prepare_cached(&sql).map_err(JournalError::from)?;
+        let mut found = statement.query([run.0]).map_err(JournalError::from)?;
+        while let Some(columns) = found.next().map_err(JournalError::from)? {
+            let (row, standing) = rows::row_and_standing(columns).map_err(JournalError::from)?;
+            each(row, standing)?;
+        }
+        Ok(())
+    }
+
+    pub fn row_of_source(&self, run: RunKey, source: &str) -> Result<Option<(Row, Standing)>, JournalError> {
+        let sql = format!("SELECT {}, {} FROM row WHERE run = ?1 AND source_id = ?2", rows::PLAN, rows::STANDING);
+        self.conn
+            .prepare_cached(&sql)?
+            .query_row(params![run.0, source], rows::row_and_standing)
+            .optional()
+            .map_err(JournalError::from)
+    }
+
+    /// Of these sources, the rows that this run has and that are without a verdict.
+    pub fn unsettled_among<'a>(
+        &self,
+        run: RunKey,
+        sources: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<(Row, Standing)>, JournalError> {
+        let sql = format!(
+            "SELECT {}, {} FROM row WHERE run = ?1 AND source_id = ?2 AND verdict IS NULL",
+            rows::PLAN,
+            rows::STANDING
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut found = Vec::new();
+        for source in sources {
+            if let Some(row) = statement.query_row(params![run.0, source], rows::row_and_standing).optional()? {
+                found.push(row);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The rows of these ids of a run in the journal that carry one of these verdicts.
+    pub fn rows_with_verdict(&self, run: RunKey, verdicts: &[Verdict]) -> Result<Vec<(RowId, SourceId)>, JournalError> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT row, source_id FROM row WHERE run = ?1 AND verdict = ?2 ORDER BY row")?;
+        let mut found = Vec::new();
+        for verdict in verdicts {
+            let rows = statement
+                .query_map(params![run.0, verdict.name()], |row| Ok((RowId(row.get(0)?), row.get::<_, String>(1)?)))?;
+            for row in rows {
+                let (id, source) = row?;
+                let source = SourceId::new(&source).map_err(|error| JournalError::Damaged(error.to_string()))?;
+                found.push((id, source));
+            }
+        }
+        found.sort_by_key(|(id, _)| *id);
+        Ok(found)
+    }
+
+    /// One row's events, in order.
+    pub fn events_of_row(&self, run: RunKey, row: RowId) -> Result<Vec<Event>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, seq, at, kind, row, detail FROM event WHERE run = ?1 AND row = ?2 ORDER BY seq",
+        )?;
+        let mut found = statement.query(params![run.0, row.0])?;
+        let mut events = Vec::new();
+        while let Some(columns) = found.next()? {
+            let (kind, detail): (String, String) = (columns.get(3)?, columns.get(5)?);
+            let kind = from_stored_form(&kind, columns.get(4)?, &detail)
+                .map_err(|error| JournalError::Damaged(format!("row {row}: {error}")))?;
+            let at = Timestamp::from_millisecond(columns.get(2)?)
+                .map_err(|error| JournalError::Damaged(error.to_string()))?;
+            events.push(Event { lane: LaneId(columns.get(0)?), seq: columns.get(1)?, at, kind });
+        }
+        Ok(events)
+    }
+
+    /// The heads of a run's lanes, in the order of lanes.
+    pub fn heads(&self, run: RunKey) -> Result<Vec<(LaneId, u64, Hash)>, JournalError> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT lane, seq, head FROM lane WHERE run = ?1 ORDER BY lane")?;
+        let heads = statement.query_map([run.0], |row| Ok((LaneId(row.get(0)?), row.get(1)?, row.get(2)?)))?;
+        heads.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    pub fn anchor(&self, run: &RunRecord) -> Result<String, JournalError> {
+        Ok(chain::anchor(&run.id, self.heads(run.key)?))
+    }
+
+    /// Every event of a run as it is stored, lane by lane in order: for those who check it.
+    pub fn for_each_stored_event<E: From<JournalError>>(
+        &self,
+        run: RunKey,
+        order: EventOrder,
+        mut each: impl FnMut(StoredEvent<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (condition, order) = match order {
+            EventOrder::ByLane => ("", "lane, seq"),
+            EventOrder::ByRow => ("AND row IS NOT NULL", "row, seq"),
+        };
+        let sql = format!(
+            "SELECT lane, seq, at, kind, row, detail, prev, hash FROM event WHERE run = ?1 {condition} ORDER BY {order}"
+        );
+        let mut statement = self.conn.prepare_cached(&sql).map_err(JournalError::from)?;
+        let mut found = statement.query([run.0]).map_err(JournalError::from)?;
+        while let Some(columns) = found.next().map_err(JournalError::from)? {
+            let stored = stored_event(columns).map_err(JournalError::from)?;
+            each(stored)?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventOrder {
+    ByLane,
+    ByRow,
+}
+
+pub struct StoredEvent<'a> {
+    pub lane: LaneId,
+    pub seq: u64,
+    pub at_ms: i64,
+    pub kind: &'a str,
+    pub row: Option<u32>,
+    pub detail: &'a str,
+    pub prev: Hash,
+    pub hash: Hash,
+}
+
+impl StoredEvent<'_> {
+    pub fn read(&self) -> Result<EventKind, serde_json::Error> {
+        from_stored_form(self.kind, self.row, self.detail)
+    }
+}
+
+/// Rows that are not on target for one and the same cause.
+pub struct Cause {
+    pub verdict: String,
+    pub error_code: Option<String>,
+    pub text: String,
+    pub n_rows: u64,
+    pub example: String,
+}
+
+fn stored_event<'a>(columns: &'a rusqlite::Row<'_>) -> rusqlite::Result<StoredEvent<'a>> {
+    Ok(StoredEvent {
+        lane: LaneId(columns.get(0)?),
+        seq: columns.get(1)?,
+        at_ms: columns.get(2)?,
+        kind: columns.get_ref(3)?.as_str()?,
+        row: columns.get(4)?,
+        detail: columns.get_ref(5)?.as_str()?,
+        prev: columns.get(6)?,
+        hash: columns.get(7)?,
+    })
+}
+
+fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {
+    let time = |at: usize| -> rusqlite::Result<Option<Timestamp>> {
+        Ok(row.get::<_, Option<i64>>(at)?.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
+    };
+    let settings: String = row.get(7)?;
+    Ok(RunRecord {
+        key: RunKey(row.get(0)?),
+        id: row.get(1)?,
+        plan_path: row.get(2)?,
+        plan_digest: row.get(3)?,
+        n_rows: row.get(4)?,
+        endpoint: row.get(5)?,
+        account: row.get(6)?,
+        settings: serde_json::from_str(&settings).unwrap_or(serde_json::Value::Null),
+        launches: row.get(8)?,
+        running: row.get(9)?,
+        pid: row.get(10)?,
+        host: row.get(11)?,
+        started_at: time(12)?,
+        ended_at: time(13)?,
+        elapsed_ms: row.get(14)?,
+        exit_code: row.get(15)?,
+        exit_name: row.get(16)?,
+        exit_reason: row.get(17)?,
+    })
+}

@@ -1,0 +1,181 @@
+//! Table `row`: a plan's row and its standing, to and from columns. Nothing else knows the columns by name.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::{JournalError, RunKey, phase_named};
+use crate::event::LaneId;
+use crate::ledger::{Phase, Standing};
+use crate::model::words::Word;
+use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
+
+/// The plan's half of a row, in the order of [`plan_row`].
+pub(super) const PLAN: &str = "row, line, source_id, copystate, migrationcycle, expect_copystate,
+    expect_migrationcycle, wave, target, name, note, extra";
+const N_PLAN: usize = 12;
+
+/// The standing's half, in the order of [`standing`].
+pub(super) const STANDING: &str = "standing, verdict, started, attempts, throttled, doubted, looked,
+    before_copystate, before_migrationcycle, after_copystate, after_migrationcycle, http_status, error_code,
+    error_msg, request_id, first_sent_at, last_sent_at, settled_at, reason";
+
+pub(super) fn insert(
+    conn: &Connection,
+    run: RunKey,
+    lane: LaneId,
+    wave_no: u32,
+    row: &Row,
+) -> Result<(), JournalError> {
+    let extra = if row.extra.is_empty() {
+        None
+    } else {
+        Some(serde_json::to_string(&row.extra).expect("pairs of strings are JSON"))
+    };
+    conn.prepare_cached(
+        "INSERT INTO row (run, lane, wave_no, row, line, source_id, copystate, migrationcycle, expect_copystate,
+             expect_migrationcycle, wave, target, name, note, extra)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+    )?
+    .execute(params![
+        run.0,
+        lane.0,
+        wave_no,
+        row.id.0,
+        row.line,
+        row.source_id.as_str(),
+        word(row.wants.copystate.as_ref()),
+        word(row.wants.migrationcycle.as_ref()),
+        word(row.expects.copystate.as_ref()),
+        word(row.expects.migrationcycle.as_ref()),
+        row.wave,
+        row.account,
+        row.name,
+        row.note,
+        extra
+    ])?;
+    Ok(())
+}
+
+pub(super) fn load_standing(conn: &Connection, run: RunKey, row: RowId) -> Result<Standing, JournalError> {
+    conn.prepare_cached(&format!("SELECT {STANDING} FROM row WHERE run = ?1 AND row = ?2"))?
+        .query_row(params![run.0, row.0], |columns| standing(columns, 0))
+        .map_err(JournalError::from)
+}
+
+pub(super) fn store_standing(
+    conn: &Connection,
+    run: RunKey,
+    row: RowId,
+    standing: &Standing,
+) -> Result<(), JournalError> {
+    let verdict = match standing.phase {
+        Phase::Settled(verdict) => Some(verdict.name()),
+        Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Due => None,
+    };
+    let before = standing.before.clone().unwrap_or_default();
+    let after = standing.after.clone().unwrap_or_default();
+    conn.prepare_cached(
+        "UPDATE row SET standing = ?3, verdict = ?4, started = ?5, attempts = ?6, throttled = ?7, doubted = ?8,
+             looked = ?9, before_copystate = ?10, before_migrationcycle = ?11, after_copystate = ?12,
+             after_migrationcycle = ?13, http_status = ?14, error_code = ?15, error_msg = ?16, request_id = ?17,
+             first_sent_at = ?18, last_sent_at = ?19, settled_at = ?20, reason = ?21
+         WHERE run = ?1 AND row = ?2",
+    )?
+    .execute(params![
+        run.0,
+        row.0,
+        standing.phase.name(),
+        verdict,
+        standing.started,
+        standing.attempts,
+        standing.throttled,
+        standing.doubted,
+        standing.looked,
+        word(before.copystate.as_ref()),
+        word(before.migrationcycle.as_ref()),
+        word(after.copystate.as_ref()),
+        word(after.migrationcycle.as_ref()),
+        standing.http_status,
+        standing.error_code,
+        standing.error_msg,
+        standing.request_id,
+        standing.first_sent_at.map(Timestamp::as_millisecond),
+        standing.last_sent_at.map(Timestamp::as_millisecond),
+        standing.settled_at.map(Timestamp::as_millisecond),
+        standing.reason
+    ])?;
+    Ok(())
+}
+
+/// A row and its standing, selected as [`PLAN`], [`STANDING`].
+pub(super) fn row_and_standing(columns: &rusqlite::Row<'_>) -> rusqlite::Result<(Row, Standing)> {
+    Ok((plan_row(columns)?, standing(columns, N_PLAN)?))
+}
+
+fn plan_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    let source_id: String = columns.get(2)?;
+    let extra: Option<String> = columns.get(11)?;
+    Ok(Row {
+        id: RowId(columns.get(0)?),
+        line: columns.get(1)?,
+        source_id: SourceId::new(&source_id).map_err(|error| not_ours(2, error))?,
+        wants: TargetState { copystate: word_at(columns, 3)?, migrationcycle: word_at(columns, 4)? },
+        expects: TargetState { copystate: word_at(columns, 5)?, migrationcycle: word_at(columns, 6)? },
+        wave: columns.get(7)?,
+        account: columns.get(8)?,
+        name: columns.get(9)?,
+        note: columns.get(10)?,
+        extra: match extra {
+            Some(json) => serde_json::from_str(&json).map_err(|error| not_ours(11, error))?,
+            None => Vec::new(),
+        },
+    })
+}
+
+pub(super) fn standing(columns: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<Standing> {
+    let name: String = columns.get(from)?;
+    let verdict: Option<String> = columns.get(from + 1)?;
+    let phase = phase_named(&name, verdict.as_deref())
+        .ok_or_else(|| not_ours(from, std::io::Error::other(format!("unknown standing `{name}`"))))?;
+    Ok(Standing {
+        phase,
+        started: columns.get(from + 2)?,
+        attempts: columns.get(from + 3)?,
+        throttled: columns.get(from + 4)?,
+        doubted: columns.get(from + 5)?,
+        looked: columns.get(from + 6)?,
+        before: seen_at(columns, from + 7)?,
+        after: seen_at(columns, from + 9)?,
+        http_status: columns.get(from + 11)?,
+        error_code: columns.get(from + 12)?,
+        error_msg: columns.get(from + 13)?,
+        request_id: columns.get(from + 14)?,
+        first_sent_at: time_at(columns, from + 15)?,
+        last_sent_at: time_at(columns, from + 16)?,
+        settled_at: time_at(columns, from + 17)?,
+        reason: columns.get(from + 18)?,
+    })
+}
+
+fn word(word: Option<&Word>) -> Option<&str> {
+    word.map(Word::as_str)
+}
+
+fn word_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Word>> {
+    Ok(columns.get_ref(at)?.as_str_or_null()?.map(Word::new))
+}
+
+/// A state of which nothing is known is none: a read always shows at least one of the two fields.
+fn seen_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<SeenState>> {
+    let seen = SeenState { copystate: word_at(columns, at)?, migrationcycle: word_at(columns, at + 1)? };
+    Ok(if seen == SeenState::default() { None } else { Some(seen) })
+}
+
+fn time_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Timestamp>> {
+    let ms: Option<i64> = columns.get(at)?;
+    ms.map(|ms| Timestamp::from_millisecond(ms).map_err(|error| not_ours(at, error))).transpose()
+}
+
+fn not_ours(at: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, Box::new(error))
+}

@@ -1,0 +1,65 @@
+//! The migrations, embedded; what marks a file as a journal; what every connection is set to.
+
+use std::sync::LazyLock;
+
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+use super::JournalError;
+
+/// `cutv`: tells `file(1)` and us that an SQLite file is a journal of ours.
+const APPLICATION_ID: i32 = 0x6375_7476;
+
+const STEPS: [&str; 1] = [include_str!("../../migrations/0001_journal.sql")];
+
+static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| Migrations::new(STEPS.map(M::up).to_vec()));
+
+pub(super) fn newest() -> i64 {
+    i64::try_from(STEPS.len()).expect("a handful of migrations")
+}
+
+/// Set on every open, never in a migration: they belong to the connection.
+pub(super) fn tune(conn: &Connection) -> rusqlite::Result<()> {
+    // Another launch may be writing its own run into the same file; its transactions are short.
+    conn.busy_timeout(std::time::Duration::from_secs(30))?;
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "foreign_keys", "ON")?;
+    conn.pragma_update(None, "temp_store", "FILE")?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// Refuses a file that is not a journal, or is one from a newer version, before anything is written to it.
+pub(super) fn recognise(conn: &Connection) -> Result<(), JournalError> {
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let n_tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if n_tables > 0 && application != APPLICATION_ID {
+        return Err(JournalError::NotAJournal);
+    }
+    if version > newest() {
+        return Err(JournalError::Newer { version, known: newest() });
+    }
+    Ok(())
+}
+
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), JournalError> {
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == newest() {
+        return Ok(());
+    }
+    conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    MIGRATIONS.to_latest(conn).map_err(|error| match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } => JournalError::from(err),
+        other => JournalError::Migration(other.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_migrations_are_valid() {
+        super::MIGRATIONS.validate().unwrap();
+    }
+}
