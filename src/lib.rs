@@ -1,5 +1,10 @@
+mod engine;
 pub mod event;
 pub mod exit;
+mod gate;
 pub mod journal;
 pub mod ledger;
 pub mod model;
+mod observe;
+mod recorder;
+mod retry;

@@ -1,0 +1,321 @@
+//! Where a request waits for leave to go: slot, cool-down, pace. Changes and reads pass the same gate.
+//!
+//! The order matters. A slot is taken first, the intent is recorded while it is held, and only then is a token of
+//! the pace spent, so that a slow disk cannot bunch sends. How the pace is learned from the service's 429s is in
+//! [`quota`].
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
+
+use crate::event::Outcome;
+
+mod pace;
+mod quota;
+
+use pace::Pace;
+pub(crate) use quota::Learned;
+use quota::Quota;
+
+/// What the settings say about speed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct GateSettings {
+    /// Requests per second, reads included; none: as fast as it goes.
+    pub(crate) per_second: Option<f64>,
+    pub(crate) burst: u32,
+    pub(crate) concurrency: u32,
+    /// A lane throttled for this long without one accepted call stops.
+    pub(crate) max_throttle: Duration,
+}
+
+pub(crate) struct Gate {
+    slots: Arc<Semaphore>,
+    /// What still has to be added to `slots` once the lane has had one authenticated answer.
+    unproven: AtomicUsize,
+    /// First come, first served; who holds it waits for the cool-down and the pace.
+    head_of_line: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+    /// The pace or the cool-down changed under somebody who sleeps.
+    changed: Notify,
+    on_the_wire: Arc<AtomicUsize>,
+}
+
+struct State {
+    quota: Quota,
+    pace: Option<Pace>,
+    /// Nothing leaves before this instant. It only ever moves later.
+    not_before: Instant,
+}
+
+/// A place among the requests that may be under way. Held while the intent is recorded.
+pub(crate) struct Slot(OwnedSemaphorePermit);
+
+/// Leave to send one request now. It occupies its slot until it is dropped.
+pub(crate) struct Pass {
+    _slot: Slot,
+    pub(crate) left_at: Instant,
+    on_the_wire: Arc<AtomicUsize>,
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.on_the_wire.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What is true only now; nobody stores it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Snapshot {
+    pub(crate) on_the_wire: usize,
+    pub(crate) per_second: Option<f64>,
+    pub(crate) cooling: Option<Duration>,
+}
+
+impl Gate {
+    pub(crate) fn new(settings: &GateSettings, learned: Option<Learned>) -> Self {
+        let quota = Quota::new(settings, learned, Instant::now());
+        let concurrency = usize::try_from(settings.concurrency).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            // A wrong key tried six times is locked for everybody who uses it, so the first answer is awaited alone.
+            slots: Arc::new(Semaphore::new(1)),
+            unproven: AtomicUsize::new(concurrency - 1),
+            head_of_line: tokio::sync::Mutex::new(()),
+            state: Mutex::new(State {
+                pace: quota.per_second().map(|rate| Pace::new(rate, settings.burst)),
+                quota,
+                not_before: Instant::now(),
+            }),
+            changed: Notify::new(),
+            on_the_wire: Arc::new(AtomicUsize::new(0)),
+        }
+    }
+
+    pub(crate) async fn slot(&self) -> Slot {
+        Slot(Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed"))
+    }
+
+    /// Waits for the cool-down and the pace. Giving up while waiting costs no token.
+    pub(crate) async fn pass(&self, slot: Slot) -> Pass {
+        let asked = Instant::now();
+        let head = self.head_of_line.lock().await;
+        loop {
+            let changed = self.changed.notified();
+            let Some(at) = self.next_leave(asked) else { break };
+            tokio::select! {
+                () = sleep_until(at) => (),
+                () = changed => (),
+            }
+        }
+        drop(head);
+        self.on_the_wire.fetch_add(1, Ordering::Relaxed);
+        Pass { _slot: slot, left_at: Instant::now(), on_the_wire: Arc::clone(&self.on_the_wire) }
+    }
+
+    /// None: a token was taken, go. Otherwise when to ask again.
+    fn next_leave(&self, asked: Instant) -> Option<Instant> {
+        let mut state = self.state();
+        let now = Instant::now();
+        // Re-read after every sleep, so that a cool-down also holds back those who wait already.
+        if now < state.not_before {
+            return Some(state.not_before);
+        }
+        if let Some(pace) = &state.pace
+            && let Err(at) = pace.take(asked.max(state.not_before), now)
+        {
+            return Some(at);
+        }
+        state.quota.sent(now);
+        None
+    }
+
+    /// One throttled request slows every request; an accepted one lets the pace recover. What was learned about
+    /// the service is returned, to be journaled.
+    pub(crate) fn heed(&self, outcome: &Outcome, left_at: Instant) -> Option<Learned> {
+        let mut state = self.state();
+        let before = state.quota.per_second();
+        let now = Instant::now();
+        let learned = match outcome {
+            Outcome::Throttled { retry_after_ms, quota, .. } => {
+                let retry_after = retry_after_ms.map(Duration::from_millis);
+                let (wait, learned) = state.quota.throttled(now, left_at, retry_after, *quota);
+                state.not_before = state.not_before.max(now + wait);
+                learned
+            }
+            Outcome::Accepted { .. } => {
+                state.quota.accepted(now);
+                None
+            }
+            Outcome::Rejected { .. }
+            | Outcome::Unauthenticated { .. }
+            | Outcome::Barred { .. }
+            | Outcome::Unsent { .. }
+            | Outcome::Lost { .. } => None,
+        };
+        if state.quota.per_second() != before {
+            state.pace = state.quota.per_second().map(|rate| Pace::spent(rate, state.quota.burst()));
+            self.changed.notify_one();
+        }
+        drop(state);
+        if proves_who_we_are(outcome) {
+            self.slots.add_permits(self.unproven.swap(0, Ordering::Relaxed));
+        }
+        learned
+    }
+
+    /// For how long every answer was a 429, if that is longer than the settings allow.
+    pub(crate) fn throttled_too_long(&self) -> Option<Duration> {
+        self.state().quota.throttled_too_long(Instant::now())
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let state = self.state();
+        Snapshot {
+            on_the_wire: self.on_the_wire.load(Ordering::Relaxed),
+            per_second: state.quota.per_second(),
+            cooling: state.not_before.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether an answer shows that the service knows us. A 429 or a 5xx may come from before anybody looked at who asks.
+fn proves_who_we_are(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Accepted { .. } | Outcome::Rejected { .. } => true,
+        Outcome::Unauthenticated { .. }
+        | Outcome::Barred { .. }
+        | Outcome::Throttled { .. }
+        | Outcome::Unsent { .. }
+        | Outcome::Lost { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::StatedQuota;
+
+    fn settings(per_second: f64) -> GateSettings {
+        GateSettings { per_second: Some(per_second), burst: 1, concurrency: 8, max_throttle: Duration::from_secs(600) }
+    }
+
+    fn proven(settings: &GateSettings) -> Gate {
+        let gate = Gate::new(settings, None);
+        gate.heed(&Outcome::Accepted { status: 200 }, Instant::now());
+        gate
+    }
+
+    fn throttled(retry_after_ms: Option<u64>, quota: Option<StatedQuota>) -> Outcome {
+        Outcome::Throttled { retry_after_ms, quota, message: String::new() }
+    }
+
+    async fn send(gate: &Gate) -> Instant {
+        gate.pass(gate.slot().await).await.left_at
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thousand_requests_at_ten_a_second_keep_the_rate_and_never_bunch() {
+        let gate = proven(&settings(10.0));
+        let started = Instant::now();
+        let mut left = Vec::new();
+        for _ in 0..1000 {
+            left.push(send(&gate).await);
+        }
+        let took = started.elapsed().as_secs_f64();
+        assert!((99.0..101.5).contains(&took), "{took}");
+        for (i, first) in left.iter().enumerate() {
+            let in_one_second = left[i..].iter().take_while(|at| **at - *first < Duration::from_secs(1)).count();
+            assert!(in_one_second <= 11, "{in_one_second}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_timer_is_made_up_by_at_most_one_interval() {
+        let gate = Arc::new(proven(&settings(10.0)));
+        send(&gate).await;
+        let waiting: Vec<_> = (0..5)
+            .map(|_| {
+                let gate = Arc::clone(&gate);
+                tokio::spawn(async move { send(&gate).await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        // The machine slept: 3.5 intervals are gone before anybody wakes.
+        tokio::time::advance(Duration::from_millis(350)).await;
+        let woke = Instant::now();
+        let mut gaps = Vec::new();
+        for request in waiting {
+            gaps.push((request.await.unwrap() - woke).as_millis());
+        }
+        assert!(gaps[1] < 60, "the second makes up for the first: {gaps:?}");
+        assert!((90..160).contains(&gaps[2]), "and nothing makes up for the rest: {gaps:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_lane_saves_up_no_more_than_its_burst() {
+        let gate = proven(&settings(10.0));
+        send(&gate).await;
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let first = send(&gate).await;
+        assert!(send(&gate).await - first >= Duration::from_millis(100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retry_after_holds_back_those_who_wait_already() {
+        let gate = Arc::new(proven(&settings(10.0)));
+        send(&gate).await;
+        let started = Instant::now();
+        let waiting = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move { send(&gate).await }
+        });
+        tokio::task::yield_now().await;
+        gate.heed(&throttled(Some(7000), None), Instant::now());
+        assert!(waiting.await.unwrap() - started >= Duration::from_secs(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn until_the_first_authenticated_answer_there_is_one_request_on_the_wire() {
+        let gate = Gate::new(&settings(1000.0), None);
+        let first = gate.pass(gate.slot().await).await;
+        assert!(tokio::time::timeout(Duration::from_secs(5), gate.slot()).await.is_err());
+        gate.heed(&throttled(None, None), first.left_at);
+        drop(first);
+        let second = gate.pass(gate.slot().await).await;
+        assert!(tokio::time::timeout(Duration::from_secs(5), gate.slot()).await.is_err(), "a 429 proves nothing");
+        gate.heed(&Outcome::Accepted { status: 200 }, second.left_at);
+        let slots = [gate.slot().await, gate.slot().await, gate.slot().await];
+        assert_eq!(slots.len(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stated_figure_sets_the_pace_and_is_learned_once() {
+        let gate = proven(&settings(100.0));
+        let left = send(&gate).await;
+        let quota = StatedQuota { calls: 60, period_ms: 60_000 };
+        let learned = gate.heed(&throttled(None, Some(quota)), left);
+        assert_eq!(learned, Some(Learned { per_second: 1.0, stated: true }));
+        assert_eq!(gate.heed(&throttled(None, Some(quota)), left), None, "both left before the lesson");
+        let first = send(&gate).await;
+        let second = send(&gate).await;
+        assert!(second - first >= Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn giving_up_while_waiting_costs_no_token() {
+        let gate = proven(&settings(1.0));
+        send(&gate).await;
+        let started = Instant::now();
+        for _ in 0..5 {
+            let waiting = gate.pass(gate.slot().await);
+            assert!(tokio::time::timeout(Duration::from_millis(10), waiting).await.is_err());
+        }
+        assert!(send(&gate).await - started < Duration::from_millis(1100));
+    }
+}

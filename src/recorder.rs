@@ -1,0 +1,110 @@
+//! The one writer of a run: commits a batch, then tells the observers, then the caller.
+//!
+//! A thread owns the journal's connection. What queued up while the last commit was syncing becomes one
+//! transaction, so that full sync costs little when many calls share it.
+
+use std::fmt;
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::event::{Event, EventKind, LaneId};
+use crate::journal::{Journal, JournalError, RunKey};
+use crate::model::SourceId;
+use crate::observe::Observer;
+
+/// What may wait for one commit. Bounds memory, not speed: a batch is whatever is there.
+const INBOX: usize = 4096;
+const BATCH: usize = 1024;
+
+/// The journal takes nothing more, so nothing more may be sent.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the journal takes nothing more")]
+pub(crate) struct JournalClosed;
+
+#[derive(Clone)]
+pub(crate) struct Recorder {
+    inbox: mpsc::Sender<Entry>,
+}
+
+struct Entry {
+    lane: LaneId,
+    kinds: Vec<EventKind>,
+    /// For those who watch: the journal knows it by the row.
+    source: Option<SourceId>,
+    ack: oneshot::Sender<()>,
+}
+
+impl Recorder {
+    /// When this returns, the events are on disk and the observers have been told.
+    pub(crate) async fn record(
+        &self,
+        lane: LaneId,
+        kinds: Vec<EventKind>,
+        source: Option<&SourceId>,
+    ) -> Result<(), JournalClosed> {
+        let (ack, done) = oneshot::channel();
+        let entry = Entry { lane, kinds, source: source.cloned(), ack };
+        self.inbox.send(entry).await.map_err(|_| JournalClosed)?;
+        done.await.map_err(|_| JournalClosed)
+    }
+}
+
+/// The writing thread. It ends when every [`Recorder`] is gone, or when the journal refuses.
+pub(crate) struct Writing {
+    thread: thread::JoinHandle<Result<(), JournalError>>,
+}
+
+impl Writing {
+    /// Waits for the last commit.
+    pub(crate) fn finish(self) -> Result<(), JournalError> {
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl fmt::Debug for Writing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writing")
+    }
+}
+
+pub(crate) fn start(
+    mut journal: Journal,
+    run: RunKey,
+    mut observers: Vec<Box<dyn Observer>>,
+) -> std::io::Result<(Recorder, Writing)> {
+    let (inbox, mut entries) = mpsc::channel::<Entry>(INBOX);
+    let thread = thread::Builder::new().name("recorder".to_owned()).spawn(move || {
+        let mut batch: Vec<Entry> = Vec::new();
+        while let Some(first) = entries.blocking_recv() {
+            batch.push(first);
+            while batch.len() < BATCH
+                && let Ok(next) = entries.try_recv()
+            {
+                batch.push(next);
+            }
+            let owners: Vec<usize> =
+                batch.iter().enumerate().flat_map(|(at, entry)| entry.kinds.iter().map(move |_| at)).collect();
+            let kinds = batch.iter_mut().flat_map(|entry| {
+                let lane = entry.lane;
+                std::mem::take(&mut entry.kinds).into_iter().map(move |kind| (lane, kind))
+            });
+            // An error drops the acks unsent, and so tells everyone who waits: what is not recorded is not sent.
+            let events = journal.append(run, kinds)?;
+            for (event, owner) in events.iter().zip(owners) {
+                tell(&mut observers, event, batch[owner].source.as_ref());
+            }
+            for entry in batch.drain(..) {
+                // The caller may have gone; the fact stays.
+                _ = entry.ack.send(());
+            }
+        }
+        Ok(())
+    })?;
+    Ok((Recorder { inbox }, Writing { thread }))
+}
+
+/// An observer that fails is dropped and never stops a run.
+fn tell(observers: &mut Vec<Box<dyn Observer>>, event: &Event, source: Option<&SourceId>) {
+    observers.retain_mut(|observer| observer.on_event(event, source).is_ok());
+}
