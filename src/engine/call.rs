@@ -1,0 +1,380 @@
+//! One row from where it stands to a verdict: the function that a newcomer should read first.
+
+use std::ops::ControlFlow::{Break, Continue};
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep};
+
+use super::lane::{FirstVerdict, Lane};
+use super::reader::Sight;
+use crate::event::{EventKind, LaneStop, Outcome, Verdict};
+use crate::judge::{self, Effect, Fate};
+use crate::ledger::{Phase, Standing};
+use crate::model::{Row, SeenState, TargetState};
+use crate::recorder::JournalClosed;
+use crate::remote::Remote;
+use crate::retry::{self, Enough};
+
+/// What a look showed is good for an intent for this long.
+const FRESH: Duration = Duration::from_secs(60);
+/// The look that permits a re-send is made directly before it.
+const DIRECTLY: Duration = Duration::from_secs(5);
+/// A slow server may still be at it.
+const SETTLES_WITHIN: Duration = Duration::from_secs(1);
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Settled(Verdict),
+    /// Left for a later launch.
+    Later,
+}
+
+pub(crate) struct Call<'a, R> {
+    pub(crate) lane: &'a Lane<R>,
+    pub(crate) row: Row,
+    /// Folded along with what is recorded, so that it is always what the journal says.
+    pub(crate) standing: Standing,
+    /// Whether changes may be sent; `reconcile` only looks.
+    pub(crate) sends: bool,
+    /// Held until the row has had its first answer, so that not the whole plan is open at once.
+    pub(crate) fresh: Option<OwnedSemaphorePermit>,
+    counted: u32,
+    /// When the last look left that this launch made for the row.
+    looked_at: Option<Instant>,
+    /// When the last request of this launch left for the row, and when it was answered.
+    sent_at: Option<Instant>,
+    answered_at: Instant,
+}
+
+/// Goes on, or ends here.
+type Step<T> = Result<std::ops::ControlFlow<Ending, T>, JournalClosed>;
+
+impl<'a, R: Remote> Call<'a, R> {
+    pub(crate) fn new(lane: &'a Lane<R>, row: Row, standing: Standing, sends: bool) -> Self {
+        // Preflight leaves rows in doubt to the look that is made directly before they are sent.
+        let looked_at = if standing.doubted { None } else { lane.preflight_at() };
+        let answered_at = Instant::now();
+        Self { lane, row, standing, sends, fresh: None, counted: 0, looked_at, sent_at: None, answered_at }
+    }
+
+    pub(crate) async fn run(mut self) -> Result<Ending, JournalClosed> {
+        loop {
+            let step = match self.standing.phase {
+                Phase::Open => self.take_up_cut_off_attempt().await?,
+                Phase::Accepted => return self.verify().await,
+                Phase::InDoubt => self.look_in_doubt().await?,
+                Phase::Untried | Phase::Due if !self.sends => return Ok(Ending::Later),
+                Phase::Untried | Phase::Due => match self.ready().await? {
+                    Continue(sends) => self.attempt(sends).await?,
+                    Break(ending) => Break(ending),
+                },
+                Phase::Settled(verdict) => return Ok(Ending::Settled(verdict)),
+            };
+            if let Break(ending) = step {
+                return Ok(ending);
+            }
+        }
+    }
+
+    /// An earlier launch sent this, or was about to, and died before the answer.
+    async fn take_up_cut_off_attempt(&mut self) -> Step<()> {
+        let cause = "the launch ended before the answer came".to_owned();
+        let outcome = Outcome::Lost { status: None, code: None, cause };
+        let attempt = self.standing.started;
+        let ended = EventKind::AttemptEnded { row: self.row.id, attempt, outcome, request_id: None, took_ms: 0 };
+        self.record(vec![ended]).await?;
+        Ok(Continue(()))
+    }
+
+    /// Sent, answer unknown: nobody sends again before looking.
+    async fn look_in_doubt(&mut self) -> Step<()> {
+        let not_before = self.sent_at.map_or(self.answered_at, |sent| sent + SETTLES_WITHIN);
+        let seen = match self.look(not_before).await? {
+            Continue(seen) => seen,
+            Break(ending) => return Ok(Break(ending)),
+        };
+        self.weigh_doubt(seen).await
+    }
+
+    /// Settles the row from a look, or records that it is as before and may be sent again.
+    async fn weigh_doubt(&mut self, seen: Option<SeenState>) -> Step<()> {
+        let effect = judge::effect(&self.row.wants, self.standing.before.as_ref(), seen.as_ref());
+        match effect {
+            Effect::OnTarget if self.standing.attempts == 0 => {
+                self.settle(Verdict::Already, seen, None).await.map(Break)
+            }
+            Effect::OnTarget => self.settle(Verdict::Applied, seen, None).await.map(Break),
+            Effect::Overtaken { reason } => self.settle(Verdict::Overtaken, seen, Some(reason)).await.map(Break),
+            Effect::Unprovable { reason, as_before: false } => {
+                self.settle(Verdict::Unverified, seen, Some(reason)).await.map(Break)
+            }
+            Effect::NotYet { .. } | Effect::Unprovable { as_before: true, .. } => {
+                self.record(vec![EventKind::RowSeen { row: self.row.id, seen }]).await?;
+                Ok(Continue(()))
+            }
+        }
+    }
+
+    /// What to send, once it is known from a fresh enough look that it should be sent.
+    async fn ready(&mut self) -> Step<TargetState> {
+        if self.standing.doubted {
+            if !self.seen_within(DIRECTLY) || !self.standing.looked {
+                match self.look_in_doubt().await? {
+                    Continue(()) => (),
+                    Break(ending) => return Ok(Break(ending)),
+                }
+            }
+            return Ok(Continue(self.sends_from(self.standing.before.as_ref())));
+        }
+        if !self.lane.settings.preflight {
+            return Ok(Continue(self.row.wants.clone()));
+        }
+        let depends = !self.row.expects.is_empty() || !self.row.wants.is_pair();
+        let looked_here = self.looked_at != self.lane.preflight_at();
+        if self.seen_within(FRESH) && (!depends || looked_here) {
+            return Ok(Continue(self.sends_from(self.standing.before.as_ref())));
+        }
+        let seen = match self.look(Instant::now()).await? {
+            Continue(seen) => seen,
+            Break(ending) => return Ok(Break(ending)),
+        };
+        match judge::judge(&self.row, seen.as_ref(), self.lane.settings.complete_pair) {
+            Fate::Change { sends, .. } => {
+                if seen != self.standing.before {
+                    self.record(vec![EventKind::RowSeen { row: self.row.id, seen }]).await?;
+                }
+                Ok(Continue(sends))
+            }
+            Fate::Already => self.settle(Verdict::Already, seen, None).await.map(Break),
+            Fate::Blocked { reason } => self.settle(Verdict::Blocked, seen, Some(reason)).await.map(Break),
+        }
+    }
+
+    fn sends_from(&self, seen: Option<&SeenState>) -> TargetState {
+        match seen {
+            Some(seen) if self.lane.settings.complete_pair => self.row.wants.completed_from(seen),
+            Some(_) | None => self.row.wants.clone(),
+        }
+    }
+
+    fn seen_within(&self, limit: Duration) -> bool {
+        self.looked_at.is_some_and(|at| at.elapsed() < limit)
+    }
+
+    /// One look by the lane's reader.
+    async fn look(&mut self, not_before: Instant) -> Step<Option<SeenState>> {
+        match self.lane.sight(self.row.id, &self.row.source_id, not_before, false).await {
+            Some(Sight::Seen { seen, left_at }) => {
+                self.looked_at = Some(left_at);
+                Ok(Continue(seen))
+            }
+            Some(Sight::Failed { cause }) => self.leave(format!("the look failed: {cause}")).await.map(Break),
+            None => Ok(Break(Ending::Later)),
+        }
+    }
+
+    /// One request: intent on disk, leave to go, the wire, outcome on disk.
+    async fn attempt(&mut self, sends: TargetState) -> Step<()> {
+        let lane = self.lane;
+        let under_way = lane.under_way.begin();
+        let Some(slot) = lane.stop.unless_draining(self.queue_for_slot()).await else {
+            return Ok(Break(Ending::Later));
+        };
+        // It may have waited long for its slot; then it is looked at again first.
+        let limit = if self.standing.doubted { DIRECTLY } else { FRESH };
+        if (lane.settings.preflight || self.standing.doubted) && !self.seen_within(limit) {
+            return Ok(Continue(()));
+        }
+        let attempt = self.standing.started + 1;
+        self.record(vec![EventKind::AttemptStarted { row: self.row.id, attempt, sends: sends.clone() }]).await?;
+        let Some(pass) = lane.stop.unless_draining(lane.gate.pass(slot)).await else {
+            let outcome = Outcome::Unsent { cause: "stopped before it was sent".to_owned() };
+            self.record(vec![self.ended(attempt, outcome, None, Duration::ZERO)]).await?;
+            return Ok(Break(Ending::Later));
+        };
+        let left_at = pass.left_at;
+        let reply = lane.stop.unless_aborting(lane.remote.put(&self.row.source_id, &sends)).await;
+        drop(pass);
+        let (outcome, request_id) = match reply {
+            Some(reply) => (reply.outcome, reply.request_id),
+            None => (Outcome::aborted(), None),
+        };
+        self.sent_at = Some(left_at);
+        self.answered_at = Instant::now();
+        lane.heed(&outcome, left_at).await?;
+        if retry::counts(&outcome) {
+            self.counted += 1;
+        }
+        let ended = self.ended(attempt, outcome.clone(), request_id, left_at.elapsed());
+        let patience = lane.settings.patience.after(self.counted, &outcome, rand::random());
+        if let Break(Enough::Accepted | Enough::Refused) = patience {
+            self.count_first_answer(ended, &outcome).await?;
+        } else {
+            self.record(vec![ended]).await?;
+        }
+        drop(under_way);
+        self.fresh = None;
+        match patience {
+            // The phase says how it goes on: verified, settled, or left because the lane stopped.
+            Break(Enough::Accepted | Enough::Refused) if self.standing.phase == Phase::Due => Ok(Break(Ending::Later)),
+            Break(Enough::Accepted | Enough::Refused) => Ok(Continue(())),
+            Break(Enough::NotTheRow) => self.leave(format!("the lane stopped: {outcome}")).await.map(Break),
+            Break(Enough::OutOfAttempts) => self.conclude_failure(&outcome).await,
+            Continue(wait) if lane.stop.unless_draining(sleep(wait)).await.is_some() => Ok(Continue(())),
+            // Stopped while waiting. What may have been done is still looked at, so that little is left in doubt.
+            Continue(_) if self.standing.phase == Phase::InDoubt => match self.look_in_doubt().await? {
+                Continue(()) => Ok(Break(Ending::Later)),
+                Break(ending) => Ok(Break(ending)),
+            },
+            Continue(_) => Ok(Break(Ending::Later)),
+        }
+    }
+
+    async fn queue_for_slot(&self) -> crate::gate::Slot {
+        if self.standing.doubted {
+            return self.lane.gate.slot().await;
+        }
+        let _line = self.lane.line.acquire().await.expect("the semaphore is never closed");
+        self.lane.gate.slot().await
+    }
+
+    /// Records an answered change together with what follows from it at once: a refusal's verdict, or that nobody
+    /// wants a proof. The lane's first answers decide whether a 403 is about the row at all.
+    async fn count_first_answer(&mut self, ended: EventKind, outcome: &Outcome) -> Result<(), JournalClosed> {
+        let lane = self.lane;
+        let mut first = lane.first_answers.lock().await;
+        let reopen = first.count(self.row.id, outcome);
+        let mut kinds = vec![ended];
+        match outcome {
+            Outcome::Rejected { status: 403, .. } if first.verdict == FirstVerdict::AboutUs => {
+                kinds.push(EventKind::RowLeft { row: self.row.id, cause: format!("the lane stopped: {outcome}") });
+            }
+            Outcome::Rejected { .. } => kinds.push(self.verdict(Verdict::Refused, None, Some(outcome.to_string()))),
+            Outcome::Accepted { .. } if !lane.settings.verify => {
+                let reason = "verification is switched off".to_owned();
+                kinds.push(self.verdict(Verdict::Unverified, None, Some(reason)));
+            }
+            Outcome::Accepted { .. }
+            | Outcome::Unauthenticated { .. }
+            | Outcome::Barred { .. }
+            | Outcome::Throttled { .. }
+            | Outcome::Unsent { .. }
+            | Outcome::Lost { .. } => (),
+        }
+        self.record(kinds).await?;
+        if let Some(rows) = reopen {
+            let cause = format!("the first answers of the lane were all the same: {outcome}");
+            let reopened = rows.into_iter().map(|row| EventKind::RowReopened { row, cause: cause.clone() });
+            lane.record(reopened.collect(), None).await?;
+            lane.halt(LaneStop::Forbidden, cause).await?;
+        }
+        Ok(())
+    }
+
+    /// Attempts are used up: a last look says whether it was done all the same.
+    async fn conclude_failure(&mut self, outcome: &Outcome) -> Step<()> {
+        if self.standing.phase == Phase::InDoubt
+            && let Break(ending) = self.look_in_doubt().await?
+        {
+            return Ok(Break(ending));
+        }
+        let seen = if self.standing.looked {
+            self.standing.before.clone()
+        } else {
+            match self.look(self.answered_at).await? {
+                Continue(seen) => {
+                    if let Break(ending) = self.weigh_doubt(seen.clone()).await? {
+                        return Ok(Break(ending));
+                    }
+                    seen
+                }
+                Break(ending) => return Ok(Break(ending)),
+            }
+        };
+        let reason = format!("{} attempts used up; the last: {outcome}", self.counted);
+        self.settle(Verdict::Failed, seen, Some(reason)).await.map(Break)
+    }
+
+    /// Accepted: look until the target is seen, or the window is over.
+    async fn verify(&mut self) -> Result<Ending, JournalClosed> {
+        if !self.lane.settings.verify {
+            let reason = "verification is switched off".to_owned();
+            return self.settle(Verdict::Unverified, None, Some(reason)).await;
+        }
+        let window_ends = self.answered_at + self.lane.settings.verify_timeout;
+        let mut pause = Duration::from_millis(250);
+        let mut not_before = self.answered_at;
+        let mut patient = true;
+        let mut failed_after_window = false;
+        loop {
+            let Some(sight) = self.lane.sight(self.row.id, &self.row.source_id, not_before, patient).await else {
+                return Ok(Ending::Later);
+            };
+            patient = false;
+            match sight {
+                Sight::Failed { cause } => {
+                    // It has been tried with patience already, so one more failure after the window is the end.
+                    if failed_after_window {
+                        let reason = format!("no look succeeded: {cause}");
+                        return self.settle(Verdict::Unverified, None, Some(reason)).await;
+                    }
+                    failed_after_window = Instant::now() >= window_ends;
+                }
+                Sight::Seen { seen, left_at } => {
+                    let over = left_at >= window_ends;
+                    match judge::effect(&self.row.wants, self.standing.before.as_ref(), seen.as_ref()) {
+                        Effect::OnTarget => return self.settle(Verdict::Applied, seen, None).await,
+                        Effect::Overtaken { reason } => {
+                            return self.settle(Verdict::Overtaken, seen, Some(reason)).await;
+                        }
+                        Effect::NotYet { reason } if over => {
+                            return self.settle(Verdict::NoEffect, seen, Some(reason)).await;
+                        }
+                        Effect::Unprovable { reason, .. } if over => {
+                            return self.settle(Verdict::Unverified, seen, Some(reason)).await;
+                        }
+                        Effect::NotYet { .. } | Effect::Unprovable { .. } => (),
+                    }
+                }
+            }
+            let now = Instant::now();
+            not_before = if now < window_ends { (now + pause).min(window_ends) } else { now + pause };
+            pause *= 2;
+        }
+    }
+
+    fn ended(&self, attempt: u32, outcome: Outcome, request_id: Option<String>, took: Duration) -> EventKind {
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        EventKind::AttemptEnded { row: self.row.id, attempt, outcome, request_id, took_ms }
+    }
+
+    fn verdict(&self, verdict: Verdict, seen: Option<SeenState>, reason: Option<String>) -> EventKind {
+        EventKind::RowSettled { row: self.row.id, verdict, seen, reason }
+    }
+
+    async fn settle(
+        &mut self,
+        verdict: Verdict,
+        seen: Option<SeenState>,
+        reason: Option<String>,
+    ) -> Result<Ending, JournalClosed> {
+        self.record(vec![self.verdict(verdict, seen, reason)]).await?;
+        Ok(Ending::Settled(verdict))
+    }
+
+    async fn leave(&mut self, cause: String) -> Result<Ending, JournalClosed> {
+        self.record(vec![EventKind::RowLeft { row: self.row.id, cause }]).await?;
+        Ok(Ending::Later)
+    }
+
+    async fn record(&mut self, kinds: Vec<EventKind>) -> Result<(), JournalClosed> {
+        self.lane.record(kinds.clone(), Some(&self.row.source_id)).await?;
+        for kind in &kinds {
+            // The journal has just refused or taken the same step.
+            _ = self.standing.add(kind, jiff::Timestamp::now());
+        }
+        Ok(())
+    }
+}

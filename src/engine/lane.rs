@@ -1,0 +1,369 @@
+//! One account at one endpoint: what its calls share, and how it stops.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::{Instant, sleep};
+
+use super::reader::Ask;
+use super::stop::Stop;
+use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Outcome};
+use crate::gate::Gate;
+use crate::model::{RowId, SourceId};
+use crate::recorder::{JournalClosed, Recorder};
+use crate::remote::{self, Listed, Page, Remote, Shown};
+use crate::retry::Patience;
+
+/// How a lane goes about it, from the settings.
+#[derive(Clone, Debug)]
+pub(crate) struct LaneSettings {
+    pub(crate) concurrency: u32,
+    pub(crate) patience: Patience,
+    pub(crate) preflight: bool,
+    pub(crate) complete_pair: bool,
+    pub(crate) verify: bool,
+    pub(crate) verify_timeout: Duration,
+}
+
+pub(crate) struct Lane<R> {
+    pub(crate) id: LaneId,
+    pub(crate) settings: LaneSettings,
+    pub(crate) remote: R,
+    pub(crate) gate: Gate,
+    pub(crate) recorder: Recorder,
+    pub(crate) stop: Stop,
+    /// To the lane's one reader.
+    pub(crate) asks: mpsc::UnboundedSender<Ask>,
+    /// Fresh rows queue here for a slot; a row that was just looked at, to be sent again, goes past them.
+    pub(crate) line: Semaphore,
+    pub(crate) under_way: UnderWay,
+    pub(crate) list: Mutex<List>,
+    /// When the preflight of this launch began to look; rows it saw were seen at or after this instant.
+    pub(crate) preflight_at: Mutex<Option<Instant>>,
+    pub(crate) first_answers: tokio::sync::Mutex<FirstAnswers>,
+    stopped: Mutex<Option<(LaneStop, String)>>,
+}
+
+/// What is known of the account's list of sources. Pages end at an offset, so this is bounded.
+#[derive(Default)]
+pub(crate) struct List {
+    pub(crate) total: Option<u64>,
+    page_of: HashMap<RowId, u16>,
+}
+
+impl List {
+    pub(crate) fn page_of(&self, row: RowId) -> Option<u32> {
+        self.page_of.get(&row).map(|page| u32::from(*page))
+    }
+
+    pub(crate) fn found(&mut self, row: RowId, page: u32) {
+        if let Ok(page) = u16::try_from(page) {
+            self.page_of.insert(row, page);
+        }
+    }
+
+    /// How many pages show the whole list, as far as pages go.
+    pub(crate) fn n_pages(&self) -> Option<u32> {
+        let reachable = self.total?.min(u64::from(remote::LAST_OFFSET) + 1);
+        Some(u32::try_from(reachable.div_ceil(u64::from(remote::PAGE))).expect("offsets are small").max(1))
+    }
+}
+
+/// Changes between wanting a slot and having their answer on disk. While there are none, looks may go at once.
+pub(crate) struct UnderWay {
+    n: AtomicUsize,
+    idle_since: Mutex<Instant>,
+    pub(crate) changed: Notify,
+}
+
+pub(crate) struct UnderWayGuard<'a>(&'a UnderWay);
+
+impl UnderWay {
+    fn new() -> Self {
+        Self { n: AtomicUsize::new(0), idle_since: Mutex::new(Instant::now()), changed: Notify::new() }
+    }
+
+    pub(crate) fn begin(&self) -> UnderWayGuard<'_> {
+        self.n.fetch_add(1, Ordering::SeqCst);
+        UnderWayGuard(self)
+    }
+
+    /// None while a change is under way.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        let since = *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.n.load(Ordering::SeqCst) == 0).then_some(since)
+    }
+}
+
+impl Drop for UnderWayGuard<'_> {
+    fn drop(&mut self) {
+        *self.0.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        if self.0.n.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.changed.notify_one();
+        }
+    }
+}
+
+/// Whether a lane's first answered changes were all the same 403: then it is about us and not about the rows.
+#[derive(Default)]
+pub(crate) struct FirstAnswers {
+    refused: Vec<RowId>,
+    code: Option<Option<String>>,
+    pub(crate) verdict: FirstVerdict,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum FirstVerdict {
+    #[default]
+    Open,
+    /// The rows are refused one by one.
+    AboutRows,
+    /// The lane stops.
+    AboutUs,
+}
+
+const FIRST_ANSWERS: usize = 5;
+
+impl FirstAnswers {
+    /// Counts one answered change. When the fifth is the same 403, gives the rows that were refused before it.
+    pub(crate) fn count(&mut self, row: RowId, outcome: &Outcome) -> Option<Vec<RowId>> {
+        if self.verdict != FirstVerdict::Open {
+            return None;
+        }
+        match outcome {
+            Outcome::Rejected { status: 403, code, .. } if self.code.get_or_insert_with(|| code.clone()) == code => {
+                self.refused.push(row);
+                if self.refused.len() < FIRST_ANSWERS {
+                    return None;
+                }
+                self.verdict = FirstVerdict::AboutUs;
+                self.refused.pop();
+                Some(std::mem::take(&mut self.refused))
+            }
+            Outcome::Accepted { .. } | Outcome::Rejected { .. } => {
+                self.verdict = FirstVerdict::AboutRows;
+                None
+            }
+            // No answer to the change.
+            Outcome::Unauthenticated { .. }
+            | Outcome::Barred { .. }
+            | Outcome::Throttled { .. }
+            | Outcome::Unsent { .. }
+            | Outcome::Lost { .. } => None,
+        }
+    }
+}
+
+/// Why a read gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadFailed {
+    #[error("{0}")]
+    Outcome(Outcome),
+    #[error("let go")]
+    LetGo,
+    #[error(transparent)]
+    Journal(#[from] JournalClosed),
+}
+
+/// A read that gave something, and when it left.
+pub(crate) struct Sighted<T> {
+    pub(crate) value: T,
+    pub(crate) left_at: Instant,
+}
+
+impl<R: Remote> Lane<R> {
+    pub(crate) fn new(
+        settings: LaneSettings,
+        remote: R,
+        gate: Gate,
+        recorder: Recorder,
+        stop: Stop,
+    ) -> (Self, mpsc::UnboundedReceiver<Ask>) {
+        let (asks, inbox) = mpsc::unbounded_channel();
+        let line = usize::try_from(settings.concurrency).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS);
+        let lane = Self {
+            id: LaneId::FIRST,
+            settings,
+            remote,
+            gate,
+            recorder,
+            stop,
+            asks,
+            line: Semaphore::new(line),
+            under_way: UnderWay::new(),
+            list: Mutex::default(),
+            preflight_at: Mutex::default(),
+            first_answers: tokio::sync::Mutex::default(),
+            stopped: Mutex::default(),
+        };
+        (lane, inbox)
+    }
+
+    pub(crate) async fn record(&self, kinds: Vec<EventKind>, source: Option<&SourceId>) -> Result<(), JournalClosed> {
+        let recorded = self.recorder.record(self.id, kinds, source).await;
+        if recorded.is_err() {
+            self.stop.drain(DrainReason::JournalClosed);
+        }
+        recorded
+    }
+
+    pub(crate) fn list(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn preflight_at(&self) -> Option<Instant> {
+        *self.preflight_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stopped(&self) -> Option<(LaneStop, String)> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Nothing more is sent in this lane by this launch. The first cause is the one that is told.
+    pub(crate) async fn halt(&self, cause: LaneStop, message: String) -> Result<(), JournalClosed> {
+        {
+            let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+            if stopped.is_some() {
+                return Ok(());
+            }
+            *stopped = Some((cause, message.clone()));
+        }
+        self.stop.drain(DrainReason::LaneStopped);
+        self.record(vec![EventKind::LaneStopped { cause, message }], None).await
+    }
+
+    /// What an answer means for everybody in the lane: its pace, and whether it goes on at all.
+    pub(crate) async fn heed(&self, outcome: &Outcome, left_at: Instant) -> Result<(), JournalClosed> {
+        if let Some(learned) = self.gate.heed(outcome, left_at) {
+            let kind = EventKind::QuotaLearned { per_second: learned.per_second, stated: learned.stated };
+            self.record(vec![kind], None).await?;
+        }
+        match outcome {
+            Outcome::Unauthenticated { .. } => self.halt(LaneStop::Unauthenticated, outcome.to_string()).await,
+            Outcome::Barred { .. } => self.halt(LaneStop::Barred, outcome.to_string()).await,
+            Outcome::Throttled { .. } => match self.gate.throttled_too_long() {
+                Some(waited) => {
+                    let message = format!("throttled for {} s without one accepted request", waited.as_secs());
+                    self.halt(LaneStop::Throttled, message).await
+                }
+                None => Ok(()),
+            },
+            Outcome::Accepted { .. } | Outcome::Rejected { .. } | Outcome::Unsent { .. } | Outcome::Lost { .. } => {
+                Ok(())
+            }
+        }
+    }
+
+    /// One source by its id, through the gate, with patience. None: the service does not know it.
+    pub(crate) async fn show(&self, source: &SourceId) -> Result<Sighted<Option<crate::model::SeenState>>, ReadFailed> {
+        let send = || self.remote.show(source);
+        self.read(send, |shown| match shown {
+            Shown::Seen(seen) => Ok(Some(seen)),
+            Shown::Absent => Ok(None),
+            Shown::Failed(outcome) => Err(outcome),
+        })
+        .await
+    }
+
+    /// One page of the account's sources, through the gate, with patience.
+    pub(crate) async fn page(&self, page: u32) -> Result<Sighted<Page>, ReadFailed> {
+        let offset = (page * remote::PAGE).min(remote::LAST_OFFSET);
+        let send = || self.remote.page(offset);
+        let listed = self.read(send, |listed| match listed {
+            Listed::Page(page) => Ok(page),
+            Listed::Failed(outcome) => Err(outcome),
+        });
+        let sighted = listed.await?;
+        self.list().total = Some(sighted.value.count);
+        Ok(sighted)
+    }
+
+    /// A read is repeated like a change is; it has nothing to look at first.
+    async fn read<V, T, F>(
+        &self,
+        send: impl Fn() -> F + Send + Sync,
+        value: impl Fn(V) -> Result<T, Outcome> + Send + Sync,
+    ) -> Result<Sighted<T>, ReadFailed>
+    where
+        F: Future<Output = remote::Read<V>> + Send,
+    {
+        let mut counted = 0;
+        loop {
+            if self.stopped().is_some_and(|(cause, _)| cause != LaneStop::Forbidden) {
+                return Err(ReadFailed::LetGo);
+            }
+            let pass = self.stop.unless_aborting(async { self.gate.pass(self.gate.slot().await).await }).await;
+            let pass = pass.ok_or(ReadFailed::LetGo)?;
+            let left_at = pass.left_at;
+            let read = self.stop.unless_aborting(send()).await.ok_or(ReadFailed::LetGo)?;
+            drop(pass);
+            let request_id = read.request_id;
+            let outcome = match value(read.value) {
+                Ok(value) => {
+                    self.heed(&Outcome::Accepted { status: 200 }, left_at).await?;
+                    return Ok(Sighted { value, left_at });
+                }
+                Err(outcome) => outcome,
+            };
+            if matches!(outcome, Outcome::Throttled { .. }) {
+                self.record(vec![EventKind::ReadThrottled { request_id }], None).await?;
+            }
+            self.heed(&outcome, left_at).await?;
+            if crate::retry::counts(&outcome) {
+                counted += 1;
+            }
+            match self.settings.patience.after(counted, &outcome, rand::random()) {
+                std::ops::ControlFlow::Break(_) => return Err(ReadFailed::Outcome(outcome)),
+                std::ops::ControlFlow::Continue(wait) => {
+                    self.stop.unless_aborting(sleep(wait)).await.ok_or(ReadFailed::LetGo)?;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forbidden(code: &str) -> Outcome {
+        Outcome::Rejected { status: 403, code: Some(code.to_owned()), message: String::new() }
+    }
+
+    fn count(answers: &mut FirstAnswers, outcomes: &[Outcome]) -> Option<Vec<RowId>> {
+        let counted = |(i, outcome)| answers.count(RowId(u32::try_from(i).unwrap() + 1), outcome);
+        outcomes.iter().enumerate().map(counted).collect::<Vec<_>>().into_iter().flatten().next()
+    }
+
+    #[test]
+    fn five_times_the_same_403_is_about_us() {
+        let mut answers = FirstAnswers::default();
+        let rows = count(&mut answers, &vec![forbidden("SMS.9004"); 5]);
+        assert_eq!(rows, Some(vec![RowId(1), RowId(2), RowId(3), RowId(4)]));
+        assert_eq!(answers.verdict, FirstVerdict::AboutUs);
+    }
+
+    #[test]
+    fn one_accepted_change_or_another_code_makes_it_about_the_rows() {
+        for other in [Outcome::Accepted { status: 200 }, forbidden("SMS.2248")] {
+            let mut answers = FirstAnswers::default();
+            let mut outcomes = vec![forbidden("SMS.9004"); 4];
+            outcomes.push(other);
+            outcomes.extend(vec![forbidden("SMS.9004"); 5]);
+            assert_eq!(count(&mut answers, &outcomes), None);
+            assert_eq!(answers.verdict, FirstVerdict::AboutRows);
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_to_a_change_is_not_counted() {
+        let mut answers = FirstAnswers::default();
+        let mut outcomes = vec![forbidden("SMS.9004"); 4];
+        outcomes.push(Outcome::Unsent { cause: "refused".into() });
+        outcomes.push(forbidden("SMS.9004"));
+        assert!(count(&mut answers, &outcomes).is_some());
+    }
+}

@@ -1,0 +1,268 @@
+//! What a look means for a row: functions of what the plan wants, what was before, and what is seen.
+
+use crate::model::words::{self, Pairing, Word};
+use crate::model::{Row, SeenState, TargetState};
+
+/// What preflight makes of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Already,
+    Blocked {
+        reason: String,
+    },
+    /// Would be sent, with the half that the plan leaves open filled in.
+    Change {
+        sends: TargetState,
+        pairing: Pairing,
+    },
+}
+
+/// Whether a row is sent, from what a look showed. None: the service does not know the source.
+/// `already` goes before `blocked`: a server in `stopped` whose target is `stopped` is on target.
+pub(crate) fn judge(row: &Row, seen: Option<&SeenState>, complete_pair: bool) -> Fate {
+    let Some(seen) = seen else {
+        return Fate::Blocked { reason: "the service does not know this source".to_owned() };
+    };
+    if on_target(&row.wants, seen) {
+        return Fate::Already;
+    }
+    if let Some(reason) = unmet(&row.expects, seen) {
+        return Fate::Blocked { reason };
+    }
+    if let Some(state) = seen.copystate.as_ref().filter(|state| words::swallows_updates(state)) {
+        // source: CN api-sms/UpdateCopyState.html (2026-01-27)
+        let reason = format!("a server in `{state}` answers success and changes nothing");
+        return Fate::Blocked { reason };
+    }
+    let sends = if complete_pair { row.wants.completed_from(seen) } else { row.wants.clone() };
+    let pairing = pairing_of(&sends);
+    Fate::Change { sends, pairing }
+}
+
+/// What the vendor documents about the pair that is sent; half a pair has no rule.
+pub(crate) fn pairing_of(sends: &TargetState) -> Pairing {
+    match (&sends.copystate, &sends.migrationcycle) {
+        (Some(copystate), Some(cycle)) => words::pairing(copystate, cycle),
+        (Some(_) | None, None) | (None, Some(_)) => Pairing::NoRule,
+    }
+}
+
+fn on_target(wants: &TargetState, seen: &SeenState) -> bool {
+    let matches = |wanted: &Option<Word>, shown: &Option<Word>| wanted.is_none() || wanted == shown;
+    matches(&wants.copystate, &seen.copystate) && matches(&wants.migrationcycle, &seen.migrationcycle)
+}
+
+fn unmet(expects: &TargetState, seen: &SeenState) -> Option<String> {
+    let fields = [
+        ("copystate", &expects.copystate, &seen.copystate),
+        ("migrationcycle", &expects.migrationcycle, &seen.migrationcycle),
+    ];
+    fields.into_iter().find_map(|(field, expected, shown)| {
+        let expected = expected.as_ref()?;
+        (Some(expected) != shown.as_ref())
+            .then(|| format!("the plan expects {field} `{expected}`, seen is `{}`", shown_as(shown.as_ref())))
+    })
+}
+
+fn shown_as(word: Option<&Word>) -> &str {
+    word.map_or("nothing", Word::as_str)
+}
+
+/// What a look after a change shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    OnTarget,
+    /// Nothing has moved yet, or half of the pair has: it says which.
+    NotYet {
+        reason: String,
+    },
+    /// A field is neither what it was nor the target.
+    Overtaken {
+        reason: String,
+    },
+    /// Reads never show the target word, so nothing can prove it.
+    Unprovable {
+        reason: String,
+        as_before: bool,
+    },
+}
+
+/// Compares field by field, only those that the plan names. Without a look before there is no `overtaken`.
+pub(crate) fn effect(wants: &TargetState, before: Option<&SeenState>, seen: Option<&SeenState>) -> Effect {
+    let Some(seen) = seen else {
+        let reason = "the service no longer knows this source".to_owned();
+        return if before.is_some() { Effect::Overtaken { reason } } else { Effect::NotYet { reason } };
+    };
+    let fields = [
+        Field {
+            name: "copystate",
+            wanted: wants.copystate.as_ref(),
+            was: before.map(|before| before.copystate.as_ref()),
+            shown: seen.copystate.as_ref(),
+        },
+        Field {
+            name: "migrationcycle",
+            wanted: wants.migrationcycle.as_ref(),
+            was: before.map(|before| before.migrationcycle.as_ref()),
+            shown: seen.migrationcycle.as_ref(),
+        },
+    ];
+    let of = |sought: Shows| fields.iter().find(move |field| field.shows() == Some(sought));
+    if let Some(moved) = of(Shows::Moved) {
+        let reason = format!(
+            "{} is `{}`, neither what it was (`{}`) nor the target",
+            moved.name,
+            shown_as(moved.shown),
+            shown_as(moved.was.flatten())
+        );
+        return Effect::Overtaken { reason };
+    }
+    if let Some(hidden) = of(Shows::Unprovable) {
+        let reason = format!("reads never show {} `{}`", hidden.name, shown_as(hidden.wanted));
+        let as_before = fields.iter().all(|field| field.was.is_some_and(|was| was == field.shown));
+        return Effect::Unprovable { reason, as_before };
+    }
+    match (of(Shows::Old), of(Shows::Target)) {
+        (None, _) => Effect::OnTarget,
+        (Some(old), Some(there)) => Effect::NotYet {
+            reason: format!("{} is on target, {} is still `{}`", there.name, old.name, shown_as(old.shown)),
+        },
+        (Some(old), None) => Effect::NotYet { reason: format!("{} is still `{}`", old.name, shown_as(old.shown)) },
+    }
+}
+
+struct Field<'a> {
+    name: &'static str,
+    wanted: Option<&'a Word>,
+    /// None: nobody looked before.
+    was: Option<Option<&'a Word>>,
+    shown: Option<&'a Word>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    Target,
+    Old,
+    Moved,
+    Unprovable,
+}
+
+impl Field<'_> {
+    /// None: the plan does not name the field.
+    fn shows(&self) -> Option<Shows> {
+        let wanted = self.wanted?;
+        Some(if self.shown == Some(wanted) {
+            Shows::Target
+        } else if words::never_shown(wanted) {
+            Shows::Unprovable
+        } else if self.was.is_none_or(|was| was == self.shown) || self.shown.is_none() {
+            // An answer without the field says nothing about it.
+            Shows::Old
+        } else {
+            Shows::Moved
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{RowId, SourceId};
+
+    fn wants(text: &str) -> TargetState {
+        let seen = seen(text);
+        TargetState { copystate: seen.copystate, migrationcycle: seen.migrationcycle }
+    }
+
+    fn seen(text: &str) -> SeenState {
+        let (copystate, cycle) = text.split_once('/').unwrap();
+        let word = |text: &str| (text != "*").then(|| Word::new(text));
+        SeenState { copystate: word(copystate), migrationcycle: word(cycle) }
+    }
+
+    fn row(target: &str, expects: &str) -> Row {
+        Row {
+            id: RowId(1),
+            line: 2,
+            source_id: SourceId::new("vm-1").unwrap(),
+            wants: wants(target),
+            expects: wants(expects),
+            wave: None,
+            account: None,
+            name: None,
+            note: None,
+            extra: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_preflight_makes_of_a_row() {
+        let table = [
+            ("finished/cutovered", "*/*", "finished/cutovered", "already"),
+            ("stopped/*", "*/*", "stopped/syncing", "already"),
+            ("init/*", "*/*", "initialize/replicating", "already"),
+            ("finished/cutovered", "*/*", "stopped/cutovered", "answers success and changes nothing"),
+            ("finished/cutovered", "*/syncing", "cutovering/cutovering", "expects migrationcycle `syncing`"),
+            ("finished/*", "*/*", "cutovering/cutovering", "sends finished/cutovering Outside"),
+            ("finished/cutovered", "cutovering/*", "cutovering/cutovering", "sends finished/cutovered Allowed"),
+            ("cleared/cutovered", "*/*", "error/cutovered", "sends cleared/cutovered NoRule"),
+        ];
+        for (target, expects, shown, expected) in table {
+            let fate = match judge(&row(target, expects), Some(&seen(shown)), true) {
+                Fate::Already => "already".to_owned(),
+                Fate::Blocked { reason } => reason,
+                Fate::Change { sends, pairing } => format!("sends {sends} {pairing:?}"),
+            };
+            assert!(fate.contains(expected), "{target} from {shown}: {fate}");
+        }
+        assert!(matches!(judge(&row("error/*", "*/*"), None, true), Fate::Blocked { .. }));
+    }
+
+    #[test]
+    fn a_half_is_sent_as_it_stands_when_the_pair_is_not_completed() {
+        let fate = judge(&row("error/*", "*/*"), Some(&seen("syncing/syncing")), false);
+        assert_eq!(fate, Fate::Change { sends: wants("error/*"), pairing: Pairing::NoRule });
+    }
+
+    #[test]
+    fn all_seven_silent_states_block() {
+        for state in ["unavailable", "stopping", "stopped", "deleting", "finished", "clearing", "clearfailed"] {
+            let fate = judge(&row("error/syncing", "*/*"), Some(&seen(&format!("{state}/syncing"))), true);
+            assert!(matches!(fate, Fate::Blocked { .. }), "{state}");
+        }
+    }
+
+    #[test]
+    fn what_a_look_after_a_change_shows() {
+        let table = [
+            ("finished/cutovered", "cutovering/cutovering", "finished/cutovered", "on target"),
+            ("finished/cutovered", "cutovering/cutovering", "FINISHED/Cutovered", "on target"),
+            ("init/replicating", "waiting/setting", "initialize/replicating", "on target"),
+            ("finished/*", "cutovering/cutovering", "finished/error", "on target"),
+            ("finished/cutovered", "cutovering/cutovering", "cutovering/cutovering", "not yet: copystate is still"),
+            ("finished/cutovered", "cutovering/cutovering", "finished/cutovering", "not yet: copystate is on target"),
+            ("finished/cutovered", "cutovering/cutovering", "error/cutovering", "overtaken: copystate is `error`"),
+            ("finished/cutovered", "cutovering/cutovering", "finished/syncing", "overtaken: migrationcycle"),
+            ("finished/cutovered", "cutovering/cutovering", "*/cutovered", "not yet"),
+            ("premiging/setting", "waiting/setting", "premigready/setting", "unprovable false"),
+            ("premiging/setting", "waiting/setting", "waiting/setting", "unprovable true"),
+            ("premiging/setting", "waiting/setting", "premiging/setting", "on target"),
+            ("waiting/tested", "error/setting", "stopped/setting", "overtaken: copystate"),
+        ];
+        for (target, before, shown, expected) in table {
+            let effect = match effect(&wants(target), Some(&seen(before)), Some(&seen(shown))) {
+                Effect::OnTarget => "on target".to_owned(),
+                Effect::NotYet { reason } => format!("not yet: {reason}"),
+                Effect::Overtaken { reason } => format!("overtaken: {reason}"),
+                Effect::Unprovable { as_before, .. } => format!("unprovable {as_before}"),
+            };
+            assert!(effect.starts_with(expected), "{target}, {before} -> {shown}: {effect}");
+        }
+    }
+
+    #[test]
+    fn without_a_look_before_nothing_is_overtaken() {
+        let effect = effect(&wants("finished/cutovered"), None, Some(&seen("error/syncing")));
+        assert!(matches!(effect, Effect::NotYet { .. }));
+    }
+}

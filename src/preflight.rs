@@ -1,0 +1,394 @@
+//! Look before touching: credentials proven by one read, what is there, what would be sent, what we refuse to send.
+//!
+//! Looking is recorded as it happens ([`look`]); what it means is a function of the journal's rows and is told
+//! ([`difference`]) before anything is decided, and recorded ([`settle`]) once the operator has said yes.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::engine::Book;
+use crate::engine::lane::{Lane, ReadFailed};
+use crate::event::{EventKind, LaneStop, Outcome, Verdict};
+use crate::journal::JournalError;
+use crate::journal::read::Which;
+use crate::judge::{self, Fate};
+use crate::ledger::{Phase, Standing};
+use crate::model::words::{self, Pairing};
+use crate::model::{Row, RowId, SeenState, TargetState};
+use crate::recorder::JournalClosed;
+use crate::remote::{Page, Remote};
+
+/// Rows that are looked at by id, or settled, at a time.
+const PORTION: u32 = 256;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PreflightError {
+    #[error("the service does not let us in: {0}")]
+    Credentials(String),
+    #[error("the service could not be reached: {0}")]
+    Unreachable(String),
+    #[error("the service takes no requests now: {0}")]
+    Throttled(String),
+    #[error("stopped while looking at the live states; nothing was sent")]
+    Stopped,
+    #[error(transparent)]
+    Closed(#[from] JournalClosed),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// Looks at every row without a verdict, by pages or by id, whichever costs fewer calls. Rows in doubt are left to
+/// the look that is made directly before they are sent again.
+pub(crate) async fn look<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), PreflightError> {
+    *lane.preflight_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
+    match lane.stop.unless_draining(look_at_all(lane, book)).await {
+        Some(looked) => looked,
+        None => Err(stopped(lane)),
+    }
+}
+
+async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), PreflightError> {
+    let (n_rows, n_all) =
+        book.read(|journal, run| Ok((journal.count_unsettled(run)?, journal.run(run)?.n_rows))).await?;
+    let mut seen = Bits::new(n_all);
+    if n_rows > 1 {
+        // The first page proves the credentials and tells how many there are.
+        let first = lane.page(0).await.map_err(|failed| denied(lane, failed))?;
+        let mut n_left = n_rows - take_page(lane, book, &mut seen, 0, first.value).await?;
+        let n_pages = lane.list().n_pages().unwrap_or(1);
+        if u64::from(n_pages - 1) < n_left {
+            for page in 1..n_pages {
+                let sighted = lane.page(page).await.map_err(|failed| denied(lane, failed))?;
+                n_left -= take_page(lane, book, &mut seen, page, sighted.value).await?;
+                if n_left == 0 {
+                    break;
+                }
+            }
+        }
+    }
+    look_by_id(lane, book, &seen).await
+}
+
+/// Records what a page shows of this run's rows, and counts them.
+async fn take_page<R: Remote>(
+    lane: &Lane<R>,
+    book: &Book,
+    seen: &mut Bits,
+    n_page: u32,
+    page: Page,
+) -> Result<u64, PreflightError> {
+    let servers = page.servers;
+    let found = book
+        .read(move |journal, run| {
+            let rows = journal.unsettled_among(run, servers.iter().map(|(id, _)| id.as_str()))?;
+            let states: std::collections::HashMap<String, SeenState> = servers.into_iter().collect();
+            Ok(rows
+                .into_iter()
+                .map(|(row, standing)| {
+                    let state = states.get(row.source_id.as_str()).cloned();
+                    (row.id, standing, state)
+                })
+                .collect::<Vec<_>>())
+        })
+        .await?;
+    let mut kinds = Vec::with_capacity(found.len());
+    let mut n_new = 0;
+    for (row, standing, state) in found {
+        lane.list().found(row, n_page);
+        // Pages shift while sources come and go, so one may show a row that another has shown.
+        if !seen.set(row) {
+            continue;
+        }
+        n_new += 1;
+        if is_for_preflight(&standing) {
+            kinds.push(EventKind::RowSeen { row, seen: state });
+        }
+    }
+    if !kinds.is_empty() {
+        lane.record(kinds, None).await?;
+    }
+    Ok(n_new)
+}
+
+/// Absence from pages proves nothing: what they did not show is asked for by id.
+async fn look_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, seen: &Bits) -> Result<(), PreflightError> {
+    let waves = book.read(|journal, run| journal.unsettled_waves(run)).await?;
+    for (wave_no, _) in waves {
+        let mut after = None;
+        loop {
+            let rows = page_of_rows(book, wave_no, after).await?;
+            let Some((last, _)) = rows.last() else { break };
+            after = Some(last.id);
+            let mut reads = JoinSet::new();
+            for (row, standing) in rows {
+                if seen.has(row.id) || !is_for_preflight(&standing) {
+                    continue;
+                }
+                let lane = Arc::clone(lane);
+                reads.spawn(async move { (row.id, lane.show(&row.source_id).await) });
+            }
+            let mut kinds = Vec::with_capacity(reads.len());
+            while let Some(read) = reads.join_next().await {
+                let (row, shown) = read.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+                let sighted = shown.map_err(|failed| denied(lane, failed))?;
+                kinds.push(EventKind::RowSeen { row, seen: sighted.value });
+            }
+            if !kinds.is_empty() {
+                kinds.sort_by_key(EventKind::row);
+                lane.record(kinds, None).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn page_of_rows(book: &Book, wave_no: u32, after: Option<RowId>) -> Result<Vec<(Row, Standing)>, JournalError> {
+    book.read(move |journal, run| journal.page(run, Which::Unsettled { wave_no }, after, PORTION)).await
+}
+
+/// A row that may have been sent is not judged from afar.
+fn is_for_preflight(standing: &Standing) -> bool {
+    !standing.doubted && !standing.phase.is_in_doubt()
+}
+
+fn denied<R>(lane: &Lane<R>, failed: ReadFailed) -> PreflightError
+where
+    R: Remote,
+{
+    match failed {
+        ReadFailed::Journal(closed) => closed.into(),
+        ReadFailed::LetGo => stopped(lane),
+        ReadFailed::Outcome(outcome) => match outcome {
+            Outcome::Unauthenticated { .. } | Outcome::Barred { .. } | Outcome::Rejected { status: 403, .. } => {
+                PreflightError::Credentials(outcome.to_string())
+            }
+            Outcome::Throttled { .. } => PreflightError::Throttled(outcome.to_string()),
+            Outcome::Accepted { .. } | Outcome::Rejected { .. } | Outcome::Unsent { .. } | Outcome::Lost { .. } => {
+                PreflightError::Unreachable(outcome.to_string())
+            }
+        },
+    }
+}
+
+fn stopped<R: Remote>(lane: &Lane<R>) -> PreflightError {
+    match lane.stopped() {
+        Some((LaneStop::Unauthenticated | LaneStop::Barred | LaneStop::Forbidden, message)) => {
+            PreflightError::Credentials(message)
+        }
+        Some((LaneStop::Throttled, message)) => PreflightError::Throttled(message),
+        None => PreflightError::Stopped,
+    }
+}
+
+/// One bit a row.
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn new(n_rows: u32) -> Self {
+        Self(vec![0; usize::try_from(n_rows / 64).expect("rows are countable") + 1])
+    }
+
+    fn place(row: RowId) -> (usize, u64) {
+        (usize::try_from(row.0 / 64).expect("rows are countable"), 1 << (row.0 % 64))
+    }
+
+    /// Whether it was not set before.
+    fn set(&mut self, row: RowId) -> bool {
+        let (word, bit) = Self::place(row);
+        let new = self.0[word] & bit == 0;
+        self.0[word] |= bit;
+        new
+    }
+
+    fn has(&self, row: RowId) -> bool {
+        let (word, bit) = Self::place(row);
+        self.0[word] & bit != 0
+    }
+}
+
+/// What would become of a row, as it is told before anything is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Prospect {
+    Already,
+    Blocked {
+        reason: String,
+    },
+    Change {
+        sends: TargetState,
+        pairing: Pairing,
+    },
+    /// Sent before, answer unknown or not proven: looked at first.
+    LookFirst,
+    /// Preflight is off: sent as it stands.
+    Unseen {
+        sends: TargetState,
+    },
+}
+
+impl Prospect {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Prospect::Already => "already",
+            Prospect::Blocked { .. } => "blocked",
+            Prospect::Change { .. } => "change",
+            Prospect::LookFirst => "look_first",
+            Prospect::Unseen { .. } => "unseen",
+        }
+    }
+}
+
+pub(crate) fn prospect(row: &Row, standing: &Standing, preflight: bool, complete_pair: bool) -> Prospect {
+    match standing.phase {
+        Phase::Open | Phase::InDoubt | Phase::Accepted => return Prospect::LookFirst,
+        Phase::Settled(Verdict::Already) => return Prospect::Already,
+        Phase::Settled(_) => {
+            return Prospect::Blocked { reason: standing.reason.clone().unwrap_or_default() };
+        }
+        Phase::Untried | Phase::Due if standing.doubted => return Prospect::LookFirst,
+        Phase::Untried | Phase::Due => (),
+    }
+    if !preflight {
+        return Prospect::Unseen { sends: row.wants.clone() };
+    }
+    match judge::judge(row, standing.before.as_ref(), complete_pair) {
+        Fate::Already => Prospect::Already,
+        Fate::Blocked { reason } => Prospect::Blocked { reason },
+        Fate::Change { sends, pairing } => Prospect::Change { sends, pairing },
+    }
+}
+
+/// The counts of a difference, and the first rows of each group.
+#[derive(Debug, Default)]
+pub(crate) struct Difference {
+    pub(crate) n_change: u64,
+    pub(crate) n_already: u64,
+    pub(crate) n_blocked: u64,
+    pub(crate) n_look_first: u64,
+    pub(crate) n_unseen: u64,
+    pub(crate) n_outside_matrix: u64,
+    pub(crate) n_irreversible: u64,
+    pub(crate) groups: Vec<Group>,
+}
+
+/// Rows of which the same would become.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) kind: &'static str,
+    pub(crate) title: String,
+    pub(crate) n_rows: u64,
+    pub(crate) first: Vec<(Row, Option<SeenState>)>,
+}
+
+impl Difference {
+    /// Rows to which a change may be sent.
+    pub(crate) fn n_changes(&self) -> u64 {
+        self.n_change + self.n_look_first + self.n_unseen
+    }
+
+    fn add(&mut self, row: Row, standing: &Standing, prospect: &Prospect, n_shown: usize) {
+        let title = match prospect {
+            Prospect::Already => {
+                self.n_already += 1;
+                "already on target".to_owned()
+            }
+            Prospect::Blocked { reason } => {
+                self.n_blocked += 1;
+                reason.clone()
+            }
+            Prospect::LookFirst => {
+                self.n_look_first += 1;
+                "sent before, not proven: looked at first".to_owned()
+            }
+            Prospect::Unseen { sends } => {
+                self.n_unseen += 1;
+                format!("* -> {sends}")
+            }
+            Prospect::Change { sends, pairing } => {
+                self.n_change += 1;
+                let from = standing.before.clone().unwrap_or_default();
+                let warning = match pairing {
+                    Pairing::Allowed | Pairing::NoRule => "",
+                    Pairing::Outside => {
+                        self.n_outside_matrix += 1;
+                        "  (not a documented pair: the service may refuse it)"
+                    }
+                };
+                format!("{from} -> {sends}{warning}")
+            }
+        };
+        let may_send = matches!(prospect, Prospect::Change { .. } | Prospect::LookFirst | Prospect::Unseen { .. });
+        if may_send && row.wants.copystate.as_ref().is_some_and(words::irreversible) {
+            self.n_irreversible += 1;
+        }
+        let kind = prospect.name();
+        let group = match self.groups.iter().position(|group| group.kind == kind && group.title == title) {
+            Some(at) => &mut self.groups[at],
+            None => {
+                self.groups.push(Group { kind, title, n_rows: 0, first: Vec::new() });
+                self.groups.last_mut().expect("just pushed")
+            }
+        };
+        group.n_rows += 1;
+        if group.first.len() < n_shown {
+            group.first.push((row, standing.before.clone()));
+        }
+    }
+}
+
+/// Walks over every row without a verdict, in plan order within its wave.
+async fn for_each_unsettled(
+    book: &Book,
+    mut each: impl AsyncFnMut(Vec<(Row, Standing)>) -> Result<(), PreflightError>,
+) -> Result<(), PreflightError> {
+    for (wave_no, _) in book.read(|journal, run| journal.unsettled_waves(run)).await? {
+        let mut after = None;
+        loop {
+            let rows = page_of_rows(book, wave_no, after).await?;
+            let Some((last, _)) = rows.last() else { break };
+            after = Some(last.id);
+            each(rows).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What would happen, from what the journal holds now.
+pub(crate) async fn difference<R: Remote>(
+    lane: &Lane<R>,
+    book: &Book,
+    n_shown: usize,
+) -> Result<Difference, PreflightError> {
+    let mut difference = Difference::default();
+    for_each_unsettled(book, async |rows| {
+        for (row, standing) in rows {
+            let prospect = prospect(&row, &standing, lane.settings.preflight, lane.settings.complete_pair);
+            difference.add(row, &standing, &prospect, n_shown);
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(difference)
+}
+
+/// Records the verdicts of rows that are not sent.
+pub(crate) async fn settle<R: Remote>(lane: &Lane<R>, book: &Book) -> Result<(), PreflightError> {
+    for_each_unsettled(book, async |rows| {
+        let kinds = rows.into_iter().filter_map(|(row, standing)| {
+            let verdict = match prospect(&row, &standing, lane.settings.preflight, lane.settings.complete_pair) {
+                Prospect::Already => (Verdict::Already, None),
+                Prospect::Blocked { reason } => (Verdict::Blocked, Some(reason)),
+                Prospect::Change { .. } | Prospect::LookFirst | Prospect::Unseen { .. } => return None,
+            };
+            let (verdict, reason) = verdict;
+            Some(EventKind::RowSettled { row: row.id, verdict, seen: standing.before, reason })
+        });
+        let kinds: Vec<EventKind> = kinds.collect();
+        if !kinds.is_empty() {
+            lane.record(kinds, None).await?;
+        }
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,65 @@
+//! How requests leave, and how answers become outcomes.
+//!
+//! A refusal is a value here, not an error: whatever happens to a request has a name among the [`Outcome`]s. Nothing
+//! in this room waits for leave, tries again or decides what an outcome means for a row.
+
+use std::time::Duration;
+
+use crate::event::Outcome;
+use crate::model::{SeenState, SourceId, TargetState};
+
+/// What came of one change.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Reply {
+    pub outcome: Outcome,
+    pub request_id: Option<String>,
+    pub took: Duration,
+}
+
+/// What came of one read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Read<T> {
+    pub value: T,
+    pub request_id: Option<String>,
+    pub took: Duration,
+}
+
+/// One source, asked for by its id.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Shown {
+    Seen(SeenState),
+    /// The service knows no such source.
+    Absent,
+    /// Nothing was learned.
+    Failed(Outcome),
+}
+
+/// A page of the account's sources. That an id is on none proves nothing: pages shift while sources come and go.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Page {
+    /// How many there are in all.
+    pub count: u64,
+    pub servers: Vec<(String, SeenState)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Listed {
+    Page(Page),
+    /// Nothing was learned.
+    Failed(Outcome),
+}
+
+/// How many sources a page holds at most. source: api-sms/ListServers.html (`limit`).
+pub(crate) const PAGE: u32 = 200;
+/// Pages end here, whatever the account holds. source: api-sms/ListServers.html (`offset`).
+pub(crate) const LAST_OFFSET: u32 = 65_535;
+
+/// The service as one lane sees it. Dropping a future lets go of its request, which may have reached the service.
+pub(crate) trait Remote: Send + Sync + 'static {
+    fn put(&self, source: &SourceId, sends: &TargetState) -> impl Future<Output = Reply> + Send;
+
+    fn show(&self, source: &SourceId) -> impl Future<Output = Read<Shown>> + Send;
+
+    /// Up to [`PAGE`] sources from `offset` on.
+    fn page(&self, offset: u32) -> impl Future<Output = Read<Listed>> + Send;
+}
