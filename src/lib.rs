@@ -1,4 +1,5 @@
 mod engine;
+pub mod credentials;
 pub mod event;
 pub mod exit;
 mod gate;
@@ -11,3 +12,5 @@ mod preflight;
 mod recorder;
 mod remote;
 mod retry;
+#[cfg_attr(not(test), expect(dead_code, reason = "the engine is the first to send"))]
+pub(crate) mod remote;

@@ -8,6 +8,14 @@ use std::time::Duration;
 use crate::event::Outcome;
 use crate::model::{SeenState, SourceId, TargetState};
 
+pub(crate) mod classify;
+pub(crate) mod codes;
+pub(crate) mod endpoint;
+pub(crate) mod http;
+pub(crate) mod quota;
+pub(crate) mod text;
+pub(crate) mod wire;
+
 /// What came of one change.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reply {

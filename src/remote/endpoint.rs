@@ -1,0 +1,143 @@
+//! Where requests go: a base address that cannot leak what we send.
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::{Host, Url};
+
+/// The service's base address: https, or http to this very machine; nothing but scheme, host and port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint(Url);
+
+/// Why a text is not an endpoint. None of these repeats the text, which may carry a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadEndpoint {
+    #[error("the endpoint is not a URL ({0})")]
+    NotAUrl(url::ParseError),
+    #[error("the endpoint is neither https:// nor http://")]
+    Scheme,
+    #[error("the endpoint is http://, which is for loopback only: anybody on the way could read the credentials")]
+    Insecure,
+    #[error("the endpoint carries a user name or password")]
+    UserInfo,
+    #[error("the endpoint has a path")]
+    Path,
+    #[error("the endpoint has a query")]
+    Query,
+    #[error("the endpoint has a fragment")]
+    Fragment,
+}
+
+impl FromStr for Endpoint {
+    type Err = BadEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, BadEndpoint> {
+        let url = Url::parse(text).map_err(BadEndpoint::NotAUrl)?;
+        if !matches!(url.scheme(), "https" | "http") {
+            return Err(BadEndpoint::Scheme);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(BadEndpoint::UserInfo);
+        }
+        if url.path() != "/" {
+            return Err(BadEndpoint::Path);
+        }
+        if url.query().is_some() {
+            return Err(BadEndpoint::Query);
+        }
+        if url.fragment().is_some() {
+            return Err(BadEndpoint::Fragment);
+        }
+        if url.scheme() == "http" && !is_loopback(&url) {
+            return Err(BadEndpoint::Insecure);
+        }
+        Ok(Self(url))
+    }
+}
+
+impl Endpoint {
+    /// The host as the `Host` header has it: with its port, unless that is the scheme's own.
+    pub(crate) fn authority(&self) -> &str {
+        self.0.authority()
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        self.0.scheme() == "http"
+    }
+
+    /// The address of a path that is already encoded.
+    pub(crate) fn at(&self, path: &str, query: &str) -> Url {
+        let mut url = self.0.clone();
+        url.set_path(path);
+        url.set_query((!query.is_empty()).then_some(query));
+        url
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.0.scheme(), self.authority())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_https_or_http_to_this_machine() {
+        for (text, shown) in [
+            ("https://sms.ap-southeast-3.myhuaweicloud.com", "https://sms.ap-southeast-3.myhuaweicloud.com"),
+            ("HTTPS://SMS.example.com:443/", "https://sms.example.com"),
+            ("https://sms.example.com:8443", "https://sms.example.com:8443"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://127.9.9.9", "http://127.9.9.9"),
+            ("http://localhost:80/", "http://localhost"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+        ] {
+            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn each_fault_of_an_endpoint_has_its_own_name() {
+        for (text, fault) in [
+            ("", BadEndpoint::NotAUrl(url::ParseError::RelativeUrlWithoutBase)),
+            ("sms.example.com", BadEndpoint::NotAUrl(url::ParseError::RelativeUrlWithoutBase)),
+            ("https://", BadEndpoint::NotAUrl(url::ParseError::EmptyHost)),
+            ("localhost:8080", BadEndpoint::Scheme),
+            ("ftp://sms.example.com", BadEndpoint::Scheme),
+            ("http://sms.example.com", BadEndpoint::Insecure),
+            ("http://localhost.example.com", BadEndpoint::Insecure),
+            ("http://128.0.0.1", BadEndpoint::Insecure),
+            ("http://[::2]", BadEndpoint::Insecure),
+            ("https://me:hunter2@sms.example.com", BadEndpoint::UserInfo),
+            ("https://:hunter2@sms.example.com", BadEndpoint::UserInfo),
+            ("https://sms.example.com/v3", BadEndpoint::Path),
+            ("https://sms.example.com/?", BadEndpoint::Query),
+            ("https://sms.example.com?x=hunter2", BadEndpoint::Query),
+            ("https://sms.example.com#hunter2", BadEndpoint::Fragment),
+        ] {
+            let error = text.parse::<Endpoint>().unwrap_err();
+            assert_eq!(error, fault, "{text}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_encoded_stays_as_it_is() {
+        let endpoint: Endpoint = "https://sms.example.com".parse().unwrap();
+        let url = endpoint.at("/v3/sources/a%20b%2Fc%252F%E2%98%83%2B~._-/changestate", "limit=200");
+        assert_eq!(url.path(), "/v3/sources/a%20b%2Fc%252F%E2%98%83%2B~._-/changestate");
+        assert_eq!(url.query(), Some("limit=200"));
+    }
+}

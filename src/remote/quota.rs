@@ -1,0 +1,124 @@
+//! How long to wait and how fast to go, as a throttled answer tells it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+
+use crate::event::StatedQuota;
+
+/// Nobody means a longer wait than this: a server that says so has a wrong clock or a wrong unit.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// A quota per more than a day is no quota of a gateway, but a misread text.
+const LONGEST_PERIOD_MS: u64 = 86_400_000;
+
+/// The wait that a `Retry-After` names, in seconds or as a date; at most an hour, and none for nonsense.
+pub(crate) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are a wait beyond the cap.
+        let wait = value.parse().map_or(LONGEST_WAIT, Duration::from_secs);
+        return Some(wait.min(LONGEST_WAIT));
+    }
+    let until = date(value)?;
+    // A date that has passed is leave to go on at once.
+    let wait = Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO);
+    Some(wait.min(LONGEST_WAIT))
+}
+
+/// A date as HTTP headers spell it.
+pub(crate) fn date(value: &str) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().parse_timestamp(value.trim()).ok()
+}
+
+/// The figure of a text like `policy user over ratelimit,limit:60,time:1 minute`.
+///
+/// The gateway's texts are only known from its documentation and from public issue reports, so spaces, plurals and
+/// short units are taken as they come. source: devg-apisign/api-sign-errorcode.html.
+pub(crate) fn stated(text: &str) -> Option<StatedQuota> {
+    let text = text.to_lowercase();
+    let (calls, _) = number(after_key(&text, "limit")?)?;
+    let (n_units, rest) = number(after_key(&text, "time")?)?;
+    let unit: String = rest.trim_start().chars().take_while(|c| c.is_alphabetic()).collect();
+    let unit_ms = match unit.as_str() {
+        "s" | "sec" | "secs" | "second" | "seconds" => 1_000,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60_000,
+        "h" | "hour" | "hours" => 3_600_000,
+        "d" | "day" | "days" => LONGEST_PERIOD_MS,
+        _ => return None,
+    };
+    let period_ms = n_units.checked_mul(unit_ms)?;
+    let calls = u32::try_from(calls).ok()?;
+    (calls > 0 && (1..=LONGEST_PERIOD_MS).contains(&period_ms)).then_some(StatedQuota { calls, period_ms })
+}
+
+/// What follows `key:` or `key=`. The key also ends other words (`ratelimit`), so every place is tried.
+fn after_key<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.match_indices(key)
+        .find_map(|(at, _)| text[at + key.len()..].trim_start().strip_prefix([':', '=']))
+        .map(str::trim_start)
+}
+
+/// The number that a text begins with, and what follows it.
+fn number(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some((text[..end].parse().ok()?, &text[end..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_is_read_however_it_is_spelled() {
+        for (text, expected) in [
+            ("policy user over ratelimit,limit:60,time:1 minute", Some((60, 60_000))),
+            ("policy ip over ratelimit,limit:100,time:1 second", Some((100, 1_000))),
+            (
+                "The throttling threshold has been reached: policy api over ratelimit,limit:5,time:60 seconds",
+                Some((5, 60_000)),
+            ),
+            ("limit:60,time:1m", Some((60, 60_000))),
+            ("LIMIT: 60 , TIME: 1 Minute", Some((60, 60_000))),
+            ("limit = 7, time = 2 min.", Some((7, 120_000))),
+            ("over ratelimit, limit :10, time :1 hour!", Some((10, 3_600_000))),
+            ("time:1 day,limit:1000", Some((1000, 86_400_000))),
+            ("limit:0,time:1 minute", None),
+            ("limit:60,time:0 second", None),
+            ("limit:-1,time:1 minute", None),
+            ("limit:99999999999,time:1 minute", None),
+            ("limit:99999999999999999999999,time:1 minute", None),
+            ("limit:60,time:9999999999999999999 hours", None),
+            ("limit:60,time:2 days", None),
+            ("limit:60,time:1 fortnight", None),
+            ("limit:60,time:0.5 second", None),
+            ("limit:60", None),
+            ("ratelimit", None),
+            ("", None),
+        ] {
+            let quota = stated(text).map(|quota| (quota.calls, quota.period_ms));
+            assert_eq!(quota, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_seconds_or_a_date_and_never_more_than_an_hour() {
+        let now = date("Wed, 21 Oct 2015 07:28:00 GMT").unwrap();
+        for (value, expected) in [
+            ("3", Some(3)),
+            (" 120 ", Some(120)),
+            ("0", Some(0)),
+            ("3601", Some(3600)),
+            ("99999999999999999999999", Some(3600)),
+            ("Wed, 21 Oct 2015 07:28:05 GMT", Some(5)),
+            ("Wed, 21 Oct 2015 07:27:00 GMT", Some(0)),
+            ("Wed, 21 Oct 2025 07:28:00 GMT", Some(3600)),
+            ("-5", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(retry_after(value, now), expected.map(Duration::from_secs), "{value}");
+        }
+    }
+}

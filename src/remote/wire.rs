@@ -1,0 +1,289 @@
+//! The bodies that go over the wire: strict in what we send, tolerant in what we read.
+//!
+//! Writes say `copystate` and `migrationcycle`, reads say `state` and `migration_cycle`.
+//! sources: api-sms/UpdateCopyState.html, api-sms/ShowServer.html, api-sms/ListServers.html.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::words::Word;
+use crate::model::{SeenState, TargetState};
+
+/// The body of a change: only the fields that the target has.
+#[derive(Serialize)]
+struct Change<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copystate: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    migrationcycle: Option<&'a str>,
+}
+
+pub(crate) fn change_body(sends: &TargetState) -> Vec<u8> {
+    let change = Change {
+        copystate: sends.copystate.as_ref().map(Word::as_str),
+        migrationcycle: sends.migrationcycle.as_ref().map(Word::as_str),
+    };
+    serde_json::to_vec(&change).expect("two texts are always JSON")
+}
+
+/// A source server as reads show it; the many other fields are passed over.
+#[derive(Deserialize)]
+pub(crate) struct Server<'a> {
+    #[serde(borrow, default)]
+    pub id: Scalar<'a>,
+    #[serde(borrow, default)]
+    state: Scalar<'a>,
+    #[serde(borrow, default)]
+    migration_cycle: Scalar<'a>,
+}
+
+impl Server<'_> {
+    /// Without its id and its states, a body is not a server but some other JSON.
+    pub(crate) fn says_nothing(&self) -> bool {
+        self.id.0.is_none() && self.state.0.is_none() && self.migration_cycle.0.is_none()
+    }
+
+    pub(crate) fn seen(&self) -> SeenState {
+        SeenState {
+            copystate: self.state.0.as_deref().map(Word::new),
+            migrationcycle: self.migration_cycle.0.as_deref().map(Word::new),
+        }
+    }
+}
+
+/// A page of the list. Without the array it is not one.
+#[derive(Deserialize)]
+pub(crate) struct Servers<'a> {
+    #[serde(borrow, default)]
+    count: Scalar<'a>,
+    #[serde(borrow)]
+    source_servers: Vec<Option<Server<'a>>>,
+}
+
+impl Servers<'_> {
+    /// How many there are in all, which is more than a page has.
+    pub(crate) fn count(&self) -> u64 {
+        let count = self.count.0.as_deref().and_then(|count| count.parse().ok());
+        count.unwrap_or(self.source_servers.len() as u64)
+    }
+
+    pub(crate) fn by_id(self) -> Vec<(String, SeenState)> {
+        let with_id = |server: Server<'_>| {
+            let seen = server.seen();
+            server.id.0.map(|id| (id.into_owned(), seen))
+        };
+        self.source_servers.into_iter().flatten().filter_map(with_id).collect()
+    }
+}
+
+/// A text, or a number where a text is expected; none for anything else, also for an empty text.
+#[derive(Default)]
+pub(crate) struct Scalar<'a>(pub(crate) Option<Cow<'a, str>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Scalar<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        let text = text.trim();
+        Ok(Scalar((!text.is_empty()).then_some(Cow::Borrowed(text))))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        let text = text.trim();
+        Ok(Scalar((!text.is_empty()).then(|| Cow::Owned(text.to_owned()))))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Scalar(Some(Cow::Owned(number.to_string()))))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(Scalar(Some(Cow::Owned(number.to_string()))))
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Scalar(None))
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Scalar(None))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Scalar(None))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Scalar(None))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Scalar(None))
+    }
+}
+
+/// What an error body says, whatever its shape.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ErrorBody {
+    pub code: Option<String>,
+    pub message: Option<String>,
+    pub request_id: Option<String>,
+}
+
+impl ErrorBody {
+    /// Reads the shape of the service and the gateway (`error_code`), of the identity service (`error` as an
+    /// object, its `code` a number), and of older gateways. `encoded_authorization_message` is left where it is: up
+    /// to 64 KB that only a further call could read.
+    ///
+    /// sources: api-sms/UpdateCopyState.html; devg-apisign/api-sign-errorcode.html; iam API reference;
+    /// huaweicloud-sdk-python-v3 `huaweicloudsdkcore/exceptions/exception_handler.py`.
+    pub(crate) fn read(body: &Value) -> Self {
+        let nested = body.get("error").filter(|error| error.is_object()).unwrap_or(body);
+        let mut message = scalar(nested, &["error_msg", "errorMsg", "message", "error_message", "error"]);
+        let code = scalar(nested, &["error_code", "errorCode", "code"]);
+        if let Some(more) = first_detail(body)
+            && !message.as_deref().is_some_and(|message| message.contains(&more))
+        {
+            message = Some(message.map_or_else(|| more.clone(), |message| format!("{message} ({more})")));
+        }
+        Self { code, message, request_id: scalar(body, &["request_id"]) }
+    }
+
+    /// The error that a body with a success status carries. `code` alone is not one: `{"code": 200}` is praise.
+    pub(crate) fn read_success(body: &Value) -> Option<Self> {
+        let named = scalar(body, &["error_code", "errorCode"]).is_some_and(|code| code != "0");
+        let nested = body.get("error").is_some_and(Value::is_object);
+        (named || nested).then(|| Self::read(body))
+    }
+}
+
+/// `details` repeats the code and text of what is wrong, sometimes with more words.
+fn first_detail(body: &Value) -> Option<String> {
+    scalar(body.get("details")?.get(0)?, &["error_msg", "message"])
+}
+
+/// The first of these fields that holds a text or a number.
+fn scalar(object: &Value, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| match object.get(name)? {
+        Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_change_names_only_the_fields_it_has() {
+        let word = |text| Some(Word::new(text));
+        for (sends, body) in [
+            (TargetState { copystate: word("STOPPED"), migrationcycle: None }, r#"{"copystate":"stopped"}"#),
+            (TargetState { copystate: None, migrationcycle: word("cutovered") }, r#"{"migrationcycle":"cutovered"}"#),
+            (
+                TargetState { copystate: word("init"), migrationcycle: word("replicating") },
+                r#"{"copystate":"init","migrationcycle":"replicating"}"#,
+            ),
+        ] {
+            assert_eq!(String::from_utf8(change_body(&sends)).unwrap(), body);
+        }
+    }
+
+    fn seen(body: &str) -> SeenState {
+        serde_json::from_str::<Server<'_>>(body).unwrap().seen()
+    }
+
+    #[test]
+    fn a_server_is_read_past_what_we_do_not_know() {
+        let body = r#"{"id":"a","state":"SYNCING","migration_cycle":"syncing","disks":[{"x":[1]}],"current_task":{}}"#;
+        assert_eq!(seen(body).to_string(), "syncing/syncing");
+        assert_eq!(seen(r#"{"id":"a","state":null}"#), SeenState::default());
+        assert_eq!(seen(r#"{"state":["x"],"migration_cycle":{"y":1}}"#), SeenState::default());
+        assert_eq!(seen(r#"{"state":true,"migration_cycle":" "}"#), SeenState::default());
+        assert_eq!(seen(r#"{"state":7,"migration_cycle":"new\u0041"}"#).to_string(), "7/newa");
+    }
+
+    #[test]
+    fn a_page_keeps_what_has_an_id_and_counts_what_it_was_told() {
+        let page = r#"{"count":"450","source_servers":[{"id":"a","state":"error"},null,{"state":"error"},{"id":7}]}"#;
+        let page: Servers<'_> = serde_json::from_str(page).unwrap();
+        assert_eq!(page.count(), 450);
+        let ids: Vec<String> = page.by_id().into_iter().map(|(id, _)| id).collect();
+        assert_eq!(ids, ["a", "7"]);
+        for count in ["", r#""count":null,"#, r#""count":-1,"#, r#""count":"many","#, r#""count":[],"#] {
+            let page = format!(r#"{{{count}"source_servers":[{{"id":"a"}}]}}"#);
+            assert_eq!(serde_json::from_str::<Servers<'_>>(&page).unwrap().count(), 1);
+        }
+        assert!(serde_json::from_str::<Servers<'_>>(r#"{"count":3}"#).is_err());
+        assert!(serde_json::from_str::<Servers<'_>>(r#"{"source_servers":null}"#).is_err());
+    }
+
+    #[test]
+    fn error_bodies_of_every_shape_are_read() {
+        let both = |code: &str, message: &str| (Some(code.to_owned()), Some(message.to_owned()));
+        for (body, expected) in [
+            (
+                json!({"error_code": "SMS.6531", "error_msg": "no boot partition"}),
+                both("SMS.6531", "no boot partition"),
+            ),
+            (json!({"errorCode": "X.1", "errorMsg": "no"}), both("X.1", "no")),
+            (json!({"code": "X.1", "message": "no"}), both("X.1", "no")),
+            (json!({"error": {"code": 401, "message": "who?", "title": "Unauthorized"}}), both("401", "who?")),
+            (json!({"error": {"error_code": "X.1", "error_msg": "no"}}), both("X.1", "no")),
+            (json!({"error_code": 7, "error_msg": 8}), both("7", "8")),
+            (json!({"status": 404, "error": "Not Found", "path": "/"}), (None, Some("Not Found".to_owned()))),
+            (json!({"error_code": null, "error_msg": ["x"]}), (None, None)),
+            (json!({}), (None, None)),
+            (json!([]), (None, None)),
+            (json!("text"), (None, None)),
+            (
+                json!({"error_code": "SMS.9004", "error_msg": "no", "encoded_authorization_message": "x".repeat(60_000),
+                       "error_param": ["a"], "details": [{"error_code": "SMS.9004", "error_msg": "no right to update"}]}),
+                both("SMS.9004", "no (no right to update)"),
+            ),
+            (
+                json!({"error_code": "SMS.9004", "error_msg": "no right", "details": [{"error_msg": "no right"}]}),
+                both("SMS.9004", "no right"),
+            ),
+            (json!({"error_code": "X.1", "details": [{"error_msg": "why"}]}), both("X.1", "why")),
+            (json!({"error_code": "X.1", "error_msg": "no", "details": [7]}), both("X.1", "no")),
+        ] {
+            let error = ErrorBody::read(&body);
+            assert_eq!((error.code, error.message), expected, "{body}");
+        }
+        let gateway = json!({"error_msg": "m", "error_code": "APIGW.0301", "request_id": "r-1"});
+        assert_eq!(ErrorBody::read(&gateway).request_id.as_deref(), Some("r-1"));
+    }
+
+    #[test]
+    fn a_success_carries_an_error_only_where_it_names_one() {
+        assert!(ErrorBody::read_success(&json!({"error_code": "SMS.9001"})).is_some());
+        assert!(ErrorBody::read_success(&json!({"error": {"code": 500}})).is_some());
+        for harmless in
+            [json!({}), json!({"error_code": "0"}), json!({"error_code": ""}), json!({"code": 200}), json!("ok")]
+        {
+            assert_eq!(ErrorBody::read_success(&harmless), None);
+        }
+    }
+}
