@@ -247,3 +247,359 @@ fn says_source_is_missing(message: &str) -> bool {
     let missing = ["not exist", "n't exist", "not found", "no such"].iter().any(|words| message.contains(words));
     missing && ["source", "server"].iter().any(|word| message.contains(word))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::mem;
+
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::event::StatedQuota;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status,
+            content_type: Some("application/json".to_owned()),
+            retry_after: None,
+            location: None,
+            request_id: None,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            body: Body::Whole(body.as_bytes().to_vec()),
+            secrets: Secrets::new(vec![SecretString::from("s3cret")]),
+        }
+    }
+
+    fn html(status: u16, body: &str) -> Answer {
+        Answer { content_type: Some("text/html".to_owned()), ..answer(status, body) }
+    }
+
+    fn failing(status: u16, code: &str) -> Answer {
+        answer(status, &format!(r#"{{"error_code":"{code}","error_msg":"because"}}"#))
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Is {
+        Accepted,
+        Rejected,
+        Unauthenticated,
+        Barred,
+        Throttled,
+        Lost,
+    }
+
+    fn kind(outcome: &Outcome) -> Is {
+        match outcome {
+            Outcome::Accepted { .. } => Is::Accepted,
+            Outcome::Rejected { .. } => Is::Rejected,
+            Outcome::Unauthenticated { .. } => Is::Unauthenticated,
+            Outcome::Barred { .. } => Is::Barred,
+            Outcome::Throttled { .. } => Is::Throttled,
+            Outcome::Unsent { .. } => panic!("an answer is never unsent: {outcome}"),
+            Outcome::Lost { .. } => Is::Lost,
+        }
+    }
+
+    /// Written down from the documentation, not from the table: status, outcome, codes.
+    const CODES: &[(u16, Is, &[&str])] = &[
+        (400, Is::Rejected, &["SMS.9001", "SMS.0204", "SMS.6010"]),
+        (403, Is::Rejected, &["SMS.9004", "SMS.2002", "SMS.2248"]),
+        (400, Is::Unauthenticated, &["SMS.0202", "SMS.0205", "SMS.0219"]),
+        (403, Is::Unauthenticated, &["SMS.0202", "SMS.0219"]),
+        (400, Is::Barred, &["SMS.6526", "SMS.6528"]),
+        (403, Is::Barred, &["SMS.6526", "SMS.6528"]),
+        (500, Is::Barred, &["SMS.6526"]),
+        (400, Is::Lost, &["SMS.6301", "SMS.0201", "SMS.0203", "SMS.0208"]),
+        (400, Is::Rejected, &["SMS.6001", "SMS.6002", "SMS.6003", "SMS.6004", "SMS.6005", "SMS.6006"]),
+        (400, Is::Rejected, &["SMS.6031", "SMS.6032", "SMS.6033", "SMS.6102", "SMS.6302", "SMS.6303", "SMS.6306"]),
+        (400, Is::Rejected, &["SMS.6603", "SMS.6602", "SMS.6562", "SMS.7101", "SMS.7111", "SMS.7605", "SMS.7703"]),
+        (400, Is::Rejected, &["SMS.7711", "SMS.7719", "SMS.8115", "SMS.9007", "SMS.0007"]),
+        (400, Is::Rejected, &["SMS.0206", "SMS.0207", "SMS.6504", "SMS.6509", "SMS.6511", "SMS.6517", "SMS.6533"]),
+        (400, Is::Rejected, &["SMS.6537", "SMS.6563", "SMS.6564", "SMS.6616", "SMS.6617", "SMS.6531"]),
+        (400, Is::Rejected, &["SMS.0210", "SMS.0211", "SMS.0303", "SMS.0304", "SMS.1807", "SMS.2802", "SMS.3802"]),
+        (400, Is::Rejected, &["SMS.3803", "SMS.3804", "SMS.3805", "SMS.3806", "SMS.0212", "SMS.1414", "SMS.0410"]),
+        (400, Is::Rejected, &["SMS.0412", "SMS.0515", "SMS.0601", "SMS.1104", "SMS.1105", "SMS.1106", "SMS.1113"]),
+        (400, Is::Rejected, &["SMS.0609", "SMS.1204", "SMS.1205", "SMS.1351", "SMS.1352", "SMS.1353", "SMS.1402"]),
+        (400, Is::Rejected, &["SMS.1404", "SMS.1901", "SMS.1902", "SMS.1904", "SMS.3102", "SMS.3205", "SMS.5102"]),
+        (400, Is::Rejected, &["SMS.5105", "SMS.5108", "SMS.5112", "SMS.5113", "SMS.0805", "SMS.0806", "SMS.0807"]),
+        (401, Is::Rejected, &["SMS.2003", "SMS.2004", "SMS.2005", "SMS.2006", "SMS.2013"]),
+        (500, Is::Lost, &["SMS.2007", "SMS.9001"]),
+        (400, Is::Lost, &["SMS.2007"]),
+        (400, Is::Rejected, &["SMS.2009", "SMS.2015", "SMS.2206", "SMS.2216", "SMS.1038", "SMS.1039", "SMS.1040"]),
+        (404, Is::Rejected, &["SMS.2252", "APIGW.0101", "APIGW.0103"]),
+        (400, Is::Rejected, &["APIGW.0104", "APIGW.0105", "APIGW.0106", "APIGW.0204", "APIGW.0602", "APIGW.0201"]),
+        (413, Is::Rejected, &["APIGW.0201"]),
+        (414, Is::Rejected, &["APIGW.0201"]),
+        (494, Is::Rejected, &["APIGW.0201"]),
+        (500, Is::Lost, &["APIGW.0201", "APIGW.0601", "APIGW.0605", "APIGW.0606", "APIGW.0705"]),
+        (502, Is::Lost, &["APIGW.0201"]),
+        (503, Is::Lost, &["APIGW.0613"]),
+        (504, Is::Lost, &["APIGW.0201"]),
+        (400, Is::Lost, &["APIGW.0601", "APIGW.0605", "APIGW.0606", "APIGW.0705", "APIGW.0613"]),
+        (401, Is::Unauthenticated, &["APIGW.0301", "APIGW.0307", "APIGW.0303", "APIGW.0305"]),
+        (400, Is::Unauthenticated, &["APIGW.0301", "APIGW.0307"]),
+        (403, Is::Barred, &["APIGW.0302", "APIGW.0310", "APIGW.0401", "APIGW.0402", "APIGW.0802"]),
+        (403, Is::Rejected, &["APIGW.0306"]),
+        (405, Is::Rejected, &["APIGW.0501", "APIGW.0502"]),
+        (429, Is::Throttled, &["APIGW.0308", "SMS.9001", "429"]),
+        (403, Is::Throttled, &["APIGW.0308"]),
+        (500, Is::Throttled, &["APIGW.0308"]),
+    ];
+
+    #[test]
+    fn each_known_code_ends_as_its_documentation_reads() {
+        for (status, is, codes) in CODES {
+            for code in *codes {
+                for code in [(*code).to_owned(), code.replace("APIGW.", "APIG."), code.to_lowercase()] {
+                    let outcome = change(&failing(*status, &code));
+                    assert_eq!(kind(&outcome), *is, "{status} {code}");
+                    if *is != Is::Throttled {
+                        assert_eq!(outcome.code(), Some(code.as_str()));
+                        assert_eq!(outcome.status(), Some(*status));
+                    }
+                    assert_eq!(outcome.message(), Some("because"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_code_of_the_table_is_without_an_expectation() {
+        for code in codes::all() {
+            assert!(CODES.iter().any(|(_, _, codes)| codes.contains(&code.as_str())), "{code}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_code_goes_by_its_status() {
+        for (status, is) in [
+            (301, Is::Rejected),
+            (304, Is::Rejected),
+            (400, Is::Rejected),
+            (401, Is::Unauthenticated),
+            (403, Is::Rejected),
+            (404, Is::Rejected),
+            (405, Is::Rejected),
+            (408, Is::Lost),
+            (409, Is::Rejected),
+            (413, Is::Rejected),
+            (422, Is::Rejected),
+            (429, Is::Throttled),
+            (499, Is::Rejected),
+            (500, Is::Lost),
+            (501, Is::Lost),
+            (502, Is::Lost),
+            (503, Is::Lost),
+            (504, Is::Lost),
+            (599, Is::Lost),
+            (101, Is::Lost),
+            (999, Is::Lost),
+        ] {
+            for body in [r#"{"error_code":"SMS.9999","error_msg":"?"}"#, "", "plain text", "<html>page</html>"] {
+                assert_eq!(kind(&change(&answer(status, body))), is, "{status} {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn success_is_judged_by_the_status_whatever_harmless_text_comes_with_it() {
+        for status in [200, 201, 202, 204] {
+            for body in ["", "{ }", "\"success\"", "ok", "null", "[]", r#"{"code":200,"message":"ok"}"#, "\u{feff}{}"] {
+                assert_eq!(change(&answer(status, body)), Outcome::Accepted { status }, "{body}");
+            }
+        }
+        let plain = Answer { content_type: Some("text/plain".to_owned()), ..answer(200, "done") };
+        assert_eq!(kind(&change(&plain)), Is::Accepted);
+        assert_eq!(kind(&change(&Answer { content_type: None, ..answer(200, "{ }") })), Is::Accepted);
+        assert_eq!(kind(&change(&html(200, ""))), Is::Accepted);
+    }
+
+    #[test]
+    fn a_page_a_flood_or_an_error_with_200_is_not_success() {
+        for doubtful in [
+            answer(200, " <!DOCTYPE html><title>Login</title>"),
+            html(200, "welcome"),
+            failing(200, "SMS.9004"),
+            answer(200, r#"{"error":{"code":500,"message":"no"}}"#),
+            Answer { body: Body::TooLarge, ..answer(200, "") },
+            Answer { body: Body::CutOff { cause: "reset".to_owned() }, ..answer(200, "") },
+        ] {
+            let outcome = change(&doubtful);
+            assert_eq!((kind(&outcome), outcome.status()), (Is::Lost, Some(200)), "{outcome}");
+        }
+        assert_eq!(change(&failing(200, "SMS.9004")).code(), Some("SMS.9004"));
+        assert!(change(&answer(200, "<title>Login</title>")).to_string().contains("Login"));
+    }
+
+    #[test]
+    fn a_refusal_that_was_cut_off_might_have_said_later() {
+        let cut = |status| {
+            let body = Body::CutOff { cause: "reset".to_owned() };
+            kind(&change(&Answer { body, ..answer(status, "") }))
+        };
+        assert_eq!((cut(400), cut(403), cut(500)), (Is::Lost, Is::Lost, Is::Lost));
+        // These two need no body, and trying on would lock the key or the lane.
+        assert_eq!((cut(401), cut(429)), (Is::Unauthenticated, Is::Throttled));
+    }
+
+    #[test]
+    fn a_redirect_is_refused_and_names_only_the_host() {
+        let location = |to: &str| Answer { location: Some(to.to_owned()), ..answer(302, "") };
+        for (to, message) in [
+            ("https://login.example.com/x?token=abc", "redirected to login.example.com; redirects are not followed"),
+            ("/elsewhere", "redirected; redirects are not followed"),
+        ] {
+            let outcome = change(&location(to));
+            assert_eq!(outcome, Outcome::Rejected { status: 302, code: None, message: message.to_owned() });
+        }
+    }
+
+    #[test]
+    fn a_throttled_answer_tells_how_long_and_how_fast() {
+        let said = r#"{"error_code":"APIGW.0308","error_msg":"policy user over ratelimit,limit:60,time:1 minute"}"#;
+        let outcome = change(&Answer { retry_after: Some("7".to_owned()), ..answer(429, said) });
+        assert_eq!(
+            outcome,
+            Outcome::Throttled {
+                retry_after_ms: Some(7_000),
+                quota: Some(StatedQuota { calls: 60, period_ms: 60_000 }),
+                message: "policy user over ratelimit,limit:60,time:1 minute".to_owned(),
+            }
+        );
+        let bare = Outcome::Throttled { retry_after_ms: None, quota: None, message: "no text".to_owned() };
+        assert_eq!(change(&answer(429, "")), bare);
+        // The figure counts even where the message is too long to keep.
+        let long = format!("{} limit:5,time:1 second", "x".repeat(600));
+        let Outcome::Throttled { quota, message, .. } = change(&answer(429, &long)) else { panic!() };
+        assert_eq!((quota.map(|quota| quota.calls), message.chars().count()), (Some(5), 500));
+    }
+
+    #[test]
+    fn a_page_is_reduced_to_what_it_says() {
+        let page = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>";
+        assert_eq!(change(&html(502, page)).message(), Some("502 Bad Gateway"));
+        assert_eq!(change(&answer(502, "<h1>Down</h1>\n<p>back soon</p>")).message(), Some("Down back soon"));
+        assert_eq!(change(&answer(502, "\u{1b}]0;down\u{7}")).message(), Some("]0;down"));
+        assert_eq!(change(&answer(502, "\"quoted\"")).message(), Some("quoted"));
+    }
+
+    #[test]
+    fn no_text_repeats_a_secret() {
+        let echo = r#"{"error_code":"X.s3cret","error_msg":"bad header x-auth-token: s3cret","request_id":"s3cret"}"#;
+        for status in [200, 302, 400, 401, 403, 404, 429, 500] {
+            let mut answer = answer(status, echo);
+            answer.location = Some("https://s3cret.example.com/".to_owned());
+            answer.request_id = (status == 403).then(|| "s3cret".to_owned());
+            let source = SourceId::new("vm-1").unwrap();
+            let texts = format!(
+                "{:?} {:?} {:?} {:?}",
+                change(&answer),
+                shown(&answer, &source),
+                listed(&answer),
+                request_id(&answer),
+            );
+            assert!(!texts.contains("s3cret"), "{texts}");
+            assert!(!format!("{:?}", mem::take(&mut answer.secrets)).contains("s3cret"));
+        }
+    }
+
+    #[test]
+    fn the_request_id_is_the_headers_or_else_the_errors() {
+        let body = r#"{"error_code":"APIGW.0301","error_msg":"m","request_id":"from-body"}"#;
+        let with =
+            |header: Option<&str>, status| Answer { request_id: header.map(str::to_owned), ..answer(status, body) };
+        assert_eq!(request_id(&with(Some("from-header"), 401)).as_deref(), Some("from-header"));
+        assert_eq!(request_id(&with(None, 401)).as_deref(), Some("from-body"));
+        assert_eq!(request_id(&with(None, 200)), None);
+        assert_eq!(request_id(&with(Some(" a\tb☃ "), 200)).as_deref(), Some("ab"));
+        assert_eq!(request_id(&with(Some(&"x".repeat(300)), 200)).map(|id| id.len()), Some(128));
+        assert_eq!(request_id(&with(Some(" "), 200)), None);
+    }
+
+    fn look(answer: &Answer) -> Shown {
+        shown(answer, &SourceId::new("vm-1").unwrap())
+    }
+
+    #[test]
+    fn a_source_is_shown_by_what_has_its_states() {
+        for body in [
+            r#"{"id":"vm-1","state":"syncing","migration_cycle":"syncing"}"#,
+            r#"{"id":"VM-1","state":"SYNCING","migration_cycle":"syncing","name":"x"}"#,
+            r#"{"state":"syncing","migration_cycle":"syncing","error_code":""}"#,
+        ] {
+            let Shown::Seen(seen) = look(&answer(200, body)) else { panic!("{body}") };
+            assert_eq!(seen.to_string(), "syncing/syncing");
+        }
+        assert!(
+            matches!(look(&answer(200, r#"{"id":"vm-1","state":null}"#)), Shown::Seen(seen) if seen.copystate.is_none())
+        );
+    }
+
+    #[test]
+    fn a_look_that_cannot_be_read_teaches_nothing() {
+        for unreadable in [
+            answer(200, ""),
+            answer(200, "{ }"),
+            answer(200, "null"),
+            answer(200, "<html>"),
+            answer(200, "\"stopped\""),
+            answer(200, r#"{"id":"vm-1","state":"stop"#),
+            answer(200, r#"{"id":"vm-2","state":"stopped"}"#),
+            answer(200, r#"{"id":"vm-1","error_code":"SMS.6301","error_msg":"busy"}"#),
+            answer(204, ""),
+            Answer { body: Body::TooLarge, ..answer(200, "") },
+            Answer { body: Body::CutOff { cause: "reset".to_owned() }, ..answer(404, "") },
+            answer(503, ""),
+        ] {
+            let seen = look(&unreadable);
+            assert!(matches!(&seen, Shown::Failed(outcome) if kind(outcome) == Is::Lost), "{unreadable:?} {seen:?}");
+        }
+        let failed = look(&answer(200, r#"{"error_code":"SMS.6301","error_msg":"busy"}"#));
+        assert!(matches!(failed, Shown::Failed(outcome) if outcome.code() == Some("SMS.6301")));
+    }
+
+    #[test]
+    fn only_the_service_itself_can_say_that_a_source_is_absent() {
+        for (absent, answer) in [
+            (true, answer(404, "")),
+            (true, answer(404, "{}")),
+            (true, failing(404, "SMS.9999")),
+            (true, failing(404, "SMS.2252")),
+            (true, failing(400, "SMS.2216")),
+            (true, failing(403, "SMS.2252")),
+            (true, answer(400, r#"{"error_code":"SMS.7703","error_msg":"The source server does not exist."}"#)),
+            (true, answer(403, r#"{"error_code":"SMS.0404","error_msg":"Server vm-1 not found"}"#)),
+            (false, answer(400, r#"{"error_code":"SMS.7703","error_msg":"The task does not exist."}"#)),
+            (false, failing(403, "SMS.2248")),
+            (false, failing(403, "SMS.9004")),
+            (false, failing(404, "SMS.9004")),
+            (false, failing(404, "APIGW.0101")),
+            (false, failing(404, "APIG.0103")),
+            (false, answer(404, r#"{"error_code":"APIGW.0101","error_msg":"The API source does not exist"}"#)),
+            (false, html(404, "<h1>Not Found</h1>")),
+            (false, answer(500, r#"{"error_msg":"source not found"}"#)),
+            (false, failing(401, "SMS.2216")),
+        ] {
+            assert_eq!(look(&answer) == Shown::Absent, absent, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_the_array_and_nothing_else() {
+        let body =
+            r#"{"count":2,"source_servers":[{"id":"a","state":"error"},{"id":"b","migration_cycle":"setting"}]}"#;
+        let Listed::Page(page) = listed(&answer(200, body)) else { panic!() };
+        assert_eq!((page.count, page.servers.len()), (2, 2));
+        assert_eq!(page.servers[1].1.to_string(), "*/setting");
+        for body in ["", "{ }", "[]", "<html>", r#"{"count":1}"#, r#"{"source_servers":[{"id":"a""#] {
+            assert!(
+                matches!(listed(&answer(200, body)), Listed::Failed(outcome) if kind(&outcome) == Is::Lost),
+                "{body}"
+            );
+        }
+        assert!(matches!(listed(&failing(404, "SMS.9999")), Listed::Failed(outcome) if kind(&outcome) == Is::Rejected));
+        assert!(
+            matches!(listed(&failing(429, "APIGW.0308")), Listed::Failed(outcome) if kind(&outcome) == Is::Throttled)
+        );
+    }
+}

@@ -32,12 +32,11 @@ pub(crate) enum Class {
 
 /// What the table says about a code; codes that it does not have go by their status.
 pub(crate) fn class(code: &str) -> Class {
-    let known = |row: &&(&str, Class, &str)| row.0.eq_ignore_ascii_case(code);
-    match gateway_number(code) {
+    let row = match gateway_number(code) {
         Some(number) => GATEWAY.iter().find(|row| row.0 == number),
-        None => SERVICE.iter().find(known),
-    }
-    .map_or(Class::ByStatus, |row| row.1)
+        None => SERVICE.iter().find(|row| row.0.eq_ignore_ascii_case(code)),
+    };
+    row.map_or(Class::ByStatus, |row| row.1)
 }
 
 /// The number of a code of the API gateway. `APIG.` is the older spelling of `APIGW.`, with the same numbers.
@@ -248,6 +247,13 @@ const GATEWAY: &[(&str, Class, &str)] = &[
     // user barred in this region
     ("0802", Class::Barred, SIGNING_GUIDE),
 ];
+
+/// Every code of the table, in full.
+#[cfg(test)]
+pub(crate) fn all() -> impl Iterator<Item = String> {
+    let gateway = GATEWAY.iter().map(|row| format!("APIGW.{}", row.0));
+    SERVICE.iter().map(|row| row.0.to_owned()).chain(gateway)
+}
 
 #[cfg(test)]
 mod tests {

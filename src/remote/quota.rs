@@ -112,7 +112,7 @@ mod tests {
             ("99999999999999999999999", Some(3600)),
             ("Wed, 21 Oct 2015 07:28:05 GMT", Some(5)),
             ("Wed, 21 Oct 2015 07:27:00 GMT", Some(0)),
-            ("Wed, 21 Oct 2025 07:28:00 GMT", Some(3600)),
+            ("Wed, 21 Oct 2026 07:28:00 GMT", Some(3600)),
             ("-5", None),
             ("1.5", None),
             ("soon", None),
