@@ -4,6 +4,7 @@
 //! When in doubt the answer counts as lost: then somebody looks, and nobody sends again blind.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde_json::Value;
 
@@ -15,7 +16,6 @@ use crate::event::Outcome;
 use crate::model::SourceId;
 
 /// An answer with a status line, as it came.
-#[derive(Debug)]
 pub(crate) struct Answer {
     pub status: u16,
     pub content_type: Option<String>,
@@ -29,7 +29,6 @@ pub(crate) struct Answer {
     pub secrets: Secrets,
 }
 
-#[derive(Debug)]
 pub(crate) enum Body {
     Whole(Vec<u8>),
     /// Longer than anything the service has to say; the rest was not read.
@@ -85,6 +84,7 @@ pub(crate) fn listed(answer: &Answer) -> Listed {
         Err(outcome) => return Listed::Failed(outcome),
     };
     match serde_json::from_str::<Servers<'_>>(&body) {
+        Ok(servers) if servers.says_nothing() => Listed::Failed(answer.not_the_right_json(&body)),
         Ok(servers) => Listed::Page(Page { count: servers.count(), servers: servers.by_id() }),
         Err(_) => Listed::Failed(answer.not_the_right_json(&body)),
     }
@@ -102,9 +102,21 @@ pub(crate) fn request_id(answer: &Answer) -> Option<String> {
     (!id.is_empty()).then_some(id)
 }
 
+/// Headers and body stay out: they may echo what we sent.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
 impl Answer {
     fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// The status says that the fault is ours.
+    fn is_refusal(&self) -> bool {
+        (400..500).contains(&self.status)
     }
 
     /// The body of a success, or what the answer is instead.
@@ -126,22 +138,41 @@ impl Answer {
         let message = self.secrets.short(&said);
         let code = error.code.map(|code| self.secrets.short(&code));
 
-        if status == 429 || class == Class::Throttle {
+        if status == 429 {
             return self.throttled(&said);
         }
-        match (status, class) {
-            (300..400, _) => Outcome::Rejected { status, code, message: self.redirection() },
-            (400.., Class::Acct | Class::Barred) => Outcome::Barred { status, code, message },
-            (400..500, Class::Auth) => Outcome::Unauthenticated { status, code, message },
+        match class {
+            Class::Throttle => self.throttled(&said),
+            Class::Acct | Class::Barred if status >= 400 => Outcome::Barred { status, code, message },
+            Class::Auth if self.is_refusal() => Outcome::Unauthenticated { status, code, message },
+            Class::Trans if self.is_refusal() && status != 401 => {
+                Outcome::Lost { status: Some(status), code, cause: message }
+            }
             // Old codes say with a 401 that the request was wrong.
-            (401, Class::Perm | Class::State) => Outcome::Rejected { status, code, message },
-            (401, _) => Outcome::Unauthenticated { status, code, message },
-            (408, _) | (400..500, Class::Trans) => Outcome::Lost { status: Some(status), code, cause: message },
-            // Whether the code that did not arrive would have said "later" cannot be known.
-            (400..500, _) if matches!(self.body, Body::CutOff { .. }) => self.lost(code, &said),
-            (400..500, _) => Outcome::Rejected { status, code, message },
-            // 5xx, and what no server of HTTP/1.1 answers.
-            (_, _) => Outcome::Lost { status: Some(status), code, cause: message },
+            Class::Perm | Class::State if status == 401 => Outcome::Rejected { status, code, message },
+            Class::Perm
+            | Class::State
+            | Class::Missing
+            | Class::Deny
+            | Class::Auth
+            | Class::Trans
+            | Class::Acct
+            | Class::Barred
+            | Class::Agent
+            | Class::ByStatus => self.by_status(code, message),
+        }
+    }
+
+    fn by_status(&self, code: Option<String>, message: String) -> Outcome {
+        let status = self.status;
+        // Whether the code that did not arrive would have said "later" cannot be known.
+        let unfinished = matches!(self.body, Body::CutOff { .. });
+        match status {
+            300..400 => Outcome::Rejected { status, code, message: self.redirection() },
+            401 => Outcome::Unauthenticated { status, code, message },
+            400..500 if status != 408 && !unfinished => Outcome::Rejected { status, code, message },
+            // 408, 5xx, and what no server of HTTP/1.1 answers.
+            _ => Outcome::Lost { status: Some(status), code, cause: message },
         }
     }
 
@@ -212,6 +243,9 @@ impl Answer {
 
     fn error_with_success(&self, error: ErrorBody) -> Outcome {
         let text = error.message.unwrap_or_else(|| "no text".to_owned());
+        if error.code.as_deref().map(codes::class) == Some(Class::Throttle) {
+            return self.throttled(&text);
+        }
         self.lost(error.code, &format!("an error with a success status: {text}"))
     }
 
@@ -250,8 +284,6 @@ fn says_source_is_missing(message: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::mem;
-
     use secrecy::SecretString;
 
     use super::*;
@@ -344,6 +376,7 @@ mod tests {
         (429, Is::Throttled, &["APIGW.0308", "SMS.9001", "429"]),
         (403, Is::Throttled, &["APIGW.0308"]),
         (500, Is::Throttled, &["APIGW.0308"]),
+        (200, Is::Throttled, &["APIGW.0308"]),
     ];
 
     #[test]
@@ -499,7 +532,7 @@ mod tests {
                 request_id(&answer),
             );
             assert!(!texts.contains("s3cret"), "{texts}");
-            assert!(!format!("{:?}", mem::take(&mut answer.secrets)).contains("s3cret"));
+            assert!(!format!("{answer:?} {:?}", answer.secrets).contains("s3cret"));
         }
     }
 
@@ -552,7 +585,7 @@ mod tests {
             answer(503, ""),
         ] {
             let seen = look(&unreadable);
-            assert!(matches!(&seen, Shown::Failed(outcome) if kind(outcome) == Is::Lost), "{unreadable:?} {seen:?}");
+            assert!(matches!(&seen, Shown::Failed(outcome) if kind(outcome) == Is::Lost), "{seen:?}");
         }
         let failed = look(&answer(200, r#"{"error_code":"SMS.6301","error_msg":"busy"}"#));
         assert!(matches!(failed, Shown::Failed(outcome) if outcome.code() == Some("SMS.6301")));
@@ -580,7 +613,7 @@ mod tests {
             (false, answer(500, r#"{"error_msg":"source not found"}"#)),
             (false, failing(401, "SMS.2216")),
         ] {
-            assert_eq!(look(&answer) == Shown::Absent, absent, "{answer:?}");
+            assert_eq!(look(&answer) == Shown::Absent, absent, "{} {}", answer.status, change(&answer));
         }
     }
 

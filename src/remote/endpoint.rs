@@ -48,10 +48,11 @@ impl FromStr for Endpoint {
         if url.fragment().is_some() {
             return Err(BadEndpoint::Fragment);
         }
-        if url.scheme() == "http" && !is_loopback(&url) {
+        let endpoint = Self(url);
+        if endpoint.is_plain() && !endpoint.is_loopback() {
             return Err(BadEndpoint::Insecure);
         }
-        Ok(Self(url))
+        Ok(endpoint)
     }
 }
 
@@ -65,21 +66,21 @@ impl Endpoint {
         self.0.scheme() == "http"
     }
 
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self.0.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
+    }
+
     /// The address of a path that is already encoded.
     pub(crate) fn at(&self, path: &str, query: &str) -> Url {
         let mut url = self.0.clone();
         url.set_path(path);
         url.set_query((!query.is_empty()).then_some(query));
         url
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

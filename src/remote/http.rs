@@ -74,9 +74,13 @@ impl Http {
             .pool_idle_timeout(IDLE)
             .connect_timeout(timeouts.connect)
             .timeout(timeouts.whole);
+        if endpoint.is_loopback() {
+            // What is meant for this machine is not carried off it.
+            builder = builder.no_proxy();
+        }
         if endpoint.is_plain() {
-            // Loopback: no proxy may carry it off this machine, and it needs no certificates to be installed.
-            builder = builder.no_proxy().tls_certs_only([]);
+            // The certificates are the system's own; without TLS none need be installed.
+            builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(|error| HttpError::Setup(root_cause(&error).to_string()))?;
         Ok(Self { endpoint, credentials, client, timeouts })
@@ -181,6 +185,7 @@ fn library_headers(headers: Vec<Header>) -> Result<(HeaderMap, Secrets), Outcome
     let mut map = HeaderMap::with_capacity(headers.len());
     let mut secrets = Vec::new();
     for Header { name, value } in headers {
+        let key = header::HeaderName::from_bytes(name.as_bytes()).expect("our own header names are tokens");
         let mut ready = match &value {
             HeaderValue::Plain(text) => header::HeaderValue::from_str(text),
             HeaderValue::Secret(text) => header::HeaderValue::from_str(text.expose_secret()),
@@ -190,7 +195,7 @@ fn library_headers(headers: Vec<Header>) -> Result<(HeaderMap, Secrets), Outcome
             ready.set_sensitive(true);
             secrets.push(text);
         }
-        map.insert(header::HeaderName::from_static(name), ready);
+        map.insert(key, ready);
     }
     Ok((map, Secrets::new(secrets)))
 }
@@ -388,7 +393,7 @@ mod tests {
             Does::Answer(bytes) => _ = stream.write_all(&bytes).await,
             Does::AnswerAndHang(bytes) => {
                 _ = stream.write_all(&bytes).await;
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }

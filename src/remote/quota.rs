@@ -8,7 +8,7 @@ use jiff::fmt::rfc2822;
 use crate::event::StatedQuota;
 
 /// Nobody means a longer wait than this: a server that says so has a wrong clock or a wrong unit.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// A quota per more than a day is no quota of a gateway, but a misread text.
 const LONGEST_PERIOD_MS: u64 = 86_400_000;
 

@@ -49,26 +49,37 @@ impl Server<'_> {
 
     pub(crate) fn seen(&self) -> SeenState {
         SeenState {
-            copystate: self.state.0.as_deref().map(Word::new),
-            migrationcycle: self.migration_cycle.0.as_deref().map(Word::new),
+            copystate: self.state.0.as_deref().and_then(word),
+            migrationcycle: self.migration_cycle.0.as_deref().and_then(word),
         }
     }
 }
 
-/// A page of the list. Without the array it is not one.
+/// A word that we do not know is kept; what could not be a word is not, for it would go into the journal.
+fn word(text: &str) -> Option<Word> {
+    const LONGEST: usize = 64;
+    (text.len() <= LONGEST && !text.chars().any(char::is_control)).then(|| Word::new(text))
+}
+
+/// A page of the list.
 #[derive(Deserialize)]
 pub(crate) struct Servers<'a> {
     #[serde(borrow, default)]
     count: Scalar<'a>,
     #[serde(borrow)]
-    source_servers: Vec<Option<Server<'a>>>,
+    source_servers: Option<Vec<Option<Server<'a>>>>,
 }
 
 impl Servers<'_> {
+    /// Without the array it is some other JSON, except that there may be nothing to put into it.
+    pub(crate) fn says_nothing(&self) -> bool {
+        self.source_servers.is_none() && self.count.0.as_deref() != Some("0")
+    }
+
     /// How many there are in all, which is more than a page has.
     pub(crate) fn count(&self) -> u64 {
         let count = self.count.0.as_deref().and_then(|count| count.parse().ok());
-        count.unwrap_or(self.source_servers.len() as u64)
+        count.unwrap_or_else(|| self.source_servers.as_ref().map_or(0, Vec::len) as u64)
     }
 
     pub(crate) fn by_id(self) -> Vec<(String, SeenState)> {
@@ -76,7 +87,7 @@ impl Servers<'_> {
             let seen = server.seen();
             server.id.0.map(|id| (id.into_owned(), seen))
         };
-        self.source_servers.into_iter().flatten().filter_map(with_id).collect()
+        self.source_servers.into_iter().flatten().flatten().filter_map(with_id).collect()
     }
 }
 
@@ -221,6 +232,8 @@ mod tests {
         assert_eq!(seen(r#"{"id":"a","state":null}"#), SeenState::default());
         assert_eq!(seen(r#"{"state":["x"],"migration_cycle":{"y":1}}"#), SeenState::default());
         assert_eq!(seen(r#"{"state":true,"migration_cycle":" "}"#), SeenState::default());
+        let flood = format!(r#"{{"state":"{}","migration_cycle":"a\u0007b"}}"#, "x".repeat(65));
+        assert_eq!(seen(&flood), SeenState::default());
         assert_eq!(seen(r#"{"state":7,"migration_cycle":"new\u0041"}"#).to_string(), "7/newa");
     }
 
@@ -235,8 +248,9 @@ mod tests {
             let page = format!(r#"{{{count}"source_servers":[{{"id":"a"}}]}}"#);
             assert_eq!(serde_json::from_str::<Servers<'_>>(&page).unwrap().count(), 1);
         }
-        assert!(serde_json::from_str::<Servers<'_>>(r#"{"count":3}"#).is_err());
-        assert!(serde_json::from_str::<Servers<'_>>(r#"{"source_servers":null}"#).is_err());
+        let says_nothing = |page| serde_json::from_str::<Servers<'_>>(page).unwrap().says_nothing();
+        assert!(says_nothing(r#"{"count":3}"#) && says_nothing(r#"{"source_servers":null}"#) && says_nothing("{}"));
+        assert!(!says_nothing(r#"{"count":0,"source_servers":null}"#) && !says_nothing(r#"{"source_servers":[]}"#));
     }
 
     #[test]
