@@ -14,3 +14,4 @@ mod remote;
 mod retry;
 #[cfg_attr(not(test), expect(dead_code, reason = "the engine is the first to send"))]
 pub(crate) mod remote;
+pub mod plan;

@@ -1,0 +1,282 @@
+//! The columns of a plan: what they are called, and what a header makes of them.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use crate::plan::problem::{Position, Problems, quoted};
+
+/// A column that we know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Column {
+    SourceId,
+    Copystate,
+    Migrationcycle,
+    ExpectCopystate,
+    ExpectMigrationcycle,
+    Wave,
+    Target,
+    Name,
+    Note,
+}
+
+impl Column {
+    pub(crate) const ALL: [Column; 9] = [
+        Column::SourceId,
+        Column::Copystate,
+        Column::Migrationcycle,
+        Column::ExpectCopystate,
+        Column::ExpectMigrationcycle,
+        Column::Wave,
+        Column::Target,
+        Column::Name,
+        Column::Note,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Column::SourceId => "source_id",
+            Column::Copystate => "copystate",
+            Column::Migrationcycle => "migrationcycle",
+            Column::ExpectCopystate => "expect_copystate",
+            Column::ExpectMigrationcycle => "expect_migrationcycle",
+            Column::Wave => "wave",
+            Column::Target => "target",
+            Column::Name => "name",
+            Column::Note => "note",
+        }
+    }
+
+    /// Every name that stands for the column, in the form that [`plain`] gives.
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Column::SourceId => &["sourceid", "id", "serverid"],
+            Column::Copystate => &["copystate", "state", "targetstate"],
+            Column::Migrationcycle => &["migrationcycle", "cycle", "stage"],
+            Column::ExpectCopystate => &["expectcopystate", "fromstate"],
+            Column::ExpectMigrationcycle => &["expectmigrationcycle", "fromcycle"],
+            Column::Wave => &["wave"],
+            Column::Target => &["target", "account", "profile"],
+            Column::Name => &["name", "hostname"],
+            Column::Note => &["note", "comment"],
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Column> {
+        let name = plain(name);
+        Column::ALL.into_iter().find(|column| column.names().contains(&name.as_str()))
+    }
+
+    /// The column that a name which is none was probably meant for.
+    fn similar(name: &str) -> Option<Column> {
+        /// Lets `sorce_id`, `wve` and `status` through, and keeps `date`, `role` and `site` from being a `note`.
+        const ALIKE: f64 = 0.86;
+        let name = plain(name);
+        Column::ALL
+            .into_iter()
+            .map(|column| (column.names().iter().map(|known| strsim::jaro_winkler(&name, known)), column))
+            .map(|(likeness, column)| (likeness.fold(0.0, f64::max), column))
+            .filter(|(likeness, _)| *likeness >= ALIKE)
+            .max_by(|(one, _), (other, _)| one.total_cmp(other))
+            .map(|(_, column)| column)
+    }
+}
+
+/// A column's name without what makes no difference: case, `-`, `_` and spaces.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, '-' | '_') && !c.is_whitespace()).flat_map(char::to_lowercase).collect()
+}
+
+/// The values of one row, trimmed; an empty one is none.
+#[derive(Default)]
+pub(crate) struct Cells<'a> {
+    pub(crate) known: [Option<Cow<'a, str>>; Column::ALL.len()],
+    pub(crate) extra: Vec<(String, String)>,
+}
+
+impl<'a> Cells<'a> {
+    pub(crate) fn get(&self, column: Column) -> Option<&str> {
+        self.known[column as usize].as_deref()
+    }
+
+    pub(crate) fn owned(&mut self, column: Column) -> Option<String> {
+        self.known[column as usize].take().map(Cow::into_owned)
+    }
+
+    pub(crate) fn put(&mut self, place: &Place, value: Cow<'a, str>) {
+        let value = trimmed(value);
+        match place {
+            _ if value.is_empty() => (),
+            Place::Known(column) => self.known[*column as usize] = Some(value),
+            Place::Extra(name) => self.extra.push((name.clone(), value.into_owned())),
+            Place::Nowhere => (),
+        }
+    }
+}
+
+fn trimmed(value: Cow<'_, str>) -> Cow<'_, str> {
+    match value {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) if text.trim().len() == text.len() => Cow::Owned(text),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    }
+}
+
+/// Where the values of one field of a file go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Known(Column),
+    /// Kept for the reports under this name.
+    Extra(String),
+    /// The column is there twice, which is an error already.
+    Nowhere,
+}
+
+/// What the header line of a plan makes of its fields.
+#[derive(Debug)]
+pub(crate) struct Header {
+    pub(crate) places: Vec<Place>,
+    field_of: [Option<usize>; Column::ALL.len()],
+}
+
+impl Header {
+    pub(crate) fn new(names: &[(String, Position)], start: Position, problems: &mut Problems) -> Self {
+        let mut header = Self { places: Vec::new(), field_of: [None; Column::ALL.len()] };
+        let mut extras = HashMap::new();
+        for (field, (name, at)) in names.iter().enumerate() {
+            let place = match Column::named(name) {
+                Some(column) => header.known(field, column, names, problems),
+                None if name.is_empty() => unnamed(field, *at, problems),
+                None => match extras.insert(plain(name), name) {
+                    Some(first) => repeated(first, name, *at, problems),
+                    None => Place::Extra(name.clone()),
+                },
+            };
+            header.places.push(place);
+        }
+        let misspelt = header.report_missing(names, start, problems);
+        header.warn_of_extras(names, &misspelt, problems);
+        header
+    }
+
+    pub(crate) fn field_of(&self, column: Column) -> Option<usize> {
+        self.field_of[column as usize]
+    }
+
+    pub(crate) fn has(&self, column: Column) -> bool {
+        self.field_of(column).is_some()
+    }
+
+    pub(crate) fn has_target_state(&self) -> bool {
+        self.has(Column::Copystate) || self.has(Column::Migrationcycle)
+    }
+
+    fn known(&mut self, field: usize, column: Column, names: &[(String, Position)], problems: &mut Problems) -> Place {
+        let (name, at) = &names[field];
+        if let Some(first) = self.field_of(column) {
+            return repeated(&names[first].0, name, *at, problems);
+        }
+        self.field_of[column as usize] = Some(field);
+        Place::Known(column)
+    }
+
+    /// Says which needed columns are missing; returns the fields that were probably meant for them.
+    fn report_missing(&self, names: &[(String, Position)], start: Position, problems: &mut Problems) -> Vec<usize> {
+        let mut misspelt = Vec::new();
+        if !self.has(Column::SourceId) {
+            let meant = self.meant_for(&[Column::SourceId], names);
+            problems.error(start, missing("a column \"source_id\" is needed", meant, names), meant_name(meant));
+            misspelt.extend(meant.map(|(field, _)| field));
+        }
+        if !self.has_target_state() {
+            let meant = self.meant_for(&[Column::Copystate, Column::Migrationcycle], names);
+            let needed = "a column \"copystate\" or \"migrationcycle\" is needed";
+            problems.error(start, missing(needed, meant, names), meant_name(meant));
+            misspelt.extend(meant.map(|(field, _)| field));
+        }
+        misspelt
+    }
+
+    fn meant_for(&self, columns: &[Column], names: &[(String, Position)]) -> Option<(usize, Column)> {
+        let extras = self.places.iter().enumerate().filter(|(_, place)| matches!(place, Place::Extra(_)));
+        extras
+            .filter_map(|(field, _)| Some((field, Column::similar(&names[field].0)?)))
+            .find(|(_, column)| columns.contains(column))
+    }
+
+    fn warn_of_extras(&self, names: &[(String, Position)], misspelt: &[usize], problems: &mut Problems) {
+        for (field, (name, at)) in names.iter().enumerate() {
+            let known = !matches!(self.places[field], Place::Extra(_));
+            if known || name.is_empty() || misspelt.contains(&field) {
+                continue;
+            }
+            warn_unknown(name, *at, |column| self.has(column), problems);
+        }
+    }
+}
+
+/// Warns of a column that we do not know. A suggestion is made only for a column that `has` does not have yet.
+pub(crate) fn warn_unknown(name: &str, at: Position, has: impl Fn(Column) -> bool, problems: &mut Problems) {
+    let meant = Column::similar(name).filter(|column| !has(*column)).map(Column::name);
+    problems.warning(at, format!("unknown column {}, kept for the reports only", quoted(name)), meant);
+}
+
+pub(crate) fn repeated(first: &str, name: &str, at: Position, problems: &mut Problems) -> Place {
+    let message = if first == name {
+        format!("the column {} is there twice", quoted(name))
+    } else {
+        format!("the columns {} and {} are one", quoted(first), quoted(name))
+    };
+    problems.error(at, message, None);
+    Place::Nowhere
+}
+
+/// A spreadsheet's empty column.
+fn unnamed(field: usize, at: Position, problems: &mut Problems) -> Place {
+    let name = format!("column {}", field + 1);
+    problems.warning(at, format!("a column without a name, kept for the reports as \"{name}\""), None);
+    Place::Extra(name)
+}
+
+fn missing(needed: &str, meant: Option<(usize, Column)>, names: &[(String, Position)]) -> String {
+    match meant {
+        Some((field, _)) => format!("{needed}, and the header has {}", quoted(&names[field].0)),
+        None => needed.to_owned(),
+    }
+}
+
+fn meant_name(meant: Option<(usize, Column)>) -> Option<&'static str> {
+    meant.map(|(_, column)| column.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_without_case_dashes_underscores_and_spaces() {
+        for name in ["Source ID", "source-id", "SOURCEID", "id", "Server_ID", "s_o_u_r_c_e_id"] {
+            assert_eq!(Column::named(name), Some(Column::SourceId), "{name}");
+        }
+        assert_eq!(Column::named("Migration-Cycle"), Some(Column::Migrationcycle));
+        assert_eq!(Column::named("target state"), Some(Column::Copystate));
+        assert_eq!(Column::named("owner"), None);
+    }
+
+    #[test]
+    fn every_column_is_found_under_its_own_name() {
+        for (index, column) in Column::ALL.into_iter().enumerate() {
+            assert_eq!((column as usize, Column::named(column.name())), (index, Some(column)));
+        }
+    }
+
+    #[test]
+    fn a_misspelt_column_is_recognized_and_another_column_is_left_alone() {
+        let cases = [("sorce_id", Column::SourceId), ("wve", Column::Wave), ("status", Column::Copystate)];
+        for (name, column) in cases {
+            assert_eq!(Column::similar(name), Some(column), "{name}");
+        }
+        for name in ["date", "role", "site", "owner", "os", "region", "ip", "ticket"] {
+            assert_eq!(Column::similar(name), None, "{name}");
+        }
+    }
+}

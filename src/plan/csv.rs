@@ -1,0 +1,258 @@
+//! CSV, TSV and `;`-separated plans → the values of each row, with the place of each field.
+//!
+//! The records are taken apart here and not by a CSV crate, because every message names the line and the character of
+//! its field, and because a quote that is never closed must neither fill the memory nor hide the rows after it.
+
+use std::borrow::Cow;
+use std::io::{self, Read};
+
+use crate::plan::Stop;
+use crate::plan::check::Checker;
+use crate::plan::columns::{Cells, Column, Header, Place};
+use crate::plan::problem::{Position, Problems, plural, quoted};
+use crate::plan::text::{MAX_FIELD, MAX_RECORD, Text};
+
+use crate::model::Row;
+
+/// Reads the header and the rows.
+pub(crate) fn read<R: Read, E>(
+    text: &mut Text<R>,
+    checker: &mut Checker,
+    each: &mut impl FnMut(Row) -> Result<(), E>,
+) -> Result<(), Stop<E>> {
+    let mut records = Records { delimiter: delimiter(first_line(text)), fields: Vec::new(), len: 0 };
+    if !records.next(text, &mut checker.problems)? {
+        return Ok(());
+    }
+    let Some(header) = header(&records.record(text), &mut checker.problems) else { return Ok(()) };
+    checker.header(&header);
+    while records.next(text, &mut checker.problems)? {
+        if let Some(row) = row(&records.record(text), &header, checker) {
+            each(row).map_err(Stop::Each)?;
+        }
+    }
+    Ok(())
+}
+
+/// The delimiter under which the header line has the most columns that we know, then the most columns.
+fn delimiter(header: &str) -> u8 {
+    let columns = |delimiter: u8| {
+        let mut fields = Vec::new();
+        scan(header.as_bytes(), delimiter, true, &mut fields);
+        let n_known = fields.iter().filter(|field| Column::named(&field.value(header)).is_some()).count();
+        (n_known, fields.len())
+    };
+    // The last of equals is taken.
+    [b'\t', b';', b','].into_iter().max_by_key(|delimiter| columns(*delimiter)).unwrap_or(b',')
+}
+
+/// The line that stands before us, or as much as is there of one that is not text or too long: the records say so.
+fn first_line<R: Read>(text: &Text<R>) -> &str {
+    let line = text.unread().split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = &line[..line.len().min(MAX_FIELD)];
+    str::from_utf8(line).or_else(|error| str::from_utf8(&line[..error.valid_up_to()])).unwrap_or_default()
+}
+
+fn header(record: &Record<'_>, problems: &mut Problems) -> Option<Header> {
+    if let Some(nul) = record.text.find('\0') {
+        let message = "a NUL character: UTF-16 text is read only with a byte order mark".to_owned();
+        problems.error(record.at(nul), message, None);
+        return None;
+    }
+    let name = |field: &Field| field.value(record.text).trim().to_owned();
+    let names: Vec<_> = record.fields.iter().map(|field| (name(field), record.at(field.start))).collect();
+    Some(Header::new(&names, record.at(0), problems))
+}
+
+fn row(record: &Record<'_>, header: &Header, checker: &mut Checker) -> Option<Row> {
+    if !is_whole(record, header, &mut checker.problems) {
+        return None;
+    }
+    let mut cells = Cells::default();
+    for (field, place) in record.fields.iter().zip(&header.places) {
+        cells.put(place, field.value(record.text));
+    }
+    checker.row(cells, &|column| {
+        let field = column.and_then(|column| header.field_of(column)).and_then(|field| record.fields.get(field));
+        record.at(field.map_or(0, |field| field.start))
+    })
+}
+
+/// Whether the record has a field for each column, none of them too long. In a ragged record nobody can tell which
+/// value belongs to which column, so its values are not judged.
+fn is_whole(record: &Record<'_>, header: &Header, problems: &mut Problems) -> bool {
+    let (n_fields, n_columns) = (record.fields.len(), header.places.len());
+    if n_fields != n_columns {
+        // The first one too many, or the row that is too short.
+        let at = record.at(record.fields.get(n_columns).map_or(0, |field| field.start));
+        let fields = plural(n_fields, "field");
+        problems.error(at, format!("the row has {fields}, and the header has {n_columns}"), None);
+        return false;
+    }
+    let too_long = record.fields.iter().position(|field| field.end - field.start > MAX_FIELD);
+    if let Some(field) = too_long {
+        let at = record.at(record.fields[field].start);
+        let message = match &header.places[field] {
+            Place::Known(column) => format!("the {} is longer than 64 KiB", column.name()),
+            Place::Extra(name) => format!("the value of {} is longer than 64 KiB", quoted(name)),
+            Place::Nowhere => "the value is longer than 64 KiB".to_owned(),
+        };
+        problems.error(at, message, None);
+    }
+    too_long.is_none()
+}
+
+/// One field of a record: where its text stands, without its quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Field {
+    /// Where the field starts: its quote, if it has one.
+    start: usize,
+    end: usize,
+    quoted: bool,
+    /// Whether a quote in it is written as two.
+    escaped: bool,
+}
+
+impl Field {
+    fn value<'a>(&self, record: &'a str) -> Cow<'a, str> {
+        if !self.quoted {
+            return Cow::Borrowed(&record[self.start..self.end]);
+        }
+        let text = &record[self.start + 1..self.end - 1];
+        if self.escaped { Cow::Owned(text.replace("\"\"", "\"")) } else { Cow::Borrowed(text) }
+    }
+}
+
+/// The record that was found last.
+struct Record<'a> {
+    text: &'a str,
+    fields: &'a [Field],
+    line: u32,
+}
+
+impl Record<'_> {
+    fn at(&self, offset: usize) -> Position {
+        Position::of(self.text.as_bytes(), offset, self.line)
+    }
+}
+
+struct Records {
+    delimiter: u8,
+    fields: Vec<Field>,
+    len: usize,
+}
+
+impl Records {
+    /// Goes to the next record that is one, and says what is wrong with those that are none; false at the end.
+    fn next<R: Read>(&mut self, text: &mut Text<R>, problems: &mut Problems) -> io::Result<bool> {
+        loop {
+            text.consume(self.len)?;
+            self.len = 0;
+            if !text.skip_to_content(problems)? {
+                return Ok(false);
+            }
+            match scan(text.unread(), self.delimiter, text.ended(), &mut self.fields) {
+                Scan::Record { len } => {
+                    self.len = len;
+                    // A spreadsheet's empty row.
+                    let is_empty = self.fields.iter().all(|field| field.start == field.end);
+                    if !is_empty && text.check_encoding(len, problems) {
+                        return Ok(true);
+                    }
+                }
+                Scan::Unfinished { quote: Some(quote) } if text.unread().len() - quote > MAX_FIELD => {
+                    let at = Position::of(text.unread(), quote, text.line());
+                    let message = "this quote is not closed within 64 KiB; nothing after it was read";
+                    problems.error(at, message.to_owned(), None);
+                    return Ok(false);
+                }
+                Scan::Unfinished { .. } if text.unread().len() > MAX_RECORD => {
+                    let at = Position { line: text.line(), column: 1 };
+                    problems.error(at, "the row is longer than 1 MiB".to_owned(), None);
+                    text.skip_line()?;
+                }
+                Scan::Unfinished { .. } => _ = text.more()?,
+                Scan::Broken { at, quote, message } => {
+                    let at = Position::of(text.unread(), at, text.line());
+                    problems.error(at, message.to_owned(), None);
+                    // A lone quote swallows the rows up to the next one, so go on after the line that it stands in.
+                    let line_end = text.unread()[quote..].iter().position(|byte| *byte == b'\n');
+                    self.len = line_end.map_or(text.unread().len(), |line_end| quote + line_end + 1);
+                }
+            }
+        }
+    }
+
+    fn record<'a, R: Read>(&'a self, text: &'a Text<R>) -> Record<'a> {
+        let bytes = &text.unread()[..self.len];
+        let record = str::from_utf8(bytes).expect("`next` stops only where the encoding was checked");
+        Record { text: record, fields: &self.fields, line: text.line() }
+    }
+}
+
+enum Scan {
+    /// A record of this many bytes, its line end included.
+    Record { len: usize },
+    /// The bytes end before the record does; in the field that this quote opens, if there is one.
+    Unfinished { quote: Option<usize> },
+    /// Something is wrong here with the field that the quote opens.
+    Broken { at: usize, quote: usize, message: &'static str },
+}
+
+/// Takes the first record of `bytes` apart. `ended` says that no more bytes will come.
+fn scan(bytes: &[u8], delimiter: u8, ended: bool, fields: &mut Vec<Field>) -> Scan {
+    fields.clear();
+    let mut next = 0;
+    loop {
+        let start = skip_blanks(bytes, next, delimiter);
+        let after = if bytes.get(start) == Some(&b'"') {
+            match closing_quote(bytes, start) {
+                // At the end of what is read, a closing quote may as well be the first of two.
+                Some((close, _)) if close + 1 == bytes.len() && !ended => {
+                    return Scan::Unfinished { quote: Some(start) };
+                }
+                None if !ended => return Scan::Unfinished { quote: Some(start) },
+                None => return Scan::Broken { at: start, quote: start, message: "this quote is never closed" },
+                Some((close, escaped)) => {
+                    fields.push(Field { start, end: close + 1, quoted: true, escaped });
+                    skip_blanks(bytes, close + 1, delimiter)
+                }
+            }
+        } else {
+            let rest = &bytes[start..];
+            let len = rest.iter().position(|byte| *byte == delimiter || *byte == b'\n').unwrap_or(rest.len());
+            let trimmed = rest[..len].trim_ascii_end().len();
+            fields.push(Field { start, end: start + trimmed, quoted: false, escaped: false });
+            start + len
+        };
+        match bytes.get(after) {
+            Some(byte) if *byte == delimiter => next = after + 1,
+            Some(b'\n') => return Scan::Record { len: after + 1 },
+            None if ended => return Scan::Record { len: after },
+            None => return Scan::Unfinished { quote: None },
+            Some(_) => {
+                let message = "text after the closing quote (a quote inside quotes is written as two)";
+                return Scan::Broken { at: after, quote: start, message };
+            }
+        }
+    }
+}
+
+fn skip_blanks(bytes: &[u8], from: usize, delimiter: u8) -> usize {
+    let is_blank = |byte: &&u8| matches!(**byte, b' ' | b'\t' | b'\r') && **byte != delimiter;
+    from + bytes[from..].iter().take_while(is_blank).count()
+}
+
+/// The quote that closes the one at `open`, and whether there are doubled ones between.
+fn closing_quote(bytes: &[u8], open: usize) -> Option<(usize, bool)> {
+    let mut from = open + 1;
+    let mut escaped = false;
+    loop {
+        let quote = from + bytes[from..].iter().position(|byte| *byte == b'"')?;
+        if bytes.get(quote + 1) != Some(&b'"') {
+            return Some((quote, escaped));
+        }
+        escaped = true;
+        from = quote + 2;
+    }
+}

@@ -1,0 +1,168 @@
+//! What names a plan: a hash over its rows, whatever file they came in.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+use crate::model::Row;
+
+/// A plan's name: `sha256:` and 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PlanDigest([u8; 32]);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a plan digest is `sha256:` and 64 lower-case hexadecimal digits")]
+pub struct BadPlanDigest;
+
+impl fmt::Display for PlanDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for PlanDigest {
+    type Err = BadPlanDigest;
+
+    fn from_str(text: &str) -> Result<Self, BadPlanDigest> {
+        let digits = text.strip_prefix("sha256:").ok_or(BadPlanDigest)?.as_bytes();
+        let (pairs, rest) = digits.as_chunks::<2>();
+        let mut bytes = [0; 32];
+        if pairs.len() != bytes.len() || !rest.is_empty() {
+            return Err(BadPlanDigest);
+        }
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = 16 * nibble(*high)? + nibble(*low)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+fn nibble(digit: u8) -> Result<u8, BadPlanDigest> {
+    match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        _ => Err(BadPlanDigest),
+    }
+}
+
+impl Serialize for PlanDigest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PlanDigest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Takes a plan's rows in plan order and makes its digest.
+///
+/// Hashed is, for each row, one line of JSON:
+/// `[source_id, copystate, migrationcycle, expect_copystate, expect_migrationcycle, wave, target, name, note, extra]`,
+/// null for what is absent, `extra` as pairs in the order of their names. Row ids and line numbers are no part of it,
+/// so that the same rows have one digest in every format.
+#[derive(Default)]
+pub struct Digester {
+    hash: Sha256,
+    line: Vec<u8>,
+}
+
+impl Digester {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn row(&mut self, row: &Row) {
+        let Row { id: _, line: _, source_id, wants, expects, wave, account, name, note, extra } = row;
+        let mut extra: Vec<&(String, String)> = extra.iter().collect();
+        extra.sort();
+        let (copystate, migrationcycle) = (&wants.copystate, &wants.migrationcycle);
+        let (expect_copystate, expect_migrationcycle) = (&expects.copystate, &expects.migrationcycle);
+        let fields = (
+            source_id,
+            copystate,
+            migrationcycle,
+            expect_copystate,
+            expect_migrationcycle,
+            wave,
+            account,
+            name,
+            note,
+            extra,
+        );
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, &fields).expect("texts can be written as JSON into memory");
+        self.line.push(b'\n');
+        self.hash.update(&self.line);
+    }
+
+    #[must_use]
+    pub fn finish(self) -> PlanDigest {
+        PlanDigest(self.hash.finalize().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::words::Word;
+    use crate::model::{RowId, SourceId, TargetState};
+
+    fn row() -> Row {
+        Row {
+            id: RowId(1),
+            line: 2,
+            source_id: SourceId::new("vm-1").unwrap(),
+            wants: TargetState { copystate: Some(Word::new("STOPPED")), migrationcycle: None },
+            expects: TargetState::default(),
+            wave: Some("first".to_owned()),
+            account: None,
+            name: Some("say \"hi\"".to_owned()),
+            note: None,
+            extra: vec![("rack".to_owned(), "7".to_owned()), ("owner".to_owned(), "ops".to_owned())],
+        }
+    }
+
+    fn digest(row: &Row) -> PlanDigest {
+        let mut digester = Digester::new();
+        digester.row(row);
+        digester.finish()
+    }
+
+    #[test]
+    fn the_digest_is_that_of_one_json_line_for_each_row() {
+        let line = concat!(
+            r#"["vm-1","stopped",null,null,null,"first",null,"say \"hi\"",null,"#,
+            r#"[["owner","ops"],["rack","7"]]]"#,
+            "\n"
+        );
+        assert_eq!(digest(&row()), PlanDigest(Sha256::digest(line).into()));
+    }
+
+    #[test]
+    fn where_a_row_stands_in_its_file_makes_no_difference_and_what_it_says_does() {
+        let mut moved = Row { id: RowId(9), line: 99, ..row() };
+        moved.extra.reverse();
+        assert_eq!(digest(&moved), digest(&row()));
+        assert_ne!(digest(&Row { name: None, ..row() }), digest(&row()));
+        // A value in another column is another plan.
+        assert_ne!(digest(&Row { wave: None, account: row().wave, ..row() }), digest(&row()));
+    }
+
+    #[test]
+    fn a_digest_is_read_back_as_it_was_written() {
+        let digest = digest(&row());
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        assert_eq!(serde_json::from_str::<PlanDigest>(&serde_json::to_string(&digest).unwrap()).unwrap(), digest);
+        let text = digest.to_string();
+        for bad in ["", "sha256:", &text[7..], &text[..70], &format!("{text}0"), &text.to_uppercase()] {
+            assert_eq!(bad.parse::<PlanDigest>(), Err(BadPlanDigest), "{bad}");
+        }
+    }
+}

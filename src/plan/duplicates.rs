@@ -1,0 +1,222 @@
+//! Finds ids that a plan has twice, in 32 bytes a row: a hash instead of the id, a code instead of what the row says.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
+
+use crate::model::words::Word;
+use crate::model::{SourceId, TargetState};
+
+/// What two rows of one id must have in common for the later to be harmless.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Terms {
+    wants: [Option<Word>; 2],
+    expects: [Option<Word>; 2],
+    account: Option<u32>,
+    wave: Option<u32>,
+}
+
+impl Terms {
+    /// Wave and account come as the codes that [`Names`] gave them.
+    pub(crate) fn new(wants: &TargetState, expects: &TargetState, account: Option<u32>, wave: Option<u32>) -> Self {
+        Self {
+            wants: [wants.copystate.clone(), wants.migrationcycle.clone()],
+            expects: [expects.copystate.clone(), expects.migrationcycle.clone()],
+            account,
+            wave,
+        }
+    }
+
+    fn difference(&self, other: &Self) -> Option<&'static str> {
+        if self.wants != other.wants {
+            Some("another target state")
+        } else if self.account != other.account {
+            Some("another target account")
+        } else if self.wave != other.wave {
+            Some("another wave")
+        } else if self.expects != other.expects {
+            Some("another expected state")
+        } else {
+            None
+        }
+    }
+}
+
+/// What the rows so far say of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sighting {
+    First,
+    /// On this line, with the same terms.
+    Again {
+        line: u32,
+    },
+    /// On this line, with other terms.
+    Conflict {
+        line: u32,
+        difference: &'static str,
+    },
+}
+
+/// The ids of a plan. Beside the entries it holds each combination of terms once, and plans have few of those.
+#[derive(Default)]
+pub(crate) struct SeenIds {
+    keys: [RandomState; 2],
+    entries: Vec<Entry>,
+    /// Places in `entries`, found by the hash of the id.
+    index: HashTable<u32>,
+    terms: Vec<Terms>,
+    code_of: HashMap<Terms, u32>,
+    last_code: usize,
+}
+
+/// The id as 96 bits of a hash whose keys no plan can know: two ids of a plan of a million rows are taken for one
+/// with a probability of 1 in 10^17.
+struct Entry {
+    hash: [u8; 12],
+    line: u32,
+    terms: u32,
+}
+
+impl SeenIds {
+    pub(crate) fn sight(&mut self, id: &SourceId, line: u32, terms: Terms) -> Sighting {
+        let code = self.code(terms);
+        let hash = self.hash(id);
+        let entries = &mut self.entries;
+        let slot = self.index.entry(
+            place(hash),
+            |index| entries[*index as usize].hash == hash,
+            |index| place(entries[*index as usize].hash),
+        );
+        match slot {
+            Slot::Vacant(vacant) => {
+                vacant.insert(u32::try_from(entries.len()).expect("there are no more rows than numbered lines"));
+                entries.push(Entry { hash, line, terms: code });
+                Sighting::First
+            }
+            Slot::Occupied(occupied) => {
+                let first = &entries[*occupied.get() as usize];
+                let terms = &self.terms[first.terms as usize];
+                match terms.difference(&self.terms[code as usize]) {
+                    None => Sighting::Again { line: first.line },
+                    Some(difference) => Sighting::Conflict { line: first.line, difference },
+                }
+            }
+        }
+    }
+
+    /// The small number that stands for these terms. Neighbouring rows mostly agree, so the last one is tried first.
+    fn code(&mut self, terms: Terms) -> u32 {
+        if self.terms.get(self.last_code) != Some(&terms) {
+            let next = u32::try_from(self.terms.len()).expect("there are no more terms than numbered lines");
+            let code = *self.code_of.entry(terms.clone()).or_insert(next);
+            if code == next {
+                self.terms.push(terms);
+            }
+            self.last_code = code as usize;
+        }
+        u32::try_from(self.last_code).expect("it was made from a u32")
+    }
+
+    fn hash(&self, id: &SourceId) -> [u8; 12] {
+        let mut hash = [0; 12];
+        hash[..8].copy_from_slice(&self.keys[0].hash_one(id).to_le_bytes());
+        hash[8..].copy_from_slice(&self.keys[1].hash_one(id).to_le_bytes()[..4]);
+        hash
+    }
+}
+
+/// The 64 bits that the table looks a hash up by.
+fn place(hash: [u8; 12]) -> u64 {
+    let [first @ .., _, _, _, _] = hash;
+    u64::from_le_bytes(first)
+}
+
+/// The names of waves or accounts, in order of first appearance, with a small number each.
+#[derive(Default)]
+pub(crate) struct Names {
+    code_of: HashMap<String, u32>,
+    last: Option<(String, u32)>,
+}
+
+impl Names {
+    pub(crate) fn code(&mut self, name: &str) -> u32 {
+        if let Some((last, code)) = &self.last
+            && last == name
+        {
+            return *code;
+        }
+        let next = u32::try_from(self.code_of.len()).expect("there are no more names than numbered lines");
+        let code = *self.code_of.entry(name.to_owned()).or_insert(next);
+        self.last = Some((name.to_owned(), code));
+        code
+    }
+
+    pub(crate) fn in_order(self) -> Vec<String> {
+        let mut names: Vec<(String, u32)> = self.code_of.into_iter().collect();
+        names.sort_by_key(|(_, code)| *code);
+        names.into_iter().map(|(name, _)| name).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> SourceId {
+        SourceId::new(text).unwrap()
+    }
+
+    fn wants(copystate: &str) -> TargetState {
+        TargetState { copystate: Some(Word::new(copystate)), migrationcycle: None }
+    }
+
+    #[test]
+    fn a_row_costs_at_most_32_bytes() {
+        // The table holds an index and a control byte a slot, and is at least 7/16 full once it has grown.
+        let slot = size_of::<u32>() + 1;
+        assert_eq!(size_of::<Entry>(), 20);
+        assert!(size_of::<Entry>() + (slot * 16).div_ceil(7) <= 32);
+    }
+
+    #[test]
+    fn an_id_is_found_again_with_what_differs() {
+        let anyone = TargetState::default();
+        let first = Terms::new(&wants("init"), &anyone, Some(0), Some(0));
+        let mut seen = SeenIds::default();
+        assert_eq!(seen.sight(&id("vm-1"), 2, first.clone()), Sighting::First);
+        assert_eq!(seen.sight(&id("VM-1"), 3, first.clone()), Sighting::First);
+        // Two spellings of one state are one.
+        let spelt = Terms::new(&wants("initialize"), &anyone, Some(0), Some(0));
+        assert_eq!(seen.sight(&id("vm-1"), 4, spelt), Sighting::Again { line: 2 });
+        let cases = [
+            (Terms::new(&wants("stopped"), &anyone, Some(1), Some(1)), "another target state"),
+            (Terms::new(&wants("init"), &anyone, Some(1), Some(1)), "another target account"),
+            (Terms::new(&wants("init"), &wants("init"), Some(0), Some(1)), "another wave"),
+            (Terms::new(&wants("init"), &wants("init"), Some(0), Some(0)), "another expected state"),
+        ];
+        for (terms, difference) in cases {
+            assert_eq!(seen.sight(&id("vm-1"), 9, terms), Sighting::Conflict { line: 2, difference });
+        }
+    }
+
+    #[test]
+    fn every_one_of_many_ids_is_found_again_on_its_own_line() {
+        let mut seen = SeenIds::default();
+        for line in 0..10_000 {
+            assert_eq!(seen.sight(&id(&format!("vm-{line}")), line, Terms::default()), Sighting::First);
+        }
+        for line in 0..10_000 {
+            let sighting = seen.sight(&id(&format!("vm-{line}")), 0, Terms::default());
+            assert_eq!(sighting, Sighting::Again { line });
+        }
+    }
+
+    #[test]
+    fn names_come_in_order_of_first_appearance() {
+        let mut names = Names::default();
+        assert_eq!(["b", "a", "b", "a", "c"].map(|name| names.code(name)), [0, 1, 0, 1, 2]);
+        assert_eq!(names.in_order(), ["b", "a", "c"]);
+    }
+}

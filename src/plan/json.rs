@@ -1,0 +1,268 @@
+//! JSON Lines → the values of each row: one object a line, its keys named like the columns of a CSV plan.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Read;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::model::Row;
+use crate::plan::Stop;
+use crate::plan::check::Checker;
+use crate::plan::columns::{Cells, Column, Place, repeated, warn_unknown};
+use crate::plan::problem::{Position, Problems, quoted};
+use crate::plan::text::{MAX_FIELD, Text};
+
+/// More than any header has; keeps keys that are made up line by line from filling the memory.
+const MAX_KEYS: usize = 1_000;
+
+pub(crate) fn read<R: Read, E>(
+    text: &mut Text<R>,
+    checker: &mut Checker,
+    each: &mut impl FnMut(Row) -> Result<(), E>,
+) -> Result<(), Stop<E>> {
+    let mut keys = Keys::default();
+    while text.skip_to_content(&mut checker.problems)? {
+        let line = text.line();
+        let Some(len) = text.line_len()? else {
+            checker.problems.error(Position { line, column: 1 }, "the row is longer than 1 MiB".to_owned(), None);
+            text.skip_line()?;
+            continue;
+        };
+        if text.check_encoding(len, &mut checker.problems) {
+            let json = str::from_utf8(&text.unread()[..len]).expect("the encoding was checked just now");
+            if let Some(row) = row(json, line, &mut keys, checker) {
+                each(row).map_err(Stop::Each)?;
+            }
+        }
+        text.consume(len)?;
+        if keys.places.len() > MAX_KEYS {
+            let message = format!("more than {MAX_KEYS} different columns; nothing after this row was read");
+            checker.problems.error(Position { line, column: 1 }, message, None);
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn row(json: &str, line: u32, keys: &mut Keys, checker: &mut Checker) -> Option<Row> {
+    let object: Object<'_> = match serde_json::from_str(json) {
+        Ok(object) => object,
+        Err(error) => {
+            let (at, message) = explain(&error, json, line);
+            checker.problems.error(at, message, None);
+            return None;
+        }
+    };
+    let n_errors = checker.problems.n_errors();
+    let mut cells = Cells::default();
+    let mut value_of = [None; Column::ALL.len()];
+    for (index, (key, value)) in object.0.iter().enumerate() {
+        let at = || Position::of(json.as_bytes(), value_offset(json, index), line);
+        let place = keys.place(key, at, &object, &mut checker.problems);
+        let first = match place {
+            Place::Known(column) => value_of[*column as usize].replace(index),
+            Place::Extra(_) => object.0[..index].iter().position(|(other, _)| other == key),
+            Place::Nowhere => None,
+        };
+        if let Some(first) = first {
+            repeated(&object.0[first].0, key, at(), &mut checker.problems);
+        }
+        match text_of(place, value) {
+            Ok(value) if value.len() > MAX_FIELD => {
+                let message = format!("the value of {} is longer than 64 KiB", quoted(key));
+                checker.problems.error(at(), message, None);
+            }
+            Ok(value) => cells.put(place, value),
+            Err(what) => {
+                let message = format!("the value of {} must be a string, and is {what}", quoted(key));
+                checker.problems.error(at(), message, None);
+            }
+        }
+    }
+    if checker.problems.n_errors() > n_errors {
+        return None;
+    }
+    checker.row(cells, &|column| match column.and_then(|column| value_of[column as usize]) {
+        Some(index) => Position::of(json.as_bytes(), value_offset(json, index), line),
+        None => Position { line, column: 1 },
+    })
+}
+
+/// The keys so far and where their values go.
+#[derive(Default)]
+struct Keys {
+    places: HashMap<String, Place>,
+}
+
+impl Keys {
+    /// Where the value of this key goes. Warns of an unknown key the first time that it is seen.
+    fn place(&mut self, key: &str, at: impl Fn() -> Position, object: &Object<'_>, problems: &mut Problems) -> &Place {
+        if !self.places.contains_key(key) {
+            let place = if let Some(column) = Column::named(key) {
+                Place::Known(column)
+            } else {
+                let has = |column| object.0.iter().any(|(key, _)| Column::named(key) == Some(column));
+                warn_unknown(key, at(), has, problems);
+                Place::Extra(key.trim().to_owned())
+            };
+            self.places.insert(key.to_owned(), place);
+        }
+        &self.places[key]
+    }
+}
+
+/// A value as text. Ids and states are strings; what only people read may be a number or a boolean as well.
+fn text_of<'a>(place: &Place, value: &'a Value<'a>) -> Result<Cow<'a, str>, &'static str> {
+    let is_for_people = match place {
+        Place::Known(Column::Name | Column::Note) | Place::Extra(_) => true,
+        Place::Known(
+            Column::SourceId
+            | Column::Copystate
+            | Column::Migrationcycle
+            | Column::ExpectCopystate
+            | Column::ExpectMigrationcycle
+            | Column::Wave
+            | Column::Target,
+        )
+        | Place::Nowhere => false,
+    };
+    match value {
+        Value::Text(text) => Ok(Cow::Borrowed(text)),
+        Value::Null => Ok(Cow::Borrowed("")),
+        Value::Literal { text, .. } if is_for_people => Ok(Cow::Borrowed(text)),
+        Value::Literal { what, .. } | Value::Nested { what } => Err(what),
+    }
+}
+
+/// What serde says, without its own line and column: its line is always the first.
+fn explain(error: &serde_json::Error, json: &str, line: u32) -> (Position, String) {
+    let text = error.to_string();
+    let reason = text.split(" at line ").next().unwrap_or_default();
+    let mut offset = error.column().saturating_sub(1).min(json.trim_end().len());
+    while !json.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    (Position::of(json.as_bytes(), offset, line), format!("not a JSON object: {reason}"))
+}
+
+/// Where in a valid object the value of its entry number `index` starts.
+fn value_offset(json: &str, index: usize) -> usize {
+    let mut depth = 0_usize;
+    let mut n_values = 0;
+    let mut in_string = false;
+    let mut bytes = json.bytes().enumerate();
+    while let Some((offset, byte)) = bytes.next() {
+        match byte {
+            b'\\' if in_string => _ = bytes.next(),
+            b'"' => in_string = !in_string,
+            _ if in_string => (),
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            b':' if depth == 1 && n_values == index => {
+                let value = &json[offset + 1..];
+                return offset + 1 + value.len() - value.trim_start().len();
+            }
+            b':' if depth == 1 => n_values += 1,
+            _ => (),
+        }
+    }
+    0
+}
+
+/// One line's object: its entries in their order, repeated keys included.
+struct Object<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
+
+enum Value<'a> {
+    Text(Cow<'a, str>),
+    Literal { text: String, what: &'static str },
+    Null,
+    Nested { what: &'static str },
+}
+
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object like {\"source_id\": \"…\"}")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+        let mut entries = Vec::with_capacity(Column::ALL.len());
+        while let Some((Key(key), value)) = map.next_entry()? {
+            entries.push((key, value));
+        }
+        Ok(Object(entries))
+    }
+}
+
+impl<'de> Deserialize<'de> for Value<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+fn number(number: &impl ToString) -> Value<'static> {
+    Value::Literal { text: number.to_string(), what: "a number" }
+}
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
+        Ok(number(&value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {
+        Ok(number(&value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value<'de>, E> {
+        Ok(number(&value))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Literal { text: value.to_string(), what: "a boolean" })
+    }
+
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::Nested { what: "an array" })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Nested { what: "an object" })
+    }
+}

@@ -1,0 +1,235 @@
+//! What is wrong with a plan, said like a compiler says it.
+
+use std::io;
+
+use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
+
+/// A place in the plan: the line, and the character in it, both counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+}
+
+impl Position {
+    /// The place of the byte at `offset` in a text that begins at the start of the line `first_line`.
+    pub(crate) fn of(text: &[u8], offset: usize, first_line: u32) -> Self {
+        let before = &text[..offset];
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let n_lines = count_newlines(before);
+        // Every byte of a character but its first looks like 0b10xxxxxx.
+        let n_chars = before[line_start..].iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+        Self { line: first_line.saturating_add(saturate(n_lines)), column: saturate(n_chars + 1) }
+    }
+}
+
+#[expect(clippy::naive_bytecount, reason = "fast enough, and not worth a dependency")]
+pub(crate) fn count_newlines(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte == b'\n').count()
+}
+
+fn saturate(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Error,
+    Warning,
+}
+
+impl Severity {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    pub severity: Severity,
+    pub line: u32,
+    /// The character in the line where the field starts, counted from 1; for a quoted field, its quote.
+    pub column: u32,
+    pub message: String,
+    /// What was probably meant.
+    pub suggestion: Option<String>,
+}
+
+impl Problem {
+    /// The problem on one line: `plan.csv:17:9: error: unknown copystate "finishd" (did you mean "finished"?)`.
+    #[must_use]
+    pub fn in_file(&self, name: &str) -> String {
+        let Problem { severity, line, column, message, suggestion } = self;
+        let meant = suggestion.as_ref().map(|word| format!(" (did you mean \"{word}\"?)")).unwrap_or_default();
+        format!("{name}:{line}:{column}: {}: {message}{meant}", severity.name())
+    }
+}
+
+/// Every problem of a plan: counted all, kept up to [`Problems::MOST_SHOWN`] of each severity, in file order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems {
+    errors: Vec<Problem>,
+    warnings: Vec<Problem>,
+    n_errors: usize,
+    n_warnings: usize,
+    strict: bool,
+}
+
+impl Problems {
+    pub const MOST_SHOWN: usize = 1_000;
+
+    /// With `strict`, what would be a warning is an error.
+    pub(crate) fn new(strict: bool) -> Self {
+        Self { strict, ..Self::default() }
+    }
+
+    #[must_use]
+    pub fn n_errors(&self) -> usize {
+        self.n_errors
+    }
+
+    #[must_use]
+    pub fn n_warnings(&self) -> usize {
+        self.n_warnings
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.n_errors + self.n_warnings == 0
+    }
+
+    /// Those that are shown: errors before warnings, each in file order.
+    pub fn shown(&self) -> impl Iterator<Item = &Problem> {
+        self.errors.iter().chain(&self.warnings).take(Self::MOST_SHOWN)
+    }
+
+    /// One line for each problem that is shown, and a last one that counts the others.
+    pub fn render(&self, name: &str, out: &mut dyn io::Write) -> io::Result<()> {
+        for problem in self.shown() {
+            writeln!(out, "{}", problem.in_file(name))?;
+        }
+        let shown_errors = self.errors.len();
+        let shown_warnings = self.warnings.len().min(Self::MOST_SHOWN - shown_errors);
+        let more = [(self.n_errors - shown_errors, "error"), (self.n_warnings - shown_warnings, "warning")]
+            .into_iter()
+            .filter(|(n_more, _)| *n_more > 0)
+            .map(|(n_more, what)| plural(n_more, &format!("more {what}")))
+            .collect::<Vec<_>>();
+        if more.is_empty() { Ok(()) } else { writeln!(out, "{name}: and {}", more.join(" and ")) }
+    }
+
+    pub(crate) fn error(&mut self, at: Position, message: String, suggestion: Option<&str>) {
+        self.n_errors += 1;
+        keep(&mut self.errors, Severity::Error, at, message, suggestion);
+    }
+
+    pub(crate) fn warning(&mut self, at: Position, message: String, suggestion: Option<&str>) {
+        if self.strict {
+            return self.error(at, message, suggestion);
+        }
+        self.n_warnings += 1;
+        keep(&mut self.warnings, Severity::Warning, at, message, suggestion);
+    }
+
+    /// Brings the problems of one row, which were found check by check, into the order of the file.
+    pub(crate) fn sort(&mut self) {
+        for kept in [&mut self.errors, &mut self.warnings] {
+            kept.sort_by_key(|problem| (problem.line, problem.column));
+        }
+    }
+}
+
+fn keep(kept: &mut Vec<Problem>, severity: Severity, at: Position, message: String, suggestion: Option<&str>) {
+    if kept.len() < Problems::MOST_SHOWN {
+        let suggestion = suggestion.map(str::to_owned);
+        kept.push(Problem { severity, line: at.line, column: at.column, message, suggestion });
+    }
+}
+
+impl Serialize for Problems {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Problems", 3)?;
+        fields.serialize_field("n_errors", &self.n_errors)?;
+        fields.serialize_field("n_warnings", &self.n_warnings)?;
+        fields.serialize_field("problems", &self.shown().collect::<Vec<_>>())?;
+        fields.end()
+    }
+}
+
+/// `1 error`, `2 errors`.
+pub(crate) fn plural(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// A text of the plan as a message shows it: on one line, harmless to a terminal, and not for ever.
+pub(crate) fn quoted(text: &str) -> String {
+    const MOST_CHARS: usize = 60;
+    match text.char_indices().nth(MOST_CHARS) {
+        Some((cut, _)) => format!("{:?}", format!("{}…", &text[..cut])),
+        None => format!("{text:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(line: u32) -> Position {
+        Position { line, column: 1 }
+    }
+
+    fn rendered(problems: &Problems) -> Vec<String> {
+        let mut out = Vec::new();
+        problems.render("plan.csv", &mut out).unwrap();
+        String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn past_a_thousand_problems_there_is_a_count_and_errors_come_first() {
+        let mut problems = Problems::new(false);
+        for line in 1..=1_200 {
+            problems.warning(at(line), "odd".to_owned(), None);
+        }
+        problems.error(at(1_201), "wrong".to_owned(), None);
+        let lines = rendered(&problems);
+        assert_eq!(lines.len(), 1_001);
+        assert_eq!(lines[0], "plan.csv:1201:1: error: wrong");
+        assert_eq!(lines[1], "plan.csv:1:1: warning: odd");
+        assert_eq!(lines[1_000], "plan.csv: and 201 more warnings");
+
+        for line in 1..=1_000 {
+            problems.error(at(line), "wrong".to_owned(), None);
+        }
+        assert_eq!(rendered(&problems)[1_000], "plan.csv: and 1 more error and 1200 more warnings");
+    }
+
+    #[test]
+    fn a_problem_is_an_object_with_five_fields() {
+        let mut problems = Problems::new(true);
+        problems.warning(at(7), "odd".to_owned(), Some("even"));
+        let json = serde_json::to_value(&problems).unwrap();
+        let expected = serde_json::json!({"n_errors": 1, "n_warnings": 0, "problems": [
+            {"severity": "error", "line": 7, "column": 1, "message": "odd", "suggestion": "even"}]});
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn a_position_counts_characters_not_bytes() {
+        let text = "añb\n☃☃,x".as_bytes();
+        assert_eq!(Position::of(text, 0, 5), Position { line: 5, column: 1 });
+        assert_eq!(Position::of(text, 3, 5), Position { line: 5, column: 3 });
+        assert_eq!(Position::of(text, text.len() - 1, 5), Position { line: 6, column: 4 });
+    }
+
+    #[test]
+    fn a_quoted_text_cannot_break_its_line_nor_reach_the_terminal() {
+        assert_eq!(quoted("a\n\u{1b}[31m"), r#""a\n\u{1b}[31m""#);
+        assert_eq!(quoted(&"x".repeat(70)).chars().count(), 63);
+    }
+}

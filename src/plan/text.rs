@@ -1,0 +1,247 @@
+//! A plan's bytes as UTF-8, a window at a time: what is not yet consumed is in memory, and nothing else is.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use encoding_rs::{Decoder, DecoderResult, UTF_8};
+
+use crate::plan::problem::{Position, Problems, count_newlines};
+
+/// The longest record, in bytes.
+pub(crate) const MAX_RECORD: usize = 1024 * 1024;
+/// The longest field, in bytes.
+pub(crate) const MAX_FIELD: usize = 64 * 1024;
+
+const CHUNK: usize = 256 * 1024;
+
+/// Not a byte of any UTF-8 text: stands where UTF-16 could not be decoded, so that one check finds both.
+const UNDECODED: u8 = 0xFF;
+
+pub(crate) struct Text<R> {
+    input: R,
+    /// None for UTF-8, which is taken as it is and checked record by record.
+    decoder: Option<Decoder>,
+    undecoded: Vec<u8>,
+    buffer: Vec<u8>,
+    start: usize,
+    ended: bool,
+    line: u32,
+}
+
+impl<R: Read + Seek> Text<R> {
+    pub(crate) fn new(mut input: R) -> io::Result<Self> {
+        let mut head = Vec::new();
+        input.by_ref().take(3).read_to_end(&mut head)?;
+        let (encoding, bom_len) = encoding_rs::Encoding::for_bom(&head).unwrap_or((UTF_8, 0));
+        input.seek(SeekFrom::Start(bom_len as u64))?;
+        Ok(Self {
+            input,
+            decoder: (encoding != UTF_8).then(|| encoding.new_decoder_without_bom_handling()),
+            undecoded: Vec::new(),
+            buffer: Vec::with_capacity(2 * CHUNK),
+            start: 0,
+            ended: false,
+            line: 1,
+        })
+    }
+}
+
+impl<R: Read> Text<R> {
+    /// What has been read and not yet consumed. It begins at the start of a line.
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    /// The line that [`Text::unread`] begins with, counted from 1.
+    pub(crate) fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// Whether the unread is all there is.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Reads on; false at the end.
+    pub(crate) fn more(&mut self) -> io::Result<bool> {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        let before = self.buffer.len();
+        while !self.ended && self.buffer.len() == before {
+            match &mut self.decoder {
+                None => self.ended = append(&mut self.input, &mut self.buffer)? == 0,
+                Some(decoder) => {
+                    self.undecoded.clear();
+                    self.ended = append(&mut self.input, &mut self.undecoded)? == 0;
+                    decode(decoder, &self.undecoded, self.ended, &mut self.buffer);
+                }
+            }
+        }
+        Ok(self.buffer.len() > before)
+    }
+
+    /// Lets go of the first `len` bytes of the unread: whole lines, or all there is.
+    pub(crate) fn consume(&mut self, len: usize) -> io::Result<()> {
+        let n_lines = count_newlines(&self.unread()[..len]);
+        self.line =
+            u32::try_from(n_lines).ok().and_then(|n_lines| self.line.checked_add(n_lines)).ok_or_else(|| {
+                io::Error::new(io::ErrorKind::FileTooLarge, "a plan can have at most 4,294,967,295 lines")
+            })?;
+        self.start += len;
+        Ok(())
+    }
+
+    /// The length of the next line with its line end; none if it is longer than a record may be.
+    pub(crate) fn line_len(&mut self) -> io::Result<Option<usize>> {
+        let mut searched = 0;
+        loop {
+            if let Some(newline) = self.unread()[searched..].iter().position(|byte| *byte == b'\n') {
+                return Ok(Some(searched + newline + 1));
+            }
+            searched = self.unread().len();
+            if searched > MAX_RECORD {
+                return Ok(None);
+            }
+            if !self.more()? {
+                return Ok(Some(searched));
+            }
+        }
+    }
+
+    /// Lets go of the next line, however long it is, without holding it.
+    pub(crate) fn skip_line(&mut self) -> io::Result<()> {
+        loop {
+            if let Some(newline) = self.unread().iter().position(|byte| *byte == b'\n') {
+                return self.consume(newline + 1);
+            }
+            self.consume(self.unread().len())?;
+            if !self.more()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Skips blank lines and comments; false when nothing is left.
+    pub(crate) fn skip_to_content(&mut self, problems: &mut Problems) -> io::Result<bool> {
+        loop {
+            let n_blanks = self.unread().iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
+            match self.unread().get(n_blanks).copied() {
+                Some(b'\n') => self.consume(n_blanks + 1)?,
+                Some(b'#') => self.skip_comment(problems)?,
+                // More blanks than a record may have bytes: whoever reads the record says so.
+                None if n_blanks > MAX_RECORD => return Ok(true),
+                None if self.more()? => (),
+                None => return Ok(false),
+                Some(_) => return Ok(true),
+            }
+        }
+    }
+
+    fn skip_comment(&mut self, problems: &mut Problems) -> io::Result<()> {
+        if let Some(len) = self.line_len()? {
+            self.check_encoding(len, problems);
+            self.consume(len)
+        } else {
+            self.skip_line()
+        }
+    }
+
+    /// Whether the first `len` bytes of the unread are text; says where not.
+    pub(crate) fn check_encoding(&self, len: usize, problems: &mut Problems) -> bool {
+        let Err(error) = str::from_utf8(&self.unread()[..len]) else { return true };
+        let at = Position::of(self.unread(), error.valid_up_to(), self.line);
+        let message = match &self.decoder {
+            Some(_) => "this is not UTF-16 (half a character)".to_owned(),
+            None => format!("this is not UTF-8 (byte 0x{:02X})", self.unread()[error.valid_up_to()]),
+        };
+        problems.error(at, message, None);
+        false
+    }
+}
+
+fn append(input: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    input.by_ref().take(CHUNK as u64).read_to_end(buffer)
+}
+
+fn decode(decoder: &mut Decoder, mut bytes: &[u8], last: bool, out: &mut Vec<u8>) {
+    loop {
+        let len = out.len();
+        // Three bytes of UTF-8 for two of UTF-16 at most, and room for what the last chunk left over.
+        out.resize(len + 2 * bytes.len() + 16, 0);
+        let (result, n_read, n_written) = decoder.decode_to_utf8_without_replacement(bytes, &mut out[len..], last);
+        out.truncate(len + n_written);
+        bytes = &bytes[n_read..];
+        match result {
+            DecoderResult::InputEmpty => return,
+            DecoderResult::OutputFull => (),
+            DecoderResult::Malformed(..) => out.push(UNDECODED),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn text(bytes: &[u8]) -> Text<Cursor<&[u8]>> {
+        Text::new(Cursor::new(bytes)).unwrap()
+    }
+
+    fn all(bytes: &[u8]) -> Vec<u8> {
+        let mut text = text(bytes);
+        while text.more().unwrap() {}
+        text.unread().to_vec()
+    }
+
+    fn utf16(text: &str, bytes_of: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        std::iter::once(0xFEFF).chain(text.encode_utf16()).flat_map(bytes_of).collect()
+    }
+
+    #[test]
+    fn every_encoding_with_a_mark_becomes_utf8() {
+        let long = "id,ñ☃🦀\r\n".repeat(CHUNK / 8 + 1);
+        assert_eq!(all("\u{FEFF}id".as_bytes()), b"id");
+        assert!(all(&utf16(&long, u16::to_le_bytes)) == long.as_bytes());
+        assert!(all(&utf16(&long, u16::to_be_bytes)) == long.as_bytes());
+        assert_eq!(all(b""), b"");
+    }
+
+    #[test]
+    fn half_a_character_of_utf16_is_marked_where_it_stands() {
+        assert_eq!(all(b"\xFF\xFEa\0\0\xD8b\0"), b"a\xFFb");
+        assert_eq!(all(b"\xFF\xFEa\0b"), b"a\xFF");
+        assert_eq!(all(b"\xFF\xFEa\0\0\xD8"), b"a\xFF");
+    }
+
+    #[test]
+    fn a_bad_byte_is_found_at_its_line_and_character() {
+        let mut problems = Problems::new(false);
+        let mut text = text("a\n# ñ".as_bytes());
+        text.input = Cursor::new(b"\n# \xC3\xB1\xE9t\xE9\nid");
+        assert!(text.skip_to_content(&mut problems).unwrap());
+        assert_eq!(text.unread(), b"id");
+        let shown: Vec<String> = problems.shown().map(|problem| problem.in_file("p")).collect();
+        assert_eq!(shown, ["p:2:4: error: this is not UTF-8 (byte 0xE9)"]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_skipped_without_holding_it() {
+        let mut bytes = vec![b'x'; 8 * MAX_RECORD];
+        bytes.extend(b"\nnext");
+        let mut text = text(&bytes);
+        assert_eq!(text.line_len().unwrap(), None);
+        text.skip_line().unwrap();
+        assert_eq!((text.unread(), text.line()), (&b"next"[..], 2));
+        assert!(text.buffer.capacity() < 3 * MAX_RECORD, "holds {}", text.buffer.capacity());
+    }
+
+    #[test]
+    fn more_lines_than_can_be_numbered_are_an_error() {
+        let mut text = text(b"\n\n");
+        text.line = u32::MAX - 1;
+        assert!(text.more().unwrap());
+        text.consume(1).unwrap();
+        assert_eq!(text.consume(1).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    }
+}
