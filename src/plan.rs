@@ -139,3 +139,54 @@ fn format(source: &Source, content: &[u8]) -> Result<Format, &'static str> {
         (_, _) => Ok(Format::Delimited),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENIENT: Reading = Reading { allow_unknown: false, strict: false };
+
+    /// The rows that were handed over, and what the reading came to.
+    fn read_all(source: &Source, reading: &Reading) -> (Vec<Row>, Result<Checked, PlanError>) {
+        let mut rows = Vec::new();
+        let read = read(source, reading, |row| {
+            rows.push(row);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        match read {
+            Ok(checked) => (rows, Ok(checked)),
+            Err(ReadError::Plan(error)) => (rows, Err(error)),
+            Err(ReadError::Each(never)) => match never {},
+        }
+    }
+
+    fn rows_and_checked(name: &str, content: impl AsRef<[u8]>) -> (Vec<Row>, Checked) {
+        let (rows, checked) = read_all(&Source::holding(name, content.as_ref()), &LENIENT);
+        (rows, checked.unwrap())
+    }
+
+    fn problems_under(reading: &Reading, name: &str, content: impl AsRef<[u8]>) -> Vec<String> {
+        let source = Source::holding(name, content.as_ref());
+        let problems = match read_all(&source, reading).1 {
+            Ok(checked) => checked.warnings,
+            Err(PlanError::Problems { problems }) => problems,
+            Err(error @ (PlanError::Unreadable { .. } | PlanError::Unsupported { .. })) => panic!("{error}"),
+        };
+        let mut out = Vec::new();
+        problems.render(source.name(), &mut out).unwrap();
+        String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    fn problems(name: &str, content: impl AsRef<[u8]>) -> Vec<String> {
+        problems_under(&LENIENT, name, content)
+    }
+
+    #[test]
+    fn thirty_mistakes_are_told_in_thirty_lines() {
+        let plan = include_bytes!("../tests/it/plans/thirty_mistakes.csv");
+        let expected = include_str!("../tests/it/plans/thirty_mistakes.txt");
+        let found = problems("thirty_mistakes.csv", plan);
+        assert_eq!(found.join("\n"), expected.trim_end());
+        assert_eq!(found.len(), 30);
+    }
+}
