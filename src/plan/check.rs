@@ -151,16 +151,16 @@ impl Checker {
     }
 
     fn is_first(&mut self, id: &SourceId, sighting: Sighting, at: Places<'_>) -> bool {
-        let place = || at(Some(Column::SourceId));
-        let id = quoted(id.as_str());
+        let this = at(Some(Column::SourceId));
         match sighting {
             Sighting::First => return true,
             Sighting::Again { line } => {
+                let id = quoted(id.as_str());
                 let message = format!("{id} is on line {line} already, all else equal; this row is left out");
-                self.problems.warning(place(), message, None);
+                self.problems.warning(this, message, None);
             }
             Sighting::Conflict { line, difference } => {
-                let this = place();
+                let id = quoted(id.as_str());
                 let message = format!("{id} is on line {line} and on line {}, with {difference}", this.line);
                 self.problems.error(this, message, None);
             }
@@ -207,7 +207,7 @@ struct Kind {
     known: &'static [&'static str],
     is_one: fn(&Word) -> bool,
     other_name: &'static str,
-    is_other: fn(&Word) -> bool,
+    other: &'static [&'static str],
 }
 
 const COPYSTATE: Kind = Kind {
@@ -215,7 +215,7 @@ const COPYSTATE: Kind = Kind {
     known: &words::COPYSTATES,
     is_one: Word::is_copystate,
     other_name: "migrationcycle",
-    is_other: Word::is_migrationcycle,
+    other: &words::MIGRATIONCYCLES,
 };
 
 const MIGRATIONCYCLE: Kind = Kind {
@@ -223,18 +223,19 @@ const MIGRATIONCYCLE: Kind = Kind {
     known: &words::MIGRATIONCYCLES,
     is_one: Word::is_migrationcycle,
     other_name: "copystate",
-    is_other: Word::is_copystate,
+    other: &words::COPYSTATES,
 };
 
 impl Kind {
-    /// Why a word is none of this kind, and what was probably meant. For a word of the other kind the nearest word
-    /// would be a guess at another state (`cutovered` is near `cutovering`), so there is none.
+    /// Why a word is none of this kind, and what was probably meant. The nearest word of this kind is no help where one
+    /// of the other kind is nearer: `seting` is meant for `setting`, and not for `deleting`.
     fn explain(&self, text: &str, word: &Word) -> (String, Option<&'static str>) {
-        let Kind { name, known, is_one: _, other_name, is_other } = self;
-        if is_other(word) {
-            (format!("{} is a {other_name}, not a {name}", quoted(text)), None)
-        } else {
-            (format!("unknown {name} {}", quoted(text)), words::nearest(text, known.iter().copied()))
+        let Kind { name, known, is_one: _, other_name, other } = self;
+        match words::nearest(text, known.iter().chain(*other).copied()) {
+            Some(near) if known.contains(&near) => (format!("unknown {name} {}", quoted(text)), Some(near)),
+            Some(near) if near == word.as_str() => (format!("{} is a {other_name}, not a {name}", quoted(text)), None),
+            Some(near) => (format!("unknown {name} {}, near to the {other_name} \"{near}\"", quoted(text)), None),
+            None => (format!("unknown {name} {}", quoted(text)), None),
         }
     }
 }

@@ -14,14 +14,16 @@ use crate::plan::text::{MAX_FIELD, MAX_RECORD, Text};
 
 use crate::model::Row;
 
-/// Reads the header and the rows.
+/// Reads the header, before which the text stands, and the rows.
 pub(crate) fn read<R: Read, E>(
     text: &mut Text<R>,
     checker: &mut Checker,
     each: &mut impl FnMut(Row) -> Result<(), E>,
 ) -> Result<(), Stop<E>> {
     let mut records = Records { delimiter: delimiter(first_line(text)), fields: Vec::new(), len: 0 };
-    if !records.next(text, &mut checker.problems)? {
+    let first = text.line();
+    // Without its header, which was found to be none, a plan says nothing.
+    if !records.next(text, &mut checker.problems)? || text.line() != first {
         return Ok(());
     }
     let Some(header) = header(&records.record(text), &mut checker.problems) else { return Ok(()) };
@@ -172,9 +174,9 @@ impl Records {
                     text.skip_line()?;
                 }
                 Scan::Unfinished { .. } => _ = text.more()?,
-                Scan::Broken { at, quote, message } => {
-                    let at = Position::of(text.unread(), at, text.line());
-                    problems.error(at, message.to_owned(), None);
+                Scan::Broken { quote, after } => {
+                    let (at, message) = explain(text, quote, after);
+                    problems.error(at, message, None);
                     // A lone quote swallows the rows up to the next one, so go on after the line that it stands in.
                     let line_end = text.unread()[quote..].iter().position(|byte| *byte == b'\n');
                     self.len = line_end.map_or(text.unread().len(), |line_end| quote + line_end + 1);
@@ -190,13 +192,28 @@ impl Records {
     }
 }
 
+/// Says what is wrong with a quote: where the text after it stands, or, if that is on another line, where it opens.
+fn explain<R: Read>(text: &Text<R>, quote: usize, after: Option<usize>) -> (Position, String) {
+    let at = |offset| Position::of(text.unread(), offset, text.line());
+    let opened = at(quote);
+    match after.map(at) {
+        None => (opened, "this quote is never closed".to_owned()),
+        Some(after) if after.line == opened.line => {
+            (after, "text after the closing quote (a quote inside quotes is written as two)".to_owned())
+        }
+        Some(after) => {
+            (opened, format!("this quote is closed by the one on line {}, and text follows there", after.line))
+        }
+    }
+}
+
 enum Scan {
     /// A record of this many bytes, its line end included.
     Record { len: usize },
     /// The bytes end before the record does; in the field that this quote opens, if there is one.
     Unfinished { quote: Option<usize> },
-    /// Something is wrong here with the field that the quote opens.
-    Broken { at: usize, quote: usize, message: &'static str },
+    /// The field that this quote opens does not end where its quote is closed: there is text after it, or no such quote.
+    Broken { quote: usize, after: Option<usize> },
 }
 
 /// Takes the first record of `bytes` apart. `ended` says that no more bytes will come.
@@ -212,7 +229,7 @@ fn scan(bytes: &[u8], delimiter: u8, ended: bool, fields: &mut Vec<Field>) -> Sc
                     return Scan::Unfinished { quote: Some(start) };
                 }
                 None if !ended => return Scan::Unfinished { quote: Some(start) },
-                None => return Scan::Broken { at: start, quote: start, message: "this quote is never closed" },
+                None => return Scan::Broken { quote: start, after: None },
                 Some((close, escaped)) => {
                     fields.push(Field { start, end: close + 1, quoted: true, escaped });
                     skip_blanks(bytes, close + 1, delimiter)
@@ -230,10 +247,7 @@ fn scan(bytes: &[u8], delimiter: u8, ended: bool, fields: &mut Vec<Field>) -> Sc
             Some(b'\n') => return Scan::Record { len: after + 1 },
             None if ended => return Scan::Record { len: after },
             None => return Scan::Unfinished { quote: None },
-            Some(_) => {
-                let message = "text after the closing quote (a quote inside quotes is written as two)";
-                return Scan::Broken { at: after, quote: start, message };
-            }
+            Some(_) => return Scan::Broken { quote: start, after: Some(after) },
         }
     }
 }
