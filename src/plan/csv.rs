@@ -270,3 +270,99 @@ fn closing_quote(bytes: &[u8], open: usize) -> Option<(usize, bool)> {
         from = quote + 2;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek, SeekFrom};
+
+    use super::*;
+    use crate::plan::Reading;
+
+    fn fields(record: &str, delimiter: u8) -> Vec<String> {
+        let mut fields = Vec::new();
+        assert!(matches!(scan(record.as_bytes(), delimiter, true, &mut fields), Scan::Record { .. }), "{record}");
+        fields.iter().map(|field| field.value(record).into_owned()).collect()
+    }
+
+    #[test]
+    fn a_record_is_taken_apart_as_spreadsheets_write_it() {
+        assert_eq!(fields("a,b\r\nc", b','), ["a", "b"]);
+        assert_eq!(fields("a,,\n", b','), ["a", "", ""]);
+        assert_eq!(fields("a\t b \t\"x\ty\"", b'\t'), ["a", "b", "x\ty"]);
+        assert_eq!(fields("\"a\nb\";\"\" ; \"say \"\"hi\"\"\" \r\n", b';'), ["a\nb", "", "say \"hi\""]);
+        assert_eq!(fields("5\" disk,x\"", b','), ["5\" disk", "x\""]);
+    }
+
+    #[test]
+    fn a_record_is_whole_only_when_its_end_was_seen() {
+        for cut in ["a", "a,", "a,\"b", "a,\"b\"", "a,\"b\"\"", "a,\"b\" "] {
+            let scanned = scan(cut.as_bytes(), b',', false, &mut Vec::new());
+            assert!(matches!(scanned, Scan::Unfinished { .. }), "{cut}");
+        }
+    }
+
+    #[test]
+    fn the_delimiter_is_the_one_that_makes_columns_that_we_know() {
+        assert_eq!(delimiter("id,state"), b',');
+        assert_eq!(delimiter("id;state;a,b,c,d"), b';');
+        assert_eq!(delimiter("id\tstate\tnote; or comment"), b'\t');
+        assert_eq!(delimiter("\"id\";\"a,b\";\"state\""), b';');
+        assert_eq!(delimiter("id"), b',');
+        assert_eq!(delimiter("foo|bar;baz"), b';');
+    }
+
+    /// A header, an opening quote, and then text for ever.
+    struct Endless {
+        n_read: u64,
+    }
+
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let head = b"id,state\n\"a".iter().copied().chain(std::iter::repeat(b'x'));
+            let from = usize::try_from(self.n_read).unwrap();
+            buffer.iter_mut().zip(head.skip(from)).for_each(|(place, byte)| *place = byte);
+            self.n_read += buffer.len() as u64;
+            Ok(buffer.len())
+        }
+    }
+
+    impl Seek for Endless {
+        fn seek(&mut self, place: SeekFrom) -> io::Result<u64> {
+            let SeekFrom::Start(place) = place else { return Err(io::ErrorKind::Unsupported.into()) };
+            self.n_read = place;
+            Ok(place)
+        }
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_ends_the_reading_within_a_megabyte() {
+        let mut text = Text::new(Endless { n_read: 0 }).unwrap();
+        let mut checker = Checker::new(Reading::default());
+        assert!(text.skip_to_content(&mut checker.problems).unwrap());
+        assert!(matches!(read(&mut text, &mut checker, &mut |_| Ok::<_, ()>(())), Ok(())));
+        let shown: Vec<String> = checker.problems.shown().map(|problem| problem.in_file("p")).collect();
+        assert_eq!(shown, ["p:2:1: error: this quote is not closed within 64 KiB; nothing after it was read"]);
+        assert!(text.n_bytes_in_memory() <= MAX_RECORD);
+    }
+
+    #[test]
+    fn records_are_found_wherever_a_chunk_ends() {
+        let row = |n: usize| {
+            let note = ["plain", "\"quoted\"", "\"two\nlines\"", "\"a \"\"quote\"\"\"", ""][n % 5];
+            format!("vm-{n},{note}{},error\n", " ".repeat(n % 7))
+        };
+        let plan: String = std::iter::once("id,note,state\n".to_owned()).chain((0..30_000).map(row)).collect();
+        let mut text = Text::new(io::Cursor::new(plan.as_bytes())).unwrap();
+        let mut checker = Checker::new(Reading::default());
+        assert!(text.skip_to_content(&mut checker.problems).unwrap());
+        let mut n_rows = 0;
+        let mut each = |row: Row| {
+            let expected = [Some("plain"), Some("quoted"), Some("two\nlines"), Some("a \"quote\""), None];
+            assert_eq!((row.source_id.as_str(), row.note.as_deref()), (&*format!("vm-{n_rows}"), expected[n_rows % 5]));
+            n_rows += 1;
+            Ok::<_, ()>(())
+        };
+        assert!(matches!(read(&mut text, &mut checker, &mut each), Ok(())));
+        assert_eq!((n_rows, checker.problems.is_empty()), (30_000, true));
+    }
+}
