@@ -391,6 +391,10 @@ mod tests {
         assert_eq!(found[0], "p:2:9: error: the note is longer than 64 KiB");
         assert_eq!(found[1], "p:3:1: error: the row is longer than 1 MiB");
         assert!(found[2].starts_with("p:4:3: "));
+        let plan = format!("id,state\n{}\nc,eror\n", " ".repeat(2_000_000));
+        let found = problems("p", &plan);
+        assert_eq!(found[0], "p:2:1: error: the row is longer than 1 MiB");
+        assert!(found[1].starts_with("p:3:3: "));
         let plan =
             format!("{{\"id\":\"a\",\"state\":\"error\",\"note\":\"{long}\"}}\n{{\"id\":\"{}\n{{}}", long.repeat(20));
         let found = problems("p", &plan);

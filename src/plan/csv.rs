@@ -224,10 +224,6 @@ fn scan(bytes: &[u8], delimiter: u8, ended: bool, fields: &mut Vec<Field>) -> Sc
         let start = skip_blanks(bytes, next, delimiter);
         let after = if bytes.get(start) == Some(&b'"') {
             match closing_quote(bytes, start) {
-                // At the end of what is read, a closing quote may as well be the first of two.
-                Some((close, _)) if close + 1 == bytes.len() && !ended => {
-                    return Scan::Unfinished { quote: Some(start) };
-                }
                 None if !ended => return Scan::Unfinished { quote: Some(start) },
                 None => return Scan::Broken { quote: start, after: None },
                 Some((close, escaped)) => {
