@@ -6,13 +6,12 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
+use crate::model::Row;
 use crate::plan::Stop;
 use crate::plan::check::Checker;
 use crate::plan::columns::{Cells, Column, Header, Place};
 use crate::plan::problem::{Position, Problems, plural, quoted};
 use crate::plan::text::{MAX_FIELD, MAX_RECORD, Text};
-
-use crate::model::Row;
 
 /// Reads the header, before which the text stands, and the rows.
 pub(crate) fn read<R: Read, E>(
