@@ -15,3 +15,4 @@ mod retry;
 #[cfg_attr(not(test), expect(dead_code, reason = "the engine is the first to send"))]
 pub(crate) mod remote;
 pub mod plan;
+pub mod sandbox;

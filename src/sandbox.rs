@@ -1,0 +1,116 @@
+//! A loopback server that speaks the SMS API as it is documented: its state machine, quotas, error bodies and faults.
+//!
+//! The whole product can be tried against it without an account, and every way in which a request can end can be
+//! brought about at will. It is not a model of what the service does inside: `changestate` edits a record here, as
+//! the documentation has it, and no server is ever moved by that.
+//!
+//! One request goes through `wire` (connections, resets), `room` (gate, fault, rules, ledger), `rules` (what the page
+//! says about a change), `world` (the servers) and back. `/_sandbox/…` is for those who run it: the ledger of requests
+//! (`GET /_sandbox/ledger`), the truth (`GET /_sandbox/sources`), and a hand that moves a server
+//! (`POST /_sandbox/move/{id}`).
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+mod answer;
+mod backstage;
+mod dice;
+mod door;
+pub mod estate;
+mod ledger;
+mod listing;
+mod quota;
+mod room;
+mod rules;
+pub mod scenario;
+pub mod signature;
+mod text;
+mod wire;
+mod world;
+
+use backstage::{Lines, Of};
+use door::Door;
+use estate::Seeded;
+use room::Room;
+use scenario::Scenario;
+use signature::Keys;
+use world::World;
+
+/// What a sandbox begins with.
+#[derive(Debug)]
+pub struct Config {
+    pub estate: Vec<Seeded>,
+    pub scenario: Scenario,
+    pub seed: u64,
+    /// 0: any that is free.
+    pub port: u16,
+    /// The ready token, and the password with which `POST /v3/auth/tokens` gives a fresh one.
+    pub token: Option<SecretString>,
+    /// The keys whose signatures are accepted. Without token and keys, everyone is let in.
+    pub keys: Option<Keys>,
+}
+
+/// A sandbox that serves until it is stopped or dropped.
+pub struct Sandbox {
+    address: SocketAddr,
+    room: Arc<Room>,
+    serving: JoinHandle<()>,
+}
+
+/// Opens a sandbox on the loopback address.
+pub async fn start(config: Config) -> io::Result<Sandbox> {
+    let Config { estate, scenario, seed, port, token, keys } = config;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let address = listener.local_addr()?;
+    let started_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
+    let world = World::new(estate, &scenario, seed, started_ms);
+    let door = Door { token, keys, lives_us: scenario.token_lives_us, seed };
+    let room = Arc::new(Room { started: Instant::now(), scenario, seed, door, world: Mutex::new(world) });
+    let serving = tokio::spawn(wire::serve(listener, Arc::clone(&room)));
+    Ok(Sandbox { address, room, serving })
+}
+
+impl Sandbox {
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Every request so far, one line of JSON each, as `GET /_sandbox/ledger` gives it.
+    #[must_use]
+    pub fn ledger(&self) -> String {
+        Lines::new(Arc::clone(&self.room), Of::Requests).all()
+    }
+
+    /// The true state of every source, one line of JSON each, as `GET /_sandbox/sources` gives it.
+    #[must_use]
+    pub fn sources(&self) -> String {
+        Lines::new(Arc::clone(&self.room), Of::Sources).all()
+    }
+
+    /// Lets go of every connection and frees the port.
+    pub async fn stop(mut self) {
+        self.serving.abort();
+        _ = (&mut self.serving).await;
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! Who may come in: a ready token, a fresh one from the sandbox's own IAM call, or a signature.
+
+use hyper::header::AUTHORIZATION;
+use hyper::http::request::Parts;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::answer::{self, Answer};
+use super::signature::{self, Keys};
+use super::{dice, text};
+
+pub(super) struct Door {
+    pub(super) token: Option<SecretString>,
+    pub(super) keys: Option<Keys>,
+    /// Tokens expire this long after they were issued; the ready one was issued at the start.
+    pub(super) lives_us: Option<u64>,
+    pub(super) seed: u64,
+}
+
+impl Door {
+    /// Says no, or lets the request in. Without a token and keys of its own the door is open to all.
+    pub(super) fn refusal(&self, head: &Parts, body: &[u8], now_us: u64, request_id: &str) -> Option<Answer> {
+        if let Some(given) = head.headers.get("x-auth-token") {
+            let Some(issued_us) = self.issued_us(given.to_str().unwrap_or_default()) else {
+                return Some(answer::not_authenticated("decrypt token fail", request_id));
+            };
+            let expired = self.lives_us.is_some_and(|lives_us| issued_us.saturating_add(lives_us) <= now_us);
+            return expired.then(|| answer::token_expired(request_id));
+        }
+        if self.token.is_none() && self.keys.is_none() {
+            return None;
+        }
+        let Some(authorization) = head.headers.get(AUTHORIZATION) else {
+            return Some(answer::not_authenticated("neither token nor signature", request_id));
+        };
+        let checked = match &self.keys {
+            Some(keys) => signature::check(keys, head, authorization.to_str().unwrap_or_default(), body),
+            None => Err("Get secretKey failed, ak not exist"),
+        };
+        checked.err().map(|reason| answer::not_authenticated(reason, request_id))
+    }
+
+    fn issued_us(&self, given: &str) -> Option<u64> {
+        let issued = given.strip_prefix("sandbox-").and_then(|rest| {
+            let at_us = u64::from_str_radix(rest.get(..16)?, 16).ok()?;
+            (self.token_at(at_us) == given).then_some(at_us)
+        });
+        let ready = || match &self.token {
+            Some(token) => token.expose_secret() == given,
+            None => self.keys.is_none(),
+        };
+        issued.or_else(|| ready().then_some(0))
+    }
+
+    /// A fresh token carries when it was issued, so that none needs to be remembered.
+    pub(super) fn token_at(&self, now_us: u64) -> String {
+        format!("sandbox-{now_us:016x}-{}", dice::hex_id(self.seed, "token", now_us))
+    }
+
+    /// The password of the sandbox's one user is its ready token.
+    pub(super) fn knows_password(&self, body: &[u8]) -> bool {
+        let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let password = body.pointer("/auth/identity/password/user/password").and_then(serde_json::Value::as_str);
+        match (&self.token, password) {
+            (Some(token), Some(password)) => token.expose_secret() == password,
+            (None, Some(_)) => true,
+            (_, None) => false,
+        }
+    }
+}
+
+/// The segments of a path, decoded.
+pub(super) fn segments(path: &str) -> Vec<String> {
+    path.split('/').skip(1).map(text::decoded).collect()
+}

@@ -1,0 +1,307 @@
+//! From a request to its reply: the gate, the fault that strikes it, the rules, and the ledger.
+
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use hyper::Method;
+use hyper::body::Bytes;
+use hyper::http::request::Parts;
+use serde_json::json;
+
+use super::answer::{self, Answer, Reply};
+use super::dice;
+use super::door::{Door, segments};
+use super::ledger::{Entry, Other, What};
+use super::listing::{self, Query};
+use super::rules::{self, Ruling};
+use super::scenario::{AppliesTo, FaultKind, On, Scenario};
+use super::world::{World, by_share};
+
+pub(super) struct Room {
+    pub(super) started: Instant,
+    pub(super) scenario: Scenario,
+    pub(super) seed: u64,
+    pub(super) door: Door,
+    pub(super) world: Mutex<World>,
+}
+
+/// A reply, the id that it carries, and how long it takes.
+pub(super) struct Handled {
+    pub(super) reply: Reply,
+    pub(super) request_id: String,
+    pub(super) latency: Duration,
+}
+
+enum Route {
+    Change(String),
+    Show(String),
+    List,
+    Overview,
+    Errors,
+    /// The token call of IAM, so that a client can renew what expires here.
+    Tokens,
+    NoSuchApi,
+    WrongMethod,
+}
+
+/// What came of a request.
+struct Done {
+    reply: Reply,
+    effect: bool,
+    fault: Option<&'static str>,
+    listed: Vec<u32>,
+}
+
+impl Room {
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().expect("nothing panics while it holds the world")
+    }
+
+    /// The world as it is at this moment.
+    pub(super) fn world_now(&self) -> (MutexGuard<'_, World>, u64) {
+        let mut world = self.world();
+        // Read under the lock, so that times and order of arrival agree.
+        let now_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        world.catch_up(now_us);
+        (world, now_us)
+    }
+
+    /// Decides, and writes it down; what comes after this is only the way back to the client.
+    pub(super) fn handle(&self, head: &Parts, body: &Bytes) -> Handled {
+        let route = route(&head.method, head.uri.path());
+        let (mut world, now_us) = self.world_now();
+        let n = world.ledger.len() as u64;
+        let request_id = dice::hex_id(self.seed, "request", n);
+        let done = match self.refusal(&mut world, &route, head, body, now_us, &request_id) {
+            Some(answer) => Done::answer(answer),
+            None => self.done(&mut world, &route, head, body, now_us, &request_id),
+        };
+        let status = match &done.reply {
+            Reply::Answer(answer) => Some(answer.status),
+            Reply::Reset | Reply::Silence => None,
+        };
+        let body = match &route {
+            Route::Change(_) => rules::as_sent(body).map(Box::new),
+            Route::Show(_)
+            | Route::List
+            | Route::Overview
+            | Route::Errors
+            | Route::Tokens
+            | Route::NoSuchApi
+            | Route::WrongMethod => None,
+        };
+        let what = what(&world, route, head, done.listed);
+        world.ledger.push(Entry { at_us: now_us, what, status, effect: done.effect, fault: done.fault, body });
+        Handled { reply: done.reply, request_id, latency: self.latency(n) }
+    }
+
+    fn latency(&self, n: u64) -> Duration {
+        let (least, most) = self.scenario.latency_us;
+        Duration::from_micros(least + dice::for_number(self.seed, "latency", n) % (most - least).saturating_add(1))
+    }
+
+    /// What the gateway says before the service hears of a request: first who it is, then how often.
+    fn refusal(
+        &self,
+        world: &mut World,
+        route: &Route,
+        head: &Parts,
+        body: &[u8],
+        now_us: u64,
+        request_id: &str,
+    ) -> Option<Answer> {
+        let is_change = match route {
+            Route::NoSuchApi => return Some(answer::no_such_api(request_id)),
+            Route::WrongMethod => return Some(answer::wrong_method(request_id)),
+            Route::Tokens => return None,
+            Route::Change(_) => true,
+            Route::Show(_) | Route::List | Route::Overview | Route::Errors => false,
+        };
+        if let Some(answer) = self.door.refusal(head, body, now_us, request_id) {
+            return Some(answer);
+        }
+        let quota = self.scenario.quota.as_ref()?;
+        let applies = match quota.applies_to {
+            AppliesTo::All => true,
+            AppliesTo::Changes => is_change,
+            AppliesTo::Reads => !is_change,
+        };
+        let wait_us = applies.then(|| world.window.as_mut()?.admit(now_us).err()).flatten()?;
+        Some(answer::throttled(quota, wait_us, request_id))
+    }
+
+    fn done(
+        &self,
+        world: &mut World,
+        route: &Route,
+        head: &Parts,
+        body: &Bytes,
+        now_us: u64,
+        request_id: &str,
+    ) -> Done {
+        let query = head.uri.query().unwrap_or_default();
+        match route {
+            Route::Change(id) => match world.find(id) {
+                Some(i) => self.changed(world, i, body, now_us, request_id),
+                None => Done::answer(answer::no_such_source()),
+            },
+            Route::Show(id) => match world.find(id) {
+                Some(i) => {
+                    let fault = world.strike(i, On::Read, &self.scenario.faults);
+                    let show = || Done::answer(Answer::raw_json(listing::show(world, i, now_us)));
+                    read(fault, "sms:server:get", request_id, show)
+                }
+                None => Done::answer(answer::no_such_source()),
+            },
+            Route::List => read(self.page_fault(world), "sms:server:list", request_id, || list(world, query, now_us)),
+            Route::Overview => read(self.page_fault(world), "sms:server:overview", request_id, || {
+                Done::answer(Answer::json(200, &listing::overview(world, now_us)))
+            }),
+            Route::Errors => read(self.page_fault(world), "sms:server:listErrors", request_id, || {
+                match Query::parse(query, 100, 50) {
+                    Ok(query) => Done::answer(Answer::json(200, &listing::errors(world, &query, now_us))),
+                    Err(problem) => Done::answer(answer::invalid(&problem)),
+                }
+            }),
+            Route::Tokens => Done::answer(self.token(body, now_us, request_id)),
+            Route::NoSuchApi => Done::answer(answer::no_such_api(request_id)),
+            Route::WrongMethod => Done::answer(answer::wrong_method(request_id)),
+        }
+    }
+
+    /// One change: the fault decides whether the rules are asked, and whether their answer is heard.
+    fn changed(&self, world: &mut World, i: u32, body: &[u8], now_us: u64, request_id: &str) -> Done {
+        let fault = world.strike(i, On::Change, &self.scenario.faults);
+        let mut ruled =
+            |after_us: Option<u64>| match rules::rule(self.scenario.edition, &world.source(i).copystate, body) {
+                Ruling::Records(wants) => match after_us {
+                    None => (answer::accepted(), world.change(i, &wants, now_us)),
+                    Some(after_us) => {
+                        world.change_later(i, &wants, now_us.saturating_add(after_us));
+                        (answer::accepted(), false)
+                    }
+                },
+                Ruling::Swallows => (answer::accepted(), false),
+                Ruling::Refuses(answer) => (answer, false),
+            };
+        let (reply, effect) = match fault {
+            None => {
+                let (answer, effect) = ruled(None);
+                (Reply::Answer(answer), effect)
+            }
+            Some(FaultKind::SlowEffect { after_us }) => {
+                let (answer, effect) = ruled(Some(*after_us));
+                (Reply::Answer(answer), effect)
+            }
+            Some(FaultKind::ResetBefore) => (Reply::Reset, false),
+            Some(FaultKind::ResetAfter) => (Reply::Reset, ruled(None).1),
+            Some(FaultKind::HangBefore) => (Reply::Silence, false),
+            Some(FaultKind::HangAfter) => (Reply::Silence, ruled(None).1),
+            Some(FaultKind::Silent) => (Reply::Answer(answer::accepted()), false),
+            Some(FaultKind::Forbidden) => (Reply::Answer(answer::forbidden("sms:server:updateState")), false),
+            Some(FaultKind::Unknown) => (Reply::Answer(answer::no_such_source()), false),
+            Some(FaultKind::Redirect { effect }) => (Reply::Answer(answer::redirect()), *effect && ruled(None).1),
+            Some(FaultKind::Garbage { effect }) => (Reply::Answer(answer::garbage()), *effect && ruled(None).1),
+            Some(FaultKind::Status(failure)) => {
+                (Reply::Answer(answer::failure(failure, request_id)), failure.effect && ruled(None).1)
+            }
+        };
+        Done { reply, effect, fault: fault.map(FaultKind::name), listed: Vec::new() }
+    }
+
+    /// Collections have no die of their own: it is rolled for how many were read before.
+    fn page_fault(&self, world: &mut World) -> Option<&FaultKind> {
+        let roll = dice::unit(dice::for_number(self.seed, "page", world.n_pages));
+        world.n_pages += 1;
+        by_share(&self.scenario.faults, On::Read, roll).map(|fault| &self.scenario.faults[fault].kind)
+    }
+
+    /// source: iam, "obtaining a user token through password authentication".
+    fn token(&self, body: &[u8], now_us: u64, request_id: &str) -> Answer {
+        if !self.door.knows_password(body) {
+            let refusal = json!({"error": {"code": 401, "message": "The username or password is wrong.", "title": "Unauthorized"}});
+            return Answer::json(401, &refusal);
+        }
+        // source: iam token pages: valid for 24 hours.
+        let lives = Duration::from_micros(self.door.lives_us.unwrap_or(24 * 3_600_000_000));
+        let issued_at = jiff::Timestamp::now();
+        let expires_at = issued_at.checked_add(lives).unwrap_or(jiff::Timestamp::MAX);
+        let token = json!({"token": {
+            "issued_at": format!("{issued_at:.6}"), "expires_at": format!("{expires_at:.6}"),
+            "methods": ["password"], "user": {"name": "sandbox", "id": request_id},
+        }});
+        Answer::json(201, &token).with_header("x-subject-token", self.door.token_at(now_us))
+    }
+}
+
+impl Done {
+    fn answer(answer: Answer) -> Self {
+        Self { reply: Reply::Answer(answer), effect: false, fault: None, listed: Vec::new() }
+    }
+}
+
+/// A read, unless a fault comes in its way.
+fn read(fault: Option<&FaultKind>, action: &str, request_id: &str, read: impl FnOnce() -> Done) -> Done {
+    let reply = match fault {
+        // What concerns only the effect of a change does not concern a read; scenarios do not parse with it.
+        None | Some(FaultKind::Silent | FaultKind::SlowEffect { .. }) => return read(),
+        Some(FaultKind::ResetBefore | FaultKind::ResetAfter) => Reply::Reset,
+        Some(FaultKind::HangBefore | FaultKind::HangAfter) => Reply::Silence,
+        Some(FaultKind::Forbidden) => Reply::Answer(answer::forbidden(action)),
+        Some(FaultKind::Unknown) => Reply::Answer(answer::no_such_source()),
+        Some(FaultKind::Redirect { .. }) => Reply::Answer(answer::redirect()),
+        Some(FaultKind::Garbage { .. }) => Reply::Answer(answer::garbage()),
+        Some(FaultKind::Status(failure)) => Reply::Answer(answer::failure(failure, request_id)),
+    };
+    Done { reply, effect: false, fault: fault.map(FaultKind::name), listed: Vec::new() }
+}
+
+fn list(world: &World, query: &str, now_us: u64) -> Done {
+    match Query::parse(query, 200, 200) {
+        Ok(query) => {
+            let (count, page) = listing::page(world, &query, now_us);
+            let answer = Answer::raw_json(listing::list(world, count, &page, now_us));
+            Done { listed: page, ..Done::answer(answer) }
+        }
+        Err(problem) => Done::answer(answer::invalid(&problem)),
+    }
+}
+
+fn route(method: &Method, path: &str) -> Route {
+    let segments = segments(path);
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let (wanted, route) = match segments.as_slice() {
+        ["v3", "sources"] => (Method::GET, Route::List),
+        ["v3", "sources", "overview"] => (Method::GET, Route::Overview),
+        ["v3", "sources", id] if !id.is_empty() => (Method::GET, Route::Show((*id).to_owned())),
+        ["v3", "sources", id, "changestate"] => (Method::PUT, Route::Change((*id).to_owned())),
+        ["v3", "errors"] => (Method::GET, Route::Errors),
+        ["v3", "auth", "tokens"] => (Method::POST, Route::Tokens),
+        _ => return Route::NoSuchApi,
+    };
+    if *method == wanted { route } else { Route::WrongMethod }
+}
+
+/// A request as the ledger keeps it: in few bytes where it is what most requests are.
+fn what(world: &World, route: Route, head: &Parts, listed: Vec<u32>) -> What {
+    let query = head.uri.query().unwrap_or_default();
+    let known = |id: &str| world.find(id).filter(|_| query.is_empty());
+    let source_id = match route {
+        Route::Change(id) => match known(&id) {
+            Some(i) => return What::Change(i),
+            None => Some(id),
+        },
+        Route::Show(id) => match known(&id) {
+            Some(i) => return What::Show(i),
+            None => Some(id),
+        },
+        Route::List | Route::Overview | Route::Errors | Route::Tokens | Route::NoSuchApi | Route::WrongMethod => None,
+    };
+    What::Other(Box::new(Other {
+        method: head.method.clone(),
+        path: head.uri.path().to_owned(),
+        query: query.to_owned(),
+        source_id,
+        listed,
+    }))
+}
