@@ -3,6 +3,8 @@
 //! sources: intl api-sms/UpdateCopyState.html (success and 403), intl api-sms/ErrorCode.html (SMS codes),
 //! intl devg-apisign/api-sign-errorcode.html (gateway codes and texts).
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::scenario::{BodyShape, Failure, Quota};
@@ -79,7 +81,7 @@ pub(super) fn throttled(quota: &Quota, wait_us: u64, request_id: &str) -> Answer
     let mut message = String::from("The throttling threshold has been reached");
     if quota.stated {
         let unit = if quota.period.as_secs() == 1 { "second" } else { "minute" };
-        message += &format!(": policy user over ratelimit,limit:{},time:1 {unit}", quota.limit);
+        _ = write!(message, ": policy user over ratelimit,limit:{},time:1 {unit}", quota.limit);
     }
     let answer = gateway(429, "APIGW.0308", &message, request_id);
     if quota.retry_after {

@@ -1,7 +1,7 @@
 //! Dice that fall the same way every night: a roll depends on the seed and on what is rolled for, never on a clock
 //! or on the order of requests.
 
-/// The finaliser of SplitMix64: a bijection, so different numbers never meet.
+/// The finaliser of `SplitMix64`: a bijection, so different numbers never meet.
 pub(super) fn mix(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

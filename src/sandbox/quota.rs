@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_how_long_to_wait() {
-        let mut window = Window::new(1, Duration::from_secs(60));
+        let mut window = Window::new(1, Duration::from_mins(1));
         assert_eq!(window.admit(5), Ok(()));
         assert_eq!(window.admit(10_000_005), Err(50_000_000));
         assert_eq!(window.admit(60_000_005), Ok(()));

@@ -256,7 +256,7 @@ fn numbered<W, T>(
 }
 
 /// The file as it is written.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Written {
     edition: Edition,
@@ -268,22 +268,6 @@ struct Written {
     moved: Vec<MoveWritten>,
     agent: Vec<AgentWritten>,
     source: Vec<OverrideWritten>,
-}
-
-impl Default for Written {
-    fn default() -> Self {
-        Self {
-            edition: Edition::default(),
-            latency_ms: (0, 0),
-            stale_reads_ms: 0,
-            token_expires_after_ms: 0,
-            quota: None,
-            fault: Vec::new(),
-            moved: Vec::new(),
-            agent: Vec::new(),
-            source: Vec::new(),
-        }
-    }
 }
 
 #[derive(Deserialize)]

@@ -204,10 +204,10 @@ impl World {
 
     /// Anyone moves a source; false when it is there already.
     pub(super) fn move_to(&mut self, i: u32, to: &TargetState, now_us: u64) -> bool {
-        let (now_ms, stale_us) = (self.started_ms + now_us / 1000, self.stale_us);
+        let (wall_ms, stale_us) = (self.started_ms + now_us / 1000, self.stale_us);
         let source = &mut self.sources[i as usize];
         let before = (stale_us > 0).then(|| source.shown.clone());
-        if !source.set(to, now_ms) {
+        if !source.set(to, wall_ms) {
             return false;
         }
         if let Some(before) = before {
@@ -253,18 +253,18 @@ impl Source {
     }
 
     /// Writes the record; false when it says so already.
-    fn set(&mut self, to: &TargetState, now_ms: u64) -> bool {
+    fn set(&mut self, to: &TargetState, wall_ms: u64) -> bool {
         let copystate = to.copystate.as_ref().filter(|word| **word != self.copystate);
         let migrationcycle = to.migrationcycle.as_ref().filter(|word| **word != self.migrationcycle);
         if let Some(word) = copystate {
             self.copystate = word.clone();
             self.shown.state = as_read(word);
-            self.shown.state_at_ms = now_ms;
+            self.shown.state_at_ms = wall_ms;
         }
         if let Some(word) = migrationcycle {
             self.migrationcycle = word.clone();
             self.shown.cycle = cycle_as_read(word, &self.shown.cycle);
-            self.shown.cycle_at_ms = now_ms;
+            self.shown.cycle_at_ms = wall_ms;
         }
         copystate.is_some() || migrationcycle.is_some()
     }
