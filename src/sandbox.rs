@@ -70,7 +70,7 @@ pub async fn start(config: Config) -> io::Result<Sandbox> {
     let address = listener.local_addr()?;
     let started_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
     let world = World::new(estate, &scenario, seed, started_ms);
-    let door = Door { token, keys, lives_us: scenario.token_lives_us, seed };
+    let door = Door { token, keys, lives_us: scenario.token_lives_us, seed, lock: Mutex::default() };
     let room = Arc::new(Room { started: Instant::now(), scenario, seed, door, world: Mutex::new(world) });
     let serving = tokio::spawn(wire::serve(listener, Arc::clone(&room)));
     Ok(Sandbox { address, room, serving })

@@ -21,18 +21,26 @@ pub struct Keys {
     pub secret: SecretString,
 }
 
+/// The gateway's text for a signature that does not fit.
+pub(super) const WRONG: &str = "verify aksk signature fail";
+
 const ALGORITHM: &str = "SDK-HMAC-SHA256";
 const TOLERANCE_SECONDS: i64 = 15 * 60;
 
 /// An error is the gateway's own text for what is wrong.
-pub(super) fn check(keys: &Keys, head: &Parts, authorization: &str, body: &[u8]) -> Result<(), &'static str> {
-    const WRONG: &str = "verify aksk signature fail";
+pub(super) fn check(
+    keys: &Keys,
+    head: &Parts,
+    authorization: &str,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<(), &'static str> {
     let given = Given::parse(authorization).ok_or(WRONG)?;
     if given.access != keys.access {
         return Err("Get secretKey failed, ak not exist");
     }
     let date = header(head, "x-sdk-date").ok_or(WRONG)?;
-    if !given.signed_headers.contains(&"x-sdk-date") || !is_recent(date) {
+    if !given.signed_headers.contains(&"x-sdk-date") || !is_recent(date, now) {
         return Err(WRONG);
     }
     let canonical = canonical_request(head, &given.signed_headers, body).ok_or(WRONG)?;
@@ -63,9 +71,9 @@ fn header<'a>(head: &'a Parts, name: &str) -> Option<&'a str> {
     head.headers.get(name)?.to_str().ok()
 }
 
-fn is_recent(date: &str) -> bool {
+fn is_recent(date: &str, now: Timestamp) -> bool {
     let read = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", date).and_then(|at| Offset::UTC.to_timestamp(at));
-    read.is_ok_and(|at| (Timestamp::now().as_second() - at.as_second()).abs() <= TOLERANCE_SECONDS)
+    read.is_ok_and(|at| (now.as_second() - at.as_second()).abs() <= TOLERANCE_SECONDS)
 }
 
 fn canonical_request(head: &Parts, signed_headers: &[&str], body: &[u8]) -> Option<String> {
@@ -103,4 +111,53 @@ fn hex(bytes: &[u8]) -> String {
         _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::*;
+
+    /// Two requests as the official Python SDK signs them (3.1.219), with made-up keys and a fixed date.
+    const PUT: &str = "3030e8451556bd7797a07c39d1a3ae6cca6e423d7ccc67fecfd05926f04747f0";
+    const LIST: &str = "ebcb2d1b7dc2597b7fdd73cda755540868e9b63953112882389c5397405a85d7";
+    const BODY: &[u8] = br#"{"copystate": "waiting", "migrationcycle": "setting"}"#;
+    const LIST_PATH: &str = "/v3/sources?connected=false&id=a%201&id=b%202&id=%C3%BC3&limit=25\
+                             &name=db%20node%207%20%E8%BF%81%E7%A7%BB&offset=50";
+    const PUT_PATH: &str = "/v3/sources/dcdbe339-b02d-4578-95a1-9c9c547d0000/changestate";
+
+    fn checked(method: &str, path: &str, body: &[u8], signature: &str, now: &str) -> Result<(), &'static str> {
+        let keys =
+            Keys { access: "AKEXAMPLE000000000AA".into(), secret: "SKexampleSKexampleSKexampleSKexampleSKex00".into() };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("Content-Type", "application/json")
+            .header("X-Sdk-Date", "20260131T120000Z")
+            .header("X-Project-Id", "0605767b7e0026e22f6fc0158b9b6b1a")
+            .header("Host", "sms.ap-southeast-3.myhuaweicloud.com")
+            .body(())
+            .unwrap();
+        let authorization = format!(
+            "SDK-HMAC-SHA256 Access=AKEXAMPLE000000000AA, \
+             SignedHeaders=content-type;host;x-project-id;x-sdk-date, Signature={signature}"
+        );
+        check(&keys, &request.into_parts().0, &authorization, body, now.parse().unwrap())
+    }
+
+    #[test]
+    fn what_the_official_sdk_signs_is_let_in() {
+        assert_eq!(checked("PUT", PUT_PATH, BODY, PUT, "2026-01-31T12:00:00Z"), Ok(()));
+        assert_eq!(checked("GET", LIST_PATH, b"", LIST, "2026-01-31T12:14:59Z"), Ok(()));
+    }
+
+    #[test]
+    fn another_body_path_or_method_and_a_date_long_past_are_not() {
+        let now = "2026-01-31T12:00:00Z";
+        assert_eq!(checked("PUT", PUT_PATH, b"{}", PUT, now), Err(WRONG));
+        assert_eq!(checked("PUT", "/v3/sources/other/changestate", BODY, PUT, now), Err(WRONG));
+        assert_eq!(checked("POST", PUT_PATH, BODY, PUT, now), Err(WRONG));
+        assert_eq!(checked("PUT", PUT_PATH, BODY, PUT, "2026-01-31T12:15:01Z"), Err(WRONG));
+    }
 }

@@ -520,3 +520,23 @@ async fn a_stopped_sandbox_answers_no_more_and_frees_its_port() {
     lab.sandbox.stop().await;
     assert!(TcpStream::connect(address).await.is_err());
 }
+
+#[tokio::test]
+async fn a_key_with_six_wrong_signatures_in_a_row_is_locked() {
+    let keys = Some(Keys { access: "AK".into(), secret: SecretString::from("SK") });
+    let scenario = Scenario::parse("").unwrap();
+    let sandbox = start(Config { estate: Vec::new(), scenario, seed: 1, port: 0, token: None, keys }).await.unwrap();
+    let client = client();
+    let ask = async |access: &str| {
+        let signed = format!("SDK-HMAC-SHA256 Access={access}, SignedHeaders=x-sdk-date, Signature=00");
+        let request = client.get(format!("{}/v3/sources", sandbox.url())).header("Authorization", signed);
+        let answer = request.header("X-Sdk-Date", "20260131T120000Z").send().await.unwrap();
+        assert_eq!(answer.status(), 401);
+        answer.text().await.unwrap()
+    };
+    assert!(ask("other").await.contains("ak not exist"));
+    for _ in 0..6 {
+        assert!(ask("AK").await.contains("verify aksk signature fail"));
+    }
+    assert!(ask("AK").await.contains("AK access failed to reach the limit"));
+}
