@@ -69,6 +69,17 @@ impl Room {
     /// Decides, and writes it down; what comes after this is only the way back to the client.
     pub(super) fn handle(&self, head: &Parts, body: &Bytes) -> Handled {
         let route = route(&head.method, head.uri.path());
+        // Parsed before the world is locked.
+        let sent = match &route {
+            Route::Change(_) => rules::as_sent(body).map(Box::new),
+            Route::Show(_)
+            | Route::List
+            | Route::Overview
+            | Route::Errors
+            | Route::Tokens
+            | Route::NoSuchApi
+            | Route::WrongMethod => None,
+        };
         let (mut world, now_us) = self.world_now();
         let n = world.ledger.len() as u64;
         let request_id = dice::hex_id(self.seed, "request", n);
@@ -80,18 +91,8 @@ impl Room {
             Reply::Answer(answer) => Some(answer.status),
             Reply::Reset | Reply::Silence => None,
         };
-        let body = match &route {
-            Route::Change(_) => rules::as_sent(body).map(Box::new),
-            Route::Show(_)
-            | Route::List
-            | Route::Overview
-            | Route::Errors
-            | Route::Tokens
-            | Route::NoSuchApi
-            | Route::WrongMethod => None,
-        };
         let what = what(&world, route, head, done.listed);
-        world.ledger.push(Entry { at_us: now_us, what, status, effect: done.effect, fault: done.fault, body });
+        world.ledger.push(Entry { at_us: now_us, what, status, effect: done.effect, fault: done.fault, body: sent });
         Handled { reply: done.reply, request_id, latency: self.latency(n) }
     }
 

@@ -1,7 +1,8 @@
 //! What a night at the sandbox is like: latency, quota, faults, and what others do to the servers meanwhile.
 //!
 //! A scenario is written in TOML. Every source draws at most one fault for its changes and one for its reads, by a
-//! die of its own; so the same seed gives the same night, however the requests are ordered.
+//! die of its own; so the same seed gives the same night, however the requests are ordered. Every word of the language
+//! stands, with a comment, in `scenarios/commented.toml`.
 
 use std::time::Duration;
 
@@ -476,6 +477,12 @@ mod tests {
             assert!(Scenario::named(name).is_some(), "{name}");
         }
         assert!(Scenario::named("worse").is_none());
+    }
+
+    #[test]
+    fn the_commented_scenario_reads() {
+        let scenario = Scenario::parse(include_str!("scenarios/commented.toml")).unwrap();
+        assert_eq!((scenario.faults.len(), scenario.moves.len(), scenario.overrides.len()), (4, 2, 2));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The sandbox over real loopback connections.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::{Client, Method};
 use secrecy::SecretString;
@@ -116,6 +116,16 @@ impl Lab {
     }
 }
 
+/// Asks until it is so; ten seconds are for a machine that is busy with something else.
+async fn soon(mut is_so: impl AsyncFnMut() -> bool) {
+    let asking = async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), asking).await.expect("it never came true");
+}
+
 fn change_path(id: &str) -> String {
     format!("/v3/sources/{}/changestate", text::encoded(id))
 }
@@ -224,8 +234,9 @@ async fn without_a_good_token_nothing_is_answered() {
 async fn a_token_expires_and_a_fresh_one_is_to_be_had_for_the_password() {
     let mut lab = Lab::syncing("token_expires_after_ms = 1").await;
     // The start was at least one connection ago; ask until the millisecond is over.
-    while lab.get("/v3/sources").await.status == 200 {}
+    soon(async || lab.get("/v3/sources").await.status != 200).await;
     assert_eq!(lab.get("/v3/sources").await.code(), (401, "APIGW.0307".into()));
+
     lab = Lab::syncing("token_expires_after_ms = 60000").await;
     let login = |password: &str| json!({"auth": {"identity": {"password": {"user": {"password": password}}}}});
     let refused = lab.send(Method::POST, "/v3/auth/tokens", &login("wrong").to_string()).await;
@@ -293,24 +304,27 @@ async fn the_overview_counts_and_the_errors_name_who_is_in_trouble() {
 #[tokio::test]
 async fn a_quota_lets_exactly_its_figure_through_in_any_second() {
     let lab = Lab::syncing("[quota]\nper_second = 5\nretry_after = true").await;
-    let until = Instant::now() + Duration::from_millis(1_300);
-    while Instant::now() < until {
+    let mut n_admitted = 0;
+    while n_admitted < 12 {
         let heard = lab.get("/v3/sources").await;
-        if heard.status == 429 {
-            assert_eq!(heard.code().1, "APIGW.0308");
-            assert!(
-                heard.json()["error_msg"]
-                    .as_str()
-                    .unwrap()
-                    .ends_with("policy user over ratelimit,limit:5,time:1 second")
-            );
-            assert_eq!(heard.headers["retry-after"], "1");
+        if heard.status == 200 {
+            n_admitted += 1;
+            continue;
         }
+        assert_eq!(heard.code(), (429, "APIGW.0308".into()));
+        let text = heard.json()["error_msg"].as_str().unwrap().to_owned();
+        assert!(text.ends_with("policy user over ratelimit,limit:5,time:1 second"), "{text}");
+        assert_eq!(heard.headers["retry-after"], "1");
     }
-    let admitted: Vec<u64> =
-        lab.ledger().iter().filter(|e| e["status"] == 200).map(|e| e["at_us"].as_u64().unwrap()).collect();
-    assert_eq!(admitted.len(), 10, "asked without pause, each second gives its five");
+    let ledger = lab.ledger();
+    let times =
+        |status: u16| ledger.iter().filter(move |e| e["status"] == status).map(|e| e["at_us"].as_u64().unwrap());
+    let admitted: Vec<u64> = times(200).collect();
     assert!(admitted.windows(6).all(|six| six[5] - six[0] >= 1_000_000), "{admitted:?}");
+    for refused in times(429) {
+        let n_before = admitted.iter().filter(|at| **at <= refused && refused < **at + 1_000_000).count();
+        assert_eq!(n_before, 5, "refused at {refused} with room left");
+    }
 }
 
 #[tokio::test]
@@ -345,9 +359,7 @@ async fn the_ledger_has_the_entry_before_an_answer_leaves() {
         let lab = Lab::syncing(&fault(&format!("kind = \"{kind}\""))).await;
         let mut stream = TcpStream::connect(lab.sandbox.address()).await.unwrap();
         stream.write_all(Lab::raw_put("cloning", "syncing").as_bytes()).await.unwrap();
-        while lab.ledger().is_empty() {
-            tokio::task::yield_now().await;
-        }
+        soon(async || !lab.ledger().is_empty()).await;
         let entry = &lab.ledger()[0];
         assert_eq!((&entry["status"], &entry["effect"]), (&Value::Null, &json!(effect)));
         assert_eq!(entry["body"], json!({"copystate": "cloning", "migrationcycle": "syncing"}));
@@ -358,9 +370,7 @@ async fn the_ledger_has_the_entry_before_an_answer_leaves() {
     let slow = Lab::syncing("latency_ms = [60000, 60000]").await;
     let mut stream = TcpStream::connect(slow.sandbox.address()).await.unwrap();
     stream.write_all(Lab::raw_put("cloning", "syncing").as_bytes()).await.unwrap();
-    while slow.ledger().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    soon(async || !slow.ledger().is_empty()).await;
     assert_eq!(slow.ledger()[0]["effect"], true);
 }
 
@@ -372,14 +382,14 @@ async fn a_200_may_be_silent_late_or_garbage() {
     }
     assert_eq!(silent.seen("vm-1").await, "syncing/syncing");
 
-    let late = Lab::syncing(&fault("kind = \"slow_effect\"\nafter_ms = 150")).await;
+    let late = Lab::syncing(&fault("kind = \"slow_effect\"\nafter_ms = 400")).await;
     assert_eq!(late.put("vm-1", "cloning", "syncing").await.status, 200);
     assert_eq!(late.ledger()[0]["effect"], false);
-    while late.seen("vm-1").await == "syncing/syncing" {}
+    soon(async || late.seen("vm-1").await == "cloning/syncing").await;
     let ledger = late.ledger();
     assert_eq!(ledger[0]["effect"], true);
     let (sent, seen) = (ledger[0]["at_us"].as_u64().unwrap(), ledger.last().unwrap()["at_us"].as_u64().unwrap());
-    assert!(seen - sent >= 150_000);
+    assert!(seen - sent >= 400_000);
 
     let garbage = Lab::syncing(&fault("kind = \"garbage\"\neffect = true")).await;
     let heard = garbage.put("vm-1", "cloning", "syncing").await;
@@ -433,15 +443,15 @@ async fn reads_have_faults_of_their_own() {
 
 #[tokio::test]
 async fn a_stale_read_shows_what_was() {
-    let lab = Lab::syncing("stale_reads_ms = 200").await;
+    let lab = Lab::syncing("stale_reads_ms = 500").await;
     lab.put("vm-1", "cloning", "syncing").await;
     assert_eq!(lab.truth("vm-1"), "cloning/syncing");
     assert_eq!(lab.seen("vm-1").await, "syncing/syncing");
     assert_eq!(lab.get("/v3/sources?state=cloning").await.json()["count"], 0);
-    while lab.seen("vm-1").await == "syncing/syncing" {}
+    soon(async || lab.seen("vm-1").await == "cloning/syncing").await;
     let ledger = lab.ledger();
     let (sent, seen) = (ledger[0]["at_us"].as_u64().unwrap(), ledger.last().unwrap()["at_us"].as_u64().unwrap());
-    assert!((200_000..1_000_000).contains(&(seen - sent)), "{}", seen - sent);
+    assert!(seen - sent >= 500_000);
 }
 
 #[tokio::test]
@@ -469,10 +479,10 @@ async fn an_agent_carries_a_server_on_unless_it_was_moved() {
     let lab = Lab::syncing(&format!("{agent}after_ms = 0")).await;
     lab.put("vm-1", "cutovering", "cutovering").await;
     assert_eq!(lab.seen("vm-1").await, "finished/cutovered");
-    let lab = Lab::syncing(&format!("{agent}after_ms = 100")).await;
+    let lab = Lab::syncing(&format!("{agent}after_ms = 300")).await;
     lab.put("vm-1", "cutovering", "cutovering").await;
     lab.put("vm-1", "error", "cutovering").await;
-    while lab.ledger().last().unwrap()["at_us"].as_u64().unwrap() < 300_000 {
+    while lab.ledger().last().unwrap()["at_us"].as_u64().unwrap() < 600_000 {
         assert_eq!(lab.seen("vm-1").await, "error/cutovering");
     }
 }

@@ -211,7 +211,7 @@ impl World {
             return false;
         }
         if let Some(before) = before {
-            source.past.retain(|(until_us, _)| until_us + stale_us > now_us);
+            source.past.retain(|(until_us, _)| until_us.saturating_add(stale_us) > now_us);
             source.past.push((now_us, before));
         }
         source.n_moves += 1;
@@ -225,7 +225,7 @@ impl World {
     /// What a read at this moment shows: the truth, or what it was a while ago.
     pub(super) fn shown(&self, i: u32, now_us: u64) -> &Shown {
         let source = self.source(i);
-        let past = source.past.iter().find(|(until_us, _)| until_us + self.stale_us > now_us);
+        let past = source.past.iter().find(|(until_us, _)| until_us.saturating_add(self.stale_us) > now_us);
         past.map_or(&source.shown, |(_, shown)| shown)
     }
 
