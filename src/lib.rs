@@ -1,5 +1,5 @@
-mod engine;
 pub mod credentials;
+mod engine;
 pub mod event;
 pub mod exit;
 mod gate;
@@ -8,11 +8,9 @@ mod judge;
 pub mod ledger;
 pub mod model;
 mod observe;
+pub mod plan;
 mod preflight;
 mod recorder;
 mod remote;
 mod retry;
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine is the first to send"))]
-pub(crate) mod remote;
-pub mod plan;
 pub mod sandbox;
