@@ -324,6 +324,20 @@ impl Verdict {
         Self::ALL.into_iter().find(|verdict| verdict.name() == name)
     }
 
+    /// Whether the target was seen. (An `unverified` row counts too where verification was switched off.)
+    #[must_use]
+    pub fn on_target(self) -> bool {
+        match self {
+            Verdict::Applied | Verdict::Already => true,
+            Verdict::Unverified
+            | Verdict::NoEffect
+            | Verdict::Overtaken
+            | Verdict::Refused
+            | Verdict::Failed
+            | Verdict::Blocked => false,
+        }
+    }
+
     /// One line for people who meet the word for the first time.
     #[must_use]
     pub fn meaning(self) -> &'static str {

@@ -51,7 +51,9 @@ struct State {
 }
 
 /// A place among the requests that may be under way. Held while the intent is recorded.
-pub(crate) struct Slot(OwnedSemaphorePermit);
+pub(crate) struct Slot {
+    _permit: OwnedSemaphorePermit,
+}
 
 /// Leave to send one request now. It occupies its slot until it is dropped.
 pub(crate) struct Pass {
@@ -94,7 +96,8 @@ impl Gate {
     }
 
     pub(crate) async fn slot(&self) -> Slot {
-        Slot(Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed"))
+        let permit = Arc::clone(&self.slots).acquire_owned().await;
+        Slot { _permit: permit.expect("the semaphore is never closed") }
     }
 
     /// Waits for the cool-down and the pace. Giving up while waiting costs no token.

@@ -3,7 +3,6 @@
 //! A thread owns the journal's connection. What queued up while the last commit was syncing becomes one
 //! transaction, so that full sync costs little when many calls share it.
 
-use std::fmt;
 use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
@@ -24,7 +23,13 @@ pub(crate) struct JournalClosed;
 
 #[derive(Clone)]
 pub(crate) struct Recorder {
-    inbox: mpsc::Sender<Entry>,
+    inbox: mpsc::Sender<Message>,
+}
+
+enum Message {
+    Record(Entry),
+    /// Nothing comes after this; what came before is on disk when the thread ends.
+    Close,
 }
 
 struct Entry {
@@ -45,27 +50,26 @@ impl Recorder {
     ) -> Result<(), JournalClosed> {
         let (ack, done) = oneshot::channel();
         let entry = Entry { lane, kinds, source: source.cloned(), ack };
-        self.inbox.send(entry).await.map_err(|_| JournalClosed)?;
+        self.inbox.send(Message::Record(entry)).await.map_err(|_| JournalClosed)?;
         done.await.map_err(|_| JournalClosed)
     }
+
+    /// Ends the writing, whoever else still holds a recorder, and says whether everything was written.
+    pub(crate) async fn close(&self, writing: Writing) -> Result<(), JournalError> {
+        // If the thread has ended already, it has its reason.
+        _ = self.inbox.send(Message::Close).await;
+        let joined = tokio::task::spawn_blocking(move || writing.thread.join()).await;
+        match joined {
+            Ok(Ok(written)) => written,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
 }
 
-/// The writing thread. It ends when every [`Recorder`] is gone, or when the journal refuses.
+/// The writing thread. It ends when it is closed, or when the journal refuses.
 pub(crate) struct Writing {
     thread: thread::JoinHandle<Result<(), JournalError>>,
-}
-
-impl Writing {
-    /// Waits for the last commit.
-    pub(crate) fn finish(self) -> Result<(), JournalError> {
-        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    }
-}
-
-impl fmt::Debug for Writing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Writing")
-    }
 }
 
 pub(crate) fn start(
@@ -73,15 +77,20 @@ pub(crate) fn start(
     run: RunKey,
     mut observers: Vec<Box<dyn Observer>>,
 ) -> std::io::Result<(Recorder, Writing)> {
-    let (inbox, mut entries) = mpsc::channel::<Entry>(INBOX);
+    let (inbox, mut messages) = mpsc::channel::<Message>(INBOX);
     let thread = thread::Builder::new().name("recorder".to_owned()).spawn(move || {
         let mut batch: Vec<Entry> = Vec::new();
-        while let Some(first) = entries.blocking_recv() {
-            batch.push(first);
-            while batch.len() < BATCH
-                && let Ok(next) = entries.try_recv()
-            {
-                batch.push(next);
+        let mut open = true;
+        while open && let Some(first) = messages.blocking_recv() {
+            let mut next = Some(first);
+            while let Some(message) = next.take() {
+                match message {
+                    Message::Record(entry) => batch.push(entry),
+                    Message::Close => open = false,
+                }
+                if open && batch.len() < BATCH {
+                    next = messages.try_recv().ok();
+                }
             }
             let owners: Vec<usize> =
                 batch.iter().enumerate().flat_map(|(at, entry)| entry.kinds.iter().map(move |_| at)).collect();

@@ -32,14 +32,6 @@ impl Stop {
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
-        self.drain.is_cancelled()
-    }
-
-    pub(crate) fn is_aborting(&self) -> bool {
-        self.abort.is_cancelled()
-    }
-
     /// What the work gives, or none as soon as nothing new may be started.
     pub(crate) async fn unless_draining<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.drain.run_until_cancelled(work).await
@@ -48,9 +40,5 @@ impl Stop {
     /// What the work gives, or none as soon as everything is let go.
     pub(crate) async fn unless_aborting<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.abort.run_until_cancelled(work).await
-    }
-
-    pub(crate) async fn draining(&self) {
-        self.drain.cancelled().await;
     }
 }

@@ -1,1 +1,176 @@
+//! What people see while a run goes on: a bar on a terminal, a line every ten seconds elsewhere.
+//!
+//! Counts come from events, which are on disk when they are counted; the gauges (pace, requests on the wire, what it
+//! waits for) are polled from the gate and stored nowhere.
 
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinHandle;
+
+use super::Observer;
+use crate::console::Console;
+use crate::event::{DrainReason, Event, EventKind, Outcome};
+use crate::gate::Snapshot;
+use crate::model::SourceId;
+
+const LINE_EVERY: Duration = Duration::from_secs(10);
+const FRAME_EVERY: Duration = Duration::from_millis(200);
+
+#[derive(Default)]
+struct Counts {
+    settled: AtomicU64,
+    not_on_target: AtomicU64,
+    sent: AtomicU64,
+    retries: AtomicU64,
+    throttled: AtomicU64,
+}
+
+/// Shared by the observer that counts and the task that draws.
+pub(crate) struct Progress {
+    counts: Counts,
+    n_rows: u64,
+    bar: ProgressBar,
+    started: Instant,
+    console: Console,
+    shown: bool,
+}
+
+impl Progress {
+    /// `n_settled` rows of `n_rows` were settled by earlier launches.
+    pub(crate) fn new(n_rows: u64, n_settled: u64, console: Console, wanted: bool) -> Arc<Self> {
+        let shown = wanted && !console.quiet;
+        let bar = if shown && io::stderr().is_terminal() { ProgressBar::new(n_rows) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {wide_msg}").expect("the template is sound");
+        bar.set_style(style.progress_chars("=> "));
+        let counts = Counts { settled: AtomicU64::new(n_settled), ..Counts::default() };
+        Arc::new(Self { counts, n_rows, bar, started: Instant::now(), console, shown })
+    }
+
+    /// Draws until the task is aborted.
+    pub(crate) fn draw(self: &Arc<Self>, gauge: impl Fn() -> Snapshot + Send + 'static) -> JoinHandle<()> {
+        let progress = Arc::clone(self);
+        tokio::spawn(async move {
+            if !progress.shown {
+                return;
+            }
+            let on_terminal = !progress.bar.is_hidden();
+            let mut due = tokio::time::interval(if on_terminal { FRAME_EVERY } else { LINE_EVERY });
+            due.tick().await;
+            let first = progress.settled();
+            loop {
+                due.tick().await;
+                let line = progress.line(first, gauge());
+                if on_terminal {
+                    progress.bar.set_position(progress.settled().min(progress.n_rows));
+                    progress.bar.set_message(line);
+                } else {
+                    progress.console.say(&format!("{}/{} {line}", progress.settled(), progress.n_rows));
+                }
+            }
+        })
+    }
+
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn settled(&self) -> u64 {
+        self.counts.settled.load(Ordering::Relaxed)
+    }
+
+    fn line(&self, first: u64, gauge: Snapshot) -> String {
+        let elapsed = self.started.elapsed().as_secs_f64();
+        let settled = self.settled();
+        #[expect(clippy::cast_precision_loss, reason = "for people")]
+        let (done_now, left) = (settled.saturating_sub(first) as f64, self.n_rows.saturating_sub(settled) as f64);
+        let rate = done_now / elapsed.max(0.001);
+        let mut line = format!("settled, {rate:.1}/s, {} in flight", gauge.on_the_wire);
+        let retries = self.counts.retries.load(Ordering::Relaxed);
+        if retries > 0 {
+            _ = write!(line, ", {retries} retried");
+        }
+        let throttled = self.counts.throttled.load(Ordering::Relaxed);
+        if throttled > 0 {
+            _ = write!(line, ", {throttled} throttled");
+        }
+        let not_on_target = self.counts.not_on_target.load(Ordering::Relaxed);
+        if not_on_target > 0 {
+            _ = write!(line, ", {not_on_target} not on target");
+        }
+        if done_now > 0.0 && left > 0.0 {
+            let eta = Duration::try_from_secs_f64(left / rate).unwrap_or(Duration::MAX);
+            _ = write!(line, ", ETA {}", indicatif::HumanDuration(eta));
+        }
+        if let Some(wait) = gauge.cooling {
+            _ = write!(line, ", waiting {:.1} s for the service's quota", wait.as_secs_f64());
+        } else if self.counts.sent.load(Ordering::Relaxed) > 0 && gauge.on_the_wire == 0 && left > 0.0 {
+            line.push_str(", waiting for changes to show");
+        }
+        line
+    }
+
+    fn tell(&self, text: &str) {
+        if self.shown {
+            self.bar.suspend(|| self.console.say(text));
+        } else {
+            self.console.say(text);
+        }
+    }
+}
+
+/// The half of progress that listens.
+pub(crate) struct Counter(pub(crate) Arc<Progress>);
+
+impl Observer for Counter {
+    fn on_event(&mut self, event: &Event, _: Option<&SourceId>) -> io::Result<()> {
+        let counts = &self.0.counts;
+        let add = |counter: &AtomicU64| _ = counter.fetch_add(1, Ordering::Relaxed);
+        match &event.kind {
+            EventKind::RowSettled { verdict, .. } => {
+                add(&counts.settled);
+                if !verdict.on_target() {
+                    add(&counts.not_on_target);
+                }
+            }
+            EventKind::RowReopened { .. } => _ = counts.settled.fetch_sub(1, Ordering::Relaxed),
+            EventKind::AttemptStarted { attempt, .. } => {
+                add(&counts.sent);
+                if *attempt > 1 {
+                    add(&counts.retries);
+                }
+            }
+            EventKind::AttemptEnded { outcome: Outcome::Throttled { .. }, .. } | EventKind::ReadThrottled { .. } => {
+                add(&counts.throttled);
+            }
+            EventKind::DrainBegan { reason } => self.0.tell(told(*reason)),
+            EventKind::LaneStopped { message, .. } => self.0.tell(&format!("stopping: {message}")),
+            EventKind::QuotaLearned { per_second, stated } => {
+                let how = if *stated { "the service takes" } else { "throttled without a figure, going on at" };
+                self.0.console.detail(&format!("{how} {per_second:.2} requests per second"));
+            }
+            EventKind::RunStarted { .. }
+            | EventKind::LaunchBegan { .. }
+            | EventKind::LaunchEnded { .. }
+            | EventKind::RowSeen { .. }
+            | EventKind::AttemptEnded { .. }
+            | EventKind::RowLeft { .. } => (),
+        }
+        Ok(())
+    }
+}
+
+fn told(reason: DrainReason) -> &'static str {
+    match reason {
+        DrainReason::Interrupted | DrainReason::Terminated => {
+            "interrupted: nothing new is started; waiting for answers (again to let go of them, a third time to leave at once)"
+        }
+        DrainReason::LaneStopped => "nothing new is started",
+        DrainReason::JournalClosed => "the journal takes nothing more: nothing new is started",
+        DrainReason::Panicked => "a row failed in a way it should not: nothing new is started",
+    }
+}

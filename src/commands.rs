@@ -1,0 +1,278 @@
+//! One function per verb: wire the parts, run, choose an [`Exit`].
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+
+use crate::console::Console;
+use crate::credentials::CredentialsError;
+use crate::exit::Exit;
+use crate::journal::JournalError;
+use crate::lock::LockError;
+use crate::plan::source::Source;
+use crate::plan::{Checked, PlanError, ReadError, Reading};
+use crate::settings::flags::{AuditVerb, Flags, PlanArgs, Verb};
+use crate::settings::resolve::Resolved;
+use crate::settings::{LogFormat, Settings, SettingsError};
+
+mod difference;
+mod launch;
+mod offline;
+mod reading;
+mod serving;
+
+/// Everything that can keep a verb from doing its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error("the plan `{0}` changed while it was read")]
+    PlanChanged(String),
+    #[error("the plan names {n} accounts ({names}), and a run carries one", n = .0.len(), names = .0.join(", "))]
+    SeveralAccounts(Vec<String>),
+    #[error("no endpoint is set")]
+    NoEndpoint,
+    #[error("the run was begun at `{begun}`, and `--endpoint` names `{named}`")]
+    OtherEndpoint { begun: String, named: String },
+    #[error("no credentials are set")]
+    NoCredentials,
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    #[error("without a terminal nobody can be asked")]
+    NoTerminal,
+    #[error("the scenario {0}")]
+    Scenario(String),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error("{0}")]
+    Http(String),
+    #[error("the run has no row of `{source_id}`")]
+    UnknownRow { source_id: String, near: Vec<String> },
+    #[error("could not write {what}")]
+    Output {
+        what: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("could not start")]
+    Start(#[source] io::Error),
+    #[error("a row failed in a way it should not; it stays in doubt")]
+    Panicked,
+}
+
+impl From<ReadError<CommandError>> for CommandError {
+    fn from(error: ReadError<CommandError>) -> Self {
+        match error {
+            ReadError::Plan(error) => CommandError::Plan(error),
+            ReadError::Each(error) => error,
+        }
+    }
+}
+
+impl CommandError {
+    fn exit(&self) -> Exit {
+        match self {
+            CommandError::Settings(_)
+            | CommandError::Plan(_)
+            | CommandError::PlanChanged(_)
+            | CommandError::SeveralAccounts(_)
+            | CommandError::NoEndpoint
+            | CommandError::OtherEndpoint { .. }
+            | CommandError::NoCredentials
+            | CommandError::Credentials(_)
+            | CommandError::NoTerminal
+            | CommandError::Scenario(_)
+            | CommandError::UnknownRow { .. } => Exit::Usage,
+            CommandError::Journal(error) => exit_of_journal(error),
+            CommandError::Lock(LockError::Held { .. }) => Exit::Locked,
+            CommandError::Lock(LockError::Unworkable(_)) => Exit::Refused,
+            CommandError::Lock(LockError::Io { .. })
+            | CommandError::Http(_)
+            | CommandError::Output { .. }
+            | CommandError::Start(_)
+            | CommandError::Panicked => Exit::Internal,
+        }
+    }
+
+    /// What to type next.
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            CommandError::Plan(PlanError::Problems { .. }) => "nothing was sent; `cutover check PLAN` says it again",
+            CommandError::Plan(PlanError::Unreadable { .. }) => "`cutover init` writes an example plan",
+            CommandError::Plan(PlanError::Unsupported { .. }) => "save it as CSV",
+            CommandError::PlanChanged(_) => "run the same command again",
+            CommandError::SeveralAccounts(_) => "split the plan by its column `target`, and run each part",
+            CommandError::NoEndpoint => {
+                "`--endpoint https://sms.REGION.myhuaweicloud.com`, or `--endpoint sandbox` to try it with no account"
+            }
+            CommandError::OtherEndpoint { .. } => "leave `--endpoint` out",
+            CommandError::NoCredentials => {
+                "put an IAM token into CUTOVER_AUTH_TOKEN or HW_AUTH_TOKEN, or try `--endpoint sandbox`"
+            }
+            CommandError::NoTerminal => "`--yes` if the plan was looked at before (`cutover plan PLAN`)",
+            CommandError::Journal(JournalError::Absent(_)) => {
+                "name it with `--journal PATH`; `cutover run PLAN` makes one"
+            }
+            CommandError::Journal(JournalError::NoRuns) => "`cutover run PLAN` makes one",
+            CommandError::Journal(JournalError::UnknownRun(_) | JournalError::AmbiguousRun { .. }) => {
+                "`cutover runs` shows them"
+            }
+            CommandError::Journal(JournalError::NotAJournal) => "name another file with `--journal PATH`",
+            CommandError::Journal(JournalError::Newer { .. }) => "use the newer cutover",
+            CommandError::Journal(JournalError::Damaged(_)) => {
+                "keep the file as it is, and run `cutover audit verify` on a copy of it"
+            }
+            CommandError::Journal(JournalError::Full(_)) => {
+                "make room and run the same command again: what was sent is known, and nothing is sent twice unseen"
+            }
+            CommandError::Lock(LockError::Held { .. }) => "`cutover status` shows where it stands",
+            CommandError::Lock(LockError::Unworkable(_)) => "put the journal on a local disk",
+            CommandError::UnknownRow { near, .. } if !near.is_empty() => {
+                return Some(format!("did you mean {}?", near.join(", ")));
+            }
+            CommandError::Panicked => "this is a bug; `cutover run` takes the run up again, looking first",
+            CommandError::Settings(_)
+            | CommandError::Credentials(_)
+            | CommandError::Scenario(_)
+            | CommandError::UnknownRow { .. }
+            | CommandError::Journal(
+                JournalError::Unopenable { .. }
+                | JournalError::NoPlace(_)
+                | JournalError::Migration(_)
+                | JournalError::Sqlite(_)
+                | JournalError::Illegal(_),
+            )
+            | CommandError::Lock(LockError::Io { .. })
+            | CommandError::Http(_)
+            | CommandError::Output { .. }
+            | CommandError::Start(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+fn exit_of_journal(error: &JournalError) -> Exit {
+    match error {
+        JournalError::Absent(_)
+        | JournalError::NotAJournal
+        | JournalError::Newer { .. }
+        | JournalError::NoRuns
+        | JournalError::UnknownRun(_)
+        | JournalError::AmbiguousRun { .. } => Exit::Usage,
+        JournalError::Damaged(_) | JournalError::Illegal(_) => Exit::Integrity,
+        JournalError::Unopenable { .. }
+        | JournalError::NoPlace(_)
+        | JournalError::Migration(_)
+        | JournalError::Full(_)
+        | JournalError::Sqlite(_) => Exit::Internal,
+    }
+}
+
+/// What every verb is given.
+pub(crate) struct Context {
+    pub(crate) console: Console,
+    pub(crate) settings: Settings,
+}
+
+/// Runs the program on its arguments, the first of which is its name.
+#[must_use]
+pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let flags = match Flags::try_parse_from(args) {
+        Ok(flags) => flags,
+        Err(error) => {
+            _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    let common = &flags.common;
+    let mut console =
+        Console { format: LogFormat::Text, quiet: common.quiet, verbose: common.verbose, json: common.json };
+    let settings = Resolved::of(flags.given(), |name| std::env::var_os(name))
+        .and_then(|resolved| Settings::of(&resolved))
+        .map_err(CommandError::from);
+    let ended = settings.and_then(|settings| {
+        console.format = settings.log_format;
+        dispatch(&Context { console, settings }, flags.verb)
+    });
+    ended.unwrap_or_else(|error| {
+        complain(&console, &error);
+        error.exit()
+    })
+}
+
+fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
+    match verb {
+        Verb::Init { dir } => offline::init(context, &dir),
+        Verb::Check { plan } => offline::check(context, &plan),
+        Verb::Plan { plan, .. } | Verb::Run { plan, dry_run: true, .. } => launch::plan(context, &plan),
+        Verb::Run { plan, launch, new, dry_run: false, .. } => launch::run(context, &plan, &launch, new),
+        Verb::Resume { run, launch, .. } => launch::resume(context, run.run.as_deref(), &launch),
+        Verb::Retry { run, only, launch, .. } => launch::retry(context, run.run.as_deref(), &only, &launch),
+        Verb::Reconcile { run, events, no_progress, .. } => {
+            launch::reconcile(context, run.run.as_deref(), events, no_progress)
+        }
+        Verb::Status { run, watch } => reading::status(context, run.run.as_deref(), watch),
+        Verb::Runs => reading::runs(context),
+        Verb::Explain { source_id, run } => reading::explain(context, run.as_deref(), &source_id),
+        Verb::Report { run, format, output } => reading::report(context, run.run.as_deref(), format, output.as_deref()),
+        Verb::Audit { verb: AuditVerb::Verify { run } } => reading::audit_verify(context, run.run.as_deref()),
+        Verb::Sandbox { port, sources, plan, .. } => serving::sandbox(context, port, sources, plan.as_deref()),
+    }
+}
+
+/// The chain of causes, then after a blank line what to type next.
+fn complain(console: &Console, error: &CommandError) {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        text.push_str("\n  caused by: ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    if let Some(hint) = error.hint() {
+        text.push_str("\n\nhint: ");
+        text.push_str(&hint);
+    }
+    console.error(&text);
+}
+
+fn reading_of(args: &PlanArgs) -> Reading {
+    Reading { allow_unknown: args.allow_unknown, strict: args.strict }
+}
+
+/// Reads the whole plan once without using any of it. Problems are printed here, all of them.
+fn checked(context: &Context, source: &Source, args: &PlanArgs) -> Result<Checked, CommandError> {
+    let read = crate::plan::read(source, &reading_of(args), |_| Ok::<(), CommandError>(()));
+    let render = |problems: &crate::plan::problem::Problems| {
+        if !context.console.quiet || problems.n_errors() > 0 {
+            // Nobody listens on standard error any more: there is nobody to tell.
+            _ = problems.render(source.name(), &mut io::stderr().lock());
+        }
+    };
+    match read {
+        Ok(checked) => {
+            render(&checked.warnings);
+            Ok(checked)
+        }
+        Err(ReadError::Plan(PlanError::Problems { problems })) => {
+            render(&problems);
+            Err(PlanError::Problems { problems }.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn output_failed(what: &Path) -> impl FnOnce(io::Error) -> CommandError {
+    let what = format!("`{}`", PathBuf::from(what).display());
+    move |source| CommandError::Output { what, source }
+}
+
+fn stdout_failed(source: io::Error) -> CommandError {
+    CommandError::Output { what: "to standard output".to_owned(), source }
+}

@@ -1,0 +1,87 @@
+//! The difference as people read it: counts first, then rows grouped by what would happen.
+
+use std::io::{self, Write};
+
+use serde_json::json;
+
+use crate::preflight::{Difference, Group};
+
+pub(super) fn render(difference: &Difference, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", headline(difference))?;
+    for group in &difference.groups {
+        writeln!(out, "\n{} {} {}", mark(group.kind), rows(group.n_rows), heading(group))?;
+        let n_first = u64::try_from(group.first.len()).unwrap_or(u64::MAX);
+        for (row, _) in &group.first {
+            let name = row.name.as_deref().unwrap_or("");
+            let wave = row.wave.as_deref().map_or_else(String::new, |wave| format!("[{wave}]"));
+            let line = format!("    {:<36}  {name:<24} {wave}", row.source_id);
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        if n_first < group.n_rows {
+            writeln!(out, "    … and {} more", group.n_rows - n_first)?;
+        }
+    }
+    Ok(())
+}
+
+/// What would happen in one line.
+pub(super) fn headline(difference: &Difference) -> String {
+    let counts = [
+        (difference.n_change, "to change"),
+        (difference.n_unseen, "to send unseen"),
+        (difference.n_look_first, "to look at first"),
+        (difference.n_already, "already on target"),
+        (difference.n_blocked, "blocked"),
+    ];
+    let named: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let n_rows: u64 = counts.iter().map(|(n, _)| n).sum();
+    let mut text = format!("{}: {}", rows(n_rows), named.join(", "));
+    if named.is_empty() {
+        "nothing is left to do".clone_into(&mut text);
+    }
+    if difference.n_irreversible > 0 {
+        text = format!("{text}; no way back from {} of them", difference.n_irreversible);
+    }
+    text
+}
+
+fn rows(n: u64) -> String {
+    if n == 1 { "1 row".to_owned() } else { format!("{n} rows") }
+}
+
+fn mark(kind: &str) -> char {
+    match kind {
+        "change" | "unseen" => '~',
+        "already" => '=',
+        "blocked" => '!',
+        _ => '?',
+    }
+}
+
+fn heading(group: &Group) -> String {
+    match group.kind {
+        "blocked" => format!("blocked: {}", group.title),
+        _ => group.title.clone(),
+    }
+}
+
+/// `cutover.plan.v1`, without the rows.
+pub(super) fn counts(difference: &Difference) -> serde_json::Value {
+    json!({
+        "change": difference.n_change,
+        "unseen": difference.n_unseen,
+        "look_first": difference.n_look_first,
+        "already": difference.n_already,
+        "blocked": difference.n_blocked,
+        "outside_matrix": difference.n_outside_matrix,
+        "irreversible": difference.n_irreversible,
+    })
+}
+
+pub(super) fn groups(difference: &Difference) -> serde_json::Value {
+    let group = |group: &Group| {
+        let examples: Vec<&str> = group.first.iter().map(|(row, _)| row.source_id.as_str()).collect();
+        json!({"kind": group.kind, "title": group.title, "rows": group.n_rows, "examples": examples})
+    };
+    difference.groups.iter().map(group).collect()
+}

@@ -1,0 +1,287 @@
+//! The verbs that talk to the service: `plan`, `run`, `resume`, `retry`, `reconcile`.
+//!
+//! Here a launch is prepared: the plan read, locks taken, the run found or made. What happens then is in [`carry`].
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::{CommandError, Context, checked, reading_of};
+use crate::credentials::{self, Credentials};
+use crate::event::Verdict;
+use crate::exit::Exit;
+use crate::journal::read::RunRecord;
+use crate::journal::{Journal, NewRun, RunKey, chain};
+use crate::lock::{Lock, LockError};
+use crate::plan::Checked;
+use crate::plan::source::Source;
+use crate::settings::flags::{LaunchArgs, PlanArgs};
+use crate::settings::{Destination, Settings, file};
+
+mod carry;
+mod signals;
+
+use carry::{Carry, Consent};
+
+const DEFAULT_ACCOUNT: &str = "default";
+
+/// What may be told apart about how a launch was asked for.
+struct Launch<'a> {
+    verb: &'static str,
+    consent: Consent,
+    reopen: &'a [Verdict],
+    events: bool,
+    progress: bool,
+}
+
+impl<'a> Launch<'a> {
+    fn of(verb: &'static str, args: &LaunchArgs) -> Self {
+        let consent = Consent::Asked { yes: args.yes, irreversible: args.allow_irreversible };
+        Self { verb, consent, reopen: &[], events: args.events, progress: !args.no_progress }
+    }
+}
+
+pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: bool) -> Result<Exit, CommandError> {
+    must_be_able_to_ask(context, launch, args.plan == Path::new("-"))?;
+    let source = Source::open(&args.plan)?;
+    let checked = checked(context, &source, args)?;
+    let mut settings = context.settings.clone();
+    let account = account_of(&settings, &checked)?;
+    let destination = settings.destination.clone().ok_or(CommandError::NoEndpoint)?;
+    let credentials = credentials_for(&destination)?;
+    let _account = lock_account(context, &destination, &account)?;
+    let mut journal = open_journal(&settings.journal)?;
+    let (digest, endpoint) = (checked.digest.to_string(), destination.to_string());
+    let unfinished = if new { None } else { journal.unfinished(&digest, &endpoint, &account)? };
+    let (key, verb) = match unfinished {
+        Some(run) => {
+            let tally = journal.tally(run.key)?;
+            context.console.say(&format!(
+                "taking up run {} where it stands: {} rows settled, {} left (--new starts afresh)",
+                run.id,
+                tally.settled(),
+                tally.unsettled()
+            ));
+            (run.key, "resume")
+        }
+        None => (make_run(&mut journal, &source, args, &checked, &destination, &account, &settings)?, "run"),
+    };
+    settings.destination = Some(destination);
+    launch_run(context, &settings, journal, key, credentials, &Launch::of(verb, launch))
+}
+
+pub(super) fn resume(context: &Context, run: Option<&str>, args: &LaunchArgs) -> Result<Exit, CommandError> {
+    must_be_able_to_ask(context, args, false)?;
+    take_up(context, run, &Launch::of("resume", args))
+}
+
+pub(super) fn retry(
+    context: &Context,
+    run: Option<&str>,
+    only: &[Verdict],
+    args: &LaunchArgs,
+) -> Result<Exit, CommandError> {
+    must_be_able_to_ask(context, args, false)?;
+    let all = [Verdict::Unverified, Verdict::NoEffect, Verdict::Refused, Verdict::Failed, Verdict::Blocked];
+    let reopen = if only.is_empty() { &all[..] } else { only };
+    take_up(context, run, &Launch { reopen, ..Launch::of("retry", args) })
+}
+
+pub(super) fn reconcile(
+    context: &Context,
+    run: Option<&str>,
+    events: bool,
+    no_progress: bool,
+) -> Result<Exit, CommandError> {
+    let launch =
+        Launch { verb: "reconcile", consent: Consent::NothingIsSent, reopen: &[], events, progress: !no_progress };
+    take_up(context, run, &launch)
+}
+
+/// Goes on with a run that the journal holds, where and as it was begun.
+fn take_up(context: &Context, run: Option<&str>, launch: &Launch<'_>) -> Result<Exit, CommandError> {
+    if !context.settings.journal.exists() {
+        return Err(crate::journal::JournalError::Absent(context.settings.journal.clone()).into());
+    }
+    let journal = open_journal(&context.settings.journal)?;
+    let record = journal.find_run(run)?;
+    let settings = settings_of_run(&context.settings, &record)?;
+    let destination = settings.destination.clone().ok_or(CommandError::NoEndpoint)?;
+    let credentials = credentials_for(&destination)?;
+    let _account = lock_account(context, &destination, &record.account)?;
+    launch_run(context, &settings, journal, record.key, credentials, launch)
+}
+
+/// A run is gone on with at the endpoint where it was begun; in the sandbox also in the night that it was begun in.
+fn settings_of_run(settings: &Settings, run: &RunRecord) -> Result<Settings, CommandError> {
+    let mut settings = settings.clone();
+    let begun = if run.endpoint == "sandbox" {
+        Some(Destination::Sandbox)
+    } else {
+        run.endpoint.parse().ok().map(Destination::Service)
+    };
+    if settings.destination_by_flag && settings.destination != begun {
+        let named = settings.destination.as_ref().map(ToString::to_string).unwrap_or_default();
+        return Err(CommandError::OtherEndpoint { begun: run.endpoint.clone(), named });
+    }
+    settings.destination = begun;
+    if let Some(scenario) = run.settings.get("scenario").and_then(serde_json::Value::as_str) {
+        scenario.clone_into(&mut settings.scenario);
+    }
+    if let Some(seed) = run.settings.get("seed").and_then(serde_json::Value::as_str) {
+        settings.seed = seed.parse().unwrap_or(settings.seed);
+    }
+    Ok(settings)
+}
+
+/// The same as `run` up to the question, over a journal that is thrown away.
+pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, CommandError> {
+    let source = Source::open(&args.plan)?;
+    let checked = checked(context, &source, args)?;
+    let settings = context.settings.clone();
+    let account = account_of(&settings, &checked)?;
+    let destination = settings.destination.clone().ok_or(CommandError::NoEndpoint)?;
+    let credentials = credentials_for(&destination)?;
+    let folder = tempfile::tempdir().map_err(CommandError::Start)?;
+    let mut journal = Journal::open(&folder.path().join("plan.db"))?;
+    let key = make_run(&mut journal, &source, args, &checked, &destination, &account, &settings)?;
+    let run = journal.run(key)?;
+    let launch = Launch { verb: "plan", consent: Consent::OnlyShown, reopen: &[], events: false, progress: false };
+    let carry = carry_of(context, &settings, &run, credentials, &launch)?;
+    carry.out(journal, None).map(|carried| carried.exit)
+}
+
+fn launch_run(
+    context: &Context,
+    settings: &Settings,
+    journal: Journal,
+    key: RunKey,
+    credentials: Arc<dyn Credentials>,
+    launch: &Launch<'_>,
+) -> Result<Exit, CommandError> {
+    let run = journal.run(key)?;
+    let lock = Lock::take(&lock_beside(&settings.journal, &run.id), &format!("run {}", run.id))?;
+    let carry = carry_of(context, settings, &run, credentials, launch)?;
+    let carried = carry.out(journal, Some(&settings.journal))?;
+    drop(lock);
+    Ok(carried.exit)
+}
+
+fn carry_of<'a>(
+    context: &'a Context,
+    settings: &'a Settings,
+    run: &'a RunRecord,
+    credentials: Arc<dyn Credentials>,
+    launch: &'a Launch<'a>,
+) -> Result<Carry<'a>, CommandError> {
+    let scenario = super::serving::scenario(&settings.scenario)?;
+    Ok(Carry {
+        console: context.console,
+        settings,
+        run,
+        credentials,
+        scenario,
+        verb: launch.verb,
+        consent: launch.consent,
+        reopen: launch.reopen,
+        events: launch.events,
+        progress: launch.progress,
+    })
+}
+
+fn must_be_able_to_ask(context: &Context, launch: &LaunchArgs, plan_is_stdin: bool) -> Result<(), CommandError> {
+    if launch.yes || (context.console.can_ask() && !plan_is_stdin) { Ok(()) } else { Err(CommandError::NoTerminal) }
+}
+
+fn account_of(settings: &Settings, checked: &Checked) -> Result<String, CommandError> {
+    if checked.accounts.len() > 1 {
+        return Err(CommandError::SeveralAccounts(checked.accounts.clone()));
+    }
+    let named = settings.account.as_ref().or_else(|| checked.accounts.first());
+    Ok(named.cloned().unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned()))
+}
+
+fn credentials_for(destination: &Destination) -> Result<Arc<dyn Credentials>, CommandError> {
+    let found = match destination {
+        Destination::Service(_) => credentials::from_environment(|name| std::env::var_os(name))?,
+        // The sandbox inside this process lets in whoever started it.
+        Destination::Sandbox => {
+            credentials::from_environment(|name| (name == "CUTOVER_AUTH_TOKEN").then(|| "in-process-sandbox".into()))?
+        }
+    };
+    found.ok_or(CommandError::NoCredentials)
+}
+
+fn open_journal(path: &Path) -> Result<Journal, CommandError> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(crate::journal::JournalError::NoPlace)?;
+    }
+    Ok(Journal::open(path)?)
+}
+
+fn make_run(
+    journal: &mut Journal,
+    source: &Source,
+    args: &PlanArgs,
+    checked: &Checked,
+    destination: &Destination,
+    account: &str,
+    settings: &Settings,
+) -> Result<RunKey, CommandError> {
+    let new = NewRun {
+        id: &new_run_id(),
+        plan_path: source.name(),
+        plan_digest: &checked.digest.to_string(),
+        n_rows: checked.n_rows,
+        endpoint: &destination.to_string(),
+        account,
+        settings: &serde_json::to_value(&settings.texts).expect("texts are JSON"),
+    };
+    journal.create_run(&new, |sink| {
+        let again = crate::plan::read(source, &reading_of(args), |row| sink.row(&row).map_err(CommandError::from))?;
+        if again.digest == checked.digest { Ok(()) } else { Err(CommandError::PlanChanged(source.name().to_owned())) }
+    })
+}
+
+/// When it was made, and four letters that tell it from others of that second: easy to type a prefix of.
+fn new_run_id() -> String {
+    const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let made = Timestamp::now().strftime("%Y%m%dt%H%M%S");
+    let die: u32 = rand::random();
+    let letter = |n: u32| char::from(LETTERS[usize::try_from(die >> (5 * n) & 31).expect("below 32")]);
+    format!("{made}-{}{}{}{}", letter(0), letter(1), letter(2), letter(3))
+}
+
+/// The run's lock stands beside the journal, where everybody who could open the journal sees it.
+fn lock_beside(journal: &Path, run_id: &str) -> PathBuf {
+    let mut name = journal.as_os_str().to_owned();
+    name.push(format!(".{run_id}.lock"));
+    PathBuf::from(name)
+}
+
+/// One run per account and endpoint, whatever journals they use. A bare token does not say whose it is, so it is told
+/// apart by the endpoint and the account's name alone.
+fn lock_account(context: &Context, destination: &Destination, account: &str) -> Result<Option<Lock>, CommandError> {
+    let Destination::Service(endpoint) = destination else { return Ok(None) };
+    let Some(folder) = file::user_directory(&|name: &str| std::env::var_os(name), "XDG_STATE_HOME", ".local/state")
+    else {
+        context.console.warn("no home directory: another run of this account would not be noticed");
+        return Ok(None);
+    };
+    let key = chain::hex(&Sha256::digest(format!("{endpoint}\n{account}"))[..16]);
+    let path = folder.join("locks").join(format!("{key}.lock"));
+    let what = format!("account `{account}` at {endpoint}");
+    let taken = std::fs::create_dir_all(folder.join("locks"))
+        .map_err(|source| LockError::Io { path: path.clone(), source })
+        .and_then(|()| Lock::take(&path, &what));
+    match taken {
+        Ok(lock) => Ok(Some(lock)),
+        Err(held @ LockError::Held { .. }) => Err(held.into()),
+        Err(unusable @ (LockError::Unworkable(_) | LockError::Io { .. })) => {
+            context.console.warn(&format!("{unusable}: another run of this account would not be noticed"));
+            Ok(None)
+        }
+    }
+}

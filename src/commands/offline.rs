@@ -1,0 +1,82 @@
+//! `init` and `check`: nothing here touches the network or a journal.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::{CommandError, Context, checked, output_failed, stdout_failed};
+use crate::exit::Exit;
+use crate::plan::PlanError;
+use crate::plan::example::EXAMPLE_CSV;
+use crate::plan::source::Source;
+use crate::settings::file;
+use crate::settings::flags::PlanArgs;
+
+pub(super) fn init(context: &Context, dir: &Path) -> Result<Exit, CommandError> {
+    std::fs::create_dir_all(dir).map_err(output_failed(dir))?;
+    for (name, text) in [("plan.csv", EXAMPLE_CSV.to_owned()), (file::NAME, file::example())] {
+        let path = dir.join(name);
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(mut file) => {
+                file.write_all(text.as_bytes()).map_err(output_failed(&path))?;
+                context.console.say(&format!("wrote {}", path.display()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                context.console.say(&format!("left {} as it is", path.display()));
+            }
+            Err(error) => return Err(output_failed(&path)(error)),
+        }
+    }
+    let plan = dir.join("plan.csv");
+    context.console.say(&format!("next: cutover check {0}; cutover run {0} --endpoint sandbox", plan.display()));
+    Ok(Exit::Done)
+}
+
+pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandError> {
+    let source = Source::open(&args.plan)?;
+    if context.console.json {
+        return check_as_json(context, &source, args);
+    }
+    let checked = checked(context, &source, args)?;
+    context
+        .console
+        .result(|out| {
+            let warnings = match checked.warnings.n_warnings() {
+                0 => String::new(),
+                1 => ", 1 warning".to_owned(),
+                n => format!(", {n} warnings"),
+            };
+            let waves = match checked.waves.len() {
+                0 => String::new(),
+                1 => ", 1 wave".to_owned(),
+                n => format!(", {n} waves"),
+            };
+            writeln!(out, "{}: {} rows{waves}{warnings}, {}", source.name(), checked.n_rows, checked.digest)
+        })
+        .map_err(stdout_failed)?;
+    Ok(Exit::Done)
+}
+
+/// The same, as `cutover.check.v1`.
+fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<Exit, CommandError> {
+    let read = crate::plan::read(source, &super::reading_of(args), |_| Ok::<(), CommandError>(()));
+    let (document, exit) = match read {
+        Ok(checked) => (
+            serde_json::json!({
+                "schema": "cutover.check.v1", "plan": source.name(), "digest": checked.digest, "rows": checked.n_rows,
+                "waves": checked.waves, "accounts": checked.accounts, "found": checked.warnings,
+            }),
+            Exit::Done,
+        ),
+        Err(crate::plan::ReadError::Plan(PlanError::Problems { problems })) => (
+            serde_json::json!({
+                "schema": "cutover.check.v1", "plan": source.name(), "digest": null, "rows": null,
+                "waves": [], "accounts": [], "found": problems,
+            }),
+            Exit::Usage,
+        ),
+        Err(error) => return Err(error.into()),
+    };
+    context.console.result(|out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
+    Ok(exit)
+}

@@ -1,0 +1,141 @@
+//! File locks that die with the process: one launch per run, one run per account and endpoint.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Who holds a lock.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Owner {
+    pub(crate) pid: u32,
+    pub(crate) host: String,
+    pub(crate) since: jiff::Timestamp,
+}
+
+impl Owner {
+    pub(crate) fn this_process() -> Self {
+        Self { pid: std::process::id(), host: host(), since: jiff::Timestamp::now() }
+    }
+}
+
+/// The machine's name, as locks and journal tell it.
+pub(crate) fn host() -> String {
+    // source: proc_sys_kernel(5)
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = name.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "unknown".to_owned() } else { name.to_owned() }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LockError {
+    #[error("another launch holds {what}: {}", owner.as_ref().map_or_else(
+        || "it does not say who it is".to_owned(),
+        |owner| format!("pid {} on {}, since {:.0}", owner.pid, owner.host, owner.since)))]
+    Held { what: String, owner: Option<Owner> },
+    #[error("the file system of `{}` does not keep locks, so that two launches could run at once", .0.display())]
+    Unworkable(PathBuf),
+    #[error("could not make the lock `{}`", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Held until it is dropped, or the process ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Lock {
+    /// `what` completes "another launch holds …".
+    pub(crate) fn take(path: &Path, what: &str) -> Result<Self, LockError> {
+        let failed = |source| LockError::Io { path: path.to_owned(), source };
+        loop {
+            let mut file = open(path).map_err(failed)?;
+            match file.try_lock() {
+                Ok(()) => (),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(LockError::Held { what: what.to_owned(), owner: read_owner(&mut file) });
+                }
+                Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Unsupported => {
+                    return Err(LockError::Unworkable(path.to_owned()));
+                }
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            }
+            // The one who held it may have removed the file between our opening and our locking it.
+            if !is_still_at(&file, path) {
+                continue;
+            }
+            // A file system without working locks lets a second handle have it too.
+            if open(path).map_err(failed)?.try_lock().is_ok() {
+                return Err(LockError::Unworkable(path.to_owned()));
+            }
+            write_owner(&mut file).map_err(failed)?;
+            return Ok(Self { path: path.to_owned(), _file: file });
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Removed while it is held, so that nobody else's is.
+        _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+fn is_still_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(ours), Ok(there)) => ours.ino() == there.ino() && ours.dev() == there.dev(),
+        (_, _) => false,
+    }
+}
+
+fn write_owner(file: &mut File) -> io::Result<()> {
+    let owner = serde_json::to_vec(&Owner::this_process())?;
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(&owner)
+}
+
+/// None in the moment between locking and writing.
+fn read_owner(file: &mut File) -> Option<Owner> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_taker_is_told_who_holds_it_until_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.lock");
+        let lock = Lock::take(&path, "the run").unwrap();
+        let text = Lock::take(&path, "the run").unwrap_err().to_string();
+        assert!(text.starts_with(&format!("another launch holds the run: pid {}", std::process::id())), "{text}");
+        drop(lock);
+        assert!(!path.exists());
+        Lock::take(&path, "the run").unwrap();
+    }
+
+    #[test]
+    fn a_file_that_a_dead_process_left_is_no_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.lock");
+        std::fs::write(&path, r#"{"pid":1,"host":"gone","since":"2026-01-01T00:00:00Z"}"#).unwrap();
+        Lock::take(&path, "the run").unwrap();
+    }
+}

@@ -1,0 +1,374 @@
+//! The command line, as given: every setting is optional here, and resolved elsewhere.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::event::Verdict;
+use crate::exit;
+
+/// Moves many servers of Huawei Cloud's Server Migration Service to a target state, and proves what happened to each.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cutover",
+    version,
+    max_term_width = 110,
+    after_help = exit::table(),
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Flags {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Common {
+    /// The journal: one SQLite file that holds every run [default: cutover.db]
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Common")]
+    journal: Option<String>,
+    /// Print one JSON document to standard output
+    #[arg(long, global = true, help_heading = "Common")]
+    pub(crate) json: bool,
+    /// How messages are written: text or json [default: text]
+    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Common")]
+    log_format: Option<String>,
+    /// Say nothing but errors and results
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Common")]
+    pub(crate) quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true, help_heading = "Common")]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Write a commented example plan and settings file; overwrite nothing
+    Init {
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Validate a plan offline; print every problem; send nothing
+    Check {
+        #[command(flatten)]
+        plan: PlanArgs,
+    },
+    /// Read the live states and print what would change, what is there already, and what would be blocked
+    Plan {
+        #[command(flatten)]
+        plan: PlanArgs,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Change, verify and journal every row of a plan; an unfinished run of the same plan is taken up
+    Run {
+        #[command(flatten)]
+        plan: PlanArgs,
+        #[command(flatten)]
+        service: ServiceArgs,
+        #[command(flatten)]
+        launch: LaunchArgs,
+        /// Start afresh, even if an unfinished run of this plan is there
+        #[arg(long)]
+        new: bool,
+        /// Only show what would happen, as `plan` does
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take an unfinished run up again, without the plan file
+    Resume {
+        #[command(flatten)]
+        run: RunArg,
+        #[command(flatten)]
+        service: ServiceArgs,
+        #[command(flatten)]
+        launch: LaunchArgs,
+    },
+    /// Open the rows again that did not get on target, and run
+    Retry {
+        #[command(flatten)]
+        run: RunArg,
+        /// Only rows with these verdicts, such as refused,failed; `overtaken` rows only when named
+        #[arg(long, value_delimiter = ',', value_name = "VERDICTS", value_parser = not_on_target)]
+        only: Vec<Verdict>,
+        #[command(flatten)]
+        service: ServiceArgs,
+        #[command(flatten)]
+        launch: LaunchArgs,
+    },
+    /// Settle rows in doubt by reading them; send no change
+    Reconcile {
+        #[command(flatten)]
+        run: RunArg,
+        #[command(flatten)]
+        service: ServiceArgs,
+        /// Print each event as one JSON object a line to standard output
+        #[arg(long)]
+        events: bool,
+        /// No progress on standard error
+        #[arg(long)]
+        no_progress: bool,
+    },
+    /// Where a run stands, also while it runs
+    Status {
+        #[command(flatten)]
+        run: RunArg,
+        /// Print again until the run ends
+        #[arg(long, conflicts_with = "json")]
+        watch: bool,
+    },
+    /// The runs in the journal
+    Runs,
+    /// One row's whole story
+    Explain {
+        #[arg(value_name = "SOURCE_ID")]
+        source_id: String,
+        /// A run's id or a prefix of it [default: the latest]
+        #[arg(long, value_name = "RUN")]
+        run: Option<String>,
+    },
+    /// The evidence, from the journal alone
+    Report {
+        #[command(flatten)]
+        run: RunArg,
+        #[arg(long, value_enum)]
+        format: ReportFormat,
+        /// Write to a file, whole or not at all
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Prove that the journal was not altered
+    Audit {
+        #[command(subcommand)]
+        verb: AuditVerb,
+    },
+    /// Serve the API on loopback, with the documented state machine, quotas and faults, from a seed
+    Sandbox {
+        /// 0: any that is free
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+        /// So many made-up sources
+        #[arg(long, value_name = "N", conflicts_with = "plan")]
+        sources: Option<usize>,
+        /// The sources of a plan
+        #[arg(long, value_name = "FILE")]
+        plan: Option<PathBuf>,
+        #[command(flatten)]
+        night: NightArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditVerb {
+    /// Recompute the hash chains and what the events add up to, and compare
+    Verify {
+        #[command(flatten)]
+        run: RunArg,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArg {
+    /// A run's id or a prefix of it [default: the latest]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PlanArgs {
+    /// CSV, TSV or JSON Lines; - is standard input
+    #[arg(value_name = "PLAN")]
+    pub(crate) plan: PathBuf,
+    /// Take state words that no edition of the API lists
+    #[arg(long)]
+    pub(crate) allow_unknown: bool,
+    /// Take warnings for errors
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LaunchArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Allow targets from which there is no way back (finished, deleting, cleared)
+    #[arg(long)]
+    pub(crate) allow_irreversible: bool,
+    /// Print each event as one JSON object a line to standard output
+    #[arg(long)]
+    pub(crate) events: bool,
+    /// No progress on standard error
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NightArgs {
+    /// The sandbox's night: calm, busy, bad-night or a file [default: calm]
+    #[arg(long, value_name = "NAME|FILE", help_heading = "Sandbox")]
+    scenario: Option<String>,
+    /// The sandbox's seed: the same seed is the same night [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Sandbox")]
+    seed: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Service")]
+pub(crate) struct ServiceArgs {
+    /// Where the service is: https://…, or sandbox to try everything with no account
+    #[arg(long, value_name = "URL|sandbox")]
+    endpoint: Option<String>,
+    /// A name for the account, to tell apart two that use the same endpoint
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    /// Requests per second, reads included; 30/m works; off is no limit of ours [default: 10]
+    #[arg(long, value_name = "N")]
+    rate: Option<String>,
+    /// How many requests may go at once after a pause [default: 1]
+    #[arg(long, value_name = "N")]
+    burst: Option<String>,
+    /// Requests under way at once [default: 8]
+    #[arg(long, value_name = "N")]
+    concurrency: Option<String>,
+    /// Attempts per row and launch; throttled ones do not count [default: 5]
+    #[arg(long, value_name = "N")]
+    attempts: Option<String>,
+    /// How long one answer may take [default: 30s]
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<String>,
+    /// Look at every row before anything is sent; off sends unseen [default: on]
+    #[arg(long, value_name = "on|off")]
+    preflight: Option<String>,
+    /// Look at every row afterwards; off takes the service's word for it [default: on]
+    #[arg(long, value_name = "on|off")]
+    verify: Option<String>,
+    /// How long a change may take to show [default: 30s]
+    #[arg(long, value_name = "DURATION")]
+    verify_timeout: Option<String>,
+    /// Fill in the half of the pair that a row leaves open from what was read [default: on]
+    #[arg(long, value_name = "on|off")]
+    complete_pair: Option<String>,
+    /// Stop after being throttled for this long without one accepted request [default: 10m]
+    #[arg(long, value_name = "DURATION")]
+    max_throttle: Option<String>,
+    /// Refuse to begin if more rows than this would be changed
+    #[arg(long, value_name = "N")]
+    max_changes: Option<String>,
+    #[command(flatten)]
+    night: NightArgs,
+}
+
+/// `html`, `junit` and `xlsx` are not written yet.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ReportFormat {
+    Csv,
+    Json,
+    Md,
+}
+
+fn not_on_target(name: &str) -> Result<Verdict, String> {
+    match Verdict::named(name) {
+        Some(Verdict::Applied | Verdict::Already) => Err("is on target already".to_owned()),
+        Some(verdict) => Ok(verdict),
+        None => {
+            let known = Verdict::ALL.map(Verdict::name);
+            let near = crate::model::words::nearest(name, known);
+            Err(near
+                .map_or_else(|| format!("is none of {}", known.join(", ")), |near| format!("did you mean `{near}`?")))
+        }
+    }
+}
+
+type Given = Vec<(&'static str, String)>;
+
+fn given(flags: impl IntoIterator<Item = (&'static str, Option<String>)>) -> Given {
+    flags.into_iter().filter_map(|(name, text)| Some((name, text?))).collect()
+}
+
+impl Common {
+    fn given(&self) -> Given {
+        given([("journal", self.journal.clone()), ("log_format", self.log_format.clone())])
+    }
+}
+
+impl NightArgs {
+    fn given(&self) -> Given {
+        given([("scenario", self.scenario.clone()), ("seed", self.seed.clone())])
+    }
+}
+
+impl ServiceArgs {
+    fn given(&self) -> Given {
+        let mut all = given([
+            ("endpoint", self.endpoint.clone()),
+            ("account", self.account.clone()),
+            ("rate", self.rate.clone()),
+            ("burst", self.burst.clone()),
+            ("concurrency", self.concurrency.clone()),
+            ("attempts", self.attempts.clone()),
+            ("timeout", self.timeout.clone()),
+            ("preflight", self.preflight.clone()),
+            ("verify", self.verify.clone()),
+            ("verify_timeout", self.verify_timeout.clone()),
+            ("complete_pair", self.complete_pair.clone()),
+            ("max_throttle", self.max_throttle.clone()),
+            ("max_changes", self.max_changes.clone()),
+        ]);
+        all.extend(self.night.given());
+        all
+    }
+}
+
+impl Flags {
+    /// The settings that were given as flags.
+    pub(crate) fn given(&self) -> Given {
+        let mut all = self.common.given();
+        match &self.verb {
+            Verb::Plan { service, .. }
+            | Verb::Run { service, .. }
+            | Verb::Resume { service, .. }
+            | Verb::Retry { service, .. }
+            | Verb::Reconcile { service, .. } => all.extend(service.given()),
+            Verb::Sandbox { night, .. } => all.extend(night.given()),
+            Verb::Init { .. }
+            | Verb::Check { .. }
+            | Verb::Status { .. }
+            | Verb::Runs
+            | Verb::Explain { .. }
+            | Verb::Report { .. }
+            | Verb::Audit { .. } => (),
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::settings::resolve::KEYS;
+
+    #[test]
+    fn the_flags_are_sound() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_run_shows_every_setting_with_its_default() {
+        let mut command = Flags::command();
+        command.build();
+        let run = command.find_subcommand("run").unwrap();
+        for key in &KEYS {
+            let flag = key.name.replace('_', "-");
+            let arg = run.get_arguments().find(|arg| arg.get_long() == Some(&flag)).expect(key.name);
+            let help = arg.get_help().unwrap().to_string();
+            if let Some(default) = key.default {
+                assert!(help.contains(&format!("[default: {default}]")), "{}: {help}", key.name);
+            }
+        }
+    }
+}
