@@ -22,6 +22,8 @@ use crate::remote::{Page, Remote};
 
 /// Rows that are looked at by id, or settled, at a time.
 const PORTION: u32 = 256;
+/// So that one page's way to the service does not hold up the next; the gate keeps the pace.
+const PAGES_AT_ONCE: usize = 8;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PreflightError {
@@ -59,12 +61,20 @@ async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), 
         let mut n_left = n_rows - take_page(lane, book, &mut seen, 0, first.value).await?;
         let n_pages = lane.list().n_pages().unwrap_or(1);
         if u64::from(n_pages - 1) < n_left {
-            for page in 1..n_pages {
-                let sighted = lane.page(page).await.map_err(|failed| denied(lane, failed))?;
-                n_left -= take_page(lane, book, &mut seen, page, sighted.value).await?;
-                if n_left == 0 {
-                    break;
+            let mut left = 1..n_pages;
+            let mut reads = JoinSet::new();
+            loop {
+                while n_left > 0
+                    && reads.len() < PAGES_AT_ONCE
+                    && let Some(page) = left.next()
+                {
+                    let lane = Arc::clone(lane);
+                    reads.spawn(async move { (page, lane.page(page).await) });
                 }
+                let Some(read) = reads.join_next().await else { break };
+                let (page, listed) = read.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+                let sighted = listed.map_err(|failed| denied(lane, failed))?;
+                n_left -= take_page(lane, book, &mut seen, page, sighted.value).await?;
             }
         }
     }

@@ -21,7 +21,7 @@ const ENOUGH: usize = 200;
 /// Looks of one sweep cost at most this share of the changes they prove, where waiting longer can make it so.
 const WORTH: usize = 20;
 /// Changes have stopped coming: no new one was begun for this long.
-const QUIET: Duration = Duration::from_millis(100);
+const QUIET: Duration = Duration::from_millis(25);
 /// Rows that ask at the same time share a sweep.
 const GATHER: Duration = Duration::from_millis(15);
 const SWEEPS_AT_ONCE: usize = 4;

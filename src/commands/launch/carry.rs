@@ -243,7 +243,9 @@ impl Carry<'_> {
         if difference.n_changes() > 0 && !yes {
             self.ask(lane, &difference).await?;
         }
-        preflight::settle(lane, book).await?;
+        if difference.n_already + difference.n_blocked > 0 {
+            preflight::settle(lane, book).await?;
+        }
         let drawing = progress.draw(gauge(lane));
         let ran = engine::run(lane, book, Purpose::Carry).await;
         drawing.abort();
