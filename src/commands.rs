@@ -193,7 +193,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let common = &flags.common;
     let mut console =
         Console { format: LogFormat::Text, quiet: common.quiet, verbose: common.verbose, json: common.json };
-    let settings = Resolved::of(flags.given(), |name| std::env::var_os(name))
+    let settings = Resolved::of(&flags.given(), |name| std::env::var_os(name))
         .and_then(|resolved| Settings::of(&resolved))
         .map_err(CommandError::from);
     let ended = settings.and_then(|settings| {
@@ -201,7 +201,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         dispatch(&Context { console, settings }, flags.verb)
     });
     ended.unwrap_or_else(|error| {
-        complain(&console, &error);
+        complain(console, &error);
         error.exit()
     })
 }
@@ -214,9 +214,7 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
         Verb::Run { plan, launch, new, dry_run: false, .. } => launch::run(context, &plan, &launch, new),
         Verb::Resume { run, launch, .. } => launch::resume(context, run.run.as_deref(), &launch),
         Verb::Retry { run, only, launch, .. } => launch::retry(context, run.run.as_deref(), &only, &launch),
-        Verb::Reconcile { run, events, no_progress, .. } => {
-            launch::reconcile(context, run.run.as_deref(), events, no_progress)
-        }
+        Verb::Reconcile { run, show, .. } => launch::reconcile(context, run.run.as_deref(), &show),
         Verb::Status { run, watch } => reading::status(context, run.run.as_deref(), watch),
         Verb::Runs => reading::runs(context),
         Verb::Explain { source_id, run } => reading::explain(context, run.as_deref(), &source_id),
@@ -227,7 +225,7 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
 }
 
 /// The chain of causes, then after a blank line what to type next.
-fn complain(console: &Console, error: &CommandError) {
+fn complain(console: Console, error: &CommandError) {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(source) = cause {

@@ -32,30 +32,30 @@ impl Level {
 
 impl Console {
     /// Progress and what is going on; nothing with `--quiet`.
-    pub(crate) fn say(&self, text: &str) {
+    pub(crate) fn say(self, text: &str) {
         if !self.quiet {
             self.write(Level::Info, text);
         }
     }
 
     /// More of it, with `--verbose`.
-    pub(crate) fn detail(&self, text: &str) {
+    pub(crate) fn detail(self, text: &str) {
         if self.verbose {
             self.write(Level::Info, text);
         }
     }
 
-    pub(crate) fn warn(&self, text: &str) {
+    pub(crate) fn warn(self, text: &str) {
         if !self.quiet {
             self.write(Level::Warning, text);
         }
     }
 
-    pub(crate) fn error(&self, text: &str) {
+    pub(crate) fn error(self, text: &str) {
         self.write(Level::Error, text);
     }
 
-    fn write(&self, level: Level, text: &str) {
+    fn write(self, level: Level, text: &str) {
         let line = match (self.format, level) {
             (LogFormat::Text, Level::Info) => text.to_owned(),
             (LogFormat::Text, Level::Warning | Level::Error) => format!("{}: {text}", level.name()),
@@ -67,17 +67,18 @@ impl Console {
         // Nobody listens on standard error any more: there is nobody to tell.
         _ = writeln!(io::stderr().lock(), "{line}");
     }
+}
 
-    /// A reader that has seen enough (`| head`) is no error.
-    pub(crate) fn result(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        let mut out = io::BufWriter::new(io::stdout().lock());
-        match write(&mut out).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written,
-        }
+/// Writes a result to standard output. A reader that has seen enough (`| head`) is no error.
+pub(crate) fn result(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
+}
 
-    pub(crate) fn can_ask(&self) -> bool {
-        io::stdin().is_terminal() && io::stderr().is_terminal()
-    }
+/// Whether there is somebody who could answer a question.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }

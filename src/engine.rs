@@ -81,7 +81,7 @@ pub(crate) async fn run<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, purpose: Pu
     match purpose {
         Purpose::Carry => {
             // A wave begins when nothing of the one before it is open.
-            for (wave_no, _) in book.read(|journal, run| journal.unsettled_waves(run)).await? {
+            for (wave_no, _) in book.read(Journal::unsettled_waves).await? {
                 carry(lane, book, Which::Unsettled { wave_no }, purpose).await?;
             }
             Ok(())
@@ -146,15 +146,12 @@ fn ending<R: Remote>(
     lane: &Lane<R>,
     ended: Result<Result<(), JournalClosed>, tokio::task::JoinError>,
 ) -> Result<(), EngineError> {
-    match ended {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(closed)) => Err(closed.into()),
-        Err(_) => {
-            // The others are awaited; this row stays in doubt, and a later launch looks at it.
-            lane.stop.drain(DrainReason::Panicked);
-            Ok(())
-        }
-    }
+    let Ok(recorded) = ended else {
+        // The others are awaited; this row stays in doubt, and a later launch looks at it.
+        lane.stop.drain(DrainReason::Panicked);
+        return Ok(());
+    };
+    Ok(recorded?)
 }
 
 async fn one<R: Remote>(

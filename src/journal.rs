@@ -234,13 +234,10 @@ pub struct RowSink<'a> {
 
 impl RowSink<'_> {
     pub fn row(&mut self, row: &Row) -> Result<(), JournalError> {
-        let wave_no = match self.waves.iter().position(|wave| *wave == row.wave) {
-            Some(wave_no) => wave_no,
-            None => {
-                self.waves.push(row.wave.clone());
-                self.waves.len() - 1
-            }
-        };
+        let wave_no = self.waves.iter().position(|wave| *wave == row.wave).unwrap_or_else(|| {
+            self.waves.push(row.wave.clone());
+            self.waves.len() - 1
+        });
         let wave_no = u32::try_from(wave_no).expect("no more waves than rows");
         rows::insert(self.conn, self.run, LaneId::FIRST, wave_no, row)
     }

@@ -97,13 +97,15 @@ pub(crate) fn effect(wants: &TargetState, before: Option<&SeenState>, seen: Opti
         Field {
             name: "copystate",
             wanted: wants.copystate.as_ref(),
-            was: before.map(|before| before.copystate.as_ref()),
+            looked_before: before.is_some(),
+            was: before.and_then(|before| before.copystate.as_ref()),
             shown: seen.copystate.as_ref(),
         },
         Field {
             name: "migrationcycle",
             wanted: wants.migrationcycle.as_ref(),
-            was: before.map(|before| before.migrationcycle.as_ref()),
+            looked_before: before.is_some(),
+            was: before.and_then(|before| before.migrationcycle.as_ref()),
             shown: seen.migrationcycle.as_ref(),
         },
     ];
@@ -113,13 +115,13 @@ pub(crate) fn effect(wants: &TargetState, before: Option<&SeenState>, seen: Opti
             "{} is `{}`, neither what it was (`{}`) nor the target",
             moved.name,
             shown_as(moved.shown),
-            shown_as(moved.was.flatten())
+            shown_as(moved.was)
         );
         return Effect::Overtaken { reason };
     }
     if let Some(hidden) = of(Shows::Unprovable) {
         let reason = format!("reads never show {} `{}`", hidden.name, shown_as(hidden.wanted));
-        let as_before = fields.iter().all(|field| field.was.is_some_and(|was| was == field.shown));
+        let as_before = fields.iter().all(|field| field.looked_before && field.was == field.shown);
         return Effect::Unprovable { reason, as_before };
     }
     match (of(Shows::Old), of(Shows::Target)) {
@@ -134,8 +136,8 @@ pub(crate) fn effect(wants: &TargetState, before: Option<&SeenState>, seen: Opti
 struct Field<'a> {
     name: &'static str,
     wanted: Option<&'a Word>,
-    /// None: nobody looked before.
-    was: Option<Option<&'a Word>>,
+    looked_before: bool,
+    was: Option<&'a Word>,
     shown: Option<&'a Word>,
 }
 
@@ -155,7 +157,7 @@ impl Field<'_> {
             Shows::Target
         } else if words::never_shown(wanted) {
             Shows::Unprovable
-        } else if self.was.is_none_or(|was| was == self.shown) || self.shown.is_none() {
+        } else if !self.looked_before || self.was == self.shown || self.shown.is_none() {
             // An answer without the field says nothing about it.
             Shows::Old
         } else {

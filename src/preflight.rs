@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use crate::engine::Book;
 use crate::engine::lane::{Lane, ReadFailed};
 use crate::event::{EventKind, LaneStop, Outcome, Verdict};
-use crate::journal::JournalError;
 use crate::journal::read::Which;
+use crate::journal::{Journal, JournalError};
 use crate::judge::{self, Fate};
 use crate::ledger::{Phase, Standing};
 use crate::model::words::{self, Pairing};
@@ -124,7 +124,7 @@ async fn take_page<R: Remote>(
 
 /// Absence from pages proves nothing: what they did not show is asked for by id.
 async fn look_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, seen: &Bits) -> Result<(), PreflightError> {
-    let waves = book.read(|journal, run| journal.unsettled_waves(run)).await?;
+    let waves = book.read(Journal::unsettled_waves).await?;
     for (wave_no, _) in waves {
         let mut after = None;
         loop {
@@ -333,13 +333,12 @@ impl Difference {
             self.n_irreversible += 1;
         }
         let kind = prospect.name();
-        let group = match self.groups.iter().position(|group| group.kind == kind && group.title == title) {
-            Some(at) => &mut self.groups[at],
-            None => {
-                self.groups.push(Group { kind, title, n_rows: 0, first: Vec::new() });
-                self.groups.last_mut().expect("just pushed")
-            }
-        };
+        let known = self.groups.iter().position(|group| group.kind == kind && group.title == title);
+        let at = known.unwrap_or_else(|| {
+            self.groups.push(Group { kind, title, n_rows: 0, first: Vec::new() });
+            self.groups.len() - 1
+        });
+        let group = &mut self.groups[at];
         group.n_rows += 1;
         if group.first.len() < n_shown {
             group.first.push((row, standing.before.clone()));
@@ -352,7 +351,7 @@ async fn for_each_unsettled(
     book: &Book,
     mut each: impl AsyncFnMut(Vec<(Row, Standing)>) -> Result<(), PreflightError>,
 ) -> Result<(), PreflightError> {
-    for (wave_no, _) in book.read(|journal, run| journal.unsettled_waves(run)).await? {
+    for (wave_no, _) in book.read(Journal::unsettled_waves).await? {
         let mut after = None;
         loop {
             let rows = page_of_rows(book, wave_no, after).await?;

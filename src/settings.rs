@@ -174,12 +174,11 @@ fn rate(text: &str) -> Result<Option<f64>, String> {
 /// `30s`, `500ms`, `2m`, `1h30m`; a bare number is seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let bad = || format!("`{text}` is not a duration such as 30s, 500ms or 2m");
-    let parsed = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| bad())?,
-        Err(_) => {
-            let span: jiff::SignedDuration = text.parse().map_err(|_| bad())?;
-            Duration::try_from(span).map_err(|_| bad())?
-        }
+    let parsed = if let Ok(seconds) = text.parse::<f64>() {
+        Duration::try_from_secs_f64(seconds).map_err(|_| bad())?
+    } else {
+        let span: jiff::SignedDuration = text.parse().map_err(|_| bad())?;
+        Duration::try_from(span).map_err(|_| bad())?
     };
     if parsed.is_zero() || parsed > Duration::from_secs(7 * 86_400) {
         return Err(format!("`{text}` is not between nothing and a week"));

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{CommandError, Context, checked, reading_of};
+use crate::console;
 use crate::credentials::{self, Credentials};
 use crate::event::Verdict;
 use crate::exit::Exit;
@@ -17,7 +18,7 @@ use crate::journal::{Journal, NewRun, RunKey, chain};
 use crate::lock::{Lock, LockError};
 use crate::plan::Checked;
 use crate::plan::source::Source;
-use crate::settings::flags::{LaunchArgs, PlanArgs};
+use crate::settings::flags::{LaunchArgs, PlanArgs, ShowArgs};
 use crate::settings::{Destination, Settings, file};
 
 mod carry;
@@ -36,15 +37,15 @@ struct Launch<'a> {
     progress: bool,
 }
 
-impl<'a> Launch<'a> {
+impl Launch<'_> {
     fn of(verb: &'static str, args: &LaunchArgs) -> Self {
         let consent = Consent::Asked { yes: args.yes, irreversible: args.allow_irreversible };
-        Self { verb, consent, reopen: &[], events: args.events, progress: !args.no_progress }
+        Self { verb, consent, reopen: &[], events: args.show.events, progress: !args.show.no_progress }
     }
 }
 
 pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: bool) -> Result<Exit, CommandError> {
-    must_be_able_to_ask(context, launch, args.plan == Path::new("-"))?;
+    must_be_able_to_ask(launch, args.plan == Path::new("-"))?;
     let source = Source::open(&args.plan)?;
     let checked = checked(context, &source, args)?;
     let mut settings = context.settings.clone();
@@ -73,7 +74,7 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
 }
 
 pub(super) fn resume(context: &Context, run: Option<&str>, args: &LaunchArgs) -> Result<Exit, CommandError> {
-    must_be_able_to_ask(context, args, false)?;
+    must_be_able_to_ask(args, false)?;
     take_up(context, run, &Launch::of("resume", args))
 }
 
@@ -83,20 +84,20 @@ pub(super) fn retry(
     only: &[Verdict],
     args: &LaunchArgs,
 ) -> Result<Exit, CommandError> {
-    must_be_able_to_ask(context, args, false)?;
+    must_be_able_to_ask(args, false)?;
     let all = [Verdict::Unverified, Verdict::NoEffect, Verdict::Refused, Verdict::Failed, Verdict::Blocked];
     let reopen = if only.is_empty() { &all[..] } else { only };
     take_up(context, run, &Launch { reopen, ..Launch::of("retry", args) })
 }
 
-pub(super) fn reconcile(
-    context: &Context,
-    run: Option<&str>,
-    events: bool,
-    no_progress: bool,
-) -> Result<Exit, CommandError> {
-    let launch =
-        Launch { verb: "reconcile", consent: Consent::NothingIsSent, reopen: &[], events, progress: !no_progress };
+pub(super) fn reconcile(context: &Context, run: Option<&str>, show: &ShowArgs) -> Result<Exit, CommandError> {
+    let launch = Launch {
+        verb: "reconcile",
+        consent: Consent::NothingIsSent,
+        reopen: &[],
+        events: show.events,
+        progress: !show.no_progress,
+    };
     take_up(context, run, &launch)
 }
 
@@ -191,8 +192,8 @@ fn carry_of<'a>(
     })
 }
 
-fn must_be_able_to_ask(context: &Context, launch: &LaunchArgs, plan_is_stdin: bool) -> Result<(), CommandError> {
-    if launch.yes || (context.console.can_ask() && !plan_is_stdin) { Ok(()) } else { Err(CommandError::NoTerminal) }
+fn must_be_able_to_ask(launch: &LaunchArgs, plan_is_stdin: bool) -> Result<(), CommandError> {
+    if launch.yes || (console::can_ask() && !plan_is_stdin) { Ok(()) } else { Err(CommandError::NoTerminal) }
 }
 
 fn account_of(settings: &Settings, checked: &Checked) -> Result<String, CommandError> {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::{CommandError, Context, checked, output_failed, stdout_failed};
+use crate::console;
 use crate::exit::Exit;
 use crate::plan::PlanError;
 use crate::plan::example::EXAMPLE_CSV;
@@ -35,30 +36,28 @@ pub(super) fn init(context: &Context, dir: &Path) -> Result<Exit, CommandError> 
 pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandError> {
     let source = Source::open(&args.plan)?;
     if context.console.json {
-        return check_as_json(context, &source, args);
+        return check_as_json(&source, args);
     }
     let checked = checked(context, &source, args)?;
-    context
-        .console
-        .result(|out| {
-            let warnings = match checked.warnings.n_warnings() {
-                0 => String::new(),
-                1 => ", 1 warning".to_owned(),
-                n => format!(", {n} warnings"),
-            };
-            let waves = match checked.waves.len() {
-                0 => String::new(),
-                1 => ", 1 wave".to_owned(),
-                n => format!(", {n} waves"),
-            };
-            writeln!(out, "{}: {} rows{waves}{warnings}, {}", source.name(), checked.n_rows, checked.digest)
-        })
-        .map_err(stdout_failed)?;
+    console::result(|out| {
+        let warnings = match checked.warnings.n_warnings() {
+            0 => String::new(),
+            1 => ", 1 warning".to_owned(),
+            n => format!(", {n} warnings"),
+        };
+        let waves = match checked.waves.len() {
+            0 => String::new(),
+            1 => ", 1 wave".to_owned(),
+            n => format!(", {n} waves"),
+        };
+        writeln!(out, "{}: {} rows{waves}{warnings}, {}", source.name(), checked.n_rows, checked.digest)
+    })
+    .map_err(stdout_failed)?;
     Ok(Exit::Done)
 }
 
 /// The same, as `cutover.check.v1`.
-fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<Exit, CommandError> {
+fn check_as_json(source: &Source, args: &PlanArgs) -> Result<Exit, CommandError> {
     let read = crate::plan::read(source, &super::reading_of(args), |_| Ok::<(), CommandError>(()));
     let (document, exit) = match read {
         Ok(checked) => (
@@ -77,6 +76,6 @@ fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<
         ),
         Err(error) => return Err(error.into()),
     };
-    context.console.result(|out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
+    console::result(|out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
     Ok(exit)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use super::{CommandError, Context, stdout_failed};
+use crate::console;
 use crate::exit::Exit;
 use crate::plan::Reading;
 use crate::plan::source::Source;
@@ -45,7 +46,7 @@ pub(super) fn sandbox(
         let sandbox = sandbox::start(config).await.map_err(CommandError::Start)?;
         let url = sandbox.url();
         let shown = if from_environment.is_some() { "as in CUTOVER_SANDBOX_TOKEN" } else { TOKEN };
-        context.console.result(|out| writeln!(out, "{url}")).map_err(stdout_failed)?;
+        console::result(|out| writeln!(out, "{url}")).map_err(stdout_failed)?;
         context.console.say(&format!(
             "{n_sources} sources, scenario {}, seed {seed}, token {shown}; ledger at {url}/_sandbox/ledger; Ctrl-C ends it",
             context.settings.scenario

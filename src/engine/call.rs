@@ -17,7 +17,7 @@ use crate::remote::Remote;
 use crate::retry::{self, Enough};
 
 /// What a look showed is good for an intent for this long.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 /// The look that permits a re-send is made directly before it.
 const DIRECTLY: Duration = Duration::from_secs(5);
 /// A slow server may still be at it.

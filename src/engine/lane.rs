@@ -111,7 +111,7 @@ impl Drop for UnderWayGuard<'_> {
 #[derive(Default)]
 pub(crate) struct FirstAnswers {
     refused: Vec<RowId>,
-    code: Option<Option<String>>,
+    code: Option<String>,
     pub(crate) verdict: FirstVerdict,
 }
 
@@ -134,7 +134,8 @@ impl FirstAnswers {
             return None;
         }
         match outcome {
-            Outcome::Rejected { status: 403, code, .. } if self.code.get_or_insert_with(|| code.clone()) == code => {
+            Outcome::Rejected { status: 403, code, .. } if self.refused.is_empty() || self.code == *code => {
+                self.code.clone_from(code);
                 self.refused.push(row);
                 if self.refused.len() < FIRST_ANSWERS {
                     return None;
@@ -183,7 +184,7 @@ impl<R: Remote> Lane<R> {
         stop: Stop,
     ) -> (Self, mpsc::UnboundedReceiver<Ask>) {
         let (asks, inbox) = mpsc::unbounded_channel();
-        let line = usize::try_from(settings.concurrency).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS);
+        let queue = usize::try_from(settings.concurrency).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS);
         let lane = Self {
             id: LaneId::FIRST,
             settings,
@@ -192,7 +193,7 @@ impl<R: Remote> Lane<R> {
             recorder,
             stop,
             asks,
-            line: Semaphore::new(line),
+            line: Semaphore::new(queue),
             under_way: UnderWay::new(),
             list: Mutex::default(),
             preflight_at: Mutex::default(),

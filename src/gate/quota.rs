@@ -16,9 +16,9 @@ const ROOM_BELOW_FIGURE: f64 = 0.98;
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 /// The quota's period where no text names one: figures are given per second or per minute.
 /// source: devg-apisign/api-sign-errorcode.html (APIGW.0308).
-const UNSTATED_PERIOD: Duration = Duration::from_secs(60);
+const UNSTATED_PERIOD: Duration = Duration::from_mins(1);
 const FIRST_PROBE: Duration = Duration::from_secs(10);
-const RAREST_PROBE: Duration = Duration::from_secs(600);
+const RAREST_PROBE: Duration = Duration::from_mins(10);
 const PROBE_FACTOR: f64 = 1.25;
 /// How long a halved pace takes to climb back to where it was refused.
 const CLIMB: Duration = Duration::from_secs(10);
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     fn settings(top: f64) -> GateSettings {
-        GateSettings { per_second: Some(top), burst: 1, concurrency: 8, max_throttle: Duration::from_secs(600) }
+        GateSettings { per_second: Some(top), burst: 1, concurrency: 8, max_throttle: Duration::from_mins(10) }
     }
 
     fn per_second(quota: &Quota) -> f64 {
@@ -228,7 +228,13 @@ mod tests {
     }
 
     /// Sends at the quota's own pace against a service that takes `capacity`, and counts the refusals.
-    fn drive(quota: &mut Quota, capacity: f64, stated: Option<StatedQuota>, from: Instant, seconds: u32) -> (f64, u32) {
+    fn drive(
+        quota: &mut Quota,
+        capacity: usize,
+        stated: Option<StatedQuota>,
+        from: Instant,
+        seconds: u32,
+    ) -> (f64, u32) {
         let (mut clock, mut sent, mut refused) = (from, 0_u32, 0_u32);
         let mut window: std::collections::VecDeque<Instant> = std::collections::VecDeque::new();
         let end = from + Duration::from_secs(seconds.into());
@@ -237,7 +243,7 @@ mod tests {
             while window.front().is_some_and(|at| clock - *at >= Duration::from_secs(1)) {
                 window.pop_front();
             }
-            if (window.len() as f64) < capacity {
+            if window.len() < capacity {
                 window.push_back(clock);
                 sent += 1;
                 quota.accepted(clock);
@@ -254,7 +260,7 @@ mod tests {
     fn an_unstated_quota_is_approached_from_below_and_mostly_used() {
         let now = Instant::now();
         let mut quota = Quota::new(&settings(200.0), None, now);
-        let (rate, refused) = drive(&mut quota, 50.0, None, now, 120);
+        let (rate, refused) = drive(&mut quota, 50, None, now, 120);
         assert!(rate > 35.0, "{rate}");
         assert!(refused < 60, "{refused}");
     }
@@ -264,7 +270,7 @@ mod tests {
         let now = Instant::now();
         let mut quota = Quota::new(&settings(200.0), None, now);
         let stated = StatedQuota { calls: 50, period_ms: 1000 };
-        let (rate, refused) = drive(&mut quota, 50.0, Some(stated), now, 300);
+        let (rate, refused) = drive(&mut quota, 50, Some(stated), now, 300);
         assert!(rate > 47.0, "{rate}");
         assert!(refused <= 8, "{refused}");
     }
@@ -273,8 +279,8 @@ mod tests {
     fn a_doubled_quota_is_found() {
         let now = Instant::now();
         let mut quota = Quota::new(&settings(200.0), None, now);
-        drive(&mut quota, 50.0, None, now, 20);
-        let (_, _) = drive(&mut quota, 100.0, None, now + Duration::from_secs(20), 60);
+        drive(&mut quota, 50, None, now, 20);
+        let (_, _) = drive(&mut quota, 100, None, now + Duration::from_secs(20), 60);
         assert!(per_second(&quota) > 80.0, "{}", per_second(&quota));
     }
 
@@ -283,7 +289,7 @@ mod tests {
         let now = Instant::now();
         let mut quota = Quota::new(&settings(10.0), Some(Learned { per_second: 4.0, stated: false }), now);
         assert!((per_second(&quota) - 4.0).abs() < 1e-9);
-        drive(&mut quota, 1e9, None, now, 120);
+        drive(&mut quota, usize::MAX, None, now, 120);
         assert!((per_second(&quota) - 10.0).abs() < 1e-9);
     }
 

@@ -104,12 +104,8 @@ pub(crate) enum Verb {
         run: RunArg,
         #[command(flatten)]
         service: ServiceArgs,
-        /// Print each event as one JSON object a line to standard output
-        #[arg(long)]
-        events: bool,
-        /// No progress on standard error
-        #[arg(long)]
-        no_progress: bool,
+        #[command(flatten)]
+        show: ShowArgs,
     },
     /// Where a run stands, also while it runs
     Status {
@@ -197,6 +193,12 @@ pub(crate) struct LaunchArgs {
     /// Allow targets from which there is no way back (finished, deleting, cleared)
     #[arg(long)]
     pub(crate) allow_irreversible: bool,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ShowArgs {
     /// Print each event as one JSON object a line to standard output
     #[arg(long)]
     pub(crate) events: bool,

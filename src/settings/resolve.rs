@@ -73,13 +73,13 @@ pub(crate) struct Resolved {
 impl Resolved {
     /// `flags` are those that were given.
     pub(crate) fn of(
-        flags: Vec<(&'static str, String)>,
+        flags: &[(&'static str, String)],
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, SettingsError> {
         let files = file::read_all(&environment)?;
         let mut values = BTreeMap::new();
         for key in &KEYS {
-            if let Some(found) = find(key, &flags, &environment, &files)? {
+            if let Some(found) = find(key, flags, &environment, &files)? {
                 values.insert(key.name, found);
             }
         }
@@ -147,7 +147,7 @@ fn find(
 mod tests {
     use super::*;
 
-    fn resolved(flags: Vec<(&'static str, String)>, environment: &[(&str, &str)]) -> Resolved {
+    fn resolved(flags: &[(&'static str, String)], environment: &[(&str, &str)]) -> Resolved {
         let environment: BTreeMap<String, OsString> =
             environment.iter().map(|(name, text)| ((*name).to_owned(), OsString::from(text))).collect();
         Resolved::of(flags, |name| environment.get(name).cloned()).unwrap()
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_flag_wins_over_the_environment_and_that_over_the_default() {
         let environment = [("CUTOVER_RATE", "7"), ("CUTOVER_BURST", "3")];
-        let resolved = resolved(vec![("rate", "5".to_owned())], &environment);
+        let resolved = resolved(&[("rate", "5".to_owned())], &environment);
         assert_eq!(resolved.values["rate"], ("5".to_owned(), Origin::Flag));
         assert_eq!(resolved.values["burst"], ("3".to_owned(), Origin::Environment("CUTOVER_BURST".to_owned())));
         assert_eq!(resolved.values["attempts"], ("5".to_owned(), Origin::Default));
@@ -164,14 +164,14 @@ mod tests {
 
     #[test]
     fn every_default_is_a_value() {
-        let settings = super::super::Settings::of(&resolved(Vec::new(), &[])).unwrap();
+        let settings = super::super::Settings::of(&resolved(&[], &[])).unwrap();
         assert_eq!(settings.gate.per_second, Some(10.0));
         assert_eq!(settings.destination, None);
     }
 
     #[test]
     fn a_bad_value_is_an_error_that_says_where_it_stands() {
-        let error = super::super::Settings::of(&resolved(Vec::new(), &[("CUTOVER_RATE", "fast")])).unwrap_err();
+        let error = super::super::Settings::of(&resolved(&[], &[("CUTOVER_RATE", "fast")])).unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("`rate` in the environment (CUTOVER_RATE): `fast` is not a rate"), "{text}");
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::super::{CommandError, difference, stdout_failed};
 use super::signals;
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::credentials::Credentials;
 use crate::engine::lane::Lane;
 use crate::engine::stop::Stop;
@@ -128,8 +128,7 @@ impl Carry<'_> {
             let run = journal.run(self.run.key)?;
             let summary = report::summary::Summary::of(&journal, &run)?;
             let json = self.console.json;
-            self.console
-                .result(|out| if json { summary.json(out, self.events) } else { summary.text(out) })
+            console::result(|out| if json { summary.json(out, self.events) } else { summary.text(out) })
                 .map_err(stdout_failed)?;
         }
         Ok(Carried { exit })
@@ -163,7 +162,7 @@ impl Carry<'_> {
         let carried = self.carry(&lane, &book, &recorder, &progress, reopened).await;
         let (exit, reason) = match carried {
             Ok(()) => self.conclude(&lane, &book).await?,
-            Err(Halted::With(exit, reason)) => (self.by_signal(&lane, exit), Some(reason)),
+            Err(Halted::With(exit, reason)) => (by_signal(&lane, exit), Some(reason)),
             Err(Halted::Error(error)) => {
                 finish(&recorder, writing, exit_event(error.exit(), None, started)).await?;
                 return Err(error);
@@ -227,7 +226,7 @@ impl Carry<'_> {
             drawing.abort();
             return Ok(ran?);
         }
-        if book.read(|journal, run| journal.count_unsettled(run)).await? == 0 {
+        if book.read(Journal::count_unsettled).await? == 0 {
             self.console.say("nothing is left to do");
             return Ok(());
         }
@@ -274,7 +273,7 @@ impl Carry<'_> {
 
     fn show(&self, difference: &Difference) -> Result<(), Halted> {
         let written = match (self.consent, self.console.json) {
-            (Consent::OnlyShown, true) => self.console.result(|out| {
+            (Consent::OnlyShown, true) => console::result(|out| {
                 let document = serde_json::json!({
                     "schema": "cutover.plan.v1",
                     "plan": {"path": self.run.plan_path, "digest": self.run.plan_digest, "rows": self.run.n_rows},
@@ -283,7 +282,7 @@ impl Carry<'_> {
                 });
                 writeln!(out, "{document:#}")
             }),
-            (Consent::OnlyShown, false) => self.console.result(|out| difference::render(difference, out)),
+            (Consent::OnlyShown, false) => console::result(|out| difference::render(difference, out)),
             (Consent::Asked { .. } | Consent::NothingIsSent, _) => {
                 let mut text = Vec::new();
                 difference::render(difference, &mut text).map(|()| {
@@ -334,7 +333,7 @@ impl Carry<'_> {
         if self.consent == Consent::OnlyShown {
             return Ok((Exit::Done, None));
         }
-        let tally = book.read(|journal, run| journal.tally(run)).await?;
+        let tally = book.read(Journal::tally).await?;
         let finished = if self.all_on_target(&tally) { Exit::Done } else { Exit::NotOnTarget };
         let in_doubt = match tally.in_doubt {
             0 => None,
@@ -348,9 +347,9 @@ impl Carry<'_> {
                 LaneStop::Unauthenticated | LaneStop::Barred | LaneStop::Forbidden => Exit::Credentials,
                 LaneStop::Throttled => Exit::Halted,
             };
-            return Ok((self.by_signal(lane, exit).worst(exit), Some(message)));
+            return Ok((by_signal(lane, exit).worst(exit), Some(message)));
         }
-        let exit = self.by_signal(lane, finished);
+        let exit = by_signal(lane, finished);
         let reason = match (exit, in_doubt) {
             (Exit::Interrupted | Exit::Terminated, None) => {
                 Some(format!("interrupted; cutover resume {} goes on", self.run.id))
@@ -372,13 +371,13 @@ impl Carry<'_> {
             .sum::<u64>();
         on_target == u64::from(self.run.n_rows)
     }
+}
 
-    fn by_signal(&self, lane: &Lane<Http>, otherwise: Exit) -> Exit {
-        match lane.stop.reason() {
-            Some(DrainReason::Interrupted) => Exit::Interrupted,
-            Some(DrainReason::Terminated) => Exit::Terminated,
-            Some(DrainReason::LaneStopped | DrainReason::JournalClosed | DrainReason::Panicked) | None => otherwise,
-        }
+fn by_signal(lane: &Lane<Http>, otherwise: Exit) -> Exit {
+    match lane.stop.reason() {
+        Some(DrainReason::Interrupted) => Exit::Interrupted,
+        Some(DrainReason::Terminated) => Exit::Terminated,
+        Some(DrainReason::LaneStopped | DrainReason::JournalClosed | DrainReason::Panicked) | None => otherwise,
     }
 }
 
