@@ -1,5 +1,6 @@
 pub mod commands;
 mod console;
+pub mod audit;
 pub mod credentials;
 mod engine;
 pub mod event;
@@ -16,6 +17,7 @@ mod preflight;
 mod recorder;
 mod remote;
 mod report;
+pub mod report;
 mod retry;
 pub mod sandbox;
 mod settings;

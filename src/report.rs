@@ -1,1 +1,72 @@
-pub(crate) mod summary;
+//! What people and scripts read back, from the journal alone: no network, and nothing of the present moment, so that
+//! two reports of one journal are byte-identical.
+//!
+//! [`summary`] is what a run adds up to, as data; the other files render it, or stream the rows behind it. A format is a
+//! function, chosen by a `match`. Texts that came from outside pass through [`plain`] before a person sees them.
+
+use std::io;
+
+use crate::journal::read::RunRecord;
+use crate::journal::{Journal, JournalError};
+
+mod advice;
+mod beside;
+mod csv;
+pub mod explain;
+mod json;
+#[cfg(test)]
+pub(crate) mod lab;
+mod markdown;
+pub(crate) mod plain;
+mod row;
+pub mod runs;
+pub mod status;
+pub mod summary;
+
+pub use beside::{check_destination, write_beside};
+
+/// What `report --format` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Csv,
+    Json,
+    Md,
+}
+
+impl Format {
+    pub const ALL: [Format; 3] = [Format::Csv, Format::Json, Format::Md];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::Json => "json",
+            Format::Md => "md",
+        }
+    }
+
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("could not write the report")]
+    Write(#[from] io::Error),
+}
+
+/// Writes the report of a run: one instant of it, also while it runs.
+pub fn write(format: Format, journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
+    journal.at_one_instant(|| {
+        let run = journal.run(run.key)?;
+        match format {
+            Format::Csv => csv::write(journal, &run, out),
+            Format::Json => json::write(journal, &run, out),
+            Format::Md => markdown::write(journal, &run, out),
+        }
+    })
+}

@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
+use serde::Serialize;
 
 use super::chain::{self, Hash};
 use super::{Journal, JournalError, RunKey, from_stored_form, rows};
@@ -38,6 +39,8 @@ pub struct RunRecord {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub verdicts: std::collections::BTreeMap<Verdict, u64>,
+    /// Of the unverified, those that nobody wanted proven: they count as on target.
+    pub unproven_by_choice: u64,
     pub pending: u64,
     pub in_doubt: u64,
     pub attempts: u64,
@@ -45,6 +48,16 @@ pub struct Tally {
 }
 
 impl Tally {
+    #[must_use]
+    pub fn on_target(&self) -> u64 {
+        self.of(Verdict::Applied) + self.of(Verdict::Already) + self.unproven_by_choice
+    }
+
+    #[must_use]
+    pub fn n_rows(&self) -> u64 {
+        self.settled() + self.unsettled()
+    }
+
     #[must_use]
     pub fn of(&self, verdict: Verdict) -> u64 {
         self.verdicts.get(&verdict).copied().unwrap_or(0)
@@ -70,13 +83,34 @@ pub enum Which {
     },
     /// Begun and without a verdict, in any wave.
     InDoubt,
+    /// Not on target, settled or not.
+    OffTarget,
     All,
 }
+
+/// The reason of a row that was accepted while verification was switched off.
+pub const UNPROVEN_BY_CHOICE: &str = "verification is switched off";
+
+/// As SQL: whether a row is on target. Never null.
+macro_rules! on_target {
+    () => {
+        "coalesce(verdict IN ('applied', 'already')
+             OR (verdict = 'unverified' AND coalesce(reason, '') = 'verification is switched off'), 0)"
+    };
+}
+const ON_TARGET: &str = on_target!();
 
 const RUN: &str = "run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, launches, running, pid, host,
     started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason";
 
 impl Journal {
+    /// Whatever is read meanwhile is of one instant, also while another process writes.
+    pub fn at_one_instant<T, E: From<JournalError>>(&self, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        // Begun by the first read; dropped without a commit, for there is nothing to commit.
+        let _snapshot = self.conn.unchecked_transaction().map_err(JournalError::from)?;
+        read()
+    }
+
     /// Newest first.
     pub fn runs(&self) -> Result<Vec<RunRecord>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!("SELECT {RUN} FROM run ORDER BY run DESC"))?;
@@ -137,10 +171,11 @@ impl Journal {
 
     pub fn tally(&self, run: RunKey) -> Result<Tally, JournalError> {
         let mut tally = Tally::default();
-        let mut statement = self.conn.prepare_cached(
-            "SELECT verdict, standing IN ('open', 'in_doubt', 'accepted'), count(*), sum(attempts), sum(throttled)
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT verdict, standing IN ('open', 'in_doubt', 'accepted'), count(*), sum(attempts), sum(throttled),
+                 sum({ON_TARGET})
              FROM row WHERE run = ?1 GROUP BY 1, 2",
-        )?;
+        ))?;
         let mut found = statement.query([run.0])?;
         while let Some(group) = found.next()? {
             let verdict: Option<String> = group.get(0)?;
@@ -152,6 +187,9 @@ impl Journal {
                     let verdict = Verdict::named(&name)
                         .ok_or_else(|| JournalError::Damaged(format!("unknown verdict `{name}`")))?;
                     *tally.verdicts.entry(verdict).or_default() += n_rows;
+                    if verdict == Verdict::Unverified {
+                        tally.unproven_by_choice += group.get::<_, u64>(5)?;
+                    }
                 }
                 None if group.get(1)? => tally.in_doubt += n_rows,
                 None => tally.pending += n_rows,
@@ -166,11 +204,11 @@ impl Journal {
 
     /// Verdict, code and text of rows not on target, most frequent first: what a person must look at.
     pub fn causes(&self, run: RunKey, limit: u32) -> Result<Vec<Cause>, JournalError> {
-        let mut statement = self.conn.prepare_cached(
+        let mut statement = self.conn.prepare_cached(&format!(
             "SELECT verdict, error_code, coalesce(reason, error_msg, ''), count(*), min(source_id) FROM row
-             WHERE run = ?1 AND verdict IS NOT NULL AND verdict NOT IN ('applied', 'already')
-             GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 3 LIMIT ?2",
-        )?;
+             WHERE run = ?1 AND verdict IS NOT NULL AND NOT {ON_TARGET}
+             GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT ?2",
+        ))?;
         let causes = statement.query_map(params![run.0, limit], |row| {
             Ok(Cause {
                 verdict: row.get(0)?,
@@ -199,6 +237,99 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
+    /// How the rows of each wave add up, in the order in which waves run.
+    pub fn waves(&self, run: RunKey) -> Result<Vec<WaveTally>, JournalError> {
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT min(wave), count(*), count(verdict), sum({ON_TARGET}) FROM row WHERE run = ?1
+             GROUP BY wave_no ORDER BY wave_no",
+        ))?;
+        let waves = statement.query_map([run.0], |row| {
+            Ok(WaveTally { wave: row.get(0)?, rows: row.get(1)?, settled: row.get(2)?, on_target: row.get(3)? })
+        })?;
+        waves.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// The accounts of a run, in the order of lanes; the run's own lane is not among them.
+    pub fn lanes(&self, run: RunKey) -> Result<Vec<LaneRecord>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, name, throttled, per_second, stated, stopped FROM lane WHERE run = ?1 AND lane > 0 ORDER BY lane",
+        )?;
+        let lanes = statement.query_map([run.0], |row| {
+            Ok(LaneRecord {
+                lane: LaneId(row.get(0)?),
+                name: row.get(1)?,
+                throttled: row.get(2)?,
+                per_second: row.get(3)?,
+                stated: row.get::<_, Option<bool>>(4)?.unwrap_or(false),
+                stopped: row.get(5)?,
+            })
+        })?;
+        lanes.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// How the last launch began.
+    pub fn last_launch(&self, run: RunKey) -> Result<Option<Event>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, seq, at, kind, row, detail FROM event
+             WHERE run = ?1 AND lane = 0 AND kind = 'launch_began' ORDER BY seq DESC LIMIT 1",
+        )?;
+        let mut found = statement.query([run.0])?;
+        found.next()?.map(event).transpose()
+    }
+
+    /// When the newest event was written.
+    pub fn last_event_at(&self, run: RunKey) -> Result<Option<Timestamp>, JournalError> {
+        let ms: Option<i64> = self
+            .conn
+            .prepare_cached(
+                "SELECT max(event.at) FROM lane JOIN event USING (run, lane, seq) WHERE lane.run = ?1",
+            )?
+            .query_row([run.0], |row| row.get(0))?;
+        Ok(ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
+    }
+
+    /// The names of the columns that a plan has and we do not know, in order of first appearance.
+    pub fn extra_columns(&self, run: RunKey) -> Result<Vec<String>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT json_extract(pair.value, '$[0]') FROM row, json_each(row.extra) AS pair
+             WHERE row.run = ?1 AND row.extra IS NOT NULL
+             GROUP BY 1 ORDER BY min(row.row), min(pair.key)",
+        )?;
+        let names = statement.query_map([run.0], |row| row.get(0))?;
+        names.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// Up to five source ids that begin like this one, or else have it within.
+    pub fn sources_like(&self, run: RunKey, source: &str) -> Result<Vec<String>, JournalError> {
+        let mut like = String::new();
+        for character in source.chars() {
+            if matches!(character, '%' | '_' | '\\') {
+                like.push('\\');
+            }
+            like.push(character);
+        }
+        let mut statement = self.conn.prepare_cached(
+            "SELECT source_id FROM row WHERE run = ?1 AND source_id LIKE ?2 ESCAPE '\' ORDER BY row LIMIT 5",
+        )?;
+        for pattern in [format!("{like}%"), format!("%{like}%")] {
+            let sources = statement.query_map(params![run.0, pattern], |row| row.get(0))?;
+            let sources: Vec<String> = sources.collect::<Result<_, _>>()?;
+            if !sources.is_empty() {
+                return Ok(sources);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// The triggers on table `event`, by name, with their text.
+    pub fn event_triggers(&self) -> Result<Vec<(String, String)>, JournalError> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'event'")?;
+        let triggers = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        triggers.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
     /// The next rows after one, in plan order.
     pub fn page(
         &self,
@@ -208,12 +339,13 @@ impl Journal {
         limit: u32,
     ) -> Result<Vec<(Row, Standing)>, JournalError> {
         let (condition, wave_no) = match which {
-            Which::Unsettled { wave_no } => ("AND wave_no = ?4 AND verdict IS NULL", wave_no),
-            Which::InDoubt => ("AND ?4 = 0 AND verdict IS NULL AND standing IN ('open', 'in_doubt', 'accepted')", 0),
-            Which::All => ("AND ?4 = 0", 0),
+            Which::Unsettled { wave_no } => ("wave_no = ?4 AND verdict IS NULL", wave_no),
+            Which::InDoubt => ("?4 = 0 AND verdict IS NULL AND standing IN ('open', 'in_doubt', 'accepted')", 0),
+            Which::OffTarget => (concat!("?4 = 0 AND NOT ", on_target!()), 0),
+            Which::All => ("?4 = 0", 0),
         };
         let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT {}, {} FROM row WHERE run = ?1 AND row > ?2 {condition} ORDER BY row LIMIT ?3",
+            "SELECT {}, {} FROM row WHERE run = ?1 AND row > ?2 AND {condition} ORDER BY row LIMIT ?3",
             rows::PLAN,
             rows::STANDING
         ))?;
@@ -294,12 +426,7 @@ impl Journal {
         let mut found = statement.query(params![run.0, row.0])?;
         let mut events = Vec::new();
         while let Some(columns) = found.next()? {
-            let (kind, detail): (String, String) = (columns.get(3)?, columns.get(5)?);
-            let kind = from_stored_form(&kind, columns.get(4)?, &detail)
-                .map_err(|error| JournalError::Damaged(format!("row {row}: {error}")))?;
-            let at = Timestamp::from_millisecond(columns.get(2)?)
-                .map_err(|error| JournalError::Damaged(error.to_string()))?;
-            events.push(Event { lane: LaneId(columns.get(0)?), seq: columns.get(1)?, at, kind });
+            events.push(event(columns)?);
         }
         Ok(events)
     }
@@ -363,13 +490,50 @@ impl StoredEvent<'_> {
     }
 }
 
+/// How the rows of one wave add up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WaveTally {
+    pub wave: Option<String>,
+    pub rows: u64,
+    pub settled: u64,
+    pub on_target: u64,
+}
+
+/// One account at one endpoint, as table `lane` has it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LaneRecord {
+    pub lane: LaneId,
+    pub name: String,
+    /// Reads that met the quota.
+    pub throttled: u64,
+    /// The quota learned.
+    pub per_second: Option<f64>,
+    /// The figure stood in the service's text.
+    pub stated: bool,
+    /// Why the lane was stopped.
+    pub stopped: Option<String>,
+}
+
 /// Rows that are not on target for one and the same cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cause {
     pub verdict: String,
     pub error_code: Option<String>,
     pub text: String,
+    #[serde(rename = "rows")]
     pub n_rows: u64,
     pub example: String,
+}
+
+/// Selected as `lane, seq, at, kind, row, detail`.
+fn event(columns: &rusqlite::Row<'_>) -> Result<Event, JournalError> {
+    let (lane, seq): (u32, u64) = (columns.get(0)?, columns.get(1)?);
+    let (kind, detail): (String, String) = (columns.get(3)?, columns.get(5)?);
+    let kind = from_stored_form(&kind, columns.get(4)?, &detail)
+        .map_err(|error| JournalError::Damaged(format!("event {seq} of lane {lane}: {error}")))?;
+    let at =
+        Timestamp::from_millisecond(columns.get(2)?).map_err(|error| JournalError::Damaged(error.to_string()))?;
+    Ok(Event { lane: LaneId(lane), seq, at, kind })
 }
 
 fn stored_event<'a>(columns: &'a rusqlite::Row<'_>) -> rusqlite::Result<StoredEvent<'a>> {
@@ -410,4 +574,14 @@ fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {
         exit_name: row.get(16)?,
         exit_reason: row.get(17)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_that_counts_as_on_target_is_the_one_in_the_query() {
+        assert!(ON_TARGET.contains(&format!("'{UNPROVEN_BY_CHOICE}'")));
+    }
 }

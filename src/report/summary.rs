@@ -1,19 +1,383 @@
-use crate::journal::read::{RunRecord, Tally};
+//! What a run adds up to: the document `cutover.summary.v1`, and the same for people.
+
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::plain::{count, duration, plain, shortened, time};
+use super::{ReportError, advice};
+use crate::event::{EventKind, Verdict};
+use crate::journal::read::{Cause, LaneRecord, RunRecord, Tally, WaveTally};
 use crate::journal::{Journal, JournalError};
-use std::io::{self, Write};
-pub(crate) struct Summary {
-    tally: Tally,
-    run: RunRecord,
-    anchor: String,
+use crate::ledger::Phase;
+
+/// Causes past these are counted and not listed.
+const MOST_CAUSES: u32 = 50;
+/// How much of a cause's text stands in a table of one line each.
+const CAUSE_WIDTH: usize = 60;
+const VERDICT_WIDTH: usize = 10;
+
+/// The final document of `run`, `resume`, `retry`, `reconcile` and `status`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    pub schema: &'static str,
+    pub run: String,
+    pub plan: PlanOf,
+    pub verdicts: Verdicts,
+    pub unsettled: Unsettled,
+    /// Rows that need nobody any more; the unverified are among them where verification was switched off.
+    pub on_target: u64,
+    pub attempts: u64,
+    pub throttled: u64,
+    pub exit: ExitOf,
+    pub started_at: Option<String>,
+    pub elapsed_s: f64,
+    pub journal: String,
+    pub anchor: String,
+    pub launches: u32,
+    /// How the last launch began.
+    pub last_launch: Option<LaunchOf>,
+    /// Set while a launch has not ended: it runs, or it was cut off.
+    pub running: Option<Running>,
+    pub waves: Vec<WaveTally>,
+    pub lanes: Vec<LaneRecord>,
+    /// Why rows are not on target, most frequent first.
+    pub causes: Vec<Cause>,
 }
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlanOf {
+    pub path: String,
+    pub digest: String,
+    pub rows: u32,
+}
+
+/// All eight, always.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verdicts {
+    pub applied: u64,
+    pub already: u64,
+    pub unverified: u64,
+    pub no_effect: u64,
+    pub overtaken: u64,
+    pub refused: u64,
+    pub failed: u64,
+    pub blocked: u64,
+}
+
+impl Verdicts {
+    fn of(tally: &Tally) -> Self {
+        Self {
+            applied: tally.of(Verdict::Applied),
+            already: tally.of(Verdict::Already),
+            unverified: tally.of(Verdict::Unverified),
+            no_effect: tally.of(Verdict::NoEffect),
+            overtaken: tally.of(Verdict::Overtaken),
+            refused: tally.of(Verdict::Refused),
+            failed: tally.of(Verdict::Failed),
+            blocked: tally.of(Verdict::Blocked),
+        }
+    }
+
+    #[must_use]
+    pub fn get(&self, verdict: Verdict) -> u64 {
+        match verdict {
+            Verdict::Applied => self.applied,
+            Verdict::Already => self.already,
+            Verdict::Unverified => self.unverified,
+            Verdict::NoEffect => self.no_effect,
+            Verdict::Overtaken => self.overtaken,
+            Verdict::Refused => self.refused,
+            Verdict::Failed => self.failed,
+            Verdict::Blocked => self.blocked,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Unsettled {
+    pub pending: u64,
+    pub in_doubt: u64,
+}
+
+/// How the last launch ended; without code and name while none has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExitOf {
+    pub code: Option<u8>,
+    pub name: Option<String>,
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LaunchOf {
+    pub launch: u32,
+    pub verb: String,
+    pub at: String,
+    pub pid: u32,
+    pub host: String,
+    pub user: Option<String>,
+    pub version: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Running {
+    pub pid: Option<u32>,
+    pub host: Option<String>,
+    pub since: Option<String>,
+}
+
 impl Summary {
-    pub(crate) fn of(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
-        Ok(Self { tally: journal.tally(run.key)?, run: run.clone(), anchor: journal.anchor(run)? })
+    /// Of the run as it stands in the journal at one instant.
+    pub fn of(journal: &Journal, run: &RunRecord, journal_path: &Path) -> Result<Self, JournalError> {
+        journal.at_one_instant(|| Self::now(journal, &journal.run(run.key)?, journal_path))
     }
-    pub(crate) fn json(&self, out: &mut dyn Write, _: bool) -> io::Result<()> {
-        self.text(out)
+
+    /// For those who already hold the instant.
+    pub(super) fn now(journal: &Journal, run: &RunRecord, journal_path: &Path) -> Result<Self, JournalError> {
+        let tally = journal.tally(run.key)?;
+        let began = journal.last_launch(run.key)?;
+        let mut elapsed_ms = run.elapsed_ms;
+        if run.running && let (Some(began), Some(last)) = (&began, journal.last_event_at(run.key)?) {
+            let open_ms = last.as_millisecond() - began.at.as_millisecond();
+            elapsed_ms += u64::try_from(open_ms).unwrap_or(0);
+        }
+        let since = began.as_ref().map(|event| time(event.at));
+        Ok(Self {
+            schema: "cutover.summary.v1",
+            run: run.id.clone(),
+            plan: PlanOf { path: run.plan_path.clone(), digest: run.plan_digest.clone(), rows: run.n_rows },
+            verdicts: Verdicts::of(&tally),
+            unsettled: Unsettled { pending: tally.pending, in_doubt: tally.in_doubt },
+            on_target: tally.on_target(),
+            attempts: tally.attempts,
+            throttled: tally.throttled,
+            exit: ExitOf { code: run.exit_code, name: run.exit_name.clone(), reason: run.exit_reason.clone() },
+            started_at: run.started_at.map(time),
+            elapsed_s: seconds(elapsed_ms),
+            journal: journal_path.display().to_string(),
+            anchor: journal.anchor(run)?,
+            launches: run.launches,
+            last_launch: began.and_then(|event| launch_of(time(event.at), event.kind)),
+            running: run.running.then(|| Running { pid: run.pid, host: run.host.clone(), since }),
+            waves: journal.waves(run.key)?,
+            lanes: journal.lanes(run.key)?,
+            causes: journal.causes(run.key, MOST_CAUSES)?,
+        })
     }
-    pub(crate) fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{:?} {:?} {:?} {}", self.tally, self.run.exit_name, self.run.exit_reason, self.anchor)
+
+    #[must_use]
+    pub fn n_unsettled(&self) -> u64 {
+        self.unsettled.pending + self.unsettled.in_doubt
     }
+
+    /// Settled, and not where they should be.
+    #[must_use]
+    pub fn n_need_a_look(&self) -> u64 {
+        Verdict::ALL.into_iter().map(|verdict| self.verdicts.get(verdict)).sum::<u64>() - self.on_target
+    }
+
+    /// What one would say aloud.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let n_rows = u64::from(self.plan.rows);
+        let (pending, in_doubt) = (self.unsettled.pending, self.unsettled.in_doubt);
+        if n_rows == 0 {
+            return "The run has no rows.".to_owned();
+        }
+        if self.on_target == n_rows {
+            return if n_rows == 1 { "The one row is on target.".to_owned() } else { format!("All {n_rows} rows are on target.") };
+        }
+        let mut rest = Vec::new();
+        if pending > 0 {
+            rest.push(format!("{pending} {} still to do", is_or_are(pending)));
+        }
+        if in_doubt > 0 {
+            rest.push(format!("{in_doubt} {} in doubt", is_or_are(in_doubt)));
+        }
+        let n_look = self.n_need_a_look();
+        if n_look > 0 {
+            rest.push(format!("{n_look} {} a look", if n_look == 1 { "needs" } else { "need" }));
+        }
+        let on_target = self.on_target;
+        format!("{on_target} of {} {} on target; {}.", count(n_rows, "row"), is_or_are(on_target), rest.join(", "))
+    }
+
+    /// For people, about 100 characters wide, meaningful without color.
+    pub fn write_text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        writeln!(out, "{}", self.sentence())?;
+        self.write_counts(out)?;
+        self.write_causes(out)?;
+        self.write_next(out)?;
+        self.write_footer(out)
+    }
+
+    /// The counts that are not zero; they add up to the total below them.
+    pub(super) fn counts(&self) -> Vec<(&'static str, u64, &'static str)> {
+        let verdicts = Verdict::ALL.map(|verdict| (verdict.name(), self.verdicts.get(verdict), verdict.meaning()));
+        let unsettled = [
+            ("pending", self.unsettled.pending, "not begun, or due again"),
+            ("in_doubt", self.unsettled.in_doubt, "sent; not known or not yet proven whether it was done"),
+        ];
+        verdicts.into_iter().chain(unsettled).filter(|(_, n_rows, _)| *n_rows > 0).collect()
+    }
+
+    pub(super) fn write_counts(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        writeln!(out)?;
+        for (name, n_rows, meaning) in self.counts() {
+            writeln!(out, "  {name:<VERDICT_WIDTH$} {n_rows:>9}  {meaning}")?;
+        }
+        writeln!(out, "  {:<VERDICT_WIDTH$} {:>9}", "total", self.plan.rows)
+    }
+
+    pub(super) fn write_causes(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        if self.causes.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\nWhat needs a look\n")?;
+        for cause in &self.causes {
+            let Cause { verdict, n_rows, example, .. } = cause;
+            let text = shortened(&cause_text(cause), CAUSE_WIDTH);
+            writeln!(out, "  {verdict:<VERDICT_WIDTH$} {n_rows:>9}  {text} (such as {})", plain(example))?;
+        }
+        let n_more = self.n_need_a_look().saturating_sub(self.causes.iter().map(|cause| cause.n_rows).sum());
+        if n_more > 0 {
+            writeln!(out, "  … and {} for other causes", count(n_more, "row"))?;
+        }
+        Ok(())
+    }
+
+    /// What to do about what is not on target, once for each verdict.
+    pub(super) fn next_steps(&self) -> Vec<(&'static str, String)> {
+        let mut steps = Vec::new();
+        let mut step = |name, phase, example: &str| {
+            if let Some(next) = advice::next(phase, &self.run, example) {
+                steps.push((name, next));
+            }
+        };
+        if self.running.is_none() && self.unsettled.in_doubt > 0 {
+            step("in_doubt", Phase::InDoubt, "");
+        }
+        if self.running.is_none() && self.unsettled.pending > 0 {
+            step("pending", Phase::Due, "");
+        }
+        for verdict in Verdict::ALL {
+            if let Some(cause) = self.causes.iter().find(|cause| cause.verdict == verdict.name()) {
+                step(verdict.name(), Phase::Settled(verdict), &cause.example);
+            }
+        }
+        if let Some(cause) = self.causes.first() {
+            let example = super::plain::shell_word(&cause.example);
+            steps.push(("any row", format!("`cutover explain {example}` tells its whole story")));
+        }
+        steps
+    }
+
+    pub(super) fn write_next(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let steps = self.next_steps();
+        if steps.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\nWhat to do next\n")?;
+        for (name, next) in steps {
+            writeln!(out, "  {name:<VERDICT_WIDTH$} {next}")?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_footer(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        writeln!(out)?;
+        for (name, value) in self.facts() {
+            writeln!(out, "  {name:<VERDICT_WIDTH$} {value}")?;
+        }
+        Ok(())
+    }
+
+    /// What identifies the run and what it took, as pairs of name and value.
+    pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut facts = vec![("run", plain(&self.run))];
+        facts.push(("plan", format!("{} ({})", plain(&self.plan.path), plain(&self.plan.digest))));
+        if let Some(started_at) = &self.started_at {
+            facts.push(("started", format!("{started_at}; it took {}", duration(milliseconds(self.elapsed_s)))));
+        }
+        if let Some(launch) = &self.last_launch {
+            let by = launch.user.as_deref().map_or(String::new(), |user| format!(" by {}", plain(user)));
+            let (verb, host) = (plain(&launch.verb), plain(&launch.host));
+            let version = plain(&launch.version);
+            facts.push(("launch", format!("{}: `{verb}`{by} on {host}, cutover {version}", launch.launch)));
+        }
+        if let (Some(code), Some(name)) = (self.exit.code, &self.exit.name) {
+            let reason = self.exit.reason.as_deref().map_or(String::new(), |reason| format!(": {}", plain(reason)));
+            facts.push(("ended", format!("{code} ({name}){reason}")));
+        }
+        let (attempts, throttled) = (count(self.attempts, "change"), self.throttled);
+        facts.push(("sent", format!("{attempts}; throttled {}", count(throttled, "time"))));
+        for lane in &self.lanes {
+            facts.extend(lane_facts(lane));
+        }
+        facts.push(("journal", plain(&self.journal)));
+        facts.push(("anchor", format!("{} (keep it elsewhere)", self.anchor)));
+        facts
+    }
+}
+
+/// Writes the summary as the one JSON document of the verbs that change something, and of `status`.
+pub fn write_json(summary: &Summary, out: &mut dyn io::Write) -> Result<(), ReportError> {
+    super::json::document(summary, out)
+}
+
+/// A cause in one line: code and text.
+pub(super) fn cause_text(cause: &Cause) -> String {
+    let text = plain(&cause.text);
+    match &cause.error_code {
+        Some(code) if !text.contains(code.as_str()) => format!("{}: {text}", plain(code)),
+        Some(_) | None if text.is_empty() => "no reason was given".to_owned(),
+        Some(_) | None => text,
+    }
+}
+
+fn lane_facts(lane: &LaneRecord) -> Vec<(&'static str, String)> {
+    let name = plain(&lane.name);
+    let mut facts = Vec::new();
+    if let Some(per_second) = lane.per_second {
+        let origin = if lane.stated { "stated by the service" } else { "found by trying" };
+        facts.push(("quota", format!("{per_second:.2} requests a second for {name}, {origin}")));
+    }
+    if let Some(stopped) = &lane.stopped {
+        facts.push(("stopped", format!("{name}: {}", plain(stopped))));
+    }
+    facts
+}
+
+fn launch_of(at: String, kind: EventKind) -> Option<LaunchOf> {
+    match kind {
+        EventKind::LaunchBegan { launch, verb, pid, host, user, version } => {
+            Some(LaunchOf { launch, verb, at, pid, host, user, version })
+        }
+        EventKind::RunStarted { .. }
+        | EventKind::DrainBegan { .. }
+        | EventKind::LaunchEnded { .. }
+        | EventKind::QuotaLearned { .. }
+        | EventKind::ReadThrottled { .. }
+        | EventKind::LaneStopped { .. }
+        | EventKind::RowSeen { .. }
+        | EventKind::AttemptStarted { .. }
+        | EventKind::AttemptEnded { .. }
+        | EventKind::RowSettled { .. }
+        | EventKind::RowLeft { .. }
+        | EventKind::RowReopened { .. } => None,
+    }
+}
+
+fn is_or_are(n: u64) -> &'static str {
+    if n == 1 { "is" } else { "are" }
+}
+
+pub(super) fn seconds(ms: u64) -> f64 {
+    std::time::Duration::from_millis(ms).as_secs_f64()
+}
+
+fn milliseconds(seconds: f64) -> u64 {
+    let elapsed = std::time::Duration::from_secs_f64(seconds.max(0.0));
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,0 +1,219 @@
+//! Proves that a run's journal was not altered: the chains, their heads, the sums in table `row`, and the plan.
+//!
+//! What it can find by itself, it names by lane and first bad sequence number, or by row. A tail that was cut off
+//! together with its head is only found against an anchor that was kept elsewhere. Memory does not grow with the run.
+
+use std::io;
+
+use serde::Serialize;
+
+use crate::journal::chain::{self, Hash};
+use crate::journal::read::RunRecord;
+use crate::journal::{Journal, JournalError};
+use crate::plan::digest::Digester;
+use crate::report::plain::{count, plain};
+
+mod finding;
+mod lanes;
+mod sums;
+#[cfg(test)]
+mod tests;
+
+pub use finding::Finding;
+
+/// What was proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    pub run: String,
+    pub n_events: u64,
+    pub n_rows: u64,
+    pub anchor: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("the journal is not what it was: {}", first_of(.0))]
+    Altered(Altered),
+}
+
+/// What is wrong with a run, the worst first: chains, then rows, then the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Altered {
+    pub run: String,
+    pub n_events: u64,
+    pub n_rows: u64,
+    pub anchor: String,
+    /// At most [`Altered::MOST_SHOWN`]; never empty.
+    pub findings: Vec<Finding>,
+    pub n_findings: u64,
+}
+
+impl Altered {
+    pub const MOST_SHOWN: usize = 100;
+}
+
+fn first_of(altered: &Altered) -> String {
+    altered.findings.first().map_or_else(String::new, ToString::to_string)
+}
+
+/// Findings as they come: the first of them are kept, all are counted.
+#[derive(Default)]
+struct Findings {
+    kept: Vec<Finding>,
+    n_found: u64,
+}
+
+impl Findings {
+    fn add(&mut self, finding: Finding) {
+        self.n_found += 1;
+        if self.kept.len() < Altered::MOST_SHOWN {
+            self.kept.push(finding);
+        }
+    }
+}
+
+/// Checks everything that the journal itself can prove, at one instant of it.
+pub fn verify(journal: &Journal, run: &RunRecord) -> Result<Verified, AuditError> {
+    journal.at_one_instant(|| {
+        let run = journal.run(run.key)?;
+        let mut findings = Findings::default();
+        check_triggers(journal, &mut findings)?;
+        let n_events = lanes::check(journal, &run, &mut findings)?;
+        sums::check(journal, &run, &mut findings)?;
+        let n_rows = check_plan(journal, &run, &mut findings)?;
+        let (anchor, run) = (journal.anchor(&run)?, run.id);
+        let Findings { kept, n_found } = findings;
+        if kept.is_empty() {
+            return Ok(Verified { run, n_events, n_rows, anchor });
+        }
+        Err(AuditError::Altered(Altered { run, n_events, n_rows, anchor, findings: kept, n_findings: n_found }))
+    })
+}
+
+impl Verified {
+    /// Also against the code that was kept elsewhere.
+    pub fn against(self, anchor: &str) -> Result<Verified, AuditError> {
+        if self.anchor.eq_ignore_ascii_case(anchor.trim()) {
+            return Ok(self);
+        }
+        let finding = Finding::AnchorDiffers { expected: anchor.trim().to_owned(), found: self.anchor.clone() };
+        let Verified { run, n_events, n_rows, anchor } = self;
+        Err(AuditError::Altered(Altered { run, n_events, n_rows, anchor, findings: vec![finding], n_findings: 1 }))
+    }
+}
+
+fn check_triggers(journal: &Journal, findings: &mut Findings) -> Result<(), JournalError> {
+    let triggers = journal.event_triggers()?;
+    for (name, guards) in
+        [("event_is_never_changed", "BEFORE UPDATE ON event"), ("event_is_never_removed", "BEFORE DELETE ON event")]
+    {
+        let there = triggers.iter().any(|(found, sql)| {
+            found == name && sql.contains(&format!("{guards}\nBEGIN\n    SELECT RAISE(ABORT,"))
+        });
+        if !there {
+            findings.add(Finding::TriggerMissing { trigger: name });
+        }
+    }
+    Ok(())
+}
+
+/// The rows are those that the run was made from.
+fn check_plan(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<u64, AuditError> {
+    let mut digester = Digester::new();
+    let mut n_rows = 0;
+    journal.for_each_row(run.key, |row, _| {
+        n_rows += 1;
+        digester.row(&row);
+        Ok::<(), JournalError>(())
+    })?;
+    if n_rows != u64::from(run.n_rows) {
+        findings.add(Finding::RowsMissing { expected: run.n_rows.into(), found: n_rows });
+    }
+    let found = digester.finish().to_string();
+    if found != run.plan_digest {
+        findings.add(Finding::DigestDiffers { expected: run.plan_digest.clone(), found });
+    }
+    Ok(n_rows)
+}
+
+/// The document `cutover.audit.v1`.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    run: &'a str,
+    ok: bool,
+    events: u64,
+    rows: u64,
+    anchor: &'a str,
+    findings: Vec<Found<'a>>,
+    n_findings: u64,
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    #[serde(flatten)]
+    finding: &'a Finding,
+    text: String,
+}
+
+pub fn write_json(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write) -> io::Result<()> {
+    let schema = "cutover.audit.v1";
+    let document = match verified {
+        Ok(Verified { run, n_events, n_rows, anchor }) => {
+            Document { schema, run, ok: true, events: *n_events, rows: *n_rows, anchor, findings: Vec::new(), n_findings: 0 }
+        }
+        Err(Altered { run, n_events, n_rows, anchor, findings, n_findings }) => {
+            let findings = findings.iter().map(|finding| Found { finding, text: finding.to_string() }).collect();
+            let (events, rows) = (*n_events, *n_rows);
+            Document { schema, run, ok: false, events, rows, anchor, findings, n_findings: *n_findings }
+        }
+    };
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    writeln!(out)
+}
+
+pub fn write_text(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write) -> io::Result<()> {
+    match verified {
+        Ok(Verified { run, n_events, n_rows, anchor }) => {
+            let (events, rows) = (count(*n_events, "event"), count(*n_rows, "row"));
+            writeln!(out, "The journal of run {} is as it was written: {events}, {rows}.", plain(run))?;
+            writeln!(out, "\n  anchor  {anchor}\n")?;
+            writeln!(out, "Compare the anchor with the one that was kept elsewhere: only that proves that no tail was cut off.")
+        }
+        Err(Altered { run, anchor, findings, n_findings, .. }) => {
+            writeln!(out, "The journal of run {} is not what it was: {}.\n", plain(run), count(*n_findings, "finding"))?;
+            for finding in findings {
+                writeln!(out, "  {}", plain(&finding.to_string()))?;
+            }
+            let n_more = n_findings.saturating_sub(u64::try_from(findings.len()).unwrap_or(u64::MAX));
+            if n_more > 0 {
+                writeln!(out, "  … and {}", count(n_more, "more finding"))?;
+            }
+            writeln!(out, "\n  anchor  {anchor}")?;
+            writeln!(out, "\nKeep the file as it is, and compare it with a copy.")
+        }
+    }
+}
+
+/// An event as it stands in the journal, kept beyond its row of the query.
+struct Kept {
+    seq: u64,
+    at_ms: i64,
+    kind: String,
+    row: Option<u32>,
+    detail: String,
+    prev: Hash,
+    hash: Hash,
+}
+
+impl Kept {
+    /// Whether its hash is right when it stands at this place.
+    fn fits_at(&self, lane: crate::event::LaneId, seq: u64) -> bool {
+        let Kept { at_ms, row, prev, .. } = self;
+        let link =
+            chain::Link { prev, lane, seq, at_ms: *at_ms, kind: &self.kind, row: *row, detail: &self.detail };
+        link.hash() == self.hash
+    }
+}

@@ -1,0 +1,55 @@
+//! What can be wrong with a journal, each by its name.
+
+use serde::Serialize;
+
+use crate::event::LaneId;
+use crate::ledger::IllegalStep;
+use crate::model::RowId;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "finding", rename_all = "snake_case")]
+pub enum Finding {
+    #[error("lane {lane}: event {seq} was changed")]
+    Changed { lane: LaneId, seq: u64 },
+    #[error("lane {lane}: {n_missing} missing, from event {seq} on")]
+    Missing { lane: LaneId, seq: u64, n_missing: u64 },
+    #[error("lane {lane}: event {seq} was swapped with the one after it")]
+    Swapped { lane: LaneId, seq: u64 },
+    #[error("lane {lane}: event {seq} was added")]
+    Added { lane: LaneId, seq: u64 },
+    /// Only the tail is gone; the head still tells how far it went.
+    #[error("lane {lane}: the tail was cut off, {n_missing} missing from event {seq} on")]
+    CutOff { lane: LaneId, seq: u64, n_missing: u64 },
+    #[error("lane {lane}: the head is not the hash of event {seq}")]
+    HeadDiffers { lane: LaneId, seq: u64 },
+    /// Not an alteration: this program cannot tell.
+    #[error("lane {lane}: event {seq} is a `{kind}`, which this cutover does not know; verify with a newer one")]
+    UnknownKind { lane: LaneId, seq: u64, kind: String },
+    #[error("lane {lane}: event {seq} cannot be read: {error}")]
+    Unreadable { lane: LaneId, seq: u64, error: String },
+    #[error("lane {lane}: event {seq} is about row {row}, which the run does not have")]
+    NoSuchRow { lane: LaneId, seq: u64, row: RowId },
+    #[error("lane {lane}: event {seq} cannot have happened: row {row}: {event} cannot follow `{phase}`")]
+    Impossible { lane: LaneId, seq: u64, row: RowId, event: &'static str, phase: &'static str },
+    #[error("row {row}: {} not what its events add up to", columns.join(", "))]
+    RowDiffers { row: RowId, columns: Vec<&'static str> },
+    #[error("run: {} not what its events say", columns.join(", "))]
+    RunDiffers { columns: Vec<&'static str> },
+    #[error("lane {lane}: {} not what its events say", columns.join(", "))]
+    LaneDiffers { lane: LaneId, columns: Vec<&'static str> },
+    #[error("the run was made with {expected} rows and has {found}")]
+    RowsMissing { expected: u64, found: u64 },
+    #[error("the rows are not those of the plan {expected}: they make {found}")]
+    DigestDiffers { expected: String, found: String },
+    #[error("the trigger `{trigger}` is not there as it was made: events could be changed or removed")]
+    TriggerMissing { trigger: &'static str },
+    #[error("the anchor is {found}, and not {expected}: the tail was cut off, or the run went on since it was noted")]
+    AnchorDiffers { expected: String, found: String },
+}
+
+impl Finding {
+    pub(super) fn impossible(lane: LaneId, seq: u64, step: IllegalStep) -> Self {
+        let IllegalStep { row, phase, event } = step;
+        Finding::Impossible { lane, seq, row, event, phase }
+    }
+}

@@ -1,0 +1,162 @@
+//! The chains: each event of a lane follows the one before it, and the lane's head is the hash of the last.
+//!
+//! A lane's first break is named and the rest of it is not looked at: after it nothing is proven.
+
+use std::collections::BTreeMap;
+
+use super::sums::{OwnSums, read};
+use super::{Findings, Kept};
+use crate::audit::Finding;
+use crate::event::LaneId;
+use crate::journal::chain::{self, Hash};
+use crate::journal::read::{EventOrder, RunRecord, StoredEvent};
+use crate::journal::{Journal, JournalError};
+
+/// Returns how many events there are. What the lanes' own events add up to is compared on the way.
+pub(super) fn check(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<u64, JournalError> {
+    let heads: BTreeMap<LaneId, (u64, Hash)> =
+        journal.heads(run.key)?.into_iter().map(|(lane, seq, head)| (lane, (seq, head))).collect();
+    let mut chains: BTreeMap<LaneId, Chain> =
+        heads.keys().map(|lane| (*lane, Chain::new(*lane, &run.id))).collect();
+    let mut sums = OwnSums::default();
+    let mut n_events = 0;
+    journal.for_each_stored_event(run.key, EventOrder::ByLane, |event| {
+        n_events += 1;
+        if event.row.is_none() {
+            match read(&event) {
+                Ok(kind) => sums.add(event.lane, event.at_ms, &kind),
+                Err(finding) => findings.add(finding),
+            }
+        }
+        chains.entry(event.lane).or_insert_with(|| Chain::new(event.lane, &run.id)).add(&event);
+        Ok::<(), JournalError>(())
+    })?;
+    for (lane, chain) in chains {
+        if let Some(finding) = chain.finish(heads.get(&lane)) {
+            findings.add(finding);
+        }
+    }
+    sums.compare(run, &journal.lanes(run.key)?, findings);
+    Ok(n_events)
+}
+
+struct Chain {
+    lane: LaneId,
+    /// Of the last event that was in order.
+    seq: u64,
+    head: Hash,
+    state: State,
+}
+
+enum State {
+    InOrder,
+    /// An event is out of order; what follows it tells how.
+    Suspect(Kept),
+    Broken(Finding),
+}
+
+impl Chain {
+    fn new(lane: LaneId, run_id: &str) -> Self {
+        Self { lane, seq: 0, head: chain::genesis(run_id, lane), state: State::InOrder }
+    }
+
+    fn add(&mut self, event: &StoredEvent<'_>) {
+        match &self.state {
+            State::InOrder => self.follow(event),
+            State::Suspect(suspect) => {
+                self.state = State::Broken(self.judge(suspect, Some(&kept(event)), Some(&event.prev)));
+            }
+            State::Broken(_) => (),
+        }
+    }
+
+    fn follow(&mut self, event: &StoredEvent<'_>) {
+        let next = self.seq + 1;
+        if event.seq > next {
+            let n_missing = event.seq - next;
+            self.state = State::Broken(Finding::Missing { lane: self.lane, seq: next, n_missing });
+            return;
+        }
+        let link = chain::Link {
+            prev: &self.head,
+            lane: event.lane,
+            seq: next,
+            at_ms: event.at_ms,
+            kind: event.kind,
+            row: event.row,
+            detail: event.detail,
+        };
+        if event.seq == next && event.prev == self.head && event.hash == link.hash() {
+            (self.seq, self.head) = (next, event.hash);
+        } else {
+            self.state = State::Suspect(kept(event));
+        }
+    }
+
+    /// What happened at the first event that is out of order, given the one that stands behind it and the hash that
+    /// whatever stands there (an event, or the head) carries of it.
+    fn judge(&self, suspect: &Kept, behind: Option<&Kept>, carried: Option<&Hash>) -> Finding {
+        let (lane, seq) = (self.lane, self.seq + 1);
+        let behind = behind.filter(|behind| behind.seq == seq + 1);
+        if suspect.seq != seq {
+            return Finding::Added { lane, seq: suspect.seq };
+        }
+        if suspect.fits_at(lane, seq + 1) {
+            // It stood one further: the one before it went, or changed places with it.
+            let swapped = behind.is_some_and(|behind| behind.fits_at(lane, seq));
+            return if swapped { Finding::Swapped { lane, seq } } else { Finding::Missing { lane, seq, n_missing: 1 } };
+        }
+        if let Some(behind) = behind {
+            if self.contents_changed_places(suspect, behind) {
+                return Finding::Swapped { lane, seq };
+            }
+            if behind.fits_at(lane, seq) {
+                return Finding::Added { lane, seq };
+            }
+        }
+        if seq > 1 && suspect.fits_at(lane, seq) && carried == Some(&suspect.hash) {
+            // It carries what the one before it was: that one was written anew, hash and all.
+            return Finding::Changed { lane, seq: seq - 1 };
+        }
+        Finding::Changed { lane, seq }
+    }
+
+    /// The hashes stand where they stood, and what they are of does not.
+    fn contents_changed_places(&self, suspect: &Kept, behind: &Kept) -> bool {
+        let hash = |of: &Kept, seq, prev| {
+            let Kept { at_ms, row, kind, detail, .. } = of;
+            chain::Link { prev, lane: self.lane, seq, at_ms: *at_ms, kind, row: *row, detail }.hash()
+        };
+        hash(behind, suspect.seq, &self.head) == suspect.hash && hash(suspect, behind.seq, &suspect.hash) == behind.hash
+    }
+
+    fn finish(self, head: Option<&(u64, Hash)>) -> Option<Finding> {
+        let lane = self.lane;
+        match &self.state {
+            State::InOrder => (),
+            State::Suspect(suspect) => return Some(self.judge(suspect, None, head.map(|(_, hash)| hash))),
+            State::Broken(finding) => return Some(finding.clone()),
+        }
+        let Some((seq, hash)) = head else { return Some(Finding::Added { lane, seq: 1 }) };
+        match self.seq.cmp(seq) {
+            std::cmp::Ordering::Less => {
+                Some(Finding::CutOff { lane, seq: self.seq + 1, n_missing: seq - self.seq })
+            }
+            std::cmp::Ordering::Greater => Some(Finding::Added { lane, seq: seq + 1 }),
+            std::cmp::Ordering::Equal if *hash != self.head => Some(Finding::HeadDiffers { lane, seq: *seq }),
+            std::cmp::Ordering::Equal => None,
+        }
+    }
+}
+
+fn kept(event: &StoredEvent<'_>) -> Kept {
+    Kept {
+        seq: event.seq,
+        at_ms: event.at_ms,
+        kind: event.kind.to_owned(),
+        row: event.row,
+        detail: event.detail.to_owned(),
+        prev: event.prev,
+        hash: event.hash,
+    }
+}

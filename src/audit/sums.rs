@@ -1,0 +1,260 @@
+//! The sums: tables `row`, `run` and `lane` say what the events add up to, and nothing else.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::Timestamp;
+
+use super::Findings;
+use crate::audit::Finding;
+use crate::event::{EventKind, LaneId};
+use crate::exit::Exit;
+use crate::journal::read::{EventOrder, LaneRecord, RunRecord, StoredEvent, Which};
+use crate::journal::{Journal, JournalError};
+use crate::ledger::Standing;
+use crate::model::{Row, RowId, SeenState};
+
+/// Rows that are read at once, beside the events.
+const PAGE: u32 = 500;
+
+/// The kinds of this version. Others come from a newer one: minor versions may add kinds without a new schema.
+const KINDS: [&str; 13] = [
+    "run_started",
+    "launch_began",
+    "drain_began",
+    "launch_ended",
+    "quota_learned",
+    "read_throttled",
+    "lane_stopped",
+    "row_seen",
+    "attempt_started",
+    "attempt_ended",
+    "row_settled",
+    "row_left",
+    "row_reopened",
+];
+
+/// The event, or why this program cannot read it.
+pub(super) fn read(event: &StoredEvent<'_>) -> Result<EventKind, Finding> {
+    let (lane, seq) = (event.lane, event.seq);
+    if !KINDS.contains(&event.kind) {
+        return Err(Finding::UnknownKind { lane, seq, kind: event.kind.to_owned() });
+    }
+    event.read().map_err(|error| Finding::Unreadable { lane, seq, error: error.to_string() })
+}
+
+/// Folds the events of each row, one row in memory at a time, and compares with what is stored of it.
+pub(super) fn check(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<(), JournalError> {
+    let mut rows = Rows { journal, run, page: VecDeque::new(), after: None };
+    let mut open: Option<Folded> = None;
+    journal.for_each_stored_event(run.key, EventOrder::ByRow, |event| {
+        let row = RowId(event.row.expect("only events of rows were asked for"));
+        if open.as_ref().is_none_or(|open| open.row != row) {
+            if let Some(done) = open.take() {
+                rows.compare(&done, findings)?;
+            }
+            open = Some(Folded { row, last: (event.lane, event.seq), standing: Ok(Standing::default()) });
+        }
+        open.as_mut().expect("set above").add(&event, findings);
+        Ok::<(), JournalError>(())
+    })?;
+    if let Some(done) = open {
+        rows.compare(&done, findings)?;
+    }
+    while let Some((row, stored)) = rows.next()? {
+        differs(row.id, &Standing::default(), &stored, findings);
+    }
+    Ok(())
+}
+
+/// A row's events so far.
+struct Folded {
+    row: RowId,
+    last: (LaneId, u64),
+    /// None after an event that could not be added: then there is nothing to compare with.
+    standing: Result<Standing, Unknowable>,
+}
+
+struct Unknowable;
+
+impl Folded {
+    fn add(&mut self, event: &StoredEvent<'_>, findings: &mut Findings) {
+        self.last = (event.lane, event.seq);
+        let Ok(standing) = &mut self.standing else { return };
+        let at = Timestamp::from_millisecond(event.at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+        let added = read(event).and_then(|kind| {
+            standing.add(&kind, at).map_err(|step| Finding::impossible(event.lane, event.seq, step))
+        });
+        if let Err(finding) = added {
+            findings.add(finding);
+            self.standing = Err(Unknowable);
+        }
+    }
+}
+
+/// The stored rows, page by page.
+struct Rows<'a> {
+    journal: &'a Journal,
+    run: &'a RunRecord,
+    page: VecDeque<(Row, Standing)>,
+    after: Option<RowId>,
+}
+
+impl Rows<'_> {
+    fn peek(&mut self) -> Result<Option<&(Row, Standing)>, JournalError> {
+        if self.page.is_empty() {
+            self.page = self.journal.page(self.run.key, Which::All, self.after, PAGE)?.into();
+            if let Some((row, _)) = self.page.back() {
+                self.after = Some(row.id);
+            }
+        }
+        Ok(self.page.front())
+    }
+
+    fn next(&mut self) -> Result<Option<(Row, Standing)>, JournalError> {
+        self.peek()?;
+        Ok(self.page.pop_front())
+    }
+
+    /// Compares up to this row: those before it have no events and must be untouched.
+    fn compare(&mut self, folded: &Folded, findings: &mut Findings) -> Result<(), JournalError> {
+        while let Some((row, _)) = self.peek()?
+            && row.id <= folded.row
+        {
+            let Some((row, stored)) = self.next()? else { break };
+            match &folded.standing {
+                _ if row.id < folded.row => differs(row.id, &Standing::default(), &stored, findings),
+                Ok(standing) => differs(row.id, standing, &stored, findings),
+                Err(Unknowable) => (),
+            }
+            if row.id == folded.row {
+                return Ok(());
+            }
+        }
+        let (lane, seq) = folded.last;
+        findings.add(Finding::NoSuchRow { lane, seq, row: folded.row });
+        Ok(())
+    }
+}
+
+fn differs(row: RowId, folded: &Standing, stored: &Standing, findings: &mut Findings) {
+    let same = [
+        ("standing", folded.phase == stored.phase),
+        ("started", folded.started == stored.started),
+        ("attempts", folded.attempts == stored.attempts),
+        ("throttled", folded.throttled == stored.throttled),
+        ("doubted", folded.doubted == stored.doubted),
+        ("looked", folded.looked == stored.looked),
+        ("before", shown(folded.before.as_ref()) == shown(stored.before.as_ref())),
+        ("after", shown(folded.after.as_ref()) == shown(stored.after.as_ref())),
+        ("http_status", folded.http_status == stored.http_status),
+        ("error_code", folded.error_code == stored.error_code),
+        ("error_msg", folded.error_msg == stored.error_msg),
+        ("request_id", folded.request_id == stored.request_id),
+        ("first_sent_at", folded.first_sent_at == stored.first_sent_at),
+        ("last_sent_at", folded.last_sent_at == stored.last_sent_at),
+        ("settled_at", folded.settled_at == stored.settled_at),
+        ("reason", folded.reason == stored.reason),
+    ];
+    if let Some(columns) = unequal(&same) {
+        findings.add(Finding::RowDiffers { row, columns });
+    }
+}
+
+/// To the letter: `==` on words takes `init` for `initialize`. A look that showed neither field is stored as none.
+fn shown(seen: Option<&SeenState>) -> String {
+    seen.map_or_else(|| SeenState::default().to_string(), ToString::to_string)
+}
+
+fn unequal(same: &[(&'static str, bool)]) -> Option<Vec<&'static str>> {
+    let columns: Vec<_> = same.iter().filter(|(_, same)| !same).map(|(column, _)| *column).collect();
+    if columns.is_empty() { None } else { Some(columns) }
+}
+
+/// What the events that name no row add up to.
+#[derive(Default)]
+pub(super) struct OwnSums {
+    /// Plan digest, rows and settings, as the run began with them.
+    began: Option<(String, u32, serde_json::Value)>,
+    launches: u32,
+    /// Process and host.
+    running: Option<(u32, String)>,
+    exit: Option<(Exit, Option<String>)>,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    elapsed_ms: u64,
+    lanes: BTreeMap<LaneId, LaneSum>,
+}
+
+#[derive(Default, PartialEq)]
+struct LaneSum {
+    throttled: u64,
+    quota: Option<(f64, bool)>,
+}
+
+impl OwnSums {
+    pub(super) fn add(&mut self, lane: LaneId, at_ms: i64, kind: &EventKind) {
+        let at = Timestamp::from_millisecond(at_ms).ok();
+        match kind {
+            EventKind::RunStarted { plan, rows, settings } => self.began = Some((plan.clone(), *rows, settings.clone())),
+            EventKind::LaunchBegan { launch, pid, host, .. } => {
+                self.launches = *launch;
+                self.running = Some((*pid, host.clone()));
+                self.started_at = self.started_at.or(at);
+                (self.ended_at, self.exit) = (None, None);
+            }
+            EventKind::LaunchEnded { exit, reason, elapsed_ms } => {
+                self.running = None;
+                self.exit = Some((*exit, reason.clone()));
+                self.ended_at = at;
+                self.elapsed_ms += elapsed_ms;
+            }
+            EventKind::QuotaLearned { per_second, stated } => {
+                self.lanes.entry(lane).or_default().quota = Some((*per_second, *stated));
+            }
+            EventKind::ReadThrottled { .. } => self.lanes.entry(lane).or_default().throttled += 1,
+            EventKind::DrainBegan { .. }
+            | EventKind::LaneStopped { .. }
+            | EventKind::RowSeen { .. }
+            | EventKind::AttemptStarted { .. }
+            | EventKind::AttemptEnded { .. }
+            | EventKind::RowSettled { .. }
+            | EventKind::RowLeft { .. }
+            | EventKind::RowReopened { .. } => (),
+        }
+    }
+
+    pub(super) fn compare(&self, run: &RunRecord, lanes: &[LaneRecord], findings: &mut Findings) {
+        let began = self.began.as_ref();
+        let exit = self.exit.as_ref();
+        let same = [
+            ("plan_digest", began.is_none_or(|(digest, _, _)| *digest == run.plan_digest)),
+            ("n_rows", began.is_none_or(|(_, n_rows, _)| *n_rows == run.n_rows)),
+            ("settings", began.is_none_or(|(_, _, settings)| *settings == run.settings)),
+            ("launches", self.launches == run.launches),
+            ("running", self.running.is_some() == run.running),
+            ("pid", self.running.as_ref().is_none_or(|(pid, _)| Some(*pid) == run.pid)),
+            ("host", self.running.as_ref().is_none_or(|(_, host)| Some(host) == run.host.as_ref())),
+            ("started_at", self.started_at == run.started_at),
+            ("ended_at", self.ended_at == run.ended_at),
+            ("elapsed_ms", self.elapsed_ms == run.elapsed_ms),
+            ("exit_code", exit.map(|(exit, _)| exit.code()) == run.exit_code),
+            ("exit_name", exit.map(|(exit, _)| exit.name()) == run.exit_name.as_deref()),
+            ("exit_reason", exit.and_then(|(_, reason)| reason.as_ref()) == run.exit_reason.as_ref()),
+        ];
+        if let Some(columns) = unequal(&same) {
+            findings.add(Finding::RunDiffers { columns });
+        }
+        for lane in lanes {
+            let none = LaneSum::default();
+            let sum = self.lanes.get(&lane.lane).unwrap_or(&none);
+            let same = [
+                ("throttled", sum.throttled == lane.throttled),
+                ("per_second", sum.quota.map(|(per_second, _)| per_second) == lane.per_second),
+                ("stated", sum.quota.is_some_and(|(_, stated)| stated) == lane.stated),
+            ];
+            if let Some(columns) = unequal(&same) {
+                findings.add(Finding::LaneDiffers { lane: lane.lane, columns });
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A file that is there whole or not at all: written beside its destination and renamed into place.
+
+use std::io::{self, BufWriter, Write as _};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// Whether a report could be written there, asked before the work: the folder takes a new file, and the destination is
+/// not a folder itself.
+pub fn check_destination(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "the destination is a folder"));
+    }
+    if path.file_name().is_none() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the destination has no file name"));
+    }
+    temporary(path).map(drop)
+}
+
+/// Replaces the destination in one step once all of it is on disk; on an error it stays as it was.
+pub fn write_beside<E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut dyn io::Write) -> Result<(), E>,
+) -> Result<(), E> {
+    check_destination(path)?;
+    let mut out = BufWriter::new(temporary(path)?);
+    write(&mut out)?;
+    out.flush()?;
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        Some(_) | None => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".cutover-");
+    // A temporary file is private by default; a report is as readable as any new file of its user, or as the one it replaces.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(path).map_or(0o666, |data| data.permissions().mode() & 0o777);
+        builder.permissions(std::fs::Permissions::from_mode(mode));
+    }
+    builder.tempfile_in(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_that_fails_halfway_leaves_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.csv");
+        write_beside(&path, |out| out.write_all(b"old")).unwrap();
+        let failed = write_beside(&path, |out| {
+            out.write_all(b"new")?;
+            Err(io::Error::other("no"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        write_beside(&path, |out| out.write_all(b"new")).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_destination_that_cannot_be_is_told_before_the_work() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(check_destination(folder.path()).is_err());
+        assert!(check_destination(&folder.path().join("absent/report.csv")).is_err());
+        assert!(check_destination(&folder.path().join("report.csv")).is_ok());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

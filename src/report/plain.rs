@@ -1,0 +1,104 @@
+//! Texts made fit for a terminal or a page: what came from outside can neither move the cursor nor turn the line around.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+/// The text with control characters, line breaks and marks of direction spelled out.
+#[must_use]
+pub(crate) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' => plain.push_str("\\n"),
+            '\r' => plain.push_str("\\r"),
+            '\t' => plain.push_str("\\t"),
+            _ if character.is_control() || turns_or_hides(character) => {
+                _ = write!(plain, "\\u{{{:x}}}", u32::from(character));
+            }
+            _ => plain.push(character),
+        }
+    }
+    plain
+}
+
+/// Marks that change the direction of what stands beside them, or that nobody sees; and the line breaks of Unicode.
+fn turns_or_hides(character: char) -> bool {
+    matches!(character,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// At most so many characters, the last of them an ellipsis where something was left out.
+#[must_use]
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    kept + "…"
+}
+
+/// As one word of a shell.
+#[must_use]
+pub(crate) fn shell_word(text: &str) -> String {
+    let safe = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.' | ':');
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(safe) {
+        return text.to_owned();
+    }
+    format!("'{}'", plain(text).replace('\'', "'\\''"))
+}
+
+/// ISO 8601, UTC, with milliseconds.
+#[must_use]
+pub(crate) fn time(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+/// `1 row`, `2 rows`.
+#[must_use]
+pub(crate) fn count(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// `0.250 s`, `3 min 20 s`, `2 h 05 min`.
+#[must_use]
+pub(crate) fn duration(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}.{:03} s", ms % 1000),
+        (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_moves_the_cursor_or_turns_the_line() {
+        assert_eq!(plain("a\u{1b}[2Jb\r\n\u{202e}c\u{9b}"), "a\\u{1b}[2Jb\\r\\n\\u{202e}c\\u{9b}");
+        assert_eq!(plain("naïve ☃ 中文 עברית"), "naïve ☃ 中文 עברית");
+    }
+
+    #[test]
+    fn an_id_can_be_pasted_into_a_shell() {
+        assert_eq!(shell_word("vm-1"), "vm-1");
+        assert_eq!(shell_word("it's $(x)"), "'it'\\''s $(x)'");
+        assert_eq!(shell_word("-rf"), "'-rf'");
+    }
+
+    #[test]
+    fn durations_read_as_people_say_them() {
+        assert_eq!(duration(250), "0.250 s");
+        assert_eq!(duration(59_999), "59.999 s");
+        assert_eq!(duration(200_000), "3 min 20 s");
+        assert_eq!(duration(7_500_000), "2 h 05 min");
+    }
+
+    #[test]
+    fn a_long_text_ends_in_an_ellipsis() {
+        assert_eq!(shortened("abcdef", 6), "abcdef");
+        assert_eq!(shortened("ábcdefg", 6), "ábcde…");
+    }
+}

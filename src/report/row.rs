@@ -1,0 +1,111 @@
+//! One row of the row reports: the columns that CSV and JSON share, each with its value.
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use super::plain::time;
+use crate::ledger::Standing;
+use crate::model::words::Word;
+use crate::model::{Row, SeenState};
+
+/// The first nineteen are promised, in this order; what is added comes after them.
+pub(super) const COLUMNS: [&str; 26] = [
+    "row",
+    "source_id",
+    "copystate",
+    "migrationcycle",
+    "verdict",
+    "before_copystate",
+    "before_migrationcycle",
+    "after_copystate",
+    "after_migrationcycle",
+    "attempts",
+    "http_status",
+    "error_code",
+    "error_msg",
+    "request_id",
+    "wave",
+    "target",
+    "name",
+    "first_sent_at",
+    "settled_at",
+    "reason",
+    "throttled",
+    "note",
+    "line",
+    "expect_copystate",
+    "expect_migrationcycle",
+    "last_sent_at",
+];
+
+#[derive(Clone, Copy)]
+pub(super) enum Cell<'a> {
+    Nothing,
+    Number(u32),
+    Text(&'a str),
+    Time(Timestamp),
+}
+
+impl Serialize for Cell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Cell::Nothing => serializer.serialize_none(),
+            Cell::Number(number) => serializer.serialize_u32(*number),
+            Cell::Text(text) => serializer.serialize_str(text),
+            Cell::Time(at) => serializer.serialize_str(&time(*at)),
+        }
+    }
+}
+
+/// The row's values, in the order of [`COLUMNS`].
+pub(super) fn cells<'a>(row: &'a Row, standing: &'a Standing) -> [Cell<'a>; COLUMNS.len()] {
+    let (before, after) = (standing.before.as_ref(), standing.after.as_ref());
+    [
+        Cell::Number(row.id.0),
+        Cell::Text(row.source_id.as_str()),
+        word(row.wants.copystate.as_ref()),
+        word(row.wants.migrationcycle.as_ref()),
+        Cell::Text(standing.phase.public_name()),
+        copystate(before),
+        migrationcycle(before),
+        copystate(after),
+        migrationcycle(after),
+        Cell::Number(standing.attempts),
+        standing.http_status.map_or(Cell::Nothing, |status| Cell::Number(status.into())),
+        text(standing.error_code.as_deref()),
+        text(standing.error_msg.as_deref()),
+        text(standing.request_id.as_deref()),
+        text(row.wave.as_deref()),
+        text(row.account.as_deref()),
+        text(row.name.as_deref()),
+        at(standing.first_sent_at),
+        at(standing.settled_at),
+        text(standing.reason.as_deref()),
+        Cell::Number(standing.throttled),
+        text(row.note.as_deref()),
+        Cell::Number(row.line),
+        word(row.expects.copystate.as_ref()),
+        word(row.expects.migrationcycle.as_ref()),
+        at(standing.last_sent_at),
+    ]
+}
+
+fn text(text: Option<&str>) -> Cell<'_> {
+    text.map_or(Cell::Nothing, Cell::Text)
+}
+
+fn word(word: Option<&Word>) -> Cell<'_> {
+    text(word.map(Word::as_str))
+}
+
+fn copystate(seen: Option<&SeenState>) -> Cell<'_> {
+    word(seen.and_then(|seen| seen.copystate.as_ref()))
+}
+
+fn migrationcycle(seen: Option<&SeenState>) -> Cell<'_> {
+    word(seen.and_then(|seen| seen.migrationcycle.as_ref()))
+}
+
+fn at<'a>(at: Option<Timestamp>) -> Cell<'a> {
+    at.map_or(Cell::Nothing, Cell::Time)
+}

@@ -1,0 +1,102 @@
+//! The runs in a journal, newest first: a table for people, and the document `cutover.runs.v1`.
+
+use std::io;
+
+use serde::Serialize;
+
+use super::ReportError;
+use super::plain::{duration, plain, shortened, time};
+use super::summary::seconds;
+use crate::journal::read::RunRecord;
+use crate::journal::{Journal, JournalError};
+
+const PLAN_WIDTH: usize = 24;
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Runs {
+    pub schema: &'static str,
+    pub runs: Vec<RunLine>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunLine {
+    pub run: String,
+    pub plan: String,
+    pub digest: String,
+    pub rows: u32,
+    pub on_target: u64,
+    pub unsettled: u64,
+    pub running: bool,
+    pub exit_code: Option<u8>,
+    pub exit_name: Option<String>,
+    pub started_at: Option<String>,
+    pub elapsed_s: f64,
+    #[serde(skip)]
+    elapsed_ms: u64,
+}
+
+impl Runs {
+    pub fn of(journal: &Journal) -> Result<Self, JournalError> {
+        journal.at_one_instant(|| {
+            let runs = journal.runs()?.into_iter().map(|run| line_of(journal, run)).collect::<Result<_, JournalError>>()?;
+            Ok(Self { schema: "cutover.runs.v1", runs })
+        })
+    }
+
+    pub fn write_text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        if self.runs.is_empty() {
+            return writeln!(out, "The journal holds no run yet.");
+        }
+        let width = self.runs.iter().map(|run| plain(&run.run).chars().count()).max().unwrap_or(0).max(3);
+        writeln!(
+            out,
+            "{:<width$}  {:<PLAN_WIDTH$}  {:>8}  {:>9}  {:>9}  {:<17}  {:<24}  took",
+            "run", "plan", "rows", "on target", "unsettled", "ended", "started"
+        )?;
+        for run in &self.runs {
+            writeln!(
+                out,
+                "{:<width$}  {:<PLAN_WIDTH$}  {:>8}  {:>9}  {:>9}  {:<17}  {:<24}  {}",
+                plain(&run.run),
+                shortened(&plain(&run.plan), PLAN_WIDTH),
+                run.rows,
+                run.on_target,
+                run.unsettled,
+                ended(run),
+                run.started_at.as_deref().unwrap_or("-"),
+                duration(run.elapsed_ms)
+            )?;
+        }
+        Ok(())
+    }
+
+    pub fn write_json(&self, out: &mut dyn io::Write) -> Result<(), ReportError> {
+        super::json::document(self, out)
+    }
+}
+
+fn line_of(journal: &Journal, run: RunRecord) -> Result<RunLine, JournalError> {
+    let tally = journal.tally(run.key)?;
+    Ok(RunLine {
+        run: run.id,
+        plan: run.plan_path,
+        digest: run.plan_digest,
+        rows: run.n_rows,
+        on_target: tally.on_target(),
+        unsettled: tally.unsettled(),
+        running: run.running,
+        exit_code: run.exit_code,
+        exit_name: run.exit_name,
+        started_at: run.started_at.map(time),
+        elapsed_s: seconds(run.elapsed_ms),
+        elapsed_ms: run.elapsed_ms,
+    })
+}
+
+fn ended(run: &RunLine) -> String {
+    match (run.running, run.exit_code, &run.exit_name) {
+        (true, _, _) => "not ended".to_owned(),
+        (false, Some(code), Some(name)) => format!("{code} {name}"),
+        (false, _, _) => "not begun".to_owned(),
+    }
+}

@@ -1,0 +1,63 @@
+//! Where a run stands, also while it runs. As JSON it is the summary.
+
+use std::io;
+
+use super::plain::{plain, shortened};
+use super::summary::{Running, Summary};
+
+/// Waves past these are counted and not listed.
+const MOST_WAVES: usize = 30;
+const WAVE_WIDTH: usize = 28;
+
+/// Whether the launch that the journal calls running holds its lock: the journal cannot know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    Alive,
+    Gone,
+    /// It began on another host, or the lock cannot be asked.
+    Unknown,
+}
+
+pub fn write_text(summary: &Summary, holder: Holder, out: &mut dyn io::Write) -> io::Result<()> {
+    writeln!(out, "{}", summary.sentence())?;
+    if let Some(running) = &summary.running {
+        writeln!(out, "{}", where_it_is(running, holder))?;
+    }
+    summary.write_counts(out)?;
+    write_waves(summary, out)?;
+    summary.write_causes(out)?;
+    match (&summary.running, holder) {
+        (Some(_), Holder::Alive) => writeln!(out, "\nWhat to do next\n\n  wait, or stop it with Ctrl-C in its terminal")?,
+        (Some(_), Holder::Gone | Holder::Unknown) => {
+            writeln!(out, "\nWhat to do next\n\n  `cutover resume {}` if it no longer runs", summary.run)?;
+        }
+        (None, Holder::Alive | Holder::Gone | Holder::Unknown) => summary.write_next(out)?,
+    }
+    summary.write_footer(out)
+}
+
+fn where_it_is(running: &Running, holder: Holder) -> String {
+    let pid = running.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
+    let host = running.host.as_deref().map_or_else(|| "?".to_owned(), plain);
+    let since = running.since.as_deref().unwrap_or("?");
+    match holder {
+        Holder::Alive => format!("Running as process {pid} on {host} since {since}."),
+        Holder::Gone => format!("Process {pid} on {host}, begun {since}, was cut off: it did not end by itself."),
+        Holder::Unknown => format!("Process {pid} on {host} began {since} and has not ended, or was cut off."),
+    }
+}
+
+fn write_waves(summary: &Summary, out: &mut dyn io::Write) -> io::Result<()> {
+    if summary.waves.len() < 2 {
+        return Ok(());
+    }
+    writeln!(out, "\n  {:<WAVE_WIDTH$} {:>9} {:>9} {:>9}", "wave", "rows", "settled", "on target")?;
+    for wave in summary.waves.iter().take(MOST_WAVES) {
+        let name = shortened(&wave.wave.as_deref().map_or_else(|| "(none)".to_owned(), plain), WAVE_WIDTH);
+        writeln!(out, "  {name:<WAVE_WIDTH$} {:>9} {:>9} {:>9}", wave.rows, wave.settled, wave.on_target)?;
+    }
+    if summary.waves.len() > MOST_WAVES {
+        writeln!(out, "  … and {} more", summary.waves.len() - MOST_WAVES)?;
+    }
+    Ok(())
+}
