@@ -109,9 +109,9 @@ fn check_triggers(journal: &Journal, findings: &mut Findings) -> Result<(), Jour
     for (name, guards) in
         [("event_is_never_changed", "BEFORE UPDATE ON event"), ("event_is_never_removed", "BEFORE DELETE ON event")]
     {
-        let there = triggers.iter().any(|(found, sql)| {
-            found == name && sql.contains(&format!("{guards}\nBEGIN\n    SELECT RAISE(ABORT,"))
-        });
+        let there = triggers
+            .iter()
+            .any(|(found, sql)| found == name && sql.contains(&format!("{guards}\nBEGIN\n    SELECT RAISE(ABORT,")));
         if !there {
             findings.add(Finding::TriggerMissing { trigger: name });
         }
@@ -161,9 +161,16 @@ struct Found<'a> {
 pub fn write_json(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write) -> io::Result<()> {
     let schema = "cutover.audit.v1";
     let document = match verified {
-        Ok(Verified { run, n_events, n_rows, anchor }) => {
-            Document { schema, run, ok: true, events: *n_events, rows: *n_rows, anchor, findings: Vec::new(), n_findings: 0 }
-        }
+        Ok(Verified { run, n_events, n_rows, anchor }) => Document {
+            schema,
+            run,
+            ok: true,
+            events: *n_events,
+            rows: *n_rows,
+            anchor,
+            findings: Vec::new(),
+            n_findings: 0,
+        },
         Err(Altered { run, n_events, n_rows, anchor, findings, n_findings }) => {
             let findings = findings.iter().map(|finding| Found { finding, text: finding.to_string() }).collect();
             let (events, rows) = (*n_events, *n_rows);
@@ -180,10 +187,18 @@ pub fn write_text(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write
             let (events, rows) = (count(*n_events, "event"), count(*n_rows, "row"));
             writeln!(out, "The journal of run {} is as it was written: {events}, {rows}.", plain(run))?;
             writeln!(out, "\n  anchor  {anchor}\n")?;
-            writeln!(out, "Compare the anchor with the one that was kept elsewhere: only that proves that no tail was cut off.")
+            writeln!(
+                out,
+                "Compare the anchor with the one that was kept elsewhere: only that proves that no tail was cut off."
+            )
         }
         Err(Altered { run, anchor, findings, n_findings, .. }) => {
-            writeln!(out, "The journal of run {} is not what it was: {}.\n", plain(run), count(*n_findings, "finding"))?;
+            writeln!(
+                out,
+                "The journal of run {} is not what it was: {}.\n",
+                plain(run),
+                count(*n_findings, "finding")
+            )?;
             for finding in findings {
                 writeln!(out, "  {}", plain(&finding.to_string()))?;
             }
@@ -212,8 +227,7 @@ impl Kept {
     /// Whether its hash is right when it stands at this place.
     fn fits_at(&self, lane: crate::event::LaneId, seq: u64) -> bool {
         let Kept { at_ms, row, prev, .. } = self;
-        let link =
-            chain::Link { prev, lane, seq, at_ms: *at_ms, kind: &self.kind, row: *row, detail: &self.detail };
+        let link = chain::Link { prev, lane, seq, at_ms: *at_ms, kind: &self.kind, row: *row, detail: &self.detail };
         link.hash() == self.hash
     }
 }

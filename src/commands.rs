@@ -13,6 +13,7 @@ use crate::journal::JournalError;
 use crate::lock::LockError;
 use crate::plan::source::Source;
 use crate::plan::{Checked, PlanError, ReadError, Reading};
+use crate::report::explain::ExplainError;
 use crate::settings::flags::{AuditVerb, Flags, PlanArgs, Verb};
 use crate::settings::resolve::Resolved;
 use crate::settings::{LogFormat, Settings, SettingsError};
@@ -52,8 +53,10 @@ pub(crate) enum CommandError {
     Lock(#[from] LockError),
     #[error("{0}")]
     Http(String),
-    #[error("the run has no row of `{source_id}`")]
-    UnknownRow { source_id: String, near: Vec<String> },
+    #[error(transparent)]
+    Explain(ExplainError),
+    #[error("`{}` does not say which report it is", .0.display())]
+    ReportFormat(PathBuf),
     #[error("could not write {what}")]
     Output {
         what: String,
@@ -75,6 +78,15 @@ impl From<ReadError<CommandError>> for CommandError {
     }
 }
 
+impl From<ExplainError> for CommandError {
+    fn from(error: ExplainError) -> Self {
+        match error {
+            ExplainError::Journal(error) => error.into(),
+            unknown @ ExplainError::Unknown { .. } => CommandError::Explain(unknown),
+        }
+    }
+}
+
 impl CommandError {
     fn exit(&self) -> Exit {
         match self {
@@ -88,7 +100,8 @@ impl CommandError {
             | CommandError::Credentials(_)
             | CommandError::NoTerminal
             | CommandError::Scenario(_)
-            | CommandError::UnknownRow { .. } => Exit::Usage,
+            | CommandError::Explain(_)
+            | CommandError::ReportFormat(_) => Exit::Usage,
             CommandError::Journal(error) => exit_of_journal(error),
             CommandError::Lock(LockError::Held { .. }) => Exit::Locked,
             CommandError::Lock(LockError::Unworkable(_)) => Exit::Refused,
@@ -133,14 +146,12 @@ impl CommandError {
             }
             CommandError::Lock(LockError::Held { .. }) => "`cutover status` shows where it stands",
             CommandError::Lock(LockError::Unworkable(_)) => "put the journal on a local disk",
-            CommandError::UnknownRow { near, .. } if !near.is_empty() => {
-                return Some(format!("did you mean {}?", near.join(", ")));
-            }
+            CommandError::Explain(_) => "`cutover report --format csv` lists the rows",
+            CommandError::ReportFormat(_) => "end it with .csv, .json or .md",
             CommandError::Panicked => "this is a bug; `cutover run` takes the run up again, looking first",
             CommandError::Settings(_)
             | CommandError::Credentials(_)
             | CommandError::Scenario(_)
-            | CommandError::UnknownRow { .. }
             | CommandError::Journal(
                 JournalError::Unopenable { .. }
                 | JournalError::NoPlace(_)

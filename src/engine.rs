@@ -109,7 +109,7 @@ async fn carry<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, which: Which, purpos
         }
     }
     while let Some(ended) = calls.join_next().await {
-        ending(lane, ended)?;
+        ending(lane, &ended)?;
     }
     if lane.stop.reason() == Some(DrainReason::Panicked) { Err(EngineError::Panicked) } else { Ok(()) }
 }
@@ -134,7 +134,7 @@ async fn admit<R: Remote>(
     loop {
         tokio::select! {
             biased;
-            Some(ended) = calls.join_next() => ending(lane, ended)?,
+            Some(ended) = calls.join_next() => ending(lane, &ended)?,
             permit = &mut room, if calls.len() < OPEN => {
                 return Ok(permit.map(|permit| permit.expect("the semaphore is never closed")));
             }
@@ -144,14 +144,14 @@ async fn admit<R: Remote>(
 
 fn ending<R: Remote>(
     lane: &Lane<R>,
-    ended: Result<Result<(), JournalClosed>, tokio::task::JoinError>,
+    ended: &Result<Result<(), JournalClosed>, tokio::task::JoinError>,
 ) -> Result<(), EngineError> {
     let Ok(recorded) = ended else {
         // The others are awaited; this row stays in doubt, and a later launch looks at it.
         lane.stop.drain(DrainReason::Panicked);
         return Ok(());
     };
-    Ok(recorded?)
+    Ok((*recorded)?)
 }
 
 async fn one<R: Remote>(

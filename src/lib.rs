@@ -1,6 +1,6 @@
+pub mod audit;
 pub mod commands;
 mod console;
-pub mod audit;
 pub mod credentials;
 mod engine;
 pub mod event;
@@ -16,7 +16,6 @@ pub mod plan;
 mod preflight;
 mod recorder;
 mod remote;
-mod report;
 pub mod report;
 mod retry;
 pub mod sandbox;

@@ -29,6 +29,26 @@ pub(crate) fn host() -> String {
     if name.is_empty() { "unknown".to_owned() } else { name.to_owned() }
 }
 
+/// A run's lock stands beside its journal, where everybody who could open the journal sees it.
+pub(crate) fn of_run(journal: &Path, run_id: &str) -> PathBuf {
+    let mut name = journal.as_os_str().to_owned();
+    name.push(format!(".{run_id}.lock"));
+    PathBuf::from(name)
+}
+
+/// None: it cannot be asked.
+pub(crate) fn is_held(path: &Path) -> Option<bool> {
+    match File::open(path) {
+        Ok(file) => match file.try_lock_shared() {
+            Ok(()) => Some(false),
+            Err(TryLockError::WouldBlock) => Some(true),
+            Err(TryLockError::Error(_)) => None,
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(false),
+        Err(_) => None,
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockError {
     #[error("another launch holds {what}: {}", owner.as_ref().map_or_else(

@@ -378,6 +378,9 @@ pub(crate) async fn difference<R: Remote>(
         Ok(())
     })
     .await?;
+    // What would be sent first, what would not last; within each, in plan order.
+    let order = ["change", "unseen", "look_first", "already", "blocked"];
+    difference.groups.sort_by_key(|group| order.iter().position(|kind| *kind == group.kind));
     Ok(difference)
 }
 

@@ -180,7 +180,7 @@ fn duration(text: &str) -> Result<Duration, String> {
         let span: jiff::SignedDuration = text.parse().map_err(|_| bad())?;
         Duration::try_from(span).map_err(|_| bad())?
     };
-    if parsed.is_zero() || parsed > Duration::from_secs(7 * 86_400) {
+    if parsed.is_zero() || parsed > Duration::from_hours(7 * 24) {
         return Err(format!("`{text}` is not between nothing and a week"));
     }
     Ok(parsed)

@@ -16,8 +16,7 @@ use crate::journal::{Journal, JournalError};
 pub(super) fn check(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<u64, JournalError> {
     let heads: BTreeMap<LaneId, (u64, Hash)> =
         journal.heads(run.key)?.into_iter().map(|(lane, seq, head)| (lane, (seq, head))).collect();
-    let mut chains: BTreeMap<LaneId, Chain> =
-        heads.keys().map(|lane| (*lane, Chain::new(*lane, &run.id))).collect();
+    let mut chains: BTreeMap<LaneId, Chain> = heads.keys().map(|lane| (*lane, Chain::new(*lane, &run.id))).collect();
     let mut sums = OwnSums::default();
     let mut n_events = 0;
     journal.for_each_stored_event(run.key, EventOrder::ByLane, |event| {
@@ -139,9 +138,7 @@ impl Chain {
         }
         let Some((seq, hash)) = head else { return Some(Finding::Added { lane, seq: 1 }) };
         match self.seq.cmp(seq) {
-            std::cmp::Ordering::Less => {
-                Some(Finding::CutOff { lane, seq: self.seq + 1, n_missing: seq - self.seq })
-            }
+            std::cmp::Ordering::Less => Some(Finding::CutOff { lane, seq: self.seq + 1, n_missing: seq - self.seq }),
             std::cmp::Ordering::Greater => Some(Finding::Added { lane, seq: seq + 1 }),
             std::cmp::Ordering::Equal if *hash != self.head => Some(Finding::HeadDiffers { lane, seq: *seq }),
             std::cmp::Ordering::Equal => None,

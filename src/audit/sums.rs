@@ -81,9 +81,8 @@ impl Folded {
         self.last = (event.lane, event.seq);
         let Ok(standing) = &mut self.standing else { return };
         let at = Timestamp::from_millisecond(event.at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-        let added = read(event).and_then(|kind| {
-            standing.add(&kind, at).map_err(|step| Finding::impossible(event.lane, event.seq, step))
-        });
+        let added = read(event)
+            .and_then(|kind| standing.add(&kind, at).map_err(|step| Finding::impossible(event.lane, event.seq, step)));
         if let Err(finding) = added {
             findings.add(finding);
             self.standing = Err(Unknowable);
@@ -195,7 +194,9 @@ impl OwnSums {
     pub(super) fn add(&mut self, lane: LaneId, at_ms: i64, kind: &EventKind) {
         let at = Timestamp::from_millisecond(at_ms).ok();
         match kind {
-            EventKind::RunStarted { plan, rows, settings } => self.began = Some((plan.clone(), *rows, settings.clone())),
+            EventKind::RunStarted { plan, rows, settings } => {
+                self.began = Some((plan.clone(), *rows, settings.clone()))
+            }
             EventKind::LaunchBegan { launch, pid, host, .. } => {
                 self.launches = *launch;
                 self.running = Some((*pid, host.clone()));

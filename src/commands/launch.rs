@@ -8,16 +8,17 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{CommandError, Context, checked, reading_of};
+use super::{CommandError, Context, checked, output_failed, reading_of};
 use crate::console;
 use crate::credentials::{self, Credentials};
 use crate::event::Verdict;
 use crate::exit::Exit;
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, NewRun, RunKey, chain};
-use crate::lock::{Lock, LockError};
+use crate::lock::{self, Lock, LockError};
 use crate::plan::Checked;
 use crate::plan::source::Source;
+use crate::report::{Format, check_destination};
 use crate::settings::flags::{LaunchArgs, PlanArgs, ShowArgs};
 use crate::settings::{Destination, Settings, file};
 
@@ -35,17 +36,28 @@ struct Launch<'a> {
     reopen: &'a [Verdict],
     events: bool,
     progress: bool,
+    report: Option<(Format, PathBuf)>,
 }
 
 impl Launch<'_> {
-    fn of(verb: &'static str, args: &LaunchArgs) -> Self {
+    fn of(verb: &'static str, args: &LaunchArgs) -> Result<Self, CommandError> {
         let consent = Consent::Asked { yes: args.yes, irreversible: args.allow_irreversible };
-        Self { verb, consent, reopen: &[], events: args.show.events, progress: !args.show.no_progress }
+        let report = args.report.as_deref().map(report_at).transpose()?;
+        Ok(Self { verb, consent, reopen: &[], events: args.show.events, progress: !args.show.no_progress, report })
     }
+}
+
+/// Tried before the work, so that a night does not end without its report.
+fn report_at(path: &Path) -> Result<(Format, PathBuf), CommandError> {
+    let extension = path.extension().and_then(std::ffi::OsStr::to_str).unwrap_or("");
+    let format = Format::named(extension).ok_or_else(|| CommandError::ReportFormat(path.to_owned()))?;
+    check_destination(path).map_err(output_failed(path))?;
+    Ok((format, path.to_owned()))
 }
 
 pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: bool) -> Result<Exit, CommandError> {
     must_be_able_to_ask(launch, args.plan == Path::new("-"))?;
+    let mut launch = Launch::of("run", launch)?;
     let source = Source::open(&args.plan)?;
     let checked = checked(context, &source, args)?;
     let mut settings = context.settings.clone();
@@ -56,7 +68,7 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
     let mut journal = open_journal(&settings.journal)?;
     let (digest, endpoint) = (checked.digest.to_string(), destination.to_string());
     let unfinished = if new { None } else { journal.unfinished(&digest, &endpoint, &account)? };
-    let (key, verb) = match unfinished {
+    let key = match unfinished {
         Some(run) => {
             let tally = journal.tally(run.key)?;
             context.console.say(&format!(
@@ -65,17 +77,18 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
                 tally.settled(),
                 tally.unsettled()
             ));
-            (run.key, "resume")
+            launch.verb = "resume";
+            run.key
         }
-        None => (make_run(&mut journal, &source, args, &checked, &destination, &account, &settings)?, "run"),
+        None => make_run(&mut journal, &source, args, &checked, &destination, &account, &settings)?,
     };
     settings.destination = Some(destination);
-    launch_run(context, &settings, journal, key, credentials, &Launch::of(verb, launch))
+    launch_run(context, &settings, journal, key, credentials, &launch)
 }
 
 pub(super) fn resume(context: &Context, run: Option<&str>, args: &LaunchArgs) -> Result<Exit, CommandError> {
     must_be_able_to_ask(args, false)?;
-    take_up(context, run, &Launch::of("resume", args))
+    take_up(context, run, &Launch::of("resume", args)?)
 }
 
 pub(super) fn retry(
@@ -87,7 +100,7 @@ pub(super) fn retry(
     must_be_able_to_ask(args, false)?;
     let all = [Verdict::Unverified, Verdict::NoEffect, Verdict::Refused, Verdict::Failed, Verdict::Blocked];
     let reopen = if only.is_empty() { &all[..] } else { only };
-    take_up(context, run, &Launch { reopen, ..Launch::of("retry", args) })
+    take_up(context, run, &Launch { reopen, ..Launch::of("retry", args)? })
 }
 
 pub(super) fn reconcile(context: &Context, run: Option<&str>, show: &ShowArgs) -> Result<Exit, CommandError> {
@@ -97,6 +110,7 @@ pub(super) fn reconcile(context: &Context, run: Option<&str>, show: &ShowArgs) -
         reopen: &[],
         events: show.events,
         progress: !show.no_progress,
+        report: None,
     };
     take_up(context, run, &launch)
 }
@@ -149,9 +163,10 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, CommandEr
     let mut journal = Journal::open(&folder.path().join("plan.db"))?;
     let key = make_run(&mut journal, &source, args, &checked, &destination, &account, &settings)?;
     let run = journal.run(key)?;
-    let launch = Launch { verb: "plan", consent: Consent::OnlyShown, reopen: &[], events: false, progress: false };
+    let launch =
+        Launch { verb: "plan", consent: Consent::OnlyShown, reopen: &[], events: false, progress: false, report: None };
     let carry = carry_of(context, &settings, &run, credentials, &launch)?;
-    carry.out(journal, None).map(|carried| carried.exit)
+    carry.out(journal)
 }
 
 fn launch_run(
@@ -163,11 +178,12 @@ fn launch_run(
     launch: &Launch<'_>,
 ) -> Result<Exit, CommandError> {
     let run = journal.run(key)?;
-    let lock = Lock::take(&lock_beside(&settings.journal, &run.id), &format!("run {}", run.id))?;
+    let lock = Lock::take(&lock::of_run(&settings.journal, &run.id), &format!("run {}", run.id))?;
     let carry = carry_of(context, settings, &run, credentials, launch)?;
-    let carried = carry.out(journal, Some(&settings.journal))?;
+    let exit = carry.out(journal)?;
+    carry.sum_up(&settings.journal)?;
     drop(lock);
-    Ok(carried.exit)
+    Ok(exit)
 }
 
 fn carry_of<'a>(
@@ -189,6 +205,7 @@ fn carry_of<'a>(
         reopen: launch.reopen,
         events: launch.events,
         progress: launch.progress,
+        report: launch.report.as_ref(),
     })
 }
 
@@ -253,13 +270,6 @@ fn new_run_id() -> String {
     let die: u32 = rand::random();
     let letter = |n: u32| char::from(LETTERS[usize::try_from(die >> (5 * n) & 31).expect("below 32")]);
     format!("{made}-{}{}{}{}", letter(0), letter(1), letter(2), letter(3))
-}
-
-/// The run's lock stands beside the journal, where everybody who could open the journal sees it.
-fn lock_beside(journal: &Path, run_id: &str) -> PathBuf {
-    let mut name = journal.as_os_str().to_owned();
-    name.push(format!(".{run_id}.lock"));
-    PathBuf::from(name)
 }
 
 /// One run per account and endpoint, whatever journals they use. A bare token does not say whose it is, so it is told

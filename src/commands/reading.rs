@@ -1,19 +1,133 @@
-use super::{CommandError, Context};
-use crate::exit::Exit;
-use crate::settings::flags::ReportFormat;
+//! The verbs that only read the journal, also while a run writes to it.
+
 use std::path::Path;
-pub(super) fn status(_: &Context, _: Option<&str>, _: bool) -> Result<Exit, CommandError> {
+use std::time::Duration;
+
+use super::{CommandError, Context, output_failed, stdout_failed};
+use crate::audit::{self, AuditError};
+use crate::console;
+use crate::exit::Exit;
+use crate::journal::Journal;
+use crate::journal::read::RunRecord;
+use crate::lock;
+use crate::report::explain::Explained;
+use crate::report::runs::Runs;
+use crate::report::status::{self, Holder};
+use crate::report::summary::{self, Summary};
+use crate::report::{Format, ReportError, check_destination, write_beside};
+
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+fn journal(context: &Context) -> Result<Journal, CommandError> {
+    Ok(Journal::open_to_read(&context.settings.journal)?)
+}
+
+pub(super) fn status(context: &Context, run: Option<&str>, watch: bool) -> Result<Exit, CommandError> {
+    let journal = journal(context)?;
+    let record = journal.find_run(run)?;
+    loop {
+        let record = journal.run(record.key)?;
+        let summary = Summary::of(&journal, &record, journal.path())?;
+        let holder = holder(&context.settings.journal, &record);
+        print(|out| {
+            if context.console.json {
+                return summary::write_json(&summary, out);
+            }
+            Ok(status::write_text(&summary, holder, out)?)
+        })?;
+        if !watch || !record.running || holder == Holder::Gone {
+            return Ok(Exit::Done);
+        }
+        std::thread::sleep(WATCH_EVERY);
+        print(|out| Ok(writeln!(out)?))?;
+    }
+}
+
+/// Whether the launch that the journal calls running still holds the run's lock.
+fn holder(journal: &Path, run: &RunRecord) -> Holder {
+    if run.host.as_deref() != Some(lock::host().as_str()) {
+        return Holder::Unknown;
+    }
+    match lock::is_held(&lock::of_run(journal, &run.id)) {
+        Some(true) => Holder::Alive,
+        Some(false) => Holder::Gone,
+        None => Holder::Unknown,
+    }
+}
+
+pub(super) fn runs(context: &Context) -> Result<Exit, CommandError> {
+    let runs = Runs::of(&journal(context)?)?;
+    print(|out| if context.console.json { runs.write_json(out) } else { Ok(runs.write_text(out)?) })?;
     Ok(Exit::Done)
 }
-pub(super) fn runs(_: &Context) -> Result<Exit, CommandError> {
+
+pub(super) fn explain(context: &Context, run: Option<&str>, source_id: &str) -> Result<Exit, CommandError> {
+    let journal = journal(context)?;
+    let run = journal.find_run(run)?;
+    let explained = Explained::of(&journal, &run, source_id)?;
+    print(|out| if context.console.json { explained.write_json(out) } else { Ok(explained.write_text(out)?) })?;
     Ok(Exit::Done)
 }
-pub(super) fn explain(_: &Context, _: Option<&str>, _: &str) -> Result<Exit, CommandError> {
+
+pub(super) fn report(
+    context: &Context,
+    run: Option<&str>,
+    format: Format,
+    output: Option<&Path>,
+) -> Result<Exit, CommandError> {
+    if let Some(path) = output {
+        check_destination(path).map_err(output_failed(path))?;
+    }
+    let journal = journal(context)?;
+    let run = journal.find_run(run)?;
+    match output {
+        Some(path) => write_report(&journal, &run, format, path)?,
+        None => print(|out| crate::report::write(format, &journal, &run, out))?,
+    }
     Ok(Exit::Done)
 }
-pub(super) fn report(_: &Context, _: Option<&str>, _: ReportFormat, _: Option<&Path>) -> Result<Exit, CommandError> {
-    Ok(Exit::Done)
+
+/// Writes a report to a file, whole or not at all.
+pub(super) fn write_report(
+    journal: &Journal,
+    run: &RunRecord,
+    format: Format,
+    path: &Path,
+) -> Result<(), CommandError> {
+    write_beside(path, |out| crate::report::write(format, journal, run, out)).map_err(|error| match error {
+        ReportError::Journal(error) => error.into(),
+        ReportError::Write(error) => output_failed(path)(error),
+    })
 }
-pub(super) fn audit_verify(_: &Context, _: Option<&str>) -> Result<Exit, CommandError> {
-    Ok(Exit::Done)
+
+pub(super) fn audit_verify(context: &Context, run: Option<&str>) -> Result<Exit, CommandError> {
+    let journal = journal(context)?;
+    let run = journal.find_run(run)?;
+    let verified = match audit::verify(&journal, &run) {
+        Ok(verified) => Ok(verified),
+        Err(AuditError::Altered(altered)) => Err(altered),
+        Err(AuditError::Journal(error)) => return Err(error.into()),
+    };
+    let write = if context.console.json { audit::write_json } else { audit::write_text };
+    print(|out| Ok(write(verified.as_ref(), out)?))?;
+    Ok(if verified.is_ok() { Exit::Done } else { Exit::Integrity })
+}
+
+/// A result to standard output.
+pub(super) fn print(
+    write: impl FnOnce(&mut dyn std::io::Write) -> Result<(), ReportError>,
+) -> Result<(), CommandError> {
+    let mut journal_failed = None;
+    let written = console::result(|out| match write(out) {
+        Ok(()) => Ok(()),
+        Err(ReportError::Write(error)) => Err(error),
+        Err(ReportError::Journal(error)) => {
+            journal_failed = Some(error);
+            Ok(())
+        }
+    });
+    match journal_failed {
+        Some(error) => Err(error.into()),
+        None => written.map_err(stdout_failed),
+    }
 }

@@ -281,9 +281,7 @@ impl Journal {
     pub fn last_event_at(&self, run: RunKey) -> Result<Option<Timestamp>, JournalError> {
         let ms: Option<i64> = self
             .conn
-            .prepare_cached(
-                "SELECT max(event.at) FROM lane JOIN event USING (run, lane, seq) WHERE lane.run = ?1",
-            )?
+            .prepare_cached("SELECT max(event.at) FROM lane JOIN event USING (run, lane, seq) WHERE lane.run = ?1")?
             .query_row([run.0], |row| row.get(0))?;
         Ok(ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
     }
@@ -531,8 +529,7 @@ fn event(columns: &rusqlite::Row<'_>) -> Result<Event, JournalError> {
     let (kind, detail): (String, String) = (columns.get(3)?, columns.get(5)?);
     let kind = from_stored_form(&kind, columns.get(4)?, &detail)
         .map_err(|error| JournalError::Damaged(format!("event {seq} of lane {lane}: {error}")))?;
-    let at =
-        Timestamp::from_millisecond(columns.get(2)?).map_err(|error| JournalError::Damaged(error.to_string()))?;
+    let at = Timestamp::from_millisecond(columns.get(2)?).map_err(|error| JournalError::Damaged(error.to_string()))?;
     Ok(Event { lane: LaneId(lane), seq, at, kind })
 }
 

@@ -40,12 +40,12 @@ fn next_for_verdict(verdict: Verdict, run: &str, id: &str) -> Option<String> {
             "some states need a task action (start, stop, cutover) and not an update; \
              `cutover retry {run} --only no_effect` sends again"
         )),
-        Verdict::Overtaken => Some(format!(
-            "find out who moved {id}; `cutover retry {run} --only overtaken` if the target still holds"
-        )),
-        Verdict::Refused => Some(format!(
-            "read what the service said and correct that; then `cutover retry {run} --only refused`"
-        )),
+        Verdict::Overtaken => {
+            Some(format!("find out who moved {id}; `cutover retry {run} --only overtaken` if the target still holds"))
+        }
+        Verdict::Refused => {
+            Some(format!("read what the service said and correct that; then `cutover retry {run} --only refused`"))
+        }
         Verdict::Failed => {
             Some(format!("once service and network are well again: `cutover retry {run} --only failed`"))
         }

@@ -235,7 +235,9 @@ fn sentence(kind: &EventKind) -> String {
 fn details(kind: &EventKind) -> Vec<String> {
     match kind {
         EventKind::AttemptEnded { outcome, request_id, took_ms, .. } => {
-            let request = request_id.as_deref().map_or_else(|| "no request id".to_owned(), |id| format!("request id {}", plain(id)));
+            let request = request_id
+                .as_deref()
+                .map_or_else(|| "no request id".to_owned(), |id| format!("request id {}", plain(id)));
             let mut details = vec![format!("{request}, took {}", duration(*took_ms))];
             details.extend(asked_to_wait(outcome));
             details

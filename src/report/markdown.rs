@@ -89,7 +89,12 @@ fn write_rows(
     }
     let n_more = n_off_target.saturating_sub(n_shown);
     if n_more > 0 {
-        writeln!(out, "\n… and {} (all of them: `cutover report {} --format csv`).", count(n_more, "more row"), run.id)?;
+        writeln!(
+            out,
+            "\n… and {} (all of them: `cutover report {} --format csv`).",
+            count(n_more, "more row"),
+            run.id
+        )?;
     }
     Ok(())
 }

@@ -38,7 +38,8 @@ pub struct RunLine {
 impl Runs {
     pub fn of(journal: &Journal) -> Result<Self, JournalError> {
         journal.at_one_instant(|| {
-            let runs = journal.runs()?.into_iter().map(|run| line_of(journal, run)).collect::<Result<_, JournalError>>()?;
+            let runs =
+                journal.runs()?.into_iter().map(|run| line_of(journal, run)).collect::<Result<_, JournalError>>()?;
             Ok(Self { schema: "cutover.runs.v1", runs })
         })
     }

@@ -27,7 +27,9 @@ pub fn write_text(summary: &Summary, holder: Holder, out: &mut dyn io::Write) ->
     write_waves(summary, out)?;
     summary.write_causes(out)?;
     match (&summary.running, holder) {
-        (Some(_), Holder::Alive) => writeln!(out, "\nWhat to do next\n\n  wait, or stop it with Ctrl-C in its terminal")?,
+        (Some(_), Holder::Alive) => {
+            writeln!(out, "\nWhat to do next\n\n  wait, or stop it with Ctrl-C in its terminal")?
+        }
         (Some(_), Holder::Gone | Holder::Unknown) => {
             writeln!(out, "\nWhat to do next\n\n  `cutover resume {}` if it no longer runs", summary.run)?;
         }

@@ -138,7 +138,9 @@ impl Summary {
         let tally = journal.tally(run.key)?;
         let began = journal.last_launch(run.key)?;
         let mut elapsed_ms = run.elapsed_ms;
-        if run.running && let (Some(began), Some(last)) = (&began, journal.last_event_at(run.key)?) {
+        if run.running
+            && let (Some(began), Some(last)) = (&began, journal.last_event_at(run.key)?)
+        {
             let open_ms = last.as_millisecond() - began.at.as_millisecond();
             elapsed_ms += u64::try_from(open_ms).unwrap_or(0);
         }
@@ -186,7 +188,11 @@ impl Summary {
             return "The run has no rows.".to_owned();
         }
         if self.on_target == n_rows {
-            return if n_rows == 1 { "The one row is on target.".to_owned() } else { format!("All {n_rows} rows are on target.") };
+            return if n_rows == 1 {
+                "The one row is on target.".to_owned()
+            } else {
+                format!("All {n_rows} rows are on target.")
+            };
         }
         let mut rest = Vec::new();
         if pending > 0 {
@@ -324,6 +330,12 @@ impl Summary {
 /// Writes the summary as the one JSON document of the verbs that change something, and of `status`.
 pub fn write_json(summary: &Summary, out: &mut dyn io::Write) -> Result<(), ReportError> {
     super::json::document(summary, out)
+}
+
+/// The same on one line, after lines of events.
+pub fn write_json_line(summary: &Summary, out: &mut dyn io::Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, summary)?;
+    writeln!(out)
 }
 
 /// A cause in one line: code and text.

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::event::Verdict;
 use crate::exit;
+use crate::report::Format;
 
 /// Moves many servers of Huawei Cloud's Server Migration Service to a target state, and proves what happened to each.
 #[derive(Debug, Parser)]
@@ -129,8 +130,8 @@ pub(crate) enum Verb {
     Report {
         #[command(flatten)]
         run: RunArg,
-        #[arg(long, value_enum)]
-        format: ReportFormat,
+        #[arg(long, value_name = "csv|json|md", value_parser = format)]
+        format: Format,
         /// Write to a file, whole or not at all
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -193,6 +194,9 @@ pub(crate) struct LaunchArgs {
     /// Allow targets from which there is no way back (finished, deleting, cleared)
     #[arg(long)]
     pub(crate) allow_irreversible: bool,
+    /// Write a report at the end; the extension names the format (.csv, .json or .md)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
 }
@@ -263,12 +267,8 @@ pub(crate) struct ServiceArgs {
     night: NightArgs,
 }
 
-/// `html`, `junit` and `xlsx` are not written yet.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum ReportFormat {
-    Csv,
-    Json,
-    Md,
+fn format(name: &str) -> Result<Format, String> {
+    Format::named(name).ok_or_else(|| format!("is none of {}", Format::ALL.map(Format::name).join(", ")))
 }
 
 fn not_on_target(name: &str) -> Result<Verdict, String> {

@@ -1,10 +1,11 @@
 //! One launch of a run: look, tell the difference, ask, send, prove, sum up.
 
 use std::io::{self, BufRead, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::super::reading::{print, write_report};
 use super::super::{CommandError, difference, stdout_failed};
 use super::signals;
 use crate::console::{self, Console};
@@ -24,7 +25,8 @@ use crate::preflight::{self, Difference, PreflightError};
 use crate::recorder::{self, JournalClosed, Recorder, Writing};
 use crate::remote::endpoint::Endpoint;
 use crate::remote::http::Http;
-use crate::report;
+use crate::report::Format;
+use crate::report::summary::{self, Summary};
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::{self, Sandbox, estate};
 use crate::settings::{Destination, Settings};
@@ -57,11 +59,7 @@ pub(super) struct Carry<'a> {
     pub(super) reopen: &'a [Verdict],
     pub(super) events: bool,
     pub(super) progress: bool,
-}
-
-/// How a launch ended.
-pub(super) struct Carried {
-    pub(super) exit: Exit,
+    pub(super) report: Option<&'a (Format, PathBuf)>,
 }
 
 /// Ends a launch early, with what to say.
@@ -108,30 +106,41 @@ impl From<PreflightError> for Halted {
 }
 
 impl Carry<'_> {
-    /// `summarised`: the journal to sum up from, for runs that are kept.
-    pub(super) fn out(self, journal: Journal, summarised: Option<&Path>) -> Result<Carried, CommandError> {
+    pub(super) fn out(&self, journal: Journal) -> Result<Exit, CommandError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Start)?;
-        let path = journal.path().to_owned();
-        let started = Instant::now();
-        let ended = runtime.block_on(self.launch(journal, started));
+        let ended = runtime.block_on(self.launch(journal, Instant::now()));
         // A question that nobody answered still sits on standard input.
         runtime.shutdown_background();
         let (exit, reason) = ended?;
-        if let Some(reason) = &reason
-            && exit != Exit::Done
-            && exit != Exit::NotOnTarget
+        if let Some(reason) = reason
+            && !matches!(exit, Exit::Done | Exit::NotOnTarget)
         {
-            self.console.error(reason);
+            self.console.error(&reason);
         }
-        if summarised.is_some() {
-            let journal = Journal::open_to_read(&path)?;
-            let run = journal.run(self.run.key)?;
-            let summary = report::summary::Summary::of(&journal, &run)?;
+        Ok(exit)
+    }
+
+    /// From the journal alone, as `status` would tell it.
+    pub(super) fn sum_up(&self, journal: &Path) -> Result<(), CommandError> {
+        let journal = Journal::open_to_read(journal)?;
+        let run = journal.run(self.run.key)?;
+        let summary = Summary::of(&journal, &run, journal.path())?;
+        if self.events && !self.console.json {
+            // Standard output is for programs then.
+            let mut text = Vec::new();
+            summary.write_text(&mut text).map_err(stdout_failed)?;
+            self.console.say(String::from_utf8_lossy(&text).trim_end());
+        } else if self.events {
+            print(|out| Ok(summary::write_json_line(&summary, out)?))?;
+        } else {
             let json = self.console.json;
-            console::result(|out| if json { summary.json(out, self.events) } else { summary.text(out) })
-                .map_err(stdout_failed)?;
+            print(|out| if json { summary::write_json(&summary, out) } else { Ok(summary.write_text(out)?) })?;
         }
-        Ok(Carried { exit })
+        if let Some((format, path)) = self.report {
+            write_report(&journal, &run, *format, path)?;
+            self.console.say(&format!("report: {}", path.display()));
+        }
+        Ok(())
     }
 
     async fn launch(&self, journal: Journal, started: Instant) -> Result<(Exit, Option<String>), CommandError> {
