@@ -19,6 +19,8 @@ pub mod chain;
 pub mod read;
 mod rows;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use chain::Hash;
 

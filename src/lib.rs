@@ -1,3 +1,40 @@
+//! `cutover` moves many source servers of Huawei Cloud's Server Migration Service to a target migration state, and can
+//! prove afterwards what happened to each.
+//!
+//! Three ideas carry everything else. **Commit, then tell**: nothing has happened until the journal holds it; everyone
+//! else hears about it afterwards. **Decisions are functions of data**: retry, resume, verdict and report are computed
+//! from values, without I/O. **The full space of endings**: every way a request can end has a name, and "sent, but no
+//! answer" is one of them.
+//!
+//! ```text
+//! plan file ──▶ plan ──▶ preflight ──▶ engine ──▶ call ──▶ look        (rows flow right; the engine schedules)
+//!                                         │         │        │
+//!                                         └────── EventKind ─┘
+//!                                                   ▼
+//!                                    recorder ──▶ journal (SQLite)     (1) commit
+//!                                        └──────▶ observers            (2) then tell: progress, event lines
+//!                                    journal ──▶ ledger ──▶ report     (read back, any time, any process)
+//!                                                  └─────▶ preflight   (resume is the same path)
+//! ```
+//!
+//! Arrows of dependency point one way: `{model, exit} ← event ← ledger ← {plan, journal, gate, retry, remote, judge} ←
+//! engine ← commands`. Each library with an opinion stays in one room: `reqwest` in `remote`, `rusqlite` in `journal`,
+//! `governor` in `gate`, `indicatif` in `observe`, `clap` in `settings`, `hyper` in `sandbox`.
+//!
+//! A good order to read in:
+//!
+//! 1. [`model`]: ids, state words, the target and what was seen. [`exit`]: the codes.
+//! 2. [`event`]: what can happen. [`ledger`]: what a row's events add up to, and which histories are impossible.
+//! 3. `engine`: `call` is one row from top to bottom and reads like the runbook; `lane` is what the calls of one
+//!    account share, `reader` how they see, `stop` how they end. `judge`: what a look means.
+//! 4. `gate`: where a request waits for leave to go. `retry`: patience. `remote`: how requests leave and how answers
+//!    become outcomes. [`credentials`]: who we are.
+//! 5. [`plan`]: bytes to rows, or every problem. `preflight`: look before touching.
+//! 6. [`journal`]: the SQLite file. `recorder`: its one writer. [`audit`]: proof that it was not altered.
+//! 7. `observe`: who watches. [`report`]: what is read back. `console`: who is told.
+//! 8. `settings`, `lock` and [`commands`]: one function per verb, wiring the parts.
+//! 9. [`sandbox`]: the service on loopback, with its state machine, quotas and faults.
+
 pub mod audit;
 pub mod commands;
 mod console;

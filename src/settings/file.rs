@@ -76,7 +76,7 @@ pub(crate) fn example() -> String {
          # CUTOVER_AUTH_TOKEN or HW_AUTH_TOKEN.\n",
     );
     for key in &KEYS {
-        let value = key.default.unwrap_or("");
+        let value = key.example;
         let quoted = if value.parse::<f64>().is_ok() { value.to_owned() } else { format!("\"{value}\"") };
         _ = write!(text, "\n# {}\n# {} = {quoted}\n", key.help, key.name);
     }
@@ -97,8 +97,13 @@ mod tests {
         let file = parse(PathBuf::from("cutover.toml"), &uncommented).unwrap();
         assert_eq!(file.values.len(), KEYS.len());
         for key in &KEYS {
-            assert_eq!(file.values[key.name], key.default.unwrap_or(""));
+            assert_eq!(file.values[key.name], key.example);
         }
+    }
+
+    #[test]
+    fn the_sample_is_the_example() {
+        assert_eq!(include_str!("../../samples/cutover.toml"), example());
     }
 
     #[test]

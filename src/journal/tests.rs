@@ -1,0 +1,245 @@
+//! The journal's promises, on real files.
+
+use super::read::Which;
+use super::*;
+use crate::event::{Outcome, Verdict};
+use crate::exit::Exit;
+use crate::model::words::Word;
+use crate::model::{SeenState, SourceId, TargetState};
+
+struct Lab {
+    folder: tempfile::TempDir,
+    journal: Journal,
+    run: RunKey,
+}
+
+impl Lab {
+    fn new(n_rows: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(&folder.path().join("j.db")).unwrap();
+        let run = make(&mut journal, "run-1", n_rows);
+        Self { folder, journal, run }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("j.db")
+    }
+
+    fn lane(&mut self, kinds: Vec<EventKind>) -> Result<Vec<Event>, JournalError> {
+        self.journal.append(self.run, kinds.into_iter().map(|kind| (LaneId::FIRST, kind)))
+    }
+
+    fn count(&self, sql: &str) -> i64 {
+        self.journal.conn.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+}
+
+fn make(journal: &mut Journal, id: &str, n_rows: u32) -> RunKey {
+    let settings = serde_json::json!({});
+    let new = NewRun {
+        id,
+        plan_path: "plan.csv",
+        plan_digest: "sha256:0",
+        n_rows,
+        endpoint: "sandbox",
+        account: "default",
+        settings: &settings,
+    };
+    journal
+        .create_run(&new, |sink| {
+            (1..=n_rows).try_for_each(|n| {
+                sink.row(&Row {
+                    id: RowId(n),
+                    line: n + 1,
+                    source_id: SourceId::new(&format!("vm-{n}")).unwrap(),
+                    wants: TargetState { copystate: Some(Word::new("stopped")), migrationcycle: None },
+                    expects: TargetState::default(),
+                    wave: Some(if n % 2 == 1 { "odd" } else { "even" }.to_owned()),
+                    account: None,
+                    name: None,
+                    note: Some("a note".to_owned()),
+                    extra: vec![("ticket".to_owned(), n.to_string())],
+                })
+            })
+        })
+        .map_err(|error: JournalError| error)
+        .unwrap()
+}
+
+fn seen(row: u32) -> EventKind {
+    let seen = SeenState { copystate: Some(Word::new("syncing")), migrationcycle: Some(Word::new("syncing")) };
+    EventKind::RowSeen { row: RowId(row), seen: Some(seen) }
+}
+
+fn started(row: u32, attempt: u32) -> EventKind {
+    EventKind::AttemptStarted { row: RowId(row), attempt, sends: TargetState::default() }
+}
+
+fn ended(row: u32, outcome: Outcome) -> EventKind {
+    EventKind::AttemptEnded { row: RowId(row), attempt: 1, outcome, request_id: Some("abc".to_owned()), took_ms: 3 }
+}
+
+fn settled(row: u32, verdict: Verdict) -> EventKind {
+    EventKind::RowSettled { row: RowId(row), verdict, seen: None, reason: None }
+}
+
+#[test]
+fn rows_come_back_as_they_were_planned_and_stand_as_their_events_add_up() {
+    let mut lab = Lab::new(3);
+    lab.lane(vec![seen(2), started(2, 1)]).unwrap();
+    lab.lane(vec![ended(2, Outcome::Accepted { status: 200 }), settled(2, Verdict::Applied)]).unwrap();
+    let rows = lab.journal.page(lab.run, Which::All, None, 10).unwrap();
+    assert_eq!(rows.len(), 3);
+    let (row, standing) = &rows[1];
+    assert_eq!((row.line, row.note.as_deref(), &row.extra[0].1), (3, Some("a note"), &"2".to_owned()));
+    assert_eq!((standing.phase, standing.attempts), (Phase::Settled(Verdict::Applied), 1));
+    assert_eq!(standing.before.as_ref().unwrap().to_string(), "syncing/syncing");
+    assert_eq!(rows[0].1, Standing::default());
+    let folded = lab.journal.events_of_row(lab.run, RowId(2)).unwrap().iter().fold(
+        Standing::default(),
+        |mut standing, event| {
+            standing.add(&event.kind, event.at).unwrap();
+            standing
+        },
+    );
+    assert_eq!(&folded, standing);
+}
+
+#[test]
+fn an_impossible_history_is_refused_whole() {
+    let mut lab = Lab::new(2);
+    let error = lab.lane(vec![seen(1), started(2, 7)]).unwrap_err();
+    assert!(matches!(error, JournalError::Illegal(_)), "{error}");
+    assert_eq!(lab.count("SELECT count(*) FROM event"), 0);
+    assert_eq!(lab.count("SELECT sum(looked) FROM row"), 0);
+    assert_eq!(lab.lane(vec![seen(1)]).unwrap()[0].seq, 1);
+}
+
+#[test]
+fn events_are_never_changed_or_removed() {
+    let mut lab = Lab::new(1);
+    lab.lane(vec![seen(1)]).unwrap();
+    for sql in ["UPDATE event SET at = 0", "DELETE FROM event"] {
+        let error = lab.journal.conn.execute(sql, []).unwrap_err().to_string();
+        assert!(error.contains("the journal is append-only"), "{error}");
+    }
+}
+
+#[test]
+fn each_lane_has_a_chain_of_its_own_from_its_genesis() {
+    let mut lab = Lab::new(1);
+    let ended = EventKind::LaunchEnded { exit: Exit::Done, reason: None, elapsed_ms: 1 };
+    lab.journal.append(lab.run, [(LaneId::RUN, ended), (LaneId::FIRST, seen(1))]).unwrap();
+    lab.lane(vec![started(1, 1)]).unwrap();
+    let heads = lab.journal.heads(lab.run).unwrap();
+    assert_eq!(heads.iter().map(|(lane, seq, _)| (lane.0, *seq)).collect::<Vec<_>>(), [(0, 1), (1, 2)]);
+    let prevs: Vec<(u32, Hash)> = lab
+        .journal
+        .conn
+        .prepare("SELECT lane, prev FROM event WHERE seq = 1 ORDER BY lane")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    for (lane, prev) in prevs {
+        assert_eq!(prev, chain::genesis("run-1", LaneId(lane)));
+    }
+}
+
+#[test]
+fn what_is_left_comes_wave_by_wave() {
+    let mut lab = Lab::new(5);
+    lab.lane(vec![settled(3, Verdict::Blocked)]).unwrap();
+    let waves = lab.journal.unsettled_waves(lab.run).unwrap();
+    assert_eq!(waves, [(0, Some("odd".to_owned())), (1, Some("even".to_owned()))]);
+    let odd = lab.journal.page(lab.run, Which::Unsettled { wave_no: 0 }, None, 10).unwrap();
+    assert_eq!(odd.iter().map(|(row, _)| row.id.0).collect::<Vec<_>>(), [1, 5]);
+}
+
+#[test]
+fn a_run_is_found_by_a_prefix_that_means_one() {
+    let mut lab = Lab::new(1);
+    make(&mut lab.journal, "run-2", 1);
+    assert_eq!(lab.journal.find_run(None).unwrap().id, "run-2");
+    assert_eq!(lab.journal.find_run(Some("run-1")).unwrap().id, "run-1");
+    assert!(matches!(lab.journal.find_run(Some("run-")), Err(JournalError::AmbiguousRun { .. })));
+    assert!(matches!(lab.journal.find_run(Some("%")), Err(JournalError::UnknownRun(_))));
+}
+
+#[test]
+fn an_unfinished_run_is_one_with_a_row_without_a_verdict() {
+    let mut lab = Lab::new(1);
+    let unfinished = |lab: &Lab| lab.journal.unfinished("sha256:0", "sandbox", "default").unwrap();
+    assert!(unfinished(&lab).is_some());
+    assert!(lab.journal.unfinished("sha256:0", "sandbox", "other").unwrap().is_none());
+    lab.lane(vec![settled(1, Verdict::Already)]).unwrap();
+    assert!(unfinished(&lab).is_none());
+}
+
+#[test]
+fn a_newer_journal_is_refused_in_those_words() {
+    let lab = Lab::new(1);
+    lab.journal.conn.pragma_update(None, "user_version", 9).unwrap();
+    let text = Journal::open(&lab.path()).err().unwrap().to_string();
+    assert_eq!(text, "the journal was written by a newer cutover (schema 9, this program knows 1)");
+}
+
+#[test]
+fn a_file_that_is_no_journal_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("notes.txt");
+    std::fs::write(&text, "these are notes, and long enough to be more than a header of any kind of file").unwrap();
+    assert!(matches!(Journal::open(&text), Err(JournalError::NotAJournal)));
+    let other = folder.path().join("other.db");
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+    let before = std::fs::read(&other).unwrap();
+    assert!(matches!(Journal::open(&other), Err(JournalError::NotAJournal)));
+    assert_eq!(std::fs::read(&other).unwrap(), before);
+}
+
+#[test]
+fn a_plan_that_fails_halfway_leaves_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(&folder.path().join("j.db")).unwrap();
+    let settings = serde_json::json!({});
+    let new = NewRun {
+        id: "run-1",
+        plan_path: "plan.csv",
+        plan_digest: "sha256:0",
+        n_rows: 1,
+        endpoint: "sandbox",
+        account: "default",
+        settings: &settings,
+    };
+    assert!(matches!(journal.create_run(&new, |_| Err(JournalError::NotAJournal)), Err(JournalError::NotAJournal)));
+    assert!(journal.runs().unwrap().is_empty());
+}
+
+#[test]
+fn a_damaged_journal_is_noticed_after_an_unclean_end_only() {
+    let mut lab = Lab::new(200);
+    let began = EventKind::LaunchBegan {
+        launch: 1,
+        verb: "run".to_owned(),
+        pid: 1,
+        host: "h".to_owned(),
+        user: None,
+        version: "0".to_owned(),
+    };
+    lab.journal.append(lab.run, [(LaneId::RUN, began)]).unwrap();
+    lab.journal.conn.pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
+    let path = lab.path();
+    let Lab { folder, journal, .. } = lab;
+    drop(journal);
+    assert!(Journal::open(&path).is_ok());
+    // A page in the middle of the file, but not the one that says that a launch was cut off.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let page = 4096;
+    let from = bytes.len() / page / 2 * page;
+    bytes[from..from + page].fill(0xAA);
+    std::fs::write(&path, bytes).unwrap();
+    let opened = Journal::open(&path);
+    assert!(matches!(opened, Err(JournalError::Damaged(_))), "{:?}", opened.err());
+    drop(folder);
+}
