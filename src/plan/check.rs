@@ -55,7 +55,7 @@ impl Checker {
     }
 
     /// The row, if it is one: valid, and the first of its id.
-    pub(crate) fn row(&mut self, mut cells: Cells<'_>, at: Places<'_>) -> Option<Row> {
+    pub(crate) fn row(&mut self, cells: Cells<'_>, at: Places<'_>) -> Option<Row> {
         let n_errors = self.problems.n_errors();
         let source_id = self.source_id(&cells, at);
         let wants = self.state(&cells, [Column::Copystate, Column::Migrationcycle], at);

@@ -1,6 +1,5 @@
 //! The columns of a plan: what they are called, and what a header makes of them.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::plan::problem::{Position, Problems, quoted};
@@ -89,35 +88,27 @@ fn plain(name: &str) -> String {
 /// The values of one row, trimmed; an empty one is none.
 #[derive(Default)]
 pub(crate) struct Cells<'a> {
-    pub(crate) known: [Option<Cow<'a, str>>; Column::ALL.len()],
+    pub(crate) known: [Option<&'a str>; Column::ALL.len()],
     pub(crate) extra: Vec<(String, String)>,
 }
 
 impl<'a> Cells<'a> {
-    pub(crate) fn get(&self, column: Column) -> Option<&str> {
-        self.known[column as usize].as_deref()
+    pub(crate) fn get(&self, column: Column) -> Option<&'a str> {
+        self.known[column as usize]
     }
 
-    pub(crate) fn owned(&mut self, column: Column) -> Option<String> {
-        self.known[column as usize].take().map(Cow::into_owned)
+    pub(crate) fn owned(&self, column: Column) -> Option<String> {
+        self.get(column).map(str::to_owned)
     }
 
-    pub(crate) fn put(&mut self, place: &Place, value: Cow<'a, str>) {
-        let value = trimmed(value);
+    pub(crate) fn put(&mut self, place: &Place, value: &'a str) {
+        let value = value.trim();
         match place {
             _ if value.is_empty() => (),
             Place::Known(column) => self.known[*column as usize] = Some(value),
-            Place::Extra(name) => self.extra.push((name.clone(), value.into_owned())),
+            Place::Extra(name) => self.extra.push((name.clone(), value.to_owned())),
             Place::Nowhere => (),
         }
-    }
-}
-
-fn trimmed(value: Cow<'_, str>) -> Cow<'_, str> {
-    match value {
-        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-        Cow::Owned(text) if text.trim().len() == text.len() => Cow::Owned(text),
-        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
     }
 }
 

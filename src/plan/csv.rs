@@ -1,10 +1,13 @@
 //! CSV, TSV and `;`-separated plans → the values of each row, with the place of each field.
 //!
-//! The records are taken apart here and not by a CSV crate, because every message names the line and the character of
-//! its field, and because a quote that is never closed must neither fill the memory nor hide the rows after it.
+//! `csv_core` takes the records apart, field by field. The reader of `csv`, which is built on it, hands over whole
+//! records: it knows no blanks before a quote and no place of a field, takes text after a closing quote as it comes, and
+//! reads on for a quote that is never closed until the memory is full.
 
-use std::borrow::Cow;
 use std::io::{self, Read};
+use std::ops::Range;
+
+use csv_core::{ReadFieldResult, ReaderBuilder, Terminator};
 
 use crate::model::Row;
 use crate::plan::Stop;
@@ -19,7 +22,7 @@ pub(crate) fn read<R: Read, E>(
     checker: &mut Checker,
     each: &mut impl FnMut(Row) -> Result<(), E>,
 ) -> Result<(), Stop<E>> {
-    let mut records = Records { delimiter: delimiter(first_line(text)), fields: Vec::new(), len: 0 };
+    let mut records = Records::new(delimiter(first_line(text)));
     let first = text.line();
     // Without its header, which was found to be none, a plan says nothing.
     if !records.next(text, &mut checker.problems)? || text.line() != first {
@@ -36,31 +39,30 @@ pub(crate) fn read<R: Read, E>(
 }
 
 /// The delimiter under which the header line has the most columns that we know, then the most columns.
-fn delimiter(header: &str) -> u8 {
+fn delimiter(header: &[u8]) -> u8 {
     let columns = |delimiter: u8| {
-        let mut fields = Vec::new();
-        scan(header.as_bytes(), delimiter, true, &mut fields);
-        let n_known = fields.iter().filter(|field| Column::named(&field.value(header)).is_some()).count();
-        (n_known, fields.len())
+        let mut records = Records::new(delimiter);
+        records.scan(header, true);
+        let names = records.fields.iter().map(|field| String::from_utf8_lossy(&records.values[field.value.clone()]));
+        (names.filter(|name| Column::named(name).is_some()).count(), records.fields.len())
     };
     // The last of equals is taken.
     [b'\t', b';', b','].into_iter().max_by_key(|delimiter| columns(*delimiter)).unwrap_or(b',')
 }
 
-/// The line that stands before us, or as much as is there of one that is not text or too long: the records say so.
-fn first_line<R: Read>(text: &Text<R>) -> &str {
+/// The line that stands before us, or as much as is there of one that is too long: the records say so.
+fn first_line<R: Read>(text: &Text<R>) -> &[u8] {
     let line = text.unread().split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let line = &line[..line.len().min(MAX_FIELD)];
-    str::from_utf8(line).or_else(|error| str::from_utf8(&line[..error.valid_up_to()])).unwrap_or_default()
+    &line[..line.len().min(MAX_FIELD)]
 }
 
 fn header(record: &Record<'_>, problems: &mut Problems) -> Option<Header> {
-    if let Some(nul) = record.text.find('\0') {
+    if let Some(nul) = record.text.iter().position(|byte| *byte == 0) {
         let message = "a NUL character: UTF-16 text is read only with a byte order mark".to_owned();
         problems.error(record.at(nul), message, None);
         return None;
     }
-    let name = |field: &Field| field.value(record.text).trim().to_owned();
+    let name = |field: &Field| record.value(field).trim().to_owned();
     let names: Vec<_> = record.fields.iter().map(|field| (name(field), record.at(field.start))).collect();
     Some(Header::new(&names, record.at(0), problems))
 }
@@ -71,10 +73,10 @@ fn row(record: &Record<'_>, header: &Header, checker: &mut Checker) -> Option<Ro
     }
     let mut cells = Cells::default();
     for (field, place) in record.fields.iter().zip(&header.places) {
-        cells.put(place, field.value(record.text));
+        cells.put(place, record.value(field));
     }
     checker.row(cells, &|column| {
-        let field = column.and_then(|column| header.field_of(column)).and_then(|field| record.fields.get(field));
+        let field = column.and_then(|column| header.field_of(column)).map(|field| &record.fields[field]);
         record.at(field.map_or(0, |field| field.start))
     })
 }
@@ -90,60 +92,58 @@ fn is_whole(record: &Record<'_>, header: &Header, problems: &mut Problems) -> bo
         problems.error(at, format!("the row has {fields}, and the header has {n_columns}"), None);
         return false;
     }
-    let too_long = record.fields.iter().position(|field| field.end - field.start > MAX_FIELD);
-    if let Some(field) = too_long {
-        let at = record.at(record.fields[field].start);
-        let message = match &header.places[field] {
-            Place::Known(column) => format!("the {} is longer than 64 KiB", column.name()),
-            Place::Extra(name) => format!("the value of {} is longer than 64 KiB", quoted(name)),
-            Place::Nowhere => "the value is longer than 64 KiB".to_owned(),
-        };
-        problems.error(at, message, None);
-    }
-    too_long.is_none()
-}
-
-/// One field of a record: where its text stands, without its quotes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Field {
-    /// Where the field starts: its quote, if it has one.
-    start: usize,
-    end: usize,
-    quoted: bool,
-    /// Whether a quote in it is written as two.
-    escaped: bool,
-}
-
-impl Field {
-    fn value<'a>(&self, record: &'a str) -> Cow<'a, str> {
-        if !self.quoted {
-            return Cow::Borrowed(&record[self.start..self.end]);
-        }
-        let text = &record[self.start + 1..self.end - 1];
-        if self.escaped { Cow::Owned(text.replace("\"\"", "\"")) } else { Cow::Borrowed(text) }
-    }
+    let mut columns = record.fields.iter().zip(&header.places);
+    let Some((field, place)) = columns.find(|(field, _)| field.value.len() > MAX_FIELD) else { return true };
+    let message = match place {
+        Place::Known(column) => format!("the {} is longer than 64 KiB", column.name()),
+        Place::Extra(name) => format!("the value of {} is longer than 64 KiB", quoted(name)),
+        Place::Nowhere => "the value is longer than 64 KiB".to_owned(),
+    };
+    problems.error(record.at(field.start), message, None);
+    false
 }
 
 /// The record that was found last.
 struct Record<'a> {
-    text: &'a str,
+    text: &'a [u8],
     fields: &'a [Field],
+    values: &'a [u8],
     line: u32,
 }
 
-impl Record<'_> {
+/// One field of a record.
+struct Field {
+    /// Where in the record it starts: its quote, if it has one.
+    start: usize,
+    /// Where its value is among those of the record.
+    value: Range<usize>,
+}
+
+impl<'a> Record<'a> {
     fn at(&self, offset: usize) -> Position {
-        Position::of(self.text.as_bytes(), offset, self.line)
+        Position::of(self.text, offset, self.line)
+    }
+
+    fn value(&self, field: &Field) -> &'a str {
+        str::from_utf8(&self.values[field.value.clone()]).expect("`next` stops only where the encoding was checked")
     }
 }
 
 struct Records {
     delimiter: u8,
+    reader: csv_core::Reader,
+    /// Of the record that was found last.
     fields: Vec<Field>,
+    values: Vec<u8>,
     len: usize,
 }
 
 impl Records {
+    fn new(delimiter: u8) -> Self {
+        let reader = ReaderBuilder::new().delimiter(delimiter).terminator(Terminator::Any(b'\n')).build();
+        Self { delimiter, reader, fields: Vec::new(), values: Vec::new(), len: 0 }
+    }
+
     /// Goes to the next record that is one, and says what is wrong with those that are none; false at the end.
     fn next<R: Read>(&mut self, text: &mut Text<R>, problems: &mut Problems) -> io::Result<bool> {
         loop {
@@ -152,118 +152,121 @@ impl Records {
             if !text.skip_to_content(problems)? {
                 return Ok(false);
             }
-            match scan(text.unread(), self.delimiter, text.ended(), &mut self.fields) {
+            let at = |offset| Position::of(text.unread(), offset, text.line());
+            match self.scan(text.unread(), text.ended()) {
                 Scan::Record { len } => {
                     self.len = len;
                     // A spreadsheet's empty row.
-                    let is_empty = self.fields.iter().all(|field| field.start == field.end);
+                    let is_empty = self.fields.iter().all(|field| field.value.is_empty());
                     if !is_empty && text.check_encoding(len, problems) {
                         return Ok(true);
                     }
                 }
-                Scan::Unfinished { quote: Some(quote) } if text.unread().len() - quote > MAX_FIELD => {
-                    let at = Position::of(text.unread(), quote, text.line());
+                Scan::Followed { quote, by } => {
+                    let (at, message) = explain(at(quote), at(by));
+                    problems.error(at, message, None);
+                    self.len = line_end(text.unread(), quote);
+                }
+                Scan::Open { quote } if text.ended() => {
+                    problems.error(at(quote), "this quote is never closed".to_owned(), None);
+                    self.len = line_end(text.unread(), quote);
+                }
+                Scan::Open { quote } if text.unread().len() - quote > MAX_FIELD => {
                     let message = "this quote is not closed within 64 KiB; nothing after it was read";
-                    problems.error(at, message.to_owned(), None);
+                    problems.error(at(quote), message.to_owned(), None);
                     return Ok(false);
                 }
-                Scan::Unfinished { .. } if text.unread().len() > MAX_RECORD => {
-                    let at = Position { line: text.line(), column: 1 };
-                    problems.error(at, "the row is longer than 1 MiB".to_owned(), None);
+                Scan::Open { .. } | Scan::Unfinished if text.unread().len() > MAX_RECORD => {
+                    problems.error(at(0), "the row is longer than 1 MiB".to_owned(), None);
                     text.skip_line()?;
                 }
-                Scan::Unfinished { .. } => _ = text.more()?,
-                Scan::Broken { quote, after } => {
-                    let (at, message) = explain(text, quote, after);
-                    problems.error(at, message, None);
-                    // A lone quote swallows the rows up to the next one, so go on after the line that it stands in.
-                    let line_end = text.unread()[quote..].iter().position(|byte| *byte == b'\n');
-                    self.len = line_end.map_or(text.unread().len(), |line_end| quote + line_end + 1);
-                }
+                Scan::Open { .. } | Scan::Unfinished => _ = text.more()?,
             }
         }
     }
 
     fn record<'a, R: Read>(&'a self, text: &'a Text<R>) -> Record<'a> {
-        let bytes = &text.unread()[..self.len];
-        let record = str::from_utf8(bytes).expect("`next` stops only where the encoding was checked");
-        Record { text: record, fields: &self.fields, line: text.line() }
+        Record { text: &text.unread()[..self.len], fields: &self.fields, values: &self.values, line: text.line() }
     }
-}
 
-/// Says what is wrong with a quote: where the text after it stands, or, if that is on another line, where it opens.
-fn explain<R: Read>(text: &Text<R>, quote: usize, after: Option<usize>) -> (Position, String) {
-    let at = |offset| Position::of(text.unread(), offset, text.line());
-    let opened = at(quote);
-    match after.map(at) {
-        None => (opened, "this quote is never closed".to_owned()),
-        Some(after) if after.line == opened.line => {
-            (after, "text after the closing quote (a quote inside quotes is written as two)".to_owned())
+    /// Takes the first record of `bytes` apart. `ended` says that no more bytes will come.
+    fn scan(&mut self, bytes: &[u8], ended: bool) -> Scan {
+        self.reader.reset();
+        self.fields.clear();
+        // A value is no longer than its field, and the reader wants a byte to spare.
+        self.values.resize(self.values.len().max(bytes.len() + 1), 0);
+        let (mut next, mut n_values) = (0, 0);
+        loop {
+            let start = self.skip_blanks(bytes, next);
+            if let Some(bad) = self.bad_quote(bytes, start) {
+                return bad;
+            }
+            // The reader would take no bytes for the end.
+            if start == bytes.len() && !ended {
+                return Scan::Unfinished;
+            }
+            let (found, n_read, n_written) = self.reader.read_field(&bytes[start..], &mut self.values[n_values..]);
+            let value = n_values..n_values + n_written;
+            (next, n_values) = (start + n_read, value.end);
+            self.fields.push(Field { start, value });
+            match found {
+                ReadFieldResult::Field { record_end: false } => (),
+                ReadFieldResult::InputEmpty if !ended => return Scan::Unfinished,
+                _ => return Scan::Record { len: next },
+            }
         }
-        Some(after) => {
-            (opened, format!("this quote is closed by the one on line {}, and text follows there", after.line))
+    }
+
+    /// What is wrong with the quotes of a field that starts here; the reader would make a value of it all the same.
+    fn bad_quote(&self, bytes: &[u8], quote: usize) -> Option<Scan> {
+        if bytes.get(quote) != Some(&b'"') {
+            return None;
         }
+        let Some(close) = closing_quote(bytes, quote) else { return Some(Scan::Open { quote }) };
+        let by = self.skip_blanks(bytes, close + 1);
+        let is_text = |byte: &u8| *byte != self.delimiter && *byte != b'\n';
+        bytes.get(by).is_some_and(is_text).then_some(Scan::Followed { quote, by })
+    }
+
+    fn skip_blanks(&self, bytes: &[u8], from: usize) -> usize {
+        let is_blank = |byte: &&u8| matches!(**byte, b' ' | b'\t' | b'\r') && **byte != self.delimiter;
+        from + bytes[from..].iter().take_while(is_blank).count()
     }
 }
 
 enum Scan {
     /// A record of this many bytes, its line end included.
     Record { len: usize },
-    /// The bytes end before the record does; in the field that this quote opens, if there is one.
-    Unfinished { quote: Option<usize> },
-    /// The field that this quote opens does not end where its quote is closed: there is text after it, or no such quote.
-    Broken { quote: usize, after: Option<usize> },
+    /// The bytes end before the record does.
+    Unfinished,
+    /// The bytes end before this quote is closed.
+    Open { quote: usize },
+    /// The text that this quote opens is followed by text outside the quotes.
+    Followed { quote: usize, by: usize },
 }
 
-/// Takes the first record of `bytes` apart. `ended` says that no more bytes will come.
-fn scan(bytes: &[u8], delimiter: u8, ended: bool, fields: &mut Vec<Field>) -> Scan {
-    fields.clear();
-    let mut next = 0;
+/// The quote that closes the one at `open`. Two in a row are one of the text.
+fn closing_quote(bytes: &[u8], open: usize) -> Option<usize> {
+    let mut quotes = (open + 1..bytes.len()).filter(|place| bytes[*place] == b'"').peekable();
     loop {
-        let start = skip_blanks(bytes, next, delimiter);
-        let after = if bytes.get(start) == Some(&b'"') {
-            match closing_quote(bytes, start) {
-                None if !ended => return Scan::Unfinished { quote: Some(start) },
-                None => return Scan::Broken { quote: start, after: None },
-                Some((close, escaped)) => {
-                    fields.push(Field { start, end: close + 1, quoted: true, escaped });
-                    skip_blanks(bytes, close + 1, delimiter)
-                }
-            }
-        } else {
-            let rest = &bytes[start..];
-            let len = rest.iter().position(|byte| *byte == delimiter || *byte == b'\n').unwrap_or(rest.len());
-            let trimmed = rest[..len].trim_ascii_end().len();
-            fields.push(Field { start, end: start + trimmed, quoted: false, escaped: false });
-            start + len
-        };
-        match bytes.get(after) {
-            Some(byte) if *byte == delimiter => next = after + 1,
-            Some(b'\n') => return Scan::Record { len: after + 1 },
-            None if ended => return Scan::Record { len: after },
-            None => return Scan::Unfinished { quote: None },
-            Some(_) => return Scan::Broken { quote: start, after: Some(after) },
+        let quote = quotes.next()?;
+        if quotes.next_if_eq(&(quote + 1)).is_none() {
+            return Some(quote);
         }
     }
 }
 
-fn skip_blanks(bytes: &[u8], from: usize, delimiter: u8) -> usize {
-    let is_blank = |byte: &&u8| matches!(**byte, b' ' | b'\t' | b'\r') && **byte != delimiter;
-    from + bytes[from..].iter().take_while(is_blank).count()
+/// Says what is wrong with a quoted text that is followed `by` text; if that is on another line, with its quote.
+fn explain(quote: Position, by: Position) -> (Position, String) {
+    if by.line == quote.line {
+        return (by, "text after the closing quote (a quote inside quotes is written as two)".to_owned());
+    }
+    (quote, format!("this quote is closed by the one on line {}, and text follows there", by.line))
 }
 
-/// The quote that closes the one at `open`, and whether there are doubled ones between.
-fn closing_quote(bytes: &[u8], open: usize) -> Option<(usize, bool)> {
-    let mut from = open + 1;
-    let mut escaped = false;
-    loop {
-        let quote = from + bytes[from..].iter().position(|byte| *byte == b'"')?;
-        if bytes.get(quote + 1) != Some(&b'"') {
-            return Some((quote, escaped));
-        }
-        escaped = true;
-        from = quote + 2;
-    }
+/// Where to go on after a bad quote: a lone one swallows the rows up to the next one, but not its own line.
+fn line_end(bytes: &[u8], quote: usize) -> usize {
+    bytes[quote..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |newline| quote + newline + 1)
 }
 
 #[cfg(test)]
@@ -274,9 +277,10 @@ mod tests {
     use crate::plan::Reading;
 
     fn fields(record: &str, delimiter: u8) -> Vec<String> {
-        let mut fields = Vec::new();
-        assert!(matches!(scan(record.as_bytes(), delimiter, true, &mut fields), Scan::Record { .. }), "{record}");
-        fields.iter().map(|field| field.value(record).into_owned()).collect()
+        let mut records = Records::new(delimiter);
+        assert!(matches!(records.scan(record.as_bytes(), true), Scan::Record { .. }), "{record}");
+        let value = |field: &Field| String::from_utf8(records.values[field.value.clone()].to_vec()).unwrap();
+        records.fields.iter().map(|field| value(field).trim().to_owned()).collect()
     }
 
     #[test]
@@ -291,19 +295,19 @@ mod tests {
     #[test]
     fn a_record_is_whole_only_when_its_end_was_seen() {
         for cut in ["a", "a,", "a,\"b", "a,\"b\"", "a,\"b\"\"", "a,\"b\" "] {
-            let scanned = scan(cut.as_bytes(), b',', false, &mut Vec::new());
-            assert!(matches!(scanned, Scan::Unfinished { .. }), "{cut}");
+            let scanned = Records::new(b',').scan(cut.as_bytes(), false);
+            assert!(matches!(scanned, Scan::Unfinished | Scan::Open { .. }), "{cut}");
         }
     }
 
     #[test]
     fn the_delimiter_is_the_one_that_makes_columns_that_we_know() {
-        assert_eq!(delimiter("id,state"), b',');
-        assert_eq!(delimiter("id;state;a,b,c,d"), b';');
-        assert_eq!(delimiter("id\tstate\tnote; or comment"), b'\t');
-        assert_eq!(delimiter("\"id\";\"a,b\";\"state\""), b';');
-        assert_eq!(delimiter("id"), b',');
-        assert_eq!(delimiter("foo|bar;baz"), b';');
+        assert_eq!(delimiter(b"id,state"), b',');
+        assert_eq!(delimiter(b"id;state;a,b,c,d"), b';');
+        assert_eq!(delimiter(b"id\tstate\tnote; or comment"), b'\t');
+        assert_eq!(delimiter(b"\"id\";\"a,b\";\"state\""), b';');
+        assert_eq!(delimiter(b"id"), b',');
+        assert_eq!(delimiter(b"foo|bar;baz"), b';');
     }
 
     /// A header, an opening quote, and then text for ever.

@@ -115,7 +115,7 @@ impl Keys {
 }
 
 /// A value as text. Ids and states are strings; what only people read may be a number or a boolean as well.
-fn text_of<'a>(place: &Place, value: &'a Value<'a>) -> Result<Cow<'a, str>, &'static str> {
+fn text_of<'a>(place: &Place, value: &'a Value<'a>) -> Result<&'a str, &'static str> {
     let is_for_people = match place {
         Place::Known(Column::Name | Column::Note) | Place::Extra(_) => true,
         Place::Known(
@@ -130,9 +130,9 @@ fn text_of<'a>(place: &Place, value: &'a Value<'a>) -> Result<Cow<'a, str>, &'st
         | Place::Nowhere => false,
     };
     match value {
-        Value::Text(text) => Ok(Cow::Borrowed(text)),
-        Value::Null => Ok(Cow::Borrowed("")),
-        Value::Literal { text, .. } if is_for_people => Ok(Cow::Borrowed(text)),
+        Value::Text(text) => Ok(text),
+        Value::Null => Ok(""),
+        Value::Literal { text, .. } if is_for_people => Ok(text),
         Value::Literal { what, .. } | Value::Nested { what } => Err(what),
     }
 }
