@@ -103,8 +103,10 @@ impl<'a> Cells<'a> {
 
     pub(crate) fn put(&mut self, place: &Place, value: &'a str) {
         let value = value.trim();
+        if value.is_empty() {
+            return;
+        }
         match place {
-            _ if value.is_empty() => (),
             Place::Known(column) => self.known[*column as usize] = Some(value),
             Place::Extra(name) => self.extra.push((name.clone(), value.to_owned())),
             Place::Nowhere => (),
@@ -196,11 +198,10 @@ impl Header {
 
     fn warn_of_extras(&self, names: &[(String, Position)], misspelt: &[usize], problems: &mut Problems) {
         for (field, (name, at)) in names.iter().enumerate() {
-            let known = !matches!(self.places[field], Place::Extra(_));
-            if known || name.is_empty() || misspelt.contains(&field) {
-                continue;
+            let is_extra = matches!(self.places[field], Place::Extra(_));
+            if is_extra && !name.is_empty() && !misspelt.contains(&field) {
+                warn_unknown(name, *at, |column| self.has(column), problems);
             }
-            warn_unknown(name, *at, |column| self.has(column), problems);
         }
     }
 }

@@ -106,6 +106,7 @@ mod tests {
         assert_eq!(delimiter(b"id;state;a,b,c,d"), b';');
         assert_eq!(delimiter(b"id\tstate\tnote; or comment"), b'\t');
         assert_eq!(delimiter(b"\"id\";\"a,b\";\"state\""), b';');
+        assert_eq!(delimiter(b"rack;\"a,b\nc,d\";row\n1,2,3,4,5"), b';');
         assert_eq!(delimiter(b"id"), b',');
         assert_eq!(delimiter(b"foo|bar;baz"), b';');
     }

@@ -68,7 +68,7 @@ pub(crate) struct SeenIds {
     index: HashTable<u32>,
     terms: Vec<Terms>,
     code_of: HashMap<Terms, u32>,
-    last_code: usize,
+    last_code: u32,
 }
 
 /// The id as 96 bits of a hash whose keys no plan can know: two ids of a plan of a million rows are taken for one
@@ -108,15 +108,15 @@ impl SeenIds {
 
     /// The small number that stands for these terms. Neighbouring rows mostly agree, so the last one is tried first.
     fn code(&mut self, terms: Terms) -> u32 {
-        if self.terms.get(self.last_code) != Some(&terms) {
+        if self.terms.get(self.last_code as usize) != Some(&terms) {
             let next = u32::try_from(self.terms.len()).expect("there are no more terms than numbered lines");
             let code = *self.code_of.entry(terms.clone()).or_insert(next);
             if code == next {
                 self.terms.push(terms);
             }
-            self.last_code = code as usize;
+            self.last_code = code;
         }
-        u32::try_from(self.last_code).expect("it was made from a u32")
+        self.last_code
     }
 
     fn hash(&self, id: &SourceId) -> [u8; 12] {

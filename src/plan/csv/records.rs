@@ -112,16 +112,16 @@ impl Records {
         self.fields.clear();
         // A value is no longer than its field, and the reader wants a byte to spare.
         self.values.resize(self.values.len().max(bytes.len() + 1), 0);
-        let (mut next, mut n_values) = (0, 0);
+        let (mut next, mut values_len) = (0, 0);
         loop {
             let start = self.skip_blanks(bytes, next);
             // The reader would take no bytes for the end.
             if start == bytes.len() && !ended {
                 return Scan::Unfinished;
             }
-            let (found, n_read, n_written) = self.reader.read_field(&bytes[start..], &mut self.values[n_values..]);
-            let value = n_values..n_values + n_written;
-            (next, n_values) = (start + n_read, value.end);
+            let (found, n_read, n_written) = self.reader.read_field(&bytes[start..], &mut self.values[values_len..]);
+            let value = values_len..values_len + n_written;
+            (next, values_len) = (start + n_read, value.end);
             self.fields.push(Field { start, value });
             if let Some(bad) = self.bad_quote(bytes, start) {
                 return bad;
@@ -204,6 +204,7 @@ mod tests {
         assert_eq!(values("a\t b \t\"x\ty\"", b'\t'), ["a", "b", "x\ty"]);
         assert_eq!(values("\"a\nb\";\"\" ; \"say \"\"hi\"\"\" \r\n", b';'), ["a\nb", "", "say \"hi\""]);
         assert_eq!(values("5\" disk,x\"", b','), ["5\" disk", "x\""]);
+        assert_eq!(values("a\rb, \"c, d\"\r\n", b','), ["a\rb", "c, d"]);
     }
 
     #[test]
