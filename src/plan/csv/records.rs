@@ -110,8 +110,8 @@ impl Records {
     fn scan(&mut self, bytes: &[u8], ended: bool) -> Scan {
         self.reader.reset();
         self.fields.clear();
-        // A value is no longer than its field, and the reader wants a byte to spare.
-        self.values.resize(self.values.len().max(bytes.len() + 1), 0);
+        // A value is no longer than its field, so that the reader never finds them full.
+        self.values.resize(self.values.len().max(bytes.len()), 0);
         let (mut next, mut values_len) = (0, 0);
         loop {
             let start = self.skip_blanks(bytes, next);
