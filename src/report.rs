@@ -22,6 +22,8 @@ mod row;
 pub mod runs;
 pub mod status;
 pub mod summary;
+#[cfg(test)]
+mod tests;
 
 pub use beside::{check_destination, write_beside};
 

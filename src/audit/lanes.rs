@@ -18,13 +18,15 @@ pub(super) fn check(journal: &Journal, run: &RunRecord, findings: &mut Findings)
         journal.heads(run.key)?.into_iter().map(|(lane, seq, head)| (lane, (seq, head))).collect();
     let mut chains: BTreeMap<LaneId, Chain> = heads.keys().map(|lane| (*lane, Chain::new(*lane, &run.id))).collect();
     let mut sums = OwnSums::default();
+    // What was altered often cannot be read either; that it was altered is said first.
+    let mut unread = Vec::new();
     let mut n_events = 0;
     journal.for_each_stored_event(run.key, EventOrder::ByLane, |event| {
         n_events += 1;
         if event.row.is_none() {
             match read(&event) {
                 Ok(kind) => sums.add(event.lane, event.at_ms, &kind),
-                Err(finding) => findings.add(finding),
+                Err(finding) => unread.push(finding),
             }
         }
         chains.entry(event.lane).or_insert_with(|| Chain::new(event.lane, &run.id)).add(&event);
@@ -35,6 +37,7 @@ pub(super) fn check(journal: &Journal, run: &RunRecord, findings: &mut Findings)
             findings.add(finding);
         }
     }
+    unread.into_iter().for_each(|finding| findings.add(finding));
     sums.compare(run, &journal.lanes(run.key)?, findings);
     Ok(n_events)
 }
@@ -104,6 +107,10 @@ impl Chain {
             // It stood one further: the one before it went, or changed places with it.
             let swapped = behind.is_some_and(|behind| behind.fits_at(lane, seq));
             return if swapped { Finding::Swapped { lane, seq } } else { Finding::Missing { lane, seq, n_missing: 1 } };
+        }
+        if seq > 1 && suspect.fits_at(lane, seq - 1) {
+            // It stood one before, and the event that stands there now is sound in itself.
+            return Finding::Added { lane, seq: seq - 1 };
         }
         if let Some(behind) = behind {
             if self.contents_changed_places(suspect, behind) {

@@ -1,1 +1,376 @@
+//! Each way of tampering is found, and called by its name; what was not touched passes.
 
+use rusqlite::Connection;
+use serde_json::Value;
+
+use super::{Altered, AuditError, Finding, Verified, verify, write_json, write_text};
+use crate::event::{EventKind, LaneId};
+use crate::journal::JournalError;
+use crate::journal::chain::{self, Hash};
+use crate::journal::read::EventOrder;
+use crate::model::RowId;
+use crate::report::lab::{self, Lab, RUN_ID, conforms, drop_triggers, matches_snapshot, rechain, row};
+
+const LANE: LaneId = LaneId::FIRST;
+
+/// The night, tampered with by somebody who can write to the file. The triggers are as they were afterwards.
+fn tampered(tamper: impl FnOnce(&Connection)) -> Lab {
+    let lab = lab::night();
+    let conn = lab.raw();
+    let triggers = drop_triggers(&conn);
+    tamper(&conn);
+    triggers.iter().for_each(|trigger| conn.execute_batch(trigger).unwrap());
+    lab
+}
+
+fn altered(lab: &Lab) -> Altered {
+    let (journal, run) = lab.open();
+    match verify(&journal, &run) {
+        Err(AuditError::Altered(altered)) => altered,
+        Err(AuditError::Journal(error)) => panic!("{error}"),
+        Ok(verified) => panic!("it passed: {verified:?}"),
+    }
+}
+
+/// The first finding after this batch of SQL.
+fn found(sql: &str) -> Finding {
+    altered(&tampered(|conn| conn.execute_batch(sql).unwrap())).findings.swap_remove(0)
+}
+
+fn verified(lab: &Lab) -> Verified {
+    let (journal, run) = lab.open();
+    verify(&journal, &run).unwrap()
+}
+
+#[test]
+fn what_was_not_touched_passes() {
+    let lab = lab::night();
+    let verified = verified(&lab);
+    let n_events: u64 = lab.raw().query_row("SELECT count(*) FROM event", [], |row| row.get(0)).unwrap();
+    assert_eq!((verified.n_rows, verified.n_events), (12, n_events));
+    assert!(n_events > 30);
+    for empty in [Lab::with(&[]), Lab::with(&[row(1, "vm-1")])] {
+        self::verified(&empty);
+    }
+}
+
+#[test]
+fn a_run_in_progress_passes() {
+    let mut lab = Lab::with(&[row(1, "vm-1"), row(2, "vm-2")]);
+    lab.begins();
+    let [started, _] = lab::attempt(1, 1, lab::ACCEPTED);
+    lab.happens(LANE, [lab::seen(1), started]);
+    verified(&lab);
+}
+
+#[test]
+fn a_change_in_any_column_of_an_event_is_found_at_its_place() {
+    for set in [
+        "at = at + 1",
+        "kind = 'row_left'",
+        "row = row + 1",
+        "row = NULL",
+        "detail = replace(detail, 'cutovering', 'cutoverinG')",
+        "detail = detail || ' '",
+        "prev = zeroblob(32)",
+        "hash = zeroblob(32)",
+    ] {
+        let found = found(&format!("UPDATE event SET {set} WHERE lane = 1 AND seq = 5"));
+        assert_eq!(found, Finding::Changed { lane: LANE, seq: 5 }, "{set}");
+    }
+    let found = found("UPDATE event SET detail = replace(detail, 'run', 'RUN') WHERE lane = 0 AND seq = 2");
+    assert_eq!(found, Finding::Changed { lane: LaneId::RUN, seq: 2 });
+}
+
+#[test]
+fn the_first_and_the_last_event_are_no_exception() {
+    let (journal, run) = lab::night().open();
+    let last = journal.heads(run.key).unwrap()[1].1;
+    for seq in [1, last] {
+        let found = found(&format!("UPDATE event SET at = at + 1 WHERE lane = 1 AND seq = {seq}"));
+        assert_eq!(found, Finding::Changed { lane: LANE, seq });
+    }
+}
+
+/// Writes an event anew, as one who knows how hashes are made.
+fn forge(conn: &Connection, seq: u64, detail: &str) -> Hash {
+    let (at_ms, kind, row, prev): (i64, String, Option<u32>, Hash) = conn
+        .query_row("SELECT at, kind, row, prev FROM event WHERE lane = 1 AND seq = ?1", [seq], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
+        .unwrap();
+    let hash = chain::Link { prev: &prev, lane: LANE, seq, at_ms, kind: &kind, row, detail }.hash();
+    conn.execute(
+        "UPDATE event SET detail = ?2, hash = ?3 WHERE lane = 1 AND seq = ?1",
+        rusqlite::params![seq, detail, hash],
+    )
+    .unwrap();
+    hash
+}
+
+const NOTHING_SEEN: &str = r#"{"seen":null}"#;
+
+#[test]
+fn an_event_written_anew_with_its_hash_is_found_by_the_next_one_or_by_the_head() {
+    let lab = tampered(|conn| _ = forge(conn, 5, NOTHING_SEEN));
+    assert_eq!(altered(&lab).findings[0], Finding::Changed { lane: LANE, seq: 5 });
+    let last = |conn: &Connection| conn.query_row("SELECT seq FROM lane WHERE lane = 1", [], |row| row.get(0)).unwrap();
+    let seq: u64 = last(&lab.raw());
+    let lab = tampered(|conn| _ = forge(conn, seq - 1, r#"{"seen":{}}"#));
+    assert_eq!(altered(&lab).findings[0], Finding::Changed { lane: LANE, seq: seq - 1 });
+    let lab = tampered(|conn| _ = forge(conn, seq, r#"{"verdict":"applied"}"#));
+    assert_eq!(altered(&lab).findings[0], Finding::HeadDiffers { lane: LANE, seq });
+}
+
+#[test]
+fn missing_events_are_found_where_they_are_missing() {
+    let missing = |seq, n_missing| Finding::Missing { lane: LANE, seq, n_missing };
+    assert_eq!(found("DELETE FROM event WHERE lane = 1 AND seq = 5"), missing(5, 1));
+    assert_eq!(found("DELETE FROM event WHERE lane = 1 AND seq IN (5, 6)"), missing(5, 2));
+    assert_eq!(found("DELETE FROM event WHERE lane = 1 AND seq = 1"), missing(1, 1));
+    let closed_up = "DELETE FROM event WHERE lane = 1 AND seq = 5;
+         UPDATE event SET seq = -seq WHERE lane = 1 AND seq > 5;
+         UPDATE event SET seq = -seq - 1 WHERE lane = 1 AND seq < 0";
+    assert_eq!(found(closed_up), missing(5, 1));
+}
+
+#[test]
+fn swapped_events_are_found_whether_or_not_their_hashes_went_with_them() {
+    let swapped = Finding::Swapped { lane: LANE, seq: 5 };
+    let whole = "UPDATE event SET seq = -5 WHERE lane = 1 AND seq = 5;
+         UPDATE event SET seq = 5 WHERE lane = 1 AND seq = 6;
+         UPDATE event SET seq = 6 WHERE lane = 1 AND seq = -5";
+    assert_eq!(found(whole), swapped);
+    let contents = "CREATE TEMP TABLE old AS SELECT * FROM event WHERE lane = 1 AND seq IN (5, 6);
+         UPDATE event SET (at, kind, row, detail) =
+             (SELECT at, kind, row, detail FROM old WHERE old.seq = 11 - event.seq)
+         WHERE lane = 1 AND seq IN (5, 6)";
+    assert_eq!(found(contents), swapped);
+}
+
+#[test]
+fn an_added_event_is_found_in_the_middle_and_at_the_end() {
+    let make_room = "UPDATE event SET seq = -seq WHERE lane = 1 AND seq >= 5;
+         UPDATE event SET seq = -seq + 1 WHERE lane = 1 AND seq < 0;
+         INSERT INTO event SELECT run, lane, 5, at, kind, row, detail, prev, hash FROM event WHERE lane = 1 AND seq = 4";
+    assert_eq!(found(make_room), Finding::Added { lane: LANE, seq: 5 });
+    let lab = tampered(|conn| {
+        conn.execute_batch(make_room).unwrap();
+        conn.execute(
+            "UPDATE event SET prev = (SELECT hash FROM event WHERE lane = 1 AND seq = 4) WHERE lane = 1 AND seq = 5",
+            [],
+        )
+        .unwrap();
+        forge(conn, 5, NOTHING_SEEN);
+    });
+    assert_eq!(altered(&lab).findings[0], Finding::Added { lane: LANE, seq: 5 });
+    let mut seq = 0;
+    let lab = tampered(|conn| {
+        seq = conn.query_row("SELECT seq FROM lane WHERE lane = 1", [], |row| row.get(0)).unwrap();
+        let insert = "INSERT INTO event SELECT run, lane, seq + 1, at, 'row_seen', 11, detail, hash, hash FROM event
+             WHERE lane = 1 AND seq = ?1";
+        conn.execute(insert, [seq]).unwrap();
+        forge(conn, seq + 1, NOTHING_SEEN);
+    });
+    assert_eq!(altered(&lab).findings[0], Finding::Added { lane: LANE, seq: seq + 1 });
+}
+
+#[test]
+fn a_cut_tail_is_found_by_the_head_and_with_the_head_by_the_anchor() {
+    let lab = lab::night();
+    let before = verified(&lab);
+    let seq: u64 = lab.raw().query_row("SELECT seq FROM lane WHERE lane = 1", [], |row| row.get(0)).unwrap();
+    let found = found(&format!("DELETE FROM event WHERE lane = 1 AND seq > {}", seq - 2));
+    assert_eq!(found, Finding::CutOff { lane: LANE, seq: seq - 1, n_missing: 2 });
+    let cut = tampered(|conn| {
+        // The last two events are those of row 12, so that the row can be made to look untouched.
+        conn.execute("DELETE FROM event WHERE lane = 1 AND seq > ?1", [seq - 2]).unwrap();
+        conn.execute("UPDATE row SET standing = 'untried', verdict = NULL, looked = 0, settled_at = NULL, reason = NULL WHERE row = 12", [])
+            .unwrap();
+        rechain(conn);
+    });
+    let after = verified(&cut);
+    assert_eq!(before.clone().against(&before.anchor.to_uppercase()).unwrap(), before);
+    let Err(AuditError::Altered(altered)) = after.clone().against(&before.anchor) else { panic!("it passed") };
+    let expected = Finding::AnchorDiffers { expected: before.anchor, found: after.anchor };
+    assert_eq!(altered.findings, [expected]);
+}
+
+#[test]
+fn a_rewritten_row_is_found_whichever_column_it_was() {
+    for (column, value) in [
+        ("attempts", "9"),
+        ("throttled", "9"),
+        ("started", "9"),
+        ("doubted", "1"),
+        ("looked", "1"),
+        ("http_status", "418"),
+        ("error_code", "'x'"),
+        ("error_msg", "'x'"),
+        ("request_id", "'x'"),
+        ("first_sent_at", "1"),
+        ("last_sent_at", "1"),
+        ("settled_at", "1"),
+        ("reason", "'x'"),
+    ] {
+        let found = found(&format!("UPDATE row SET {column} = {value} WHERE row = 1"));
+        assert_eq!(found, Finding::RowDiffers { row: RowId(1), columns: vec![column] });
+    }
+    for (set, column) in [
+        ("verdict = 'already'", "standing"),
+        ("standing = 'due', verdict = NULL", "standing"),
+        ("before_copystate = 'x'", "before"),
+        ("after_migrationcycle = NULL", "after"),
+    ] {
+        let found = found(&format!("UPDATE row SET {set} WHERE row = 1"));
+        assert_eq!(found, Finding::RowDiffers { row: RowId(1), columns: vec![column] });
+    }
+    // Row 11 has no events: nothing may be told of it.
+    let untouched = found("UPDATE row SET standing = 'settled', verdict = 'applied' WHERE row = 11");
+    assert_eq!(untouched, Finding::RowDiffers { row: RowId(11), columns: vec!["standing"] });
+}
+
+#[test]
+fn a_changed_plan_is_found_even_if_its_digest_was_changed_with_it() {
+    for set in ["copystate = 'stopped'", "source_id = 'vm-x'", "wave = 'third'", "name = NULL", "extra = '[]'"] {
+        assert!(
+            matches!(found(&format!("UPDATE row SET {set} WHERE row = 1")), Finding::DigestDiffers { .. }),
+            "{set}"
+        );
+    }
+    let removed = found("DELETE FROM row WHERE row = 11");
+    assert_eq!(removed, Finding::RowsMissing { expected: 12, found: 11 });
+    let Finding::DigestDiffers { found: digest, .. } = found("UPDATE row SET note = 'x' WHERE row = 1") else {
+        panic!("another finding")
+    };
+    let both = format!("UPDATE row SET note = 'x' WHERE row = 1; UPDATE run SET plan_digest = '{digest}'");
+    assert_eq!(found(&both), Finding::RunDiffers { columns: vec!["plan_digest"] });
+}
+
+#[test]
+fn the_sums_of_run_and_lane_are_checked() {
+    for (column, value) in [
+        ("n_rows", "13"),
+        ("settings", "'{}'"),
+        ("launches", "2"),
+        ("started_at", "1"),
+        ("ended_at", "1"),
+        ("elapsed_ms", "1"),
+        ("exit_code", "0"),
+        ("exit_name", "'done'"),
+        ("exit_reason", "'x'"),
+    ] {
+        let found = found(&format!("UPDATE run SET {column} = {value}"));
+        assert_eq!(found, Finding::RunDiffers { columns: vec![column] });
+    }
+    for (column, value) in [("throttled", "0"), ("per_second", "2.0"), ("stated", "0")] {
+        let found = found(&format!("UPDATE lane SET {column} = {value} WHERE lane = 1"));
+        assert_eq!(found, Finding::LaneDiffers { lane: LANE, columns: vec![column] });
+    }
+}
+
+#[test]
+fn an_impossible_history_is_named_even_when_every_hash_is_right() {
+    let lab = tampered(|conn| {
+        let sql =
+            "UPDATE event SET kind = 'attempt_ended', detail = (SELECT detail FROM event WHERE kind = 'attempt_ended')
+             WHERE lane = 1 AND seq = 2";
+        conn.execute(sql, []).unwrap();
+        rechain(conn);
+    });
+    let step = ("the end of an attempt", "untried");
+    let expected = Finding::Impossible { lane: LANE, seq: 2, row: RowId(1), event: step.0, phase: step.1 };
+    assert_eq!(altered(&lab).findings, [expected]);
+}
+
+#[test]
+fn what_cannot_be_read_is_told_apart_from_what_is_newer() {
+    let rewritten = |set: &str| {
+        altered(&tampered(|conn| {
+            conn.execute(&format!("UPDATE event SET {set} WHERE lane = 1 AND seq = 2"), []).unwrap();
+            rechain(conn);
+        }))
+        .findings
+    };
+    let newer = rewritten("kind = 'row_dreamt'");
+    assert_eq!(newer, [Finding::UnknownKind { lane: LANE, seq: 2, kind: "row_dreamt".into() }]);
+    assert!(matches!(rewritten("kind = 'row_left'")[..], [Finding::Unreadable { seq: 2, .. }]));
+    let elsewhere = rewritten("row = 99");
+    assert!(elsewhere.contains(&Finding::NoSuchRow { lane: LANE, seq: 2, row: RowId(99) }), "{elsewhere:?}");
+}
+
+#[test]
+fn the_triggers_must_be_there_as_they_were_made() {
+    for (trigger, instead) in [
+        ("event_is_never_changed", ""),
+        ("event_is_never_removed", "CREATE TRIGGER event_is_never_removed BEFORE DELETE ON event BEGIN SELECT 1; END;"),
+    ] {
+        let lab = lab::night();
+        lab.raw().execute_batch(&format!("DROP TRIGGER {trigger}; {instead}")).unwrap();
+        assert_eq!(altered(&lab).findings, [Finding::TriggerMissing { trigger }]);
+    }
+}
+
+#[test]
+fn every_kind_that_this_version_writes_is_known() {
+    let (journal, run) = lab::night().open();
+    journal
+        .for_each_stored_event(run.key, EventOrder::ByLane, |event| {
+            assert!(super::sums::read(&event).is_ok(), "{}", event.kind);
+            Ok::<(), JournalError>(())
+        })
+        .unwrap();
+    let rest = [
+        EventKind::DrainBegan { reason: crate::event::DrainReason::Interrupted },
+        EventKind::LaneStopped { cause: crate::event::LaneStop::Barred, message: String::new() },
+        EventKind::RowReopened { row: RowId(1), cause: String::new() },
+    ];
+    for kind in rest {
+        let (name, detail) = crate::journal::stored_form(&kind);
+        let (prev, hash) = ([0; 32], [0; 32]);
+        let row = kind.row().map(|row| row.0);
+        let stored = crate::journal::read::StoredEvent {
+            lane: LANE,
+            seq: 1,
+            at_ms: 0,
+            kind: &name,
+            row,
+            detail: &detail,
+            prev,
+            hash,
+        };
+        assert!(super::sums::read(&stored).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn a_verification_is_told_to_people_and_to_scripts() {
+    let lab = lab::night();
+    let verified = verified(&lab);
+    let altered = altered(&tampered(|conn| {
+        let tampering = "DELETE FROM event WHERE lane = 1 AND seq IN (5, 6); UPDATE run SET exit_code = 0;
+             UPDATE row SET verdict = 'already' WHERE row = 1";
+        conn.execute_batch(tampering).unwrap();
+    }));
+    let written = |write: fn(Result<&Verified, &Altered>, &mut dyn std::io::Write) -> std::io::Result<()>, of| {
+        let mut out = Vec::new();
+        write(of, &mut out).unwrap();
+        out
+    };
+    matches_snapshot("audit.txt", &written(write_text, Ok(&verified)));
+    matches_snapshot("audit.altered.txt", &written(write_text, Err(&altered)));
+    for of in [Ok(&verified), Err(&altered)] {
+        let document: Value = serde_json::from_slice(&written(write_json, of)).unwrap();
+        conforms("audit.v1.json", &document);
+        assert_eq!((document["ok"].as_bool(), &document["run"]), (Some(of.is_ok()), &Value::from(RUN_ID)));
+    }
+}
+
+#[test]
+fn findings_past_a_hundred_are_counted() {
+    let rows: Vec<_> = (1..=150).map(|id| row(id, &format!("vm-{id}"))).collect();
+    let lab = Lab::with(&rows);
+    Connection::open(lab.path()).unwrap().execute("UPDATE row SET attempts = 1", []).unwrap();
+    let altered = altered(&lab);
+    assert_eq!((altered.findings.len(), altered.n_findings), (Altered::MOST_SHOWN, 150));
+}

@@ -297,19 +297,14 @@ impl Journal {
         names.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// Up to five source ids that begin like this one, or else have it within.
+    /// Up to five source ids that begin like this one, or else have it within, or else share its first half.
     pub fn sources_like(&self, run: RunKey, source: &str) -> Result<Vec<String>, JournalError> {
-        let mut like = String::new();
-        for character in source.chars() {
-            if matches!(character, '%' | '_' | '\\') {
-                like.push('\\');
-            }
-            like.push(character);
-        }
+        let whole = escaped_for_like(source);
+        let half: String = source.chars().take(source.chars().count().div_ceil(2)).collect();
         let mut statement = self.conn.prepare_cached(
-            "SELECT source_id FROM row WHERE run = ?1 AND source_id LIKE ?2 ESCAPE '\' ORDER BY row LIMIT 5",
+            "SELECT source_id FROM row WHERE run = ?1 AND source_id LIKE ?2 ESCAPE '\\' ORDER BY row LIMIT 5",
         )?;
-        for pattern in [format!("{like}%"), format!("%{like}%")] {
+        for pattern in [format!("{whole}%"), format!("%{whole}%"), escaped_for_like(&half) + "%"] {
             let sources = statement.query_map(params![run.0, pattern], |row| row.get(0))?;
             let sources: Vec<String> = sources.collect::<Result<_, _>>()?;
             if !sources.is_empty() {
@@ -531,6 +526,17 @@ fn event(columns: &rusqlite::Row<'_>) -> Result<Event, JournalError> {
         .map_err(|error| JournalError::Damaged(format!("event {seq} of lane {lane}: {error}")))?;
     let at = Timestamp::from_millisecond(columns.get(2)?).map_err(|error| JournalError::Damaged(error.to_string()))?;
     Ok(Event { lane: LaneId(lane), seq, at, kind })
+}
+
+fn escaped_for_like(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
 }
 
 fn stored_event<'a>(columns: &'a rusqlite::Row<'_>) -> rusqlite::Result<StoredEvent<'a>> {

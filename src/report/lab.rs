@@ -1,1 +1,390 @@
-//! x
+//! For tests of what is read back: a journal with a known night in it, snapshots, and a check against the schemas.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::event::{EventKind, LaneId, Outcome, StatedQuota, Verdict};
+use crate::exit::Exit;
+use crate::journal::chain::{self, Hash};
+use crate::journal::read::RunRecord;
+use crate::journal::{Journal, JournalError, NewRun};
+use crate::ledger::Standing;
+use crate::model::words::Word;
+use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
+use crate::plan::digest::Digester;
+
+pub(crate) const RUN_ID: &str = "20261123-a1b2c3";
+/// The first event's time; each one after it comes a quarter of a second later.
+const FIRST_AT_MS: i64 = 1_795_428_000_000;
+const STEP_MS: i64 = 250;
+
+pub(crate) struct Lab {
+    folder: TempDir,
+    order: Vec<(LaneId, u64)>,
+}
+
+impl Lab {
+    /// A run of these rows that has not begun.
+    pub(crate) fn with(rows: &[Row]) -> Self {
+        let lab = Self { folder: tempfile::tempdir().unwrap(), order: Vec::new() };
+        let mut digester = Digester::new();
+        rows.iter().for_each(|row| digester.row(row));
+        let mut journal = Journal::open(&lab.path()).unwrap();
+        let new = NewRun {
+            id: RUN_ID,
+            plan_path: "plan.csv",
+            plan_digest: &digester.finish().to_string(),
+            n_rows: u32::try_from(rows.len()).unwrap(),
+            endpoint: "https://sms.example.com",
+            account: "acme",
+            settings: &json!({"rate": 10}),
+        };
+        journal
+            .create_run(&new, |sink| rows.iter().try_for_each(|row| sink.row(row)))
+            .unwrap_or_else(|error: JournalError| panic!("{error}"));
+        lab
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("cutover.db")
+    }
+
+    pub(crate) fn raw(&self) -> Connection {
+        Connection::open(self.path()).unwrap()
+    }
+
+    pub(crate) fn open(&self) -> (Journal, RunRecord) {
+        let journal = Journal::open_to_read(&self.path()).unwrap();
+        let run = journal.find_run(Some(RUN_ID)).unwrap();
+        (journal, run)
+    }
+
+    pub(crate) fn happens(&mut self, lane: LaneId, kinds: impl IntoIterator<Item = EventKind>) {
+        let mut journal = Journal::open(&self.path()).unwrap();
+        let run = journal.find_run(None).unwrap().key;
+        let events = journal.append(run, kinds.into_iter().map(|kind| (lane, kind))).unwrap();
+        self.order.extend(events.iter().map(|event| (event.lane, event.seq)));
+    }
+
+    pub(crate) fn begins(&mut self) {
+        let run = self.open().1;
+        let started = EventKind::RunStarted { plan: run.plan_digest, rows: run.n_rows, settings: run.settings };
+        let launch = EventKind::LaunchBegan {
+            launch: 1,
+            verb: "run".into(),
+            pid: 4711,
+            host: "jump-1".into(),
+            user: Some("ops".into()),
+            version: "0.1.0".into(),
+        };
+        self.happens(LaneId::RUN, [started, launch]);
+    }
+
+    pub(crate) fn ends(&mut self, exit: Exit, reason: Option<&str>) {
+        let reason = reason.map(str::to_owned);
+        self.happens(LaneId::RUN, [EventKind::LaunchEnded { exit, reason, elapsed_ms: 83_250 }]);
+    }
+
+    /// The journal as it would be, had its clock been ours: times, hashes, heads and sums.
+    pub(crate) fn at_known_times(self) -> Self {
+        let conn = self.raw();
+        let triggers = drop_triggers(&conn);
+        for (place, (lane, seq)) in self.order.iter().enumerate() {
+            let at = FIRST_AT_MS + STEP_MS * i64::try_from(place).unwrap();
+            conn.execute("UPDATE event SET at = ?3 WHERE lane = ?1 AND seq = ?2", params![lane.0, seq, at]).unwrap();
+        }
+        rechain(&conn);
+        let (journal, run) = self.open();
+        journal
+            .for_each_row(run.key, |row, _| {
+                let mut standing = Standing::default();
+                for event in journal.events_of_row(run.key, row.id)? {
+                    standing.add(&event.kind, event.at)?;
+                }
+                let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
+                let times = (ms(standing.first_sent_at), ms(standing.last_sent_at), ms(standing.settled_at));
+                let update = "UPDATE row SET first_sent_at = ?2, last_sent_at = ?3, settled_at = ?4 WHERE row = ?1";
+                self.raw().execute(update, params![row.id.0, times.0, times.1, times.2]).unwrap();
+                Ok::<(), JournalError>(())
+            })
+            .unwrap();
+        let update = "UPDATE run SET created_at = ?1,
+             started_at = (SELECT min(at) FROM event WHERE lane = 0 AND kind = 'launch_began'),
+             ended_at = CASE WHEN running THEN NULL ELSE (SELECT max(at) FROM event WHERE lane = 0 AND kind = 'launch_ended') END";
+        conn.execute(update, [FIRST_AT_MS]).unwrap();
+        for trigger in triggers {
+            conn.execute_batch(&trigger).unwrap();
+        }
+        self
+    }
+}
+
+/// So that events can be tampered with; returns how to make the triggers again.
+pub(crate) fn drop_triggers(conn: &Connection) -> Vec<String> {
+    let mut statement = conn.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
+    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let triggers: Vec<(String, String)> = found.collect::<Result<_, _>>().unwrap();
+    for (name, _) in &triggers {
+        conn.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+    }
+    triggers.into_iter().map(|(_, sql)| sql).collect()
+}
+
+/// Makes every hash right again, and the heads.
+pub(crate) fn rechain(conn: &Connection) {
+    for lane in [LaneId::RUN, LaneId::FIRST] {
+        let mut prev = chain::genesis(RUN_ID, lane);
+        let mut last = 0;
+        let sql = "SELECT seq, at, kind, row, detail FROM event WHERE lane = ?1 ORDER BY seq";
+        let mut statement = conn.prepare(sql).unwrap();
+        let events: Vec<(u64, i64, String, Option<u32>, String)> = statement
+            .query_map([lane.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        for (seq, at_ms, kind, row, detail) in events {
+            let hash: Hash = chain::Link { prev: &prev, lane, seq, at_ms, kind: &kind, row, detail: &detail }.hash();
+            conn.execute(
+                "UPDATE event SET prev = ?3, hash = ?4 WHERE lane = ?1 AND seq = ?2",
+                params![lane.0, seq, prev, hash],
+            )
+            .unwrap();
+            (prev, last) = (hash, seq);
+        }
+        conn.execute("UPDATE lane SET seq = ?2, head = ?3 WHERE lane = ?1", params![lane.0, last, prev]).unwrap();
+    }
+}
+
+pub(crate) fn row(id: u32, source_id: &str) -> Row {
+    Row {
+        id: RowId(id),
+        line: id + 1,
+        source_id: SourceId::new(source_id).unwrap(),
+        wants: TargetState { copystate: Some(Word::new("finished")), migrationcycle: Some(Word::new("cutovered")) },
+        expects: TargetState::default(),
+        wave: Some(if id <= 6 { "first" } else { "second" }.to_owned()),
+        account: None,
+        name: None,
+        note: None,
+        extra: Vec::new(),
+    }
+}
+
+fn state(copystate: &str, cycle: &str) -> SeenState {
+    SeenState { copystate: Some(Word::new(copystate)), migrationcycle: Some(Word::new(cycle)) }
+}
+
+pub(crate) fn seen(row: u32) -> EventKind {
+    EventKind::RowSeen { row: RowId(row), seen: Some(state("cutovering", "cutovering")) }
+}
+
+pub(crate) fn attempt(row: u32, attempt: u32, outcome: Outcome) -> [EventKind; 2] {
+    let sends = TargetState { copystate: Some(Word::new("finished")), migrationcycle: Some(Word::new("cutovered")) };
+    let request_id = match outcome {
+        Outcome::Lost { status: None, .. } => None,
+        _ => Some(format!("req-{row}-{attempt}")),
+    };
+    [
+        EventKind::AttemptStarted { row: RowId(row), attempt, sends },
+        EventKind::AttemptEnded { row: RowId(row), attempt, outcome, request_id, took_ms: 120 },
+    ]
+}
+
+pub(crate) fn settled(row: u32, verdict: Verdict, seen: Option<(&str, &str)>, reason: Option<&str>) -> EventKind {
+    let seen = seen.map(|(copystate, cycle)| state(copystate, cycle));
+    EventKind::RowSettled { row: RowId(row), verdict, seen, reason: reason.map(str::to_owned) }
+}
+
+pub(crate) const ACCEPTED: Outcome = Outcome::Accepted { status: 200 };
+
+pub(crate) fn lost() -> Outcome {
+    Outcome::Lost { status: None, code: None, cause: "no answer within 30 s".into() }
+}
+
+/// What an unfriendly service, or an unfriendly plan, would say.
+const HOSTILE: &str = "=cmd|' /C calc'!A0\n| a | b |\u{1b}[31m\u{202e}drawkcab <script>";
+
+/// All eight verdicts, one row in doubt, one pending, and texts that mean no good. Row 2 was settled without a change.
+pub(crate) fn night() -> Lab {
+    // Told once and copied: every event is a commit to disk.
+    static NIGHT: OnceLock<Vec<u8>> = OnceLock::new();
+    let folder = tempfile::tempdir().unwrap();
+    let lab = Lab { folder, order: Vec::new() };
+    let bytes = NIGHT.get_or_init(|| {
+        let told = told_night();
+        let copy = told.folder.path().join("copy.db");
+        told.raw().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+        std::fs::read(copy).unwrap()
+    });
+    std::fs::write(lab.path(), bytes).unwrap();
+    lab
+}
+
+fn told_night() -> Lab {
+    let mut rows: Vec<Row> = [
+        "vm-applied",
+        "vm-already",
+        "vm-unverified",
+        "vm-no-effect",
+        "vm-overtaken",
+        "vm-refused",
+        "vm-refused-too",
+        "vm-failed",
+        "vm-blocked",
+        "vm-in-doubt",
+        "vm-pending",
+        "-vm|it's ☃\u{202e}",
+    ]
+    .into_iter()
+    .zip(1..)
+    .map(|(source_id, id)| row(id, source_id))
+    .collect();
+    rows[0].name = Some("web-01".into());
+    rows[0].extra = vec![("owner".into(), "ops".into()), ("verdict".into(), "-1".into())];
+    rows[11].name = Some(HOSTILE.into());
+    rows[11].note = Some("@SUM(A1)".into());
+    rows[11].extra = vec![("=1+1".into(), "+1".into())];
+    let mut lab = Lab::with(&rows);
+    lab.begins();
+    tell(&mut lab);
+    lab.ends(Exit::NotOnTarget, None);
+    lab.at_known_times()
+}
+
+fn tell(lab: &mut Lab) {
+    let forbidden =
+        || Outcome::Rejected { status: 403, code: Some("SMS.0515".into()), message: "no permission".into() };
+    let throttled = Outcome::Throttled {
+        retry_after_ms: Some(2_000),
+        quota: Some(StatedQuota { calls: 60, period_ms: 60_000 }),
+        message: "limit:60,time:1 minute".into(),
+    };
+    let done = Some(("finished", "cutovered"));
+    let as_before = Some(("cutovering", "cutovering"));
+    let lane = LaneId::FIRST;
+    lab.happens(lane, [EventKind::ReadThrottled { request_id: Some("req-read".into()) }]);
+    for id in (1..=10).filter(|id| *id != 2) {
+        lab.happens(lane, [seen(id)]);
+    }
+    lab.happens(lane, [settled(2, Verdict::Already, done, None)]);
+    lab.happens(lane, attempt(1, 1, ACCEPTED));
+    lab.happens(lane, [settled(1, Verdict::Applied, done, None)]);
+    lab.happens(lane, attempt(3, 1, ACCEPTED));
+    lab.happens(lane, [settled(3, Verdict::Unverified, None, Some("no look succeeded: timeout"))]);
+    lab.happens(lane, attempt(4, 1, ACCEPTED));
+    lab.happens(lane, [settled(4, Verdict::NoEffect, as_before, Some("copystate is still `cutovering`"))]);
+    lab.happens(
+        lane,
+        [settled(5, Verdict::Overtaken, Some(("deleting", "cutovering")), Some("copystate is `deleting`"))],
+    );
+    for id in [6, 7] {
+        lab.happens(lane, attempt(id, 1, forbidden()));
+        lab.happens(lane, [settled(id, Verdict::Refused, None, None)]);
+    }
+    lab.happens(lane, attempt(8, 1, throttled));
+    lab.happens(lane, [EventKind::QuotaLearned { per_second: 1.0, stated: true }]);
+    lab.happens(lane, attempt(8, 2, Outcome::Lost { status: Some(502), code: None, cause: HOSTILE.into() }));
+    lab.happens(lane, [seen(8)]);
+    lab.happens(lane, attempt(8, 3, lost()));
+    lab.happens(lane, [settled(8, Verdict::Failed, as_before, Some("2 attempts used up"))]);
+    lab.happens(lane, [settled(9, Verdict::Blocked, as_before, Some("expected `syncing`, seen `cutovering`"))]);
+    lab.happens(lane, attempt(10, 1, lost()));
+    lab.happens(lane, [EventKind::RowLeft { row: RowId(10), cause: "no look succeeded".into() }]);
+    lab.happens(lane, [EventKind::RowSeen { row: RowId(12), seen: None }]);
+    lab.happens(lane, [settled(12, Verdict::Blocked, None, Some(HOSTILE))]);
+}
+
+/// Compares with the file of that name; `UPDATE_SNAPSHOTS=1` writes it anew.
+pub(crate) fn matches_snapshot(name: &str, found: &[u8]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/snapshots").join(name);
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, found).unwrap();
+        return;
+    }
+    let expected = std::fs::read(&path).unwrap_or_default();
+    assert_eq!(String::from_utf8_lossy(found), String::from_utf8_lossy(&expected), "{name} (UPDATE_SNAPSHOTS=1)");
+}
+
+/// Checks a document against a shipped schema. Stricter than the schema on one point: a field that is not described
+/// fails, although readers are told to expect new ones.
+pub(crate) fn conforms(schema: &str, document: &Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/schemas").join(schema);
+    let schema: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let mut faults = Vec::new();
+    Checker { root: &schema }.check(&schema, document, "$", &mut faults);
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// The part of JSON Schema (2020-12) that the shipped schemas use; any other keyword is a mistake in the test.
+struct Checker<'a> {
+    root: &'a Value,
+}
+
+impl Checker<'_> {
+    fn check(&self, schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
+        for (keyword, argument) in schema.as_object().expect("a schema is an object") {
+            let fine = match keyword.as_str() {
+                "$schema" | "$id" | "$defs" | "title" | "description" | "format" => true,
+                "$ref" => {
+                    let pointer = argument.as_str().unwrap().strip_prefix('#').expect("a reference within the file");
+                    self.check(self.root.pointer(pointer).expect("it points somewhere"), value, at, faults);
+                    true
+                }
+                "type" => match argument {
+                    Value::Array(types) => types.iter().any(|name| is_of_type(value, name)),
+                    name => is_of_type(value, name),
+                },
+                "const" => argument == value,
+                "enum" => argument.as_array().unwrap().contains(value),
+                "minimum" => value.as_f64().is_none_or(|number| number >= argument.as_f64().unwrap()),
+                "required" => value.as_object().is_none_or(|map| {
+                    argument.as_array().unwrap().iter().all(|name| map.contains_key(name.as_str().unwrap()))
+                }),
+                "properties" => {
+                    for (name, value) in value.as_object().into_iter().flatten() {
+                        match (argument.get(name), schema.get("additionalProperties")) {
+                            (Some(schema), _) => self.check(schema, value, &format!("{at}.{name}"), faults),
+                            (None, Some(_)) => (),
+                            (None, None) => faults.push(format!("{at}.{name} is not described")),
+                        }
+                    }
+                    true
+                }
+                "additionalProperties" => {
+                    for (name, value) in value.as_object().into_iter().flatten() {
+                        self.check(argument, value, &format!("{at}.{name}"), faults);
+                    }
+                    true
+                }
+                "items" => {
+                    for (i, value) in value.as_array().into_iter().flatten().enumerate() {
+                        self.check(argument, value, &format!("{at}[{i}]"), faults);
+                    }
+                    true
+                }
+                other => panic!("the check does not know `{other}`"),
+            };
+            if !fine {
+                faults.push(format!("{at}: {keyword} {argument}, found {value}"));
+            }
+        }
+    }
+}
+
+fn is_of_type(value: &Value, name: &Value) -> bool {
+    match name.as_str().unwrap() {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("`{other}` is not a type"),
+    }
+}

@@ -1,0 +1,267 @@
+//! Every text and format over one known night, and over runs at their edges.
+
+use std::io;
+
+use serde_json::{Value, json};
+
+use super::explain::{ExplainError, Explained};
+use super::lab::{self, Lab, RUN_ID, conforms, matches_snapshot, row};
+use super::runs::Runs;
+use super::status::{self, Holder};
+use super::summary::{self, Summary};
+use super::{Format, ReportError, write};
+use crate::event::{EventKind, LaneId, Verdict};
+use crate::exit::Exit;
+use crate::journal::read::{RunRecord, UNPROVEN_BY_CHOICE};
+use crate::journal::{Journal, JournalError};
+
+const PATH: &str = "cutover.db";
+
+fn written<E: std::fmt::Debug>(write: impl FnOnce(&mut dyn io::Write) -> Result<(), E>) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(&mut out).unwrap();
+    out
+}
+
+fn summary_of(lab: &Lab) -> Summary {
+    let (journal, run) = lab.open();
+    Summary::of(&journal, &run, PATH.as_ref()).unwrap()
+}
+
+/// The report, with the journal's own path made the same on every machine.
+fn report(lab: &Lab, format: Format) -> Vec<u8> {
+    let (journal, run) = lab.open();
+    let text = String::from_utf8(written(|out| write(format, &journal, &run, out))).unwrap();
+    let path = lab.path();
+    let in_json = serde_json::to_string(&path).unwrap();
+    text.replace(in_json.trim_matches('"'), PATH)
+        .replace(&path.display().to_string().replace('_', "\\_"), PATH)
+        .into_bytes()
+}
+
+fn explained(journal: &Journal, run: &RunRecord, source_id: &str) -> Explained {
+    Explained::of(journal, run, source_id).unwrap()
+}
+
+#[test]
+fn a_night_reads_as_it_was() {
+    let lab = lab::night();
+    let summary = summary_of(&lab);
+    matches_snapshot("summary.txt", &written(|out| summary.write_text(out)));
+    matches_snapshot("summary.json", &written(|out| summary::write_json(&summary, out)));
+    matches_snapshot("status.txt", &written(|out| status::write_text(&summary, Holder::Gone, out)));
+    matches_snapshot("report.csv", &report(&lab, Format::Csv));
+    matches_snapshot("report.json", &report(&lab, Format::Json));
+    matches_snapshot("report.md", &report(&lab, Format::Md));
+    let runs = Runs::of(&lab.open().0).unwrap();
+    matches_snapshot("runs.txt", &written(|out| runs.write_text(out)));
+    matches_snapshot("runs.json", &written(|out| runs.write_json(out)));
+}
+
+#[test]
+fn a_row_tells_its_whole_story() {
+    let lab = lab::night();
+    let (journal, run) = lab.open();
+    for source_id in ["vm-applied", "vm-failed", "vm-refused", "vm-in-doubt", "vm-pending"] {
+        let explained = explained(&journal, &run, source_id);
+        matches_snapshot(&format!("explain.{source_id}.txt"), &written(|out| explained.write_text(out)));
+    }
+    let hostile = explained(&journal, &run, "-vm|it's ☃\u{202e}");
+    matches_snapshot("explain.hostile.txt", &written(|out| hostile.write_text(out)));
+    let failed = explained(&journal, &run, "vm-failed");
+    matches_snapshot("explain.vm-failed.json", &written(|out| failed.write_json(out)));
+}
+
+#[test]
+fn documents_keep_to_their_schemas() {
+    let lab = lab::night();
+    let parsed = |bytes: Vec<u8>| serde_json::from_slice::<Value>(&bytes).unwrap();
+    conforms("summary.v1.json", &parsed(written(|out| summary::write_json(&summary_of(&lab), out))));
+    let document = parsed(report(&lab, Format::Json));
+    conforms("report.v1.json", &document);
+    conforms("summary.v1.json", &document["summary"]);
+    let (journal, run) = lab.open();
+    conforms("runs.v1.json", &parsed(written(|out| Runs::of(&journal).unwrap().write_json(out))));
+    for row in document["rows"].as_array().unwrap() {
+        let explained = explained(&journal, &run, row["source_id"].as_str().unwrap());
+        conforms("explain.v1.json", &parsed(written(|out| explained.write_json(out))));
+    }
+}
+
+#[test]
+fn every_event_keeps_to_its_schema() {
+    let lab = lab::night();
+    let (journal, run) = lab.open();
+    journal
+        .for_each_stored_event(run.key, crate::journal::read::EventOrder::ByLane, |event| {
+            let mut line = serde_json::to_value(event.read().unwrap()).unwrap();
+            let about = json!({"schema": "cutover.event.v1", "run": RUN_ID, "lane": event.lane, "seq": event.seq,
+                "at": "2026-11-23T10:00:00.000Z", "source_id": "vm-1"});
+            line.as_object_mut().unwrap().extend(about.as_object().unwrap().clone());
+            conforms("event.v1.json", &line);
+            Ok::<(), JournalError>(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_plan_difference_has_a_schema() {
+    let counts = json!({"change": 1, "already": 1, "blocked": 0, "look_first": 0, "unseen": 0});
+    let example = json!({"row": 1, "source_id": "vm-1", "name": null, "before": {"copystate": "syncing"}});
+    let group =
+        json!({"kind": "change", "title": "syncing/syncing -> finished/cutovered", "rows": 1, "examples": [example]});
+    conforms("plan.v1.json", &json!({"schema": "cutover.plan.v1", "counts": counts, "groups": [group]}));
+}
+
+#[test]
+fn counts_add_up_to_the_rows_and_to_the_sentence() {
+    let summary = summary_of(&lab::night());
+    let total: u64 = summary.counts().iter().map(|(_, n_rows, _)| n_rows).sum();
+    assert_eq!(total, u64::from(summary.plan.rows));
+    assert_eq!(summary.on_target + summary.n_need_a_look() + summary.n_unsettled(), total);
+    assert_eq!(summary.sentence(), "2 of 12 rows are on target; 1 is still to do, 1 is in doubt, 8 need a look.");
+    assert_eq!((summary.attempts, summary.throttled), (8, 2));
+}
+
+#[test]
+fn two_reports_of_one_journal_are_the_same_bytes() {
+    let lab = lab::night();
+    for format in Format::ALL {
+        assert_eq!(report(&lab, format), report(&lab, format));
+    }
+}
+
+#[test]
+fn every_value_survives_the_way_through_csv() {
+    let lab = lab::night();
+    let bytes = report(&lab, Format::Csv);
+    let mut csv = csv::Reader::from_reader(bytes.as_slice());
+    let header = csv.headers().unwrap().clone();
+    let records: Vec<csv::StringRecord> = csv.records().collect::<Result<_, _>>().unwrap();
+    assert_eq!(records.len(), 12);
+    let value = |row: usize, column: &str| {
+        records[row].get(header.iter().position(|name| name == column).unwrap()).unwrap().to_owned()
+    };
+    assert_eq!(value(11, "source_id"), "'-vm|it's ☃\u{202e}");
+    assert!(value(11, "name").starts_with("'=cmd|' /C calc'!A0\n| a | b |"));
+    assert_eq!((value(11, "note"), value(11, "'=1+1")), ("'@SUM(A1)".into(), "'+1".into()));
+    assert_eq!((value(0, "verdict"), value(0, "plan_verdict")), ("applied".into(), "'-1".into()));
+    assert_eq!((value(9, "verdict"), value(10, "verdict")), ("in_doubt".into(), "pending".into()));
+    assert_eq!(value(0, "first_sent_at").len(), "2026-11-23T10:00:00.000Z".len());
+}
+
+#[test]
+fn a_run_without_rows_and_one_that_has_not_begun_can_be_read() {
+    let empty = Lab::with(&[]);
+    assert_eq!(summary_of(&empty).sentence(), "The run has no rows.");
+    let unbegun = Lab::with(&[row(1, "vm-1")]);
+    assert_eq!(summary_of(&unbegun).sentence(), "0 of 1 row are on target; 1 is still to do.");
+    for lab in [empty, unbegun] {
+        let summary = summary_of(&lab);
+        assert_eq!((summary.exit.code, &summary.started_at, &summary.running), (None, &None, &None));
+        for format in Format::ALL {
+            assert!(!report(&lab, format).is_empty());
+        }
+        assert!(serde_json::from_slice::<Value>(&report(&lab, Format::Json)).is_ok());
+        conforms("summary.v1.json", &serde_json::to_value(&summary).unwrap());
+    }
+}
+
+#[test]
+fn a_run_in_progress_says_who_carries_it_and_has_no_exit() {
+    let mut lab = Lab::with(&[row(1, "vm-1"), row(2, "vm-2")]);
+    lab.begins();
+    lab.happens(LaneId::FIRST, [lab::seen(1)]);
+    let [started, _] = lab::attempt(1, 1, lab::ACCEPTED);
+    lab.happens(LaneId::FIRST, [started]);
+    let lab = lab.at_known_times();
+    let summary = summary_of(&lab);
+    assert_eq!((summary.exit.code, &summary.exit.name), (None, &None));
+    assert_eq!(summary.unsettled, summary::Unsettled { pending: 1, in_doubt: 1 });
+    assert!((summary.elapsed_s - 0.5).abs() < f64::EPSILON);
+    conforms("summary.v1.json", &serde_json::to_value(&summary).unwrap());
+    for (holder, name) in [(Holder::Alive, "alive"), (Holder::Gone, "gone"), (Holder::Unknown, "unknown")] {
+        let text = written(|out| status::write_text(&summary, holder, out));
+        matches_snapshot(&format!("status.{name}.txt"), &text);
+    }
+}
+
+#[test]
+fn an_unverified_row_is_on_target_only_when_nobody_wanted_proof() {
+    let mut lab = Lab::with(&[row(1, "vm-1"), row(2, "vm-2")]);
+    lab.begins();
+    for (id, reason) in [(1, UNPROVEN_BY_CHOICE), (2, "no look succeeded: timeout")] {
+        lab.happens(LaneId::FIRST, lab::attempt(id, 1, lab::ACCEPTED));
+        lab.happens(LaneId::FIRST, [lab::settled(id, Verdict::Unverified, None, Some(reason))]);
+    }
+    lab.ends(Exit::NotOnTarget, None);
+    let summary = summary_of(&lab);
+    assert_eq!((summary.on_target, summary.verdicts.unverified), (1, 2));
+    assert_eq!(summary.causes.iter().map(|cause| cause.example.as_str()).collect::<Vec<_>>(), ["vm-2"]);
+    assert_eq!(summary.waves[0].on_target, 1);
+}
+
+#[test]
+fn a_ticket_lists_two_hundred_rows_and_counts_the_others() {
+    let rows: Vec<_> = (1..=203).map(|id| row(id, &format!("vm-{id}"))).collect();
+    let mut lab = Lab::with(&rows);
+    lab.begins();
+    let blocked = |id| lab::settled(id, Verdict::Blocked, None, Some("not met"));
+    lab.happens(LaneId::FIRST, (1..=203).map(blocked));
+    let text = String::from_utf8(report(&lab, Format::Md)).unwrap();
+    assert_eq!(text.lines().filter(|line| line.contains("| vm-") && line.contains("finished/cutovered")).count(), 200);
+    assert!(text.contains("… and 3 more rows"), "{text}");
+}
+
+#[test]
+fn an_id_that_is_not_there_gets_its_neighbours() {
+    let lab = lab::night();
+    let (journal, run) = lab.open();
+    let near = |source_id: &str| match Explained::of(&journal, &run, source_id) {
+        Err(ExplainError::Unknown { near, .. }) => near,
+        Err(ExplainError::Journal(error)) => panic!("{error}"),
+        Ok(_) => panic!("{source_id} is there"),
+    };
+    assert_eq!(near("vm-ref"), ["vm-refused", "vm-refused-too"]);
+    assert_eq!(near("doubt"), ["vm-in-doubt"]);
+    assert_eq!(near("vm-faield"), ["vm-failed"]);
+    assert_eq!(near("vm").len(), 5);
+    assert_eq!(near("%_%"), [""; 0]);
+    let error = Explained::of(&journal, &run, "VM-BLOCKED").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("the run `{RUN_ID}` has no source `VM-BLOCKED` (did you mean `vm-blocked`?)")
+    );
+}
+
+#[test]
+fn a_closed_pipe_is_an_error_and_not_a_panic() {
+    struct Closed;
+    impl io::Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let lab = lab::night();
+    let (journal, run) = lab.open();
+    for format in Format::ALL {
+        let Err(ReportError::Write(error)) = write(format, &journal, &run, &mut Closed) else { panic!("{format:?}") };
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}
+
+#[test]
+fn a_reopened_row_is_told_as_such() {
+    let mut lab = Lab::with(&[row(1, "vm-1")]);
+    lab.begins();
+    let reopened = EventKind::RowReopened { row: crate::model::RowId(1), cause: "asked for by ops".into() };
+    lab.happens(LaneId::FIRST, [lab::settled(1, Verdict::Blocked, None, Some("not met")), reopened]);
+    let lab = lab.at_known_times();
+    let (journal, run) = lab.open();
+    let text = String::from_utf8(written(|out| explained(&journal, &run, "vm-1").write_text(out))).unwrap();
+    assert!(text.contains("opened again: asked for by ops"), "{text}");
+    assert!(text.contains("pending: begun, and due again."), "{text}");
+}
