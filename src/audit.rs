@@ -13,13 +13,13 @@ use crate::journal::{Journal, JournalError};
 use crate::plan::digest::Digester;
 use crate::report::plain::{count, plain};
 
-mod finding;
+pub mod finding;
 mod lanes;
 mod sums;
 #[cfg(test)]
 mod tests;
 
-pub use finding::Finding;
+use finding::Finding;
 
 /// What was proven.
 #[derive(Clone, Debug, PartialEq, Eq)]

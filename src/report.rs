@@ -10,7 +10,7 @@ use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 
 mod advice;
-mod beside;
+pub mod beside;
 mod csv;
 pub mod explain;
 mod json;
@@ -24,8 +24,6 @@ pub mod status;
 pub mod summary;
 #[cfg(test)]
 mod tests;
-
-pub use beside::{check_destination, write_beside};
 
 /// What `report --format` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

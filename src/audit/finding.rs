@@ -48,8 +48,8 @@ pub enum Finding {
 }
 
 impl Finding {
-    pub(super) fn impossible(lane: LaneId, seq: u64, step: IllegalStep) -> Self {
-        let IllegalStep { row, phase, event } = step;
+    pub(super) fn impossible(lane: LaneId, seq: u64, step: &IllegalStep) -> Self {
+        let IllegalStep { row, phase, event } = *step;
         Finding::Impossible { lane, seq, row, event, phase }
     }
 }

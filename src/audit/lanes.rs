@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use super::finding::Finding;
 use super::sums::{OwnSums, read};
 use super::{Findings, Kept};
-use crate::audit::Finding;
 use crate::event::LaneId;
 use crate::journal::chain::{self, Hash};
 use crate::journal::read::{EventOrder, RunRecord, StoredEvent};
@@ -37,7 +37,9 @@ pub(super) fn check(journal: &Journal, run: &RunRecord, findings: &mut Findings)
             findings.add(finding);
         }
     }
-    unread.into_iter().for_each(|finding| findings.add(finding));
+    for finding in unread {
+        findings.add(finding);
+    }
     sums.compare(run, &journal.lanes(run.key)?, findings);
     Ok(n_events)
 }
@@ -109,8 +111,8 @@ impl Chain {
             return if swapped { Finding::Swapped { lane, seq } } else { Finding::Missing { lane, seq, n_missing: 1 } };
         }
         if seq > 1 && suspect.fits_at(lane, seq - 1) {
-            // It stood one before, and the event that stands there now is sound in itself.
-            return Finding::Added { lane, seq: seq - 1 };
+            // It stood one before. Either it is a copy of that one, or what stands there now took its place.
+            return Finding::Added { lane, seq: if suspect.hash == self.head { seq } else { seq - 1 } };
         }
         if let Some(behind) = behind {
             if self.contents_changed_places(suspect, behind) {

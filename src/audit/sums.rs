@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 
 use super::Findings;
-use crate::audit::Finding;
+use super::finding::Finding;
 use crate::event::{EventKind, LaneId};
 use crate::exit::Exit;
 use crate::journal::read::{EventOrder, LaneRecord, RunRecord, StoredEvent, Which};
@@ -82,7 +82,7 @@ impl Folded {
         let Ok(standing) = &mut self.standing else { return };
         let at = Timestamp::from_millisecond(event.at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
         let added = read(event)
-            .and_then(|kind| standing.add(&kind, at).map_err(|step| Finding::impossible(event.lane, event.seq, step)));
+            .and_then(|kind| standing.add(&kind, at).map_err(|step| Finding::impossible(event.lane, event.seq, &step)));
         if let Err(finding) = added {
             findings.add(finding);
             self.standing = Err(Unknowable);
@@ -195,7 +195,7 @@ impl OwnSums {
         let at = Timestamp::from_millisecond(at_ms).ok();
         match kind {
             EventKind::RunStarted { plan, rows, settings } => {
-                self.began = Some((plan.clone(), *rows, settings.clone()))
+                self.began = Some((plan.clone(), *rows, settings.clone()));
             }
             EventKind::LaunchBegan { launch, pid, host, .. } => {
                 self.launches = *launch;

@@ -3,7 +3,8 @@
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::{Altered, AuditError, Finding, Verified, verify, write_json, write_text};
+use super::finding::Finding;
+use super::{Altered, AuditError, Verified, verify, write_json, write_text};
 use crate::event::{EventKind, LaneId};
 use crate::journal::JournalError;
 use crate::journal::chain::{self, Hash};
@@ -19,7 +20,9 @@ fn tampered(tamper: impl FnOnce(&Connection)) -> Lab {
     let conn = lab.raw();
     let triggers = drop_triggers(&conn);
     tamper(&conn);
-    triggers.iter().for_each(|trigger| conn.execute_batch(trigger).unwrap());
+    for trigger in triggers {
+        conn.execute_batch(&trigger).unwrap();
+    }
     lab
 }
 

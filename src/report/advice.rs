@@ -1,6 +1,6 @@
 //! What to do next, for each way in which a row can stand: one table, for every report.
 
-use super::plain::shell_word;
+use super::plain::{plain, shell_word};
 use crate::event::Verdict;
 use crate::ledger::Phase;
 
@@ -17,43 +17,49 @@ pub(super) fn meaning(phase: Phase) -> &'static str {
     }
 }
 
-/// What a person does about a row that stands so; none where nothing is to be done.
+/// What a person does about a row, and the command that goes with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Advice {
+    pub(super) say: String,
+    pub(super) command: String,
+}
+
+/// What to do about a row that stands so; none where nothing is to be done.
 #[must_use]
-pub(super) fn next(phase: Phase, run: &str, source_id: &str) -> Option<String> {
-    let (run, id) = (shell_word(run), shell_word(source_id));
+pub(super) fn next(phase: Phase, run: &str, source_id: &str) -> Option<Advice> {
+    let (run, id) = (shell_word(run), plain(source_id));
+    let advice = |say: &str, command: &str| Some(Advice { say: say.to_owned(), command: format!("cutover {command}") });
+    let retry = |say: &str, verdict: Verdict| advice(say, &format!("retry {run} --only {verdict}"));
     match phase {
-        Phase::Untried | Phase::Due => Some(format!("`cutover resume {run}` goes on with it")),
+        Phase::Untried | Phase::Due => advice("go on with what is left", &format!("resume {run}")),
         Phase::Open | Phase::InDoubt | Phase::Accepted => {
-            Some(format!("`cutover reconcile {run}` looks at it and sends nothing"))
+            advice("look at what is in doubt; nothing is sent", &format!("reconcile {run}"))
         }
-        Phase::Settled(verdict) => next_for_verdict(verdict, &run, &id),
+        Phase::Settled(Verdict::Applied | Verdict::Already) => None,
+        Phase::Settled(verdict @ Verdict::Unverified) => {
+            retry(&format!("look at {id} in the console; or again, a look before anything is sent"), verdict)
+        }
+        Phase::Settled(verdict @ Verdict::NoEffect) => {
+            retry("some states need a task action (start, stop, cutover) and not an update; then again", verdict)
+        }
+        Phase::Settled(verdict @ Verdict::Overtaken) => {
+            retry(&format!("find out who moved {id}; again only if the target still holds"), verdict)
+        }
+        Phase::Settled(verdict @ Verdict::Refused) => {
+            retry("read what the service said and correct that; then again", verdict)
+        }
+        Phase::Settled(verdict @ Verdict::Failed) => retry("once service and network are well: again", verdict),
+        Phase::Settled(verdict @ Verdict::Blocked) => {
+            retry(&format!("bring {id} into a state that takes updates, or correct the plan; then again"), verdict)
+        }
     }
 }
 
-fn next_for_verdict(verdict: Verdict, run: &str, id: &str) -> Option<String> {
-    match verdict {
-        Verdict::Applied | Verdict::Already => None,
-        Verdict::Unverified => Some(format!(
-            "look at {id} in the console; `cutover retry {run} --only unverified` looks before it sends anything"
-        )),
-        Verdict::NoEffect => Some(format!(
-            "some states need a task action (start, stop, cutover) and not an update; \
-             `cutover retry {run} --only no_effect` sends again"
-        )),
-        Verdict::Overtaken => {
-            Some(format!("find out who moved {id}; `cutover retry {run} --only overtaken` if the target still holds"))
-        }
-        Verdict::Refused => {
-            Some(format!("read what the service said and correct that; then `cutover retry {run} --only refused`"))
-        }
-        Verdict::Failed => {
-            Some(format!("once service and network are well again: `cutover retry {run} --only failed`"))
-        }
-        Verdict::Blocked => Some(format!(
-            "bring {id} into a state that takes updates, or correct the plan; \
-             then `cutover retry {run} --only blocked`"
-        )),
-    }
+/// Where a row's whole story is told.
+#[must_use]
+pub(super) fn story(source_id: &str) -> Advice {
+    let command = format!("cutover explain {}", shell_word(source_id));
+    Advice { say: "the whole story of a row".to_owned(), command }
 }
 
 #[cfg(test)]
@@ -72,7 +78,7 @@ mod tests {
                 | Verdict::Refused
                 | Verdict::Failed
                 | Verdict::Blocked => {
-                    assert!(next.unwrap().contains(&format!("`cutover retry r1 --only {verdict}`")));
+                    assert_eq!(next.unwrap().command, format!("cutover retry r1 --only {verdict}"));
                 }
             }
         }

@@ -4,13 +4,15 @@ use std::io;
 
 use serde::Serialize;
 
+use super::ReportError;
+use super::advice::{self, Advice};
 use super::json::Extra;
 use super::plain::{duration, plain, time};
-use super::{ReportError, advice};
 use crate::event::{Event, EventKind, Outcome};
 use crate::journal::read::{RunRecord, UNPROVEN_BY_CHOICE};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::Standing;
+use crate::model::words::Word;
 use crate::model::{Row, SeenState};
 
 #[derive(Debug, thiserror::Error)]
@@ -67,10 +69,10 @@ impl Explained {
             plan: Planned {
                 path: &self.plan_path,
                 line: row.line,
-                copystate: row.wants.copystate.as_ref().map(|word| word.as_str()),
-                migrationcycle: row.wants.migrationcycle.as_ref().map(|word| word.as_str()),
-                expect_copystate: row.expects.copystate.as_ref().map(|word| word.as_str()),
-                expect_migrationcycle: row.expects.migrationcycle.as_ref().map(|word| word.as_str()),
+                copystate: row.wants.copystate.as_ref().map(Word::as_str),
+                migrationcycle: row.wants.migrationcycle.as_ref().map(Word::as_str),
+                expect_copystate: row.expects.copystate.as_ref().map(Word::as_str),
+                expect_migrationcycle: row.expects.migrationcycle.as_ref().map(Word::as_str),
                 wave: row.wave.as_deref(),
                 target: row.account.as_deref(),
                 name: row.name.as_deref(),
@@ -85,7 +87,7 @@ impl Explained {
             throttled: standing.throttled,
             events: self.told().collect(),
             meaning: advice::meaning(standing.phase),
-            next: self.next(),
+            next: self.next().map(|Advice { say, command }| Next { say, command }),
         }
     }
 
@@ -99,7 +101,7 @@ impl Explained {
         })
     }
 
-    fn next(&self) -> Option<String> {
+    fn next(&self) -> Option<Advice> {
         if self.standing.reason.as_deref() == Some(UNPROVEN_BY_CHOICE) {
             return None;
         }
@@ -152,7 +154,7 @@ impl Explained {
         let reason = standing.reason.as_deref().map_or_else(String::new, |reason| format!(" ({})", plain(reason)));
         writeln!(out, "\n{}: {}{reason}.", standing.phase.public_name(), advice::meaning(standing.phase))?;
         match self.next() {
-            Some(next) => writeln!(out, "What to do next: {next}."),
+            Some(Advice { say, command }) => writeln!(out, "What to do next: {say}.\n\n  {command}"),
             None => writeln!(out, "Nothing is to be done."),
         }
     }
@@ -173,7 +175,13 @@ struct Document<'a> {
     throttled: u32,
     events: Vec<Told<'a>>,
     meaning: &'static str,
-    next: Option<String>,
+    next: Option<Next>,
+}
+
+#[derive(Serialize)]
+struct Next {
+    say: String,
+    command: String,
 }
 
 #[derive(Serialize)]

@@ -33,7 +33,9 @@ impl Lab {
     pub(crate) fn with(rows: &[Row]) -> Self {
         let lab = Self { folder: tempfile::tempdir().unwrap(), order: Vec::new() };
         let mut digester = Digester::new();
-        rows.iter().for_each(|row| digester.row(row));
+        for row in rows {
+            digester.row(row);
+        }
         let mut journal = Journal::open(&lab.path()).unwrap();
         let new = NewRun {
             id: RUN_ID,

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::ReportError;
+use super::advice::Advice;
 use super::plain::{count, plain, shortened};
 use super::summary::{Summary, cause_text};
 use crate::journal::Journal;
@@ -64,8 +65,8 @@ fn write_steps(summary: &Summary, out: &mut dyn io::Write) -> Result<(), ReportE
         return Ok(());
     }
     writeln!(out, "\n## What to do next\n")?;
-    for (name, next) in steps {
-        writeln!(out, "- {name}: {next}")?;
+    for (name, Advice { say, command }) in steps {
+        writeln!(out, "- {name}: {}: {}", escaped(&say), code(&command))?;
     }
     Ok(())
 }
@@ -145,6 +146,14 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
+/// A piece of code, fenced by more backticks than it has in a row.
+fn code(text: &str) -> String {
+    let text = plain(text);
+    let longest = text.split(|character| character != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    if longest == 0 { format!("{fence}{text}{fence}") } else { format!("{fence} {text} {fence}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +161,8 @@ mod tests {
     #[test]
     fn nothing_ends_a_cell_or_becomes_markup() {
         assert_eq!(escaped("a|b\nc"), "a\\|b\\\\nc");
+        assert_eq!(code("a `` b"), "``` a `` b ```");
+        assert_eq!(code("a"), "`a`");
         assert_eq!(escaped("<img> `x` [y](z) @all"), "&lt;img&gt; \\`x\\` \\[y\\](z) &#64;all");
     }
 }

@@ -30,8 +30,9 @@ pub fn write_text(summary: &Summary, holder: Holder, out: &mut dyn io::Write) ->
         (Some(_), Holder::Alive) => {
             writeln!(out, "\nWhat to do next\n\n  wait, or stop it with Ctrl-C in its terminal")?
         }
-        (Some(_), Holder::Gone | Holder::Unknown) => {
-            writeln!(out, "\nWhat to do next\n\n  `cutover resume {}` if it no longer runs", summary.run)?;
+        (Some(_), Holder::Gone) => writeln!(out, "\nWhat to do next\n\n  cutover resume {}", summary.run)?,
+        (Some(_), Holder::Unknown) => {
+            writeln!(out, "\nWhat to do next, if it no longer runs\n\n  cutover resume {}", summary.run)?;
         }
         (None, Holder::Alive | Holder::Gone | Holder::Unknown) => summary.write_next(out)?,
     }

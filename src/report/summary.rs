@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::ReportError;
+use super::advice::{self, Advice};
 use super::plain::{count, duration, plain, shortened, time};
-use super::{ReportError, advice};
 use crate::event::{EventKind, Verdict};
 use crate::journal::read::{Cause, LaneRecord, RunRecord, Tally, WaveTally};
 use crate::journal::{Journal, JournalError};
@@ -205,8 +206,8 @@ impl Summary {
         if n_look > 0 {
             rest.push(format!("{n_look} {} a look", if n_look == 1 { "needs" } else { "need" }));
         }
-        let on_target = self.on_target;
-        format!("{on_target} of {} {} on target; {}.", count(n_rows, "row"), is_or_are(on_target), rest.join(", "))
+        let (on_target, so_far) = (self.on_target, if self.running.is_some() { " so far" } else { "" });
+        format!("{on_target} of {} {} on target{so_far}; {}.", count(n_rows, "row"), is_or_are(n_rows), rest.join(", "))
     }
 
     /// For people, about 100 characters wide, meaningful without color.
@@ -254,7 +255,7 @@ impl Summary {
     }
 
     /// What to do about what is not on target, once for each verdict.
-    pub(super) fn next_steps(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn next_steps(&self) -> Vec<(&'static str, Advice)> {
         let mut steps = Vec::new();
         let mut step = |name, phase, example: &str| {
             if let Some(next) = advice::next(phase, &self.run, example) {
@@ -273,8 +274,7 @@ impl Summary {
             }
         }
         if let Some(cause) = self.causes.first() {
-            let example = super::plain::shell_word(&cause.example);
-            steps.push(("any row", format!("`cutover explain {example}` tells its whole story")));
+            steps.push(("any row", advice::story(&cause.example)));
         }
         steps
     }
@@ -285,8 +285,8 @@ impl Summary {
             return Ok(());
         }
         writeln!(out, "\nWhat to do next\n")?;
-        for (name, next) in steps {
-            writeln!(out, "  {name:<VERDICT_WIDTH$} {next}")?;
+        for (name, Advice { say, command }) in steps {
+            writeln!(out, "  {name:<VERDICT_WIDTH$} {say}\n  {:VERDICT_WIDTH$}   {command}", "")?;
         }
         Ok(())
     }
@@ -304,7 +304,9 @@ impl Summary {
         let mut facts = vec![("run", plain(&self.run))];
         facts.push(("plan", format!("{} ({})", plain(&self.plan.path), plain(&self.plan.digest))));
         if let Some(started_at) = &self.started_at {
-            facts.push(("started", format!("{started_at}; it took {}", duration(milliseconds(self.elapsed_s)))));
+            let so_far = if self.running.is_some() { " so far" } else { "" };
+            let elapsed = duration(milliseconds(self.elapsed_s));
+            facts.push(("started", format!("{started_at}; it took {elapsed}{so_far}")));
         }
         if let Some(launch) = &self.last_launch {
             let by = launch.user.as_deref().map_or(String::new(), |user| format!(" by {}", plain(user)));

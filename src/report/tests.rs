@@ -155,7 +155,7 @@ fn a_run_without_rows_and_one_that_has_not_begun_can_be_read() {
     let empty = Lab::with(&[]);
     assert_eq!(summary_of(&empty).sentence(), "The run has no rows.");
     let unbegun = Lab::with(&[row(1, "vm-1")]);
-    assert_eq!(summary_of(&unbegun).sentence(), "0 of 1 row are on target; 1 is still to do.");
+    assert_eq!(summary_of(&unbegun).sentence(), "0 of 1 row is on target; 1 is still to do.");
     for lab in [empty, unbegun] {
         let summary = summary_of(&lab);
         assert_eq!((summary.exit.code, &summary.started_at, &summary.running), (None, &None, &None));
