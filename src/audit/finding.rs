@@ -11,7 +11,7 @@ use crate::model::RowId;
 pub enum Finding {
     #[error("lane {lane}: event {seq} was changed")]
     Changed { lane: LaneId, seq: u64 },
-    #[error("lane {lane}: {n_missing} missing, from event {seq} on")]
+    #[error("lane {lane}: events are missing: {n_missing}, from event {seq} on")]
     Missing { lane: LaneId, seq: u64, n_missing: u64 },
     #[error("lane {lane}: event {seq} was swapped with the one after it")]
     Swapped { lane: LaneId, seq: u64 },

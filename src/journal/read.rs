@@ -106,6 +106,10 @@ const RUN: &str = "run, id, plan_path, plan_digest, n_rows, endpoint, account, s
 impl Journal {
     /// Whatever is read meanwhile is of one instant, also while another process writes.
     pub fn at_one_instant<T, E: From<JournalError>>(&self, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        if !self.conn.is_autocommit() {
+            // Within such an instant already.
+            return read();
+        }
         // Begun by the first read; dropped without a commit, for there is nothing to commit.
         let _snapshot = self.conn.unchecked_transaction().map_err(JournalError::from)?;
         read()

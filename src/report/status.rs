@@ -28,7 +28,7 @@ pub fn write_text(summary: &Summary, holder: Holder, out: &mut dyn io::Write) ->
     summary.write_causes(out)?;
     match (&summary.running, holder) {
         (Some(_), Holder::Alive) => {
-            writeln!(out, "\nWhat to do next\n\n  wait, or stop it with Ctrl-C in its terminal")?
+            writeln!(out, "\nWhat to do next\n\n  wait, or stop it with Ctrl-C in its terminal")?;
         }
         (Some(_), Holder::Gone) => writeln!(out, "\nWhat to do next\n\n  cutover resume {}", summary.run)?,
         (Some(_), Holder::Unknown) => {
