@@ -1,0 +1,48 @@
+//! Who may come in: credentials that are not accepted, and a second launch while the first one runs.
+
+use crate::lab::{Lab, Launch, plan, shared, with_yes};
+
+#[test]
+fn a_wrong_token_costs_one_call_and_no_attempt() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(300, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    for extra in [&[][..], &["--preflight", "off"]] {
+        let (before, run) = (sandbox.ledger().len(), ["run", "plan.csv", "--rate", "off", "--new"]);
+        let args = [&run[..], extra].concat();
+        let mut command = lab.command(&with_yes(&sandbox, &args));
+        command.env("CUTOVER_AUTH_TOKEN", "not-the-token");
+        Launch::of(command).end().exits(5);
+        assert_eq!(sandbox.ledger().len() - before, 1, "{extra:?}");
+        assert_eq!(sandbox.ledger().last().unwrap().status, Some(401));
+    }
+    assert_eq!(lab.journal().tally()["pending"], 300);
+}
+
+#[test]
+fn a_second_launch_is_told_who_holds_the_run() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(50, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let args = ["run", "plan.csv", "--rate", "10"];
+    let first = lab.begin(&sandbox, &args);
+    assert!(first.reaches("attempt_started"));
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let owner = format!("pid {} on {}", first.pid(), host.trim());
+    lab.launch(&sandbox, &args).exits(6).says(&owner);
+    lab.launch(&sandbox, &["resume"]).exits(6).says(&owner);
+    // Another journal, the same account at the same endpoint.
+    lab.launch(&sandbox, &["run", "plan.csv", "--journal", "other.db"]).exits(6).says(&owner);
+    // The run itself is locked too, for those who do not share a state directory.
+    let mut elsewhere = lab.command(&with_yes(&sandbox, &args));
+    elsewhere.env("XDG_STATE_HOME", lab.path("elsewhere"));
+    Launch::of(elsewhere).end().exits(6).says(&owner);
+    first.kill();
+    assert_eq!(lab.journal().count("SELECT launches FROM run"), 1);
+    // The lock died with its holder.
+    let next = lab.begin(&sandbox, &["resume"]);
+    assert!(next.reaches("attempt_started"));
+    next.kill();
+}

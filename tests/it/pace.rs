@@ -1,0 +1,50 @@
+//! As fast as allowed, and never faster: measured by the server's clock.
+
+use std::time::Instant;
+
+use crate::lab::{Lab, Request, alone, plan};
+
+#[test]
+fn fifty_a_second_is_kept_and_used() {
+    keeps_and_uses(50, 500);
+}
+
+#[test]
+fn five_hundred_a_second_is_kept_and_used() {
+    keeps_and_uses(500, 5000);
+}
+
+fn keeps_and_uses(rate: u32, n_rows: usize) {
+    let _machine = alone();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(n_rows, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let began = Instant::now();
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", &rate.to_string(), "--concurrency", "32"]).exits(0);
+    let wall = began.elapsed();
+
+    let ledger = sandbox.ledger();
+    // With a burst of one, and one more for the edges of the second.
+    let most = usize::try_from(rate).unwrap() + 2;
+    let busiest = busiest_second(&ledger);
+    assert!(busiest <= most, "{busiest} requests within one second at {rate}/s");
+    let took_s = f64::from(u32::try_from(ledger.last().unwrap().at_us - ledger[0].at_us).unwrap()) / 1e6;
+    let allowed_s = f64::from(u32::try_from(ledger.len() - 1).unwrap()) / f64::from(rate);
+    println!(
+        "{} requests at {rate}/s: {took_s:.3} s by the server, {allowed_s:.3} s allowed, {wall:.3?} in all",
+        ledger.len()
+    );
+    assert!(took_s <= allowed_s * 1.03, "{took_s:.3} s instead of {allowed_s:.3} s");
+}
+
+fn busiest_second(ledger: &[Request]) -> usize {
+    let mut first = 0;
+    let mut busiest = 0;
+    for (i, request) in ledger.iter().enumerate() {
+        while request.at_us - ledger[first].at_us >= 1_000_000 {
+            first += 1;
+        }
+        busiest = busiest.max(i + 1 - first);
+    }
+    busiest
+}
