@@ -230,7 +230,9 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
         Verb::Runs => reading::runs(context),
         Verb::Explain { source_id, run } => reading::explain(context, run.as_deref(), &source_id),
         Verb::Report { run, format, output } => reading::report(context, run.run.as_deref(), format, output.as_deref()),
-        Verb::Audit { verb: AuditVerb::Verify { run } } => reading::audit_verify(context, run.run.as_deref()),
+        Verb::Audit { verb: AuditVerb::Verify { run, anchor } } => {
+            reading::audit_verify(context, run.run.as_deref(), anchor.as_deref())
+        }
         Verb::Sandbox { port, sources, plan, .. } => serving::sandbox(context, port, sources, plan.as_deref()),
     }
 }

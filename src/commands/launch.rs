@@ -18,7 +18,8 @@ use crate::journal::{Journal, NewRun, RunKey, chain};
 use crate::lock::{self, Lock, LockError};
 use crate::plan::Checked;
 use crate::plan::source::Source;
-use crate::report::{Format, check_destination};
+use crate::report::Format;
+use crate::report::beside::check_destination;
 use crate::settings::flags::{LaunchArgs, PlanArgs, ShowArgs};
 use crate::settings::{Destination, Settings, file};
 

@@ -10,11 +10,12 @@ use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::read::RunRecord;
 use crate::lock;
+use crate::report::beside::{check_destination, write_beside};
 use crate::report::explain::Explained;
 use crate::report::runs::Runs;
 use crate::report::status::{self, Holder};
 use crate::report::summary::{self, Summary};
-use crate::report::{Format, ReportError, check_destination, write_beside};
+use crate::report::{Format, ReportError};
 
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
@@ -100,10 +101,14 @@ pub(super) fn write_report(
     })
 }
 
-pub(super) fn audit_verify(context: &Context, run: Option<&str>) -> Result<Exit, CommandError> {
+pub(super) fn audit_verify(context: &Context, run: Option<&str>, anchor: Option<&str>) -> Result<Exit, CommandError> {
     let journal = journal(context)?;
     let run = journal.find_run(run)?;
-    let verified = match audit::verify(&journal, &run) {
+    let verified = audit::verify(&journal, &run).and_then(|verified| match anchor {
+        Some(anchor) => verified.against(anchor),
+        None => Ok(verified),
+    });
+    let verified = match verified {
         Ok(verified) => Ok(verified),
         Err(AuditError::Altered(altered)) => Err(altered),
         Err(AuditError::Journal(error)) => return Err(error.into()),

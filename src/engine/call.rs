@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::lane::{FirstVerdict, Lane};
 use super::reader::Sight;
 use crate::event::{EventKind, LaneStop, Outcome, Verdict};
+use crate::journal::read::UNPROVEN_BY_CHOICE;
 use crate::judge::{self, Effect, Fate};
 use crate::ledger::{Phase, Standing};
 use crate::model::{Row, SeenState, TargetState};
@@ -253,7 +254,7 @@ impl<'a, R: Remote> Call<'a, R> {
             }
             Outcome::Rejected { .. } => kinds.push(self.verdict(Verdict::Refused, None, Some(outcome.to_string()))),
             Outcome::Accepted { .. } if !lane.settings.verify => {
-                let reason = "verification is switched off".to_owned();
+                let reason = UNPROVEN_BY_CHOICE.to_owned();
                 kinds.push(self.verdict(Verdict::Unverified, None, Some(reason)));
             }
             Outcome::Accepted { .. }
@@ -300,7 +301,7 @@ impl<'a, R: Remote> Call<'a, R> {
     /// Accepted: look until the target is seen, or the window is over.
     async fn verify(&mut self) -> Result<Ending, JournalClosed> {
         if !self.lane.settings.verify {
-            let reason = "verification is switched off".to_owned();
+            let reason = UNPROVEN_BY_CHOICE.to_owned();
             return self.settle(Verdict::Unverified, None, Some(reason)).await;
         }
         let window_ends = self.answered_at + self.lane.settings.verify_timeout;

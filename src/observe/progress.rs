@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -25,7 +25,6 @@ const FRAME_EVERY: Duration = Duration::from_millis(200);
 struct Counts {
     settled: AtomicU64,
     not_on_target: AtomicU64,
-    sent: AtomicU64,
     retries: AtomicU64,
     throttled: AtomicU64,
 }
@@ -38,6 +37,15 @@ pub(crate) struct Progress {
     started: Instant,
     console: Console,
     shown: bool,
+    draining: AtomicBool,
+}
+
+/// What is true only now, polled for each frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gauges {
+    pub(crate) gate: Snapshot,
+    /// No change is on its way: what is open waits to be seen.
+    pub(crate) only_looking: bool,
 }
 
 impl Progress {
@@ -48,11 +56,19 @@ impl Progress {
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {wide_msg}").expect("the template is sound");
         bar.set_style(style.progress_chars("=> "));
         let counts = Counts { settled: AtomicU64::new(n_settled), ..Counts::default() };
-        Arc::new(Self { counts, n_rows, bar, started: Instant::now(), console, shown })
+        Arc::new(Self {
+            counts,
+            n_rows,
+            bar,
+            started: Instant::now(),
+            console,
+            shown,
+            draining: AtomicBool::new(false),
+        })
     }
 
     /// Draws until the task is aborted.
-    pub(crate) fn draw(self: &Arc<Self>, gauge: impl Fn() -> Snapshot + Send + 'static) -> JoinHandle<()> {
+    pub(crate) fn draw(self: &Arc<Self>, gauge: impl Fn() -> Gauges + Send + 'static) -> JoinHandle<()> {
         let progress = Arc::clone(self);
         tokio::spawn(async move {
             if !progress.shown {
@@ -83,13 +99,13 @@ impl Progress {
         self.counts.settled.load(Ordering::Relaxed)
     }
 
-    fn line(&self, first: u64, gauge: Snapshot) -> String {
+    fn line(&self, first: u64, gauge: Gauges) -> String {
         let elapsed = self.started.elapsed().as_secs_f64();
         let settled = self.settled();
         #[expect(clippy::cast_precision_loss, reason = "for people")]
         let (done_now, left) = (settled.saturating_sub(first) as f64, self.n_rows.saturating_sub(settled) as f64);
         let rate = done_now / elapsed.max(0.001);
-        let mut line = format!("settled, {rate:.1}/s, {} in flight", gauge.on_the_wire);
+        let mut line = format!("settled, {rate:.1}/s, {} in flight", gauge.gate.on_the_wire);
         let retries = self.counts.retries.load(Ordering::Relaxed);
         if retries > 0 {
             _ = write!(line, ", {retries} retried");
@@ -102,13 +118,13 @@ impl Progress {
         if not_on_target > 0 {
             _ = write!(line, ", {not_on_target} not on target");
         }
-        if done_now > 0.0 && left > 0.0 {
+        if done_now > 0.0 && left > 0.0 && !self.draining.load(Ordering::Relaxed) {
             let eta = Duration::try_from_secs_f64(left / rate).unwrap_or(Duration::MAX);
             _ = write!(line, ", ETA {}", indicatif::HumanDuration(eta));
         }
-        if let Some(wait) = gauge.cooling {
+        if let Some(wait) = gauge.gate.cooling {
             _ = write!(line, ", waiting {:.1} s for the service's quota", wait.as_secs_f64());
-        } else if self.counts.sent.load(Ordering::Relaxed) > 0 && gauge.on_the_wire == 0 && left > 0.0 {
+        } else if gauge.only_looking && left > 0.0 {
             line.push_str(", waiting for changes to show");
         }
         line
@@ -139,7 +155,6 @@ impl Observer for Counter {
             }
             EventKind::RowReopened { .. } => _ = counts.settled.fetch_sub(1, Ordering::Relaxed),
             EventKind::AttemptStarted { attempt, .. } => {
-                add(&counts.sent);
                 if *attempt > 1 {
                     add(&counts.retries);
                 }
@@ -147,7 +162,10 @@ impl Observer for Counter {
             EventKind::AttemptEnded { outcome: Outcome::Throttled { .. }, .. } | EventKind::ReadThrottled { .. } => {
                 add(&counts.throttled);
             }
-            EventKind::DrainBegan { reason } => self.0.tell(told(*reason)),
+            EventKind::DrainBegan { reason } => {
+                self.0.draining.store(true, Ordering::Relaxed);
+                self.0.tell(told(*reason));
+            }
             EventKind::LaneStopped { message, .. } => self.0.tell(&format!("stopping: {message}")),
             EventKind::QuotaLearned { per_second, stated } => {
                 let how = if *stated { "the service takes" } else { "throttled without a figure, going on at" };

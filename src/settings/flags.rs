@@ -163,6 +163,9 @@ pub(crate) enum AuditVerb {
     Verify {
         #[command(flatten)]
         run: RunArg,
+        /// The code that the run printed and that was kept elsewhere: proves that no tail was cut off
+        #[arg(long, value_name = "CODE")]
+        anchor: Option<String>,
     },
 }
 

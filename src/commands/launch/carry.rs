@@ -20,7 +20,7 @@ use crate::journal::read::{RunRecord, Tally};
 use crate::journal::{Journal, JournalError};
 use crate::observe::Observer;
 use crate::observe::events::EventLines;
-use crate::observe::progress::{Counter, Progress};
+use crate::observe::progress::{Counter, Gauges, Progress};
 use crate::preflight::{self, Difference, PreflightError};
 use crate::recorder::{self, JournalClosed, Recorder, Writing};
 use crate::remote::endpoint::Endpoint;
@@ -390,9 +390,9 @@ fn by_signal(lane: &Lane<Http>, otherwise: Exit) -> Exit {
     }
 }
 
-fn gauge(lane: &Arc<Lane<Http>>) -> impl Fn() -> crate::gate::Snapshot + Send + 'static {
+fn gauge(lane: &Arc<Lane<Http>>) -> impl Fn() -> Gauges + Send + 'static {
     let lane = Arc::clone(lane);
-    move || lane.gate.snapshot()
+    move || Gauges { gate: lane.gate.snapshot(), only_looking: lane.under_way.idle_since().is_some() }
 }
 
 fn exit_event(exit: Exit, reason: Option<String>, started: Instant) -> EventKind {
