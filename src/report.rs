@@ -2,7 +2,7 @@
 //! two reports of one journal are byte-identical.
 //!
 //! [`summary`] is what a run adds up to, as data; the other files render it, or stream the rows behind it. A format is a
-//! function, chosen by a `match`. Texts that came from outside pass through `plain` before a person sees them.
+//! function, chosen by a `match`. Texts that came from outside pass through [`plain`] before a person sees them.
 
 use std::io;
 
