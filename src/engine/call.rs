@@ -44,7 +44,7 @@ pub(crate) struct Call<'a, R> {
     counted: u32,
     /// When the last look left that this launch made for the row.
     looked_at: Option<Instant>,
-    /// When the last request of this launch left for the row, and when it was answered.
+    /// When the last request left for the row, as far as it matters still, and when it was answered.
     sent_at: Option<Instant>,
     answered_at: Instant,
 }
@@ -57,7 +57,8 @@ impl<'a, R: Remote> Call<'a, R> {
         // Preflight leaves rows in doubt to the look that is made directly before they are sent.
         let looked_at = if standing.doubted { None } else { lane.preflight_at() };
         let answered_at = Instant::now();
-        Self { lane, row, standing, sends, fresh: None, counted: 0, looked_at, sent_at: None, answered_at }
+        let sent_at = sent_by_an_earlier_launch(&standing);
+        Self { lane, row, standing, sends, fresh: None, counted: 0, looked_at, sent_at, answered_at }
     }
 
     pub(crate) async fn run(mut self) -> Result<Ending, JournalClosed> {
@@ -378,4 +379,17 @@ impl<'a, R: Remote> Call<'a, R> {
         }
         Ok(())
     }
+}
+
+/// When an earlier launch sent the row last, no more than a second ago: a server that was slow then may still be at it.
+fn sent_by_an_earlier_launch(standing: &Standing) -> Option<Instant> {
+    let now = Instant::now();
+    if standing.phase == Phase::Open {
+        // The intent may have waited long for leave to go; all that is sure is that it was before this launch.
+        return Some(now);
+    }
+    let ago = jiff::Timestamp::now().duration_since(standing.last_sent_at?);
+    // A clock that was set back in between says nothing.
+    let ago = Duration::try_from(ago).unwrap_or(Duration::ZERO);
+    now.checked_sub(ago.min(SETTLES_WITHIN))
 }
