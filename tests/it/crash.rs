@@ -28,9 +28,9 @@ const KILLS: u64 = 50;
 fn after_each_of_fifty_kills_the_books_balance() {
     let _machine = shared();
     let lab = Lab::new();
-    lab.write("plan.csv", &plan(700, "stopped,syncing"));
+    lab.write("plan.csv", &plan(1000, "stopped,syncing"));
     let sandbox = lab.serve("plan.csv", ROUGH);
-    let args = ["run", "plan.csv", "--rate", "120", "--timeout", "2s", "--verify-timeout", "5s"];
+    let args = ["run", "plan.csv", "--rate", "100", "--timeout", "2s", "--verify-timeout", "5s"];
     let mut balance = Balance::default();
     for n in 0..KILLS {
         let launch = lab.begin(&sandbox, &args);
@@ -46,7 +46,7 @@ fn after_each_of_fifty_kills_the_books_balance() {
     }
     lab.launch(&sandbox, &args).exits(0);
     balance_the_books(&sandbox, &lab.journal(), balance);
-    assert_eq!(lab.journal().tally()["applied"], 700);
+    assert_eq!(lab.journal().tally()["applied"], 1000);
     assert_eq!(lab.journal().count("SELECT count(*) FROM run"), 1, "every launch took up the one run");
 }
 

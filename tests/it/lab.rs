@@ -324,19 +324,33 @@ impl Served {
         ));
     }
 
+    /// A token that begins its life now.
+    pub(crate) fn fresh_token(&self) -> String {
+        let body = format!(r#"{{"auth":{{"identity":{{"password":{{"user":{{"password":"{TOKEN}"}}}}}}}}}}"#);
+        let request =
+            format!("POST /v3/auth/tokens HTTP/1.0\r\nhost: sandbox\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let (head, _) = self.exchange(&request);
+        head.lines().find_map(|line| line.strip_prefix("x-subject-token: ")).unwrap().to_owned()
+    }
+
     fn get(&self, path: &str) -> String {
         self.ask(&format!("GET {path} HTTP/1.0\r\nhost: sandbox\r\n\r\n"))
     }
 
-    /// One request and its body; version 1.0, so that the end of the connection is the end of the answer.
     fn ask(&self, request: &str) -> String {
+        let (head, body) = self.exchange(request);
+        assert!(head.split(' ').nth(1) == Some("200"), "{head}");
+        body
+    }
+
+    /// One request; version 1.0, so that the end of the connection is the end of the answer.
+    fn exchange(&self, request: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.split(' ').nth(1) == Some("200"), "{head}");
-        body.to_owned()
+        (head.to_owned(), body.to_owned())
     }
 }
 

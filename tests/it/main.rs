@@ -2,8 +2,12 @@
 
 mod crash;
 mod doors;
+mod endpoints;
 mod faults;
 mod lab;
+mod looks;
 mod memory;
 mod pace;
 mod plans;
+mod quota;
+mod signals;

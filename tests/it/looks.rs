@@ -1,0 +1,250 @@
+//! Nobody sends again before looking, and only a look proves anything.
+
+use crate::lab::{Lab, Request, Served, id, nothing_is_sent_again_unseen, plan, shared};
+
+const QUICK: [&str; 6] = ["--rate", "off", "--timeout", "1s", "--verify-timeout", "2s"];
+
+fn run<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["run", "plan.csv"], &QUICK[..], more].concat()
+}
+
+/// The bench that most tests here need: so many rows from syncing/syncing to a target, under a scenario.
+fn bench(n: usize, target: &str, scenario: &str) -> (Lab, Served) {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(n, target));
+    let sandbox = lab.serve("plan.csv", scenario);
+    (lab, sandbox)
+}
+
+#[test]
+fn a_lost_answer_is_followed_by_a_look_and_never_by_a_change() {
+    let _machine = shared();
+    let scenario = r#"
+[[fault]]
+sources = ["vm-00001"]
+kind = "reset_before"
+[[fault]]
+sources = ["vm-00002"]
+kind = "reset_after"
+[[fault]]
+sources = ["vm-00003"]
+kind = "hang_before"
+[[fault]]
+sources = ["vm-00004"]
+kind = "hang_after"
+[[fault]]
+sources = ["vm-00005"]
+kind = "status"
+status = 500
+[[fault]]
+sources = ["vm-00006"]
+kind = "status"
+status = 503
+effect = true
+[[fault]]
+sources = ["vm-00007"]
+kind = "status"
+status = 200
+body = "html"
+[[fault]]
+sources = ["vm-00008"]
+kind = "status"
+status = 200
+body = "html"
+effect = true
+[[fault]]
+sources = ["vm-00009"]
+kind = "status"
+status = 200
+body = "huge"
+"#;
+    let (lab, sandbox) = bench(9, "stopped,syncing", scenario);
+    let ended = lab.launch(&sandbox, &run(&[]));
+    let ledger = sandbox.ledger();
+    nothing_is_sent_again_unseen(&ledger);
+    for i in 1..=9 {
+        lab.journal().ends_in(&id(i), "applied");
+        let n_changes = sandbox.story_of(&id(i)).iter().filter(|method| **method == "PUT").count();
+        let had_effect_at_first = [2, 4, 6, 8].contains(&i);
+        assert_eq!(n_changes, if had_effect_at_first { 1 } else { 2 }, "{}: {:?}", id(i), sandbox.story_of(&id(i)));
+        assert_a_second_passes_before_the_look(&ledger, &id(i));
+    }
+    ended.exits(0);
+}
+
+#[test]
+fn a_row_whose_launch_was_killed_is_read_a_second_later_before_it_is_sent_again() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(1, "stopped,syncing", "[[fault]]\nshare = 1.0\nkind = \"hang_before\"\n");
+    let launch = lab.begin(&sandbox, &run(&[]));
+    sandbox.reach(1);
+    launch.kill();
+    lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
+    nothing_is_sent_again_unseen(&sandbox.ledger());
+    assert_a_second_passes_before_the_look(&sandbox.ledger(), &id(1));
+    assert_eq!(sandbox.changes().len(), 2);
+}
+
+/// A slow server may still be at it: between two changes of a source, or after its one lost change, the look that
+/// decides leaves a second after the first.
+#[track_caller]
+fn assert_a_second_passes_before_the_look(ledger: &[Request], id: &str) {
+    let is_change = |request: &&Request| request.is_change() && request.source_id.as_deref() == Some(id);
+    let first = ledger.iter().find(is_change).unwrap().at_us;
+    let again = ledger.iter().filter(is_change).nth(1).map_or(u64::MAX, |change| change.at_us);
+    let looks = ledger.iter().filter(|request| request.shows(id) && request.at_us > first && request.at_us < again);
+    let last = looks.map(|look| look.at_us).max().unwrap();
+    // What is measured is when they arrive, and the change may have been a moment longer on its way.
+    assert!(last - first > 950_000, "{id} was looked at after {} ms", (last - first) / 1000);
+}
+
+#[test]
+fn what_somebody_else_moved_is_overtaken_and_left_alone() {
+    let _machine = shared();
+    let scenario = r#"
+[[fault]]
+sources = ["vm-00001"]
+kind = "hang_before"
+[[moved]]
+source = "vm-00002"
+to = { copystate = "error" }
+after = "change"
+"#;
+    let (lab, sandbox) = bench(2, "stopped,syncing", scenario);
+    let launch = lab.begin(&sandbox, &run(&[]));
+    sandbox.reach(2);
+    sandbox.move_to("vm-00001", "error", "syncing");
+    launch.end().exits(1);
+    for id in ["vm-00001", "vm-00002"] {
+        lab.journal().ends_in(id, "overtaken");
+        assert_eq!(sandbox.truth()[id].copystate, "error");
+    }
+    assert_eq!(sandbox.changes().len(), 2, "hands off");
+}
+
+#[test]
+fn a_stale_read_is_no_failure() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(5, "stopped,syncing", "stale_reads_ms = 1500");
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off", "--verify-timeout", "10s"]).exits(0);
+    assert_eq!(lab.journal().tally()["applied"], 5);
+    assert_eq!(sandbox.changes().len(), 5);
+}
+
+#[test]
+fn no_effect_needs_a_look_at_the_end_of_the_window() {
+    let _machine = shared();
+    let scenario = r#"
+[[fault]]
+sources = ["vm-00001"]
+kind = "silent"
+times = 0
+[[moved]]
+source = "vm-00002"
+to = { copystate = "syncing" }
+after = "change"
+"#;
+    let (lab, sandbox) = bench(2, "cutovering,cutovering", scenario);
+    lab.launch(&sandbox, &run(&[])).exits(1);
+    let journal = lab.journal();
+    journal.ends_in("vm-00001", "no_effect");
+    let half = journal.ends_in("vm-00002", "no_effect");
+    assert!(half.reason.contains("migrationcycle is on target, copystate is still `syncing`"), "{}", half.reason);
+    let ledger = sandbox.ledger();
+    assert_eq!(ledger.iter().filter(|request| request.is_change()).count(), 2);
+    for id in ["vm-00001", "vm-00002"] {
+        let change = ledger.iter().find(|r| r.is_change() && r.source_id.as_deref() == Some(id)).unwrap();
+        let last_look = ledger.iter().rfind(|request| request.shows(id)).unwrap();
+        assert!(last_look.at_us - change.at_us >= 2_000_000, "{id}: {}", last_look.at_us - change.at_us);
+    }
+}
+
+#[test]
+fn what_cannot_be_proven_is_unverified_and_only_fine_if_nobody_wants_proof() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(3, "stopped,syncing", "");
+    lab.launch(&sandbox, &run(&["--verify", "off"])).exits(0);
+    assert_eq!(lab.journal().tally()["unverified"], 3);
+    assert_eq!(sandbox.changes().len(), 3);
+
+    let (lab, sandbox) = bench(3, "premiging,setting", "");
+    lab.launch(&sandbox, &run(&[])).exits(1);
+    assert_eq!(lab.journal().tally()["unverified"], 3);
+    assert_eq!(sandbox.changes().len(), 3);
+
+    let reads_fail = "[[fault]]\nshare = 1.0\non = \"read\"\nkind = \"status\"\nstatus = 500\ntimes = 0\n";
+    let (lab, sandbox) = bench(1, "stopped,syncing", reads_fail);
+    lab.launch(&sandbox, &run(&["--preflight", "off", "--attempts", "1"])).exits(1);
+    lab.journal().ends_in("vm-00001", "unverified");
+}
+
+#[test]
+fn what_is_there_already_or_must_not_be_touched_is_not_sent() {
+    let _machine = shared();
+    let lab = Lab::new();
+    let mut rows = String::from("source_id,copystate,migrationcycle,expect_copystate,expect_migrationcycle\n");
+    let mut scenario = String::new();
+    let silent = ["unavailable", "stopping", "stopped", "deleting", "finished", "clearing", "clearfailed"];
+    for state in silent {
+        rows.push_str(&format!("is-{state},error,syncing,,\n"));
+        scenario.push_str(&format!(
+            "[[source]]\nid = \"is-{state}\"\ncopystate = \"{state}\"\nmigrationcycle = \"syncing\"\n"
+        ));
+    }
+    rows.push_str("there,stopped,syncing,,\nin-other-words,init,replicating,,\n");
+    rows.push_str(
+        "expects-state,error,syncing,replicate,\nexpects-cycle,error,syncing,,cutovering\nunknown,error,syncing,,\n",
+    );
+    for (id, copystate, cycle) in [
+        ("there", "stopped", "syncing"),
+        ("in-other-words", "initialize", "replicating"),
+        ("expects-state", "syncing", "syncing"),
+        ("expects-cycle", "syncing", "syncing"),
+    ] {
+        scenario.push_str(&format!(
+            "[[source]]\nid = \"{id}\"\ncopystate = \"{copystate}\"\nmigrationcycle = \"{cycle}\"\n"
+        ));
+    }
+    scenario.push_str("[[source]]\nid = \"unknown\"\nmissing = true\n");
+    lab.write("plan.csv", &rows);
+    let sandbox = lab.serve("plan.csv", &scenario);
+    lab.launch(&sandbox, &run(&[])).exits(1);
+    let journal = lab.journal();
+    for state in silent {
+        let row = journal.ends_in(&format!("is-{state}"), "blocked");
+        assert!(row.reason.contains(state), "{}", row.reason);
+    }
+    for id in ["there", "in-other-words"] {
+        journal.ends_in(id, "already");
+    }
+    for id in ["expects-state", "expects-cycle", "unknown"] {
+        journal.ends_in(id, "blocked");
+    }
+    assert_eq!(sandbox.changes().len(), 0);
+    let unknown_by_id = sandbox.ledger().iter().any(|request| request.source_id.as_deref() == Some("unknown"));
+    assert!(unknown_by_id, "absence from pages proves nothing");
+}
+
+#[test]
+fn attempts_used_up_and_not_on_target_is_failed_after_a_last_look() {
+    let _machine = shared();
+    let scenario = "[[fault]]\nshare = 1.0\nkind = \"status\"\nstatus = 500\ntimes = 0\n";
+    let (lab, sandbox) = bench(2, "stopped,syncing", scenario);
+    lab.launch(&sandbox, &run(&["--attempts", "2"])).exits(1);
+    for i in 1..=2 {
+        assert_eq!(lab.journal().ends_in(&id(i), "failed").attempts, 2);
+        assert_eq!(*sandbox.story_of(&id(i)).last().unwrap(), "GET");
+    }
+    nothing_is_sent_again_unseen(&sandbox.ledger());
+}
+
+#[test]
+fn a_redirect_is_refused_and_not_followed() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(1, "stopped,syncing", "[[fault]]\nshare = 1.0\nkind = \"redirect\"\ntimes = 0\n");
+    lab.launch(&sandbox, &run(&[])).exits(1);
+    lab.journal().ends_in("vm-00001", "refused");
+    let strange: Vec<_> = sandbox.ledger().into_iter().filter(|r| !r.path.starts_with("/v3/sources")).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+    assert_eq!(sandbox.changes().len(), 1);
+}

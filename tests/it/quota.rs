@@ -1,0 +1,121 @@
+//! Too fast, and not allowed: what the service says about the account holds for the whole lane.
+
+use crate::lab::{Lab, Launch, Request, Served, plan, shared, with_yes};
+
+fn bench(n: usize, scenario: &str) -> (Lab, Served) {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(n, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", scenario);
+    (lab, sandbox)
+}
+
+const ONE_AT_A_TIME: [&str; 6] = ["run", "plan.csv", "--rate", "100", "--concurrency", "1"];
+
+/// The shortest time from a 429 to the next request, and how many there were.
+fn shortest_wait_ms(ledger: &[Request]) -> (u64, usize) {
+    let throttled = |pair: &&[Request]| pair[0].status == Some(429);
+    let waits: Vec<u64> =
+        ledger.windows(2).filter(throttled).map(|pair| (pair[1].at_us - pair[0].at_us) / 1000).collect();
+    (waits.iter().min().copied().expect("the quota was met"), waits.len())
+}
+
+#[test]
+fn a_stated_quota_is_kept_from_then_on_and_by_the_next_run() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(60, "[quota]\nper_second = 20\n");
+    lab.launch(&sandbox, &ONE_AT_A_TIME).exits(0);
+    let ledger = sandbox.ledger();
+    let n_throttled = ledger.iter().filter(|request| request.status == Some(429)).count();
+    assert!((1..=3).contains(&n_throttled), "{n_throttled} were throttled");
+    assert_eq!(lab.journal().count("SELECT count(*) FROM lane WHERE per_second = 20.0 AND stated = 1"), 1);
+    assert_eq!(lab.journal().count("SELECT count(*) FROM row WHERE attempts <> 1"), 0, "a 429 costs no attempt");
+
+    lab.write("plan.csv", &plan(60, "error,syncing"));
+    for i in 1..=60 {
+        sandbox.move_to(&crate::lab::id(i), "syncing", "syncing");
+    }
+    lab.launch(&sandbox, &ONE_AT_A_TIME).exits(0);
+    let again = sandbox.ledger().split_off(ledger.len());
+    assert!(again.iter().filter(|request| request.status == Some(429)).count() <= 1, "what was learned is used");
+}
+
+#[test]
+fn the_whole_lane_waits_as_long_as_it_is_told() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(40, "[quota]\nper_second = 10\nstated = false\nretry_after = true\n");
+    lab.launch(&sandbox, &ONE_AT_A_TIME).exits(0);
+    let (wait, n) = shortest_wait_ms(&sandbox.ledger());
+    assert!((950..1900).contains(&wait), "{wait} ms, the shortest of {n}");
+}
+
+#[test]
+fn told_nothing_the_lane_waits_two_seconds() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(40, "[quota]\nper_second = 20\nstated = false\n");
+    lab.launch(&sandbox, &ONE_AT_A_TIME).exits(0);
+    let (wait, n) = shortest_wait_ms(&sandbox.ledger());
+    assert!(wait >= 1950, "{wait} ms, the shortest of {n}");
+}
+
+#[test]
+fn throttled_for_too_long_the_lane_stops_and_no_row_lost_an_attempt() {
+    let _machine = shared();
+    let scenario = "[[fault]]\nshare = 1.0\nkind = \"status\"\nstatus = 429\ntimes = 0\n";
+    let (lab, sandbox) = bench(10, scenario);
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off", "--max-throttle", "3s"]).exits(4);
+    assert_eq!(lab.journal().tally()["pending"], 10);
+    assert_eq!(lab.journal().count("SELECT sum(attempts) FROM row"), 0);
+    assert_eq!(lab.journal().count("SELECT sum(throttled) FROM row"), sandbox.changes().len());
+}
+
+#[test]
+fn the_same_403_five_times_at_first_is_about_us() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(20, "[[fault]]\nshare = 1.0\nkind = \"forbidden\"\ntimes = 0\n");
+    lab.launch(&sandbox, &ONE_AT_A_TIME).exits(5).says("SMS.9004");
+    assert_eq!(sandbox.changes().len(), 5);
+    assert_eq!(lab.journal().tally()["pending"], 20);
+}
+
+#[test]
+fn a_403_among_others_is_about_its_row() {
+    let _machine = shared();
+    let scenario = "[[fault]]\nsources = [\"vm-00002\", \"vm-00003\", \"vm-00004\"]\nkind = \"forbidden\"\ntimes = 0\n";
+    let (lab, sandbox) = bench(20, scenario);
+    lab.launch(&sandbox, &ONE_AT_A_TIME).exits(1);
+    assert_eq!(lab.journal().tally()["refused"], 3);
+    assert_eq!(lab.journal().tally()["applied"], 17);
+    assert_eq!(sandbox.changes().len(), 20, "refused for good is not sent again");
+}
+
+#[test]
+fn a_code_about_the_account_stops_the_lane_at_once() {
+    let _machine = shared();
+    for code in ["SMS.6526", "SMS.6528", "APIGW.0302"] {
+        let scenario =
+            format!("[[fault]]\nshare = 1.0\nkind = \"status\"\nstatus = 403\ncode = \"{code}\"\ntimes = 0\n");
+        let (lab, sandbox) = bench(20, &scenario);
+        lab.launch(&sandbox, &ONE_AT_A_TIME).exits(5).says(code);
+        assert_eq!(sandbox.changes().len(), 1, "{code}");
+        assert_eq!(lab.journal().tally()["pending"], 20);
+    }
+}
+
+#[test]
+fn an_expired_token_ends_the_launch_and_a_good_one_finishes_the_run() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(60, "token_expires_after_ms = 2500\n");
+    let fresh = || sandbox.fresh_token();
+    let with = |token: String, args: &[&str]| {
+        let mut command = lab.command(&with_yes(&sandbox, args));
+        command.env("CUTOVER_AUTH_TOKEN", token);
+        Launch::of(command).end()
+    };
+    with(fresh(), &["run", "plan.csv", "--rate", "20"]).exits(5);
+    let tally = lab.journal().tally();
+    assert!(tally["pending"] > 0 && !tally.contains_key("refused"), "{tally:?}");
+    let n_refused = sandbox.ledger().iter().filter(|request| request.status == Some(401)).count();
+    assert!((1..=8).contains(&n_refused), "{n_refused} calls with an expired token");
+    with(fresh(), &["resume", "--rate", "off"]).exits(0);
+    assert_eq!(lab.journal().tally()["applied"], 60);
+}

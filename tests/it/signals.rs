@@ -1,0 +1,95 @@
+//! Interrupted: the first signal drains, the second lets go, the third leaves at once.
+
+use std::time::{Duration, Instant};
+
+use crate::lab::{Lab, nothing_is_sent_again_unseen, plan, shared};
+
+const EVERY_FIRST_CHANGE_HANGS: &str = r#"
+[[fault]]
+share = 0.5
+kind = "hang_after"
+[[fault]]
+share = 0.5
+kind = "hang_before"
+"#;
+
+const OPEN_ATTEMPTS: &str = "SELECT count(*) FROM v_attempt WHERE ended_at IS NULL";
+
+#[test]
+fn one_interrupt_waits_for_the_answers_and_a_resume_sends_the_rest() {
+    let _machine = shared();
+    for (signal, exit) in [("INT", 130), ("TERM", 143)] {
+        let lab = Lab::new();
+        lab.write("plan.csv", &plan(120, "stopped,syncing"));
+        let sandbox = lab.serve("plan.csv", "latency_ms = [100, 200]");
+        let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "100"]);
+        assert!(launch.reaches_nth("attempt_ended", 10));
+        launch.signal(signal);
+        launch.end().exits(exit).says("cutover resume");
+        let n_sent = sandbox.changes().len();
+        assert!((10..120).contains(&n_sent), "{n_sent}");
+        let journal = lab.journal();
+        assert_eq!(journal.count(OPEN_ATTEMPTS), 0, "every attempt has an end");
+        assert_eq!(journal.tally()["applied"], n_sent, "what was in flight is settled");
+        assert_eq!(journal.tally()["pending"], 120 - n_sent);
+        lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
+        assert_eq!(sandbox.changes().len(), 120, "each row was sent once");
+        assert_eq!(lab.journal().tally()["applied"], 120);
+    }
+}
+
+#[test]
+fn a_second_interrupt_lets_go_and_what_was_on_the_wire_is_looked_at_before_it_is_sent_again() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(12, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", EVERY_FIRST_CHANGE_HANGS);
+    let mut launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "off", "--concurrency", "4"]);
+    sandbox.reach(4);
+    launch.signal("INT");
+    assert!(launch.reaches("drain_began"));
+    assert!(launch.is_running(), "one interrupt waits for the answers");
+    launch.signal("INT");
+    launch.end().exits(130).says("4 in doubt");
+    assert_eq!(lab.journal().count("SELECT count(*) FROM v_attempt WHERE outcome = 'lost'"), 4);
+    assert_eq!(lab.journal().tally()["in_doubt"], 4);
+    lab.launch(&sandbox, &["resume", "--rate", "off", "--timeout", "500ms"]).exits(0);
+    nothing_is_sent_again_unseen(&sandbox.ledger());
+    assert_eq!(lab.journal().tally()["applied"], 12);
+}
+
+#[test]
+fn a_third_interrupt_leaves_at_once_and_nothing_is_lost() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(12, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", EVERY_FIRST_CHANGE_HANGS);
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "off"]);
+    sandbox.reach(8);
+    let began = Instant::now();
+    // Equal signals that are still pending become one, so each is sent only once the one before it was heard.
+    launch.signal("INT");
+    assert!(launch.reaches("drain_began"));
+    launch.signal("INT");
+    launch.signal("TERM");
+    launch.end();
+    assert!(began.elapsed() < Duration::from_secs(5));
+    lab.launch(&sandbox, &["resume", "--rate", "off", "--timeout", "500ms"]).exits(0);
+    nothing_is_sent_again_unseen(&sandbox.ledger());
+    assert_eq!(lab.journal().tally()["applied"], 12);
+}
+
+#[test]
+fn a_drain_that_leaves_nothing_unsettled_ends_as_if_nobody_had_interrupted() {
+    let _machine = shared();
+    for (target, exit) in [("stopped,syncing", 0), ("premiging,setting", 1)] {
+        let lab = Lab::new();
+        lab.write("plan.csv", &plan(1, target));
+        let sandbox = lab.serve("plan.csv", "latency_ms = [300, 300]");
+        let launch = lab.begin(&sandbox, &["run", "plan.csv", "--verify-timeout", "1s"]);
+        sandbox.reach(1);
+        launch.signal("INT");
+        launch.end().exits(exit);
+        assert_eq!(lab.journal().n_events("drain_began"), 1);
+    }
+}
