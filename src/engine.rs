@@ -19,6 +19,7 @@ use crate::remote::Remote;
 pub(crate) mod call;
 pub(crate) mod lane;
 pub(crate) mod reader;
+mod sight;
 pub(crate) mod stop;
 
 use call::Call;

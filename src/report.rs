@@ -2,9 +2,11 @@
 //! two reports of one journal are byte-identical.
 //!
 //! [`summary`] is what a run adds up to, as data; the other files render it, or stream the rows behind it. A format is a
-//! function, chosen by a `match`. Texts that came from outside pass through [`plain`] before a person sees them.
+//! function, chosen by a `match`. Texts that came from outside pass through `plain` before a person sees them.
 
 use std::io;
+
+use serde::Serialize;
 
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
@@ -69,4 +71,11 @@ pub fn write(format: Format, journal: &Journal, run: &RunRecord, out: &mut dyn i
             Format::Md => markdown::write(journal, &run, out),
         }
     })
+}
+
+/// One document, indented, and a line break.
+fn document(document: &impl Serialize, out: &mut dyn io::Write) -> Result<(), ReportError> {
+    serde_json::to_writer_pretty(&mut *out, document).map_err(io::Error::from)?;
+    writeln!(out)?;
+    Ok(())
 }

@@ -15,6 +15,7 @@ use crate::retry::Patience;
 
 pub(crate) mod file;
 pub(crate) mod flags;
+mod keys;
 pub(crate) mod resolve;
 
 use resolve::{Origin, Resolved};

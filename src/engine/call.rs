@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 
 use super::lane::{FirstVerdict, Lane};
-use super::reader::Sight;
+use super::sight::Sight;
 use crate::event::{EventKind, LaneStop, Outcome, Verdict};
 use crate::journal::read::UNPROVEN_BY_CHOICE;
 use crate::judge::{self, Effect, Fate};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, sleep};
 
-use super::reader::Ask;
+use super::sight::Ask;
 use super::stop::Stop;
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Outcome};
 use crate::gate::Gate;

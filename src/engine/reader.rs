@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::lane::{Lane, ReadFailed};
-use crate::model::{RowId, SeenState, SourceId};
+use super::sight::{Ask, Sight};
+use crate::model::{RowId, SourceId};
 use crate::remote::Remote;
 
 /// This many rows make a sweep worth while.
@@ -25,25 +26,6 @@ const QUIET: Duration = Duration::from_millis(25);
 /// Rows that ask at the same time share a sweep.
 const GATHER: Duration = Duration::from_millis(15);
 const SWEEPS_AT_ONCE: usize = 4;
-
-/// A row that wants to be seen, by a request that leaves at `not_before` or later.
-pub(crate) struct Ask {
-    pub(crate) row: RowId,
-    pub(crate) source: SourceId,
-    pub(crate) not_before: Instant,
-    pub(crate) patient: bool,
-    pub(crate) asked_at: Instant,
-    pub(crate) answer: oneshot::Sender<Sight>,
-}
-
-/// What came of an ask.
-#[derive(Debug)]
-pub(crate) enum Sight {
-    /// None: asked for by id, and the service does not know it.
-    Seen { seen: Option<SeenState>, left_at: Instant },
-    /// Nothing was learned.
-    Failed { cause: String },
-}
 
 impl<R: Remote> Lane<R> {
     /// Asks the reader for one look. None: everything is let go.

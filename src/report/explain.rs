@@ -56,7 +56,7 @@ impl Explained {
     }
 
     pub fn write_json(&self, out: &mut dyn io::Write) -> Result<(), ReportError> {
-        super::json::document(&self.document(), out)
+        super::document(&self.document(), out)
     }
 
     fn document(&self) -> Document<'_> {

@@ -13,13 +13,6 @@ use crate::journal::read::RunRecord;
 use crate::ledger::Standing;
 use crate::model::Row;
 
-/// One document, indented, and a line break.
-pub(super) fn document(document: &impl Serialize, out: &mut dyn io::Write) -> Result<(), ReportError> {
-    serde_json::to_writer_pretty(&mut *out, document).map_err(io::Error::from)?;
-    writeln!(out)?;
-    Ok(())
-}
-
 /// The summary on one line, and each row on its own.
 pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
     let summary = Summary::now(journal, run, journal.path())?;

@@ -72,7 +72,7 @@ impl Runs {
     }
 
     pub fn write_json(&self, out: &mut dyn io::Write) -> Result<(), ReportError> {
-        super::json::document(self, out)
+        super::document(self, out)
     }
 }
 

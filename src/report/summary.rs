@@ -331,7 +331,7 @@ impl Summary {
 
 /// Writes the summary as the one JSON document of the verbs that change something, and of `status`.
 pub fn write_json(summary: &Summary, out: &mut dyn io::Write) -> Result<(), ReportError> {
-    super::json::document(summary, out)
+    super::document(summary, out)
 }
 
 /// The same on one line, after lines of events.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use super::SettingsError;
-use super::resolve::KEYS;
+use super::keys::KEYS;
 use crate::model::words::nearest;
 
 pub(crate) const NAME: &str = "cutover.toml";

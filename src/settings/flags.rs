@@ -355,7 +355,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::settings::resolve::KEYS;
+    use crate::settings::keys::KEYS;
 
     #[test]
     fn the_flags_are_sound() {
