@@ -57,6 +57,12 @@ pub(crate) enum CommandError {
     Explain(ExplainError),
     #[error("`{}` does not say which report it is", .0.display())]
     ReportFormat(PathBuf),
+    #[error("a report cannot be written to `{}`", path.display())]
+    Destination {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("could not write {what}")]
     Output {
         what: String,
@@ -101,7 +107,8 @@ impl CommandError {
             | CommandError::NoTerminal
             | CommandError::Scenario(_)
             | CommandError::Explain(_)
-            | CommandError::ReportFormat(_) => Exit::Usage,
+            | CommandError::ReportFormat(_)
+            | CommandError::Destination { .. } => Exit::Usage,
             CommandError::Journal(error) => exit_of_journal(error),
             CommandError::Lock(LockError::Held { .. }) => Exit::Locked,
             CommandError::Lock(LockError::Unworkable(_)) => Exit::Refused,
@@ -147,6 +154,7 @@ impl CommandError {
             CommandError::Lock(LockError::Held { .. }) => "`cutover status` shows where it stands",
             CommandError::Lock(LockError::Unworkable(_)) => "put the journal on a local disk",
             CommandError::Explain(_) => "`cutover report --format csv` lists the rows",
+            CommandError::Destination { .. } => "name a file in a folder that is there and can be written to",
             CommandError::ReportFormat(_) => "end it with .csv, .json or .md",
             CommandError::Panicked => "this is a bug; `cutover run` takes the run up again, looking first",
             CommandError::Settings(_)
@@ -282,6 +290,11 @@ fn checked(context: &Context, source: &Source, args: &PlanArgs) -> Result<Checke
 fn output_failed(what: &Path) -> impl FnOnce(io::Error) -> CommandError {
     let what = format!("`{}`", PathBuf::from(what).display());
     move |source| CommandError::Output { what, source }
+}
+
+fn bad_destination(path: &Path) -> impl FnOnce(io::Error) -> CommandError {
+    let path = path.to_owned();
+    move |source| CommandError::Destination { path, source }
 }
 
 fn stdout_failed(source: io::Error) -> CommandError {

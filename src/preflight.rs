@@ -27,11 +27,11 @@ const PAGES_AT_ONCE: usize = 8;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PreflightError {
-    #[error("the service does not let us in: {0}")]
+    #[error("the service does not let us in: {0}; no change was sent")]
     Credentials(String),
-    #[error("the service could not be reached: {0}")]
+    #[error("the service could not be reached: {0}; no change was sent")]
     Unreachable(String),
-    #[error("the service takes no requests now: {0}")]
+    #[error("the service takes no requests now: {0}; no change was sent")]
     Throttled(String),
     #[error("stopped while looking at the live states; nothing was sent")]
     Stopped,

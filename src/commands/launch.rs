@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{CommandError, Context, checked, output_failed, reading_of};
+use super::{CommandError, Context, bad_destination, checked, reading_of};
 use crate::console;
 use crate::credentials::{self, Credentials};
 use crate::event::Verdict;
@@ -18,8 +18,10 @@ use crate::journal::{Journal, NewRun, RunKey, chain};
 use crate::lock::{self, Lock, LockError};
 use crate::plan::Checked;
 use crate::plan::source::Source;
+use crate::remote::endpoint::Endpoint;
 use crate::report::Format;
 use crate::report::beside::check_destination;
+use crate::sandbox::scenario::Scenario;
 use crate::settings::flags::{LaunchArgs, PlanArgs, ShowArgs};
 use crate::settings::{Destination, Settings, file};
 
@@ -52,7 +54,7 @@ impl Launch<'_> {
 fn report_at(path: &Path) -> Result<(Format, PathBuf), CommandError> {
     let extension = path.extension().and_then(std::ffi::OsStr::to_str).unwrap_or("");
     let format = Format::named(extension).ok_or_else(|| CommandError::ReportFormat(path.to_owned()))?;
-    check_destination(path).map_err(output_failed(path))?;
+    check_destination(path).map_err(bad_destination(path))?;
     Ok((format, path.to_owned()))
 }
 
@@ -61,13 +63,12 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
     let mut launch = Launch::of("run", launch)?;
     let source = Source::open(&args.plan)?;
     let checked = checked(context, &source, args)?;
-    let mut settings = context.settings.clone();
+    let settings = context.settings.clone();
     let account = account_of(&settings, &checked)?;
-    let destination = settings.destination.clone().ok_or(CommandError::NoEndpoint)?;
-    let credentials = credentials_for(&destination)?;
-    let _account = lock_account(context, &destination, &account)?;
+    let service = Service::of(&settings)?;
+    let _account = lock_account(context, &service.destination, &account)?;
     let mut journal = open_journal(&settings.journal)?;
-    let (digest, endpoint) = (checked.digest.to_string(), destination.to_string());
+    let (digest, endpoint) = (checked.digest.to_string(), service.destination.to_string());
     let unfinished = if new { None } else { journal.unfinished(&digest, &endpoint, &account)? };
     let key = match unfinished {
         Some(run) => {
@@ -81,10 +82,9 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
             launch.verb = "resume";
             run.key
         }
-        None => make_run(&mut journal, &source, args, &checked, &destination, &account, &settings)?,
+        None => make_run(&mut journal, &source, args, &checked, &service.destination, &account, &settings)?,
     };
-    settings.destination = Some(destination);
-    launch_run(context, &settings, journal, key, credentials, &launch)
+    launch_run(context, &settings, journal, key, service, &launch)
 }
 
 pub(super) fn resume(context: &Context, run: Option<&str>, args: &LaunchArgs) -> Result<Exit, CommandError> {
@@ -124,10 +124,9 @@ fn take_up(context: &Context, run: Option<&str>, launch: &Launch<'_>) -> Result<
     let journal = open_journal(&context.settings.journal)?;
     let record = journal.find_run(run)?;
     let settings = settings_of_run(&context.settings, &record)?;
-    let destination = settings.destination.clone().ok_or(CommandError::NoEndpoint)?;
-    let credentials = credentials_for(&destination)?;
-    let _account = lock_account(context, &destination, &record.account)?;
-    launch_run(context, &settings, journal, record.key, credentials, launch)
+    let service = Service::of(&settings)?;
+    let _account = lock_account(context, &service.destination, &record.account)?;
+    launch_run(context, &settings, journal, record.key, service, launch)
 }
 
 /// A run is gone on with at the endpoint where it was begun; in the sandbox also in the night that it was begun in.
@@ -158,15 +157,14 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, CommandEr
     let checked = checked(context, &source, args)?;
     let settings = context.settings.clone();
     let account = account_of(&settings, &checked)?;
-    let destination = settings.destination.clone().ok_or(CommandError::NoEndpoint)?;
-    let credentials = credentials_for(&destination)?;
+    let service = Service::of(&settings)?;
     let folder = tempfile::tempdir().map_err(CommandError::Start)?;
     let mut journal = Journal::open(&folder.path().join("plan.db"))?;
-    let key = make_run(&mut journal, &source, args, &checked, &destination, &account, &settings)?;
+    let key = make_run(&mut journal, &source, args, &checked, &service.destination, &account, &settings)?;
     let run = journal.run(key)?;
     let launch =
         Launch { verb: "plan", consent: Consent::OnlyShown, reopen: &[], events: false, progress: false, report: None };
-    let carry = carry_of(context, &settings, &run, credentials, &launch)?;
+    let carry = carry_of(context, &settings, &run, service, &launch);
     carry.out(journal)
 }
 
@@ -175,12 +173,12 @@ fn launch_run(
     settings: &Settings,
     journal: Journal,
     key: RunKey,
-    credentials: Arc<dyn Credentials>,
+    service: Service,
     launch: &Launch<'_>,
 ) -> Result<Exit, CommandError> {
     let run = journal.run(key)?;
     let lock = Lock::take(&lock::of_run(&settings.journal, &run.id), &format!("run {}", run.id))?;
-    let carry = carry_of(context, settings, &run, credentials, launch)?;
+    let carry = carry_of(context, settings, &run, service, launch);
     let exit = carry.out(journal)?;
     carry.sum_up(&settings.journal)?;
     drop(lock);
@@ -191,23 +189,21 @@ fn carry_of<'a>(
     context: &'a Context,
     settings: &'a Settings,
     run: &'a RunRecord,
-    credentials: Arc<dyn Credentials>,
+    service: Service,
     launch: &'a Launch<'a>,
-) -> Result<Carry<'a>, CommandError> {
-    let scenario = super::serving::scenario(&settings.scenario)?;
-    Ok(Carry {
+) -> Carry<'a> {
+    Carry {
         console: context.console,
         settings,
         run,
-        credentials,
-        scenario,
+        service,
         verb: launch.verb,
         consent: launch.consent,
         reopen: launch.reopen,
         events: launch.events,
         progress: launch.progress,
         report: launch.report.as_ref(),
-    })
+    }
 }
 
 fn must_be_able_to_ask(launch: &LaunchArgs, plan_is_stdin: bool) -> Result<(), CommandError> {
@@ -222,15 +218,37 @@ fn account_of(settings: &Settings, checked: &Checked) -> Result<String, CommandE
     Ok(named.cloned().unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned()))
 }
 
-fn credentials_for(destination: &Destination) -> Result<Arc<dyn Credentials>, CommandError> {
-    let found = match destination {
-        Destination::Service(_) => credentials::from_environment(|name| std::env::var_os(name))?,
-        // The sandbox inside this process lets in whoever started it.
-        Destination::Sandbox => {
-            credentials::from_environment(|name| (name == "CUTOVER_AUTH_TOKEN").then(|| "in-process-sandbox".into()))?
-        }
-    };
-    found.ok_or(CommandError::NoCredentials)
+/// Where requests go, and as whom. Whatever is wrong with it is found before a run is made.
+struct Service {
+    destination: Destination,
+    venue: Venue,
+    credentials: Arc<dyn Credentials>,
+}
+
+enum Venue {
+    Service(Endpoint),
+    /// Inside this process, with what it plays.
+    Sandbox(Box<Scenario>),
+}
+
+impl Service {
+    fn of(settings: &Settings) -> Result<Self, CommandError> {
+        let destination = settings.destination.clone().ok_or(CommandError::NoEndpoint)?;
+        let (venue, found) = match &destination {
+            Destination::Service(endpoint) => {
+                let found = credentials::from_environment(|name| std::env::var_os(name))?;
+                (Venue::Service(endpoint.clone()), found)
+            }
+            Destination::Sandbox => {
+                let scenario = super::serving::scenario(&settings.scenario)?;
+                // It lets in whoever started it.
+                let token = |name: &str| (name == "CUTOVER_AUTH_TOKEN").then(|| "in-process-sandbox".into());
+                (Venue::Sandbox(Box::new(scenario)), credentials::from_environment(token)?)
+            }
+        };
+        let credentials = found.ok_or(CommandError::NoCredentials)?;
+        Ok(Self { destination, venue, credentials })
+    }
 }
 
 fn open_journal(path: &Path) -> Result<Journal, CommandError> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{CommandError, Context, output_failed, stdout_failed};
+use super::{CommandError, Context, bad_destination, output_failed, stdout_failed};
 use crate::audit::{self, AuditError};
 use crate::console;
 use crate::exit::Exit;
@@ -77,7 +77,7 @@ pub(super) fn report(
     output: Option<&Path>,
 ) -> Result<Exit, CommandError> {
     if let Some(path) = output {
-        check_destination(path).map_err(output_failed(path))?;
+        check_destination(path).map_err(bad_destination(path))?;
     }
     let journal = journal(context)?;
     let run = journal.find_run(run)?;

@@ -7,9 +7,8 @@ use std::time::Instant;
 
 use super::super::reading::{print, write_report};
 use super::super::{CommandError, difference, stdout_failed};
-use super::signals;
+use super::{Service, Venue, signals};
 use crate::console::{self, Console};
-use crate::credentials::Credentials;
 use crate::engine::lane::Lane;
 use crate::engine::stop::Stop;
 use crate::engine::{self, Book, EngineError, Purpose, reader};
@@ -29,7 +28,7 @@ use crate::report::Format;
 use crate::report::summary::{self, Summary};
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::{self, Sandbox, estate};
-use crate::settings::{Destination, Settings};
+use crate::settings::Settings;
 
 /// Rows of a group that are shown before a question, and by `plan`.
 const SHOWN_BEFORE_A_RUN: usize = 5;
@@ -52,8 +51,7 @@ pub(super) struct Carry<'a> {
     pub(super) console: Console,
     pub(super) settings: &'a Settings,
     pub(super) run: &'a RunRecord,
-    pub(super) credentials: Arc<dyn Credentials>,
-    pub(super) scenario: Scenario,
+    pub(super) service: Service,
     pub(super) verb: &'static str,
     pub(super) consent: Consent,
     pub(super) reopen: &'a [Verdict],
@@ -150,7 +148,7 @@ impl Carry<'_> {
         let learned = journal.learned_quota(&run.endpoint, &run.account)?;
         let reopened = journal.rows_with_verdict(run.key, self.reopen)?;
         let (endpoint, sandbox) = self.endpoint(&journal).await?;
-        let remote = Http::new(endpoint, Arc::clone(&self.credentials), self.settings.timeout)
+        let remote = Http::new(endpoint, Arc::clone(&self.service.credentials), self.settings.timeout)
             .map_err(|error| CommandError::Http(error.to_string()))?;
         let progress = Progress::new(u64::from(run.n_rows), tally.settled(), self.console, self.progress);
         let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Counter(Arc::clone(&progress)))];
@@ -190,9 +188,9 @@ impl Carry<'_> {
 
     /// The in-process sandbox is seeded with the run's own rows.
     async fn endpoint(&self, journal: &Journal) -> Result<(Endpoint, Option<Sandbox>), CommandError> {
-        match &self.settings.destination {
-            Some(Destination::Service(endpoint)) => Ok((endpoint.clone(), None)),
-            Some(Destination::Sandbox) => {
+        match &self.service.venue {
+            Venue::Service(endpoint) => Ok((endpoint.clone(), None)),
+            Venue::Sandbox(scenario) => {
                 let mut estate = Vec::new();
                 journal.for_each_row(self.run.key, |row, _| {
                     estate.push(estate::seed_row(&row));
@@ -200,7 +198,7 @@ impl Carry<'_> {
                 })?;
                 let config = sandbox::Config {
                     estate,
-                    scenario: self.scenario.clone(),
+                    scenario: Scenario::clone(scenario),
                     seed: self.settings.seed,
                     port: 0,
                     token: None,
@@ -210,7 +208,6 @@ impl Carry<'_> {
                 let endpoint = sandbox.url().parse().expect("a loopback address is an endpoint");
                 Ok((endpoint, Some(sandbox)))
             }
-            None => Err(CommandError::NoEndpoint),
         }
     }
 
