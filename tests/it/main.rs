@@ -1,6 +1,7 @@
 //! Black-box tests: the binary, a sandbox in a process of its own, a directory in which both are at home.
 
 mod crash;
+mod disk;
 mod doors;
 mod endpoints;
 mod faults;
@@ -10,4 +11,6 @@ mod memory;
 mod pace;
 mod plans;
 mod quota;
+mod reads;
+mod runs;
 mod signals;

@@ -1,0 +1,23 @@
+//! What cannot be recorded is not sent.
+
+use crate::lab::{Balance, Lab, Launch, balance_the_books, plan, shared, with_yes};
+
+/// A limit on the size of files stands in for a full disk: writing fails in the same place, with no need for a disk of
+/// its own. The signal that comes with it is ignored, as the binary is not asked to know about it.
+#[test]
+fn a_journal_that_takes_no_more_ends_the_run_and_the_books_balance() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(2000, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let args = with_yes(&sandbox, &["run", "plan.csv", "--rate", "off"]);
+    // In blocks of 512 bytes: enough for the plan, and for some of what happens then.
+    let ended = Launch::of(lab.limited("trap '' XFSZ; ulimit -f 4096", &args)).end().exits(70);
+    assert!(ended.stderr.contains("journal"), "{}", ended.stderr);
+    let n_sent = sandbox.changes().len();
+    assert!((1..2000).contains(&n_sent), "{n_sent} were sent before the disk was full");
+    let balance = balance_the_books(&sandbox, &lab.journal(), Balance::default());
+    lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
+    balance_the_books(&sandbox, &lab.journal(), balance);
+    assert_eq!(lab.journal().tally()["applied"], 2000);
+}

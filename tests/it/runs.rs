@@ -1,0 +1,253 @@
+//! Runs and launches: taken up, begun afresh, gone on with, retried, reconciled, refused.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use rusqlite::Connection;
+
+use crate::lab::{Lab, Launch, Served, TOKEN, id, plan, shared, with_yes};
+
+fn bench(n: usize, scenario: &str) -> (Lab, Served) {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(n, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", scenario);
+    (lab, sandbox)
+}
+
+const RUN: [&str; 4] = ["run", "plan.csv", "--rate", "off"];
+
+/// Begins a run and kills it once some rows were answered.
+fn cut_short(lab: &Lab, sandbox: &Served) {
+    let launch = lab.begin(sandbox, &["run", "plan.csv", "--rate", "100"]);
+    assert!(launch.reaches_nth("attempt_ended", 10));
+    launch.kill();
+}
+
+#[test]
+fn an_unfinished_run_is_taken_up_unless_one_wants_a_new_one() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(80, "");
+    cut_short(&lab, &sandbox);
+    let run = lab.journal().text("SELECT id FROM run");
+    lab.launch(&sandbox, &RUN).exits(0).says(&format!("taking up run {run}"));
+    assert_eq!(lab.journal().count("SELECT count(*) FROM run"), 1);
+    // Finished: the same plan is a run of its own, and finds everything there.
+    lab.launch(&sandbox, &RUN).exits(0);
+    assert_eq!(lab.journal().count("SELECT count(*) FROM run"), 2);
+    assert_eq!(lab.journal().tally()["already"], 80);
+}
+
+#[test]
+fn new_and_an_edited_plan_are_runs_of_their_own() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(80, "");
+    cut_short(&lab, &sandbox);
+    lab.launch(&sandbox, &[&RUN[..], &["--new"]].concat()).exits(0);
+    assert_eq!(lab.journal().count("SELECT count(*) FROM run"), 2);
+    lab.write("plan.csv", &plan(79, "stopped,syncing"));
+    lab.launch(&sandbox, &RUN).exits(0);
+    assert_eq!(lab.journal().count("SELECT count(*) FROM run"), 3);
+    assert_eq!(lab.journal().count("SELECT count(DISTINCT plan_digest) FROM run"), 2);
+}
+
+#[test]
+fn a_run_is_resumed_without_its_plan() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(80, "");
+    cut_short(&lab, &sandbox);
+    std::fs::remove_file(lab.path("plan.csv")).unwrap();
+    lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
+    assert_eq!(lab.journal().tally()["applied"], 80);
+}
+
+#[test]
+fn a_retry_opens_only_the_rows_that_are_named() {
+    let _machine = shared();
+    let scenario = r#"
+[[fault]]
+sources = ["vm-00001", "vm-00002"]
+kind = "status"
+status = 400
+code = "SMS.1104"
+[[fault]]
+sources = ["vm-00003"]
+kind = "silent"
+[[moved]]
+source = "vm-00004"
+to = { copystate = "error" }
+after = "change"
+"#;
+    let (lab, sandbox) = bench(6, scenario);
+    let quick = ["--rate", "off", "--verify-timeout", "1s"];
+    lab.launch(&sandbox, &[&["run", "plan.csv"], &quick[..]].concat()).exits(1);
+    let before = lab.journal().tally();
+    assert_eq!((before["refused"], before["no_effect"], before["overtaken"]), (2, 1, 1));
+    lab.launch(&sandbox, &[&["retry", "--only", "refused"], &quick[..]].concat()).exits(1);
+    assert_eq!(lab.journal().tally()["applied"], 4);
+    for i in 1..=2 {
+        lab.journal().ends_in(&id(i), "applied");
+    }
+    assert_eq!(lab.journal().ends_in("vm-00003", "no_effect").attempts, 1);
+    // Overtaken rows are opened only when they are named.
+    lab.launch(&sandbox, &[&["retry"], &quick[..]].concat()).exits(1);
+    lab.journal().ends_in("vm-00003", "applied");
+    lab.journal().ends_in("vm-00004", "overtaken");
+    lab.launch(&sandbox, &[&["retry", "--only", "overtaken"], &quick[..]].concat()).exits(0);
+    lab.journal().ends_in("vm-00004", "applied");
+}
+
+#[test]
+fn a_reconcile_settles_what_is_in_doubt_and_sends_no_change() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(8, "[[fault]]\nshare = 1.0\nkind = \"hang_after\"\n");
+    let launch = lab.begin(&sandbox, &[&RUN[..], &["--concurrency", "4"]].concat());
+    sandbox.reach(4);
+    launch.kill();
+    let n_changes = sandbox.changes().len();
+    // Rows that were never sent are left as they are.
+    lab.launch(&sandbox, &["reconcile"]).exits(1);
+    assert_eq!(sandbox.changes().len(), n_changes);
+    let tally = lab.journal().tally();
+    assert_eq!((tally.get("applied"), tally.get("in_doubt")), (Some(&n_changes), None), "{tally:?}");
+}
+
+#[test]
+fn a_plan_may_come_from_standard_input() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(5, "");
+    let mut command = lab.command(&with_yes(&sandbox, &["run", "-", "--rate", "off"]));
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(plan(5, "stopped,syncing").as_bytes()).unwrap();
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert_eq!(lab.journal().tally()["applied"], 5);
+    // The same rows are the same plan, wherever they came from: they are all there.
+    lab.launch(&sandbox, &RUN).exits(0);
+    assert_eq!(lab.journal().count("SELECT count(DISTINCT plan_digest) FROM run"), 1);
+}
+
+#[test]
+fn what_only_shows_sends_nothing_and_leaves_no_journal() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(5, "");
+    for args in [&["plan", "plan.csv"][..], &["run", "plan.csv", "--dry-run"]] {
+        let ended = lab.cutover(&[args, &["--endpoint", &sandbox.url]].concat()).exits(0);
+        assert!(ended.stdout.contains("5 to change"), "{}", ended.stdout);
+    }
+    assert!(sandbox.ledger().iter().all(|request| request.method == "GET"));
+    assert!(!lab.path("cutover.db").exists());
+}
+
+#[test]
+fn what_policy_forbids_is_refused_before_the_first_change() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(5, "finished,cutovered"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.cutover(&["run", "plan.csv", "--endpoint", &sandbox.url]).exits(2).says("--yes");
+    lab.launch(&sandbox, &RUN).exits(3).says("--allow-irreversible");
+    lab.launch(&sandbox, &[&RUN[..], &["--allow-irreversible", "--max-changes", "4"]].concat())
+        .exits(3)
+        .says("--max-changes");
+    assert_eq!(sandbox.changes().len(), 0);
+    assert_eq!(lab.journal().n_events("attempt_started"), 0);
+    lab.launch(&sandbox, &[&RUN[..], &["--allow-irreversible", "--max-changes", "5"]].concat()).exits(0);
+}
+
+#[test]
+fn a_newer_journal_or_another_file_is_refused_in_those_words() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(2, "");
+    lab.launch(&sandbox, &RUN).exits(0);
+    let n_requests = sandbox.ledger().len();
+    Connection::open(lab.path("cutover.db")).unwrap().pragma_update(None, "user_version", 999).unwrap();
+    for verb in [&RUN[..], &["resume"], &["reconcile"]] {
+        lab.launch(&sandbox, verb).exits(2).says("newer");
+    }
+    lab.write("notes.db", "these are somebody's notes, and no database at all");
+    Connection::open(lab.path("other.db")).unwrap().execute_batch("CREATE TABLE song (title TEXT)").unwrap();
+    for file in ["notes.db", "other.db"] {
+        let before = std::fs::read(lab.path(file)).unwrap();
+        lab.launch(&sandbox, &[&RUN[..], &["--journal", file]].concat()).exits(2);
+        assert_eq!(std::fs::read(lab.path(file)).unwrap(), before, "{file} is not ours to write");
+    }
+    assert_eq!(sandbox.ledger().len(), n_requests);
+}
+
+#[test]
+fn the_token_is_nowhere_in_output_journal_or_log() {
+    let _machine = shared();
+    let scenario = r#"
+[[fault]]
+share = 0.5
+kind = "status"
+status = 500
+[[fault]]
+share = 0.5
+kind = "forbidden"
+"#;
+    let (lab, sandbox) = bench(100, scenario);
+    let stored = || ["cutover.db", "cutover.db-wal"].map(|name| std::fs::read(lab.path(name)).unwrap_or_default());
+    // What a killed launch leaves beside the journal, too.
+    cut_short(&lab, &sandbox);
+    let mut files = stored().to_vec();
+    assert!(!files[1].is_empty());
+    let mut shown = String::new();
+    for args in [
+        with_yes(&sandbox, &["run", "plan.csv", "--rate", "off", "-v"]),
+        with_yes(&sandbox, &["run", "plan.csv", "--rate", "off", "--new", "--log-format", "json"]),
+        vec!["explain", "vm-00001"],
+        vec!["status", "--json"],
+        vec!["report", "--format", "json"],
+    ] {
+        let ended = lab.cutover(&args);
+        shown.push_str(&ended.stdout);
+        shown.push_str(&ended.stderr);
+    }
+    // A wrong one neither.
+    let mut wrong = lab.command(&with_yes(&sandbox, &RUN));
+    wrong.env("CUTOVER_AUTH_TOKEN", "a-wrong-and-secret-token");
+    let ended = Launch::of(wrong).end().exits(5);
+    shown.push_str(&ended.stdout);
+    shown.push_str(&ended.stderr);
+    files.extend(stored());
+    for secret in [TOKEN, "a-wrong-and-secret-token"] {
+        assert!(!shown.contains(secret), "{secret} is printed");
+        for file in &files {
+            assert!(!file.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()), "{secret} is stored");
+        }
+    }
+}
+
+#[test]
+fn waves_run_in_order() {
+    let _machine = shared();
+    let lab = Lab::new();
+    let mut rows = String::from("source_id,copystate,migrationcycle,wave\n");
+    // In the order of first appearance, however the rows are mixed.
+    for i in 1..=60 {
+        rows.push_str(&format!("{},stopped,syncing,{}\n", id(i), ["late", "early", "last"][i % 3]));
+    }
+    lab.write("plan.csv", &rows);
+    let sandbox =
+        lab.serve("plan.csv", "latency_ms = [1, 60]\n[[fault]]\nshare = 0.1\nkind = \"status\"\nstatus = 500\n");
+    lab.launch(&sandbox, &RUN).exits(0);
+    let order = lab
+        .journal()
+        .text("SELECT group_concat(wave, ' ') FROM (SELECT wave FROM row GROUP BY wave ORDER BY min(row))");
+    assert_eq!(order, "early last late");
+    // In the order of commits: no attempt of a wave before the last verdict of the one before it.
+    let overlaps = lab.journal().count(
+        "SELECT count(*) FROM event JOIN row USING (run, row)
+         WHERE kind = 'attempt_started' AND wave_no > 0 AND event.seq <
+           (SELECT max(e.seq) FROM event e JOIN row r ON r.run = e.run AND r.row = e.row
+            WHERE e.kind = 'attempt_ended' AND r.wave_no = row.wave_no - 1)",
+    );
+    assert_eq!(overlaps, 0);
+    let waves: Vec<usize> = sandbox.changes().iter().map(|change| number(change.source_id.as_deref()) % 3).collect();
+    let is_sorted = waves.iter().map(|wave| (wave + 2) % 3).is_sorted();
+    assert!(is_sorted, "{waves:?}");
+}
+
+fn number(id: Option<&str>) -> usize {
+    id.unwrap().trim_start_matches("vm-").parse().unwrap()
+}
