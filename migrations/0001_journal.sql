@@ -126,6 +126,7 @@ SELECT run.id AS run,
        strftime('%Y-%m-%dT%H:%M:%fZ', row.settled_at / 1000.0, 'unixepoch') AS settled_at
 FROM row JOIN run USING (run);
 
+-- The order of the joins and the index are named: left alone, SQLite reads every event for each attempt.
 CREATE VIEW v_attempt AS
 SELECT run.id AS run,
        began.row, row.source_id,
@@ -141,10 +142,10 @@ SELECT run.id AS run,
        coalesce(json_extract(ended.detail, '$.outcome.message'), json_extract(ended.detail, '$.outcome.cause')) AS error_msg,
        json_extract(ended.detail, '$.request_id') AS request_id,
        json_extract(ended.detail, '$.took_ms') AS took_ms
-FROM event AS began
-JOIN run ON run.run = began.run
-JOIN row ON row.run = began.run AND row.row = began.row
-LEFT JOIN event AS ended
+FROM run
+CROSS JOIN event AS began ON began.run = run.run
+CROSS JOIN row ON row.run = began.run AND row.row = began.row
+LEFT JOIN event AS ended INDEXED BY event_row
        ON ended.run = began.run AND ended.row = began.row AND ended.kind = 'attempt_ended'
       AND json_extract(ended.detail, '$.attempt') = json_extract(began.detail, '$.attempt')
 WHERE began.kind = 'attempt_started';
