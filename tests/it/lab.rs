@@ -22,7 +22,7 @@ use tempfile::TempDir;
 /// What a served sandbox lets in.
 pub(crate) const TOKEN: &str = "sandbox-token";
 /// Nothing that a test waits for takes longer, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Tests that measure time have the machine to themselves; the others share it.
 static MACHINE: RwLock<()> = RwLock::new(());

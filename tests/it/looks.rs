@@ -1,5 +1,7 @@
 //! Nobody sends again before looking, and only a look proves anything.
 
+use std::fmt::Write as _;
+
 use crate::lab::{Lab, Request, Served, id, nothing_is_sent_again_unseen, plan, shared};
 
 const QUICK: [&str; 6] = ["--rate", "off", "--timeout", "1s", "--verify-timeout", "2s"];
@@ -181,37 +183,30 @@ fn what_cannot_be_proven_is_unverified_and_only_fine_if_nobody_wants_proof() {
 #[test]
 fn what_is_there_already_or_must_not_be_touched_is_not_sent() {
     let _machine = shared();
-    let lab = Lab::new();
-    let mut rows = String::from("source_id,copystate,migrationcycle,expect_copystate,expect_migrationcycle\n");
-    let mut scenario = String::new();
     let silent = ["unavailable", "stopping", "stopped", "deleting", "finished", "clearing", "clearfailed"];
-    for state in silent {
-        rows.push_str(&format!("is-{state},error,syncing,,\n"));
-        scenario.push_str(&format!(
-            "[[source]]\nid = \"is-{state}\"\ncopystate = \"{state}\"\nmigrationcycle = \"syncing\"\n"
-        ));
+    let rows = [
+        // Id, target, expected; and where the source is.
+        ("there", "stopped,syncing", ",", "stopped", "syncing"),
+        ("in-other-words", "init,replicating", ",", "initialize", "replicating"),
+        ("expects-state", "error,syncing", "replicate,", "syncing", "syncing"),
+        ("expects-cycle", "error,syncing", ",cutovering", "syncing", "syncing"),
+    ];
+    let rows = rows.into_iter().chain(silent.map(|state| (state, "error,syncing", ",", state, "syncing")));
+    let mut plan = String::from("source_id,copystate,migrationcycle,expect_copystate,expect_migrationcycle\n");
+    let mut scenario = String::new();
+    for (id, target, expected, copystate, cycle) in rows {
+        writeln!(plan, "{id},{target},{expected}").unwrap();
+        writeln!(scenario, "[[source]]\nid = '{id}'\ncopystate = '{copystate}'\nmigrationcycle = '{cycle}'").unwrap();
     }
-    rows.push_str("there,stopped,syncing,,\nin-other-words,init,replicating,,\n");
-    rows.push_str(
-        "expects-state,error,syncing,replicate,\nexpects-cycle,error,syncing,,cutovering\nunknown,error,syncing,,\n",
-    );
-    for (id, copystate, cycle) in [
-        ("there", "stopped", "syncing"),
-        ("in-other-words", "initialize", "replicating"),
-        ("expects-state", "syncing", "syncing"),
-        ("expects-cycle", "syncing", "syncing"),
-    ] {
-        scenario.push_str(&format!(
-            "[[source]]\nid = \"{id}\"\ncopystate = \"{copystate}\"\nmigrationcycle = \"{cycle}\"\n"
-        ));
-    }
-    scenario.push_str("[[source]]\nid = \"unknown\"\nmissing = true\n");
-    lab.write("plan.csv", &rows);
+    plan.push_str("unknown,error,syncing,,\n");
+    scenario.push_str("[[source]]\nid = 'unknown'\nmissing = true\n");
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan);
     let sandbox = lab.serve("plan.csv", &scenario);
     lab.launch(&sandbox, &run(&[])).exits(1);
     let journal = lab.journal();
     for state in silent {
-        let row = journal.ends_in(&format!("is-{state}"), "blocked");
+        let row = journal.ends_in(state, "blocked");
         assert!(row.reason.contains(state), "{}", row.reason);
     }
     for id in ["there", "in-other-words"] {

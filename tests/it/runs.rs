@@ -1,6 +1,7 @@
 //! Runs and launches: taken up, begun afresh, gone on with, retried, reconciled, refused.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::Stdio;
 
 use rusqlite::Connection;
@@ -225,7 +226,7 @@ fn waves_run_in_order() {
     let mut rows = String::from("source_id,copystate,migrationcycle,wave\n");
     // In the order of first appearance, however the rows are mixed.
     for i in 1..=60 {
-        rows.push_str(&format!("{},stopped,syncing,{}\n", id(i), ["late", "early", "last"][i % 3]));
+        writeln!(rows, "{},stopped,syncing,{}", id(i), ["late", "early", "last"][i % 3]).unwrap();
     }
     lab.write("plan.csv", &rows);
     let sandbox =
