@@ -205,8 +205,8 @@ mod tests {
     fn durations_are_read_as_people_write_them() {
         assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
         assert_eq!(duration("1.5"), Ok(Duration::from_millis(1500)));
         for bad in ["0", "-3s", "soon", "30 fortnights", "8d", ""] {
             assert!(duration(bad).is_err(), "{bad}");
