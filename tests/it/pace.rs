@@ -14,8 +14,20 @@ fn five_hundred_a_second_is_kept_and_used() {
     keeps_and_uses(500, 5000);
 }
 
+/// A machine that is busy with something else delays what it carries, and can only make a measurement worse; a pace
+/// that is wrong is wrong each time.
+const MEASUREMENTS: usize = 3;
+
 fn keeps_and_uses(rate: u32, n_rows: usize) {
     let _machine = alone();
+    let mut wrong = Vec::new();
+    while let Err(problem) = measure(rate, n_rows) {
+        wrong.push(problem);
+        assert!(wrong.len() < MEASUREMENTS, "{wrong:#?}");
+    }
+}
+
+fn measure(rate: u32, n_rows: usize) -> Result<(), String> {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(n_rows, "stopped,syncing"));
     let sandbox = lab.serve("plan.csv", "");
@@ -24,17 +36,19 @@ fn keeps_and_uses(rate: u32, n_rows: usize) {
     let wall = began.elapsed();
 
     let ledger = sandbox.ledger();
-    // With a burst of one, and one more for the edges of the second.
-    let most = usize::try_from(rate).unwrap() + 2;
+    let n_requests = ledger.len();
     let busiest = busiest_second(&ledger);
-    assert!(busiest <= most, "{busiest} requests within one second at {rate}/s");
-    let took_s = f64::from(u32::try_from(ledger.last().unwrap().at_us - ledger[0].at_us).unwrap()) / 1e6;
-    let allowed_s = f64::from(u32::try_from(ledger.len() - 1).unwrap()) / f64::from(rate);
-    println!(
-        "{} requests at {rate}/s: {took_s:.3} s by the server, {allowed_s:.3} s allowed, {wall:.3?} in all",
-        ledger.len()
+    let took_s = f64::from(u32::try_from(ledger[n_requests - 1].at_us - ledger[0].at_us).unwrap()) / 1e6;
+    let allowed_s = f64::from(u32::try_from(n_requests - 1).unwrap()) / f64::from(rate);
+    let measured = format!(
+        "{n_requests} requests at {rate}/s: {took_s:.3} s by the server, {allowed_s:.3} s allowed, {wall:.3?} in all; \
+         {busiest} in the busiest second"
     );
-    assert!(took_s <= allowed_s * 1.03, "{took_s:.3} s instead of {allowed_s:.3} s");
+    println!("{measured}");
+    // With a burst of one, and one more for the edges of the second.
+    let is_kept = busiest <= usize::try_from(rate).unwrap() + 2;
+    let is_used = took_s <= allowed_s * 1.03;
+    if is_kept && is_used { Ok(()) } else { Err(measured) }
 }
 
 fn busiest_second(ledger: &[Request]) -> usize {
