@@ -124,7 +124,9 @@ pub(crate) fn effect(wants: &TargetState, before: Option<&SeenState>, seen: Opti
         let as_before = fields.iter().all(|field| field.looked_before && field.was == field.shown);
         return Effect::Unprovable { reason, as_before };
     }
-    match (of(Shows::Old), of(Shows::Target)) {
+    // A half that was on target before is no half of an effect.
+    let arrived = fields.iter().find(|field| field.shows() == Some(Shows::Target) && field.was != field.wanted);
+    match (of(Shows::Old), arrived) {
         (None, _) => Effect::OnTarget,
         (Some(old), Some(there)) => Effect::NotYet {
             reason: format!("{} is on target, {} is still `{}`", there.name, old.name, shown_as(old.shown)),
@@ -246,6 +248,7 @@ mod tests {
             ("finished/cutovered", "cutovering/cutovering", "error/cutovering", "overtaken: copystate is `error`"),
             ("finished/cutovered", "cutovering/cutovering", "finished/syncing", "overtaken: migrationcycle"),
             ("finished/cutovered", "cutovering/cutovering", "*/cutovered", "not yet"),
+            ("error/syncing", "syncing/syncing", "syncing/syncing", "not yet: copystate is still"),
             ("premiging/setting", "waiting/setting", "premigready/setting", "unprovable false"),
             ("premiging/setting", "waiting/setting", "waiting/setting", "unprovable true"),
             ("premiging/setting", "waiting/setting", "premiging/setting", "on target"),

@@ -3,6 +3,7 @@
 //! Looking is recorded as it happens ([`look`]); what it means is a function of the journal's rows and is told
 //! ([`difference`]) before anything is decided, and recorded ([`settle`]) once the operator has said yes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -12,13 +13,13 @@ use crate::engine::Book;
 use crate::engine::lane::{Lane, ReadFailed};
 use crate::event::{EventKind, LaneStop, Outcome, Verdict};
 use crate::journal::read::Which;
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, RunKey};
 use crate::judge::{self, Fate};
 use crate::ledger::{Phase, Standing};
 use crate::model::words::{self, Pairing};
 use crate::model::{Row, RowId, SeenState, TargetState};
 use crate::recorder::JournalClosed;
-use crate::remote::{Page, Remote};
+use crate::remote::Remote;
 
 /// Rows that are looked at by id, or settled, at a time.
 const PORTION: u32 = 256;
@@ -57,69 +58,64 @@ async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), 
     let mut seen = Bits::new(n_all);
     if n_rows > 1 {
         // The first page proves the credentials and tells how many there are.
-        let first = lane.page(0).await.map_err(|failed| denied(lane, failed))?;
-        let mut n_left = n_rows - take_page(lane, book, &mut seen, 0, first.value).await?;
+        let mut n_left = n_rows;
+        let mut note = |shown: Vec<RowId>| {
+            // Pages shift while sources come and go, so one may show a row that another has shown.
+            let n_new = shown.into_iter().filter(|row| seen.set(*row)).count();
+            n_left -= u64::try_from(n_new).expect("a page is small");
+            n_left
+        };
+        let mut n_left = note(look_at_page(lane, book, 0).await?);
         let n_pages = lane.list().n_pages().unwrap_or(1);
-        if u64::from(n_pages - 1) < n_left {
-            let mut left = 1..n_pages;
-            let mut reads = JoinSet::new();
-            loop {
-                while n_left > 0
-                    && reads.len() < PAGES_AT_ONCE
-                    && let Some(page) = left.next()
-                {
-                    let lane = Arc::clone(lane);
-                    reads.spawn(async move { (page, lane.page(page).await) });
-                }
-                let Some(read) = reads.join_next().await else { break };
-                let (page, listed) = read.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-                let sighted = listed.map_err(|failed| denied(lane, failed))?;
-                n_left -= take_page(lane, book, &mut seen, page, sighted.value).await?;
+        let mut pages = if u64::from(n_pages - 1) < n_left { 1..n_pages } else { 0..0 };
+        let mut looks = JoinSet::new();
+        loop {
+            while n_left > 0
+                && looks.len() < PAGES_AT_ONCE
+                && let Some(page) = pages.next()
+            {
+                let (lane, book) = (Arc::clone(lane), book.clone());
+                looks.spawn(async move { look_at_page(&lane, &book, page).await });
             }
+            let Some(looked) = looks.join_next().await else { break };
+            n_left = note(looked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?);
         }
     }
     look_by_id(lane, book, &seen).await
 }
 
-/// Records what a page shows of this run's rows, and counts them.
-async fn take_page<R: Remote>(
-    lane: &Lane<R>,
-    book: &Book,
-    seen: &mut Bits,
-    n_page: u32,
-    page: Page,
-) -> Result<u64, PreflightError> {
-    let servers = page.servers;
-    let found = book
-        .read(move |journal, run| {
-            let rows = journal.unsettled_among(run, servers.iter().map(|(id, _)| id.as_str()))?;
-            let states: std::collections::HashMap<String, SeenState> = servers.into_iter().collect();
-            Ok(rows
-                .into_iter()
-                .map(|(row, standing)| {
-                    let state = states.get(row.source_id.as_str()).cloned();
-                    (row.id, standing, state)
-                })
-                .collect::<Vec<_>>())
-        })
-        .await?;
+/// Reads one page, records what it shows of this run's rows, and says which they are.
+async fn look_at_page<R: Remote>(lane: &Lane<R>, book: &Book, n_page: u32) -> Result<Vec<RowId>, PreflightError> {
+    let page = lane.page(n_page).await.map_err(|failed| denied(lane, failed))?.value;
+    let found = book.read(move |journal, run| rows_on(journal, run, page.servers)).await?;
     let mut kinds = Vec::with_capacity(found.len());
-    let mut n_new = 0;
-    for (row, standing, state) in found {
+    let mut shown = Vec::with_capacity(found.len());
+    for (row, standing, seen) in found {
         lane.list().found(row, n_page);
-        // Pages shift while sources come and go, so one may show a row that another has shown.
-        if !seen.set(row) {
-            continue;
-        }
-        n_new += 1;
+        shown.push(row);
         if is_for_preflight(&standing) {
-            kinds.push(EventKind::RowSeen { row, seen: state });
+            kinds.push(EventKind::RowSeen { row, seen: Some(seen) });
         }
     }
     if !kinds.is_empty() {
         lane.record(kinds, None).await?;
     }
-    Ok(n_new)
+    Ok(shown)
+}
+
+/// The rows of this run that a page shows, and how it shows them.
+fn rows_on(
+    journal: &Journal,
+    run: RunKey,
+    servers: Vec<(String, SeenState)>,
+) -> Result<Vec<(RowId, Standing, SeenState)>, JournalError> {
+    let rows = journal.unsettled_among(run, servers.iter().map(|(id, _)| id.as_str()))?;
+    let mut states: HashMap<String, SeenState> = servers.into_iter().collect();
+    let shown = |(row, standing): (Row, Standing)| {
+        let seen = states.remove(row.source_id.as_str())?;
+        Some((row.id, standing, seen))
+    };
+    Ok(rows.into_iter().filter_map(shown).collect())
 }
 
 /// Absence from pages proves nothing: what they did not show is asked for by id.
