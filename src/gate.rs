@@ -57,14 +57,25 @@ pub(crate) struct Slot {
 
 /// Leave to send one request now. It occupies its slot until it is dropped.
 pub(crate) struct Pass {
-    _slot: Slot,
+    slot: Slot,
     pub(crate) left_at: Instant,
-    on_the_wire: Arc<AtomicUsize>,
+    wire: OnTheWire,
 }
 
-impl Drop for Pass {
+impl Pass {
+    /// The request has its answer; the slot is kept for one that follows from it.
+    pub(crate) fn into_slot(self) -> Slot {
+        drop(self.wire);
+        self.slot
+    }
+}
+
+/// Counts one request while it lives.
+struct OnTheWire(Arc<AtomicUsize>);
+
+impl Drop for OnTheWire {
     fn drop(&mut self) {
-        self.on_the_wire.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -114,7 +125,7 @@ impl Gate {
         }
         drop(head);
         self.on_the_wire.fetch_add(1, Ordering::Relaxed);
-        Pass { _slot: slot, left_at: Instant::now(), on_the_wire: Arc::clone(&self.on_the_wire) }
+        Pass { slot, left_at: Instant::now(), wire: OnTheWire(Arc::clone(&self.on_the_wire)) }
     }
 
     /// None: a token was taken, go. Otherwise when to ask again.
@@ -168,9 +179,11 @@ impl Gate {
         learned
     }
 
-    /// For how long every answer was a 429, if that is longer than the settings allow.
+    /// For how long every answer was a 429 and will have been when the cool-down ends, if that is longer than the
+    /// settings allow: there is no point in waiting for what comes too late.
     pub(crate) fn throttled_too_long(&self) -> Option<Duration> {
-        self.state().quota.throttled_too_long(Instant::now())
+        let state = self.state();
+        state.quota.throttled_too_long(state.not_before.max(Instant::now()))
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -308,6 +321,16 @@ mod tests {
         let first = send(&gate).await;
         let second = send(&gate).await;
         assert!(second - first >= Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn being_told_to_wait_for_longer_than_one_would_is_known_at_once() {
+        let gate = proven(&settings(10.0));
+        let left = send(&gate).await;
+        gate.heed(&throttled(Some(60_000), None), left);
+        assert_eq!(gate.throttled_too_long(), None);
+        gate.heed(&throttled(Some(3_600_000), None), left);
+        assert!(gate.throttled_too_long().is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 
-use super::lane::{FirstVerdict, Lane};
+use super::lane::{FirstVerdict, Lane, ReadFailed};
 use super::sight::Sight;
 use crate::event::{EventKind, LaneStop, Outcome, Verdict};
 use crate::journal::read::UNPROVEN_BY_CHOICE;
@@ -92,8 +92,7 @@ impl<'a, R: Remote> Call<'a, R> {
 
     /// Sent, answer unknown: nobody sends again before looking.
     async fn look_in_doubt(&mut self) -> Step<()> {
-        let not_before = self.sent_at.map_or(self.answered_at, |sent| sent + SETTLES_WITHIN);
-        let seen = match self.look(not_before).await? {
+        let seen = match self.look(self.settled_by()).await? {
             Continue(seen) => seen,
             Break(ending) => return Ok(Break(ending)),
         };
@@ -121,27 +120,46 @@ impl<'a, R: Remote> Call<'a, R> {
 
     /// What to send, once it is known from a fresh enough look that it should be sent.
     async fn ready(&mut self) -> Step<TargetState> {
-        if self.standing.doubted {
-            if !self.seen_within(DIRECTLY) || !self.standing.looked {
-                match self.look_in_doubt().await? {
-                    Continue(()) => (),
-                    Break(ending) => return Ok(Break(ending)),
-                }
-            }
-            return Ok(Continue(self.sends_from(self.standing.before.as_ref())));
-        }
-        if !self.lane.settings.preflight {
-            return Ok(Continue(self.row.wants.clone()));
-        }
         let depends = !self.row.expects.is_empty() || !self.row.wants.is_pair();
         let looked_here = self.looked_at != self.lane.preflight_at();
-        if self.seen_within(FRESH) && (!depends || looked_here) {
+        // A look that is too old by the time that the row has its slot is made again there.
+        let known = if self.standing.doubted {
+            self.standing.looked && self.looked_at.is_some()
+        } else {
+            self.needs_no_look() && (!depends || looked_here)
+        };
+        if known {
             return Ok(Continue(self.sends_from(self.standing.before.as_ref())));
         }
-        let seen = match self.look(Instant::now()).await? {
-            Continue(seen) => seen,
-            Break(ending) => return Ok(Break(ending)),
-        };
+        let not_before = if self.standing.doubted { self.settled_by() } else { Instant::now() };
+        match self.look(not_before).await? {
+            Continue(seen) => self.weigh(seen).await,
+            Break(ending) => Ok(Break(ending)),
+        }
+    }
+
+    /// Whether what is known of the row is fresh enough for an intent.
+    fn needs_no_look(&self) -> bool {
+        if self.standing.doubted {
+            self.standing.looked && self.seen_within(DIRECTLY)
+        } else {
+            !self.lane.settings.preflight || self.seen_within(FRESH)
+        }
+    }
+
+    /// When the row's last request has had time to take effect.
+    fn settled_by(&self) -> Instant {
+        self.sent_at.map_or(self.answered_at, |sent| sent + SETTLES_WITHIN)
+    }
+
+    /// Judges the row from a look that was made to send it.
+    async fn weigh(&mut self, seen: Option<SeenState>) -> Step<TargetState> {
+        if self.standing.doubted {
+            return Ok(match self.weigh_doubt(seen).await? {
+                Continue(()) => Continue(self.sends_from(self.standing.before.as_ref())),
+                Break(ending) => Break(ending),
+            });
+        }
         match judge::judge(&self.row, seen.as_ref(), self.lane.settings.complete_pair) {
             Fate::Change { sends, .. } => {
                 if seen != self.standing.before {
@@ -178,16 +196,30 @@ impl<'a, R: Remote> Call<'a, R> {
     }
 
     /// One request: intent on disk, leave to go, the wire, outcome on disk.
-    async fn attempt(&mut self, sends: TargetState) -> Step<()> {
+    async fn attempt(&mut self, mut sends: TargetState) -> Step<()> {
         let lane = self.lane;
         let under_way = lane.under_way.begin();
-        let Some(slot) = lane.stop.unless_draining(self.queue_for_slot()).await else {
+        let Some(mut slot) = lane.stop.unless_draining(self.queue_for_slot()).await else {
             return Ok(Break(Ending::Later));
         };
-        // It may have waited long for its slot; then it is looked at again first.
-        let limit = if self.standing.doubted { DIRECTLY } else { FRESH };
-        if (lane.settings.preflight || self.standing.doubted) && !self.seen_within(limit) {
-            return Ok(Continue(()));
+        // It may have waited long for its slot. It is looked at with the slot in hand: queueing again for each look
+        // would never end where the service is slow.
+        if !self.needs_no_look() {
+            let sighted = match lane.show_holding(slot, &self.row.source_id).await {
+                Ok((sighted, held)) => {
+                    slot = held;
+                    sighted
+                }
+                Err(ReadFailed::Journal(closed)) => return Err(closed),
+                Err(ReadFailed::LetGo) => return Ok(Break(Ending::Later)),
+                // The reader has more patience.
+                Err(ReadFailed::Outcome(_)) => return Ok(Continue(())),
+            };
+            self.looked_at = Some(sighted.left_at);
+            match self.weigh(sighted.value).await? {
+                Continue(weighed) => sends = weighed,
+                Break(ending) => return Ok(Break(ending)),
+            }
         }
         let attempt = self.standing.started + 1;
         self.record(vec![EventKind::AttemptStarted { row: self.row.id, attempt, sends: sends.clone() }]).await?;

@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep};
 use super::sight::Ask;
 use super::stop::Stop;
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Outcome};
-use crate::gate::Gate;
-use crate::model::{RowId, SourceId};
+use crate::gate::{Gate, Slot};
+use crate::model::{RowId, SeenState, SourceId};
 use crate::recorder::{JournalClosed, Recorder};
 use crate::remote::{self, Listed, Page, Remote, Shown};
 use crate::retry::Patience;
@@ -247,7 +247,7 @@ impl<R: Remote> Lane<R> {
             Outcome::Barred { .. } => self.halt(LaneStop::Barred, outcome.to_string()).await,
             Outcome::Throttled { .. } => match self.gate.throttled_too_long() {
                 Some(waited) => {
-                    let message = format!("throttled for {} s without one accepted request", waited.as_secs());
+                    let message = format!("throttled without one accepted request, {} s in all", waited.as_secs());
                     self.halt(LaneStop::Throttled, message).await
                 }
                 None => Ok(()),
@@ -259,14 +259,23 @@ impl<R: Remote> Lane<R> {
     }
 
     /// One source by its id, through the gate, with patience. None: the service does not know it.
-    pub(crate) async fn show(&self, source: &SourceId) -> Result<Sighted<Option<crate::model::SeenState>>, ReadFailed> {
-        let send = || self.remote.show(source);
-        self.read(send, |shown| match shown {
-            Shown::Seen(seen) => Ok(Some(seen)),
-            Shown::Absent => Ok(None),
-            Shown::Failed(outcome) => Err(outcome),
-        })
-        .await
+    pub(crate) async fn show(&self, source: &SourceId) -> Result<Sighted<Option<SeenState>>, ReadFailed> {
+        self.read(|| self.remote.show(source), shown).await
+    }
+
+    /// One source by its id, once, with a slot that is held already and given back.
+    pub(crate) async fn show_holding(
+        &self,
+        slot: Slot,
+        source: &SourceId,
+    ) -> Result<(Sighted<Option<SeenState>>, Slot), ReadFailed> {
+        let pass = self.stop.unless_draining(self.gate.pass(slot)).await.ok_or(ReadFailed::LetGo)?;
+        let left_at = pass.left_at;
+        let read = self.stop.unless_aborting(self.remote.show(source)).await.ok_or(ReadFailed::LetGo)?;
+        match self.told(shown(read.value), left_at, read.request_id).await? {
+            Ok(value) => Ok((Sighted { value, left_at }, pass.into_slot())),
+            Err(outcome) => Err(ReadFailed::Outcome(outcome)),
+        }
     }
 
     /// One page of the account's sources, through the gate, with patience.
@@ -301,18 +310,10 @@ impl<R: Remote> Lane<R> {
             let left_at = pass.left_at;
             let read = self.stop.unless_aborting(send()).await.ok_or(ReadFailed::LetGo)?;
             drop(pass);
-            let request_id = read.request_id;
-            let outcome = match value(read.value) {
-                Ok(value) => {
-                    self.heed(&Outcome::Accepted { status: 200 }, left_at).await?;
-                    return Ok(Sighted { value, left_at });
-                }
+            let outcome = match self.told(value(read.value), left_at, read.request_id).await? {
+                Ok(value) => return Ok(Sighted { value, left_at }),
                 Err(outcome) => outcome,
             };
-            if matches!(outcome, Outcome::Throttled { .. }) {
-                self.record(vec![EventKind::ReadThrottled { request_id }], None).await?;
-            }
-            self.heed(&outcome, left_at).await?;
             if crate::retry::counts(&outcome) {
                 counted += 1;
             }
@@ -323,6 +324,33 @@ impl<R: Remote> Lane<R> {
                 }
             }
         }
+    }
+
+    /// What a read means for everybody in the lane, before it means anything to who asked.
+    async fn told<T>(
+        &self,
+        read: Result<T, Outcome>,
+        left_at: Instant,
+        request_id: Option<String>,
+    ) -> Result<Result<T, Outcome>, JournalClosed> {
+        match &read {
+            Ok(_) => self.heed(&Outcome::Accepted { status: 200 }, left_at).await?,
+            Err(outcome) => {
+                if matches!(outcome, Outcome::Throttled { .. }) {
+                    self.record(vec![EventKind::ReadThrottled { request_id }], None).await?;
+                }
+                self.heed(outcome, left_at).await?;
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn shown(shown: Shown) -> Result<Option<SeenState>, Outcome> {
+    match shown {
+        Shown::Seen(seen) => Ok(Some(seen)),
+        Shown::Absent => Ok(None),
+        Shown::Failed(outcome) => Err(outcome),
     }
 }
 

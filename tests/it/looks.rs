@@ -75,6 +75,29 @@ body = "huge"
 }
 
 #[test]
+fn a_service_that_answers_slowly_still_gets_its_rows_done() {
+    let _machine = shared();
+    // A look that takes this long is no longer fresh when it comes back.
+    let scenario = r#"
+latency_ms = [5500, 5500]
+[[fault]]
+share = 1.0
+kind = "status"
+status = 500
+"#;
+    let (lab, sandbox) = bench(2, "stopped,syncing", scenario);
+    let args = ["run", "plan.csv", "--rate", "off", "--concurrency", "1", "--verify-timeout", "20s"];
+    let ended = lab.launch(&sandbox, &args);
+    nothing_is_sent_again_unseen(&sandbox.ledger());
+    for i in 1..=2 {
+        let story = sandbox.story_of(&id(i));
+        assert_eq!(story.iter().filter(|method| **method == "PUT").count(), 2, "{story:?}");
+        assert!(story.len() <= 6, "it is not looked at over and over: {story:?}");
+    }
+    ended.exits(0);
+}
+
+#[test]
 fn a_row_whose_launch_was_killed_is_read_a_second_later_before_it_is_sent_again() {
     let _machine = shared();
     let (lab, sandbox) = bench(1, "stopped,syncing", "[[fault]]\nshare = 1.0\nkind = \"hang_before\"\n");
