@@ -112,11 +112,11 @@ async fn carry<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, which: Which, purpos
     while let Some(ended) = calls.join_next().await {
         ending(lane, &ended)?;
     }
-    if lane.stop.reason() == Some(DrainReason::Panicked) { Err(EngineError::Panicked) } else { Ok(()) }
+    if lane.stop.has_reason(DrainReason::Panicked) { Err(EngineError::Panicked) } else { Ok(()) }
 }
 
 fn fresh_rows<R: Remote>(lane: &Lane<R>) -> u32 {
-    let floor = (lane.settings.concurrency * 2).min(FRESH_AT_MOST);
+    let floor = lane.settings.concurrency.saturating_mul(2).min(FRESH_AT_MOST);
     let by_pace = lane.gate.snapshot().per_second.map_or(f64::from(FRESH_AT_MOST), |rate| rate * FRESH_SECONDS);
     // A saturating cast of a positive number of rows.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a few hundred")]

@@ -59,6 +59,8 @@ pub(crate) struct Slot {
 pub(crate) struct Pass {
     slot: Slot,
     pub(crate) left_at: Instant,
+    /// The lane was told to wait while this waited for leave.
+    pub(crate) cooled: bool,
     wire: OnTheWire,
 }
 
@@ -124,8 +126,9 @@ impl Gate {
             }
         }
         drop(head);
+        let cooled = self.state().not_before > asked;
         self.on_the_wire.fetch_add(1, Ordering::Relaxed);
-        Pass { slot, left_at: Instant::now(), wire: OnTheWire(Arc::clone(&self.on_the_wire)) }
+        Pass { slot, left_at: Instant::now(), cooled, wire: OnTheWire(Arc::clone(&self.on_the_wire)) }
     }
 
     /// None: a token was taken, go. Otherwise when to ask again.
@@ -200,10 +203,12 @@ impl Gate {
     }
 }
 
-/// Whether an answer shows that the service knows us. A 429 or a 5xx may come from before anybody looked at who asks.
+/// Whether an answer shows that the service knows us. A 429, a 5xx, a redirect or a gateway's refusal may come from
+/// before anybody looked at who asks.
 fn proves_who_we_are(outcome: &Outcome) -> bool {
     match outcome {
-        Outcome::Accepted { .. } | Outcome::Rejected { .. } => true,
+        Outcome::Accepted { .. } => true,
+        Outcome::Rejected { code, .. } => code.as_ref().is_some_and(|code| code.starts_with("SMS.")),
         Outcome::Unauthenticated { .. }
         | Outcome::Barred { .. }
         | Outcome::Throttled { .. }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
@@ -26,6 +27,7 @@ use chain::Hash;
 
 /// Above this size a `quick_check` would make people wait.
 const QUICK_CHECK_BELOW: u64 = 64 << 20;
+const OPENS_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -72,6 +74,30 @@ impl From<rusqlite::Error> for JournalError {
     }
 }
 
+impl JournalError {
+    /// Another process is at work on the file just now.
+    fn may_pass(&self) -> bool {
+        match self {
+            JournalError::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+            ),
+            JournalError::Migration(_) => true,
+            JournalError::Absent(_)
+            | JournalError::Unopenable { .. }
+            | JournalError::NoPlace(_)
+            | JournalError::NotAJournal
+            | JournalError::Newer { .. }
+            | JournalError::Damaged(_)
+            | JournalError::Full(_)
+            | JournalError::Illegal(_)
+            | JournalError::NoRuns
+            | JournalError::UnknownRun(_)
+            | JournalError::AmbiguousRun { .. } => false,
+        }
+    }
+}
+
 /// A run's number within its file. People use its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RunKey(i64);
@@ -95,6 +121,20 @@ pub struct Journal {
 impl Journal {
     /// For verbs that write: made if absent, brought up to date, and checked if the last launch died.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let asked = Instant::now();
+        loop {
+            match Self::open_once(path) {
+                // Two launches that make one journal at the same moment get in each other's way: the switch to WAL
+                // does not wait, whatever the busy timeout. A moment later it is made.
+                Err(error) if error.may_pass() && asked.elapsed() < OPENS_WITHIN => {
+                    std::thread::sleep(OPENS_WITHIN / 200);
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    fn open_once(path: &Path) -> Result<Self, JournalError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let mut journal = Self::connect(path, flags)?;
         schema::recognise(&journal.conn)?;

@@ -1,5 +1,7 @@
 //! What a look means for a row: functions of what the plan wants, what was before, and what is seen.
 
+use crate::event::Verdict;
+use crate::ledger::Standing;
 use crate::model::words::{self, Pairing, Word};
 use crate::model::{Row, SeenState, TargetState};
 
@@ -45,6 +47,11 @@ pub(crate) fn pairing_of(sends: &TargetState) -> Pairing {
         (Some(copystate), Some(cycle)) => words::pairing(copystate, cycle),
         (Some(_) | None, None) | (None, Some(_)) => Pairing::NoRule,
     }
+}
+
+/// What a row is called that is found on target: ours, if anything was ever sent for it.
+pub(crate) fn on_target_verdict(standing: &Standing) -> Verdict {
+    if standing.attempts == 0 { Verdict::Already } else { Verdict::Applied }
 }
 
 fn on_target(wants: &TargetState, seen: &SeenState) -> bool {

@@ -127,11 +127,20 @@ impl Standing {
         }
     }
 
+    /// What the last look showed that the row was judged by.
+    #[must_use]
+    pub fn last_seen(&self) -> Option<&SeenState> {
+        self.after.as_ref().or(self.before.as_ref())
+    }
+
     fn seen(&mut self, row: RowId, seen: Option<&SeenState>) -> Result<(), IllegalStep> {
         match self.phase {
             Phase::Untried | Phase::Due => {
-                if !self.doubted {
-                    self.before = seen.cloned();
+                // Once something was sent, what a roll-back would go to is no longer rewritten.
+                match (self.doubted, self.attempts) {
+                    (true, _) => (),
+                    (false, 0) => self.before = seen.cloned(),
+                    (false, _) => self.after = seen.cloned(),
                 }
             }
             // It did not settle the row, so it is as it was: the change may be sent again.
@@ -350,6 +359,16 @@ mod tests {
         assert!(fold(&[end(1, lost())]).is_err());
         assert!(fold(&[start(1), end(2, lost())]).is_err());
         assert!(fold(&[start(2)]).is_err());
+    }
+
+    #[test]
+    fn a_look_before_a_retry_does_not_rewrite_what_was_before_the_first_change() {
+        let mut history =
+            vec![seen("syncing"), start(1), end(1, Outcome::Accepted { status: 200 }), settle(Verdict::NoEffect)];
+        history.extend([reopen(), seen("cloning")]);
+        let standing = fold(&history).unwrap();
+        assert_eq!(standing.before, Some(state("syncing")));
+        assert_eq!(standing.last_seen(), Some(&state("cloning")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,8 @@ pub(crate) fn host() -> String {
     let name = name.trim();
     if name.is_empty() { "unknown".to_owned() } else { name.to_owned() }
 }
+
+const A_MOMENT: Duration = Duration::from_millis(100);
 
 /// A run's lock stands beside its journal, where everybody who could open the journal sees it.
 pub(crate) fn of_run(journal: &Path, run_id: &str) -> PathBuf {
@@ -76,10 +79,16 @@ impl Lock {
     /// `what` completes "another launch holds …".
     pub(crate) fn take(path: &Path, what: &str) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { path: path.to_owned(), source };
+        let asked = Instant::now();
         loop {
             let mut file = open(path).map_err(failed)?;
             match file.try_lock() {
                 Ok(()) => (),
+                // Somebody may only be asking, see [`is_held`], and is gone in a moment.
+                Err(TryLockError::WouldBlock) if asked.elapsed() < A_MOMENT => {
+                    std::thread::sleep(A_MOMENT / 10);
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => {
                     return Err(LockError::Held { what: what.to_owned(), owner: read_owner(&mut file) });
                 }

@@ -120,6 +120,7 @@ fn rows_on(
 
 /// Absence from pages proves nothing: what they did not show is asked for by id.
 async fn look_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, seen: &Bits) -> Result<(), PreflightError> {
+    let mut any_shown = lane.list().total.is_some();
     let waves = book.read(Journal::unsettled_waves).await?;
     for (wave_no, _) in waves {
         let mut after = None;
@@ -136,10 +137,26 @@ async fn look_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, seen: &Bits) ->
                 reads.spawn(async move { (row.id, lane.show(&row.source_id).await) });
             }
             let mut kinds = Vec::with_capacity(reads.len());
+            let mut first_failed = None;
             while let Some(read) = reads.join_next().await {
                 let (row, shown) = read.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-                let sighted = shown.map_err(|failed| denied(lane, failed))?;
-                kinds.push(EventKind::RowSeen { row, seen: sighted.value });
+                match shown {
+                    Ok(sighted) => {
+                        any_shown = true;
+                        kinds.push(EventKind::RowSeen { row, seen: sighted.value });
+                    }
+                    Err(failed) => match failed_for_row(lane, failed)? {
+                        Some(outcome) => {
+                            kinds.push(EventKind::RowLeft { row, cause: format!("the look failed: {outcome}") });
+                            first_failed.get_or_insert(outcome);
+                        }
+                        None => return Err(stopped(lane)),
+                    },
+                }
+            }
+            // Where nothing can be seen at all, it is not about the rows.
+            if let Some(outcome) = first_failed.filter(|_| !any_shown) {
+                return Err(denied(lane, ReadFailed::Outcome(outcome)));
             }
             if !kinds.is_empty() {
                 kinds.sort_by_key(EventKind::row);
@@ -148,6 +165,17 @@ async fn look_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, seen: &Bits) ->
         }
     }
     Ok(())
+}
+
+/// A failed look that may be about its row alone; such a row is looked at again before it is sent.
+fn failed_for_row<R: Remote>(lane: &Lane<R>, failed: ReadFailed) -> Result<Option<Outcome>, PreflightError> {
+    match failed {
+        ReadFailed::Outcome(outcome @ (Outcome::Rejected { .. } | Outcome::Lost { .. } | Outcome::Unsent { .. })) => {
+            Ok(Some(outcome))
+        }
+        ReadFailed::LetGo => Ok(None),
+        failed @ (ReadFailed::Outcome(_) | ReadFailed::Journal(_)) => Err(denied(lane, failed)),
+    }
 }
 
 async fn page_of_rows(book: &Book, wave_no: u32, after: Option<RowId>) -> Result<Vec<(Row, Standing)>, JournalError> {
@@ -225,7 +253,7 @@ pub(crate) enum Prospect {
         sends: TargetState,
         pairing: Pairing,
     },
-    /// Sent before, answer unknown or not proven: looked at first.
+    /// Sent before, answer unknown or not proven, or its look failed: looked at first.
     LookFirst,
     /// Preflight is off: sent as it stands.
     Unseen {
@@ -258,7 +286,11 @@ pub(crate) fn prospect(row: &Row, standing: &Standing, preflight: bool, complete
     if !preflight {
         return Prospect::Unseen { sends: row.wants.clone() };
     }
-    match judge::judge(row, standing.before.as_ref(), complete_pair) {
+    // Its look failed; it has another one before it is sent.
+    if !standing.looked {
+        return Prospect::LookFirst;
+    }
+    match judge::judge(row, standing.last_seen(), complete_pair) {
         Fate::Already => Prospect::Already,
         Fate::Blocked { reason } => Prospect::Blocked { reason },
         Fate::Change { sends, pairing } => Prospect::Change { sends, pairing },
@@ -305,7 +337,7 @@ impl Difference {
             }
             Prospect::LookFirst => {
                 self.n_look_first += 1;
-                "sent before, not proven: looked at first".to_owned()
+                "sent before and not proven, or not seen yet: looked at first".to_owned()
             }
             Prospect::Unseen { sends } => {
                 self.n_unseen += 1;
@@ -313,7 +345,7 @@ impl Difference {
             }
             Prospect::Change { sends, pairing } => {
                 self.n_change += 1;
-                let from = standing.before.clone().unwrap_or_default();
+                let from = standing.last_seen().cloned().unwrap_or_default();
                 let warning = match pairing {
                     Pairing::Allowed | Pairing::NoRule => "",
                     Pairing::Outside => {
@@ -385,12 +417,12 @@ pub(crate) async fn settle<R: Remote>(lane: &Lane<R>, book: &Book) -> Result<(),
     for_each_unsettled(book, async |rows| {
         let kinds = rows.into_iter().filter_map(|(row, standing)| {
             let verdict = match prospect(&row, &standing, lane.settings.preflight, lane.settings.complete_pair) {
-                Prospect::Already => (Verdict::Already, None),
+                Prospect::Already => (judge::on_target_verdict(&standing), None),
                 Prospect::Blocked { reason } => (Verdict::Blocked, Some(reason)),
                 Prospect::Change { .. } | Prospect::LookFirst | Prospect::Unseen { .. } => return None,
             };
             let (verdict, reason) = verdict;
-            Some(EventKind::RowSettled { row: row.id, verdict, seen: standing.before, reason })
+            Some(EventKind::RowSettled { row: row.id, verdict, seen: standing.last_seen().cloned(), reason })
         });
         let kinds: Vec<EventKind> = kinds.collect();
         if !kinds.is_empty() {

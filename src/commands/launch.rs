@@ -37,6 +37,8 @@ struct Launch<'a> {
     verb: &'static str,
     consent: Consent,
     reopen: &'a [Verdict],
+    /// They were named, and not left to us.
+    reopen_by_name: bool,
     events: bool,
     progress: bool,
     report: Option<(Format, PathBuf)>,
@@ -46,7 +48,15 @@ impl Launch<'_> {
     fn of(verb: &'static str, args: &LaunchArgs) -> Result<Self, CommandError> {
         let consent = Consent::Asked { yes: args.yes, irreversible: args.allow_irreversible };
         let report = args.report.as_deref().map(report_at).transpose()?;
-        Ok(Self { verb, consent, reopen: &[], events: args.show.events, progress: !args.show.no_progress, report })
+        Ok(Self {
+            verb,
+            consent,
+            reopen: &[],
+            reopen_by_name: false,
+            events: args.show.events,
+            progress: !args.show.no_progress,
+            report,
+        })
     }
 }
 
@@ -101,7 +111,7 @@ pub(super) fn retry(
     must_be_able_to_ask(args, false)?;
     let all = [Verdict::Unverified, Verdict::NoEffect, Verdict::Refused, Verdict::Failed, Verdict::Blocked];
     let reopen = if only.is_empty() { &all[..] } else { only };
-    take_up(context, run, &Launch { reopen, ..Launch::of("retry", args)? })
+    take_up(context, run, &Launch { reopen, reopen_by_name: !only.is_empty(), ..Launch::of("retry", args)? })
 }
 
 pub(super) fn reconcile(context: &Context, run: Option<&str>, show: &ShowArgs) -> Result<Exit, CommandError> {
@@ -109,6 +119,7 @@ pub(super) fn reconcile(context: &Context, run: Option<&str>, show: &ShowArgs) -
         verb: "reconcile",
         consent: Consent::NothingIsSent,
         reopen: &[],
+        reopen_by_name: false,
         events: show.events,
         progress: !show.no_progress,
         report: None,
@@ -162,8 +173,15 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, CommandEr
     let mut journal = Journal::open(&folder.path().join("plan.db"))?;
     let key = make_run(&mut journal, &source, args, &checked, &service.destination, &account, &settings)?;
     let run = journal.run(key)?;
-    let launch =
-        Launch { verb: "plan", consent: Consent::OnlyShown, reopen: &[], events: false, progress: false, report: None };
+    let launch = Launch {
+        verb: "plan",
+        consent: Consent::OnlyShown,
+        reopen: &[],
+        reopen_by_name: false,
+        events: false,
+        progress: false,
+        report: None,
+    };
     let carry = carry_of(context, &settings, &run, service, &launch);
     carry.out(journal)
 }
@@ -176,8 +194,10 @@ fn launch_run(
     service: Service,
     launch: &Launch<'_>,
 ) -> Result<Exit, CommandError> {
+    let id = journal.run(key)?.id;
+    let lock = Lock::take(&lock::of_run(&settings.journal, &id), &format!("run {id}"))?;
+    // Read once it is ours: nobody else writes to it from here on.
     let run = journal.run(key)?;
-    let lock = Lock::take(&lock::of_run(&settings.journal, &run.id), &format!("run {}", run.id))?;
     let carry = carry_of(context, settings, &run, service, launch);
     let exit = carry.out(journal)?;
     carry.sum_up(&settings.journal)?;
@@ -200,6 +220,7 @@ fn carry_of<'a>(
         verb: launch.verb,
         consent: launch.consent,
         reopen: launch.reopen,
+        reopen_by_name: launch.reopen_by_name,
         events: launch.events,
         progress: launch.progress,
         report: launch.report.as_ref(),

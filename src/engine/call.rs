@@ -42,7 +42,8 @@ pub(crate) struct Call<'a, R> {
     /// Held until the row has had its first answer, so that not the whole plan is open at once.
     pub(crate) fresh: Option<OwnedSemaphorePermit>,
     counted: u32,
-    /// When the last look left that this launch made for the row.
+    /// What the last look of this launch showed, and when it left.
+    seen: Option<SeenState>,
     looked_at: Option<Instant>,
     /// When the last request left for the row, as far as it matters still, and when it was answered.
     sent_at: Option<Instant>,
@@ -54,11 +55,14 @@ type Step<T> = Result<std::ops::ControlFlow<Ending, T>, JournalClosed>;
 
 impl<'a, R: Remote> Call<'a, R> {
     pub(crate) fn new(lane: &'a Lane<R>, row: Row, standing: Standing, sends: bool) -> Self {
-        // Preflight leaves rows in doubt to the look that is made directly before they are sent.
-        let looked_at = if standing.doubted { None } else { lane.preflight_at() };
+        // Preflight leaves rows in doubt to the look that is made directly before they are sent, and what it could not
+        // look at to the row's own look.
+        let seen_by_preflight = standing.looked && !standing.doubted && !standing.phase.is_in_doubt();
+        let looked_at = if seen_by_preflight { lane.preflight_at() } else { None };
+        let seen = standing.last_seen().cloned();
         let answered_at = Instant::now();
         let sent_at = sent_by_an_earlier_launch(&standing);
-        Self { lane, row, standing, sends, fresh: None, counted: 0, looked_at, sent_at, answered_at }
+        Self { lane, row, standing, sends, fresh: None, counted: 0, seen, looked_at, sent_at, answered_at }
     }
 
     pub(crate) async fn run(mut self) -> Result<Ending, JournalClosed> {
@@ -101,12 +105,12 @@ impl<'a, R: Remote> Call<'a, R> {
 
     /// Settles the row from a look, or records that it is as before and may be sent again.
     async fn weigh_doubt(&mut self, seen: Option<SeenState>) -> Step<()> {
-        let effect = judge::effect(&self.row.wants, self.standing.before.as_ref(), seen.as_ref());
+        let effect = judge::effect(&self.row.wants, self.standing.last_seen(), seen.as_ref());
         match effect {
-            Effect::OnTarget if self.standing.attempts == 0 => {
-                self.settle(Verdict::Already, seen, None).await.map(Break)
+            Effect::OnTarget => {
+                let verdict = judge::on_target_verdict(&self.standing);
+                self.settle(verdict, seen, None).await.map(Break)
             }
-            Effect::OnTarget => self.settle(Verdict::Applied, seen, None).await.map(Break),
             Effect::Overtaken { reason } => self.settle(Verdict::Overtaken, seen, Some(reason)).await.map(Break),
             Effect::Unprovable { reason, as_before: false } => {
                 self.settle(Verdict::Unverified, seen, Some(reason)).await.map(Break)
@@ -120,21 +124,27 @@ impl<'a, R: Remote> Call<'a, R> {
 
     /// What to send, once it is known from a fresh enough look that it should be sent.
     async fn ready(&mut self) -> Step<TargetState> {
-        let depends = !self.row.expects.is_empty() || !self.row.wants.is_pair();
-        let looked_here = self.looked_at != self.lane.preflight_at();
-        // A look that is too old by the time that the row has its slot is made again there.
-        let known = if self.standing.doubted {
-            self.standing.looked && self.looked_at.is_some()
-        } else {
-            self.needs_no_look() && (!depends || looked_here)
-        };
-        if known {
-            return Ok(Continue(self.sends_from(self.standing.before.as_ref())));
+        if self.standing.doubted {
+            // A look that is too old by the time that the row has its slot is made again there.
+            if (!self.standing.looked || self.looked_at.is_none())
+                && let Break(ending) = self.look_in_doubt().await?
+            {
+                return Ok(Break(ending));
+            }
+            return self.judge(self.seen.clone()).await;
         }
-        let not_before = if self.standing.doubted { self.settled_by() } else { Instant::now() };
-        match self.look(not_before).await? {
-            Continue(seen) => self.weigh(seen).await,
-            Break(ending) => Ok(Break(ending)),
+        let depends = !self.row.expects.is_empty() || (self.completes() && !self.row.wants.is_pair());
+        let looked_here = self.looked_at != self.lane.preflight_at();
+        if self.needs_no_look() && (!depends || looked_here) {
+            return Ok(Continue(self.sends_from(self.seen.as_ref())));
+        }
+        let stop = self.lane.stop.clone();
+        match stop.unless_draining(self.look(Instant::now())).await {
+            Some(looked) => match looked? {
+                Continue(seen) => self.judge(seen).await,
+                Break(ending) => Ok(Break(ending)),
+            },
+            None => Ok(Break(Ending::Later)),
         }
     }
 
@@ -143,8 +153,22 @@ impl<'a, R: Remote> Call<'a, R> {
         if self.standing.doubted {
             self.standing.looked && self.seen_within(DIRECTLY)
         } else {
-            !self.lane.settings.preflight || self.seen_within(FRESH)
+            !self.is_judged() || self.seen_within(FRESH)
         }
+    }
+
+    /// Whether a look decides if the row is sent: with preflight off, only where the plan expects something.
+    fn is_judged(&self) -> bool {
+        self.lane.settings.preflight || !self.row.expects.is_empty()
+    }
+
+    /// Whether the row is sent only after a look.
+    fn is_looked_at(&self) -> bool {
+        self.standing.doubted || self.is_judged()
+    }
+
+    fn completes(&self) -> bool {
+        self.lane.settings.preflight && self.lane.settings.complete_pair
     }
 
     /// When the row's last request has had time to take effect.
@@ -152,29 +176,39 @@ impl<'a, R: Remote> Call<'a, R> {
         self.sent_at.map_or(self.answered_at, |sent| sent + SETTLES_WITHIN)
     }
 
-    /// Judges the row from a look that was made to send it.
+    /// Weighs a look that was made with the slot in hand.
     async fn weigh(&mut self, seen: Option<SeenState>) -> Step<TargetState> {
-        if self.standing.doubted {
-            return Ok(match self.weigh_doubt(seen).await? {
-                Continue(()) => Continue(self.sends_from(self.standing.before.as_ref())),
-                Break(ending) => Break(ending),
-            });
+        if self.standing.doubted
+            && let Break(ending) = self.weigh_doubt(seen.clone()).await?
+        {
+            return Ok(Break(ending));
         }
-        match judge::judge(&self.row, seen.as_ref(), self.lane.settings.complete_pair) {
+        self.judge(seen).await
+    }
+
+    /// Judges the row anew from what was just seen. The half that is filled in is what is there now, too.
+    async fn judge(&mut self, seen: Option<SeenState>) -> Step<TargetState> {
+        if !self.is_judged() {
+            return Ok(Continue(self.row.wants.clone()));
+        }
+        match judge::judge(&self.row, seen.as_ref(), self.completes()) {
             Fate::Change { sends, .. } => {
-                if seen != self.standing.before {
+                if !self.standing.doubted && seen.as_ref() != self.standing.last_seen() {
                     self.record(vec![EventKind::RowSeen { row: self.row.id, seen }]).await?;
                 }
                 Ok(Continue(sends))
             }
-            Fate::Already => self.settle(Verdict::Already, seen, None).await.map(Break),
+            Fate::Already => {
+                let verdict = judge::on_target_verdict(&self.standing);
+                self.settle(verdict, seen, None).await.map(Break)
+            }
             Fate::Blocked { reason } => self.settle(Verdict::Blocked, seen, Some(reason)).await.map(Break),
         }
     }
 
     fn sends_from(&self, seen: Option<&SeenState>) -> TargetState {
         match seen {
-            Some(seen) if self.lane.settings.complete_pair => self.row.wants.completed_from(seen),
+            Some(seen) if self.completes() => self.row.wants.completed_from(seen),
             Some(_) | None => self.row.wants.clone(),
         }
     }
@@ -188,9 +222,17 @@ impl<'a, R: Remote> Call<'a, R> {
         match self.lane.sight(self.row.id, &self.row.source_id, not_before, false).await {
             Some(Sight::Seen { seen, left_at }) => {
                 self.looked_at = Some(left_at);
+                self.seen.clone_from(&seen);
                 Ok(Continue(seen))
             }
-            Some(Sight::Failed { cause }) => self.leave(format!("the look failed: {cause}")).await.map(Break),
+            // The service will not show it, so it cannot be known whether to send it.
+            Some(Sight::Refused { cause }) if self.standing.attempts == 0 => {
+                let reason = format!("the service does not show it: {cause}");
+                self.settle(Verdict::Blocked, None, Some(reason)).await.map(Break)
+            }
+            Some(Sight::Failed { cause } | Sight::Refused { cause }) => {
+                self.leave(format!("the look failed: {cause}")).await.map(Break)
+            }
             None => Ok(Break(Ending::Later)),
         }
     }
@@ -216,6 +258,7 @@ impl<'a, R: Remote> Call<'a, R> {
                 Err(ReadFailed::Outcome(_)) => return Ok(Continue(())),
             };
             self.looked_at = Some(sighted.left_at);
+            self.seen.clone_from(&sighted.value);
             match self.weigh(sighted.value).await? {
                 Continue(weighed) => sends = weighed,
                 Break(ending) => return Ok(Break(ending)),
@@ -223,28 +266,40 @@ impl<'a, R: Remote> Call<'a, R> {
         }
         let attempt = self.standing.started + 1;
         self.record(vec![EventKind::AttemptStarted { row: self.row.id, attempt, sends: sends.clone() }]).await?;
-        let Some(pass) = lane.stop.unless_draining(lane.gate.pass(slot)).await else {
-            let outcome = Outcome::Unsent { cause: "stopped before it was sent".to_owned() };
+        let limit = if self.standing.doubted { DIRECTLY } else { FRESH };
+        let pass = lane.stop.unless_draining(lane.gate.pass(slot)).await;
+        let unsent = match &pass {
+            None => Some("stopped before it was sent"),
+            // The lane was told to wait meanwhile, and what was seen before that is old.
+            Some(pass) if pass.cooled && self.is_looked_at() && !self.seen_within(limit) => {
+                Some("held back for too long after it was looked at")
+            }
+            Some(_) => None,
+        };
+        let (Some(pass), None) = (pass, unsent) else {
+            let outcome = Outcome::Unsent { cause: unsent.unwrap_or_default().to_owned() };
             self.record(vec![self.ended(attempt, outcome, None, Duration::ZERO)]).await?;
-            return Ok(Break(Ending::Later));
+            return Ok(if lane.stop.is_draining() { Break(Ending::Later) } else { Continue(()) });
         };
         let left_at = pass.left_at;
         let reply = lane.stop.unless_aborting(lane.remote.put(&self.row.source_id, &sends)).await;
-        drop(pass);
+        let took = left_at.elapsed();
         let (outcome, request_id) = match reply {
             Some(reply) => (reply.outcome, reply.request_id),
             None => (Outcome::aborted(), None),
         };
         self.sent_at = Some(left_at);
         self.answered_at = Instant::now();
+        // The next request has its leave once the lane knows what this answer means for all.
         lane.heed(&outcome, left_at).await?;
+        drop(pass);
         if retry::counts(&outcome) {
             self.counted += 1;
         }
-        let ended = self.ended(attempt, outcome.clone(), request_id, left_at.elapsed());
+        let ended = self.ended(attempt, outcome.clone(), request_id, took);
         let patience = lane.settings.patience.after(self.counted, &outcome, rand::random());
         if let Break(Enough::Accepted | Enough::Refused) = patience {
-            self.count_first_answer(ended, &outcome).await?;
+            self.record_answer(ended, &outcome).await?;
         } else {
             self.record(vec![ended]).await?;
         }
@@ -276,19 +331,21 @@ impl<'a, R: Remote> Call<'a, R> {
 
     /// Records an answered change together with what follows from it at once: a refusal's verdict, or that nobody
     /// wants a proof. The lane's first answers decide whether a 403 is about the row at all.
-    async fn count_first_answer(&mut self, ended: EventKind, outcome: &Outcome) -> Result<(), JournalClosed> {
+    async fn record_answer(&mut self, ended: EventKind, outcome: &Outcome) -> Result<(), JournalClosed> {
         let lane = self.lane;
         let mut first = lane.first_answers.lock().await;
-        let reopen = first.count(self.row.id, outcome);
+        let reopened = first.count(self.row.id, outcome);
+        let about_us = first.verdict == FirstVerdict::AboutUs;
+        // While it is open, answers are recorded in the order in which they are counted.
+        let first = (first.verdict != FirstVerdict::AboutRows).then_some(first);
         let mut kinds = vec![ended];
         match outcome {
-            Outcome::Rejected { status: 403, .. } if first.verdict == FirstVerdict::AboutUs => {
+            Outcome::Rejected { status: 403, .. } if about_us => {
                 kinds.push(EventKind::RowLeft { row: self.row.id, cause: format!("the lane stopped: {outcome}") });
             }
             Outcome::Rejected { .. } => kinds.push(self.verdict(Verdict::Refused, None, Some(outcome.to_string()))),
             Outcome::Accepted { .. } if !lane.settings.verify => {
-                let reason = UNPROVEN_BY_CHOICE.to_owned();
-                kinds.push(self.verdict(Verdict::Unverified, None, Some(reason)));
+                kinds.push(self.verdict(Verdict::Unverified, None, Some(UNPROVEN_BY_CHOICE.to_owned())));
             }
             Outcome::Accepted { .. }
             | Outcome::Unauthenticated { .. }
@@ -297,13 +354,13 @@ impl<'a, R: Remote> Call<'a, R> {
             | Outcome::Unsent { .. }
             | Outcome::Lost { .. } => (),
         }
-        self.record(kinds).await?;
-        if let Some(rows) = reopen {
+        if let Some(rows) = reopened {
             let cause = format!("the first answers of the lane were all the same: {outcome}");
-            let reopened = rows.into_iter().map(|row| EventKind::RowReopened { row, cause: cause.clone() });
-            lane.record(reopened.collect(), None).await?;
-            lane.halt(LaneStop::Forbidden, cause).await?;
+            kinds.extend(rows.into_iter().map(|row| EventKind::RowReopened { row, cause: cause.clone() }));
+            kinds.extend(lane.stop_for(LaneStop::Forbidden, cause));
         }
+        self.record(kinds).await?;
+        drop(first);
         Ok(())
     }
 
@@ -315,7 +372,7 @@ impl<'a, R: Remote> Call<'a, R> {
             return Ok(Break(ending));
         }
         let seen = if self.standing.looked {
-            self.standing.before.clone()
+            self.seen.clone()
         } else {
             match self.look(self.answered_at).await? {
                 Continue(seen) => {
@@ -348,7 +405,7 @@ impl<'a, R: Remote> Call<'a, R> {
             };
             patient = false;
             match sight {
-                Sight::Failed { cause } => {
+                Sight::Failed { cause } | Sight::Refused { cause } => {
                     // It has been tried with patience already, so one more failure after the window is the end.
                     if failed_after_window {
                         let reason = format!("no look succeeded: {cause}");
@@ -358,7 +415,7 @@ impl<'a, R: Remote> Call<'a, R> {
                 }
                 Sight::Seen { seen, left_at } => {
                     let over = left_at >= window_ends;
-                    match judge::effect(&self.row.wants, self.standing.before.as_ref(), seen.as_ref()) {
+                    match judge::effect(&self.row.wants, self.standing.last_seen(), seen.as_ref()) {
                         Effect::OnTarget => return self.settle(Verdict::Applied, seen, None).await,
                         Effect::Overtaken { reason } => {
                             return self.settle(Verdict::Overtaken, seen, Some(reason)).await;
@@ -405,7 +462,7 @@ impl<'a, R: Remote> Call<'a, R> {
 
     async fn record(&mut self, kinds: Vec<EventKind>) -> Result<(), JournalClosed> {
         self.lane.record(kinds.clone(), Some(&self.row.source_id)).await?;
-        for kind in &kinds {
+        for kind in kinds.iter().filter(|kind| kind.row() == Some(self.row.id)) {
             // The journal has just refused or taken the same step.
             _ = self.standing.add(kind, jiff::Timestamp::now());
         }

@@ -225,15 +225,26 @@ impl<R: Remote> Lane<R> {
 
     /// Nothing more is sent in this lane by this launch. The first cause is the one that is told.
     pub(crate) async fn halt(&self, cause: LaneStop, message: String) -> Result<(), JournalClosed> {
-        {
-            let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-            if stopped.is_some() {
-                return Ok(());
-            }
-            *stopped = Some((cause, message.clone()));
+        match self.stop_for(cause, message) {
+            Some(stopped) => self.record(vec![stopped], None).await,
+            None => Ok(()),
         }
+    }
+
+    /// Stops the lane at once, and gives the event to record. None: it has stopped already.
+    pub(crate) fn stop_for(&self, cause: LaneStop, message: String) -> Option<EventKind> {
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        if stopped.is_some() {
+            return None;
+        }
+        *stopped = Some((cause, message.clone()));
         self.stop.drain(DrainReason::LaneStopped);
-        self.record(vec![EventKind::LaneStopped { cause, message }], None).await
+        Some(EventKind::LaneStopped { cause, message })
+    }
+
+    /// Whether the service lets nobody of this lane read either.
+    fn is_shut(&self) -> bool {
+        self.stopped().is_some_and(|(cause, _)| cause != LaneStop::Forbidden)
     }
 
     /// What an answer means for everybody in the lane: its pace, and whether it goes on at all.
@@ -302,15 +313,14 @@ impl<R: Remote> Lane<R> {
     {
         let mut counted = 0;
         loop {
-            if self.stopped().is_some_and(|(cause, _)| cause != LaneStop::Forbidden) {
-                return Err(ReadFailed::LetGo);
-            }
             let pass = self.stop.unless_aborting(async { self.gate.pass(self.gate.slot().await).await }).await;
-            let pass = pass.ok_or(ReadFailed::LetGo)?;
+            // The lane may have stopped while this waited.
+            let pass = pass.filter(|_| !self.is_shut()).ok_or(ReadFailed::LetGo)?;
             let left_at = pass.left_at;
             let read = self.stop.unless_aborting(send()).await.ok_or(ReadFailed::LetGo)?;
+            let told = self.told(value(read.value), left_at, read.request_id).await?;
             drop(pass);
-            let outcome = match self.told(value(read.value), left_at, read.request_id).await? {
+            let outcome = match told {
                 Ok(value) => return Ok(Sighted { value, left_at }),
                 Err(outcome) => outcome,
             };

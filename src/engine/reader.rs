@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::lane::{Lane, ReadFailed};
 use super::sight::{Ask, Sight};
+use crate::event::Outcome;
 use crate::model::{RowId, SourceId};
 use crate::remote::Remote;
 
@@ -218,6 +219,9 @@ async fn by_id<R: Remote>(lane: Arc<Lane<R>>, asks: Vec<Ask>) {
         reads.spawn(async move {
             let sight = match lane.show(&ask.source).await {
                 Ok(sighted) => Sight::Seen { seen: sighted.value, left_at: sighted.left_at },
+                Err(ReadFailed::Outcome(outcome @ Outcome::Rejected { .. })) => {
+                    Sight::Refused { cause: outcome.to_string() }
+                }
                 Err(ReadFailed::Outcome(outcome)) => Sight::Failed { cause: outcome.to_string() },
                 // Dropping an ask tells its row that nothing will be learned by this launch.
                 Err(ReadFailed::LetGo | ReadFailed::Journal(_)) => return,

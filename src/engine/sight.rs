@@ -22,4 +22,6 @@ pub(crate) enum Sight {
     Seen { seen: Option<SeenState>, left_at: Instant },
     /// Nothing was learned.
     Failed { cause: String },
+    /// The service will not show this source, for good.
+    Refused { cause: String },
 }

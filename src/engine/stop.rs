@@ -12,13 +12,13 @@ use crate::event::DrainReason;
 pub(crate) struct Stop {
     drain: CancellationToken,
     abort: CancellationToken,
-    reason: Arc<Mutex<Option<DrainReason>>>,
+    reasons: Arc<Mutex<Vec<DrainReason>>>,
 }
 
 impl Stop {
-    /// Starts nothing new from here on. The first reason is the one that is told.
+    /// Starts nothing new from here on. Every reason is kept: the worst of them is how the launch ends.
     pub(crate) fn drain(&self, reason: DrainReason) {
-        self.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).push(reason);
         self.drain.cancel();
     }
 
@@ -28,8 +28,12 @@ impl Stop {
         self.abort.cancel();
     }
 
-    pub(crate) fn reason(&self) -> Option<DrainReason> {
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn has_reason(&self, reason: DrainReason) -> bool {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).contains(&reason)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.drain.is_cancelled()
     }
 
     /// What the work gives, or none as soon as nothing new may be started.

@@ -10,7 +10,7 @@ use super::chain::{self, Hash};
 use super::{Journal, JournalError, RunKey, from_stored_form, rows};
 use crate::event::{Event, EventKind, LaneId, Verdict};
 use crate::ledger::Standing;
-use crate::model::{Row, RowId, SourceId};
+use crate::model::{Row, RowId};
 
 /// A run as table `run` has it.
 #[derive(Clone, Debug)]
@@ -397,18 +397,26 @@ impl Journal {
         Ok(found)
     }
 
-    /// The rows of these ids of a run in the journal that carry one of these verdicts.
-    pub fn rows_with_verdict(&self, run: RunKey, verdicts: &[Verdict]) -> Result<Vec<(RowId, SourceId)>, JournalError> {
-        let mut statement =
-            self.conn.prepare_cached("SELECT row, source_id FROM row WHERE run = ?1 AND verdict = ?2 ORDER BY row")?;
+    /// The rows that carry one of these verdicts, in plan order. What is `unverified` because nobody wanted a proof
+    /// counts as on target, and is left out unless it is meant.
+    pub fn rows_with_verdict(
+        &self,
+        run: RunKey,
+        verdicts: &[Verdict],
+        unproven_by_choice: bool,
+    ) -> Result<Vec<(RowId, Standing)>, JournalError> {
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT {}, row FROM row WHERE run = ?1 AND verdict = ?2 AND (?3 OR reason IS NOT ?4) ORDER BY row",
+            rows::STANDING
+        ))?;
         let mut found = Vec::new();
         for verdict in verdicts {
             let rows = statement
-                .query_map(params![run.0, verdict.name()], |row| Ok((RowId(row.get(0)?), row.get::<_, String>(1)?)))?;
+                .query_map(params![run.0, verdict.name(), unproven_by_choice, UNPROVEN_BY_CHOICE], |columns| {
+                    Ok((RowId(columns.get("row")?), rows::standing(columns, 0)?))
+                })?;
             for row in rows {
-                let (id, source) = row?;
-                let source = SourceId::new(&source).map_err(|error| JournalError::Damaged(error.to_string()))?;
-                found.push((id, source));
+                found.push(row?);
             }
         }
         found.sort_by_key(|(id, _)| *id);

@@ -124,7 +124,7 @@ impl Answer {
         match &self.body {
             _ if !self.is_success() => Err(self.refusal()),
             Body::Whole(bytes) => Ok(String::from_utf8_lossy(bytes)),
-            Body::TooLarge => Err(self.lost(None, "the answer is over 1 MiB")),
+            Body::TooLarge => Err(self.lost(None, "the answer is too large")),
             Body::CutOff { cause } => Err(self.lost(None, &format!("the answer was cut off: {cause}"))),
         }
     }
@@ -229,9 +229,12 @@ impl Answer {
         if text::is_html(self.content_type.as_deref(), &String::from_utf8_lossy(bytes)) {
             return false;
         }
+        // A plain text comes from something on the way, too (`default backend - 404`).
+        let is_document = matches!(bytes.trim_ascii_start().first(), Some(b'{') | None);
         let error = self.error();
         let code = error.code.as_deref().unwrap_or_default();
         let by_status = self.status == 404
+            && is_document
             && codes::gateway_number(code).is_none()
             && matches!(codes::class(code), Class::Missing | Class::ByStatus);
         let by_code =
@@ -597,6 +600,7 @@ mod tests {
         for (absent, answer) in [
             (true, answer(404, "")),
             (true, answer(404, "{}")),
+            (false, answer(404, "default backend - 404")),
             (true, failing(404, "SMS.9999")),
             (true, failing(404, "SMS.2252")),
             (true, failing(400, "SMS.2216")),

@@ -55,8 +55,10 @@ impl Timeouts {
 
 /// Load balancers drop idle connections after 60 s, as a rule; letting go first spares requests a dead connection.
 const IDLE: Duration = Duration::from_secs(50);
-/// Beyond this no answer is read: a page of 200 servers has its place in it, and nothing else comes near.
+/// Beyond this no answer to a change or about one source is read.
 const LARGEST_BODY: usize = 1024 * 1024;
+/// A page of 200 servers carries their disks, checks and tasks.
+const LARGEST_PAGE: usize = 32 * LARGEST_BODY;
 
 impl Http {
     pub(crate) fn new(
@@ -88,6 +90,7 @@ impl Http {
 
     /// Sends once. An `Err` is how it ended without a status line.
     async fn send(&self, unsent: Unsent) -> Result<Answer, Outcome> {
+        let largest = unsent.largest_answer;
         let (request, secrets) = self.build(unsent)?;
         let mut response = match self.client.execute(request).await {
             Ok(response) => response,
@@ -102,7 +105,7 @@ impl Http {
             location: text(header::LOCATION),
             request_id: text(header::HeaderName::from_static("x-request-id")),
             at: date.as_deref().and_then(quota::date).unwrap_or_else(jiff::Timestamp::now),
-            body: read(&mut response, self.timeouts).await,
+            body: read(&mut response, largest, self.timeouts).await,
             secrets,
         })
     }
@@ -138,7 +141,9 @@ impl Remote for Http {
     async fn put(&self, source: &SourceId, sends: &TargetState) -> Reply {
         let sent_at = Instant::now();
         let path = format!("/v3/sources/{}/changestate", encoded(source.as_str()));
-        let answer = self.send(Unsent { method: "PUT", path, query: vec![], body: wire::change_body(sends) }).await;
+        let body = wire::change_body(sends);
+        let largest_answer = LARGEST_BODY;
+        let answer = self.send(Unsent { method: "PUT", path, query: vec![], body, largest_answer }).await;
         let (outcome, request_id) = match &answer {
             Ok(answer) => (classify::change(answer), classify::request_id(answer)),
             Err(outcome) => (outcome.clone(), None),
@@ -159,7 +164,8 @@ impl Remote for Http {
     async fn page(&self, offset: u32) -> Read<Listed> {
         let sent_at = Instant::now();
         let query = vec![("limit", PAGE.to_string()), ("offset", offset.to_string())];
-        let (value, request_id) = match self.send(Unsent::read("/v3/sources".to_owned(), query)).await {
+        let unsent = Unsent { largest_answer: LARGEST_PAGE, ..Unsent::read("/v3/sources".to_owned(), query) };
+        let (value, request_id) = match self.send(unsent).await {
             Ok(answer) => (classify::listed(&answer), classify::request_id(&answer)),
             Err(outcome) => (Listed::Failed(outcome), None),
         };
@@ -173,11 +179,13 @@ struct Unsent {
     path: String,
     query: Vec<(&'static str, String)>,
     body: Vec<u8>,
+    /// Beyond this its answer is not read.
+    largest_answer: usize,
 }
 
 impl Unsent {
     fn read(path: String, query: Vec<(&'static str, String)>) -> Self {
-        Self { method: "GET", path, query, body: vec![] }
+        Self { method: "GET", path, query, body: vec![], largest_answer: LARGEST_BODY }
     }
 }
 
@@ -201,15 +209,15 @@ fn library_headers(headers: Vec<Header>) -> Result<(HeaderMap, Secrets), Outcome
 }
 
 /// The body, as far as it is worth reading.
-async fn read(response: &mut reqwest::Response, timeouts: Timeouts) -> Body {
+async fn read(response: &mut reqwest::Response, largest: usize, timeouts: Timeouts) -> Body {
     let announced = response.content_length().unwrap_or(0);
-    if announced > LARGEST_BODY as u64 {
+    if announced > largest as u64 {
         return Body::TooLarge;
     }
     let mut bytes = Vec::new();
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if bytes.len() + chunk.len() > LARGEST_BODY => return Body::TooLarge,
+            Ok(Some(chunk)) if bytes.len() + chunk.len() > largest => return Body::TooLarge,
             Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
             Ok(None) => return Body::Whole(bytes),
             Err(error) => return Body::CutOff { cause: lost_cause(&error, timeouts) },
@@ -538,7 +546,7 @@ mod tests {
         for bytes in [announced, endless] {
             // The server keeps the connection: whoever waits for the end runs into the timeout.
             let outcome = put(Does::AnswerAndHang(bytes)).await;
-            assert_eq!(outcome, lost(Some(200), "the answer is over 1 MiB"));
+            assert_eq!(outcome, lost(Some(200), "the answer is too large"));
         }
         let all = [b"HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n".as_slice(), &vec![b' '; 1 << 20]].concat();
         assert_eq!(put(Does::Answer(all)).await, Outcome::Accepted { status: 200 });

@@ -15,8 +15,10 @@ use crate::engine::{self, Book, EngineError, Purpose, reader};
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Verdict};
 use crate::exit::Exit;
 use crate::gate::{Gate, Learned};
-use crate::journal::read::{RunRecord, Tally};
+use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
+use crate::ledger::{Phase, Standing};
+use crate::model::RowId;
 use crate::observe::Observer;
 use crate::observe::events::EventLines;
 use crate::observe::progress::{Counter, Gauges, Progress};
@@ -55,6 +57,8 @@ pub(super) struct Carry<'a> {
     pub(super) verb: &'static str,
     pub(super) consent: Consent,
     pub(super) reopen: &'a [Verdict],
+    /// The verdicts were named, and not left to us.
+    pub(super) reopen_by_name: bool,
     pub(super) events: bool,
     pub(super) progress: bool,
     pub(super) report: Option<&'a (Format, PathBuf)>,
@@ -146,7 +150,7 @@ impl Carry<'_> {
         let run = self.run;
         let tally = journal.tally(run.key)?;
         let learned = journal.learned_quota(&run.endpoint, &run.account)?;
-        let reopened = journal.rows_with_verdict(run.key, self.reopen)?;
+        let reopened = journal.rows_with_verdict(run.key, self.reopen, self.reopen_by_name)?;
         let (endpoint, sandbox) = self.endpoint(&journal).await?;
         let remote = Http::new(endpoint, Arc::clone(&self.service.credentials), self.settings.timeout)
             .map_err(|error| CommandError::Http(error.to_string()))?;
@@ -166,7 +170,7 @@ impl Carry<'_> {
         signals::watch(stop, recorder.clone(), Arc::clone(&ended)).map_err(CommandError::Start)?;
         let reading = tokio::spawn(reader::serve(Arc::clone(&lane), asks));
 
-        let carried = self.carry(&lane, &book, &recorder, &progress, reopened).await;
+        let carried = self.carry(&lane, &book, &recorder, &progress, &reopened).await;
         let (exit, reason) = match carried {
             Ok(()) => self.conclude(&lane, &book).await?,
             Err(Halted::With(exit, reason)) => (by_signal(&lane, exit), Some(reason)),
@@ -217,14 +221,13 @@ impl Carry<'_> {
         book: &Book,
         recorder: &Recorder,
         progress: &Arc<Progress>,
-        reopened: Vec<(crate::model::RowId, crate::model::SourceId)>,
+        reopened: &[(RowId, Standing)],
     ) -> Result<(), Halted> {
         recorder.record(LaneId::RUN, self.beginning(), None).await?;
         if !reopened.is_empty() {
             let cause = format!("asked for by `{}`", self.verb);
-            let kinds =
-                reopened.into_iter().map(|(row, _)| EventKind::RowReopened { row, cause: cause.clone() }).collect();
-            lane.record(kinds, None).await?;
+            let kinds = reopened.iter().map(|(row, _)| EventKind::RowReopened { row: *row, cause: cause.clone() });
+            lane.record(kinds.collect(), None).await?;
         }
         if self.consent == Consent::NothingIsSent {
             let drawing = progress.draw(gauge(lane));
@@ -236,6 +239,22 @@ impl Carry<'_> {
             self.console.say("nothing is left to do");
             return Ok(());
         }
+        match self.consider(lane, book).await {
+            Ok(true) => (),
+            Ok(false) => return Ok(()),
+            Err(halted) => {
+                self.put_back(lane, reopened).await?;
+                return Err(halted);
+            }
+        }
+        let drawing = progress.draw(gauge(lane));
+        let ran = engine::run(lane, book, Purpose::Carry).await;
+        drawing.abort();
+        Ok(ran?)
+    }
+
+    /// Looks, tells the difference, and asks. False: telling it was all.
+    async fn consider(&self, lane: &Arc<Lane<Http>>, book: &Book) -> Result<bool, Halted> {
         if self.settings.lane.preflight {
             self.console.say(&format!("looking at {} rows at {}", self.run.n_rows, self.run.endpoint));
             preflight::look(lane, book).await?;
@@ -243,7 +262,7 @@ impl Carry<'_> {
         let n_shown = if self.consent == Consent::OnlyShown { SHOWN_BY_PLAN } else { SHOWN_BEFORE_A_RUN };
         let difference = preflight::difference(lane, book, n_shown).await?;
         self.show(&difference)?;
-        let Consent::Asked { yes, irreversible } = self.consent else { return Ok(()) };
+        let Consent::Asked { yes, irreversible } = self.consent else { return Ok(false) };
         self.refuse_by_policy(&difference, irreversible)?;
         if difference.n_changes() > 0 && !yes {
             self.ask(lane, &difference).await?;
@@ -251,10 +270,21 @@ impl Carry<'_> {
         if difference.n_already + difference.n_blocked > 0 {
             preflight::settle(lane, book).await?;
         }
-        let drawing = progress.draw(gauge(lane));
-        let ran = engine::run(lane, book, Purpose::Carry).await;
-        drawing.abort();
-        Ok(ran?)
+        Ok(true)
+    }
+
+    /// A retry that does not go ahead leaves the rows with the verdicts that they had.
+    async fn put_back(&self, lane: &Lane<Http>, reopened: &[(RowId, Standing)]) -> Result<(), Halted> {
+        let kinds = reopened.iter().filter_map(|(row, standing)| {
+            let Phase::Settled(verdict) = standing.phase else { return None };
+            let (seen, reason) = (standing.after.clone(), standing.reason.clone());
+            Some(EventKind::RowSettled { row: *row, verdict, seen, reason })
+        });
+        let kinds: Vec<EventKind> = kinds.collect();
+        if !kinds.is_empty() {
+            lane.record(kinds, None).await?;
+        }
+        Ok(())
     }
 
     fn beginning(&self) -> Vec<EventKind> {
@@ -340,7 +370,8 @@ impl Carry<'_> {
             return Ok((Exit::Done, None));
         }
         let tally = book.read(Journal::tally).await?;
-        let finished = if self.all_on_target(&tally) { Exit::Done } else { Exit::NotOnTarget };
+        let all_on_target = tally.on_target() == u64::from(self.run.n_rows);
+        let finished = if all_on_target { Exit::Done } else { Exit::NotOnTarget };
         let in_doubt = match tally.in_doubt {
             0 => None,
             n => Some(format!("{n} in doubt: cutover reconcile {}", self.run.id)),
@@ -363,27 +394,20 @@ impl Carry<'_> {
             (Exit::Interrupted | Exit::Terminated, Some(in_doubt)) => {
                 Some(format!("interrupted; cutover resume {} goes on; {in_doubt}", self.run.id))
             }
-            (_, in_doubt) => in_doubt,
+            (_, Some(in_doubt)) => Some(in_doubt),
+            (_, None) => Some(format!("{} rows were left: cutover resume {}", tally.pending, self.run.id)),
         };
         Ok((exit, reason))
-    }
-
-    fn all_on_target(&self, tally: &Tally) -> bool {
-        let unproven_is_fine = !self.settings.lane.verify;
-        let on_target = Verdict::ALL
-            .into_iter()
-            .filter(|verdict| verdict.on_target() || (unproven_is_fine && *verdict == Verdict::Unverified))
-            .map(|verdict| tally.of(verdict))
-            .sum::<u64>();
-        on_target == u64::from(self.run.n_rows)
     }
 }
 
 fn by_signal(lane: &Lane<Http>, otherwise: Exit) -> Exit {
-    match lane.stop.reason() {
-        Some(DrainReason::Interrupted) => Exit::Interrupted,
-        Some(DrainReason::Terminated) => Exit::Terminated,
-        Some(DrainReason::LaneStopped | DrainReason::JournalClosed | DrainReason::Panicked) | None => otherwise,
+    if lane.stop.has_reason(DrainReason::Interrupted) {
+        Exit::Interrupted
+    } else if lane.stop.has_reason(DrainReason::Terminated) {
+        Exit::Terminated
+    } else {
+        otherwise
     }
 }
 
