@@ -82,8 +82,8 @@ impl JournalError {
                 error.sqlite_error_code(),
                 Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
             ),
-            JournalError::Migration(_) => true,
             JournalError::Absent(_)
+            | JournalError::Migration(_)
             | JournalError::Unopenable { .. }
             | JournalError::NoPlace(_)
             | JournalError::NotAJournal

@@ -32,7 +32,7 @@ pub(super) fn tune(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Refuses a file that is not a journal, or is one from a newer version, before anything is written to it.
 pub(super) fn recognise(conn: &Connection) -> Result<(), JournalError> {
-    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version = version(conn)?;
     let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let n_tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if n_tables > 0 && application != APPLICATION_ID {
@@ -45,15 +45,23 @@ pub(super) fn recognise(conn: &Connection) -> Result<(), JournalError> {
 }
 
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), JournalError> {
-    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == newest() {
+    if version(conn)? == newest() {
         return Ok(());
     }
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
-    MIGRATIONS.to_latest(conn).map_err(|error| match error {
+    let Err(error) = MIGRATIONS.to_latest(conn) else { return Ok(()) };
+    // Another launch may have done it between our look at the version and our turn.
+    if version(conn)? == newest() {
+        return Ok(());
+    }
+    Err(match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => JournalError::from(err),
         other => JournalError::Migration(other.to_string()),
     })
+}
+
+fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
 #[cfg(test)]

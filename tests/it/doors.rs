@@ -46,3 +46,20 @@ fn a_second_launch_is_told_who_holds_the_run() {
     assert!(next.reaches("attempt_started"));
     next.kill();
 }
+
+#[test]
+fn a_wrong_token_costs_one_call_however_many_rows_wait_to_be_read() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(12, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "[[fault]]\nshare = 1.0\nkind = \"hang_after\"\n");
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "off", "--concurrency", "6"]);
+    sandbox.reach(6);
+    launch.kill();
+    let n_before = sandbox.ledger().len();
+    let mut command = lab.command(&with_yes(&sandbox, &["reconcile", "--rate", "off"]));
+    command.env("CUTOVER_AUTH_TOKEN", "wrong");
+    Launch::of(command).end().exits(5);
+    assert_eq!(sandbox.ledger().len() - n_before, 1);
+    assert_eq!(lab.journal().tally()["in_doubt"], 6);
+}

@@ -259,6 +259,13 @@ pub(crate) struct Request {
     pub(crate) effect: bool,
     #[serde(default)]
     pub(crate) ids: Vec<String>,
+    pub(crate) body: Option<Sent>,
+}
+
+/// What a change asked for.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Sent {
+    pub(crate) migrationcycle: Option<String>,
 }
 
 impl Request {

@@ -266,3 +266,34 @@ fn a_redirect_is_refused_and_not_followed() {
     assert!(strange.is_empty(), "{strange:?}");
     assert_eq!(sandbox.changes().len(), 1);
 }
+
+#[test]
+fn the_half_that_is_filled_in_is_the_one_seen_directly_before() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", "source_id,copystate\nvm-00001,error\n");
+    let scenario = "latency_ms = [800, 800]\n[[fault]]\nshare = 1.0\nkind = \"status\"\nstatus = 500\n";
+    let sandbox = lab.serve("plan.csv", scenario);
+    let before = sandbox.truth()["vm-00001"].copystate.clone();
+    let launch = lab.begin(&sandbox, &run(&[]));
+    sandbox.reach(1);
+    // The first change is refused with a 500; meanwhile its agent moves the half that the plan does not name.
+    sandbox.move_to("vm-00001", &before, "cutovering");
+    launch.end().exits(0);
+    let half = |change: &Request| change.body.as_ref().unwrap().migrationcycle.clone().unwrap();
+    let sent: Vec<String> = sandbox.changes().iter().map(half).collect();
+    assert_eq!(sent, ["syncing", "cutovering"]);
+    assert_eq!(sandbox.truth()["vm-00001"].migrationcycle, "cutovering", "the agent's move is not undone");
+}
+
+#[test]
+fn what_the_plan_expects_is_looked_at_even_without_preflight() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", "source_id,copystate,migrationcycle,from_state\nvm-00001,stopped,syncing,waiting\n");
+    let scenario = "[[source]]\nid = \"vm-00001\"\ncopystate = \"syncing\"\nmigrationcycle = \"syncing\"\n";
+    let sandbox = lab.serve("plan.csv", scenario);
+    lab.launch(&sandbox, &run(&["--preflight", "off"])).exits(1);
+    assert_eq!(sandbox.changes().len(), 0);
+    lab.journal().ends_in("vm-00001", "blocked");
+}

@@ -252,3 +252,71 @@ fn waves_run_in_order() {
 fn number(id: Option<&str>) -> usize {
     id.unwrap().trim_start_matches("vm-").parse().unwrap()
 }
+
+#[test]
+fn a_retry_that_does_not_go_ahead_leaves_the_verdicts() {
+    let _machine = shared();
+    let scenario = r#"
+[[fault]]
+share = 1.0
+kind = "status"
+status = 400
+code = "SMS.1104"
+times = 0
+"#;
+    let (lab, sandbox) = bench(3, scenario);
+    lab.launch(&sandbox, &RUN).exits(1);
+    let n_changes = sandbox.changes().len();
+    lab.launch(&sandbox, &["retry", "--max-changes", "1"]).exits(3);
+    assert_eq!(lab.journal().tally()["refused"], 3);
+    assert_eq!(sandbox.changes().len(), n_changes);
+    lab.cutover(&["audit", "verify"]).exits(0);
+}
+
+#[test]
+fn what_showed_too_late_is_applied_when_it_is_looked_at_again() {
+    let _machine = shared();
+    let scenario = "[[fault]]\nshare = 1.0\nkind = \"slow_effect\"\nafter_ms = 2500\n";
+    let (lab, sandbox) = bench(2, scenario);
+    let before = sandbox.truth()["vm-00001"].copystate.clone();
+    lab.launch(&sandbox, &[&RUN[..], &["--verify-timeout", "1s"]].concat()).exits(1);
+    assert_eq!(lab.journal().tally()["no_effect"], 2);
+    while sandbox.truth()["vm-00001"].copystate == before {
+        std::thread::yield_now();
+    }
+    lab.launch(&sandbox, &["retry", "--rate", "off"]).exits(0);
+    assert_eq!(lab.journal().tally()["applied"], 2);
+    let was = lab.journal().text("SELECT before_copystate FROM v_row WHERE source_id = 'vm-00001'");
+    assert_eq!(was, before, "what a roll-back would go to is not rewritten");
+}
+
+#[test]
+fn what_nobody_wanted_proven_stays_on_target_for_later_launches() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(3, "");
+    lab.launch(&sandbox, &[&RUN[..], &["--verify", "off"]].concat()).exits(0);
+    lab.launch(&sandbox, &["resume"]).exits(0);
+    lab.launch(&sandbox, &["retry"]).exits(0);
+    assert_eq!(sandbox.changes().len(), 3);
+    assert_eq!(lab.journal().tally()["unverified"], 3);
+}
+
+#[test]
+fn two_launches_that_make_one_journal_at_once_both_get_it() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("a.csv", &plan(2, "stopped,syncing"));
+    lab.write("b.csv", &plan(3, "stopped,syncing"));
+    for n in 0..6 {
+        let journal = format!("{n}.db");
+        let args = |plan: &'static str| {
+            ["run", plan, "--endpoint", "sandbox", "--yes", "--journal", &journal].map(str::to_owned)
+        };
+        let [a, b] = ["a.csv", "b.csv"].map(|plan| {
+            let args = args(plan);
+            Launch::of(lab.command(&args.each_ref().map(String::as_str)))
+        });
+        a.end().exits(0);
+        b.end().exits(0);
+    }
+}
