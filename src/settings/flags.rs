@@ -67,16 +67,16 @@ pub(crate) enum Verb {
     Run {
         #[command(flatten)]
         plan: PlanArgs,
-        #[command(flatten)]
-        service: ServiceArgs,
-        #[command(flatten)]
-        launch: LaunchArgs,
         /// Start afresh, even if an unfinished run of this plan is there
         #[arg(long)]
         new: bool,
         /// Only show what would happen, as `plan` does
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        launch: LaunchArgs,
+        #[command(flatten)]
+        service: ServiceArgs,
     },
     /// Take an unfinished run up again, without the plan file
     Resume {
@@ -190,6 +190,7 @@ pub(crate) struct PlanArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Launch")]
 pub(crate) struct LaunchArgs {
     /// Do not ask
     #[arg(short, long)]
@@ -205,6 +206,7 @@ pub(crate) struct LaunchArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Launch")]
 pub(crate) struct ShowArgs {
     /// Print each event as one JSON object a line to standard output
     #[arg(long)]
