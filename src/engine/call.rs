@@ -254,8 +254,11 @@ impl<'a, R: Remote> Call<'a, R> {
                 }
                 Err(ReadFailed::Journal(closed)) => return Err(closed),
                 Err(ReadFailed::LetGo) => return Ok(Break(Ending::Later)),
-                // The reader has more patience.
-                Err(ReadFailed::Outcome(_)) => return Ok(Continue(())),
+                // Nothing is known of it any more; the reader looks with more patience.
+                Err(ReadFailed::Outcome(_)) => {
+                    self.looked_at = None;
+                    return Ok(Continue(()));
+                }
             };
             self.looked_at = Some(sighted.left_at);
             self.seen.clone_from(&sighted.value);
