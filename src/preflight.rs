@@ -325,7 +325,7 @@ impl Difference {
         self.n_change + self.n_look_first + self.n_unseen
     }
 
-    fn add(&mut self, row: Row, standing: &Standing, prospect: &Prospect, n_shown: usize) {
+    pub(crate) fn add(&mut self, row: Row, standing: &Standing, prospect: &Prospect, n_shown: usize) {
         let title = match prospect {
             Prospect::Already => {
                 self.n_already += 1;

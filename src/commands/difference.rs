@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
+use crate::journal::read::RunRecord;
+use crate::model::{Row, SeenState};
 use crate::preflight::{Difference, Group};
 
 pub(super) fn render(difference: &Difference, out: &mut dyn Write) -> io::Result<()> {
@@ -65,8 +67,17 @@ fn heading(group: &Group) -> String {
     }
 }
 
-/// `cutover.plan.v1`, without the rows.
-pub(super) fn counts(difference: &Difference) -> serde_json::Value {
+/// The document `cutover.plan.v1`.
+pub(super) fn document(run: &RunRecord, difference: &Difference) -> serde_json::Value {
+    json!({
+        "schema": "cutover.plan.v1",
+        "plan": {"path": run.plan_path, "digest": run.plan_digest, "rows": run.n_rows},
+        "counts": counts(difference),
+        "groups": groups(difference),
+    })
+}
+
+fn counts(difference: &Difference) -> serde_json::Value {
     json!({
         "change": difference.n_change,
         "unseen": difference.n_unseen,
@@ -78,10 +89,40 @@ pub(super) fn counts(difference: &Difference) -> serde_json::Value {
     })
 }
 
-pub(super) fn groups(difference: &Difference) -> serde_json::Value {
+fn groups(difference: &Difference) -> serde_json::Value {
+    let example = |(row, before): &(Row, Option<SeenState>)| json!({"row": row.id, "source_id": row.source_id, "name": row.name, "before": before});
     let group = |group: &Group| {
-        let examples: Vec<&str> = group.first.iter().map(|(row, _)| row.source_id.as_str()).collect();
+        let examples: Vec<serde_json::Value> = group.first.iter().map(example).collect();
         json!({"kind": group.kind, "title": group.title, "rows": group.n_rows, "examples": examples})
     };
     difference.groups.iter().map(group).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::words::Word;
+    use crate::preflight::{Prospect, prospect};
+    use crate::report::lab;
+
+    #[test]
+    fn the_document_keeps_to_its_schema() {
+        let night = lab::night();
+        let (journal, run) = night.open();
+        let mut difference = Difference::default();
+        journal
+            .for_each_row(run.key, |row, mut standing| {
+                let unseen = row.id.0 % 2 == 0;
+                standing.before = Some(SeenState { copystate: Some(Word::new("syncing")), migrationcycle: None });
+                let prospect: Prospect = prospect(&row, &standing, !unseen, true);
+                difference.add(row, &standing, &prospect, 3);
+                Ok::<(), crate::journal::JournalError>(())
+            })
+            .unwrap();
+        let document = document(&run, &difference);
+        lab::conforms("plan.v1.json", &document);
+        let n_rows: u64 =
+            document["groups"].as_array().unwrap().iter().map(|group| group["rows"].as_u64().unwrap()).sum();
+        assert_eq!(n_rows, u64::from(run.n_rows));
+    }
 }

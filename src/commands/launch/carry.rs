@@ -310,12 +310,7 @@ impl Carry<'_> {
     fn show(&self, difference: &Difference) -> Result<(), Halted> {
         let written = match (self.consent, self.console.json) {
             (Consent::OnlyShown, true) => console::result(|out| {
-                let document = serde_json::json!({
-                    "schema": "cutover.plan.v1",
-                    "plan": {"path": self.run.plan_path, "digest": self.run.plan_digest, "rows": self.run.n_rows},
-                    "counts": difference::counts(difference),
-                    "groups": difference::groups(difference),
-                });
+                let document = difference::document(self.run, difference);
                 writeln!(out, "{document:#}")
             }),
             (Consent::OnlyShown, false) => console::result(|out| difference::render(difference, out)),
