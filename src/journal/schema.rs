@@ -33,8 +33,9 @@ pub(super) fn tune(conn: &Connection) -> rusqlite::Result<()> {
 /// Refuses a file that is not a journal, or is one from a newer version, before anything is written to it.
 pub(super) fn recognise(conn: &Connection) -> Result<(), JournalError> {
     let version = version(conn)?;
-    let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    // In this order: whoever is making the journal at this moment marks it first and makes its tables then.
     let n_tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if n_tables > 0 && application != APPLICATION_ID {
         return Err(JournalError::NotAJournal);
     }
