@@ -15,8 +15,9 @@ use crate::plan::source::Source;
 use crate::plan::{Checked, PlanError, ReadError, Reading};
 use crate::report::explain::ExplainError;
 use crate::settings::flags::{AuditVerb, Flags, PlanArgs, Verb};
-use crate::settings::resolve::Resolved;
+use crate::settings::resolve::Layers;
 use crate::settings::{LogFormat, Settings, SettingsError};
+use crate::transport::TransportError;
 
 mod difference;
 mod launch;
@@ -33,14 +34,16 @@ pub(crate) enum CommandError {
     Plan(#[from] PlanError),
     #[error("the plan `{0}` changed while it was read")]
     PlanChanged(String),
-    #[error("the plan names {n} accounts ({names}), and a run carries one", n = .0.len(), names = .0.join(", "))]
-    SeveralAccounts(Vec<String>),
-    #[error("no endpoint is set")]
-    NoEndpoint,
+    #[error("`--account` names one account, and the plan has {n_accounts}")]
+    OneAccountForSeveral { n_accounts: usize },
+    #[error("the targets `{one}` and `{other}` are the same account at the same endpoint")]
+    SameAccount { one: String, other: String },
+    #[error("no endpoint is set{}", for_target(target.as_deref()))]
+    NoEndpoint { target: Option<String> },
     #[error("the run was begun at `{begun}`, and `--endpoint` names `{named}`")]
     OtherEndpoint { begun: String, named: String },
-    #[error("no credentials are set")]
-    NoCredentials,
+    #[error("no credentials are set{}", for_target(target.as_deref()))]
+    NoCredentials { target: Option<String> },
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
     #[error("without a terminal nobody can be asked")]
@@ -51,8 +54,8 @@ pub(crate) enum CommandError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Lock(#[from] LockError),
-    #[error("{0}")]
-    Http(String),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     #[error(transparent)]
     Explain(ExplainError),
     #[error("`{}` does not say which report it is", .0.display())]
@@ -99,21 +102,23 @@ impl CommandError {
             CommandError::Settings(_)
             | CommandError::Plan(_)
             | CommandError::PlanChanged(_)
-            | CommandError::SeveralAccounts(_)
-            | CommandError::NoEndpoint
+            | CommandError::OneAccountForSeveral { .. }
+            | CommandError::SameAccount { .. }
+            | CommandError::NoEndpoint { .. }
             | CommandError::OtherEndpoint { .. }
-            | CommandError::NoCredentials
-            | CommandError::Credentials(_)
+            | CommandError::NoCredentials { .. }
             | CommandError::NoTerminal
             | CommandError::Scenario(_)
             | CommandError::Explain(_)
             | CommandError::ReportFormat(_)
+            | CommandError::Transport(TransportError::CaBundle { .. })
             | CommandError::Destination { .. } => Exit::Usage,
             CommandError::Journal(error) => exit_of_journal(error),
+            CommandError::Credentials(error) => exit_of_credentials(error),
             CommandError::Lock(LockError::Held { .. }) => Exit::Locked,
             CommandError::Lock(LockError::Unworkable(_)) => Exit::Refused,
             CommandError::Lock(LockError::Io { .. })
-            | CommandError::Http(_)
+            | CommandError::Transport(TransportError::Setup(_))
             | CommandError::Output { .. }
             | CommandError::Start(_)
             | CommandError::Panicked => Exit::Internal,
@@ -127,13 +132,20 @@ impl CommandError {
             CommandError::Plan(PlanError::Unreadable { .. }) => "`cutover init` writes an example plan",
             CommandError::Plan(PlanError::Unsupported { .. }) => "save it as CSV",
             CommandError::PlanChanged(_) => "run the same command again",
-            CommandError::SeveralAccounts(_) => "split the plan by its column `target`, and run each part",
-            CommandError::NoEndpoint => {
+            CommandError::OneAccountForSeveral { .. } => "leave it out; a profile may say `account`",
+            CommandError::SameAccount { .. } => "name one of them in both; two would not know of each other's quota",
+            CommandError::Settings(error) => return error.hint(),
+            CommandError::NoEndpoint { target: Some(_) } => "its profile may say `endpoint` or `region`",
+            CommandError::NoEndpoint { target: None } => {
                 "`--endpoint https://sms.REGION.myhuaweicloud.com`, or `--endpoint sandbox` to try it with no account"
             }
             CommandError::OtherEndpoint { .. } => "leave `--endpoint` out",
-            CommandError::NoCredentials => {
-                "put an IAM token into CUTOVER_AUTH_TOKEN or HW_AUTH_TOKEN, or try `--endpoint sandbox`"
+            CommandError::NoCredentials { target: Some(_) } => {
+                "its profile may say token_env, access_key_env and secret_key_env, credential_command, …"
+            }
+            CommandError::NoCredentials { target: None } => {
+                "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or an IAM token in CUTOVER_AUTH_TOKEN, or try \
+                 `--endpoint sandbox`; `cutover doctor` says where it looks"
             }
             CommandError::NoTerminal => "`--yes` if the plan was looked at before (`cutover plan PLAN`)",
             CommandError::Journal(JournalError::Absent(_)) => {
@@ -157,8 +169,7 @@ impl CommandError {
             CommandError::Destination { .. } => "name a file in a folder that is there and can be written to",
             CommandError::ReportFormat(_) => "end it with .csv, .json or .md",
             CommandError::Panicked => "this is a bug; `cutover run` takes the run up again, looking first",
-            CommandError::Settings(_)
-            | CommandError::Credentials(_)
+            CommandError::Credentials(_)
             | CommandError::Scenario(_)
             | CommandError::Journal(
                 JournalError::Unopenable { .. }
@@ -168,7 +179,7 @@ impl CommandError {
                 | JournalError::Illegal(_),
             )
             | CommandError::Lock(LockError::Io { .. })
-            | CommandError::Http(_)
+            | CommandError::Transport(_)
             | CommandError::Output { .. }
             | CommandError::Start(_) => return None,
         };
@@ -193,10 +204,29 @@ fn exit_of_journal(error: &JournalError) -> Exit {
     }
 }
 
+fn exit_of_credentials(error: &CredentialsError) -> Exit {
+    match error {
+        CredentialsError::Empty { .. }
+        | CredentialsError::TooLong { .. }
+        | CredentialsError::NotVisible { .. }
+        | CredentialsError::Malformed(_) => Exit::Usage,
+        CredentialsError::Expired { .. } | CredentialsError::Denied { .. } => Exit::Credentials,
+        CredentialsError::Unreachable { .. } => Exit::Refused,
+    }
+}
+
+fn for_target(target: Option<&str>) -> String {
+    target.map_or_else(String::new, |target| format!(" for the target `{target}`"))
+}
+
 /// What every verb is given.
+#[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) console: Console,
+    /// Those outside of any profile, or of the one that `--profile` names.
     pub(crate) settings: Settings,
+    /// For the settings of other profiles.
+    pub(crate) layers: Layers,
 }
 
 /// Runs the program on its arguments, the first of which is its name.
@@ -212,17 +242,24 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let common = &flags.common;
     let mut console =
         Console { format: LogFormat::Text, quiet: common.quiet, verbose: common.verbose, json: common.json };
-    let settings = Resolved::of(&flags.given(), |name| std::env::var_os(name))
-        .and_then(|resolved| Settings::of(&resolved))
-        .map_err(CommandError::from);
-    let ended = settings.and_then(|settings| {
+    let ended = settings(&flags).map_err(CommandError::from).and_then(|(layers, settings)| {
         console.format = settings.log_format;
-        dispatch(&Context { console, settings }, flags.verb)
+        dispatch(&Context { console, settings, layers }, flags.verb)
     });
     ended.unwrap_or_else(|error| {
         complain(console, &error);
         error.exit()
     })
+}
+
+fn settings(flags: &Flags) -> Result<(Layers, Settings), SettingsError> {
+    let layers = Layers::read(flags.given(), |name| std::env::var_os(name))?;
+    let settings = Settings::read(&layers, None)?;
+    let settings = match &settings.chosen_profile {
+        Some(profile) => Settings::read(&layers, Some(profile))?,
+        None => settings,
+    };
+    Ok((layers, settings))
 }
 
 fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {

@@ -3,12 +3,13 @@
 //! Rows come from the journal a page at a time and in the order of waves; what is open is bounded, and so is memory.
 //! [`call`] is one row, [`lane`] what the calls of one account share, [`reader`] how they see, [`stop`] how they end.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::event::DrainReason;
+use crate::event::{DrainReason, LaneId};
 use crate::journal::read::Which;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::ledger::Standing;
@@ -25,8 +26,10 @@ pub(crate) mod stop;
 use call::Call;
 use lane::Lane;
 
-/// Calls that are open at once, most of them waiting to be verified.
+/// Calls that are open at once in all lanes, most of them waiting to be verified.
 const OPEN: usize = 2048;
+/// What a lane may have open however many there are: less than a page of sources would make its looks dear.
+const OPEN_IN_LANE: usize = 256;
 /// Rows that are open and not yet answered, as seconds of the pace: what one sweep saw of them is still fresh when
 /// the last of them is sent.
 const FRESH_SECONDS: f64 = 40.0;
@@ -78,20 +81,55 @@ pub(crate) enum Purpose {
     Reconcile,
 }
 
-pub(crate) async fn run<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, purpose: Purpose) -> Result<(), EngineError> {
+/// Carries all lanes side by side. One that stops leaves the others going.
+pub(crate) async fn run<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, purpose: Purpose) -> Result<(), EngineError> {
     match purpose {
         Purpose::Carry => {
-            // A wave begins when nothing of the one before it is open.
-            for (wave_no, _) in book.read(Journal::unsettled_waves).await? {
-                carry(lane, book, Which::Unsettled { wave_no }, purpose).await?;
+            // A wave begins when nothing of the one before it is open, in any lane.
+            for wave_no in unsettled_waves(lanes, book).await? {
+                side_by_side(lanes, book, purpose, |lane| Which::Unsettled { lane, wave_no }).await?;
             }
             Ok(())
         }
-        Purpose::Reconcile => carry(lane, book, Which::InDoubt, purpose).await,
+        Purpose::Reconcile => side_by_side(lanes, book, purpose, |lane| Which::InDoubt { lane }).await,
     }
 }
 
-async fn carry<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, which: Which, purpose: Purpose) -> Result<(), EngineError> {
+async fn unsettled_waves<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book) -> Result<BTreeSet<u32>, EngineError> {
+    let mut waves = BTreeSet::new();
+    for lane in lanes.iter().map(|lane| lane.id) {
+        waves.extend(book.read(move |journal, run| journal.unsettled_waves(run, lane)).await?);
+    }
+    Ok(waves)
+}
+
+async fn side_by_side<R: Remote>(
+    lanes: &[Arc<Lane<R>>],
+    book: &Book,
+    purpose: Purpose,
+    which: impl Fn(LaneId) -> Which,
+) -> Result<(), EngineError> {
+    let n_open = (OPEN / lanes.len().max(1)).max(OPEN_IN_LANE);
+    let mut carrying = JoinSet::new();
+    for lane in lanes {
+        let (lane, book, which) = (Arc::clone(lane), book.clone(), which(lane.id));
+        carrying.spawn(async move { carry(&lane, &book, which, purpose, n_open).await });
+    }
+    let mut first_failed = Ok(());
+    while let Some(carried) = carrying.join_next().await {
+        let carried = carried.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        first_failed = first_failed.and(carried);
+    }
+    first_failed
+}
+
+async fn carry<R: Remote>(
+    lane: &Arc<Lane<R>>,
+    book: &Book,
+    which: Which,
+    purpose: Purpose,
+    n_open: usize,
+) -> Result<(), EngineError> {
     let n_fresh = fresh_rows(lane);
     let fresh = Arc::new(Semaphore::new(usize::try_from(n_fresh).expect("a few hundred")));
     // Taken half at a time, so that rows which need a look ask for it together.
@@ -99,7 +137,7 @@ async fn carry<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, which: Which, purpos
     let mut calls = JoinSet::new();
     let mut after: Option<RowId> = None;
     loop {
-        let admitted = admit(lane, &fresh, portion, &mut calls).await?;
+        let admitted = admit(lane, &fresh, portion, &mut calls, n_open).await?;
         let Some(mut admitted) = admitted else { break };
         let rows = book.read(move |journal, run| journal.page(run, which, after, portion)).await?;
         let Some((last, _)) = rows.last() else { break };
@@ -130,13 +168,14 @@ async fn admit<R: Remote>(
     fresh: &Arc<Semaphore>,
     portion: u32,
     calls: &mut JoinSet<Result<(), JournalClosed>>,
+    n_open: usize,
 ) -> Result<Option<OwnedSemaphorePermit>, EngineError> {
     let mut room = std::pin::pin!(lane.stop.unless_draining(Arc::clone(fresh).acquire_many_owned(portion)));
     loop {
         tokio::select! {
             biased;
             Some(ended) = calls.join_next() => ending(lane, &ended)?,
-            permit = &mut room, if calls.len() < OPEN => {
+            permit = &mut room, if calls.len() < n_open => {
                 return Ok(permit.map(|permit| permit.expect("the semaphore is never closed")));
             }
         }

@@ -29,7 +29,7 @@ pub struct LaneId(pub u32);
 
 impl LaneId {
     pub const RUN: LaneId = LaneId(0);
-    /// Until a plan names several accounts, there is one.
+    /// Every run has it.
     pub const FIRST: LaneId = LaneId(1);
 }
 
@@ -366,8 +366,6 @@ impl fmt::Display for Verdict {
 pub enum DrainReason {
     Interrupted,
     Terminated,
-    /// The only lane, or the last one, stopped.
-    LaneStopped,
     /// What cannot be recorded is not sent.
     JournalClosed,
     Panicked,
@@ -379,10 +377,14 @@ pub enum DrainReason {
 pub enum LaneStop {
     /// The service does not accept who we are.
     Unauthenticated,
+    /// Where our credentials come from could not be reached.
+    NoCredentials,
     /// The account, the project or the place we call from is barred.
     Barred,
     /// The first answered changes of the lane all got 403 with one code.
     Forbidden,
+    /// The endpoint could not be reached when the launch began.
+    Unreachable,
     /// Throttled for longer than `--max-throttle` without one accepted call.
     Throttled,
 }

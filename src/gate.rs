@@ -40,6 +40,8 @@ pub(crate) struct Gate {
     state: Mutex<State>,
     /// The pace or the cool-down changed under somebody who sleeps.
     changed: Notify,
+    /// Where there are other accounts, and one rate for all.
+    of_all: Option<Arc<RateOfAll>>,
     on_the_wire: Arc<AtomicUsize>,
 }
 
@@ -90,7 +92,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Gate {
-    pub(crate) fn new(settings: &GateSettings, learned: Option<Learned>) -> Self {
+    pub(crate) fn new(settings: &GateSettings, learned: Option<Learned>, of_all: Option<Arc<RateOfAll>>) -> Self {
         let quota = Quota::new(settings, learned, Instant::now());
         let concurrency = usize::try_from(settings.concurrency).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS);
         Self {
@@ -104,6 +106,7 @@ impl Gate {
                 not_before: Instant::now(),
             }),
             changed: Notify::new(),
+            of_all,
             on_the_wire: Arc::new(AtomicUsize::new(0)),
         }
     }
@@ -118,6 +121,22 @@ impl Gate {
         let asked = Instant::now();
         let head = self.head_of_line.lock().await;
         loop {
+            self.own_leave(asked).await;
+            let Some(of_all) = &self.of_all else { break };
+            of_all.leave().await;
+            // The lane may have been told to wait meanwhile.
+            if self.state().not_before <= Instant::now() {
+                break;
+            }
+        }
+        drop(head);
+        let cooled = self.state().not_before > asked;
+        self.on_the_wire.fetch_add(1, Ordering::Relaxed);
+        Pass { slot, left_at: Instant::now(), cooled, wire: OnTheWire(Arc::clone(&self.on_the_wire)) }
+    }
+
+    async fn own_leave(&self, asked: Instant) {
+        loop {
             let changed = self.changed.notified();
             let Some(at) = self.next_leave(asked) else { break };
             tokio::select! {
@@ -125,10 +144,6 @@ impl Gate {
                 () = changed => (),
             }
         }
-        drop(head);
-        let cooled = self.state().not_before > asked;
-        self.on_the_wire.fetch_add(1, Ordering::Relaxed);
-        Pass { slot, left_at: Instant::now(), cooled, wire: OnTheWire(Arc::clone(&self.on_the_wire)) }
     }
 
     /// None: a token was taken, go. Otherwise when to ask again.
@@ -203,6 +218,27 @@ impl Gate {
     }
 }
 
+/// One pace behind the gates of all accounts of a run.
+pub(crate) struct RateOfAll {
+    pace: Pace,
+    /// First come, first served.
+    line: tokio::sync::Mutex<()>,
+}
+
+impl RateOfAll {
+    pub(crate) fn new(per_second: f64, burst: u32) -> Self {
+        Self { pace: Pace::new(per_second, burst), line: tokio::sync::Mutex::default() }
+    }
+
+    async fn leave(&self) {
+        let asked = Instant::now();
+        let _line = self.line.lock().await;
+        while let Err(at) = self.pace.take(asked, Instant::now()) {
+            sleep_until(at).await;
+        }
+    }
+}
+
 /// Whether an answer shows that the service knows us. A 429, a 5xx, a redirect or a gateway's refusal may come from
 /// before anybody looked at who asks.
 fn proves_who_we_are(outcome: &Outcome) -> bool {
@@ -227,7 +263,7 @@ mod tests {
     }
 
     fn proven(settings: &GateSettings) -> Gate {
-        let gate = Gate::new(settings, None);
+        let gate = Gate::new(settings, None, None);
         gate.heed(&Outcome::Accepted { status: 200 }, Instant::now());
         gate
     }
@@ -303,7 +339,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn until_the_first_authenticated_answer_there_is_one_request_on_the_wire() {
-        let gate = Gate::new(&settings(1000.0), None);
+        let gate = Gate::new(&settings(1000.0), None, None);
         let first = gate.pass(gate.slot().await).await;
         assert!(tokio::time::timeout(Duration::from_secs(5), gate.slot()).await.is_err());
         gate.heed(&throttled(None, None), first.left_at);

@@ -4,8 +4,9 @@
 //! [`Journal::append`]: events, the rows they change and the heads of their lanes are one transaction, and when
 //! it returns they are on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -108,9 +109,35 @@ pub struct NewRun<'a> {
     pub plan_path: &'a str,
     pub plan_digest: &'a str,
     pub n_rows: u32,
-    pub endpoint: &'a str,
-    pub account: &'a str,
+    pub lanes: &'a [NewLane],
     pub settings: &'a serde_json::Value,
+}
+
+/// One account of a run that is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewLane {
+    /// What rows call it.
+    pub name: String,
+    pub endpoint: String,
+    pub account: String,
+    /// Whether rows that name no target are its own.
+    pub takes_unnamed: bool,
+}
+
+/// What tells a run's places from those of other runs: distinct, in one text each.
+struct Places {
+    endpoint: String,
+    account: String,
+}
+
+impl Places {
+    fn of(lanes: &[NewLane]) -> Self {
+        let one = |of: fn(&NewLane) -> &String| {
+            let distinct: BTreeSet<&str> = lanes.iter().map(|lane| of(lane).as_str()).collect();
+            distinct.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        Self { endpoint: one(|lane| &lane.endpoint), account: one(|lane| &lane.account) }
+    }
 }
 
 pub struct Journal {
@@ -149,9 +176,15 @@ impl Journal {
         if !path.exists() {
             return Err(JournalError::Absent(path.to_owned()));
         }
-        let journal = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let mut journal = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         journal.conn.busy_timeout(std::time::Duration::from_secs(30))?;
         schema::recognise(&journal.conn)?;
+        if schema::is_older(&journal.conn)? {
+            // Brought up to date once, by whoever comes first.
+            drop(Self::open(path)?);
+            journal = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            journal.conn.busy_timeout(std::time::Duration::from_secs(30))?;
+        }
         let n_tables: i64 = journal.conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if n_tables == 0 {
             return Err(JournalError::NoRuns);
@@ -189,6 +222,7 @@ impl Journal {
         new: &NewRun<'_>,
         fill: impl FnOnce(&mut RowSink<'_>) -> Result<(), E>,
     ) -> Result<RunKey, E> {
+        let places = Places::of(new.lanes);
         let transaction =
             self.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(JournalError::from)?;
         transaction
@@ -200,23 +234,28 @@ impl Journal {
                     new.plan_path,
                     new.plan_digest,
                     new.n_rows,
-                    new.endpoint,
-                    new.account,
+                    places.endpoint,
+                    places.account,
                     new.settings.to_string(),
                     Timestamp::now().as_millisecond()
                 ],
             )
             .map_err(JournalError::from)?;
         let run = RunKey(transaction.last_insert_rowid());
-        for (lane, name) in [(LaneId::RUN, "run"), (LaneId::FIRST, new.account)] {
+        let of_run = (LaneId::RUN, "run", None, None);
+        let of_accounts = (1..).map(LaneId).zip(new.lanes).map(|(lane, new)| {
+            let NewLane { name, endpoint, account, takes_unnamed: _ } = new;
+            (lane, name.as_str(), Some(endpoint), Some(account))
+        });
+        for (lane, name, endpoint, account) in iter::once(of_run).chain(of_accounts) {
             transaction
                 .execute(
-                    "INSERT INTO lane (run, lane, name, seq, head) VALUES (?1, ?2, ?3, 0, ?4)",
-                    params![run.0, lane.0, name, chain::genesis(new.id, lane)],
+                    "INSERT INTO lane (run, lane, name, endpoint, account, seq, head) VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)",
+                    params![run.0, lane.0, name, endpoint, account, chain::genesis(new.id, lane)],
                 )
                 .map_err(JournalError::from)?;
         }
-        let mut sink = RowSink { conn: &transaction, run, waves: Vec::new() };
+        let mut sink = RowSink { conn: &transaction, run, lanes: new.lanes, waves: Vec::new() };
         fill(&mut sink)?;
         transaction.commit().map_err(JournalError::from)?;
         Ok(run)
@@ -271,6 +310,7 @@ impl Journal {
 pub struct RowSink<'a> {
     conn: &'a Connection,
     run: RunKey,
+    lanes: &'a [NewLane],
     waves: Vec<Option<String>>,
 }
 
@@ -281,7 +321,12 @@ impl RowSink<'_> {
             self.waves.len() - 1
         });
         let wave_no = u32::try_from(wave_no).expect("no more waves than rows");
-        rows::insert(self.conn, self.run, LaneId::FIRST, wave_no, row)
+        let lane = self.lanes.iter().position(|lane| match &row.account {
+            Some(target) => lane.name == *target,
+            None => lane.takes_unnamed,
+        });
+        let lane = lane.expect("lanes are made from what the plan names");
+        rows::insert(self.conn, self.run, LaneId(u32::try_from(lane + 1).expect("lanes are few")), wave_no, row)
     }
 }
 

@@ -57,3 +57,4 @@ pub mod report;
 mod retry;
 pub mod sandbox;
 mod settings;
+mod transport;

@@ -44,6 +44,8 @@ pub struct Checked {
     pub waves: Vec<String>,
     /// The accounts that rows name, in order of first appearance.
     pub accounts: Vec<String>,
+    /// Some rows name none.
+    pub any_without_account: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -92,11 +94,11 @@ pub fn read<E>(
 ) -> Result<Checked, ReadError<E>> {
     let mut checker = Checker::new(*reading);
     let start = read_rows(source, &mut checker, &mut each)?;
-    let check::Total { problems, digest, n_rows, waves, accounts } = checker.finish(start);
+    let check::Total { problems, digest, n_rows, waves, accounts, any_without_account } = checker.finish(start);
     if problems.n_errors() > 0 {
         return Err(ReadError::Plan(PlanError::Problems { problems }));
     }
-    Ok(Checked { digest, n_rows, warnings: problems, waves, accounts })
+    Ok(Checked { digest, n_rows, warnings: problems, waves, accounts, any_without_account })
 }
 
 /// Reads the rows; returns where the content of the plan starts.

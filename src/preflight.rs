@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::engine::Book;
 use crate::engine::lane::{Lane, ReadFailed};
-use crate::event::{EventKind, LaneStop, Outcome, Verdict};
+use crate::event::{EventKind, LaneId, LaneStop, Outcome, Verdict};
 use crate::journal::read::Which;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::judge::{self, Fate};
@@ -42,9 +42,60 @@ pub(crate) enum PreflightError {
     Journal(#[from] JournalError),
 }
 
+/// Looks at the rows of all lanes, side by side. A lane that cannot look is stopped and leaves the others going, unless
+/// none of them can: then the worst of what stopped them is the error.
+pub(crate) async fn look<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book) -> Result<(), PreflightError> {
+    let mut looks = JoinSet::new();
+    for lane in lanes {
+        let (lane, book) = (Arc::clone(lane), book.clone());
+        looks.spawn(async move { (look_in(&lane, &book).await, lane) });
+    }
+    let (mut any_looked, mut worst) = (false, None);
+    while let Some(looked) = looks.join_next().await {
+        let (looked, lane) = looked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        let Err(error) = looked else {
+            any_looked = true;
+            continue;
+        };
+        let Some((cause, why)) = error.stops_a_lane() else { return Err(error) };
+        if lanes.len() > 1 {
+            lane.halt(cause, why).await?;
+        }
+        if worst.as_ref().is_none_or(|worst: &PreflightError| worst.rank() < error.rank()) {
+            worst = Some(error);
+        }
+    }
+    match worst {
+        Some(error) if !any_looked => Err(error),
+        Some(_) | None => Ok(()),
+    }
+}
+
+impl PreflightError {
+    /// None: it is about the whole run.
+    fn stops_a_lane(&self) -> Option<(LaneStop, String)> {
+        match self {
+            PreflightError::Credentials(why) => Some((LaneStop::Unauthenticated, why.clone())),
+            PreflightError::Unreachable(why) => Some((LaneStop::Unreachable, why.clone())),
+            PreflightError::Throttled(why) => Some((LaneStop::Throttled, why.clone())),
+            PreflightError::Stopped | PreflightError::Closed(_) | PreflightError::Journal(_) => None,
+        }
+    }
+
+    /// The worst wins, as among exit codes.
+    fn rank(&self) -> u8 {
+        match self {
+            PreflightError::Unreachable(_) => 0,
+            PreflightError::Throttled(_) => 1,
+            PreflightError::Credentials(_) => 2,
+            PreflightError::Stopped | PreflightError::Closed(_) | PreflightError::Journal(_) => 3,
+        }
+    }
+}
+
 /// Looks at every row without a verdict, by pages or by id, whichever costs fewer calls. Rows in doubt are left to
 /// the look that is made directly before they are sent again.
-pub(crate) async fn look<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), PreflightError> {
+async fn look_in<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), PreflightError> {
     *lane.preflight_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
     match lane.stop.unless_draining(look_at_all(lane, book)).await {
         Some(looked) => looked,
@@ -53,8 +104,9 @@ pub(crate) async fn look<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<
 }
 
 async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), PreflightError> {
+    let id = lane.id;
     let (n_rows, n_all) =
-        book.read(|journal, run| Ok((journal.count_unsettled(run)?, journal.run(run)?.n_rows))).await?;
+        book.read(move |journal, run| Ok((journal.count_unsettled_in(run, id)?, journal.run(run)?.n_rows))).await?;
     let mut seen = Bits::new(n_all);
     if n_rows > 1 {
         // The first page proves the credentials and tells how many there are.
@@ -87,7 +139,8 @@ async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), 
 /// Reads one page, records what it shows of this run's rows, and says which they are.
 async fn look_at_page<R: Remote>(lane: &Lane<R>, book: &Book, n_page: u32) -> Result<Vec<RowId>, PreflightError> {
     let page = lane.page(n_page).await.map_err(|failed| denied(lane, failed))?.value;
-    let found = book.read(move |journal, run| rows_on(journal, run, page.servers)).await?;
+    let id = lane.id;
+    let found = book.read(move |journal, run| rows_on(journal, run, id, page.servers)).await?;
     let mut kinds = Vec::with_capacity(found.len());
     let mut shown = Vec::with_capacity(found.len());
     for (row, standing, seen) in found {
@@ -107,9 +160,10 @@ async fn look_at_page<R: Remote>(lane: &Lane<R>, book: &Book, n_page: u32) -> Re
 fn rows_on(
     journal: &Journal,
     run: RunKey,
+    lane: LaneId,
     servers: Vec<(String, SeenState)>,
 ) -> Result<Vec<(RowId, Standing, SeenState)>, JournalError> {
-    let rows = journal.unsettled_among(run, servers.iter().map(|(id, _)| id.as_str()))?;
+    let rows = journal.unsettled_among(run, lane, servers.iter().map(|(id, _)| id.as_str()))?;
     let mut states: HashMap<String, SeenState> = servers.into_iter().collect();
     let shown = |(row, standing): (Row, Standing)| {
         let seen = states.remove(row.source_id.as_str())?;
@@ -121,11 +175,10 @@ fn rows_on(
 /// Absence from pages proves nothing: what they did not show is asked for by id.
 async fn look_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, seen: &Bits) -> Result<(), PreflightError> {
     let mut any_shown = lane.list().total.is_some();
-    let waves = book.read(Journal::unsettled_waves).await?;
-    for (wave_no, _) in waves {
+    for wave_no in unsettled_waves(book, lane.id).await? {
         let mut after = None;
         loop {
-            let rows = page_of_rows(book, wave_no, after).await?;
+            let rows = page_of_rows(book, lane.id, wave_no, after).await?;
             let Some((last, _)) = rows.last() else { break };
             after = Some(last.id);
             let mut reads = JoinSet::new();
@@ -178,8 +231,17 @@ fn failed_for_row<R: Remote>(lane: &Lane<R>, failed: ReadFailed) -> Result<Optio
     }
 }
 
-async fn page_of_rows(book: &Book, wave_no: u32, after: Option<RowId>) -> Result<Vec<(Row, Standing)>, JournalError> {
-    book.read(move |journal, run| journal.page(run, Which::Unsettled { wave_no }, after, PORTION)).await
+async fn unsettled_waves(book: &Book, lane: LaneId) -> Result<Vec<u32>, JournalError> {
+    book.read(move |journal, run| journal.unsettled_waves(run, lane)).await
+}
+
+async fn page_of_rows(
+    book: &Book,
+    lane: LaneId,
+    wave_no: u32,
+    after: Option<RowId>,
+) -> Result<Vec<(Row, Standing)>, JournalError> {
+    book.read(move |journal, run| journal.page(run, Which::Unsettled { lane, wave_no }, after, PORTION)).await
 }
 
 /// A row that may have been sent is not judged from afar.
@@ -211,6 +273,7 @@ fn stopped<R: Remote>(lane: &Lane<R>) -> PreflightError {
         Some((LaneStop::Unauthenticated | LaneStop::Barred | LaneStop::Forbidden, message)) => {
             PreflightError::Credentials(message)
         }
+        Some((LaneStop::NoCredentials | LaneStop::Unreachable, message)) => PreflightError::Unreachable(message),
         Some((LaneStop::Throttled, message)) => PreflightError::Throttled(message),
         None => PreflightError::Stopped,
     }
@@ -259,6 +322,10 @@ pub(crate) enum Prospect {
     Unseen {
         sends: TargetState,
     },
+    /// Its account has stopped, and the others go on.
+    LeftOut {
+        reason: String,
+    },
 }
 
 impl Prospect {
@@ -269,6 +336,7 @@ impl Prospect {
             Prospect::Change { .. } => "change",
             Prospect::LookFirst => "look_first",
             Prospect::Unseen { .. } => "unseen",
+            Prospect::LeftOut { .. } => "left_out",
         }
     }
 }
@@ -305,6 +373,7 @@ pub(crate) struct Difference {
     pub(crate) n_blocked: u64,
     pub(crate) n_look_first: u64,
     pub(crate) n_unseen: u64,
+    pub(crate) n_left_out: u64,
     pub(crate) n_outside_matrix: u64,
     pub(crate) n_irreversible: u64,
     pub(crate) groups: Vec<Group>,
@@ -333,6 +402,10 @@ impl Difference {
             }
             Prospect::Blocked { reason } => {
                 self.n_blocked += 1;
+                reason.clone()
+            }
+            Prospect::LeftOut { reason } => {
+                self.n_left_out += 1;
                 reason.clone()
             }
             Prospect::LookFirst => {
@@ -374,15 +447,16 @@ impl Difference {
     }
 }
 
-/// Walks over every row without a verdict, in plan order within its wave.
+/// Walks over a lane's rows without a verdict, in plan order within their waves.
 async fn for_each_unsettled(
     book: &Book,
+    lane: LaneId,
     mut each: impl AsyncFnMut(Vec<(Row, Standing)>) -> Result<(), PreflightError>,
 ) -> Result<(), PreflightError> {
-    for (wave_no, _) in book.read(Journal::unsettled_waves).await? {
+    for wave_no in unsettled_waves(book, lane).await? {
         let mut after = None;
         loop {
-            let rows = page_of_rows(book, wave_no, after).await?;
+            let rows = page_of_rows(book, lane, wave_no, after).await?;
             let Some((last, _)) = rows.last() else { break };
             after = Some(last.id);
             each(rows).await?;
@@ -393,33 +467,41 @@ async fn for_each_unsettled(
 
 /// What would happen, from what the journal holds now.
 pub(crate) async fn difference<R: Remote>(
-    lane: &Lane<R>,
+    lanes: &[Arc<Lane<R>>],
     book: &Book,
     n_shown: usize,
 ) -> Result<Difference, PreflightError> {
     let mut difference = Difference::default();
-    for_each_unsettled(book, async |rows| {
-        for (row, standing) in rows {
-            let prospect = prospect(&row, &standing, lane.settings.preflight, lane.settings.complete_pair);
-            difference.add(row, &standing, &prospect, n_shown);
-        }
-        Ok(())
-    })
-    .await?;
+    for lane in lanes {
+        let stopped = lane.stopped().map(|(_, why)| format!("account `{}` is left out: {why}", lane.name));
+        for_each_unsettled(book, lane.id, async |rows| {
+            for (row, standing) in rows {
+                let prospect = match &stopped {
+                    Some(reason) => Prospect::LeftOut { reason: reason.clone() },
+                    None => prospect(&row, &standing, lane.settings.preflight, lane.settings.complete_pair),
+                };
+                difference.add(row, &standing, &prospect, n_shown);
+            }
+            Ok(())
+        })
+        .await?;
+    }
     // What would be sent first, what would not last; within each, in plan order.
-    let order = ["change", "unseen", "look_first", "already", "blocked"];
+    let order = ["change", "unseen", "look_first", "already", "blocked", "left_out"];
     difference.groups.sort_by_key(|group| order.iter().position(|kind| *kind == group.kind));
     Ok(difference)
 }
 
 /// Records the verdicts of rows that are not sent.
 pub(crate) async fn settle<R: Remote>(lane: &Lane<R>, book: &Book) -> Result<(), PreflightError> {
-    for_each_unsettled(book, async |rows| {
+    for_each_unsettled(book, lane.id, async |rows| {
         let kinds = rows.into_iter().filter_map(|(row, standing)| {
             let verdict = match prospect(&row, &standing, lane.settings.preflight, lane.settings.complete_pair) {
                 Prospect::Already => (judge::on_target_verdict(&standing), None),
                 Prospect::Blocked { reason } => (Verdict::Blocked, Some(reason)),
-                Prospect::Change { .. } | Prospect::LookFirst | Prospect::Unseen { .. } => return None,
+                Prospect::Change { .. } | Prospect::LookFirst | Prospect::Unseen { .. } | Prospect::LeftOut { .. } => {
+                    return None;
+                }
             };
             let (verdict, reason) = verdict;
             Some(EventKind::RowSettled { row: row.id, verdict, seen: standing.last_seen().cloned(), reason })

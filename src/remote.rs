@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
+use crate::credentials::{CredentialsError, Generation, Renewal};
 use crate::event::Outcome;
 use crate::model::{SeenState, SourceId, TargetState};
 
 pub(crate) mod classify;
 pub(crate) mod codes;
-pub(crate) mod endpoint;
 pub(crate) mod http;
 pub(crate) mod quota;
 pub(crate) mod text;
@@ -22,6 +22,8 @@ pub(crate) struct Reply {
     pub outcome: Outcome,
     pub request_id: Option<String>,
     pub took: Duration,
+    /// Which of our credentials it wore.
+    pub worn: Generation,
 }
 
 /// What came of one read.
@@ -30,6 +32,8 @@ pub(crate) struct Read<T> {
     pub value: T,
     pub request_id: Option<String>,
     pub took: Duration,
+    /// Which of our credentials it wore.
+    pub worn: Generation,
 }
 
 /// One source, asked for by its id.
@@ -64,6 +68,12 @@ pub(crate) const LAST_OFFSET: u32 = 65_535;
 
 /// The service as one lane sees it. Dropping a future lets go of its request, which may have reached the service.
 pub(crate) trait Remote: Send + Sync + 'static {
+    /// Makes sure that there is something to dress requests with, renewing it ahead of its expiry.
+    fn ready(&self) -> impl Future<Output = Result<(), CredentialsError>> + Send;
+
+    /// Gets other credentials than those that were refused, once for everybody.
+    fn renew(&self, worn: Generation) -> impl Future<Output = Renewal> + Send;
+
     fn put(&self, source: &SourceId, sends: &TargetState) -> impl Future<Output = Reply> + Send;
 
     fn show(&self, source: &SourceId) -> impl Future<Output = Read<Shown>> + Send;

@@ -8,17 +8,19 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::credentials::chain::Spec;
 use crate::engine::lane::LaneSettings;
 use crate::gate::GateSettings;
-use crate::remote::endpoint::Endpoint;
 use crate::retry::Patience;
+use crate::transport::endpoint::Endpoint;
+use crate::transport::{TransportSettings, region};
 
 pub(crate) mod file;
 pub(crate) mod flags;
 mod keys;
 pub(crate) mod resolve;
 
-use resolve::{Origin, Resolved};
+use resolve::{Layers, Origin, Resolved};
 
 /// A setting that cannot be used, and where it stands.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +39,55 @@ pub(crate) enum SettingsError {
         #[source]
         source: Box<toml::de::Error>,
     },
-    #[error("the settings file `{}` has an unknown key `{key}`{}", path.display(), suggest(*suggestion))]
-    UnknownKey { path: PathBuf, key: String, suggestion: Option<&'static str> },
+    #[error("{place} has an unknown key `{key}`{}", suggest(*suggestion))]
+    UnknownKey { place: Place, key: String, suggestion: Option<&'static str> },
+    #[error("{place} has a key `{key}`, and secrets do not belong into settings")]
+    Secret { place: Place, key: String },
+    #[error("{place}: `{key}` is {shape}, not a plain value")]
+    Shape { place: Place, key: String, shape: &'static str },
+    #[error("the settings file `{}` defines profiles otherwise than as [profiles.NAME]", path.display())]
+    ProfilesShape { path: PathBuf },
+    #[error("there is no profile `{name}`{}", suggest(suggestion.as_deref()))]
+    UnknownProfile { name: String, suggestion: Option<String>, known: Vec<String> },
+}
+
+/// Where a key stands.
+#[derive(Debug)]
+pub(crate) struct Place {
+    path: PathBuf,
+    profile: Option<String>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(profile) = &self.profile {
+            write!(f, "the profile `{profile}` in ")?;
+        }
+        write!(f, "the settings file `{}`", self.path.display())
+    }
+}
+
+impl SettingsError {
+    /// What to do next, where the text does not say it already.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            SettingsError::Secret { .. } => Some(
+                "name where it stands: token_env, token_file, secret_key_env, password_env, password_file".to_owned(),
+            ),
+            SettingsError::ProfilesShape { .. } => {
+                Some("profile = \"NAME\" chooses one, [profiles.NAME] defines one".to_owned())
+            }
+            SettingsError::UnknownProfile { known, .. } if known.is_empty() => {
+                Some("no settings file defines any; `cutover init` writes an example".to_owned())
+            }
+            SettingsError::UnknownProfile { known, .. } => Some(format!("there are: {}", known.join(", "))),
+            SettingsError::Value { .. }
+            | SettingsError::Unreadable { .. }
+            | SettingsError::Syntax { .. }
+            | SettingsError::UnknownKey { .. }
+            | SettingsError::Shape { .. } => None,
+        }
+    }
 }
 
 fn suggest(suggestion: Option<&str>) -> String {
@@ -73,22 +122,36 @@ pub(crate) struct Settings {
     pub(crate) journal: PathBuf,
     pub(crate) log_format: LogFormat,
     pub(crate) destination: Option<Destination>,
+    /// The profile that all this is for.
+    pub(crate) profile: Option<String>,
+    /// The profile of rows that name no target.
+    pub(crate) chosen_profile: Option<String>,
     /// Tells accounts apart that a bare token cannot.
     pub(crate) account: Option<String>,
+    /// Where to look for credentials.
+    pub(crate) credentials: Spec,
+    /// What the requests of all accounts together may not pass: the rate, where it was given for this launch.
+    pub(crate) rate_of_all: Option<f64>,
     pub(crate) gate: GateSettings,
     pub(crate) lane: LaneSettings,
-    pub(crate) timeout: Duration,
+    pub(crate) transport: TransportSettings,
     pub(crate) max_changes: Option<u64>,
     pub(crate) scenario: String,
     pub(crate) seed: u64,
     /// The texts of what a run is carried out with, for its journal.
     pub(crate) texts: BTreeMap<&'static str, String>,
-    /// Whether the destination was named by a flag, and not by a file that speaks of every run.
+    /// Whether these were given as flags, and not by a file that speaks of every run.
     pub(crate) destination_by_flag: bool,
+    pub(crate) account_by_flag: bool,
 }
 
 impl Settings {
-    pub(crate) fn of(resolved: &Resolved) -> Result<Self, SettingsError> {
+    /// Settings for one account: with what a profile says, or without.
+    pub(crate) fn read(layers: &Layers, profile: Option<&str>) -> Result<Self, SettingsError> {
+        Self::of(&layers.resolve(profile)?)
+    }
+
+    fn of(resolved: &Resolved) -> Result<Self, SettingsError> {
         let concurrency = resolved.value("concurrency", positive)?;
         let log_format = resolved.value("log_format", |text| match text {
             "text" => Ok(LogFormat::Text),
@@ -98,10 +161,14 @@ impl Settings {
         Ok(Self {
             journal: resolved.value("journal", path)?,
             log_format,
-            destination: resolved.optional("endpoint", destination)?,
+            destination: destination_of(resolved)?,
+            profile: resolved.profile().map(str::to_owned),
+            chosen_profile: resolved.optional("profile", |text| Ok(text.to_owned()))?,
             account: resolved.optional("account", |text| Ok(text.to_owned()))?,
+            credentials: spec_of(resolved)?,
+            rate_of_all: if is_for_this_launch(resolved, "rate") { resolved.value("rate", rate)? } else { None },
             gate: GateSettings {
-                per_second: resolved.value("rate", rate)?,
+                per_second: rate_of_one(resolved)?,
                 burst: resolved.value("burst", positive)?,
                 concurrency,
                 max_throttle: resolved.value("max_throttle", duration)?,
@@ -114,26 +181,82 @@ impl Settings {
                 verify: resolved.value("verify", on_off)?,
                 verify_timeout: resolved.value("verify_timeout", duration)?,
             },
-            timeout: resolved.value("timeout", duration)?,
+            transport: TransportSettings {
+                timeout: resolved.value("timeout", duration)?,
+                connect_timeout: resolved.value("connect_timeout", duration)?,
+                read_timeout: resolved.optional("read_timeout", duration)?,
+                ca_bundle: resolved.optional("ca_bundle", path)?,
+            },
             max_changes: resolved
                 .optional("max_changes", |text| text.parse().map_err(|_| format!("`{text}` is not a whole number")))?,
             scenario: resolved.value("scenario", |text| Ok(text.to_owned()))?,
             seed: resolved.value("seed", |text| text.parse().map_err(|_| format!("`{text}` is not a whole number")))?,
             texts: resolved.texts(),
-            destination_by_flag: resolved.origin("endpoint") == Some(Origin::Flag),
+            destination_by_flag: resolved.origin("endpoint") == Some(&Origin::Flag),
+            account_by_flag: resolved.origin("account") == Some(&Origin::Flag),
         })
     }
+}
+
+/// Whether a setting was given as a flag or in the environment.
+fn is_for_this_launch(resolved: &Resolved, key: &str) -> bool {
+    matches!(resolved.origin(key), Some(Origin::Flag | Origin::Environment(_)))
+}
+
+/// A rate that was given for this launch caps what a profile allows, and does not raise it.
+fn rate_of_one(resolved: &Resolved) -> Result<Option<f64>, SettingsError> {
+    let won = resolved.value("rate", rate)?;
+    Ok(match (won, resolved.of_profile("rate", rate)?.flatten()) {
+        (Some(won), Some(said)) => Some(won.min(said)),
+        (one, None) | (None, one) => one,
+    })
+}
+
+/// Where to look for credentials, as the profile has it.
+fn spec_of(resolved: &Resolved) -> Result<Spec, SettingsError> {
+    let text = |key| resolved.of_profile(key, |text| Ok(text.to_owned()));
+    Ok(Spec {
+        profile: resolved.profile().map(str::to_owned),
+        token_env: text("token_env")?,
+        token_file: text("token_file")?,
+        access_key_env: text("access_key_env")?,
+        secret_key_env: text("secret_key_env")?,
+        security_token_env: text("security_token_env")?,
+        credentials_file: text("credentials_file")?,
+        user_name: text("user_name")?,
+        domain_name: text("domain_name")?,
+        password_env: text("password_env")?,
+        password_file: text("password_file")?,
+        credential_command: text("credential_command")?,
+        agency: resolved.of_profile("agency", on_off)?.unwrap_or(false),
+        project_id: text("project_id")?,
+        project_name: text("project_name")?,
+        region: resolved.optional("region", |text| Ok(text.to_owned()))?,
+        iam_endpoint: text("iam_endpoint")?,
+        metadata_endpoint: resolved
+            .optional("metadata_endpoint", |text| Ok((text != "off").then(|| text.to_owned())))?
+            .flatten(),
+        one_of_several: false,
+    })
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
+/// The endpoint wins over the region, unless the region stands in a higher layer.
+fn destination_of(resolved: &Resolved) -> Result<Option<Destination>, SettingsError> {
+    let endpoint = resolved.optional("endpoint", destination)?;
+    let region = resolved.optional("region", |name| region::endpoint(name).map(Destination::Service))?;
+    let region_is_higher = resolved.origin("region").map(Origin::rank) > resolved.origin("endpoint").map(Origin::rank);
+    Ok(if region_is_higher { region } else { endpoint.or(region) })
+}
+
 fn destination(text: &str) -> Result<Destination, String> {
     if text == "sandbox" {
         return Ok(Destination::Sandbox);
     }
-    text.parse().map(Destination::Service).map_err(|error: crate::remote::endpoint::BadEndpoint| error.to_string())
+    text.parse().map(Destination::Service).map_err(|error: crate::transport::endpoint::BadEndpoint| error.to_string())
 }
 
 fn positive(text: &str) -> Result<u32, String> {

@@ -34,6 +34,7 @@ pub(super) fn headline(difference: &Difference) -> String {
         (difference.n_look_first, "to look at first"),
         (difference.n_already, "already on target"),
         (difference.n_blocked, "blocked"),
+        (difference.n_left_out, "left out"),
     ];
     let named: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     let n_rows: u64 = counts.iter().map(|(n, _)| n).sum();
@@ -84,6 +85,7 @@ fn counts(difference: &Difference) -> serde_json::Value {
         "look_first": difference.n_look_first,
         "already": difference.n_already,
         "blocked": difference.n_blocked,
+        "left_out": difference.n_left_out,
         "outside_matrix": difference.n_outside_matrix,
         "irreversible": difference.n_irreversible,
     })

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::lane::{FirstVerdict, Lane, ReadFailed};
 use super::sight::Sight;
+use crate::credentials::Generation;
 use crate::event::{EventKind, LaneStop, Outcome, Verdict};
 use crate::journal::read::UNPROVEN_BY_CHOICE;
 use crate::judge::{self, Effect, Fate};
@@ -42,6 +43,8 @@ pub(crate) struct Call<'a, R> {
     /// Held until the row has had its first answer, so that not the whole plan is open at once.
     pub(crate) fresh: Option<OwnedSemaphorePermit>,
     counted: u32,
+    /// The last answer refused our credentials, and others were got.
+    renewed: bool,
     /// What the last look of this launch showed, and when it left.
     seen: Option<SeenState>,
     looked_at: Option<Instant>,
@@ -62,7 +65,19 @@ impl<'a, R: Remote> Call<'a, R> {
         let seen = standing.last_seen().cloned();
         let answered_at = Instant::now();
         let sent_at = sent_by_an_earlier_launch(&standing);
-        Self { lane, row, standing, sends, fresh: None, counted: 0, seen, looked_at, sent_at, answered_at }
+        Self {
+            lane,
+            row,
+            standing,
+            sends,
+            fresh: None,
+            counted: 0,
+            renewed: false,
+            seen,
+            looked_at,
+            sent_at,
+            answered_at,
+        }
     }
 
     pub(crate) async fn run(mut self) -> Result<Ending, JournalClosed> {
@@ -244,6 +259,10 @@ impl<'a, R: Remote> Call<'a, R> {
         let Some(mut slot) = lane.stop.unless_draining(self.queue_for_slot()).await else {
             return Ok(Break(Ending::Later));
         };
+        match lane.stop.unless_draining(lane.credentialed()).await {
+            Some(credentialed) if credentialed? => (),
+            Some(_) | None => return Ok(Break(Ending::Later)),
+        }
         // It may have waited long for its slot. It is looked at with the slot in hand: queueing again for each look
         // would never end where the service is slow.
         if !self.needs_no_look() {
@@ -287,16 +306,17 @@ impl<'a, R: Remote> Call<'a, R> {
         let left_at = pass.left_at;
         let reply = lane.stop.unless_aborting(lane.remote.put(&self.row.source_id, &sends)).await;
         let took = left_at.elapsed();
-        let (outcome, request_id) = match reply {
-            Some(reply) => (reply.outcome, reply.request_id),
-            None => (Outcome::aborted(), None),
+        let (outcome, request_id, worn) = match reply {
+            Some(reply) => (reply.outcome, reply.request_id, reply.worn),
+            None => (Outcome::aborted(), None, Generation::NONE),
         };
         self.sent_at = Some(left_at);
         self.answered_at = Instant::now();
         // The next request has its leave once the lane knows what this answer means for all.
-        lane.heed(&outcome, left_at).await?;
+        lane.heed(&outcome, left_at, worn).await?;
         drop(pass);
-        if retry::counts(&outcome) {
+        let goes_on = lane.goes_on_renewed(&outcome, &mut self.renewed).await?;
+        if retry::counts(&outcome) && !goes_on {
             self.counted += 1;
         }
         let ended = self.ended(attempt, outcome.clone(), request_id, took);
@@ -312,6 +332,7 @@ impl<'a, R: Remote> Call<'a, R> {
             // The phase says how it goes on: verified, settled, or left because the lane stopped.
             Break(Enough::Accepted | Enough::Refused) if self.standing.phase == Phase::Due => Ok(Break(Ending::Later)),
             Break(Enough::Accepted | Enough::Refused) => Ok(Continue(())),
+            Break(Enough::NotTheRow) if goes_on => Ok(Continue(())),
             Break(Enough::NotTheRow) => self.leave(format!("the lane stopped: {outcome}")).await.map(Break),
             Break(Enough::OutOfAttempts) => self.conclude_failure(&outcome).await,
             Continue(wait) if lane.stop.unless_draining(sleep(wait)).await.is_some() => Ok(Continue(())),

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::sight::Ask;
 use super::stop::Stop;
+use crate::credentials::{CredentialsError, Generation, Renewal};
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Outcome};
 use crate::gate::{Gate, Slot};
 use crate::model::{RowId, SeenState, SourceId};
@@ -30,6 +31,8 @@ pub(crate) struct LaneSettings {
 
 pub(crate) struct Lane<R> {
     pub(crate) id: LaneId,
+    /// What rows call it.
+    pub(crate) name: String,
     pub(crate) settings: LaneSettings,
     pub(crate) remote: R,
     pub(crate) gate: Gate,
@@ -177,6 +180,8 @@ pub(crate) struct Sighted<T> {
 
 impl<R: Remote> Lane<R> {
     pub(crate) fn new(
+        id: LaneId,
+        name: String,
         settings: LaneSettings,
         remote: R,
         gate: Gate,
@@ -186,7 +191,8 @@ impl<R: Remote> Lane<R> {
         let (asks, inbox) = mpsc::unbounded_channel();
         let queue = usize::try_from(settings.concurrency).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS);
         let lane = Self {
-            id: LaneId::FIRST,
+            id,
+            name,
             settings,
             remote,
             gate,
@@ -238,7 +244,7 @@ impl<R: Remote> Lane<R> {
             return None;
         }
         *stopped = Some((cause, message.clone()));
-        self.stop.drain(DrainReason::LaneStopped);
+        self.stop.drain_lane();
         Some(EventKind::LaneStopped { cause, message })
     }
 
@@ -247,14 +253,48 @@ impl<R: Remote> Lane<R> {
         self.stopped().is_some_and(|(cause, _)| cause != LaneStop::Forbidden)
     }
 
-    /// What an answer means for everybody in the lane: its pace, and whether it goes on at all.
-    pub(crate) async fn heed(&self, outcome: &Outcome, left_at: Instant) -> Result<(), JournalClosed> {
+    /// Waits until there is something to dress requests with. False: there is nothing, and the lane has stopped.
+    pub(crate) async fn credentialed(&self) -> Result<bool, JournalClosed> {
+        let mut tries = 0;
+        loop {
+            let error = match self.remote.ready().await {
+                Ok(()) => return Ok(true),
+                Err(error) => error,
+            };
+            tries += 1;
+            let CredentialsError::Unreachable { .. } = error else {
+                self.halt(LaneStop::Unauthenticated, error.to_string()).await?;
+                return Ok(false);
+            };
+            if tries >= self.settings.patience.attempts {
+                self.halt(LaneStop::NoCredentials, error.to_string()).await?;
+                return Ok(false);
+            }
+            let wait = self.settings.patience.wait(tries, rand::random());
+            if self.stop.unless_draining(sleep(wait)).await.is_none() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// What an answer means for everybody in the lane: its pace, and whether it goes on at all. Credentials that were
+    /// refused are renewed once; while the lane has not stopped after a refusal, the request may be made again.
+    pub(crate) async fn heed(
+        &self,
+        outcome: &Outcome,
+        left_at: Instant,
+        worn: Generation,
+    ) -> Result<(), JournalClosed> {
         if let Some(learned) = self.gate.heed(outcome, left_at) {
             let kind = EventKind::QuotaLearned { per_second: learned.per_second, stated: learned.stated };
             self.record(vec![kind], None).await?;
         }
         match outcome {
-            Outcome::Unauthenticated { .. } => self.halt(LaneStop::Unauthenticated, outcome.to_string()).await,
+            Outcome::Unauthenticated { .. } => match self.remote.renew(worn).await {
+                Renewal::Renewed => Ok(()),
+                Renewal::Refused(None) => self.halt(LaneStop::Unauthenticated, outcome.to_string()).await,
+                Renewal::Refused(Some(why)) => self.halt(LaneStop::Unauthenticated, format!("{outcome}; {why}")).await,
+            },
             Outcome::Barred { .. } => self.halt(LaneStop::Barred, outcome.to_string()).await,
             Outcome::Throttled { .. } => match self.gate.throttled_too_long() {
                 Some(waited) => {
@@ -283,7 +323,7 @@ impl<R: Remote> Lane<R> {
         let pass = self.stop.unless_draining(self.gate.pass(slot)).await.ok_or(ReadFailed::LetGo)?;
         let left_at = pass.left_at;
         let read = self.stop.unless_aborting(self.remote.show(source)).await.ok_or(ReadFailed::LetGo)?;
-        match self.told(shown(read.value), left_at, read.request_id).await? {
+        match self.told(shown(read.value), left_at, read.request_id, read.worn).await? {
             Ok(value) => Ok((Sighted { value, left_at }, pass.into_slot())),
             Err(outcome) => Err(ReadFailed::Outcome(outcome)),
         }
@@ -312,18 +352,27 @@ impl<R: Remote> Lane<R> {
         F: Future<Output = remote::Read<V>> + Send,
     {
         let mut counted = 0;
+        let mut renewed = false;
         loop {
-            let pass = self.stop.unless_aborting(async { self.gate.pass(self.gate.slot().await).await }).await;
+            let slot = self.stop.unless_aborting(self.gate.slot()).await.ok_or(ReadFailed::LetGo)?;
+            let credentialed = self.stop.unless_aborting(self.credentialed()).await.ok_or(ReadFailed::LetGo)?;
+            if !credentialed? {
+                return Err(ReadFailed::LetGo);
+            }
+            let pass = self.stop.unless_aborting(self.gate.pass(slot)).await;
             // The lane may have stopped while this waited.
             let pass = pass.filter(|_| !self.is_shut()).ok_or(ReadFailed::LetGo)?;
             let left_at = pass.left_at;
             let read = self.stop.unless_aborting(send()).await.ok_or(ReadFailed::LetGo)?;
-            let told = self.told(value(read.value), left_at, read.request_id).await?;
+            let told = self.told(value(read.value), left_at, read.request_id, read.worn).await?;
             drop(pass);
             let outcome = match told {
                 Ok(value) => return Ok(Sighted { value, left_at }),
                 Err(outcome) => outcome,
             };
+            if self.goes_on_renewed(&outcome, &mut renewed).await? {
+                continue;
+            }
             if crate::retry::counts(&outcome) {
                 counted += 1;
             }
@@ -336,20 +385,32 @@ impl<R: Remote> Lane<R> {
         }
     }
 
+    /// Whether a request that was refused may be made again in other credentials. Who was refused in those too stops
+    /// the lane, whatever others were told.
+    pub(crate) async fn goes_on_renewed(&self, outcome: &Outcome, renewed: &mut bool) -> Result<bool, JournalClosed> {
+        let refused = matches!(outcome, Outcome::Unauthenticated { .. });
+        if refused && *renewed {
+            self.halt(LaneStop::Unauthenticated, format!("{outcome}; with new credentials too")).await?;
+        }
+        *renewed = refused;
+        Ok(refused && self.stopped().is_none())
+    }
+
     /// What a read means for everybody in the lane, before it means anything to who asked.
     async fn told<T>(
         &self,
         read: Result<T, Outcome>,
         left_at: Instant,
         request_id: Option<String>,
+        worn: Generation,
     ) -> Result<Result<T, Outcome>, JournalClosed> {
         match &read {
-            Ok(_) => self.heed(&Outcome::Accepted { status: 200 }, left_at).await?,
+            Ok(_) => self.heed(&Outcome::Accepted { status: 200 }, left_at, worn).await?,
             Err(outcome) => {
                 if matches!(outcome, Outcome::Throttled { .. }) {
                     self.record(vec![EventKind::ReadThrottled { request_id }], None).await?;
                 }
-                self.heed(outcome, left_at).await?;
+                self.heed(outcome, left_at, worn).await?;
             }
         }
         Ok(read)

@@ -10,20 +10,35 @@ use crate::event::DrainReason;
 /// Cheap to clone; every clone is the same stop.
 #[derive(Clone, Default)]
 pub(crate) struct Stop {
+    /// The whole run's.
+    run: CancellationToken,
+    /// This lane's; cancelled with the run's. The run's own stop has the same.
     drain: CancellationToken,
     abort: CancellationToken,
     reasons: Arc<Mutex<Vec<DrainReason>>>,
 }
 
 impl Stop {
-    /// Starts nothing new from here on. Every reason is kept: the worst of them is how the launch ends.
+    /// The stop of one lane: it ends with the run, and may end before it.
+    pub(crate) fn of_lane(&self) -> Self {
+        Self { drain: self.run.child_token(), ..self.clone() }
+    }
+
+    /// The whole run starts nothing new from here on. Every reason is kept: the worst of them is how the launch ends.
     pub(crate) fn drain(&self, reason: DrainReason) {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner).push(reason);
+        self.run.cancel();
         self.drain.cancel();
     }
 
-    /// Also lets go of requests on the wire: their rows stay in doubt.
+    /// This lane alone starts nothing new.
+    pub(crate) fn drain_lane(&self) {
+        self.drain.cancel();
+    }
+
+    /// The whole run also lets go of requests on the wire: their rows stay in doubt.
     pub(crate) fn abort(&self) {
+        self.run.cancel();
         self.drain.cancel();
         self.abort.cancel();
     }

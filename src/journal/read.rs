@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
 use super::chain::{self, Hash};
-use super::{Journal, JournalError, RunKey, from_stored_form, rows};
+use super::{Journal, JournalError, NewLane, Places, RunKey, from_stored_form, rows};
 use crate::event::{Event, EventKind, LaneId, Verdict};
 use crate::ledger::Standing;
 use crate::model::{Row, RowId};
@@ -77,12 +77,15 @@ impl Tally {
 /// Which rows a page of rows is taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// Without a verdict, in one wave.
+    /// Without a verdict, in one lane and wave.
     Unsettled {
+        lane: LaneId,
         wave_no: u32,
     },
-    /// Begun and without a verdict, in any wave.
-    InDoubt,
+    /// Begun and without a verdict, in one lane and any wave.
+    InDoubt {
+        lane: LaneId,
+    },
     /// Not on target, settled or not.
     OffTarget,
     All,
@@ -150,8 +153,9 @@ impl Journal {
         }
     }
 
-    /// The newest run of this plan at this endpoint and account that still has something to settle.
-    pub fn unfinished(&self, digest: &str, endpoint: &str, account: &str) -> Result<Option<RunRecord>, JournalError> {
+    /// The newest run of this plan at these endpoints and accounts that still has something to settle.
+    pub fn unfinished(&self, digest: &str, lanes: &[NewLane]) -> Result<Option<RunRecord>, JournalError> {
+        let Places { endpoint, account } = Places::of(lanes);
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT {RUN} FROM run WHERE plan_digest = ?1 AND endpoint = ?2 AND account = ?3
                AND EXISTS (SELECT 1 FROM row WHERE row.run = run.run AND row.verdict IS NULL)
@@ -165,7 +169,7 @@ impl Journal {
         self.conn
             .prepare_cached(
                 "SELECT lane.per_second, lane.stated FROM lane JOIN run USING (run)
-                 WHERE run.endpoint = ?1 AND run.account = ?2 AND lane.per_second IS NOT NULL
+                 WHERE lane.endpoint = ?1 AND lane.account = ?2 AND lane.per_second IS NOT NULL
                  ORDER BY run.run DESC LIMIT 1",
             )?
             .query_row(params![endpoint, account], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -225,12 +229,13 @@ impl Journal {
         causes.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    /// The waves that have a row without a verdict, in the order in which they run.
-    pub fn unsettled_waves(&self, run: RunKey) -> Result<Vec<(u32, Option<String>)>, JournalError> {
+    /// The waves in which a lane has a row without a verdict, in the order in which they run.
+    pub fn unsettled_waves(&self, run: RunKey, lane: LaneId) -> Result<Vec<u32>, JournalError> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT wave_no, min(wave) FROM row INDEXED BY row_open WHERE run = ?1 AND verdict IS NULL GROUP BY 1 ORDER BY 1",
+            "SELECT DISTINCT wave_no FROM row INDEXED BY row_open
+             WHERE run = ?1 AND lane = ?2 AND verdict IS NULL ORDER BY 1",
         )?;
-        let waves = statement.query_map([run.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let waves = statement.query_map(params![run.0, lane.0], |row| row.get(0))?;
         waves.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
@@ -238,6 +243,15 @@ impl Journal {
         self.conn
             .prepare_cached("SELECT count(*) FROM row INDEXED BY row_open WHERE run = ?1 AND verdict IS NULL")?
             .query_row([run.0], |row| row.get(0))
+            .map_err(JournalError::from)
+    }
+
+    pub fn count_unsettled_in(&self, run: RunKey, lane: LaneId) -> Result<u64, JournalError> {
+        self.conn
+            .prepare_cached(
+                "SELECT count(*) FROM row INDEXED BY row_open WHERE run = ?1 AND lane = ?2 AND verdict IS NULL",
+            )?
+            .query_row(params![run.0, lane.0], |row| row.get(0))
             .map_err(JournalError::from)
     }
 
@@ -256,17 +270,31 @@ impl Journal {
     /// The accounts of a run, in the order of lanes; the run's own lane is not among them.
     pub fn lanes(&self, run: RunKey) -> Result<Vec<LaneRecord>, JournalError> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT lane, name, throttled, per_second, stated, stopped FROM lane WHERE run = ?1 AND lane > 0 ORDER BY lane",
+            "SELECT lane, name, throttled, per_second, stated, stopped, endpoint, account FROM lane
+             WHERE run = ?1 AND lane > 0 ORDER BY lane",
         )?;
         let lanes = statement.query_map([run.0], |row| {
             Ok(LaneRecord {
                 lane: LaneId(row.get(0)?),
                 name: row.get(1)?,
+                endpoint: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
+                account: row.get::<_, Option<String>>(7)?.unwrap_or_default(),
                 throttled: row.get(2)?,
                 per_second: row.get(3)?,
                 stated: row.get::<_, Option<bool>>(4)?.unwrap_or(false),
                 stopped: row.get(5)?,
             })
+        })?;
+        lanes.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// How the rows of each lane add up, in the order of lanes.
+    pub fn lane_tallies(&self, run: RunKey) -> Result<Vec<LaneTally>, JournalError> {
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT lane, count(*), count(verdict), sum({ON_TARGET}) FROM row WHERE run = ?1 GROUP BY 1 ORDER BY 1",
+        ))?;
+        let lanes = statement.query_map([run.0], |row| {
+            Ok(LaneTally { lane: LaneId(row.get(0)?), rows: row.get(1)?, settled: row.get(2)?, on_target: row.get(3)? })
         })?;
         lanes.collect::<Result<_, _>>().map_err(JournalError::from)
     }
@@ -335,11 +363,13 @@ impl Journal {
         after: Option<RowId>,
         limit: u32,
     ) -> Result<Vec<(Row, Standing)>, JournalError> {
-        let (condition, wave_no) = match which {
-            Which::Unsettled { wave_no } => ("wave_no = ?4 AND verdict IS NULL", wave_no),
-            Which::InDoubt => ("?4 = 0 AND verdict IS NULL AND standing IN ('open', 'in_doubt', 'accepted')", 0),
-            Which::OffTarget => (concat!("?4 = 0 AND NOT ", on_target!()), 0),
-            Which::All => ("?4 = 0", 0),
+        let (condition, lane, wave_no) = match which {
+            Which::Unsettled { lane, wave_no } => ("lane = ?4 AND wave_no = ?5 AND verdict IS NULL", lane.0, wave_no),
+            Which::InDoubt { lane } => {
+                ("lane = ?4 AND ?5 = 0 AND verdict IS NULL AND standing IN ('open', 'in_doubt', 'accepted')", lane.0, 0)
+            }
+            Which::OffTarget => (concat!("?4 = ?5 AND NOT ", on_target!()), 0, 0),
+            Which::All => ("?4 = ?5", 0, 0),
         };
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT {}, {} FROM row WHERE run = ?1 AND row > ?2 AND {condition} ORDER BY row LIMIT ?3",
@@ -347,7 +377,7 @@ impl Journal {
             rows::STANDING
         ))?;
         let after = after.map_or(0, |row| row.0);
-        let page = statement.query_map(params![run.0, after, limit, wave_no], rows::row_and_standing)?;
+        let page = statement.query_map(params![run.0, after, limit, lane, wave_no], rows::row_and_standing)?;
         page.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
@@ -376,21 +406,22 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
-    /// Of these sources, the rows that this run has and that are without a verdict.
+    /// Of these sources, the rows that this lane has and that are without a verdict.
     pub fn unsettled_among<'a>(
         &self,
         run: RunKey,
+        lane: LaneId,
         sources: impl IntoIterator<Item = &'a str>,
     ) -> Result<Vec<(Row, Standing)>, JournalError> {
         let sql = format!(
-            "SELECT {}, {} FROM row WHERE run = ?1 AND source_id = ?2 AND verdict IS NULL",
+            "SELECT {}, {} FROM row WHERE run = ?1 AND source_id = ?2 AND lane = ?3 AND verdict IS NULL",
             rows::PLAN,
             rows::STANDING
         );
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut found = Vec::new();
         for source in sources {
-            if let Some(row) = statement.query_row(params![run.0, source], rows::row_and_standing).optional()? {
+            if let Some(row) = statement.query_row(params![run.0, source, lane.0], rows::row_and_standing).optional()? {
                 found.push(row);
             }
         }
@@ -404,22 +435,22 @@ impl Journal {
         run: RunKey,
         verdicts: &[Verdict],
         unproven_by_choice: bool,
-    ) -> Result<Vec<(RowId, Standing)>, JournalError> {
+    ) -> Result<Vec<(LaneId, RowId, Standing)>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT {}, row FROM row WHERE run = ?1 AND verdict = ?2 AND (?3 OR reason IS NOT ?4) ORDER BY row",
+            "SELECT {}, row, lane FROM row WHERE run = ?1 AND verdict = ?2 AND (?3 OR reason IS NOT ?4) ORDER BY row",
             rows::STANDING
         ))?;
         let mut found = Vec::new();
         for verdict in verdicts {
             let rows = statement
                 .query_map(params![run.0, verdict.name(), unproven_by_choice, UNPROVEN_BY_CHOICE], |columns| {
-                    Ok((RowId(columns.get("row")?), rows::standing(columns, 0)?))
+                    Ok((LaneId(columns.get("lane")?), RowId(columns.get("row")?), rows::standing(columns, 0)?))
                 })?;
             for row in rows {
                 found.push(row?);
             }
         }
-        found.sort_by_key(|(id, _)| *id);
+        found.sort_by_key(|(_, id, _)| *id);
         Ok(found)
     }
 
@@ -509,6 +540,8 @@ pub struct WaveTally {
 pub struct LaneRecord {
     pub lane: LaneId,
     pub name: String,
+    pub endpoint: String,
+    pub account: String,
     /// Reads that met the quota.
     pub throttled: u64,
     /// The quota learned.
@@ -517,6 +550,15 @@ pub struct LaneRecord {
     pub stated: bool,
     /// Why the lane was stopped.
     pub stopped: Option<String>,
+}
+
+/// How the rows of one lane add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneTally {
+    pub lane: LaneId,
+    pub rows: u64,
+    pub settled: u64,
+    pub on_target: u64,
 }
 
 /// Rows that are not on target for one and the same cause.

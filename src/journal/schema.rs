@@ -10,7 +10,8 @@ use super::JournalError;
 /// `cutv`: tells `file(1)` and us that an SQLite file is a journal of ours.
 const APPLICATION_ID: i32 = 0x6375_7476;
 
-const STEPS: [&str; 1] = [include_str!("../../migrations/0001_journal.sql")];
+const STEPS: [&str; 2] =
+    [include_str!("../../migrations/0001_journal.sql"), include_str!("../../migrations/0002_lanes.sql")];
 
 static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| Migrations::new(STEPS.map(M::up).to_vec()));
 
@@ -43,6 +44,12 @@ pub(super) fn recognise(conn: &Connection) -> Result<(), JournalError> {
         return Err(JournalError::Newer { version, known: newest() });
     }
     Ok(())
+}
+
+/// Whether it has tables, and they are those of an older version.
+pub(super) fn is_older(conn: &Connection) -> rusqlite::Result<bool> {
+    let version = version(conn)?;
+    Ok(version > 0 && version < newest())
 }
 
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), JournalError> {

@@ -34,6 +34,15 @@ impl Lab {
     }
 }
 
+fn one_lane() -> NewLane {
+    NewLane {
+        name: "default".to_owned(),
+        endpoint: "sandbox".to_owned(),
+        account: "default".to_owned(),
+        takes_unnamed: true,
+    }
+}
+
 fn make(journal: &mut Journal, id: &str, n_rows: u32) -> RunKey {
     let settings = serde_json::json!({});
     let new = NewRun {
@@ -41,8 +50,7 @@ fn make(journal: &mut Journal, id: &str, n_rows: u32) -> RunKey {
         plan_path: "plan.csv",
         plan_digest: "sha256:0",
         n_rows,
-        endpoint: "sandbox",
-        account: "default",
+        lanes: &[one_lane()],
         settings: &settings,
     };
     journal
@@ -151,9 +159,9 @@ fn each_lane_has_a_chain_of_its_own_from_its_genesis() {
 fn what_is_left_comes_wave_by_wave() {
     let mut lab = Lab::new(5);
     lab.lane(vec![settled(3, Verdict::Blocked)]).unwrap();
-    let waves = lab.journal.unsettled_waves(lab.run).unwrap();
-    assert_eq!(waves, [(0, Some("odd".to_owned())), (1, Some("even".to_owned()))]);
-    let odd = lab.journal.page(lab.run, Which::Unsettled { wave_no: 0 }, None, 10).unwrap();
+    let waves = lab.journal.unsettled_waves(lab.run, LaneId::FIRST).unwrap();
+    assert_eq!(waves, [0, 1]);
+    let odd = lab.journal.page(lab.run, Which::Unsettled { lane: LaneId::FIRST, wave_no: 0 }, None, 10).unwrap();
     assert_eq!(odd.iter().map(|(row, _)| row.id.0).collect::<Vec<_>>(), [1, 5]);
 }
 
@@ -170,9 +178,10 @@ fn a_run_is_found_by_a_prefix_that_means_one() {
 #[test]
 fn an_unfinished_run_is_one_with_a_row_without_a_verdict() {
     let mut lab = Lab::new(1);
-    let unfinished = |lab: &Lab| lab.journal.unfinished("sha256:0", "sandbox", "default").unwrap();
+    let unfinished = |lab: &Lab| lab.journal.unfinished("sha256:0", &[one_lane()]).unwrap();
     assert!(unfinished(&lab).is_some());
-    assert!(lab.journal.unfinished("sha256:0", "sandbox", "other").unwrap().is_none());
+    let other = NewLane { account: "other".to_owned(), ..one_lane() };
+    assert!(lab.journal.unfinished("sha256:0", &[other]).unwrap().is_none());
     lab.lane(vec![settled(1, Verdict::Already)]).unwrap();
     assert!(unfinished(&lab).is_none());
 }
@@ -182,7 +191,7 @@ fn a_newer_journal_is_refused_in_those_words() {
     let lab = Lab::new(1);
     lab.journal.conn.pragma_update(None, "user_version", 9).unwrap();
     let text = Journal::open(&lab.path()).err().unwrap().to_string();
-    assert_eq!(text, "the journal was written by a newer cutover (schema 9, this program knows 1)");
+    assert_eq!(text, "the journal was written by a newer cutover (schema 9, this program knows 2)");
 }
 
 #[test]
@@ -208,8 +217,7 @@ fn a_plan_that_fails_halfway_leaves_no_run() {
         plan_path: "plan.csv",
         plan_digest: "sha256:0",
         n_rows: 1,
-        endpoint: "sandbox",
-        account: "default",
+        lanes: &[one_lane()],
         settings: &settings,
     };
     assert!(matches!(journal.create_run(&new, |_| Err(JournalError::NotAJournal)), Err(JournalError::NotAJournal)));

@@ -14,8 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::Observer;
 use crate::console::Console;
-use crate::event::{DrainReason, Event, EventKind, Outcome};
-use crate::gate::Snapshot;
+use crate::event::{DrainReason, Event, EventKind, LaneId, Outcome};
 use crate::model::SourceId;
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -33,6 +32,8 @@ struct Counts {
 pub(crate) struct Progress {
     counts: Counts,
     n_rows: u64,
+    /// What the accounts are called, in the order of their lanes.
+    accounts: Vec<String>,
     bar: ProgressBar,
     started: Instant,
     console: Console,
@@ -43,14 +44,16 @@ pub(crate) struct Progress {
 /// What is true only now, polled for each frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gauges {
-    pub(crate) gate: Snapshot,
+    pub(crate) on_the_wire: usize,
+    /// For how long no account may send.
+    pub(crate) cooling: Option<Duration>,
     /// No change is on its way: what is open waits to be seen.
     pub(crate) only_looking: bool,
 }
 
 impl Progress {
     /// `n_settled` rows of `n_rows` were settled by earlier launches.
-    pub(crate) fn new(n_rows: u64, n_settled: u64, console: Console, wanted: bool) -> Arc<Self> {
+    pub(crate) fn new(n_rows: u64, n_settled: u64, accounts: Vec<String>, console: Console, wanted: bool) -> Arc<Self> {
         let shown = wanted && !console.quiet;
         let bar = if shown && io::stderr().is_terminal() { ProgressBar::new(n_rows) } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {wide_msg}").expect("the template is sound");
@@ -59,6 +62,7 @@ impl Progress {
         Arc::new(Self {
             counts,
             n_rows,
+            accounts,
             bar,
             started: Instant::now(),
             console,
@@ -105,7 +109,7 @@ impl Progress {
         #[expect(clippy::cast_precision_loss, reason = "for people")]
         let (done_now, left) = (settled.saturating_sub(first) as f64, self.n_rows.saturating_sub(settled) as f64);
         let rate = done_now / elapsed.max(0.001);
-        let mut line = format!("settled, {rate:.1}/s, {} in flight", gauge.gate.on_the_wire);
+        let mut line = format!("settled, {rate:.1}/s, {} in flight", gauge.on_the_wire);
         let retries = self.counts.retries.load(Ordering::Relaxed);
         if retries > 0 {
             _ = write!(line, ", {retries} retried");
@@ -122,12 +126,21 @@ impl Progress {
             let eta = Duration::try_from_secs_f64(left / rate).unwrap_or(Duration::MAX);
             _ = write!(line, ", ETA {}", indicatif::HumanDuration(eta));
         }
-        if let Some(wait) = gauge.gate.cooling {
+        if let Some(wait) = gauge.cooling {
             _ = write!(line, ", waiting {:.1} s for the service's quota", wait.as_secs_f64());
         } else if gauge.only_looking && left > 0.0 {
             line.push_str(", waiting for changes to show");
         }
         line
+    }
+
+    /// Which account it is about, where there are several.
+    fn of_account(&self, lane: LaneId) -> String {
+        let at = usize::try_from(lane.0).ok().and_then(|lane| lane.checked_sub(1));
+        match at.and_then(|at| self.accounts.get(at)) {
+            Some(name) if self.accounts.len() > 1 => format!(" account `{name}`"),
+            Some(_) | None => String::new(),
+        }
     }
 
     fn tell(&self, text: &str) {
@@ -166,10 +179,14 @@ impl Observer for Counter {
                 self.0.draining.store(true, Ordering::Relaxed);
                 self.0.tell(told(*reason));
             }
-            EventKind::LaneStopped { message, .. } => self.0.tell(&format!("stopping: {message}")),
+            EventKind::LaneStopped { message, .. } => {
+                let of_account = self.0.of_account(event.lane);
+                self.0.tell(&format!("stopping{of_account}: {message}"));
+            }
             EventKind::QuotaLearned { per_second, stated } => {
                 let how = if *stated { "the service takes" } else { "throttled without a figure, going on at" };
-                self.0.console.detail(&format!("{how} {per_second:.2} requests per second"));
+                let of_account = self.0.of_account(event.lane);
+                self.0.console.detail(&format!("{how} {per_second:.2} requests per second{of_account}"));
             }
             EventKind::RunStarted { .. }
             | EventKind::LaunchBegan { .. }
@@ -187,7 +204,6 @@ fn told(reason: DrainReason) -> &'static str {
         DrainReason::Interrupted | DrainReason::Terminated => {
             "interrupted: nothing new is started; waiting for answers (again to let go of them, a third time to leave at once)"
         }
-        DrainReason::LaneStopped => "nothing new is started",
         DrainReason::JournalClosed => "the journal takes nothing more: nothing new is started",
         DrainReason::Panicked => "a row failed in a way it should not: nothing new is started",
     }

@@ -21,6 +21,8 @@ pub(crate) struct Checker {
     seen: SeenIds,
     waves: Names,
     accounts: Names,
+    /// Rows that name no account.
+    n_without_account: u32,
     digester: Digester,
     n_rows: u32,
 }
@@ -32,6 +34,7 @@ pub(crate) struct Total {
     pub(crate) n_rows: u32,
     pub(crate) waves: Vec<String>,
     pub(crate) accounts: Vec<String>,
+    pub(crate) any_without_account: bool,
 }
 
 impl Checker {
@@ -44,6 +47,7 @@ impl Checker {
             seen: SeenIds::default(),
             waves: Names::default(),
             accounts: Names::default(),
+            n_without_account: 0,
             digester: Digester::new(),
             n_rows: 0,
         }
@@ -76,6 +80,7 @@ impl Checker {
         self.warn_of_target(&wants, at);
         self.warn_of_expectation(&expects, at);
         self.n_rows += 1;
+        self.n_without_account += u32::from(account.is_none());
         let row = Row {
             id: RowId(self.n_rows),
             line,
@@ -104,6 +109,7 @@ impl Checker {
             n_rows: self.n_rows,
             waves: self.waves.in_order(),
             accounts: self.accounts.in_order(),
+            any_without_account: self.n_without_account > 0,
         }
     }
 

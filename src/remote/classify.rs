@@ -9,11 +9,13 @@ use std::fmt;
 use serde_json::Value;
 
 use super::codes::{self, Class};
-use super::text::{self, Secrets};
+use super::text;
 use super::wire::{ErrorBody, Server, Servers};
 use super::{Listed, Page, Shown, quota};
 use crate::event::Outcome;
 use crate::model::SourceId;
+use crate::transport::Body;
+use crate::transport::secrets::Secrets;
 
 /// An answer with a status line, as it came.
 pub(crate) struct Answer {
@@ -27,16 +29,6 @@ pub(crate) struct Answer {
     pub body: Body,
     /// What no text of the outcome may repeat.
     pub secrets: Secrets,
-}
-
-pub(crate) enum Body {
-    Whole(Vec<u8>),
-    /// Longer than anything the service has to say; the rest was not read.
-    TooLarge,
-    /// The connection failed while it came.
-    CutOff {
-        cause: String,
-    },
 }
 
 /// What the service said to a change.

@@ -12,7 +12,7 @@ use crate::event::{EventKind, LaneId, Outcome, StatedQuota, Verdict};
 use crate::exit::Exit;
 use crate::journal::chain::{self, Hash};
 use crate::journal::read::RunRecord;
-use crate::journal::{Journal, JournalError, NewRun};
+use crate::journal::{Journal, JournalError, NewLane, NewRun};
 use crate::ledger::Standing;
 use crate::model::words::Word;
 use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
@@ -42,8 +42,12 @@ impl Lab {
             plan_path: "plan.csv",
             plan_digest: &digester.finish().to_string(),
             n_rows: u32::try_from(rows.len()).unwrap(),
-            endpoint: "https://sms.example.com",
-            account: "acme",
+            lanes: &[NewLane {
+                name: "acme".to_owned(),
+                endpoint: "https://sms.example.com".to_owned(),
+                account: "acme".to_owned(),
+                takes_unnamed: true,
+            }],
             settings: &json!({"rate": 10}),
         };
         journal

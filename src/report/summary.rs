@@ -42,7 +42,7 @@ pub struct Summary {
     /// Set while a launch has not ended: it runs, or it was cut off.
     pub running: Option<Running>,
     pub waves: Vec<WaveTally>,
-    pub lanes: Vec<LaneRecord>,
+    pub lanes: Vec<LaneOf>,
     /// Why rows are not on target, most frequent first.
     pub causes: Vec<Cause>,
 }
@@ -110,6 +110,16 @@ pub struct ExitOf {
     pub reason: Option<String>,
 }
 
+/// One account, and how its rows add up.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LaneOf {
+    #[serde(flatten)]
+    pub lane: LaneRecord,
+    pub rows: u64,
+    pub settled: u64,
+    pub on_target: u64,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LaunchOf {
     pub launch: u32,
@@ -164,7 +174,7 @@ impl Summary {
             last_launch: began.and_then(|event| launch_of(time(event.at), event.kind)),
             running: run.running.then(|| Running { pid: run.pid, host: run.host.clone(), since }),
             waves: journal.waves(run.key)?,
-            lanes: journal.lanes(run.key)?,
+            lanes: lanes_of(journal, run)?,
             causes: journal.causes(run.key, MOST_CAUSES)?,
         })
     }
@@ -321,7 +331,12 @@ impl Summary {
         let (attempts, throttled) = (count(self.attempts, "change"), self.throttled);
         facts.push(("sent", format!("{attempts}; throttled {}", count(throttled, "time"))));
         for lane in &self.lanes {
-            facts.extend(lane_facts(lane));
+            if self.lanes.len() > 1 {
+                let LaneOf { lane: LaneRecord { name, endpoint, .. }, rows, on_target, .. } = lane;
+                let fact = format!("{}: {on_target} of {rows} on target, at {}", plain(name), plain(endpoint));
+                facts.push(("account", fact));
+            }
+            facts.extend(lane_facts(&lane.lane));
         }
         facts.push(("journal", plain(&self.journal)));
         facts.push(("anchor", format!("{} (keep it elsewhere)", self.anchor)));
@@ -361,6 +376,16 @@ fn lane_facts(lane: &LaneRecord) -> Vec<(&'static str, String)> {
         facts.push(("stopped", format!("{name}: {}", plain(stopped))));
     }
     facts
+}
+
+fn lanes_of(journal: &Journal, run: &RunRecord) -> Result<Vec<LaneOf>, JournalError> {
+    let tallies = journal.lane_tallies(run.key)?;
+    let lanes = journal.lanes(run.key)?.into_iter().map(|lane| {
+        let tally = tallies.iter().find(|tally| tally.lane == lane.lane);
+        let (rows, settled, on_target) = tally.map_or((0, 0, 0), |tally| (tally.rows, tally.settled, tally.on_target));
+        LaneOf { lane, rows, settled, on_target }
+    });
+    Ok(lanes.collect())
 }
 
 fn launch_of(at: String, kind: EventKind) -> Option<LaunchOf> {

@@ -3,16 +3,27 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::SettingsError;
-use super::keys::KEYS;
+use super::keys::{CREDENTIAL_KEYS, KEYS, SECRETS};
+use super::{Place, SettingsError};
 use crate::model::words::nearest;
 
 pub(crate) const NAME: &str = "cutover.toml";
 
+/// The table of profiles in a settings file: `[profiles.NAME]`.
+const PROFILES: &str = "profiles";
+
+#[derive(Clone)]
 pub(super) struct SettingsFile {
     pub(super) path: PathBuf,
+    pub(super) values: BTreeMap<String, String>,
+    pub(super) profiles: BTreeMap<String, Profile>,
+}
+
+/// An account and its ways, as a settings file has it.
+#[derive(Clone, Default)]
+pub(super) struct Profile {
     pub(super) values: BTreeMap<String, String>,
 }
 
@@ -48,23 +59,71 @@ fn parse(path: PathBuf, text: &str) -> Result<SettingsFile, SettingsError> {
     let table: toml::Table =
         text.parse().map_err(|source| SettingsError::Syntax { path: path.clone(), source: Box::new(source) })?;
     let mut values = BTreeMap::new();
+    let mut profiles = BTreeMap::new();
     for (key, value) in table {
-        let Some(known) = KEYS.iter().find(|known| known.name == key) else {
-            let suggestion = nearest(&key, KEYS.iter().map(|known| known.name));
-            return Err(SettingsError::UnknownKey { path, key, suggestion });
-        };
-        values.insert(known.name.to_owned(), as_flag(value));
+        if key == PROFILES {
+            profiles = parse_profiles(&path, value)?;
+            continue;
+        }
+        let known = KEYS.iter().map(|known| known.name).chain([PROFILES]);
+        let text = known_text(&path, None, &key, value, known)?;
+        values.insert(key, text);
     }
-    Ok(SettingsFile { path, values })
+    Ok(SettingsFile { path, values, profiles })
 }
 
-/// As one would write it as a flag; what is no plain value is refused where it is read.
-fn as_flag(value: toml::Value) -> String {
+fn parse_profiles(path: &Path, value: toml::Value) -> Result<BTreeMap<String, Profile>, SettingsError> {
+    let shape = || SettingsError::ProfilesShape { path: path.to_owned() };
+    let toml::Value::Table(table) = value else { return Err(shape()) };
+    let mut profiles = BTreeMap::new();
+    for (name, value) in table {
+        let toml::Value::Table(table) = value else { return Err(shape()) };
+        let mut profile = Profile::default();
+        for (key, value) in table {
+            let of_account = KEYS.iter().filter(|known| known.of_account).map(|known| known.name);
+            let known = of_account.chain(CREDENTIAL_KEYS.iter().map(|(known, _)| *known));
+            let text = known_text(path, Some(&name), &key, value, known)?;
+            profile.values.insert(key, text);
+        }
+        profiles.insert(name, profile);
+    }
+    Ok(profiles)
+}
+
+/// The value of a key that is known. What is not is named without its value, which may be a secret.
+fn known_text(
+    path: &Path,
+    profile: Option<&str>,
+    key: &str,
+    value: toml::Value,
+    known: impl Iterator<Item = &'static str> + Clone,
+) -> Result<String, SettingsError> {
+    if !known.clone().any(|known| known == key) {
+        let place = Place { path: path.to_owned(), profile: profile.map(str::to_owned) };
+        if SECRETS.contains(&key) {
+            return Err(SettingsError::Secret { place, key: key.to_owned() });
+        }
+        let suggestion = nearest(key, known);
+        return Err(SettingsError::UnknownKey { place, key: key.to_owned(), suggestion });
+    }
+    as_flag(value).map_err(|shape| SettingsError::Shape {
+        place: Place { path: path.to_owned(), profile: profile.map(str::to_owned) },
+        key: key.to_owned(),
+        shape,
+    })
+}
+
+/// As one would write it as a flag, or what it is instead.
+fn as_flag(value: toml::Value) -> Result<String, &'static str> {
     match value {
-        toml::Value::String(text) => text,
-        toml::Value::Boolean(true) => "on".to_owned(),
-        toml::Value::Boolean(false) => "off".to_owned(),
-        other => other.to_string(),
+        toml::Value::String(text) => Ok(text),
+        toml::Value::Boolean(true) => Ok("on".to_owned()),
+        toml::Value::Boolean(false) => Ok("off".to_owned()),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::Float(number) => Ok(number.to_string()),
+        toml::Value::Datetime(_) => Err("a date"),
+        toml::Value::Array(_) => Err("a list"),
+        toml::Value::Table(_) => Err("a table"),
     }
 }
 
@@ -72,16 +131,37 @@ fn as_flag(value: toml::Value) -> String {
 pub(crate) fn example() -> String {
     let mut text = String::from(
         "# Settings of cutover. A flag wins over the environment (CUTOVER_…), that over this file, and this over\n\
-         # cutover/cutover.toml in your configuration directory. No secret belongs here: the token comes from\n\
-         # CUTOVER_AUTH_TOKEN or HW_AUTH_TOKEN.\n",
+         # cutover/cutover.toml in your configuration directory. No secret belongs here: credentials come from the\n\
+         # environment, from files of their own, or from a command (see `cutover config show`).\n",
     );
     for key in &KEYS {
         let value = key.example;
         let quoted = if value.parse::<f64>().is_ok() { value.to_owned() } else { format!("\"{value}\"") };
         _ = write!(text, "\n# {}\n# {} = {quoted}\n", key.help, key.name);
     }
+    text.push_str(EXAMPLE_PROFILES);
+    for (key, help) in CREDENTIAL_KEYS {
+        _ = writeln!(text, "#   {key:<18}  {help}");
+    }
     text
 }
+
+const EXAMPLE_PROFILES: &str = r#"
+# An account of its own for each target that rows name in their column `target`: where it is, how fast, and whose
+# credentials. Below is one with a token, and one with a key pair.
+#
+# [profiles.prod-a]
+# region = "ap-southeast-3"
+# rate = 5
+# token_env = "PROD_A_TOKEN"
+#
+# [profiles.prod-b]
+# endpoint = "https://sms.cn-north-4.myhuaweicloud.com"
+# access_key_env = "PROD_B_AK"
+# secret_key_env = "PROD_B_SK"
+#
+# A profile names one kind of credentials:
+"#;
 
 #[cfg(test)]
 mod tests {
@@ -89,7 +169,8 @@ mod tests {
 
     #[test]
     fn the_example_names_every_setting_with_a_value_that_reads() {
-        let uncommented: String = example()
+        let (settings, _) = example().split_once(EXAMPLE_PROFILES).map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let uncommented: String = settings
             .lines()
             .filter_map(|line| line.strip_prefix("# "))
             .filter(|line| KEYS.iter().any(|key| line.starts_with(&format!("{} = ", key.name))))
@@ -104,6 +185,32 @@ mod tests {
     #[test]
     fn the_sample_is_the_example() {
         assert_eq!(include_str!("../../samples/cutover.toml"), example());
+    }
+
+    fn refused(text: &str) -> String {
+        let Err(error) = parse(PathBuf::from("cutover.toml"), text) else { panic!("it was taken") };
+        error.to_string()
+    }
+
+    #[test]
+    fn a_profile_holds_what_an_account_may_have_of_its_own_and_no_secret() {
+        let text = "profile = 'a'\n[profiles.a]\nrate = 5\ntoken_env = 'A'\n[profiles.b]\nendpoint = 'https://x'\n";
+        let file = parse(PathBuf::from("cutover.toml"), text).unwrap();
+        assert_eq!(file.values["profile"], "a");
+        assert_eq!(file.profiles["a"].values["rate"], "5");
+        assert_eq!(file.profiles["b"].values["endpoint"], "https://x");
+        let place = "the profile `a` in the settings file `cutover.toml`";
+        assert_eq!(refused("[profiles.a]\nseed = 1"), format!("{place} has an unknown key `seed`"));
+        assert_eq!(
+            refused("[profiles.a]\ntoken_evn = 'A'"),
+            format!("{place} has an unknown key `token_evn` (did you mean `token_env`?)")
+        );
+        let secret = refused("[profiles.a]\npassword = 'hunter2'");
+        assert_eq!(secret, format!("{place} has a key `password`, and secrets do not belong into settings"));
+        assert_eq!(refused("[profiles.a]\nrate = [1]"), format!("{place}: `rate` is a list, not a plain value"));
+        let shape = "the settings file `cutover.toml` defines profiles otherwise than as [profiles.NAME]";
+        assert_eq!(refused("profiles = 'a'"), shape);
+        assert_eq!(refused("[profiles]\na = 1"), shape);
     }
 
     #[test]

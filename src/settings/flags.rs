@@ -232,10 +232,17 @@ pub(crate) struct ServiceArgs {
     /// Where the service is: https://…, or sandbox to try everything with no account
     #[arg(long, value_name = "URL|sandbox")]
     endpoint: Option<String>,
+    /// The region of the endpoint, where no endpoint is named: ap-southeast-3, cn-north-4, …
+    #[arg(long, value_name = "NAME")]
+    region: Option<String>,
+    /// The profile of rows that name no target
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// A name for the account, to tell apart two that use the same endpoint
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
-    /// Requests per second, reads included; 30/m works; off is no limit of ours [default: 10]
+    /// Requests per second of each account, and given here of all accounts together, reads included; 30/m works; off is
+    /// no limit of ours [default: 10]
     #[arg(long, value_name = "N")]
     rate: Option<String>,
     /// How many requests may go at once after a pause [default: 1]
@@ -250,6 +257,15 @@ pub(crate) struct ServiceArgs {
     /// How long one answer may take [default: 30s]
     #[arg(long, value_name = "DURATION")]
     timeout: Option<String>,
+    /// How long a connection may take to come about [default: 10s]
+    #[arg(long, value_name = "DURATION")]
+    connect_timeout: Option<String>,
+    /// How long the next bytes of an answer may take
+    #[arg(long, value_name = "DURATION")]
+    read_timeout: Option<String>,
+    /// Certificates in PEM to trust beside the system's
+    #[arg(long, value_name = "FILE")]
+    ca_bundle: Option<String>,
     /// Look at every row before anything is sent; off sends unseen [default: on]
     #[arg(long, value_name = "on|off")]
     preflight: Option<String>,
@@ -311,12 +327,17 @@ impl ServiceArgs {
     fn given(&self) -> Given {
         let mut all = given([
             ("endpoint", self.endpoint.clone()),
+            ("region", self.region.clone()),
+            ("profile", self.profile.clone()),
             ("account", self.account.clone()),
             ("rate", self.rate.clone()),
             ("burst", self.burst.clone()),
             ("concurrency", self.concurrency.clone()),
             ("attempts", self.attempts.clone()),
             ("timeout", self.timeout.clone()),
+            ("connect_timeout", self.connect_timeout.clone()),
+            ("read_timeout", self.read_timeout.clone()),
+            ("ca_bundle", self.ca_bundle.clone()),
             ("preflight", self.preflight.clone()),
             ("verify", self.verify.clone()),
             ("verify_timeout", self.verify_timeout.clone()),
@@ -369,7 +390,8 @@ mod tests {
         let mut command = Flags::command();
         command.build();
         let run = command.find_subcommand("run").unwrap();
-        for key in &KEYS {
+        // Where an agency is asked for is the machine's, not the run's.
+        for key in KEYS.iter().filter(|key| key.name != "metadata_endpoint") {
             let flag = key.name.replace('_', "-");
             let arg = run.get_arguments().find(|arg| arg.get_long() == Some(&flag)).expect(key.name);
             let help = arg.get_help().unwrap().to_string();

@@ -10,40 +10,101 @@ pub(crate) struct Key {
     pub(crate) help: &'static str,
     /// What a run is carried out with, and so belongs in its journal.
     pub(crate) of_run: bool,
+    /// Whether each account may have its own.
+    pub(crate) of_account: bool,
+    /// Another variable that the vendor's users know, behind our own.
+    pub(crate) also_variable: Option<&'static str>,
+}
+
+impl Key {
+    const fn of_account(self) -> Self {
+        Self { of_account: true, ..self }
+    }
 }
 
 const fn of_run(name: &'static str, default: &'static str, help: &'static str) -> Key {
-    Key { name, default: Some(default), example: default, help, of_run: true }
+    Key { name, default: Some(default), example: default, help, of_run: true, of_account: false, also_variable: None }
 }
 
 const fn of_process(name: &'static str, default: &'static str, help: &'static str) -> Key {
-    Key { name, default: Some(default), example: default, help, of_run: false }
+    Key { name, default: Some(default), example: default, help, of_run: false, of_account: false, also_variable: None }
 }
 
 const fn unless_set(name: &'static str, example: &'static str, help: &'static str) -> Key {
-    Key { name, default: None, example, help, of_run: true }
+    Key { name, default: None, example, help, of_run: true, of_account: false, also_variable: None }
 }
 
-pub(crate) const KEYS: [Key; 17] = [
+pub(crate) const KEYS: [Key; 23] = [
     of_process("journal", "cutover.db", "the journal: one SQLite file that holds every run"),
     of_process("log_format", "text", "how messages are written: text or json"),
     unless_set(
         "endpoint",
         "https://sms.ap-southeast-3.myhuaweicloud.com",
         "where the service is: https://…, or sandbox to try everything with no account",
-    ),
-    unless_set("account", "prod", "a name for the account, to tell apart two that use the same endpoint"),
-    of_run("rate", "10", "requests per second, reads included; 30/m works; off is no limit of ours"),
-    of_run("burst", "1", "how many requests may go at once after a pause"),
-    of_run("concurrency", "8", "requests under way at once"),
+    )
+    .of_account(),
+    Key {
+        also_variable: Some("HW_REGION_NAME"),
+        ..unless_set("region", "ap-southeast-3", "the region of the endpoint, where no endpoint is named").of_account()
+    },
+    unless_set("profile", "prod", "the profile of rows that name no target"),
+    unless_set("account", "prod", "a name for the account, to tell apart two that use the same endpoint").of_account(),
+    of_run("rate", "10", "requests per second of each account, reads included; 30/m works; off is no limit of ours")
+        .of_account(),
+    of_run("burst", "1", "how many requests may go at once after a pause").of_account(),
+    of_run("concurrency", "8", "requests under way at once").of_account(),
     of_run("attempts", "5", "attempts per row and launch; throttled ones do not count"),
-    of_run("timeout", "30s", "how long one answer may take"),
+    of_run("timeout", "30s", "how long one answer may take").of_account(),
+    of_run("connect_timeout", "10s", "how long a connection may take to come about").of_account(),
+    unless_set("read_timeout", "20s", "how long the next bytes of an answer may take").of_account(),
+    unless_set("ca_bundle", "/etc/ssl/our-ca.pem", "certificates in PEM to trust beside the system's").of_account(),
     of_run("preflight", "on", "look at every row before anything is sent; off sends unseen"),
     of_run("verify", "on", "look at every row afterwards; off takes the service's word for it"),
     of_run("verify_timeout", "30s", "how long a change may take to show"),
     of_run("complete_pair", "on", "fill in the half of the pair that a row leaves open from what was read"),
-    of_run("max_throttle", "10m", "stop after being throttled for this long without one accepted request"),
+    of_run("max_throttle", "10m", "stop after being throttled for this long without one accepted request").of_account(),
+    of_process(
+        "metadata_endpoint",
+        "http://169.254.169.254",
+        "where an ECS machine asks for the credentials of its agency; off never asks",
+    )
+    .of_account(),
     unless_set("max_changes", "100", "refuse to begin if more rows than this would be changed"),
     of_run("scenario", "calm", "the sandbox's night: calm, busy, bad-night or a file"),
     of_run("seed", "1", "the sandbox's seed: the same seed is the same night"),
+];
+
+/// What a profile may say about its credentials: names of places, never a secret.
+pub(crate) const CREDENTIAL_KEYS: [(&str, &str); 15] = [
+    ("token_env", "the variable that holds a ready IAM token"),
+    ("token_file", "the file that holds one"),
+    ("access_key_env", "the variable that holds the access key"),
+    ("secret_key_env", "the variable that holds the secret key"),
+    ("security_token_env", "the variable that holds a temporary key's security token"),
+    ("credentials_file", "a file such as ~/.huaweicloud/credentials"),
+    ("user_name", "the IAM user that gets tokens"),
+    ("domain_name", "the account that the user belongs to"),
+    ("password_env", "the variable that holds the user's password"),
+    ("password_file", "the file that holds it"),
+    ("credential_command", "a command that prints credentials as JSON"),
+    ("agency", "on: the ECS agency of this machine, and nothing else"),
+    ("project_id", "the project that requests are signed and tokens are scoped for"),
+    ("project_name", "the project by its name"),
+    ("iam_endpoint", "where tokens come from"),
+];
+
+/// What people write who mean to put a secret into a settings file.
+pub(crate) const SECRETS: [&str; 12] = [
+    "token",
+    "auth_token",
+    "access_key",
+    "ak",
+    "secret_key",
+    "sk",
+    "password",
+    "security_token",
+    "secret",
+    "access_key_id",
+    "secret_access_key",
+    "credentials",
 ];

@@ -6,16 +6,31 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::SettingsError;
-use super::file::{self, SettingsFile};
+use super::file::{self, Profile, SettingsFile};
 use super::keys::{KEYS, Key};
+use crate::model::words::nearest;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     Flag,
     Environment(String),
+    Profile { name: String, path: PathBuf },
     File(PathBuf),
     Default,
+}
+
+impl Origin {
+    /// Who wins: the highest.
+    pub(super) fn rank(&self) -> u8 {
+        match self {
+            Origin::Flag => 4,
+            Origin::Environment(_) => 3,
+            Origin::Profile { .. } => 2,
+            Origin::File(_) => 1,
+            Origin::Default => 0,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -23,32 +38,119 @@ impl fmt::Display for Origin {
         match self {
             Origin::Flag => f.write_str("given as a flag"),
             Origin::Environment(name) => write!(f, "in the environment ({name})"),
+            Origin::Profile { name, path } => write!(f, "in the profile `{name}` of `{}`", path.display()),
             Origin::File(path) => write!(f, "in `{}`", path.display()),
             Origin::Default => f.write_str("by default"),
         }
     }
 }
 
-pub(crate) struct Resolved {
-    values: BTreeMap<&'static str, (String, Origin)>,
+/// The layers that settings stand in, as they were read. Nothing has won yet.
+#[derive(Clone)]
+pub(crate) struct Layers {
+    flags: Vec<(&'static str, String)>,
+    environment: BTreeMap<&'static str, (String, String)>,
+    files: Vec<SettingsFile>,
 }
 
-impl Resolved {
+impl Layers {
     /// `flags` are those that were given.
-    pub(crate) fn of(
-        flags: &[(&'static str, String)],
+    pub(crate) fn read(
+        flags: Vec<(&'static str, String)>,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, SettingsError> {
         let files = file::read_all(&environment)?;
+        let mut found = BTreeMap::new();
+        for key in &KEYS {
+            let variables = std::iter::once(format!("CUTOVER_{}", key.name.to_uppercase()))
+                .chain(key.also_variable.map(str::to_owned));
+            for variable in variables {
+                let Some(text) = environment(&variable) else { continue };
+                let text = text.into_string().map_err(|_| SettingsError::Value {
+                    key: key.name,
+                    origin: Origin::Environment(variable.clone()),
+                    problem: "is not UTF-8".to_owned(),
+                })?;
+                found.entry(key.name).or_insert((text, variable));
+            }
+        }
+        Ok(Self { flags, environment: found, files })
+    }
+
+    /// The names of all profiles.
+    pub(crate) fn profiles(&self) -> Vec<&str> {
+        let mut names: Vec<&str> =
+            self.files.iter().flat_map(|file| file.profiles.keys()).map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The first file that has a profile has all of it: half of one and half of another would be nobody's.
+    fn profile(&self, name: &str) -> Option<(&Profile, &PathBuf)> {
+        self.files.iter().find_map(|file| Some((file.profiles.get(name)?, &file.path)))
+    }
+
+    pub(super) fn unknown_profile(&self, name: &str) -> SettingsError {
+        let known = self.profiles();
+        let suggestion = nearest(name, known.iter().copied()).map(str::to_owned);
+        let known = known.into_iter().map(str::to_owned).collect();
+        SettingsError::UnknownProfile { name: name.to_owned(), suggestion, known }
+    }
+
+    /// Each setting as the highest layer has it that says anything: flag, environment, profile, files, default.
+    pub(crate) fn resolve(&self, profile: Option<&str>) -> Result<Resolved, SettingsError> {
+        let profile = match profile {
+            Some(name) => Some((name, self.profile(name).ok_or_else(|| self.unknown_profile(name))?)),
+            None => None,
+        };
+        let profile = profile.map(|(name, (profile, path))| OfProfile {
+            name: name.to_owned(),
+            origin: Origin::Profile { name: name.to_owned(), path: path.clone() },
+            values: profile.values.clone(),
+        });
         let mut values = BTreeMap::new();
         for key in &KEYS {
-            if let Some(found) = find(key, flags, &environment, &files)? {
+            let said =
+                profile.as_ref().and_then(|said| Some((said.values.get(key.name)?.clone(), said.origin.clone())));
+            if let Some(found) = self.above_profile(key).or(said).or_else(|| self.below_profile(key)) {
                 values.insert(key.name, found);
             }
         }
-        Ok(Self { values })
+        Ok(Resolved { values, profile })
     }
 
+    fn above_profile(&self, key: &Key) -> Option<(String, Origin)> {
+        if let Some((_, text)) = self.flags.iter().find(|(name, _)| *name == key.name) {
+            return Some((text.clone(), Origin::Flag));
+        }
+        let (text, variable) = self.environment.get(key.name)?;
+        Some((text.clone(), Origin::Environment(variable.clone())))
+    }
+
+    fn below_profile(&self, key: &Key) -> Option<(String, Origin)> {
+        for file in &self.files {
+            if let Some(text) = file.values.get(key.name) {
+                return Some((text.clone(), Origin::File(file.path.clone())));
+            }
+        }
+        key.default.map(|default| (default.to_owned(), Origin::Default))
+    }
+}
+
+pub(crate) struct Resolved {
+    values: BTreeMap<&'static str, (String, Origin)>,
+    profile: Option<OfProfile>,
+}
+
+/// What a profile says, whether or not it won.
+struct OfProfile {
+    name: String,
+    origin: Origin,
+    values: BTreeMap<String, String>,
+}
+
+impl Resolved {
     pub(super) fn value<T>(
         &self,
         key: &'static str,
@@ -68,42 +170,38 @@ impl Resolved {
         Ok(Some(value))
     }
 
-    pub(super) fn origin(&self, key: &str) -> Option<Origin> {
-        self.values.get(key).map(|(_, origin)| origin.clone())
+    pub(super) fn profile(&self) -> Option<&str> {
+        self.profile.as_ref().map(|profile| profile.name.as_str())
+    }
+
+    /// What the profile itself says, if there is one and it says anything.
+    pub(super) fn of_profile<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, SettingsError> {
+        let Some(profile) = &self.profile else { return Ok(None) };
+        let Some(text) = profile.values.get(key) else { return Ok(None) };
+        let origin = || profile.origin.clone();
+        parse(text).map(Some).map_err(|problem| SettingsError::Value { key, origin: origin(), problem })
+    }
+
+    pub(super) fn origin(&self, key: &str) -> Option<&Origin> {
+        self.values.get(key).map(|(_, origin)| origin)
+    }
+
+    /// Every setting that has a value, in the order of their list: name, text and origin.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static Key, &str, &Origin)> {
+        KEYS.iter().filter_map(|key| {
+            let (text, origin) = self.values.get(key.name)?;
+            Some((key, text.as_str(), origin))
+        })
     }
 
     /// What the journal keeps of a run's settings. None of them is a secret: no setting is.
     pub(super) fn texts(&self) -> BTreeMap<&'static str, String> {
-        let of_run = KEYS.iter().filter(|key| key.of_run);
-        of_run.filter_map(|key| Some((key.name, self.values.get(key.name)?.0.clone()))).collect()
+        self.all().filter(|(key, _, _)| key.of_run).map(|(key, text, _)| (key.name, text.to_owned())).collect()
     }
-}
-
-fn find(
-    key: &Key,
-    flags: &[(&'static str, String)],
-    environment: &impl Fn(&str) -> Option<OsString>,
-    files: &[SettingsFile],
-) -> Result<Option<(String, Origin)>, SettingsError> {
-    if let Some((_, text)) = flags.iter().find(|(name, _)| *name == key.name) {
-        return Ok(Some((text.clone(), Origin::Flag)));
-    }
-    let variable = format!("CUTOVER_{}", key.name.to_uppercase());
-    if let Some(text) = environment(&variable) {
-        let origin = Origin::Environment(variable);
-        let text = text.into_string().map_err(|_| SettingsError::Value {
-            key: key.name,
-            origin: origin.clone(),
-            problem: "is not UTF-8".to_owned(),
-        })?;
-        return Ok(Some((text, origin)));
-    }
-    for file in files {
-        if let Some(text) = file.values.get(key.name) {
-            return Ok(Some((text.clone(), Origin::File(file.path.clone()))));
-        }
-    }
-    Ok(key.default.map(|default| (default.to_owned(), Origin::Default)))
 }
 
 #[cfg(test)]
@@ -113,7 +211,7 @@ mod tests {
     fn resolved(flags: &[(&'static str, String)], environment: &[(&str, &str)]) -> Resolved {
         let environment: BTreeMap<String, OsString> =
             environment.iter().map(|(name, text)| ((*name).to_owned(), OsString::from(text))).collect();
-        Resolved::of(flags, |name| environment.get(name).cloned()).unwrap()
+        Layers::read(flags.to_vec(), |name| environment.get(name).cloned()).unwrap().resolve(None).unwrap()
     }
 
     #[test]

@@ -90,9 +90,14 @@ impl Lab {
 
     /// Serves the sources of `plan`.
     pub(crate) fn serve(&self, plan: &str, scenario: &str) -> Served {
+        self.serve_to(plan, scenario, TOKEN)
+    }
+
+    /// Serves them to those who have this token.
+    pub(crate) fn serve_to(&self, plan: &str, scenario: &str, token: &str) -> Served {
         self.write("scenario.toml", scenario);
         let mut command = self.command(&["sandbox", "--plan", plan, "--scenario", "scenario.toml", "--port", "0"]);
-        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.env("CUTOVER_SANDBOX_TOKEN", token).stderr(Stdio::null()).spawn().unwrap();
         let mut url = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
         assert!(url.starts_with("http://"), "the sandbox did not start: {url:?}");

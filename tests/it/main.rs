@@ -8,6 +8,7 @@ mod doors;
 mod endpoints;
 mod faults;
 mod lab;
+mod lanes;
 mod looks;
 mod memory;
 mod pace;

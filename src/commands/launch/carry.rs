@@ -5,16 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
 use super::super::reading::{print, write_report};
 use super::super::{CommandError, difference, stdout_failed};
-use super::{Service, Venue, signals};
+use super::accounts::{Account, Venue};
+use super::signals;
 use crate::console::{self, Console};
 use crate::engine::lane::Lane;
 use crate::engine::stop::Stop;
 use crate::engine::{self, Book, EngineError, Purpose, reader};
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Verdict};
 use crate::exit::Exit;
-use crate::gate::{Gate, Learned};
+use crate::gate::{Gate, Learned, RateOfAll};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Phase, Standing};
@@ -24,13 +28,13 @@ use crate::observe::events::EventLines;
 use crate::observe::progress::{Counter, Gauges, Progress};
 use crate::preflight::{self, Difference, PreflightError};
 use crate::recorder::{self, JournalClosed, Recorder, Writing};
-use crate::remote::endpoint::Endpoint;
 use crate::remote::http::Http;
 use crate::report::Format;
 use crate::report::summary::{self, Summary};
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::{self, Sandbox, estate};
 use crate::settings::Settings;
+use crate::transport::Transport;
 
 /// Rows of a group that are shown before a question, and by `plan`.
 const SHOWN_BEFORE_A_RUN: usize = 5;
@@ -49,11 +53,13 @@ pub(super) enum Consent {
     NothingIsSent,
 }
 
+type Lanes = [Arc<Lane<Http>>];
+
 pub(super) struct Carry<'a> {
     pub(super) console: Console,
     pub(super) settings: &'a Settings,
     pub(super) run: &'a RunRecord,
-    pub(super) service: Service,
+    pub(super) accounts: Vec<Account>,
     pub(super) verb: &'static str,
     pub(super) consent: Consent,
     pub(super) reopen: &'a [Verdict],
@@ -63,6 +69,9 @@ pub(super) struct Carry<'a> {
     pub(super) progress: bool,
     pub(super) report: Option<&'a (Format, PathBuf)>,
 }
+
+/// A row that was opened again, and how it stood.
+type Reopened = (LaneId, RowId, Standing);
 
 /// Ends a launch early, with what to say.
 enum Halted {
@@ -108,8 +117,7 @@ impl From<PreflightError> for Halted {
 }
 
 impl Carry<'_> {
-    pub(super) fn out(&self, journal: Journal) -> Result<Exit, CommandError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Start)?;
+    pub(super) fn out(&self, runtime: Runtime, journal: Journal) -> Result<Exit, CommandError> {
         let ended = runtime.block_on(self.launch(journal, Instant::now()));
         // A question that nobody answered still sits on standard input.
         runtime.shutdown_background();
@@ -149,12 +157,16 @@ impl Carry<'_> {
         let path = journal.path().to_owned();
         let run = self.run;
         let tally = journal.tally(run.key)?;
-        let learned = journal.learned_quota(&run.endpoint, &run.account)?;
         let reopened = journal.rows_with_verdict(run.key, self.reopen, self.reopen_by_name)?;
-        let (endpoint, sandbox) = self.endpoint(&journal).await?;
-        let remote = Http::new(endpoint, Arc::clone(&self.service.credentials), self.settings.timeout)
-            .map_err(|error| CommandError::Http(error.to_string()))?;
-        let progress = Progress::new(u64::from(run.n_rows), tally.settled(), self.console, self.progress);
+        let (mut ways, mut sandboxes) = (Vec::new(), Vec::new());
+        let gates = self.gates(&journal)?;
+        for (account, gate) in self.accounts.iter().zip(gates) {
+            let (transport, sandbox) = self.transport(&journal, account).await?;
+            ways.push((Http::new(transport, Arc::clone(&account.credentials)), gate));
+            sandboxes.extend(sandbox);
+        }
+        let names = self.accounts.iter().map(|account| account.name.clone()).collect();
+        let progress = Progress::new(u64::from(run.n_rows), tally.settled(), names, self.console, self.progress);
         let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Counter(Arc::clone(&progress)))];
         if self.events {
             observers.push(Box::new(EventLines::new(&run.id)));
@@ -162,18 +174,22 @@ impl Carry<'_> {
         let (recorder, writing) = recorder::start(journal, run.key, observers).map_err(CommandError::Start)?;
         let book = Book::new(Journal::open_to_read(&path)?, run.key);
         let stop = Stop::default();
-        let learned = learned.map(|(per_second, stated)| Learned { per_second, stated });
-        let gate = Gate::new(&self.settings.gate, learned);
-        let (lane, asks) = Lane::new(self.settings.lane.clone(), remote, gate, recorder.clone(), stop.clone());
-        let lane = Arc::new(lane);
+        let mut lanes = Vec::new();
+        let mut reading = JoinSet::new();
+        for ((account, (remote, gate)), id) in self.accounts.iter().zip(ways).zip((1..).map(LaneId)) {
+            let (name, settings) = (account.name.clone(), account.settings.lane.clone());
+            let (lane, asks) = Lane::new(id, name, settings, remote, gate, recorder.clone(), stop.of_lane());
+            let lane = Arc::new(lane);
+            reading.spawn(reader::serve(Arc::clone(&lane), asks));
+            lanes.push(lane);
+        }
         let ended = Arc::default();
-        signals::watch(stop, recorder.clone(), Arc::clone(&ended)).map_err(CommandError::Start)?;
-        let reading = tokio::spawn(reader::serve(Arc::clone(&lane), asks));
+        signals::watch(stop.clone(), recorder.clone(), Arc::clone(&ended)).map_err(CommandError::Start)?;
 
-        let carried = self.carry(&lane, &book, &recorder, &progress, &reopened).await;
+        let carried = self.carry(&lanes, &stop, &book, &recorder, &progress, &reopened).await;
         let (exit, reason) = match carried {
-            Ok(()) => self.conclude(&lane, &book).await?,
-            Err(Halted::With(exit, reason)) => (by_signal(&lane, exit), Some(reason)),
+            Ok(()) => self.conclude(&lanes, &stop, &book).await?,
+            Err(Halted::With(exit, reason)) => (by_signal(&stop, exit), Some(reason)),
             Err(Halted::Error(error)) => {
                 finish(&recorder, writing, exit_event(error.exit(), None, started)).await?;
                 return Err(error);
@@ -181,57 +197,78 @@ impl Carry<'_> {
         };
         ended.store(true, std::sync::atomic::Ordering::Relaxed);
         progress.finish();
-        reading.abort();
+        reading.abort_all();
         drop(book);
         finish(&recorder, writing, exit_event(exit, reason.clone(), started)).await?;
-        if let Some(sandbox) = sandbox {
+        for sandbox in sandboxes {
             sandbox.stop().await;
         }
         Ok((exit, reason))
     }
 
-    /// The in-process sandbox is seeded with the run's own rows.
-    async fn endpoint(&self, journal: &Journal) -> Result<(Endpoint, Option<Sandbox>), CommandError> {
-        match &self.service.venue {
-            Venue::Service(endpoint) => Ok((endpoint.clone(), None)),
+    /// Each account has a gate of its own; one that was given for this launch stands behind all of them.
+    fn gates(&self, journal: &Journal) -> Result<Vec<Gate>, CommandError> {
+        let of_all = self.settings.rate_of_all.filter(|_| self.accounts.len() > 1);
+        let of_all = of_all.map(|per_second| Arc::new(RateOfAll::new(per_second, self.settings.gate.burst)));
+        let gate = |account: &Account| {
+            let lane = account.lane();
+            let learned = journal.learned_quota(&lane.endpoint, &lane.account)?;
+            let learned = learned.map(|(per_second, stated)| Learned { per_second, stated });
+            Ok(Gate::new(&account.settings.gate, learned, of_all.clone()))
+        };
+        self.accounts.iter().map(gate).collect()
+    }
+
+    /// An in-process sandbox is seeded with the account's own rows.
+    async fn transport(
+        &self,
+        journal: &Journal,
+        account: &Account,
+    ) -> Result<(Transport, Option<Sandbox>), CommandError> {
+        match &account.venue {
+            Venue::Service(transport) => Ok((transport.clone(), None)),
             Venue::Sandbox(scenario) => {
                 let mut estate = Vec::new();
                 journal.for_each_row(self.run.key, |row, _| {
-                    estate.push(estate::seed_row(&row));
+                    if account.takes(&row) {
+                        estate.push(estate::seed_row(&row));
+                    }
                     Ok::<_, JournalError>(())
                 })?;
                 let config = sandbox::Config {
                     estate,
                     scenario: Scenario::clone(scenario),
-                    seed: self.settings.seed,
+                    seed: account.settings.seed,
                     port: 0,
                     token: None,
                     keys: None,
                 };
                 let sandbox = sandbox::start(config).await.map_err(CommandError::Start)?;
                 let endpoint = sandbox.url().parse().expect("a loopback address is an endpoint");
-                Ok((endpoint, Some(sandbox)))
+                Ok((Transport::new(endpoint, &account.settings.transport)?, Some(sandbox)))
             }
         }
     }
 
     async fn carry(
         &self,
-        lane: &Arc<Lane<Http>>,
+        lanes: &Lanes,
+        stop: &Stop,
         book: &Book,
         recorder: &Recorder,
         progress: &Arc<Progress>,
-        reopened: &[(RowId, Standing)],
+        reopened: &[Reopened],
     ) -> Result<(), Halted> {
         recorder.record(LaneId::RUN, self.beginning(), None).await?;
-        if !reopened.is_empty() {
-            let cause = format!("asked for by `{}`", self.verb);
-            let kinds = reopened.iter().map(|(row, _)| EventKind::RowReopened { row: *row, cause: cause.clone() });
-            lane.record(kinds.collect(), None).await?;
+        let cause = format!("asked for by `{}`", self.verb);
+        for lane in lanes {
+            let own = reopened.iter().filter(|(id, _, _)| *id == lane.id);
+            let kinds = own.map(|(_, row, _)| EventKind::RowReopened { row: *row, cause: cause.clone() });
+            record_any(lane, kinds.collect()).await?;
         }
         if self.consent == Consent::NothingIsSent {
-            let drawing = progress.draw(gauge(lane));
-            let ran = engine::run(lane, book, Purpose::Reconcile).await;
+            let drawing = progress.draw(gauge(lanes));
+            let ran = engine::run(lanes, book, Purpose::Reconcile).await;
             drawing.abort();
             return Ok(ran?);
         }
@@ -239,52 +276,44 @@ impl Carry<'_> {
             self.console.say("nothing is left to do");
             return Ok(());
         }
-        match self.consider(lane, book).await {
+        match self.consider(lanes, stop, book).await {
             Ok(true) => (),
             Ok(false) => return Ok(()),
             Err(halted) => {
-                self.put_back(lane, reopened).await?;
+                put_back(lanes, reopened).await?;
                 return Err(halted);
             }
         }
-        let drawing = progress.draw(gauge(lane));
-        let ran = engine::run(lane, book, Purpose::Carry).await;
+        let drawing = progress.draw(gauge(lanes));
+        let ran = engine::run(lanes, book, Purpose::Carry).await;
         drawing.abort();
         Ok(ran?)
     }
 
     /// Looks, tells the difference, and asks. False: telling it was all.
-    async fn consider(&self, lane: &Arc<Lane<Http>>, book: &Book) -> Result<bool, Halted> {
+    async fn consider(&self, lanes: &Lanes, stop: &Stop, book: &Book) -> Result<bool, Halted> {
         if self.settings.lane.preflight {
-            self.console.say(&format!("looking at {} rows at {}", self.run.n_rows, self.run.endpoint));
-            preflight::look(lane, book).await?;
+            let place = match lanes {
+                [_] => self.run.endpoint.clone(),
+                _ => format!("{} accounts", lanes.len()),
+            };
+            self.console.say(&format!("looking at {} rows at {place}", self.run.n_rows));
+            preflight::look(lanes, book).await?;
         }
         let n_shown = if self.consent == Consent::OnlyShown { SHOWN_BY_PLAN } else { SHOWN_BEFORE_A_RUN };
-        let difference = preflight::difference(lane, book, n_shown).await?;
+        let difference = preflight::difference(lanes, book, n_shown).await?;
         self.show(&difference)?;
         let Consent::Asked { yes, irreversible } = self.consent else { return Ok(false) };
         self.refuse_by_policy(&difference, irreversible)?;
         if difference.n_changes() > 0 && !yes {
-            self.ask(lane, &difference).await?;
+            self.ask(stop, &difference).await?;
         }
         if difference.n_already + difference.n_blocked > 0 {
-            preflight::settle(lane, book).await?;
+            for lane in lanes.iter().filter(|lane| lane.stopped().is_none()) {
+                preflight::settle(lane, book).await?;
+            }
         }
         Ok(true)
-    }
-
-    /// A retry that does not go ahead leaves the rows with the verdicts that they had.
-    async fn put_back(&self, lane: &Lane<Http>, reopened: &[(RowId, Standing)]) -> Result<(), Halted> {
-        let kinds = reopened.iter().filter_map(|(row, standing)| {
-            let Phase::Settled(verdict) = standing.phase else { return None };
-            let (seen, reason) = (standing.after.clone(), standing.reason.clone());
-            Some(EventKind::RowSettled { row: *row, verdict, seen, reason })
-        });
-        let kinds: Vec<EventKind> = kinds.collect();
-        if !kinds.is_empty() {
-            lane.record(kinds, None).await?;
-        }
-        Ok(())
     }
 
     fn beginning(&self) -> Vec<EventKind> {
@@ -342,13 +371,13 @@ impl Carry<'_> {
         Ok(())
     }
 
-    async fn ask(&self, lane: &Lane<Http>, difference: &Difference) -> Result<(), Halted> {
+    async fn ask(&self, stop: &Stop, difference: &Difference) -> Result<(), Halted> {
         _ = write!(io::stderr(), "\n{}. Go on? [y/N] ", difference::headline(difference));
         let answer = tokio::task::spawn_blocking(|| {
             let mut answer = String::new();
             io::stdin().lock().read_line(&mut answer).map(|_| answer)
         });
-        let answer = lane.stop.unless_draining(answer).await;
+        let answer = stop.unless_draining(answer).await;
         let Some(answer) = answer else {
             return Err(Halted::With(Exit::Interrupted, "interrupted at the question; nothing was sent".to_owned()));
         };
@@ -360,7 +389,7 @@ impl Carry<'_> {
     }
 
     /// How a launch ended that was let run to its end, drained or not.
-    async fn conclude(&self, lane: &Lane<Http>, book: &Book) -> Result<(Exit, Option<String>), CommandError> {
+    async fn conclude(&self, lanes: &Lanes, stop: &Stop, book: &Book) -> Result<(Exit, Option<String>), CommandError> {
         if self.consent == Consent::OnlyShown {
             return Ok((Exit::Done, None));
         }
@@ -374,14 +403,10 @@ impl Carry<'_> {
         if tally.unsettled() == 0 {
             return Ok((finished, None));
         }
-        if let Some((cause, message)) = lane.stopped() {
-            let exit = match cause {
-                LaneStop::Unauthenticated | LaneStop::Barred | LaneStop::Forbidden => Exit::Credentials,
-                LaneStop::Throttled => Exit::Halted,
-            };
-            return Ok((by_signal(lane, exit).worst(exit), Some(message)));
+        if let Some((exit, message)) = stopped_lanes(lanes) {
+            return Ok((by_signal(stop, exit).worst(exit), Some(message)));
         }
-        let exit = by_signal(lane, finished);
+        let exit = by_signal(stop, finished);
         let reason = match (exit, in_doubt) {
             (Exit::Interrupted | Exit::Terminated, None) => {
                 Some(format!("interrupted; cutover resume {} goes on", self.run.id))
@@ -396,19 +421,65 @@ impl Carry<'_> {
     }
 }
 
-fn by_signal(lane: &Lane<Http>, otherwise: Exit) -> Exit {
-    if lane.stop.has_reason(DrainReason::Interrupted) {
+/// The worst of what stopped lanes, and which were stopped by what.
+fn stopped_lanes(lanes: &Lanes) -> Option<(Exit, String)> {
+    let stopped: Vec<(&str, LaneStop, String)> = lanes
+        .iter()
+        .filter_map(|lane| lane.stopped().map(|(cause, message)| (lane.name.as_str(), cause, message)))
+        .collect();
+    let exits = stopped.iter().map(|(_, cause, _)| match cause {
+        LaneStop::Unauthenticated | LaneStop::NoCredentials | LaneStop::Barred | LaneStop::Forbidden => {
+            Exit::Credentials
+        }
+        LaneStop::Throttled | LaneStop::Unreachable => Exit::Halted,
+    });
+    let exit = exits.reduce(Exit::worst)?;
+    let named: Vec<String> = match (&stopped[..], lanes.len()) {
+        ([(_, _, message)], 1) => vec![message.clone()],
+        _ => stopped.iter().map(|(name, _, message)| format!("account `{name}` stopped: {message}")).collect(),
+    };
+    Some((exit, named.join("; ")))
+}
+
+/// A retry that does not go ahead leaves the rows with the verdicts that they had.
+async fn put_back(lanes: &Lanes, reopened: &[Reopened]) -> Result<(), Halted> {
+    for lane in lanes {
+        let kinds = reopened.iter().filter(|(id, _, _)| *id == lane.id).filter_map(|(_, row, standing)| {
+            let Phase::Settled(verdict) = standing.phase else { return None };
+            let (seen, reason) = (standing.after.clone(), standing.reason.clone());
+            Some(EventKind::RowSettled { row: *row, verdict, seen, reason })
+        });
+        record_any(lane, kinds.collect()).await?;
+    }
+    Ok(())
+}
+
+async fn record_any(lane: &Lane<Http>, kinds: Vec<EventKind>) -> Result<(), JournalClosed> {
+    if kinds.is_empty() { Ok(()) } else { lane.record(kinds, None).await }
+}
+
+fn by_signal(stop: &Stop, otherwise: Exit) -> Exit {
+    if stop.has_reason(DrainReason::Interrupted) {
         Exit::Interrupted
-    } else if lane.stop.has_reason(DrainReason::Terminated) {
+    } else if stop.has_reason(DrainReason::Terminated) {
         Exit::Terminated
     } else {
         otherwise
     }
 }
 
-fn gauge(lane: &Arc<Lane<Http>>) -> impl Fn() -> Gauges + Send + 'static {
-    let lane = Arc::clone(lane);
-    move || Gauges { gate: lane.gate.snapshot(), only_looking: lane.under_way.idle_since().is_some() }
+fn gauge(lanes: &Lanes) -> impl Fn() -> Gauges + Send + 'static {
+    let lanes = lanes.to_vec();
+    move || {
+        let going = || lanes.iter().filter(|lane| lane.stopped().is_none());
+        // One account that may send is enough not to wait.
+        let cooling = going().map(|lane| lane.gate.snapshot().cooling.unwrap_or_default()).min();
+        Gauges {
+            on_the_wire: lanes.iter().map(|lane| lane.gate.snapshot().on_the_wire).sum(),
+            cooling: cooling.filter(|left| !left.is_zero()),
+            only_looking: lanes.iter().all(|lane| lane.under_way.idle_since().is_some()),
+        }
+    }
 }
 
 fn exit_event(exit: Exit, reason: Option<String>, started: Instant) -> EventKind {

@@ -57,6 +57,20 @@ impl FromStr for Endpoint {
 }
 
 impl Endpoint {
+    /// The address of a service on this machine or its host, such as the metadata service: also without TLS.
+    pub(crate) fn of_this_machine(text: &str) -> Result<Self, BadEndpoint> {
+        match text.parse() {
+            Err(BadEndpoint::Insecure) => {
+                let url = Url::parse(text).map_err(BadEndpoint::NotAUrl)?;
+                match url.host() {
+                    Some(Host::Ipv4(address)) if address.is_link_local() => Ok(Self(url)),
+                    Some(_) | None => Err(BadEndpoint::Insecure),
+                }
+            }
+            parsed => parsed,
+        }
+    }
+
     /// The host as the `Host` header has it: with its port, unless that is the scheme's own.
     pub(crate) fn authority(&self) -> &str {
         self.0.authority()

@@ -1,0 +1,257 @@
+//! The accounts of a run: for each target that its rows name, where it is, how fast, and as whom.
+//!
+//! Whatever is wrong with one of them is found before a run is made.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use tokio::runtime::Runtime;
+
+use super::super::{CommandError, Context, serving};
+use crate::console::Console;
+use crate::credentials::{Credentials, CredentialsError, chain};
+use crate::journal::read::{LaneRecord, RunRecord};
+use crate::journal::{self, NewLane};
+use crate::lock::{Lock, LockError};
+use crate::model::Row;
+use crate::plan::Checked;
+use crate::sandbox::scenario::Scenario;
+use crate::settings::{Destination, Settings, SettingsError, file};
+use crate::transport::Transport;
+
+/// Rows that name no target belong to it, unless `--profile` names another.
+const UNNAMED: &str = "default";
+
+/// One account at one endpoint.
+pub(super) struct Account {
+    /// What rows call it.
+    pub(super) name: String,
+    /// Whether rows that name no target are its own.
+    takes_unnamed: bool,
+    pub(super) settings: Settings,
+    destination: Destination,
+    pub(super) venue: Venue,
+    pub(super) credentials: Arc<Credentials>,
+    /// No credentials were set, and the machine is asked for its agency's.
+    is_last_resort: bool,
+}
+
+/// Where its requests go.
+pub(super) enum Venue {
+    Service(Transport),
+    /// Inside this process, with what it plays.
+    Sandbox(Box<Scenario>),
+}
+
+/// The accounts that a plan names, in order of first appearance.
+pub(super) fn of_plan(context: &Context, checked: &Checked) -> Result<Vec<Account>, CommandError> {
+    let unnamed = unnamed(&context.settings);
+    let mut names: Vec<&str> = checked.accounts.iter().map(String::as_str).collect();
+    if checked.any_without_account && !names.contains(&unnamed) {
+        names.push(unnamed);
+    }
+    let several = names.len() > 1;
+    if several && context.settings.account_by_flag {
+        return Err(CommandError::OneAccountForSeveral { n_accounts: names.len() });
+    }
+    let account = |name: &str| {
+        let settings = settings_of(context, name)?;
+        Account::new(context.console, name, name == unnamed, settings, several)
+    };
+    distinct(names.into_iter().map(account).collect::<Result<_, _>>()?)
+}
+
+/// The accounts with which a run was begun, at the endpoints where it was; in the sandbox also in the night that it was
+/// begun in.
+pub(super) fn of_run(context: &Context, run: &RunRecord, lanes: &[LaneRecord]) -> Result<Vec<Account>, CommandError> {
+    let unnamed = unnamed(&context.settings);
+    let account = |lane: &LaneRecord| {
+        let mut settings = settings_of(context, &lane.name).or_else(|unknown| match lanes {
+            // Its name was the account's, when no profile was needed to name one.
+            [_] => Ok(context.settings.clone()),
+            _ => Err(unknown),
+        })?;
+        settings.begun_as(run, lane)?;
+        Account::new(context.console, &lane.name, lane.name == unnamed, settings, lanes.len() > 1)
+    };
+    distinct(lanes.iter().map(account).collect::<Result<_, _>>()?)
+}
+
+fn unnamed(settings: &Settings) -> &str {
+    settings.profile.as_deref().unwrap_or(UNNAMED)
+}
+
+/// What a profile says, or the settings outside of any where none is needed: for rows that name no target, and in the
+/// sandbox, which stands for every account.
+fn settings_of(context: &Context, name: &str) -> Result<Settings, CommandError> {
+    let needless = name == UNNAMED || context.settings.destination == Some(Destination::Sandbox);
+    match Settings::read(&context.layers, Some(name)) {
+        Err(SettingsError::UnknownProfile { .. }) if needless => Ok(context.settings.clone()),
+        read => Ok(read?),
+    }
+}
+
+impl Settings {
+    /// A run is gone on with where it was begun.
+    fn begun_as(&mut self, run: &RunRecord, lane: &LaneRecord) -> Result<(), CommandError> {
+        let begun = if lane.endpoint == "sandbox" {
+            Some(Destination::Sandbox)
+        } else {
+            lane.endpoint.parse().ok().map(Destination::Service)
+        };
+        if self.destination_by_flag && self.destination != begun {
+            let named = self.destination.as_ref().map(ToString::to_string).unwrap_or_default();
+            return Err(CommandError::OtherEndpoint { begun: lane.endpoint.clone(), named });
+        }
+        self.destination = begun;
+        self.account = Some(lane.account.clone()).filter(|account| *account != lane.name);
+        if let Some(scenario) = run.settings.get("scenario").and_then(serde_json::Value::as_str) {
+            scenario.clone_into(&mut self.scenario);
+        }
+        if let Some(seed) = run.settings.get("seed").and_then(serde_json::Value::as_str) {
+            self.seed = seed.parse().unwrap_or(self.seed);
+        }
+        Ok(())
+    }
+}
+
+/// Two accounts of one run that are the same would each believe to have the quota alone.
+fn distinct(accounts: Vec<Account>) -> Result<Vec<Account>, CommandError> {
+    let mut known: HashMap<String, &str> = HashMap::new();
+    for account in &accounts {
+        let Some(key) = account.lock_key() else { continue };
+        if let Some(first) = known.insert(key, &account.name) {
+            return Err(CommandError::SameAccount { one: first.to_owned(), other: account.name.clone() });
+        }
+    }
+    Ok(accounts)
+}
+
+impl Account {
+    fn new(
+        console: Console,
+        name: &str,
+        takes_unnamed: bool,
+        settings: Settings,
+        one_of_several: bool,
+    ) -> Result<Self, CommandError> {
+        let Some(destination) = settings.destination.clone() else {
+            return Err(CommandError::NoEndpoint { target: one_of_several.then(|| name.to_owned()) });
+        };
+        let mut is_last_resort = false;
+        let (venue, credentials) = match &destination {
+            Destination::Service(endpoint) => {
+                let spec = chain::Spec { one_of_several, ..settings.credentials.clone() };
+                let found = chain::find(&spec, &settings.transport, &|name| std::env::var_os(name))?;
+                let found = found
+                    .ok_or_else(|| CommandError::NoCredentials { target: one_of_several.then(|| name.to_owned()) })?;
+                for warning in &found.warnings {
+                    console.warn(warning);
+                }
+                is_last_resort = found.is_last_resort;
+                let transport = Transport::new(endpoint.clone(), &settings.transport)?;
+                (Venue::Service(transport), found.credentials)
+            }
+            Destination::Sandbox => {
+                let scenario = serving::scenario(&settings.scenario)?;
+                // It lets in whoever started it.
+                let token =
+                    Credentials::token(&SecretString::from("in-process-sandbox"), "the sandbox in this process");
+                (Venue::Sandbox(Box::new(scenario)), token?)
+            }
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            takes_unnamed,
+            settings,
+            destination,
+            venue,
+            credentials: Arc::new(credentials),
+            is_last_resort,
+        })
+    }
+
+    /// Whose quota its requests use.
+    fn account(&self) -> &str {
+        self.settings.account.as_deref().unwrap_or(&self.name)
+    }
+
+    pub(super) fn lane(&self) -> NewLane {
+        NewLane {
+            name: self.name.clone(),
+            endpoint: self.destination.to_string(),
+            account: self.account().to_owned(),
+            takes_unnamed: self.takes_unnamed,
+        }
+    }
+
+    pub(super) fn takes(&self, row: &Row) -> bool {
+        row.account.as_deref().map_or(self.takes_unnamed, |target| target == self.name)
+    }
+
+    /// What one run at a time may use, whatever journals there are. A bare token does not say whose it is, so it is told
+    /// apart by the endpoint and the account's name alone. None: the sandbox, which is this process's own.
+    fn lock_key(&self) -> Option<String> {
+        let Destination::Service(endpoint) = &self.destination else { return None };
+        let identity = self.settings.account.as_deref().or(self.credentials.identity()).unwrap_or(&self.name);
+        Some(format!("{endpoint}\n{identity}"))
+    }
+
+    fn lock(&self, context: &Context) -> Result<Option<Lock>, CommandError> {
+        let (Destination::Service(endpoint), Some(key)) = (&self.destination, self.lock_key()) else { return Ok(None) };
+        let Some(folder) = file::user_directory(&|name: &str| std::env::var_os(name), "XDG_STATE_HOME", ".local/state")
+        else {
+            context.console.warn("no home directory: another run of this account would not be noticed");
+            return Ok(None);
+        };
+        let key = journal::chain::hex(&Sha256::digest(key)[..16]);
+        let path = folder.join("locks").join(format!("{key}.lock"));
+        let what = format!("account `{}` at {endpoint}", self.account());
+        let taken = std::fs::create_dir_all(folder.join("locks"))
+            .map_err(|source| LockError::Io { path: path.clone(), source })
+            .and_then(|()| Lock::take(&path, &what));
+        match taken {
+            Ok(lock) => Ok(Some(lock)),
+            Err(held @ LockError::Held { .. }) => Err(held.into()),
+            Err(unusable @ (LockError::Unworkable(_) | LockError::Io { .. })) => {
+                context.console.warn(&format!("{unusable}: another run of this account would not be noticed"));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// One run per account and endpoint, whatever journals they use.
+pub(super) fn lock_all(context: &Context, accounts: &[Account]) -> Result<Vec<Lock>, CommandError> {
+    let locks: Vec<Option<Lock>> = accounts.iter().map(|account| account.lock(context)).collect::<Result<_, _>>()?;
+    Ok(locks.into_iter().flatten().collect())
+}
+
+/// Gets what has to be fetched before anything is made. One account that cannot have it leaves the others going, and is
+/// told again by its lane, which does not ask again for what was denied.
+pub(super) fn let_in(runtime: &Runtime, accounts: &[Account]) -> Result<(), CommandError> {
+    let mut fetching = tokio::task::JoinSet::new();
+    for account in accounts {
+        let credentials = Arc::clone(&account.credentials);
+        let nothing_set = account.is_last_resort.then(|| account.name.clone());
+        fetching.spawn_on(async move { (credentials.ready().await, nothing_set) }, runtime.handle());
+    }
+    let fetched = runtime.block_on(fetching.join_all());
+    // A machine without an agency is one on which nothing is set.
+    if let Some((_, Some(name))) =
+        fetched.iter().find(|(fetched, nothing_set)| fetched.is_err() && nothing_set.is_some())
+    {
+        return Err(CommandError::NoCredentials { target: (accounts.len() > 1).then(|| name.clone()) });
+    }
+    if fetched.iter().any(|(fetched, _)| fetched.is_ok()) {
+        return Ok(());
+    }
+    // The worst wins, as among exit codes: what was denied before what could not be reached.
+    let errors = fetched.into_iter().filter_map(|(fetched, _)| fetched.err());
+    match errors.min_by_key(|error| matches!(error, CredentialsError::Unreachable { .. })) {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,450 @@
+//! Where credentials are looked for, and in which order.
+//!
+//! A profile that names where its credentials are uses just those. Otherwise the first that is there counts, even if it
+//! is bad: token, key pair, user and password of the environment; a profile's command; files; the container's identity;
+//! the machine's agency.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::agency::Agency;
+use super::command::PrintedBy;
+use super::files::{self, InFile};
+use super::password::{Password, Scope};
+use super::pod::Pod;
+use super::{Credentials, CredentialsError, Keys, Proof};
+use crate::transport::endpoint::{BadEndpoint, Endpoint};
+use crate::transport::{TransportSettings, region};
+
+/// What the settings say about credentials: names of places, never a secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spec {
+    /// For people: whose credentials these are.
+    pub(crate) profile: Option<String>,
+    pub(crate) token_env: Option<String>,
+    pub(crate) token_file: Option<String>,
+    pub(crate) access_key_env: Option<String>,
+    pub(crate) secret_key_env: Option<String>,
+    pub(crate) security_token_env: Option<String>,
+    /// An INI file such as `~/.huaweicloud/credentials`.
+    pub(crate) credentials_file: Option<String>,
+    pub(crate) user_name: Option<String>,
+    pub(crate) domain_name: Option<String>,
+    pub(crate) password_env: Option<String>,
+    pub(crate) password_file: Option<String>,
+    /// Run by the shell; prints JSON.
+    pub(crate) credential_command: Option<String>,
+    /// The ECS agency of this machine, and nothing else.
+    pub(crate) agency: bool,
+    pub(crate) project_id: Option<String>,
+    pub(crate) project_name: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) iam_endpoint: Option<String>,
+    /// None: the metadata service is not asked.
+    pub(crate) metadata_endpoint: Option<String>,
+    /// The run has other accounts too: the environment speaks for one of them at most, so a profile's own command
+    /// goes before it.
+    pub(crate) one_of_several: bool,
+}
+
+/// The first credentials that are there, and what is not as it should be about them.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) credentials: Credentials,
+    pub(crate) warnings: Vec<String>,
+    /// Nothing was found; this machine may have an agency all the same.
+    pub(crate) is_last_resort: bool,
+}
+
+impl From<Credentials> for Found {
+    fn from(credentials: Credentials) -> Self {
+        Self { credentials, warnings: Vec::new(), is_last_resort: false }
+    }
+}
+
+type Search = Result<Option<Found>, CredentialsError>;
+
+/// Looks without asking anybody: what has to be fetched is fetched when it is needed.
+pub(crate) fn find(spec: &Spec, transport: &TransportSettings, get: &dyn Fn(&str) -> Option<OsString>) -> Search {
+    let places = Places { spec, transport, get };
+    let own = places.own_kind()?;
+    if let Some(kind) = own.filter(|kind| *kind != Kind::Command || spec.one_of_several) {
+        return places.of_profile(kind).map(Some);
+    }
+    let mut warnings = Vec::new();
+    let steps: [fn(&Places<'_>, &mut Vec<String>) -> Search; 8] = [
+        |places, _| places.token(),
+        |places, _| places.key_pair(),
+        |places, _| places.password(),
+        |places, _| Ok(places.command()),
+        |places, _| places.sdk_file(),
+        |places, warnings| places.koocli_file(warnings),
+        |places, _| places.pod(),
+        |places, _| places.last_resort(),
+    ];
+    for step in steps {
+        if let Some(mut found) = step(&places, &mut warnings)? {
+            found.warnings.splice(0..0, warnings);
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    TokenInVariable,
+    TokenInFile,
+    KeyPair,
+    KeyFile,
+    Password,
+    Command,
+    Agency,
+}
+
+/// Where a token is looked for.
+const TOKENS: [&str; 2] = ["CUTOVER_AUTH_TOKEN", "HW_AUTH_TOKEN"];
+
+/// The families of names for a key pair. sources: huaweicloud-sdk-python-v3 `huaweicloudsdkcore/auth/provider.py`;
+/// terraform-provider-huaweicloud `docs/index.md`.
+const KEY_PAIRS: [KeyPairNames; 2] = [
+    KeyPairNames {
+        access: "HUAWEICLOUD_SDK_AK",
+        secret: "HUAWEICLOUD_SDK_SK",
+        security_token: "HUAWEICLOUD_SDK_SECURITY_TOKEN",
+        project: "HUAWEICLOUD_SDK_PROJECT_ID",
+    },
+    KeyPairNames {
+        access: "HW_ACCESS_KEY",
+        secret: "HW_SECRET_KEY",
+        security_token: "HW_SECURITY_TOKEN",
+        project: "HW_PROJECT_ID",
+    },
+];
+
+struct KeyPairNames {
+    access: &'static str,
+    secret: &'static str,
+    security_token: &'static str,
+    project: &'static str,
+}
+
+struct Places<'a> {
+    spec: &'a Spec,
+    transport: &'a TransportSettings,
+    get: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+fn malformed(text: String) -> CredentialsError {
+    CredentialsError::Malformed(text)
+}
+
+impl Places<'_> {
+    /// A variable that is set and not empty.
+    fn variable(&self, name: &str) -> Result<Option<String>, CredentialsError> {
+        let Some(text) = (self.get)(name) else { return Ok(None) };
+        let text = text.into_string().map_err(|_| malformed(format!("{name} is not UTF-8")))?;
+        Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+
+    fn home(&self) -> Option<PathBuf> {
+        (self.get)("HOME").map(PathBuf::from).filter(|home| home.is_absolute())
+    }
+
+    fn profile(&self) -> String {
+        self.spec.profile.as_deref().map_or_else(String::new, |name| format!(" of the profile `{name}`"))
+    }
+
+    /// What kind of credentials the profile names: one, or none.
+    fn own_kind(&self) -> Result<Option<Kind>, CredentialsError> {
+        let spec = self.spec;
+        let named = [
+            ("token_env", spec.token_env.is_some(), Kind::TokenInVariable),
+            ("token_file", spec.token_file.is_some(), Kind::TokenInFile),
+            ("access_key_env", spec.access_key_env.is_some(), Kind::KeyPair),
+            ("secret_key_env", spec.secret_key_env.is_some(), Kind::KeyPair),
+            ("credentials_file", spec.credentials_file.is_some(), Kind::KeyFile),
+            ("user_name", spec.user_name.is_some(), Kind::Password),
+            ("password_env", spec.password_env.is_some(), Kind::Password),
+            ("password_file", spec.password_file.is_some(), Kind::Password),
+            ("credential_command", spec.credential_command.is_some(), Kind::Command),
+            ("agency", spec.agency, Kind::Agency),
+        ];
+        let mut named = named.into_iter().filter(|(_, is_named, _)| *is_named);
+        let Some((first, _, kind)) = named.next() else { return Ok(None) };
+        match named.find(|(_, _, other)| *other != kind) {
+            Some((second, _, _)) => Err(malformed(format!(
+                "the credentials{} are of two kinds, `{first}` and `{second}`, and only one can be meant",
+                self.profile()
+            ))),
+            None => Ok(Some(kind)),
+        }
+    }
+
+    /// What a profile names must be there.
+    fn of_profile(&self, kind: Kind) -> Result<Found, CredentialsError> {
+        let spec = self.spec;
+        match kind {
+            Kind::TokenInVariable => {
+                let name = self.named("token_env", spec.token_env.as_ref())?;
+                let token = self.needed("token_env", name)?;
+                Ok(Credentials::token(&token, self.origin_of(name))?.into())
+            }
+            Kind::TokenInFile => {
+                let (token, warnings) = self.secret_file(self.named("token_file", spec.token_file.as_ref())?)?;
+                let origin = format!("`{}`{}", spec.token_file.as_deref().unwrap_or_default(), self.profile());
+                Ok(Found { warnings, ..Credentials::token(&token, origin)?.into() })
+            }
+            Kind::KeyPair => {
+                let access_name = self.named("access_key_env", spec.access_key_env.as_ref())?;
+                let secret_name = self.named("secret_key_env", spec.secret_key_env.as_ref())?;
+                let security_token = match &spec.security_token_env {
+                    Some(name) => Some(self.needed("security_token_env", name)?),
+                    None => None,
+                };
+                let access = self.needed_plain("access_key_env", access_name)?;
+                let keys = Keys { access, secret: self.needed("secret_key_env", secret_name)?, security_token };
+                Ok(self.fixed_keys(self.origin_of(access_name), keys, None).into())
+            }
+            Kind::KeyFile => {
+                let path = self.path_of(self.named("credentials_file", spec.credentials_file.as_ref())?);
+                let missing = || malformed(format!("there is no file `{}` (credentials_file)", path.display()));
+                self.sdk_file_at(&path)?.ok_or_else(missing)
+            }
+            Kind::Password => self.password_of_profile(),
+            Kind::Command => Ok(self.command().expect("a command is named")),
+            Kind::Agency => self.agency(&format!("the ECS agency of this machine{}", self.profile())),
+        }
+    }
+
+    fn named<'s>(&self, key: &str, name: Option<&'s String>) -> Result<&'s str, CredentialsError> {
+        let missing = || malformed(format!("`{key}` is missing among the credentials{}", self.profile()));
+        name.map(String::as_str).ok_or_else(missing)
+    }
+
+    fn origin_of(&self, variable: &str) -> String {
+        format!("{variable} in the environment{}", self.profile())
+    }
+
+    fn needed_plain(&self, key: &str, variable: &str) -> Result<String, CredentialsError> {
+        let missing = || malformed(format!("{variable} is not set (`{key}`{})", self.profile()));
+        self.variable(variable)?.ok_or_else(missing)
+    }
+
+    fn needed(&self, key: &str, variable: &str) -> Result<SecretString, CredentialsError> {
+        self.needed_plain(key, variable).map(SecretString::from)
+    }
+
+    /// `~` is home, as people write it.
+    fn path_of(&self, text: &str) -> PathBuf {
+        match (text.strip_prefix("~/"), self.home()) {
+            (Some(rest), Some(home)) => home.join(rest),
+            (_, _) => PathBuf::from(text),
+        }
+    }
+
+    /// The first line of a file, and a warning if others can read it.
+    fn secret_file(&self, text: &str) -> Result<(SecretString, Vec<String>), CredentialsError> {
+        let path = self.path_of(text);
+        let content = std::fs::read_to_string(&path)
+            .map_err(|error| malformed(format!("`{}` cannot be read: {error}", path.display())))?;
+        let secret = content.strip_suffix('\n').unwrap_or(&content);
+        let secret = secret.strip_suffix('\r').unwrap_or(secret);
+        Ok((SecretString::from(secret), files::readable_by_others(&path).into_iter().collect()))
+    }
+
+    fn fixed_keys(&self, origin: String, keys: Keys, project: Option<String>) -> Credentials {
+        let project = self.spec.project_id.clone().or(project);
+        // Temporary keys change; the project they are for does not.
+        let identity = match (&keys.security_token, &project) {
+            (Some(_), Some(project)) => project.clone(),
+            (Some(_), None) | (None, _) => keys.access.clone(),
+        };
+        Credentials::fixed(origin, Some(identity), project, Proof::Keys(keys), None)
+    }
+
+    fn token(&self) -> Search {
+        for name in TOKENS {
+            if let Some(text) = (self.get)(name) {
+                // What is not UTF-8 is not ASCII either.
+                let text = text.into_string().map_err(|_| CredentialsError::NotVisible { origin: name.to_owned() })?;
+                return Ok(Some(Credentials::token(&SecretString::from(text), name)?.into()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn key_pair(&self) -> Search {
+        for names in KEY_PAIRS {
+            let (access, secret) = match (self.variable(names.access)?, self.variable(names.secret)?) {
+                (None, None) => continue,
+                (Some(access), Some(secret)) => (access, SecretString::from(secret)),
+                (Some(_), None) => {
+                    return Err(malformed(format!("{} is set, and {} is not", names.access, names.secret)));
+                }
+                (None, Some(_)) => {
+                    return Err(malformed(format!("{} is set, and {} is not", names.secret, names.access)));
+                }
+            };
+            let security_token = self.variable(names.security_token)?.map(SecretString::from);
+            let project = self.variable(names.project)?;
+            let origin = format!("{} in the environment", names.access);
+            return Ok(Some(self.fixed_keys(origin, Keys { access, secret, security_token }, project).into()));
+        }
+        Ok(None)
+    }
+
+    fn password(&self) -> Search {
+        let [user, password, domain] = ["HW_USER_NAME", "HW_PASSWORD", "HW_DOMAIN_NAME"];
+        let (Some(name), Some(secret)) = (self.variable(user)?, self.variable(password)?) else {
+            return match (self.variable(user)?, self.variable(password)?) {
+                (Some(_), None) => Err(malformed(format!("{user} is set, and {password} is not"))),
+                (None, Some(_)) => Err(malformed(format!("{password} is set, and {user} is not"))),
+                (_, _) => Ok(None),
+            };
+        };
+        let missing = || malformed(format!("{user} is set, and {domain} (the account it belongs to) is not"));
+        let domain = self.variable(domain)?.ok_or_else(missing)?;
+        let origin = format!("{user} in the environment");
+        self.log_in(name, domain, SecretString::from(secret), origin).map(|found| Some(found.into()))
+    }
+
+    fn password_of_profile(&self) -> Result<Found, CredentialsError> {
+        let spec = self.spec;
+        let user = self.named("user_name", spec.user_name.as_ref())?.to_owned();
+        let domain = self.named("domain_name", spec.domain_name.as_ref())?.to_owned();
+        let (password, warnings) = match (&spec.password_env, &spec.password_file) {
+            (Some(name), None) => (self.needed("password_env", name)?, Vec::new()),
+            (None, Some(file)) => self.secret_file(file)?,
+            (None, None) => return Err(malformed(format!("`password_env` is missing{}", self.profile()))),
+            (Some(_), Some(_)) => {
+                let both = "both `password_env` and `password_file` are named";
+                return Err(malformed(format!("{both}{}", self.profile())));
+            }
+        };
+        let origin = format!("the user `{user}`{}", self.profile());
+        Ok(Found { warnings, ..self.log_in(user, domain, password, origin)?.into() })
+    }
+
+    fn log_in(
+        &self,
+        user: String,
+        domain: String,
+        password: SecretString,
+        origin: String,
+    ) -> Result<Credentials, CredentialsError> {
+        let spec = self.spec;
+        // A profile's own user is not scoped by what the environment says of another.
+        let from_environment = |name| if spec.user_name.is_some() { Ok(None) } else { self.variable(name) };
+        let scope = if let Some(id) = spec.project_id.clone().or(from_environment("HW_PROJECT_ID")?) {
+            Scope::ProjectId(id)
+        } else if let Some(name) = spec.project_name.clone().or(from_environment("HW_PROJECT_NAME")?) {
+            Scope::ProjectName(name)
+        } else {
+            // The service is a global one. source: terraform-provider-huaweicloud `huaweicloud/config/endpoints.go`.
+            Scope::Domain(domain.clone())
+        };
+        let identity = format!("{domain}/{user}");
+        let (endpoint, transport) = (self.iam()?, self.transport.clone());
+        let source = Password { endpoint, transport, domain, user, secret: password, scope, origin: origin.clone() };
+        Ok(Credentials::renewed_by(Box::new(source), origin, Some(identity), None))
+    }
+
+    fn iam(&self) -> Result<Endpoint, CredentialsError> {
+        let variables = ["HUAWEICLOUD_SDK_IAM_ENDPOINT", "HW_AUTH_URL"];
+        let mut named = self.spec.iam_endpoint.clone().map(|text| ("iam_endpoint", text));
+        for variable in variables {
+            if named.is_none() {
+                named = self.variable(variable)?.map(|text| (variable, text));
+            }
+        }
+        let Some((name, text)) = named else { return Ok(region::iam(self.spec.region.as_deref())) };
+        // Terraform's users write the version behind it.
+        let base = text.trim_end_matches('/').trim_end_matches("/v3");
+        base.parse().map_err(|error: BadEndpoint| malformed(format!("{name}: {error}")))
+    }
+
+    fn command(&self) -> Option<Found> {
+        let command = self.spec.credential_command.clone()?;
+        let origin = format!("`credential_command`{}", self.profile());
+        let source = PrintedBy { command, origin: origin.clone() };
+        let identity = self.spec.project_id.clone();
+        Some(Credentials::renewed_by(Box::new(source), origin, identity, self.spec.project_id.clone()).into())
+    }
+
+    fn sdk_file(&self) -> Search {
+        let path = match self.variable("HUAWEICLOUD_SDK_CREDENTIALS_FILE")? {
+            Some(path) => PathBuf::from(path),
+            None => match self.home() {
+                Some(home) => home.join(".huaweicloud/credentials"),
+                None => return Ok(None),
+            },
+        };
+        self.sdk_file_at(&path)
+    }
+
+    fn sdk_file_at(&self, path: &Path) -> Search {
+        let found = files::sdk(path)?;
+        Ok(found.map(|found| self.in_file(path, found)))
+    }
+
+    fn in_file(&self, path: &Path, InFile { keys, project, part }: InFile) -> Found {
+        let origin = format!("`{}` {part}{}", path.display(), self.profile());
+        let warnings = files::readable_by_others(path).into_iter().collect();
+        Found { warnings, ..self.fixed_keys(origin, keys, project).into() }
+    }
+
+    fn koocli_file(&self, warnings: &mut Vec<String>) -> Search {
+        let Some(home) = self.home() else { return Ok(None) };
+        let path = home.join(".hcloud/config.json");
+        match files::koocli(&path)? {
+            None => Ok(None),
+            Some(Ok(found)) => Ok(Some(self.in_file(&path, found))),
+            Some(Err(why)) => {
+                warnings.push(why);
+                Ok(None)
+            }
+        }
+    }
+
+    fn pod(&self) -> Search {
+        let [uri, file] = ["HC_CONTAINER_CREDENTIALS_FULL_URI", "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE"];
+        let (address, token_file) = match (self.variable(uri)?, self.variable(file)?) {
+            (None, None) => return Ok(None),
+            (Some(address), Some(token_file)) => (address, PathBuf::from(token_file)),
+            (Some(_), None) => return Err(malformed(format!("{uri} is set, and {file} is not"))),
+            (None, Some(_)) => return Err(malformed(format!("{file} is set, and {uri} is not"))),
+        };
+        let bad = |error: &dyn std::fmt::Display| malformed(format!("{uri}: {error}"));
+        let url = url::Url::parse(&address).map_err(|error| bad(&error))?;
+        let base = format!("{}://{}", url.scheme(), url.authority());
+        let endpoint = Endpoint::of_this_machine(&base).map_err(|error| bad(&error))?;
+        let origin = format!("the container's identity ({uri})");
+        let wait = Duration::from_secs(5);
+        let transport = TransportSettings { timeout: 2 * wait, connect_timeout: wait, ..self.transport.clone() };
+        let source = Pod { endpoint, path: url.path().to_owned(), token_file, transport, origin: origin.clone() };
+        Ok(Some(Credentials::renewed_by(Box::new(source), origin, self.spec.project_id.clone(), None).into()))
+    }
+
+    fn last_resort(&self) -> Search {
+        if self.spec.metadata_endpoint.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Found { is_last_resort: true, ..self.agency("the ECS agency of this machine")? }))
+    }
+
+    fn agency(&self, origin: &str) -> Result<Found, CredentialsError> {
+        let Some(text) = &self.spec.metadata_endpoint else {
+            return Err(malformed(format!("{origin} is asked for, and `metadata_endpoint` is off")));
+        };
+        let endpoint =
+            Endpoint::of_this_machine(text).map_err(|error| malformed(format!("`metadata_endpoint`: {error}")))?;
+        let source = Agency::new(endpoint, origin.to_owned());
+        let project = self.spec.project_id.clone();
+        let identity = project.clone().or_else(|| Some("ecs-agency".to_owned()));
+        Ok(Credentials::renewed_by(Box::new(source), origin.to_owned(), identity, project).into())
+    }
+}

@@ -1,0 +1,97 @@
+//! The credentials that a command prints.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::{CredentialsError, Fetched, Fetching, Source, json};
+use crate::transport::secrets::Secrets;
+
+const LONGEST: Duration = Duration::from_secs(30);
+const LARGEST: u64 = 64 * 1024;
+
+pub(super) struct PrintedBy {
+    /// For the shell.
+    pub(super) command: String,
+    pub(super) origin: String,
+}
+
+/// People write secrets into commands, too.
+impl std::fmt::Debug for PrintedBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PrintedBy({}, [redacted])", self.origin)
+    }
+}
+
+impl Source for PrintedBy {
+    fn fetch(&self) -> Fetching<'_> {
+        Box::pin(self.run())
+    }
+
+    fn renews_ahead(&self) -> Duration {
+        Duration::from_mins(5)
+    }
+}
+
+impl PrintedBy {
+    /// What it prints is a secret; what it says to standard error is for people.
+    async fn run(&self) -> Result<Fetched, CredentialsError> {
+        let failed = |reason: String| CredentialsError::Denied { origin: self.origin.clone(), reason };
+        let mut child = Command::new("sh")
+            .args(["-c", &self.command])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Together with whatever it starts.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| failed(format!("it cannot be run: {error}")))?;
+        let group = child.id();
+        let mut stdout = child.stdout.take().expect("it is piped").take(LARGEST + 1);
+        let mut stderr = child.stderr.take().expect("it is piped").take(LARGEST);
+        let (mut printed, mut said) = (Vec::new(), Vec::new());
+        let ended = timeout(LONGEST, async {
+            let (read, heard) = tokio::join!(stdout.read_to_end(&mut printed), stderr.read_to_end(&mut said));
+            read.and(heard)?;
+            if printed.len() as u64 > LARGEST {
+                return Ok(None);
+            }
+            child.wait().await.map(Some)
+        });
+        let ended = ended.await;
+        if !matches!(ended, Ok(Ok(Some(_))))
+            && let Some(group) = group
+        {
+            kill_group(group);
+        }
+        let status = match ended {
+            Err(_) => {
+                let reason = format!("it gave nothing within {} s", LONGEST.as_secs());
+                return Err(CredentialsError::Unreachable { origin: self.origin.clone(), reason });
+            }
+            Ok(Err(error)) => return Err(failed(format!("it cannot be heard: {error}"))),
+            Ok(Ok(None)) => return Err(failed("it printed more than 64 KiB".to_owned())),
+            Ok(Ok(Some(status))) => status,
+        };
+        if !status.success() {
+            let how = status.code().map_or_else(
+                || format!("was ended by signal {}", status.signal().unwrap_or_default()),
+                |code| format!("ended with {code}"),
+            );
+            let said = Secrets::default().short(&String::from_utf8_lossy(&said));
+            return Err(failed(format!("it {how}{}{said}", if said.is_empty() { "" } else { ": " })));
+        }
+        json::read(&printed, &self.origin)
+    }
+}
+
+/// The shell alone would leave behind what it started.
+fn kill_group(group: u32) {
+    // Nothing is left to tell if it has gone by itself.
+    _ = std::process::Command::new("kill").args(["-KILL", "--", &format!("-{group}")]).stderr(Stdio::null()).status();
+}

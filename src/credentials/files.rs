@@ -1,0 +1,172 @@
+//! Credentials in files: the SDKs' own, and KooCLI's where it is readable.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::{CredentialsError, Keys};
+
+/// What a file has.
+pub(super) struct InFile {
+    pub(super) keys: Keys,
+    pub(super) project: Option<String>,
+    /// Which part of the file it is.
+    pub(super) part: String,
+}
+
+/// None: there is no such file.
+fn read(path: &Path) -> Result<Option<String>, CredentialsError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(CredentialsError::Malformed(format!("`{}` cannot be read: {error}", path.display()))),
+    }
+}
+
+/// A warning, if others than its owner can read a file with secrets.
+pub(super) fn readable_by_others(path: &Path) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    (mode & 0o077 != 0)
+        .then(|| format!("`{}` can be read by others (mode {:03o}): chmod 600 {0}", path.display(), mode & 0o777))
+}
+
+/// The INI file of the SDKs. source: `huaweicloudsdkcore/auth/provider.py` (`[basic]`, `[global]`).
+pub(super) fn sdk(path: &Path) -> Result<Option<InFile>, CredentialsError> {
+    let Some(text) = read(path)? else { return Ok(None) };
+    let sections = sections(&text);
+    let bad = |what: String| CredentialsError::Malformed(format!("`{}` {what}", path.display()));
+    let found = ["basic", "global"].into_iter().find_map(|name| Some((name, sections.get(name)?)));
+    let Some((name, section)) = found else { return Err(bad("has neither [basic] nor [global]".to_owned())) };
+    let value = |key: &str| section.get(key).filter(|text| !text.is_empty()).cloned();
+    let (access, secret) = match (value("ak"), value("sk")) {
+        (Some(access), Some(secret)) => (access, secret),
+        (None, None) if value("idp_id").is_some() => {
+            return Err(bad(format!("[{name}] names an identity provider, which is not supported here")));
+        }
+        (access, _) => {
+            let missing = if access.is_none() { "ak" } else { "sk" };
+            return Err(bad(format!("[{name}] has no `{missing}`")));
+        }
+    };
+    let keys =
+        Keys { access, secret: SecretString::from(secret), security_token: value("security_token").map(Into::into) };
+    Ok(Some(InFile { keys, project: value("project_id"), part: format!("[{name}]") }))
+}
+
+/// Names in lower case; what is no `key = value` is left alone, as the SDKs do it.
+fn sections(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut sections: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    let mut current = None;
+    for line in text.lines().map(str::trim) {
+        if line.starts_with(['#', ';']) {
+            continue;
+        }
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            let name = name.trim().to_lowercase();
+            sections.entry(name.clone()).or_default();
+            current = Some(name);
+        } else if let (Some(name), Some((key, value))) = (&current, line.split_once(['=', ':'])) {
+            let section = sections.entry(name.clone()).or_default();
+            section.insert(key.trim().to_lowercase(), value.trim().to_owned());
+        }
+    }
+    sections
+}
+
+/// KooCLI's file, if its current profile has a key in plain. `Err` of the inner result says why it is passed over.
+///
+/// No page describes the file; public uses of it agree on `current`, and on `profiles` with `name`, `mode`,
+/// `accessKeyId`, `secretAccessKey` and `securityToken`. Unless it was told otherwise, KooCLI encrypts them.
+/// source: KooCLI user guide, intl/en-us/usermanual-hcli/hcli_05_01.html (`--cli-auth-encrypt`).
+pub(super) fn koocli(path: &Path) -> Result<Option<Result<InFile, String>>, CredentialsError> {
+    let Some(text) = read(path)? else { return Ok(None) };
+    let passed_over = |why: &str| Ok(Some(Err(format!("`{}` is passed over: {why}", path.display()))));
+    let Ok(json) = serde_json::from_str::<Value>(&text) else { return passed_over("it is not JSON") };
+    let text_of = |value: &Value, key: &str| {
+        value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let current = text_of(&json, "current").unwrap_or_else(|| "default".to_owned());
+    let profiles = json.get("profiles").and_then(Value::as_array);
+    let profile = profiles.and_then(|all| all.iter().find(|one| text_of(one, "name").as_ref() == Some(&current)));
+    let Some(profile) = profile else { return passed_over("it has no current profile") };
+    let (Some(access), Some(secret)) = (text_of(profile, "accessKeyId"), text_of(profile, "secretAccessKey")) else {
+        return passed_over("its current profile has no access key");
+    };
+    // Keys in plain are twenty and forty letters and digits or so; what is encrypted is longer and has other signs.
+    let is_plain =
+        |text: &str| text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if !is_plain(&access) || !is_plain(&secret) {
+        return passed_over(
+            "its keys are encrypted (`hcloud configure set --cli-auth-encrypt=false` keeps them plain)",
+        );
+    }
+    let security_token = text_of(profile, "securityToken").map(SecretString::from);
+    let keys = Keys { access, secret: SecretString::from(secret), security_token };
+    Ok(Some(Ok(InFile { keys, project: text_of(profile, "projectId"), part: format!("profile `{current}`") })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    #[test]
+    fn the_sdks_file_is_read_and_what_it_lacks_is_named() {
+        let good = file("# mine\n[basic]\nak = A\nsk=s3cret\nproject_id = p\nsecurity_token = \n[global]\nak = B\n");
+        let found = sdk(good.path()).unwrap().unwrap();
+        assert_eq!(
+            (found.keys.access.as_str(), found.project.as_deref(), found.part.as_str()),
+            ("A", Some("p"), "[basic]")
+        );
+        assert!(found.keys.security_token.is_none());
+        assert!(sdk(Path::new("/nowhere/credentials")).unwrap().is_none());
+        for (text, says) in [
+            ("[basic]\nak = A\n", "[basic] has no `sk`"),
+            ("[basic]\nsk = s3cret\n", "[basic] has no `ak`"),
+            ("[basic]\nidp_id = x\n", "identity provider"),
+            ("ak = A\nsk = s3cret\n", "has neither [basic] nor [global]"),
+        ] {
+            let error = sdk(file(text).path()).err().unwrap().to_string();
+            assert!(error.contains(says) && !error.contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn koocli_is_read_where_it_is_plain_and_passed_over_where_not() {
+        let text = |secret: &str| {
+            format!(
+                r#"{{"current":"b","profiles":[{{"name":"a","accessKeyId":"X"}},
+                    {{"name":"b","mode":"AKSK","accessKeyId":"AK1","secretAccessKey":"{secret}","securityToken":""}}]}}"#
+            )
+        };
+        let found = koocli(file(&text("s3cret")).path()).unwrap().unwrap().unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!((found.keys.access.as_str(), found.part.as_str()), ("AK1", "profile `b`"));
+        for (text, says) in [
+            (text("c2VjcmV0IGVuY3J5cHRlZA=="), "encrypted"),
+            ("{}".to_owned(), "no current profile"),
+            ("s3cret".to_owned(), "not JSON"),
+        ] {
+            let why = koocli(file(&text).path()).unwrap().unwrap().err().unwrap();
+            assert!(why.contains(says) && !why.contains("s3cret"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_warned_of() {
+        use std::os::unix::fs::PermissionsExt;
+        let file = file("");
+        for (mode, warned) in [(0o600, false), (0o640, true), (0o604, true), (0o400, false)] {
+            std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(readable_by_others(file.path()).is_some(), warned, "{mode:o}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The credentials of a container's identity.
+//!
+//! source: `huaweicloudsdkcore/auth/internal.py` (`PodIdentityAccessor`).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::{CredentialsError, Fetched, Fetching, Source, asking, json};
+use crate::transport::endpoint::Endpoint;
+use crate::transport::{Header, Outgoing, TransportSettings};
+
+#[derive(Debug)]
+pub(super) struct Pod {
+    pub(super) endpoint: Endpoint,
+    pub(super) path: String,
+    /// Read anew each time: what is in it is replaced while we run.
+    pub(super) token_file: PathBuf,
+    pub(super) transport: TransportSettings,
+    pub(super) origin: String,
+}
+
+impl Source for Pod {
+    fn fetch(&self) -> Fetching<'_> {
+        Box::pin(self.credentials())
+    }
+
+    fn renews_ahead(&self) -> Duration {
+        Duration::from_mins(40)
+    }
+}
+
+impl Pod {
+    async fn credentials(&self) -> Result<Fetched, CredentialsError> {
+        let token = tokio::fs::read_to_string(&self.token_file).await.map_err(|error| CredentialsError::Denied {
+            origin: self.origin.clone(),
+            reason: format!("`{}` cannot be read: {error}", self.token_file.display()),
+        })?;
+        let outgoing = Outgoing {
+            headers: vec![
+                Header::plain("content-type", "application/json"),
+                Header::secret("authorization", SecretString::from(token.trim())),
+            ],
+            body: b"{}".to_vec(),
+            ..Outgoing::bare("POST", self.path.clone())
+        };
+        let asked = asking::ask(&self.endpoint, &self.transport, outgoing, &self.origin).await?;
+        match asked.status {
+            200..300 => json::read(&asked.body, &self.origin),
+            400..500 if asked.status != 429 => Err(asked.denied(&self.origin)),
+            _ => Err(asked.unreachable(&self.origin)),
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! How bytes leave and come back: the one place that knows the HTTP library.
+//!
+//! Nothing here tries again or knows who we are. (The library sends anew only what it can prove was never written, on
+//! a kept connection that the server had closed in the meantime.)
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::iter;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{self, HeaderMap};
+use reqwest::{Method, redirect, retry};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::event::Outcome;
+
+pub(crate) mod endpoint;
+pub(crate) mod region;
+pub(crate) mod secrets;
+
+use endpoint::Endpoint;
+use secrets::Secrets;
+
+/// How requests travel, from the settings.
+#[derive(Clone, Debug)]
+pub(crate) struct TransportSettings {
+    /// From the first byte of a request to the last one of its answer.
+    pub(crate) timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    /// For the next bytes of an answer; none: the whole timeout alone counts.
+    pub(crate) read_timeout: Option<Duration>,
+    /// Trusted beside the system's own.
+    pub(crate) ca_bundle: Option<PathBuf>,
+}
+
+/// One endpoint, and the connections to it; clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Transport {
+    endpoint: Endpoint,
+    client: reqwest::Client,
+    timeouts: Timeouts,
+    /// Host and port of the proxy on the way, if there is one.
+    proxy: Option<String>,
+}
+
+/// Why there is no client to send with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TransportError {
+    /// No usable certificates on this machine, as a rule.
+    #[error("could not set up the HTTP client: {0}")]
+    Setup(String),
+    #[error("the CA bundle `{}` {problem}", path.display())]
+    CaBundle { path: PathBuf, problem: String },
+}
+
+/// A request, ready to leave.
+pub(crate) struct Outgoing {
+    pub(crate) method: &'static str,
+    /// As on the wire, percent-encoded.
+    pub(crate) path: String,
+    pub(crate) query: Vec<(&'static str, String)>,
+    pub(crate) headers: Vec<Header>,
+    /// Never printed: it may carry a password.
+    pub(crate) body: Vec<u8>,
+    /// Beyond this its answer is not read.
+    pub(crate) largest_answer: usize,
+}
+
+impl Outgoing {
+    pub(crate) fn bare(method: &'static str, path: String) -> Self {
+        Self { method, path, query: vec![], headers: vec![], body: vec![], largest_answer: LARGEST_BODY }
+    }
+}
+
+/// Beyond this no answer is read that should be short.
+const LARGEST_BODY: usize = 1024 * 1024;
+
+#[derive(Debug)]
+pub struct Header {
+    pub name: &'static str,
+    pub value: HeaderValue,
+}
+
+#[derive(Debug)]
+pub enum HeaderValue {
+    Plain(String),
+    /// Never printed, and hidden from whatever an answer says.
+    Secret(SecretString),
+}
+
+impl Header {
+    #[must_use]
+    pub fn plain(name: &'static str, value: impl Into<String>) -> Self {
+        Self { name, value: HeaderValue::Plain(value.into()) }
+    }
+
+    #[must_use]
+    pub fn secret(name: &'static str, value: SecretString) -> Self {
+        Self { name, value: HeaderValue::Secret(value) }
+    }
+}
+
+/// An answer with a status line, as it came.
+pub(crate) struct Incoming {
+    pub(crate) status: u16,
+    pub(crate) body: Body,
+    /// What went out in the headers and must not come back in any text about the answer.
+    pub(crate) secrets: Secrets,
+    headers: HeaderMap,
+}
+
+pub(crate) enum Body {
+    Whole(Vec<u8>),
+    /// Longer than anything the service has to say; the rest was not read.
+    TooLarge,
+    /// The connection failed while it came.
+    CutOff {
+        cause: String,
+    },
+}
+
+/// Headers and body stay out: they may echo what we sent, or be a secret themselves.
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+impl Incoming {
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Timeouts {
+    connect: Duration,
+    read: Option<Duration>,
+    whole: Duration,
+}
+
+impl Timeouts {
+    /// The connect timeout ends before the whole one, so that a connection that never came about is told apart from
+    /// an answer that never came.
+    fn of(settings: &TransportSettings) -> Self {
+        let TransportSettings { timeout: whole, connect_timeout, read_timeout, .. } = *settings;
+        Self { connect: connect_timeout.min(whole * 9 / 10), read: read_timeout.filter(|read| *read < whole), whole }
+    }
+}
+
+/// Load balancers drop idle connections after 60 s, as a rule; letting go first spares requests a dead connection.
+const IDLE: Duration = Duration::from_secs(50);
+
+impl Transport {
+    pub(crate) fn new(endpoint: Endpoint, settings: &TransportSettings) -> Result<Self, TransportError> {
+        // Fails where a provider is installed already, which is then the one to use.
+        _ = rustls::crypto::ring::default_provider().install_default();
+        let timeouts = Timeouts::of(settings);
+        let mut builder = reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .tcp_nodelay(true)
+            .pool_idle_timeout(IDLE)
+            .connect_timeout(timeouts.connect)
+            .timeout(timeouts.whole);
+        if let Some(read) = timeouts.read {
+            builder = builder.read_timeout(read);
+        }
+        let proxy = proxy_to(&endpoint);
+        if proxy.is_none() {
+            builder = builder.no_proxy();
+        }
+        if endpoint.is_plain() {
+            // The certificates are the system's own; without TLS none need be installed.
+            builder = builder.tls_certs_only([]);
+        } else if let Some(path) = &settings.ca_bundle {
+            builder = builder.tls_certs_merge(certificates(path)?);
+        }
+        let client = builder.build().map_err(|error| TransportError::Setup(root_cause(&error).to_string()))?;
+        Ok(Self { endpoint, client, timeouts, proxy })
+    }
+
+    /// Host and port of the proxy on the way, if there is one.
+    pub(crate) fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Sends once. An `Err` is how it ended without a status line: unsent or lost.
+    pub(crate) async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Outcome> {
+        let largest = outgoing.largest_answer;
+        let (request, secrets) = self.build(outgoing)?;
+        let mut response = match self.client.execute(request).await {
+            Ok(response) => response,
+            Err(error) => return Err(self.without_answer(&error, &secrets)),
+        };
+        let headers = std::mem::take(response.headers_mut());
+        // The library has read what the length says before it hands the headers out.
+        let body = read(&mut response, largest, self.timeouts).await;
+        Ok(Incoming { status: response.status().as_u16(), body, secrets, headers })
+    }
+
+    fn build(&self, outgoing: Outgoing) -> Result<(reqwest::Request, Secrets), Outcome> {
+        let (headers, secrets) = library_headers(outgoing.headers)?;
+        let method = Method::from_bytes(outgoing.method.as_bytes()).expect("our own methods are tokens");
+        let url = self.endpoint.at(&outgoing.path, &encoded_query(&outgoing.query));
+        let mut ready = reqwest::Request::new(method, url);
+        *ready.headers_mut() = headers;
+        if !outgoing.body.is_empty() {
+            *ready.body_mut() = Some(outgoing.body.into());
+        }
+        Ok((ready, secrets))
+    }
+}
+
+fn library_headers(headers: Vec<Header>) -> Result<(HeaderMap, Secrets), Outcome> {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    let mut secrets = Vec::new();
+    for Header { name, value } in headers {
+        let key = header::HeaderName::from_bytes(name.as_bytes()).expect("our own header names are tokens");
+        let mut ready = match &value {
+            HeaderValue::Plain(text) => header::HeaderValue::from_str(text),
+            HeaderValue::Secret(text) => header::HeaderValue::from_str(text.expose_secret()),
+        }
+        .map_err(|_| Outcome::Unsent { cause: format!("the header {name} has a character that no header may have") })?;
+        if let HeaderValue::Secret(text) = value {
+            ready.set_sensitive(true);
+            secrets.push(text);
+        }
+        map.insert(key, ready);
+    }
+    Ok((map, Secrets::new(secrets)))
+}
+
+/// The body, as far as it is worth reading.
+async fn read(response: &mut reqwest::Response, largest: usize, timeouts: Timeouts) -> Body {
+    let announced = response.content_length().unwrap_or(0);
+    if announced > largest as u64 {
+        return Body::TooLarge;
+    }
+    let mut bytes = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if bytes.len() + chunk.len() > largest => return Body::TooLarge,
+            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+            Ok(None) => return Body::Whole(bytes),
+            Err(error) => return Body::CutOff { cause: lost_cause(&error, timeouts) },
+        }
+    }
+}
+
+impl Transport {
+    /// How a request ended that got no status line: the great divide between not sent and perhaps done.
+    fn without_answer(&self, error: &reqwest::Error, secrets: &Secrets) -> Outcome {
+        if let Some(cause) = self.unsent_cause(error) {
+            return Outcome::Unsent { cause: secrets.short(&cause) };
+        }
+        let cause = lost_cause(error, self.timeouts);
+        Outcome::Lost { status: None, code: None, cause: secrets.short(&cause) }
+    }
+
+    /// Why the request provably never left or was never looked at, if that can be proven.
+    fn unsent_cause(&self, error: &reqwest::Error) -> Option<String> {
+        let reason = root_cause(error);
+        if error.is_builder() {
+            return Some(format!("the request could not be built: {reason}"));
+        }
+        // The library hands a request back that it had not begun to write when its connection went.
+        if find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled) {
+            return Some(format!("the connection went before the request was written: {reason}"));
+        }
+        if find::<h2::Error>(error).is_some_and(was_not_looked_at) {
+            return Some("the server closed the connection before it looked at the request".to_owned());
+        }
+        if !error.is_connect() {
+            return None;
+        }
+        let cause = self.connect_cause(error);
+        Some(match (&self.proxy, tunnel_problem(error)) {
+            (Some(proxy), Some(problem)) => format!("the proxy {proxy} {problem}"),
+            (Some(proxy), None) if find::<rustls::Error>(error).is_none() => format!("by the proxy {proxy}: {cause}"),
+            (Some(_) | None, _) => cause,
+        })
+    }
+
+    fn connect_cause(&self, error: &reqwest::Error) -> String {
+        let reason = root_cause(error);
+        if error.is_timeout() {
+            format!("connect timeout: no connection within {:?}", self.timeouts.connect)
+        } else if let Some(tls) = find::<rustls::Error>(error) {
+            tls_cause(tls)
+        } else if sources(error).any(|source| source.to_string() == "dns error") {
+            format!("DNS: {reason}")
+        } else {
+            connection_cause(io_kind(error), reason)
+        }
+    }
+}
+
+/// Whether the server says that it has not begun with a request: then it may be sent again as if it never was.
+/// source: RFC 9113, 8.7 (`REFUSED_STREAM`, and streams above a GOAWAY's last).
+fn was_not_looked_at(error: &h2::Error) -> bool {
+    error.reason() == Some(h2::Reason::REFUSED_STREAM)
+        || (error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
+}
+
+fn connection_cause(kind: Option<io::ErrorKind>, reason: &dyn Error) -> String {
+    match kind {
+        Some(io::ErrorKind::ConnectionRefused) => "connection refused".to_owned(),
+        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => "no route to the host".to_owned(),
+        _ => format!("no connection: {reason}"),
+    }
+}
+
+/// What the certificate or handshake lacked, and where something can be done about it, what.
+fn tls_cause(error: &rustls::Error) -> String {
+    let hint = match error {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
+            " (a CA of your own is trusted by --ca-bundle)"
+        }
+        rustls::Error::InvalidMessage(_) => " (does the port speak TLS?)",
+        _ => "",
+    };
+    format!("TLS: {error}{hint}")
+}
+
+/// What went wrong on the way through a proxy, up to where the endpoint itself is spoken to.
+fn tunnel_problem(error: &reqwest::Error) -> Option<String> {
+    let said = sources(error)
+        .map(ToString::to_string)
+        .find_map(|text| text.strip_prefix("tunnel error: ").map(str::to_owned))?;
+    Some(match said.as_str() {
+        "proxy authorization required" => "wants a user and a password (407)".to_owned(),
+        "unsuccessful" => "would not connect to the endpoint".to_owned(),
+        "unexpected end of file" => "closed the connection".to_owned(),
+        _ if sources(error).any(|source| source.to_string() == "dns error") => {
+            format!("cannot be found: DNS: {}", root_cause(error))
+        }
+        _ => format!("could not be reached: {}", connection_cause(io_kind(error), root_cause(error))),
+    })
+}
+
+fn lost_cause(error: &reqwest::Error, timeouts: Timeouts) -> String {
+    if error.is_timeout() {
+        return match timeouts.read {
+            Some(read) => format!("no answer within {:?}, or nothing more of it within {read:?}", timeouts.whole),
+            None => format!("no answer within {:?}", timeouts.whole),
+        };
+    }
+    if matches!(io_kind(error), Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)) {
+        return "connection reset".to_owned();
+    }
+    match find::<hyper::Error>(error) {
+        Some(http) if http.is_incomplete_message() => {
+            "the connection was closed before the answer was there".to_owned()
+        }
+        Some(http) if http.is_parse() => format!("the answer is not HTTP: {}", root_cause(error)),
+        Some(_) | None => root_cause(error).to_string(),
+    }
+}
+
+/// The proxy that the environment has for an endpoint: `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`. What is meant for this
+/// machine, or for its host's metadata service, is not carried off it. The user and password stay in the environment.
+fn proxy_to(endpoint: &Endpoint) -> Option<String> {
+    if endpoint.is_plain() || endpoint.is_loopback() {
+        return None;
+    }
+    let uri = endpoint.at("/", "").as_str().parse().ok()?;
+    let intercept = hyper_util::client::proxy::matcher::Matcher::from_env().intercept(&uri)?;
+    let authority = intercept.uri().authority()?;
+    Some(authority.as_str().rsplit('@').next().unwrap_or_default().to_owned())
+}
+
+/// The certificates of a PEM file.
+fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, TransportError> {
+    let bad = |problem: String| TransportError::CaBundle { path: path.to_owned(), problem };
+    let pem = std::fs::read(path).map_err(|error| bad(format!("cannot be read: {error}")))?;
+    let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(format!("is not PEM: {error}")))?;
+    if found.is_empty() { Err(bad("has no certificate".to_owned())) } else { Ok(found) }
+}
+
+/// An error and what is behind it, outermost first. What an I/O error wraps counts, which `source` alone skips.
+fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    iter::from_fn(move || {
+        let error = next?;
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+        Some(error)
+    })
+}
+
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    sources(error).find_map(|source| source.downcast_ref::<E>())
+}
+
+fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
+    find::<io::Error>(error).map(io::Error::kind)
+}
+
+/// The innermost error: the outer ones say "error sending request" and repeat the URL.
+fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    sources(error).last().unwrap_or(error)
+}
+
+fn encoded_query(query: &[(&'static str, String)]) -> String {
+    let pairs: Vec<String> =
+        query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+    pairs.join("&")
+}
+
+/// The text as one part of a path or query: everything but the unreserved characters is encoded, as the vendor's
+/// SDKs do it. source: `huaweicloudsdkcore/signer/signer.py`.
+pub(crate) fn encoded(text: &str) -> impl fmt::Display {
+    const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(text, &ENCODED)
+}

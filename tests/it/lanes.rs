@@ -1,0 +1,249 @@
+//! Several accounts in one run: each in a lane of its own.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use crate::lab::{Lab, Launch, Request, Served, TOKEN, alone, id, nothing_is_sent_again_unseen, shared};
+
+/// Rows that go to these targets in turn, `n` in all.
+fn plan(n: usize, targets: &[&str]) -> String {
+    let mut text = String::from("source_id,copystate,migrationcycle,target\n");
+    for i in 1..=n {
+        writeln!(text, "{},stopped,syncing,{}", id(i), targets[(i - 1) % targets.len()]).unwrap();
+    }
+    text
+}
+
+/// A profile for each served sandbox, with its token in a variable of its own.
+fn profiles(accounts: &[(&str, &Served)]) -> String {
+    accounts.iter().fold(String::new(), |mut text, (name, served)| {
+        writeln!(text, "[profiles.{name}]\nendpoint = \"{}\"\ntoken_env = \"TOKEN_{name}\"", served.url).unwrap();
+        text
+    })
+}
+
+fn begin(lab: &Lab, args: &[&str], tokens: &[(&str, &str)]) -> Launch {
+    let always = ["--events", "--no-progress", "--yes"];
+    let mut command = lab.command(&[args, &always].concat());
+    command.env_remove("CUTOVER_AUTH_TOKEN");
+    for (name, token) in tokens {
+        command.env(format!("TOKEN_{name}"), token);
+    }
+    Launch::of(command)
+}
+
+fn targets_of(changes: &[Request]) -> HashSet<String> {
+    changes.iter().map(|change| change.source_id.clone().unwrap()).collect()
+}
+
+fn ids(which: impl Iterator<Item = usize>) -> HashSet<String> {
+    which.map(id).collect()
+}
+
+#[test]
+fn each_account_gets_its_own_rows_at_its_own_endpoint_with_its_own_token() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(60, &["a", "b", "c"]));
+    let [a, b, c] = ["one", "two", "three"].map(|token| lab.serve_to("plan.csv", "", token));
+    lab.write("cutover.toml", &profiles(&[("a", &a), ("b", &b), ("c", &c)]));
+    let tokens = [("a", "one"), ("b", "two"), ("c", "three")];
+    begin(&lab, &["run", "plan.csv", "--rate", "off"], &tokens).end().exits(0).says("account    b: 20 of 20 on target");
+    for (n, served) in [&a, &b, &c].into_iter().enumerate() {
+        let own = ids((1..=60).filter(|i| (i - 1) % 3 == n));
+        assert_eq!(targets_of(&served.changes()), own, "{n}");
+        assert!(served.ledger().iter().all(|request| request.status == Some(200)), "{n}");
+    }
+    let journal = lab.journal();
+    assert_eq!(journal.count("SELECT count(*) FROM v_lane WHERE n_rows = 20 AND on_target = 20"), 3);
+    // Each has a chain of its own, and all of them hold.
+    assert_eq!(journal.count("SELECT count(DISTINCT lane) FROM event WHERE kind = 'attempt_ended'"), 3);
+    lab.cutover(&["audit", "verify"]).exits(0);
+}
+
+#[test]
+fn an_account_that_is_not_let_in_leaves_the_others_going_and_goes_on_later() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(40, &["a", "b"]));
+    let (a, b) = (lab.serve_to("plan.csv", "", "one"), lab.serve_to("plan.csv", "", "two"));
+    lab.write("cutover.toml", &profiles(&[("a", &a), ("b", &b)]));
+    let ended = begin(&lab, &["run", "plan.csv", "--rate", "off"], &[("a", "one"), ("b", "wrong")]).end();
+    ended.exits(5).says("account `b` is left out").says("account `b` stopped: ").says("b: 0 of 20 on target");
+    assert_eq!((a.changes().len(), b.ledger().len()), (20, 1));
+    let tally = lab.journal().tally();
+    assert_eq!((tally["applied"], tally["pending"]), (20, 20));
+    begin(&lab, &["resume", "--rate", "off"], &[("a", "one"), ("b", "two")]).end().exits(0);
+    assert_eq!((a.changes().len(), b.changes().len()), (20, 20));
+}
+
+#[test]
+fn an_account_that_is_frozen_halfway_leaves_the_others_going() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(60, &["a", "b"]));
+    let a = lab.serve_to("plan.csv", "", TOKEN);
+    let frozen = format!(
+        "[[fault]]\nsources = [\"{}\"]\nkind = \"status\"\nstatus = 400\ncode = \"SMS.6526\"\nmessage = \"frozen\"\n",
+        id(20)
+    );
+    let b = lab.serve_to("plan.csv", &frozen, TOKEN);
+    lab.write("cutover.toml", &profiles(&[("a", &a), ("b", &b)]));
+    let tokens = [("a", TOKEN), ("b", TOKEN)];
+    let run = ["run", "plan.csv", "--rate", "off", "--concurrency", "1"];
+    begin(&lab, &run, &tokens).end().exits(5).says("account `b` stopped: barred (400 SMS.6526): frozen");
+    let journal = lab.journal();
+    assert_eq!(journal.count("SELECT on_target FROM v_lane WHERE name = 'a'"), 30);
+    // What came before the barred one is not proven, and what comes after it was not begun.
+    let accepted = "SELECT count(*) FROM v_row WHERE verdict = 'in_doubt' AND target = 'b'";
+    assert_eq!((journal.count(accepted), b.changes().len()), (9, 10));
+    begin(&lab, &["resume", "--rate", "off"], &tokens).end().exits(0);
+    // The barred one is sent again, and what came before it is not.
+    assert_eq!(b.changes().len(), 10 + 21);
+}
+
+#[test]
+fn an_account_that_cannot_be_reached_leaves_the_others_going() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(10, &["a", "b"]));
+    let a = lab.serve_to("plan.csv", "", TOKEN);
+    let gone =
+        format!("{}[profiles.b]\nendpoint = \"http://127.0.0.1:1\"\ntoken_env = \"TOKEN_a\"\n", profiles(&[("a", &a)]));
+    lab.write("cutover.toml", &gone);
+    let run = ["run", "plan.csv", "--rate", "off", "--attempts", "1"];
+    begin(&lab, &run, &[("a", TOKEN)]).end().exits(4).says("account `b` stopped: ").says("connection refused");
+    assert_eq!(a.changes().len(), 5);
+}
+
+#[test]
+fn no_wave_begins_in_any_account_before_the_one_ahead_of_it_is_over_in_all() {
+    let _machine = shared();
+    let lab = Lab::new();
+    let mut plan = String::from("source_id,copystate,migrationcycle,target,wave\n");
+    for (wave, n) in [("first", 0), ("second", 20)] {
+        for i in 1..=20 {
+            writeln!(plan, "{},stopped,syncing,{},{wave}", id(n + i), if i <= 18 { "a" } else { "b" }).unwrap();
+        }
+    }
+    lab.write("plan.csv", &plan);
+    let served = lab.serve_to("plan.csv", "latency_ms = [5, 10]", TOKEN);
+    let endpoint = &served.url;
+    let profile = |name: &str| format!("[profiles.{name}]\nendpoint = \"{endpoint}\"\ntoken_env = \"TOKEN_a\"\n");
+    lab.write("cutover.toml", &(profile("a") + &profile("b")));
+    begin(&lab, &["run", "plan.csv", "--rate", "off"], &[("a", TOKEN)]).end().exits(0);
+    let changes = served.changes();
+    let first = changes.iter().rposition(|change| change.source_id.as_deref() <= Some(&id(20))).unwrap();
+    let second = changes.iter().position(|change| change.source_id.as_deref() > Some(&id(20))).unwrap();
+    assert!(first < second, "the second wave began before the first was over");
+    assert_eq!(changes.len(), 40);
+}
+
+#[test]
+fn a_rate_for_all_holds_all_accounts_together() {
+    let _machine = alone();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(120, &["a", "b", "c", "d"]));
+    let served = lab.serve_to("plan.csv", "", TOKEN);
+    let mut settings = String::new();
+    for name in ["a", "b", "c", "d"] {
+        let (endpoint, rate) = (&served.url, if name == "d" { "5" } else { "50" });
+        write!(settings, "[profiles.{name}]\nendpoint = \"{endpoint}\"\ntoken_env = \"TOKEN_a\"\nrate = {rate}\n")
+            .unwrap();
+    }
+    lab.write("cutover.toml", &settings);
+    begin(&lab, &["run", "plan.csv", "--rate", "20"], &[("a", TOKEN)]).end().exits(0);
+    let ledger = served.ledger();
+    let at: Vec<u64> = ledger.iter().map(|request| request.at_us).collect();
+    let busiest = at.iter().map(|from| at.iter().filter(|at| (*from..from + 1_000_000).contains(at)).count()).max();
+    assert!(busiest <= Some(20), "{busiest:?} requests in one second");
+    // The account that may do five a second still does no more.
+    let own: Vec<u64> = ledger
+        .iter()
+        .filter(|request| request.source_id.as_ref().is_some_and(|id| id[3..].parse::<usize>().unwrap() % 4 == 0))
+        .map(|request| request.at_us)
+        .collect();
+    let busiest = own.iter().map(|from| own.iter().filter(|at| (*from..from + 1_000_000).contains(at)).count()).max();
+    assert!((Some(2)..=Some(5)).contains(&busiest), "{busiest:?} of account d in one second");
+}
+
+#[test]
+fn fifty_accounts_are_carried_in_one_run() {
+    let _machine = shared();
+    let lab = Lab::new();
+    let names: Vec<String> = (1..=50).map(|n| format!("account-{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    lab.write("plan.csv", &plan(1_000, &names));
+    begin(&lab, &["run", "plan.csv", "--endpoint", "sandbox", "--rate", "off"], &[]).end().exits(0);
+    let journal = lab.journal();
+    assert_eq!(journal.count("SELECT count(*) FROM v_lane WHERE on_target = 20"), 50);
+    lab.cutover(&["audit", "verify"]).exits(0);
+}
+
+#[test]
+fn what_was_learned_of_an_account_is_its_own() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(60, &["a", "b"]));
+    let a = lab.serve_to("plan.csv", "", TOKEN);
+    let b = lab.serve_to("plan.csv", "[quota]\nper_second = 20\nstated = true\n", TOKEN);
+    lab.write("cutover.toml", &profiles(&[("a", &a), ("b", &b)]));
+    let tokens = [("a", TOKEN), ("b", TOKEN)];
+    begin(&lab, &["run", "plan.csv", "--rate", "off", "--concurrency", "30"], &tokens).end().exits(0);
+    let journal = lab.journal();
+    assert_eq!(journal.count("SELECT per_second = 20 FROM v_lane WHERE name = 'b'"), 1);
+    assert_eq!(journal.count("SELECT per_second IS NULL FROM v_lane WHERE name = 'a'"), 1);
+}
+
+#[test]
+fn a_killed_run_of_several_accounts_goes_on_in_each() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(200, &["a", "b"]));
+    let slow = "latency_ms = [2, 20]\n[[fault]]\nshare = 0.2\nkind = \"reset_after\"\n";
+    let (a, b) = (lab.serve_to("plan.csv", slow, TOKEN), lab.serve_to("plan.csv", slow, TOKEN));
+    lab.write("cutover.toml", &profiles(&[("a", &a), ("b", &b)]));
+    let tokens = [("a", TOKEN), ("b", TOKEN)];
+    let run = ["run", "plan.csv", "--rate", "off"];
+    let launch = begin(&lab, &run, &tokens);
+    b.reach(30);
+    launch.kill();
+    begin(&lab, &run, &tokens).end().exits(0);
+    for served in [&a, &b] {
+        nothing_is_sent_again_unseen(&served.ledger());
+    }
+    lab.cutover(&["audit", "verify"]).exits(0);
+}
+
+#[test]
+fn what_is_wrong_with_an_account_is_told_before_anything_is_sent() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(4, &["prod-a", "prdo-b"]));
+    let served = lab.serve_to("plan.csv", "", TOKEN);
+    let endpoint = format!("endpoint = \"{}\"\n", served.url);
+    let cases = [
+        ("[profiles.prod-a]\nENDPOINT\n[profiles.prod-b]\nENDPOINT", "no profile `prdo-b` (did you mean `prod-b`?)"),
+        ("", "no profile `prod-a`"),
+        ("[profiles.prod-a]\nrate = 5\n[profiles.prdo-b]\nENDPOINT", "no endpoint is set for the target `prod-a`"),
+        (
+            "[profiles.prod-a]\nENDPOINTaccount = \"x\"\n[profiles.prdo-b]\nENDPOINTaccount = \"x\"",
+            "the targets `prod-a` and `prdo-b` are the same account at the same endpoint",
+        ),
+        (
+            "[profiles.prod-a]\nENDPOINTrate = \"fast\"\n[profiles.prdo-b]\nENDPOINT",
+            "`rate` in the profile `prod-a` of",
+        ),
+        ("[profiles.prod-a]\nendpoint = \"https://sms.example.com/v3\"\n[profiles.prdo-b]\nENDPOINT", "has a path"),
+        ("[profiles.prod-a]\nendpoint = \"https://me:pw@sms.example.com\"\n[profiles.prdo-b]\nENDPOINT", "user name"),
+        ("[profiles.prod-a]\nendpoint = \"http://sms.example.com\"\n[profiles.prdo-b]\nENDPOINT", "for loopback only"),
+    ];
+    for (settings, says) in cases {
+        lab.write("cutover.toml", &settings.replace("ENDPOINT", &endpoint));
+        lab.cutover(&["run", "plan.csv", "--yes"]).exits(2).says(says);
+    }
+    lab.write("cutover.toml", &format!("[profiles.prod-a]\n{endpoint}[profiles.prdo-b]\n{endpoint}"));
+    lab.cutover(&["run", "plan.csv", "--yes", "--account", "x"]).exits(2).says("one account, and the plan has 2");
+    assert!(served.ledger().is_empty());
+    assert!(!lab.path("cutover.db").exists());
+}
