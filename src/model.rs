@@ -1,12 +1,13 @@
 //! Small types that make wrong values unspeakable: ids, state words, the target and what was seen.
 //!
-//! What the service's vocabulary means (which words exist, which pairs it documents, which states swallow an
-//! update) is in [`words`]; here are the values that carry it.
+//! What the service's vocabulary means (which pairs it documents, which states swallow an update) is in [`words`], which
+//! words an edition of its API has in [`dialect`]; here are the values that carry it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub mod dialect;
 pub mod words;
 
 use words::Word;

@@ -1,18 +1,16 @@
-//! The service's vocabulary: which state words exist, which pairs go together, which states swallow an update.
+//! The service's vocabulary: what a state word is, which pairs go together, which states swallow an update.
 //!
-//! The lists drifted three times within three months, so a word is data: what we know is in the tables below, and
-//! what we do not know is carried as it was read. Compare words with `==`: it ignores case, and `init` (the
+//! The lists drifted three times within three months, so a word is data: what we know is in the table of [`dialect`],
+//! and what we do not know is carried as it was read. Compare words with `==`: it ignores case, and `init` (the
 //! spelling of writes) equals `initialize` (the spelling of reads).
-//!
-//! sources: CN and intl api-sms/UpdateCopyState.html; huaweicloud-sdk-go-v3
-//! `services/sms/v3/model/model_put_copy_state_req.go`; huaweicloud-sdk-python-v3
-//! `huaweicloudsdksms/v3/model/put_copy_state_req.py`, `show_server_response.py`.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::dialect::{self, Field};
 
 /// A state word in lower case, in the spelling it came with.
 #[derive(Clone, Debug)]
@@ -33,32 +31,32 @@ impl Word {
         &self.0
     }
 
-    /// The one spelling that stands for all spellings of this state.
-    fn canonical(&self) -> &str {
-        if self.0 == "initialize" { "init" } else { &self.0 }
-    }
-
     #[must_use]
     pub fn is_copystate(&self) -> bool {
-        COPYSTATES.contains(&self.as_str())
+        Field::Copystate.knows(self)
     }
 
     #[must_use]
     pub fn is_migrationcycle(&self) -> bool {
-        MIGRATIONCYCLES.contains(&self.as_str())
+        Field::Migrationcycle.knows(self)
     }
+}
+
+/// The one spelling that stands for all spellings of a state.
+pub(super) fn canonical(word: &str) -> &str {
+    if word == "initialize" { "init" } else { word }
 }
 
 impl PartialEq for Word {
     fn eq(&self, other: &Self) -> bool {
-        self.canonical() == other.canonical()
+        canonical(&self.0) == canonical(&other.0)
     }
 }
 impl Eq for Word {}
 
 impl Hash for Word {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.canonical().hash(state);
+        canonical(&self.0).hash(state);
     }
 }
 
@@ -81,43 +79,10 @@ impl<'de> Deserialize<'de> for Word {
 }
 
 /// Every copystate that some edition of the API lets one write.
-pub const COPYSTATES: [&str; 21] = [
-    "unavailable",
-    "waiting",
-    "init",
-    "initialize",
-    "replicate",
-    "syncing",
-    "stopping",
-    "stopped",
-    "skipping",
-    "deleting",
-    "clearing",
-    "cleared",
-    "clearfailed",
-    "premigready",
-    "premiging",
-    "premiged",
-    "premigfailed",
-    "cloning",
-    "cutovering",
-    "finished",
-    "error",
-];
+pub const COPYSTATES: [&str; dialect::COPYSTATES.len()] = dialect::words(&dialect::COPYSTATES);
 
 /// Every migrationcycle that some edition of the API lets one write.
-pub const MIGRATIONCYCLES: [&str; 10] = [
-    "no_ready",
-    "ready_for_test",
-    "testing",
-    "tested",
-    "checking",
-    "setting",
-    "replicating",
-    "syncing",
-    "cutovering",
-    "cutovered",
-];
+pub const MIGRATIONCYCLES: [&str; dialect::MIGRATIONCYCLES.len()] = dialect::words(&dialect::MIGRATIONCYCLES);
 
 /// The current states in which the service answers 200 and changes nothing.
 ///
@@ -132,14 +97,11 @@ pub fn swallows_updates(copystate: &Word) -> bool {
     SWALLOWS_UPDATES.contains(&copystate.as_str())
 }
 
-/// Words that can be written but are not among those that reads show, so that no look can prove them.
-///
-/// source: api-sms/ShowServer.html (read enums). `premiging` may show as `premigready`.
-const NEVER_SHOWN: [&str; 5] = ["premiging", "no_ready", "ready_for_test", "testing", "tested"];
-
+/// Whether a word can be written but is not among those that reads show, so that no look can prove it. `premiging` may
+/// show as `premigready`.
 #[must_use]
 pub fn never_shown(word: &Word) -> bool {
-    NEVER_SHOWN.contains(&word.as_str())
+    dialect::is_written_but_never_shown(word)
 }
 
 /// Targets from which there is no way back.
