@@ -232,9 +232,22 @@ mod tests {
         assert_eq!(seen(r#"{"id":"a","state":null}"#), SeenState::default());
         assert_eq!(seen(r#"{"state":["x"],"migration_cycle":{"y":1}}"#), SeenState::default());
         assert_eq!(seen(r#"{"state":true,"migration_cycle":" "}"#), SeenState::default());
-        let flood = format!(r#"{{"state":"{}","migration_cycle":"a\u0007b"}}"#, "x".repeat(65));
-        assert_eq!(seen(&flood), SeenState::default());
+    }
+
+    #[test]
+    fn a_word_that_no_table_has_is_kept_in_lower_case_and_what_is_no_word_is_not() {
+        assert_eq!(seen(r#"{"state":" Hibernating ","migration_cycle":"syncing"}"#).to_string(), "hibernating/syncing");
+        assert_eq!(seen(r#"{"state":"SYNCING","migration_cycle":"Thawing_2"}"#).to_string(), "syncing/thawing_2");
         assert_eq!(seen(r#"{"state":7,"migration_cycle":"new\u0041"}"#).to_string(), "7/newa");
+        assert_eq!(seen(r#"{"state":1.5,"migration_cycle":null}"#), SeenState::default());
+        assert_eq!(seen(r#"{"migration_cycle":"休眠"}"#).to_string(), "*/休眠");
+        assert_eq!(seen("{}"), SeenState::default());
+        let longest = format!(r#"{{"state":"{}"}}"#, "X".repeat(64));
+        assert_eq!(seen(&longest).to_string(), format!("{}/*", "x".repeat(64)));
+        for length in [65, 10_240] {
+            let flood = format!(r#"{{"state":"{}","migration_cycle":"a\u0007b"}}"#, "x".repeat(length));
+            assert_eq!(seen(&flood), SeenState::default(), "{length}");
+        }
     }
 
     #[test]
