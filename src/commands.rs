@@ -8,6 +8,7 @@ use clap::Parser;
 
 use crate::console::Console;
 use crate::credentials::CredentialsError;
+use crate::engine::lane::LaneSettings;
 use crate::exit::Exit;
 use crate::journal::JournalError;
 use crate::lock::LockError;
@@ -265,7 +266,7 @@ fn settings(flags: &Flags) -> Result<(Layers, Settings), SettingsError> {
 fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
     match verb {
         Verb::Init { dir } => offline::init(context, &dir),
-        Verb::Check { plan } => offline::check(context, &plan),
+        Verb::Check { plan, .. } => offline::check(context, &plan),
         Verb::Plan { plan, .. } | Verb::Run { plan, dry_run: true, .. } => launch::plan(context, &plan),
         Verb::Run { plan, launch, new, dry_run: false, .. } => launch::run(context, &plan, &launch, new),
         Verb::Resume { run, launch, .. } => launch::resume(context, run.run.as_deref(), &launch),
@@ -298,13 +299,14 @@ fn complain(console: Console, error: &CommandError) {
     console.error(&text);
 }
 
-fn reading_of(args: &PlanArgs) -> Reading {
-    Reading { allow_unknown: args.allow_unknown, strict: args.strict }
+fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
+    let LaneSettings { preflight, complete_pair, dialect, .. } = settings.lane;
+    Reading { allow_unknown: args.allow_unknown, strict: args.strict, dialect, fills_in: preflight && complete_pair }
 }
 
 /// Reads the whole plan once without using any of it. Problems are printed here, all of them.
 fn checked(context: &Context, source: &Source, args: &PlanArgs) -> Result<Checked, CommandError> {
-    let read = crate::plan::read(source, &reading_of(args), |_| Ok::<(), CommandError>(()));
+    let read = crate::plan::read(source, &reading_of(&context.settings, args), |_| Ok::<(), CommandError>(()));
     let render = |problems: &crate::plan::problem::Problems| {
         if !context.console.quiet || problems.n_errors() > 0 {
             // Nobody listens on standard error any more: there is nobody to tell.

@@ -2,6 +2,7 @@
 
 use crate::event::Verdict;
 use crate::ledger::Standing;
+use crate::model::dialect::Dialect;
 use crate::model::words::{self, Pairing, Word};
 use crate::model::{Row, SeenState, TargetState};
 
@@ -21,7 +22,7 @@ pub(crate) enum Fate {
 
 /// Whether a row is sent, from what a look showed. None: the service does not know the source.
 /// `already` goes before `blocked`: a server in `stopped` whose target is `stopped` is on target.
-pub(crate) fn judge(row: &Row, seen: Option<&SeenState>, complete_pair: bool) -> Fate {
+pub(crate) fn judge(row: &Row, seen: Option<&SeenState>, complete_pair: bool, dialect: Dialect) -> Fate {
     let Some(seen) = seen else {
         return Fate::Blocked { reason: "the service does not know this source".to_owned() };
     };
@@ -37,6 +38,10 @@ pub(crate) fn judge(row: &Row, seen: Option<&SeenState>, complete_pair: bool) ->
         return Fate::Blocked { reason };
     }
     let sends = if complete_pair { row.wants.completed_from(seen) } else { row.wants.clone() };
+    // Nothing is filled in any more: what the look did not show is missing.
+    if let Some(objection) = dialect.objections(&sends, false).next() {
+        return Fate::Blocked { reason: objection.to_string() };
+    }
     let pairing = pairing_of(&sends);
     Fate::Change { sends, pairing }
 }
@@ -178,6 +183,7 @@ impl Field<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::dialect::Edition;
     use crate::model::{RowId, SourceId};
 
     fn wants(text: &str) -> TargetState {
@@ -219,26 +225,41 @@ mod tests {
             ("cleared/cutovered", "*/*", "error/cutovered", "sends cleared/cutovered NoRule"),
         ];
         for (target, expects, shown, expected) in table {
-            let fate = match judge(&row(target, expects), Some(&seen(shown)), true) {
+            let fate = match judge(&row(target, expects), Some(&seen(shown)), true, Dialect::Auto) {
                 Fate::Already => "already".to_owned(),
                 Fate::Blocked { reason } => reason,
                 Fate::Change { sends, pairing } => format!("sends {sends} {pairing:?}"),
             };
             assert!(fate.contains(expected), "{target} from {shown}: {fate}");
         }
-        assert!(matches!(judge(&row("error/*", "*/*"), None, true), Fate::Blocked { .. }));
+        assert!(matches!(judge(&row("error/*", "*/*"), None, true, Dialect::Auto), Fate::Blocked { .. }));
     }
 
     #[test]
     fn a_half_is_sent_as_it_stands_when_the_pair_is_not_completed() {
-        let fate = judge(&row("error/*", "*/*"), Some(&seen("syncing/syncing")), false);
+        let fate = judge(&row("error/*", "*/*"), Some(&seen("syncing/syncing")), false, Dialect::Auto);
         assert_eq!(fate, Fate::Change { sends: wants("error/*"), pairing: Pairing::NoRule });
+    }
+
+    #[test]
+    fn a_pair_that_a_read_does_not_complete_is_not_sent_where_both_fields_are_wanted() {
+        let fate = |dialect, shown| judge(&row("error/*", "*/*"), Some(&seen(shown)), true, dialect);
+        let reason = "the 2026-01 edition wants both fields, and nothing fills in the migrationcycle".to_owned();
+        assert_eq!(fate(Dialect::Of(Edition::Y2026M01), "syncing/*"), Fate::Blocked { reason });
+        for (dialect, shown) in [
+            (Dialect::Of(Edition::Y2026M01), "syncing/hibernating"),
+            (Dialect::Of(Edition::Y2025M11), "syncing/*"),
+            (Dialect::Auto, "syncing/*"),
+        ] {
+            assert!(matches!(fate(dialect, shown), Fate::Change { .. }), "{dialect:?} {shown}");
+        }
     }
 
     #[test]
     fn all_seven_silent_states_block() {
         for state in ["unavailable", "stopping", "stopped", "deleting", "finished", "clearing", "clearfailed"] {
-            let fate = judge(&row("error/syncing", "*/*"), Some(&seen(&format!("{state}/syncing"))), true);
+            let shown = seen(&format!("{state}/syncing"));
+            let fate = judge(&row("error/syncing", "*/*"), Some(&shown), true, Dialect::Auto);
             assert!(matches!(fate, Fate::Blocked { .. }), "{state}");
         }
     }

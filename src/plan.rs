@@ -7,6 +7,7 @@
 use std::io;
 
 use crate::model::Row;
+use crate::model::dialect::Dialect;
 
 mod check;
 mod columns;
@@ -32,6 +33,10 @@ pub struct Reading {
     pub allow_unknown: bool,
     /// Warnings are errors.
     pub strict: bool,
+    /// In which a row's target has to be sayable.
+    pub dialect: Dialect,
+    /// A half that a row leaves open is filled in from what is read.
+    pub fills_in: bool,
 }
 
 /// What a plan without errors comes to.
@@ -146,7 +151,7 @@ fn format(source: &Source, content: &[u8]) -> Result<Format, &'static str> {
 mod tests {
     use super::*;
 
-    const LENIENT: Reading = Reading { allow_unknown: false, strict: false };
+    const LENIENT: Reading = Reading { allow_unknown: false, strict: false, dialect: Dialect::Auto, fills_in: true };
 
     /// The rows that were handed over, and what the reading came to.
     fn read_all(source: &Source, reading: Reading) -> (Vec<Row>, Result<Checked, PlanError>) {
@@ -425,9 +430,45 @@ mod tests {
         assert_eq!(problems_under(strict, "p", plan)[0].split(' ').nth(1), Some("error:"));
         assert!(read_all(&Source::holding("p", plan.as_bytes()), strict).1.is_err());
 
-        let allowing = Reading { allow_unknown: true, strict: true };
+        let allowing = Reading { allow_unknown: true, strict: true, ..LENIENT };
         let (rows, checked) = read_all(&Source::holding("p", b"id,state\na,Brand_New\n"), allowing);
         assert_eq!((checked.is_ok(), rows[0].wants.to_string()), (true, "brand_new/*".to_owned()));
+    }
+
+    #[test]
+    fn what_the_dialect_does_not_have_is_told_with_its_place() {
+        let of = |dialect: &str, fills_in| Reading { dialect: dialect.parse().unwrap(), fills_in, ..LENIENT };
+        let plan = "id,state,cycle\na,premiging,setting\nb,INIT,no_ready\nc,stopped,\nd,premigin,\n";
+        let expected = [
+            "p:2:3: error: the 2025-11 edition has no copystate \"premiging\"",
+            "p:3:8: error: the 2025-11 edition has no migrationcycle \"no_ready\"",
+            "p:5:3: error: unknown copystate \"premigin\" (did you mean \"premiged\"?)",
+        ];
+        for fills_in in [true, false] {
+            assert_eq!(problems_under(of("2025-11", fills_in), "p", plan), expected);
+        }
+        let expected = [
+            "p:4:11: error: the 2026-01 edition wants both fields, and nothing fills in the migrationcycle",
+            "p:5:3: error: unknown copystate \"premigin\" (did you mean \"premiging\"?)",
+            "p:5:12: error: the 2026-01 edition wants both fields, and nothing fills in the migrationcycle",
+        ];
+        let errors = |reading| -> Vec<String> {
+            problems_under(reading, "p", plan).into_iter().filter(|line| line.contains(" error: ")).collect()
+        };
+        assert_eq!(errors(of("2026-01", false)), expected);
+        assert_eq!(errors(of("2026-01", true)), expected[1..2]);
+        assert_eq!(errors(of("auto", false)), expected[1..2]);
+        // Without a column for it, the row itself is the place.
+        let found = problems_under(of("2026-01", false), "p", "id,state\na,error\n");
+        assert_eq!(
+            found,
+            ["p:2:1: error: the 2026-01 edition wants both fields, and nothing fills in the migrationcycle"]
+        );
+        // What is only expected is not sent; and who takes unknown words takes them in every dialect.
+        let plan = "id,state,cycle,from_cycle\na,brand_new,syncing,tested\n";
+        let allowing = Reading { allow_unknown: true, ..of("2025-11", false) };
+        let found = problems_under(allowing, "p", plan);
+        assert_eq!(found, ["p:2:21: warning: reads never show \"tested\": the row will always be refused"]);
     }
 
     #[test]

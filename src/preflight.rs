@@ -10,14 +10,15 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::engine::Book;
-use crate::engine::lane::{Lane, ReadFailed};
+use crate::engine::lane::{Lane, LaneSettings, ReadFailed};
 use crate::event::{EventKind, LaneId, LaneStop, Outcome, Verdict};
 use crate::journal::read::Which;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::judge::{self, Fate};
 use crate::ledger::{Phase, Standing};
+use crate::model::dialect::Objection;
 use crate::model::words::{self, Pairing};
-use crate::model::{Row, RowId, SeenState, TargetState};
+use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
 
@@ -34,6 +35,8 @@ pub(crate) enum PreflightError {
     Unreachable(String),
     #[error("the service takes no requests now: {0}; no change was sent")]
     Throttled(String),
+    #[error("the target of `{source_id}` cannot be said: {objection}; no change was sent")]
+    Unsayable { source_id: SourceId, objection: Objection },
     #[error("stopped while looking at the live states; nothing was sent")]
     Stopped,
     #[error(transparent)]
@@ -78,7 +81,10 @@ impl PreflightError {
             PreflightError::Credentials(why) => Some((LaneStop::Unauthenticated, why.clone())),
             PreflightError::Unreachable(why) => Some((LaneStop::Unreachable, why.clone())),
             PreflightError::Throttled(why) => Some((LaneStop::Throttled, why.clone())),
-            PreflightError::Stopped | PreflightError::Closed(_) | PreflightError::Journal(_) => None,
+            PreflightError::Unsayable { .. }
+            | PreflightError::Stopped
+            | PreflightError::Closed(_)
+            | PreflightError::Journal(_) => None,
         }
     }
 
@@ -88,7 +94,10 @@ impl PreflightError {
             PreflightError::Unreachable(_) => 0,
             PreflightError::Throttled(_) => 1,
             PreflightError::Credentials(_) => 2,
-            PreflightError::Stopped | PreflightError::Closed(_) | PreflightError::Journal(_) => 3,
+            PreflightError::Unsayable { .. }
+            | PreflightError::Stopped
+            | PreflightError::Closed(_)
+            | PreflightError::Journal(_) => 3,
         }
     }
 }
@@ -341,7 +350,8 @@ impl Prospect {
     }
 }
 
-pub(crate) fn prospect(row: &Row, standing: &Standing, preflight: bool, complete_pair: bool) -> Prospect {
+pub(crate) fn prospect(row: &Row, standing: &Standing, settings: &LaneSettings) -> Prospect {
+    let LaneSettings { preflight, complete_pair, dialect, .. } = *settings;
     match standing.phase {
         Phase::Open | Phase::InDoubt | Phase::Accepted => return Prospect::LookFirst,
         Phase::Settled(Verdict::Already) => return Prospect::Already,
@@ -352,16 +362,16 @@ pub(crate) fn prospect(row: &Row, standing: &Standing, preflight: bool, complete
         Phase::Untried | Phase::Due => (),
     }
     if !preflight {
-        return Prospect::Unseen { sends: row.wants.clone() };
+        return Prospect::Unseen { sends: dialect.spelled(row.wants.clone()) };
     }
     // Its look failed; it has another one before it is sent.
     if !standing.looked {
         return Prospect::LookFirst;
     }
-    match judge::judge(row, standing.last_seen(), complete_pair) {
+    match judge::judge(row, standing.last_seen(), complete_pair, dialect) {
         Fate::Already => Prospect::Already,
         Fate::Blocked { reason } => Prospect::Blocked { reason },
-        Fate::Change { sends, pairing } => Prospect::Change { sends, pairing },
+        Fate::Change { sends, pairing } => Prospect::Change { sends: dialect.spelled(sends), pairing },
     }
 }
 
@@ -478,8 +488,9 @@ pub(crate) async fn difference<R: Remote>(
             for (row, standing) in rows {
                 let prospect = match &stopped {
                     Some(reason) => Prospect::LeftOut { reason: reason.clone() },
-                    None => prospect(&row, &standing, lane.settings.preflight, lane.settings.complete_pair),
+                    None => prospect(&row, &standing, &lane.settings),
                 };
+                check_it_can_be_said(&row, &lane.settings)?;
                 difference.add(row, &standing, &prospect, n_shown);
             }
             Ok(())
@@ -492,11 +503,21 @@ pub(crate) async fn difference<R: Remote>(
     Ok(difference)
 }
 
+/// A run may be gone on with in another dialect than its plan was checked for.
+fn check_it_can_be_said(row: &Row, settings: &LaneSettings) -> Result<(), PreflightError> {
+    let fills_in = settings.preflight && settings.complete_pair;
+    let objection = settings.dialect.objections(&row.wants, fills_in).next();
+    match objection {
+        Some(objection) => Err(PreflightError::Unsayable { source_id: row.source_id.clone(), objection }),
+        None => Ok(()),
+    }
+}
+
 /// Records the verdicts of rows that are not sent.
 pub(crate) async fn settle<R: Remote>(lane: &Lane<R>, book: &Book) -> Result<(), PreflightError> {
     for_each_unsettled(book, lane.id, async |rows| {
         let kinds = rows.into_iter().filter_map(|(row, standing)| {
-            let verdict = match prospect(&row, &standing, lane.settings.preflight, lane.settings.complete_pair) {
+            let verdict = match prospect(&row, &standing, &lane.settings) {
                 Prospect::Already => (judge::on_target_verdict(&standing), None),
                 Prospect::Blocked { reason } => (Verdict::Blocked, Some(reason)),
                 Prospect::Change { .. } | Prospect::LookFirst | Prospect::Unseen { .. } | Prospect::LeftOut { .. } => {

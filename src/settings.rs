@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::credentials::chain::Spec;
 use crate::engine::lane::LaneSettings;
 use crate::gate::GateSettings;
+use crate::model::dialect::BadDialect;
 use crate::retry::Patience;
 use crate::transport::endpoint::Endpoint;
 use crate::transport::{TransportSettings, region};
@@ -178,6 +179,7 @@ impl Settings {
                 patience: Patience::of(resolved.value("attempts", positive)?),
                 preflight: resolved.value("preflight", on_off)?,
                 complete_pair: resolved.value("complete_pair", on_off)?,
+                dialect: resolved.value("dialect", |text| text.parse().map_err(|bad: BadDialect| bad.to_string()))?,
                 verify: resolved.value("verify", on_off)?,
                 verify_timeout: resolved.value("verify_timeout", duration)?,
             },

@@ -102,21 +102,36 @@ fn groups(difference: &Difference) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::engine::lane::LaneSettings;
+    use crate::model::dialect::Dialect;
     use crate::model::words::Word;
     use crate::preflight::{Prospect, prospect};
     use crate::report::lab;
+    use crate::retry::Patience;
 
     #[test]
     fn the_document_keeps_to_its_schema() {
         let night = lab::night();
         let (journal, run) = night.open();
+        let settings = LaneSettings {
+            concurrency: 1,
+            patience: Patience::of(1),
+            preflight: true,
+            complete_pair: true,
+            dialect: Dialect::Auto,
+            verify: true,
+            verify_timeout: Duration::from_secs(1),
+        };
         let mut difference = Difference::default();
         journal
             .for_each_row(run.key, |row, mut standing| {
                 let unseen = row.id.0 % 2 == 0;
                 standing.before = Some(SeenState { copystate: Some(Word::new("syncing")), migrationcycle: None });
-                let prospect: Prospect = prospect(&row, &standing, !unseen, true);
+                let prospect: Prospect =
+                    prospect(&row, &standing, &LaneSettings { preflight: !unseen, ..settings.clone() });
                 difference.add(row, &standing, &prospect, 3);
                 Ok::<(), crate::journal::JournalError>(())
             })

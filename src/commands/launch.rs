@@ -235,7 +235,8 @@ fn make_run(
         settings: &serde_json::to_value(&settings.texts).expect("texts are JSON"),
     };
     journal.create_run(&new, |sink| {
-        let again = crate::plan::read(source, &reading_of(args), |row| sink.row(&row).map_err(CommandError::from))?;
+        let again =
+            crate::plan::read(source, &reading_of(settings, args), |row| sink.row(&row).map_err(CommandError::from))?;
         if again.digest == checked.digest { Ok(()) } else { Err(CommandError::PlanChanged(source.name().to_owned())) }
     })
 }

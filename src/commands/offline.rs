@@ -36,7 +36,7 @@ pub(super) fn init(context: &Context, dir: &Path) -> Result<Exit, CommandError> 
 pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandError> {
     let source = Source::open(&args.plan)?;
     if context.console.json {
-        return check_as_json(&source, args);
+        return check_as_json(context, &source, args);
     }
     let checked = checked(context, &source, args)?;
     console::result(|out| {
@@ -57,8 +57,8 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
 }
 
 /// The same, as `cutover.check.v1`.
-fn check_as_json(source: &Source, args: &PlanArgs) -> Result<Exit, CommandError> {
-    let read = crate::plan::read(source, &super::reading_of(args), |_| Ok::<(), CommandError>(()));
+fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<Exit, CommandError> {
+    let read = crate::plan::read(source, &super::reading_of(&context.settings, args), |_| Ok::<(), CommandError>(()));
     let (document, exit) = match read {
         Ok(checked) => (
             serde_json::json!({

@@ -67,7 +67,7 @@ fn signal(kind: tokio::signal::unix::SignalKind) -> Result<tokio::signal::unix::
 fn estate_of(plan: &Path) -> Result<Vec<Seeded>, CommandError> {
     let source = Source::open(plan)?;
     let mut estate = Vec::new();
-    crate::plan::read(&source, &Reading { allow_unknown: true, strict: false }, |row| {
+    crate::plan::read(&source, &Reading { allow_unknown: true, ..Reading::default() }, |row| {
         estate.push(estate::seed_row(&row));
         Ok::<(), CommandError>(())
     })?;

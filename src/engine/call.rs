@@ -206,7 +206,7 @@ impl<'a, R: Remote> Call<'a, R> {
         if !self.is_judged() {
             return Ok(Continue(self.row.wants.clone()));
         }
-        match judge::judge(&self.row, seen.as_ref(), self.completes()) {
+        match judge::judge(&self.row, seen.as_ref(), self.completes(), self.lane.settings.dialect) {
             Fate::Change { sends, .. } => {
                 if !self.standing.doubted && seen.as_ref() != self.standing.last_seen() {
                     self.record(vec![EventKind::RowSeen { row: self.row.id, seen }]).await?;
@@ -286,6 +286,7 @@ impl<'a, R: Remote> Call<'a, R> {
                 Break(ending) => return Ok(Break(ending)),
             }
         }
+        let sends = lane.settings.dialect.spelled(sends);
         let attempt = self.standing.started + 1;
         self.record(vec![EventKind::AttemptStarted { row: self.row.id, attempt, sends: sends.clone() }]).await?;
         let limit = if self.standing.doubted { DIRECTLY } else { FRESH };

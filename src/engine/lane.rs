@@ -13,6 +13,7 @@ use super::stop::Stop;
 use crate::credentials::{CredentialsError, Generation, Renewal};
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Outcome};
 use crate::gate::{Gate, Slot};
+use crate::model::dialect::Dialect;
 use crate::model::{RowId, SeenState, SourceId};
 use crate::recorder::{JournalClosed, Recorder};
 use crate::remote::{self, Listed, Page, Remote, Shown};
@@ -25,6 +26,7 @@ pub(crate) struct LaneSettings {
     pub(crate) patience: Patience,
     pub(crate) preflight: bool,
     pub(crate) complete_pair: bool,
+    pub(crate) dialect: Dialect,
     pub(crate) verify: bool,
     pub(crate) verify_timeout: Duration,
 }

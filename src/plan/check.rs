@@ -1,5 +1,6 @@
 //! The values of one row → a valid [`Row`], or everything that is wrong with it.
 
+use crate::model::dialect::{Dialect, Field};
 use crate::model::words::{self, Pairing, Word};
 use crate::model::{BadSourceId, Row, RowId, SourceId, TargetState};
 use crate::plan::Reading;
@@ -14,7 +15,7 @@ pub(crate) type Places<'a> = &'a dyn Fn(Option<Column>) -> Position;
 /// Judges the rows of one plan, in plan order.
 pub(crate) struct Checker {
     pub(crate) problems: Problems,
-    allow_unknown: bool,
+    reading: Reading,
     /// Whether the header lacks a needed column: said once there, and not again for every row.
     lacks_source_id: bool,
     lacks_target_state: bool,
@@ -41,7 +42,7 @@ impl Checker {
     pub(crate) fn new(reading: Reading) -> Self {
         Self {
             problems: Problems::new(reading.strict),
-            allow_unknown: reading.allow_unknown,
+            reading,
             lacks_source_id: false,
             lacks_target_state: false,
             seen: SeenIds::default(),
@@ -65,6 +66,7 @@ impl Checker {
         let wants = self.state(&cells, [Column::Copystate, Column::Migrationcycle], at);
         let expects = self.state(&cells, [Column::ExpectCopystate, Column::ExpectMigrationcycle], at);
         self.check_there_is_a_target(&cells, at);
+        self.check_it_can_be_said(&wants, at);
         if self.lacks_target_state || self.problems.n_errors() > n_errors {
             return None;
         }
@@ -131,16 +133,16 @@ impl Checker {
 
     fn state(&mut self, cells: &Cells<'_>, [copystate, cycle]: [Column; 2], at: Places<'_>) -> TargetState {
         TargetState {
-            copystate: self.word(cells, copystate, &COPYSTATE, at),
-            migrationcycle: self.word(cells, cycle, &MIGRATIONCYCLE, at),
+            copystate: self.word(cells, copystate, Field::Copystate, at),
+            migrationcycle: self.word(cells, cycle, Field::Migrationcycle, at),
         }
     }
 
-    fn word(&mut self, cells: &Cells<'_>, column: Column, kind: &Kind, at: Places<'_>) -> Option<Word> {
+    fn word(&mut self, cells: &Cells<'_>, column: Column, field: Field, at: Places<'_>) -> Option<Word> {
         let text = cells.get(column)?;
         let word = Word::new(text);
-        if !self.allow_unknown && !(kind.is_one)(&word) {
-            let (message, suggestion) = kind.explain(text, &word);
+        if !self.reading.allow_unknown && !field.knows(&word) {
+            let (message, suggestion) = explain(self.reading.dialect, field, text, &word);
             self.problems.error(at(Some(column)), message, suggestion);
         }
         Some(word)
@@ -154,6 +156,13 @@ impl Checker {
         // Whichever of the two columns the plan has.
         let place = targets.iter().map(|column| at(Some(*column))).max().unwrap_or(at(None));
         self.problems.error(place, "the row has no target state".to_owned(), None);
+    }
+
+    fn check_it_can_be_said(&mut self, wants: &TargetState, at: Places<'_>) {
+        let Reading { dialect, fills_in, .. } = self.reading;
+        for objection in dialect.objections(wants, fills_in) {
+            self.problems.error(at(Some(column_of(objection.field()))), objection.to_string(), None);
+        }
     }
 
     fn is_first(&mut self, id: &SourceId, sighting: Sighting, at: Places<'_>) -> bool {
@@ -207,41 +216,21 @@ fn unprovable(state: &TargetState, columns: [Column; 2]) -> impl Iterator<Item =
     named.filter(|(_, word)| words::never_shown(word))
 }
 
-/// One of the two vocabularies.
-struct Kind {
-    name: &'static str,
-    known: &'static [&'static str],
-    is_one: fn(&Word) -> bool,
-    other_name: &'static str,
-    other: &'static [&'static str],
+fn column_of(field: Field) -> Column {
+    match field {
+        Field::Copystate => Column::Copystate,
+        Field::Migrationcycle => Column::Migrationcycle,
+    }
 }
 
-const COPYSTATE: Kind = Kind {
-    name: "copystate",
-    known: &words::COPYSTATES,
-    is_one: Word::is_copystate,
-    other_name: "migrationcycle",
-    other: &words::MIGRATIONCYCLES,
-};
-
-const MIGRATIONCYCLE: Kind = Kind {
-    name: "migrationcycle",
-    known: &words::MIGRATIONCYCLES,
-    is_one: Word::is_migrationcycle,
-    other_name: "copystate",
-    other: &words::COPYSTATES,
-};
-
-impl Kind {
-    /// Why a word is none of this kind, and what was probably meant. The nearest word of this kind is no help where one
-    /// of the other kind is nearer: `seting` is meant for `setting`, and not for `deleting`.
-    fn explain(&self, text: &str, word: &Word) -> (String, Option<&'static str>) {
-        let Kind { name, known, is_one: _, other_name, other } = self;
-        match words::nearest(text, known.iter().chain(*other).copied()) {
-            Some(near) if known.contains(&near) => (format!("unknown {name} {}", quoted(text)), Some(near)),
-            Some(near) if near == word.as_str() => (format!("{} is a {other_name}, not a {name}", quoted(text)), None),
-            Some(near) => (format!("unknown {name} {}, near to the {other_name} \"{near}\"", quoted(text)), None),
-            None => (format!("unknown {name} {}", quoted(text)), None),
-        }
+/// Why a word is none of this field, and what was probably meant. The nearest word of this field is no help where one of
+/// the other field is nearer: `seting` is meant for `setting`, and not for `deleting`.
+fn explain(dialect: Dialect, field: Field, text: &str, word: &Word) -> (String, Option<&'static str>) {
+    let other = field.other();
+    match words::nearest(text, dialect.words(field).chain(dialect.words(other))) {
+        Some(near) if field.knows(&Word::new(near)) => (format!("unknown {field} {}", quoted(text)), Some(near)),
+        Some(near) if near == word.as_str() => (format!("{} is a {other}, not a {field}", quoted(text)), None),
+        Some(near) => (format!("unknown {field} {}, near to the {other} \"{near}\"", quoted(text)), None),
+        None => (format!("unknown {field} {}", quoted(text)), None),
     }
 }

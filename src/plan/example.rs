@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn the_example_is_a_plan_without_errors_and_warnings() {
         let source = Source::holding("plan.csv", EXAMPLE_CSV.as_bytes());
-        let reading = plan::Reading { allow_unknown: false, strict: true };
+        let reading = plan::Reading { strict: true, ..plan::Reading::default() };
         let checked = plan::read(&source, &reading, |_| Ok::<_, ()>(())).unwrap();
         assert_eq!((checked.n_rows, checked.waves), (3, vec!["pilot".to_owned(), "main".to_owned()]));
     }

@@ -55,6 +55,8 @@ pub(crate) enum Verb {
     Check {
         #[command(flatten)]
         plan: PlanArgs,
+        #[command(flatten)]
+        dialect: DialectArg,
     },
     /// Read the live states and print what would change, what is there already, and what would be blocked
     Plan {
@@ -227,6 +229,13 @@ pub(crate) struct NightArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct DialectArg {
+    /// The edition of the API to speak: 2025-11, 2026-01, or auto: as the plan spells it [default: auto]
+    #[arg(long, value_name = "EDITION|auto")]
+    dialect: Option<String>,
+}
+
+#[derive(Args, Debug)]
 #[command(next_help_heading = "Service")]
 pub(crate) struct ServiceArgs {
     /// Where the service is: https://…, or sandbox to try everything with no account
@@ -278,6 +287,8 @@ pub(crate) struct ServiceArgs {
     /// Fill in the half of the pair that a row leaves open from what was read [default: on]
     #[arg(long, value_name = "on|off")]
     complete_pair: Option<String>,
+    #[command(flatten)]
+    dialect: DialectArg,
     /// Stop after being throttled for this long without one accepted request [default: 10m]
     #[arg(long, value_name = "DURATION")]
     max_throttle: Option<String>,
@@ -323,6 +334,12 @@ impl NightArgs {
     }
 }
 
+impl DialectArg {
+    fn given(&self) -> Given {
+        given([("dialect", self.dialect.clone())])
+    }
+}
+
 impl ServiceArgs {
     fn given(&self) -> Given {
         let mut all = given([
@@ -345,6 +362,7 @@ impl ServiceArgs {
             ("max_throttle", self.max_throttle.clone()),
             ("max_changes", self.max_changes.clone()),
         ]);
+        all.extend(self.dialect.given());
         all.extend(self.night.given());
         all
     }
@@ -360,9 +378,9 @@ impl Flags {
             | Verb::Resume { service, .. }
             | Verb::Retry { service, .. }
             | Verb::Reconcile { service, .. } => all.extend(service.given()),
+            Verb::Check { dialect, .. } => all.extend(dialect.given()),
             Verb::Sandbox { night, .. } => all.extend(night.given()),
             Verb::Init { .. }
-            | Verb::Check { .. }
             | Verb::Status { .. }
             | Verb::Runs
             | Verb::Explain { .. }

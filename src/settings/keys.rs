@@ -34,7 +34,7 @@ const fn unless_set(name: &'static str, example: &'static str, help: &'static st
     Key { name, default: None, example, help, of_run: true, of_account: false, also_variable: None }
 }
 
-pub(crate) const KEYS: [Key; 23] = [
+pub(crate) const KEYS: [Key; 24] = [
     of_process("journal", "cutover.db", "the journal: one SQLite file that holds every run"),
     of_process("log_format", "text", "how messages are written: text or json"),
     unless_set(
@@ -62,6 +62,7 @@ pub(crate) const KEYS: [Key; 23] = [
     of_run("verify", "on", "look at every row afterwards; off takes the service's word for it"),
     of_run("verify_timeout", "30s", "how long a change may take to show"),
     of_run("complete_pair", "on", "fill in the half of the pair that a row leaves open from what was read"),
+    of_run("dialect", "auto", "the edition of the API to speak: 2025-11, 2026-01, or auto: as the plan spells it"),
     of_run("max_throttle", "10m", "stop after being throttled for this long without one accepted request").of_account(),
     of_process(
         "metadata_endpoint",

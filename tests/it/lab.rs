@@ -270,6 +270,7 @@ pub(crate) struct Request {
 /// What a change asked for.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Sent {
+    pub(crate) copystate: Option<String>,
     pub(crate) migrationcycle: Option<String>,
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "all of this is tests: what fails here fails them")]
 
 mod crash;
+mod dialects;
 mod disk;
 mod doors;
 mod endpoints;

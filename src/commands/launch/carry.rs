@@ -107,7 +107,7 @@ impl From<PreflightError> for Halted {
         let text = error.to_string();
         match error {
             PreflightError::Credentials(_) => Halted::With(Exit::Credentials, text),
-            PreflightError::Unreachable(_) => Halted::With(Exit::Refused, text),
+            PreflightError::Unreachable(_) | PreflightError::Unsayable { .. } => Halted::With(Exit::Refused, text),
             PreflightError::Throttled(_) => Halted::With(Exit::Halted, text),
             PreflightError::Stopped => Halted::With(Exit::Interrupted, text),
             PreflightError::Closed(closed) => closed.into(),
