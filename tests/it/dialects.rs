@@ -1,5 +1,7 @@
 //! Editions of the API: each is spoken to in its own words, and what it cannot be told is not sent.
 
+use std::collections::HashSet;
+
 use crate::lab::{Ended, Lab, Request, Served, plan, shared};
 
 /// A server that reads show as `initialize/syncing`.
@@ -12,6 +14,12 @@ migrationcycle = "syncing"
 
 fn serve(lab: &Lab, edition: &str) -> Served {
     lab.serve("plan.csv", &format!("edition = \"{edition}\"\n{BEGINNING}"))
+}
+
+/// What the difference says would be sent.
+fn would_send(ended: &Ended) -> HashSet<String> {
+    let sends = |line: &str| Some(line.split_once(" -> ")?.1.to_owned());
+    ended.stdout.lines().filter_map(sends).collect()
 }
 
 /// What was sent, row by row.
@@ -40,6 +48,9 @@ fn each_edition_gets_its_own_spelling_and_auto_that_of_the_plan() {
         let rows = "vm-00001,INIT,replicating\nvm-00002,initialize,replicating\nvm-00003,,replicating\n";
         lab.write("plan.csv", &format!("source_id,copystate,migrationcycle\n{rows}"));
         let sandbox = serve(&lab, edition);
+        let plan = ["plan", "plan.csv", "--endpoint", &sandbox.url, "--dialect", dialect];
+        let spelled = |word: &str| format!("{word}/replicating");
+        assert_eq!(would_send(&lab.cutover(&plan).exits(0)), HashSet::from([first, second, third].map(spelled)));
         lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off", "--dialect", dialect]).exits(0);
         let expected = [
             format!("vm-00001 {first}/replicating"),
@@ -85,6 +96,19 @@ fn a_word_that_the_edition_does_not_have_is_told_and_nothing_is_sent() {
     lab.cutover(&["check", "plan.csv", "--dialect", "2026-01"]).exits(0);
     assert_eq!(sandbox.ledger().len(), 0);
     assert!(!lab.path("cutover.db").exists());
+}
+
+#[test]
+fn rows_that_are_sent_unseen_are_told_and_sent_in_the_spelling_of_the_edition() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(1, "init,replicating"));
+    let sandbox = lab.serve("plan.csv", "edition = \"2025-11\"");
+    let unseen = ["plan.csv", "--endpoint", &sandbox.url, "--dialect", "2025-11", "--preflight", "off"];
+    let shown = lab.cutover(&[&["plan"], &unseen[..]].concat()).exits(0);
+    assert_eq!(would_send(&shown), HashSet::from(["initialize/replicating".to_owned()]));
+    lab.cutover(&[&["run", "--yes"], &unseen[..]].concat()).exits(0);
+    assert_eq!(bodies(&sandbox), ["vm-00001 initialize/replicating"]);
 }
 
 #[test]
