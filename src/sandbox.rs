@@ -6,8 +6,8 @@
 //!
 //! One request goes through `wire` (connections, resets), `room` (gate, fault, rules, ledger), `rules` (what the page
 //! says about a change), `world` (the servers) and back. `/_sandbox/…` is for those who run it: the ledger of requests
-//! (`GET /_sandbox/ledger`), the truth (`GET /_sandbox/sources`), and a hand that moves a server
-//! (`POST /_sandbox/move/{id}`).
+//! (`GET /_sandbox/ledger`), the truth (`GET /_sandbox/sources`), a hand that moves a server
+//! (`POST /_sandbox/move/{id}`), and one that voids every token that was given so far (`POST /_sandbox/expire`).
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -54,6 +54,8 @@ pub struct Config {
     pub token: Option<SecretString>,
     /// The keys whose signatures are accepted. Without token and keys, everyone is let in.
     pub keys: Option<Keys>,
+    /// The project of tokens and keys: a request that names another is refused.
+    pub project: Option<String>,
 }
 
 /// A sandbox that serves until it is stopped or dropped.
@@ -65,12 +67,22 @@ pub struct Sandbox {
 
 /// Opens a sandbox on the loopback address.
 pub async fn start(config: Config) -> io::Result<Sandbox> {
-    let Config { estate, scenario, seed, port, token, keys } = config;
+    let Config { estate, scenario, seed, port, token, keys, project } = config;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let address = listener.local_addr()?;
     let started_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
     let world = World::new(estate, &scenario, seed, started_ms);
-    let door = Door { token, keys, lives_us: scenario.token_lives_us, seed, lock: Mutex::default() };
+    let lives_us = scenario.token_lives_us;
+    let door = Door {
+        token,
+        keys,
+        project,
+        lives_us,
+        seed,
+        lock: Mutex::default(),
+        user: Mutex::default(),
+        void_us: 0.into(),
+    };
     let room = Arc::new(Room { started: Instant::now(), scenario, seed, door, world: Mutex::new(world) });
     let serving = tokio::spawn(wire::serve(listener, Arc::clone(&room)));
     Ok(Sandbox { address, room, serving })

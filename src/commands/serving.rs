@@ -11,10 +11,14 @@ use crate::plan::Reading;
 use crate::plan::source::Source;
 use crate::sandbox::estate::{self, Seeded};
 use crate::sandbox::scenario::Scenario;
+use crate::sandbox::signature::Keys;
 use crate::sandbox::{self, Config};
 
 /// What is let in when nothing else is set. It opens nothing but a sandbox.
 const TOKEN: &str = "sandbox-token";
+const ACCESS_KEY: &str = "sandbox-ak";
+const SECRET_KEY: &str = "sandbox-sk";
+const PROJECT: &str = "sandbox-project";
 const MADE_UP: usize = 200;
 
 pub(super) fn sandbox(
@@ -29,15 +33,20 @@ pub(super) fn sandbox(
         None => estate::made_up(n_sources.unwrap_or(MADE_UP), seed),
     };
     let n_sources = estate.len();
-    let from_environment = std::env::var("CUTOVER_SANDBOX_TOKEN").ok();
-    let token = from_environment.clone().unwrap_or_else(|| TOKEN.to_owned());
+    let token = Secret::of("CUTOVER_SANDBOX_TOKEN", TOKEN);
+    let secret_key = Secret::of("CUTOVER_SANDBOX_SK", SECRET_KEY);
+    let access = std::env::var("CUTOVER_SANDBOX_AK").unwrap_or_else(|_| ACCESS_KEY.to_owned());
+    let project = std::env::var("CUTOVER_SANDBOX_PROJECT").unwrap_or_else(|_| PROJECT.to_owned());
+    let security_token = std::env::var("CUTOVER_SANDBOX_SECURITY_TOKEN").ok().map(SecretString::from);
+    let keys = Keys { access: access.clone(), secret: secret_key.text, security_token };
     let config = Config {
         estate,
         scenario: scenario(&context.settings.scenario)?,
         seed,
         port,
-        token: Some(SecretString::from(token)),
-        keys: None,
+        token: Some(token.text),
+        keys: Some(keys),
+        project: Some(project.clone()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Start)?;
     runtime.block_on(async {
@@ -45,11 +54,11 @@ pub(super) fn sandbox(
         let mut terminate = signal(tokio::signal::unix::SignalKind::terminate())?;
         let sandbox = sandbox::start(config).await.map_err(CommandError::Start)?;
         let url = sandbox.url();
-        let shown = if from_environment.is_some() { "as in CUTOVER_SANDBOX_TOKEN" } else { TOKEN };
         console::result(|out| writeln!(out, "{url}")).map_err(stdout_failed)?;
         context.console.say(&format!(
-            "{n_sources} sources, scenario {}, seed {seed}, token {shown}; ledger at {url}/_sandbox/ledger; Ctrl-C ends it",
-            context.settings.scenario
+            "{n_sources} sources, scenario {}, seed {seed}; ledger at {url}/_sandbox/ledger; Ctrl-C ends it\n\
+             token {} (also the password of any user), access key {access}, secret key {}, project {project}",
+            context.settings.scenario, token.shown, secret_key.shown
         ));
         tokio::select! {
             _ = interrupt.recv() => (),
@@ -58,6 +67,21 @@ pub(super) fn sandbox(
         sandbox.stop().await;
         Ok(Exit::Done)
     })
+}
+
+/// A secret, and how it may be shown: the well-known one as it is, another by the name of its variable.
+struct Secret {
+    text: SecretString,
+    shown: String,
+}
+
+impl Secret {
+    fn of(variable: &str, well_known: &str) -> Self {
+        match std::env::var(variable) {
+            Ok(text) => Self { text: SecretString::from(text), shown: format!("as in {variable}") },
+            Err(_) => Self { text: SecretString::from(well_known), shown: well_known.to_owned() },
+        }
+    }
 }
 
 fn signal(kind: tokio::signal::unix::SignalKind) -> Result<tokio::signal::unix::Signal, CommandError> {

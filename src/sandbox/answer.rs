@@ -73,6 +73,10 @@ pub(super) fn not_authenticated(reason: &str, request_id: &str) -> Answer {
     gateway(401, "APIGW.0301", &format!("Incorrect IAM authentication information: {reason}"), request_id)
 }
 
+pub(super) fn project_unavailable(request_id: &str) -> Answer {
+    gateway(403, "APIGW.0310", "The project is unavailable", request_id)
+}
+
 pub(super) fn token_expired(request_id: &str) -> Answer {
     gateway(401, "APIGW.0307", "The token must be updated", request_id)
 }

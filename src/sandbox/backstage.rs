@@ -123,6 +123,11 @@ pub(super) fn visit(room: &Room, method: &str, path: &str, query: Option<&str>, 
         ("GET", ["_sandbox", "ledger"]) if query == Some("ids=1") => Backstage::Lines(Of::RequestsWithIds),
         ("GET", ["_sandbox", "ledger"]) => Backstage::Lines(Of::Requests),
         ("GET", ["_sandbox", "sources"]) => Backstage::Lines(Of::Sources),
+        ("POST", ["_sandbox", "expire"]) => {
+            let now_us = room.world_now().1;
+            room.door.expire(now_us);
+            Backstage::Answer(answer::accepted())
+        }
         ("POST", ["_sandbox", "move", id]) => Backstage::Answer(move_source(room, id, body)),
         _ => Backstage::Answer(answer::no_such_api("")),
     }

@@ -1,6 +1,7 @@
 //! Who may come in: a ready token, a fresh one from the sandbox's own IAM call, or a signature.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
@@ -14,10 +15,31 @@ use super::{dice, text};
 pub(super) struct Door {
     pub(super) token: Option<SecretString>,
     pub(super) keys: Option<Keys>,
+    pub(super) project: Option<String>,
     /// Tokens expire this long after they were issued; the ready one was issued at the start.
     pub(super) lives_us: Option<u64>,
     pub(super) seed: u64,
     pub(super) lock: Mutex<KeyLock>,
+    pub(super) user: Mutex<UserLock>,
+    /// Tokens that were issued before this are void.
+    pub(super) void_us: AtomicU64,
+}
+
+/// Wrong passwords in a row. How many lock a user, and for how long, is the account's own choice; here five, for good.
+/// source: IAM login protection.
+#[derive(Default)]
+pub(super) struct UserLock {
+    n_wrong: u32,
+}
+
+const MOST_WRONG_PASSWORDS: u32 = 5;
+
+/// What came of a name and a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Login {
+    Right,
+    Wrong,
+    Locked,
 }
 
 /// Wrong signatures in a row, and until when the pair is locked.
@@ -35,7 +57,9 @@ impl Door {
                 return Some(answer::not_authenticated("decrypt token fail", request_id));
             };
             let expired = self.lives_us.is_some_and(|lives_us| issued_us.saturating_add(lives_us) <= now_us);
-            return expired.then(|| answer::token_expired(request_id));
+            let void = issued_us < self.void_us.load(Ordering::Relaxed);
+            let refusal = (expired || void).then(|| answer::token_expired(request_id));
+            return refusal.or_else(|| self.other_project(head, request_id));
         }
         if self.token.is_none() && self.keys.is_none() {
             return None;
@@ -47,7 +71,22 @@ impl Door {
             Some(keys) => self.check(keys, head, authorization.to_str().unwrap_or_default(), body, now_us),
             None => Err("Get secretKey failed, ak not exist"),
         };
-        checked.err().map(|reason| answer::not_authenticated(reason, request_id))
+        match checked {
+            Err(reason) => Some(answer::not_authenticated(reason, request_id)),
+            Ok(()) => self.other_project(head, request_id),
+        }
+    }
+
+    /// What the gateway says to a project that is not the key's is not established; this is its code for a project that
+    /// cannot be used.
+    fn other_project(&self, head: &Parts, request_id: &str) -> Option<Answer> {
+        let (project, given) = (self.project.as_deref()?, head.headers.get("x-project-id")?);
+        (given.as_bytes() != project.as_bytes()).then(|| answer::project_unavailable(request_id))
+    }
+
+    /// Every token that was given so far is void from now on.
+    pub(super) fn expire(&self, now_us: u64) {
+        self.void_us.store(now_us, Ordering::Relaxed);
     }
 
     /// A key pair with too many wrong signatures in a row is locked for everyone, right signatures too.
@@ -90,8 +129,18 @@ impl Door {
         format!("sandbox-{now_us:016x}-{}", dice::hex_id(self.seed, "token", now_us))
     }
 
+    pub(super) fn log_in(&self, body: &[u8]) -> Login {
+        let mut user = self.user.lock().expect("nothing panics while it holds the lock");
+        if user.n_wrong >= MOST_WRONG_PASSWORDS {
+            return Login::Locked;
+        }
+        let right = self.knows_password(body);
+        user.n_wrong = if right { 0 } else { user.n_wrong + 1 };
+        if right { Login::Right } else { Login::Wrong }
+    }
+
     /// The password of the sandbox's one user is its ready token.
-    pub(super) fn knows_password(&self, body: &[u8]) -> bool {
+    fn knows_password(&self, body: &[u8]) -> bool {
         let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
         let password = body.pointer("/auth/identity/password/user/password").and_then(serde_json::Value::as_str);
         match (&self.token, password) {

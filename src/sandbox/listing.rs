@@ -12,14 +12,19 @@ use super::world::World;
 use crate::model::words::Word;
 
 /// A page of the list; filters that we do not know are passed over, as the service does with unknown parameters.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Query {
     state: Option<Word>,
     cycle: Option<Word>,
     name: Option<String>,
     id: Option<String>,
     ip: Option<String>,
+    ipv6: Option<String>,
     connected: Option<bool>,
+    project: Option<String>,
+    enterprise_project: Option<String>,
+    has_consistency_result: Option<bool>,
+    vm: Option<String>,
     limit: usize,
     offset: usize,
 }
@@ -27,8 +32,7 @@ pub(super) struct Query {
 impl Query {
     /// Pages of at most `most` entries; 0 means `usual`.
     pub(super) fn parse(query: &str, most: usize, usual: usize) -> Result<Self, String> {
-        let mut read =
-            Self { state: None, cycle: None, name: None, id: None, ip: None, connected: None, limit: usual, offset: 0 };
+        let mut read = Self { limit: usual, ..Self::default() };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "state" => read.state = Some(Word::new(&value)),
@@ -36,7 +40,12 @@ impl Query {
                 "name" => read.name = Some(value.into_owned()),
                 "id" => read.id = Some(value.into_owned()),
                 "ip" => read.ip = Some(value.into_owned()),
-                "connected" => read.connected = Some(value.parse().map_err(|_| "connected is a boolean".to_owned())?),
+                "ipv6" => read.ipv6 = Some(value.into_owned()),
+                "connected" => read.connected = Some(boolean(&name, &value)?),
+                "migproject" => read.project = Some(value.into_owned()),
+                "enterprise_project_id" => read.enterprise_project = Some(value.into_owned()),
+                "is_consistency_result_exist" => read.has_consistency_result = Some(boolean(&name, &value)?),
+                "vm_id" => read.vm = Some(value.into_owned()),
                 "limit" => read.limit = within(&name, &value, most)?,
                 "offset" => read.offset = within(&name, &value, 65_535)?,
                 _ => (),
@@ -49,8 +58,12 @@ impl Query {
     }
 
     fn has_filter(&self) -> bool {
-        let Self { state, cycle, name, id, ip, connected, limit: _, offset: _ } = self;
-        state.is_some() || cycle.is_some() || name.is_some() || id.is_some() || ip.is_some() || connected.is_some()
+        let texts = [&self.name, &self.id, &self.ip, &self.ipv6, &self.project, &self.enterprise_project, &self.vm];
+        self.state.is_some()
+            || self.cycle.is_some()
+            || self.connected.is_some()
+            || self.has_consistency_result.is_some()
+            || texts.into_iter().any(Option::is_some)
     }
 
     fn matches(&self, world: &World, i: u32, now_us: u64) -> bool {
@@ -60,8 +73,23 @@ impl Query {
             && self.name.as_ref().is_none_or(|name| source.name.contains(name.as_str()))
             && self.id.as_ref().is_none_or(|id| *source.id == **id)
             && self.ip.as_ref().is_none_or(|ip| address(i) == *ip)
+            // An address of the one kind goes before one of the other.
+            && (self.ip.is_some() || self.ipv6.as_ref().is_none_or(|ip| address_v6(i) == *ip))
             && self.connected.is_none_or(|connected| is_connected(&source.id) == connected)
+            && self.project.as_ref().is_none_or(|project| project == MIGRATION_PROJECT)
+            && self.enterprise_project.as_ref().is_none_or(|id| id == ENTERPRISE_PROJECT || id == "all_granted_eps")
+            && self.has_consistency_result.is_none_or(|has| !has)
+            // Nothing was ever cloned here.
+            && self.vm.is_none()
     }
+}
+
+/// Every source is in these.
+const MIGRATION_PROJECT: &str = "sandbox-migproject";
+const ENTERPRISE_PROJECT: &str = "0";
+
+fn boolean(name: &str, value: &str) -> Result<bool, String> {
+    value.parse().map_err(|_| format!("{name} is a boolean"))
 }
 
 fn within(name: &str, value: &str, most: usize) -> Result<usize, String> {
@@ -135,7 +163,7 @@ fn server(world: &World, i: u32, now_us: u64, call: Call) -> Server<'_> {
         ip: address(i),
         name: &source.name,
         hostname: &source.name,
-        enterprise_project_id: "0",
+        enterprise_project_id: ENTERPRISE_PROJECT,
         add_date: shown.state_at_ms.min(shown.cycle_at_ms).saturating_sub(86_400_000),
         os_type,
         os_version,
@@ -166,6 +194,10 @@ fn server(world: &World, i: u32, now_us: u64, call: Call) -> Server<'_> {
 fn address(i: u32) -> String {
     let [_, b, c, d] = i.to_be_bytes();
     format!("10.{b}.{c}.{d}")
+}
+
+fn address_v6(i: u32) -> String {
+    format!("fd00::{i:x}")
 }
 
 /// One in fifty agents has lost its link.

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::answer::{self, Answer, Reply};
 use super::dice;
-use super::door::{Door, segments};
+use super::door::{Door, Login, segments};
 use super::ledger::{Entry, Other, What};
 use super::listing::{self, Query};
 use super::rules::{self, Ruling};
@@ -40,6 +40,8 @@ enum Route {
     Errors,
     /// The token call of IAM, so that a client can renew what expires here.
     Tokens,
+    /// The SDKs look a project up by the name of its region.
+    Projects,
     NoSuchApi,
     WrongMethod,
 }
@@ -77,6 +79,7 @@ impl Room {
             | Route::Overview
             | Route::Errors
             | Route::Tokens
+            | Route::Projects
             | Route::NoSuchApi
             | Route::WrongMethod => None,
         };
@@ -116,7 +119,7 @@ impl Room {
             Route::WrongMethod => return Some(answer::wrong_method(request_id)),
             Route::Tokens => return None,
             Route::Change(_) => true,
-            Route::Show(_) | Route::List | Route::Overview | Route::Errors => false,
+            Route::Show(_) | Route::List | Route::Overview | Route::Errors | Route::Projects => false,
         };
         if let Some(answer) = self.door.refusal(head, body, now_us, request_id) {
             return Some(answer);
@@ -164,7 +167,8 @@ impl Room {
                     Err(problem) => Done::answer(answer::invalid(&problem)),
                 }
             }),
-            Route::Tokens => Done::answer(self.token(body, now_us, request_id)),
+            Route::Tokens => Done::answer(self.token(query, body, now_us, request_id)),
+            Route::Projects => Done::answer(self.projects(query)),
             Route::NoSuchApi => Done::answer(answer::no_such_api(request_id)),
             Route::WrongMethod => Done::answer(answer::wrong_method(request_id)),
         }
@@ -218,20 +222,48 @@ impl Room {
     }
 
     /// source: iam, "obtaining a user token through password authentication".
-    fn token(&self, body: &[u8], now_us: u64, request_id: &str) -> Answer {
-        if !self.door.knows_password(body) {
-            let refusal = json!({"error": {"code": 401, "message": "The username or password is wrong.", "title": "Unauthorized"}});
-            return Answer::json(401, &refusal);
+    fn token(&self, query: &str, body: &[u8], now_us: u64, request_id: &str) -> Answer {
+        let refused = |message: &str| {
+            Answer::json(401, &json!({"error": {"code": 401, "message": message, "title": "Unauthorized"}}))
+        };
+        match self.door.log_in(body) {
+            Login::Right => (),
+            Login::Wrong => return refused("The username or password is wrong."),
+            Login::Locked => return refused("The user is locked: too many wrong passwords."),
         }
+        let asked: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let of = |pointer| asked.pointer(pointer).cloned().unwrap_or_default();
         // source: iam token pages: valid for 24 hours.
         let lives = Duration::from_micros(self.door.lives_us.unwrap_or(24 * 3_600_000_000));
         let issued_at = jiff::Timestamp::now();
         let expires_at = issued_at.checked_add(lives).unwrap_or(jiff::Timestamp::MAX);
-        let token = json!({"token": {
+        let mut token = json!({"token": {
             "issued_at": format!("{issued_at:.6}"), "expires_at": format!("{expires_at:.6}"),
-            "methods": ["password"], "user": {"name": "sandbox", "id": request_id},
+            "methods": ["password"],
+            "user": {
+                "name": of("/auth/identity/password/user/name"), "id": request_id,
+                "domain": of("/auth/identity/password/user/domain"),
+            },
         }});
+        // A project goes before the domain.
+        let of_project = asked.pointer("/auth/scope/project").is_some();
+        let (kind, scope) =
+            if of_project { ("project", "/auth/scope/project") } else { ("domain", "/auth/scope/domain") };
+        token["token"][kind] = of(scope);
+        if !query.contains("nocatalog=true") {
+            token["token"]["catalog"] = json!([{"type": "sms", "name": "sms", "endpoints": []}]);
+        }
         Answer::json(201, &token).with_header("x-subject-token", self.door.token_at(now_us))
+    }
+}
+
+impl Room {
+    /// One project, by whatever name it is asked for. source: `huaweicloudsdkcore/auth/credentials.py`.
+    fn projects(&self, query: &str) -> Answer {
+        let name = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "name");
+        let name = name.map_or_else(|| "sandbox".to_owned(), |(_, value)| value.into_owned());
+        let id = self.door.project.as_deref().unwrap_or("sandbox-project");
+        Answer::json(200, &json!({"projects": [{"id": id, "name": name, "enabled": true}]}))
     }
 }
 
@@ -278,6 +310,7 @@ fn route(method: &Method, path: &str) -> Route {
         ["v3", "sources", id, "changestate"] => (Method::PUT, Route::Change((*id).to_owned())),
         ["v3", "errors"] => (Method::GET, Route::Errors),
         ["v3", "auth", "tokens"] => (Method::POST, Route::Tokens),
+        ["v3", "projects"] => (Method::GET, Route::Projects),
         _ => return Route::NoSuchApi,
     };
     if *method == wanted { route } else { Route::WrongMethod }
@@ -296,7 +329,13 @@ fn what(world: &World, route: Route, head: &Parts, listed: Vec<u32>) -> What {
             Some(i) => return What::Show(i),
             None => Some(id),
         },
-        Route::List | Route::Overview | Route::Errors | Route::Tokens | Route::NoSuchApi | Route::WrongMethod => None,
+        Route::List
+        | Route::Overview
+        | Route::Errors
+        | Route::Tokens
+        | Route::Projects
+        | Route::NoSuchApi
+        | Route::WrongMethod => None,
     };
     What::Other(Box::new(Other {
         method: head.method.clone(),

@@ -19,6 +19,8 @@ use super::text::{decoded, encoded};
 pub struct Keys {
     pub access: String,
     pub secret: SecretString,
+    /// The key is a temporary one, and comes with this.
+    pub security_token: Option<SecretString>,
 }
 
 /// The gateway's text for a signature that does not fit.
@@ -46,7 +48,16 @@ pub(super) fn check(
     let canonical = canonical_request(head, &given.signed_headers, body).ok_or(WRONG)?;
     let to_sign = format!("{ALGORITHM}\n{date}\n{}", hex(&Sha256::digest(canonical.as_bytes())));
     let signature = hex(&hmac_sha256(keys.secret.expose_secret().as_bytes(), to_sign.as_bytes()));
-    if signature == given.signature { Ok(()) } else { Err(WRONG) }
+    if signature != given.signature {
+        return Err(WRONG);
+    }
+    let security_token = keys.security_token.as_ref().map(ExposeSecret::expose_secret);
+    // The text for a temporary key without its token is not established.
+    match (security_token, header(head, "x-security-token")) {
+        (Some(needed), Some(given)) if needed == given => Ok(()),
+        (Some(_), _) => Err("decrypt token fail"),
+        (None, _) => Ok(()),
+    }
 }
 
 struct Given<'a> {
@@ -90,7 +101,9 @@ fn canonical_request(head: &Parts, signed_headers: &[&str], body: &[u8]) -> Opti
     for name in signed_headers {
         _ = writeln!(headers, "{name}:{}", header(head, name)?.trim());
     }
-    let hash = header(head, "x-sdk-content-sha256").map_or_else(|| hex(&Sha256::digest(body)), str::to_owned);
+    // A body may be left unsigned; what is empty is signed as such.
+    let given_hash = header(head, "x-sdk-content-sha256").filter(|_| !body.is_empty());
+    let hash = given_hash.map_or_else(|| hex(&Sha256::digest(body)), str::to_owned);
     Some(format!("{}\n{path}\n{}\n{headers}\n{}\n{hash}", head.method, query.join("&"), signed_headers.join(";")))
 }
 
@@ -128,8 +141,11 @@ mod tests {
     const PUT_PATH: &str = "/v3/sources/dcdbe339-b02d-4578-95a1-9c9c547d0000/changestate";
 
     fn checked(method: &str, path: &str, body: &[u8], signature: &str, now: &str) -> Result<(), &'static str> {
-        let keys =
-            Keys { access: "AKEXAMPLE000000000AA".into(), secret: "SKexampleSKexampleSKexampleSKexampleSKex00".into() };
+        let keys = Keys {
+            access: "AKEXAMPLE000000000AA".into(),
+            secret: "SKexampleSKexampleSKexampleSKexampleSKex00".into(),
+            security_token: None,
+        };
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -150,6 +166,46 @@ mod tests {
     fn what_the_official_sdk_signs_is_let_in() {
         assert_eq!(checked("PUT", PUT_PATH, BODY, PUT, "2026-01-31T12:00:00Z"), Ok(()));
         assert_eq!(checked("GET", LIST_PATH, b"", LIST, "2026-01-31T12:14:59Z"), Ok(()));
+    }
+
+    /// Every case as the official signer made it: see `generated_with` in the file.
+    const VECTORS: &str = include_str!("../../tests/sdk-hmac-sha256.json");
+
+    #[test]
+    fn every_case_of_the_official_signer_is_let_in_and_none_with_another_secret() {
+        let file: serde_json::Value = serde_json::from_str(VECTORS).unwrap();
+        let cases = file["vectors"].as_array().unwrap();
+        for case in cases {
+            let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+            let expected = &case["expected"];
+            let mut request =
+                Request::builder().method(text(&case["method"]).as_str()).uri(text(&expected["request_target"]));
+            let sent = expected["headers_sent"].as_object().unwrap();
+            for (name, value) in sent {
+                request = request.header(name, text(value));
+            }
+            let head = request.body(()).unwrap().into_parts().0;
+            let at = |date: &str| {
+                let read = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", date).unwrap();
+                Offset::UTC.to_timestamp(read).unwrap()
+            };
+            let now = at(sent["X-Sdk-Date"].as_str().unwrap());
+            let security_token = sent.get("X-Security-Token").map(|token| text(token).into());
+            let keys = |secret: String| Keys {
+                access: text(&case["ak"]),
+                secret: secret.into(),
+                security_token: security_token.clone(),
+            };
+            let (body, given) = (text(&case["body"]), text(&expected["authorization"]));
+            let check = |keys: &Keys| check(keys, &head, &given, body.as_bytes(), now);
+            assert_eq!(check(&keys(text(&case["sk"]))), Ok(()), "{}", case["name"]);
+            assert_eq!(check(&keys("another".to_owned())), Err(WRONG), "{}", case["name"]);
+            if security_token.is_some() {
+                let other = Keys { security_token: Some("other".into()), ..keys(text(&case["sk"])) };
+                assert!(check(&other).is_err(), "{}", case["name"]);
+            }
+        }
+        assert_eq!(cases.len(), 22);
     }
 
     #[test]

@@ -55,7 +55,8 @@ impl Lab {
     async fn with_seed(estate: Vec<Seeded>, scenario: &str, seed: u64) -> Self {
         let scenario = Scenario::parse(scenario).unwrap();
         let token = Some(SecretString::from("secret-token"));
-        let sandbox = start(Config { estate, scenario, seed, port: 0, token, keys: None }).await.unwrap();
+        let sandbox =
+            start(Config { estate, scenario, seed, port: 0, token, keys: None, project: None }).await.unwrap();
         Self { sandbox, client: client(), token: "secret-token" }
     }
 
@@ -533,9 +534,11 @@ async fn a_stopped_sandbox_answers_no_more_and_frees_its_port() {
 
 #[tokio::test]
 async fn a_key_with_six_wrong_signatures_in_a_row_is_locked() {
-    let keys = Some(Keys { access: "AK".into(), secret: SecretString::from("SK") });
+    let keys = Some(Keys { access: "AK".into(), secret: SecretString::from("SK"), security_token: None });
     let scenario = Scenario::parse("").unwrap();
-    let sandbox = start(Config { estate: Vec::new(), scenario, seed: 1, port: 0, token: None, keys }).await.unwrap();
+    let sandbox = start(Config { estate: Vec::new(), scenario, seed: 1, port: 0, token: None, keys, project: None })
+        .await
+        .unwrap();
     let client = client();
     let ask = async |access: &str| {
         let signed = format!("SDK-HMAC-SHA256 Access={access}, SignedHeaders=x-sdk-date, Signature=00");

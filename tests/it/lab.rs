@@ -95,9 +95,14 @@ impl Lab {
 
     /// Serves them to those who have this token.
     pub(crate) fn serve_to(&self, plan: &str, scenario: &str, token: &str) -> Served {
+        self.serve_with(plan, scenario, &[("CUTOVER_SANDBOX_TOKEN", token)])
+    }
+
+    /// Serves them as these variables have it.
+    pub(crate) fn serve_with(&self, plan: &str, scenario: &str, variables: &[(&str, &str)]) -> Served {
         self.write("scenario.toml", scenario);
         let mut command = self.command(&["sandbox", "--plan", plan, "--scenario", "scenario.toml", "--port", "0"]);
-        let mut child = command.env("CUTOVER_SANDBOX_TOKEN", token).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.envs(variables.iter().copied()).stderr(Stdio::null()).spawn().unwrap();
         let mut url = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
         assert!(url.starts_with("http://"), "the sandbox did not start: {url:?}");

@@ -17,4 +17,5 @@ mod plans;
 mod quota;
 mod reads;
 mod runs;
+mod sdk;
 mod signals;

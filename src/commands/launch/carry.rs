@@ -242,6 +242,7 @@ impl Carry<'_> {
                     port: 0,
                     token: None,
                     keys: None,
+                    project: None,
                 };
                 let sandbox = sandbox::start(config).await.map_err(CommandError::Start)?;
                 let endpoint = sandbox.url().parse().expect("a loopback address is an endpoint");
