@@ -10,21 +10,26 @@ use crate::console::Console;
 use crate::credentials::CredentialsError;
 use crate::engine::lane::LaneSettings;
 use crate::exit::Exit;
+use crate::inventory::InventoryError;
 use crate::journal::JournalError;
 use crate::lock::LockError;
 use crate::plan::source::Source;
 use crate::plan::{Checked, PlanError, ReadError, Reading};
 use crate::report::explain::ExplainError;
-use crate::settings::flags::{AuditVerb, Flags, PlanArgs, Verb};
+use crate::settings::flags::{AuditVerb, ConfigVerb, Flags, PlanArgs, SourcesVerb, Verb};
 use crate::settings::resolve::Layers;
 use crate::settings::{LogFormat, Settings, SettingsError};
 use crate::transport::TransportError;
 
+mod accounts;
+mod configuring;
 mod difference;
+mod doctor;
 mod launch;
 mod offline;
 mod reading;
 mod serving;
+mod sources;
 
 /// Everything that can keep a verb from doing its work.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +62,14 @@ pub(crate) enum CommandError {
     Lock(#[from] LockError),
     #[error(transparent)]
     Transport(#[from] TransportError),
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    #[error("`{id}` cannot be the id of a source: {problem}")]
+    BadSource { id: String, problem: String },
+    #[error("the service knows no source `{0}`")]
+    NoSuchSource(String),
+    #[error("`{}` is there already", .0.display())]
+    Exists(PathBuf),
     #[error(transparent)]
     Explain(ExplainError),
     #[error("`{}` does not say which report it is", .0.display())]
@@ -111,13 +124,21 @@ impl CommandError {
             | CommandError::NoTerminal
             | CommandError::Scenario(_)
             | CommandError::Explain(_)
+            | CommandError::BadSource { .. }
+            | CommandError::Exists(_)
             | CommandError::ReportFormat(_)
             | CommandError::Transport(TransportError::CaBundle { .. })
             | CommandError::Destination { .. } => Exit::Usage,
             CommandError::Journal(error) => exit_of_journal(error),
-            CommandError::Credentials(error) => exit_of_credentials(error),
+            CommandError::Credentials(error) | CommandError::Inventory(InventoryError::Credentials(error)) => {
+                exit_of_credentials(error)
+            }
+            CommandError::Inventory(InventoryError::Denied(_)) => Exit::Credentials,
+            CommandError::NoSuchSource(_) => Exit::NotOnTarget,
             CommandError::Lock(LockError::Held { .. }) => Exit::Locked,
-            CommandError::Lock(LockError::Unworkable(_)) => Exit::Refused,
+            CommandError::Inventory(InventoryError::Unreachable(_)) | CommandError::Lock(LockError::Unworkable(_)) => {
+                Exit::Refused
+            }
             CommandError::Lock(LockError::Io { .. })
             | CommandError::Transport(TransportError::Setup(_))
             | CommandError::Output { .. }
@@ -166,11 +187,15 @@ impl CommandError {
             }
             CommandError::Lock(LockError::Held { .. }) => "`cutover status` shows where it stands",
             CommandError::Lock(LockError::Unworkable(_)) => "put the journal on a local disk",
+            CommandError::Exists(_) => "name another, or replace it with --force",
+            CommandError::NoSuchSource(_) => "`cutover sources list` shows them; another account may have it",
+            CommandError::Inventory(_) => "`cutover doctor` looks at endpoint, clock and credentials",
             CommandError::Explain(_) => "`cutover report --format csv` lists the rows",
             CommandError::Destination { .. } => "name a file in a folder that is there and can be written to",
             CommandError::ReportFormat(_) => "end it with .csv, .json or .md",
             CommandError::Panicked => "this is a bug; `cutover run` takes the run up again, looking first",
             CommandError::Credentials(_)
+            | CommandError::BadSource { .. }
             | CommandError::Scenario(_)
             | CommandError::Journal(
                 JournalError::Unopenable { .. }
@@ -279,6 +304,16 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
         Verb::Audit { verb: AuditVerb::Verify { run, anchor } } => {
             reading::audit_verify(context, run.run.as_deref(), anchor.as_deref())
         }
+        Verb::Doctor { .. } => doctor::doctor(context),
+        Verb::Config { verb: ConfigVerb::Show { .. } } => configuring::show(context),
+        Verb::Sources { verb } => match verb {
+            SourcesVerb::List { filter, format, .. } => sources::list(context, &filter, format),
+            SourcesVerb::Show { id, .. } => sources::show(context, &id),
+            SourcesVerb::Plan { filter, to_state, to_cycle, output, force, .. } => {
+                let (state, cycle) = (to_state.as_deref(), to_cycle.as_deref());
+                sources::plan(context, &filter, &sources::Wanted { state, cycle, output: output.as_deref(), force })
+            }
+        },
         Verb::Sandbox { port, sources, plan, .. } => serving::sandbox(context, port, sources, plan.as_deref()),
     }
 }

@@ -13,7 +13,7 @@ use crate::journal::{Journal, JournalError};
 
 mod advice;
 pub mod beside;
-mod csv;
+pub(crate) mod csv;
 pub mod explain;
 mod json;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
+use super::accounts::{self, Account, runtime};
 use super::{CommandError, Context, bad_destination, checked, reading_of};
 use crate::console;
 use crate::event::Verdict;
@@ -21,11 +22,9 @@ use crate::report::beside::check_destination;
 use crate::settings::Settings;
 use crate::settings::flags::{LaunchArgs, PlanArgs, ShowArgs};
 
-mod accounts;
 mod carry;
 mod signals;
 
-use accounts::Account;
 use carry::{Carry, Consent};
 
 /// What may be told apart about how a launch was asked for.
@@ -142,10 +141,6 @@ fn take_up(context: &Context, run: Option<&str>, launch: &Launch<'_>) -> Result<
     let runtime = runtime()?;
     accounts::let_in(&runtime, &accounts)?;
     launch_run(again, journal, record.key, accounts, runtime, launch)
-}
-
-fn runtime() -> Result<Runtime, CommandError> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Start)
 }
 
 /// The same as `run` up to the question, over a journal that is thrown away.

@@ -12,7 +12,7 @@ use crate::plan::source::Source;
 use crate::sandbox::estate::{self, Seeded};
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::signature::Keys;
-use crate::sandbox::{self, Config};
+use crate::sandbox::{self, Config, Sandbox};
 
 /// What is let in when nothing else is set. It opens nothing but a sandbox.
 const TOKEN: &str = "sandbox-token";
@@ -86,6 +86,14 @@ impl Secret {
 
 fn signal(kind: tokio::signal::unix::SignalKind) -> Result<tokio::signal::unix::Signal, CommandError> {
     tokio::signal::unix::signal(kind).map_err(CommandError::Start)
+}
+
+/// A sandbox inside the process, with an estate of its own making.
+pub(super) async fn made_up(scenario: &Scenario, seed: u64) -> Result<Sandbox, CommandError> {
+    let estate = estate::made_up(MADE_UP, seed);
+    let scenario = scenario.clone();
+    let config = Config { estate, scenario, seed, port: 0, token: None, keys: None, project: None };
+    sandbox::start(config).await.map_err(CommandError::Start)
 }
 
 fn estate_of(plan: &Path) -> Result<Vec<Seeded>, CommandError> {

@@ -24,8 +24,8 @@ pub(crate) struct Answer {
     pub retry_after: Option<String>,
     pub location: Option<String>,
     pub request_id: Option<String>,
-    /// The server's clock if it told the time, else ours: what a date in the answer counts from.
-    pub at: jiff::Timestamp,
+    /// The server's clock, if it told the time.
+    pub date: Option<jiff::Timestamp>,
     pub body: Body,
     /// What no text of the outcome may repeat.
     pub secrets: Secrets,
@@ -66,6 +66,18 @@ pub(crate) fn shown(answer: &Answer, source: &SourceId) -> Shown {
             None => Shown::Seen(server.seen()),
         },
         Err(_) => Shown::Failed(answer.not_the_right_json(&body)),
+    }
+}
+
+/// The JSON of a success, whatever it is about.
+pub(crate) fn document(answer: &Answer) -> Result<Value, Outcome> {
+    let body = answer.success_text()?;
+    match serde_json::from_str(&body) {
+        Ok(json @ Value::Object(_)) => match error_in_success(&body) {
+            Some(error) => Err(answer.error_with_success(error)),
+            None => Ok(json),
+        },
+        Ok(_) | Err(_) => Err(answer.not_the_right_json(&body)),
     }
 }
 
@@ -169,7 +181,9 @@ impl Answer {
     }
 
     fn throttled(&self, said: &str) -> Outcome {
-        let wait = self.retry_after.as_deref().and_then(|value| quota::retry_after(value, self.at));
+        // A date in the answer counts from the server's clock where it told the time, else from ours.
+        let now = || self.date.unwrap_or_else(jiff::Timestamp::now);
+        let wait = self.retry_after.as_deref().and_then(|value| quota::retry_after(value, now()));
         Outcome::Throttled {
             retry_after_ms: wait.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
             quota: quota::stated(said),
@@ -291,7 +305,7 @@ mod tests {
             retry_after: None,
             location: None,
             request_id: None,
-            at: jiff::Timestamp::UNIX_EPOCH,
+            date: Some(jiff::Timestamp::UNIX_EPOCH),
             body: Body::Whole(body.as_bytes().to_vec()),
             secrets: Secrets::new(vec![SecretString::from("s3cret")]),
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::classify::{self, Answer};
-use super::{Listed, PAGE, Read, Remote, Reply, Shown, quota, wire};
+use super::{Listed, PAGE, Page, Read, Remote, Reply, Shown, quota, wire};
 use crate::credentials::{Credentials, CredentialsError, Generation, Renewal, Request};
 use crate::event::Outcome;
 use crate::model::{SourceId, TargetState};
@@ -15,6 +15,12 @@ use crate::transport::{Header, Outgoing, Transport, encoded};
 pub(crate) struct Http {
     transport: Transport,
     credentials: Arc<Credentials>,
+}
+
+/// What one look at the service tells.
+pub(crate) struct Looked {
+    pub(crate) date: Option<jiff::Timestamp>,
+    pub(crate) page: Result<Page, Outcome>,
 }
 
 /// A page of 200 servers carries their disks, checks and tasks.
@@ -46,11 +52,38 @@ impl Http {
             retry_after: incoming.header("retry-after"),
             location: incoming.header("location"),
             request_id: incoming.header("x-request-id"),
-            at: date.unwrap_or_else(jiff::Timestamp::now),
+            date,
             body: incoming.body,
             secrets: incoming.secrets,
         };
         (worn, Ok(answer))
+    }
+
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The first page, and the service's clock: for the doctor. An `Err` is how it ended without a status line.
+    pub(crate) async fn look(&self) -> Result<Looked, Outcome> {
+        let query = vec![("limit", PAGE.to_string()), ("offset", "0".to_owned())];
+        let outgoing = Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", "/v3/sources".to_owned()) };
+        let (_, answer) = self.send(outgoing).await;
+        let answer = answer?;
+        let page = match classify::listed(&answer) {
+            Listed::Page(page) => Ok(page),
+            Listed::Failed(outcome) => Err(outcome),
+        };
+        Ok(Looked { date: answer.date, page })
+    }
+
+    /// Whatever JSON a path gives: for those who look around.
+    pub(crate) async fn get(
+        &self,
+        path: String,
+        query: Vec<(&'static str, String)>,
+    ) -> (Generation, Result<serde_json::Value, Outcome>) {
+        let (worn, answer) = self.send(Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", path) }).await;
+        (worn, answer.and_then(|answer| classify::document(&answer)))
     }
 
     fn dress(&self, outgoing: &mut Outgoing) -> Result<Generation, CredentialsError> {

@@ -48,7 +48,7 @@ fn written(cell: Cell<'_>) -> Cow<'_, str> {
 }
 
 /// People open these in spreadsheets, which take such a beginning for a formula.
-fn defused(text: &str) -> Cow<'_, str> {
+pub(crate) fn defused(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}").into() } else { text.into() }
 }
 

@@ -138,6 +138,21 @@ pub(crate) enum Verb {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Look at credentials, clock, permissions, endpoint, journal and disk; change nothing
+    Doctor {
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// The settings
+    Config {
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
+    /// The inventory: list, show, or make a plan of it
+    Sources {
+        #[command(subcommand)]
+        verb: SourcesVerb,
+    },
     /// Prove that the journal was not altered
     Audit {
         #[command(subcommand)]
@@ -157,6 +172,88 @@ pub(crate) enum Verb {
         #[command(flatten)]
         night: NightArgs,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// Each setting, and where it comes from; which credentials would be used
+    Show {
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SourcesVerb {
+    /// List sources
+    List {
+        #[command(flatten)]
+        filter: FilterArgs,
+        #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+        format: ListFormat,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// All that the service says of one source
+    Show {
+        #[arg(value_name = "SOURCE_ID")]
+        id: String,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Write a CSV plan of sources, each expected where it was seen
+    Plan {
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// The copystate that they shall have
+        #[arg(long, value_name = "WORD", required_unless_present = "to_cycle")]
+        to_state: Option<String>,
+        /// The migrationcycle that they shall have
+        #[arg(long, value_name = "WORD")]
+        to_cycle: Option<String>,
+        /// Write to a file, whole or not at all
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Replace the file
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+}
+
+impl SourcesVerb {
+    fn service(&self) -> &ServiceArgs {
+        match self {
+            SourcesVerb::List { service, .. }
+            | SourcesVerb::Show { service, .. }
+            | SourcesVerb::Plan { service, .. } => service,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ListFormat {
+    Table,
+    Csv,
+    Json,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Filter")]
+pub(crate) struct FilterArgs {
+    /// Only sources in this state
+    #[arg(long, value_name = "WORD")]
+    pub(crate) state: Option<String>,
+    /// Only sources in this migration cycle
+    #[arg(long, value_name = "WORD")]
+    pub(crate) cycle: Option<String>,
+    /// Only sources with this in their name
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    /// Only sources whose agent is connected, or only those whose is not
+    #[arg(long, value_name = "true|false")]
+    pub(crate) connected: Option<bool>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -379,6 +476,10 @@ impl Flags {
             | Verb::Retry { service, .. }
             | Verb::Reconcile { service, .. } => all.extend(service.given()),
             Verb::Check { dialect, .. } => all.extend(dialect.given()),
+            Verb::Doctor { service } | Verb::Config { verb: ConfigVerb::Show { service } } => {
+                all.extend(service.given());
+            }
+            Verb::Sources { verb } => all.extend(verb.service().given()),
             Verb::Sandbox { night, .. } => all.extend(night.given()),
             Verb::Init { .. }
             | Verb::Status { .. }

@@ -191,10 +191,18 @@ impl Resolved {
     }
 
     /// Every setting that has a value, in the order of their list: name, text and origin.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static Key, &str, &Origin)> {
+    fn all(&self) -> impl Iterator<Item = (&'static Key, &str, &Origin)> {
         KEYS.iter().filter_map(|key| {
             let (text, origin) = self.values.get(key.name)?;
             Some((key, text.as_str(), origin))
+        })
+    }
+
+    /// Every setting there is, with its value and where that comes from, if it has one.
+    pub(crate) fn every(&self) -> impl Iterator<Item = (&'static str, Option<(&str, String)>)> {
+        KEYS.iter().map(|key| {
+            let value = self.values.get(key.name);
+            (key.name, value.map(|(text, origin)| (text.as_str(), origin.to_string())))
         })
     }
 

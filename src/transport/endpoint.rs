@@ -76,6 +76,12 @@ impl Endpoint {
         self.0.authority()
     }
 
+    /// What is looked up and connected to.
+    pub(crate) fn host_and_port(&self) -> (String, u16) {
+        let host = self.0.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        (host, self.0.port_or_known_default().unwrap_or(443))
+    }
+
     pub(crate) fn is_plain(&self) -> bool {
         self.0.scheme() == "http"
     }

@@ -8,9 +8,9 @@ use std::time::Instant;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
+use super::super::accounts::{Account, Venue};
 use super::super::reading::{print, write_report};
 use super::super::{CommandError, difference, stdout_failed};
-use super::accounts::{Account, Venue};
 use super::signals;
 use crate::console::{self, Console};
 use crate::engine::lane::Lane;

@@ -1,4 +1,4 @@
-//! The accounts of a run: for each target that its rows name, where it is, how fast, and as whom.
+//! The accounts that a verb talks to: for each target that a plan names, where it is, how fast, and as whom.
 //!
 //! Whatever is wrong with one of them is found before a run is made.
 
@@ -9,20 +9,24 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 
-use super::super::{CommandError, Context, serving};
+use super::{CommandError, Context, serving};
 use crate::console::Console;
 use crate::credentials::{Credentials, CredentialsError, chain};
+use crate::exit::Exit;
+use crate::gate::Gate;
+use crate::inventory::Inventory;
 use crate::journal::read::{LaneRecord, RunRecord};
 use crate::journal::{self, NewLane};
 use crate::lock::{Lock, LockError};
 use crate::model::Row;
 use crate::plan::Checked;
+use crate::remote::http::Http;
 use crate::sandbox::scenario::Scenario;
 use crate::settings::{Destination, Settings, SettingsError, file};
 use crate::transport::Transport;
 
 /// Rows that name no target belong to it, unless `--profile` names another.
-const UNNAMED: &str = "default";
+pub(super) const UNNAMED: &str = "default";
 
 /// One account at one endpoint.
 pub(super) struct Account {
@@ -221,6 +225,43 @@ impl Account {
             }
         }
     }
+}
+
+/// The account of rows that name no target, for verbs that look around without a plan.
+pub(super) fn unnamed_one(context: &Context) -> Result<Account, CommandError> {
+    let name = unnamed(&context.settings);
+    Account::new(context.console, name, true, settings_of(context, name)?, false)
+}
+
+/// Looks around in the account of rows that name no target. The sandbox has an estate of its own making there.
+pub(super) fn visit(
+    context: &Context,
+    look: impl AsyncFnOnce(&Inventory) -> Result<Exit, CommandError>,
+) -> Result<Exit, CommandError> {
+    let account = unnamed_one(context)?;
+    let runtime = runtime()?;
+    let_in(&runtime, std::slice::from_ref(&account))?;
+    let ended = runtime.block_on(async {
+        let (transport, sandbox) = match &account.venue {
+            Venue::Service(transport) => (transport.clone(), None),
+            Venue::Sandbox(scenario) => {
+                let sandbox = serving::made_up(scenario, account.settings.seed).await?;
+                let endpoint = sandbox.url().parse().expect("a loopback address is an endpoint");
+                (Transport::new(endpoint, &account.settings.transport)?, Some(sandbox))
+            }
+        };
+        let http = Http::new(transport, Arc::clone(&account.credentials));
+        let (gate, patience) = (Gate::new(&account.settings.gate, None, None), account.settings.lane.patience);
+        let ended = look(&Inventory { http, gate, patience }).await;
+        drop(sandbox);
+        ended
+    });
+    runtime.shutdown_background();
+    ended
+}
+
+pub(super) fn runtime() -> Result<Runtime, CommandError> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Start)
 }
 
 /// One run per account and endpoint, whatever journals they use.

@@ -1,0 +1,99 @@
+//! `config show`: each setting, and where it comes from; the credentials that would be used, and never their secret.
+
+use std::io::{self, Write};
+
+use serde_json::json;
+
+use super::{CommandError, Context, stdout_failed};
+use crate::console;
+use crate::credentials::chain;
+use crate::exit::Exit;
+use crate::report::plain::plain;
+use crate::settings::resolve::Resolved;
+
+/// Where credentials come from, told without asking anybody.
+struct Origin {
+    from: Option<String>,
+    kind: Option<&'static str>,
+    problem: Option<String>,
+    warnings: Vec<String>,
+}
+
+pub(super) fn show(context: &Context) -> Result<Exit, CommandError> {
+    let settings = &context.settings;
+    let resolved = context.layers.resolve(settings.profile.as_deref())?;
+    let origin = origin(context);
+    let profiles = context.layers.profiles();
+    console::result(|out| {
+        if context.console.json {
+            writeln!(out, "{:#}", document(settings.profile.as_deref(), &resolved, &origin, &profiles))
+        } else {
+            render(&resolved, &origin, &profiles, out)
+        }
+    })
+    .map_err(stdout_failed)?;
+    Ok(Exit::Done)
+}
+
+fn origin(context: &Context) -> Origin {
+    let settings = &context.settings;
+    match chain::find(&settings.credentials, &settings.transport, &|name| std::env::var_os(name)) {
+        Ok(Some(found)) => Origin {
+            from: Some(found.credentials.origin().to_owned()),
+            kind: Some(found.credentials.kind()),
+            problem: found.is_last_resort.then(|| "nothing is set; this machine may have an agency".to_owned()),
+            warnings: found.warnings,
+        },
+        Ok(None) => Origin { from: None, kind: None, problem: Some("none are set".to_owned()), warnings: Vec::new() },
+        Err(error) => Origin { from: None, kind: None, problem: Some(error.to_string()), warnings: Vec::new() },
+    }
+}
+
+fn document(profile: Option<&str>, resolved: &Resolved, origin: &Origin, profiles: &[&str]) -> serde_json::Value {
+    let setting = |(name, value): (&str, Option<(&str, String)>)| {
+        let (value, origin) = value.map_or((None, None), |(value, origin)| (Some(value.to_owned()), Some(origin)));
+        json!({"name": name, "value": value, "origin": origin})
+    };
+    let Origin { from, kind, problem, warnings } = origin;
+    json!({
+        "schema": "cutover.config.v1",
+        "profile": profile,
+        "settings": resolved.every().map(setting).collect::<Vec<_>>(),
+        "credentials": {"origin": from, "kind": kind, "problem": problem, "warnings": warnings},
+        "profiles": profiles,
+    })
+}
+
+fn render(resolved: &Resolved, origin: &Origin, profiles: &[&str], out: &mut dyn Write) -> io::Result<()> {
+    for (name, value) in resolved.every() {
+        match value {
+            Some((value, origin)) => writeln!(out, "{name:<18} {:<32} {origin}", plain(value))?,
+            None => writeln!(out, "{name:<18} {:<32} not set", "-")?,
+        }
+    }
+    writeln!(out)?;
+    match (&origin.from, origin.kind) {
+        (Some(from), Some(kind)) => writeln!(out, "{:<18} {kind}, {from}", "credentials")?,
+        (_, _) => writeln!(out, "{:<18} -", "credentials")?,
+    }
+    for text in origin.problem.iter().chain(&origin.warnings) {
+        writeln!(out, "{:<18} {}", "", plain(text))?;
+    }
+    if profiles.is_empty() {
+        return writeln!(out, "{:<18} none is defined", "profiles");
+    }
+    writeln!(out, "{:<18} {}  (config show --profile NAME)", "profiles", plain(&profiles.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::resolve::Layers;
+
+    #[test]
+    fn the_document_keeps_to_its_schema() {
+        let resolved = Layers::read(vec![("rate", "5".to_owned())], |_| None).unwrap().resolve(None).unwrap();
+        let origin = Origin { from: Some("HERE".into()), kind: None, problem: None, warnings: vec!["w".into()] };
+        crate::report::lab::conforms("config.v1.json", &document(None, &resolved, &origin, &["a"]));
+    }
+}

@@ -1,0 +1,294 @@
+//! `doctor`: looks at everything a night depends on, and changes nothing.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::accounts;
+use super::{CommandError, Context, stdout_failed};
+use crate::console;
+use crate::credentials::chain;
+use crate::doctor::{Health, Patient, document, render};
+use crate::event::Outcome;
+use crate::exit::Exit;
+use crate::journal::{Journal, JournalError};
+use crate::lock::{Lock, LockError};
+use crate::model::SeenState;
+use crate::model::dialect::unknown_words;
+use crate::model::words::Word;
+use crate::remote::http::{Http, Looked};
+use crate::settings::{Destination, Settings};
+use crate::transport::Transport;
+
+/// Signatures are refused from here on. source: devg-apisign authentication pages.
+const SKEW_REFUSED: Duration = Duration::from_mins(15);
+const SKEW_WORTH_A_WORD: Duration = Duration::from_mins(1);
+const DISK_TOO_SMALL: u64 = 50 << 20;
+const DISK_SMALL: u64 = 1 << 30;
+/// source: SMS FAQs PDF §4.3.
+const SOURCES_PER_ACCOUNT: u64 = 1_000;
+
+const OF_READING: [&str; 5] = ["permission to read", "sources", "state words", "permission to write", "clock"];
+
+pub(super) fn doctor(context: &Context) -> Result<Exit, CommandError> {
+    let runtime = accounts::runtime()?;
+    let mut exit = Exit::Done;
+    let mut patients = vec![machine(context, &mut exit)];
+    let names: Vec<Option<String>> = match (&context.settings.profile, context.layers.profiles().as_slice()) {
+        (Some(profile), _) => vec![Some(profile.clone())],
+        (None, []) => vec![None],
+        (None, names) => names.iter().map(|name| Some((*name).to_owned())).collect(),
+    };
+    for name in names {
+        let (patient, worst) = runtime.block_on(account(context, name.as_deref()))?;
+        patients.push(patient);
+        exit = exit.worst(worst);
+    }
+    runtime.shutdown_background();
+    let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty());
+    console::result(|out| {
+        if context.console.json { writeln!(out, "{:#}", document(&patients)) } else { render(&patients, coloured, out) }
+    })
+    .map_err(stdout_failed)?;
+    Ok(exit)
+}
+
+/// The journal's place, and the disk it is on.
+fn machine(context: &Context, exit: &mut Exit) -> Patient {
+    let mut patient = Patient::new("this machine");
+    let path = &context.settings.journal;
+    match Journal::open_to_read(path).and_then(|journal| journal.runs()) {
+        Ok(runs) => patient.ok("journal", format!("`{}`, runs: {}", path.display(), runs.len())),
+        Err(JournalError::Absent(_) | JournalError::NoRuns) => {
+            patient.ok("journal", format!("`{}` is not there yet; the first run makes it", path.display()));
+        }
+        Err(error) => {
+            *exit = exit.worst(super::exit_of_journal(&error));
+            patient.add("journal", Health::Problem, error.to_string(), Some("name another with --journal PATH"));
+        }
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match Lock::take(&folder.join(".cutover-doctor.lock"), "the trial lock") {
+        Ok(_) => patient.ok("file locks", format!("`{}` keeps them", folder.display())),
+        Err(LockError::Held { .. }) => patient.ok("file locks", "another doctor is at it"),
+        Err(error @ (LockError::Unworkable(_) | LockError::Io { .. })) => {
+            *exit = exit.worst(Exit::Internal);
+            let advice = "put the journal on a local disk that you can write to";
+            patient.add("file locks", Health::Problem, error.to_string(), Some(advice));
+        }
+    }
+    match rustix::fs::statvfs(folder) {
+        Ok(disk) => {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let found = format!("{} MiB free at `{}`", free >> 20, folder.display());
+            let advice = "make room: a row with one attempt takes about 1.2 KB";
+            match free {
+                0..DISK_TOO_SMALL => {
+                    *exit = exit.worst(Exit::Internal);
+                    patient.add("disk", Health::Problem, found, Some(advice));
+                }
+                DISK_TOO_SMALL..DISK_SMALL => patient.add("disk", Health::Warning, found, Some(advice)),
+                _ => patient.ok("disk", found),
+            }
+        }
+        Err(error) => patient.add("disk", Health::Unknown, format!("it does not say how much is free: {error}"), None),
+    }
+    patient
+}
+
+async fn account(context: &Context, profile: Option<&str>) -> Result<(Patient, Exit), CommandError> {
+    let settings = match profile {
+        Some(name) => Settings::read(&context.layers, Some(name))?,
+        None => context.settings.clone(),
+    };
+    let mut patient = Patient::new(profile.map_or_else(|| "the account".to_owned(), |name| format!("profile {name}")));
+    let spec = &settings.credentials;
+    let endpoint = match &settings.destination {
+        Some(Destination::Service(endpoint)) => endpoint.clone(),
+        Some(Destination::Sandbox) => {
+            patient.ok("endpoint", "the sandbox in this process: there is nothing to look at");
+            return Ok((patient, Exit::Done));
+        }
+        None => {
+            let advice = "--endpoint URL or --region NAME, or one of them in the settings";
+            patient.add("endpoint", Health::Problem, "none is set", Some(advice));
+            patient.not_checked(&["DNS", "connection", "credentials"]);
+            patient.not_checked(&OF_READING);
+            return Ok((patient, Exit::Usage));
+        }
+    };
+    let transport = Transport::new(endpoint.clone(), &settings.transport)?;
+    let by = transport.proxy().map_or_else(String::new, |proxy| format!(", by the proxy {proxy}"));
+    patient.ok("endpoint", format!("{endpoint}{by}"));
+    if transport.proxy().is_none() {
+        look_up(&mut patient, &endpoint.host_and_port()).await;
+    }
+    let found = match chain::find(spec, &settings.transport, &|name| std::env::var_os(name)) {
+        Ok(Some(found)) => found,
+        Ok(None) => {
+            no_credentials(&mut patient);
+            return Ok((patient, Exit::Credentials));
+        }
+        Err(error) => {
+            patient.add("credentials", Health::Problem, error.to_string(), Some("see `cutover config show`"));
+            patient.not_checked(&OF_READING);
+            return Ok((patient, super::exit_of_credentials(&error)));
+        }
+    };
+    for warning in &found.warnings {
+        patient.add("credential files", Health::Warning, warning.clone(), None);
+    }
+    let credentials = Arc::new(found.credentials);
+    if let Err(error) = credentials.ready().await {
+        if found.is_last_resort {
+            no_credentials(&mut patient);
+            return Ok((patient, Exit::Credentials));
+        }
+        patient.add("credentials", Health::Problem, error.to_string(), Some("see `cutover config show`"));
+        patient.not_checked(&OF_READING);
+        return Ok((patient, super::exit_of_credentials(&error)));
+    }
+    let until = credentials.expires_at().map_or_else(String::new, |at| format!(", until {at:.0}"));
+    patient.ok("credentials", format!("{} from {}{until}", credentials.kind(), credentials.origin()));
+    let looked = Http::new(transport, Arc::clone(&credentials)).look().await;
+    let exit = reading(&mut patient, looked);
+    learned(context, &settings, profile, &mut patient);
+    Ok((patient, exit))
+}
+
+fn no_credentials(patient: &mut Patient) {
+    let looked = "none: neither token, keys nor user in the environment, no command, no ~/.huaweicloud/credentials, no plain \
+                  ~/.hcloud/config.json, no container identity, no agency";
+    let advice = "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or CUTOVER_AUTH_TOKEN, or a profile's credentials";
+    patient.add("credentials", Health::Problem, looked, Some(advice));
+    patient.not_checked(&OF_READING);
+}
+
+async fn look_up(patient: &mut Patient, (host, port): &(String, u16)) {
+    match tokio::net::lookup_host((host.as_str(), *port)).await {
+        Ok(addresses) => {
+            let mut addresses: Vec<String> = addresses.map(|address| address.ip().to_string()).collect();
+            addresses.dedup();
+            patient.ok("DNS", format!("{host} is {}", addresses.join(", ")));
+        }
+        Err(error) => {
+            let advice = "is the host spelled right, and does this machine's resolver know it?";
+            patient.add("DNS", Health::Problem, format!("{host}: {error}"), Some(advice));
+        }
+    }
+}
+
+/// What one read of the first page tells.
+fn reading(patient: &mut Patient, looked: Result<Looked, Outcome>) -> Exit {
+    let Looked { date, page } = match looked {
+        Ok(looked) => looked,
+        Err(outcome) => {
+            let advice = "reach it from here first: name, route, firewall, proxy, certificates (--ca-bundle)";
+            patient.add("connection", Health::Problem, outcome.to_string(), Some(advice));
+            patient.not_checked(&OF_READING);
+            return Exit::Refused;
+        }
+    };
+    patient.ok("connection", "the service answers");
+    clock(patient, date);
+    let page = match page {
+        Ok(page) => page,
+        Err(outcome) => return refused(patient, &outcome),
+    };
+    patient.ok("permission to read", "the list of sources was read");
+    let n_sources = page.count;
+    let found = format!("{n_sources} in this account");
+    if n_sources > SOURCES_PER_ACCOUNT {
+        patient.add(
+            "sources",
+            Health::Warning,
+            format!("{found}, more than the documented {SOURCES_PER_ACCOUNT}"),
+            None,
+        );
+    } else {
+        patient.ok("sources", found);
+    }
+    words(patient, page.servers.iter().map(|(_, seen)| seen));
+    // source: CN api-sms/UpdateCopyState.html (sms:server:updateState, alias sms:server:migrationServer).
+    patient.add(
+        "permission to write",
+        Health::Unknown,
+        "cannot be told without writing: it takes sms:server:updateState (or sms:server:migrationServer)",
+        None,
+    );
+    Exit::Done
+}
+
+fn refused(patient: &mut Patient, outcome: &Outcome) -> Exit {
+    let (advice, exit) = match outcome {
+        Outcome::Unauthenticated { .. } => (
+            "other credentials, or the endpoint of the region that these are for; stop before a sixth try locks the key",
+            Exit::Credentials,
+        ),
+        Outcome::Barred { .. } | Outcome::Rejected { status: 403, .. } => {
+            // source: intl/tr-tr/api-sms/ListServers.html.
+            (
+                "grant sms:server:list and sms:server:get (or sms:server:queryServer), or look at the account",
+                Exit::Credentials,
+            )
+        }
+        Outcome::Throttled { .. } => ("wait, and go slower: --rate", Exit::Halted),
+        Outcome::Accepted { .. } | Outcome::Rejected { .. } | Outcome::Unsent { .. } | Outcome::Lost { .. } => {
+            ("is this the address of the service? it is named sms.REGION.myhuaweicloud.com", Exit::Refused)
+        }
+    };
+    patient.add("permission to read", Health::Problem, outcome.to_string(), Some(advice));
+    patient.not_checked(&["sources", "state words", "permission to write"]);
+    exit
+}
+
+fn clock(patient: &mut Patient, date: Option<Timestamp>) {
+    let Some(date) = date else {
+        patient.add("clock", Health::Unknown, "the answer has no date to compare with", None);
+        return;
+    };
+    let skew = Timestamp::now().duration_since(date);
+    let found = format!("{:+} s against the service", skew.as_secs());
+    let advice = "set this machine's clock (NTP): signatures are refused from 15 minutes on";
+    match skew.unsigned_abs() {
+        skew if skew >= SKEW_REFUSED => patient.add("clock", Health::Problem, found, Some(advice)),
+        skew if skew >= SKEW_WORTH_A_WORD => patient.add("clock", Health::Warning, found, Some(advice)),
+        _ => patient.ok("clock", found),
+    }
+}
+
+/// Words that the service used and no edition of its pages has.
+fn words<'a>(patient: &mut Patient, seen: impl Iterator<Item = &'a SeenState>) {
+    let mut unknown: Vec<String> =
+        seen.flat_map(unknown_words).map(|(field, word): (_, &Word)| format!("{field} `{word}`")).collect();
+    unknown.sort();
+    unknown.dedup();
+    if unknown.is_empty() {
+        patient.ok("state words", "all are known");
+    } else {
+        let advice = "they are kept and compared as they are; --allow-unknown lets a plan use them";
+        patient.add("state words", Health::Warning, format!("unknown: {}", unknown.join(", ")), Some(advice));
+    }
+}
+
+/// What earlier runs learned about the quota.
+fn learned(context: &Context, settings: &Settings, profile: Option<&str>, patient: &mut Patient) {
+    let Some(endpoint) = &settings.destination else { return };
+    let account = settings.account.as_deref().or(profile).unwrap_or(accounts::UNNAMED);
+    let quota = Journal::open_to_read(&context.settings.journal)
+        .and_then(|journal| journal.learned_quota(&endpoint.to_string(), account));
+    match quota {
+        Ok(Some((per_second, true))) => {
+            patient.ok("quota", format!("{per_second:.2} requests a second, as the service said"));
+        }
+        Ok(Some((per_second, false))) => {
+            patient.ok("quota", format!("throttled before; {per_second:.2} requests a second were taken"));
+        }
+        Ok(None) | Err(_) => {
+            patient.add("quota", Health::Unknown, "never met: no figures are published", None);
+        }
+    }
+}

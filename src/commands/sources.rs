@@ -1,0 +1,228 @@
+//! The inventory: `sources list`, `sources show`, `sources plan`.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{CommandError, Context, accounts, bad_destination, output_failed, stdout_failed};
+use crate::console;
+use crate::exit::Exit;
+use crate::inventory::{Filter, Inventory, Source};
+use crate::model::SourceId;
+use crate::model::words::Word;
+use crate::report::beside::{check_destination, write_beside};
+use crate::report::csv::defused;
+use crate::report::plain::{plain, shortened};
+use crate::settings::flags::{FilterArgs, ListFormat};
+
+const COLUMNS: [&str; 10] =
+    ["id", "name", "hostname", "ip", "state", "migration_cycle", "connected", "os", "changed_at", "task"];
+
+fn cells(source: &Source) -> [String; 10] {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let connected = match source.connected {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "",
+    };
+    [
+        source.id.clone(),
+        text(&source.name),
+        text(&source.hostname),
+        text(&source.ip),
+        text(&source.state),
+        text(&source.migration_cycle),
+        connected.to_owned(),
+        text(&source.os),
+        text(&source.changed_at),
+        text(&source.task),
+    ]
+}
+
+fn filter(args: &FilterArgs) -> Filter {
+    let word = |text: &Option<String>| text.as_deref().map(Word::new);
+    Filter { state: word(&args.state), cycle: word(&args.cycle), name: args.name.clone(), connected: args.connected }
+}
+
+pub(super) fn list(context: &Context, args: &FilterArgs, format: ListFormat) -> Result<Exit, CommandError> {
+    let format = if context.console.json { ListFormat::Json } else { format };
+    accounts::visit(context, async |inventory| {
+        let mut found = Vec::new();
+        let (mut n_shown, mut out) = (0_u64, Rows::begin(format)?);
+        let total = inventory
+            .each(&filter(args), |source| {
+                n_shown += 1;
+                match format {
+                    ListFormat::Json => found.push(source),
+                    ListFormat::Table | ListFormat::Csv => out.row(&source)?,
+                }
+                Ok::<(), CommandError>(())
+            })
+            .await?;
+        if format == ListFormat::Json {
+            let document = json!({"schema": "cutover.sources.v1", "total": total, "sources": found});
+            console::result(|out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
+        }
+        context.console.say(&format!("{n_shown} of {total} sources"));
+        Ok(Exit::Done)
+    })
+}
+
+/// Written as they come: a long list is never in memory.
+struct Rows {
+    format: ListFormat,
+}
+
+impl Rows {
+    const WIDTHS: [usize; 6] = [36, 22, 15, 13, 15, 9];
+
+    fn begin(format: ListFormat) -> Result<Self, CommandError> {
+        let rows = Self { format };
+        match format {
+            ListFormat::Table => {
+                Self::line(&["ID", "NAME", "IP", "STATE", "CYCLE", "CONNECTED"].map(str::to_owned))?;
+            }
+            ListFormat::Csv => Self::csv(&COLUMNS.map(str::to_owned))?,
+            ListFormat::Json => (),
+        }
+        Ok(rows)
+    }
+
+    fn row(&mut self, source: &Source) -> Result<(), CommandError> {
+        let cells = cells(source);
+        match self.format {
+            ListFormat::Table => {
+                let [id, name, _, ip, state, cycle, connected, ..] = cells;
+                Self::line(&[id, name, ip, state, cycle, connected])
+            }
+            ListFormat::Csv => Self::csv(&cells.map(|cell| defused(&cell).into_owned())),
+            ListFormat::Json => Ok(()),
+        }
+    }
+
+    fn line(cells: &[String; 6]) -> Result<(), CommandError> {
+        let padded =
+            cells.iter().zip(Self::WIDTHS).map(|(cell, width)| format!("{:<width$}", shortened(&plain(cell), width)));
+        let line = padded.collect::<Vec<_>>().join("  ");
+        console::result(|out| writeln!(out, "{}", line.trim_end())).map_err(stdout_failed)
+    }
+
+    fn csv(cells: &[String; 10]) -> Result<(), CommandError> {
+        console::result(|out| {
+            let mut csv = csv::Writer::from_writer(out);
+            csv.write_record(cells).map_err(io::Error::from)?;
+            csv.flush()
+        })
+        .map_err(stdout_failed)
+    }
+}
+
+pub(super) fn show(context: &Context, id: &str) -> Result<Exit, CommandError> {
+    let id =
+        SourceId::new(id).map_err(|error| CommandError::BadSource { id: plain(id), problem: error.to_string() })?;
+    accounts::visit(context, async |inventory| {
+        let Some(source) = inventory.show(&id).await? else {
+            return Err(CommandError::NoSuchSource(id.to_string()));
+        };
+        if context.console.json {
+            let document = json!({"schema": "cutover.source.v1", "source": source});
+            console::result(|out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
+        } else {
+            console::result(|out| write_details(&source, out)).map_err(stdout_failed)?;
+        }
+        Ok(Exit::Done)
+    })
+}
+
+/// Plain values first; then what is wrong with it, and its task.
+fn write_details(source: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let flat: BTreeMap<&String, String> = source
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| match value {
+            Value::String(text) => Some((name, plain(text))),
+            Value::Bool(_) | Value::Number(_) => Some((name, value.to_string())),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        })
+        .collect();
+    let first = ["id", "name", "hostname", "ip", "state", "migration_cycle", "connected"];
+    for name in first {
+        if let Some((name, value)) = flat.get_key_value(&name.to_owned()) {
+            writeln!(out, "{name:<22} {value}")?;
+        }
+    }
+    for (name, value) in flat.iter().filter(|(name, _)| !first.contains(&name.as_str())) {
+        let at = name.ends_with("_time") || name.ends_with("_date");
+        let time =
+            value.parse().ok().filter(|ms| at && *ms > 0).and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        let shown = time.map_or_else(|| value.clone(), |at| format!("{at:.0}"));
+        writeln!(out, "{name:<22} {shown}")?;
+    }
+    let text = |value: &Value, name: &str| plain(value.get(name).and_then(Value::as_str).unwrap_or("-"));
+    if let Some(task) = source.get("current_task").filter(|task| task.is_object()) {
+        writeln!(out, "{:<22} {} ({})", "task", text(task, "name"), text(task, "state"))?;
+    }
+    for check in source.get("checks").and_then(Value::as_array).into_iter().flatten() {
+        let result = text(check, "result");
+        if !result.eq_ignore_ascii_case("ok") {
+            let (name, why) = (text(check, "name"), text(check, "error_or_warn"));
+            writeln!(out, "{:<22} {name}: {result} {} {why}", "check", text(check, "error_code"))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a plan from the inventory asks for.
+pub(super) struct Wanted<'a> {
+    pub(super) state: Option<&'a str>,
+    pub(super) cycle: Option<&'a str>,
+    pub(super) output: Option<&'a Path>,
+    pub(super) force: bool,
+}
+
+pub(super) fn plan(context: &Context, args: &FilterArgs, wanted: &Wanted<'_>) -> Result<Exit, CommandError> {
+    if let Some(path) = wanted.output {
+        if path.exists() && !wanted.force {
+            return Err(CommandError::Exists(path.to_owned()));
+        }
+        check_destination(path).map_err(bad_destination(path))?;
+    }
+    accounts::visit(context, async |inventory| {
+        let (text, n_rows) = csv_plan(inventory, args, wanted).await?;
+        match wanted.output {
+            Some(path) => write_beside(path, |out| out.write_all(&text)).map_err(output_failed(path))?,
+            None => console::result(|out| out.write_all(&text)).map_err(stdout_failed)?,
+        }
+        let place = wanted.output.map_or_else(String::new, |path| format!(" in {}", path.display()));
+        context.console.say(&format!("{n_rows} rows{place}; `cutover check` reads it, `cutover plan` compares it"));
+        Ok(Exit::Done)
+    })
+}
+
+/// A row for each source: where it shall be, and that it is expected where it was seen.
+async fn csv_plan(
+    inventory: &Inventory,
+    args: &FilterArgs,
+    wanted: &Wanted<'_>,
+) -> Result<(Vec<u8>, u64), CommandError> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    let header = ["source_id", "copystate", "migrationcycle", "expect_copystate", "expect_migrationcycle", "name"];
+    let failed = |error: csv::Error| stdout_failed(error.into());
+    csv.write_record(header).map_err(failed)?;
+    let mut n_rows = 0;
+    inventory
+        .each(&filter(args), |source| {
+            n_rows += 1;
+            let state = source.state.unwrap_or_default();
+            let cycle = source.migration_cycle.unwrap_or_default();
+            let name = source.name.unwrap_or_default();
+            let (to_state, to_cycle) = (wanted.state.unwrap_or_default(), wanted.cycle.unwrap_or_default());
+            csv.write_record([&source.id, to_state, to_cycle, &state, &cycle, &defused(&name)]).map_err(failed)
+        })
+        .await?;
+    let text = csv.into_inner().map_err(|error| stdout_failed(error.into_error()))?;
+    Ok((text, n_rows))
+}

@@ -1,0 +1,142 @@
+//! What the doctor found: each thing looked at, how it is, and what to do about it.
+
+use std::io;
+
+use serde::Serialize;
+
+use crate::report::plain::plain;
+
+/// How a thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Health {
+    Ok,
+    /// Cannot be told from here; nothing is wrong.
+    Unknown,
+    /// An earlier problem keeps it from being looked at.
+    NotChecked,
+    Warning,
+    Problem,
+}
+
+impl Health {
+    fn word(self) -> &'static str {
+        match self {
+            Health::Ok => "ok",
+            Health::Unknown => "unknown",
+            Health::NotChecked => "not checked",
+            Health::Warning => "warning",
+            Health::Problem => "problem",
+        }
+    }
+
+    /// Green, yellow, red; meaning is in the words.
+    fn colour(self) -> &'static str {
+        match self {
+            Health::Ok => "\u{1b}[32m",
+            Health::Warning => "\u{1b}[33m",
+            Health::Problem => "\u{1b}[31m",
+            Health::Unknown | Health::NotChecked => "",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Check {
+    pub(crate) what: &'static str,
+    pub(crate) health: Health,
+    pub(crate) found: String,
+    /// What to do next.
+    #[serde(rename = "do")]
+    pub(crate) advice: Option<String>,
+}
+
+/// Things that belong together: this machine, or one account.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Patient {
+    pub(crate) name: String,
+    pub(crate) checks: Vec<Check>,
+}
+
+impl Patient {
+    pub(crate) fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), checks: Vec::new() }
+    }
+
+    pub(crate) fn ok(&mut self, what: &'static str, found: impl Into<String>) {
+        self.add(what, Health::Ok, found, None);
+    }
+
+    pub(crate) fn add(&mut self, what: &'static str, health: Health, found: impl Into<String>, advice: Option<&str>) {
+        self.checks.push(Check { what, health, found: found.into(), advice: advice.map(str::to_owned) });
+    }
+
+    /// What could not be looked at any more, because of the problem before it.
+    pub(crate) fn not_checked(&mut self, whats: &[&'static str]) {
+        for what in whats {
+            self.add(what, Health::NotChecked, "because of the problem above", None);
+        }
+    }
+
+    pub(crate) fn worst(&self) -> Health {
+        self.checks.iter().map(|check| check.health).max().unwrap_or(Health::Ok)
+    }
+}
+
+/// The document `cutover.doctor.v1`.
+pub(crate) fn document(patients: &[Patient]) -> serde_json::Value {
+    let worst = patients.iter().map(Patient::worst).max().unwrap_or(Health::Ok);
+    serde_json::json!({"schema": "cutover.doctor.v1", "health": worst, "patients": patients})
+}
+
+pub(crate) fn render(patients: &[Patient], coloured: bool, out: &mut dyn io::Write) -> io::Result<()> {
+    for patient in patients {
+        writeln!(out, "{}", plain(&patient.name))?;
+        for Check { what, health, found, advice } in &patient.checks {
+            let word = format!("{:<11}", health.word());
+            let word = if coloured && !health.colour().is_empty() {
+                format!("{}{word}\u{1b}[0m", health.colour())
+            } else {
+                word
+            };
+            writeln!(out, "  {word}  {what:<19}  {}", plain(found))?;
+            if let Some(advice) = advice {
+                writeln!(out, "  {:<11}  {:<19}  -> {advice}", "", "")?;
+            }
+        }
+        writeln!(out)?;
+    }
+    let count =
+        |health| patients.iter().flat_map(|patient| &patient.checks).filter(|check| check.health == health).count();
+    let (problems, warnings) = (count(Health::Problem), count(Health::Warning));
+    match (problems, warnings) {
+        (0, 0) => writeln!(out, "all is well"),
+        (0, n) => writeln!(out, "nothing stands in the way; warnings: {n}"),
+        (n, m) => writeln!(out, "problems: {n}, warnings: {m}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_reads_without_colour_and_keeps_to_its_schema() {
+        let mut patient = Patient::new("account\u{1b}[2J");
+        patient.ok("DNS", "127.0.0.1");
+        patient.add("credentials", Health::Problem, "none", Some("set some"));
+        patient.not_checked(&["permission to read"]);
+        let mut text = Vec::new();
+        render(std::slice::from_ref(&patient), false, &mut text).unwrap();
+        let expected = concat!(
+            "account\\u{1b}[2J\n",
+            "  ok           DNS                  127.0.0.1\n",
+            "  problem      credentials          none\n",
+            "                                    -> set some\n",
+            "  not checked  permission to read   because of the problem above\n",
+            "\nproblems: 1, warnings: 0\n",
+        );
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
+        crate::report::lab::conforms("doctor.v1.json", &document(&[patient]));
+    }
+}

@@ -1,0 +1,210 @@
+//! The account's sources as they are shown: read page by page through the same gate as everything, and never kept.
+//!
+//! A run needs two words of a server and reads nothing else; here is what people ask for.
+
+use std::ops::ControlFlow::{Break, Continue};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::credentials::CredentialsError;
+use crate::event::Outcome;
+use crate::gate::Gate;
+use crate::model::SourceId;
+use crate::model::words::Word;
+use crate::remote::http::Http;
+use crate::remote::{LAST_OFFSET, PAGE};
+use crate::retry::{Patience, counts};
+
+/// Why nothing was learned.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InventoryError {
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    #[error("the service does not let us read: {0}")]
+    Denied(Outcome),
+    #[error("the service could not be read: {0}")]
+    Unreachable(Outcome),
+}
+
+/// Which sources. What is not set does not matter.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    pub(crate) state: Option<Word>,
+    pub(crate) cycle: Option<Word>,
+    /// A part of the name.
+    pub(crate) name: Option<String>,
+    pub(crate) connected: Option<bool>,
+}
+
+impl Filter {
+    /// What the service filters by itself. State words drift, and the sense of `connected` is described as "finds servers
+    /// that lost their link" (source: api-sms/ListServers.html), so those are compared here.
+    fn query(&self) -> Vec<(&'static str, String)> {
+        self.name.iter().map(|name| ("name", name.clone())).collect()
+    }
+
+    fn takes(&self, source: &Source) -> bool {
+        let same = |wanted: &Option<Word>, shown: &Option<String>| {
+            wanted.as_ref().is_none_or(|wanted| shown.as_deref().map(Word::new).as_ref() == Some(wanted))
+        };
+        same(&self.state, &source.state)
+            && same(&self.cycle, &source.migration_cycle)
+            && self.name.as_ref().is_none_or(|name| source.name.as_ref().is_some_and(|has| has.contains(name.as_str())))
+            && self.connected.is_none_or(|wanted| source.connected == Some(wanted))
+    }
+}
+
+/// A source as the service shows it; whatever it does not say is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Source {
+    pub(crate) id: String,
+    pub(crate) name: Option<String>,
+    pub(crate) hostname: Option<String>,
+    pub(crate) ip: Option<String>,
+    pub(crate) state: Option<String>,
+    pub(crate) migration_cycle: Option<String>,
+    pub(crate) connected: Option<bool>,
+    pub(crate) os: Option<String>,
+    /// The last change of state or stage.
+    pub(crate) changed_at: Option<String>,
+    pub(crate) task: Option<String>,
+}
+
+impl Source {
+    /// None: it has no id, and so is no source.
+    fn read(value: &Value) -> Option<Self> {
+        let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+        let time = |name: &str| value.get(name).and_then(Value::as_i64);
+        let changed_ms = time("state_action_time").max(time("stage_action_time")).filter(|ms| *ms > 0);
+        Some(Self {
+            id: text("id")?,
+            name: text("name"),
+            hostname: text("hostname"),
+            ip: text("ip"),
+            state: text("state"),
+            migration_cycle: text("migration_cycle"),
+            connected: value.get("connected").and_then(Value::as_bool),
+            os: text("os_version"),
+            changed_at: changed_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()).map(|at| format!("{at:.0}")),
+            task: value.pointer("/current_task/state").and_then(Value::as_str).map(str::to_owned),
+        })
+    }
+}
+
+/// Reads with the pace and patience of a lane.
+pub(crate) struct Inventory {
+    pub(crate) http: Http,
+    pub(crate) gate: Gate,
+    pub(crate) patience: Patience,
+}
+
+impl Inventory {
+    /// Hands over every source that the filter takes, in the order of pages. Pages shift while sources come and go, so
+    /// one that comes twice is handed over once.
+    pub(crate) async fn each<E: From<InventoryError>>(
+        &self,
+        filter: &Filter,
+        mut each: impl FnMut(Source) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        let mut known = std::collections::HashSet::new();
+        let mut offset = 0;
+        loop {
+            let mut query = filter.query();
+            query.extend([("limit", PAGE.to_string()), ("offset", offset.to_string())]);
+            let page = self.get("/v3/sources".to_owned(), query).await?;
+            let total = page.get("count").and_then(Value::as_u64).unwrap_or(0);
+            let entries = page.get("source_servers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            for source in entries.iter().filter_map(Source::read) {
+                if filter.takes(&source) && known.insert(source.id.clone()) {
+                    each(source)?;
+                }
+            }
+            offset += PAGE;
+            if entries.is_empty() || u64::from(offset) >= total || offset > LAST_OFFSET {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// One source with all that the service says of it. None: the service does not know it.
+    pub(crate) async fn show(&self, id: &SourceId) -> Result<Option<Value>, InventoryError> {
+        let path = format!("/v3/sources/{}", crate::transport::encoded(id.as_str()));
+        match self.get(path, vec![]).await {
+            Ok(value) => Ok(Some(value)),
+            Err(InventoryError::Unreachable(Outcome::Rejected { status: 404, .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn get(&self, path: String, query: Vec<(&'static str, String)>) -> Result<Value, InventoryError> {
+        let (mut counted, mut renewed) = (0, false);
+        loop {
+            let slot = self.gate.slot().await;
+            self.http.credentials().ready().await?;
+            let pass = self.gate.pass(slot).await;
+            let (worn, got) = self.http.get(path.clone(), query.clone()).await;
+            let outcome = match got {
+                Ok(value) => {
+                    self.gate.heed(&Outcome::Accepted { status: 200 }, pass.left_at);
+                    return Ok(value);
+                }
+                Err(outcome) => outcome,
+            };
+            self.gate.heed(&outcome, pass.left_at);
+            drop(pass);
+            if let Outcome::Unauthenticated { .. } = outcome
+                && !renewed
+                && self.http.credentials().renew(worn).await == crate::credentials::Renewal::Renewed
+            {
+                renewed = true;
+                continue;
+            }
+            counted += u32::from(counts(&outcome));
+            match self.patience.after(counted, &outcome, rand::random()) {
+                Continue(wait) => sleep(wait).await,
+                Break(_) => return Err(denied_or_not(outcome)),
+            }
+        }
+    }
+}
+
+fn denied_or_not(outcome: Outcome) -> InventoryError {
+    match outcome {
+        Outcome::Unauthenticated { .. } | Outcome::Barred { .. } | Outcome::Rejected { status: 403, .. } => {
+            InventoryError::Denied(outcome)
+        }
+        Outcome::Accepted { .. }
+        | Outcome::Rejected { .. }
+        | Outcome::Throttled { .. }
+        | Outcome::Unsent { .. }
+        | Outcome::Lost { .. } => InventoryError::Unreachable(outcome),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_source_is_read_whatever_it_lacks() {
+        let value = json!({"id": "vm-1", "state": "INITIALIZE", "connected": "yes", "memory": [], "current_task": null,
+            "state_action_time": 1_767_225_600_000_i64, "stage_action_time": 0});
+        let source = Source::read(&value).unwrap();
+        assert_eq!(source.changed_at.as_deref(), Some("2026-01-01T00:00:00Z"));
+        assert_eq!((source.connected, source.name), (None, None));
+        assert!(Source::read(&json!({"name": "nobody"})).is_none());
+    }
+
+    #[test]
+    fn words_are_compared_as_one_state_has_two_of_them() {
+        let source = Source { state: Some("INITIALIZE".into()), connected: Some(true), ..Source::default() };
+        let filter = |text: &str| Filter { state: Some(Word::new(text)), ..Filter::default() };
+        assert!(filter("init").takes(&source) && !filter("stopped").takes(&source));
+        assert!(!Filter { connected: Some(false), ..Filter::default() }.takes(&source));
+    }
+}
