@@ -39,6 +39,8 @@ pub struct Request<'a> {
     /// Names and values before encoding, in the order of the wire.
     pub query: &'a [(&'static str, String)],
     pub headers: Vec<Header>,
+    /// What no text about the answer may repeat, beside the secret headers.
+    pub hidden: Vec<SecretString>,
     pub body: &'a [u8],
 }
 

@@ -63,6 +63,8 @@ pub(crate) struct Outgoing {
     pub(crate) path: String,
     pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) headers: Vec<Header>,
+    /// What no text about the answer may repeat, beside the secret headers.
+    pub(crate) hidden: Vec<SecretString>,
     /// Never printed: it may carry a password.
     pub(crate) body: Vec<u8>,
     /// Beyond this its answer is not read.
@@ -71,7 +73,15 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     pub(crate) fn bare(method: &'static str, path: String) -> Self {
-        Self { method, path, query: vec![], headers: vec![], body: vec![], largest_answer: LARGEST_BODY }
+        Self {
+            method,
+            path,
+            query: vec![],
+            headers: vec![],
+            hidden: vec![],
+            body: vec![],
+            largest_answer: LARGEST_BODY,
+        }
     }
 }
 
@@ -207,7 +217,8 @@ impl Transport {
     }
 
     fn build(&self, outgoing: Outgoing) -> Result<(reqwest::Request, Secrets), Outcome> {
-        let (headers, secrets) = library_headers(outgoing.headers)?;
+        let (headers, mut secrets) = library_headers(outgoing.headers)?;
+        outgoing.hidden.into_iter().for_each(|secret| secrets.add(secret));
         let method = Method::from_bytes(outgoing.method.as_bytes()).expect("our own methods are tokens");
         let url = self.endpoint.at(&outgoing.path, &encoded_query(&outgoing.query));
         let mut ready = reqwest::Request::new(method, url);

@@ -64,12 +64,12 @@ impl Password {
             // Shortens token and answer.
             query: vec![("nocatalog", "true".to_owned())],
             headers: vec![Header::plain("content-type", "application/json")],
+            // An answer may repeat what it was asked.
+            hidden: vec![self.secret.clone()],
             body: json!({"auth": {"identity": identity, "scope": scope}}).to_string().into_bytes(),
             ..Outgoing::bare("POST", "/v3/auth/tokens".to_owned())
         };
-        let mut asked = asking::ask(&self.endpoint, &self.transport, outgoing, &self.origin).await?;
-        // An answer may repeat what it was asked.
-        asked.secrets.add(self.secret.clone());
+        let asked = asking::ask(&self.endpoint, &self.transport, outgoing, &self.origin).await?;
         match asked.status {
             201 | 200 => (),
             // A wrong password again and again locks the user: it is tried once. source: IAM login protection.

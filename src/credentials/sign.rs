@@ -88,6 +88,8 @@ pub(crate) fn sign(keys: &Keys, project: Option<&str>, at: Timestamp, request: &
     // Whoever has it can send this request for a quarter of an hour.
     let authorization = SecretString::from(authorization(&keys.access, &made));
     request.headers.push(Header::secret("authorization", authorization));
+    // A gateway that explains itself may repeat the signature alone. The key never leaves; its text may be guessed at.
+    request.hidden.extend([SecretString::from(made.hex), keys.secret.clone()]);
 }
 
 /// The header `Authorization`.
@@ -189,8 +191,15 @@ mod tests {
             Header::plain("content-type", "application/json"),
             Header::plain("user-agent", "cutover"),
         ];
-        let mut request =
-            Request { method: "GET", host: "sms.example.com", path: "/v3/sources", query: &[], headers, body: b"" };
+        let mut request = Request {
+            method: "GET",
+            host: "sms.example.com",
+            path: "/v3/sources",
+            query: &[],
+            headers,
+            hidden: Vec::new(),
+            body: b"",
+        };
         let at = "2026-01-31T12:00:00Z".parse().unwrap();
         sign(&keys, Some("p-1"), at, &mut request);
         let header = |name: &str| shown(&request.headers.iter().find(|header| header.name == name).unwrap().value);

@@ -15,8 +15,15 @@ use super::*;
 use crate::transport::{HeaderValue, TransportSettings};
 
 fn dressed(credentials: &Credentials) -> String {
-    let mut request =
-        Request { method: "GET", host: "sms.example.com", path: "/", query: &[], headers: Vec::new(), body: b"" };
+    let mut request = Request {
+        method: "GET",
+        host: "sms.example.com",
+        path: "/",
+        query: &[],
+        headers: Vec::new(),
+        hidden: Vec::new(),
+        body: b"",
+    };
     credentials.dress(&mut request).unwrap();
     assert!(!format!("{request:?} {credentials:?}").contains("s3cret"), "a secret is printed");
     match &request.headers[..] {
@@ -122,8 +129,15 @@ fn user_at(address: SocketAddr) -> Credentials {
 }
 
 fn kind(credentials: &Credentials) -> String {
-    let mut request =
-        Request { method: "GET", host: "sms.example.com", path: "/", query: &[], headers: Vec::new(), body: b"" };
+    let mut request = Request {
+        method: "GET",
+        host: "sms.example.com",
+        path: "/",
+        query: &[],
+        headers: Vec::new(),
+        hidden: Vec::new(),
+        body: b"",
+    };
     credentials.dress(&mut request).unwrap();
     let names: Vec<&str> = request.headers.iter().map(|header| header.name).collect();
     names.join(" ")
@@ -183,7 +197,8 @@ async fn a_token_is_renewed_ahead_of_its_expiry_and_serves_on_while_nobody_can_b
 }
 
 fn dressed_in(credentials: &Credentials) -> String {
-    let mut request = Request { method: "GET", host: "h", path: "/", query: &[], headers: Vec::new(), body: b"" };
+    let mut request =
+        Request { method: "GET", host: "h", path: "/", query: &[], headers: Vec::new(), hidden: Vec::new(), body: b"" };
     credentials.dress(&mut request).unwrap();
     match &request.headers[0].value {
         HeaderValue::Secret(text) => text.expose_secret().to_owned(),

@@ -93,10 +93,12 @@ impl Http {
             path: &outgoing.path,
             query: &outgoing.query,
             headers: std::mem::take(&mut outgoing.headers),
+            hidden: Vec::new(),
             body: &outgoing.body,
         };
         let worn = self.credentials.dress(&mut request)?;
         outgoing.headers = request.headers;
+        outgoing.hidden = request.hidden;
         Ok(worn)
     }
 }

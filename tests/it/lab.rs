@@ -342,6 +342,11 @@ impl Served {
         ));
     }
 
+    /// Voids every token that was given so far.
+    pub(crate) fn expire_tokens(&self) {
+        self.ask("POST /_sandbox/expire HTTP/1.0\r\nhost: sandbox\r\ncontent-length: 0\r\n\r\n");
+    }
+
     /// A token that begins its life now.
     pub(crate) fn fresh_token(&self) -> String {
         let body = format!(r#"{{"auth":{{"identity":{{"password":{{"user":{{"password":"{TOKEN}"}}}}}}}}}}"#);

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "all of this is tests: what fails here fails them")]
 
 mod crash;
+mod credentials;
 mod dialects;
 mod disk;
+mod doctor;
 mod doors;
 mod endpoints;
 mod faults;
@@ -18,4 +20,5 @@ mod quota;
 mod reads;
 mod runs;
 mod sdk;
+mod secrets;
 mod signals;

@@ -1,0 +1,155 @@
+//! Who we are, as people have it: keys, users, agencies, commands and files, in the environment and in profiles.
+
+use std::process::Command;
+
+use crate::lab::{Lab, Launch, Served, TOKEN, nothing_is_sent_again_unseen, plan, shared};
+
+const USER: [(&str, &str); 3] = [("HW_USER_NAME", "ops"), ("HW_PASSWORD", TOKEN), ("HW_DOMAIN_NAME", "acme")];
+const KEYS: [(&str, &str); 3] = [
+    ("HUAWEICLOUD_SDK_AK", "sandbox-ak"),
+    ("HUAWEICLOUD_SDK_SK", "sandbox-sk"),
+    ("HUAWEICLOUD_SDK_PROJECT_ID", "sandbox-project"),
+];
+
+/// `run` at the sandbox with these variables, and no token.
+fn run(lab: &Lab, served: &Served, more: &[&str], variables: &[(&str, &str)]) -> Launch {
+    let args = ["run", "plan.csv", "--events", "--no-progress", "--yes", "--endpoint", &served.url];
+    let mut command = lab.command(&[&args, more].concat());
+    command.env("CUTOVER_RATE", "off");
+    Launch::of(with(command, variables))
+}
+
+fn with(mut command: Command, variables: &[(&str, &str)]) -> Command {
+    command.env_remove("CUTOVER_AUTH_TOKEN").env("CUTOVER_METADATA_ENDPOINT", "off");
+    command.envs(variables.iter().copied());
+    command
+}
+
+fn tokens(served: &Served) -> usize {
+    served.ledger().iter().filter(|request| request.path == "/v3/auth/tokens").count()
+}
+
+#[test]
+fn a_run_is_signed_from_its_first_request_to_its_last() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(30, "stopped,syncing"));
+    let served = lab.serve("plan.csv", "");
+    run(&lab, &served, &[], &KEYS).end().exits(0);
+    assert!(served.ledger().iter().all(|request| request.status == Some(200)));
+    assert_eq!(served.changes().len(), 30);
+}
+
+#[test]
+fn a_wrong_key_costs_one_request() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(30, "stopped,syncing"));
+    let served = lab.serve("plan.csv", "");
+    let wrong = [KEYS[0], ("HUAWEICLOUD_SDK_SK", "wr0ng-sk"), KEYS[2]];
+    let ended = run(&lab, &served, &["--concurrency", "16"], &wrong).end().exits(5);
+    assert!(!ended.stderr.contains("wr0ng-sk"));
+    assert_eq!(served.ledger().len(), 1);
+}
+
+#[test]
+fn a_token_that_lives_shorter_than_the_run_is_renewed_ahead() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(120, "stopped,syncing"));
+    let served = lab.serve("plan.csv", "token_expires_after_ms = 2000\nlatency_ms = [5, 10]\n");
+    let iam = [("HW_AUTH_URL", served.url.as_str())];
+    let variables = [&USER[..], &iam].concat();
+    run(&lab, &served, &["--rate", "30"], &variables).end().exits(0);
+    let ledger = served.ledger();
+    assert!(tokens(&served) >= 3, "{}", tokens(&served));
+    assert!(ledger.iter().all(|request| request.status.is_some_and(|status| status < 300)));
+}
+
+#[test]
+fn tokens_that_are_voided_in_the_middle_are_renewed_once_for_all_and_no_row_is_hurt() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(200, "stopped,syncing"));
+    let served = lab.serve("plan.csv", "latency_ms = [20, 30]\n");
+    let iam = [("HW_AUTH_URL", served.url.as_str())];
+    let variables = [&USER[..], &iam].concat();
+    let launch = run(&lab, &served, &["--concurrency", "8"], &variables);
+    served.reach(60);
+    served.expire_tokens();
+    launch.end().exits(0);
+    assert_eq!(tokens(&served), 2);
+    let refused = served.ledger().iter().filter(|request| request.status == Some(401)).count();
+    assert!((1..=8).contains(&refused), "{refused}");
+    nothing_is_sent_again_unseen(&served.ledger());
+    assert_eq!(lab.journal().tally()["applied"], 200);
+}
+
+#[test]
+fn a_wrong_password_is_tried_once_and_makes_no_run() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(5, "stopped,syncing"));
+    let served = lab.serve("plan.csv", "");
+    let wrong = [USER[0], ("HW_PASSWORD", "wr0ng-password"), USER[2], ("HW_AUTH_URL", &served.url)];
+    let ended = run(&lab, &served, &[], &wrong).end().exits(5).says("The username or password is wrong");
+    assert!(!ended.stderr.contains("wr0ng-password"));
+    assert_eq!((served.ledger().len(), lab.path("cutover.db").exists()), (1, false));
+}
+
+#[test]
+fn profiles_name_every_kind_and_files_that_others_can_read_are_warned_of() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(5, "stopped,syncing"));
+    let served = lab.serve("plan.csv", "");
+    lab.write("token", &format!("{TOKEN}\n"));
+    lab.write("keys", "[basic]\nak = sandbox-ak\nsk = sandbox-sk\nproject_id = sandbox-project\n");
+    lab.write("password", TOKEN);
+    let kinds = [
+        "token_env = \"T\"",
+        "token_file = \"token\"",
+        "access_key_env = \"A\"\nsecret_key_env = \"S\"",
+        "credentials_file = \"keys\"",
+        "user_name = \"ops\"\ndomain_name = \"acme\"\npassword_file = \"password\"\niam_endpoint = \"IAM\"",
+        "credential_command = \"cat token.json\"",
+    ];
+    lab.write("token.json", &format!("{{\"token\": \"{TOKEN}\"}}"));
+    for kind in kinds {
+        let profile = format!("[profiles.p]\nendpoint = \"{}\"\n{kind}\n", served.url).replace("IAM", &served.url);
+        lab.write("cutover.toml", &profile);
+        let args = ["plan", "plan.csv", "--profile", "p"];
+        let variables = [("T", TOKEN), ("A", "sandbox-ak"), ("S", "sandbox-sk")];
+        let ended = Launch::of(with(lab.command(&args), &variables)).end().exits(0);
+        let warned = ended.stderr.contains("can be read by others");
+        assert_eq!(warned, kind.contains("_file"), "{kind}: {}", ended.stderr);
+    }
+}
+
+/// A profile, variables, and how the run ends with them.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], i32, &'a str);
+
+#[test]
+fn credentials_that_cannot_be_used_are_told_before_anything_is_sent() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(5, "stopped,syncing"));
+    let served = lab.serve("plan.csv", "");
+    let long = "x".repeat(16_385);
+    let expired = "credential_command = \"echo '{\\\"access\\\":\\\"A\\\",\\\"secret\\\":\\\"s\\\",\\\"securitytoken\\\":\\\"t\\\",\\\"expires_at\\\":\\\"2020-01-01T00:00:00Z\\\"}'\"";
+    let cases: [Case<'_>; 6] = [
+        ("", &[("HW_AUTH_TOKEN", &long)], 2, "has 16385 characters, at most 16384"),
+        ("", &[("HW_ACCESS_KEY", "A")], 2, "HW_ACCESS_KEY is set, and HW_SECRET_KEY is not"),
+        ("", &[], 2, "no credentials are set"),
+        ("token_env = \"T\"\nagency = true", &[("T", "x")], 2, "two kinds, `token_env` and `agency`"),
+        ("token_env = \"T\"", &[], 2, "T is not set (`token_env` of the profile `p`)"),
+        (expired, &[], 5, "expired at 2020-01-01T00:00:00Z"),
+    ];
+    for (profile, variables, exit, says) in cases {
+        lab.write("cutover.toml", &format!("[profiles.p]\n{profile}\n"));
+        run(&lab, &served, &["--profile", "p"], variables).end().exits(exit).says(says);
+    }
+    run(&lab, &served, &["--profile", "q"], &[]).end().exits(2).says("there is no profile `q`");
+    assert!(served.ledger().is_empty());
+    assert!(!lab.path("cutover.db").exists());
+}
