@@ -20,6 +20,8 @@ use crate::event::Outcome;
 pub(crate) mod endpoint;
 pub(crate) mod region;
 pub(crate) mod secrets;
+#[cfg(test)]
+mod tests;
 
 use endpoint::Endpoint;
 use secrets::Secrets;

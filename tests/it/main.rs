@@ -22,3 +22,4 @@ mod runs;
 mod sdk;
 mod secrets;
 mod signals;
+mod wire;
