@@ -46,6 +46,9 @@ pub enum EventKind {
         plan: String,
         rows: u32,
         settings: serde_json::Value,
+        /// The accounts, in the order of lanes: where the rows of each target go.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lanes: Vec<LanePlace>,
     },
     LaunchBegan {
         launch: u32,
@@ -117,6 +120,15 @@ pub enum EventKind {
         row: RowId,
         cause: String,
     },
+}
+
+/// An account of a run, as it was begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LanePlace {
+    /// What rows call it.
+    pub name: String,
+    pub endpoint: String,
+    pub account: String,
 }
 
 impl EventKind {

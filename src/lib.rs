@@ -18,7 +18,7 @@
 //! ```
 //!
 //! Arrows of dependency point one way: `{model, exit} ← event ← ledger ← {plan, journal, gate, retry, remote, judge} ←
-//! engine ← commands`. Each library with an opinion stays in one room: `reqwest` in `remote`, `rusqlite` in `journal`,
+//! engine ← commands`, and `event ← transport ← credentials ← remote`. Each library with an opinion stays in one room: `reqwest` in `transport`, `rusqlite` in `journal`,
 //! `governor` in `gate`, `indicatif` in `observe`, `clap` in `settings`, `hyper` in `sandbox`.
 //!
 //! A good order to read in:
@@ -28,12 +28,13 @@
 //! 3. `engine`: `call` is one row from top to bottom and reads like the runbook; `lane` is what the calls of one
 //!    account share, `reader` how they see, `stop` how they end. `judge`: what a look means.
 //! 4. `gate`: where a request waits for leave to go. `retry`: patience. `remote`: how requests leave and how answers
-//!    become outcomes. [`credentials`]: who we are.
+//!    become outcomes. `transport`: how bytes leave and come back. [`credentials`]: who we are.
 //! 5. [`plan`]: bytes to rows, or every problem. `preflight`: look before touching.
 //! 6. [`journal`]: the SQLite file. `recorder`: its one writer. [`audit`]: proof that it was not altered.
 //! 7. `observe`: who watches. [`report`]: what is read back. `console`: who is told.
-//! 8. `settings`, `lock` and [`commands`]: one function per verb, wiring the parts.
-//! 9. [`sandbox`]: the service on loopback, with its state machine, quotas and faults.
+//! 8. `inventory`, `doctor`: looking around without a run.
+//! 9. `settings`, `lock` and [`commands`]: one function per verb, wiring the parts.
+//! 10. [`sandbox`]: the service on loopback, with its state machine, quotas and faults.
 
 pub mod audit;
 pub mod commands;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Findings;
 use super::finding::Finding;
-use crate::event::{EventKind, LaneId};
+use crate::event::{EventKind, LaneId, LanePlace};
 use crate::exit::Exit;
 use crate::journal::read::{EventOrder, LaneRecord, RunRecord, StoredEvent, Which};
 use crate::journal::{Journal, JournalError};
@@ -181,6 +181,8 @@ pub(super) struct OwnSums {
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
     elapsed_ms: u64,
+    /// As the run began with them; none in journals of the first version.
+    places: Vec<LanePlace>,
     lanes: BTreeMap<LaneId, LaneSum>,
 }
 
@@ -194,8 +196,9 @@ impl OwnSums {
     pub(super) fn add(&mut self, lane: LaneId, at_ms: i64, kind: &EventKind) {
         let at = Timestamp::from_millisecond(at_ms).ok();
         match kind {
-            EventKind::RunStarted { plan, rows, settings } => {
+            EventKind::RunStarted { plan, rows, settings, lanes } => {
                 self.began = Some((plan.clone(), *rows, settings.clone()));
+                self.places.clone_from(lanes);
             }
             EventKind::LaunchBegan { launch, pid, host, .. } => {
                 self.launches = *launch;
@@ -248,7 +251,12 @@ impl OwnSums {
         for lane in lanes {
             let none = LaneSum::default();
             let sum = self.lanes.get(&lane.lane).unwrap_or(&none);
+            let at = usize::try_from(lane.lane.0).ok().and_then(|lane| lane.checked_sub(1));
+            let place = at.and_then(|at| self.places.get(at));
             let same = [
+                ("name", place.is_none_or(|place| place.name == lane.name)),
+                ("endpoint", place.is_none_or(|place| place.endpoint == lane.endpoint)),
+                ("account", place.is_none_or(|place| place.account == lane.account)),
                 ("throttled", sum.throttled == lane.throttled),
                 ("per_second", sum.quota.map(|(per_second, _)| per_second) == lane.per_second),
                 ("stated", sum.quota.is_some_and(|(_, stated)| stated) == lane.stated),

@@ -266,7 +266,14 @@ fn the_sums_of_run_and_lane_are_checked() {
         let found = found(&format!("UPDATE run SET {column} = {value}"));
         assert_eq!(found, Finding::RunDiffers { columns: vec![column] });
     }
-    for (column, value) in [("throttled", "0"), ("per_second", "2.0"), ("stated", "0")] {
+    for (column, value) in [
+        ("throttled", "0"),
+        ("per_second", "2.0"),
+        ("stated", "0"),
+        ("endpoint", "'https://elsewhere'"),
+        ("account", "'other'"),
+        ("name", "'other'"),
+    ] {
         let found = found(&format!("UPDATE lane SET {column} = {value} WHERE lane = 1"));
         assert_eq!(found, Finding::LaneDiffers { lane: LANE, columns: vec![column] });
     }

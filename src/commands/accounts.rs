@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 use super::{CommandError, Context, serving};
 use crate::console::Console;
 use crate::credentials::{Credentials, CredentialsError, chain};
+use crate::event::LanePlace;
 use crate::exit::Exit;
 use crate::gate::Gate;
 use crate::inventory::Inventory;
@@ -189,6 +190,11 @@ impl Account {
             account: self.account().to_owned(),
             takes_unnamed: self.takes_unnamed,
         }
+    }
+
+    pub(super) fn place(&self) -> LanePlace {
+        let NewLane { name, endpoint, account, takes_unnamed: _ } = self.lane();
+        LanePlace { name, endpoint, account }
     }
 
     pub(super) fn takes(&self, row: &Row) -> bool {

@@ -208,6 +208,28 @@ fn a_file_that_is_no_journal_is_left_as_it_is() {
 }
 
 #[test]
+fn a_journal_of_the_first_version_is_brought_up_to_date_also_for_those_who_only_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("../../migrations/0001_journal.sql")).unwrap();
+    old.execute_batch(
+        "PRAGMA application_id = 0x63757476; PRAGMA user_version = 1;
+         INSERT INTO run (run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, created_at)
+             VALUES (1, 'old', 'p.csv', 'sha256:0', 1, 'https://sms.example.com', 'acme', '{}', 0);
+         INSERT INTO lane (run, lane, name, seq, head) VALUES (1, 0, 'run', 0, x'00'), (1, 1, 'acme', 0, x'00');
+         INSERT INTO row (run, row, lane, wave_no, line, source_id, copystate) VALUES (1, 1, 1, 0, 2, 'vm-1', 'stopped');",
+    )
+    .unwrap();
+    drop(old);
+    let journal = Journal::open_to_read(&path).unwrap();
+    let run = journal.find_run(None).unwrap();
+    let lanes = journal.lanes(run.key).unwrap();
+    assert_eq!((lanes[0].endpoint.as_str(), lanes[0].account.as_str()), ("https://sms.example.com", "acme"));
+    assert_eq!(journal.unsettled_waves(run.key, LaneId::FIRST).unwrap(), [0]);
+}
+
+#[test]
 fn a_plan_that_fails_halfway_leaves_no_run() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(&folder.path().join("j.db")).unwrap();

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::event::{EventKind, LaneId, Outcome, StatedQuota, Verdict};
+use crate::event::{EventKind, LaneId, LanePlace, Outcome, StatedQuota, Verdict};
 use crate::exit::Exit;
 use crate::journal::chain::{self, Hash};
 use crate::journal::read::RunRecord;
@@ -79,7 +79,13 @@ impl Lab {
 
     pub(crate) fn begins(&mut self) {
         let run = self.open().1;
-        let started = EventKind::RunStarted { plan: run.plan_digest, rows: run.n_rows, settings: run.settings };
+        let place = LanePlace { name: "acme".into(), endpoint: run.endpoint, account: "acme".into() };
+        let started = EventKind::RunStarted {
+            plan: run.plan_digest,
+            rows: run.n_rows,
+            settings: run.settings,
+            lanes: vec![place],
+        };
         let launch = EventKind::LaunchBegan {
             launch: 1,
             verb: "run".into(),

@@ -324,6 +324,7 @@ impl Carry<'_> {
                 plan: self.run.plan_digest.clone(),
                 rows: self.run.n_rows,
                 settings: self.run.settings.clone(),
+                lanes: self.accounts.iter().map(Account::place).collect(),
             });
         }
         kinds.push(EventKind::LaunchBegan {
