@@ -1,9 +1,9 @@
 //! Who we are to the service: each request is dressed with it afresh, directly before it leaves.
 //!
-//! [`Credentials`] is one identity, shared by all calls of a lane. What a request is dressed with is a [`Proof`]: a
-//! token, or a key pair that signs. Some proofs are given once and for all; others come from a [`Source`], are fetched
+//! [`Credentials`] is one identity, shared by all calls of a lane. What a request is dressed with is a `Proof`: a
+//! token, or a key pair that signs. Some proofs are given once and for all; others come from a `Source`, are fetched
 //! when they are first needed, renewed ahead of their expiry, and once when the service refuses them. Where all of
-//! them are looked for, and in which order, is in [`chain`].
+//! them are looked for, and in which order, is in `chain`.
 
 use std::fmt;
 use std::future::Future;

@@ -115,7 +115,7 @@ async fn account(context: &Context, profile: Option<&str>) -> Result<(Patient, E
         None => {
             let advice = "--endpoint URL or --region NAME, or one of them in the settings";
             patient.add("endpoint", Health::Problem, "none is set", Some(advice));
-            patient.not_checked(&["DNS", "connection", "credentials"]);
+            patient.not_checked(&["DNS", "TCP", "connection", "credentials"]);
             patient.not_checked(&OF_READING);
             return Ok((patient, Exit::Usage));
         }
@@ -124,7 +124,7 @@ async fn account(context: &Context, profile: Option<&str>) -> Result<(Patient, E
     let by = transport.proxy().map_or_else(String::new, |proxy| format!(", by the proxy {proxy}"));
     patient.ok("endpoint", format!("{endpoint}{by}"));
     if transport.proxy().is_none() {
-        look_up(&mut patient, &endpoint.host_and_port()).await;
+        look_up(&mut patient, &endpoint.host_and_port(), settings.transport.connect_timeout).await;
     }
     let found = match chain::find(spec, &settings.transport, &|name| std::env::var_os(name)) {
         Ok(Some(found)) => found,
@@ -154,7 +154,7 @@ async fn account(context: &Context, profile: Option<&str>) -> Result<(Patient, E
     let until = credentials.expires_at().map_or_else(String::new, |at| format!(", until {at:.0}"));
     patient.ok("credentials", format!("{} from {}{until}", credentials.kind(), credentials.origin()));
     let looked = Http::new(transport, Arc::clone(&credentials)).look().await;
-    let exit = reading(&mut patient, looked);
+    let exit = reading(&mut patient, !endpoint.is_plain(), looked);
     learned(context, &settings, profile, &mut patient);
     Ok((patient, exit))
 }
@@ -167,7 +167,8 @@ fn no_credentials(patient: &mut Patient) {
     patient.not_checked(&OF_READING);
 }
 
-async fn look_up(patient: &mut Patient, (host, port): &(String, u16)) {
+/// The name and the port, before anything is spoken. A proxy does both for us.
+async fn look_up(patient: &mut Patient, (host, port): &(String, u16), wait: Duration) {
     match tokio::net::lookup_host((host.as_str(), *port)).await {
         Ok(addresses) => {
             let mut addresses: Vec<String> = addresses.map(|address| address.ip().to_string()).collect();
@@ -177,12 +178,20 @@ async fn look_up(patient: &mut Patient, (host, port): &(String, u16)) {
         Err(error) => {
             let advice = "is the host spelled right, and does this machine's resolver know it?";
             patient.add("DNS", Health::Problem, format!("{host}: {error}"), Some(advice));
+            patient.not_checked(&["TCP"]);
+            return;
         }
+    }
+    let advice = "is there a route, and does a firewall let it through?";
+    match tokio::time::timeout(wait, tokio::net::TcpStream::connect((host.as_str(), *port))).await {
+        Ok(Ok(_)) => patient.ok("TCP", format!("port {port} is open")),
+        Ok(Err(error)) => patient.add("TCP", Health::Problem, format!("port {port}: {error}"), Some(advice)),
+        Err(_) => patient.add("TCP", Health::Problem, format!("port {port}: nothing within {wait:?}"), Some(advice)),
     }
 }
 
 /// What one read of the first page tells.
-fn reading(patient: &mut Patient, looked: Result<Looked, Outcome>) -> Exit {
+fn reading(patient: &mut Patient, by_tls: bool, looked: Result<Looked, Outcome>) -> Exit {
     let Looked { date, page } = match looked {
         Ok(looked) => looked,
         Err(outcome) => {
@@ -192,6 +201,9 @@ fn reading(patient: &mut Patient, looked: Result<Looked, Outcome>) -> Exit {
             return Exit::Refused;
         }
     };
+    if by_tls {
+        patient.ok("TLS", "the certificate is trusted");
+    }
     patient.ok("connection", "the service answers");
     clock(patient, date);
     let page = match page {

@@ -230,6 +230,12 @@ impl Places<'_> {
     }
 
     fn needed_plain(&self, key: &str, variable: &str) -> Result<String, CredentialsError> {
+        // Who writes the secret itself there shall not see it printed: no name of a variable is like that.
+        let is_name = variable.len() <= 32 && variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !is_name {
+            let text = format!("`{key}`{} is to be the name of a variable, of at most 32 letters", self.profile());
+            return Err(malformed(text));
+        }
         let missing = || malformed(format!("{variable} is not set (`{key}`{})", self.profile()));
         self.variable(variable)?.ok_or_else(missing)
     }

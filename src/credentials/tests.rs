@@ -314,7 +314,7 @@ fn what_cannot_be_credentials_is_named_without_a_secret() {
         spec
     };
     let none = Spec::default();
-    let cases: [(Spec, Variables, &str); 12] = [
+    let cases: [(Spec, Variables, &str); 13] = [
         (none.clone(), &[("HW_AUTH_TOKEN", "")], "the token in HW_AUTH_TOKEN is empty"),
         (none.clone(), &[("HUAWEICLOUD_SDK_AK", "A")], "HUAWEICLOUD_SDK_AK is set, and HUAWEICLOUD_SDK_SK is not"),
         (none.clone(), &[("HW_SECRET_KEY", "s3cret")], "HW_SECRET_KEY is set, and HW_ACCESS_KEY is not"),
@@ -342,6 +342,7 @@ fn what_cannot_be_credentials_is_named_without_a_secret() {
             "two kinds, `secret_key_env` and `agency`",
         ),
         (spec(|spec| spec.token_env = Some("T".into())), &[], "T is not set (`token_env` of the profile `p`)"),
+        (spec(|spec| spec.token_env = Some("s3cret-token".into())), &[], "is to be the name of a variable"),
         (spec(|spec| spec.access_key_env = Some("A".into())), &[("A", "x")], "`secret_key_env` is missing"),
         (spec(|spec| spec.token_file = Some("/nowhere/t".into())), &[], "`/nowhere/t` cannot be read"),
         (spec(|spec| spec.user_name = Some("u".into())), &[], "`domain_name` is missing"),

@@ -8,14 +8,21 @@ use tokio_util::sync::CancellationToken;
 use crate::event::DrainReason;
 
 /// Cheap to clone; every clone is the same stop.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Stop {
     /// The whole run's.
     run: CancellationToken,
-    /// This lane's; cancelled with the run's. The run's own stop has the same.
+    /// This lane's; cancelled with the run's.
     drain: CancellationToken,
     abort: CancellationToken,
     reasons: Arc<Mutex<Vec<DrainReason>>>,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        let run = CancellationToken::new();
+        Self { drain: run.child_token(), run, abort: CancellationToken::new(), reasons: Arc::default() }
+    }
 }
 
 impl Stop {
@@ -28,7 +35,6 @@ impl Stop {
     pub(crate) fn drain(&self, reason: DrainReason) {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner).push(reason);
         self.run.cancel();
-        self.drain.cancel();
     }
 
     /// This lane alone starts nothing new.
@@ -39,7 +45,6 @@ impl Stop {
     /// The whole run also lets go of requests on the wire: their rows stay in doubt.
     pub(crate) fn abort(&self) {
         self.run.cancel();
-        self.drain.cancel();
         self.abort.cancel();
     }
 
@@ -59,5 +64,20 @@ impl Stop {
     /// What the work gives, or none as soon as everything is let go.
     pub(crate) async fn unless_aborting<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.abort.run_until_cancelled(work).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_stops_alone_and_the_run_stops_all() {
+        let run = Stop::default();
+        let (one, other) = (run.of_lane(), run.of_lane());
+        one.drain_lane();
+        assert!(one.is_draining() && !other.is_draining() && !run.is_draining());
+        other.drain(DrainReason::JournalClosed);
+        assert!(other.is_draining() && run.is_draining() && one.has_reason(DrainReason::JournalClosed));
     }
 }

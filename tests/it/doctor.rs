@@ -27,7 +27,8 @@ fn the_doctor_finds_nothing_wrong_with_a_service_that_lets_us_in_and_leaves_noth
     let served = lab.serve("plan.csv", "");
     let ended = lab.cutover(&["doctor", "--endpoint", &served.url, "--json"]).exits(0);
     let document = json(&ended.stdout);
-    for what in ["DNS", "connection", "credentials", "permission to read", "clock", "state words", "file locks", "disk"]
+    for what in
+        ["DNS", "TCP", "connection", "credentials", "permission to read", "clock", "state words", "file locks", "disk"]
     {
         assert_eq!(health(&document, what), "ok", "{what}");
     }
@@ -50,6 +51,7 @@ fn the_doctor_names_what_is_wrong_and_exits_with_it() {
     assert!(!ended.stdout.contains("wrong-t0ken"));
     let ended = lab.cutover(&["doctor", "--endpoint", "http://127.0.0.1:1", "--json"]).exits(3);
     assert_eq!(health(&json(&ended.stdout), "connection"), "problem");
+    assert_eq!(health(&json(&ended.stdout), "TCP"), "problem");
     lab.cutover(&["doctor"]).exits(2);
     let mut nobody = lab.command(&["doctor", "--endpoint", &served.url, "--json"]);
     nobody.env_remove("CUTOVER_AUTH_TOKEN").env("CUTOVER_METADATA_ENDPOINT", "off");
@@ -67,8 +69,12 @@ fn the_doctor_sees_a_clock_that_is_off() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let serving = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        _ = stream.read(&mut [0; 4096]).unwrap();
+        // The first connection only tries the door.
+        let mut stream = listener.incoming().map(Result::unwrap).find_map(|mut stream| {
+            let n_read = stream.read(&mut [0; 4096]).unwrap();
+            (n_read > 0).then_some(stream)
+        });
+        let stream = stream.as_mut().unwrap();
         let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(20);
         let date = long_ago.strftime("%a, %d %b %Y %H:%M:%S GMT");
         let body = r#"{"count":0,"source_servers":[]}"#;

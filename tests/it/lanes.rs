@@ -96,10 +96,12 @@ fn an_account_that_is_frozen_halfway_leaves_the_others_going() {
     assert_eq!(journal.count("SELECT on_target FROM v_lane WHERE name = 'a'"), 30);
     // What came before the barred one is proven if there was time for a look, and what comes after it was not begun.
     let accepted = "SELECT count(*) FROM v_row WHERE verdict IN ('in_doubt', 'applied') AND target = 'b'";
-    assert_eq!((journal.count(accepted), b.changes().len()), (9, 10));
+    let n_accepted = journal.count(accepted);
+    assert_eq!(b.changes().len(), n_accepted + 1);
+    assert!(n_accepted < 20, "{n_accepted}");
     begin(&lab, &["resume", "--rate", "off"], &tokens).end().exits(0);
     // The barred one is sent again, and what came before it is not.
-    assert_eq!(b.changes().len(), 10 + 21);
+    assert_eq!(b.changes().len(), 31);
 }
 
 #[test]
