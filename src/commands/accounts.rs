@@ -68,6 +68,16 @@ pub(super) fn of_plan(context: &Context, checked: &Checked) -> Result<Vec<Accoun
     distinct(names.into_iter().map(account).collect::<Result<_, _>>()?)
 }
 
+/// Whether the settings have a profile for each account of a plan. Where they define none at all, they are not the ones
+/// that the plan will be run with.
+pub(super) fn are_known(context: &Context, checked: &Checked) -> Result<(), CommandError> {
+    let anywhere = context.layers.profiles().is_empty() || context.settings.destination == Some(Destination::Sandbox);
+    for name in checked.accounts.iter().filter(|_| !anywhere) {
+        settings_of(context, name)?;
+    }
+    Ok(())
+}
+
 /// The accounts with which a run was begun, at the endpoints where it was; in the sandbox also in the night that it was
 /// begun in.
 pub(super) fn of_run(context: &Context, run: &RunRecord, lanes: &[LaneRecord]) -> Result<Vec<Account>, CommandError> {

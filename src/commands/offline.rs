@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{CommandError, Context, checked, output_failed, stdout_failed};
+use super::{CommandError, Context, accounts, checked, output_failed, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
 use crate::plan::PlanError;
@@ -39,6 +39,7 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
         return check_as_json(context, &source, args);
     }
     let checked = checked(context, &source, args)?;
+    accounts::are_known(context, &checked)?;
     console::result(|out| {
         let warnings = match checked.warnings.n_warnings() {
             0 => String::new(),
@@ -60,13 +61,14 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
 fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<Exit, CommandError> {
     let read = crate::plan::read(source, &super::reading_of(&context.settings, args), |_| Ok::<(), CommandError>(()));
     let (document, exit) = match read {
-        Ok(checked) => (
-            serde_json::json!({
+        Ok(checked) => {
+            accounts::are_known(context, &checked)?;
+            let document = serde_json::json!({
                 "schema": "cutover.check.v1", "plan": source.name(), "digest": checked.digest, "rows": checked.n_rows,
                 "waves": checked.waves, "accounts": checked.accounts, "found": checked.warnings,
-            }),
-            Exit::Done,
-        ),
+            });
+            (document, Exit::Done)
+        }
         Err(crate::plan::ReadError::Plan(PlanError::Problems { problems })) => (
             serde_json::json!({
                 "schema": "cutover.check.v1", "plan": source.name(), "digest": null, "rows": null,

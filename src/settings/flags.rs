@@ -30,6 +30,15 @@ pub(crate) struct Common {
     /// The journal: one SQLite file that holds every run [default: cutover.db]
     #[arg(long, global = true, value_name = "PATH", help_heading = "Common")]
     journal: Option<String>,
+    /// Where the service is: https://…, or sandbox to try everything with no account
+    #[arg(long, value_name = "URL|sandbox", global = true, help_heading = "Common")]
+    endpoint: Option<String>,
+    /// The region of the endpoint, where no endpoint is named: ap-southeast-3, cn-north-4, …
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Common")]
+    region: Option<String>,
+    /// The profile of rows that name no target
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Common")]
+    profile: Option<String>,
     /// Print one JSON document to standard output
     #[arg(long, global = true, help_heading = "Common")]
     pub(crate) json: bool,
@@ -335,15 +344,6 @@ pub(crate) struct DialectArg {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Service")]
 pub(crate) struct ServiceArgs {
-    /// Where the service is: https://…, or sandbox to try everything with no account
-    #[arg(long, value_name = "URL|sandbox")]
-    endpoint: Option<String>,
-    /// The region of the endpoint, where no endpoint is named: ap-southeast-3, cn-north-4, …
-    #[arg(long, value_name = "NAME")]
-    region: Option<String>,
-    /// The profile of rows that name no target
-    #[arg(long, value_name = "NAME")]
-    profile: Option<String>,
     /// A name for the account, to tell apart two that use the same endpoint
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
@@ -421,7 +421,13 @@ fn given(flags: impl IntoIterator<Item = (&'static str, Option<String>)>) -> Giv
 
 impl Common {
     fn given(&self) -> Given {
-        given([("journal", self.journal.clone()), ("log_format", self.log_format.clone())])
+        given([
+            ("journal", self.journal.clone()),
+            ("endpoint", self.endpoint.clone()),
+            ("region", self.region.clone()),
+            ("profile", self.profile.clone()),
+            ("log_format", self.log_format.clone()),
+        ])
     }
 }
 
@@ -440,9 +446,6 @@ impl DialectArg {
 impl ServiceArgs {
     fn given(&self) -> Given {
         let mut all = given([
-            ("endpoint", self.endpoint.clone()),
-            ("region", self.region.clone()),
-            ("profile", self.profile.clone()),
             ("account", self.account.clone()),
             ("rate", self.rate.clone()),
             ("burst", self.burst.clone()),

@@ -106,6 +106,43 @@ async fn http_2_is_spoken_where_it_is_offered_and_1_1_where_not() {
 }
 
 #[tokio::test]
+async fn a_stream_that_the_server_did_not_look_at_was_not_sent_and_any_other_that_it_ends_may_have_been() {
+    for (reason, is_unsent) in [(h2::Reason::REFUSED_STREAM, true), (h2::Reason::INTERNAL_ERROR, false)] {
+        let (bundle, mut config) = certified("127.0.0.1", 2099);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                respond.send_reset(reason);
+            }
+        });
+        let outcome = get(&format!("https://{address}"), &settings(Some(&bundle))).await.unwrap_err();
+        assert_eq!(matches!(outcome, Outcome::Unsent { .. }), is_unsent, "{outcome}");
+        assert_eq!(matches!(outcome, Outcome::Lost { .. }), !is_unsent, "{outcome}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_stops_coming_ends_by_the_read_timeout_and_not_by_the_whole_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        _ = stream.read(&mut [0; 4096]).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let hasty = TransportSettings { read_timeout: Some(Duration::from_millis(200)), ..settings(None) };
+    let answer = get(&format!("http://{address}"), &hasty).await.unwrap();
+    let super::Body::CutOff { cause } = answer.body else { panic!() };
+    assert!(cause.contains("nothing more of it within 200ms"), "{cause}");
+}
+
+#[tokio::test]
 async fn what_a_certificate_lacks_is_named_and_nothing_was_sent() {
     let (bundle, config) = certified("127.0.0.1", 2099);
     let address = serve(config, &[]).await;

@@ -244,6 +244,9 @@ fn what_is_wrong_with_an_account_is_told_before_anything_is_sent() {
         lab.write("cutover.toml", &settings.replace("ENDPOINT", &endpoint));
         lab.cutover(&["run", "plan.csv", "--yes"]).exits(2).says(says);
     }
+    lab.write("cutover.toml", &format!("[profiles.prod-a]\n{endpoint}"));
+    lab.cutover(&["check", "plan.csv"]).exits(2).says("no profile `prdo-b`");
+    lab.cutover(&["check", "plan.csv", "--endpoint", "sandbox"]).exits(0);
     lab.write("cutover.toml", &format!("[profiles.prod-a]\n{endpoint}[profiles.prdo-b]\n{endpoint}"));
     lab.cutover(&["run", "plan.csv", "--yes", "--account", "x"]).exits(2).says("one account, and the plan has 2");
     assert!(served.ledger().is_empty());
