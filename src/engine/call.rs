@@ -314,9 +314,11 @@ impl<'a, R: Remote> Call<'a, R> {
         self.sent_at = Some(left_at);
         self.answered_at = Instant::now();
         // The next request has its leave once the lane knows what this answer means for all.
+        lane.stop_if_refused_again(&outcome, self.renewed).await?;
         lane.heed(&outcome, left_at, worn).await?;
         drop(pass);
-        let goes_on = lane.goes_on_renewed(&outcome, &mut self.renewed).await?;
+        let goes_on = lane.goes_on_renewed(&outcome);
+        self.renewed = goes_on;
         if retry::counts(&outcome) && !goes_on {
             self.counted += 1;
         }

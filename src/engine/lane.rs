@@ -292,6 +292,7 @@ impl<R: Remote> Lane<R> {
             self.record(vec![kind], None).await?;
         }
         match outcome {
+            Outcome::Unauthenticated { .. } if self.stopped().is_some() => Ok(()),
             Outcome::Unauthenticated { .. } => match self.remote.renew(worn).await {
                 Renewal::Renewed => Ok(()),
                 Renewal::Refused(None) => self.halt(LaneStop::Unauthenticated, outcome.to_string()).await,
@@ -366,13 +367,18 @@ impl<R: Remote> Lane<R> {
             let pass = pass.filter(|_| !self.is_shut()).ok_or(ReadFailed::LetGo)?;
             let left_at = pass.left_at;
             let read = self.stop.unless_aborting(send()).await.ok_or(ReadFailed::LetGo)?;
-            let told = self.told(value(read.value), left_at, read.request_id, read.worn).await?;
+            let value = value(read.value);
+            if let Err(outcome) = &value {
+                self.stop_if_refused_again(outcome, renewed).await?;
+            }
+            let told = self.told(value, left_at, read.request_id, read.worn).await?;
             drop(pass);
             let outcome = match told {
                 Ok(value) => return Ok(Sighted { value, left_at }),
                 Err(outcome) => outcome,
             };
-            if self.goes_on_renewed(&outcome, &mut renewed).await? {
+            renewed = self.goes_on_renewed(&outcome);
+            if renewed {
                 continue;
             }
             if crate::retry::counts(&outcome) {
@@ -387,15 +393,18 @@ impl<R: Remote> Lane<R> {
         }
     }
 
-    /// Whether a request that was refused may be made again in other credentials. Who was refused in those too stops
-    /// the lane, whatever others were told.
-    pub(crate) async fn goes_on_renewed(&self, outcome: &Outcome, renewed: &mut bool) -> Result<bool, JournalClosed> {
-        let refused = matches!(outcome, Outcome::Unauthenticated { .. });
-        if refused && *renewed {
+    /// Who was refused in renewed credentials too stops the lane, whatever others were told. Asked before the lane
+    /// heeds an outcome, so that nothing is renewed for it again.
+    pub(crate) async fn stop_if_refused_again(&self, outcome: &Outcome, renewed: bool) -> Result<(), JournalClosed> {
+        if renewed && matches!(outcome, Outcome::Unauthenticated { .. }) {
             self.halt(LaneStop::Unauthenticated, format!("{outcome}; with new credentials too")).await?;
         }
-        *renewed = refused;
-        Ok(refused && self.stopped().is_none())
+        Ok(())
+    }
+
+    /// Whether a request that was refused may be made again in other credentials, once the lane has heeded that.
+    pub(crate) fn goes_on_renewed(&self, outcome: &Outcome) -> bool {
+        matches!(outcome, Outcome::Unauthenticated { .. }) && self.stopped().is_none()
     }
 
     /// What a read means for everybody in the lane, before it means anything to who asked.

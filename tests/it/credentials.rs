@@ -153,3 +153,17 @@ fn credentials_that_cannot_be_used_are_told_before_anything_is_sent() {
     assert!(served.ledger().is_empty());
     assert!(!lab.path("cutover.db").exists());
 }
+
+#[test]
+fn who_is_refused_in_new_credentials_too_stops_however_often_others_are_let_in() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(40, "stopped,syncing"));
+    let fault = "latency_ms = [5, 10]\n[[fault]]\nsources = [\"vm-00003\"]\nkind = \"status\"\nstatus = 401\n\
+                 code = \"APIGW.0301\"\ntimes = 0\n";
+    let served = lab.serve("plan.csv", fault);
+    let iam = [("HW_AUTH_URL", served.url.as_str())];
+    run(&lab, &served, &[], &[&USER[..], &iam].concat()).end().exits(5).says("with new credentials too");
+    assert_eq!(tokens(&served), 2);
+    assert_eq!(served.changes().iter().filter(|change| change.status == Some(401)).count(), 2);
+}
