@@ -28,8 +28,10 @@ mod doctor;
 mod launch;
 mod offline;
 mod reading;
+mod sealing;
 mod serving;
 mod sources;
+mod steering;
 
 /// Everything that can keep a verb from doing its work.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +72,30 @@ pub(crate) enum CommandError {
     NoSuchSource(String),
     #[error("`{}` is there already", .0.display())]
     Exists(PathBuf),
+    #[error("`{plan}` needs {required} approvals and has {given}; nothing was sent")]
+    NotApproved { plan: String, given: usize, required: u32, is_sealed: bool },
+    #[error("`{}` is no sealed plan", .0.display())]
+    NotSealed(PathBuf),
+    #[error("{name} sealed the plan, and who seals a plan that needs several approvals gives none of them")]
+    SealerApproves { name: String },
+    #[error("`--as` has to name somebody")]
+    NoName,
+    #[error("a sealed plan is for states that were looked at, and `preflight` is off")]
+    SealedUnseen,
+    #[error("the plan was sealed for {sealed}, and would run for {here}; nothing was sent")]
+    SealedElsewhere { sealed: String, here: String },
+    #[error("a sealed plan has to be a file, and `-` is none")]
+    DashIsNoFile,
+    #[error("the live states could not be looked at")]
+    NotLooked(Exit),
+    #[error("{0}")]
+    Command(String),
+    #[error("run {0} does not go on now: there is nothing to steer")]
+    NotRunning(String),
+    #[error("run {0} did not take the command within ten seconds; it was withdrawn")]
+    NotTaken(String),
+    #[error("the plan has no wave `{name}`")]
+    UnknownWave { name: String, known: Vec<String> },
     #[error(transparent)]
     Explain(ExplainError),
     #[error("`{}` does not say which report it is", .0.display())]
@@ -113,6 +139,8 @@ impl From<ExplainError> for CommandError {
 impl CommandError {
     fn exit(&self) -> Exit {
         match self {
+            CommandError::Plan(PlanError::Edited { .. }) => Exit::Integrity,
+            CommandError::NotLooked(exit) => *exit,
             CommandError::Settings(_)
             | CommandError::Plan(_)
             | CommandError::PlanChanged(_)
@@ -126,6 +154,13 @@ impl CommandError {
             | CommandError::Explain(_)
             | CommandError::BadSource { .. }
             | CommandError::Exists(_)
+            | CommandError::NotSealed(_)
+            | CommandError::NoName
+            | CommandError::SealedUnseen
+            | CommandError::DashIsNoFile
+            | CommandError::Command(_)
+            | CommandError::NotRunning(_)
+            | CommandError::UnknownWave { .. }
             | CommandError::ReportFormat(_)
             | CommandError::Transport(TransportError::CaBundle { .. })
             | CommandError::Destination { .. } => Exit::Usage,
@@ -136,9 +171,12 @@ impl CommandError {
             CommandError::Inventory(InventoryError::Denied(_)) => Exit::Credentials,
             CommandError::NoSuchSource(_) => Exit::NotOnTarget,
             CommandError::Lock(LockError::Held { .. }) => Exit::Locked,
-            CommandError::Inventory(InventoryError::Unreachable(_)) | CommandError::Lock(LockError::Unworkable(_)) => {
-                Exit::Refused
-            }
+            CommandError::NotApproved { .. }
+            | CommandError::SealedElsewhere { .. }
+            | CommandError::SealerApproves { .. }
+            | CommandError::NotTaken(_)
+            | CommandError::Inventory(InventoryError::Unreachable(_))
+            | CommandError::Lock(LockError::Unworkable(_)) => Exit::Refused,
             CommandError::Lock(LockError::Io { .. })
             | CommandError::Transport(TransportError::Setup(_))
             | CommandError::Output { .. }
@@ -153,6 +191,32 @@ impl CommandError {
             CommandError::Plan(PlanError::Problems { .. }) => "nothing was sent; `cutover check PLAN` says it again",
             CommandError::Plan(PlanError::Unreadable { .. }) => "`cutover init` writes an example plan",
             CommandError::Plan(PlanError::Unsupported { .. }) => "save it as CSV",
+            CommandError::Plan(PlanError::Edited { .. }) => {
+                "seal it again with `cutover plan PLAN -o FILE`, and have it approved again; nothing was sent"
+            }
+            CommandError::NotApproved { plan, is_sealed: true, .. } => {
+                return Some(format!("`cutover approve {plan} --as NAME`"));
+            }
+            CommandError::NotApproved { plan, is_sealed: false, .. } => {
+                return Some(format!(
+                    "seal it first: `cutover plan {plan} -o FILE`, then `cutover approve FILE --as NAME`"
+                ));
+            }
+            CommandError::NotSealed(_) => "`cutover plan PLAN -o FILE` seals one",
+            CommandError::SealerApproves { .. } => "somebody else has to",
+            CommandError::Command(_) => "`cutover control --help` lists the commands; `cutover status` shows the run",
+            CommandError::NotRunning(_) => "`cutover status` shows where it stands; `cutover resume` goes on with it",
+            CommandError::NotTaken(_) => "`cutover status` says whether it still goes on",
+            CommandError::NoName => "`--as \"First Last\"`",
+            CommandError::SealedUnseen => "leave `preflight` on",
+            CommandError::SealedElsewhere { .. } => {
+                "seal it there: `cutover plan PLAN -o FILE` with that endpoint and profile"
+            }
+            CommandError::DashIsNoFile => "name a file",
+            CommandError::UnknownWave { known, .. } if known.is_empty() => {
+                "only a plan file in TOML has waves to release"
+            }
+            CommandError::UnknownWave { known, .. } => return Some(format!("there are: {}", known.join(", "))),
             CommandError::PlanChanged(_) => "run the same command again",
             CommandError::OneAccountForSeveral { .. } => "leave it out; a profile may say `account`",
             CommandError::SameAccount { .. } => "name one of them in both; two would not know of each other's quota",
@@ -189,7 +253,9 @@ impl CommandError {
             CommandError::Lock(LockError::Unworkable(_)) => "put the journal on a local disk",
             CommandError::Exists(_) => "name another, or replace it with --force",
             CommandError::NoSuchSource(_) => "`cutover sources list` shows them; another account may have it",
-            CommandError::Inventory(_) => "`cutover doctor` looks at endpoint, clock and credentials",
+            CommandError::NotLooked(_) | CommandError::Inventory(_) => {
+                "`cutover doctor` looks at endpoint, clock and credentials"
+            }
             CommandError::Explain(_) => "`cutover report --format csv` lists the rows",
             CommandError::Destination { .. } => "name a file in a folder that is there and can be written to",
             CommandError::ReportFormat(_) => "end it with .csv, .json or .md",
@@ -292,12 +358,22 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
     match verb {
         Verb::Init { dir } => offline::init(context, &dir),
         Verb::Check { plan, .. } => offline::check(context, &plan),
-        Verb::Plan { plan, .. } | Verb::Run { plan, dry_run: true, .. } => launch::plan(context, &plan),
+        Verb::Plan { plan, output, name, force, .. } => {
+            let seal = output.as_deref().map(|path| sealing::SealTo { path, name: name.as_deref(), force });
+            launch::plan(context, &plan, seal.as_ref())
+        }
+        Verb::Run { plan, dry_run: true, .. } => launch::plan(context, &plan, None),
+        Verb::Approve { file, name } => sealing::approve(context, &file, &name),
         Verb::Run { plan, launch, new, dry_run: false, .. } => launch::run(context, &plan, &launch, new),
         Verb::Resume { run, launch, .. } => launch::resume(context, run.run.as_deref(), &launch),
         Verb::Retry { run, only, launch, .. } => launch::retry(context, run.run.as_deref(), &only, &launch),
         Verb::Reconcile { run, show, .. } => launch::reconcile(context, run.run.as_deref(), &show),
-        Verb::Status { run, watch } => reading::status(context, run.run.as_deref(), watch),
+        Verb::Status { run, watch, if_stopped } => reading::status(context, run.run.as_deref(), watch, if_stopped),
+        Verb::Rehearse { plan, from_live, .. } => launch::rehearse(context, &plan, from_live),
+        Verb::Control { words, reason } => steering::control(context, &words, reason.as_deref()),
+        Verb::Rollback { run, output, force } => {
+            steering::rollback(context, run.run.as_deref(), output.as_deref(), force)
+        }
         Verb::Runs => reading::runs(context),
         Verb::Explain { source_id, run } => reading::explain(context, run.as_deref(), &source_id),
         Verb::Report { run, format, output } => reading::report(context, run.run.as_deref(), format, output.as_deref()),

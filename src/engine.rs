@@ -3,7 +3,6 @@
 //! Rows come from the journal a page at a time and in the order of waves; what is open is bounded, and so is memory.
 //! [`call`] is one row, [`lane`] what the calls of one account share, [`reader`] how they see, [`stop`] how they end.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,15 +15,21 @@ use crate::ledger::Standing;
 use crate::model::{Row, RowId};
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
+use crate::waves::Stage;
 
 pub(crate) mod call;
+mod foreign;
+pub(crate) mod helm;
 pub(crate) mod lane;
+mod line;
 pub(crate) mod reader;
 mod sight;
 pub(crate) mod stop;
 
 use call::Call;
-use lane::Lane;
+use helm::{Helm, HelmError, Leave};
+use lane::{Lane, Mark};
+use line::Place;
 
 /// Calls that are open at once in all lanes, most of them waiting to be verified.
 const OPEN: usize = 2048;
@@ -73,6 +78,15 @@ pub(crate) enum EngineError {
     Panicked,
 }
 
+impl From<HelmError> for EngineError {
+    fn from(error: HelmError) -> Self {
+        match error {
+            HelmError::Journal(error) => error.into(),
+            HelmError::Closed(closed) => closed.into(),
+        }
+    }
+}
+
 /// What a launch does with the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -85,9 +99,19 @@ pub(crate) enum Purpose {
 pub(crate) async fn run<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, purpose: Purpose) -> Result<(), EngineError> {
     match purpose {
         Purpose::Carry => {
-            // A wave begins when nothing of the one before it is open, in any lane.
-            for wave_no in unsettled_waves(lanes, book).await? {
-                side_by_side(lanes, book, purpose, |lane| Which::Unsettled { lane, wave_no }).await?;
+            let Some(helm) = lanes.first().map(|lane| Arc::clone(&lane.helm)) else { return Ok(()) };
+            // A stage begins when nothing of the one before it is open, in any lane.
+            for stage in book.read(Journal::unsettled_stages).await? {
+                if !goes_on_in(lanes, book, &stage).await? {
+                    continue;
+                }
+                if helm.before(&stage, lanes, book).await? == Leave::Denied {
+                    return Ok(());
+                }
+                carry_stage(lanes, book, &helm, &stage).await?;
+                if lanes.iter().all(|lane| lane.stop.is_draining()) {
+                    return Ok(());
+                }
             }
             Ok(())
         }
@@ -95,12 +119,33 @@ pub(crate) async fn run<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, purpose:
     }
 }
 
-async fn unsettled_waves<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book) -> Result<BTreeSet<u32>, EngineError> {
-    let mut waves = BTreeSet::new();
-    for lane in lanes.iter().map(|lane| lane.id) {
-        waves.extend(book.read(move |journal, run| journal.unsettled_waves(run, lane)).await?);
+/// Whether an account that still goes has rows in the stage. What only those have that stopped is waited for by nobody.
+async fn goes_on_in<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, stage: &Stage) -> Result<bool, EngineError> {
+    if lanes.iter().all(|lane| lane.stopped().is_none()) {
+        return Ok(true);
     }
-    Ok(waves)
+    let (wave_no, part) = (stage.wave_no, stage.part);
+    let left = book.read(move |journal, run| journal.unsettled_in_wave(run, wave_no)).await?;
+    let goes = |id: LaneId| lanes.iter().any(|lane| lane.id == id && lane.stopped().is_none());
+    Ok(left.iter().any(|(id, of, _)| *of == part && goes(*id)))
+}
+
+async fn carry_stage<R: Remote>(
+    lanes: &[Arc<Lane<R>>],
+    book: &Book,
+    helm: &Helm,
+    stage: &Stage,
+) -> Result<(), EngineError> {
+    let before: Vec<Mark> = lanes.iter().map(|lane| lane.mark()).collect();
+    let (wave_no, part) = (stage.wave_no, stage.part);
+    let which = |lane| Which::Unsettled { lane, wave_no, part };
+    helm.within_the_window(lanes, side_by_side(lanes, book, Purpose::Carry, which)).await??;
+    for (lane, before) in lanes.iter().zip(&before) {
+        helm.learn(lane.id, before, &lane.mark());
+    }
+    let left = book.read(move |journal, run| journal.unsettled_in_wave(run, wave_no)).await?;
+    let is_over = !left.iter().any(|(_, of, _)| *of == part);
+    Ok(helm.after(stage, is_over).await?)
 }
 
 async fn side_by_side<R: Remote>(
@@ -130,13 +175,17 @@ async fn carry<R: Remote>(
     purpose: Purpose,
     n_open: usize,
 ) -> Result<(), EngineError> {
-    let n_fresh = fresh_rows(lane);
-    let fresh = Arc::new(Semaphore::new(usize::try_from(n_fresh).expect("a few hundred")));
-    // Taken half at a time, so that rows which need a look ask for it together.
-    let portion = n_fresh.div_ceil(2);
+    let fresh = Arc::new(Semaphore::new(0));
+    let mut n_fresh = 0;
     let mut calls = JoinSet::new();
     let mut after: Option<RowId> = None;
     loop {
+        // The pace may have changed since the last portion.
+        let wanted = fresh_rows(lane);
+        fresh.add_permits(usize::try_from(wanted.saturating_sub(n_fresh)).expect("a few hundred"));
+        n_fresh = n_fresh.max(wanted);
+        // Taken half at a time, so that rows which need a look ask for it together.
+        let portion = wanted.div_ceil(2);
         let admitted = admit(lane, &fresh, portion, &mut calls, n_open).await?;
         let Some(mut admitted) = admitted else { break };
         let rows = book.read(move |journal, run| journal.page(run, which, after, portion)).await?;
@@ -144,7 +193,10 @@ async fn carry<R: Remote>(
         after = Some(last.id);
         for (row, standing) in rows {
             let permit = admitted.split(1);
-            calls.spawn(one(Arc::clone(lane), row, standing, purpose, permit));
+            // What may have been sent already goes first in any case.
+            let is_new = !standing.doubted && !standing.phase.is_in_doubt();
+            let place = is_new.then(|| lane.line.join());
+            calls.spawn(one(Arc::clone(lane), row, standing, purpose, permit, place));
         }
     }
     while let Some(ended) = calls.join_next().await {
@@ -154,7 +206,7 @@ async fn carry<R: Remote>(
 }
 
 fn fresh_rows<R: Remote>(lane: &Lane<R>) -> u32 {
-    let floor = lane.settings.concurrency.saturating_mul(2).min(FRESH_AT_MOST);
+    let floor = lane.gate.concurrency().saturating_mul(2).min(FRESH_AT_MOST);
     let by_pace = lane.gate.snapshot().per_second.map_or(f64::from(FRESH_AT_MOST), |rate| rate * FRESH_SECONDS);
     // A saturating cast of a positive number of rows.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a few hundred")]
@@ -200,8 +252,10 @@ async fn one<R: Remote>(
     standing: Standing,
     purpose: Purpose,
     permit: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 ) -> Result<(), JournalClosed> {
     let mut call = Call::new(&lane, row, standing, purpose == Purpose::Carry);
     call.fresh = permit;
+    call.place = place;
     call.run().await.map(|_| ())
 }

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::control::{By, Command, Wait};
 use crate::exit::Exit;
 use crate::model::{RowId, SeenState, TargetState};
+use crate::waves::Stage;
 
 /// One event as it stands in the journal.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +62,37 @@ pub enum EventKind {
     },
     DrainBegan {
         reason: DrainReason,
+        /// Where the reason alone does not say it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// A wave, its canary or the rest of it may be sent from here on.
+    StageBegan {
+        stage: Stage,
+        rows: u64,
+        /// How long it would take, and whether there is time for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forecast: Option<String>,
+    },
+    /// Every row of it is settled.
+    StageEnded {
+        stage: Stage,
+    },
+    /// The stage does not begin yet.
+    WaitBegan {
+        cause: Wait,
+        stage: Stage,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<jiff::Timestamp>,
+    },
+    WaitEnded,
+    /// Somebody steered the run.
+    Controlled {
+        command: Command,
+        by: By,
+        /// Where it stood in the journal before it was taken.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        control: Option<i64>,
     },
     LaunchEnded {
         exit: Exit,
@@ -87,6 +120,11 @@ pub enum EventKind {
     RowSeen {
         row: RowId,
         seen: Option<SeenState>,
+    },
+    /// A read that was made for others shows the row where we did not put it: somebody else moved it, or it moved on.
+    RowMoved {
+        row: RowId,
+        seen: SeenState,
     },
     /// Committed before a byte leaves.
     AttemptStarted {
@@ -136,6 +174,7 @@ impl EventKind {
     pub fn row(&self) -> Option<RowId> {
         match self {
             EventKind::RowSeen { row, .. }
+            | EventKind::RowMoved { row, .. }
             | EventKind::AttemptStarted { row, .. }
             | EventKind::AttemptEnded { row, .. }
             | EventKind::RowSettled { row, .. }
@@ -145,6 +184,11 @@ impl EventKind {
             | EventKind::LaunchBegan { .. }
             | EventKind::DrainBegan { .. }
             | EventKind::LaunchEnded { .. }
+            | EventKind::StageBegan { .. }
+            | EventKind::StageEnded { .. }
+            | EventKind::WaitBegan { .. }
+            | EventKind::WaitEnded
+            | EventKind::Controlled { .. }
             | EventKind::QuotaLearned { .. }
             | EventKind::ReadThrottled { .. }
             | EventKind::LaneStopped { .. } => None,
@@ -204,7 +248,7 @@ impl Outcome {
     /// We let go of the request while it was on the wire.
     #[must_use]
     pub fn aborted() -> Self {
-        Outcome::Lost { status: None, code: None, cause: "let go by a second interrupt".to_owned() }
+        Outcome::Lost { status: None, code: None, cause: "let go before the answer came".to_owned() }
     }
 
     /// The status line, where there was one.
@@ -381,6 +425,14 @@ pub enum DrainReason {
     /// What cannot be recorded is not sent.
     JournalClosed,
     Panicked,
+    /// More failed than the plan puts up with.
+    Halted,
+    /// The window closed, or does not open again, or a stage would not end in it.
+    Window,
+    /// Nobody released a stage in time.
+    Unapproved,
+    /// Somebody said so: with the verb, or with a flag file.
+    Operator,
 }
 
 /// Why a lane stopped.

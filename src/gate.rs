@@ -4,21 +4,24 @@
 //! the pace spent, so that a slow disk cannot bunch sends. How the pace is learned from the service's 429s is in
 //! [`quota`].
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::event::Outcome;
 
 mod pace;
 mod quota;
+mod slots;
 
 use pace::Pace;
 pub(crate) use quota::Learned;
 use quota::Quota;
+pub(crate) use slots::Slot;
+use slots::Slots;
 
 /// What the settings say about speed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,9 +35,7 @@ pub(crate) struct GateSettings {
 }
 
 pub(crate) struct Gate {
-    slots: Arc<Semaphore>,
-    /// What still has to be added to `slots` once the lane has had one authenticated answer.
-    unproven: AtomicUsize,
+    slots: Arc<Slots>,
     /// First come, first served; who holds it waits for the cool-down and the pace.
     head_of_line: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -43,6 +44,8 @@ pub(crate) struct Gate {
     /// Where there are other accounts, and one rate for all.
     of_all: Option<Arc<RateOfAll>>,
     on_the_wire: Arc<AtomicUsize>,
+    /// Requests that had leave so far.
+    n_left: AtomicU64,
 }
 
 struct State {
@@ -50,11 +53,17 @@ struct State {
     pace: Option<Pace>,
     /// Nothing leaves before this instant. It only ever moves later.
     not_before: Instant,
+    /// As many requests had leave to go up to this instant, as far as a pace held.
+    offered: f64,
+    offered_until: Instant,
 }
 
-/// A place among the requests that may be under way. Held while the intent is recorded.
-pub(crate) struct Slot {
-    _permit: OwnedSemaphorePermit,
+impl State {
+    fn offer(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.offered_until).as_secs_f64();
+        self.offered += self.quota.per_second().map_or(0.0, |rate| rate * passed);
+        self.offered_until = now;
+    }
 }
 
 /// Leave to send one request now. It occupies its slot until it is dropped.
@@ -89,34 +98,60 @@ pub(crate) struct Snapshot {
     pub(crate) on_the_wire: usize,
     pub(crate) per_second: Option<f64>,
     pub(crate) cooling: Option<Duration>,
+    /// Requests that had leave so far.
+    pub(crate) n_left: u64,
+    /// As many as could have had leave at the paces that held.
+    pub(crate) offered: f64,
+    /// What the service takes, as far as it told or showed.
+    pub(crate) believed: Option<f64>,
 }
 
 impl Gate {
     pub(crate) fn new(settings: &GateSettings, learned: Option<Learned>, of_all: Option<Arc<RateOfAll>>) -> Self {
         let quota = Quota::new(settings, learned, Instant::now());
-        let concurrency = usize::try_from(settings.concurrency).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            // A wrong key tried six times is locked for everybody who uses it, so the first answer is awaited alone.
-            slots: Arc::new(Semaphore::new(1)),
-            unproven: AtomicUsize::new(concurrency - 1),
+            slots: Slots::new(settings.concurrency),
             head_of_line: tokio::sync::Mutex::new(()),
             state: Mutex::new(State {
                 pace: quota.per_second().map(|rate| Pace::new(rate, settings.burst)),
                 quota,
                 not_before: Instant::now(),
+                offered: 0.0,
+                offered_until: Instant::now(),
             }),
             changed: Notify::new(),
             of_all,
             on_the_wire: Arc::new(AtomicUsize::new(0)),
+            n_left: AtomicU64::new(0),
         }
     }
 
     pub(crate) async fn slot(&self) -> Slot {
-        let permit = Arc::clone(&self.slots).acquire_owned().await;
-        Slot { _permit: permit.expect("the semaphore is never closed") }
+        self.slots.take().await
     }
 
-    /// Waits for the cool-down and the pace. Giving up while waiting costs no token.
+    /// Another number of requests may be under way at once. Those that are, are awaited.
+    pub(crate) fn set_concurrency(&self, concurrency: u32) {
+        self.slots.resize(concurrency);
+    }
+
+    /// As many requests may be under way at once as are set now.
+    pub(crate) fn concurrency(&self) -> u32 {
+        self.slots.wanted()
+    }
+
+    /// Another `--rate`, from now on.
+    pub(crate) fn set_rate(&self, per_second: Option<f64>) {
+        let mut state = self.state();
+        state.offer(Instant::now());
+        state.quota.set_top(per_second);
+        state.pace = state.quota.per_second().map(|rate| Pace::spent(rate, state.quota.burst()));
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Waits for the cool-down and the pace. Giving up while waiting costs no token of the lane's own, or one where
+    /// the rate of all accounts is waited for behind it.
     pub(crate) async fn pass(&self, slot: Slot) -> Pass {
         let asked = Instant::now();
         let head = self.head_of_line.lock().await;
@@ -132,6 +167,7 @@ impl Gate {
         drop(head);
         let cooled = self.state().not_before > asked;
         self.on_the_wire.fetch_add(1, Ordering::Relaxed);
+        self.n_left.fetch_add(1, Ordering::Relaxed);
         Pass { slot, left_at: Instant::now(), cooled, wire: OnTheWire(Arc::clone(&self.on_the_wire)) }
     }
 
@@ -169,6 +205,7 @@ impl Gate {
         let mut state = self.state();
         let before = state.quota.per_second();
         let now = Instant::now();
+        state.offer(now);
         let learned = match outcome {
             Outcome::Throttled { retry_after_ms, quota, .. } => {
                 let retry_after = retry_after_ms.map(Duration::from_millis);
@@ -192,7 +229,7 @@ impl Gate {
         }
         drop(state);
         if proves_who_we_are(outcome) {
-            self.slots.add_permits(self.unproven.swap(0, Ordering::Relaxed));
+            self.slots.open();
         }
         learned
     }
@@ -205,11 +242,15 @@ impl Gate {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let state = self.state();
+        let mut state = self.state();
+        state.offer(Instant::now());
         Snapshot {
             on_the_wire: self.on_the_wire.load(Ordering::Relaxed),
             per_second: state.quota.per_second(),
             cooling: state.not_before.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()),
+            n_left: self.n_left.load(Ordering::Relaxed),
+            offered: state.offered,
+            believed: state.quota.believed(),
         }
     }
 
@@ -218,24 +259,47 @@ impl Gate {
     }
 }
 
-/// One pace behind the gates of all accounts of a run.
+/// One pace behind the gates of all accounts of a run, where one is set for all of them.
 pub(crate) struct RateOfAll {
-    pace: Pace,
+    burst: u32,
+    pace: Mutex<Option<(f64, Pace)>>,
     /// First come, first served.
     line: tokio::sync::Mutex<()>,
+    changed: Notify,
 }
 
 impl RateOfAll {
-    pub(crate) fn new(per_second: f64, burst: u32) -> Self {
-        Self { pace: Pace::new(per_second, burst), line: tokio::sync::Mutex::default() }
+    pub(crate) fn new(per_second: Option<f64>, burst: u32) -> Self {
+        let pace = per_second.map(|rate| (rate, Pace::new(rate, burst)));
+        Self { burst, pace: Mutex::new(pace), line: tokio::sync::Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Another rate, from now on.
+    pub(crate) fn set(&self, per_second: Option<f64>) {
+        *self.pace() = per_second.map(|rate| (rate, Pace::spent(rate, self.burst)));
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn per_second(&self) -> Option<f64> {
+        self.pace().as_ref().map(|(rate, _)| *rate)
     }
 
     async fn leave(&self) {
         let asked = Instant::now();
         let _line = self.line.lock().await;
-        while let Err(at) = self.pace.take(asked, Instant::now()) {
-            sleep_until(at).await;
+        loop {
+            let changed = self.changed.notified();
+            let taken = self.pace().as_ref().map_or(Ok(()), |(_, pace)| pace.take(asked, Instant::now()));
+            let Err(at) = taken else { break };
+            tokio::select! {
+                () = sleep_until(at) => (),
+                () = changed => (),
+            }
         }
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Option<(f64, Pace)>> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

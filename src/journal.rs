@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
+use crate::control::{By, Command};
 use crate::event::{Event, EventKind, LaneId};
 use crate::ledger::{IllegalStep, Phase, Standing};
-use crate::model::{Row, RowId};
+use crate::model::{Row, RowId, SeenState};
+use crate::waves::Terms;
 
 pub mod chain;
 pub mod read;
@@ -111,6 +113,8 @@ pub struct NewRun<'a> {
     pub n_rows: u32,
     pub lanes: &'a [NewLane],
     pub settings: &'a serde_json::Value,
+    /// Which waves there are, in their order; rows may name others, which come behind them.
+    pub terms: &'a Terms,
 }
 
 /// One account of a run that is made.
@@ -255,10 +259,41 @@ impl Journal {
                 )
                 .map_err(JournalError::from)?;
         }
-        let mut sink = RowSink { conn: &transaction, run, lanes: new.lanes, waves: Vec::new() };
+        let waves = new.terms.waves.iter().map(|wave| Some(wave.name.clone())).collect();
+        let mut sink = RowSink { conn: &transaction, run, lanes: new.lanes, waves };
         fill(&mut sink)?;
+        let canaries =
+            (0_u32..).zip(&new.terms.waves).filter_map(|(wave_no, wave)| Some((wave_no, wave.canary.as_ref()?.rows)));
+        rows::send_ahead(&transaction, run, &canaries.collect::<Vec<_>>())?;
         transaction.commit().map_err(JournalError::from)?;
         Ok(run)
+    }
+
+    /// Puts down a command for the launch that carries the run, now or later.
+    pub fn give_command(&mut self, run: RunKey, command: &Command, by: &By) -> Result<i64, JournalError> {
+        let (command, by) = (serde_json::to_string(command), serde_json::to_string(by));
+        let now = Timestamp::now().as_millisecond();
+        self.conn.execute(
+            "INSERT INTO control (run, at, command, given_by) VALUES (?1, ?2, ?3, ?4)",
+            params![run.0, now, command.expect("a command is JSON"), by.expect("who gave it is JSON")],
+        )?;
+        Ok(self.conn.last_insert_rowid())
+    }
+
+    /// Forgets commands that were meant for a launch that is gone. What a launch may begin with stays.
+    pub fn forget_stale_commands(&mut self, run: RunKey) -> Result<(), JournalError> {
+        self.conn.execute(
+            "DELETE FROM control WHERE run = ?1 AND taken_at IS NULL
+                 AND json_extract(command, '$.is') NOT IN ('skip', 'unskip', 'release', 'continue')",
+            [run.0],
+        )?;
+        Ok(())
+    }
+
+    /// Takes a command back that no launch has taken.
+    pub fn withdraw_command(&mut self, control: i64) -> Result<bool, JournalError> {
+        let n = self.conn.execute("DELETE FROM control WHERE control = ?1 AND taken_at IS NULL", [control])?;
+        Ok(n > 0)
     }
 
     /// Appends events to their lanes, durable when this returns. A history that cannot have happened is refused
@@ -268,12 +303,22 @@ impl Journal {
         run: RunKey,
         kinds: impl IntoIterator<Item = (LaneId, EventKind)>,
     ) -> Result<Vec<Event>, JournalError> {
+        self.append_at(run, kinds.into_iter().map(|(lane, kind)| (lane, None, kind)))
+    }
+
+    /// The same, with the time of each event; none: now.
+    pub fn append_at(
+        &mut self,
+        run: RunKey,
+        kinds: impl IntoIterator<Item = (LaneId, Option<Timestamp>, EventKind)>,
+    ) -> Result<Vec<Event>, JournalError> {
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut events = Vec::new();
         let mut standings = BTreeMap::<RowId, Standing>::new();
         let mut heads = BTreeMap::<LaneId, (u64, Hash)>::new();
-        for (lane, kind) in kinds {
-            let at = Timestamp::from_millisecond(Timestamp::now().as_millisecond()).expect("now is a valid time");
+        for (lane, at, kind) in kinds {
+            let at = at.unwrap_or_else(Timestamp::now);
+            let at = Timestamp::from_millisecond(at.as_millisecond()).expect("a time is valid in milliseconds");
             if let Some(row) = kind.row() {
                 let standing = match standings.entry(row) {
                     std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
@@ -315,7 +360,8 @@ pub struct RowSink<'a> {
 }
 
 impl RowSink<'_> {
-    pub fn row(&mut self, row: &Row) -> Result<(), JournalError> {
+    /// With where a sealed plan saw it, if it is from one.
+    pub fn row(&mut self, row: &Row, sealed: Option<&SeenState>) -> Result<(), JournalError> {
         let wave_no = self.waves.iter().position(|wave| *wave == row.wave).unwrap_or_else(|| {
             self.waves.push(row.wave.clone());
             self.waves.len() - 1
@@ -326,7 +372,8 @@ impl RowSink<'_> {
             None => lane.takes_unnamed,
         });
         let lane = lane.expect("lanes are made from what the plan names");
-        rows::insert(self.conn, self.run, LaneId(u32::try_from(lane + 1).expect("lanes are few")), wave_no, row)
+        let lane = LaneId(u32::try_from(lane + 1).expect("lanes are few"));
+        rows::insert(self.conn, self.run, lane, wave_no, row, sealed)
     }
 }
 
@@ -396,13 +443,23 @@ fn fold_into_run(conn: &Connection, run: RunKey, event: &Event) -> Result<(), Jo
             "UPDATE lane SET throttled = throttled + 1 WHERE run = ?1 AND lane = ?2",
             params![run.0, event.lane.0],
         )?,
+        EventKind::Controlled { control: Some(control), .. } => conn.execute(
+            "UPDATE control SET taken_at = ?2 WHERE control = ?1 AND taken_at IS NULL",
+            params![control, at_ms],
+        )?,
         EventKind::LaneStopped { message, .. } => conn.execute(
             "UPDATE lane SET stopped = ?3 WHERE run = ?1 AND lane = ?2",
             params![run.0, event.lane.0, message],
         )?,
         EventKind::RunStarted { .. }
         | EventKind::DrainBegan { .. }
+        | EventKind::StageBegan { .. }
+        | EventKind::StageEnded { .. }
+        | EventKind::WaitBegan { .. }
+        | EventKind::WaitEnded
+        | EventKind::Controlled { .. }
         | EventKind::RowSeen { .. }
+        | EventKind::RowMoved { .. }
         | EventKind::AttemptStarted { .. }
         | EventKind::AttemptEnded { .. }
         | EventKind::RowSettled { .. }

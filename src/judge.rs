@@ -59,7 +59,7 @@ pub(crate) fn on_target_verdict(standing: &Standing) -> Verdict {
     if standing.attempts == 0 { Verdict::Already } else { Verdict::Applied }
 }
 
-fn on_target(wants: &TargetState, seen: &SeenState) -> bool {
+pub(crate) fn on_target(wants: &TargetState, seen: &SeenState) -> bool {
     let matches = |wanted: &Option<Word>, shown: &Option<Word>| wanted.is_none() || wanted == shown;
     matches(&wants.copystate, &seen.copystate) && matches(&wants.migrationcycle, &seen.migrationcycle)
 }

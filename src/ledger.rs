@@ -25,6 +25,8 @@ pub struct Standing {
     pub before: Option<SeenState>,
     /// What a look showed afterwards.
     pub after: Option<SeenState>,
+    /// Where a read that was made for others showed it last, if we did not put it there.
+    pub moved: Option<SeenState>,
     pub http_status: Option<u16>,
     pub error_code: Option<String>,
     pub error_msg: Option<String>,
@@ -117,9 +119,18 @@ impl Standing {
                 Phase::Open | Phase::Settled(_) => Err(self.illegal(*row, "a row left for later")),
             },
             EventKind::RowReopened { row, .. } => self.reopened(*row),
+            EventKind::RowMoved { seen, .. } => {
+                self.moved = Some(seen.clone());
+                Ok(())
+            }
             EventKind::RunStarted { .. }
             | EventKind::LaunchBegan { .. }
             | EventKind::DrainBegan { .. }
+            | EventKind::StageBegan { .. }
+            | EventKind::StageEnded { .. }
+            | EventKind::WaitBegan { .. }
+            | EventKind::WaitEnded
+            | EventKind::Controlled { .. }
             | EventKind::LaunchEnded { .. }
             | EventKind::QuotaLearned { .. }
             | EventKind::ReadThrottled { .. }

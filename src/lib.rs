@@ -8,6 +8,7 @@
 //!
 //! ```text
 //! plan file ──▶ plan ──▶ preflight ──▶ engine ──▶ call ──▶ look        (rows flow right; the engine schedules)
+//!                              control ──▶ helm ◀───┤        │          (when to begin, wait, slow down, stop)
 //!                                         │         │        │
 //!                                         └────── EventKind ─┘
 //!                                                   ▼
@@ -17,28 +18,35 @@
 //!                                                  └─────▶ preflight   (resume is the same path)
 //! ```
 //!
-//! Arrows of dependency point one way: `{model, exit} ← event ← ledger ← {plan, journal, gate, retry, remote, judge} ←
-//! engine ← commands`, and `event ← transport ← credentials ← remote`. Each library with an opinion stays in one room: `reqwest` in `transport`, `rusqlite` in `journal`,
-//! `governor` in `gate`, `indicatif` in `observe`, `clap` in `settings`, `hyper` in `sandbox`.
+//! Arrows of dependency point one way: `{model, exit} ← {waves, control} ← event ← ledger ← {plan, journal, gate, retry,
+//! remote, judge} ← engine ← commands`, and `event ← transport ← credentials ← remote`. Each library with an opinion stays
+//! in one room: `reqwest` in `transport`, `rusqlite` in `journal`, `governor` in `gate`, `indicatif` in `observe`, `clap`
+//! in `settings`, `hyper` in `sandbox`.
 //!
 //! A good order to read in:
 //!
 //! 1. [`model`]: ids, state words, the target and what was seen. [`exit`]: the codes.
 //! 2. [`event`]: what can happen. [`ledger`]: what a row's events add up to, and which histories are impossible.
 //! 3. `engine`: `call` is one row from top to bottom and reads like the runbook; `lane` is what the calls of one
-//!    account share, `reader` how they see, `stop` how they end. `judge`: what a look means.
+//!    account share, `line` the order in which they go, `reader` how they see, `stop` how they end. `judge`: what a look
+//!    means.
+//!    [`waves`] is how a plan is carried out besides its rows, as data: stages, halt rules, window, forecast. [`control`] is
+//!    what may be said to a run while it goes. `engine::helm` acts on both: it lets stages begin and stops the run.
 //! 4. `gate`: where a request waits for leave to go. `retry`: patience. `remote`: how requests leave and how answers
 //!    become outcomes. `transport`: how bytes leave and come back. [`credentials`]: who we are.
-//! 5. [`plan`]: bytes to rows, or every problem. `preflight`: look before touching.
+//! 5. [`plan`]: bytes to rows, or every problem; `plan::file` is the plan file with waves and policy, [`plan::sealed`] what
+//!    people agreed to. `preflight`: look before touching.
 //! 6. [`journal`]: the SQLite file. `recorder`: its one writer. [`audit`]: proof that it was not altered.
 //! 7. `observe`: who watches. [`report`]: what is read back. `console`: who is told.
-//! 8. `inventory`, `doctor`: looking around without a run.
+//! 8. `inventory`, `doctor`: looking around without a run. [`rehearsal`]: what a night would come to. [`rollback`]: the way
+//!    back.
 //! 9. `settings`, `lock` and [`commands`]: one function per verb, wiring the parts.
 //! 10. [`sandbox`]: the service on loopback, with its state machine, quotas and faults.
 
 pub mod audit;
 pub mod commands;
 mod console;
+pub mod control;
 pub mod credentials;
 mod doctor;
 mod engine;
@@ -55,9 +63,12 @@ mod observe;
 pub mod plan;
 mod preflight;
 mod recorder;
+pub mod rehearsal;
 mod remote;
 pub mod report;
 mod retry;
+pub mod rollback;
 pub mod sandbox;
 mod settings;
 mod transport;
+pub mod waves;

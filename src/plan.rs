@@ -6,8 +6,9 @@
 
 use std::io;
 
-use crate::model::Row;
 use crate::model::dialect::Dialect;
+use crate::model::{Row, SeenState};
+use crate::waves::Terms;
 
 mod check;
 mod columns;
@@ -15,14 +16,20 @@ mod csv;
 pub mod digest;
 mod duplicates;
 pub mod example;
+mod file;
+mod inline;
 mod json;
+pub mod paper;
 pub mod problem;
+pub mod sealed;
 pub mod source;
 mod text;
 
 use check::Checker;
 use digest::PlanDigest;
-use problem::{Position, Problems, plural};
+use file::{Rows, RowsAt};
+use problem::{Position, Problems, plural, quoted};
+use sealed::Seal;
 use source::Source;
 use text::Text;
 
@@ -40,7 +47,7 @@ pub struct Reading {
 }
 
 /// What a plan without errors comes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Checked {
     pub digest: PlanDigest,
     pub n_rows: u32,
@@ -51,6 +58,18 @@ pub struct Checked {
     pub accounts: Vec<String>,
     /// Some rows name none.
     pub any_without_account: bool,
+    /// What it says besides its rows.
+    pub terms: Terms,
+    /// As it was sealed, if it was.
+    pub seal: Option<Seal>,
+}
+
+/// A row as it is handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    pub row: Row,
+    /// Where a sealed plan saw it.
+    pub sealed: Option<SeenState>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -61,10 +80,21 @@ pub enum PlanError {
         #[source]
         source: io::Error,
     },
-    #[error("the plan `{name}` is {found}; plans are read as CSV, TSV and JSON Lines")]
+    #[error("the plan `{name}` is {found}; plans are read as CSV, TSV, JSON Lines and TOML")]
     Unsupported { name: String, found: &'static str },
     #[error("the plan has {}", plural(problems.n_errors(), "error"))]
     Problems { problems: Problems },
+    #[error("the sealed plan `{name}` is not what was sealed: {what}")]
+    Edited { name: String, what: String },
+}
+
+impl PlanError {
+    fn in_one_line(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
 }
 
 /// Why a reading ended before its end: the plan, or whoever took the rows.
@@ -95,15 +125,109 @@ impl<E> From<io::Error> for Stop<E> {
 pub fn read<E>(
     source: &Source,
     reading: &Reading,
-    mut each: impl FnMut(Row) -> Result<(), E>,
+    mut each: impl FnMut(Planned) -> Result<(), E>,
 ) -> Result<Checked, ReadError<E>> {
     let mut checker = Checker::new(*reading);
-    let start = read_rows(source, &mut checker, &mut each)?;
-    let check::Total { problems, digest, n_rows, waves, accounts, any_without_account } = checker.finish(start);
+    let mut whole = Whole { start: Position { line: 1, column: 1 }, ..Whole::default() };
+    let beginning = source.beginning().map_err(unreadable(source))?;
+    if sealed::is_sealed(&beginning) {
+        let (terms, seal) = sealed::read(source, &mut checker, &mut each).map_err(|unsealed| match unsealed {
+            sealed::Unsealed::Stopped(stop) => stopped(source, stop),
+            sealed::Unsealed::Edited(what) => {
+                ReadError::Plan(PlanError::Edited { name: source.name().to_owned(), what })
+            }
+        })?;
+        (whole.terms, whole.seal) = (terms, Some(seal));
+    } else if source.extension() == Some("toml") || source.extension().is_none() && file::is_plan_file(&beginning) {
+        whole = read_plan_file(source, &mut checker, &mut each)?;
+    } else {
+        let mut unsealed = |row| each(Planned { row, sealed: None });
+        whole.start = read_rows(source, &mut checker, &mut unsealed)?;
+    }
+    let Whole { start, terms, waves_at, seal } = whole;
+    let total = checker.finish(start, &terms, &waves_at);
+    let check::Total { problems, digest, n_rows, waves, accounts, any_without_account } = total;
     if problems.n_errors() > 0 {
         return Err(ReadError::Plan(PlanError::Problems { problems }));
     }
-    Ok(Checked { digest, n_rows, warnings: problems, waves, accounts, any_without_account })
+    if let Some(seal) = seal.as_ref().filter(|seal| seal.plan_digest != digest.to_string()) {
+        let what = format!("its rows and terms have the digest {digest}, and it names {}", seal.plan_digest);
+        return Err(ReadError::Plan(PlanError::Edited { name: source.name().to_owned(), what }));
+    }
+    Ok(Checked { digest, n_rows, warnings: problems, waves, accounts, any_without_account, terms, seal })
+}
+
+/// What a plan has besides its rows.
+#[derive(Default)]
+struct Whole {
+    /// Where its content starts.
+    start: Position,
+    terms: Terms,
+    waves_at: Vec<Position>,
+    seal: Option<Seal>,
+}
+
+fn unreadable<E>(source: &Source) -> impl Fn(io::Error) -> ReadError<E> {
+    let name = source.name().to_owned();
+    move |source| ReadError::Plan(PlanError::Unreadable { name: name.clone(), source })
+}
+
+fn stopped<E>(source: &Source, stop: Stop<E>) -> ReadError<E> {
+    match stop {
+        Stop::Io(error) => unreadable(source)(error),
+        Stop::Each(error) => ReadError::Each(error),
+    }
+}
+
+/// A plan file in TOML: its terms, and the rows in it or in the files that it names.
+fn read_plan_file<E>(
+    source: &Source,
+    checker: &mut Checker,
+    each: &mut impl FnMut(Planned) -> Result<(), E>,
+) -> Result<Whole, ReadError<E>> {
+    let text = match source.text() {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let at = Position { line: 1, column: 1 };
+            checker.problems.error(at, "a plan file has to be UTF-8".to_owned(), None);
+            return Ok(Whole { start: at, ..Whole::default() });
+        }
+        Err(error) => return Err(unreadable(source)(error)),
+    };
+    let file = file::read(&text, checker.allows_unknown(), &mut checker.problems);
+    checker.under(&file.terms, file.defaults, file.has_bad_default);
+    for RowsAt { wave, what } in file.rows {
+        let mut unsealed = |row| each(Planned { row, sealed: None });
+        match what {
+            Rows::Inline(rows) => {
+                checker.begin_file(None, wave.as_deref());
+                inline::read(&rows, checker, &mut unsealed).map_err(|stop| stopped(source, stop))?;
+            }
+            Rows::File { path, at } => match source.beside(&path) {
+                Ok(rows) if rows.extension() == Some("toml") => {
+                    let message = format!("{} is a plan file, and rows are needed here", quoted(&path));
+                    checker.problems.error(at, message, None);
+                }
+                Ok(rows) => {
+                    checker.begin_file(Some(rows.name()), wave.as_deref());
+                    let read = read_rows(&rows, checker, &mut unsealed);
+                    checker.problems.begin_file(0, None);
+                    match read {
+                        Ok(_) => (),
+                        // The others may have problems of their own.
+                        Err(ReadError::Plan(error)) => checker.problems.error(at, error.in_one_line(), None),
+                        Err(each @ ReadError::Each(_)) => return Err(each),
+                    }
+                }
+                Err(error) => {
+                    let message = format!("the rows in {} cannot be read: {error}", quoted(&path));
+                    checker.problems.error(at, message, None);
+                }
+            },
+        }
+    }
+    let start = Position { line: 1, column: 1 };
+    Ok(Whole { start, terms: file.terms, waves_at: file.waves_at, seal: None })
 }
 
 /// Reads the rows; returns where the content of the plan starts.
@@ -139,8 +263,8 @@ enum Format {
 /// Tells by its name or first bytes how a plan is written; what it is, if it is nothing that we read.
 fn format(source: &Source, content: &[u8]) -> Result<Format, &'static str> {
     match (source.extension(), content) {
-        (Some("toml"), _) => Err("a TOML file"),
         (Some("xlsx"), _) | (_, [b'P', b'K', 3, 4, ..]) => Err("a spreadsheet or ZIP file"),
+        (_, content) if sealed::is_sealed(content) => Err("a sealed plan, which stands for itself"),
         (Some("jsonl" | "ndjson"), _) | (_, [b'{', ..]) => Ok(Format::JsonLines),
         (_, [b'[', ..]) => Err("a JSON array"),
         (_, _) => Ok(Format::Delimited),
@@ -156,8 +280,8 @@ mod tests {
     /// The rows that were handed over, and what the reading came to.
     fn read_all(source: &Source, reading: Reading) -> (Vec<Row>, Result<Checked, PlanError>) {
         let mut rows = Vec::new();
-        let read = read(source, &reading, |row| {
-            rows.push(row);
+        let read = read(source, &reading, |planned| {
+            rows.push(planned.row);
             Ok::<(), std::convert::Infallible>(())
         });
         match read {
@@ -177,7 +301,9 @@ mod tests {
         let problems = match read_all(&source, reading).1 {
             Ok(checked) => checked.warnings,
             Err(PlanError::Problems { problems }) => problems,
-            Err(error @ (PlanError::Unreadable { .. } | PlanError::Unsupported { .. })) => panic!("{error}"),
+            Err(error @ (PlanError::Unreadable { .. } | PlanError::Unsupported { .. } | PlanError::Edited { .. })) => {
+                panic!("{error}")
+            }
         };
         let mut out = Vec::new();
         problems.render(source.name(), &mut out).unwrap();
@@ -476,7 +602,7 @@ mod tests {
         let source = Source::holding("p", b"id,state\na,error\nb,error\nc,error\n");
         let mut taken = Vec::new();
         let read = read(&source, &LENIENT, |row| {
-            taken.push(row.source_id.to_string());
+            taken.push(row.row.source_id.to_string());
             if taken.len() == 2 { Err("full") } else { Ok(()) }
         });
         assert!(matches!(read, Err(ReadError::Each("full"))));
@@ -485,22 +611,17 @@ mod tests {
 
     #[test]
     fn a_file_of_another_kind_is_called_what_it_is() {
-        let cases: [(&str, &[u8], &str); 4] = [
-            (
-                "plan.toml",
-                b"[[wave]]",
-                "the plan `plan.toml` is a TOML file; plans are read as CSV, TSV and JSON Lines",
-            ),
-            ("plan", b" [{}]", "the plan `plan` is a JSON array; plans are read as CSV, TSV and JSON Lines"),
+        let cases: [(&str, &[u8], &str); 3] = [
+            ("plan", b" [{}]", "the plan `plan` is a JSON array; plans are read as CSV, TSV, JSON Lines and TOML"),
             (
                 "p.XLSX",
                 b"",
-                "the plan `p.XLSX` is a spreadsheet or ZIP file; plans are read as CSV, TSV and JSON Lines",
+                "the plan `p.XLSX` is a spreadsheet or ZIP file; plans are read as CSV, TSV, JSON Lines and TOML",
             ),
             (
                 "p.csv",
                 b"PK\x03\x04",
-                "the plan `p.csv` is a spreadsheet or ZIP file; plans are read as CSV, TSV and JSON Lines",
+                "the plan `p.csv` is a spreadsheet or ZIP file; plans are read as CSV, TSV, JSON Lines and TOML",
             ),
         ];
         for (name, content, expected) in cases {

@@ -21,6 +21,7 @@ use crate::model::words::{self, Pairing};
 use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
+use crate::waves::Part;
 
 /// Rows that are looked at by id, or settled, at a time.
 const PORTION: u32 = 256;
@@ -184,10 +185,10 @@ fn rows_on(
 /// Absence from pages proves nothing: what they did not show is asked for by id.
 async fn look_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, seen: &Bits) -> Result<(), PreflightError> {
     let mut any_shown = lane.list().total.is_some();
-    for wave_no in unsettled_waves(book, lane.id).await? {
+    for stage in unsettled_stages(book, lane.id).await? {
         let mut after = None;
         loop {
-            let rows = page_of_rows(book, lane.id, wave_no, after).await?;
+            let rows = page_of_rows(book, lane.id, stage, after).await?;
             let Some((last, _)) = rows.last() else { break };
             after = Some(last.id);
             let mut reads = JoinSet::new();
@@ -240,17 +241,17 @@ fn failed_for_row<R: Remote>(lane: &Lane<R>, failed: ReadFailed) -> Result<Optio
     }
 }
 
-async fn unsettled_waves(book: &Book, lane: LaneId) -> Result<Vec<u32>, JournalError> {
-    book.read(move |journal, run| journal.unsettled_waves(run, lane)).await
+async fn unsettled_stages(book: &Book, lane: LaneId) -> Result<Vec<(u32, Part)>, JournalError> {
+    book.read(move |journal, run| journal.unsettled_stages_in(run, lane)).await
 }
 
 async fn page_of_rows(
     book: &Book,
     lane: LaneId,
-    wave_no: u32,
+    (wave_no, part): (u32, Part),
     after: Option<RowId>,
 ) -> Result<Vec<(Row, Standing)>, JournalError> {
-    book.read(move |journal, run| journal.page(run, Which::Unsettled { lane, wave_no }, after, PORTION)).await
+    book.read(move |journal, run| journal.page(run, Which::Unsettled { lane, wave_no, part }, after, PORTION)).await
 }
 
 /// A row that may have been sent is not judged from afar.
@@ -463,10 +464,10 @@ async fn for_each_unsettled(
     lane: LaneId,
     mut each: impl AsyncFnMut(Vec<(Row, Standing)>) -> Result<(), PreflightError>,
 ) -> Result<(), PreflightError> {
-    for wave_no in unsettled_waves(book, lane).await? {
+    for stage in unsettled_stages(book, lane).await? {
         let mut after = None;
         loop {
-            let rows = page_of_rows(book, lane, wave_no, after).await?;
+            let rows = page_of_rows(book, lane, stage, after).await?;
             let Some((last, _)) = rows.last() else { break };
             after = Some(last.id);
             each(rows).await?;

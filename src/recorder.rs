@@ -5,8 +5,10 @@
 
 use std::thread;
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::engine::helm::clock::Clock;
 use crate::event::{Event, EventKind, LaneId};
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::model::SourceId;
@@ -24,6 +26,7 @@ pub(crate) struct JournalClosed;
 #[derive(Clone)]
 pub(crate) struct Recorder {
     inbox: mpsc::Sender<Message>,
+    clock: Clock,
 }
 
 enum Message {
@@ -35,6 +38,8 @@ enum Message {
 struct Entry {
     lane: LaneId,
     kinds: Vec<EventKind>,
+    /// None: when it is written.
+    at: Option<Timestamp>,
     /// For those who watch: the journal knows it by the row.
     source: Option<SourceId>,
     ack: oneshot::Sender<()>,
@@ -49,8 +54,18 @@ impl Recorder {
         source: Option<&SourceId>,
     ) -> Result<(), JournalClosed> {
         let (ack, done) = oneshot::channel();
-        let entry = Entry { lane, kinds, source: source.cloned(), ack };
+        let at = match self.clock {
+            Clock::OfMachine => None,
+            // Known to the tasks of the rehearsal, and not to the thread that writes.
+            Clock::Rehearsed { .. } => Some(self.clock.now()),
+        };
+        let entry = Entry { lane, kinds, at, source: source.cloned(), ack };
         self.inbox.send(Message::Record(entry)).await.map_err(|_| JournalClosed)?;
+        if let Clock::Rehearsed { .. } = self.clock {
+            // Tokio's clock jumps over what no task does anything in, and knows of no thread but its own.
+            let written = tokio::task::spawn_blocking(move || done.blocking_recv()).await;
+            return written.map_err(|_| JournalClosed)?.map_err(|_| JournalClosed);
+        }
         done.await.map_err(|_| JournalClosed)
     }
 
@@ -76,6 +91,7 @@ pub(crate) fn start(
     mut journal: Journal,
     run: RunKey,
     mut observers: Vec<Box<dyn Observer>>,
+    clock: Clock,
 ) -> std::io::Result<(Recorder, Writing)> {
     let (inbox, mut messages) = mpsc::channel::<Message>(INBOX);
     let thread = thread::Builder::new().name("recorder".to_owned()).spawn(move || {
@@ -95,11 +111,11 @@ pub(crate) fn start(
             let owners: Vec<usize> =
                 batch.iter().enumerate().flat_map(|(at, entry)| entry.kinds.iter().map(move |_| at)).collect();
             let kinds = batch.iter_mut().flat_map(|entry| {
-                let lane = entry.lane;
-                std::mem::take(&mut entry.kinds).into_iter().map(move |kind| (lane, kind))
+                let (lane, at) = (entry.lane, entry.at);
+                std::mem::take(&mut entry.kinds).into_iter().map(move |kind| (lane, at, kind))
             });
             // An error drops the acks unsent, and so tells everyone who waits: what is not recorded is not sent.
-            let events = journal.append(run, kinds)?;
+            let events = journal.append_at(run, kinds)?;
             for (event, owner) in events.iter().zip(owners) {
                 tell(&mut observers, event, batch[owner].source.as_ref());
             }
@@ -110,7 +126,7 @@ pub(crate) fn start(
         }
         Ok(())
     })?;
-    Ok((Recorder { inbox }, Writing { thread }))
+    Ok((Recorder { inbox, clock }, Writing { thread }))
 }
 
 /// An observer that fails is dropped and never stops a run.

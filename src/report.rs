@@ -74,7 +74,7 @@ pub fn write(format: Format, journal: &Journal, run: &RunRecord, out: &mut dyn i
 }
 
 /// One document, indented, and a line break.
-fn document(document: &impl Serialize, out: &mut dyn io::Write) -> Result<(), ReportError> {
+pub(crate) fn document(document: &impl Serialize, out: &mut dyn io::Write) -> Result<(), ReportError> {
     serde_json::to_writer_pretty(&mut *out, document).map_err(io::Error::from)?;
     writeln!(out)?;
     Ok(())

@@ -12,15 +12,16 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 mod answer;
 mod backstage;
 mod dice;
+pub(crate) mod direct;
 mod door;
 pub mod estate;
 mod ledger;
@@ -67,9 +68,20 @@ pub struct Sandbox {
 
 /// Opens a sandbox on the loopback address.
 pub async fn start(config: Config) -> io::Result<Sandbox> {
-    let Config { estate, scenario, seed, port, token, keys, project } = config;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).await?;
     let address = listener.local_addr()?;
+    let room = room(config);
+    let serving = tokio::spawn(wire::serve(listener, Arc::clone(&room)));
+    Ok(Sandbox { address, room, serving })
+}
+
+/// A sandbox that only this process can ask.
+pub(crate) fn direct(config: Config) -> direct::Direct {
+    direct::Direct(room(config))
+}
+
+fn room(config: Config) -> Arc<Room> {
+    let Config { estate, scenario, seed, port: _, token, keys, project } = config;
     let started_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
     let world = World::new(estate, &scenario, seed, started_ms);
     let lives_us = scenario.token_lives_us;
@@ -83,9 +95,7 @@ pub async fn start(config: Config) -> io::Result<Sandbox> {
         user: Mutex::default(),
         void_us: 0.into(),
     };
-    let room = Arc::new(Room { started: Instant::now(), scenario, seed, door, world: Mutex::new(world) });
-    let serving = tokio::spawn(wire::serve(listener, Arc::clone(&room)));
-    Ok(Sandbox { address, room, serving })
+    Arc::new(Room { started: Instant::now(), scenario, seed, door, world: Mutex::new(world) })
 }
 
 impl Sandbox {

@@ -8,6 +8,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use crate::credentials::chain::Spec;
 use crate::engine::lane::LaneSettings;
 use crate::gate::GateSettings;
@@ -15,10 +18,13 @@ use crate::model::dialect::BadDialect;
 use crate::retry::Patience;
 use crate::transport::endpoint::Endpoint;
 use crate::transport::{TransportSettings, region};
+use crate::waves::halt::HaltRules;
+use crate::waves::window::{self, BadWindow, Deadline, Hours, Window};
+use crate::waves::{BadShare, Share};
 
 pub(crate) mod file;
 pub(crate) mod flags;
-mod keys;
+pub(crate) mod keys;
 pub(crate) mod resolve;
 
 use resolve::{Layers, Origin, Resolved};
@@ -137,6 +143,8 @@ pub(crate) struct Settings {
     pub(crate) lane: LaneSettings,
     pub(crate) transport: TransportSettings,
     pub(crate) max_changes: Option<u64>,
+    pub(crate) max_drift: u64,
+    pub(crate) steering: Steering,
     pub(crate) scenario: String,
     pub(crate) seed: u64,
     /// The texts of what a run is carried out with, for its journal.
@@ -189,14 +197,58 @@ impl Settings {
                 read_timeout: resolved.optional("read_timeout", duration)?,
                 ca_bundle: resolved.optional("ca_bundle", path)?,
             },
-            max_changes: resolved
-                .optional("max_changes", |text| text.parse().map_err(|_| format!("`{text}` is not a whole number")))?,
+            max_changes: resolved.optional("max_changes", whole)?,
+            max_drift: resolved.value("max_drift", whole)?,
+            steering: Steering::of(resolved)?,
             scenario: resolved.value("scenario", |text| Ok(text.to_owned()))?,
-            seed: resolved.value("seed", |text| text.parse().map_err(|_| format!("`{text}` is not a whole number")))?,
+            seed: resolved.value("seed", whole)?,
             texts: resolved.texts(),
             destination_by_flag: resolved.origin("endpoint") == Some(&Origin::Flag),
             account_by_flag: resolved.origin("account") == Some(&Origin::Flag),
         })
+    }
+}
+
+/// When a run begins, waits and stops.
+#[derive(Clone, Debug)]
+pub(crate) struct Steering {
+    pub(crate) halt: HaltRules,
+    pub(crate) hours: Option<Hours>,
+    pub(crate) zone: TimeZone,
+    pub(crate) deadline: Option<Deadline>,
+    pub(crate) reserve_rollback: bool,
+    pub(crate) ignore_forecast: bool,
+    pub(crate) approval_timeout: Option<Duration>,
+    pub(crate) pause_file: Option<PathBuf>,
+    pub(crate) stop_file: Option<PathBuf>,
+}
+
+impl Steering {
+    fn of(resolved: &Resolved) -> Result<Self, SettingsError> {
+        let window = |bad: BadWindow| bad.to_string();
+        let named = resolved.optional("timezone", |text| window::zone(Some(text)).map_err(window))?;
+        Ok(Self {
+            halt: HaltRules {
+                max_failed: resolved.optional("max_failed", share)?,
+                min_sample: Some(resolved.value("min_sample", whole)?),
+                consecutive_failures: resolved.optional("consecutive_failures", positive_count)?,
+                same_cause: resolved.optional("same_cause", positive_count)?,
+            },
+            hours: resolved.optional("window", |text| text.parse().map_err(window))?,
+            zone: named.unwrap_or_else(TimeZone::system),
+            deadline: resolved.optional("deadline", |text| text.parse().map_err(window))?,
+            reserve_rollback: resolved.value("reserve_rollback", on_off)?,
+            ignore_forecast: resolved.value("ignore_forecast", on_off)?,
+            approval_timeout: resolved.optional("approval_timeout", duration)?,
+            pause_file: resolved.optional("pause_file", path)?,
+            stop_file: resolved.optional("stop_file", path)?,
+        })
+    }
+
+    /// When changes may be sent, for a launch that begins now.
+    pub(crate) fn window(&self, now: Timestamp) -> Window {
+        let deadline = self.deadline.map(|deadline| deadline.instant(now, &self.zone));
+        Window { hours: self.hours, zone: self.zone.clone(), deadline }
     }
 }
 
@@ -261,14 +313,36 @@ fn destination(text: &str) -> Result<Destination, String> {
     text.parse().map(Destination::Service).map_err(|error: crate::transport::endpoint::BadEndpoint| error.to_string())
 }
 
-fn positive(text: &str) -> Result<u32, String> {
+/// The text of a setting, if it can be its value.
+pub(crate) fn check(key: &'static str, text: &str) -> Result<String, String> {
+    let layers = Layers::of_one(key, text);
+    match layers.resolve(None).and_then(|resolved| Settings::of(&resolved)) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(SettingsError::Value { problem, .. }) => Err(problem),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+pub(crate) fn share(text: &str) -> Result<Share, String> {
+    text.parse().map_err(|bad: BadShare| bad.to_string())
+}
+
+fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a whole number"))
+}
+
+pub(crate) fn positive_count(text: &str) -> Result<u64, String> {
+    positive(text).map(u64::from)
+}
+
+pub(crate) fn positive(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err(format!("`{text}` is not a whole number from 1 on")),
         Ok(number) => Ok(number),
     }
 }
 
-fn on_off(text: &str) -> Result<bool, String> {
+pub(crate) fn on_off(text: &str) -> Result<bool, String> {
     match text {
         "on" | "true" => Ok(true),
         "off" | "false" => Ok(false),
@@ -277,7 +351,7 @@ fn on_off(text: &str) -> Result<bool, String> {
 }
 
 /// `10` is a second, `30/m` a minute, `100/h` an hour; `off` is no limit of ours.
-fn rate(text: &str) -> Result<Option<f64>, String> {
+pub(crate) fn rate(text: &str) -> Result<Option<f64>, String> {
     if text == "off" {
         return Ok(None);
     }
@@ -298,7 +372,7 @@ fn rate(text: &str) -> Result<Option<f64>, String> {
 }
 
 /// `30s`, `500ms`, `2m`, `1h30m`; a bare number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let bad = || format!("`{text}` is not a duration such as 30s, 500ms or 2m");
     let parsed = if let Ok(seconds) = text.parse::<f64>() {
         Duration::try_from_secs_f64(seconds).map_err(|_| bad())?

@@ -8,8 +8,11 @@ use std::fmt;
 use std::io;
 use std::iter;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::http;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{self, HeaderMap};
 use reqwest::{Method, redirect, retry};
@@ -42,11 +45,34 @@ pub(crate) struct TransportSettings {
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     endpoint: Endpoint,
-    client: reqwest::Client,
+    way: Way,
     timeouts: Timeouts,
     /// Host and port of the proxy on the way, if there is one.
     proxy: Option<String>,
 }
+
+#[derive(Clone)]
+enum Way {
+    Wire(reqwest::Client),
+    /// There is no wire: nothing leaves the process.
+    Inside(Arc<dyn Inside>),
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Way::Wire(_) => "Wire",
+            Way::Inside(_) => "Inside",
+        })
+    }
+}
+
+/// Somebody in this process who answers like the service. None: the connection ends without an answer.
+pub(crate) trait Inside: Send + Sync {
+    fn answer(&self, request: http::Request<Vec<u8>>) -> BoxFuture<'_, Option<http::Response<Vec<u8>>>>;
+}
+
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Why there is no client to send with.
 #[derive(Debug, thiserror::Error)]
@@ -192,7 +218,12 @@ impl Transport {
             builder = builder.tls_certs_merge(certificates(path)?);
         }
         let client = builder.build().map_err(|error| TransportError::Setup(root_cause(&error).to_string()))?;
-        Ok(Self { endpoint, client, timeouts, proxy })
+        Ok(Self { endpoint, way: Way::Wire(client), timeouts, proxy })
+    }
+
+    /// To somebody in this process. It has no client, so that nothing can leave.
+    pub(crate) fn inside(endpoint: Endpoint, settings: &TransportSettings, inside: Arc<dyn Inside>) -> Self {
+        Self { endpoint, way: Way::Inside(inside), timeouts: Timeouts::of(settings), proxy: None }
     }
 
     /// Host and port of the proxy on the way, if there is one.
@@ -208,7 +239,11 @@ impl Transport {
     pub(crate) async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Outcome> {
         let largest = outgoing.largest_answer;
         let (request, secrets) = self.build(outgoing)?;
-        let mut response = match self.client.execute(request).await {
+        let client = match &self.way {
+            Way::Wire(client) => client,
+            Way::Inside(inside) => return self.send_inside(inside.as_ref(), request, secrets).await,
+        };
+        let mut response = match client.execute(request).await {
             Ok(response) => response,
             Err(error) => return Err(self.without_answer(&error, &secrets)),
         };
@@ -216,6 +251,25 @@ impl Transport {
         // The library has read what the length says before it hands the headers out.
         let body = read(&mut response, largest, self.timeouts).await;
         Ok(Incoming { status: response.status().as_u16(), body, secrets, headers })
+    }
+
+    async fn send_inside(
+        &self,
+        inside: &dyn Inside,
+        request: reqwest::Request,
+        secrets: Secrets,
+    ) -> Result<Incoming, Outcome> {
+        let lost = |cause: String| Outcome::Lost { status: None, code: None, cause };
+        let mut plain = http::Request::new(request.body().and_then(reqwest::Body::as_bytes).unwrap_or(&[]).to_vec());
+        *plain.method_mut() = request.method().clone();
+        *plain.uri_mut() = request.url().as_str().parse().expect("a URL of ours is one");
+        *plain.headers_mut() = request.headers().clone();
+        let whole = self.timeouts.whole;
+        let answered = tokio::time::timeout(whole, inside.answer(plain)).await;
+        let answer = answered.map_err(|_| lost(format!("timeout: no answer within {whole:?}")))?;
+        let answer = answer.ok_or_else(|| lost("the connection was reset".to_owned()))?;
+        let (head, body) = answer.into_parts();
+        Ok(Incoming { status: head.status.as_u16(), body: Body::Whole(body), secrets, headers: head.headers })
     }
 
     fn build(&self, outgoing: Outgoing) -> Result<(reqwest::Request, Secrets), Outcome> {

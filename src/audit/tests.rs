@@ -331,7 +331,6 @@ fn every_kind_that_this_version_writes_is_known() {
         })
         .unwrap();
     let rest = [
-        EventKind::DrainBegan { reason: crate::event::DrainReason::Interrupted },
         EventKind::LaneStopped { cause: crate::event::LaneStop::Barred, message: String::new() },
         EventKind::RowReopened { row: RowId(1), cause: String::new() },
     ];

@@ -25,6 +25,7 @@ use crate::remote::http::Http;
 use crate::sandbox::scenario::Scenario;
 use crate::settings::{Destination, Settings, SettingsError, file};
 use crate::transport::Transport;
+use crate::waves::Terms;
 
 /// Rows that name no target belong to it, unless `--profile` names another.
 pub(super) const UNNAMED: &str = "default";
@@ -62,7 +63,7 @@ pub(super) fn of_plan(context: &Context, checked: &Checked) -> Result<Vec<Accoun
         return Err(CommandError::OneAccountForSeveral { n_accounts: names.len() });
     }
     let account = |name: &str| {
-        let settings = settings_of(context, name)?;
+        let settings = settings_of(context, profile_of(&checked.terms, name))?;
         Account::new(context.console, name, name == unnamed, settings, several)
     };
     distinct(names.into_iter().map(account).collect::<Result<_, _>>()?)
@@ -73,17 +74,27 @@ pub(super) fn of_plan(context: &Context, checked: &Checked) -> Result<Vec<Accoun
 pub(super) fn are_known(context: &Context, checked: &Checked) -> Result<(), CommandError> {
     let anywhere = context.layers.profiles().is_empty() || context.settings.destination == Some(Destination::Sandbox);
     for name in checked.accounts.iter().filter(|_| !anywhere) {
-        settings_of(context, name)?;
+        settings_of(context, profile_of(&checked.terms, name))?;
     }
     Ok(())
 }
 
+/// A plan file may name the profile of a target; else it bears the target's name.
+fn profile_of<'a>(terms: &'a Terms, target: &'a str) -> &'a str {
+    terms.targets.get(target).map_or(target, String::as_str)
+}
+
 /// The accounts with which a run was begun, at the endpoints where it was; in the sandbox also in the night that it was
 /// begun in.
-pub(super) fn of_run(context: &Context, run: &RunRecord, lanes: &[LaneRecord]) -> Result<Vec<Account>, CommandError> {
+pub(super) fn of_run(
+    context: &Context,
+    run: &RunRecord,
+    lanes: &[LaneRecord],
+    terms: &Terms,
+) -> Result<Vec<Account>, CommandError> {
     let unnamed = unnamed(&context.settings);
     let account = |lane: &LaneRecord| {
-        let mut settings = settings_of(context, &lane.name).or_else(|unknown| match lanes {
+        let mut settings = settings_of(context, profile_of(terms, &lane.name)).or_else(|unknown| match lanes {
             // Its name was the account's, when no profile was needed to name one.
             [_] => Ok(context.settings.clone()),
             _ => Err(unknown),

@@ -7,11 +7,12 @@ use serde_json::json;
 use crate::journal::read::RunRecord;
 use crate::model::{Row, SeenState};
 use crate::preflight::{Difference, Group};
+use crate::report::plain::count;
 
 pub(super) fn render(difference: &Difference, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", headline(difference))?;
     for group in &difference.groups {
-        writeln!(out, "\n{} {} {}", mark(group.kind), rows(group.n_rows), heading(group))?;
+        writeln!(out, "\n{} {} {}", mark(group.kind), count(group.n_rows, "row"), heading(group))?;
         let n_first = u64::try_from(group.first.len()).unwrap_or(u64::MAX);
         for (row, _) in &group.first {
             let name = row.name.as_deref().unwrap_or("");
@@ -38,7 +39,7 @@ pub(super) fn headline(difference: &Difference) -> String {
     ];
     let named: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     let n_rows: u64 = counts.iter().map(|(n, _)| n).sum();
-    let mut text = format!("{}: {}", rows(n_rows), named.join(", "));
+    let mut text = format!("{}: {}", count(n_rows, "row"), named.join(", "));
     if named.is_empty() {
         "nothing is left to do".clone_into(&mut text);
     }
@@ -46,10 +47,6 @@ pub(super) fn headline(difference: &Difference) -> String {
         text = format!("{text}; no way back from {} of them", difference.n_irreversible);
     }
     text
-}
-
-fn rows(n: u64) -> String {
-    if n == 1 { "1 row".to_owned() } else { format!("{n} rows") }
 }
 
 fn mark(kind: &str) -> char {

@@ -2,28 +2,40 @@
 //!
 //! Here a launch is prepared: the plan read, locks taken, the run found or made. What happens then is in [`carry`].
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
 use super::accounts::{self, Account, runtime};
+use super::sealing::{self, SealTo};
 use super::{CommandError, Context, bad_destination, checked, reading_of};
 use crate::console;
-use crate::event::Verdict;
+use crate::control::Command;
+use crate::engine::helm::clock::Clock;
+use crate::event::{LanePlace, Verdict};
 use crate::exit::Exit;
 use crate::journal::read::RunRecord;
-use crate::journal::{Journal, NewLane, NewRun, RunKey};
+use crate::journal::{Journal, JournalError, NewLane, NewRun, RunKey};
 use crate::lock::{self, Lock};
-use crate::plan::Checked;
+use crate::plan::paper::Paper;
+use crate::plan::sealed::Seal;
 use crate::plan::source::Source;
+use crate::plan::{Checked, Planned};
 use crate::report::Format;
 use crate::report::beside::check_destination;
+use crate::report::plain::count;
 use crate::settings::Settings;
 use crate::settings::flags::{LaunchArgs, PlanArgs, ShowArgs};
+use crate::settings::keys::KEYS;
+use crate::waves::Terms;
 
 mod carry;
+mod rehearsing;
 mod signals;
+
+pub(super) use rehearsing::rehearse;
 
 use carry::{Carry, Consent};
 
@@ -37,6 +49,10 @@ struct Launch<'a> {
     events: bool,
     progress: bool,
     report: Option<(Format, PathBuf)>,
+    /// What is released before it asks.
+    releases: Vec<Command>,
+    /// What the plan says besides its rows; with a seal, the states have to be those that it saw.
+    paper: Paper,
 }
 
 impl Launch<'_> {
@@ -51,8 +67,94 @@ impl Launch<'_> {
             events: args.show.events,
             progress: !args.show.no_progress,
             report,
+            releases: args.approve.iter().map(|wave| Command::Release { wave: wave.clone(), part: None }).collect(),
+            paper: Paper::default(),
         })
     }
+
+    /// One that sends nothing.
+    fn that_looks(verb: &'static str, consent: Consent, events: bool, progress: bool) -> Self {
+        Self {
+            verb,
+            consent,
+            reopen: &[],
+            reopen_by_name: false,
+            events,
+            progress,
+            report: None,
+            releases: Vec::new(),
+            paper: Paper::default(),
+        }
+    }
+
+    /// As the plan has it, or the run that was begun from it.
+    fn under(mut self, paper: Paper) -> Result<Self, CommandError> {
+        let released = self.releases.iter().filter_map(|release| match release {
+            Command::Release { wave, .. } => Some(wave),
+            _ => None,
+        });
+        if let Some(unknown) = released.into_iter().find(|wave| paper.terms.wave(Some(wave)).is_none()) {
+            let known = paper.terms.waves.iter().map(|wave| wave.name.clone()).collect();
+            return Err(CommandError::UnknownWave { name: unknown.clone(), known });
+        }
+        self.paper = paper;
+        Ok(self)
+    }
+}
+
+/// Flags and environment win over the plan; who reads along should know.
+fn tell_what_is_overridden(context: &Context, checked: &Checked) {
+    for (key, planned) in &checked.terms.policy {
+        if let Some(won) = context.settings.texts.get(key.as_str()).filter(|won| *won != planned) {
+            context
+                .console
+                .warn(&format!("the plan's `{key}` {planned} does not hold for this launch: {won} was given"));
+        }
+    }
+}
+
+/// What a run keeps of its plan besides the rows.
+pub(super) fn paper_of(run: &RunRecord) -> Result<Paper, CommandError> {
+    let paper = Paper::of_settings(&run.settings);
+    paper.map_err(|error| JournalError::Damaged(format!("the settings of run {}: {error}", run.id)).into())
+}
+
+/// Whether as many people agreed as the plan wants.
+fn must_be_approved(paper: &Paper, plan: &Path) -> Result<(), CommandError> {
+    let required = paper.terms.require_approvals;
+    let given = paper.seal.as_ref().map_or(0, |seal| seal.n_approvals(required));
+    if u32::try_from(given).is_ok_and(|given| given < required) {
+        let (plan, is_sealed) = (plan.display().to_string(), paper.seal.is_some());
+        return Err(CommandError::NotApproved { plan, given, required, is_sealed });
+    }
+    Ok(())
+}
+
+/// A sealed plan is for the accounts at which the states were seen, and for nobody who does not look.
+fn must_be_as_sealed(context: &Context, seal: &Seal, accounts: &[Account]) -> Result<(), CommandError> {
+    sealing::must_look(context)?;
+    let here: Vec<LanePlace> = accounts.iter().map(Account::place).collect();
+    let is_same = |place: &&LanePlace| here.contains(place);
+    match seal.lanes.iter().find(|place| !is_same(place)) {
+        None if seal.lanes.len() == here.len() => Ok(()),
+        sealed => {
+            let place = |place: &LanePlace| format!("`{}` at {}", place.account, place.endpoint);
+            let sealed = sealed.map_or_else(|| "fewer accounts".to_owned(), place);
+            let here = here.iter().map(place).collect::<Vec<_>>().join(", ");
+            Err(CommandError::SealedElsewhere { sealed, here })
+        }
+    }
+}
+
+/// The context under what a plan says, or a run that was begun from one.
+pub(super) fn under(
+    context: &Context,
+    values: impl IntoIterator<Item = (String, String)>,
+    named: &str,
+) -> Result<Context, CommandError> {
+    let layers = context.layers.under(values, named);
+    let settings = Settings::read(&layers, context.settings.profile.as_deref())?;
+    Ok(Context { settings, layers, ..context.clone() })
 }
 
 /// Tried before the work, so that a night does not end without its report.
@@ -68,33 +170,49 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
     let mut launch = Launch::of("run", launch)?;
     let source = Source::open(&args.plan)?;
     let checked = checked(context, &source, args)?;
+    let outside = context;
+    let context = &under(outside, checked.terms.policy.clone(), source.name())?;
+    tell_what_is_overridden(context, &checked);
+    let paper = Paper::of_plan(&checked);
+    must_be_approved(&paper, &args.plan)?;
     let accounts = accounts::of_plan(context, &checked)?;
+    if let Some(seal) = &paper.seal {
+        must_be_as_sealed(context, seal, &accounts)?;
+    }
+    let sealing = paper.seal.as_ref().map(|seal| seal.digest.clone());
+    launch = launch.under(paper)?;
     let _locks = accounts::lock_all(context, &accounts)?;
     let runtime = runtime()?;
     accounts::let_in(&runtime, &accounts)?;
     let mut journal = open_journal(&context.settings.journal)?;
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
-    let unfinished = if new { None } else { journal.unfinished(&checked.digest.to_string(), &lanes)? };
-    let key = match unfinished {
-        Some(run) => {
-            let tally = journal.tally(run.key)?;
-            context.console.say(&format!(
-                "taking up run {} where it stands: {} rows settled, {} left (--new starts afresh)",
-                run.id,
-                tally.settled(),
-                tally.unsettled()
-            ));
-            launch.verb = "resume";
-            run.key
-        }
-        None => make_run(&mut journal, &source, args, &checked, &lanes, &context.settings)?,
-    };
+    let unfinished = if new { Vec::new() } else { journal.unfinished(&checked.digest.to_string(), &lanes)? };
+    // Another sealing saw other states, and others agreed to it.
+    let (same, other): (Vec<_>, Vec<_>) = unfinished.into_iter().partition(|run| run.sealing() == sealing.as_deref());
+    if let Some(run) = same.into_iter().next() {
+        let settled = journal.tally(run.key)?;
+        context.console.say(&format!(
+            "taking up run {} where it stands: {} settled, {} left (--new starts afresh)",
+            run.id,
+            count(settled.settled(), "row"),
+            settled.unsettled()
+        ));
+        launch.verb = "resume";
+        let context = &under(outside, kept(&run, &checked.terms), &format!("run {}", run.id))?;
+        return launch_run(context, journal, run.key, accounts, runtime, &launch);
+    }
+    if let Some(run) = other.first() {
+        context
+            .console
+            .say(&format!("run {} of this plan is unfinished and was sealed otherwise: left as it is", run.id));
+    }
+    let key = make_run(&mut journal, &source, args, &checked, &lanes, &context.settings)?;
     launch_run(context, journal, key, accounts, runtime, &launch)
 }
 
 pub(super) fn resume(context: &Context, run: Option<&str>, args: &LaunchArgs) -> Result<Exit, CommandError> {
     must_be_able_to_ask(args, false)?;
-    take_up(context, run, &Launch::of("resume", args)?)
+    take_up(context, run, Launch::of("resume", args)?)
 }
 
 pub(super) fn retry(
@@ -106,24 +224,15 @@ pub(super) fn retry(
     must_be_able_to_ask(args, false)?;
     let all = [Verdict::Unverified, Verdict::NoEffect, Verdict::Refused, Verdict::Failed, Verdict::Blocked];
     let reopen = if only.is_empty() { &all[..] } else { only };
-    take_up(context, run, &Launch { reopen, reopen_by_name: !only.is_empty(), ..Launch::of("retry", args)? })
+    take_up(context, run, Launch { reopen, reopen_by_name: !only.is_empty(), ..Launch::of("retry", args)? })
 }
 
 pub(super) fn reconcile(context: &Context, run: Option<&str>, show: &ShowArgs) -> Result<Exit, CommandError> {
-    let launch = Launch {
-        verb: "reconcile",
-        consent: Consent::NothingIsSent,
-        reopen: &[],
-        reopen_by_name: false,
-        events: show.events,
-        progress: !show.no_progress,
-        report: None,
-    };
-    take_up(context, run, &launch)
+    take_up(context, run, Launch::that_looks("reconcile", Consent::NothingIsSent, show.events, !show.no_progress))
 }
 
 /// Goes on with a run that the journal holds, where and as it was begun.
-fn take_up(context: &Context, run: Option<&str>, launch: &Launch<'_>) -> Result<Exit, CommandError> {
+fn take_up(context: &Context, run: Option<&str>, launch: Launch<'_>) -> Result<Exit, CommandError> {
     if !context.settings.journal.exists() {
         return Err(crate::journal::JournalError::Absent(context.settings.journal.clone()).into());
     }
@@ -136,17 +245,38 @@ fn take_up(context: &Context, run: Option<&str>, launch: &Launch<'_>) -> Result<
         Some(profile) => &Context { settings: Settings::read(&context.layers, Some(profile))?, ..context.clone() },
         None => context,
     };
-    let accounts = accounts::of_run(again, &record, &lanes)?;
+    let paper = paper_of(&record)?;
+    let again = &under(again, kept(&record, &paper.terms), &format!("run {}", record.id))?;
+    let accounts = accounts::of_run(again, &record, &lanes, &paper.terms)?;
+    let launch = &launch.under(paper)?;
     let _locks = accounts::lock_all(again, &accounts)?;
     let runtime = runtime()?;
     accounts::let_in(&runtime, &accounts)?;
     launch_run(again, journal, record.key, accounts, runtime, launch)
 }
 
+/// What a run keeps to that was begun with it, and what its plan says.
+fn kept(run: &RunRecord, terms: &Terms) -> BTreeMap<String, String> {
+    let begun = KEYS.iter().filter(|key| key.kept).filter_map(|key| {
+        let text = run.settings.get(key.name)?.as_str()?;
+        Some((key.name.to_owned(), text.to_owned()))
+    });
+    let mut kept: BTreeMap<String, String> = begun.collect();
+    for (key, text) in &terms.policy {
+        kept.entry(key.clone()).or_insert_with(|| text.clone());
+    }
+    kept
+}
+
 /// The same as `run` up to the question, over a journal that is thrown away.
-pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, CommandError> {
+pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>) -> Result<Exit, CommandError> {
+    if let Some(seal) = seal {
+        sealing::must_be_free(seal)?;
+        sealing::must_look(context)?;
+    }
     let source = Source::open(&args.plan)?;
     let checked = checked(context, &source, args)?;
+    let context = &under(context, checked.terms.policy.clone(), source.name())?;
     let accounts = accounts::of_plan(context, &checked)?;
     let runtime = runtime()?;
     accounts::let_in(&runtime, &accounts)?;
@@ -155,21 +285,22 @@ pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, CommandEr
     let mut journal = Journal::open(&folder.path().join("plan.db"))?;
     let key = make_run(&mut journal, &source, args, &checked, &lanes, &context.settings)?;
     let run = journal.run(key)?;
-    let launch = Launch {
-        verb: "plan",
-        consent: Consent::OnlyShown,
-        reopen: &[],
-        reopen_by_name: false,
-        events: false,
-        progress: false,
-        report: None,
-    };
-    carry_of(context, &run, accounts, &launch).out(runtime, journal)
+    let launch = Launch::that_looks("plan", Consent::OnlyShown, false, false).under(Paper::of_plan(&checked))?;
+    let path = journal.path().to_owned();
+    let places = accounts.iter().map(Account::place).collect();
+    let exit = carry_of(context, &run, accounts, &launch).out(runtime, journal)?;
+    match seal {
+        Some(seal) if exit == Exit::Done => {
+            sealing::seal(context, &Journal::open_to_read(&path)?, &run, checked.terms, places, seal)?;
+            Ok(exit)
+        }
+        Some(_) | None => Ok(exit),
+    }
 }
 
 fn launch_run(
     context: &Context,
-    journal: Journal,
+    mut journal: Journal,
     key: RunKey,
     accounts: Vec<Account>,
     runtime: Runtime,
@@ -179,6 +310,7 @@ fn launch_run(
     let lock = Lock::take(&lock::of_run(&context.settings.journal, &id), &format!("run {id}"))?;
     // Read once it is ours: nobody else writes to it from here on.
     let run = journal.run(key)?;
+    journal.forget_stale_commands(key)?;
     let carry = carry_of(context, &run, accounts, launch);
     let exit = carry.out(runtime, journal)?;
     carry.sum_up(&context.settings.journal)?;
@@ -192,13 +324,9 @@ fn carry_of<'a>(context: &'a Context, run: &'a RunRecord, accounts: Vec<Account>
         settings: &context.settings,
         run,
         accounts,
-        verb: launch.verb,
-        consent: launch.consent,
-        reopen: launch.reopen,
-        reopen_by_name: launch.reopen_by_name,
-        events: launch.events,
-        progress: launch.progress,
-        report: launch.report.as_ref(),
+        launch,
+        clock: Clock::OfMachine,
+        live: None,
     }
 }
 
@@ -227,13 +355,27 @@ fn make_run(
         plan_digest: &checked.digest.to_string(),
         n_rows: checked.n_rows,
         lanes,
-        settings: &serde_json::to_value(&settings.texts).expect("texts are JSON"),
+        settings: &settings_of_run(settings, &Paper::of_plan(checked)),
+        terms: &checked.terms,
     };
     journal.create_run(&new, |sink| {
-        let again =
-            crate::plan::read(source, &reading_of(settings, args), |row| sink.row(&row).map_err(CommandError::from))?;
+        let again = crate::plan::read(source, &reading_of(settings, args), |Planned { row, sealed }| {
+            sink.row(&row, sealed.as_ref()).map_err(CommandError::from)
+        })?;
         if again.digest == checked.digest { Ok(()) } else { Err(CommandError::PlanChanged(source.name().to_owned())) }
     })
+}
+
+/// The texts of the settings, and what the plan says.
+fn settings_of_run(settings: &Settings, paper: &Paper) -> serde_json::Value {
+    let mut all = serde_json::to_value(paper).expect("a plan's terms are JSON");
+    let map = all.as_object_mut().expect("they are an object");
+    map.extend(settings.texts.iter().map(|(key, text)| ((*key).to_owned(), text.as_str().into())));
+    // A time of the day is that of the night on which the run begins, and not every day's.
+    if let Some(deadline) = settings.steering.window(Timestamp::now()).deadline {
+        map.insert("deadline".to_owned(), deadline.to_string().into());
+    }
+    all
 }
 
 /// When it was made, and four letters that tell it from others of that second: easy to type a prefix of.

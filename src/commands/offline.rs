@@ -8,14 +8,16 @@ use super::{CommandError, Context, accounts, checked, output_failed, stdout_fail
 use crate::console;
 use crate::exit::Exit;
 use crate::plan::PlanError;
-use crate::plan::example::EXAMPLE_CSV;
+use crate::plan::example::{EXAMPLE_CSV, EXAMPLE_TOML};
 use crate::plan::source::Source;
+use crate::report::plain::count;
 use crate::settings::file;
 use crate::settings::flags::PlanArgs;
 
 pub(super) fn init(context: &Context, dir: &Path) -> Result<Exit, CommandError> {
     std::fs::create_dir_all(dir).map_err(output_failed(dir))?;
-    for (name, text) in [("plan.csv", EXAMPLE_CSV.to_owned()), (file::NAME, file::example())] {
+    let files = [("plan.csv", EXAMPLE_CSV.into()), ("plan.toml", EXAMPLE_TOML.into()), (file::NAME, file::example())];
+    for (name, text) in files {
         let path = dir.join(name);
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(mut file) => {
@@ -28,7 +30,7 @@ pub(super) fn init(context: &Context, dir: &Path) -> Result<Exit, CommandError> 
             Err(error) => return Err(output_failed(&path)(error)),
         }
     }
-    let plan = dir.join("plan.csv");
+    let plan = dir.join("plan.toml");
     context.console.say(&format!("next: cutover check {0}; cutover run {0} --endpoint sandbox", plan.display()));
     Ok(Exit::Done)
 }
@@ -51,7 +53,8 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
             1 => ", 1 wave".to_owned(),
             n => format!(", {n} waves"),
         };
-        writeln!(out, "{}: {} rows{waves}{warnings}, {}", source.name(), checked.n_rows, checked.digest)
+        let rows = count(checked.n_rows.into(), "row");
+        writeln!(out, "{}: {rows}{waves}{warnings}, {}", source.name(), checked.digest)
     })
     .map_err(stdout_failed)?;
     Ok(Exit::Done)

@@ -16,6 +16,7 @@ use crate::report::runs::Runs;
 use crate::report::status::{self, Holder};
 use crate::report::summary::{self, Summary};
 use crate::report::{Format, ReportError};
+use crate::rollback::IfStopped;
 
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
@@ -23,12 +24,20 @@ fn journal(context: &Context) -> Result<Journal, CommandError> {
     Ok(Journal::open_to_read(&context.settings.journal)?)
 }
 
-pub(super) fn status(context: &Context, run: Option<&str>, watch: bool) -> Result<Exit, CommandError> {
+pub(super) fn status(
+    context: &Context,
+    run: Option<&str>,
+    watch: bool,
+    if_stopped: bool,
+) -> Result<Exit, CommandError> {
     let journal = journal(context)?;
     let record = journal.find_run(run)?;
     loop {
         let record = journal.run(record.key)?;
-        let summary = Summary::of(&journal, &record, journal.path())?;
+        let mut summary = Summary::of(&journal, &record, journal.path())?;
+        if if_stopped {
+            summary.if_stopped = Some(journal.at_one_instant(|| IfStopped::of(&journal, &record))?);
+        }
         let holder = holder(&context.settings.journal, &record);
         print(|out| {
             if context.console.json {
@@ -45,7 +54,7 @@ pub(super) fn status(context: &Context, run: Option<&str>, watch: bool) -> Resul
 }
 
 /// Whether the launch that the journal calls running still holds the run's lock.
-fn holder(journal: &Path, run: &RunRecord) -> Holder {
+pub(super) fn holder(journal: &Path, run: &RunRecord) -> Holder {
     if run.host.as_deref() != Some(lock::host().as_str()) {
         return Holder::Unknown;
     }

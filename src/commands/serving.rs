@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use super::{CommandError, Context, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
+use crate::model::words::nearest;
 use crate::plan::Reading;
 use crate::plan::source::Source;
 use crate::sandbox::estate::{self, Seeded};
@@ -99,8 +100,8 @@ pub(super) async fn made_up(scenario: &Scenario, seed: u64) -> Result<Sandbox, C
 fn estate_of(plan: &Path) -> Result<Vec<Seeded>, CommandError> {
     let source = Source::open(plan)?;
     let mut estate = Vec::new();
-    crate::plan::read(&source, &Reading { allow_unknown: true, ..Reading::default() }, |row| {
-        estate.push(estate::seed_row(&row));
+    crate::plan::read(&source, &Reading { allow_unknown: true, ..Reading::default() }, |planned| {
+        estate.push(estate::seed_row(&planned.row));
         Ok::<(), CommandError>(())
     })?;
     Ok(estate)
@@ -112,7 +113,9 @@ pub(super) fn scenario(name: &str) -> Result<Scenario, CommandError> {
         return Ok(scenario);
     }
     let text = std::fs::read_to_string(name).map_err(|error| {
-        CommandError::Scenario(format!("`{name}` is none of {}, and no file: {error}", Scenario::NAMES.join(", ")))
+        let near = nearest(name, Scenario::NAMES).map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
+        let known = Scenario::NAMES.join(", ");
+        CommandError::Scenario(format!("`{name}` is none of {known}, and no file{near}: {error}"))
     })?;
     Scenario::parse(&text).map_err(|error| {
         let mut text = format!("`{name}`: {error}");

@@ -14,7 +14,7 @@ use crate::model::SourceId;
 use crate::model::words::Word;
 use crate::report::beside::{check_destination, write_beside};
 use crate::report::csv::defused;
-use crate::report::plain::{plain, shortened};
+use crate::report::plain::{count, plain, shortened};
 use crate::settings::flags::{FilterArgs, ListFormat};
 
 const COLUMNS: [&str; 10] =
@@ -197,7 +197,9 @@ pub(super) fn plan(context: &Context, args: &FilterArgs, wanted: &Wanted<'_>) ->
             None => console::result(|out| out.write_all(&text)).map_err(stdout_failed)?,
         }
         let place = wanted.output.map_or_else(String::new, |path| format!(" in {}", path.display()));
-        context.console.say(&format!("{n_rows} rows{place}; `cutover check` reads it, `cutover plan` compares it"));
+        context
+            .console
+            .say(&format!("{}{place}; `cutover check` reads it, `cutover plan` compares it", count(n_rows, "row")));
         Ok(Exit::Done)
     })
 }

@@ -1,15 +1,18 @@
 //! One row from where it stands to a verdict: the function that a newcomer should read first.
 
 use std::ops::ControlFlow::{Break, Continue};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::lane::{FirstVerdict, Lane, ReadFailed};
+use super::line::Place;
 use super::sight::Sight;
 use crate::credentials::Generation;
 use crate::event::{EventKind, LaneStop, Outcome, Verdict};
+use crate::gate::{Pass, Slot};
 use crate::journal::read::UNPROVEN_BY_CHOICE;
 use crate::judge::{self, Effect, Fate};
 use crate::ledger::{Phase, Standing};
@@ -17,6 +20,7 @@ use crate::model::{Row, SeenState, TargetState};
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
 use crate::retry::{self, Enough};
+use crate::waves::halt::{Came, Turn};
 
 /// What a look showed is good for an intent for this long.
 const FRESH: Duration = Duration::from_mins(1);
@@ -42,6 +46,8 @@ pub(crate) struct Call<'a, R> {
     pub(crate) sends: bool,
     /// Held until the row has had its first answer, so that not the whole plan is open at once.
     pub(crate) fresh: Option<OwnedSemaphorePermit>,
+    /// Where it stands among those that wait for a slot.
+    pub(crate) place: Option<Place>,
     counted: u32,
     /// The last answer refused our credentials, and others were got.
     renewed: bool,
@@ -51,6 +57,18 @@ pub(crate) struct Call<'a, R> {
     /// When the last request left for the row, as far as it matters still, and when it was answered.
     sent_at: Option<Instant>,
     answered_at: Instant,
+    /// No look succeeded.
+    unseen: bool,
+    /// Its turn among the rows that are tried, while it is not settled.
+    turn: Option<Turn>,
+}
+
+impl<R> Drop for Call<'_, R> {
+    fn drop(&mut self) {
+        if let Some(turn) = self.turn {
+            self.lane.helm.leave(turn);
+        }
+    }
 }
 
 /// Goes on, or ends here.
@@ -71,12 +89,15 @@ impl<'a, R: Remote> Call<'a, R> {
             standing,
             sends,
             fresh: None,
+            place: None,
             counted: 0,
             renewed: false,
             seen,
             looked_at,
             sent_at,
             answered_at,
+            unseen: false,
+            turn: None,
         }
     }
 
@@ -88,7 +109,10 @@ impl<'a, R: Remote> Call<'a, R> {
                 Phase::InDoubt => self.look_in_doubt().await?,
                 Phase::Untried | Phase::Due if !self.sends => return Ok(Ending::Later),
                 Phase::Untried | Phase::Due => match self.ready().await? {
-                    Continue(sends) => self.attempt(sends).await?,
+                    Continue(sends) => match self.unless_skipped().await? {
+                        Continue(()) => self.attempt(sends).await?,
+                        Break(ending) => Break(ending),
+                    },
                     Break(ending) => Break(ending),
                 },
                 Phase::Settled(verdict) => return Ok(Ending::Settled(verdict)),
@@ -137,8 +161,17 @@ impl<'a, R: Remote> Call<'a, R> {
         }
     }
 
+    /// Somebody may have said that it is not to be sent.
+    async fn unless_skipped(&mut self) -> Step<()> {
+        match self.lane.helm.skipped(&self.row.source_id) {
+            Some(reason) => self.settle(Verdict::Blocked, self.seen.clone(), Some(reason)).await.map(Break),
+            None => Ok(Continue(())),
+        }
+    }
+
     /// What to send, once it is known from a fresh enough look that it should be sent.
     async fn ready(&mut self) -> Step<TargetState> {
+        self.forget_if_moved();
         if self.standing.doubted {
             // A look that is too old by the time that the row has its slot is made again there.
             if (!self.standing.looked || self.looked_at.is_none())
@@ -161,6 +194,15 @@ impl<'a, R: Remote> Call<'a, R> {
             },
             None => Ok(Break(Ending::Later)),
         }
+    }
+
+    /// A read that was made for others may have shown it elsewhere: what was seen of it before is no longer so.
+    fn forget_if_moved(&mut self) -> bool {
+        let is_moved = self.is_looked_at() && self.lane.moved().remove(&self.row.id);
+        if is_moved {
+            self.looked_at = None;
+        }
+        is_moved
     }
 
     /// Whether what is known of the row is fresh enough for an intent.
@@ -208,6 +250,9 @@ impl<'a, R: Remote> Call<'a, R> {
         }
         match judge::judge(&self.row, seen.as_ref(), self.completes(), self.lane.settings.dialect) {
             Fate::Change { sends, .. } => {
+                if let Some(reason) = self.moved_meanwhile(seen.as_ref()) {
+                    return self.settle(Verdict::Overtaken, seen, Some(reason)).await.map(Break);
+                }
                 if !self.standing.doubted && seen.as_ref() != self.standing.last_seen() {
                     self.record(vec![EventKind::RowSeen { row: self.row.id, seen }]).await?;
                 }
@@ -218,6 +263,15 @@ impl<'a, R: Remote> Call<'a, R> {
                 self.settle(verdict, seen, None).await.map(Break)
             }
             Fate::Blocked { reason } => self.settle(Verdict::Blocked, seen, Some(reason)).await.map(Break),
+        }
+    }
+
+    /// Whether somebody else moved the row after it was looked at, told about, and agreed to.
+    fn moved_meanwhile(&self, seen: Option<&SeenState>) -> Option<String> {
+        let was = self.standing.last_seen().filter(|_| self.lane.settings.preflight && self.standing.looked);
+        match judge::effect(&self.row.wants, Some(was?), seen) {
+            Effect::Overtaken { reason } => Some(format!("{reason}; somebody moved it before it was sent")),
+            Effect::OnTarget | Effect::NotYet { .. } | Effect::Unprovable { .. } => None,
         }
     }
 
@@ -255,14 +309,26 @@ impl<'a, R: Remote> Call<'a, R> {
     /// One request: intent on disk, leave to go, the wire, outcome on disk.
     async fn attempt(&mut self, mut sends: TargetState) -> Step<()> {
         let lane = self.lane;
-        let under_way = lane.under_way.begin();
-        let Some(mut slot) = lane.stop.unless_draining(self.queue_for_slot()).await else {
+        if lane.stop.unless_draining(lane.helm.unpaused()).await.is_none() {
+            return Ok(Break(Ending::Later));
+        }
+        let Some(cautious) = lane.stop.unless_draining(lane.helm.cautiously()).await else {
             return Ok(Break(Ending::Later));
         };
+        let under_way = lane.under_way.begin();
+        let mut slot = match lane.stop.unless_draining(lane.helm.unless_paused(self.queue_for_slot())).await {
+            Some(Some(Some(slot))) => slot,
+            Some(Some(None) | None) => return Ok(Continue(())),
+            None => return Ok(Break(Ending::Later)),
+        };
+        if let Break(ending) = self.unless_skipped().await? {
+            return Ok(Break(ending));
+        }
         match lane.stop.unless_draining(lane.credentialed()).await {
             Some(credentialed) if credentialed? => (),
             Some(_) | None => return Ok(Break(Ending::Later)),
         }
+        self.forget_if_moved();
         // It may have waited long for its slot. It is looked at with the slot in hand: queueing again for each look
         // would never end where the service is slow.
         if !self.needs_no_look() {
@@ -289,19 +355,7 @@ impl<'a, R: Remote> Call<'a, R> {
         let sends = lane.settings.dialect.spelled(sends);
         let attempt = self.standing.started + 1;
         self.record(vec![EventKind::AttemptStarted { row: self.row.id, attempt, sends: sends.clone() }]).await?;
-        let limit = if self.standing.doubted { DIRECTLY } else { FRESH };
-        let pass = lane.stop.unless_draining(lane.gate.pass(slot)).await;
-        let unsent = match &pass {
-            None => Some("stopped before it was sent"),
-            // The lane was told to wait meanwhile, and what was seen before that is old.
-            Some(pass) if pass.cooled && self.is_looked_at() && !self.seen_within(limit) => {
-                Some("held back for too long after it was looked at")
-            }
-            Some(_) => None,
-        };
-        let (Some(pass), None) = (pass, unsent) else {
-            let outcome = Outcome::Unsent { cause: unsent.unwrap_or_default().to_owned() };
-            self.record(vec![self.ended(attempt, outcome, None, Duration::ZERO)]).await?;
+        let Some(pass) = self.leave_to_go(slot, attempt).await? else {
             return Ok(if lane.stop.is_draining() { Break(Ending::Later) } else { Continue(()) });
         };
         let left_at = pass.left_at;
@@ -313,8 +367,13 @@ impl<'a, R: Remote> Call<'a, R> {
         };
         self.sent_at = Some(left_at);
         self.answered_at = Instant::now();
-        // The next request has its leave once the lane knows what this answer means for all.
+        let ended = self.ended(attempt, outcome.clone(), request_id, took);
+        // The next request has its leave once it is known what this answer means for all: it may stop the run.
         lane.stop_if_refused_again(&outcome, self.renewed).await?;
+        let is_refusal = matches!(outcome, Outcome::Rejected { .. });
+        if is_refusal {
+            self.record_answer(ended.clone(), &outcome).await?;
+        }
         lane.heed(&outcome, left_at, worn).await?;
         drop(pass);
         let goes_on = lane.goes_on_renewed(&outcome);
@@ -322,14 +381,13 @@ impl<'a, R: Remote> Call<'a, R> {
         if retry::counts(&outcome) && !goes_on {
             self.counted += 1;
         }
-        let ended = self.ended(attempt, outcome.clone(), request_id, took);
         let patience = lane.settings.patience.after(self.counted, &outcome, rand::random());
-        if let Break(Enough::Accepted | Enough::Refused) = patience {
+        if let Break(Enough::Accepted) = patience {
             self.record_answer(ended, &outcome).await?;
-        } else {
+        } else if !is_refusal {
             self.record(vec![ended]).await?;
         }
-        drop(under_way);
+        drop((under_way, cautious));
         self.fresh = None;
         match patience {
             // The phase says how it goes on: verified, settled, or left because the lane stopped.
@@ -348,12 +406,52 @@ impl<'a, R: Remote> Call<'a, R> {
         }
     }
 
-    async fn queue_for_slot(&self) -> crate::gate::Slot {
+    /// None: the attempt ended before it was sent. While it waited, much may have changed.
+    async fn leave_to_go(&mut self, slot: Slot, attempt: u32) -> Result<Option<Pass>, JournalClosed> {
+        let lane = self.lane;
+        let limit = if self.standing.doubted { DIRECTLY } else { FRESH };
+        let cause = match lane.stop.unless_draining(lane.helm.unless_paused(lane.gate.pass(slot))).await {
+            None => "stopped before it was sent".to_owned(),
+            Some(None) => "paused before it was sent".to_owned(),
+            // The lane was told to wait meanwhile, and what was seen before that is old.
+            Some(Some(pass)) if pass.cooled && self.is_looked_at() && !self.seen_within(limit) => {
+                "held back for too long after it was looked at".to_owned()
+            }
+            Some(Some(_)) if self.forget_if_moved() => "somebody else moved it before it was sent".to_owned(),
+            Some(Some(pass)) => match lane.helm.skipped(&self.row.source_id) {
+                None => return Ok(Some(pass)),
+                Some(skipped) => skipped,
+            },
+        };
+        let ended = self.ended(attempt, Outcome::Unsent { cause }, None, Duration::ZERO);
+        self.record(vec![ended]).await?;
+        Ok(None)
+    }
+
+    /// None: what was seen of the row grew old while it waited. Those that wait with it grow old at the same time, and are
+    /// looked at together; it keeps its place.
+    async fn queue_for_slot(&mut self) -> Option<Slot> {
+        let lane = self.lane;
         if self.standing.doubted {
-            return self.lane.gate.slot().await;
+            return Some(lane.gate.slot().await);
         }
-        let _line = self.lane.line.acquire().await.expect("the semaphore is never closed");
-        self.lane.gate.slot().await
+        let grows_old = self.looked_at.filter(|_| self.is_judged()).map(|at| at + FRESH);
+        let place = self.place.get_or_insert_with(|| lane.line.join());
+        let turn = async {
+            place.come_first().await;
+            lane.gate.slot().await
+        };
+        let Some(grows_old) = grows_old else {
+            let slot = turn.await;
+            self.place = None;
+            return Some(slot);
+        };
+        let slot = timeout_at(grows_old, turn).await.ok();
+        match slot {
+            Some(_) => self.place = None,
+            None => self.looked_at = None,
+        }
+        slot
     }
 
     /// Records an answered change together with what follows from it at once: a refusal's verdict, or that nobody
@@ -436,6 +534,7 @@ impl<'a, R: Remote> Call<'a, R> {
                     // It has been tried with patience already, so one more failure after the window is the end.
                     if failed_after_window {
                         let reason = format!("no look succeeded: {cause}");
+                        self.unseen = true;
                         return self.settle(Verdict::Unverified, None, Some(reason)).await;
                     }
                     failed_after_window = Instant::now() >= window_ends;
@@ -492,6 +591,26 @@ impl<'a, R: Remote> Call<'a, R> {
         for kind in kinds.iter().filter(|kind| kind.row() == Some(self.row.id)) {
             // The journal has just refused or taken the same step.
             _ = self.standing.add(kind, jiff::Timestamp::now());
+        }
+        if self.sends { self.count().await } else { Ok(()) }
+    }
+
+    /// The halt rules hear of a row when the service has taken it, and again when it is settled.
+    async fn count(&mut self) -> Result<(), JournalClosed> {
+        let helm = &self.lane.helm;
+        match self.standing.phase {
+            Phase::Accepted => _ = self.turn.get_or_insert_with(|| helm.begin()),
+            Phase::Settled(verdict) => {
+                if verdict == Verdict::Applied {
+                    helm.moved_one(self.lane.id);
+                }
+                if let Some(came) = Came::of(&self.standing, verdict, self.unseen) {
+                    self.lane.n_tried.fetch_add(1, Ordering::Relaxed);
+                    let turn = self.turn.take().unwrap_or_else(|| helm.begin());
+                    helm.end(turn, &came).await?;
+                }
+            }
+            Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Due => (),
         }
         Ok(())
     }

@@ -1,13 +1,16 @@
 //! One account at one endpoint: what its calls share, and how it stops.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
+use super::Book;
+use super::helm::Helm;
+use super::line::Line;
 use super::sight::Ask;
 use super::stop::Stop;
 use crate::credentials::{CredentialsError, Generation, Renewal};
@@ -18,6 +21,7 @@ use crate::model::{RowId, SeenState, SourceId};
 use crate::recorder::{JournalClosed, Recorder};
 use crate::remote::{self, Listed, Page, Remote, Shown};
 use crate::retry::Patience;
+use crate::waves::forecast::Measured;
 
 /// How a lane goes about it, from the settings.
 #[derive(Clone, Debug)]
@@ -31,11 +35,23 @@ pub(crate) struct LaneSettings {
     pub(crate) verify_timeout: Duration,
 }
 
+/// What all lanes of a run share.
+pub(crate) struct OfRun {
+    pub(crate) helm: Arc<Helm>,
+    pub(crate) book: Book,
+    pub(crate) recorder: Recorder,
+    pub(crate) stop: Stop,
+}
+
 pub(crate) struct Lane<R> {
     pub(crate) id: LaneId,
     /// What rows call it.
     pub(crate) name: String,
     pub(crate) settings: LaneSettings,
+    /// The pace that the settings allow, where no stage and nobody says otherwise.
+    pub(crate) base_rate: Option<f64>,
+    pub(crate) helm: Arc<Helm>,
+    pub(crate) book: Book,
     pub(crate) remote: R,
     pub(crate) gate: Gate,
     pub(crate) recorder: Recorder,
@@ -43,12 +59,16 @@ pub(crate) struct Lane<R> {
     /// To the lane's one reader.
     pub(crate) asks: mpsc::UnboundedSender<Ask>,
     /// Fresh rows queue here for a slot; a row that was just looked at, to be sent again, goes past them.
-    pub(crate) line: Semaphore,
+    pub(crate) line: Line,
     pub(crate) under_way: UnderWay,
     pub(crate) list: Mutex<List>,
     /// When the preflight of this launch began to look; rows it saw were seen at or after this instant.
     pub(crate) preflight_at: Mutex<Option<Instant>>,
     pub(crate) first_answers: tokio::sync::Mutex<FirstAnswers>,
+    /// Rows that were seen elsewhere than where they were planned from, by a read that was made for others.
+    moved: Mutex<HashSet<RowId>>,
+    /// Rows that were tried and are settled.
+    pub(crate) n_tried: AtomicU64,
     stopped: Mutex<Option<(LaneStop, String)>>,
 }
 
@@ -79,36 +99,87 @@ impl List {
 
 /// Changes between wanting a slot and having their answer on disk. While there are none, looks may go at once.
 pub(crate) struct UnderWay {
-    n: AtomicUsize,
-    idle_since: Mutex<Instant>,
+    state: Mutex<Changes>,
     pub(crate) changed: Notify,
+}
+
+struct Changes {
+    n: usize,
+    /// Since when there are none, while there are none.
+    since: Instant,
+    /// For how long there were any, up to then.
+    busy: Duration,
+    began_at: Instant,
 }
 
 pub(crate) struct UnderWayGuard<'a>(&'a UnderWay);
 
 impl UnderWay {
     fn new() -> Self {
-        Self { n: AtomicUsize::new(0), idle_since: Mutex::new(Instant::now()), changed: Notify::new() }
+        let now = Instant::now();
+        let none = Changes { n: 0, since: now, busy: Duration::ZERO, began_at: now };
+        Self { state: Mutex::new(none), changed: Notify::new() }
     }
 
     pub(crate) fn begin(&self) -> UnderWayGuard<'_> {
-        self.n.fetch_add(1, Ordering::SeqCst);
+        let mut changes = self.changes();
+        if changes.n == 0 {
+            changes.began_at = Instant::now();
+        }
+        changes.n += 1;
         UnderWayGuard(self)
     }
 
     /// None while a change is under way.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
-        let since = *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner);
-        (self.n.load(Ordering::SeqCst) == 0).then_some(since)
+        let changes = self.changes();
+        (changes.n == 0).then_some(changes.since)
+    }
+
+    /// For how long changes were under way so far.
+    fn busy(&self) -> Duration {
+        let changes = self.changes();
+        if changes.n == 0 { changes.busy } else { changes.busy + changes.began_at.elapsed() }
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for UnderWayGuard<'_> {
     fn drop(&mut self) {
-        *self.0.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        if self.0.n.fetch_sub(1, Ordering::SeqCst) == 1 {
+        let now = Instant::now();
+        let mut changes = self.0.changes();
+        changes.since = now;
+        changes.n -= 1;
+        if changes.n == 0 {
+            let busy = now - changes.began_at;
+            changes.busy += busy;
+            drop(changes);
             self.0.changed.notify_one();
         }
+    }
+}
+
+/// How far a lane has come: what it has shown between two of these is what a forecast goes by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    n_tried: u64,
+    n_left: u64,
+    offered: f64,
+    busy: Duration,
+    at: Instant,
+}
+
+impl Mark {
+    pub(crate) fn since(&self, before: &Self) -> Measured {
+        let seconds = self.busy.saturating_sub(before.busy).as_secs_f64();
+        let whole = (self.at - before.at).as_secs_f64();
+        // The pace was offered all the time, and used while there was something to send.
+        let pace = if whole > 0.0 { (self.offered - before.offered) / whole } else { 0.0 };
+        let (rows, requests) = (self.n_tried - before.n_tried, self.n_left - before.n_left);
+        Measured { rows, requests, seconds, allowed: pace * seconds }
     }
 }
 
@@ -185,30 +256,60 @@ impl<R: Remote> Lane<R> {
         id: LaneId,
         name: String,
         settings: LaneSettings,
+        base_rate: Option<f64>,
         remote: R,
         gate: Gate,
-        recorder: Recorder,
-        stop: Stop,
+        of_run: &OfRun,
     ) -> (Self, mpsc::UnboundedReceiver<Ask>) {
         let (asks, inbox) = mpsc::unbounded_channel();
-        let queue = usize::try_from(settings.concurrency).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS);
         let lane = Self {
             id,
             name,
+            line: Line::new(settings.concurrency),
             settings,
+            base_rate,
+            helm: Arc::clone(&of_run.helm),
+            book: of_run.book.clone(),
             remote,
             gate,
-            recorder,
-            stop,
+            recorder: of_run.recorder.clone(),
+            stop: of_run.stop.of_lane(),
             asks,
-            line: Semaphore::new(queue),
             under_way: UnderWay::new(),
             list: Mutex::default(),
             preflight_at: Mutex::default(),
             first_answers: tokio::sync::Mutex::default(),
+            moved: Mutex::default(),
+            n_tried: AtomicU64::new(0),
             stopped: Mutex::default(),
         };
         (lane, inbox)
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        let snapshot = self.gate.snapshot();
+        Mark {
+            n_tried: self.n_tried.load(Ordering::Relaxed),
+            n_left: snapshot.n_left,
+            offered: snapshot.offered,
+            busy: self.under_way.busy(),
+            at: Instant::now(),
+        }
+    }
+
+    /// Another pace, from now on; what was learned of the service's quota stands.
+    pub(crate) fn set_rate(&self, per_second: Option<f64>) {
+        self.gate.set_rate(per_second);
+    }
+
+    /// Another number of requests under way at once, from now on.
+    pub(crate) fn set_concurrency(&self, concurrency: u32) {
+        self.gate.set_concurrency(concurrency);
+        self.line.widen(concurrency);
+    }
+
+    pub(crate) fn moved(&self) -> MutexGuard<'_, HashSet<RowId>> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) async fn record(&self, kinds: Vec<EventKind>, source: Option<&SourceId>) -> Result<(), JournalClosed> {

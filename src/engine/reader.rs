@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::foreign;
 use super::lane::{Lane, ReadFailed};
 use super::sight::{Ask, Sight};
 use crate::event::Outcome;
@@ -194,12 +195,20 @@ async fn read_pages<R: Remote>(lane: &Arc<Lane<R>>, pages: &[u32], asks: &mut Ha
     while let Some(joined) = reads.join_next().await {
         match joined {
             Ok((page, Ok(sighted))) => {
+                let mut others = Vec::new();
                 for (id, seen) in sighted.value.servers {
-                    let Ok(id) = SourceId::new(&id) else { continue };
-                    if let Some(ask) = asks.remove(&id) {
-                        lane.list().found(ask.row, page);
-                        _ = ask.answer.send(Sight::Seen { seen: Some(seen), left_at: sighted.left_at });
+                    let Ok(source) = SourceId::new(&id) else { continue };
+                    match asks.remove(&source) {
+                        Some(ask) => {
+                            lane.list().found(ask.row, page);
+                            _ = ask.answer.send(Sight::Seen { seen: Some(seen), left_at: sighted.left_at });
+                        }
+                        None => others.push((id, seen)),
                     }
+                }
+                if foreign::notice(lane, others, sighted.left_at).await.is_err() {
+                    asks.clear();
+                    readable = false;
                 }
             }
             Ok((_, Err(ReadFailed::Outcome(_)))) => readable = false,

@@ -15,8 +15,11 @@ pub(crate) struct Stop {
     /// This lane's; cancelled with the run's.
     drain: CancellationToken,
     abort: CancellationToken,
-    reasons: Arc<Mutex<Vec<DrainReason>>>,
+    reasons: Arc<Mutex<Vec<Why>>>,
 }
+
+/// A reason, and what there is to say of it.
+type Why = (DrainReason, Option<String>);
 
 impl Default for Stop {
     fn default() -> Self {
@@ -33,7 +36,12 @@ impl Stop {
 
     /// The whole run starts nothing new from here on. Every reason is kept: the worst of them is how the launch ends.
     pub(crate) fn drain(&self, reason: DrainReason) {
-        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).push(reason);
+        self.drain_because(reason, None);
+    }
+
+    /// The same, with what to say of it.
+    pub(crate) fn drain_because(&self, reason: DrainReason, why: Option<String>) {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).push((reason, why));
         self.run.cancel();
     }
 
@@ -49,7 +57,19 @@ impl Stop {
     }
 
     pub(crate) fn has_reason(&self, reason: DrainReason) -> bool {
-        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).contains(&reason)
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|(known, _)| *known == reason)
+    }
+
+    /// The first reason, of those that somebody chose, for which the run was told to stop, and what there is to say of it.
+    pub(crate) fn chosen(&self) -> Option<Why> {
+        let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let chosen = |reason: DrainReason| match reason {
+            DrainReason::Halted | DrainReason::Window | DrainReason::Unapproved | DrainReason::Operator => true,
+            DrainReason::Interrupted | DrainReason::Terminated | DrainReason::JournalClosed | DrainReason::Panicked => {
+                false
+            }
+        };
+        reasons.iter().find(|(reason, _)| chosen(*reason)).cloned()
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -95,6 +95,30 @@ impl Quota {
         self.now
     }
 
+    /// Another `--rate`: what was learned of the service stands.
+    pub(super) fn set_top(&mut self, top: Option<f64>) {
+        self.top = top;
+        let known = match self.basis {
+            Basis::Settings => None,
+            Basis::Stated { figure, .. } => Some(figure * ROOM_BELOW_FIGURE),
+            Basis::Guessed { .. } => self.now,
+        };
+        self.now = match (known, top) {
+            (Some(believed), Some(top)) => Some(believed.min(top).max(SLOWEST)),
+            (one, None) | (None, one) => one,
+        };
+    }
+
+    /// What the service takes on average, as far as it told or showed; none: it was never too much for it.
+    pub(super) fn believed(&self) -> Option<f64> {
+        match self.basis {
+            Basis::Settings => None,
+            Basis::Stated { figure, .. } => Some(figure * ROOM_BELOW_FIGURE),
+            // Halved, and climbing back to it for most of the time.
+            Basis::Guessed { refused_at } => Some(refused_at * 0.75),
+        }
+    }
+
     pub(super) fn burst(&self) -> u32 {
         self.burst
     }

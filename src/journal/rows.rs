@@ -1,5 +1,7 @@
 //! Table `row`: a plan's row and its standing, to and from columns. Nothing else knows the columns by name.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -8,6 +10,7 @@ use crate::event::LaneId;
 use crate::ledger::{Phase, Standing};
 use crate::model::words::Word;
 use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
+use crate::waves::Share;
 
 /// The plan's half of a row, in the order of [`plan_row`].
 pub(super) const PLAN: &str = "row, line, source_id, copystate, migrationcycle, expect_copystate,
@@ -17,7 +20,7 @@ const N_PLAN: usize = 12;
 /// The standing's half, in the order of [`standing`].
 pub(super) const STANDING: &str = "standing, verdict, started, attempts, throttled, doubted, looked,
     before_copystate, before_migrationcycle, after_copystate, after_migrationcycle, http_status, error_code,
-    error_msg, request_id, first_sent_at, last_sent_at, settled_at, reason";
+    error_msg, request_id, first_sent_at, last_sent_at, settled_at, reason, moved_copystate, moved_migrationcycle";
 
 pub(super) fn insert(
     conn: &Connection,
@@ -25,6 +28,7 @@ pub(super) fn insert(
     lane: LaneId,
     wave_no: u32,
     row: &Row,
+    sealed: Option<&SeenState>,
 ) -> Result<(), JournalError> {
     let extra = if row.extra.is_empty() {
         None
@@ -33,8 +37,8 @@ pub(super) fn insert(
     };
     conn.prepare_cached(
         "INSERT INTO row (run, lane, wave_no, row, line, source_id, copystate, migrationcycle, expect_copystate,
-             expect_migrationcycle, wave, target, name, note, extra)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+             expect_migrationcycle, wave, target, name, note, extra, sealed_copystate, sealed_migrationcycle)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )?
     .execute(params![
         run.0,
@@ -51,8 +55,41 @@ pub(super) fn insert(
         row.account,
         row.name,
         row.note,
-        extra
+        extra,
+        word(sealed.and_then(|seen| seen.copystate.as_ref())),
+        word(sealed.and_then(|seen| seen.migrationcycle.as_ref()))
     ])?;
+    Ok(())
+}
+
+/// Makes the first rows of each of these waves its canary: spread over its accounts, in each of them over the first parts
+/// of names (`erp` of `erp-db-01`) as they come, and in plan order behind that.
+pub(super) fn send_ahead(conn: &Connection, run: RunKey, canaries: &[(u32, Share)]) -> Result<(), JournalError> {
+    if canaries.is_empty() {
+        return Ok(());
+    }
+    let mut statement = conn.prepare("SELECT wave_no, count(*) FROM row WHERE run = ?1 GROUP BY 1")?;
+    let counts = statement.query_map([run.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let counts: HashMap<u32, u64> = counts.collect::<Result<_, _>>()?;
+    let of = |wave_no: &u32, share: &Share| share.of(counts.get(wave_no).copied().unwrap_or(0));
+    let sizes: Vec<(u32, u64)> = canaries.iter().map(|(wave_no, share)| (*wave_no, of(wave_no, share))).collect();
+    conn.execute(
+        "WITH canary AS (
+             SELECT json_extract(value, '$[0]') AS wave_no, json_extract(value, '$[1]') AS size FROM json_each(?2)),
+         family AS (
+             SELECT row, lane, wave_no, size,
+                 substr(coalesce(name, ''), 1, instr(coalesce(name, '') || '-', '-') - 1) AS family
+             FROM row JOIN canary USING (wave_no) WHERE run = ?1),
+         of_family AS (
+             SELECT *, row_number() OVER (PARTITION BY wave_no, lane, family ORDER BY row) AS nth_of_family FROM family),
+         of_lane AS (
+             SELECT *, row_number() OVER (PARTITION BY wave_no, lane ORDER BY nth_of_family, row) AS nth_of_lane
+             FROM of_family),
+         of_wave AS (
+             SELECT row, size, row_number() OVER (PARTITION BY wave_no ORDER BY nth_of_lane, lane) AS nth FROM of_lane)
+         UPDATE row SET canary = 1 WHERE run = ?1 AND row IN (SELECT row FROM of_wave WHERE nth <= size)",
+        params![run.0, serde_json::to_string(&sizes).expect("numbers are JSON")],
+    )?;
     Ok(())
 }
 
@@ -74,11 +111,13 @@ pub(super) fn store_standing(
     };
     let before = standing.before.clone().unwrap_or_default();
     let after = standing.after.clone().unwrap_or_default();
+    let moved = standing.moved.clone().unwrap_or_default();
     conn.prepare_cached(
         "UPDATE row SET standing = ?3, verdict = ?4, started = ?5, attempts = ?6, throttled = ?7, doubted = ?8,
              looked = ?9, before_copystate = ?10, before_migrationcycle = ?11, after_copystate = ?12,
              after_migrationcycle = ?13, http_status = ?14, error_code = ?15, error_msg = ?16, request_id = ?17,
-             first_sent_at = ?18, last_sent_at = ?19, settled_at = ?20, reason = ?21
+             first_sent_at = ?18, last_sent_at = ?19, settled_at = ?20, reason = ?21, moved_copystate = ?22,
+             moved_migrationcycle = ?23
          WHERE run = ?1 AND row = ?2",
     )?
     .execute(params![
@@ -102,7 +141,9 @@ pub(super) fn store_standing(
         standing.first_sent_at.map(Timestamp::as_millisecond),
         standing.last_sent_at.map(Timestamp::as_millisecond),
         standing.settled_at.map(Timestamp::as_millisecond),
-        standing.reason
+        standing.reason,
+        word(moved.copystate.as_ref()),
+        word(moved.migrationcycle.as_ref())
     ])?;
     Ok(())
 }
@@ -154,6 +195,7 @@ pub(super) fn standing(columns: &rusqlite::Row<'_>, from: usize) -> rusqlite::Re
         last_sent_at: time_at(columns, from + 16)?,
         settled_at: time_at(columns, from + 17)?,
         reason: columns.get(from + 18)?,
+        moved: seen_at(columns, from + 19)?,
     })
 }
 

@@ -10,8 +10,11 @@ use super::JournalError;
 /// `cutv`: tells `file(1)` and us that an SQLite file is a journal of ours.
 const APPLICATION_ID: i32 = 0x6375_7476;
 
-const STEPS: [&str; 2] =
-    [include_str!("../../migrations/0001_journal.sql"), include_str!("../../migrations/0002_lanes.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("../../migrations/0001_journal.sql"),
+    include_str!("../../migrations/0002_lanes.sql"),
+    include_str!("../../migrations/0003_steering.sql"),
+];
 
 static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| Migrations::new(STEPS.map(M::up).to_vec()));
 

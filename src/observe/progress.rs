@@ -14,8 +14,10 @@ use tokio::task::JoinHandle;
 
 use super::Observer;
 use crate::console::Console;
+use crate::control;
 use crate::event::{DrainReason, Event, EventKind, LaneId, Outcome};
 use crate::model::SourceId;
+use crate::report::plain::{count, plain};
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
 const FRAME_EVERY: Duration = Duration::from_millis(200);
@@ -26,6 +28,7 @@ struct Counts {
     not_on_target: AtomicU64,
     retries: AtomicU64,
     throttled: AtomicU64,
+    moved: AtomicU64,
 }
 
 /// Shared by the observer that counts and the task that draws.
@@ -42,13 +45,15 @@ pub(crate) struct Progress {
 }
 
 /// What is true only now, polled for each frame.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Gauges {
     pub(crate) on_the_wire: usize,
     /// For how long no account may send.
     pub(crate) cooling: Option<Duration>,
     /// No change is on its way: what is open waits to be seen.
     pub(crate) only_looking: bool,
+    /// What the whole run waits for: a person, or a time.
+    pub(crate) waits: Option<String>,
 }
 
 impl Progress {
@@ -126,7 +131,13 @@ impl Progress {
             let eta = Duration::try_from_secs_f64(left / rate).unwrap_or(Duration::MAX);
             _ = write!(line, ", ETA {}", indicatif::HumanDuration(eta));
         }
-        if let Some(wait) = gauge.cooling {
+        let moved = self.counts.moved.load(Ordering::Relaxed);
+        if moved > 0 {
+            _ = write!(line, ", {moved} moved by others");
+        }
+        if let Some(waits) = gauge.waits {
+            _ = write!(line, ", {}", plain(&waits));
+        } else if let Some(wait) = gauge.cooling {
             _ = write!(line, ", waiting {:.1} s for the service's quota", wait.as_secs_f64());
         } else if gauge.only_looking && left > 0.0 {
             line.push_str(", waiting for changes to show");
@@ -156,7 +167,7 @@ impl Progress {
 pub(crate) struct Counter(pub(crate) Arc<Progress>);
 
 impl Observer for Counter {
-    fn on_event(&mut self, event: &Event, _: Option<&SourceId>) -> io::Result<()> {
+    fn on_event(&mut self, event: &Event, source: Option<&SourceId>) -> io::Result<()> {
         let counts = &self.0.counts;
         let add = |counter: &AtomicU64| _ = counter.fetch_add(1, Ordering::Relaxed);
         match &event.kind {
@@ -175,9 +186,25 @@ impl Observer for Counter {
             EventKind::AttemptEnded { outcome: Outcome::Throttled { .. }, .. } | EventKind::ReadThrottled { .. } => {
                 add(&counts.throttled);
             }
-            EventKind::DrainBegan { reason } => {
+            EventKind::DrainBegan { reason, why } => {
                 self.0.draining.store(true, Ordering::Relaxed);
-                self.0.tell(told(*reason));
+                let told = told(*reason);
+                self.0.tell(&why.as_ref().map_or_else(|| told.to_owned(), |why| format!("{told}: {}", plain(why))));
+            }
+            EventKind::StageBegan { stage, rows, forecast } if stage.wave.is_some() || forecast.is_some() => {
+                let forecast = forecast.as_ref().map_or_else(String::new, |forecast| format!(", {forecast}"));
+                self.0.tell(&format!("{}: {}{forecast}", plain(&stage.to_string()), count(*rows, "row")));
+            }
+            EventKind::WaitBegan { cause, stage, until } => {
+                self.0.tell(&format!("waiting {}", plain(&control::waiting(*cause, stage, *until))));
+            }
+            EventKind::Controlled { command, by, .. } => {
+                self.0.tell(&format!("{} ({})", plain(&command.to_string()), plain(&by.to_string())));
+            }
+            EventKind::RowMoved { seen, .. } => {
+                add(&counts.moved);
+                let id = source.map_or_else(|| "a row".to_owned(), |id| plain(id.as_str()));
+                self.0.tell(&format!("{id} was moved by somebody else: it is {seen}"));
             }
             EventKind::LaneStopped { message, .. } => {
                 let of_account = self.0.of_account(event.lane);
@@ -191,6 +218,9 @@ impl Observer for Counter {
             EventKind::RunStarted { .. }
             | EventKind::LaunchBegan { .. }
             | EventKind::LaunchEnded { .. }
+            | EventKind::StageBegan { .. }
+            | EventKind::StageEnded { .. }
+            | EventKind::WaitEnded
             | EventKind::RowSeen { .. }
             | EventKind::AttemptEnded { .. }
             | EventKind::RowLeft { .. } => (),
@@ -206,5 +236,9 @@ fn told(reason: DrainReason) -> &'static str {
         }
         DrainReason::JournalClosed => "the journal takes nothing more: nothing new is started",
         DrainReason::Panicked => "a row failed in a way it should not: nothing new is started",
+        DrainReason::Halted => "halted: nothing new is started; waiting for answers",
+        DrainReason::Window => "stopping for the window: nothing new is started",
+        DrainReason::Unapproved => "stopping: nothing new is started",
+        DrainReason::Operator => "told to stop: nothing new is started; waiting for answers",
     }
 }

@@ -1,13 +1,17 @@
 //! The values of one row → a valid [`Row`], or everything that is wrong with it.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use crate::model::dialect::{Dialect, Field};
 use crate::model::words::{self, Pairing, Word};
 use crate::model::{BadSourceId, Row, RowId, SourceId, TargetState};
 use crate::plan::Reading;
 use crate::plan::columns::{Cells, Column, Header};
 use crate::plan::digest::{Digester, PlanDigest};
-use crate::plan::duplicates::{Names, SeenIds, Sighting, Terms};
+use crate::plan::duplicates::{Agreed, Names, SeenIds, Sighting};
 use crate::plan::problem::{Position, Problems, quoted};
+use crate::waves::Terms;
 
 /// Where the value of a column stands in the row; the row's own place for none, and for a column that is not there.
 pub(crate) type Places<'a> = &'a dyn Fn(Option<Column>) -> Position;
@@ -16,6 +20,11 @@ pub(crate) type Places<'a> = &'a dyn Fn(Option<Column>) -> Position;
 pub(crate) struct Checker {
     pub(crate) problems: Problems,
     reading: Reading,
+    scope: Rc<Scope>,
+    /// Where the lines of the files before this one end: what is remembered of a row is a line of all files together.
+    n_lines_before: u32,
+    n_lines: u32,
+    files: Vec<(u32, String)>,
     /// Whether the header lacks a needed column: said once there, and not again for every row.
     lacks_source_id: bool,
     lacks_target_state: bool,
@@ -26,6 +35,32 @@ pub(crate) struct Checker {
     n_without_account: u32,
     digester: Digester,
     n_rows: u32,
+}
+
+/// What a plan file says of the rows that are read now.
+#[derive(Clone, Debug, Default)]
+struct Scope {
+    defaults: BTreeMap<&'static str, String>,
+    has_bad_default: bool,
+    /// The wave whose own the rows are.
+    wave: Option<String>,
+    /// The waves and the targets that there are, where the plan file defines any.
+    waves: Vec<String>,
+    targets: Vec<String>,
+    is_plan_file: bool,
+}
+
+impl Scope {
+    /// The cells with what the rows of this plan have that say nothing else.
+    fn complete<'a>(&'a self, mut cells: Cells<'a>) -> Cells<'a> {
+        for column in Column::ALL {
+            let cell = &mut cells.known[column as usize];
+            if cell.is_none() {
+                *cell = self.defaults.get(column.name()).map(String::as_str);
+            }
+        }
+        cells
+    }
 }
 
 /// What the rows of a plan come to.
@@ -43,6 +78,10 @@ impl Checker {
         Self {
             problems: Problems::new(reading.strict),
             reading,
+            scope: Rc::default(),
+            n_lines_before: 0,
+            n_lines: 0,
+            files: Vec::new(),
             lacks_source_id: false,
             lacks_target_state: false,
             seen: SeenIds::default(),
@@ -56,12 +95,58 @@ impl Checker {
 
     pub(crate) fn header(&mut self, header: &Header) {
         self.lacks_source_id = !header.has(Column::SourceId);
-        self.lacks_target_state = !header.has_target_state();
+        self.lacks_target_state = !header.has_target_state() && !self.has_default_target();
+        self.lacks_target_state |= self.scope.has_bad_default;
+    }
+
+    pub(crate) fn allows_unknown(&self) -> bool {
+        self.reading.allow_unknown
+    }
+
+    /// Whether rows have a target state that say nothing of one.
+    pub(crate) fn has_default_target(&self) -> bool {
+        [Column::Copystate, Column::Migrationcycle].iter().any(|column| self.scope.defaults.contains_key(column.name()))
+    }
+
+    /// What a plan file says of all rows.
+    pub(crate) fn under(&mut self, terms: &Terms, defaults: BTreeMap<&'static str, String>, has_bad_default: bool) {
+        let waves = terms.waves.iter().map(|wave| wave.name.clone()).collect();
+        let targets = terms.targets.keys().cloned().collect();
+        self.scope = Rc::new(Scope { defaults, has_bad_default, wave: None, waves, targets, is_plan_file: true });
+    }
+
+    /// The terms of a sealed plan, whose rows have their defaults already.
+    pub(crate) fn defined(&mut self, terms: &Terms) {
+        if !terms.waves.is_empty() || !terms.targets.is_empty() {
+            self.under(terms, BTreeMap::new(), false);
+        }
+    }
+
+    /// The rows that come next stand in a file of their own, and may be a wave's own. None: in the plan file itself.
+    pub(crate) fn begin_file(&mut self, file: Option<&str>, wave: Option<&str>) {
+        Rc::make_mut(&mut self.scope).wave = wave.map(str::to_owned);
+        (self.lacks_source_id, self.lacks_target_state) = (false, self.scope.has_bad_default);
+        self.n_lines_before = self.n_lines;
+        let n_file = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
+        self.files.push((self.n_lines_before, file.map_or_else(|| "the plan file".to_owned(), quoted)));
+        self.problems.begin_file(if file.is_some() { n_file + 1 } else { 0 }, file);
+    }
+
+    /// A line of all files together, as people find it.
+    fn line_in_words(&self, line: u32) -> String {
+        let Some((before, file)) = self.files.iter().rev().find(|(before, _)| *before < line) else {
+            return format!("line {line}");
+        };
+        format!("line {} of {file}", line - before)
     }
 
     /// The row, if it is one: valid, and the first of its id.
     pub(crate) fn row(&mut self, cells: Cells<'_>, at: Places<'_>) -> Option<Row> {
+        let scope = Rc::clone(&self.scope);
+        let mut cells = scope.complete(cells);
         let n_errors = self.problems.n_errors();
+        self.n_lines = self.n_lines_before.saturating_add(at(None).line);
+        self.check_wave_and_target(&scope, &mut cells, at);
         let source_id = self.source_id(&cells, at);
         let wants = self.state(&cells, [Column::Copystate, Column::Migrationcycle], at);
         let expects = self.state(&cells, [Column::ExpectCopystate, Column::ExpectMigrationcycle], at);
@@ -75,7 +160,7 @@ impl Checker {
 
         let account = cells.get(Column::Target).map(|name| self.accounts.code(name));
         let wave = cells.get(Column::Wave).map(|name| self.waves.code(name));
-        let sighting = self.seen.sight(&source_id, line, Terms::new(&wants, &expects, account, wave));
+        let sighting = self.seen.sight(&source_id, self.n_lines, Agreed::new(&wants, &expects, account, wave));
         if !self.is_first(&source_id, sighting, at) {
             return None;
         }
@@ -100,18 +185,59 @@ impl Checker {
     }
 
     /// The end of the plan. `header` is where a plan without rows has its header.
-    pub(crate) fn finish(mut self, header: Position) -> Total {
+    pub(crate) fn finish(mut self, header: Position, terms: &Terms, waves_at: &[Position]) -> Total {
+        self.problems.begin_file(0, None);
         if self.n_rows == 0 && self.problems.n_errors() == 0 {
             self.problems.error(header, "the plan has no rows".to_owned(), None);
         }
+        let named = self.waves.in_order();
+        for (wave, at) in terms.waves.iter().zip(waves_at) {
+            if !named.contains(&wave.name) {
+                self.problems.warning(*at, format!("the wave {} has no rows", quoted(&wave.name)), None);
+            }
+        }
         self.problems.sort();
+        self.digester.terms(terms);
         Total {
             problems: self.problems,
             digest: self.digester.finish(),
             n_rows: self.n_rows,
-            waves: self.waves.in_order(),
+            waves: named,
             accounts: self.accounts.in_order(),
             any_without_account: self.n_without_account > 0,
+        }
+    }
+
+    fn check_wave_and_target<'a>(&mut self, scope: &'a Scope, cells: &mut Cells<'a>, at: Places<'_>) {
+        let wave = cells.get(Column::Wave);
+        if let Some(own) = &scope.wave {
+            if let Some(named) = wave.filter(|named| named != own) {
+                let message =
+                    format!("these are rows of the wave {}, and this one names {}", quoted(own), quoted(named));
+                self.problems.error(at(Some(Column::Wave)), message, None);
+            }
+            cells.known[Column::Wave as usize] = Some(own);
+        } else if scope.is_plan_file {
+            match wave {
+                None if scope.waves.is_empty() => (),
+                None => {
+                    let message = "the row names no wave, and the plan has waves".to_owned();
+                    self.problems.error(at(Some(Column::Wave)), message, None);
+                }
+                Some(named) if scope.waves.iter().any(|wave| wave == named) => (),
+                Some(named) => {
+                    let near = words::nearest(named, scope.waves.iter().map(String::as_str));
+                    let message = format!("the plan has no wave {}", quoted(named));
+                    self.problems.error(at(Some(Column::Wave)), message, near);
+                }
+            }
+        }
+        if let Some(named) = cells.get(Column::Target).filter(|_| !scope.targets.is_empty())
+            && !scope.targets.iter().any(|target| target == named)
+        {
+            let near = words::nearest(named, scope.targets.iter().map(String::as_str));
+            let message = format!("the plan has no target {}", quoted(named));
+            self.problems.error(at(Some(Column::Target)), message, near);
         }
     }
 
@@ -171,12 +297,14 @@ impl Checker {
             Sighting::First => return true,
             Sighting::Again { line } => {
                 let id = quoted(id.as_str());
-                let message = format!("{id} is on line {line} already, all else equal; this row is left out");
+                let line = self.line_in_words(line);
+                let message = format!("{id} is on {line} already, all else equal; this row is left out");
                 self.problems.warning(this, message, None);
             }
             Sighting::Conflict { line, difference } => {
                 let id = quoted(id.as_str());
-                let message = format!("{id} is on line {line} and on line {}, with {difference}", this.line);
+                let (line, here) = (self.line_in_words(line), self.line_in_words(self.n_lines));
+                let message = format!("{id} is on {line} and on {here}, with {difference}");
                 self.problems.error(this, message, None);
             }
         }

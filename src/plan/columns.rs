@@ -132,7 +132,13 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    pub(crate) fn new(names: &[(String, Position)], start: Position, problems: &mut Problems) -> Self {
+    /// A row has a target state without a column for it where there is one `by_default`.
+    pub(crate) fn new(
+        names: &[(String, Position)],
+        start: Position,
+        by_default: bool,
+        problems: &mut Problems,
+    ) -> Self {
         let mut header = Self { places: Vec::new(), field_of: [None; Column::ALL.len()] };
         let mut extras = HashMap::new();
         for (field, (name, at)) in names.iter().enumerate() {
@@ -146,7 +152,7 @@ impl Header {
             };
             header.places.push(place);
         }
-        let misspelt = header.report_missing(names, start, problems);
+        let misspelt = header.report_missing(names, start, by_default, problems);
         header.warn_of_extras(names, &misspelt, problems);
         header
     }
@@ -173,14 +179,20 @@ impl Header {
     }
 
     /// Says which needed columns are missing; returns the fields that were probably meant for them.
-    fn report_missing(&self, names: &[(String, Position)], start: Position, problems: &mut Problems) -> Vec<usize> {
+    fn report_missing(
+        &self,
+        names: &[(String, Position)],
+        start: Position,
+        by_default: bool,
+        problems: &mut Problems,
+    ) -> Vec<usize> {
         let mut misspelt = Vec::new();
         if !self.has(Column::SourceId) {
             let meant = self.meant_for(&[Column::SourceId], names);
             problems.error(start, missing("a column \"source_id\" is needed", meant, names), meant_name(meant));
             misspelt.extend(meant.map(|(field, _)| field));
         }
-        if !self.has_target_state() {
+        if !self.has_target_state() && !by_default {
             let meant = self.meant_for(&[Column::Copystate, Column::Migrationcycle], names);
             let needed = "a column \"copystate\" or \"migrationcycle\" is needed";
             problems.error(start, missing(needed, meant, names), meant_name(meant));

@@ -25,7 +25,8 @@ pub(crate) fn read<R: Read, E>(
     if !records.next(text, &mut checker.problems)? || text.line() != first {
         return Ok(());
     }
-    let Some(header) = header(&records.record(text), &mut checker.problems) else { return Ok(()) };
+    let by_default = checker.has_default_target();
+    let Some(header) = header(&records.record(text), by_default, &mut checker.problems) else { return Ok(()) };
     checker.header(&header);
     while records.next(text, &mut checker.problems)? {
         if let Some(row) = row(&records.record(text), &header, checker) {
@@ -45,7 +46,7 @@ fn delimiter(text: &[u8]) -> u8 {
     [b'\t', b';', b','].into_iter().max_by_key(|delimiter| columns(*delimiter)).unwrap_or(b',')
 }
 
-fn header(record: &Record<'_>, problems: &mut Problems) -> Option<Header> {
+fn header(record: &Record<'_>, by_default: bool, problems: &mut Problems) -> Option<Header> {
     if let Some(nul) = record.text.iter().position(|byte| *byte == 0) {
         let message = "a NUL character: UTF-16 text is read only with a byte order mark".to_owned();
         problems.error(record.at(nul), message, None);
@@ -53,7 +54,7 @@ fn header(record: &Record<'_>, problems: &mut Problems) -> Option<Header> {
     }
     let name = |field: &Field| record.value(field).trim().to_owned();
     let names: Vec<_> = record.fields.iter().map(|field| (name(field), record.at(field.start))).collect();
-    Some(Header::new(&names, record.at(0), problems))
+    Some(Header::new(&names, record.at(0), by_default, problems))
 }
 
 fn row(record: &Record<'_>, header: &Header, checker: &mut Checker) -> Option<Row> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 use crate::model::Row;
+use crate::waves::Terms;
 
 /// A plan's name: `sha256:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +101,14 @@ impl Digester {
         serde_json::to_writer(&mut self.line, &fields).expect("texts can be written as JSON into memory");
         self.line.push(b'\n');
         self.hash.update(&self.line);
+    }
+
+    /// The terms of a plan file, behind its rows: one line of JSON. Other plans have none.
+    pub fn terms(&mut self, terms: &Terms) {
+        if !terms.is_empty() {
+            let line = serde_json::to_string(terms).expect("terms are JSON") + "\n";
+            self.hash.update(line);
+        }
     }
 
     #[must_use]

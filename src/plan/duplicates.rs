@@ -11,14 +11,14 @@ use crate::model::{SourceId, TargetState};
 
 /// What two rows of one id must have in common for the later to be harmless.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Terms {
+pub(crate) struct Agreed {
     wants: [Option<Word>; 2],
     expects: [Option<Word>; 2],
     account: Option<u32>,
     wave: Option<u32>,
 }
 
-impl Terms {
+impl Agreed {
     /// Wave and account come as the codes that [`Names`] gave them.
     pub(crate) fn new(wants: &TargetState, expects: &TargetState, account: Option<u32>, wave: Option<u32>) -> Self {
         Self {
@@ -66,8 +66,8 @@ pub(crate) struct SeenIds {
     entries: Vec<Entry>,
     /// Places in `entries`, found by the hash of the id.
     index: HashTable<u32>,
-    terms: Vec<Terms>,
-    code_of: HashMap<Terms, u32>,
+    terms: Vec<Agreed>,
+    code_of: HashMap<Agreed, u32>,
     last_code: u32,
 }
 
@@ -80,7 +80,7 @@ struct Entry {
 }
 
 impl SeenIds {
-    pub(crate) fn sight(&mut self, id: &SourceId, line: u32, terms: Terms) -> Sighting {
+    pub(crate) fn sight(&mut self, id: &SourceId, line: u32, terms: Agreed) -> Sighting {
         let code = self.code(terms);
         let hash = self.hash(id);
         let entries = &mut self.entries;
@@ -107,7 +107,7 @@ impl SeenIds {
     }
 
     /// The small number that stands for these terms. Neighbouring rows mostly agree, so the last one is tried first.
-    fn code(&mut self, terms: Terms) -> u32 {
+    fn code(&mut self, terms: Agreed) -> u32 {
         if self.terms.get(self.last_code as usize) != Some(&terms) {
             let next = u32::try_from(self.terms.len()).expect("there are no more terms than numbered lines");
             let code = *self.code_of.entry(terms.clone()).or_insert(next);
@@ -183,18 +183,18 @@ mod tests {
     #[test]
     fn an_id_is_found_again_with_what_differs() {
         let anyone = TargetState::default();
-        let first = Terms::new(&wants("init"), &anyone, Some(0), Some(0));
+        let first = Agreed::new(&wants("init"), &anyone, Some(0), Some(0));
         let mut seen = SeenIds::default();
         assert_eq!(seen.sight(&id("vm-1"), 2, first.clone()), Sighting::First);
         assert_eq!(seen.sight(&id("VM-1"), 3, first.clone()), Sighting::First);
         // Two spellings of one state are one.
-        let spelt = Terms::new(&wants("initialize"), &anyone, Some(0), Some(0));
+        let spelt = Agreed::new(&wants("initialize"), &anyone, Some(0), Some(0));
         assert_eq!(seen.sight(&id("vm-1"), 4, spelt), Sighting::Again { line: 2 });
         let cases = [
-            (Terms::new(&wants("stopped"), &anyone, Some(1), Some(1)), "another target state"),
-            (Terms::new(&wants("init"), &anyone, Some(1), Some(1)), "another target account"),
-            (Terms::new(&wants("init"), &wants("init"), Some(0), Some(1)), "another wave"),
-            (Terms::new(&wants("init"), &wants("init"), Some(0), Some(0)), "another expected state"),
+            (Agreed::new(&wants("stopped"), &anyone, Some(1), Some(1)), "another target state"),
+            (Agreed::new(&wants("init"), &anyone, Some(1), Some(1)), "another target account"),
+            (Agreed::new(&wants("init"), &wants("init"), Some(0), Some(1)), "another wave"),
+            (Agreed::new(&wants("init"), &wants("init"), Some(0), Some(0)), "another expected state"),
         ];
         for (terms, difference) in cases {
             assert_eq!(seen.sight(&id("vm-1"), 9, terms), Sighting::Conflict { line: 2, difference });
@@ -205,10 +205,10 @@ mod tests {
     fn every_one_of_many_ids_is_found_again_on_its_own_line() {
         let mut seen = SeenIds::default();
         for line in 0..10_000 {
-            assert_eq!(seen.sight(&id(&format!("vm-{line}")), line, Terms::default()), Sighting::First);
+            assert_eq!(seen.sight(&id(&format!("vm-{line}")), line, Agreed::default()), Sighting::First);
         }
         for line in 0..10_000 {
-            let sighting = seen.sight(&id(&format!("vm-{line}")), 0, Terms::default());
+            let sighting = seen.sight(&id(&format!("vm-{line}")), 0, Agreed::default());
             assert_eq!(sighting, Sighting::Again { line });
         }
     }

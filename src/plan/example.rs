@@ -1,4 +1,4 @@
-//! The example plan that `init` writes.
+//! The example plans that `init` writes: rows, and a plan file that carries them out.
 
 /// A commented plan in CSV that is read without an error or a warning.
 pub const EXAMPLE_CSV: &str = "\
@@ -23,11 +23,83 @@ dcdbe339-b02d-4578-95a1-9c9c547d0002,stopped,syncing,syncing,pilot,web-2,
 dcdbe339-b02d-4578-95a1-9c9c547d0003,finished,cutovered,,main,db-1,the target was launched by hand
 ";
 
+/// A commented plan file in TOML, for the rows of [`EXAMPLE_CSV`] beside it.
+pub const EXAMPLE_TOML: &str = "\
+# A plan file: which rows, in which waves, and what has to hold for going on. `cutover check` says what is wrong with it.
+# What is commented out is off, or as the settings have it. Flags and CUTOVER_… win over what stands here.
+
+name = \"example\"
+# ticket = \"CHG-4711\"
+# reason = \"move to the new site\"
+
+# Nothing is sent before so many people agreed to the sealed plan:
+# `cutover plan plan.toml -o sealed.plan`, then `cutover approve sealed.plan --as NAME`, then `cutover run sealed.plan`.
+# require_approvals = 2
+
+# Rows: CSV, TSV or JSON Lines beside this file. Here they name their waves; a wave may also have `files` of its own.
+files = [\"plan.csv\"]
+# rows = [{ source_id = \"dcdbe339-b02d-4578-95a1-9c9c547d0009\", wave = \"main\" }]
+
+# What rows have that say nothing else.
+[defaults]
+migrationcycle = \"syncing\"
+# copystate = \"stopped\"
+# target = \"prod-a\"
+
+# The accounts that rows may name, where their profile in the settings has another name.
+# [targets.prod-a]
+# profile = \"account-0815\"
+
+# Settings of this plan's runs.
+[policy]
+rate = 5
+# concurrency = 4
+# attempts = 5
+# verify_timeout = \"30s\"
+# max_changes = 100
+# max_drift = 0
+# approval_timeout = \"30m\"
+
+# When the whole run stops; what is on its way is settled, the rest stays pending.
+[halt]
+max_failed = \"5%\"
+# min_sample = 20
+# consecutive_failures = 5
+# same_cause = 3
+
+# When changes may be sent. A wave that would not end in time does not begin.
+# [window]
+# hours = \"22:00-04:00\"
+# timezone = \"Europe/Berlin\"
+# deadline = \"2026-11-24T04:00\"
+# reserve_rollback = true
+
+# Waves run in this order, each when the one before it is over and has soaked.
+[[waves]]
+name = \"pilot\"
+# soak = \"15m\"
+
+# The first rows go alone; the rest of the wave waits until they are proven, have soaked, and somebody agrees.
+[waves.canary]
+rows = 1                  # or \"10%\", spread over accounts and first names
+halt = { same_cause = 1 }
+# soak = \"5m\"
+# approval = true         # `cutover control release pilot`
+
+[[waves]]
+name = \"main\"
+rate = 2
+concurrency = 2
+# approval = true
+halt = { max_failed = 0 }
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::plan;
     use crate::plan::source::Source;
+    use crate::report::lab::conforms;
 
     #[test]
     fn the_example_is_a_plan_without_errors_and_warnings() {
@@ -35,5 +107,35 @@ mod tests {
         let reading = plan::Reading { strict: true, ..plan::Reading::default() };
         let checked = plan::read(&source, &reading, |_| Ok::<_, ()>(())).unwrap();
         assert_eq!((checked.n_rows, checked.waves), (3, vec!["pilot".to_owned(), "main".to_owned()]));
+    }
+
+    fn read_strictly(folder: &std::path::Path, name: &str, text: &str) -> plan::Checked {
+        std::fs::write(folder.join(name), text).unwrap();
+        let source = Source::open(&folder.join(name)).unwrap();
+        let reading = plan::Reading { strict: true, ..plan::Reading::default() };
+        plan::read(&source, &reading, |_| Ok::<_, ()>(())).unwrap()
+    }
+
+    #[test]
+    fn the_example_plan_file_has_no_errors_and_no_warnings_and_keeps_to_the_schema() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("plan.csv"), EXAMPLE_CSV).unwrap();
+        let as_it_is = read_strictly(folder.path(), "plan.toml", EXAMPLE_TOML);
+        assert_eq!((as_it_is.n_rows, as_it_is.waves), (3, vec!["pilot".to_owned(), "main".to_owned()]));
+        // What is commented out is right, too.
+        let all: String = EXAMPLE_TOML.lines().map(|line| uncommented(line).to_owned() + "\n").collect();
+        let all_of_it = read_strictly(folder.path(), "all.toml", &all);
+        assert_eq!((all_of_it.n_rows, all_of_it.accounts), (4, vec!["prod-a".to_owned()]));
+        assert_eq!(all_of_it.terms.require_approvals, 2);
+        for text in [EXAMPLE_TOML, &all] {
+            conforms("planfile.v1.json", &toml::from_str(text).unwrap());
+        }
+    }
+
+    /// A line that would be TOML if it were no comment.
+    fn uncommented(line: &str) -> &str {
+        let inside = line.strip_prefix("# ").unwrap_or(line);
+        let is_toml = inside.starts_with('[') || inside.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+        if is_toml { inside } else { line }
     }
 }

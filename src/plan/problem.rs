@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
 /// A place in the plan: the line, and the character in it, both counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     pub(crate) line: u32,
     pub(crate) column: u32,
@@ -53,6 +53,9 @@ impl Severity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     pub severity: Severity,
+    /// The file of rows in which it stands, if that is not the plan itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     pub line: u32,
     /// The character in the line where the field starts, counted from 1; for a quoted field, its quote.
     pub column: u32,
@@ -65,7 +68,8 @@ impl Problem {
     /// The problem on one line: `plan.csv:17:9: error: unknown copystate "finishd" (did you mean "finished"?)`.
     #[must_use]
     pub fn in_file(&self, name: &str) -> String {
-        let Problem { severity, line, column, message, suggestion } = self;
+        let Problem { severity, file, line, column, message, suggestion } = self;
+        let name = file.as_deref().unwrap_or(name);
         let meant = suggestion.as_ref().map(|word| format!(" (did you mean \"{word}\"?)")).unwrap_or_default();
         format!("{name}:{line}:{column}: {}: {message}{meant}", severity.name())
     }
@@ -74,11 +78,15 @@ impl Problem {
 /// Every problem of a plan: counted all, kept up to [`Problems::MOST_SHOWN`] of each severity, in file order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
-    errors: Vec<Problem>,
-    warnings: Vec<Problem>,
+    /// With the how many-th file it stands in.
+    errors: Vec<(u32, Problem)>,
+    warnings: Vec<(u32, Problem)>,
     n_errors: usize,
     n_warnings: usize,
     strict: bool,
+    /// What is read now, if not the plan itself, and the how many-th file that is.
+    file: Option<String>,
+    n_file: u32,
 }
 
 impl Problems {
@@ -106,7 +114,7 @@ impl Problems {
 
     /// Those that are shown: errors before warnings, each in file order.
     pub fn shown(&self) -> impl Iterator<Item = &Problem> {
-        self.errors.iter().chain(&self.warnings).take(Self::MOST_SHOWN)
+        self.errors.iter().chain(&self.warnings).take(Self::MOST_SHOWN).map(|(_, problem)| problem)
     }
 
     /// One line for each problem that is shown, and a last one that counts the others.
@@ -126,7 +134,8 @@ impl Problems {
 
     pub(crate) fn error(&mut self, at: Position, message: String, suggestion: Option<&str>) {
         self.n_errors += 1;
-        keep(&mut self.errors, Severity::Error, at, message, suggestion);
+        let problem = self.problem(Severity::Error, at, message, suggestion);
+        keep(&mut self.errors, self.n_file, problem);
     }
 
     pub(crate) fn warning(&mut self, at: Position, message: String, suggestion: Option<&str>) {
@@ -134,21 +143,32 @@ impl Problems {
             return self.error(at, message, suggestion);
         }
         self.n_warnings += 1;
-        keep(&mut self.warnings, Severity::Warning, at, message, suggestion);
+        let problem = self.problem(Severity::Warning, at, message, suggestion);
+        keep(&mut self.warnings, self.n_file, problem);
+    }
+
+    fn problem(&self, severity: Severity, at: Position, message: String, suggestion: Option<&str>) -> Problem {
+        let (file, suggestion) = (self.file.clone(), suggestion.map(str::to_owned));
+        Problem { severity, file, line: at.line, column: at.column, message, suggestion }
+    }
+
+    /// What is found from here on stands in a file of rows; none: in the plan itself.
+    pub(crate) fn begin_file(&mut self, n_file: u32, name: Option<&str>) {
+        self.n_file = n_file;
+        self.file = name.map(str::to_owned);
     }
 
     /// Brings the problems of one row, which were found check by check, into the order of the file.
     pub(crate) fn sort(&mut self) {
         for kept in [&mut self.errors, &mut self.warnings] {
-            kept.sort_by_key(|problem| (problem.line, problem.column));
+            kept.sort_by_key(|(n_file, problem)| (*n_file, problem.line, problem.column));
         }
     }
 }
 
-fn keep(kept: &mut Vec<Problem>, severity: Severity, at: Position, message: String, suggestion: Option<&str>) {
+fn keep(kept: &mut Vec<(u32, Problem)>, n_file: u32, problem: Problem) {
     if kept.len() < Problems::MOST_SHOWN {
-        let suggestion = suggestion.map(str::to_owned);
-        kept.push(Problem { severity, line: at.line, column: at.column, message, suggestion });
+        kept.push((n_file, problem));
     }
 }
 

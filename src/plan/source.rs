@@ -20,7 +20,8 @@ impl Source {
     /// Opens the plan at `path`; `-` is standard input.
     pub fn open(path: &Path) -> Result<Self, PlanError> {
         let name = if path == "-" { "<stdin>".to_owned() } else { path.display().to_string() };
-        match open(path) {
+        let opened = if path == "-" { spool(io::stdin().lock()) } else { open(path) };
+        match opened {
             Ok(file) => Ok(Self { file, name, extension: extension(path) }),
             Err(source) => Err(PlanError::Unreadable { name, source }),
         }
@@ -30,6 +31,24 @@ impl Source {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Another file, named as from the folder in which this one lies.
+    pub(crate) fn beside(&self, path: &str) -> io::Result<Self> {
+        let path = Path::new(&self.name).parent().unwrap_or(Path::new("")).join(path);
+        Ok(Self { file: open(&path)?, name: path.display().to_string(), extension: extension(&path) })
+    }
+
+    /// The first bytes.
+    pub(crate) fn beginning(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.bytes()?.take(64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// All of it, for what is no list of rows.
+    pub(crate) fn text(&self) -> io::Result<String> {
+        io::read_to_string(self.bytes()?)
     }
 
     pub(crate) fn extension(&self) -> Option<&str> {
@@ -45,9 +64,6 @@ impl Source {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    if path == "-" {
-        return spool(io::stdin().lock());
-    }
     let file = File::open(path)?;
     // A pipe, as in `cutover check <(query)`, can be read only once.
     if file.metadata()?.is_file() { Ok(file) } else { spool(file) }

@@ -3,6 +3,7 @@
 use super::plain::{plain, shell_word};
 use crate::event::Verdict;
 use crate::ledger::Phase;
+use crate::model::SeenState;
 
 /// What a row's place means, in one line.
 #[must_use]
@@ -53,6 +54,14 @@ pub(super) fn next(phase: Phase, run: &str, source_id: &str) -> Option<Advice> {
             retry(&format!("bring {id} into a state that takes updates, or correct the plan; then again"), verdict)
         }
     }
+}
+
+/// What to do about a row that somebody else moved after it was settled.
+#[must_use]
+pub(super) fn moved(seen: &SeenState, source_id: &str) -> Advice {
+    let (seen, id) = (plain(&seen.to_string()), shell_word(source_id));
+    let say = format!("somebody else moved it since, and it was seen in {seen}: find out who, before anything is sent");
+    Advice { say, command: format!("cutover sources show {id}") }
 }
 
 /// Where a row's whole story is told.

@@ -11,7 +11,7 @@ use super::plain::{duration, plain, time};
 use crate::event::{Event, EventKind, Outcome};
 use crate::journal::read::{RunRecord, UNPROVEN_BY_CHOICE};
 use crate::journal::{Journal, JournalError};
-use crate::ledger::Standing;
+use crate::ledger::{Phase, Standing};
 use crate::model::words::Word;
 use crate::model::{Row, SeenState};
 
@@ -104,6 +104,9 @@ impl Explained {
     fn next(&self) -> Option<Advice> {
         if self.standing.reason.as_deref() == Some(UNPROVEN_BY_CHOICE) {
             return None;
+        }
+        if let (Phase::Settled(_), Some(moved)) = (self.standing.phase, &self.standing.moved) {
+            return Some(advice::moved(moved, self.row.source_id.as_str()));
         }
         advice::next(self.standing.phase, &self.run, self.row.source_id.as_str())
     }
@@ -223,6 +226,7 @@ fn sentence(kind: &EventKind) -> String {
     let sentence = match kind {
         EventKind::RowSeen { seen: Some(seen), .. } => format!("a look shows {seen}"),
         EventKind::RowSeen { seen: None, .. } => "a look: the service does not know this source".to_owned(),
+        EventKind::RowMoved { seen, .. } => format!("a read made for others shows {seen}: somebody else moved it"),
         EventKind::AttemptStarted { attempt, sends, .. } => format!("attempt {attempt} begins: {sends}"),
         EventKind::AttemptEnded { attempt, outcome, .. } => format!("attempt {attempt}: {outcome}"),
         EventKind::RowSettled { verdict, seen: Some(seen), .. } => format!("settled: {verdict}, a look shows {seen}"),
@@ -232,6 +236,11 @@ fn sentence(kind: &EventKind) -> String {
         EventKind::RunStarted { .. }
         | EventKind::LaunchBegan { .. }
         | EventKind::DrainBegan { .. }
+        | EventKind::StageBegan { .. }
+        | EventKind::StageEnded { .. }
+        | EventKind::WaitBegan { .. }
+        | EventKind::WaitEnded
+        | EventKind::Controlled { .. }
         | EventKind::LaunchEnded { .. }
         | EventKind::QuotaLearned { .. }
         | EventKind::ReadThrottled { .. }
@@ -253,12 +262,18 @@ fn details(kind: &EventKind) -> Vec<String> {
         EventKind::RowSettled { reason: Some(reason), .. } => vec![plain(reason)],
         EventKind::RowSettled { reason: None, .. }
         | EventKind::RowSeen { .. }
+        | EventKind::RowMoved { .. }
         | EventKind::AttemptStarted { .. }
         | EventKind::RowLeft { .. }
         | EventKind::RowReopened { .. }
         | EventKind::RunStarted { .. }
         | EventKind::LaunchBegan { .. }
         | EventKind::DrainBegan { .. }
+        | EventKind::StageBegan { .. }
+        | EventKind::StageEnded { .. }
+        | EventKind::WaitBegan { .. }
+        | EventKind::WaitEnded
+        | EventKind::Controlled { .. }
         | EventKind::LaunchEnded { .. }
         | EventKind::QuotaLearned { .. }
         | EventKind::ReadThrottled { .. }

@@ -8,7 +8,8 @@ use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::event::{EventKind, LaneId, LanePlace, Outcome, StatedQuota, Verdict};
+use crate::control::{self, By, Command, Wait};
+use crate::event::{DrainReason, EventKind, LaneId, LanePlace, Outcome, StatedQuota, Verdict};
 use crate::exit::Exit;
 use crate::journal::chain::{self, Hash};
 use crate::journal::read::RunRecord;
@@ -17,6 +18,7 @@ use crate::ledger::Standing;
 use crate::model::words::Word;
 use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
 use crate::plan::digest::Digester;
+use crate::waves::{Part, Stage};
 
 pub(crate) const RUN_ID: &str = "20261123-a1b2c3";
 /// The first event's time; each one after it comes a quarter of a second later.
@@ -49,9 +51,10 @@ impl Lab {
                 takes_unnamed: true,
             }],
             settings: &json!({"rate": 10}),
+            terms: &crate::waves::Terms::default(),
         };
         journal
-            .create_run(&new, |sink| rows.iter().try_for_each(|row| sink.row(row)))
+            .create_run(&new, |sink| rows.iter().try_for_each(|row| sink.row(row, None)))
             .unwrap_or_else(|error: JournalError| panic!("{error}"));
         lab
     }
@@ -268,6 +271,30 @@ fn told_night() -> Lab {
     lab.at_known_times()
 }
 
+/// What the run's own lane tells of how it was steered.
+fn steering() -> Vec<EventKind> {
+    let stage = || Stage { wave_no: 0, wave: Some("pilot".into()), part: Part::Canary };
+    let by = |reason: &str| By {
+        user: Some("ada".into()),
+        host: "bridge".into(),
+        reason: Some(reason.into()),
+        via: control::CONTROL.into(),
+    };
+    let controlled = |command, reason| EventKind::Controlled { command, by: by(reason), control: None };
+    let release = Command::Release { wave: "pilot".into(), part: Some(Part::Canary) };
+    vec![
+        EventKind::WaitBegan { cause: Wait::Approval, stage: stage(), until: Some(Timestamp::UNIX_EPOCH) },
+        controlled(release, "the lead says go"),
+        EventKind::WaitEnded,
+        EventKind::StageBegan { stage: stage(), rows: 12, forecast: Some("about 12 s (12 s to 42 s)".into()) },
+        controlled(Command::Pause, HOSTILE),
+        controlled(Command::Continue, "go on"),
+        controlled(Command::Rate { per_second: None }, "no hurry"),
+        EventKind::StageEnded { stage: stage() },
+        EventKind::DrainBegan { reason: DrainReason::Halted, why: Some("the run: 3 of 9 rows failed".into()) },
+    ]
+}
+
 fn tell(lab: &mut Lab) {
     let forbidden =
         || Outcome::Rejected { status: 403, code: Some("SMS.0515".into()), message: "no permission".into() };
@@ -307,8 +334,10 @@ fn tell(lab: &mut Lab) {
     lab.happens(lane, [settled(9, Verdict::Blocked, as_before, Some("expected `syncing`, seen `cutovering`"))]);
     lab.happens(lane, attempt(10, 1, lost()));
     lab.happens(lane, [EventKind::RowLeft { row: RowId(10), cause: "no look succeeded".into() }]);
+    lab.happens(lane, [EventKind::RowMoved { row: RowId(1), seen: state("deleting", "cutovered") }]);
     lab.happens(lane, [EventKind::RowSeen { row: RowId(12), seen: None }]);
     lab.happens(lane, [settled(12, Verdict::Blocked, None, Some(HOSTILE))]);
+    lab.happens(LaneId::RUN, steering());
 }
 
 /// Compares with the file of that name; `UPDATE_SNAPSHOTS=1` writes it anew.
@@ -368,8 +397,12 @@ impl Checker<'_> {
                     true
                 }
                 "additionalProperties" => {
-                    for (name, value) in value.as_object().into_iter().flatten() {
-                        self.check(argument, value, &format!("{at}.{name}"), faults);
+                    let described = |name: &str| schema.get("properties").is_some_and(|all| all.get(name).is_some());
+                    for (name, value) in value.as_object().into_iter().flatten().filter(|(name, _)| !described(name)) {
+                        match argument {
+                            Value::Bool(false) => faults.push(format!("{at}.{name} is not allowed")),
+                            argument => self.check(argument, value, &format!("{at}.{name}"), faults),
+                        }
                     }
                     true
                 }

@@ -9,7 +9,7 @@ use crate::model::words::Word;
 use crate::model::{Row, SeenState};
 
 /// The first nineteen are promised, in this order; what is added comes after them.
-pub(super) const COLUMNS: [&str; 26] = [
+pub(super) const COLUMNS: [&str; 28] = [
     "row",
     "source_id",
     "copystate",
@@ -36,6 +36,8 @@ pub(super) const COLUMNS: [&str; 26] = [
     "expect_copystate",
     "expect_migrationcycle",
     "last_sent_at",
+    "moved_copystate",
+    "moved_migrationcycle",
 ];
 
 #[derive(Clone, Copy)]
@@ -87,6 +89,8 @@ pub(super) fn cells<'a>(row: &'a Row, standing: &'a Standing) -> [Cell<'a>; COLU
         word(row.expects.copystate.as_ref()),
         word(row.expects.migrationcycle.as_ref()),
         at(standing.last_sent_at),
+        copystate(standing.moved.as_ref()),
+        migrationcycle(standing.moved.as_ref()),
     ]
 }
 

@@ -1,9 +1,12 @@
 //! Where a run stands, also while it runs. As JSON it is the summary.
 
 use std::io;
+use std::time::Duration;
 
 use super::plain::{plain, shortened};
 use super::summary::{Running, Summary};
+use crate::rollback::IfStopped;
+use crate::waves::forecast::spoken;
 
 /// Waves past these are counted and not listed.
 const MOST_WAVES: usize = 30;
@@ -23,12 +26,24 @@ pub fn write_text(summary: &Summary, holder: Holder, out: &mut dyn io::Write) ->
     if let Some(running) = &summary.running {
         writeln!(out, "{}", where_it_is(running, holder))?;
     }
+    if summary.running.is_some() || !summary.steering.paused.is_empty() {
+        for line in summary.steering.lines(&summary.run) {
+            writeln!(out, "{line}")?;
+        }
+    }
     summary.write_counts(out)?;
     write_waves(summary, out)?;
+    if let Some(if_stopped) = &summary.if_stopped {
+        write_if_stopped(if_stopped, out)?;
+    }
     summary.write_causes(out)?;
     match (&summary.running, holder) {
         (Some(_), Holder::Alive) => {
-            writeln!(out, "\nWhat to do next\n\n  wait, or stop it with Ctrl-C in its terminal")?;
+            let run = &summary.run;
+            writeln!(
+                out,
+                "\nWhat to do next\n\n  wait, or steer it: cutover control {run} pause|rate N|skip ID|drain"
+            )?;
         }
         (Some(_), Holder::Gone) => writeln!(out, "\nWhat to do next\n\n  cutover resume {}", summary.run)?,
         (Some(_), Holder::Unknown) => {
@@ -37,6 +52,26 @@ pub fn write_text(summary: &Summary, holder: Holder, out: &mut dyn io::Write) ->
         (None, Holder::Alive | Holder::Gone | Holder::Unknown) => summary.write_next(out)?,
     }
     summary.write_footer(out)
+}
+
+fn write_if_stopped(counts: &IfStopped, out: &mut dyn io::Write) -> io::Result<()> {
+    let IfStopped { done, on_the_way, untouched, not_on_target, reversible, not_reversible, rollback_s } = counts;
+    writeln!(out, "\nIf it stopped now\n")?;
+    for (name, n_rows, meaning) in [
+        ("done", done, "on target"),
+        ("on the way", on_the_way, "sent; not known or not yet proven whether it was done"),
+        ("untouched", untouched, "nothing was sent"),
+        ("not on target", not_on_target, "tried, and somewhere else"),
+    ] {
+        writeln!(out, "  {name:<14} {n_rows:>9}  {meaning}")?;
+    }
+    let back = spoken(Duration::from_secs(*rollback_s));
+    writeln!(
+        out,
+        "  {:<14} {reversible:>9}  of those that were changed, in about {back} (`cutover rollback`)",
+        "reversible"
+    )?;
+    writeln!(out, "  {:<14} {not_reversible:>9}  of those that were changed, or may have been", "not reversible")
 }
 
 fn where_it_is(running: &Running, holder: Holder) -> String {

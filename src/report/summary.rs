@@ -8,13 +8,20 @@ use serde::Serialize;
 use super::ReportError;
 use super::advice::{self, Advice};
 use super::plain::{count, duration, plain, shortened, time};
+use crate::control::{self, CONTROL, Paused, Steered, Taken, Waits};
 use crate::event::{EventKind, Verdict};
 use crate::journal::read::{Cause, LaneRecord, RunRecord, Tally, WaveTally};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::Phase;
+use crate::plan::paper::Paper;
+use crate::plan::sealed::Seal;
+use crate::rollback::IfStopped;
+use crate::waves::{Stage, Terms};
 
 /// Causes past these are counted and not listed.
 const MOST_CAUSES: u32 = 50;
+/// Commands before the last of these are in the journal, and not listed.
+const MOST_STEERED: usize = 10;
 /// How much of a cause's text stands in a table of one line each.
 const CAUSE_WIDTH: usize = 60;
 const VERDICT_WIDTH: usize = 10;
@@ -43,6 +50,15 @@ pub struct Summary {
     pub running: Option<Running>,
     pub waves: Vec<WaveTally>,
     pub lanes: Vec<LaneOf>,
+    /// What the plan says of itself, who sealed it and who agreed.
+    pub paper: PaperOf,
+    /// Who steered it, and what it waits for.
+    pub steering: SteeringOf,
+    /// Rows that somebody else moved, as far as reads showed it that were made for others.
+    pub moved: u64,
+    /// Only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub if_stopped: Option<IfStopped>,
     /// Why rows are not on target, most frequent first.
     pub causes: Vec<Cause>,
 }
@@ -110,6 +126,78 @@ pub struct ExitOf {
     pub reason: Option<String>,
 }
 
+/// What a plan says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PaperOf {
+    pub name: Option<String>,
+    pub ticket: Option<String>,
+    pub reason: Option<String>,
+    pub require_approvals: u32,
+    pub seal: Option<Seal>,
+}
+
+impl PaperOf {
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let own = [("name", &self.name), ("ticket", &self.ticket), ("reason", &self.reason)];
+        let own = own.into_iter().filter_map(|(name, text)| Some((name, plain(text.as_ref()?))));
+        let sealed = self.seal.iter().flat_map(|seal| {
+            let by = format!("by {} at {}, {}", plain(&seal.sealed_by), time(seal.at), plain(&seal.digest));
+            let approvals = seal.approvals.iter().map(|approval| {
+                let who = approval.user.as_deref().map_or(String::new(), |user| format!(" ({user}@{})", approval.host));
+                ("approved", plain(&format!("by {}{who} at {}", approval.name, time(approval.at))))
+            });
+            std::iter::once(("sealed", by)).chain(approvals)
+        });
+        own.chain(sealed).collect()
+    }
+
+    fn of(run: &RunRecord) -> Self {
+        // What is not there, or was altered, says nothing; `audit verify` finds the latter.
+        let Paper { terms, seal } = Paper::of_settings(&run.settings).unwrap_or_default();
+        let Terms { name, ticket, reason, require_approvals, .. } = terms;
+        Self { name, ticket, reason, require_approvals, seal }
+    }
+}
+
+/// Who steered a run, and what it waits for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SteeringOf {
+    pub paused: Vec<Paused>,
+    pub waits: Option<Waits>,
+    pub stage: Option<Stage>,
+    pub forecast: Option<String>,
+    pub history: Vec<Taken>,
+}
+
+impl SteeringOf {
+    fn of(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
+        let Steered { paused, waits, stage, forecast, history, .. } = journal.steered(run.key)?;
+        Ok(Self { paused, waits, stage, forecast, history })
+    }
+
+    /// What it waits for, or who holds it back: one line each.
+    #[must_use]
+    pub fn lines(&self, run: &str) -> Vec<String> {
+        let paused = self.paused.iter().map(|Paused { by, since }| {
+            let since = time(*since);
+            if by.via == CONTROL {
+                format!("Paused by {by} since {since}; `cutover control {run} continue` releases it.")
+            } else {
+                format!("Paused by {by} since {since}; removing the file releases it.")
+            }
+        });
+        let waits = self.waits.iter().map(|waits| {
+            let text = control::waiting(waits.cause, &waits.stage, waits.until).replace("RUN", run);
+            format!("Waiting {text}, since {}.", time(waits.since))
+        });
+        let stage = self.stage.iter().map(|stage| {
+            let forecast = self.forecast.as_ref().map_or(String::new(), |forecast| format!(": {forecast}"));
+            format!("Carrying {stage}{forecast}.")
+        });
+        paused.chain(waits).chain(stage).map(|line| plain(&line)).collect()
+    }
+}
+
 /// One account, and how its rows add up.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LaneOf {
@@ -174,6 +262,10 @@ impl Summary {
             last_launch: began.and_then(|event| launch_of(time(event.at), event.kind)),
             running: run.running.then(|| Running { pid: run.pid, host: run.host.clone(), since }),
             waves: journal.waves(run.key)?,
+            paper: PaperOf::of(run),
+            steering: SteeringOf::of(journal, run)?,
+            moved: journal.n_moved(run.key)?,
+            if_stopped: None,
             lanes: lanes_of(journal, run)?,
             causes: journal.causes(run.key, MOST_CAUSES)?,
         })
@@ -239,7 +331,7 @@ impl Summary {
         verdicts.into_iter().chain(unsettled).filter(|(_, n_rows, _)| *n_rows > 0).collect()
     }
 
-    pub(super) fn write_counts(&self, out: &mut dyn io::Write) -> io::Result<()> {
+    pub(crate) fn write_counts(&self, out: &mut dyn io::Write) -> io::Result<()> {
         writeln!(out)?;
         for (name, n_rows, meaning) in self.counts() {
             writeln!(out, "  {name:<VERDICT_WIDTH$} {n_rows:>9}  {meaning}")?;
@@ -338,6 +430,13 @@ impl Summary {
             }
             facts.extend(lane_facts(&lane.lane));
         }
+        facts.extend(self.paper.facts());
+        for Taken { at, command, by } in self.steering.history.iter().rev().take(MOST_STEERED).rev() {
+            facts.push(("steered", plain(&format!("{} {command}, by {by}", time(*at)))));
+        }
+        if self.moved > 0 {
+            facts.push(("moved", format!("{} by somebody else while it went on", count(self.moved, "row"))));
+        }
         facts.push(("journal", plain(&self.journal)));
         facts.push(("anchor", format!("{} (keep it elsewhere)", self.anchor)));
         facts
@@ -356,7 +455,7 @@ pub fn write_json_line(summary: &Summary, out: &mut dyn io::Write) -> io::Result
 }
 
 /// A cause in one line: code and text.
-pub(super) fn cause_text(cause: &Cause) -> String {
+pub(crate) fn cause_text(cause: &Cause) -> String {
     let text = plain(&cause.text);
     match &cause.error_code {
         Some(code) if !text.contains(code.as_str()) => format!("{}: {text}", plain(code)),
@@ -395,11 +494,17 @@ fn launch_of(at: String, kind: EventKind) -> Option<LaunchOf> {
         }
         EventKind::RunStarted { .. }
         | EventKind::DrainBegan { .. }
+        | EventKind::StageBegan { .. }
+        | EventKind::StageEnded { .. }
+        | EventKind::WaitBegan { .. }
+        | EventKind::WaitEnded
+        | EventKind::Controlled { .. }
         | EventKind::LaunchEnded { .. }
         | EventKind::QuotaLearned { .. }
         | EventKind::ReadThrottled { .. }
         | EventKind::LaneStopped { .. }
         | EventKind::RowSeen { .. }
+        | EventKind::RowMoved { .. }
         | EventKind::AttemptStarted { .. }
         | EventKind::AttemptEnded { .. }
         | EventKind::RowSettled { .. }

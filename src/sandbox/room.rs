@@ -1,12 +1,13 @@
 //! From a request to its reply: the gate, the fault that strikes it, the rules, and the ledger.
 
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::Method;
 use hyper::body::Bytes;
 use hyper::http::request::Parts;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::answer::{self, Answer, Reply};
 use super::dice;

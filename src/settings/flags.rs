@@ -71,8 +71,26 @@ pub(crate) enum Verb {
     Plan {
         #[command(flatten)]
         plan: PlanArgs,
+        /// Seal it: write rows, terms and the states that were seen to a file that `run` takes
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Who seals it [default: the user]
+        #[arg(long = "as", value_name = "NAME", requires = "output")]
+        name: Option<String>,
+        /// Replace the file
+        #[arg(long, requires = "output")]
+        force: bool,
         #[command(flatten)]
         service: ServiceArgs,
+    },
+    /// Agree to a sealed plan
+    Approve {
+        /// The sealed plan
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Who agrees
+        #[arg(long = "as", value_name = "NAME")]
+        name: String,
     },
     /// Change, verify and journal every row of a plan; an unfinished run of the same plan is taken up
     Run {
@@ -87,6 +105,8 @@ pub(crate) enum Verb {
         #[command(flatten)]
         launch: LaunchArgs,
         #[command(flatten)]
+        steering: SteeringArgs,
+        #[command(flatten)]
         service: ServiceArgs,
     },
     /// Take an unfinished run up again, without the plan file
@@ -95,6 +115,8 @@ pub(crate) enum Verb {
         run: RunArg,
         #[command(flatten)]
         service: ServiceArgs,
+        #[command(flatten)]
+        steering: SteeringArgs,
         #[command(flatten)]
         launch: LaunchArgs,
     },
@@ -107,6 +129,8 @@ pub(crate) enum Verb {
         only: Vec<Verdict>,
         #[command(flatten)]
         service: ServiceArgs,
+        #[command(flatten)]
+        steering: SteeringArgs,
         #[command(flatten)]
         launch: LaunchArgs,
     },
@@ -126,6 +150,42 @@ pub(crate) enum Verb {
         /// Print again until the run ends
         #[arg(long, conflicts_with = "json")]
         watch: bool,
+        /// What is done, on the way, and could go back, if it stopped now
+        #[arg(long)]
+        if_stopped: bool,
+    },
+    /// Run the real plan with the real engine against the sandbox, hours in seconds; say whether it is ready
+    Rehearse {
+        #[command(flatten)]
+        plan: PlanArgs,
+        /// Begin where the servers are now, and not where the plan would have them; only reads are sent
+        #[arg(long)]
+        from_live: bool,
+        #[command(flatten)]
+        steering: SteeringArgs,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Steer a run that goes on, from any terminal: pause, continue, rate N, concurrency N, skip ID, release WAVE, drain
+    /// or abort
+    Control {
+        /// The run (its id, a prefix of it, or nothing for the latest), then the command
+        #[arg(value_name = "RUN] COMMAND [ARG", required = true, num_args = 1..=3)]
+        words: Vec<String>,
+        /// Why; it is journaled with who and where
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Write the way back of a run as a plan: only rows that changed, where they were seen before
+    Rollback {
+        #[command(flatten)]
+        run: RunArg,
+        /// Write to a file, whole or not at all [default: standard output]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Replace the file
+        #[arg(long)]
+        force: bool,
     },
     /// The runs in the journal
     Runs,
@@ -286,7 +346,7 @@ pub(crate) struct RunArg {
 
 #[derive(Args, Debug)]
 pub(crate) struct PlanArgs {
-    /// CSV, TSV or JSON Lines; - is standard input
+    /// CSV, TSV, JSON Lines, a plan file in TOML or a sealed plan; - is standard input
     #[arg(value_name = "PLAN")]
     pub(crate) plan: PathBuf,
     /// Take state words that no edition of the API lists
@@ -306,6 +366,9 @@ pub(crate) struct LaunchArgs {
     /// Allow targets from which there is no way back (finished, deleting, cleared)
     #[arg(long)]
     pub(crate) allow_irreversible: bool,
+    /// Release a wave that needs approval, before it asks; may be given again
+    #[arg(long, value_name = "WAVE")]
+    pub(crate) approve: Vec<String>,
     /// Write a report at the end; the extension names the format (.csv, .json or .md)
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
@@ -396,6 +459,50 @@ pub(crate) struct ServiceArgs {
     night: NightArgs,
 }
 
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Steering")]
+pub(crate) struct SteeringArgs {
+    /// Refuse a sealed plan if more rows than this are no longer where it saw them [default: 0]
+    #[arg(long, value_name = "N")]
+    max_drift: Option<String>,
+    /// Halt when more rows than this, or more than this part of those that were tried, failed
+    #[arg(long, value_name = "N|P%")]
+    max_failed: Option<String>,
+    /// Rows that have to be tried before a percentage of failures counts [default: 20]
+    #[arg(long, value_name = "N")]
+    min_sample: Option<String>,
+    /// Halt when this many rows failed one after another
+    #[arg(long, value_name = "N")]
+    consecutive_failures: Option<String>,
+    /// Halt when this many rows failed for one and the same cause
+    #[arg(long, value_name = "N")]
+    same_cause: Option<String>,
+    /// Hours of the day in which changes may be sent, such as 22:00-04:00
+    #[arg(long, value_name = "HH:MM-HH:MM")]
+    window: Option<String>,
+    /// The time zone of the window and the deadline, if not the machine's
+    #[arg(long, value_name = "ZONE")]
+    timezone: Option<String>,
+    /// Nothing is begun that would not end by then: 04:00, 2026-11-24T04:00 or 2026-11-24T04:00:00Z
+    #[arg(long, value_name = "TIME")]
+    deadline: Option<String>,
+    /// Keep free at the end of the window the time that a roll-back would take [default: off]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on", require_equals = true)]
+    reserve_rollback: Option<String>,
+    /// Begin a wave although it would not end in time [default: off]
+    #[arg(long, value_name = "on|off", num_args = 0..=1, default_missing_value = "on", require_equals = true)]
+    ignore_forecast: Option<String>,
+    /// Stop when nobody released a wave for this long
+    #[arg(long, value_name = "DURATION")]
+    approval_timeout: Option<String>,
+    /// Pause while this file is there
+    #[arg(long, value_name = "FILE")]
+    pause_file: Option<String>,
+    /// Stop when this file is there
+    #[arg(long, value_name = "FILE")]
+    stop_file: Option<String>,
+}
+
 fn format(name: &str) -> Result<Format, String> {
     Format::named(name).ok_or_else(|| format!("is none of {}", Format::ALL.map(Format::name).join(", ")))
 }
@@ -468,16 +575,39 @@ impl ServiceArgs {
     }
 }
 
+impl SteeringArgs {
+    fn given(&self) -> Given {
+        given([
+            ("max_drift", self.max_drift.clone()),
+            ("max_failed", self.max_failed.clone()),
+            ("min_sample", self.min_sample.clone()),
+            ("consecutive_failures", self.consecutive_failures.clone()),
+            ("same_cause", self.same_cause.clone()),
+            ("window", self.window.clone()),
+            ("timezone", self.timezone.clone()),
+            ("deadline", self.deadline.clone()),
+            ("reserve_rollback", self.reserve_rollback.clone()),
+            ("ignore_forecast", self.ignore_forecast.clone()),
+            ("approval_timeout", self.approval_timeout.clone()),
+            ("pause_file", self.pause_file.clone()),
+            ("stop_file", self.stop_file.clone()),
+        ])
+    }
+}
+
 impl Flags {
     /// The settings that were given as flags.
     pub(crate) fn given(&self) -> Given {
         let mut all = self.common.given();
         match &self.verb {
-            Verb::Plan { service, .. }
-            | Verb::Run { service, .. }
-            | Verb::Resume { service, .. }
-            | Verb::Retry { service, .. }
-            | Verb::Reconcile { service, .. } => all.extend(service.given()),
+            Verb::Plan { service, .. } | Verb::Reconcile { service, .. } => all.extend(service.given()),
+            Verb::Run { service, steering, .. }
+            | Verb::Resume { service, steering, .. }
+            | Verb::Rehearse { service, steering, .. }
+            | Verb::Retry { service, steering, .. } => {
+                all.extend(service.given());
+                all.extend(steering.given());
+            }
             Verb::Check { dialect, .. } => all.extend(dialect.given()),
             Verb::Doctor { service } | Verb::Config { verb: ConfigVerb::Show { service } } => {
                 all.extend(service.given());
@@ -485,6 +615,9 @@ impl Flags {
             Verb::Sources { verb } => all.extend(verb.service().given()),
             Verb::Sandbox { night, .. } => all.extend(night.given()),
             Verb::Init { .. }
+            | Verb::Approve { .. }
+            | Verb::Control { .. }
+            | Verb::Rollback { .. }
             | Verb::Status { .. }
             | Verb::Runs
             | Verb::Explain { .. }

@@ -2,6 +2,7 @@
 
 /// Every setting there is. Flags, environment (`CUTOVER_` and the name in capitals), files and `init`'s example are
 /// made from this list.
+#[expect(clippy::struct_excessive_bools, reason = "a table of marks that have nothing to do with each other")]
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) default: Option<&'static str>,
@@ -12,6 +13,10 @@ pub(crate) struct Key {
     pub(crate) of_run: bool,
     /// Whether each account may have its own.
     pub(crate) of_account: bool,
+    /// Whether a plan file may set it, for the plan's runs.
+    pub(crate) of_plan: bool,
+    /// Whether a run keeps to it that was begun with it, unless a later launch is told otherwise.
+    pub(crate) kept: bool,
     /// Another variable that the vendor's users know, behind our own.
     pub(crate) also_variable: Option<&'static str>,
 }
@@ -20,21 +25,41 @@ impl Key {
     const fn of_account(self) -> Self {
         Self { of_account: true, ..self }
     }
+
+    const fn of_plan(self) -> Self {
+        Self { of_plan: true, ..self }
+    }
+
+    const fn kept(self) -> Self {
+        Self { of_plan: true, kept: true, ..self }
+    }
 }
 
+const KEY: Key = Key {
+    name: "",
+    default: None,
+    example: "",
+    help: "",
+    of_run: true,
+    of_account: false,
+    of_plan: false,
+    kept: false,
+    also_variable: None,
+};
+
 const fn of_run(name: &'static str, default: &'static str, help: &'static str) -> Key {
-    Key { name, default: Some(default), example: default, help, of_run: true, of_account: false, also_variable: None }
+    Key { name, default: Some(default), example: default, help, ..KEY }
 }
 
 const fn of_process(name: &'static str, default: &'static str, help: &'static str) -> Key {
-    Key { name, default: Some(default), example: default, help, of_run: false, of_account: false, also_variable: None }
+    Key { name, default: Some(default), example: default, help, of_run: false, ..KEY }
 }
 
 const fn unless_set(name: &'static str, example: &'static str, help: &'static str) -> Key {
-    Key { name, default: None, example, help, of_run: true, of_account: false, also_variable: None }
+    Key { name, default: None, example, help, ..KEY }
 }
 
-pub(crate) const KEYS: [Key; 24] = [
+pub(crate) const KEYS: [Key; 37] = [
     of_process("journal", "cutover.db", "the journal: one SQLite file that holds every run"),
     of_process("log_format", "text", "how messages are written: text or json"),
     unless_set(
@@ -50,27 +75,44 @@ pub(crate) const KEYS: [Key; 24] = [
     unless_set("profile", "prod", "the profile of rows that name no target"),
     unless_set("account", "prod", "a name for the account, to tell apart two that use the same endpoint").of_account(),
     of_run("rate", "10", "requests per second of each account, reads included; 30/m works; off is no limit of ours")
-        .of_account(),
-    of_run("burst", "1", "how many requests may go at once after a pause").of_account(),
-    of_run("concurrency", "8", "requests under way at once").of_account(),
-    of_run("attempts", "5", "attempts per row and launch; throttled ones do not count"),
+        .of_account()
+        .of_plan(),
+    of_run("burst", "1", "how many requests may go at once after a pause").of_account().of_plan(),
+    of_run("concurrency", "8", "requests under way at once").of_account().of_plan(),
+    of_run("attempts", "5", "attempts per row and launch; throttled ones do not count").of_plan(),
     of_run("timeout", "30s", "how long one answer may take").of_account(),
     of_run("connect_timeout", "10s", "how long a connection may take to come about").of_account(),
     unless_set("read_timeout", "20s", "how long the next bytes of an answer may take").of_account(),
     unless_set("ca_bundle", "/etc/ssl/our-ca.pem", "certificates in PEM to trust beside the system's").of_account(),
     of_run("preflight", "on", "look at every row before anything is sent; off sends unseen"),
-    of_run("verify", "on", "look at every row afterwards; off takes the service's word for it"),
-    of_run("verify_timeout", "30s", "how long a change may take to show"),
-    of_run("complete_pair", "on", "fill in the half of the pair that a row leaves open from what was read"),
+    of_run("verify", "on", "look at every row afterwards; off takes the service's word for it").of_plan(),
+    of_run("verify_timeout", "30s", "how long a change may take to show").of_plan(),
+    of_run("complete_pair", "on", "fill in the half of the pair that a row leaves open from what was read").of_plan(),
     of_run("dialect", "auto", "the edition of the API to speak: 2025-11, 2026-01, or auto: as the plan spells it"),
-    of_run("max_throttle", "10m", "stop after being throttled for this long without one accepted request").of_account(),
+    of_run("max_throttle", "10m", "stop after being throttled for this long without one accepted request")
+        .of_account()
+        .of_plan(),
     of_process(
         "metadata_endpoint",
         "http://169.254.169.254",
         "where an ECS machine asks for the credentials of its agency; off never asks",
     )
     .of_account(),
-    unless_set("max_changes", "100", "refuse to begin if more rows than this would be changed"),
+    unless_set("max_changes", "100", "refuse to begin if more rows than this would be changed").of_plan(),
+    of_run("max_drift", "0", "refuse a sealed plan if more rows than this are no longer where it saw them").of_plan(),
+    unless_set("max_failed", "5%", "halt when more rows than this, or more than this part of them, failed").kept(),
+    of_run("min_sample", "20", "rows that have to be tried before a percentage of failures counts").kept(),
+    unless_set("consecutive_failures", "5", "halt when this many rows failed one after another").kept(),
+    unless_set("same_cause", "3", "halt when this many rows failed for one and the same cause").kept(),
+    unless_set("window", "22:00-04:00", "hours of the day in which changes may be sent").kept(),
+    unless_set("timezone", "Europe/Berlin", "the time zone of the window and the deadline, if not the machine's")
+        .kept(),
+    unless_set("deadline", "2026-11-24T04:00", "nothing is begun that would not end by then").kept(),
+    of_run("reserve_rollback", "off", "keep free at the end of the window the time that a roll-back would take").kept(),
+    unless_set("approval_timeout", "30m", "stop when nobody released a wave for this long").kept(),
+    of_process("ignore_forecast", "off", "begin a wave although it would not end in time"),
+    Key { of_run: false, ..unless_set("pause_file", "/run/cutover/pause", "pause while this file is there") },
+    Key { of_run: false, ..unless_set("stop_file", "/run/cutover/stop", "stop when this file is there") },
     of_run("scenario", "calm", "the sandbox's night: calm, busy, bad-night or a file"),
     of_run("seed", "1", "the sandbox's seed: the same seed is the same night"),
 ];

@@ -15,7 +15,12 @@ use crate::model::words::nearest;
 pub(crate) enum Origin {
     Flag,
     Environment(String),
-    Profile { name: String, path: PathBuf },
+    /// A plan file, or the run as it was begun.
+    Plan(String),
+    Profile {
+        name: String,
+        path: PathBuf,
+    },
     File(PathBuf),
     Default,
 }
@@ -24,8 +29,9 @@ impl Origin {
     /// Who wins: the highest.
     pub(super) fn rank(&self) -> u8 {
         match self {
-            Origin::Flag => 4,
-            Origin::Environment(_) => 3,
+            Origin::Flag => 5,
+            Origin::Environment(_) => 4,
+            Origin::Plan(_) => 3,
             Origin::Profile { .. } => 2,
             Origin::File(_) => 1,
             Origin::Default => 0,
@@ -38,6 +44,7 @@ impl fmt::Display for Origin {
         match self {
             Origin::Flag => f.write_str("given as a flag"),
             Origin::Environment(name) => write!(f, "in the environment ({name})"),
+            Origin::Plan(name) => write!(f, "in {name}"),
             Origin::Profile { name, path } => write!(f, "in the profile `{name}` of `{}`", path.display()),
             Origin::File(path) => write!(f, "in `{}`", path.display()),
             Origin::Default => f.write_str("by default"),
@@ -50,6 +57,7 @@ impl fmt::Display for Origin {
 pub(crate) struct Layers {
     flags: Vec<(&'static str, String)>,
     environment: BTreeMap<&'static str, (String, String)>,
+    plan: BTreeMap<String, (String, Origin)>,
     files: Vec<SettingsFile>,
 }
 
@@ -74,7 +82,28 @@ impl Layers {
                 found.entry(key.name).or_insert((text, variable));
             }
         }
-        Ok(Self { flags, environment: found, files })
+        Ok(Self { flags, environment: found, plan: BTreeMap::new(), files })
+    }
+
+    /// One setting, and every other by default.
+    pub(crate) fn of_one(key: &'static str, text: &str) -> Self {
+        let flags = vec![(key, text.to_owned())];
+        Self { flags, environment: BTreeMap::new(), plan: BTreeMap::new(), files: Vec::new() }
+    }
+
+    /// The same with a flag that nobody gave.
+    pub(crate) fn with_flag(&self, key: &'static str, text: &str) -> Self {
+        let mut layers = self.clone();
+        layers.flags.retain(|(known, _)| *known != key);
+        layers.flags.push((key, text.to_owned()));
+        layers
+    }
+
+    /// The same under what a plan says, or a run that was begun.
+    pub(crate) fn under(&self, values: impl IntoIterator<Item = (String, String)>, named: &str) -> Self {
+        let origin = Origin::Plan(named.to_owned());
+        let plan = values.into_iter().map(|(key, text)| (key, (text, origin.clone()))).collect();
+        Self { plan, ..self.clone() }
     }
 
     /// The names of all profiles.
@@ -124,8 +153,10 @@ impl Layers {
         if let Some((_, text)) = self.flags.iter().find(|(name, _)| *name == key.name) {
             return Some((text.clone(), Origin::Flag));
         }
-        let (text, variable) = self.environment.get(key.name)?;
-        Some((text.clone(), Origin::Environment(variable.clone())))
+        if let Some((text, variable)) = self.environment.get(key.name) {
+            return Some((text.clone(), Origin::Environment(variable.clone())));
+        }
+        self.plan.get(key.name).cloned()
     }
 
     fn below_profile(&self, key: &Key) -> Option<(String, Origin)> {

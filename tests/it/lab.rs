@@ -473,6 +473,17 @@ impl Journal {
         self.conn.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
+    /// One value, whatever its type.
+    pub(crate) fn value(&self, sql: &str) -> String {
+        match self.conn.query_row(sql, [], |row| row.get(0)).unwrap() {
+            rusqlite::types::Value::Null => "null".to_owned(),
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Real(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            rusqlite::types::Value::Blob(bytes) => format!("{bytes:?}"),
+        }
+    }
+
     pub(crate) fn n_events(&self, kind: &str) -> usize {
         self.count(&format!("SELECT count(*) FROM event WHERE kind = '{kind}'"))
     }

@@ -14,6 +14,7 @@ mod lab;
 mod lanes;
 mod looks;
 mod memory;
+mod nights;
 mod pace;
 mod plans;
 mod quota;

@@ -1,36 +1,42 @@
 //! One launch of a run: look, tell the difference, ask, send, prove, sum up.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::super::accounts::{Account, Venue};
 use super::super::reading::{print, write_report};
 use super::super::{CommandError, difference, stdout_failed};
-use super::signals;
+use super::{Launch, signals};
 use crate::console::{self, Console};
-use crate::engine::lane::Lane;
+use crate::control::{By, Command};
+use crate::engine::helm::clock::Clock;
+use crate::engine::helm::lookout::Lookout;
+use crate::engine::helm::{Helm, HelmSettings};
+use crate::engine::lane::{Lane, OfRun};
 use crate::engine::stop::Stop;
 use crate::engine::{self, Book, EngineError, Purpose, reader};
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Verdict};
 use crate::exit::Exit;
 use crate::gate::{Gate, Learned, RateOfAll};
-use crate::journal::read::RunRecord;
+use crate::journal::read::{Drifted, RunRecord};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Phase, Standing};
-use crate::model::RowId;
+use crate::model::{Row, RowId, SeenState, SourceId};
 use crate::observe::Observer;
 use crate::observe::events::EventLines;
 use crate::observe::progress::{Counter, Gauges, Progress};
 use crate::preflight::{self, Difference, PreflightError};
 use crate::recorder::{self, JournalClosed, Recorder, Writing};
 use crate::remote::http::Http;
-use crate::report::Format;
+use crate::report::plain::{count, plain};
 use crate::report::summary::{self, Summary};
+use crate::sandbox::estate::Seeded;
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::{self, Sandbox, estate};
 use crate::settings::Settings;
@@ -39,6 +45,7 @@ use crate::transport::Transport;
 /// Rows of a group that are shown before a question, and by `plan`.
 const SHOWN_BEFORE_A_RUN: usize = 5;
 const SHOWN_BY_PLAN: usize = 50;
+const DRIFT_SHOWN: u32 = 20;
 
 /// Who says yes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +56,8 @@ pub(super) enum Consent {
     },
     /// `plan`: the difference is the result.
     OnlyShown,
+    /// The states are looked at, and nobody is shown anything.
+    OnlyLooked,
     /// `reconcile`: there is nothing to consent to.
     NothingIsSent,
 }
@@ -60,14 +69,10 @@ pub(super) struct Carry<'a> {
     pub(super) settings: &'a Settings,
     pub(super) run: &'a RunRecord,
     pub(super) accounts: Vec<Account>,
-    pub(super) verb: &'static str,
-    pub(super) consent: Consent,
-    pub(super) reopen: &'a [Verdict],
-    /// The verdicts were named, and not left to us.
-    pub(super) reopen_by_name: bool,
-    pub(super) events: bool,
-    pub(super) progress: bool,
-    pub(super) report: Option<&'a (Format, PathBuf)>,
+    pub(super) launch: &'a Launch<'a>,
+    pub(super) clock: Clock,
+    /// Where servers were seen, for a rehearsal that begins there.
+    pub(super) live: Option<&'a HashMap<SourceId, SeenState>>,
 }
 
 /// A row that was opened again, and how it stood.
@@ -118,7 +123,7 @@ impl From<PreflightError> for Halted {
 
 impl Carry<'_> {
     pub(super) fn out(&self, runtime: Runtime, journal: Journal) -> Result<Exit, CommandError> {
-        let ended = runtime.block_on(self.launch(journal, Instant::now()));
+        let ended = runtime.block_on(async { self.launch(journal, Instant::now()).await });
         // A question that nobody answered still sits on standard input.
         runtime.shutdown_background();
         let (exit, reason) = ended?;
@@ -130,23 +135,30 @@ impl Carry<'_> {
         Ok(exit)
     }
 
+    /// The same with how it ended, for those who tell it themselves.
+    pub(super) fn rehearse(&self, runtime: Runtime, journal: Journal) -> Result<Exit, CommandError> {
+        let ended = runtime.block_on(async { self.launch(journal, Instant::now()).await });
+        runtime.shutdown_background();
+        Ok(ended?.0)
+    }
+
     /// From the journal alone, as `status` would tell it.
     pub(super) fn sum_up(&self, journal: &Path) -> Result<(), CommandError> {
         let journal = Journal::open_to_read(journal)?;
         let run = journal.run(self.run.key)?;
         let summary = Summary::of(&journal, &run, journal.path())?;
-        if self.events && !self.console.json {
+        if self.launch.events && !self.console.json {
             // Standard output is for programs then.
             let mut text = Vec::new();
             summary.write_text(&mut text).map_err(stdout_failed)?;
             self.console.say(String::from_utf8_lossy(&text).trim_end());
-        } else if self.events {
+        } else if self.launch.events {
             print(|out| Ok(summary::write_json_line(&summary, out)?))?;
         } else {
             let json = self.console.json;
             print(|out| if json { summary::write_json(&summary, out) } else { Ok(summary.write_text(out)?) })?;
         }
-        if let Some((format, path)) = self.report {
+        if let Some((format, path)) = &self.launch.report {
             write_report(&journal, &run, *format, path)?;
             self.console.say(&format!("report: {}", path.display()));
         }
@@ -157,28 +169,47 @@ impl Carry<'_> {
         let path = journal.path().to_owned();
         let run = self.run;
         let tally = journal.tally(run.key)?;
-        let reopened = journal.rows_with_verdict(run.key, self.reopen, self.reopen_by_name)?;
+        let reopened = journal.rows_with_verdict(run.key, self.launch.reopen, self.launch.reopen_by_name)?;
+        let steered = journal.steered(run.key)?;
+        if let Some(paused) = steered.paused.first() {
+            self.console.warn(&format!("paused by {}; `cutover control {} continue` releases it", paused.by, run.id));
+        }
         let (mut ways, mut sandboxes) = (Vec::new(), Vec::new());
-        let gates = self.gates(&journal)?;
+        let of_all = self.rate_of_all();
+        let gates = self.gates(&journal, of_all.as_ref())?;
         for (account, gate) in self.accounts.iter().zip(gates) {
             let (transport, sandbox) = self.transport(&journal, account).await?;
             ways.push((Http::new(transport, Arc::clone(&account.credentials)), gate));
             sandboxes.extend(sandbox);
         }
         let names = self.accounts.iter().map(|account| account.name.clone()).collect();
-        let progress = Progress::new(u64::from(run.n_rows), tally.settled(), names, self.console, self.progress);
+        let progress = Progress::new(u64::from(run.n_rows), tally.settled(), names, self.console, self.launch.progress);
         let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Counter(Arc::clone(&progress)))];
-        if self.events {
+        if self.launch.events {
             observers.push(Box::new(EventLines::new(&run.id)));
         }
-        let (recorder, writing) = recorder::start(journal, run.key, observers).map_err(CommandError::Start)?;
+        let (recorder, writing) =
+            recorder::start(journal, run.key, observers, self.clock).map_err(CommandError::Start)?;
         let book = Book::new(Journal::open_to_read(&path)?, run.key);
+        let ear = Book::new(Journal::open_to_read(&path)?, run.key);
         let stop = Stop::default();
+        let helm = Helm::new(
+            self.clock,
+            self.helm_settings(),
+            self.launch.paper.terms.clone(),
+            steered,
+            recorder.clone(),
+            stop.clone(),
+            of_all,
+        );
+        let helm = Arc::new(helm);
+        let of_run = OfRun { helm, book: book.clone(), recorder: recorder.clone(), stop: stop.clone() };
         let mut lanes = Vec::new();
         let mut reading = JoinSet::new();
         for ((account, (remote, gate)), id) in self.accounts.iter().zip(ways).zip((1..).map(LaneId)) {
             let (name, settings) = (account.name.clone(), account.settings.lane.clone());
-            let (lane, asks) = Lane::new(id, name, settings, remote, gate, recorder.clone(), stop.of_lane());
+            let base_rate = account.settings.gate.per_second;
+            let (lane, asks) = Lane::new(id, name, settings, base_rate, remote, gate, &of_run);
             let lane = Arc::new(lane);
             reading.spawn(reader::serve(Arc::clone(&lane), asks));
             lanes.push(lane);
@@ -186,9 +217,13 @@ impl Carry<'_> {
         let ended = Arc::default();
         signals::watch(stop.clone(), recorder.clone(), Arc::clone(&ended)).map_err(CommandError::Start)?;
 
-        let carried = self.carry(&lanes, &stop, &book, &recorder, &progress, &reopened).await;
+        let carried = self.carry(&lanes, &of_run, ear, &progress, &reopened).await;
         let (exit, reason) = match carried {
             Ok(()) => self.conclude(&lanes, &stop, &book).await?,
+            Err(Halted::With(Exit::Interrupted, reason)) => match stop.chosen() {
+                Some((_, why)) => (by_signal(&stop, Exit::Halted), why.or(Some(reason))),
+                None => (by_signal(&stop, Exit::Interrupted), Some(reason)),
+            },
             Err(Halted::With(exit, reason)) => (by_signal(&stop, exit), Some(reason)),
             Err(Halted::Error(error)) => {
                 finish(&recorder, writing, exit_event(error.exit(), None, started)).await?;
@@ -198,7 +233,7 @@ impl Carry<'_> {
         ended.store(true, std::sync::atomic::Ordering::Relaxed);
         progress.finish();
         reading.abort_all();
-        drop(book);
+        drop((book, of_run, lanes));
         finish(&recorder, writing, exit_event(exit, reason.clone(), started)).await?;
         for sandbox in sandboxes {
             sandbox.stop().await;
@@ -207,16 +242,35 @@ impl Carry<'_> {
     }
 
     /// Each account has a gate of its own; one that was given for this launch stands behind all of them.
-    fn gates(&self, journal: &Journal) -> Result<Vec<Gate>, CommandError> {
-        let of_all = self.settings.rate_of_all.filter(|_| self.accounts.len() > 1);
-        let of_all = of_all.map(|per_second| Arc::new(RateOfAll::new(per_second, self.settings.gate.burst)));
+    fn gates(&self, journal: &Journal, of_all: Option<&Arc<RateOfAll>>) -> Result<Vec<Gate>, CommandError> {
         let gate = |account: &Account| {
             let lane = account.lane();
             let learned = journal.learned_quota(&lane.endpoint, &lane.account)?;
             let learned = learned.map(|(per_second, stated)| Learned { per_second, stated });
-            Ok(Gate::new(&account.settings.gate, learned, of_all.clone()))
+            Ok(Gate::new(&account.settings.gate, learned, of_all.cloned()))
         };
         self.accounts.iter().map(gate).collect()
+    }
+
+    fn rate_of_all(&self) -> Option<Arc<RateOfAll>> {
+        let one = || Arc::new(RateOfAll::new(self.settings.rate_of_all, self.settings.gate.burst));
+        (self.accounts.len() > 1).then(one)
+    }
+
+    fn helm_settings(&self) -> HelmSettings {
+        let steering = &self.settings.steering;
+        HelmSettings {
+            halt: steering.halt.clone(),
+            window: steering.window(self.clock.now()),
+            reserve_rollback: steering.reserve_rollback,
+            ignore_forecast: steering.ignore_forecast,
+            approval_timeout: steering.approval_timeout,
+            pause_file: steering.pause_file.clone(),
+            stop_file: steering.stop_file.clone(),
+            rate_cap: self.settings.rate_of_all,
+            concurrency: self.settings.gate.concurrency,
+            verify_timeout: self.settings.lane.verify_timeout,
+        }
     }
 
     /// An in-process sandbox is seeded with the account's own rows.
@@ -231,7 +285,7 @@ impl Carry<'_> {
                 let mut estate = Vec::new();
                 journal.for_each_row(self.run.key, |row, _| {
                     if account.takes(&row) {
-                        estate.push(estate::seed_row(&row));
+                        estate.extend(self.seeded(&row));
                     }
                     Ok::<_, JournalError>(())
                 })?;
@@ -244,6 +298,11 @@ impl Carry<'_> {
                     keys: None,
                     project: None,
                 };
+                if let Clock::Rehearsed { .. } = self.clock {
+                    let endpoint = "http://127.0.0.1:1".parse().expect("a loopback address is an endpoint");
+                    let inside = Arc::new(sandbox::direct(config));
+                    return Ok((Transport::inside(endpoint, &account.settings.transport, inside), None));
+                }
                 let sandbox = sandbox::start(config).await.map_err(CommandError::Start)?;
                 let endpoint = sandbox.url().parse().expect("a loopback address is an endpoint");
                 Ok((Transport::new(endpoint, &account.settings.transport)?, Some(sandbox)))
@@ -251,23 +310,65 @@ impl Carry<'_> {
         }
     }
 
+    /// A row's server as the sandbox begins with it: where it was seen, or where the plan would have it.
+    fn seeded(&self, row: &Row) -> Option<Seeded> {
+        let Some(seen) = self.live else { return Some(estate::seed_row(row)) };
+        // What the service does not know is not there in the rehearsal either.
+        let state = seen.get(&row.source_id)?.clone();
+        Some(Seeded { state, ..estate::seed_row(row) })
+    }
+
     async fn carry(
         &self,
         lanes: &Lanes,
-        stop: &Stop,
-        book: &Book,
-        recorder: &Recorder,
+        of_run: &OfRun,
+        ear: Book,
         progress: &Arc<Progress>,
         reopened: &[Reopened],
     ) -> Result<(), Halted> {
-        recorder.record(LaneId::RUN, self.beginning(), None).await?;
-        let cause = format!("asked for by `{}`", self.verb);
+        let helm = &of_run.helm;
+        helm.begin_launch(self.beginning()).await?;
+        for release in &self.launch.releases {
+            helm.steer(release.clone(), By::me("--approve", None), None, lanes).await?;
+        }
+        let listens = match self.clock {
+            Clock::OfMachine => !matches!(self.launch.consent, Consent::OnlyShown | Consent::OnlyLooked),
+            Clock::Rehearsed { .. } => false,
+        };
+        if !listens {
+            return self.carry_all(lanes, of_run, progress, reopened).await;
+        }
+        let console = self.console;
+        let warn = Box::new(move |text: &str| console.warn(text));
+        let mut lookout = Lookout::new(Arc::clone(helm), lanes.to_vec(), ear, warn);
+        lookout.look().await?;
+        let looking_out = tokio::spawn(lookout.serve());
+        let carried = self.carry_all(lanes, of_run, progress, reopened).await;
+        looking_out.abort();
+        carried
+    }
+
+    async fn carry_all(
+        &self,
+        lanes: &Lanes,
+        of_run: &OfRun,
+        progress: &Arc<Progress>,
+        reopened: &[Reopened],
+    ) -> Result<(), Halted> {
+        let OfRun { helm, book, recorder: _, stop } = of_run;
+        let cause = format!("asked for by `{}`", self.launch.verb);
+        if self.launch.reopen_by_name && self.launch.reopen.contains(&Verdict::Blocked) {
+            // Who names what is blocked means what was skipped, too.
+            for source_id in helm.all_skipped() {
+                helm.steer(Command::Unskip { source_id }, By::me("retry --only blocked", None), None, lanes).await?;
+            }
+        }
         for lane in lanes {
             let own = reopened.iter().filter(|(id, _, _)| *id == lane.id);
             let kinds = own.map(|(_, row, _)| EventKind::RowReopened { row: *row, cause: cause.clone() });
             record_any(lane, kinds.collect()).await?;
         }
-        if self.consent == Consent::NothingIsSent {
+        if self.launch.consent == Consent::NothingIsSent {
             let drawing = progress.draw(gauge(lanes));
             let ran = engine::run(lanes, book, Purpose::Reconcile).await;
             drawing.abort();
@@ -298,14 +399,20 @@ impl Carry<'_> {
                 [_] => self.run.endpoint.clone(),
                 _ => format!("{} accounts", lanes.len()),
             };
-            self.console.say(&format!("looking at {} rows at {place}", self.run.n_rows));
+            self.console.say(&format!("looking at {} at {place}", count(self.run.n_rows.into(), "row")));
             preflight::look(lanes, book).await?;
         }
-        let n_shown = if self.consent == Consent::OnlyShown { SHOWN_BY_PLAN } else { SHOWN_BEFORE_A_RUN };
+        if self.launch.consent == Consent::OnlyLooked {
+            return Ok(false);
+        }
+        let n_shown = if self.launch.consent == Consent::OnlyShown { SHOWN_BY_PLAN } else { SHOWN_BEFORE_A_RUN };
         let difference = preflight::difference(lanes, book, n_shown).await?;
         self.show(&difference)?;
-        let Consent::Asked { yes, irreversible } = self.consent else { return Ok(false) };
+        let Consent::Asked { yes, irreversible } = self.launch.consent else { return Ok(false) };
         self.refuse_by_policy(&difference, irreversible)?;
+        if self.launch.paper.seal.is_some() {
+            self.refuse_drift(book).await?;
+        }
         if difference.n_changes() > 0 && !yes {
             self.ask(stop, &difference).await?;
         }
@@ -329,7 +436,7 @@ impl Carry<'_> {
         }
         kinds.push(EventKind::LaunchBegan {
             launch: self.run.launches + 1,
-            verb: self.verb.to_owned(),
+            verb: self.launch.verb.to_owned(),
             pid: std::process::id(),
             host: crate::lock::host(),
             user: std::env::var("USER").ok(),
@@ -339,13 +446,13 @@ impl Carry<'_> {
     }
 
     fn show(&self, difference: &Difference) -> Result<(), Halted> {
-        let written = match (self.consent, self.console.json) {
+        let written = match (self.launch.consent, self.console.json) {
             (Consent::OnlyShown, true) => console::result(|out| {
                 let document = difference::document(self.run, difference);
                 writeln!(out, "{document:#}")
             }),
             (Consent::OnlyShown, false) => console::result(|out| difference::render(difference, out)),
-            (Consent::Asked { .. } | Consent::NothingIsSent, _) => {
+            (Consent::Asked { .. } | Consent::OnlyLooked | Consent::NothingIsSent, _) => {
                 let mut text = Vec::new();
                 difference::render(difference, &mut text).map(|()| {
                     self.console.say(String::from_utf8_lossy(&text).trim_end());
@@ -358,19 +465,42 @@ impl Carry<'_> {
     fn refuse_by_policy(&self, difference: &Difference, irreversible: bool) -> Result<(), Halted> {
         let n_changes = difference.n_changes();
         if let Some(most) = self.settings.max_changes.filter(|most| n_changes > *most) {
-            let reason =
-                format!("{n_changes} rows would be changed, and --max-changes allows {most}; nothing was sent");
+            let reason = format!(
+                "{} would be changed, and --max-changes allows {most}; nothing was sent",
+                count(n_changes, "row")
+            );
             return Err(Halted::With(Exit::Refused, reason));
         }
         if difference.n_irreversible > 0 && !irreversible {
             let reason = format!(
-                "there is no way back from the target of {} rows (finished, deleting, cleared); \
+                "there is no way back from the target of {} (finished, deleting, cleared); \
                  --allow-irreversible says that this is meant; nothing was sent",
-                difference.n_irreversible
+                count(difference.n_irreversible, "row")
             );
             return Err(Halted::With(Exit::Refused, reason));
         }
         Ok(())
+    }
+
+    /// A sealed plan is for the states that it saw.
+    async fn refuse_drift(&self, book: &Book) -> Result<(), Halted> {
+        let (n_rows, first) = book.read(|journal, run| journal.drifted(run, DRIFT_SHOWN)).await?;
+        if n_rows <= self.settings.max_drift {
+            return Ok(());
+        }
+        for Drifted { source_id, sealed, seen } in &first {
+            let (id, sealed, seen) = (plain(source_id), plain(sealed), plain(seen));
+            self.console.say(&format!("  {id} was {sealed} when the plan was sealed, and is {seen}"));
+        }
+        if n_rows > first.len() as u64 {
+            self.console.say(&format!("  … and {} more", n_rows - first.len() as u64));
+        }
+        let reason = format!(
+            "{} no longer where the sealed plan saw them, and --max-drift allows {}; nothing was sent",
+            if n_rows == 1 { "1 row is".to_owned() } else { format!("{n_rows} rows are") },
+            self.settings.max_drift
+        );
+        Err(Halted::With(Exit::Refused, reason))
     }
 
     async fn ask(&self, stop: &Stop, difference: &Difference) -> Result<(), Halted> {
@@ -392,7 +522,7 @@ impl Carry<'_> {
 
     /// How a launch ended that was let run to its end, drained or not.
     async fn conclude(&self, lanes: &Lanes, stop: &Stop, book: &Book) -> Result<(Exit, Option<String>), CommandError> {
-        if self.consent == Consent::OnlyShown {
+        if matches!(self.launch.consent, Consent::OnlyShown | Consent::OnlyLooked) {
             return Ok((Exit::Done, None));
         }
         let tally = book.read(Journal::tally).await?;
@@ -408,6 +538,15 @@ impl Carry<'_> {
         if let Some((exit, message)) = stopped_lanes(lanes) {
             return Ok((by_signal(stop, exit).worst(exit), Some(message)));
         }
+        if let Some((_, why)) = stop.chosen() {
+            let why = why.unwrap_or_default();
+            let mut message =
+                format!("{why}; {} left, cutover resume {} goes on", count(tally.pending, "row"), self.run.id);
+            if let Some(in_doubt) = in_doubt {
+                message = format!("{message}; {in_doubt}");
+            }
+            return Ok((by_signal(stop, Exit::Halted), Some(message)));
+        }
         let exit = by_signal(stop, finished);
         let reason = match (exit, in_doubt) {
             (Exit::Interrupted | Exit::Terminated, None) => {
@@ -417,7 +556,7 @@ impl Carry<'_> {
                 Some(format!("interrupted; cutover resume {} goes on; {in_doubt}", self.run.id))
             }
             (_, Some(in_doubt)) => Some(in_doubt),
-            (_, None) => Some(format!("{} rows were left: cutover resume {}", tally.pending, self.run.id)),
+            (_, None) => Some(format!("{} left: cutover resume {}", count(tally.pending, "row"), self.run.id)),
         };
         Ok((exit, reason))
     }
@@ -480,6 +619,7 @@ fn gauge(lanes: &Lanes) -> impl Fn() -> Gauges + Send + 'static {
             on_the_wire: lanes.iter().map(|lane| lane.gate.snapshot().on_the_wire).sum(),
             cooling: cooling.filter(|left| !left.is_zero()),
             only_looking: lanes.iter().all(|lane| lane.under_way.idle_since().is_some()),
+            waits: lanes.first().and_then(|lane| lane.helm.waits()),
         }
     }
 }

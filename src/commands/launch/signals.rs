@@ -28,7 +28,9 @@ pub(super) fn watch(stop: Stop, recorder: Recorder, ended: Arc<AtomicBool>) -> s
                         // Journaled for the audit; stopping does not wait for it.
                         let recorder = recorder.clone();
                         tokio::spawn(async move {
-                            _ = recorder.record(LaneId::RUN, vec![EventKind::DrainBegan { reason }], None).await;
+                            _ = recorder
+                                .record(LaneId::RUN, vec![EventKind::DrainBegan { reason, why: None }], None)
+                                .await;
                         });
                     }
                 }

@@ -1,0 +1,127 @@
+//! `rehearse`: the real engine with the real plan against the sandbox, on a clock that jumps over what nobody does
+//! anything in. Requests go to a sandbox inside the process, over no wire: nothing of it can reach a service.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
+
+use super::super::accounts::{self, Account, runtime};
+use super::super::reading::print;
+use super::super::{CommandError, Context, checked};
+use super::carry::{Carry, Consent};
+use super::{Launch, carry_of, make_run, must_be_approved, under};
+use crate::control::Command;
+use crate::engine::helm::clock::Clock;
+use crate::exit::Exit;
+use crate::journal::{Journal, JournalError, NewLane};
+use crate::model::{SeenState, SourceId};
+use crate::plan::Checked;
+use crate::plan::paper::Paper;
+use crate::plan::source::Source;
+use crate::rehearsal::{Rehearsal, Rehearsed};
+use crate::report;
+use crate::settings::Settings;
+use crate::settings::flags::PlanArgs;
+use crate::waves::{Part, WaveTerms};
+
+pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_live: bool) -> Result<Exit, CommandError> {
+    let source = Source::open(&args.plan)?;
+    let checked = checked(context, &source, args)?;
+    let context = &under(context, checked.terms.policy.clone(), source.name())?;
+    let live = if from_live { Some(look(context, &source, args, &checked)?) } else { None };
+
+    // Every account is the sandbox from here on, whatever settings and profiles say.
+    let layers = context.layers.with_flag("endpoint", "sandbox");
+    let settings = Settings::read(&layers, context.settings.profile.as_deref())?;
+    let inside = &Context { settings, layers, ..context.clone() };
+    let accounts = accounts::of_plan(inside, &checked)?;
+    let folder = tempfile::tempdir().map_err(CommandError::Start)?;
+    let path = folder.path().join("rehearsal.db");
+    let mut journal = Journal::open(&path)?;
+    let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
+    let key = make_run(&mut journal, &source, args, &checked, &lanes, &inside.settings)?;
+    let run = journal.run(key)?;
+
+    let consent = Consent::Asked { yes: true, irreversible: true };
+    let terms = &checked.terms;
+    let mut launch = Launch::that_looks("rehearse", consent, false, false).under(Paper::of_plan(&checked))?;
+    if live.is_none() {
+        // Drift is the live states' matter.
+        launch.paper.seal = None;
+    }
+    // Nobody is there to release anything, so it is as if somebody did at once.
+    let both = |wave: &WaveTerms| {
+        [Part::Canary, Part::Rest].map(|part| Command::Release { wave: wave.name.clone(), part: Some(part) })
+    };
+    launch.releases = terms.waves.iter().filter(|wave| wave.needs_approval()).flat_map(both).collect();
+    let runtime = virtual_time()?;
+    let clock = {
+        let _in_runtime = runtime.enter();
+        Clock::Rehearsed { from: Timestamp::now(), began: Instant::now() }
+    };
+    let quiet = &Context { console: crate::console::Console { quiet: true, ..inside.console }, ..inside.clone() };
+    let carry = Carry { clock, live: live.as_ref(), ..carry_of(quiet, &run, accounts, &launch) };
+    let exit = carry.rehearse(runtime, journal)?;
+
+    let journal = Journal::open_to_read(&path)?;
+    let run = journal.run(key)?;
+    let refused = refusals(&checked, args);
+    let rehearsed = Rehearsed { scenario: &inside.settings.scenario, from_live, exit, refused };
+    let rehearsal = Rehearsal::of(&journal, &run, terms, rehearsed)?;
+    print(|out| {
+        if context.console.json {
+            return report::document(&rehearsal, out);
+        }
+        Ok(rehearsal.write_text(out)?)
+    })?;
+    Ok(exit)
+}
+
+/// What `run` would refuse before anything, unless it is told otherwise.
+fn refusals(checked: &Checked, args: &PlanArgs) -> Vec<String> {
+    let paper = Paper::of_plan(checked);
+    let approvals = match must_be_approved(&paper, &args.plan) {
+        Err(error @ CommandError::NotApproved { .. }) => Some(error.to_string().replace("; nothing was sent", "")),
+        Ok(()) | Err(_) => None,
+    };
+    approvals.into_iter().collect()
+}
+
+/// A runtime whose clock jumps to the next thing that anybody waits for.
+fn virtual_time() -> Result<Runtime, CommandError> {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().map_err(CommandError::Start)
+}
+
+/// Where the plan's servers are now; only reads are sent.
+fn look(
+    context: &Context,
+    source: &Source,
+    args: &PlanArgs,
+    checked: &Checked,
+) -> Result<HashMap<SourceId, SeenState>, CommandError> {
+    let accounts = accounts::of_plan(context, checked)?;
+    let runtime = runtime()?;
+    accounts::let_in(&runtime, &accounts)?;
+    let folder = tempfile::tempdir().map_err(CommandError::Start)?;
+    let path = folder.path().join("live.db");
+    let mut journal = Journal::open(&path)?;
+    let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
+    let key = make_run(&mut journal, source, args, checked, &lanes, &context.settings)?;
+    let run = journal.run(key)?;
+    let launch = Launch::that_looks("rehearse", Consent::OnlyLooked, false, false);
+    let exit = carry_of(context, &run, accounts, &launch).out(runtime, journal)?;
+    if exit != Exit::Done {
+        return Err(CommandError::NotLooked(exit));
+    }
+    let journal = Journal::open_to_read(&path)?;
+    let mut seen = HashMap::new();
+    journal.for_each_row(key, |row, standing| {
+        if let Some(state) = standing.before {
+            seen.insert(row.source_id, state);
+        }
+        Ok::<(), JournalError>(())
+    })?;
+    Ok(seen)
+}

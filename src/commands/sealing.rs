@@ -1,0 +1,166 @@
+//! `plan -o` seals a plan, `approve` agrees to one.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::{CommandError, Context, bad_destination, output_failed};
+use crate::event::LanePlace;
+use crate::exit::Exit;
+use crate::journal::read::RunRecord;
+use crate::journal::{Journal, JournalError};
+use crate::plan::sealed::{self, Head, Sealer};
+use crate::plan::source::Source;
+use crate::plan::{Checked, PlanError, Reading};
+use crate::report::beside::{check_destination, write_beside};
+use crate::report::plain::count;
+use crate::waves::Terms;
+
+/// Where a sealed plan goes, and in whose name.
+pub(super) struct SealTo<'a> {
+    pub(super) path: &'a Path,
+    pub(super) name: Option<&'a str>,
+    pub(super) force: bool,
+}
+
+/// States that nobody looked at cannot be sealed, nor compared with what was sealed.
+pub(super) fn must_look(context: &Context) -> Result<(), CommandError> {
+    if context.settings.lane.preflight { Ok(()) } else { Err(CommandError::SealedUnseen) }
+}
+
+/// Tried before the work.
+pub(super) fn must_be_free(to: &SealTo<'_>) -> Result<(), CommandError> {
+    if to.path == Path::new("-") {
+        return Err(CommandError::DashIsNoFile);
+    }
+    if !to.force && to.path.exists() {
+        return Err(CommandError::Exists(to.path.to_owned()));
+    }
+    check_destination(to.path).map_err(bad_destination(to.path))
+}
+
+/// Writes the plan as it was looked at: its rows, its terms, the states that were seen.
+pub(super) fn seal(
+    context: &Context,
+    journal: &Journal,
+    run: &RunRecord,
+    terms: Terms,
+    lanes: Vec<LanePlace>,
+    to: &SealTo<'_>,
+) -> Result<(), CommandError> {
+    let user = std::env::var("USER").ok();
+    let sealed_by = match to.name.map(str::to_owned).or_else(|| user.clone()) {
+        Some(name) if sealed::is_a_name(&name) => name,
+        // Who agrees must be able to be somebody else.
+        Some(_) => return Err(CommandError::NoName),
+        None if terms.require_approvals > 0 => return Err(CommandError::NoName),
+        None => "unknown".to_owned(),
+    };
+    let head = Head {
+        schema: sealed::SCHEMA.to_owned(),
+        plan: run.plan_path.clone(),
+        terms,
+        sealed_by: sealed_by.clone(),
+        user,
+        host: crate::lock::host(),
+        at: Timestamp::now(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        lanes,
+    };
+    let mut digest = String::new();
+    write_beside(to.path, |out| {
+        let mut sealer = Sealer::begin(out, &head)?;
+        journal
+            .for_each_row(run.key, |row, standing| sealer.row(&row, standing.last_seen()).map_err(SealError::Write))?;
+        digest = sealer.seal(&run.plan_digest)?;
+        Ok::<(), SealError>(())
+    })
+    .map_err(|error| match error {
+        SealError::Journal(error) => error.into(),
+        SealError::Write(error) => output_failed(to.path)(error),
+    })?;
+    let path = to.path.display();
+    let rows = count(run.n_rows.into(), "row");
+    context.console.say(&format!(
+        "sealed {rows} by {sealed_by} in {path}, {digest}\nnext: cutover approve {path} --as NAME; cutover run {path}"
+    ));
+    Ok(())
+}
+
+#[derive(Debug)]
+enum SealError {
+    Journal(JournalError),
+    Write(io::Error),
+}
+
+impl From<JournalError> for SealError {
+    fn from(error: JournalError) -> Self {
+        SealError::Journal(error)
+    }
+}
+
+impl From<io::Error> for SealError {
+    fn from(error: io::Error) -> Self {
+        SealError::Write(error)
+    }
+}
+
+/// Adds an approval to a sealed plan, bound to what it seals.
+pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit, CommandError> {
+    let name = name.trim();
+    if !sealed::is_a_name(name) {
+        return Err(CommandError::NoName);
+    }
+    if path == Path::new("-") {
+        return Err(CommandError::DashIsNoFile);
+    }
+    let unreadable = |source| PlanError::Unreadable { name: path.display().to_string(), source };
+    let shown = path.display();
+    // What a link points to is the plan.
+    let path = &path.canonicalize().map_err(unreadable)?;
+    let _alone = lock_whole(path).map_err(unreadable)?;
+    let source = Source::open(path)?;
+    let any = Reading { allow_unknown: true, ..Reading::default() };
+    let checked = crate::plan::read(&source, &any, |_| Ok::<(), CommandError>(()))?;
+    let Checked { seal, terms, .. } = checked;
+    let Some(mut seal) = seal else { return Err(CommandError::NotSealed(path.to_owned())) };
+    let required = terms.require_approvals;
+    if required > 1 && seal.is_sealer(name) {
+        return Err(CommandError::SealerApproves { name: name.to_owned() });
+    }
+    if seal.has_approved(name) {
+        context.console.say(&format!("{name} has approved {shown} already"));
+        return Ok(Exit::Done);
+    }
+    let approval = seal.approval(name, std::env::var("USER").ok(), crate::lock::host(), Timestamp::now());
+    let text = source.text().map_err(output_failed(path))?;
+    write_beside(path, |out| {
+        out.write_all(text.as_bytes())?;
+        out.write_all(sealed::approval_line(&approval).as_bytes())
+    })
+    .map_err(output_failed(path))?;
+    seal.approvals.push(approval);
+    let given = u64::try_from(seal.n_approvals(required)).unwrap_or(u64::MAX);
+    let needed = match required {
+        0 => "none is needed".to_owned(),
+        required => format!("{required} needed"),
+    };
+    context.console.say(&format!("{name} approves {shown}: {}, {needed}", count(given, "approval")));
+    Ok(Exit::Done)
+}
+
+/// Two who approve at the same moment do so one after the other. The file is replaced by each, so that the lock may have
+/// been waited for on one that is no longer there.
+fn lock_whole(path: &Path) -> io::Result<File> {
+    loop {
+        let file = File::open(path)?;
+        file.lock()?;
+        let (locked, now) = (file.metadata()?, std::fs::metadata(path)?);
+        if (locked.dev(), locked.ino()) == (now.dev(), now.ino()) {
+            return Ok(file);
+        }
+    }
+}

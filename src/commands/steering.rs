@@ -1,0 +1,192 @@
+//! `control` steers a run that goes on, `rollback` writes the way back.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::launch::paper_of;
+use super::reading::{holder, print};
+use super::{CommandError, Context, bad_destination, output_failed};
+use crate::control::{By, CONTROL, Command, Steered, Wait};
+use crate::exit::Exit;
+use crate::journal::Journal;
+use crate::journal::read::RunRecord;
+use crate::model::words::nearest;
+use crate::report::beside::{check_destination, write_beside};
+use crate::report::status::Holder;
+use crate::report::{self, ReportError};
+use crate::rollback::{Rollback, WriteError};
+use crate::settings;
+
+/// A launch takes a command within half a second; a busy disk may need longer.
+const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+const COMMANDS: [&str; 8] = ["pause", "continue", "rate", "concurrency", "skip", "release", "drain", "abort"];
+
+pub(super) fn control(context: &Context, words: &[String], reason: Option<&str>) -> Result<Exit, CommandError> {
+    let (run, words) = match words {
+        [run, rest @ ..] if !rest.is_empty() && !COMMANDS.contains(&run.as_str()) => (Some(run.as_str()), rest),
+        _ => (None, words),
+    };
+    let command = command_of(words).map_err(CommandError::Command)?;
+    if !context.settings.journal.exists() {
+        return Err(crate::journal::JournalError::Absent(context.settings.journal.clone()).into());
+    }
+    let mut journal = Journal::open(&context.settings.journal)?;
+    let run = journal.find_run(run)?;
+    must_make_sense(&journal, &run, &command)?;
+    let runs = run.running && holder(&context.settings.journal, &run) != Holder::Gone;
+    let waits_for_launch = matches!(command, Command::Skip { .. } | Command::Release { .. });
+    if !runs && !waits_for_launch && !lifts_a_pause(&journal, &run, &command)? {
+        return Err(CommandError::NotRunning(run.id));
+    }
+    let by = By::me(CONTROL, reason.map(str::to_owned));
+    let control = journal.give_command(run.key, &command, &by)?;
+    if !runs {
+        context.console.say(&format!("{command}: run {} does not go on now; its next launch begins with this", run.id));
+        return Ok(Exit::Done);
+    }
+    let given = Instant::now();
+    while !journal.is_taken(control)? {
+        if given.elapsed() > TAKEN_WITHIN {
+            // Withdrawn, so that it does not take effect when nobody expects it any more.
+            if journal.withdraw_command(control)? {
+                // The launch may have had it in hand.
+                std::thread::sleep(Duration::from_secs(1));
+                if journal.took_effect(run.key, control)? {
+                    break;
+                }
+                return Err(CommandError::NotTaken(run.id));
+            }
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    context.console.say(&format!("{command}: taken by run {} after {} ms", run.id, given.elapsed().as_millis()));
+    Ok(Exit::Done)
+}
+
+fn command_of(words: &[String]) -> Result<Command, String> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["pause"] => Ok(Command::Pause),
+        ["continue"] => Ok(Command::Continue),
+        ["rate", rate] => Ok(Command::Rate { per_second: settings::rate(rate)? }),
+        ["concurrency", n] => Ok(Command::Concurrency { n: settings::positive(n)? }),
+        ["skip", id] => Ok(Command::Skip { source_id: id.to_owned() }),
+        ["release", wave] => Ok(Command::Release { wave: wave.to_owned(), part: None }),
+        ["drain"] => Ok(Command::Drain),
+        ["abort"] => Ok(Command::Abort),
+        [] => Err(format!("no command is given: {}", COMMANDS.join(", "))),
+        ["rate"] => Err("`rate` needs a figure: rate 5".to_owned()),
+        ["concurrency"] => Err("`concurrency` needs a number: concurrency 4".to_owned()),
+        ["skip"] => Err("`skip` needs the id of a row: skip ID".to_owned()),
+        ["release"] => Err("`release` needs the name of a wave: release WAVE".to_owned()),
+        [word, ..] if COMMANDS.contains(&word) => Err(format!("`{word}` has too many words behind it")),
+        [word, ..] => {
+            let near = nearest(word, COMMANDS).map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
+            Err(format!("`{word}` is no command{near}: {}", COMMANDS.join(", ")))
+        }
+    }
+}
+
+/// Whether there is anything that the command could mean in this run.
+fn must_make_sense(journal: &Journal, run: &RunRecord, command: &Command) -> Result<(), CommandError> {
+    match command {
+        Command::Skip { source_id } => match journal.row_of_source(run.key, source_id)? {
+            None => Err(CommandError::Command(format!("run {} has no row `{source_id}`", run.id))),
+            Some((_, standing)) if standing.settled_at.is_some() => {
+                let verdict = standing.phase.public_name();
+                Err(CommandError::Command(format!("`{source_id}` is settled already: {verdict}")))
+            }
+            Some(_) => Ok(()),
+        },
+        Command::Release { wave, .. } => {
+            let terms = paper_of(run)?.terms;
+            let Some(of_wave) = terms.wave(Some(wave)) else {
+                let known = terms.waves.iter().map(|wave| wave.name.clone()).collect();
+                return Err(CommandError::UnknownWave { name: wave.clone(), known });
+            };
+            if !of_wave.needs_approval() {
+                return Err(CommandError::Command(format!("the wave `{wave}` needs no approval")));
+            }
+            let Steered { waits, released, .. } = journal.steered(run.key)?;
+            let waits = waits.is_some_and(|waits| {
+                waits.cause == Wait::Approval && waits.stage.wave.as_deref() == Some(wave.as_str())
+            });
+            if !waits && released.contains(&(wave.clone(), Some(of_wave.first_approval()))) {
+                let why = format!("wave `{wave}` was released already; what is behind its canary is, once it waits");
+                return Err(CommandError::Command(why));
+            }
+            Ok(())
+        }
+        Command::Pause
+        | Command::Continue
+        | Command::Rate { .. }
+        | Command::Concurrency { .. }
+        | Command::Unskip { .. }
+        | Command::Drain
+        | Command::Abort => Ok(()),
+    }
+}
+
+/// A pause outlives the launch that took it, and so may be lifted before the next one.
+fn lifts_a_pause(journal: &Journal, run: &RunRecord, command: &Command) -> Result<bool, CommandError> {
+    Ok(*command == Command::Continue && !journal.steered(run.key)?.paused.is_empty())
+}
+
+pub(super) fn rollback(
+    context: &Context,
+    run: Option<&str>,
+    output: Option<&Path>,
+    force: bool,
+) -> Result<Exit, CommandError> {
+    if let Some(path) = output {
+        if !force && path.exists() {
+            return Err(CommandError::Exists(path.to_owned()));
+        }
+        check_destination(path).map_err(bad_destination(path))?;
+    }
+    let journal = Journal::open_to_read(&context.settings.journal)?;
+    let run = journal.find_run(run)?;
+    if run.running && holder(&context.settings.journal, &run) == Holder::Alive {
+        context.console.warn(&format!("run {} goes on: what it changes from here on is not in this plan", run.id));
+    }
+    journal.at_one_instant(|| {
+        let back = Rollback::of(&journal, &run)?;
+        let stays = back.no_way_back.len();
+        let go = if back.rows == 1 { "row goes" } else { "rows go" };
+        let told = format!("{} {go} back, {stays} cannot", back.rows);
+        for stays in back.no_way_back.iter().take(20) {
+            context.console.say(&format!("no way back: {}: {}", stays.source_id, stays.reason));
+        }
+        if back.rows == 0 {
+            context.console.say(&format!("{told}; no plan is written"));
+        } else if let Some(path) = output {
+            write_beside(path, |out| back.write_plan(&journal, &run, out)).map_err(write_failed(path))?;
+            let path = path.display();
+            context
+                .console
+                .say(&format!("{told}; the way back is in {path}\nnext: cutover check {path}; cutover run {path}"));
+        } else if !context.console.json {
+            context.console.say(&told);
+            print(|out| {
+                back.write_plan(&journal, &run, out).map_err(|error| match error {
+                    WriteError::Journal(error) => ReportError::Journal(error),
+                    WriteError::Write(error) => ReportError::Write(error),
+                })
+            })?;
+        }
+        if context.console.json {
+            print(|out| report::document(&back, out))?;
+        }
+        Ok(Exit::Done)
+    })
+}
+
+fn write_failed(path: &Path) -> impl FnOnce(WriteError) -> CommandError {
+    let path = path.to_owned();
+    move |error| match error {
+        WriteError::Journal(error) => error.into(),
+        WriteError::Write(error) => output_failed(&path)(error),
+    }
+}

@@ -1,0 +1,284 @@
+//! How a run is steered while it goes on: the commands, who gave them, and what they add up to.
+//!
+//! A command is put into the journal by whoever gives it, taken from there by the launch that carries the run, and
+//! journaled as an event when it takes effect. What the events add up to is folded here, for the launch that goes on
+//! and for everybody who asks where it stands.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::EventKind;
+use crate::waves::{Part, Stage};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Command {
+    /// Nothing new is sent; what is on its way is awaited and looked at.
+    Pause,
+    Continue,
+    /// None: no limit of ours.
+    Rate {
+        per_second: Option<f64>,
+    },
+    Concurrency {
+        n: u32,
+    },
+    /// A row that was not sent yet is not sent.
+    Skip {
+        source_id: String,
+    },
+    /// What was skipped may be sent again.
+    Unskip {
+        source_id: String,
+    },
+    /// A wave that waits for approval, or will, may begin.
+    Release {
+        wave: String,
+        /// The beginning of the wave, or what is behind its canary; what waits, if it is not said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<Part>,
+    },
+    /// As the first Ctrl-C.
+    Drain,
+    /// As the second.
+    Abort,
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Command::Pause => f.write_str("pause"),
+            Command::Continue => f.write_str("continue"),
+            Command::Rate { per_second: Some(rate) } => write!(f, "rate {rate}"),
+            Command::Rate { per_second: None } => f.write_str("rate off"),
+            Command::Concurrency { n } => write!(f, "concurrency {n}"),
+            Command::Skip { source_id } => write!(f, "skip {source_id}"),
+            Command::Unskip { source_id } => write!(f, "no longer skip {source_id}"),
+            Command::Release { wave, part: Some(Part::Rest) } => {
+                write!(f, "release {wave} (the rest after its canary)")
+            }
+            Command::Release { wave, part: Some(Part::Canary) | None } => write!(f, "release {wave}"),
+            Command::Drain => f.write_str("drain"),
+            Command::Abort => f.write_str("abort"),
+        }
+    }
+}
+
+/// Who gave a command, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct By {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    pub host: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// `control`, a flag, or the flag file's path.
+    pub via: String,
+}
+
+impl By {
+    /// Whoever started this process.
+    #[must_use]
+    pub fn me(via: &str, reason: Option<String>) -> Self {
+        Self { user: std::env::var("USER").ok(), host: crate::lock::host(), reason, via: via.to_owned() }
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, host, reason, via } = self;
+        write!(f, "{}@{host}", user.as_deref().unwrap_or("?"))?;
+        if via != CONTROL {
+            write!(f, " with {via}")?;
+        }
+        match reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How a command came that was given with the verb.
+pub const CONTROL: &str = "control";
+
+/// A command as it stands in the journal until it is taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Given {
+    pub control: i64,
+    pub command: Command,
+    pub by: By,
+}
+
+/// Why a run waits before it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// For somebody to release the stage.
+    Approval,
+    /// After the stage before it.
+    Soak,
+    /// For the window to open.
+    Window,
+}
+
+/// What a run waits for, and since when.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Waits {
+    pub cause: Wait,
+    pub stage: Stage,
+    pub since: Timestamp,
+    pub until: Option<Timestamp>,
+}
+
+/// What a wait is for, after "waiting" or "it waits".
+#[must_use]
+pub fn waiting(cause: Wait, stage: &Stage, until: Option<Timestamp>) -> String {
+    let until = until.map_or_else(String::new, |until| format!(", until {}", until.strftime("%Y-%m-%dT%H:%M:%SZ")));
+    match cause {
+        Wait::Approval => {
+            let wave = stage.wave.as_deref().unwrap_or_default();
+            let what = match stage.part {
+                Part::Canary => "wave",
+                Part::Rest => "the rest of wave",
+            };
+            format!("for approval of {what} `{wave}`{until}: `cutover control RUN release {wave}` gives it")
+        }
+        Wait::Soak => format!("out the soak time before {stage}{until}"),
+        Wait::Window => format!("for the window to open{until}"),
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Paused {
+    pub by: By,
+    pub since: Timestamp,
+}
+
+/// A command that took effect.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Taken {
+    pub at: Timestamp,
+    pub command: Command,
+    pub by: By,
+}
+
+/// What the steering of a run adds up to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Steered {
+    /// By hand, and by each flag file.
+    pub paused: Vec<Paused>,
+    pub waits: Option<Waits>,
+    pub stage: Option<Stage>,
+    /// What was released, by the wave's name.
+    pub released: Vec<(String, Option<Part>)>,
+    /// Source ids, and who said so.
+    pub skipped: BTreeMap<String, By>,
+    pub history: Vec<Taken>,
+    /// What was told of a stage as it began.
+    pub forecast: Option<String>,
+}
+
+impl Steered {
+    /// Adds an event of the run's own lane; the others steer nothing.
+    pub fn add(&mut self, at: Timestamp, kind: &EventKind) {
+        match kind {
+            EventKind::LaunchBegan { .. } | EventKind::LaunchEnded { .. } => {
+                (self.waits, self.stage, self.forecast) = (None, None, None);
+                // A flag file speaks for itself, as long as it is there.
+                self.paused.retain(|paused| paused.by.via == CONTROL);
+            }
+            EventKind::StageBegan { stage, forecast, .. } => {
+                self.waits = None;
+                self.stage = Some(stage.clone());
+                self.forecast.clone_from(forecast);
+            }
+            EventKind::StageEnded { .. } => (self.stage, self.forecast) = (None, None),
+            EventKind::WaitBegan { cause, stage, until } => {
+                self.waits = Some(Waits { cause: *cause, stage: stage.clone(), since: at, until: *until });
+            }
+            EventKind::WaitEnded => self.waits = None,
+            EventKind::Controlled { command, by, .. } => self.take(at, command, by),
+            EventKind::RunStarted { .. }
+            | EventKind::DrainBegan { .. }
+            | EventKind::QuotaLearned { .. }
+            | EventKind::ReadThrottled { .. }
+            | EventKind::LaneStopped { .. }
+            | EventKind::RowSeen { .. }
+            | EventKind::RowMoved { .. }
+            | EventKind::AttemptStarted { .. }
+            | EventKind::AttemptEnded { .. }
+            | EventKind::RowSettled { .. }
+            | EventKind::RowLeft { .. }
+            | EventKind::RowReopened { .. } => (),
+        }
+    }
+
+    fn take(&mut self, at: Timestamp, command: &Command, by: &By) {
+        self.history.push(Taken { at, command: command.clone(), by: by.clone() });
+        match command {
+            Command::Pause => {
+                if !self.paused.iter().any(|paused| paused.by.via == by.via) {
+                    self.paused.push(Paused { by: by.clone(), since: at });
+                }
+            }
+            Command::Continue => self.paused.retain(|paused| paused.by.via != by.via),
+            Command::Skip { source_id } => _ = self.skipped.insert(source_id.clone(), by.clone()),
+            Command::Unskip { source_id } => _ = self.skipped.remove(source_id),
+            Command::Release { wave, part } => self.released.push((wave.clone(), *part)),
+            // Until the end of the launch that took them.
+            Command::Rate { .. } | Command::Concurrency { .. } | Command::Drain | Command::Abort => (),
+        }
+    }
+
+    #[must_use]
+    pub fn is_released(&self, wave: &str, of: Part) -> bool {
+        self.released.iter().any(|(name, part)| name == wave && part.unwrap_or(Part::Canary) == of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by(via: &str) -> By {
+        By { host: "h".into(), via: via.into(), ..By::default() }
+    }
+
+    fn steered(commands: &[(Command, &str)]) -> Steered {
+        let mut steered = Steered::default();
+        for (command, via) in commands {
+            let kind = EventKind::Controlled { command: command.clone(), by: by(via), control: None };
+            steered.add(Timestamp::UNIX_EPOCH, &kind);
+        }
+        steered
+    }
+
+    #[test]
+    fn who_paused_is_who_continues() {
+        let both = [(Command::Pause, CONTROL), (Command::Pause, "/flag"), (Command::Continue, CONTROL)];
+        let steered = steered(&both);
+        assert_eq!(steered.paused.len(), 1);
+        assert_eq!(steered.paused[0].by.via, "/flag");
+        assert_eq!(steered.history.len(), 3);
+    }
+
+    #[test]
+    fn a_pause_by_hand_outlives_its_launch_and_a_flag_file_does_not() {
+        let mut steered = steered(&[(Command::Pause, CONTROL), (Command::Pause, "/flag")]);
+        let ended = EventKind::LaunchEnded { exit: crate::exit::Exit::Halted, reason: None, elapsed_ms: 1 };
+        steered.add(Timestamp::UNIX_EPOCH, &ended);
+        assert_eq!(steered.paused.iter().map(|paused| paused.by.via.as_str()).collect::<Vec<_>>(), [CONTROL]);
+    }
+
+    #[test]
+    fn a_release_is_of_one_stage() {
+        let release = |part| Command::Release { wave: "a".into(), part };
+        let steered = steered(&[(release(Some(Part::Rest)), CONTROL)]);
+        assert!(steered.is_released("a", Part::Rest));
+        assert!(!steered.is_released("a", Part::Canary));
+        assert!(!steered.is_released("b", Part::Rest));
+    }
+}

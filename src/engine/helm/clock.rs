@@ -1,0 +1,41 @@
+//! The time of day as a run sees it: the machine's, or one that a rehearsal makes pass as it needs.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
+
+/// A wait for a time of day looks at the clock this often: clocks are set, and machines sleep.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Clock {
+    OfMachine,
+    /// Began at an instant, and goes as Tokio's clock does, which jumps over what nobody does anything in.
+    Rehearsed {
+        from: Timestamp,
+        began: Instant,
+    },
+}
+
+impl Clock {
+    pub(crate) fn now(self) -> Timestamp {
+        match self {
+            Clock::OfMachine => Timestamp::now(),
+            Clock::Rehearsed { from, began } => from + began.elapsed(),
+        }
+    }
+
+    pub(crate) async fn sleep_until(self, at: Timestamp) {
+        loop {
+            let Ok(left) = Duration::try_from(at.duration_since(self.now())) else { return };
+            if left.is_zero() {
+                return;
+            }
+            match self {
+                Clock::OfMachine => sleep(left.min(LOOK_EVERY)).await,
+                Clock::Rehearsed { .. } => sleep(left).await,
+            }
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! A plan file in TOML → the terms of the plan, and where its rows stand; or every problem, with its place.
+//!
+//! `sections` knows how a table is read and complained about; here is what the tables mean.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::str::FromStr;
+
+use toml::de::DeTable;
+
+use crate::model::words::{self, Word, nearest};
+use crate::plan::columns::Column;
+use crate::plan::problem::{Position, Problems, quoted};
+use crate::settings;
+use crate::settings::keys::KEYS;
+use crate::waves::halt::HaltRules;
+use crate::waves::window::{self, Deadline, Hours};
+use crate::waves::{Canary, Share, StageTerms, Terms, WaveTerms};
+
+mod sections;
+
+use sections::{Section, Told};
+
+/// What a plan file comes to, before its rows are read.
+#[derive(Debug, Default)]
+pub(super) struct PlanFile {
+    pub(super) terms: Terms,
+    /// What rows have that say nothing else.
+    pub(super) defaults: BTreeMap<&'static str, String>,
+    /// One of them was told to be wrong: rows that rely on it are not told so again.
+    pub(super) has_bad_default: bool,
+    pub(super) rows: Vec<RowsAt>,
+    /// Where each wave is defined, in the order of [`Terms::waves`].
+    pub(super) waves_at: Vec<Position>,
+}
+
+/// Some of a plan's rows.
+#[derive(Debug)]
+pub(super) struct RowsAt {
+    /// The wave whose own they are.
+    pub(super) wave: Option<String>,
+    pub(super) what: Rows,
+}
+
+#[derive(Debug)]
+pub(super) enum Rows {
+    /// In a file, named at this place.
+    File { path: String, at: Position },
+    /// In the plan file itself: each with its columns, their values, and where those stand.
+    Inline(Vec<InlineRow>),
+}
+
+#[derive(Debug)]
+pub(super) struct InlineRow {
+    pub(super) at: Position,
+    pub(super) cells: Vec<(String, String, Position)>,
+}
+
+/// What the tables `policy` and `window` may say, by the names of settings.
+const IN_HALT: [&str; 4] = ["max_failed", "min_sample", "consecutive_failures", "same_cause"];
+const IN_WINDOW: [(&str, &str); 4] =
+    [("hours", "window"), ("timezone", "timezone"), ("deadline", "deadline"), ("reserve_rollback", "reserve_rollback")];
+
+/// Whether a text of no name that tells begins as a plan file does: with a table, or with a key and its value.
+pub(super) fn is_plan_file(beginning: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(beginning);
+    let Some(line) = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')) else {
+        return false;
+    };
+    let is_name =
+        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "._- ".contains(c));
+    let table = line.trim_start_matches('[').trim_end_matches(']');
+    let is_table = line.starts_with('[') && line.ends_with(']') && is_name(table);
+    is_table || line.split_once('=').is_some_and(|(key, _)| is_name(key.trim()))
+}
+
+/// Reads all of it. Whatever is wrong is told, and the rest is read all the same.
+pub(super) fn read(text: &str, allow_unknown: bool, problems: &mut Problems) -> PlanFile {
+    let document = match DeTable::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            let at = error.span().map_or(0, |span: Range<usize>| span.start.min(text.len()));
+            let message = error.message().replace('\n', ", ");
+            problems.error(Position::of(text.as_bytes(), at, 1), format!("not TOML: {message}"), None);
+            return PlanFile::default();
+        }
+    };
+    let told = Told::default();
+    let file = read_document(Section::whole(&document, text, &told), allow_unknown);
+    told.into(problems);
+    file
+}
+
+fn read_document(mut plan: Section<'_>, allow_unknown: bool) -> PlanFile {
+    let mut file = PlanFile::default();
+    file.terms.name = plan.text("name");
+    file.terms.ticket = plan.text("ticket");
+    file.terms.reason = plan.text("reason");
+    file.terms.require_approvals = plan.read("require_approvals", whole).unwrap_or(0);
+    if let Some(targets) = plan.section("targets") {
+        for (name, mut target) in targets.each_section() {
+            let profile = target.text("profile").unwrap_or_else(|| name.clone());
+            target.finish();
+            file.terms.targets.insert(name, profile);
+        }
+    }
+    if let Some(mut defaults) = plan.section("defaults") {
+        let columns =
+            [Column::Copystate, Column::Migrationcycle, Column::ExpectCopystate, Column::ExpectMigrationcycle];
+        for column in columns.into_iter().chain([Column::Target, Column::Note]) {
+            let known = |text: &str| if allow_unknown { Ok(()) } else { must_be_known(column, text) };
+            match defaults.read(column.name(), |text| Ok((text.to_owned(), known(text)))) {
+                Some((text, Ok(()))) => _ = file.defaults.insert(column.name(), text),
+                Some((_, Err(problem))) => {
+                    defaults.complain_of(column.name(), problem);
+                    file.has_bad_default = true;
+                }
+                None => (),
+            }
+        }
+        defaults.finish();
+    }
+    if let Some(mut policy) = plan.section("policy") {
+        for key in KEYS.iter().filter(|key| key.of_plan && !key.kept || key.name == "approval_timeout") {
+            let checked = |text: &str| settings::check(key.name, text);
+            if let Some(text) = policy.read(key.name, checked) {
+                file.terms.policy.insert(key.name.to_owned(), text);
+            }
+        }
+        policy.finish();
+    }
+    if let Some(mut halt) = plan.section("halt") {
+        for key in IN_HALT {
+            if let Some(text) = halt.read(key, |text| settings::check(key, text)) {
+                file.terms.policy.insert(key.to_owned(), text);
+            }
+        }
+        halt.finish();
+    }
+    if let Some(mut window) = plan.section("window") {
+        for (name, key) in IN_WINDOW {
+            if let Some(text) = window.read(name, |text| window_text(key, text)) {
+                file.terms.policy.insert(key.to_owned(), text);
+            }
+        }
+        window.finish();
+    }
+    file.rows.extend(rows(&mut plan, None));
+    for mut wave in plan.sections("waves") {
+        let at = wave.at();
+        let name = wave.text("name").unwrap_or_default().trim().to_owned();
+        if name.is_empty() {
+            wave.complain("a wave needs a `name`");
+        }
+        if file.terms.waves.iter().any(|other| other.name == name) {
+            wave.complain(&format!("the wave {} is there twice", quoted(&name)));
+        }
+        file.rows.extend(rows(&mut wave, Some(&name)));
+        let canary = wave.section("canary").and_then(|mut canary| {
+            let rows = canary.read("rows", |text| text.parse::<Share>().map_err(|bad| bad.to_string()));
+            match rows {
+                None => canary.complain("a canary needs `rows`: a number of them, or a percentage"),
+                Some(rows) if rows.of(u64::MAX / 2) == 0 => {
+                    canary.complain("a canary of no rows is none: leave it out");
+                }
+                Some(_) => (),
+            }
+            let stage = stage(&mut canary);
+            canary.finish();
+            Some(Canary { rows: rows?, stage })
+        });
+        let whole = stage(&mut wave);
+        wave.finish();
+        file.terms.waves.push(WaveTerms { name, canary, whole });
+        file.waves_at.push(at);
+    }
+    plan.finish();
+    file
+}
+
+fn rows(section: &mut Section<'_>, wave: Option<&str>) -> Vec<RowsAt> {
+    let files = section.texts("files").into_iter().map(|(path, at)| Rows::File { path, at });
+    let inline = section.rows("rows").map(Rows::Inline);
+    files.chain(inline).map(|what| RowsAt { wave: wave.map(str::to_owned), what }).collect()
+}
+
+fn stage(section: &mut Section<'_>) -> StageTerms {
+    let mut terms = StageTerms {
+        rate: section.read("rate", |text| settings::rate(text).map(|_| text.to_owned())),
+        concurrency: section.read("concurrency", settings::positive),
+        soak_s: section.read("soak", |text| settings::duration(text).map(|soak| soak.as_secs())),
+        approval: section.read("approval", settings::on_off).unwrap_or(false),
+        halt: HaltRules::default(),
+    };
+    if let Some(mut halt) = section.section("halt") {
+        terms.halt = HaltRules {
+            max_failed: halt.read("max_failed", settings::share),
+            min_sample: halt.read("min_sample", whole),
+            consecutive_failures: halt.read("consecutive_failures", settings::positive_count),
+            same_cause: halt.read("same_cause", settings::positive_count),
+        };
+        halt.finish();
+    }
+    terms
+}
+
+/// A state word that nobody knows is told where it stands, and not at each row that has it.
+fn must_be_known(column: Column, text: &str) -> Result<(), String> {
+    let word = Word::new(text);
+    let (is_known, what, known) = match column {
+        Column::Copystate | Column::ExpectCopystate => (word.is_copystate(), "copystate", &words::COPYSTATES[..]),
+        Column::Migrationcycle | Column::ExpectMigrationcycle => {
+            (word.is_migrationcycle(), "migrationcycle", &words::MIGRATIONCYCLES[..])
+        }
+        _ => return Ok(()),
+    };
+    if is_known {
+        return Ok(());
+    }
+    let near = nearest(text, known.iter().copied()).map_or(String::new(), |near| format!(" (did you mean {near:?}?)"));
+    Err(format!("unknown {what} {}{near}", quoted(text)))
+}
+
+fn whole<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a whole number"))
+}
+
+fn window_text(key: &'static str, text: &str) -> Result<String, String> {
+    let bad = match key {
+        "window" => text.parse::<Hours>().err(),
+        "timezone" => window::zone(Some(text)).err(),
+        "deadline" => text.parse::<Deadline>().err(),
+        _ => return settings::check(key, text),
+    };
+    bad.map_or_else(|| Ok(text.to_owned()), |bad| Err(bad.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::lab::conforms;
+
+    fn told(text: &str) -> Vec<String> {
+        let mut problems = Problems::new(false);
+        read(text, false, &mut problems);
+        problems.sort();
+        let mut out = Vec::new();
+        problems.render("p.toml", &mut out).unwrap();
+        String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    const WHOLE: &str = r#"
+name = "north"
+ticket = "CHG-1"
+reason = "move"
+require_approvals = 2
+files = ["all.csv"]
+
+[targets.a]
+profile = "prod-a"
+[targets.b]
+
+[defaults]
+copystate = "cutovering"
+
+[policy]
+rate = 5
+max_changes = 100
+
+[halt]
+max_failed = "5%"
+
+[window]
+hours = "22:00-04:00"
+timezone = "Europe/Berlin"
+reserve_rollback = true
+
+[[waves]]
+name = "pilot"
+approval = true
+soak = "15m"
+rows = [{ source_id = "vm-1" }, { id = "vm-2", copystate = "stopped" }]
+[waves.canary]
+rows = "10%"
+soak = 90
+approval = true
+halt.same_cause = 1
+
+[[waves]]
+name = "rest"
+files = ["rest.csv", "more.tsv"]
+rate = "30/m"
+concurrency = 2
+halt = { max_failed = 3, min_sample = 5, consecutive_failures = 2 }
+"#;
+
+    #[test]
+    fn a_plan_file_is_read_whole() {
+        assert_eq!(told(WHOLE), Vec::<String>::new());
+        let mut problems = Problems::new(false);
+        let file = read(WHOLE, false, &mut problems);
+        let terms = &file.terms;
+        assert_eq!((terms.name.as_deref(), terms.require_approvals), (Some("north"), 2));
+        assert_eq!(terms.targets["a"], "prod-a");
+        assert_eq!(terms.targets["b"], "b");
+        assert_eq!(file.defaults["copystate"], "cutovering");
+        let policy: Vec<String> = terms.policy.iter().map(|(key, text)| format!("{key}={text}")).collect();
+        let expected =
+            "max_changes=100 max_failed=5% rate=5 reserve_rollback=on timezone=Europe/Berlin window=22:00-04:00";
+        assert_eq!(policy.join(" "), expected);
+        let [pilot, rest] = &terms.waves[..] else { panic!() };
+        assert_eq!((pilot.whole.soak_s, pilot.whole.approval), (Some(900), true));
+        let canary = pilot.canary.as_ref().unwrap();
+        assert_eq!((canary.rows, canary.stage.soak_s), (Share::Percent(10.0), Some(90)));
+        assert_eq!(canary.stage.halt.same_cause, Some(1));
+        assert_eq!((rest.whole.rate.as_deref(), rest.whole.concurrency), (Some("30/m"), Some(2)));
+        assert_eq!(rest.whole.halt.max_failed, Some(Share::Rows(3)));
+        assert_eq!(file.rows.len(), 4);
+        assert_eq!(file.rows[1].wave.as_deref(), Some("pilot"));
+    }
+
+    #[test]
+    fn a_text_without_a_name_that_tells_is_told_by_its_beginning() {
+        for text in ["name = 'x'", "# note\n\n[policy]\n", "[[waves]]\nname = 'a'", "files=['a.csv']"] {
+            assert!(is_plan_file(text.as_bytes()), "{text}");
+        }
+        for text in ["", "source_id,copystate\n", "[{\"source_id\": 1}]", "{\"a\":1}", "id;state\nx;=a"] {
+            assert!(!is_plan_file(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_sample_reads_and_keeps_to_the_schema() {
+        let text = include_str!("../../samples/estate.toml");
+        assert_eq!(told(text), Vec::<String>::new());
+        conforms("planfile.v1.json", &toml::from_str(text).unwrap());
+    }
+
+    #[test]
+    fn a_number_means_the_same_in_every_notation() {
+        let mut problems = Problems::new(false);
+        let file = read("[policy]\nrate = 0x10\nconcurrency = 0b11\nattempts = 1_0", false, &mut problems);
+        let policy: Vec<&str> = file.terms.policy.values().map(String::as_str).collect();
+        assert_eq!(policy, ["10", "3", "16"]);
+    }
+
+    /// Every key that the schema lists at a place of the plan, with a value that it takes there.
+    fn keys_of(schema: &serde_json::Value, at: &str) -> Vec<String> {
+        schema.pointer(at).unwrap().as_object().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn the_schema_knows_the_keys_that_are_read_and_no_others() {
+        conforms("planfile.v1.json", &toml::from_str(WHOLE).unwrap());
+        let schema: serde_json::Value = serde_json::from_str(include_str!("../schemas/planfile.v1.json")).unwrap();
+        let places = [
+            ("/properties", ""),
+            ("/properties/policy/properties", "[policy]\n"),
+            ("/properties/window/properties", "[window]\n"),
+            ("/properties/defaults/properties", "[defaults]\n"),
+            ("/properties/targets/additionalProperties/properties", "[targets.a]\n"),
+            ("/$defs/halt/properties", "[halt]\n"),
+            ("/$defs/halt/properties", "[[waves]]\nname = 'a'\n[waves.halt]\n"),
+            ("/properties/waves/items/properties", "[[waves]]\n"),
+            ("/properties/waves/items/properties/canary/properties", "[[waves]]\nname = 'a'\n[waves.canary]\n"),
+        ];
+        for (at, table) in places {
+            let schema_keys = keys_of(&schema, at);
+            for key in &schema_keys {
+                let told = told(&format!("{table}{key} = 'x'"));
+                assert!(!told.iter().any(|told| told.contains("unknown key")), "{table}{key}: {told:?}");
+            }
+            // What is read there, as whoever reads it knows it.
+            let read = told_keys(table);
+            assert_eq!(read.iter().filter(|key| !schema_keys.contains(key)).count(), 0, "{table}: {read:?}");
+        }
+    }
+
+    /// The keys that are asked for in a table.
+    fn told_keys(table: &str) -> Vec<String> {
+        let known = IN_HALT.into_iter().chain(KEYS.iter().map(|key| key.name)).chain(IN_WINDOW.map(|(name, _)| name));
+        let own = ["name", "ticket", "reason", "require_approvals", "files", "rows", "targets", "defaults", "policy"];
+        let more = ["halt", "window", "waves", "canary", "soak", "approval", "profile"];
+        let columns = Column::ALL.map(Column::name);
+        let all = known.chain(own).chain(more).chain(columns);
+        let is_read =
+            |key: &&str| !told(&format!("{table}{key} = 'x'")).iter().any(|told| told.contains("unknown key"));
+        all.filter(is_read).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_place_and_what_was_meant() {
+        let cases = [
+            ("nam = 'x'", "1:1: error: unknown key \"nam\" in the plan (did you mean \"name\"?)"),
+            ("[polcy]\nrate = 1", "1:2: error: unknown key \"polcy\" in the plan (did you mean \"policy\"?)"),
+            ("[policy]\nraet = 1", "2:1: error: unknown key \"raet\" in `policy` (did you mean \"rate\"?)"),
+            ("[policy]\nrate = 'fast'", "2:8: error: `rate`: `fast` is not a rate such as 10, 0.5, 30/m, 600/h or off"),
+            ("[policy]\njournal = 'x'", "2:1: error: unknown key \"journal\" in `policy`"),
+            ("[window]\nhours = '22-04'", "2:9: error: `hours`: `22-04` is not a window such as 22:00-04:00"),
+            (
+                "[window]\ntimezone = 'Mars/Olympus'",
+                "2:12: error: `timezone`: `Mars/Olympus` is no time zone such as Europe/Berlin or UTC",
+            ),
+            ("[[waves]]\nsoak = '1m'", "1:1: error: a wave needs a `name`"),
+            ("[[waves]]\nname = 'a'\n[[waves]]\nname = 'a'", "3:1: error: the wave \"a\" is there twice"),
+            ("[[waves]]\nname = 'a'\ncanary = 5", "3:10: error: `canary` must be a table, and is integer"),
+            (
+                "[[waves]]\nname = 'a'\n[waves.canary]\nsoak = '1m'",
+                "3:1: error: a canary needs `rows`: a number of them, or a percentage",
+            ),
+            ("[[waves]]\nname = 'a'\napproval = 'maybe'", "3:12: error: `approval`: `maybe` is neither on nor off"),
+            (
+                "[[waves]]\nname = 'a'\nhalt = { same_caus = 1 }",
+                "3:10: error: unknown key \"same_caus\" in `halt` (did you mean \"same_cause\"?)",
+            ),
+            ("files = 'a.csv'", "1:9: error: `files` must be a list of texts, and is string"),
+            ("rows = [{ source_id = [1] }]", "1:23: error: the value of \"source_id\" must be a text, and is array"),
+            ("name = 'x", "1:10: error: not TOML:"),
+            (
+                "[defaults]\ncopystate = 'finishd'",
+                "2:13: error: unknown copystate \"finishd\" (did you mean \"finished\"?)",
+            ),
+            (
+                "[[waves]]\nname = 'a'\n[waves.canary]\nrows = 0",
+                "3:1: error: a canary of no rows is none: leave it out",
+            ),
+        ];
+        for (text, expected) in cases {
+            let told = told(text);
+            assert!(told.iter().any(|told| told.starts_with(&format!("p.toml:{expected}"))), "{text}: {told:?}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Rows that stand in the plan file itself → the values of each row, with their places.
+
+use std::collections::HashSet;
+
+use crate::model::Row;
+use crate::plan::Stop;
+use crate::plan::check::Checker;
+use crate::plan::columns::{Cells, Column, Place, repeated, warn_unknown};
+use crate::plan::file::InlineRow;
+use crate::plan::problem::Position;
+
+pub(super) fn read<E>(
+    rows: &[InlineRow],
+    checker: &mut Checker,
+    each: &mut impl FnMut(Row) -> Result<(), E>,
+) -> Result<(), Stop<E>> {
+    let mut warned: HashSet<&str> = HashSet::new();
+    for InlineRow { at, cells } in rows {
+        let mut values = Cells::default();
+        let mut places: [Option<(&str, Position)>; Column::ALL.len()] = [None; Column::ALL.len()];
+        for (key, value, place) in cells {
+            let Some(column) = Column::named(key) else {
+                if warned.insert(key) {
+                    let has = |column| cells.iter().any(|(key, _, _)| Column::named(key) == Some(column));
+                    warn_unknown(key, *place, has, &mut checker.problems);
+                }
+                values.put(&Place::Extra(key.trim().to_owned()), value);
+                continue;
+            };
+            if let Some((first, _)) = places[column as usize].replace((key, *place)) {
+                repeated(first, key, *place, &mut checker.problems);
+            }
+            values.put(&Place::Known(column), value);
+        }
+        let place_of =
+            |column: Option<Column>| column.and_then(|column| places[column as usize]).map_or(*at, |(_, at)| at);
+        if let Some(row) = checker.row(values, &place_of) {
+            each(row).map_err(Stop::Each)?;
+        }
+    }
+    Ok(())
+}

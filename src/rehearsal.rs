@@ -1,0 +1,281 @@
+//! What a rehearsal comes to: how the night would end, how long it would take, what tripped, what to change.
+
+use std::io;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::event::{DrainReason, EventKind};
+use crate::exit::Exit;
+use crate::journal::read::RunRecord;
+use crate::journal::{Journal, JournalError};
+use crate::model::words;
+use crate::report::plain::{count, plain, shortened};
+use crate::report::summary::{Summary, cause_text};
+use crate::waves::forecast::spoken;
+use crate::waves::{Terms, WaveTerms};
+
+/// The document `cutover.rehearsal.v1`.
+#[derive(Debug, Serialize)]
+pub struct Rehearsal {
+    pub schema: &'static str,
+    pub plan: String,
+    pub scenario: String,
+    pub from_live: bool,
+    pub readiness: Readiness,
+    /// How the run would end.
+    pub exit: Ended,
+    /// On the clock of the night, not of the rehearsal.
+    pub takes_s: u64,
+    pub begins_at: String,
+    pub ends_at: String,
+    pub summary: Summary,
+    /// What happened when, seconds after the beginning.
+    pub timeline: Vec<Moment>,
+    pub tripped: Vec<String>,
+    pub advice: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Readiness {
+    Ready,
+    /// It goes to its end, and not every row gets on target.
+    WithRemarks,
+    NotReady,
+}
+
+impl Readiness {
+    fn of(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Readiness::Ready,
+            Exit::NotOnTarget => Readiness::WithRemarks,
+            Exit::Usage
+            | Exit::Refused
+            | Exit::Halted
+            | Exit::Credentials
+            | Exit::Locked
+            | Exit::Integrity
+            | Exit::Internal
+            | Exit::Interrupted
+            | Exit::Terminated => Readiness::NotReady,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Readiness::Ready => "ready",
+            Readiness::WithRemarks => "ready, with remarks",
+            Readiness::NotReady => "not ready",
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct Ended {
+    pub code: u8,
+    pub name: &'static str,
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Moment {
+    pub after_s: u64,
+    pub what: String,
+}
+
+/// How it was rehearsed, and how that ended.
+pub(crate) struct Rehearsed<'a> {
+    pub(crate) scenario: &'a str,
+    pub(crate) from_live: bool,
+    pub(crate) exit: Exit,
+    /// What the night would refuse before anything.
+    pub(crate) refused: Vec<String>,
+}
+
+impl Rehearsal {
+    pub(crate) fn of(
+        journal: &Journal,
+        run: &RunRecord,
+        terms: &Terms,
+        rehearsed: Rehearsed<'_>,
+    ) -> Result<Self, JournalError> {
+        let Rehearsed { scenario, from_live, exit, refused } = rehearsed;
+        let summary = Summary::of(journal, run, journal.path())?;
+        let mut irreversible = 0;
+        journal.for_each_row(run.key, |row, standing| {
+            let target = row.wants.copystate.as_ref();
+            irreversible += u64::from(standing.attempts > 0 && target.is_some_and(words::irreversible));
+            Ok::<(), JournalError>(())
+        })?;
+        let mut told = Told::default();
+        journal.for_each_event_of_lanes(run.key, |at, kind| told.add(at, kind))?;
+        let begins = run.started_at.unwrap_or(told.last);
+        let ends = run.ended_at.unwrap_or(told.last);
+        let after = |at: Timestamp| Duration::try_from(at.duration_since(begins)).unwrap_or_default().as_secs();
+        let timeline = told.moments.into_iter().map(|(at, what)| Moment { after_s: after(at), what }).collect();
+        let mut rehearsal = Self {
+            schema: "cutover.rehearsal.v1",
+            plan: run.plan_path.clone(),
+            scenario: scenario.to_owned(),
+            from_live,
+            readiness: if refused.is_empty() { Readiness::of(exit) } else { Readiness::NotReady },
+            exit: Ended { code: exit.code(), name: exit.name(), reason: run.exit_reason.as_deref().map(of_the_night) },
+            takes_s: after(ends),
+            begins_at: begins.to_string(),
+            ends_at: ends.to_string(),
+            summary,
+            timeline,
+            tripped: told.tripped.into_iter().chain(refused).collect(),
+            advice: Vec::new(),
+        };
+        rehearsal.advice = rehearsal.advise(&told.reasons, terms);
+        if irreversible > 0 {
+            let rows = count(irreversible, "row");
+            rehearsal.advice.push(format!(
+                "there is no way back from the target of {rows}: --allow-irreversible says that it is meant"
+            ));
+        }
+        Ok(rehearsal)
+    }
+
+    fn advise(&self, reasons: &[DrainReason], terms: &Terms) -> Vec<String> {
+        let mut advice = Vec::new();
+        let summary = &self.summary;
+        if reasons.contains(&DrainReason::Halted) {
+            advice.push("look at the causes below; correct them, or allow for them in `halt`".to_owned());
+        }
+        if reasons.contains(&DrainReason::Window) {
+            advice.push("begin earlier, allow a higher rate, take fewer rows a night, or move the window".to_owned());
+        }
+        for lane in &summary.lanes {
+            if let Some(per_second) = lane.lane.per_second.filter(|_| summary.throttled > 0) {
+                advice.push(format!(
+                    "{} requests met a quota of {per_second:.1} a second: `rate` at or below that spares them",
+                    summary.throttled
+                ));
+            }
+        }
+        if summary.verdicts.blocked > 0 {
+            advice.push(format!(
+                "{} would not be sent at all: `cutover plan` says why",
+                count(summary.verdicts.blocked, "row")
+            ));
+        }
+        if summary.unsettled.in_doubt > 0 {
+            let n = count(summary.unsettled.in_doubt, "row");
+            advice.push(format!("{n} would be left in doubt: keep time for `cutover reconcile`"));
+        }
+        if terms.waves.iter().any(WaveTerms::needs_approval) {
+            advice.push("approvals were given at once here; on the night, the time they take is on top".to_owned());
+        }
+        advice
+    }
+
+    /// For people.
+    pub fn write_text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let start = if self.from_live { "the live states" } else { "the plan" };
+        writeln!(
+            out,
+            "Rehearsal of {} in the scenario {}, from {start}: {}.",
+            plain(&self.plan),
+            plain(&self.scenario),
+            self.readiness.words()
+        )?;
+        let reason = self.exit.reason.as_deref().map_or(String::new(), |reason| format!(": {}", plain(reason)));
+        let takes = spoken(Duration::from_secs(self.takes_s));
+        writeln!(out, "It would take {takes} and end with {} ({}){reason}.", self.exit.code, self.exit.name)?;
+        writeln!(out, "{}", self.summary.sentence())?;
+        self.summary.write_counts(out)?;
+        if !self.timeline.is_empty() {
+            writeln!(out, "\nWhen what happens\n")?;
+            for Moment { after_s, what } in &self.timeline {
+                let (hours, minutes, seconds) = (after_s / 3600, after_s / 60 % 60, after_s % 60);
+                writeln!(out, "  {hours:>3}:{minutes:02}:{seconds:02}  {}", plain(what))?;
+            }
+        }
+        for (title, lines) in [("What tripped", &self.tripped), ("What to change", &self.advice)] {
+            if !lines.is_empty() {
+                writeln!(out, "\n{title}\n")?;
+                for line in lines {
+                    writeln!(out, "  {}", plain(line))?;
+                }
+            }
+        }
+        if !self.summary.causes.is_empty() {
+            writeln!(out, "\nWhat would need a look\n")?;
+            for cause in self.summary.causes.iter().take(20) {
+                let text = shortened(&cause_text(cause), 70);
+                writeln!(
+                    out,
+                    "  {:<10} {:>6}  {text} (such as {})",
+                    cause.verdict,
+                    cause.n_rows,
+                    plain(&cause.example)
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How it ended, without what to do about a run that there is only here.
+fn of_the_night(reason: &str) -> String {
+    let parts =
+        reason.split("; ").filter(|part| !part.contains("cutover resume") && !part.contains("cutover reconcile"));
+    parts.collect::<Vec<_>>().join("; ")
+}
+
+/// What the events of the run and its lanes tell, rows aside.
+#[derive(Default)]
+struct Told {
+    moments: Vec<(Timestamp, String)>,
+    tripped: Vec<String>,
+    reasons: Vec<DrainReason>,
+    last: Timestamp,
+}
+
+impl Told {
+    fn add(&mut self, at: Timestamp, kind: &EventKind) {
+        self.last = self.last.max(at);
+        let what = match kind {
+            EventKind::StageBegan { stage, rows, forecast } => {
+                let forecast = forecast.as_ref().map_or(String::new(), |forecast| format!("; {forecast}"));
+                format!("{stage}: {}{forecast}", count(*rows, "row"))
+            }
+            EventKind::StageEnded { stage } => format!("{stage} is over"),
+            EventKind::WaitBegan { cause, stage, until } => {
+                format!("waiting {}", crate::control::waiting(*cause, stage, *until))
+            }
+            EventKind::DrainBegan { reason, why } => {
+                self.reasons.push(*reason);
+                let why = why.clone().unwrap_or_default();
+                self.tripped.push(why.clone());
+                format!("stops: {why}")
+            }
+            EventKind::LaneStopped { message, .. } => {
+                self.tripped.push(message.clone());
+                format!("an account stops: {message}")
+            }
+            EventKind::QuotaLearned { per_second, stated } => {
+                let how = if *stated { "the service names its quota" } else { "a quota is met that nobody names" };
+                format!("{how}: going on at {per_second:.1} requests a second")
+            }
+            EventKind::RunStarted { .. }
+            | EventKind::LaunchBegan { .. }
+            | EventKind::LaunchEnded { .. }
+            | EventKind::WaitEnded
+            | EventKind::Controlled { .. }
+            | EventKind::ReadThrottled { .. }
+            | EventKind::RowSeen { .. }
+            | EventKind::RowMoved { .. }
+            | EventKind::AttemptStarted { .. }
+            | EventKind::AttemptEnded { .. }
+            | EventKind::RowSettled { .. }
+            | EventKind::RowLeft { .. }
+            | EventKind::RowReopened { .. } => return,
+        };
+        self.moments.push((at, what));
+    }
+}

@@ -1,0 +1,329 @@
+//! The way back: what a run changed, where each row would have to go, and which cannot.
+//!
+//! Everything comes from the journal: from what preflight saw before the change, and what was seen after it.
+
+use std::io;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::event::Verdict;
+use crate::journal::read::RunRecord;
+use crate::journal::{Journal, JournalError};
+use crate::judge;
+use crate::ledger::{Phase, Standing};
+use crate::model::words::{self, Pairing, Word};
+use crate::model::{Row, SeenState, TargetState};
+use crate::plan::paper::Paper;
+use crate::report::plain::plain;
+use crate::waves::forecast::{Ahead, Band, Measured};
+
+/// What there is to go back on for a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WayBack {
+    /// It is where it was, as far as this run goes.
+    Unchanged,
+    /// From where it is to where it was.
+    Back { from: SeenState, to: SeenState },
+    /// It was changed, or may have been, and cannot be sent back.
+    None { reason: String },
+}
+
+#[must_use]
+pub fn way_back(row: &Row, standing: &Standing) -> WayBack {
+    let none = |reason: String| WayBack::None { reason };
+    if standing.attempts == 0 {
+        return WayBack::Unchanged;
+    }
+    match standing.phase {
+        Phase::Open | Phase::InDoubt | Phase::Accepted => {
+            return none("it is in doubt whether it was changed: `cutover reconcile` looks".to_owned());
+        }
+        Phase::Settled(Verdict::Overtaken) => return none("somebody else moved it".to_owned()),
+        Phase::Settled(Verdict::Unverified) => {
+            return none("its change was never proven: `cutover retry --only unverified` looks".to_owned());
+        }
+        Phase::Untried | Phase::Due | Phase::Settled(_) => (),
+    }
+    // On target without a look that says more: it is where the plan wanted it.
+    let applied = standing.phase == Phase::Settled(Verdict::Applied);
+    let from = standing.after.clone().or_else(|| applied.then(|| wanted(&row.wants)));
+    let Some(from) = from else { return WayBack::Unchanged };
+    let Some(to) = &standing.before else {
+        return none("nobody saw where it was before".to_owned());
+    };
+    if from == *to {
+        return WayBack::Unchanged;
+    }
+    if let Some(moved) = standing.moved.as_ref().filter(|moved| !judge::on_target(&row.wants, moved)) {
+        return none(format!("somebody else moved it since: it is {moved}"));
+    }
+    if let Some(state) = from.copystate.as_ref().filter(|state| words::swallows_updates(state)) {
+        // source: CN api-sms/UpdateCopyState.html (2026-01-27)
+        return none(format!("a server in `{state}` answers success and changes nothing"));
+    }
+    if let Some(unknown) = unknown_word(to) {
+        return none(format!("it was in `{unknown}`, which no edition of the API lists as a target"));
+    }
+    if let (Some(copystate), Some(cycle)) = (&to.copystate, &to.migrationcycle)
+        && words::pairing(copystate, cycle) == Pairing::Outside
+    {
+        return none(format!("it was in {to}, which is none of the documented pairs: the service may refuse it"));
+    }
+    WayBack::Back { from, to: to.clone() }
+}
+
+fn wanted(wants: &TargetState) -> SeenState {
+    SeenState { copystate: wants.copystate.clone(), migrationcycle: wants.migrationcycle.clone() }
+}
+
+fn unknown_word(state: &SeenState) -> Option<&Word> {
+    let copystate = state.copystate.as_ref().filter(|word| !word.is_copystate());
+    copystate.or_else(|| state.migrationcycle.as_ref().filter(|word| !word.is_migrationcycle()))
+}
+
+/// A row that cannot go back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stays {
+    pub source_id: String,
+    pub reason: String,
+}
+
+/// The document `cutover.rollback.v1`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rollback {
+    pub schema: &'static str,
+    pub run: String,
+    /// Rows that go back.
+    pub rows: u64,
+    pub no_way_back: Vec<Stays>,
+}
+
+impl Rollback {
+    pub fn of(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
+        let mut rollback =
+            Self { schema: "cutover.rollback.v1", run: run.id.clone(), rows: 0, no_way_back: Vec::new() };
+        journal.for_each_row_backwards(run.key, |row, standing| {
+            match way_back(&row, &standing) {
+                WayBack::Unchanged => (),
+                WayBack::Back { .. } => rollback.rows += 1,
+                WayBack::None { reason } => {
+                    rollback.no_way_back.push(Stays { source_id: row.source_id.to_string(), reason });
+                }
+            }
+            Ok::<(), JournalError>(())
+        })?;
+        Ok(rollback)
+    }
+
+    /// A plan that `check` accepts: waves and rows in reverse order, with the reasons of rows that stay as comments.
+    pub fn write_plan(&self, journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), WriteError> {
+        writeln!(out, "# The way back of run {} ({})", run.id, plain(&run.plan_path))?;
+        let go = if self.rows == 1 { "row goes" } else { "rows go" };
+        writeln!(out, "# {} {go} back to where it was seen before, and is expected where it is now.", self.rows)?;
+        writeln!(
+            out,
+            "# What a task action has to start is warned about by `cutover check`, and an error under --strict."
+        )?;
+        for Stays { source_id, reason } in &self.no_way_back {
+            writeln!(out, "# no way back: {}: {}", plain(source_id), plain(reason))?;
+        }
+        // Quoted throughout: an id may begin as a comment does.
+        let mut csv = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(out);
+        csv.write_record([
+            "source_id",
+            "copystate",
+            "migrationcycle",
+            "expect_copystate",
+            "expect_migrationcycle",
+            "wave",
+            "target",
+            "name",
+            "note",
+        ])?;
+        // The plan file's own names for profiles are known to it alone.
+        let terms = Paper::of_settings(&run.settings).unwrap_or_default().terms;
+        let profile = run.settings.get("profile").and_then(serde_json::Value::as_str);
+        let target = |row: &Row| match &row.account {
+            Some(target) => Some(terms.targets.get(target).unwrap_or(target).clone()),
+            None => profile.map(str::to_owned),
+        };
+        journal.for_each_row_backwards(run.key, |row, standing| {
+            let WayBack::Back { from, to } = way_back(&row, &standing) else { return Ok(()) };
+            let word = |word: Option<&Word>| word.map_or(String::new(), ToString::to_string);
+            let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+            csv.write_record([
+                row.source_id.to_string(),
+                word(to.copystate.as_ref()),
+                word(to.migrationcycle.as_ref()),
+                word(from.copystate.as_ref()),
+                word(from.migrationcycle.as_ref()),
+                text(row.wave.as_deref()),
+                target(&row).unwrap_or_default(),
+                text(row.name.as_deref()),
+                text(row.note.as_deref()),
+            ])?;
+            Ok::<(), WriteError>(())
+        })?;
+        csv.flush()?;
+        Ok(())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Write(#[from] io::Error),
+}
+
+impl From<csv::Error> for WriteError {
+    fn from(error: csv::Error) -> Self {
+        WriteError::Write(io::Error::other(error))
+    }
+}
+
+/// How things would stand if the run stopped now. The first four add up to the rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct IfStopped {
+    pub done: u64,
+    /// Sent, and not known or not proven yet.
+    pub on_the_way: u64,
+    /// Nothing was sent.
+    pub untouched: u64,
+    /// Tried, and not on target.
+    pub not_on_target: u64,
+    /// Of those that were changed.
+    pub reversible: u64,
+    pub not_reversible: u64,
+    /// How long it would take to send back what can go back.
+    pub rollback_s: u64,
+}
+
+impl IfStopped {
+    pub fn of(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
+        let mut counts = Self::default();
+        let lanes = journal.lanes(run.key)?;
+        let mut back: Vec<u64> = vec![0; lanes.len()];
+        journal.for_each_row(run.key, |row, standing| {
+            match standing.phase {
+                Phase::Settled(Verdict::Applied | Verdict::Already) => counts.done += 1,
+                phase if phase.is_in_doubt() => counts.on_the_way += 1,
+                _ if standing.attempts == 0 => counts.untouched += 1,
+                _ => counts.not_on_target += 1,
+            }
+            match way_back(&row, &standing) {
+                WayBack::Unchanged => (),
+                WayBack::Back { .. } => {
+                    counts.reversible += 1;
+                    // Rows that name no target are of an account that none is named after.
+                    let lane = lanes.iter().position(|lane| Some(&lane.name) == row.account.as_ref()).unwrap_or(0);
+                    back[lane] += 1;
+                }
+                WayBack::None { .. } => counts.not_reversible += 1,
+            }
+            Ok::<(), JournalError>(())
+        })?;
+        let setting = |key: &str| run.settings.get(key).and_then(serde_json::Value::as_str);
+        let rate = setting("rate").and_then(|text| crate::settings::rate(text).ok()).flatten();
+        let concurrency = setting("concurrency").and_then(|text| crate::settings::positive(text).ok()).unwrap_or(1);
+        let ahead = lanes.iter().zip(back).map(|(lane, rows)| {
+            let per_second = match (rate, lane.per_second) {
+                (Some(rate), Some(learned)) => Some(rate.min(learned)),
+                (one, None) | (None, one) => one,
+            };
+            Ahead { rows, per_second, concurrency, measured: Measured::default() }
+        });
+        let ahead: Vec<Ahead> = ahead.collect();
+        counts.rollback_s = Band::of(&ahead, None, Duration::ZERO).likely.as_secs();
+        Ok(counts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{RowId, SourceId};
+
+    fn seen(text: &str) -> SeenState {
+        let (copystate, cycle) = text.split_once('/').unwrap();
+        SeenState { copystate: Some(Word::new(copystate)), migrationcycle: Some(Word::new(cycle)) }
+    }
+
+    fn row(target: &str) -> Row {
+        let SeenState { copystate, migrationcycle } = seen(target);
+        Row {
+            id: RowId(1),
+            line: 2,
+            source_id: SourceId::new("vm-1").unwrap(),
+            wants: TargetState { copystate, migrationcycle },
+            expects: TargetState::default(),
+            wave: None,
+            account: None,
+            name: None,
+            note: None,
+            extra: Vec::new(),
+        }
+    }
+
+    fn settled(verdict: Verdict, before: &str, after: Option<&str>) -> Standing {
+        Standing {
+            phase: Phase::Settled(verdict),
+            attempts: 1,
+            before: Some(seen(before)),
+            after: after.map(seen),
+            ..Standing::default()
+        }
+    }
+
+    fn way(target: &str, standing: &Standing) -> WayBack {
+        way_back(&row(target), standing)
+    }
+
+    fn reason(way: WayBack) -> String {
+        let WayBack::None { reason } = way else { panic!("{way:?}") };
+        reason
+    }
+
+    #[test]
+    fn what_was_applied_goes_back_to_where_it_was_seen() {
+        let applied = settled(Verdict::Applied, "syncing/syncing", Some("cutovering/cutovering"));
+        let back = WayBack::Back { from: seen("cutovering/cutovering"), to: seen("syncing/syncing") };
+        assert_eq!(way("cutovering/cutovering", &applied), back);
+        // Half of a pair that got there is a change, too.
+        let half = settled(Verdict::NoEffect, "syncing/syncing", Some("cutovering/syncing"));
+        let back = WayBack::Back { from: seen("cutovering/syncing"), to: seen("syncing/syncing") };
+        assert_eq!(way("cutovering/cutovering", &half), back);
+    }
+
+    #[test]
+    fn what_was_not_changed_stays_out() {
+        let untouched = Standing { phase: Phase::Settled(Verdict::Blocked), ..Standing::default() };
+        assert_eq!(way("cutovering/cutovering", &untouched), WayBack::Unchanged);
+        let refused = settled(Verdict::Refused, "syncing/syncing", None);
+        assert_eq!(way("cutovering/cutovering", &refused), WayBack::Unchanged);
+        let no_effect = settled(Verdict::NoEffect, "syncing/syncing", Some("syncing/syncing"));
+        assert_eq!(way("cutovering/cutovering", &no_effect), WayBack::Unchanged);
+    }
+
+    #[test]
+    fn what_cannot_go_back_says_why() {
+        let stopped = settled(Verdict::Applied, "syncing/syncing", Some("stopped/syncing"));
+        let why = reason(way("stopped/syncing", &stopped));
+        assert_eq!(why, "a server in `stopped` answers success and changes nothing");
+        let odd = settled(Verdict::Applied, "waiting/syncing", Some("cutovering/cutovering"));
+        assert!(reason(way("cutovering/cutovering", &odd)).contains("none of the documented pairs"));
+        let unknown = settled(Verdict::Applied, "brand_new/syncing", Some("cutovering/cutovering"));
+        assert!(reason(way("cutovering/cutovering", &unknown)).contains("`brand_new`"));
+        let overtaken = settled(Verdict::Overtaken, "syncing/syncing", Some("error/syncing"));
+        assert_eq!(reason(way("cutovering/cutovering", &overtaken)), "somebody else moved it");
+        let in_doubt = Standing { phase: Phase::InDoubt, attempts: 1, ..Standing::default() };
+        assert!(reason(way("cutovering/cutovering", &in_doubt)).contains("reconcile"));
+        let mut moved = settled(Verdict::Applied, "syncing/syncing", Some("cutovering/cutovering"));
+        moved.moved = Some(seen("error/cutovering"));
+        assert!(reason(way("cutovering/cutovering", &moved)).contains("it is error/cutovering"));
+        let unseen = Standing { before: None, ..settled(Verdict::Applied, "a/b", None) };
+        assert_eq!(reason(way("cutovering/cutovering", &unseen)), "nobody saw where it was before");
+    }
+}

@@ -1,0 +1,246 @@
+//! How a plan is carried out, besides its rows: waves in order, a canary before each, when to stop, when to wait.
+//!
+//! All of it is data and functions of data; who waits and who stops is the engine's matter (`engine::helm`).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub mod forecast;
+pub mod halt;
+pub mod window;
+
+use halt::HaltRules;
+
+/// What a plan says besides its rows. A plan without a plan file has the empty terms.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Terms {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// So many people have to agree to the sealed plan.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub require_approvals: u32,
+    /// What the plan sets for the whole run, by the names of settings and as one would write it as a flag.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub policy: BTreeMap<String, String>,
+    /// The profile of each target that does not bear its profile's name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, String>,
+    /// In the order in which they run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<WaveTerms>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+impl Terms {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    #[must_use]
+    pub fn wave(&self, name: Option<&str>) -> Option<&WaveTerms> {
+        self.waves.iter().find(|wave| Some(wave.name.as_str()) == name)
+    }
+}
+
+/// One wave, as the plan has it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WaveTerms {
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+    #[serde(flatten)]
+    pub whole: StageTerms,
+}
+
+impl WaveTerms {
+    /// What holds for the canary, or for the rest of the wave; none where there is no such stage.
+    #[must_use]
+    pub fn stage(&self, part: Part) -> Option<&StageTerms> {
+        match part {
+            Part::Canary => self.canary.as_ref().map(|canary| &canary.stage),
+            Part::Rest => Some(&self.whole),
+        }
+    }
+
+    /// Whether anybody has to release anything of it.
+    #[must_use]
+    pub fn needs_approval(&self) -> bool {
+        self.whole.approval || self.canary.as_ref().is_some_and(|canary| canary.stage.approval)
+    }
+
+    /// What somebody has to release first: the wave, or what is behind its canary.
+    #[must_use]
+    pub fn first_approval(&self) -> Part {
+        if self.whole.approval { Part::Canary } else { Part::Rest }
+    }
+}
+
+/// The first rows of a wave, which go alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Canary {
+    pub rows: Share,
+    #[serde(flatten)]
+    pub stage: StageTerms,
+}
+
+/// What holds for a stage: a wave, or its canary.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StageTerms {
+    /// As a flag is written: `5`, `30/m`, `off`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// Before what comes behind it begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soak_s: Option<u64>,
+    /// For a wave: somebody has to release it before it begins. For a canary: before the rest of its wave does.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub approval: bool,
+    #[serde(skip_serializing_if = "HaltRules::is_empty")]
+    pub halt: HaltRules,
+}
+
+/// A number of rows, or a part of all of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Share {
+    Rows(u64),
+    Percent(f64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither a number of rows nor a percentage such as 5%")]
+pub struct BadShare(String);
+
+impl FromStr for Share {
+    type Err = BadShare;
+
+    fn from_str(text: &str) -> Result<Self, BadShare> {
+        let bad = || BadShare(text.to_owned());
+        match text.trim().strip_suffix('%') {
+            Some(number) => match number.trim().parse::<f64>() {
+                Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(Share::Percent(percent)),
+                Ok(_) | Err(_) => Err(bad()),
+            },
+            None => text.trim().parse().map(Share::Rows).map_err(|_| bad()),
+        }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Share::Rows(rows) => rows.fmt(f),
+            Share::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+impl Serialize for Share {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Share {
+    /// So many of this many, at least one where any was asked for.
+    #[must_use]
+    pub fn of(self, n_rows: u64) -> u64 {
+        match self {
+            Share::Rows(rows) => rows.min(n_rows),
+            Share::Percent(percent) => {
+                #[expect(
+                    clippy::cast_precision_loss,
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a part of a number of rows"
+                )]
+                let part = (percent * n_rows as f64 / 100.0).ceil() as u64;
+                part.min(n_rows)
+            }
+        }
+    }
+}
+
+/// What runs by itself: a wave without a canary, a canary, or the rest of its wave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    pub wave_no: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wave: Option<String>,
+    pub part: Part,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    Canary,
+    /// The whole wave, where there is no canary.
+    Rest,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let canary = match self.part {
+            Part::Canary => "the canary of ",
+            Part::Rest => "",
+        };
+        match &self.wave {
+            Some(wave) => write!(f, "{canary}wave `{wave}`"),
+            None => write!(f, "{canary}no wave"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_rows_or_a_percentage() {
+        assert_eq!("5".parse(), Ok(Share::Rows(5)));
+        assert_eq!("2.5%".parse(), Ok(Share::Percent(2.5)));
+        for bad in ["", "-1", "5.5", "101%", "-1%", "%", "many"] {
+            assert!(bad.parse::<Share>().is_err(), "{bad}");
+        }
+        assert_eq!(Share::Percent(10.0).of(55), 6);
+        assert_eq!(Share::Percent(0.0).of(55), 0);
+        for percent in [7.0, 14.0, 28.0, 55.0, 56.0] {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole numbers")]
+            let rows = percent as u64;
+            assert_eq!(Share::Percent(percent).of(100), rows);
+        }
+        assert_eq!(Share::Rows(9).of(3), 3);
+    }
+
+    #[test]
+    fn the_empty_terms_are_written_as_nothing() {
+        assert_eq!(serde_json::to_string(&Terms::default()).unwrap(), "{}");
+        let wave = WaveTerms { name: "one".into(), ..WaveTerms::default() };
+        let terms = Terms { waves: vec![wave], ..Terms::default() };
+        let text = serde_json::to_string(&terms).unwrap();
+        assert_eq!(text, r#"{"waves":[{"name":"one"}]}"#);
+        assert_eq!(serde_json::from_str::<Terms>(&text).unwrap(), terms);
+    }
+}

@@ -1,0 +1,338 @@
+//! Whole nights, each a folder under `tests/nights`: a plan, what the sandbox is like, the steps that are taken, and what
+//! is true after each. Adding a night is adding a folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+use super::lab::{Ended, Journal, Lab, Launch, Served, with_yes};
+
+/// `night.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Night {
+    /// What the night shows.
+    about: String,
+    /// What the sandbox serves the sources of, if not the plan.
+    #[serde(default = "plan")]
+    serves: String,
+    /// The profiles in `cutover.toml` say where the sandbox is, by its `{url}`, and not a flag.
+    #[serde(default)]
+    by_profile: bool,
+    step: Vec<Step>,
+}
+
+fn plan() -> String {
+    "plan.csv".to_owned()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    /// A verb and its arguments, or what is done by hand: see [`Stage::by_hand`].
+    run: Vec<String>,
+    /// -1: by a signal.
+    #[serde(default)]
+    exit: i32,
+    /// In what is printed, to either stream.
+    #[serde(default)]
+    says: Vec<String>,
+    #[serde(default)]
+    says_not: Vec<String>,
+    /// While it goes on.
+    #[serde(default)]
+    when: Vec<When>,
+    /// Of the latest run; what is not named is none.
+    verdicts: Option<BTreeMap<String, u64>>,
+    /// How often kinds of events are in the journal.
+    #[serde(default)]
+    events: BTreeMap<String, u64>,
+    /// Changes that the server has seen so far.
+    sent: Option<usize>,
+    /// Requests of any kind that the server has seen so far.
+    asked: Option<usize>,
+    /// Where servers truly are.
+    #[serde(default)]
+    truth: BTreeMap<String, String>,
+    /// Every server is where it was when the night began.
+    #[serde(default)]
+    all_as_in_the_beginning: bool,
+    /// What a query of the journal gives: one value.
+    #[serde(default)]
+    sql: Vec<[String; 2]>,
+    /// It takes no longer.
+    within_s: Option<f64>,
+    /// It takes no less.
+    at_least_s: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct When {
+    /// None: at once after what came before.
+    event: Option<String>,
+    #[serde(default = "one")]
+    nth: usize,
+    /// Steps that are taken then, in their order; `@signal NAME` goes to what is going on.
+    #[serde(default)]
+    then: Vec<Vec<String>>,
+    #[serde(default)]
+    says: Vec<String>,
+    /// Changes that the server sees within the next second.
+    sends_at_most: Option<usize>,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// `{now+5}` is the time in five seconds, `{clock-60}` the time of the day a minute ago, in UTC.
+fn filled(text: &str) -> String {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let inside = after.split_once('}');
+        let time = inside.and_then(|(name, _)| time(name));
+        if let (Some(time), Some((_, behind))) = (time, inside) {
+            filled.push_str(&time);
+            rest = behind;
+        } else {
+            filled.push('{');
+            rest = after;
+        }
+    }
+    filled + rest
+}
+
+fn time(name: &str) -> Option<String> {
+    let (what, seconds) = name.split_at_checked(name.find(['+', '-'])?)?;
+    let at = Timestamp::now() + SignedDuration::from_secs(seconds.parse().ok()?);
+    match what {
+        "now" => Some(at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()),
+        "clock" => Some(at.strftime("%H:%M:%S").to_string()),
+        _ => None,
+    }
+}
+
+/// What a person would read; events are told to programs.
+fn printed(ended: &Ended) -> String {
+    let stdout: Vec<&str> =
+        ended.stdout.lines().filter(|line| !line.contains(r#""schema":"cutover.event.v1""#)).collect();
+    format!("{}\n{}", stdout.join("\n"), ended.stderr)
+}
+
+struct Stage {
+    lab: Lab,
+    sandbox: Served,
+    by_profile: bool,
+}
+
+impl Stage {
+    fn set(folder: &Path, night: &Night) -> Self {
+        let lab = Lab::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            let text = fs::read_to_string(entry.path()).unwrap();
+            lab.write(&name, &filled(&text));
+        }
+        let scenario = fs::read_to_string(folder.join("scenario.toml")).unwrap_or_default();
+        let settings = fs::read_to_string(folder.join("cutover.toml"));
+        if settings.is_ok() {
+            // Where the sandbox is, is not known before it serves.
+            fs::remove_file(lab.path("cutover.toml")).unwrap();
+        }
+        let sandbox = lab.serve(&night.serves, &scenario);
+        if let Ok(settings) = settings {
+            lab.write("cutover.toml", &settings.replace("{url}", &sandbox.url));
+        }
+        Self { lab, sandbox, by_profile: night.by_profile }
+    }
+
+    fn command(&self, args: &[String]) -> std::process::Command {
+        let args: Vec<String> = args.iter().map(|arg| filled(arg)).collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let goes_elsewhere = args.contains(&"--endpoint");
+        match args[0] {
+            _ if goes_elsewhere => self.lab.command(&args),
+            "run" if self.by_profile => {
+                self.lab.command(&[&args[..], &["--events", "--no-progress", "--yes"]].concat())
+            }
+            "run" | "resume" | "retry" | "reconcile" => self.lab.command(&with_yes(&self.sandbox, &args)),
+            "plan" | "rehearse" => self.lab.command(&[&args[..], &["--endpoint", &self.sandbox.url]].concat()),
+            _ => self.lab.command(&args),
+        }
+    }
+
+    /// A step that is over when it returns: `@move ID STATE CYCLE`, `@touch FILE`, `@remove FILE`, `@edit FILE FROM TO`,
+    /// `@sql STATEMENT`. None: it is a verb of the program.
+    fn by_hand(&self, words: &[String]) -> Option<()> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words[..] {
+            ["@move", id, copystate, cycle] => self.sandbox.move_to(id, copystate, cycle),
+            ["@sql", statement] => {
+                let journal = rusqlite::Connection::open(self.lab.path("cutover.db")).unwrap();
+                journal.busy_timeout(Duration::from_secs(10)).unwrap();
+                journal.execute_batch(statement).unwrap();
+            }
+            ["@touch", file] => self.lab.write(file, ""),
+            ["@remove", file] => fs::remove_file(self.lab.path(file)).unwrap(),
+            ["@edit", file, from, to] => {
+                let text = fs::read_to_string(self.lab.path(file)).unwrap();
+                assert!(text.contains(from), "`{from}` is not in {file}");
+                self.lab.write(file, &text.replacen(from, to, 1));
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// Whatever happened, every run's chains and sums hold.
+    fn verify_the_journal(&self) {
+        if !self.lab.path("cutover.db").exists() {
+            return;
+        }
+        let runs = self.lab.journal().value("SELECT group_concat(id, ' ') FROM run");
+        for run in runs.split(' ') {
+            let verified = self.lab.cutover(&["audit", "verify", run]);
+            assert_eq!(verified.code, Some(0), "{}{}", verified.stdout, verified.stderr);
+        }
+    }
+
+    fn truth(&self) -> BTreeMap<String, String> {
+        let truth = self.sandbox.truth().into_iter();
+        truth.map(|(id, truth)| (id, format!("{}/{}", truth.copystate, truth.migrationcycle))).collect()
+    }
+
+    fn act(&self, launch: &Launch, when: &When) {
+        if let Some(event) = &when.event {
+            assert!(launch.reaches_nth(event, when.nth), "it ended before `{event}` number {}", when.nth);
+        }
+        let mut said = String::new();
+        for words in &when.then {
+            if let [signal, name] = &words[..]
+                && signal == "@signal"
+            {
+                launch.signal(name);
+            } else if self.by_hand(words).is_none() {
+                let ended = Launch::of(self.command(words)).end();
+                said.push_str(&printed(&ended));
+                assert_eq!(ended.code, Some(0), "{words:?}:\n{}", ended.stderr);
+            }
+        }
+        for text in &when.says {
+            assert!(said.contains(text), "`{text}` is not in:\n{said}");
+        }
+        if let Some(most) = when.sends_at_most {
+            let before = self.sandbox.changes().len();
+            // Time passes: that nothing comes in it is the claim.
+            std::thread::sleep(Duration::from_secs(1));
+            let n_sent = self.sandbox.changes().len() - before;
+            assert!(n_sent <= most, "{n_sent} changes came within a second, and at most {most} should");
+        }
+    }
+
+    fn take(&self, step: &Step, began_with: &BTreeMap<String, String>) {
+        let began = Instant::now();
+        if self.by_hand(&step.run).is_none() {
+            let launch = Launch::of(self.command(&step.run));
+            for when in &step.when {
+                self.act(&launch, when);
+            }
+            let ended = launch.end();
+            let printed = printed(&ended);
+            assert_eq!(ended.code.unwrap_or(-1), step.exit, "{:?}:\n{printed}", step.run);
+            for text in &step.says {
+                assert!(printed.contains(text.as_str()), "`{text}` is not in:\n{printed}");
+            }
+            for text in &step.says_not {
+                assert!(!printed.contains(text.as_str()), "`{text}` is in:\n{printed}");
+            }
+        }
+        let took = began.elapsed().as_secs_f64();
+        assert!(step.within_s.is_none_or(|most| took <= most), "it took {took} s");
+        assert!(step.at_least_s.is_none_or(|least| took >= least), "it took {took} s");
+        self.check(step, began_with);
+    }
+
+    fn check(&self, step: &Step, began_with: &BTreeMap<String, String>) {
+        if let Some(verdicts) = &step.verdicts {
+            let journal: Journal = self.lab.journal();
+            let mut found: BTreeMap<String, u64> = BTreeMap::new();
+            for row in journal.rows() {
+                *found.entry(row.verdict).or_default() += 1;
+            }
+            assert_eq!(&found, verdicts, "{:?}", step.run);
+        }
+        for (kind, n) in &step.events {
+            let query =
+                format!("SELECT count(*) FROM event WHERE kind = '{kind}' AND run = (SELECT max(run) FROM run)");
+            assert_eq!(self.lab.journal().value(&query), n.to_string(), "events `{kind}`");
+        }
+        for [query, expected] in &step.sql {
+            assert_eq!(&self.lab.journal().value(query), expected, "{query}");
+        }
+        if let Some(sent) = step.sent {
+            assert_eq!(self.sandbox.changes().len(), sent, "changes sent");
+        }
+        if let Some(asked) = step.asked {
+            assert_eq!(self.sandbox.ledger().len(), asked, "requests");
+        }
+        let truth = self.truth();
+        for (id, expected) in &step.truth {
+            assert_eq!(truth.get(id), Some(expected), "where {id} is");
+        }
+        if step.all_as_in_the_beginning {
+            assert_eq!(&truth, began_with);
+        }
+    }
+}
+
+fn live_through(folder: &Path) {
+    let text = fs::read_to_string(folder.join("night.toml")).unwrap();
+    let night: Night = toml::from_str(&text).unwrap();
+    assert!(!night.about.is_empty());
+    let stage = Stage::set(folder, &night);
+    let began_with = stage.truth();
+    for step in &night.step {
+        stage.take(step, &began_with);
+    }
+    stage.verify_the_journal();
+}
+
+#[test]
+fn every_night_ends_as_it_should() {
+    let _machine = super::lab::shared();
+    let nights = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nights");
+    let wanted = std::env::var("NIGHT").unwrap_or_default();
+    let folders = fs::read_dir(nights).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<PathBuf> = folders.filter(|path| path.to_string_lossy().contains(&wanted)).collect();
+    folders.sort();
+    let n_nights = folders.len();
+    assert!(n_nights >= 25 || !wanted.is_empty(), "{n_nights} nights");
+    let left = Mutex::new(folders.into_iter());
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let Some(folder) = left.lock().unwrap().next() else { break };
+                    let lived = std::panic::catch_unwind(|| live_through(&folder));
+                    if let Err(panic) = lived {
+                        let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+                        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+                        failed.lock().unwrap().push(format!("{name}: {text}"));
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{} of {n_nights} nights failed:\n\n{}", failed.len(), failed.join("\n\n"));
+}
