@@ -81,9 +81,10 @@ pub fn verify(journal: &Journal, run: &RunRecord) -> Result<Verified, AuditError
         let run = journal.run(run.key)?;
         let mut findings = Findings::default();
         check_triggers(journal, &mut findings)?;
-        let n_events = lanes::check(journal, &run, &mut findings)?;
+        let (n_events, layout) = lanes::check(journal, &run, &mut findings)?;
         sums::check(journal, &run, &mut findings)?;
         let n_rows = check_plan(journal, &run, &mut findings)?;
+        check_layout(journal, &run, layout, &mut findings)?;
         let (anchor, run) = (journal.anchor(&run)?, run.id);
         let Findings { kept, n_found } = findings;
         if kept.is_empty() {
@@ -139,6 +140,21 @@ fn check_plan(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Re
         findings.add(Finding::DigestDiffers { expected: run.plan_digest.clone(), found });
     }
     Ok(n_rows)
+}
+
+/// Where rows stand in plan, lanes and waves is as the run began with it. Earlier versions did not say.
+fn check_layout(
+    journal: &Journal,
+    run: &RunRecord,
+    expected: Option<String>,
+    findings: &mut Findings,
+) -> Result<(), JournalError> {
+    let Some(expected) = expected else { return Ok(()) };
+    let found = journal.layout(run.key)?;
+    if found != expected {
+        findings.add(Finding::LayoutDiffers { expected, found });
+    }
+    Ok(())
 }
 
 /// The document `cutover.audit.v1`.

@@ -51,6 +51,10 @@ pub enum EventKind {
         /// The accounts, in the order of lanes: where the rows of each target go.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         lanes: Vec<LanePlace>,
+        /// Over what table `row` holds of each row besides the plan's digest and the sum of its events: see
+        /// [`crate::journal::Journal::layout`]. None in journals of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        layout: Option<String>,
     },
     LaunchBegan {
         launch: u32,

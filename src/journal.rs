@@ -68,6 +68,13 @@ pub enum JournalError {
 
 impl From<rusqlite::Error> for JournalError {
     fn from(error: rusqlite::Error) -> Self {
+        if let rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..) = error
+        {
+            // We would not have written it.
+            return JournalError::Damaged(error.to_string());
+        }
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::NotADatabase) => JournalError::NotAJournal,
             Some(rusqlite::ErrorCode::DiskFull) => JournalError::Full(error),

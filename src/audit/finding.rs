@@ -41,6 +41,11 @@ pub enum Finding {
     RowsMissing { expected: u64, found: u64 },
     #[error("the rows are not those of the plan {expected}: they make {found}")]
     DigestDiffers { expected: String, found: String },
+    #[error(
+        "where the plan came from, or the lines, lanes, waves or sealed states of its rows, are not as they were made: \
+             {expected} was recorded, and {found} is there"
+    )]
+    LayoutDiffers { expected: String, found: String },
     #[error("the trigger `{trigger}` is not there as it was made: events could be changed or removed")]
     TriggerMissing { trigger: &'static str },
     #[error("the anchor is {found}, and not {expected}: the tail was cut off, or the run went on since it was noted")]

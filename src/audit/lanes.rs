@@ -12,8 +12,13 @@ use crate::journal::chain::{self, Hash};
 use crate::journal::read::{EventOrder, RunRecord, StoredEvent};
 use crate::journal::{Journal, JournalError};
 
-/// Returns how many events there are. What the lanes' own events add up to is compared on the way.
-pub(super) fn check(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<u64, JournalError> {
+/// Returns how many events there are, and the layout that the run began with. What the lanes' own events add up to is
+/// compared on the way.
+pub(super) fn check(
+    journal: &Journal,
+    run: &RunRecord,
+    findings: &mut Findings,
+) -> Result<(u64, Option<String>), JournalError> {
     let heads: BTreeMap<LaneId, (u64, Hash)> =
         journal.heads(run.key)?.into_iter().map(|(lane, seq, head)| (lane, (seq, head))).collect();
     let mut chains: BTreeMap<LaneId, Chain> = heads.keys().map(|lane| (*lane, Chain::new(*lane, &run.id))).collect();
@@ -41,7 +46,10 @@ pub(super) fn check(journal: &Journal, run: &RunRecord, findings: &mut Findings)
         findings.add(finding);
     }
     sums.compare(run, &journal.lanes(run.key)?, findings);
-    Ok(n_events)
+    if !journal.own_lane_is_plain(run.key)? {
+        findings.add(Finding::LaneDiffers { lane: LaneId::RUN, columns: vec!["what only accounts have"] });
+    }
+    Ok((n_events, sums.layout))
 }
 
 struct Chain {

@@ -163,14 +163,17 @@ pub(super) struct OwnSums {
     /// Plan digest, rows and settings, as the run began with them.
     began: Option<(String, u32, serde_json::Value)>,
     launches: u32,
-    /// Process and host.
-    running: Option<(u32, String)>,
+    /// Process and host of the last launch.
+    launched: Option<(u32, String)>,
+    running: bool,
     exit: Option<(Exit, Option<String>)>,
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
     elapsed_ms: u64,
     /// As the run began with them; none in journals of the first version.
     places: Vec<LanePlace>,
+    /// None in journals of earlier versions.
+    pub(super) layout: Option<String>,
     lanes: BTreeMap<LaneId, LaneSum>,
 }
 
@@ -178,30 +181,37 @@ pub(super) struct OwnSums {
 struct LaneSum {
     throttled: u64,
     quota: Option<(f64, bool)>,
+    /// Why the last launch stopped it.
+    stopped: Option<String>,
 }
 
 impl OwnSums {
     pub(super) fn add(&mut self, lane: LaneId, at_ms: i64, kind: &EventKind) {
         let at = Timestamp::from_millisecond(at_ms).ok();
         match kind {
-            EventKind::RunStarted { plan, rows, settings, lanes } => {
+            EventKind::RunStarted { plan, rows, settings, lanes, layout } => {
+                self.layout.clone_from(layout);
                 self.began = Some((plan.clone(), *rows, settings.clone()));
                 self.places.clone_from(lanes);
             }
             EventKind::LaunchBegan { launch, pid, host, .. } => {
                 self.launches = *launch;
-                self.running = Some((*pid, host.clone()));
+                self.launched = Some((*pid, host.clone()));
+                self.running = true;
                 self.started_at = self.started_at.or(at);
                 (self.ended_at, self.exit) = (None, None);
             }
             EventKind::LaunchEnded { exit, reason, elapsed_ms } => {
-                self.running = None;
+                self.running = false;
                 self.exit = Some((*exit, reason.clone()));
                 self.ended_at = at;
                 self.elapsed_ms += elapsed_ms;
             }
             EventKind::QuotaLearned { per_second, stated } => {
                 self.lanes.entry(lane).or_default().quota = Some((*per_second, *stated));
+            }
+            EventKind::LaneStopped { message, .. } => {
+                self.lanes.entry(lane).or_default().stopped = Some(message.clone());
             }
             EventKind::ReadThrottled { .. } => self.lanes.entry(lane).or_default().throttled += 1,
             EventKind::DrainBegan { .. }
@@ -210,7 +220,6 @@ impl OwnSums {
             | EventKind::WaitBegan { .. }
             | EventKind::WaitEnded
             | EventKind::Controlled { .. }
-            | EventKind::LaneStopped { .. }
             | EventKind::RowSeen { .. }
             | EventKind::RowMoved { .. }
             | EventKind::AttemptStarted { .. }
@@ -229,9 +238,9 @@ impl OwnSums {
             ("n_rows", began.is_none_or(|(_, n_rows, _)| *n_rows == run.n_rows)),
             ("settings", began.is_none_or(|(_, _, settings)| *settings == run.settings)),
             ("launches", self.launches == run.launches),
-            ("running", self.running.is_some() == run.running),
-            ("pid", self.running.as_ref().is_none_or(|(pid, _)| Some(*pid) == run.pid)),
-            ("host", self.running.as_ref().is_none_or(|(_, host)| Some(host) == run.host.as_ref())),
+            ("running", self.running == run.running),
+            ("pid", self.launched.as_ref().map(|(pid, _)| *pid) == run.pid),
+            ("host", self.launched.as_ref().map(|(_, host)| host) == run.host.as_ref()),
             ("started_at", self.started_at == run.started_at),
             ("ended_at", self.ended_at == run.ended_at),
             ("elapsed_ms", self.elapsed_ms == run.elapsed_ms),
@@ -254,6 +263,7 @@ impl OwnSums {
                 ("throttled", sum.throttled == lane.throttled),
                 ("per_second", sum.quota.map(|(per_second, _)| per_second) == lane.per_second),
                 ("stated", sum.quota.is_some_and(|(_, stated)| stated) == lane.stated),
+                ("stopped", sum.stopped == lane.stopped || self.launches > 1 && lane.stopped.is_none()),
             ];
             if let Some(columns) = unequal(&same) {
                 findings.add(Finding::LaneDiffers { lane: lane.lane, columns });

@@ -383,3 +383,200 @@ fn findings_past_a_hundred_are_counted() {
     let altered = altered(&lab);
     assert_eq!((altered.findings.len(), altered.n_findings), (Altered::MOST_SHOWN, 150));
 }
+
+/// A generator that is the same everywhere and for ever (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        usize::try_from(self.roll() % n as u64).unwrap()
+    }
+
+    fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len())]
+    }
+}
+
+/// What was done, and the event that has to be named for it, where that is one.
+struct Done {
+    what: String,
+    names: Option<(LaneId, u64)>,
+}
+
+/// One value, altered as little as its type allows.
+fn altered_value(value: rusqlite::types::Value, dice: &mut Dice) -> rusqlite::types::Value {
+    use rusqlite::types::Value as V;
+    match value {
+        V::Integer(number) => V::Integer(number + 1),
+        V::Real(number) => V::Real(number + 0.5),
+        V::Text(text) => {
+            let mut chars: Vec<char> = text.chars().collect();
+            match chars.len() {
+                0 => chars.push('x'),
+                n => {
+                    let at = dice.below(n);
+                    chars[at] = if chars[at] == 'x' { 'y' } else { 'x' };
+                }
+            }
+            V::Text(chars.into_iter().collect())
+        }
+        V::Blob(mut bytes) => {
+            let at = dice.below(bytes.len());
+            bytes[at] ^= 1 << dice.below(8);
+            V::Blob(bytes)
+        }
+        V::Null => V::Null,
+    }
+}
+
+/// Alters one column of one entry of a table.
+fn alter_a_column(conn: &Connection, dice: &mut Dice) -> Done {
+    let table = *dice.one_of(&["event", "event", "event", "row", "row", "run", "lane"]);
+    let mut statement = conn.prepare(&format!("SELECT name, type FROM pragma_table_info('{table}')")).unwrap();
+    let columns = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let columns: Vec<(String, String)> = columns.collect::<Result<_, _>>().unwrap();
+    let (column, kind) = dice.one_of(&columns).clone();
+    let keys: &[&str] = match table {
+        "event" => &["run", "lane", "seq"],
+        "row" => &["run", "row"],
+        "lane" => &["run", "lane"],
+        _ => &["run"],
+    };
+    let n: usize = conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
+    let sql = format!("SELECT {}, {column} FROM {table} LIMIT 1 OFFSET {}", keys.join(", "), dice.below(n));
+    let (key, value): (Vec<i64>, rusqlite::types::Value) = conn
+        .query_row(&sql, [], |row| {
+            let key = (0..keys.len()).map(|at| row.get(at)).collect::<Result<_, _>>()?;
+            Ok((key, row.get(keys.len())?))
+        })
+        .unwrap();
+    let value = match (altered_value(value, dice), kind.as_str()) {
+        (rusqlite::types::Value::Null, "TEXT") => "x".to_owned().into(),
+        (rusqlite::types::Value::Null, "REAL") => 1.5.into(),
+        (rusqlite::types::Value::Null, "BLOB") => vec![0_u8; 32].into(),
+        (rusqlite::types::Value::Null, _) => 1_i64.into(),
+        (value, _) => value,
+    };
+    let at: Vec<String> = keys.iter().zip(&key).map(|(name, value)| format!("{name} = {value}")).collect();
+    let at = at.join(" AND ");
+    let updated = conn.execute(&format!("UPDATE OR IGNORE {table} SET {column} = ?1 WHERE {at}"), [&value]).unwrap();
+    if updated == 0 {
+        // The key is taken already.
+        return alter_a_column(conn, dice);
+    }
+    let is_content = table == "event" && !["run", "lane", "seq"].contains(&column.as_str());
+    let names = is_content.then(|| (LaneId(u32::try_from(key[1]).unwrap()), u64::try_from(key[2]).unwrap()));
+    Done { what: format!("{table}.{column} = {value:?} where {at}"), names }
+}
+
+fn an_event(conn: &Connection, dice: &mut Dice) -> (u32, u64, u64) {
+    let lane = *dice.one_of(&[0_u32, 1, 1, 1]);
+    let last: u64 = conn.query_row("SELECT seq FROM lane WHERE lane = ?1", [lane], |row| row.get(0)).unwrap();
+    (lane, 1 + u64::try_from(dice.below(usize::try_from(last).unwrap())).unwrap(), last)
+}
+
+/// One way of tampering, by somebody who can write to the file and knows nothing of hashes.
+fn tamper_by(dice: &mut Dice, conn: &Connection) -> Done {
+    conn.execute_batch("PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF").unwrap();
+    let (lane, seq, last) = an_event(conn, dice);
+    let named = |seq| Some((LaneId(lane), seq));
+    let run = |sql: &str| conn.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let one_up = |from: u64| {
+        run(&format!(
+            "UPDATE event SET seq = -seq - 1 WHERE lane = {lane} AND seq > {from};
+             UPDATE event SET seq = -seq WHERE lane = {lane} AND seq < 0"
+        ));
+    };
+    match dice.below(10) {
+        0..=4 => alter_a_column(conn, dice),
+        5 => {
+            run(&format!("DELETE FROM event WHERE lane = {lane} AND seq = {seq}"));
+            Done { what: format!("event {lane}/{seq} deleted"), names: named(seq) }
+        }
+        6 => {
+            run(&format!("DELETE FROM event WHERE lane = {lane} AND seq IN ({seq}, {})", seq + 1));
+            Done { what: format!("events {lane}/{seq} and the next deleted"), names: named(seq) }
+        }
+        7 if seq < last => {
+            run(&format!(
+                "UPDATE event SET seq = -seq WHERE lane = {lane} AND seq IN ({seq}, {0});
+                 UPDATE event SET seq = {0} WHERE lane = {lane} AND seq = -{seq};
+                 UPDATE event SET seq = {seq} WHERE lane = {lane} AND seq = -{0}",
+                seq + 1
+            ));
+            Done { what: format!("event {lane}/{seq} swapped with the next"), names: named(seq) }
+        }
+        8 => {
+            one_up(seq);
+            run(&format!(
+                "INSERT INTO event SELECT run, lane, seq + 1, at, kind, row, detail, prev, hash FROM event
+                 WHERE lane = {lane} AND seq = {seq}"
+            ));
+            Done { what: format!("event {lane}/{seq} copied behind itself"), names: named(seq + 1) }
+        }
+        _ => {
+            // The head is set back with the tail, hash and all: only the anchor tells.
+            run(&format!(
+                "DELETE FROM event WHERE lane = {lane} AND seq >= {seq};
+                 UPDATE lane SET seq = {seq} - 1, head = (SELECT prev FROM event_was WHERE lane = {lane} AND seq = {seq})
+                 WHERE lane = {lane}"
+            ));
+            Done { what: format!("the tail from {lane}/{seq} cut off with its head"), names: None }
+        }
+    }
+}
+
+fn names(finding: &Finding) -> Option<(LaneId, u64)> {
+    match finding {
+        Finding::Changed { lane, seq }
+        | Finding::Missing { lane, seq, .. }
+        | Finding::Swapped { lane, seq }
+        | Finding::Added { lane, seq }
+        | Finding::CutOff { lane, seq, .. } => Some((*lane, *seq)),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_thousand_ways_of_tampering_are_found_and_those_with_events_are_named() {
+    let before = verified(&lab::night());
+    let mut n_named = 0;
+    let mut faults = Vec::new();
+    for seed in 0..1_000 {
+        let mut dice = Dice(seed);
+        let mut done = None;
+        let lab = tampered(|conn| {
+            conn.execute_batch("CREATE TEMP TABLE event_was AS SELECT * FROM event").unwrap();
+            done = Some(tamper_by(&mut dice, conn));
+        });
+        let Done { what, names: expected } = done.unwrap();
+        let journal = crate::journal::Journal::open_to_read(&lab.path()).unwrap();
+        let verified = journal
+            .find_run(None)
+            .map_err(AuditError::from)
+            .and_then(|run| verify(&journal, &run))
+            .and_then(|verified| verified.against(&before.anchor));
+        match verified {
+            Ok(_) => faults.push(format!("seed {seed}: not found: {what}")),
+            Err(AuditError::Altered(altered)) => {
+                let named = names(&altered.findings[0]);
+                n_named += u32::from(named.is_some());
+                if expected.is_some() && named != expected {
+                    faults.push(format!("seed {seed}: {what}: {:?}", altered.findings[0]));
+                }
+            }
+            Err(AuditError::Journal(JournalError::Damaged(_) | JournalError::Illegal(_))) => (),
+            Err(AuditError::Journal(error)) => faults.push(format!("seed {seed}: {what}: {error:?}")),
+        }
+    }
+    assert!(faults.is_empty(), "{} of 1,000:\n{}", faults.len(), faults.join("\n"));
+    assert!(n_named > 400, "{n_named}");
+}

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
-use super::chain::{self, Hash};
+use super::chain::{self, Hash, hex};
 use super::{Journal, JournalError, NewLane, Places, RunKey, from_stored_form, rows};
 use crate::control::{Given, Steered};
 use crate::event::{Event, EventKind, LaneId, Verdict};
@@ -189,6 +191,30 @@ impl Journal {
             .query_row(params![endpoint, account], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()
             .map_err(JournalError::from)
+    }
+
+    /// A digest over how a run was laid out when it was made: where its plan came from and when, and for each row its
+    /// line, lane, wave, whether it is of the canary, and where a sealed plan saw it. One line of JSON for the run, then one
+    /// for each row.
+    pub fn layout(&self, run: RunKey) -> Result<String, JournalError> {
+        let mut hash = Sha256::new();
+        let mut add = |line: &serde_json::Value| hash.update(line.to_string() + "\n");
+        let made: (String, String, i64, String, String) = self
+            .conn
+            .prepare_cached("SELECT id, plan_path, created_at, endpoint, account FROM run WHERE run = ?1")?
+            .query_row([run.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
+        add(&json!(made));
+        let mut statement = self.conn.prepare_cached(
+            "SELECT row, line, lane, wave_no, canary, sealed_copystate, sealed_migrationcycle FROM row WHERE run = ?1
+             ORDER BY row",
+        )?;
+        let mut found = statement.query([run.0])?;
+        while let Some(row) = found.next()? {
+            let numbers: [u32; 5] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+            let sealed: [Option<String>; 2] = [row.get(5)?, row.get(6)?];
+            add(&json!([numbers, sealed]));
+        }
+        Ok(format!("sha256:{}", hex(&hash.finalize())))
     }
 
     pub fn tally(&self, run: RunKey) -> Result<Tally, JournalError> {
@@ -462,6 +488,17 @@ impl Journal {
         waves.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
+    /// Whether the run's own lane has nothing that only accounts have.
+    pub fn own_lane_is_plain(&self, run: RunKey) -> Result<bool, JournalError> {
+        self.conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM lane WHERE run = ?1 AND lane = 0 AND name = 'run' AND throttled = 0
+                     AND coalesce(per_second, stated, stopped, endpoint, account) IS NULL)",
+            )?
+            .query_row([run.0], |row| row.get(0))
+            .map_err(JournalError::from)
+    }
+
     /// The accounts of a run, in the order of lanes; the run's own lane is not among them.
     pub fn lanes(&self, run: RunKey) -> Result<Vec<LaneRecord>, JournalError> {
         let mut statement = self.conn.prepare_cached(
@@ -476,7 +513,7 @@ impl Journal {
                 account: row.get::<_, Option<String>>(7)?.unwrap_or_default(),
                 throttled: row.get(2)?,
                 per_second: row.get(3)?,
-                stated: row.get::<_, Option<bool>>(4)?.unwrap_or(false),
+                stated: rows::flag(row, 4)?,
                 stopped: row.get(5)?,
             })
         })?;
@@ -880,7 +917,7 @@ fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {
         account: row.get(6)?,
         settings: serde_json::from_str(&settings).unwrap_or(serde_json::Value::Null),
         launches: row.get(8)?,
-        running: row.get(9)?,
+        running: rows::flag(row, 9)?,
         pid: row.get(10)?,
         host: row.get(11)?,
         started_at: time(12)?,

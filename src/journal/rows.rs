@@ -93,6 +93,18 @@ pub(super) fn send_ahead(conn: &Connection, run: RunKey, canaries: &[(u32, Share
     Ok(())
 }
 
+/// Yes or no, and nothing that only passes for one of them.
+pub(super) fn flag(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<bool> {
+    match columns.get::<_, Option<i64>>(at)? {
+        None | Some(0) => Ok(false),
+        Some(1) => Ok(true),
+        Some(other) => {
+            let error = format!("{other} is neither 0 nor 1").into();
+            Err(rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Integer, error))
+        }
+    }
+}
+
 pub(super) fn load_standing(conn: &Connection, run: RunKey, row: RowId) -> Result<Standing, JournalError> {
     conn.prepare_cached(&format!("SELECT {STANDING} FROM row WHERE run = ?1 AND row = ?2"))?
         .query_row(params![run.0, row.0], |columns| standing(columns, 0))
@@ -183,8 +195,8 @@ pub(super) fn standing(columns: &rusqlite::Row<'_>, from: usize) -> rusqlite::Re
         started: columns.get(from + 2)?,
         attempts: columns.get(from + 3)?,
         throttled: columns.get(from + 4)?,
-        doubted: columns.get(from + 5)?,
-        looked: columns.get(from + 6)?,
+        doubted: flag(columns, from + 5)?,
+        looked: flag(columns, from + 6)?,
         before: seen_at(columns, from + 7)?,
         after: seen_at(columns, from + 9)?,
         http_status: columns.get(from + 11)?,

@@ -191,7 +191,7 @@ impl Checker {
             self.problems.error(header, "the plan has no rows".to_owned(), None);
         }
         let named = self.waves.in_order();
-        for (wave, at) in terms.waves.iter().zip(waves_at) {
+        for (wave, at) in terms.waves.iter().zip(waves_at).filter(|(wave, _)| !wave.name.is_empty()) {
             if !named.contains(&wave.name) {
                 self.problems.warning(*at, format!("the wave {} has no rows", quoted(&wave.name)), None);
             }

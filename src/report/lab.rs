@@ -56,6 +56,7 @@ impl Lab {
         journal
             .create_run(&new, |sink| rows.iter().try_for_each(|row| sink.row(row, None)))
             .unwrap_or_else(|error: JournalError| panic!("{error}"));
+        lab.raw().execute("UPDATE run SET created_at = ?1", [FIRST_AT_MS]).unwrap();
         lab
     }
 
@@ -83,7 +84,9 @@ impl Lab {
     pub(crate) fn begins(&mut self) {
         let run = self.open().1;
         let place = LanePlace { name: "acme".into(), endpoint: run.endpoint, account: "acme".into() };
+        let layout = Some(self.open().0.layout(run.key).unwrap());
         let started = EventKind::RunStarted {
+            layout,
             plan: run.plan_digest,
             rows: run.n_rows,
             settings: run.settings,
@@ -128,10 +131,10 @@ impl Lab {
                 Ok::<(), JournalError>(())
             })
             .unwrap();
-        let update = "UPDATE run SET created_at = ?1,
+        let update = "UPDATE run SET
              started_at = (SELECT min(at) FROM event WHERE lane = 0 AND kind = 'launch_began'),
              ended_at = CASE WHEN running THEN NULL ELSE (SELECT max(at) FROM event WHERE lane = 0 AND kind = 'launch_ended') END";
-        conn.execute(update, [FIRST_AT_MS]).unwrap();
+        conn.execute(update, []).unwrap();
         for trigger in triggers {
             conn.execute_batch(&trigger).unwrap();
         }

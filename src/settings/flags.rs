@@ -166,11 +166,25 @@ pub(crate) enum Verb {
         #[command(flatten)]
         service: ServiceArgs,
     },
-    /// Steer a run that goes on, from any terminal: pause, continue, rate N, concurrency N, skip ID, release WAVE, drain
-    /// or abort
+    /// Steer a run that goes on, from any terminal that can open its journal
+    #[command(
+        override_usage = "cutover control [OPTIONS] [RUN] COMMAND [ARG]",
+        after_help = "\
+Commands:
+  pause            Send nothing new until `continue`; what is on its way is awaited and proven
+  continue         Go on
+  rate N           Requests per second of each account from now on: 5, 0.5, 30/m, off
+  concurrency N    Requests under way at once in each account
+  skip ID          Do not send this row; also before the next launch of a run that does not go on now
+  release WAVE     Let a wave begin that waits for approval, or what is behind its canary
+  drain            Start nothing new, settle what is open and end, as the first Ctrl-C does
+  abort            Also let go of what is on the wire, as the second does
+
+Each command is in the journal, with who gave it, where, when and why."
+    )]
     Control {
         /// The run (its id, a prefix of it, or nothing for the latest), then the command
-        #[arg(value_name = "RUN] COMMAND [ARG", required = true, num_args = 1..=3)]
+        #[arg(value_name = "WORDS", hide = true, num_args = 0..=3)]
         words: Vec<String>,
         /// Why; it is journaled with who and where
         #[arg(long, value_name = "TEXT")]

@@ -327,7 +327,7 @@ impl Carry<'_> {
         reopened: &[Reopened],
     ) -> Result<(), Halted> {
         let helm = &of_run.helm;
-        helm.begin_launch(self.beginning()).await?;
+        helm.begin_launch(self.beginning(&of_run.book).await?).await?;
         for release in &self.launch.releases {
             helm.steer(release.clone(), By::me("--approve", None), None, lanes).await?;
         }
@@ -424,7 +424,7 @@ impl Carry<'_> {
         Ok(true)
     }
 
-    fn beginning(&self) -> Vec<EventKind> {
+    async fn beginning(&self, book: &Book) -> Result<Vec<EventKind>, JournalError> {
         let mut kinds = Vec::new();
         if self.run.launches == 0 {
             kinds.push(EventKind::RunStarted {
@@ -432,6 +432,7 @@ impl Carry<'_> {
                 rows: self.run.n_rows,
                 settings: self.run.settings.clone(),
                 lanes: self.accounts.iter().map(Account::place).collect(),
+                layout: Some(book.read(Journal::layout).await?),
             });
         }
         kinds.push(EventKind::LaunchBegan {
@@ -442,7 +443,7 @@ impl Carry<'_> {
             user: std::env::var("USER").ok(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         });
-        kinds
+        Ok(kinds)
     }
 
     fn show(&self, difference: &Difference) -> Result<(), Halted> {
