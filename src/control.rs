@@ -133,6 +133,15 @@ pub struct Waits {
     pub until: Option<Timestamp>,
 }
 
+impl Waits {
+    /// What of this wave is waited to be released, if it is that.
+    #[must_use]
+    pub fn for_release_of(&self, wave: &str) -> Option<Part> {
+        let is_that = self.cause == Wait::Approval && self.stage.wave.as_deref() == Some(wave);
+        is_that.then_some(self.stage.part)
+    }
+}
+
 /// What a wait is for, after "waiting" or "it waits".
 #[must_use]
 pub fn waiting(cause: Wait, stage: &Stage, until: Option<Timestamp>) -> String {

@@ -144,8 +144,10 @@ async fn carry_stage<R: Remote>(
         helm.learn(lane.id, before, &lane.mark());
     }
     let left = book.read(move |journal, run| journal.unsettled_in_wave(run, wave_no)).await?;
-    let is_over = !left.iter().any(|(_, of, _)| *of == part);
-    Ok(helm.after(stage, is_over).await?)
+    let goes = |id: &LaneId| lanes.iter().any(|lane| lane.id == *id && lane.stopped().is_none());
+    let here = || left.iter().filter(|(_, of, _)| *of == part);
+    let n_going = here().filter(|(id, _, _)| goes(id)).map(|(_, _, n)| n).sum();
+    Ok(helm.after(stage, here().map(|(_, _, n)| n).sum(), n_going).await?)
 }
 
 async fn side_by_side<R: Remote>(

@@ -151,6 +151,8 @@ impl Standing {
                 match (self.doubted, self.attempts) {
                     (true, _) => (),
                     (false, 0) => self.before = seen.cloned(),
+                    // It was refused and opened again: what is changed now is changed from here.
+                    (false, _) if self.before.is_none() => self.before = seen.cloned(),
                     (false, _) => self.after = seen.cloned(),
                 }
             }
@@ -256,6 +258,9 @@ impl Standing {
             | Verdict::Failed
             | Verdict::Blocked => (Phase::Due, false),
         };
+        if verdict == Verdict::Refused && !self.doubted {
+            self.before = None;
+        }
         self.looked = false;
         self.after = None;
         self.settled_at = None;

@@ -206,6 +206,7 @@ impl IfStopped {
         let mut counts = Self::default();
         let lanes = journal.lanes(run.key)?;
         let mut back: Vec<u64> = vec![0; lanes.len()];
+        let unnamed = run.settings.get("profile").and_then(serde_json::Value::as_str).unwrap_or("default");
         journal.for_each_row(run.key, |row, standing| {
             match standing.phase {
                 Phase::Settled(Verdict::Applied | Verdict::Already) => counts.done += 1,
@@ -217,9 +218,9 @@ impl IfStopped {
                 WayBack::Unchanged => (),
                 WayBack::Back { .. } => {
                     counts.reversible += 1;
-                    // Rows that name no target are of an account that none is named after.
-                    let lane = lanes.iter().position(|lane| Some(&lane.name) == row.account.as_ref()).unwrap_or(0);
-                    back[lane] += 1;
+                    let name = row.account.as_deref().unwrap_or(unnamed);
+                    // A single account may be called otherwise than its rows call it.
+                    back[lanes.iter().position(|lane| lane.name == name).unwrap_or(0)] += 1;
                 }
                 WayBack::None { .. } => counts.not_reversible += 1,
             }

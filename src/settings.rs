@@ -234,9 +234,11 @@ impl Steering {
                 consecutive_failures: resolved.optional("consecutive_failures", positive_count)?,
                 same_cause: resolved.optional("same_cause", positive_count)?,
             },
-            hours: resolved.optional("window", |text| text.parse().map_err(window))?,
+            hours: resolved.optional("window", |text| unless_off(text, |text| text.parse().map_err(window)))?.flatten(),
             zone: named.unwrap_or_else(TimeZone::system),
-            deadline: resolved.optional("deadline", |text| text.parse().map_err(window))?,
+            deadline: resolved
+                .optional("deadline", |text| unless_off(text, |text| text.parse().map_err(window)))?
+                .flatten(),
             reserve_rollback: resolved.value("reserve_rollback", on_off)?,
             ignore_forecast: resolved.value("ignore_forecast", on_off)?,
             approval_timeout: resolved.optional("approval_timeout", duration)?,
@@ -250,6 +252,11 @@ impl Steering {
         let deadline = self.deadline.map(|deadline| deadline.instant(now, &self.zone));
         Window { hours: self.hours, zone: self.zone.clone(), deadline }
     }
+}
+
+/// None: what a plan or an earlier launch says is lifted.
+fn unless_off<T>(text: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    if text.trim() == "off" { Ok(None) } else { read(text).map(Some) }
 }
 
 /// Whether a setting was given as a flag or in the environment.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::launch::paper_of;
 use super::reading::{holder, print};
 use super::{CommandError, Context, bad_destination, output_failed};
-use crate::control::{By, CONTROL, Command, Steered, Wait};
+use crate::control::{By, CONTROL, Command, Steered};
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::read::RunRecord;
@@ -41,6 +41,7 @@ pub(super) fn control(context: &Context, words: &[String], reason: Option<&str>)
         return Err(CommandError::NotRunning(run.id));
     }
     let by = By::me(CONTROL, reason.map(str::to_owned));
+    let command = as_it_waits(&journal, &run, command)?;
     let control = journal.give_command(run.key, &command, &by)?;
     if !runs {
         context.console.say(&format!("{command}: run {} does not go on now; its next launch begins with this", run.id));
@@ -110,10 +111,8 @@ fn must_make_sense(journal: &Journal, run: &RunRecord, command: &Command) -> Res
                 return Err(CommandError::Command(format!("the wave `{wave}` needs no approval")));
             }
             let Steered { waits, released, .. } = journal.steered(run.key)?;
-            let waits = waits.is_some_and(|waits| {
-                waits.cause == Wait::Approval && waits.stage.wave.as_deref() == Some(wave.as_str())
-            });
-            if !waits && released.contains(&(wave.clone(), Some(of_wave.first_approval()))) {
+            let waits = waits.and_then(|waits| waits.for_release_of(wave));
+            if waits.is_none() && released.contains(&(wave.clone(), Some(of_wave.first_approval()))) {
                 let why = format!("wave `{wave}` was released already; what is behind its canary is, once it waits");
                 return Err(CommandError::Command(why));
             }
@@ -127,6 +126,14 @@ fn must_make_sense(journal: &Journal, run: &RunRecord, command: &Command) -> Res
         | Command::Drain
         | Command::Abort => Ok(()),
     }
+}
+
+/// A release is for what waits now, or waited when its launch died: the next one may not wait yet when it takes it.
+fn as_it_waits(journal: &Journal, run: &RunRecord, command: Command) -> Result<Command, CommandError> {
+    let Command::Release { wave, part: None } = command else { return Ok(command) };
+    let waits = journal.steered(run.key)?.waits;
+    let part = waits.and_then(|waits| waits.for_release_of(&wave));
+    Ok(Command::Release { wave, part })
 }
 
 /// A pause outlives the launch that took it, and so may be lifted before the next one.

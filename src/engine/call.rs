@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::lane::{FirstVerdict, Lane, ReadFailed};
 use super::line::Place;
@@ -26,6 +26,8 @@ use crate::waves::halt::{Came, Turn};
 const FRESH: Duration = Duration::from_mins(1);
 /// The look that permits a re-send is made directly before it.
 const DIRECTLY: Duration = Duration::from_secs(5);
+/// A row that is looked at for longer than this lets those behind it go first.
+const LOOKS_WITHIN: Duration = Duration::from_secs(2);
 /// A slow server may still be at it.
 const SETTLES_WITHIN: Duration = Duration::from_secs(1);
 
@@ -187,7 +189,10 @@ impl<'a, R: Remote> Call<'a, R> {
             return Ok(Continue(self.sends_from(self.seen.as_ref())));
         }
         let stop = self.lane.stop.clone();
-        match stop.unless_draining(self.look(Instant::now())).await {
+        let place = self.place.take();
+        let (looked, place) = stop.unless_draining(keeping(place, self.look(Instant::now()))).await.unzip();
+        self.place = place.flatten();
+        match looked {
             Some(looked) => match looked? {
                 Continue(seen) => self.judge(seen).await,
                 Break(ending) => Ok(Break(ending)),
@@ -312,12 +317,10 @@ impl<'a, R: Remote> Call<'a, R> {
         if lane.stop.unless_draining(lane.helm.unpaused()).await.is_none() {
             return Ok(Break(Ending::Later));
         }
-        let Some(cautious) = lane.stop.unless_draining(lane.helm.cautiously()).await else {
-            return Ok(Break(Ending::Later));
-        };
         let under_way = lane.under_way.begin();
-        let mut slot = match lane.stop.unless_draining(lane.helm.unless_paused(self.queue_for_slot())).await {
-            Some(Some(Some(slot))) => slot,
+        let (mut slot, cautious) = match lane.stop.unless_draining(lane.helm.unless_paused(self.queue_for_slot())).await
+        {
+            Some(Some(Some(turn))) => turn,
             Some(Some(None) | None) => return Ok(Continue(())),
             None => return Ok(Break(Ending::Later)),
         };
@@ -430,28 +433,33 @@ impl<'a, R: Remote> Call<'a, R> {
 
     /// None: what was seen of the row grew old while it waited. Those that wait with it grow old at the same time, and are
     /// looked at together; it keeps its place.
-    async fn queue_for_slot(&mut self) -> Option<Slot> {
+    async fn queue_for_slot(&mut self) -> Option<(Slot, Option<OwnedSemaphorePermit>)> {
         let lane = self.lane;
+        // Behind the line: who has this waits for nobody who waits in the line.
+        let leave = async {
+            let cautious = lane.helm.cautiously().await;
+            (lane.gate.slot().await, cautious)
+        };
         if self.standing.doubted {
-            return Some(lane.gate.slot().await);
+            return Some(leave.await);
         }
         let grows_old = self.looked_at.filter(|_| self.is_judged()).map(|at| at + FRESH);
         let place = self.place.get_or_insert_with(|| lane.line.join());
         let turn = async {
             place.come_first().await;
-            lane.gate.slot().await
+            leave.await
         };
         let Some(grows_old) = grows_old else {
-            let slot = turn.await;
+            let turn = turn.await;
             self.place = None;
-            return Some(slot);
+            return Some(turn);
         };
-        let slot = timeout_at(grows_old, turn).await.ok();
-        match slot {
+        let turn = timeout_at(grows_old, turn).await.ok();
+        match turn {
             Some(_) => self.place = None,
             None => self.looked_at = None,
         }
-        slot
+        turn
     }
 
     /// Records an answered change together with what follows from it at once: a refusal's verdict, or that nobody
@@ -480,6 +488,7 @@ impl<'a, R: Remote> Call<'a, R> {
             | Outcome::Lost { .. } => (),
         }
         if let Some(rows) = reopened {
+            lane.helm.forget(&Came::of_refusal(outcome), rows.len() as u64);
             let cause = format!("the first answers of the lane were all the same: {outcome}");
             kinds.extend(rows.into_iter().map(|row| EventKind::RowReopened { row, cause: cause.clone() }));
             kinds.extend(lane.stop_for(LaneStop::Forbidden, cause));
@@ -614,6 +623,16 @@ impl<'a, R: Remote> Call<'a, R> {
         }
         Ok(())
     }
+}
+
+/// Does the work and keeps the place in line, unless the work takes so long that others should go first.
+async fn keeping<T>(place: Option<Place>, work: impl Future<Output = T>) -> (T, Option<Place>) {
+    let mut work = std::pin::pin!(work);
+    if let Ok(done) = timeout(LOOKS_WITHIN, work.as_mut()).await {
+        return (done, place);
+    }
+    drop(place);
+    (work.await, None)
 }
 
 /// When an earlier launch sent the row last, no more than a second ago: a server that was slow then may still be at it.

@@ -191,6 +191,13 @@ impl Helm {
         }
     }
 
+    /// Rows that were refused alike are opened again: the lane stops, and it was not about them.
+    pub(crate) fn forget(&self, came: &Came, n_rows: u64) {
+        let mut state = self.state();
+        state.of_run.forget(came, n_rows);
+        state.of_stage.forget(came, n_rows);
+    }
+
     /// This run has moved one more row of an account.
     pub(crate) fn moved_one(&self, lane: LaneId) {
         *self.state().changed.entry(lane).or_default() += 1;

@@ -27,7 +27,7 @@ pub fn write_text(summary: &Summary, holder: Holder, out: &mut dyn io::Write) ->
         writeln!(out, "{}", where_it_is(running, holder))?;
     }
     if summary.running.is_some() || !summary.steering.paused.is_empty() {
-        for line in summary.steering.lines(&summary.run) {
+        for line in summary.steering.lines(&summary.run, holder != Holder::Gone) {
             writeln!(out, "{line}")?;
         }
     }

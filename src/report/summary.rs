@@ -175,9 +175,9 @@ impl SteeringOf {
         Ok(Self { paused, waits, stage, forecast, history })
     }
 
-    /// What it waits for, or who holds it back: one line each.
+    /// Who holds it back, and if it goes on, what it waits for: one line each.
     #[must_use]
-    pub fn lines(&self, run: &str) -> Vec<String> {
+    pub fn lines(&self, run: &str, goes_on: bool) -> Vec<String> {
         let paused = self.paused.iter().map(|Paused { by, since }| {
             let since = time(*since);
             if by.via == CONTROL {
@@ -186,11 +186,11 @@ impl SteeringOf {
                 format!("Paused by {by} since {since}; removing the file releases it.")
             }
         });
-        let waits = self.waits.iter().map(|waits| {
+        let waits = self.waits.iter().filter(|_| goes_on).map(|waits| {
             let text = control::waiting(waits.cause, &waits.stage, waits.until).replace("RUN", run);
             format!("Waiting {text}, since {}.", time(waits.since))
         });
-        let stage = self.stage.iter().map(|stage| {
+        let stage = self.stage.iter().filter(|_| goes_on).map(|stage| {
             let forecast = self.forecast.as_ref().map_or(String::new(), |forecast| format!(": {forecast}"));
             format!("Carrying {stage}{forecast}.")
         });

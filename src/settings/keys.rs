@@ -104,10 +104,16 @@ pub(crate) const KEYS: [Key; 37] = [
     of_run("min_sample", "20", "rows that have to be tried before a percentage of failures counts").kept(),
     unless_set("consecutive_failures", "5", "halt when this many rows failed one after another").kept(),
     unless_set("same_cause", "3", "halt when this many rows failed for one and the same cause").kept(),
-    unless_set("window", "22:00-04:00", "hours of the day in which changes may be sent").kept(),
+    unless_set("window", "22:00-04:00", "hours of the day in which changes may be sent; off lifts those of the plan")
+        .kept(),
     unless_set("timezone", "Europe/Berlin", "the time zone of the window and the deadline, if not the machine's")
         .kept(),
-    unless_set("deadline", "2026-11-24T04:00", "nothing is begun that would not end by then").kept(),
+    unless_set(
+        "deadline",
+        "2026-11-24T04:00",
+        "nothing is begun that would not end by then; off lifts that of the plan",
+    )
+    .kept(),
     of_run("reserve_rollback", "off", "keep free at the end of the window the time that a roll-back would take").kept(),
     unless_set("approval_timeout", "30m", "stop when nobody released a wave for this long").kept(),
     of_process("ignore_forecast", "off", "begin a wave although it would not end in time"),

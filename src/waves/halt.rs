@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::Share;
-use crate::event::Verdict;
+use crate::event::{Outcome, Verdict};
 use crate::ledger::Standing;
 
 /// Below this many rows a percentage says nothing yet.
@@ -87,6 +87,20 @@ impl Came {
     }
 }
 
+impl Came {
+    /// As [`Came::of`] has it for a row that was answered so.
+    #[must_use]
+    pub fn of_refusal(outcome: &Outcome) -> Self {
+        let standing = Standing {
+            http_status: outcome.status(),
+            error_code: outcome.code().map(str::to_owned),
+            attempts: 1,
+            ..Standing::default()
+        };
+        Self::of(&standing, Verdict::Refused, false).unwrap_or(Self::Well)
+    }
+}
+
 /// What was counted so far, in one scope: a stage, or the run.
 #[derive(Clone, Debug, Default)]
 pub struct Count {
@@ -120,6 +134,16 @@ impl Count {
         }
     }
 
+    /// Rows that came out so are opened again: it was not about them.
+    pub fn forget(&mut self, came: &Came, n_rows: u64) {
+        let Came::Badly { cause } = came else { return };
+        self.tried = self.tried.saturating_sub(n_rows);
+        self.failed = self.failed.saturating_sub(n_rows).max(self.failed_before);
+        if let Some(of_cause) = self.causes.get_mut(cause) {
+            *of_cause = of_cause.saturating_sub(n_rows);
+        }
+    }
+
     /// Whether something was tried, and nothing of it went well.
     #[must_use]
     pub fn all_failed(&self) -> bool {
@@ -140,7 +164,12 @@ impl Count {
 
     /// How the row of a turn came out. None: it is left for a later launch.
     pub fn end(&mut self, turn: Turn, came: Option<&Came>) {
-        let Some(Came::Badly { cause }) = came else {
+        let Some(came) = came else {
+            self.tried -= 1;
+            self.order.end(turn, Fate::NotBad);
+            return;
+        };
+        let Came::Badly { cause } = came else {
             self.order.end(turn, Fate::NotBad);
             return;
         };
@@ -318,6 +347,7 @@ mod tests {
         assert_eq!(count.trips(&rules, false), None);
         count.end(turns[0], Some(&WELL));
         count.end(turns[4], None);
+        assert_eq!(count.tried, 5);
         assert_eq!(count.trips(&rules, false), None);
         // Proven last, and it stands between two that failed.
         count.end(turns[2], Some(&badly("a")));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Helm, Pace};
-use crate::control::{By, Command, Given, Wait};
+use crate::control::{By, Command, Given};
 use crate::engine::lane::Lane;
 use crate::event::{DrainReason, EventKind};
 use crate::recorder::JournalClosed;
@@ -63,12 +63,9 @@ impl Helm {
     /// twice, it does not reach further than said once.
     fn meant(&self, command: Command) -> Command {
         let Command::Release { wave, part: None } = command else { return command };
-        let waits = self.state().steered.waits.clone();
-        let waits = waits.filter(|waits| waits.cause == Wait::Approval && waits.stage.wave.as_ref() == Some(&wave));
-        let part = match waits {
-            Some(waits) => waits.stage.part,
-            None => self.terms.wave(Some(&wave)).map_or(Part::Canary, WaveTerms::first_approval),
-        };
+        let waits = self.state().steered.waits.as_ref().and_then(|waits| waits.for_release_of(&wave));
+        let first = || self.terms.wave(Some(&wave)).map_or(Part::Canary, WaveTerms::first_approval);
+        let part = waits.unwrap_or_else(first);
         Command::Release { wave, part: Some(part) }
     }
 }

@@ -16,6 +16,7 @@ use crate::journal::read::Tried;
 use crate::ledger::Standing;
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
+use crate::report::plain::count;
 use crate::waves::forecast::Fit;
 use crate::waves::halt::{Came, Count, HaltRules};
 use crate::waves::window::Opening;
@@ -212,12 +213,16 @@ impl Helm {
     }
 
     /// No more is done in a stage, because it came to its end or because what is left cannot be done now.
-    pub(crate) async fn after(&self, stage: &Stage, is_over: bool) -> Result<(), JournalClosed> {
-        if is_over {
+    /// `n_left` are left of it, `n_going` of those in accounts that still go.
+    pub(crate) async fn after(&self, stage: &Stage, n_left: u64, n_going: u64) -> Result<(), JournalClosed> {
+        if n_left == 0 {
             self.record(vec![EventKind::StageEnded { stage: stage.clone() }]).await?;
         }
-        let why = self.trips(&mut self.state(), true);
-        match why {
+        let tripped = self.trips(&mut self.state(), true);
+        // What is not known of a canary is no leave for the rest.
+        let unproven = stage.part == Part::Canary && n_going > 0 && !self.stop.is_draining();
+        let unproven = unproven.then(|| format!("{stage} did not come to its end: {} left", count(n_going, "row")));
+        match tripped.or(unproven) {
             Some(why) => self.drain(DrainReason::Halted, why).await,
             None => Ok(()),
         }
