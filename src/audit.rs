@@ -16,11 +16,13 @@ use crate::report::plain::{count, plain};
 
 pub mod finding;
 mod lanes;
+pub mod signature;
 mod sums;
 #[cfg(test)]
 mod tests;
 
 use finding::Finding;
+use signature::Signer;
 
 /// What was proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct Verified {
     pub n_events: u64,
     pub n_rows: u64,
     pub anchor: String,
+    /// Who signed its head, if a signature was held against it.
+    pub signed_by: Option<Signer>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +92,7 @@ pub fn verify(journal: &Journal, run: &RunRecord) -> Result<Verified, AuditError
         let (anchor, run) = (journal.anchor(&run)?, run.id);
         let Findings { kept, n_found } = findings;
         if kept.is_empty() {
-            return Ok(Verified { run, n_events, n_rows, anchor });
+            return Ok(Verified { run, n_events, n_rows, anchor, signed_by: None });
         }
         Err(AuditError::Altered(Altered { run, n_events, n_rows, anchor, findings: kept, n_findings: n_found }))
     })
@@ -101,8 +105,26 @@ impl Verified {
             return Ok(self);
         }
         let finding = Finding::AnchorDiffers { expected: anchor.trim().to_owned(), found: self.anchor.clone() };
-        let Verified { run, n_events, n_rows, anchor } = self;
-        Err(AuditError::Altered(Altered { run, n_events, n_rows, anchor, findings: vec![finding], n_findings: 1 }))
+        Err(self.but(finding))
+    }
+
+    /// Also against a signature of its head, by one of these public keys if there are any.
+    pub fn signed(self, head: &str, signature: &str, signers: Option<&str>) -> Result<Verified, AuditError> {
+        let signer = match signature::verify(head, signature) {
+            Ok(signer) => signer,
+            Err(problem) => return Err(self.but(Finding::NotSigned { problem: problem.to_string() })),
+        };
+        if signers.is_some_and(|keys| !keys.lines().any(|key| signature::is_of(&signer, key))) {
+            let problem =
+                format!("the signature is by {}, which is none of the keys that were named", signer.fingerprint);
+            return Err(self.but(Finding::NotSigned { problem }));
+        }
+        Ok(Verified { signed_by: Some(signer), ..self })
+    }
+
+    fn but(self, finding: Finding) -> AuditError {
+        let Verified { run, n_events, n_rows, anchor, signed_by: _ } = self;
+        AuditError::Altered(Altered { run, n_events, n_rows, anchor, findings: vec![finding], n_findings: 1 })
     }
 }
 
@@ -166,6 +188,8 @@ struct Document<'a> {
     events: u64,
     rows: u64,
     anchor: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_by: Option<&'a Signer>,
     findings: Vec<Found<'a>>,
     n_findings: u64,
 }
@@ -180,20 +204,22 @@ struct Found<'a> {
 pub fn write_json(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write) -> io::Result<()> {
     let schema = "cutover.audit.v1";
     let document = match verified {
-        Ok(Verified { run, n_events, n_rows, anchor }) => Document {
+        Ok(Verified { run, n_events, n_rows, anchor, signed_by }) => Document {
             schema,
             run,
             ok: true,
             events: *n_events,
             rows: *n_rows,
             anchor,
+            signed_by: signed_by.as_ref(),
             findings: Vec::new(),
             n_findings: 0,
         },
         Err(Altered { run, n_events, n_rows, anchor, findings, n_findings }) => {
             let findings = findings.iter().map(|finding| Found { finding, text: finding.to_string() }).collect();
             let (events, rows) = (*n_events, *n_rows);
-            Document { schema, run, ok: false, events, rows, anchor, findings, n_findings: *n_findings }
+            let (signed_by, n_findings) = (None, *n_findings);
+            Document { schema, run, ok: false, events, rows, anchor, signed_by, findings, n_findings }
         }
     };
     serde_json::to_writer_pretty(&mut *out, &document)?;
@@ -202,10 +228,18 @@ pub fn write_json(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write
 
 pub fn write_text(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write) -> io::Result<()> {
     match verified {
-        Ok(Verified { run, n_events, n_rows, anchor }) => {
+        Ok(Verified { run, n_events, n_rows, anchor, signed_by }) => {
             let (events, rows) = (count(*n_events, "event"), count(*n_rows, "row"));
             writeln!(out, "The journal of run {} is as it was written: {events}, {rows}.", plain(run))?;
-            writeln!(out, "\n  anchor  {anchor}\n")?;
+            writeln!(out, "\n  anchor  {anchor}")?;
+            if let Some(Signer { fingerprint, public_key }) = signed_by {
+                writeln!(out, "  signed  by {fingerprint} ({public_key})\n")?;
+                return writeln!(
+                    out,
+                    "The signature is of this head. Whose key it is, you have to know from elsewhere."
+                );
+            }
+            writeln!(out)?;
             writeln!(
                 out,
                 "Compare the anchor with the one that was kept elsewhere: only that proves that no tail was cut off."

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
+use crate::audit::signature::SignatureError;
 use crate::console::Console;
 use crate::credentials::CredentialsError;
 use crate::engine::lane::LaneSettings;
@@ -25,6 +26,7 @@ mod accounts;
 mod configuring;
 mod difference;
 mod doctor;
+mod evidence;
 mod launch;
 mod offline;
 mod reading;
@@ -100,6 +102,14 @@ pub(crate) enum CommandError {
     Explain(ExplainError),
     #[error("`{}` does not say which report it is", .0.display())]
     ReportFormat(PathBuf),
+    #[error("could not read `{}`", path.display())]
+    Input {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("`{}` cannot sign: {problem}", path.display())]
+    Key { path: PathBuf, problem: SignatureError },
     #[error("a report cannot be written to `{}`", path.display())]
     Destination {
         path: PathBuf,
@@ -162,6 +172,8 @@ impl CommandError {
             | CommandError::NotRunning(_)
             | CommandError::UnknownWave { .. }
             | CommandError::ReportFormat(_)
+            | CommandError::Input { .. }
+            | CommandError::Key { .. }
             | CommandError::Transport(TransportError::CaBundle { .. })
             | CommandError::Destination { .. } => Exit::Usage,
             CommandError::Journal(error) => exit_of_journal(error),
@@ -258,11 +270,16 @@ impl CommandError {
             }
             CommandError::Explain(_) => "`cutover report --format csv` lists the rows",
             CommandError::Destination { .. } => "name a file in a folder that is there and can be written to",
+            CommandError::Key { problem: SignatureError::Encrypted, .. } => {
+                "`ssh-keygen -Y sign -n cutover-head -f KEY FILE` asks for it: FILE is what `audit sign` with any other key writes first"
+            }
+            CommandError::Key { .. } => "`ssh-keygen -t ed25519 -f KEY` makes one",
             CommandError::ReportFormat(_) => "end it with .csv, .json or .md",
             CommandError::Panicked => "this is a bug; `cutover run` takes the run up again, looking first",
             CommandError::Credentials(_)
             | CommandError::BadSource { .. }
             | CommandError::Scenario(_)
+            | CommandError::Input { .. }
             | CommandError::Journal(
                 JournalError::Unopenable { .. }
                 | JournalError::NoPlace(_)
@@ -377,8 +394,12 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
         Verb::Runs => reading::runs(context),
         Verb::Explain { source_id, run } => reading::explain(context, run.as_deref(), &source_id),
         Verb::Report { run, format, output } => reading::report(context, run.run.as_deref(), format, output.as_deref()),
-        Verb::Audit { verb: AuditVerb::Verify { run, anchor } } => {
-            reading::audit_verify(context, run.run.as_deref(), anchor.as_deref())
+        Verb::Audit { verb: AuditVerb::Verify { run, anchor, signature, signer } } => {
+            let (anchor, signature, signer) = (anchor.as_deref(), signature.as_deref(), signer.as_deref());
+            evidence::verify(context, run.run.as_deref(), &evidence::Against { anchor, signature, signer })
+        }
+        Verb::Audit { verb: AuditVerb::Sign { run, key, output, force } } => {
+            evidence::sign(context, run.run.as_deref(), &key, output.as_deref(), force)
         }
         Verb::Doctor { .. } => doctor::doctor(context),
         Verb::Config { verb: ConfigVerb::Show { .. } } => configuring::show(context),

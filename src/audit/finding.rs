@@ -46,6 +46,8 @@ pub enum Finding {
              {expected} was recorded, and {found} is there"
     )]
     LayoutDiffers { expected: String, found: String },
+    #[error("{problem}")]
+    NotSigned { problem: String },
     #[error("the trigger `{trigger}` is not there as it was made: events could be changed or removed")]
     TriggerMissing { trigger: &'static str },
     #[error("the anchor is {found}, and not {expected}: the tail was cut off, or the run went on since it was noted")]

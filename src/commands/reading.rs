@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{CommandError, Context, bad_destination, output_failed, stdout_failed};
-use crate::audit::{self, AuditError};
 use crate::console;
 use crate::exit::Exit;
 use crate::journal::Journal;
@@ -20,7 +19,7 @@ use crate::rollback::IfStopped;
 
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
-fn journal(context: &Context) -> Result<Journal, CommandError> {
+pub(super) fn journal(context: &Context) -> Result<Journal, CommandError> {
     Ok(Journal::open_to_read(&context.settings.journal)?)
 }
 
@@ -108,23 +107,6 @@ pub(super) fn write_report(
         ReportError::Journal(error) => error.into(),
         ReportError::Write(error) => output_failed(path)(error),
     })
-}
-
-pub(super) fn audit_verify(context: &Context, run: Option<&str>, anchor: Option<&str>) -> Result<Exit, CommandError> {
-    let journal = journal(context)?;
-    let run = journal.find_run(run)?;
-    let verified = audit::verify(&journal, &run).and_then(|verified| match anchor {
-        Some(anchor) => verified.against(anchor),
-        None => Ok(verified),
-    });
-    let verified = match verified {
-        Ok(verified) => Ok(verified),
-        Err(AuditError::Altered(altered)) => Err(altered),
-        Err(AuditError::Journal(error)) => return Err(error.into()),
-    };
-    let write = if context.console.json { audit::write_json } else { audit::write_text };
-    print(|out| Ok(write(verified.as_ref(), out)?))?;
-    Ok(if verified.is_ok() { Exit::Done } else { Exit::Integrity })
 }
 
 /// A result to standard output.

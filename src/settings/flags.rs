@@ -348,6 +348,26 @@ pub(crate) enum AuditVerb {
         /// The code that the run printed and that was kept elsewhere: proves that no tail was cut off
         #[arg(long, value_name = "CODE")]
         anchor: Option<String>,
+        /// A signature of its head, as `audit sign` or ssh-keygen wrote it
+        #[arg(long, value_name = "FILE")]
+        signature: Option<PathBuf>,
+        /// Public keys, one on a line: one of them has to have signed
+        #[arg(long, value_name = "FILE", requires = "signature")]
+        signer: Option<PathBuf>,
+    },
+    /// Sign the head of a run with an SSH key; `ssh-keygen -Y verify -n cutover-head` accepts the signature
+    Sign {
+        #[command(flatten)]
+        run: RunArg,
+        /// A private key (ed25519) as ssh-keygen writes it
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Where the head goes; its signature goes beside it, with .sig behind the name [default: RUN.head]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Replace files that are there
+        #[arg(long)]
+        force: bool,
     },
 }
 

@@ -9,6 +9,7 @@ mod disk;
 mod doctor;
 mod doors;
 mod endpoints;
+mod evidence;
 mod faults;
 mod lab;
 mod lanes;

@@ -1,0 +1,110 @@
+//! `audit`: what an auditor is shown and takes along.
+
+use std::path::{Path, PathBuf};
+
+use super::reading::{journal, print};
+use super::{CommandError, Context, bad_destination, output_failed};
+use crate::audit::signature::{self, SignatureError};
+use crate::audit::{self, Altered, AuditError, Verified};
+use crate::exit::Exit;
+use crate::journal::Journal;
+use crate::journal::read::RunRecord;
+use crate::report::beside::{check_destination, write_beside};
+
+/// What a journal is held against that was kept elsewhere.
+pub(super) struct Against<'a> {
+    pub(super) anchor: Option<&'a str>,
+    pub(super) signature: Option<&'a Path>,
+    /// A file of public keys, one of which has to have signed.
+    pub(super) signer: Option<&'a Path>,
+}
+
+pub(super) fn verify(context: &Context, run: Option<&str>, against: &Against<'_>) -> Result<Exit, CommandError> {
+    let read = |path: &Path| std::fs::read_to_string(path).map_err(unreadable(path));
+    let signature = against.signature.map(read).transpose()?;
+    let signers = against.signer.map(read).transpose()?;
+    let journal = journal(context)?;
+    let run = journal.find_run(run)?;
+    let verified = verified(&journal, &run, |verified| {
+        let verified = match against.anchor {
+            Some(anchor) => verified.against(anchor)?,
+            None => verified,
+        };
+        match &signature {
+            Some(signature) => verified.signed(&signature::head(&journal, &run)?, signature, signers.as_deref()),
+            None => Ok(verified),
+        }
+    })?;
+    let write = if context.console.json { audit::write_json } else { audit::write_text };
+    print(|out| Ok(write(verified.as_ref(), out)?))?;
+    Ok(if verified.is_ok() { Exit::Done } else { Exit::Integrity })
+}
+
+fn verified(
+    journal: &Journal,
+    run: &RunRecord,
+    and: impl FnOnce(Verified) -> Result<Verified, AuditError>,
+) -> Result<Result<Verified, Altered>, CommandError> {
+    match audit::verify(journal, run).and_then(and) {
+        Ok(verified) => Ok(Ok(verified)),
+        Err(AuditError::Altered(altered)) => Ok(Err(altered)),
+        Err(AuditError::Journal(error)) => Err(error.into()),
+    }
+}
+
+/// Signs the head of a run that was verified just before, and writes both beside each other.
+pub(super) fn sign(
+    context: &Context,
+    run: Option<&str>,
+    key: &Path,
+    output: Option<&Path>,
+    force: bool,
+) -> Result<Exit, CommandError> {
+    let text = std::fs::read_to_string(key).map_err(unreadable(key))?;
+    let journal = journal(context)?;
+    let run = journal.find_run(run)?;
+    let head_path = output.map_or_else(|| PathBuf::from(format!("{}.head", run.id)), Path::to_owned);
+    let signature_path = with_more(&head_path, ".sig");
+    for path in [&head_path, &signature_path] {
+        if !force && path.exists() {
+            return Err(CommandError::Exists(path.clone()));
+        }
+        check_destination(path).map_err(bad_destination(path))?;
+    }
+    journal.at_one_instant(|| {
+        if let Err(altered) = verified(&journal, &run, Ok)? {
+            print(|out| Ok(audit::write_text(Err(&altered), out)?))?;
+            return Ok(Exit::Integrity);
+        }
+        let head = signature::head(&journal, &run)?;
+        let (signature, signer) = signature::sign(&head, &text).map_err(|error| bad_key(key, error))?;
+        for (path, text) in [(&head_path, &head), (&signature_path, &signature)] {
+            write_beside(path, |out| out.write_all(text.as_bytes())).map_err(output_failed(path))?;
+        }
+        let (head, proof) = (head_path.display(), signature_path.display());
+        context.console.say(&format!(
+            "{} signed the head of run {}: {head}, {proof}\nkeep both elsewhere; to verify: cutover audit verify {} \
+             --signature {proof}, or ssh-keygen -Y check-novalidate -n {} -s {proof} < {head}",
+            signer.fingerprint,
+            run.id,
+            run.id,
+            signature::NAMESPACE
+        ));
+        Ok(Exit::Done)
+    })
+}
+
+fn with_more(path: &Path, more: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(more);
+    name.into()
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> CommandError {
+    let path = path.to_owned();
+    move |source| CommandError::Input { path, source }
+}
+
+fn bad_key(path: &Path, problem: SignatureError) -> CommandError {
+    CommandError::Key { path: path.to_owned(), problem }
+}
