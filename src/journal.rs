@@ -23,6 +23,7 @@ pub mod chain;
 pub mod read;
 mod rows;
 mod schema;
+pub mod steering;
 #[cfg(test)]
 mod tests;
 

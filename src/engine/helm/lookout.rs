@@ -12,7 +12,7 @@ use crate::control::{By, Command};
 use crate::engine::Book;
 use crate::engine::lane::Lane;
 use crate::journal::Journal;
-use crate::journal::read::Unreadable;
+use crate::journal::steering::Unreadable;
 use crate::recorder::JournalClosed;
 
 /// A command takes effect within half a second.

@@ -12,7 +12,7 @@ use crate::engine::Book;
 use crate::engine::lane::Lane;
 use crate::event::{DrainReason, EventKind};
 use crate::journal::Journal;
-use crate::journal::read::Tried;
+use crate::journal::steering::Tried;
 use crate::ledger::Standing;
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;

@@ -1,0 +1,127 @@
+//! Before anything is sent: look, tell the difference, hold it against policy and seal, and ask.
+
+use std::io::{self, BufRead, Write};
+
+use super::super::super::{difference, stdout_failed};
+use super::{Carry, Consent, Halted, Lanes};
+use crate::console;
+use crate::engine::Book;
+use crate::engine::stop::Stop;
+use crate::exit::Exit;
+use crate::journal::steering::Drifted;
+use crate::preflight::{self, Difference};
+use crate::report::plain::{count, plain};
+
+/// Rows of a group that are shown before a question, and by `plan`.
+const SHOWN_BEFORE_A_RUN: usize = 5;
+const SHOWN_BY_PLAN: usize = 50;
+const DRIFT_SHOWN: u32 = 20;
+
+impl Carry<'_> {
+    /// Looks, tells the difference, and asks. False: telling it was all.
+    pub(super) async fn consider(&self, lanes: &Lanes, stop: &Stop, book: &Book) -> Result<bool, Halted> {
+        if self.settings.lane.preflight {
+            let place = match lanes {
+                [_] => self.run.endpoint.clone(),
+                _ => format!("{} accounts", lanes.len()),
+            };
+            self.console.say(&format!("looking at {} at {place}", count(self.run.n_rows.into(), "row")));
+            preflight::look(lanes, book).await?;
+        }
+        if self.launch.consent == Consent::OnlyLooked {
+            return Ok(false);
+        }
+        let n_shown = if self.launch.consent == Consent::OnlyShown { SHOWN_BY_PLAN } else { SHOWN_BEFORE_A_RUN };
+        let difference = preflight::difference(lanes, book, n_shown).await?;
+        self.show(&difference)?;
+        let Consent::Asked { yes, irreversible } = self.launch.consent else { return Ok(false) };
+        self.refuse_by_policy(&difference, irreversible)?;
+        if self.launch.paper.seal.is_some() {
+            self.refuse_drift(book).await?;
+        }
+        if difference.n_changes() > 0 && !yes {
+            self.ask(stop, &difference).await?;
+        }
+        if difference.n_already + difference.n_blocked > 0 {
+            for lane in lanes.iter().filter(|lane| lane.stopped().is_none()) {
+                preflight::settle(lane, book).await?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn show(&self, difference: &Difference) -> Result<(), Halted> {
+        let written = match (self.launch.consent, self.console.json) {
+            (Consent::OnlyShown, true) => console::result(|out| {
+                let document = difference::document(self.run, difference);
+                writeln!(out, "{document:#}")
+            }),
+            (Consent::OnlyShown, false) => console::result(|out| difference::render(difference, out)),
+            (Consent::Asked { .. } | Consent::OnlyLooked | Consent::NothingIsSent, _) => {
+                let mut text = Vec::new();
+                difference::render(difference, &mut text).map(|()| {
+                    self.console.say(String::from_utf8_lossy(&text).trim_end());
+                })
+            }
+        };
+        written.map_err(|error| Halted::Error(stdout_failed(error)))
+    }
+
+    fn refuse_by_policy(&self, difference: &Difference, irreversible: bool) -> Result<(), Halted> {
+        let n_changes = difference.n_changes();
+        if let Some(most) = self.settings.max_changes.filter(|most| n_changes > *most) {
+            let reason = format!(
+                "{} would be changed, and --max-changes allows {most}; nothing was sent",
+                count(n_changes, "row")
+            );
+            return Err(Halted::With(Exit::Refused, reason));
+        }
+        if difference.n_irreversible > 0 && !irreversible {
+            let reason = format!(
+                "there is no way back from the target of {} (finished, deleting, cleared); \
+                 --allow-irreversible says that this is meant; nothing was sent",
+                count(difference.n_irreversible, "row")
+            );
+            return Err(Halted::With(Exit::Refused, reason));
+        }
+        Ok(())
+    }
+
+    /// A sealed plan is for the states that it saw.
+    async fn refuse_drift(&self, book: &Book) -> Result<(), Halted> {
+        let (n_rows, first) = book.read(|journal, run| journal.drifted(run, DRIFT_SHOWN)).await?;
+        if n_rows <= self.settings.max_drift {
+            return Ok(());
+        }
+        for Drifted { source_id, sealed, seen } in &first {
+            let (id, sealed, seen) = (plain(source_id), plain(sealed), plain(seen));
+            self.console.say(&format!("  {id} was {sealed} when the plan was sealed, and is {seen}"));
+        }
+        if n_rows > first.len() as u64 {
+            self.console.say(&format!("  … and {} more", n_rows - first.len() as u64));
+        }
+        let reason = format!(
+            "{} no longer where the sealed plan saw them, and --max-drift allows {}; nothing was sent",
+            if n_rows == 1 { "1 row is".to_owned() } else { format!("{n_rows} rows are") },
+            self.settings.max_drift
+        );
+        Err(Halted::With(Exit::Refused, reason))
+    }
+
+    async fn ask(&self, stop: &Stop, difference: &Difference) -> Result<(), Halted> {
+        _ = write!(io::stderr(), "\n{}. Go on? [y/N] ", difference::headline(difference));
+        let answer = tokio::task::spawn_blocking(|| {
+            let mut answer = String::new();
+            io::stdin().lock().read_line(&mut answer).map(|_| answer)
+        });
+        let answer = stop.unless_draining(answer).await;
+        let Some(answer) = answer else {
+            return Err(Halted::With(Exit::Interrupted, "interrupted at the question; nothing was sent".to_owned()));
+        };
+        let answer = answer.ok().and_then(Result::ok).unwrap_or_default();
+        if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+            return Ok(());
+        }
+        Err(Halted::With(Exit::Refused, "not agreed to; nothing was sent".to_owned()))
+    }
+}

@@ -1,0 +1,207 @@
+//! What steers a run, as the journal has it: its stages and how far they came, commands, drift, and what others moved.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::params;
+
+use super::read::event;
+use super::{Journal, JournalError, RunKey};
+use crate::control::{Given, Steered};
+use crate::event::{LaneId, Verdict};
+use crate::waves::{Part, Stage};
+
+/// A command in the journal that this version does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    pub control: i64,
+    pub error: String,
+}
+
+/// Rows that were tried and came out alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    pub verdict: Verdict,
+    pub http_status: Option<u16>,
+    pub error_code: Option<String>,
+    pub no_look_succeeded: bool,
+    pub n_rows: u64,
+}
+
+/// A row that is not where the sealed plan saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drifted {
+    pub source_id: String,
+    pub sealed: String,
+    pub seen: String,
+}
+
+impl Journal {
+    /// The stages in which a lane has a row without a verdict, in the order in which they run.
+    pub fn unsettled_stages_in(&self, run: RunKey, lane: LaneId) -> Result<Vec<(u32, Part)>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT DISTINCT wave_no, canary FROM row INDEXED BY row_open
+             WHERE run = ?1 AND lane = ?2 AND verdict IS NULL ORDER BY 1, 2 DESC",
+        )?;
+        let stages = statement.query_map(params![run.0, lane.0], |row| Ok((row.get(0)?, part(row.get(1)?))))?;
+        stages.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// The stages in which any lane has a row without a verdict, in the order in which they run.
+    pub fn unsettled_stages(&self, run: RunKey) -> Result<Vec<Stage>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT wave_no, canary, min(row) FROM row INDEXED BY row_open
+             WHERE run = ?1 AND verdict IS NULL GROUP BY 1, 2 ORDER BY 1, 2 DESC",
+        )?;
+        let stages = statement.query_map([run.0], |row| Ok((row.get(0)?, part(row.get(1)?), row.get::<_, u32>(2)?)))?;
+        let stages: Vec<(u32, Part, u32)> = stages.collect::<Result<_, _>>()?;
+        let mut name = self.conn.prepare_cached("SELECT wave FROM row WHERE run = ?1 AND row = ?2")?;
+        let named = stages.into_iter().map(|(wave_no, part, row)| {
+            let wave = name.query_row(params![run.0, row], |row| row.get(0))?;
+            Ok(Stage { wave_no, wave, part })
+        });
+        named.collect()
+    }
+
+    /// The rows of a wave without a verdict, by lane and part; parts without any are left out.
+    pub fn unsettled_in_wave(&self, run: RunKey, wave_no: u32) -> Result<Vec<(LaneId, Part, u64)>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, canary, count(*) FROM row INDEXED BY row_open
+             WHERE run = ?1 AND wave_no = ?2 AND verdict IS NULL GROUP BY 1, 2",
+        )?;
+        let counts = statement
+            .query_map(params![run.0, wave_no], |row| Ok((LaneId(row.get(0)?), part(row.get(1)?), row.get(2)?)))?;
+        counts.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// How many rows of each lane this run has moved.
+    pub fn changed_by_lane(&self, run: RunKey) -> Result<Vec<(LaneId, u64)>, JournalError> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT lane, count(*) FROM row WHERE run = ?1 AND verdict = 'applied' GROUP BY 1")?;
+        let counts = statement.query_map([run.0], |row| Ok((LaneId(row.get(0)?), row.get(1)?)))?;
+        counts.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// Rows that were not touched yet and are not where the sealed plan saw them: how many, and the first of them.
+    pub fn drifted(&self, run: RunKey, limit: u32) -> Result<(u64, Vec<Drifted>), JournalError> {
+        // `init` and `initialize` are one state.
+        let condition = "run = ?1 AND attempts = 0 AND looked = 1 AND doubted = 0 AND verdict IS NULL
+             AND (replace(coalesce(sealed_copystate, ''), 'initialize', 'init')
+                      <> replace(coalesce(before_copystate, ''), 'initialize', 'init')
+                  OR coalesce(sealed_migrationcycle, '') <> coalesce(before_migrationcycle, ''))";
+        let n_rows = self
+            .conn
+            .prepare_cached(&format!("SELECT count(*) FROM row WHERE {condition}"))?
+            .query_row([run.0], |row| row.get(0))?;
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT source_id, coalesce(sealed_copystate || '/' || sealed_migrationcycle, 'unknown'),
+                 coalesce(before_copystate || '/' || before_migrationcycle, 'unknown')
+             FROM row WHERE {condition} ORDER BY row LIMIT ?2"
+        ))?;
+        let first = statement.query_map(params![run.0, limit], |row| {
+            Ok(Drifted { source_id: row.get(0)?, sealed: row.get(1)?, seen: row.get(2)? })
+        })?;
+        Ok((n_rows, first.collect::<Result<_, _>>()?))
+    }
+
+    /// Commands that no launch has taken yet, in the order in which they were given; and those that this version does
+    /// not know.
+    pub fn open_commands(&self, run: RunKey) -> Result<(Vec<Given>, Vec<Unreadable>), JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT control, command, given_by FROM control INDEXED BY control_open
+             WHERE run = ?1 AND taken_at IS NULL ORDER BY control",
+        )?;
+        let mut found = statement.query([run.0])?;
+        let (mut given, mut unreadable) = (Vec::new(), Vec::new());
+        while let Some(columns) = found.next()? {
+            let control = columns.get(0)?;
+            let (command, by): (String, String) = (columns.get(1)?, columns.get(2)?);
+            let read = serde_json::from_str(&command).and_then(|command| Ok((command, serde_json::from_str(&by)?)));
+            match read {
+                Ok((command, by)) => given.push(Given { control, command, by }),
+                Err(error) => unreadable.push(Unreadable { control, error: error.to_string() }),
+            }
+        }
+        Ok((given, unreadable))
+    }
+
+    /// Whether an event says that the command took effect.
+    pub fn took_effect(&self, run: RunKey, control: i64) -> Result<bool, JournalError> {
+        self.conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM event WHERE run = ?1 AND lane = 0 AND kind = 'controlled'
+                     AND json_extract(detail, '$.control') = ?2)",
+            )?
+            .query_row(params![run.0, control], |row| row.get(0))
+            .map_err(JournalError::from)
+    }
+
+    /// Whether a launch took the command.
+    pub fn is_taken(&self, control: i64) -> Result<bool, JournalError> {
+        self.conn
+            .prepare_cached("SELECT taken_at IS NOT NULL FROM control WHERE control = ?1")?
+            .query_row([control], |row| row.get(0))
+            .map_err(JournalError::from)
+    }
+
+    /// When the last row of each stage came to rest that was tried; stages of which none was are left out.
+    pub fn stages_at_rest(&self, run: RunKey) -> Result<BTreeMap<(u32, Part), Timestamp>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT wave_no, canary, max(coalesce(settled_at, last_sent_at)) FROM row
+             WHERE run = ?1 AND attempts > 0 GROUP BY 1, 2",
+        )?;
+        let stages = statement.query_map([run.0], |row| {
+            let at = Timestamp::from_millisecond(row.get(2)?).unwrap_or(Timestamp::MAX);
+            Ok(((row.get(0)?, part(row.get(1)?)), at))
+        })?;
+        stages.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// How rows came out that were tried and are settled, in one stage or in all.
+    pub fn tried(&self, run: RunKey, stage: Option<(u32, Part)>) -> Result<Vec<Tried>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT verdict, http_status, error_code, coalesce(reason LIKE 'no look succeeded%', 0), count(*) FROM row
+             WHERE run = ?1 AND attempts > 0 AND verdict IS NOT NULL
+                 AND (?2 IS NULL OR (wave_no = ?2 AND canary = ?3)) GROUP BY 1, 2, 3, 4",
+        )?;
+        let (wave_no, canary) = (stage.map(|(wave_no, _)| wave_no), stage.map(|(_, part)| part == Part::Canary));
+        let tried = statement.query_map(params![run.0, wave_no, canary], |row| {
+            let verdict: String = row.get(0)?;
+            let (http_status, error_code, no_look_succeeded, n_rows) =
+                (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+            let verdict = Verdict::named(&verdict);
+            Ok(verdict.map(|verdict| Tried { verdict, http_status, error_code, no_look_succeeded, n_rows }))
+        })?;
+        Ok(tried.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+
+    /// What the steering of a run adds up to.
+    pub fn steered(&self, run: RunKey) -> Result<Steered, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, seq, at, kind, row, detail FROM event WHERE run = ?1 AND lane = 0 ORDER BY seq",
+        )?;
+        let mut found = statement.query([run.0])?;
+        let mut steered = Steered::default();
+        while let Some(columns) = found.next()? {
+            let event = event(columns)?;
+            steered.add(event.at, &event.kind);
+        }
+        Ok(steered)
+    }
+
+    /// Rows that somebody else moved, as far as reads showed it that were made for others.
+    pub fn n_moved(&self, run: RunKey) -> Result<u64, JournalError> {
+        self.conn
+            .prepare_cached(
+                "SELECT count(*) FROM row
+                 WHERE run = ?1 AND (moved_copystate IS NOT NULL OR moved_migrationcycle IS NOT NULL)",
+            )?
+            .query_row([run.0], |row| row.get(0))
+            .map_err(JournalError::from)
+    }
+}
+
+fn part(canary: bool) -> Part {
+    if canary { Part::Canary } else { Part::Rest }
+}
