@@ -398,6 +398,9 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
             let (anchor, signature, signer) = (anchor.as_deref(), signature.as_deref(), signer.as_deref());
             evidence::verify(context, run.run.as_deref(), &evidence::Against { anchor, signature, signer })
         }
+        Verb::Audit { verb: AuditVerb::Export { run, output, key } } => {
+            evidence::export(context, run.run.as_deref(), &output, key.as_deref())
+        }
         Verb::Audit { verb: AuditVerb::Sign { run, key, output, force } } => {
             evidence::sign(context, run.run.as_deref(), &key, output.as_deref(), force)
         }

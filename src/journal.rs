@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 use crate::control::{By, Command};
@@ -202,6 +203,15 @@ impl Journal {
             return Err(JournalError::NoRuns);
         }
         Ok(journal)
+    }
+
+    /// A whole copy at one instant, also while a run goes on. It is one file that needs no other beside it.
+    pub fn copy_to(&self, path: &Path) -> Result<(), JournalError> {
+        let mut copy =
+            Connection::open(path).map_err(|source| JournalError::Unopenable { path: path.to_owned(), source })?;
+        Backup::new(&self.conn, &mut copy)?.run_to_completion(10_000, Duration::ZERO, None)?;
+        copy.pragma_update(None, "journal_mode", "DELETE")?;
+        Ok(())
     }
 
     fn connect(path: &Path, flags: OpenFlags) -> Result<Self, JournalError> {

@@ -11,6 +11,10 @@ use crate::journal::Journal;
 use crate::journal::read::RunRecord;
 use crate::report::beside::{check_destination, write_beside};
 
+mod export;
+
+pub(super) use export::export;
+
 /// What a journal is held against that was kept elsewhere.
 pub(super) struct Against<'a> {
     pub(super) anchor: Option<&'a str>,

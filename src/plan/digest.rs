@@ -73,13 +73,20 @@ pub struct Digester {
     line: Vec<u8>,
 }
 
+/// The terms of a plan file as they are hashed behind its rows: one line of JSON. Other plans have none.
+#[must_use]
+pub fn terms_line(terms: &Terms) -> Option<String> {
+    (!terms.is_empty()).then(|| serde_json::to_string(terms).expect("terms are JSON") + "\n")
+}
+
 impl Digester {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    pub fn row(&mut self, row: &Row) {
+    /// Takes a row, and gives what is hashed of it.
+    pub fn row(&mut self, row: &Row) -> &[u8] {
         let Row { id: _, line: _, source_id, wants, expects, wave, account, name, note, extra } = row;
         let mut extra: Vec<&(String, String)> = extra.iter().collect();
         extra.sort();
@@ -101,12 +108,11 @@ impl Digester {
         serde_json::to_writer(&mut self.line, &fields).expect("texts can be written as JSON into memory");
         self.line.push(b'\n');
         self.hash.update(&self.line);
+        &self.line
     }
 
-    /// The terms of a plan file, behind its rows: one line of JSON. Other plans have none.
     pub fn terms(&mut self, terms: &Terms) {
-        if !terms.is_empty() {
-            let line = serde_json::to_string(terms).expect("terms are JSON") + "\n";
+        if let Some(line) = terms_line(terms) {
             self.hash.update(line);
         }
     }

@@ -1,5 +1,6 @@
 //! A file that is there whole or not at all: written beside its destination and renamed into place.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
@@ -22,11 +23,21 @@ pub fn write_beside<E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&mut dyn io::Write) -> Result<(), E>,
 ) -> Result<(), E> {
+    write_file_beside(path, |file| {
+        let mut out = BufWriter::new(file);
+        write(&mut out)?;
+        Ok(out.flush()?)
+    })
+}
+
+/// The same for what has to go back and forth in its file.
+pub fn write_file_beside<E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<(), E>,
+) -> Result<(), E> {
     check_destination(path)?;
-    let mut out = BufWriter::new(temporary(path)?);
-    write(&mut out)?;
-    out.flush()?;
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let mut file = temporary(path)?;
+    write(file.as_file_mut())?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())

@@ -355,6 +355,17 @@ pub(crate) enum AuditVerb {
         #[arg(long, value_name = "FILE", requires = "signature")]
         signer: Option<PathBuf>,
     },
+    /// Put all that is known of a run into one folder or ZIP, with what a stranger needs to check it by hand
+    Export {
+        #[command(flatten)]
+        run: RunArg,
+        /// A folder that is not there yet, or a file that ends with .zip
+        #[arg(short, long, value_name = "DIR|ZIP")]
+        output: PathBuf,
+        /// Sign the head with this key
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
     /// Sign the head of a run with an SSH key; `ssh-keygen -Y verify -n cutover-head` accepts the signature
     Sign {
         #[command(flatten)]

@@ -83,3 +83,71 @@ fn what_cannot_sign_says_why_and_writes_nothing() {
     assert!(!lab.path("head").exists());
     lab.cutover(&["audit", "verify", "--signature", "nosuch"]).exits(2).says("could not read `nosuch`");
 }
+
+/// Runs a tool in a folder; what it printed, if it said that all is well.
+fn tool(folder: &std::path::Path, words: &[&str]) -> Result<String, String> {
+    let out = Command::new(words[0]).args(&words[1..]).current_dir(folder).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    if out.status.success() { Ok(said) } else { Err(said) }
+}
+
+#[test]
+fn a_stranger_checks_a_bundle_by_hand_as_its_readme_says() {
+    let _machine = shared();
+    let (lab, _sandbox) = bench();
+    lab.cutover(&["audit", "export", "-o", "bundle", "--key", "mine"]).exits(0).says("README.md says how");
+    let bundle = lab.path("bundle");
+    tool(&bundle, &["sha256sum", "--quiet", "-c", "SHA256SUMS"]).unwrap();
+    let said = tool(&bundle, &["python3", "check.py"]).unwrap();
+    assert!(said.contains("5 rows") && said.contains("as they were written"), "{said}");
+    let digest = lab.journal().text("SELECT plan_digest FROM run");
+    let sum = tool(&bundle, &["sha256sum", "plan.jsonl"]).unwrap();
+    assert_eq!(sum.split(' ').next(), digest.strip_prefix("sha256:"));
+    let by_hand = ["-Y", "check-novalidate", "-n", "cutover-head", "-s", "bundle/head.sig"];
+    assert!(ssh_keygen(&lab, &by_hand, Some("bundle/head")).0);
+    let readme = std::fs::read_to_string(bundle.join("README.md")).unwrap();
+    let anchor = readme.split("--anchor ").nth(1).unwrap().split('`').next().unwrap();
+    lab.cutover(&["audit", "verify", "--journal", "bundle/journal.db", "--anchor", anchor]).exits(0);
+    for report in ["report.csv", "report.json", "report.md"] {
+        assert!(bundle.join(report).metadata().unwrap().len() > 100, "{report}");
+    }
+    let held: Vec<_> = std::fs::read_dir(&bundle).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(held.len(), 11, "{held:?}");
+
+    // What is altered is found by each of the tools that look at it.
+    let journal = rusqlite::Connection::open(bundle.join("journal.db")).unwrap();
+    journal
+        .execute_batch("DROP TRIGGER event_is_never_changed; UPDATE event SET at = at + 1 WHERE lane = 1 AND seq = 3")
+        .unwrap();
+    drop(journal);
+    assert!(tool(&bundle, &["sha256sum", "--quiet", "-c", "SHA256SUMS"]).unwrap_err().contains("journal.db: FAILED"));
+    assert!(tool(&bundle, &["python3", "check.py"]).unwrap_err().contains("lane 1: event 3 is not as it was written"));
+    std::fs::write(bundle.join("plan.jsonl"), "[]\n").unwrap();
+    assert!(tool(&bundle, &["python3", "check.py"]).unwrap_err().contains("plan.jsonl is sha256:"));
+}
+
+#[test]
+fn a_bundle_may_be_a_zip_and_what_cannot_be_exported_leaves_nothing() {
+    let _machine = shared();
+    let (lab, _sandbox) = bench();
+    lab.cutover(&["audit", "export", "-o", "bundle.zip"]).exits(0);
+    tool(&lab.path("."), &["python3", "-m", "zipfile", "-e", "bundle.zip", "out"]).unwrap();
+    tool(&lab.path("out/bundle"), &["sha256sum", "--quiet", "-c", "SHA256SUMS"]).unwrap();
+    tool(&lab.path("out/bundle"), &["python3", "check.py"]).unwrap();
+    assert!(!lab.path("out/bundle/head.sig").exists());
+
+    lab.cutover(&["audit", "export", "-o", "bundle.zip"]).exits(2).says("is there already");
+    lab.cutover(&["audit", "export", "-o", "nosuch/bundle"]).exits(2).says("cannot be written to");
+    lab.cutover(&["audit", "export", "nosuch", "-o", "new"]).exits(2);
+    lab.cutover(&["audit", "export", "-o", "new", "--key", "mine.pub"]).exits(2).says("cannot sign");
+    let journal = rusqlite::Connection::open(lab.path("cutover.db")).unwrap();
+    journal.execute("UPDATE row SET verdict = 'already' WHERE row = 1", []).unwrap();
+    drop(journal);
+    lab.cutover(&["audit", "export", "-o", "new"]).exits(7);
+    let left: Vec<String> = std::fs::read_dir(lab.path("."))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("new") || name.starts_with(".cutover-"))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+}

@@ -1,0 +1,188 @@
+//! `audit export`: one folder, or one ZIP, with which a stranger can check a run by hand and with common tools.
+//!
+//! Everything in it is read from the copy of the journal that is in it, so that nothing can have changed in between.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::super::reading::{journal, print, write_report};
+use super::super::{CommandError, Context, bad_destination, output_failed};
+use super::{bad_key, unreadable, verified};
+use crate::audit::{self, signature};
+use crate::exit::Exit;
+use crate::journal::chain::hex;
+use crate::journal::read::RunRecord;
+use crate::journal::{Journal, JournalError};
+use crate::plan::digest::{Digester, terms_line};
+use crate::plan::paper::Paper;
+use crate::report::Format;
+use crate::report::beside::check_destination;
+
+const JOURNAL: &str = "journal.db";
+const SUMS: &str = "SHA256SUMS";
+const README: &str = include_str!("bundle/README.md");
+const CHECK: &str = include_str!("bundle/check.py");
+
+pub(in crate::commands) fn export(
+    context: &Context,
+    run: Option<&str>,
+    output: &Path,
+    key: Option<&Path>,
+) -> Result<Exit, CommandError> {
+    if output.exists() {
+        return Err(CommandError::Exists(output.to_owned()));
+    }
+    check_destination(output).map_err(bad_destination(output))?;
+    let key =
+        key.map(|path| fs::read_to_string(path).map(|text| (path, text)).map_err(unreadable(path))).transpose()?;
+    let folder = folder_beside(output).map_err(output_failed(output))?;
+    let id = {
+        let journal = journal(context)?;
+        let run = journal.find_run(run)?;
+        journal.copy_to(&folder.path().join(JOURNAL))?;
+        run.id
+    };
+    let copy = Journal::open_to_read(&folder.path().join(JOURNAL))?;
+    let run = copy.find_run(Some(&id))?;
+    if let Err(altered) = verified(&copy, &run, Ok)? {
+        print(|out| Ok(audit::write_text(Err(&altered), out)?))?;
+        return Ok(Exit::Integrity);
+    }
+    let bundle = Bundle { folder: folder.path(), journal: &copy, run: &run };
+    bundle.fill(key.as_ref().map(|(path, text)| (*path, text.as_str())))?;
+    drop(copy);
+    if output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip")) {
+        zip_of(folder.path(), output).map_err(output_failed(output))?;
+    } else {
+        // As open to others as any new folder of its user.
+        let made = folder.keep();
+        fs::rename(&made, output).map_err(output_failed(output))?;
+    }
+    let shown = output.display();
+    context.console.say(&format!("the evidence of run {id} is in {shown}; its README.md says how to check it by hand"));
+    Ok(Exit::Done)
+}
+
+fn folder_beside(output: &Path) -> io::Result<TempDir> {
+    let parent = output.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".cutover-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(fs::Permissions::from_mode(0o755));
+    }
+    builder.tempdir_in(parent)
+}
+
+struct Bundle<'a> {
+    folder: &'a Path,
+    journal: &'a Journal,
+    run: &'a RunRecord,
+}
+
+impl Bundle<'_> {
+    fn fill(&self, key: Option<(&Path, &str)>) -> Result<(), CommandError> {
+        let paper = Paper::of_settings(&self.run.settings).unwrap_or_default();
+        self.plan(&paper)?;
+        if let Some(seal) = &paper.seal {
+            let text = serde_json::to_string_pretty(seal).expect("a seal is JSON") + "\n";
+            self.write("approvals.json", &text)?;
+        }
+        for format in Format::ALL {
+            write_report(self.journal, self.run, format, &self.folder.join(format!("report.{}", format.name())))?;
+        }
+        let head = signature::head(self.journal, self.run)?;
+        self.write("head", &head)?;
+        if let Some((path, text)) = key {
+            let (signature, signer) = signature::sign(&head, text).map_err(|error| bad_key(path, error))?;
+            self.write("head.sig", &signature)?;
+            self.write("head.pub", &(signer.public_key + "\n"))?;
+        }
+        self.write("check.py", CHECK)?;
+        self.write("README.md", &self.readme()?)?;
+        let sums = sums_of(self.folder).map_err(output_failed(self.folder))?;
+        self.write(SUMS, &sums)
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), CommandError> {
+        let path = self.folder.join(name);
+        fs::write(&path, text).map_err(output_failed(&path))
+    }
+
+    /// The very bytes whose SHA-256 names the plan.
+    fn plan(&self, paper: &Paper) -> Result<(), CommandError> {
+        let path = self.folder.join("plan.jsonl");
+        let failed = |error| output_failed(&path)(error);
+        let mut out = io::BufWriter::new(File::create(&path).map_err(failed)?);
+        let mut digester = Digester::new();
+        let mut written = Ok(());
+        self.journal.for_each_row(self.run.key, |row, _| {
+            if written.is_ok() {
+                written = out.write_all(digester.row(&row));
+            }
+            Ok::<(), JournalError>(())
+        })?;
+        let terms = terms_line(&paper.terms).unwrap_or_default();
+        written.and_then(|()| out.write_all(terms.as_bytes())).and_then(|()| out.flush()).map_err(failed)
+    }
+
+    fn readme(&self) -> Result<String, CommandError> {
+        let anchor = self.journal.anchor(self.run)?;
+        Ok(README
+            .replace("{run}", &self.run.id)
+            .replace("{plan}", &self.run.plan_digest)
+            .replace("{anchor}", &anchor)
+            .replace("{purpose}", signature::NAMESPACE)
+            .replace("{version}", env!("CARGO_PKG_VERSION")))
+    }
+}
+
+fn names_in(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// As `sha256sum` writes them.
+fn sums_of(folder: &Path) -> io::Result<String> {
+    let mut sums = String::new();
+    for name in names_in(folder)? {
+        let mut hash = Sha256::new();
+        let mut file = File::open(folder.join(&name))?;
+        let mut chunk = vec![0; 1 << 16];
+        loop {
+            match file.read(&mut chunk)? {
+                0 => break,
+                n => hash.update(&chunk[..n]),
+            }
+        }
+        _ = writeln!(sums, "{}  {name}", hex(&hash.finalize()));
+    }
+    Ok(sums)
+}
+
+/// Written beside its destination and renamed into place.
+fn zip_of(folder: &Path, output: &Path) -> io::Result<()> {
+    let stem = PathBuf::from(output.file_stem().unwrap_or_default());
+    crate::report::beside::write_file_beside(output, |file| {
+        let mut zip = ZipWriter::new(file);
+        for name in names_in(folder)? {
+            let path = stem.join(&name).to_string_lossy().into_owned();
+            zip.start_file(path, SimpleFileOptions::default().large_file(true))?;
+            io::copy(&mut File::open(folder.join(&name))?, &mut zip)?;
+        }
+        zip.finish()?;
+        Ok(())
+    })
+}
