@@ -5,6 +5,8 @@
 
 use jiff::Timestamp;
 
+pub mod steered;
+
 use crate::event::{EventKind, Outcome, Verdict};
 use crate::model::{RowId, SeenState};
 

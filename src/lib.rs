@@ -26,7 +26,8 @@
 //! A good order to read in:
 //!
 //! 1. [`model`]: ids, state words, the target and what was seen. [`exit`]: the codes.
-//! 2. [`event`]: what can happen. [`ledger`]: what a row's events add up to, and which histories are impossible.
+//! 2. [`event`]: what can happen. [`ledger`]: what a row's events add up to, and which histories are impossible;
+//!    [`ledger::steered`] is the same for how a run was steered. `clock`: the time of day, the machine's or a rehearsal's.
 //! 3. `engine`: `call` is one row from top to bottom and reads like the runbook; `lane` is what the calls of one
 //!    account share, `line` the order in which they go, `reader` how they see, `stop` how they end. `judge`: what a look
 //!    means.
@@ -44,6 +45,7 @@
 //! 10. [`sandbox`]: the service on loopback, with its state machine, quotas and faults.
 
 pub mod audit;
+mod clock;
 pub mod commands;
 mod console;
 pub mod control;

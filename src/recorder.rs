@@ -8,7 +8,7 @@ use std::thread;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::helm::clock::Clock;
+use crate::clock::Clock;
 use crate::event::{Event, EventKind, LaneId};
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::model::SourceId;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::helm::counts::{Came, Turn};
 use super::lane::{FirstVerdict, Lane, ReadFailed};
 use super::line::Place;
 use super::sight::Sight;
@@ -20,7 +21,6 @@ use crate::model::{Row, SeenState, TargetState};
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
 use crate::retry::{self, Enough};
-use crate::waves::halt::{Came, Turn};
 
 /// What a look showed is good for an intent for this long.
 const FRESH: Duration = Duration::from_mins(1);

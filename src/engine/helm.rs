@@ -13,24 +13,26 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::stop::Stop;
-use crate::control::{self, Steered};
+use crate::clock::Clock;
+use crate::control;
 use crate::event::{DrainReason, EventKind, LaneId};
 use crate::gate::RateOfAll;
 use crate::journal::JournalError;
+use crate::ledger::steered::Steered;
 use crate::model::SourceId;
 use crate::recorder::{JournalClosed, Recorder};
 use crate::waves::forecast::Measured;
-use crate::waves::halt::{Came, Count, HaltRules, Turn};
+use crate::waves::halt::HaltRules;
 use crate::waves::window::Window;
 use crate::waves::{Stage, StageTerms, Terms};
 
-pub(crate) mod clock;
 mod commands;
+pub(crate) mod counts;
 pub(crate) mod lookout;
 mod outlook;
 mod stages;
 
-use clock::Clock;
+use counts::{Came, Count, Turn};
 
 /// How a run is steered, from the settings.
 #[derive(Clone, Debug)]

@@ -7,8 +7,9 @@ use rusqlite::params;
 
 use super::read::event;
 use super::{Journal, JournalError, RunKey};
-use crate::control::{Given, Steered};
+use crate::control::Given;
 use crate::event::{LaneId, Verdict};
+use crate::ledger::steered::Steered;
 use crate::waves::{Part, Stage};
 
 /// A command in the journal that this version does not know.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
+use super::counts::{Came, Count};
 use super::{Helm, HelmError, Leave, Pace, State};
 use crate::control::Wait;
 use crate::engine::Book;
@@ -16,9 +17,8 @@ use crate::journal::steering::Tried;
 use crate::ledger::Standing;
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
-use crate::report::plain::count;
 use crate::waves::forecast::Fit;
-use crate::waves::halt::{Came, Count, HaltRules};
+use crate::waves::halt::HaltRules;
 use crate::waves::window::Opening;
 use crate::waves::{Part, Stage, WaveTerms};
 
@@ -221,7 +221,7 @@ impl Helm {
         let tripped = self.trips(&mut self.state(), true);
         // What is not known of a canary is no leave for the rest.
         let unproven = stage.part == Part::Canary && n_going > 0 && !self.stop.is_draining();
-        let unproven = unproven.then(|| format!("{stage} did not come to its end: {} left", count(n_going, "row")));
+        let unproven = unproven.then(|| format!("{stage} did not come to its end: {n_going} rows left"));
         match tripped.or(unproven) {
             Some(why) => self.drain(DrainReason::Halted, why).await,
             None => Ok(()),

@@ -1,0 +1,127 @@
+//! What the events of a run's own lane add up to: who steered it, what it waits for, what was skipped and released.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::control::{By, CONTROL, Command, Paused, Taken, Waits};
+use crate::event::EventKind;
+use crate::waves::{Part, Stage};
+
+/// What the steering of a run adds up to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Steered {
+    /// By hand, and by each flag file.
+    pub paused: Vec<Paused>,
+    pub waits: Option<Waits>,
+    pub stage: Option<Stage>,
+    /// What was released, by the wave's name.
+    pub released: Vec<(String, Option<Part>)>,
+    /// Source ids, and who said so.
+    pub skipped: BTreeMap<String, By>,
+    pub history: Vec<Taken>,
+    /// What was told of a stage as it began.
+    pub forecast: Option<String>,
+}
+
+impl Steered {
+    /// Adds an event of the run's own lane; the others steer nothing.
+    pub fn add(&mut self, at: Timestamp, kind: &EventKind) {
+        match kind {
+            EventKind::LaunchBegan { .. } | EventKind::LaunchEnded { .. } => {
+                (self.waits, self.stage, self.forecast) = (None, None, None);
+                // A flag file speaks for itself, as long as it is there.
+                self.paused.retain(|paused| paused.by.via == CONTROL);
+            }
+            EventKind::StageBegan { stage, forecast, .. } => {
+                self.waits = None;
+                self.stage = Some(stage.clone());
+                self.forecast.clone_from(forecast);
+            }
+            EventKind::StageEnded { .. } => (self.stage, self.forecast) = (None, None),
+            EventKind::WaitBegan { cause, stage, until } => {
+                self.waits = Some(Waits { cause: *cause, stage: stage.clone(), since: at, until: *until });
+            }
+            EventKind::WaitEnded => self.waits = None,
+            EventKind::Controlled { command, by, .. } => self.take(at, command, by),
+            EventKind::RunStarted { .. }
+            | EventKind::DrainBegan { .. }
+            | EventKind::QuotaLearned { .. }
+            | EventKind::ReadThrottled { .. }
+            | EventKind::LaneStopped { .. }
+            | EventKind::RowSeen { .. }
+            | EventKind::RowMoved { .. }
+            | EventKind::AttemptStarted { .. }
+            | EventKind::AttemptEnded { .. }
+            | EventKind::RowSettled { .. }
+            | EventKind::RowLeft { .. }
+            | EventKind::RowReopened { .. } => (),
+        }
+    }
+
+    fn take(&mut self, at: Timestamp, command: &Command, by: &By) {
+        self.history.push(Taken { at, command: command.clone(), by: by.clone() });
+        match command {
+            Command::Pause => {
+                if !self.paused.iter().any(|paused| paused.by.via == by.via) {
+                    self.paused.push(Paused { by: by.clone(), since: at });
+                }
+            }
+            Command::Continue => self.paused.retain(|paused| paused.by.via != by.via),
+            Command::Skip { source_id } => _ = self.skipped.insert(source_id.clone(), by.clone()),
+            Command::Unskip { source_id } => _ = self.skipped.remove(source_id),
+            Command::Release { wave, part } => self.released.push((wave.clone(), *part)),
+            // Until the end of the launch that took them.
+            Command::Rate { .. } | Command::Concurrency { .. } | Command::Drain | Command::Abort => (),
+        }
+    }
+
+    #[must_use]
+    pub fn is_released(&self, wave: &str, of: Part) -> bool {
+        self.released.iter().any(|(name, part)| name == wave && part.unwrap_or(Part::Canary) == of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by(via: &str) -> By {
+        By { host: "h".into(), via: via.into(), ..By::default() }
+    }
+
+    fn steered(commands: &[(Command, &str)]) -> Steered {
+        let mut steered = Steered::default();
+        for (command, via) in commands {
+            let kind = EventKind::Controlled { command: command.clone(), by: by(via), control: None };
+            steered.add(Timestamp::UNIX_EPOCH, &kind);
+        }
+        steered
+    }
+
+    #[test]
+    fn who_paused_is_who_continues() {
+        let both = [(Command::Pause, CONTROL), (Command::Pause, "/flag"), (Command::Continue, CONTROL)];
+        let steered = steered(&both);
+        assert_eq!(steered.paused.len(), 1);
+        assert_eq!(steered.paused[0].by.via, "/flag");
+        assert_eq!(steered.history.len(), 3);
+    }
+
+    #[test]
+    fn a_pause_by_hand_outlives_its_launch_and_a_flag_file_does_not() {
+        let mut steered = steered(&[(Command::Pause, CONTROL), (Command::Pause, "/flag")]);
+        let ended = EventKind::LaunchEnded { exit: crate::exit::Exit::Halted, reason: None, elapsed_ms: 1 };
+        steered.add(Timestamp::UNIX_EPOCH, &ended);
+        assert_eq!(steered.paused.iter().map(|paused| paused.by.via.as_str()).collect::<Vec<_>>(), [CONTROL]);
+    }
+
+    #[test]
+    fn a_release_is_of_one_stage() {
+        let release = |part| Command::Release { wave: "a".into(), part };
+        let steered = steered(&[(release(Some(Part::Rest)), CONTROL)]);
+        assert!(steered.is_released("a", Part::Rest));
+        assert!(!steered.is_released("a", Part::Canary));
+        assert!(!steered.is_released("b", Part::Rest));
+    }
+}
