@@ -56,12 +56,23 @@ pub(crate) struct Gauges {
     pub(crate) waits: Option<String>,
 }
 
+/// What holds the run up now, if anything does.
+fn waited_for(gauge: &Gauges, any_left: bool) -> Option<String> {
+    if let Some(waits) = &gauge.waits {
+        return Some(plain(waits));
+    }
+    if let Some(wait) = gauge.cooling {
+        return Some(format!("waiting {:.1} s for the service's quota", wait.as_secs_f64()));
+    }
+    (gauge.only_looking && any_left).then(|| "waiting for changes to show".to_owned())
+}
+
 impl Progress {
     /// `n_settled` rows of `n_rows` were settled by earlier launches.
     pub(crate) fn new(n_rows: u64, n_settled: u64, accounts: Vec<String>, console: Console, wanted: bool) -> Arc<Self> {
         let shown = wanted && !console.quiet;
         let bar = if shown && io::stderr().is_terminal() { ProgressBar::new(n_rows) } else { ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {wide_msg}").expect("the template is sound");
+        let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {wide_msg}").expect("the template is sound");
         bar.set_style(style.progress_chars("=> "));
         let counts = Counts { settled: AtomicU64::new(n_settled), ..Counts::default() };
         Arc::new(Self {
@@ -89,7 +100,7 @@ impl Progress {
             let first = progress.settled();
             loop {
                 due.tick().await;
-                let line = progress.line(first, gauge());
+                let line = progress.line(first, &gauge());
                 if on_terminal {
                     progress.bar.set_position(progress.settled().min(progress.n_rows));
                     progress.bar.set_message(line);
@@ -108,13 +119,17 @@ impl Progress {
         self.counts.settled.load(Ordering::Relaxed)
     }
 
-    fn line(&self, first: u64, gauge: Gauges) -> String {
+    fn line(&self, first: u64, gauge: &Gauges) -> String {
         let elapsed = self.started.elapsed().as_secs_f64();
         let settled = self.settled();
         #[expect(clippy::cast_precision_loss, reason = "for people")]
         let (done_now, left) = (settled.saturating_sub(first) as f64, self.n_rows.saturating_sub(settled) as f64);
         let rate = done_now / elapsed.max(0.001);
-        let mut line = format!("settled, {rate:.1}/s, {} in flight", gauge.on_the_wire);
+        // What it waits for comes first, where a narrow terminal still shows it.
+        let mut line = match waited_for(gauge, left > 0.0) {
+            Some(waits) => format!("settled, {waits}"),
+            None => format!("settled, {rate:.1}/s, {} in flight", gauge.on_the_wire),
+        };
         let retries = self.counts.retries.load(Ordering::Relaxed);
         if retries > 0 {
             _ = write!(line, ", {retries} retried");
@@ -127,20 +142,14 @@ impl Progress {
         if not_on_target > 0 {
             _ = write!(line, ", {not_on_target} not on target");
         }
-        if done_now > 0.0 && left > 0.0 && !self.draining.load(Ordering::Relaxed) {
+        let holds = gauge.waits.is_some() || self.draining.load(Ordering::Relaxed);
+        if done_now > 0.0 && left > 0.0 && !holds {
             let eta = Duration::try_from_secs_f64(left / rate).unwrap_or(Duration::MAX);
             _ = write!(line, ", ETA {}", indicatif::HumanDuration(eta));
         }
         let moved = self.counts.moved.load(Ordering::Relaxed);
         if moved > 0 {
             _ = write!(line, ", {moved} moved by others");
-        }
-        if let Some(waits) = gauge.waits {
-            _ = write!(line, ", {}", plain(&waits));
-        } else if let Some(wait) = gauge.cooling {
-            _ = write!(line, ", waiting {:.1} s for the service's quota", wait.as_secs_f64());
-        } else if gauge.only_looking && left > 0.0 {
-            line.push_str(", waiting for changes to show");
         }
         line
     }

@@ -191,7 +191,9 @@ impl SteeringOf {
             let text = control::waiting(waits.cause, &waits.stage, waits.until).replace("RUN", run);
             format!("Waiting {text}, since {}.", time(waits.since))
         });
-        let stage = self.stage.iter().filter(|_| goes_on).map(|stage| {
+        // A plan without waves is carried as one.
+        let says_something = |stage: &&Stage| goes_on && (stage.wave.is_some() || self.forecast.is_some());
+        let stage = self.stage.iter().filter(says_something).map(|stage| {
             let forecast = self.forecast.as_ref().map_or(String::new(), |forecast| format!(": {forecast}"));
             format!("Carrying {stage}{forecast}.")
         });

@@ -320,3 +320,22 @@ fn two_launches_that_make_one_journal_at_once_both_get_it() {
         b.end().exits(0);
     }
 }
+
+#[test]
+fn approvals_that_are_given_at_the_same_moment_are_all_kept() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "cutovering,cutovering"));
+    lab.cutover(&["plan", "plan.csv", "--endpoint", "sandbox", "-o", "sealed.plan", "--as", "Ada"]).exits(0);
+    let names: Vec<String> = (1..=8).map(|n| format!("P{n}")).collect();
+    let all = names.iter().map(|name| Launch::of(lab.command(&["approve", "sealed.plan", "--as", name])));
+    let all: Vec<Launch> = all.collect();
+    for approving in all {
+        approving.end().exits(0);
+    }
+    let sealed = std::fs::read_to_string(lab.path("sealed.plan")).unwrap();
+    for name in &names {
+        assert!(sealed.contains(&format!("{{\"approval\":{{\"as\":\"{name}\"")), "{name} is lost:\n{sealed}");
+    }
+    lab.cutover(&["check", "sealed.plan"]).exits(0);
+}
