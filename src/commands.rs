@@ -94,7 +94,7 @@ pub(crate) enum CommandError {
     Command(String),
     #[error("run {0} does not go on now: there is nothing to steer")]
     NotRunning(String),
-    #[error("run {0} did not take the command within ten seconds; it was withdrawn")]
+    #[error("run {0} did not take the command, and it was withdrawn")]
     NotTaken(String),
     #[error("the plan has no wave `{name}`")]
     UnknownWave { name: String, known: Vec<String> },

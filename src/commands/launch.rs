@@ -13,7 +13,6 @@ use super::sealing::{self, SealTo};
 use super::{CommandError, Context, bad_destination, checked, reading_of};
 use crate::clock::Clock;
 use crate::console;
-use crate::control::Command;
 use crate::event::{LanePlace, Verdict};
 use crate::exit::Exit;
 use crate::journal::read::RunRecord;
@@ -29,7 +28,7 @@ use crate::report::plain::count;
 use crate::settings::Settings;
 use crate::settings::flags::{LaunchArgs, PlanArgs, ShowArgs};
 use crate::settings::keys::KEYS;
-use crate::waves::Terms;
+use crate::waves::{Part, Terms};
 
 mod carry;
 mod rehearsing;
@@ -49,8 +48,8 @@ struct Launch<'a> {
     events: bool,
     progress: bool,
     report: Option<(Format, PathBuf)>,
-    /// What is released before it asks.
-    releases: Vec<Command>,
+    /// Waves that are released before they ask, and what of each if it is said.
+    releases: Vec<(String, Option<Part>)>,
     /// What the plan says besides its rows; with a seal, the states have to be those that it saw.
     paper: Paper,
 }
@@ -67,7 +66,7 @@ impl Launch<'_> {
             events: args.show.events,
             progress: !args.show.no_progress,
             report,
-            releases: args.approve.iter().map(|wave| Command::Release { wave: wave.clone(), part: None }).collect(),
+            releases: args.approve.iter().map(|wave| (wave.clone(), None)).collect(),
             paper: Paper::default(),
         })
     }
@@ -89,11 +88,8 @@ impl Launch<'_> {
 
     /// As the plan has it, or the run that was begun from it.
     fn under(mut self, paper: Paper) -> Result<Self, CommandError> {
-        let released = self.releases.iter().filter_map(|release| match release {
-            Command::Release { wave, .. } => Some(wave),
-            _ => None,
-        });
-        if let Some(unknown) = released.into_iter().find(|wave| paper.terms.wave(Some(wave)).is_none()) {
+        let is_unknown = |(wave, _): &&(String, _)| paper.terms.wave(Some(wave)).is_none();
+        if let Some((unknown, _)) = self.releases.iter().find(is_unknown) {
             let known = paper.terms.waves.iter().map(|wave| wave.name.clone()).collect();
             return Err(CommandError::UnknownWave { name: unknown.clone(), known });
         }

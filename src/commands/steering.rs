@@ -49,7 +49,13 @@ pub(super) fn control(context: &Context, words: &[String], reason: Option<&str>)
         return Ok(Exit::Done);
     }
     let given = Instant::now();
-    while !journal.is_taken(control)? {
+    loop {
+        match journal.is_taken(control)? {
+            Some(true) => break,
+            Some(false) => (),
+            // The launch that it was meant for died, and another one began.
+            None => return Err(CommandError::NotTaken(run.id)),
+        }
         if given.elapsed() > TAKEN_WITHIN {
             // Withdrawn, so that it does not take effect when nobody expects it any more.
             if journal.withdraw_command(control)? {

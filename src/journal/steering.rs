@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::read::event;
 use super::{Journal, JournalError, RunKey};
@@ -138,11 +138,12 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
-    /// Whether a launch took the command.
-    pub fn is_taken(&self, control: i64) -> Result<bool, JournalError> {
+    /// Whether a launch took the command. None: it was withdrawn, or a later launch was not meant by it.
+    pub fn is_taken(&self, control: i64) -> Result<Option<bool>, JournalError> {
         self.conn
             .prepare_cached("SELECT taken_at IS NOT NULL FROM control WHERE control = ?1")?
             .query_row([control], |row| row.get(0))
+            .optional()
             .map_err(JournalError::from)
     }
 

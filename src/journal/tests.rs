@@ -280,3 +280,19 @@ fn a_damaged_journal_is_noticed_after_an_unclean_end_only() {
     assert!(matches!(opened, Err(JournalError::Damaged(_))), "{:?}", opened.err());
     drop(folder);
 }
+
+#[test]
+fn what_was_meant_for_a_launch_that_died_is_forgotten_and_what_its_next_one_may_begin_with_is_not() {
+    let mut lab = Lab::new(1);
+    let by = By { host: "h".to_owned(), via: "control".to_owned(), ..By::default() };
+    let skip = Command::Skip { source_id: "vm-1".to_owned() };
+    let [drain, skip] = [Command::Drain, skip].map(|command| lab.journal.give_command(lab.run, &command, &by).unwrap());
+    assert_eq!(lab.journal.is_taken(drain).unwrap(), Some(false));
+    lab.journal.forget_stale_commands(lab.run).unwrap();
+    assert_eq!((lab.journal.is_taken(drain).unwrap(), lab.journal.is_taken(skip).unwrap()), (None, Some(false)));
+    assert_eq!(lab.journal.open_commands(lab.run).unwrap().0.len(), 1);
+    // Its number is never given to another one.
+    let next = lab.journal.give_command(lab.run, &Command::Pause, &by).unwrap();
+    assert!(lab.journal.withdraw_command(next).unwrap());
+    assert!(lab.journal.give_command(lab.run, &Command::Pause, &by).unwrap() > next);
+}

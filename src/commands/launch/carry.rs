@@ -324,8 +324,9 @@ impl Carry<'_> {
     ) -> Result<(), Halted> {
         let helm = &of_run.helm;
         helm.begin_launch(self.beginning(&of_run.book).await?).await?;
-        for release in &self.launch.releases {
-            helm.steer(release.clone(), By::me("--approve", None), None, lanes).await?;
+        for (wave, part) in &self.launch.releases {
+            let release = Command::Release { wave: wave.clone(), part: *part };
+            helm.steer(release, By::me("--approve", None), None, lanes).await?;
         }
         let listens = match self.clock {
             Clock::OfMachine => !matches!(self.launch.consent, Consent::OnlyShown | Consent::OnlyLooked),

@@ -13,7 +13,6 @@ use super::super::{CommandError, Context, checked};
 use super::carry::{Carry, Consent};
 use super::{Launch, carry_of, make_run, must_be_approved, under};
 use crate::clock::Clock;
-use crate::control::Command;
 use crate::exit::Exit;
 use crate::journal::{Journal, JournalError, NewLane};
 use crate::model::{SeenState, SourceId};
@@ -52,9 +51,7 @@ pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_liv
         launch.paper.seal = None;
     }
     // Nobody is there to release anything, so it is as if somebody did at once.
-    let both = |wave: &WaveTerms| {
-        [Part::Canary, Part::Rest].map(|part| Command::Release { wave: wave.name.clone(), part: Some(part) })
-    };
+    let both = |wave: &WaveTerms| [Part::Canary, Part::Rest].map(|part| (wave.name.clone(), Some(part)));
     launch.releases = terms.waves.iter().filter(|wave| wave.needs_approval()).flat_map(both).collect();
     let runtime = virtual_time()?;
     let clock = {
