@@ -74,6 +74,9 @@ pub(crate) enum CommandError {
     NoSuchSource(String),
     #[error("`{}` is there already", .0.display())]
     Exists(PathBuf),
+    /// The same where nothing is replaced, whatever anybody says.
+    #[error("`{}` is there already", .0.display())]
+    Taken(PathBuf),
     #[error("`{plan}` needs {required} approvals and has {given}; nothing was sent")]
     NotApproved { plan: String, given: usize, required: u32, is_sealed: bool },
     #[error("`{}` is no sealed plan", .0.display())]
@@ -164,6 +167,7 @@ impl CommandError {
             | CommandError::Explain(_)
             | CommandError::BadSource { .. }
             | CommandError::Exists(_)
+            | CommandError::Taken(_)
             | CommandError::NotSealed(_)
             | CommandError::NoName
             | CommandError::SealedUnseen
@@ -246,24 +250,11 @@ impl CommandError {
                  `--endpoint sandbox`; `cutover doctor` says where it looks"
             }
             CommandError::NoTerminal => "`--yes` if the plan was looked at before (`cutover plan PLAN`)",
-            CommandError::Journal(JournalError::Absent(_)) => {
-                "name it with `--journal PATH`; `cutover run PLAN` makes one"
-            }
-            CommandError::Journal(JournalError::NoRuns) => "`cutover run PLAN` makes one",
-            CommandError::Journal(JournalError::UnknownRun(_) | JournalError::AmbiguousRun { .. }) => {
-                "`cutover runs` shows them"
-            }
-            CommandError::Journal(JournalError::NotAJournal) => "name another file with `--journal PATH`",
-            CommandError::Journal(JournalError::Newer { .. }) => "use the newer cutover",
-            CommandError::Journal(JournalError::Damaged(_)) => {
-                "keep the file as it is, and run `cutover audit verify` on a copy of it"
-            }
-            CommandError::Journal(JournalError::Full(_)) => {
-                "make room and run the same command again: what was sent is known, and nothing is sent twice unseen"
-            }
+            CommandError::Journal(error) => return hint_of_journal(error).map(str::to_owned),
             CommandError::Lock(LockError::Held { .. }) => "`cutover status` shows where it stands",
             CommandError::Lock(LockError::Unworkable(_)) => "put the journal on a local disk",
             CommandError::Exists(_) => "name another, or replace it with --force",
+            CommandError::Taken(_) => "name another",
             CommandError::NoSuchSource(_) => "`cutover sources list` shows them; another account may have it",
             CommandError::NotLooked(_) | CommandError::Inventory(_) => {
                 "`cutover doctor` looks at endpoint, clock and credentials"
@@ -280,13 +271,6 @@ impl CommandError {
             | CommandError::BadSource { .. }
             | CommandError::Scenario(_)
             | CommandError::Input { .. }
-            | CommandError::Journal(
-                JournalError::Unopenable { .. }
-                | JournalError::NoPlace(_)
-                | JournalError::Migration(_)
-                | JournalError::Sqlite(_)
-                | JournalError::Illegal(_),
-            )
             | CommandError::Lock(LockError::Io { .. })
             | CommandError::Transport(_)
             | CommandError::Output { .. }
@@ -299,6 +283,9 @@ impl CommandError {
 fn exit_of_journal(error: &JournalError) -> Exit {
     match error {
         JournalError::Absent(_)
+        | JournalError::Unreadable { .. }
+        | JournalError::Folder(_)
+        | JournalError::Older { .. }
         | JournalError::NotAJournal
         | JournalError::Newer { .. }
         | JournalError::NoRuns
@@ -307,10 +294,37 @@ fn exit_of_journal(error: &JournalError) -> Exit {
         JournalError::Damaged(_) | JournalError::Illegal(_) => Exit::Integrity,
         JournalError::Unopenable { .. }
         | JournalError::NoPlace(_)
+        | JournalError::Copy { .. }
         | JournalError::Migration(_)
         | JournalError::Full(_)
         | JournalError::Sqlite(_) => Exit::Internal,
     }
+}
+
+fn hint_of_journal(error: &JournalError) -> Option<&'static str> {
+    Some(match error {
+        JournalError::Absent(_) => "name it with `--journal PATH`; `cutover run PLAN` makes one",
+        JournalError::NoRuns => "`cutover run PLAN` makes one",
+        JournalError::UnknownRun(_) | JournalError::AmbiguousRun { .. } => "`cutover runs` shows them",
+        JournalError::NotAJournal => "name another file with `--journal PATH`",
+        JournalError::Folder(_) => "name a file in it with `--journal PATH`",
+        JournalError::Unreadable { .. } => "it has to be a file that you may read; `--journal PATH` names another",
+        JournalError::Newer { .. } => "use the newer cutover",
+        JournalError::Older { .. } => {
+            "copy it to a folder that can be written to, and name the copy with `--journal PATH`"
+        }
+        JournalError::Damaged(_) | JournalError::Illegal(_) => {
+            "keep the file as it is; an earlier copy shows what it held, and `sqlite3 COPY .recover` what can still be read"
+        }
+        JournalError::Full(_) => {
+            "make room and run the same command again: what was sent is known, and nothing is sent twice unseen"
+        }
+        JournalError::Copy { .. } => "make room, or name a place on another disk",
+        JournalError::Unopenable { .. }
+        | JournalError::NoPlace(_)
+        | JournalError::Migration(_)
+        | JournalError::Sqlite(_) => return None,
+    })
 }
 
 fn exit_of_credentials(error: &CredentialsError) -> Exit {

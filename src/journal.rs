@@ -1,6 +1,6 @@
 //! The journal: one SQLite file that holds every run, its rows and its events. `rusqlite` stays in this room.
 //!
-//! Writing is here, reading is in [`read`], the chain in [`chain`]. Whatever appends goes through
+//! Opening is in `opening`, writing is here, reading is in [`read`], the chain in [`chain`]. Whatever appends goes through
 //! [`Journal::append`]: events, the rows they change and the heads of their lanes are one transaction, and when
 //! it returns they are on disk.
 
@@ -8,11 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::iter;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rusqlite::backup::Backup;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::control::{By, Command};
 use crate::event::{Event, EventKind, LaneId};
@@ -21,6 +19,7 @@ use crate::model::{Row, RowId, SeenState};
 use crate::waves::Terms;
 
 pub mod chain;
+mod opening;
 pub mod read;
 mod rows;
 mod schema;
@@ -29,10 +28,6 @@ pub mod steering;
 mod tests;
 
 use chain::Hash;
-
-/// Above this size a `quick_check` would make people wait.
-const QUICK_CHECK_BELOW: u64 = 64 << 20;
-const OPENS_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -44,10 +39,29 @@ pub enum JournalError {
         #[source]
         source: rusqlite::Error,
     },
+    #[error("could not read the journal `{}`", path.display())]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("`{}` is a folder, and a journal is a file", .0.display())]
+    Folder(PathBuf),
     #[error("could not make a place for the journal")]
     NoPlace(#[source] io::Error),
     #[error("the file is not a journal of cutover")]
     NotAJournal,
+    #[error(
+        "the journal was written by an older cutover (schema {version}, this program reads {known}), and where it is it \
+         cannot be brought up to date"
+    )]
+    Older { version: i64, known: i64 },
+    #[error("the journal could not be copied to `{}`", path.display())]
+    Copy {
+        path: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
     #[error("the journal was written by a newer cutover (schema {version}, this program knows {known})")]
     Newer { version: i64, known: i64 },
     #[error("the journal could not be brought up to date: {0}")]
@@ -77,6 +91,12 @@ impl From<rusqlite::Error> for JournalError {
             // We would not have written it.
             return JournalError::Damaged(error.to_string());
         }
+        if let rusqlite::Error::SqlInputError { msg, .. } | rusqlite::Error::SqliteFailure(_, Some(msg)) = &error
+            && msg.starts_with("no such ")
+        {
+            // What we ask is always the same: a table or a column is not there any more.
+            return JournalError::Damaged(msg.clone());
+        }
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::NotADatabase) => JournalError::NotAJournal,
             Some(rusqlite::ErrorCode::DiskFull) => JournalError::Full(error),
@@ -87,6 +107,32 @@ impl From<rusqlite::Error> for JournalError {
 }
 
 impl JournalError {
+    /// Nothing can be written where the file is.
+    fn is_about_writing(&self) -> bool {
+        match self {
+            JournalError::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen)
+            ),
+            JournalError::Absent(_)
+            | JournalError::Unreadable { .. }
+            | JournalError::Folder(_)
+            | JournalError::Older { .. }
+            | JournalError::Copy { .. }
+            | JournalError::Migration(_)
+            | JournalError::Unopenable { .. }
+            | JournalError::NoPlace(_)
+            | JournalError::NotAJournal
+            | JournalError::Newer { .. }
+            | JournalError::Damaged(_)
+            | JournalError::Full(_)
+            | JournalError::Illegal(_)
+            | JournalError::NoRuns
+            | JournalError::UnknownRun(_)
+            | JournalError::AmbiguousRun { .. } => false,
+        }
+    }
+
     /// Another process is at work on the file just now.
     fn may_pass(&self) -> bool {
         match self {
@@ -95,6 +141,10 @@ impl JournalError {
                 Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
             ),
             JournalError::Absent(_)
+            | JournalError::Unreadable { .. }
+            | JournalError::Folder(_)
+            | JournalError::Older { .. }
+            | JournalError::Copy { .. }
             | JournalError::Migration(_)
             | JournalError::Unopenable { .. }
             | JournalError::NoPlace(_)
@@ -159,83 +209,9 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// For verbs that write: made if absent, brought up to date, and checked if the last launch died.
-    pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let asked = Instant::now();
-        loop {
-            match Self::open_once(path) {
-                // Two launches that make one journal at the same moment get in each other's way: the switch to WAL
-                // does not wait, whatever the busy timeout. A moment later it is made.
-                Err(error) if error.may_pass() && asked.elapsed() < OPENS_WITHIN => {
-                    std::thread::sleep(OPENS_WITHIN / 200);
-                }
-                opened => return opened,
-            }
-        }
-    }
-
-    fn open_once(path: &Path) -> Result<Self, JournalError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-        let mut journal = Self::connect(path, flags)?;
-        schema::recognise(&journal.conn)?;
-        schema::tune(&journal.conn)?;
-        schema::migrate(&mut journal.conn)?;
-        journal.check_after_unclean_end()?;
-        Ok(journal)
-    }
-
-    /// For verbs that only read; another process may be writing.
-    pub fn open_to_read(path: &Path) -> Result<Self, JournalError> {
-        if !path.exists() {
-            return Err(JournalError::Absent(path.to_owned()));
-        }
-        let mut journal = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        journal.conn.busy_timeout(std::time::Duration::from_secs(30))?;
-        schema::recognise(&journal.conn)?;
-        if schema::is_older(&journal.conn)? {
-            // Brought up to date once, by whoever comes first.
-            drop(Self::open(path)?);
-            journal = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-            journal.conn.busy_timeout(std::time::Duration::from_secs(30))?;
-        }
-        let n_tables: i64 = journal.conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if n_tables == 0 {
-            return Err(JournalError::NoRuns);
-        }
-        Ok(journal)
-    }
-
-    /// A whole copy at one instant, also while a run goes on. It is one file that needs no other beside it.
-    pub fn copy_to(&self, path: &Path) -> Result<(), JournalError> {
-        let mut copy =
-            Connection::open(path).map_err(|source| JournalError::Unopenable { path: path.to_owned(), source })?;
-        Backup::new(&self.conn, &mut copy)?.run_to_completion(10_000, Duration::ZERO, None)?;
-        copy.pragma_update(None, "journal_mode", "DELETE")?;
-        Ok(())
-    }
-
-    fn connect(path: &Path, flags: OpenFlags) -> Result<Self, JournalError> {
-        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(path, flags)
-            .map_err(|source| JournalError::Unopenable { path: path.to_owned(), source })?;
-        Ok(Self { conn, path: path.to_owned() })
-    }
-
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// A launch that ended by itself left no run marked as running.
-    fn check_after_unclean_end(&self) -> Result<(), JournalError> {
-        let unclean: bool =
-            self.conn.query_row("SELECT EXISTS (SELECT 1 FROM run WHERE running = 1)", [], |row| row.get(0))?;
-        let size = std::fs::metadata(&self.path).map_or(0, |data| data.len());
-        if !unclean || size >= QUICK_CHECK_BELOW {
-            return Ok(());
-        }
-        let found: String = self.conn.pragma_query_value(None, "quick_check", |row| row.get(0))?;
-        if found == "ok" { Ok(()) } else { Err(JournalError::Damaged(found)) }
     }
 
     /// Makes a run and fills it with rows, all or nothing: `fill` is given a sink for the rows of the plan.

@@ -149,8 +149,9 @@ impl Journal {
                 self.conn.prepare_cached(&format!("SELECT {RUN} FROM run ORDER BY run DESC LIMIT 1"))?;
             return statement.query_row([], run_record).optional()?.ok_or(JournalError::NoRuns);
         };
-        let mut statement =
-            self.conn.prepare_cached(&format!("SELECT {RUN} FROM run WHERE substr(id, 1, length(?1)) = ?1 LIMIT 5"))?;
+        let mut statement = self
+            .conn
+            .prepare_cached(&format!("SELECT {RUN} FROM run WHERE substr(id, 1, length(?1)) = ?1 ORDER BY run DESC"))?;
         let mut found: Vec<RunRecord> = statement.query_map([prefix], run_record)?.collect::<Result<_, _>>()?;
         if let Some(exact) = found.iter().position(|run| run.id == prefix) {
             return Ok(found.swap_remove(exact));

@@ -49,10 +49,10 @@ pub(super) fn recognise(conn: &Connection) -> Result<(), JournalError> {
     Ok(())
 }
 
-/// Whether it has tables, and they are those of an older version.
-pub(super) fn is_older(conn: &Connection) -> rusqlite::Result<bool> {
+/// Its version, if it has tables and they are those of an older one.
+pub(super) fn older(conn: &Connection) -> rusqlite::Result<Option<i64>> {
     let version = version(conn)?;
-    Ok(version > 0 && version < newest())
+    Ok((version > 0 && version < newest()).then_some(version))
 }
 
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), JournalError> {

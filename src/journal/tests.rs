@@ -177,7 +177,13 @@ fn a_run_is_found_by_a_prefix_that_means_one() {
     make(&mut lab.journal, "run-2", 1);
     assert_eq!(lab.journal.find_run(None).unwrap().id, "run-2");
     assert_eq!(lab.journal.find_run(Some("run-1")).unwrap().id, "run-1");
-    assert!(matches!(lab.journal.find_run(Some("run-")), Err(JournalError::AmbiguousRun { .. })));
+    for n in 3..=9 {
+        make(&mut lab.journal, &format!("run-{n}"), 1);
+    }
+    let Err(JournalError::AmbiguousRun { candidates, .. }) = lab.journal.find_run(Some("run-")) else {
+        panic!("it means one of nine")
+    };
+    assert_eq!(candidates.len(), 9);
     assert!(matches!(lab.journal.find_run(Some("%")), Err(JournalError::UnknownRun(_))));
 }
 

@@ -55,7 +55,12 @@ impl Lab {
 
     /// The binary at home here, with a clean environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        self.command_of(env!("CARGO_BIN_EXE_cutover"), args)
+    }
+
+    /// Any other program at home here.
+    pub(crate) fn command_of(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         self.at_home(&mut command);
         command.args(args);
         command

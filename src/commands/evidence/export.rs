@@ -37,7 +37,7 @@ pub(in crate::commands) fn export(
     key: Option<&Path>,
 ) -> Result<Exit, CommandError> {
     if output.exists() {
-        return Err(CommandError::Exists(output.to_owned()));
+        return Err(CommandError::Taken(output.to_owned()));
     }
     check_destination(output).map_err(bad_destination(output))?;
     let key =

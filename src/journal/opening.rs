@@ -1,0 +1,188 @@
+//! How a journal is opened: to write, to read beside whoever writes, and to read where nothing can be written.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Journal, JournalError, schema};
+
+/// Above this size a `quick_check` would make people wait.
+const QUICK_CHECK_BELOW: u64 = 64 << 20;
+const OPENS_WITHIN: Duration = Duration::from_secs(5);
+
+/// How an open journal is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Write,
+    /// With the files that SQLite keeps beside it, so that another process may be writing.
+    Read,
+    /// Nothing is beside it, and nothing can be: as a file that does not change.
+    ///
+    /// source: sqlite.org/wal.html#readonly
+    ReadStill,
+    /// Its log is beside it and its log's index is not, and cannot be: the log is read into memory. Nobody has it open, or
+    /// the index were there.
+    ///
+    /// source: sqlite.org/wal.html#noshm
+    ReadWithLog,
+}
+
+impl Journal {
+    /// For verbs that write: made if absent, brought up to date, and checked if the last launch died.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let asked = Instant::now();
+        loop {
+            match Self::open_once(path) {
+                // Two launches that make one journal at the same moment get in each other's way: the switch to WAL
+                // does not wait, whatever the busy timeout. A moment later it is made.
+                Err(error) if error.may_pass() && asked.elapsed() < OPENS_WITHIN => {
+                    std::thread::sleep(OPENS_WITHIN / 200);
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    fn open_once(path: &Path) -> Result<Self, JournalError> {
+        if path.is_dir() {
+            return Err(JournalError::Folder(path.to_owned()));
+        }
+        let mut journal = Self::connect(path, Access::Write)?;
+        journal.recognise()?;
+        schema::tune(&journal.conn)?;
+        schema::migrate(&mut journal.conn)?;
+        journal.check_after_unclean_end()?;
+        Ok(journal)
+    }
+
+    /// For verbs that only read: another process may be writing, and the file and its folder may be read-only.
+    pub fn open_to_read(path: &Path) -> Result<Self, JournalError> {
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => return Err(JournalError::Folder(path.to_owned())),
+            Ok(_) => (),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(JournalError::Absent(path.to_owned())),
+            Err(source) => return Err(JournalError::Unreadable { path: path.to_owned(), source }),
+        }
+        let mut journal = Self::reading(path)?;
+        if let Some(version) = schema::older(&journal.conn)? {
+            // Brought up to date once, by whoever comes first.
+            drop(journal);
+            drop(Self::open(path).map_err(|error| {
+                let known = schema::newest();
+                if error.is_about_writing() { JournalError::Older { version, known } } else { error }
+            })?);
+            journal = Self::reading(path)?;
+        }
+        let n_tables: i64 = journal.conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if n_tables == 0 {
+            return Err(JournalError::NoRuns);
+        }
+        Ok(journal)
+    }
+
+    fn reading(path: &Path) -> Result<Self, JournalError> {
+        let journal = Self::connect(path, Access::Read)?;
+        let error = match journal.recognise() {
+            Ok(()) => return Ok(journal),
+            // The first page is read only now, and what has to be beside the file is opened with it.
+            Err(error) if error.is_about_writing() => error,
+            Err(error) => return Err(error),
+        };
+        let access = match (has_content(&beside(path, "-wal")), beside(path, "-shm").exists()) {
+            (false, _) => Access::ReadStill,
+            (true, false) => Access::ReadWithLog,
+            // Somebody may be writing, and does not let us in.
+            (true, true) => return Err(error),
+        };
+        let journal = Self::connect(path, access)?;
+        journal.recognise()?;
+        Ok(journal)
+    }
+
+    /// A whole copy at one instant, also while a run goes on. It is one file that needs no other beside it.
+    pub fn copy_to(&self, path: &Path) -> Result<(), JournalError> {
+        let mut copy =
+            Connection::open(path).map_err(|source| JournalError::Unopenable { path: path.to_owned(), source })?;
+        let failed = |source: rusqlite::Error| match JournalError::from(source) {
+            JournalError::Full(source) | JournalError::Sqlite(source) => {
+                JournalError::Copy { path: path.to_owned(), source }
+            }
+            other => other,
+        };
+        Backup::new(&self.conn, &mut copy)?.run_to_completion(10_000, Duration::ZERO, None).map_err(failed)?;
+        copy.pragma_update(None, "journal_mode", "DELETE").map_err(failed)
+    }
+
+    fn connect(path: &Path, access: Access) -> Result<Self, JournalError> {
+        let read = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = match access {
+            Access::Write => {
+                let write = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+                Connection::open_with_flags(path, write | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            }
+            Access::Read => Connection::open_with_flags(path, read),
+            Access::ReadStill => Connection::open_with_flags(still(path), read | OpenFlags::SQLITE_OPEN_URI),
+            Access::ReadWithLog => Connection::open_with_flags_and_vfs(path, read, c"unix-none"),
+        };
+        let conn = conn.map_err(|source| match (access, File::open(path)) {
+            // The system says more clearly why.
+            (Access::Read, Err(source)) => JournalError::Unreadable { path: path.to_owned(), source },
+            (_, _) => JournalError::Unopenable { path: path.to_owned(), source },
+        })?;
+        match access {
+            Access::Write | Access::ReadStill => (),
+            Access::Read => conn.busy_timeout(Duration::from_secs(30))?,
+            Access::ReadWithLog => conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?,
+        }
+        Ok(Self { conn, path: path.to_owned() })
+    }
+
+    /// That it is a journal of ours, and ends where a page ends: the database itself minds a page that is gone, and not half
+    /// a page.
+    fn recognise(&self) -> Result<(), JournalError> {
+        schema::recognise(&self.conn)?;
+        let page: u64 = self.conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let size = fs::metadata(&self.path).map_or(0, |data| data.len());
+        match size {
+            size if size.is_multiple_of(page) => Ok(()),
+            // Too little even for the database to call it one.
+            size if size < page => Err(JournalError::NotAJournal),
+            _ => Err(JournalError::Damaged("the file ends in the middle of a page".to_owned())),
+        }
+    }
+
+    /// A launch that ended by itself left no run marked as running.
+    fn check_after_unclean_end(&self) -> Result<(), JournalError> {
+        let unclean: bool =
+            self.conn.query_row("SELECT EXISTS (SELECT 1 FROM run WHERE running = 1)", [], |row| row.get(0))?;
+        let size = fs::metadata(&self.path).map_or(0, |data| data.len());
+        if !unclean || size >= QUICK_CHECK_BELOW {
+            return Ok(());
+        }
+        let found: String = self.conn.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+        if found == "ok" { Ok(()) } else { Err(JournalError::Damaged(found)) }
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn has_content(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.len() > 0)
+}
+
+/// The address of a file that does not change.
+///
+/// source: sqlite.org/uri.html
+fn still(path: &Path) -> String {
+    const NOT_PLAIN: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
+    format!("file:{}?immutable=1", percent_encode(path.as_os_str().as_encoded_bytes(), NOT_PLAIN))
+}

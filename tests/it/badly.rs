@@ -1,0 +1,316 @@
+//! What the verbs that read say when they are given what cannot be read, or a place that cannot be written to; and that
+//! they read where nothing can be written.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use cutover::report::Format;
+use rusqlite::Connection;
+
+use crate::lab::{Ended, Lab, Launch, Served, plan, shared};
+
+const VERBS: [&[&str]; 6] = [
+    &["report", "--format", "csv"],
+    &["explain", "vm-00001"],
+    &["status"],
+    &["runs"],
+    &["audit", "verify"],
+    &["audit", "export", "-o", "bundle"],
+];
+
+/// Two runs of the same rows, and `still.db`, one file with all of them.
+fn two_runs() -> (Lab, Served) {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(60, "cutovering,cutovering"));
+    let sandbox = lab.serve("plan.csv", "");
+    for _ in 0..2 {
+        lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off", "--new"]).exits(0);
+    }
+    let journal = Connection::open(lab.path("cutover.db")).unwrap();
+    journal.execute("VACUUM INTO ?1", [lab.path("still.db").to_str().unwrap()]).unwrap();
+    (lab, sandbox)
+}
+
+impl Ended {
+    /// An error, its cause if it has one, and what to do next; nothing else.
+    #[track_caller]
+    fn complains(self, code: i32, texts: &[&str]) {
+        let Ended { stdout, stderr, .. } = self.exits(code);
+        assert!(stderr.starts_with("error: ") && stderr.contains("\n\nhint: "), "{stderr}");
+        for text in texts {
+            assert!(stderr.contains(text), "`{text}` is not in:\n{stderr}");
+        }
+        assert_eq!(stdout, "");
+    }
+}
+
+/// What a verb that failed would have left in a folder.
+#[track_caller]
+fn nothing_is_left_in(folder: &Path) {
+    let names = names_in(folder);
+    assert!(!names.iter().any(|name| name.starts_with(".cutover-") || name.starts_with("bundle")), "{names:?}");
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_is_no_journal_is_called_what_it_is_by_every_verb() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("short.db", "notes\n");
+    lab.write("notes.db", &"these are notes, and no journal\n".repeat(400));
+    lab.write("empty.db", "");
+    fs::create_dir(lab.path("folder.db")).unwrap();
+    Connection::open(lab.path("other.db")).unwrap().execute_batch("CREATE TABLE run (id)").unwrap();
+    for (journal, says, next) in [
+        ("nosuch.db", "there is no journal `nosuch.db`", "name it with `--journal PATH`"),
+        ("short.db/x.db", "could not read the journal `short.db/x.db`\n  caused by: Not a directory", "--journal PATH"),
+        ("short.db", "the file is not a journal of cutover", "name another file"),
+        ("notes.db", "the file is not a journal of cutover", "name another file"),
+        ("other.db", "the file is not a journal of cutover", "name another file"),
+        ("empty.db", "the journal holds no run yet", "`cutover run PLAN` makes one"),
+        ("folder.db", "`folder.db` is a folder, and a journal is a file", "name a file in it"),
+    ] {
+        for verb in VERBS {
+            lab.cutover(&[verb, &["--journal", journal]].concat()).complains(2, &[says, next]);
+        }
+    }
+    assert_eq!(fs::read(lab.path("empty.db")).unwrap(), b"");
+    nothing_is_left_in(&lab.path("."));
+}
+
+#[test]
+fn a_journal_that_was_cut_off_is_damaged_wherever_the_cut_is() {
+    let _machine = shared();
+    let (lab, _sandbox) = two_runs();
+    let whole = fs::read(lab.path("still.db")).unwrap();
+    let (page, n_pages) = (4096, whole.len() / 4096);
+    assert!(n_pages > 20 && whole.len() % page == 0);
+    let on_pages = [1, 2, n_pages / 2, n_pages - 1].map(|n| n * page);
+    let within = [600, page + 1, n_pages / 2 * page + 1_000, whole.len() - 1];
+    for length in on_pages.into_iter().chain(within) {
+        fs::write(lab.path("cut.db"), &whole[..length]).unwrap();
+        for verb in VERBS {
+            let ended = lab.cutover(&[verb, &["--journal", "cut.db"]].concat());
+            println!("{length} of {}, {verb:?}", whole.len());
+            ended.complains(7, &["the journal is damaged", "keep the file as it is"]);
+        }
+    }
+    // What is left of its first page does not say what it was.
+    for length in [1, 16, 99] {
+        fs::write(lab.path("cut.db"), &whole[..length]).unwrap();
+        lab.cutover(&["audit", "verify", "--journal", "cut.db"]).complains(2, &["not a journal of cutover"]);
+    }
+    nothing_is_left_in(&lab.path("."));
+}
+
+#[test]
+fn a_table_that_is_gone_is_damage() {
+    let _machine = shared();
+    let (lab, _sandbox) = two_runs();
+    Connection::open(lab.path("still.db")).unwrap().execute_batch("ALTER TABLE row RENAME TO rows").unwrap();
+    for verb in [&["report", "--format", "csv"][..], &["status"], &["audit", "verify"]] {
+        let ended = lab.cutover(&[verb, &["--journal", "still.db"]].concat());
+        ended.complains(7, &["the journal is damaged: no such table: row\n"]);
+    }
+}
+
+#[test]
+fn a_run_that_is_not_one_is_told_with_those_that_it_could_be() {
+    let _machine = shared();
+    let (lab, _sandbox) = two_runs();
+    let ids: Vec<String> =
+        (1..=2).map(|n| lab.journal().text(&format!("SELECT id FROM run WHERE run = {n}"))).collect();
+    // Both began within a day, or at least within the century.
+    let (first, second) = (&ids[0], &ids[1]);
+    for verb in
+        [&["report", "--format", "csv"][..], &["status"], &["audit", "verify"], &["audit", "export", "-o", "bundle"]]
+    {
+        let named = |run| lab.cutover(&[verb, &[run]].concat());
+        named("nosuch").complains(2, &["the journal has no run `nosuch`", "`cutover runs` shows them"]);
+        named("20").complains(2, &["`20` could be any of ", first, second, "`cutover runs` shows them"]);
+    }
+    let explain = |run| lab.cutover(&["explain", "vm-00001", "--run", run]);
+    explain("nosuch").complains(2, &["the journal has no run `nosuch`"]);
+    explain("20").complains(2, &["`20` could be any of ", first, second]);
+    lab.cutover(&["explain", "vm-0000"]).complains(2, &["vm-0000", "`cutover report --format csv` lists the rows"]);
+    nothing_is_left_in(&lab.path("."));
+}
+
+#[test]
+fn a_destination_that_cannot_be_is_told_before_the_journal_is_looked_for() {
+    let _machine = shared();
+    let lab = Lab::new();
+    fs::create_dir(lab.path("folder")).unwrap();
+    fs::create_dir(lab.path("sealed")).unwrap();
+    fs::set_permissions(lab.path("sealed"), fs::Permissions::from_mode(0o555)).unwrap();
+    for (path, cause) in [
+        ("nosuch/report.csv", "No such file or directory"),
+        ("folder", "the destination is a folder"),
+        ("sealed/report.csv", "Permission denied"),
+    ] {
+        let ended = as_anybody(&lab, &["report", "--format", "csv", "-o", path]);
+        ended.complains(
+            2,
+            &[&format!("cannot be written to `{path}`\n  caused by: {cause}"), "name a file in a folder"],
+        );
+    }
+    for (path, says) in [("folder", "`folder` is there already"), ("nosuch/bundle", "No such file or directory")] {
+        as_anybody(&lab, &["audit", "export", "-o", path]).complains(2, &[says, "name a"]);
+    }
+    as_anybody(&lab, &["audit", "export", "-o", "sealed/bundle"]).complains(2, &["Permission denied"]);
+    assert_eq!(names_in(&lab.path("sealed")), Vec::<String>::new());
+    made_writable(&lab.path("sealed"));
+}
+
+/// A limit on the size of files stands in for a full disk, as elsewhere. The journal is one that needs no file beside it.
+#[test]
+fn a_report_that_finds_the_disk_full_leaves_the_old_one_and_nothing_else() {
+    let _machine = shared();
+    let (lab, _sandbox) = two_runs();
+    let full = |blocks: u32, args: &[&str]| {
+        let limit = format!("trap '' XFSZ; ulimit -f {blocks}");
+        Launch::of(lab.limited(&limit, &[args, &["--journal", "still.db"]].concat())).end()
+    };
+    for format in Format::ALL.map(Format::name) {
+        lab.write("report", "of yesterday");
+        let ended = full(1, &["report", "--format", format, "-o", "report"]).exits(70);
+        let says = "error: could not write `report`\n  caused by: File too large";
+        assert!(ended.stderr.starts_with(says), "{format}: {}", ended.stderr);
+        assert_eq!(fs::read_to_string(lab.path("report")).unwrap(), "of yesterday", "{format}");
+    }
+    let copy = "error: the journal could not be copied to `";
+    full(8, &["audit", "export", "-o", "bundle"]).complains(70, &[copy, "make room"]);
+    let n_blocks = u32::try_from(fs::metadata(lab.path("still.db")).unwrap().len().div_ceil(512)).unwrap();
+    // Enough for the copy, and not for the archive of it and the rest.
+    full(n_blocks, &["audit", "export", "-o", "bundle"]).exits(0);
+    fs::remove_dir_all(lab.path("bundle")).unwrap();
+    nothing_is_left_in(&lab.path("."));
+}
+
+/// The binary as somebody whom permissions stop: root is not.
+fn as_anybody(lab: &Lab, args: &[&str]) -> Ended {
+    let is_root = fs::metadata(lab.path(".")).unwrap().uid() == 0;
+    if !is_root {
+        return lab.cutover(args);
+    }
+    // Where the binary was built, anybody may not be let in.
+    let binary = lab.path("cutover");
+    if !binary.exists() {
+        fs::copy(env!("CARGO_BIN_EXE_cutover"), &binary).unwrap();
+        fs::set_permissions(lab.path("."), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut words = vec!["--reuid=65534", "--regid=65534", "--clear-groups", binary.to_str().unwrap()];
+    words.extend(args);
+    Launch::of(lab.command_of("setpriv", &words)).end()
+}
+
+/// A folder with these files of the journal, which nobody can write to, and one beside it that everybody can.
+fn made_read_only(lab: &Lab, name: &str, suffixes: &[&str]) {
+    let folder = lab.path(name);
+    fs::create_dir(&folder).unwrap();
+    for suffix in suffixes {
+        let copy = folder.join(format!("cutover.db{suffix}"));
+        fs::copy(lab.path(&format!("cutover.db{suffix}")), &copy).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o444)).unwrap();
+    }
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
+    fs::create_dir_all(lab.path("out")).unwrap();
+    fs::set_permissions(lab.path("out"), fs::Permissions::from_mode(0o777)).unwrap();
+}
+
+/// A folder that nobody can write to cannot be emptied by whoever made it, either.
+fn made_writable(folder: &Path) {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Every verb reads it, says what it says of the original, and leaves the folder as it was.
+#[track_caller]
+fn is_read_as_the_original(lab: &Lab, name: &str) {
+    let folder = lab.path(name);
+    let before = names_in(&folder);
+    let journal = format!("{name}/cutover.db");
+    let read = |args: &[&str]| as_anybody(lab, &[args, &["--journal", &journal]].concat()).exits(0).stdout;
+    for verb in [&["report", "--format", "csv"][..], &["explain", "vm-00001"], &["runs"], &["audit", "verify"]] {
+        assert_eq!(read(verb), lab.cutover(verb).exits(0).stdout, "{verb:?}");
+    }
+    read(&["status"]);
+    let bundle = format!("out/{name}");
+    read(&["audit", "export", "-o", &bundle]);
+    let exported = format!("{bundle}/journal.db");
+    let verify = &["audit", "verify"];
+    assert_eq!(lab.cutover(&[&verify[..], &["--journal", &exported]].concat()).stdout, read(verify));
+    assert_eq!(names_in(&folder), before);
+    made_writable(&folder);
+}
+
+#[test]
+fn a_copy_where_nothing_can_be_written_is_read_whatever_was_copied_with_it() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(300, "cutovering,cutovering"));
+    let sandbox = lab.serve("plan.csv", "latency_ms = [5, 10]\n");
+    // Killed, so that the log has what the file does not have yet.
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "off"]);
+    assert!(launch.reaches_nth("attempt_ended", 40));
+    launch.kill();
+    assert!(fs::metadata(lab.path("cutover.db-wal")).unwrap().len() > 0);
+    made_read_only(&lab, "log", &["", "-wal"]);
+    made_read_only(&lab, "index", &["", "-wal", "-shm"]);
+    for name in ["log", "index"] {
+        is_read_as_the_original(&lab, name);
+    }
+    // Nothing beside it, and a log with nothing in it.
+    lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
+    let wal = lab.path("cutover.db-wal");
+    Connection::open(lab.path("cutover.db")).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    made_read_only(&lab, "alone", &[""]);
+    fs::write(&wal, "").unwrap();
+    made_read_only(&lab, "empty", &["", "-wal"]);
+    for name in ["alone", "empty"] {
+        assert_eq!(fs::read(lab.path(&format!("{name}/cutover.db"))).unwrap()[18], 2, "it is in WAL mode");
+        is_read_as_the_original(&lab, name);
+    }
+    // Only the file is read-only.
+    let out = lab.path("out/cutover.db");
+    fs::copy(lab.path("alone/cutover.db"), &out).unwrap();
+    assert!(fs::metadata(&out).unwrap().permissions().readonly());
+    as_anybody(&lab, &["audit", "verify", "--journal", "out/cutover.db"]).exits(0);
+    // Not even that.
+    fs::set_permissions(&out, fs::Permissions::from_mode(0o000)).unwrap();
+    as_anybody(&lab, &["audit", "verify", "--journal", "out/cutover.db"]).complains(
+        2,
+        &["could not read the journal `out/cutover.db`\n  caused by: Permission denied", "that you may read"],
+    );
+}
+
+#[test]
+fn an_older_journal_where_nothing_can_be_written_is_told_to_be_copied() {
+    let _machine = shared();
+    let lab = Lab::new();
+    let old = Connection::open(lab.path("cutover.db")).unwrap();
+    old.execute_batch(include_str!("../../migrations/0001_journal.sql")).unwrap();
+    for mode in ["DELETE", "WAL"] {
+        let marks =
+            format!("PRAGMA application_id = 0x63757476; PRAGMA user_version = 1; PRAGMA journal_mode = {mode}");
+        old.execute_batch(&marks).unwrap();
+        old.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        made_read_only(&lab, mode, &[""]);
+        let journal = format!("{mode}/cutover.db");
+        for verb in VERBS {
+            let verb: Vec<&str> = verb.iter().map(|word| if *word == "bundle" { "out/bundle" } else { word }).collect();
+            let ended = as_anybody(&lab, &[&verb[..], &["--journal", &journal]].concat());
+            ended.complains(2, &["(schema 1, this program reads 3)", "copy it to a folder that can be written to"]);
+        }
+        assert_eq!(names_in(&lab.path(mode)), ["cutover.db"]);
+        made_writable(&lab.path(mode));
+    }
+    nothing_is_left_in(&lab.path("out"));
+}
