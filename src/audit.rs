@@ -4,9 +4,12 @@
 //! together with its head is only found against an anchor that was kept elsewhere. Memory does not grow with the run.
 
 use std::io;
+use std::panic;
+use std::thread;
 
 use serde::Serialize;
 
+use crate::event::LaneId;
 use crate::journal::chain::{self, Hash};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
@@ -77,24 +80,81 @@ impl Findings {
             self.kept.push(finding);
         }
     }
+
+    /// Those that were found elsewhere come behind these.
+    fn append(&mut self, others: Findings) {
+        self.n_found += others.n_found;
+        let n_room = Altered::MOST_SHOWN - self.kept.len();
+        self.kept.extend(others.kept.into_iter().take(n_room));
+    }
 }
 
 /// Checks everything that the journal itself can prove, at one instant of it.
+///
+/// The chains are followed lane by lane and the sums row by row, each the whole journal: side by side, with a connection
+/// each.
 pub fn verify(journal: &Journal, run: &RunRecord) -> Result<Verified, AuditError> {
+    // Opened before the instant begins, so that little can be written before the other one begins too.
+    let beside = journal.again().ok();
     journal.at_one_instant(|| {
         let run = journal.run(run.key)?;
-        let mut findings = Findings::default();
-        check_triggers(journal, &mut findings)?;
-        let (n_events, layout) = lanes::check(journal, &run, &mut findings)?;
-        sums::check(journal, &run, &mut findings)?;
-        let n_rows = check_plan(journal, &run, &mut findings)?;
-        check_layout(journal, &run, layout, &mut findings)?;
+        let heads = journal.heads(run.key)?;
+        let Checked { findings, n_events, n_rows } = thread::scope(|scope| {
+            let (run, heads) = (&run, &heads);
+            let sums = beside.map(|beside| scope.spawn(move || sums_beside(&beside, run, heads)));
+            checked(journal, run, || {
+                let summed = sums.map(|sums| sums.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
+                match summed.transpose()?.flatten() {
+                    Some(findings) => Ok(findings),
+                    None => sums::check(journal, run),
+                }
+            })
+        })?;
         let (anchor, run) = (journal.anchor(&run)?, run.id);
         let Findings { kept, n_found } = findings;
         if kept.is_empty() {
             return Ok(Verified { run, n_events, n_rows, anchor, signed_by: None });
         }
         Err(AuditError::Altered(Altered { run, n_events, n_rows, anchor, findings: kept, n_findings: n_found }))
+    })
+}
+
+struct Checked {
+    findings: Findings,
+    n_events: u64,
+    n_rows: u64,
+}
+
+fn checked(
+    journal: &Journal,
+    run: &RunRecord,
+    sums: impl FnOnce() -> Result<Findings, JournalError>,
+) -> Result<Checked, JournalError> {
+    let mut findings = Findings::default();
+    check_triggers(journal, &mut findings)?;
+    let (n_events, layout) = lanes::check(journal, run, &mut findings)?;
+    let mut of_plan = Findings::default();
+    let n_rows = check_plan(journal, run, &mut of_plan).and_then(|n_rows| {
+        check_layout(journal, run, layout, &mut of_plan)?;
+        Ok(n_rows)
+    });
+    // What is wrong with the rows is said before what is wrong with the plan.
+    findings.append(sums()?);
+    findings.append(of_plan);
+    Ok(Checked { findings, n_events, n_rows: n_rows? })
+}
+
+/// The sums by a connection of their own; none if that came to another instant, which its heads would tell.
+fn sums_beside(
+    beside: &Journal,
+    run: &RunRecord,
+    heads: &[(LaneId, u64, Hash)],
+) -> Result<Option<Findings>, JournalError> {
+    beside.at_one_instant(|| {
+        if beside.heads(run.key).is_ok_and(|found| found == heads) {
+            return sums::check(beside, run).map(Some);
+        }
+        Ok(None)
     })
 }
 
@@ -144,7 +204,7 @@ fn check_triggers(journal: &Journal, findings: &mut Findings) -> Result<(), Jour
 }
 
 /// The rows are those that the run was made from.
-fn check_plan(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<u64, AuditError> {
+fn check_plan(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<u64, JournalError> {
     let mut digester = Digester::new();
     let mut n_rows = 0;
     journal.for_each_row(run.key, |row, _| {
@@ -278,7 +338,7 @@ struct Kept {
 
 impl Kept {
     /// Whether its hash is right when it stands at this place.
-    fn fits_at(&self, lane: crate::event::LaneId, seq: u64) -> bool {
+    fn fits_at(&self, lane: LaneId, seq: u64) -> bool {
         let Kept { at_ms, row, prev, .. } = self;
         let link = chain::Link { prev, lane, seq, at_ms: *at_ms, kind: &self.kind, row: *row, detail: &self.detail };
         link.hash() == self.hash

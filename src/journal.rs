@@ -1,10 +1,11 @@
 //! The journal: one SQLite file that holds every run, its rows and its events. `rusqlite` stays in this room.
 //!
-//! Opening is in `opening`, writing is here, reading is in [`read`], the chain in [`chain`]. Whatever appends goes through
+//! Opening is in `opening`, writing is here, reading is in [`read`] and for those who check in [`stored`], the chain in [`chain`]. Whatever appends goes through
 //! [`Journal::append`]: events, the rows they change and the heads of their lanes are one transaction, and when
 //! it returns they are on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::io;
 use std::iter;
 use std::path::{Path, PathBuf};
@@ -24,10 +25,12 @@ pub mod read;
 mod rows;
 mod schema;
 pub mod steering;
+pub mod stored;
 #[cfg(test)]
 mod tests;
 
 use chain::Hash;
+use opening::Access;
 
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -206,6 +209,7 @@ impl Places {
 pub struct Journal {
     conn: Connection,
     path: PathBuf,
+    access: Access,
 }
 
 impl Journal {
@@ -382,12 +386,32 @@ pub(crate) fn stored_form(kind: &EventKind) -> (String, String) {
 
 /// The event again, from its stored form.
 pub(crate) fn from_stored_form(kind: &str, row: Option<u32>, detail: &str) -> Result<EventKind, serde_json::Error> {
+    if let Some(event) = from_stored_form_as_written(kind, row, detail) {
+        return Ok(event);
+    }
     let mut map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(detail)?;
     map.insert("kind".to_owned(), kind.into());
     if let Some(row) = row {
         map.insert("row".to_owned(), row.into());
     }
     serde_json::from_value(map.into())
+}
+
+/// The same at half the cost, for what we wrote ourselves: the parts are put together as text and read once. None for
+/// anything unusual, a field that is there twice included.
+fn from_stored_form_as_written(kind: &str, row: Option<u32>, detail: &str) -> Option<EventKind> {
+    let fields = detail.strip_prefix('{').filter(|fields| *fields != "}");
+    if !kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+        return None;
+    }
+    let mut text = String::with_capacity(kind.len() + detail.len() + 32);
+    _ = write!(text, "{{\"kind\":\"{kind}\"");
+    if let Some(row) = row {
+        _ = write!(text, ",\"row\":{row}");
+    }
+    text.push(',');
+    text.push_str(fields?);
+    serde_json::from_str(&text).ok()
 }
 
 fn insert_event(conn: &Connection, run: RunKey, event: &Event, prev: &Hash) -> Result<Hash, JournalError> {

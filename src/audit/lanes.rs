@@ -9,7 +9,8 @@ use super::sums::{OwnSums, read};
 use super::{Findings, Kept};
 use crate::event::LaneId;
 use crate::journal::chain::{self, Hash};
-use crate::journal::read::{EventOrder, RunRecord, StoredEvent};
+use crate::journal::read::RunRecord;
+use crate::journal::stored::{EventOrder, StoredEvent};
 use crate::journal::{Journal, JournalError};
 
 /// Returns how many events there are, and the layout that the run began with. What the lanes' own events add up to is

@@ -8,10 +8,12 @@ use super::Findings;
 use super::finding::Finding;
 use crate::event::{EventKind, LaneId, LanePlace};
 use crate::exit::Exit;
-use crate::journal::read::{EventOrder, LaneRecord, RunRecord, StoredEvent, Which};
+use crate::journal::read::{LaneRecord, RunRecord};
+use crate::journal::stored::{EventOrder, StoredEvent};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::Standing;
-use crate::model::{Row, RowId, SeenState};
+use crate::model::words::Word;
+use crate::model::{RowId, SeenState};
 
 /// Rows that are read at once, beside the events.
 const PAGE: u32 = 500;
@@ -30,27 +32,28 @@ pub(super) fn read(event: &StoredEvent<'_>) -> Result<EventKind, Finding> {
 }
 
 /// Folds the events of each row, one row in memory at a time, and compares with what is stored of it.
-pub(super) fn check(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<(), JournalError> {
+pub(super) fn check(journal: &Journal, run: &RunRecord) -> Result<Findings, JournalError> {
+    let mut findings = Findings::default();
     let mut rows = Rows { journal, run, page: VecDeque::new(), after: None };
     let mut open: Option<Folded> = None;
     journal.for_each_stored_event(run.key, EventOrder::ByRow, |event| {
         let row = RowId(event.row.expect("only events of rows were asked for"));
         if open.as_ref().is_none_or(|open| open.row != row) {
             if let Some(done) = open.take() {
-                rows.compare(&done, findings)?;
+                rows.compare(&done, &mut findings)?;
             }
             open = Some(Folded { row, last: (event.lane, event.seq), standing: Ok(Standing::default()) });
         }
-        open.as_mut().expect("set above").add(&event, findings);
+        open.as_mut().expect("set above").add(&event, &mut findings);
         Ok::<(), JournalError>(())
     })?;
     if let Some(done) = open {
-        rows.compare(&done, findings)?;
+        rows.compare(&done, &mut findings)?;
     }
     while let Some((row, stored)) = rows.next()? {
-        differs(row.id, &Standing::default(), &stored, findings);
+        differs(row, &Standing::default(), &stored, &mut findings);
     }
-    Ok(())
+    Ok(findings)
 }
 
 /// A row's events so far.
@@ -81,22 +84,22 @@ impl Folded {
 struct Rows<'a> {
     journal: &'a Journal,
     run: &'a RunRecord,
-    page: VecDeque<(Row, Standing)>,
+    page: VecDeque<(RowId, Standing)>,
     after: Option<RowId>,
 }
 
 impl Rows<'_> {
-    fn peek(&mut self) -> Result<Option<&(Row, Standing)>, JournalError> {
+    fn peek(&mut self) -> Result<Option<&(RowId, Standing)>, JournalError> {
         if self.page.is_empty() {
-            self.page = self.journal.page(self.run.key, Which::All, self.after, PAGE)?.into();
+            self.page = self.journal.standings(self.run.key, self.after, PAGE)?.into();
             if let Some((row, _)) = self.page.back() {
-                self.after = Some(row.id);
+                self.after = Some(*row);
             }
         }
         Ok(self.page.front())
     }
 
-    fn next(&mut self) -> Result<Option<(Row, Standing)>, JournalError> {
+    fn next(&mut self) -> Result<Option<(RowId, Standing)>, JournalError> {
         self.peek()?;
         Ok(self.page.pop_front())
     }
@@ -104,15 +107,15 @@ impl Rows<'_> {
     /// Compares up to this row: those before it have no events and must be untouched.
     fn compare(&mut self, folded: &Folded, findings: &mut Findings) -> Result<(), JournalError> {
         while let Some((row, _)) = self.peek()?
-            && row.id <= folded.row
+            && *row <= folded.row
         {
             let Some((row, stored)) = self.next()? else { break };
             match &folded.standing {
-                _ if row.id < folded.row => differs(row.id, &Standing::default(), &stored, findings),
-                Ok(standing) => differs(row.id, standing, &stored, findings),
+                _ if row < folded.row => differs(row, &Standing::default(), &stored, findings),
+                Ok(standing) => differs(row, standing, &stored, findings),
                 Err(Unknowable) => (),
             }
-            if row.id == folded.row {
+            if row == folded.row {
                 return Ok(());
             }
         }
@@ -148,8 +151,9 @@ fn differs(row: RowId, folded: &Standing, stored: &Standing, findings: &mut Find
 }
 
 /// To the letter: `==` on words takes `init` for `initialize`. A look that showed neither field is stored as none.
-fn shown(seen: Option<&SeenState>) -> String {
-    seen.map_or_else(|| SeenState::default().to_string(), ToString::to_string)
+fn shown(seen: Option<&SeenState>) -> [Option<&str>; 2] {
+    let word = |of: fn(&SeenState) -> &Option<Word>| seen.and_then(|seen| of(seen).as_ref()).map(Word::as_str);
+    [word(|seen| &seen.copystate), word(|seen| &seen.migrationcycle)]
 }
 
 fn unequal(same: &[(&'static str, bool)]) -> Option<Vec<&'static str>> {

@@ -8,7 +8,7 @@ use super::{Altered, AuditError, Verified, verify, write_json, write_text};
 use crate::event::{EventKind, LaneId};
 use crate::journal::JournalError;
 use crate::journal::chain::{self, Hash};
-use crate::journal::read::EventOrder;
+use crate::journal::stored::EventOrder;
 use crate::model::RowId;
 use crate::report::lab::{self, Lab, RUN_ID, conforms, drop_triggers, matches_snapshot, rechain, row};
 
@@ -55,6 +55,25 @@ fn what_was_not_touched_passes() {
     for empty in [Lab::with(&[]), Lab::with(&[row(1, "vm-1")])] {
         self::verified(&empty);
     }
+}
+
+#[test]
+fn sums_of_another_instant_than_that_of_the_chains_are_not_taken() {
+    let mut lab = Lab::with(&[row(1, "vm-1")]);
+    lab.begins();
+    let (journal, run) = lab.open();
+    let heads = journal.heads(run.key).unwrap();
+    assert!(super::sums_beside(&journal.again().unwrap(), &run, &heads).unwrap().is_some());
+    lab.happens(LANE, [lab::seen(1)]);
+    assert!(super::sums_beside(&journal.again().unwrap(), &run, &heads).unwrap().is_none());
+    // Whoever is at the earlier instant still finds everything right there.
+    let earlier = journal.at_one_instant(|| {
+        let before = journal.heads(run.key)?;
+        lab.happens(LANE, lab::attempt(1, 1, lab::ACCEPTED));
+        verify(&journal, &run).map(|verified| (verified.n_events, before))
+    });
+    let (n_events, before) = earlier.unwrap();
+    assert_eq!(n_events, before.iter().map(|(_, seq, _)| seq).sum::<u64>());
 }
 
 #[test]
@@ -338,7 +357,7 @@ fn every_kind_that_this_version_writes_is_known() {
         let (name, detail) = crate::journal::stored_form(&kind);
         let (prev, hash) = ([0; 32], [0; 32]);
         let row = kind.row().map(|row| row.0);
-        let stored = crate::journal::read::StoredEvent {
+        let stored = crate::journal::stored::StoredEvent {
             lane: LANE,
             seq: 1,
             at_ms: 0,

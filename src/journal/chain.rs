@@ -2,7 +2,7 @@
 //!
 //! The hashed form is plain text, so that a stranger can recompute it with `sqlite3` and `sha256sum`.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use sha2::{Digest, Sha256};
 
@@ -30,17 +30,33 @@ pub struct Link<'a> {
 impl Link<'_> {
     #[must_use]
     pub fn hash(&self) -> Hash {
-        let mut text = String::with_capacity(128 + self.detail.len());
-        text.push_str(&hex(self.prev));
+        let mut text = Hashed(Sha256::new());
+        text.0.update(hex_digits(self.prev));
         _ = write!(text, "\n{}\n{}\n{}\n{}\n", self.lane, self.seq, self.at_ms, self.kind);
         if let Some(row) = self.row {
             _ = write!(text, "{row}");
         }
-        text.push('\n');
-        text.push_str(self.detail);
-        text.push('\n');
-        Sha256::digest(text).into()
+        _ = write!(text, "\n{}\n", self.detail);
+        text.0.finalize().into()
     }
+}
+
+/// A text that is hashed as it is written, and kept nowhere: there are millions of them.
+struct Hashed(Sha256);
+
+impl fmt::Write for Hashed {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.update(text);
+        Ok(())
+    }
+}
+
+fn hex_digits(hash: &Hash) -> [u8; 64] {
+    let mut digits = [0; 64];
+    for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(hash) {
+        *pair = hex_pair(*byte);
+    }
+    digits
 }
 
 /// The short code of a run's journal: a hash over the heads of its lanes, to be kept elsewhere.
@@ -56,13 +72,12 @@ pub fn anchor(run_id: &str, heads: impl IntoIterator<Item = (LaneId, u64, Hash)>
 
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| hex_pair(*byte)).map(char::from).collect()
+}
+
+fn hex_pair(byte: u8) -> [u8; 2] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text
+    [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
 }
 
 #[cfg(test)]

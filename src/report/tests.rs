@@ -95,7 +95,7 @@ fn every_event_line_keeps_to_its_schema() {
     let (journal, run) = lab.open();
     let source = crate::model::SourceId::new("vm-1").unwrap();
     journal
-        .for_each_stored_event(run.key, crate::journal::read::EventOrder::ByLane, |event| {
+        .for_each_stored_event(run.key, crate::journal::stored::EventOrder::ByLane, |event| {
             let at = Timestamp::from_millisecond(event.at_ms).unwrap();
             let event = crate::event::Event { lane: event.lane, seq: event.seq, at, kind: event.read().unwrap() };
             for source in [None, Some(&source)] {

@@ -1,0 +1,147 @@
+//! The journal as it is stored, for those who check it: events with their hashes, heads, and what no event tells.
+
+use rusqlite::params;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::chain::{self, Hash, hex};
+use super::read::RunRecord;
+use super::{Journal, JournalError, RunKey, from_stored_form, rows};
+use crate::event::{EventKind, LaneId};
+use crate::ledger::Standing;
+use crate::model::RowId;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventOrder {
+    ByLane,
+    ByRow,
+}
+
+pub struct StoredEvent<'a> {
+    pub lane: LaneId,
+    pub seq: u64,
+    pub at_ms: i64,
+    pub kind: &'a str,
+    pub row: Option<u32>,
+    pub detail: &'a str,
+    pub prev: Hash,
+    pub hash: Hash,
+}
+
+impl StoredEvent<'_> {
+    pub fn read(&self) -> Result<EventKind, serde_json::Error> {
+        from_stored_form(self.kind, self.row, self.detail)
+    }
+}
+
+impl Journal {
+    /// The heads of a run's lanes, in the order of lanes.
+    pub fn heads(&self, run: RunKey) -> Result<Vec<(LaneId, u64, Hash)>, JournalError> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT lane, seq, head FROM lane WHERE run = ?1 ORDER BY lane")?;
+        let heads = statement.query_map([run.0], |row| Ok((LaneId(row.get(0)?), row.get(1)?, row.get(2)?)))?;
+        heads.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    pub fn anchor(&self, run: &RunRecord) -> Result<String, JournalError> {
+        Ok(chain::anchor(&run.id, self.heads(run.key)?))
+    }
+
+    /// Every event of a run as it is stored, lane by lane in order: for those who check it.
+    pub fn for_each_stored_event<E: From<JournalError>>(
+        &self,
+        run: RunKey,
+        order: EventOrder,
+        mut each: impl FnMut(StoredEvent<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (condition, order) = match order {
+            EventOrder::ByLane => ("", "lane, seq"),
+            EventOrder::ByRow => ("AND row IS NOT NULL", "row, seq"),
+        };
+        let sql = format!(
+            "SELECT lane, seq, at, kind, row, detail, prev, hash FROM event WHERE run = ?1 {condition} ORDER BY {order}"
+        );
+        let mut statement = self.conn.prepare_cached(&sql).map_err(JournalError::from)?;
+        let mut found = statement.query([run.0]).map_err(JournalError::from)?;
+        while let Some(columns) = found.next().map_err(JournalError::from)? {
+            let stored = stored_event(columns).map_err(JournalError::from)?;
+            each(stored)?;
+        }
+        Ok(())
+    }
+
+    /// How the next rows after one stand, in plan order.
+    pub fn standings(
+        &self,
+        run: RunKey,
+        after: Option<RowId>,
+        limit: u32,
+    ) -> Result<Vec<(RowId, Standing)>, JournalError> {
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT {}, row FROM row WHERE run = ?1 AND row > ?2 ORDER BY row LIMIT ?3",
+            rows::STANDING
+        ))?;
+        let after = after.map_or(0, |row| row.0);
+        let page = statement.query_map(params![run.0, after, limit], |columns| {
+            Ok((RowId(columns.get("row")?), rows::standing(columns, 0)?))
+        })?;
+        page.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// A digest over how a run was laid out when it was made: where its plan came from and when, and for each row its
+    /// line, lane, wave, whether it is of the canary, and where a sealed plan saw it. One line of JSON for the run, then one
+    /// for each row.
+    pub fn layout(&self, run: RunKey) -> Result<String, JournalError> {
+        let mut hash = Sha256::new();
+        let mut add = |line: &serde_json::Value| hash.update(line.to_string() + "\n");
+        let made: (String, String, i64, String, String) = self
+            .conn
+            .prepare_cached("SELECT id, plan_path, created_at, endpoint, account FROM run WHERE run = ?1")?
+            .query_row([run.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
+        add(&json!(made));
+        let mut statement = self.conn.prepare_cached(
+            "SELECT row, line, lane, wave_no, canary, sealed_copystate, sealed_migrationcycle FROM row WHERE run = ?1
+             ORDER BY row",
+        )?;
+        let mut found = statement.query([run.0])?;
+        while let Some(row) = found.next()? {
+            let numbers: [u32; 5] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+            let sealed: [Option<String>; 2] = [row.get(5)?, row.get(6)?];
+            add(&json!([numbers, sealed]));
+        }
+        Ok(format!("sha256:{}", hex(&hash.finalize())))
+    }
+
+    /// The triggers on table `event`, by name, with their text.
+    pub fn event_triggers(&self) -> Result<Vec<(String, String)>, JournalError> {
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'event'")?;
+        let triggers = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        triggers.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// Whether the run's own lane has nothing that only accounts have.
+    pub fn own_lane_is_plain(&self, run: RunKey) -> Result<bool, JournalError> {
+        self.conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM lane WHERE run = ?1 AND lane = 0 AND name = 'run' AND throttled = 0
+                     AND coalesce(per_second, stated, stopped, endpoint, account) IS NULL)",
+            )?
+            .query_row([run.0], |row| row.get(0))
+            .map_err(JournalError::from)
+    }
+}
+
+fn stored_event<'a>(columns: &'a rusqlite::Row<'_>) -> rusqlite::Result<StoredEvent<'a>> {
+    Ok(StoredEvent {
+        lane: LaneId(columns.get(0)?),
+        seq: columns.get(1)?,
+        at_ms: columns.get(2)?,
+        kind: columns.get_ref(3)?.as_str()?,
+        row: columns.get(4)?,
+        detail: columns.get_ref(5)?.as_str()?,
+        prev: columns.get(6)?,
+        hash: columns.get(7)?,
+    })
+}
