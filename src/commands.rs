@@ -265,7 +265,7 @@ impl CommandError {
                 "`ssh-keygen -Y sign -n cutover-head -f KEY FILE` asks for it: FILE is what `audit sign` with any other key writes first"
             }
             CommandError::Key { .. } => "`ssh-keygen -t ed25519 -f KEY` makes one",
-            CommandError::ReportFormat(_) => "end it with .csv, .json or .md",
+            CommandError::ReportFormat(_) => "end it with .csv, .json, .md, or .xml for JUnit",
             CommandError::Panicked => "this is a bug; `cutover run` takes the run up again, looking first",
             CommandError::Credentials(_)
             | CommandError::BadSource { .. }

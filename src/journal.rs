@@ -19,6 +19,8 @@ use crate::ledger::{IllegalStep, Phase, Standing};
 use crate::model::{Row, RowId, SeenState};
 use crate::waves::Terms;
 
+pub mod attempts;
+pub mod by_wave;
 pub mod chain;
 mod opening;
 pub mod read;

@@ -146,6 +146,15 @@ impl Standing {
         self.after.as_ref().or(self.before.as_ref())
     }
 
+    /// From the first change to the verdict; nothing where either is missing, or where the clock was set back.
+    #[must_use]
+    pub fn took_ms(&self) -> u64 {
+        match (self.first_sent_at, self.settled_at) {
+            (Some(from), Some(to)) => u64::try_from(to.as_millisecond() - from.as_millisecond()).unwrap_or(0),
+            (None, _) | (_, None) => 0,
+        }
+    }
+
     fn seen(&mut self, row: RowId, seen: Option<&SeenState>) -> Result<(), IllegalStep> {
         match self.phase {
             Phase::Untried | Phase::Due => {

@@ -16,6 +16,7 @@ pub mod beside;
 pub(crate) mod csv;
 pub mod explain;
 mod json;
+mod junit;
 #[cfg(test)]
 pub(crate) mod lab;
 mod markdown;
@@ -32,19 +33,35 @@ mod tests;
 pub enum Format {
     Csv,
     Json,
+    Junit,
     Md,
 }
 
 impl Format {
-    pub const ALL: [Format; 3] = [Format::Csv, Format::Json, Format::Md];
+    pub const ALL: [Format; 4] = [Format::Csv, Format::Json, Format::Junit, Format::Md];
 
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Format::Csv => "csv",
             Format::Json => "json",
+            Format::Junit => "junit",
             Format::Md => "md",
         }
+    }
+
+    /// What its files end in.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Format::Junit => "xml",
+            Format::Csv | Format::Json | Format::Md => self.name(),
+        }
+    }
+
+    #[must_use]
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.extension() == extension)
     }
 
     #[must_use]
@@ -68,6 +85,7 @@ pub fn write(format: Format, journal: &Journal, run: &RunRecord, out: &mut dyn i
         match format {
             Format::Csv => csv::write(journal, &run, out),
             Format::Json => json::write(journal, &run, out),
+            Format::Junit => junit::write(journal, &run, out),
             Format::Md => markdown::write(journal, &run, out),
         }
     })

@@ -156,7 +156,7 @@ pub(super) fn under(
 /// Tried before the work, so that a night does not end without its report.
 fn report_at(path: &Path) -> Result<(Format, PathBuf), CommandError> {
     let extension = path.extension().and_then(std::ffi::OsStr::to_str).unwrap_or("");
-    let format = Format::named(extension).ok_or_else(|| CommandError::ReportFormat(path.to_owned()))?;
+    let format = Format::of_extension(extension).ok_or_else(|| CommandError::ReportFormat(path.to_owned()))?;
     check_destination(path).map_err(bad_destination(path))?;
     Ok((format, path.to_owned()))
 }

@@ -27,6 +27,7 @@ pub struct RunRecord {
     pub running: bool,
     pub pid: Option<u32>,
     pub host: Option<String>,
+    pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
     pub elapsed_ms: u64,
@@ -110,10 +111,10 @@ macro_rules! on_target {
              OR (verdict = 'unverified' AND coalesce(reason, '') = 'verification is switched off'), 0)"
     };
 }
-const ON_TARGET: &str = on_target!();
+pub(super) const ON_TARGET: &str = on_target!();
 
 const RUN: &str = "run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, launches, running, pid, host,
-    started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason";
+    started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason, created_at";
 
 impl Journal {
     /// Whatever is read meanwhile is of one instant, also while another process writes.
@@ -607,6 +608,7 @@ fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {
         running: rows::flag(row, 9)?,
         pid: row.get(10)?,
         host: row.get(11)?,
+        created_at: rows::time_at(row, 18)?.unwrap_or_default(),
         started_at: time(12)?,
         ended_at: time(13)?,
         elapsed_ms: row.get(14)?,

@@ -225,7 +225,7 @@ fn seen_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Se
     Ok(if seen == SeenState::default() { None } else { Some(seen) })
 }
 
-fn time_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Timestamp>> {
+pub(super) fn time_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Timestamp>> {
     let ms: Option<i64> = columns.get(at)?;
     ms.map(|ms| Timestamp::from_millisecond(ms).map_err(|error| not_ours(at, error))).transpose()
 }

@@ -22,10 +22,11 @@ pub(crate) fn plain(text: &str) -> String {
     plain
 }
 
-/// Marks that change the direction of what stands beside them, or that nobody sees; and the line breaks of Unicode.
+/// Marks that change the direction of what stands beside them, or that nobody sees; the line breaks of Unicode; and the
+/// two that are no characters, which XML cannot hold either.
 fn turns_or_hides(character: char) -> bool {
     matches!(character,
-        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
 /// At most so many characters, the last of them an ellipsis where something was left out.
@@ -78,6 +79,7 @@ mod tests {
     #[test]
     fn nothing_from_outside_moves_the_cursor_or_turns_the_line() {
         assert_eq!(plain("a\u{1b}[2Jb\r\n\u{202e}c\u{9b}"), "a\\u{1b}[2Jb\\r\\n\\u{202e}c\\u{9b}");
+        assert_eq!(plain("\u{fffe}\u{ffff}\u{fffd}"), "\\u{fffe}\\u{ffff}\u{fffd}");
         assert_eq!(plain("naïve ☃ 中文 עברית"), "naïve ☃ 中文 עברית");
     }
 

@@ -3,8 +3,12 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use super::advice;
 use super::plain::time;
-use crate::ledger::Standing;
+use super::summary::code_and_text;
+use crate::event::Verdict;
+use crate::journal::read::UNPROVEN_BY_CHOICE;
+use crate::ledger::{Phase, Standing};
 use crate::model::words::Word;
 use crate::model::{Row, SeenState};
 
@@ -39,6 +43,25 @@ pub(super) const COLUMNS: [&str; 28] = [
     "moved_copystate",
     "moved_migrationcycle",
 ];
+
+/// As the journal counts it: an unverified row needs nobody where verification was switched off.
+#[must_use]
+pub(super) fn is_on_target(standing: &Standing) -> bool {
+    match standing.phase {
+        Phase::Settled(Verdict::Unverified) => standing.reason.as_deref() == Some(UNPROVEN_BY_CHOICE),
+        Phase::Settled(verdict) => verdict.on_target(),
+        Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Due => false,
+    }
+}
+
+/// Why a row is not on target, in one line.
+#[must_use]
+pub(super) fn why(standing: &Standing) -> String {
+    match standing.reason.as_deref().or(standing.error_msg.as_deref()) {
+        None | Some("") if standing.error_code.is_none() => advice::meaning(standing.phase).to_owned(),
+        text => code_and_text(standing.error_code.as_deref(), text.unwrap_or_default()),
+    }
+}
 
 #[derive(Clone, Copy)]
 pub(super) enum Cell<'a> {

@@ -459,9 +459,13 @@ pub fn write_json_line(summary: &Summary, out: &mut dyn io::Write) -> io::Result
 
 /// A cause in one line: code and text.
 pub(crate) fn cause_text(cause: &Cause) -> String {
-    let text = plain(&cause.text);
-    match &cause.error_code {
-        Some(code) if !text.contains(code.as_str()) => format!("{}: {text}", plain(code)),
+    code_and_text(cause.error_code.as_deref(), &cause.text)
+}
+
+pub(super) fn code_and_text(error_code: Option<&str>, text: &str) -> String {
+    let text = plain(text);
+    match error_code {
+        Some(code) if !text.contains(code) => format!("{}: {text}", plain(code)),
         Some(_) | None if text.is_empty() => "no reason was given".to_owned(),
         Some(_) | None => text,
     }

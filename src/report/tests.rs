@@ -53,6 +53,7 @@ fn a_night_reads_as_it_was() {
     matches_snapshot("status.txt", &written(|out| status::write_text(&summary, Holder::Gone, out)));
     matches_snapshot("report.csv", &report(&lab, Format::Csv));
     matches_snapshot("report.json", &report(&lab, Format::Json));
+    matches_snapshot("report.junit.xml", &report(&lab, Format::Junit));
     matches_snapshot("report.md", &report(&lab, Format::Md));
     let runs = Runs::of(&lab.open().0).unwrap();
     matches_snapshot("runs.txt", &written(|out| runs.write_text(out)));

@@ -97,7 +97,7 @@ impl Bundle<'_> {
             self.write("approvals.json", &text)?;
         }
         for format in Format::ALL {
-            write_report(self.journal, self.run, format, &self.folder.join(format!("report.{}", format.name())))?;
+            write_report(self.journal, self.run, format, &self.folder.join(format!("report.{}", format.extension())))?;
         }
         let head = signature::head(self.journal, self.run)?;
         self.write("head", &head)?;

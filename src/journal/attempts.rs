@@ -1,0 +1,113 @@
+//! Reading attempts back: each change that was begun, with its end, in plan order or for one row.
+
+use jiff::Timestamp;
+use rusqlite::params;
+
+use super::read::event;
+use super::{Journal, JournalError, RunKey};
+use crate::event::{EventKind, Outcome, Verdict};
+use crate::model::{RowId, TargetState};
+
+/// One change of a row: what was sent, when, and what came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    pub number: u32,
+    pub sends: TargetState,
+    pub began_at: Timestamp,
+    /// None while it is on the wire, or since its launch was cut off.
+    pub ended: Option<Ended>,
+    /// What the row was settled as before anything else was sent, with the reason.
+    pub settled: Option<(Verdict, Option<String>)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    pub at: Timestamp,
+    pub outcome: Outcome,
+    pub request_id: Option<String>,
+    pub took_ms: u64,
+}
+
+/// The row that an attempt was made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptedRow {
+    pub id: RowId,
+    pub source_id: String,
+    pub wave: Option<String>,
+    pub target: Option<String>,
+}
+
+impl Journal {
+    /// One row's attempts, in order.
+    pub fn attempts_of_row(&self, run: RunKey, row: RowId) -> Result<Vec<Attempt>, JournalError> {
+        let mut attempts: Vec<Attempt> = Vec::new();
+        for event in self.events_of_row(run, row)? {
+            if let Some(began) = began(&event.kind, event.at) {
+                attempts.push(began);
+            } else if let Some(attempt) = attempts.last_mut() {
+                attempt.goes_on(event.kind, event.at);
+            }
+        }
+        Ok(attempts)
+    }
+
+    /// Every attempt of a run, in plan order and one at a time. What its row was settled as is not read.
+    pub fn for_each_attempt<E: From<JournalError>>(
+        &self,
+        run: RunKey,
+        mut each: impl FnMut(&AttemptedRow, &Attempt) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // The order of the joins and the index are named: left alone, SQLite sorts every event.
+        let mut statement = self
+            .conn
+            .prepare_cached(
+                "SELECT event.lane, event.seq, event.at, event.kind, event.row, event.detail,
+                     row.source_id, row.wave, row.target
+                 FROM event INDEXED BY event_row CROSS JOIN row ON row.run = event.run AND row.row = event.row
+                 WHERE event.run = ?1 AND event.row IS NOT NULL AND event.kind IN ('attempt_started', 'attempt_ended')
+                 ORDER BY event.row, event.seq",
+            )
+            .map_err(JournalError::from)?;
+        let mut found = statement.query(params![run.0]).map_err(JournalError::from)?;
+        let mut open: Option<(AttemptedRow, Attempt)> = None;
+        while let Some(columns) = found.next().map_err(JournalError::from)? {
+            let event = event(columns)?;
+            if let Some(began) = began(&event.kind, event.at) {
+                let next = (attempted_row(columns).map_err(JournalError::from)?, began);
+                if let Some((row, attempt)) = open.replace(next) {
+                    each(&row, &attempt)?;
+                }
+            } else if let Some((_, attempt)) = &mut open {
+                attempt.goes_on(event.kind, event.at);
+            }
+        }
+        match open {
+            Some((row, attempt)) => each(&row, &attempt),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Attempt {
+    fn goes_on(&mut self, kind: EventKind, at: Timestamp) {
+        if let EventKind::AttemptEnded { outcome, request_id, took_ms, .. } = kind {
+            self.ended = Some(Ended { at, outcome, request_id, took_ms });
+        } else if let EventKind::RowSettled { verdict, reason, .. } = kind {
+            self.settled = Some((verdict, reason));
+        }
+    }
+}
+
+fn began(kind: &EventKind, at: Timestamp) -> Option<Attempt> {
+    let EventKind::AttemptStarted { attempt, sends, .. } = kind else { return None };
+    Some(Attempt { number: *attempt, sends: sends.clone(), began_at: at, ended: None, settled: None })
+}
+
+fn attempted_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<AttemptedRow> {
+    Ok(AttemptedRow {
+        id: RowId(columns.get(4)?),
+        source_id: columns.get(6)?,
+        wave: columns.get(7)?,
+        target: columns.get(8)?,
+    })
+}

@@ -1,0 +1,75 @@
+//! Reading a run wave by wave: first what each adds up to, then its rows.
+
+use jiff::Timestamp;
+use rusqlite::params;
+
+use super::read::ON_TARGET;
+use super::{Journal, JournalError, RunKey, rows};
+use crate::ledger::Standing;
+use crate::model::Row;
+
+/// What the rows of one wave add up to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaveSum {
+    /// The order in which waves run.
+    pub wave_no: u32,
+    pub wave: Option<String>,
+    pub rows: u64,
+    pub settled: u64,
+    pub on_target: u64,
+    /// Over its settled rows, from the first change to the verdict: see [`Standing::took_ms`].
+    pub took_ms: u64,
+    /// When its first change was sent.
+    pub first_sent_at: Option<Timestamp>,
+}
+
+impl Journal {
+    /// The waves of a run, in the order in which they run.
+    pub fn wave_sums(&self, run: RunKey) -> Result<Vec<WaveSum>, JournalError> {
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT wave_no, min(wave), count(*), count(verdict), sum({ON_TARGET}),
+                 sum(coalesce(max(settled_at - first_sent_at, 0), 0)), min(first_sent_at)
+             FROM row WHERE run = ?1 GROUP BY wave_no ORDER BY wave_no",
+        ))?;
+        let waves = statement.query_map([run.0], |columns| {
+            Ok(WaveSum {
+                wave_no: columns.get(0)?,
+                wave: columns.get(1)?,
+                rows: columns.get(2)?,
+                settled: columns.get(3)?,
+                on_target: columns.get(4)?,
+                took_ms: columns.get(5)?,
+                first_sent_at: rows::time_at(columns, 6)?,
+            })
+        })?;
+        waves.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// Every row of every wave, in plan order within it, one at a time.
+    ///
+    /// Only numbers are sorted, and each row is looked up by its own.
+    pub fn for_each_row_by_wave<E: From<JournalError>>(
+        &self,
+        run: RunKey,
+        mut each: impl FnMut(u32, Row, Standing) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut order = self
+            .conn
+            .prepare_cached("SELECT wave_no, row FROM row WHERE run = ?1 ORDER BY wave_no, row")
+            .map_err(JournalError::from)?;
+        let by_number = format!("SELECT {}, {} FROM row WHERE run = ?1 AND row = ?2", rows::PLAN, rows::STANDING);
+        let mut by_number = self.conn.prepare_cached(&by_number).map_err(JournalError::from)?;
+        let mut found = order.query([run.0]).map_err(JournalError::from)?;
+        while let Some(columns) = found.next().map_err(JournalError::from)? {
+            let (wave_no, number) = wave_and_row(columns).map_err(JournalError::from)?;
+            let row = by_number.query_row(params![run.0, number], rows::row_and_standing);
+            let (row, standing) = row.map_err(JournalError::from)?;
+            each(wave_no, row, standing)?;
+        }
+        Ok(())
+    }
+}
+
+fn wave_and_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<(u32, u32)> {
+    Ok((columns.get(0)?, columns.get(1)?))
+}
