@@ -105,6 +105,8 @@ pub(crate) enum CommandError {
     Explain(ExplainError),
     #[error("`{}` does not say which report it is", .0.display())]
     ReportFormat(PathBuf),
+    #[error("an {0} report is nothing for a terminal")]
+    NotForTerminals(&'static str),
     #[error("could not read `{}`", path.display())]
     Input {
         path: PathBuf,
@@ -176,6 +178,7 @@ impl CommandError {
             | CommandError::NotRunning(_)
             | CommandError::UnknownWave { .. }
             | CommandError::ReportFormat(_)
+            | CommandError::NotForTerminals(_)
             | CommandError::Input { .. }
             | CommandError::Key { .. }
             | CommandError::Transport(TransportError::CaBundle { .. })
@@ -265,7 +268,8 @@ impl CommandError {
                 "`ssh-keygen -Y sign -n cutover-head -f KEY FILE` asks for it: FILE is what `audit sign` with any other key writes first"
             }
             CommandError::Key { .. } => "`ssh-keygen -t ed25519 -f KEY` makes one",
-            CommandError::ReportFormat(_) => "end it with .csv, .json, .md, or .xml for JUnit",
+            CommandError::ReportFormat(_) => "end it with .csv, .json, .md, .xlsx, or .xml for JUnit",
+            CommandError::NotForTerminals(name) => return Some(format!("write it to a file: `-o report.{name}`")),
             CommandError::Panicked => "this is a bug; `cutover run` takes the run up again, looking first",
             CommandError::Credentials(_)
             | CommandError::BadSource { .. }

@@ -78,6 +78,11 @@ pub(crate) fn result(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io
     }
 }
 
+/// Whether results go to a terminal, and not to a file or a program.
+pub(crate) fn shows_results() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Whether there is somebody who could answer a question.
 pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()

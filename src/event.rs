@@ -255,6 +255,20 @@ impl Outcome {
         Outcome::Lost { status: None, code: None, cause: "let go before the answer came".to_owned() }
     }
 
+    /// The word of its stored form.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Outcome::Accepted { .. } => "accepted",
+            Outcome::Rejected { .. } => "rejected",
+            Outcome::Unauthenticated { .. } => "unauthenticated",
+            Outcome::Barred { .. } => "barred",
+            Outcome::Throttled { .. } => "throttled",
+            Outcome::Unsent { .. } => "unsent",
+            Outcome::Lost { .. } => "lost",
+        }
+    }
+
     /// The status line, where there was one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

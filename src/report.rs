@@ -27,6 +27,7 @@ pub mod status;
 pub mod summary;
 #[cfg(test)]
 mod tests;
+mod xlsx;
 
 /// What `report --format` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +36,11 @@ pub enum Format {
     Json,
     Junit,
     Md,
+    Xlsx,
 }
 
 impl Format {
-    pub const ALL: [Format; 4] = [Format::Csv, Format::Json, Format::Junit, Format::Md];
+    pub const ALL: [Format; 5] = [Format::Csv, Format::Json, Format::Junit, Format::Md, Format::Xlsx];
 
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -47,6 +49,7 @@ impl Format {
             Format::Json => "json",
             Format::Junit => "junit",
             Format::Md => "md",
+            Format::Xlsx => "xlsx",
         }
     }
 
@@ -55,7 +58,16 @@ impl Format {
     pub fn extension(self) -> &'static str {
         match self {
             Format::Junit => "xml",
-            Format::Csv | Format::Json | Format::Md => self.name(),
+            Format::Csv | Format::Json | Format::Md | Format::Xlsx => self.name(),
+        }
+    }
+
+    /// Whether it is nothing for a terminal.
+    #[must_use]
+    pub fn is_binary(self) -> bool {
+        match self {
+            Format::Xlsx => true,
+            Format::Csv | Format::Json | Format::Junit | Format::Md => false,
         }
     }
 
@@ -87,6 +99,7 @@ pub fn write(format: Format, journal: &Journal, run: &RunRecord, out: &mut dyn i
             Format::Json => json::write(journal, &run, out),
             Format::Junit => junit::write(journal, &run, out),
             Format::Md => markdown::write(journal, &run, out),
+            Format::Xlsx => xlsx::write(journal, &run, out),
         }
     })
 }

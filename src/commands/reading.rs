@@ -86,6 +86,8 @@ pub(super) fn report(
 ) -> Result<Exit, CommandError> {
     if let Some(path) = output {
         check_destination(path).map_err(bad_destination(path))?;
+    } else if format.is_binary() && console::shows_results() {
+        return Err(CommandError::NotForTerminals(format.name()));
     }
     let journal = journal(context)?;
     let run = journal.find_run(run)?;

@@ -34,7 +34,7 @@ pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write)
 }
 
 /// A column of the plan that is called like one of ours says that it is the plan's.
-fn own_name(column: &str) -> Cow<'_, str> {
+pub(super) fn own_name(column: &str) -> Cow<'_, str> {
     if COLUMNS.contains(&column) { format!("plan_{column}").into() } else { column.into() }
 }
 

@@ -185,8 +185,7 @@ fn missed_one(attempt: &Attempt, is_last: bool) -> Option<Missed<'_>> {
         let message = "cut off with its launch".to_owned();
         return Some(Missed { attempt, is_failure: false, kind: "lost", message });
     };
-    let message = plain(&ended.outcome.to_string());
-    let (is_failure, kind) = match &ended.outcome {
+    let is_failure = match &ended.outcome {
         // Answered with success and made again: it had no effect that lasted.
         Outcome::Accepted { .. } if !is_last => {
             let (verdict, reason) =
@@ -195,14 +194,14 @@ fn missed_one(attempt: &Attempt, is_last: bool) -> Option<Missed<'_>> {
             return Some(Missed { attempt, is_failure: true, kind: verdict.name(), message });
         }
         Outcome::Accepted { .. } => return None,
-        Outcome::Rejected { .. } => (true, "rejected"),
-        Outcome::Unauthenticated { .. } => (false, "unauthenticated"),
-        Outcome::Barred { .. } => (false, "barred"),
-        Outcome::Throttled { .. } => (false, "throttled"),
-        Outcome::Unsent { .. } => (false, "unsent"),
-        Outcome::Lost { .. } => (false, "lost"),
+        Outcome::Rejected { .. } => true,
+        Outcome::Unauthenticated { .. }
+        | Outcome::Barred { .. }
+        | Outcome::Throttled { .. }
+        | Outcome::Unsent { .. }
+        | Outcome::Lost { .. } => false,
     };
-    Some(Missed { attempt, is_failure, kind, message })
+    Some(Missed { attempt, is_failure, kind: ended.outcome.name(), message: plain(&ended.outcome.to_string()) })
 }
 
 impl Missed<'_> {

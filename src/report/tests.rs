@@ -32,7 +32,11 @@ fn summary_of(lab: &Lab) -> Summary {
 /// The report, with the journal's own path made the same on every machine.
 fn report(lab: &Lab, format: Format) -> Vec<u8> {
     let (journal, run) = lab.open();
-    let text = String::from_utf8(written(|out| write(format, &journal, &run, out))).unwrap();
+    let bytes = written(|out| write(format, &journal, &run, out));
+    if format.is_binary() {
+        return bytes;
+    }
+    let text = String::from_utf8(bytes).unwrap();
     let path = lab.path();
     let in_json = serde_json::to_string(&path).unwrap();
     text.replace(in_json.trim_matches('"'), PATH)

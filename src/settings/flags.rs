@@ -215,7 +215,7 @@ Each command is in the journal, with who gave it, where, when and why."
     Report {
         #[command(flatten)]
         run: RunArg,
-        #[arg(long, value_name = "csv|json|junit|md", value_parser = format)]
+        #[arg(long, value_name = "csv|json|junit|md|xlsx", value_parser = format)]
         format: Format,
         /// Write to a file, whole or not at all
         #[arg(short, long, value_name = "FILE")]
@@ -414,7 +414,7 @@ pub(crate) struct LaunchArgs {
     /// Release a wave that needs approval, before it asks; may be given again
     #[arg(long, value_name = "WAVE")]
     pub(crate) approve: Vec<String>,
-    /// Write a report at the end; the extension names the format (.csv, .json, .md, or .xml for JUnit)
+    /// Write a report at the end; the extension names the format (.csv, .json, .md, .xlsx, or .xml for JUnit)
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     #[command(flatten)]

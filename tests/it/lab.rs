@@ -480,13 +480,15 @@ impl Journal {
 
     /// One value, whatever its type.
     pub(crate) fn value(&self, sql: &str) -> String {
-        match self.conn.query_row(sql, [], |row| row.get(0)).unwrap() {
-            rusqlite::types::Value::Null => "null".to_owned(),
-            rusqlite::types::Value::Integer(number) => number.to_string(),
-            rusqlite::types::Value::Real(number) => number.to_string(),
-            rusqlite::types::Value::Text(text) => text,
-            rusqlite::types::Value::Blob(bytes) => format!("{bytes:?}"),
-        }
+        shown(self.conn.query_row(sql, [], |row| row.get(0)).unwrap())
+    }
+
+    /// Every value of every line, whatever its type.
+    pub(crate) fn table(&self, sql: &str) -> Vec<Vec<String>> {
+        let mut statement = self.conn.prepare(sql).unwrap();
+        let n_columns = statement.column_count();
+        let lines = statement.query_map([], |row| (0..n_columns).map(|i| Ok(shown(row.get(i)?))).collect());
+        lines.unwrap().map(Result::unwrap).collect()
     }
 
     pub(crate) fn n_events(&self, kind: &str) -> usize {
@@ -504,6 +506,16 @@ impl Journal {
             .unwrap();
         let sent = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
         sent.unwrap().map(Result::unwrap).collect()
+    }
+}
+
+fn shown(value: rusqlite::types::Value) -> String {
+    match value {
+        rusqlite::types::Value::Null => "null".to_owned(),
+        rusqlite::types::Value::Integer(number) => number.to_string(),
+        rusqlite::types::Value::Real(number) => number.to_string(),
+        rusqlite::types::Value::Text(text) => text,
+        rusqlite::types::Value::Blob(bytes) => format!("{bytes:?}"),
     }
 }
 

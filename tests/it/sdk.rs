@@ -1,51 +1,17 @@
 //! The official Python SDK, unmodified, against a served sandbox; and its signer against ours.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
-use std::sync::OnceLock;
-
 use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::lab::{Lab, Served, plan, shared};
+use crate::python::Python;
 
-/// Installed by name from the registry, once, beside what cargo builds.
 const PACKAGE: &str = "huaweicloudsdksms==3.1.219";
 const SEED: &str = "20261123";
 
-fn here(file: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/sdk").join(file)
-}
-
-/// Where the SDK is. A machine without Python is told what it lacks.
-fn installed() -> &'static PathBuf {
-    static PLACE: OnceLock<PathBuf> = OnceLock::new();
-    PLACE.get_or_init(|| {
-        let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(PACKAGE);
-        let done = place.join("installed");
-        if !done.exists() {
-            let target = place.to_str().unwrap();
-            let args = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", target, PACKAGE];
-            let ran = Command::new("python3").args(args).output();
-            let ran = ran.expect("these tests need python3 with pip, to run the official SDK");
-            assert!(ran.status.success(), "{PACKAGE} was not installed: {}", String::from_utf8_lossy(&ran.stderr));
-            std::fs::write(done, "").unwrap();
-        }
-        place
-    })
-}
-
-fn python(file: &str, args: &[&str]) -> Output {
-    let mut command = Command::new("python3");
-    command.arg(here(file)).args(args).env("PYTHONPATH", installed()).env("PYTHONDONTWRITEBYTECODE", "1");
-    // The SDK leaves a file there.
-    let home = tempfile::tempdir().unwrap();
-    command.env("HOME", home.path()).env("NO_PROXY", "*").output().unwrap()
-}
-
 #[track_caller]
 fn holds(served: &Served, theme: &[&str]) {
-    let ran = python("client.py", &[&[served.url.as_str()], theme].concat());
+    let ran = Python::with(&[PACKAGE]).run("sdk/client.py", &[&[served.url.as_str()], theme].concat());
     assert!(ran.status.success(), "{theme:?}: {}", String::from_utf8_lossy(&ran.stderr));
 }
 
@@ -104,7 +70,7 @@ fn six_wrong_signatures_in_a_row_lock_the_key_and_a_temporary_key_needs_its_toke
 
 #[test]
 fn a_thousand_requests_are_signed_as_the_official_signer_signs_them() {
-    let ran = python("signer_cases.py", &["--seed", SEED, "--n", "1000"]);
+    let ran = Python::with(&[PACKAGE]).run("sdk/signer_cases.py", &["--seed", SEED, "--n", "1000"]);
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let cases = String::from_utf8(ran.stdout).unwrap();
     for line in cases.lines() {

@@ -1,0 +1,183 @@
+//! For those who work in spreadsheets: what the run adds up to, every row, every attempt.
+
+use std::borrow::Cow;
+use std::io;
+
+use book::{Book, Column, MOST_COLUMNS, Sheet, Value};
+
+use super::ReportError;
+use super::advice::{self, Advice};
+use super::csv::own_name;
+use super::plain::plain;
+use super::row::{COLUMNS, Cell, cells};
+use super::summary::{LaneOf, Summary, cause_text};
+use crate::event::{Outcome, Verdict};
+use crate::journal::Journal;
+use crate::journal::attempts::{Attempt, AttemptedRow};
+use crate::journal::read::{Cause, RunRecord};
+use crate::ledger::Phase;
+use crate::model::words::Word;
+
+mod book;
+
+/// The columns of the attempts, each with its width.
+const ATTEMPT_COLUMNS: [(&str, u32); 15] = [
+    ("row", 9),
+    ("source_id", 38),
+    ("attempt", 9),
+    ("wave", 14),
+    ("target", 14),
+    ("sent_copystate", 16),
+    ("sent_migrationcycle", 20),
+    ("began_at", 26),
+    ("ended_at", 26),
+    ("took_ms", 10),
+    ("outcome", 16),
+    ("http_status", 12),
+    ("error_code", 14),
+    ("error_msg", 60),
+    ("request_id", 36),
+];
+
+pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
+    let extra = journal.extra_columns(run.key)?;
+    let n_shown = extra.len().min(MOST_COLUMNS - COLUMNS.len());
+    let mut book = Book::begin(out)?;
+    write_summary(&mut book, &Summary::now(journal, run, journal.path())?, extra.len() - n_shown)?;
+    write_rows(&mut book, journal, run, &extra[..n_shown])?;
+    write_attempts(&mut book, journal, run)?;
+    book.end(&format!("cutover run {}", plain(&run.id)), run.started_at.unwrap_or(run.created_at))?;
+    Ok(())
+}
+
+fn write_summary(book: &mut Book<'_>, summary: &Summary, n_columns_left_out: usize) -> io::Result<()> {
+    let mut page = book.page("Summary", &[14, 12, 60, 38, 60, 50])?;
+    page.row([title(summary.sentence())])?;
+    section(&mut page, &["evidence"])?;
+    page.row([text("times"), text("UTC, all of them")])?;
+    if n_columns_left_out > 0 {
+        let said = format!("{n_columns_left_out} of the plan's own are in the other reports only");
+        page.row([text("columns"), text(said)])?;
+    }
+    for (name, value) in summary.facts() {
+        page.row([text(name), text(value)])?;
+    }
+    section(&mut page, &["verdict", "rows", "meaning"])?;
+    for (name, n_rows, meaning) in summary.counts() {
+        page.row([text(name), Value::Number(n_rows), text(meaning)])?;
+    }
+    page.row([title("total"), Value::Number(summary.plan.rows.into())])?;
+    section(&mut page, &["wave", "rows", "settled", "on target"])?;
+    for wave in &summary.waves {
+        let name = wave.wave.as_deref().map_or_else(|| "(no wave)".to_owned(), plain);
+        page.row([text(name), Value::Number(wave.rows), Value::Number(wave.settled), Value::Number(wave.on_target)])?;
+    }
+    section(&mut page, &["account", "rows", "settled", "on target", "endpoint"])?;
+    for LaneOf { lane, rows, settled, on_target } in &summary.lanes {
+        let numbers = [*rows, *settled, *on_target].map(Value::Number);
+        let (name, endpoint) = (text(plain(&lane.name)), text(plain(&lane.endpoint)));
+        page.row(std::iter::once(name).chain(numbers).chain([endpoint]))?;
+    }
+    write_causes(&mut page, summary)?;
+    section(&mut page, &["next", "", "what to do", "", "command"])?;
+    for (name, Advice { say, command }) in summary.next_steps() {
+        page.row([text(name), Value::Nothing, text(say), Value::Nothing, text(command)])?;
+    }
+    page.end()
+}
+
+fn write_causes(page: &mut Sheet<'_, '_>, summary: &Summary) -> io::Result<()> {
+    section(page, &["verdict", "rows", "cause", "such as", "what to do", "command"])?;
+    let mut n_more = summary.n_need_a_look();
+    for cause in &summary.causes {
+        let Cause { verdict, n_rows, example, .. } = cause;
+        n_more = n_more.saturating_sub(*n_rows);
+        let next = Verdict::named(verdict)
+            .and_then(|verdict| advice::next(Phase::Settled(verdict), &summary.run, example))
+            .map_or([Value::Nothing, Value::Nothing], |Advice { say, command }| [text(say), text(command)]);
+        let what = [text(plain(verdict)), Value::Number(*n_rows), text(cause_text(cause)), text(plain(example))];
+        page.row(what.into_iter().chain(next))?;
+    }
+    if n_more > 0 {
+        page.row([Value::Nothing, Value::Number(n_more), text("for other causes")])?;
+    }
+    Ok(())
+}
+
+fn section(page: &mut Sheet<'_, '_>, names: &[&str]) -> io::Result<()> {
+    page.row([])?;
+    page.row(names.iter().map(|name| title(*name)))
+}
+
+fn write_rows(book: &mut Book<'_>, journal: &Journal, run: &RunRecord, extra: &[String]) -> Result<(), ReportError> {
+    let own = COLUMNS.iter().map(|name| Column { name: (*name).to_owned(), width: width(name) });
+    let columns = own.chain(extra.iter().map(|name| Column { name: own_name(name).into_owned(), width: 16 }));
+    let mut rows = book.table("Rows", columns.collect())?;
+    journal.for_each_row(run.key, |row, standing| {
+        let own = cells(&row, &standing).into_iter().map(|cell| match cell {
+            Cell::Nothing => Value::Nothing,
+            Cell::Number(number) => Value::Number(number.into()),
+            Cell::Text(text) => Value::Text(text.into()),
+            Cell::Time(at) => Value::Time(at),
+        });
+        let of_plan = extra.iter().map(|column| {
+            let value = row.extra.iter().find(|(name, _)| name == column);
+            value.map_or(Value::Nothing, |(_, value)| Value::Text(value.into()))
+        });
+        Ok::<(), ReportError>(rows.row(own.chain(of_plan))?)
+    })?;
+    Ok(rows.end()?)
+}
+
+/// Wide enough for what is usual there.
+fn width(column: &str) -> u32 {
+    match column {
+        "row" | "line" | "attempts" | "throttled" => 10,
+        "source_id" | "request_id" => 38,
+        "error_msg" | "reason" => 60,
+        "name" | "note" => 24,
+        "first_sent_at" | "settled_at" | "last_sent_at" => 26,
+        _ => 16,
+    }
+}
+
+fn write_attempts(book: &mut Book<'_>, journal: &Journal, run: &RunRecord) -> Result<(), ReportError> {
+    let columns = ATTEMPT_COLUMNS.map(|(name, width)| Column { name: name.to_owned(), width });
+    let mut attempts = book.table("Attempts", columns.into())?;
+    journal.for_each_attempt(run.key, |row, attempt| Ok::<(), ReportError>(attempts.row(line(row, attempt))?))?;
+    Ok(attempts.end()?)
+}
+
+fn line<'a>(row: &'a AttemptedRow, attempt: &'a Attempt) -> [Value<'a>; ATTEMPT_COLUMNS.len()] {
+    let ended = attempt.ended.as_ref();
+    let outcome = ended.map(|ended| &ended.outcome);
+    [
+        Value::Number(row.id.0.into()),
+        text(&*row.source_id),
+        Value::Number(attempt.number.into()),
+        some_text(row.wave.as_deref()),
+        some_text(row.target.as_deref()),
+        some_text(attempt.sends.copystate.as_ref().map(Word::as_str)),
+        some_text(attempt.sends.migrationcycle.as_ref().map(Word::as_str)),
+        Value::Time(attempt.began_at),
+        ended.map_or(Value::Nothing, |ended| Value::Time(ended.at)),
+        ended.map_or(Value::Nothing, |ended| Value::Number(ended.took_ms)),
+        some_text(outcome.map(Outcome::name)),
+        outcome.and_then(Outcome::status).map_or(Value::Nothing, |status| Value::Number(status.into())),
+        some_text(outcome.and_then(Outcome::code)),
+        some_text(outcome.and_then(Outcome::message)),
+        some_text(ended.and_then(|ended| ended.request_id.as_deref())),
+    ]
+}
+
+fn text<'a>(text: impl Into<Cow<'a, str>>) -> Value<'a> {
+    Value::Text(text.into())
+}
+
+fn title<'a>(text: impl Into<Cow<'a, str>>) -> Value<'a> {
+    Value::Title(text.into())
+}
+
+fn some_text(text: Option<&str>) -> Value<'_> {
+    text.map_or(Value::Nothing, |text| Value::Text(text.into()))
+}
