@@ -40,8 +40,14 @@ pub struct AttemptedRow {
 impl Journal {
     /// One row's attempts, in order.
     pub fn attempts_of_row(&self, run: RunKey, row: RowId) -> Result<Vec<Attempt>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, seq, at, kind, row, detail FROM event
+             WHERE run = ?1 AND row = ?2 AND kind IN ('attempt_started', 'attempt_ended', 'row_settled') ORDER BY seq",
+        )?;
+        let mut found = statement.query(params![run.0, row.0])?;
         let mut attempts: Vec<Attempt> = Vec::new();
-        for event in self.events_of_row(run, row)? {
+        while let Some(columns) = found.next()? {
+            let event = event(columns)?;
             if let Some(began) = began(&event.kind, event.at) {
                 attempts.push(began);
             } else if let Some(attempt) = attempts.last_mut() {

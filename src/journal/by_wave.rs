@@ -47,7 +47,7 @@ impl Journal {
 
     /// Every row of every wave, in plan order within it, one at a time.
     ///
-    /// Only numbers are sorted, and each row is looked up by its own.
+    /// Only numbers are sorted; the rows are looked up by their own, those that follow each other together.
     pub fn for_each_row_by_wave<E: From<JournalError>>(
         &self,
         run: RunKey,
@@ -57,17 +57,48 @@ impl Journal {
             .conn
             .prepare_cached("SELECT wave_no, row FROM row WHERE run = ?1 ORDER BY wave_no, row")
             .map_err(JournalError::from)?;
-        let by_number = format!("SELECT {}, {} FROM row WHERE run = ?1 AND row = ?2", rows::PLAN, rows::STANDING);
-        let mut by_number = self.conn.prepare_cached(&by_number).map_err(JournalError::from)?;
         let mut found = order.query([run.0]).map_err(JournalError::from)?;
+        let mut stretch: Option<Stretch> = None;
         while let Some(columns) = found.next().map_err(JournalError::from)? {
-            let (wave_no, number) = wave_and_row(columns).map_err(JournalError::from)?;
-            let row = by_number.query_row(params![run.0, number], rows::row_and_standing);
-            let (row, standing) = row.map_err(JournalError::from)?;
-            each(wave_no, row, standing)?;
+            let (wave_no, row) = wave_and_row(columns).map_err(JournalError::from)?;
+            match &mut stretch {
+                Some(stretch) if stretch.wave_no == wave_no && stretch.last + 1 == row => stretch.last = row,
+                Some(_) | None => {
+                    if let Some(whole) = stretch.replace(Stretch { wave_no, first: row, last: row }) {
+                        self.for_each_row_of(run, &whole, &mut each)?;
+                    }
+                }
+            }
+        }
+        stretch.map_or(Ok(()), |whole| self.for_each_row_of(run, &whole, &mut each))
+    }
+
+    fn for_each_row_of<E: From<JournalError>>(
+        &self,
+        run: RunKey,
+        Stretch { wave_no, first, last }: &Stretch,
+        each: &mut impl FnMut(u32, Row, Standing) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = format!(
+            "SELECT {}, {} FROM row WHERE run = ?1 AND row BETWEEN ?2 AND ?3 ORDER BY row",
+            rows::PLAN,
+            rows::STANDING
+        );
+        let mut statement = self.conn.prepare_cached(&sql).map_err(JournalError::from)?;
+        let mut found = statement.query(params![run.0, first, last]).map_err(JournalError::from)?;
+        while let Some(columns) = found.next().map_err(JournalError::from)? {
+            let (row, standing) = rows::row_and_standing(columns).map_err(JournalError::from)?;
+            each(*wave_no, row, standing)?;
         }
         Ok(())
     }
+}
+
+/// Rows of one wave that follow each other in the plan.
+struct Stretch {
+    wave_no: u32,
+    first: u32,
+    last: u32,
 }
 
 fn wave_and_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<(u32, u32)> {

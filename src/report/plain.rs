@@ -7,6 +7,9 @@ use jiff::Timestamp;
 /// The text with control characters, line breaks and marks of direction spelled out.
 #[must_use]
 pub(crate) fn plain(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
