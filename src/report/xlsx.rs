@@ -42,15 +42,15 @@ const ATTEMPT_COLUMNS: [(&str, u32); 15] = [
 pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
     let extra = journal.extra_columns(run.key)?;
     let n_shown = extra.len().min(MOST_COLUMNS - COLUMNS.len());
-    let mut book = Book::begin(out)?;
-    write_summary(&mut book, &Summary::now(journal, run, journal.path())?, extra.len() - n_shown)?;
-    write_rows(&mut book, journal, run, &extra[..n_shown])?;
-    write_attempts(&mut book, journal, run)?;
-    book.end(&format!("cutover run {}", plain(&run.id)), run.started_at.unwrap_or(run.created_at))?;
-    Ok(())
+    let title = format!("cutover run {}", plain(&run.id));
+    book::written(out, &title, run.started_at.unwrap_or(run.created_at), |book| {
+        write_summary(book, &Summary::now(journal, run, journal.path())?, extra.len() - n_shown)?;
+        write_rows(book, journal, run, &extra[..n_shown])?;
+        write_attempts(book, journal, run)
+    })
 }
 
-fn write_summary(book: &mut Book<'_>, summary: &Summary, n_columns_left_out: usize) -> io::Result<()> {
+fn write_summary(book: &mut Book, summary: &Summary, n_columns_left_out: usize) -> io::Result<()> {
     let mut page = book.page("Summary", &[14, 12, 60, 38, 60, 50])?;
     page.row([title(summary.sentence())])?;
     section(&mut page, &["evidence"])?;
@@ -86,7 +86,7 @@ fn write_summary(book: &mut Book<'_>, summary: &Summary, n_columns_left_out: usi
     page.end()
 }
 
-fn write_causes(page: &mut Sheet<'_, '_>, summary: &Summary) -> io::Result<()> {
+fn write_causes(page: &mut Sheet<'_>, summary: &Summary) -> io::Result<()> {
     section(page, &["verdict", "rows", "cause", "such as", "what to do", "command"])?;
     let mut n_more = summary.n_need_a_look();
     for cause in &summary.causes {
@@ -104,12 +104,12 @@ fn write_causes(page: &mut Sheet<'_, '_>, summary: &Summary) -> io::Result<()> {
     Ok(())
 }
 
-fn section(page: &mut Sheet<'_, '_>, names: &[&str]) -> io::Result<()> {
+fn section(page: &mut Sheet<'_>, names: &[&str]) -> io::Result<()> {
     page.row([])?;
     page.row(names.iter().map(|name| title(*name)))
 }
 
-fn write_rows(book: &mut Book<'_>, journal: &Journal, run: &RunRecord, extra: &[String]) -> Result<(), ReportError> {
+fn write_rows(book: &mut Book, journal: &Journal, run: &RunRecord, extra: &[String]) -> Result<(), ReportError> {
     let own = COLUMNS.iter().map(|name| Column { name: (*name).to_owned(), width: width(name) });
     let columns = own.chain(extra.iter().map(|name| Column { name: own_name(name).into_owned(), width: 16 }));
     let mut rows = book.table("Rows", columns.collect())?;
@@ -141,7 +141,7 @@ fn width(column: &str) -> u32 {
     }
 }
 
-fn write_attempts(book: &mut Book<'_>, journal: &Journal, run: &RunRecord) -> Result<(), ReportError> {
+fn write_attempts(book: &mut Book, journal: &Journal, run: &RunRecord) -> Result<(), ReportError> {
     let columns = ATTEMPT_COLUMNS.map(|(name, width)| Column { name: name.to_owned(), width });
     let mut attempts = book.table("Attempts", columns.into())?;
     journal.for_each_attempt(run.key, |row, attempt| Ok::<(), ReportError>(attempts.row(line(row, attempt))?))?;

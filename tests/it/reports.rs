@@ -247,7 +247,7 @@ fn says_what_the_run_came_to(lab: &Lab, summary: &[Vec<String>]) {
 }
 
 #[test]
-fn a_workbook_needs_no_room_but_its_own_and_a_full_disk_is_told() {
+fn a_workbook_that_finds_no_room_is_told_once_and_leaves_the_old_one() {
     let _machine = shared();
     let lab = Lab::new();
     lab.write("plan.csv", &plan(2_000, "stopped,syncing"));
@@ -257,7 +257,8 @@ fn a_workbook_needs_no_room_but_its_own_and_a_full_disk_is_told() {
     let report = ["report", "--format", "xlsx", "-o", "report.xlsx"];
     let mut homeless = lab.command(&report);
     homeless.env("TMPDIR", lab.path("nosuch"));
-    Launch::of(homeless).end().exits(0);
+    Launch::of(homeless).end().exits(70).says("nosuch");
+    lab.cutover(&report).exits(0);
     let first = std::fs::read(lab.path("report.xlsx")).unwrap();
     // In blocks of 512 bytes, and all of them are used up before the end.
     let ended = Launch::of(lab.limited("trap '' XFSZ; ulimit -f 100", &report)).end().exits(70);

@@ -1,15 +1,16 @@
-//! A workbook as Office Open XML has it (ECMA-376), streamed sheet by sheet: nothing goes back, nothing waits in memory
-//! or in a temporary file, and a disk that is full is an error like any other.
+//! A workbook of sheets that are written line by line. `rust_xlsxwriter` stays in this file.
 //!
-//! Texts are always written as texts. There is no way to write a formula or a link.
+//! Its constant memory mode keeps a sheet in a temporary file until all are there. Where that file cannot be written it panics;
+//! [`written`] makes an error of it. Texts are always written as texts: there is no way to write a formula or a link.
 
+use std::any::Any;
 use std::borrow::Cow;
-use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
+use std::sync::Once;
 
 use jiff::Timestamp;
-use zip::ZipWriter;
-use zip::write::{SimpleFileOptions, StreamWriter};
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 
 use crate::report::csv::defused;
 use crate::report::plain::time;
@@ -19,15 +20,13 @@ const MOST_ROWS: u32 = 1_048_576;
 pub(super) const MOST_COLUMNS: usize = 16_384;
 const MOST_CHARACTERS: usize = 32_767;
 /// A part of a ZIP past 4 GiB needs its 64-bit form, which Excel may offer to repair.
-const MOST_BYTES: u64 = 3 << 30;
-/// A third of the work of the usual 6, for a quarter more bytes.
-const COMPRESSION: i64 = 2;
-
-const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n";
-const MAIN: &str = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
-const OFFICE: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
-const PACKAGE: &str = "http://schemas.openxmlformats.org/package/2006";
-const TYPES: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml";
+const MOST_BYTES: usize = 3 << 30;
+/// What a cell takes besides its text, about.
+const BYTES_OF_CELL: usize = 64;
+/// How the library's panic begins.
+///
+/// source: its `src/xmlwriter.rs`, `XML_WRITE_ERROR`
+const PANIC: &str = "Couldn't write to xml file";
 
 /// What a cell holds.
 pub(super) enum Value<'a> {
@@ -38,183 +37,129 @@ pub(super) enum Value<'a> {
     Time(Timestamp),
 }
 
-/// The formats of [`STYLES`], in their order.
-#[derive(Clone, Copy)]
-enum Style {
-    Plain,
+/// How cells look.
+struct Formats {
+    plain: Format,
     /// As after an apostrophe: editing the cell does not make a formula of it either.
-    Quoted,
-    Title,
-    QuotedTitle,
-    Time,
+    quoted: Format,
+    title: Format,
+    quoted_title: Format,
+    /// `Z` stands in it, so that each time says where it holds.
+    time: Format,
 }
-
-/// `Z` stands in the format, so that each time says where it holds.
-const STYLES: &str = "<numFmts count=\"1\"><numFmt numFmtId=\"164\" formatCode=\"yyyy\\-mm\\-dd\\ hh:mm:ss.000&quot;Z&quot;\"/>\
-    </numFmts><fonts count=\"2\"><font><sz val=\"11\"/><name val=\"Calibri\"/><family val=\"2\"/></font>\
-    <font><b/><sz val=\"11\"/><name val=\"Calibri\"/><family val=\"2\"/></font></fonts>\
-    <fills count=\"2\"><fill><patternFill patternType=\"none\"/></fill><fill><patternFill patternType=\"gray125\"/></fill>\
-    </fills><borders count=\"1\"><border><left/><right/><top/><bottom/><diagonal/></border></borders>\
-    <cellStyleXfs count=\"1\"><xf numFmtId=\"0\" fontId=\"0\" fillId=\"0\" borderId=\"0\"/></cellStyleXfs>\
-    <cellXfs count=\"5\"><xf numFmtId=\"0\" fontId=\"0\" fillId=\"0\" borderId=\"0\" xfId=\"0\"/>\
-    <xf numFmtId=\"0\" fontId=\"0\" fillId=\"0\" borderId=\"0\" xfId=\"0\" quotePrefix=\"1\"/>\
-    <xf numFmtId=\"0\" fontId=\"1\" fillId=\"0\" borderId=\"0\" xfId=\"0\" applyFont=\"1\"/>\
-    <xf numFmtId=\"0\" fontId=\"1\" fillId=\"0\" borderId=\"0\" xfId=\"0\" quotePrefix=\"1\" applyFont=\"1\"/>\
-    <xf numFmtId=\"164\" fontId=\"0\" fillId=\"0\" borderId=\"0\" xfId=\"0\" applyNumberFormat=\"1\"/></cellXfs>\
-    <cellStyles count=\"1\"><cellStyle name=\"Normal\" xfId=\"0\" builtinId=\"0\"/></cellStyles>";
 
 /// How much one sheet takes before the next one goes on.
 #[derive(Clone, Copy)]
 struct Limits {
     rows: u32,
-    bytes: u64,
+    bytes: usize,
 }
 
-pub(super) struct Book<'a> {
-    zip: ZipWriter<StreamWriter<UntilError<'a>>>,
+pub(super) struct Book {
+    workbook: Workbook,
+    formats: Formats,
     limits: Limits,
-    sheets: Vec<Written>,
 }
 
-/// A sheet that is in the file, and what of it is filtered.
-struct Written {
-    name: String,
-    filter: Option<String>,
+/// Writes a workbook, and puts it into `out` once it is whole.
+pub(super) fn written<E: From<io::Error>>(
+    out: &mut dyn io::Write,
+    title: &str,
+    created: Timestamp,
+    fill: impl FnOnce(&mut Book) -> Result<(), E>,
+) -> Result<(), E> {
+    written_within(Limits { rows: MOST_ROWS, bytes: MOST_BYTES }, out, title, created, fill)
 }
 
-impl<'a> Book<'a> {
-    pub(super) fn begin(out: &'a mut dyn io::Write) -> io::Result<Self> {
-        Self::with_limits(out, Limits { rows: MOST_ROWS, bytes: MOST_BYTES })
-    }
+fn written_within<E: From<io::Error>>(
+    limits: Limits,
+    out: &mut dyn io::Write,
+    title: &str,
+    created: Timestamp,
+    fill: impl FnOnce(&mut Book) -> Result<(), E>,
+) -> Result<(), E> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(say_nothing_of_full_disks);
+    let mut book = Book { workbook: Workbook::new(), formats: Formats::new(), limits };
+    let filled = catch_unwind(AssertUnwindSafe(|| {
+        fill(&mut book)?;
+        Ok::<_, E>(book.end(title, created)?)
+    }));
+    let mut whole = filled.unwrap_or_else(|panicked| Err(unwritable(panicked).into()))?;
+    io::copy(&mut whole, out)?;
+    Ok(())
+}
 
-    fn with_limits(out: &'a mut dyn io::Write, limits: Limits) -> io::Result<Self> {
-        let mut book =
-            Self { zip: ZipWriter::new_stream(UntilError { out, failed: false }), limits, sheets: Vec::new() };
-        book.part(
-            "_rels/.rels",
-            &format!(
-                "<Relationships xmlns=\"{PACKAGE}/relationships\">\
-                 <Relationship Id=\"rId1\" Type=\"{OFFICE}/officeDocument\" Target=\"xl/workbook.xml\"/>\
-                 <Relationship Id=\"rId2\" Type=\"{PACKAGE}/relationships/metadata/core-properties\" \
-                 Target=\"docProps/core.xml\"/></Relationships>"
-            ),
-        )?;
-        book.part("xl/styles.xml", &format!("<styleSheet xmlns=\"{MAIN}\">{STYLES}</styleSheet>"))?;
-        Ok(book)
+/// The temporary file that could not be written. Any other panic is a bug, and goes on.
+fn unwritable(panicked: Box<dyn Any + Send>) -> io::Error {
+    if !is_full_disk(&*panicked) {
+        resume_unwind(panicked);
     }
+    let place = std::env::temp_dir();
+    io::Error::other(format!(
+        "a temporary file in `{}` could not be written: is there room? (TMPDIR names another place)",
+        place.display()
+    ))
+}
 
+/// The library's panic.
+fn is_full_disk(panicked: &(dyn Any + Send)) -> bool {
+    panicked.downcast_ref::<String>().is_some_and(|text| text.starts_with(PANIC))
+}
+
+/// What becomes an error is told once, as one. Every other panic is told as before.
+fn say_nothing_of_full_disks() {
+    let before = take_hook();
+    set_hook(Box::new(move |panicked| {
+        let is_full_disk = panicked.payload_as_str().is_some_and(|text| text.starts_with(PANIC));
+        if !is_full_disk {
+            before(panicked);
+        }
+    }));
+}
+
+fn failed(error: XlsxError) -> io::Error {
+    match error {
+        XlsxError::IoError(error) => error,
+        error => io::Error::other(error),
+    }
+}
+
+impl Formats {
+    fn new() -> Self {
+        let title = Format::new().set_bold();
+        Self {
+            plain: Format::new(),
+            quoted: Format::new().set_quote_prefix(),
+            quoted_title: title.clone().set_quote_prefix(),
+            title,
+            time: Format::new().set_num_format("yyyy\\-mm\\-dd\\ hh:mm:ss.000\"Z\""),
+        }
+    }
+}
+
+impl Book {
     /// A sheet to be read from top to bottom, with columns of these widths.
-    pub(super) fn page(&mut self, name: &'static str, widths: &[u32]) -> io::Result<Sheet<'_, 'a>> {
+    pub(super) fn page(&mut self, name: &'static str, widths: &[u32]) -> io::Result<Sheet<'_>> {
         let columns = widths.iter().map(|width| Column { name: String::new(), width: *width }).collect();
         Sheet::begin(self, name, columns, false)
     }
 
     /// A sheet of lines under a header that stays in sight, with a filter on it.
-    pub(super) fn table(&mut self, name: &'static str, columns: Vec<Column>) -> io::Result<Sheet<'_, 'a>> {
+    pub(super) fn table(&mut self, name: &'static str, columns: Vec<Column>) -> io::Result<Sheet<'_>> {
         Sheet::begin(self, name, columns, true)
     }
 
-    /// What names the sheets comes last: how many there are is known now.
-    pub(super) fn end(mut self, title: &str, created: Timestamp) -> io::Result<()> {
-        let (mut sheets, mut filters, mut relations, mut types) = Default::default();
-        for (i, Written { name, filter }) in self.sheets.iter().enumerate() {
-            let number = i + 1;
-            write_to(&mut sheets, format_args!("<sheet name=\"{name}\" sheetId=\"{number}\" r:id=\"rId{number}\"/>"));
-            if let Some(range) = filter {
-                let defined = "<definedName name=\"_xlnm._FilterDatabase\" hidden=\"1\"";
-                write_to(&mut filters, format_args!("{defined} localSheetId=\"{i}\">'{name}'!{range}</definedName>"));
-            }
-            let target = format!("worksheets/sheet{number}.xml");
-            let relation =
-                format_args!("<Relationship Id=\"rId{number}\" Type=\"{OFFICE}/worksheet\" Target=\"{target}\"/>");
-            write_to(&mut relations, relation);
-            write_to(
-                &mut types,
-                format_args!("<Override PartName=\"/xl/{target}\" ContentType=\"{TYPES}.worksheet+xml\"/>"),
-            );
-        }
-        let filters = if filters.is_empty() { filters } else { format!("<definedNames>{filters}</definedNames>") };
-        let workbook = format!(
-            "<workbook xmlns=\"{MAIN}\" xmlns:r=\"{OFFICE}\"><bookViews><workbookView/></bookViews>\
-             <sheets>{sheets}</sheets>{filters}</workbook>"
-        );
-        self.part("xl/workbook.xml", &workbook)?;
-        let styles = self.sheets.len() + 1;
-        let relations = format!(
-            "<Relationships xmlns=\"{PACKAGE}/relationships\">{relations}\
-             <Relationship Id=\"rId{styles}\" Type=\"{OFFICE}/styles\" Target=\"styles.xml\"/></Relationships>"
-        );
-        self.part("xl/_rels/workbook.xml.rels", &relations)?;
-        self.part("docProps/core.xml", &properties(title, created))?;
-        let types = format!(
-            "<Types xmlns=\"{PACKAGE}/content-types\">\
-             <Default Extension=\"rels\" ContentType=\"application/vnd.openxmlformats-package.relationships+xml\"/>\
-             <Default Extension=\"xml\" ContentType=\"application/xml\"/>\
-             <Override PartName=\"/xl/workbook.xml\" ContentType=\"{TYPES}.sheet.main+xml\"/>\
-             <Override PartName=\"/xl/styles.xml\" ContentType=\"{TYPES}.styles+xml\"/>\
-             <Override PartName=\"/docProps/core.xml\" \
-             ContentType=\"application/vnd.openxmlformats-package.core-properties+xml\"/>{types}</Types>"
-        );
-        self.part("[Content_Types].xml", &types)?;
-        self.zip.finish()?;
-        Ok(())
+    /// The whole file. It has no date but this one, so that it is the same at any time.
+    fn end(&mut self, title: &str, created: Timestamp) -> io::Result<std::fs::File> {
+        let created = ExcelDateTime::from_timestamp(created.as_second()).map_err(failed)?;
+        let properties = DocProperties::new().set_title(title).set_author("cutover").set_creation_datetime(&created);
+        self.workbook.set_properties(&properties);
+        let mut whole = tempfile::tempfile()?;
+        self.workbook.save_to_writer(io::BufWriter::new(&mut whole)).map_err(failed)?;
+        whole.rewind()?;
+        Ok(whole)
     }
-
-    fn part(&mut self, name: &str, xml: &str) -> io::Result<()> {
-        self.begin_part(name)?;
-        self.zip.write_all(xml.as_bytes())
-    }
-
-    fn begin_part(&mut self, name: &str) -> io::Result<()> {
-        // The same bytes at any time: no part has a date.
-        let options = SimpleFileOptions::default()
-            .compression_level(Some(COMPRESSION))
-            .last_modified_time(zip::DateTime::default());
-        self.zip.start_file(name, options)?;
-        self.zip.write_all(DECLARATION.as_bytes())
-    }
-}
-
-/// After its first error it takes everything, into nothing: a ZIP that is dropped is still brought to an end, and would
-/// complain on standard error that it cannot be.
-struct UntilError<'a> {
-    out: &'a mut dyn io::Write,
-    failed: bool,
-}
-
-impl UntilError<'_> {
-    fn unless_failed<T>(&mut self, after: T, step: impl FnOnce(&mut dyn io::Write) -> io::Result<T>) -> io::Result<T> {
-        if self.failed {
-            return Ok(after);
-        }
-        let done = step(self.out);
-        self.failed = done.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
-        done
-    }
-}
-
-impl io::Write for UntilError<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.unless_failed(bytes.len(), |out| out.write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.unless_failed((), |out| out.flush())
-    }
-}
-
-fn properties(title: &str, created: Timestamp) -> String {
-    let at = |name| format!("<dcterms:{name} xsi:type=\"dcterms:W3CDTF\">{created:.0}</dcterms:{name}>");
-    let mut escaped = String::new();
-    push_text(&mut escaped, title);
-    format!(
-        "<cp:coreProperties xmlns:cp=\"{PACKAGE}/metadata/core-properties\" \
-         xmlns:dc=\"http://purl.org/dc/elements/1.1/\" xmlns:dcterms=\"http://purl.org/dc/terms/\" \
-         xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"><dc:title>{escaped}</dc:title>\
-         <dc:creator>cutover</dc:creator>{}{}</cp:coreProperties>",
-        at("created"),
-        at("modified")
-    )
 }
 
 pub(super) struct Column {
@@ -224,162 +169,116 @@ pub(super) struct Column {
 }
 
 /// A sheet while it is written, and those that go on where it is full.
-pub(super) struct Sheet<'b, 'a> {
-    book: &'b mut Book<'a>,
+pub(super) struct Sheet<'b> {
+    book: &'b mut Book,
     name: &'static str,
     columns: Vec<Column>,
-    letters: Vec<String>,
     is_table: bool,
     n_parts: u32,
+    /// Where the part that is written now stands among all sheets.
+    place: usize,
     n_rows: u32,
-    n_bytes: u64,
-    line: String,
+    n_bytes: usize,
 }
 
-impl<'b, 'a> Sheet<'b, 'a> {
-    fn begin(book: &'b mut Book<'a>, name: &'static str, columns: Vec<Column>, is_table: bool) -> io::Result<Self> {
-        let letters = (0..columns.len()).map(letters).collect();
-        let (n_parts, n_rows, n_bytes, line) = Default::default();
-        let mut sheet = Self { book, name, columns, letters, is_table, n_parts, n_rows, n_bytes, line };
-        sheet.begin_part()?;
+impl<'b> Sheet<'b> {
+    fn begin(book: &'b mut Book, name: &'static str, columns: Vec<Column>, is_table: bool) -> io::Result<Self> {
+        let mut sheet = Self { book, name, columns, is_table, n_parts: 0, place: 0, n_rows: 0, n_bytes: 0 };
+        sheet.begin_part().map_err(failed)?;
         Ok(sheet)
     }
 
     /// The next line. Cells past the last column are left out.
     pub(super) fn row<'v>(&mut self, values: impl IntoIterator<Item = Value<'v>>) -> io::Result<()> {
+        self.add(values).map_err(failed)
+    }
+
+    fn add<'v>(&mut self, values: impl IntoIterator<Item = Value<'v>>) -> Result<(), XlsxError> {
         if self.n_rows == self.book.limits.rows || self.n_bytes >= self.book.limits.bytes {
             self.end_part()?;
             self.begin_part()?;
         }
-        self.n_rows += 1;
-        let row = self.n_rows.to_string();
-        write_to(&mut self.line, format_args!("<row r=\"{row}\">"));
-        for (letters, value) in self.letters.iter().zip(values) {
-            push_cell(&mut self.line, Place(letters, &row), &value);
+        let sheet = self.book.workbook.worksheet_from_index(self.place)?;
+        for (column, value) in (0..).zip(values).take(self.columns.len()) {
+            self.n_bytes += BYTES_OF_CELL + write(sheet, self.n_rows, column, &value, &self.book.formats)?;
         }
-        self.line.push_str("</row>");
-        self.flush()
+        self.n_rows += 1;
+        Ok(())
     }
 
     pub(super) fn end(mut self) -> io::Result<()> {
-        self.end_part()
+        self.end_part().map_err(failed)
     }
 
-    fn begin_part(&mut self) -> io::Result<()> {
+    fn begin_part(&mut self) -> Result<(), XlsxError> {
         (self.n_parts, self.n_rows, self.n_bytes) = (self.n_parts + 1, 0, 0);
         let name = if self.n_parts == 1 { self.name.to_owned() } else { format!("{} {}", self.name, self.n_parts) };
-        let is_first = self.book.sheets.is_empty();
-        self.book.sheets.push(Written { name, filter: None });
-        self.book.begin_part(&format!("xl/worksheets/sheet{}.xml", self.book.sheets.len()))?;
-        let selected = if is_first { " tabSelected=\"1\"" } else { "" };
-        let pane = if self.is_table {
-            "<pane ySplit=\"1\" topLeftCell=\"A2\" activePane=\"bottomLeft\" state=\"frozen\"/><selection pane=\"bottomLeft\"/>"
-        } else {
-            ""
-        };
-        write_to(
-            &mut self.line,
-            format_args!(
-                "<worksheet xmlns=\"{MAIN}\"><sheetViews><sheetView{selected} workbookViewId=\"0\">{pane}</sheetView>\
-                 </sheetViews><sheetFormatPr defaultRowHeight=\"15\"/><cols>"
-            ),
-        );
-        for (column, number) in self.columns.iter().zip(1..) {
-            let width = column.width;
-            let column = format_args!("<col min=\"{number}\" max=\"{number}\" width=\"{width}\" customWidth=\"1\"/>");
-            write_to(&mut self.line, column);
+        let sheet = self.book.workbook.add_worksheet_with_constant_memory()?;
+        sheet.set_name(name)?;
+        for (column, Column { width, .. }) in (0..).zip(&self.columns) {
+            sheet.set_column_width(column, *width)?;
         }
-        self.line.push_str("</cols><sheetData>");
         if self.is_table {
-            self.n_rows = 1;
-            self.line.push_str("<row r=\"1\">");
-            for (column, letters) in self.columns.iter().zip(&self.letters) {
-                push_cell(&mut self.line, Place(letters, "1"), &Value::Title(Cow::Borrowed(&column.name)));
+            sheet.set_freeze_panes(1, 0)?;
+            for (column, Column { name, .. }) in (0..).zip(&self.columns) {
+                write(sheet, 0, column, &Value::Title(Cow::Borrowed(name)), &self.book.formats)?;
             }
-            self.line.push_str("</row>");
+            self.n_rows = 1;
         }
-        self.flush()
+        self.place = self.book.workbook.worksheets().len() - 1;
+        Ok(())
     }
 
-    fn end_part(&mut self) -> io::Result<()> {
-        self.line.push_str("</sheetData>");
-        if let (true, Some(last)) = (self.is_table, self.letters.last()) {
-            write_to(&mut self.line, format_args!("<autoFilter ref=\"A1:{last}{}\"/>", self.n_rows));
-            let written = self.book.sheets.last_mut().expect("begun with its name");
-            written.filter = Some(format!("$A$1:${last}${}", self.n_rows));
+    fn end_part(&mut self) -> Result<(), XlsxError> {
+        if self.is_table {
+            let last = u16::try_from(self.columns.len() - 1).expect("no more columns than a sheet takes");
+            self.book.workbook.worksheet_from_index(self.place)?.autofilter(0, 0, self.n_rows - 1, last)?;
         }
-        self.line.push_str("</worksheet>");
-        self.flush()
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.book.zip.write_all(self.line.as_bytes())?;
-        self.n_bytes += u64::try_from(self.line.len()).unwrap_or(u64::MAX);
-        self.line.clear();
         Ok(())
     }
 }
 
-/// `A` to `Z`, `AA`, …
-fn letters(mut column: usize) -> String {
-    let mut letters = Vec::new();
-    loop {
-        letters.push(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"[column % 26]);
-        if column < 26 {
-            break;
-        }
-        column = column / 26 - 1;
-    }
-    letters.iter().rev().map(|letter| char::from(*letter)).collect()
-}
-
-/// Where a cell stands: the letters of its column, and its row.
-#[derive(Clone, Copy)]
-struct Place<'a>(&'a str, &'a str);
-
-fn push_cell(line: &mut String, place: Place<'_>, value: &Value<'_>) {
+/// How many bytes of text it took.
+fn write(
+    sheet: &mut Worksheet,
+    row: u32,
+    column: u16,
+    value: &Value<'_>,
+    formats: &Formats,
+) -> Result<usize, XlsxError> {
     match value {
-        Value::Nothing => (),
+        Value::Nothing => Ok(0),
         Value::Number(number) => {
-            push_opening(line, place, Style::Plain);
-            write_to(line, format_args!("><v>{number}</v></c>"));
+            #[expect(clippy::cast_precision_loss, reason = "a spreadsheet counts in floating point")]
+            sheet.write_number(row, column, *number as f64)?;
+            Ok(0)
         }
-        Value::Text(text) => push_text_cell(line, place, text, [Style::Plain, Style::Quoted]),
-        Value::Title(text) => push_text_cell(line, place, text, [Style::Title, Style::QuotedTitle]),
+        Value::Text(text) => write_text(sheet, row, column, text, [&formats.plain, &formats.quoted]),
+        Value::Title(text) => write_text(sheet, row, column, text, [&formats.title, &formats.quoted_title]),
         Value::Time(at) => match serial(*at) {
-            Some((days, fraction)) => {
-                push_opening(line, place, Style::Time);
-                write_to(line, format_args!("><v>{days}.{fraction:011}</v></c>"));
+            Some(days) => {
+                sheet.write_number_with_format(row, column, days, &formats.time)?;
+                Ok(0)
             }
-            None => push_text_cell(line, place, &time(*at), [Style::Plain, Style::Quoted]),
+            None => write_text(sheet, row, column, &time(*at), [&formats.plain, &formats.quoted]),
         },
     }
 }
 
-fn push_text_cell(line: &mut String, place: Place<'_>, text: &str, [plain, quoted]: [Style; 2]) {
+fn write_text(
+    sheet: &mut Worksheet,
+    row: u32,
+    column: u16,
+    text: &str,
+    [plain, quoted]: [&Format; 2],
+) -> Result<usize, XlsxError> {
     if text.is_empty() {
-        return;
+        return Ok(0);
     }
     let text = fitting(text);
-    push_opening(line, place, if matches!(defused(&text), Cow::Borrowed(_)) { plain } else { quoted });
-    line.push_str(" t=\"inlineStr\"><is><t");
-    // Without it, blanks at the edges would be gone.
-    line.push_str(if text.trim() == text { ">" } else { " xml:space=\"preserve\">" });
-    push_text(line, &text);
-    line.push_str("</t></is></c>");
-}
-
-fn push_opening(line: &mut String, Place(letters, row): Place<'_>, style: Style) {
-    line.push_str("<c r=\"");
-    line.push_str(letters);
-    line.push_str(row);
-    line.push_str(match style {
-        Style::Plain => "\"",
-        Style::Quoted => "\" s=\"1\"",
-        Style::Title => "\" s=\"2\"",
-        Style::QuotedTitle => "\" s=\"3\"",
-        Style::Time => "\" s=\"4\"",
-    });
+    let format = if matches!(defused(&text), Cow::Borrowed(_)) { plain } else { quoted };
+    sheet.write_string_with_format(row, column, &*text, format)?;
+    Ok(text.len())
 }
 
 /// What a cell cannot hold is cut off, and says so.
@@ -402,49 +301,15 @@ fn fitting(text: &str) -> Cow<'_, str> {
     (kept.collect::<String>() + &note).into()
 }
 
-/// Escaped for XML; what XML cannot hold, and would change, is written as Excel writes it: `_x001B_`.
-///
-/// source: ECMA-376 Part 1, 22.9.2.19 `ST_Xstring`
-fn push_text(line: &mut String, text: &str) {
-    let is_plain = |byte: u8| !(byte < b' ' || matches!(byte, b'&' | b'<' | b'>' | b'_' | 0xEF));
-    if text.bytes().all(is_plain) {
-        line.push_str(text);
-        return;
-    }
-    for (at, character) in text.char_indices() {
-        match character {
-            '&' => line.push_str("&amp;"),
-            '<' => line.push_str("&lt;"),
-            '>' => line.push_str("&gt;"),
-            '_' if reads_as_escape(&text[at..]) => line.push_str("_x005F_"),
-            '\t' | '\n' => line.push(character),
-            '\0'..' ' | '\u{fffe}' | '\u{ffff}' => write_to(line, format_args!("_x{:04X}_", u32::from(character))),
-            _ => line.push(character),
-        }
-    }
-}
-
-/// Whether the text begins like `_x001B_`.
-fn reads_as_escape(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.starts_with(b"_x") && bytes.get(6) == Some(&b'_') && bytes[2..6].iter().all(u8::is_ascii_hexdigit)
-}
-
-/// The days since the day before 1900, as Excel counts them, and the rest of the day in 10⁻¹¹ of one; none for times that
-/// it has no number for.
-fn serial(at: Timestamp) -> Option<(i64, i64)> {
+/// The days since the day before 1900, as Excel counts them; none for times that it has no number for.
+fn serial(at: Timestamp) -> Option<f64> {
     const DAY_MS: i64 = 86_400_000;
     const UNIX_EPOCH: i64 = 25_569;
     /// Excel takes 1900 for a leap year; before its end of February, and past the year 9999, it has other days or none.
     const DAYS: std::ops::Range<i64> = 61..2_958_466;
-    let ms = at.as_millisecond();
-    let days = ms.div_euclid(DAY_MS) + UNIX_EPOCH;
-    let fraction = (ms.rem_euclid(DAY_MS) * 100_000_000_000 + DAY_MS / 2) / DAY_MS;
-    DAYS.contains(&days).then_some((days, fraction))
-}
-
-fn write_to(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    text.write_fmt(arguments).expect("a string takes everything");
+    let ms = at.as_millisecond() + UNIX_EPOCH * DAY_MS;
+    #[expect(clippy::cast_precision_loss, reason = "a day has few milliseconds")]
+    DAYS.contains(&ms.div_euclid(DAY_MS)).then(|| ms as f64 / DAY_MS as f64)
 }
 
 #[cfg(test)]
@@ -455,29 +320,31 @@ mod tests {
 
     use super::*;
 
-    fn book(limits: Limits, fill: impl FnOnce(&mut Book<'_>) -> io::Result<()>) -> ZipArchive<Cursor<Vec<u8>>> {
+    type Archive = ZipArchive<Cursor<Vec<u8>>>;
+
+    fn book(limits: Limits, fill: impl FnOnce(&mut Book) -> io::Result<()>) -> Archive {
         let mut out = Vec::new();
-        let mut book = Book::with_limits(&mut out, limits).unwrap();
-        fill(&mut book).unwrap();
-        book.end("a <title>", Timestamp::UNIX_EPOCH).unwrap();
+        written_within(limits, &mut out, "a <title>", Timestamp::UNIX_EPOCH, fill).unwrap();
         ZipArchive::new(Cursor::new(out)).unwrap()
     }
 
-    fn part(book: &mut ZipArchive<Cursor<Vec<u8>>>, name: &str) -> String {
+    fn part(book: &mut Archive, name: &str) -> String {
         let mut text = String::new();
         book.by_name(name).unwrap().read_to_string(&mut text).unwrap();
         text
     }
 
-    fn numbers(book: &mut Book<'_>, numbers: std::ops::Range<u64>) -> io::Result<()> {
+    fn numbers(book: &mut Book, numbers: std::ops::Range<u64>) -> io::Result<()> {
         let mut sheet = book.table("Rows", vec![Column { name: "n".to_owned(), width: 9 }])?;
         numbers.into_iter().try_for_each(|number| sheet.row([Value::Number(number)]))?;
         sheet.end()
     }
 
+    const ENOUGH: Limits = Limits { rows: u32::MAX, bytes: usize::MAX };
+
     #[test]
     fn a_sheet_that_is_full_goes_on_in_the_next_under_the_same_header() {
-        for limits in [Limits { rows: 3, bytes: u64::MAX }, Limits { rows: u32::MAX, bytes: 500 }] {
+        for limits in [Limits { rows: 3, ..ENOUGH }, Limits { bytes: 2 * BYTES_OF_CELL, ..ENOUGH }] {
             let mut book = book(limits, |book| numbers(book, 0..5));
             let sheets: Vec<String> =
                 (1..=3).map(|i| part(&mut book, &format!("xl/worksheets/sheet{i}.xml"))).collect();
@@ -485,15 +352,12 @@ mod tests {
             assert_eq!(rows, [3, 3, 2]);
             let last = [("A1:A3", 1), ("A1:A3", 3), ("A1:A2", 4)];
             for (sheet, (filter, number)) in sheets.iter().zip(last) {
-                assert!(sheet.contains("<row r=\"1\"><c r=\"A1\" s=\"2\" t=\"inlineStr\"><is><t>n</t>"), "{sheet}");
-                assert!(
-                    sheet.contains(&format!("<v>{number}</v></c></row></sheetData><autoFilter ref=\"{filter}\"/>")),
-                    "{sheet}"
-                );
+                assert!(sheet.contains("<is><t>n</t></is>"), "{sheet}");
+                assert!(sheet.contains(&format!("<v>{number}</v></c></row></sheetData>")), "{sheet}");
+                assert!(sheet.contains(&format!("<autoFilter ref=\"{filter}\"/>")), "{sheet}");
             }
             let workbook = part(&mut book, "xl/workbook.xml");
-            for name in ["<sheet name=\"Rows\" sheetId=\"1\"", "name=\"Rows 3\" sheetId=\"3\"", ">'Rows 2'!$A$1:$A$3<"]
-            {
+            for name in ["name=\"Rows\"", "name=\"Rows 3\"", "Rows 2"] {
                 assert!(workbook.contains(name), "{workbook}");
             }
         }
@@ -501,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_workbook_has_the_time_it_is_given_and_no_other() {
-        let mut book = book(Limits { rows: 9, bytes: 999 }, |book| numbers(book, 0..1));
+        let mut book = book(ENOUGH, |book| numbers(book, 0..1));
         let properties = part(&mut book, "docProps/core.xml");
         assert_eq!(properties.matches(">1970-01-01T00:00:00Z</dcterms:").count(), 2, "{properties}");
         assert!(properties.contains("<dc:title>a &lt;title&gt;</dc:title>"), "{properties}");
@@ -510,22 +374,20 @@ mod tests {
         }
     }
 
-    fn cell(value: &Value<'_>) -> String {
-        let mut line = String::new();
-        push_cell(&mut line, Place("B", "7"), value);
-        line
-    }
-
     #[test]
     fn a_text_stays_a_text_whatever_it_says() {
-        let text = |text: &str| cell(&Value::Text(text.into()));
-        assert_eq!(text("=1+1"), "<c r=\"B7\" s=\"1\" t=\"inlineStr\"><is><t>=1+1</t></is></c>");
-        assert_eq!(text("12"), "<c r=\"B7\" t=\"inlineStr\"><is><t>12</t></is></c>");
-        assert!(text(" a").contains("<t xml:space=\"preserve\"> a</t>"));
-        assert!(text("<&>\"").contains("<t>&lt;&amp;&gt;\"</t>"));
-        assert!(text("a\u{1b}\r\n\tb\u{ffff}\u{fffd}").contains("<t>a_x001B__x000D_\n\tb_xFFFF_\u{fffd}</t>"));
-        assert!(text("_x001B_ _x1B_ _x00é_").contains("<t>_x005F_x001B_ _x1B_ _x00é_</t>"));
-        assert_eq!(text(""), "");
+        let texts = ["=1+1", "12", "https://example.com", "a\u{1b}\r\u{ffff}", "_x001B_"];
+        let mut book = book(ENOUGH, |book| {
+            let mut sheet = book.page("Page", &[9])?;
+            texts.into_iter().try_for_each(|text| sheet.row([Value::Text(text.into())]))?;
+            sheet.end()
+        });
+        let sheet = part(&mut book, "xl/worksheets/sheet1.xml");
+        assert_eq!(sheet.matches("t=\"inlineStr\"").count(), texts.len(), "{sheet}");
+        for nothing in ["<f>", "hyperlink", "\u{1b}", "\r"] {
+            assert!(!sheet.contains(nothing), "{sheet}");
+        }
+        assert!(sheet.contains("_x005F_x001B_"), "{sheet}");
     }
 
     #[test]
@@ -539,16 +401,17 @@ mod tests {
 
     #[test]
     fn a_time_is_a_number_where_excel_has_one_for_it() {
-        let number = |at: &str| cell(&Value::Time(at.parse().unwrap()));
-        assert_eq!(number("2026-11-23T12:00:00Z"), "<c r=\"B7\" s=\"4\"><v>46349.50000000000</v></c>");
-        assert!(number("1970-01-01T00:00:00.001Z").contains("<v>25569.00000001157</v>"));
-        assert!(number("9999-12-30T22:00:00Z").contains("<v>2958464.9"));
-        assert!(number("1900-03-01T00:00:00Z").contains("<v>61.0"));
-        assert!(number("1900-02-28T23:59:59Z").contains("<t>1900-02-28T23:59:59.000Z</t>"));
+        let number = |at: &str| serial(at.parse().unwrap()).map(|days| format!("{days:.8}"));
+        assert_eq!(number("2026-11-23T12:00:00Z").as_deref(), Some("46349.50000000"));
+        assert_eq!(number("1970-01-01T00:00:00.001Z").as_deref(), Some("25569.00000001"));
+        assert_eq!(number("1900-03-01T00:00:00Z").as_deref(), Some("61.00000000"));
+        assert_eq!(number("1900-02-28T23:59:59Z"), None);
     }
 
     #[test]
-    fn columns_are_lettered_as_in_a_spreadsheet() {
-        assert_eq!([0, 25, 26, 701, 702, MOST_COLUMNS - 1].map(letters), ["A", "Z", "AA", "ZZ", "AAA", "XFD"]);
+    fn a_temporary_file_that_cannot_be_written_is_an_error_and_a_bug_stays_a_bug() {
+        let error = unwritable(Box::new(format!("{PANIC}: no room")));
+        assert!(error.to_string().contains("is there room?"), "{error}");
+        assert!(catch_unwind(|| unwritable(Box::new("index out of bounds".to_owned()))).is_err());
     }
 }
