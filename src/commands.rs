@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -17,6 +18,7 @@ use crate::lock::LockError;
 use crate::plan::source::Source;
 use crate::plan::{Checked, PlanError, ReadError, Reading};
 use crate::report::explain::ExplainError;
+use crate::serve::WeakToken;
 use crate::settings::flags::{AuditVerb, ConfigVerb, Flags, PlanArgs, SourcesVerb, Verb};
 use crate::settings::resolve::Layers;
 use crate::settings::{LogFormat, Settings, SettingsError};
@@ -32,6 +34,7 @@ mod offline;
 mod reading;
 mod sealing;
 mod serving;
+mod showing;
 mod sources;
 mod steering;
 
@@ -127,6 +130,16 @@ pub(crate) enum CommandError {
         #[source]
         source: io::Error,
     },
+    #[error("could not listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("whoever can reach {0} could read the journal: that needs a token")]
+    OpenToAll(SocketAddr),
+    #[error(transparent)]
+    WeakToken(#[from] WeakToken),
     #[error("could not start")]
     Start(#[source] io::Error),
     #[error("a row failed in a way it should not; it stays in doubt")]
@@ -178,6 +191,9 @@ impl CommandError {
             | CommandError::NotRunning(_)
             | CommandError::UnknownWave { .. }
             | CommandError::ReportFormat(_)
+            | CommandError::Listen { .. }
+            | CommandError::OpenToAll(_)
+            | CommandError::WeakToken(_)
             | CommandError::NotForTerminals(_)
             | CommandError::Input { .. }
             | CommandError::Key { .. }
@@ -268,7 +284,11 @@ impl CommandError {
                 "`ssh-keygen -Y sign -n cutover-head -f KEY FILE` asks for it: FILE is what `audit sign` with any other key writes first"
             }
             CommandError::Key { .. } => "`ssh-keygen -t ed25519 -f KEY` makes one",
-            CommandError::ReportFormat(_) => "end it with .csv, .json, .md, .xlsx, or .xml for JUnit",
+            CommandError::Listen { .. } => "`--listen ADDRESS:PORT` with another port; port 0 takes any that is free",
+            CommandError::OpenToAll(_) | CommandError::WeakToken(_) => {
+                "set CUTOVER_SERVE_TOKEN, or name a file with `--token-file`: `openssl rand -hex 24` makes a good one"
+            }
+            CommandError::ReportFormat(_) => "end it with .csv, .html, .json, .md, .xlsx, or .xml for JUnit",
             CommandError::NotForTerminals(name) => return Some(format!("write it to a file: `-o report.{name}`")),
             CommandError::Panicked => "this is a bug; `cutover run` takes the run up again, looking first",
             CommandError::Credentials(_)
@@ -432,6 +452,7 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
                 sources::plan(context, &filter, &sources::Wanted { state, cycle, output: output.as_deref(), force })
             }
         },
+        Verb::Serve { listen, token_file, hosts } => showing::serve(context, listen, token_file.as_deref(), hosts),
         Verb::Sandbox { port, sources, plan, .. } => serving::sandbox(context, port, sources, plan.as_deref()),
     }
 }

@@ -19,6 +19,7 @@ use crate::ledger::{IllegalStep, Phase, Standing};
 use crate::model::{Row, RowId, SeenState};
 use crate::waves::Terms;
 
+pub(crate) mod activity;
 pub mod attempts;
 pub mod by_wave;
 pub mod chain;
@@ -26,6 +27,7 @@ mod opening;
 pub mod read;
 mod rows;
 mod schema;
+pub(crate) mod search;
 pub mod steering;
 pub mod stored;
 #[cfg(test)]

@@ -21,7 +21,7 @@
 //! Arrows of dependency point one way: `{model, exit} ← {waves, control} ← event ← ledger ← {plan, journal, gate, retry,
 //! remote, judge} ← engine ← commands`, and `event ← transport ← credentials ← remote`. Each library with an opinion stays
 //! in one room: `reqwest` in `transport`, `rusqlite` in `journal`, `governor` in `gate`, `indicatif` in `observe`, `clap`
-//! in `settings`, `hyper` in `sandbox`.
+//! in `settings`, `hyper` in `sandbox`, `axum` in `serve`, `askama` and `plotters` in `report::html`.
 //!
 //! A good order to read in:
 //!
@@ -39,6 +39,7 @@
 //!    people agreed to. `preflight`: look before touching.
 //! 6. [`journal`]: the SQLite file. `recorder`: its one writer. [`audit`]: proof that it was not altered.
 //! 7. `observe`: who watches. [`report`]: what is read back. `console`: who is told.
+//!    `serve` shows it to browsers while it happens.
 //! 8. `inventory`, `doctor`: looking around without a run. [`rehearsal`]: what a night would come to. [`rollback`]: the way
 //!    back.
 //! 9. `settings`, `lock` and [`commands`]: one function per verb, wiring the parts.
@@ -71,6 +72,7 @@ pub mod report;
 mod retry;
 pub mod rollback;
 pub mod sandbox;
+mod serve;
 mod settings;
 mod transport;
 pub mod waves;

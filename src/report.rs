@@ -11,10 +11,11 @@ use serde::Serialize;
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 
-mod advice;
+pub(crate) mod advice;
 pub mod beside;
 pub(crate) mod csv;
 pub mod explain;
+pub(crate) mod html;
 mod json;
 mod junit;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub(crate) mod plain;
 mod row;
 pub mod runs;
 pub mod status;
+pub(crate) mod story;
 pub mod summary;
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,7 @@ mod xlsx;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Csv,
+    Html,
     Json,
     Junit,
     Md,
@@ -40,16 +43,31 @@ pub enum Format {
 }
 
 impl Format {
-    pub const ALL: [Format; 5] = [Format::Csv, Format::Json, Format::Junit, Format::Md, Format::Xlsx];
+    pub const ALL: [Format; 6] = [Format::Csv, Format::Html, Format::Json, Format::Junit, Format::Md, Format::Xlsx];
 
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Format::Csv => "csv",
+            Format::Html => "html",
             Format::Json => "json",
             Format::Junit => "junit",
             Format::Md => "md",
             Format::Xlsx => "xlsx",
+        }
+    }
+
+    /// What a browser is told that it is.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Format::Csv => "text/csv; charset=utf-8",
+            Format::Html => "text/html; charset=utf-8",
+            Format::Json => "application/json",
+            Format::Junit => "application/xml",
+            Format::Md => "text/markdown; charset=utf-8",
+            // source: https://www.iana.org/assignments/media-types/application/vnd.openxmlformats-officedocument.spreadsheetml.sheet
+            Format::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         }
     }
 
@@ -58,7 +76,7 @@ impl Format {
     pub fn extension(self) -> &'static str {
         match self {
             Format::Junit => "xml",
-            Format::Csv | Format::Json | Format::Md | Format::Xlsx => self.name(),
+            Format::Csv | Format::Html | Format::Json | Format::Md | Format::Xlsx => self.name(),
         }
     }
 
@@ -67,7 +85,7 @@ impl Format {
     pub fn is_binary(self) -> bool {
         match self {
             Format::Xlsx => true,
-            Format::Csv | Format::Json | Format::Junit | Format::Md => false,
+            Format::Csv | Format::Html | Format::Json | Format::Junit | Format::Md => false,
         }
     }
 
@@ -96,6 +114,7 @@ pub fn write(format: Format, journal: &Journal, run: &RunRecord, out: &mut dyn i
         let run = journal.run(run.key)?;
         match format {
             Format::Csv => csv::write(journal, &run, out),
+            Format::Html => html::write(journal, &run, out),
             Format::Json => json::write(journal, &run, out),
             Format::Junit => junit::write(journal, &run, out),
             Format::Md => markdown::write(journal, &run, out),

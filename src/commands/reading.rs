@@ -8,7 +8,6 @@ use crate::console;
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::read::RunRecord;
-use crate::lock;
 use crate::report::beside::{check_destination, write_beside};
 use crate::report::explain::Explained;
 use crate::report::runs::Runs;
@@ -37,7 +36,7 @@ pub(super) fn status(
         if if_stopped {
             summary.if_stopped = Some(journal.at_one_instant(|| IfStopped::of(&journal, &record))?);
         }
-        let holder = holder(&context.settings.journal, &record);
+        let holder = Holder::of(&context.settings.journal, &record);
         print(|out| {
             if context.console.json {
                 return summary::write_json(&summary, out);
@@ -49,18 +48,6 @@ pub(super) fn status(
         }
         std::thread::sleep(WATCH_EVERY);
         print(|out| Ok(writeln!(out)?))?;
-    }
-}
-
-/// Whether the launch that the journal calls running still holds the run's lock.
-pub(super) fn holder(journal: &Path, run: &RunRecord) -> Holder {
-    if run.host.as_deref() != Some(lock::host().as_str()) {
-        return Holder::Unknown;
-    }
-    match lock::is_held(&lock::of_run(journal, &run.id)) {
-        Some(true) => Holder::Alive,
-        Some(false) => Holder::Gone,
-        None => Holder::Unknown,
     }
 }
 

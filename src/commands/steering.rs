@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::launch::paper_of;
-use super::reading::{holder, print};
+use super::reading::print;
 use super::{CommandError, Context, bad_destination, output_failed};
 use crate::control::{By, CONTROL, Command};
 use crate::exit::Exit;
@@ -36,7 +36,7 @@ pub(super) fn control(context: &Context, words: &[String], reason: Option<&str>)
     let mut journal = Journal::open(&context.settings.journal)?;
     let run = journal.find_run(run)?;
     must_make_sense(&journal, &run, &command)?;
-    let runs = run.running && holder(&context.settings.journal, &run) != Holder::Gone;
+    let runs = run.running && Holder::of(&context.settings.journal, &run) != Holder::Gone;
     let waits_for_launch = matches!(command, Command::Skip { .. } | Command::Release { .. });
     if !runs && !waits_for_launch && !lifts_a_pause(&journal, &run, &command)? {
         return Err(CommandError::NotRunning(run.id));
@@ -162,7 +162,7 @@ pub(super) fn rollback(
     }
     let journal = Journal::open_to_read(&context.settings.journal)?;
     let run = journal.find_run(run)?;
-    if run.running && holder(&context.settings.journal, &run) == Holder::Alive {
+    if run.running && Holder::of(&context.settings.journal, &run) == Holder::Alive {
         context.console.warn(&format!("run {} goes on: what it changes from here on is not in this plan", run.id));
     }
     journal.at_one_instant(|| {

@@ -579,7 +579,7 @@ pub(super) fn event(columns: &rusqlite::Row<'_>) -> Result<Event, JournalError> 
     Ok(Event { lane: LaneId(lane), seq, at, kind })
 }
 
-fn escaped_for_like(text: &str) -> String {
+pub(super) fn escaped_for_like(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if matches!(character, '%' | '_' | '\\') {

@@ -2,12 +2,13 @@
 
 use super::plain::{plain, shell_word};
 use crate::event::Verdict;
+use crate::journal::read::Cause;
 use crate::ledger::Phase;
 use crate::model::SeenState;
 
 /// What a row's place means, in one line.
 #[must_use]
-pub(super) fn meaning(phase: Phase) -> &'static str {
+pub(crate) fn meaning(phase: Phase) -> &'static str {
     match phase {
         Phase::Untried => "not begun",
         Phase::Due => "begun, and due again",
@@ -20,14 +21,14 @@ pub(super) fn meaning(phase: Phase) -> &'static str {
 
 /// What a person does about a row, and the command that goes with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Advice {
-    pub(super) say: String,
-    pub(super) command: String,
+pub(crate) struct Advice {
+    pub(crate) say: String,
+    pub(crate) command: String,
 }
 
 /// What to do about a row that stands so; none where nothing is to be done.
 #[must_use]
-pub(super) fn next(phase: Phase, run: &str, source_id: &str) -> Option<Advice> {
+pub(crate) fn next(phase: Phase, run: &str, source_id: &str) -> Option<Advice> {
     let (run, id) = (shell_word(run), plain(source_id));
     let advice = |say: &str, command: &str| Some(Advice { say: say.to_owned(), command: format!("cutover {command}") });
     let retry = |say: &str, verdict: Verdict| advice(say, &format!("retry {run} --only {verdict}"));
@@ -56,9 +57,15 @@ pub(super) fn next(phase: Phase, run: &str, source_id: &str) -> Option<Advice> {
     }
 }
 
+/// What to do about the rows that have one cause, told of one of them.
+#[must_use]
+pub(crate) fn of_cause(cause: &Cause, run: &str) -> Option<Advice> {
+    next(Phase::Settled(Verdict::named(&cause.verdict)?), run, &cause.example)
+}
+
 /// What to do about a row that somebody else moved after it was settled.
 #[must_use]
-pub(super) fn moved(seen: &SeenState, source_id: &str) -> Advice {
+pub(crate) fn moved(seen: &SeenState, source_id: &str) -> Advice {
     let (seen, id) = (plain(&seen.to_string()), shell_word(source_id));
     let say = format!("somebody else moved it since, and it was seen in {seen}: find out who, before anything is sent");
     Advice { say, command: format!("cutover sources show {id}") }
@@ -66,7 +73,7 @@ pub(super) fn moved(seen: &SeenState, source_id: &str) -> Advice {
 
 /// Where a row's whole story is told.
 #[must_use]
-pub(super) fn story(source_id: &str) -> Advice {
+pub(crate) fn story(source_id: &str) -> Advice {
     let command = format!("cutover explain {}", shell_word(source_id));
     Advice { say: "the whole story of a row".to_owned(), command }
 }

@@ -7,8 +7,9 @@ use serde::Serialize;
 use super::ReportError;
 use super::advice::{self, Advice};
 use super::json::Extra;
-use super::plain::{duration, plain, time};
-use crate::event::{Event, EventKind, Outcome};
+use super::plain::plain;
+use super::story::{self, Moment};
+use crate::event::Event;
 use crate::journal::read::{RunRecord, UNPROVEN_BY_CHOICE};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Phase, Standing};
@@ -38,8 +39,8 @@ fn did_you_mean(near: &[String]) -> String {
 pub struct Explained {
     run: String,
     plan_path: String,
-    row: Row,
-    standing: Standing,
+    pub(crate) row: Row,
+    pub(crate) standing: Standing,
     events: Vec<Event>,
 }
 
@@ -51,8 +52,13 @@ impl Explained {
                 return Err(ExplainError::Unknown { run: run.id.clone(), source_id: source_id.to_owned(), near });
             };
             let events = journal.events_of_row(run.key, row.id)?;
-            Ok(Self { run: run.id.clone(), plan_path: run.plan_path.clone(), row, standing, events })
+            Ok(Self::from_parts(run, row, standing, events))
         })
+    }
+
+    /// For those who read row by row.
+    pub(crate) fn from_parts(run: &RunRecord, row: Row, standing: Standing, events: Vec<Event>) -> Self {
+        Self { run: run.id.clone(), plan_path: run.plan_path.clone(), row, standing, events }
     }
 
     pub fn write_json(&self, out: &mut dyn io::Write) -> Result<(), ReportError> {
@@ -85,23 +91,13 @@ impl Explained {
             after: standing.after.as_ref(),
             attempts: standing.attempts,
             throttled: standing.throttled,
-            events: self.told().collect(),
+            events: self.moments().collect(),
             meaning: advice::meaning(standing.phase),
             next: self.next().map(|Advice { say, command }| Next { say, command }),
         }
     }
 
-    /// Each event with what passed since the one before it.
-    fn told(&self) -> impl Iterator<Item = Told<'_>> {
-        let mut before: Option<jiff::Timestamp> = None;
-        self.events.iter().map(move |event| {
-            let gap_ms = before.map(|before| event.at.as_millisecond() - before.as_millisecond());
-            before = Some(event.at);
-            Told { lane: event.lane.0, seq: event.seq, at: time(event.at), gap_ms, kind: &event.kind }
-        })
-    }
-
-    fn next(&self) -> Option<Advice> {
+    pub(crate) fn next(&self) -> Option<Advice> {
         if self.standing.reason.as_deref() == Some(UNPROVEN_BY_CHOICE) {
             return None;
         }
@@ -112,54 +108,70 @@ impl Explained {
     }
 
     pub fn write_text(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        self.write_plan(out)?;
+        writeln!(out, "{}: {}\n", self.title(), self.verdict())?;
+        for (name, value) in self.facts() {
+            writeln!(out, "  {name:<12} {value}")?;
+        }
         writeln!(out)?;
         if self.events.is_empty() {
             writeln!(out, "Nothing has happened to it yet.")?;
         }
-        for told in self.told() {
-            let gap = told.gap_ms.map_or_else(String::new, since);
-            writeln!(out, "  {}  {gap:>12}  {}", told.at, sentence(told.kind))?;
-            for detail in details(told.kind) {
+        for moment in self.moments() {
+            writeln!(out, "  {}  {:>12}  {}", moment.at, moment.gap(), moment.sentence())?;
+            for detail in moment.details() {
                 writeln!(out, "  {:24}  {:12}    {detail}", "", "")?;
             }
         }
-        self.write_end(out)
-    }
-
-    fn write_plan(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        let row = &self.row;
-        let name = row.name.as_deref().map_or_else(String::new, |name| format!(" ({})", plain(name)));
-        writeln!(out, "{}{name}: {}\n", plain(row.source_id.as_str()), self.standing.phase.public_name())?;
-        let mut fact = |name: &str, value: &str| writeln!(out, "  {name:<12} {}", plain(value));
-        fact("planned", &format!("{}, by {}:{} (row {})", row.wants, self.plan_path, row.line, row.id))?;
-        if !row.expects.is_empty() {
-            fact("expected", &row.expects.to_string())?;
-        }
-        for (what, value) in [("wave", &row.wave), ("target", &row.account), ("note", &row.note)] {
-            if let Some(value) = value {
-                fact(what, value)?;
-            }
-        }
-        for (column, value) in &row.extra {
-            fact(&plain(column), value)?;
-        }
-        fact("run", &self.run)?;
-        fact("seen before", &shown(self.standing.before.as_ref()))?;
-        if self.standing.after.is_some() {
-            fact("seen after", &shown(self.standing.after.as_ref()))?;
-        }
-        Ok(())
-    }
-
-    fn write_end(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        let standing = &self.standing;
-        let reason = standing.reason.as_deref().map_or_else(String::new, |reason| format!(" ({})", plain(reason)));
-        writeln!(out, "\n{}: {}{reason}.", standing.phase.public_name(), advice::meaning(standing.phase))?;
+        writeln!(out, "\n{}", self.conclusion())?;
         match self.next() {
             Some(Advice { say, command }) => writeln!(out, "What to do next: {say}.\n\n  {command}"),
             None => writeln!(out, "Nothing is to be done."),
         }
+    }
+
+    /// Its id, and its name where it has one.
+    pub(crate) fn title(&self) -> String {
+        let name = self.row.name.as_deref().map_or_else(String::new, |name| format!(" ({})", plain(name)));
+        format!("{}{name}", plain(self.row.source_id.as_str()))
+    }
+
+    pub(crate) fn verdict(&self) -> &'static str {
+        self.standing.phase.public_name()
+    }
+
+    /// What was planned for it, and where it was seen, as pairs of name and value.
+    pub(crate) fn facts(&self) -> Vec<(String, String)> {
+        let row = &self.row;
+        let mut facts = Vec::new();
+        let mut fact = |name: &str, value: &str| facts.push((name.to_owned(), plain(value)));
+        fact("planned", &format!("{}, by {}:{} (row {})", row.wants, self.plan_path, row.line, row.id));
+        if !row.expects.is_empty() {
+            fact("expected", &row.expects.to_string());
+        }
+        for (what, value) in [("wave", &row.wave), ("target", &row.account), ("note", &row.note)] {
+            if let Some(value) = value {
+                fact(what, value);
+            }
+        }
+        for (column, value) in &row.extra {
+            fact(&plain(column), value);
+        }
+        fact("run", &self.run);
+        fact("seen before", &shown(self.standing.before.as_ref()));
+        if self.standing.after.is_some() {
+            fact("seen after", &shown(self.standing.after.as_ref()));
+        }
+        facts
+    }
+
+    pub(crate) fn moments(&self) -> impl Iterator<Item = Moment<'_>> {
+        story::told(&self.events)
+    }
+
+    /// The verdict, what it means, and why it is so.
+    pub(crate) fn conclusion(&self) -> String {
+        let reason = self.standing.reason.as_deref().map_or_else(String::new, |reason| format!(" ({})", plain(reason)));
+        format!("{}: {}{reason}.", self.verdict(), advice::meaning(self.standing.phase))
     }
 }
 
@@ -176,7 +188,7 @@ struct Document<'a> {
     after: Option<&'a SeenState>,
     attempts: u32,
     throttled: u32,
-    events: Vec<Told<'a>>,
+    events: Vec<Moment<'a>>,
     meaning: &'static str,
     next: Option<Next>,
 }
@@ -202,96 +214,6 @@ struct Planned<'a> {
     extra: Extra<'a>,
 }
 
-#[derive(Serialize)]
-struct Told<'a> {
-    lane: u32,
-    seq: u64,
-    at: String,
-    gap_ms: Option<i64>,
-    #[serde(flatten)]
-    kind: &'a EventKind,
-}
-
-/// A clock that was set back between two events shows as it is.
-fn since(gap_ms: i64) -> String {
-    let sign = if gap_ms < 0 { '-' } else { '+' };
-    format!("{sign}{}", duration(gap_ms.unsigned_abs()))
-}
-
 fn shown(seen: Option<&SeenState>) -> String {
     seen.map_or_else(|| "nothing".to_owned(), ToString::to_string)
-}
-
-fn sentence(kind: &EventKind) -> String {
-    let sentence = match kind {
-        EventKind::RowSeen { seen: Some(seen), .. } => format!("a look shows {seen}"),
-        EventKind::RowSeen { seen: None, .. } => "a look: the service does not know this source".to_owned(),
-        EventKind::RowMoved { seen, .. } => format!("a read made for others shows {seen}: somebody else moved it"),
-        EventKind::AttemptStarted { attempt, sends, .. } => format!("attempt {attempt} begins: {sends}"),
-        EventKind::AttemptEnded { attempt, outcome, .. } => format!("attempt {attempt}: {outcome}"),
-        EventKind::RowSettled { verdict, seen: Some(seen), .. } => format!("settled: {verdict}, a look shows {seen}"),
-        EventKind::RowSettled { verdict, seen: None, .. } => format!("settled: {verdict}"),
-        EventKind::RowLeft { cause, .. } => format!("left for later: {cause}"),
-        EventKind::RowReopened { cause, .. } => format!("opened again: {cause}"),
-        EventKind::RunStarted { .. }
-        | EventKind::LaunchBegan { .. }
-        | EventKind::DrainBegan { .. }
-        | EventKind::StageBegan { .. }
-        | EventKind::StageEnded { .. }
-        | EventKind::WaitBegan { .. }
-        | EventKind::WaitEnded
-        | EventKind::Controlled { .. }
-        | EventKind::LaunchEnded { .. }
-        | EventKind::QuotaLearned { .. }
-        | EventKind::ReadThrottled { .. }
-        | EventKind::LaneStopped { .. } => "an event of the whole lane".to_owned(),
-    };
-    plain(&sentence)
-}
-
-fn details(kind: &EventKind) -> Vec<String> {
-    match kind {
-        EventKind::AttemptEnded { outcome, request_id, took_ms, .. } => {
-            let request = request_id
-                .as_deref()
-                .map_or_else(|| "no request id".to_owned(), |id| format!("request id {}", plain(id)));
-            let mut details = vec![format!("{request}, took {}", duration(*took_ms))];
-            details.extend(asked_to_wait(outcome));
-            details
-        }
-        EventKind::RowSettled { reason: Some(reason), .. } => vec![plain(reason)],
-        EventKind::RowSettled { reason: None, .. }
-        | EventKind::RowSeen { .. }
-        | EventKind::RowMoved { .. }
-        | EventKind::AttemptStarted { .. }
-        | EventKind::RowLeft { .. }
-        | EventKind::RowReopened { .. }
-        | EventKind::RunStarted { .. }
-        | EventKind::LaunchBegan { .. }
-        | EventKind::DrainBegan { .. }
-        | EventKind::StageBegan { .. }
-        | EventKind::StageEnded { .. }
-        | EventKind::WaitBegan { .. }
-        | EventKind::WaitEnded
-        | EventKind::Controlled { .. }
-        | EventKind::LaunchEnded { .. }
-        | EventKind::QuotaLearned { .. }
-        | EventKind::ReadThrottled { .. }
-        | EventKind::LaneStopped { .. } => Vec::new(),
-    }
-}
-
-fn asked_to_wait(outcome: &Outcome) -> Option<String> {
-    match outcome {
-        Outcome::Throttled { retry_after_ms: Some(ms), .. } => {
-            Some(format!("the service asked to wait {}", duration(*ms)))
-        }
-        Outcome::Throttled { retry_after_ms: None, .. }
-        | Outcome::Accepted { .. }
-        | Outcome::Rejected { .. }
-        | Outcome::Unauthenticated { .. }
-        | Outcome::Barred { .. }
-        | Outcome::Unsent { .. }
-        | Outcome::Lost { .. } => None,
-    }
 }

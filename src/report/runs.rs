@@ -35,6 +35,20 @@ pub struct RunLine {
     elapsed_ms: u64,
 }
 
+impl RunLine {
+    pub(crate) fn ended(&self) -> String {
+        match (self.running, self.exit_code, &self.exit_name) {
+            (true, _, _) => "not ended".to_owned(),
+            (false, Some(code), Some(name)) => format!("{code} {}", plain(name)),
+            (false, _, _) => "not begun".to_owned(),
+        }
+    }
+
+    pub(crate) fn took(&self) -> String {
+        duration(self.elapsed_ms)
+    }
+}
+
 impl Runs {
     pub fn of(journal: &Journal) -> Result<Self, JournalError> {
         journal.at_one_instant(|| {
@@ -63,9 +77,9 @@ impl Runs {
                 run.rows,
                 run.on_target,
                 run.unsettled,
-                ended(run),
+                run.ended(),
                 run.started_at.as_deref().unwrap_or("-"),
-                duration(run.elapsed_ms)
+                run.took()
             )?;
         }
         Ok(())
@@ -92,12 +106,4 @@ fn line_of(journal: &Journal, run: RunRecord) -> Result<RunLine, JournalError> {
         elapsed_s: seconds(run.elapsed_ms),
         elapsed_ms: run.elapsed_ms,
     })
-}
-
-fn ended(run: &RunLine) -> String {
-    match (run.running, run.exit_code, &run.exit_name) {
-        (true, _, _) => "not ended".to_owned(),
-        (false, Some(code), Some(name)) => format!("{code} {name}"),
-        (false, _, _) => "not begun".to_owned(),
-    }
 }

@@ -1,10 +1,13 @@
 //! Where a run stands, also while it runs. As JSON it is the summary.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use super::plain::{plain, shortened};
 use super::summary::{Running, Summary};
+use crate::journal::read::RunRecord;
+use crate::lock;
 use crate::rollback::IfStopped;
 use crate::waves::forecast::spoken;
 
@@ -19,6 +22,20 @@ pub enum Holder {
     Gone,
     /// It began on another host, or the lock cannot be asked.
     Unknown,
+}
+
+impl Holder {
+    #[must_use]
+    pub fn of(journal: &Path, run: &RunRecord) -> Self {
+        if run.host.as_deref() != Some(lock::host().as_str()) {
+            return Holder::Unknown;
+        }
+        match lock::is_held(&lock::of_run(journal, &run.id)) {
+            Some(true) => Holder::Alive,
+            Some(false) => Holder::Gone,
+            None => Holder::Unknown,
+        }
+    }
 }
 
 pub fn write_text(summary: &Summary, holder: Holder, out: &mut dyn io::Write) -> io::Result<()> {
@@ -74,7 +91,7 @@ fn write_if_stopped(counts: &IfStopped, out: &mut dyn io::Write) -> io::Result<(
     writeln!(out, "  {:<14} {not_reversible:>9}  of those that were changed, or may have been", "not reversible")
 }
 
-fn where_it_is(running: &Running, holder: Holder) -> String {
+pub(crate) fn where_it_is(running: &Running, holder: Holder) -> String {
     let pid = running.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
     let host = running.host.as_deref().map_or_else(|| "?".to_owned(), plain);
     let since = running.since.as_deref().unwrap_or("?");

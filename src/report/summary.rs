@@ -405,7 +405,7 @@ impl Summary {
     }
 
     /// What identifies the run and what it took, as pairs of name and value.
-    pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
         let mut facts = vec![("run", plain(&self.run))];
         facts.push(("plan", format!("{} ({})", plain(&self.plan.path), plain(&self.plan.digest))));
         if let Some(started_at) = &self.started_at {

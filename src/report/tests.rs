@@ -56,6 +56,7 @@ fn a_night_reads_as_it_was() {
     matches_snapshot("summary.json", &written(|out| summary::write_json(&summary, out)));
     matches_snapshot("status.txt", &written(|out| status::write_text(&summary, Holder::Gone, out)));
     matches_snapshot("report.csv", &report(&lab, Format::Csv));
+    matches_snapshot("report.html", &report(&lab, Format::Html));
     matches_snapshot("report.json", &report(&lab, Format::Json));
     matches_snapshot("report.junit.xml", &report(&lab, Format::Junit));
     matches_snapshot("report.md", &report(&lab, Format::Md));

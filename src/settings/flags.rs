@@ -1,5 +1,6 @@
 //! The command line, as given: every setting is optional here, and resolved elsewhere.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -241,6 +242,19 @@ Each command is in the journal, with who gave it, where, when and why."
         #[command(subcommand)]
         verb: AuditVerb,
     },
+    /// Serve a read-only page over the journal: runs, live progress, rows, one row's story, reports
+    Serve {
+        /// Where to listen. Elsewhere than on this machine needs a token, from the environment variable
+        /// `CUTOVER_SERVE_TOKEN` or from --token-file
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787")]
+        listen: SocketAddr,
+        /// Reads the token from the first line of a file
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
+        /// Another name that people may use for this machine, such as that of a proxy before it
+        #[arg(long = "allow-host", value_name = "NAME")]
+        hosts: Vec<String>,
+    },
     /// Serve the API on loopback, with the documented state machine, quotas and faults, from a seed
     Sandbox {
         /// 0: any that is free
@@ -414,7 +428,7 @@ pub(crate) struct LaunchArgs {
     /// Release a wave that needs approval, before it asks; may be given again
     #[arg(long, value_name = "WAVE")]
     pub(crate) approve: Vec<String>,
-    /// Write a report at the end; the extension names the format (.csv, .json, .md, .xlsx, or .xml for JUnit)
+    /// Write a report at the end; the extension names the format (.csv, .html, .json, .md, .xlsx, or .xml for JUnit)
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     #[command(flatten)]
@@ -667,6 +681,7 @@ impl Flags {
             | Verb::Runs
             | Verb::Explain { .. }
             | Verb::Report { .. }
+            | Verb::Serve { .. }
             | Verb::Audit { .. } => (),
         }
         all

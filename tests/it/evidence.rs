@@ -108,11 +108,11 @@ fn a_stranger_checks_a_bundle_by_hand_as_its_readme_says() {
     let readme = std::fs::read_to_string(bundle.join("README.md")).unwrap();
     let anchor = readme.split("--anchor ").nth(1).unwrap().split('`').next().unwrap();
     lab.cutover(&["audit", "verify", "--journal", "bundle/journal.db", "--anchor", anchor]).exits(0);
-    for report in ["report.csv", "report.json", "report.md", "report.xml", "report.xlsx"] {
+    for report in ["report.csv", "report.html", "report.json", "report.md", "report.xml", "report.xlsx"] {
         assert!(bundle.join(report).metadata().unwrap().len() > 100, "{report}");
     }
     let held: Vec<_> = std::fs::read_dir(&bundle).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(held.len(), 13, "{held:?}");
+    assert_eq!(held.len(), 14, "{held:?}");
 
     // What is altered is found by each of the tools that look at it.
     let journal = rusqlite::Connection::open(bundle.join("journal.db")).unwrap();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "all of this is tests: what fails here fails them")]
 
 mod badly;
+mod browser;
 mod crash;
 mod credentials;
 mod dialects;
@@ -26,5 +27,6 @@ mod reports;
 mod runs;
 mod sdk;
 mod secrets;
+mod serve;
 mod signals;
 mod wire;

@@ -1,4 +1,4 @@
-//! Python packages, installed by name from the registry as anybody would, and scripts that use them.
+//! Packages for tests, Python's above all, installed by name from the registry as anybody would, and scripts that use them.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ fn pip(args: &[&str]) {
 }
 
 /// A folder beside what cargo builds that is filled once, however many tests and processes ask for it.
-fn once(name: &str, fill: impl FnOnce(&Path)) -> PathBuf {
+pub(crate) fn once(name: &str, fill: impl FnOnce(&Path)) -> PathBuf {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.lock"))).unwrap();
     lock.lock().unwrap();

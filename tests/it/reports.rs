@@ -301,7 +301,7 @@ fn a_report_at_the_end_is_what_its_name_says() {
     let sandbox = lab.serve("plan.csv", "");
     lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off", "--report", "night.junit"])
         .exits(2)
-        .says(".csv, .json, .md, .xlsx, or .xml for JUnit");
+        .says(".csv, .html, .json, .md, .xlsx, or .xml for JUnit");
     lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off", "--report", "night.xml"]).exits(0);
     adds_up(&read_junit(&[&path(&lab, "night.xml")])[0]);
 }

@@ -1,0 +1,67 @@
+//! `serve`: a page over the journal until it is interrupted.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use secrecy::SecretString;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::reading::journal;
+use super::{CommandError, Context, stdout_failed};
+use crate::console;
+use crate::exit::Exit;
+use crate::serve::{self, Door, Token};
+
+/// Where the token is, if no file is named. A flag would show it to everybody on the machine.
+const TOKEN: &str = "CUTOVER_SERVE_TOKEN";
+
+pub(super) fn serve(
+    context: &Context,
+    listen: SocketAddr,
+    token_file: Option<&Path>,
+    hosts: Vec<String>,
+) -> Result<Exit, CommandError> {
+    let token = token(token_file)?.map(|token| Token::new(&token)).transpose()?;
+    if token.is_none() && !listen.ip().is_loopback() {
+        return Err(CommandError::OpenToAll(listen));
+    }
+    let path = context.settings.journal.clone();
+    // Whatever is wrong with it is said now, and not to the first who looks.
+    drop(journal(context)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Start)?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(CommandError::Start)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(CommandError::Start)?;
+        let listening = |source| CommandError::Listen { address: listen, source };
+        let listener = serve::listen(listen).await.map_err(listening)?;
+        let address = listener.local_addr().map_err(listening)?;
+        console::result(|out| writeln!(out, "http://{address}")).map_err(stdout_failed)?;
+        let secured = if token.is_some() { "with the token as the password, " } else { "" };
+        context.console.say(&format!("{secured}read-only over {}; Ctrl-C ends it", path.display()));
+        if !address.ip().is_loopback() {
+            context.console.say(
+                "warning: what goes over the network here is not encrypted; better: a proxy with TLS, or `ssh -L`",
+            );
+        }
+        let stop = CancellationToken::new();
+        let stopping = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => (),
+                _ = terminate.recv() => (),
+            }
+            stopping.cancel();
+        });
+        let door = Door::new(address, hosts, token);
+        serve::serve(listener, door, path, stop).await.map_err(CommandError::Start)?;
+        Ok(Exit::Done)
+    })
+}
+
+fn token(file: Option<&Path>) -> Result<Option<SecretString>, CommandError> {
+    let Some(path) = file else { return Ok(std::env::var(TOKEN).ok().map(SecretString::from)) };
+    let text = fs::read_to_string(path).map_err(|source| CommandError::Input { path: path.to_owned(), source })?;
+    Ok(Some(SecretString::from(text.lines().next().unwrap_or_default().trim())))
+}

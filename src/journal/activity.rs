@@ -1,0 +1,172 @@
+//! What was sent in each second of a run, how long answers took, and what the lanes tell: one pass over its events.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::read::event;
+use super::{Journal, JournalError, RunKey};
+use crate::event::Event;
+
+/// Events of a lane before its last of these are not what happened lately.
+const MOST_RECENT: i64 = 50_000;
+
+/// The traffic of a run. Grows with its length in time, and not with its rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Activity {
+    /// By second since 1970; seconds in which nothing happened are left out.
+    pub(crate) seconds: BTreeMap<i64, Second>,
+    /// How many answers took so many milliseconds.
+    pub(crate) took_ms: BTreeMap<u64, u64>,
+}
+
+/// What happened in one second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Second {
+    /// Changes that were sent for the first time.
+    pub(crate) first: u64,
+    /// Changes that were sent again.
+    pub(crate) again: u64,
+    /// Changes and reads that met the quota.
+    pub(crate) throttled: u64,
+    /// Changes whose answer never came, or could not be used, or that never left.
+    pub(crate) lost: u64,
+}
+
+impl Second {
+    pub(crate) fn add(&mut self, other: Second) {
+        self.first += other.first;
+        self.again += other.again;
+        self.throttled += other.throttled;
+        self.lost += other.lost;
+    }
+}
+
+impl Journal {
+    /// Changes and throttled reads of a run. What only reads looked at leaves no event.
+    pub(crate) fn activity(&self, run: RunKey) -> Result<Activity, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT at / 1000, kind, json_extract(detail, '$.attempt'), json_extract(detail, '$.outcome.is'),
+                 json_extract(detail, '$.outcome.status'), json_extract(detail, '$.took_ms')
+             FROM event WHERE run = ?1 AND kind IN ('attempt_started', 'attempt_ended', 'read_throttled')",
+        )?;
+        let mut found = statement.query([run.0])?;
+        let mut activity = Activity::default();
+        while let Some(columns) = found.next()? {
+            let second = activity.seconds.entry(columns.get(0)?).or_default();
+            match columns.get_ref(1)?.as_str().map_err(rusqlite::Error::from)? {
+                "attempt_started" if columns.get::<_, Option<u32>>(2)?.is_some_and(|attempt| attempt > 1) => {
+                    second.again += 1;
+                }
+                "attempt_started" => second.first += 1,
+                "read_throttled" => second.throttled += 1,
+                _ => {
+                    let outcome = columns.get_ref(3)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+                    match outcome {
+                        Some("throttled") => second.throttled += 1,
+                        Some("lost" | "unsent") => second.lost += 1,
+                        Some(_) | None => (),
+                    }
+                    let answered = columns.get::<_, Option<u16>>(4)?.is_some() || outcome == Some("throttled");
+                    if let (true, Some(took_ms)) = (answered, columns.get(5)?) {
+                        *activity.took_ms.entry(took_ms).or_default() += 1;
+                    }
+                }
+            }
+        }
+        Ok(activity)
+    }
+
+    /// The run's own events, and from the accounts' lanes those that are about a quota or a stop, in the order of time.
+    pub(crate) fn told_by_lanes(&self, run: RunKey) -> Result<Vec<Event>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, seq, at, kind, row, detail FROM event
+             WHERE run = ?1 AND (lane = 0 OR kind IN ('quota_learned', 'lane_stopped')) ORDER BY at, lane, seq",
+        )?;
+        let mut found = statement.query([run.0])?;
+        let mut events = Vec::new();
+        while let Some(columns) = found.next()? {
+            events.push(event(columns)?);
+        }
+        Ok(events)
+    }
+}
+
+/// How much went on lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lately {
+    /// Changes that were sent.
+    pub(crate) sent: u64,
+    pub(crate) settled: u64,
+}
+
+impl Journal {
+    /// What went on in a run since then, as far as its last events tell.
+    pub(crate) fn since(&self, run: RunKey, since: Timestamp) -> Result<Lately, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT count(*) FILTER (WHERE kind = 'attempt_started'), count(*) FILTER (WHERE kind = 'row_settled')
+             FROM lane JOIN event USING (run, lane)
+             WHERE lane.run = ?1 AND event.seq > lane.seq - ?3 AND event.at >= ?2",
+        )?;
+        let counts = statement.query_row((run.0, since.as_millisecond(), MOST_RECENT), |row| {
+            Ok(Lately { sent: row.get(0)?, settled: row.get(1)? })
+        })?;
+        Ok(counts)
+    }
+
+    /// How many events a run has.
+    pub(crate) fn n_events(&self, run: RunKey) -> Result<u64, JournalError> {
+        Ok(self.heads(run)?.into_iter().map(|(_, seq, _)| seq).sum())
+    }
+
+    /// The last of the run's own events, in order.
+    pub(crate) fn told_lately(&self, run: RunKey, limit: u32) -> Result<Vec<Event>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, seq, at, kind, row, detail FROM event WHERE run = ?1 AND lane = 0 ORDER BY seq DESC LIMIT ?2",
+        )?;
+        let mut found = statement.query((run.0, limit))?;
+        let mut events = Vec::new();
+        while let Some(columns) = found.next()? {
+            events.push(event(columns)?);
+        }
+        events.reverse();
+        Ok(events)
+    }
+}
+
+impl Activity {
+    /// The time within which this share of the answers came; none without answers.
+    pub(crate) fn took_within(&self, share: f64) -> Option<u64> {
+        let n_answers: u64 = self.took_ms.values().sum();
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rank"
+        )]
+        let rank = (n_answers as f64 * share).ceil() as u64;
+        let mut n_within = 0;
+        self.took_ms.iter().find_map(|(took_ms, n)| {
+            n_within += n;
+            (n_within >= rank.max(1)).then_some(*took_ms)
+        })
+    }
+
+    /// The last second in which something happened, before this time.
+    pub(crate) fn last_before(&self, at: Timestamp) -> Option<i64> {
+        self.seconds.range(..=at.as_second()).next_back().map(|(second, _)| *second)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_of_the_answers_came_within() {
+        let activity = Activity { took_ms: (1..=100).map(|ms| (ms, 1)).collect(), ..Activity::default() };
+        let within = [0.0, 0.5, 0.95, 0.99, 1.0].map(|share| activity.took_within(share).unwrap());
+        assert_eq!(within, [1, 50, 95, 99, 100]);
+        assert_eq!(Activity::default().took_within(0.5), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! The report that people read: one file that needs no network and no script, streamed row by row.
+//!
+//! What came from outside is made plain and escaped, and the page's own policy lets nothing run but the one script whose
+//! digest it names. With scripts, the rows are searched, filtered and turned over in pages; without, all of them are there.
+
+use std::io;
+
+use askama::Template;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest as _, Sha256};
+
+use super::ReportError;
+use super::explain::Explained;
+use super::plain::plain;
+use super::summary::Summary;
+use crate::journal::read::{RunRecord, UNPROVEN_BY_CHOICE, Which};
+use crate::journal::{Journal, JournalError};
+use crate::ledger::{Phase, Standing};
+use crate::model::RowId;
+
+mod charts;
+mod night;
+pub(crate) mod overview;
+pub(crate) mod rows;
+
+use charts::Figure;
+use overview::{Moments, Overview};
+use rows::{Line, StoryOf};
+
+pub(crate) const STYLE: &str = include_str!("html/style.css");
+const SCRIPT: &str = include_str!("html/report.js");
+/// So many rows stand together where there is no script.
+const CHUNK: u32 = 500;
+/// Every row tells its story in a run of no more rows; in a larger one those do that did not go straight.
+const STORIES: u32 = 20_000;
+
+pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
+    let summary = Summary::now(journal, run, journal.path())?;
+    let lanes: Vec<_> = summary.lanes.iter().map(|lane| (lane.lane.lane, lane.lane.name.clone())).collect();
+    let events = journal.told_by_lanes(run.key)?;
+    let figures = charts::all(&journal.activity(run.key)?, &events, &lanes)?;
+    let overview = Overview::of(&summary, |source_id| row_link(journal, run, source_id));
+    let head = Head {
+        style: STYLE,
+        style_digest: digest(STYLE),
+        script_digest: digest(SCRIPT),
+        summary: &summary,
+        overview,
+        figures: &figures,
+        moments: Moments::of(&events),
+    };
+    head.write_into(out)?;
+    write_rows(journal, run, out)?;
+    Tail { summary: &summary, script: SCRIPT }.write_into(out)?;
+    Ok(())
+}
+
+/// Where the report tells a row's story.
+fn row_link(journal: &Journal, run: &RunRecord, source_id: &str) -> Option<String> {
+    let (row, _) = journal.row_of_source(run.key, source_id).ok()??;
+    Some(format!("#s{}", row.id))
+}
+
+fn write_rows(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
+    let (mut n_rows, mut n_stories) = (0, 0);
+    journal.for_each_row(run.key, |row, standing| {
+        if n_rows % CHUNK == 0 {
+            out.write_all(if n_rows == 0 { b"" } else { rows::CHUNK_END })?;
+            rows::ChunkHead.write_into(out)?;
+        }
+        n_rows += 1;
+        let tells = run.n_rows <= STORIES || (!went_straight(&standing) && n_stories < STORIES);
+        n_stories += u32::from(tells);
+        let events = if tells { journal.events_of_row(run.key, row.id)? } else { Vec::new() };
+        let explained = Explained::from_parts(run, row, standing, events);
+        let story = if tells { StoryOf::Here } else { StoryOf::Nowhere };
+        Line::of(&explained, story).write_into(out)?;
+        out.write_all(b"\n")?;
+        Ok::<(), ReportError>(())
+    })?;
+    out.write_all(if n_rows == 0 { b"" } else { rows::CHUNK_END })?;
+    Ok(())
+}
+
+/// A row by its number in the plan, with its whole story.
+pub(crate) fn row_numbered(journal: &Journal, run: &RunRecord, number: u32) -> Result<Option<Explained>, JournalError> {
+    let Some(before) = number.checked_sub(1).map(RowId) else { return Ok(None) };
+    journal.at_one_instant(|| {
+        let found = journal.page(run.key, Which::All, Some(before), 1)?.pop().filter(|(row, _)| row.id.0 == number);
+        let Some((row, standing)) = found else { return Ok(None) };
+        let events = journal.events_of_row(run.key, row.id)?;
+        Ok(Some(Explained::from_parts(run, row, standing, events)))
+    })
+}
+
+/// Sent once at most, and seen where it should be: its line says all that there is.
+fn went_straight(standing: &Standing) -> bool {
+    let on_target = match standing.phase {
+        Phase::Settled(verdict) => verdict.on_target() || standing.reason.as_deref() == Some(UNPROVEN_BY_CHOICE),
+        Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Due => false,
+    };
+    on_target && standing.started <= 1 && standing.moved.is_none()
+}
+
+/// As a policy names what may run: <https://www.w3.org/TR/CSP3/#grammardef-hash-source>.
+fn digest(text: &str) -> String {
+    format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
+}
+
+#[derive(Template)]
+#[template(path = "report/html/head.html", config = ".askama.toml")]
+struct Head<'a> {
+    style: &'static str,
+    style_digest: String,
+    script_digest: String,
+    summary: &'a Summary,
+    overview: Overview<'a>,
+    figures: &'a [Figure],
+    moments: Moments,
+}
+
+#[derive(Template)]
+#[template(path = "report/html/tail.html", config = ".askama.toml")]
+struct Tail<'a> {
+    summary: &'a Summary,
+    script: &'static str,
+}

@@ -1,0 +1,163 @@
+//! Events in sentences: what happened to a row or to a run, moment by moment, for the terminal and for browsers alike.
+
+use serde::Serialize;
+
+use super::plain::{count, duration, plain, time};
+use crate::control::waiting;
+use crate::event::{DrainReason, Event, EventKind, Outcome};
+use crate::waves::Stage;
+
+/// An event as it is told.
+#[derive(Serialize)]
+pub(crate) struct Moment<'a> {
+    lane: u32,
+    seq: u64,
+    pub(crate) at: String,
+    /// What passed since the one before it. A clock that was set back between two events shows as it is.
+    gap_ms: Option<i64>,
+    #[serde(flatten)]
+    kind: &'a EventKind,
+}
+
+/// Events, each with what passed since the one before it.
+pub(crate) fn told(events: &[Event]) -> impl Iterator<Item = Moment<'_>> {
+    let mut before: Option<jiff::Timestamp> = None;
+    events.iter().map(move |event| {
+        let gap_ms = before.map(|before| event.at.as_millisecond() - before.as_millisecond());
+        before = Some(event.at);
+        Moment { lane: event.lane.0, seq: event.seq, at: time(event.at), gap_ms, kind: &event.kind }
+    })
+}
+
+impl Moment<'_> {
+    /// `+0.250 s`; nothing for the first.
+    pub(crate) fn gap(&self) -> String {
+        self.gap_ms.map_or_else(String::new, since)
+    }
+
+    pub(crate) fn sentence(&self) -> String {
+        sentence(self.kind)
+    }
+
+    /// What belongs to it, one line each.
+    pub(crate) fn details(&self) -> Vec<String> {
+        details(self.kind)
+    }
+}
+
+fn since(gap_ms: i64) -> String {
+    let sign = if gap_ms < 0 { '-' } else { '+' };
+    format!("{sign}{}", duration(gap_ms.unsigned_abs()))
+}
+
+fn sentence(kind: &EventKind) -> String {
+    let sentence = match kind {
+        EventKind::RowSeen { seen: Some(seen), .. } => format!("a look shows {seen}"),
+        EventKind::RowSeen { seen: None, .. } => "a look: the service does not know this source".to_owned(),
+        EventKind::RowMoved { seen, .. } => format!("a read made for others shows {seen}: somebody else moved it"),
+        EventKind::AttemptStarted { attempt, sends, .. } => format!("attempt {attempt} begins: {sends}"),
+        EventKind::AttemptEnded { attempt, outcome, .. } => format!("attempt {attempt}: {outcome}"),
+        EventKind::RowSettled { verdict, seen: Some(seen), .. } => format!("settled: {verdict}, a look shows {seen}"),
+        EventKind::RowSettled { verdict, seen: None, .. } => format!("settled: {verdict}"),
+        EventKind::RowLeft { cause, .. } => format!("left for later: {cause}"),
+        EventKind::RowReopened { cause, .. } => format!("opened again: {cause}"),
+        EventKind::RunStarted { plan, rows, .. } => {
+            format!("the run is made: {}, plan {plan}", count(u64::from(*rows), "row"))
+        }
+        EventKind::LaunchBegan { launch, verb, pid, host, user, version } => {
+            let user = user.as_deref().unwrap_or("?");
+            format!("launch {launch} begins: `{verb}` by {user}@{host}, process {pid}, cutover {version}")
+        }
+        EventKind::DrainBegan { reason, why } => {
+            let why = why.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+            format!("nothing new is started, {}{why}", drained(*reason))
+        }
+        EventKind::StageBegan { stage, rows, forecast } => {
+            let forecast = forecast.as_deref().map_or_else(String::new, |forecast| format!(", {forecast}"));
+            format!("{} begins: {}{forecast}", named(stage), count(*rows, "row"))
+        }
+        EventKind::StageEnded { stage } => format!("{} is done", named(stage)),
+        EventKind::WaitBegan { cause, stage, until } => format!("waits {}", waiting(*cause, stage, *until)),
+        EventKind::WaitEnded => "the wait is over".to_owned(),
+        EventKind::Controlled { command, by, .. } => format!("{command}, by {by}"),
+        EventKind::LaunchEnded { exit, reason, elapsed_ms } => {
+            let reason = reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
+            let (took, code) = (duration(*elapsed_ms), exit.code());
+            format!("the launch ends after {took} with {code} ({}){reason}", exit.name())
+        }
+        EventKind::QuotaLearned { per_second, stated: true } => {
+            format!("the service says that it takes {per_second:.2} requests a second")
+        }
+        EventKind::QuotaLearned { per_second, stated: false } => {
+            format!("found by trying: {per_second:.2} requests a second")
+        }
+        EventKind::ReadThrottled { .. } => "a read met the quota".to_owned(),
+        EventKind::LaneStopped { message, .. } => format!("nothing more is sent for this account: {message}"),
+    };
+    plain(&sentence)
+}
+
+/// A plan without waves is carried as one.
+fn named(stage: &Stage) -> String {
+    if stage.wave.is_some() { stage.to_string() } else { "the plan".to_owned() }
+}
+
+fn drained(reason: DrainReason) -> &'static str {
+    match reason {
+        DrainReason::Interrupted => "interrupted by hand",
+        DrainReason::Terminated => "terminated by a signal",
+        DrainReason::JournalClosed => "the journal takes no more",
+        DrainReason::Panicked => "a bug",
+        DrainReason::Halted => "more failed than the plan puts up with",
+        DrainReason::Window => "the time is over",
+        DrainReason::Unapproved => "nobody released it in time",
+        DrainReason::Operator => "somebody said so",
+    }
+}
+
+fn details(kind: &EventKind) -> Vec<String> {
+    match kind {
+        EventKind::AttemptEnded { outcome, request_id, took_ms, .. } => {
+            let request = request_id
+                .as_deref()
+                .map_or_else(|| "no request id".to_owned(), |id| format!("request id {}", plain(id)));
+            let mut details = vec![format!("{request}, took {}", duration(*took_ms))];
+            details.extend(asked_to_wait(outcome));
+            details
+        }
+        EventKind::RowSettled { reason: Some(reason), .. } => vec![plain(reason)],
+        EventKind::RowSettled { reason: None, .. }
+        | EventKind::RowSeen { .. }
+        | EventKind::RowMoved { .. }
+        | EventKind::AttemptStarted { .. }
+        | EventKind::RowLeft { .. }
+        | EventKind::RowReopened { .. }
+        | EventKind::RunStarted { .. }
+        | EventKind::LaunchBegan { .. }
+        | EventKind::DrainBegan { .. }
+        | EventKind::StageBegan { .. }
+        | EventKind::StageEnded { .. }
+        | EventKind::WaitBegan { .. }
+        | EventKind::WaitEnded
+        | EventKind::Controlled { .. }
+        | EventKind::LaunchEnded { .. }
+        | EventKind::QuotaLearned { .. }
+        | EventKind::ReadThrottled { .. }
+        | EventKind::LaneStopped { .. } => Vec::new(),
+    }
+}
+
+fn asked_to_wait(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Throttled { retry_after_ms: Some(ms), .. } => {
+            Some(format!("the service asked to wait {}", duration(*ms)))
+        }
+        Outcome::Throttled { retry_after_ms: None, .. }
+        | Outcome::Accepted { .. }
+        | Outcome::Rejected { .. }
+        | Outcome::Unauthenticated { .. }
+        | Outcome::Barred { .. }
+        | Outcome::Unsent { .. }
+        | Outcome::Lost { .. } => None,
+    }
+}

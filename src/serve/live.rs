@@ -1,0 +1,188 @@
+//! One run as it goes on: read once for everybody who looks, and told to each as it changes.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use askama::Template;
+use axum::extract::{Path as InPath, State};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::Stream;
+use futures_util::stream;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::Room;
+use super::pages::{PageError, run_link};
+use super::reader::Reader;
+use crate::journal::{Journal, JournalError};
+use crate::report::html::overview::{Moments, Overview};
+use crate::report::plain::plain;
+use crate::report::status::{Holder, where_it_is};
+use crate::report::summary::Summary;
+use crate::waves::forecast::spoken;
+
+/// What happens is on every page within a second.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Whether a launch still lives is not in the journal.
+const LOOK_ANYWAY_EVERY: Duration = Duration::from_secs(5);
+/// A large run costs more to add up; reading takes no more than this part of the time.
+const SHARE: u32 = 3;
+/// Over how long a rate is taken.
+const LATELY: SignedDuration = SignedDuration::from_secs(10);
+/// So many of what happened last are told.
+const MOMENTS: u32 = 12;
+
+/// What a run's page shows, and what is sent when it changes.
+#[derive(Template)]
+#[template(path = "serve/live.html", config = ".askama.toml")]
+pub(super) struct Live<'a> {
+    summary: &'a Summary,
+    overview: Overview<'a>,
+    /// Where it is, and what it waits for.
+    lines: Vec<String>,
+    /// Changes a second, and how long the rest would take.
+    pace: Option<(String, Option<String>)>,
+    moments: Moments,
+}
+
+/// The page's part that changes, as it is now.
+pub(super) fn shown(journal: &Journal, id: &str, path: &Path) -> Result<String, JournalError> {
+    journal.at_one_instant(|| {
+        let run = journal.find_run(Some(id))?;
+        let summary = Summary::of(journal, &run, path)?;
+        let holder = Holder::of(path, &run);
+        let mut lines = Vec::new();
+        if let Some(running) = &summary.running {
+            lines.push(where_it_is(running, holder));
+        }
+        if summary.running.is_some() || !summary.steering.paused.is_empty() {
+            lines.extend(summary.steering.lines(&run.id, holder != Holder::Gone));
+        }
+        let pace = if summary.running.is_some() && holder != Holder::Gone {
+            let since = Timestamp::now().checked_sub(LATELY).unwrap_or(Timestamp::UNIX_EPOCH);
+            let lately = journal.since(run.key, since)?;
+            Some((a_second(lately.sent), left(summary.n_unsettled(), lately.settled)))
+        } else {
+            None
+        };
+        let overview = Overview::of(&summary, |source_id| {
+            let (row, _) = journal.row_of_source(run.key, source_id).ok()??;
+            Some(format!("{}/rows/{}", run_link(&run.id), row.id))
+        });
+        let moments = Moments::of(&journal.told_lately(run.key, MOMENTS)?);
+        let live = Live { summary: &summary, overview, lines, pace, moments };
+        Ok(live.render().expect("writing to a string does not fail"))
+    })
+}
+
+fn a_second(n: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a rate that people read")]
+    let per_second = n as f64 / LATELY.as_secs_f64();
+    format!("{per_second:.1}")
+}
+
+/// How long the rest takes if it goes on as it does.
+fn left(n_left: u64, n_lately: u64) -> Option<String> {
+    let window = LATELY.unsigned_abs().as_secs();
+    (n_lately > 0 && n_left > 0).then(|| spoken(Duration::from_secs(n_left * window / n_lately)))
+}
+
+type Told = Arc<str>;
+
+/// A watcher for each run that somebody looks at.
+#[derive(Clone)]
+pub(super) struct Watchers {
+    reader: Reader,
+    journal: PathBuf,
+    stop: CancellationToken,
+    runs: Arc<Mutex<HashMap<String, watch::Sender<Told>>>>,
+}
+
+impl Watchers {
+    pub(super) fn new(reader: Reader, journal: PathBuf, stop: CancellationToken) -> Self {
+        Self { reader, journal, stop, runs: Arc::default() }
+    }
+
+    /// What the run shows from now on. One watcher does for all.
+    async fn watch(&self, id: &str) -> Result<watch::Receiver<Told>, JournalError> {
+        if let Some(told) = self.runs.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
+            return Ok(told.subscribe());
+        }
+        let first = self.look(id).await?;
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(told) = runs.get(id) {
+            // Somebody else was faster.
+            return Ok(told.subscribe());
+        }
+        let (told, heard) = watch::channel(first);
+        runs.insert(id.to_owned(), told.clone());
+        tokio::spawn(self.clone().keep_telling(id.to_owned(), told));
+        Ok(heard)
+    }
+
+    async fn look(&self, id: &str) -> Result<Told, JournalError> {
+        let (id, path) = (id.to_owned(), self.journal.clone());
+        self.reader.read(move |journal| shown(journal, &id, &path)).await.map(Told::from)
+    }
+
+    /// Until nobody listens any more.
+    async fn keep_telling(self, id: String, told: watch::Sender<Told>) {
+        let mut n_events = None;
+        let mut looked_at = Instant::now();
+        loop {
+            let began = Instant::now();
+            let (asked, now) = (id.clone(), self.reader.clone());
+            let now = now.read(move |journal| journal.n_events(journal.find_run(Some(&asked))?.key)).await.ok();
+            if now.is_none() || now != n_events || looked_at.elapsed() >= LOOK_ANYWAY_EVERY {
+                if let Ok(text) = self.look(&id).await {
+                    told.send_if_modified(|before| {
+                        let is_new = *before != text;
+                        *before = text;
+                        is_new
+                    });
+                }
+                (n_events, looked_at) = (now, Instant::now());
+            }
+            let pause = LOOK_EVERY.max(began.elapsed() * SHARE);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => (),
+                () = self.stop.cancelled() => return,
+            }
+            let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.receiver_count() == 0 {
+                runs.remove(&id);
+                return;
+            }
+        }
+    }
+}
+
+/// The run's page as it changes, as server-sent events.
+pub(super) async fn events(State(room): State<Arc<Room>>, InPath(run): InPath<String>) -> Result<Response, PageError> {
+    let id = room.reader.read(move |journal| journal.find_run(Some(&run)).map(|run| run.id)).await?;
+    let heard = room.watchers.watch(&id).await?;
+    let told = changes(heard, room.watchers.stop.clone());
+    let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
+    Ok(Sse::new(told).keep_alive(keep_alive).into_response())
+}
+
+/// Where it is now, then each change; one who is slow misses those in between and gets the last.
+fn changes(heard: watch::Receiver<Told>, stop: CancellationToken) -> impl Stream<Item = Result<Event, Infallible>> {
+    stream::unfold((heard, stop, true), |(mut heard, stop, is_first)| async move {
+        if !is_first {
+            tokio::select! {
+                changed = heard.changed() => changed.ok()?,
+                () = stop.cancelled() => return None,
+            }
+        }
+        let text = Arc::clone(&heard.borrow_and_update());
+        // A carriage return would end the event.
+        let event = Event::default().event("run").data(text.replace('\r', ""));
+        Some((Ok(event), (heard, stop, false)))
+    })
+}

@@ -1,0 +1,274 @@
+//! What browsers are shown: the runs, one run, its rows, one row's story; and the reports to take away.
+
+use std::io::{BufWriter, Seek as _, Write as _};
+use std::sync::Arc;
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::{Path as InPath, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use tokio_util::io::ReaderStream;
+
+use super::Room;
+use super::live::shown;
+use crate::event::Verdict;
+use crate::journal::search::Search;
+use crate::journal::{Journal, JournalError};
+use crate::report::explain::Explained;
+use crate::report::html::rows::{Line, StoryOf, Told};
+use crate::report::html::{STYLE, row_numbered};
+use crate::report::plain::plain;
+use crate::report::runs::{RunLine, Runs};
+use crate::report::{self, Format, ReportError};
+
+const SCRIPT: &str = include_str!("live.js");
+const PAGE: u32 = 100;
+/// What may stand in a part of a path as it is: the unreserved of RFC 3986, 2.3.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Why there is no page.
+pub(super) enum PageError {
+    NoRun(JournalError),
+    NoRow,
+    NoFormat,
+    Journal(JournalError),
+    Report(ReportError),
+}
+
+impl From<JournalError> for PageError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::UnknownRun(_) | JournalError::AmbiguousRun { .. } | JournalError::NoRuns => {
+                PageError::NoRun(error)
+            }
+            JournalError::Absent(_)
+            | JournalError::Unopenable { .. }
+            | JournalError::Unreadable { .. }
+            | JournalError::Folder(_)
+            | JournalError::Older { .. }
+            | JournalError::Copy { .. }
+            | JournalError::NoPlace(_)
+            | JournalError::NotAJournal
+            | JournalError::Newer { .. }
+            | JournalError::Migration(_)
+            | JournalError::Damaged(_)
+            | JournalError::Full(_)
+            | JournalError::Sqlite(_)
+            | JournalError::Illegal(_) => PageError::Journal(error),
+        }
+    }
+}
+
+impl From<ReportError> for PageError {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::Journal(error) => error.into(),
+            error @ ReportError::Write(_) => PageError::Report(error),
+        }
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let (status, text) = match self {
+            PageError::NoRun(error) => (StatusCode::NOT_FOUND, error.to_string()),
+            PageError::NoRow => (StatusCode::NOT_FOUND, "the run has no such row".to_owned()),
+            PageError::NoFormat => {
+                let known = Format::ALL.map(Format::name).join(", ");
+                (StatusCode::NOT_FOUND, format!("reports are {known}"))
+            }
+            PageError::Journal(error) => (StatusCode::INTERNAL_SERVER_ERROR, chain(&error)),
+            PageError::Report(error) => (StatusCode::INTERNAL_SERVER_ERROR, chain(&error)),
+        };
+        (status, Html(Problem { text }.render().expect("writing to a string does not fail"))).into_response()
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    text
+}
+
+/// Where a run's page is.
+pub(super) fn run_link(id: &str) -> String {
+    format!("/runs/{}", utf8_percent_encode(id, SEGMENT))
+}
+
+#[derive(Template)]
+#[template(path = "serve/problem.html", config = ".askama.toml")]
+struct Problem {
+    text: String,
+}
+
+#[derive(Template)]
+#[template(path = "serve/runs.html", config = ".askama.toml")]
+struct RunsPage {
+    journal: String,
+    runs: Vec<RunLine>,
+}
+
+#[derive(Template)]
+#[template(path = "serve/run.html", config = ".askama.toml")]
+struct RunPage {
+    id: String,
+    live: String,
+}
+
+#[derive(Template)]
+#[template(path = "serve/rows.html", config = ".askama.toml")]
+struct RowsPage {
+    id: String,
+    search: Search,
+    /// Each as the report has it.
+    lines: Vec<String>,
+    n_found: u64,
+    page: u64,
+    n_pages: u64,
+}
+
+#[derive(Template)]
+#[template(path = "serve/row.html", config = ".askama.toml")]
+struct RowPage<'a> {
+    id: String,
+    told: Told<'a>,
+    title: String,
+}
+
+fn page(template: &impl Template) -> Html<String> {
+    Html(template.render().expect("writing to a string does not fail"))
+}
+
+pub(super) async fn runs(State(room): State<Arc<Room>>) -> Result<Html<String>, PageError> {
+    let runs = room.reader.read(Runs::of).await?.runs;
+    Ok(page(&RunsPage { journal: room.journal.display().to_string(), runs }))
+}
+
+pub(super) async fn run(State(room): State<Arc<Room>>, InPath(run): InPath<String>) -> Result<Html<String>, PageError> {
+    let path = room.journal.clone();
+    let read = move |journal: &Journal| {
+        let id = journal.find_run(Some(&run))?.id;
+        let live = shown(journal, &id, &path)?;
+        Ok::<_, JournalError>(RunPage { id, live })
+    };
+    Ok(page(&room.reader.read(read).await?))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    #[serde(default)]
+    verdict: String,
+    #[serde(default)]
+    find: String,
+    /// From 1.
+    page: Option<u64>,
+}
+
+pub(super) async fn rows(
+    State(room): State<Arc<Room>>,
+    InPath(run): InPath<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Html<String>, PageError> {
+    let given = |text: String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    let search = Search { verdict: given(asked.verdict), text: given(asked.find) };
+    let read = move |journal: &Journal| {
+        let run = journal.find_run(Some(&run))?;
+        journal.at_one_instant(|| {
+            let n_found = journal.count_found(run.key, &search)?;
+            let n_pages = n_found.div_ceil(u64::from(PAGE)).max(1);
+            let number = asked.page.unwrap_or(1).clamp(1, n_pages);
+            let from = (number - 1) * u64::from(PAGE);
+            let found = journal.found(run.key, &search, from, PAGE)?;
+            let lines = found.into_iter().map(|(row, standing)| {
+                let story = StoryOf::At(format!("{}/rows/{}", run_link(&run.id), row.id));
+                let explained = Explained::from_parts(&run, row, standing, Vec::new());
+                Line::of(&explained, story).render().expect("writing to a string does not fail")
+            });
+            let lines = lines.collect();
+            Ok::<_, JournalError>(RowsPage { id: run.id, search, lines, n_found, page: number, n_pages })
+        })
+    };
+    Ok(page(&room.reader.read(read).await?))
+}
+
+impl RowsPage {
+    /// The verdicts that can be asked for, and what they are called.
+    fn verdicts() -> impl Iterator<Item = (&'static str, &'static str)> {
+        let verdicts = Verdict::ALL.map(|verdict| (verdict.name(), verdict.name()));
+        let others = [(Search::OFF_TARGET, "not on target"), ("pending", "pending"), ("in_doubt", "in_doubt")];
+        others.into_iter().chain(verdicts)
+    }
+
+    fn is_asked_for(&self, verdict: &str) -> bool {
+        self.search.verdict.as_deref() == Some(verdict)
+    }
+
+    /// The same question, another page.
+    fn link(&self, page: u64) -> String {
+        let encoded = |text: Option<&str>| utf8_percent_encode(text.unwrap_or_default(), NON_ALPHANUMERIC).to_string();
+        let (verdict, find) = (encoded(self.search.verdict.as_deref()), encoded(self.search.text.as_deref()));
+        format!("{}/rows?verdict={verdict}&find={find}&page={page}", run_link(&self.id))
+    }
+}
+
+pub(super) async fn row(
+    State(room): State<Arc<Room>>,
+    InPath((run, row)): InPath<(String, String)>,
+) -> Result<Html<String>, PageError> {
+    let number: u32 = row.parse().map_err(|_| PageError::NoRow)?;
+    let read = move |journal: &Journal| {
+        let run = journal.find_run(Some(&run))?;
+        let Some(explained) = row_numbered(journal, &run, number)? else { return Err(PageError::NoRow) };
+        let title = format!("{}: {}", explained.title(), explained.verdict());
+        Ok(page(&RowPage { id: run.id, told: Told::of(&explained), title }))
+    };
+    room.reader.read(read).await
+}
+
+/// A report to take away. It is made whole first: somebody who fetches it slowly holds no instant of the journal.
+pub(super) async fn report(
+    State(room): State<Arc<Room>>,
+    InPath((run, format)): InPath<(String, String)>,
+) -> Result<Response, PageError> {
+    let format = Format::named(&format).ok_or(PageError::NoFormat)?;
+    let read = move |journal: &Journal| {
+        let run = journal.find_run(Some(&run))?;
+        let mut file = tempfile::tempfile().map_err(ReportError::Write)?;
+        let mut out = BufWriter::new(&mut file);
+        report::write(format, journal, &run, &mut out)?;
+        out.flush().map_err(ReportError::Write)?;
+        drop(out);
+        file.rewind().map_err(ReportError::Write)?;
+        Ok::<_, PageError>((run.id, file))
+    };
+    let (id, file) = room.reader.read(read).await?;
+    let length = file.metadata().map_err(|error| PageError::Report(ReportError::Write(error)))?.len();
+    let body = Body::from_stream(ReaderStream::new(tokio::fs::File::from_std(file)));
+    let name: String = id.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
+    let headers = [
+        (header::CONTENT_TYPE, format.media_type().to_owned()),
+        (header::CONTENT_LENGTH, length.to_string()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"cutover-{name}.{}\"", format.extension())),
+    ];
+    Ok((headers, body).into_response())
+}
+
+pub(super) async fn style() -> Response {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
+}
+
+pub(super) async fn script() -> Response {
+    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT).into_response()
+}
+
+pub(super) async fn nothing_there() -> Response {
+    let text = "there is nothing here; the runs are on the first page".to_owned();
+    (StatusCode::NOT_FOUND, Html(Problem { text }.render().expect("writing to a string does not fail"))).into_response()
+}

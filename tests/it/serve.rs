@@ -1,0 +1,214 @@
+//! The page over a journal: who is let in, what it says, and that whoever writes never waits for it.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::lab::{Lab, plan, shared};
+
+/// `cutover serve`, until it is dropped.
+pub(crate) struct Site {
+    child: Child,
+    pub(crate) url: String,
+    latest: Option<String>,
+}
+
+impl Site {
+    pub(crate) fn over(lab: &Lab, variables: &[(&str, &str)]) -> Self {
+        Self::with(lab, variables, &["--listen", "127.0.0.1:0"])
+    }
+
+    fn with(lab: &Lab, variables: &[(&str, &str)], args: &[&str]) -> Self {
+        let mut command = lab.command(&[&["serve"], args].concat());
+        let mut child = command.envs(variables.iter().copied()).stderr(Stdio::null()).spawn().unwrap();
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
+        assert!(url.starts_with("http://"), "it did not start: {url:?}");
+        let latest =
+            lab.path("cutover.db").exists().then(|| lab.journal().text("SELECT id FROM run ORDER BY run DESC"));
+        Self { child, url: url.trim().to_owned(), latest }
+    }
+
+    /// Where the page of the latest run is.
+    pub(crate) fn run(&self) -> String {
+        format!("{}/runs/{}", self.url, self.latest.as_deref().unwrap())
+    }
+
+    fn host(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    fn connect(&self, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.host().replace("0.0.0.0", "127.0.0.1")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    }
+
+    /// The whole answer to a request with these headers.
+    fn ask(&self, method: &str, path: &str, headers: &str) -> String {
+        let mut text = String::new();
+        let request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n{headers}\r\n");
+        self.connect(&request).read_to_string(&mut text).unwrap();
+        text
+    }
+
+    fn get(&self, path: &str) -> String {
+        self.ask("GET", path, &format!("host: {}\r\n", self.host()))
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap()
+}
+
+/// A journal with one run of five rows on target.
+fn done() -> Lab {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(5, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(0);
+    lab
+}
+
+#[test]
+fn whoever_comes_by_another_name_or_would_change_something_is_turned_away() {
+    let _machine = shared();
+    let lab = done();
+    let site = Site::with(&lab, &[], &["--listen", "127.0.0.1:0", "--allow-host", "war-room"]);
+    for (host, code) in
+        [(site.host(), "200"), ("localhost", "200"), ("war-room:80", "200"), ("evil.example", "421"), ("", "421")]
+    {
+        assert_eq!(status(&site.ask("GET", "/", &format!("host: {host}\r\n"))), code, "{host}");
+    }
+    assert_eq!(status(&site.ask("GET", "http://evil.example/", "host: localhost\r\n")), "421");
+    for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+        assert_eq!(status(&site.ask(method, "/", "host: localhost\r\ncontent-length: 0\r\n")), "405", "{method}");
+    }
+    let answer = site.get("/");
+    for header in [
+        "content-security-policy: default-src 'none'",
+        "x-content-type-options: nosniff",
+        "x-frame-options: DENY",
+        "referrer-policy: no-referrer",
+        "cache-control: no-store",
+        "cross-origin-resource-policy: same-origin",
+    ] {
+        assert!(answer.to_lowercase().contains(&header.to_lowercase()), "{header}: {answer}");
+    }
+    assert!(!answer.to_lowercase().contains("set-cookie"));
+}
+
+#[test]
+fn elsewhere_than_on_this_machine_it_needs_a_token() {
+    const TOKEN: &str = "correct-horse-battery";
+    let _machine = shared();
+    let lab = done();
+    lab.cutover(&["serve", "--listen", "0.0.0.0:0"])
+        .exits(2)
+        .says("needs a token")
+        .says("hint: set CUTOVER_SERVE_TOKEN");
+    let weak = lab.command(&["serve", "--listen", "0.0.0.0:0"]).env("CUTOVER_SERVE_TOKEN", "short").output().unwrap();
+    assert_eq!(weak.status.code(), Some(2));
+    lab.write("token", &format!("{TOKEN}\n"));
+    lab.cutover(&["serve", "--token-file", "nosuch"]).exits(2).says("could not read `nosuch`");
+    let by_variable = Site::with(&lab, &[("CUTOVER_SERVE_TOKEN", TOKEN)], &["--listen", "0.0.0.0:0"]);
+    let by_file = Site::with(&lab, &[], &["--listen", "127.0.0.1:0", "--token-file", "token"]);
+    for site in [by_variable, by_file] {
+        let refused = site.get("/");
+        assert_eq!(status(&refused), "401");
+        assert!(refused.contains("www-authenticate: Basic"), "{refused}");
+        let with = |authorization: &str| {
+            site.ask("GET", "/", &format!("host: localhost\r\nauthorization: {authorization}\r\n"))
+        };
+        assert_eq!(status(&with(&format!("Bearer {TOKEN}"))), "200");
+        // "ada:correct-horse-battery", as a browser says it.
+        assert_eq!(status(&with("Basic YWRhOmNvcnJlY3QtaG9yc2UtYmF0dGVyeQ==")), "200");
+        assert_eq!(status(&with("Bearer wrong-horse-battery")), "401");
+    }
+}
+
+#[test]
+fn pages_that_are_not_there_say_so_and_reports_are_those_of_the_verb() {
+    let _machine = shared();
+    let lab = done();
+    let site = Site::over(&lab, &[]);
+    let run = site.run().replace(&site.url, "");
+    for (path, code) in [
+        ("/nosuch".to_owned(), "404"),
+        ("/runs/nosuch".to_owned(), "404"),
+        (format!("{run}/rows/6"), "404"),
+        (format!("{run}/rows/0"), "404"),
+        (format!("{run}/rows/x"), "404"),
+        (format!("{run}/report/pdf"), "404"),
+        (format!("{run}/rows/5"), "200"),
+        (format!("{run}/rows?page=99&verdict=applied&find=vm"), "200"),
+        ("/runs/%ff".to_owned(), "400"),
+    ] {
+        assert_eq!(status(&site.get(&path)), code, "{path}");
+    }
+    for format in ["csv", "html", "json", "junit", "md"] {
+        lab.cutover(&["report", "--format", format, "-o", "by_verb"]).exits(0);
+        let by_verb = std::fs::read_to_string(lab.path("by_verb")).unwrap();
+        let answer = site.get(&format!("{run}/report/{format}"));
+        assert_eq!(status(&answer), "200");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("content-disposition: attachment"), "{head}");
+        assert_eq!(body, by_verb, "{format}");
+    }
+    lab.cutover(&["serve", "--journal", "nosuch.db"]).exits(2).says("there is no journal");
+    let taken = site.host().to_owned();
+    lab.cutover(&["serve", "--listen", &taken]).exits(2).says("could not listen on").says("another port");
+}
+
+/// Reads events until one says this.
+fn hears(stream: TcpStream, text: &str) -> bool {
+    BufReader::new(stream).lines().map_while(Result::ok).any(|line| line.contains(text))
+}
+
+#[test]
+fn two_hundred_pages_hear_the_end_of_a_run_that_did_not_wait_for_them() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(300, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "100"]);
+    assert!(launch.reaches("attempt_ended"));
+    let site = Site::over(&lab, &[]);
+    let run = site.run().replace(&site.url, "");
+    let request = format!("GET {run}/live HTTP/1.1\r\nhost: {}\r\n\r\n", site.host());
+    let pages: Vec<TcpStream> = (0..200).map(|_| site.connect(&request)).collect();
+    // Some that never read: nobody waits for them.
+    let _idle: Vec<TcpStream> = (0..20).map(|_| site.connect(&request)).collect();
+    let heard: Vec<_> =
+        pages.into_iter().map(|page| std::thread::spawn(move || hears(page, "All 300 rows are on target."))).collect();
+    launch.end().exits(0);
+    assert!(heard.into_iter().all(|page| page.join().unwrap()));
+    // What goes on with it is still answered.
+    assert_eq!(status(&site.get(&run)), "200");
+}
+
+#[test]
+fn it_ends_when_it_is_told_to_also_with_open_pages() {
+    let _machine = shared();
+    let lab = done();
+    let mut site = Site::over(&lab, &[]);
+    let run = site.run().replace(&site.url, "");
+    let page = site.connect(&format!("GET {run}/live HTTP/1.1\r\nhost: {}\r\n\r\n", site.host()));
+    let mut first = [0; 15];
+    (&page).read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200 OK");
+    let began = Instant::now();
+    let pid = site.child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(site.child.wait().unwrap().success());
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
