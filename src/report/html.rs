@@ -13,10 +13,11 @@ use sha2::{Digest as _, Sha256};
 use super::ReportError;
 use super::explain::Explained;
 use super::plain::plain;
+use super::row::is_on_target;
 use super::summary::Summary;
-use crate::journal::read::{RunRecord, UNPROVEN_BY_CHOICE, Which};
+use crate::journal::read::{RunRecord, Which};
 use crate::journal::{Journal, JournalError};
-use crate::ledger::{Phase, Standing};
+use crate::ledger::Standing;
 use crate::model::RowId;
 
 mod charts;
@@ -96,11 +97,7 @@ pub(crate) fn row_numbered(journal: &Journal, run: &RunRecord, number: u32) -> R
 
 /// Sent once at most, and seen where it should be: its line says all that there is.
 fn went_straight(standing: &Standing) -> bool {
-    let on_target = match standing.phase {
-        Phase::Settled(verdict) => verdict.on_target() || standing.reason.as_deref() == Some(UNPROVEN_BY_CHOICE),
-        Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Due => false,
-    };
-    on_target && standing.started <= 1 && standing.moved.is_none()
+    is_on_target(standing) && standing.started <= 1 && standing.moved.is_none()
 }
 
 /// As a policy names what may run: <https://www.w3.org/TR/CSP3/#grammardef-hash-source>.

@@ -462,7 +462,7 @@ pub(crate) fn cause_text(cause: &Cause) -> String {
     code_and_text(cause.error_code.as_deref(), &cause.text)
 }
 
-pub(super) fn code_and_text(error_code: Option<&str>, text: &str) -> String {
+pub(crate) fn code_and_text(error_code: Option<&str>, text: &str) -> String {
     let text = plain(text);
     match error_code {
         Some(code) if !text.contains(code) => format!("{}: {text}", plain(code)),

@@ -2,6 +2,7 @@
 // Puts each part of the page in its place as it changes, and leaves alone what did not.
 (() => {
   const SAY_EVERY_MS = 15000;
+  const AGAIN_AFTER_MS = 5000;
   const live = document.getElementById("live");
   const lost = document.getElementById("lost");
   const said = document.getElementById("said");
@@ -39,7 +40,14 @@
     source = new EventSource(live.dataset.events);
     source.addEventListener("run", (event) => show(event.data));
     source.addEventListener("open", () => { lost.hidden = true; });
-    source.addEventListener("error", () => { lost.hidden = false; });
+    source.addEventListener("error", () => {
+      lost.hidden = false;
+      // A browser tries again by itself, but not after an answer that is an error.
+      if (source && source.readyState === EventSource.CLOSED) {
+        close();
+        setTimeout(() => { if (!document.hidden) open(); }, AGAIN_AFTER_MS);
+      }
+    });
   };
 
   // A browser keeps few connections to one place: pages that nobody looks at give theirs back.

@@ -130,23 +130,22 @@ impl Watchers {
         self.reader.read(move |journal| shown(journal, &id, &path)).await.map(Told::from)
     }
 
-    /// Until nobody listens any more.
+    /// Until nobody listens any more, or the journal cannot be read: then the pages are let go, and told why when they ask
+    /// again.
     async fn keep_telling(self, id: String, told: watch::Sender<Told>) {
         let mut n_events = None;
         let mut looked_at = Instant::now();
         loop {
             let began = Instant::now();
-            let (asked, now) = (id.clone(), self.reader.clone());
-            let now = now.read(move |journal| journal.n_events(journal.find_run(Some(&asked))?.key)).await.ok();
-            if now.is_none() || now != n_events || looked_at.elapsed() >= LOOK_ANYWAY_EVERY {
-                if let Ok(text) = self.look(&id).await {
-                    told.send_if_modified(|before| {
-                        let is_new = *before != text;
-                        *before = text;
-                        is_new
-                    });
-                }
-                (n_events, looked_at) = (now, Instant::now());
+            let Ok(now) = self.n_events(&id).await else { break };
+            if n_events != Some(now) || looked_at.elapsed() >= LOOK_ANYWAY_EVERY {
+                let Ok(text) = self.look(&id).await else { break };
+                told.send_if_modified(|before| {
+                    let is_new = *before != text;
+                    *before = text;
+                    is_new
+                });
+                (n_events, looked_at) = (Some(now), Instant::now());
             }
             let pause = LOOK_EVERY.max(began.elapsed() * SHARE);
             tokio::select! {
@@ -159,6 +158,13 @@ impl Watchers {
                 return;
             }
         }
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// Cheap, and another number whenever something happened.
+    async fn n_events(&self, id: &str) -> Result<u64, JournalError> {
+        let id = id.to_owned();
+        self.reader.read(move |journal| journal.n_events(journal.find_run(Some(&id))?.key)).await
     }
 }
 

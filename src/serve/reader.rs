@@ -1,6 +1,8 @@
 //! The journal, read by a few at a time: each on a connection of its own, in a thread that may wait.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -10,11 +12,21 @@ use crate::journal::{Journal, JournalError};
 /// More at once would only wait for each other.
 const AT_ONCE: usize = 4;
 
+/// Which file it is, whatever its name; none where there is none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct FileId(Option<(u64, u64)>);
+
+impl FileId {
+    fn of(path: &Path) -> Self {
+        Self(fs::metadata(path).ok().map(|found| (found.dev(), found.ino())))
+    }
+}
+
 #[derive(Clone)]
 pub(super) struct Reader {
     path: PathBuf,
-    /// Open, and not in use.
-    idle: Arc<Mutex<Vec<Journal>>>,
+    /// Open, and not in use, each with the file that it is of.
+    idle: Arc<Mutex<Vec<(FileId, Journal)>>>,
     turns: Arc<Semaphore>,
 }
 
@@ -33,15 +45,17 @@ impl Reader {
         let reader = self.clone();
         let reading = tokio::task::spawn_blocking(move || {
             let _turn = turn;
+            let file = FileId::of(&reader.path);
             let idle = reader.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let journal = match idle {
-                Some(journal) => journal,
-                None => Journal::open_to_read(&reader.path)?,
+                Some((of, journal)) if of == file => journal,
+                // Another file is there now, or none.
+                Some(_) | None => Journal::open_to_read(&reader.path)?,
             };
             let read = read(&journal);
             // What went wrong may be about the connection.
             if read.is_ok() {
-                reader.idle.lock().unwrap_or_else(PoisonError::into_inner).push(journal);
+                reader.idle.lock().unwrap_or_else(PoisonError::into_inner).push((file, journal));
             }
             read
         });

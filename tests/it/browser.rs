@@ -317,7 +317,7 @@ fn take_pictures(samples: &Path) {
     });
     assert!(terminal.status.success(), "{}", String::from_utf8_lossy(&terminal.stderr));
     picture(&format!("file://{}", page.display()), "progress.png", "1040", "520", "dark");
-    picture(&format!("file://{}", report(&lab)), "report.png", "1100", "1100", "light");
+    picture(&format!("file://{}", report(&lab)), "report.png", "1100", "960", "light");
 }
 
 /// None while there is no journal yet.

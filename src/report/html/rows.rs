@@ -5,6 +5,7 @@ use askama::Template;
 use crate::model::SeenState;
 use crate::report::explain::Explained;
 use crate::report::plain::{plain, time};
+use crate::report::summary::code_and_text;
 
 pub(crate) const CHUNK_END: &[u8] = b"</tbody></table></div></noscript>\n";
 
@@ -78,14 +79,14 @@ impl<'a> Line<'a> {
         self.row().standing.settled_at.map(time).unwrap_or_default()
     }
 
-    /// Why it stands as it does, and under which number the service knows of it.
+    /// Why it stands as it does, where there is something to say, and under which number the service knows of it.
     fn why(&self) -> String {
         let standing = &self.row().standing;
-        let code = standing.error_code.as_deref();
         let text = standing.reason.as_deref().or(standing.error_msg.as_deref());
-        let request = standing.request_id.as_deref().map(|id| format!("request id {id}"));
-        let parts: Vec<String> = code.into_iter().chain(text).map(str::to_owned).chain(request).collect();
-        plain(&parts.join(": "))
+        let code = standing.error_code.as_deref();
+        let why = (text.is_some() || code.is_some()).then(|| code_and_text(code, text.unwrap_or_default()));
+        let request = standing.request_id.as_deref().map(|id| format!("request id {}", plain(id)));
+        why.into_iter().chain(request).collect::<Vec<_>>().join("; ")
     }
 }
 
