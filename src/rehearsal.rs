@@ -246,7 +246,7 @@ impl Told {
             }
             EventKind::StageEnded { stage } => format!("{stage} is over"),
             EventKind::WaitBegan { cause, stage, until } => {
-                format!("waiting {}", crate::control::waiting(*cause, stage, *until))
+                format!("waiting {}", crate::control::waits_for(*cause, stage, *until))
             }
             EventKind::DrainBegan { reason, why } => {
                 self.reasons.push(*reason);

@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::middleware;
@@ -22,6 +23,9 @@ mod reader;
 pub(crate) use door::{Door, Token, WeakToken};
 use live::Watchers;
 use reader::Reader;
+
+/// Who does not take an answer within this time of the end goes without.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What the handlers share.
 struct Room {
@@ -52,7 +56,11 @@ pub(crate) async fn serve(
         .fallback(pages::nothing_there)
         .layer(middleware::from_fn_with_state(Arc::new(door), door::guard))
         .with_state(room);
-    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+    let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
+    tokio::select! {
+        served = serving => served,
+        () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
+    }
 }
 
 /// A port to listen on, taken before anything else is done.

@@ -1,5 +1,6 @@
 //! `serve`: a page over the journal until it is interrupted.
 
+use std::env::VarError;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,7 +13,7 @@ use super::reading::journal;
 use super::{CommandError, Context, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
-use crate::serve::{self, Door, Token};
+use crate::serve::{self, Door, Token, WeakToken};
 
 /// Where the token is, if no file is named. A flag would show it to everybody on the machine.
 const TOKEN: &str = "CUTOVER_SERVE_TOKEN";
@@ -31,7 +32,7 @@ pub(super) fn serve(
     // Whatever is wrong with it is said now, and not to the first who looks.
     drop(journal(context)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Start)?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(CommandError::Start)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(CommandError::Start)?;
         let listening = |source| CommandError::Listen { address: listen, source };
@@ -57,11 +58,21 @@ pub(super) fn serve(
         let door = Door::new(address, hosts, token);
         serve::serve(listener, door, path, stop).await.map_err(CommandError::Start)?;
         Ok(Exit::Done)
-    })
+    });
+    // A report that is still made is for nobody any more.
+    runtime.shutdown_background();
+    served
 }
 
 fn token(file: Option<&Path>) -> Result<Option<SecretString>, CommandError> {
-    let Some(path) = file else { return Ok(std::env::var(TOKEN).ok().map(SecretString::from)) };
+    let Some(path) = file else {
+        return match std::env::var(TOKEN) {
+            Ok(token) => Ok(Some(SecretString::from(token))),
+            Err(VarError::NotPresent) => Ok(None),
+            // Without a word it would be no token at all.
+            Err(VarError::NotUnicode(_)) => Err(WeakToken.into()),
+        };
+    };
     let text = fs::read_to_string(path).map_err(|source| CommandError::Input { path: path.to_owned(), source })?;
     Ok(Some(SecretString::from(text.lines().next().unwrap_or_default().trim())))
 }

@@ -269,7 +269,7 @@ impl Helm {
             return Some(format!("paused by {}", paused.by));
         }
         let waits = state.steered.waits.as_ref()?;
-        Some(format!("waiting {}", control::waiting(waits.cause, &waits.stage, waits.until)))
+        Some(format!("waiting {}", control::waiting(waits.cause, &waits.stage, waits.until, "RUN")))
     }
 
     /// What holds for a stage, from the plan.

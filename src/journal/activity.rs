@@ -81,14 +81,19 @@ impl Journal {
     pub(crate) fn told_by_lanes(&self, run: RunKey) -> Result<Vec<Event>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event
-             WHERE run = ?1 AND (lane = 0 OR kind IN ('quota_learned', 'lane_stopped')) ORDER BY at, lane, seq",
+             WHERE run = ?1 AND (lane = 0 OR kind IN ('quota_learned', 'lane_stopped')) ORDER BY lane, seq",
         )?;
         let mut found = statement.query([run.0])?;
-        let mut events = Vec::new();
+        let mut events: Vec<(Timestamp, Event)> = Vec::new();
         while let Some(columns) = found.next()? {
-            events.push(event(columns)?);
+            let event = event(columns)?;
+            // A clock that was set back does not turn a lane's order around.
+            let before = events.last().filter(|(_, before)| before.lane == event.lane).map(|(at, _)| *at);
+            events.push((before.map_or(event.at, |before| before.max(event.at)), event));
         }
-        Ok(events)
+        // Stable: each lane stays in its order.
+        events.sort_by_key(|(at, _)| *at);
+        Ok(events.into_iter().map(|(_, event)| event).collect())
     }
 }
 
@@ -101,14 +106,14 @@ pub(crate) struct Lately {
 }
 
 impl Journal {
-    /// What went on in a run since then, as far as its last events tell.
-    pub(crate) fn since(&self, run: RunKey, since: Timestamp) -> Result<Lately, JournalError> {
+    /// What went on in a run from then to then, as far as its last events tell.
+    pub(crate) fn between(&self, run: RunKey, from: Timestamp, to: Timestamp) -> Result<Lately, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT count(*) FILTER (WHERE kind = 'attempt_started'), count(*) FILTER (WHERE kind = 'row_settled')
              FROM lane JOIN event USING (run, lane)
-             WHERE lane.run = ?1 AND event.seq > lane.seq - ?3 AND event.at >= ?2",
+             WHERE lane.run = ?1 AND event.seq > lane.seq - ?3 AND event.at BETWEEN ?2 AND ?4",
         )?;
-        let counts = statement.query_row((run.0, since.as_millisecond(), MOST_RECENT), |row| {
+        let counts = statement.query_row((run.0, from.as_millisecond(), MOST_RECENT, to.as_millisecond()), |row| {
             Ok(Lately { sent: row.get(0)?, settled: row.get(1)? })
         })?;
         Ok(counts)

@@ -63,6 +63,15 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Whether what others write from now on is seen. One that nobody could write to when it was opened is taken for still.
+    #[must_use]
+    pub(crate) fn sees_changes(&self) -> bool {
+        match self.access {
+            Access::Write | Access::Read => true,
+            Access::ReadStill | Access::ReadWithLog => false,
+        }
+    }
+
     /// For verbs that only read: another process may be writing, and the file and its folder may be read-only.
     pub fn open_to_read(path: &Path) -> Result<Self, JournalError> {
         match fs::metadata(path) {

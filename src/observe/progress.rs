@@ -205,7 +205,7 @@ impl Observer for Counter {
                 self.0.tell(&format!("{}: {}{forecast}", plain(&stage.to_string()), count(*rows, "row")));
             }
             EventKind::WaitBegan { cause, stage, until } => {
-                self.0.tell(&format!("waiting {}", plain(&control::waiting(*cause, stage, *until))));
+                self.0.tell(&format!("waiting {}", plain(&control::waiting(*cause, stage, *until, "RUN"))));
             }
             EventKind::Controlled { command, by, .. } => {
                 self.0.tell(&format!("{} ({})", plain(&command.to_string()), plain(&by.to_string())));

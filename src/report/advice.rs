@@ -57,10 +57,17 @@ pub(crate) fn next(phase: Phase, run: &str, source_id: &str) -> Option<Advice> {
     }
 }
 
+/// How the reason begins of a row that its service knows nothing of.
+const UNKNOWN: &str = "the service does not know";
+
 /// What to do about the rows that have one cause, told of one of them.
 #[must_use]
 pub(crate) fn of_cause(cause: &Cause, run: &str) -> Option<Advice> {
-    next(Phase::Settled(Verdict::named(&cause.verdict)?), run, &cause.example)
+    let mut advice = next(Phase::Settled(Verdict::named(&cause.verdict)?), run, &cause.example)?;
+    if cause.text.contains(UNKNOWN) {
+        "look up the id, and which account it is under; then again".clone_into(&mut advice.say);
+    }
+    Some(advice)
 }
 
 /// What to do about a row that somebody else moved after it was settled.

@@ -3,6 +3,7 @@
 //! What came from outside is made plain and escaped, and the page's own policy lets nothing run but the one script whose
 //! digest it names. With scripts, the rows are searched, filtered and turned over in pages; without, all of them are there.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use askama::Template;
@@ -52,8 +53,8 @@ pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write)
         moments: Moments::of(&events),
     };
     head.write_into(out)?;
-    write_rows(journal, run, out)?;
-    Tail { summary: &summary, script: SCRIPT }.write_into(out)?;
+    let n_untold = write_rows(journal, run, &examples(journal, run, &summary)?, out)?;
+    Tail { summary: &summary, script: SCRIPT, n_untold }.write_into(out)?;
     Ok(())
 }
 
@@ -63,7 +64,22 @@ fn row_link(journal: &Journal, run: &RunRecord, source_id: &str) -> Option<Strin
     Some(format!("#s{}", row.id))
 }
 
-fn write_rows(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
+/// The rows that stand for a cause: their stories are linked to.
+fn examples(journal: &Journal, run: &RunRecord, summary: &Summary) -> Result<BTreeSet<RowId>, JournalError> {
+    let mut examples = BTreeSet::new();
+    for cause in &summary.causes {
+        examples.extend(journal.row_of_source(run.key, &cause.example)?.map(|(row, _)| row.id));
+    }
+    Ok(examples)
+}
+
+/// How many rows do not tell their story.
+fn write_rows(
+    journal: &Journal,
+    run: &RunRecord,
+    examples: &BTreeSet<RowId>,
+    out: &mut dyn io::Write,
+) -> Result<u32, ReportError> {
     let (mut n_rows, mut n_stories) = (0, 0);
     journal.for_each_row(run.key, |row, standing| {
         if n_rows % CHUNK == 0 {
@@ -72,6 +88,7 @@ fn write_rows(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Re
         }
         n_rows += 1;
         let tells = run.n_rows <= STORIES || (!went_straight(&standing) && n_stories < STORIES);
+        let tells = tells || examples.contains(&row.id);
         n_stories += u32::from(tells);
         let events = if tells { journal.events_of_row(run.key, row.id)? } else { Vec::new() };
         let explained = Explained::from_parts(run, row, standing, events);
@@ -81,7 +98,7 @@ fn write_rows(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Re
         Ok::<(), ReportError>(())
     })?;
     out.write_all(if n_rows == 0 { b"" } else { rows::CHUNK_END })?;
-    Ok(())
+    Ok(n_rows - n_stories)
 }
 
 /// A row by its number in the plan, with its whole story.
@@ -122,4 +139,5 @@ struct Head<'a> {
 struct Tail<'a> {
     summary: &'a Summary,
     script: &'static str,
+    n_untold: u32,
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::plain::{count, duration, plain, time};
-use crate::control::waiting;
+use crate::control::waits_for;
 use crate::event::{DrainReason, Event, EventKind, Outcome};
 use crate::waves::Stage;
 
@@ -77,7 +77,7 @@ fn sentence(kind: &EventKind) -> String {
             format!("{} begins: {}{forecast}", named(stage), count(*rows, "row"))
         }
         EventKind::StageEnded { stage } => format!("{} is done", named(stage)),
-        EventKind::WaitBegan { cause, stage, until } => format!("waits {}", waiting(*cause, stage, *until)),
+        EventKind::WaitBegan { cause, stage, until } => format!("waits {}", waits_for(*cause, stage, *until)),
         EventKind::WaitEnded => "the wait is over".to_owned(),
         EventKind::Controlled { command, by, .. } => format!("{command}, by {by}"),
         EventKind::LaunchEnded { exit, reason, elapsed_ms } => {

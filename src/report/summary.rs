@@ -188,7 +188,7 @@ impl SteeringOf {
             }
         });
         let waits = self.waits.iter().filter(|_| goes_on).map(|waits| {
-            let text = control::waiting(waits.cause, &waits.stage, waits.until).replace("RUN", run);
+            let text = control::waiting(waits.cause, &waits.stage, waits.until, run);
             format!("Waiting {text}, since {}.", time(waits.since))
         });
         // A plan without waves is carried as one.

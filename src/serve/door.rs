@@ -57,10 +57,10 @@ impl Door {
     /// Whether `Host` is a name of ours. The port does not matter: a tunnel may have another.
     fn knows(&self, host: &str) -> bool {
         let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            Some((name, port)) if port.parse::<u16>().is_ok() => name,
             Some(_) | None => host,
         };
-        let name = name.trim_start_matches('[').trim_end_matches(']');
+        let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
         if name.eq_ignore_ascii_case("localhost") || self.names.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
             return true;
         }
@@ -149,9 +149,16 @@ mod tests {
         for host in ["127.0.0.1:8787", "localhost:9000", "LocalHost", "[::1]:8787", "war-room.EXAMPLE.com"] {
             assert!(here.knows(host), "{host}");
         }
-        for host in
-            ["evil.example.com", "evil.example.com:8787", "10.0.0.1", "localhost.evil.com", "", ":8787", "[evil]"]
-        {
+        for host in [
+            "evil.example.com",
+            "evil.example.com:8787",
+            "10.0.0.1",
+            "localhost.evil.com",
+            "",
+            ":8787",
+            "[evil]",
+            "[[localhost]]",
+        ] {
             assert!(!here.knows(host), "{host}");
         }
         assert!(door("0.0.0.0:1", None).knows("10.0.0.1:1"));

@@ -8,15 +8,33 @@
   const said = document.getElementById("said");
   let source = null;
   let saidAt = 0;
+  let saying;
 
-  // Focus stays where the reader had it: on the link to the same place.
+  // Focus stays where the reader had it, and what was scrolled stays scrolled.
+  const name = (element) => element.getAttribute("href") ?? element.getAttribute("aria-label");
   const replace = (before, after) => {
-    const focused = before.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    const focused = before.contains(document.activeElement) ? name(document.activeElement) : null;
+    const scrolled = [...before.querySelectorAll(".wide")].map((part) => [name(part), part.scrollLeft]);
     before.replaceWith(after);
-    if (focused === null) return;
-    for (const link of after.querySelectorAll("a")) {
-      if (link.getAttribute("href") === focused) link.focus();
+    for (const part of after.querySelectorAll(".wide")) {
+      part.scrollLeft = scrolled.find(([of]) => of === name(part))?.[1] ?? 0;
     }
+    if (focused === null) return;
+    for (const part of after.querySelectorAll("a, [tabindex]")) {
+      if (name(part) === focused) part.focus({ preventScroll: true });
+    }
+  };
+
+  // Said aloud now and then, and the last of it always.
+  const say = () => {
+    clearTimeout(saying);
+    const wait = saidAt + SAY_EVERY_MS - Date.now();
+    if (wait > 0) {
+      saying = setTimeout(say, wait);
+      return;
+    }
+    said.textContent = live.querySelector("h1").textContent;
+    saidAt = Date.now();
   };
 
   const show = (text) => {
@@ -26,13 +44,8 @@
       const before = document.getElementById(after.id);
       if (before && before.outerHTML !== after.outerHTML) replace(before, after);
     }
-    const sentence = live.querySelector("h1").textContent;
-    document.title = sentence;
-    const now = Date.now();
-    if (now - saidAt >= SAY_EVERY_MS) {
-      said.textContent = sentence;
-      saidAt = now;
-    }
+    document.title = live.querySelector("h1").textContent;
+    say();
   };
 
   const open = () => {

@@ -59,13 +59,17 @@ pub(super) fn shown(journal: &Journal, id: &str, path: &Path) -> Result<String, 
         let mut lines = Vec::new();
         if let Some(running) = &summary.running {
             lines.push(where_it_is(running, holder));
+            if holder == Holder::Gone {
+                lines.push(format!("It goes on with: cutover resume {}", plain(&run.id)));
+            }
         }
         if summary.running.is_some() || !summary.steering.paused.is_empty() {
             lines.extend(summary.steering.lines(&run.id, holder != Holder::Gone));
         }
         let pace = if summary.running.is_some() && holder != Holder::Gone {
-            let since = Timestamp::now().checked_sub(LATELY).unwrap_or(Timestamp::UNIX_EPOCH);
-            let lately = journal.since(run.key, since)?;
+            let now = Timestamp::now();
+            let since = now.checked_sub(LATELY).unwrap_or(Timestamp::UNIX_EPOCH);
+            let lately = journal.between(run.key, since, now)?;
             Some((a_second(lately.sent), left(summary.n_unsettled(), lately.settled)))
         } else {
             None
@@ -101,27 +105,30 @@ pub(super) struct Watchers {
     journal: PathBuf,
     stop: CancellationToken,
     runs: Arc<Mutex<HashMap<String, watch::Sender<Told>>>>,
+    starting: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Watchers {
     pub(super) fn new(reader: Reader, journal: PathBuf, stop: CancellationToken) -> Self {
-        Self { reader, journal, stop, runs: Arc::default() }
+        Self { reader, journal, stop, runs: Arc::default(), starting: Arc::default() }
     }
 
     /// What the run shows from now on. One watcher does for all.
-    async fn watch(&self, id: &str) -> Result<watch::Receiver<Told>, JournalError> {
+    pub(super) async fn watch(&self, id: &str) -> Result<watch::Receiver<Told>, JournalError> {
         if let Some(told) = self.runs.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
             return Ok(told.subscribe());
         }
-        let first = self.look(id).await?;
-        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(told) = runs.get(id) {
-            // Somebody else was faster.
+        // The first looks for all who come meanwhile.
+        let _first = self.starting.lock().await;
+        if let Some(told) = self.runs.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
             return Ok(told.subscribe());
         }
+        let n_events = self.n_events(id).await?;
+        let first = self.look(id).await?;
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         let (told, heard) = watch::channel(first);
         runs.insert(id.to_owned(), told.clone());
-        tokio::spawn(self.clone().keep_telling(id.to_owned(), told));
+        tokio::spawn(self.clone().keep_telling(id.to_owned(), told, n_events));
         Ok(heard)
     }
 
@@ -132,20 +139,19 @@ impl Watchers {
 
     /// Until nobody listens any more, or the journal cannot be read: then the pages are let go, and told why when they ask
     /// again.
-    async fn keep_telling(self, id: String, told: watch::Sender<Told>) {
-        let mut n_events = None;
+    async fn keep_telling(self, id: String, told: watch::Sender<Told>, mut n_events: u64) {
         let mut looked_at = Instant::now();
         loop {
             let began = Instant::now();
             let Ok(now) = self.n_events(&id).await else { break };
-            if n_events != Some(now) || looked_at.elapsed() >= LOOK_ANYWAY_EVERY {
+            if n_events != now || looked_at.elapsed() >= LOOK_ANYWAY_EVERY {
                 let Ok(text) = self.look(&id).await else { break };
                 told.send_if_modified(|before| {
                     let is_new = *before != text;
                     *before = text;
                     is_new
                 });
-                (n_events, looked_at) = (Some(now), Instant::now());
+                (n_events, looked_at) = (now, Instant::now());
             }
             let pause = LOOK_EVERY.max(began.elapsed() * SHARE);
             tokio::select! {

@@ -13,7 +13,6 @@ use serde::Deserialize;
 use tokio_util::io::ReaderStream;
 
 use super::Room;
-use super::live::shown;
 use crate::event::Verdict;
 use crate::journal::search::Search;
 use crate::journal::{Journal, JournalError};
@@ -26,6 +25,8 @@ use crate::report::{self, Format, ReportError};
 
 const SCRIPT: &str = include_str!("live.js");
 const PAGE: u32 = 100;
+/// Nothing that stands in a row is longer, and a database looks for no more than so much.
+const LONGEST: usize = 500;
 /// What may stand in a part of a path as it is: the unreserved of RFC 3986, 2.3.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -152,13 +153,9 @@ pub(super) async fn runs(State(room): State<Arc<Room>>) -> Result<Html<String>, 
 }
 
 pub(super) async fn run(State(room): State<Arc<Room>>, InPath(run): InPath<String>) -> Result<Html<String>, PageError> {
-    let path = room.journal.clone();
-    let read = move |journal: &Journal| {
-        let id = journal.find_run(Some(&run))?.id;
-        let live = shown(journal, &id, &path)?;
-        Ok::<_, JournalError>(RunPage { id, live })
-    };
-    Ok(page(&room.reader.read(read).await?))
+    let id = room.reader.read(move |journal| journal.find_run(Some(&run)).map(|run| run.id)).await?;
+    let live = room.watchers.watch(&id).await?.borrow().to_string();
+    Ok(page(&RunPage { id, live }))
 }
 
 #[derive(Deserialize)]
@@ -168,7 +165,8 @@ pub(super) struct Asked {
     #[serde(default)]
     find: String,
     /// From 1.
-    page: Option<u64>,
+    #[serde(default)]
+    page: String,
 }
 
 pub(super) async fn rows(
@@ -176,14 +174,15 @@ pub(super) async fn rows(
     InPath(run): InPath<String>,
     Query(asked): Query<Asked>,
 ) -> Result<Html<String>, PageError> {
-    let given = |text: String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    let given =
+        |text: String| Some(text.trim().chars().take(LONGEST).collect()).filter(|text: &String| !text.is_empty());
     let search = Search { verdict: given(asked.verdict), text: given(asked.find) };
     let read = move |journal: &Journal| {
         let run = journal.find_run(Some(&run))?;
         journal.at_one_instant(|| {
             let n_found = journal.count_found(run.key, &search)?;
             let n_pages = n_found.div_ceil(u64::from(PAGE)).max(1);
-            let number = asked.page.unwrap_or(1).clamp(1, n_pages);
+            let number = asked.page.trim().parse().unwrap_or(1).clamp(1, n_pages);
             let from = (number - 1) * u64::from(PAGE);
             let found = journal.found(run.key, &search, from, PAGE)?;
             let lines = found.into_iter().map(|(row, standing)| {
@@ -248,7 +247,7 @@ pub(super) async fn report(
         file.rewind().map_err(ReportError::Write)?;
         Ok::<_, PageError>((run.id, file))
     };
-    let (id, file) = room.reader.read(read).await?;
+    let (id, file) = room.reader.report(read).await?;
     let length = file.metadata().map_err(|error| PageError::Report(ReportError::Write(error)))?.len();
     let body = Body::from_stream(ReaderStream::new(tokio::fs::File::from_std(file)));
     let name: String = id.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();

@@ -11,6 +11,8 @@ use crate::journal::{Journal, JournalError};
 
 /// More at once would only wait for each other.
 const AT_ONCE: usize = 4;
+/// A report may take a while, and what is looked at meanwhile does not wait for it.
+const REPORTS_AT_ONCE: usize = 1;
 
 /// Which file it is, whatever its name; none where there is none.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,11 +30,25 @@ pub(super) struct Reader {
     /// Open, and not in use, each with the file that it is of.
     idle: Arc<Mutex<Vec<(FileId, Journal)>>>,
     turns: Arc<Semaphore>,
+    report_turns: Arc<Semaphore>,
 }
 
 impl Reader {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Arc::default(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        let turns = |n| Arc::new(Semaphore::new(n));
+        Self { path, idle: Arc::default(), turns: turns(AT_ONCE), report_turns: turns(REPORTS_AT_ONCE) }
+    }
+
+    /// The same for what takes long.
+    pub(super) async fn report<T, E>(
+        &self,
+        read: impl FnOnce(&Journal) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<JournalError> + Send + 'static,
+    {
+        self.read_in_turn(&self.report_turns, read).await
     }
 
     /// Reads in a thread of its own; whoever let go of the answer meanwhile lets it end unheard.
@@ -41,7 +57,19 @@ impl Reader {
         T: Send + 'static,
         E: From<JournalError> + Send + 'static,
     {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.expect("it is never closed");
+        self.read_in_turn(&self.turns, read).await
+    }
+
+    async fn read_in_turn<T, E>(
+        &self,
+        turns: &Arc<Semaphore>,
+        read: impl FnOnce(&Journal) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<JournalError> + Send + 'static,
+    {
+        let turn = Arc::clone(turns).acquire_owned().await.expect("it is never closed");
         let reader = self.clone();
         let reading = tokio::task::spawn_blocking(move || {
             let _turn = turn;
@@ -53,8 +81,9 @@ impl Reader {
                 Some(_) | None => Journal::open_to_read(&reader.path)?,
             };
             let read = read(&journal);
-            // What went wrong may be about the connection.
-            if read.is_ok() {
+            // What went wrong may be about the connection; and one that takes the file for one that does not change would
+            // never see what others write to it.
+            if read.is_ok() && journal.sees_changes() {
                 reader.idle.lock().unwrap_or_else(PoisonError::into_inner).push((file, journal));
             }
             read

@@ -120,6 +120,11 @@ fn elsewhere_than_on_this_machine_it_needs_a_token() {
     assert_eq!(weak.status.code(), Some(2));
     lab.write("token", &format!("{TOKEN}\n"));
     lab.cutover(&["serve", "--token-file", "nosuch"]).exits(2).says("could not read `nosuch`");
+    let unreadable = std::os::unix::ffi::OsStrExt::from_bytes(b"correct-horse-battery\xff");
+    let unreadable: &std::ffi::OsStr = unreadable;
+    let odd =
+        lab.command(&["serve", "--listen", "127.0.0.1:0"]).env("CUTOVER_SERVE_TOKEN", unreadable).output().unwrap();
+    assert_eq!(odd.status.code(), Some(2), "without a word it would be no token at all");
     let by_variable = Site::with(&lab, &[("CUTOVER_SERVE_TOKEN", TOKEN)], &["--listen", "0.0.0.0:0"]);
     let by_file = Site::with(&lab, &[], &["--listen", "127.0.0.1:0", "--token-file", "token"]);
     for site in [by_variable, by_file] {
@@ -151,6 +156,7 @@ fn pages_that_are_not_there_say_so_and_reports_are_those_of_the_verb() {
         (format!("{run}/report/pdf"), "404"),
         (format!("{run}/rows/5"), "200"),
         (format!("{run}/rows?page=99&verdict=applied&find=vm"), "200"),
+        (format!("{run}/rows?page=-1&find={}", "a".repeat(60_000)), "200"),
         ("/runs/%ff".to_owned(), "400"),
     ] {
         assert_eq!(status(&site.get(&path)), code, "{path}");
@@ -197,12 +203,39 @@ fn two_hundred_pages_hear_the_end_of_a_run_that_did_not_wait_for_them() {
 }
 
 #[test]
+fn a_journal_that_is_gone_or_another_one_is_noticed() {
+    let _machine = shared();
+    let lab = done();
+    let site = Site::over(&lab, &[]);
+    let run = site.run().replace(&site.url, "");
+    assert_eq!(status(&site.get(&run)), "200");
+    let request = format!("GET {run}/live HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", site.host());
+    let mut page = site.connect(&request);
+    let aside = |suffix: &str| (lab.path(&format!("cutover.db{suffix}")), lab.path(&format!("aside.db{suffix}")));
+    for (from, to) in ["", "-wal", "-shm"].map(aside) {
+        if from.exists() {
+            std::fs::rename(from, to).unwrap();
+        }
+    }
+    let gone = site.get("/");
+    assert!(status(&gone) == "500" && gone.contains("there is no journal"), "{gone}");
+    // The page is let go, so that it asks again and is told.
+    page.read_to_string(&mut String::new()).expect("it ends before patience does");
+    let other = done();
+    std::fs::copy(other.path("cutover.db"), lab.path("cutover.db")).unwrap();
+    assert!(site.get("/").contains(&other.journal().text("SELECT id FROM run")));
+    assert_eq!(status(&site.get(&run)), "404");
+}
+
+#[test]
 fn it_ends_when_it_is_told_to_also_with_open_pages() {
     let _machine = shared();
     let lab = done();
     let mut site = Site::over(&lab, &[]);
     let run = site.run().replace(&site.url, "");
     let page = site.connect(&format!("GET {run}/live HTTP/1.1\r\nhost: {}\r\n\r\n", site.host()));
+    // And with one that never says the rest of what it wants.
+    let _half = site.connect("GET / HTTP/1.1\r\nhost: loc");
     let mut first = [0; 15];
     (&page).read_exact(&mut first).unwrap();
     assert_eq!(&first, b"HTTP/1.1 200 OK");
@@ -210,5 +243,5 @@ fn it_ends_when_it_is_told_to_also_with_open_pages() {
     let pid = site.child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     assert!(site.child.wait().unwrap().success());
-    assert!(began.elapsed() < Duration::from_secs(20));
+    assert!(began.elapsed() < Duration::from_secs(10));
 }

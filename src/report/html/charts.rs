@@ -8,11 +8,14 @@ use plotters::prelude::*;
 
 use super::night::{Band, RunClock, Timeline, bands};
 use crate::event::{Event, EventKind, LaneId};
-use crate::journal::activity::Activity;
-use crate::report::plain::{count, plain, shortened, time};
+use crate::journal::activity::{Activity, Second};
+use crate::report::plain::{count, duration, plain, shortened, time};
 
 const WIDTH: u32 = 900;
 const HEIGHT: u32 = 280;
+const DAY: i64 = 24 * 60 * 60;
+/// More figures of a quota than these nobody reads; the first and the last of them stand in the table.
+const MOST_LEARNED: usize = 500;
 /// All of them can be told from white and from black, and from each other in grey.
 const BLUE: Colour = Colour(0x3b, 0x78, 0xc4);
 const ORANGE: Colour = Colour(0xc7, 0x6a, 0x15);
@@ -131,8 +134,10 @@ fn requests(clock: &RunClock, activity: &Activity, events: &[Event]) -> io::Resu
         chart.draw_series(waits.iter().map(shade))?;
         for (lower, upper, colour) in [(0, 1, BLUE), (1, 2, ORANGE)] {
             chart.draw_series(timeline.steps.iter().enumerate().map(|(i, happened)| {
-                let heights = [0, happened.first, happened.first + happened.again].map(|n| real(n) / step);
                 let left = real(i) * step;
+                // The last step may be cut short, and its height is that of what there is.
+                let width = step.min(right - left).max(1.0);
+                let heights = [0, happened.first, happened.first + happened.again].map(|n| real(n) / width);
                 let corners = [(left, heights[lower]), ((left + step).min(right), heights[upper])];
                 Rectangle::new(corners, colour.paint().filled())
             }))?;
@@ -153,14 +158,14 @@ fn requests(clock: &RunClock, activity: &Activity, events: &[Event]) -> io::Resu
     if !waits.is_empty() {
         key.push((GREY.hex(), "the run waits".to_owned()));
     }
-    let sum = timeline.steps.iter().fold(crate::journal::activity::Second::default(), |mut sum, step| {
+    let sum = timeline.steps.iter().fold(Second::default(), |mut sum, step| {
         sum.add(*step);
         sum
     });
     let alt = format!(
         "{} sent in {}, {} of them again; {} throttled, {} without a usable answer. Each step is {} s.",
         count(sum.first + sum.again, "change"),
-        crate::report::plain::duration(u64::try_from(clock.total()).unwrap_or(0) * 1000),
+        duration(u64::try_from(clock.total()).unwrap_or(0) * 1000),
         sum.again,
         sum.throttled,
         sum.lost,
@@ -183,11 +188,11 @@ fn requests(clock: &RunClock, activity: &Activity, events: &[Event]) -> io::Resu
     })
 }
 
-fn throttled(step: &crate::journal::activity::Second) -> u64 {
+fn throttled(step: &Second) -> u64 {
     step.throttled
 }
 
-fn lost(step: &crate::journal::activity::Second) -> u64 {
+fn lost(step: &Second) -> u64 {
     step.lost
 }
 
@@ -247,10 +252,10 @@ fn latency(activity: &Activity) -> io::Result<Figure> {
         }))?;
         Ok(())
     })?;
-    let within = |share| activity.took_within(share).map(crate::report::plain::duration).unwrap_or_default();
+    let within = |share| activity.took_within(share).map(duration).unwrap_or_default();
     let alt = format!(
-        "{} answered: half of them within {}, 95 % within {}, 99 % within {}, the slowest in {}.",
-        count(bars.iter().sum(), "change"),
+        "{}: half of them within {}, 95 % within {}, 99 % within {}, the slowest in {}.",
+        count(bars.iter().sum(), "answer"),
         within(0.5),
         within(0.95),
         within(0.99),
@@ -305,7 +310,7 @@ fn quota(clock: &RunClock, events: &[Event], lanes: &[(LaneId, String)]) -> io::
     });
     let n_left_out = with_some.len() - shown.len();
     let left_out = if n_left_out == 0 { String::new() } else { format!(" ({n_left_out} more are not drawn)") };
-    let alt = format!("In the end: {}{left_out}.", last.take(MOST_LINES).collect::<Vec<_>>().join("; "));
+    let alt = format!("Found last: {}{left_out}.", last.take(MOST_LINES).collect::<Vec<_>>().join("; "));
     let numbers = with_some.iter().flat_map(|(lane, name)| {
         learned(*lane).map(|(at, per_second, stated)| {
             let origin = if stated { "stated" } else { "found by trying" };
@@ -313,7 +318,10 @@ fn quota(clock: &RunClock, events: &[Event], lanes: &[(LaneId, String)]) -> io::
         })
     });
     let head = ["at (UTC)", "account", "requests per second", "origin"].map(str::to_owned).to_vec();
-    let numbers = numbers.collect();
+    let mut numbers: Vec<Vec<String>> = numbers.collect();
+    if numbers.len() > MOST_LEARNED {
+        numbers.drain(MOST_LEARNED / 2..numbers.len() - MOST_LEARNED / 2);
+    }
     Ok(Some(Figure { id, title: "The quota, as it was learned", alt, svg, key, head, numbers }))
 }
 
@@ -325,7 +333,8 @@ fn n_labels(clock: &RunClock) -> usize {
 fn time_label(clock: &RunClock, place: f64) -> String {
     #[expect(clippy::cast_possible_truncation, reason = "seconds of a run")]
     let place = place.round() as i64;
-    clock.time_of(place).map_or_else(String::new, |at| at.strftime("%H:%M:%S").to_string())
+    let format = if clock.total() > DAY { "%m-%d %H:%M" } else { "%H:%M:%S" };
+    clock.time_of(place).map_or_else(String::new, |at| at.strftime(format).to_string())
 }
 
 /// As short as it can be said.

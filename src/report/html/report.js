@@ -75,7 +75,7 @@
     element("verdict").value = "";
     search();
     show(at);
-    element(location.hash.slice(1)).scrollIntoView();
+    (mark() ?? element(`r${asked[1]}`)).scrollIntoView();
   };
 
   element("text").addEventListener("input", () => {
