@@ -30,8 +30,6 @@ use crate::waves::forecast::spoken;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Whether a launch still lives is not in the journal.
 const LOOK_ANYWAY_EVERY: Duration = Duration::from_secs(5);
-/// A large run costs more to add up; reading takes no more than this part of the time.
-const SHARE: u32 = 3;
 /// Over how long a rate is taken.
 const LATELY: SignedDuration = SignedDuration::from_secs(10);
 /// So many of what happened last are told.
@@ -153,7 +151,8 @@ impl Watchers {
                 });
                 (n_events, looked_at) = (now, Instant::now());
             }
-            let pause = LOOK_EVERY.max(began.elapsed() * SHARE);
+            // A large run costs more to add up: past some 150,000 rows it takes longer than a second to show.
+            let pause = LOOK_EVERY.max(began.elapsed());
             tokio::select! {
                 () = tokio::time::sleep(pause) => (),
                 () = self.stop.cancelled() => return,
