@@ -216,7 +216,7 @@ Each command is in the journal, with who gave it, where, when and why."
     Report {
         #[command(flatten)]
         run: RunArg,
-        #[arg(long, value_name = "csv|json|junit|md|xlsx", value_parser = format)]
+        #[arg(long, value_name = "csv|html|json|junit|md|xlsx", value_parser = format)]
         format: Format,
         /// Write to a file, whole or not at all
         #[arg(short, long, value_name = "FILE")]
