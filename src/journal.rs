@@ -116,37 +116,18 @@ impl From<rusqlite::Error> for JournalError {
 impl JournalError {
     /// Nothing can be written where the file is.
     fn is_about_writing(&self) -> bool {
-        match self {
-            JournalError::Sqlite(error) => matches!(
-                error.sqlite_error_code(),
-                Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen)
-            ),
-            JournalError::Absent(_)
-            | JournalError::Unreadable { .. }
-            | JournalError::Folder(_)
-            | JournalError::Older { .. }
-            | JournalError::Copy { .. }
-            | JournalError::Migration(_)
-            | JournalError::Unopenable { .. }
-            | JournalError::NoPlace(_)
-            | JournalError::NotAJournal
-            | JournalError::Newer { .. }
-            | JournalError::Damaged(_)
-            | JournalError::Full(_)
-            | JournalError::Illegal(_)
-            | JournalError::NoRuns
-            | JournalError::UnknownRun(_)
-            | JournalError::AmbiguousRun { .. } => false,
-        }
+        matches!(self.code(), Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen))
     }
 
     /// Another process is at work on the file just now.
     fn may_pass(&self) -> bool {
+        matches!(self.code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
+    }
+
+    /// What SQLite said of a file that was opened.
+    fn code(&self) -> Option<rusqlite::ErrorCode> {
         match self {
-            JournalError::Sqlite(error) => matches!(
-                error.sqlite_error_code(),
-                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
-            ),
+            JournalError::Sqlite(error) => error.sqlite_error_code(),
             JournalError::Absent(_)
             | JournalError::Unreadable { .. }
             | JournalError::Folder(_)
@@ -162,7 +143,7 @@ impl JournalError {
             | JournalError::Illegal(_)
             | JournalError::NoRuns
             | JournalError::UnknownRun(_)
-            | JournalError::AmbiguousRun { .. } => false,
+            | JournalError::AmbiguousRun { .. } => None,
         }
     }
 }
