@@ -198,7 +198,8 @@ async fn carry<R: Remote>(
             // What may have been sent already goes first in any case.
             let is_new = !standing.doubted && !standing.phase.is_in_doubt();
             let place = is_new.then(|| lane.line.join());
-            calls.spawn(one(Arc::clone(lane), row, standing, purpose, permit, place));
+            // Boxed: what is spawned is moved again and again before it is where it stays, and this is large.
+            calls.spawn(Box::pin(one(Arc::clone(lane), row, standing, purpose, permit, place)));
         }
     }
     while let Some(ended) = calls.join_next().await {

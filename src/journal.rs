@@ -4,14 +4,14 @@
 //! [`Journal::append`]: events, the rows they change and the heads of their lanes are one transaction, and when
 //! it returns they are on disk.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::io;
 use std::iter;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::control::{By, Command};
 use crate::event::{Event, EventKind, LaneId};
@@ -195,6 +195,9 @@ pub struct Journal {
     conn: Connection,
     path: PathBuf,
     access: Access,
+    /// Where the rows stand whose change is under way, so that they need not be read again when its answer comes. Whoever
+    /// appends to a run is the only one (see `lock`), and nobody else has these.
+    open: HashMap<(RunKey, RowId), Standing>,
 }
 
 impl Journal {
@@ -295,19 +298,23 @@ impl Journal {
         run: RunKey,
         kinds: impl IntoIterator<Item = (LaneId, Option<Timestamp>, EventKind)>,
     ) -> Result<Vec<Event>, JournalError> {
+        // What is under way now; it is put back when all of this is on disk.
+        let mut open = std::mem::take(&mut self.open);
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut events = Vec::new();
         let mut standings = BTreeMap::<RowId, Standing>::new();
         let mut heads = BTreeMap::<LaneId, (u64, Hash)>::new();
+        let mut sink = EventSink::new(&transaction, run)?;
         for (lane, at, kind) in kinds {
             let at = at.unwrap_or_else(Timestamp::now);
             let at = Timestamp::from_millisecond(at.as_millisecond()).expect("a time is valid in milliseconds");
             if let Some(row) = kind.row() {
                 let standing = match standings.entry(row) {
                     std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                    std::collections::btree_map::Entry::Vacant(entry) => {
-                        entry.insert(rows::load_standing(&transaction, run, row)?)
-                    }
+                    std::collections::btree_map::Entry::Vacant(entry) => entry.insert(match open.remove(&(run, row)) {
+                        Some(standing) => standing,
+                        None => rows::load_standing(&transaction, run, row)?,
+                    }),
                 };
                 standing.add(&kind, at)?;
             }
@@ -317,19 +324,21 @@ impl Journal {
             };
             *seq += 1;
             let event = Event { lane, seq: *seq, at, kind };
-            *head = insert_event(&transaction, run, &event, head)?;
+            *head = sink.put(&event, head)?;
             fold_into_run(&transaction, run, &event)?;
             events.push(event);
         }
-        for (row, standing) in &standings {
-            rows::store_standing(&transaction, run, *row, standing)?;
-        }
+        drop(sink);
+        rows::store_standings(&transaction, run, &standings)?;
         for (lane, (seq, head)) in &heads {
             transaction
                 .prepare_cached("UPDATE lane SET seq = ?3, head = ?4 WHERE run = ?1 AND lane = ?2")?
                 .execute(params![run.0, lane.0, seq, head])?;
         }
         transaction.commit()?;
+        let under_way = standings.into_iter().filter(|(_, standing)| standing.phase.is_in_doubt());
+        open.extend(under_way.map(|(row, standing)| ((run, row), standing)));
+        self.open = open;
         Ok(events)
     }
 }
@@ -360,13 +369,39 @@ impl RowSink<'_> {
     }
 }
 
-/// An event's kind and detail as they are stored: the kind and the row have columns of their own.
-pub(crate) fn stored_form(kind: &EventKind) -> (String, String) {
-    let mut value = serde_json::to_value(kind).expect("an event is plain data");
-    let map = value.as_object_mut().expect("an event is an object");
-    let Some(serde_json::Value::String(name)) = map.remove("kind") else { unreachable!("the tag is a string") };
-    map.remove("row");
-    (name, value.to_string())
+/// An event as it is stored: the kind and the row have columns of their own.
+pub(crate) struct Stored<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) row: Option<u32>,
+    pub(crate) detail: &'a str,
+}
+
+/// Its stored form, written into a text that may be used again. The tag comes first and the row second, so that what is left
+/// of them is the detail.
+pub(crate) fn stored_form<'a>(kind: &EventKind, text: &'a mut String) -> Stored<'a> {
+    const TAG: &str = "{\"kind\":\"";
+    let row = kind.row().map(|row| row.0);
+    let mut bytes = std::mem::take(text).into_bytes();
+    bytes.clear();
+    serde_json::to_writer(&mut bytes, kind).expect("an event is plain data");
+    *text = String::from_utf8(bytes).expect("JSON is UTF-8");
+    let name_ends = TAG.len() + text[TAG.len()..].find('"').expect("the tag is a string");
+    let fields_begin = match row {
+        None => name_ends + 1,
+        Some(row) => name_ends + "\",\"row\":".len() + decimal_digits(row),
+    };
+    // The comma before the next field, if there is one, gives way to the brace.
+    if text[fields_begin..].starts_with(',') {
+        text.replace_range(fields_begin..=fields_begin, "{");
+    } else {
+        text.insert(fields_begin, '{');
+    }
+    let text: &'a str = text;
+    Stored { kind: &text[TAG.len()..name_ends], row, detail: &text[fields_begin..] }
+}
+
+fn decimal_digits(number: u32) -> usize {
+    number.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
 /// The event again, from its stored form.
@@ -399,17 +434,31 @@ fn from_stored_form_as_written(kind: &str, row: Option<u32>, detail: &str) -> Op
     serde_json::from_str(&text).ok()
 }
 
-fn insert_event(conn: &Connection, run: RunKey, event: &Event, prev: &Hash) -> Result<Hash, JournalError> {
-    let (kind, detail) = stored_form(&event.kind);
-    let row = event.kind.row().map(|row| row.0);
-    let at_ms = event.at.as_millisecond();
-    let hash = chain::Link { prev, lane: event.lane, seq: event.seq, at_ms, kind: &kind, row, detail: &detail }.hash();
-    conn.prepare_cached(
-        "INSERT INTO event (run, lane, seq, at, kind, row, detail, prev, hash)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?
-    .execute(params![run.0, event.lane.0, event.seq, at_ms, kind, row, detail, prev, hash])?;
-    Ok(hash)
+/// Where the events of one transaction go.
+struct EventSink<'a> {
+    run: RunKey,
+    insert: CachedStatement<'a>,
+    /// Written anew for each event.
+    text: String,
+}
+
+impl<'a> EventSink<'a> {
+    fn new(conn: &'a Connection, run: RunKey) -> Result<Self, JournalError> {
+        let insert = conn.prepare_cached(
+            "INSERT INTO event (run, lane, seq, at, kind, row, detail, prev, hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?;
+        Ok(Self { run, insert, text: String::new() })
+    }
+
+    /// Its hash, which the next one of its lane carries.
+    fn put(&mut self, event: &Event, prev: &Hash) -> Result<Hash, JournalError> {
+        let Stored { kind, row, detail } = stored_form(&event.kind, &mut self.text);
+        let (lane, seq, at_ms) = (event.lane, event.seq, event.at.as_millisecond());
+        let hash = chain::Link { prev, lane, seq, at_ms, kind, row, detail }.hash();
+        self.insert.execute(params![self.run.0, lane.0, seq, at_ms, kind, row, detail, prev, hash])?;
+        Ok(hash)
+    }
 }
 
 fn load_head(conn: &Connection, run: RunKey, lane: LaneId) -> Result<(u64, Hash), JournalError> {

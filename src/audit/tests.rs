@@ -354,16 +354,16 @@ fn every_kind_that_this_version_writes_is_known() {
         EventKind::RowReopened { row: RowId(1), cause: String::new() },
     ];
     for kind in rest {
-        let (name, detail) = crate::journal::stored_form(&kind);
+        let mut text = String::new();
+        let crate::journal::Stored { kind: name, row, detail } = crate::journal::stored_form(&kind, &mut text);
         let (prev, hash) = ([0; 32], [0; 32]);
-        let row = kind.row().map(|row| row.0);
         let stored = crate::journal::stored::StoredEvent {
             lane: LANE,
             seq: 1,
             at_ms: 0,
-            kind: &name,
+            kind: name,
             row,
-            detail: &detail,
+            detail,
             prev,
             hash,
         };

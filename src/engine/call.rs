@@ -106,9 +106,9 @@ impl<'a, R: Remote> Call<'a, R> {
     pub(crate) async fn run(mut self) -> Result<Ending, JournalClosed> {
         loop {
             let step = match self.standing.phase {
-                Phase::Open => self.take_up_cut_off_attempt().await?,
-                Phase::Accepted => return self.verify().await,
-                Phase::InDoubt => self.look_in_doubt().await?,
+                Phase::Open => Box::pin(self.take_up_cut_off_attempt()).await?,
+                Phase::Accepted => return Box::pin(self.verify()).await,
+                Phase::InDoubt => Box::pin(self.look_in_doubt()).await?,
                 Phase::Untried | Phase::Due if !self.sends => return Ok(Ending::Later),
                 Phase::Untried | Phase::Due => match self.ready().await? {
                     Continue(sends) => match self.unless_skipped().await? {
@@ -177,7 +177,7 @@ impl<'a, R: Remote> Call<'a, R> {
         if self.standing.doubted {
             // A look that is too old by the time that the row has its slot is made again there.
             if (!self.standing.looked || self.looked_at.is_none())
-                && let Break(ending) = self.look_in_doubt().await?
+                && let Break(ending) = Box::pin(self.look_in_doubt()).await?
             {
                 return Ok(Break(ending));
             }
@@ -190,7 +190,7 @@ impl<'a, R: Remote> Call<'a, R> {
         }
         let stop = self.lane.stop.clone();
         let place = self.place.take();
-        let (looked, place) = stop.unless_draining(keeping(place, self.look(Instant::now()))).await.unzip();
+        let (looked, place) = stop.unless_draining(Box::pin(keeping(place, self.look(Instant::now())))).await.unzip();
         self.place = place.flatten();
         match looked {
             Some(looked) => match looked? {
@@ -335,7 +335,7 @@ impl<'a, R: Remote> Call<'a, R> {
         // It may have waited long for its slot. It is looked at with the slot in hand: queueing again for each look
         // would never end where the service is slow.
         if !self.needs_no_look() {
-            let sighted = match lane.show_holding(slot, &self.row.source_id).await {
+            let sighted = match Box::pin(lane.show_holding(slot, &self.row.source_id)).await {
                 Ok((sighted, held)) => {
                     slot = held;
                     sighted
@@ -398,10 +398,10 @@ impl<'a, R: Remote> Call<'a, R> {
             Break(Enough::Accepted | Enough::Refused) => Ok(Continue(())),
             Break(Enough::NotTheRow) if goes_on => Ok(Continue(())),
             Break(Enough::NotTheRow) => self.leave(format!("the lane stopped: {outcome}")).await.map(Break),
-            Break(Enough::OutOfAttempts) => self.conclude_failure(&outcome).await,
+            Break(Enough::OutOfAttempts) => Box::pin(self.conclude_failure(&outcome)).await,
             Continue(wait) if lane.stop.unless_draining(sleep(wait)).await.is_some() => Ok(Continue(())),
             // Stopped while waiting. What may have been done is still looked at, so that little is left in doubt.
-            Continue(_) if self.standing.phase == Phase::InDoubt => match self.look_in_doubt().await? {
+            Continue(_) if self.standing.phase == Phase::InDoubt => match Box::pin(self.look_in_doubt()).await? {
                 Continue(()) => Ok(Break(Ending::Later)),
                 Break(ending) => Ok(Break(ending)),
             },

@@ -1,5 +1,6 @@
 //! How a journal is opened: to write, to read beside whoever writes, and to read where nothing can be written.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -165,7 +166,7 @@ impl Journal {
             Access::Read => conn.busy_timeout(Duration::from_secs(30))?,
             Access::ReadWithLog => conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?,
         }
-        Ok(Self { conn, path: path.to_owned(), access })
+        Ok(Self { conn, path: path.to_owned(), access, open: HashMap::new() })
     }
 
     /// That it is a journal of ours, and ends where a page ends: the database itself minds a page that is gone, and not half

@@ -1,9 +1,9 @@
 //! Table `row`: a plan's row and its standing, to and from columns. Nothing else knows the columns by name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
 
 use super::{JournalError, RunKey, phase_named};
 use crate::event::LaneId;
@@ -111,52 +111,79 @@ pub(super) fn load_standing(conn: &Connection, run: RunKey, row: RowId) -> Resul
         .map_err(JournalError::from)
 }
 
-pub(super) fn store_standing(
+/// What every change of a standing may touch, and no index knows of.
+const SUMS: &str = "standing = ?3, started = ?4, attempts = ?5, throttled = ?6, doubted = ?7, looked = ?8,
+    before_copystate = ?9, before_migrationcycle = ?10, after_copystate = ?11, after_migrationcycle = ?12, http_status = ?13,
+    error_code = ?14, error_msg = ?15, request_id = ?16, first_sent_at = ?17, last_sent_at = ?18, settled_at = ?19,
+    reason = ?20";
+
+pub(super) fn store_standings(
     conn: &Connection,
+    run: RunKey,
+    standings: &BTreeMap<RowId, Standing>,
+) -> Result<(), JournalError> {
+    // A row that was not settled and is not now keeps its place in the index of open rows.
+    let mut goes_on = conn.prepare_cached(&format!(
+        "UPDATE row SET {SUMS} WHERE run = ?1 AND row = ?2 AND verdict IS NULL AND moved_copystate IS NULL
+             AND moved_migrationcycle IS NULL"
+    ))?;
+    let mut changes = conn.prepare_cached(&format!(
+        "UPDATE row SET {SUMS}, verdict = ?21, moved_copystate = ?22, moved_migrationcycle = ?23 WHERE run = ?1 AND row = ?2"
+    ))?;
+    for (row, standing) in standings {
+        let verdict = match standing.phase {
+            Phase::Settled(verdict) => Some(verdict.name()),
+            Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Due => None,
+        };
+        if verdict.is_none() && standing.moved.is_none() {
+            bind_sums(&mut goes_on, run, *row, standing)?;
+            if goes_on.raw_execute()? == 1 {
+                continue;
+            }
+        }
+        let moved = standing.moved.as_ref();
+        bind_sums(&mut changes, run, *row, standing)?;
+        changes.raw_bind_parameter(21, verdict)?;
+        changes.raw_bind_parameter(22, word(moved.and_then(|seen| seen.copystate.as_ref())))?;
+        changes.raw_bind_parameter(23, word(moved.and_then(|seen| seen.migrationcycle.as_ref())))?;
+        changes.raw_execute()?;
+    }
+    Ok(())
+}
+
+fn bind_sums(
+    statement: &mut rusqlite::Statement<'_>,
     run: RunKey,
     row: RowId,
     standing: &Standing,
-) -> Result<(), JournalError> {
-    let verdict = match standing.phase {
-        Phase::Settled(verdict) => Some(verdict.name()),
-        Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Due => None,
-    };
-    let before = standing.before.clone().unwrap_or_default();
-    let after = standing.after.clone().unwrap_or_default();
-    let moved = standing.moved.clone().unwrap_or_default();
-    conn.prepare_cached(
-        "UPDATE row SET standing = ?3, verdict = ?4, started = ?5, attempts = ?6, throttled = ?7, doubted = ?8,
-             looked = ?9, before_copystate = ?10, before_migrationcycle = ?11, after_copystate = ?12,
-             after_migrationcycle = ?13, http_status = ?14, error_code = ?15, error_msg = ?16, request_id = ?17,
-             first_sent_at = ?18, last_sent_at = ?19, settled_at = ?20, reason = ?21, moved_copystate = ?22,
-             moved_migrationcycle = ?23
-         WHERE run = ?1 AND row = ?2",
-    )?
-    .execute(params![
-        run.0,
-        row.0,
-        standing.phase.name(),
-        verdict,
-        standing.started,
-        standing.attempts,
-        standing.throttled,
-        standing.doubted,
-        standing.looked,
-        word(before.copystate.as_ref()),
-        word(before.migrationcycle.as_ref()),
-        word(after.copystate.as_ref()),
-        word(after.migrationcycle.as_ref()),
-        standing.http_status,
-        standing.error_code,
-        standing.error_msg,
-        standing.request_id,
-        standing.first_sent_at.map(Timestamp::as_millisecond),
-        standing.last_sent_at.map(Timestamp::as_millisecond),
-        standing.settled_at.map(Timestamp::as_millisecond),
-        standing.reason,
-        word(moved.copystate.as_ref()),
-        word(moved.migrationcycle.as_ref())
-    ])?;
+) -> rusqlite::Result<()> {
+    let before = standing.before.as_ref();
+    let after = standing.after.as_ref();
+    let values: [&dyn ToSql; 20] = [
+        &run.0,
+        &row.0,
+        &standing.phase.name(),
+        &standing.started,
+        &standing.attempts,
+        &standing.throttled,
+        &standing.doubted,
+        &standing.looked,
+        &word(before.and_then(|seen| seen.copystate.as_ref())),
+        &word(before.and_then(|seen| seen.migrationcycle.as_ref())),
+        &word(after.and_then(|seen| seen.copystate.as_ref())),
+        &word(after.and_then(|seen| seen.migrationcycle.as_ref())),
+        &standing.http_status,
+        &standing.error_code,
+        &standing.error_msg,
+        &standing.request_id,
+        &standing.first_sent_at.map(Timestamp::as_millisecond),
+        &standing.last_sent_at.map(Timestamp::as_millisecond),
+        &standing.settled_at.map(Timestamp::as_millisecond),
+        &standing.reason,
+    ];
+    for (i, value) in (1..).zip(values) {
+        statement.raw_bind_parameter(i, value)?;
+    }
     Ok(())
 }
 

@@ -307,10 +307,11 @@ fn what_was_meant_for_a_launch_that_died_is_forgotten_and_what_its_next_one_may_
 fn what_is_read_in_one_go_is_what_is_read_part_by_part() {
     let written = [seen(7), started(7, 2), ended(7, Outcome::aborted()), settled(7, Verdict::Blocked)];
     for kind in written.iter().chain([&EventKind::WaitEnded]) {
-        let (name, detail) = stored_form(kind);
-        let row = kind.row().map(|row| row.0);
-        assert_eq!(from_stored_form_as_written(&name, row, &detail).is_some(), detail != "{}", "{detail}");
-        assert_eq!(from_stored_form(&name, row, &detail).unwrap(), *kind);
+        let mut text = String::new();
+        let Stored { kind: name, row, detail } = stored_form(kind, &mut text);
+        assert_eq!(row, kind.row().map(|row| row.0));
+        assert_eq!(from_stored_form_as_written(name, row, detail).is_some(), detail != "{}", "{detail}");
+        assert_eq!(from_stored_form(name, row, detail).unwrap(), *kind);
     }
     // What nobody wrote with this program is read as it always was: the last of two counts, and space does not.
     let left = |cause: &str| EventKind::RowLeft { row: RowId(7), cause: cause.to_owned() };
