@@ -38,7 +38,7 @@ const OPEN_IN_LANE: usize = 256;
 /// Rows that are open and not yet answered, as seconds of the pace: what one sweep saw of them is still fresh when
 /// the last of them is sent.
 const FRESH_SECONDS: f64 = 40.0;
-const FRESH_AT_MOST: u32 = 512;
+const FRESH_AT_MOST: u32 = 1024;
 
 /// The journal as a run reads it, beside the recorder that writes it.
 #[derive(Clone)]

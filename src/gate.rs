@@ -1,7 +1,7 @@
 //! Where a request waits for leave to go: slot, cool-down, pace. Changes and reads pass the same gate.
 //!
-//! The order matters. A slot is taken first, the intent is recorded while it is held, and only then is a token of
-//! the pace spent, so that a slow disk cannot bunch sends. How the pace is learned from the service's 429s is in
+//! The order matters. The intent is recorded first, then a slot is taken, and only then is a token of the pace spent, so
+//! that a slow disk cannot bunch sends, nor keep slots from those that could use them. How the pace is learned from the service's 429s is in
 //! [`quota`].
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -51,18 +51,46 @@ pub(crate) struct Gate {
 struct State {
     quota: Quota,
     pace: Option<Pace>,
+    last_left: Instant,
     /// Nothing leaves before this instant. It only ever moves later.
     not_before: Instant,
     /// As many requests had leave to go up to this instant, as far as a pace held.
     offered: f64,
     offered_until: Instant,
+    /// How many requests had leave at an instant of late, and how many leave soon if it goes on like that.
+    counted: (u64, Instant),
+    ahead: usize,
 }
 
+/// What is soon.
+const AHEAD: f64 = 0.02;
+const AHEAD_AT_MOST: f64 = 512.0;
+const COUNT_EVERY: Duration = Duration::from_millis(50);
+
 impl State {
+    fn look_ahead(&mut self, n_left: u64, now: Instant) {
+        let (n_before, before) = self.counted;
+        let passed = now.saturating_duration_since(before);
+        if passed < COUNT_EVERY {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a pace needs no more than a few digits")]
+        let per_second = n_left.saturating_sub(n_before) as f64 / passed.as_secs_f64();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few hundred at most")]
+        let ahead = (per_second * AHEAD).min(AHEAD_AT_MOST) as usize;
+        self.ahead = ahead;
+        self.counted = (n_left, now);
+    }
+
     fn offer(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.offered_until).as_secs_f64();
         self.offered += self.quota.per_second().map_or(0.0, |rate| rate * passed);
         self.offered_until = now;
+    }
+
+    fn replace_pace(&mut self) {
+        let spent = |rate| Pace::spent(rate, self.quota.burst(), self.last_left);
+        self.pace = self.quota.per_second().map(spent);
     }
 }
 
@@ -115,15 +143,24 @@ impl Gate {
             state: Mutex::new(State {
                 pace: quota.per_second().map(|rate| Pace::new(rate, settings.burst)),
                 quota,
+                last_left: Instant::now(),
                 not_before: Instant::now(),
                 offered: 0.0,
                 offered_until: Instant::now(),
+                counted: (0, Instant::now()),
+                ahead: 0,
             }),
             changed: Notify::new(),
             of_all,
             on_the_wire: Arc::new(AtomicUsize::new(0)),
             n_left: AtomicU64::new(0),
         }
+    }
+
+    /// So many changes may be written down as begun: those under way, and those that leave before long. A commit to a disk
+    /// takes some milliseconds, and without the latter nothing would be under way meanwhile.
+    pub(crate) fn n_intents(&self) -> usize {
+        self.slots.now() + self.state().ahead
     }
 
     pub(crate) async fn slot(&self) -> Slot {
@@ -145,7 +182,7 @@ impl Gate {
         let mut state = self.state();
         state.offer(Instant::now());
         state.quota.set_top(per_second);
-        state.pace = state.quota.per_second().map(|rate| Pace::spent(rate, state.quota.burst()));
+        state.replace_pace();
         drop(state);
         self.changed.notify_one();
     }
@@ -195,7 +232,7 @@ impl Gate {
         {
             return Some(at);
         }
-        state.quota.sent(now);
+        state.last_left = now;
         None
     }
 
@@ -206,6 +243,7 @@ impl Gate {
         let before = state.quota.per_second();
         let now = Instant::now();
         state.offer(now);
+        state.look_ahead(self.n_left.load(Ordering::Relaxed), now);
         let learned = match outcome {
             Outcome::Throttled { retry_after_ms, quota, .. } => {
                 let retry_after = retry_after_ms.map(Duration::from_millis);
@@ -214,17 +252,17 @@ impl Gate {
                 learned
             }
             Outcome::Accepted { .. } => {
-                state.quota.accepted(now);
+                state.quota.accepted(now, left_at);
                 None
             }
-            Outcome::Rejected { .. }
-            | Outcome::Unauthenticated { .. }
-            | Outcome::Barred { .. }
-            | Outcome::Unsent { .. }
-            | Outcome::Lost { .. } => None,
+            Outcome::Rejected { .. } | Outcome::Unauthenticated { .. } | Outcome::Barred { .. } => {
+                state.quota.let_through(left_at);
+                None
+            }
+            Outcome::Unsent { .. } | Outcome::Lost { .. } => None,
         };
         if state.quota.per_second() != before {
-            state.pace = state.quota.per_second().map(|rate| Pace::spent(rate, state.quota.burst()));
+            state.replace_pace();
             self.changed.notify_one();
         }
         drop(state);
@@ -276,7 +314,7 @@ impl RateOfAll {
 
     /// Another rate, from now on.
     pub(crate) fn set(&self, per_second: Option<f64>) {
-        *self.pace() = per_second.map(|rate| (rate, Pace::spent(rate, self.burst)));
+        *self.pace() = per_second.map(|rate| (rate, Pace::spent(rate, self.burst, Instant::now())));
         self.changed.notify_one();
     }
 

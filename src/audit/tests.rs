@@ -357,16 +357,8 @@ fn every_kind_that_this_version_writes_is_known() {
         let mut text = String::new();
         let crate::journal::Stored { kind: name, row, detail } = crate::journal::stored_form(&kind, &mut text);
         let (prev, hash) = ([0; 32], [0; 32]);
-        let stored = crate::journal::stored::StoredEvent {
-            lane: LANE,
-            seq: 1,
-            at_ms: 0,
-            kind: name,
-            row,
-            detail,
-            prev,
-            hash,
-        };
+        let stored =
+            crate::journal::stored::StoredEvent { lane: LANE, seq: 1, at_ms: 0, kind: name, row, detail, prev, hash };
         assert!(super::sums::read(&stored).is_ok(), "{name}");
     }
 }

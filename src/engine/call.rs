@@ -318,7 +318,7 @@ impl<'a, R: Remote> Call<'a, R> {
             return Ok(Break(Ending::Later));
         }
         let under_way = lane.under_way.begin();
-        let (mut slot, cautious) = match lane.stop.unless_draining(lane.helm.unless_paused(self.queue_for_slot())).await
+        let (mut slot, cautious) = match lane.stop.unless_draining(lane.helm.unless_paused(self.queue_for_turn())).await
         {
             Some(Some(Some(turn))) => turn,
             Some(Some(None) | None) => return Ok(Continue(())),
@@ -335,9 +335,16 @@ impl<'a, R: Remote> Call<'a, R> {
         // It may have waited long for its slot. It is looked at with the slot in hand: queueing again for each look
         // would never end where the service is slow.
         if !self.needs_no_look() {
-            let sighted = match Box::pin(lane.show_holding(slot, &self.row.source_id)).await {
+            let held = match slot.take() {
+                Some(slot) => slot,
+                None => match lane.stop.unless_draining(lane.gate.slot()).await {
+                    Some(slot) => slot,
+                    None => return Ok(Break(Ending::Later)),
+                },
+            };
+            let sighted = match Box::pin(lane.show_holding(held, &self.row.source_id)).await {
                 Ok((sighted, held)) => {
-                    slot = held;
+                    slot = Some(held);
                     sighted
                 }
                 Err(ReadFailed::Journal(closed)) => return Err(closed),
@@ -379,6 +386,7 @@ impl<'a, R: Remote> Call<'a, R> {
         }
         lane.heed(&outcome, left_at, worn).await?;
         drop(pass);
+        self.place = None;
         let goes_on = lane.goes_on_renewed(&outcome);
         self.renewed = goes_on;
         if retry::counts(&outcome) && !goes_on {
@@ -410,14 +418,22 @@ impl<'a, R: Remote> Call<'a, R> {
     }
 
     /// None: the attempt ended before it was sent. While it waited, much may have changed.
-    async fn leave_to_go(&mut self, slot: Slot, attempt: u32) -> Result<Option<Pass>, JournalClosed> {
+    async fn leave_to_go(&mut self, slot: Option<Slot>, attempt: u32) -> Result<Option<Pass>, JournalClosed> {
         let lane = self.lane;
         let limit = if self.standing.doubted { DIRECTLY } else { FRESH };
-        let cause = match lane.stop.unless_draining(lane.helm.unless_paused(lane.gate.pass(slot))).await {
+        let had_slot = slot.is_some();
+        let pass = async {
+            let slot = match slot {
+                Some(slot) => slot,
+                None => lane.gate.slot().await,
+            };
+            lane.gate.pass(slot).await
+        };
+        let cause = match lane.stop.unless_draining(lane.helm.unless_paused(pass)).await {
             None => "stopped before it was sent".to_owned(),
             Some(None) => "paused before it was sent".to_owned(),
-            // The lane was told to wait meanwhile, and what was seen before that is old.
-            Some(Some(pass)) if pass.cooled && self.is_looked_at() && !self.seen_within(limit) => {
+            // It waited long for its slot, or the lane was told to wait meanwhile, and what was seen before that is old.
+            Some(Some(pass)) if (pass.cooled || !had_slot) && self.is_looked_at() && !self.seen_within(limit) => {
                 "held back for too long after it was looked at".to_owned()
             }
             Some(Some(_)) if self.forget_if_moved() => "somebody else moved it before it was sent".to_owned(),
@@ -431,33 +447,26 @@ impl<'a, R: Remote> Call<'a, R> {
         Ok(None)
     }
 
-    /// None: what was seen of the row grew old while it waited. Those that wait with it grow old at the same time, and are
-    /// looked at together; it keeps its place.
-    async fn queue_for_slot(&mut self) -> Option<(Slot, Option<OwnedSemaphorePermit>)> {
+    /// Its turn to be written down as begun, with a slot if that was worth waiting for. None: what was seen of the row grew
+    /// old while it waited. Those that wait with it grow old at the same time, and are looked at together; it keeps its place.
+    async fn queue_for_turn(&mut self) -> Option<(Option<Slot>, Option<OwnedSemaphorePermit>)> {
         let lane = self.lane;
-        // Behind the line: who has this waits for nobody who waits in the line.
-        let leave = async {
-            let cautious = lane.helm.cautiously().await;
-            (lane.gate.slot().await, cautious)
-        };
         if self.standing.doubted {
-            return Some(leave.await);
+            let cautious = lane.helm.cautiously().await;
+            // The look that permits it is made directly before it.
+            return Some((Some(lane.gate.slot().await), cautious));
         }
         let grows_old = self.looked_at.filter(|_| self.is_judged()).map(|at| at + FRESH);
         let place = self.place.get_or_insert_with(|| lane.line.join());
         let turn = async {
             place.come_first().await;
-            leave.await
+            // Behind the line: who has this waits for nobody who waits in the line.
+            (None, lane.helm.cautiously().await)
         };
-        let Some(grows_old) = grows_old else {
-            let turn = turn.await;
-            self.place = None;
-            return Some(turn);
-        };
+        let Some(grows_old) = grows_old else { return Some(turn.await) };
         let turn = timeout_at(grows_old, turn).await.ok();
-        match turn {
-            Some(_) => self.place = None,
-            None => self.looked_at = None,
+        if turn.is_none() {
+            self.looked_at = None;
         }
         turn
     }

@@ -58,7 +58,7 @@ pub(crate) struct Lane<R> {
     pub(crate) stop: Stop,
     /// To the lane's one reader.
     pub(crate) asks: mpsc::UnboundedSender<Ask>,
-    /// Fresh rows queue here for a slot; a row that was just looked at, to be sent again, goes past them.
+    /// Fresh rows queue here; a row that was just looked at, to be sent again, goes past them.
     pub(crate) line: Line,
     pub(crate) under_way: UnderWay,
     pub(crate) list: Mutex<List>,
@@ -265,7 +265,7 @@ impl<R: Remote> Lane<R> {
         let lane = Self {
             id,
             name,
-            line: Line::new(settings.concurrency),
+            line: Line::new(gate.n_intents()),
             settings,
             base_rate,
             helm: Arc::clone(&of_run.helm),
@@ -305,7 +305,7 @@ impl<R: Remote> Lane<R> {
     /// Another number of requests under way at once, from now on.
     pub(crate) fn set_concurrency(&self, concurrency: u32) {
         self.gate.set_concurrency(concurrency);
-        self.line.widen(concurrency);
+        self.line.resize(self.gate.n_intents());
     }
 
     pub(crate) fn moved(&self) -> MutexGuard<'_, HashSet<RowId>> {
@@ -392,6 +392,7 @@ impl<R: Remote> Lane<R> {
             let kind = EventKind::QuotaLearned { per_second: learned.per_second, stated: learned.stated };
             self.record(vec![kind], None).await?;
         }
+        self.line.resize(self.gate.n_intents());
         match outcome {
             Outcome::Unauthenticated { .. } if self.stopped().is_some() => Ok(()),
             Outcome::Unauthenticated { .. } => match self.remote.renew(worn).await {

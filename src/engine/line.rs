@@ -1,4 +1,5 @@
-//! The line before the slots of a lane: rows are sent in the order in which they joined it, which is the plan's.
+//! The line before a lane's changes: rows are sent in the order in which they joined it, which is the plan's. Who is first
+//! writes down what it is about to send, and stays first until it has its answer.
 //!
 //! Tasks are not begun in the order in which they are spawned, so that a row joins before its task is.
 
@@ -9,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(crate) struct Line {
-    /// As many as there are slots wait for one at the same time.
+    /// So many may be first at the same time.
     heads: Arc<Semaphore>,
     n_heads: Mutex<usize>,
 }
@@ -22,18 +23,19 @@ pub(crate) enum Place {
 }
 
 impl Line {
-    pub(crate) fn new(concurrency: u32) -> Self {
-        let n_heads = heads(concurrency);
+    pub(crate) fn new(n_heads: usize) -> Self {
         Self { heads: Arc::new(Semaphore::new(n_heads)), n_heads: Mutex::new(n_heads) }
     }
 
-    /// More may wait for a slot at the same time. A line that has more heads than there are slots does no harm.
-    pub(crate) fn widen(&self, concurrency: u32) {
+    /// More or fewer may be first at the same time. Those that are stay, and where they are too many, are fewer when this
+    /// is said again.
+    pub(crate) fn resize(&self, wanted: usize) {
         let mut n_heads = self.n_heads.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = heads(concurrency);
         if wanted > *n_heads {
             self.heads.add_permits(wanted - *n_heads);
             *n_heads = wanted;
+        } else {
+            *n_heads -= self.heads.forget_permits(*n_heads - wanted);
         }
     }
 
@@ -47,10 +49,6 @@ impl Line {
             Poll::Pending => Place::Waits(waits),
         }
     }
-}
-
-fn heads(concurrency: u32) -> usize {
-    usize::try_from(concurrency).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS)
 }
 
 impl Place {
@@ -91,13 +89,19 @@ mod tests {
     }
 
     #[test]
-    fn a_wider_line_has_more_heads() {
+    fn a_line_gets_wider_and_narrower() {
         let line = Line::new(1);
-        let _one = line.join();
+        let one = line.join();
         assert!(matches!(line.join(), Place::Waits(_)));
-        line.widen(3);
-        assert!(matches!(line.join(), Place::First(_)));
-        line.widen(2);
-        assert_eq!(*line.n_heads.lock().unwrap(), 3);
+        line.resize(3);
+        let others = [line.join(), line.join()];
+        assert!(others.iter().all(|place| matches!(place, Place::First(_))));
+        line.resize(2);
+        drop(one);
+        line.resize(2);
+        assert!(matches!(line.join(), Place::Waits(_)));
+        drop(others);
+        let _two = [line.join(), line.join()];
+        assert!(matches!(line.join(), Place::Waits(_)));
     }
 }

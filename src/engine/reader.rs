@@ -23,6 +23,9 @@ use crate::remote::Remote;
 const ENOUGH: usize = 200;
 /// Looks of one sweep cost at most this share of the changes they prove, where waiting longer can make it so.
 const WORTH: usize = 20;
+/// Where changes come so fast that it takes no longer than this, pages are read when they are mostly what was changed.
+const SOON: Duration = Duration::from_secs(1);
+const WORTH_SOON: usize = 150;
 /// Changes have stopped coming: no new one was begun for this long.
 const QUIET: Duration = Duration::from_millis(25);
 /// Rows that ask at the same time share a sweep.
@@ -94,8 +97,14 @@ fn next_patient<R: Remote>(waiting: &[Ask], lane: &Lane<R>, now: Instant) -> Opt
     let waited_enough = oldest + lane.settings.verify_timeout;
     let n_patient = waiting.iter().filter(|ask| ask.patient).count();
     let sought = n_patient >= ENOUGH || waited_enough <= now;
-    if sought && cost(waiting, lane).calls * WORTH <= waiting.len() {
-        return Some(now);
+    if sought {
+        let calls = cost(waiting, lane).calls;
+        if calls * WORTH_SOON <= waiting.len() {
+            return Some(now);
+        }
+        if calls * WORTH <= waiting.len() {
+            return Some((oldest + SOON).max(now));
+        }
     }
     // Asked again when one more comes, or when it has waited for the whole window.
     Some(waited_enough).filter(|at| *at > now)

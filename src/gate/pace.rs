@@ -48,9 +48,9 @@ impl Pace {
         Self { started: Instant::now(), interval, clock, limiter }
     }
 
-    /// The next request goes one interval from now: for a pace that replaces another.
-    pub(super) fn spent(per_second: f64, burst: u32) -> Self {
-        let pace = Self::new(per_second, burst);
+    /// For a pace that replaces another: the next request goes one interval after the last one that went.
+    pub(super) fn spent(per_second: f64, burst: u32, last: Instant) -> Self {
+        let pace = Self { started: last, ..Self::new(per_second, burst) };
         while pace.limiter.check().is_ok() {}
         pace
     }

@@ -56,6 +56,11 @@ impl Slots {
         u32::try_from(self.size().wanted).unwrap_or(u32::MAX)
     }
 
+    /// How many requests may be under way at once by now.
+    pub(super) fn now(&self) -> usize {
+        self.size().now
+    }
+
     /// What is too many and taken goes when it is given back.
     fn fit(&self, size: &mut Size) {
         if size.now < size.wanted {
