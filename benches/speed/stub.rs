@@ -1,0 +1,359 @@
+//! A bare HTTP server in a process of its own: it takes any PUT for a change and any GET for a look, and answers at once.
+//!
+//! It checks nothing and keeps one byte for each source. On request it answers late, takes no more than a hidden quota,
+//! counted over the second that has just passed, as a gateway does, or refuses the last sources until it is told to stop.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
+
+use crate::measure;
+
+/// The word that makes a process of this program the stub.
+pub(crate) const WORD: &str = "stub";
+
+/// What one stub is like.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Manner {
+    /// How many sources it lists.
+    pub(crate) n_sources: usize,
+    pub(crate) latency_ms: u64,
+    pub(crate) quota: Option<Quota>,
+    /// From this source on a change is refused, as if by whoever checks credentials, and late, when all others are done.
+    pub(crate) refuses_from: Option<usize>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Quota {
+    pub(crate) per_second: u32,
+    /// Whether the text of a 429 names the figure.
+    pub(crate) stated: bool,
+    /// From this many milliseconds after the first request on it is another figure.
+    pub(crate) then: Option<(u64, u32)>,
+}
+
+/// What it saw.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Seen {
+    /// Changes that were taken.
+    pub(crate) n_changes: u64,
+    /// Sources that they were of.
+    pub(crate) n_moved: u64,
+    pub(crate) n_reads: u64,
+    /// When each request came, in microseconds from the start of the stub, and whether it was taken. Only kept where there is a
+    /// quota.
+    pub(crate) came: Vec<(u64, bool)>,
+    /// The start of the stub by the clock on the wall, and from then to what is named.
+    pub(crate) began_unix_us: u64,
+    pub(crate) first_us: u64,
+    pub(crate) last_us: u64,
+    pub(crate) first_change_us: u64,
+    pub(crate) last_change_us: u64,
+    /// The answer to the last look before the first change.
+    pub(crate) looked_us: u64,
+}
+
+struct Stub {
+    manner: Manner,
+    began: Instant,
+    began_unix_us: u64,
+    moved: Vec<AtomicBool>,
+    refuses: AtomicBool,
+    n_changes: AtomicU64,
+    n_reads: AtomicU64,
+    any: Span,
+    changes: Span,
+    looked_us: AtomicU64,
+    window: Mutex<Window>,
+}
+
+/// The first and the last of something.
+struct Span {
+    first_us: AtomicU64,
+    last_us: AtomicU64,
+}
+
+#[derive(Default)]
+struct Window {
+    taken: VecDeque<u64>,
+    came: Vec<(u64, bool)>,
+}
+
+/// The process, from outside.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Running {
+    pub(crate) fn start(manner: &Manner) -> Result<Self, Box<dyn Error>> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args([WORD, &serde_json::to_string(manner)?])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().ok_or("a stub has an output")?).read_line(&mut said)?;
+        Ok(Self { child, address: said.trim().parse()? })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What it saw since it was asked last.
+    pub(crate) fn seen(&self) -> Result<Seen, Box<dyn Error>> {
+        Ok(serde_json::from_slice(&measure::get(self.address, SEEN)?)?)
+    }
+
+    /// It refuses nothing from now on.
+    pub(crate) fn heal(&self) -> Result<(), Box<dyn Error>> {
+        measure::get(self.address, HEAL).map(drop)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+const SEEN: &str = "/seen";
+const HEAL: &str = "/heal";
+/// How long a refusal takes.
+const REFUSAL: Duration = Duration::from_millis(500);
+
+/// Serves until whoever started it is gone.
+pub(crate) fn serve(manner: &str) -> Result<(), Box<dyn Error>> {
+    let manner: Manner = serde_json::from_str(manner)?;
+    std::thread::spawn(|| {
+        // Its end is the end of the process that holds the other end of it.
+        _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::abort();
+    });
+    let moved = (0..manner.n_sources).map(|_| AtomicBool::new(false)).collect();
+    let stub: &'static Stub = Box::leak(Box::new(Stub {
+        manner,
+        began: Instant::now(),
+        began_unix_us: measure::unix_us(),
+        moved,
+        refuses: AtomicBool::new(true),
+        n_changes: AtomicU64::new(0),
+        n_reads: AtomicU64::new(0),
+        any: Span::new(),
+        changes: Span::new(),
+        looked_us: AtomicU64::new(0),
+        window: Mutex::default(),
+    }));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        println!("{}", listener.local_addr()?);
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            let service = hyper::service::service_fn(|request| stub.answer(request));
+            let serving = hyper::server::conn::http1::Builder::new()
+                .pipeline_flush(true)
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(serving);
+        }
+    })
+}
+
+type Answer = Response<Full<Bytes>>;
+
+impl Span {
+    fn new() -> Self {
+        Self { first_us: AtomicU64::new(u64::MAX), last_us: AtomicU64::new(0) }
+    }
+
+    fn add(&self, us: u64) {
+        self.first_us.fetch_min(us, Ordering::Relaxed);
+        self.last_us.fetch_max(us, Ordering::Relaxed);
+    }
+
+    fn taken(&self) -> (u64, u64) {
+        (self.first_us.swap(u64::MAX, Ordering::Relaxed), self.last_us.swap(0, Ordering::Relaxed))
+    }
+}
+
+impl Stub {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Infallible> {
+        match request.uri().path() {
+            SEEN => return Ok(answer(StatusCode::OK, self.told())),
+            HEAL => {
+                self.refuses.store(false, Ordering::Relaxed);
+                return Ok(answer(StatusCode::OK, ""));
+            }
+            _ => (),
+        }
+        let now_us = self.now_us();
+        self.any.add(now_us);
+        if let Some(quota) = &self.manner.quota
+            && !self.takes(quota, now_us)
+        {
+            return Ok(throttled(quota, self.quota_at(quota, now_us)));
+        }
+        if self.manner.latency_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(self.manner.latency_ms)).await;
+        }
+        if request.method() == Method::PUT {
+            return Ok(self.change(number(request.uri().path()), now_us).await);
+        }
+        self.n_reads.fetch_add(1, Ordering::Relaxed);
+        let seen = match number(request.uri().path()).filter(|n| *n < self.moved.len()) {
+            Some(n) => {
+                let mut text = String::new();
+                self.one(n, &mut text);
+                text
+            }
+            None => self.page(request.uri().query().unwrap_or_default()),
+        };
+        if self.n_changes.load(Ordering::Relaxed) == 0 {
+            self.looked_us.fetch_max(self.now_us(), Ordering::Relaxed);
+        }
+        Ok(answer(StatusCode::OK, seen))
+    }
+
+    async fn change(&self, source: Option<usize>, came_us: u64) -> Answer {
+        if source >= self.manner.refuses_from
+            && self.manner.refuses_from.is_some()
+            && self.refuses.load(Ordering::Relaxed)
+        {
+            tokio::time::sleep(REFUSAL).await;
+            return refused();
+        }
+        self.changes.add(came_us);
+        self.n_changes.fetch_add(1, Ordering::Relaxed);
+        if let Some(moved) = source.and_then(|n| self.moved.get(n)) {
+            moved.store(true, Ordering::Relaxed);
+        }
+        answer(StatusCode::OK, "{ }")
+    }
+
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn takes(&self, quota: &Quota, now_us: u64) -> bool {
+        let mut window = self.window();
+        while window.taken.front().is_some_and(|at| now_us - at >= 1_000_000) {
+            window.taken.pop_front();
+        }
+        let is_taken = window.taken.len() < usize::try_from(self.quota_at(quota, now_us)).unwrap_or(usize::MAX);
+        if is_taken {
+            window.taken.push_back(now_us);
+        }
+        window.came.push((now_us, is_taken));
+        is_taken
+    }
+
+    fn quota_at(&self, quota: &Quota, now_us: u64) -> u32 {
+        let since_first = now_us.saturating_sub(self.any.first_us.load(Ordering::Relaxed));
+        match quota.then {
+            Some((from_ms, per_second)) if since_first >= from_ms * 1000 => per_second,
+            Some(_) | None => quota.per_second,
+        }
+    }
+
+    /// A page of its sources.
+    fn page(&self, query: &str) -> String {
+        let of =
+            |name: &str| query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('=')?.parse().ok());
+        let (offset, limit): (usize, usize) = (of("offset").unwrap_or(0), of("limit").unwrap_or(200));
+        let count = self.moved.len();
+        let mut text = String::with_capacity(limit * 600);
+        _ = write!(text, "{{\"count\":{count},\"source_servers\":[");
+        for n in offset..count.min(offset.saturating_add(limit)) {
+            text.push_str(if n > offset { "," } else { "" });
+            self.one(n, &mut text);
+        }
+        text.push_str("]}");
+        text
+    }
+
+    /// One source, as it stands in a page and by itself.
+    fn one(&self, n: usize, text: &mut String) {
+        let state = if self.moved[n].load(Ordering::Relaxed) { "stopped" } else { "syncing" };
+        _ = write!(
+            text,
+            "{{\"id\":\"{}\",\"ip\":\"192.0.2.1\",\"name\":\"web-{n}\",\"hostname\":\"web-{n}\",\
+             \"enterprise_project_id\":\"0\",\"add_date\":1763900000000,\"os_type\":\"LINUX\",\"os_version\":\"DEBIAN_12\",\
+             \"oem_system\":false,\"state\":\"{state}\",\"connected\":true,\"firmware\":\"BIOS\",\"init_target_server\":{{\"disks\":[]}},\
+             \"current_task\":{{\"id\":\"t-{n}\",\"state\":\"RUNNING\",\"speed_limit\":0}},\"checks\":[],\"state_action_time\":1763900000000,\
+             \"replicatesize\":107374182400,\"totalsize\":107374182400,\"agent_version\":\"25.1.0\",\"has_tc\":true,\
+             \"migration_cycle\":\"syncing\"}}",
+            source(n)
+        );
+    }
+
+    fn told(&self) -> String {
+        let ((first_us, last_us), (first_change_us, last_change_us)) = (self.any.taken(), self.changes.taken());
+        let seen = Seen {
+            n_changes: self.n_changes.swap(0, Ordering::Relaxed),
+            n_moved: self.moved.iter().map(|moved| u64::from(moved.load(Ordering::Relaxed))).sum(),
+            n_reads: self.n_reads.swap(0, Ordering::Relaxed),
+            came: std::mem::take(&mut *self.window()).came,
+            began_unix_us: self.began_unix_us,
+            first_us,
+            last_us,
+            first_change_us,
+            last_change_us,
+            looked_us: self.looked_us.swap(0, Ordering::Relaxed),
+        };
+        self.moved.iter().for_each(|moved| moved.store(false, Ordering::Relaxed));
+        serde_json::to_string(&seen).unwrap_or_default()
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The id of the n-th source.
+pub(crate) fn source(n: usize) -> String {
+    format!("{n:08x}-5e1f-4c0d-9a3b-{n:012x}")
+}
+
+fn number(path: &str) -> Option<usize> {
+    let id = path.strip_prefix("/v3/sources/")?;
+    usize::from_str_radix(id.get(..8)?, 16).ok()
+}
+
+fn answer(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+fn throttled(quota: &Quota, figure: u32) -> Answer {
+    let figure = if quota.stated { format!(",limit:{figure},time:1 second") } else { String::new() };
+    let body = format!(
+        "{{\"error_msg\":\"The throttling threshold has been reached: policy user over ratelimit{figure}\",\
+         \"error_code\":\"APIGW.0308\",\"request_id\":\"5e1f\"}}"
+    );
+    answer(StatusCode::TOO_MANY_REQUESTS, body)
+}
+
+fn refused() -> Answer {
+    let body = "{\"error_msg\":\"Incorrect IAM authentication information\",\"error_code\":\"APIGW.0301\",\"request_id\":\"5e1f\"}";
+    answer(StatusCode::UNAUTHORIZED, body)
+}
