@@ -51,8 +51,13 @@ impl SourceId {
     pub const MAX_CHARS: usize = 36;
 
     pub fn new(text: &str) -> Result<Self, BadSourceId> {
+        let is_plain = |byte: u8| matches!(byte, b'-' | b'0'..=b'9' | b'A'..=b'Z' | b'_' | b'a'..=b'z');
         if text.is_empty() {
             return Err(BadSourceId::Empty);
+        }
+        // Nearly all are, and there are millions of them.
+        if text.len() <= Self::MAX_CHARS && text.bytes().all(is_plain) {
+            return Ok(Self(text.into()));
         }
         let n_chars = text.chars().count();
         if n_chars > Self::MAX_CHARS {

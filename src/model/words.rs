@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::dialect::{self, Field};
@@ -19,7 +20,8 @@ pub struct Word(Cow<'static, str>);
 impl Word {
     #[must_use]
     pub fn new(text: &str) -> Self {
-        let known = COPYSTATES.iter().chain(&MIGRATIONCYCLES).find(|word| word.eq_ignore_ascii_case(text));
+        let as_long = KNOWN.get(text.len()).map_or(&[][..], |words| &words[..]);
+        let known = as_long.iter().find(|word| word.eq_ignore_ascii_case(text));
         Self(match known {
             Some(word) => Cow::Borrowed(word),
             None => Cow::Owned(text.to_lowercase()),
@@ -74,7 +76,22 @@ impl Serialize for Word {
 
 impl<'de> Deserialize<'de> for Word {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Word::new(&Cow::<str>::deserialize(deserializer)?))
+        /// Taken as it stands in what is read.
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Word;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Word, E> {
+                Ok(Word::new(text))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 
@@ -83,6 +100,24 @@ pub const COPYSTATES: [&str; dialect::COPYSTATES.len()] = dialect::words(&dialec
 
 /// Every migrationcycle that some edition of the API lets one write.
 pub const MIGRATIONCYCLES: [&str; dialect::MIGRATIONCYCLES.len()] = dialect::words(&dialect::MIGRATIONCYCLES);
+
+/// Every word of both lists by its length, so that one of millions is found at once. Places without a word are empty.
+static KNOWN: [[&str; 8]; 16] = by_length([&COPYSTATES, &MIGRATIONCYCLES]);
+
+const fn by_length<const LONGEST: usize>(lists: [&[&'static str]; 2]) -> [[&'static str; 8]; LONGEST] {
+    let mut by_length = [[""; 8]; LONGEST];
+    let mut i = 0;
+    while i < lists[0].len() + lists[1].len() {
+        let word = if i < lists[0].len() { lists[0][i] } else { lists[1][i - lists[0].len()] };
+        let mut place = 0;
+        while !by_length[word.len()][place].is_empty() {
+            place += 1;
+        }
+        by_length[word.len()][place] = word;
+        i += 1;
+    }
+    by_length
+}
 
 /// The current states in which the service answers 200 and changes nothing.
 ///
