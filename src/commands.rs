@@ -480,7 +480,7 @@ fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
 
 /// Reads the whole plan once without using any of it. Problems are printed here, all of them.
 fn checked(context: &Context, source: &Source, args: &PlanArgs) -> Result<Checked, CommandError> {
-    let read = crate::plan::read(source, &reading_of(&context.settings, args), |_| Ok::<(), CommandError>(()));
+    let read = crate::plan::check(source, &reading_of(&context.settings, args));
     let render = |problems: &crate::plan::problem::Problems| {
         if !context.console.quiet || problems.n_errors() > 0 {
             // Nobody listens on standard error any more: there is nobody to tell.
@@ -492,7 +492,7 @@ fn checked(context: &Context, source: &Source, args: &PlanArgs) -> Result<Checke
             render(&checked.warnings);
             Ok(checked)
         }
-        Err(ReadError::Plan(PlanError::Problems { problems })) => {
+        Err(PlanError::Problems { problems }) => {
             render(&problems);
             Err(PlanError::Problems { problems }.into())
         }

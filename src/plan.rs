@@ -1,9 +1,10 @@
 //! Bytes → valid rows, or every problem: nothing of a plan is used before all of it has been read.
 //!
-//! A plan is read as a stream, so that its size does not matter. What must be known of the whole of it (which ids there
-//! were, which waves) is kept small in `duplicates`. The formats differ only in how they take a row apart; `check` judges
-//! the values of all of them alike.
+//! A plan is read as a stream, so that its size does not matter: once to judge it ([`check`]), and once more to hand its
+//! rows over ([`read`]). What must be known of the whole of it (which ids there were, which waves) is kept small in
+//! `duplicates`. The formats differ only in how they take a row apart; `check` judges the values of all of them alike.
 
+use std::convert::Infallible;
 use std::io;
 
 use crate::model::dialect::Dialect;
@@ -27,6 +28,7 @@ mod text;
 
 use check::Checker;
 use digest::PlanDigest;
+use duplicates::{Ids, Suspects};
 use file::{Rows, RowsAt};
 use problem::{Position, Problems, plural, quoted};
 use sealed::Seal;
@@ -47,7 +49,7 @@ pub struct Reading {
 }
 
 /// What a plan without errors comes to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Checked {
     pub digest: PlanDigest,
     pub n_rows: u32,
@@ -62,6 +64,7 @@ pub struct Checked {
     pub terms: Terms,
     /// As it was sealed, if it was.
     pub seal: Option<Seal>,
+    suspects: Suspects,
 }
 
 /// A row as it is handed over.
@@ -118,20 +121,54 @@ impl<E> From<io::Error> for Stop<E> {
     }
 }
 
-/// Reads every row and hands it to `each`, in plan order and counted from 1. An error of `each` ends the reading at once.
-/// An error in the plan does not: the other rows are still handed over, and all that came is void once this fails.
+/// Judges a plan without handing anything over.
 ///
-/// Memory does not grow with the plan beyond 32 bytes a row, and the name of each wave and account once.
+/// Memory does not grow with the plan beyond 8 bytes a row, 32 for each id that is there more than once, and the name of
+/// each wave and account once. A plan that may have an id twice is read twice.
+pub fn check(source: &Source, reading: &Reading) -> Result<Checked, PlanError> {
+    let judge = |ids| match pass(source, *reading, ids, &mut |_| Ok::<(), Infallible>(())) {
+        Ok(passed) => Ok(passed),
+        Err(ReadError::Plan(error)) => Err(error),
+        Err(ReadError::Each(never)) => match never {},
+    };
+    let mut passed = judge(Ids::default())?;
+    if !passed.total.suspects.is_empty() {
+        passed = judge(Ids::among(passed.total.suspects))?;
+    }
+    passed.judged(source)
+}
+
+/// Reads every row of a plan that was checked before, and hands it to `each`, in plan order and counted from 1. An error
+/// of `each` ends the reading at once. What came is void if this fails, or if the digest is another one: then the plan
+/// was changed in between.
 pub fn read<E>(
     source: &Source,
     reading: &Reading,
+    checked: &Checked,
     mut each: impl FnMut(Planned) -> Result<(), E>,
 ) -> Result<Checked, ReadError<E>> {
-    let mut checker = Checker::new(*reading);
+    let passed = pass(source, *reading, Ids::among(checked.suspects.clone()), &mut each)?;
+    passed.judged(source).map_err(ReadError::Plan)
+}
+
+/// What one reading of a plan comes to, errors included.
+struct Passed {
+    total: check::Total,
+    terms: Terms,
+    seal: Option<Seal>,
+}
+
+fn pass<E>(
+    source: &Source,
+    reading: Reading,
+    ids: Ids,
+    each: &mut impl FnMut(Planned) -> Result<(), E>,
+) -> Result<Passed, ReadError<E>> {
+    let mut checker = Checker::new(reading, ids);
     let mut whole = Whole { start: Position { line: 1, column: 1 }, ..Whole::default() };
     let beginning = source.beginning().map_err(unreadable(source))?;
     if sealed::is_sealed(&beginning) {
-        let (terms, seal) = sealed::read(source, &mut checker, &mut each).map_err(|unsealed| match unsealed {
+        let (terms, seal) = sealed::read(source, &mut checker, each).map_err(|unsealed| match unsealed {
             sealed::Unsealed::Stopped(stop) => stopped(source, stop),
             sealed::Unsealed::Edited(what) => {
                 ReadError::Plan(PlanError::Edited { name: source.name().to_owned(), what })
@@ -139,22 +176,28 @@ pub fn read<E>(
         })?;
         (whole.terms, whole.seal) = (terms, Some(seal));
     } else if source.extension() == Some("toml") || source.extension().is_none() && file::is_plan_file(&beginning) {
-        whole = read_plan_file(source, &mut checker, &mut each)?;
+        whole = read_plan_file(source, &mut checker, each)?;
     } else {
         let mut unsealed = |row| each(Planned { row, sealed: None });
         whole.start = read_rows(source, &mut checker, &mut unsealed)?;
     }
     let Whole { start, terms, waves_at, seal } = whole;
-    let total = checker.finish(start, &terms, &waves_at);
-    let check::Total { problems, digest, n_rows, waves, accounts, any_without_account } = total;
-    if problems.n_errors() > 0 {
-        return Err(ReadError::Plan(PlanError::Problems { problems }));
+    Ok(Passed { total: checker.finish(start, &terms, &waves_at), terms, seal })
+}
+
+impl Passed {
+    fn judged(self, source: &Source) -> Result<Checked, PlanError> {
+        let Passed { total, terms, seal } = self;
+        let check::Total { problems, digest, n_rows, waves, accounts, any_without_account, suspects } = total;
+        if problems.n_errors() > 0 {
+            return Err(PlanError::Problems { problems });
+        }
+        if let Some(seal) = seal.as_ref().filter(|seal| seal.plan_digest != digest.to_string()) {
+            let what = format!("its rows and terms have the digest {digest}, and it names {}", seal.plan_digest);
+            return Err(PlanError::Edited { name: source.name().to_owned(), what });
+        }
+        Ok(Checked { digest, n_rows, warnings: problems, waves, accounts, any_without_account, terms, seal, suspects })
     }
-    if let Some(seal) = seal.as_ref().filter(|seal| seal.plan_digest != digest.to_string()) {
-        let what = format!("its rows and terms have the digest {digest}, and it names {}", seal.plan_digest);
-        return Err(ReadError::Plan(PlanError::Edited { name: source.name().to_owned(), what }));
-    }
-    Ok(Checked { digest, n_rows, warnings: problems, waves, accounts, any_without_account, terms, seal })
 }
 
 /// What a plan has besides its rows.
@@ -280,12 +323,19 @@ mod tests {
     /// The rows that were handed over, and what the reading came to.
     fn read_all(source: &Source, reading: Reading) -> (Vec<Row>, Result<Checked, PlanError>) {
         let mut rows = Vec::new();
-        let read = read(source, &reading, |planned| {
+        let checked = match check(source, &reading) {
+            Ok(checked) => checked,
+            Err(error) => return (rows, Err(error)),
+        };
+        let read = read(source, &reading, &checked, |planned| {
             rows.push(planned.row);
-            Ok::<(), std::convert::Infallible>(())
+            Ok::<(), Infallible>(())
         });
         match read {
-            Ok(checked) => (rows, Ok(checked)),
+            Ok(again) => {
+                assert_eq!((again.digest, again.n_rows), (checked.digest, checked.n_rows));
+                (rows, Ok(checked))
+            }
             Err(ReadError::Plan(error)) => (rows, Err(error)),
             Err(ReadError::Each(never)) => match never {},
         }
@@ -601,7 +651,8 @@ mod tests {
     fn an_error_of_the_taker_ends_the_reading_at_once() {
         let source = Source::holding("p", b"id,state\na,error\nb,error\nc,error\n");
         let mut taken = Vec::new();
-        let read = read(&source, &LENIENT, |row| {
+        let checked = check(&source, &LENIENT).unwrap();
+        let read = read(&source, &LENIENT, &checked, |row| {
             taken.push(row.row.source_id.to_string());
             if taken.len() == 2 { Err("full") } else { Ok(()) }
         });

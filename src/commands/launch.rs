@@ -355,7 +355,7 @@ fn make_run(
         terms: &checked.terms,
     };
     journal.create_run(&new, |sink| {
-        let again = crate::plan::read(source, &reading_of(settings, args), |Planned { row, sealed }| {
+        let again = crate::plan::read(source, &reading_of(settings, args), checked, |Planned { row, sealed }| {
             sink.row(&row, sealed.as_ref()).map_err(CommandError::from)
         })?;
         if again.digest == checked.digest { Ok(()) } else { Err(CommandError::PlanChanged(source.name().to_owned())) }

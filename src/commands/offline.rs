@@ -62,8 +62,7 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
 
 /// The same, as `cutover.check.v1`.
 fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<Exit, CommandError> {
-    let read = crate::plan::read(source, &super::reading_of(&context.settings, args), |_| Ok::<(), CommandError>(()));
-    let (document, exit) = match read {
+    let (document, exit) = match crate::plan::check(source, &super::reading_of(&context.settings, args)) {
         Ok(checked) => {
             accounts::are_known(context, &checked)?;
             let document = serde_json::json!({
@@ -72,7 +71,7 @@ fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<
             });
             (document, Exit::Done)
         }
-        Err(crate::plan::ReadError::Plan(PlanError::Problems { problems })) => (
+        Err(PlanError::Problems { problems }) => (
             serde_json::json!({
                 "schema": "cutover.check.v1", "plan": source.name(), "digest": null, "rows": null,
                 "waves": [], "accounts": [], "found": problems,

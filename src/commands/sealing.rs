@@ -124,8 +124,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
     let _alone = lock_whole(path).map_err(unreadable)?;
     let source = Source::open(path)?;
     let any = Reading { allow_unknown: true, ..Reading::default() };
-    let checked = crate::plan::read(&source, &any, |_| Ok::<(), CommandError>(()))?;
-    let Checked { seal, terms, .. } = checked;
+    let Checked { seal, terms, .. } = crate::plan::check(&source, &any)?;
     let Some(mut seal) = seal else { return Err(CommandError::NotSealed(path.to_owned())) };
     let required = terms.require_approvals;
     if required > 1 && seal.is_sealer(name) {

@@ -100,7 +100,9 @@ pub(super) async fn made_up(scenario: &Scenario, seed: u64) -> Result<Sandbox, C
 fn estate_of(plan: &Path) -> Result<Vec<Seeded>, CommandError> {
     let source = Source::open(plan)?;
     let mut estate = Vec::new();
-    crate::plan::read(&source, &Reading { allow_unknown: true, ..Reading::default() }, |planned| {
+    let reading = Reading { allow_unknown: true, ..Reading::default() };
+    let checked = crate::plan::check(&source, &reading)?;
+    crate::plan::read(&source, &reading, &checked, |planned| {
         estate.push(estate::seed_row(&planned.row));
         Ok::<(), CommandError>(())
     })?;

@@ -9,7 +9,7 @@ use crate::model::{BadSourceId, Row, RowId, SourceId, TargetState};
 use crate::plan::Reading;
 use crate::plan::columns::{Cells, Column, Header};
 use crate::plan::digest::{Digester, PlanDigest};
-use crate::plan::duplicates::{Agreed, Names, SeenIds, Sighting};
+use crate::plan::duplicates::{Agreed, Ids, Names, Sighting, Suspects};
 use crate::plan::problem::{Position, Problems, quoted};
 use crate::waves::Terms;
 
@@ -28,11 +28,13 @@ pub(crate) struct Checker {
     /// Whether the header lacks a needed column: said once there, and not again for every row.
     lacks_source_id: bool,
     lacks_target_state: bool,
-    seen: SeenIds,
+    ids: Ids,
     waves: Names,
     accounts: Names,
     /// Rows that name no account.
     n_without_account: u32,
+    /// What the last row without warnings wants and expects: the next one mostly says the same.
+    blameless: Option<[TargetState; 2]>,
     digester: Digester,
     n_rows: u32,
 }
@@ -53,6 +55,9 @@ struct Scope {
 impl Scope {
     /// The cells with what the rows of this plan have that say nothing else.
     fn complete<'a>(&'a self, mut cells: Cells<'a>) -> Cells<'a> {
+        if self.defaults.is_empty() {
+            return cells;
+        }
         for column in Column::ALL {
             let cell = &mut cells.known[column as usize];
             if cell.is_none() {
@@ -71,10 +76,11 @@ pub(crate) struct Total {
     pub(crate) waves: Vec<String>,
     pub(crate) accounts: Vec<String>,
     pub(crate) any_without_account: bool,
+    pub(crate) suspects: Suspects,
 }
 
 impl Checker {
-    pub(crate) fn new(reading: Reading) -> Self {
+    pub(crate) fn new(reading: Reading, ids: Ids) -> Self {
         Self {
             problems: Problems::new(reading.strict),
             reading,
@@ -84,7 +90,8 @@ impl Checker {
             files: Vec::new(),
             lacks_source_id: false,
             lacks_target_state: false,
-            seen: SeenIds::default(),
+            ids,
+            blameless: None,
             waves: Names::default(),
             accounts: Names::default(),
             n_without_account: 0,
@@ -160,12 +167,12 @@ impl Checker {
 
         let account = cells.get(Column::Target).map(|name| self.accounts.code(name));
         let wave = cells.get(Column::Wave).map(|name| self.waves.code(name));
-        let sighting = self.seen.sight(&source_id, self.n_lines, Agreed::new(&wants, &expects, account, wave));
+        let terms = || Agreed::new(&wants, &expects, account, wave);
+        let sighting = self.ids.sight(&source_id, self.n_lines, terms);
         if !self.is_first(&source_id, sighting, at) {
             return None;
         }
-        self.warn_of_target(&wants, at);
-        self.warn_of_expectation(&expects, at);
+        self.warn_of_states(&wants, &expects, at);
         self.n_rows += 1;
         self.n_without_account += u32::from(account.is_none());
         let row = Row {
@@ -205,6 +212,7 @@ impl Checker {
             waves: named,
             accounts: self.accounts.in_order(),
             any_without_account: self.n_without_account > 0,
+            suspects: self.ids.finish(),
         }
     }
 
@@ -309,6 +317,20 @@ impl Checker {
             }
         }
         false
+    }
+
+    fn warn_of_states(&mut self, wants: &TargetState, expects: &TargetState, at: Places<'_>) {
+        if self.blameless.as_ref().is_some_and(|[wanted, expected]| wanted == wants && expected == expects) {
+            return;
+        }
+        // Where warnings are errors, they are counted as such.
+        let n_found = |problems: &Problems| problems.n_errors() + problems.n_warnings();
+        let n_found_before = n_found(&self.problems);
+        self.warn_of_target(wants, at);
+        self.warn_of_expectation(expects, at);
+        if n_found(&self.problems) == n_found_before {
+            self.blameless = Some([wants.clone(), expects.clone()]);
+        }
     }
 
     fn warn_of_target(&mut self, wants: &TargetState, at: Places<'_>) {

@@ -99,6 +99,7 @@ mod tests {
 
     use super::*;
     use crate::plan::Reading;
+    use crate::plan::duplicates::Ids;
     use crate::plan::text::MAX_RECORD;
 
     #[test]
@@ -138,7 +139,7 @@ mod tests {
     #[test]
     fn a_quote_that_is_never_closed_ends_the_reading_within_a_megabyte() {
         let mut text = Text::new(Endless { n_read: 0 }).unwrap();
-        let mut checker = Checker::new(Reading::default());
+        let mut checker = Checker::new(Reading::default(), Ids::default());
         assert!(text.skip_to_content(&mut checker.problems).unwrap());
         assert!(matches!(read(&mut text, &mut checker, &mut |_| Ok::<_, ()>(())), Ok(())));
         let shown: Vec<String> = checker.problems.shown().map(|problem| problem.in_file("p")).collect();
@@ -154,7 +155,7 @@ mod tests {
         };
         let plan: String = std::iter::once("id,note,state\n".to_owned()).chain((0..30_000).map(row)).collect();
         let mut text = Text::new(io::Cursor::new(plan.as_bytes())).unwrap();
-        let mut checker = Checker::new(Reading::default());
+        let mut checker = Checker::new(Reading::default(), Ids::default());
         assert!(text.skip_to_content(&mut checker.problems).unwrap());
         let mut n_rows = 0;
         let mut each = |row: Row| {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 use crate::model::Row;
+use crate::model::words::Word;
 use crate::waves::Terms;
 
 /// A plan's name: `sha256:` and 64 hexadecimal digits.
@@ -90,23 +91,25 @@ impl Digester {
         let Row { id: _, line: _, source_id, wants, expects, wave, account, name, note, extra } = row;
         let mut extra: Vec<&(String, String)> = extra.iter().collect();
         extra.sort();
-        let (copystate, migrationcycle) = (&wants.copystate, &wants.migrationcycle);
-        let (expect_copystate, expect_migrationcycle) = (&expects.copystate, &expects.migrationcycle);
-        let fields = (
-            source_id,
-            copystate,
-            migrationcycle,
-            expect_copystate,
-            expect_migrationcycle,
-            wave,
-            account,
-            name,
-            note,
-            extra,
-        );
+        let texts = [
+            Some(source_id.as_str()),
+            wants.copystate.as_ref().map(Word::as_str),
+            wants.migrationcycle.as_ref().map(Word::as_str),
+            expects.copystate.as_ref().map(Word::as_str),
+            expects.migrationcycle.as_ref().map(Word::as_str),
+            wave.as_deref(),
+            account.as_deref(),
+            name.as_deref(),
+            note.as_deref(),
+        ];
         self.line.clear();
-        serde_json::to_writer(&mut self.line, &fields).expect("texts can be written as JSON into memory");
-        self.line.push(b'\n');
+        self.line.push(b'[');
+        for text in texts {
+            put_text(&mut self.line, text);
+            self.line.push(b',');
+        }
+        put_json(&mut self.line, &extra);
+        self.line.extend_from_slice(b"]\n");
         self.hash.update(&self.line);
         &self.line
     }
@@ -123,10 +126,27 @@ impl Digester {
     }
 }
 
+/// As `serde_json` writes it. Most texts need no escapes, and there are millions of them.
+fn put_text(line: &mut Vec<u8>, text: Option<&str>) {
+    let needs_escape = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    match text {
+        None => line.extend_from_slice(b"null"),
+        Some(text) if text.bytes().any(needs_escape) => put_json(line, &text),
+        Some(text) => {
+            line.push(b'"');
+            line.extend_from_slice(text.as_bytes());
+            line.push(b'"');
+        }
+    }
+}
+
+fn put_json(line: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(line, value).expect("texts can be written as JSON into memory");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::words::Word;
     use crate::model::{RowId, SourceId, TargetState};
 
     fn row() -> Row {
@@ -139,7 +159,7 @@ mod tests {
             wave: Some("first".to_owned()),
             account: None,
             name: Some("say \"hi\"".to_owned()),
-            note: None,
+            note: Some("tab\tand ☃".to_owned()),
             extra: vec![("rack".to_owned(), "7".to_owned()), ("owner".to_owned(), "ops".to_owned())],
         }
     }
@@ -153,7 +173,7 @@ mod tests {
     #[test]
     fn the_digest_is_that_of_one_json_line_for_each_row() {
         let line = concat!(
-            r#"["vm-1","stopped",null,null,null,"first",null,"say \"hi\"",null,"#,
+            r#"["vm-1","stopped",null,null,null,"first",null,"say \"hi\"","tab\tand ☃","#,
             r#"[["owner","ops"],["rack","7"]]]"#,
             "\n"
         );

@@ -1,4 +1,7 @@
-//! Finds ids that a plan has twice, in 32 bytes a row: a hash instead of the id, a code instead of what the row says.
+//! Finds ids that a plan has twice.
+//!
+//! A first reading keeps 8 bytes of each id, and its end tells which ids may be there twice: mostly none. A second one looks
+//! at those alone, in 32 bytes each: a hash instead of the id, a code instead of what the row says.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -59,7 +62,69 @@ pub(crate) enum Sighting {
     },
 }
 
-/// The ids of a plan. Beside the entries it holds each combination of terms once, and plans have few of those.
+/// The ids of a plan, as one reading of it goes along.
+pub(crate) enum Ids {
+    /// Each is taken for the first of its kind, and 64 bits of a hash are kept of it.
+    Gathered { key: RandomState, hashes: Vec<u64> },
+    /// Those that another reading found suspect are looked at, and the others are the first of their kind.
+    Looked { suspects: Suspects, seen: SeenIds },
+}
+
+/// The ids that a plan may have twice: their hashes, in order, under the key that they were made with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Suspects {
+    key: RandomState,
+    hashes: Vec<u64>,
+}
+
+impl Suspects {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    fn has(&self, id: &SourceId) -> bool {
+        !self.is_empty() && self.hashes.binary_search(&self.key.hash_one(id)).is_ok()
+    }
+}
+
+impl Default for Ids {
+    fn default() -> Self {
+        Ids::Gathered { key: RandomState::new(), hashes: Vec::new() }
+    }
+}
+
+impl Ids {
+    pub(crate) fn among(suspects: Suspects) -> Self {
+        Ids::Looked { suspects, seen: SeenIds::default() }
+    }
+
+    pub(crate) fn sight(&mut self, id: &SourceId, line: u32, terms: impl FnOnce() -> Agreed) -> Sighting {
+        match self {
+            Ids::Gathered { key, hashes } => {
+                hashes.push(key.hash_one(id));
+                Sighting::First
+            }
+            Ids::Looked { suspects, seen } if suspects.has(id) => seen.sight(id, line, terms()),
+            Ids::Looked { .. } => Sighting::First,
+        }
+    }
+
+    /// Those that were there twice, or that share a hash with another.
+    pub(crate) fn finish(self) -> Suspects {
+        match self {
+            Ids::Gathered { key, mut hashes } => {
+                hashes.sort_unstable();
+                let mut suspects: Vec<u64> =
+                    hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+                suspects.dedup();
+                Suspects { key, hashes: suspects }
+            }
+            Ids::Looked { suspects, .. } => suspects,
+        }
+    }
+}
+
+/// Ids that were seen. Beside the entries it holds each combination of terms once, and plans have few of those.
 #[derive(Default)]
 pub(crate) struct SeenIds {
     keys: [RandomState; 2],
@@ -173,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_costs_at_most_32_bytes() {
+    fn a_suspect_costs_at_most_32_bytes() {
         // The table holds an index and a control byte a slot, and is at least 7/16 full once it has grown.
         let slot = size_of::<u32>() + 1;
         assert_eq!(size_of::<Entry>(), 20);
@@ -211,6 +276,22 @@ mod tests {
             let sighting = seen.sight(&id(&format!("vm-{line}")), 0, Agreed::default());
             assert_eq!(sighting, Sighting::Again { line });
         }
+    }
+
+    #[test]
+    fn an_id_that_is_there_twice_is_a_suspect_for_the_next_reading() {
+        let first = |ids: &mut Ids, line: u32, text: &str| ids.sight(&id(text), line, Agreed::default);
+        let mut ids = Ids::default();
+        for (line, text) in (1..).zip(["a", "b", "c", "b", "b"]) {
+            assert_eq!(first(&mut ids, line, text), Sighting::First);
+        }
+        let suspects = ids.finish();
+        assert_eq!(["a", "b", "c", "d"].map(|text| suspects.has(&id(text))), [false, true, false, false]);
+        assert_eq!(suspects.hashes.len(), 1);
+        let mut ids = Ids::among(suspects);
+        assert_eq!(first(&mut ids, 1, "a"), Sighting::First);
+        assert_eq!(first(&mut ids, 2, "b"), Sighting::First);
+        assert_eq!(first(&mut ids, 4, "b"), Sighting::Again { line: 2 });
     }
 
     #[test]

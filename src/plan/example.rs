@@ -105,7 +105,7 @@ mod tests {
     fn the_example_is_a_plan_without_errors_and_warnings() {
         let source = Source::holding("plan.csv", EXAMPLE_CSV.as_bytes());
         let reading = plan::Reading { strict: true, ..plan::Reading::default() };
-        let checked = plan::read(&source, &reading, |_| Ok::<_, ()>(())).unwrap();
+        let checked = plan::check(&source, &reading).unwrap();
         assert_eq!((checked.n_rows, checked.waves), (3, vec!["pilot".to_owned(), "main".to_owned()]));
     }
 
@@ -113,7 +113,7 @@ mod tests {
         std::fs::write(folder.join(name), text).unwrap();
         let source = Source::open(&folder.join(name)).unwrap();
         let reading = plan::Reading { strict: true, ..plan::Reading::default() };
-        plan::read(&source, &reading, |_| Ok::<_, ()>(())).unwrap()
+        plan::check(&source, &reading).unwrap()
     }
 
     #[test]

@@ -43,14 +43,16 @@ pub(super) struct Records {
     reader: csv_core::Reader,
     /// Of the record that was found last.
     fields: Vec<Field>,
+    /// Unless it is plain: then its values stand in its text.
     values: Vec<u8>,
+    is_plain: bool,
     len: usize,
 }
 
 impl Records {
     pub(super) fn new(delimiter: u8) -> Self {
         let reader = ReaderBuilder::new().delimiter(delimiter).terminator(Terminator::Any(b'\n')).build();
-        Self { delimiter, reader, fields: Vec::new(), values: Vec::new(), len: 0 }
+        Self { delimiter, reader, fields: Vec::new(), values: Vec::new(), is_plain: false, len: 0 }
     }
 
     /// Goes to the next record that is one, and says what is wrong with those that are none; false at the end.
@@ -96,18 +98,49 @@ impl Records {
     }
 
     pub(super) fn record<'a, R: Read>(&'a self, text: &'a Text<R>) -> Record<'a> {
-        Record { text: &text.unread()[..self.len], fields: &self.fields, values: &self.values, line: text.line() }
+        let record = &text.unread()[..self.len];
+        Record { text: record, fields: &self.fields, values: self.values_in(record), line: text.line() }
     }
 
     /// The values of the record that `text` begins with, whether or not it is a good one.
     pub(super) fn first_values(&mut self, text: &[u8]) -> Vec<String> {
         self.scan(text, true);
-        let value = |field: &Field| String::from_utf8_lossy(&self.values[field.value.clone()]).into_owned();
+        let values = self.values_in(text);
+        let value = |field: &Field| String::from_utf8_lossy(&values[field.value.clone()]).into_owned();
         self.fields.iter().map(value).collect()
+    }
+
+    fn values_in<'a>(&'a self, text: &'a [u8]) -> &'a [u8] {
+        if self.is_plain { text } else { &self.values }
     }
 
     /// Takes the first record of `bytes` apart. `ended` says that no more bytes will come.
     fn scan(&mut self, bytes: &[u8], ended: bool) -> Scan {
+        let plain = self.scan_plain(bytes);
+        self.is_plain = plain.is_some();
+        plain.map_or_else(|| self.scan_quoted(bytes, ended), |len| Scan::Record { len })
+    }
+
+    /// Most records are a line without a quote: each value is what stands between two delimiters.
+    fn scan_plain(&mut self, bytes: &[u8]) -> Option<usize> {
+        self.fields.clear();
+        let mut start = self.skip_blanks(bytes, 0);
+        for (place, byte) in bytes.iter().copied().enumerate() {
+            if byte == b'"' {
+                return None;
+            }
+            if byte == self.delimiter || byte == b'\n' {
+                self.fields.push(Field { start, value: start..place });
+                if byte == b'\n' {
+                    return Some(place + 1);
+                }
+                start = self.skip_blanks(bytes, place + 1);
+            }
+        }
+        None
+    }
+
+    fn scan_quoted(&mut self, bytes: &[u8], ended: bool) -> Scan {
         self.reader.reset();
         self.fields.clear();
         // A value is no longer than its field, so that the reader never finds them full.
