@@ -2,9 +2,13 @@
 //!
 //! Nothing here holds a plan in memory: rows come in pages or one by one.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
-use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
 use super::{Journal, JournalError, NewLane, Places, RunKey, from_stored_form, rows};
 use crate::event::{Event, EventKind, LaneId, Verdict};
@@ -47,7 +51,7 @@ impl RunRecord {
 /// How a run's rows add up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    pub verdicts: std::collections::BTreeMap<Verdict, u64>,
+    pub verdicts: BTreeMap<Verdict, u64>,
     /// Of the unverified, those that nobody wanted proven: they count as on target.
     pub unproven_by_choice: u64,
     pub pending: u64,
@@ -349,13 +353,25 @@ impl Journal {
 
     /// The names of the columns that a plan has and we do not know, in order of first appearance.
     pub fn extra_columns(&self, run: RunKey) -> Result<Vec<String>, JournalError> {
-        let mut statement = self.conn.prepare_cached(
-            "SELECT json_extract(pair.value, '$[0]') FROM row, json_each(row.extra) AS pair
-             WHERE row.run = ?1 AND row.extra IS NOT NULL
-             GROUP BY 1 ORDER BY min(row.row), min(pair.key)",
-        )?;
-        let names = statement.query_map([run.0], |row| row.get(0))?;
-        names.collect::<Result<_, _>>().map_err(JournalError::from)
+        let mut statement =
+            self.conn.prepare_cached("SELECT row, extra FROM row WHERE run = ?1 AND extra IS NOT NULL ORDER BY row")?;
+        let mut found = statement.query([run.0])?;
+        // Of each, the first row that has it, and the foremost place that it has in any.
+        let mut names = BTreeMap::<String, (u32, usize)>::new();
+        while let Some(columns) = found.next()? {
+            let pairs = columns.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+            let pairs: Vec<Pair<'_>> =
+                serde_json::from_str(pairs).map_err(|error| JournalError::Damaged(error.to_string()))?;
+            for (place, Pair(name, _)) in pairs.into_iter().enumerate() {
+                match names.get_mut(&*name) {
+                    Some((_, foremost)) => *foremost = place.min(*foremost),
+                    None => _ = names.insert(name.into_owned(), (columns.get(0)?, place)),
+                }
+            }
+        }
+        let mut names: Vec<(String, (u32, usize))> = names.into_iter().collect();
+        names.sort_by_key(|(_, appears)| *appears);
+        Ok(names.into_iter().map(|(name, _)| name).collect())
     }
 
     /// Up to five source ids that begin like this one, or else have it within, or else share its first half.
@@ -569,11 +585,15 @@ pub struct Cause {
     pub example: String,
 }
 
+/// The name of a column that we do not know, and its value, which is passed over.
+#[derive(Deserialize)]
+struct Pair<'a>(#[serde(borrow)] Cow<'a, str>, IgnoredAny);
+
 /// Selected as `lane, seq, at, kind, row, detail`.
 pub(super) fn event(columns: &rusqlite::Row<'_>) -> Result<Event, JournalError> {
     let (lane, seq): (u32, u64) = (columns.get(0)?, columns.get(1)?);
-    let (kind, detail): (String, String) = (columns.get(3)?, columns.get(5)?);
-    let kind = from_stored_form(&kind, columns.get(4)?, &detail)
+    let text = |at| columns.get_ref(at)?.as_str().map_err(rusqlite::Error::from);
+    let kind = from_stored_form(text(3)?, columns.get(4)?, text(5)?)
         .map_err(|error| JournalError::Damaged(format!("event {seq} of lane {lane}: {error}")))?;
     let at = Timestamp::from_millisecond(columns.get(2)?).map_err(|error| JournalError::Damaged(error.to_string()))?;
     Ok(Event { lane: LaneId(lane), seq, at, kind })

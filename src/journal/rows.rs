@@ -192,30 +192,28 @@ pub(super) fn row_and_standing(columns: &rusqlite::Row<'_>) -> rusqlite::Result<
     Ok((plan_row(columns)?, standing(columns, N_PLAN)?))
 }
 
-fn plan_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    let source_id: String = columns.get(2)?;
-    let extra: Option<String> = columns.get(11)?;
+/// A row, selected as [`PLAN`].
+pub(super) fn plan_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
         id: RowId(columns.get(0)?),
         line: columns.get(1)?,
-        source_id: SourceId::new(&source_id).map_err(|error| not_ours(2, error))?,
+        source_id: SourceId::new(columns.get_ref(2)?.as_str()?).map_err(|error| not_ours(2, error))?,
         wants: TargetState { copystate: word_at(columns, 3)?, migrationcycle: word_at(columns, 4)? },
         expects: TargetState { copystate: word_at(columns, 5)?, migrationcycle: word_at(columns, 6)? },
         wave: columns.get(7)?,
         account: columns.get(8)?,
         name: columns.get(9)?,
         note: columns.get(10)?,
-        extra: match extra {
-            Some(json) => serde_json::from_str(&json).map_err(|error| not_ours(11, error))?,
+        extra: match columns.get_ref(11)?.as_str_or_null()? {
+            Some(json) => serde_json::from_str(json).map_err(|error| not_ours(11, error))?,
             None => Vec::new(),
         },
     })
 }
 
 pub(super) fn standing(columns: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<Standing> {
-    let name: String = columns.get(from)?;
-    let verdict: Option<String> = columns.get(from + 1)?;
-    let phase = phase_named(&name, verdict.as_deref())
+    let (name, verdict) = (columns.get_ref(from)?.as_str()?, columns.get_ref(from + 1)?.as_str_or_null()?);
+    let phase = phase_named(name, verdict)
         .ok_or_else(|| not_ours(from, std::io::Error::other(format!("unknown standing `{name}`"))))?;
     Ok(Standing {
         phase,
@@ -248,8 +246,9 @@ fn word_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Wo
 
 /// A state of which nothing is known is none: a read always shows at least one of the two fields.
 fn seen_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<SeenState>> {
-    let seen = SeenState { copystate: word_at(columns, at)?, migrationcycle: word_at(columns, at + 1)? };
-    Ok(if seen == SeenState::default() { None } else { Some(seen) })
+    let (copystate, migrationcycle) = (word_at(columns, at)?, word_at(columns, at + 1)?);
+    let any = copystate.is_some() || migrationcycle.is_some();
+    Ok(any.then_some(SeenState { copystate, migrationcycle }))
 }
 
 pub(super) fn time_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Timestamp>> {
