@@ -5,7 +5,6 @@
 //! it returns they are on disk.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::io;
 use std::iter;
 use std::path::{Path, PathBuf};
@@ -23,6 +22,7 @@ pub(crate) mod activity;
 pub mod attempts;
 pub mod by_wave;
 pub mod chain;
+mod frequent;
 mod opening;
 pub mod read;
 mod rows;
@@ -406,7 +406,7 @@ fn decimal_digits(number: u32) -> usize {
 
 /// The event again, from its stored form.
 pub(crate) fn from_stored_form(kind: &str, row: Option<u32>, detail: &str) -> Result<EventKind, serde_json::Error> {
-    if let Some(event) = from_stored_form_as_written(kind, row, detail) {
+    if let Some(event) = row.and_then(|row| frequent::read(kind, RowId(row), detail)) {
         return Ok(event);
     }
     let mut map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(detail)?;
@@ -415,23 +415,6 @@ pub(crate) fn from_stored_form(kind: &str, row: Option<u32>, detail: &str) -> Re
         map.insert("row".to_owned(), row.into());
     }
     serde_json::from_value(map.into())
-}
-
-/// The same at half the cost, for what we wrote ourselves: the parts are put together as text and read once. None for
-/// anything unusual, a field that is there twice included.
-fn from_stored_form_as_written(kind: &str, row: Option<u32>, detail: &str) -> Option<EventKind> {
-    let fields = detail.strip_prefix('{').filter(|fields| *fields != "}");
-    if !kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
-        return None;
-    }
-    let mut text = String::with_capacity(kind.len() + detail.len() + 32);
-    _ = write!(text, "{{\"kind\":\"{kind}\"");
-    if let Some(row) = row {
-        _ = write!(text, ",\"row\":{row}");
-    }
-    text.push(',');
-    text.push_str(fields?);
-    serde_json::from_str(&text).ok()
 }
 
 /// Where the events of one transaction go.
