@@ -2,7 +2,8 @@
 //!
 //! The hashed form is plain text, so that a stranger can recompute it with `sqlite3` and `sha256sum`.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 use sha2::{Digest, Sha256};
 
@@ -30,24 +31,17 @@ pub struct Link<'a> {
 impl Link<'_> {
     #[must_use]
     pub fn hash(&self) -> Hash {
-        let mut text = Hashed(Sha256::new());
-        text.0.update(hex_digits(self.prev));
+        // Put together first: many small parts cost more than the hash.
+        let mut text = Vec::with_capacity(192 + self.detail.len());
+        text.extend_from_slice(&hex_digits(self.prev));
         _ = write!(text, "\n{}\n{}\n{}\n{}\n", self.lane, self.seq, self.at_ms, self.kind);
         if let Some(row) = self.row {
             _ = write!(text, "{row}");
         }
-        _ = write!(text, "\n{}\n", self.detail);
-        text.0.finalize().into()
-    }
-}
-
-/// A text that is hashed as it is written, and kept nowhere: there are millions of them.
-struct Hashed(Sha256);
-
-impl fmt::Write for Hashed {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.update(text);
-        Ok(())
+        text.push(b'\n');
+        text.extend_from_slice(self.detail.as_bytes());
+        text.push(b'\n');
+        Sha256::digest(text).into()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The journal as it is stored, for those who check it: events with their hashes, heads, and what no event tells.
 
 use rusqlite::params;
-use serde_json::json;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::chain::{self, Hash, hex};
@@ -9,7 +9,7 @@ use super::read::RunRecord;
 use super::{Journal, JournalError, RunKey, from_stored_form, rows};
 use crate::event::{EventKind, LaneId};
 use crate::ledger::Standing;
-use crate::model::RowId;
+use crate::model::{Row, RowId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventOrder {
@@ -70,6 +70,17 @@ impl Journal {
         Ok(())
     }
 
+    /// Every row as it was planned, in plan order.
+    pub fn for_each_planned_row(&self, run: RunKey, mut each: impl FnMut(&Row)) -> Result<(), JournalError> {
+        let sql = format!("SELECT {} FROM row WHERE run = ?1 ORDER BY row", rows::PLAN);
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut found = statement.query([run.0])?;
+        while let Some(columns) = found.next()? {
+            each(&rows::plan_row(columns)?);
+        }
+        Ok(())
+    }
+
     /// How the next rows after one stand, in plan order.
     pub fn standings(
         &self,
@@ -93,12 +104,12 @@ impl Journal {
     /// for each row.
     pub fn layout(&self, run: RunKey) -> Result<String, JournalError> {
         let mut hash = Sha256::new();
-        let mut add = |line: &serde_json::Value| hash.update(line.to_string() + "\n");
+        let mut line = Vec::new();
         let made: (String, String, i64, String, String) = self
             .conn
             .prepare_cached("SELECT id, plan_path, created_at, endpoint, account FROM run WHERE run = ?1")?
             .query_row([run.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
-        add(&json!(made));
+        add_line(&mut hash, &mut line, &made);
         let mut statement = self.conn.prepare_cached(
             "SELECT row, line, lane, wave_no, canary, sealed_copystate, sealed_migrationcycle FROM row WHERE run = ?1
              ORDER BY row",
@@ -106,8 +117,9 @@ impl Journal {
         let mut found = statement.query([run.0])?;
         while let Some(row) = found.next()? {
             let numbers: [u32; 5] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
-            let sealed: [Option<String>; 2] = [row.get(5)?, row.get(6)?];
-            add(&json!([numbers, sealed]));
+            let text = |at| row.get_ref(at)?.as_str_or_null().map_err(rusqlite::Error::from);
+            let sealed = [text(5)?, text(6)?];
+            add_line(&mut hash, &mut line, &(numbers, sealed));
         }
         Ok(format!("sha256:{}", hex(&hash.finalize())))
     }
@@ -131,6 +143,14 @@ impl Journal {
             .query_row([run.0], |row| row.get(0))
             .map_err(JournalError::from)
     }
+}
+
+/// One line of JSON, put together in a place that is used for all.
+fn add_line(hash: &mut Sha256, line: &mut Vec<u8>, value: &impl Serialize) {
+    line.clear();
+    serde_json::to_writer(&mut *line, value).expect("numbers and texts are JSON");
+    line.push(b'\n');
+    hash.update(&*line);
 }
 
 fn stored_event<'a>(columns: &'a rusqlite::Row<'_>) -> rusqlite::Result<StoredEvent<'a>> {
