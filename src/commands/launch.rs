@@ -186,12 +186,12 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
     // Another sealing saw other states, and others agreed to it.
     let (same, other): (Vec<_>, Vec<_>) = unfinished.into_iter().partition(|run| run.sealing() == sealing.as_deref());
     if let Some(run) = same.into_iter().next() {
-        let settled = journal.tally(run.key)?;
+        let n_left = journal.count_unsettled(run.key)?;
         context.console.say(&format!(
             "taking up run {} where it stands: {} settled, {} left (--new starts afresh)",
             run.id,
-            count(settled.settled(), "row"),
-            settled.unsettled()
+            count(u64::from(run.n_rows).saturating_sub(n_left), "row"),
+            n_left
         ));
         launch.verb = "resume";
         let context = &under(outside, kept(&run, &checked.terms), &format!("run {}", run.id))?;

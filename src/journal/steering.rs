@@ -150,32 +150,65 @@ impl Journal {
     /// When the last row of each stage came to rest that was tried; stages of which none was are left out.
     pub fn stages_at_rest(&self, run: RunKey) -> Result<BTreeMap<(u32, Part), Timestamp>, JournalError> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT wave_no, canary, max(coalesce(settled_at, last_sent_at)) FROM row
-             WHERE run = ?1 AND attempts > 0 GROUP BY 1, 2",
+            "SELECT wave_no, canary, coalesce(settled_at, last_sent_at) FROM row WHERE run = ?1 AND attempts > 0",
         )?;
-        let stages = statement.query_map([run.0], |row| {
-            let at = Timestamp::from_millisecond(row.get(2)?).unwrap_or(Timestamp::MAX);
-            Ok(((row.get(0)?, part(row.get(1)?)), at))
-        })?;
-        stages.collect::<Result<_, _>>().map_err(JournalError::from)
+        // Nothing is sorted on the way: a launch waits for this, over all rows that it goes on behind.
+        let mut latest = BTreeMap::<(u32, bool), Option<i64>>::new();
+        let mut found = statement.query([run.0])?;
+        while let Some(columns) = found.next()? {
+            let of_stage = latest.entry((columns.get(0)?, columns.get(1)?)).or_default();
+            *of_stage = (*of_stage).max(columns.get(2)?);
+        }
+        let stages = latest.into_iter().map(|((wave_no, canary), ms)| {
+            let at = ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MAX);
+            ((wave_no, part(canary)), at)
+        });
+        Ok(stages.collect())
     }
 
     /// How rows came out that were tried and are settled, in one stage or in all.
     pub fn tried(&self, run: RunKey, stage: Option<(u32, Part)>) -> Result<Vec<Tried>, JournalError> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT verdict, http_status, error_code, coalesce(reason LIKE 'no look succeeded%', 0), count(*) FROM row
+            "SELECT verdict, http_status, error_code, coalesce(reason LIKE 'no look succeeded%', 0) FROM row
              WHERE run = ?1 AND attempts > 0 AND verdict IS NOT NULL
-                 AND (?2 IS NULL OR (wave_no = ?2 AND canary = ?3)) GROUP BY 1, 2, 3, 4",
+                 AND (?2 IS NULL OR (wave_no = ?2 AND canary = ?3))",
         )?;
         let (wave_no, canary) = (stage.map(|(wave_no, _)| wave_no), stage.map(|(_, part)| part == Part::Canary));
-        let tried = statement.query_map(params![run.0, wave_no, canary], |row| {
-            let verdict: String = row.get(0)?;
-            let (http_status, error_code, no_look_succeeded, n_rows) =
-                (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
-            let verdict = Verdict::named(&verdict);
-            Ok(verdict.map(|verdict| Tried { verdict, http_status, error_code, no_look_succeeded, n_rows }))
-        })?;
-        Ok(tried.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        // Nothing is sorted on the way: a launch waits for this, over all rows that it goes on behind. A row mostly came
+        // out as the one before it.
+        let mut alike: Option<Tried> = None;
+        let mut tried = BTreeMap::new();
+        let mut add = |alike: Option<Tried>| {
+            let Some(Tried { verdict, http_status, error_code, no_look_succeeded, n_rows }) = alike else { return };
+            *tried.entry((verdict, http_status, error_code, no_look_succeeded)).or_default() += n_rows;
+        };
+        let mut found = statement.query(params![run.0, wave_no, canary])?;
+        while let Some(columns) = found.next()? {
+            let text = |at| columns.get_ref(at)?.as_str_or_null().map_err(rusqlite::Error::from);
+            let Some(verdict) = text(0)?.and_then(Verdict::named) else { continue };
+            let (http_status, error_code, no_look_succeeded) = (columns.get(1)?, text(2)?, columns.get(3)?);
+            match &mut alike {
+                Some(alike)
+                    if (alike.verdict, alike.http_status, alike.error_code.as_deref(), alike.no_look_succeeded)
+                        == (verdict, http_status, error_code, no_look_succeeded) =>
+                {
+                    alike.n_rows += 1;
+                }
+                Some(_) | None => {
+                    let error_code = error_code.map(str::to_owned);
+                    add(alike.replace(Tried { verdict, http_status, error_code, no_look_succeeded, n_rows: 1 }));
+                }
+            }
+        }
+        add(alike);
+        let tried = tried.into_iter().map(|((verdict, http_status, error_code, no_look_succeeded), n_rows)| Tried {
+            verdict,
+            http_status,
+            error_code,
+            no_look_succeeded,
+            n_rows,
+        });
+        Ok(tried.collect())
     }
 
     /// What the steering of a run adds up to.

@@ -164,7 +164,7 @@ impl Carry<'_> {
     async fn launch(&self, journal: Journal, started: Instant) -> Result<(Exit, Option<String>), CommandError> {
         let path = journal.path().to_owned();
         let run = self.run;
-        let tally = journal.tally(run.key)?;
+        let n_settled = u64::from(run.n_rows).saturating_sub(journal.count_unsettled(run.key)?);
         let reopened = journal.rows_with_verdict(run.key, self.launch.reopen, self.launch.reopen_by_name)?;
         let steered = journal.steered(run.key)?;
         if let Some(paused) = steered.paused.first() {
@@ -179,7 +179,7 @@ impl Carry<'_> {
             sandboxes.extend(sandbox);
         }
         let names = self.accounts.iter().map(|account| account.name.clone()).collect();
-        let progress = Progress::new(u64::from(run.n_rows), tally.settled(), names, self.console, self.launch.progress);
+        let progress = Progress::new(u64::from(run.n_rows), n_settled, names, self.console, self.launch.progress);
         let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Counter(Arc::clone(&progress)))];
         if self.launch.events {
             observers.push(Box::new(EventLines::new(&run.id)));
