@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
@@ -194,36 +195,55 @@ impl Journal {
     }
 
     pub fn tally(&self, run: RunKey) -> Result<Tally, JournalError> {
-        let mut tally = Tally::default();
+        Ok(self.sums(run)?.tally)
+    }
+
+    /// How the rows add up: all of them, wave by wave and lane by lane. Each row is read once, and nothing is sorted.
+    pub fn sums(&self, run: RunKey) -> Result<Sums, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT verdict, standing IN ('open', 'in_doubt', 'accepted'), count(*), sum(attempts), sum(throttled),
-                 sum({ON_TARGET})
-             FROM row WHERE run = ?1 GROUP BY 1, 2",
+            "SELECT lane, wave_no, wave, verdict, standing IN ('open', 'in_doubt', 'accepted'), attempts, throttled,
+                 {ON_TARGET}
+             FROM row WHERE run = ?1",
         ))?;
         let mut found = statement.query([run.0])?;
-        while let Some(group) = found.next()? {
-            let verdict: Option<String> = group.get(0)?;
-            let n_rows: u64 = group.get(2)?;
-            tally.attempts += group.get::<_, u64>(3)?;
-            tally.throttled += group.get::<_, u64>(4)?;
+        let mut tally = Tally::default();
+        let mut waves = BTreeMap::<u32, WaveTally>::new();
+        let mut lanes = BTreeMap::<LaneId, LaneTally>::new();
+        while let Some(row) = found.next()? {
+            let lane = LaneId(row.get(0)?);
+            let verdict = row.get_ref(3)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+            let (settled, on_target) = (u64::from(verdict.is_some()), u64::from(row.get::<_, bool>(7)?));
+            tally.attempts += row.get::<_, u64>(5)?;
+            tally.throttled += row.get::<_, u64>(6)?;
             match verdict {
                 Some(name) => {
-                    let verdict = Verdict::named(&name)
+                    let verdict = Verdict::named(name)
                         .ok_or_else(|| JournalError::Damaged(format!("unknown verdict `{name}`")))?;
-                    *tally.verdicts.entry(verdict).or_default() += n_rows;
+                    *tally.verdicts.entry(verdict).or_default() += 1;
                     if verdict == Verdict::Unverified {
-                        tally.unproven_by_choice += group.get::<_, u64>(5)?;
+                        tally.unproven_by_choice += on_target;
                     }
                 }
-                None if group.get(1)? => tally.in_doubt += n_rows,
-                None => tally.pending += n_rows,
+                None if row.get(4)? => tally.in_doubt += 1,
+                None => tally.pending += 1,
             }
+            let of_wave = match waves.entry(row.get(1)?) {
+                Entry::Occupied(wave) => wave.into_mut(),
+                Entry::Vacant(new) => new.insert(WaveTally { wave: row.get(2)?, rows: 0, settled: 0, on_target: 0 }),
+            };
+            of_wave.rows += 1;
+            of_wave.settled += settled;
+            of_wave.on_target += on_target;
+            let of_lane = lanes.entry(lane).or_insert(LaneTally { lane, rows: 0, settled: 0, on_target: 0 });
+            of_lane.rows += 1;
+            of_lane.settled += settled;
+            of_lane.on_target += on_target;
         }
         tally.throttled += self
             .conn
             .prepare_cached("SELECT coalesce(sum(throttled), 0) FROM lane WHERE run = ?1")?
             .query_row([run.0], |row| row.get::<_, u64>(0))?;
-        Ok(tally)
+        Ok(Sums { tally, waves: waves.into_values().collect(), lanes: lanes.into_values().collect() })
     }
 
     /// Verdict, code and text of rows not on target, most frequent first: what a person must look at.
@@ -288,18 +308,6 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
-    /// How the rows of each wave add up, in the order in which waves run.
-    pub fn waves(&self, run: RunKey) -> Result<Vec<WaveTally>, JournalError> {
-        let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT min(wave), count(*), count(verdict), sum({ON_TARGET}) FROM row WHERE run = ?1
-             GROUP BY wave_no ORDER BY wave_no",
-        ))?;
-        let waves = statement.query_map([run.0], |row| {
-            Ok(WaveTally { wave: row.get(0)?, rows: row.get(1)?, settled: row.get(2)?, on_target: row.get(3)? })
-        })?;
-        waves.collect::<Result<_, _>>().map_err(JournalError::from)
-    }
-
     /// The accounts of a run, in the order of lanes; the run's own lane is not among them.
     pub fn lanes(&self, run: RunKey) -> Result<Vec<LaneRecord>, JournalError> {
         let mut statement = self.conn.prepare_cached(
@@ -317,17 +325,6 @@ impl Journal {
                 stated: rows::flag(row, 4)?,
                 stopped: row.get(5)?,
             })
-        })?;
-        lanes.collect::<Result<_, _>>().map_err(JournalError::from)
-    }
-
-    /// How the rows of each lane add up, in the order of lanes.
-    pub fn lane_tallies(&self, run: RunKey) -> Result<Vec<LaneTally>, JournalError> {
-        let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT lane, count(*), count(verdict), sum({ON_TARGET}) FROM row WHERE run = ?1 GROUP BY 1 ORDER BY 1",
-        ))?;
-        let lanes = statement.query_map([run.0], |row| {
-            Ok(LaneTally { lane: LaneId(row.get(0)?), rows: row.get(1)?, settled: row.get(2)?, on_target: row.get(3)? })
         })?;
         lanes.collect::<Result<_, _>>().map_err(JournalError::from)
     }
@@ -537,6 +534,16 @@ impl Journal {
         }
         Ok(events)
     }
+}
+
+/// How the rows of a run add up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sums {
+    pub tally: Tally,
+    /// In the order in which waves run.
+    pub waves: Vec<WaveTally>,
+    /// In the order of lanes.
+    pub lanes: Vec<LaneTally>,
 }
 
 /// How the rows of one wave add up.

@@ -10,7 +10,7 @@ use super::advice::{self, Advice};
 use super::plain::{count, duration, plain, shortened, time};
 use crate::control::{self, CONTROL, Paused, Taken, Waits};
 use crate::event::{EventKind, Verdict};
-use crate::journal::read::{Cause, LaneRecord, RunRecord, Tally, WaveTally};
+use crate::journal::read::{Cause, LaneRecord, LaneTally, RunRecord, Sums, Tally, WaveTally};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::Phase;
 use crate::ledger::steered::Steered;
@@ -237,7 +237,7 @@ impl Summary {
 
     /// For those who already hold the instant.
     pub(super) fn now(journal: &Journal, run: &RunRecord, journal_path: &Path) -> Result<Self, JournalError> {
-        let tally = journal.tally(run.key)?;
+        let Sums { tally, waves, lanes } = journal.sums(run.key)?;
         let began = journal.last_launch(run.key)?;
         let mut elapsed_ms = run.elapsed_ms;
         if run.running
@@ -264,12 +264,12 @@ impl Summary {
             launches: run.launches,
             last_launch: began.and_then(|event| launch_of(time(event.at), event.kind)),
             running: run.running.then(|| Running { pid: run.pid, host: run.host.clone(), since }),
-            waves: journal.waves(run.key)?,
+            waves,
             paper: PaperOf::of(run),
             steering: SteeringOf::of(journal, run)?,
             moved: journal.n_moved(run.key)?,
             if_stopped: None,
-            lanes: lanes_of(journal, run)?,
+            lanes: lanes_of(journal.lanes(run.key)?, &lanes),
             causes: journal.causes(run.key, MOST_CAUSES)?,
         })
     }
@@ -484,14 +484,13 @@ fn lane_facts(lane: &LaneRecord) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn lanes_of(journal: &Journal, run: &RunRecord) -> Result<Vec<LaneOf>, JournalError> {
-    let tallies = journal.lane_tallies(run.key)?;
-    let lanes = journal.lanes(run.key)?.into_iter().map(|lane| {
+fn lanes_of(lanes: Vec<LaneRecord>, tallies: &[LaneTally]) -> Vec<LaneOf> {
+    let lanes = lanes.into_iter().map(|lane| {
         let tally = tallies.iter().find(|tally| tally.lane == lane.lane);
         let (rows, settled, on_target) = tally.map_or((0, 0, 0), |tally| (tally.rows, tally.settled, tally.on_target));
         LaneOf { lane, rows, settled, on_target }
     });
-    Ok(lanes.collect())
+    lanes.collect()
 }
 
 fn launch_of(at: String, kind: EventKind) -> Option<LaunchOf> {
