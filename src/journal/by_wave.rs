@@ -1,12 +1,11 @@
 //! Reading a run wave by wave: first what each adds up to, then its rows.
 
 use jiff::Timestamp;
-use rusqlite::params;
 
 use super::read::ON_TARGET;
 use super::{Journal, JournalError, RunKey, rows};
 use crate::ledger::Standing;
-use crate::model::Row;
+use crate::model::{Row, RowId};
 
 /// What the rows of one wave add up to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,18 +78,7 @@ impl Journal {
         Stretch { wave_no, first, last }: &Stretch,
         each: &mut impl FnMut(u32, Row, Standing) -> Result<(), E>,
     ) -> Result<(), E> {
-        let sql = format!(
-            "SELECT {}, {} FROM row WHERE run = ?1 AND row BETWEEN ?2 AND ?3 ORDER BY row",
-            rows::PLAN,
-            rows::STANDING
-        );
-        let mut statement = self.conn.prepare_cached(&sql).map_err(JournalError::from)?;
-        let mut found = statement.query(params![run.0, first, last]).map_err(JournalError::from)?;
-        while let Some(columns) = found.next().map_err(JournalError::from)? {
-            let (row, standing) = rows::row_and_standing(columns).map_err(JournalError::from)?;
-            each(*wave_no, row, standing)?;
-        }
-        Ok(())
+        self.for_each_row_among(run, RowId(*first)..=RowId(*last), |row, standing| each(*wave_no, row, standing))
     }
 }
 

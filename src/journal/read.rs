@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
@@ -423,11 +424,33 @@ impl Journal {
     pub fn for_each_row<E: From<JournalError>>(
         &self,
         run: RunKey,
+        each: impl FnMut(Row, Standing) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.for_each_row_among(run, RowId(0)..=RowId(u32::MAX), each)
+    }
+
+    /// The last row of the plan.
+    pub fn last_row(&self, run: RunKey) -> Result<Option<RowId>, JournalError> {
+        let mut statement = self.conn.prepare_cached("SELECT max(row) FROM row WHERE run = ?1")?;
+        let last: Option<u32> = statement.query_row([run.0], |row| row.get(0))?;
+        Ok(last.map(RowId))
+    }
+
+    /// Every row among these in plan order, one at a time.
+    pub fn for_each_row_among<E: From<JournalError>>(
+        &self,
+        run: RunKey,
+        rows: RangeInclusive<RowId>,
         mut each: impl FnMut(Row, Standing) -> Result<(), E>,
     ) -> Result<(), E> {
-        let sql = format!("SELECT {}, {} FROM row WHERE run = ?1 ORDER BY row", rows::PLAN, rows::STANDING);
+        let sql = format!(
+            "SELECT {}, {} FROM row WHERE run = ?1 AND row BETWEEN ?2 AND ?3 ORDER BY row",
+            rows::PLAN,
+            rows::STANDING
+        );
         let mut statement = self.conn.prepare_cached(&sql).map_err(JournalError::from)?;
-        let mut found = statement.query([run.0]).map_err(JournalError::from)?;
+        let among = params![run.0, rows.start().0, rows.end().0];
+        let mut found = statement.query(among).map_err(JournalError::from)?;
         while let Some(columns) = found.next().map_err(JournalError::from)? {
             let (row, standing) = rows::row_and_standing(columns).map_err(JournalError::from)?;
             each(row, standing)?;

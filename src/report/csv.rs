@@ -2,46 +2,101 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::sync::mpsc;
+use std::{mem, thread};
 
 use super::ReportError;
 use super::plain::Times;
 use super::row::{COLUMNS, Cell, cells};
-use crate::journal::Journal;
 use crate::journal::read::RunRecord;
+use crate::journal::{Journal, JournalError};
+use crate::model::RowId;
 
+/// Rows that are taken at a time.
+const PORTION: u32 = 2_000;
+
+/// The portions are written in turn by two, each with a connection of its own, and put out in order.
 pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
-    let extra = journal.extra_columns(run.key)?;
-    let mut lines = Lines { out, text: Vec::new(), times: Times::default() };
-    for column in COLUMNS {
-        lines.cell(Cell::Text(column));
-    }
-    for column in &extra {
-        lines.cell(Cell::Text(&own_name(column)));
-    }
-    lines.end()?;
-    journal.for_each_row(run.key, |row, standing| {
-        for cell in cells(&row, &standing) {
-            lines.cell(cell);
+    let extra = &journal.extra_columns(run.key)?[..];
+    let mut lines = Lines::default();
+    out.write_all(&lines.header(extra))?;
+    let n_portions = journal.last_row(run.key)?.map_or(0, |last| last.0.div_ceil(PORTION));
+    let heads = journal.heads(run.key)?;
+    let beside = if n_portions > 2 { journal.again().ok() } else { None };
+    thread::scope(|scope| {
+        let (sender, portions) = mpsc::sync_channel(1);
+        if let Some(beside) = beside {
+            scope.spawn(move || {
+                // It ends at the first thing that is not as it should be, and what it did not write is written here.
+                _ = beside.at_one_instant(|| {
+                    // Of another instant there is nothing to tell, which its heads would show.
+                    if beside.heads(run.key)? == heads {
+                        let mut lines = Lines::default();
+                        for n in (1..n_portions).step_by(2) {
+                            if sender.send(lines.portion(&beside, run, extra, n)?).is_err() {
+                                break;
+                            }
+                        }
+                    }
+                    Ok::<(), JournalError>(())
+                });
+            });
+        } else {
+            drop(sender);
         }
-        for column in &extra {
-            let value = row.extra.iter().find(|(name, _)| name == column).map_or("", |(_, value)| value);
-            lines.cell(Cell::Text(value));
+        for n in 0..n_portions {
+            let from_beside = if n % 2 == 1 { portions.recv().ok() } else { None };
+            let portion = match from_beside {
+                Some(portion) => portion,
+                None => lines.portion(journal, run, extra, n)?,
+            };
+            out.write_all(&portion)?;
         }
-        lines.end()
-    })?;
-    lines.write_out()
+        Ok(())
+    })
 }
 
 /// Lines as the crate `csv` writes them, at a fraction of the cost: there are millions of them.
-struct Lines<'a> {
-    out: &'a mut dyn io::Write,
+#[derive(Default)]
+struct Lines {
     text: Vec<u8>,
     times: Times,
 }
 
-impl Lines<'_> {
-    /// So much is kept together.
-    const PORTION: usize = 64 * 1024;
+impl Lines {
+    fn header(&mut self, extra: &[String]) -> Vec<u8> {
+        for column in COLUMNS {
+            self.cell(Cell::Text(column));
+        }
+        for column in extra {
+            self.cell(Cell::Text(&own_name(column)));
+        }
+        self.end();
+        self.taken()
+    }
+
+    fn portion(
+        &mut self,
+        journal: &Journal,
+        run: &RunRecord,
+        extra: &[String],
+        n: u32,
+    ) -> Result<Vec<u8>, JournalError> {
+        let before = n.saturating_mul(PORTION);
+        let rows = RowId(before.saturating_add(1))..=RowId(before.saturating_add(PORTION));
+        journal.for_each_row_among(run.key, rows, |row, standing| {
+            for cell in cells(&row, &standing) {
+                self.cell(cell);
+            }
+            for column in extra {
+                let value = row.extra.iter().find(|(name, _)| name == column).map_or("", |(_, value)| value);
+                self.cell(Cell::Text(value));
+            }
+            self.end();
+            Ok::<(), JournalError>(())
+        })?;
+        Ok(self.taken())
+    }
 
     fn cell(&mut self, cell: Cell<'_>) {
         match cell {
@@ -65,16 +120,15 @@ impl Lines<'_> {
     }
 
     /// The end of a line of at least two cells.
-    fn end(&mut self) -> Result<(), ReportError> {
+    fn end(&mut self) {
         self.text.pop();
         self.text.push(b'\n');
-        if self.text.len() < Self::PORTION { Ok(()) } else { self.write_out() }
     }
 
-    fn write_out(&mut self) -> Result<(), ReportError> {
-        self.out.write_all(&self.text)?;
-        self.text.clear();
-        Ok(())
+    /// The text so far; the next one is about as long.
+    fn taken(&mut self) -> Vec<u8> {
+        let next = Vec::with_capacity(self.text.len());
+        mem::replace(&mut self.text, next)
     }
 }
 
@@ -106,19 +160,17 @@ mod tests {
     fn lines_are_those_of_the_crate() {
         let texts =
             ["", "plain", "a,b", "say \"hi\"", "\"", "two\nlines", "\r", " ", "naïve ☃", "=1+1", "'", "a\tb", "#"];
-        let (mut ours, mut theirs) = (Vec::new(), csv::Writer::from_writer(Vec::new()));
-        let mut lines = Lines { out: &mut ours, text: Vec::new(), times: Times::default() };
+        let (mut lines, mut theirs) = (Lines::default(), csv::Writer::from_writer(Vec::new()));
         for (first, second) in texts.iter().zip(texts.iter().rev()) {
             for text in [first, second] {
                 lines.cell(Cell::Text(text));
             }
             lines.cell(Cell::Number(7));
             lines.cell(Cell::Nothing);
-            lines.end().unwrap();
+            lines.end();
             theirs.write_record([&*defused(first), &*defused(second), "7", ""]).unwrap();
         }
-        lines.write_out().unwrap();
-        assert_eq!(String::from_utf8(ours).unwrap(), String::from_utf8(theirs.into_inner().unwrap()).unwrap());
+        assert_eq!(String::from_utf8(lines.taken()).unwrap(), String::from_utf8(theirs.into_inner().unwrap()).unwrap());
     }
 
     #[test]
