@@ -26,6 +26,7 @@ mod tests;
 
 use finding::Finding;
 use signature::Signer;
+use sums::Portions;
 
 /// What was proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,22 +93,28 @@ impl Findings {
 /// Checks everything that the journal itself can prove, at one instant of it.
 ///
 /// The chains are followed lane by lane and the sums row by row, each the whole journal: side by side, with a connection
-/// each.
+/// each. Whoever has followed the chains helps with what is left of the sums, which take longer.
 pub fn verify(journal: &Journal, run: &RunRecord) -> Result<Verified, AuditError> {
     // Opened before the instant begins, so that little can be written before the other one begins too.
     let beside = journal.again().ok();
     journal.at_one_instant(|| {
         let run = journal.run(run.key)?;
         let heads = journal.heads(run.key)?;
+        let portions = Portions::of(journal, &run)?;
         let Checked { findings, n_events, n_rows } = thread::scope(|scope| {
-            let (run, heads) = (&run, &heads);
-            let sums = beside.map(|beside| scope.spawn(move || sums_beside(&beside, run, heads)));
+            let (run, heads, portions) = (&run, &heads, &portions);
+            let sums = beside.map(|beside| scope.spawn(move || sums_beside(&beside, run, heads, portions)));
             checked(journal, run, || {
-                let summed = sums.map(|sums| sums.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
-                match summed.transpose()?.flatten() {
-                    Some(findings) => Ok(findings),
-                    None => sums::check(journal, run),
+                let mut found = sums::check(journal, run, portions)?;
+                if let Some(sums) = sums {
+                    found.extend(sums.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?);
                 }
+                found.sort_by_key(|(portion, _)| *portion);
+                let mut findings = Findings::default();
+                for (_, of_portion) in found {
+                    findings.append(of_portion);
+                }
+                Ok(findings)
             })
         })?;
         let (anchor, run) = (journal.anchor(&run)?, run.id);
@@ -144,17 +151,18 @@ fn checked(
     Ok(Checked { findings, n_events, n_rows: n_rows? })
 }
 
-/// The sums by a connection of their own; none if that came to another instant, which its heads would tell.
+/// The sums by a connection of their own; nothing if that came to another instant, which its heads would tell.
 fn sums_beside(
     beside: &Journal,
     run: &RunRecord,
     heads: &[(LaneId, u64, Hash)],
-) -> Result<Option<Findings>, JournalError> {
+    portions: &Portions,
+) -> Result<Vec<(u32, Findings)>, JournalError> {
     beside.at_one_instant(|| {
         if beside.heads(run.key).is_ok_and(|found| found == heads) {
-            return sums::check(beside, run).map(Some);
+            return sums::check(beside, run, portions);
         }
-        Ok(None)
+        Ok(Vec::new())
     })
 }
 

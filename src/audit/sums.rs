@@ -1,6 +1,7 @@
 //! The sums: tables `row`, `run` and `lane` say what the events add up to, and nothing else.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
 
@@ -17,6 +18,8 @@ use crate::model::{RowId, SeenState};
 
 /// Rows that are read at once, beside the events.
 const PAGE: u32 = 500;
+/// Rows that one takes to compare at a time.
+const PORTION: u32 = 20_000;
 
 /// The event, or why this program cannot read it.
 pub(super) fn read(event: &StoredEvent<'_>) -> Result<EventKind, Finding> {
@@ -31,12 +34,49 @@ pub(super) fn read(event: &StoredEvent<'_>) -> Result<EventKind, Finding> {
     })
 }
 
+/// The rows of a run in portions, for all who compare: each is taken by whoever is the first to come.
+pub(super) struct Portions {
+    next: AtomicU32,
+    n_portions: u32,
+}
+
+impl Portions {
+    pub(super) fn of(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
+        let last = journal.last_row(run.key)?.map_or(0, |last| last.0);
+        Ok(Self { next: AtomicU32::new(0), n_portions: last / PORTION + 1 })
+    }
+
+    /// The next one, its first row and its last. What is said of rows behind the plan's is of the last portion.
+    pub(super) fn take(&self) -> Option<(u32, RowId, RowId)> {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        let first = n.saturating_mul(PORTION);
+        let last = if n + 1 < self.n_portions { first.saturating_add(PORTION - 1) } else { u32::MAX };
+        (n < self.n_portions).then_some((n, RowId(first), RowId(last)))
+    }
+}
+
+/// What is wrong with the rows of portions that nobody has compared yet, by the number of the portion.
+pub(super) fn check(
+    journal: &Journal,
+    run: &RunRecord,
+    portions: &Portions,
+) -> Result<Vec<(u32, Findings)>, JournalError> {
+    let mut found = Vec::new();
+    while let Some((n, first, last)) = portions.take() {
+        let findings = check_portion(journal, run, first, last)?;
+        if findings.n_found > 0 {
+            found.push((n, findings));
+        }
+    }
+    Ok(found)
+}
+
 /// Folds the events of each row, one row in memory at a time, and compares with what is stored of it.
-pub(super) fn check(journal: &Journal, run: &RunRecord) -> Result<Findings, JournalError> {
+fn check_portion(journal: &Journal, run: &RunRecord, first: RowId, last: RowId) -> Result<Findings, JournalError> {
     let mut findings = Findings::default();
-    let mut rows = Rows { journal, run, page: VecDeque::new(), after: None };
+    let mut rows = Rows { journal, run, page: VecDeque::new(), after: first.0.checked_sub(1).map(RowId), last };
     let mut open: Option<Folded> = None;
-    journal.for_each_stored_event(run.key, EventOrder::ByRow, |event| {
+    journal.for_each_stored_event(run.key, EventOrder::ByRow { first, last }, |event| {
         let row = RowId(event.row.expect("only events of rows were asked for"));
         if open.as_ref().is_none_or(|open| open.row != row) {
             if let Some(done) = open.take() {
@@ -86,6 +126,8 @@ struct Rows<'a> {
     run: &'a RunRecord,
     page: VecDeque<(RowId, Standing)>,
     after: Option<RowId>,
+    /// Those behind it are of another portion.
+    last: RowId,
 }
 
 impl Rows<'_> {
@@ -96,12 +138,12 @@ impl Rows<'_> {
                 self.after = Some(*row);
             }
         }
-        Ok(self.page.front())
+        Ok(self.page.front().filter(|(row, _)| *row <= self.last))
     }
 
     fn next(&mut self) -> Result<Option<(RowId, Standing)>, JournalError> {
-        self.peek()?;
-        Ok(self.page.pop_front())
+        let is_there = self.peek()?.is_some();
+        Ok(if is_there { self.page.pop_front() } else { None })
     }
 
     /// Compares up to this row: those before it have no events and must be untouched.

@@ -63,9 +63,15 @@ fn sums_of_another_instant_than_that_of_the_chains_are_not_taken() {
     lab.begins();
     let (journal, run) = lab.open();
     let heads = journal.heads(run.key).unwrap();
-    assert!(super::sums_beside(&journal.again().unwrap(), &run, &heads).unwrap().is_some());
+    let left_over = || {
+        let portions = super::Portions::of(&journal, &run).unwrap();
+        let found = super::sums_beside(&journal.again().unwrap(), &run, &heads, &portions).unwrap();
+        assert!(found.is_empty());
+        portions.take()
+    };
+    assert_eq!(left_over(), None);
     lab.happens(LANE, [lab::seen(1)]);
-    assert!(super::sums_beside(&journal.again().unwrap(), &run, &heads).unwrap().is_none());
+    assert_eq!(left_over(), Some((0, RowId(0), RowId(u32::MAX))));
     // Whoever is at the earlier instant still finds everything right there.
     let earlier = journal.at_one_instant(|| {
         let before = journal.heads(run.key)?;

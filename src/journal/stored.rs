@@ -14,7 +14,11 @@ use crate::model::{Row, RowId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventOrder {
     ByLane,
-    ByRow,
+    /// Those of the rows from the first to the last of these.
+    ByRow {
+        first: RowId,
+        last: RowId,
+    },
 }
 
 pub struct StoredEvent<'a> {
@@ -54,15 +58,16 @@ impl Journal {
         order: EventOrder,
         mut each: impl FnMut(StoredEvent<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let (condition, order) = match order {
-            EventOrder::ByLane => ("", "lane, seq"),
-            EventOrder::ByRow => ("AND row IS NOT NULL", "row, seq"),
+        let (condition, by, rows) = match order {
+            EventOrder::ByLane => ("?2 IS NULL AND ?3 IS NULL", "lane, seq", None),
+            EventOrder::ByRow { first, last } => ("row BETWEEN ?2 AND ?3", "row, seq", Some((first.0, last.0))),
         };
         let sql = format!(
-            "SELECT lane, seq, at, kind, row, detail, prev, hash FROM event WHERE run = ?1 {condition} ORDER BY {order}"
+            "SELECT lane, seq, at, kind, row, detail, prev, hash FROM event WHERE run = ?1 AND {condition} ORDER BY {by}"
         );
         let mut statement = self.conn.prepare_cached(&sql).map_err(JournalError::from)?;
-        let mut found = statement.query([run.0]).map_err(JournalError::from)?;
+        let among = params![run.0, rows.map(|(first, _)| first), rows.map(|(_, last)| last)];
+        let mut found = statement.query(among).map_err(JournalError::from)?;
         while let Some(columns) = found.next().map_err(JournalError::from)? {
             let stored = stored_event(columns).map_err(JournalError::from)?;
             each(stored)?;
