@@ -94,12 +94,12 @@ impl Journal {
         limit: u32,
     ) -> Result<Vec<(RowId, Standing)>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT {}, row FROM row WHERE run = ?1 AND row > ?2 ORDER BY row LIMIT ?3",
+            "SELECT row, {} FROM row WHERE run = ?1 AND row > ?2 ORDER BY row LIMIT ?3",
             rows::STANDING
         ))?;
         let after = after.map_or(0, |row| row.0);
         let page = statement.query_map(params![run.0, after, limit], |columns| {
-            Ok((RowId(columns.get("row")?), rows::standing(columns, 0)?))
+            Ok((RowId(columns.get(0)?), rows::standing(columns, 1)?))
         })?;
         page.collect::<Result<_, _>>().map_err(JournalError::from)
     }
