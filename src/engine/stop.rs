@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio_util::future::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::DrainReason;
@@ -77,13 +78,15 @@ impl Stop {
     }
 
     /// What the work gives, or none as soon as nothing new may be started.
-    pub(crate) async fn unless_draining<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        self.drain.run_until_cancelled(work).await
+    ///
+    /// No `async fn`, in which the work would lie twice: as what was given, and as what is awaited.
+    pub(crate) fn unless_draining<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
+        work.with_cancellation_token(&self.drain)
     }
 
     /// What the work gives, or none as soon as everything is let go.
-    pub(crate) async fn unless_aborting<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        self.abort.run_until_cancelled(work).await
+    pub(crate) fn unless_aborting<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
+        work.with_cancellation_token(&self.abort)
     }
 }
 
