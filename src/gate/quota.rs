@@ -33,6 +33,7 @@ const RAISE_FACTOR: f64 = 1.5;
 const RAISE_STEP: Duration = Duration::from_millis(500);
 const CLIMB_FACTOR: f64 = 1.42;
 const CLIMB_STEP: Duration = Duration::from_millis(250);
+const FEW: f64 = 2.0;
 /// The pace never falls below one request a minute.
 const SLOWEST: f64 = 1.0 / 60.0;
 
@@ -198,13 +199,19 @@ impl Quota {
     }
 
     fn learn_by_counting(&mut self, left_at: Instant) -> Option<Learned> {
-        let count = self.taken.in_the_second_before(left_at);
         let known = match self.basis {
             Basis::Counted { per_second } => Some(per_second),
             Basis::Settings | Basis::Stated { .. } => None,
         };
         let kept_to = known.filter(|_| self.course != Course::Probes);
-        let per_second = count.min(kept_to.map_or(count, |kept| kept / 2.0)).max(SLOWEST);
+        let count = self.taken.in_the_second_before(left_at);
+        let per_second = match (kept_to, self.now) {
+            (Some(kept), _) => kept / 2.0,
+            // So few in a second tell nothing.
+            (None, Some(limit)) if count < FEW => limit / 2.0,
+            (None, _) => count,
+        };
+        let per_second = per_second.max(SLOWEST);
         self.basis = Basis::Counted { per_second };
         if kept_to.is_some() {
             // It was taken before and is not now, perhaps for a moment only.
@@ -400,6 +407,28 @@ mod tests {
         clock += Duration::from_secs(2);
         service.driven(&mut quota, &mut clock, 12.0);
         assert!(per_second(&quota) > kept * 0.9, "{} of {kept}", per_second(&quota));
+    }
+
+    #[test]
+    fn a_quota_for_a_minute_that_nobody_names_is_come_down_to_and_not_despaired_of() {
+        let (mut quota, mut clock) = fresh(10.0);
+        let mut taken = VecDeque::new();
+        let (end, mut n_late) = (clock + Duration::from_mins(30), 0);
+        let late = clock + Duration::from_mins(10);
+        while clock < end {
+            while taken.front().is_some_and(|at| clock - *at >= Duration::from_mins(1)) {
+                taken.pop_front();
+            }
+            if taken.len() < 60 {
+                taken.push_back(clock);
+                n_late += u32::from(clock >= late);
+                quota.accepted(clock, clock);
+                clock += Duration::from_secs_f64(1.0 / per_second(&quota));
+            } else {
+                clock += quota.throttled(clock, clock, None, None).0;
+            }
+        }
+        assert!(n_late > 20 * 60 / 2, "{n_late} in twenty minutes of sixty each");
     }
 
     #[test]
