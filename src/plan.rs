@@ -1,6 +1,6 @@
 //! Bytes → valid rows, or every problem: nothing of a plan is used before all of it has been read.
 //!
-//! A plan is read as a stream, so that its size does not matter: once to judge it ([`check`]), and once more to hand its
+//! A plan is read as a stream, so that its size does not matter: once to judge it ([`check()`]), and once more to hand its
 //! rows over ([`read`]). What must be known of the whole of it (which ids there were, which waves) is kept small in
 //! `duplicates`. The formats differ only in how they take a row apart; `check` judges the values of all of them alike.
 
