@@ -13,10 +13,12 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::event::Outcome;
 
+mod bursts;
 mod pace;
 mod quota;
 mod slots;
 
+use bursts::Bursts;
 use pace::Pace;
 pub(crate) use quota::Learned;
 use quota::Quota;
@@ -57,31 +59,10 @@ struct State {
     /// As many requests had leave to go up to this instant, as far as a pace held.
     offered: f64,
     offered_until: Instant,
-    /// How many requests had leave at an instant of late, and how many leave soon if it goes on like that.
-    counted: (u64, Instant),
-    ahead: usize,
+    bursts: Bursts,
 }
 
-/// What is soon.
-const AHEAD: f64 = 0.02;
-const AHEAD_AT_MOST: f64 = 512.0;
-const COUNT_EVERY: Duration = Duration::from_millis(50);
-
 impl State {
-    fn look_ahead(&mut self, n_left: u64, now: Instant) {
-        let (n_before, before) = self.counted;
-        let passed = now.saturating_duration_since(before);
-        if passed < COUNT_EVERY {
-            return;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a pace needs no more than a few digits")]
-        let per_second = n_left.saturating_sub(n_before) as f64 / passed.as_secs_f64();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few hundred at most")]
-        let ahead = (per_second * AHEAD).min(AHEAD_AT_MOST) as usize;
-        self.ahead = ahead;
-        self.counted = (n_left, now);
-    }
-
     fn offer(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.offered_until).as_secs_f64();
         self.offered += self.quota.per_second().map_or(0.0, |rate| rate * passed);
@@ -147,8 +128,7 @@ impl Gate {
                 not_before: Instant::now(),
                 offered: 0.0,
                 offered_until: Instant::now(),
-                counted: (0, Instant::now()),
-                ahead: 0,
+                bursts: Bursts::new(Instant::now()),
             }),
             changed: Notify::new(),
             of_all,
@@ -160,7 +140,7 @@ impl Gate {
     /// So many changes may be written down as begun: those under way, and those that leave before long. A commit to a disk
     /// takes some milliseconds, and without the latter nothing would be under way meanwhile.
     pub(crate) fn n_intents(&self) -> usize {
-        self.slots.now() + self.state().ahead
+        self.slots.now() + self.state().bursts.largest()
     }
 
     pub(crate) async fn slot(&self) -> Slot {
@@ -233,7 +213,13 @@ impl Gate {
             return Some(at);
         }
         state.last_left = now;
+        state.bursts.count(now);
         None
+    }
+
+    /// So many requests stand in line, as far as is known.
+    pub(crate) fn expect(&self, n_in_line: usize) {
+        self.state().quota.expect(n_in_line);
     }
 
     /// One throttled request slows every request; an accepted one lets the pace recover. What was learned about
@@ -243,7 +229,6 @@ impl Gate {
         let before = state.quota.per_second();
         let now = Instant::now();
         state.offer(now);
-        state.look_ahead(self.n_left.load(Ordering::Relaxed), now);
         let learned = match outcome {
             Outcome::Throttled { retry_after_ms, quota, .. } => {
                 let retry_after = retry_after_ms.map(Duration::from_millis);

@@ -388,6 +388,7 @@ impl<R: Remote> Lane<R> {
         left_at: Instant,
         worn: Generation,
     ) -> Result<(), JournalClosed> {
+        self.gate.expect(self.line.len());
         if let Some(learned) = self.gate.heed(outcome, left_at) {
             let kind = EventKind::QuotaLearned { per_second: learned.per_second, stated: learned.stated };
             self.record(vec![kind], None).await?;

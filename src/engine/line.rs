@@ -39,6 +39,12 @@ impl Line {
         }
     }
 
+    /// How many stand in it, the first ones included.
+    pub(crate) fn len(&self) -> usize {
+        // Each place holds the semaphore, as one that waits or with its permit.
+        Arc::strong_count(&self.heads) - 1
+    }
+
     pub(crate) fn join(&self) -> Place {
         let heads = Arc::clone(&self.heads);
         let mut waits: Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>> =
@@ -93,8 +99,10 @@ mod tests {
         let line = Line::new(1);
         let one = line.join();
         assert!(matches!(line.join(), Place::Waits(_)));
+        assert_eq!(line.len(), 1);
         line.resize(3);
         let others = [line.join(), line.join()];
+        assert_eq!(line.len(), 3);
         assert!(others.iter().all(|place| matches!(place, Place::First(_))));
         line.resize(2);
         drop(one);

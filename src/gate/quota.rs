@@ -33,6 +33,10 @@ const RAISE_FACTOR: f64 = 1.5;
 const RAISE_STEP: Duration = Duration::from_millis(500);
 const CLIMB_FACTOR: f64 = 1.42;
 const CLIMB_STEP: Duration = Duration::from_millis(250);
+/// A probe costs about a second, so it is not worth while where what stands in line takes no longer than this.
+const PAYS_FROM: Duration = Duration::from_secs(10);
+/// Not more than this many stand in line in any case.
+const MANY_IN_LINE: f64 = 128.0;
 const FEW: f64 = 2.0;
 /// The pace never falls below one request a minute.
 const SLOWEST: f64 = 1.0 / 60.0;
@@ -59,6 +63,8 @@ pub(super) struct Quota {
     throttled_since: Option<Instant>,
     max_throttle: Duration,
     taken: Taken,
+    /// None: nobody knows.
+    n_in_line: Option<usize>,
 }
 
 /// What the belief stands on.
@@ -123,6 +129,7 @@ impl Quota {
             throttled_since: None,
             max_throttle: settings.max_throttle,
             taken: Taken::default(),
+            n_in_line: None,
         };
         if let Some(believed) = basis.believed() {
             quota.go_at(believed);
@@ -225,6 +232,17 @@ impl Quota {
         is_news.then_some(Learned { per_second, stated: false })
     }
 
+    /// So many requests stand in line, as far as is known.
+    pub(super) fn expect(&mut self, n_in_line: usize) {
+        self.n_in_line = Some(n_in_line);
+    }
+
+    fn pays_to_probe(&self, limit: f64) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
+        let known = self.n_in_line.map(|n| n as f64);
+        known.is_none_or(|n| n >= (limit * PAYS_FROM.as_secs_f64()).min(MANY_IN_LINE))
+    }
+
     /// One that left at that instant was not refused for the quota's sake, whatever else was said to it.
     pub(super) fn let_through(&mut self, left_at: Instant) {
         self.taken.count(left_at);
@@ -248,6 +266,7 @@ impl Quota {
             Course::Climbs => (limit * CLIMB_FACTOR).min(believed),
             Course::Holds { probe_after } if since_raised < probe_after => return,
             Course::Holds { .. } if limit < believed => believed,
+            Course::Holds { .. } if !self.pays_to_probe(limit) => return,
             Course::Holds { .. } => {
                 self.course = Course::Probes;
                 limit * PROBE_FACTOR
@@ -306,6 +325,20 @@ mod tests {
 
     fn per_second(quota: &Quota) -> f64 {
         quota.per_second().unwrap()
+    }
+
+    #[test]
+    fn nothing_is_probed_for_the_last_requests() {
+        let start = Instant::now();
+        let mut quota = Quota::new(&settings(100.0), Some(Learned { per_second: 5.0, stated: true }), start);
+        let believed = per_second(&quota);
+        let (due, later) = (start + PROBE_EVERY, start + PROBE_EVERY + Duration::from_secs(1));
+        quota.expect(49);
+        quota.accepted(due, due);
+        assert!((per_second(&quota) - believed).abs() < f64::EPSILON);
+        quota.expect(50);
+        quota.accepted(later, later);
+        assert!(per_second(&quota) > believed);
     }
 
     /// A service that takes so much in any second, which may change.
