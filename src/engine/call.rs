@@ -24,6 +24,8 @@ use crate::retry::{self, Enough};
 
 /// What a look showed is good for an intent for this long.
 const FRESH: Duration = Duration::from_mins(1);
+/// An intent may wait for its leave for this long beyond that: the pace lets one after the other go.
+const IN_TURN: Duration = Duration::from_secs(5);
 /// The look that permits a re-send is made directly before it.
 const DIRECTLY: Duration = Duration::from_secs(5);
 /// A row that is looked at for longer than this lets those behind it go first.
@@ -420,7 +422,7 @@ impl<'a, R: Remote> Call<'a, R> {
     /// None: the attempt ended before it was sent. While it waited, much may have changed.
     async fn leave_to_go(&mut self, slot: Option<Slot>, attempt: u32) -> Result<Option<Pass>, JournalClosed> {
         let lane = self.lane;
-        let limit = if self.standing.doubted { DIRECTLY } else { FRESH };
+        let limit = if self.standing.doubted { DIRECTLY } else { FRESH + IN_TURN };
         let had_slot = slot.is_some();
         let pass = async {
             let slot = match slot {
