@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::foreign;
-use super::lane::{Lane, ReadFailed};
+use super::lane::{Lane, List, ReadFailed};
 use super::sight::{Ask, Sight};
 use crate::event::Outcome;
 use crate::model::{RowId, SourceId};
@@ -50,23 +50,22 @@ impl<R: Remote> Lane<R> {
 
 /// Serves asks until every asker is gone.
 pub(crate) async fn serve<R: Remote>(lane: Arc<Lane<R>>, mut asks: mpsc::UnboundedReceiver<Ask>) {
-    let mut waiting: Vec<Ask> = Vec::new();
+    let mut waiting = Waiting::default();
     let mut sweeps = JoinSet::new();
     loop {
         while let Ok(ask) = asks.try_recv() {
-            waiting.push(ask);
+            waiting.push(ask, &lane.list());
         }
         let now = Instant::now();
-        let due = next_sweep(&waiting, &lane, now);
+        let due = waiting.next_sweep(&lane, now);
         if due.is_some_and(|at| at <= now) && sweeps.len() < SWEEPS_AT_ONCE {
-            let (batch, later) = take_batch(waiting, &lane, now);
-            waiting = later;
+            let batch = waiting.take_batch(&lane, now);
             sweeps.spawn(sweep(Arc::clone(&lane), batch));
             continue;
         }
         tokio::select! {
             ask = asks.recv() => match ask {
-                Some(ask) => waiting.push(ask),
+                Some(ask) => waiting.push(ask, &lane.list()),
                 None => break,
             },
             () = lane.under_way.changed.notified() => (),
@@ -77,53 +76,80 @@ pub(crate) async fn serve<R: Remote>(lane: Arc<Lane<R>>, mut asks: mpsc::Unbound
     while sweeps.join_next().await.is_some() {}
 }
 
-/// When the next sweep is due, as far as is known now.
-fn next_sweep<R: Remote>(waiting: &[Ask], lane: &Lane<R>, now: Instant) -> Option<Instant> {
-    let prompt = waiting.iter().filter(|ask| !ask.patient).map(Ask::due_at).min();
-    [prompt, next_patient(waiting, lane, now)].into_iter().flatten().min()
-}
-
 impl Ask {
     fn due_at(&self) -> Instant {
         self.not_before.max(self.asked_at + GATHER)
     }
 }
 
-fn next_patient<R: Remote>(waiting: &[Ask], lane: &Lane<R>, now: Instant) -> Option<Instant> {
-    let oldest = waiting.iter().filter(|ask| ask.patient).map(|ask| ask.asked_at).min()?;
-    if let Some(since) = lane.under_way.idle_since() {
-        return Some(since + QUIET);
-    }
-    let waited_enough = oldest + lane.settings.verify_timeout;
-    let n_patient = waiting.iter().filter(|ask| ask.patient).count();
-    let sought = n_patient >= ENOUGH || waited_enough <= now;
-    if sought {
-        let calls = cost(waiting, lane).calls;
-        if calls * WORTH_SOON <= waiting.len() {
-            return Some(now);
-        }
-        if calls * WORTH <= waiting.len() {
-            return Some((oldest + SOON).max(now));
-        }
-    }
-    // Asked again when one more comes, or when it has waited for the whole window.
-    Some(waited_enough).filter(|at| *at > now)
+/// The asks that wait for a sweep, each kind in the order in which they came. What a sweep would cost is asked at each of
+/// them, so it is not counted anew.
+#[derive(Default)]
+struct Waiting {
+    prompt: Vec<Ask>,
+    patient: Vec<Ask>,
+    hints: Hints,
 }
 
-/// What is due now, and what rides along because it costs nothing more.
-fn take_batch<R: Remote>(waiting: Vec<Ask>, lane: &Lane<R>, now: Instant) -> (Vec<Ask>, Vec<Ask>) {
-    let patient_due = next_patient(&waiting, lane, now).is_some_and(|at| at <= now);
-    let (mut batch, later): (Vec<Ask>, Vec<Ask>) = waiting
-        .into_iter()
-        .partition(|ask| if ask.patient { patient_due && ask.not_before <= now } else { ask.due_at() <= now });
-    let (mut riders, later): (Vec<Ask>, Vec<Ask>) = later.into_iter().partition(|ask| ask.not_before <= now);
-    let alone = cost(&batch, lane).calls;
-    let n_batch = batch.len();
-    batch.append(&mut riders);
-    if cost(&batch, lane).calls > alone {
-        riders = batch.split_off(n_batch);
+/// The pages on which rows were last seen; none: somewhere.
+type Hints = BTreeSet<Option<u32>>;
+
+impl Waiting {
+    fn push(&mut self, ask: Ask, list: &List) {
+        self.hints.insert(list.page_of(ask.row));
+        let kind = if ask.patient { &mut self.patient } else { &mut self.prompt };
+        kind.push(ask);
     }
-    (batch, riders.into_iter().chain(later).collect())
+
+    fn len(&self) -> usize {
+        self.prompt.len() + self.patient.len()
+    }
+
+    /// When the next sweep is due, as far as is known now.
+    fn next_sweep<R: Remote>(&self, lane: &Lane<R>, now: Instant) -> Option<Instant> {
+        let prompt = self.prompt.iter().map(Ask::due_at).min();
+        [prompt, self.next_patient(lane, now)].into_iter().flatten().min()
+    }
+
+    fn next_patient<R: Remote>(&self, lane: &Lane<R>, now: Instant) -> Option<Instant> {
+        let oldest = self.patient.first()?.asked_at;
+        if let Some(since) = lane.under_way.idle_since() {
+            return Some(since + QUIET);
+        }
+        let waited_enough = oldest + lane.settings.verify_timeout;
+        let sought = self.patient.len() >= ENOUGH || waited_enough <= now;
+        if sought {
+            let calls = Cost::of(self.len(), &self.hints, &lane.list()).calls;
+            if calls * WORTH_SOON <= self.len() {
+                return Some(now);
+            }
+            if calls * WORTH <= self.len() {
+                return Some((oldest + SOON).max(now));
+            }
+        }
+        // Asked again when one more comes, or when it has waited for the whole window.
+        Some(waited_enough).filter(|at| *at > now)
+    }
+
+    /// What is due now, and what rides along because it costs nothing more.
+    fn take_batch<R: Remote>(&mut self, lane: &Lane<R>, now: Instant) -> Vec<Ask> {
+        let patient_due = self.next_patient(lane, now).is_some_and(|at| at <= now);
+        let Self { prompt, patient, hints: _ } = std::mem::take(self);
+        let (mut batch, later): (Vec<Ask>, Vec<Ask>) = prompt
+            .into_iter()
+            .chain(patient)
+            .partition(|ask| if ask.patient { patient_due && ask.not_before <= now } else { ask.due_at() <= now });
+        let (mut riders, later): (Vec<Ask>, Vec<Ask>) = later.into_iter().partition(|ask| ask.not_before <= now);
+        let list = lane.list();
+        let alone = cost(&batch, &list).calls;
+        let n_batch = batch.len();
+        batch.append(&mut riders);
+        if cost(&batch, &list).calls > alone {
+            riders = batch.split_off(n_batch);
+        }
+        riders.into_iter().chain(later).for_each(|ask| self.push(ask, &list));
+        batch
+    }
 }
 
 struct Cost {
@@ -137,24 +163,30 @@ enum Way {
     Pages,
 }
 
-/// Pages where the rows were last seen, or the whole list where that is not known.
-fn cost<R: Remote>(asks: &[Ask], lane: &Lane<R>) -> Cost {
-    let list = lane.list();
-    let by_id = asks.len();
-    let hinted: Option<BTreeSet<u32>> = asks.iter().map(|ask| list.page_of(ask.row)).collect();
-    let whole = list.n_pages().map(|n| usize::try_from(n).expect("pages are few"));
-    let pages = match (hinted, whole) {
-        (Some(hinted), Some(whole)) => hinted.len().min(whole),
-        (Some(hinted), None) => hinted.len(),
-        (None, Some(whole)) => whole,
-        // Nobody has listed yet: the first page tells how many there are.
-        (None, None) => 5,
-    };
-    if pages < by_id { Cost { calls: pages, way: Way::Pages } } else { Cost { calls: by_id, way: Way::ById } }
+impl Cost {
+    /// Pages where the rows were last seen, or the whole list where that is not known.
+    fn of(by_id: usize, hints: &Hints, list: &List) -> Self {
+        let hinted = (!hints.contains(&None)).then_some(hints.len());
+        let whole = list.n_pages().map(|n| usize::try_from(n).expect("pages are few"));
+        let pages = match (hinted, whole) {
+            (Some(hinted), Some(whole)) => hinted.min(whole),
+            (Some(hinted), None) => hinted,
+            (None, Some(whole)) => whole,
+            // Nobody has listed yet: the first page tells how many there are.
+            (None, None) => 5,
+        };
+        if pages < by_id { Self { calls: pages, way: Way::Pages } } else { Self { calls: by_id, way: Way::ById } }
+    }
+}
+
+fn cost(asks: &[Ask], list: &List) -> Cost {
+    let hints = asks.iter().map(|ask| list.page_of(ask.row)).collect();
+    Cost::of(asks.len(), &hints, list)
 }
 
 async fn sweep<R: Remote>(lane: Arc<Lane<R>>, batch: Vec<Ask>) {
-    let left = match cost(&batch, &lane).way {
+    let way = cost(&batch, &lane.list()).way;
+    let left = match way {
         Way::ById => batch,
         Way::Pages => by_pages(&lane, batch).await,
     };
