@@ -187,7 +187,8 @@ async fn carry<R: Remote>(
         fresh.add_permits(usize::try_from(wanted.saturating_sub(n_fresh)).expect("a few hundred"));
         n_fresh = n_fresh.max(wanted);
         // Taken half at a time, so that rows which need a look ask for it together.
-        let portion = wanted.div_ceil(2);
+        // The first ones need not wait for the rest to be read.
+        let portion = if after.is_none() { lane.gate.concurrency().min(wanted) } else { wanted.div_ceil(2) };
         let admitted = admit(lane, &fresh, portion, &mut calls, n_open).await?;
         let Some(mut admitted) = admitted else { break };
         let rows = book.read(move |journal, run| journal.page(run, which, after, portion)).await?;

@@ -226,7 +226,16 @@ pub(crate) struct Steering {
 impl Steering {
     fn of(resolved: &Resolved) -> Result<Self, SettingsError> {
         let window = |bad: BadWindow| bad.to_string();
-        let named = resolved.optional("timezone", |text| window::zone(Some(text)).map_err(window))?;
+        let hours =
+            resolved.optional("window", |text| unless_off(text, |text| text.parse().map_err(window)))?.flatten();
+        let deadline =
+            resolved.optional("deadline", |text| unless_off(text, |text| text.parse().map_err(window)))?.flatten();
+        let zone = match resolved.optional("timezone", |text| window::zone(Some(text)).map_err(window))? {
+            Some(named) => named,
+            // Nothing is told by the clock, and looking for the machine's own takes milliseconds.
+            None if hours.is_none() && deadline.is_none() => TimeZone::UTC,
+            None => TimeZone::system(),
+        };
         Ok(Self {
             halt: HaltRules {
                 max_failed: resolved.optional("max_failed", share)?,
@@ -234,11 +243,9 @@ impl Steering {
                 consecutive_failures: resolved.optional("consecutive_failures", positive_count)?,
                 same_cause: resolved.optional("same_cause", positive_count)?,
             },
-            hours: resolved.optional("window", |text| unless_off(text, |text| text.parse().map_err(window)))?.flatten(),
-            zone: named.unwrap_or_else(TimeZone::system),
-            deadline: resolved
-                .optional("deadline", |text| unless_off(text, |text| text.parse().map_err(window)))?
-                .flatten(),
+            hours,
+            zone,
+            deadline,
             reserve_rollback: resolved.value("reserve_rollback", on_off)?,
             ignore_forecast: resolved.value("ignore_forecast", on_off)?,
             approval_timeout: resolved.optional("approval_timeout", duration)?,

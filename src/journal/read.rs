@@ -510,13 +510,15 @@ impl Journal {
             rows::STANDING
         );
         let mut statement = self.conn.prepare_cached(&sql)?;
-        let mut found = Vec::new();
-        for source in sources {
-            if let Some(row) = statement.query_row(params![run.0, source, lane.0], rows::row_and_standing).optional()? {
-                found.push(row);
+        // One lock for all of them.
+        self.at_one_instant(|| {
+            let mut found = Vec::new();
+            for source in sources {
+                let row = statement.query_row(params![run.0, source, lane.0], rows::row_and_standing).optional()?;
+                found.extend(row);
             }
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 
     /// The rows that carry one of these verdicts, in plan order. What is `unverified` because nobody wanted a proof
