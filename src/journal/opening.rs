@@ -14,9 +14,8 @@ use super::{Journal, JournalError, schema};
 
 /// Above this size a `quick_check` would make people wait.
 const QUICK_CHECK_BELOW: u64 = 64 << 20;
-/// What reading beside another connection takes in pages, and what both may take for a while.
+/// What reading beside another connection takes in pages.
 const CACHE_KIB: i64 = 8 << 10;
-const LENT_KIB: i64 = 64 << 10;
 const OPENS_WITHIN: Duration = Duration::from_secs(5);
 
 /// How an open journal is held.
@@ -121,13 +120,7 @@ impl Journal {
     pub fn again(&self) -> Result<Self, JournalError> {
         let access = if self.access == Access::Write { Access::Read } else { self.access };
         let journal = Self::connect(&self.path, access)?;
-        // Built as here, SQLite keeps the pages of all connections in one place. Two that are busy at once take each other's
-        // pages; when all together have more than the sum of what they may, a page is dropped as soon as it was used, the
-        // roots of the tables first of all. The temporary database is empty, and lends them what it may have.
-        //
-        // source: pcache1.c of SQLite 3.53 (`pcache1Unpin`, with SQLITE_ENABLE_MEMORY_MANAGEMENT)
         journal.conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        journal.conn.pragma_update(Some("temp"), "cache_size", -LENT_KIB)?;
         Ok(journal)
     }
 
@@ -161,6 +154,7 @@ impl Journal {
             (Access::Read, Err(source)) => JournalError::Unreadable { path: path.to_owned(), source },
             (_, _) => JournalError::Unopenable { path: path.to_owned(), source },
         })?;
+        schema::one_plan(&conn)?;
         match access {
             Access::Write | Access::ReadStill => (),
             Access::Read => conn.busy_timeout(Duration::from_secs(30))?,

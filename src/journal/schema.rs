@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use rusqlite_migration::{M, Migrations};
 
 use super::JournalError;
@@ -35,6 +36,12 @@ pub(super) fn tune(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "ignore_check_constraints", "ON")?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(())
+}
+
+/// A statement's plan is made once. Otherwise it is made anew whenever values are bound that a partial index might be for.
+/// source: sqlite.org/queryplanner-ng.html (the query planner stability guarantee)
+pub(super) fn one_plan(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// Refuses a file that is not a journal, or is one from a newer version, before anything is written to it.
