@@ -217,9 +217,9 @@ impl Gate {
         None
     }
 
-    /// So many requests stand in line, as far as is known.
-    pub(crate) fn expect(&self, n_in_line: usize) {
-        self.state().quota.expect(n_in_line);
+    /// So many requests are left; none: more than anybody has counted.
+    pub(crate) fn expect(&self, n_left: Option<usize>) {
+        self.state().quota.expect(n_left);
     }
 
     /// One throttled request slows every request; an accepted one lets the pace recover. What was learned about

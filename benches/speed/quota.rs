@@ -4,7 +4,6 @@
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 
@@ -17,9 +16,8 @@ use crate::table::{Case, Part, Rounds};
 const QUOTAS: [u32; 4] = [5, 10, 50, 500];
 const RATES: [u32; 3] = [10, 50, 500];
 const SHIFTED: u32 = 50;
-/// From here on a case keeps a processor busy: few of them side by side.
+/// From here on a case keeps a processor busy, and would make another one late: one after the other.
 const FAST: u32 = 200;
-const FAST_AT_ONCE: usize = 2;
 /// Being throttled is how a quota is learned: what comes after these seconds counts.
 const LEARNING_US: u64 = 2_000_000;
 const SECOND_US: u64 = 1_000_000;
@@ -102,7 +100,7 @@ fn told(stated: bool) -> &'static str {
     if stated { "stated" } else { "unstated" }
 }
 
-/// All trials once: the slow ones, which mostly wait, all at the same time, and then the fast ones.
+/// All trials once: the slow ones, which mostly wait, all at the same time, and then the fast ones one by one.
 fn held(lab: &Lab, trials: &[Trial]) -> Result<Vec<Outcome>, Box<dyn Error>> {
     let ready = trials.iter().map(|trial| ready(lab, trial)).collect::<Result<Vec<_>, _>>()?;
     let outcomes: Vec<Mutex<Option<Outcome>>> = ready.iter().map(|_| Mutex::new(None)).collect();
@@ -113,21 +111,12 @@ fn held(lab: &Lab, trials: &[Trial]) -> Result<Vec<Outcome>, Box<dyn Error>> {
         *outcomes[n].lock().expect("nobody panics with it") = Some(outcome);
     };
     let (fast, slow): (Vec<usize>, Vec<usize>) = (0..ready.len()).partition(|n| trials[*n].per_second >= FAST);
-    let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for n in slow {
             scope.spawn(move || go(n));
         }
     });
-    std::thread::scope(|scope| {
-        for _ in 0..FAST_AT_ONCE {
-            scope.spawn(|| {
-                while let Some(n) = fast.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    go(*n);
-                }
-            });
-        }
-    });
+    fast.into_iter().for_each(go);
     let outcome = |outcome: Mutex<Option<Outcome>>| outcome.into_inner().expect("nobody panics with it");
     outcomes.into_iter().map(|one| Ok(outcome(one).ok_or("a trial was not held")?)).collect()
 }

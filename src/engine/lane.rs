@@ -1,7 +1,7 @@
 //! One account at one endpoint: what its calls share, and how it stops.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ pub(crate) struct Lane<R> {
     pub(crate) asks: mpsc::UnboundedSender<Ask>,
     /// Fresh rows queue here; a row that was just looked at, to be sent again, goes past them.
     pub(crate) line: Line,
+    /// No row is left that does not stand there.
+    pub(crate) all_in_line: AtomicBool,
     pub(crate) under_way: UnderWay,
     pub(crate) list: Mutex<List>,
     /// When the preflight of this launch began to look; rows it saw were seen at or after this instant.
@@ -266,6 +268,7 @@ impl<R: Remote> Lane<R> {
             id,
             name,
             line: Line::new(gate.n_intents()),
+            all_in_line: AtomicBool::new(false),
             settings,
             base_rate,
             helm: Arc::clone(&of_run.helm),
@@ -388,7 +391,8 @@ impl<R: Remote> Lane<R> {
         left_at: Instant,
         worn: Generation,
     ) -> Result<(), JournalClosed> {
-        self.gate.expect(self.line.len());
+        let all_in_line = self.all_in_line.load(Ordering::Relaxed);
+        self.gate.expect(all_in_line.then(|| self.line.len()));
         if let Some(learned) = self.gate.heed(outcome, left_at) {
             let kind = EventKind::QuotaLearned { per_second: learned.per_second, stated: learned.stated };
             self.record(vec![kind], None).await?;

@@ -33,10 +33,8 @@ const RAISE_FACTOR: f64 = 1.5;
 const RAISE_STEP: Duration = Duration::from_millis(500);
 const CLIMB_FACTOR: f64 = 1.42;
 const CLIMB_STEP: Duration = Duration::from_millis(250);
-/// A probe costs about a second, so it is not worth while where what stands in line takes no longer than this.
+/// A probe costs about a second, so it is not worth while where all that is left takes no longer than this.
 const PAYS_FROM: Duration = Duration::from_secs(10);
-/// Not more than this many stand in line in any case.
-const MANY_IN_LINE: f64 = 128.0;
 const FEW: f64 = 2.0;
 /// The pace never falls below one request a minute.
 const SLOWEST: f64 = 1.0 / 60.0;
@@ -63,8 +61,8 @@ pub(super) struct Quota {
     throttled_since: Option<Instant>,
     max_throttle: Duration,
     taken: Taken,
-    /// None: nobody knows.
-    n_in_line: Option<usize>,
+    /// So many requests are left; none: more than anybody has counted.
+    n_left: Option<usize>,
 }
 
 /// What the belief stands on.
@@ -129,7 +127,7 @@ impl Quota {
             throttled_since: None,
             max_throttle: settings.max_throttle,
             taken: Taken::default(),
-            n_in_line: None,
+            n_left: None,
         };
         if let Some(believed) = basis.believed() {
             quota.go_at(believed);
@@ -232,15 +230,15 @@ impl Quota {
         is_news.then_some(Learned { per_second, stated: false })
     }
 
-    /// So many requests stand in line, as far as is known.
-    pub(super) fn expect(&mut self, n_in_line: usize) {
-        self.n_in_line = Some(n_in_line);
+    /// So many requests are left; none: more than anybody has counted.
+    pub(super) fn expect(&mut self, n_left: Option<usize>) {
+        self.n_left = n_left;
     }
 
     fn pays_to_probe(&self, limit: f64) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
-        let known = self.n_in_line.map(|n| n as f64);
-        known.is_none_or(|n| n >= (limit * PAYS_FROM.as_secs_f64()).min(MANY_IN_LINE))
+        let n_left = self.n_left.map(|n| n as f64);
+        n_left.is_none_or(|n| n >= limit * PAYS_FROM.as_secs_f64())
     }
 
     /// One that left at that instant was not refused for the quota's sake, whatever else was said to it.
@@ -333,10 +331,10 @@ mod tests {
         let mut quota = Quota::new(&settings(100.0), Some(Learned { per_second: 5.0, stated: true }), start);
         let believed = per_second(&quota);
         let (due, later) = (start + PROBE_EVERY, start + PROBE_EVERY + Duration::from_secs(1));
-        quota.expect(49);
+        quota.expect(Some(49));
         quota.accepted(due, due);
         assert!((per_second(&quota) - believed).abs() < f64::EPSILON);
-        quota.expect(50);
+        quota.expect(Some(50));
         quota.accepted(later, later);
         assert!(per_second(&quota) > believed);
     }
