@@ -36,9 +36,13 @@ fn measure(rate: u32, n_rows: usize) -> Result<(), String> {
     let wall = began.elapsed();
 
     let ledger = sandbox.ledger();
-    let n_requests = ledger.len();
+    // Preflight waits for a page before it asks for the next, so what it is late by is the server's: the pace begins
+    // to be all that is waited for with the first change.
+    let first = ledger.iter().position(Request::is_change).unwrap();
+    let paced = &ledger[first..];
+    let n_requests = paced.len();
     let busiest = busiest_second(&ledger);
-    let took_s = f64::from(u32::try_from(ledger[n_requests - 1].at_us - ledger[0].at_us).unwrap()) / 1e6;
+    let took_s = f64::from(u32::try_from(paced[n_requests - 1].at_us - paced[0].at_us).unwrap()) / 1e6;
     let allowed_s = f64::from(u32::try_from(n_requests - 1).unwrap()) / f64::from(rate);
     let measured = format!(
         "{n_requests} requests at {rate}/s: {took_s:.3} s by the server, {allowed_s:.3} s allowed, {wall:.3?} in all; \
@@ -51,7 +55,7 @@ fn measure(rate: u32, n_rows: usize) -> Result<(), String> {
     if is_kept && is_used { Ok(()) } else { Err(measured) }
 }
 
-fn busiest_second(ledger: &[Request]) -> usize {
+pub(crate) fn busiest_second(ledger: &[Request]) -> usize {
     let mut first = 0;
     let mut busiest = 0;
     for (i, request) in ledger.iter().enumerate() {
