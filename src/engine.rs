@@ -103,22 +103,26 @@ pub(crate) async fn run<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, purpose:
             let Some(helm) = lanes.first().map(|lane| Arc::clone(&lane.helm)) else { return Ok(()) };
             // A stage begins when nothing of the one before it is open, in any lane.
             let stages = book.read(Journal::unsettled_stages).await?;
-            let n_stages = stages.len();
-            for (n_before, stage) in stages.into_iter().enumerate() {
+            for (id, n_rows) in book.read(Journal::unsettled_by_lane).await? {
+                if let Some(lane) = lanes.iter().find(|lane| lane.id == id) {
+                    lane.n_to_come.store(n_rows, Ordering::Relaxed);
+                }
+            }
+            for stage in stages {
                 if !goes_on_in(lanes, book, &stage).await? {
                     continue;
                 }
                 if helm.before(&stage, lanes, book).await? == Leave::Denied {
                     return Ok(());
                 }
-                carry_stage(lanes, book, &helm, &stage, n_before + 1 == n_stages).await?;
+                carry_stage(lanes, book, &helm, &stage).await?;
                 if lanes.iter().all(|lane| lane.stop.is_draining()) {
                     return Ok(());
                 }
             }
             Ok(())
         }
-        Purpose::Reconcile => side_by_side(lanes, book, purpose, true, |lane| Which::InDoubt { lane }).await,
+        Purpose::Reconcile => side_by_side(lanes, book, purpose, |lane| Which::InDoubt { lane }).await,
     }
 }
 
@@ -138,12 +142,11 @@ async fn carry_stage<R: Remote>(
     book: &Book,
     helm: &Helm,
     stage: &Stage,
-    is_last: bool,
 ) -> Result<(), EngineError> {
     let before: Vec<Mark> = lanes.iter().map(|lane| lane.mark()).collect();
     let (wave_no, part) = (stage.wave_no, stage.part);
     let which = |lane| Which::Unsettled { lane, wave_no, part };
-    helm.within_the_window(lanes, side_by_side(lanes, book, Purpose::Carry, is_last, which)).await??;
+    helm.within_the_window(lanes, side_by_side(lanes, book, Purpose::Carry, which)).await??;
     for (lane, before) in lanes.iter().zip(&before) {
         helm.learn(lane.id, before, &lane.mark());
     }
@@ -158,14 +161,13 @@ async fn side_by_side<R: Remote>(
     lanes: &[Arc<Lane<R>>],
     book: &Book,
     purpose: Purpose,
-    is_last: bool,
     which: impl Fn(LaneId) -> Which,
 ) -> Result<(), EngineError> {
     let n_open = (OPEN / lanes.len().max(1)).max(OPEN_IN_LANE);
     let mut carrying = JoinSet::new();
     for lane in lanes {
         let (lane, book, which) = (Arc::clone(lane), book.clone(), which(lane.id));
-        carrying.spawn(async move { carry(&lane, &book, which, purpose, is_last, n_open).await });
+        carrying.spawn(async move { carry(&lane, &book, which, purpose, n_open).await });
     }
     let mut first_failed = Ok(());
     while let Some(carried) = carrying.join_next().await {
@@ -180,7 +182,6 @@ async fn carry<R: Remote>(
     book: &Book,
     which: Which,
     purpose: Purpose,
-    is_last: bool,
     n_open: usize,
 ) -> Result<(), EngineError> {
     let fresh = Arc::new(Semaphore::new(0));
@@ -198,8 +199,6 @@ async fn carry<R: Remote>(
         let admitted = admit(lane, &fresh, portion, &mut calls, n_open).await?;
         let Some(mut admitted) = admitted else { break };
         let rows = book.read(move |journal, run| journal.page(run, which, after, portion)).await?;
-        let is_short = u32::try_from(rows.len()).is_ok_and(|n| n < portion);
-        lane.all_in_line.store(is_last && is_short, Ordering::Relaxed);
         let Some((last, _)) = rows.last() else { break };
         after = Some(last.id);
         for (row, standing) in rows {
@@ -209,6 +208,7 @@ async fn carry<R: Remote>(
             let place = is_new.then(|| lane.line.join());
             // Boxed: what is spawned is moved again and again before it is where it stays, and this is large.
             calls.spawn(Box::pin(one(Arc::clone(lane), row, standing, purpose, permit, place)));
+            lane.n_to_come.update(Ordering::Relaxed, Ordering::Relaxed, |n| n.saturating_sub(1));
         }
     }
     while let Some(ended) = calls.join_next().await {

@@ -217,8 +217,8 @@ impl Gate {
         None
     }
 
-    /// So many requests are left; none: more than anybody has counted.
-    pub(crate) fn expect(&self, n_left: Option<usize>) {
+    /// So many requests are left.
+    pub(crate) fn expect(&self, n_left: u64) {
         self.state().quota.expect(n_left);
     }
 

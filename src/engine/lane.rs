@@ -1,7 +1,7 @@
 //! One account at one endpoint: what its calls share, and how it stops.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,8 +60,8 @@ pub(crate) struct Lane<R> {
     pub(crate) asks: mpsc::UnboundedSender<Ask>,
     /// Fresh rows queue here; a row that was just looked at, to be sent again, goes past them.
     pub(crate) line: Line,
-    /// No row is left that does not stand there.
-    pub(crate) all_in_line: AtomicBool,
+    /// Rows without a verdict that do not stand there yet; until they are counted, no end of them.
+    pub(crate) n_to_come: AtomicU64,
     pub(crate) under_way: UnderWay,
     pub(crate) list: Mutex<List>,
     /// When the preflight of this launch began to look; rows it saw were seen at or after this instant.
@@ -268,7 +268,7 @@ impl<R: Remote> Lane<R> {
             id,
             name,
             line: Line::new(gate.n_intents()),
-            all_in_line: AtomicBool::new(false),
+            n_to_come: AtomicU64::new(u64::MAX),
             settings,
             base_rate,
             helm: Arc::clone(&of_run.helm),
@@ -391,8 +391,8 @@ impl<R: Remote> Lane<R> {
         left_at: Instant,
         worn: Generation,
     ) -> Result<(), JournalClosed> {
-        let all_in_line = self.all_in_line.load(Ordering::Relaxed);
-        self.gate.expect(all_in_line.then(|| self.line.len()));
+        let in_line = u64::try_from(self.line.len()).expect("a few hundred");
+        self.gate.expect(self.n_to_come.load(Ordering::Relaxed).saturating_add(in_line));
         if let Some(learned) = self.gate.heed(outcome, left_at) {
             let kind = EventKind::QuotaLearned { per_second: learned.per_second, stated: learned.stated };
             self.record(vec![kind], None).await?;

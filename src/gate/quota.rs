@@ -61,8 +61,8 @@ pub(super) struct Quota {
     throttled_since: Option<Instant>,
     max_throttle: Duration,
     taken: Taken,
-    /// So many requests are left; none: more than anybody has counted.
-    n_left: Option<usize>,
+    /// So many requests are left.
+    n_left: u64,
 }
 
 /// What the belief stands on.
@@ -127,7 +127,7 @@ impl Quota {
             throttled_since: None,
             max_throttle: settings.max_throttle,
             taken: Taken::default(),
-            n_left: None,
+            n_left: u64::MAX,
         };
         if let Some(believed) = basis.believed() {
             quota.go_at(believed);
@@ -230,15 +230,15 @@ impl Quota {
         is_news.then_some(Learned { per_second, stated: false })
     }
 
-    /// So many requests are left; none: more than anybody has counted.
-    pub(super) fn expect(&mut self, n_left: Option<usize>) {
+    /// So many requests are left. Until this is said, there is no end of them.
+    pub(super) fn expect(&mut self, n_left: u64) {
         self.n_left = n_left;
     }
 
     fn pays_to_probe(&self, limit: f64) -> bool {
-        #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
-        let n_left = self.n_left.map(|n| n as f64);
-        n_left.is_none_or(|n| n >= limit * PAYS_FROM.as_secs_f64())
+        #[expect(clippy::cast_precision_loss, reason = "it only has to be about right")]
+        let n_left = self.n_left as f64;
+        n_left >= limit * PAYS_FROM.as_secs_f64()
     }
 
     /// One that left at that instant was not refused for the quota's sake, whatever else was said to it.
@@ -331,10 +331,10 @@ mod tests {
         let mut quota = Quota::new(&settings(100.0), Some(Learned { per_second: 5.0, stated: true }), start);
         let believed = per_second(&quota);
         let (due, later) = (start + PROBE_EVERY, start + PROBE_EVERY + Duration::from_secs(1));
-        quota.expect(Some(49));
+        quota.expect(49);
         quota.accepted(due, due);
         assert!((per_second(&quota) - believed).abs() < f64::EPSILON);
-        quota.expect(Some(50));
+        quota.expect(50);
         quota.accepted(later, later);
         assert!(per_second(&quota) > believed);
     }

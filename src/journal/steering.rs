@@ -75,6 +75,15 @@ impl Journal {
         counts.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
+    /// The rows without a verdict, by lane; lanes without any are left out.
+    pub fn unsettled_by_lane(&self, run: RunKey) -> Result<Vec<(LaneId, u64)>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, count(*) FROM row INDEXED BY row_open WHERE run = ?1 AND verdict IS NULL GROUP BY 1",
+        )?;
+        let counts = statement.query_map([run.0], |row| Ok((LaneId(row.get(0)?), row.get(1)?)))?;
+        counts.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
     /// How many rows of each lane this run has moved.
     pub fn changed_by_lane(&self, run: RunKey) -> Result<Vec<(LaneId, u64)>, JournalError> {
         let mut statement = self

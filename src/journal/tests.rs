@@ -164,6 +164,7 @@ fn what_is_left_comes_wave_by_wave() {
     lab.lane(vec![settled(3, Verdict::Blocked)]).unwrap();
     let waves = lab.journal.unsettled_stages_in(lab.run, LaneId::FIRST).unwrap();
     assert_eq!(waves, [(0, Part::Rest), (1, Part::Rest)]);
+    assert_eq!(lab.journal.unsettled_by_lane(lab.run).unwrap(), [(LaneId::FIRST, 4)]);
     let odd = lab
         .journal
         .page(lab.run, Which::Unsettled { lane: LaneId::FIRST, wave_no: 0, part: Part::Rest }, None, 10)

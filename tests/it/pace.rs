@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::lab::{Lab, Request, alone, plan};
+use crate::lab::{Lab, Request, alone, plan, shared};
 
 #[test]
 fn fifty_a_second_is_kept_and_used() {
@@ -12,6 +12,19 @@ fn fifty_a_second_is_kept_and_used() {
 #[test]
 fn five_hundred_a_second_is_kept_and_used() {
     keeps_and_uses(500, 5000);
+}
+
+#[test]
+fn nothing_beyond_a_stated_quota_is_tried_for_the_last_ten_seconds() {
+    let _machine = shared();
+    let lab = Lab::new();
+    // It is first tried after 28 seconds, of 37.
+    lab.write("plan.csv", &plan(5_500, "stopped,syncing"));
+    lab.write("scenario.toml", "[quota]\nper_second = 150\n");
+    let night = ["rehearse", "plan.csv", "--scenario", "scenario.toml", "--rate", "300", "--json"];
+    let ended = lab.cutover(&night).exits(0);
+    let told: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(told.pointer("/summary/throttled").unwrap(), 1, "{told:#}");
 }
 
 /// A machine that is busy with something else delays what it carries, and can only make a measurement worse; a pace
