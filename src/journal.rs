@@ -196,8 +196,8 @@ pub struct Journal {
     path: PathBuf,
     access: Access,
     /// Where the rows stand whose change is under way, so that they need not be read again when its answer comes. Whoever
-    /// appends to a run is the only one (see `lock`), and nobody else has these.
-    open: HashMap<(RunKey, RowId), Standing>,
+    /// appends to a run is the only one (see `lock`), and nobody else has these. Boxed, for they are large and are moved often.
+    open: HashMap<(RunKey, RowId), Box<Standing>>,
 }
 
 impl Journal {
@@ -302,7 +302,7 @@ impl Journal {
         let mut open = std::mem::take(&mut self.open);
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut events = Vec::new();
-        let mut standings = BTreeMap::<RowId, Standing>::new();
+        let mut standings = BTreeMap::<RowId, Box<Standing>>::new();
         let mut heads = BTreeMap::<LaneId, (u64, Hash)>::new();
         let mut sink = EventSink::new(&transaction, run)?;
         for (lane, at, kind) in kinds {
@@ -313,7 +313,7 @@ impl Journal {
                     std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                     std::collections::btree_map::Entry::Vacant(entry) => entry.insert(match open.remove(&(run, row)) {
                         Some(standing) => standing,
-                        None => rows::load_standing(&transaction, run, row)?,
+                        None => Box::new(rows::load_standing(&transaction, run, row)?),
                     }),
                 };
                 standing.add(&kind, at)?;

@@ -98,6 +98,8 @@ pub(crate) fn start(
         let mut batch: Vec<Entry> = Vec::new();
         let mut open = true;
         while open && let Some(first) = messages.blocking_recv() {
+            // Where the processors are busy, those who are about to write come first, and share the commit.
+            thread::yield_now();
             let mut next = Some(first);
             while let Some(message) = next.take() {
                 match message {

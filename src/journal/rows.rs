@@ -120,7 +120,7 @@ const SUMS: &str = "standing = ?3, started = ?4, attempts = ?5, throttled = ?6, 
 pub(super) fn store_standings(
     conn: &Connection,
     run: RunKey,
-    standings: &BTreeMap<RowId, Standing>,
+    standings: &BTreeMap<RowId, Box<Standing>>,
 ) -> Result<(), JournalError> {
     // A row that was not settled and is not now keeps its place in the index of open rows.
     let mut goes_on = conn.prepare_cached(&format!(
