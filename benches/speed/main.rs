@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it tells people what it found")]
 
+mod bare;
 mod contest;
 mod evidence;
 mod lab;
@@ -23,6 +24,7 @@ mod verified;
 
 use std::error::Error;
 use std::num::NonZero;
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -128,6 +130,12 @@ fn serve_or_bench() -> Result<(), Box<dyn Error>> {
         && word == stub::WORD
     {
         return stub::serve(manner);
+    }
+    if let [word, address, concurrency, n_rows, journal] = &words[..]
+        && word == bare::WORD
+    {
+        return bare::send(address, concurrency.parse()?, n_rows.parse()?, Path::new(journal))
+            .map_err(|error| error as Box<dyn Error>);
     }
     // `cargo bench` says so; whoever does not is a test run, whose words are about tests.
     if words.iter().any(|word| word == "--bench") {

@@ -1,15 +1,17 @@
-//! What else sends the same changes to the same stub: two load generators, which do nothing else, and two clients in Python.
+//! What else sends the same changes to the same stub: two load generators, which do nothing else, the least that could journal them,
+//! and two clients in Python.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::bare;
 use crate::contest::{Peer, Turn};
 use crate::lab::Lab;
 use crate::measure::{self, Sample};
 use crate::stub::{Manner, Running, Seen, source};
 
-const BODY: &str = r#"{"copystate":"stopped","migrationcycle":"syncing"}"#;
+pub(crate) const BODY: &str = r#"{"copystate":"stopped","migrationcycle":"syncing"}"#;
 
 /// What a rival is to do.
 #[derive(Clone, Copy)]
@@ -41,6 +43,21 @@ impl Work {
             self.turn(&mut command, url, |seen| seen.n_changes == self.n_rows)
         };
         there("oha", "oha", Box::new(turn))
+    }
+
+    /// The HTTP library and the journal's tables, and nothing between them.
+    pub(crate) fn bare(self, lab: &Lab) -> Peer<'_> {
+        let turn = move || {
+            let home = lab.home()?;
+            let mut command = Command::new(std::env::current_exe()?);
+            let words = |url: String| {
+                let address = url.trim_start_matches("http://").to_owned();
+                let (concurrency, n_rows) = (self.concurrency.to_string(), self.n_rows.to_string());
+                vec![bare::WORD.to_owned(), address, concurrency, n_rows, home.journal().display().to_string()]
+            };
+            self.turn(&mut command, words, |seen| (seen.n_changes, seen.n_moved) == (self.n_rows, self.n_rows))
+        };
+        Peer { name: "hyper and SQLite, bare".to_owned(), turn: Ok(Box::new(turn)) }
     }
 
     /// One event loop, no journal.

@@ -25,7 +25,7 @@ pub(crate) fn part(ask: &Ask) -> Result<Part, Box<dyn Error>> {
     for concurrency in concurrencies.iter().copied() {
         let launch = Launch::unseen(n_rows, concurrency)?;
         let work = Work { n_rows, concurrency };
-        let mut peers = vec![work.wrk(seconds), work.oha(), work.aiohttp(&lab)];
+        let mut peers = vec![work.wrk(seconds), work.oha(), work.bare(&lab), work.aiohttp(&lab)];
         if concurrency <= SDK_THREADS {
             peers.push(Work { n_rows: n_rows.min(N_SDK_ROWS), concurrency }.sdk(&lab));
         }
