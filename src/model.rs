@@ -3,6 +3,7 @@
 //! What the service's vocabulary means (which pairs it documents, which states swallow an update) is in [`words`], which
 //! words an edition of its API has in [`dialect`]; here are the values that carry it.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,13 @@ pub enum BadSourceId {
     /// As a path segment, `.` and `..` name another address.
     #[error("the source id is `.` or `..`")]
     Dots,
+}
+
+/// So that what came over the wire is looked up as it is.
+impl Borrow<str> for SourceId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
 
 impl SourceId {

@@ -238,8 +238,7 @@ async fn read_pages<R: Remote>(lane: &Arc<Lane<R>>, pages: &[u32], asks: &mut Ha
             Ok((page, Ok(sighted))) => {
                 let mut others = Vec::new();
                 for (id, seen) in sighted.value.servers {
-                    let Ok(source) = SourceId::new(&id) else { continue };
-                    match asks.remove(&source) {
+                    match asks.remove(id.as_str()) {
                         Some(ask) => {
                             lane.list().found(ask.row, page);
                             _ = ask.answer.send(Sight::Seen { seen: Some(seen), left_at: sighted.left_at });
