@@ -2,7 +2,8 @@
 //! journal's own tables.
 //!
 //! It writes the events and the sums of a row in transactions of whatever is there, each intent on disk before its call, as we do. It
-//! reads no plan, makes no JSON and no hash, looks at no answer but its status, waits for no pace and decides nothing.
+//! reads no plan, makes no JSON and no hash, looks at no answer but its status, waits for no pace and decides nothing. It is no
+//! ceiling: a connection waits for its commits, where we write intents ahead.
 
 use std::error::Error;
 use std::path::Path;
@@ -43,7 +44,7 @@ pub(crate) fn send(address: &str, concurrency: usize, n_rows: usize, journal: &P
     let journal = prepared(journal, n_rows)?;
     let (inbox, entries) = mpsc::channel(4096);
     let writing = thread::spawn(move || write(&journal, entries));
-    tokio::runtime::Runtime::new()?.block_on(async {
+    let sent = tokio::runtime::Runtime::new()?.block_on(async {
         let mut senders = JoinSet::new();
         for first in 0..concurrency {
             let rows = (first..n_rows).step_by(concurrency);
@@ -53,9 +54,11 @@ pub(crate) fn send(address: &str, concurrency: usize, n_rows: usize, journal: &P
         while let Some(sent) = senders.join_next().await {
             sent??;
         }
-        Ok::<(), AnyError>(())
-    })?;
-    writing.join().map_err(|_| "the writer panicked")?
+        Ok(())
+    });
+    // Where the writer failed, its reason is why the others did.
+    writing.join().map_err(|_| "the writer panicked")??;
+    sent
 }
 
 async fn send_all(

@@ -77,18 +77,19 @@ impl Journal {
 
     /// The rows without a verdict, by lane; lanes without any are left out.
     pub fn unsettled_by_lane(&self, run: RunKey) -> Result<Vec<(LaneId, u64)>, JournalError> {
-        let mut statement = self.conn.prepare_cached(
+        self.count_by_lane(
+            run,
             "SELECT lane, count(*) FROM row INDEXED BY row_open WHERE run = ?1 AND verdict IS NULL GROUP BY 1",
-        )?;
-        let counts = statement.query_map([run.0], |row| Ok((LaneId(row.get(0)?), row.get(1)?)))?;
-        counts.collect::<Result<_, _>>().map_err(JournalError::from)
+        )
     }
 
     /// How many rows of each lane this run has moved.
     pub fn changed_by_lane(&self, run: RunKey) -> Result<Vec<(LaneId, u64)>, JournalError> {
-        let mut statement = self
-            .conn
-            .prepare_cached("SELECT lane, count(*) FROM row WHERE run = ?1 AND verdict = 'applied' GROUP BY 1")?;
+        self.count_by_lane(run, "SELECT lane, count(*) FROM row WHERE run = ?1 AND verdict = 'applied' GROUP BY 1")
+    }
+
+    fn count_by_lane(&self, run: RunKey, sql: &str) -> Result<Vec<(LaneId, u64)>, JournalError> {
+        let mut statement = self.conn.prepare_cached(sql)?;
         let counts = statement.query_map([run.0], |row| Ok((LaneId(row.get(0)?), row.get(1)?)))?;
         counts.collect::<Result<_, _>>().map_err(JournalError::from)
     }
