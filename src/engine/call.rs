@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::helm::counts::{Came, Turn};
-use super::lane::{FirstVerdict, Lane, ReadFailed};
+use super::lane::{FirstVerdict, Lane, ReadFailed, UnderWayGuard};
 use super::line::Place;
 use super::sight::Sight;
 use crate::credentials::Generation;
@@ -105,20 +105,15 @@ impl<'a, R: Remote> Call<'a, R> {
         }
     }
 
-    pub(crate) async fn run(mut self) -> Result<Ending, JournalClosed> {
+    /// Boxed is what takes much room for a short time: most rows that are open only wait to be verified.
+    pub(crate) async fn run(&mut self) -> Result<Ending, JournalClosed> {
         loop {
             let step = match self.standing.phase {
                 Phase::Open => Box::pin(self.take_up_cut_off_attempt()).await?,
-                Phase::Accepted => return Box::pin(self.verify()).await,
+                Phase::Accepted => return self.verify().await,
                 Phase::InDoubt => Box::pin(self.look_in_doubt()).await?,
                 Phase::Untried | Phase::Due if !self.sends => return Ok(Ending::Later),
-                Phase::Untried | Phase::Due => match self.ready().await? {
-                    Continue(sends) => match self.unless_skipped().await? {
-                        Continue(()) => self.attempt(sends).await?,
-                        Break(ending) => Break(ending),
-                    },
-                    Break(ending) => Break(ending),
-                },
+                Phase::Untried | Phase::Due => self.send().await?,
                 Phase::Settled(verdict) => return Ok(Ending::Settled(verdict)),
             };
             if let Break(ending) = step {
@@ -168,7 +163,7 @@ impl<'a, R: Remote> Call<'a, R> {
     /// Somebody may have said that it is not to be sent.
     async fn unless_skipped(&mut self) -> Step<()> {
         match self.lane.helm.skipped(&self.row.source_id) {
-            Some(reason) => self.settle(Verdict::Blocked, self.seen.clone(), Some(reason)).await.map(Break),
+            Some(reason) => Box::pin(self.settle(Verdict::Blocked, self.seen.clone(), Some(reason))).await.map(Break),
             None => Ok(Continue(())),
         }
     }
@@ -313,15 +308,21 @@ impl<'a, R: Remote> Call<'a, R> {
         }
     }
 
-    /// One request: intent on disk, leave to go, the wire, outcome on disk.
-    async fn attempt(&mut self, mut sends: TargetState) -> Step<()> {
+    /// Waits for its turn, if it should be sent, and makes one attempt.
+    async fn send(&mut self) -> Step<()> {
         let lane = self.lane;
+        let sends = match Box::pin(self.ready()).await? {
+            Continue(sends) => sends,
+            Break(ending) => return Ok(Break(ending)),
+        };
+        if let Break(ending) = self.unless_skipped().await? {
+            return Ok(Break(ending));
+        }
         if lane.stop.unless_draining(lane.helm.unpaused()).await.is_none() {
             return Ok(Break(Ending::Later));
         }
         let under_way = lane.under_way.begin();
-        let (mut slot, cautious) = match lane.stop.unless_draining(lane.helm.unless_paused(self.queue_for_turn())).await
-        {
+        let (slot, cautious) = match lane.stop.unless_draining(lane.helm.unless_paused(self.queue_for_turn())).await {
             Some(Some(Some(turn))) => turn,
             Some(Some(None) | None) => return Ok(Continue(())),
             None => return Ok(Break(Ending::Later)),
@@ -329,6 +330,17 @@ impl<'a, R: Remote> Call<'a, R> {
         if let Break(ending) = self.unless_skipped().await? {
             return Ok(Break(ending));
         }
+        Box::pin(self.attempt(sends, slot, (under_way, cautious))).await
+    }
+
+    /// One request: intent on disk, leave to go, the wire, outcome on disk.
+    async fn attempt(
+        &mut self,
+        mut sends: TargetState,
+        mut slot: Option<Slot>,
+        under_way: (UnderWayGuard<'_>, Option<OwnedSemaphorePermit>),
+    ) -> Step<()> {
+        let lane = self.lane;
         match lane.stop.unless_draining(lane.credentialed()).await {
             Some(credentialed) if credentialed? => (),
             Some(_) | None => return Ok(Break(Ending::Later)),
@@ -400,7 +412,7 @@ impl<'a, R: Remote> Call<'a, R> {
         } else if !is_refusal {
             self.record(vec![ended]).await?;
         }
-        drop((under_way, cautious));
+        drop(under_way);
         self.fresh = None;
         match patience {
             // The phase says how it goes on: verified, settled, or left because the lane stopped.
@@ -535,47 +547,48 @@ impl<'a, R: Remote> Call<'a, R> {
 
     /// Accepted: look until the target is seen, or the window is over.
     async fn verify(&mut self) -> Result<Ending, JournalClosed> {
-        if !self.lane.settings.verify {
-            let reason = UNPROVEN_BY_CHOICE.to_owned();
-            return self.settle(Verdict::Unverified, None, Some(reason)).await;
-        }
+        let (verdict, seen, reason) = if self.lane.settings.verify {
+            match self.proof().await {
+                Some(proof) => proof,
+                None => return Ok(Ending::Later),
+            }
+        } else {
+            (Verdict::Unverified, None, Some(UNPROVEN_BY_CHOICE.to_owned()))
+        };
+        Box::pin(self.settle(verdict, seen, reason)).await
+    }
+
+    /// What looks show of an accepted change. None: everything is let go.
+    async fn proof(&mut self) -> Option<(Verdict, Option<SeenState>, Option<String>)> {
         let window_ends = self.answered_at + self.lane.settings.verify_timeout;
         let mut pause = Duration::from_millis(250);
         let mut not_before = self.answered_at;
         let mut patient = true;
         let mut failed_after_window = false;
         loop {
-            let Some(sight) = self.lane.sight(self.row.id, &self.row.source_id, not_before, patient).await else {
-                return Ok(Ending::Later);
-            };
-            patient = false;
-            match sight {
+            match self.lane.sight(self.row.id, &self.row.source_id, not_before, patient).await? {
                 Sight::Failed { cause } | Sight::Refused { cause } => {
                     // It has been tried with patience already, so one more failure after the window is the end.
                     if failed_after_window {
-                        let reason = format!("no look succeeded: {cause}");
                         self.unseen = true;
-                        return self.settle(Verdict::Unverified, None, Some(reason)).await;
+                        return Some((Verdict::Unverified, None, Some(format!("no look succeeded: {cause}"))));
                     }
                     failed_after_window = Instant::now() >= window_ends;
                 }
                 Sight::Seen { seen, left_at } => {
                     let over = left_at >= window_ends;
                     match judge::effect(&self.row.wants, self.standing.last_seen(), seen.as_ref()) {
-                        Effect::OnTarget => return self.settle(Verdict::Applied, seen, None).await,
-                        Effect::Overtaken { reason } => {
-                            return self.settle(Verdict::Overtaken, seen, Some(reason)).await;
-                        }
-                        Effect::NotYet { reason } if over => {
-                            return self.settle(Verdict::NoEffect, seen, Some(reason)).await;
-                        }
+                        Effect::OnTarget => return Some((Verdict::Applied, seen, None)),
+                        Effect::Overtaken { reason } => return Some((Verdict::Overtaken, seen, Some(reason))),
+                        Effect::NotYet { reason } if over => return Some((Verdict::NoEffect, seen, Some(reason))),
                         Effect::Unprovable { reason, .. } if over => {
-                            return self.settle(Verdict::Unverified, seen, Some(reason)).await;
+                            return Some((Verdict::Unverified, seen, Some(reason)));
                         }
                         Effect::NotYet { .. } | Effect::Unprovable { .. } => (),
                     }
                 }
             }
+            patient = false;
             let now = Instant::now();
             not_before = if now < window_ends { (now + pause).min(window_ends) } else { now + pause };
             pause *= 2;
@@ -607,11 +620,11 @@ impl<'a, R: Remote> Call<'a, R> {
     }
 
     async fn record(&mut self, kinds: Vec<EventKind>) -> Result<(), JournalClosed> {
-        self.lane.record(kinds.clone(), Some(&self.row.source_id)).await?;
         for kind in kinds.iter().filter(|kind| kind.row() == Some(self.row.id)) {
-            // The journal has just refused or taken the same step.
+            // The journal takes or refuses the same step; where it refuses, the row goes no further.
             _ = self.standing.add(kind, jiff::Timestamp::now());
         }
+        self.lane.record(kinds, Some(&self.row.source_id)).await?;
         if self.sends { self.count().await } else { Ok(()) }
     }
 
