@@ -2,18 +2,18 @@
 //! calls, and answers each.
 //!
 //! Two kinds of asks come here. A prompt one is due at its own time. A patient one (the first look after a change)
-//! waits until changes have stopped coming or enough rows wait with it, so that one page proves many of them.
+//! waits until its page is ripe, changes have stopped coming, or enough rows wait with it, so that one page proves many.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep_until};
 
 use super::foreign;
-use super::lane::{Lane, List, ReadFailed};
+use super::lane::{Lane, ReadFailed};
 use super::sight::{Ask, Sight};
 use crate::event::Outcome;
 use crate::model::{RowId, SourceId};
@@ -23,9 +23,11 @@ use crate::remote::Remote;
 const ENOUGH: usize = 200;
 /// Looks of one sweep cost at most this share of the changes they prove, where waiting longer can make it so.
 const WORTH: usize = 20;
-/// Where changes come so fast that it takes no longer than this, pages are read when they are mostly what was changed.
+/// Where changes come so fast that it takes no longer than this, the shares of pages that are worth it may get larger still.
 const SOON: Duration = Duration::from_secs(1);
-const WORTH_SOON: usize = 150;
+/// A page is ripe when it is asked for whole, or when so much of it is and the changes have gone on to other pages.
+const RIPE: usize = 100;
+const GONE_ON: u64 = 200;
 /// Changes have stopped coming: no new one was begun for this long.
 const QUIET: Duration = Duration::from_millis(25);
 /// Rows that ask at the same time share a sweep.
@@ -42,7 +44,8 @@ impl<R: Remote> Lane<R> {
         patient: bool,
     ) -> Option<Sight> {
         let (answer, sight) = oneshot::channel();
-        let ask = Ask { row, source: source.clone(), not_before, patient, asked_at: Instant::now(), answer };
+        let page = self.list().page_of(row);
+        let ask = Ask { row, source: source.clone(), page, not_before, patient, asked_at: Instant::now(), answer };
         self.asks.send(ask).ok()?;
         self.stop.unless_aborting(sight).await?.ok()
     }
@@ -53,19 +56,21 @@ pub(crate) async fn serve<R: Remote>(lane: Arc<Lane<R>>, mut asks: mpsc::Unbound
     let mut waiting = Waiting::default();
     let mut sweeps = JoinSet::new();
     loop {
+        // Those that are about to ask come first, and are gathered with the others.
+        yield_now().await;
         while let Ok(ask) = asks.try_recv() {
-            waiting.push(ask, &lane.list());
+            waiting.push(ask);
         }
-        let now = Instant::now();
-        let due = waiting.next_sweep(&lane, now);
+        let (now, around) = (Instant::now(), Around::of(&lane));
+        let due = waiting.next_sweep(&around, now);
         if due.is_some_and(|at| at <= now) && sweeps.len() < SWEEPS_AT_ONCE {
-            let batch = waiting.take_batch(&lane, now);
+            let batch = waiting.take_ripe().unwrap_or_else(|| waiting.take_due(&around, now));
             sweeps.spawn(sweep(Arc::clone(&lane), batch));
             continue;
         }
         tokio::select! {
             ask = asks.recv() => match ask {
-                Some(ask) => waiting.push(ask, &lane.list()),
+                Some(ask) => waiting.push(ask),
                 None => break,
             },
             () = lane.under_way.changed.notified() => (),
@@ -82,48 +87,89 @@ impl Ask {
     }
 }
 
-/// The asks that wait for a sweep, each kind in the order in which they came. What a sweep would cost is asked at each of
-/// them, so it is not counted anew.
+/// What a sweep depends on, besides who waits for it.
+struct Around {
+    /// None: nobody has listed yet.
+    n_pages: Option<usize>,
+    /// None: changes are under way.
+    idle_since: Option<Instant>,
+    verify_timeout: Duration,
+}
+
+impl Around {
+    fn of<R: Remote>(lane: &Lane<R>) -> Self {
+        let n_pages = lane.list().n_pages().map(|n| usize::try_from(n).expect("pages are few"));
+        let verify_timeout = lane.settings.verify_timeout;
+        Self { n_pages, idle_since: lane.under_way.idle_since(), verify_timeout }
+    }
+}
+
+/// The asks that wait for a sweep.
 #[derive(Default)]
 struct Waiting {
     prompt: Vec<Ask>,
-    patient: Vec<Ask>,
-    hints: Hints,
+    /// By their pages.
+    patient: BTreeMap<Option<u32>, OfPage>,
+    n_patient: usize,
+    /// How many patient ones have come so far.
+    n_came: u64,
 }
 
-/// The pages on which rows were last seen; none: somewhere.
-type Hints = BTreeSet<Option<u32>>;
+/// Patient asks for rows of one page, in the order in which they came.
+#[derive(Default)]
+struct OfPage {
+    asks: Vec<Ask>,
+    /// How many had come to all pages when the last of these did.
+    last: u64,
+}
 
 impl Waiting {
-    fn push(&mut self, ask: Ask, list: &List) {
-        self.hints.insert(list.page_of(ask.row));
-        let kind = if ask.patient { &mut self.patient } else { &mut self.prompt };
-        kind.push(ask);
-    }
-
-    fn len(&self) -> usize {
-        self.prompt.len() + self.patient.len()
+    fn push(&mut self, ask: Ask) {
+        if !ask.patient {
+            self.prompt.push(ask);
+            return;
+        }
+        self.n_patient += 1;
+        self.n_came += 1;
+        let of_page = self.patient.entry(ask.page).or_default();
+        of_page.asks.push(ask);
+        of_page.last = self.n_came;
     }
 
     /// When the next sweep is due, as far as is known now.
-    fn next_sweep<R: Remote>(&self, lane: &Lane<R>, now: Instant) -> Option<Instant> {
+    fn next_sweep(&self, around: &Around, now: Instant) -> Option<Instant> {
+        if self.ripe().is_some() {
+            return Some(now);
+        }
         let prompt = self.prompt.iter().map(Ask::due_at).min();
-        [prompt, self.next_patient(lane, now)].into_iter().flatten().min()
+        [prompt, self.next_patient(around, now)].into_iter().flatten().min()
     }
 
-    fn next_patient<R: Remote>(&self, lane: &Lane<R>, now: Instant) -> Option<Instant> {
-        let oldest = self.patient.first()?.asked_at;
-        if let Some(since) = lane.under_way.idle_since() {
+    /// A page whose rows need not wait for those of others.
+    fn ripe(&self) -> Option<u32> {
+        let is_ripe = |of_page: &OfPage| match of_page.asks.len() {
+            ..RIPE => false,
+            RIPE..ENOUGH => self.n_came - of_page.last >= GONE_ON,
+            ENOUGH.. => true,
+        };
+        self.patient.iter().find_map(|(page, of_page)| page.filter(|_| is_ripe(of_page)))
+    }
+
+    fn take_ripe(&mut self) -> Option<Vec<Ask>> {
+        let ripe = self.ripe()?;
+        Some(self.take_patient(|page| page == Some(ripe)))
+    }
+
+    fn next_patient(&self, around: &Around, now: Instant) -> Option<Instant> {
+        let oldest = self.patient.values().filter_map(|of_page| of_page.asks.first()).map(|ask| ask.asked_at).min()?;
+        if let Some(since) = around.idle_since {
             return Some(since + QUIET);
         }
-        let waited_enough = oldest + lane.settings.verify_timeout;
-        let sought = self.patient.len() >= ENOUGH || waited_enough <= now;
+        let waited_enough = oldest + around.verify_timeout;
+        let sought = self.n_patient >= ENOUGH || waited_enough <= now;
         if sought {
-            let calls = Cost::of(self.len(), &self.hints, &lane.list()).calls;
-            if calls * WORTH_SOON <= self.len() {
-                return Some(now);
-            }
-            if calls * WORTH <= self.len() {
+            let hinted = (!self.patient.contains_key(&None)).then_some(self.patient.len());
+            if Cost::of(self.n_patient, hinted, around.n_pages).calls * WORTH <= self.n_patient {
                 return Some((oldest + SOON).max(now));
             }
         }
@@ -132,23 +178,27 @@ impl Waiting {
     }
 
     /// What is due now, and what rides along because it costs nothing more.
-    fn take_batch<R: Remote>(&mut self, lane: &Lane<R>, now: Instant) -> Vec<Ask> {
-        let patient_due = self.next_patient(lane, now).is_some_and(|at| at <= now);
-        let Self { prompt, patient, hints: _ } = std::mem::take(self);
-        let (mut batch, later): (Vec<Ask>, Vec<Ask>) = prompt
-            .into_iter()
-            .chain(patient)
-            .partition(|ask| if ask.patient { patient_due && ask.not_before <= now } else { ask.due_at() <= now });
-        let (mut riders, later): (Vec<Ask>, Vec<Ask>) = later.into_iter().partition(|ask| ask.not_before <= now);
-        let list = lane.list();
-        let alone = cost(&batch, &list).calls;
-        let n_batch = batch.len();
-        batch.append(&mut riders);
-        if cost(&batch, &list).calls > alone {
-            riders = batch.split_off(n_batch);
+    fn take_due(&mut self, around: &Around, now: Instant) -> Vec<Ask> {
+        let patient_due = self.next_patient(around, now).is_some_and(|at| at <= now);
+        let mut batch: Vec<Ask> = self.prompt.extract_if(.., |ask| ask.due_at() <= now).collect();
+        if patient_due {
+            batch.extend(self.take_patient(|_| true));
         }
-        riders.into_iter().chain(later).for_each(|ask| self.push(ask, &list));
+        let pages = pages(&batch);
+        // For a row that may be anywhere the whole list is read, or each of the batch by its id.
+        let is_everywhere = pages.contains(&None);
+        let whole_is_read = is_everywhere && cost(&batch, around.n_pages).way == Way::Pages;
+        let is_read = |page| if is_everywhere { whole_is_read } else { pages.contains(&page) };
+        batch.extend(self.prompt.extract_if(.., |ask| ask.not_before <= now && is_read(ask.page)));
+        batch.extend(self.take_patient(is_read));
         batch
+    }
+
+    fn take_patient(&mut self, of: impl Fn(Option<u32>) -> bool) -> Vec<Ask> {
+        let taken = self.patient.extract_if(.., |page, _| of(*page)).flat_map(|(_, of_page)| of_page.asks);
+        let taken: Vec<Ask> = taken.collect();
+        self.n_patient -= taken.len();
+        taken
     }
 }
 
@@ -157,7 +207,7 @@ struct Cost {
     way: Way,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     ById,
     Pages,
@@ -165,9 +215,7 @@ enum Way {
 
 impl Cost {
     /// Pages where the rows were last seen, or the whole list where that is not known.
-    fn of(by_id: usize, hints: &Hints, list: &List) -> Self {
-        let hinted = (!hints.contains(&None)).then_some(hints.len());
-        let whole = list.n_pages().map(|n| usize::try_from(n).expect("pages are few"));
+    fn of(by_id: usize, hinted: Option<usize>, whole: Option<usize>) -> Self {
         let pages = match (hinted, whole) {
             (Some(hinted), Some(whole)) => hinted.min(whole),
             (Some(hinted), None) => hinted,
@@ -179,13 +227,18 @@ impl Cost {
     }
 }
 
-fn cost(asks: &[Ask], list: &List) -> Cost {
-    let hints = asks.iter().map(|ask| list.page_of(ask.row)).collect();
-    Cost::of(asks.len(), &hints, list)
+fn pages(asks: &[Ask]) -> BTreeSet<Option<u32>> {
+    asks.iter().map(|ask| ask.page).collect()
+}
+
+fn cost(asks: &[Ask], whole: Option<usize>) -> Cost {
+    let pages = pages(asks);
+    let hinted = (!pages.contains(&None)).then_some(pages.len());
+    Cost::of(asks.len(), hinted, whole)
 }
 
 async fn sweep<R: Remote>(lane: Arc<Lane<R>>, batch: Vec<Ask>) {
-    let way = cost(&batch, &lane.list()).way;
+    let way = cost(&batch, Around::of(&lane).n_pages).way;
     let left = match way {
         Way::ById => batch,
         Way::Pages => by_pages(&lane, batch).await,
@@ -195,18 +248,10 @@ async fn sweep<R: Remote>(lane: Arc<Lane<R>>, batch: Vec<Ask>) {
 
 /// Answers what pages show; what they do not show is handed back, because absence from pages proves nothing.
 async fn by_pages<R: Remote>(lane: &Arc<Lane<R>>, batch: Vec<Ask>) -> Vec<Ask> {
-    let (hints, mut unhinted) = {
-        let list = lane.list();
-        let hints: BTreeSet<u32> = batch.iter().filter_map(|ask| list.page_of(ask.row)).collect();
-        (hints, batch.iter().any(|ask| list.page_of(ask.row).is_none()))
-    };
+    let hints: BTreeSet<u32> = batch.iter().filter_map(|ask| ask.page).collect();
+    let mut unhinted = batch.iter().any(|ask| ask.page.is_none());
     let mut asks: HashMap<SourceId, Ask> = HashMap::with_capacity(batch.len());
-    let mut doubles = Vec::new();
-    for ask in batch {
-        if let Some(double) = asks.insert(ask.source.clone(), ask) {
-            doubles.push(double);
-        }
-    }
+    let doubles: Vec<Ask> = batch.into_iter().filter_map(|ask| asks.insert(ask.source.clone(), ask)).collect();
     let mut read = BTreeSet::new();
     let mut next: Vec<u32> = if unhinted && hints.is_empty() { vec![0] } else { hints.into_iter().collect() };
     while !next.is_empty() && !asks.is_empty() {
@@ -240,7 +285,9 @@ async fn read_pages<R: Remote>(lane: &Arc<Lane<R>>, pages: &[u32], asks: &mut Ha
                 for (id, seen) in sighted.value.servers {
                     match asks.remove(id.as_str()) {
                         Some(ask) => {
-                            lane.list().found(ask.row, page);
+                            if ask.page != Some(page) {
+                                lane.list().found(ask.row, page);
+                            }
                             _ = ask.answer.send(Sight::Seen { seen: Some(seen), left_at: sighted.left_at });
                         }
                         None => others.push((id, seen)),
@@ -279,4 +326,105 @@ async fn by_id<R: Remote>(lane: Arc<Lane<R>>, asks: Vec<Ask>) {
         });
     }
     while reads.join_next().await.is_some() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(n: usize, page: Option<u32>, patient: bool) -> Ask {
+        let now = Instant::now();
+        Ask {
+            row: RowId(u32::try_from(n).unwrap()),
+            source: SourceId::new(&format!("vm-{n}")).unwrap(),
+            page,
+            not_before: now,
+            patient,
+            asked_at: now,
+            answer: oneshot::channel().0,
+        }
+    }
+
+    fn patient(rows: std::ops::Range<usize>, page: Option<u32>) -> impl Iterator<Item = Ask> {
+        rows.map(move |n| ask(n, page, true))
+    }
+
+    fn waiting(asks: impl IntoIterator<Item = Ask>) -> Waiting {
+        let mut waiting = Waiting::default();
+        asks.into_iter().for_each(|ask| waiting.push(ask));
+        waiting
+    }
+
+    fn rows(asks: &[Ask]) -> Vec<u32> {
+        let mut rows: Vec<u32> = asks.iter().map(|ask| ask.row.0).collect();
+        rows.sort_unstable();
+        rows
+    }
+
+    fn busy(n_pages: usize) -> Around {
+        Around { n_pages: Some(n_pages), idle_since: None, verify_timeout: Duration::from_mins(1) }
+    }
+
+    #[test]
+    fn a_page_is_ripe_when_it_is_asked_for_whole() {
+        let mut waiting = waiting(patient(1..200, Some(7)).chain(patient(200..220, Some(8))));
+        assert!(waiting.take_ripe().is_none());
+        waiting.push(ask(220, Some(7), true));
+        let taken = waiting.take_ripe().unwrap();
+        assert_eq!((taken.len(), waiting.n_patient), (200, 20));
+        assert!(taken.iter().all(|ask| ask.page == Some(7)));
+    }
+
+    #[test]
+    fn a_page_is_ripe_when_half_of_it_is_asked_for_and_the_changes_have_gone_on() {
+        let half = waiting(patient(1..101, Some(7)).chain(patient(101..300, Some(8))));
+        assert_eq!(half.ripe(), None);
+        let mut waiting = half;
+        waiting.push(ask(300, Some(9), true));
+        assert_eq!(waiting.ripe(), Some(7));
+        // One more of it, and there may be others.
+        waiting.push(ask(301, Some(7), true));
+        assert_eq!(waiting.ripe(), None);
+    }
+
+    #[test]
+    fn less_than_half_a_page_and_rows_of_no_page_are_never_ripe() {
+        let waiting = waiting(patient(1..100, Some(7)).chain(patient(100..400, None)));
+        assert_eq!(waiting.ripe(), None);
+    }
+
+    #[test]
+    fn patient_rows_wait_until_a_sweep_is_worth_it_or_changes_have_stopped() {
+        let now = Instant::now();
+        let few = waiting(patient(1..200, Some(7)));
+        assert!(few.next_sweep(&busy(30), now).unwrap() > now + Duration::from_secs(50));
+        let quiet = Around { idle_since: Some(now), ..busy(30) };
+        assert_eq!(few.next_sweep(&quiet, now), Some(now + QUIET));
+        // Ten pages for 210 rows are a twentieth; eleven are more.
+        let spread = |n_pages: usize| waiting((1..211).map(|n| ask(n, u32::try_from(n % n_pages).ok(), true)));
+        let soon = spread(10).next_sweep(&busy(30), now).unwrap();
+        assert!(soon >= now + SOON && soon < now + 2 * SOON);
+        assert!(spread(11).next_sweep(&busy(30), now).unwrap() > now + Duration::from_secs(50));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_whose_page_is_read_anyway_ride_along() {
+        let asks = [ask(1, Some(7), false), ask(2, Some(7), true), ask(3, Some(8), true), ask(4, None, true)];
+        let mut some = waiting(asks);
+        tokio::time::advance(GATHER).await;
+        // Young, but on the same page; and one that may not be looked at yet.
+        some.push(ask(5, Some(7), false));
+        some.push(Ask { not_before: Instant::now() + SOON, ..ask(6, Some(7), false) });
+        assert_eq!(rows(&some.take_due(&busy(30), Instant::now())), [1, 2, 5]);
+        assert_eq!((some.prompt.len(), some.n_patient), (1, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_that_may_be_anywhere_takes_all_along_only_where_the_whole_list_is_read() {
+        let of = || waiting([ask(1, None, false), ask(2, None, false), ask(3, Some(8), true)]);
+        let (mut one_page, mut many) = (of(), of());
+        tokio::time::advance(GATHER).await;
+        assert_eq!(rows(&one_page.take_due(&busy(1), Instant::now())), [1, 2, 3]);
+        assert_eq!(rows(&many.take_due(&busy(30), Instant::now())), [1, 2]);
+    }
 }

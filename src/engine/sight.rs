@@ -9,7 +9,10 @@ use crate::model::{RowId, SeenState, SourceId};
 pub(crate) struct Ask {
     pub(crate) row: RowId,
     pub(crate) source: SourceId,
+    /// The page of the list on which it was last seen; none: somewhere.
+    pub(crate) page: Option<u32>,
     pub(crate) not_before: Instant,
+    /// It may be seen at once, and waits until that costs little.
     pub(crate) patient: bool,
     pub(crate) asked_at: Instant,
     pub(crate) answer: oneshot::Sender<Sight>,
