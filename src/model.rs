@@ -5,6 +5,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +31,7 @@ impl fmt::Display for RowId {
 /// signers, so no id carries one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
-pub struct SourceId(Box<str>);
+pub struct SourceId(Arc<str>);
 
 /// Why a text is not a source id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
