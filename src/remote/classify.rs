@@ -127,7 +127,10 @@ impl Answer {
     fn success_text(&self) -> Result<Cow<'_, str>, Outcome> {
         match &self.body {
             _ if !self.is_success() => Err(self.refusal()),
-            Body::Whole(bytes) => Ok(String::from_utf8_lossy(bytes)),
+            // Nearly every body is UTF-8, which this finds faster.
+            Body::Whole(bytes) => {
+                Ok(str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed))
+            }
             Body::TooLarge => Err(self.lost(None, "the answer is too large")),
             Body::CutOff { cause } => Err(self.lost(None, &format!("the answer was cut off: {cause}"))),
         }
