@@ -3,7 +3,6 @@
 //! Looking is recorded as it happens ([`look`]); what it means is a function of the journal's rows and is told
 //! ([`difference`]) before anything is decided, and recorded ([`settle`]) once the operator has said yes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -12,8 +11,8 @@ use tokio::time::Instant;
 use crate::engine::Book;
 use crate::engine::lane::{Lane, LaneSettings, ReadFailed};
 use crate::event::{EventKind, LaneId, LaneStop, Outcome, Verdict};
-use crate::journal::read::Which;
-use crate::journal::{Journal, JournalError, RunKey};
+use crate::journal::JournalError;
+use crate::journal::read::{Unsettled, Which};
 use crate::judge::{self, Fate};
 use crate::ledger::{Phase, Standing};
 use crate::model::dialect::Objection;
@@ -150,13 +149,17 @@ async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), 
 async fn look_at_page<R: Remote>(lane: &Lane<R>, book: &Book, n_page: u32) -> Result<Vec<RowId>, PreflightError> {
     let page = lane.page(n_page).await.map_err(|failed| denied(lane, failed))?.value;
     let id = lane.id;
-    let found = book.read(move |journal, run| rows_on(journal, run, id, page.servers)).await?;
-    let mut kinds = Vec::with_capacity(found.len());
-    let mut shown = Vec::with_capacity(found.len());
-    for (row, standing, seen) in found {
+    let found = book.read(move |journal, run| {
+        let rows = journal.unsettled_among(run, id, page.servers.iter().map(|(id, _)| id.as_str()))?;
+        Ok(rows.into_iter().zip(page.servers))
+    });
+    let mut kinds = Vec::new();
+    let mut shown = Vec::new();
+    for (unsettled, (_, seen)) in found.await? {
+        let Some(Unsettled { row, phase, doubted }) = unsettled else { continue };
         lane.list().found(row, n_page);
         shown.push(row);
-        if is_for_preflight(&standing) {
+        if is_for_preflight(phase, doubted) {
             kinds.push(EventKind::RowSeen { row, seen: Some(seen) });
         }
     }
@@ -164,22 +167,6 @@ async fn look_at_page<R: Remote>(lane: &Lane<R>, book: &Book, n_page: u32) -> Re
         lane.record(kinds, None).await?;
     }
     Ok(shown)
-}
-
-/// The rows of this run that a page shows, and how it shows them.
-fn rows_on(
-    journal: &Journal,
-    run: RunKey,
-    lane: LaneId,
-    servers: Vec<(String, SeenState)>,
-) -> Result<Vec<(RowId, Standing, SeenState)>, JournalError> {
-    let rows = journal.unsettled_among(run, lane, servers.iter().map(|(id, _)| id.as_str()))?;
-    let mut states: HashMap<String, SeenState> = servers.into_iter().collect();
-    let shown = |(row, standing): (Row, Standing)| {
-        let seen = states.remove(row.source_id.as_str())?;
-        Some((row.id, standing, seen))
-    };
-    Ok(rows.into_iter().filter_map(shown).collect())
 }
 
 /// Absence from pages proves nothing: what they did not show is asked for by id.
@@ -193,7 +180,7 @@ async fn look_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, seen: &Bits) ->
             after = Some(last.id);
             let mut reads = JoinSet::new();
             for (row, standing) in rows {
-                if seen.has(row.id) || !is_for_preflight(&standing) {
+                if seen.has(row.id) || !is_for_preflight(standing.phase, standing.doubted) {
                     continue;
                 }
                 let lane = Arc::clone(lane);
@@ -255,8 +242,8 @@ async fn page_of_rows(
 }
 
 /// A row that may have been sent is not judged from afar.
-fn is_for_preflight(standing: &Standing) -> bool {
-    !standing.doubted && !standing.phase.is_in_doubt()
+fn is_for_preflight(phase: Phase, doubted: bool) -> bool {
+    !doubted && !phase.is_in_doubt()
 }
 
 fn denied<R>(lane: &Lane<R>, failed: ReadFailed) -> PreflightError

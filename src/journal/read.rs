@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Journal, JournalError, NewLane, Places, RunKey, from_stored_form, rows};
 use crate::event::{Event, EventKind, LaneId, Verdict};
-use crate::ledger::Standing;
+use crate::ledger::{Phase, Standing};
 use crate::model::{Row, RowId};
 use crate::waves::Part;
 
@@ -48,6 +48,14 @@ impl RunRecord {
     pub fn sealing(&self) -> Option<&str> {
         self.settings.pointer("/seal/digest")?.as_str()
     }
+}
+
+/// What decides whether an unsettled row may be looked at from afar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsettled {
+    pub row: RowId,
+    pub phase: Phase,
+    pub doubted: bool,
 }
 
 /// How a run's rows add up.
@@ -290,7 +298,21 @@ impl Journal {
         lane: LaneId,
         sources: impl IntoIterator<Item = &'a str>,
     ) -> Result<Vec<(Row, Standing)>, JournalError> {
-        self.among(run, lane, sources, "")
+        let sql = format!(
+            "SELECT {}, {} FROM row WHERE run = ?1 AND source_id = ?2 AND lane = ?3",
+            rows::PLAN,
+            rows::STANDING
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        // One lock for all of them.
+        self.at_one_instant(|| {
+            let mut found = Vec::new();
+            for source in sources {
+                let row = statement.query_row(params![run.0, source, lane.0], rows::row_and_standing).optional()?;
+                found.extend(row);
+            }
+            Ok(found)
+        })
     }
 
     pub fn count_unsettled(&self, run: RunKey) -> Result<u64, JournalError> {
@@ -487,37 +509,21 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
-    /// Of these sources, the rows that this lane has and that are without a verdict.
+    /// For each of these sources the row that this lane has of it, if that is without a verdict.
     pub fn unsettled_among<'a>(
         &self,
         run: RunKey,
         lane: LaneId,
         sources: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Vec<(Row, Standing)>, JournalError> {
-        self.among(run, lane, sources, "AND verdict IS NULL")
-    }
-
-    fn among<'a>(
-        &self,
-        run: RunKey,
-        lane: LaneId,
-        sources: impl IntoIterator<Item = &'a str>,
-        condition: &str,
-    ) -> Result<Vec<(Row, Standing)>, JournalError> {
+    ) -> Result<Vec<Option<Unsettled>>, JournalError> {
         let sql = format!(
-            "SELECT {}, {} FROM row WHERE run = ?1 AND source_id = ?2 AND lane = ?3 {condition}",
-            rows::PLAN,
-            rows::STANDING
+            "SELECT {} FROM row WHERE run = ?1 AND source_id = ?2 AND lane = ?3 AND verdict IS NULL",
+            rows::UNSETTLED
         );
         let mut statement = self.conn.prepare_cached(&sql)?;
-        // One lock for all of them.
         self.at_one_instant(|| {
-            let mut found = Vec::new();
-            for source in sources {
-                let row = statement.query_row(params![run.0, source, lane.0], rows::row_and_standing).optional()?;
-                found.extend(row);
-            }
-            Ok(found)
+            let of = |source| Ok(statement.query_row(params![run.0, source, lane.0], rows::unsettled).optional()?);
+            sources.into_iter().map(of).collect()
         })
     }
 

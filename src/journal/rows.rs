@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use rusqlite::{Connection, ToSql, params};
 
+use super::read::Unsettled;
 use super::{JournalError, RunKey, phase_named};
 use crate::event::LaneId;
 use crate::ledger::{Phase, Standing};
@@ -21,6 +22,9 @@ const N_PLAN: usize = 12;
 pub(super) const STANDING: &str = "standing, verdict, started, attempts, throttled, doubted, looked,
     before_copystate, before_migrationcycle, after_copystate, after_migrationcycle, http_status, error_code,
     error_msg, request_id, first_sent_at, last_sent_at, settled_at, reason, moved_copystate, moved_migrationcycle";
+
+/// In the order of [`unsettled`].
+pub(super) const UNSETTLED: &str = "row, standing, doubted";
 
 pub(super) fn insert(
     conn: &Connection,
@@ -212,11 +216,9 @@ pub(super) fn plan_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
 }
 
 pub(super) fn standing(columns: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<Standing> {
-    let (name, verdict) = (columns.get_ref(from)?.as_str()?, columns.get_ref(from + 1)?.as_str_or_null()?);
-    let phase = phase_named(name, verdict)
-        .ok_or_else(|| not_ours(from, std::io::Error::other(format!("unknown standing `{name}`"))))?;
+    let verdict = columns.get_ref(from + 1)?.as_str_or_null()?;
     Ok(Standing {
-        phase,
+        phase: phase(columns, from, verdict)?,
         started: columns.get(from + 2)?,
         attempts: columns.get(from + 3)?,
         throttled: columns.get(from + 4)?,
@@ -234,6 +236,16 @@ pub(super) fn standing(columns: &rusqlite::Row<'_>, from: usize) -> rusqlite::Re
         reason: columns.get(from + 18)?,
         moved: seen_at(columns, from + 19)?,
     })
+}
+
+/// Selected as [`UNSETTLED`].
+pub(super) fn unsettled(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Unsettled> {
+    Ok(Unsettled { row: RowId(columns.get(0)?), phase: phase(columns, 1, None)?, doubted: flag(columns, 2)? })
+}
+
+fn phase(columns: &rusqlite::Row<'_>, at: usize, verdict: Option<&str>) -> rusqlite::Result<Phase> {
+    let name = columns.get_ref(at)?.as_str()?;
+    phase_named(name, verdict).ok_or_else(|| not_ours(at, std::io::Error::other(format!("unknown standing `{name}`"))))
 }
 
 fn word(word: Option<&Word>) -> Option<&str> {
