@@ -141,6 +141,9 @@ async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), 
             let Some(looked) = looks.join_next().await else { break };
             n_left = note(looked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?);
         }
+        if n_left == 0 {
+            return Ok(());
+        }
     }
     look_by_id(lane, book, &seen).await
 }
