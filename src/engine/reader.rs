@@ -17,16 +17,17 @@ use super::lane::{Lane, ReadFailed};
 use super::sight::{Ask, Sight};
 use crate::event::Outcome;
 use crate::model::{RowId, SourceId};
-use crate::remote::Remote;
+use crate::remote::{self, Remote};
 
 /// This many rows make a sweep worth while.
 const ENOUGH: usize = 200;
 /// Looks of one sweep cost at most this share of the changes they prove, where waiting longer can make it so.
 const WORTH: usize = 20;
-/// Where changes come so fast that it takes no longer than this, the shares of pages that are worth it may get larger still.
+/// Even then it waits until the oldest has waited for so long: where changes come fast, it proves many more of them.
 const SOON: Duration = Duration::from_secs(1);
-/// A page is ripe when it is asked for whole, or when so much of it is and the changes have gone on to other pages.
-const RIPE: usize = 100;
+/// A page is ripe when it is asked for whole, or when at least so much of it is and the changes have gone on to others.
+const WHOLE: usize = remote::PAGE as usize;
+const RIPE: usize = WHOLE / 2;
 const GONE_ON: u64 = 200;
 /// Changes have stopped coming: no new one was begun for this long.
 const QUIET: Duration = Duration::from_millis(25);
@@ -149,8 +150,8 @@ impl Waiting {
     fn ripe(&self) -> Option<u32> {
         let is_ripe = |of_page: &OfPage| match of_page.asks.len() {
             ..RIPE => false,
-            RIPE..ENOUGH => self.n_came - of_page.last >= GONE_ON,
-            ENOUGH.. => true,
+            RIPE..WHOLE => self.n_came - of_page.last >= GONE_ON,
+            WHOLE.. => true,
         };
         self.patient.iter().find_map(|(page, of_page)| page.filter(|_| is_ripe(of_page)))
     }
