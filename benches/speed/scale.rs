@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::Ask;
-use crate::contest::{Contest, Peer};
+use crate::contest::{Contest, Peer, Turn};
 use crate::lab::{BINARY, Lab, Launch};
 use crate::measure::{self, float};
 use crate::stub::{Manner, Running};
@@ -22,22 +22,23 @@ const N_LEFT: u64 = 10;
 
 pub(crate) fn part(ask: &Ask) -> Result<Part, Box<dyn Error>> {
     let (most, rounds) = (ask.rows(MOST, 300), ask.rounds(3));
-    let steps = std::iter::successors(Some(LEAST), |n| n.checked_mul(10));
-    let sizes = steps.take_while(|n| *n < most).chain([most]);
     let lab = Lab::new()?;
-    let mut cases = sizes.map(|n_rows| run(&lab, n_rows, rounds)).collect::<Result<Vec<_>, _>>()?;
-    cases.push(resume(&lab, most, rounds)?);
-    cases.push(check(&lab, most, rounds)?);
+    let cases = vec![sizes(&lab, most, rounds)?, resume(&lab, most, rounds)?, check(&lab, most, rounds)?];
     let facts = vec![("rows", json!(most)), ("concurrency", json!(CONCURRENCY))];
     Ok(Part::new("scale", rounds, facts, cases))
 }
 
-fn run(lab: &Lab, n_rows: u64, rounds: u32) -> Result<Case, Box<dyn Error>> {
-    let launch = Launch::unseen(n_rows, CONCURRENCY)?;
-    let ours = || Ok(launch.run(lab)?.sample(n_rows));
-    let contest =
-        Contest { name: format!("{n_rows} rows"), lead: "sent_per_s", ours: Box::new(ours), peers: Vec::new() };
-    contest.held(rounds)
+/// The largest plan beside the smaller ones.
+fn sizes(lab: &Lab, most: u64, rounds: u32) -> Result<Case, Box<dyn Error>> {
+    let turn = |n_rows: u64| {
+        let launch = Launch::unseen(n_rows, CONCURRENCY)?;
+        Ok::<Turn, Box<dyn Error>>(Box::new(move || Ok(launch.run(lab)?.sample(n_rows))))
+    };
+    let name = |n_rows: u64| format!("{n_rows} rows");
+    let smaller = std::iter::successors(Some(LEAST), |n| n.checked_mul(10)).take_while(|n| *n < most);
+    let peers = smaller.map(|n_rows| Ok(Peer { name: name(n_rows), turn: Ok(turn(n_rows)?) }));
+    let peers = peers.collect::<Result<_, Box<dyn Error>>>()?;
+    Contest { name: name(most), lead: "cpu_us_per_row", ours: turn(most)?, peers }.held(rounds)
 }
 
 /// A run whose last rows were refused for the credentials stops and leaves them; each round takes up a copy of its journal.
