@@ -44,7 +44,7 @@ pub(crate) enum Ending {
 pub(crate) struct Call<'a, R> {
     pub(crate) lane: &'a Lane<R>,
     pub(crate) row: Row,
-    /// Folded along with what is recorded, so that it is always what the journal says.
+    /// Folded along with what is recorded: what the journal says, or is about to.
     pub(crate) standing: Standing,
     /// Whether changes may be sent; `reconcile` only looks.
     pub(crate) sends: bool,

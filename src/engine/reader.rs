@@ -65,7 +65,7 @@ pub(crate) async fn serve<R: Remote>(lane: Arc<Lane<R>>, mut asks: mpsc::Unbound
         let (now, around) = (Instant::now(), Around::of(&lane));
         let due = waiting.next_sweep(&around, now);
         if due.is_some_and(|at| at <= now) && sweeps.len() < SWEEPS_AT_ONCE {
-            let batch = waiting.take_ripe().unwrap_or_else(|| waiting.take_due(&around, now));
+            let batch = waiting.take(&around, now);
             sweeps.spawn(sweep(Arc::clone(&lane), batch));
             continue;
         }
@@ -114,6 +114,10 @@ struct Waiting {
     n_patient: usize,
     /// How many patient ones have come so far.
     n_came: u64,
+    /// Pages that were ripe since the last sweep of all patient ones, and how many rows they proved: cheap as that is, it
+    /// pays for rows that are alone on their pages.
+    n_ripe_pages: usize,
+    n_ripe_rows: usize,
 }
 
 /// Patient asks for rows of one page, in the order in which they came.
@@ -139,26 +143,37 @@ impl Waiting {
 
     /// When the next sweep is due, as far as is known now.
     fn next_sweep(&self, around: &Around, now: Instant) -> Option<Instant> {
-        if self.ripe().is_some() {
+        if !self.ripe().is_empty() {
             return Some(now);
         }
         let prompt = self.prompt.iter().map(Ask::due_at).min();
         [prompt, self.next_patient(around, now)].into_iter().flatten().min()
     }
 
-    /// A page whose rows need not wait for those of others.
-    fn ripe(&self) -> Option<u32> {
+    /// The pages whose rows need not wait for those of others.
+    fn ripe(&self) -> BTreeSet<Option<u32>> {
         let is_ripe = |of_page: &OfPage| match of_page.asks.len() {
             ..RIPE => false,
             RIPE..WHOLE => self.n_came - of_page.last >= GONE_ON,
             WHOLE.. => true,
         };
-        self.patient.iter().find_map(|(page, of_page)| page.filter(|_| is_ripe(of_page)))
+        let ripe = self.patient.iter().filter(|(page, of_page)| page.is_some() && is_ripe(of_page));
+        ripe.map(|(page, _)| *page).collect()
     }
 
-    fn take_ripe(&mut self) -> Option<Vec<Ask>> {
-        let ripe = self.ripe()?;
-        Some(self.take_patient(|page| page == Some(ripe)))
+    /// What is swept next. Ripe pages come one after the other for as long as changes do, so what is due goes before them.
+    fn take(&mut self, around: &Around, now: Instant) -> Vec<Ask> {
+        let due = self.take_due(around, now);
+        if due.is_empty() { self.take_ripe(now) } else { due }
+    }
+
+    fn take_ripe(&mut self, now: Instant) -> Vec<Ask> {
+        let ripe = self.ripe();
+        let mut batch = self.take_patient(|page| ripe.contains(&page));
+        self.n_ripe_pages += ripe.len();
+        self.n_ripe_rows += batch.len();
+        batch.extend(self.prompt.extract_if(.., |ask| ask.not_before <= now && ripe.contains(&ask.page)));
+        batch
     }
 
     fn next_patient(&self, around: &Around, now: Instant) -> Option<Instant> {
@@ -170,7 +185,8 @@ impl Waiting {
         let sought = self.n_patient >= ENOUGH || waited_enough <= now;
         if sought {
             let hinted = (!self.patient.contains_key(&None)).then_some(self.patient.len());
-            if Cost::of(self.n_patient, hinted, around.n_pages).calls * WORTH <= self.n_patient {
+            let calls = Cost::of(self.n_patient, hinted, around.n_pages).calls;
+            if (calls + self.n_ripe_pages) * WORTH <= self.n_patient + self.n_ripe_rows {
                 return Some((oldest + SOON).max(now));
             }
         }
@@ -184,6 +200,7 @@ impl Waiting {
         let mut batch: Vec<Ask> = self.prompt.extract_if(.., |ask| ask.due_at() <= now).collect();
         if patient_due {
             batch.extend(self.take_patient(|_| true));
+            (self.n_ripe_pages, self.n_ripe_rows) = (0, 0);
         }
         let pages = pages(&batch);
         // For a row that may be anywhere the whole list is read, or each of the batch by its id.
@@ -368,10 +385,12 @@ mod tests {
 
     #[test]
     fn a_page_is_ripe_when_it_is_asked_for_whole() {
+        let now = Instant::now();
         let mut waiting = waiting(patient(1..200, Some(7)).chain(patient(200..220, Some(8))));
-        assert!(waiting.take_ripe().is_none());
+        assert!(waiting.ripe().is_empty());
         waiting.push(ask(220, Some(7), true));
-        let taken = waiting.take_ripe().unwrap();
+        assert_eq!(waiting.next_sweep(&busy(30), now), Some(now));
+        let taken = waiting.take(&busy(30), now);
         assert_eq!((taken.len(), waiting.n_patient), (200, 20));
         assert!(taken.iter().all(|ask| ask.page == Some(7)));
     }
@@ -379,19 +398,48 @@ mod tests {
     #[test]
     fn a_page_is_ripe_when_half_of_it_is_asked_for_and_the_changes_have_gone_on() {
         let half = waiting(patient(1..101, Some(7)).chain(patient(101..300, Some(8))));
-        assert_eq!(half.ripe(), None);
+        assert!(half.ripe().is_empty());
         let mut waiting = half;
         waiting.push(ask(300, Some(9), true));
-        assert_eq!(waiting.ripe(), Some(7));
+        assert_eq!(waiting.ripe(), [Some(7)].into());
         // One more of it, and there may be others.
         waiting.push(ask(301, Some(7), true));
-        assert_eq!(waiting.ripe(), None);
+        assert!(waiting.ripe().is_empty());
     }
 
     #[test]
     fn less_than_half_a_page_and_rows_of_no_page_are_never_ripe() {
         let waiting = waiting(patient(1..100, Some(7)).chain(patient(100..400, None)));
-        assert_eq!(waiting.ripe(), None);
+        assert!(waiting.ripe().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ripe_pages_go_together_after_what_is_due_and_take_their_rows_along() {
+        let mut waiting = waiting([ask(1, Some(3), false)]);
+        tokio::time::advance(GATHER).await;
+        let ripe = patient(1000..1200, Some(7)).chain(patient(2000..2200, Some(8)));
+        ripe.chain([ask(2, Some(8), false), ask(3, Some(9), false)]).for_each(|ask| waiting.push(ask));
+        let now = Instant::now();
+        assert_eq!(rows(&waiting.take(&busy(30), now)), [1]);
+        let taken = waiting.take(&busy(30), now);
+        assert_eq!((taken.len(), rows(&taken)[0]), (401, 2));
+        assert_eq!((waiting.n_patient, rows(&waiting.prompt)), (0, vec![3]));
+    }
+
+    #[test]
+    fn rows_that_are_alone_on_their_pages_are_seen_soon_where_ripe_pages_have_paid_for_them() {
+        let now = Instant::now();
+        let alone = || (1..221).map(|n| ask(n, u32::try_from(n % 20).ok(), true));
+        assert!(waiting(alone()).next_sweep(&busy(30), now).unwrap() > now + Duration::from_secs(50));
+        let mut paid = waiting(patient(1000..1200, Some(25)));
+        assert_eq!(paid.take(&busy(30), now).len(), 200);
+        alone().for_each(|ask| paid.push(ask));
+        assert!(paid.next_sweep(&busy(30), now).unwrap() < now + 2 * SOON);
+        // Once only.
+        let later = now + 2 * SOON;
+        assert_eq!(paid.take(&busy(30), later).len(), 220);
+        alone().for_each(|ask| paid.push(ask));
+        assert!(paid.next_sweep(&busy(30), now).unwrap() > now + Duration::from_secs(50));
     }
 
     #[test]
