@@ -197,7 +197,7 @@ impl CommandError {
             | CommandError::NotForTerminals(_)
             | CommandError::Input { .. }
             | CommandError::Key { .. }
-            | CommandError::Transport(TransportError::CaBundle { .. })
+            | CommandError::Transport(TransportError::CaBundle { .. } | TransportError::Proxy(_))
             | CommandError::Destination { .. } => Exit::Usage,
             CommandError::Journal(error) => exit_of_journal(error),
             CommandError::Credentials(error) | CommandError::Inventory(InventoryError::Credentials(error)) => {
@@ -256,6 +256,9 @@ impl CommandError {
             CommandError::OneAccountForSeveral { .. } => "leave it out; a profile may say `account`",
             CommandError::SameAccount { .. } => "name one of them in both; two would not know of each other's quota",
             CommandError::Settings(error) => return error.hint(),
+            CommandError::Transport(TransportError::Proxy(_)) => {
+                "`unset` it to go without a proxy; NO_PROXY names hosts that need none"
+            }
             CommandError::NoEndpoint { target: Some(_) } => "its profile may say `endpoint` or `region`",
             CommandError::NoEndpoint { target: None } => {
                 "`--endpoint https://sms.REGION.myhuaweicloud.com`, or `--endpoint sandbox` to try it with no account"
@@ -296,7 +299,7 @@ impl CommandError {
             | CommandError::Scenario(_)
             | CommandError::Input { .. }
             | CommandError::Lock(LockError::Io { .. })
-            | CommandError::Transport(_)
+            | CommandError::Transport(TransportError::Setup(_) | TransportError::CaBundle { .. })
             | CommandError::Output { .. }
             | CommandError::Start(_) => return None,
         };
@@ -391,6 +394,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Console { format: LogFormat::Text, quiet: common.quiet, verbose: common.verbose, json: common.json };
     let ended = settings(&flags).map_err(CommandError::from).and_then(|(layers, settings)| {
         console.format = settings.log_format;
+        layers.warnings().iter().for_each(|warning| console.warn(warning));
         dispatch(&Context { console, settings, layers }, flags.verb)
     });
     ended.unwrap_or_else(|error| {
@@ -401,6 +405,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn settings(flags: &Flags) -> Result<(Layers, Settings), SettingsError> {
     let layers = Layers::read(flags.given(), |name| std::env::var_os(name))?;
+    layers.check_variables(std::env::vars_os().map(|(name, _)| name))?;
     let settings = Settings::read(&layers, None)?;
     let settings = match &settings.chosen_profile {
         Some(profile) => Settings::read(&layers, Some(profile))?,

@@ -21,6 +21,7 @@ mod asking;
 pub(crate) mod chain;
 mod command;
 mod files;
+pub(crate) mod fitness;
 mod json;
 mod password;
 mod pod;
@@ -93,7 +94,10 @@ pub enum CredentialsError {
     Empty { origin: String },
     #[error("the token in {origin} has {n_bytes} characters, at most {max} are allowed", max = MAX_TOKEN_CHARS)]
     TooLong { origin: String, n_bytes: usize },
-    #[error("the token in {origin} has a character that no token has: a blank, a line break or a non-ASCII one")]
+    #[error(
+        "the token in {origin} has a character that no token has: a blank, a line break, a quotation mark or a \
+         non-ASCII one"
+    )]
     NotVisible { origin: String },
     #[error("the credentials in {origin} expired at {at}")]
     Expired { origin: String, at: Timestamp },
@@ -404,7 +408,7 @@ fn checked_token(token: &SecretString, origin: &str) -> Result<SecretString, Cre
     if token.is_empty() {
         return Err(CredentialsError::Empty { origin: origin() });
     }
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if fitness::fit_for_a_header(token).is_err() {
         return Err(CredentialsError::NotVisible { origin: origin() });
     }
     if token.len() > MAX_TOKEN_CHARS {

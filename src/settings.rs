@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use crate::credentials::chain::Spec;
+use crate::credentials::fitness::fit_for_a_header;
 use crate::engine::lane::LaneSettings;
 use crate::gate::GateSettings;
 use crate::model::dialect::BadDialect;
@@ -19,7 +19,8 @@ use crate::retry::Patience;
 use crate::transport::endpoint::Endpoint;
 use crate::transport::{TransportSettings, region};
 use crate::waves::halt::HaltRules;
-use crate::waves::window::{self, BadWindow, Deadline, Hours, Window};
+use crate::waves::window::{BadWindow, Deadline, Hours, Window};
+use crate::waves::zone::{BadZone, Zone};
 use crate::waves::{BadShare, Share};
 
 pub(crate) mod file;
@@ -54,6 +55,11 @@ pub(crate) enum SettingsError {
     Shape { place: Place, key: String, shape: &'static str },
     #[error("the settings file `{}` defines profiles otherwise than as [profiles.NAME]", path.display())]
     ProfilesShape { path: PathBuf },
+    #[error("{variable} is set, and is no setting{}", suggest(suggestion.as_deref()))]
+    UnknownVariable { variable: String, suggestion: Option<String> },
+    /// The hours are told by a clock that nobody knows.
+    #[error(transparent)]
+    Zone(#[from] BadZone),
     #[error("there is no profile `{name}`{}", suggest(suggestion.as_deref()))]
     UnknownProfile { name: String, suggestion: Option<String>, known: Vec<String> },
 }
@@ -83,6 +89,12 @@ impl SettingsError {
             ),
             SettingsError::ProfilesShape { .. } => {
                 Some("profile = \"NAME\" chooses one, [profiles.NAME] defines one".to_owned())
+            }
+            SettingsError::UnknownVariable { variable, .. } => {
+                Some(format!("`cutover config show` lists them; `unset {variable}` if it is meant for something else"))
+            }
+            SettingsError::Zone(_) => {
+                Some("`--timezone Europe/Berlin` names the zone of the window and the deadline".to_owned())
             }
             SettingsError::UnknownProfile { known, .. } if known.is_empty() => {
                 Some("no settings file defines any; `cutover init` writes an example".to_owned())
@@ -172,8 +184,8 @@ impl Settings {
             log_format,
             destination: destination_of(resolved)?,
             profile: resolved.profile().map(str::to_owned),
-            chosen_profile: resolved.optional("profile", |text| Ok(text.to_owned()))?,
-            account: resolved.optional("account", |text| Ok(text.to_owned()))?,
+            chosen_profile: resolved.optional("profile", name)?,
+            account: resolved.optional("account", name)?,
             credentials: spec_of(resolved)?,
             rate_of_all: if is_for_this_launch(resolved, "rate") { resolved.value("rate", rate)? } else { None },
             gate: GateSettings {
@@ -214,7 +226,8 @@ impl Settings {
 pub(crate) struct Steering {
     pub(crate) halt: HaltRules,
     pub(crate) hours: Option<Hours>,
-    pub(crate) zone: TimeZone,
+    /// The one that somebody named; else it is the machine's.
+    pub(crate) zone: Option<Zone>,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) reserve_rollback: bool,
     pub(crate) ignore_forecast: bool,
@@ -230,12 +243,8 @@ impl Steering {
             resolved.optional("window", |text| unless_off(text, |text| text.parse().map_err(window)))?.flatten();
         let deadline =
             resolved.optional("deadline", |text| unless_off(text, |text| text.parse().map_err(window)))?.flatten();
-        let zone = match resolved.optional("timezone", |text| window::zone(Some(text)).map_err(window))? {
-            Some(named) => named,
-            // Nothing is told by the clock, and looking for the machine's own takes milliseconds.
-            None if hours.is_none() && deadline.is_none() => TimeZone::UTC,
-            None => TimeZone::system(),
-        };
+        let zone =
+            resolved.optional("timezone", |text| Zone::from_name(text).map_err(|bad: BadZone| bad.to_string()))?;
         Ok(Self {
             halt: HaltRules {
                 max_failed: resolved.optional("max_failed", share)?,
@@ -255,9 +264,23 @@ impl Steering {
     }
 
     /// When changes may be sent, for a launch that begins now.
-    pub(crate) fn window(&self, now: Timestamp) -> Window {
-        let deadline = self.deadline.map(|deadline| deadline.instant(now, &self.zone));
-        Window { hours: self.hours, zone: self.zone.clone(), deadline }
+    pub(crate) fn window(&self, now: Timestamp) -> Result<Window, SettingsError> {
+        let zone = self.zone()?;
+        let deadline = self.deadline.map(|deadline| deadline.instant(now, &zone.rules));
+        Ok(Window { hours: self.hours, zone, deadline })
+    }
+
+    /// The zone that hours are read in. One that cannot be found is an error where anything depends on it.
+    fn zone(&self) -> Result<Zone, BadZone> {
+        match (&self.zone, self.deadline) {
+            (Some(named), _) => Ok(named.clone()),
+            // Nothing is told by the clock, and looking for the machine's own takes milliseconds.
+            (None, None) if self.hours.is_none() => Ok(Zone::utc()),
+            (None, Some(deadline)) if self.hours.is_none() && !deadline.needs_zone() => {
+                Ok(Zone::of_machine_for_people())
+            }
+            (None, Some(_) | None) => Zone::of_machine(),
+        }
     }
 }
 
@@ -297,15 +320,29 @@ fn spec_of(resolved: &Resolved) -> Result<Spec, SettingsError> {
         password_file: text("password_file")?,
         credential_command: text("credential_command")?,
         agency: resolved.of_profile("agency", on_off)?.unwrap_or(false),
-        project_id: text("project_id")?,
+        project_id: resolved.of_profile("project_id", header)?,
         project_name: text("project_name")?,
-        region: resolved.optional("region", |text| Ok(text.to_owned()))?,
+        region: resolved.optional("region", name)?,
         iam_endpoint: text("iam_endpoint")?,
         metadata_endpoint: resolved
-            .optional("metadata_endpoint", |text| Ok((text != "off").then(|| text.to_owned())))?
+            .optional("metadata_endpoint", |text| unless_off(text, metadata_endpoint))?
             .flatten(),
         one_of_several: false,
     })
+}
+
+/// Checked where it stands: what is printed of it then holds no password.
+fn metadata_endpoint(text: &str) -> Result<String, String> {
+    Endpoint::of_this_machine(text).map(|_| text.to_owned()).map_err(|bad| bad.to_string())
+}
+
+/// What goes out in a header beside the credentials.
+fn header(text: &str) -> Result<String, String> {
+    fit_for_a_header(text).map(|()| text.to_owned()).map_err(|unfit| unfit.to_string())
+}
+
+fn name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {
@@ -334,6 +371,15 @@ pub(crate) fn check(key: &'static str, text: &str) -> Result<String, String> {
         Ok(_) => Ok(text.to_owned()),
         Err(SettingsError::Value { problem, .. }) => Err(problem),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The same of what a profile says about its credentials, as far as that can be known without asking anybody.
+fn check_credential(key: &str, text: &str) -> Result<String, String> {
+    match key {
+        "agency" => on_off(text).map(|_| text.to_owned()),
+        "project_id" => header(text),
+        _ => name(text),
     }
 }
 

@@ -21,12 +21,14 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::event::Outcome;
 
 pub(crate) mod endpoint;
+mod proxy;
 pub(crate) mod region;
 pub(crate) mod secrets;
 #[cfg(test)]
 mod tests;
 
 use endpoint::Endpoint;
+use proxy::{BadProxy, Proxy};
 use secrets::Secrets;
 
 /// How requests travel, from the settings.
@@ -82,6 +84,8 @@ pub(crate) enum TransportError {
     Setup(String),
     #[error("the CA bundle `{}` {problem}", path.display())]
     CaBundle { path: PathBuf, problem: String },
+    #[error(transparent)]
+    Proxy(#[from] BadProxy),
 }
 
 /// A request, ready to leave.
@@ -207,10 +211,14 @@ impl Transport {
         if let Some(read) = timeouts.read {
             builder = builder.read_timeout(read);
         }
-        let proxy = proxy_to(&endpoint);
-        if proxy.is_none() {
-            builder = builder.no_proxy();
+        // The library reads the environment more generously than is safe: what it cannot use, it goes round.
+        builder = builder.no_proxy();
+        let proxy = Proxy::on_the_way(&endpoint, &|name| std::env::var_os(name))?;
+        if let Some(proxy) = &proxy {
+            let way = reqwest::Proxy::all(proxy.url()).map_err(|_| TransportError::Setup("the proxy".to_owned()))?;
+            builder = builder.proxy(way);
         }
+        let proxy = proxy.map(|proxy| proxy.shown());
         if endpoint.is_plain() {
             // The certificates are the system's own; without TLS none need be installed.
             builder = builder.tls_certs_only([]);
@@ -430,18 +438,6 @@ fn lost_cause(error: &reqwest::Error, timeouts: Timeouts) -> String {
         Some(http) if http.is_parse() => format!("the answer is not HTTP: {}", root_cause(error)),
         Some(_) | None => root_cause(error).to_string(),
     }
-}
-
-/// The proxy that the environment has for an endpoint: `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`. What is meant for this
-/// machine, or for its host's metadata service, is not carried off it. The user and password stay in the environment.
-fn proxy_to(endpoint: &Endpoint) -> Option<String> {
-    if endpoint.is_plain() || endpoint.is_loopback() {
-        return None;
-    }
-    let uri = endpoint.at("/", "").as_str().parse().ok()?;
-    let intercept = hyper_util::client::proxy::matcher::Matcher::from_env().intercept(&uri)?;
-    let authority = intercept.uri().authority()?;
-    Some(authority.as_str().rsplit('@').next().unwrap_or_default().to_owned())
 }
 
 /// The certificates of a PEM file.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub mod forecast;
 pub mod halt;
 pub mod window;
+pub mod zone;
 
 use halt::HaltRules;
 

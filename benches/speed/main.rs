@@ -30,7 +30,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 const USAGE: &str = "cargo bench --bench speed -- [PART…] [--rounds N] [--rows N] [--seconds N] [--seed N] [--cold]
-or CUTOVER_BENCH_ROUNDS, CUTOVER_BENCH_ROWS, CUTOVER_BENCH_SECONDS, CUTOVER_BENCH_SEED";
+or BENCH_ROUNDS, BENCH_ROWS, BENCH_SECONDS, BENCH_SEED";
 
 type Measure = fn(&Ask) -> Result<table::Part, Box<dyn Error>>;
 
@@ -64,10 +64,10 @@ impl Ask {
     fn given() -> Result<Self, Box<dyn Error>> {
         let mut ask = Ask::all(false);
         for (name, variable) in [
-            ("--rows", "CUTOVER_BENCH_ROWS"),
-            ("--rounds", "CUTOVER_BENCH_ROUNDS"),
-            ("--seconds", "CUTOVER_BENCH_SECONDS"),
-            ("--seed", "CUTOVER_BENCH_SEED"),
+            ("--rows", "BENCH_ROWS"),
+            ("--rounds", "BENCH_ROUNDS"),
+            ("--seconds", "BENCH_SECONDS"),
+            ("--seed", "BENCH_SEED"),
         ] {
             if let Ok(value) = std::env::var(variable) {
                 ask.set(name, &value)?;

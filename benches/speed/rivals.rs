@@ -72,7 +72,7 @@ impl Work {
     }
 
     fn python<'a>(self, lab: &'a Lab, module: &str, script: &'static str, name: String) -> Peer<'a> {
-        let python = std::env::var("CUTOVER_BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        let python = std::env::var("BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
         let found = Command::new(&python)
             .args(["-c", &format!("import {module}")])
             .stdin(Stdio::null())

@@ -351,7 +351,7 @@ fn make_run(
         plan_digest: &checked.digest.to_string(),
         n_rows: checked.n_rows,
         lanes,
-        settings: &settings_of_run(settings, &Paper::of_plan(checked)),
+        settings: &settings_of_run(settings, &Paper::of_plan(checked))?,
         terms: &checked.terms,
     };
     journal.create_run(&new, |sink| {
@@ -363,15 +363,15 @@ fn make_run(
 }
 
 /// The texts of the settings, and what the plan says.
-fn settings_of_run(settings: &Settings, paper: &Paper) -> serde_json::Value {
+fn settings_of_run(settings: &Settings, paper: &Paper) -> Result<serde_json::Value, CommandError> {
     let mut all = serde_json::to_value(paper).expect("a plan's terms are JSON");
     let map = all.as_object_mut().expect("they are an object");
     map.extend(settings.texts.iter().map(|(key, text)| ((*key).to_owned(), text.as_str().into())));
     // A time of the day is that of the night on which the run begins, and not every day's.
-    if let Some(deadline) = settings.steering.window(Timestamp::now()).deadline {
+    if let Some(deadline) = settings.steering.window(Timestamp::now())?.deadline {
         map.insert("deadline".to_owned(), deadline.to_string().into());
     }
-    all
+    Ok(all)
 }
 
 /// When it was made, and four letters that tell it from others of that second: easy to type a prefix of.

@@ -36,9 +36,9 @@ pub(super) fn sandbox(
     let n_sources = estate.len();
     let token = Secret::of("CUTOVER_SANDBOX_TOKEN", TOKEN);
     let secret_key = Secret::of("CUTOVER_SANDBOX_SK", SECRET_KEY);
-    let access = std::env::var("CUTOVER_SANDBOX_AK").unwrap_or_else(|_| ACCESS_KEY.to_owned());
-    let project = std::env::var("CUTOVER_SANDBOX_PROJECT").unwrap_or_else(|_| PROJECT.to_owned());
-    let security_token = std::env::var("CUTOVER_SANDBOX_SECURITY_TOKEN").ok().map(SecretString::from);
+    let access = variable("CUTOVER_SANDBOX_AK").unwrap_or_else(|| ACCESS_KEY.to_owned());
+    let project = variable("CUTOVER_SANDBOX_PROJECT").unwrap_or_else(|| PROJECT.to_owned());
+    let security_token = variable("CUTOVER_SANDBOX_SECURITY_TOKEN").map(SecretString::from);
     let keys = Keys { access: access.clone(), secret: secret_key.text, security_token };
     let config = Config {
         estate,
@@ -70,6 +70,11 @@ pub(super) fn sandbox(
     })
 }
 
+/// What is empty is not set.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
+
 /// A secret, and how it may be shown: the well-known one as it is, another by the name of its variable.
 struct Secret {
     text: SecretString,
@@ -78,9 +83,9 @@ struct Secret {
 
 impl Secret {
     fn of(variable: &str, well_known: &str) -> Self {
-        match std::env::var(variable) {
-            Ok(text) => Self { text: SecretString::from(text), shown: format!("as in {variable}") },
-            Err(_) => Self { text: SecretString::from(well_known), shown: well_known.to_owned() },
+        match self::variable(variable) {
+            Some(text) => Self { text: SecretString::from(text), shown: format!("as in {variable}") },
+            None => Self { text: SecretString::from(well_known), shown: well_known.to_owned() },
         }
     }
 }

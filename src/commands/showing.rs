@@ -67,6 +67,7 @@ pub(super) fn serve(
 fn token(file: Option<&Path>) -> Result<Option<SecretString>, CommandError> {
     let Some(path) = file else {
         return match std::env::var(TOKEN) {
+            Ok(token) if token.is_empty() => Ok(None),
             Ok(token) => Ok(Some(SecretString::from(token))),
             Err(VarError::NotPresent) => Ok(None),
             // Without a word it would be no token at all.

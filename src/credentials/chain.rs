@@ -5,14 +5,16 @@
 //! the machine's agency.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::agency::Agency;
 use super::command::PrintedBy;
 use super::files::{self, InFile};
+use super::fitness::{self, Unfit};
 use super::password::{Password, Scope};
 use super::pod::Pod;
 use super::{Credentials, CredentialsError, Keys, Proof};
@@ -80,7 +82,7 @@ pub(crate) fn find(spec: &Spec, transport: &TransportSettings, get: &dyn Fn(&str
         |places, _| places.key_pair(),
         |places, _| places.password(),
         |places, _| Ok(places.command()),
-        |places, _| places.sdk_file(),
+        |places, warnings| places.sdk_file(warnings),
         |places, warnings| places.koocli_file(warnings),
         |places, _| places.pod(),
         |places, _| places.last_resort(),
@@ -106,7 +108,7 @@ enum Kind {
 }
 
 /// Where a token is looked for.
-const TOKENS: [&str; 2] = ["CUTOVER_AUTH_TOKEN", "HW_AUTH_TOKEN"];
+pub(crate) const TOKENS: [&str; 2] = ["CUTOVER_AUTH_TOKEN", "HW_AUTH_TOKEN"];
 
 /// The families of names for a key pair. sources: huaweicloud-sdk-python-v3 `huaweicloudsdkcore/auth/provider.py`;
 /// terraform-provider-huaweicloud `docs/index.md`.
@@ -143,6 +145,20 @@ fn malformed(text: String) -> CredentialsError {
 }
 
 impl Places<'_> {
+    /// A variable that is set, not empty, and fit for what it is.
+    fn fit(&self, name: &str, is_fit: fn(&str) -> Result<(), Unfit>) -> Result<Option<String>, CredentialsError> {
+        let text = self.variable(name)?;
+        if let Some(unfit) = text.as_deref().and_then(|text| is_fit(text).err()) {
+            return Err(malformed(format!("{name} {unfit}")));
+        }
+        Ok(text)
+    }
+
+    /// A token, a key, the id of a project.
+    fn plain(&self, name: &str) -> Result<Option<String>, CredentialsError> {
+        self.fit(name, fitness::fit_for_a_header)
+    }
+
     /// A variable that is set and not empty.
     fn variable(&self, name: &str) -> Result<Option<String>, CredentialsError> {
         let Some(text) = (self.get)(name) else { return Ok(None) };
@@ -190,7 +206,7 @@ impl Places<'_> {
         match kind {
             Kind::TokenInVariable => {
                 let name = self.named("token_env", spec.token_env.as_ref())?;
-                let token = self.needed("token_env", name)?;
+                let token = self.needed("token_env", name, fitness::fit_for_a_header)?;
                 Ok(Credentials::token(&token, self.origin_of(name))?.into())
             }
             Kind::TokenInFile => {
@@ -202,11 +218,12 @@ impl Places<'_> {
                 let access_name = self.named("access_key_env", spec.access_key_env.as_ref())?;
                 let secret_name = self.named("secret_key_env", spec.secret_key_env.as_ref())?;
                 let security_token = match &spec.security_token_env {
-                    Some(name) => Some(self.needed("security_token_env", name)?),
+                    Some(name) => Some(self.needed("security_token_env", name, fitness::fit_for_a_header)?),
                     None => None,
                 };
-                let access = self.needed_plain("access_key_env", access_name)?;
-                let keys = Keys { access, secret: self.needed("secret_key_env", secret_name)?, security_token };
+                let access = self.needed_plain("access_key_env", access_name, fitness::fit_for_a_header)?;
+                let secret = self.needed("secret_key_env", secret_name, fitness::fit_for_a_header)?;
+                let keys = Keys { access, secret, security_token };
                 Ok(self.fixed_keys(self.origin_of(access_name), keys, None).into())
             }
             Kind::KeyFile => {
@@ -229,7 +246,12 @@ impl Places<'_> {
         format!("{variable} in the environment{}", self.profile())
     }
 
-    fn needed_plain(&self, key: &str, variable: &str) -> Result<String, CredentialsError> {
+    fn needed_plain(
+        &self,
+        key: &str,
+        variable: &str,
+        is_fit: fn(&str) -> Result<(), Unfit>,
+    ) -> Result<String, CredentialsError> {
         // Who writes the secret itself there shall not see it printed: no name of a variable is like that.
         let is_name = variable.len() <= 32 && variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !is_name {
@@ -237,11 +259,16 @@ impl Places<'_> {
             return Err(malformed(text));
         }
         let missing = || malformed(format!("{variable} is not set (`{key}`{})", self.profile()));
-        self.variable(variable)?.ok_or_else(missing)
+        self.fit(variable, is_fit)?.ok_or_else(missing)
     }
 
-    fn needed(&self, key: &str, variable: &str) -> Result<SecretString, CredentialsError> {
-        self.needed_plain(key, variable).map(SecretString::from)
+    fn needed(
+        &self,
+        key: &str,
+        variable: &str,
+        is_fit: fn(&str) -> Result<(), Unfit>,
+    ) -> Result<SecretString, CredentialsError> {
+        self.needed_plain(key, variable, is_fit).map(SecretString::from)
     }
 
     /// `~` is home, as people write it.
@@ -257,8 +284,11 @@ impl Places<'_> {
         let path = self.path_of(text);
         let content = std::fs::read_to_string(&path)
             .map_err(|error| malformed(format!("`{}` cannot be read: {error}", path.display())))?;
-        let secret = content.strip_suffix('\n').unwrap_or(&content);
+        let secret = content.strip_prefix('\u{feff}').unwrap_or(&content);
+        let secret = secret.strip_suffix('\n').unwrap_or(secret);
         let secret = secret.strip_suffix('\r').unwrap_or(secret);
+        let unfit = fitness::fit_for_a_line(secret);
+        unfit.map_err(|unfit| malformed(format!("the secret in `{}` {unfit}", path.display())))?;
         Ok((SecretString::from(secret), files::readable_by_others(&path).into_iter().collect()))
     }
 
@@ -274,9 +304,7 @@ impl Places<'_> {
 
     fn token(&self) -> Search {
         for name in TOKENS {
-            if let Some(text) = (self.get)(name) {
-                // What is not UTF-8 is not ASCII either.
-                let text = text.into_string().map_err(|_| CredentialsError::NotVisible { origin: name.to_owned() })?;
+            if let Some(text) = self.plain(name)? {
                 return Ok(Some(Credentials::token(&SecretString::from(text), name)?.into()));
             }
         }
@@ -285,7 +313,7 @@ impl Places<'_> {
 
     fn key_pair(&self) -> Search {
         for names in KEY_PAIRS {
-            let (access, secret) = match (self.variable(names.access)?, self.variable(names.secret)?) {
+            let (access, secret) = match (self.plain(names.access)?, self.plain(names.secret)?) {
                 (None, None) => continue,
                 (Some(access), Some(secret)) => (access, SecretString::from(secret)),
                 (Some(_), None) => {
@@ -295,8 +323,8 @@ impl Places<'_> {
                     return Err(malformed(format!("{} is set, and {} is not", names.secret, names.access)));
                 }
             };
-            let security_token = self.variable(names.security_token)?.map(SecretString::from);
-            let project = self.variable(names.project)?;
+            let security_token = self.plain(names.security_token)?.map(SecretString::from);
+            let project = self.plain(names.project)?;
             let origin = format!("{} in the environment", names.access);
             return Ok(Some(self.fixed_keys(origin, Keys { access, secret, security_token }, project).into()));
         }
@@ -305,15 +333,15 @@ impl Places<'_> {
 
     fn password(&self) -> Search {
         let [user, password, domain] = ["HW_USER_NAME", "HW_PASSWORD", "HW_DOMAIN_NAME"];
-        let (Some(name), Some(secret)) = (self.variable(user)?, self.variable(password)?) else {
-            return match (self.variable(user)?, self.variable(password)?) {
-                (Some(_), None) => Err(malformed(format!("{user} is set, and {password} is not"))),
-                (None, Some(_)) => Err(malformed(format!("{password} is set, and {user} is not"))),
-                (_, _) => Ok(None),
-            };
+        let name = self.fit(user, fitness::fit_for_a_name)?;
+        let (name, secret) = match (name, self.fit(password, fitness::fit_for_a_password)?) {
+            (None, None) => return Ok(None),
+            (Some(name), Some(secret)) => (name, secret),
+            (Some(_), None) => return Err(malformed(format!("{user} is set, and {password} is not"))),
+            (None, Some(_)) => return Err(malformed(format!("{password} is set, and {user} is not"))),
         };
         let missing = || malformed(format!("{user} is set, and {domain} (the account it belongs to) is not"));
-        let domain = self.variable(domain)?.ok_or_else(missing)?;
+        let domain = self.fit(domain, fitness::fit_for_a_name)?.ok_or_else(missing)?;
         let origin = format!("{user} in the environment");
         self.log_in(name, domain, SecretString::from(secret), origin).map(|found| Some(found.into()))
     }
@@ -323,7 +351,7 @@ impl Places<'_> {
         let user = self.named("user_name", spec.user_name.as_ref())?.to_owned();
         let domain = self.named("domain_name", spec.domain_name.as_ref())?.to_owned();
         let (password, warnings) = match (&spec.password_env, &spec.password_file) {
-            (Some(name), None) => (self.needed("password_env", name)?, Vec::new()),
+            (Some(name), None) => (self.needed("password_env", name, fitness::fit_for_a_password)?, Vec::new()),
             (None, Some(file)) => self.secret_file(file)?,
             (None, None) => return Err(malformed(format!("`password_env` is missing{}", self.profile()))),
             (Some(_), Some(_)) => {
@@ -344,10 +372,14 @@ impl Places<'_> {
     ) -> Result<Credentials, CredentialsError> {
         let spec = self.spec;
         // A profile's own user is not scoped by what the environment says of another.
-        let from_environment = |name| if spec.user_name.is_some() { Ok(None) } else { self.variable(name) };
-        let scope = if let Some(id) = spec.project_id.clone().or(from_environment("HW_PROJECT_ID")?) {
+        let from_environment = |name, is_fit| if spec.user_name.is_some() { Ok(None) } else { self.fit(name, is_fit) };
+        let scope = if let Some(id) =
+            spec.project_id.clone().or(from_environment("HW_PROJECT_ID", fitness::fit_for_a_header)?)
+        {
             Scope::ProjectId(id)
-        } else if let Some(name) = spec.project_name.clone().or(from_environment("HW_PROJECT_NAME")?) {
+        } else if let Some(name) =
+            spec.project_name.clone().or(from_environment("HW_PROJECT_NAME", fitness::fit_for_a_name)?)
+        {
             Scope::ProjectName(name)
         } else {
             // The service is a global one. source: terraform-provider-huaweicloud `huaweicloud/config/endpoints.go`.
@@ -381,34 +413,55 @@ impl Places<'_> {
         Some(Credentials::renewed_by(Box::new(source), origin, identity, self.spec.project_id.clone()).into())
     }
 
-    fn sdk_file(&self) -> Search {
-        let path = match self.variable("HUAWEICLOUD_SDK_CREDENTIALS_FILE")? {
-            Some(path) => PathBuf::from(path),
-            None => match self.home() {
-                Some(home) => home.join(".huaweicloud/credentials"),
-                None => return Ok(None),
-            },
-        };
-        self.sdk_file_at(&path)
+    fn sdk_file(&self, warnings: &mut Vec<String>) -> Search {
+        if let Some(path) = self.variable("HUAWEICLOUD_SDK_CREDENTIALS_FILE")? {
+            return self.sdk_file_at(Path::new(&path));
+        }
+        match self.in_home(".huaweicloud/credentials", warnings) {
+            Some(path) => self.sdk_file_at(&path),
+            None => Ok(None),
+        }
+    }
+
+    /// A file that nobody named. In a home that is somebody else's it may be out of reach, and is passed over.
+    fn in_home(&self, name: &str, warnings: &mut Vec<String>) -> Option<PathBuf> {
+        let path = self.home()?.join(name);
+        match std::fs::File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => None,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                warnings.push(format!("`{}` is passed over: it may not be read", path.display()));
+                None
+            }
+            Ok(_) | Err(_) => Some(path),
+        }
     }
 
     fn sdk_file_at(&self, path: &Path) -> Search {
-        let found = files::sdk(path)?;
-        Ok(found.map(|found| self.in_file(path, found)))
+        files::sdk(path)?.map(|found| self.in_file(path, found)).transpose()
     }
 
-    fn in_file(&self, path: &Path, InFile { keys, project, part }: InFile) -> Found {
+    fn in_file(&self, path: &Path, InFile { keys, project, part }: InFile) -> Result<Found, CredentialsError> {
+        let secrets = [
+            ("access key", Some(keys.access.as_str())),
+            ("secret key", Some(keys.secret.expose_secret())),
+            ("security token", keys.security_token.as_ref().map(ExposeSecret::expose_secret)),
+            ("project", project.as_deref()),
+        ];
+        for (what, text) in secrets {
+            if let Some(unfit) = text.and_then(|text| fitness::fit_for_a_header(text).err()) {
+                return Err(malformed(format!("the {what} in `{}` {part} {unfit}", path.display())));
+            }
+        }
         let origin = format!("`{}` {part}{}", path.display(), self.profile());
         let warnings = files::readable_by_others(path).into_iter().collect();
-        Found { warnings, ..self.fixed_keys(origin, keys, project).into() }
+        Ok(Found { warnings, ..self.fixed_keys(origin, keys, project).into() })
     }
 
     fn koocli_file(&self, warnings: &mut Vec<String>) -> Search {
-        let Some(home) = self.home() else { return Ok(None) };
-        let path = home.join(".hcloud/config.json");
+        let Some(path) = self.in_home(".hcloud/config.json", warnings) else { return Ok(None) };
         match files::koocli(&path)? {
             None => Ok(None),
-            Some(Ok(found)) => Ok(Some(self.in_file(&path, found))),
+            Some(Ok(found)) => self.in_file(&path, found).map(Some),
             Some(Err(why)) => {
                 warnings.push(why);
                 Ok(None)

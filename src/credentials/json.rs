@@ -1,9 +1,10 @@
 //! Credentials as JSON: what commands, the metadata service and pod identity say.
 
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::fitness::fit_for_a_header;
 use super::{CredentialsError, Fetched, Keys, Proof};
 
 /// The spellings that are in use. source: `huaweicloudsdkcore/auth/internal.py` (`_process_credential`).
@@ -39,9 +40,19 @@ pub(super) fn read(text: &[u8], origin: &str) -> Result<Fetched, CredentialsErro
         }
         None => None,
     };
-    let proof = match (said.token, said.access, said.secret) {
+    let secret = |name: &str, said: Option<SecretString>| match said.filter(|text| !text.expose_secret().is_empty()) {
+        Some(text) => match fit_for_a_header(text.expose_secret()) {
+            Ok(()) => Ok(Some(text)),
+            Err(unfit) => Err(bad(&format!("its `{name}` {unfit}"))),
+        },
+        None => Ok(None),
+    };
+    let access = secret("access", said.access.map(SecretString::from))?;
+    let access = access.map(|text| text.expose_secret().to_owned());
+    let security_token = secret("securitytoken", said.securitytoken)?;
+    let proof = match (secret("token", said.token)?, access, secret("secret", said.secret)?) {
         (Some(token), None, None) => Proof::Token(token),
-        (None, Some(access), Some(secret)) => Proof::Keys(Keys { access, secret, security_token: said.securitytoken }),
+        (None, Some(access), Some(secret)) => Proof::Keys(Keys { access, secret, security_token }),
         (Some(_), _, _) => return Err(bad("it gave a token and a key, and only one can be used")),
         (None, None, None) => return Err(bad("it gave neither `token` nor `access` and `secret`")),
         (None, Some(_), None) => return Err(bad("it gave `access` without `secret`")),
@@ -82,6 +93,9 @@ mod tests {
             ),
             (r#"{"access":"A"}"#, "HERE: it gave `access` without `secret`"),
             (r#"{"secret":"s3cret"}"#, "HERE: it gave `secret` without `access`"),
+            (r#"{"access":"","secret":"","token":""}"#, "HERE: it gave neither `token` nor `access` and `secret`"),
+            (r#"{"access":"A","secret":"s3cret\n"}"#, "HERE: its `secret` has a line break in it"),
+            (r#"{"access":"'A'","secret":"s3cret"}"#, "HERE: its `access` has a quotation mark in it"),
             ("{}", "HERE: it gave neither `token` nor `access` and `secret`"),
             ("s3cret", "HERE: what it gave is no JSON of credentials"),
             (r#"{"token":["s3cret"]}"#, "HERE: what it gave is no JSON of credentials"),

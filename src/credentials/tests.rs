@@ -53,6 +53,7 @@ fn a_bad_token_is_an_error_that_names_where_it_stands_and_not_the_token() {
         ("s3cret\n\n", CredentialsError::NotVisible { origin: origin() }),
         ("s3 cret", CredentialsError::NotVisible { origin: origin() }),
         ("s3crét", CredentialsError::NotVisible { origin: origin() }),
+        ("\"s3cret\"", CredentialsError::NotVisible { origin: origin() }),
         (&"s".repeat(n_bytes), CredentialsError::TooLong { origin: origin(), n_bytes }),
     ] {
         let found = token(text).unwrap_err();
@@ -314,8 +315,7 @@ fn what_cannot_be_credentials_is_named_without_a_secret() {
         spec
     };
     let none = Spec::default();
-    let cases: [(Spec, Variables, &str); 13] = [
-        (none.clone(), &[("HW_AUTH_TOKEN", "")], "the token in HW_AUTH_TOKEN is empty"),
+    let cases: [(Spec, Variables, &str); 12] = [
         (none.clone(), &[("HUAWEICLOUD_SDK_AK", "A")], "HUAWEICLOUD_SDK_AK is set, and HUAWEICLOUD_SDK_SK is not"),
         (none.clone(), &[("HW_SECRET_KEY", "s3cret")], "HW_SECRET_KEY is set, and HW_ACCESS_KEY is not"),
         (none.clone(), &[("HW_USER_NAME", "u")], "HW_USER_NAME is set, and HW_PASSWORD is not"),
@@ -352,6 +352,73 @@ fn what_cannot_be_credentials_is_named_without_a_secret() {
         assert!(error.to_string().contains(says), "{error}");
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
     }
+}
+
+/// All that a variable may hold of us, with what goes beside it, and whether it is a name of people's choosing.
+const OF_US: [(&str, Variables, bool); 13] = [
+    ("CUTOVER_AUTH_TOKEN", &[], false),
+    ("HW_AUTH_TOKEN", &[], false),
+    ("HUAWEICLOUD_SDK_AK", &[("HUAWEICLOUD_SDK_SK", "s")], false),
+    ("HUAWEICLOUD_SDK_SK", &[("HUAWEICLOUD_SDK_AK", "a")], false),
+    ("HUAWEICLOUD_SDK_SECURITY_TOKEN", &[("HUAWEICLOUD_SDK_AK", "a"), ("HUAWEICLOUD_SDK_SK", "s")], false),
+    ("HUAWEICLOUD_SDK_PROJECT_ID", &[("HUAWEICLOUD_SDK_AK", "a"), ("HUAWEICLOUD_SDK_SK", "s")], false),
+    ("HW_ACCESS_KEY", &[("HW_SECRET_KEY", "s")], false),
+    ("HW_SECRET_KEY", &[("HW_ACCESS_KEY", "a")], false),
+    ("HW_PASSWORD", &[("HW_USER_NAME", "u"), ("HW_DOMAIN_NAME", "d")], false),
+    ("HW_PROJECT_ID", &[("HW_USER_NAME", "u"), ("HW_DOMAIN_NAME", "d"), ("HW_PASSWORD", "p")], false),
+    ("HW_USER_NAME", &[("HW_PASSWORD", "p"), ("HW_DOMAIN_NAME", "d")], true),
+    ("HW_DOMAIN_NAME", &[("HW_PASSWORD", "p"), ("HW_USER_NAME", "u")], true),
+    ("HW_PROJECT_NAME", &[("HW_USER_NAME", "u"), ("HW_DOMAIN_NAME", "d"), ("HW_PASSWORD", "p")], true),
+];
+
+#[test]
+fn a_variable_with_a_line_break_a_blank_or_a_quotation_mark_is_an_error_that_names_it() {
+    for (variable, beside, is_name) in OF_US {
+        for (text, says) in [
+            ("s3cret\n", "has a line break in it"),
+            ("s3cret\r", "has a line break in it"),
+            ("s3\ncret", "has a line break in it"),
+            (" s3cret", "has a blank in it"),
+            ("s3cret ", "has a blank in it"),
+            ("s3\tcret", "has a blank in it"),
+            ("\"s3cret\"", "has a quotation mark in it"),
+            ("'s3cret'", "has a quotation mark in it"),
+        ] {
+            let variables = [beside, &[(variable, text)]].concat();
+            let found = search(&Spec::default(), &variables);
+            if is_name && text == "s3\tcret" {
+                continue;
+            }
+            let error = found.err().map(|error| format!("{error}|{error:?}")).unwrap_or_default();
+            assert!(error.starts_with(&format!("{variable} {says}|")), "{variable} {text:?}: {error}");
+            assert!(!error.contains("s3"), "{error}");
+        }
+        let as_it_should_be = [beside, &[(variable, "s3cret")]].concat();
+        assert!(search(&Spec::default(), &as_it_should_be).unwrap().is_some(), "{variable}");
+    }
+}
+
+#[test]
+fn what_is_empty_is_not_set() {
+    for names in [&["CUTOVER_AUTH_TOKEN", "HW_AUTH_TOKEN"][..], &["HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK"]] {
+        let empty: Vec<(&str, &str)> = names.iter().map(|name| (*name, "")).collect();
+        assert!(search(&Spec::default(), &empty).unwrap().is_none());
+        let variables = [&empty[..], &[("HW_ACCESS_KEY", "A"), ("HW_SECRET_KEY", "s3cret")]].concat();
+        assert_eq!(found(&variables).origin(), "HW_ACCESS_KEY in the environment");
+    }
+    let keys = [("HUAWEICLOUD_SDK_AK", "A"), ("HUAWEICLOUD_SDK_SK", "s3cret"), ("HUAWEICLOUD_SDK_PROJECT_ID", "")];
+    assert_eq!(found(&keys).origin(), "HUAWEICLOUD_SDK_AK in the environment");
+}
+
+#[test]
+fn a_home_that_is_a_file_has_no_credentials_and_files_with_bad_ones_are_named() {
+    assert!(search(&Spec::default(), &[("HOME", "/dev/null")]).unwrap().is_none());
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".huaweicloud")).unwrap();
+    let path = home.path().join(".huaweicloud/credentials");
+    std::fs::write(&path, "[basic]\nak = A\nsk = s3 cret\n").unwrap();
+    let error = search(&Spec::default(), &[("HOME", home.path().to_str().unwrap())]).unwrap_err().to_string();
+    assert_eq!(error, format!("the secret key in `{}` [basic] has a blank in it", path.display()));
 }
 
 #[test]

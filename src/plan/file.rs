@@ -14,7 +14,7 @@ use crate::plan::problem::{Position, Problems, quoted};
 use crate::settings;
 use crate::settings::keys::KEYS;
 use crate::waves::halt::HaltRules;
-use crate::waves::window::{self, Deadline, Hours};
+use crate::waves::window::{Deadline, Hours};
 use crate::waves::{Canary, Share, StageTerms, Terms, WaveTerms};
 
 mod sections;
@@ -228,7 +228,6 @@ fn whole<T: FromStr>(text: &str) -> Result<T, String> {
 fn window_text(key: &'static str, text: &str) -> Result<String, String> {
     let bad = match key {
         "window" => text.parse::<Hours>().err(),
-        "timezone" => window::zone(Some(text)).err(),
         "deadline" => text.parse::<Deadline>().err(),
         _ => return settings::check(key, text),
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::keys::{CREDENTIAL_KEYS, KEYS, SECRETS};
@@ -27,19 +28,37 @@ pub(super) struct Profile {
     pub(super) values: BTreeMap<String, String>,
 }
 
-/// Those that are there, the one that wins first.
-pub(super) fn read_all(environment: &impl Fn(&str) -> Option<OsString>) -> Result<Vec<SettingsFile>, SettingsError> {
+/// The files that are there, the one that wins first, and what was passed over.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) files: Vec<SettingsFile>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Nobody named any of them: what may not be read, such as in somebody else's home, is passed over.
+pub(super) fn read_all(environment: &impl Fn(&str) -> Option<OsString>) -> Result<Found, SettingsError> {
     let mut paths = vec![PathBuf::from(NAME)];
     paths.extend(user_directory(environment, "XDG_CONFIG_HOME", ".config").map(|dir| dir.join(NAME)));
-    let mut files = Vec::new();
+    let mut found = Found::default();
     for path in paths {
         match std::fs::read_to_string(&path) {
-            Ok(text) => files.push(parse(path, &text)?),
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => (),
-            Err(source) => return Err(SettingsError::Unreadable { path, source }),
+            Ok(text) => found.files.push(parse(path, text.strip_prefix('\u{feff}').unwrap_or(&text))?),
+            Err(error) => found.warnings.extend(unread(&path, error)?),
         }
     }
-    Ok(files)
+    Ok(found)
+}
+
+/// What a file that was not read means: nothing where there is none, a warning where it may not be read.
+fn unread(path: &Path, source: std::io::Error) -> Result<Option<String>, SettingsError> {
+    match source.kind() {
+        // A home that is a file, such as /dev/null, has no files.
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(None),
+        ErrorKind::PermissionDenied => {
+            Ok(Some(format!("the settings file `{}` is passed over: it may not be read", path.display())))
+        }
+        _ => Err(SettingsError::Unreadable { path: path.to_owned(), source }),
+    }
 }
 
 /// The product's own directory among the user's, as the XDG base directory specification has it.
@@ -211,6 +230,17 @@ mod tests {
         let shape = "the settings file `cutover.toml` defines profiles otherwise than as [profiles.NAME]";
         assert_eq!(refused("profiles = 'a'"), shape);
         assert_eq!(refused("[profiles]\na = 1"), shape);
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_read_is_passed_over_and_one_that_cannot_is_an_error() {
+        let told = |kind: ErrorKind| unread(Path::new("/home/other/cutover.toml"), kind.into()).ok();
+        assert_eq!(told(ErrorKind::NotFound), Some(None));
+        assert_eq!(told(ErrorKind::NotADirectory), Some(None));
+        let passed_over = "the settings file `/home/other/cutover.toml` is passed over: it may not be read";
+        assert_eq!(told(ErrorKind::PermissionDenied), Some(Some(passed_over.to_owned())));
+        assert_eq!(told(ErrorKind::InvalidData), None);
+        assert_eq!(told(ErrorKind::IsADirectory), None);
     }
 
     #[test]

@@ -22,6 +22,11 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    /// The variable that sets it.
+    pub(crate) fn variable(&self) -> String {
+        format!("{OURS}{}", self.name.to_uppercase())
+    }
+
     const fn of_account(self) -> Self {
         Self { of_account: true, ..self }
     }
@@ -157,3 +162,48 @@ pub(crate) const SECRETS: [&str; 12] = [
     "secret_access_key",
     "credentials",
 ];
+
+/// Variables of ours that are no settings: secrets, which have no place among those.
+pub(crate) const VARIABLES: [&str; 7] = [
+    "CUTOVER_AUTH_TOKEN",
+    "CUTOVER_SERVE_TOKEN",
+    "CUTOVER_SANDBOX_TOKEN",
+    "CUTOVER_SANDBOX_AK",
+    "CUTOVER_SANDBOX_SK",
+    "CUTOVER_SANDBOX_SECURITY_TOKEN",
+    "CUTOVER_SANDBOX_PROJECT",
+];
+
+/// How the variables begin that are ours.
+pub(crate) const OURS: &str = "CUTOVER_";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every name of a variable that the sources ask the environment for.
+    fn asked_for(folder: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                asked_for(&path, found);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let quoted = product.split('"').skip(1).step_by(2);
+            let names = quoted.filter(|text| text.starts_with(OURS) && *text != OURS && !text.contains(' '));
+            found.extend(names.filter(|_| !path.ends_with("tests.rs")).map(str::to_owned));
+        }
+    }
+
+    #[test]
+    fn every_variable_that_is_asked_for_is_known() {
+        let mut found = Vec::new();
+        asked_for(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        assert!(found.len() > VARIABLES.len(), "{found:?}");
+        for name in found.iter().filter(|name| !name.contains('{')) {
+            assert!(VARIABLES.contains(&name.as_str()), "{name}");
+        }
+    }
+}

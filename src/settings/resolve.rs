@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::SettingsError;
-use super::file::{self, Profile, SettingsFile};
-use super::keys::{KEYS, Key};
+use super::file::{self, Found, Profile, SettingsFile};
+use super::keys::{CREDENTIAL_KEYS, KEYS, Key, OURS, VARIABLES};
+use super::{SettingsError, check, check_credential};
 use crate::model::words::nearest;
 
 /// Where a value came from.
@@ -59,6 +59,8 @@ pub(crate) struct Layers {
     environment: BTreeMap<&'static str, (String, String)>,
     plan: BTreeMap<String, (String, Origin)>,
     files: Vec<SettingsFile>,
+    /// What was passed over, and why.
+    warnings: Vec<String>,
 }
 
 impl Layers {
@@ -67,13 +69,12 @@ impl Layers {
         flags: Vec<(&'static str, String)>,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, SettingsError> {
-        let files = file::read_all(&environment)?;
+        let Found { files, warnings } = file::read_all(&environment)?;
         let mut found = BTreeMap::new();
         for key in &KEYS {
-            let variables = std::iter::once(format!("CUTOVER_{}", key.name.to_uppercase()))
-                .chain(key.also_variable.map(str::to_owned));
-            for variable in variables {
-                let Some(text) = environment(&variable) else { continue };
+            for variable in std::iter::once(key.variable()).chain(key.also_variable.map(str::to_owned)) {
+                // What is empty is not set.
+                let Some(text) = environment(&variable).filter(|text| !text.is_empty()) else { continue };
                 let text = text.into_string().map_err(|_| SettingsError::Value {
                     key: key.name,
                     origin: Origin::Environment(variable.clone()),
@@ -82,13 +83,79 @@ impl Layers {
                 found.entry(key.name).or_insert((text, variable));
             }
         }
-        Ok(Self { flags, environment: found, plan: BTreeMap::new(), files })
+        let layers = Self { flags, environment: found, plan: BTreeMap::new(), files, warnings };
+        layers.check_all()?;
+        Ok(layers)
+    }
+
+    /// A bad value is an error wherever it stands, also where another wins over it today.
+    fn check_all(&self) -> Result<(), SettingsError> {
+        let bad = |key, origin, checked: Result<String, String>| match checked {
+            Ok(_) => Ok(()),
+            Err(problem) => Err(SettingsError::Value { key, origin, problem }),
+        };
+        for (key, (text, variable)) in &self.environment {
+            bad(key, Origin::Environment(variable.clone()), check(key, text))?;
+        }
+        for file in &self.files {
+            for key in KEYS.iter().map(|key| key.name) {
+                if let Some(text) = file.values.get(key) {
+                    bad(key, Origin::File(file.path.clone()), check(key, text))?;
+                }
+            }
+            for (name, profile) in &file.profiles {
+                let origin = || Origin::Profile { name: name.clone(), path: file.path.clone() };
+                for key in KEYS.iter().map(|key| key.name) {
+                    if let Some(text) = profile.values.get(key) {
+                        bad(key, origin(), check(key, text))?;
+                    }
+                }
+                for (key, _) in CREDENTIAL_KEYS {
+                    if let Some(text) = profile.values.get(key) {
+                        bad(key, origin(), check_credential(key, text))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds the names of all variables that are set against those that mean something: the settings', the secrets',
+    /// and those that a profile names.
+    pub(crate) fn check_variables(&self, names: impl IntoIterator<Item = OsString>) -> Result<(), SettingsError> {
+        let settings: Vec<String> = KEYS.iter().map(Key::variable).collect();
+        let profiles = self.files.iter().flat_map(|file| file.profiles.values());
+        let of_profiles = profiles.flat_map(|profile| &profile.values).filter(|(key, _)| key.ends_with("_env"));
+        let of_profiles = of_profiles.map(|(_, variable)| variable.as_str());
+        let known: Vec<&str> = settings.iter().map(String::as_str).chain(VARIABLES).chain(of_profiles).collect();
+        let mut ours: Vec<String> = names
+            .into_iter()
+            .map(|name| name.to_string_lossy().into_owned())
+            .filter(|name| name.starts_with(OURS) && !known.contains(&name.as_str()))
+            .collect();
+        ours.sort_unstable();
+        match ours.into_iter().next() {
+            Some(variable) => {
+                // Every name begins alike, which would make all of them near.
+                let names = known.iter().filter_map(|name| name.strip_prefix(OURS)).map(str::to_lowercase);
+                let names: Vec<String> = names.collect();
+                let meant = nearest(&variable[OURS.len()..], names.iter().map(String::as_str));
+                let suggestion = meant.map(|name| format!("{OURS}{}", name.to_uppercase()));
+                Err(SettingsError::UnknownVariable { variable, suggestion })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What was passed over, and why.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// One setting, and every other by default.
     pub(crate) fn of_one(key: &'static str, text: &str) -> Self {
         let flags = vec![(key, text.to_owned())];
-        Self { flags, environment: BTreeMap::new(), plan: BTreeMap::new(), files: Vec::new() }
+        Self { flags, environment: BTreeMap::new(), plan: BTreeMap::new(), files: Vec::new(), warnings: Vec::new() }
     }
 
     /// The same with a flag that nobody gave.
@@ -262,6 +329,42 @@ mod tests {
         assert_eq!(resolved.values["attempts"], ("5".to_owned(), Origin::Default));
     }
 
+    fn unknown(names: &[&str]) -> Option<String> {
+        let layers = Layers::of_one("rate", "5");
+        layers.check_variables(names.iter().map(OsString::from)).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_variable_of_ours_that_means_nothing_is_an_error_with_a_suggestion() {
+        for key in &KEYS {
+            assert_eq!(unknown(&[&key.variable()]), None);
+        }
+        assert_eq!(unknown(&VARIABLES), None);
+        assert_eq!(unknown(&["PATH", "CUTOVERRATE", "HW_REGION_NAME", "cutover_rate"]), None);
+        let near = |name: &str| unknown(&[name]).unwrap();
+        assert_eq!(near("CUTOVER_RAET"), "CUTOVER_RAET is set, and is no setting (did you mean `CUTOVER_RATE`?)");
+        assert!(near("CUTOVER_AUTHTOKEN").ends_with("(did you mean `CUTOVER_AUTH_TOKEN`?)"));
+        assert!(near("CUTOVER_rate").ends_with("(did you mean `CUTOVER_RATE`?)"));
+        assert_eq!(near("CUTOVER_ALLOW_IRREVERSIBLE"), "CUTOVER_ALLOW_IRREVERSIBLE is set, and is no setting");
+        assert_eq!(near("CUTOVER_"), "CUTOVER_ is set, and is no setting");
+    }
+
+    #[test]
+    fn an_empty_variable_is_not_set() {
+        let resolved = resolved(&[], &[("CUTOVER_RATE", ""), ("CUTOVER_REGION", ""), ("HW_REGION_NAME", "cn-north-4")]);
+        assert_eq!(resolved.values["rate"], ("10".to_owned(), Origin::Default));
+        assert_eq!(resolved.values["region"].1, Origin::Environment("HW_REGION_NAME".to_owned()));
+    }
+
+    #[test]
+    fn a_bad_value_is_an_error_also_where_another_wins() {
+        let read = |flags: &[(&'static str, String)]| {
+            Layers::read(flags.to_vec(), |name| (name == "CUTOVER_RATE").then(|| OsString::from("fast")))
+        };
+        let Err(error) = read(&[("rate", "5".to_owned())]) else { panic!("it was taken") };
+        assert!(error.to_string().starts_with("`rate` in the environment (CUTOVER_RATE): `fast` is not a rate"));
+    }
+
     #[test]
     fn every_default_is_a_value() {
         let settings = super::super::Settings::of(&resolved(&[], &[])).unwrap();
@@ -271,8 +374,8 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_an_error_that_says_where_it_stands() {
-        let error = super::super::Settings::of(&resolved(&[], &[("CUTOVER_RATE", "fast")])).unwrap_err();
+        let error = super::super::Settings::of(&resolved(&[("rate", "fast".to_owned())], &[])).unwrap_err();
         let text = error.to_string();
-        assert!(text.starts_with("`rate` in the environment (CUTOVER_RATE): `fast` is not a rate"), "{text}");
+        assert!(text.starts_with("`rate` given as a flag: `fast` is not a rate"), "{text}");
     }
 }

@@ -7,6 +7,8 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 
+use super::zone::Zone;
+
 /// From one time of the day to another, the next day's where that comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hours {
@@ -18,8 +20,6 @@ pub struct Hours {
 pub enum BadWindow {
     #[error("`{0}` is not a window such as 22:00-04:00")]
     Hours(String),
-    #[error("`{0}` is no time zone such as Europe/Berlin or UTC")]
-    Zone(String),
     #[error("`{0}` is not a time such as 04:00, 2026-11-24T04:00 or 2026-11-24T04:00:00Z")]
     Deadline(String),
 }
@@ -48,14 +48,6 @@ fn time(text: &str) -> Option<Time> {
     Time::strptime(format, text).ok()
 }
 
-/// The zone of this name, or the machine's own.
-pub fn zone(name: Option<&str>) -> Result<TimeZone, BadWindow> {
-    match name {
-        None => Ok(TimeZone::system()),
-        Some(name) => TimeZone::get(name).map_err(|_| BadWindow::Zone(name.to_owned())),
-    }
-}
-
 /// When all has to be over, as people write it. A time alone is its next occurrence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deadline {
@@ -82,7 +74,8 @@ impl FromStr for Deadline {
 }
 
 impl Deadline {
-    /// The instant, for a launch that begins now.
+    /// The instant, for a launch that begins now. A date and time that the clocks show twice is the first of the two;
+    /// the next of a time is the next time that the clocks show it.
     #[must_use]
     pub fn instant(self, now: Timestamp, zone: &TimeZone) -> Timestamp {
         match self {
@@ -90,10 +83,19 @@ impl Deadline {
             Deadline::On(at) => ends_at(zone, at),
             Deadline::Next(time) => {
                 let today = now.to_zoned_datetime(zone.clone()).date();
-                let days = [today, tomorrow(today), tomorrow(tomorrow(today))];
-                let at = days.into_iter().map(|day| ends_at(zone, day.to_datetime(time))).find(|at| *at > now);
-                at.unwrap_or(Timestamp::MAX)
+                let days = [today, tomorrow(today), tomorrow(tomorrow(today))].map(|day| day.to_datetime(time));
+                let shown = days.into_iter().flat_map(|at| [ends_at(zone, at), begins_at(zone, at)]);
+                shown.filter(|at| *at > now).min().unwrap_or(Timestamp::MAX)
             }
+        }
+    }
+
+    /// Whether it is told by a clock, and which clock that is has to be known.
+    #[must_use]
+    pub fn needs_zone(self) -> bool {
+        match self {
+            Deadline::At(_) => false,
+            Deadline::On(_) | Deadline::Next(_) => true,
         }
     }
 }
@@ -102,7 +104,7 @@ impl Deadline {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     pub hours: Option<Hours>,
-    pub zone: TimeZone,
+    pub zone: Zone,
     pub deadline: Option<Timestamp>,
 }
 
@@ -129,12 +131,7 @@ impl Window {
             return Opening::Over { since: deadline };
         }
         let Some(hours) = self.hours else { return Opening::Open { until: self.deadline } };
-        let today = now.to_zoned_datetime(self.zone.clone()).date();
-        // Last night's window may be open still.
-        let days = [yesterday(today), today, tomorrow(today), tomorrow(tomorrow(today))];
-        let nights = days.into_iter().map(|day| self.night(hours, day));
-        let Some((opens, closes)) = nights.filter(|(opens, closes)| opens < closes).find(|(_, closes)| now < *closes)
-        else {
+        let Some(Night { opens, closes, .. }) = self.next_night(hours, now) else {
             return Opening::Over { since: now };
         };
         match self.deadline {
@@ -144,15 +141,68 @@ impl Window {
         }
     }
 
-    fn night(&self, hours: Hours, day: Date) -> (Timestamp, Timestamp) {
-        let last = if hours.to <= hours.from { tomorrow(day) } else { day };
-        (begins_at(&self.zone, day.to_datetime(hours.from)), ends_at(&self.zone, last.to_datetime(hours.to)))
+    /// The night that is open, or else opens next.
+    fn next_night(&self, hours: Hours, now: Timestamp) -> Option<Night> {
+        let today = now.to_zoned_datetime(self.zone.rules.clone()).date();
+        // Last night's window may be open still.
+        let days = [yesterday(today), today, tomorrow(today), tomorrow(tomorrow(today))];
+        let nights = days.into_iter().map(|day| Night::new(&self.zone.rules, hours, day));
+        nights.filter(|night| night.opens < night.closes).find(|night| now < night.closes)
     }
 
     /// An instant as the window's people read their clocks.
     #[must_use]
     pub fn local(&self, at: Timestamp) -> String {
-        at.to_zoned_datetime(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+        at.to_zoned_datetime(self.zone.rules.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+    }
+
+    /// When changes may be sent, and in which zone that is read; a line for each thing there is to say.
+    #[must_use]
+    pub fn told(&self, now: Timestamp) -> Vec<String> {
+        let offset = now.to_zoned_datetime(self.zone.rules.clone()).strftime("%:z").to_string();
+        let mut lines = Vec::new();
+        if let Some(hours) = self.hours {
+            lines.push(format!("changes may be sent {hours} in the time zone {}, now {offset}", self.zone));
+            lines.extend(self.next_night(hours, now).and_then(|night| self.told_of_change(&night)));
+        }
+        if let Some(deadline) = self.deadline {
+            let zone = &self.zone;
+            lines.push(format!("nothing is begun that would not end by {} ({zone})", self.local(deadline)));
+        }
+        lines
+    }
+
+    /// What becomes of a night whose edge the clocks show twice, or not at all.
+    fn told_of_change(&self, night: &Night) -> Option<String> {
+        let shows = |at: DateTime| match self.zone.rules.to_ambiguous_timestamp(at).offset() {
+            AmbiguousOffset::Unambiguous { .. } => None,
+            AmbiguousOffset::Fold { .. } => Some(format!("the clocks show {} twice", at.strftime("%Y-%m-%d %H:%M"))),
+            AmbiguousOffset::Gap { .. } => Some(format!("the clocks jump over {}", at.strftime("%Y-%m-%d %H:%M"))),
+        };
+        let changed: Vec<String> = [night.from, night.to].into_iter().filter_map(shows).collect();
+        let (opens, closes) = (self.local(night.opens), self.local(night.closes));
+        (!changed.is_empty()).then(|| format!("{}: it is open from {opens} to {closes}", changed.join(", and ")))
+    }
+}
+
+/// One opening of a window: as the clocks show its edges, and when that is.
+struct Night {
+    from: DateTime,
+    to: DateTime,
+    opens: Timestamp,
+    closes: Timestamp,
+}
+
+impl Night {
+    /// Where the clocks show an edge twice, only what lies within the hours by either reading is meant: it opens the
+    /// second time and closes the first. A night both of whose edges are shown twice would not open at all then: it is
+    /// the first of the two.
+    fn new(zone: &TimeZone, hours: Hours, day: Date) -> Self {
+        let last = if hours.to <= hours.from { tomorrow(day) } else { day };
+        let (from, to) = (day.to_datetime(hours.from), last.to_datetime(hours.to));
+        let (opens, closes) = (begins_at(zone, from), ends_at(zone, to));
+        let opens = if opens < closes { opens } else { ends_at(zone, from) };
+        Self { from, to, opens, closes }
     }
 }
 
@@ -164,12 +214,12 @@ fn yesterday(day: Date) -> Date {
     day.checked_sub(1.day()).unwrap_or(Date::MIN)
 }
 
-/// Where the clocks show a time twice, a window opens the second time.
+/// The second of the two, where the clocks show a time twice.
 fn begins_at(zone: &TimeZone, at: DateTime) -> Timestamp {
     edge(zone, at, |_, after| after)
 }
 
-/// Where the clocks show a time twice, a window closes the first time.
+/// The first of the two, where the clocks show a time twice.
 fn ends_at(zone: &TimeZone, at: DateTime) -> Timestamp {
     edge(zone, at, |before, _| before)
 }
@@ -191,6 +241,8 @@ fn edge(zone: &TimeZone, at: DateTime, twice: fn(Timestamp, Timestamp) -> Timest
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -198,7 +250,7 @@ mod tests {
     }
 
     fn window(hours: &str, zone_name: &str) -> Window {
-        Window { hours: Some(hours.parse().unwrap()), zone: zone(Some(zone_name)).unwrap(), deadline: None }
+        Window { hours: Some(hours.parse().unwrap()), zone: Zone::from_name(zone_name).unwrap(), deadline: None }
     }
 
     fn open_until(text: &str) -> Opening {
@@ -246,6 +298,95 @@ mod tests {
         assert_eq!(inside.at(at("2026-03-29T00:30:00Z")), Opening::Opens { at: at("2026-03-30T00:10:00Z") });
     }
 
+    /// How long a window is open within two days, in minutes, and how often it opens.
+    fn open_within_two_days(window: &Window, from: &str) -> (i64, u32) {
+        let (mut n_minutes, mut n_openings, mut was_open) = (0, 0, true);
+        let begin = at(from);
+        for minute in 0..2 * 24 * 60 {
+            let is_open = matches!(window.at(begin + SignedDuration::from_mins(minute)), Opening::Open { .. });
+            n_minutes += i64::from(is_open);
+            n_openings += u32::from(is_open && !was_open);
+            was_open = is_open;
+        }
+        (n_minutes, n_openings)
+    }
+
+    #[test]
+    fn hours_that_the_clocks_show_twice_are_open_once() {
+        // (zone, a time before the change, hours, minutes that they are open within two days; they open twice in that time)
+        for (zone, from, hours, expected) in [
+            // Berlin, 2026-10-25, 02:00 to 03:00 twice.
+            ("Europe/Berlin", "2026-10-24T12:00:00Z", "02:10-02:50", 40 + 40),
+            ("Europe/Berlin", "2026-10-24T12:00:00Z", "02:00-02:59", 59 + 59),
+            ("Europe/Berlin", "2026-10-24T12:00:00Z", "01:30-02:30", 60 + 60),
+            ("Europe/Berlin", "2026-10-24T12:00:00Z", "02:30-03:30", 60 + 60),
+            ("Europe/Berlin", "2026-10-24T12:00:00Z", "02:00-03:00", 60 + 60),
+            // An hour of it is meant by nobody twice, and lies between two that are meant.
+            ("Europe/Berlin", "2026-10-24T12:00:00Z", "01:00-04:00", 240 + 180),
+            // New York, 2026-11-01, 01:00 to 02:00 twice.
+            ("America/New_York", "2026-10-31T12:00:00Z", "01:10-01:50", 40 + 40),
+            ("America/New_York", "2026-10-31T12:00:00Z", "00:30-01:30", 60 + 60),
+            ("America/New_York", "2026-10-31T12:00:00Z", "01:30-02:30", 60 + 60),
+            // Lord Howe, 2026-04-05, 01:30 to 02:00 twice.
+            ("Australia/Lord_Howe", "2026-04-04T03:00:00Z", "01:35-01:55", 20 + 20),
+            ("Australia/Lord_Howe", "2026-04-04T03:00:00Z", "01:00-01:45", 45 + 45),
+            ("Australia/Lord_Howe", "2026-04-04T03:00:00Z", "01:45-02:30", 45 + 45),
+        ] {
+            assert_eq!(open_within_two_days(&window(hours, zone), from), (expected, 2), "{zone} {hours}");
+        }
+    }
+
+    #[test]
+    fn hours_that_the_clocks_jump_over_are_open_for_what_is_left_of_them() {
+        for (zone, from, hours, expected) in [
+            // Berlin, 2027-03-28, from 02:00 to 03:00.
+            ("Europe/Berlin", "2027-03-27T12:00:00Z", "01:30-02:30", (30 + 60, 2)),
+            ("Europe/Berlin", "2027-03-27T12:00:00Z", "02:30-03:30", (30 + 60, 2)),
+            ("Europe/Berlin", "2027-03-27T12:00:00Z", "02:10-02:50", (40, 1)),
+            // New York, 2027-03-14, from 02:00 to 03:00; Lord Howe, 2026-10-04, from 02:00 to 02:30.
+            ("America/New_York", "2027-03-13T12:00:00Z", "01:30-04:00", (90 + 150, 2)),
+            ("Australia/Lord_Howe", "2026-10-03T03:00:00Z", "01:45-02:45", (30 + 60, 2)),
+        ] {
+            assert_eq!(open_within_two_days(&window(hours, zone), from), expected, "{zone} {hours}");
+        }
+    }
+
+    #[test]
+    fn a_night_whose_edges_change_is_told_and_so_is_the_zone() {
+        let told = |hours: &str, now: &str| window(hours, "Europe/Berlin").told(at(now));
+        assert_eq!(
+            told("02:10-02:50", "2026-10-24T20:00:00Z"),
+            [
+                "changes may be sent 02:10-02:50 in the time zone Europe/Berlin, now +02:00",
+                "the clocks show 2026-10-25 02:10 twice, and the clocks show 2026-10-25 02:50 twice: it is open from \
+                 2026-10-25 02:10:00 +02:00 to 2026-10-25 02:50:00 +02:00"
+            ]
+        );
+        assert_eq!(
+            told("22:00-02:30", "2027-03-27T20:00:00Z")[1],
+            "the clocks jump over 2027-03-28 02:30: it is open from 2027-03-27 22:00:00 +01:00 to 2027-03-28 03:00:00 +02:00"
+        );
+        assert_eq!(told("22:00-04:00", "2026-10-24T20:00:00Z").len(), 1);
+        let deadline = Some(at("2026-10-25T01:30:00Z"));
+        let by = Window { hours: None, deadline, ..window("22:00-04:00", "Europe/Berlin") };
+        let says = "nothing is begun that would not end by 2026-10-25 02:30:00 +01:00 (Europe/Berlin)";
+        assert_eq!(by.told(at("2026-10-24T20:00:00Z")), [says]);
+    }
+
+    #[test]
+    fn a_deadline_that_the_clocks_show_twice_is_the_first_that_is_still_to_come() {
+        let berlin = Zone::from_name("Europe/Berlin").unwrap().rules;
+        let instant = |text: &str, now: &str| text.parse::<Deadline>().unwrap().instant(at(now), &berlin);
+        assert_eq!(instant("02:30", "2026-10-24T22:00:00Z"), at("2026-10-25T00:30:00Z"));
+        // Fifteen minutes after it was shown first, it is shown again in three quarters of an hour.
+        assert_eq!(instant("02:30", "2026-10-25T00:45:00Z"), at("2026-10-25T01:30:00Z"));
+        assert_eq!(instant("02:30", "2026-10-25T01:30:00Z"), at("2026-10-26T01:30:00Z"));
+        assert_eq!(instant("2026-10-25T02:30", "2026-10-24T22:00:00Z"), at("2026-10-25T00:30:00Z"));
+        assert_eq!(instant("2026-10-25T02:30+01:00", "2026-10-24T22:00:00Z"), at("2026-10-25T01:30:00Z"));
+        // What the clocks jump over ends when they jump.
+        assert_eq!(instant("02:30", "2027-03-27T22:00:00Z"), at("2027-03-28T01:00:00Z"));
+    }
+
     #[test]
     fn a_deadline_ends_what_is_open_and_what_would_open_later() {
         let mut night = window("22:00-04:00", "UTC");
@@ -260,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_deadline_is_an_instant_a_local_time_or_the_next_of_its_name() {
-        let berlin = zone(Some("Europe/Berlin")).unwrap();
+        let berlin = Zone::from_name("Europe/Berlin").unwrap().rules;
         let now = at("2026-11-23T22:00:00Z");
         let instant = |text: &str| text.parse::<Deadline>().unwrap().instant(now, &berlin);
         assert_eq!(instant("2026-11-24T04:00:00Z"), at("2026-11-24T04:00:00Z"));
@@ -279,6 +420,5 @@ mod tests {
             assert!(bad.parse::<Hours>().is_err(), "{bad}");
         }
         assert_eq!("22:00 - 04:00".parse::<Hours>().unwrap().to_string(), "22:00-04:00");
-        assert!(zone(Some("Europe/Berln")).is_err());
     }
 }

@@ -28,5 +28,6 @@ mod runs;
 mod sdk;
 mod secrets;
 mod serve;
+mod settings;
 mod signals;
 mod wire;

@@ -164,6 +164,10 @@ impl Carry<'_> {
     async fn launch(&self, journal: Journal, started: Instant) -> Result<(Exit, Option<String>), CommandError> {
         let path = journal.path().to_owned();
         let run = self.run;
+        let helm_settings = self.helm_settings()?;
+        if matches!(self.launch.consent, Consent::Asked { .. }) {
+            helm_settings.window.told(self.clock.now()).iter().for_each(|line| self.console.say(line));
+        }
         let n_settled = u64::from(run.n_rows).saturating_sub(journal.count_unsettled(run.key)?);
         let reopened = journal.rows_with_verdict(run.key, self.launch.reopen, self.launch.reopen_by_name)?;
         let steered = journal.steered(run.key)?;
@@ -191,7 +195,7 @@ impl Carry<'_> {
         let stop = Stop::default();
         let helm = Helm::new(
             self.clock,
-            self.helm_settings(),
+            helm_settings,
             self.launch.paper.terms.clone(),
             steered,
             recorder.clone(),
@@ -253,11 +257,11 @@ impl Carry<'_> {
         (self.accounts.len() > 1).then(one)
     }
 
-    fn helm_settings(&self) -> HelmSettings {
+    fn helm_settings(&self) -> Result<HelmSettings, CommandError> {
         let steering = &self.settings.steering;
-        HelmSettings {
+        Ok(HelmSettings {
             halt: steering.halt.clone(),
-            window: steering.window(self.clock.now()),
+            window: steering.window(self.clock.now()).map_err(CommandError::Settings)?,
             reserve_rollback: steering.reserve_rollback,
             ignore_forecast: steering.ignore_forecast,
             approval_timeout: steering.approval_timeout,
@@ -266,7 +270,7 @@ impl Carry<'_> {
             rate_cap: self.settings.rate_of_all,
             concurrency: self.settings.gate.concurrency,
             verify_timeout: self.settings.lane.verify_timeout,
-        }
+        })
     }
 
     /// An in-process sandbox is seeded with the account's own rows.

@@ -58,6 +58,8 @@ pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_liv
         let _in_runtime = runtime.enter();
         Clock::Rehearsed { from: Timestamp::now(), began: Instant::now() }
     };
+    let window = inside.settings.steering.window(Timestamp::now())?;
+    window.told(Timestamp::now()).iter().for_each(|line| inside.console.say(line));
     let quiet = &Context { console: crate::console::Console { quiet: true, ..inside.console }, ..inside.clone() };
     let carry = Carry { clock, live: live.as_ref(), ..carry_of(quiet, &run, accounts, &launch) };
     let exit = carry.rehearse(runtime, journal)?;
