@@ -1,16 +1,20 @@
 //! One function per verb: wire the parts, run, choose an [`Exit`].
 
-use std::ffi::OsString;
+use std::any::Any;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
 use crate::audit::signature::SignatureError;
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::credentials::CredentialsError;
 use crate::engine::lane::LaneSettings;
+use crate::event::Outcome;
 use crate::exit::Exit;
 use crate::inventory::InventoryError;
 use crate::journal::JournalError;
@@ -18,6 +22,8 @@ use crate::lock::LockError;
 use crate::plan::source::Source;
 use crate::plan::{Checked, PlanError, ReadError, Reading};
 use crate::report::explain::ExplainError;
+use crate::report::failure::Failure;
+use crate::report::plain::count;
 use crate::serve::WeakToken;
 use crate::settings::flags::{AuditVerb, ConfigVerb, Flags, PlanArgs, SourcesVerb, Verb};
 use crate::settings::resolve::Layers;
@@ -94,8 +100,16 @@ pub(crate) enum CommandError {
     SealedElsewhere { sealed: String, here: String },
     #[error("a sealed plan has to be a file, and `-` is none")]
     DashIsNoFile,
-    #[error("the live states could not be looked at")]
-    NotLooked(Exit),
+    #[error("the live states could not be looked at: {reason}")]
+    NotLooked { exit: Exit, reason: String },
+    /// A verb that shows what it would do, and could not see it.
+    #[error("{reason}")]
+    Stopped { exit: Exit, reason: String },
+    #[error(transparent)]
+    AfterChanges(#[from] AfterChanges),
+    /// Told in one line, with what was sent.
+    #[error("{0}")]
+    JournalGone(String),
     #[error("{0}")]
     Command(String),
     #[error("run {0} does not go on now: there is nothing to steer")]
@@ -144,6 +158,27 @@ pub(crate) enum CommandError {
     Start(#[source] io::Error),
     #[error("a row failed in a way it should not; it stays in doubt")]
     Panicked,
+    #[error("something that should never happen did: {0}")]
+    Bug(String),
+}
+
+/// What kept a launch from its end after it had sent changes: no code and no hint of it says that nothing was sent.
+#[derive(Debug)]
+pub(crate) struct AfterChanges {
+    pub(crate) n_sent: u64,
+    pub(crate) error: Box<CommandError>,
+}
+
+impl fmt::Display for AfterChanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for AfterChanges {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
 }
 
 impl From<ReadError<CommandError>> for CommandError {
@@ -168,7 +203,8 @@ impl CommandError {
     fn exit(&self) -> Exit {
         match self {
             CommandError::Plan(PlanError::Edited { .. }) => Exit::Integrity,
-            CommandError::NotLooked(exit) => *exit,
+            CommandError::NotLooked { exit, .. } | CommandError::Stopped { exit, .. } => *exit,
+            CommandError::AfterChanges(late) => late.error.exit().after_a_change(),
             CommandError::Settings(_)
             | CommandError::Plan(_)
             | CommandError::PlanChanged(_)
@@ -176,7 +212,6 @@ impl CommandError {
             | CommandError::SameAccount { .. }
             | CommandError::NoEndpoint { .. }
             | CommandError::OtherEndpoint { .. }
-            | CommandError::NoCredentials { .. }
             | CommandError::NoTerminal
             | CommandError::Scenario(_)
             | CommandError::Explain(_)
@@ -203,20 +238,25 @@ impl CommandError {
             CommandError::Credentials(error) | CommandError::Inventory(InventoryError::Credentials(error)) => {
                 exit_of_credentials(error)
             }
-            CommandError::Inventory(InventoryError::Denied(_)) => Exit::Credentials,
+            CommandError::NoCredentials { .. } | CommandError::Inventory(InventoryError::Denied(_)) => {
+                Exit::Credentials
+            }
+            CommandError::Inventory(InventoryError::Unreachable(Outcome::Throttled { .. })) => Exit::Halted,
+            CommandError::Inventory(InventoryError::Unreachable(_)) => Exit::Unreachable,
             CommandError::NoSuchSource(_) => Exit::NotOnTarget,
             CommandError::Lock(LockError::Held { .. }) => Exit::Locked,
             CommandError::NotApproved { .. }
             | CommandError::SealedElsewhere { .. }
             | CommandError::SealerApproves { .. }
             | CommandError::NotTaken(_)
-            | CommandError::Inventory(InventoryError::Unreachable(_))
             | CommandError::Lock(LockError::Unworkable(_)) => Exit::Refused,
             CommandError::Lock(LockError::Io { .. })
             | CommandError::Transport(TransportError::Setup(_))
             | CommandError::Output { .. }
             | CommandError::Start(_)
-            | CommandError::Panicked => Exit::Internal,
+            | CommandError::JournalGone(_)
+            | CommandError::Panicked
+            | CommandError::Bug(_) => Exit::Internal,
         }
     }
 
@@ -278,7 +318,7 @@ impl CommandError {
             CommandError::Exists(_) => "name another, or replace it with --force",
             CommandError::Taken(_) => "name another",
             CommandError::NoSuchSource(_) => "`cutover sources list` shows them; another account may have it",
-            CommandError::NotLooked(_) | CommandError::Inventory(_) => {
+            CommandError::NotLooked { .. } | CommandError::Inventory(_) => {
                 "`cutover doctor` looks at endpoint, clock and credentials"
             }
             CommandError::Explain(_) => "`cutover report --format csv` lists the rows",
@@ -294,7 +334,14 @@ impl CommandError {
             CommandError::ReportFormat(_) => "end it with .csv, .html, .json, .md, .xlsx, or .xml for JUnit",
             CommandError::NotForTerminals(name) => return Some(format!("write it to a file: `-o report.{name}`")),
             CommandError::Panicked => "this is a bug; `cutover run` takes the run up again, looking first",
-            CommandError::Credentials(_)
+            CommandError::AfterChanges(AfterChanges { n_sent, error }) => {
+                let sent = format!("{} left before that, and the journal has each", count(*n_sent, "change"));
+                return Some(error.hint().map_or(sent.clone(), |hint| format!("{sent}; {hint}")));
+            }
+            CommandError::Bug(_) => "keep the journal: what was sent is in it, and the next launch looks first",
+            CommandError::Stopped { .. }
+            | CommandError::JournalGone(_)
+            | CommandError::Credentials(_)
             | CommandError::BadSource { .. }
             | CommandError::Scenario(_)
             | CommandError::Input { .. }
@@ -361,7 +408,7 @@ fn exit_of_credentials(error: &CredentialsError) -> Exit {
         | CredentialsError::NotVisible { .. }
         | CredentialsError::Malformed(_) => Exit::Usage,
         CredentialsError::Expired { .. } | CredentialsError::Denied { .. } => Exit::Credentials,
-        CredentialsError::Unreachable { .. } => Exit::Refused,
+        CredentialsError::Unreachable { .. } => Exit::Unreachable,
     }
 }
 
@@ -382,25 +429,63 @@ pub(crate) struct Context {
 /// Runs the program on its arguments, the first of which is its name.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
-    let flags = match Flags::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let flags = match Flags::try_parse_from(&args) {
         Ok(flags) => flags,
-        Err(error) => {
-            _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
-        }
+        Err(error) => return misread(&args, &error),
     };
     let common = &flags.common;
     let mut console =
         Console { format: LogFormat::Text, quiet: common.quiet, verbose: common.verbose, json: common.json };
-    let ended = settings(&flags).map_err(CommandError::from).and_then(|(layers, settings)| {
+    // What panics is a bug, and ends as one.
+    let ended = panic::catch_unwind(AssertUnwindSafe(|| {
+        let (layers, settings) = settings(&flags)?;
         console.format = settings.log_format;
         layers.warnings().iter().for_each(|warning| console.warn(warning));
         dispatch(&Context { console, settings, layers }, flags.verb)
-    });
-    ended.unwrap_or_else(|error| {
-        complain(console, &error);
-        error.exit()
-    })
+    }));
+    let ended = ended.unwrap_or_else(|panic| Err(CommandError::Bug(text_of(panic.as_ref()))));
+    let exit = match &ended {
+        Ok(exit) => *exit,
+        Err(error) => {
+            complain(console, error);
+            error.exit()
+        }
+    };
+    if console.json && !console::has_results() {
+        let failure = match &ended {
+            Ok(exit) => Failure::plain(*exit),
+            Err(error) => failure_of(error),
+        };
+        return tell(&failure, exit);
+    }
+    exit
+}
+
+/// Flags that cannot be read, or a question about them.
+fn misread(args: &[OsString], error: &clap::Error) -> Exit {
+    let printed = error.print();
+    if !error.use_stderr() {
+        return match printed {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Internal,
+            Ok(()) | Err(_) => Exit::Done,
+        };
+    }
+    let wants_json = args.iter().take_while(|arg| *arg != OsStr::new("--")).any(|arg| arg == OsStr::new("--json"));
+    if wants_json { tell(&Failure::misread(&error.to_string()), Exit::Usage) } else { Exit::Usage }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a text").to_owned()
+}
+
+/// The document of an ending that has no other.
+fn tell(failure: &Failure, exit: Exit) -> Exit {
+    match console::result(|out| failure.write_json(out)) {
+        Ok(()) => exit,
+        Err(_) => exit.worst(Exit::Internal),
+    }
 }
 
 fn settings(flags: &Flags) -> Result<(Layers, Settings), SettingsError> {
@@ -465,17 +550,29 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
 /// The chain of causes, then after a blank line what to type next.
 fn complain(console: Console, error: &CommandError) {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
+    for cause in causes(error) {
         text.push_str("\n  caused by: ");
-        text.push_str(&source.to_string());
-        cause = source.source();
+        text.push_str(&cause);
     }
     if let Some(hint) = error.hint() {
         text.push_str("\n\nhint: ");
         text.push_str(&hint);
     }
     console.error(&text);
+}
+
+fn causes(error: &CommandError) -> impl Iterator<Item = String> {
+    std::iter::successors(std::error::Error::source(error), |cause| cause.source()).map(ToString::to_string)
+}
+
+/// The same as a document.
+fn failure_of(error: &CommandError) -> Failure {
+    let message = std::iter::once(error.to_string()).chain(causes(error)).collect::<Vec<_>>().join(": ");
+    let failure = Failure::new(error.exit(), &message, error.hint().as_deref());
+    if let CommandError::Plan(PlanError::Problems { name, problems }) = error {
+        return failure.with_problems(name, problems);
+    }
+    failure
 }
 
 fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
@@ -497,11 +594,12 @@ fn checked(context: &Context, source: &Source, args: &PlanArgs) -> Result<Checke
             render(&checked.warnings);
             Ok(checked)
         }
-        Err(PlanError::Problems { problems }) => {
-            render(&problems);
-            Err(PlanError::Problems { problems }.into())
+        Err(error) => {
+            if let PlanError::Problems { problems, .. } = &error {
+                render(problems);
+            }
+            Err(error.into())
         }
-        Err(error) => Err(error.into()),
     }
 }
 

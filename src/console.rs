@@ -1,6 +1,7 @@
 //! Results to standard output, everything else to standard error.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::settings::LogFormat;
 
@@ -69,13 +70,48 @@ impl Console {
     }
 }
 
+/// Whether this process has given a result to whoever reads standard output.
+static GIVEN: AtomicBool = AtomicBool::new(false);
+
+/// Notes that something is written.
+struct Noting<W>(W);
+
+impl<W: Write> Write for Noting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        GIVEN.store(true, Ordering::Relaxed);
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// Writes a result to standard output. A reader that has seen enough (`| head`) is no error.
 pub(crate) fn result(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut out = io::BufWriter::new(Noting(io::stdout().lock()));
     match write(&mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if reader_left(&error) => Ok(()),
         written => written,
     }
+}
+
+/// Whether nobody reads standard output any more: the pipe is closed, or the terminal went away. Anything else is a result
+/// that somebody waits for and does not get.
+pub(crate) fn reader_left(error: &io::Error) -> bool {
+    // source: write(2), tty_ioctl(4): writing to a terminal that was hung up is an error of input and output.
+    let hung_up = || {
+        let on_device = rustix::fs::fstat(io::stdout()).is_ok_and(|found| {
+            rustix::fs::FileType::from_raw_mode(found.st_mode) == rustix::fs::FileType::CharacterDevice
+        });
+        on_device && error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+    };
+    error.kind() == io::ErrorKind::BrokenPipe || hung_up()
+}
+
+/// Whether there was any result, or an attempt to give one.
+pub(crate) fn has_results() -> bool {
+    GIVEN.load(Ordering::Relaxed)
 }
 
 /// Whether results go to a terminal, and not to a file or a program.

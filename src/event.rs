@@ -440,8 +440,12 @@ impl fmt::Display for Verdict {
 pub enum DrainReason {
     Interrupted,
     Terminated,
+    /// The terminal went away, or somebody sent the same signal.
+    HungUp,
     /// What cannot be recorded is not sent.
     JournalClosed,
+    /// What is recorded where nobody will find it is not sent.
+    JournalGone,
     Panicked,
     /// More failed than the plan puts up with.
     Halted,

@@ -14,7 +14,10 @@ pub enum Exit {
     Credentials,
     Locked,
     Integrity,
+    Unreachable,
     Internal,
+    /// By SIGHUP.
+    HungUp,
     /// By SIGINT.
     Interrupted,
     /// By SIGTERM.
@@ -22,7 +25,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    pub const ALL: [Exit; 11] = [
+    pub const ALL: [Exit; 13] = [
         Exit::Done,
         Exit::NotOnTarget,
         Exit::Usage,
@@ -31,7 +34,9 @@ impl Exit {
         Exit::Credentials,
         Exit::Locked,
         Exit::Integrity,
+        Exit::Unreachable,
         Exit::Internal,
+        Exit::HungUp,
         Exit::Interrupted,
         Exit::Terminated,
     ];
@@ -47,7 +52,9 @@ impl Exit {
             Exit::Credentials => 5,
             Exit::Locked => 6,
             Exit::Integrity => 7,
+            Exit::Unreachable => 8,
             Exit::Internal => 70,
+            Exit::HungUp => 129,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
         }
@@ -64,8 +71,9 @@ impl Exit {
             Exit::Credentials => "credentials",
             Exit::Locked => "locked",
             Exit::Integrity => "integrity",
+            Exit::Unreachable => "unreachable",
             Exit::Internal => "internal",
-            Exit::Interrupted | Exit::Terminated => "interrupted",
+            Exit::HungUp | Exit::Interrupted | Exit::Terminated => "interrupted",
         }
     }
 
@@ -75,18 +83,43 @@ impl Exit {
             Exit::Done => "every row on target",
             Exit::NotOnTarget => "finished; at least one row is not on target",
             Exit::Usage => "flags, settings or plan; nothing was sent",
-            Exit::Refused => "preflight or policy said no before the first change; nothing was sent",
+            Exit::Refused => "preflight or policy said no before the first change; nothing was sent by this launch",
             Exit::Halted => "stopped early by halt policy, window, approval or an operator; can go on",
-            Exit::Credentials => "the service does not accept who we are, or not for this; can go on",
+            Exit::Credentials => {
+                "there are none, or the service does not accept who we are, or not for this; can go on"
+            }
             Exit::Locked => "another launch holds the run or the account",
             Exit::Integrity => "the journal or a sealed plan is not what it was",
-            Exit::Internal => "a bug, or the journal cannot be written",
+            Exit::Unreachable => {
+                "the service could not be reached before the first change; nothing was sent by this launch; worth trying later"
+            }
+            Exit::Internal => "a bug, or the journal or a result cannot be written",
+            Exit::HungUp => "by SIGHUP; can go on",
             Exit::Interrupted => "by SIGINT; can go on",
             Exit::Terminated => "by SIGTERM; can go on",
         }
     }
 
-    /// Worst wins: 70, 7, signal, 5, 4, 1, 0. The others end a launch before its first change, so that
+    /// What it is instead for a launch that has sent a change: those that say that nothing was sent would not be true.
+    #[must_use]
+    pub fn after_a_change(self) -> Exit {
+        match self {
+            // What was asked for was good enough to begin with, so what broke since is here and not in the asking.
+            Exit::Usage | Exit::Locked => Exit::Internal,
+            Exit::Refused | Exit::Unreachable => Exit::Halted,
+            Exit::Done
+            | Exit::NotOnTarget
+            | Exit::Halted
+            | Exit::Credentials
+            | Exit::Integrity
+            | Exit::Internal
+            | Exit::HungUp
+            | Exit::Interrupted
+            | Exit::Terminated => self,
+        }
+    }
+
+    /// Worst wins: 70, 7, signal, 5, 8, 4, 1, 0. The others end a launch before its first change, so that
     /// they never meet one of these; they rank above what a run can end with.
     #[must_use]
     pub fn worst(self, other: Exit) -> Exit {
@@ -95,14 +128,16 @@ impl Exit {
                 Exit::Done => 0,
                 Exit::NotOnTarget => 1,
                 Exit::Halted => 2,
-                Exit::Credentials => 3,
-                Exit::Interrupted => 4,
-                Exit::Terminated => 5,
-                Exit::Refused => 6,
-                Exit::Usage => 7,
-                Exit::Locked => 8,
-                Exit::Integrity => 9,
-                Exit::Internal => 10,
+                Exit::Unreachable => 3,
+                Exit::Credentials => 4,
+                Exit::HungUp => 5,
+                Exit::Interrupted => 6,
+                Exit::Terminated => 7,
+                Exit::Refused => 8,
+                Exit::Usage => 9,
+                Exit::Locked => 10,
+                Exit::Integrity => 11,
+                Exit::Internal => 12,
             }
         }
         if rank(other) > rank(self) { other } else { self }
@@ -130,8 +165,11 @@ mod tests {
             Exit::Done,
             Exit::NotOnTarget,
             Exit::Halted,
+            Exit::Unreachable,
             Exit::Credentials,
+            Exit::HungUp,
             Exit::Interrupted,
+            Exit::Terminated,
             Exit::Integrity,
             Exit::Internal,
         ];
@@ -146,6 +184,16 @@ mod tests {
     #[test]
     fn codes_are_those_of_the_published_table() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 70, 130, 143]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 70, 129, 130, 143]);
+    }
+
+    #[test]
+    fn no_ending_after_a_change_says_that_nothing_was_sent() {
+        for exit in Exit::ALL {
+            let after = exit.after_a_change();
+            assert!(![2, 3, 6, 8].contains(&after.code()), "{exit:?} is {after:?}");
+            assert!(!after.meaning().contains("nothing was sent"), "{after:?}");
+            assert_eq!(after.after_a_change(), after);
+        }
     }
 }

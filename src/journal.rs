@@ -24,6 +24,7 @@ pub mod by_wave;
 pub mod chain;
 mod frequent;
 mod opening;
+pub(crate) mod place;
 pub mod read;
 mod rows;
 mod schema;

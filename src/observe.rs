@@ -7,8 +7,9 @@ use crate::model::SourceId;
 
 pub(crate) mod events;
 pub(crate) mod progress;
+pub(crate) mod sent;
 
 pub(crate) trait Observer: Send {
-    /// An error drops the observer: a reader that went away does not stop a run.
+    /// An error drops the observer and does not stop a run. Who has to know of it later keeps it.
     fn on_event(&mut self, event: &Event, source: Option<&SourceId>) -> io::Result<()>;
 }

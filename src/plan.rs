@@ -86,7 +86,7 @@ pub enum PlanError {
     #[error("the plan `{name}` is {found}; plans are read as CSV, TSV, JSON Lines and TOML")]
     Unsupported { name: String, found: &'static str },
     #[error("the plan has {}", plural(problems.n_errors(), "error"))]
-    Problems { problems: Problems },
+    Problems { name: String, problems: Problems },
     #[error("the sealed plan `{name}` is not what was sealed: {what}")]
     Edited { name: String, what: String },
 }
@@ -190,7 +190,7 @@ impl Passed {
         let Passed { total, terms, seal } = self;
         let check::Total { problems, digest, n_rows, waves, accounts, any_without_account, suspects } = total;
         if problems.n_errors() > 0 {
-            return Err(PlanError::Problems { problems });
+            return Err(PlanError::Problems { name: source.name().to_owned(), problems });
         }
         if let Some(seal) = seal.as_ref().filter(|seal| seal.plan_digest != digest.to_string()) {
             let what = format!("its rows and terms have the digest {digest}, and it names {}", seal.plan_digest);
@@ -350,7 +350,7 @@ mod tests {
         let source = Source::holding(name, content.as_ref());
         let problems = match read_all(&source, reading).1 {
             Ok(checked) => checked.warnings,
-            Err(PlanError::Problems { problems }) => problems,
+            Err(PlanError::Problems { problems, .. }) => problems,
             Err(error @ (PlanError::Unreadable { .. } | PlanError::Unsupported { .. } | PlanError::Edited { .. })) => {
                 panic!("{error}")
             }

@@ -3,13 +3,15 @@
 //! A thread owns the journal's connection. What queued up while the last commit was syncing becomes one
 //! transaction, so that full sync costs little when many calls share it.
 
+use std::path::PathBuf;
 use std::thread;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
-use crate::event::{Event, EventKind, LaneId};
+use crate::event::{DrainReason, Event, EventKind, LaneId};
+use crate::journal::place::{Gone, Place};
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::model::SourceId;
 use crate::observe::Observer;
@@ -31,6 +33,8 @@ pub(crate) struct Recorder {
 
 enum Message {
     Record(Entry),
+    /// Whether the journal is still where it was, when nothing is recorded for a while.
+    Look,
     /// Nothing comes after this; what came before is on disk when the thread ends.
     Close,
 }
@@ -69,6 +73,11 @@ impl Recorder {
         done.await.map_err(|_| JournalClosed)
     }
 
+    /// Has the writer look at once where the journal is. False: nobody writes any more.
+    pub(crate) async fn look(&self) -> bool {
+        self.inbox.send(Message::Look).await.is_ok()
+    }
+
     /// Ends the writing, whoever else still holds a recorder, and says whether everything was written.
     pub(crate) async fn close(&self, writing: Writing) -> Result<(), JournalError> {
         // If the thread has ended already, it has its reason.
@@ -87,14 +96,43 @@ pub(crate) struct Writing {
     thread: thread::JoinHandle<Result<(), JournalError>>,
 }
 
+/// Keeps an eye on the files of the journal.
+pub(crate) struct Watch {
+    pub(crate) place: Place,
+    /// Told once, before anybody hears that what was recorded last is recorded: nothing more may be sent. Says where all of
+    /// it is to be saved at the end, if there is a place.
+    pub(crate) gone: WhenGone,
+}
+
+pub(crate) type WhenGone = Box<dyn Fn(&Place, &Gone) -> Option<PathBuf> + Send>;
+
 pub(crate) fn start(
-    mut journal: Journal,
+    journal: Journal,
     run: RunKey,
-    mut observers: Vec<Box<dyn Observer>>,
+    observers: Vec<Box<dyn Observer>>,
     clock: Clock,
+    watch: Watch,
 ) -> std::io::Result<(Recorder, Writing)> {
-    let (inbox, mut messages) = mpsc::channel::<Message>(INBOX);
-    let thread = thread::Builder::new().name("recorder".to_owned()).spawn(move || {
+    let (inbox, messages) = mpsc::channel::<Message>(INBOX);
+    let writer = Writer { journal, run, observers, watch: Some(watch), save_to: None, ended: false };
+    let thread = thread::Builder::new().name("recorder".to_owned()).spawn(move || writer.serve(messages))?;
+    Ok((Recorder { inbox, clock }, Writing { thread }))
+}
+
+/// What the writing thread owns.
+struct Writer {
+    journal: Journal,
+    run: RunKey,
+    observers: Vec<Box<dyn Observer>>,
+    /// None: it was seen that the journal is gone.
+    watch: Option<Watch>,
+    save_to: Option<PathBuf>,
+    /// The launch has ended, so that nothing of it can be stopped.
+    ended: bool,
+}
+
+impl Writer {
+    fn serve(mut self, mut messages: mpsc::Receiver<Message>) -> Result<(), JournalError> {
         let mut batch: Vec<Entry> = Vec::new();
         let mut open = true;
         while open && let Some(first) = messages.blocking_recv() {
@@ -104,31 +142,60 @@ pub(crate) fn start(
             while let Some(message) = next.take() {
                 match message {
                     Message::Record(entry) => batch.push(entry),
+                    Message::Look => (),
                     Message::Close => open = false,
                 }
                 if open && batch.len() < BATCH {
                     next = messages.try_recv().ok();
                 }
             }
-            let owners: Vec<usize> =
-                batch.iter().enumerate().flat_map(|(at, entry)| entry.kinds.iter().map(move |_| at)).collect();
-            let kinds = batch.iter_mut().flat_map(|entry| {
-                let (lane, at) = (entry.lane, entry.at);
-                std::mem::take(&mut entry.kinds).into_iter().map(move |kind| (lane, at, kind))
-            });
+            self.write(&mut batch)?;
+        }
+        match &self.save_to {
+            Some(path) => self.journal.copy_to(path),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, batch: &mut Vec<Entry>) -> Result<(), JournalError> {
+        let owners: Vec<usize> =
+            batch.iter().enumerate().flat_map(|(at, entry)| entry.kinds.iter().map(move |_| at)).collect();
+        let kinds = batch.iter_mut().flat_map(|entry| {
+            let (lane, at) = (entry.lane, entry.at);
+            std::mem::take(&mut entry.kinds).into_iter().map(move |kind| (lane, at, kind))
+        });
+        if !owners.is_empty() {
             // An error drops the acks unsent, and so tells everyone who waits: what is not recorded is not sent.
-            let events = journal.append_at(run, kinds)?;
+            let events = self.journal.append_at(self.run, kinds)?;
             for (event, owner) in events.iter().zip(owners) {
-                tell(&mut observers, event, batch[owner].source.as_ref());
-            }
-            for entry in batch.drain(..) {
-                // The caller may have gone; the fact stays.
-                _ = entry.ack.send(());
+                self.ended |= matches!(event.kind, EventKind::LaunchEnded { .. });
+                tell(&mut self.observers, event, batch[owner].source.as_ref());
             }
         }
+        self.look_where_it_is()?;
+        for entry in batch.drain(..) {
+            // The caller may have gone; the fact stays.
+            _ = entry.ack.send(());
+        }
         Ok(())
-    })?;
-    Ok((Recorder { inbox, clock }, Writing { thread }))
+    }
+
+    /// After each commit and before anybody hears of it. What is open is recorded to the end where it was begun, so that
+    /// it can be saved from there.
+    fn look_where_it_is(&mut self) -> Result<(), JournalError> {
+        let Some(gone) = self.watch.as_ref().and_then(|watch| watch.place.gone()) else { return Ok(()) };
+        if let Some(watch) = self.watch.take() {
+            self.save_to = (watch.gone)(&watch.place, &gone);
+        }
+        if self.ended {
+            return Ok(());
+        }
+        let stops = EventKind::DrainBegan { reason: DrainReason::JournalGone, why: Some(gone.to_string()) };
+        for event in self.journal.append(self.run, [(LaneId::RUN, stops)])? {
+            tell(&mut self.observers, &event, None);
+        }
+        Ok(())
+    }
 }
 
 /// An observer that fails is dropped and never stops a run.

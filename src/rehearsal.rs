@@ -57,7 +57,9 @@ impl Readiness {
             | Exit::Credentials
             | Exit::Locked
             | Exit::Integrity
+            | Exit::Unreachable
             | Exit::Internal
+            | Exit::HungUp
             | Exit::Interrupted
             | Exit::Terminated => Readiness::NotReady,
         }

@@ -15,6 +15,7 @@ pub(crate) mod advice;
 pub mod beside;
 pub(crate) mod csv;
 pub mod explain;
+pub mod failure;
 pub(crate) mod html;
 mod json;
 mod junit;

@@ -198,7 +198,7 @@ fn reading(patient: &mut Patient, by_tls: bool, looked: Result<Looked, Outcome>)
             let advice = "reach it from here first: name, route, firewall, proxy, certificates (--ca-bundle)";
             patient.add("connection", Health::Problem, outcome.to_string(), Some(advice));
             patient.not_checked(&OF_READING);
-            return Exit::Refused;
+            return Exit::Unreachable;
         }
     };
     if by_tls {
@@ -249,7 +249,7 @@ fn refused(patient: &mut Patient, outcome: &Outcome) -> Exit {
         }
         Outcome::Throttled { .. } => ("wait, and go slower: --rate", Exit::Halted),
         Outcome::Accepted { .. } | Outcome::Rejected { .. } | Outcome::Unsent { .. } | Outcome::Lost { .. } => {
-            ("is this the address of the service? it is named sms.REGION.myhuaweicloud.com", Exit::Refused)
+            ("is this the address of the service? it is named sms.REGION.myhuaweicloud.com", Exit::Unreachable)
         }
     };
     patient.add("permission to read", Health::Problem, outcome.to_string(), Some(advice));

@@ -77,7 +77,8 @@ pub(super) fn sign(
     }
     journal.at_one_instant(|| {
         if let Err(altered) = verified(&journal, &run, Ok)? {
-            print(|out| Ok(audit::write_text(Err(&altered), out)?))?;
+            let write = if context.console.json { audit::write_json } else { audit::write_text };
+            print(|out| Ok(write(Err(&altered), out)?))?;
             return Ok(Exit::Integrity);
         }
         let head = signature::head(&journal, &run)?;

@@ -18,6 +18,7 @@ use crate::exit::Exit;
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError, NewLane, NewRun, RunKey};
 use crate::lock::{self, Lock};
+use crate::observe::sent::Sent;
 use crate::plan::paper::Paper;
 use crate::plan::sealed::Seal;
 use crate::plan::source::Source;
@@ -36,7 +37,7 @@ mod signals;
 
 pub(super) use rehearsing::rehearse;
 
-use carry::{Carry, Consent};
+use carry::{Carried, Carry, Consent};
 
 /// What may be told apart about how a launch was asked for.
 struct Launch<'a> {
@@ -284,14 +285,14 @@ pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>
     let launch = Launch::that_looks("plan", Consent::OnlyShown, false, false).under(Paper::of_plan(&checked))?;
     let path = journal.path().to_owned();
     let places = accounts.iter().map(Account::place).collect();
-    let exit = carry_of(context, &run, accounts, &launch).out(runtime, journal)?;
-    match seal {
-        Some(seal) if exit == Exit::Done => {
-            sealing::seal(context, &Journal::open_to_read(&path)?, &run, checked.terms, places, seal)?;
-            Ok(exit)
-        }
-        Some(_) | None => Ok(exit),
+    let Carried { exit, reason, .. } = carry_of(context, &run, accounts, &launch).out(runtime, journal)?;
+    if exit != Exit::Done {
+        return Err(CommandError::Stopped { exit, reason: reason.unwrap_or_default() });
     }
+    if let Some(seal) = seal {
+        sealing::seal(context, &Journal::open_to_read(&path)?, &run, checked.terms, places, seal)?;
+    }
+    Ok(exit)
 }
 
 fn launch_run(
@@ -308,10 +309,9 @@ fn launch_run(
     let run = journal.run(key)?;
     journal.forget_stale_commands(key)?;
     let carry = carry_of(context, &run, accounts, launch);
-    let exit = carry.out(runtime, journal)?;
-    carry.sum_up(&context.settings.journal)?;
+    let ended = carry.out(runtime, journal).and_then(|carried| carry.tell(carried));
     drop(lock);
-    Ok(exit)
+    ended.map_err(|error| carry.failed(error))
 }
 
 fn carry_of<'a>(context: &'a Context, run: &'a RunRecord, accounts: Vec<Account>, launch: &'a Launch<'a>) -> Carry<'a> {
@@ -323,6 +323,7 @@ fn carry_of<'a>(context: &'a Context, run: &'a RunRecord, accounts: Vec<Account>
         launch,
         clock: Clock::OfMachine,
         live: None,
+        sent: Sent::default(),
     }
 }
 

@@ -71,7 +71,7 @@ fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<
             });
             (document, Exit::Done)
         }
-        Err(PlanError::Problems { problems }) => (
+        Err(PlanError::Problems { problems, .. }) => (
             serde_json::json!({
                 "schema": "cutover.check.v1", "plan": source.name(), "digest": null, "rows": null,
                 "waves": [], "accounts": [], "found": problems,

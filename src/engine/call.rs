@@ -445,6 +445,8 @@ impl<'a, R: Remote> Call<'a, R> {
         };
         let cause = match lane.stop.unless_draining(lane.helm.unless_paused(pass)).await {
             None => "stopped before it was sent".to_owned(),
+            // What was told to stop while its intent was written down had its pass at once.
+            Some(Some(_)) if lane.stop.is_draining() => "stopped before it was sent".to_owned(),
             Some(None) => "paused before it was sent".to_owned(),
             // It waited long for its slot, or the lane was told to wait meanwhile, and what was seen before that is old.
             Some(Some(pass)) if (pass.cooled || !had_slot) && self.is_looked_at() && !self.seen_within(limit) => {

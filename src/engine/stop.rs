@@ -66,9 +66,12 @@ impl Stop {
         let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         let chosen = |reason: DrainReason| match reason {
             DrainReason::Halted | DrainReason::Window | DrainReason::Unapproved | DrainReason::Operator => true,
-            DrainReason::Interrupted | DrainReason::Terminated | DrainReason::JournalClosed | DrainReason::Panicked => {
-                false
-            }
+            DrainReason::Interrupted
+            | DrainReason::Terminated
+            | DrainReason::HungUp
+            | DrainReason::JournalClosed
+            | DrainReason::JournalGone
+            | DrainReason::Panicked => false,
         };
         reasons.iter().find(|(reason, _)| chosen(*reason)).cloned()
     }

@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
+use super::place::Place;
 use super::{Journal, JournalError, schema};
 
 /// Above this size a `quick_check` would make people wait.
@@ -116,6 +117,11 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Which files it is, so that it can be noticed when they are moved, deleted or replaced.
+    pub(crate) fn place(&self) -> Result<Place, JournalError> {
+        Place::of(&self.path).map_err(|source| JournalError::Unreadable { path: self.path.clone(), source })
+    }
+
     /// Another connection to the same file, to read beside this one.
     pub fn again(&self) -> Result<Self, JournalError> {
         let access = if self.access == Access::Write { Access::Read } else { self.access };
@@ -190,7 +196,7 @@ impl Journal {
     }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

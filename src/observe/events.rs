@@ -1,26 +1,38 @@
 //! `--events`: one JSON object a line as things happen, for programs.
 
 use std::io::{self, Write};
+use std::sync::{Arc, OnceLock};
 
 use super::Observer;
+use crate::console;
 use crate::event::Event;
 use crate::model::SourceId;
 
 pub(crate) struct EventLines {
     run: String,
+    undelivered: Undelivered,
 }
 
+/// Why events could not be written, if they could not: a full disk, and not a reader that left.
+pub(crate) type Undelivered = Arc<OnceLock<String>>;
+
 impl EventLines {
-    pub(crate) fn new(run: &str) -> Self {
-        Self { run: run.to_owned() }
+    pub(crate) fn new(run: &str, undelivered: Undelivered) -> Self {
+        Self { run: run.to_owned(), undelivered }
     }
 }
 
 impl Observer for EventLines {
     fn on_event(&mut self, event: &Event, source: Option<&SourceId>) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        writeln!(out, "{}", line(&self.run, event, source))?;
-        out.flush()
+        let written = writeln!(out, "{}", line(&self.run, event, source)).and_then(|()| out.flush());
+        if let Err(error) = &written
+            && !console::reader_left(error)
+        {
+            // The first one is the last: this observer is dropped.
+            _ = self.undelivered.set(error.to_string());
+        }
+        written
     }
 }
 

@@ -240,9 +240,10 @@ impl Observer for Counter {
 
 fn told(reason: DrainReason) -> &'static str {
     match reason {
-        DrainReason::Interrupted | DrainReason::Terminated => {
+        DrainReason::Interrupted | DrainReason::Terminated | DrainReason::HungUp => {
             "interrupted: nothing new is started; waiting for answers (again to let go of them, a third time to leave at once)"
         }
+        DrainReason::JournalGone => "stopping: nothing new is started; waiting for answers",
         DrainReason::JournalClosed => "the journal takes nothing more: nothing new is started",
         DrainReason::Panicked => "a row failed in a way it should not: nothing new is started",
         DrainReason::Halted => "halted: nothing new is started; waiting for answers",

@@ -1,7 +1,7 @@
 //! A file that is there whole or not at all: written beside its destination and renamed into place.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Seek as _, Write as _};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -15,7 +15,12 @@ pub fn check_destination(path: &Path) -> io::Result<()> {
     if path.file_name().is_none() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the destination has no file name"));
     }
-    temporary(path).map(drop)
+    if is_no_file(path) { Ok(()) } else { temporary(path).map(drop) }
+}
+
+/// A device or a pipe is there to be written to, and not to be replaced.
+fn is_no_file(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 /// Replaces the destination in one step once all of it is on disk; on an error it stays as it was.
@@ -36,6 +41,13 @@ pub fn write_file_beside<E: From<io::Error>>(
     write: impl FnOnce(&mut File) -> Result<(), E>,
 ) -> Result<(), E> {
     check_destination(path)?;
+    if is_no_file(path) {
+        let mut whole = tempfile::tempfile()?;
+        write(&mut whole)?;
+        whole.rewind()?;
+        io::copy(&mut whole, &mut OpenOptions::new().write(true).open(path)?)?;
+        return Ok(());
+    }
     let mut file = temporary(path)?;
     write(file.as_file_mut())?;
     file.as_file().sync_all()?;
@@ -78,6 +90,16 @@ mod tests {
         write_beside(&path, |out| out.write_all(b"new")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_device_is_written_to_and_stays_one() {
+        let device = Path::new("/dev/full");
+        check_destination(device).unwrap();
+        let failed = write_beside(device, |out| out.write_all(b"new")).unwrap_err();
+        assert_eq!(failed.kind(), io::ErrorKind::StorageFull);
+        assert!(is_no_file(device));
+        write_beside(Path::new("/dev/null"), |out| out.write_all(b"new")).unwrap();
     }
 
     #[test]

@@ -106,6 +106,8 @@ fn drained(reason: DrainReason) -> &'static str {
     match reason {
         DrainReason::Interrupted => "interrupted by hand",
         DrainReason::Terminated => "terminated by a signal",
+        DrainReason::HungUp => "the terminal hung up",
+        DrainReason::JournalGone => "the journal is no longer where it was",
         DrainReason::JournalClosed => "the journal takes no more",
         DrainReason::Panicked => "a bug",
         DrainReason::Halted => "more failed than the plan puts up with",

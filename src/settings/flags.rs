@@ -40,13 +40,13 @@ pub(crate) struct Common {
     /// The profile of rows that name no target
     #[arg(long, value_name = "NAME", global = true, help_heading = "Common")]
     profile: Option<String>,
-    /// Print one JSON document to standard output
+    /// Print one JSON document to standard output, however it ends
     #[arg(long, global = true, help_heading = "Common")]
     pub(crate) json: bool,
     /// How messages are written: text or json [default: text]
     #[arg(long, global = true, value_name = "FORMAT", help_heading = "Common")]
     log_format: Option<String>,
-    /// Say nothing but errors and results
+    /// Say nothing but errors, and the results of verbs that only read
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Common")]
     pub(crate) quiet: bool,
     /// Say more

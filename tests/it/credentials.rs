@@ -140,7 +140,7 @@ fn credentials_that_cannot_be_used_are_told_before_anything_is_sent() {
     let cases: [Case<'_>; 6] = [
         ("", &[("HW_AUTH_TOKEN", &long)], 2, "has 16385 characters, at most 16384"),
         ("", &[("HW_ACCESS_KEY", "A")], 2, "HW_ACCESS_KEY is set, and HW_SECRET_KEY is not"),
-        ("", &[], 2, "no credentials are set"),
+        ("", &[], 5, "no credentials are set"),
         ("token_env = \"T\"\nagency = true", &[("T", "x")], 2, "two kinds, `token_env` and `agency`"),
         ("token_env = \"T\"", &[], 2, "T is not set (`token_env` of the profile `p`)"),
         (expired, &[], 5, "expired at 2020-01-01T00:00:00Z"),

@@ -49,7 +49,7 @@ fn the_doctor_names_what_is_wrong_and_exits_with_it() {
     let ended = Launch::of(wrong).end().exits(5);
     assert_eq!(health(&json(&ended.stdout), "permission to read"), "problem");
     assert!(!ended.stdout.contains("wrong-t0ken"));
-    let ended = lab.cutover(&["doctor", "--endpoint", "http://127.0.0.1:1", "--json"]).exits(3);
+    let ended = lab.cutover(&["doctor", "--endpoint", "http://127.0.0.1:1", "--json"]).exits(8);
     assert_eq!(health(&json(&ended.stdout), "connection"), "problem");
     assert_eq!(health(&json(&ended.stdout), "TCP"), "problem");
     lab.cutover(&["doctor"]).exits(2);

@@ -6,22 +6,22 @@ use std::net::{Ipv4Addr, TcpListener};
 use crate::lab::{Lab, plan, shared};
 
 #[test]
-fn a_dead_endpoint_is_refused_before_the_first_change() {
+fn a_dead_endpoint_is_told_before_the_first_change() {
     let _machine = shared();
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-    is_refused(port);
+    is_out_of_reach(port);
 }
 
 #[test]
-fn an_endpoint_that_takes_a_connection_and_never_answers_is_refused() {
+fn an_endpoint_that_takes_a_connection_and_never_answers_is_out_of_reach() {
     let _machine = shared();
     // The system takes connections for a listener that accepts none.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    is_refused(listener.local_addr().unwrap().port());
+    is_out_of_reach(listener.local_addr().unwrap().port());
 }
 
 #[test]
-fn an_endpoint_that_answers_with_pages_is_refused() {
+fn an_endpoint_that_answers_with_pages_is_out_of_reach() {
     let _machine = shared();
     let too_much = " ".repeat(2 << 20);
     for answer in [
@@ -40,17 +40,17 @@ fn an_endpoint_that_answers_with_pages_is_refused() {
                 _ = stream.write_all(answer.as_bytes());
             }
         });
-        is_refused(port);
+        is_out_of_reach(port);
     }
 }
 
 #[track_caller]
-fn is_refused(port: u16) {
+fn is_out_of_reach(port: u16) {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(10, "stopped,syncing"));
     let endpoint = format!("http://127.0.0.1:{port}");
     let args = ["run", "plan.csv", "--yes", "--endpoint", &endpoint, "--timeout", "500ms", "--attempts", "2"];
-    lab.cutover(&args).exits(3);
+    lab.cutover(&args).exits(8).says("could not be reached").says("no change was sent");
     assert_eq!(lab.journal().n_events("attempt_started"), 0);
     assert_eq!(lab.journal().tally()["pending"], 10);
 }

@@ -10,6 +10,7 @@ mod dialects;
 mod disk;
 mod doctor;
 mod doors;
+mod endings;
 mod endpoints;
 mod evidence;
 mod faults;

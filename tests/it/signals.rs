@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::lab::{Lab, nothing_is_sent_again_unseen, plan, shared};
+use crate::lab::{Lab, Launch, nothing_is_sent_again_unseen, plan, shared, with_yes};
 
 const EVERY_FIRST_CHANGE_HANGS: &str = r#"
 [[fault]]
@@ -18,7 +18,7 @@ const OPEN_ATTEMPTS: &str = "SELECT count(*) FROM v_attempt WHERE ended_at IS NU
 #[test]
 fn one_interrupt_waits_for_the_answers_and_a_resume_sends_the_rest() {
     let _machine = shared();
-    for (signal, exit) in [("INT", 130), ("TERM", 143)] {
+    for (signal, exit) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let lab = Lab::new();
         lab.write("plan.csv", &plan(120, "stopped,syncing"));
         let sandbox = lab.serve("plan.csv", "latency_ms = [100, 200]");
@@ -92,4 +92,42 @@ fn a_drain_that_leaves_nothing_unsettled_ends_as_if_nobody_had_interrupted() {
         launch.end().exits(exit);
         assert_eq!(lab.journal().n_events("drain_began"), 1);
     }
+}
+
+#[test]
+fn a_terminal_that_goes_away_twice_lets_go_of_nothing() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(12, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", EVERY_FIRST_CHANGE_HANGS);
+    let args = ["run", "plan.csv", "--rate", "off", "--concurrency", "4", "--timeout", "2s"];
+    let mut launch = lab.begin(&sandbox, &args);
+    sandbox.reach(4);
+    launch.signal("HUP");
+    assert!(launch.reaches("drain_began"));
+    launch.signal("HUP");
+    assert!(launch.reaches("attempt_ended") && launch.is_running());
+    launch.end().exits(129).says("the terminal hung up");
+    // Each answer was waited for, until it was too late for it.
+    assert_eq!(lab.journal().count("SELECT count(*) FROM event WHERE detail LIKE '%let go before%'"), 0);
+    assert_eq!(
+        lab.journal().text("SELECT json_extract(detail, '$.reason') FROM event WHERE kind = 'drain_began'"),
+        "hung_up"
+    );
+}
+
+#[test]
+fn who_is_started_to_outlive_its_terminal_does() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(40, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    // As `nohup` starts it.
+    let args = with_yes(&sandbox, &["run", "plan.csv", "--rate", "40"]);
+    let launch = Launch::of(lab.limited("trap '' HUP", &args));
+    assert!(launch.reaches_nth("attempt_ended", 5));
+    launch.signal("HUP");
+    launch.end().exits(0);
+    assert_eq!(lab.journal().n_events("drain_began"), 0);
+    assert_eq!(lab.journal().tally()["applied"], 40);
 }

@@ -52,7 +52,8 @@ pub(in crate::commands) fn export(
     let copy = Journal::open_to_read(&folder.path().join(JOURNAL))?;
     let run = copy.find_run(Some(&id))?;
     if let Err(altered) = verified(&copy, &run, Ok)? {
-        print(|out| Ok(audit::write_text(Err(&altered), out)?))?;
+        let write = if context.console.json { audit::write_json } else { audit::write_text };
+        print(|out| Ok(write(Err(&altered), out)?))?;
         return Ok(Exit::Integrity);
     }
     let bundle = Bundle { folder: folder.path(), journal: &copy, run: &run };

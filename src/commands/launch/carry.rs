@@ -1,16 +1,17 @@
 //! One launch of a run: look, tell the difference, ask, send, prove, sum up.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::super::accounts::{Account, Venue};
 use super::super::reading::{print, write_report};
-use super::super::{CommandError, stdout_failed};
+use super::super::{AfterChanges, CommandError, stdout_failed};
 use super::{Launch, signals};
 use crate::clock::Clock;
 use crate::console::Console;
@@ -28,13 +29,13 @@ use crate::journal::{Journal, JournalError};
 use crate::ledger::{Phase, Standing};
 use crate::model::{Row, RowId, SeenState, SourceId};
 use crate::observe::Observer;
-use crate::observe::events::EventLines;
+use crate::observe::events::{EventLines, Undelivered};
 use crate::observe::progress::{Counter, Gauges, Progress};
+use crate::observe::sent::Sent;
 use crate::preflight::PreflightError;
 use crate::recorder::{self, JournalClosed, Recorder, Writing};
 use crate::remote::http::Http;
-use crate::report::plain::count;
-use crate::report::summary::{self, Summary};
+use crate::report::summary::{self, ExitOf, Summary};
 use crate::sandbox::estate::Seeded;
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::{self, Sandbox, estate};
@@ -57,6 +58,11 @@ pub(super) enum Consent {
 }
 
 mod consider;
+mod ending;
+mod saving;
+
+use ending::Facts;
+use saving::{Losing, Lost};
 
 type Lanes = [Arc<Lane<Http>>];
 
@@ -69,6 +75,14 @@ pub(super) struct Carry<'a> {
     pub(super) clock: Clock,
     /// Where servers were seen, for a rehearsal that begins there.
     pub(super) live: Option<&'a HashMap<SourceId, SeenState>>,
+    pub(super) sent: Sent,
+}
+
+/// How it ended, and the journal that has it.
+pub(super) struct Carried {
+    pub(super) exit: Exit,
+    pub(super) reason: Option<String>,
+    journal: PathBuf,
 }
 
 /// A row that was opened again, and how it stood.
@@ -108,7 +122,8 @@ impl From<PreflightError> for Halted {
         let text = error.to_string();
         match error {
             PreflightError::Credentials(_) => Halted::With(Exit::Credentials, text),
-            PreflightError::Unreachable(_) | PreflightError::Unsayable { .. } => Halted::With(Exit::Refused, text),
+            PreflightError::Unreachable(_) => Halted::With(Exit::Unreachable, text),
+            PreflightError::Unsayable { .. } => Halted::With(Exit::Refused, text),
             PreflightError::Throttled(_) => Halted::With(Exit::Halted, text),
             PreflightError::Stopped => Halted::With(Exit::Interrupted, text),
             PreflightError::Closed(closed) => closed.into(),
@@ -118,50 +133,80 @@ impl From<PreflightError> for Halted {
 }
 
 impl Carry<'_> {
-    pub(super) fn out(&self, runtime: Runtime, journal: Journal) -> Result<Exit, CommandError> {
+    pub(super) fn out(&self, runtime: Runtime, journal: Journal) -> Result<Carried, CommandError> {
         let ended = runtime.block_on(async { self.launch(journal, Instant::now()).await });
         // A question that nobody answered still sits on standard input.
         runtime.shutdown_background();
-        let (exit, reason) = ended?;
-        if let Some(reason) = reason
-            && !matches!(exit, Exit::Done | Exit::NotOnTarget)
-        {
-            self.console.error(&reason);
+        ended
+    }
+
+    /// Tells how it ended: from the journal alone, as `status` would tell it.
+    pub(super) fn tell(&self, carried: Carried) -> Result<Exit, CommandError> {
+        let Carried { exit, reason, journal } = carried;
+        let journal = Journal::open_to_read(&journal)?;
+        let run = journal.run(self.run.key)?;
+        let mut summary = Summary::of(&journal, &run, journal.path())?;
+        let reported = self.report(&journal, &run);
+        if let Err(error) = &reported {
+            // The run ended as it did, and this process ends so.
+            summary.exit = ExitOf::of(error.exit().after_a_change(), Some(error.to_string()));
+        }
+        self.print(&summary)?;
+        reported?;
+        let sentence = || summary.sentence();
+        match exit {
+            Exit::Done => (),
+            // The summary says it.
+            Exit::NotOnTarget if !self.console.quiet => (),
+            Exit::NotOnTarget => self.console.error(&sentence()),
+            Exit::Usage
+            | Exit::Refused
+            | Exit::Halted
+            | Exit::Credentials
+            | Exit::Locked
+            | Exit::Integrity
+            | Exit::Unreachable
+            | Exit::Internal
+            | Exit::HungUp
+            | Exit::Interrupted
+            | Exit::Terminated => self.console.error(&reason.unwrap_or_else(sentence)),
         }
         Ok(exit)
     }
 
-    /// The same with how it ended, for those who tell it themselves.
-    pub(super) fn rehearse(&self, runtime: Runtime, journal: Journal) -> Result<Exit, CommandError> {
-        let ended = runtime.block_on(async { self.launch(journal, Instant::now()).await });
-        runtime.shutdown_background();
-        Ok(ended?.0)
+    fn print(&self, summary: &Summary) -> Result<(), CommandError> {
+        let Console { json, quiet, .. } = self.console;
+        match (self.launch.events, json) {
+            (true, true) => print(|out| Ok(summary::write_json_line(summary, out)?)),
+            (false, true) => print(|out| summary::write_json(summary, out)),
+            (_, false) if quiet => Ok(()),
+            (true, false) => {
+                // Standard output is for programs then.
+                let mut text = Vec::new();
+                summary.write_text(&mut text).map_err(stdout_failed)?;
+                self.console.say(String::from_utf8_lossy(&text).trim_end());
+                Ok(())
+            }
+            (false, false) => print(|out| Ok(summary.write_text(out)?)),
+        }
     }
 
-    /// From the journal alone, as `status` would tell it.
-    pub(super) fn sum_up(&self, journal: &Path) -> Result<(), CommandError> {
-        let journal = Journal::open_to_read(journal)?;
-        let run = journal.run(self.run.key)?;
-        let summary = Summary::of(&journal, &run, journal.path())?;
-        if self.launch.events && !self.console.json {
-            // Standard output is for programs then.
-            let mut text = Vec::new();
-            summary.write_text(&mut text).map_err(stdout_failed)?;
-            self.console.say(String::from_utf8_lossy(&text).trim_end());
-        } else if self.launch.events {
-            print(|out| Ok(summary::write_json_line(&summary, out)?))?;
-        } else {
-            let json = self.console.json;
-            print(|out| if json { summary::write_json(&summary, out) } else { Ok(summary.write_text(out)?) })?;
-        }
-        if let Some((format, path)) = &self.launch.report {
-            write_report(&journal, &run, *format, path)?;
-            self.console.say(&format!("report: {}", path.display()));
-        }
+    fn report(&self, journal: &Journal, run: &RunRecord) -> Result<(), CommandError> {
+        let Some((format, path)) = &self.launch.report else { return Ok(()) };
+        write_report(journal, run, *format, path)?;
+        self.console.say(&format!("report: {}", path.display()));
         Ok(())
     }
 
-    async fn launch(&self, journal: Journal, started: Instant) -> Result<(Exit, Option<String>), CommandError> {
+    /// What kept it from its end. After a change has left, nothing says that none was sent.
+    pub(super) fn failed(&self, error: CommandError) -> CommandError {
+        match self.sent.n() {
+            0 => error,
+            n_sent => AfterChanges { n_sent, error: Box::new(error) }.into(),
+        }
+    }
+
+    async fn launch(&self, journal: Journal, started: Instant) -> Result<Carried, CommandError> {
         let path = journal.path().to_owned();
         let run = self.run;
         let helm_settings = self.helm_settings()?;
@@ -184,15 +229,19 @@ impl Carry<'_> {
         }
         let names = self.accounts.iter().map(|account| account.name.clone()).collect();
         let progress = Progress::new(u64::from(run.n_rows), n_settled, names, self.console, self.launch.progress);
-        let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Counter(Arc::clone(&progress)))];
+        let mut observers: Vec<Box<dyn Observer>> =
+            vec![Box::new(Counter(Arc::clone(&progress))), Box::new(self.sent.clone())];
+        let undelivered = Undelivered::default();
         if self.launch.events {
-            observers.push(Box::new(EventLines::new(&run.id)));
+            observers.push(Box::new(EventLines::new(&run.id, Arc::clone(&undelivered))));
         }
+        let stop = Stop::default();
+        let losing = Losing::default();
+        let watch = losing.watch(&journal, &stop, &self.sent)?;
         let (recorder, writing) =
-            recorder::start(journal, run.key, observers, self.clock).map_err(CommandError::Start)?;
+            recorder::start(journal, run.key, observers, self.clock, watch).map_err(CommandError::Start)?;
         let book = Book::new(Journal::open_to_read(&path)?, run.key);
         let ear = Book::new(Journal::open_to_read(&path)?, run.key);
-        let stop = Stop::default();
         let helm = Helm::new(
             self.clock,
             helm_settings,
@@ -217,28 +266,62 @@ impl Carry<'_> {
         let ended = Arc::default();
         signals::watch(stop.clone(), recorder.clone(), Arc::clone(&ended)).map_err(CommandError::Start)?;
 
+        let looking = self.look_where_it_is(&recorder);
         let carried = self.carry(&lanes, &of_run, ear, &progress, &reopened).await;
-        let (exit, reason) = match carried {
-            Ok(()) => self.conclude(&lanes, &stop, &book).await?,
-            Err(Halted::With(Exit::Interrupted, reason)) => match stop.chosen() {
-                Some((_, why)) => (by_signal(&stop, Exit::Halted), why.or(Some(reason))),
-                None => (by_signal(&stop, Exit::Interrupted), Some(reason)),
-            },
-            Err(Halted::With(exit, reason)) => (by_signal(&stop, exit), Some(reason)),
-            Err(Halted::Error(error)) => {
-                finish(&recorder, writing, exit_event(error.exit(), None, started)).await?;
+        let broken = || {
+            let undelivered = undelivered.get().map(|why| format!("the events could not be written: {why}"));
+            losing.lost().map(|lost| lost.why.clone()).into_iter().chain(undelivered).collect::<Vec<_>>()
+        };
+        let known = broken();
+        let concluded = match carried {
+            Ok(()) => self.conclude(&lanes, &stop, &book, known.clone(), losing.journal_flag()).await,
+            Err(Halted::With(exit, reason)) => Ok(halted(&stop, exit, reason, &known)),
+            Err(Halted::Error(error)) => Err(error),
+        };
+        let (exit, reason) = match concluded {
+            Ok((exit, reason)) => (self.as_sent(exit), reason),
+            Err(error) => {
+                finish(&recorder, writing, exit_event(self.as_sent(error.exit()), None, started)).await?;
                 return Err(error);
             }
         };
         ended.store(true, std::sync::atomic::Ordering::Relaxed);
         progress.finish();
         reading.abort_all();
+        drop(looking);
         drop((book, of_run, lanes));
         finish(&recorder, writing, exit_event(exit, reason.clone(), started)).await?;
         for sandbox in sandboxes {
             sandbox.stop().await;
         }
-        Ok((exit, reason))
+        // Its own end may have been what could not be told, or found the journal gone.
+        let late = broken().into_iter().filter(|what| !known.contains(what)).collect();
+        let (exit, reason) = and_late(exit, reason, late);
+        match losing.lost() {
+            Some(Lost { why, saved: None }) => Err(CommandError::JournalGone(why.clone())),
+            Some(Lost { saved: Some(saved), .. }) => Ok(Carried { exit, reason, journal: saved.clone() }),
+            None => Ok(Carried { exit, reason, journal: path }),
+        }
+    }
+
+    /// Looks each second, for those stretches in which nothing is recorded.
+    fn look_where_it_is(&self, recorder: &Recorder) -> JoinSet<()> {
+        let mut looking = JoinSet::new();
+        // A rehearsal's clock jumps from second to second as long as anybody waits for the next one.
+        if let Clock::OfMachine = self.clock {
+            let recorder = recorder.clone();
+            looking.spawn(async move {
+                let mut due = interval(Duration::from_secs(1));
+                due.set_missed_tick_behavior(MissedTickBehavior::Skip);
+                loop {
+                    due.tick().await;
+                    if !recorder.look().await {
+                        return;
+                    }
+                }
+            });
+        }
+        looking
     }
 
     /// Each account has a gate of its own; one that was given for this launch stands behind all of them.
@@ -416,44 +499,33 @@ impl Carry<'_> {
     }
 
     /// How a launch ended that was let run to its end, drained or not.
-    async fn conclude(&self, lanes: &Lanes, stop: &Stop, book: &Book) -> Result<(Exit, Option<String>), CommandError> {
+    async fn conclude(
+        &self,
+        lanes: &Lanes,
+        stop: &Stop,
+        book: &Book,
+        broken: Vec<String>,
+        more: String,
+    ) -> Result<(Exit, Option<String>), CommandError> {
         if matches!(self.launch.consent, Consent::OnlyShown | Consent::OnlyLooked) {
             return Ok((Exit::Done, None));
         }
-        let tally = book.read(Journal::tally).await?;
-        let all_on_target = tally.on_target() == u64::from(self.run.n_rows);
-        let finished = if all_on_target { Exit::Done } else { Exit::NotOnTarget };
-        let in_doubt = match tally.in_doubt {
-            0 => None,
-            n => Some(format!("{n} in doubt: cutover reconcile {}", self.run.id)),
+        let facts = Facts {
+            run: &self.run.id,
+            n_rows: u64::from(self.run.n_rows),
+            tally: book.read(Journal::tally).await?,
+            signal: by_signal(stop),
+            chosen: stop.chosen().map(|(_, why)| why.unwrap_or_default()),
+            stopped: stopped_lanes(lanes),
+            broken,
+            more,
         };
-        if tally.unsettled() == 0 {
-            return Ok((finished, None));
-        }
-        if let Some((exit, message)) = stopped_lanes(lanes) {
-            return Ok((by_signal(stop, exit).worst(exit), Some(message)));
-        }
-        if let Some((_, why)) = stop.chosen() {
-            let why = why.unwrap_or_default();
-            let mut message =
-                format!("{why}; {} left, cutover resume {} goes on", count(tally.pending, "row"), self.run.id);
-            if let Some(in_doubt) = in_doubt {
-                message = format!("{message}; {in_doubt}");
-            }
-            return Ok((by_signal(stop, Exit::Halted), Some(message)));
-        }
-        let exit = by_signal(stop, finished);
-        let reason = match (exit, in_doubt) {
-            (Exit::Interrupted | Exit::Terminated, None) => {
-                Some(format!("interrupted; cutover resume {} goes on", self.run.id))
-            }
-            (Exit::Interrupted | Exit::Terminated, Some(in_doubt)) => {
-                Some(format!("interrupted; cutover resume {} goes on; {in_doubt}", self.run.id))
-            }
-            (_, Some(in_doubt)) => Some(in_doubt),
-            (_, None) => Some(format!("{} left: cutover resume {}", count(tally.pending, "row"), self.run.id)),
-        };
-        Ok((exit, reason))
+        Ok(facts.ending())
+    }
+
+    /// The one place in which a code is held against what this launch has sent.
+    fn as_sent(&self, exit: Exit) -> Exit {
+        if self.sent.n() > 0 { exit.after_a_change() } else { exit }
     }
 }
 
@@ -467,7 +539,8 @@ fn stopped_lanes(lanes: &Lanes) -> Option<(Exit, String)> {
         LaneStop::Unauthenticated | LaneStop::NoCredentials | LaneStop::Barred | LaneStop::Forbidden => {
             Exit::Credentials
         }
-        LaneStop::Throttled | LaneStop::Unreachable => Exit::Halted,
+        LaneStop::Throttled => Exit::Halted,
+        LaneStop::Unreachable => Exit::Unreachable,
     });
     let exit = exits.reduce(Exit::worst)?;
     let named: Vec<String> = match (&stopped[..], lanes.len()) {
@@ -494,14 +567,37 @@ async fn record_any(lane: &Lane<Http>, kinds: Vec<EventKind>) -> Result<(), Jour
     if kinds.is_empty() { Ok(()) } else { lane.record(kinds, None).await }
 }
 
-fn by_signal(stop: &Stop, otherwise: Exit) -> Exit {
-    if stop.has_reason(DrainReason::Interrupted) {
-        Exit::Interrupted
-    } else if stop.has_reason(DrainReason::Terminated) {
-        Exit::Terminated
-    } else {
-        otherwise
+/// The worst of the signals that came.
+fn by_signal(stop: &Stop) -> Option<Exit> {
+    let signals = [
+        (DrainReason::HungUp, Exit::HungUp),
+        (DrainReason::Interrupted, Exit::Interrupted),
+        (DrainReason::Terminated, Exit::Terminated),
+    ];
+    signals.into_iter().filter(|(reason, _)| stop.has_reason(*reason)).map(|(_, exit)| exit).reduce(Exit::worst)
+}
+
+/// How a launch ended that was stopped before it sent anything, or by what stands in the way of all of it.
+fn halted(stop: &Stop, exit: Exit, reason: String, broken: &[String]) -> (Exit, Option<String>) {
+    let (exit, reason) = match (exit, stop.chosen()) {
+        (Exit::Interrupted, Some((_, why))) => (by_signal(stop).unwrap_or(Exit::Halted), why.unwrap_or(reason)),
+        (Exit::Interrupted, None) => (by_signal(stop).unwrap_or(Exit::Interrupted), reason),
+        (exit, _) => (by_signal(stop).map_or(exit, |signal| signal.worst(exit)), reason),
+    };
+    if broken.is_empty() {
+        return (exit, Some(reason));
     }
+    let said: Vec<&str> = broken.iter().map(String::as_str).chain([reason.as_str()]).collect();
+    (exit.worst(Exit::Internal), Some(said.join("; ")))
+}
+
+/// With what went wrong after the end was written down.
+fn and_late(exit: Exit, reason: Option<String>, late: Vec<String>) -> (Exit, Option<String>) {
+    if late.is_empty() {
+        return (exit, reason);
+    }
+    let said = late.into_iter().chain(reason).collect::<Vec<_>>().join("; ");
+    (exit.worst(Exit::Internal), Some(said))
 }
 
 fn gauge(lanes: &Lanes) -> impl Fn() -> Gauges + Send + 'static {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::super::accounts::{self, Account, runtime};
 use super::super::reading::print;
 use super::super::{CommandError, Context, checked};
-use super::carry::{Carry, Consent};
+use super::carry::{Carried, Carry, Consent};
 use super::{Launch, carry_of, make_run, must_be_approved, under};
 use crate::clock::Clock;
 use crate::exit::Exit;
@@ -62,7 +62,7 @@ pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_liv
     window.told(Timestamp::now()).iter().for_each(|line| inside.console.say(line));
     let quiet = &Context { console: crate::console::Console { quiet: true, ..inside.console }, ..inside.clone() };
     let carry = Carry { clock, live: live.as_ref(), ..carry_of(quiet, &run, accounts, &launch) };
-    let exit = carry.rehearse(runtime, journal)?;
+    let exit = carry.out(runtime, journal)?.exit;
 
     let journal = Journal::open_to_read(&path)?;
     let run = journal.run(key)?;
@@ -110,9 +110,9 @@ fn look(
     let key = make_run(&mut journal, source, args, checked, &lanes, &context.settings)?;
     let run = journal.run(key)?;
     let launch = Launch::that_looks("rehearse", Consent::OnlyLooked, false, false);
-    let exit = carry_of(context, &run, accounts, &launch).out(runtime, journal)?;
+    let Carried { exit, reason, .. } = carry_of(context, &run, accounts, &launch).out(runtime, journal)?;
     if exit != Exit::Done {
-        return Err(CommandError::NotLooked(exit));
+        return Err(CommandError::NotLooked { exit, reason: reason.unwrap_or_default() });
     }
     let journal = Journal::open_to_read(&path)?;
     let mut seen = HashMap::new();

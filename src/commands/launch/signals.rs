@@ -1,9 +1,12 @@
 //! Signals are read here and nowhere else: the first drains, the second lets go, the third leaves at once.
+//!
+//! A hang-up only ever drains: who closes a terminal sends it twice, once from the shell and once from the system, and
+//! a service manager may send it right behind its own signal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::engine::stop::Stop;
 use crate::event::{DrainReason, EventKind, LaneId};
@@ -14,32 +17,53 @@ use crate::recorder::Recorder;
 pub(super) fn watch(stop: Stop, recorder: Recorder, ended: Arc<AtomicBool>) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = if hang_ups_are_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
     tokio::spawn(async move {
-        for count in 1.. {
+        let mut n_asked = 0;
+        loop {
             let reason = tokio::select! {
                 Some(()) = interrupt.recv() => DrainReason::Interrupted,
                 Some(()) = terminate.recv() => DrainReason::Terminated,
+                Some(()) = next(&mut hang_up) => DrainReason::HungUp,
                 else => return,
             };
-            match count {
-                1 => {
+            let is_new = !stop.has_reason(reason);
+            n_asked += u32::from(reason != DrainReason::HungUp);
+            match (reason, n_asked) {
+                (DrainReason::HungUp, _) | (_, 1) if is_new => {
                     stop.drain(reason);
                     if !ended.load(Ordering::Relaxed) {
                         // Journaled for the audit; stopping does not wait for it.
                         let recorder = recorder.clone();
                         tokio::spawn(async move {
-                            _ = recorder
-                                .record(LaneId::RUN, vec![EventKind::DrainBegan { reason, why: None }], None)
-                                .await;
+                            let drain = EventKind::DrainBegan { reason, why: None };
+                            _ = recorder.record(LaneId::RUN, vec![drain], None).await;
                         });
                     }
                 }
-                2 => stop.abort(),
+                (DrainReason::HungUp, _) => (),
+                (_, 2) => stop.abort(),
                 _ => leave(reason),
             }
         }
     });
     Ok(())
+}
+
+async fn next(signal: &mut Option<Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether whoever started us wants us to outlive the terminal, as `nohup` does.
+///
+/// source: `proc_pid_status(5)` (`SigIgn`), signal(7) (SIGHUP is 1).
+fn hang_ups_are_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 /// What is on the wire stays in doubt; the journal has its beginning.

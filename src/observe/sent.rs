@@ -1,0 +1,49 @@
+//! How many changes a launch has sent, as far as it knows.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Observer;
+use crate::event::{Event, EventKind, Outcome};
+use crate::model::SourceId;
+
+/// Shared by the observer that counts and whoever asks. Attempts whose end is not known count: they may have left.
+#[derive(Clone, Default)]
+pub(crate) struct Sent(Arc<AtomicU64>);
+
+impl Sent {
+    pub(crate) fn n(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Observer for Sent {
+    fn on_event(&mut self, event: &Event, _: Option<&SourceId>) -> io::Result<()> {
+        match &event.kind {
+            EventKind::AttemptStarted { .. } => _ = self.0.fetch_add(1, Ordering::Relaxed),
+            EventKind::AttemptEnded { outcome: Outcome::Unsent { .. }, .. } => {
+                _ = self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+            EventKind::AttemptEnded { .. }
+            | EventKind::RunStarted { .. }
+            | EventKind::LaunchBegan { .. }
+            | EventKind::DrainBegan { .. }
+            | EventKind::StageBegan { .. }
+            | EventKind::StageEnded { .. }
+            | EventKind::WaitBegan { .. }
+            | EventKind::WaitEnded
+            | EventKind::Controlled { .. }
+            | EventKind::LaunchEnded { .. }
+            | EventKind::QuotaLearned { .. }
+            | EventKind::ReadThrottled { .. }
+            | EventKind::LaneStopped { .. }
+            | EventKind::RowSeen { .. }
+            | EventKind::RowMoved { .. }
+            | EventKind::RowSettled { .. }
+            | EventKind::RowLeft { .. }
+            | EventKind::RowReopened { .. } => (),
+        }
+        Ok(())
+    }
+}

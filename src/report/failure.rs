@@ -1,0 +1,128 @@
+//! The document `cutover.error.v1`: how a verb ended that has no document of its own to print.
+
+use std::io;
+
+use serde::Serialize;
+
+use super::plain::plain;
+use crate::exit::Exit;
+use crate::plan::problem::{Problem, Problems, Severity};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    pub schema: &'static str,
+    pub exit: Ending,
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// What is wrong with a plan, in the order of the file, errors first.
+    pub problems: Vec<Found>,
+}
+
+/// As in `cutover.summary.v1`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ending {
+    pub code: u8,
+    pub name: &'static str,
+    pub reason: Option<String>,
+}
+
+/// One problem, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Found {
+    pub file: String,
+    pub line: u32,
+    pub column: u32,
+    pub severity: Severity,
+    pub text: String,
+    pub suggestion: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: &str, hint: Option<&str>) -> Self {
+        let message = plain(message);
+        let ending = Ending { code: exit.code(), name: exit.name(), reason: Some(message.clone()) };
+        Self { schema: "cutover.error.v1", exit: ending, message, hint: hint.map(plain), problems: Vec::new() }
+    }
+
+    /// Of a verb that did what it was asked to, or said on standard error why not.
+    pub(crate) fn plain(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => {
+                let ending = Ending { code: exit.code(), name: exit.name(), reason: None };
+                Self { exit: ending, ..Self::new(exit, "done", None) }
+            }
+            Exit::NotOnTarget
+            | Exit::Usage
+            | Exit::Refused
+            | Exit::Halted
+            | Exit::Credentials
+            | Exit::Locked
+            | Exit::Integrity
+            | Exit::Unreachable
+            | Exit::Internal
+            | Exit::HungUp
+            | Exit::Interrupted
+            | Exit::Terminated => Self::new(exit, exit.meaning(), None),
+        }
+    }
+
+    /// Of arguments that could not be read: the first paragraph says what is wrong, the others how it is written.
+    pub(crate) fn misread(text: &str) -> Self {
+        let message = text.trim().split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        let in_one_line = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        Self::new(Exit::Usage, &in_one_line, Some("`cutover VERB --help` says how it is written"))
+    }
+
+    pub(crate) fn with_problems(mut self, plan: &str, problems: &Problems) -> Self {
+        let found = |problem: &Problem| Found {
+            file: plain(problem.file.as_deref().unwrap_or(plan)),
+            line: problem.line,
+            column: problem.column,
+            severity: problem.severity,
+            text: plain(&problem.message),
+            suggestion: problem.suggestion.as_deref().map(plain),
+        };
+        self.problems = problems.shown().map(found).collect();
+        self
+    }
+
+    /// On one line, so that it may also follow lines of events.
+    pub fn write_json(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        serde_json::to_writer(&mut *out, self)?;
+        writeln!(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::problem::Position;
+
+    #[test]
+    fn it_keeps_to_its_schema() {
+        let mut problems = Problems::new(false);
+        problems.error(Position { line: 3, column: 9 }, "odd\u{202e}".to_owned(), Some("even"));
+        problems.warning(Position { line: 1, column: 1 }, "long".to_owned(), None);
+        let failures = [
+            Failure::plain(Exit::Done),
+            Failure::plain(Exit::Locked),
+            Failure::new(Exit::Usage, "the plan has 1 error", Some("`cutover check`"))
+                .with_problems("p.csv", &problems),
+        ];
+        for failure in &failures {
+            super::super::lab::conforms("error.v1.json", &serde_json::to_value(failure).unwrap());
+        }
+        assert_eq!(failures[2].problems[0].text, "odd\\u{202e}", "nothing from outside turns a line around");
+    }
+
+    #[test]
+    fn of_arguments_that_cannot_be_read_the_first_paragraph_is_the_message() {
+        let text = "error: unexpected argument '--retry' found\n\n  tip: a similar argument exists\n\nUsage: cutover\n";
+        assert_eq!(Failure::misread(text).message, "unexpected argument '--retry' found");
+        let text =
+            "error: the following required arguments were not provided:\n  <PLAN>\n\nUsage: cutover run <PLAN>\n";
+        let message = Failure::misread(text).message;
+        assert_eq!(message, "the following required arguments were not provided: <PLAN>");
+    }
+}

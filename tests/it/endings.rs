@@ -1,0 +1,266 @@
+//! How a launch, or any other verb, ends: its code, its document, and what it says when what it found cannot be delivered.
+
+use serde_json::Value;
+
+use crate::lab::{Ended, Journal, Lab, Launch, plan, shared};
+
+/// The one document on standard output.
+#[track_caller]
+fn document(ended: &Ended) -> Value {
+    serde_json::from_str(&ended.stdout).unwrap_or_else(|error| {
+        panic!("{error}: standard output was:\n{}\nstandard error:\n{}", ended.stdout, ended.stderr)
+    })
+}
+
+/// The verb's standard output goes there.
+fn to(lab: &Lab, path: &str, args: &[&str]) -> Ended {
+    let script = format!("exec \"$0\" \"$@\" > {path}");
+    let words = [&["-c", &script, env!("CARGO_BIN_EXE_cutover")], args].concat();
+    Launch::of(lab.command_of("sh", &words)).end()
+}
+
+#[test]
+fn whatever_it_ends_with_json_is_told_in_one_document() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    lab.write("bad.csv", "source_id,copystate\nvm-1,stopped\nvm-2,finishd\n,stopped\n");
+    let dead = ["--endpoint", "http://127.0.0.1:1", "--attempts", "1"];
+    let run = ["run", "plan.csv", "--yes"];
+    let cases: [(Vec<&str>, i32); 17] = [
+        (vec!["run"], 2),
+        (vec!["runn", "plan.csv"], 2),
+        (vec!["run", "plan.csv", "--quick"], 2),
+        (vec!["run", "nosuch.csv", "--yes"], 2),
+        (vec!["run", "bad.csv", "--yes", "--endpoint", "sandbox"], 2),
+        (vec!["run", "plan.csv", "--endpoint", "sandbox"], 2),
+        (run.to_vec(), 2),
+        ([&run[..], &["--endpoint", "sandbox", "--rate", "x"]].concat(), 2),
+        ([&run[..], &["--endpoint", "sandbox", "--max-changes", "1"]].concat(), 3),
+        ([&["plan", "plan.csv"], &dead[..]].concat(), 8),
+        ([&["sources", "list"], &dead[..]].concat(), 8),
+        (vec!["retry", "nosuch"], 2),
+        (vec!["explain", "vm-9"], 2),
+        (vec!["status", "--journal", "nosuch.db"], 2),
+        (vec!["report", "--format", "md", "-o", "nosuch/x"], 2),
+        (vec!["control", "pause"], 2),
+        (vec!["init", "new"], 0),
+    ];
+    for (args, code) in cases {
+        let ended = lab.cutover(&[&args[..], &["--json"]].concat()).exits(code);
+        let document = document(&ended);
+        println!("{args:?}: {document}");
+        let is_of_run = document["schema"] == "cutover.summary.v1";
+        assert!(is_of_run || document["schema"] == "cutover.error.v1", "{args:?}: {document}");
+        assert_eq!(document["exit"]["code"], code, "{args:?}");
+        if !is_of_run {
+            assert!(document["message"].is_string() && document["problems"].is_array(), "{args:?}: {document}");
+        }
+    }
+    let bad = document(&lab.cutover(&["run", "bad.csv", "--yes", "--json", "--endpoint", "sandbox"]));
+    let first = serde_json::json!({"file": "bad.csv", "line": 3, "column": 6, "severity": "error",
+        "text": "unknown copystate \"finishd\"", "suggestion": "finished"});
+    assert_eq!((bad["problems"].as_array().unwrap().len(), &bad["problems"][0]), (2, &first));
+}
+
+#[test]
+fn without_credentials_or_a_way_to_the_service_the_codes_are_five_and_eight() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    for verb in [&["run", "plan.csv", "--yes"][..], &["plan", "plan.csv"], &["sources", "list"]] {
+        let mut nobody = lab.command(&[verb, &["--endpoint", "http://127.0.0.1:1", "--json"]].concat());
+        nobody.env_remove("CUTOVER_AUTH_TOKEN").env("CUTOVER_METADATA_ENDPOINT", "off");
+        let ended = Launch::of(nobody).end().exits(5).says("no credentials are set").says("hint: ");
+        assert_eq!(document(&ended)["exit"]["name"], "credentials");
+        let dead = [verb, &["--endpoint", "http://127.0.0.1:1", "--attempts", "1", "--json"]].concat();
+        let ended = lab.cutover(&dead).exits(8).says("connection refused");
+        assert_eq!(document(&ended)["exit"]["name"], "unreachable");
+    }
+    // Where the token comes from is no nearer.
+    let mut user = lab.command(&["run", "plan.csv", "--yes", "--endpoint", "http://127.0.0.1:1"]);
+    user.env_remove("CUTOVER_AUTH_TOKEN").env("HW_AUTH_URL", "http://127.0.0.1:1");
+    user.envs([("HW_USER_NAME", "u"), ("HW_PASSWORD", "p"), ("HW_DOMAIN_NAME", "d")]);
+    Launch::of(user).end().exits(8);
+}
+
+#[test]
+fn rows_that_are_all_blocked_stop_nothing() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", "source_id,copystate,expect_copystate\nvm-1,stopped,error\nvm-2,stopped,error\n");
+    let sandbox = lab.serve("plan.csv", "");
+    lab.write("plan.csv", "source_id,copystate,expect_copystate\nvm-1,stopped,cleared\nvm-2,stopped,cleared\n");
+    lab.launch(&sandbox, &["run", "plan.csv"]).exits(1);
+    assert_eq!(lab.journal().tally()["blocked"], 2);
+}
+
+#[test]
+fn quiet_says_nothing_of_what_is_well_and_one_line_of_the_rest() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "[[fault]]\nsources = [\"vm-00002\"]\nkind = \"silent\"\n");
+    let run = ["run", "plan.csv", "--yes", "-q", "--verify-timeout", "1s", "--endpoint", &sandbox.url];
+    let ended = lab.cutover(&run).exits(1);
+    let said = "error: 2 of 3 rows are on target; 1 needs a look.\n";
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", said));
+    let ended = lab.cutover(&["retry", "--yes", "-q"]).exits(0);
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""));
+}
+
+#[test]
+fn a_result_that_cannot_be_delivered_is_told_once_and_ends_with_seventy() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(30, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    // The run is settled first; the journal says how it ended, and why the process did not.
+    for (n, more) in [&["--events"][..], &["--json"], &["--events", "--json"], &[]].into_iter().enumerate() {
+        let run = ["run", "plan.csv", "--rate", "off", "--new", "--yes", "--no-progress", "--endpoint", &sandbox.url];
+        let ended = to(&lab, "/dev/full", &[&run[..], more].concat()).exits(70);
+        let n_said = ended.stderr.lines().filter(|line| line.starts_with("error: ")).count();
+        assert!(n_said == 1 && ended.stderr.contains("No space left on device"), "{more:?}: {}", ended.stderr);
+        let journal = lab.journal();
+        assert_eq!(journal.count("SELECT count(*) FROM run"), n + 1);
+        assert_eq!(
+            journal.rows().iter().filter(|row| row.verdict == "applied" || row.verdict == "already").count(),
+            30
+        );
+        let by_events = "SELECT exit_code FROM run ORDER BY run DESC LIMIT 1";
+        assert_eq!(journal.count(by_events), if more.contains(&"--events") { 70 } else { 0 }, "{more:?}");
+    }
+    assert_eq!(sandbox.changes().len(), 30);
+    let reading: [&[&str]; 14] = [
+        &["--help"],
+        &["--version"],
+        &["run", "--help"],
+        &["check", "plan.csv"],
+        &["check", "plan.csv", "--json"],
+        &["plan", "plan.csv", "--endpoint", &sandbox.url],
+        &["status"],
+        &["status", "--json"],
+        &["runs"],
+        &["explain", "vm-00001"],
+        &["report", "--format", "csv"],
+        &["report", "--format", "html", "-o", "/dev/full"],
+        &["config", "show"],
+        &["run", "nosuch.csv", "--yes", "--json"],
+    ];
+    for args in reading {
+        let ended = to(&lab, "/dev/full", args);
+        assert_eq!(ended.code, Some(70), "{args:?}: {}", ended.stderr);
+    }
+    // A reader that has seen enough is no error.
+    for more in [&["--events"][..], &["--json"], &[]] {
+        let run = ["run", "plan.csv", "--rate", "off", "--new", "--yes", "--no-progress", "--endpoint", &sandbox.url];
+        let script = "\"$0\" \"$@\" | true; exit ${PIPESTATUS[0]}";
+        let words = [&["-c", script, env!("CARGO_BIN_EXE_cutover")], &run[..], more].concat();
+        Launch::of(lab.command_of("bash", &words)).end().exits(0);
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_at_the_end_is_in_the_document_of_the_run() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(30, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    std::os::unix::fs::symlink("/dev/full", lab.path("full.csv")).unwrap();
+    let run = ["run", "plan.csv", "--rate", "off", "--yes", "--json", "--endpoint", &sandbox.url];
+    let ended = lab.cutover(&[&run[..], &["--report", "full.csv"]].concat()).exits(70);
+    let ended = ended.says("could not write `full.csv`").says("30 changes left before that");
+    let document = document(&ended);
+    assert_eq!((&document["schema"], &document["exit"]["code"]), (&"cutover.summary.v1".into(), &70.into()));
+    assert_eq!(lab.journal().tally()["applied"], 30);
+}
+
+#[test]
+fn everything_that_is_left_is_named_at_the_end() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(100, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "[[fault]]\nsources = [\"vm-00001\"]\nkind = \"hang_after\"\n");
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "off", "--concurrency", "1"]);
+    sandbox.reach(1);
+    launch.signal("INT");
+    assert!(launch.reaches("drain_began"));
+    launch.signal("INT");
+    let ended =
+        launch.end().exits(130).says("99 rows left to do: cutover resume ").says("1 in doubt: cutover reconcile ");
+    assert_eq!(ended.stderr.matches("in doubt: cutover reconcile").count(), ended.stderr.matches("left to do").count());
+    lab.launch(&sandbox, &["resume", "--rate", "off", "--timeout", "1s"]).exits(0);
+}
+
+/// What may become of a journal while a run goes on.
+const FATES: [(&str, &str); 6] = [
+    ("moved", "mv cutover.db elsewhere.db"),
+    ("deleted", "rm cutover.db"),
+    ("deleted with all that is beside it", "rm cutover.db cutover.db-wal cutover.db-shm"),
+    ("replaced by a copy", "cp cutover.db copy.db && mv copy.db cutover.db"),
+    ("its log deleted", "rm cutover.db-wal"),
+    ("its folder renamed", "mv night yesterday"),
+];
+
+#[test]
+fn a_journal_that_went_away_stops_the_run_and_all_of_it_is_saved() {
+    let _machine = shared();
+    for (fate, command) in FATES {
+        println!("{fate}");
+        let lab = Lab::new();
+        lab.write("plan.csv", &plan(300, "stopped,syncing"));
+        std::fs::create_dir(lab.path("night")).unwrap();
+        let sandbox = lab.serve("plan.csv", "");
+        let args = ["run", "plan.csv", "--rate", "60", "--journal", "night/cutover.db"];
+        let launch = lab.begin(&sandbox, &args);
+        assert!(launch.reaches_nth("attempt_ended", 20));
+        let folder = if command.contains("night") { lab.path(".") } else { lab.path("night") };
+        let done = std::process::Command::new("sh").args(["-c", command]).current_dir(&folder).status();
+        assert!(done.unwrap().success(), "{fate}");
+        let n_before = sandbox.changes().len();
+        let ended = launch.end().exits(70).says(": stopped after ").says("everything that was recorded is saved as `");
+        let n_sent = sandbox.changes().len();
+        assert!(n_sent <= n_before + 20, "{fate}: {n_before} were sent before, {n_sent} in the end");
+        for untrue in ["nothing was sent", "no change was sent", "there is no journal"] {
+            assert!(!ended.stderr.contains(untrue), "{fate}: {}", ended.stderr);
+        }
+        let has_a_name = !(fate.starts_with("deleted") || fate == "replaced by a copy");
+        assert_eq!(ended.stderr.contains("the file itself, `"), has_a_name, "{fate}: {}", ended.stderr);
+        let (_, rest) = ended.stderr.split_once("everything that was recorded is saved as `").unwrap();
+        let saved = lab.path(rest.split_once('`').unwrap().0);
+        // It holds every change that the server saw, proves itself, and the run goes on from it.
+        let saved = saved.to_str().unwrap();
+        assert!(
+            ended.stderr.contains(&format!("{} rows left to do: cutover resume ", 300 - n_sent)),
+            "{}",
+            ended.stderr
+        );
+        assert!(ended.stderr.contains(" --journal "), "{fate}: {}", ended.stderr);
+        let journal = Journal::open(saved.as_ref());
+        let (ended_with, sent) =
+            ("SELECT exit_code FROM run", "SELECT count(*) FROM v_attempt WHERE outcome <> 'unsent'");
+        assert_eq!((journal.count(ended_with), journal.count(sent)), (70, n_sent), "{fate}");
+        lab.cutover(&["audit", "verify", "--journal", saved]).exits(0);
+        lab.launch(&sandbox, &["resume", "--rate", "off", "--journal", saved]).exits(0);
+        assert_eq!(sandbox.changes().len(), 300, "{fate}: each row was sent once");
+        assert_eq!(Journal::open(saved.as_ref()).tally()["applied"], 300, "{fate}");
+    }
+}
+
+#[test]
+fn a_journal_that_goes_away_while_the_run_waits_is_noticed_within_two_seconds() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(30, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.write("pause", "");
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--pause-file", "pause", "--json"]);
+    assert!(launch.reaches("controlled"));
+    std::fs::remove_file(lab.path("cutover.db")).unwrap();
+    let since = std::time::Instant::now();
+    let ended = launch.end().exits(70).says("`cutover.db` is no longer there: stopped after 0 changes");
+    assert!(since.elapsed() < std::time::Duration::from_secs(4), "{:?}", since.elapsed());
+    assert_eq!(sandbox.changes().len(), 0);
+    let last: Value = serde_json::from_str(ended.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["schema"], &last["exit"]["code"]), (&"cutover.summary.v1".into(), &70.into()));
+}
