@@ -9,6 +9,7 @@ use cutover::report::Format;
 use rusqlite::Connection;
 
 use crate::lab::{Ended, Lab, Launch, Served, plan, shared};
+use crate::tools;
 
 const VERBS: [&[&str]; 6] = [
     &["report", "--format", "csv"],
@@ -146,6 +147,9 @@ fn a_run_that_is_not_one_is_told_with_those_that_it_could_be() {
 
 #[test]
 fn a_destination_that_cannot_be_is_told_before_the_journal_is_looked_for() {
+    if tools::lack(&["setpriv"]) {
+        return;
+    }
     let _machine = shared();
     let lab = Lab::new();
     fs::create_dir(lab.path("folder")).unwrap();
@@ -255,6 +259,9 @@ fn is_read_as_the_original(lab: &Lab, name: &str) {
 
 #[test]
 fn a_copy_where_nothing_can_be_written_is_read_whatever_was_copied_with_it() {
+    if tools::lack(&["setpriv"]) {
+        return;
+    }
     let _machine = shared();
     let lab = Lab::new();
     lab.write("plan.csv", &plan(300, "cutovering,cutovering"));
@@ -295,6 +302,9 @@ fn a_copy_where_nothing_can_be_written_is_read_whatever_was_copied_with_it() {
 
 #[test]
 fn an_older_journal_where_nothing_can_be_written_is_told_to_be_copied() {
+    if tools::lack(&["setpriv"]) {
+        return;
+    }
     let _machine = shared();
     let lab = Lab::new();
     let old = Connection::open(lab.path("cutover.db")).unwrap();

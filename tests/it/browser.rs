@@ -5,7 +5,6 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use cutover::event::{EventKind, LaneId, LanePlace, Outcome, Verdict};
@@ -18,48 +17,50 @@ use rusqlite::OpenFlags;
 use serde_json::json;
 
 use crate::lab::{Lab, alone, plan, shared};
-use crate::python::{Python, once};
+use crate::python::{Python, once, said};
 use crate::serve::Site;
+use crate::tools;
 
 /// From the registry, by name, once, beside what cargo builds. Nothing of them is shipped.
 const PACKAGES: [&str; 2] = ["playwright-core@1.65.1", "axe-core@4.14.1"];
 
-fn installed() -> PathBuf {
-    once(&PACKAGES.join("+"), |place| {
-        std::fs::create_dir_all(place).unwrap();
-        std::fs::write(place.join("package.json"), "{}").unwrap();
-        let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--cache"]).arg(place.join("cache"));
-        let ran = npm.args(PACKAGES).current_dir(place).output();
-        let ran = ran.expect("these tests need node with npm, to drive a browser");
-        assert!(ran.status.success(), "not installed: {}", String::from_utf8_lossy(&ran.stderr));
-    })
+/// A browser, and what drives it.
+struct Browser {
+    packages: PathBuf,
+    chromium: PathBuf,
 }
 
-/// Where the browser is. A machine without one is told what it lacks.
-fn chromium() -> &'static PathBuf {
-    static PLACE: OnceLock<PathBuf> = OnceLock::new();
-    PLACE.get_or_init(|| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut places = std::env::split_paths(&path)
-            .flat_map(|folder| ["chromium", "chromium-browser", "google-chrome"].map(|name| folder.join(name)));
-        places.find(|place| place.is_file()).expect("these tests need chromium")
-    })
-}
+impl Browser {
+    /// None: it cannot be had here, and the test that wants it is left out.
+    fn installed() -> Option<Self> {
+        if tools::lack(&["node", "npm", "chromium"]) {
+            return None;
+        }
+        let packages = once(&PACKAGES.join("+"), |place| {
+            std::fs::create_dir_all(place).unwrap();
+            std::fs::write(place.join("package.json"), "{}").unwrap();
+            let mut npm = Command::new("npm");
+            npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--cache"]).arg(place.join("cache"));
+            let ran = npm.args(PACKAGES).current_dir(place).output().unwrap();
+            said(&ran, &format!("`npm install {}`", PACKAGES.join(" ")))
+        })?;
+        Some(Self { packages, chromium: tools::find("chromium")? })
+    }
 
-fn browser(theme: &str) -> Command {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/browser/look.mjs");
-    let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("screenshots");
-    let mut command = Command::new("node");
-    command.arg(script).arg(theme).env("PACKAGES", installed()).env("SHOTS", shots).env("CHROMIUM", chromium());
-    command.env("NO_PROXY", "*");
-    command
-}
+    fn command(&self, theme: &str) -> Command {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/browser/look.mjs");
+        let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("screenshots");
+        let mut command = Command::new("node");
+        command.arg(script).arg(theme).env("PACKAGES", &self.packages).env("SHOTS", shots);
+        command.env("CHROMIUM", &self.chromium).env("NO_PROXY", "*");
+        command
+    }
 
-#[track_caller]
-fn holds(theme: &str, args: &[&str]) {
-    let ran = browser(theme).args(args).output().unwrap();
-    assert!(ran.status.success(), "{theme}: {}", String::from_utf8_lossy(&ran.stderr));
+    #[track_caller]
+    fn holds(&self, theme: &str, args: &[&str]) {
+        let ran = self.command(theme).args(args).output().unwrap();
+        assert!(ran.status.success(), "{theme}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
 }
 
 fn report(lab: &Lab) -> String {
@@ -94,21 +95,23 @@ fn small() -> Lab {
 
 #[test]
 fn a_small_report_reads_on_every_screen_on_paper_and_without_scripts() {
+    let Some(browser) = Browser::installed() else { return };
     let _machine = shared();
     let lab = small();
     let file = report(&lab);
-    holds("report", &[&file, "report-10", "10"]);
-    holds("search", &[&file, "10", "vm-00005", "refused", "1"]);
+    browser.holds("report", &[&file, "report-10", "10"]);
+    browser.holds("search", &[&file, "10", "vm-00005", "refused", "1"]);
 }
 
 #[test]
 fn a_report_of_a_hundred_thousand_rows_opens_and_finds() {
+    let Some(browser) = Browser::installed() else { return };
     let _machine = shared();
     let lab = Lab::new();
     large(&lab.path("cutover.db"), 100_000);
     let file = report(&lab);
-    holds("report", &[&file, "report-100000", "100000"]);
-    holds("search", &[&file, "100000", "vm-77777", "refused", "1000"]);
+    browser.holds("report", &[&file, "report-100000", "100000"]);
+    browser.holds("search", &[&file, "100000", "vm-77777", "refused", "1000"]);
 }
 
 /// A journal of so many rows, every hundredth of which was refused.
@@ -185,6 +188,7 @@ fn a_hostile_plan_and_a_hostile_server_stay_text() {
     const WAVE: &str = "'\"><svg onload=hacked=1>";
     const NOTE: &str = "</style></title></textarea><iframe src=javascript:hacked=1>";
     const ERROR: &str = "<b onclick='hacked=1'>no</b>-->]]>";
+    let Some(browser) = Browser::installed() else { return };
     let _machine = shared();
     let lab = Lab::new();
     let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
@@ -210,15 +214,16 @@ fn a_hostile_plan_and_a_hostile_server_stay_text() {
     lab.launch(&sandbox, &["run", "plan.csv"]).exits(1);
     let file = report(&lab);
     let site = Site::over(&lab, &[]);
-    holds("hostile", &[&file, &site.run(), NAME, WAVE, ERROR, "<u>vm"]);
+    browser.holds("hostile", &[&file, &site.run(), NAME, WAVE, ERROR, "<u>vm"]);
 }
 
 #[test]
 fn every_page_is_fit_for_screens_keyboards_and_screen_readers() {
+    let Some(browser) = Browser::installed() else { return };
     let _machine = shared();
     let lab = small();
     let site = Site::over(&lab, &[]);
-    holds("served", &[&site.url, &site.run()]);
+    browser.holds("served", &[&site.url, &site.run()]);
 }
 
 /// What a page showed, and when.
@@ -231,6 +236,7 @@ fn followed(mut child: Child) -> Vec<(i64, String)> {
 
 #[test]
 fn the_page_of_a_run_follows_it_to_its_end_within_a_second() {
+    let Some(browser) = Browser::installed() else { return };
     let _machine = alone();
     let lab = Lab::new();
     lab.write("plan.csv", &plan(60, "stopped,syncing"));
@@ -240,8 +246,12 @@ fn the_page_of_a_run_follows_it_to_its_end_within_a_second() {
     let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "15", "--pause-file", "hold"]);
     assert!(launch.reaches("controlled"));
     let site = Site::over(&lab, &[]);
-    let mut child =
-        browser("follow").args([&site.run(), "All 60 rows are on target."]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = browser
+        .command("follow")
+        .args([&site.run(), "All 60 rows are on target."])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut watching = String::new();
     stdout.read_line(&mut watching).unwrap();
@@ -290,6 +300,8 @@ fn the_pictures_in_the_readme_are_there_and_small() {
 }
 
 fn take_pictures(samples: &Path) {
+    let browser = Browser::installed().expect("pictures need a browser");
+    let python = Python::with(&["pyte==0.8.2"]).expect("pictures need a Python");
     let _machine = alone();
     let lab = Lab::new();
     std::fs::create_dir(lab.path("samples")).unwrap();
@@ -300,14 +312,14 @@ fn take_pictures(samples: &Path) {
                  --allow-irreversible --yes";
     let night: Vec<&str> = night.split_whitespace().collect();
     let picture = |url: &str, name: &str, width: &str, height: &str, scheme: &str| {
-        holds("picture", &[url, samples.join(name).to_str().unwrap(), width, height, scheme]);
+        browser.holds("picture", &[url, samples.join(name).to_str().unwrap(), width, height, scheme]);
     };
     let page = lab.path("terminal.html");
     let command =
         format!("cd {} && exec {} {}", lab.path(".").display(), env!("CARGO_BIN_EXE_cutover"), night.join(" "));
     let shown = ["20", "110", "24", page.to_str().unwrap(), "sh", "-c", &command];
     let terminal = std::thread::scope(|threads| {
-        let ran = threads.spawn(|| Python::with(&["pyte==0.8.2"]).run("browser/terminal.py", &shown));
+        let ran = threads.spawn(|| python.run("browser/terminal.py", &shown));
         while n_answers(&lab).is_none_or(|n| n < 120) {
             std::thread::sleep(Duration::from_millis(100));
         }

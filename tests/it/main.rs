@@ -31,4 +31,5 @@ mod secrets;
 mod serve;
 mod settings;
 mod signals;
+mod tools;
 mod wire;

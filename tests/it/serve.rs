@@ -240,8 +240,8 @@ fn it_ends_when_it_is_told_to_also_with_open_pages() {
     (&page).read_exact(&mut first).unwrap();
     assert_eq!(&first, b"HTTP/1.1 200 OK");
     let began = Instant::now();
-    let pid = site.child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let interrupt = format!("kill -INT {}", site.child.id());
+    assert!(Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
     assert!(site.child.wait().unwrap().success());
     assert!(began.elapsed() < Duration::from_secs(10));
 }
