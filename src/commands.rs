@@ -263,7 +263,9 @@ impl CommandError {
     /// What to type next.
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            CommandError::Plan(PlanError::Problems { .. }) => "nothing was sent; `cutover check PLAN` says it again",
+            CommandError::Plan(PlanError::Problems { .. }) => {
+                "correct the plan and run the same command again; nothing was sent"
+            }
             CommandError::Plan(PlanError::Unreadable { .. }) => "`cutover init` writes an example plan",
             CommandError::Plan(PlanError::Unsupported { .. }) => "save it as CSV",
             CommandError::Plan(PlanError::Edited { .. }) => {

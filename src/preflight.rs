@@ -29,15 +29,15 @@ const PAGES_AT_ONCE: usize = 8;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PreflightError {
-    #[error("the service does not let us in: {0}; no change was sent")]
+    #[error("the service does not let us in: {0}; nothing was sent by this launch")]
     Credentials(String),
-    #[error("the service could not be reached: {0}; no change was sent")]
+    #[error("the service could not be reached: {0}; nothing was sent by this launch")]
     Unreachable(String),
-    #[error("the service takes no requests now: {0}; no change was sent")]
+    #[error("the service takes no requests now: {0}; nothing was sent by this launch")]
     Throttled(String),
-    #[error("the target of `{source_id}` cannot be said: {objection}; no change was sent")]
+    #[error("the target of `{source_id}` cannot be said: {objection}; nothing was sent by this launch")]
     Unsayable { source_id: SourceId, objection: Objection },
-    #[error("stopped while looking at the live states; nothing was sent")]
+    #[error("stopped while looking at the live states; nothing was sent by this launch")]
     Stopped,
     #[error(transparent)]
     Closed(#[from] JournalClosed),

@@ -207,9 +207,11 @@ impl fmt::Display for Stage {
             Part::Canary => "the canary of ",
             Part::Rest => "",
         };
-        match &self.wave {
-            Some(wave) => write!(f, "{canary}wave `{wave}`"),
-            None => write!(f, "{canary}no wave"),
+        match (&self.wave, self.wave_no) {
+            (Some(wave), _) => write!(f, "{canary}wave `{wave}`"),
+            // A plan without waves is carried as one; rows of no wave come behind those that are in one.
+            (None, 0) => write!(f, "{canary}the plan"),
+            (None, _) => write!(f, "{canary}what is in no wave"),
         }
     }
 }
@@ -217,6 +219,20 @@ impl fmt::Display for Stage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stage_can_stand_in_any_sentence() {
+        let stage = |wave_no, wave: Option<&str>, part| Stage { wave_no, wave: wave.map(str::to_owned), part };
+        let said = [
+            (stage(1, Some("b"), Part::Rest), "wave `b` does not begin"),
+            (stage(1, Some("b"), Part::Canary), "the canary of wave `b` does not begin"),
+            (stage(0, None, Part::Rest), "the plan does not begin"),
+            (stage(2, None, Part::Rest), "what is in no wave does not begin"),
+        ];
+        for (stage, sentence) in said {
+            assert_eq!(format!("{stage} does not begin"), sentence);
+        }
+    }
 
     #[test]
     fn a_share_is_rows_or_a_percentage() {

@@ -67,6 +67,8 @@ pub struct Tally {
     pub pending: u64,
     pub in_doubt: u64,
     pub attempts: u64,
+    /// Of the attempts, those whose end is not recorded: on the wire, or not even that yet.
+    pub open: u64,
     pub throttled: u64,
 }
 
@@ -211,7 +213,7 @@ impl Journal {
     pub fn sums(&self, run: RunKey) -> Result<Sums, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT lane, wave_no, wave, verdict, standing IN ('open', 'in_doubt', 'accepted'), attempts, throttled,
-                 {ON_TARGET}
+                 {ON_TARGET}, standing = 'open'
              FROM row WHERE run = ?1",
         ))?;
         let mut found = statement.query([run.0])?;
@@ -223,6 +225,7 @@ impl Journal {
             let verdict = row.get_ref(3)?.as_str_or_null().map_err(rusqlite::Error::from)?;
             let (settled, on_target) = (u64::from(verdict.is_some()), u64::from(row.get::<_, bool>(7)?));
             tally.attempts += row.get::<_, u64>(5)?;
+            tally.open += row.get::<_, u64>(8)?;
             tally.throttled += row.get::<_, u64>(6)?;
             match verdict {
                 Some(name) => {

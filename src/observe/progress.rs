@@ -197,8 +197,7 @@ impl Observer for Counter {
             }
             EventKind::DrainBegan { reason, why } => {
                 self.0.draining.store(true, Ordering::Relaxed);
-                let told = told(*reason);
-                self.0.tell(&why.as_ref().map_or_else(|| told.to_owned(), |why| format!("{told}: {}", plain(why))));
+                self.0.tell(&plain(&draining(*reason, why.as_deref())));
             }
             EventKind::StageBegan { stage, rows, forecast } if stage.wave.is_some() || forecast.is_some() => {
                 let forecast = forecast.as_ref().map_or_else(String::new, |forecast| format!(", {forecast}"));
@@ -238,17 +237,19 @@ impl Observer for Counter {
     }
 }
 
-fn told(reason: DrainReason) -> &'static str {
-    match reason {
-        DrainReason::Interrupted | DrainReason::Terminated | DrainReason::HungUp => {
-            "interrupted: nothing new is started; waiting for answers (again to let go of them, a third time to leave at once)"
-        }
-        DrainReason::JournalGone => "stopping: nothing new is started; waiting for answers",
-        DrainReason::JournalClosed => "the journal takes nothing more: nothing new is started",
-        DrainReason::Panicked => "a row failed in a way it should not: nothing new is started",
-        DrainReason::Halted => "halted: nothing new is started; waiting for answers",
-        DrainReason::Window => "stopping for the window: nothing new is started",
-        DrainReason::Unapproved => "stopping: nothing new is started",
-        DrainReason::Operator => "told to stop: nothing new is started; waiting for answers",
-    }
+fn draining(reason: DrainReason, why: Option<&str>) -> String {
+    let (told, then) = match reason {
+        DrainReason::Interrupted => ("interrupted", "; again lets go of them, a third time leaves at once"),
+        DrainReason::Terminated => ("terminated by a signal", "; again lets go of them"),
+        DrainReason::HungUp => ("the terminal hung up", ""),
+        DrainReason::JournalClosed => ("the journal takes nothing more", ""),
+        DrainReason::JournalGone => ("the journal went away", ""),
+        DrainReason::Panicked => ("a row failed in a way it should not", ""),
+        DrainReason::Halted => ("halted", ""),
+        DrainReason::Window => ("the time is over", ""),
+        DrainReason::Unapproved => ("nobody released it", ""),
+        DrainReason::Operator => ("told to stop", ""),
+    };
+    let why = why.map_or_else(String::new, |why| format!(": {why}"));
+    format!("draining ({told}{why}): no new requests, waiting for answers that are on the way{then}")
 }

@@ -5,7 +5,6 @@ use serde::Serialize;
 use super::plain::{count, duration, plain, time};
 use crate::control::waits_for;
 use crate::event::{DrainReason, Event, EventKind, Outcome};
-use crate::waves::Stage;
 
 /// An event as it is told.
 #[derive(Serialize)]
@@ -70,13 +69,13 @@ fn sentence(kind: &EventKind) -> String {
         }
         EventKind::DrainBegan { reason, why } => {
             let why = why.as_deref().map_or_else(String::new, |why| format!(": {why}"));
-            format!("nothing new is started, {}{why}", drained(*reason))
+            format!("draining, no new requests: {}{why}", drained(*reason))
         }
         EventKind::StageBegan { stage, rows, forecast } => {
             let forecast = forecast.as_deref().map_or_else(String::new, |forecast| format!(", {forecast}"));
-            format!("{} begins: {}{forecast}", named(stage), count(*rows, "row"))
+            format!("{stage} begins: {}{forecast}", count(*rows, "row"))
         }
-        EventKind::StageEnded { stage } => format!("{} is done", named(stage)),
+        EventKind::StageEnded { stage } => format!("{stage} is done"),
         EventKind::WaitBegan { cause, stage, until } => format!("waits {}", waits_for(*cause, stage, *until)),
         EventKind::WaitEnded => "the wait is over".to_owned(),
         EventKind::Controlled { command, by, .. } => format!("{command}, by {by}"),
@@ -95,11 +94,6 @@ fn sentence(kind: &EventKind) -> String {
         EventKind::LaneStopped { message, .. } => format!("nothing more is sent for this account: {message}"),
     };
     plain(&sentence)
-}
-
-/// A plan without waves is carried as one.
-fn named(stage: &Stage) -> String {
-    if stage.wave.is_some() { stage.to_string() } else { "the plan".to_owned() }
 }
 
 fn drained(reason: DrainReason) -> &'static str {

@@ -38,6 +38,8 @@ pub struct Summary {
     /// Rows that need nobody any more; the unverified are among them where verification was switched off.
     pub on_target: u64,
     pub attempts: u64,
+    /// While it runs, changes whose answer is not known yet; they are not among the attempts until it is.
+    pub under_way: u64,
     pub throttled: u64,
     pub exit: ExitOf,
     pub started_at: Option<String>,
@@ -254,6 +256,8 @@ impl Summary {
             elapsed_ms += u64::try_from(open_ms).unwrap_or(0);
         }
         let since = began.as_ref().map(|event| time(event.at));
+        // An attempt may yet be taken back, throttled or not even sent, and a count that people watch would go down.
+        let under_way = if run.running { tally.open } else { 0 };
         Ok(Self {
             schema: "cutover.summary.v1",
             run: run.id.clone(),
@@ -261,7 +265,8 @@ impl Summary {
             verdicts: Verdicts::of(&tally),
             unsettled: Unsettled { pending: tally.pending, in_doubt: tally.in_doubt },
             on_target: tally.on_target(),
-            attempts: tally.attempts,
+            attempts: tally.attempts - under_way,
+            under_way,
             throttled: tally.throttled,
             exit: ExitOf { code: run.exit_code, name: run.exit_name.clone(), reason: run.exit_reason.clone() },
             started_at: run.started_at.map(time),
@@ -431,7 +436,11 @@ impl Summary {
             facts.push(("ended", format!("{code} ({name}){reason}")));
         }
         let (attempts, throttled) = (count(self.attempts, "change"), self.throttled);
-        facts.push(("sent", format!("{attempts}; throttled {}", count(throttled, "time"))));
+        let more = match self.under_way {
+            0 => String::new(),
+            n => format!(", {n} more without an answer yet"),
+        };
+        facts.push(("sent", format!("{attempts}{more}; throttled {}", count(throttled, "time"))));
         for lane in &self.lanes {
             if self.lanes.len() > 1 {
                 let LaneOf { lane: LaneRecord { name, endpoint, .. }, rows, on_target, .. } = lane;

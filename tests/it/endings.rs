@@ -265,3 +265,28 @@ fn a_journal_that_goes_away_while_the_run_waits_is_noticed_within_two_seconds() 
     let last: Value = serde_json::from_str(ended.stdout.lines().last().unwrap()).unwrap();
     assert_eq!((&last["schema"], &last["exit"]["code"]), (&"cutover.summary.v1".into(), &70.into()));
 }
+
+#[test]
+fn what_is_told_as_sent_never_goes_down() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(150, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "latency_ms = [20, 40]\n");
+    let mut launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "60", "--concurrency", "32"]);
+    assert!(launch.reaches("attempt_ended"));
+    let mut told = Vec::new();
+    while launch.is_running() {
+        let status = lab.cutover(&["status", "--json"]).exits(0);
+        told.push(document(&status)["attempts"].as_u64().unwrap());
+        // What was written down as begun and waits for its turn is taken back.
+        match told.len() {
+            3 | 9 => _ = lab.cutover(&["control", "pause"]).exits(0),
+            6 | 12 => _ = lab.cutover(&["control", "continue"]).exits(0),
+            _ => (),
+        }
+    }
+    launch.end().exits(0);
+    assert!(told.len() > 10 && told.is_sorted(), "{told:?}");
+    assert!(lab.journal().n_events("attempt_ended") > 150, "some were taken back");
+    assert_eq!(document(&lab.cutover(&["status", "--json"]))["attempts"], 150);
+}

@@ -50,7 +50,7 @@ fn is_out_of_reach(port: u16) {
     lab.write("plan.csv", &plan(10, "stopped,syncing"));
     let endpoint = format!("http://127.0.0.1:{port}");
     let args = ["run", "plan.csv", "--yes", "--endpoint", &endpoint, "--timeout", "500ms", "--attempts", "2"];
-    lab.cutover(&args).exits(8).says("could not be reached").says("no change was sent");
+    lab.cutover(&args).exits(8).says("could not be reached").says("nothing was sent by this launch");
     assert_eq!(lab.journal().n_events("attempt_started"), 0);
     assert_eq!(lab.journal().tally()["pending"], 10);
 }

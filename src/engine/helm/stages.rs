@@ -17,6 +17,7 @@ use crate::journal::steering::Tried;
 use crate::ledger::Standing;
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
+use crate::report::plain::count;
 use crate::waves::forecast::Fit;
 use crate::waves::halt::HaltRules;
 use crate::waves::window::Opening;
@@ -221,7 +222,7 @@ impl Helm {
         let tripped = self.trips(&mut self.state(), true);
         // What is not known of a canary is no leave for the rest.
         let unproven = stage.part == Part::Canary && n_going > 0 && !self.stop.is_draining();
-        let unproven = unproven.then(|| format!("{stage} did not come to its end: {n_going} rows left"));
+        let unproven = unproven.then(|| format!("{stage} did not come to its end: {} left", count(n_going, "row")));
         match tripped.or(unproven) {
             Some(why) => self.drain(DrainReason::Halted, why).await,
             None => Ok(()),

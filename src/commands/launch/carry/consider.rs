@@ -71,7 +71,7 @@ impl Carry<'_> {
         let n_changes = difference.n_changes();
         if let Some(most) = self.settings.max_changes.filter(|most| n_changes > *most) {
             let reason = format!(
-                "{} would be changed, and --max-changes allows {most}; nothing was sent",
+                "{} would be changed, and --max-changes allows {most}; nothing was sent by this launch",
                 count(n_changes, "row")
             );
             return Err(Halted::With(Exit::Refused, reason));
@@ -79,7 +79,7 @@ impl Carry<'_> {
         if difference.n_irreversible > 0 && !irreversible {
             let reason = format!(
                 "there is no way back from the target of {} (finished, deleting, cleared); \
-                 --allow-irreversible says that this is meant; nothing was sent",
+                 --allow-irreversible says that this is meant; nothing was sent by this launch",
                 count(difference.n_irreversible, "row")
             );
             return Err(Halted::With(Exit::Refused, reason));
@@ -101,7 +101,7 @@ impl Carry<'_> {
             self.console.say(&format!("  … and {} more", n_rows - first.len() as u64));
         }
         let reason = format!(
-            "{} no longer where the sealed plan saw them, and --max-drift allows {}; nothing was sent",
+            "{} no longer where the sealed plan saw them, and --max-drift allows {}; nothing was sent by this launch",
             if n_rows == 1 { "1 row is".to_owned() } else { format!("{n_rows} rows are") },
             self.settings.max_drift
         );
@@ -116,12 +116,15 @@ impl Carry<'_> {
         });
         let answer = stop.unless_draining(answer).await;
         let Some(answer) = answer else {
-            return Err(Halted::With(Exit::Interrupted, "interrupted at the question; nothing was sent".to_owned()));
+            return Err(Halted::With(
+                Exit::Interrupted,
+                "interrupted at the question; nothing was sent by this launch".to_owned(),
+            ));
         };
         let answer = answer.ok().and_then(Result::ok).unwrap_or_default();
         if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
             return Ok(());
         }
-        Err(Halted::With(Exit::Refused, "not agreed to; nothing was sent".to_owned()))
+        Err(Halted::With(Exit::Refused, "not agreed to; nothing was sent by this launch".to_owned()))
     }
 }
