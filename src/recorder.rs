@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -102,7 +103,16 @@ pub(crate) struct Watch {
     /// Told once, before anybody hears that what was recorded last is recorded: nothing more may be sent. Says where all of
     /// it is to be saved at the end, if there is a place.
     pub(crate) gone: WhenGone,
+    /// Told once that the log cannot be begun anew, with its size and who is known to read in it.
+    pub(crate) held: WhenHeld,
 }
+
+/// Above this size it is asked why the log was not begun anew.
+pub(crate) const LOG_IS_LARGE: u64 = 16 << 20;
+/// It costs a checkpoint.
+const ASKED_EVERY: Duration = Duration::from_secs(1);
+
+pub(crate) type WhenHeld = Box<dyn Fn(u64, &[String]) + Send>;
 
 pub(crate) type WhenGone = Box<dyn Fn(&Place, &Gone) -> Option<PathBuf> + Send>;
 
@@ -114,7 +124,16 @@ pub(crate) fn start(
     watch: Watch,
 ) -> std::io::Result<(Recorder, Writing)> {
     let (inbox, messages) = mpsc::channel::<Message>(INBOX);
-    let writer = Writer { journal, run, observers, watch: Some(watch), save_to: None, ended: false };
+    let writer = Writer {
+        journal,
+        run,
+        observers,
+        watch: Some(watch),
+        save_to: None,
+        ended: false,
+        asked: None,
+        told_of_log: false,
+    };
     let thread = thread::Builder::new().name("recorder".to_owned()).spawn(move || writer.serve(messages))?;
     Ok((Recorder { inbox, clock }, Writing { thread }))
 }
@@ -129,6 +148,9 @@ struct Writer {
     save_to: Option<PathBuf>,
     /// The launch has ended, so that nothing of it can be stopped.
     ended: bool,
+    /// When it was asked last why the log is so large; it was told, if never again.
+    asked: Option<Instant>,
+    told_of_log: bool,
 }
 
 impl Writer {
@@ -167,6 +189,10 @@ impl Writer {
         if !owners.is_empty() {
             // An error drops the acks unsent, and so tells everyone who waits: what is not recorded is not sent.
             let events = self.journal.append_at(self.run, kinds)?;
+            if events.iter().any(|event| matches!(event.kind, EventKind::LaunchBegan { .. })) {
+                // A copy of the file alone is known from here on for what it is: it says that a launch goes on.
+                self.journal.write_back()?;
+            }
             for (event, owner) in events.iter().zip(owners) {
                 self.ended |= matches!(event.kind, EventKind::LaunchEnded { .. });
                 tell(&mut self.observers, event, batch[owner].source.as_ref());
@@ -183,7 +209,15 @@ impl Writer {
     /// After each commit and before anybody hears of it. What is open is recorded to the end where it was begun, so that
     /// it can be saved from there.
     fn look_where_it_is(&mut self) -> Result<(), JournalError> {
-        let Some(gone) = self.watch.as_ref().and_then(|watch| watch.place.gone()) else { return Ok(()) };
+        let Some(watch) = &self.watch else { return Ok(()) };
+        let gone = match watch.place.look() {
+            Ok(log) if log < LOG_IS_LARGE || self.told_of_log => return Ok(()),
+            Ok(log) => {
+                self.ask_who_reads(log);
+                return Ok(());
+            }
+            Err(gone) => gone,
+        };
         if let Some(watch) = self.watch.take() {
             self.save_to = (watch.gone)(&watch.place, &gone);
         }
@@ -195,6 +229,24 @@ impl Writer {
             tell(&mut self.observers, &event, None);
         }
         Ok(())
+    }
+}
+
+impl Writer {
+    /// Who reads at length, in a log that cannot be begun anew meanwhile. A reading of our own passes.
+    fn ask_who_reads(&mut self, log: u64) {
+        if self.asked.is_some_and(|asked| asked.elapsed() < ASKED_EVERY) {
+            return;
+        }
+        self.asked = Some(Instant::now());
+        let Some(watch) = self.watch.as_ref().filter(|_| !self.journal.write_back().unwrap_or(true)) else {
+            return;
+        };
+        let readers = watch.place.readers();
+        if readers.as_ref().is_none_or(|readers| !readers.is_empty()) {
+            (watch.held)(log, &readers.unwrap_or_default());
+            self.told_of_log = true;
+        }
     }
 }
 

@@ -180,7 +180,7 @@ impl Settings {
             _ => Err("is neither text nor json".to_owned()),
         })?;
         Ok(Self {
-            journal: resolved.value("journal", path)?,
+            journal: resolved.value("journal", journal)?,
             log_format,
             destination: destination_of(resolved)?,
             profile: resolved.profile().map(str::to_owned),
@@ -347,6 +347,19 @@ fn name(text: &str) -> Result<String, String> {
 
 fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+/// A file, and nothing that SQLite would take for something else.
+///
+/// source: sqlite.org/uri.html, sqlite.org/inmemorydb.html
+fn journal(text: &str) -> Result<PathBuf, String> {
+    let kind = match text {
+        "-" => "standard input",
+        _ if text.starts_with("file:") => "an address",
+        _ if text.starts_with(':') => "a name of SQLite's own",
+        _ => return path(text),
+    };
+    Err(format!("`{text}` is {kind}, and a journal is a file (one of that name is `./{text}`)"))
 }
 
 /// The endpoint wins over the region, unless the region stands in a higher layer.

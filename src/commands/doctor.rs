@@ -8,17 +8,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::accounts;
+use super::launch::log_is_held;
 use super::{CommandError, Context, stdout_failed};
 use crate::console;
 use crate::credentials::chain;
 use crate::doctor::{Health, Patient, document, render};
 use crate::event::Outcome;
 use crate::exit::Exit;
+use crate::journal::place::Place;
 use crate::journal::{Journal, JournalError};
 use crate::lock::{Lock, LockError};
 use crate::model::SeenState;
 use crate::model::dialect::unknown_words;
 use crate::model::words::Word;
+use crate::recorder::LOG_IS_LARGE;
 use crate::remote::http::{Http, Looked};
 use crate::settings::{Destination, Settings};
 use crate::transport::Transport;
@@ -61,7 +64,10 @@ fn machine(context: &Context, exit: &mut Exit) -> Patient {
     let mut patient = Patient::new("this machine");
     let path = &context.settings.journal;
     match Journal::open_to_read(path).and_then(|journal| journal.runs()) {
-        Ok(runs) => patient.ok("journal", format!("`{}`, runs: {}", path.display(), runs.len())),
+        Ok(runs) => {
+            patient.ok("journal", format!("`{}`, runs: {}", path.display(), runs.len()));
+            log_of_journal(path, &mut patient);
+        }
         Err(JournalError::Absent(_) | JournalError::NoRuns) => {
             patient.ok("journal", format!("`{}` is not there yet; the first run makes it", path.display()));
         }
@@ -97,6 +103,20 @@ fn machine(context: &Context, exit: &mut Exit) -> Patient {
         Err(error) => patient.add("disk", Health::Unknown, format!("it does not say how much is free: {error}"), None),
     }
     patient
+}
+
+/// Who reads at length makes it grow.
+fn log_of_journal(path: &Path, patient: &mut Patient) {
+    let Ok(place) = Place::of(path) else { return };
+    if let Ok(log @ LOG_IS_LARGE..) = place.look() {
+        let found = log_is_held(log, &place.readers().unwrap_or_default());
+        patient.add(
+            "journal's log",
+            Health::Warning,
+            found,
+            Some("end what reads it; the log is cut by the next change"),
+        );
+    }
 }
 
 async fn account(context: &Context, profile: Option<&str>) -> Result<(Patient, Exit), CommandError> {

@@ -35,6 +35,7 @@ mod carry;
 mod rehearsing;
 mod signals;
 
+pub(super) use carry::log_is_held;
 pub(super) use rehearsing::rehearse;
 
 use carry::{Carried, Carry, Consent};
@@ -234,6 +235,7 @@ fn take_up(context: &Context, run: Option<&str>, launch: Launch<'_>) -> Result<E
         return Err(crate::journal::JournalError::Absent(context.settings.journal.clone()).into());
     }
     let journal = open_journal(&context.settings.journal)?;
+    super::reading::warn_of_a_copy(context, &journal)?;
     let record = journal.find_run(run)?;
     let lanes = journal.lanes(record.key)?;
     // Rows that name no target go on in the profile that they were begun in.

@@ -122,6 +122,23 @@ impl Journal {
         Place::of(&self.path).map_err(|source| JournalError::Unreadable { path: self.path.clone(), source })
     }
 
+    /// Writes the log back into the file, as far as those who read in it let that happen. False: they keep some of it, and
+    /// while they do, it grows with every commit.
+    ///
+    /// source: `sqlite.org/pragma.html#pragma_wal_checkpoint`
+    pub(crate) fn write_back(&self) -> Result<bool, JournalError> {
+        let (in_log, written): (i64, i64) =
+            self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))?;
+        Ok(written >= in_log)
+    }
+
+    /// Whether it is kept with a log, and there is none beside it, or an empty one.
+    pub(crate) fn is_without_log(&self) -> Result<bool, JournalError> {
+        let mode: String = self.conn.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        Ok(mode == "wal" && !has_content(&beside(&path, "-wal")))
+    }
+
     /// Another connection to the same file, to read beside this one.
     pub fn again(&self) -> Result<Self, JournalError> {
         let access = if self.access == Access::Write { Access::Read } else { self.access };

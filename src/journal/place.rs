@@ -16,8 +16,11 @@ struct FileId {
 
 impl FileId {
     fn at(path: &Path) -> io::Result<Self> {
-        let found = std::fs::metadata(path)?;
-        Ok(Self { device: found.dev(), inode: found.ino() })
+        std::fs::metadata(path).map(|found| Self::of(&found))
+    }
+
+    fn of(found: &std::fs::Metadata) -> Self {
+        Self { device: found.dev(), inode: found.ino() }
     }
 }
 
@@ -53,7 +56,7 @@ pub(crate) enum How {
 }
 
 impl Place {
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let log = FileId::at(&beside(path, "-wal")).ok();
         Ok(Self { path: path.to_owned(), file: FileId::at(path)?, log })
     }
@@ -62,14 +65,29 @@ impl Place {
         &self.path
     }
 
-    /// Two looks at the file system, at most: a microsecond each.
-    pub(crate) fn gone(&self) -> Option<Gone> {
-        if let Some(how) = missing(&self.path, self.file) {
-            return Some(Gone::File { path: self.path.clone(), how });
-        }
+    /// How large the log is, if all is where it was. Two looks at the file system: a microsecond each.
+    pub(crate) fn look(&self) -> Result<u64, Gone> {
+        size(&self.path, self.file).map_err(|how| Gone::File { path: self.path.clone(), how })?;
+        let Some(log) = self.log else { return Ok(0) };
         let path = beside(&self.path, "-wal");
-        let how = missing(&path, self.log?)?;
-        Some(Gone::Log { path, how })
+        size(&path, log).map_err(|how| Gone::Log { path, how })
+    }
+
+    /// The other processes that read in the log now, and so keep it from being begun anew. None: the system does not say.
+    ///
+    /// source: `proc_locks(5)`; sqlite.org/walformat.html (section 2.3): who reads holds one of five bytes of the index.
+    pub(crate) fn readers(&self) -> Option<Vec<String>> {
+        let index = FileId::at(&beside(&self.path, "-shm")).ok()?;
+        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        let mut pids: Vec<i64> = locks.lines().filter_map(|line| reads_in(line, index.inode)).collect();
+        pids.retain(|pid| *pid != i64::from(std::process::id()));
+        pids.sort_unstable();
+        pids.dedup();
+        let named = |pid: i64| match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
+            Ok(name) => format!("process {pid} (`{}`)", name.trim_end()),
+            Err(_) => format!("process {pid}"),
+        };
+        Some(pids.into_iter().map(named).collect())
     }
 
     /// Where the file is now that was opened, if it has a name at all.
@@ -84,19 +102,29 @@ impl Place {
     }
 }
 
-fn missing(path: &Path, was: FileId) -> Option<How> {
-    match FileId::at(path) {
-        Ok(is) if is == was => None,
-        Ok(_) => Some(How::Replaced),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Some(How::Missing)
-        }
-        Err(error) => Some(How::Hidden(error)),
-    }
+fn size(path: &Path, was: FileId) -> Result<u64, How> {
+    let found = std::fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => How::Missing,
+        _ => How::Hidden(error),
+    })?;
+    if FileId::of(&found) == was { Ok(found.len()) } else { Err(How::Replaced) }
+}
+
+/// Whose lock it is, if a line of the system's locks says that somebody reads by this index.
+fn reads_in(line: &str, index: u64) -> Option<i64> {
+    const FIRST: u64 = 123;
+    const LAST: u64 = 127;
+    // `1: POSIX  ADVISORY  READ 4711 fe:00:10158293 123 123`; one who waits for it has an arrow behind the number.
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [_, "POSIX", _, "READ", pid, file, from, to] = words[..] else { return None };
+    let inode: u64 = file.rsplit(':').next()?.parse().ok()?;
+    let (from, to): (u64, u64) = (from.parse().ok()?, to.parse().unwrap_or(u64::MAX));
+    (inode == index && from <= LAST && to >= FIRST).then(|| pid.parse().ok())?
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::journal::Journal;
 
     #[test]
@@ -105,22 +133,36 @@ mod tests {
         let path = folder.path().join("cutover.db");
         let journal = Journal::open(&path).unwrap();
         let place = journal.place().unwrap();
-        assert!(place.gone().is_none() && place.now_at().is_some_and(|now| now.ends_with("cutover.db")));
+        assert!(place.look().is_ok() && place.now_at().is_some_and(|now| now.ends_with("cutover.db")));
 
         let moved = folder.path().join("moved.db");
         std::fs::rename(&path, &moved).unwrap();
-        let gone = place.gone().unwrap().to_string();
+        let gone = place.look().unwrap_err().to_string();
         assert!(gone.ends_with("cutover.db` is no longer there"), "{gone}");
         assert_eq!(place.now_at().unwrap().file_name(), moved.file_name());
         std::fs::copy(&moved, &path).unwrap();
-        assert!(place.gone().unwrap().to_string().ends_with("cutover.db` was replaced by another file"));
+        assert!(place.look().unwrap_err().to_string().ends_with("cutover.db` was replaced by another file"));
         std::fs::rename(&moved, &path).unwrap();
-        assert!(place.gone().is_none());
+        assert!(place.look().is_ok());
 
         std::fs::remove_file(folder.path().join("cutover.db-wal")).unwrap();
-        let gone = place.gone().unwrap().to_string();
+        let gone = place.look().unwrap_err().to_string();
         assert!(gone.ends_with("cutover.db-wal` of the journal is no longer there"), "{gone}");
         std::fs::remove_file(&path).unwrap();
         assert_eq!(place.now_at(), None, "it has no name any more");
+    }
+
+    #[test]
+    fn who_reads_is_found_among_the_locks() {
+        let line = |rest: &str| format!("7: {rest}");
+        assert_eq!(reads_in(&line("POSIX  ADVISORY  READ  4711 fe:00:99 124 124"), 99), Some(4711));
+        for other in [
+            "POSIX  ADVISORY  READ  4711 fe:00:98 124 124",
+            "POSIX  ADVISORY  WRITE 4711 fe:00:99 120 120",
+            "POSIX  ADVISORY  READ  4711 fe:00:99 128 128",
+            "FLOCK  ADVISORY  READ  4711 fe:00:99 0 EOF",
+        ] {
+            assert_eq!(reads_in(&line(other), 99), None, "{other}");
+        }
     }
 }

@@ -17,6 +17,11 @@ const STEPS: [&str; 3] = [
     include_str!("../../migrations/0003_steering.sql"),
 ];
 
+/// The log is cut to this size when it is begun anew; it is begun anew when it holds 4 MB and nobody reads in it.
+///
+/// source: `sqlite.org/pragma.html#pragma_journal_size_limit`
+const LOG_KEPT: i64 = 8 << 20;
+
 static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| Migrations::new(STEPS.map(M::up).to_vec()));
 
 pub(super) fn newest() -> i64 {
@@ -29,6 +34,8 @@ pub(super) fn tune(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(std::time::Duration::from_secs(30))?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
+    // What a reader made it grow to, it is not for ever.
+    conn.pragma_update(None, "journal_size_limit", LOG_KEPT)?;
     conn.pragma_update(None, "foreign_keys", "ON")?;
     conn.pragma_update(None, "temp_store", "FILE")?;
     // The checks are for other hands: what we write is made of types that can say nothing else. A list of words, as in

@@ -290,3 +290,106 @@ fn what_is_told_as_sent_never_goes_down() {
     assert!(lab.journal().n_events("attempt_ended") > 150, "some were taken back");
     assert_eq!(document(&lab.cutover(&["status", "--json"]))["attempts"], 150);
 }
+
+/// What somebody else reads in the journal until it is dropped.
+fn reader_of(path: &std::path::Path) -> rusqlite::Connection {
+    let reader = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM event").unwrap();
+    reader
+}
+
+#[test]
+fn a_reader_that_holds_the_log_is_named_once_and_what_it_grew_to_is_given_back() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(8000, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let mut launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "off"]);
+    assert!(launch.reaches_nth("attempt_ended", 20));
+    let reader = reader_of(&lab.path("cutover.db"));
+    // At the end it is gone, or empty, which is another matter.
+    let log = || std::fs::metadata(lab.path("cutover.db-wal")).map_or(0, |found| found.len());
+    while launch.is_running() && log() < 18 << 20 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let doctor = lab.cutover(&["doctor", "--endpoint", "sandbox"]);
+    let n_left = 8000 - lab.journal().count("SELECT count(*) FROM event WHERE kind = 'row_settled'");
+    assert!(n_left > 500, "{n_left} rows are left once the log is {} bytes", log());
+    drop(reader);
+    let mut least = log();
+    while launch.is_running() {
+        least = least.min(Some(log()).filter(|size| *size > 0).unwrap_or(least));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let ended = launch.end().exits(0);
+    let said = format!("process {} (`", std::process::id());
+    assert_eq!(ended.stderr.matches("has been reading the journal all along").count(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains(&said) && doctor.stdout.contains(&said), "{}{}", ended.stderr, doctor.stdout);
+    assert!(least <= 8 << 20, "it had {least} bytes at least, once nobody read any more");
+}
+
+#[test]
+fn a_copy_without_its_log_is_told_as_one_and_nothing_else_is() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(300, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let copied = |to: &str, suffixes: &[&str]| {
+        std::fs::create_dir(lab.path(to)).unwrap();
+        for suffix in suffixes {
+            let (from, name) = (lab.path(&format!("cutover.db{suffix}")), format!("{to}/cutover.db{suffix}"));
+            std::fs::copy(from, lab.path(&name)).unwrap();
+        }
+    };
+    let warns = |journal: &str| {
+        let verbs: [&[&str]; 4] = [&["status"], &["runs"], &["audit", "verify"], &["report", "--format", "csv"]];
+        let warned = verbs.map(|verb| {
+            let ended = lab.cutover(&[verb, &["--journal", journal]].concat()).exits(0);
+            ended.stderr.contains("is a copy that was made while run ")
+        });
+        assert!(warned.iter().all(|is| *is == warned[0]), "{journal}: {warned:?}");
+        warned[0]
+    };
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "60"]);
+    assert!(launch.reaches_nth("attempt_ended", 40));
+    copied("alone", &[""]);
+    copied("whole", &["", "-wal"]);
+    rusqlite::Connection::open(lab.path("cutover.db"))
+        .unwrap()
+        .execute("VACUUM INTO ?1", [lab.path("vacuumed.db").to_str().unwrap()])
+        .unwrap();
+    lab.cutover(&["audit", "export", "-o", "bundle"]).exits(0);
+    assert!(!warns("cutover.db"), "the journal itself, while it goes on");
+    launch.kill();
+    assert!(!warns("cutover.db"), "the journal of a launch that was killed");
+    lab.cutover(&["control", "skip", "vm-00300"]).exits(0);
+    assert!(!warns("cutover.db"), "and once it was written back");
+    assert!(warns("alone/cutover.db"));
+    for whole in ["whole/cutover.db", "vacuumed.db", "bundle/journal.db"] {
+        assert!(!warns(whole), "{whole}");
+    }
+    std::os::unix::fs::symlink(lab.path("cutover.db"), lab.path("alone/link.db")).unwrap();
+    assert!(!warns("alone/link.db"));
+    lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(1);
+    copied("ended", &[""]);
+    assert!(!warns("ended/cutover.db"));
+}
+
+#[test]
+fn a_journal_is_a_file_and_leaves_none_that_nobody_named() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let before = std::fs::read_dir(lab.path(".")).unwrap().count();
+    for name in ["file:night.db", "file:night.db?mode=memory", "file:///tmp/night/x.db", ":memory:", "-", ""] {
+        for verb in [&["run", "plan.csv", "--endpoint", "sandbox", "--yes"][..], &["status"], &["resume", "--yes"]] {
+            let ended = lab.cutover(&[verb, &["--journal", name]].concat()).exits(2);
+            assert!(ended.stderr.starts_with("error: `journal` "), "{name}: {}", ended.stderr);
+            assert!(name.is_empty() || ended.stderr.contains(&format!("`./{name}`")), "{name}: {}", ended.stderr);
+        }
+    }
+    let state = usize::from(lab.path("state").exists());
+    assert_eq!(std::fs::read_dir(lab.path(".")).unwrap().count(), before + state);
+    lab.cutover(&["run", "plan.csv", "--endpoint", "sandbox", "--yes", "--journal", "./file:night.db"]).exits(0);
+    assert!(lab.path("file:night.db").exists());
+}

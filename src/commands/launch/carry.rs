@@ -62,6 +62,7 @@ mod ending;
 mod saving;
 
 use ending::Facts;
+pub(in crate::commands) use saving::log_is_held;
 use saving::{Losing, Lost};
 
 type Lanes = [Arc<Lane<Http>>];
@@ -237,7 +238,7 @@ impl Carry<'_> {
         }
         let stop = Stop::default();
         let losing = Losing::default();
-        let watch = losing.watch(&journal, &stop, &self.sent)?;
+        let watch = losing.watch(&journal, &stop, &self.sent, self.console)?;
         let (recorder, writing) =
             recorder::start(journal, run.key, observers, self.clock, watch).map_err(CommandError::Start)?;
         let book = Book::new(Journal::open_to_read(&path)?, run.key);

@@ -7,13 +7,14 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
+use crate::console::Console;
 use crate::engine::stop::Stop;
 use crate::event::DrainReason;
 use crate::journal::place::{Gone, Place};
 use crate::journal::{Journal, JournalError};
 use crate::observe::sent::Sent;
 use crate::recorder::Watch;
-use crate::report::plain::{count, shell_word};
+use crate::report::plain::{count, plain, shell_word};
 
 /// What is known of a journal that is gone.
 pub(super) struct Lost {
@@ -39,7 +40,13 @@ impl Losing {
     }
 
     /// Stops the run before more is sent, and finds a place to save what the open file holds.
-    pub(super) fn watch(&self, journal: &Journal, stop: &Stop, sent: &Sent) -> Result<Watch, JournalError> {
+    pub(super) fn watch(
+        &self,
+        journal: &Journal,
+        stop: &Stop,
+        sent: &Sent,
+        console: Console,
+    ) -> Result<Watch, JournalError> {
         let (losing, stop, sent) = (self.clone(), stop.clone(), sent.clone());
         let gone = move |place: &Place, gone: &Gone| {
             stop.drain(DrainReason::JournalGone);
@@ -48,7 +55,8 @@ impl Losing {
             _ = losing.0.set(lost);
             saved
         };
-        Ok(Watch { place: journal.place()?, gone: Box::new(gone) })
+        let held = move |log: u64, readers: &[String]| console.warn(&log_is_held(log, readers));
+        Ok(Watch { place: journal.place()?, gone: Box::new(gone), held: Box::new(held) })
     }
 }
 
@@ -61,6 +69,15 @@ fn told(gone: &Gone, place: &Place, n_sent: u64, saved: Option<&Path>) -> String
         format!("; the file itself, `{}`, lacks what was recorded last", now_at.display())
     });
     format!("{gone}: stopped after {}; {saved}{now_at}", count(n_sent, "change"))
+}
+
+/// What makes the log of a journal grow.
+pub(in crate::commands) fn log_is_held(log: u64, readers: &[String]) -> String {
+    let who = if readers.is_empty() { "another process".to_owned() } else { plain(&readers.join(", ")) };
+    format!(
+        "{who} has been reading the journal all along: its log has {} MiB and grows with every change until that ends",
+        log >> 20
+    )
 }
 
 /// A new file beside where the journal was, else where we are, else where temporary files go.
