@@ -3,8 +3,8 @@
 //! What the service's vocabulary means (which pairs it documents, which states swallow an update) is in [`words`], which
 //! words an edition of its API has in [`dialect`]; here are the values that carry it.
 
-use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -27,11 +27,33 @@ impl fmt::Display for RowId {
 
 /// The id of a source server: 1 to 36 characters, none of which could leave its place in a path.
 ///
+/// It keeps its spelling and is compared without case: ids are UUIDs, and a spreadsheet or a script that writes one in
+/// capitals means the same server.
+///
 /// source: api-sms/UpdateCopyState.html (length). An encoded slash is read differently by the vendor's own
 /// signers, so no id carries one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct SourceId(Arc<str>);
+
+impl PartialEq for SourceId {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for SourceId {}
+
+impl Hash for SourceId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // No id is longer, and there are millions of them: one write is faster than one for each byte.
+        let mut lower = [0; 4 * Self::MAX_CHARS];
+        let lower = &mut lower[..self.0.len()];
+        lower.copy_from_slice(self.0.as_bytes());
+        lower.make_ascii_lowercase();
+        state.write(lower);
+    }
+}
 
 /// Why a text is not a source id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,24 +71,16 @@ pub enum BadSourceId {
     Dots,
 }
 
-/// So that what came over the wire is looked up as it is.
-impl Borrow<str> for SourceId {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
 impl SourceId {
     pub const MAX_CHARS: usize = 36;
 
     pub fn new(text: &str) -> Result<Self, BadSourceId> {
-        let is_plain = |byte: u8| matches!(byte, b'-' | b'0'..=b'9' | b'A'..=b'Z' | b'_' | b'a'..=b'z');
+        // Nearly all are, and there are millions of them.
+        if let Some(id) = Self::plain(text) {
+            return Ok(id);
+        }
         if text.is_empty() {
             return Err(BadSourceId::Empty);
-        }
-        // Nearly all are, and there are millions of them.
-        if text.len() <= Self::MAX_CHARS && text.bytes().all(is_plain) {
-            return Ok(Self(text.into()));
         }
         let n_chars = text.chars().count();
         if n_chars > Self::MAX_CHARS {
@@ -82,6 +96,14 @@ impl SourceId {
             return Err(BadSourceId::Dots);
         }
         Ok(Self(text.into()))
+    }
+
+    /// An id of letters, digits, `-` and `_` alone, in which nothing can only look right.
+    #[must_use]
+    pub fn plain(text: &str) -> Option<Self> {
+        let is_plain = |byte: u8| matches!(byte, b'-' | b'0'..=b'9' | b'A'..=b'Z' | b'_' | b'a'..=b'z');
+        let is_id = !text.is_empty() && text.len() <= Self::MAX_CHARS && text.bytes().all(is_plain);
+        is_id.then(|| Self(text.into()))
     }
 
     #[must_use]
@@ -186,6 +208,18 @@ mod tests {
         assert_eq!(SourceId::new("a\u{7}b"), Err(BadSourceId::Control));
         assert_eq!(SourceId::new(".."), Err(BadSourceId::Dots));
         assert!(SourceId::new("vm 1 ☃ %2F").is_ok());
+        assert!(SourceId::new(&"☃".repeat(36)).is_ok());
+    }
+
+    #[test]
+    fn two_spellings_of_one_id_are_one_id() {
+        let keys = std::hash::RandomState::new();
+        let ids = ["443e10cb-2439-597a-aed4-772070f8cb5b", "443E10CB-2439-597A-AED4-772070F8CB5B"];
+        let [lower, upper] = ids.map(|id| SourceId::new(id).unwrap());
+        assert_eq!(lower, upper);
+        assert_eq!(std::hash::BuildHasher::hash_one(&keys, &lower), std::hash::BuildHasher::hash_one(&keys, &upper));
+        assert_eq!(upper.as_str(), ids[1]);
+        assert_ne!(lower, SourceId::new("443e10cb-2439-597a-aed4-772070f8cb5c").unwrap());
     }
 
     #[test]

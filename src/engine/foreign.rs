@@ -12,7 +12,7 @@ use super::lane::Lane;
 use crate::event::{EventKind, Verdict};
 use crate::judge::{self, Effect};
 use crate::ledger::{Phase, Standing};
-use crate::model::{Row, SeenState};
+use crate::model::{Row, SeenState, SourceId};
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
 
@@ -35,10 +35,11 @@ pub(super) async fn notice<R: Remote>(
     });
     // A journal that cannot be read is noticed by who depends on it.
     let Ok((rows, servers)) = found.await else { return Ok(()) };
-    let mut shown: HashMap<String, SeenState> = servers.into_iter().collect();
+    let spoken = servers.into_iter().filter_map(|(id, seen)| Some((SourceId::new(&id).ok()?, seen)));
+    let mut shown: HashMap<SourceId, SeenState> = spoken.collect();
     let left = lane.helm.clock.now() - left_at.elapsed();
     for (row, standing) in rows {
-        let Some(seen) = shown.remove(row.source_id.as_str()) else { continue };
+        let Some(seen) = shown.remove(&row.source_id) else { continue };
         if standing.moved.as_ref() == Some(&seen) || !is_elsewhere(&row, &standing, &seen, left) {
             continue;
         }

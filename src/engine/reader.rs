@@ -115,7 +115,7 @@ async fn read_pages<R: Remote>(lane: &Arc<Lane<R>>, pages: &[u32], asks: &mut Ha
             Ok((page, Ok(sighted))) => {
                 let mut others = Vec::new();
                 for (id, seen) in sighted.value.servers {
-                    match asks.remove(id.as_str()) {
+                    match SourceId::new(&id).ok().and_then(|id| asks.remove(&id)) {
                         Some(ask) => {
                             if ask.page != Some(page) {
                                 lane.list().found(ask.row, page);

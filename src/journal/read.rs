@@ -302,7 +302,7 @@ impl Journal {
         sources: impl IntoIterator<Item = &'a str>,
     ) -> Result<Vec<(Row, Standing)>, JournalError> {
         let sql = format!(
-            "SELECT {}, {} FROM row WHERE run = ?1 AND source_id = ?2 AND lane = ?3",
+            "SELECT {}, {} FROM row WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE AND lane = ?3",
             rows::PLAN,
             rows::STANDING
         );
@@ -504,7 +504,11 @@ impl Journal {
     }
 
     pub fn row_of_source(&self, run: RunKey, source: &str) -> Result<Option<(Row, Standing)>, JournalError> {
-        let sql = format!("SELECT {}, {} FROM row WHERE run = ?1 AND source_id = ?2", rows::PLAN, rows::STANDING);
+        let sql = format!(
+            "SELECT {}, {} FROM row WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE",
+            rows::PLAN,
+            rows::STANDING
+        );
         self.conn
             .prepare_cached(&sql)?
             .query_row(params![run.0, source], rows::row_and_standing)
@@ -520,7 +524,7 @@ impl Journal {
         sources: impl IntoIterator<Item = &'a str>,
     ) -> Result<Vec<Option<Unsettled>>, JournalError> {
         let sql = format!(
-            "SELECT {} FROM row WHERE run = ?1 AND source_id = ?2 AND lane = ?3 AND verdict IS NULL",
+            "SELECT {} FROM row WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE AND lane = ?3 AND verdict IS NULL",
             rows::UNSETTLED
         );
         let mut statement = self.conn.prepare_cached(&sql)?;

@@ -251,7 +251,7 @@ mod tests {
         let first = Agreed::new(&wants("init"), &anyone, Some(0), Some(0));
         let mut seen = SeenIds::default();
         assert_eq!(seen.sight(&id("vm-1"), 2, first.clone()), Sighting::First);
-        assert_eq!(seen.sight(&id("VM-1"), 3, first.clone()), Sighting::First);
+        assert_eq!(seen.sight(&id("VM-1"), 3, first.clone()), Sighting::Again { line: 2 });
         // Two spellings of one state are one.
         let spelt = Agreed::new(&wants("initialize"), &anyone, Some(0), Some(0));
         assert_eq!(seen.sight(&id("vm-1"), 4, spelt), Sighting::Again { line: 2 });

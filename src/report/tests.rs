@@ -226,11 +226,9 @@ fn an_id_that_is_not_there_gets_its_neighbours() {
     assert_eq!(near("vm-faield"), ["vm-failed"]);
     assert_eq!(near("vm").len(), 5);
     assert_eq!(near("%_%"), [""; 0]);
-    let error = Explained::of(&journal, &run, "VM-BLOCKED").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!("the run `{RUN_ID}` has no source `VM-BLOCKED` (did you mean `vm-blocked`?)")
-    );
+    let error = Explained::of(&journal, &run, "VM-BLOKED").unwrap_err();
+    assert_eq!(error.to_string(), format!("the run `{RUN_ID}` has no source `VM-BLOKED` (did you mean `vm-blocked`?)"));
+    assert!(Explained::of(&journal, &run, "VM-BLOCKED").is_ok());
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl World {
     }
 
     pub(super) fn find(&self, id: &str) -> Option<u32> {
-        self.by_id.find(hash(id), |i| *self.source(*i).id == *id).copied()
+        self.by_id.find(hash(id), |i| self.source(*i).id.eq_ignore_ascii_case(id)).copied()
     }
 
     pub(super) fn source(&self, i: u32) -> &Source {
@@ -277,8 +277,9 @@ fn overridden(seen: &SeenState, by: &TargetState) -> SeenState {
     }
 }
 
+/// Ids are found in any case and shown as they were written first.
 fn hash(id: &str) -> u64 {
-    dice::for_text(0, "id", id)
+    dice::for_text(0, "id", &id.to_ascii_lowercase())
 }
 
 /// Named faults first; then the source's own die decides between the shares.
