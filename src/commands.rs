@@ -579,7 +579,13 @@ fn failure_of(error: &CommandError) -> Failure {
 
 fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
     let LaneSettings { preflight, complete_pair, dialect, .. } = settings.lane;
-    Reading { allow_unknown: args.allow_unknown, strict: args.strict, dialect, fills_in: preflight && complete_pair }
+    Reading {
+        allow_unknown: args.allow_unknown,
+        strict: args.strict,
+        dialect,
+        fills_in: preflight && complete_pair,
+        encoding: args.encoding,
+    }
 }
 
 /// Reads the whole plan once without using any of it. Problems are printed here, all of them.

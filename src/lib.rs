@@ -74,5 +74,6 @@ pub mod rollback;
 pub mod sandbox;
 mod serve;
 mod settings;
+mod texts;
 mod transport;
 pub mod waves;

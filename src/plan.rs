@@ -7,8 +7,11 @@
 use std::convert::Infallible;
 use std::io;
 
+use encoding_rs::{Encoding, UTF_8};
+
 use crate::model::dialect::Dialect;
 use crate::model::{Row, SeenState};
+use crate::texts::{self, NoText};
 use crate::waves::Terms;
 
 mod check;
@@ -20,6 +23,7 @@ pub mod example;
 mod file;
 mod inline;
 mod json;
+mod kind;
 pub mod paper;
 pub mod problem;
 pub mod sealed;
@@ -30,10 +34,11 @@ use check::Checker;
 use digest::PlanDigest;
 use duplicates::{Ids, Suspects};
 use file::{Rows, RowsAt};
+use kind::{Foreign, foreign};
 use problem::{Position, Problems, plural, quoted};
 use sealed::Seal;
 use source::Source;
-use text::Text;
+use text::{Next, Text};
 
 /// How to read a plan.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,6 +51,8 @@ pub struct Reading {
     pub dialect: Dialect,
     /// A half that a row leaves open is filled in from what is read.
     pub fills_in: bool,
+    /// How a text without a byte-order mark is encoded, if that is not UTF-8.
+    pub encoding: Option<&'static Encoding>,
 }
 
 /// What a plan without errors comes to.
@@ -83,10 +90,10 @@ pub enum PlanError {
         #[source]
         source: io::Error,
     },
-    #[error("the plan `{name}` is {found}; plans are read as CSV, TSV, JSON Lines and TOML")]
-    Unsupported { name: String, found: &'static str },
+    #[error("the plan `{name}` is {found}: {remedy}")]
+    Unsupported { name: String, found: &'static str, remedy: &'static str },
     #[error("the plan has {}", plural(problems.n_errors(), "error"))]
-    Problems { name: String, problems: Problems },
+    Problems { name: String, problems: Box<Problems> },
     #[error("the sealed plan `{name}` is not what was sealed: {what}")]
     Edited { name: String, what: String },
 }
@@ -167,6 +174,9 @@ fn pass<E>(
     let mut checker = Checker::new(reading, ids);
     let mut whole = Whole { start: Position { line: 1, column: 1 }, ..Whole::default() };
     let beginning = source.beginning().map_err(unreadable(source))?;
+    if let Some(foreign) = foreign(&beginning, source.extension()) {
+        return Err(ReadError::Plan(unsupported(source, foreign)));
+    }
     if sealed::is_sealed(&beginning) {
         let (terms, seal) = sealed::read(source, &mut checker, each).map_err(|unsealed| match unsealed {
             sealed::Unsealed::Stopped(stop) => stopped(source, stop),
@@ -175,11 +185,14 @@ fn pass<E>(
             }
         })?;
         (whole.terms, whole.seal) = (terms, Some(seal));
-    } else if source.extension() == Some("toml") || source.extension().is_none() && file::is_plan_file(&beginning) {
-        whole = read_plan_file(source, &mut checker, each)?;
+    } else if source.extension() == Some("toml")
+        || source.extension().is_none()
+            && file::is_plan_file(&texts::glimpse(&beginning, reading.encoding.unwrap_or(UTF_8)))
+    {
+        whole = read_plan_file(source, reading, &mut checker, each)?;
     } else {
         let mut unsealed = |row| each(Planned { row, sealed: None });
-        whole.start = read_rows(source, &mut checker, &mut unsealed)?;
+        whole.start = read_rows(source, reading, &mut checker, &mut unsealed)?;
     }
     let Whole { start, terms, waves_at, seal } = whole;
     Ok(Passed { total: checker.finish(start, &terms, &waves_at), terms, seal })
@@ -190,7 +203,7 @@ impl Passed {
         let Passed { total, terms, seal } = self;
         let check::Total { problems, digest, n_rows, waves, accounts, any_without_account, suspects } = total;
         if problems.n_errors() > 0 {
-            return Err(PlanError::Problems { name: source.name().to_owned(), problems });
+            return Err(PlanError::Problems { name: source.name().to_owned(), problems: Box::new(problems) });
         }
         if let Some(seal) = seal.as_ref().filter(|seal| seal.plan_digest != digest.to_string()) {
             let what = format!("its rows and terms have the digest {digest}, and it names {}", seal.plan_digest);
@@ -210,6 +223,10 @@ struct Whole {
     seal: Option<Seal>,
 }
 
+fn unsupported(source: &Source, Foreign { is, remedy }: Foreign) -> PlanError {
+    PlanError::Unsupported { name: source.name().to_owned(), found: is, remedy }
+}
+
 fn unreadable<E>(source: &Source) -> impl Fn(io::Error) -> ReadError<E> {
     let name = source.name().to_owned();
     move |source| ReadError::Plan(PlanError::Unreadable { name: name.clone(), source })
@@ -225,17 +242,24 @@ fn stopped<E>(source: &Source, stop: Stop<E>) -> ReadError<E> {
 /// A plan file in TOML: its terms, and the rows in it or in the files that it names.
 fn read_plan_file<E>(
     source: &Source,
+    reading: Reading,
     checker: &mut Checker,
     each: &mut impl FnMut(Planned) -> Result<(), E>,
 ) -> Result<Whole, ReadError<E>> {
-    let text = match source.text() {
+    let bytes = source.whole().map_err(unreadable(source))?;
+    let text = match texts::decoded_as(&bytes, reading.encoding.unwrap_or(UTF_8)) {
+        // TOML knows no other line ends.
+        Ok(text) if !text.contains('\n') => text.replace('\r', "\n"),
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            let at = Position { line: 1, column: 1 };
-            checker.problems.error(at, "a plan file has to be UTF-8".to_owned(), None);
-            return Ok(Whole { start: at, ..Whole::default() });
+        Err(why) => {
+            let start = Position { line: 1, column: 1 };
+            let (at, message) = match why {
+                NoText::NotUtf8(at) => (Position::of(&bytes, at, 1), text::not_utf8(&bytes, at)),
+                NoText::Utf32 | NoText::Not(_) => (start, why.to_string()),
+            };
+            checker.problems.error(at, message, None);
+            return Ok(Whole { start, ..Whole::default() });
         }
-        Err(error) => return Err(unreadable(source)(error)),
     };
     let file = file::read(&text, checker.allows_unknown(), &mut checker.problems);
     checker.under(&file.terms, file.defaults, file.has_bad_default);
@@ -253,7 +277,7 @@ fn read_plan_file<E>(
                 }
                 Ok(rows) => {
                     checker.begin_file(Some(rows.name()), wave.as_deref());
-                    let read = read_rows(&rows, checker, &mut unsealed);
+                    let read = read_rows(&rows, reading, checker, &mut unsealed);
                     checker.problems.begin_file(0, None);
                     match read {
                         Ok(_) => (),
@@ -276,19 +300,23 @@ fn read_plan_file<E>(
 /// Reads the rows; returns where the content of the plan starts.
 fn read_rows<E>(
     source: &Source,
+    reading: Reading,
     checker: &mut Checker,
     each: &mut impl FnMut(Row) -> Result<(), E>,
 ) -> Result<Position, ReadError<E>> {
     let unreadable = |error| ReadError::Plan(PlanError::Unreadable { name: source.name().to_owned(), source: error });
-    let mut text = source.bytes().and_then(Text::new).map_err(unreadable)?;
-    let has_content = text.skip_to_content(&mut checker.problems).map_err(unreadable)?;
+    let beginning = source.beginning().map_err(unreadable)?;
+    if let Some(foreign) = foreign(&beginning, source.extension()) {
+        return Err(ReadError::Plan(unsupported(source, foreign)));
+    }
+    let mut text = source.bytes().and_then(|bytes| Text::new(bytes, reading.encoding)).map_err(unreadable)?;
+    let above = comments_above(&mut text, checker).map_err(unreadable)?;
+    let has_content = !text.unread().is_empty();
     let start = Position { line: if has_content { text.line() } else { 1 }, column: 1 };
     let read = match format(source, text.unread().trim_ascii_start()) {
-        Ok(Format::Delimited) => csv::read(&mut text, checker, each),
-        Ok(Format::JsonLines) => json::read(&mut text, checker, each),
-        Err(found) => {
-            return Err(ReadError::Plan(PlanError::Unsupported { name: source.name().to_owned(), found }));
-        }
+        Ok(Format::Delimited) => csv::read(&mut text, &above, checker, each),
+        Ok(Format::JsonLines) => json::read(&mut text, &above, checker, each),
+        Err(foreign) => return Err(ReadError::Plan(unsupported(source, foreign))),
     };
     match read {
         Ok(()) => Ok(start),
@@ -297,19 +325,42 @@ fn read_rows<E>(
     }
 }
 
+/// A comment and its line.
+struct Comment {
+    line: u32,
+    text: Vec<u8>,
+}
+
+/// Goes to where the content starts; returns the comments that stand above it, as many as one could have overlooked a
+/// header or a row among.
+fn comments_above<R: io::Read>(text: &mut Text<R>, checker: &mut Checker) -> io::Result<Vec<Comment>> {
+    const MOST: usize = 100;
+    let mut above = Vec::new();
+    while let Next::Comment { len } = text.next(&mut checker.problems)? {
+        if above.len() < MOST {
+            above.push(Comment { line: text.line(), text: text.unread()[..len].to_vec() });
+        }
+        text.consume(len)?;
+    }
+    Ok(above)
+}
+
 enum Format {
     /// By comma, semicolon or tab.
     Delimited,
     JsonLines,
 }
 
-/// Tells by its name or first bytes how a plan is written; what it is, if it is nothing that we read.
-fn format(source: &Source, content: &[u8]) -> Result<Format, &'static str> {
+/// Tells by its name or first bytes how a list of rows is written; what it is, if it is nothing that we read.
+fn format(source: &Source, content: &[u8]) -> Result<Format, Foreign> {
     match (source.extension(), content) {
-        (Some("xlsx"), _) | (_, [b'P', b'K', 3, 4, ..]) => Err("a spreadsheet or ZIP file"),
-        (_, content) if sealed::is_sealed(content) => Err("a sealed plan, which stands for itself"),
+        (_, content) if sealed::is_sealed(content) => {
+            Err(Foreign { is: "a sealed plan", remedy: "it stands for itself, and is no part of another" })
+        }
         (Some("jsonl" | "ndjson"), _) | (_, [b'{', ..]) => Ok(Format::JsonLines),
-        (_, [b'[', ..]) => Err("a JSON array"),
+        (_, [b'[', ..]) => {
+            Err(Foreign { is: "a JSON array", remedy: "write one object a line (jq -c '.[]'), and give that" })
+        }
         (_, _) => Ok(Format::Delimited),
     }
 }
@@ -318,7 +369,8 @@ fn format(source: &Source, content: &[u8]) -> Result<Format, &'static str> {
 mod tests {
     use super::*;
 
-    const LENIENT: Reading = Reading { allow_unknown: false, strict: false, dialect: Dialect::Auto, fills_in: true };
+    const LENIENT: Reading =
+        Reading { allow_unknown: false, strict: false, dialect: Dialect::Auto, fills_in: true, encoding: None };
 
     /// The rows that were handed over, and what the reading came to.
     fn read_all(source: &Source, reading: Reading) -> (Vec<Row>, Result<Checked, PlanError>) {
@@ -350,7 +402,7 @@ mod tests {
         let source = Source::holding(name, content.as_ref());
         let problems = match read_all(&source, reading).1 {
             Ok(checked) => checked.warnings,
-            Err(PlanError::Problems { problems, .. }) => problems,
+            Err(PlanError::Problems { problems, .. }) => *problems,
             Err(error @ (PlanError::Unreadable { .. } | PlanError::Unsupported { .. } | PlanError::Edited { .. })) => {
                 panic!("{error}")
             }
@@ -395,7 +447,10 @@ mod tests {
         ),
         ("id,state,wave,wave\na,stopped,,\n", "1:15: error: the column \"wave\" is there twice"),
         ("id,state,Server-Id\na,stopped,\n", "1:10: error: the columns \"id\" and \"Server-Id\" are one"),
-        ("i\0d\0,\0\n", "1:2: error: a NUL character: UTF-16 text is read only with a byte order mark"),
+        (
+            "i\0d\0,\0\n",
+            "1:2: error: a NUL character: UTF-16 text without a byte-order mark is read with --encoding utf-16le or utf-16be",
+        ),
         (
             "id,state,wve\na,stopped,\n",
             "1:10: warning: unknown column \"wve\", kept for the reports only (did you mean \"wave\"?)",
@@ -410,7 +465,7 @@ mod tests {
         ("state,id\nstopped,  a/b\n", "2:11: error: the source id has a `/`: \"a/b\""),
         // State words.
         ("id,state\na, \"runing\"\n", "2:4: error: unknown copystate \"runing\""),
-        ("id,state\n☃☃,STOPED\n", "2:4: error: unknown copystate \"STOPED\" (did you mean \"stopped\"?)"),
+        ("id,note,state\na,☃☃,STOPED\n", "2:6: error: unknown copystate \"STOPED\" (did you mean \"stopped\"?)"),
         ("id,cycle\na,replicate\n", "2:3: error: \"replicate\" is a copystate, not a migrationcycle"),
         ("id,cycle,state\na,,\n", "2:4: error: the row has no target state"),
         (
@@ -663,17 +718,13 @@ mod tests {
     #[test]
     fn a_file_of_another_kind_is_called_what_it_is() {
         let cases: [(&str, &[u8], &str); 3] = [
-            ("plan", b" [{}]", "the plan `plan` is a JSON array; plans are read as CSV, TSV, JSON Lines and TOML"),
+            ("plan", b" [{}]", "the plan `plan` is a JSON array: write one object a line (jq -c '.[]'), and give that"),
             (
                 "p.XLSX",
                 b"",
-                "the plan `p.XLSX` is a spreadsheet or ZIP file; plans are read as CSV, TSV, JSON Lines and TOML",
+                "the plan `p.XLSX` is an Excel workbook by its name: save the sheet as \"CSV UTF-8\", and give that",
             ),
-            (
-                "p.csv",
-                b"PK\x03\x04",
-                "the plan `p.csv` is a spreadsheet or ZIP file; plans are read as CSV, TSV, JSON Lines and TOML",
-            ),
+            ("p.csv", b"PK\x03\x04", "the plan `p.csv` is a ZIP archive: unpack it first"),
         ];
         for (name, content, expected) in cases {
             let error = read_all(&Source::holding(name, content), LENIENT).1.unwrap_err();
@@ -683,7 +734,13 @@ mod tests {
 
     #[test]
     fn bad_encoding_is_told_once_a_line_with_its_place() {
-        assert_eq!(problems("p", b"id,state\nb\xE9\xE9,error\n"), ["p:2:2: error: this is not UTF-8 (byte 0xE9)"]);
+        assert_eq!(
+            problems("p", b"id,state\nb\xE9\xE9,error\n"),
+            [concat!(
+                "p:2:2: error: this is not UTF-8 (byte 0xE9): --encoding gb18030 reads it as \"b殚\", ",
+                "--encoding windows-1252 reads it as \"béé\""
+            )]
+        );
         let utf16: Vec<u8> = [0xFEFF]
             .into_iter()
             .chain("id,state\nñ".encode_utf16())
@@ -691,6 +748,6 @@ mod tests {
             .chain(",error".encode_utf16())
             .flat_map(u16::to_le_bytes)
             .collect();
-        assert_eq!(problems("p", utf16), ["p:2:2: error: this is not UTF-16 (half a character)"]);
+        assert_eq!(problems("p", utf16), ["p:2:2: error: this is not UTF-16LE (half a character)"]);
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Against<'a> {
 }
 
 pub(super) fn verify(context: &Context, run: Option<&str>, against: &Against<'_>) -> Result<Exit, CommandError> {
-    let read = |path: &Path| std::fs::read_to_string(path).map_err(unreadable(path));
+    let read = |path: &Path| crate::texts::read(path).map_err(unreadable(path));
     let signature = against.signature.map(read).transpose()?;
     let signers = against.signer.map(read).transpose()?;
     let journal = journal(context)?;
@@ -64,7 +64,7 @@ pub(super) fn sign(
     output: Option<&Path>,
     force: bool,
 ) -> Result<Exit, CommandError> {
-    let text = std::fs::read_to_string(key).map_err(unreadable(key))?;
+    let text = crate::texts::read(key).map_err(unreadable(key))?;
     let journal = journal(context)?;
     let run = journal.find_run(run)?;
     let head_path = output.map_or_else(|| PathBuf::from(format!("{}.head", run.id)), Path::to_owned);

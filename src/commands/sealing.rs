@@ -135,7 +135,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
         return Ok(Exit::Done);
     }
     let approval = seal.approval(name, std::env::var("USER").ok(), crate::lock::host(), Timestamp::now());
-    let text = source.text().map_err(output_failed(path))?;
+    let text = crate::texts::read(path).map_err(output_failed(path))?;
     write_beside(path, |out| {
         out.write_all(text.as_bytes())?;
         out.write_all(sealed::approval_line(&approval).as_bytes())

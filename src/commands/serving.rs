@@ -119,7 +119,7 @@ pub(super) fn scenario(name: &str) -> Result<Scenario, CommandError> {
     if let Some(scenario) = Scenario::named(name) {
         return Ok(scenario);
     }
-    let text = std::fs::read_to_string(name).map_err(|error| {
+    let text = crate::texts::read(Path::new(name)).map_err(|error| {
         let near = nearest(name, Scenario::NAMES).map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
         let known = Scenario::NAMES.join(", ");
         CommandError::Scenario(format!("`{name}` is none of {known}, and no file{near}: {error}"))

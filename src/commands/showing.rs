@@ -1,7 +1,6 @@
 //! `serve`: a page over the journal until it is interrupted.
 
 use std::env::VarError;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -74,6 +73,6 @@ fn token(file: Option<&Path>) -> Result<Option<SecretString>, CommandError> {
             Err(VarError::NotUnicode(_)) => Err(WeakToken.into()),
         };
     };
-    let text = fs::read_to_string(path).map_err(|source| CommandError::Input { path: path.to_owned(), source })?;
+    let text = crate::texts::read(path).map_err(|source| CommandError::Input { path: path.to_owned(), source })?;
     Ok(Some(SecretString::from(text.lines().next().unwrap_or_default().trim())))
 }

@@ -7,10 +7,10 @@ use crate::model::dialect::{Dialect, Field};
 use crate::model::words::{self, Pairing, Word};
 use crate::model::{BadSourceId, Row, RowId, SourceId, TargetState};
 use crate::plan::Reading;
-use crate::plan::columns::{Cells, Column, Header};
+use crate::plan::columns::{Cells, Column, Header, sheet_error};
 use crate::plan::digest::{Digester, PlanDigest};
 use crate::plan::duplicates::{Agreed, Ids, Names, Sighting, Suspects};
-use crate::plan::problem::{Position, Problems, quoted};
+use crate::plan::problem::{Kind, Position, Problems, quoted, spelt_out};
 use crate::waves::Terms;
 
 /// Where the value of a column stands in the row; the row's own place for none, and for a column that is not there.
@@ -157,6 +157,7 @@ impl Checker {
         let source_id = self.source_id(&cells, at);
         let wants = self.state(&cells, [Column::Copystate, Column::Migrationcycle], at);
         let expects = self.state(&cells, [Column::ExpectCopystate, Column::ExpectMigrationcycle], at);
+        self.warn_of_sheet_errors(&cells, at);
         self.check_there_is_a_target(&cells, at);
         self.check_it_can_be_said(&wants, at);
         if self.lacks_target_state || self.problems.n_errors() > n_errors {
@@ -200,7 +201,8 @@ impl Checker {
         let named = self.waves.in_order();
         for (wave, at) in terms.waves.iter().zip(waves_at).filter(|(wave, _)| !wave.name.is_empty()) {
             if !named.contains(&wave.name) {
-                self.problems.warning(*at, format!("the wave {} has no rows", quoted(&wave.name)), None);
+                let message = format!("the wave {} has no rows", quoted(&wave.name));
+                self.problems.warning(Kind::WaveWithoutRows, *at, message, None);
             }
         }
         self.problems.sort();
@@ -254,15 +256,37 @@ impl Checker {
             return None;
         }
         let text = cells.get(Column::SourceId).unwrap_or_default();
+        if let Some(id) = SourceId::plain(text) {
+            return Some(id);
+        }
+        let place = at(Some(Column::SourceId));
+        if let Some(odd) = oddity(text) {
+            let message = format!("the source id {odd}: {}", spelt_out(text));
+            self.problems.warning(Kind::OddId, place, message, None);
+        }
         SourceId::new(text)
             .map_err(|bad| {
                 let message = match bad {
                     BadSourceId::Empty | BadSourceId::TooLong(_) | BadSourceId::Dots => bad.to_string(),
-                    BadSourceId::Slash | BadSourceId::Control => format!("{bad}: {}", quoted(text)),
+                    BadSourceId::Slash | BadSourceId::Control => format!("{bad}: {}", spelt_out(text)),
                 };
-                self.problems.error(at(Some(Column::SourceId)), message, None);
+                self.problems.error(place, message, within(text));
             })
             .ok()
+    }
+
+    /// A failed look-up would be a wave or an account of its own.
+    fn warn_of_sheet_errors(&mut self, cells: &Cells<'_>, at: Places<'_>) {
+        for column in [Column::Wave, Column::Target] {
+            if let Some(value) = cells.get(column).filter(|value| sheet_error(value)) {
+                let message = format!(
+                    "{} is what a spreadsheet writes where a look-up fails, and no {}",
+                    quoted(value),
+                    column.name()
+                );
+                self.problems.warning(Kind::SheetError, at(Some(column)), message, None);
+            }
+        }
     }
 
     fn state(&mut self, cells: &Cells<'_>, [copystate, cycle]: [Column; 2], at: Places<'_>) -> TargetState {
@@ -307,12 +331,14 @@ impl Checker {
                 let id = quoted(id.as_str());
                 let line = self.line_in_words(line);
                 let message = format!("{id} is on {line} already, all else equal; this row is left out");
-                self.problems.warning(this, message, None);
+                self.problems.warning(Kind::TwiceTheSame, this, message, None);
             }
             Sighting::Conflict { line, difference } => {
                 let id = quoted(id.as_str());
                 let (line, here) = (self.line_in_words(line), self.line_in_words(self.n_lines));
-                let message = format!("{id} is on {line} and on {here}, with {difference}");
+                let caseless =
+                    if id.bytes().any(|byte| byte.is_ascii_uppercase()) { " (in whatever case)" } else { "" };
+                let message = format!("{id}{caseless} is on {line} and on {here}, with {difference}");
                 self.problems.error(this, message, None);
             }
         }
@@ -338,25 +364,44 @@ impl Checker {
             && words::pairing(copystate, cycle) == Pairing::Outside
         {
             let message = format!("the documented pairs do not have {copystate}/{cycle}: the service may refuse it");
-            self.problems.warning(at(Some(Column::Copystate)), message, None);
+            self.problems.warning(Kind::OutsideThePairs, at(Some(Column::Copystate)), message, None);
         }
         if let Some(copystate) = wants.copystate.as_ref().filter(|copystate| words::started_by_task_action(copystate)) {
             let message =
                 format!("only an operator's task action starts \"{copystate}\": the row would change the record alone");
-            self.problems.warning(at(Some(Column::Copystate)), message, None);
+            self.problems.warning(Kind::TaskAction, at(Some(Column::Copystate)), message, None);
         }
         for (column, word) in unprovable(wants, [Column::Copystate, Column::Migrationcycle]) {
             let message = format!("reads never show \"{word}\": the row will end as unverified");
-            self.problems.warning(at(Some(column)), message, None);
+            self.problems.warning(Kind::NeverShown, at(Some(column)), message, None);
         }
     }
 
     fn warn_of_expectation(&mut self, expects: &TargetState, at: Places<'_>) {
         for (column, word) in unprovable(expects, [Column::ExpectCopystate, Column::ExpectMigrationcycle]) {
             let message = format!("reads never show \"{word}\": the row will always be refused");
-            self.problems.warning(at(Some(column)), message, None);
+            self.problems.warning(Kind::NeverShown, at(Some(column)), message, None);
         }
     }
+}
+
+/// What makes an id look like another, or like none. Whoever wrote it sees nothing of that.
+fn oddity(id: &str) -> Option<&'static str> {
+    if sheet_error(id) || id.starts_with('#') {
+        Some("is what a spreadsheet writes where a look-up fails")
+    } else if !id.is_ascii() {
+        Some("has characters that do not print or are not ASCII")
+    } else if id.contains([' ', '"', '\'', '`', '{', '}', '[', ']', '(', ')', '<', '>', ',', ';', '=', '\\']) {
+        Some("has blanks, quotes or brackets in it")
+    } else {
+        None
+    }
+}
+
+/// The id that stands in quotes or brackets, or behind the `=` by which a spreadsheet takes it for text.
+fn within(text: &str) -> Option<&str> {
+    let id = text.trim_matches(['{', '}', '[', ']', '(', ')', '<', '>', '"', '\'', '`', '=', ' ']);
+    (id != text).then_some(id).filter(|id| SourceId::plain(id).is_some())
 }
 
 /// The words of a state that no look can show, with their columns.

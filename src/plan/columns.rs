@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::plan::problem::{Position, Problems, quoted};
+use icu_normalizer::ComposingNormalizerBorrowed;
+
+use crate::plan::problem::{Kind, Position, Problems, quoted};
 
 /// A column that we know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,18 +47,21 @@ impl Column {
         }
     }
 
-    /// Every name that stands for the column, in the form that [`plain`] gives.
+    /// Every name that stands for the column, in the form that [`plain`] gives. The Chinese ones are those of the console
+    /// and of plans that are kept beside it.
     fn names(self) -> &'static [&'static str] {
         match self {
-            Column::SourceId => &["sourceid", "id", "serverid"],
-            Column::Copystate => &["copystate", "state", "targetstate"],
-            Column::Migrationcycle => &["migrationcycle", "cycle", "stage"],
-            Column::ExpectCopystate => &["expectcopystate", "fromstate"],
-            Column::ExpectMigrationcycle => &["expectmigrationcycle", "fromcycle"],
-            Column::Wave => &["wave"],
-            Column::Target => &["target", "account", "profile"],
-            Column::Name => &["name", "hostname"],
-            Column::Note => &["note", "comment"],
+            Column::SourceId => {
+                &["sourceid", "id", "serverid", "源端id", "源端服务器id", "服务器id", "主机id", "迁移源id"]
+            }
+            Column::Copystate => &["copystate", "state", "targetstate", "目标状态", "状态", "迁移状态"],
+            Column::Migrationcycle => &["migrationcycle", "cycle", "stage", "目标阶段", "阶段", "迁移阶段"],
+            Column::ExpectCopystate => &["expectcopystate", "fromstate", "期望状态", "预期状态"],
+            Column::ExpectMigrationcycle => &["expectmigrationcycle", "fromcycle", "期望阶段", "预期阶段"],
+            Column::Wave => &["wave", "批次", "波次"],
+            Column::Target => &["target", "account", "profile", "账号", "目标账号"],
+            Column::Name => &["name", "hostname", "名称", "主机名", "主机名称", "服务器名称", "源端名称"],
+            Column::Note => &["note", "comment", "备注", "说明"],
         }
     }
 
@@ -66,7 +71,7 @@ impl Column {
     }
 
     /// The column that a name which is none was probably meant for.
-    fn similar(name: &str) -> Option<Column> {
+    pub(crate) fn similar(name: &str) -> Option<Column> {
         /// Lets `sorce_id`, `wve` and `status` through, and keeps `date`, `role` and `site` from being a `note`.
         const ALIKE: f64 = 0.86;
         let name = plain(name);
@@ -80,9 +85,42 @@ impl Column {
     }
 }
 
-/// A column's name without what makes no difference: case, `-`, `_` and spaces.
+/// A column's name without what makes no difference: case, `-`, `_`, spaces, characters that nobody sees, and the width
+/// that Chinese input gives to letters.
 fn plain(name: &str) -> String {
-    name.chars().filter(|c| !matches!(c, '-' | '_') && !c.is_whitespace()).flat_map(char::to_lowercase).collect()
+    let name = ComposingNormalizerBorrowed::new_nfkc().normalize(name);
+    let counts = |c: &char| !matches!(c, '-' | '_') && !c.is_whitespace() && !is_unseen(*c);
+    name.chars().filter(counts).flat_map(char::to_lowercase).collect()
+}
+
+/// Soft hyphens, zero-width characters, marks of direction and of byte order.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
+}
+
+/// Whether a cell holds what a spreadsheet writes where a look-up or a formula failed, in English or German.
+pub(crate) fn sheet_error(cell: &str) -> bool {
+    const KNOWN: [&str; 18] = [
+        "#N/A",
+        "#REF!",
+        "#VALUE!",
+        "#NAME?",
+        "#DIV/0!",
+        "#NULL!",
+        "#NUM!",
+        "#SPILL!",
+        "#CALC!",
+        "#FIELD!",
+        "#ERROR!",
+        "#GETTING_DATA",
+        "#NV",
+        "#BEZUG!",
+        "#WERT!",
+        "#ZAHL!",
+        "#N/D",
+        "#N/V",
+    ];
+    cell.starts_with('#') && KNOWN.iter().any(|known| known.eq_ignore_ascii_case(cell))
 }
 
 /// The values of one row, trimmed; an empty one is none.
@@ -221,7 +259,8 @@ impl Header {
 /// Warns of a column that we do not know. A suggestion is made only for a column that `has` does not have yet.
 pub(crate) fn warn_unknown(name: &str, at: Position, has: impl Fn(Column) -> bool, problems: &mut Problems) {
     let meant = Column::similar(name).filter(|column| !has(*column)).map(Column::name);
-    problems.warning(at, format!("unknown column {}, kept for the reports only", quoted(name)), meant);
+    let message = format!("unknown column {}, kept for the reports only", quoted(name));
+    problems.warning(Kind::UnknownColumn, at, message, meant);
 }
 
 pub(crate) fn repeated(first: &str, name: &str, at: Position, problems: &mut Problems) -> Place {
@@ -237,7 +276,8 @@ pub(crate) fn repeated(first: &str, name: &str, at: Position, problems: &mut Pro
 /// A spreadsheet's empty column.
 fn unnamed(field: usize, at: Position, problems: &mut Problems) -> Place {
     let name = format!("column {}", field + 1);
-    problems.warning(at, format!("a column without a name, kept for the reports as \"{name}\""), None);
+    let message = format!("a column without a name, kept for the reports as \"{name}\"");
+    problems.warning(Kind::UnknownColumn, at, message, None);
     Place::Extra(name)
 }
 
@@ -264,6 +304,11 @@ mod tests {
         assert_eq!(Column::named("Migration-Cycle"), Some(Column::Migrationcycle));
         assert_eq!(Column::named("target state"), Some(Column::Copystate));
         assert_eq!(Column::named("owner"), None);
+        // As Chinese input and other programs leave them.
+        for name in ["源端ID", "服务器 ID", "ＩＤ", "\u{FEFF}source_id", "source\u{200B}_id", "source\u{A0}id"] {
+            assert_eq!(Column::named(name), Some(Column::SourceId), "{name:?}");
+        }
+        assert_eq!(Column::named("目标状态"), Some(Column::Copystate));
     }
 
     #[test]

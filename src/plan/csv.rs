@@ -1,54 +1,119 @@
 //! CSV, TSV and `;`-separated plans → the values of each row, with the place of each field.
 
-use std::io::Read;
+use std::io::{self, Read};
+use std::rc::Rc;
 
 use crate::model::Row;
-use crate::plan::Stop;
 use crate::plan::check::Checker;
-use crate::plan::columns::{Cells, Column, Header, Place};
-use crate::plan::problem::{Problems, plural, quoted};
-use crate::plan::text::{MAX_FIELD, Text};
+use crate::plan::columns::{Cells, Header, Place};
+use crate::plan::problem::{Kind, Position, Problems, plural, quoted};
+use crate::plan::text::{MAX_FIELD, Next, Text};
+use crate::plan::{Comment, Stop};
 
+mod heading;
 mod records;
+mod shape;
 
 use records::{Field, Record, Records};
+use shape::Shape;
 
-/// Reads the header, before which the text stands, and the rows.
+/// Reads the header, before which the text stands, and the rows. `above` are the comments that stood before it.
 pub(crate) fn read<R: Read, E>(
     text: &mut Text<R>,
+    above: &[Comment],
     checker: &mut Checker,
     each: &mut impl FnMut(Row) -> Result<(), E>,
 ) -> Result<(), Stop<E>> {
-    let mut records = Records::new(delimiter(text.unread()));
+    let Some(delimiter) = delimiter(text, &mut checker.problems)? else { return Ok(()) };
+    let mut records = Records::new(delimiter);
     let first = text.line();
     // Without its header, which was found to be none, a plan says nothing.
     if !records.next(text, &mut checker.problems)? || text.line() != first {
         return Ok(());
     }
     let by_default = checker.has_default_target();
+    let names = records.first_values(text.unread());
+    if !names.iter().any(|name| name.contains('\0'))
+        && let Some(missing) = heading::missing(&names, text.unread(), first, delimiter, by_default, above)
+    {
+        let at = records.record(text).at(0);
+        checker.problems.error(at, missing.message(first, delimiter), None);
+        return Ok(());
+    }
     let Some(header) = header(&records.record(text), by_default, &mut checker.problems) else { return Ok(()) };
     checker.header(&header);
+    let shape = Rc::new(Shape::of(&header, delimiter));
+    for comment in above.iter().filter(|comment| shape.is_like_comment(&comment.text)) {
+        warn_of_comment(Position { line: comment.line, column: 1 }, &comment.text, &mut checker.problems);
+    }
+    records.rows_look_like(Rc::clone(&shape));
     while records.next(text, &mut checker.problems)? {
-        if let Some(row) = row(&records.record(text), &header, checker) {
+        let record = records.record(text);
+        if !record.is_plain {
+            warn_of_quoted(&record, &header, &shape, &mut checker.problems);
+        }
+        if let Some(row) = row(&record, &header, checker) {
             each(row).map_err(Stop::Each)?;
         }
     }
     Ok(())
 }
 
-/// The delimiter under which the header has the most columns that we know, then the most columns.
-fn delimiter(text: &[u8]) -> u8 {
-    let columns = |delimiter: u8| {
-        let names = Records::new(delimiter).first_values(text);
-        (names.iter().filter(|name| Column::named(name).is_some()).count(), names.len())
+/// The delimiter that the first line names, which is left behind then, or the one that the header is best read by. None:
+/// there is nothing to read.
+fn delimiter<R: Read>(text: &mut Text<R>, problems: &mut Problems) -> io::Result<Option<u8>> {
+    let Some(len) = text.line_len()? else { return Ok(Some(heading::delimiter(text.unread()))) };
+    let named = match heading::named_delimiter(&text.unread()[..len]) {
+        None => return Ok(Some(heading::delimiter(text.unread()))),
+        Some(Ok(named)) => named,
+        Some(Err(())) => {
+            let message = "this line names no delimiter: write `sep=;`, or take it away".to_owned();
+            problems.error(Position { line: text.line(), column: 1 }, message, None);
+            return Ok(None);
+        }
     };
-    // The last of equals is taken.
-    [b'\t', b';', b','].into_iter().max_by_key(|delimiter| columns(*delimiter)).unwrap_or(b',')
+    text.consume(len)?;
+    loop {
+        match text.next(problems)? {
+            Next::Content => return Ok(Some(named)),
+            Next::Comment { len } => text.consume(len)?,
+            Next::End => return Ok(None),
+        }
+    }
+}
+
+fn warn_of_comment(at: Position, comment: &[u8], problems: &mut Problems) {
+    let comment = String::from_utf8_lossy(comment);
+    let message = format!(
+        "this comment looks like a row, and is none: {} (a spreadsheet writes #N/A where a look-up fails)",
+        quoted(comment.trim())
+    );
+    problems.warning(Kind::CommentLikeRow, at, message, None);
+}
+
+/// A quote that was never meant takes the lines up to the next one for the text of one field.
+fn warn_of_quoted(record: &Record<'_>, header: &Header, shape: &Shape, problems: &mut Problems) {
+    let n_columns = header.places.len();
+    for field in record.fields.iter().take(n_columns) {
+        let at = record.at(field.start);
+        for (line, text) in (at.line..).zip(record.value(field).split('\n')).skip(1) {
+            if shape.is_like_quoted(text) {
+                let message = format!(
+                    "this line looks like a row, and is part of the text that the quote on line {} opens: {}",
+                    at.line,
+                    quoted(text.trim())
+                );
+                problems.warning(Kind::QuotedRow, Position { line, column: 1 }, message, None);
+            }
+        }
+    }
 }
 
 fn header(record: &Record<'_>, by_default: bool, problems: &mut Problems) -> Option<Header> {
     if let Some(nul) = record.text.iter().position(|byte| *byte == 0) {
-        let message = "a NUL character: UTF-16 text is read only with a byte order mark".to_owned();
+        let message =
+            "a NUL character: UTF-16 text without a byte-order mark is read with --encoding utf-16le or utf-16be"
+                .to_owned();
         problems.error(record.at(nul), message, None);
         return None;
     }
@@ -79,7 +144,9 @@ fn is_whole(record: &Record<'_>, header: &Header, problems: &mut Problems) -> bo
         // The first one too many, or the row that is too short.
         let at = record.at(record.fields.get(n_columns).map_or(0, |field| field.start));
         let fields = plural(n_fields, "field");
-        problems.error(at, format!("the row has {fields}, and the header has {n_columns}"), None);
+        let lone = record.text.trim_ascii_end().contains(&b'\r') && record.is_plain;
+        let by_cr = if lone { "; a CR stands in it that ends no line here" } else { "" };
+        problems.error(at, format!("the row has {fields}, and the header has {n_columns}{by_cr}"), None);
         return false;
     }
     let mut columns = record.fields.iter().zip(&header.places);
@@ -95,23 +162,12 @@ fn is_whole(record: &Record<'_>, header: &Header, problems: &mut Problems) -> bo
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Seek, SeekFrom};
+    use std::io::{Seek, SeekFrom};
 
     use super::*;
     use crate::plan::Reading;
     use crate::plan::duplicates::Ids;
     use crate::plan::text::MAX_RECORD;
-
-    #[test]
-    fn the_delimiter_is_the_one_that_makes_columns_that_we_know() {
-        assert_eq!(delimiter(b"id,state"), b',');
-        assert_eq!(delimiter(b"id;state;a,b,c,d"), b';');
-        assert_eq!(delimiter(b"id\tstate\tnote; or comment"), b'\t');
-        assert_eq!(delimiter(b"\"id\";\"a,b\";\"state\""), b';');
-        assert_eq!(delimiter(b"rack;\"a,b\nc,d\";row\n1,2,3,4,5"), b';');
-        assert_eq!(delimiter(b"id"), b',');
-        assert_eq!(delimiter(b"foo|bar;baz"), b';');
-    }
 
     /// A header, an opening quote, and then text for ever.
     struct Endless {
@@ -138,10 +194,10 @@ mod tests {
 
     #[test]
     fn a_quote_that_is_never_closed_ends_the_reading_within_a_megabyte() {
-        let mut text = Text::new(Endless { n_read: 0 }).unwrap();
+        let mut text = Text::new(Endless { n_read: 0 }, None).unwrap();
         let mut checker = Checker::new(Reading::default(), Ids::default());
         assert!(text.skip_to_content(&mut checker.problems).unwrap());
-        assert!(matches!(read(&mut text, &mut checker, &mut |_| Ok::<_, ()>(())), Ok(())));
+        assert!(matches!(read(&mut text, &[], &mut checker, &mut |_| Ok::<_, ()>(())), Ok(())));
         let shown: Vec<String> = checker.problems.shown().map(|problem| problem.in_file("p")).collect();
         assert_eq!(shown, ["p:2:1: error: this quote is not closed within 64 KiB; nothing after it was read"]);
         assert!(text.n_bytes_in_memory() <= MAX_RECORD);
@@ -154,7 +210,7 @@ mod tests {
             format!("vm-{n},{note}{},error\n", " ".repeat(n % 7))
         };
         let plan: String = std::iter::once("id,note,state\n".to_owned()).chain((0..30_000).map(row)).collect();
-        let mut text = Text::new(io::Cursor::new(plan.as_bytes())).unwrap();
+        let mut text = Text::new(io::Cursor::new(plan.as_bytes()), None).unwrap();
         let mut checker = Checker::new(Reading::default(), Ids::default());
         assert!(text.skip_to_content(&mut checker.problems).unwrap());
         let mut n_rows = 0;
@@ -164,7 +220,7 @@ mod tests {
             n_rows += 1;
             Ok::<_, ()>(())
         };
-        assert!(matches!(read(&mut text, &mut checker, &mut each), Ok(())));
+        assert!(matches!(read(&mut text, &[], &mut checker, &mut each), Ok(())));
         assert_eq!((n_rows, checker.problems.is_empty()), (30_000, true));
     }
 }

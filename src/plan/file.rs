@@ -62,11 +62,14 @@ const IN_WINDOW: [(&str, &str); 4] =
     [("hours", "window"), ("timezone", "timezone"), ("deadline", "deadline"), ("reserve_rollback", "reserve_rollback")];
 
 /// Whether a text of no name that tells begins as a plan file does: with a table, or with a key and its value.
-pub(super) fn is_plan_file(beginning: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(beginning);
+pub(super) fn is_plan_file(text: &str) -> bool {
     let Some(line) = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')) else {
         return false;
     };
+    // A spreadsheet's, which names the delimiter of a CSV file.
+    if line.len() < 8 && line.to_ascii_lowercase().starts_with("sep=") {
+        return false;
+    }
     let is_name =
         |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "._- ".contains(c));
     let table = line.trim_start_matches('[').trim_end_matches(']');
@@ -321,10 +324,10 @@ halt = { max_failed = 3, min_sample = 5, consecutive_failures = 2 }
     #[test]
     fn a_text_without_a_name_that_tells_is_told_by_its_beginning() {
         for text in ["name = 'x'", "# note\n\n[policy]\n", "[[waves]]\nname = 'a'", "files=['a.csv']"] {
-            assert!(is_plan_file(text.as_bytes()), "{text}");
+            assert!(is_plan_file(text), "{text}");
         }
         for text in ["", "source_id,copystate\n", "[{\"source_id\": 1}]", "{\"a\":1}", "id;state\nx;=a"] {
-            assert!(!is_plan_file(text.as_bytes()), "{text}");
+            assert!(!is_plan_file(text), "{text}");
         }
     }
 

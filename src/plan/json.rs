@@ -9,22 +9,35 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::model::Row;
-use crate::plan::Stop;
 use crate::plan::check::Checker;
 use crate::plan::columns::{Cells, Column, Place, repeated, warn_unknown};
-use crate::plan::problem::{Position, Problems, quoted};
-use crate::plan::text::{MAX_FIELD, Text};
+use crate::plan::problem::{Kind, Position, Problems, quoted};
+use crate::plan::text::{MAX_FIELD, Next, Text};
+use crate::plan::{Comment, Stop};
 
 /// More than any header has; keeps keys that are made up line by line from filling the memory.
 const MAX_KEYS: usize = 1_000;
 
 pub(crate) fn read<R: Read, E>(
     text: &mut Text<R>,
+    above: &[Comment],
     checker: &mut Checker,
     each: &mut impl FnMut(Row) -> Result<(), E>,
 ) -> Result<(), Stop<E>> {
     let mut keys = Keys::default();
-    while text.skip_to_content(&mut checker.problems)? {
+    for Comment { line, text } in above {
+        warn_of_comment(text, *line, &mut checker.problems);
+    }
+    loop {
+        match text.next(&mut checker.problems)? {
+            Next::Content => (),
+            Next::Comment { len } => {
+                warn_of_comment(&text.unread()[..len], text.line(), &mut checker.problems);
+                text.consume(len)?;
+                continue;
+            }
+            Next::End => break,
+        }
         let line = text.line();
         let Some(len) = text.line_len()? else {
             checker.problems.error(Position { line, column: 1 }, "the row is longer than 1 MiB".to_owned(), None);
@@ -45,6 +58,17 @@ pub(crate) fn read<R: Read, E>(
         }
     }
     Ok(())
+}
+
+/// An object behind a `#` may have been meant for a row.
+fn warn_of_comment(comment: &[u8], line: u32, problems: &mut Problems) {
+    let comment = String::from_utf8_lossy(comment);
+    let comment = comment.trim();
+    let object = comment.trim_start_matches(['#', ' ', '\t']);
+    if object.starts_with('{') && serde_json::from_str::<Object<'_>>(object).is_ok() {
+        let message = format!("this comment looks like a row, and is none: {}", quoted(comment));
+        problems.warning(Kind::CommentLikeRow, Position { line, column: 1 }, message, None);
+    }
 }
 
 fn row(json: &str, line: u32, keys: &mut Keys, checker: &mut Checker) -> Option<Row> {

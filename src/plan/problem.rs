@@ -1,5 +1,6 @@
 //! What is wrong with a plan, said like a compiler says it.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use serde::Serialize;
@@ -75,6 +76,54 @@ impl Problem {
     }
 }
 
+/// What a warning is about. A plan that has one mostly has it in every row, so that past the third they are told together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    CommentLikeRow,
+    QuotedRow,
+    OddId,
+    SheetError,
+    TwiceTheSame,
+    UnknownColumn,
+    OutsideThePairs,
+    TaskAction,
+    NeverShown,
+    WaveWithoutRows,
+}
+
+impl Kind {
+    /// As many of them are called.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::CommentLikeRow => "comments that look like rows",
+            Kind::QuotedRow => "lines inside quotes that look like rows",
+            Kind::OddId => "ids with characters that do not print, are not ASCII or stand in no id",
+            Kind::SheetError => "failed look-ups of a spreadsheet",
+            Kind::TwiceTheSame => "rows that are there twice, all else equal",
+            Kind::UnknownColumn => "unknown columns",
+            Kind::OutsideThePairs => "pairs that are not among the documented ones",
+            Kind::TaskAction => "targets that only a task action starts",
+            Kind::NeverShown => "words that reads never show",
+            Kind::WaveWithoutRows => "waves without rows",
+        }
+    }
+}
+
+/// The warnings of one kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct OfKind {
+    n: usize,
+    /// The first past the third, told as one for all others, until it is put among those that are told.
+    for_all: Option<(u32, Problem)>,
+    last_line: u32,
+}
+
+impl OfKind {
+    fn n_more(&self) -> usize {
+        self.n.saturating_sub(Problems::MOST_OF_A_KIND)
+    }
+}
+
 /// Every problem of a plan: counted all, kept up to [`Problems::MOST_SHOWN`] of each severity, in file order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
@@ -83,6 +132,7 @@ pub struct Problems {
     warnings: Vec<(u32, Problem)>,
     n_errors: usize,
     n_warnings: usize,
+    of_kinds: BTreeMap<Kind, OfKind>,
     strict: bool,
     /// What is read now, if not the plan itself, and the how many-th file that is.
     file: Option<String>,
@@ -91,6 +141,8 @@ pub struct Problems {
 
 impl Problems {
     pub const MOST_SHOWN: usize = 1_000;
+    /// So many warnings of a kind are told one by one.
+    const MOST_OF_A_KIND: usize = 3;
 
     /// With `strict`, what would be a warning is an error.
     pub(crate) fn new(strict: bool) -> Self {
@@ -124,7 +176,9 @@ impl Problems {
         }
         let shown_errors = self.errors.len();
         let shown_warnings = self.warnings.len().min(Self::MOST_SHOWN - shown_errors);
-        let more = [(self.n_errors - shown_errors, "error"), (self.n_warnings - shown_warnings, "warning")]
+        let n_spoken_for: usize = self.of_kinds.values().map(|of_kind| of_kind.n_more().saturating_sub(1)).sum();
+        let n_told = self.n_warnings - n_spoken_for;
+        let more = [(self.n_errors - shown_errors, "error"), (n_told - shown_warnings, "warning")]
             .into_iter()
             .filter(|(n_more, _)| *n_more > 0)
             .map(|(n_more, what)| plural(n_more, &format!("more {what}")))
@@ -138,12 +192,21 @@ impl Problems {
         keep(&mut self.errors, self.n_file, problem);
     }
 
-    pub(crate) fn warning(&mut self, at: Position, message: String, suggestion: Option<&str>) {
+    /// What a suggestion is made for is never told together with others: it is mostly a slip, and each is another.
+    pub(crate) fn warning(&mut self, kind: Kind, at: Position, message: String, suggestion: Option<&str>) {
         if self.strict {
             return self.error(at, message, suggestion);
         }
         self.n_warnings += 1;
         let problem = self.problem(Severity::Warning, at, message, suggestion);
+        if problem.suggestion.is_none() {
+            let of_kind = self.of_kinds.entry(kind).or_default();
+            (of_kind.n, of_kind.last_line) = (of_kind.n + 1, at.line);
+            if of_kind.n_more() > 0 {
+                of_kind.for_all.get_or_insert((self.n_file, problem));
+                return;
+            }
+        }
         keep(&mut self.warnings, self.n_file, problem);
     }
 
@@ -158,8 +221,18 @@ impl Problems {
         self.file = name.map(str::to_owned);
     }
 
-    /// Brings the problems of one row, which were found check by check, into the order of the file.
+    /// Brings the problems of one row, which were found check by check, into the order of the file, and those that are
+    /// told together to the place of the first of them.
     pub(crate) fn sort(&mut self) {
+        for (kind, of_kind) in &mut self.of_kinds {
+            let (n, last_line) = (of_kind.n_more(), of_kind.last_line);
+            let Some((n_file, mut problem)) = of_kind.for_all.take() else { continue };
+            let until = if n == 1 { String::new() } else { format!(", the last on line {last_line}") };
+            problem.message = format!("{n} more of this kind ({}){until}", kind.name());
+            // Not cut off with the others: there are as many as there are kinds.
+            self.warnings.truncate(Self::MOST_SHOWN - 1);
+            keep(&mut self.warnings, n_file, problem);
+        }
         for kept in [&mut self.errors, &mut self.warnings] {
             kept.sort_by_key(|(n_file, problem)| (*n_file, problem.line, problem.column));
         }
@@ -196,6 +269,16 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
+/// The same for what is not what it looks like: whatever is not ASCII is written out as the character that it is.
+pub(crate) fn spelt_out(text: &str) -> String {
+    let one = |c: char| match c {
+        '"' | '\\' | '\t' | '\r' | '\n' => c.escape_default().to_string(),
+        ' '..='~' => c.to_string(),
+        _ => c.escape_unicode().to_string(),
+    };
+    format!("\"{}\"", text.chars().take(60).map(one).collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,13 +297,13 @@ mod tests {
     fn past_a_thousand_problems_there_is_a_count_and_errors_come_first() {
         let mut problems = Problems::new(false);
         for line in 1..=1_200 {
-            problems.warning(at(line), "odd".to_owned(), None);
+            problems.warning(Kind::UnknownColumn, at(line), "odd".to_owned(), Some("even"));
         }
         problems.error(at(1_201), "wrong".to_owned(), None);
         let lines = rendered(&problems);
         assert_eq!(lines.len(), 1_001);
         assert_eq!(lines[0], "plan.csv:1201:1: error: wrong");
-        assert_eq!(lines[1], "plan.csv:1:1: warning: odd");
+        assert_eq!(lines[1], "plan.csv:1:1: warning: odd (did you mean \"even\"?)");
         assert_eq!(lines[1_000], "plan.csv: and 201 more warnings");
 
         for line in 1..=1_000 {
@@ -230,9 +313,35 @@ mod tests {
     }
 
     #[test]
+    fn past_the_third_warning_of_a_kind_there_is_one_line_for_all_others() {
+        let mut problems = Problems::new(false);
+        for line in 2..=1_000_000 {
+            problems.warning(Kind::OddId, at(line), format!("odd {line}"), None);
+        }
+        problems.warning(Kind::TaskAction, at(3), "another".to_owned(), None);
+        problems.sort();
+        let expected = [
+            "plan.csv:2:1: warning: odd 2".to_owned(),
+            "plan.csv:3:1: warning: odd 3".to_owned(),
+            "plan.csv:3:1: warning: another".to_owned(),
+            "plan.csv:4:1: warning: odd 4".to_owned(),
+            format!(
+                "plan.csv:5:1: warning: 999996 more of this kind ({}), the last on line 1000000",
+                Kind::OddId.name()
+            ),
+        ];
+        assert_eq!((rendered(&problems), problems.n_warnings()), (expected.to_vec(), 1_000_000));
+        // Where they keep a plan from being carried out, each is told.
+        let mut problems = Problems::new(true);
+        (2..=9).for_each(|line| problems.warning(Kind::OddId, at(line), "odd".to_owned(), None));
+        problems.sort();
+        assert_eq!(rendered(&problems).len(), 8);
+    }
+
+    #[test]
     fn a_problem_is_an_object_with_five_fields() {
         let mut problems = Problems::new(true);
-        problems.warning(at(7), "odd".to_owned(), Some("even"));
+        problems.warning(Kind::OddId, at(7), "odd".to_owned(), Some("even"));
         let json = serde_json::to_value(&problems).unwrap();
         let expected = serde_json::json!({"n_errors": 1, "n_warnings": 0, "problems": [
             {"severity": "error", "line": 7, "column": 1, "message": "odd", "suggestion": "even"}]});

@@ -282,6 +282,12 @@ pub(super) fn read<E>(
         if line.last() != Some(&b'\n') {
             return Err(edited(format!("line {n_line} is cut off")));
         }
+        if n_line == 1 && line.starts_with(b"\xEF\xBB\xBF") {
+            line.drain(..3);
+        }
+        if n_line == 1 && matches!(*line, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
+            return Err(edited("it is UTF-16 now: a shell or an editor wrote it anew; take the file as it was sealed"));
+        }
         let bad = |_: serde_json::Error| edited(format!("line {n_line} is none of a sealed plan"));
         let Some(_) = &head else {
             let read: Head = serde_json::from_slice(&line).map_err(bad)?;

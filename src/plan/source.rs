@@ -2,10 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, IsTerminal, Read, Seek};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use crate::plan::PlanError;
+use crate::plan::kind;
 
 /// A plan's bytes, which can be read more than once: a file, or an unnamed temporary file that holds what came
 /// from standard input or a pipe.
@@ -42,13 +44,15 @@ impl Source {
     /// The first bytes.
     pub(crate) fn beginning(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.bytes()?.take(64).read_to_end(&mut bytes)?;
+        self.bytes()?.take(kind::BEGINNING).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
     /// All of it, for what is no list of rows.
-    pub(crate) fn text(&self) -> io::Result<String> {
-        io::read_to_string(self.bytes()?)
+    pub(crate) fn whole(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.bytes()?.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     pub(crate) fn extension(&self) -> Option<&str> {
@@ -65,6 +69,14 @@ impl Source {
 
 fn open(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
+    let kind = file.metadata()?.file_type();
+    // Some of them never end. `/dev/stdin` may be a terminal, and `/dev/null` is an empty plan.
+    if kind.is_block_device() || kind.is_char_device() && !file.is_terminal() && path != "/dev/null" {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is a device; give a file, or - for standard input",
+        ));
+    }
     // A pipe, as in `cutover check <(query)`, can be read only once.
     if file.metadata()?.is_file() { Ok(file) } else { spool(file) }
 }

@@ -2,9 +2,10 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use encoding_rs::{Decoder, DecoderResult, UTF_8};
+use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 
-use crate::plan::problem::{Position, Problems, count_newlines};
+use crate::plan::problem::{Position, Problems, count_newlines, quoted};
+use crate::texts::{self, Mark};
 
 /// The longest record, in bytes.
 pub(crate) const MAX_RECORD: usize = 1024 * 1024;
@@ -13,7 +14,7 @@ pub(crate) const MAX_FIELD: usize = 64 * 1024;
 
 const CHUNK: usize = 256 * 1024;
 
-/// Not a byte of any UTF-8 text: stands where UTF-16 could not be decoded, so that one check finds both.
+/// Not a byte of any UTF-8 text: stands where another encoding could not be decoded, so that one check finds both.
 const UNDECODED: u8 = 0xFF;
 
 pub(crate) struct Text<R> {
@@ -25,14 +26,30 @@ pub(crate) struct Text<R> {
     start: usize,
     ended: bool,
     line: u32,
+    /// Lines end in CR alone, as old spreadsheets for the Mac write them. None: nothing has been read yet.
+    ends_in_cr: Option<bool>,
+}
+
+/// What the next line of a plan is.
+pub(crate) enum Next {
+    Content,
+    /// A comment of this many bytes, its line end included.
+    Comment {
+        len: usize,
+    },
+    End,
 }
 
 impl<R: Read + Seek> Text<R> {
-    pub(crate) fn new(mut input: R) -> io::Result<Self> {
+    /// A mark says how the text is encoded; without one it is UTF-8, or what somebody `told`.
+    pub(crate) fn new(mut input: R, told: Option<&'static Encoding>) -> io::Result<Self> {
         let mut head = Vec::new();
-        input.by_ref().take(3).read_to_end(&mut head)?;
-        let (encoding, bom_len) = encoding_rs::Encoding::for_bom(&head).unwrap_or((UTF_8, 0));
-        input.seek(SeekFrom::Start(bom_len as u64))?;
+        input.by_ref().take(4).read_to_end(&mut head)?;
+        let (encoding, mark_len) = match texts::mark(&head) {
+            Mark::Of(encoding, len) => (encoding, len),
+            Mark::Utf32 | Mark::None => (told.unwrap_or(UTF_8), 0),
+        };
+        input.seek(SeekFrom::Start(mark_len as u64))?;
         Ok(Self {
             input,
             decoder: (encoding != UTF_8).then(|| encoding.new_decoder_without_bom_handling()),
@@ -41,6 +58,7 @@ impl<R: Read + Seek> Text<R> {
             start: 0,
             ended: false,
             line: 1,
+            ends_in_cr: None,
         })
     }
 }
@@ -80,6 +98,10 @@ impl<R: Read> Text<R> {
                     decode(decoder, &self.undecoded, self.ended, &mut self.buffer);
                 }
             }
+        }
+        let new = &mut self.buffer[before..];
+        if *self.ends_in_cr.get_or_insert_with(|| ends_in_cr(new)) {
+            new.iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
         }
         Ok(self.buffer.len() > before)
     }
@@ -126,27 +148,36 @@ impl<R: Read> Text<R> {
     }
 
     /// Skips blank lines and comments; false when nothing is left.
+    #[cfg(test)]
     pub(crate) fn skip_to_content(&mut self, problems: &mut Problems) -> io::Result<bool> {
         loop {
-            let n_blanks = self.unread().iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
-            match self.unread().get(n_blanks).copied() {
-                Some(b'\n') => self.consume(n_blanks + 1)?,
-                Some(b'#') => self.skip_comment(problems)?,
-                // More blanks than a record may have bytes: whoever reads the record says so.
-                None if n_blanks > MAX_RECORD => return Ok(true),
-                None if self.more()? => (),
-                None => return Ok(false),
-                Some(_) => return Ok(true),
+            match self.next(problems)? {
+                Next::Content => return Ok(true),
+                Next::Comment { len } => self.consume(len)?,
+                Next::End => return Ok(false),
             }
         }
     }
 
-    fn skip_comment(&mut self, problems: &mut Problems) -> io::Result<()> {
-        if let Some(len) = self.line_len()? {
-            self.check_encoding(len, problems);
-            self.consume(len)
-        } else {
-            self.skip_line()
+    /// Skips blank lines, and says what comes behind them.
+    pub(crate) fn next(&mut self, problems: &mut Problems) -> io::Result<Next> {
+        loop {
+            let n_blanks = self.unread().iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
+            match self.unread().get(n_blanks).copied() {
+                Some(b'\n') => self.consume(n_blanks + 1)?,
+                Some(b'#') => match self.line_len()? {
+                    Some(len) => {
+                        self.check_encoding(len, problems);
+                        return Ok(Next::Comment { len });
+                    }
+                    None => self.skip_line()?,
+                },
+                // More blanks than a record may have bytes: whoever reads the record says so.
+                None if n_blanks > MAX_RECORD => return Ok(Next::Content),
+                None if self.more()? => (),
+                None => return Ok(Next::End),
+                Some(_) => return Ok(Next::Content),
+            }
         }
     }
 
@@ -155,12 +186,41 @@ impl<R: Read> Text<R> {
         let Err(error) = str::from_utf8(&self.unread()[..len]) else { return true };
         let at = Position::of(self.unread(), error.valid_up_to(), self.line);
         let message = match &self.decoder {
-            Some(_) => "this is not UTF-16 (half a character)".to_owned(),
-            None => format!("this is not UTF-8 (byte 0x{:02X})", self.unread()[error.valid_up_to()]),
+            Some(decoder) => format!("this is not {} (half a character)", decoder.encoding().name()),
+            None => not_utf8(&self.unread()[..len], error.valid_up_to()),
         };
         problems.error(at, message, None);
         false
     }
+}
+
+/// What is wrong at this place, and with which option it would be read. Which of them is right is never guessed.
+pub(super) fn not_utf8(text: &[u8], at: usize) -> String {
+    let ends = |byte: &u8| matches!(byte, b',' | b';' | b'\t' | b'"' | b'\n' | b'\r');
+    let start = text[..at].iter().rposition(ends).map_or(0, |end| end + 1);
+    let end = text[at..].iter().position(ends).map_or(text.len(), |end| at + end);
+    let others = texts::as_others_read_it(&text[start..end]);
+    let others: Vec<String> =
+        others.map(|(name, text)| format!("--encoding {name} reads it as {}", quoted(text.trim()))).collect();
+    format!("this is not UTF-8 (byte 0x{:02X}): {}", text[at], others.join(", "))
+}
+
+/// Whether lines of a text that begins like this end in CR alone. One that stands in a line by accident is no line end.
+fn ends_in_cr(beginning: &[u8]) -> bool {
+    if !beginning.contains(&b'\r') {
+        return false;
+    }
+    let (mut n_cr, mut n_lf, mut in_quotes) = (0_usize, 0_usize, false);
+    for (place, byte) in beginning.iter().enumerate() {
+        match byte {
+            b'"' => in_quotes = !in_quotes,
+            b'\n' if !in_quotes => n_lf += 1,
+            // At the end of what has been read, its LF may be still to come.
+            b'\r' if !in_quotes => n_cr += usize::from(beginning.get(place + 1).is_some_and(|next| *next != b'\n')),
+            _ => (),
+        }
+    }
+    n_cr > n_lf
 }
 
 fn append(input: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<usize> {
@@ -190,7 +250,7 @@ mod tests {
     use super::*;
 
     fn text(bytes: &[u8]) -> Text<Cursor<&[u8]>> {
-        Text::new(Cursor::new(bytes)).unwrap()
+        Text::new(Cursor::new(bytes), None).unwrap()
     }
 
     fn all(bytes: &[u8]) -> Vec<u8> {
@@ -227,7 +287,37 @@ mod tests {
         assert!(text.skip_to_content(&mut problems).unwrap());
         assert_eq!(text.unread(), b"id");
         let shown: Vec<String> = problems.shown().map(|problem| problem.in_file("p")).collect();
-        assert_eq!(shown, ["p:2:4: error: this is not UTF-8 (byte 0xE9)"]);
+        assert_eq!(
+            shown,
+            ["p:2:4: error: this is not UTF-8 (byte 0xE9): --encoding windows-1252 reads it as \"# Ã±été\""]
+        );
+    }
+
+    #[test]
+    fn lines_may_end_in_cr_alone_and_a_cr_by_accident_ends_none() {
+        for (bytes, read) in [
+            (&b"id\ra,\"x\ny\"\rb\r"[..], &b"id\na,\"x\ny\"\nb\n"[..]),
+            (b"id\r\ra", b"id\n\na"),
+            (b"\xFF\xFEi\0\r\0a\0", b"i\na"),
+            (b"id\r\na\r\n", b"id\r\na\r\n"),
+            (b"id\na\rb\nc\n", b"id\na\rb\nc\n"),
+            (b"id,\"a\rb\"\nc\n", b"id,\"a\rb\"\nc\n"),
+        ] {
+            assert_eq!(all(bytes), read, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn another_encoding_is_read_when_it_is_told_and_a_mark_says_otherwise() {
+        let read = |bytes: &[u8], name: &str| {
+            let mut text = Text::new(Cursor::new(bytes), Some(texts::encoding(name).unwrap())).unwrap();
+            while text.more().unwrap() {}
+            String::from_utf8(text.unread().to_vec()).unwrap()
+        };
+        assert_eq!(read(b"\xC9\xCF\xBA\xA3", "gb18030"), "上海");
+        assert_eq!(read(b"caf\xE9", "windows-1252"), "café");
+        assert_eq!(read(b"i\0d\0", "utf-16le"), "id");
+        assert_eq!(read("\u{FEFF}ñ".as_bytes(), "gb18030"), "ñ");
     }
 
     #[test]

@@ -41,8 +41,8 @@ pub(super) fn read_all(environment: &impl Fn(&str) -> Option<OsString>) -> Resul
     paths.extend(user_directory(environment, "XDG_CONFIG_HOME", ".config").map(|dir| dir.join(NAME)));
     let mut found = Found::default();
     for path in paths {
-        match std::fs::read_to_string(&path) {
-            Ok(text) => found.files.push(parse(path, text.strip_prefix('\u{feff}').unwrap_or(&text))?),
+        match crate::texts::read(&path) {
+            Ok(text) => found.files.push(parse(path, &text)?),
             Err(error) => found.warnings.extend(unread(&path, error)?),
         }
     }

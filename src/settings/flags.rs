@@ -414,6 +414,9 @@ pub(crate) struct PlanArgs {
     /// Take warnings for errors
     #[arg(long)]
     pub(crate) strict: bool,
+    /// How a plan is encoded that is neither UTF-8 nor has a byte-order mark, such as gb18030
+    #[arg(long, value_name = "NAME", value_parser = crate::texts::encoding)]
+    pub(crate) encoding: Option<&'static encoding_rs::Encoding>,
 }
 
 #[derive(Args, Debug)]

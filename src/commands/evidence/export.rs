@@ -41,7 +41,7 @@ pub(in crate::commands) fn export(
     }
     check_destination(output).map_err(bad_destination(output))?;
     let key =
-        key.map(|path| fs::read_to_string(path).map(|text| (path, text)).map_err(unreadable(path))).transpose()?;
+        key.map(|path| crate::texts::read(path).map(|text| (path, text)).map_err(unreadable(path))).transpose()?;
     let folder = folder_beside(output).map_err(output_failed(output))?;
     let id = {
         let journal = journal(context)?;

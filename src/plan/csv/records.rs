@@ -6,11 +6,14 @@
 
 use std::io::{self, Read};
 use std::ops::Range;
+use std::rc::Rc;
 
+use super::shape::Shape;
+use super::warn_of_comment;
 use csv_core::{ReadFieldResult, ReaderBuilder, Terminator};
 
 use crate::plan::problem::{Position, Problems};
-use crate::plan::text::{MAX_FIELD, MAX_RECORD, Text};
+use crate::plan::text::{MAX_FIELD, MAX_RECORD, Next, Text};
 
 /// The record that was found last.
 pub(super) struct Record<'a> {
@@ -18,6 +21,8 @@ pub(super) struct Record<'a> {
     pub(super) fields: &'a [Field],
     values: &'a [u8],
     line: u32,
+    /// It is a line without a quote.
+    pub(super) is_plain: bool,
 }
 
 /// One field of a record.
@@ -47,12 +52,19 @@ pub(super) struct Records {
     values: Vec<u8>,
     is_plain: bool,
     len: usize,
+    /// What comments are held against, once the header is known.
+    rows: Option<Rc<Shape>>,
 }
 
 impl Records {
     pub(super) fn new(delimiter: u8) -> Self {
         let reader = ReaderBuilder::new().delimiter(delimiter).terminator(Terminator::Any(b'\n')).build();
-        Self { delimiter, reader, fields: Vec::new(), values: Vec::new(), is_plain: false, len: 0 }
+        Self { delimiter, reader, fields: Vec::new(), values: Vec::new(), is_plain: false, len: 0, rows: None }
+    }
+
+    /// From here on a comment that looks like a row is warned of.
+    pub(super) fn rows_look_like(&mut self, shape: Rc<Shape>) {
+        self.rows = Some(shape);
     }
 
     /// Goes to the next record that is one, and says what is wrong with those that are none; false at the end.
@@ -60,8 +72,17 @@ impl Records {
         loop {
             text.consume(self.len)?;
             self.len = 0;
-            if !text.skip_to_content(problems)? {
-                return Ok(false);
+            match text.next(problems)? {
+                Next::Content => (),
+                Next::Comment { len } => {
+                    let comment = &text.unread()[..len];
+                    if self.rows.as_ref().is_some_and(|rows| rows.is_like_comment(comment)) {
+                        warn_of_comment(Position::of(comment, 0, text.line()), comment, problems);
+                    }
+                    text.consume(len)?;
+                    continue;
+                }
+                Next::End => return Ok(false),
             }
             let at = |offset| Position::of(text.unread(), offset, text.line());
             match self.scan(text.unread(), text.ended()) {
@@ -99,7 +120,13 @@ impl Records {
 
     pub(super) fn record<'a, R: Read>(&'a self, text: &'a Text<R>) -> Record<'a> {
         let record = &text.unread()[..self.len];
-        Record { text: record, fields: &self.fields, values: self.values_in(record), line: text.line() }
+        Record {
+            text: record,
+            fields: &self.fields,
+            values: self.values_in(record),
+            line: text.line(),
+            is_plain: self.is_plain,
+        }
     }
 
     /// The values of the record that `text` begins with, whether or not it is a good one.

@@ -1,0 +1,174 @@
+//! The first line of a delimited plan: the spreadsheet's `sep=;`, the header, or something else that somebody left there.
+
+use std::iter;
+
+use super::records::Records;
+use crate::model::dialect::Field;
+use crate::model::words::Word;
+use crate::plan::Comment;
+use crate::plan::columns::Column;
+
+const DELIMITERS: [u8; 3] = [b'\t', b';', b','];
+
+/// So many lines below the first are looked at for a header.
+const FURTHER: usize = 50;
+
+/// The delimiter under which the header has the most columns that we know, then the most columns.
+pub(super) fn delimiter(text: &[u8]) -> u8 {
+    let columns = |delimiter: u8| {
+        let names = Records::new(delimiter).first_values(text);
+        (names.iter().filter(|name| Column::named(name).is_some()).count(), names.len())
+    };
+    // The last of equals is taken.
+    DELIMITERS.into_iter().max_by_key(|delimiter| columns(*delimiter)).unwrap_or(b',')
+}
+
+/// The delimiter that a line such as `sep=;` names, which spreadsheets write and read above the header. `Err`: it is such
+/// a line and names none. The spreadsheet that saved it anew may have quoted it, and filled the row up.
+pub(super) fn named_delimiter(line: &[u8]) -> Option<Result<u8, ()>> {
+    let line = str::from_utf8(line).ok()?.trim_matches([' ', '\r', '\n', '"']);
+    let name = line.get(..4).filter(|name| name.eq_ignore_ascii_case("sep="))?;
+    let rest = &line[name.len()..];
+    let (delimiter, filling) = match rest.as_bytes() {
+        [b'\\', b't', filling @ ..] => (b'\t', filling),
+        [delimiter, filling @ ..] if is_delimiter(*delimiter) => (*delimiter, filling),
+        // A tab at the end of a line was trimmed by whoever sent it.
+        [] => return Some(Err(())),
+        _ => return None,
+    };
+    filling
+        .iter()
+        .all(|byte| matches!(byte, b'"' | b',' | b';' | b'\t' | b' ') || *byte == delimiter)
+        .then_some(Ok(delimiter))
+}
+
+fn is_delimiter(byte: u8) -> bool {
+    byte == b'\t' || byte.is_ascii_punctuation() && !matches!(byte, b'"' | b'#' | b'-' | b'_' | b'\'')
+}
+
+/// Why the first line is taken for no header.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NoHeader {
+    /// One stands in a line below, or in this one under another delimiter.
+    Below {
+        line: u32,
+        delimiter: u8,
+    },
+    /// One stands in a comment above.
+    Commented {
+        line: u32,
+    },
+    Nowhere,
+}
+
+/// What is wrong with a first line of these names, if it is no header at all. One in which a column is only misspelt is
+/// one. `text` begins with it, and it was taken apart by `delimiter`.
+pub(super) fn missing(
+    names: &[String],
+    text: &[u8],
+    line: u32,
+    delimiter: u8,
+    by_default: bool,
+    above: &[Comment],
+) -> Option<NoHeader> {
+    if names.iter().any(|name| Column::named(name) == Some(Column::SourceId)) {
+        return None;
+    }
+    let lines = (line..).zip(text.split_inclusive(|byte| *byte == b'\n').take(FURTHER));
+    for (line, text) in lines {
+        let used = iter::once(delimiter).chain(DELIMITERS);
+        if let Some(delimiter) = used.into_iter().find(|delimiter| is_header(text, *delimiter, by_default)) {
+            return Some(NoHeader::Below { line, delimiter });
+        }
+    }
+    let commented = above.iter().rev().find(|comment| {
+        let text = &comment.text[comment.text.iter().take_while(|byte| b" \t#".contains(byte)).count()..];
+        is_header(text, delimiter, by_default)
+    });
+    if let Some(comment) = commented {
+        return Some(NoHeader::Commented { line: comment.line });
+    }
+    let is_like_one = names.iter().any(|name| Column::named(name).is_some() || Column::similar(name).is_some());
+    let has_a_state = names.iter().any(|name| Column::named(name).is_none() && is_state(name));
+    (!is_like_one || has_a_state).then_some(NoHeader::Nowhere)
+}
+
+/// Whether a line has the columns that a plan needs.
+fn is_header(line: &[u8], delimiter: u8, by_default: bool) -> bool {
+    // Cheap, and true of every line that could be one.
+    if line.len() > 64 * 1024 {
+        return false;
+    }
+    let columns: Vec<Column> =
+        Records::new(delimiter).first_values(line).iter().filter_map(|name| Column::named(name)).collect();
+    let has_target = columns.contains(&Column::Copystate) || columns.contains(&Column::Migrationcycle);
+    columns.contains(&Column::SourceId) && (has_target || by_default)
+}
+
+fn is_state(text: &str) -> bool {
+    let word = Word::new(text.trim());
+    Field::Copystate.knows(&word) || Field::Migrationcycle.knows(&word)
+}
+
+impl NoHeader {
+    pub(super) fn message(&self, first: u32, used: u8) -> String {
+        let names = "a plan begins with the names of its columns, such as source_id,copystate";
+        match self {
+            NoHeader::Below { line, delimiter } if *line == first => {
+                let shown = |delimiter: &u8| {
+                    if *delimiter == b'\t' { "a tab".to_owned() } else { format!("`{}`", char::from(*delimiter)) }
+                };
+                format!(
+                    "the first line is no header when it is separated by {}, as the line above it says; it is one by {}",
+                    shown(&used),
+                    shown(delimiter)
+                )
+            }
+            NoHeader::Below { line, .. } => {
+                format!(
+                    "the first line is no header, and line {line} is one: remove what stands above it, or put # before it"
+                )
+            }
+            NoHeader::Commented { line } => {
+                format!("the first line is no header, and line {line} is one behind its #: take the # away")
+            }
+            NoHeader::Nowhere => format!("the first line is no header: {names}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delimiter_is_the_one_that_makes_columns_that_we_know() {
+        assert_eq!(delimiter(b"id,state"), b',');
+        assert_eq!(delimiter(b"id;state;a,b,c,d"), b';');
+        assert_eq!(delimiter(b"id\tstate\tnote; or comment"), b'\t');
+        assert_eq!(delimiter(b"\"id\";\"a,b\";\"state\""), b';');
+        assert_eq!(delimiter(b"rack;\"a,b\nc,d\";row\n1,2,3,4,5"), b';');
+        assert_eq!(delimiter(b"id"), b',');
+        assert_eq!(delimiter(b"foo|bar;baz"), b';');
+    }
+
+    #[test]
+    fn a_spreadsheets_first_line_names_the_delimiter() {
+        for (line, named) in [
+            ("sep=;", Some(Ok(b';'))),
+            ("SEP=,\r\n", Some(Ok(b','))),
+            ("sep=\t\n", Some(Ok(b'\t'))),
+            ("sep=\\t\n", Some(Ok(b'\t'))),
+            ("\"sep=;\"\r\n", Some(Ok(b';'))),
+            ("\"sep=;\",,\n", Some(Ok(b';'))),
+            ("sep=;;;\n", Some(Ok(b';'))),
+            ("sep=|", Some(Ok(b'|'))),
+            ("sep=", Some(Err(()))),
+            ("separator;id", None),
+            ("sep=id;state", None),
+            ("sep", None),
+        ] {
+            assert_eq!(named_delimiter(line.as_bytes()), named, "{line}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Lines that are no rows and look like one: comments that a failed look-up made (`#N/A`), and what a quote swallowed.
+//!
+//! Nothing of a plan that somebody meant may go unseen, so that such a line is a warning. A comment that is prose is none,
+//! however many commas it has.
+
+use super::records::Records;
+use crate::model::dialect::Field;
+use crate::model::words::Word;
+use crate::plan::columns::{Column, Header, sheet_error};
+
+/// What a row of a plan looks like.
+pub(super) struct Shape {
+    delimiter: u8,
+    n_columns: usize,
+    source_id: Option<usize>,
+    states: Vec<(usize, Field)>,
+}
+
+impl Shape {
+    pub(super) fn of(header: &Header, delimiter: u8) -> Self {
+        let states = [
+            (Column::Copystate, Field::Copystate),
+            (Column::Migrationcycle, Field::Migrationcycle),
+            (Column::ExpectCopystate, Field::Copystate),
+            (Column::ExpectMigrationcycle, Field::Migrationcycle),
+        ];
+        let states = states.into_iter().filter_map(|(column, field)| Some((header.field_of(column)?, field))).collect();
+        let (n_columns, source_id) = (header.places.len(), header.field_of(Column::SourceId));
+        Self { delimiter, n_columns, source_id, states }
+    }
+
+    fn cells(&self, line: &[u8]) -> Vec<String> {
+        let values = Records::new(self.delimiter).first_values(line);
+        values.into_iter().map(|value| value.trim().to_owned()).collect()
+    }
+
+    /// A comment: with a state word where the state stands, with the mark of a failed look-up, or with as many fields as
+    /// the header.
+    pub(super) fn is_like_comment(&self, comment: &[u8]) -> bool {
+        let cells = self.cells(comment);
+        if self.has_state(&cells) || cells.iter().any(|cell| sheet_error(cell)) {
+            return !self.is_header(&cells);
+        }
+        self.n_columns > 1 && cells.len() == self.n_columns && !self.is_prose(&cells) && !self.is_header(&cells)
+    }
+
+    /// A line of a quoted text. Prose has commas too, so that only a state tells.
+    pub(super) fn is_like_quoted(&self, line: &str) -> bool {
+        self.has_state(&self.cells(line.as_bytes()))
+    }
+
+    fn has_state(&self, cells: &[String]) -> bool {
+        let has = |(place, field): &(usize, Field)| {
+            *place > 0 && cells.get(*place).is_some_and(|cell| !cell.is_empty() && field.knows(&Word::new(cell)))
+        };
+        self.states.iter().any(has)
+    }
+
+    /// No id has words in it, and what a person writes into a sheet's first cell leaves the others empty.
+    fn is_prose(&self, cells: &[String]) -> bool {
+        let place = self.source_id.unwrap_or(0);
+        let id = cells[place].trim_start_matches('#');
+        let begins_as_prose = cells[0].strip_prefix('#').is_some_and(|rest| rest.starts_with([' ', '\t']));
+        id.trim().contains(char::is_whitespace) || begins_as_prose && cells[1..].iter().all(String::is_empty)
+    }
+
+    /// One that was put in again, as where files were joined.
+    fn is_header(&self, cells: &[String]) -> bool {
+        let named = |cell: &String| Column::named(cell.trim_start_matches(['#', ' ', '\t']));
+        self.source_id.is_some_and(|place| cells.get(place).and_then(named) == Some(Column::SourceId))
+    }
+}

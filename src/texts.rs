@@ -1,0 +1,139 @@
+//! Texts that people wrote, out of files: a byte-order mark is dropped wherever we read one, and what is no UTF-8 is said.
+//!
+//! An editor, a spreadsheet or a shell puts the mark in front, and nobody sees it. With it a settings file has no first key,
+//! a token is another token, and a credentials file has no first section.
+
+use std::borrow::Cow;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use encoding_rs::{Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+/// What the bytes of a file are, as far as its first ones tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// So many bytes, and the text in this encoding behind them.
+    Of(&'static Encoding, usize),
+    /// Four bytes a character, which nobody writes on purpose and no text of ours is read from.
+    Utf32,
+    None,
+}
+
+/// The byte-order mark that a file begins with. That of UTF-32 begins like that of UTF-16.
+pub(crate) fn mark(beginning: &[u8]) -> Mark {
+    match beginning {
+        [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => Mark::Utf32,
+        [0xEF, 0xBB, 0xBF, ..] => Mark::Of(UTF_8, 3),
+        [0xFF, 0xFE, ..] => Mark::Of(UTF_16LE, 2),
+        [0xFE, 0xFF, ..] => Mark::Of(UTF_16BE, 2),
+        [0x84, 0x31, 0x95, 0x33, ..] => Mark::Of(GB18030, 4),
+        _ => Mark::None,
+    }
+}
+
+/// Why bytes are not the text that they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoText {
+    #[error("it is UTF-32 text; save it as UTF-8")]
+    Utf32,
+    /// The first bad byte stands here.
+    #[error("byte {} of it is not UTF-8; save it as UTF-8", .0 + 1)]
+    NotUtf8(usize),
+    #[error("it is not {} as a whole; save it as UTF-8", .0.name())]
+    Not(&'static Encoding),
+}
+
+/// The whole text of a file.
+pub(crate) fn read(path: &Path) -> io::Result<String> {
+    decoded(&fs::read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Bytes as text: as their mark says, or else UTF-8.
+pub(crate) fn decoded(bytes: &[u8]) -> Result<String, NoText> {
+    decoded_as(bytes, UTF_8)
+}
+
+/// Bytes as text: as their mark says, or else as told.
+pub(crate) fn decoded_as(bytes: &[u8], told: &'static Encoding) -> Result<String, NoText> {
+    let (encoding, len) = match mark(bytes) {
+        Mark::Of(encoding, len) => (encoding, len),
+        Mark::Utf32 => return Err(NoText::Utf32),
+        Mark::None => (told, 0),
+    };
+    let text = &bytes[len..];
+    if encoding == UTF_8 {
+        return match str::from_utf8(text) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(error) => Err(NoText::NotUtf8(len + error.valid_up_to())),
+        };
+    }
+    let decoded = encoding.decode_without_bom_handling_and_without_replacement(text);
+    decoded.map(Cow::into_owned).ok_or(NoText::Not(encoding))
+}
+
+/// The beginning of a text, as far as it can be made out.
+pub(crate) fn glimpse(beginning: &[u8], told: &'static Encoding) -> String {
+    let (encoding, len) = match mark(beginning) {
+        Mark::Of(encoding, len) => (encoding, len),
+        Mark::Utf32 | Mark::None => (told, 0),
+    };
+    encoding.decode_without_bom_handling(&beginning[len..]).0.into_owned()
+}
+
+/// Names of encodings that people know and the standard's list of labels lacks.
+const ALSO: [(&str, &str); 6] = [
+    ("cp936", "gbk"),
+    ("cp932", "shift_jis"),
+    ("cp949", "euc-kr"),
+    ("cp950", "big5"),
+    ("utf16", "utf-16le"),
+    ("utf8", "utf-8"),
+];
+
+/// An encoding by its name. source: encoding.spec.whatwg.org (names and labels)
+pub(crate) fn encoding(name: &str) -> Result<&'static Encoding, String> {
+    let name = name.trim().to_lowercase();
+    let label = ALSO.iter().find(|(also, _)| *also == name).map_or(name.as_str(), |(_, label)| label);
+    Encoding::for_label_no_replacement(label.as_bytes())
+        .ok_or_else(|| format!("`{name}` is no encoding such as gb18030, big5, shift_jis, windows-1252 or utf-16le"))
+}
+
+/// What a text that is not UTF-8 would say in the encodings that it is most likely in. Which of them it is, only a reader
+/// can tell.
+pub(crate) fn as_others_read_it(bytes: &[u8]) -> impl Iterator<Item = (String, String)> {
+    [GB18030, WINDOWS_1252].into_iter().filter_map(|encoding| {
+        let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;
+        Some((encoding.name().to_lowercase(), text.into_owned()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_dropped_and_says_how_the_rest_is_read() {
+        let utf16 =
+            |bytes_of: fn(u16) -> [u8; 2]| -> Vec<u8> { "\u{FEFF}añ☃".encode_utf16().flat_map(bytes_of).collect() };
+        let gb18030 = GB18030.encode("\u{FEFF}añ☃").0.into_owned();
+        for bytes in ["añ☃".into(), "\u{FEFF}añ☃".into(), utf16(u16::to_le_bytes), utf16(u16::to_be_bytes), gb18030]
+        {
+            assert_eq!(decoded(&bytes).as_deref(), Ok("añ☃"), "{bytes:x?}");
+        }
+        assert_eq!(decoded(b"\xFF\xFE\0\0a\0\0\0"), Err(NoText::Utf32));
+        assert_eq!(decoded(b"\xEF\xBB\xBFa\xE9"), Err(NoText::NotUtf8(4)));
+        assert_eq!(decoded(b"\xFF\xFEa"), Err(NoText::Not(UTF_16LE)));
+        assert_eq!(decoded(b"").as_deref(), Ok(""));
+    }
+
+    #[test]
+    fn encodings_go_by_the_names_that_people_know() {
+        for (name, is) in [("GB18030", "gb18030"), ("gbk", "GBK"), ("cp936", "GBK"), ("latin1", "windows-1252")] {
+            assert_eq!(encoding(name).map(Encoding::name), Ok(is), "{name}");
+        }
+        for name in ["", "utf-32", "mandarin", "hz-gb-2312"] {
+            assert!(encoding(name).is_err(), "{name}");
+        }
+    }
+}
