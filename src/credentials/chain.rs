@@ -282,10 +282,9 @@ impl Places<'_> {
     /// The first line of a file, and a warning if others can read it.
     fn secret_file(&self, text: &str) -> Result<(SecretString, Vec<String>), CredentialsError> {
         let path = self.path_of(text);
-        let content = std::fs::read_to_string(&path)
+        let content = crate::texts::read(&path)
             .map_err(|error| malformed(format!("`{}` cannot be read: {error}", path.display())))?;
-        let secret = content.strip_prefix('\u{feff}').unwrap_or(&content);
-        let secret = secret.strip_suffix('\n').unwrap_or(secret);
+        let secret = content.strip_suffix('\n').unwrap_or(&content);
         let secret = secret.strip_suffix('\r').unwrap_or(secret);
         let unfit = fitness::fit_for_a_line(secret);
         unfit.map_err(|unfit| malformed(format!("the secret in `{}` {unfit}", path.display())))?;

@@ -1,6 +1,5 @@
 //! Credentials in files: the SDKs' own, and KooCLI's where it is readable.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -8,6 +7,8 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{CredentialsError, Keys};
+
+mod ini;
 
 /// What a file has.
 pub(super) struct InFile {
@@ -19,7 +20,7 @@ pub(super) struct InFile {
 
 /// None: there is no such file.
 fn read(path: &Path) -> Result<Option<String>, CredentialsError> {
-    match std::fs::read_to_string(path) {
+    match crate::texts::read(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(CredentialsError::Malformed(format!("`{}` cannot be read: {error}", path.display()))),
@@ -37,44 +38,31 @@ pub(super) fn readable_by_others(path: &Path) -> Option<String> {
 /// The INI file of the SDKs. source: `huaweicloudsdkcore/auth/provider.py` (`[basic]`, `[global]`).
 pub(super) fn sdk(path: &Path) -> Result<Option<InFile>, CredentialsError> {
     let Some(text) = read(path)? else { return Ok(None) };
-    let sections = sections(&text);
-    let bad = |what: String| CredentialsError::Malformed(format!("`{}` {what}", path.display()));
+    of_sdk(&text).map(Some).map_err(|what| CredentialsError::Malformed(format!("`{}` {what}", path.display())))
+}
+
+fn of_sdk(text: &str) -> Result<InFile, String> {
+    let sections = ini::sections(text)?;
     let found = ["basic", "global"].into_iter().find_map(|name| Some((name, sections.get(name)?)));
-    let Some((name, section)) = found else { return Err(bad("has neither [basic] nor [global]".to_owned())) };
-    let value = |key: &str| section.get(key).filter(|text| !text.is_empty()).cloned();
-    let (access, secret) = match (value("ak"), value("sk")) {
-        (Some(access), Some(secret)) => (access, secret),
-        (None, None) if value("idp_id").is_some() => {
-            return Err(bad(format!("[{name}] names an identity provider, which is not supported here")));
+    let Some((name, section)) = found else { return Err("has neither [basic] nor [global]".to_owned()) };
+    let value = |key: &str| match section.get(key) {
+        Some(entry) => entry.plain(key).map(|value| Some(value).filter(|value| !value.is_empty())),
+        None => Ok(None),
+    };
+    let (access, secret) = match (value("ak")?, value("sk")?) {
+        (Some(access), Some(secret)) => (access.to_owned(), secret.to_owned()),
+        (None, None) if section.contains_key("idp_id") => {
+            return Err(format!("[{name}] names an identity provider, which is not supported here"));
         }
         (access, _) => {
             let missing = if access.is_none() { "ak" } else { "sk" };
-            return Err(bad(format!("[{name}] has no `{missing}`")));
+            return Err(format!("[{name}] has no `{missing}`"));
         }
     };
-    let keys =
-        Keys { access, secret: SecretString::from(secret), security_token: value("security_token").map(Into::into) };
-    Ok(Some(InFile { keys, project: value("project_id"), part: format!("[{name}]") }))
-}
-
-/// Names in lower case; what is no `key = value` is left alone, as the SDKs do it.
-fn sections(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
-    let mut sections: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    let mut current = None;
-    for line in text.lines().map(str::trim) {
-        if line.starts_with(['#', ';']) {
-            continue;
-        }
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            let name = name.trim().to_lowercase();
-            sections.entry(name.clone()).or_default();
-            current = Some(name);
-        } else if let (Some(name), Some((key, value))) = (&current, line.split_once(['=', ':'])) {
-            let section = sections.entry(name.clone()).or_default();
-            section.insert(key.trim().to_lowercase(), value.trim().to_owned());
-        }
-    }
-    sections
+    let security_token = value("security_token")?.map(SecretString::from);
+    let project = value("project_id")?.map(str::to_owned);
+    let keys = Keys { access, secret: SecretString::from(secret), security_token };
+    Ok(InFile { keys, project, part: format!("[{name}]") })
 }
 
 /// KooCLI's file, if its current profile has a key in plain. `Err` of the inner result says why it is passed over.
@@ -111,6 +99,8 @@ pub(super) fn koocli(path: &Path) -> Result<Option<Result<InFile, String>>, Cred
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     fn file(text: &str) -> tempfile::NamedTempFile {
@@ -137,6 +127,27 @@ mod tests {
         ] {
             let error = sdk(file(text).path()).err().unwrap().to_string();
             assert!(error.contains(says) && !error.contains("s3cret"), "{error}");
+        }
+    }
+
+    /// Files, what the SDKs for Python and Go make of each, and what we do.
+    #[test]
+    fn an_sdks_file_is_read_as_the_sdks_read_it_and_refused_where_a_key_would_be_wrong() {
+        let cases: Vec<Value> = serde_json::from_str(include_str!("../../tests/it/sdk/credentials.json")).unwrap();
+        for case in &cases {
+            let text = case["file"].as_str().unwrap();
+            let path = file(text);
+            let found = sdk(path.path());
+            if let Some(says) = case["refused"].as_str() {
+                let error = found.err().unwrap_or_else(|| panic!("{text:?} is read")).to_string();
+                assert!(error.contains(says), "{text:?}: {error}");
+                assert!(!error.contains("SECRET"), "{text:?}: {error}");
+                continue;
+            }
+            let found = found.unwrap_or_else(|error| panic!("{text:?}: {error}")).unwrap();
+            let token = found.keys.security_token.as_ref().map(|token| token.expose_secret().to_owned());
+            let read = serde_json::json!([found.keys.access, found.keys.secret.expose_secret(), found.project, token]);
+            assert_eq!(read, case["read"], "{text:?}");
         }
     }
 

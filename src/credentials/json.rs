@@ -32,6 +32,7 @@ struct Said {
 /// The text is not repeated in any error: it is a secret.
 pub(super) fn read(text: &[u8], origin: &str) -> Result<Fetched, CredentialsError> {
     let bad = |what: &str| CredentialsError::Malformed(format!("{origin}: {what}"));
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
     let document: Document = serde_json::from_slice(text).map_err(|_| bad("what it gave is no JSON of credentials"))?;
     let said = document.credential.unwrap_or(document.flat);
     let expires_at = match &said.expires_at {

@@ -33,10 +33,12 @@ impl Source for Pod {
 
 impl Pod {
     async fn credentials(&self) -> Result<Fetched, CredentialsError> {
-        let token = tokio::fs::read_to_string(&self.token_file).await.map_err(|error| CredentialsError::Denied {
+        let unreadable = |why: &dyn std::fmt::Display| CredentialsError::Denied {
             origin: self.origin.clone(),
-            reason: format!("`{}` cannot be read: {error}", self.token_file.display()),
-        })?;
+            reason: format!("`{}` cannot be read: {why}", self.token_file.display()),
+        };
+        let token = tokio::fs::read(&self.token_file).await.map_err(|error| unreadable(&error))?;
+        let token = crate::texts::decoded(&token).map_err(|error| unreadable(&error))?;
         let outgoing = Outgoing {
             headers: vec![
                 Header::plain("content-type", "application/json"),

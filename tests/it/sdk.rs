@@ -119,3 +119,11 @@ fn from_base64(text: &str) -> Vec<u8> {
     }
     bytes
 }
+
+/// The table says beside that what this program reads, which a test next to the reader holds it to.
+#[test]
+fn the_official_sdk_reads_credentials_files_as_the_table_says() {
+    let Some(python) = Python::with(&[PACKAGE]) else { return };
+    let ran = python.run("sdk/credentials.py", &[]);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}

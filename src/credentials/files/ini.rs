@@ -1,0 +1,97 @@
+//! An INI file as the SDKs read it → its sections, or why no two of them would agree on what it says.
+//!
+//! The SDK for Python reads it with `configparser`, which keeps quotes and what follows a `;` as part of a value; the one
+//! for Go with `gopkg.in/ini.v1`, which drops both. The vendor's keys are letters and digits, so that what Go reads is the
+//! key, and Python's reading is a wrong one: sent six times, it is locked. Where dropping them leaves no plain value, or
+//! where a file means two things, it is refused: an error costs a minute, and a key that is half of one costs the account.
+//!
+//! source: `huaweicloudsdkcore/auth/provider.py`, docs.python.org/3/library/configparser.html; huaweicloud-sdk-go-v3
+//! `core/auth/provider/profile_provider.go`, gopkg.in/ini.v1 `parser.go` (`readValue`)
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Place;
+
+pub(super) type Section = BTreeMap<String, Entry>;
+
+/// The value of a key, as it stands behind the `=`.
+pub(super) struct Entry {
+    line: usize,
+    text: String,
+}
+
+impl Entry {
+    /// The value without its quotes and without the comment behind it. What is wrong with it is said without it: it may be
+    /// a secret.
+    pub(super) fn plain(&self, key: &str) -> Result<&str, String> {
+        let text = self.text.as_str();
+        let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let value = match quote {
+            Some(quote) => {
+                let Some((value, behind)) = text[1..].split_once(quote) else {
+                    return Err(self.bad(key, "has a quote that is never closed"));
+                };
+                if !behind.trim_start().is_empty() && !behind.trim_start().starts_with([';', '#']) {
+                    return Err(self.bad(key, "has text behind its quotes"));
+                }
+                value
+            }
+            None => text.split([';', '#']).next().unwrap_or_default().trim(),
+        };
+        let is_odd = |c: char| matches!(c, '`' | ';' | '#' | '%' | '\\');
+        if value.contains(is_odd) {
+            return Err(self.bad(key, "has a character that is in no key, and that the SDKs read differently"));
+        }
+        Ok(value)
+    }
+
+    fn bad(&self, key: &str, what: &str) -> String {
+        format!("says in line {} a `{key}` that {what}: write it bare, alone on its line", self.line)
+    }
+}
+
+/// Names of keys in lower case. A line that is nothing of an INI file is an error, for it may be the rest of a key.
+pub(super) fn sections(text: &str) -> Result<BTreeMap<String, Section>, String> {
+    let mut sections: BTreeMap<String, Section> = BTreeMap::new();
+    let mut current = None;
+    // Whoever still has lines that end in CR alone has three of them here, and not one.
+    for (line, text) in (1..).zip(text.replace("\r\n", "\n").split(['\n', '\r']).map(str::trim)) {
+        if text.is_empty() || text.starts_with(['#', ';']) {
+            continue;
+        }
+        if let Some(rest) = text.strip_prefix('[') {
+            let Some((name, _)) = rest.rsplit_once(']') else {
+                return Err(format!("has in line {line} a `[` without its `]`"));
+            };
+            let name = name.trim().to_lowercase();
+            match sections.entry(name.clone()) {
+                Place::Vacant(place) => _ = place.insert(Section::new()),
+                Place::Occupied(_) => return Err(format!("has [{name}] twice, the second time in line {line}")),
+            }
+            current = Some(name);
+            continue;
+        }
+        let Some((key, value)) = text.split_once(['=', ':']) else {
+            return Err(format!("has in line {line} neither a section nor `key = value`"));
+        };
+        let Some(section) = current.as_ref().and_then(|name| sections.get_mut(name)) else { continue };
+        let key = key.trim().to_lowercase();
+        match section.entry(key) {
+            Place::Vacant(place) => _ = place.insert(Entry { line, text: value.trim().to_owned() }),
+            Place::Occupied(place) => {
+                return Err(format!("has `{}` twice, the second time in line {line}", place.key()));
+            }
+        }
+    }
+    inherited(&sections)?;
+    Ok(sections)
+}
+
+/// What `[DEFAULT]` says is part of each section for Python, and of none for Go.
+fn inherited(sections: &BTreeMap<String, Section>) -> Result<(), String> {
+    let Some(defaults) = sections.get("default") else { return Ok(()) };
+    let ours = ["ak", "sk", "security_token", "project_id"];
+    match ours.into_iter().find(|key| defaults.contains_key(*key)) {
+        Some(key) => Err(format!("has `{key}` in [DEFAULT], which not every SDK reads: write it into [basic]")),
+        None => Ok(()),
+    }
+}
