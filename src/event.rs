@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::{By, Command, Wait};
 use crate::exit::Exit;
+use crate::ledger::Rules;
 use crate::model::{RowId, SeenState, TargetState};
 use crate::waves::Stage;
 
@@ -55,6 +56,9 @@ pub enum EventKind {
         /// [`crate::journal::Journal::layout`]. None in journals of earlier versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         layout: Option<String>,
+        /// How the events of its rows are added up; none is how earlier versions did.
+        #[serde(default = "Rules::unnamed", skip_serializing_if = "Rules::is_first")]
+        rules: Rules,
     },
     LaunchBegan {
         launch: u32,

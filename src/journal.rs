@@ -14,7 +14,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, TransactionBehavi
 
 use crate::control::{By, Command};
 use crate::event::{Event, EventKind, LaneId};
-use crate::ledger::{IllegalStep, Phase, Standing};
+use crate::ledger::{IllegalStep, Phase, Rules, Standing};
 use crate::model::{Row, RowId, SeenState};
 use crate::waves::Terms;
 
@@ -218,8 +218,8 @@ impl Journal {
             self.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(JournalError::from)?;
         transaction
             .execute(
-                "INSERT INTO run (id, plan_path, plan_digest, n_rows, endpoint, account, settings, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO run (id, plan_path, plan_digest, n_rows, endpoint, account, settings, created_at, rules)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                 params![
                     new.id,
                     new.plan_path,
@@ -228,7 +228,8 @@ impl Journal {
                     places.endpoint,
                     places.account,
                     new.settings.to_string(),
-                    Timestamp::now().as_millisecond()
+                    Timestamp::now().as_millisecond(),
+                    Rules::default().name()
                 ],
             )
             .map_err(JournalError::from)?;

@@ -4,15 +4,55 @@
 //! re-opening, and above all a row in doubt that is sent again without a look.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 pub mod steered;
 
 use crate::event::{EventKind, Outcome, Verdict};
 use crate::model::{RowId, SeenState};
 
+/// How events are added up. Fixed as a run begins, so that what an earlier version stored of its rows still adds up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rules {
+    /// Those of schemas 1 to 3: an intent forgets the look before it even if it is never sent, a refused row that is opened
+    /// again forgets what was before, and a refusal ends a doubt.
+    First,
+    #[default]
+    Second,
+}
+
+impl Rules {
+    /// Of a run whose beginning names none.
+    #[must_use]
+    pub fn unnamed() -> Self {
+        Rules::First
+    }
+
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        *self == Rules::First
+    }
+
+    /// The word of its stored form.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Rules::First => "first",
+            Rules::Second => "second",
+        }
+    }
+
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Rules::First, Rules::Second].into_iter().find(|rules| rules.name() == name)
+    }
+}
+
 /// Where a row is now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
+    pub rules: Rules,
     pub phase: Phase,
     /// Attempts recorded as begun, which is also the number of the last one.
     pub started: u32,
@@ -21,13 +61,16 @@ pub struct Standing {
     pub throttled: u32,
     /// An answer was lost since the row was opened: look before sending again.
     pub doubted: bool,
-    /// A look came after the last attempt.
+    /// A look came since the row was opened, and after the last attempt that may have changed anything: what it showed is
+    /// what the row is sent from. An attempt that was never sent leaves it as it is, except that in doubt a look permits
+    /// one attempt and no more.
     pub looked: bool,
-    /// What a look showed before the change was sent: the state that a roll-back would go to.
+    /// What the last look before our first send showed, for good: the state that a roll-back would go to.
     pub before: Option<SeenState>,
     /// What a look showed afterwards.
     pub after: Option<SeenState>,
-    /// Where a read that was made for others showed it last, if we did not put it there.
+    /// Where a look showed it that we did not put it: somebody else moved it, or it moved on. None again once the row was
+    /// looked at and is as before.
     pub moved: Option<SeenState>,
     pub http_status: Option<u16>,
     pub error_code: Option<String>,
@@ -157,23 +200,30 @@ impl Standing {
 
     fn seen(&mut self, row: RowId, seen: Option<&SeenState>) -> Result<(), IllegalStep> {
         match self.phase {
-            Phase::Untried | Phase::Due => {
-                // Once something was sent, what a roll-back would go to is no longer rewritten.
-                match (self.doubted, self.attempts) {
-                    (true, _) => (),
-                    (false, 0) => self.before = seen.cloned(),
-                    // It was refused and opened again: what is changed now is changed from here.
-                    (false, _) if self.before.is_none() => self.before = seen.cloned(),
-                    (false, _) => self.after = seen.cloned(),
-                }
+            // What is in doubt is judged by what was seen before the doubt.
+            Phase::Untried | Phase::Due if self.doubted => (),
+            Phase::Untried | Phase::Due if self.is_unsent() => {
+                self.before = match self.rules {
+                    Rules::First => seen.cloned(),
+                    Rules::Second => seen.map(|seen| seen.clone().or(self.before.take())),
+                };
             }
+            Phase::Untried | Phase::Due | Phase::Accepted => self.after = seen.cloned(),
             // It did not settle the row, so it is as it was: the change may be sent again.
             Phase::InDoubt => self.phase = Phase::Due,
-            Phase::Accepted => self.after = seen.cloned(),
             Phase::Open | Phase::Settled(_) => return Err(self.illegal(row, "a look")),
+        }
+        if self.rules == Rules::Second {
+            self.moved = None;
         }
         self.looked = true;
         Ok(())
+    }
+
+    /// Whether what is seen now is what was before our first send.
+    fn is_unsent(&self) -> bool {
+        // By the first rules a row that was refused and opened again is changed from where it is then.
+        self.attempts == 0 || (self.rules == Rules::First && self.before.is_none())
     }
 
     fn attempt_started(&mut self, row: RowId, attempt: u32, at: Timestamp) -> Result<(), IllegalStep> {
@@ -183,7 +233,9 @@ impl Standing {
                 self.phase = Phase::Open;
                 self.started = attempt;
                 self.attempts += 1;
-                self.looked = false;
+                if self.doubted || self.rules == Rules::First {
+                    self.looked = false;
+                }
                 self.first_sent_at.get_or_insert(at);
                 self.last_sent_at = Some(at);
                 self.reason = None;
@@ -200,7 +252,12 @@ impl Standing {
             return Err(self.illegal(row, "the end of an attempt"));
         }
         self.phase = match outcome {
-            Outcome::Accepted { .. } => Phase::Accepted,
+            Outcome::Accepted { .. } => {
+                self.looked = false;
+                Phase::Accepted
+            }
+            // What it refuses may be that an earlier attempt has moved the row.
+            Outcome::Rejected { .. } if self.doubted && self.rules == Rules::Second => Phase::InDoubt,
             Outcome::Rejected { .. } | Outcome::Unauthenticated { .. } | Outcome::Barred { .. } => Phase::Due,
             Outcome::Throttled { .. } => {
                 self.attempts -= 1;
@@ -212,6 +269,7 @@ impl Standing {
                 Phase::Due
             }
             Outcome::Lost { .. } => {
+                self.looked = false;
                 self.doubted = true;
                 Phase::InDoubt
             }
@@ -244,8 +302,11 @@ impl Standing {
         match self.phase {
             Phase::Untried | Phase::InDoubt | Phase::Accepted | Phase::Due => {
                 if let Some(seen) = seen {
-                    if self.attempts == 0 {
-                        self.before = Some(seen.clone());
+                    match self.rules {
+                        Rules::First if self.attempts == 0 => self.before = Some(seen.clone()),
+                        // What others did to a row that was looked at is no part of what was before.
+                        Rules::Second if self.attempts == 0 => _ = self.before.get_or_insert_with(|| seen.clone()),
+                        Rules::First | Rules::Second => (),
                     }
                     self.after = Some(seen.clone());
                 }
@@ -269,8 +330,15 @@ impl Standing {
             | Verdict::Failed
             | Verdict::Blocked => (Phase::Due, false),
         };
-        if verdict == Verdict::Refused && !self.doubted {
+        let forgets_before = match self.rules {
+            Rules::First => verdict == Verdict::Refused,
+            Rules::Second => self.attempts == 0,
+        };
+        if forgets_before {
             self.before = None;
+        }
+        if self.rules == Rules::Second {
+            self.moved = None;
         }
         self.looked = false;
         self.after = None;
@@ -402,5 +470,142 @@ mod tests {
     fn a_look_in_doubt_does_not_rewrite_what_was_before() {
         let standing = fold(&[seen("syncing"), start(1), end(1, lost()), seen("cloning")]).unwrap();
         assert_eq!(standing.before, Some(state("syncing")));
+    }
+
+    fn unsent() -> Outcome {
+        Outcome::Unsent { cause: "paused".into() }
+    }
+    fn refused() -> Outcome {
+        Outcome::Rejected { status: 409, code: None, message: String::new() }
+    }
+
+    #[test]
+    fn an_intent_that_was_never_sent_leaves_the_look_before_it_as_it_was() {
+        for outcome in [unsent(), throttled()] {
+            let standing = fold(&[seen("syncing"), start(1), end(1, outcome)]).unwrap();
+            assert!(standing.looked);
+            assert_eq!((standing.before, standing.first_sent_at), (Some(state("syncing")), None));
+        }
+        // Preflight was off, and still nobody has looked.
+        assert!(!fold(&[start(1), end(1, unsent())]).unwrap().looked);
+        // Cut off with its launch, it counts as sent.
+        let cut_off = fold(&[seen("syncing"), start(1), end(1, lost())]).unwrap();
+        assert_eq!((cut_off.looked, cut_off.phase), (false, Phase::InDoubt));
+    }
+
+    #[test]
+    fn a_refusal_after_a_doubt_leaves_the_doubt() {
+        let history = [seen("syncing"), start(1), end(1, lost()), seen("syncing"), start(2), end(2, refused())];
+        assert_eq!(fold(&history).unwrap().phase, Phase::InDoubt);
+        assert_eq!(fold(&[seen("syncing"), start(1), end(1, refused())]).unwrap().phase, Phase::Due);
+    }
+
+    #[test]
+    fn what_was_before_the_first_send_stays_over_refusals_and_retries() {
+        let refused = [seen("syncing"), start(1), end(1, refused()), settle(Verdict::Refused), reopen()];
+        let again = |more: &[EventKind]| fold(&[&refused[..], more].concat()).unwrap();
+        assert_eq!(again(&[seen("cloning")]).before, Some(state("syncing")));
+        assert_eq!(again(&[seen("cloning")]).last_seen(), Some(&state("cloning")));
+        assert_eq!(again(&[seen("cloning"), start(2), end(2, lost())]).before, Some(state("syncing")));
+        // Nothing was seen before the first send, and nothing is after it.
+        let blind = [start(1), end(1, Outcome::Accepted { status: 200 }), settle(Verdict::NoEffect), reopen()];
+        assert_eq!(fold(&[&blind[..], &[seen("cloning")]].concat()).unwrap().before, None);
+        // Never sent: what it is opened from again is what is before.
+        let blocked = fold(&[seen("stopped"), settle(Verdict::Blocked), reopen(), seen("cloning")]).unwrap();
+        assert_eq!(blocked.before, Some(state("cloning")));
+    }
+
+    #[test]
+    fn what_others_did_to_a_row_that_was_never_sent_is_not_what_was_before() {
+        let standing = fold(&[seen("syncing"), settle(Verdict::Overtaken)]).unwrap();
+        assert_eq!((standing.before, standing.after), (Some(state("syncing")), Some(state("finished"))));
+    }
+
+    #[test]
+    fn a_run_of_an_earlier_version_adds_up_as_it_did() {
+        let first = |history: &[EventKind]| {
+            let mut standing = Standing { rules: Rules::First, ..Standing::default() };
+            for kind in history {
+                standing.add(kind, Timestamp::UNIX_EPOCH).unwrap();
+            }
+            standing
+        };
+        assert!(!first(&[seen("syncing"), start(1), end(1, unsent())]).looked);
+        let doubted = [seen("syncing"), start(1), end(1, lost()), seen("syncing"), start(2), end(2, refused())];
+        assert_eq!(first(&doubted).phase, Phase::Due);
+        let again = [start(1), end(1, refused()), settle(Verdict::Refused), reopen(), seen("cloning")];
+        assert_eq!(first(&again).before, Some(state("cloning")));
+        assert_eq!(first(&[seen("syncing"), settle(Verdict::Overtaken)]).before, Some(state("finished")));
+    }
+
+    /// Any history that the fold takes, step by step, against what must be so of it.
+    #[test]
+    fn whatever_happens_to_a_row_what_was_before_stays_and_a_doubt_is_looked_at() {
+        use rand::{RngExt as _, SeedableRng as _};
+        for seed in 0..2_000 {
+            let mut dice = rand::rngs::StdRng::seed_from_u64(seed);
+            let mut standing = Standing::default();
+            let mut last_look = None;
+            // What was seen last when the first request left; and an answer that was lost, until the next look.
+            let (mut before_first_send, mut unlooked_doubt) = (None, false);
+            for step in 0..60 {
+                let at = Timestamp::from_second(step).unwrap();
+                let shown = ["syncing", "cloning", "error"][dice.random_range(0..3)];
+                let attempt = standing.started + u32::from(standing.phase != Phase::Open);
+                let kind = match dice.random_range(0..11) {
+                    0 => seen(shown),
+                    1..4 => start(attempt),
+                    4 => end(attempt, unsent()),
+                    5 => end(attempt, throttled()),
+                    6 => end(attempt, lost()),
+                    7 => end(attempt, refused()),
+                    8 => end(attempt, Outcome::Accepted { status: 200 }),
+                    9 => EventKind::RowSettled {
+                        row: ROW,
+                        verdict: Verdict::ALL[dice.random_range(0..8)],
+                        seen: None,
+                        reason: None,
+                    },
+                    _ => reopen(),
+                };
+                if standing.attempts == 0 && matches!(kind, EventKind::RowSettled { verdict: Verdict::Unverified, .. })
+                {
+                    // Nothing was accepted that could be unproven.
+                    continue;
+                }
+                let was = standing.clone();
+                let mut next = standing.clone();
+                if next.add(&kind, at).is_err() {
+                    continue;
+                }
+                standing = next;
+                match &kind {
+                    EventKind::RowSeen { seen, .. } => {
+                        last_look.clone_from(seen);
+                        unlooked_doubt = false;
+                    }
+                    EventKind::AttemptStarted { .. } => {
+                        assert!(!unlooked_doubt, "{seed}: sent in doubt without a look")
+                    }
+                    EventKind::AttemptEnded { outcome: Outcome::Unsent { .. } | Outcome::Throttled { .. }, .. } => {
+                        assert_eq!(standing.before, was.before, "{seed}");
+                        assert!(was.attempts > 1 || standing.first_sent_at.is_none(), "{seed}");
+                        unlooked_doubt = was.doubted;
+                    }
+                    EventKind::AttemptEnded { outcome, .. } => {
+                        if was.attempts == 1 && before_first_send.is_none() {
+                            before_first_send = Some(last_look.clone());
+                        }
+                        unlooked_doubt = matches!(outcome, Outcome::Lost { .. }) || was.doubted;
+                    }
+                    EventKind::RowReopened { .. } if standing.attempts == 0 => last_look = None,
+                    EventKind::RowReopened { .. } => unlooked_doubt = standing.phase == Phase::InDoubt,
+                    _ => (),
+                }
+                if let Some(before) = &before_first_send {
+                    assert_eq!(&standing.before, before, "{seed}: {kind:?}");
+                }
+            }
+        }
     }
 }

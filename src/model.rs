@@ -164,6 +164,18 @@ pub struct SeenState {
     pub migrationcycle: Option<Word>,
 }
 
+impl SeenState {
+    /// What one look showed, and where it showed nothing of a field, what an earlier one did.
+    #[must_use]
+    pub fn or(self, earlier: Option<SeenState>) -> Self {
+        let earlier = earlier.unwrap_or_default();
+        Self {
+            copystate: self.copystate.or(earlier.copystate),
+            migrationcycle: self.migrationcycle.or(earlier.migrationcycle),
+        }
+    }
+}
+
 impl fmt::Display for SeenState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_pair(f, self.copystate.as_ref(), self.migrationcycle.as_ref())

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::journal::read::{LaneRecord, RunRecord};
 use crate::journal::stored::{EventOrder, StoredEvent};
 use crate::journal::{Journal, JournalError};
-use crate::ledger::Standing;
+use crate::ledger::{Rules, Standing};
 use crate::model::words::Word;
 use crate::model::{RowId, SeenState};
 
@@ -82,7 +82,11 @@ fn check_portion(journal: &Journal, run: &RunRecord, first: RowId, last: RowId) 
             if let Some(done) = open.take() {
                 rows.compare(&done, &mut findings)?;
             }
-            open = Some(Folded { row, last: (event.lane, event.seq), standing: Ok(Standing::default()) });
+            open = Some(Folded {
+                row,
+                last: (event.lane, event.seq),
+                standing: Ok(Standing { rules: run.rules, ..Standing::default() }),
+            });
         }
         open.as_mut().expect("set above").add(&event, &mut findings);
         Ok::<(), JournalError>(())
@@ -218,6 +222,7 @@ pub(super) struct OwnSums {
     elapsed_ms: u64,
     /// As the run began with them; none in journals of the first version.
     places: Vec<LanePlace>,
+    rules: Option<Rules>,
     /// None in journals of earlier versions.
     pub(super) layout: Option<String>,
     lanes: BTreeMap<LaneId, LaneSum>,
@@ -235,7 +240,8 @@ impl OwnSums {
     pub(super) fn add(&mut self, lane: LaneId, at_ms: i64, kind: &EventKind) {
         let at = Timestamp::from_millisecond(at_ms).ok();
         match kind {
-            EventKind::RunStarted { plan, rows, settings, lanes, layout } => {
+            EventKind::RunStarted { plan, rows, settings, lanes, layout, rules } => {
+                self.rules = Some(*rules);
                 self.layout.clone_from(layout);
                 self.began = Some((plan.clone(), *rows, settings.clone()));
                 self.places.clone_from(lanes);
@@ -283,6 +289,7 @@ impl OwnSums {
             ("plan_digest", began.is_none_or(|(digest, _, _)| *digest == run.plan_digest)),
             ("n_rows", began.is_none_or(|(_, n_rows, _)| *n_rows == run.n_rows)),
             ("settings", began.is_none_or(|(_, _, settings)| *settings == run.settings)),
+            ("rules", self.rules.is_none_or(|rules| rules == run.rules)),
             ("launches", self.launches == run.launches),
             ("running", self.running == run.running),
             ("pid", self.launched.as_ref().map(|(pid, _)| *pid) == run.pid),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Journal, JournalError, NewLane, Places, RunKey, from_stored_form, rows};
 use crate::event::{Event, EventKind, LaneId, Verdict};
-use crate::ledger::{Phase, Standing};
+use crate::ledger::{Phase, Rules, Standing};
 use crate::model::{Row, RowId};
 use crate::waves::Part;
 
@@ -40,6 +40,8 @@ pub struct RunRecord {
     pub exit_code: Option<u8>,
     pub exit_name: Option<String>,
     pub exit_reason: Option<String>,
+    /// How the events of its rows are added up.
+    pub rules: Rules,
 }
 
 impl RunRecord {
@@ -130,7 +132,7 @@ macro_rules! on_target {
 pub(super) const ON_TARGET: &str = on_target!();
 
 const RUN: &str = "run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, launches, running, pid, host,
-    started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason, created_at";
+    started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason, created_at, rules";
 
 impl Journal {
     /// Whatever is read meanwhile is of one instant, also while another process writes.
@@ -680,6 +682,7 @@ fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {
         exit_code: row.get(15)?,
         exit_name: row.get(16)?,
         exit_reason: row.get(17)?,
+        rules: rows::rules_at(row, 19)?,
     })
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, ToSql, params};
 use super::read::Unsettled;
 use super::{JournalError, RunKey, phase_named};
 use crate::event::LaneId;
-use crate::ledger::{Phase, Standing};
+use crate::ledger::{Phase, Rules, Standing};
 use crate::model::words::Word;
 use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
 use crate::waves::Share;
@@ -21,7 +21,8 @@ const N_PLAN: usize = 12;
 /// The standing's half, in the order of [`standing`].
 pub(super) const STANDING: &str = "standing, verdict, started, attempts, throttled, doubted, looked,
     before_copystate, before_migrationcycle, after_copystate, after_migrationcycle, http_status, error_code,
-    error_msg, request_id, first_sent_at, last_sent_at, settled_at, reason, moved_copystate, moved_migrationcycle";
+    error_msg, request_id, first_sent_at, last_sent_at, settled_at, reason, moved_copystate, moved_migrationcycle,
+    (SELECT rules FROM run WHERE run.run = row.run)";
 
 /// In the order of [`unsettled`].
 pub(super) const UNSETTLED: &str = "row, standing, doubted";
@@ -235,6 +236,7 @@ pub(super) fn standing(columns: &rusqlite::Row<'_>, from: usize) -> rusqlite::Re
         settled_at: time_at(columns, from + 17)?,
         reason: columns.get(from + 18)?,
         moved: seen_at(columns, from + 19)?,
+        rules: rules_at(columns, from + 21)?,
     })
 }
 
@@ -246,6 +248,11 @@ pub(super) fn unsettled(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Unsettl
 fn phase(columns: &rusqlite::Row<'_>, at: usize, verdict: Option<&str>) -> rusqlite::Result<Phase> {
     let name = columns.get_ref(at)?.as_str()?;
     phase_named(name, verdict).ok_or_else(|| not_ours(at, std::io::Error::other(format!("unknown standing `{name}`"))))
+}
+
+pub(super) fn rules_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Rules> {
+    let name = columns.get_ref(at)?.as_str()?;
+    Rules::named(name).ok_or_else(|| not_ours(at, std::io::Error::other(format!("unknown rules `{name}`"))))
 }
 
 fn word(word: Option<&Word>) -> Option<&str> {

@@ -99,15 +99,16 @@ impl Journal {
         // `init` and `initialize` are one state.
         let condition = "run = ?1 AND attempts = 0 AND looked = 1 AND doubted = 0 AND verdict IS NULL
              AND (replace(coalesce(sealed_copystate, ''), 'initialize', 'init')
-                      <> replace(coalesce(before_copystate, ''), 'initialize', 'init')
-                  OR coalesce(sealed_migrationcycle, '') <> coalesce(before_migrationcycle, ''))";
+                      <> replace(coalesce(moved_copystate, before_copystate, ''), 'initialize', 'init')
+                  OR coalesce(sealed_migrationcycle, '') <> coalesce(moved_migrationcycle, before_migrationcycle, ''))";
         let n_rows = self
             .conn
             .prepare_cached(&format!("SELECT count(*) FROM row WHERE {condition}"))?
             .query_row([run.0], |row| row.get(0))?;
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT source_id, coalesce(sealed_copystate || '/' || sealed_migrationcycle, 'unknown'),
-                 coalesce(before_copystate || '/' || before_migrationcycle, 'unknown')
+                 coalesce(moved_copystate || '/' || moved_migrationcycle, before_copystate || '/' || before_migrationcycle,
+                     'unknown')
              FROM row WHERE {condition} ORDER BY row LIMIT ?2"
         ))?;
         let first = statement.query_map(params![run.0, limit], |row| {

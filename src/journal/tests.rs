@@ -204,7 +204,7 @@ fn a_newer_journal_is_refused_in_those_words() {
     let lab = Lab::new(1);
     lab.journal.conn.pragma_update(None, "user_version", 9).unwrap();
     let text = Journal::open(&lab.path()).err().unwrap().to_string();
-    assert_eq!(text, "the journal was written by a newer cutover (schema 9, this program knows 4)");
+    assert_eq!(text, "the journal was written by a newer cutover (schema 9, this program knows 5)");
 }
 
 #[test]
@@ -238,6 +238,7 @@ fn a_journal_of_the_first_version_is_brought_up_to_date_also_for_those_who_only_
     let journal = Journal::open_to_read(&path).unwrap();
     let run = journal.find_run(None).unwrap();
     let lanes = journal.lanes(run.key).unwrap();
+    assert_eq!(run.rules, crate::ledger::Rules::First);
     assert_eq!((lanes[0].endpoint.as_str(), lanes[0].account.as_str()), ("https://sms.example.com", "acme"));
     assert_eq!(journal.unsettled_stages_in(run.key, LaneId::FIRST).unwrap(), [(0, Part::Rest)]);
 }

@@ -91,6 +91,7 @@ impl Lab {
             rows: run.n_rows,
             settings: run.settings,
             lanes: vec![place],
+            rules: run.rules,
         };
         let launch = EventKind::LaunchBegan {
             launch: 1,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use cutover::event::{EventKind, LaneId, LanePlace, Outcome, Verdict};
 use cutover::exit::Exit;
 use cutover::journal::{Journal, NewLane, NewRun};
+use cutover::ledger::Rules;
 use cutover::model::words::Word;
 use cutover::model::{Row, RowId, SeenState, SourceId, TargetState};
 use cutover::waves::Terms;
@@ -152,7 +153,14 @@ fn large(path: &Path, n_rows: u32) {
     let place = LanePlace { name: "acme".into(), endpoint: lanes[0].endpoint.clone(), account: "acme".into() };
     let (plan, host) = ("sha256:0".to_owned(), "host".to_owned());
     let began = [
-        EventKind::RunStarted { plan, rows: n_rows, settings: json!({}), lanes: vec![place], layout: None },
+        EventKind::RunStarted {
+            plan,
+            rows: n_rows,
+            settings: json!({}),
+            lanes: vec![place],
+            layout: None,
+            rules: Rules::default(),
+        },
         EventKind::LaunchBegan { launch: 1, verb: "run".into(), pid: 1, host, user: None, version: "0".into() },
     ];
     journal.append(run, began.map(|kind| (LaneId::RUN, kind))).unwrap();

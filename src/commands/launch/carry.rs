@@ -486,6 +486,7 @@ impl Carry<'_> {
                 settings: self.run.settings.clone(),
                 lanes: self.accounts.iter().map(Account::place).collect(),
                 layout: Some(book.read(Journal::layout).await?),
+                rules: self.run.rules,
             });
         }
         kinds.push(EventKind::LaunchBegan {
