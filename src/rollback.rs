@@ -21,8 +21,10 @@ use crate::waves::forecast::{Ahead, Band, Measured};
 /// What there is to go back on for a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WayBack {
-    /// It is where it was, as far as this run goes.
-    Unchanged,
+    /// Nothing was ever sent for it.
+    Untouched,
+    /// It was sent, and is where it was as far as this run knows.
+    Unchanged { reason: String },
     /// From where it is to where it was.
     Back { from: SeenState, to: SeenState },
     /// It was changed, or may have been, and cannot be sent back.
@@ -33,7 +35,7 @@ pub enum WayBack {
 pub fn way_back(row: &Row, standing: &Standing) -> WayBack {
     let none = |reason: String| WayBack::None { reason };
     if standing.attempts == 0 {
-        return WayBack::Unchanged;
+        return WayBack::Untouched;
     }
     match standing.phase {
         Phase::Open | Phase::InDoubt | Phase::Accepted => {
@@ -48,12 +50,12 @@ pub fn way_back(row: &Row, standing: &Standing) -> WayBack {
     // On target without a look that says more: it is where the plan wanted it.
     let applied = standing.phase == Phase::Settled(Verdict::Applied);
     let from = standing.after.clone().or_else(|| applied.then(|| wanted(&row.wants)));
-    let Some(from) = from else { return WayBack::Unchanged };
+    let Some(from) = from else { return unchanged(standing) };
     let Some(to) = &standing.before else {
         return none("nobody saw where it was before".to_owned());
     };
     if from == *to {
-        return WayBack::Unchanged;
+        return unchanged(standing);
     }
     if let Some(moved) = standing.moved.as_ref().filter(|moved| !judge::on_target(&row.wants, moved)) {
         return none(format!("somebody else moved it since: it is {moved}"));
@@ -73,6 +75,19 @@ pub fn way_back(row: &Row, standing: &Standing) -> WayBack {
     WayBack::Back { from, to: to.clone() }
 }
 
+/// A row that was sent is named, also if nothing came of it.
+fn unchanged(standing: &Standing) -> WayBack {
+    let said = match standing.phase {
+        Phase::Settled(Verdict::Refused) => "the service refused it",
+        Phase::Settled(Verdict::Applied | Verdict::Already) => "it was there before",
+        Phase::Settled(_) => "nothing came of it",
+        Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Due => "will be again",
+    };
+    let is_seen = standing.after.is_some() && standing.before.is_some();
+    let there = if is_seen { "; it is where it was" } else { ", as far as is known" };
+    WayBack::Unchanged { reason: format!("it was sent, and {said}{there}") }
+}
+
 fn wanted(wants: &TargetState) -> SeenState {
     SeenState { copystate: wants.copystate.clone(), migrationcycle: wants.migrationcycle.clone() }
 }
@@ -82,11 +97,21 @@ fn unknown_word(state: &SeenState) -> Option<&Word> {
     copystate.or_else(|| state.migrationcycle.as_ref().filter(|word| !word.is_migrationcycle()))
 }
 
-/// A row that cannot go back.
+/// A row that was sent and does not go back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stays {
     pub source_id: String,
     pub reason: String,
+    /// There is nothing to go back on, as far as is known.
+    pub unchanged: bool,
+}
+
+impl Stays {
+    /// In front of its id, for people.
+    #[must_use]
+    pub fn heading(&self) -> &'static str {
+        if self.unchanged { "not changed" } else { "no way back" }
+    }
 }
 
 /// The document `cutover.rollback.v1`.
@@ -96,6 +121,7 @@ pub struct Rollback {
     pub run: String,
     /// Rows that go back.
     pub rows: u64,
+    /// All others that were ever sent.
     pub no_way_back: Vec<Stays>,
 }
 
@@ -105,15 +131,27 @@ impl Rollback {
             Self { schema: "cutover.rollback.v1", run: run.id.clone(), rows: 0, no_way_back: Vec::new() };
         journal.for_each_row_backwards(run.key, |row, standing| {
             match way_back(&row, &standing) {
-                WayBack::Unchanged => (),
+                WayBack::Untouched => (),
                 WayBack::Back { .. } => rollback.rows += 1,
-                WayBack::None { reason } => {
-                    rollback.no_way_back.push(Stays { source_id: row.source_id.to_string(), reason });
-                }
+                WayBack::Unchanged { reason } => rollback.stays(&row, reason, true),
+                WayBack::None { reason } => rollback.stays(&row, reason, false),
             }
             Ok::<(), JournalError>(())
         })?;
         Ok(rollback)
+    }
+
+    fn stays(&mut self, row: &Row, reason: String, unchanged: bool) {
+        self.no_way_back.push(Stays { source_id: row.source_id.to_string(), reason, unchanged });
+    }
+
+    /// What goes back and what does not, in one line.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let go = if self.rows == 1 { "row goes" } else { "rows go" };
+        let n_unchanged = self.no_way_back.iter().filter(|stays| stays.unchanged).count();
+        let told = format!("{} {go} back, {} cannot", self.rows, self.no_way_back.len() - n_unchanged);
+        if n_unchanged == 0 { told } else { format!("{told}, {n_unchanged} not changed") }
     }
 
     /// A plan that `check` accepts: waves and rows in reverse order, with the reasons of rows that stay as comments.
@@ -125,8 +163,8 @@ impl Rollback {
             out,
             "# What a task action has to start is warned about by `cutover check`, and an error under --strict."
         )?;
-        for Stays { source_id, reason } in &self.no_way_back {
-            writeln!(out, "# no way back: {}: {}", plain(source_id), plain(reason))?;
+        for stays in &self.no_way_back {
+            writeln!(out, "# {}: {}: {}", stays.heading(), plain(&stays.source_id), plain(&stays.reason))?;
         }
         // Quoted throughout: an id may begin as a comment does.
         let mut csv = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(out);
@@ -215,7 +253,7 @@ impl IfStopped {
                 _ => counts.not_on_target += 1,
             }
             match way_back(&row, &standing) {
-                WayBack::Unchanged => (),
+                WayBack::Untouched | WayBack::Unchanged { .. } => (),
                 WayBack::Back { .. } => {
                     counts.reversible += 1;
                     let name = row.account.as_deref().unwrap_or(unnamed);
@@ -299,13 +337,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_changed_stays_out() {
+    fn only_what_was_never_sent_stays_out() {
         let untouched = Standing { phase: Phase::Settled(Verdict::Blocked), ..Standing::default() };
-        assert_eq!(way("cutovering/cutovering", &untouched), WayBack::Unchanged);
+        assert_eq!(way("cutovering/cutovering", &untouched), WayBack::Untouched);
+        let unchanged = |standing: &Standing| match way("cutovering/cutovering", standing) {
+            WayBack::Unchanged { reason } => reason,
+            other => panic!("{other:?}"),
+        };
         let refused = settled(Verdict::Refused, "syncing/syncing", None);
-        assert_eq!(way("cutovering/cutovering", &refused), WayBack::Unchanged);
+        assert_eq!(unchanged(&refused), "it was sent, and the service refused it, as far as is known");
         let no_effect = settled(Verdict::NoEffect, "syncing/syncing", Some("syncing/syncing"));
-        assert_eq!(way("cutovering/cutovering", &no_effect), WayBack::Unchanged);
+        assert_eq!(unchanged(&no_effect), "it was sent, and nothing came of it; it is where it was");
+        let due = Standing { phase: Phase::Due, after: None, ..refused };
+        assert_eq!(unchanged(&due), "it was sent, and will be again, as far as is known");
     }
 
     #[test]

@@ -167,11 +167,9 @@ pub(super) fn rollback(
     }
     journal.at_one_instant(|| {
         let back = Rollback::of(&journal, &run)?;
-        let stays = back.no_way_back.len();
-        let go = if back.rows == 1 { "row goes" } else { "rows go" };
-        let told = format!("{} {go} back, {stays} cannot", back.rows);
+        let told = back.told();
         for stays in back.no_way_back.iter().take(20) {
-            context.console.say(&format!("no way back: {}: {}", stays.source_id, stays.reason));
+            context.console.say(&format!("{}: {}: {}", stays.heading(), stays.source_id, stays.reason));
         }
         if back.rows == 0 {
             context.console.say(&format!("{told}; no plan is written"));
