@@ -23,6 +23,7 @@ mod foreign;
 pub(crate) mod helm;
 pub(crate) mod lane;
 mod line;
+mod onlookers;
 pub(crate) mod reader;
 mod sight;
 pub(crate) mod stop;

@@ -4,7 +4,7 @@ use crate::event::Verdict;
 use crate::ledger::Standing;
 use crate::model::dialect::Dialect;
 use crate::model::words::{self, Pairing, Word};
-use crate::model::{Row, SeenState, TargetState};
+use crate::model::{Fields, Row, SeenState, TargetState};
 
 /// What preflight makes of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,28 @@ pub(crate) enum Fate {
         sends: TargetState,
         pairing: Pairing,
     },
+}
+
+/// The fields without which a look cannot decide whether a row is sent: those that the plan names as its target or expects,
+/// and both where a half is filled in. A look that lacks one of them is a failed look: it settles nothing and permits
+/// nothing. A field that nobody asks about may be missing, and then it is not known.
+pub(crate) fn needed_to_send(row: &Row, completes: bool) -> Fields {
+    if completes { Fields::BOTH } else { row.wants.fields().or(row.expects.fields()) }
+}
+
+/// Whether what is sent depends on what was seen: the plan expects something, or a half is filled in.
+pub(crate) fn depends_on_look(row: &Row, completes: bool) -> bool {
+    !row.expects.is_empty() || (completes && !row.wants.is_pair())
+}
+
+/// What a row is called that is not to be sent. One that was sent before ends by the last answer to it.
+pub(crate) fn unsent_verdict(standing: &Standing) -> Verdict {
+    match standing.http_status {
+        _ if standing.attempts == 0 => Verdict::Blocked,
+        Some(200..300) if standing.error_msg.is_none() => Verdict::NoEffect,
+        Some(400..500) => Verdict::Refused,
+        Some(_) | None => Verdict::Failed,
+    }
 }
 
 /// Whether a row is sent, from what a look showed. None: the service does not know the source.
@@ -99,7 +121,8 @@ pub(crate) enum Effect {
     },
 }
 
-/// Compares field by field, only those that the plan names. Without a look before there is no `overtaken`.
+/// Compares field by field, only those that the plan names. A field of which nothing was known before cannot be overtaken, so
+/// that without a look before there is no `overtaken`.
 pub(crate) fn effect(wants: &TargetState, before: Option<&SeenState>, seen: Option<&SeenState>) -> Effect {
     let Some(seen) = seen else {
         let reason = "the service no longer knows this source".to_owned();
@@ -109,14 +132,12 @@ pub(crate) fn effect(wants: &TargetState, before: Option<&SeenState>, seen: Opti
         Field {
             name: "copystate",
             wanted: wants.copystate.as_ref(),
-            looked_before: before.is_some(),
             was: before.and_then(|before| before.copystate.as_ref()),
             shown: seen.copystate.as_ref(),
         },
         Field {
             name: "migrationcycle",
             wanted: wants.migrationcycle.as_ref(),
-            looked_before: before.is_some(),
             was: before.and_then(|before| before.migrationcycle.as_ref()),
             shown: seen.migrationcycle.as_ref(),
         },
@@ -133,24 +154,25 @@ pub(crate) fn effect(wants: &TargetState, before: Option<&SeenState>, seen: Opti
     }
     if let Some(hidden) = of(Shows::Unprovable) {
         let reason = format!("reads never show {} `{}`", hidden.name, shown_as(hidden.wanted));
-        let as_before = fields.iter().all(|field| field.looked_before && field.was == field.shown);
+        let mut named = fields.iter().filter(|field| field.wanted.is_some());
+        let as_before = named.all(|field| field.was.is_some() && field.was == field.shown);
         return Effect::Unprovable { reason, as_before };
     }
     // A half that was on target before is no half of an effect.
     let arrived = fields.iter().find(|field| field.shows() == Some(Shows::Target) && field.was != field.wanted);
     match (of(Shows::Old), arrived) {
         (None, _) => Effect::OnTarget,
-        (Some(old), Some(there)) => Effect::NotYet {
-            reason: format!("{} is on target, {} is still `{}`", there.name, old.name, shown_as(old.shown)),
-        },
-        (Some(old), None) => Effect::NotYet { reason: format!("{} is still `{}`", old.name, shown_as(old.shown)) },
+        (Some(old), Some(there)) => {
+            Effect::NotYet { reason: format!("{} is on target, {}", there.name, old.remains()) }
+        }
+        (Some(old), None) => Effect::NotYet { reason: old.remains() },
     }
 }
 
 struct Field<'a> {
     name: &'static str,
     wanted: Option<&'a Word>,
-    looked_before: bool,
+    /// None: not known.
     was: Option<&'a Word>,
     shown: Option<&'a Word>,
 }
@@ -164,6 +186,11 @@ enum Shows {
 }
 
 impl Field<'_> {
+    fn remains(&self) -> String {
+        let still = if self.was.is_some() { "still " } else { "" };
+        format!("{} is {still}`{}`", self.name, shown_as(self.shown))
+    }
+
     /// None: the plan does not name the field.
     fn shows(&self) -> Option<Shows> {
         let wanted = self.wanted?;
@@ -171,8 +198,8 @@ impl Field<'_> {
             Shows::Target
         } else if words::never_shown(wanted) {
             Shows::Unprovable
-        } else if !self.looked_before || self.was == self.shown || self.shown.is_none() {
-            // An answer without the field says nothing about it.
+        } else if self.was.is_none() || self.was == self.shown || self.shown.is_none() {
+            // Where either is not known, nobody can say that it moved.
             Shows::Old
         } else {
             Shows::Moved
@@ -297,5 +324,39 @@ mod tests {
     fn without_a_look_before_nothing_is_overtaken() {
         let effect = effect(&wants("finished/cutovered"), None, Some(&seen("error/syncing")));
         assert!(matches!(effect, Effect::NotYet { .. }));
+    }
+
+    #[test]
+    fn a_field_that_was_not_known_before_is_not_overtaken() {
+        let before = seen("*/cutovering");
+        let effect = |shown| effect(&wants("finished/cutovered"), Some(&before), Some(&seen(shown)));
+        assert_eq!(effect("error/cutovering"), Effect::NotYet { reason: "copystate is `error`".to_owned() });
+        assert!(matches!(effect("error/syncing"), Effect::Overtaken { .. }));
+        assert_eq!(effect("finished/cutovered"), Effect::OnTarget);
+    }
+
+    #[test]
+    fn a_look_needs_what_is_named_expected_or_filled_in() {
+        let needed = |target, expects, completes| needed_to_send(&row(target, expects), completes);
+        assert_eq!(needed("error/*", "*/*", false), Fields { copystate: true, migrationcycle: false });
+        assert_eq!(needed("error/*", "*/syncing", false), Fields::BOTH);
+        assert_eq!(needed("error/*", "*/*", true), Fields::BOTH);
+        assert_eq!(seen("*/syncing").lacks(Fields::BOTH), Some("state"));
+        assert_eq!(seen("error/*").lacks(needed("error/*", "*/*", false)), None);
+    }
+
+    #[test]
+    fn only_a_row_that_was_never_sent_is_blocked() {
+        let sent = |http_status, error_msg: Option<&str>| Standing {
+            attempts: 1,
+            http_status,
+            error_msg: error_msg.map(str::to_owned),
+            ..Standing::default()
+        };
+        assert_eq!(unsent_verdict(&Standing::default()), Verdict::Blocked);
+        assert_eq!(unsent_verdict(&sent(Some(200), None)), Verdict::NoEffect);
+        assert_eq!(unsent_verdict(&sent(Some(200), Some("a page"))), Verdict::Failed);
+        assert_eq!(unsent_verdict(&sent(Some(403), Some("no"))), Verdict::Refused);
+        assert_eq!(unsent_verdict(&sent(None, Some("reset"))), Verdict::Failed);
     }
 }

@@ -585,7 +585,7 @@ mod tests {
                         unlooked_doubt = false;
                     }
                     EventKind::AttemptStarted { .. } => {
-                        assert!(!unlooked_doubt, "{seed}: sent in doubt without a look")
+                        assert!(!unlooked_doubt, "{seed}: sent unseen");
                     }
                     EventKind::AttemptEnded { outcome: Outcome::Unsent { .. } | Outcome::Throttled { .. }, .. } => {
                         assert_eq!(standing.before, was.before, "{seed}");

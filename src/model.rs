@@ -127,7 +127,32 @@ pub struct TargetState {
     pub migrationcycle: Option<Word>,
 }
 
+/// Which of a source's two fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    pub copystate: bool,
+    pub migrationcycle: bool,
+}
+
+impl Fields {
+    pub const BOTH: Self = Self { copystate: true, migrationcycle: true };
+
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            copystate: self.copystate || other.copystate,
+            migrationcycle: self.migrationcycle || other.migrationcycle,
+        }
+    }
+}
+
 impl TargetState {
+    /// The fields that it names.
+    #[must_use]
+    pub fn fields(&self) -> Fields {
+        Fields { copystate: self.copystate.is_some(), migrationcycle: self.migrationcycle.is_some() }
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.copystate.is_none() && self.migrationcycle.is_none()
@@ -165,6 +190,18 @@ pub struct SeenState {
 }
 
 impl SeenState {
+    /// The first of these fields that was not shown, as reads spell it.
+    #[must_use]
+    pub fn lacks(&self, needed: Fields) -> Option<&'static str> {
+        if needed.copystate && self.copystate.is_none() {
+            Some("state")
+        } else if needed.migrationcycle && self.migrationcycle.is_none() {
+            Some("migration_cycle")
+        } else {
+            None
+        }
+    }
+
     /// What one look showed, and where it showed nothing of a field, what an earlier one did.
     #[must_use]
     pub fn or(self, earlier: Option<SeenState>) -> Self {

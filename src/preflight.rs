@@ -12,12 +12,12 @@ use crate::engine::Book;
 use crate::engine::lane::{Lane, LaneSettings, ReadFailed};
 use crate::event::{EventKind, LaneId, LaneStop, Outcome, Verdict};
 use crate::journal::JournalError;
-use crate::journal::read::{Unsettled, Which};
-use crate::judge::{self, Fate};
-use crate::ledger::{Phase, Standing};
+use crate::journal::read::Which;
+use crate::judge::{self, Effect, Fate};
+use crate::ledger::{Phase, Rules, Standing};
 use crate::model::dialect::Objection;
 use crate::model::words::{self, Pairing};
-use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
+use crate::model::{Fields, Row, RowId, SeenState, SourceId, TargetState};
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
 use crate::waves::Part;
@@ -159,12 +159,15 @@ async fn look_at_page<R: Remote>(lane: &Lane<R>, book: &Book, n_page: u32) -> Re
     let mut kinds = Vec::new();
     let mut shown = Vec::new();
     for (unsettled, (_, seen)) in found.await? {
-        let Some(Unsettled { row, phase, doubted }) = unsettled else { continue };
-        lane.list().found(row, n_page);
-        shown.push(row);
-        if is_for_preflight(phase, doubted) {
-            kinds.push(EventKind::RowSeen { row, seen: Some(seen) });
+        let Some((row, standing)) = unsettled else { continue };
+        lane.list().found(row.id, n_page);
+        if !is_for_preflight(standing.phase, standing.doubted) {
+            shown.push(row.id);
+        } else if seen.lacks(needs(lane, &row)).is_none() {
+            shown.push(row.id);
+            kinds.push(looked(&row, &standing, Some(seen)));
         }
+        // What does not show what it must is asked for by id.
     }
     if !kinds.is_empty() {
         lane.record(kinds, None).await?;
@@ -187,20 +190,25 @@ async fn look_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, seen: &Bits) ->
                     continue;
                 }
                 let lane = Arc::clone(lane);
-                reads.spawn(async move { (row.id, lane.show(&row.source_id).await) });
+                reads.spawn(async move {
+                    let shown = lane.show(&row.source_id, needs(&lane, &row)).await;
+                    (row, standing, shown)
+                });
             }
             let mut kinds = Vec::with_capacity(reads.len());
             let mut first_failed = None;
             while let Some(read) = reads.join_next().await {
-                let (row, shown) = read.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+                let (row, standing, shown) = read.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
                 match shown {
                     Ok(sighted) => {
                         any_shown = true;
-                        kinds.push(EventKind::RowSeen { row, seen: sighted.value });
+                        kinds.push(looked(&row, &standing, sighted.value));
                     }
                     Err(failed) => match failed_for_row(lane, failed)? {
                         Some(outcome) => {
-                            kinds.push(EventKind::RowLeft { row, cause: format!("the look failed: {outcome}") });
+                            lane.missed().insert(row.id);
+                            let cause = format!("the look failed: {outcome}");
+                            kinds.push(EventKind::RowLeft { row: row.id, cause });
                             first_failed.get_or_insert(outcome);
                         }
                         None => return Err(stopped(lane)),
@@ -242,6 +250,30 @@ async fn page_of_rows(
     after: Option<RowId>,
 ) -> Result<Vec<(Row, Standing)>, JournalError> {
     book.read(move |journal, run| journal.page(run, Which::Unsettled { lane, wave_no, part }, after, PORTION)).await
+}
+
+fn needs<R: Remote>(lane: &Lane<R>, row: &Row) -> Fields {
+    judge::needed_to_send(row, lane.settings.preflight && lane.settings.complete_pair)
+}
+
+/// What a look showed of a row. Where an earlier launch saw it elsewhere, and neither that nor the target is what is there
+/// now, somebody else moved it: that is not what was before.
+fn looked(row: &Row, standing: &Standing, seen: Option<SeenState>) -> EventKind {
+    match seen {
+        Some(seen) if overtaken_by(row, standing, &seen).is_some() => EventKind::RowMoved { row: row.id, seen },
+        seen => EventKind::RowSeen { row: row.id, seen },
+    }
+}
+
+/// Why a row is not ours to send any more that an earlier look of this run saw elsewhere.
+fn overtaken_by(row: &Row, standing: &Standing, seen: &SeenState) -> Option<String> {
+    if !standing.looked || standing.doubted || standing.rules == Rules::First {
+        return None;
+    }
+    match judge::effect(&row.wants, Some(standing.last_seen()?), Some(seen)) {
+        Effect::Overtaken { reason } => Some(format!("{reason}; somebody moved it before it was sent")),
+        Effect::OnTarget | Effect::NotYet { .. } | Effect::Unprovable { .. } => None,
+    }
 }
 
 /// A row that may have been sent is not judged from afar.
@@ -309,7 +341,9 @@ impl Bits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Prospect {
     Already,
+    /// Not sent, and what it is called then.
     Blocked {
+        verdict: Verdict,
         reason: String,
     },
     Change {
@@ -341,13 +375,14 @@ impl Prospect {
     }
 }
 
-pub(crate) fn prospect(row: &Row, standing: &Standing, settings: &LaneSettings) -> Prospect {
+/// From where a row stands; `missed` where this launch could not look at it, whatever earlier ones saw.
+pub(crate) fn prospect(row: &Row, standing: &Standing, missed: bool, settings: &LaneSettings) -> Prospect {
     let LaneSettings { preflight, complete_pair, dialect, .. } = *settings;
     match standing.phase {
         Phase::Open | Phase::InDoubt | Phase::Accepted => return Prospect::LookFirst,
         Phase::Settled(Verdict::Already) => return Prospect::Already,
-        Phase::Settled(_) => {
-            return Prospect::Blocked { reason: standing.reason.clone().unwrap_or_default() };
+        Phase::Settled(verdict) => {
+            return Prospect::Blocked { verdict, reason: standing.reason.clone().unwrap_or_default() };
         }
         Phase::Untried | Phase::Due if standing.doubted => return Prospect::LookFirst,
         Phase::Untried | Phase::Due => (),
@@ -356,12 +391,15 @@ pub(crate) fn prospect(row: &Row, standing: &Standing, settings: &LaneSettings) 
         return Prospect::Unseen { sends: dialect.spelled(row.wants.clone()) };
     }
     // Its look failed; it has another one before it is sent.
-    if !standing.looked {
+    if !standing.looked || missed {
         return Prospect::LookFirst;
+    }
+    if let Some(reason) = standing.moved.as_ref().and_then(|moved| overtaken_by(row, standing, moved)) {
+        return Prospect::Blocked { verdict: Verdict::Overtaken, reason };
     }
     match judge::judge(row, standing.last_seen(), complete_pair, dialect) {
         Fate::Already => Prospect::Already,
-        Fate::Blocked { reason } => Prospect::Blocked { reason },
+        Fate::Blocked { reason } => Prospect::Blocked { verdict: judge::unsent_verdict(standing), reason },
         Fate::Change { sends, pairing } => Prospect::Change { sends: dialect.spelled(sends), pairing },
     }
 }
@@ -401,7 +439,7 @@ impl Difference {
                 self.n_already += 1;
                 "already on target".to_owned()
             }
-            Prospect::Blocked { reason } => {
+            Prospect::Blocked { reason, .. } => {
                 self.n_blocked += 1;
                 reason.clone()
             }
@@ -479,7 +517,7 @@ pub(crate) async fn difference<R: Remote>(
             for (row, standing) in rows {
                 let prospect = match &stopped {
                     Some(reason) => Prospect::LeftOut { reason: reason.clone() },
-                    None => prospect(&row, &standing, &lane.settings),
+                    None => prospect(&row, &standing, lane.missed().contains(&row.id), &lane.settings),
                 };
                 check_it_can_be_said(&row, &lane.settings)?;
                 difference.add(row, &standing, &prospect, n_shown);
@@ -508,15 +546,25 @@ fn check_it_can_be_said(row: &Row, settings: &LaneSettings) -> Result<(), Prefli
 pub(crate) async fn settle<R: Remote>(lane: &Lane<R>, book: &Book) -> Result<(), PreflightError> {
     for_each_unsettled(book, lane.id, async |rows| {
         let kinds = rows.into_iter().filter_map(|(row, standing)| {
-            let verdict = match prospect(&row, &standing, &lane.settings) {
+            let verdict = match prospect(&row, &standing, lane.missed().contains(&row.id), &lane.settings) {
                 Prospect::Already => (judge::on_target_verdict(&standing), None),
-                Prospect::Blocked { reason } => (Verdict::Blocked, Some(reason)),
+                Prospect::Blocked { verdict, reason } => (verdict, Some(reason)),
                 Prospect::Change { .. } | Prospect::LookFirst | Prospect::Unseen { .. } | Prospect::LeftOut { .. } => {
                     return None;
                 }
             };
             let (verdict, reason) = verdict;
-            Some(EventKind::RowSettled { row: row.id, verdict, seen: standing.last_seen().cloned(), reason })
+            let seen = match verdict {
+                Verdict::Overtaken => standing.moved.clone(),
+                Verdict::Applied
+                | Verdict::Already
+                | Verdict::Unverified
+                | Verdict::NoEffect
+                | Verdict::Refused
+                | Verdict::Failed
+                | Verdict::Blocked => standing.last_seen().cloned(),
+            };
+            Some(EventKind::RowSettled { row: row.id, verdict, seen, reason })
         });
         let kinds: Vec<EventKind> = kinds.collect();
         if !kinds.is_empty() {

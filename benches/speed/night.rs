@@ -143,6 +143,7 @@ fn begun(run: &RunRecord, layout: String) -> [EventKind; 2] {
         settings: run.settings.clone(),
         lanes: ACCOUNTS.map(place).into(),
         layout: Some(layout),
+        rules: run.rules,
     };
     let launch = EventKind::LaunchBegan {
         launch: 1,

@@ -128,7 +128,7 @@ mod tests {
                 let unseen = row.id.0 % 2 == 0;
                 standing.before = Some(SeenState { copystate: Some(Word::new("syncing")), migrationcycle: None });
                 let prospect: Prospect =
-                    prospect(&row, &standing, &LaneSettings { preflight: !unseen, ..settings.clone() });
+                    prospect(&row, &standing, false, &LaneSettings { preflight: !unseen, ..settings.clone() });
                 difference.add(row, &standing, &prospect, 3);
                 Ok::<(), crate::journal::JournalError>(())
             })

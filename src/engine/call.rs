@@ -5,28 +5,28 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::helm::counts::{Came, Turn};
-use super::lane::{FirstVerdict, Lane, ReadFailed, UnderWayGuard};
+use super::lane::Lane;
 use super::line::Place;
-use super::sight::Sight;
-use crate::credentials::Generation;
-use crate::event::{EventKind, LaneStop, Outcome, Verdict};
-use crate::gate::{Pass, Slot};
-use crate::journal::read::UNPROVEN_BY_CHOICE;
+use super::onlookers::Onlooker;
+use super::sight::How;
+use crate::event::{EventKind, Outcome, Verdict};
 use crate::judge::{self, Effect, Fate};
 use crate::ledger::{Phase, Standing};
 use crate::model::{Row, SeenState, TargetState};
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
-use crate::retry::{self, Enough};
+
+mod attempt;
+mod looks;
 
 /// What a look showed is good for an intent for this long.
 const FRESH: Duration = Duration::from_mins(1);
 /// An intent may wait for its leave for this long beyond that: the pace lets one after the other go.
 const IN_TURN: Duration = Duration::from_secs(5);
-/// The look that permits a re-send is made directly before it.
+/// The look that permits a re-send, or that decides what is sent, is made directly before it.
 const DIRECTLY: Duration = Duration::from_secs(5);
 /// A row that is looked at for longer than this lets those behind it go first.
 const LOOKS_WITHIN: Duration = Duration::from_secs(2);
@@ -41,6 +41,7 @@ pub(crate) enum Ending {
     Later,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub(crate) struct Call<'a, R> {
     pub(crate) lane: &'a Lane<R>,
     pub(crate) row: Row,
@@ -52,7 +53,13 @@ pub(crate) struct Call<'a, R> {
     pub(crate) fresh: Option<OwnedSemaphorePermit>,
     /// Where it stands among those that wait for a slot.
     pub(crate) place: Option<Place>,
+    /// Told what others see of it, where what is sent depends on that.
+    onlooker: Option<Onlooker>,
     counted: u32,
+    /// It waited for too long after the look that it shared with others, and has one of its own.
+    held_back: bool,
+    /// The service refused it although an earlier attempt may have moved it: its verdict, if a look shows it as before.
+    refused: Option<String>,
     /// The last answer refused our credentials, and others were got.
     renewed: bool,
     /// What the last look of this launch showed, and when it left.
@@ -83,7 +90,7 @@ impl<'a, R: Remote> Call<'a, R> {
         // Preflight leaves rows in doubt to the look that is made directly before they are sent, and what it could not
         // look at to the row's own look.
         let seen_by_preflight = standing.looked && !standing.doubted && !standing.phase.is_in_doubt();
-        let looked_at = if seen_by_preflight { lane.preflight_at() } else { None };
+        let looked_at = if seen_by_preflight { lane.seen_by_preflight_at(row.id) } else { None };
         let seen = standing.last_seen().cloned();
         let answered_at = Instant::now();
         let sent_at = sent_by_an_earlier_launch(&standing);
@@ -94,7 +101,10 @@ impl<'a, R: Remote> Call<'a, R> {
             sends,
             fresh: None,
             place: None,
+            onlooker: None,
             counted: 0,
+            held_back: false,
+            refused: None,
             renewed: false,
             seen,
             looked_at,
@@ -132,38 +142,13 @@ impl<'a, R: Remote> Call<'a, R> {
         Ok(Continue(()))
     }
 
-    /// Sent, answer unknown: nobody sends again before looking.
-    async fn look_in_doubt(&mut self) -> Step<()> {
-        let seen = match self.look(self.settled_by()).await? {
-            Continue(seen) => seen,
-            Break(ending) => return Ok(Break(ending)),
-        };
-        self.weigh_doubt(seen).await
-    }
-
-    /// Settles the row from a look, or records that it is as before and may be sent again.
-    async fn weigh_doubt(&mut self, seen: Option<SeenState>) -> Step<()> {
-        let effect = judge::effect(&self.row.wants, self.standing.last_seen(), seen.as_ref());
-        match effect {
-            Effect::OnTarget => {
-                let verdict = judge::on_target_verdict(&self.standing);
-                self.settle(verdict, seen, None).await.map(Break)
-            }
-            Effect::Overtaken { reason } => self.settle(Verdict::Overtaken, seen, Some(reason)).await.map(Break),
-            Effect::Unprovable { reason, as_before: false } => {
-                self.settle(Verdict::Unverified, seen, Some(reason)).await.map(Break)
-            }
-            Effect::NotYet { .. } | Effect::Unprovable { as_before: true, .. } => {
-                self.record(vec![EventKind::RowSeen { row: self.row.id, seen }]).await?;
-                Ok(Continue(()))
-            }
-        }
-    }
-
     /// Somebody may have said that it is not to be sent.
     async fn unless_skipped(&mut self) -> Step<()> {
         match self.lane.helm.skipped(&self.row.source_id) {
-            Some(reason) => Box::pin(self.settle(Verdict::Blocked, self.seen.clone(), Some(reason))).await.map(Break),
+            Some(reason) => {
+                let verdict = judge::unsent_verdict(&self.standing);
+                Box::pin(self.settle(verdict, self.seen.clone(), Some(reason))).await.map(Break)
+            }
             None => Ok(Continue(())),
         }
     }
@@ -180,14 +165,15 @@ impl<'a, R: Remote> Call<'a, R> {
             }
             return self.judge(self.seen.clone()).await;
         }
-        let depends = !self.row.expects.is_empty() || (self.completes() && !self.row.wants.is_pair());
-        let looked_here = self.looked_at != self.lane.preflight_at();
-        if self.needs_no_look() && (!depends || looked_here) {
+        if !self.is_judged() || self.seen_within(FRESH) {
             return Ok(Continue(self.sends_from(self.seen.as_ref())));
         }
         let stop = self.lane.stop.clone();
         let place = self.place.take();
-        let (looked, place) = stop.unless_draining(Box::pin(keeping(place, self.look(Instant::now())))).await.unzip();
+        let (looked, place) = stop
+            .unless_draining(Box::pin(keeping(place, self.look(How::from(Instant::now()), self.needs()))))
+            .await
+            .unzip();
         self.place = place.flatten();
         match looked {
             Some(looked) => match looked? {
@@ -211,6 +197,8 @@ impl<'a, R: Remote> Call<'a, R> {
     fn needs_no_look(&self) -> bool {
         if self.standing.doubted {
             self.standing.looked && self.seen_within(DIRECTLY)
+        } else if self.depends() {
+            self.seen_within(self.directly_within())
         } else {
             !self.is_judged() || self.seen_within(FRESH)
         }
@@ -226,6 +214,23 @@ impl<'a, R: Remote> Call<'a, R> {
         self.standing.doubted || self.is_judged()
     }
 
+    /// Whether what is sent depends on what was seen, so that the look has to be a direct one.
+    fn depends(&self) -> bool {
+        judge::depends_on_look(&self.row, self.completes())
+    }
+
+    /// Whether it still has to share a direct look with others.
+    fn must_be_direct(&self) -> bool {
+        self.depends() && !self.standing.doubted && !self.held_back
+    }
+
+    /// For how long a look is a direct one. Where the pace is slower than that, nothing is between it and the request.
+    fn directly_within(&self) -> Duration {
+        let pace = self.lane.gate.snapshot().per_second;
+        let two_turns = pace.and_then(|rate| Duration::try_from_secs_f64(2.5 / rate).ok());
+        DIRECTLY.max(two_turns.unwrap_or(DIRECTLY))
+    }
+
     fn completes(&self) -> bool {
         self.lane.settings.preflight && self.lane.settings.complete_pair
     }
@@ -235,14 +240,22 @@ impl<'a, R: Remote> Call<'a, R> {
         self.sent_at.map_or(self.answered_at, |sent| sent + SETTLES_WITHIN)
     }
 
-    /// Weighs a look that was made with the slot in hand.
-    async fn weigh(&mut self, seen: Option<SeenState>) -> Step<TargetState> {
-        if self.standing.doubted
-            && let Break(ending) = self.weigh_doubt(seen.clone()).await?
-        {
-            return Ok(Break(ending));
+    /// Weighs a look that was made with the slot in hand. None: it takes more than one look to say.
+    async fn weigh(&mut self, seen: Option<SeenState>) -> Step<Option<TargetState>> {
+        if self.standing.doubted {
+            let effect = self.effect_of(seen.as_ref());
+            if matches!(effect, Effect::Overtaken { .. }) {
+                self.looked_at = None;
+                return Ok(Continue(None));
+            }
+            if let Break(ending) = self.weigh_doubt(effect, seen.clone()).await? {
+                return Ok(Break(ending));
+            }
         }
-        self.judge(seen).await
+        Ok(match self.judge(seen).await? {
+            Continue(sends) => Continue(Some(sends)),
+            Break(ending) => Break(ending),
+        })
     }
 
     /// Judges the row anew from what was just seen. The half that is filled in is what is there now, too.
@@ -255,7 +268,9 @@ impl<'a, R: Remote> Call<'a, R> {
                 if let Some(reason) = self.moved_meanwhile(seen.as_ref()) {
                     return self.settle(Verdict::Overtaken, seen, Some(reason)).await.map(Break);
                 }
-                if !self.standing.doubted && seen.as_ref() != self.standing.last_seen() {
+                let Standing { doubted, looked, moved, .. } = &self.standing;
+                let is_news = !looked || moved.is_some() || seen.as_ref() != self.standing.last_seen();
+                if !doubted && is_news {
                     self.record(vec![EventKind::RowSeen { row: self.row.id, seen }]).await?;
                 }
                 Ok(Continue(sends))
@@ -264,7 +279,9 @@ impl<'a, R: Remote> Call<'a, R> {
                 let verdict = judge::on_target_verdict(&self.standing);
                 self.settle(verdict, seen, None).await.map(Break)
             }
-            Fate::Blocked { reason } => self.settle(Verdict::Blocked, seen, Some(reason)).await.map(Break),
+            Fate::Blocked { reason } => {
+                self.settle(judge::unsent_verdict(&self.standing), seen, Some(reason)).await.map(Break)
+            }
         }
     }
 
@@ -286,315 +303,6 @@ impl<'a, R: Remote> Call<'a, R> {
 
     fn seen_within(&self, limit: Duration) -> bool {
         self.looked_at.is_some_and(|at| at.elapsed() < limit)
-    }
-
-    /// One look by the lane's reader.
-    async fn look(&mut self, not_before: Instant) -> Step<Option<SeenState>> {
-        match self.lane.sight(self.row.id, &self.row.source_id, not_before, false).await {
-            Some(Sight::Seen { seen, left_at }) => {
-                self.looked_at = Some(left_at);
-                self.seen.clone_from(&seen);
-                Ok(Continue(seen))
-            }
-            // The service will not show it, so it cannot be known whether to send it.
-            Some(Sight::Refused { cause }) if self.standing.attempts == 0 => {
-                let reason = format!("the service does not show it: {cause}");
-                self.settle(Verdict::Blocked, None, Some(reason)).await.map(Break)
-            }
-            Some(Sight::Failed { cause } | Sight::Refused { cause }) => {
-                self.leave(format!("the look failed: {cause}")).await.map(Break)
-            }
-            None => Ok(Break(Ending::Later)),
-        }
-    }
-
-    /// Waits for its turn, if it should be sent, and makes one attempt.
-    async fn send(&mut self) -> Step<()> {
-        let lane = self.lane;
-        let sends = match Box::pin(self.ready()).await? {
-            Continue(sends) => sends,
-            Break(ending) => return Ok(Break(ending)),
-        };
-        if let Break(ending) = self.unless_skipped().await? {
-            return Ok(Break(ending));
-        }
-        if lane.stop.unless_draining(lane.helm.unpaused()).await.is_none() {
-            return Ok(Break(Ending::Later));
-        }
-        let under_way = lane.under_way.begin();
-        let (slot, cautious) = match lane.stop.unless_draining(lane.helm.unless_paused(self.queue_for_turn())).await {
-            Some(Some(Some(turn))) => turn,
-            Some(Some(None) | None) => return Ok(Continue(())),
-            None => return Ok(Break(Ending::Later)),
-        };
-        if let Break(ending) = self.unless_skipped().await? {
-            return Ok(Break(ending));
-        }
-        Box::pin(self.attempt(sends, slot, (under_way, cautious))).await
-    }
-
-    /// One request: intent on disk, leave to go, the wire, outcome on disk.
-    async fn attempt(
-        &mut self,
-        mut sends: TargetState,
-        mut slot: Option<Slot>,
-        under_way: (UnderWayGuard<'_>, Option<OwnedSemaphorePermit>),
-    ) -> Step<()> {
-        let lane = self.lane;
-        match lane.stop.unless_draining(lane.credentialed()).await {
-            Some(credentialed) if credentialed? => (),
-            Some(_) | None => return Ok(Break(Ending::Later)),
-        }
-        self.forget_if_moved();
-        // It may have waited long for its slot. It is looked at with the slot in hand: queueing again for each look
-        // would never end where the service is slow.
-        if !self.needs_no_look() {
-            let held = match slot.take() {
-                Some(slot) => slot,
-                None => match lane.stop.unless_draining(lane.gate.slot()).await {
-                    Some(slot) => slot,
-                    None => return Ok(Break(Ending::Later)),
-                },
-            };
-            let sighted = match Box::pin(lane.show_holding(held, &self.row.source_id)).await {
-                Ok((sighted, held)) => {
-                    slot = Some(held);
-                    sighted
-                }
-                Err(ReadFailed::Journal(closed)) => return Err(closed),
-                Err(ReadFailed::LetGo) => return Ok(Break(Ending::Later)),
-                // Nothing is known of it any more; the reader looks with more patience.
-                Err(ReadFailed::Outcome(_)) => {
-                    self.looked_at = None;
-                    return Ok(Continue(()));
-                }
-            };
-            self.looked_at = Some(sighted.left_at);
-            self.seen.clone_from(&sighted.value);
-            match self.weigh(sighted.value).await? {
-                Continue(weighed) => sends = weighed,
-                Break(ending) => return Ok(Break(ending)),
-            }
-        }
-        let sends = lane.settings.dialect.spelled(sends);
-        let attempt = self.standing.started + 1;
-        self.record(vec![EventKind::AttemptStarted { row: self.row.id, attempt, sends: sends.clone() }]).await?;
-        let Some(pass) = self.leave_to_go(slot, attempt).await? else {
-            return Ok(if lane.stop.is_draining() { Break(Ending::Later) } else { Continue(()) });
-        };
-        let left_at = pass.left_at;
-        let reply = lane.stop.unless_aborting(lane.remote.put(&self.row.source_id, &sends)).await;
-        let took = left_at.elapsed();
-        let (outcome, request_id, worn) = match reply {
-            Some(reply) => (reply.outcome, reply.request_id, reply.worn),
-            None => (Outcome::aborted(), None, Generation::NONE),
-        };
-        self.sent_at = Some(left_at);
-        self.answered_at = Instant::now();
-        let ended = self.ended(attempt, outcome.clone(), request_id, took);
-        // The next request has its leave once it is known what this answer means for all: it may stop the run.
-        lane.stop_if_refused_again(&outcome, self.renewed).await?;
-        let is_refusal = matches!(outcome, Outcome::Rejected { .. });
-        if is_refusal {
-            self.record_answer(ended.clone(), &outcome).await?;
-        }
-        lane.heed(&outcome, left_at, worn).await?;
-        drop(pass);
-        self.place = None;
-        let goes_on = lane.goes_on_renewed(&outcome);
-        self.renewed = goes_on;
-        if retry::counts(&outcome) && !goes_on {
-            self.counted += 1;
-        }
-        let patience = lane.settings.patience.after(self.counted, &outcome, rand::random());
-        if let Break(Enough::Accepted) = patience {
-            self.record_answer(ended, &outcome).await?;
-        } else if !is_refusal {
-            self.record(vec![ended]).await?;
-        }
-        drop(under_way);
-        self.fresh = None;
-        match patience {
-            // The phase says how it goes on: verified, settled, or left because the lane stopped.
-            Break(Enough::Accepted | Enough::Refused) if self.standing.phase == Phase::Due => Ok(Break(Ending::Later)),
-            Break(Enough::Accepted | Enough::Refused) => Ok(Continue(())),
-            Break(Enough::NotTheRow) if goes_on => Ok(Continue(())),
-            Break(Enough::NotTheRow) => self.leave(format!("the lane stopped: {outcome}")).await.map(Break),
-            Break(Enough::OutOfAttempts) => Box::pin(self.conclude_failure(&outcome)).await,
-            Continue(wait) if lane.stop.unless_draining(sleep(wait)).await.is_some() => Ok(Continue(())),
-            // Stopped while waiting. What may have been done is still looked at, so that little is left in doubt.
-            Continue(_) if self.standing.phase == Phase::InDoubt => match Box::pin(self.look_in_doubt()).await? {
-                Continue(()) => Ok(Break(Ending::Later)),
-                Break(ending) => Ok(Break(ending)),
-            },
-            Continue(_) => Ok(Break(Ending::Later)),
-        }
-    }
-
-    /// None: the attempt ended before it was sent. While it waited, much may have changed.
-    async fn leave_to_go(&mut self, slot: Option<Slot>, attempt: u32) -> Result<Option<Pass>, JournalClosed> {
-        let lane = self.lane;
-        let limit = if self.standing.doubted { DIRECTLY } else { FRESH + IN_TURN };
-        let had_slot = slot.is_some();
-        let pass = async {
-            let slot = match slot {
-                Some(slot) => slot,
-                None => lane.gate.slot().await,
-            };
-            lane.gate.pass(slot).await
-        };
-        let cause = match lane.stop.unless_draining(lane.helm.unless_paused(pass)).await {
-            None => "stopped before it was sent".to_owned(),
-            // What was told to stop while its intent was written down had its pass at once.
-            Some(Some(_)) if lane.stop.is_draining() => "stopped before it was sent".to_owned(),
-            Some(None) => "paused before it was sent".to_owned(),
-            // It waited long for its slot, or the lane was told to wait meanwhile, and what was seen before that is old.
-            Some(Some(pass)) if (pass.cooled || !had_slot) && self.is_looked_at() && !self.seen_within(limit) => {
-                "held back for too long after it was looked at".to_owned()
-            }
-            Some(Some(_)) if self.forget_if_moved() => "somebody else moved it before it was sent".to_owned(),
-            Some(Some(pass)) => match lane.helm.skipped(&self.row.source_id) {
-                None => return Ok(Some(pass)),
-                Some(skipped) => skipped,
-            },
-        };
-        let ended = self.ended(attempt, Outcome::Unsent { cause }, None, Duration::ZERO);
-        self.record(vec![ended]).await?;
-        Ok(None)
-    }
-
-    /// Its turn to be written down as begun, with a slot if that was worth waiting for. None: what was seen of the row grew
-    /// old while it waited. Those that wait with it grow old at the same time, and are looked at together; it keeps its place.
-    async fn queue_for_turn(&mut self) -> Option<(Option<Slot>, Option<OwnedSemaphorePermit>)> {
-        let lane = self.lane;
-        if self.standing.doubted {
-            let cautious = lane.helm.cautiously().await;
-            // The look that permits it is made directly before it.
-            return Some((Some(lane.gate.slot().await), cautious));
-        }
-        let grows_old = self.looked_at.filter(|_| self.is_judged()).map(|at| at + FRESH);
-        let place = self.place.get_or_insert_with(|| lane.line.join());
-        let turn = async {
-            place.come_first().await;
-            // Behind the line: who has this waits for nobody who waits in the line.
-            (None, lane.helm.cautiously().await)
-        };
-        let Some(grows_old) = grows_old else { return Some(turn.await) };
-        let turn = timeout_at(grows_old, turn).await.ok();
-        if turn.is_none() {
-            self.looked_at = None;
-        }
-        turn
-    }
-
-    /// Records an answered change together with what follows from it at once: a refusal's verdict, or that nobody
-    /// wants a proof. The lane's first answers decide whether a 403 is about the row at all.
-    async fn record_answer(&mut self, ended: EventKind, outcome: &Outcome) -> Result<(), JournalClosed> {
-        let lane = self.lane;
-        let mut first = lane.first_answers.lock().await;
-        let reopened = first.count(self.row.id, outcome);
-        let about_us = first.verdict == FirstVerdict::AboutUs;
-        // While it is open, answers are recorded in the order in which they are counted.
-        let first = (first.verdict != FirstVerdict::AboutRows).then_some(first);
-        let mut kinds = vec![ended];
-        match outcome {
-            Outcome::Rejected { status: 403, .. } if about_us => {
-                kinds.push(EventKind::RowLeft { row: self.row.id, cause: format!("the lane stopped: {outcome}") });
-            }
-            Outcome::Rejected { .. } => kinds.push(self.verdict(Verdict::Refused, None, Some(outcome.to_string()))),
-            Outcome::Accepted { .. } if !lane.settings.verify => {
-                kinds.push(self.verdict(Verdict::Unverified, None, Some(UNPROVEN_BY_CHOICE.to_owned())));
-            }
-            Outcome::Accepted { .. }
-            | Outcome::Unauthenticated { .. }
-            | Outcome::Barred { .. }
-            | Outcome::Throttled { .. }
-            | Outcome::Unsent { .. }
-            | Outcome::Lost { .. } => (),
-        }
-        if let Some(rows) = reopened {
-            lane.helm.forget(&Came::of_refusal(outcome), rows.len() as u64);
-            let cause = format!("the first answers of the lane were all the same: {outcome}");
-            kinds.extend(rows.into_iter().map(|row| EventKind::RowReopened { row, cause: cause.clone() }));
-            kinds.extend(lane.stop_for(LaneStop::Forbidden, cause));
-        }
-        self.record(kinds).await?;
-        drop(first);
-        Ok(())
-    }
-
-    /// Attempts are used up: a last look says whether it was done all the same.
-    async fn conclude_failure(&mut self, outcome: &Outcome) -> Step<()> {
-        if self.standing.phase == Phase::InDoubt
-            && let Break(ending) = self.look_in_doubt().await?
-        {
-            return Ok(Break(ending));
-        }
-        let seen = if self.standing.looked {
-            self.seen.clone()
-        } else {
-            match self.look(self.answered_at).await? {
-                Continue(seen) => {
-                    if let Break(ending) = self.weigh_doubt(seen.clone()).await? {
-                        return Ok(Break(ending));
-                    }
-                    seen
-                }
-                Break(ending) => return Ok(Break(ending)),
-            }
-        };
-        let reason = format!("{} attempts used up; the last: {outcome}", self.counted);
-        self.settle(Verdict::Failed, seen, Some(reason)).await.map(Break)
-    }
-
-    /// Accepted: look until the target is seen, or the window is over.
-    async fn verify(&mut self) -> Result<Ending, JournalClosed> {
-        let (verdict, seen, reason) = if self.lane.settings.verify {
-            match self.proof().await {
-                Some(proof) => proof,
-                None => return Ok(Ending::Later),
-            }
-        } else {
-            (Verdict::Unverified, None, Some(UNPROVEN_BY_CHOICE.to_owned()))
-        };
-        Box::pin(self.settle(verdict, seen, reason)).await
-    }
-
-    /// What looks show of an accepted change. None: everything is let go.
-    async fn proof(&mut self) -> Option<(Verdict, Option<SeenState>, Option<String>)> {
-        let window_ends = self.answered_at + self.lane.settings.verify_timeout;
-        let mut pause = Duration::from_millis(250);
-        let mut not_before = self.answered_at;
-        let mut patient = true;
-        let mut failed_after_window = false;
-        loop {
-            match self.lane.sight(self.row.id, &self.row.source_id, not_before, patient).await? {
-                Sight::Failed { cause } | Sight::Refused { cause } => {
-                    // It has been tried with patience already, so one more failure after the window is the end.
-                    if failed_after_window {
-                        self.unseen = true;
-                        return Some((Verdict::Unverified, None, Some(format!("no look succeeded: {cause}"))));
-                    }
-                    failed_after_window = Instant::now() >= window_ends;
-                }
-                Sight::Seen { seen, left_at } => {
-                    let over = left_at >= window_ends;
-                    match judge::effect(&self.row.wants, self.standing.last_seen(), seen.as_ref()) {
-                        Effect::OnTarget => return Some((Verdict::Applied, seen, None)),
-                        Effect::Overtaken { reason } => return Some((Verdict::Overtaken, seen, Some(reason))),
-                        Effect::NotYet { reason } if over => return Some((Verdict::NoEffect, seen, Some(reason))),
-                        Effect::Unprovable { reason, .. } if over => {
-                            return Some((Verdict::Unverified, seen, Some(reason)));
-                        }
-                        Effect::NotYet { .. } | Effect::Unprovable { .. } => (),
-                    }
-                }
-            }
-            patient = false;
-            let now = Instant::now();
-            not_before = if now < window_ends { (now + pause).min(window_ends) } else { now + pause };
-            pause *= 2;
-        }
     }
 
     fn ended(&self, attempt: u32, outcome: Outcome, request_id: Option<String>, took: Duration) -> EventKind {

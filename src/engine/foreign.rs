@@ -51,6 +51,9 @@ pub(super) async fn notice<R: Remote>(
 
 /// Whether the row is where neither the plan nor we put it. What is on its way is looked at by its own call.
 fn is_elsewhere(row: &Row, standing: &Standing, seen: &SeenState, left: Timestamp) -> bool {
+    if seen.lacks(row.wants.fields()).is_some() {
+        return false;
+    }
     match standing.phase {
         Phase::Untried | Phase::Due if standing.looked && !standing.doubted => {
             matches!(judge::effect(&row.wants, standing.last_seen(), Some(seen)), Effect::Overtaken { .. })
@@ -102,6 +105,7 @@ mod tests {
         assert!(is_elsewhere(&row(), &waits, &seen("error"), at(0)));
         assert!(!is_elsewhere(&row(), &waits, &seen("syncing"), at(0)));
         assert!(!is_elsewhere(&row(), &waits, &seen("stopped"), at(0)));
+        assert!(!is_elsewhere(&row(), &waits, &SeenState::default(), at(0)), "a page that shows nothing");
         let unseen = Standing { looked: false, ..waits };
         assert!(!is_elsewhere(&row(), &unseen, &seen("error"), at(0)));
     }

@@ -11,13 +11,14 @@ use tokio::time::{Instant, sleep};
 use super::Book;
 use super::helm::Helm;
 use super::line::Line;
+use super::onlookers::Onlookers;
 use super::sight::Ask;
 use super::stop::Stop;
 use crate::credentials::{CredentialsError, Generation, Renewal};
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Outcome};
 use crate::gate::{Gate, Slot};
 use crate::model::dialect::Dialect;
-use crate::model::{RowId, SeenState, SourceId};
+use crate::model::{Fields, RowId, SeenState, SourceId};
 use crate::recorder::{JournalClosed, Recorder};
 use crate::remote::{self, Listed, Page, Remote, Shown};
 use crate::retry::Patience;
@@ -64,8 +65,14 @@ pub(crate) struct Lane<R> {
     pub(crate) n_to_come: AtomicU64,
     pub(crate) under_way: UnderWay,
     pub(crate) list: Mutex<List>,
+    /// Rows that must be looked at directly before they are sent go through here between their look and their request: no
+    /// more at once than leave in the time for which the look is good.
+    pub(crate) direct: Line,
+    pub(crate) onlookers: Onlookers,
     /// When the preflight of this launch began to look; rows it saw were seen at or after this instant.
     pub(crate) preflight_at: Mutex<Option<Instant>>,
+    /// Rows that the preflight of this launch could not look at, whatever earlier launches saw of them.
+    missed: Mutex<HashSet<RowId>>,
     pub(crate) first_answers: tokio::sync::Mutex<FirstAnswers>,
     /// Rows that were seen elsewhere than where they were planned from, by a read that was made for others.
     moved: Mutex<HashSet<RowId>>,
@@ -268,6 +275,8 @@ impl<R: Remote> Lane<R> {
             id,
             name,
             line: Line::new(gate.n_intents()),
+            direct: Line::new(n_direct(&gate)),
+            onlookers: Onlookers::default(),
             n_to_come: AtomicU64::new(u64::MAX),
             settings,
             base_rate,
@@ -281,6 +290,7 @@ impl<R: Remote> Lane<R> {
             under_way: UnderWay::new(),
             list: Mutex::default(),
             preflight_at: Mutex::default(),
+            missed: Mutex::default(),
             first_answers: tokio::sync::Mutex::default(),
             moved: Mutex::default(),
             n_tried: AtomicU64::new(0),
@@ -308,7 +318,21 @@ impl<R: Remote> Lane<R> {
     /// Another number of requests under way at once, from now on.
     pub(crate) fn set_concurrency(&self, concurrency: u32) {
         self.gate.set_concurrency(concurrency);
+        self.resize_lines();
+    }
+
+    fn resize_lines(&self) {
         self.line.resize(self.gate.n_intents());
+        self.direct.resize(n_direct(&self.gate));
+    }
+
+    pub(crate) fn missed(&self) -> MutexGuard<'_, HashSet<RowId>> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the preflight of this launch saw the row, at the earliest. None: it did not.
+    pub(crate) fn seen_by_preflight_at(&self, row: RowId) -> Option<Instant> {
+        self.preflight_at().filter(|_| !self.missed().contains(&row))
     }
 
     pub(crate) fn moved(&self) -> MutexGuard<'_, HashSet<RowId>> {
@@ -397,7 +421,7 @@ impl<R: Remote> Lane<R> {
             let kind = EventKind::QuotaLearned { per_second: learned.per_second, stated: learned.stated };
             self.record(vec![kind], None).await?;
         }
-        self.line.resize(self.gate.n_intents());
+        self.resize_lines();
         match outcome {
             Outcome::Unauthenticated { .. } if self.stopped().is_some() => Ok(()),
             Outcome::Unauthenticated { .. } => match self.remote.renew(worn).await {
@@ -420,8 +444,12 @@ impl<R: Remote> Lane<R> {
     }
 
     /// One source by its id, through the gate, with patience. None: the service does not know it.
-    pub(crate) async fn show(&self, source: &SourceId) -> Result<Sighted<Option<SeenState>>, ReadFailed> {
-        self.read(|| self.remote.show(source), shown).await
+    pub(crate) async fn show(
+        &self,
+        source: &SourceId,
+        needs: Fields,
+    ) -> Result<Sighted<Option<SeenState>>, ReadFailed> {
+        self.read(|| self.remote.show(source), |of| shown(of, needs)).await
     }
 
     /// One source by its id, once, with a slot that is held already and given back.
@@ -429,11 +457,12 @@ impl<R: Remote> Lane<R> {
         &self,
         slot: Slot,
         source: &SourceId,
+        needs: Fields,
     ) -> Result<(Sighted<Option<SeenState>>, Slot), ReadFailed> {
         let pass = self.stop.unless_draining(self.gate.pass(slot)).await.ok_or(ReadFailed::LetGo)?;
         let left_at = pass.left_at;
         let read = self.stop.unless_aborting(self.remote.show(source)).await.ok_or(ReadFailed::LetGo)?;
-        match self.told(shown(read.value), left_at, read.request_id, read.worn).await? {
+        match self.told(shown(read.value, needs), left_at, read.request_id, read.worn).await? {
             Ok(value) => Ok((Sighted { value, left_at }, pass.into_slot())),
             Err(outcome) => Err(ReadFailed::Outcome(outcome)),
         }
@@ -535,9 +564,25 @@ impl<R: Remote> Lane<R> {
     }
 }
 
-fn shown(shown: Shown) -> Result<Option<SeenState>, Outcome> {
+/// How many rows may be between their direct look and their request.
+fn n_direct(gate: &Gate) -> usize {
+    const SECONDS: f64 = 2.0;
+    let most = gate.n_intents();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number, or clamped")]
+    let by_pace = gate.snapshot().per_second.map_or(most, |rate| (rate * SECONDS) as usize);
+    by_pace.clamp(1, most)
+}
+
+/// An answer that does not show what its look needs is as good as none.
+fn shown(shown: Shown, needs: Fields) -> Result<Option<SeenState>, Outcome> {
     match shown {
-        Shown::Seen(seen) => Ok(Some(seen)),
+        Shown::Seen(seen) => match seen.lacks(needs) {
+            None => Ok(Some(seen)),
+            Some(field) => {
+                let cause = format!("the answer shows no `{field}`");
+                Err(Outcome::Lost { status: Some(200), code: None, cause })
+            }
+        },
         Shown::Absent => Ok(None),
         Shown::Failed(outcome) => Err(outcome),
     }

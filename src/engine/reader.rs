@@ -12,9 +12,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::foreign;
 use super::lane::{Lane, ReadFailed};
-use super::sight::{Ask, Sight};
-use crate::event::Outcome;
-use crate::model::{RowId, SourceId};
+use super::sight::{Ask, How, Sight};
+use crate::model::{Fields, Row, SourceId};
 use crate::remote::Remote;
 
 mod waiting;
@@ -25,16 +24,12 @@ const SWEEPS_AT_ONCE: usize = 4;
 
 impl<R: Remote> Lane<R> {
     /// Asks the reader for one look. None: everything is let go.
-    pub(crate) async fn sight(
-        &self,
-        row: RowId,
-        source: &SourceId,
-        not_before: Instant,
-        patient: bool,
-    ) -> Option<Sight> {
+    pub(crate) async fn sight(&self, row: &Row, needs: Fields, how: How) -> Option<Sight> {
         let (answer, sight) = oneshot::channel();
-        let page = self.list().page_of(row);
-        let ask = Ask { row, source: source.clone(), page, not_before, patient, asked_at: Instant::now(), answer };
+        let How { not_before, patient, for_others } = how;
+        let (page, source) = (self.list().page_of(row.id), row.source_id.clone());
+        let asked_at = Instant::now();
+        let ask = Ask { row: row.id, source, needs, page, not_before, patient, for_others, asked_at, answer };
         self.asks.send(ask).ok()?;
         self.stop.unless_aborting(sight).await?.ok()
     }
@@ -86,9 +81,10 @@ async fn by_pages<R: Remote>(lane: &Arc<Lane<R>>, batch: Vec<Ask>) -> Vec<Ask> {
     let doubles: Vec<Ask> = batch.into_iter().filter_map(|ask| asks.insert(ask.source.clone(), ask)).collect();
     let mut read = BTreeSet::new();
     let mut next: Vec<u32> = if unhinted && hints.is_empty() { vec![0] } else { hints.into_iter().collect() };
+    let mut hollow = Vec::new();
     while !next.is_empty() && !asks.is_empty() {
         read.extend(next.iter().copied());
-        if !read_pages(lane, &next, &mut asks).await {
+        if !read_pages(lane, &next, &mut asks, &mut hollow).await {
             break;
         }
         // Rows that are not where they were: the rest of the list, if that is cheaper than one by one.
@@ -99,11 +95,17 @@ async fn by_pages<R: Remote>(lane: &Arc<Lane<R>>, batch: Vec<Ask>) -> Vec<Ask> {
         }
         unhinted = false;
     }
-    asks.into_values().chain(doubles).collect()
+    asks.into_values().chain(doubles).chain(hollow).collect()
 }
 
-/// False: pages cannot be had, so ask for each by its id (which says why it fails, if it does).
-async fn read_pages<R: Remote>(lane: &Arc<Lane<R>>, pages: &[u32], asks: &mut HashMap<SourceId, Ask>) -> bool {
+/// False: pages cannot be had, so ask for each by its id (which says why it fails, if it does). Rows that a page shows
+/// without what their looks need are `hollow`.
+async fn read_pages<R: Remote>(
+    lane: &Arc<Lane<R>>,
+    pages: &[u32],
+    asks: &mut HashMap<SourceId, Ask>,
+    hollow: &mut Vec<Ask>,
+) -> bool {
     let mut reads = JoinSet::new();
     for page in pages.iter().copied() {
         let lane = Arc::clone(lane);
@@ -113,12 +115,17 @@ async fn read_pages<R: Remote>(lane: &Arc<Lane<R>>, pages: &[u32], asks: &mut Ha
     while let Some(joined) = reads.join_next().await {
         match joined {
             Ok((page, Ok(sighted))) => {
+                lane.onlookers.tell(&sighted.value.servers, sighted.left_at);
                 let mut others = Vec::new();
                 for (id, seen) in sighted.value.servers {
                     match SourceId::new(&id).ok().and_then(|id| asks.remove(&id)) {
                         Some(ask) => {
                             if ask.page != Some(page) {
                                 lane.list().found(ask.row, page);
+                            }
+                            if seen.lacks(ask.needs).is_some() {
+                                hollow.push(ask);
+                                continue;
                             }
                             _ = ask.answer.send(Sight::Seen { seen: Some(seen), left_at: sighted.left_at });
                         }
@@ -133,6 +140,7 @@ async fn read_pages<R: Remote>(lane: &Arc<Lane<R>>, pages: &[u32], asks: &mut Ha
             Ok((_, Err(ReadFailed::Outcome(_)))) => readable = false,
             Ok((_, Err(ReadFailed::LetGo | ReadFailed::Journal(_)))) | Err(_) => {
                 asks.clear();
+                hollow.clear();
                 readable = false;
             }
         }
@@ -145,11 +153,8 @@ async fn by_id<R: Remote>(lane: Arc<Lane<R>>, asks: Vec<Ask>) {
     for ask in asks {
         let lane = Arc::clone(&lane);
         reads.spawn(async move {
-            let sight = match lane.show(&ask.source).await {
+            let sight = match lane.show(&ask.source, ask.needs).await {
                 Ok(sighted) => Sight::Seen { seen: sighted.value, left_at: sighted.left_at },
-                Err(ReadFailed::Outcome(outcome @ Outcome::Rejected { .. })) => {
-                    Sight::Refused { cause: outcome.to_string() }
-                }
                 Err(ReadFailed::Outcome(outcome)) => Sight::Failed { cause: outcome.to_string() },
                 // Dropping an ask tells its row that nothing will be learned by this launch.
                 Err(ReadFailed::LetGo | ReadFailed::Journal(_)) => return,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Journal, JournalError, NewLane, Places, RunKey, from_stored_form, rows};
 use crate::event::{Event, EventKind, LaneId, Verdict};
-use crate::ledger::{Phase, Rules, Standing};
+use crate::ledger::{Rules, Standing};
 use crate::model::{Row, RowId};
 use crate::waves::Part;
 
@@ -50,14 +50,6 @@ impl RunRecord {
     pub fn sealing(&self) -> Option<&str> {
         self.settings.pointer("/seal/digest")?.as_str()
     }
-}
-
-/// What decides whether an unsettled row may be looked at from afar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unsettled {
-    pub row: RowId,
-    pub phase: Phase,
-    pub doubted: bool,
 }
 
 /// How a run's rows add up.
@@ -524,15 +516,18 @@ impl Journal {
         run: RunKey,
         lane: LaneId,
         sources: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Vec<Option<Unsettled>>, JournalError> {
+    ) -> Result<Vec<Option<(Row, Standing)>>, JournalError> {
         let sql = format!(
-            "SELECT {} FROM row WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE AND lane = ?3 AND verdict IS NULL",
-            rows::UNSETTLED
+            "SELECT {}, {} FROM row
+             WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE AND lane = ?3 AND verdict IS NULL",
+            rows::PLAN,
+            rows::STANDING
         );
         let mut statement = self.conn.prepare_cached(&sql)?;
         self.at_one_instant(|| {
-            let of = |source| Ok(statement.query_row(params![run.0, source, lane.0], rows::unsettled).optional()?);
-            sources.into_iter().map(of).collect()
+            let mut of =
+                |source| Ok(statement.query_row(params![run.0, source, lane.0], rows::row_and_standing).optional()?);
+            sources.into_iter().map(&mut of).collect()
         })
     }
 

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use rusqlite::{Connection, ToSql, params};
 
-use super::read::Unsettled;
 use super::{JournalError, RunKey, phase_named};
 use crate::event::LaneId;
 use crate::ledger::{Phase, Rules, Standing};
@@ -23,9 +22,6 @@ pub(super) const STANDING: &str = "standing, verdict, started, attempts, throttl
     before_copystate, before_migrationcycle, after_copystate, after_migrationcycle, http_status, error_code,
     error_msg, request_id, first_sent_at, last_sent_at, settled_at, reason, moved_copystate, moved_migrationcycle,
     (SELECT rules FROM run WHERE run.run = row.run)";
-
-/// In the order of [`unsettled`].
-pub(super) const UNSETTLED: &str = "row, standing, doubted";
 
 pub(super) fn insert(
     conn: &Connection,
@@ -238,11 +234,6 @@ pub(super) fn standing(columns: &rusqlite::Row<'_>, from: usize) -> rusqlite::Re
         moved: seen_at(columns, from + 19)?,
         rules: rules_at(columns, from + 21)?,
     })
-}
-
-/// Selected as [`UNSETTLED`].
-pub(super) fn unsettled(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Unsettled> {
-    Ok(Unsettled { row: RowId(columns.get(0)?), phase: phase(columns, 1, None)?, doubted: flag(columns, 2)? })
 }
 
 fn phase(columns: &rusqlite::Row<'_>, at: usize, verdict: Option<&str>) -> rusqlite::Result<Phase> {

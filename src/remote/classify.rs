@@ -58,9 +58,11 @@ pub(crate) fn shown(answer: &Answer, source: &SourceId) -> Shown {
     };
     match serde_json::from_str::<Server<'_>>(&body) {
         Ok(server) if server.says_nothing() => Shown::Failed(answer.not_the_right_json(&body)),
-        Ok(server) if server.id.0.as_deref().is_some_and(|id| !id.eq_ignore_ascii_case(source.as_str())) => {
-            Shown::Failed(answer.lost(None, "the answer is about another source"))
-        }
+        Ok(server) if !server.is_about(source) => Shown::Failed(match error_in_success(&body) {
+            Some(error) => answer.error_with_success(error),
+            None if server.id.0.is_none() => answer.lost(None, "the answer does not say which source it is about"),
+            None => answer.lost(None, "the answer is about another source"),
+        }),
         Ok(server) => match error_in_success(&body) {
             Some(error) => Shown::Failed(answer.error_with_success(error)),
             None => Shown::Seen(server.seen()),
@@ -571,7 +573,7 @@ mod tests {
         for body in [
             r#"{"id":"vm-1","state":"syncing","migration_cycle":"syncing"}"#,
             r#"{"id":"VM-1","state":"SYNCING","migration_cycle":"syncing","name":"x"}"#,
-            r#"{"state":"syncing","migration_cycle":"syncing","error_code":""}"#,
+            r#"{"id":"vm-1","state":"syncing","migration_cycle":"syncing","error_code":""}"#,
         ] {
             let Shown::Seen(seen) = look(&answer(200, body)) else { panic!("{body}") };
             assert_eq!(seen.to_string(), "syncing/syncing");
@@ -591,6 +593,7 @@ mod tests {
             answer(200, "\"stopped\""),
             answer(200, r#"{"id":"vm-1","state":"stop"#),
             answer(200, r#"{"id":"vm-2","state":"stopped"}"#),
+            answer(200, r#"{"state":"stopped","migration_cycle":"syncing"}"#),
             answer(200, r#"{"id":"vm-1","error_code":"SMS.6301","error_msg":"busy"}"#),
             answer(204, ""),
             Answer { body: Body::TooLarge, ..answer(200, "") },

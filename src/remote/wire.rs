@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::words::Word;
-use crate::model::{SeenState, TargetState};
+use crate::model::{SeenState, SourceId, TargetState};
 
 /// The body of a change: only the fields that the target has.
 #[derive(Serialize)]
@@ -45,6 +45,10 @@ impl Server<'_> {
     /// Without its id and its states, a body is not a server but some other JSON.
     pub(crate) fn says_nothing(&self) -> bool {
         self.id.0.is_none() && self.state.0.is_none() && self.migration_cycle.0.is_none()
+    }
+
+    pub(crate) fn is_about(&self, source: &SourceId) -> bool {
+        self.id.0.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(source.as_str()))
     }
 
     pub(crate) fn seen(&self) -> SeenState {

@@ -14,6 +14,7 @@ mod endings;
 mod endpoints;
 mod evidence;
 mod faults;
+mod hands;
 mod lab;
 mod lanes;
 mod looks;

@@ -133,7 +133,7 @@ impl Waiting {
         let sought = n_patient >= ENOUGH || waited_enough <= now;
         if sought {
             let hinted = (!self.patient.contains_key(&None)).then_some(self.patient.len());
-            let calls = Cost::of(n_patient, hinted, around.n_pages).calls;
+            let calls = Cost::of(n_patient, hinted, around.n_pages, false).calls;
             if (calls + self.n_ripe_pages) * WORTH <= n_patient + self.n_ripe_rows {
                 return Some((oldest + SOON).max(now));
             }
@@ -178,8 +178,9 @@ pub(super) enum Way {
 }
 
 impl Cost {
-    /// Pages where the rows were last seen, or the whole list where that is not known.
-    fn of(by_id: usize, hinted: Option<usize>, whole: Option<usize>) -> Self {
+    /// Pages where the rows were last seen, or the whole list where that is not known. Where both cost the same, pages if
+    /// others are seen by them as well.
+    fn of(by_id: usize, hinted: Option<usize>, whole: Option<usize>, for_others: bool) -> Self {
         let pages = match (hinted, whole) {
             (Some(hinted), Some(whole)) => hinted.min(whole),
             (Some(hinted), None) => hinted,
@@ -187,7 +188,11 @@ impl Cost {
             // Nobody has listed yet: the first page tells how many there are.
             (None, None) => 5,
         };
-        if pages < by_id { Self { calls: pages, way: Way::Pages } } else { Self { calls: by_id, way: Way::ById } }
+        if pages < by_id || (for_others && hinted.is_some() && pages == by_id) {
+            Self { calls: pages, way: Way::Pages }
+        } else {
+            Self { calls: by_id, way: Way::ById }
+        }
     }
 }
 
@@ -199,7 +204,7 @@ fn pages(asks: &[Ask]) -> BTreeSet<Option<u32>> {
 pub(super) fn way(asks: &[Ask], whole: Option<usize>) -> Way {
     let pages = pages(asks);
     let hinted = (!pages.contains(&None)).then_some(pages.len());
-    Cost::of(asks.len(), hinted, whole).way
+    Cost::of(asks.len(), hinted, whole, asks.iter().any(|ask| ask.for_others)).way
 }
 
 #[cfg(test)]
@@ -207,16 +212,18 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::model::{RowId, SourceId};
+    use crate::model::{Fields, RowId, SourceId};
 
     fn ask(n: usize, page: Option<u32>, patient: bool) -> Ask {
         let now = Instant::now();
         Ask {
             row: RowId(u32::try_from(n).unwrap()),
             source: SourceId::new(&format!("vm-{n}")).unwrap(),
+            needs: Fields::BOTH,
             page,
             not_before: now,
             patient,
+            for_others: false,
             asked_at: now,
             answer: oneshot::channel().0,
         }
@@ -334,5 +341,13 @@ mod tests {
         tokio::time::advance(GATHER).await;
         assert_eq!(rows(&one_page.take_due(&busy(1), Instant::now())), [1, 2, 3]);
         assert_eq!(rows(&many.take_due(&busy(30), Instant::now())), [1, 2]);
+    }
+
+    #[test]
+    fn one_row_is_seen_by_its_page_where_others_of_it_wait_too() {
+        let one = |for_others, page| Ask { for_others, ..ask(1, page, false) };
+        assert!(way(&[one(false, Some(7))], Some(30)) == Way::ById);
+        assert!(way(&[one(true, Some(7))], Some(30)) == Way::Pages);
+        assert!(way(&[one(true, None)], Some(1)) == Way::ById);
     }
 }

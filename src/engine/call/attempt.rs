@@ -1,0 +1,336 @@
+//! From wanting to be sent to an answer on disk: the turn, the direct look, the intent, leave to go, and the wire.
+
+use std::ops::ControlFlow::{Break, Continue};
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{Call, DIRECTLY, Ending, FRESH, IN_TURN, Step};
+use crate::credentials::Generation;
+use crate::engine::helm::counts::Came;
+use crate::engine::lane::{FirstVerdict, ReadFailed, UnderWayGuard};
+use crate::engine::line::{Line, Place};
+use crate::engine::onlookers::Onlooker;
+use crate::engine::sight::How;
+use crate::event::{EventKind, LaneStop, Outcome, Verdict};
+use crate::gate::{Pass, Slot};
+use crate::journal::read::UNPROVEN_BY_CHOICE;
+use crate::ledger::{Phase, Rules};
+use crate::model::TargetState;
+use crate::recorder::JournalClosed;
+use crate::remote::Remote;
+use crate::retry::{self, Enough};
+
+/// What a row holds whose turn has come.
+struct Front {
+    /// If that was worth waiting for.
+    slot: Option<Slot>,
+    cautious: Option<OwnedSemaphorePermit>,
+    /// Where its look has to be a direct one.
+    direct: Option<Place>,
+}
+
+impl<R: Remote> Call<'_, R> {
+    /// Waits for its turn, if it should be sent, and makes one attempt.
+    pub(super) async fn send(&mut self) -> Step<()> {
+        let lane = self.lane;
+        let sends = match Box::pin(self.ready()).await? {
+            Continue(sends) => sends,
+            Break(ending) => return Ok(Break(ending)),
+        };
+        if let Break(ending) = self.unless_skipped().await? {
+            return Ok(Break(ending));
+        }
+        if lane.stop.unless_draining(lane.helm.unpaused()).await.is_none() {
+            return Ok(Break(Ending::Later));
+        }
+        let under_way = lane.under_way.begin();
+        if self.depends() && self.onlooker.is_none() {
+            self.onlooker = Some(lane.onlookers.join(&self.row.source_id));
+        }
+        let front = match lane.stop.unless_draining(lane.helm.unless_paused(self.queue_for_turn())).await {
+            Some(Some(Some(front))) => front,
+            Some(Some(None) | None) => return Ok(Continue(())),
+            None => return Ok(Break(Ending::Later)),
+        };
+        let sends = match Box::pin(self.look_directly(sends)).await? {
+            Continue(Some(sends)) => sends,
+            Continue(None) => return Ok(Continue(())),
+            Break(ending) => return Ok(Break(ending)),
+        };
+        if let Break(ending) = self.unless_skipped().await? {
+            return Ok(Break(ending));
+        }
+        Box::pin(self.attempt(sends, front, under_way)).await
+    }
+
+    /// One request: intent on disk, leave to go, the wire, outcome on disk.
+    async fn attempt(&mut self, mut sends: TargetState, front: Front, under_way: UnderWayGuard<'_>) -> Step<()> {
+        let lane = self.lane;
+        let Front { mut slot, cautious, direct } = front;
+        match lane.stop.unless_draining(lane.credentialed()).await {
+            Some(credentialed) if credentialed? => (),
+            Some(_) | None => return Ok(Break(Ending::Later)),
+        }
+        self.forget_if_moved();
+        // It may have waited long for its slot. It is looked at with the slot in hand: queueing again for each look
+        // would never end where the service is slow.
+        if !self.needs_no_look() {
+            let held = match slot.take() {
+                Some(slot) => slot,
+                None => match lane.stop.unless_draining(lane.gate.slot()).await {
+                    Some(slot) => slot,
+                    None => return Ok(Break(Ending::Later)),
+                },
+            };
+            let sighted = match Box::pin(lane.show_holding(held, &self.row.source_id, self.needs())).await {
+                Ok((sighted, held)) => {
+                    slot = Some(held);
+                    sighted
+                }
+                Err(ReadFailed::Journal(closed)) => return Err(closed),
+                Err(ReadFailed::LetGo) => return Ok(Break(Ending::Later)),
+                // Nothing is known of it any more; the reader looks with more patience.
+                Err(ReadFailed::Outcome(_)) => {
+                    self.looked_at = None;
+                    return Ok(Continue(()));
+                }
+            };
+            self.looked_at = Some(sighted.left_at);
+            self.seen.clone_from(&sighted.value);
+            match self.weigh(sighted.value).await? {
+                Continue(Some(weighed)) => sends = weighed,
+                Continue(None) => return Ok(Continue(())),
+                Break(ending) => return Ok(Break(ending)),
+            }
+        }
+        let sends = lane.settings.dialect.spelled(sends);
+        let attempt = self.standing.started + 1;
+        self.record(vec![EventKind::AttemptStarted { row: self.row.id, attempt, sends: sends.clone() }]).await?;
+        let leave = self.leave_to_go(slot, attempt).await?;
+        drop(direct);
+        let Some(pass) = leave else {
+            return Ok(if lane.stop.is_draining() { Break(Ending::Later) } else { Continue(()) });
+        };
+        let left_at = pass.left_at;
+        let reply = lane.stop.unless_aborting(lane.remote.put(&self.row.source_id, &sends)).await;
+        let took = left_at.elapsed();
+        let (outcome, request_id, worn) = match reply {
+            Some(reply) => (reply.outcome, reply.request_id, reply.worn),
+            None => (Outcome::aborted(), None, Generation::NONE),
+        };
+        self.sent_at = Some(left_at);
+        self.answered_at = Instant::now();
+        let ended = self.ended(attempt, outcome.clone(), request_id, took);
+        // The next request has its leave once it is known what this answer means for all: it may stop the run.
+        lane.stop_if_refused_again(&outcome, self.renewed).await?;
+        let is_refusal = matches!(outcome, Outcome::Rejected { .. });
+        if is_refusal {
+            self.record_answer(ended.clone(), &outcome).await?;
+        }
+        lane.heed(&outcome, left_at, worn).await?;
+        drop(pass);
+        (self.place, self.onlooker, self.held_back) = (None, None, false);
+        let goes_on = lane.goes_on_renewed(&outcome);
+        self.renewed = goes_on;
+        if retry::counts(&outcome) && !goes_on {
+            self.counted += 1;
+        }
+        let patience = lane.settings.patience.after(self.counted, &outcome, rand::random());
+        if let Break(Enough::Accepted) = patience {
+            self.record_answer(ended, &outcome).await?;
+        } else if !is_refusal {
+            self.record(vec![ended]).await?;
+        }
+        drop((under_way, cautious));
+        self.fresh = None;
+        match patience {
+            // The phase says how it goes on: verified, settled, or left because the lane stopped.
+            Break(Enough::Accepted | Enough::Refused) if self.standing.phase == Phase::Due => Ok(Break(Ending::Later)),
+            Break(Enough::Accepted | Enough::Refused) => Ok(Continue(())),
+            Break(Enough::NotTheRow) if goes_on => Ok(Continue(())),
+            Break(Enough::NotTheRow) => self.leave(format!("the lane stopped: {outcome}")).await.map(Break),
+            Break(Enough::OutOfAttempts) => Box::pin(self.conclude_failure(&outcome)).await,
+            Continue(wait) if lane.stop.unless_draining(sleep(wait)).await.is_some() => Ok(Continue(())),
+            // Stopped while waiting. What may have been done is still looked at, so that little is left in doubt.
+            Continue(_) if self.standing.phase == Phase::InDoubt => match Box::pin(self.look_in_doubt()).await? {
+                Continue(()) => Ok(Break(Ending::Later)),
+                Break(ending) => Ok(Break(ending)),
+            },
+            Continue(_) => Ok(Break(Ending::Later)),
+        }
+    }
+
+    /// None: the attempt ended before it was sent. While it waited, much may have changed.
+    async fn leave_to_go(&mut self, slot: Option<Slot>, attempt: u32) -> Result<Option<Pass>, JournalClosed> {
+        let lane = self.lane;
+        let limit = if self.standing.doubted || self.depends() { DIRECTLY } else { FRESH + IN_TURN };
+        let had_slot = slot.is_some();
+        // With its slot in hand it was looked at by itself, and nothing more can be done for it.
+        let expires = (self.must_be_direct() && !had_slot).then_some(self.looked_at).flatten();
+        let expires = expires.map(|looked_at| looked_at + self.directly_within());
+        let pass = async {
+            let slot = match slot {
+                Some(slot) => slot,
+                None => lane.gate.slot().await,
+            };
+            lane.gate.pass(slot).await
+        };
+        // Who gives up costs no token of the pace.
+        let pass = async {
+            match expires {
+                Some(at) => timeout_at(at, pass).await.ok(),
+                None => Some(pass.await),
+            }
+        };
+        let cause = match lane.stop.unless_draining(lane.helm.unless_paused(pass)).await {
+            None => "stopped before it was sent".to_owned(),
+            // What was told to stop while its intent was written down had its pass at once.
+            Some(Some(Some(_))) if lane.stop.is_draining() => "stopped before it was sent".to_owned(),
+            Some(None) => "paused before it was sent".to_owned(),
+            Some(Some(None)) => {
+                self.held_back = true;
+                "held back for too long after it was looked at".to_owned()
+            }
+            // It waited long for its slot, or the lane was told to wait meanwhile, and what was seen before that is old.
+            Some(Some(Some(pass)))
+                if (pass.cooled || (!had_slot && expires.is_none()))
+                    && self.is_looked_at()
+                    && !self.seen_within(limit) =>
+            {
+                "held back for too long after it was looked at".to_owned()
+            }
+            Some(Some(Some(_))) if self.forget_if_moved() => "somebody else moved it before it was sent".to_owned(),
+            Some(Some(Some(pass))) => match lane.helm.skipped(&self.row.source_id) {
+                None => return Ok(Some(pass)),
+                Some(skipped) => skipped,
+            },
+        };
+        let ended = self.ended(attempt, Outcome::Unsent { cause }, None, Duration::ZERO);
+        self.record(vec![ended]).await?;
+        Ok(None)
+    }
+
+    /// Its turn to be written down as begun. None: what was seen of the row grew old while it waited. Those that wait with it
+    /// grow old at the same time, and are looked at together; it keeps its place.
+    async fn queue_for_turn(&mut self) -> Option<Front> {
+        let lane = self.lane;
+        if self.standing.doubted {
+            let cautious = lane.helm.cautiously().await;
+            let direct = direct(&lane.direct).await;
+            // The look that permits it is made directly before it.
+            return Some(Front { slot: Some(lane.gate.slot().await), cautious, direct });
+        }
+        let grows_old = self.looked_at.filter(|_| self.is_judged()).map(|at| at + FRESH);
+        let place = self.place.get_or_insert_with(|| lane.line.join());
+        let turn = async {
+            place.come_first().await;
+            // Behind the line: who has this waits for nobody who waits in the line.
+            lane.helm.cautiously().await
+        };
+        let cautious = match grows_old {
+            None => turn.await,
+            Some(grows_old) => {
+                let Ok(cautious) = timeout_at(grows_old, turn).await else {
+                    self.looked_at = None;
+                    return None;
+                };
+                cautious
+            }
+        };
+        let direct = if self.depends() { direct(&lane.direct).await } else { None };
+        Some(Front { slot: None, cautious, direct })
+    }
+
+    /// What to send, as a direct look shows, where it depends on that. A page that was just read for another row of it will
+    /// do. None: it is paused.
+    async fn look_directly(&mut self, sends: TargetState) -> Step<Option<TargetState>> {
+        let lane = self.lane;
+        if !self.must_be_direct() || self.seen_within(self.directly_within()) {
+            return Ok(Continue(Some(sends)));
+        }
+        let limit = self.directly_within();
+        let needs = self.needs();
+        let glimpse = self.onlooker.as_ref().and_then(Onlooker::latest);
+        let glimpse = glimpse.filter(|of| of.left_at.elapsed() < limit && of.seen.lacks(needs).is_none());
+        let seen = if let Some(glimpse) = glimpse {
+            self.looked_at = Some(glimpse.left_at);
+            self.seen = Some(glimpse.seen.clone());
+            Some(glimpse.seen)
+        } else {
+            let how = How { for_others: true, ..How::from(Instant::now()) };
+            let sight = lane.sight(&self.row, needs, how);
+            match lane.stop.unless_draining(lane.helm.unless_paused(sight)).await {
+                None => return Ok(Break(Ending::Later)),
+                Some(None) => return Ok(Continue(None)),
+                Some(Some(sight)) => match self.take_sight(sight).await? {
+                    Continue(seen) => seen,
+                    Break(ending) => return Ok(Break(ending)),
+                },
+            }
+        };
+        Ok(match self.judge(seen).await? {
+            Continue(sends) => Continue(Some(sends)),
+            Break(ending) => Break(ending),
+        })
+    }
+
+    /// Records an answered change together with what follows from it at once: a refusal's verdict, or that nobody
+    /// wants a proof. The lane's first answers decide whether a 403 is about the row at all.
+    async fn record_answer(&mut self, ended: EventKind, outcome: &Outcome) -> Result<(), JournalClosed> {
+        let lane = self.lane;
+        if self.standing.doubted && self.standing.rules == Rules::Second && matches!(outcome, Outcome::Rejected { .. })
+        {
+            // Perhaps because an earlier attempt has moved it: only a look can tell, and what was refused says nothing
+            // about us or about the others.
+            self.refused = Some(outcome.to_string());
+            return self.record(vec![ended]).await;
+        }
+        let mut first = lane.first_answers.lock().await;
+        let reopened = first.count(self.row.id, outcome);
+        let about_us = first.verdict == FirstVerdict::AboutUs;
+        // While it is open, answers are recorded in the order in which they are counted.
+        let first = (first.verdict != FirstVerdict::AboutRows).then_some(first);
+        let mut kinds = vec![ended];
+        match outcome {
+            Outcome::Rejected { status: 403, .. } if about_us => {
+                kinds.push(EventKind::RowLeft { row: self.row.id, cause: format!("the lane stopped: {outcome}") });
+            }
+            Outcome::Rejected { .. } => kinds.push(self.verdict(Verdict::Refused, None, Some(outcome.to_string()))),
+            Outcome::Accepted { .. } if !lane.settings.verify => {
+                kinds.push(self.verdict(Verdict::Unverified, None, Some(UNPROVEN_BY_CHOICE.to_owned())));
+            }
+            Outcome::Accepted { .. }
+            | Outcome::Unauthenticated { .. }
+            | Outcome::Barred { .. }
+            | Outcome::Throttled { .. }
+            | Outcome::Unsent { .. }
+            | Outcome::Lost { .. } => (),
+        }
+        if let Some(rows) = reopened {
+            lane.helm.forget(&Came::of_refusal(outcome), rows.len() as u64);
+            let cause = format!("the first answers of the lane were all the same: {outcome}");
+            kinds.extend(rows.into_iter().map(|row| EventKind::RowReopened { row, cause: cause.clone() }));
+            kinds.extend(lane.stop_for(LaneStop::Forbidden, cause));
+        }
+        self.record(kinds).await?;
+        drop(first);
+        Ok(())
+    }
+
+    /// Attempts are used up: a last look says whether it was done all the same.
+    async fn conclude_failure(&mut self, outcome: &Outcome) -> Step<()> {
+        if let Break(ending) = self.look_in_doubt().await? {
+            return Ok(Break(ending));
+        }
+        let reason = format!("{} attempts used up; the last: {outcome}", self.counted);
+        self.settle(Verdict::Failed, self.seen.clone(), Some(reason)).await.map(Break)
+    }
+}
+
+async fn direct(line: &Line) -> Option<Place> {
+    let mut place = line.join();
+    place.come_first().await;
+    Some(place)
+}

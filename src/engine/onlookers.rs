@@ -1,0 +1,87 @@
+//! Rows that wait for their turn and must be looked at directly before it: whenever a page is read, whoever it was read for,
+//! they are told what it shows of them. So one page is the direct look of all of its rows that are sent within its time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::model::{SeenState, SourceId};
+
+/// Bounded by the rows that are open.
+#[derive(Clone, Default)]
+pub(crate) struct Onlookers(Arc<Mutex<HashMap<SourceId, Option<Glimpse>>>>);
+
+/// What a page showed of a row, and when the request for it left.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Glimpse {
+    pub(crate) seen: SeenState,
+    pub(crate) left_at: Instant,
+}
+
+impl Onlookers {
+    pub(crate) fn join(&self, source: &SourceId) -> Onlooker {
+        self.glimpses().insert(source.clone(), None);
+        Onlooker { of: self.clone(), source: source.clone() }
+    }
+
+    pub(crate) fn tell(&self, servers: &[(String, SeenState)], left_at: Instant) {
+        let mut glimpses = self.glimpses();
+        if glimpses.is_empty() {
+            return;
+        }
+        for (id, seen) in servers {
+            let Ok(source) = SourceId::new(id) else { continue };
+            if let Some(glimpse) = glimpses.get_mut(&source)
+                && glimpse.as_ref().is_none_or(|known| known.left_at < left_at)
+            {
+                *glimpse = Some(Glimpse { seen: seen.clone(), left_at });
+            }
+        }
+    }
+
+    fn glimpses(&self) -> MutexGuard<'_, HashMap<SourceId, Option<Glimpse>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One row that is told what others see of it, until it is dropped.
+pub(crate) struct Onlooker {
+    of: Onlookers,
+    source: SourceId,
+}
+
+impl Onlooker {
+    pub(crate) fn latest(&self) -> Option<Glimpse> {
+        self.of.glimpses().get(&self.source).cloned().flatten()
+    }
+}
+
+impl Drop for Onlooker {
+    fn drop(&mut self) {
+        self.of.glimpses().remove(&self.source);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_told_of_the_youngest_page_and_nobody_else_is_kept() {
+        let onlookers = Onlookers::default();
+        let onlooker = onlookers.join(&SourceId::new("vm-1").unwrap());
+        let servers = [("vm-1".to_owned(), SeenState::default()), ("vm-2".to_owned(), SeenState::default())];
+        let early = Instant::now();
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        let late = Instant::now();
+        assert_eq!(onlooker.latest(), None);
+        onlookers.tell(&servers, late);
+        // One that left earlier and was answered later.
+        onlookers.tell(&servers, early);
+        assert_eq!(onlooker.latest().unwrap().left_at, late);
+        assert_eq!(onlookers.glimpses().len(), 1);
+        drop(onlooker);
+        assert!(onlookers.glimpses().is_empty());
+    }
+}
