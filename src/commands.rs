@@ -267,7 +267,9 @@ impl CommandError {
                 "correct the plan and run the same command again; nothing was sent"
             }
             CommandError::Plan(PlanError::Unreadable { .. }) => "`cutover init` writes an example plan",
-            CommandError::Plan(PlanError::Unsupported { .. }) => "save it as CSV",
+            CommandError::Plan(PlanError::Unsupported { .. }) => {
+                "plans are read as CSV, TSV, JSON Lines and TOML; nothing was sent"
+            }
             CommandError::Plan(PlanError::Edited { .. }) => {
                 "seal it again with `cutover plan PLAN -o FILE`, and have it approved again; nothing was sent"
             }
@@ -545,7 +547,11 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
             }
         },
         Verb::Serve { listen, token_file, hosts } => showing::serve(context, listen, token_file.as_deref(), hosts),
-        Verb::Sandbox { port, sources, plan, .. } => serving::sandbox(context, port, sources, plan.as_deref()),
+        Verb::Sandbox { port, sources, plan, encoding, .. } => {
+            let reading = Reading { allow_unknown: true, encoding, ..Reading::default() };
+            let estate = plan.map(|plan| serving::estate_of(&plan, reading)).transpose()?;
+            serving::sandbox(context, port, sources, estate)
+        }
     }
 }
 

@@ -99,11 +99,14 @@ pub(crate) fn encoding(name: &str) -> Result<&'static Encoding, String> {
         .ok_or_else(|| format!("`{name}` is no encoding such as gb18030, big5, shift_jis, windows-1252 or utf-16le"))
 }
 
-/// What a text that is not UTF-8 would say in the encodings that it is most likely in. Which of them it is, only a reader
-/// can tell.
+/// A text that is not UTF-8, as the encodings read it that it is most likely in. Which of them it is, only people can tell.
 pub(crate) fn as_others_read_it(bytes: &[u8]) -> impl Iterator<Item = (String, String)> {
     [GB18030, WINDOWS_1252].into_iter().filter_map(|encoding| {
         let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;
+        // Bytes that are no text at all are one in some encoding or other.
+        if text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+            return None;
+        }
         Some((encoding.name().to_lowercase(), text.into_owned()))
     })
 }

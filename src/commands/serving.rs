@@ -26,13 +26,10 @@ pub(super) fn sandbox(
     context: &Context,
     port: u16,
     n_sources: Option<usize>,
-    plan: Option<&Path>,
+    of_plan: Option<Vec<Seeded>>,
 ) -> Result<Exit, CommandError> {
     let seed = context.settings.seed;
-    let estate = match plan {
-        Some(plan) => estate_of(plan)?,
-        None => estate::made_up(n_sources.unwrap_or(MADE_UP), seed),
-    };
+    let estate = of_plan.unwrap_or_else(|| estate::made_up(n_sources.unwrap_or(MADE_UP), seed));
     let n_sources = estate.len();
     let token = Secret::of("CUTOVER_SANDBOX_TOKEN", TOKEN);
     let secret_key = Secret::of("CUTOVER_SANDBOX_SK", SECRET_KEY);
@@ -102,10 +99,10 @@ pub(super) async fn made_up(scenario: &Scenario, seed: u64) -> Result<Sandbox, C
     sandbox::start(config).await.map_err(CommandError::Start)
 }
 
-fn estate_of(plan: &Path) -> Result<Vec<Seeded>, CommandError> {
+/// A source for each row of a plan.
+pub(super) fn estate_of(plan: &Path, reading: Reading) -> Result<Vec<Seeded>, CommandError> {
     let source = Source::open(plan)?;
     let mut estate = Vec::new();
-    let reading = Reading { allow_unknown: true, ..Reading::default() };
     let checked = crate::plan::check(&source, &reading)?;
     crate::plan::read(&source, &reading, &checked, |planned| {
         estate.push(estate::seed_row(&planned.row));

@@ -202,7 +202,8 @@ pub(super) fn not_utf8(text: &[u8], at: usize) -> String {
     let others = texts::as_others_read_it(&text[start..end]);
     let others: Vec<String> =
         others.map(|(name, text)| format!("--encoding {name} reads it as {}", quoted(text.trim()))).collect();
-    format!("this is not UTF-8 (byte 0x{:02X}): {}", text[at], others.join(", "))
+    let byte = format!("this is not UTF-8 (byte 0x{:02X})", text[at]);
+    if others.is_empty() { byte } else { format!("{byte}: {}", others.join(", ")) }
 }
 
 /// Whether lines of a text that begins like this end in CR alone. One that stands in a line by accident is no line end.

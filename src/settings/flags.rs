@@ -266,6 +266,9 @@ Each command is in the journal, with who gave it, where, when and why."
         /// The sources of a plan
         #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
+        /// How that plan is encoded, if it is neither UTF-8 nor has a byte-order mark
+        #[arg(long, value_name = "NAME", requires = "plan", value_parser = crate::texts::encoding)]
+        encoding: Option<&'static encoding_rs::Encoding>,
         #[command(flatten)]
         night: NightArgs,
     },

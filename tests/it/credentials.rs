@@ -167,3 +167,53 @@ fn who_is_refused_in_new_credentials_too_stops_however_often_others_are_let_in()
     assert_eq!(tokens(&served), 2);
     assert_eq!(served.changes().iter().filter(|change| change.status == Some(401)).count(), 2);
 }
+
+/// Editors and shells put it in front of whatever they write, and nobody sees it.
+#[test]
+fn a_byte_order_mark_is_dropped_wherever_a_text_is_read() {
+    let _machine = shared();
+    let as_utf8 = |text: &str| format!("\u{FEFF}{text}").into_bytes();
+    let as_utf16 = |text: &str| format!("\u{FEFF}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for marked in [as_utf8, as_utf16 as fn(&str) -> Vec<u8>] {
+        let lab = Lab::new();
+        let write = |name: &str, text: &str| std::fs::write(lab.path(name), marked(text)).unwrap();
+        write("plan.csv", &plan(5, "stopped,syncing"));
+        let served = lab.serve("plan.csv", "\u{FEFF}latency_ms = [1, 1]\n");
+        write("token", &format!("{TOKEN}\r\n"));
+        write(
+            "keys",
+            "[basic]\nak = \"sandbox-ak\" ; the night account\nsk = sandbox-sk\nproject_id = sandbox-project\n",
+        );
+        write("password", TOKEN);
+        for kind in [
+            "token_file = \"token\"",
+            "credentials_file = \"keys\"",
+            "user_name = \"ops\"\ndomain_name = \"acme\"\npassword_file = \"password\"\niam_endpoint = \"IAM\"",
+        ] {
+            let profile = format!("[profiles.p]\nendpoint = \"{}\"\n{kind}\n", served.url).replace("IAM", &served.url);
+            write("cutover.toml", &profile);
+            Launch::of(with(lab.command(&["plan", "plan.csv", "--profile", "p"]), &[])).end().exits(0);
+        }
+        std::fs::remove_file(lab.path("cutover.toml")).unwrap();
+        let mut from_stdin = lab.command(&["check", "-", "--strict"]);
+        from_stdin.stdin(std::fs::File::open(lab.path("plan.csv")).unwrap());
+        Launch::of(from_stdin).end().exits(0);
+    }
+}
+
+#[test]
+fn a_sealed_plan_with_a_mark_is_the_one_that_was_sealed() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(5, "stopped,syncing"));
+    let served = lab.serve("plan.csv", "");
+    lab.cutover(&["plan", "plan.csv", "--endpoint", &served.url, "-o", "sealed.plan", "--as", "Ada"]).exits(0);
+    let sealed = std::fs::read_to_string(lab.path("sealed.plan")).unwrap();
+    lab.write("sealed.plan", &format!("\u{FEFF}{sealed}"));
+    lab.cutover(&["check", "sealed.plan"]).exits(0);
+    lab.cutover(&["approve", "sealed.plan", "--as", "Bo"]).exits(0);
+    lab.launch(&served, &["run", "sealed.plan"]).exits(0);
+    let utf16: Vec<u8> = format!("\u{FEFF}{sealed}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(lab.path("anew.plan"), utf16).unwrap();
+    lab.cutover(&["check", "anew.plan"]).exits(7).says("it is UTF-16 now");
+}

@@ -83,6 +83,7 @@ fn nothing_that_looks_like_a_row_is_dropped_in_silence() {
         ("p.csv", text("#N/V,stopped\nid,state\nA,stopped\n"), &[], 0, &["1:1: warning: "]),
         ("p.csv", text("sep=;\nid;state\r\n #WERT!;stopped\r\nA;stopped\r\n"), &[], 0, &["3:1: warning: "]),
         ("p.csv", text("id,state\nA,stopped\n#N/V,#N/V\n#DIV/0!\n"), &[], 0, &["3:1: warning: ", "4:1: warning: "]),
+        ("p.csv", text("id,state\nA,stopped\n#REF!;stopped\n"), &[], 0, &["3:1: warning: "]),
         ("p.csv", text("id,state\nA,stopped\n# old,gone\n"), STRICT, 2, &["3:1: error: this comment looks like"]),
         // In quotes it is a row, and its id is none.
         ("p.csv", text("id,state\nA,stopped\n\"#REF!\",stopped\n"), &[], 0, &["3:1: warning: the source id is what"]),
@@ -148,7 +149,7 @@ fn the_first_line_names_the_delimiter_is_the_header_or_is_said_to_be_none() {
             text("sep=;\nid,state\nA,stopped\n"),
             &[],
             2,
-            &["2:1: error: the first line is no header when it is"],
+            &["2:1: error: the first line is no header by `;`, and one by `,`"],
         ),
         ("p.csv", text("sep=\nid,state\nA,stopped\n"), &[], 2, &["1:1: error: this line names no delimiter"]),
         ("p.csv", text("sep=;\n"), &[], 2, &["1:1: error: the plan has no rows"]),

@@ -76,7 +76,7 @@ pub(super) fn missing(
     }
     let lines = (line..).zip(text.split_inclusive(|byte| *byte == b'\n').take(FURTHER));
     for (line, text) in lines {
-        let used = iter::once(delimiter).chain(DELIMITERS);
+        let used = iter::once(delimiter).chain(DELIMITERS).chain([b'|']);
         if let Some(delimiter) = used.into_iter().find(|delimiter| is_header(text, *delimiter, by_default)) {
             return Some(NoHeader::Below { line, delimiter });
         }
@@ -115,13 +115,15 @@ impl NoHeader {
         let names = "a plan begins with the names of its columns, such as source_id,copystate";
         match self {
             NoHeader::Below { line, delimiter } if *line == first => {
-                let shown = |delimiter: &u8| {
-                    if *delimiter == b'\t' { "a tab".to_owned() } else { format!("`{}`", char::from(*delimiter)) }
+                let shown = |delimiter: u8| match delimiter {
+                    b'\t' => "a tab".to_owned(),
+                    _ => format!("`{}`", char::from(delimiter)),
                 };
                 format!(
-                    "the first line is no header when it is separated by {}, as the line above it says; it is one by {}",
-                    shown(&used),
-                    shown(delimiter)
+                    "the first line is no header by {}, and one by {}: write `sep={}` above it",
+                    shown(used),
+                    shown(*delimiter),
+                    if *delimiter == b'\t' { "\\t".to_owned() } else { char::from(*delimiter).to_string() }
                 )
             }
             NoHeader::Below { line, .. } => {

@@ -37,6 +37,11 @@ impl Shape {
     /// A comment: with a state word where the state stands, with the mark of a failed look-up, or with as many fields as
     /// the header.
     pub(super) fn is_like_comment(&self, comment: &[u8]) -> bool {
+        // Whatever separates its fields.
+        let first = comment.trim_ascii_start().split(|byte| b",;\t|".contains(byte)).next().unwrap_or_default();
+        if str::from_utf8(first).is_ok_and(|first| sheet_error(first.trim())) {
+            return true;
+        }
         let cells = self.cells(comment);
         if self.has_state(&cells) || cells.iter().any(|cell| sheet_error(cell)) {
             return !self.is_header(&cells);
