@@ -219,7 +219,9 @@ impl Room {
     fn page_fault(&self, world: &mut World) -> Option<&FaultKind> {
         let roll = dice::unit(dice::for_number(self.seed, "page", world.n_pages));
         world.n_pages += 1;
-        by_share(&self.scenario.faults, On::Read, roll).map(|fault| &self.scenario.faults[fault].kind)
+        let faults = &self.scenario.faults;
+        let fault = by_share(faults, On::List, roll).or_else(|| by_share(faults, On::Read, roll));
+        fault.map(|fault| &faults[fault].kind)
     }
 
     /// source: iam, "obtaining a user token through password authentication".

@@ -89,6 +89,8 @@ pub(super) enum On {
     #[default]
     Change,
     Read,
+    /// Reads of collections alone.
+    List,
 }
 
 #[derive(Clone, Debug)]
@@ -194,7 +196,7 @@ impl Scenario {
             return Err(ScenarioError::Whole("`latency_ms` is `[least, most]`"));
         }
         let faults = numbered("fault", written.fault, FaultWritten::read)?;
-        for on in [On::Change, On::Read] {
+        for on in [On::Change, On::Read, On::List] {
             if total_share(&faults, on) > 1.0 + 1e-9 {
                 return Err(ScenarioError::Whole("the shares of the faults add up to more than the estate"));
             }
@@ -356,12 +358,13 @@ impl FaultWritten {
             return Err("`effect` goes with the kinds \"status\", \"redirect\" and \"garbage\"");
         }
         let needs_a_change = self.effect || [KindWritten::Silent, KindWritten::SlowEffect].contains(&self.kind);
-        if needs_a_change && self.on == On::Read {
+        if needs_a_change && self.on != On::Change {
             return Err("a read has no effect that could be left out, made or delayed");
         }
         let strikes = match (self.share, self.sources) {
             (Some(share), None) if (0.0..=1.0).contains(&share) => Strikes::Share(share),
             (Some(_), None) => return Err("`share` is from 0 to 1"),
+            (None, Some(_)) if self.on == On::List => return Err("a list is of no one source: `share` strikes it"),
             (None, Some(ids)) => Strikes::Named(ids),
             (Some(_), Some(_)) | (None, None) => return Err("needs either `share` or `sources`"),
         };
@@ -504,6 +507,7 @@ mod tests {
         assert!(problem("[[fault]]\nkind = \"slient\"\nshare = 0.1").contains("silent"));
         assert!(problem("[[fault]]\nkind = \"status\"\nshare = 0.1").contains("`status`"));
         assert!(problem("[[fault]]\nkind = \"silent\"\nshare = 0.1\non = \"read\"").contains("read"));
+        assert!(problem("[[fault]]\nkind = \"forbidden\"\nsources = [\"a\"]\non = \"list\"").contains("no one source"));
         assert!(problem("[[fault]]\nkind = \"silent\"\nshare = 0.1\nbody = \"html\"").contains("kind \"status\""));
         assert!(problem(&format!("{ok}[[fault]]\nkind = \"forbidden\"\nshare = 0.91")).contains("add up"));
         assert!(problem("[[moved]]\nsource = \"a\"\nto = { copystate = \"error\" }").contains("at_ms"));

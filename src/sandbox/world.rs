@@ -248,7 +248,8 @@ impl Source {
     fn drawn_mut(&mut self, on: On) -> &mut Option<Drawn> {
         match on {
             On::Change => &mut self.on_change,
-            On::Read => &mut self.on_read,
+            // Lists are of no one source.
+            On::Read | On::List => &mut self.on_read,
         }
     }
 
@@ -290,6 +291,7 @@ fn draw(faults: &[Fault], on: On, seed: u64, id: &str) -> Option<Drawn> {
     let salt = match on {
         On::Change => "change",
         On::Read => "read",
+        On::List => "list",
     };
     let drawn = named.map(|(i, _)| i).or_else(|| by_share(faults, on, dice::unit(dice::for_text(seed, salt, id))));
     drawn.map(|fault| Drawn { fault, left: faults[fault].times })
