@@ -273,6 +273,21 @@ impl Outcome {
         }
     }
 
+    /// Whether our credentials were not accepted. Who says so without a word of the service leaves the row in doubt; that
+    /// the key is locked after a few such answers holds all the same.
+    #[must_use]
+    pub fn refuses_us(&self) -> bool {
+        match self {
+            Outcome::Unauthenticated { .. } | Outcome::Lost { status: Some(401), .. } => true,
+            Outcome::Accepted { .. }
+            | Outcome::Rejected { .. }
+            | Outcome::Barred { .. }
+            | Outcome::Throttled { .. }
+            | Outcome::Unsent { .. }
+            | Outcome::Lost { .. } => false,
+        }
+    }
+
     /// The status line, where there was one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
@@ -321,6 +336,7 @@ impl fmt::Display for Outcome {
             Outcome::Barred { .. } => "barred",
             Outcome::Throttled { .. } => "throttled",
             Outcome::Unsent { .. } => "not sent",
+            Outcome::Lost { status: Some(300..500), code: None, .. } => "no answer of the service",
             Outcome::Lost { .. } => "answer lost",
         };
         f.write_str(name)?;
@@ -477,6 +493,8 @@ pub enum LaneStop {
     Unreachable,
     /// Throttled for longer than `--max-throttle` without one accepted call.
     Throttled,
+    /// Answers in a row came from something between us and the service.
+    NotTheService,
 }
 
 #[cfg(test)]

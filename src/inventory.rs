@@ -155,12 +155,13 @@ impl Inventory {
             };
             self.gate.heed(&outcome, pass.left_at);
             drop(pass);
-            if let Outcome::Unauthenticated { .. } = outcome
-                && !renewed
-                && self.http.credentials().renew(worn).await == crate::credentials::Renewal::Renewed
-            {
-                renewed = true;
-                continue;
+            // Tried again and again, a wrong key is locked.
+            if outcome.refuses_us() {
+                if !renewed && self.http.credentials().renew(worn).await == crate::credentials::Renewal::Renewed {
+                    renewed = true;
+                    continue;
+                }
+                return Err(denied_or_not(outcome));
             }
             counted += u32::from(counts(&outcome));
             match self.patience.after(counted, &outcome, rand::random()) {
@@ -173,9 +174,10 @@ impl Inventory {
 
 fn denied_or_not(outcome: Outcome) -> InventoryError {
     match outcome {
-        Outcome::Unauthenticated { .. } | Outcome::Barred { .. } | Outcome::Rejected { status: 403, .. } => {
-            InventoryError::Denied(outcome)
-        }
+        Outcome::Unauthenticated { .. }
+        | Outcome::Barred { .. }
+        | Outcome::Rejected { status: 403, .. }
+        | Outcome::Lost { status: Some(401), .. } => InventoryError::Denied(outcome),
         Outcome::Accepted { .. }
         | Outcome::Rejected { .. }
         | Outcome::Throttled { .. }

@@ -289,9 +289,10 @@ where
         ReadFailed::Journal(closed) => closed.into(),
         ReadFailed::LetGo => stopped(lane),
         ReadFailed::Outcome(outcome) => match outcome {
-            Outcome::Unauthenticated { .. } | Outcome::Barred { .. } | Outcome::Rejected { status: 403, .. } => {
-                PreflightError::Credentials(outcome.to_string())
-            }
+            Outcome::Unauthenticated { .. }
+            | Outcome::Barred { .. }
+            | Outcome::Rejected { status: 403, .. }
+            | Outcome::Lost { status: Some(401), .. } => PreflightError::Credentials(outcome.to_string()),
             Outcome::Throttled { .. } => PreflightError::Throttled(outcome.to_string()),
             Outcome::Accepted { .. } | Outcome::Rejected { .. } | Outcome::Unsent { .. } | Outcome::Lost { .. } => {
                 PreflightError::Unreachable(outcome.to_string())
@@ -305,7 +306,9 @@ fn stopped<R: Remote>(lane: &Lane<R>) -> PreflightError {
         Some((LaneStop::Unauthenticated | LaneStop::Barred | LaneStop::Forbidden, message)) => {
             PreflightError::Credentials(message)
         }
-        Some((LaneStop::NoCredentials | LaneStop::Unreachable, message)) => PreflightError::Unreachable(message),
+        Some((LaneStop::NoCredentials | LaneStop::Unreachable | LaneStop::NotTheService, message)) => {
+            PreflightError::Unreachable(message)
+        }
         Some((LaneStop::Throttled, message)) => PreflightError::Throttled(message),
         None => PreflightError::Stopped,
     }

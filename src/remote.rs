@@ -8,7 +8,9 @@ use std::time::Duration;
 use crate::credentials::{CredentialsError, Generation, Renewal};
 use crate::event::Outcome;
 use crate::model::{SeenState, SourceId, TargetState};
+pub(crate) use crate::transport::Connection;
 
+pub(crate) mod between;
 pub(crate) mod classify;
 pub(crate) mod codes;
 pub(crate) mod http;
@@ -74,10 +76,11 @@ pub(crate) trait Remote: Send + Sync + 'static {
     /// Gets other credentials than those that were refused, once for everybody.
     fn renew(&self, worn: Generation) -> impl Future<Output = Renewal> + Send;
 
-    fn put(&self, source: &SourceId, sends: &TargetState) -> impl Future<Output = Reply> + Send;
+    fn put(&self, source: &SourceId, sends: &TargetState, connection: Connection)
+    -> impl Future<Output = Reply> + Send;
 
-    fn show(&self, source: &SourceId) -> impl Future<Output = Read<Shown>> + Send;
+    fn show(&self, source: &SourceId, connection: Connection) -> impl Future<Output = Read<Shown>> + Send;
 
     /// Up to [`PAGE`] sources from `offset` on.
-    fn page(&self, offset: u32) -> impl Future<Output = Read<Listed>> + Send;
+    fn page(&self, offset: u32, connection: Connection) -> impl Future<Output = Read<Listed>> + Send;
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper::http;
@@ -55,9 +55,18 @@ pub(crate) struct Transport {
 
 #[derive(Clone)]
 enum Way {
-    Wire(reqwest::Client),
+    Wire(Arc<Clients>),
     /// There is no wire: nothing leaves the process.
     Inside(Arc<dyn Inside>),
+}
+
+/// Two ways to the same place.
+struct Clients {
+    keeping: reqwest::Client,
+    /// Keeps no connection, so that each request makes its own. Set up when it is first needed: it reads certificates.
+    anew: OnceLock<Option<reqwest::Client>>,
+    settings: TransportSettings,
+    proxy: Option<Proxy>,
 }
 
 impl fmt::Debug for Way {
@@ -86,6 +95,31 @@ pub(crate) enum TransportError {
     CaBundle { path: PathBuf, problem: String },
     #[error(transparent)]
     Proxy(#[from] BadProxy),
+}
+
+/// What a request travels over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connection {
+    /// One that was kept, if there is one.
+    Any,
+    /// One that nothing was sent over before.
+    New,
+}
+
+impl Connection {
+    /// What the request that follows this outcome goes over. A server that cut one kept connection as it was used again
+    /// may do so with the others.
+    pub(crate) fn after(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Unsent { .. } | Outcome::Lost { status: None, .. } => Connection::New,
+            Outcome::Accepted { .. }
+            | Outcome::Rejected { .. }
+            | Outcome::Unauthenticated { .. }
+            | Outcome::Barred { .. }
+            | Outcome::Throttled { .. }
+            | Outcome::Lost { status: Some(_), .. } => Connection::Any,
+        }
+    }
 }
 
 /// A request, ready to leave.
@@ -196,37 +230,62 @@ impl Timeouts {
 /// Load balancers drop idle connections after 60 s, as a rule; letting go first spares requests a dead connection.
 const IDLE: Duration = Duration::from_secs(50);
 
+/// Idle connections that are kept for each host: as many as there are.
+const KEPT: usize = usize::MAX;
+
+fn client(
+    endpoint: &Endpoint,
+    settings: &TransportSettings,
+    proxy: Option<&Proxy>,
+    kept: usize,
+) -> Result<reqwest::Client, TransportError> {
+    let timeouts = Timeouts::of(settings);
+    let mut builder = reqwest::Client::builder()
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .tcp_nodelay(true)
+        .pool_max_idle_per_host(kept)
+        .pool_idle_timeout(IDLE)
+        .connect_timeout(timeouts.connect)
+        .timeout(timeouts.whole);
+    if let Some(read) = timeouts.read {
+        builder = builder.read_timeout(read);
+    }
+    // The library reads the environment more generously than is safe: what it cannot use, it goes round.
+    builder = builder.no_proxy();
+    if let Some(proxy) = proxy {
+        let way = reqwest::Proxy::all(proxy.url()).map_err(|_| TransportError::Setup("the proxy".to_owned()))?;
+        builder = builder.proxy(way);
+    }
+    if endpoint.is_plain() {
+        // The certificates are the system's own; without TLS none need be installed.
+        builder = builder.tls_certs_only([]);
+    } else if let Some(path) = &settings.ca_bundle {
+        builder = builder.tls_certs_merge(certificates(path)?);
+    }
+    builder.build().map_err(|error| TransportError::Setup(root_cause(&error).to_string()))
+}
+
+impl Clients {
+    fn over(&self, connection: Connection, endpoint: &Endpoint) -> &reqwest::Client {
+        let anew = || client(endpoint, &self.settings, self.proxy.as_ref(), 0).ok();
+        match connection {
+            Connection::Any => &self.keeping,
+            // What could be set up once fails the second time only where files have gone meanwhile.
+            Connection::New => self.anew.get_or_init(anew).as_ref().unwrap_or(&self.keeping),
+        }
+    }
+}
+
 impl Transport {
     pub(crate) fn new(endpoint: Endpoint, settings: &TransportSettings) -> Result<Self, TransportError> {
         // Fails where a provider is installed already, which is then the one to use.
         _ = rustls::crypto::ring::default_provider().install_default();
-        let timeouts = Timeouts::of(settings);
-        let mut builder = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .tcp_nodelay(true)
-            .pool_idle_timeout(IDLE)
-            .connect_timeout(timeouts.connect)
-            .timeout(timeouts.whole);
-        if let Some(read) = timeouts.read {
-            builder = builder.read_timeout(read);
-        }
-        // The library reads the environment more generously than is safe: what it cannot use, it goes round.
-        builder = builder.no_proxy();
         let proxy = Proxy::on_the_way(&endpoint, &|name| std::env::var_os(name))?;
-        if let Some(proxy) = &proxy {
-            let way = reqwest::Proxy::all(proxy.url()).map_err(|_| TransportError::Setup("the proxy".to_owned()))?;
-            builder = builder.proxy(way);
-        }
-        let proxy = proxy.map(|proxy| proxy.shown());
-        if endpoint.is_plain() {
-            // The certificates are the system's own; without TLS none need be installed.
-            builder = builder.tls_certs_only([]);
-        } else if let Some(path) = &settings.ca_bundle {
-            builder = builder.tls_certs_merge(certificates(path)?);
-        }
-        let client = builder.build().map_err(|error| TransportError::Setup(root_cause(&error).to_string()))?;
-        Ok(Self { endpoint, way: Way::Wire(client), timeouts, proxy })
+        let keeping = client(&endpoint, settings, proxy.as_ref(), KEPT)?;
+        let (timeouts, shown) = (Timeouts::of(settings), proxy.as_ref().map(Proxy::shown));
+        let clients = Clients { keeping, anew: OnceLock::new(), settings: settings.clone(), proxy };
+        Ok(Self { endpoint, way: Way::Wire(Arc::new(clients)), timeouts, proxy: shown })
     }
 
     /// To somebody in this process. It has no client, so that nothing can leave.
@@ -245,10 +304,14 @@ impl Transport {
 
     /// Sends once. An `Err` is how it ended without a status line: unsent or lost.
     pub(crate) async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Outcome> {
+        self.send_over(Connection::Any, outgoing).await
+    }
+
+    pub(crate) async fn send_over(&self, connection: Connection, outgoing: Outgoing) -> Result<Incoming, Outcome> {
         let largest = outgoing.largest_answer;
         let (request, secrets) = self.build(outgoing)?;
         let client = match &self.way {
-            Way::Wire(client) => client,
+            Way::Wire(clients) => clients.over(connection, &self.endpoint),
             Way::Inside(inside) => return self.send_inside(inside.as_ref(), request, secrets).await,
         };
         let mut response = match client.execute(request).await {
@@ -340,7 +403,7 @@ impl Transport {
         Outcome::Lost { status: None, code: None, cause: secrets.short(&cause) }
     }
 
-    /// Why the request provably never left or was never looked at, if that can be proven.
+    /// Why the request provably never left, if that can be proven. Ours to know, never a server's to claim.
     fn unsent_cause(&self, error: &reqwest::Error) -> Option<String> {
         let reason = root_cause(error);
         if error.is_builder() {
@@ -349,9 +412,6 @@ impl Transport {
         // The library hands a request back that it had not begun to write when its connection went.
         if find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled) {
             return Some(format!("the connection went before the request was written: {reason}"));
-        }
-        if find::<h2::Error>(error).is_some_and(was_not_looked_at) {
-            return Some("the server closed the connection before it looked at the request".to_owned());
         }
         if !error.is_connect() {
             return None;
@@ -378,9 +438,10 @@ impl Transport {
     }
 }
 
-/// Whether the server says that it has not begun with a request: then it may be sent again as if it never was.
-/// source: RFC 9113, 8.7 (`REFUSED_STREAM`, and streams above a GOAWAY's last).
-fn was_not_looked_at(error: &h2::Error) -> bool {
+/// Whether the server says that it has not begun with a request that left whole. That is its word and not our knowledge:
+/// a gateway on the way may have passed the request on. source: RFC 9113, 8.7 (`REFUSED_STREAM`, streams above a GOAWAY's
+/// last).
+fn is_disclaimed(error: &h2::Error) -> bool {
     error.reason() == Some(h2::Reason::REFUSED_STREAM)
         || (error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
 }
@@ -427,6 +488,9 @@ fn lost_cause(error: &reqwest::Error, timeouts: Timeouts) -> String {
             Some(read) => format!("no answer within {:?}, or nothing more of it within {read:?}", timeouts.whole),
             None => format!("no answer within {:?}", timeouts.whole),
         };
+    }
+    if find::<h2::Error>(error).is_some_and(is_disclaimed) {
+        return "the server says that it did not look at the request".to_owned();
     }
     if matches!(io_kind(error), Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)) {
         return "connection reset".to_owned();

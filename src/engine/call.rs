@@ -17,7 +17,7 @@ use crate::judge::{self, Effect, Fate};
 use crate::ledger::{Phase, Standing};
 use crate::model::{Row, SeenState, TargetState};
 use crate::recorder::JournalClosed;
-use crate::remote::Remote;
+use crate::remote::{Connection, Remote};
 
 mod attempt;
 mod looks;
@@ -60,6 +60,9 @@ pub(crate) struct Call<'a, R> {
     held_back: bool,
     /// The service refused it although an earlier attempt may have moved it: its verdict, if a look shows it as before.
     refused: Option<String>,
+    /// What the row's next request goes over: a new one after a request that got no answer, because others that were kept
+    /// with it may be dying, too.
+    connection: Connection,
     /// The last answer refused our credentials, and others were got.
     renewed: bool,
     /// What the last look of this launch showed, and when it left.
@@ -105,6 +108,7 @@ impl<'a, R: Remote> Call<'a, R> {
             counted: 0,
             held_back: false,
             refused: None,
+            connection: Connection::Any,
             renewed: false,
             seen,
             looked_at,

@@ -1,7 +1,7 @@
 //! One account at one endpoint: what its calls share, and how it stops.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,13 +16,19 @@ use super::sight::Ask;
 use super::stop::Stop;
 use crate::credentials::{CredentialsError, Generation, Renewal};
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Outcome};
-use crate::gate::{Gate, Slot};
+use crate::gate::{Gate, Learned, Slot};
 use crate::model::dialect::Dialect;
 use crate::model::{Fields, RowId, SeenState, SourceId};
 use crate::recorder::{JournalClosed, Recorder};
-use crate::remote::{self, Listed, Page, Remote, Shown};
+use crate::remote::{self, Connection, Listed, Page, Remote, Shown, codes};
 use crate::retry::Patience;
 use crate::waves::forecast::Measured;
+
+pub(crate) mod first_answers;
+mod streak;
+
+use first_answers::FirstAnswers;
+use streak::Streak;
 
 /// How a lane goes about it, from the settings.
 #[derive(Clone, Debug)]
@@ -78,6 +84,11 @@ pub(crate) struct Lane<R> {
     moved: Mutex<HashSet<RowId>>,
     /// Rows that were tried and are settled.
     pub(crate) n_tried: AtomicU64,
+    /// Answers in a row that were not the service's own: to changes, and of reads by id.
+    strange_changes: Mutex<Streak>,
+    strange_reads: Mutex<Streak>,
+    /// Reads are not answered by the service either.
+    reads_shut: AtomicBool,
     stopped: Mutex<Option<(LaneStop, String)>>,
 }
 
@@ -192,57 +203,6 @@ impl Mark {
     }
 }
 
-/// Whether a lane's first answered changes were all the same 403: then it is about us and not about the rows.
-#[derive(Default)]
-pub(crate) struct FirstAnswers {
-    refused: Vec<RowId>,
-    code: Option<String>,
-    pub(crate) verdict: FirstVerdict,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum FirstVerdict {
-    #[default]
-    Open,
-    /// The rows are refused one by one.
-    AboutRows,
-    /// The lane stops.
-    AboutUs,
-}
-
-const FIRST_ANSWERS: usize = 5;
-
-impl FirstAnswers {
-    /// Counts one answered change. When the fifth is the same 403, gives the rows that were refused before it.
-    pub(crate) fn count(&mut self, row: RowId, outcome: &Outcome) -> Option<Vec<RowId>> {
-        if self.verdict != FirstVerdict::Open {
-            return None;
-        }
-        match outcome {
-            Outcome::Rejected { status: 403, code, .. } if self.refused.is_empty() || self.code == *code => {
-                self.code.clone_from(code);
-                self.refused.push(row);
-                if self.refused.len() < FIRST_ANSWERS {
-                    return None;
-                }
-                self.verdict = FirstVerdict::AboutUs;
-                self.refused.pop();
-                Some(std::mem::take(&mut self.refused))
-            }
-            Outcome::Accepted { .. } | Outcome::Rejected { .. } => {
-                self.verdict = FirstVerdict::AboutRows;
-                None
-            }
-            // No answer to the change.
-            Outcome::Unauthenticated { .. }
-            | Outcome::Barred { .. }
-            | Outcome::Throttled { .. }
-            | Outcome::Unsent { .. }
-            | Outcome::Lost { .. } => None,
-        }
-    }
-}
-
 /// Why a read gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadFailed {
@@ -294,6 +254,9 @@ impl<R: Remote> Lane<R> {
             first_answers: tokio::sync::Mutex::default(),
             moved: Mutex::default(),
             n_tried: AtomicU64::new(0),
+            strange_changes: Mutex::default(),
+            strange_reads: Mutex::default(),
+            reads_shut: AtomicBool::new(false),
             stopped: Mutex::default(),
         };
         (lane, inbox)
@@ -380,7 +343,42 @@ impl<R: Remote> Lane<R> {
 
     /// Whether the service lets nobody of this lane read either.
     fn is_shut(&self) -> bool {
-        self.stopped().is_some_and(|(cause, _)| cause != LaneStop::Forbidden)
+        self.stopped().is_some_and(|(cause, _)| match cause {
+            LaneStop::Forbidden => false,
+            LaneStop::NotTheService => self.reads_shut.load(Ordering::Relaxed),
+            LaneStop::Unauthenticated
+            | LaneStop::NoCredentials
+            | LaneStop::Barred
+            | LaneStop::Unreachable
+            | LaneStop::Throttled => true,
+        })
+    }
+
+    /// Stops the lane when one kind of answer to changes, none of them the service's own, comes again and again. Reads may
+    /// get through all the same, so that little is left in doubt.
+    pub(crate) async fn note_answer(&self, outcome: &Outcome) -> Result<(), JournalClosed> {
+        let enough = streak(&self.strange_changes).count(outcome);
+        match enough {
+            Some(kind) => self.halt(LaneStop::NotTheService, streak::reason("changes", kind, outcome)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same for reads by id that ended so: what asks for more of them would only wait.
+    async fn note_read(&self, outcome: &Outcome) -> Result<(), JournalClosed> {
+        let enough = streak(&self.strange_reads).count(outcome);
+        match enough {
+            Some(kind) => {
+                self.reads_shut.store(true, Ordering::Relaxed);
+                self.halt(LaneStop::NotTheService, streak::reason("reads", kind, outcome)).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether nothing of this lane gets through to the service.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.stopped().is_some_and(|(cause, _)| cause == LaneStop::NotTheService)
     }
 
     /// Waits until there is something to dress requests with. False: there is nothing, and the lane has stopped.
@@ -417,18 +415,24 @@ impl<R: Remote> Lane<R> {
     ) -> Result<(), JournalClosed> {
         let in_line = u64::try_from(self.line.len()).expect("a few hundred");
         self.gate.expect(self.n_to_come.load(Ordering::Relaxed).saturating_add(in_line));
-        if let Some(learned) = self.gate.heed(outcome, left_at) {
+        if let Some(learned) = self.gate.heed(outcome, left_at).or_else(|| self.slow_down(outcome, left_at)) {
             let kind = EventKind::QuotaLearned { per_second: learned.per_second, stated: learned.stated };
             self.record(vec![kind], None).await?;
         }
         self.resize_lines();
         match outcome {
-            Outcome::Unauthenticated { .. } if self.stopped().is_some() => Ok(()),
-            Outcome::Unauthenticated { .. } => match self.remote.renew(worn).await {
-                Renewal::Renewed => Ok(()),
-                Renewal::Refused(None) => self.halt(LaneStop::Unauthenticated, outcome.to_string()).await,
-                Renewal::Refused(Some(why)) => self.halt(LaneStop::Unauthenticated, format!("{outcome}; {why}")).await,
-            },
+            Outcome::Unauthenticated { .. } | Outcome::Lost { status: Some(401), .. } if self.stopped().is_some() => {
+                Ok(())
+            }
+            Outcome::Unauthenticated { .. } | Outcome::Lost { status: Some(401), .. } => {
+                match self.remote.renew(worn).await {
+                    Renewal::Renewed => Ok(()),
+                    Renewal::Refused(None) => self.halt(LaneStop::Unauthenticated, outcome.to_string()).await,
+                    Renewal::Refused(Some(why)) => {
+                        self.halt(LaneStop::Unauthenticated, format!("{outcome}; {why}")).await
+                    }
+                }
+            }
             Outcome::Barred { .. } => self.halt(LaneStop::Barred, outcome.to_string()).await,
             Outcome::Throttled { .. } => match self.gate.throttled_too_long() {
                 Some(waited) => {
@@ -443,13 +447,24 @@ impl<R: Remote> Lane<R> {
         }
     }
 
+    /// The pace for all goes down also where an answer speaks of the quota with a status that leaves its own row in doubt.
+    fn slow_down(&self, outcome: &Outcome, left_at: Instant) -> Option<Learned> {
+        self.gate.heed(&codes::throttled_in_doubt(outcome)?, left_at)
+    }
+
     /// One source by its id, through the gate, with patience. None: the service does not know it.
     pub(crate) async fn show(
         &self,
         source: &SourceId,
         needs: Fields,
     ) -> Result<Sighted<Option<SeenState>>, ReadFailed> {
-        self.read(|| self.remote.show(source), |of| shown(of, needs)).await
+        let read = self.read(|connection| self.remote.show(source, connection), |of| shown(of, needs)).await;
+        match &read {
+            Ok(_) => self.note_read(&Outcome::Accepted { status: 200 }).await?,
+            Err(ReadFailed::Outcome(outcome)) => self.note_read(outcome).await?,
+            Err(ReadFailed::LetGo | ReadFailed::Journal(_)) => (),
+        }
+        read
     }
 
     /// One source by its id, once, with a slot that is held already and given back.
@@ -458,10 +473,11 @@ impl<R: Remote> Lane<R> {
         slot: Slot,
         source: &SourceId,
         needs: Fields,
+        connection: Connection,
     ) -> Result<(Sighted<Option<SeenState>>, Slot), ReadFailed> {
         let pass = self.stop.unless_draining(self.gate.pass(slot)).await.ok_or(ReadFailed::LetGo)?;
         let left_at = pass.left_at;
-        let read = self.stop.unless_aborting(self.remote.show(source)).await.ok_or(ReadFailed::LetGo)?;
+        let read = self.stop.unless_aborting(self.remote.show(source, connection)).await.ok_or(ReadFailed::LetGo)?;
         match self.told(shown(read.value, needs), left_at, read.request_id, read.worn).await? {
             Ok(value) => Ok((Sighted { value, left_at }, pass.into_slot())),
             Err(outcome) => Err(ReadFailed::Outcome(outcome)),
@@ -471,7 +487,7 @@ impl<R: Remote> Lane<R> {
     /// One page of the account's sources, through the gate, with patience.
     pub(crate) async fn page(&self, page: u32) -> Result<Sighted<Page>, ReadFailed> {
         let offset = (page * remote::PAGE).min(remote::LAST_OFFSET);
-        let send = || self.remote.page(offset);
+        let send = |connection| self.remote.page(offset, connection);
         let listed = self.read(send, |listed| match listed {
             Listed::Page(page) => Ok(page),
             Listed::Failed(outcome) => Err(outcome),
@@ -484,7 +500,7 @@ impl<R: Remote> Lane<R> {
     /// A read is repeated like a change is; it has nothing to look at first.
     async fn read<V, T, F>(
         &self,
-        send: impl Fn() -> F + Send + Sync,
+        send: impl Fn(Connection) -> F + Send + Sync,
         value: impl Fn(V) -> Result<T, Outcome> + Send + Sync,
     ) -> Result<Sighted<T>, ReadFailed>
     where
@@ -492,6 +508,7 @@ impl<R: Remote> Lane<R> {
     {
         let mut counted = 0;
         let mut renewed = false;
+        let mut connection = Connection::Any;
         loop {
             let slot = self.stop.unless_aborting(self.gate.slot()).await.ok_or(ReadFailed::LetGo)?;
             let credentialed = self.stop.unless_aborting(self.credentialed()).await.ok_or(ReadFailed::LetGo)?;
@@ -502,7 +519,7 @@ impl<R: Remote> Lane<R> {
             // The lane may have stopped while this waited.
             let pass = pass.filter(|_| !self.is_shut()).ok_or(ReadFailed::LetGo)?;
             let left_at = pass.left_at;
-            let read = self.stop.unless_aborting(send()).await.ok_or(ReadFailed::LetGo)?;
+            let read = self.stop.unless_aborting(send(connection)).await.ok_or(ReadFailed::LetGo)?;
             let value = value(read.value);
             if let Err(outcome) = &value {
                 self.stop_if_refused_again(outcome, renewed).await?;
@@ -513,6 +530,7 @@ impl<R: Remote> Lane<R> {
                 Ok(value) => return Ok(Sighted { value, left_at }),
                 Err(outcome) => outcome,
             };
+            connection = Connection::after(&outcome);
             renewed = self.goes_on_renewed(&outcome);
             if renewed {
                 continue;
@@ -532,7 +550,7 @@ impl<R: Remote> Lane<R> {
     /// Who was refused in renewed credentials too stops the lane, whatever others were told. Asked before the lane
     /// heeds an outcome, so that nothing is renewed for it again.
     pub(crate) async fn stop_if_refused_again(&self, outcome: &Outcome, renewed: bool) -> Result<(), JournalClosed> {
-        if renewed && matches!(outcome, Outcome::Unauthenticated { .. }) {
+        if renewed && outcome.refuses_us() {
             self.halt(LaneStop::Unauthenticated, format!("{outcome}; with new credentials too")).await?;
         }
         Ok(())
@@ -540,7 +558,7 @@ impl<R: Remote> Lane<R> {
 
     /// Whether a request that was refused may be made again in other credentials, once the lane has heeded that.
     pub(crate) fn goes_on_renewed(&self, outcome: &Outcome) -> bool {
-        matches!(outcome, Outcome::Unauthenticated { .. }) && self.stopped().is_none()
+        outcome.refuses_us() && self.stopped().is_none()
     }
 
     /// What a read means for everybody in the lane, before it means anything to who asked.
@@ -564,6 +582,10 @@ impl<R: Remote> Lane<R> {
     }
 }
 
+fn streak(streak: &Mutex<Streak>) -> MutexGuard<'_, Streak> {
+    streak.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// How many rows may be between their direct look and their request.
 fn n_direct(gate: &Gate) -> usize {
     const SECONDS: f64 = 2.0;
@@ -585,48 +607,5 @@ fn shown(shown: Shown, needs: Fields) -> Result<Option<SeenState>, Outcome> {
         },
         Shown::Absent => Ok(None),
         Shown::Failed(outcome) => Err(outcome),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn forbidden(code: &str) -> Outcome {
-        Outcome::Rejected { status: 403, code: Some(code.to_owned()), message: String::new() }
-    }
-
-    fn count(answers: &mut FirstAnswers, outcomes: &[Outcome]) -> Option<Vec<RowId>> {
-        let counted = |(i, outcome)| answers.count(RowId(u32::try_from(i).unwrap() + 1), outcome);
-        outcomes.iter().enumerate().map(counted).collect::<Vec<_>>().into_iter().flatten().next()
-    }
-
-    #[test]
-    fn five_times_the_same_403_is_about_us() {
-        let mut answers = FirstAnswers::default();
-        let rows = count(&mut answers, &vec![forbidden("SMS.9004"); 5]);
-        assert_eq!(rows, Some(vec![RowId(1), RowId(2), RowId(3), RowId(4)]));
-        assert_eq!(answers.verdict, FirstVerdict::AboutUs);
-    }
-
-    #[test]
-    fn one_accepted_change_or_another_code_makes_it_about_the_rows() {
-        for other in [Outcome::Accepted { status: 200 }, forbidden("SMS.2248")] {
-            let mut answers = FirstAnswers::default();
-            let mut outcomes = vec![forbidden("SMS.9004"); 4];
-            outcomes.push(other);
-            outcomes.extend(vec![forbidden("SMS.9004"); 5]);
-            assert_eq!(count(&mut answers, &outcomes), None);
-            assert_eq!(answers.verdict, FirstVerdict::AboutRows);
-        }
-    }
-
-    #[test]
-    fn what_is_no_answer_to_a_change_is_not_counted() {
-        let mut answers = FirstAnswers::default();
-        let mut outcomes = vec![forbidden("SMS.9004"); 4];
-        outcomes.push(Outcome::Unsent { cause: "refused".into() });
-        outcomes.push(forbidden("SMS.9004"));
-        assert!(count(&mut answers, &outcomes).is_some());
     }
 }

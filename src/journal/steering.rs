@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params};
 use super::read::event;
 use super::{Journal, JournalError, RunKey};
 use crate::control::Given;
-use crate::event::{LaneId, Verdict};
+use crate::event::{Event, LaneId, Verdict};
 use crate::ledger::steered::Steered;
 use crate::waves::{Part, Stage};
 
@@ -220,6 +220,26 @@ impl Journal {
             n_rows,
         });
         Ok(tried.collect())
+    }
+
+    /// What a lane was answered, and what became of it, in order, until `each` has heard enough.
+    pub(crate) fn for_each_answer(
+        &self,
+        run: RunKey,
+        lane: LaneId,
+        mut each: impl FnMut(&Event) -> bool,
+    ) -> Result<(), JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, seq, at, kind, row, detail FROM event WHERE run = ?1 AND lane = ?2
+             AND kind IN ('attempt_ended', 'row_settled', 'row_reopened', 'lane_stopped') ORDER BY seq",
+        )?;
+        let mut found = statement.query(params![run.0, lane.0])?;
+        while let Some(columns) = found.next()? {
+            if !each(&event(columns)?) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// What the steering of a run adds up to.

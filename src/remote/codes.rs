@@ -3,6 +3,9 @@
 //! The meaning of a code is the vendor's; the class is our reading of it, with an eye on one question: would the
 //! same request, sent again for this row or for another, fare better?
 
+use super::quota;
+use crate::event::Outcome;
+
 /// Who or what an error code is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -37,6 +40,16 @@ pub(crate) fn class(code: &str) -> Class {
         None => SERVICE.iter().find(|row| row.0.eq_ignore_ascii_case(code)),
     };
     row.map_or(Class::ByStatus, |row| row.1)
+}
+
+/// What an answer tells of the quota whose status leaves in doubt whether its request was handled. None: nothing.
+pub(crate) fn throttled_in_doubt(outcome: &Outcome) -> Option<Outcome> {
+    let Outcome::Lost { code: Some(code), cause, .. } = outcome else { return None };
+    (class(code) == Class::Throttle).then(|| Outcome::Throttled {
+        retry_after_ms: None,
+        quota: quota::stated(cause),
+        message: cause.clone(),
+    })
 }
 
 /// The number of a code of the API gateway. `APIG.` is the older spelling of `APIGW.`, with the same numbers.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::classify::{self, Answer};
-use super::{Listed, PAGE, Page, Read, Remote, Reply, Shown, quota, wire};
+use super::{Connection, Listed, PAGE, Page, Read, Remote, Reply, Shown, quota, wire};
 use crate::credentials::{Credentials, CredentialsError, Generation, Renewal, Request};
 use crate::event::Outcome;
 use crate::model::{SourceId, TargetState};
@@ -32,13 +32,13 @@ impl Http {
     }
 
     /// Sends once, dressed afresh. An `Err` is how it ended without a status line.
-    async fn send(&self, mut outgoing: Outgoing) -> (Generation, Result<Answer, Outcome>) {
+    async fn send(&self, mut outgoing: Outgoing, connection: Connection) -> (Generation, Result<Answer, Outcome>) {
         let dressed = self.dress(&mut outgoing);
         let worn = match dressed {
             Ok(worn) => worn,
             Err(error) => return (Generation::NONE, Err(Outcome::Unsent { cause: error.to_string() })),
         };
-        let incoming = match self.transport.send(outgoing).await {
+        let incoming = match self.transport.send_over(connection, outgoing).await {
             Ok(incoming) => incoming,
             Err(outcome) => return (worn, Err(outcome)),
         };
@@ -52,6 +52,7 @@ impl Http {
             retry_after: incoming.header("retry-after"),
             location: incoming.header("location"),
             request_id: incoming.header("x-request-id"),
+            server: incoming.header("server"),
             date,
             body: incoming.body,
             secrets: incoming.secrets,
@@ -67,7 +68,7 @@ impl Http {
     pub(crate) async fn look(&self) -> Result<Looked, Outcome> {
         let query = vec![("limit", PAGE.to_string()), ("offset", "0".to_owned())];
         let outgoing = Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", "/v3/sources".to_owned()) };
-        let (_, answer) = self.send(outgoing).await;
+        let (_, answer) = self.send(outgoing, Connection::Any).await;
         let answer = answer?;
         let page = match classify::listed(&answer) {
             Listed::Page(page) => Ok(page),
@@ -82,7 +83,8 @@ impl Http {
         path: String,
         query: Vec<(&'static str, String)>,
     ) -> (Generation, Result<serde_json::Value, Outcome>) {
-        let (worn, answer) = self.send(Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", path) }).await;
+        let outgoing = Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", path) };
+        let (worn, answer) = self.send(outgoing, Connection::Any).await;
         (worn, answer.and_then(|answer| classify::document(&answer)))
     }
 
@@ -123,10 +125,11 @@ impl Remote for Http {
         self.credentials.renew(worn).await
     }
 
-    async fn put(&self, source: &SourceId, sends: &TargetState) -> Reply {
+    async fn put(&self, source: &SourceId, sends: &TargetState, connection: Connection) -> Reply {
         let sent_at = Instant::now();
         let path = format!("/v3/sources/{}/changestate", encoded(source.as_str()));
-        let (worn, answer) = self.send(Outgoing { body: wire::change_body(sends), ..bare("PUT", path) }).await;
+        let outgoing = Outgoing { body: wire::change_body(sends), ..bare("PUT", path) };
+        let (worn, answer) = self.send(outgoing, connection).await;
         let (outcome, request_id) = match &answer {
             Ok(answer) => (classify::change(answer), classify::request_id(answer)),
             Err(outcome) => (outcome.clone(), None),
@@ -134,10 +137,10 @@ impl Remote for Http {
         Reply { outcome, request_id, took: sent_at.elapsed(), worn }
     }
 
-    async fn show(&self, source: &SourceId) -> Read<Shown> {
+    async fn show(&self, source: &SourceId, connection: Connection) -> Read<Shown> {
         let sent_at = Instant::now();
         let path = format!("/v3/sources/{}", encoded(source.as_str()));
-        let (worn, answer) = self.send(bare("GET", path)).await;
+        let (worn, answer) = self.send(bare("GET", path), connection).await;
         let (value, request_id) = match answer {
             Ok(answer) => (classify::shown(&answer, source), classify::request_id(&answer)),
             Err(outcome) => (Shown::Failed(outcome), None),
@@ -145,11 +148,11 @@ impl Remote for Http {
         Read { value, request_id, took: sent_at.elapsed(), worn }
     }
 
-    async fn page(&self, offset: u32) -> Read<Listed> {
+    async fn page(&self, offset: u32, connection: Connection) -> Read<Listed> {
         let sent_at = Instant::now();
         let query = vec![("limit", PAGE.to_string()), ("offset", offset.to_string())];
         let outgoing = Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", "/v3/sources".to_owned()) };
-        let (worn, answer) = self.send(outgoing).await;
+        let (worn, answer) = self.send(outgoing, connection).await;
         let (value, request_id) = match answer {
             Ok(answer) => (classify::listed(&answer), classify::request_id(&answer)),
             Err(outcome) => (Listed::Failed(outcome), None),
@@ -285,7 +288,7 @@ mod tests {
 
     async fn put_within(timeout: Duration, does: Does) -> Reply {
         let server = server(vec![does]).await;
-        http(&format!("http://{}", server.address), timeout).put(&vm(), &stopped()).await
+        http(&format!("http://{}", server.address), timeout).put(&vm(), &stopped(), Connection::Any).await
     }
 
     async fn put(does: Does) -> Outcome {
@@ -303,16 +306,17 @@ mod tests {
         drop(listener);
         let http = http(&format!("http://{address}"), PATIENT);
         let unsent = Outcome::Unsent { cause: "connection refused".to_owned() };
-        assert_eq!(http.put(&vm(), &stopped()).await.outcome, unsent);
-        assert_eq!(http.show(&vm()).await.value, Shown::Failed(unsent.clone()));
-        assert_eq!(http.page(0).await.value, Listed::Failed(unsent));
+        assert_eq!(http.put(&vm(), &stopped(), Connection::Any).await.outcome, unsent);
+        assert_eq!(http.show(&vm(), Connection::Any).await.value, Shown::Failed(unsent.clone()));
+        assert_eq!(http.page(0, Connection::Any).await.value, Listed::Failed(unsent));
     }
 
     #[tokio::test]
     async fn a_server_without_tls_is_unsent() {
         let server = server(vec![answers("HTTP/1.1 400 Bad Request\r\n\r\n")]).await;
         // A handshake is not a request: nobody reads it to its end, and the timeout ends it.
-        let outcome = http(&format!("https://{}", server.address), HASTY).put(&vm(), &stopped()).await.outcome;
+        let outcome =
+            http(&format!("https://{}", server.address), HASTY).put(&vm(), &stopped(), Connection::Any).await.outcome;
         assert_eq!(outcome, Outcome::Unsent { cause: "connect timeout: no connection within 180ms".to_owned() });
     }
 
@@ -325,7 +329,8 @@ mod tests {
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
             _ = stream.read_to_end(&mut Vec::new()).await;
         });
-        let outcome = http(&format!("https://{address}"), PATIENT).put(&vm(), &stopped()).await.outcome;
+        let outcome =
+            http(&format!("https://{address}"), PATIENT).put(&vm(), &stopped(), Connection::Any).await.outcome;
         assert!(matches!(&outcome, Outcome::Unsent { cause } if cause.starts_with("TLS: ")), "{outcome}");
     }
 
@@ -403,8 +408,8 @@ mod tests {
         let mut elsewhere = server(vec![answers("HTTP/1.1 200 OK\r\n\r\n")]).await;
         for status in [301, 302, 307, 308] {
             let to = format!("HTTP/1.1 {status} X\r\nLocation: http://{}/x\r\n\r\n", elsewhere.address);
-            let message = "redirected to 127.0.0.1; redirects are not followed".to_owned();
-            assert_eq!(put(answers(to)).await, Outcome::Rejected { status, code: None, message });
+            let cause = "redirected to 127.0.0.1; redirects are not followed";
+            assert_eq!(put(answers(to)).await, lost(Some(status), cause));
         }
         assert!(elsewhere.requests.try_recv().is_err());
     }
@@ -415,7 +420,7 @@ mod tests {
         let mut server = server(vec![answers(ok)]).await;
         let http = http(&format!("http://{}", server.address), PATIENT);
         for _ in 0..3 {
-            assert_eq!(http.put(&vm(), &stopped()).await.outcome, Outcome::Accepted { status: 200 });
+            assert_eq!(http.put(&vm(), &stopped(), Connection::Any).await.outcome, Outcome::Accepted { status: 200 });
             server.closed.recv().await.unwrap();
             // Yielding polls the sockets, so that the client sees what has already arrived.
             for _ in 0..10 {
@@ -430,7 +435,7 @@ mod tests {
     async fn a_change_leaves_as_the_vendors_own_client_sends_it() {
         let mut server = server(vec![answers("HTTP/1.1 200 OK\r\nX-Request-Id: r-1\r\n\r\n")]).await;
         let http = http(&format!("http://{}", server.address), PATIENT);
-        let reply = http.put(&SourceId::new("a b%2F☃+~._-").unwrap(), &stopped()).await;
+        let reply = http.put(&SourceId::new("a b%2F☃+~._-").unwrap(), &stopped(), Connection::Any).await;
         assert_eq!(reply.request_id.as_deref(), Some("r-1"));
         let request = server.requests.recv().await.unwrap();
         let (head, body) = request.split_once("\r\n\r\n").unwrap();
@@ -461,8 +466,8 @@ mod tests {
         let mut server = server(vec![ok(shown), ok(&page)]).await;
         let http = http(&format!("http://{}", server.address), PATIENT);
         let seen = SeenState { copystate: stopped().copystate, migrationcycle: stopped().migrationcycle };
-        assert_eq!(http.show(&vm()).await.value, Shown::Seen(seen.clone()));
-        let listed = http.page(LAST_OFFSET).await.value;
+        assert_eq!(http.show(&vm(), Connection::Any).await.value, Shown::Seen(seen.clone()));
+        let listed = http.page(LAST_OFFSET, Connection::Any).await.value;
         assert_eq!(listed, Listed::Page(Page { count: 1, servers: vec![("vm-1".to_owned(), seen)] }));
         let by_id = server.requests.recv().await.unwrap();
         assert!(by_id.starts_with("GET /v3/sources/vm-1 HTTP/1.1\r\n"), "{by_id}");

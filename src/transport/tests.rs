@@ -106,8 +106,14 @@ async fn http_2_is_spoken_where_it_is_offered_and_1_1_where_not() {
 }
 
 #[tokio::test]
-async fn a_stream_that_the_server_did_not_look_at_was_not_sent_and_any_other_that_it_ends_may_have_been() {
-    for (reason, is_unsent) in [(h2::Reason::REFUSED_STREAM, true), (h2::Reason::INTERNAL_ERROR, false)] {
+async fn a_stream_that_the_server_ends_may_have_been_looked_at_whatever_it_says() {
+    for (ends, says) in [
+        (Ends::Stream(h2::Reason::REFUSED_STREAM), "the server says that it did not look at the request"),
+        (Ends::Stream(h2::Reason::INTERNAL_ERROR), ""),
+        (Ends::Stream(h2::Reason::CANCEL), ""),
+        (Ends::Connection(h2::Reason::NO_ERROR), ""),
+        (Ends::Connection(h2::Reason::ENHANCE_YOUR_CALM), ""),
+    ] {
         let (bundle, mut config) = certified("127.0.0.1", 2099);
         config.alpn_protocols = vec![b"h2".to_vec()];
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -116,14 +122,55 @@ async fn a_stream_that_the_server_did_not_look_at_was_not_sent_and_any_other_tha
             let (stream, _) = listener.accept().await.unwrap();
             let stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.unwrap();
             let mut connection = h2::server::handshake(stream).await.unwrap();
-            while let Some(Ok((_, mut respond))) = connection.accept().await {
-                respond.send_reset(reason);
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                // The request has left whole.
+                assert!(request.body().is_end_stream());
+                match ends {
+                    Ends::Stream(reason) => respond.send_reset(reason),
+                    Ends::Connection(reason) => connection.abrupt_shutdown(reason),
+                }
             }
         });
         let outcome = get(&format!("https://{address}"), &settings(Some(&bundle))).await.unwrap_err();
-        assert_eq!(matches!(outcome, Outcome::Unsent { .. }), is_unsent, "{outcome}");
-        assert_eq!(matches!(outcome, Outcome::Lost { .. }), !is_unsent, "{outcome}");
+        let Outcome::Lost { status: None, cause, .. } = &outcome else { panic!("{outcome}") };
+        assert!(cause.contains(says), "{cause}");
     }
+}
+
+/// How a server ends what it was asked.
+#[derive(Clone, Copy)]
+enum Ends {
+    Stream(h2::Reason),
+    Connection(h2::Reason),
+}
+
+#[tokio::test]
+async fn a_new_connection_is_made_where_one_is_asked_for_and_is_not_kept() {
+    let ports = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::clone(&ports);
+    tokio::spawn(async move {
+        loop {
+            let (stream, peer) = listener.accept().await.unwrap();
+            let seen = Arc::clone(&seen);
+            tokio::spawn(async move {
+                let answer = service_fn(|_: hyper::Request<Body>| {
+                    seen.lock().unwrap().push(peer.port());
+                    async { Ok::<_, Infallible>(hyper::Response::new(Full::new(Bytes::new()))) }
+                });
+                _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+            });
+        }
+    });
+    let transport = Transport::new(format!("http://{address}").parse().unwrap(), &settings(None)).unwrap();
+    let (kept, new) = (Connection::Any, Connection::New);
+    for connection in [kept, kept, new, new, kept] {
+        transport.send_over(connection, Outgoing::bare("GET", "/".to_owned())).await.unwrap();
+    }
+    let ports = ports.lock().unwrap();
+    assert_eq!((ports[1], ports[4]), (ports[0], ports[0]), "{ports:?}");
+    assert_eq!(ports.iter().collect::<std::collections::HashSet<_>>().len(), 3, "{ports:?}");
 }
 
 #[tokio::test]

@@ -257,14 +257,15 @@ fn attempts_used_up_and_not_on_target_is_failed_after_a_last_look() {
 }
 
 #[test]
-fn a_redirect_is_refused_and_not_followed() {
+fn a_redirect_settles_nothing_and_is_not_followed() {
     let _machine = shared();
-    let (lab, sandbox) = bench(1, "stopped,syncing", "[[fault]]\nshare = 1.0\nkind = \"redirect\"\ntimes = 0\n");
-    lab.launch(&sandbox, &run(&[])).exits(1);
-    lab.journal().ends_in("vm-00001", "refused");
+    let (lab, sandbox) = bench(1, "stopped,syncing", "[[fault]]\nshare = 1.0\nkind = \"redirect\"\n");
+    lab.launch(&sandbox, &run(&[])).exits(0);
+    lab.journal().ends_in("vm-00001", "applied");
     let strange: Vec<_> = sandbox.ledger().into_iter().filter(|r| !r.path.starts_with("/v3/sources")).collect();
     assert!(strange.is_empty(), "{strange:?}");
-    assert_eq!(sandbox.changes().len(), 1);
+    assert_eq!(sandbox.changes().len(), 2);
+    nothing_is_sent_again_unseen(&sandbox.ledger());
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::console::Console;
 use crate::control::{By, Command};
 use crate::engine::helm::lookout::Lookout;
 use crate::engine::helm::{Helm, HelmSettings};
+use crate::engine::lane::first_answers::{FirstAnswers, Replay};
 use crate::engine::lane::{Lane, OfRun};
 use crate::engine::stop::Stop;
 use crate::engine::{self, Book, EngineError, Purpose, reader};
@@ -223,6 +224,7 @@ impl Carry<'_> {
         let (mut ways, mut sandboxes) = (Vec::new(), Vec::new());
         let of_all = self.rate_of_all();
         let gates = self.gates(&journal, of_all.as_ref())?;
+        let first_answers = self.first_answers(&journal)?;
         for (account, gate) in self.accounts.iter().zip(gates) {
             let (transport, sandbox) = self.transport(&journal, account).await?;
             ways.push((Http::new(transport, Arc::clone(&account.credentials)), gate));
@@ -256,10 +258,13 @@ impl Carry<'_> {
         let of_run = OfRun { helm, book: book.clone(), recorder: recorder.clone(), stop: stop.clone() };
         let mut lanes = Vec::new();
         let mut reading = JoinSet::new();
-        for ((account, (remote, gate)), id) in self.accounts.iter().zip(ways).zip((1..).map(LaneId)) {
+        for (((account, (remote, gate)), first), id) in
+            self.accounts.iter().zip(ways).zip(first_answers).zip((1..).map(LaneId))
+        {
             let (name, settings) = (account.name.clone(), account.settings.lane.clone());
             let base_rate = account.settings.gate.per_second;
-            let (lane, asks) = Lane::new(id, name, settings, base_rate, remote, gate, &of_run);
+            let (mut lane, asks) = Lane::new(id, name, settings, base_rate, remote, gate, &of_run);
+            *lane.first_answers.get_mut() = first;
             let lane = Arc::new(lane);
             reading.spawn(reader::serve(Arc::clone(&lane), asks));
             lanes.push(lane);
@@ -334,6 +339,16 @@ impl Carry<'_> {
             Ok(Gate::new(&account.settings.gate, learned, of_all.cloned()))
         };
         self.accounts.iter().map(gate).collect()
+    }
+
+    /// What the first answers of each account were, if earlier launches had any.
+    fn first_answers(&self, journal: &Journal) -> Result<Vec<FirstAnswers>, CommandError> {
+        let of_lane = |id| {
+            let mut replay = Replay::default();
+            journal.for_each_answer(self.run.key, id, |event| replay.add(event))?;
+            Ok(replay.answers)
+        };
+        (1..).map(LaneId).zip(&self.accounts).map(|(id, _)| of_lane(id)).collect()
     }
 
     fn rate_of_all(&self) -> Option<Arc<RateOfAll>> {
@@ -541,7 +556,7 @@ fn stopped_lanes(lanes: &Lanes) -> Option<(Exit, String)> {
         LaneStop::Unauthenticated | LaneStop::NoCredentials | LaneStop::Barred | LaneStop::Forbidden => {
             Exit::Credentials
         }
-        LaneStop::Throttled => Exit::Halted,
+        LaneStop::Throttled | LaneStop::NotTheService => Exit::Halted,
         LaneStop::Unreachable => Exit::Unreachable,
     });
     let exit = exits.reduce(Exit::worst)?;

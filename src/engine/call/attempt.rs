@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{Call, DIRECTLY, Ending, FRESH, IN_TURN, Step};
 use crate::credentials::Generation;
 use crate::engine::helm::counts::Came;
-use crate::engine::lane::{FirstVerdict, ReadFailed, UnderWayGuard};
+use crate::engine::lane::first_answers::FirstVerdict;
+use crate::engine::lane::{ReadFailed, UnderWayGuard};
 use crate::engine::line::{Line, Place};
 use crate::engine::onlookers::Onlooker;
 use crate::engine::sight::How;
@@ -19,7 +20,7 @@ use crate::journal::read::UNPROVEN_BY_CHOICE;
 use crate::ledger::{Phase, Rules};
 use crate::model::TargetState;
 use crate::recorder::JournalClosed;
-use crate::remote::Remote;
+use crate::remote::{Connection, Remote};
 use crate::retry::{self, Enough};
 
 /// What a row holds whose turn has come.
@@ -84,7 +85,8 @@ impl<R: Remote> Call<'_, R> {
                     None => return Ok(Break(Ending::Later)),
                 },
             };
-            let sighted = match Box::pin(lane.show_holding(held, &self.row.source_id, self.needs())).await {
+            let show = lane.show_holding(held, &self.row.source_id, self.needs(), self.connection);
+            let sighted = match Box::pin(show).await {
                 Ok((sighted, held)) => {
                     slot = Some(held);
                     sighted
@@ -114,7 +116,7 @@ impl<R: Remote> Call<'_, R> {
             return Ok(if lane.stop.is_draining() { Break(Ending::Later) } else { Continue(()) });
         };
         let left_at = pass.left_at;
-        let reply = lane.stop.unless_aborting(lane.remote.put(&self.row.source_id, &sends)).await;
+        let reply = lane.stop.unless_aborting(lane.remote.put(&self.row.source_id, &sends, self.connection)).await;
         let took = left_at.elapsed();
         let (outcome, request_id, worn) = match reply {
             Some(reply) => (reply.outcome, reply.request_id, reply.worn),
@@ -130,6 +132,8 @@ impl<R: Remote> Call<'_, R> {
             self.record_answer(ended.clone(), &outcome).await?;
         }
         lane.heed(&outcome, left_at, worn).await?;
+        lane.note_answer(&outcome).await?;
+        self.connection = Connection::after(&outcome);
         drop(pass);
         (self.place, self.onlooker, self.held_back) = (None, None, false);
         let goes_on = lane.goes_on_renewed(&outcome);
@@ -151,14 +155,16 @@ impl<R: Remote> Call<'_, R> {
             Break(Enough::Accepted | Enough::Refused) => Ok(Continue(())),
             Break(Enough::NotTheRow) if goes_on => Ok(Continue(())),
             Break(Enough::NotTheRow) => self.leave(format!("the lane stopped: {outcome}")).await.map(Break),
-            Break(Enough::OutOfAttempts) => Box::pin(self.conclude_failure(&outcome)).await,
+            Break(Enough::OutOfAttempts) if !lane.is_cut_off() => Box::pin(self.conclude_failure(&outcome)).await,
             Continue(wait) if lane.stop.unless_draining(sleep(wait)).await.is_some() => Ok(Continue(())),
             // Stopped while waiting. What may have been done is still looked at, so that little is left in doubt.
-            Continue(_) if self.standing.phase == Phase::InDoubt => match Box::pin(self.look_in_doubt()).await? {
-                Continue(()) => Ok(Break(Ending::Later)),
-                Break(ending) => Ok(Break(ending)),
-            },
-            Continue(_) => Ok(Break(Ending::Later)),
+            Continue(_) | Break(Enough::OutOfAttempts) if self.standing.phase == Phase::InDoubt => {
+                match Box::pin(self.look_in_doubt()).await? {
+                    Continue(()) => Ok(Break(Ending::Later)),
+                    Break(ending) => Ok(Break(ending)),
+                }
+            }
+            Continue(_) | Break(Enough::OutOfAttempts) => Ok(Break(Ending::Later)),
         }
     }
 
@@ -288,8 +294,11 @@ impl<R: Remote> Call<'_, R> {
             return self.record(vec![ended]).await;
         }
         let mut first = lane.first_answers.lock().await;
-        let reopened = first.count(self.row.id, outcome);
+        let reopened = first.count(outcome);
         let about_us = first.verdict == FirstVerdict::AboutUs;
+        if let Outcome::Rejected { .. } = outcome {
+            first.refuse(self.row.id);
+        }
         // While it is open, answers are recorded in the order in which they are counted.
         let first = (first.verdict != FirstVerdict::AboutRows).then_some(first);
         let mut kinds = vec![ended];
