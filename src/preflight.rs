@@ -19,13 +19,15 @@ use crate::model::dialect::Objection;
 use crate::model::words::{self, Pairing};
 use crate::model::{Fields, Row, RowId, SeenState, SourceId, TargetState};
 use crate::recorder::JournalClosed;
-use crate::remote::Remote;
+use crate::remote::{Connection, Remote};
 use crate::waves::Part;
 
 /// Rows that are looked at by id, or settled, at a time.
 const PORTION: u32 = 256;
 /// So that one page's way to the service does not hold up the next; the gate keeps the pace.
 const PAGES_AT_ONCE: usize = 8;
+/// Rows that are asked for by id to learn whether that works at all.
+const PROBES: usize = 3;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PreflightError {
@@ -117,40 +119,81 @@ async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), 
     let (n_rows, n_all) =
         book.read(move |journal, run| Ok((journal.count_unsettled_in(run, id)?, journal.run(run)?.n_rows))).await?;
     let mut seen = Bits::new(n_all);
+    let mut is_shown = false;
     if n_rows > 1 {
-        // The first page proves the credentials and tells how many there are.
-        let mut n_left = n_rows;
-        let mut note = |shown: Vec<RowId>| {
-            // Pages shift while sources come and go, so one may show a row that another has shown.
-            let n_new = shown.into_iter().filter(|row| seen.set(*row)).count();
-            n_left -= u64::try_from(n_new).expect("a page is small");
-            n_left
-        };
-        let mut n_left = note(look_at_page(lane, book, 0).await?);
-        let n_pages = lane.list().n_pages().unwrap_or(1);
-        let mut pages = if u64::from(n_pages - 1) < n_left { 1..n_pages } else { 0..0 };
-        let mut looks = JoinSet::new();
-        loop {
-            while n_left > 0
-                && looks.len() < PAGES_AT_ONCE
-                && let Some(page) = pages.next()
-            {
-                let (lane, book) = (Arc::clone(lane), book.clone());
-                looks.spawn(async move { look_at_page(&lane, &book, page).await });
+        match look_at_pages(lane, book, n_rows, &mut seen).await? {
+            Pages::ShowAll => return Ok(()),
+            Pages::ShowSome => is_shown = true,
+            Pages::Unreadable(outcome) => {
+                if !shows_by_id(lane, book).await? {
+                    return Err(denied(lane, ReadFailed::Outcome(outcome)));
+                }
+                is_shown = true;
+                lane.list().unreadable = Some(outcome.to_string());
             }
-            let Some(looked) = looks.join_next().await else { break };
-            n_left = note(looked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?);
-        }
-        if n_left == 0 {
-            return Ok(());
         }
     }
-    look_by_id(lane, book, &seen).await
+    look_by_id(lane, book, &seen, is_shown).await
 }
 
-/// Reads one page, records what it shows of this run's rows, and says which they are.
-async fn look_at_page<R: Remote>(lane: &Lane<R>, book: &Book, n_page: u32) -> Result<Vec<RowId>, PreflightError> {
-    let page = lane.page(n_page).await.map_err(|failed| denied(lane, failed))?.value;
+/// What the pages of the list show of the rows.
+enum Pages {
+    ShowAll,
+    ShowSome,
+    /// They are forbidden, or broken, which says nothing of reads by id.
+    Unreadable(Outcome),
+}
+
+async fn look_at_pages<R: Remote>(
+    lane: &Arc<Lane<R>>,
+    book: &Book,
+    n_rows: u64,
+    seen: &mut Bits,
+) -> Result<Pages, PreflightError> {
+    let mut n_left = n_rows;
+    let mut note = |shown: Vec<RowId>| {
+        // Pages shift while sources come and go, so one may show a row that another has shown.
+        let n_new = shown.into_iter().filter(|row| seen.set(*row)).count();
+        n_left -= u64::try_from(n_new).expect("a page is small");
+        n_left
+    };
+    // The first page proves the credentials and tells how many there are.
+    let mut n_left = match look_at_page(lane, book, 0).await? {
+        Ok(shown) => note(shown),
+        Err(outcome) => return Ok(Pages::Unreadable(outcome)),
+    };
+    let n_pages = lane.list().n_pages().unwrap_or(1);
+    let mut pages = if u64::from(n_pages - 1) < n_left { 1..n_pages } else { 0..0 };
+    let mut looks = JoinSet::new();
+    loop {
+        while n_left > 0
+            && looks.len() < PAGES_AT_ONCE
+            && let Some(page) = pages.next()
+        {
+            let (lane, book) = (Arc::clone(lane), book.clone());
+            looks.spawn(async move { look_at_page(&lane, &book, page).await });
+        }
+        let Some(looked) = looks.join_next().await else { break };
+        match looked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))? {
+            Ok(shown) => n_left = note(shown),
+            Err(outcome) => return Ok(Pages::Unreadable(outcome)),
+        }
+    }
+    Ok(if n_left == 0 { Pages::ShowAll } else { Pages::ShowSome })
+}
+
+/// Reads one page, records what it shows of this run's rows, and says which they are; or how it failed.
+async fn look_at_page<R: Remote>(
+    lane: &Lane<R>,
+    book: &Book,
+    n_page: u32,
+) -> Result<Result<Vec<RowId>, Outcome>, PreflightError> {
+    let page = match lane.page(n_page).await {
+        Ok(sighted) => sighted.value,
+        // Where there is no connection, there is none for reads by id.
+        Err(failed @ ReadFailed::Outcome(Outcome::Unsent { .. })) => return Err(denied(lane, failed)),
+        Err(failed) => return failed_alone(lane, failed).map(Err),
+    };
     let id = lane.id;
     let found = book.read(move |journal, run| {
         let rows = journal.unsettled_among(run, id, page.servers.iter().map(|(id, _)| id.as_str()))?;
@@ -172,12 +215,30 @@ async fn look_at_page<R: Remote>(lane: &Lane<R>, book: &Book, n_page: u32) -> Re
     if !kinds.is_empty() {
         lane.record(kinds, None).await?;
     }
-    Ok(shown)
+    Ok(Ok(shown))
+}
+
+/// Whether sources are shown one by one where the list cannot be read: asked of a few rows, once each, so that little is
+/// lost where nothing works.
+async fn shows_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<bool, PreflightError> {
+    let Some(stage) = unsettled_stages(book, lane.id).await?.first().copied() else { return Ok(false) };
+    for (row, _) in page_of_rows(book, lane.id, stage, None).await?.into_iter().take(PROBES) {
+        let slot = lane.gate.slot().await;
+        match lane.show_holding(slot, &row.source_id, needs(lane, &row), Connection::Any).await {
+            Ok(_) => return Ok(true),
+            Err(failed) => _ = failed_alone(lane, failed)?,
+        }
+    }
+    Ok(false)
 }
 
 /// Absence from pages proves nothing: what they did not show is asked for by id.
-async fn look_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, seen: &Bits) -> Result<(), PreflightError> {
-    let mut any_shown = lane.list().total.is_some();
+async fn look_by_id<R: Remote>(
+    lane: &Arc<Lane<R>>,
+    book: &Book,
+    seen: &Bits,
+    mut any_shown: bool,
+) -> Result<(), PreflightError> {
     for stage in unsettled_stages(book, lane.id).await? {
         let mut after = None;
         loop {
@@ -204,15 +265,13 @@ async fn look_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, seen: &Bits) ->
                         any_shown = true;
                         kinds.push(looked(&row, &standing, sighted.value));
                     }
-                    Err(failed) => match failed_for_row(lane, failed)? {
-                        Some(outcome) => {
-                            lane.missed().insert(row.id);
-                            let cause = format!("the look failed: {outcome}");
-                            kinds.push(EventKind::RowLeft { row: row.id, cause });
-                            first_failed.get_or_insert(outcome);
-                        }
-                        None => return Err(stopped(lane)),
-                    },
+                    Err(failed) => {
+                        let outcome = failed_alone(lane, failed)?;
+                        lane.missed().insert(row.id);
+                        let cause = format!("the look failed: {outcome}");
+                        kinds.push(EventKind::RowLeft { row: row.id, cause });
+                        first_failed.get_or_insert(outcome);
+                    }
                 }
             }
             // Where nothing can be seen at all, it is not about the rows.
@@ -228,14 +287,15 @@ async fn look_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book, seen: &Bits) ->
     Ok(())
 }
 
-/// A failed look that may be about its row alone; such a row is looked at again before it is sent.
-fn failed_for_row<R: Remote>(lane: &Lane<R>, failed: ReadFailed) -> Result<Option<Outcome>, PreflightError> {
+/// A failed look that may be about its row, or about the list, alone. A row is looked at again before it is sent.
+fn failed_alone<R: Remote>(lane: &Lane<R>, failed: ReadFailed) -> Result<Outcome, PreflightError> {
     match failed {
-        ReadFailed::Outcome(outcome @ (Outcome::Rejected { .. } | Outcome::Lost { .. } | Outcome::Unsent { .. })) => {
-            Ok(Some(outcome))
+        ReadFailed::Outcome(outcome @ (Outcome::Rejected { .. } | Outcome::Lost { .. } | Outcome::Unsent { .. }))
+            if !outcome.refuses_us() =>
+        {
+            Ok(outcome)
         }
-        ReadFailed::LetGo => Ok(None),
-        failed @ (ReadFailed::Outcome(_) | ReadFailed::Journal(_)) => Err(denied(lane, failed)),
+        failed @ (ReadFailed::Outcome(_) | ReadFailed::Journal(_) | ReadFailed::LetGo) => Err(denied(lane, failed)),
     }
 }
 

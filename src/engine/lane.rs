@@ -96,6 +96,8 @@ pub(crate) struct Lane<R> {
 #[derive(Default)]
 pub(crate) struct List {
     pub(crate) total: Option<u64>,
+    /// Why the list cannot be read, where sources are shown one by one.
+    pub(crate) unreadable: Option<String>,
     page_of: HashMap<RowId, u16>,
 }
 

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::foreign;
 use super::lane::{Lane, ReadFailed};
 use super::sight::{Ask, How, Sight};
+use crate::event::Outcome;
 use crate::model::{Fields, Row, SourceId};
 use crate::remote::Remote;
 
@@ -137,7 +138,13 @@ async fn read_pages<R: Remote>(
                     readable = false;
                 }
             }
-            Ok((_, Err(ReadFailed::Outcome(_)))) => readable = false,
+            Ok((_, Err(ReadFailed::Outcome(outcome)))) => {
+                readable = false;
+                // For good, and not for as long as an outage lasts.
+                if let Outcome::Rejected { .. } | Outcome::Lost { status: Some(300..500), .. } = outcome {
+                    lane.list().unreadable.get_or_insert_with(|| outcome.to_string());
+                }
+            }
             Ok((_, Err(ReadFailed::LetGo | ReadFailed::Journal(_)))) | Err(_) => {
                 asks.clear();
                 hollow.clear();

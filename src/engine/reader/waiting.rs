@@ -35,7 +35,7 @@ impl Ask {
 
 /// What a sweep depends on, besides who waits for it.
 pub(super) struct Around {
-    /// None: nobody has listed yet.
+    /// None: nobody has listed yet. Without end: the list cannot be read.
     pub(super) n_pages: Option<usize>,
     /// None: changes are under way.
     idle_since: Option<Instant>,
@@ -44,7 +44,13 @@ pub(super) struct Around {
 
 impl Around {
     pub(super) fn of<R: Remote>(lane: &Lane<R>) -> Self {
-        let n_pages = lane.list().n_pages().map(|n| usize::try_from(n).expect("pages are few"));
+        let list = lane.list();
+        let n_pages = match list.unreadable {
+            // Dearer than anything.
+            Some(_) => Some(usize::MAX),
+            None => list.n_pages().map(|n| usize::try_from(n).expect("pages are few")),
+        };
+        drop(list);
         let verify_timeout = lane.settings.verify_timeout;
         Self { n_pages, idle_since: lane.under_way.idle_since(), verify_timeout }
     }

@@ -27,6 +27,7 @@ impl Carry<'_> {
             };
             self.console.say(&format!("looking at {} at {place}", count(self.run.n_rows.into(), "row")));
             preflight::look(lanes, book).await?;
+            self.tell_of_lists(lanes);
         }
         if self.launch.consent == Consent::OnlyLooked {
             return Ok(false);
@@ -48,6 +49,17 @@ impl Carry<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// Reads by id cost more calls, and whoever reads the service's log wonders.
+    fn tell_of_lists(&self, lanes: &Lanes) {
+        for lane in lanes {
+            if let Some(why) = &lane.list().unreadable {
+                let whose = if lanes.len() > 1 { format!(" of account `{}`", lane.name) } else { String::new() };
+                let why = plain(why);
+                self.console.say(&format!("the list of sources{whose} cannot be read ({why}): each is read by its id"));
+            }
+        }
     }
 
     fn show(&self, difference: &Difference) -> Result<(), Halted> {
