@@ -24,6 +24,7 @@ use crate::plan::{Checked, PlanError, ReadError, Reading};
 use crate::report::explain::ExplainError;
 use crate::report::failure::Failure;
 use crate::report::plain::count;
+use crate::report::plain::shell_word;
 use crate::serve::WeakToken;
 use crate::settings::flags::{AuditVerb, ConfigVerb, Flags, PlanArgs, SourcesVerb, Verb};
 use crate::settings::resolve::Layers;
@@ -35,6 +36,7 @@ mod configuring;
 mod difference;
 mod doctor;
 mod evidence;
+mod here;
 mod launch;
 mod offline;
 mod reading;
@@ -43,6 +45,8 @@ mod serving;
 mod showing;
 mod sources;
 mod steering;
+
+use here::Here;
 
 /// Everything that can keep a verb from doing its work.
 #[derive(Debug, thiserror::Error)]
@@ -112,8 +116,8 @@ pub(crate) enum CommandError {
     JournalGone(String),
     #[error("{0}")]
     Command(String),
-    #[error("run {0} does not go on now: there is nothing to steer")]
-    NotRunning(String),
+    #[error("run {run} does not go on now: there is nothing to steer")]
+    NotRunning { run: String, resume: String },
     #[error("run {0} did not take the command, and it was withdrawn")]
     NotTaken(String),
     #[error("the plan has no wave `{name}`")]
@@ -223,7 +227,7 @@ impl CommandError {
             | CommandError::SealedUnseen
             | CommandError::DashIsNoFile
             | CommandError::Command(_)
-            | CommandError::NotRunning(_)
+            | CommandError::NotRunning { .. }
             | CommandError::UnknownWave { .. }
             | CommandError::ReportFormat(_)
             | CommandError::Listen { .. }
@@ -261,31 +265,23 @@ impl CommandError {
     }
 
     /// What to type next.
-    fn hint(&self) -> Option<String> {
+    fn hint(&self, here: &Here) -> Option<String> {
         let hint = match self {
-            CommandError::Plan(PlanError::Problems { .. }) => {
-                "correct the plan and run the same command again; nothing was sent"
-            }
-            CommandError::Plan(PlanError::Unreadable { .. }) => "`cutover init` writes an example plan",
-            CommandError::Plan(PlanError::Unsupported { .. }) => {
-                "plans are read as CSV, TSV, JSON Lines and TOML; nothing was sent"
-            }
-            CommandError::Plan(PlanError::Edited { .. }) => {
-                "seal it again with `cutover plan PLAN -o FILE`, and have it approved again; nothing was sent"
-            }
+            CommandError::Plan(error) => hint_of_plan(error),
             CommandError::NotApproved { plan, is_sealed: true, .. } => {
-                return Some(format!("`cutover approve {plan} --as NAME`"));
+                return Some(format!("`cutover approve {} --as NAME`", shell_word(plan)));
             }
             CommandError::NotApproved { plan, is_sealed: false, .. } => {
-                return Some(format!(
-                    "seal it first: `cutover plan {plan} -o FILE`, then `cutover approve FILE --as NAME`"
-                ));
+                let plan = here.asks(&format!("plan {}", shell_word(plan)));
+                return Some(format!("seal it first: `{plan} -o FILE`, then `cutover approve FILE --as NAME`"));
             }
             CommandError::NotSealed(_) => "`cutover plan PLAN -o FILE` seals one",
             CommandError::SealerApproves { .. } => "somebody else has to",
-            CommandError::Command(_) => "`cutover control --help` lists the commands; `cutover status` shows the run",
-            CommandError::NotRunning(_) => "`cutover status` shows where it stands; `cutover resume` goes on with it",
-            CommandError::NotTaken(_) => "`cutover status` says whether it still goes on",
+            CommandError::Command(_) => return Some(hint_of_control(here)),
+            CommandError::NotRunning { run, resume } => return Some(hint_of_rest(run, resume, here)),
+            CommandError::NotTaken(run) => {
+                return Some(format!("`{}` says whether it still goes on", here.reads(&format!("status {run}"))));
+            }
             CommandError::NoName => "`--as \"First Last\"`",
             CommandError::SealedUnseen => "leave `preflight` on",
             CommandError::SealedElsewhere { .. } => {
@@ -312,20 +308,32 @@ impl CommandError {
                 "its profile may say token_env, access_key_env and secret_key_env, credential_command, …"
             }
             CommandError::NoCredentials { target: None } => {
-                "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or an IAM token in CUTOVER_AUTH_TOKEN, or try \
-                 `--endpoint sandbox`; `cutover doctor` says where it looks"
+                return Some(format!(
+                    "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or an IAM token in CUTOVER_AUTH_TOKEN, or try \
+                     `--endpoint sandbox`; `{}` says where it looks",
+                    here.asks("doctor")
+                ));
             }
             CommandError::NoTerminal => "`--yes` if the plan was looked at before (`cutover plan PLAN`)",
-            CommandError::Journal(error) => return hint_of_journal(error).map(str::to_owned),
-            CommandError::Lock(LockError::Held { .. }) => "`cutover status` shows where it stands",
+            CommandError::Journal(error) | CommandError::Explain(ExplainError::Journal(error)) => {
+                return hint_of_journal(error, here);
+            }
+            CommandError::Lock(LockError::Held { .. }) => {
+                return Some(format!("`{}` shows where it stands", here.reads("status")));
+            }
             CommandError::Lock(LockError::Unworkable(_)) => "put the journal on a local disk",
             CommandError::Exists(_) => "name another, or replace it with --force",
             CommandError::Taken(_) => "name another",
-            CommandError::NoSuchSource(_) => "`cutover sources list` shows them; another account may have it",
-            CommandError::NotLooked { .. } | CommandError::Inventory(_) => {
-                "`cutover doctor` looks at endpoint, clock and credentials"
+            CommandError::NoSuchSource(_) => {
+                return Some(format!("`{}` shows them; another account may have it", here.asks("sources list")));
             }
-            CommandError::Explain(_) => "`cutover report --format csv` lists the rows",
+            CommandError::NotLooked { .. } | CommandError::Inventory(_) => {
+                return Some(format!("`{}` looks at endpoint, clock and credentials", here.asks("doctor")));
+            }
+            CommandError::Explain(ExplainError::Unknown { run, .. }) => {
+                let report = here.reads(&format!("report {run} --format csv"));
+                return Some(format!("`{report}` lists the rows"));
+            }
             CommandError::Destination { .. } => "name a file in a folder that is there and can be written to",
             CommandError::Key { problem: SignatureError::Encrypted, .. } => {
                 "`ssh-keygen -Y sign -n cutover-head -f KEY FILE` asks for it: FILE is what `audit sign` with any other key writes first"
@@ -337,10 +345,10 @@ impl CommandError {
             }
             CommandError::ReportFormat(_) => "end it with .csv, .html, .json, .md, .xlsx, or .xml for JUnit",
             CommandError::NotForTerminals(name) => return Some(format!("write it to a file: `-o report.{name}`")),
-            CommandError::Panicked => "this is a bug; `cutover run` takes the run up again, looking first",
+            CommandError::Panicked => "this is a bug; the same command again takes the run up, looking first",
             CommandError::AfterChanges(AfterChanges { n_sent, error }) => {
                 let sent = format!("{} left before that, and the journal has each", count(*n_sent, "change"));
-                return Some(error.hint().map_or(sent.clone(), |hint| format!("{sent}; {hint}")));
+                return Some(error.hint(here).map_or(sent.clone(), |hint| format!("{sent}; {hint}")));
             }
             CommandError::Bug(_) => "keep the journal: what was sent is in it, and the next launch looks first",
             CommandError::Stopped { .. }
@@ -379,11 +387,33 @@ fn exit_of_journal(error: &JournalError) -> Exit {
     }
 }
 
-fn hint_of_journal(error: &JournalError) -> Option<&'static str> {
-    Some(match error {
+fn hint_of_control(here: &Here) -> String {
+    format!("`cutover control --help` lists the commands; `{}` shows the run", here.reads("status"))
+}
+
+fn hint_of_rest(run: &str, resume: &str, here: &Here) -> String {
+    let status = here.reads(&format!("status {run}"));
+    format!("`{status}` shows where it stands; `{resume}` goes on with it, if anything is left")
+}
+
+fn hint_of_plan(error: &PlanError) -> &'static str {
+    match error {
+        PlanError::Problems { .. } => "correct the plan and run the same command again; nothing was sent",
+        PlanError::Unreadable { .. } => "`cutover init` writes an example plan",
+        PlanError::Unsupported { .. } => "plans are read as CSV, TSV, JSON Lines and TOML; nothing was sent",
+        PlanError::Edited { .. } => {
+            "seal it again with `cutover plan PLAN -o FILE`, and have it approved again; nothing was sent"
+        }
+    }
+}
+
+fn hint_of_journal(error: &JournalError, here: &Here) -> Option<String> {
+    let hint = match error {
+        JournalError::UnknownRun(_) | JournalError::AmbiguousRun { .. } => {
+            return Some(format!("`{}` shows them", here.reads("runs")));
+        }
         JournalError::Absent(_) => "name it with `--journal PATH`; `cutover run PLAN` makes one",
         JournalError::NoRuns => "`cutover run PLAN` makes one",
-        JournalError::UnknownRun(_) | JournalError::AmbiguousRun { .. } => "`cutover runs` shows them",
         JournalError::NotAJournal => "name another file with `--journal PATH`",
         JournalError::Folder(_) => "name a file in it with `--journal PATH`",
         JournalError::Unreadable { .. } => "it has to be a file that you may read; `--journal PATH` names another",
@@ -402,7 +432,8 @@ fn hint_of_journal(error: &JournalError) -> Option<&'static str> {
         | JournalError::NoPlace(_)
         | JournalError::Migration(_)
         | JournalError::Sqlite(_) => return None,
-    })
+    };
+    Some(hint.to_owned())
 }
 
 fn exit_of_credentials(error: &CredentialsError) -> Exit {
@@ -428,6 +459,7 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     /// For the settings of other profiles.
     pub(crate) layers: Layers,
+    pub(crate) here: Here,
 }
 
 /// Runs the program on its arguments, the first of which is its name.
@@ -438,6 +470,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(flags) => flags,
         Err(error) => return misread(&args, &error),
     };
+    let here = Here::new(&flags.given());
     let common = &flags.common;
     let mut console =
         Console { format: LogFormat::Text, quiet: common.quiet, verbose: common.verbose, json: common.json };
@@ -446,20 +479,20 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         let (layers, settings) = settings(&flags)?;
         console.format = settings.log_format;
         layers.warnings().iter().for_each(|warning| console.warn(warning));
-        dispatch(&Context { console, settings, layers }, flags.verb)
+        dispatch(&Context { console, settings, layers, here: here.clone() }, flags.verb)
     }));
     let ended = ended.unwrap_or_else(|panic| Err(CommandError::Bug(text_of(panic.as_ref()))));
     let exit = match &ended {
         Ok(exit) => *exit,
         Err(error) => {
-            complain(console, error);
+            complain(console, error, &here);
             error.exit()
         }
     };
     if console.json && !console::has_results() {
         let failure = match &ended {
             Ok(exit) => Failure::plain(*exit),
-            Err(error) => failure_of(error),
+            Err(error) => failure_of(error, &here),
         };
         return tell(&failure, exit);
     }
@@ -556,13 +589,13 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
 }
 
 /// The chain of causes, then after a blank line what to type next.
-fn complain(console: Console, error: &CommandError) {
+fn complain(console: Console, error: &CommandError, here: &Here) {
     let mut text = error.to_string();
     for cause in causes(error) {
         text.push_str("\n  caused by: ");
         text.push_str(&cause);
     }
-    if let Some(hint) = error.hint() {
+    if let Some(hint) = error.hint(here) {
         text.push_str("\n\nhint: ");
         text.push_str(&hint);
     }
@@ -574,9 +607,9 @@ fn causes(error: &CommandError) -> impl Iterator<Item = String> {
 }
 
 /// The same as a document.
-fn failure_of(error: &CommandError) -> Failure {
+fn failure_of(error: &CommandError, here: &Here) -> Failure {
     let message = std::iter::once(error.to_string()).chain(causes(error)).collect::<Vec<_>>().join(": ");
-    let failure = Failure::new(error.exit(), &message, error.hint().as_deref());
+    let failure = Failure::new(error.exit(), &message, error.hint(here).as_deref());
     if let CommandError::Plan(PlanError::Problems { name, problems }) = error {
         return failure.with_problems(name, problems);
     }

@@ -139,20 +139,7 @@ impl Waits {
     }
 }
 
-/// What a wait is for, after "waiting" or "it waits", and the command that ends it where there is one.
-#[must_use]
-pub fn waiting(cause: Wait, stage: &Stage, until: Option<Timestamp>, run: &str) -> String {
-    let what = waits_for(cause, stage, until);
-    match cause {
-        Wait::Approval => {
-            let wave = stage.wave.as_deref().unwrap_or_default();
-            format!("{what}: `cutover control {run} release {wave}` gives it")
-        }
-        Wait::Soak | Wait::Window => what,
-    }
-}
-
-/// The same without a command: for those who read of it afterwards.
+/// What a wait is for, after "waiting" or "waits".
 #[must_use]
 pub fn waits_for(cause: Wait, stage: &Stage, until: Option<Timestamp>) -> String {
     let until = until.map_or_else(String::new, |until| format!(", until {}", until.strftime("%Y-%m-%dT%H:%M:%SZ")));

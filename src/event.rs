@@ -3,6 +3,7 @@
 //! Every kind is a fact: it changes what a later launch would do, and so it is journaled. The stored form is
 //! public and snapshot-tested; a variant may gain fields with defaults and is never renamed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -67,6 +68,9 @@ pub enum EventKind {
         host: String,
         user: Option<String>,
         version: String,
+        /// What it was given by hand, by the names of settings and as flags have it: it holds for this launch.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        given: BTreeMap<String, String>,
     },
     DrainBegan {
         reason: DrainReason,
@@ -107,6 +111,9 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         elapsed_ms: u64,
+        /// What it would not do, where it ended before its first change for that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<Refusal>,
     },
     /// The service told or showed how much it takes; the next run begins there.
     QuotaLearned {
@@ -475,6 +482,20 @@ pub enum DrainReason {
     Unapproved,
     /// Somebody said so: with the verb, or with a flag file.
     Operator,
+}
+
+/// What a launch would not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Refusal {
+    /// There is no way back from where it would have sent rows, and nobody gave leave for that.
+    Irreversible,
+    /// It would have changed more rows than somebody allowed.
+    TooMany { changes: u64 },
+    /// The servers are no longer where the sealed plan saw them.
+    Drift,
+    /// Somebody was asked, and said no.
+    NotAgreed,
 }
 
 /// Why a lane stopped.

@@ -22,6 +22,7 @@ pub(crate) mod activity;
 pub mod attempts;
 pub mod by_wave;
 pub mod chain;
+pub mod ending;
 mod frequent;
 mod opening;
 pub(crate) mod place;
@@ -467,7 +468,7 @@ fn fold_into_run(conn: &Connection, run: RunKey, event: &Event) -> Result<(), Jo
                 params![run.0, launch, pid, host, at_ms],
             )?
         }
-        EventKind::LaunchEnded { exit, reason, elapsed_ms } => conn.execute(
+        EventKind::LaunchEnded { exit, reason, elapsed_ms, refusal: _ } => conn.execute(
             "UPDATE run SET running = 0, ended_at = ?2, elapsed_ms = elapsed_ms + ?3, exit_code = ?4, exit_name = ?5,
                  exit_reason = ?6 WHERE run = ?1",
             params![run.0, at_ms, elapsed_ms, exit.code(), exit.name(), reason],

@@ -6,6 +6,12 @@ use crate::model::dialect::Dialect;
 use crate::model::words::{self, Pairing, Word};
 use crate::model::{Fields, Row, SeenState, TargetState};
 
+/// How the reasons are worded of rows that are not sent: what is to be done about them differs.
+pub(crate) const UNKNOWN_SOURCE: &str = "the service does not know this source";
+pub(crate) const EXPECTS: &str = "the plan expects ";
+pub(crate) const IGNORES_UPDATES: &str = "answers success and changes nothing";
+pub(crate) const SKIPPED: &str = "skipped by ";
+
 /// What preflight makes of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -46,7 +52,7 @@ pub(crate) fn unsent_verdict(standing: &Standing) -> Verdict {
 /// `already` goes before `blocked`: a server in `stopped` whose target is `stopped` is on target.
 pub(crate) fn judge(row: &Row, seen: Option<&SeenState>, complete_pair: bool, dialect: Dialect) -> Fate {
     let Some(seen) = seen else {
-        return Fate::Blocked { reason: "the service does not know this source".to_owned() };
+        return Fate::Blocked { reason: UNKNOWN_SOURCE.to_owned() };
     };
     if on_target(&row.wants, seen) {
         return Fate::Already;
@@ -56,7 +62,7 @@ pub(crate) fn judge(row: &Row, seen: Option<&SeenState>, complete_pair: bool, di
     }
     if let Some(state) = seen.copystate.as_ref().filter(|state| words::swallows_updates(state)) {
         // source: CN api-sms/UpdateCopyState.html (2026-01-27)
-        let reason = format!("a server in `{state}` answers success and changes nothing");
+        let reason = format!("a server in `{state}` {IGNORES_UPDATES}");
         return Fate::Blocked { reason };
     }
     let sends = if complete_pair { row.wants.completed_from(seen) } else { row.wants.clone() };
@@ -94,7 +100,7 @@ fn unmet(expects: &TargetState, seen: &SeenState) -> Option<String> {
     fields.into_iter().find_map(|(field, expected, shown)| {
         let expected = expected.as_ref()?;
         (Some(expected) != shown.as_ref())
-            .then(|| format!("the plan expects {field} `{expected}`, seen is `{}`", shown_as(shown.as_ref())))
+            .then(|| format!("{EXPECTS}{field} `{expected}`, seen is `{}`", shown_as(shown.as_ref())))
     })
 }
 

@@ -161,13 +161,13 @@ impl Rehearsal {
         }
         if summary.verdicts.blocked > 0 {
             advice.push(format!(
-                "{} would not be sent at all: `cutover plan` says why",
+                "{} would not be sent at all; the difference that `plan` shows says why",
                 count(summary.verdicts.blocked, "row")
             ));
         }
         if summary.unsettled.in_doubt > 0 {
             let n = count(summary.unsettled.in_doubt, "row");
-            advice.push(format!("{n} would be left in doubt: keep time for `cutover reconcile`"));
+            advice.push(format!("{n} would be left in doubt: keep time to reconcile them"));
         }
         if terms.waves.iter().any(WaveTerms::needs_approval) {
             advice.push("approvals were given at once here; on the night, the time they take is on top".to_owned());

@@ -22,6 +22,7 @@ mod junit;
 #[cfg(test)]
 pub(crate) mod lab;
 mod markdown;
+pub mod next;
 pub(crate) mod plain;
 mod row;
 pub mod runs;

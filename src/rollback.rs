@@ -39,11 +39,11 @@ pub fn way_back(row: &Row, standing: &Standing) -> WayBack {
     }
     match standing.phase {
         Phase::Open | Phase::InDoubt | Phase::Accepted => {
-            return none("it is in doubt whether it was changed: `cutover reconcile` looks".to_owned());
+            return none("it is in doubt whether it was changed: a reconcile looks".to_owned());
         }
         Phase::Settled(Verdict::Overtaken) => return none("somebody else moved it".to_owned()),
         Phase::Settled(Verdict::Unverified) => {
-            return none("its change was never proven: `cutover retry --only unverified` looks".to_owned());
+            return none("its change was never proven: a retry looks first".to_owned());
         }
         Phase::Untried | Phase::Due | Phase::Settled(_) => (),
     }

@@ -90,9 +90,9 @@ impl SettingsError {
             SettingsError::ProfilesShape { .. } => {
                 Some("profile = \"NAME\" chooses one, [profiles.NAME] defines one".to_owned())
             }
-            SettingsError::UnknownVariable { variable, .. } => {
-                Some(format!("`cutover config show` lists them; `unset {variable}` if it is meant for something else"))
-            }
+            SettingsError::UnknownVariable { variable, .. } => Some(format!(
+                "`unset {variable}` if it is meant for something else; `cutover run --help` lists the settings"
+            )),
             SettingsError::Zone(_) => {
                 Some("`--timezone Europe/Berlin` names the zone of the window and the deadline".to_owned())
             }
@@ -161,6 +161,8 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     /// The texts of what a run is carried out with, for its journal.
     pub(crate) texts: BTreeMap<&'static str, String>,
+    /// What was given to this launch and holds for it alone.
+    pub(crate) by_hand: BTreeMap<String, String>,
     /// Whether these were given as flags, and not by a file that speaks of every run.
     pub(crate) destination_by_flag: bool,
     pub(crate) account_by_flag: bool,
@@ -215,6 +217,7 @@ impl Settings {
             scenario: resolved.value("scenario", |text| Ok(text.to_owned()))?,
             seed: resolved.value("seed", whole)?,
             texts: resolved.texts(),
+            by_hand: resolved.by_hand(),
             destination_by_flag: resolved.origin("endpoint") == Some(&Origin::Flag),
             account_by_flag: resolved.origin("account") == Some(&Origin::Flag),
         })

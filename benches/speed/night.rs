@@ -87,7 +87,7 @@ fn make(path: &Path, n_rows: u32, seed: u64) -> Result<(), Box<dyn Error>> {
     writer.own(begun(&run, layout))?;
     writer.rows(n_rows)?;
     let elapsed_ms = u64::try_from(writer.at_ms - FIRST_AT_MS)?;
-    writer.own([EventKind::LaunchEnded { exit: Exit::NotOnTarget, reason: None, elapsed_ms }])?;
+    writer.own([EventKind::LaunchEnded { exit: Exit::NotOnTarget, reason: None, elapsed_ms, refusal: None }])?;
     Ok(())
 }
 
@@ -152,6 +152,7 @@ fn begun(run: &RunRecord, layout: String) -> [EventKind; 2] {
         host: "bridge".into(),
         user: Some("ops".into()),
         version: env!("CARGO_PKG_VERSION").into(),
+        given: [].into(),
     };
     [started, launch]
 }

@@ -253,7 +253,7 @@ impl OwnSums {
                 self.started_at = self.started_at.or(at);
                 (self.ended_at, self.exit) = (None, None);
             }
-            EventKind::LaunchEnded { exit, reason, elapsed_ms } => {
+            EventKind::LaunchEnded { exit, reason, elapsed_ms, refusal: _ } => {
                 self.running = false;
                 self.exit = Some((*exit, reason.clone()));
                 self.ended_at = at;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::reading::{journal, print};
-use super::{CommandError, Context, bad_destination, output_failed};
+use super::{CommandError, Context, bad_destination, here, output_failed};
 use crate::audit::signature::{self, SignatureError};
 use crate::audit::{self, Altered, AuditError, Verified};
 use crate::exit::Exit;
@@ -86,12 +86,12 @@ pub(super) fn sign(
         for (path, text) in [(&head_path, &head), (&signature_path, &signature)] {
             write_beside(path, |out| out.write_all(text.as_bytes())).map_err(output_failed(path))?;
         }
-        let (head, proof) = (head_path.display(), signature_path.display());
+        let (head, proof) = (here::path(&head_path), here::path(&signature_path));
+        let verify = context.here.reads(&format!("audit verify {} --signature {proof}", run.id));
         context.console.say(&format!(
-            "{} signed the head of run {}: {head}, {proof}\nkeep both elsewhere; to verify: cutover audit verify {} \
-             --signature {proof}, or ssh-keygen -Y check-novalidate -n {} -s {proof} < {head}",
+            "{} signed the head of run {}: {head}, {proof}\nkeep both elsewhere; to verify: `{verify}`, or \
+             `ssh-keygen -Y check-novalidate -n {} -s {proof} < {head}`",
             signer.fingerprint,
-            run.id,
             run.id,
             signature::NAMESPACE
         ));

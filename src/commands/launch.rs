@@ -26,9 +26,9 @@ use crate::plan::{Checked, Planned};
 use crate::report::Format;
 use crate::report::beside::check_destination;
 use crate::report::plain::count;
-use crate::settings::Settings;
 use crate::settings::flags::{LaunchArgs, PlanArgs, ShowArgs};
 use crate::settings::keys::KEYS;
+use crate::settings::{Settings, Steering};
 use crate::waves::{Part, Terms};
 
 mod carry;
@@ -369,12 +369,30 @@ fn make_run(
 fn settings_of_run(settings: &Settings, paper: &Paper) -> Result<serde_json::Value, CommandError> {
     let mut all = serde_json::to_value(paper).expect("a plan's terms are JSON");
     let map = all.as_object_mut().expect("they are an object");
-    map.extend(settings.texts.iter().map(|(key, text)| ((*key).to_owned(), text.as_str().into())));
+    // What this launch was given by hand holds for it alone, and stands in the event with which it begins.
+    let is_of_launch = |name: &str| KEYS.iter().any(|key| key.name == name && key.of_launch);
+    let of_run = |key: &&str| !(is_of_launch(key) && settings.by_hand.contains_key(*key));
+    let texts = settings.texts.iter().filter(|(key, _)| of_run(key));
+    map.extend(texts.map(|(key, text)| ((*key).to_owned(), text.as_str().into())));
     // A time of the day is that of the night on which the run begins, and not every day's.
-    if let Some(deadline) = settings.steering.window(Timestamp::now())?.deadline {
+    let now = Timestamp::now();
+    // Before a run is made that could not begin for want of a clock.
+    let window = settings.steering.window(now)?;
+    let deadline = match settings.by_hand.get("deadline") {
+        Some(_) => deadline_of_plan(settings, &paper.terms, now)?,
+        None => window.deadline,
+    };
+    if let Some(deadline) = deadline {
         map.insert("deadline".to_owned(), deadline.to_string().into());
     }
     Ok(all)
+}
+
+/// The one that another was given for by hand: it holds again when the run is taken up.
+fn deadline_of_plan(settings: &Settings, terms: &Terms, now: Timestamp) -> Result<Option<Timestamp>, CommandError> {
+    let Some(deadline) = terms.policy.get("deadline").and_then(|text| text.parse().ok()) else { return Ok(None) };
+    let steering = Steering { deadline: Some(deadline), ..settings.steering.clone() };
+    Ok(steering.window(now)?.deadline)
 }
 
 /// When it was made, and four letters that tell it from others of that second: easy to type a prefix of.

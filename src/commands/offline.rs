@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{CommandError, Context, accounts, checked, output_failed, stdout_failed};
+use super::{CommandError, Context, accounts, checked, here, output_failed, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
 use crate::plan::PlanError;
@@ -31,7 +31,9 @@ pub(super) fn init(context: &Context, dir: &Path) -> Result<Exit, CommandError> 
         }
     }
     let plan = dir.join("plan.toml");
-    context.console.say(&format!("next: cutover check {0}; cutover run {0} --endpoint sandbox", plan.display()));
+    // Nothing is lost in the sandbox, and the example sends a server to where there is no way back from.
+    let run = format!("cutover run {} --endpoint sandbox --allow-irreversible --yes", here::path(&plan));
+    context.console.say(&format!("next: cutover check {}; {run}", here::path(&plan)));
     Ok(Exit::Done)
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{CommandError, Context, bad_destination, output_failed};
+use super::{CommandError, Context, bad_destination, here, output_failed};
 use crate::event::LanePlace;
 use crate::exit::Exit;
 use crate::journal::read::RunRecord;
@@ -82,10 +82,12 @@ pub(super) fn seal(
         SealError::Journal(error) => error.into(),
         SealError::Write(error) => output_failed(to.path)(error),
     })?;
-    let path = to.path.display();
-    let rows = count(run.n_rows.into(), "row");
+    let irreversible = journal.has_irreversible_left(run.key)?;
+    let note = if irreversible { " (there is no way back from where some of it goes)" } else { "" };
+    let (path, rows) = (to.path.display(), count(run.n_rows.into(), "row"));
+    let (approve, run) = (here::path(to.path), context.here.runs(to.path, irreversible));
     context.console.say(&format!(
-        "sealed {rows} by {sealed_by} in {path}, {digest}\nnext: cutover approve {path} --as NAME; cutover run {path}"
+        "sealed {rows} by {sealed_by} in {path}, {digest}\nnext{note}: cutover approve {approve} --as NAME; {run}"
     ));
     Ok(())
 }

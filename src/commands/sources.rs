@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{CommandError, Context, accounts, bad_destination, output_failed, stdout_failed};
+use super::{CommandError, Context, accounts, bad_destination, here, output_failed, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
 use crate::inventory::{Filter, Inventory, Source};
@@ -196,10 +196,17 @@ pub(super) fn plan(context: &Context, args: &FilterArgs, wanted: &Wanted<'_>) ->
             Some(path) => write_beside(path, |out| out.write_all(&text)).map_err(output_failed(path))?,
             None => console::result(|out| out.write_all(&text)).map_err(stdout_failed)?,
         }
-        let place = wanted.output.map_or_else(String::new, |path| format!(" in {}", path.display()));
-        context
-            .console
-            .say(&format!("{}{place}; `cutover check` reads it, `cutover plan` compares it", count(n_rows, "row")));
+        let rows = count(n_rows, "row");
+        match wanted.output {
+            Some(path) => {
+                let (place, plan) = (path.display(), here::path(path));
+                let compares = context.here.asks(&format!("plan {plan}"));
+                context
+                    .console
+                    .say(&format!("{rows} in {place}; `cutover check {plan}` reads it, `{compares}` compares it"));
+            }
+            None => context.console.say(&rows),
+        }
         Ok(Exit::Done)
     })
 }

@@ -13,6 +13,7 @@ use crate::journal::read::RunRecord;
 use crate::ledger::steered::Steered;
 use crate::model::words::nearest;
 use crate::report::beside::{check_destination, write_beside};
+use crate::report::next::NextCommands;
 use crate::report::status::Holder;
 use crate::report::{self, ReportError};
 use crate::rollback::{Rollback, WriteError};
@@ -39,7 +40,8 @@ pub(super) fn control(context: &Context, words: &[String], reason: Option<&str>)
     let runs = run.running && Holder::of(&context.settings.journal, &run) != Holder::Gone;
     let waits_for_launch = matches!(command, Command::Skip { .. } | Command::Release { .. });
     if !runs && !waits_for_launch && !lifts_a_pause(&journal, &run, &command)? {
-        return Err(CommandError::NotRunning(run.id));
+        let commands = NextCommands::of(&journal, &run, &context.settings.journal)?;
+        return Err(CommandError::NotRunning { run: run.id, resume: commands.resume() });
     }
     let by = By::me(CONTROL, reason.map(str::to_owned));
     let command = as_it_waits(&journal, &run, command)?;
@@ -175,10 +177,10 @@ pub(super) fn rollback(
             context.console.say(&format!("{told}; no plan is written"));
         } else if let Some(path) = output {
             write_beside(path, |out| back.write_plan(&journal, &run, out)).map_err(write_failed(path))?;
+            let commands = NextCommands::of(&journal, &run, &context.settings.journal)?;
+            let (check, run) = (commands.check(path), commands.run(path));
             let path = path.display();
-            context
-                .console
-                .say(&format!("{told}; the way back is in {path}\nnext: cutover check {path}; cutover run {path}"));
+            context.console.say(&format!("{told}; the way back is in {path}\nnext: {check}; {run}"));
         } else if !context.console.json {
             context.console.say(&told);
             print(|out| {

@@ -18,6 +18,7 @@ use crate::control;
 use crate::event::{DrainReason, EventKind, LaneId};
 use crate::gate::RateOfAll;
 use crate::journal::JournalError;
+use crate::judge;
 use crate::ledger::steered::Steered;
 use crate::model::SourceId;
 use crate::recorder::{JournalClosed, Recorder};
@@ -158,7 +159,7 @@ impl Helm {
     pub(crate) fn skipped(&self, source: &SourceId) -> Option<String> {
         let state = self.state();
         let by = state.steered.skipped.get(source.as_str())?;
-        Some(format!("skipped by {by}"))
+        Some(format!("{}{by}", judge::SKIPPED))
     }
 
     /// The sources that somebody skipped.
@@ -269,7 +270,7 @@ impl Helm {
             return Some(format!("paused by {}", paused.by));
         }
         let waits = state.steered.waits.as_ref()?;
-        Some(format!("waiting {}", control::waiting(waits.cause, &waits.stage, waits.until, "RUN")))
+        Some(format!("waiting {}", control::waits_for(waits.cause, &waits.stage, waits.until)))
     }
 
     /// What holds for a stage, from the plan.

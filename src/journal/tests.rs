@@ -139,7 +139,7 @@ fn events_are_never_changed_or_removed() {
 #[test]
 fn each_lane_has_a_chain_of_its_own_from_its_genesis() {
     let mut lab = Lab::new(1);
-    let ended = EventKind::LaunchEnded { exit: Exit::Done, reason: None, elapsed_ms: 1 };
+    let ended = EventKind::LaunchEnded { exit: Exit::Done, reason: None, elapsed_ms: 1, refusal: None };
     lab.journal.append(lab.run, [(LaneId::RUN, ended), (LaneId::FIRST, seen(1))]).unwrap();
     lab.lane(vec![started(1, 1)]).unwrap();
     let heads = lab.journal.heads(lab.run).unwrap();
@@ -271,6 +271,7 @@ fn a_damaged_journal_is_noticed_after_an_unclean_end_only() {
         host: "h".to_owned(),
         user: None,
         version: "0".to_owned(),
+        given: std::collections::BTreeMap::new(),
     };
     lab.journal.append(lab.run, [(LaneId::RUN, began)]).unwrap();
     lab.journal.conn.pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();

@@ -111,7 +111,8 @@ mod tests {
     #[test]
     fn a_pause_by_hand_outlives_its_launch_and_a_flag_file_does_not() {
         let mut steered = steered(&[(Command::Pause, CONTROL), (Command::Pause, "/flag")]);
-        let ended = EventKind::LaunchEnded { exit: crate::exit::Exit::Halted, reason: None, elapsed_ms: 1 };
+        let ended =
+            EventKind::LaunchEnded { exit: crate::exit::Exit::Halted, reason: None, elapsed_ms: 1, refusal: None };
         steered.add(Timestamp::UNIX_EPOCH, &ended);
         assert_eq!(steered.paused.iter().map(|paused| paused.by.via.as_str()).collect::<Vec<_>>(), [CONTROL]);
     }

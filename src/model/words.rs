@@ -140,7 +140,7 @@ pub fn never_shown(word: &Word) -> bool {
 }
 
 /// Targets from which there is no way back.
-const IRREVERSIBLE: [&str; 3] = ["finished", "deleting", "cleared"];
+pub(crate) const IRREVERSIBLE: [&str; 3] = ["finished", "deleting", "cleared"];
 
 #[must_use]
 pub fn irreversible(copystate: &Word) -> bool {

@@ -14,9 +14,9 @@ use tokio::task::JoinHandle;
 
 use super::Observer;
 use crate::console::Console;
-use crate::control;
 use crate::event::{DrainReason, Event, EventKind, LaneId, Outcome};
 use crate::model::SourceId;
+use crate::report::next::NextCommands;
 use crate::report::plain::{count, plain};
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -37,6 +37,7 @@ pub(crate) struct Progress {
     n_rows: u64,
     /// What the accounts are called, in the order of their lanes.
     accounts: Vec<String>,
+    commands: NextCommands,
     bar: ProgressBar,
     started: Instant,
     console: Console,
@@ -69,7 +70,14 @@ fn waited_for(gauge: &Gauges, any_left: bool) -> Option<String> {
 
 impl Progress {
     /// `n_settled` rows of `n_rows` were settled by earlier launches.
-    pub(crate) fn new(n_rows: u64, n_settled: u64, accounts: Vec<String>, console: Console, wanted: bool) -> Arc<Self> {
+    pub(crate) fn new(
+        n_rows: u64,
+        n_settled: u64,
+        accounts: Vec<String>,
+        commands: NextCommands,
+        console: Console,
+        wanted: bool,
+    ) -> Arc<Self> {
         let shown = wanted && !console.quiet;
         let bar = if shown && io::stderr().is_terminal() { ProgressBar::new(n_rows) } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {wide_msg}").expect("the template is sound");
@@ -79,6 +87,7 @@ impl Progress {
             counts,
             n_rows,
             accounts,
+            commands,
             bar,
             started: Instant::now(),
             console,
@@ -204,7 +213,7 @@ impl Observer for Counter {
                 self.0.tell(&format!("{}: {}{forecast}", plain(&stage.to_string()), count(*rows, "row")));
             }
             EventKind::WaitBegan { cause, stage, until } => {
-                self.0.tell(&format!("waiting {}", plain(&control::waiting(*cause, stage, *until, "RUN"))));
+                self.0.tell(&format!("waiting {}", plain(&self.0.commands.waiting(*cause, stage, *until))));
             }
             EventKind::Controlled { command, by, .. } => {
                 self.0.tell(&format!("{} ({})", plain(&command.to_string()), plain(&by.to_string())));

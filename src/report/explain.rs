@@ -1,19 +1,21 @@
 //! One row's whole story: planned, seen before, every event in order, and what to do next.
 
 use std::io;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::ReportError;
 use super::advice::{self, Advice};
 use super::json::Extra;
+use super::next::NextCommands;
 use super::plain::plain;
 use super::story::{self, Moment};
 use crate::event::Event;
 use crate::journal::read::{RunRecord, UNPROVEN_BY_CHOICE};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Phase, Standing};
-use crate::model::words::Word;
+use crate::model::words::{self, Word};
 use crate::model::{Row, SeenState};
 
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,7 @@ pub struct Explained {
     pub(crate) row: Row,
     pub(crate) standing: Standing,
     events: Vec<Event>,
+    commands: Arc<NextCommands>,
 }
 
 impl Explained {
@@ -52,13 +55,23 @@ impl Explained {
                 return Err(ExplainError::Unknown { run: run.id.clone(), source_id: source_id.to_owned(), near });
             };
             let events = journal.events_of_row(run.key, row.id)?;
-            Ok(Self::from_parts(run, row, standing, events))
+            let mut commands = NextCommands::of(journal, run, journal.path())?;
+            commands
+                .needs_leave(|| Ok::<_, JournalError>(row.wants.copystate.as_ref().is_some_and(words::irreversible)))?;
+            Ok(Self::from_parts(run, row, standing, events, &Arc::new(commands)))
         })
     }
 
     /// For those who read row by row.
-    pub(crate) fn from_parts(run: &RunRecord, row: Row, standing: Standing, events: Vec<Event>) -> Self {
-        Self { run: run.id.clone(), plan_path: run.plan_path.clone(), row, standing, events }
+    pub(crate) fn from_parts(
+        run: &RunRecord,
+        row: Row,
+        standing: Standing,
+        events: Vec<Event>,
+        commands: &Arc<NextCommands>,
+    ) -> Self {
+        let (run, plan_path) = (run.id.clone(), run.plan_path.clone());
+        Self { run, plan_path, row, standing, events, commands: Arc::clone(commands) }
     }
 
     pub fn write_json(&self, out: &mut dyn io::Write) -> Result<(), ReportError> {
@@ -102,9 +115,10 @@ impl Explained {
             return None;
         }
         if let (Phase::Settled(_), Some(moved)) = (self.standing.phase, &self.standing.moved) {
-            return Some(advice::moved(moved, self.row.source_id.as_str()));
+            return Some(advice::moved(moved, &self.commands, self.row.source_id.as_str()));
         }
-        advice::next(self.standing.phase, &self.run, self.row.source_id.as_str())
+        let reason = self.standing.reason.as_deref();
+        advice::next(self.standing.phase, reason, &self.commands, self.row.source_id.as_str())
     }
 
     pub fn write_text(&self, out: &mut dyn io::Write) -> io::Result<()> {

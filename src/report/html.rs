@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
 use askama::Template;
 use base64::Engine as _;
@@ -13,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::ReportError;
 use super::explain::Explained;
+use super::next::NextCommands;
 use super::plain::plain;
 use super::row::is_on_target;
 use super::summary::Summary;
@@ -53,7 +55,8 @@ pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write)
         moments: Moments::of(&events),
     };
     head.write_into(out)?;
-    let n_untold = write_rows(journal, run, &examples(journal, run, &summary)?, out)?;
+    let commands = Arc::new(summary.commands.clone());
+    let n_untold = write_rows(journal, run, &commands, &examples(journal, run, &summary)?, out)?;
     Tail { summary: &summary, script: SCRIPT, n_untold }.write_into(out)?;
     Ok(())
 }
@@ -77,6 +80,7 @@ fn examples(journal: &Journal, run: &RunRecord, summary: &Summary) -> Result<BTr
 fn write_rows(
     journal: &Journal,
     run: &RunRecord,
+    commands: &Arc<NextCommands>,
     examples: &BTreeSet<RowId>,
     out: &mut dyn io::Write,
 ) -> Result<u32, ReportError> {
@@ -91,7 +95,7 @@ fn write_rows(
         let tells = tells || examples.contains(&row.id);
         n_stories += u32::from(tells);
         let events = if tells { journal.events_of_row(run.key, row.id)? } else { Vec::new() };
-        let explained = Explained::from_parts(run, row, standing, events);
+        let explained = Explained::from_parts(run, row, standing, events, commands);
         let story = if tells { StoryOf::Here } else { StoryOf::Nowhere };
         Line::of(&explained, story).write_into(out)?;
         out.write_all(b"\n")?;
@@ -108,7 +112,8 @@ pub(crate) fn row_numbered(journal: &Journal, run: &RunRecord, number: u32) -> R
         let found = journal.page(run.key, Which::All, Some(before), 1)?.pop().filter(|(row, _)| row.id.0 == number);
         let Some((row, standing)) = found else { return Ok(None) };
         let events = journal.events_of_row(run.key, row.id)?;
-        Ok(Some(Explained::from_parts(run, row, standing, events)))
+        let commands = Arc::new(NextCommands::of(journal, run, journal.path())?);
+        Ok(Some(Explained::from_parts(run, row, standing, events, &commands)))
     })
 }
 

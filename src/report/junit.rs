@@ -11,6 +11,7 @@ use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
 use super::ReportError;
 use super::advice::{self, Advice};
+use super::next::NextCommands;
 use super::plain::{duration, plain, time};
 use super::row::{is_on_target, why};
 use crate::event::{Outcome, Verdict};
@@ -26,10 +27,11 @@ type Xml<'a> = Writer<&'a mut dyn io::Write>;
 pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
     let waves = journal.wave_sums(run.key)?;
     let anchor = journal.anchor(run)?;
+    let commands = NextCommands::of(journal, run, journal.path())?;
     let mut xml: Xml<'_> = Writer::new_with_indent(&mut *out, b' ', 1);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let mut root = BytesStart::new("testsuites");
-    root.push_attribute(("name", format!("cutover run {}", plain(&run.id)).as_str()));
+    root.push_attribute(("name", format!("cutover: run {}", plain(&run.id)).as_str()));
     push_sums(&mut root, &waves);
     xml.write_event(Event::Start(root))?;
     let mut coming = waves.iter();
@@ -45,7 +47,7 @@ pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write)
         let suite = open.as_ref().expect("begun above");
         let attempts =
             if has_other_attempts(&standing) { journal.attempts_of_row(run.key, row.id)? } else { Vec::new() };
-        Ok::<(), ReportError>(suite.case(&mut xml, run, &row, &standing, &attempts)?)
+        Ok::<(), ReportError>(suite.case(&mut xml, &commands, &row, &standing, &attempts)?)
     })?;
     if open.is_some() {
         end(&mut xml, "testsuite")?;
@@ -102,7 +104,7 @@ impl Suite {
     fn case(
         &self,
         xml: &mut Xml<'_>,
-        run: &RunRecord,
+        commands: &NextCommands,
         row: &Row,
         standing: &Standing,
         attempts: &[Attempt],
@@ -120,7 +122,7 @@ impl Suite {
         }
         xml.write_event(Event::Start(case))?;
         if !passed {
-            write_ending(xml, run, row, standing)?;
+            write_ending(xml, commands, row, standing)?;
         }
         for missed in missed {
             missed.write(xml, passed)?;
@@ -136,7 +138,7 @@ fn has_other_attempts(standing: &Standing) -> bool {
 }
 
 /// How a row ended that is not on target, or that it has not ended.
-fn write_ending(xml: &mut Xml<'_>, run: &RunRecord, row: &Row, standing: &Standing) -> io::Result<()> {
+fn write_ending(xml: &mut Xml<'_>, commands: &NextCommands, row: &Row, standing: &Standing) -> io::Result<()> {
     let name = match standing.phase {
         Phase::Settled(_) => "failure",
         Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Due => "error",
@@ -144,12 +146,12 @@ fn write_ending(xml: &mut Xml<'_>, run: &RunRecord, row: &Row, standing: &Standi
     let mut ending = BytesStart::new(name);
     ending.extend_attributes([("type", standing.phase.public_name()), ("message", &why(standing))]);
     xml.write_event(Event::Start(ending))?;
-    xml.write_event(Event::Text(BytesText::new(&told(run, row, standing))))?;
+    xml.write_event(Event::Text(BytesText::new(&told(commands, row, standing))))?;
     end(xml, name)
 }
 
 /// What is in the row, one line each.
-fn told(run: &RunRecord, row: &Row, standing: &Standing) -> String {
+fn told(commands: &NextCommands, row: &Row, standing: &Standing) -> String {
     let mut lines = vec![("wanted", row.wants.to_string())];
     let mut line = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
     line("seen", standing.last_seen().map(ToString::to_string));
@@ -158,7 +160,9 @@ fn told(run: &RunRecord, row: &Row, standing: &Standing) -> String {
     line("answer", standing.error_msg.clone());
     line("request id", standing.request_id.clone());
     line("name", row.name.clone());
-    if let Some(Advice { say, command }) = advice::next(standing.phase, &run.id, row.source_id.as_str()) {
+    if let Some(Advice { say, command }) =
+        advice::next(standing.phase, standing.reason.as_deref(), commands, row.source_id.as_str())
+    {
         line("to do", Some(format!("{say}: {command}")));
     }
     lines.iter().fold(String::new(), |told, (name, value)| told + name + ": " + &plain(value) + "\n")

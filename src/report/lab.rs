@@ -100,13 +100,14 @@ impl Lab {
             host: "jump-1".into(),
             user: Some("ops".into()),
             version: "0.1.0".into(),
+            given: ["allow_irreversible", "yes"].map(|leave| (leave.into(), "on".into())).into(),
         };
         self.happens(LaneId::RUN, [started, launch]);
     }
 
     pub(crate) fn ends(&mut self, exit: Exit, reason: Option<&str>) {
         let reason = reason.map(str::to_owned);
-        self.happens(LaneId::RUN, [EventKind::LaunchEnded { exit, reason, elapsed_ms: 83_250 }]);
+        self.happens(LaneId::RUN, [EventKind::LaunchEnded { exit, reason, elapsed_ms: 83_250, refusal: None }]);
     }
 
     /// The journal as it would be, had its clock been ours: times, hashes, heads and sums.

@@ -17,7 +17,7 @@ const TEXT_WIDTH: usize = 160;
 
 pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
     let summary = Summary::now(journal, run, journal.path())?;
-    writeln!(out, "# cutover run {}\n\n{}\n", escaped(&run.id), summary.sentence())?;
+    writeln!(out, "# cutover: run {}\n\n{}\n", escaped(&run.id), summary.sentence())?;
     write_counts(&summary, out)?;
     write_waves(&summary, out)?;
     write_causes(&summary, out)?;
@@ -92,9 +92,9 @@ fn write_rows(
     if n_more > 0 {
         writeln!(
             out,
-            "\n… and {} (all of them: `cutover report {} --format csv`).",
+            "\n… and {} (all of them: {}).",
             count(n_more, "more row"),
-            run.id
+            code(&summary.commands.report("csv"))
         )?;
     }
     Ok(())
@@ -121,11 +121,10 @@ fn write_facts(summary: &Summary, out: &mut dyn io::Write) -> Result<(), ReportE
     for (name, value) in summary.facts() {
         writeln!(out, "- {name}: {}", escaped(&value))?;
     }
-    let (run, anchor) = (&summary.run, &summary.anchor);
     writeln!(
         out,
-        "\nTo verify: `cutover audit verify {run} --anchor {anchor}` recomputes every event from the journal and compares \
-         its head with the anchor above."
+        "\nTo verify: {} recomputes every event from the journal and compares its head with the anchor above.",
+        code(&summary.commands.verify(&summary.anchor))
     )?;
     Ok(())
 }

@@ -45,7 +45,9 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
 /// As one word of a shell.
 #[must_use]
 pub(crate) fn shell_word(text: &str) -> String {
-    let safe = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.' | ':');
+    let safe = |character: char| {
+        character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.' | ':' | '/' | ',' | '+' | '@')
+    };
     if !text.is_empty() && !text.starts_with('-') && text.chars().all(safe) {
         return text.to_owned();
     }

@@ -44,7 +44,7 @@ pub fn write_text(summary: &Summary, holder: Holder, out: &mut dyn io::Write) ->
         writeln!(out, "{}", where_it_is(running, holder))?;
     }
     if summary.running.is_some() || !summary.steering.paused.is_empty() {
-        for line in summary.steering.lines(&summary.run, holder != Holder::Gone) {
+        for line in summary.steering.lines(&summary.commands, holder != Holder::Gone) {
             writeln!(out, "{line}")?;
         }
     }
@@ -56,15 +56,12 @@ pub fn write_text(summary: &Summary, holder: Holder, out: &mut dyn io::Write) ->
     summary.write_causes(out)?;
     match (&summary.running, holder) {
         (Some(_), Holder::Alive) => {
-            let run = &summary.run;
-            writeln!(
-                out,
-                "\nWhat to do next\n\n  wait, or steer it: cutover control {run} pause|rate N|skip ID|drain"
-            )?;
+            writeln!(out, "\nWhat to do next\n\n  wait, or steer it: pause, continue, rate N, skip ID, drain")?;
+            writeln!(out, "               {}", summary.commands.control(&["pause"]))?;
         }
-        (Some(_), Holder::Gone) => writeln!(out, "\nWhat to do next\n\n  cutover resume {}", summary.run)?,
+        (Some(_), Holder::Gone) => writeln!(out, "\nWhat to do next\n\n  {}", summary.commands.resume())?,
         (Some(_), Holder::Unknown) => {
-            writeln!(out, "\nWhat to do next, if it no longer runs\n\n  cutover resume {}", summary.run)?;
+            writeln!(out, "\nWhat to do next, if it no longer runs\n\n  {}", summary.commands.resume())?;
         }
         (None, Holder::Alive | Holder::Gone | Holder::Unknown) => summary.write_next(out)?,
     }

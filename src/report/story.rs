@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::next;
 use super::plain::{count, duration, plain, time};
 use crate::control::waits_for;
 use crate::event::{DrainReason, Event, EventKind, Outcome};
@@ -63,9 +64,10 @@ fn sentence(kind: &EventKind) -> String {
         EventKind::RunStarted { plan, rows, .. } => {
             format!("the run is made: {}, plan {plan}", count(u64::from(*rows), "row"))
         }
-        EventKind::LaunchBegan { launch, verb, pid, host, user, version } => {
+        EventKind::LaunchBegan { launch, verb, pid, host, user, version, given } => {
             let user = user.as_deref().unwrap_or("?");
-            format!("launch {launch} begins: `{verb}` by {user}@{host}, process {pid}, cutover {version}")
+            let given = if given.is_empty() { String::new() } else { format!(", given{}", next::flags(given)) };
+            format!("launch {launch} begins: `{verb}` by {user}@{host}, process {pid}, cutover {version}{given}")
         }
         EventKind::DrainBegan { reason, why } => {
             let why = why.as_deref().map_or_else(String::new, |why| format!(": {why}"));
@@ -79,7 +81,7 @@ fn sentence(kind: &EventKind) -> String {
         EventKind::WaitBegan { cause, stage, until } => format!("waits {}", waits_for(*cause, stage, *until)),
         EventKind::WaitEnded => "the wait is over".to_owned(),
         EventKind::Controlled { command, by, .. } => format!("{command}, by {by}"),
-        EventKind::LaunchEnded { exit, reason, elapsed_ms } => {
+        EventKind::LaunchEnded { exit, reason, elapsed_ms, refusal: _ } => {
             let reason = reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
             let (took, code) = (duration(*elapsed_ms), exit.code());
             format!("the launch ends after {took} with {code} ({}){reason}", exit.name())

@@ -7,9 +7,11 @@ use serde::Serialize;
 
 use super::ReportError;
 use super::advice::{self, Advice};
+use super::next::{self, Given, NextCommands};
 use super::plain::{count, duration, plain, shortened, time};
-use crate::control::{self, CONTROL, Paused, Taken, Waits};
+use crate::control::{CONTROL, Paused, Taken, Waits};
 use crate::event::{EventKind, Verdict};
+use crate::journal::ending::Ending;
 use crate::journal::read::{Cause, LaneRecord, LaneTally, RunRecord, Sums, Tally, WaveTally};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::Phase;
@@ -64,6 +66,11 @@ pub struct Summary {
     pub if_stopped: Option<IfStopped>,
     /// Why rows are not on target, most frequent first.
     pub causes: Vec<Cause>,
+    /// What to type next, and what that depends on.
+    #[serde(skip)]
+    pub commands: NextCommands,
+    #[serde(skip)]
+    pub ending: Ending,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -187,17 +194,17 @@ impl SteeringOf {
 
     /// Who holds it back, and if it goes on, what it waits for: one line each.
     #[must_use]
-    pub fn lines(&self, run: &str, goes_on: bool) -> Vec<String> {
+    pub fn lines(&self, commands: &NextCommands, goes_on: bool) -> Vec<String> {
         let paused = self.paused.iter().map(|Paused { by, since }| {
             let since = time(*since);
             if by.via == CONTROL {
-                format!("Paused by {by} since {since}; `cutover control {run} continue` releases it.")
+                format!("Paused by {by} since {since}; `{}` releases it.", commands.control(&["continue"]))
             } else {
                 format!("Paused by {by} since {since}; removing the file releases it.")
             }
         });
         let waits = self.waits.iter().filter(|_| goes_on).map(|waits| {
-            let text = control::waiting(waits.cause, &waits.stage, waits.until, run);
+            let text = commands.waiting(waits.cause, &waits.stage, waits.until);
             format!("Waiting {text}, since {}.", time(waits.since))
         });
         // A plan without waves is carried as one.
@@ -229,6 +236,9 @@ pub struct LaunchOf {
     pub host: String,
     pub user: Option<String>,
     pub version: String,
+    /// By hand, for itself alone.
+    #[serde(skip)]
+    pub given: Given,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -258,6 +268,8 @@ impl Summary {
         let since = began.as_ref().map(|event| time(event.at));
         // An attempt may yet be taken back, throttled or not even sent, and a count that people watch would go down.
         let under_way = if run.running { tally.open } else { 0 };
+        let mut commands = NextCommands::of(journal, run, journal_path)?;
+        commands.needs_leave(|| journal.has_irreversible_left(run.key))?;
         Ok(Self {
             schema: "cutover.summary.v1",
             run: run.id.clone(),
@@ -283,6 +295,8 @@ impl Summary {
             if_stopped: None,
             lanes: lanes_of(journal.lanes(run.key)?, &lanes),
             causes: journal.causes(run.key, MOST_CAUSES)?,
+            commands,
+            ending: journal.last_ending(run.key)?,
         })
     }
 
@@ -371,27 +385,28 @@ impl Summary {
         Ok(())
     }
 
-    /// What to do about what is not on target, once for each verdict.
-    pub(super) fn next_steps(&self) -> Vec<(&'static str, Advice)> {
+    /// What to do about what is not on target, once for each verdict and each kind of obstacle.
+    pub(crate) fn next_steps(&self) -> Vec<(&'static str, Advice)> {
+        let commands = &self.commands;
         let mut steps = Vec::new();
-        let mut step = |name, phase, example: &str| {
-            if let Some(next) = advice::next(phase, &self.run, example) {
-                steps.push((name, next));
-            }
-        };
         if self.running.is_none() && self.unsettled.in_doubt > 0 {
-            step("in_doubt", Phase::InDoubt, "");
+            steps.extend(advice::next(Phase::InDoubt, None, commands, "").map(|next| ("in_doubt", next)));
         }
         if self.running.is_none() && self.unsettled.pending > 0 {
-            step("pending", Phase::Due, "");
+            let any_stopped = self.lanes.iter().any(|lane| lane.lane.stopped.is_some());
+            let left = advice::left(self.exit.code, &self.ending, any_stopped, commands);
+            steps.extend(left.into_iter().map(|next| ("pending", next)));
         }
         for verdict in Verdict::ALL {
-            if let Some(cause) = self.causes.iter().find(|cause| cause.verdict == verdict.name()) {
-                step(verdict.name(), Phase::Settled(verdict), &cause.example);
+            let causes = || self.causes.iter().filter(|cause| cause.verdict == verdict.name());
+            for (n, cause) in causes().enumerate() {
+                if !causes().take(n).any(|before| advice::is_same(before, cause)) {
+                    steps.extend(advice::of_cause(cause, commands).map(|next| (verdict.name(), next)));
+                }
             }
         }
         if let Some(cause) = self.causes.first() {
-            steps.push(("any row", advice::story(&cause.example)));
+            steps.push(("any row", advice::story(&cause.example, commands)));
         }
         steps
     }
@@ -429,7 +444,11 @@ impl Summary {
             let by = launch.user.as_deref().map_or(String::new(), |user| format!(" by {}", plain(user)));
             let (verb, host) = (plain(&launch.verb), plain(&launch.host));
             let version = plain(&launch.version);
-            facts.push(("launch", format!("{}: `{verb}`{by} on {host}, cutover {version}", launch.launch)));
+            let given = match &launch.given {
+                given if given.is_empty() => String::new(),
+                given => format!(", given{}", plain(&next::flags(given))),
+            };
+            facts.push(("launch", format!("{}: `{verb}`{by} on {host}, cutover {version}{given}", launch.launch)));
         }
         if let (Some(code), Some(name)) = (self.exit.code, &self.exit.name) {
             let reason = self.exit.reason.as_deref().map_or(String::new(), |reason| format!(": {}", plain(reason)));
@@ -511,8 +530,8 @@ fn lanes_of(lanes: Vec<LaneRecord>, tallies: &[LaneTally]) -> Vec<LaneOf> {
 
 fn launch_of(at: String, kind: EventKind) -> Option<LaunchOf> {
     match kind {
-        EventKind::LaunchBegan { launch, verb, pid, host, user, version } => {
-            Some(LaunchOf { launch, verb, at, pid, host, user, version })
+        EventKind::LaunchBegan { launch, verb, pid, host, user, version, given } => {
+            Some(LaunchOf { launch, verb, at, pid, host, user, version, given })
         }
         EventKind::RunStarted { .. }
         | EventKind::DrainBegan { .. }

@@ -11,11 +11,10 @@ use super::csv::own_name;
 use super::plain::plain;
 use super::row::{COLUMNS, Cell, cells};
 use super::summary::{LaneOf, Summary, cause_text};
-use crate::event::{Outcome, Verdict};
+use crate::event::Outcome;
 use crate::journal::Journal;
 use crate::journal::attempts::{Attempt, AttemptedRow};
 use crate::journal::read::{Cause, RunRecord};
-use crate::ledger::Phase;
 use crate::model::words::Word;
 
 mod book;
@@ -42,7 +41,7 @@ const ATTEMPT_COLUMNS: [(&str, u32); 15] = [
 pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
     let extra = journal.extra_columns(run.key)?;
     let n_shown = extra.len().min(MOST_COLUMNS - COLUMNS.len());
-    let title = format!("cutover run {}", plain(&run.id));
+    let title = format!("cutover: run {}", plain(&run.id));
     book::written(out, &title, run.started_at.unwrap_or(run.created_at), |book| {
         write_summary(book, &Summary::now(journal, run, journal.path())?, extra.len() - n_shown)?;
         write_rows(book, journal, run, &extra[..n_shown])?;
@@ -92,8 +91,7 @@ fn write_causes(page: &mut Sheet<'_>, summary: &Summary) -> io::Result<()> {
     for cause in &summary.causes {
         let Cause { verdict, n_rows, example, .. } = cause;
         n_more = n_more.saturating_sub(*n_rows);
-        let next = Verdict::named(verdict)
-            .and_then(|verdict| advice::next(Phase::Settled(verdict), &summary.run, example))
+        let next = advice::of_cause(cause, &summary.commands)
             .map_or([Value::Nothing, Value::Nothing], |Advice { say, command }| [text(say), text(command)]);
         let what = [text(plain(verdict)), Value::Number(*n_rows), text(cause_text(cause)), text(plain(example))];
         page.row(what.into_iter().chain(next))?;

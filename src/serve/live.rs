@@ -58,11 +58,11 @@ pub(super) fn shown(journal: &Journal, id: &str, path: &Path) -> Result<String, 
         if let Some(running) = &summary.running {
             lines.push(where_it_is(running, holder));
             if holder == Holder::Gone {
-                lines.push(format!("It goes on with: cutover resume {}", plain(&run.id)));
+                lines.push(format!("It goes on with: {}", plain(&summary.commands.resume())));
             }
         }
         if summary.running.is_some() || !summary.steering.paused.is_empty() {
-            lines.extend(summary.steering.lines(&run.id, holder != Holder::Gone));
+            lines.extend(summary.steering.lines(&summary.commands, holder != Holder::Gone));
         }
         let pace = if summary.running.is_some() && holder != Holder::Gone {
             let now = Timestamp::now();

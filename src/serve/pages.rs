@@ -19,6 +19,7 @@ use crate::journal::{Journal, JournalError};
 use crate::report::explain::Explained;
 use crate::report::html::rows::{Line, StoryOf, Told};
 use crate::report::html::{STYLE, row_numbered};
+use crate::report::next::NextCommands;
 use crate::report::plain::plain;
 use crate::report::runs::{RunLine, Runs};
 use crate::report::{self, Format, ReportError};
@@ -185,9 +186,10 @@ pub(super) async fn rows(
             let number = asked.page.trim().parse().unwrap_or(1).clamp(1, n_pages);
             let from = (number - 1) * u64::from(PAGE);
             let found = journal.found(run.key, &search, from, PAGE)?;
+            let commands = Arc::new(NextCommands::of(journal, &run, journal.path())?);
             let lines = found.into_iter().map(|(row, standing)| {
                 let story = StoryOf::At(format!("{}/rows/{}", run_link(&run.id), row.id));
-                let explained = Explained::from_parts(&run, row, standing, Vec::new());
+                let explained = Explained::from_parts(&run, row, standing, Vec::new(), &commands);
                 Line::of(&explained, story).render().expect("writing to a string does not fail")
             });
             let lines = lines.collect();

@@ -17,6 +17,10 @@ pub(crate) struct Key {
     pub(crate) of_plan: bool,
     /// Whether a run keeps to it that was begun with it, unless a later launch is told otherwise.
     pub(crate) kept: bool,
+    /// Whether it holds for the one launch that was given it by hand, though a plan's or a file's is kept.
+    pub(crate) of_launch: bool,
+    /// Whether a run goes on where and as it was begun, so that no later launch need name it.
+    pub(crate) settled_by_run: bool,
     /// Another variable that the vendor's users know, behind our own.
     pub(crate) also_variable: Option<&'static str>,
 }
@@ -38,6 +42,19 @@ impl Key {
     const fn kept(self) -> Self {
         Self { of_plan: true, kept: true, ..self }
     }
+
+    const fn of_launch(self) -> Self {
+        Self { of_launch: true, ..self.kept() }
+    }
+
+    const fn settled_by_run(self) -> Self {
+        Self { settled_by_run: true, ..self }
+    }
+
+    /// Whether a launch that is given it by hand would do without it the next time, if nobody gave it again.
+    pub(crate) fn is_lost_with_its_launch(&self) -> bool {
+        self.of_launch || !(self.kept || self.settled_by_run)
+    }
 }
 
 const KEY: Key = Key {
@@ -49,6 +66,8 @@ const KEY: Key = Key {
     of_account: false,
     of_plan: false,
     kept: false,
+    of_launch: false,
+    settled_by_run: false,
     also_variable: None,
 };
 
@@ -65,20 +84,25 @@ const fn unless_set(name: &'static str, example: &'static str, help: &'static st
 }
 
 pub(crate) const KEYS: [Key; 37] = [
-    of_process("journal", "cutover.db", "the journal: one SQLite file that holds every run"),
-    of_process("log_format", "text", "how messages are written: text or json"),
+    of_process("journal", "cutover.db", "the journal: one SQLite file that holds every run").settled_by_run(),
+    of_process("log_format", "text", "how messages are written: text or json").settled_by_run(),
     unless_set(
         "endpoint",
         "https://sms.ap-southeast-3.myhuaweicloud.com",
         "where the service is: https://…, or sandbox to try everything with no account",
     )
-    .of_account(),
+    .of_account()
+    .settled_by_run(),
     Key {
         also_variable: Some("HW_REGION_NAME"),
-        ..unless_set("region", "ap-southeast-3", "the region of the endpoint, where no endpoint is named").of_account()
+        ..unless_set("region", "ap-southeast-3", "the region of the endpoint, where no endpoint is named")
+            .of_account()
+            .settled_by_run()
     },
-    unless_set("profile", "prod", "the profile of rows that name no target"),
-    unless_set("account", "prod", "a name for the account, to tell apart two that use the same endpoint").of_account(),
+    unless_set("profile", "prod", "the profile of rows that name no target").settled_by_run(),
+    unless_set("account", "prod", "a name for the account, to tell apart two that use the same endpoint")
+        .of_account()
+        .settled_by_run(),
     of_run("rate", "10", "requests per second of each account, reads included; 30/m works; off is no limit of ours")
         .of_account()
         .of_plan(),
@@ -110,22 +134,23 @@ pub(crate) const KEYS: [Key; 37] = [
     unless_set("consecutive_failures", "5", "halt when this many rows failed one after another").kept(),
     unless_set("same_cause", "3", "halt when this many rows failed for one and the same cause").kept(),
     unless_set("window", "22:00-04:00", "hours of the day in which changes may be sent; off lifts those of the plan")
-        .kept(),
+        .of_launch(),
     unless_set("timezone", "Europe/Berlin", "the time zone of the window and the deadline, if not the machine's")
-        .kept(),
+        .of_launch(),
     unless_set(
         "deadline",
         "2026-11-24T04:00",
         "nothing is begun that would not end by then; off lifts that of the plan",
     )
-    .kept(),
-    of_run("reserve_rollback", "off", "keep free at the end of the window the time that a roll-back would take").kept(),
+    .of_launch(),
+    of_run("reserve_rollback", "off", "keep free at the end of the window the time that a roll-back would take")
+        .of_launch(),
     unless_set("approval_timeout", "30m", "stop when nobody released a wave for this long").kept(),
     of_process("ignore_forecast", "off", "begin a wave although it would not end in time"),
     Key { of_run: false, ..unless_set("pause_file", "/run/cutover/pause", "pause while this file is there") },
     Key { of_run: false, ..unless_set("stop_file", "/run/cutover/stop", "stop when this file is there") },
-    of_run("scenario", "calm", "the sandbox's night: calm, busy, bad-night or a file"),
-    of_run("seed", "1", "the sandbox's seed: the same seed is the same night"),
+    of_run("scenario", "calm", "the sandbox's night: calm, busy, bad-night or a file").settled_by_run(),
+    of_run("seed", "1", "the sandbox's seed: the same seed is the same night").settled_by_run(),
 ];
 
 /// What a profile may say about its credentials: names of places, never a secret.

@@ -304,6 +304,18 @@ impl Resolved {
         })
     }
 
+    /// What was given to this launch and would be lost with it: flags, and of the environment what is read nowhere else
+    /// than where the next launch is typed.
+    pub(super) fn by_hand(&self) -> BTreeMap<String, String> {
+        let by_hand = |key: &Key, origin: &Origin| match origin {
+            Origin::Flag => key.is_lost_with_its_launch(),
+            Origin::Environment(_) => key.of_launch,
+            Origin::Plan(_) | Origin::Profile { .. } | Origin::File(_) | Origin::Default => false,
+        };
+        let all = self.all().filter(|(key, _, origin)| by_hand(key, origin));
+        all.map(|(key, text, _)| (key.name.to_owned(), text.to_owned())).collect()
+    }
+
     /// What the journal keeps of a run's settings. None of them is a secret: no setting is.
     pub(super) fn texts(&self) -> BTreeMap<&'static str, String> {
         self.all().filter(|(key, _, _)| key.of_run).map(|(key, text, _)| (key.name, text.to_owned())).collect()

@@ -161,7 +161,15 @@ fn large(path: &Path, n_rows: u32) {
             layout: None,
             rules: Rules::default(),
         },
-        EventKind::LaunchBegan { launch: 1, verb: "run".into(), pid: 1, host, user: None, version: "0".into() },
+        EventKind::LaunchBegan {
+            launch: 1,
+            verb: "run".into(),
+            pid: 1,
+            host,
+            user: None,
+            version: "0".into(),
+            given: [].into(),
+        },
     ];
     journal.append(run, began.map(|kind| (LaneId::RUN, kind))).unwrap();
     for first in (1..=n_rows).step_by(10_000) {
@@ -186,7 +194,7 @@ fn large(path: &Path, n_rows: u32) {
         });
         journal.append(run, kinds.map(|kind| (LaneId::FIRST, kind))).unwrap();
     }
-    let ended = EventKind::LaunchEnded { exit: Exit::NotOnTarget, reason: None, elapsed_ms: 60_000 };
+    let ended = EventKind::LaunchEnded { exit: Exit::NotOnTarget, reason: None, elapsed_ms: 60_000, refusal: None };
     journal.append(run, [(LaneId::RUN, ended)]).unwrap();
 }
 

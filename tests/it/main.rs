@@ -19,6 +19,7 @@ mod lab;
 mod lanes;
 mod looks;
 mod memory;
+mod next;
 mod nights;
 mod pace;
 mod plans;

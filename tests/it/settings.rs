@@ -45,7 +45,7 @@ fn a_variable_of_ours_that_is_no_setting_is_an_error() {
     lab.write("plan.csv", &plan(1, "stopped,syncing"));
     let check = |name: &str, text: &str| with(lab.command(&["check", "plan.csv"]), &[(name, text)]);
     check("CUTOVER_RAET", "5").exits(2).says("CUTOVER_RAET is set, and is no setting (did you mean `CUTOVER_RATE`?)");
-    check("CUTOVER_ALLOW_IRREVERSIBLE", "on").exits(2).says("`cutover config show` lists them");
+    check("CUTOVER_ALLOW_IRREVERSIBLE", "on").exits(2).says("`cutover run --help` lists the settings");
     check("CUTOVER_RATE", "").exits(0);
     check("CUTOVER_RATE", "fast").exits(2).says("`rate` in the environment (CUTOVER_RATE)");
     // A profile names the variables of its own secrets.

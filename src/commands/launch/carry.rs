@@ -22,7 +22,7 @@ use crate::engine::lane::first_answers::{FirstAnswers, Replay};
 use crate::engine::lane::{Lane, OfRun};
 use crate::engine::stop::Stop;
 use crate::engine::{self, Book, EngineError, Purpose, reader};
-use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Verdict};
+use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Refusal, Verdict};
 use crate::exit::Exit;
 use crate::gate::{Gate, Learned, RateOfAll};
 use crate::journal::read::RunRecord;
@@ -36,12 +36,15 @@ use crate::observe::sent::Sent;
 use crate::preflight::PreflightError;
 use crate::recorder::{self, JournalClosed, Recorder, Writing};
 use crate::remote::http::Http;
+use crate::report::next::{self, Given, NextCommands};
 use crate::report::summary::{self, ExitOf, Summary};
 use crate::sandbox::estate::Seeded;
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::{self, Sandbox, estate};
 use crate::settings::Settings;
+use crate::settings::keys::KEYS;
 use crate::transport::Transport;
+use crate::waves::window::Window;
 
 /// Who says yes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +96,18 @@ type Reopened = (LaneId, RowId, Standing);
 /// Ends a launch early, with what to say.
 enum Halted {
     With(Exit, String),
+    /// Before the first change.
+    Refused(Refusal, String),
     Error(CommandError),
+}
+
+impl Halted {
+    fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Halted::Refused(what, _) => Some(*what),
+            Halted::With(..) | Halted::Error(_) => None,
+        }
+    }
 }
 
 impl From<JournalError> for Halted {
@@ -212,14 +226,13 @@ impl Carry<'_> {
         let path = journal.path().to_owned();
         let run = self.run;
         let helm_settings = self.helm_settings()?;
-        if matches!(self.launch.consent, Consent::Asked { .. }) {
-            helm_settings.window.told(self.clock.now()).iter().for_each(|line| self.console.say(line));
-        }
-        let n_settled = u64::from(run.n_rows).saturating_sub(journal.count_unsettled(run.key)?);
+        let given = self.begin(&journal, &helm_settings.window)?;
+        let commands = NextCommands::new(run, &path, given.clone());
         let reopened = journal.rows_with_verdict(run.key, self.launch.reopen, self.launch.reopen_by_name)?;
         let steered = journal.steered(run.key)?;
         if let Some(paused) = steered.paused.first() {
-            self.console.warn(&format!("paused by {}; `cutover control {} continue` releases it", paused.by, run.id));
+            let releases = commands.control(&["continue"]);
+            self.console.warn(&format!("paused by {}; `{releases}` releases it", paused.by));
         }
         let (mut ways, mut sandboxes) = (Vec::new(), Vec::new());
         let of_all = self.rate_of_all();
@@ -230,8 +243,7 @@ impl Carry<'_> {
             ways.push((Http::new(transport, Arc::clone(&account.credentials)), gate));
             sandboxes.extend(sandbox);
         }
-        let names = self.accounts.iter().map(|account| account.name.clone()).collect();
-        let progress = Progress::new(u64::from(run.n_rows), n_settled, names, self.console, self.launch.progress);
+        let progress = self.progress(&journal, &commands)?;
         let mut observers: Vec<Box<dyn Observer>> =
             vec![Box::new(Counter(Arc::clone(&progress))), Box::new(self.sent.clone())];
         let undelivered = Undelivered::default();
@@ -273,21 +285,24 @@ impl Carry<'_> {
         signals::watch(stop.clone(), recorder.clone(), Arc::clone(&ended)).map_err(CommandError::Start)?;
 
         let looking = self.look_where_it_is(&recorder);
-        let carried = self.carry(&lanes, &of_run, ear, &progress, &reopened).await;
+        let carried = self.carry(&lanes, &of_run, ear, &progress, (&reopened, given)).await;
         let broken = || {
             let undelivered = undelivered.get().map(|why| format!("the events could not be written: {why}"));
             losing.lost().map(|lost| lost.why.clone()).into_iter().chain(undelivered).collect::<Vec<_>>()
         };
         let known = broken();
+        let commands = NextCommands::new(run, losing.saved().unwrap_or(&path), commands.into_given());
+        let refusal = carried.as_ref().err().and_then(Halted::refusal);
         let concluded = match carried {
-            Ok(()) => self.conclude(&lanes, &stop, &book, known.clone(), losing.journal_flag()).await,
+            Ok(()) => self.conclude(&lanes, &stop, &book, known.clone(), &commands).await,
             Err(Halted::With(exit, reason)) => Ok(halted(&stop, exit, reason, &known)),
+            Err(Halted::Refused(_, reason)) => Ok(halted(&stop, Exit::Refused, reason, &known)),
             Err(Halted::Error(error)) => Err(error),
         };
         let (exit, reason) = match concluded {
             Ok((exit, reason)) => (self.as_sent(exit), reason),
             Err(error) => {
-                finish(&recorder, writing, exit_event(self.as_sent(error.exit()), None, started)).await?;
+                finish(&recorder, writing, exit_event(self.as_sent(error.exit()), None, None, started)).await?;
                 return Err(error);
             }
         };
@@ -296,7 +311,7 @@ impl Carry<'_> {
         reading.abort_all();
         drop(looking);
         drop((book, of_run, lanes));
-        finish(&recorder, writing, exit_event(exit, reason.clone(), started)).await?;
+        finish(&recorder, writing, exit_event(exit, reason.clone(), refusal, started)).await?;
         for sandbox in sandboxes {
             sandbox.stop().await;
         }
@@ -308,6 +323,13 @@ impl Carry<'_> {
             Some(Lost { saved: Some(saved), .. }) => Ok(Carried { exit, reason, journal: saved.clone() }),
             None => Ok(Carried { exit, reason, journal: path }),
         }
+    }
+
+    fn progress(&self, journal: &Journal, commands: &NextCommands) -> Result<Arc<Progress>, CommandError> {
+        let n_rows = u64::from(self.run.n_rows);
+        let n_settled = n_rows.saturating_sub(journal.count_unsettled(self.run.key)?);
+        let names = self.accounts.iter().map(|account| account.name.clone()).collect();
+        Ok(Progress::new(n_rows, n_settled, names, commands.clone(), self.console, self.launch.progress))
     }
 
     /// Looks each second, for those stretches in which nothing is recorded.
@@ -423,10 +445,10 @@ impl Carry<'_> {
         of_run: &OfRun,
         ear: Book,
         progress: &Arc<Progress>,
-        reopened: &[Reopened],
+        (reopened, given): (&[Reopened], Given),
     ) -> Result<(), Halted> {
         let helm = &of_run.helm;
-        helm.begin_launch(self.beginning(&of_run.book).await?).await?;
+        helm.begin_launch(self.beginning(&of_run.book, given).await?).await?;
         for (wave, part) in &self.launch.releases {
             let release = Command::Release { wave: wave.clone(), part: *part };
             helm.steer(release, By::me("--approve", None), None, lanes).await?;
@@ -492,7 +514,55 @@ impl Carry<'_> {
         Ok(ran?)
     }
 
-    async fn beginning(&self, book: &Book) -> Result<Vec<EventKind>, JournalError> {
+    /// Tells what holds for this launch, and what no longer does. Returns what it is given by hand.
+    fn begin(&self, journal: &Journal, window: &Window) -> Result<Given, CommandError> {
+        let last = NextCommands::of(journal, self.run, journal.path())?.into_given();
+        if matches!(self.launch.consent, Consent::Asked { .. }) {
+            self.tell_what_no_longer_holds(&last);
+            window.told(self.clock.now()).iter().for_each(|line| self.console.say(line));
+        }
+        Ok(self.given(window, last))
+    }
+
+    /// What this launch is given by hand. One that sends nothing passes on what the one before it had.
+    fn given(&self, window: &Window, last: Given) -> Given {
+        let mut given = self.settings.by_hand.clone();
+        // A time of the day is that of the night on which it was said.
+        if let (Some(said), Some(deadline)) = (given.get_mut("deadline"), window.deadline) {
+            *said = deadline.to_string();
+        }
+        match self.launch.consent {
+            Consent::Asked { yes, irreversible } => {
+                let leave = [(next::YES, yes), (next::IRREVERSIBLE, irreversible)];
+                let leave = leave.into_iter().filter(|(_, is_given)| *is_given);
+                given.extend(leave.map(|(name, _)| (name.to_owned(), "on".to_owned())));
+                given
+            }
+            Consent::NothingIsSent => last.into_iter().chain(given).collect(),
+            Consent::OnlyShown | Consent::OnlyLooked => given,
+        }
+    }
+
+    /// A window that held for the launch before and not for this one would else be missed in the hours of business.
+    fn tell_what_no_longer_holds(&self, last: &Given) {
+        let is_gone = |(key, _): &(&String, &String)| {
+            let Consent::Asked { irreversible, .. } = self.launch.consent else { return false };
+            match key.as_str() {
+                next::YES => false,
+                next::IRREVERSIBLE => !irreversible,
+                key => {
+                    let of_launch = KEYS.iter().any(|known| known.name == key && known.of_launch);
+                    of_launch && !self.settings.by_hand.contains_key(key)
+                }
+            }
+        };
+        let gone = next::flags(last.iter().filter(is_gone));
+        if !gone.is_empty() {
+            self.console.warn(&format!("the last launch was given{gone}, which does not hold for this one"));
+        }
+    }
+
+    async fn beginning(&self, book: &Book, given: Given) -> Result<Vec<EventKind>, JournalError> {
         let mut kinds = Vec::new();
         if self.run.launches == 0 {
             kinds.push(EventKind::RunStarted {
@@ -511,6 +581,7 @@ impl Carry<'_> {
             host: crate::lock::host(),
             user: std::env::var("USER").ok(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            given,
         });
         Ok(kinds)
     }
@@ -522,20 +593,21 @@ impl Carry<'_> {
         stop: &Stop,
         book: &Book,
         broken: Vec<String>,
-        more: String,
+        commands: &NextCommands,
     ) -> Result<(Exit, Option<String>), CommandError> {
         if matches!(self.launch.consent, Consent::OnlyShown | Consent::OnlyLooked) {
             return Ok((Exit::Done, None));
         }
+        let commands = commands.after(self.clock.now());
         let facts = Facts {
-            run: &self.run.id,
             n_rows: u64::from(self.run.n_rows),
             tally: book.read(Journal::tally).await?,
             signal: by_signal(stop),
             chosen: stop.chosen().map(|(_, why)| why.unwrap_or_default()),
             stopped: stopped_lanes(lanes),
             broken,
-            more,
+            resume: commands.resume(),
+            reconcile: commands.reconcile(),
         };
         Ok(facts.ending())
     }
@@ -632,9 +704,9 @@ fn gauge(lanes: &Lanes) -> impl Fn() -> Gauges + Send + 'static {
     }
 }
 
-fn exit_event(exit: Exit, reason: Option<String>, started: Instant) -> EventKind {
+fn exit_event(exit: Exit, reason: Option<String>, refusal: Option<Refusal>, started: Instant) -> EventKind {
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    EventKind::LaunchEnded { exit, reason, elapsed_ms }
+    EventKind::LaunchEnded { exit, reason, elapsed_ms, refusal }
 }
 
 /// Records the end and waits for the last commit. If the journal refused anything, this says why.

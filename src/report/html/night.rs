@@ -159,6 +159,8 @@ pub(super) fn bands(clock: &RunClock, events: &[Event]) -> (Vec<Band>, Vec<Band>
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::event::LaneId;
     use crate::exit::Exit;
@@ -170,11 +172,14 @@ mod tests {
     fn began(second: i64) -> Event {
         let verb = "run".to_owned();
         let (host, version) = (String::new(), String::new());
-        at(second, EventKind::LaunchBegan { launch: 1, verb, pid: 1, host, user: None, version })
+        at(
+            second,
+            EventKind::LaunchBegan { launch: 1, verb, pid: 1, host, user: None, version, given: BTreeMap::new() },
+        )
     }
 
     fn ended(second: i64) -> Event {
-        at(second, EventKind::LaunchEnded { exit: Exit::Done, reason: None, elapsed_ms: 0 })
+        at(second, EventKind::LaunchEnded { exit: Exit::Done, reason: None, elapsed_ms: 0, refusal: None })
     }
 
     fn busy(seconds: &[i64]) -> Activity {

@@ -50,14 +50,13 @@ struct CauseLine {
 impl<'a> Overview<'a> {
     /// With links to rows as the page has them.
     pub(crate) fn of(summary: &'a Summary, link: impl Fn(&str) -> Option<String>) -> Self {
-        let next_of = |name: &str| summary.next_steps().into_iter().find(|(step, _)| *step == name);
         let causes = summary.causes.iter().map(|cause| CauseLine {
             verdict: cause.verdict.clone(),
             n_rows: cause.n_rows,
             text: cause_text(cause),
             example: plain(&cause.example),
             link: link(&cause.example),
-            next: advice::of_cause(cause, &summary.run),
+            next: advice::of_cause(cause, &summary.commands),
         });
         let n_told: u64 = summary.causes.iter().map(|cause| cause.n_rows).sum();
         let some = |n| (n > 0).then(|| count(n, "row"));
@@ -66,7 +65,11 @@ impl<'a> Overview<'a> {
             total: summary.plan.rows,
             causes: causes.collect(),
             other_causes: some(summary.n_need_a_look().saturating_sub(n_told)),
-            steps: ["in_doubt", "pending"].into_iter().filter_map(next_of).collect(),
+            steps: summary
+                .next_steps()
+                .into_iter()
+                .filter(|(step, _)| ["in_doubt", "pending"].contains(step))
+                .collect(),
             waves: if summary.waves.len() > 1 { &summary.waves } else { &[] },
             lanes: if summary.lanes.len() > 1 { &summary.lanes } else { &[] },
             moved: some(summary.moved),

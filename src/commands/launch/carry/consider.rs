@@ -7,6 +7,7 @@ use super::{Carry, Consent, Halted, Lanes};
 use crate::console;
 use crate::engine::Book;
 use crate::engine::stop::Stop;
+use crate::event::Refusal;
 use crate::exit::Exit;
 use crate::journal::steering::Drifted;
 use crate::preflight::{self, Difference};
@@ -86,7 +87,7 @@ impl Carry<'_> {
                 "{} would be changed, and --max-changes allows {most}; nothing was sent by this launch",
                 count(n_changes, "row")
             );
-            return Err(Halted::With(Exit::Refused, reason));
+            return Err(Halted::Refused(Refusal::TooMany { changes: n_changes }, reason));
         }
         if difference.n_irreversible > 0 && !irreversible {
             let reason = format!(
@@ -94,7 +95,7 @@ impl Carry<'_> {
                  --allow-irreversible says that this is meant; nothing was sent by this launch",
                 count(difference.n_irreversible, "row")
             );
-            return Err(Halted::With(Exit::Refused, reason));
+            return Err(Halted::Refused(Refusal::Irreversible, reason));
         }
         Ok(())
     }
@@ -117,7 +118,7 @@ impl Carry<'_> {
             if n_rows == 1 { "1 row is".to_owned() } else { format!("{n_rows} rows are") },
             self.settings.max_drift
         );
-        Err(Halted::With(Exit::Refused, reason))
+        Err(Halted::Refused(Refusal::Drift, reason))
     }
 
     async fn ask(&self, stop: &Stop, difference: &Difference) -> Result<(), Halted> {
@@ -137,6 +138,6 @@ impl Carry<'_> {
         if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
             return Ok(());
         }
-        Err(Halted::With(Exit::Refused, "not agreed to; nothing was sent by this launch".to_owned()))
+        Err(Halted::Refused(Refusal::NotAgreed, "not agreed to; nothing was sent by this launch".to_owned()))
     }
 }

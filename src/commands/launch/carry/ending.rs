@@ -6,8 +6,7 @@ use crate::report::plain::count;
 
 /// What the ending is made of.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Facts<'a> {
-    pub(super) run: &'a str,
+pub(super) struct Facts {
     pub(super) n_rows: u64,
     pub(super) tally: Tally,
     /// By which signal it was told to stop, if by one.
@@ -18,11 +17,12 @@ pub(super) struct Facts<'a> {
     pub(super) stopped: Option<(Exit, String)>,
     /// What is wrong here, whatever became of the rows.
     pub(super) broken: Vec<String>,
-    /// What the next command needs besides the run.
-    pub(super) more: String,
+    /// What to type to go on, and what to look at what is in doubt.
+    pub(super) resume: String,
+    pub(super) reconcile: String,
 }
 
-impl Facts<'_> {
+impl Facts {
     /// The worst of it, and all of it in one line. Where nothing is left, what stopped the launch stopped nothing.
     pub(super) fn ending(self) -> (Exit, Option<String>) {
         let finished = if self.tally.on_target() == self.n_rows { Exit::Done } else { Exit::NotOnTarget };
@@ -43,7 +43,7 @@ impl Facts<'_> {
                 exit = exit.worst(signal);
                 said.extend(by_signal(signal).map(str::to_owned));
             }
-            said.extend(left(&self.tally, &format!("{}{}", self.run, self.more)));
+            said.extend(left(&self.tally, &self.resume, &self.reconcile));
         }
         (exit, (!said.is_empty()).then(|| said.join("; ")))
     }
@@ -68,10 +68,9 @@ fn by_signal(signal: Exit) -> Option<&'static str> {
 }
 
 /// Everything that is left, each with the command that goes on with it.
-fn left(tally: &Tally, run: &str) -> impl Iterator<Item = String> {
-    let pending = (tally.pending > 0)
-        .then(|| format!("{} left to do: cutover resume {run} goes on", count(tally.pending, "row")));
-    let in_doubt = (tally.in_doubt > 0).then(|| format!("{} in doubt: cutover reconcile {run}", tally.in_doubt));
+fn left(tally: &Tally, resume: &str, reconcile: &str) -> impl Iterator<Item = String> {
+    let pending = (tally.pending > 0).then(|| format!("{} left to do: {resume}", count(tally.pending, "row")));
+    let in_doubt = (tally.in_doubt > 0).then(|| format!("{} in doubt: {reconcile}", tally.in_doubt));
     [pending, in_doubt].into_iter().flatten()
 }
 
@@ -80,10 +79,11 @@ mod tests {
     use super::*;
     use crate::event::Verdict;
 
-    fn facts(applied: u64, pending: u64, in_doubt: u64) -> Facts<'static> {
+    fn facts(applied: u64, pending: u64, in_doubt: u64) -> Facts {
         let verdicts = [(Verdict::Applied, applied)].into();
         let tally = Tally { verdicts, pending, in_doubt, ..Tally::default() };
-        Facts { run: "r1", n_rows: 100, tally, ..Facts::default() }
+        let (resume, reconcile) = ("cutover resume r1 --yes".to_owned(), "cutover reconcile r1".to_owned());
+        Facts { n_rows: 100, tally, resume, reconcile, ..Facts::default() }
     }
 
     #[test]
@@ -100,7 +100,7 @@ mod tests {
             (Facts { broken: vec!["no events".into()], ..facts(0, 99, 1) }, Exit::Internal, "no events; "),
         ];
         for (facts, exit, why) in stops {
-            let left = "99 rows left to do: cutover resume r1 goes on; 1 in doubt: cutover reconcile r1";
+            let left = "99 rows left to do: cutover resume r1 --yes; 1 in doubt: cutover reconcile r1";
             assert_eq!(facts.ending(), (exit, Some(format!("{why}{left}"))));
         }
     }
@@ -113,7 +113,7 @@ mod tests {
             stopped: Some((Exit::Credentials, "401".into())),
             ..facts(99, 1, 0)
         };
-        let said = "401; halted; terminated by a signal; 1 row left to do: cutover resume r1 goes on";
+        let said = "401; halted; terminated by a signal; 1 row left to do: cutover resume r1 --yes";
         assert_eq!(all.ending(), (Exit::Terminated, Some(said.into())));
     }
 

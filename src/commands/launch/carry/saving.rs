@@ -14,7 +14,7 @@ use crate::journal::place::{Gone, Place};
 use crate::journal::{Journal, JournalError};
 use crate::observe::sent::Sent;
 use crate::recorder::Watch;
-use crate::report::plain::{count, plain, shell_word};
+use crate::report::plain::{count, plain};
 
 /// What is known of a journal that is gone.
 pub(super) struct Lost {
@@ -33,10 +33,9 @@ impl Losing {
         self.0.get()
     }
 
-    /// As `--journal` has to name it in the next command.
-    pub(super) fn journal_flag(&self) -> String {
-        let saved = self.lost().and_then(|lost| lost.saved.as_ref());
-        saved.map_or_else(String::new, |path| format!(" --journal {}", shell_word(&path.display().to_string())))
+    /// Where the journal is from here on.
+    pub(super) fn saved(&self) -> Option<&Path> {
+        self.lost().and_then(|lost| lost.saved.as_deref())
     }
 
     /// Stops the run before more is sent, and finds a place to save what the open file holds.

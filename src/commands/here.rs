@@ -1,0 +1,51 @@
+//! Commands to type next that are about no run: they need the journal and the way to the service that this one was given.
+
+use std::path::Path;
+
+use crate::console;
+use crate::report::next::{IRREVERSIBLE, YES, flags};
+use crate::report::plain::shell_word;
+
+/// Flags that every command typed here needs as well.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Here {
+    journal: String,
+    way: String,
+}
+
+const WAY: [&str; 4] = ["endpoint", "region", "profile", "ca_bundle"];
+
+impl Here {
+    pub(crate) fn new(given: &[(&'static str, String)]) -> Self {
+        let only = |names: &[&str]| {
+            let of_these = given.iter().filter(|(key, _)| names.contains(key));
+            let owned: Vec<(String, String)> = of_these.map(|(key, text)| ((*key).to_owned(), text.clone())).collect();
+            flags(owned.iter().map(|(key, text)| (key, text)))
+        };
+        Self { journal: only(&["journal"]), way: only(&WAY) }
+    }
+
+    /// One that reads the journal.
+    pub(crate) fn reads(&self, words: &str) -> String {
+        format!("cutover {words}{}", self.journal)
+    }
+
+    /// One that asks the service.
+    pub(crate) fn asks(&self, words: &str) -> String {
+        format!("cutover {words}{}", self.way)
+    }
+
+    /// One that carries a plan out. Where nobody can be asked it has to say that nobody need be.
+    pub(crate) fn runs(&self, plan: &Path, irreversible: bool) -> String {
+        let leave = [(IRREVERSIBLE, irreversible), (YES, !console::can_ask())];
+        let leave = leave.into_iter().filter(|(_, is_given)| *is_given);
+        let leave: Vec<(String, String)> = leave.map(|(name, _)| (name.to_owned(), "on".to_owned())).collect();
+        let (leave, Self { journal, way }) = (flags(leave.iter().map(|(name, on)| (name, on))), self);
+        format!("cutover run {}{way}{leave}{journal}", path(plan))
+    }
+}
+
+/// A path as one word of a shell.
+pub(crate) fn path(path: &Path) -> String {
+    shell_word(&path.display().to_string())
+}

@@ -1,0 +1,80 @@
+//! How the last launch of a run came to its end, as far as it decides what to do next.
+
+use rusqlite::params;
+
+use super::read::{ON_TARGET, event};
+use super::{Journal, JournalError, RunKey};
+use crate::control::Wait;
+use crate::event::{DrainReason, EventKind, Refusal};
+use crate::model::words;
+use crate::waves::Stage;
+
+/// Facts about the end of a launch, none of which need be there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// Why it began nothing new.
+    pub drained: Option<DrainReason>,
+    /// What it would not do.
+    pub refusal: Option<Refusal>,
+    /// What it last waited for somebody to release.
+    pub unreleased: Option<Stage>,
+}
+
+impl Ending {
+    fn add(&mut self, kind: EventKind) {
+        match kind {
+            EventKind::DrainBegan { reason, .. } => self.drained = self.drained.or(Some(reason)),
+            EventKind::LaunchEnded { refusal, .. } => self.refusal = self.refusal.or(refusal),
+            EventKind::WaitBegan { cause: Wait::Approval, stage, .. } if self.unreleased.is_none() => {
+                self.unreleased = Some(stage);
+            }
+            EventKind::WaitBegan { .. }
+            | EventKind::WaitEnded
+            | EventKind::RunStarted { .. }
+            | EventKind::LaunchBegan { .. }
+            | EventKind::StageBegan { .. }
+            | EventKind::StageEnded { .. }
+            | EventKind::Controlled { .. }
+            | EventKind::QuotaLearned { .. }
+            | EventKind::ReadThrottled { .. }
+            | EventKind::LaneStopped { .. }
+            | EventKind::RowSeen { .. }
+            | EventKind::RowMoved { .. }
+            | EventKind::AttemptStarted { .. }
+            | EventKind::AttemptEnded { .. }
+            | EventKind::RowSettled { .. }
+            | EventKind::RowLeft { .. }
+            | EventKind::RowReopened { .. } => (),
+        }
+    }
+}
+
+impl Journal {
+    /// From the run's own events since its last launch began, the newest first.
+    pub fn last_ending(&self, run: RunKey) -> Result<Ending, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, seq, at, kind, row, detail FROM event
+             WHERE run = ?1 AND lane = 0 AND kind IN ('launch_began', 'launch_ended', 'drain_began', 'wait_began')
+             ORDER BY seq DESC",
+        )?;
+        let mut found = statement.query([run.0])?;
+        let mut ending = Ending::default();
+        while let Some(columns) = found.next()? {
+            match event(columns)?.kind {
+                EventKind::LaunchBegan { .. } => break,
+                kind => ending.add(kind),
+            }
+        }
+        Ok(ending)
+    }
+
+    /// Whether a row that is not on target would be sent to where there is no way back from.
+    pub fn has_irreversible_left(&self, run: RunKey) -> Result<bool, JournalError> {
+        let words = words::IRREVERSIBLE.map(|word| format!("'{word}'")).join(", ");
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT EXISTS (SELECT 1 FROM row WHERE run = ?1 AND lower(copystate) IN ({words})
+                 AND (verdict IS NULL OR NOT {ON_TARGET}))"
+        ))?;
+        Ok(statement.query_row(params![run.0], |row| row.get(0))?)
+    }
+}

@@ -1,0 +1,350 @@
+//! Every next command works as it is printed: whatever a run says to type is typed, in a shell, as it stands there.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::lab::{Ended, Lab, Launch, Served, plan, shared, with_yes};
+
+/// The commands in a text: between backticks, in `<code>`, or up to the end of the line or of the clause.
+fn commands(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in unescaped(text).lines() {
+        let mut rest = line;
+        while let Some(at) = rest.find("cutover ") {
+            let (before, command) = rest.split_at(at);
+            let ends: &[char] = if before.ends_with('`') {
+                &['`']
+            } else if before.ends_with('>') {
+                &['<']
+            } else {
+                &[';', '`', '<']
+            };
+            let end = command.find(ends).unwrap_or(command.len());
+            let (command, after) = command.split_at(end);
+            let is_verb = command["cutover ".len()..].starts_with(|first: char| first.is_ascii_lowercase());
+            // What a person has to fill in.
+            let is_template = command.split(' ').any(|word| ["PLAN", "FILE", "NAME", "[RUN]", "KEY"].contains(&word));
+            if is_verb && !is_template && (before.is_empty() || before.ends_with([' ', '`', '>', '('])) {
+                found.push(command.trim().to_owned());
+            }
+            rest = after;
+        }
+    }
+    found
+}
+
+/// As a browser, or whoever reads XML, shows it.
+fn unescaped(text: &str) -> String {
+    text.replace("&#39;", "'").replace("&apos;", "'")
+}
+
+fn said(ended: &Ended) -> String {
+    let events = r#""schema":"cutover.event.v1""#;
+    let told: Vec<&str> = ended.stdout.lines().filter(|line| !line.contains(events)).collect();
+    format!("{}\n{}", told.join("\n"), ended.stderr)
+}
+
+fn typed(lab: &Lab, command: &str, variables: &[(&str, &str)]) -> Ended {
+    let mut shell = lab.command_of("sh", &["-c", command]);
+    let binary = Path::new(env!("CARGO_BIN_EXE_cutover")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    shell.env("PATH", format!("{}:{path}", binary.display())).envs(variables.iter().copied());
+    Launch::of(shell).end()
+}
+
+/// Types each command of a text, and what these say to type, each once. None may end as one that cannot work.
+fn type_all(lab: &Lab, text: &str, variables: &[(&str, &str)]) -> BTreeSet<String> {
+    let mut left: Vec<String> = commands(text);
+    // An anchor is that of the run as it was when it was said: it is held against that before the run goes on.
+    left.sort_by_key(|command| !command.starts_with("cutover audit"));
+    left.reverse();
+    let mut seen = BTreeSet::new();
+    assert!(!left.is_empty(), "nothing is said to be typed in:\n{text}");
+    while let Some(command) = left.pop() {
+        if !seen.insert(command.clone()) || seen.len() > 60 {
+            continue;
+        }
+        let ended = typed(lab, &command, variables);
+        let works = !matches!(ended.code, None | Some(2 | 3 | 7 | 64..));
+        assert!(works, "`{command}` ends with {:?}:\n{}", ended.code, said(&ended));
+        let more = commands(&said(&ended)).into_iter().filter(|command| !command.starts_with("cutover audit"));
+        left.extend(more.collect::<Vec<_>>().into_iter().rev());
+    }
+    seen
+}
+
+/// What every verb that reads says of the latest run.
+fn told(lab: &Lab, journal: &[&str], rows: &[&str]) -> String {
+    let mut text = String::new();
+    let mut verbs: Vec<Vec<&str>> = vec![vec!["status"]];
+    verbs.extend(["md", "html", "junit"].map(|format| vec!["report", "--format", format]));
+    verbs.extend(rows.iter().map(|row| vec!["explain", *row]));
+    for verb in verbs {
+        let ended = lab.cutover(&[&verb[..], journal].concat()).exits(0);
+        text += &said(&ended);
+    }
+    text
+}
+
+const NIGHT: &str = r#"
+[[fault]]
+sources = ["vm-silent"]
+kind = "silent"
+times = 0
+[[fault]]
+sources = ["vm-forbidden", "vm-forbidden-2"]
+kind = "forbidden"
+times = 0
+[[fault]]
+sources = ["vm-down"]
+kind = "status"
+status = 503
+times = 0
+[[moved]]
+source = "vm-moved"
+to = { copystate = "error" }
+after = "change"
+"#;
+
+const ROWS: &str = "\
+source_id,copystate,migrationcycle,expect_copystate,name
+vm-good,finished,cutovered,,
+vm-silent,finished,cutovered,,
+vm-forbidden,stopped,syncing,,
+vm-forbidden-2,finished,cutovered,,
+vm-down,finished,cutovered,,
+vm-moved,stopped,syncing,,
+vm-expected,stopped,syncing,waiting,
+vm-ignores,stopped,syncing,,
+";
+
+/// A night in which rows end in every way, and the same for its small sister below.
+fn small_night(lab: &Lab) -> (Served, Vec<String>) {
+    lab.write("plan.csv", ROWS);
+    let sandbox = lab.serve("plan.csv", NIGHT);
+    sandbox.move_to("vm-expected", "syncing", "syncing");
+    sandbox.move_to("vm-ignores", "deleting", "syncing");
+    let args =
+        ["run", "plan.csv", "--rate", "off", "--attempts", "2", "--verify-timeout", "500ms", "--allow-irreversible"];
+    let args = args.map(str::to_owned).to_vec();
+    (sandbox, args)
+}
+
+#[test]
+fn every_command_of_a_bad_night_works_as_it_is_printed() {
+    let _machine = shared();
+    let lab = Lab::new();
+    let (sandbox, args) = small_night(&lab);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let journal = ["--journal", "the night's.db"];
+    let first = lab.launch(&sandbox, &[&args[..], &journal].concat()).exits(1);
+    let rows = ["vm-good", "vm-silent", "vm-forbidden", "vm-down", "vm-moved", "vm-expected", "vm-ignores"];
+    let text = said(&first) + &told(&lab, &journal, &rows);
+    // Three kinds of obstacles need three advices.
+    assert!(text.contains("is not where the plan expects it") && text.contains("the service takes updates"), "{text}");
+    let typed = type_all(&lab, &text, &[]);
+    for verdict in ["no_effect", "overtaken", "refused", "failed", "blocked"] {
+        let verdict = format!("--only {verdict} ");
+        let is_whole = |command: &&String| command.contains(&verdict) && command.contains("--allow-irreversible");
+        assert!(typed.iter().any(|command| is_whole(&command)), "{verdict}: {typed:#?}");
+    }
+    assert!(
+        typed.iter().all(|command| command.contains("--journal 'the night'\\''s.db'") || !command.contains("retry"))
+    );
+}
+
+#[test]
+fn every_command_of_a_night_in_the_sandbox_works_as_it_is_printed() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", ROWS);
+    lab.write("night.toml", NIGHT);
+    let args = [
+        "run",
+        "plan.csv",
+        "--endpoint",
+        "sandbox",
+        "--scenario",
+        "night.toml",
+        "--rate",
+        "off",
+        "--attempts",
+        "2",
+        "--verify-timeout",
+        "500ms",
+        "--allow-irreversible",
+        "--yes",
+        "--no-progress",
+    ];
+    let first = lab.cutover(&args).exits(1);
+    type_all(&lab, &(said(&first) + &told(&lab, &[], &["vm-good", "vm-moved"])), &[]);
+}
+
+fn bench(n: usize, scenario: &str) -> (Lab, Served) {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(n, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", scenario);
+    (lab, sandbox)
+}
+
+#[test]
+fn what_a_drain_a_kill_or_a_halt_says_to_type_works() {
+    let _machine = shared();
+    for signal in ["INT", "KILL"] {
+        let (lab, sandbox) = bench(60, "");
+        let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "40", "--ca-bundle", "/etc/hostname"]);
+        assert!(launch.reaches_nth("attempt_ended", 5));
+        launch.signal(signal);
+        let text = said(&launch.end()) + &told(&lab, &[], &["vm-00001", "vm-00060"]);
+        let typed = type_all(&lab, &text, &[]);
+        assert!(typed.iter().any(|command| command.contains("resume") && command.contains("--yes")), "{typed:#?}");
+        assert_eq!(lab.journal().tally()["applied"], 60);
+    }
+    let (lab, sandbox) = bench(20, "[[fault]]\nshare = 1.0\nkind = \"forbidden\"\ntimes = 0\n");
+    let ended = lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off", "--max-failed", "1", "--concurrency", "1"]);
+    type_all(&lab, &(said(&ended) + &told(&lab, &[], &["vm-00001"])), &[]);
+}
+
+#[test]
+fn a_wrong_token_and_a_dead_endpoint_are_dealt_with_before_going_on() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(3, "");
+    let mut command = lab.command(&with_yes(&sandbox, &["run", "plan.csv"]));
+    let wrong = [("CUTOVER_AUTH_TOKEN", "wrong-token")];
+    let ended = Launch::of({
+        command.envs(wrong);
+        command
+    });
+    let text = said(&ended.end().exits(5)) + &told(&lab, &[], &[]);
+    let doctor = format!("cutover doctor --endpoint {}", sandbox.url);
+    assert!(text.contains(&doctor) && text.contains("did not let us in"), "{text}");
+    let typed = type_all(&lab, &text, &wrong);
+    assert!(typed.contains(&doctor));
+    // Put right, the same commands go on.
+    let resume = commands(&text).into_iter().find(|command| command.contains("resume")).unwrap();
+    type_all(&lab, &resume, &[]);
+    assert_eq!(lab.journal().tally()["applied"], 3);
+
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let args =
+        ["run", "plan.csv", "--endpoint", "http://127.0.0.1:1", "--yes", "--no-progress", "--connect-timeout", "1s"];
+    let text = said(&lab.cutover(&args).exits(8)) + &told(&lab, &[], &[]);
+    assert!(text.contains("cutover doctor --endpoint http://127.0.0.1:1"), "{text}");
+    type_all(&lab, &text, &[]);
+}
+
+#[test]
+fn what_is_refused_says_what_it_takes() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(3, "");
+    lab.write("finish.csv", "source_id,copystate,migrationcycle\nvm-00001,finished,cutovered\n");
+    let refused = |args: &[&str]| said(&lab.launch(&sandbox, args).exits(3));
+    let text = refused(&["run", "finish.csv", "--rate", "off"]);
+    let leave = "--allow-irreversible --rate off --yes";
+    assert!(type_all(&lab, &text, &[]).iter().any(|command| command.ends_with(leave)), "{text}");
+    let text = refused(&["run", "plan.csv", "--max-changes", "1"]);
+    type_all(&lab, &text, &[]);
+
+    // A drift is answered by another seal, and not by another try.
+    let (lab, sandbox) = bench(3, "");
+    let endpoint = ["--endpoint", sandbox.url.as_str()];
+    lab.cutover(&[&["plan", "plan.csv", "-o", "it's sealed.plan"], &endpoint[..]].concat()).exits(0);
+    sandbox.move_to("vm-00002", "error", "syncing");
+    let text = said(&lab.launch(&sandbox, &["run", "it's sealed.plan"]).exits(3));
+    assert!(text.contains("seal the plan again"), "{text}");
+    let typed = type_all(&lab, &text, &[]);
+    assert!(typed.iter().any(|command| command.starts_with("cutover plan 'it'\\''s sealed.plan' -o")), "{typed:#?}");
+}
+
+#[test]
+fn an_approval_that_is_waited_for_says_how_it_is_given() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(2, "stopped,syncing"));
+    lab.write("night.toml", "files = ['plan.csv']\n[[waves]]\nname = 'the main one'\nfiles = []\napproval = true\n");
+    lab.write("waves.csv", "source_id,copystate,migrationcycle,wave\nvm-00001,stopped,syncing,the main one\n");
+    lab.write("waves.toml", "files = ['waves.csv']\n[[waves]]\nname = 'the main one'\napproval = true\n");
+    let sandbox = lab.serve("waves.csv", "");
+    let launch = lab.begin(&sandbox, &["run", "waves.toml"]);
+    assert!(launch.reaches("wait_began"));
+    let status = said(&lab.cutover(&["status"]).exits(0));
+    let release = commands(&status).into_iter().find(|command| command.contains("release")).unwrap();
+    assert!(release.ends_with("release 'the main one'"), "{release}");
+    typed(&lab, &release, &[]).exits(0);
+    let ended = launch.end().exits(0);
+    assert!(ended.stderr.contains(&release), "{}", ended.stderr);
+
+    let ended = lab.launch(&sandbox, &["run", "waves.toml", "--new", "--approval-timeout", "1s"]);
+    // It is there already by now, so nothing waits.
+    assert_eq!(ended.code, Some(0));
+    sandbox.move_to("vm-00001", "syncing", "syncing");
+    let ended = lab.launch(&sandbox, &["run", "waves.toml", "--new", "--approval-timeout", "1s"]).exits(4);
+    let typed = type_all(&lab, &said(&ended), &[]);
+    assert!(typed.iter().any(|command| command.contains("--approve 'the main one'")), "{typed:#?}");
+    assert_eq!(lab.journal().tally()["applied"], 1);
+}
+
+#[test]
+fn what_init_a_roll_back_and_the_hints_say_to_type_works() {
+    let _machine = shared();
+    let lab = Lab::new();
+    for folder in [".", "a folder's"] {
+        let text = said(&lab.cutover(&["init", folder]).exits(0));
+        let typed = type_all(&lab, &text, &[]);
+        assert!(typed.iter().any(|command| command.contains("--endpoint sandbox")), "{typed:#?}");
+    }
+    let (lab, sandbox) = bench(3, "");
+    let sealed = lab.cutover(&["plan", "plan.csv", "-o", "a sealed.plan", "--endpoint", &sandbox.url]).exits(0);
+    type_all(&lab, &said(&sealed), &[]);
+    lab.write("plan.csv", "source_id,copystate,migrationcycle\nvm-00001,error,syncing\nvm-00002,error,syncing\n");
+    let sandbox = lab.serve("plan.csv", "");
+    let journal = ["--journal", "n.db"];
+    lab.launch(&sandbox, &[&["run", "plan.csv", "--rate", "off"], &journal[..]].concat()).exits(0);
+    let back = lab.cutover(&[&["rollback", "-o", "the way back.csv"], &journal[..]].concat()).exits(0);
+    type_all(&lab, &said(&back), &[]);
+    for (args, code) in [
+        (&["status", "nothing-like-it"][..], 2),
+        (&["explain", "nothing-like-it"], 2),
+        (&["control", "pause"], 2),
+        (&["control", "puase"], 2),
+    ] {
+        let ended = lab.cutover(&[args, &journal].concat()).exits(code);
+        type_all(&lab, &said(&ended), &[]);
+    }
+    let listed =
+        lab.cutover(&["sources", "plan", "--to-state", "stopped", "-o", "a plan.csv", "--endpoint", &sandbox.url]);
+    type_all(&lab, &said(&listed.exits(0)), &[]);
+}
+
+#[test]
+fn what_a_launch_was_given_by_hand_holds_for_it_and_goes_with_the_next_command() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(40, "");
+    let given = ["--window", "00:00-23:59:59", "--timezone", "UTC", "--deadline", "2999-01-01T00:00"];
+    let launch = lab.begin(&sandbox, &[&["run", "plan.csv", "--rate", "40"], &given[..]].concat());
+    assert!(launch.reaches_nth("attempt_ended", 3));
+    launch.signal("INT");
+    let text = said(&launch.end().exits(130));
+    let resume = commands(&text).into_iter().find(|command| command.contains("resume")).unwrap();
+    let flags = "--deadline 2999-01-01T00:00:00Z --rate 40 --timezone UTC --window 00:00-23:59:59 --yes";
+    assert!(resume.ends_with(flags), "{resume}");
+    let status = said(&lab.cutover(&["status"]));
+    assert!(status.contains("given --deadline 2999-01-01T00:00:00Z"), "{status}");
+    // The next launch has none of it, and says so; what it says to type has none of it either.
+    let launch = lab.begin(&sandbox, &["resume", "--rate", "40"]);
+    assert!(launch.reaches_nth("attempt_ended", 3));
+    launch.signal("INT");
+    let ended = launch.end().exits(130);
+    let gone = "the last launch was given --deadline 2999-01-01T00:00:00Z --timezone UTC --window 00:00-23:59:59, which \
+                does not hold for this one";
+    assert!(ended.stderr.contains(gone), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("changes may be sent"), "{}", ended.stderr);
+    let resume = commands(&said(&ended)).into_iter().find(|command| command.contains("resume")).unwrap();
+    assert!(resume.ends_with("--rate 40 --yes"), "{resume}");
+    // A look passes on what the launch before it had.
+    lab.launch(&sandbox, &["reconcile"]);
+    let status = said(&lab.cutover(&["status"]));
+    assert!(status.contains("--rate 40 --yes"), "{status}");
+    typed(&lab, &resume, &[]).exits(0);
+}
