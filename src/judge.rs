@@ -43,6 +43,8 @@ pub(crate) fn unsent_verdict(standing: &Standing) -> Verdict {
     match standing.http_status {
         _ if standing.attempts == 0 => Verdict::Blocked,
         Some(200..300) if standing.error_msg.is_none() => Verdict::NoEffect,
+        // What says nothing about the row is no refusal of it.
+        Some(401 | 407 | 408 | 421 | 425 | 429 | 499) => Verdict::Failed,
         Some(400..500) => Verdict::Refused,
         Some(_) | None => Verdict::Failed,
     }
@@ -363,6 +365,7 @@ mod tests {
         assert_eq!(unsent_verdict(&sent(Some(200), None)), Verdict::NoEffect);
         assert_eq!(unsent_verdict(&sent(Some(200), Some("a page"))), Verdict::Failed);
         assert_eq!(unsent_verdict(&sent(Some(403), Some("no"))), Verdict::Refused);
+        assert_eq!(unsent_verdict(&sent(Some(429), Some("slowly"))), Verdict::Failed);
         assert_eq!(unsent_verdict(&sent(None, Some("reset"))), Verdict::Failed);
     }
 }

@@ -59,10 +59,12 @@ impl Server<'_> {
     }
 }
 
-/// A word that we do not know is kept; what could not be a word is not, for it would go into the journal.
+/// A word that we do not know is kept; what could not be a word is not, a number or a sign for nothing (`-`) among them, for
+/// it would go into the journal and pass for a state.
 fn word(text: &str) -> Option<Word> {
     const LONGEST: usize = 64;
-    (text.len() <= LONGEST && !text.chars().any(char::is_control)).then(|| Word::new(text))
+    let is_word = text.len() <= LONGEST && !text.chars().any(char::is_control) && text.chars().any(char::is_alphabetic);
+    is_word.then(|| Word::new(text))
 }
 
 /// A page of the list.
@@ -242,7 +244,8 @@ mod tests {
     fn a_word_that_no_table_has_is_kept_in_lower_case_and_what_is_no_word_is_not() {
         assert_eq!(seen(r#"{"state":" Hibernating ","migration_cycle":"syncing"}"#).to_string(), "hibernating/syncing");
         assert_eq!(seen(r#"{"state":"SYNCING","migration_cycle":"Thawing_2"}"#).to_string(), "syncing/thawing_2");
-        assert_eq!(seen(r#"{"state":7,"migration_cycle":"new\u0041"}"#).to_string(), "7/newa");
+        assert_eq!(seen(r#"{"state":"phase2","migration_cycle":"new\u0041"}"#).to_string(), "phase2/newa");
+        assert_eq!(seen(r#"{"state":7,"migration_cycle":"-"}"#), SeenState::default());
         assert_eq!(seen(r#"{"state":1.5,"migration_cycle":null}"#), SeenState::default());
         assert_eq!(seen(r#"{"migration_cycle":"休眠"}"#).to_string(), "*/休眠");
         assert_eq!(seen("{}"), SeenState::default());

@@ -169,7 +169,7 @@ fn hollow(id: &str, n: u32) -> Value {
         0 => json!({"id": id, "state": null, "migration_cycle": null}),
         1 => json!({"id": id, "state": "", "migration_cycle": " "}),
         2 => json!({"id": id}),
-        3 => json!({"id": id, "state": ["syncing"], "migration_cycle": 1.5}),
+        3 => json!({"id": id, "state": ["syncing"], "migration_cycle": 7}),
         4 => json!({"state": OLD.0, "migration_cycle": OLD.1}),
         _ => json!({"id": id, "state": "a\u{7}b", "migration_cycle": "syncing"}),
     }
