@@ -144,13 +144,24 @@ impl Exit {
     }
 }
 
-/// The table as people read it, for `--help` and the manual.
+/// The table as people read it, for `--help` and the manual: no line is longer than 80 characters.
 #[must_use]
 pub fn table() -> String {
-    use std::fmt::Write as _;
+    const BEFORE: usize = 22;
     let mut text = String::from("Exit codes:\n");
     for exit in Exit::ALL {
-        _ = writeln!(text, "  {:>3}  {:<14} {}", exit.code(), exit.name(), exit.meaning());
+        let mut line = format!("  {:>3}  {:<14}", exit.code(), exit.name());
+        for word in exit.meaning().split(' ') {
+            if line.len() + 1 + word.len() > 80 {
+                text.push_str(&line);
+                text.push('\n');
+                line = " ".repeat(BEFORE - 1);
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        text.push_str(&line);
+        text.push('\n');
     }
     text
 }
@@ -179,6 +190,27 @@ mod tests {
                 assert_eq!(worse.worst(*better), *worse);
             }
         }
+    }
+
+    #[test]
+    fn each_is_stored_by_a_name_that_never_changes() {
+        let stored = serde_json::to_value(Exit::ALL).unwrap();
+        let names = [
+            "done",
+            "not_on_target",
+            "usage",
+            "refused",
+            "halted",
+            "credentials",
+            "locked",
+            "integrity",
+            "unreachable",
+            "internal",
+            "hung_up",
+            "interrupted",
+            "terminated",
+        ];
+        assert_eq!(stored, serde_json::json!(names));
     }
 
     #[test]

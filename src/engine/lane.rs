@@ -90,6 +90,10 @@ pub(crate) struct Lane<R> {
     /// Reads are not answered by the service either.
     reads_shut: AtomicBool,
     stopped: Mutex<Option<(LaneStop, String)>>,
+    /// Requests came back with an answer of any kind.
+    answered: AtomicBool,
+    /// Requests came back without one.
+    unanswered: AtomicBool,
 }
 
 /// What is known of the account's list of sources. Pages end at an offset, so this is bounded.
@@ -260,6 +264,8 @@ impl<R: Remote> Lane<R> {
             strange_reads: Mutex::default(),
             reads_shut: AtomicBool::new(false),
             stopped: Mutex::default(),
+            answered: AtomicBool::new(false),
+            unanswered: AtomicBool::new(false),
         };
         (lane, inbox)
     }
@@ -322,6 +328,14 @@ impl<R: Remote> Lane<R> {
 
     pub(crate) fn stopped(&self) -> Option<(LaneStop, String)> {
         self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether requests were made, and not one had an answer. None: none was made that ended.
+    pub(crate) fn is_out_of_reach(&self) -> Option<bool> {
+        match (self.answered.load(Ordering::Relaxed), self.unanswered.load(Ordering::Relaxed)) {
+            (false, false) => None,
+            (answered, _) => Some(!answered),
+        }
     }
 
     /// Nothing more is sent in this lane by this launch. The first cause is the one that is told.
@@ -415,6 +429,16 @@ impl<R: Remote> Lane<R> {
         left_at: Instant,
         worn: Generation,
     ) -> Result<(), JournalClosed> {
+        match outcome {
+            Outcome::Unsent { .. } | Outcome::Lost { status: None, .. } => &self.unanswered,
+            Outcome::Accepted { .. }
+            | Outcome::Rejected { .. }
+            | Outcome::Unauthenticated { .. }
+            | Outcome::Barred { .. }
+            | Outcome::Throttled { .. }
+            | Outcome::Lost { status: Some(_), .. } => &self.answered,
+        }
+        .store(true, Ordering::Relaxed);
         let in_line = u64::try_from(self.line.len()).expect("a few hundred");
         self.gate.expect(self.n_to_come.load(Ordering::Relaxed).saturating_add(in_line));
         if let Some(learned) = self.gate.heed(outcome, left_at).or_else(|| self.slow_down(outcome, left_at)) {

@@ -85,6 +85,22 @@ fn without_credentials_or_a_way_to_the_service_the_codes_are_five_and_eight() {
 }
 
 #[test]
+fn what_cannot_be_looked_at_for_want_of_a_service_is_tried_later() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(2, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "[[fault]]\nshare = 1.0\nkind = \"hang_after\"\n");
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "off"]);
+    sandbox.reach(2);
+    launch.kill();
+    drop(sandbox);
+    for verb in [&["reconcile", "--attempts", "1"][..], &["resume", "--attempts", "1", "--preflight", "off", "--yes"]] {
+        let ended = lab.cutover(&[verb, &["--json"]].concat()).exits(8).says("2 in doubt: cutover reconcile ");
+        assert_eq!(document(&ended)["exit"]["name"], "unreachable", "{verb:?}");
+    }
+}
+
+#[test]
 fn rows_that_are_all_blocked_stop_nothing() {
     let _machine = shared();
     let lab = Lab::new();

@@ -605,6 +605,7 @@ impl Carry<'_> {
             signal: by_signal(stop),
             chosen: stop.chosen().map(|(_, why)| why.unwrap_or_default()),
             stopped: stopped_lanes(lanes),
+            reached_nobody: self.sent.n() == 0 && are_out_of_reach(lanes),
             broken,
             resume: commands.resume(),
             reconcile: commands.reconcile(),
@@ -616,6 +617,12 @@ impl Carry<'_> {
     fn as_sent(&self, exit: Exit) -> Exit {
         if self.sent.n() > 0 { exit.after_a_change() } else { exit }
     }
+}
+
+/// Whether requests were made, in whatever account, and none had an answer.
+fn are_out_of_reach(lanes: &Lanes) -> bool {
+    let mut tried = lanes.iter().filter_map(|lane| lane.is_out_of_reach()).peekable();
+    tried.peek().is_some() && tried.all(|is_out_of_reach| is_out_of_reach)
 }
 
 /// The worst of what stopped lanes, and which were stopped by what.

@@ -21,6 +21,7 @@ use crate::ledger::{Phase, Rules};
 use crate::model::TargetState;
 use crate::recorder::JournalClosed;
 use crate::remote::{Connection, Remote};
+use crate::report::plain::count;
 use crate::retry::{self, Enough};
 
 /// What a row holds whose turn has come.
@@ -333,7 +334,7 @@ impl<R: Remote> Call<'_, R> {
         if let Break(ending) = self.look_in_doubt().await? {
             return Ok(Break(ending));
         }
-        let reason = format!("{} attempts used up; the last: {outcome}", self.counted);
+        let reason = format!("{} used up; the last: {outcome}", count(self.counted.into(), "attempt"));
         self.settle(Verdict::Failed, self.seen.clone(), Some(reason)).await.map(Break)
     }
 }

@@ -57,7 +57,10 @@ impl Helm {
         let left = Duration::try_from(until.duration_since(self.clock.now())).unwrap_or(Duration::ZERO);
         let fit = all.fits(left);
         let local = self.settings.window.local(until);
-        Ok((rows, Some((fit, format!("{band}{reserved}; {fit}: {} are left until {local}", spoken(left))))))
+        Ok((
+            rows,
+            Some((fit, format!("{band}{reserved}; {fit}: there is time until {local}, {} from now", spoken(left)))),
+        ))
     }
 
     /// A forecast without an end to meet is told where there are waves, or it takes long enough to matter.

@@ -15,6 +15,8 @@ pub(super) struct Facts {
     pub(super) chosen: Option<String>,
     /// What stopped accounts that have rows left, and which.
     pub(super) stopped: Option<(Exit, String)>,
+    /// Not one request was answered.
+    pub(super) reached_nobody: bool,
     /// What is wrong here, whatever became of the rows.
     pub(super) broken: Vec<String>,
     /// What to type to go on, and what to look at what is in doubt.
@@ -34,6 +36,10 @@ impl Facts {
             if let Some((of_lanes, message)) = self.stopped {
                 exit = exit.worst(of_lanes);
                 said.push(message);
+            }
+            if self.reached_nobody {
+                exit = exit.worst(Exit::Unreachable);
+                said.push("the service could not be reached".to_owned());
             }
             if let Some(why) = self.chosen {
                 exit = exit.worst(Exit::Halted);
@@ -97,6 +103,11 @@ mod tests {
                 "more than 1 failed; ",
             ),
             (Facts { stopped: Some((Exit::Credentials, "401".into())), ..facts(0, 99, 1) }, Exit::Credentials, "401; "),
+            (
+                Facts { reached_nobody: true, ..facts(0, 99, 1) },
+                Exit::Unreachable,
+                "the service could not be reached; ",
+            ),
             (Facts { broken: vec!["no events".into()], ..facts(0, 99, 1) }, Exit::Internal, "no events; "),
         ];
         for (facts, exit, why) in stops {
