@@ -38,12 +38,20 @@ pub(super) async fn notice<R: Remote>(
     let spoken = servers.into_iter().filter_map(|(id, seen)| Some((SourceId::new(&id).ok()?, seen)));
     let mut shown: HashMap<SourceId, SeenState> = spoken.collect();
     let left = lane.helm.clock.now() - left_at.elapsed();
+    let mut moved = Vec::new();
     for (row, standing) in rows {
         let Some(seen) = shown.remove(&row.source_id) else { continue };
-        if standing.moved.as_ref() == Some(&seen) || !is_elsewhere(&row, &standing, &seen, left) {
+        if !is_elsewhere(&row, &standing, &seen, left) {
             continue;
         }
+        // All of them are held back before the first is written down: a slow disk lets none of them slip through.
         lane.moved().insert(row.id);
+        // Where a row in doubt is may yet be our own doing; its look tells.
+        if !standing.doubted && standing.moved.as_ref() != Some(&seen) {
+            moved.push((row, seen));
+        }
+    }
+    for (row, seen) in moved {
         lane.record(vec![EventKind::RowMoved { row: row.id, seen }], Some(&row.source_id)).await?;
     }
     Ok(())
@@ -55,7 +63,7 @@ fn is_elsewhere(row: &Row, standing: &Standing, seen: &SeenState, left: Timestam
         return false;
     }
     match standing.phase {
-        Phase::Untried | Phase::Due if standing.looked && !standing.doubted => {
+        Phase::Untried | Phase::Due if standing.looked => {
             matches!(judge::effect(&row.wants, standing.last_seen(), Some(seen)), Effect::Overtaken { .. })
         }
         Phase::Settled(Verdict::Applied | Verdict::Already) => {
@@ -106,6 +114,9 @@ mod tests {
         assert!(!is_elsewhere(&row(), &waits, &seen("syncing"), at(0)));
         assert!(!is_elsewhere(&row(), &waits, &seen("stopped"), at(0)));
         assert!(!is_elsewhere(&row(), &waits, &SeenState::default(), at(0)), "a page that shows nothing");
+        // Its look permitted to send again, and is no longer so.
+        let doubted = Standing { doubted: true, phase: Phase::Due, ..waits.clone() };
+        assert!(is_elsewhere(&row(), &doubted, &seen("error"), at(0)));
         let unseen = Standing { looked: false, ..waits };
         assert!(!is_elsewhere(&row(), &unseen, &seen("error"), at(0)));
     }
