@@ -24,6 +24,7 @@ pub mod by_wave;
 pub mod chain;
 pub mod ending;
 mod frequent;
+pub(crate) mod launched;
 mod opening;
 pub(crate) mod place;
 pub mod read;
@@ -87,7 +88,7 @@ pub enum JournalError {
     NoRuns,
     #[error("the journal has no run `{0}`")]
     UnknownRun(String),
-    #[error("`{prefix}` could be any of {}", candidates.join(", "))]
+    #[error("`{prefix}` could be any of {}", bounded(candidates))]
     AmbiguousRun { prefix: String, candidates: Vec<String> },
 }
 
@@ -147,6 +148,18 @@ impl JournalError {
             | JournalError::UnknownRun(_)
             | JournalError::AmbiguousRun { .. } => None,
         }
+    }
+}
+
+/// More of them would hide what is said.
+const MOST_NAMED: usize = 10;
+
+/// The first of them, and how many more there are.
+pub(crate) fn bounded(names: &[String]) -> String {
+    let named = names.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST_NAMED) {
+        0 => named,
+        n_more => format!("{named} and {n_more} more"),
     }
 }
 

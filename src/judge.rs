@@ -236,6 +236,7 @@ mod tests {
         Row {
             id: RowId(1),
             line: 2,
+            file: None,
             source_id: SourceId::new("vm-1").unwrap(),
             wants: wants(target),
             expects: wants(expects),

@@ -231,6 +231,8 @@ pub struct Row {
     pub id: RowId,
     /// Where it stands in its file, for messages.
     pub line: u32,
+    /// The file of rows that it stands in; none: the plan itself.
+    pub file: Option<Arc<str>>,
     pub source_id: SourceId,
     pub wants: TargetState,
     /// Refuse the row unless this is what is seen; empty when the plan expects nothing.

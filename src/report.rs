@@ -24,7 +24,7 @@ pub(crate) mod lab;
 mod markdown;
 pub mod next;
 pub(crate) mod plain;
-mod row;
+pub(crate) mod row;
 pub mod runs;
 pub mod status;
 pub(crate) mod story;

@@ -16,6 +16,7 @@ use crate::model::words::{self, Pairing, Word};
 use crate::model::{Row, SeenState, TargetState};
 use crate::plan::paper::Paper;
 use crate::report::plain::plain;
+use crate::report::row::is_on_target;
 use crate::waves::forecast::{Ahead, Band, Measured};
 
 /// What there is to go back on for a row.
@@ -247,7 +248,7 @@ impl IfStopped {
         let unnamed = run.settings.get("profile").and_then(serde_json::Value::as_str).unwrap_or("default");
         journal.for_each_row(run.key, |row, standing| {
             match standing.phase {
-                Phase::Settled(Verdict::Applied | Verdict::Already) => counts.done += 1,
+                Phase::Settled(_) if is_on_target(&standing) => counts.done += 1,
                 phase if phase.is_in_doubt() => counts.on_the_way += 1,
                 _ if standing.attempts == 0 => counts.untouched += 1,
                 _ => counts.not_on_target += 1,
@@ -295,6 +296,7 @@ mod tests {
         Row {
             id: RowId(1),
             line: 2,
+            file: None,
             source_id: SourceId::new("vm-1").unwrap(),
             wants: TargetState { copystate, migrationcycle },
             expects: TargetState::default(),

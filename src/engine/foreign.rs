@@ -92,6 +92,7 @@ mod tests {
         Row {
             id: RowId(1),
             line: 2,
+            file: None,
             source_id: SourceId::new("vm-1").unwrap(),
             wants: TargetState { copystate: Some(Word::new("stopped")), migrationcycle: None },
             expects: TargetState::default(),

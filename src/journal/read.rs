@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Journal, JournalError, NewLane, Places, RunKey, from_stored_form, rows};
 use crate::event::{Event, EventKind, LaneId, Verdict};
+use crate::exit::Exit;
 use crate::ledger::{Rules, Standing};
 use crate::model::{Row, RowId};
 use crate::waves::Part;
@@ -72,6 +73,12 @@ impl Tally {
         self.of(Verdict::Applied) + self.of(Verdict::Already) + self.unproven_by_choice
     }
 
+    /// How a run ends of which nothing is left to do.
+    #[must_use]
+    pub(crate) fn finished(&self) -> Exit {
+        if self.on_target() == self.n_rows() { Exit::Done } else { Exit::NotOnTarget }
+    }
+
     #[must_use]
     pub fn n_rows(&self) -> u64 {
         self.settled() + self.unsettled()
@@ -114,16 +121,22 @@ pub enum Which {
 /// The reason of a row that was accepted while verification was switched off.
 pub const UNPROVEN_BY_CHOICE: &str = "verification is switched off";
 
-/// As SQL: whether a row is on target. Never null.
-macro_rules! on_target {
-    () => {
-        "coalesce(verdict IN ('applied', 'already')
-             OR (verdict = 'unverified' AND coalesce(reason, '') = 'verification is switched off'), 0)"
-    };
+/// Whether a row is on target, as the column of that name has it.
+#[must_use]
+pub(crate) fn is_on_target(verdict: Verdict, reason: Option<&str>) -> bool {
+    match verdict {
+        Verdict::Unverified => reason == Some(UNPROVEN_BY_CHOICE),
+        Verdict::Applied
+        | Verdict::Already
+        | Verdict::NoEffect
+        | Verdict::Overtaken
+        | Verdict::Refused
+        | Verdict::Failed
+        | Verdict::Blocked => verdict.on_target(),
+    }
 }
-pub(super) const ON_TARGET: &str = on_target!();
 
-const RUN: &str = "run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, launches, running, pid, host,
+pub(super) const RUN: &str = "run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, launches, running, pid, host,
     started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason, created_at, rules";
 
 impl Journal {
@@ -150,13 +163,12 @@ impl Journal {
         statement.query_row([key.0], run_record).map_err(JournalError::from)
     }
 
-    /// The run that a person means: an id, an unambiguous prefix of one, or the latest.
-    pub fn find_run(&self, named: Option<&str>) -> Result<RunRecord, JournalError> {
-        let Some(prefix) = named else {
-            let mut statement =
-                self.conn.prepare_cached(&format!("SELECT {RUN} FROM run ORDER BY run DESC LIMIT 1"))?;
-            return statement.query_row([], run_record).optional()?.ok_or(JournalError::NoRuns);
-        };
+    /// The run of this id, or of the one id that begins so.
+    pub fn find_run(&self, prefix: &str) -> Result<RunRecord, JournalError> {
+        if prefix.is_empty() {
+            // The value of a variable that is not set names no run.
+            return Err(JournalError::UnknownRun(String::new()));
+        }
         let mut statement = self
             .conn
             .prepare_cached(&format!("SELECT {RUN} FROM run WHERE substr(id, 1, length(?1)) = ?1 ORDER BY run DESC"))?;
@@ -174,12 +186,13 @@ impl Journal {
         }
     }
 
-    /// The runs of this plan at these endpoints and accounts that still have something to settle, the newest first.
+    /// The runs of this plan at these endpoints and accounts that still have something to settle, or were cut off before
+    /// they were closed, the newest first.
     pub fn unfinished(&self, digest: &str, lanes: &[NewLane]) -> Result<Vec<RunRecord>, JournalError> {
         let Places { endpoint, account } = Places::of(lanes);
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT {RUN} FROM run WHERE plan_digest = ?1 AND endpoint = ?2 AND account = ?3
-               AND EXISTS (SELECT 1 FROM row WHERE row.run = run.run AND row.verdict IS NULL)
+               AND (running = 1 OR EXISTS (SELECT 1 FROM row WHERE row.run = run.run AND row.verdict IS NULL))
              ORDER BY run DESC"
         ))?;
         let runs = statement.query_map(params![digest, endpoint, account], run_record)?;
@@ -205,11 +218,11 @@ impl Journal {
 
     /// How the rows add up: all of them, wave by wave and lane by lane. Each row is read once, and nothing is sorted.
     pub fn sums(&self, run: RunKey) -> Result<Sums, JournalError> {
-        let mut statement = self.conn.prepare_cached(&format!(
+        let mut statement = self.conn.prepare_cached(
             "SELECT lane, wave_no, wave, verdict, standing IN ('open', 'in_doubt', 'accepted'), attempts, throttled,
-                 {ON_TARGET}, standing = 'open'
+                 on_target, standing = 'open'
              FROM row WHERE run = ?1",
-        ))?;
+        )?;
         let mut found = statement.query([run.0])?;
         let mut tally = Tally::default();
         let mut waves = BTreeMap::<u32, WaveTally>::new();
@@ -254,11 +267,11 @@ impl Journal {
 
     /// Verdict, code and text of rows not on target, most frequent first: what a person must look at.
     pub fn causes(&self, run: RunKey, limit: u32) -> Result<Vec<Cause>, JournalError> {
-        let mut statement = self.conn.prepare_cached(&format!(
+        let mut statement = self.conn.prepare_cached(
             "SELECT verdict, error_code, coalesce(reason, error_msg, ''), count(*), min(source_id) FROM row
-             WHERE run = ?1 AND verdict IS NOT NULL AND NOT {ON_TARGET}
+             WHERE run = ?1 AND verdict IS NOT NULL AND NOT on_target
              GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT ?2",
-        ))?;
+        )?;
         let causes = statement.query_map(params![run.0, limit], |row| {
             Ok(Cause {
                 verdict: row.get(0)?,
@@ -426,7 +439,7 @@ impl Journal {
             Which::InDoubt { lane } => {
                 ("lane = ?4 AND ?5 = 0 AND verdict IS NULL AND standing IN ('open', 'in_doubt', 'accepted')", lane.0, 0)
             }
-            Which::OffTarget => (concat!("?4 = ?5 AND NOT ", on_target!()), 0, 0),
+            Which::OffTarget => ("?4 = ?5 AND NOT on_target", 0, 0),
             Which::All => ("?4 = ?5", 0, 0),
         };
         let mut statement = self.conn.prepare_cached(&format!(
@@ -652,7 +665,7 @@ pub(super) fn escaped_for_like(text: &str) -> String {
     escaped
 }
 
-fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {
+pub(super) fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {
     let time = |at: usize| -> rusqlite::Result<Option<Timestamp>> {
         Ok(row.get::<_, Option<i64>>(at)?.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
     };
@@ -679,14 +692,4 @@ fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {
         exit_reason: row.get(17)?,
         rules: rows::rules_at(row, 19)?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reason_that_counts_as_on_target_is_the_one_in_the_query() {
-        assert!(ON_TARGET.contains(&format!("'{UNPROVEN_BY_CHOICE}'")));
-    }
 }

@@ -14,8 +14,8 @@ use crate::waves::Share;
 
 /// The plan's half of a row, in the order of [`plan_row`].
 pub(super) const PLAN: &str = "row, line, source_id, copystate, migrationcycle, expect_copystate,
-    expect_migrationcycle, wave, target, name, note, extra";
-const N_PLAN: usize = 12;
+    expect_migrationcycle, wave, target, name, note, extra, file";
+const N_PLAN: usize = 13;
 
 /// The standing's half, in the order of [`standing`].
 pub(super) const STANDING: &str = "standing, verdict, started, attempts, throttled, doubted, looked,
@@ -38,8 +38,8 @@ pub(super) fn insert(
     };
     conn.prepare_cached(
         "INSERT INTO row (run, lane, wave_no, row, line, source_id, copystate, migrationcycle, expect_copystate,
-             expect_migrationcycle, wave, target, name, note, extra, sealed_copystate, sealed_migrationcycle)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+             expect_migrationcycle, wave, target, name, note, extra, sealed_copystate, sealed_migrationcycle, file)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?
     .execute(params![
         run.0,
@@ -58,7 +58,8 @@ pub(super) fn insert(
         row.note,
         extra,
         word(sealed.and_then(|seen| seen.copystate.as_ref())),
-        word(sealed.and_then(|seen| seen.migrationcycle.as_ref()))
+        word(sealed.and_then(|seen| seen.migrationcycle.as_ref())),
+        row.file.as_deref()
     ])?;
     Ok(())
 }
@@ -209,6 +210,7 @@ pub(super) fn plan_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
             Some(json) => serde_json::from_str(json).map_err(|error| not_ours(11, error))?,
             None => Vec::new(),
         },
+        file: columns.get_ref(12)?.as_str_or_null()?.map(Into::into),
     })
 }
 

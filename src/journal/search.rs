@@ -1,11 +1,13 @@
 //! Rows by verdict and by what stands in them, a page at a time.
 
+use std::fmt;
+
 use rusqlite::{Connection, params};
 
-use super::read::ON_TARGET;
 use super::{Journal, JournalError, RunKey, rows};
 use crate::ledger::Standing;
 use crate::model::Row;
+use crate::report::plain::plain;
 
 /// What rows are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +26,7 @@ impl Search {
     fn condition(&self) -> String {
         let verdict = match self.verdict.as_deref() {
             None => "?2 IS NULL",
-            Some(Self::OFF_TARGET) => &format!("?2 IS NOT NULL AND NOT {ON_TARGET}"),
+            Some(Self::OFF_TARGET) => "?2 IS NOT NULL AND NOT on_target",
             Some("in_doubt") => "?2 IS NOT NULL AND verdict IS NULL AND standing IN ('open', 'in_doubt', 'accepted')",
             Some("pending") => "?2 IS NOT NULL AND verdict IS NULL AND standing IN ('untried', 'due')",
             Some(_) => "verdict = ?2",
@@ -111,5 +113,76 @@ mod tests {
         assert_eq!(ids(&search("", "%")), Vec::<String>::new());
         assert_eq!(ids(&search("", "vm_")), Vec::<String>::new());
         assert_eq!(ids(&search("", "| a | b |")).len(), 1);
+    }
+}
+
+/// A row as people tell it from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    source_id: String,
+    name: Option<String>,
+}
+
+impl Named {
+    pub(crate) fn of(row: &Row) -> Self {
+        Self { source_id: row.source_id.to_string(), name: row.name.clone() }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&plain(&self.source_id))?;
+        match &self.name {
+            Some(name) => write!(f, " ({})", plain(name)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a text stands for among the rows of a run.
+#[derive(Debug)]
+pub(crate) enum Meant {
+    One(Box<(Row, Standing)>),
+    /// It could be any of these.
+    Several(Vec<Named>),
+    Nothing {
+        /// Ids that are like it, five at most.
+        near: Vec<String>,
+    },
+}
+
+impl Journal {
+    /// The row that a person means: by its id in any case, by the beginning of its id, or by its name, where it is the only one.
+    pub(crate) fn meant(&self, run: RunKey, text: &str) -> Result<Meant, JournalError> {
+        if let Some(found) = self.row_of_source(run, text)? {
+            return Ok(Meant::One(Box::new(found)));
+        }
+        let mut found = if text.is_empty() { Vec::new() } else { self.named_so(run, text)? };
+        // The whole id goes before what only begins so.
+        let whole = |named: &Named| named.source_id.eq_ignore_ascii_case(text);
+        if found.iter().filter(|named| whole(named)).count() == 1 {
+            found.retain(whole);
+        }
+        match &found[..] {
+            [] => Ok(Meant::Nothing { near: self.sources_like(run, text)? }),
+            [one] => {
+                let row = self.row_of_source(run, &one.source_id)?;
+                row.map_or_else(|| Ok(Meant::Nothing { near: Vec::new() }), |row| Ok(Meant::One(Box::new(row))))
+            }
+            _ => Ok(Meant::Several(found)),
+        }
+    }
+
+    /// The rows whose id begins so or whose name is this, in plan order. Letters of ASCII are compared without case.
+    fn named_so(&self, run: RunKey, text: &str) -> Result<Vec<Named>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT source_id, name FROM row
+             WHERE run = ?1 AND (source_id LIKE ?2 ESCAPE '\\' OR name = ?3 COLLATE NOCASE) ORDER BY row LIMIT 1000",
+        )?;
+        let begins = super::read::escaped_for_like(text) + "%";
+        let named = statement.query_map(params![run.0, begins, text], |columns| {
+            Ok(Named { source_id: columns.get(0)?, name: columns.get(1)? })
+        })?;
+        named.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 }

@@ -33,6 +33,8 @@ pub struct Tried {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drifted {
     pub source_id: String,
+    /// Where the row stands, as `file:line`.
+    pub place: String,
     pub sealed: String,
     pub seen: String,
 }
@@ -108,11 +110,12 @@ impl Journal {
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT source_id, coalesce(sealed_copystate || '/' || sealed_migrationcycle, 'unknown'),
                  coalesce(moved_copystate || '/' || moved_migrationcycle, before_copystate || '/' || before_migrationcycle,
-                     'unknown')
+                     'unknown'),
+                 coalesce(file, (SELECT plan_path FROM run WHERE run.run = row.run)) || ':' || line
              FROM row WHERE {condition} ORDER BY row LIMIT ?2"
         ))?;
         let first = statement.query_map(params![run.0, limit], |row| {
-            Ok(Drifted { source_id: row.get(0)?, sealed: row.get(1)?, seen: row.get(2)? })
+            Ok(Drifted { source_id: row.get(0)?, sealed: row.get(1)?, seen: row.get(2)?, place: row.get(3)? })
         })?;
         Ok((n_rows, first.collect::<Result<_, _>>()?))
     }

@@ -106,7 +106,7 @@ impl Journal {
 
     /// A digest over how a run was laid out when it was made: where its plan came from and when, and for each row its
     /// line, lane, wave, whether it is of the canary, and where a sealed plan saw it. One line of JSON for the run, then one
-    /// for each row.
+    /// for each row; a row that stands in a file of its own has that as a third part.
     pub fn layout(&self, run: RunKey) -> Result<String, JournalError> {
         let mut hash = Sha256::new();
         let mut line = Vec::new();
@@ -116,15 +116,18 @@ impl Journal {
             .query_row([run.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
         add_line(&mut hash, &mut line, &made);
         let mut statement = self.conn.prepare_cached(
-            "SELECT row, line, lane, wave_no, canary, sealed_copystate, sealed_migrationcycle FROM row WHERE run = ?1
-             ORDER BY row",
+            "SELECT row, line, lane, wave_no, canary, sealed_copystate, sealed_migrationcycle, file
+             FROM row WHERE run = ?1 ORDER BY row",
         )?;
         let mut found = statement.query([run.0])?;
         while let Some(row) = found.next()? {
             let numbers: [u32; 5] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
             let text = |at| row.get_ref(at)?.as_str_or_null().map_err(rusqlite::Error::from);
             let sealed = [text(5)?, text(6)?];
-            add_line(&mut hash, &mut line, &(numbers, sealed));
+            match text(7)? {
+                None => add_line(&mut hash, &mut line, &(numbers, sealed)),
+                Some(file) => add_line(&mut hash, &mut line, &(numbers, sealed, file)),
+            }
         }
         Ok(format!("sha256:{}", hex(&hash.finalize())))
     }

@@ -1,6 +1,6 @@
 //! The journal's promises, on real files.
 
-use super::read::Which;
+use super::read::{UNPROVEN_BY_CHOICE, Which};
 use super::*;
 use crate::event::{Outcome, Verdict};
 use crate::exit::Exit;
@@ -61,6 +61,7 @@ fn make(journal: &mut Journal, id: &str, n_rows: u32) -> RunKey {
                 let row = Row {
                     id: RowId(n),
                     line: n + 1,
+                    file: (n == 3).then(|| "rows/third.csv".into()),
                     source_id: SourceId::new(&format!("vm-{n}")).unwrap(),
                     wants: TargetState { copystate: Some(Word::new("stopped")), migrationcycle: None },
                     expects: TargetState::default(),
@@ -105,6 +106,7 @@ fn rows_come_back_as_they_were_planned_and_stand_as_their_events_add_up() {
     assert_eq!((row.line, row.note.as_deref(), &row.extra[0].1), (3, Some("a note"), &"2".to_owned()));
     assert_eq!((standing.phase, standing.attempts), (Phase::Settled(Verdict::Applied), 1));
     assert_eq!(standing.before.as_ref().unwrap().to_string(), "syncing/syncing");
+    assert_eq!((row.file.as_deref(), rows[2].0.file.as_deref()), (None, Some("rows/third.csv")));
     assert_eq!(rows[0].1, Standing::default());
     let folded = lab.journal.events_of_row(lab.run, RowId(2)).unwrap().iter().fold(
         Standing::default(),
@@ -176,16 +178,16 @@ fn what_is_left_comes_wave_by_wave() {
 fn a_run_is_found_by_a_prefix_that_means_one() {
     let mut lab = Lab::new(1);
     make(&mut lab.journal, "run-2", 1);
-    assert_eq!(lab.journal.find_run(None).unwrap().id, "run-2");
-    assert_eq!(lab.journal.find_run(Some("run-1")).unwrap().id, "run-1");
+    assert_eq!(lab.journal.launched().unwrap()[0].run.id, "run-2");
+    assert_eq!(lab.journal.find_run("run-1").unwrap().id, "run-1");
     for n in 3..=9 {
         make(&mut lab.journal, &format!("run-{n}"), 1);
     }
-    let Err(JournalError::AmbiguousRun { candidates, .. }) = lab.journal.find_run(Some("run-")) else {
+    let Err(JournalError::AmbiguousRun { candidates, .. }) = lab.journal.find_run("run-") else {
         panic!("it means one of nine")
     };
     assert_eq!(candidates.len(), 9);
-    assert!(matches!(lab.journal.find_run(Some("%")), Err(JournalError::UnknownRun(_))));
+    assert!(matches!(lab.journal.find_run("%"), Err(JournalError::UnknownRun(_))));
 }
 
 #[test]
@@ -204,7 +206,7 @@ fn a_newer_journal_is_refused_in_those_words() {
     let lab = Lab::new(1);
     lab.journal.conn.pragma_update(None, "user_version", 9).unwrap();
     let text = Journal::open(&lab.path()).err().unwrap().to_string();
-    assert_eq!(text, "the journal was written by a newer cutover (schema 9, this program knows 5)");
+    assert_eq!(text, "the journal was written by a newer cutover (schema 9, this program knows 6)");
 }
 
 #[test]
@@ -236,7 +238,7 @@ fn a_journal_of_the_first_version_is_brought_up_to_date_also_for_those_who_only_
     .unwrap();
     drop(old);
     let journal = Journal::open_to_read(&path).unwrap();
-    let run = journal.find_run(None).unwrap();
+    let run = journal.find_run("old").unwrap();
     let lanes = journal.lanes(run.key).unwrap();
     assert_eq!(run.rules, crate::ledger::Rules::First);
     assert_eq!((lanes[0].endpoint.as_str(), lanes[0].account.as_str()), ("https://sms.example.com", "acme"));
@@ -329,4 +331,28 @@ fn an_event_is_read_back_as_it_was_written() {
         assert!(from_stored_form("row_left", Some(7), detail).is_err(), "{detail}");
     }
     assert!(from_stored_form("row_left\",\"cause\":\"a", Some(7), r#"{"seen":null}"#).is_err());
+}
+
+#[test]
+fn tables_views_and_sums_have_one_word_for_what_is_on_target() {
+    let mut lab = Lab::new(24);
+    let reasons = [None, Some(UNPROVEN_BY_CHOICE.to_owned()), Some("no look succeeded".to_owned())];
+    let pairs: Vec<_> =
+        Verdict::ALL.into_iter().flat_map(|verdict| reasons.iter().map(move |reason| (verdict, reason.clone()))).collect();
+    for (row, (verdict, reason)) in (1..).map(RowId).zip(&pairs) {
+        lab.lane(vec![EventKind::RowSettled { row, verdict: *verdict, seen: None, reason: reason.clone() }]).unwrap();
+    }
+    let expected = pairs.iter().map(|(verdict, reason)| read::is_on_target(*verdict, reason.as_deref()));
+    let expected: Vec<bool> = expected.collect();
+    let conn = &lab.journal.conn;
+    let mut stored = conn.prepare("SELECT on_target FROM v_row ORDER BY row").unwrap();
+    let stored: Vec<bool> = stored.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(stored, expected);
+    let n_on_target: u64 = expected.into_iter().map(u64::from).sum();
+    assert_eq!(n_on_target, 7);
+    for view in ["v_run", "v_lane"] {
+        let n: u64 = conn.query_row(&format!("SELECT on_target FROM {view}"), [], |row| row.get(0)).unwrap();
+        assert_eq!(n, n_on_target, "{view}");
+    }
+    assert_eq!(lab.journal.tally(lab.run).unwrap().on_target(), n_on_target);
 }

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use super::Observer;
 use crate::console::Console;
 use crate::event::{DrainReason, Event, EventKind, LaneId, Outcome};
+use crate::journal::read::is_on_target;
 use crate::model::SourceId;
 use crate::report::next::NextCommands;
 use crate::report::plain::{count, plain};
@@ -189,9 +190,9 @@ impl Observer for Counter {
         let counts = &self.0.counts;
         let add = |counter: &AtomicU64| _ = counter.fetch_add(1, Ordering::Relaxed);
         match &event.kind {
-            EventKind::RowSettled { verdict, .. } => {
+            EventKind::RowSettled { verdict, reason, .. } => {
                 add(&counts.settled);
-                if !verdict.on_target() {
+                if !is_on_target(*verdict, reason.as_deref()) {
                     add(&counts.not_on_target);
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::model::dialect::{Dialect, Field};
 use crate::model::words::{self, Pairing, Word};
@@ -25,6 +26,8 @@ pub(crate) struct Checker {
     n_lines_before: u32,
     n_lines: u32,
     files: Vec<(u32, String)>,
+    /// The file that rows are read from now, if that is not the plan itself.
+    file: Option<Arc<str>>,
     /// Whether the header lacks a needed column: said once there, and not again for every row.
     lacks_source_id: bool,
     lacks_target_state: bool,
@@ -88,6 +91,7 @@ impl Checker {
             n_lines_before: 0,
             n_lines: 0,
             files: Vec::new(),
+            file: None,
             lacks_source_id: false,
             lacks_target_state: false,
             ids,
@@ -137,6 +141,7 @@ impl Checker {
         let n_file = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
         self.files.push((self.n_lines_before, file.map_or_else(|| "the plan file".to_owned(), quoted)));
         self.problems.begin_file(if file.is_some() { n_file + 1 } else { 0 }, file);
+        self.file = file.map(Arc::from);
     }
 
     /// A line of all files together, as people find it.
@@ -179,6 +184,7 @@ impl Checker {
         let row = Row {
             id: RowId(self.n_rows),
             line,
+            file: self.file.clone(),
             source_id,
             wants,
             expects,

@@ -66,7 +66,7 @@ impl<'de> Deserialize<'de> for PlanDigest {
 ///
 /// Hashed is, for each row, one line of JSON:
 /// `[source_id, copystate, migrationcycle, expect_copystate, expect_migrationcycle, wave, target, name, note, extra]`,
-/// null for what is absent, `extra` as pairs in the order of their names. Row ids and line numbers are no part of it,
+/// null for what is absent, `extra` as pairs in the order of their names. Row ids and where rows stand are no part of it,
 /// so that the same rows have one digest in every format.
 #[derive(Default)]
 pub struct Digester {
@@ -88,7 +88,7 @@ impl Digester {
 
     /// Takes a row, and gives what is hashed of it.
     pub fn row(&mut self, row: &Row) -> &[u8] {
-        let Row { id: _, line: _, source_id, wants, expects, wave, account, name, note, extra } = row;
+        let Row { id: _, line: _, file: _, source_id, wants, expects, wave, account, name, note, extra } = row;
         let mut extra: Vec<&(String, String)> = extra.iter().collect();
         extra.sort();
         let texts = [
@@ -153,6 +153,7 @@ mod tests {
         Row {
             id: RowId(1),
             line: 2,
+            file: None,
             source_id: SourceId::new("vm-1").unwrap(),
             wants: TargetState { copystate: Some(Word::new("STOPPED")), migrationcycle: None },
             expects: TargetState::default(),
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn where_a_row_stands_in_its_file_makes_no_difference_and_what_it_says_does() {
-        let mut moved = Row { id: RowId(9), line: 99, ..row() };
+        let mut moved = Row { id: RowId(9), line: 99, file: Some("rows.csv".into()), ..row() };
         moved.extra.reverse();
         assert_eq!(digest(&moved), digest(&row()));
         assert_ne!(digest(&Row { name: None, ..row() }), digest(&row()));

@@ -87,6 +87,7 @@ impl Explained {
             source_id: row.source_id.as_str(),
             plan: Planned {
                 path: &self.plan_path,
+                file: row.file.as_deref(),
                 line: row.line,
                 copystate: row.wants.copystate.as_ref().map(Word::as_str),
                 migrationcycle: row.wants.migrationcycle.as_ref().map(Word::as_str),
@@ -158,7 +159,8 @@ impl Explained {
         let row = &self.row;
         let mut facts = Vec::new();
         let mut fact = |name: &str, value: &str| facts.push((name.to_owned(), plain(value)));
-        fact("planned", &format!("{}, by {}:{} (row {})", row.wants, self.plan_path, row.line, row.id));
+        let file = row.file.as_deref().unwrap_or(&self.plan_path);
+        fact("planned", &format!("{}, by {file}:{} (row {})", row.wants, row.line, row.id));
         if !row.expects.is_empty() {
             fact("expected", &row.expects.to_string());
         }
@@ -216,6 +218,7 @@ struct Next {
 #[derive(Serialize)]
 struct Planned<'a> {
     path: &'a str,
+    file: Option<&'a str>,
     line: u32,
     copystate: Option<&'a str>,
     migrationcycle: Option<&'a str>,

@@ -70,13 +70,13 @@ impl Lab {
 
     pub(crate) fn open(&self) -> (Journal, RunRecord) {
         let journal = Journal::open_to_read(&self.path()).unwrap();
-        let run = journal.find_run(Some(RUN_ID)).unwrap();
+        let run = journal.find_run(RUN_ID).unwrap();
         (journal, run)
     }
 
     pub(crate) fn happens(&mut self, lane: LaneId, kinds: impl IntoIterator<Item = EventKind>) {
         let mut journal = Journal::open(&self.path()).unwrap();
-        let run = journal.find_run(None).unwrap().key;
+        let run = journal.find_run(RUN_ID).unwrap().key;
         let events = journal.append(run, kinds.into_iter().map(|kind| (lane, kind))).unwrap();
         self.order.extend(events.iter().map(|event| (event.lane, event.seq)));
     }
@@ -184,6 +184,7 @@ pub(crate) fn row(id: u32, source_id: &str) -> Row {
     Row {
         id: RowId(id),
         line: id + 1,
+        file: None,
         source_id: SourceId::new(source_id).unwrap(),
         wants: TargetState { copystate: Some(Word::new("finished")), migrationcycle: Some(Word::new("cutovered")) },
         expects: TargetState::default(),

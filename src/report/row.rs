@@ -6,14 +6,13 @@ use serde::{Serialize, Serializer};
 use super::advice;
 use super::plain::time;
 use super::summary::code_and_text;
-use crate::event::Verdict;
-use crate::journal::read::UNPROVEN_BY_CHOICE;
+use crate::journal::read;
 use crate::ledger::{Phase, Standing};
 use crate::model::words::Word;
 use crate::model::{Row, SeenState};
 
 /// The first nineteen are promised, in this order; what is added comes after them.
-pub(super) const COLUMNS: [&str; 28] = [
+pub(super) const COLUMNS: [&str; 29] = [
     "row",
     "source_id",
     "copystate",
@@ -42,14 +41,14 @@ pub(super) const COLUMNS: [&str; 28] = [
     "last_sent_at",
     "moved_copystate",
     "moved_migrationcycle",
+    "file",
 ];
 
 /// As the journal counts it: an unverified row needs nobody where verification was switched off.
 #[must_use]
-pub(super) fn is_on_target(standing: &Standing) -> bool {
+pub(crate) fn is_on_target(standing: &Standing) -> bool {
     match standing.phase {
-        Phase::Settled(Verdict::Unverified) => standing.reason.as_deref() == Some(UNPROVEN_BY_CHOICE),
-        Phase::Settled(verdict) => verdict.on_target(),
+        Phase::Settled(verdict) => read::is_on_target(verdict, standing.reason.as_deref()),
         Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Due => false,
     }
 }
@@ -114,6 +113,7 @@ pub(super) fn cells<'a>(row: &'a Row, standing: &'a Standing) -> [Cell<'a>; COLU
         at(standing.last_sent_at),
         copystate(standing.moved.as_ref()),
         migrationcycle(standing.moved.as_ref()),
+        text(row.file.as_deref()),
     ]
 }
 

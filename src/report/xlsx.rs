@@ -133,7 +133,7 @@ fn width(column: &str) -> u32 {
         "row" | "line" | "attempts" | "throttled" => 10,
         "source_id" | "request_id" => 38,
         "error_msg" | "reason" => 60,
-        "name" | "note" => 24,
+        "name" | "note" | "file" => 24,
         "first_sent_at" | "settled_at" | "last_sent_at" => 26,
         _ => 16,
     }

@@ -185,6 +185,7 @@ mod tests {
         Row {
             id: RowId(1),
             line: 2,
+            file: None,
             source_id: SourceId::new("vm-1").unwrap(),
             wants: TargetState { copystate: copystate.map(Word::new), migrationcycle: cycle.map(Word::new) },
             expects: TargetState::default(),

@@ -51,7 +51,7 @@ pub(super) struct Live<'a> {
 /// The page's part that changes, as it is now.
 pub(super) fn shown(journal: &Journal, id: &str, path: &Path) -> Result<String, JournalError> {
     journal.at_one_instant(|| {
-        let run = journal.find_run(Some(id))?;
+        let run = journal.find_run(id)?;
         let summary = Summary::of(journal, &run, path)?;
         let holder = Holder::of(path, &run);
         let mut lines = Vec::new();
@@ -169,13 +169,13 @@ impl Watchers {
     /// Cheap, and another number whenever something happened.
     async fn n_events(&self, id: &str) -> Result<u64, JournalError> {
         let id = id.to_owned();
-        self.reader.read(move |journal| journal.n_events(journal.find_run(Some(&id))?.key)).await
+        self.reader.read(move |journal| journal.n_events(journal.find_run(&id)?.key)).await
     }
 }
 
 /// The run's page as it changes, as server-sent events.
 pub(super) async fn events(State(room): State<Arc<Room>>, InPath(run): InPath<String>) -> Result<Response, PageError> {
-    let id = room.reader.read(move |journal| journal.find_run(Some(&run)).map(|run| run.id)).await?;
+    let id = room.reader.read(move |journal| journal.find_run(&run).map(|run| run.id)).await?;
     let heard = room.watchers.watch(&id).await?;
     let told = changes(heard, room.watchers.stop.clone());
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));

@@ -154,7 +154,7 @@ pub(super) async fn runs(State(room): State<Arc<Room>>) -> Result<Html<String>, 
 }
 
 pub(super) async fn run(State(room): State<Arc<Room>>, InPath(run): InPath<String>) -> Result<Html<String>, PageError> {
-    let id = room.reader.read(move |journal| journal.find_run(Some(&run)).map(|run| run.id)).await?;
+    let id = room.reader.read(move |journal| journal.find_run(&run).map(|run| run.id)).await?;
     let live = room.watchers.watch(&id).await?.borrow().to_string();
     Ok(page(&RunPage { id, live }))
 }
@@ -179,7 +179,7 @@ pub(super) async fn rows(
         |text: String| Some(text.trim().chars().take(LONGEST).collect()).filter(|text: &String| !text.is_empty());
     let search = Search { verdict: given(asked.verdict), text: given(asked.find) };
     let read = move |journal: &Journal| {
-        let run = journal.find_run(Some(&run))?;
+        let run = journal.find_run(&run)?;
         journal.at_one_instant(|| {
             let n_found = journal.count_found(run.key, &search)?;
             let n_pages = n_found.div_ceil(u64::from(PAGE)).max(1);
@@ -225,7 +225,7 @@ pub(super) async fn row(
 ) -> Result<Html<String>, PageError> {
     let number: u32 = row.parse().map_err(|_| PageError::NoRow)?;
     let read = move |journal: &Journal| {
-        let run = journal.find_run(Some(&run))?;
+        let run = journal.find_run(&run)?;
         let Some(explained) = row_numbered(journal, &run, number)? else { return Err(PageError::NoRow) };
         let title = format!("{}: {}", explained.title(), explained.verdict());
         Ok(page(&RowPage { id: run.id, told: Told::of(&explained), title }))
@@ -240,7 +240,7 @@ pub(super) async fn report(
 ) -> Result<Response, PageError> {
     let format = Format::named(&format).ok_or(PageError::NoFormat)?;
     let read = move |journal: &Journal| {
-        let run = journal.find_run(Some(&run))?;
+        let run = journal.find_run(&run)?;
         let mut file = tempfile::tempfile().map_err(ReportError::Write)?;
         let mut out = BufWriter::new(&mut file);
         report::write(format, journal, &run, &mut out)?;

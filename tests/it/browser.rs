@@ -128,6 +128,7 @@ fn large(path: &Path, n_rows: u32) {
     let row = |id: u32| Row {
         id: RowId(id),
         line: id + 1,
+        file: None,
         source_id: SourceId::new(&format!("vm-{id:05}")).unwrap(),
         wants: wants(),
         expects: TargetState::default(),

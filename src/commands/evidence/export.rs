@@ -50,7 +50,7 @@ pub(in crate::commands) fn export(
         run.id
     };
     let copy = Journal::open_to_read(&folder.path().join(JOURNAL))?;
-    let run = copy.find_run(Some(&id))?;
+    let run = copy.find_run(&id)?;
     if let Err(altered) = verified(&copy, &run, Ok)? {
         let write = if context.console.json { audit::write_json } else { audit::write_text };
         print(|out| Ok(write(Err(&altered), out)?))?;

@@ -3,7 +3,6 @@
 // The rows lie in the page as text that only readers without scripts see as tables; here they are searched and shown in pages.
 (() => {
   const PAGE = 200;
-  const ON_TARGET = new Set(["applied", "already"]);
   const element = (id) => document.getElementById(id);
   const lines = [];
   for (const chunk of document.querySelectorAll("noscript.chunk")) {
@@ -12,7 +11,9 @@
     }
     chunk.remove();
   }
-  const verdicts = lines.map((line) => /class="v-(\w+)"/.exec(line)[1]);
+  const classes = lines.map((line) => /class="v-(\w+)( off)?"/.exec(line));
+  const verdicts = classes.map(([, verdict]) => verdict);
+  const isOff = classes.map(([, , off]) => off !== undefined);
   for (const verdict of [...new Set(verdicts)].sort()) element("verdict").add(new Option(verdict, verdict));
 
   // What a reader sees of a line: no tags, and each character as itself.
@@ -26,10 +27,10 @@
   const search = () => {
     const wanted = element("verdict").value;
     const words = element("text").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const fits = (verdict) => !wanted || (wanted === "off" ? !ON_TARGET.has(verdict) : verdict === wanted);
+    const fits = (i) => !wanted || (wanted === "off" ? isOff[i] : verdicts[i] === wanted);
     found = [];
     for (let i = 0; i < lines.length; i++) {
-      if (!fits(verdicts[i])) continue;
+      if (!fits(i)) continue;
       if (words.length > 0) {
         const seen = text(lines[i]);
         if (!words.every((word) => seen.includes(word))) continue;

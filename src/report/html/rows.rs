@@ -5,6 +5,7 @@ use askama::Template;
 use crate::model::SeenState;
 use crate::report::explain::Explained;
 use crate::report::plain::{plain, time};
+use crate::report::row::is_on_target;
 use crate::report::summary::code_and_text;
 
 pub(crate) const CHUNK_END: &[u8] = b"</tbody></table></div></noscript>\n";
@@ -61,6 +62,10 @@ impl<'a> Line<'a> {
 
     fn tells_here(&self) -> bool {
         matches!(self.story, StoryOf::Here)
+    }
+
+    fn is_off_target(&self) -> bool {
+        !is_on_target(&self.row().standing)
     }
 
     fn wanted(&self) -> String {

@@ -106,9 +106,9 @@ impl Carry<'_> {
         if n_rows <= self.settings.max_drift {
             return Ok(());
         }
-        for Drifted { source_id, sealed, seen } in &first {
-            let (id, sealed, seen) = (plain(source_id), plain(sealed), plain(seen));
-            self.console.say(&format!("  {id} was {sealed} when the plan was sealed, and is {seen}"));
+        for Drifted { source_id, place, sealed, seen } in &first {
+            let (id, place, sealed, seen) = (plain(source_id), plain(place), plain(sealed), plain(seen));
+            self.console.say(&format!("  {id} ({place}) was {sealed} when the plan was sealed, and is {seen}"));
         }
         if n_rows > first.len() as u64 {
             self.console.say(&format!("  … and {} more", n_rows - first.len() as u64));

@@ -1,0 +1,171 @@
+//! Which run and which row a verb is about, when a person names them by a part, or not at all.
+//!
+//! In an emergency nobody looks up an id: what goes on is meant. Going on is holding the run's lock, which dies with its
+//! process, and nothing that the journal says of it.
+
+use std::path::Path;
+
+use super::{CommandError, Context};
+use crate::journal::launched::Launched;
+use crate::journal::read::RunRecord;
+use crate::journal::search::{Meant, Named};
+use crate::journal::{Journal, JournalError};
+use crate::ledger::Standing;
+use crate::lock;
+use crate::model::Row;
+use crate::report::plain::plain;
+
+/// Which run a verb takes when nobody names one and none goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Otherwise {
+    LaunchedLast,
+    /// The one launched last of which something is left to do.
+    Unfinished,
+}
+
+/// What the choice among runs depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Candidate {
+    goes_on: bool,
+    is_open: bool,
+    /// It was refused before anything of it began: nobody means it while there is another.
+    is_refused: bool,
+}
+
+/// The run that is meant, by its place among the candidates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Choice {
+    /// The journal holds no run.
+    Nothing,
+    GoesOn(usize),
+    /// Several go on.
+    Several(Vec<usize>),
+    LaunchedLast(usize),
+    Unfinished(usize),
+}
+
+/// Chooses among runs of which the one launched last comes first.
+fn choose(candidates: &[Candidate], otherwise: Otherwise) -> Choice {
+    let all = || candidates.iter().enumerate();
+    let going: Vec<usize> = all().filter(|(_, run)| run.goes_on).map(|(i, _)| i).collect();
+    match going[..] {
+        [] => (),
+        [one] => return Choice::GoesOn(one),
+        [_, _, ..] => return Choice::Several(going),
+    }
+    let first = |fits: fn(&Candidate) -> bool| all().find(|(_, run)| fits(run)).map(|(i, _)| i);
+    let unfinished = match otherwise {
+        Otherwise::Unfinished => first(|run| run.is_open && !run.is_refused).or_else(|| first(|run| run.is_open)),
+        Otherwise::LaunchedLast => None,
+    };
+    let last = || first(|run| !run.is_refused).or_else(|| first(|_| true));
+    unfinished.map(Choice::Unfinished).or_else(|| last().map(Choice::LaunchedLast)).unwrap_or(Choice::Nothing)
+}
+
+/// The run that is named, or that is meant without a name; it is told which, and why that one.
+///
+/// Nothing keeps a run from ending, or another from beginning, right behind this: whoever writes takes the run's lock, or has
+/// its command taken by whoever holds it.
+pub(super) fn run(
+    context: &Context,
+    journal: &Journal,
+    named: Option<&str>,
+    otherwise: Otherwise,
+) -> Result<RunRecord, CommandError> {
+    if let Some(named) = named {
+        let run = journal.find_run(named)?;
+        if run.id != named {
+            context.console.say(&format!("run {}: the one that `{}` begins", plain(&run.id), plain(named)));
+        }
+        return Ok(run);
+    }
+    let mut runs = journal.at_one_instant(|| journal.launched())?;
+    let candidates: Vec<Candidate> = runs.iter().map(|launched| candidate(journal.path(), launched)).collect();
+    let choice = choose(&candidates, otherwise);
+    let (at, why) = match choice {
+        Choice::Nothing => return Err(JournalError::NoRuns.into()),
+        Choice::Several(at) => {
+            let told = |i: &usize| format!("{} ({})", plain(&runs[*i].run.id), plain(&runs[*i].run.plan_path));
+            return Err(CommandError::SeveralRuns { runs: at.iter().map(told).collect() });
+        }
+        Choice::GoesOn(at) => (at, "it goes on now"),
+        Choice::LaunchedLast(at) => (at, "none goes on, and it was launched last"),
+        Choice::Unfinished(at) => (at, "none goes on, and of the unfinished it was launched last"),
+    };
+    let refused = candidates[..at].iter().zip(&runs).find(|(candidate, _)| candidate.is_refused);
+    let refused = refused.map_or_else(String::new, |(_, refused)| {
+        format!("; run {} was refused before it began, and is meant only by its name", plain(&refused.run.id))
+    });
+    let run = runs.swap_remove(at).run;
+    context.console.say(&format!("run {}: {why}{refused}", plain(&run.id)));
+    Ok(run)
+}
+
+fn candidate(journal: &Path, launched: &Launched) -> Candidate {
+    let Launched { run, is_open, is_refused } = launched;
+    Candidate { goes_on: goes_on(journal, run), is_open: *is_open, is_refused: *is_refused }
+}
+
+/// Whether a launch holds the run. Only where the lock cannot be asked is the journal's word taken for it.
+pub(super) fn goes_on(journal: &Path, run: &RunRecord) -> bool {
+    lock::is_held(&lock::of_run(journal, &run.id)).unwrap_or(run.running)
+}
+
+/// The row that an id, the beginning of one or a name stands for; it is told which, if that is not how it is spelled.
+pub(super) fn row(
+    context: &Context,
+    journal: &Journal,
+    run: &RunRecord,
+    text: &str,
+) -> Result<(Row, Standing), CommandError> {
+    match journal.meant(run.key, text)? {
+        Meant::One(found) => {
+            let (row, _) = &*found;
+            if row.source_id.as_str() != text {
+                context.console.say(&format!("`{}` is {}", plain(text), Named::of(row)));
+            }
+            Ok(*found)
+        }
+        Meant::Several(candidates) => {
+            let candidates = candidates.iter().map(ToString::to_string).collect();
+            Err(CommandError::AmbiguousRow { text: plain(text), candidates })
+        }
+        Meant::Nothing { near } => Err(CommandError::NoSuchRow { run: plain(&run.id), text: plain(text), near }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENDED: Candidate = Candidate { goes_on: false, is_open: false, is_refused: false };
+    const OPEN: Candidate = Candidate { is_open: true, ..ENDED };
+    const REFUSED: Candidate = Candidate { is_refused: true, ..OPEN };
+    const GOING: Candidate = Candidate { goes_on: true, ..OPEN };
+    /// Its last row has its verdict, and its launch is about to end.
+    const ENDING: Candidate = Candidate { goes_on: true, ..ENDED };
+
+    #[test]
+    fn what_goes_on_is_meant_then_what_was_launched_last_and_what_was_refused_only_when_there_is_nothing_else() {
+        use Choice::{GoesOn, LaunchedLast, Nothing, Several, Unfinished};
+        // The runs, the one launched last first; what is meant; and what is for those that go on with something.
+        let cases: &[(&[Candidate], Choice, Choice)] = &[
+            (&[], Nothing, Nothing),
+            (&[ENDED], LaunchedLast(0), LaunchedLast(0)),
+            (&[OPEN, ENDED], LaunchedLast(0), Unfinished(0)),
+            (&[ENDED, OPEN], LaunchedLast(0), Unfinished(1)),
+            (&[ENDED, OPEN, OPEN], LaunchedLast(0), Unfinished(1)),
+            (&[ENDED, GOING, OPEN], GoesOn(1), GoesOn(1)),
+            (&[OPEN, ENDED, ENDING], GoesOn(2), GoesOn(2)),
+            (&[GOING, ENDED, ENDING], Several(vec![0, 2]), Several(vec![0, 2])),
+            (&[REFUSED], LaunchedLast(0), Unfinished(0)),
+            (&[REFUSED, ENDED], LaunchedLast(1), Unfinished(0)),
+            (&[REFUSED, REFUSED, ENDED, OPEN], LaunchedLast(2), Unfinished(3)),
+            (&[REFUSED, GOING], GoesOn(1), GoesOn(1)),
+        ];
+        for (runs, last, unfinished) in cases {
+            assert_eq!(choose(runs, Otherwise::LaunchedLast), *last, "{runs:?}");
+            assert_eq!(choose(runs, Otherwise::Unfinished), *unfinished, "{runs:?}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The runs by when they were launched, with what decides which of them is meant when none is named.
+
+use super::read::{RUN, RunRecord, run_record};
+use super::{Journal, JournalError};
+
+/// A run, and how far it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Launched {
+    pub(crate) run: RunRecord,
+    /// It has rows without a verdict.
+    pub(crate) is_open: bool,
+    /// Its last launch was refused, and nothing of it was ever begun: no row has a verdict, and no stage was carried.
+    pub(crate) is_refused: bool,
+}
+
+impl Journal {
+    /// The one that was launched last comes first; of those that never were, the one that was made last.
+    pub(crate) fn launched(&self) -> Result<Vec<Launched>, JournalError> {
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT {RUN},
+                 EXISTS (SELECT 1 FROM row WHERE row.run = run.run AND verdict IS NULL),
+                 coalesce(exit_code, 0) = 3
+                     AND NOT EXISTS (SELECT 1 FROM event
+                                     WHERE event.run = run.run AND lane = 0 AND kind = 'stage_began')
+                     AND n_rows = (SELECT count(*) FROM row WHERE row.run = run.run AND verdict IS NULL)
+             FROM run
+             ORDER BY coalesce((SELECT max(at) FROM event
+                                WHERE event.run = run.run AND lane = 0 AND kind = 'launch_began'), created_at) DESC,
+                 run DESC"
+        ))?;
+        let runs = statement.query_map([], |columns| {
+            Ok(Launched { run: run_record(columns)?, is_open: columns.get(20)?, is_refused: columns.get(21)? })
+        })?;
+        runs.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// The runs that no launch has ended, and that have nothing left to do: cut off between their last verdict and their end.
+    pub(crate) fn cut_off_complete(&self) -> Result<Vec<RunRecord>, JournalError> {
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT {RUN} FROM run WHERE running = 1
+                 AND NOT EXISTS (SELECT 1 FROM row WHERE row.run = run.run AND verdict IS NULL)"
+        ))?;
+        let runs = statement.query_map([], run_record)?;
+        runs.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+}
