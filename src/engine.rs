@@ -103,21 +103,24 @@ pub(crate) async fn run<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, purpose:
         Purpose::Carry => {
             let Some(helm) = lanes.first().map(|lane| Arc::clone(&lane.helm)) else { return Ok(()) };
             // A stage begins when nothing of the one before it is open, in any lane.
-            let stages = book.read(Journal::unsettled_stages).await?;
+            let mut stages = book.read(Journal::unsettled_stages).await?.into_iter().peekable();
             for (id, n_rows) in book.read(Journal::unsettled_by_lane).await? {
                 if let Some(lane) = lanes.iter().find(|lane| lane.id == id) {
                     lane.n_to_come.store(n_rows, Ordering::Relaxed);
                 }
             }
-            for stage in stages {
-                if !goes_on_in(lanes, book, &stage).await? {
-                    continue;
+            while let Some(stage) = stages.next() {
+                // What only those accounts have that stopped is left as it is.
+                if goes_on_in(lanes, book, &stage).await? {
+                    if helm.before(&stage, lanes, book).await? == Leave::Denied {
+                        return Ok(());
+                    }
+                    carry_stage(lanes, book, &helm, &stage).await?;
                 }
-                if helm.before(&stage, lanes, book).await? == Leave::Denied {
+                if lanes.iter().all(|lane| lane.stop.is_draining()) {
                     return Ok(());
                 }
-                carry_stage(lanes, book, &helm, &stage).await?;
-                if lanes.iter().all(|lane| lane.stop.is_draining()) {
+                if stages.peek().is_some() && helm.between(&stage, book).await? == Leave::Denied {
                     return Ok(());
                 }
             }
@@ -127,7 +130,7 @@ pub(crate) async fn run<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, purpose:
     }
 }
 
-/// Whether an account that still goes has rows in the stage. What only those have that stopped is waited for by nobody.
+/// Whether an account that still goes has rows in the stage.
 async fn goes_on_in<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, stage: &Stage) -> Result<bool, EngineError> {
     if lanes.iter().all(|lane| lane.stopped().is_none()) {
         return Ok(true);
@@ -152,10 +155,8 @@ async fn carry_stage<R: Remote>(
         helm.learn(lane.id, before, &lane.mark());
     }
     let left = book.read(move |journal, run| journal.unsettled_in_wave(run, wave_no)).await?;
-    let goes = |id: &LaneId| lanes.iter().any(|lane| lane.id == *id && lane.stopped().is_none());
-    let here = || left.iter().filter(|(_, of, _)| *of == part);
-    let n_going = here().filter(|(id, _, _)| goes(id)).map(|(_, _, n)| n).sum();
-    Ok(helm.after(stage, here().map(|(_, _, n)| n).sum(), n_going).await?)
+    let n_left = left.iter().filter(|(_, of, _)| *of == part).map(|(_, _, n)| n).sum();
+    Ok(helm.after(stage, n_left).await?)
 }
 
 async fn side_by_side<R: Remote>(

@@ -39,6 +39,20 @@ pub struct Drifted {
     pub seen: String,
 }
 
+/// Rows of a stage that are left, by how they stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOf {
+    pub in_doubt: Left,
+    pub pending: Left,
+}
+
+/// How many rows, and the ids of the first of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    pub n_rows: u64,
+    pub first: Vec<String>,
+}
+
 impl Journal {
     /// The stages in which a lane has a row without a verdict, in the order in which they run.
     pub fn unsettled_stages_in(&self, run: RunKey, lane: LaneId) -> Result<Vec<(u32, Part)>, JournalError> {
@@ -75,6 +89,28 @@ impl Journal {
         let counts = statement
             .query_map(params![run.0, wave_no], |row| Ok((LaneId(row.get(0)?), part(row.get(1)?), row.get(2)?)))?;
         counts.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// What a stage still has to do: how many of its rows are in doubt and how many pending, and the first of each.
+    pub fn left_in_stage(&self, run: RunKey, stage: (u32, Part), n_named: u32) -> Result<LeftOf, JournalError> {
+        let (wave_no, part) = stage;
+        let mut statement = self.conn.prepare_cached(
+            "SELECT source_id FROM row INDEXED BY row_open
+             WHERE run = ?1 AND wave_no = ?2 AND canary = ?3 AND verdict IS NULL
+                 AND (standing IN ('open', 'in_doubt', 'accepted')) = ?4
+             ORDER BY row",
+        )?;
+        let mut left = LeftOf::default();
+        for (in_doubt, of) in [(true, &mut left.in_doubt), (false, &mut left.pending)] {
+            let mut found = statement.query(params![run.0, wave_no, part == Part::Canary, in_doubt])?;
+            while let Some(columns) = found.next()? {
+                of.n_rows += 1;
+                if of.n_rows <= u64::from(n_named) {
+                    of.first.push(columns.get(0)?);
+                }
+            }
+        }
+        Ok(left)
     }
 
     /// The rows without a verdict, by lane; lanes without any are left out.

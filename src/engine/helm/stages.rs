@@ -13,7 +13,7 @@ use crate::engine::Book;
 use crate::engine::lane::Lane;
 use crate::event::{DrainReason, EventKind};
 use crate::journal::Journal;
-use crate::journal::steering::Tried;
+use crate::journal::steering::{Left, LeftOf, Tried};
 use crate::ledger::Standing;
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
@@ -22,6 +22,9 @@ use crate::waves::forecast::Fit;
 use crate::waves::halt::HaltRules;
 use crate::waves::window::Opening;
 use crate::waves::{Part, Stage, WaveTerms};
+
+/// Rows of a stage that are named where it halts; the others are counted.
+const MOST_NAMED: u32 = 5;
 
 /// When the last row of each stage came to rest that was tried; other stages are not in it.
 type AtRest = BTreeMap<(u32, Part), Timestamp>;
@@ -214,20 +217,45 @@ impl Helm {
     }
 
     /// No more is done in a stage, because it came to its end or because what is left cannot be done now.
-    /// `n_left` are left of it, `n_going` of those in accounts that still go.
-    pub(crate) async fn after(&self, stage: &Stage, n_left: u64, n_going: u64) -> Result<(), JournalClosed> {
+    pub(crate) async fn after(&self, stage: &Stage, n_left: u64) -> Result<(), JournalClosed> {
         if n_left == 0 {
             self.record(vec![EventKind::StageEnded { stage: stage.clone() }]).await?;
         }
         let tripped = self.trips(&mut self.state(), true);
-        // What is not known of a canary is no leave for the rest.
-        let unproven = stage.part == Part::Canary && n_going > 0 && !self.stop.is_draining();
-        let unproven = unproven.then(|| format!("{stage} did not come to its end: {} left", count(n_going, "row")));
-        match tripped.or(unproven) {
+        match tripped {
             Some(why) => self.drain(DrainReason::Halted, why).await,
             None => Ok(()),
         }
     }
+
+    /// Whether another stage may follow: what is not known of one is no leave for the next, in whichever account it is left.
+    pub(crate) async fn between(&self, stage: &Stage, book: &Book) -> Result<Leave, HelmError> {
+        let of = (stage.wave_no, stage.part);
+        let left = book.read(move |journal, run| journal.left_in_stage(run, of, MOST_NAMED)).await?;
+        match halt_behind(stage, &left) {
+            None => Ok(Leave::Granted),
+            Some(_) if self.stop.is_draining() => Ok(Leave::Denied),
+            Some(why) => {
+                self.drain(DrainReason::Halted, why).await?;
+                Ok(Leave::Denied)
+            }
+        }
+    }
+}
+
+/// Why nothing begins behind a stage, if rows of it are left.
+fn halt_behind(stage: &Stage, left: &LeftOf) -> Option<String> {
+    let told = |left: &Left, how: &str| {
+        let Left { n_rows, first } = left;
+        let n_more = n_rows.saturating_sub(first.len() as u64);
+        let more = if n_more == 0 { String::new() } else { format!(" and {n_more} more") };
+        let named: Vec<String> = first.iter().map(|id| id.escape_debug().to_string()).collect();
+        (*n_rows > 0).then(|| format!("{n_rows} {how} ({}{more})", named.join(", ")))
+    };
+    let left: Vec<String> =
+        [told(&left.in_doubt, "in doubt"), told(&left.pending, "pending")].into_iter().flatten().collect();
+    let why = || format!("{stage} did not come to its end: {}; what comes behind it does not begin", left.join(", "));
+    (!left.is_empty()).then(why)
 }
 
 impl State {
@@ -255,5 +283,24 @@ fn seed(count: &mut Count, tried: &[Tried]) {
         if let Some(came) = Came::of(&standing, *verdict, *no_look_succeeded) {
             count.seed(&came, *n_rows);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_stage_is_named_and_past_the_first_of_it_counted() {
+        let stage = Stage { wave_no: 0, wave: Some("pilot".into()), part: Part::Rest };
+        let left = |n_rows: u64, name: &str| Left {
+            n_rows,
+            first: (1..=n_rows.min(MOST_NAMED.into())).map(|n| format!("{name}-{n}")).collect(),
+        };
+        assert_eq!(halt_behind(&stage, &LeftOf::default()), None);
+        let both = LeftOf { in_doubt: left(1, "a"), pending: left(7, "b") };
+        let expected = "wave `pilot` did not come to its end: 1 in doubt (a-1), 7 pending (b-1, b-2, b-3, b-4, b-5 and 2 \
+                        more); what comes behind it does not begin";
+        assert_eq!(halt_behind(&stage, &both).as_deref(), Some(expected));
     }
 }
