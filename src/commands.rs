@@ -17,14 +17,12 @@ use crate::engine::lane::LaneSettings;
 use crate::event::Outcome;
 use crate::exit::Exit;
 use crate::inventory::InventoryError;
-use crate::journal::JournalError;
+use crate::journal::{JournalError, bounded};
 use crate::lock::LockError;
 use crate::plan::source::Source;
 use crate::plan::{Checked, PlanError, ReadError, Reading};
-use crate::report::explain::ExplainError;
 use crate::report::failure::Failure;
-use crate::report::plain::count;
-use crate::report::plain::shell_word;
+use crate::report::plain::{count, plain, shell_word};
 use crate::serve::WeakToken;
 use crate::settings::flags::{AuditVerb, ConfigVerb, Flags, PlanArgs, SourcesVerb, Verb};
 use crate::settings::resolve::Layers;
@@ -38,6 +36,7 @@ mod doctor;
 mod evidence;
 mod here;
 mod launch;
+mod meant;
 mod offline;
 mod reading;
 mod sealing;
@@ -118,12 +117,25 @@ pub(crate) enum CommandError {
     Command(String),
     #[error("run {run} does not go on now: there is nothing to steer")]
     NotRunning { run: String, resume: String },
-    #[error("run {0} did not take the command, and it was withdrawn")]
+    #[error("run {run} ended{ended} before it took the command")]
+    TooLate { run: String, ended: String },
+    #[error("run {0} is held by a launch that does not take the command, and it was withdrawn")]
     NotTaken(String),
+    #[error("`{id}` {why}; only a row that was never sent can be skipped")]
+    NotSkipped { run: String, id: String, why: String },
+    #[error("{} are going on in this journal: {}", count(runs.len() as u64, "run"), bounded(runs))]
+    SeveralRuns { runs: Vec<String> },
+    #[error("`{text}` could be any of {}", bounded(candidates))]
+    AmbiguousRow { text: String, candidates: Vec<String> },
+    #[error("the run `{run}` has no row `{text}`{}", did_you_mean(near))]
+    NoSuchRow {
+        run: String,
+        text: String,
+        /// Ids that are in the run and look like it.
+        near: Vec<String>,
+    },
     #[error("the plan has no wave `{name}`")]
     UnknownWave { name: String, known: Vec<String> },
-    #[error(transparent)]
-    Explain(ExplainError),
     #[error("`{}` does not say which report it is", .0.display())]
     ReportFormat(PathBuf),
     #[error("an {0} report is nothing for a terminal")]
@@ -194,15 +206,6 @@ impl From<ReadError<CommandError>> for CommandError {
     }
 }
 
-impl From<ExplainError> for CommandError {
-    fn from(error: ExplainError) -> Self {
-        match error {
-            ExplainError::Journal(error) => error.into(),
-            unknown @ ExplainError::Unknown { .. } => CommandError::Explain(unknown),
-        }
-    }
-}
-
 impl CommandError {
     fn exit(&self) -> Exit {
         match self {
@@ -218,7 +221,6 @@ impl CommandError {
             | CommandError::OtherEndpoint { .. }
             | CommandError::NoTerminal
             | CommandError::Scenario(_)
-            | CommandError::Explain(_)
             | CommandError::BadSource { .. }
             | CommandError::Exists(_)
             | CommandError::Taken(_)
@@ -228,6 +230,11 @@ impl CommandError {
             | CommandError::DashIsNoFile
             | CommandError::Command(_)
             | CommandError::NotRunning { .. }
+            | CommandError::TooLate { .. }
+            | CommandError::NotSkipped { .. }
+            | CommandError::SeveralRuns { .. }
+            | CommandError::AmbiguousRow { .. }
+            | CommandError::NoSuchRow { .. }
             | CommandError::UnknownWave { .. }
             | CommandError::ReportFormat(_)
             | CommandError::Listen { .. }
@@ -248,11 +255,10 @@ impl CommandError {
             CommandError::Inventory(InventoryError::Unreachable(Outcome::Throttled { .. })) => Exit::Halted,
             CommandError::Inventory(InventoryError::Unreachable(_)) => Exit::Unreachable,
             CommandError::NoSuchSource(_) => Exit::NotOnTarget,
-            CommandError::Lock(LockError::Held { .. }) => Exit::Locked,
+            CommandError::NotTaken(_) | CommandError::Lock(LockError::Held { .. }) => Exit::Locked,
             CommandError::NotApproved { .. }
             | CommandError::SealedElsewhere { .. }
             | CommandError::SealerApproves { .. }
-            | CommandError::NotTaken(_)
             | CommandError::Lock(LockError::Unworkable(_)) => Exit::Refused,
             CommandError::Lock(LockError::Io { .. })
             | CommandError::Transport(TransportError::Setup(_))
@@ -279,8 +285,18 @@ impl CommandError {
             CommandError::SealerApproves { .. } => "somebody else has to",
             CommandError::Command(_) => return Some(hint_of_control(here)),
             CommandError::NotRunning { run, resume } => return Some(hint_of_rest(run, resume, here)),
-            CommandError::NotTaken(run) => {
-                return Some(format!("`{}` says whether it still goes on", here.reads(&format!("status {run}"))));
+            CommandError::TooLate { run, .. } | CommandError::NotTaken(run) => {
+                return Some(format!("`{}` shows where it stands", here.reads(&format!("status {run}"))));
+            }
+            CommandError::NotSkipped { id, run, .. } => {
+                let story = here.reads(&format!("explain {} --run {run}", shell_word(id)));
+                let drain = here.reads(&format!("control {run} drain"));
+                return Some(format!("`{story}` tells its story; `{drain}` stops the run"));
+            }
+            CommandError::SeveralRuns { .. } => "name the one that is meant",
+            CommandError::AmbiguousRow { .. } => "type more of its id",
+            CommandError::NoSuchRow { run, .. } => {
+                return Some(format!("`{}` lists the rows", here.reads(&format!("report {run} --format csv"))));
             }
             CommandError::NoName => "`--as \"First Last\"`",
             CommandError::SealedUnseen => "leave `preflight` on",
@@ -315,7 +331,7 @@ impl CommandError {
                 ));
             }
             CommandError::NoTerminal => "`--yes` if the plan was looked at before (`cutover plan PLAN`)",
-            CommandError::Journal(error) | CommandError::Explain(ExplainError::Journal(error)) => {
+            CommandError::Journal(error) => {
                 return hint_of_journal(error, here);
             }
             CommandError::Lock(LockError::Held { .. }) => {
@@ -329,10 +345,6 @@ impl CommandError {
             }
             CommandError::NotLooked { .. } | CommandError::Inventory(_) => {
                 return Some(format!("`{}` looks at endpoint, clock and credentials", here.asks("doctor")));
-            }
-            CommandError::Explain(ExplainError::Unknown { run, .. }) => {
-                let report = here.reads(&format!("report {run} --format csv"));
-                return Some(format!("`{report}` lists the rows"));
             }
             CommandError::Destination { .. } => "name a file in a folder that is there and can be written to",
             CommandError::Key { problem: SignatureError::Encrypted, .. } => {
@@ -445,6 +457,12 @@ fn exit_of_credentials(error: &CredentialsError) -> Exit {
         CredentialsError::Expired { .. } | CredentialsError::Denied { .. } => Exit::Credentials,
         CredentialsError::Unreachable { .. } => Exit::Unreachable,
     }
+}
+
+/// Ids that are like one that is not there.
+fn did_you_mean(near: &[String]) -> String {
+    let quoted: Vec<String> = near.iter().map(|id| format!("`{}`", plain(id))).collect();
+    if quoted.is_empty() { String::new() } else { format!(" (did you mean {}?)", quoted.join(", ")) }
 }
 
 fn for_target(target: Option<&str>) -> String {

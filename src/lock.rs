@@ -32,9 +32,11 @@ pub(crate) fn host() -> String {
 
 const A_MOMENT: Duration = Duration::from_millis(100);
 
-/// A run's lock stands beside its journal, where everybody who could open the journal sees it.
+/// A run's lock stands beside its journal, where everybody who could open the journal sees it: beside the file itself, by
+/// whichever link it was named.
 pub(crate) fn of_run(journal: &Path, run_id: &str) -> PathBuf {
-    let mut name = journal.as_os_str().to_owned();
+    let file = std::fs::canonicalize(journal).unwrap_or_else(|_| journal.to_owned());
+    let mut name = file.into_os_string();
     name.push(format!(".{run_id}.lock"));
     PathBuf::from(name)
 }

@@ -14,6 +14,7 @@ use crate::journal::{Journal, JournalError};
 pub(crate) mod advice;
 pub mod beside;
 pub(crate) mod csv;
+pub(crate) mod cut_off;
 pub mod explain;
 pub mod failure;
 pub(crate) mod html;

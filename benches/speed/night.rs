@@ -45,7 +45,7 @@ pub(crate) fn made_in(folder: &Path, n_rows: u32, seed: u64) -> Result<Night, Bo
         std::fs::rename(&part_path, &path)?;
     }
     let journal = Journal::open_to_read(&path)?;
-    let run = journal.find_run(Some(&id(n_rows, seed)))?;
+    let run = journal.find_run(&id(n_rows, seed))?;
     let n_events = journal.heads(run.key)?.iter().map(|(_, seq, _)| seq).sum();
     if run.n_rows != n_rows || run.exit_code.is_none() {
         return Err(format!("`{}` is not what this program makes: remove it", path.display()).into());
@@ -96,6 +96,7 @@ fn row(n: u32, n_rows: u32) -> Result<Row, Box<dyn Error>> {
     Ok(Row {
         id: RowId(n),
         line: n + 1,
+        file: None,
         source_id: SourceId::new(&format!("{n:08x}-5a1e-4c3d-9e21-{:012x}", u64::from(n) * 0x9e37))?,
         wants: target(),
         expects: TargetState::default(),

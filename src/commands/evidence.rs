@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::meant::{self, Otherwise};
 use super::reading::{journal, print};
 use super::{CommandError, Context, bad_destination, here, output_failed};
 use crate::audit::signature::{self, SignatureError};
@@ -28,7 +29,7 @@ pub(super) fn verify(context: &Context, run: Option<&str>, against: &Against<'_>
     let signature = against.signature.map(read).transpose()?;
     let signers = against.signer.map(read).transpose()?;
     let journal = journal(context)?;
-    let run = journal.find_run(run)?;
+    let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
     let verified = verified(&journal, &run, |verified| {
         let verified = match against.anchor {
             Some(anchor) => verified.against(anchor)?,
@@ -66,7 +67,7 @@ pub(super) fn sign(
 ) -> Result<Exit, CommandError> {
     let text = crate::texts::read(key).map_err(unreadable(key))?;
     let journal = journal(context)?;
-    let run = journal.find_run(run)?;
+    let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
     let head_path = output.map_or_else(|| PathBuf::from(format!("{}.head", run.id)), Path::to_owned);
     let signature_path = with_more(&head_path, ".sig");
     for path in [&head_path, &signature_path] {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
 use super::accounts::{self, Account, runtime};
+use super::meant::{self, Otherwise};
 use super::sealing::{self, SealTo};
 use super::{CommandError, Context, bad_destination, checked, reading_of};
 use crate::clock::Clock;
@@ -32,10 +33,12 @@ use crate::settings::{Settings, Steering};
 use crate::waves::{Part, Terms};
 
 mod carry;
+mod closing;
 mod rehearsing;
 mod signals;
 
 pub(super) use carry::log_is_held;
+pub(super) use closing::close_cut_off;
 pub(super) use rehearsing::rehearse;
 
 use carry::{Carried, Carry, Consent};
@@ -185,6 +188,7 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
     let mut journal = open_journal(&context.settings.journal)?;
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
     let unfinished = if new { Vec::new() } else { journal.unfinished(&checked.digest.to_string(), &lanes)? };
+    close_cut_off(context, &mut journal)?;
     // Another sealing saw other states, and others agreed to it.
     let (same, other): (Vec<_>, Vec<_>) = unfinished.into_iter().partition(|run| run.sealing() == sealing.as_deref());
     if let Some(run) = same.into_iter().next() {
@@ -210,7 +214,7 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
 
 pub(super) fn resume(context: &Context, run: Option<&str>, args: &LaunchArgs) -> Result<Exit, CommandError> {
     must_be_able_to_ask(args, false)?;
-    take_up(context, run, Launch::of("resume", args)?)
+    take_up(context, run, Otherwise::Unfinished, Launch::of("resume", args)?)
 }
 
 pub(super) fn retry(
@@ -222,21 +226,29 @@ pub(super) fn retry(
     must_be_able_to_ask(args, false)?;
     let all = [Verdict::Unverified, Verdict::NoEffect, Verdict::Refused, Verdict::Failed, Verdict::Blocked];
     let reopen = if only.is_empty() { &all[..] } else { only };
-    take_up(context, run, Launch { reopen, reopen_by_name: !only.is_empty(), ..Launch::of("retry", args)? })
+    let launch = Launch { reopen, reopen_by_name: !only.is_empty(), ..Launch::of("retry", args)? };
+    take_up(context, run, Otherwise::LaunchedLast, launch)
 }
 
 pub(super) fn reconcile(context: &Context, run: Option<&str>, show: &ShowArgs) -> Result<Exit, CommandError> {
-    take_up(context, run, Launch::that_looks("reconcile", Consent::NothingIsSent, show.events, !show.no_progress))
+    let launch = Launch::that_looks("reconcile", Consent::NothingIsSent, show.events, !show.no_progress);
+    take_up(context, run, Otherwise::Unfinished, launch)
 }
 
 /// Goes on with a run that the journal holds, where and as it was begun.
-fn take_up(context: &Context, run: Option<&str>, launch: Launch<'_>) -> Result<Exit, CommandError> {
+fn take_up(
+    context: &Context,
+    run: Option<&str>,
+    otherwise: Otherwise,
+    launch: Launch<'_>,
+) -> Result<Exit, CommandError> {
     if !context.settings.journal.exists() {
         return Err(crate::journal::JournalError::Absent(context.settings.journal.clone()).into());
     }
-    let journal = open_journal(&context.settings.journal)?;
+    let mut journal = open_journal(&context.settings.journal)?;
     super::reading::warn_of_a_copy(context, &journal)?;
-    let record = journal.find_run(run)?;
+    close_cut_off(context, &mut journal)?;
+    let record = meant::run(context, &journal, run, otherwise)?;
     let lanes = journal.lanes(record.key)?;
     // Rows that name no target go on in the profile that they were begun in.
     let begun_in = record.settings.get("profile").and_then(serde_json::Value::as_str);

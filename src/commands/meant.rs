@@ -122,16 +122,23 @@ pub(super) fn row(
         Meant::One(found) => {
             let (row, _) = &*found;
             if row.source_id.as_str() != text {
-                context.console.say(&format!("`{}` is {}", plain(text), Named::of(row)));
+                let named = Named { source_id: row.source_id.to_string(), name: row.name.clone() };
+                context.console.say(&format!("`{}` is {}", plain(text), told(&named)));
             }
             Ok(*found)
         }
         Meant::Several(candidates) => {
-            let candidates = candidates.iter().map(ToString::to_string).collect();
+            let candidates = candidates.iter().map(told).collect();
             Err(CommandError::AmbiguousRow { text: plain(text), candidates })
         }
         Meant::Nothing { near } => Err(CommandError::NoSuchRow { run: plain(&run.id), text: plain(text), near }),
     }
+}
+
+/// Its id, and its name where it has one.
+fn told(Named { source_id, name }: &Named) -> String {
+    let name = name.as_deref().map_or_else(String::new, |name| format!(" ({})", plain(name)));
+    format!("{}{name}", plain(source_id))
 }
 
 #[cfg(test)]

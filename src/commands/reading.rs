@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::meant::{self, Otherwise};
 use super::{CommandError, Context, bad_destination, output_failed, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
@@ -49,9 +50,9 @@ pub(super) fn status(
     if_stopped: bool,
 ) -> Result<Exit, CommandError> {
     let journal = journal(context)?;
-    let record = journal.find_run(run)?;
+    let key = meant::run(context, &journal, run, Otherwise::LaunchedLast)?.key;
     loop {
-        let record = journal.run(record.key)?;
+        let record = journal.run(key)?;
         let mut summary = Summary::of(&journal, &record, journal.path())?;
         if if_stopped {
             summary.if_stopped = Some(journal.at_one_instant(|| IfStopped::of(&journal, &record))?);
@@ -63,7 +64,7 @@ pub(super) fn status(
             }
             Ok(status::write_text(&summary, holder, out)?)
         })?;
-        if !watch || !record.running || holder == Holder::Gone {
+        if !watch || summary.running.is_none() || holder == Holder::Gone {
             return Ok(Exit::Done);
         }
         std::thread::sleep(WATCH_EVERY);
@@ -77,10 +78,13 @@ pub(super) fn runs(context: &Context) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
-pub(super) fn explain(context: &Context, run: Option<&str>, source_id: &str) -> Result<Exit, CommandError> {
+pub(super) fn explain(context: &Context, run: Option<&str>, id: &str) -> Result<Exit, CommandError> {
     let journal = journal(context)?;
-    let run = journal.find_run(run)?;
-    let explained = Explained::of(&journal, &run, source_id)?;
+    let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
+    let explained = journal.at_one_instant(|| {
+        let (row, standing) = meant::row(context, &journal, &run, id)?;
+        Ok::<_, CommandError>(Explained::of(&journal, &run, row, standing)?)
+    })?;
     print(|out| if context.console.json { explained.write_json(out) } else { Ok(explained.write_text(out)?) })?;
     Ok(Exit::Done)
 }
@@ -97,7 +101,7 @@ pub(super) fn report(
         return Err(CommandError::NotForTerminals(format.name()));
     }
     let journal = journal(context)?;
-    let run = journal.find_run(run)?;
+    let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
     match output {
         Some(path) => write_report(&journal, &run, format, path)?,
         None => print(|out| crate::report::write(format, &journal, &run, out))?,

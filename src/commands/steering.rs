@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::launch::paper_of;
+use super::launch::{close_cut_off, paper_of};
+use super::meant::{self, Otherwise};
 use super::reading::print;
 use super::{CommandError, Context, bad_destination, output_failed};
 use crate::control::{By, CONTROL, Command};
@@ -19,9 +20,13 @@ use crate::report::{self, ReportError};
 use crate::rollback::{Rollback, WriteError};
 use crate::settings;
 
+mod skipping;
+
 /// A launch takes a command within half a second; a busy disk may need longer.
 const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// What a launch has read of the commands it journals within this time.
+const IN_HAND_FOR: Duration = Duration::from_secs(1);
 
 const COMMANDS: [&str; 8] = ["pause", "continue", "rate", "concurrency", "skip", "release", "drain", "abort"];
 
@@ -35,9 +40,10 @@ pub(super) fn control(context: &Context, words: &[String], reason: Option<&str>)
         return Err(crate::journal::JournalError::Absent(context.settings.journal.clone()).into());
     }
     let mut journal = Journal::open(&context.settings.journal)?;
-    let run = journal.find_run(run)?;
-    must_make_sense(&journal, &run, &command)?;
-    let runs = run.running && Holder::of(&context.settings.journal, &run) != Holder::Gone;
+    close_cut_off(context, &mut journal)?;
+    let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
+    let runs = may_go_on(context, &run);
+    let command = understood(context, &journal, &run, command, runs)?;
     let waits_for_launch = matches!(command, Command::Skip { .. } | Command::Release { .. });
     if !runs && !waits_for_launch && !lifts_a_pause(&journal, &run, &command)? {
         let commands = NextCommands::of(&journal, &run, &context.settings.journal)?;
@@ -45,34 +51,111 @@ pub(super) fn control(context: &Context, words: &[String], reason: Option<&str>)
     }
     let by = By::me(CONTROL, reason.map(str::to_owned));
     let command = as_it_waits(&journal, &run, command)?;
-    let control = journal.give_command(run.key, &command, &by)?;
+    let given = Instant::now();
     if !runs {
+        journal.give_command(run.key, &command, &by)?;
         context.console.say(&format!("{command}: run {} does not go on now; its next launch begins with this", run.id));
         return Ok(Exit::Done);
     }
-    let given = Instant::now();
-    loop {
-        match journal.is_taken(control)? {
-            Some(true) => break,
-            Some(false) => (),
-            // The launch that it was meant for died, and another one began.
-            None => return Err(CommandError::NotTaken(run.id)),
-        }
-        if given.elapsed() > TAKEN_WITHIN {
-            // Withdrawn, so that it does not take effect when nobody expects it any more.
-            if journal.withdraw_command(control)? {
-                // The launch may have had it in hand.
-                std::thread::sleep(Duration::from_secs(1));
-                if journal.took_effect(run.key, control)? {
-                    break;
-                }
-                return Err(CommandError::NotTaken(run.id));
-            }
-        }
-        std::thread::sleep(LOOK_EVERY);
+    give(context, &mut journal, &run, &command, &by)?;
+    if let Command::Skip { source_id } = &command {
+        skipping::must_be_skipped(&journal, &run, source_id)?;
     }
     context.console.say(&format!("{command}: taken by run {} after {} ms", run.id, given.elapsed().as_millis()));
     Ok(Exit::Done)
+}
+
+/// Whether there may be a launch that would take a command.
+fn may_go_on(context: &Context, run: &RunRecord) -> bool {
+    match Holder::of(&context.settings.journal, run) {
+        Holder::Alive => true,
+        Holder::Gone => false,
+        Holder::Unknown => run.running,
+    }
+}
+
+/// Puts the command down and waits until the launch has taken it.
+fn give(
+    context: &Context,
+    journal: &mut Journal,
+    run: &RunRecord,
+    command: &Command,
+    by: &By,
+) -> Result<(), CommandError> {
+    let given = Instant::now();
+    let mut control = journal.give_command(run.key, command, by)?;
+    loop {
+        // Asked first: what a launch took before it ended was taken.
+        let goes_on = may_go_on(context, &journal.run(run.key)?);
+        match journal.is_taken(control)? {
+            Some(true) => return Ok(()),
+            // A launch that begins forgets what was meant for the one before it, and this may have come just then.
+            None if goes_on && given.elapsed() <= TAKEN_WITHIN => {
+                control = journal.give_command(run.key, command, by)?
+            }
+            None => return Err(too_late(journal, run)?),
+            // Withdrawn, so that it does not take effect when nobody expects it any more.
+            Some(false) if !goes_on || given.elapsed() > TAKEN_WITHIN => {
+                if journal.withdraw_command(control)? {
+                    return withdrawn(context, journal, run, control);
+                }
+            }
+            Some(false) => (),
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// A launch may have had a command in hand that was withdrawn. One that is gone has nothing in hand.
+fn withdrawn(context: &Context, journal: &Journal, run: &RunRecord, control: i64) -> Result<(), CommandError> {
+    let since = Instant::now();
+    loop {
+        let goes_on = may_go_on(context, &journal.run(run.key)?);
+        if journal.took_effect(run.key, control)? {
+            return Ok(());
+        }
+        if !goes_on {
+            return Err(too_late(journal, run)?);
+        }
+        if since.elapsed() > IN_HAND_FOR {
+            return Err(CommandError::NotTaken(run.id.clone()));
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+fn too_late(journal: &Journal, run: &RunRecord) -> Result<CommandError, CommandError> {
+    let RunRecord { id, exit_code, exit_name, .. } = journal.run(run.key)?;
+    let ended = exit_code.zip(exit_name).map(|(code, name)| format!(" with {code} ({name})"));
+    Ok(CommandError::TooLate { run: id, ended: ended.unwrap_or_default() })
+}
+
+/// The command with the row that is meant, if it names one, once it is known that it could mean something in this run.
+fn understood(
+    context: &Context,
+    journal: &Journal,
+    run: &RunRecord,
+    command: Command,
+    runs: bool,
+) -> Result<Command, CommandError> {
+    match command {
+        Command::Skip { source_id } => {
+            let (row, standing) = meant::row(context, journal, run, &source_id)?;
+            skipping::must_be_skippable(journal, run, &row, &standing, runs)?;
+            Ok(Command::Skip { source_id: row.source_id.to_string() })
+        }
+        Command::Release { wave, part } => {
+            must_wait_for_release(journal, run, &wave)?;
+            Ok(Command::Release { wave, part })
+        }
+        Command::Pause
+        | Command::Continue
+        | Command::Rate { .. }
+        | Command::Concurrency { .. }
+        | Command::Unskip { .. }
+        | Command::Drain
+        | Command::Abort => Ok(command),
+    }
 }
 
 fn command_of(words: &[String]) -> Result<Command, String> {
@@ -99,42 +182,23 @@ fn command_of(words: &[String]) -> Result<Command, String> {
     }
 }
 
-/// Whether there is anything that the command could mean in this run.
-fn must_make_sense(journal: &Journal, run: &RunRecord, command: &Command) -> Result<(), CommandError> {
-    match command {
-        Command::Skip { source_id } => match journal.row_of_source(run.key, source_id)? {
-            None => Err(CommandError::Command(format!("run {} has no row `{source_id}`", run.id))),
-            Some((_, standing)) if standing.settled_at.is_some() => {
-                let verdict = standing.phase.public_name();
-                Err(CommandError::Command(format!("`{source_id}` is settled already: {verdict}")))
-            }
-            Some(_) => Ok(()),
-        },
-        Command::Release { wave, .. } => {
-            let terms = paper_of(run)?.terms;
-            let Some(of_wave) = terms.wave(Some(wave)) else {
-                let known = terms.waves.iter().map(|wave| wave.name.clone()).collect();
-                return Err(CommandError::UnknownWave { name: wave.clone(), known });
-            };
-            if !of_wave.needs_approval() {
-                return Err(CommandError::Command(format!("the wave `{wave}` needs no approval")));
-            }
-            let Steered { waits, released, .. } = journal.steered(run.key)?;
-            let waits = waits.and_then(|waits| waits.for_release_of(wave));
-            if waits.is_none() && released.contains(&(wave.clone(), Some(of_wave.first_approval()))) {
-                let why = format!("wave `{wave}` was released already; what is behind its canary is, once it waits");
-                return Err(CommandError::Command(why));
-            }
-            Ok(())
-        }
-        Command::Pause
-        | Command::Continue
-        | Command::Rate { .. }
-        | Command::Concurrency { .. }
-        | Command::Unskip { .. }
-        | Command::Drain
-        | Command::Abort => Ok(()),
+/// Whether the wave needs somebody's leave, and has not got it.
+fn must_wait_for_release(journal: &Journal, run: &RunRecord, wave: &str) -> Result<(), CommandError> {
+    let terms = paper_of(run)?.terms;
+    let Some(of_wave) = terms.wave(Some(wave)) else {
+        let known = terms.waves.iter().map(|wave| wave.name.clone()).collect();
+        return Err(CommandError::UnknownWave { name: wave.to_owned(), known });
+    };
+    if !of_wave.needs_approval() {
+        return Err(CommandError::Command(format!("the wave `{wave}` needs no approval")));
     }
+    let Steered { waits, released, .. } = journal.steered(run.key)?;
+    let waits = waits.and_then(|waits| waits.for_release_of(wave));
+    if waits.is_none() && released.contains(&(wave.to_owned(), Some(of_wave.first_approval()))) {
+        let why = format!("wave `{wave}` was released already; what is behind its canary is, once it waits");
+        return Err(CommandError::Command(why));
+    }
+    Ok(())
 }
 
 /// A release is for what waits now, or waited when its launch died: the next one may not wait yet when it takes it.
@@ -163,7 +227,7 @@ pub(super) fn rollback(
         check_destination(path).map_err(bad_destination(path))?;
     }
     let journal = Journal::open_to_read(&context.settings.journal)?;
-    let run = journal.find_run(run)?;
+    let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
     if run.running && Holder::of(&context.settings.journal, &run) == Holder::Alive {
         context.console.warn(&format!("run {} goes on: what it changes from here on is not in this plan", run.id));
     }

@@ -146,9 +146,16 @@ impl<'a, R: Remote> Call<'a, R> {
         Ok(Continue(()))
     }
 
+    /// Why it is not to be sent, if somebody said so in time: a row that was sent is never skipped.
+    fn skipped(&self) -> Option<String> {
+        let n_held_back = u32::from(self.standing.phase == Phase::Open);
+        let was_sent = self.standing.attempts > n_held_back;
+        self.lane.helm.skipped(&self.row.source_id).filter(|_| !was_sent)
+    }
+
     /// Somebody may have said that it is not to be sent.
     async fn unless_skipped(&mut self) -> Step<()> {
-        match self.lane.helm.skipped(&self.row.source_id) {
+        match self.skipped() {
             Some(reason) => {
                 let verdict = judge::unsent_verdict(&self.standing);
                 Box::pin(self.settle(verdict, self.seen.clone(), Some(reason))).await.map(Break)

@@ -136,7 +136,8 @@ pub(crate) fn is_on_target(verdict: Verdict, reason: Option<&str>) -> bool {
     }
 }
 
-pub(super) const RUN: &str = "run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, launches, running, pid, host,
+pub(super) const RUN: &str =
+    "run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, launches, running, pid, host,
     started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason, created_at, rules";
 
 impl Journal {

@@ -1,13 +1,10 @@
 //! Rows by verdict and by what stands in them, a page at a time.
 
-use std::fmt;
-
 use rusqlite::{Connection, params};
 
 use super::{Journal, JournalError, RunKey, rows};
 use crate::ledger::Standing;
 use crate::model::Row;
-use crate::report::plain::plain;
 
 /// What rows are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,24 +116,8 @@ mod tests {
 /// A row as people tell it from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Named {
-    source_id: String,
-    name: Option<String>,
-}
-
-impl Named {
-    pub(crate) fn of(row: &Row) -> Self {
-        Self { source_id: row.source_id.to_string(), name: row.name.clone() }
-    }
-}
-
-impl fmt::Display for Named {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&plain(&self.source_id))?;
-        match &self.name {
-            Some(name) => write!(f, " ({})", plain(name)),
-            None => Ok(()),
-        }
-    }
+    pub(crate) source_id: String,
+    pub(crate) name: Option<String>,
 }
 
 /// What a text stands for among the rows of a run.

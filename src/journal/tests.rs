@@ -337,8 +337,10 @@ fn an_event_is_read_back_as_it_was_written() {
 fn tables_views_and_sums_have_one_word_for_what_is_on_target() {
     let mut lab = Lab::new(24);
     let reasons = [None, Some(UNPROVEN_BY_CHOICE.to_owned()), Some("no look succeeded".to_owned())];
-    let pairs: Vec<_> =
-        Verdict::ALL.into_iter().flat_map(|verdict| reasons.iter().map(move |reason| (verdict, reason.clone()))).collect();
+    let pairs: Vec<_> = Verdict::ALL
+        .into_iter()
+        .flat_map(|verdict| reasons.iter().map(move |reason| (verdict, reason.clone())))
+        .collect();
     for (row, (verdict, reason)) in (1..).map(RowId).zip(&pairs) {
         lab.lane(vec![EventKind::RowSettled { row, verdict: *verdict, seen: None, reason: reason.clone() }]).unwrap();
     }

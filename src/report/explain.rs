@@ -18,24 +18,6 @@ use crate::ledger::{Phase, Standing};
 use crate::model::words::{self, Word};
 use crate::model::{Row, SeenState};
 
-#[derive(Debug, thiserror::Error)]
-pub enum ExplainError {
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    #[error("the run `{run}` has no source `{}`{}", plain(source_id), did_you_mean(near))]
-    Unknown {
-        run: String,
-        source_id: String,
-        /// Ids that are in the run and look like it, five at most.
-        near: Vec<String>,
-    },
-}
-
-fn did_you_mean(near: &[String]) -> String {
-    let quoted: Vec<String> = near.iter().map(|id| format!("`{}`", plain(id))).collect();
-    if quoted.is_empty() { String::new() } else { format!(" (did you mean {}?)", quoted.join(", ")) }
-}
-
 /// A row, where it stands and how it came there.
 #[derive(Clone, Debug)]
 pub struct Explained {
@@ -48,18 +30,13 @@ pub struct Explained {
 }
 
 impl Explained {
-    pub fn of(journal: &Journal, run: &RunRecord, source_id: &str) -> Result<Self, ExplainError> {
-        journal.at_one_instant(|| {
-            let Some((row, standing)) = journal.row_of_source(run.key, source_id)? else {
-                let near = journal.sources_like(run.key, source_id)?;
-                return Err(ExplainError::Unknown { run: run.id.clone(), source_id: source_id.to_owned(), near });
-            };
-            let events = journal.events_of_row(run.key, row.id)?;
-            let mut commands = NextCommands::of(journal, run, journal.path())?;
-            commands
-                .needs_leave(|| Ok::<_, JournalError>(row.wants.copystate.as_ref().is_some_and(words::irreversible)))?;
-            Ok(Self::from_parts(run, row, standing, events, &Arc::new(commands)))
-        })
+    /// With the events of the row.
+    pub fn of(journal: &Journal, run: &RunRecord, row: Row, standing: Standing) -> Result<Self, JournalError> {
+        let events = journal.events_of_row(run.key, row.id)?;
+        let mut commands = NextCommands::of(journal, run, journal.path())?;
+        commands
+            .needs_leave(|| Ok::<_, JournalError>(row.wants.copystate.as_ref().is_some_and(words::irreversible)))?;
+        Ok(Self::from_parts(run, row, standing, events, &Arc::new(commands)))
     }
 
     /// For those who read row by row.

@@ -4,9 +4,10 @@ use std::io;
 
 use serde::Serialize;
 
-use super::ReportError;
 use super::plain::{duration, plain, shortened, time};
+use super::status::Holder;
 use super::summary::seconds;
+use super::{ReportError, cut_off};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 
@@ -26,7 +27,12 @@ pub struct RunLine {
     pub rows: u32,
     pub on_target: u64,
     pub unsettled: u64,
+    /// As the journal has it, which cannot know that a launch was cut off.
     pub running: bool,
+    /// A launch holds it now.
+    pub goes_on: bool,
+    #[serde(skip)]
+    cut_off: bool,
     pub exit_code: Option<u8>,
     pub exit_name: Option<String>,
     pub started_at: Option<String>,
@@ -38,6 +44,8 @@ pub struct RunLine {
 impl RunLine {
     pub(crate) fn ended(&self) -> String {
         match (self.running, self.exit_code, &self.exit_name) {
+            (true, _, _) if self.goes_on => "going on".to_owned(),
+            (true, _, _) if self.cut_off => "cut off".to_owned(),
             (true, _, _) => "not ended".to_owned(),
             (false, Some(code), Some(name)) => format!("{code} {}", plain(name)),
             (false, _, _) => "not begun".to_owned(),
@@ -52,8 +60,7 @@ impl RunLine {
 impl Runs {
     pub fn of(journal: &Journal) -> Result<Self, JournalError> {
         journal.at_one_instant(|| {
-            let runs =
-                journal.runs()?.into_iter().map(|run| line_of(journal, run)).collect::<Result<_, JournalError>>()?;
+            let runs = journal.runs()?.iter().map(|run| line_of(journal, run)).collect::<Result<_, JournalError>>()?;
             Ok(Self { schema: "cutover.runs.v1", runs })
         })
     }
@@ -90,9 +97,13 @@ impl Runs {
     }
 }
 
-fn line_of(journal: &Journal, run: RunRecord) -> Result<RunLine, JournalError> {
+fn line_of(journal: &Journal, run: &RunRecord) -> Result<RunLine, JournalError> {
     let tally = journal.tally(run.key)?;
+    let run = cut_off::as_told(journal, run, &tally)?;
+    let holder = run.running.then(|| Holder::of(journal.path(), &run));
     Ok(RunLine {
+        goes_on: holder == Some(Holder::Alive),
+        cut_off: holder == Some(Holder::Gone),
         run: run.id,
         plan: run.plan_path,
         digest: run.plan_digest,

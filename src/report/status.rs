@@ -27,13 +27,11 @@ pub enum Holder {
 impl Holder {
     #[must_use]
     pub fn of(journal: &Path, run: &RunRecord) -> Self {
-        if run.host.as_deref() != Some(lock::host().as_str()) {
-            return Holder::Unknown;
-        }
         match lock::is_held(&lock::of_run(journal, &run.id)) {
             Some(true) => Holder::Alive,
-            Some(false) => Holder::Gone,
-            None => Holder::Unknown,
+            // Locks of another host need not be seen here.
+            Some(false) if run.host.as_deref() == Some(lock::host().as_str()) => Holder::Gone,
+            Some(false) | None => Holder::Unknown,
         }
     }
 }

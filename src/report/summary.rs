@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::ReportError;
 use super::advice::{self, Advice};
+use super::cut_off;
 use super::next::{self, Given, NextCommands};
 use super::plain::{count, duration, plain, shortened, time};
 use crate::control::{CONTROL, Paused, Taken, Waits};
@@ -257,6 +258,7 @@ impl Summary {
     /// For those who already hold the instant.
     pub(super) fn now(journal: &Journal, run: &RunRecord, journal_path: &Path) -> Result<Self, JournalError> {
         let Sums { tally, waves, lanes } = journal.sums(run.key)?;
+        let run = &cut_off::as_told(journal, run, &tally)?;
         let began = journal.last_launch(run.key)?;
         let mut elapsed_ms = run.elapsed_ms;
         if run.running

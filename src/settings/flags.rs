@@ -184,7 +184,7 @@ Commands:
 Each command is in the journal, with who gave it, where, when and why."
     )]
     Control {
-        /// The run (its id, a prefix of it, or nothing for the latest), then the command
+        /// The run (its id, a prefix of it, or nothing for the one that goes on), then the command
         #[arg(value_name = "WORDS", hide = true, num_args = 0..=3)]
         words: Vec<String>,
         /// Why; it is journaled with who and where
@@ -206,9 +206,10 @@ Each command is in the journal, with who gave it, where, when and why."
     Runs,
     /// One row's whole story
     Explain {
-        #[arg(value_name = "SOURCE_ID")]
+        /// A source id, the beginning of one, or the name of a row
+        #[arg(value_name = "ID")]
         source_id: String,
-        /// A run's id or a prefix of it [default: the latest]
+        /// A run's id or a prefix of it [default: the one that goes on, else the one launched last]
         #[arg(long, value_name = "RUN")]
         run: Option<String>,
     },
@@ -401,7 +402,7 @@ pub(crate) enum AuditVerb {
 
 #[derive(Args, Debug)]
 pub(crate) struct RunArg {
-    /// A run's id or a prefix of it [default: the latest]
+    /// A run's id or a prefix of it [default: the one that goes on, else the one launched last]
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<String>,
 }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+use super::super::meant::{self, Otherwise};
 use super::super::reading::{journal, print, write_report};
 use super::super::{CommandError, Context, bad_destination, output_failed};
 use super::{bad_key, unreadable, verified};
@@ -45,7 +46,7 @@ pub(in crate::commands) fn export(
     let folder = folder_beside(output).map_err(output_failed(output))?;
     let id = {
         let journal = journal(context)?;
-        let run = journal.find_run(run)?;
+        let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
         journal.copy_to(&folder.path().join(JOURNAL))?;
         run.id
     };

@@ -209,7 +209,7 @@ impl<R: Remote> Call<'_, R> {
                 "held back for too long after it was looked at".to_owned()
             }
             Some(Some(Some(_))) if self.forget_if_moved() => "somebody else moved it before it was sent".to_owned(),
-            Some(Some(Some(pass))) => match lane.helm.skipped(&self.row.source_id) {
+            Some(Some(Some(pass))) => match self.skipped() {
                 None => return Ok(Some(pass)),
                 Some(skipped) => skipped,
             },

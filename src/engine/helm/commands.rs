@@ -26,9 +26,13 @@ impl Helm {
         lanes: &[Arc<Lane<R>>],
     ) -> Result<(), JournalClosed> {
         let command = self.meant(command);
-        // Held back first and journaled then: what is sent meanwhile is less, not more.
+        // Held back first and journaled then: what is sent meanwhile is less, not more. An attempt that is begun behind a
+        // skip in the journal finds it before it leaves.
         if command == Command::Pause {
             self.paused.send_replace(true);
+        }
+        if let Command::Skip { source_id } = &command {
+            self.state().steered.skipped.insert(source_id.clone(), by.clone());
         }
         let kinds = vec![EventKind::Controlled { command: command.clone(), by: by.clone(), control }];
         self.record(kinds).await?;

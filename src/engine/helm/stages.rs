@@ -17,7 +17,7 @@ use crate::journal::steering::{Left, LeftOf, Tried};
 use crate::ledger::Standing;
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
-use crate::report::plain::count;
+use crate::report::plain::plain;
 use crate::waves::forecast::Fit;
 use crate::waves::halt::HaltRules;
 use crate::waves::window::Opening;
@@ -249,7 +249,7 @@ fn halt_behind(stage: &Stage, left: &LeftOf) -> Option<String> {
         let Left { n_rows, first } = left;
         let n_more = n_rows.saturating_sub(first.len() as u64);
         let more = if n_more == 0 { String::new() } else { format!(" and {n_more} more") };
-        let named: Vec<String> = first.iter().map(|id| id.escape_debug().to_string()).collect();
+        let named: Vec<String> = first.iter().map(|id| plain(id)).collect();
         (*n_rows > 0).then(|| format!("{n_rows} {how} ({}{more})", named.join(", ")))
     };
     let left: Vec<String> =

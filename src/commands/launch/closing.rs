@@ -1,0 +1,29 @@
+//! Closes what a launch left that was cut off between its last verdict and its end.
+
+use super::super::{CommandError, Context};
+use crate::event::LaneId;
+use crate::journal::Journal;
+use crate::lock::{self, Lock};
+use crate::report::cut_off::End;
+use crate::report::plain::plain;
+
+/// Ends every run of which nothing is left to do and that nobody holds, and tells how it ended.
+pub(in crate::commands) fn close_cut_off(context: &Context, journal: &mut Journal) -> Result<(), CommandError> {
+    for run in journal.cut_off_complete()? {
+        let path = lock::of_run(journal.path(), &run.id);
+        if lock::is_held(&path) == Some(true) {
+            continue;
+        }
+        // Whoever took it meanwhile ends it.
+        let Ok(_lock) = Lock::take(&path, &format!("run {}", run.id)) else { continue };
+        // Asked again once it is ours.
+        if !journal.cut_off_complete()?.iter().any(|still| still.key == run.key) {
+            continue;
+        }
+        let end = End::of(journal, &run, &journal.tally(run.key)?)?;
+        journal.append(run.key, [(LaneId::RUN, end.event())])?;
+        let (id, exit, reason) = (plain(&run.id), end.exit, end.reason);
+        context.console.say(&format!("run {id} is closed: {} ({}), {reason}", exit.code(), exit.name()));
+    }
+    Ok(())
+}
