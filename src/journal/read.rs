@@ -511,9 +511,11 @@ impl Journal {
         Ok(())
     }
 
+    /// The row of this id, in whatever case it is spelled. Of two spellings in an older journal, this very one goes first.
     pub fn row_of_source(&self, run: RunKey, source: &str) -> Result<Option<(Row, Standing)>, JournalError> {
         let sql = format!(
-            "SELECT {}, {} FROM row WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE",
+            "SELECT {}, {} FROM row WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE
+             ORDER BY source_id <> ?2 LIMIT 1",
             rows::PLAN,
             rows::STANDING
         );
