@@ -288,11 +288,7 @@ impl CommandError {
             CommandError::TooLate { run, .. } | CommandError::NotTaken(run) => {
                 return Some(format!("`{}` shows where it stands", here.reads(&format!("status {run}"))));
             }
-            CommandError::NotSkipped { id, run, .. } => {
-                let story = here.reads(&format!("explain {} --run {run}", shell_word(id)));
-                let drain = here.reads(&format!("control {run} drain"));
-                return Some(format!("`{story}` tells its story; `{drain}` stops the run"));
-            }
+            CommandError::NotSkipped { id, run, .. } => return Some(hint_of_skip(id, run, here)),
             CommandError::SeveralRuns { .. } => "name the one that is meant",
             CommandError::AmbiguousRow { .. } => "type more of its id",
             CommandError::NoSuchRow { run, .. } => {
@@ -401,6 +397,12 @@ fn exit_of_journal(error: &JournalError) -> Exit {
 
 fn hint_of_control(here: &Here) -> String {
     format!("`cutover control --help` lists the commands; `{}` shows the run", here.reads("status"))
+}
+
+fn hint_of_skip(id: &str, run: &str, here: &Here) -> String {
+    let story = here.reads(&format!("explain {} --run {run}", shell_word(id)));
+    let drain = here.reads(&format!("control {run} drain"));
+    format!("`{story}` tells its story; `{drain}` stops the run")
 }
 
 fn hint_of_rest(run: &str, resume: &str, here: &Here) -> String {

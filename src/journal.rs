@@ -156,10 +156,10 @@ const MOST_NAMED: usize = 10;
 
 /// The first of them, and how many more there are.
 pub(crate) fn bounded(names: &[String]) -> String {
-    let named = names.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let first = names.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(MOST_NAMED) {
-        0 => named,
-        n_more => format!("{named} and {n_more} more"),
+        0 => first,
+        n_more => format!("{first} and {n_more} more"),
     }
 }
 

@@ -91,7 +91,7 @@ fn give(
             Some(true) => return Ok(()),
             // A launch that begins forgets what was meant for the one before it, and this may have come just then.
             None if goes_on && given.elapsed() <= TAKEN_WITHIN => {
-                control = journal.give_command(run.key, command, by)?
+                control = journal.give_command(run.key, command, by)?;
             }
             None => return Err(too_late(journal, run)?),
             // Withdrawn, so that it does not take effect when nobody expects it any more.
