@@ -48,10 +48,11 @@ impl Losing {
     ) -> Result<Watch, JournalError> {
         let (losing, stop, sent) = (self.clone(), stop.clone(), sent.clone());
         let gone = move |place: &Place, gone: &Gone| {
-            stop.drain(DrainReason::JournalGone);
             let saved = free_place(place.path());
             let lost = Lost { why: told(gone, place, sent.n(), saved.as_deref()), saved: saved.clone() };
             _ = losing.0.set(lost);
+            // Who stops for it asks at once why.
+            stop.drain(DrainReason::JournalGone);
             saved
         };
         let held = move |log: u64, readers: &[String]| console.warn(&log_is_held(log, readers));
