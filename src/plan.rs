@@ -738,7 +738,7 @@ mod tests {
             problems("p", b"id,state\nb\xE9\xE9,error\n"),
             [concat!(
                 "p:2:2: error: this is not UTF-8 (byte 0xE9): --encoding gb18030 reads it as \"b殚\", ",
-                "--encoding windows-1252 reads it as \"béé\""
+                "--encoding windows-1252 reads it as \"béé\", --encoding big5 reads it as \"b澭\""
             )]
         );
         let utf16: Vec<u8> = [0xFEFF]

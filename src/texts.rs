@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use encoding_rs::{Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{BIG5, Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 /// What the bytes of a file are, as far as its first ones tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,10 +101,11 @@ pub(crate) fn encoding(name: &str) -> Result<&'static Encoding, String> {
 
 /// A text that is not UTF-8, as the encodings read it that it is most likely in. Which of them it is, only people can tell.
 pub(crate) fn as_others_read_it(bytes: &[u8]) -> impl Iterator<Item = (String, String)> {
-    [GB18030, WINDOWS_1252].into_iter().filter_map(|encoding| {
+    [GB18030, WINDOWS_1252, BIG5].into_iter().filter_map(|encoding| {
         let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;
         // Bytes that are no text at all are one in some encoding or other.
-        if text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+        let is_none = |c: char| c.is_control() && !c.is_whitespace() || matches!(c, '\u{E000}'..='\u{F8FF}');
+        if text.chars().any(is_none) {
             return None;
         }
         Some((encoding.name().to_lowercase(), text.into_owned()))

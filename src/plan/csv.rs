@@ -26,11 +26,12 @@ pub(crate) fn read<R: Read, E>(
 ) -> Result<(), Stop<E>> {
     let Some(delimiter) = delimiter(text, &mut checker.problems)? else { return Ok(()) };
     let mut records = Records::new(delimiter);
-    let first = text.line();
+    let n_errors = checker.problems.n_errors();
     // Without its header, which was found to be none, a plan says nothing.
-    if !records.next(text, &mut checker.problems)? || text.line() != first {
+    if !records.next(text, &mut checker.problems)? || checker.problems.n_errors() > n_errors {
         return Ok(());
     }
+    let first = text.line();
     let by_default = checker.has_default_target();
     let names = records.first_values(text.unread());
     if !names.iter().any(|name| name.contains('\0'))
@@ -62,6 +63,9 @@ pub(crate) fn read<R: Read, E>(
 /// The delimiter that the first line names, which is left behind then, or the one that the header is best read by. None:
 /// there is nothing to read.
 fn delimiter<R: Read>(text: &mut Text<R>, problems: &mut Problems) -> io::Result<Option<u8>> {
+    if !skip_empty_rows(text, problems)? {
+        return Ok(None);
+    }
     let Some(len) = text.line_len()? else { return Ok(Some(heading::delimiter(text.unread()))) };
     let named = match heading::named_delimiter(&text.unread()[..len]) {
         None => return Ok(Some(heading::delimiter(text.unread()))),
@@ -73,21 +77,34 @@ fn delimiter<R: Read>(text: &mut Text<R>, problems: &mut Problems) -> io::Result
         }
     };
     text.consume(len)?;
+    Ok(skip_empty_rows(text, problems)?.then_some(named))
+}
+
+/// Goes on to a line that is no comment and has more than blanks and delimiters; false at the end.
+fn skip_empty_rows<R: Read>(text: &mut Text<R>, problems: &mut Problems) -> io::Result<bool> {
     loop {
         match text.next(problems)? {
-            Next::Content => return Ok(Some(named)),
             Next::Comment { len } => text.consume(len)?,
-            Next::End => return Ok(None),
+            Next::End => return Ok(false),
+            Next::Content => match text.line_len()? {
+                Some(len) if text.unread()[..len].iter().all(|byte| b",;\t \r\n".contains(byte)) => {
+                    text.consume(len)?;
+                }
+                Some(_) | None => return Ok(true),
+            },
         }
     }
 }
 
 fn warn_of_comment(at: Position, comment: &[u8], problems: &mut Problems) {
     let comment = String::from_utf8_lossy(comment);
-    let message = format!(
-        "this comment looks like a row, and is none: {} (a spreadsheet writes #N/A where a look-up fails)",
-        quoted(comment.trim())
-    );
+    let comment = comment.trim();
+    let why = if comment[1..].starts_with(char::is_whitespace) {
+        "take the # away if it is meant for one, and the line if not"
+    } else {
+        "a spreadsheet writes #N/A where a look-up fails"
+    };
+    let message = format!("this comment looks like a row, and is none: {} ({why})", quoted(comment));
     problems.warning(Kind::CommentLikeRow, at, message, None);
 }
 

@@ -157,6 +157,8 @@ fn the_first_line_names_the_delimiter_is_the_header_or_is_said_to_be_none() {
         ("p.csv", text("A;stopped;syncing\nB;stopped;syncing\n"), &[], 2, &[NONE]),
         ("p.csv", text("web-1,A,stopped,name\n"), &[], 2, &[NONE]),
         ("p.csv", text("foo,bar\n1,2\n"), &[], 2, &[NONE]),
+        ("p.csv", text(",,\n;;\nid;state\nA;stopped\n"), STRICT, 0, ONE_ROW),
+        ("p.csv", text("id,\"state\"s\nA,stopped\n"), &[], 2, &["1:11: error: text after the closing quote"]),
         ("p.csv", odd("titles-above.csv"), &[], 2, &[BELOW]),
         ("p.csv", text("Cutover night;;\nTarget;;\nid;state;name\nA;stopped;x\n"), &[], 2, &[BELOW]),
         ("p.csv", text("Wave\tName\n\nid\tstate\nA\tstopped\n"), &[], 2, &[BELOW]),
