@@ -310,7 +310,7 @@ impl Journal {
         sources: impl IntoIterator<Item = &'a str>,
     ) -> Result<Vec<(Row, Standing)>, JournalError> {
         let sql = format!(
-            "SELECT {}, {} FROM row WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE AND lane = ?3",
+            "SELECT {}, {} FROM row INDEXED BY row_source WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE AND lane = ?3",
             rows::PLAN,
             rows::STANDING
         );
@@ -514,7 +514,7 @@ impl Journal {
     /// The row of this id, in whatever case it is spelled. Of two spellings in an older journal, this very one goes first.
     pub fn row_of_source(&self, run: RunKey, source: &str) -> Result<Option<(Row, Standing)>, JournalError> {
         let sql = format!(
-            "SELECT {}, {} FROM row WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE
+            "SELECT {}, {} FROM row INDEXED BY row_source WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE
              ORDER BY source_id <> ?2 LIMIT 1",
             rows::PLAN,
             rows::STANDING
@@ -534,7 +534,7 @@ impl Journal {
         sources: impl IntoIterator<Item = &'a str>,
     ) -> Result<Vec<Option<(Row, Standing)>>, JournalError> {
         let sql = format!(
-            "SELECT {}, {} FROM row
+            "SELECT {}, {} FROM row INDEXED BY row_source
              WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE AND lane = ?3 AND verdict IS NULL",
             rows::PLAN,
             rows::STANDING
