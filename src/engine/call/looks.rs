@@ -80,6 +80,7 @@ impl<R: Remote> Call<'_, R> {
         let mut not_before = self.settled_by();
         let mut testimony = Testimony::default();
         let mut pause = PAUSE;
+        let mut was_elsewhere = false;
         let gives_up_at = Instant::now() + AGREES_WITHIN;
         loop {
             let seen = match self.look(How::from(not_before), self.needs()).await? {
@@ -94,8 +95,17 @@ impl<R: Remote> Call<'_, R> {
                 Effect::NotYet { .. } | Effect::Unprovable { .. } => AGREED_AT_THE_END,
                 Effect::Overtaken { .. } => AGREED.min(self.lane.settings.verify_timeout).max(AGREED_AT_THE_END),
             };
+            was_elsewhere |= seen.is_some() && matches!(effect, Effect::Overtaken { .. });
             if enough.is_zero() || testimony.agreed_for(&effect, left_at) >= enough {
-                return self.weigh_doubt(effect, seen).await;
+                return match &effect {
+                    // Somebody may have moved it there and back: it is not ours to send just now.
+                    Effect::NotYet { .. } | Effect::Unprovable { .. } if was_elsewhere => {
+                        self.leave("looks show it elsewhere, and then as before again".to_owned()).await.map(Break)
+                    }
+                    Effect::OnTarget | Effect::NotYet { .. } | Effect::Overtaken { .. } | Effect::Unprovable { .. } => {
+                        self.weigh_doubt(effect, seen).await
+                    }
+                };
             }
             let now = Instant::now();
             if now >= gives_up_at {
