@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
 
 use crate::transport::Header;
 
@@ -169,6 +170,10 @@ struct Held {
     not_before: Option<Timestamp>,
 }
 
+/// Identities that are fetched at once, however many accounts begin together: a command each, or a call to IAM.
+const FETCHES_AT_ONCE: usize = 16;
+static FETCHES: Semaphore = Semaphore::const_new(FETCHES_AT_ONCE);
+
 /// How long a source that could not be reached is left alone while what is held is still good.
 const PAUSE: Duration = Duration::from_secs(15);
 
@@ -294,7 +299,10 @@ impl Credentials {
 
     async fn fetch(&self) -> Result<Fetched, CredentialsError> {
         let source = self.source.as_ref().expect("only renewable credentials are ever not ready");
-        let fetched = source.fetch().await?;
+        let fetched = {
+            let _turn = FETCHES.acquire().await.expect("the semaphore is never closed");
+            source.fetch().await?
+        };
         if let Proof::Token(token) = &fetched.proof {
             checked_token(token, &self.origin)?;
         }

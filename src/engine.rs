@@ -25,7 +25,7 @@ pub(crate) mod lane;
 mod line;
 mod onlookers;
 pub(crate) mod reader;
-mod sight;
+pub(crate) mod sight;
 pub(crate) mod stop;
 
 use call::Call;
@@ -33,10 +33,12 @@ use helm::{Helm, HelmError, Leave};
 use lane::{Lane, Mark};
 use line::Place;
 
-/// Calls that are open at once in all lanes, most of them waiting to be verified.
+/// Calls that are open at once in a few lanes, most of them waiting to be verified.
 const OPEN: usize = 2048;
-/// What a lane may have open however many there are: less than a page of sources would make its looks dear.
+/// What a lane may have open beside many others, as far as that goes: less than a page of sources makes its looks dear.
 const OPEN_IN_LANE: usize = 256;
+/// What all lanes have open, however many they are. Each portion may go beyond its lane's share by a quarter.
+const OPEN_IN_ALL: usize = 8192;
 /// Rows that are open and not yet answered, as seconds of the pace: what one sweep saw of them is still fresh when
 /// the last of them is sent.
 const FRESH_SECONDS: f64 = 40.0;
@@ -165,7 +167,8 @@ async fn side_by_side<R: Remote>(
     purpose: Purpose,
     which: impl Fn(LaneId) -> Which,
 ) -> Result<(), EngineError> {
-    let n_open = (OPEN / lanes.len().max(1)).max(OPEN_IN_LANE);
+    let n_going = lanes.iter().filter(|lane| lane.n_to_come.load(Ordering::Relaxed) > 0).count();
+    let n_open = share_of_open(n_going);
     let mut carrying = JoinSet::new();
     for lane in lanes {
         let (lane, book, which) = (Arc::clone(lane), book.clone(), which(lane.id));
@@ -177,6 +180,12 @@ async fn side_by_side<R: Remote>(
         first_failed = first_failed.and(carried);
     }
     first_failed
+}
+
+/// How much each of so many lanes may have open.
+fn share_of_open(n_lanes: usize) -> usize {
+    let n_lanes = n_lanes.max(1);
+    (OPEN / n_lanes).max(OPEN_IN_LANE.min(OPEN_IN_ALL / n_lanes)).max(1)
 }
 
 async fn carry<R: Remote>(
@@ -192,12 +201,14 @@ async fn carry<R: Remote>(
     let mut after: Option<RowId> = None;
     loop {
         // The pace may have changed since the last portion.
-        let wanted = fresh_rows(lane);
+        let share = u32::try_from(n_open).expect("a few thousand");
+        let wanted = fresh_rows(lane).min(share);
         fresh.add_permits(usize::try_from(wanted.saturating_sub(n_fresh)).expect("a few hundred"));
         n_fresh = n_fresh.max(wanted);
         // Taken half at a time, so that rows which need a look ask for it together.
         // The first ones need not wait for the rest to be read.
         let portion = if after.is_none() { lane.gate.concurrency().min(wanted) } else { wanted.div_ceil(2) };
+        let portion = portion.min(share.div_ceil(4));
         let admitted = admit(lane, &fresh, portion, &mut calls, n_open).await?;
         let Some(mut admitted) = admitted else { break };
         let rows = book.read(move |journal, run| journal.page(run, which, after, portion)).await?;
@@ -272,4 +283,19 @@ async fn one<R: Remote>(
     call.fresh = permit;
     call.place = place;
     call.run().await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_open_is_bounded_over_all_lanes_in_equal_shares() {
+        assert_eq!([1, 2, 8, 32, 200].map(share_of_open), [2048, 1024, 256, 256, 40]);
+        for n_lanes in 1..=OPEN_IN_ALL {
+            let all = n_lanes * share_of_open(n_lanes);
+            assert!(all <= OPEN_IN_ALL, "{all} of {n_lanes} lanes");
+        }
+        assert_eq!(share_of_open(usize::MAX), 1);
+    }
 }

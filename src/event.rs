@@ -125,6 +125,8 @@ pub enum EventKind {
     ReadThrottled {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
     },
     /// Nothing more is sent in this lane by this launch.
     LaneStopped {

@@ -17,11 +17,13 @@ mod bursts;
 mod pace;
 mod quota;
 mod slots;
+mod suspicion;
+mod taken;
 
 use bursts::Bursts;
 use pace::Pace;
-pub(crate) use quota::Learned;
 use quota::Quota;
+pub(crate) use quota::{Learned, Remembered};
 pub(crate) use slots::Slot;
 use slots::Slots;
 
@@ -36,6 +38,14 @@ pub(crate) struct GateSettings {
     pub(crate) max_throttle: Duration,
 }
 
+/// What earlier launches were told by the same account, whichever run they carried.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Past {
+    pub(crate) quota: Option<Remembered>,
+    /// What is left of the time for which they were told to wait.
+    pub(crate) cools_for: Duration,
+}
+
 pub(crate) struct Gate {
     slots: Arc<Slots>,
     /// First come, first served; who holds it waits for the cool-down and the pace.
@@ -43,6 +53,8 @@ pub(crate) struct Gate {
     state: Mutex<State>,
     /// The pace or the cool-down changed under somebody who sleeps.
     changed: Notify,
+    /// From here on there are only 429s.
+    throttled: Notify,
     /// Where there are other accounts, and one rate for all.
     of_all: Option<Arc<RateOfAll>>,
     on_the_wire: Arc<AtomicUsize>,
@@ -116,21 +128,26 @@ pub(crate) struct Snapshot {
 }
 
 impl Gate {
-    pub(crate) fn new(settings: &GateSettings, learned: Option<Learned>, of_all: Option<Arc<RateOfAll>>) -> Self {
-        let quota = Quota::new(settings, learned, Instant::now());
+    pub(crate) fn new(settings: &GateSettings, past: Past, of_all: Option<Arc<RateOfAll>>) -> Self {
+        let now = Instant::now();
+        let mut quota = Quota::new(settings, past.quota, now);
+        if !past.cools_for.is_zero() {
+            quota.begin_throttled(now);
+        }
         Self {
             slots: Slots::new(settings.concurrency),
             head_of_line: tokio::sync::Mutex::new(()),
             state: Mutex::new(State {
                 pace: quota.per_second().map(|rate| Pace::new(rate, settings.burst)),
                 quota,
-                last_left: Instant::now(),
-                not_before: Instant::now(),
+                last_left: now,
+                not_before: now + past.cools_for,
                 offered: 0.0,
-                offered_until: Instant::now(),
-                bursts: Bursts::new(Instant::now()),
+                offered_until: now,
+                bursts: Bursts::new(now),
             }),
             changed: Notify::new(),
+            throttled: Notify::new(),
             of_all,
             on_the_wire: Arc::new(AtomicUsize::new(0)),
             n_left: AtomicU64::new(0),
@@ -229,6 +246,7 @@ impl Gate {
         let before = state.quota.per_second();
         let now = Instant::now();
         state.offer(now);
+        let was_throttled = state.quota.throttled_since().is_some();
         let learned = match outcome {
             Outcome::Throttled { retry_after_ms, quota, .. } => {
                 let retry_after = retry_after_ms.map(Duration::from_millis);
@@ -236,10 +254,7 @@ impl Gate {
                 state.not_before = state.not_before.max(now + wait);
                 learned
             }
-            Outcome::Accepted { .. } => {
-                state.quota.accepted(now, left_at);
-                None
-            }
+            Outcome::Accepted { .. } => state.quota.accepted(now, left_at),
             Outcome::Rejected { .. } | Outcome::Unauthenticated { .. } | Outcome::Barred { .. } => {
                 state.quota.let_through(left_at);
                 None
@@ -250,6 +265,9 @@ impl Gate {
             state.replace_pace();
             self.changed.notify_one();
         }
+        if !was_throttled && state.quota.throttled_since().is_some() {
+            self.throttled.notify_one();
+        }
         drop(state);
         if proves_who_we_are(outcome) {
             self.slots.open();
@@ -257,11 +275,21 @@ impl Gate {
         learned
     }
 
-    /// For how long every answer was a 429 and will have been when the cool-down ends, if that is longer than the
-    /// settings allow: there is no point in waiting for what comes too late.
-    pub(crate) fn throttled_too_long(&self) -> Option<Duration> {
-        let state = self.state();
-        state.quota.throttled_too_long(state.not_before.max(Instant::now()))
+    /// Waits until every answer was a 429 for as long as the settings allow, and says how long that is. Where the lane
+    /// was told to wait for longer, it ends all the same: what comes then comes too late.
+    pub(crate) async fn throttled_for_too_long(&self) -> Duration {
+        loop {
+            let throttled = self.throttled.notified();
+            let (gives_up_at, since) = {
+                let state = self.state();
+                (state.quota.gives_up_at(), state.quota.throttled_since())
+            };
+            match gives_up_at.zip(since) {
+                None => throttled.await,
+                Some((at, since)) if at <= Instant::now() => return since.elapsed(),
+                Some((at, _)) => sleep_until(at).await,
+            }
+        }
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -350,7 +378,7 @@ mod tests {
     }
 
     fn proven(settings: &GateSettings) -> Gate {
-        let gate = Gate::new(settings, None, None);
+        let gate = Gate::new(settings, Past::default(), None);
         gate.heed(&Outcome::Accepted { status: 200 }, Instant::now());
         gate
     }
@@ -426,7 +454,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn until_the_first_authenticated_answer_there_is_one_request_on_the_wire() {
-        let gate = Gate::new(&settings(1000.0), None, None);
+        let gate = Gate::new(&settings(1000.0), Past::default(), None);
         let first = gate.pass(gate.slot().await).await;
         assert!(tokio::time::timeout(Duration::from_secs(5), gate.slot()).await.is_err());
         gate.heed(&throttled(None, None), first.left_at);
@@ -452,13 +480,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn being_told_to_wait_for_longer_than_one_would_is_known_at_once() {
-        let gate = proven(&settings(10.0));
+    async fn throttled_for_as_long_as_is_allowed_is_enough_whatever_was_told() {
+        for retry_after_ms in [None, Some(60_000), Some(3_600_000)] {
+            let gate = proven(&GateSettings { max_throttle: Duration::from_secs(3), ..settings(10.0) });
+            let left = send(&gate).await;
+            gate.heed(&throttled(retry_after_ms, None), left);
+            assert_eq!(gate.throttled_for_too_long().await, Duration::from_secs(3), "{retry_after_ms:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_accepted_request_begins_the_time_anew() {
+        let gate = proven(&GateSettings { max_throttle: Duration::from_secs(10), ..settings(10.0) });
         let left = send(&gate).await;
-        gate.heed(&throttled(Some(60_000), None), left);
-        assert_eq!(gate.throttled_too_long(), None);
-        gate.heed(&throttled(Some(3_600_000), None), left);
-        assert!(gate.throttled_too_long().is_some());
+        gate.heed(&throttled(Some(9_000), None), left);
+        let next = send(&gate).await;
+        gate.heed(&Outcome::Accepted { status: 200 }, next);
+        assert!(tokio::time::timeout(Duration::from_mins(1), gate.throttled_for_too_long()).await.is_err());
+        gate.heed(&throttled(Some(9_000), None), send(&gate).await);
+        assert_eq!(gate.throttled_for_too_long().await, Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_earlier_launch_was_told_to_wait_is_waited_for() {
+        let started = Instant::now();
+        let past = Past { cools_for: Duration::from_secs(40), ..Past::default() };
+        let gate = Gate::new(&settings(10.0), past, None);
+        assert!(send(&gate).await - started >= Duration::from_secs(40));
+        assert_eq!(gate.throttled_for_too_long().await, Duration::from_mins(10));
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::control::{By, Command};
-use crate::event::{Event, EventKind, LaneId};
+use crate::event::{Event, EventKind, LaneId, Outcome};
 use crate::ledger::{IllegalStep, Phase, Rules, Standing};
 use crate::model::{Row, RowId, SeenState};
 use crate::waves::Terms;
@@ -487,13 +487,21 @@ fn fold_into_run(conn: &Connection, run: RunKey, event: &Event) -> Result<(), Jo
             params![run.0, at_ms, elapsed_ms, exit.code(), exit.name(), reason],
         )?,
         EventKind::QuotaLearned { per_second, stated } => conn.execute(
-            "UPDATE lane SET per_second = ?3, stated = ?4 WHERE run = ?1 AND lane = ?2",
-            params![run.0, event.lane.0, per_second, stated],
+            "UPDATE lane SET per_second = ?3, stated = ?4, learned_at = ?5 WHERE run = ?1 AND lane = ?2",
+            params![run.0, event.lane.0, per_second, stated, at_ms],
         )?,
-        EventKind::ReadThrottled { .. } => conn.execute(
-            "UPDATE lane SET throttled = throttled + 1 WHERE run = ?1 AND lane = ?2",
-            params![run.0, event.lane.0],
-        )?,
+        EventKind::ReadThrottled { retry_after_ms, .. } => {
+            if let Some(wait) = retry_after_ms {
+                cool(conn, run, event, *wait)?;
+            }
+            conn.execute(
+                "UPDATE lane SET throttled = throttled + 1 WHERE run = ?1 AND lane = ?2",
+                params![run.0, event.lane.0],
+            )?
+        }
+        EventKind::AttemptEnded { outcome: Outcome::Throttled { retry_after_ms: Some(wait), .. }, .. } => {
+            cool(conn, run, event, *wait)?
+        }
         EventKind::Controlled { control: Some(control), .. } => conn.execute(
             "UPDATE control SET taken_at = ?2 WHERE control = ?1 AND taken_at IS NULL",
             params![control, at_ms],
@@ -518,6 +526,16 @@ fn fold_into_run(conn: &Connection, run: RunKey, event: &Event) -> Result<(), Jo
         | EventKind::RowReopened { .. } => 0,
     };
     Ok(())
+}
+
+/// The service asked the lane to wait. The next launch waits for what is left of it.
+fn cool(conn: &Connection, run: RunKey, event: &Event, wait_ms: u64) -> Result<usize, JournalError> {
+    let until_ms = event.at.as_millisecond().saturating_add(i64::try_from(wait_ms).unwrap_or(i64::MAX));
+    let cooled = conn.execute(
+        "UPDATE lane SET cooled_until = max(coalesce(cooled_until, 0), ?3) WHERE run = ?1 AND lane = ?2",
+        params![run.0, event.lane.0, until_ms],
+    );
+    Ok(cooled?)
 }
 
 /// The phase of a stored standing; a word that is not ours means that somebody else wrote it.

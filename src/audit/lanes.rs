@@ -34,6 +34,10 @@ pub(super) fn check(
                 Ok(kind) => sums.add(event.lane, event.at_ms, &kind),
                 Err(finding) => unread.push(finding),
             }
+        } else if asks_to_wait(&event)
+            && let Ok(kind) = read(&event)
+        {
+            sums.add(event.lane, event.at_ms, &kind);
         }
         chains.entry(event.lane).or_insert_with(|| Chain::new(event.lane, &run.id)).add(&event);
         Ok::<(), JournalError>(())
@@ -51,6 +55,11 @@ pub(super) fn check(
         findings.add(Finding::LaneDiffers { lane: LaneId::RUN, columns: vec!["what only accounts have"] });
     }
     Ok((n_events, sums.layout))
+}
+
+/// Whether the end of an attempt told the whole lane to wait.
+fn asks_to_wait(event: &StoredEvent) -> bool {
+    event.kind == "attempt_ended" && event.detail.contains("\"retry_after_ms\"")
 }
 
 struct Chain {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Findings;
 use super::finding::Finding;
-use crate::event::{EventKind, LaneId, LanePlace};
+use crate::event::{EventKind, LaneId, LanePlace, Outcome};
 use crate::exit::Exit;
 use crate::journal::read::{LaneRecord, RunRecord};
 use crate::journal::stored::{EventOrder, StoredEvent};
@@ -232,8 +232,19 @@ pub(super) struct OwnSums {
 struct LaneSum {
     throttled: u64,
     quota: Option<(f64, bool)>,
+    learned_at: Option<Timestamp>,
+    cooled_until: Option<Timestamp>,
     /// Why the last launch stopped it.
     stopped: Option<String>,
+}
+
+impl LaneSum {
+    /// The service asked for a wait.
+    fn cool(&mut self, at_ms: i64, wait_ms: Option<u64>) {
+        let until = wait_ms.and_then(|wait| at_ms.checked_add(i64::try_from(wait).ok()?));
+        let until = until.and_then(|until| Timestamp::from_millisecond(until).ok());
+        self.cooled_until = self.cooled_until.max(until);
+    }
 }
 
 impl OwnSums {
@@ -260,12 +271,21 @@ impl OwnSums {
                 self.elapsed_ms += elapsed_ms;
             }
             EventKind::QuotaLearned { per_second, stated } => {
-                self.lanes.entry(lane).or_default().quota = Some((*per_second, *stated));
+                let sum = self.lanes.entry(lane).or_default();
+                sum.quota = Some((*per_second, *stated));
+                sum.learned_at = at;
             }
             EventKind::LaneStopped { message, .. } => {
                 self.lanes.entry(lane).or_default().stopped = Some(message.clone());
             }
-            EventKind::ReadThrottled { .. } => self.lanes.entry(lane).or_default().throttled += 1,
+            EventKind::ReadThrottled { retry_after_ms, .. } => {
+                let sum = self.lanes.entry(lane).or_default();
+                sum.throttled += 1;
+                sum.cool(at_ms, *retry_after_ms);
+            }
+            EventKind::AttemptEnded { outcome: Outcome::Throttled { retry_after_ms, .. }, .. } => {
+                self.lanes.entry(lane).or_default().cool(at_ms, *retry_after_ms);
+            }
             EventKind::DrainBegan { .. }
             | EventKind::StageBegan { .. }
             | EventKind::StageEnded { .. }
@@ -316,6 +336,8 @@ impl OwnSums {
                 ("throttled", sum.throttled == lane.throttled),
                 ("per_second", sum.quota.map(|(per_second, _)| per_second) == lane.per_second),
                 ("stated", sum.quota.is_some_and(|(_, stated)| stated) == lane.stated),
+                ("learned_at", sum.learned_at == lane.learned_at),
+                ("cooled_until", sum.cooled_until == lane.cooled_until),
                 ("stopped", sum.stopped == lane.stopped || self.launches > 1 && lane.stopped.is_none()),
             ];
             if let Some(columns) = unequal(&same) {

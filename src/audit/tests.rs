@@ -295,6 +295,8 @@ fn the_sums_of_run_and_lane_are_checked() {
         ("throttled", "0"),
         ("per_second", "2.0"),
         ("stated", "0"),
+        ("learned_at", "1"),
+        ("cooled_until", "NULL"),
         ("endpoint", "'https://elsewhere'"),
         ("account", "'other'"),
         ("name", "'other'"),

@@ -14,7 +14,7 @@ use crate::console::Console;
 use crate::credentials::{Credentials, CredentialsError, chain};
 use crate::event::LanePlace;
 use crate::exit::Exit;
-use crate::gate::Gate;
+use crate::gate::{Gate, Past};
 use crate::inventory::Inventory;
 use crate::journal::read::{LaneRecord, RunRecord};
 use crate::journal::{self, NewLane};
@@ -278,7 +278,8 @@ pub(super) fn visit(
             }
         };
         let http = Http::new(transport, Arc::clone(&account.credentials));
-        let (gate, patience) = (Gate::new(&account.settings.gate, None, None), account.settings.lane.patience);
+        let (gate, patience) =
+            (Gate::new(&account.settings.gate, Past::default(), None), account.settings.lane.patience);
         let ended = look(&Inventory { http, gate, patience }).await;
         drop(sandbox);
         ended

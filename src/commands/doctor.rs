@@ -16,6 +16,7 @@ use crate::doctor::{Health, Patient, document, render};
 use crate::event::Outcome;
 use crate::exit::Exit;
 use crate::journal::place::Place;
+use crate::journal::read::LearnedQuota;
 use crate::journal::{Journal, JournalError};
 use crate::lock::{Lock, LockError};
 use crate::model::SeenState;
@@ -313,10 +314,10 @@ fn learned(context: &Context, settings: &Settings, profile: Option<&str>, patien
     let quota = Journal::open_to_read(&context.settings.journal)
         .and_then(|journal| journal.learned_quota(&endpoint.to_string(), account));
     match quota {
-        Ok(Some((per_second, true))) => {
+        Ok(Some(LearnedQuota { per_second, stated: true, .. })) => {
             patient.ok("quota", format!("{per_second:.2} requests a second, as the service said"));
         }
-        Ok(Some((per_second, false))) => {
+        Ok(Some(LearnedQuota { per_second, stated: false, .. })) => {
             patient.ok("quota", format!("throttled before; {per_second:.2} requests a second were taken"));
         }
         Ok(None) | Err(_) => {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, sleep};
 
 use super::Book;
@@ -48,7 +48,12 @@ pub(crate) struct OfRun {
     pub(crate) book: Book,
     pub(crate) recorder: Recorder,
     pub(crate) stop: Stop,
+    pub(crate) n_lanes: usize,
 }
+
+/// Pages that are asked for at once in all lanes, and in one. Each may be a mebibyte.
+const PAGES_IN_ALL: usize = 256;
+const PAGES_IN_LANE: usize = 64;
 
 pub(crate) struct Lane<R> {
     pub(crate) id: LaneId,
@@ -75,6 +80,8 @@ pub(crate) struct Lane<R> {
     /// more at once than leave in the time for which the look is good.
     pub(crate) direct: Line,
     pub(crate) onlookers: Onlookers,
+    /// The lane's share of the pages that are asked for at once.
+    pages: Semaphore,
     /// When the preflight of this launch began to look; rows it saw were seen at or after this instant.
     pub(crate) preflight_at: Mutex<Option<Instant>>,
     /// Rows that the preflight of this launch could not look at, whatever earlier launches saw of them.
@@ -255,6 +262,7 @@ impl<R: Remote> Lane<R> {
             asks,
             under_way: UnderWay::new(),
             list: Mutex::default(),
+            pages: Semaphore::new(share_of_pages(of_run.n_lanes)),
             preflight_at: Mutex::default(),
             missed: Mutex::default(),
             first_answers: tokio::sync::Mutex::default(),
@@ -353,7 +361,11 @@ impl<R: Remote> Lane<R> {
             return None;
         }
         *stopped = Some((cause, message.clone()));
-        self.stop.drain_lane();
+        if lets_look(cause) {
+            self.stop.drain_lane();
+        } else {
+            self.stop.shut_lane();
+        }
         Some(EventKind::LaneStopped { cause, message })
     }
 
@@ -386,6 +398,7 @@ impl<R: Remote> Lane<R> {
         match enough {
             Some(kind) => {
                 self.reads_shut.store(true, Ordering::Relaxed);
+                self.stop.shut_lane();
                 self.halt(LaneStop::NotTheService, streak::reason("reads", kind, outcome)).await
             }
             None => Ok(()),
@@ -395,6 +408,14 @@ impl<R: Remote> Lane<R> {
     /// Whether nothing of this lane gets through to the service.
     pub(crate) fn is_cut_off(&self) -> bool {
         self.stopped().is_some_and(|(cause, _)| cause == LaneStop::NotTheService)
+    }
+
+    /// Stops the lane once it was throttled for as long as the settings allow.
+    pub(crate) async fn stop_when_throttled(&self) {
+        let waited = self.gate.throttled_for_too_long().await;
+        let message = format!("throttled for {} s without one accepted request", waited.as_secs());
+        // Who records next hears that the journal is closed.
+        _ = self.halt(LaneStop::Throttled, message).await;
     }
 
     /// Waits until there is something to dress requests with. False: there is nothing, and the lane has stopped.
@@ -451,25 +472,20 @@ impl<R: Remote> Lane<R> {
                 Ok(())
             }
             Outcome::Unauthenticated { .. } | Outcome::Lost { status: Some(401), .. } => {
-                match self.remote.renew(worn).await {
-                    Renewal::Renewed => Ok(()),
-                    Renewal::Refused(None) => self.halt(LaneStop::Unauthenticated, outcome.to_string()).await,
-                    Renewal::Refused(Some(why)) => {
+                match self.stop.unless_aborting(self.remote.renew(worn)).await {
+                    Some(Renewal::Renewed) | None => Ok(()),
+                    Some(Renewal::Refused(None)) => self.halt(LaneStop::Unauthenticated, outcome.to_string()).await,
+                    Some(Renewal::Refused(Some(why))) => {
                         self.halt(LaneStop::Unauthenticated, format!("{outcome}; {why}")).await
                     }
                 }
             }
             Outcome::Barred { .. } => self.halt(LaneStop::Barred, outcome.to_string()).await,
-            Outcome::Throttled { .. } => match self.gate.throttled_too_long() {
-                Some(waited) => {
-                    let message = format!("throttled without one accepted request, {} s in all", waited.as_secs());
-                    self.halt(LaneStop::Throttled, message).await
-                }
-                None => Ok(()),
-            },
-            Outcome::Accepted { .. } | Outcome::Rejected { .. } | Outcome::Unsent { .. } | Outcome::Lost { .. } => {
-                Ok(())
-            }
+            Outcome::Throttled { .. }
+            | Outcome::Accepted { .. }
+            | Outcome::Rejected { .. }
+            | Outcome::Unsent { .. }
+            | Outcome::Lost { .. } => Ok(()),
         }
     }
 
@@ -512,6 +528,8 @@ impl<R: Remote> Lane<R> {
 
     /// One page of the account's sources, through the gate, with patience.
     pub(crate) async fn page(&self, page: u32) -> Result<Sighted<Page>, ReadFailed> {
+        let turn = self.stop.unless_shut(self.pages.acquire()).await.ok_or(ReadFailed::LetGo)?;
+        let _turn = turn.expect("the semaphore is never closed");
         let offset = (page * remote::PAGE).min(remote::LAST_OFFSET);
         let send = |connection| self.remote.page(offset, connection);
         let listed = self.read(send, |listed| match listed {
@@ -536,12 +554,12 @@ impl<R: Remote> Lane<R> {
         let mut renewed = false;
         let mut connection = Connection::Any;
         loop {
-            let slot = self.stop.unless_aborting(self.gate.slot()).await.ok_or(ReadFailed::LetGo)?;
+            let slot = self.stop.unless_shut(self.gate.slot()).await.ok_or(ReadFailed::LetGo)?;
             let credentialed = self.stop.unless_aborting(self.credentialed()).await.ok_or(ReadFailed::LetGo)?;
             if !credentialed? {
                 return Err(ReadFailed::LetGo);
             }
-            let pass = self.stop.unless_aborting(self.gate.pass(slot)).await;
+            let pass = self.stop.unless_shut(self.gate.pass(slot)).await;
             // The lane may have stopped while this waited.
             let pass = pass.filter(|_| !self.is_shut()).ok_or(ReadFailed::LetGo)?;
             let left_at = pass.left_at;
@@ -567,7 +585,7 @@ impl<R: Remote> Lane<R> {
             match self.settings.patience.after(counted, &outcome, rand::random()) {
                 std::ops::ControlFlow::Break(_) => return Err(ReadFailed::Outcome(outcome)),
                 std::ops::ControlFlow::Continue(wait) => {
-                    self.stop.unless_aborting(sleep(wait)).await.ok_or(ReadFailed::LetGo)?;
+                    self.stop.unless_shut(sleep(wait)).await.ok_or(ReadFailed::LetGo)?;
                 }
             }
         }
@@ -598,8 +616,9 @@ impl<R: Remote> Lane<R> {
         match &read {
             Ok(_) => self.heed(&Outcome::Accepted { status: 200 }, left_at, worn).await?,
             Err(outcome) => {
-                if matches!(outcome, Outcome::Throttled { .. }) {
-                    self.record(vec![EventKind::ReadThrottled { request_id }], None).await?;
+                if let Outcome::Throttled { retry_after_ms, .. } = outcome {
+                    let retry_after_ms = *retry_after_ms;
+                    self.record(vec![EventKind::ReadThrottled { request_id, retry_after_ms }], None).await?;
                 }
                 self.heed(outcome, left_at, worn).await?;
             }
@@ -610,6 +629,22 @@ impl<R: Remote> Lane<R> {
 
 fn streak(streak: &Mutex<Streak>) -> MutexGuard<'_, Streak> {
     streak.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn share_of_pages(n_lanes: usize) -> usize {
+    (PAGES_IN_ALL / n_lanes.max(1)).clamp(1, PAGES_IN_LANE)
+}
+
+/// Whether a lane that has stopped for this may still look.
+fn lets_look(cause: LaneStop) -> bool {
+    match cause {
+        LaneStop::Forbidden | LaneStop::NotTheService => true,
+        LaneStop::Unauthenticated
+        | LaneStop::NoCredentials
+        | LaneStop::Barred
+        | LaneStop::Throttled
+        | LaneStop::Unreachable => false,
+    }
 }
 
 /// How many rows may be between their direct look and their request.
@@ -633,5 +668,15 @@ fn shown(shown: Shown, needs: Fields) -> Result<Option<SeenState>, Outcome> {
         },
         Shown::Absent => Ok(None),
         Shown::Failed(outcome) => Err(outcome),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_lanes_ask_for_few_pages_each() {
+        assert_eq!([1, 4, 8, 200, 1000].map(share_of_pages), [64, 64, 32, 1, 1]);
     }
 }

@@ -2,20 +2,30 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::time::sleep;
 use tokio_util::future::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::DrainReason;
+
+/// Who was asked by somebody to end does so within this long: what is not settled by then stays in doubt.
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Cheap to clone; every clone is the same stop.
 #[derive(Clone)]
 pub(crate) struct Stop {
     /// The whole run's.
     run: CancellationToken,
+    /// Somebody asked for it and waits for the end.
+    asked: CancellationToken,
     /// This lane's; cancelled with the run's.
     drain: CancellationToken,
+    /// This lane's; cancelled with the run's.
     abort: CancellationToken,
+    /// The service lets nobody of this lane in, so nothing waits for leave any more. What is on the wire has its answer yet.
+    shut: CancellationToken,
     reasons: Arc<Mutex<Vec<Why>>>,
 }
 
@@ -24,15 +34,23 @@ type Why = (DrainReason, Option<String>);
 
 impl Default for Stop {
     fn default() -> Self {
-        let run = CancellationToken::new();
-        Self { drain: run.child_token(), run, abort: CancellationToken::new(), reasons: Arc::default() }
+        let (run, abort) = (CancellationToken::new(), CancellationToken::new());
+        Self {
+            drain: run.child_token(),
+            run,
+            asked: CancellationToken::new(),
+            shut: abort.child_token(),
+            abort,
+            reasons: Arc::default(),
+        }
     }
 }
 
 impl Stop {
     /// The stop of one lane: it ends with the run, and may end before it.
     pub(crate) fn of_lane(&self) -> Self {
-        Self { drain: self.run.child_token(), ..self.clone() }
+        let abort = self.abort.child_token();
+        Self { drain: self.run.child_token(), shut: abort.child_token(), abort, ..self.clone() }
     }
 
     /// The whole run starts nothing new from here on. Every reason is kept: the worst of them is how the launch ends.
@@ -43,12 +61,36 @@ impl Stop {
     /// The same, with what to say of it.
     pub(crate) fn drain_because(&self, reason: DrainReason, why: Option<String>) {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner).push((reason, why));
+        if is_asked_for(reason) {
+            self.asked.cancel();
+        }
         self.run.cancel();
     }
 
     /// This lane alone starts nothing new.
     pub(crate) fn drain_lane(&self) {
         self.drain.cancel();
+    }
+
+    /// This lane waits for leave no more.
+    pub(crate) fn shut_lane(&self) {
+        self.drain.cancel();
+        self.shut.cancel();
+    }
+
+    /// Lets go of what a lane still waits for when its end takes too long: a cool-down, an answer that does not come, a look
+    /// that shows nothing yet. Where nobody waits for the end, what is on its way has as long as `patience`.
+    pub(crate) async fn let_go_in_time(self, patience: Duration) {
+        self.drain.cancelled().await;
+        let asked = async {
+            self.asked.cancelled().await;
+            sleep(ENDS_WITHIN).await;
+        };
+        tokio::select! {
+            () = asked => (),
+            () = sleep(patience + ENDS_WITHIN) => (),
+        }
+        self.abort.cancel();
     }
 
     /// The whole run also lets go of requests on the wire: their rows stay in doubt.
@@ -87,9 +129,27 @@ impl Stop {
         work.with_cancellation_token(&self.drain)
     }
 
+    /// What the work gives, or none as soon as the service lets nobody in, or everything is let go.
+    pub(crate) fn unless_shut<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
+        work.with_cancellation_token(&self.shut)
+    }
+
     /// What the work gives, or none as soon as everything is let go.
     pub(crate) fn unless_aborting<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
         work.with_cancellation_token(&self.abort)
+    }
+}
+
+/// Whether somebody waits for the end.
+fn is_asked_for(reason: DrainReason) -> bool {
+    match reason {
+        DrainReason::Interrupted | DrainReason::Terminated | DrainReason::HungUp | DrainReason::Operator => true,
+        DrainReason::JournalClosed
+        | DrainReason::JournalGone
+        | DrainReason::Panicked
+        | DrainReason::Halted
+        | DrainReason::Window
+        | DrainReason::Unapproved => false,
     }
 }
 
@@ -105,5 +165,43 @@ mod tests {
         assert!(one.is_draining() && !other.is_draining() && !run.is_draining());
         other.drain(DrainReason::JournalClosed);
         assert!(other.is_draining() && run.is_draining() && one.has_reason(DrainReason::JournalClosed));
+    }
+
+    /// After how many seconds a lane lets go of what never comes.
+    async fn lets_go_after(patience: Duration, ask: impl FnOnce(&Stop, &Stop)) -> u64 {
+        let run = Stop::default();
+        let lane = run.of_lane();
+        tokio::spawn(lane.clone().let_go_in_time(patience));
+        let began = tokio::time::Instant::now();
+        ask(&run, &lane);
+        assert_eq!(lane.unless_aborting(std::future::pending::<()>()).await, None);
+        began.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_end_takes_for_ever() {
+        let window = Duration::from_mins(5);
+        assert_eq!(lets_go_after(window, |run, _| run.drain(DrainReason::Terminated)).await, 30);
+        assert_eq!(lets_go_after(window, |run, _| run.drain(DrainReason::Operator)).await, 30);
+        assert_eq!(lets_go_after(window, |run, _| run.drain(DrainReason::Halted)).await, 330);
+        assert_eq!(lets_go_after(window, |_, lane| lane.drain_lane()).await, 330);
+        let halted_then_asked = |run: &Stop, _: &Stop| {
+            run.drain(DrainReason::Halted);
+            run.drain(DrainReason::Interrupted);
+        };
+        assert_eq!(lets_go_after(window, halted_then_asked).await, 30);
+        assert_eq!(lets_go_after(window, |run, _| run.abort()).await, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_is_shut_waits_for_no_leave_and_has_its_answers() {
+        let run = Stop::default();
+        let (shut, other) = (run.of_lane(), run.of_lane());
+        shut.shut_lane();
+        assert_eq!(shut.unless_shut(std::future::pending::<()>()).await, None);
+        assert_eq!(shut.unless_aborting(sleep(Duration::from_secs(1))).await, Some(()));
+        assert_eq!(other.unless_shut(sleep(Duration::from_secs(1))).await, Some(()));
+        run.abort();
+        assert_eq!(other.unless_shut(std::future::pending::<()>()).await, None);
     }
 }

@@ -1,22 +1,35 @@
 //! What a lane believes the service takes: set by 429s, raised again by success.
 //!
-//! Nobody publishes the quota. A 429 with a figure sets the limit to it. One without halves the pace, and tells besides how
-//! much the service took in the second before: success climbs back to just below that within a second. From time to time
-//! a little more is tried than is believed, and as long as that is taken, more and more.
+//! Nobody publishes the quota. A 429 with a figure sets the limit to it. One without may be chance, an outage or a quota, and
+//! [`Suspicion`] tells chance from the others. What was let through in the second before is what the service takes, and
+//! success climbs from half of that back to just below it within a second. What was learned is doubted: soon, if it was
+//! learned from little, and from time to time in any case, a little more is tried than is believed, and as long as that is
+//! taken, more and more. Refusals with nothing accepted between them teach once, however many they are.
 
-use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::GateSettings;
+use super::suspicion::{Alarm, Suspicion};
+use super::taken::Taken;
 use crate::event::StatedQuota;
+
+#[cfg(test)]
+mod shapes;
 
 /// A stated figure is counted by the service's clock and windows, not ours.
 const ROOM_BELOW_FIGURE: f64 = 0.995;
 /// What was counted is counted by our clock, from when requests left.
 const ROOM_BELOW_COUNT: f64 = 0.98;
+/// Below this part of a stated figure, it is not the quota that refuses.
+const NEAR_FIGURE: f64 = 0.9;
 const FIRST_WAIT: Duration = Duration::from_secs(2);
+/// Others are let through, or more than was believed was tried: what is believed is taken again at once.
+const WAIT_AMONG_OTHERS: Duration = Duration::from_millis(250);
+/// What was kept to is refused: by then a window of a second has passed.
+const WAIT_AFTER_SURPRISE: Duration = Duration::from_secs(1);
 /// The quota's period where no text names one: figures are given per second or per minute.
 /// source: devg-apisign/api-sign-errorcode.html (APIGW.0308).
 const UNSTATED_PERIOD: Duration = Duration::from_mins(1);
@@ -24,8 +37,11 @@ const UNSTATED_PERIOD: Duration = Duration::from_mins(1);
 const PROBE_EVERY: Duration = Duration::from_secs(28);
 /// The same where no figure is stated: what is believed then is less sure, and more is tried sooner.
 const PROBE_COUNT_EVERY: Duration = Duration::from_secs(24);
-/// What we kept to was refused all the same. Others may have used the quota for a moment only.
-const PROBE_AFTER_SURPRISE: Duration = Duration::from_secs(5);
+/// What was learned in less than a second, in an outage, or by another run, is doubted as soon as it was kept to for as long
+/// as a window is.
+const PROBE_SOON: Duration = Duration::from_secs(1);
+/// Others may have used the quota for a moment only.
+const PROBE_AFTER_SURPRISE: Duration = Duration::from_secs(10);
 const PROBE_FACTOR: f64 = 1.25;
 /// What a probe that goes well is raised by, again and again.
 const RAISE_FACTOR: f64 = 1.5;
@@ -36,14 +52,34 @@ const CLIMB_STEP: Duration = Duration::from_millis(250);
 /// A probe costs about a second, so it is not worth while where all that is left takes no longer than this.
 const PAYS_FROM: Duration = Duration::from_secs(10);
 const FEW: f64 = 2.0;
+/// A first refusal tells by itself that it is the pace if it comes within a window and before so many were let through.
+const WINDOW: Duration = Duration::from_secs(1);
+const MANY: f64 = 100.0;
+/// So small a part of a second's requests is no measure of what a second takes.
+const TOO_SHORT: f64 = 1.0 / 8.0;
+/// Refused for this long, it is no window of a second: an outage, or a quota for longer.
+const SPELL: Duration = Duration::from_secs(5);
+/// Spells further apart than this have nothing to do with each other.
+const SPELLS_WITHIN: Duration = Duration::from_mins(10);
 /// The pace never falls below one request a minute.
 const SLOWEST: f64 = 1.0 / 60.0;
+/// Nobody needs a pace from here on.
+const FASTEST: f64 = 100_000.0;
+/// What another run learned without a figure is worth something for this long.
+const REMEMBERED: Duration = Duration::from_hours(24);
 
 /// A lesson worth remembering for the next run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Learned {
     pub(crate) per_second: f64,
     pub(crate) stated: bool,
+}
+
+/// What an earlier run learned, and how long ago.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Remembered {
+    pub(crate) learned: Learned,
+    pub(crate) age: Duration,
 }
 
 pub(super) struct Quota {
@@ -56,11 +92,21 @@ pub(super) struct Quota {
     /// A request that left before this was on its way when the last lesson was learned, and teaches nothing new.
     learned_at: Instant,
     raised_at: Instant,
-    /// Lessons in a row without an accepted request.
+    /// When requests could leave again after the last lesson.
+    resumed_at: Instant,
+    n_lessons: u32,
+    suspicion: Suspicion,
+    /// Refusals that counted since the last accepted request, and those of them that were waited after in full.
     strikes: u32,
+    n_waits: u32,
     throttled_since: Option<Instant>,
     max_throttle: Duration,
     taken: Taken,
+    spell: Spell,
+    /// What is believed was measured, and a wait was enough after that: worth telling once it was kept to.
+    is_measured: bool,
+    /// What the next run knows by now.
+    told: Option<Learned>,
     /// So many requests are left.
     n_left: u64,
 }
@@ -71,9 +117,9 @@ enum Basis {
     /// Nothing was refused yet.
     Settings,
     /// The service's text names the figure.
-    Stated { figure: f64, period: Duration },
-    /// So much was taken in the second before one was refused.
-    Counted { per_second: f64 },
+    Stated { figure: f64, period: Duration, is_firm: bool },
+    /// So much was taken before one was refused.
+    Counted { per_second: f64, period: Duration, probe_after: Duration },
 }
 
 /// How the pace changes while requests are accepted.
@@ -87,34 +133,98 @@ enum Course {
     Probes,
 }
 
+/// Since when requests were let through, after nothing was for long.
+struct Spell {
+    began_at: Instant,
+    n_taken: u32,
+    /// It began with the end of another one.
+    is_second: bool,
+}
+
+impl Spell {
+    fn begin(now: Instant, is_second: bool) -> Self {
+        Self { began_at: now, n_taken: 0, is_second }
+    }
+}
+
 impl Basis {
+    fn counted(per_second: f64, probe_after: Duration) -> Self {
+        Basis::Counted { per_second: per_second.max(SLOWEST), period: WINDOW, probe_after }
+    }
+
     fn believed(self) -> Option<f64> {
         match self {
             Basis::Settings => None,
             Basis::Stated { figure, .. } => Some(figure * ROOM_BELOW_FIGURE),
-            Basis::Counted { per_second } => Some(per_second * ROOM_BELOW_COUNT),
+            Basis::Counted { per_second, .. } => Some(per_second * ROOM_BELOW_COUNT),
         }
     }
 
     fn probe_after(self) -> Duration {
         match self {
-            Basis::Settings | Basis::Counted { .. } => PROBE_COUNT_EVERY,
             // At most once a period.
-            Basis::Stated { period, .. } => PROBE_EVERY.max(period),
+            Basis::Stated { period, is_firm: true, .. } => PROBE_EVERY.max(period),
+            Basis::Stated { period, is_firm: false, .. } => PROBE_SOON.max(period),
+            Basis::Counted { probe_after, .. } => probe_after,
+            Basis::Settings => PROBE_COUNT_EVERY,
+        }
+    }
+
+    /// How long a pace has to be kept to until it shows that it is too much.
+    fn raise_step(self) -> Duration {
+        match self {
+            Basis::Settings | Basis::Stated { .. } => RAISE_STEP,
+            Basis::Counted { period, .. } => RAISE_STEP.max(period / 2),
         }
     }
 }
 
+impl Remembered {
+    /// What it is worth by now. A figure stands in the service's own text; what was found by trying is found again in
+    /// seconds, and is forgotten after a day.
+    fn basis(self) -> Basis {
+        let Learned { per_second, stated } = self.learned;
+        let is_firm = self.age < REMEMBERED;
+        match (stated, is_firm) {
+            (true, is_firm) => Basis::Stated { figure: per_second, period: WINDOW, is_firm },
+            (false, true) => Basis::counted(per_second, PROBE_SOON),
+            (false, false) => Basis::Settings,
+        }
+    }
+}
+
+impl fmt::Display for Remembered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Learned { per_second, stated } = self.learned;
+        let origin = if stated { "stated by the service" } else { "found by trying" };
+        // As many digits as say something.
+        let figure = if per_second < 1.0 { format!("{per_second:.2}") } else { format!("{per_second:.1}") };
+        let figure = figure.trim_end_matches('0').trim_end_matches('.');
+        write!(f, "{figure}/s, learned {} ago, {origin}", span(self.age))?;
+        match self.basis() {
+            Basis::Settings => f.write_str("; too old to go by"),
+            Basis::Stated { is_firm: true, .. } => Ok(()),
+            Basis::Stated { is_firm: false, .. } | Basis::Counted { .. } => f.write_str("; more is tried soon"),
+        }
+    }
+}
+
+/// The largest unit that fits, as people say it.
+fn span(age: Duration) -> String {
+    let seconds = age.as_secs();
+    let (n, unit) = match seconds {
+        ..60 => (seconds, "second"),
+        60..3_600 => (seconds / 60, "minute"),
+        3_600..86_400 => (seconds / 3_600, "hour"),
+        86_400.. => (seconds / 86_400, "day"),
+    };
+    format!("{n} {unit}{}", if n == 1 { "" } else { "s" })
+}
+
 impl Quota {
-    pub(super) fn new(settings: &GateSettings, learned: Option<Learned>, now: Instant) -> Self {
+    pub(super) fn new(settings: &GateSettings, remembered: Option<Remembered>, now: Instant) -> Self {
         let top = settings.per_second;
-        let basis = match learned {
-            Some(Learned { per_second, stated: true }) => {
-                Basis::Stated { figure: per_second, period: Duration::from_secs(1) }
-            }
-            Some(Learned { per_second, stated: false }) => Basis::Counted { per_second },
-            None => Basis::Settings,
-        };
+        let basis = remembered.map_or(Basis::Settings, Remembered::basis);
         let mut quota = Self {
             top,
             burst: settings.burst,
@@ -123,10 +233,17 @@ impl Quota {
             course: Course::Holds { probe_after: basis.probe_after() },
             learned_at: now,
             raised_at: now,
+            resumed_at: now,
+            n_lessons: 0,
+            suspicion: Suspicion::default(),
             strikes: 0,
+            n_waits: 0,
             throttled_since: None,
             max_throttle: settings.max_throttle,
             taken: Taken::default(),
+            spell: Spell::begin(now, false),
+            is_measured: false,
+            told: remembered.map(|remembered| remembered.learned),
             n_left: u64::MAX,
         };
         if let Some(believed) = basis.believed() {
@@ -166,6 +283,11 @@ impl Quota {
         self.now = Some(self.top.map_or(per_second, |top| per_second.min(top)).max(SLOWEST));
     }
 
+    /// Another launch was told to wait, and that has not passed.
+    pub(super) fn begin_throttled(&mut self, now: Instant) {
+        self.throttled_since = Some(now);
+    }
+
     /// How long the lane waits, and what was learned if this tells anything new.
     pub(super) fn throttled(
         &mut self,
@@ -178,56 +300,154 @@ impl Quota {
         if left_at < self.learned_at {
             return (retry_after.unwrap_or(Duration::ZERO), None);
         }
-        let learned = match stated {
-            Some(stated) => self.learn_figure(stated),
-            None => self.learn_by_counting(left_at),
+        let Some(lesson) = self.lesson(left_at, stated) else {
+            return (retry_after.unwrap_or(Duration::ZERO), None);
         };
-        self.learned_at = now;
-        self.raised_at = now;
+        let first_wait = self.first_wait(lesson);
+        let is_news = stated.is_some_and(|stated| !self.knows(stated));
+        let learned = match stated {
+            _ if self.strikes > 0 && !is_news => None,
+            Some(stated) => self.learn_figure(stated),
+            None => self.learn_by_counting(left_at, lesson),
+        };
         let period = stated.map_or(UNSTATED_PERIOD, StatedQuota::period);
-        let wait = retry_after.unwrap_or_else(|| (FIRST_WAIT * 2_u32.pow(self.strikes.min(10))).min(period));
+        let wait = if let Some(wait) = first_wait.filter(|_| self.strikes == 0) {
+            wait
+        } else {
+            self.n_waits += 1;
+            (FIRST_WAIT * 2_u32.pow((self.n_waits - 1).min(10))).min(period)
+        };
+        let wait = retry_after.unwrap_or(wait);
+        self.is_measured &= self.strikes == 0;
         self.strikes += 1;
+        self.n_lessons += 1;
+        self.suspicion = Suspicion::default();
+        self.learned_at = now;
+        self.resumed_at = now + wait;
+        self.raised_at = self.resumed_at;
         (wait, learned)
+    }
+
+    /// What a refusal says about the pace; none: nothing yet.
+    fn lesson(&mut self, left_at: Instant, stated: Option<StatedQuota>) -> Option<Lesson> {
+        if self.strikes > 0 {
+            return Some(Lesson::Again);
+        }
+        let limit = self.now.unwrap_or_else(|| self.taken.in_the_second_before(left_at));
+        let is_at_once = match stated {
+            Some(stated) => limit >= stated.per_second() * NEAR_FIGURE,
+            None => {
+                self.n_lessons < 2
+                    && matches!(self.basis, Basis::Settings | Basis::Counted { probe_after: PROBE_SOON, .. })
+                    && self.course != Course::Probes
+                    && left_at.saturating_duration_since(self.resumed_at) < WINDOW
+                    && self.taken.in_the_second_before(left_at) < MANY
+            }
+        };
+        if is_at_once { Some(Lesson::AtOnce) } else { self.suspicion.refused(limit).map(Lesson::Alarm) }
+    }
+
+    /// None: in full.
+    fn first_wait(&self, lesson: Lesson) -> Option<Duration> {
+        if matches!(self.basis, Basis::Stated { .. }) {
+            return None;
+        }
+        match (lesson, self.basis, self.course) {
+            (Lesson::Alarm(Alarm::Some { .. }), ..)
+            | (Lesson::Alarm(Alarm::All), Basis::Counted { .. }, Course::Probes) => Some(WAIT_AMONG_OTHERS),
+            (Lesson::Alarm(Alarm::All), Basis::Counted { .. }, _) => Some(WAIT_AFTER_SURPRISE),
+            (Lesson::Alarm(Alarm::All) | Lesson::AtOnce | Lesson::Again, ..) => None,
+        }
+    }
+
+    fn knows(&self, stated: StatedQuota) -> bool {
+        matches!(self.basis, Basis::Stated { figure, .. } if (figure - stated.per_second()).abs() < f64::EPSILON)
     }
 
     fn learn_figure(&mut self, stated: StatedQuota) -> Option<Learned> {
         let figure = stated.per_second();
-        let known = matches!(self.basis, Basis::Stated { figure: known, .. } if (known - figure).abs() < f64::EPSILON);
-        self.basis = Basis::Stated { figure, period: stated.period() };
+        let known = self.knows(stated);
+        self.basis = Basis::Stated { figure, period: stated.period(), is_firm: true };
         let believed = figure * ROOM_BELOW_FIGURE;
         // Refused although we kept to the figure: requests bunched on their way, or others share it.
         let kept_to_it = known && self.course != Course::Probes;
         let kept = self.now.filter(|now| kept_to_it && *now <= figure);
         self.go_at(kept.map_or(believed, |kept| kept * if kept < believed { 0.9 } else { 0.975 }));
-        self.course = Course::Holds { probe_after: self.basis.probe_after() };
-        (!known).then_some(Learned { per_second: figure, stated: true })
+        let is_far = kept.is_some_and(|kept| kept < figure * NEAR_FIGURE);
+        let probe_after = if is_far { PROBE_AFTER_SURPRISE } else { self.basis.probe_after() };
+        self.course = Course::Holds { probe_after };
+        self.tell(Learned { per_second: figure, stated: true })
     }
 
-    fn learn_by_counting(&mut self, left_at: Instant) -> Option<Learned> {
+    fn learn_by_counting(&mut self, left_at: Instant, lesson: Lesson) -> Option<Learned> {
         let known = match self.basis {
-            Basis::Counted { per_second } => Some(per_second),
+            Basis::Counted { per_second, .. } => Some(per_second),
             Basis::Settings | Basis::Stated { .. } => None,
         };
-        let kept_to = known.filter(|_| self.course != Course::Probes);
         let count = self.taken.in_the_second_before(left_at);
-        let per_second = match (kept_to, self.now) {
-            (Some(kept), _) => kept / 2.0,
-            // So few in a second tell nothing.
-            (None, Some(limit)) if count < FEW => limit / 2.0,
-            (None, _) => count,
+        let limit = self.now.unwrap_or(count);
+        self.is_measured = match lesson {
+            Lesson::AtOnce | Lesson::Alarm(Alarm::Some { .. }) => count >= (limit * TOO_SHORT).max(FEW),
+            Lesson::Alarm(Alarm::All) | Lesson::Again => false,
         };
-        let per_second = per_second.max(SLOWEST);
-        self.basis = Basis::Counted { per_second };
-        if kept_to.is_some() {
-            // It was taken before and is not now, perhaps for a moment only.
-            self.go_at(per_second * ROOM_BELOW_COUNT);
-            self.course = Course::Holds { probe_after: PROBE_AFTER_SURPRISE };
-        } else {
-            self.go_at(per_second / 2.0);
-            self.course = Course::Climbs;
+        let measured = match lesson {
+            // The pace may have been raised within the second.
+            Lesson::Alarm(Alarm::Some { share }) => count.max(limit * share),
+            Lesson::AtOnce | Lesson::Again | Lesson::Alarm(Alarm::All) if count < FEW => limit / 2.0,
+            Lesson::AtOnce | Lesson::Again | Lesson::Alarm(Alarm::All) => count,
+        };
+        match (lesson, known, self.course) {
+            // It was taken before, and nothing is now: perhaps for a moment only.
+            (Lesson::Alarm(Alarm::All), Some(known), Course::Probes) => {
+                self.basis = Basis::counted(known, PROBE_SOON);
+                self.go_at(known / 2.0);
+                self.course = Course::Climbs;
+                None
+            }
+            (Lesson::Alarm(Alarm::All), Some(known), Course::Climbs | Course::Holds { .. }) => {
+                self.basis = Basis::counted(known.min(limit) / 2.0, PROBE_SOON);
+                self.go_at(known.min(limit) / 2.0 * ROOM_BELOW_COUNT);
+                self.course = Course::Holds { probe_after: PROBE_SOON };
+                None
+            }
+            // The second half of the pace, and as soon as that was kept to, more.
+            (Lesson::AtOnce, None, _) if count < (limit * TOO_SHORT).max(FEW) => {
+                self.basis = Basis::counted(limit / 2.0, PROBE_SOON);
+                self.go_at(limit / 2.0);
+                self.course = Course::Holds { probe_after: PROBE_SOON };
+                None
+            }
+            (Lesson::Alarm(Alarm::Some { .. }), _, course) => {
+                let is_whole = left_at.saturating_duration_since(self.resumed_at) >= WINDOW;
+                let is_probed = course == Course::Probes;
+                let probe_after = match (is_whole, is_probed) {
+                    (true, true) => PROBE_COUNT_EVERY,
+                    (true, false) => PROBE_AFTER_SURPRISE,
+                    (false, _) => PROBE_SOON,
+                };
+                self.basis = Basis::counted(measured, probe_after);
+                self.go_at(measured / 2.0);
+                self.course = Course::Climbs;
+                if is_probed { self.tell_measured() } else { None }
+            }
+            (Lesson::AtOnce | Lesson::Alarm(Alarm::All), _, _) => {
+                self.basis = Basis::counted(measured, PROBE_SOON);
+                self.go_at(measured / 2.0);
+                self.course = Course::Climbs;
+                None
+            }
+            (Lesson::Again, ..) => None,
         }
-        let is_news = known.is_none_or(|known| (per_second - known).abs() > known / 20.0);
-        is_news.then_some(Learned { per_second, stated: false })
+    }
+
+    /// None: the next run knows it already.
+    fn tell(&mut self, learned: Learned) -> Option<Learned> {
+        let is_known = self.told.is_some_and(|told| {
+            let differs = (told.per_second - learned.per_second).abs();
+            told.stated == learned.stated && differs <= if learned.stated { 0.0 } else { told.per_second / 20.0 }
+        });
+        self.told = Some(learned);
+        (!is_known).then_some(learned)
     }
 
     /// So many requests are left. Until this is said, there is no end of them.
@@ -244,255 +464,106 @@ impl Quota {
     /// One that left at that instant was not refused for the quota's sake, whatever else was said to it.
     pub(super) fn let_through(&mut self, left_at: Instant) {
         self.taken.count(left_at);
+        self.spell.n_taken = self.spell.n_taken.saturating_add(1);
+        if left_at >= self.learned_at {
+            self.suspicion.let_through();
+        }
     }
 
     /// One that left at that instant was accepted.
-    pub(super) fn accepted(&mut self, now: Instant, left_at: Instant) {
-        self.strikes = 0;
-        self.throttled_since = None;
+    pub(super) fn accepted(&mut self, now: Instant, left_at: Instant) -> Option<Learned> {
+        let refused_for = self.throttled_since.take().map(|since| now.saturating_duration_since(since));
+        if left_at >= self.learned_at {
+            self.strikes = 0;
+            self.n_waits = 0;
+        }
+        if refused_for.is_some_and(|long| long >= SPELL) {
+            self.learn_by_spell(now);
+        }
         self.let_through(left_at);
-        let (Some(limit), Some(believed)) = (self.now, self.basis.believed()) else { return };
+        let (Some(limit), Some(believed)) = (self.now, self.basis.believed()) else { return None };
         let since_raised = now.saturating_duration_since(self.raised_at);
-        let is_at_the_top = self.top.is_some_and(|top| limit >= top);
+        if self.top.is_some_and(|top| limit >= top) || limit >= FASTEST {
+            return self.disprove(limit, believed, since_raised);
+        }
         let raised = match self.course {
-            _ if is_at_the_top => return,
-            Course::Climbs if since_raised < CLIMB_STEP => return,
+            _ if self.suspicion.is_awake() => return None,
+            Course::Climbs if since_raised < CLIMB_STEP => return None,
             Course::Climbs if limit >= believed => {
                 self.course = Course::Holds { probe_after: self.basis.probe_after() };
-                return;
+                return self.tell_measured();
             }
             Course::Climbs => (limit * CLIMB_FACTOR).min(believed),
-            Course::Holds { probe_after } if since_raised < probe_after => return,
+            Course::Holds { probe_after } if since_raised < probe_after => return None,
             Course::Holds { .. } if limit < believed => believed,
-            Course::Holds { .. } if !self.pays_to_probe(limit) => return,
+            Course::Holds { .. } if !self.pays_to_probe(limit) => return None,
             Course::Holds { .. } => {
                 self.course = Course::Probes;
                 limit * PROBE_FACTOR
             }
-            Course::Probes if since_raised < RAISE_STEP => return,
+            Course::Probes if since_raised < self.basis.raise_step() => return None,
             Course::Probes => limit * RAISE_FACTOR,
         };
         self.go_at(raised);
         self.raised_at = now;
+        None
     }
 
-    pub(super) fn throttled_too_long(&self, now: Instant) -> Option<Duration> {
-        let since = now.saturating_duration_since(self.throttled_since?);
-        (since >= self.max_throttle).then_some(since)
+    /// What was climbed back to is what the next run begins with.
+    fn tell_measured(&mut self) -> Option<Learned> {
+        match self.basis {
+            Basis::Counted { per_second, .. } if self.is_measured => self.tell(Learned { per_second, stated: false }),
+            Basis::Settings | Basis::Stated { .. } | Basis::Counted { .. } => None,
+        }
+    }
+
+    /// As fast as is allowed and nothing is refused: what was believed is not so, and the next run should not believe it.
+    fn disprove(&mut self, limit: f64, believed: f64, since_raised: Duration) -> Option<Learned> {
+        let is_beyond = self.course == Course::Probes && limit > believed;
+        if !is_beyond || self.suspicion.is_awake() || since_raised < WINDOW {
+            return None;
+        }
+        self.basis = Basis::Settings;
+        self.course = Course::Holds { probe_after: self.basis.probe_after() };
+        self.now = self.top;
+        let told = self.told.filter(|told| told.per_second < limit);
+        told.and_then(|_| self.tell(Learned { per_second: limit, stated: false }))
+    }
+
+    /// Nothing was taken for long, and now it is. Once, that is an outage, and its end; twice, it is a quota for longer than a
+    /// second, and what was taken between the two is what it lets through.
+    fn learn_by_spell(&mut self, now: Instant) {
+        let lasted = now.saturating_duration_since(self.spell.began_at);
+        let is_second = self.spell.is_second && lasted < SPELLS_WITHIN;
+        let per_second = f64::from(self.spell.n_taken) / lasted.as_secs_f64().max(1.0);
+        self.spell = Spell::begin(now, true);
+        let is_stated = matches!(self.basis, Basis::Stated { .. });
+        if is_second && !is_stated && per_second >= SLOWEST && self.now.is_none_or(|now| per_second < now) {
+            self.basis = Basis::Counted { per_second, period: lasted, probe_after: PROBE_COUNT_EVERY.max(lasted) };
+            self.go_at(per_second * ROOM_BELOW_COUNT);
+            self.course = Course::Holds { probe_after: self.basis.probe_after() };
+            self.raised_at = now;
+        }
+    }
+
+    /// Since when every answer was a 429; none: the last one was not.
+    pub(super) fn throttled_since(&self) -> Option<Instant> {
+        self.throttled_since
+    }
+
+    /// When there have been only 429s for longer than the settings allow.
+    pub(super) fn gives_up_at(&self) -> Option<Instant> {
+        self.throttled_since.map(|since| since + self.max_throttle)
     }
 }
 
-/// How many requests were let through of late, by when they left.
-#[derive(Default)]
-struct Taken {
-    /// From the oldest to the youngest, in steps of [`Taken::STEP`] that had any.
-    steps: VecDeque<(Instant, u32)>,
-}
-
-impl Taken {
-    const STEP: Duration = Duration::from_millis(10);
-    const KEPT: Duration = Duration::from_secs(2);
-
-    fn count(&mut self, left_at: Instant) {
-        while self.steps.front().is_some_and(|(at, _)| left_at.saturating_duration_since(*at) > Self::KEPT) {
-            self.steps.pop_front();
-        }
-        match self.steps.back_mut() {
-            // Answers come in about the order in which the requests left.
-            Some((at, n)) if left_at.saturating_duration_since(*at) < Self::STEP => *n += 1,
-            Some(_) | None => self.steps.push_back((left_at, 1)),
-        }
-    }
-
-    fn in_the_second_before(&self, instant: Instant) -> f64 {
-        let of_late = self
-            .steps
-            .iter()
-            .filter(|(at, _)| *at <= instant && instant.saturating_duration_since(*at) < Duration::from_secs(1));
-        of_late.map(|(_, n)| f64::from(*n)).sum()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(top: f64) -> GateSettings {
-        GateSettings { per_second: Some(top), burst: 1, concurrency: 8, max_throttle: Duration::from_mins(10) }
-    }
-
-    fn per_second(quota: &Quota) -> f64 {
-        quota.per_second().unwrap()
-    }
-
-    #[test]
-    fn nothing_is_probed_for_the_last_requests() {
-        let start = Instant::now();
-        let mut quota = Quota::new(&settings(100.0), Some(Learned { per_second: 5.0, stated: true }), start);
-        let believed = per_second(&quota);
-        let (due, later) = (start + PROBE_EVERY, start + PROBE_EVERY + Duration::from_secs(1));
-        quota.expect(49);
-        quota.accepted(due, due);
-        assert!((per_second(&quota) - believed).abs() < f64::EPSILON);
-        quota.expect(50);
-        quota.accepted(later, later);
-        assert!(per_second(&quota) > believed);
-    }
-
-    /// A service that takes so much in any second, which may change.
-    struct Service {
-        capacity: usize,
-        stated: bool,
-        taken: VecDeque<Instant>,
-    }
-
-    /// What came of sending for a while.
-    struct Drive {
-        n_taken: u32,
-        n_refused: u32,
-        last_refused: Option<Instant>,
-    }
-
-    impl Service {
-        fn new(capacity: usize, stated: bool) -> Self {
-            Self { capacity, stated, taken: VecDeque::new() }
-        }
-
-        fn takes(&mut self, at: Instant) -> bool {
-            while self.taken.front().is_some_and(|taken| at - *taken >= Duration::from_secs(1)) {
-                self.taken.pop_front();
-            }
-            let takes = self.taken.len() < self.capacity;
-            if takes {
-                self.taken.push_back(at);
-            }
-            takes
-        }
-
-        /// Sends at the quota's own pace for so many seconds.
-        fn driven(&mut self, quota: &mut Quota, clock: &mut Instant, seconds: f64) -> Drive {
-            let end = *clock + Duration::from_secs_f64(seconds);
-            let mut drive = Drive { n_taken: 0, n_refused: 0, last_refused: None };
-            while *clock < end {
-                let mut next = *clock + Duration::from_secs_f64(1.0 / (per_second(quota) * 0.995));
-                if self.takes(*clock) {
-                    drive.n_taken += 1;
-                    quota.accepted(*clock, *clock);
-                } else {
-                    drive.n_refused += 1;
-                    drive.last_refused = Some(*clock);
-                    let calls = u32::try_from(self.capacity).unwrap();
-                    let stated = self.stated.then_some(StatedQuota { calls, period_ms: 1000 });
-                    next = *clock + quota.throttled(*clock, *clock, None, stated).0;
-                }
-                *clock = next;
-            }
-            drive
-        }
-    }
-
-    fn fresh(top: f64) -> (Quota, Instant) {
-        let now = Instant::now();
-        (Quota::new(&settings(top), None, now), now)
-    }
-
-    #[test]
-    fn a_quota_is_used_and_kept_to_whether_it_is_stated_or_not() {
-        for (stated, share) in [(true, 0.945), (false, 0.88)] {
-            for capacity in [5, 10, 50, 500] {
-                let of_seconds = f64::from(u32::try_from(capacity).unwrap());
-                let (mut quota, mut clock) = fresh(2.0 * of_seconds);
-                let drive = Service::new(capacity, stated).driven(&mut quota, &mut clock, 65.0);
-                let taken = f64::from(drive.n_taken) / (65.0 * of_seconds);
-                assert!(taken >= share, "{taken} of {capacity} a second, stated: {stated}");
-                assert!(drive.n_refused <= 3, "{} of {capacity} a second, stated: {stated}", drive.n_refused);
-            }
-        }
-    }
-
-    #[test]
-    fn a_halved_quota_is_followed_at_once_and_a_doubled_one_within_half_a_minute() {
-        for stated in [true, false] {
-            let (mut quota, mut clock) = fresh(400.0);
-            let mut service = Service::new(50, stated);
-            service.driven(&mut quota, &mut clock, 20.0);
-            service.capacity = 25;
-            let halved_at = clock;
-            let drive = service.driven(&mut quota, &mut clock, 4.0);
-            assert!(drive.last_refused.unwrap() - halved_at < Duration::from_secs(2), "stated: {stated}");
-            service.driven(&mut quota, &mut clock, 20.0);
-            service.capacity = 50;
-            service.driven(&mut quota, &mut clock, 30.0);
-            assert!(per_second(&quota) > 45.0 && per_second(&quota) < 51.0, "{}, {stated}", per_second(&quota));
-        }
-    }
-
-    #[test]
-    fn what_was_kept_to_and_is_refused_is_halved_and_comes_back_step_by_step() {
-        let (mut quota, mut clock) = fresh(100.0);
-        let mut service = Service::new(40, false);
-        service.driven(&mut quota, &mut clock, 10.0);
-        let kept = per_second(&quota);
-        quota.throttled(clock, clock, None, None);
-        assert!(per_second(&quota) < kept / 1.9);
-        clock += Duration::from_secs(2);
-        service.driven(&mut quota, &mut clock, 12.0);
-        assert!(per_second(&quota) > kept * 0.9, "{} of {kept}", per_second(&quota));
-    }
-
-    #[test]
-    fn a_quota_for_a_minute_that_nobody_names_is_come_down_to_and_not_despaired_of() {
-        let (mut quota, mut clock) = fresh(10.0);
-        let mut taken = VecDeque::new();
-        let (end, mut n_late) = (clock + Duration::from_mins(30), 0);
-        let late = clock + Duration::from_mins(10);
-        while clock < end {
-            while taken.front().is_some_and(|at| clock - *at >= Duration::from_mins(1)) {
-                taken.pop_front();
-            }
-            if taken.len() < 60 {
-                taken.push_back(clock);
-                n_late += u32::from(clock >= late);
-                quota.accepted(clock, clock);
-                clock += Duration::from_secs_f64(1.0 / per_second(&quota));
-            } else {
-                clock += quota.throttled(clock, clock, None, None).0;
-            }
-        }
-        assert!(n_late > 20 * 60 / 2, "{n_late} in twenty minutes of sixty each");
-    }
-
-    #[test]
-    fn the_pace_never_rises_above_the_settings() {
-        let now = Instant::now();
-        let mut quota = Quota::new(&settings(10.0), Some(Learned { per_second: 4.0, stated: false }), now);
-        assert!((per_second(&quota) - 4.0 * ROOM_BELOW_COUNT).abs() < 1e-9);
-        Service::new(usize::MAX, false).driven(&mut quota, &mut { now }, 120.0);
-        assert!((per_second(&quota) - 10.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn the_wait_doubles_up_to_the_period() {
-        let mut now = Instant::now();
-        let mut quota = Quota::new(&settings(10.0), None, now);
-        let mut waits = Vec::new();
-        for _ in 0..7 {
-            now += Duration::from_secs(100);
-            waits.push(quota.throttled(now, now, None, None).0.as_secs());
-        }
-        assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60]);
-        let stated = StatedQuota { calls: 5, period_ms: 1000 };
-        assert_eq!(quota.throttled(now, now + Duration::from_secs(1), None, Some(stated)).0, Duration::from_secs(1));
-    }
-
-    #[test]
-    fn throttled_for_too_long_is_noticed_and_forgiven_by_one_accepted_request() {
-        let now = Instant::now();
-        let later = now + Duration::from_secs(601);
-        let mut quota = Quota::new(&settings(10.0), None, now);
-        quota.throttled(now, now, None, None);
-        assert!(quota.throttled_too_long(later).is_some());
-        quota.accepted(later, later);
-        assert!(quota.throttled_too_long(later).is_none());
-    }
+/// What one refusal says about the pace.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Lesson {
+    /// The first of a launch, which comes as a quota's would.
+    AtOnce,
+    /// It came too often for chance.
+    Alarm(Alarm),
+    /// Nothing was accepted since the last one.
+    Again,
 }

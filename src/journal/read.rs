@@ -201,16 +201,32 @@ impl Journal {
     }
 
     /// The quota learned last at this endpoint by this account, whichever run learned it.
-    pub fn learned_quota(&self, endpoint: &str, account: &str) -> Result<Option<(f64, bool)>, JournalError> {
+    pub fn learned_quota(&self, endpoint: &str, account: &str) -> Result<Option<LearnedQuota>, JournalError> {
         self.conn
             .prepare_cached(
-                "SELECT lane.per_second, lane.stated FROM lane JOIN run USING (run)
+                "SELECT lane.per_second, lane.stated, coalesce(lane.learned_at, run.started_at, run.created_at) AS at
+                 FROM lane JOIN run USING (run)
                  WHERE lane.endpoint = ?1 AND lane.account = ?2 AND lane.per_second IS NOT NULL
-                 ORDER BY run.run DESC LIMIT 1",
+                 ORDER BY at DESC, run.run DESC LIMIT 1",
             )?
-            .query_row(params![endpoint, account], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row(params![endpoint, account], |row| {
+                Ok(LearnedQuota {
+                    per_second: row.get(0)?,
+                    stated: row.get(1)?,
+                    at: rows::time_at(row, 2)?.unwrap_or_default(),
+                })
+            })
             .optional()
             .map_err(JournalError::from)
+    }
+
+    /// Until when a launch was told to wait at this endpoint by this account, whichever run it carried.
+    pub fn cooled_until(&self, endpoint: &str, account: &str) -> Result<Option<Timestamp>, JournalError> {
+        let until: Option<i64> = self
+            .conn
+            .prepare_cached("SELECT max(cooled_until) FROM lane WHERE endpoint = ?1 AND account = ?2")?
+            .query_row(params![endpoint, account], |row| row.get(0))?;
+        Ok(until.and_then(|until| Timestamp::from_millisecond(until).ok()))
     }
 
     pub fn tally(&self, run: RunKey) -> Result<Tally, JournalError> {
@@ -345,7 +361,8 @@ impl Journal {
     /// The accounts of a run, in the order of lanes; the run's own lane is not among them.
     pub fn lanes(&self, run: RunKey) -> Result<Vec<LaneRecord>, JournalError> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT lane, name, throttled, per_second, stated, stopped, endpoint, account FROM lane
+            "SELECT lane, name, throttled, per_second, stated, stopped, endpoint, account, learned_at, cooled_until
+             FROM lane
              WHERE run = ?1 AND lane > 0 ORDER BY lane",
         )?;
         let lanes = statement.query_map([run.0], |row| {
@@ -358,6 +375,8 @@ impl Journal {
                 per_second: row.get(3)?,
                 stated: rows::flag(row, 4)?,
                 stopped: row.get(5)?,
+                learned_at: rows::time_at(row, 8)?,
+                cooled_until: rows::time_at(row, 9)?,
             })
         })?;
         lanes.collect::<Result<_, _>>().map_err(JournalError::from)
@@ -621,6 +640,21 @@ pub struct LaneRecord {
     pub stated: bool,
     /// Why the lane was stopped.
     pub stopped: Option<String>,
+    /// When the quota was learned.
+    #[serde(skip)]
+    pub learned_at: Option<Timestamp>,
+    /// The latest end of a wait that the service asked for.
+    #[serde(skip)]
+    pub cooled_until: Option<Timestamp>,
+}
+
+/// A quota, and when it was learned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LearnedQuota {
+    pub per_second: f64,
+    /// The figure stood in the service's text.
+    pub stated: bool,
+    pub at: Timestamp,
 }
 
 /// How the rows of one lane add up.

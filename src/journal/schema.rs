@@ -11,13 +11,14 @@ use super::JournalError;
 /// `cutv`: tells `file(1)` and us that an SQLite file is a journal of ours.
 const APPLICATION_ID: i32 = 0x6375_7476;
 
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("../../migrations/0001_journal.sql"),
     include_str!("../../migrations/0002_lanes.sql"),
     include_str!("../../migrations/0003_steering.sql"),
     include_str!("../../migrations/0004_ids_in_any_case.sql"),
     include_str!("../../migrations/0005_rules.sql"),
     include_str!("../../migrations/0006_places.sql"),
+    include_str!("../../migrations/0007_pace.sql"),
 ];
 
 /// The log is cut to this size when it is begun anew; it is begun anew when it holds 4 MB and nobody reads in it.

@@ -146,7 +146,7 @@ impl Journal {
         self.conn
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM lane WHERE run = ?1 AND lane = 0 AND name = 'run' AND throttled = 0
-                     AND coalesce(per_second, stated, stopped, endpoint, account) IS NULL)",
+                     AND coalesce(per_second, stated, stopped, endpoint, account, learned_at, cooled_until) IS NULL)",
             )?
             .query_row([run.0], |row| row.get(0))
             .map_err(JournalError::from)

@@ -206,7 +206,7 @@ fn a_newer_journal_is_refused_in_those_words() {
     let lab = Lab::new(1);
     lab.journal.conn.pragma_update(None, "user_version", 9).unwrap();
     let text = Journal::open(&lab.path()).err().unwrap().to_string();
-    assert_eq!(text, "the journal was written by a newer cutover (schema 9, this program knows 6)");
+    assert_eq!(text, "the journal was written by a newer cutover (schema 9, this program knows 7)");
 }
 
 #[test]

@@ -7,23 +7,22 @@ use jiff::fmt::rfc2822;
 
 use crate::event::StatedQuota;
 
-/// Nobody means a longer wait than this: a server that says so has a wrong clock or a wrong unit.
-const LONGEST_WAIT: Duration = Duration::from_hours(1);
+/// Nobody means a longer wait than this: a server that says so has a wrong clock or a wrong unit, and has told nothing.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 /// A quota per more than a day is no quota of a gateway, but a misread text.
 const LONGEST_PERIOD_MS: u64 = 86_400_000;
 
-/// The wait that a `Retry-After` names, in seconds or as a date; at most an hour, and none for nonsense.
+/// The wait that a `Retry-After` names, in seconds or as a date, and none for nonsense.
 pub(crate) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are a wait beyond the cap.
-        let wait = value.parse().map_or(LONGEST_WAIT, Duration::from_secs);
-        return Some(wait.min(LONGEST_WAIT));
+        // More digits than fit are a wait beyond any.
+        return value.parse().ok().map(Duration::from_secs).filter(|wait| *wait <= LONGEST_WAIT);
     }
     let until = date(value)?;
     // A date that has passed is leave to go on at once.
     let wait = Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO);
-    Some(wait.min(LONGEST_WAIT))
+    Some(wait).filter(|wait| *wait <= LONGEST_WAIT)
 }
 
 /// A date as HTTP headers spell it.
@@ -102,17 +101,19 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_seconds_or_a_date_and_never_more_than_an_hour() {
+    fn a_wait_is_seconds_or_a_date_and_none_if_it_is_longer_than_a_day() {
         let now = date("Wed, 21 Oct 2015 07:28:00 GMT").unwrap();
         for (value, expected) in [
             ("3", Some(3)),
             (" 120 ", Some(120)),
             ("0", Some(0)),
-            ("3601", Some(3600)),
-            ("99999999999999999999999", Some(3600)),
+            ("86400", Some(86_400)),
+            ("86401", None),
+            ("315360000", None),
+            ("99999999999999999999999", None),
             ("Wed, 21 Oct 2015 07:28:05 GMT", Some(5)),
             ("Wed, 21 Oct 2015 07:27:00 GMT", Some(0)),
-            ("Wed, 21 Oct 2026 07:28:00 GMT", Some(3600)),
+            ("Wed, 21 Oct 2026 07:28:00 GMT", None),
             ("-5", None),
             ("1.5", None),
             ("soon", None),

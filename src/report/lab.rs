@@ -137,6 +137,9 @@ impl Lab {
              started_at = (SELECT min(at) FROM event WHERE lane = 0 AND kind = 'launch_began'),
              ended_at = CASE WHEN running THEN NULL ELSE (SELECT max(at) FROM event WHERE lane = 0 AND kind = 'launch_ended') END";
         conn.execute(update, []).unwrap();
+        // What a migration makes of the events of older versions.
+        let made = include_str!("../../migrations/0007_pace.sql");
+        conn.execute_batch(&made[made.find("UPDATE lane").unwrap()..]).unwrap();
         for trigger in triggers {
             conn.execute_batch(&trigger).unwrap();
         }
@@ -312,7 +315,7 @@ fn tell(lab: &mut Lab) {
     let done = Some(("finished", "cutovered"));
     let as_before = Some(("cutovering", "cutovering"));
     let lane = LaneId::FIRST;
-    lab.happens(lane, [EventKind::ReadThrottled { request_id: Some("req-read".into()) }]);
+    lab.happens(lane, [EventKind::ReadThrottled { request_id: Some("req-read".into()), retry_after_ms: None }]);
     for id in (1..=10).filter(|id| *id != 2) {
         lab.happens(lane, [seen(id)]);
     }

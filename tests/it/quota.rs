@@ -1,5 +1,7 @@
 //! Too fast, and not allowed: what the service says about the account holds for the whole lane.
 
+use std::time::{Duration, Instant};
+
 use crate::lab::{Lab, Launch, Request, Served, plan, shared, with_yes};
 
 fn bench(n: usize, scenario: &str) -> (Lab, Served) {
@@ -66,6 +68,44 @@ fn throttled_for_too_long_the_lane_stops_and_no_row_lost_an_attempt() {
     assert_eq!(lab.journal().tally()["pending"], 10);
     assert_eq!(lab.journal().count("SELECT sum(attempts) FROM row"), 0);
     assert_eq!(lab.journal().count("SELECT sum(throttled) FROM row"), sandbox.changes().len());
+}
+
+/// Eight a minute, and then a wait of most of a minute is asked for.
+const LONG_WAIT: &str = "[quota]\nper_minute = 8\nstated = false\nretry_after = true\n";
+
+#[test]
+fn a_wait_that_is_longer_than_allowed_is_not_waited_for() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(20, LONG_WAIT);
+    let began = Instant::now();
+    let launch = lab.launch(&sandbox, &["run", "plan.csv", "--rate", "20", "--max-throttle", "3s"]);
+    launch.exits(4).says("throttled for 3 s without one accepted request");
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_wait_outlives_the_launch_that_was_told() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(20, LONG_WAIT);
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "20"]);
+    assert!(launch.reaches_nth("attempt_ended", 8), "the page, seven changes, and the first that is too much");
+    launch.kill();
+    let n_asked = sandbox.ledger().len();
+    let again = lab.launch(&sandbox, &["resume", "--rate", "20", "--max-throttle", "3s"]);
+    again.exits(4).says("the service asked an earlier launch to wait").says("throttled for 3 s");
+    assert_eq!(sandbox.ledger().len(), n_asked, "nothing is asked before the time");
+}
+
+#[test]
+fn one_signal_ends_a_launch_in_time_whatever_it_waits_for() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(20, LONG_WAIT);
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "20"]);
+    assert!(launch.reaches_nth("attempt_ended", 8), "the page, seven changes, and the first that is too much");
+    let began = Instant::now();
+    launch.signal("TERM");
+    launch.end().exits(143);
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -20,11 +21,12 @@ use crate::engine::helm::lookout::Lookout;
 use crate::engine::helm::{Helm, HelmSettings};
 use crate::engine::lane::first_answers::{FirstAnswers, Replay};
 use crate::engine::lane::{Lane, OfRun};
+use crate::engine::sight::Ask;
 use crate::engine::stop::Stop;
 use crate::engine::{self, Book, EngineError, Purpose, reader};
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Refusal, Verdict};
 use crate::exit::Exit;
-use crate::gate::{Gate, Learned, RateOfAll};
+use crate::gate::{Gate, Learned, Past, RateOfAll, Remembered};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Phase, Standing};
@@ -37,6 +39,7 @@ use crate::preflight::PreflightError;
 use crate::recorder::{self, JournalClosed, Recorder, Writing};
 use crate::remote::http::Http;
 use crate::report::next::{self, Given, NextCommands};
+use crate::report::plain;
 use crate::report::summary::{self, ExitOf, Summary};
 use crate::sandbox::estate::Seeded;
 use crate::sandbox::scenario::Scenario;
@@ -267,19 +270,19 @@ impl Carry<'_> {
             of_all,
         );
         let helm = Arc::new(helm);
-        let of_run = OfRun { helm, book: book.clone(), recorder: recorder.clone(), stop: stop.clone() };
+        let n_lanes = self.accounts.len();
+        let of_run = OfRun { helm, book: book.clone(), recorder: recorder.clone(), stop: stop.clone(), n_lanes };
         let mut lanes = Vec::new();
         let mut reading = JoinSet::new();
         for (((account, (remote, gate)), first), id) in
             self.accounts.iter().zip(ways).zip(first_answers).zip((1..).map(LaneId))
         {
-            let (name, settings) = (account.name.clone(), account.settings.lane.clone());
-            let base_rate = account.settings.gate.per_second;
-            let (mut lane, asks) = Lane::new(id, name, settings, base_rate, remote, gate, &of_run);
+            let (name, settings) = (account.name.clone(), &account.settings);
+            let rate = settings.gate.per_second;
+            let (mut lane, asks) = Lane::new(id, name, settings.lane.clone(), rate, remote, gate, &of_run);
             *lane.first_answers.get_mut() = first;
-            let lane = Arc::new(lane);
-            reading.spawn(reader::serve(Arc::clone(&lane), asks));
-            lanes.push(lane);
+            lanes.push(Arc::new(lane));
+            reading.spawn(attend(Arc::clone(&lanes[lanes.len() - 1]), asks));
         }
         let ended = Arc::default();
         signals::watch(stop.clone(), recorder.clone(), Arc::clone(&ended)).map_err(CommandError::Start)?;
@@ -355,10 +358,9 @@ impl Carry<'_> {
     /// Each account has a gate of its own; one that was given for this launch stands behind all of them.
     fn gates(&self, journal: &Journal, of_all: Option<&Arc<RateOfAll>>) -> Result<Vec<Gate>, CommandError> {
         let gate = |account: &Account| {
-            let lane = account.lane();
-            let learned = journal.learned_quota(&lane.endpoint, &lane.account)?;
-            let learned = learned.map(|(per_second, stated)| Learned { per_second, stated });
-            Ok(Gate::new(&account.settings.gate, learned, of_all.cloned()))
+            let past = self.past(journal, account)?;
+            self.tell_past(account, &past);
+            Ok(Gate::new(&account.settings.gate, past, of_all.cloned()))
         };
         self.accounts.iter().map(gate).collect()
     }
@@ -371,6 +373,31 @@ impl Carry<'_> {
             Ok(replay.answers)
         };
         (1..).map(LaneId).zip(&self.accounts).map(|(id, _)| of_lane(id)).collect()
+    }
+
+    /// What launches before this one were told in the name of an account.
+    fn past(&self, journal: &Journal, account: &Account) -> Result<Past, JournalError> {
+        let (lane, now) = (account.lane(), self.clock.now());
+        let quota = journal.learned_quota(&lane.endpoint, &lane.account)?.map(|quota| Remembered {
+            learned: Learned { per_second: quota.per_second, stated: quota.stated },
+            // A clock that was set back in between says nothing.
+            age: Duration::try_from(now.duration_since(quota.at)).unwrap_or_default(),
+        });
+        let cooled_until = journal.cooled_until(&lane.endpoint, &lane.account)?;
+        let cools_for = cooled_until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+        Ok(Past { quota, cools_for: cools_for.unwrap_or_default() })
+    }
+
+    fn tell_past(&self, account: &Account, past: &Past) {
+        let of = if self.accounts.len() > 1 { format!(" of account `{}`", account.name) } else { String::new() };
+        let rate = account.settings.gate.per_second;
+        if let Some(quota) = past.quota.filter(|quota| rate.is_none_or(|rate| quota.learned.per_second < rate)) {
+            self.console.say(&format!("quota{of} {quota}"));
+        }
+        if !past.cools_for.is_zero() {
+            let left = plain::duration(u64::try_from(past.cools_for.as_millis()).unwrap_or(u64::MAX));
+            self.console.say(&format!("the service asked an earlier launch to wait{of}: {left} left"));
+        }
     }
 
     fn rate_of_all(&self) -> Option<Arc<RateOfAll>> {
@@ -477,7 +504,7 @@ impl Carry<'_> {
         progress: &Arc<Progress>,
         reopened: &[Reopened],
     ) -> Result<(), Halted> {
-        let OfRun { helm, book, recorder: _, stop } = of_run;
+        let OfRun { helm, book, recorder: _, stop, n_lanes: _ } = of_run;
         let cause = format!("asked for by `{}`", self.launch.verb);
         if self.launch.reopen_by_name && self.launch.reopen.contains(&Verdict::Blocked) {
             // Who names what is blocked means what was skipped, too.
@@ -664,6 +691,12 @@ async fn record_any(lane: &Lane<Http>, kinds: Vec<EventKind>) -> Result<(), Jour
 }
 
 /// The worst of the signals that came.
+/// Looks for a lane, and watches that it neither waits for ever to be let in nor takes for ever to end.
+async fn attend(lane: Arc<Lane<Http>>, asks: mpsc::UnboundedReceiver<Ask>) {
+    let lets_go = lane.stop.clone().let_go_in_time(lane.settings.verify_timeout);
+    tokio::join!(reader::serve(Arc::clone(&lane), asks), lane.stop_when_throttled(), lets_go);
+}
+
 fn by_signal(stop: &Stop) -> Option<Exit> {
     let signals = [
         (DrainReason::HungUp, Exit::HungUp),
