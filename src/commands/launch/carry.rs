@@ -513,8 +513,11 @@ impl Carry<'_> {
             }
         }
         for lane in lanes {
-            let own = reopened.iter().filter(|(id, _, _)| *id == lane.id);
-            let kinds = own.map(|(_, row, _)| EventKind::RowReopened { row: *row, cause: cause.clone() });
+            let own = || reopened.iter().filter(|(id, _, _)| *id == lane.id);
+            let mut first = lane.first_answers.lock().await;
+            own().for_each(|(_, row, _)| first.reopened(*row));
+            drop(first);
+            let kinds = own().map(|(_, row, _)| EventKind::RowReopened { row: *row, cause: cause.clone() });
             record_any(lane, kinds.collect()).await?;
         }
         if self.launch.consent == Consent::NothingIsSent {

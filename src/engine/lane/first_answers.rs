@@ -40,6 +40,11 @@ impl FirstAnswers {
         }
     }
 
+    /// A row that somebody opened again is not opened again for the lane's sake.
+    pub(crate) fn reopened(&mut self, row: RowId) {
+        self.refused.retain(|refused| *refused != row);
+    }
+
     fn answered(&mut self, outcome: &Outcome) {
         if self.verdict != FirstVerdict::Open {
             return;
@@ -88,7 +93,7 @@ impl Replay {
                     self.answers.refuse(*row);
                 }
             }
-            EventKind::RowReopened { row, .. } => self.answers.refused.retain(|refused| refused != row),
+            EventKind::RowReopened { row, .. } => self.answers.reopened(*row),
             // Whoever goes on after that has seen to it.
             EventKind::LaneStopped { cause: LaneStop::Forbidden, .. } => self.answers = FirstAnswers::default(),
             EventKind::RowSettled { .. }
