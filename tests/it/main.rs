@@ -34,4 +34,5 @@ mod serve;
 mod settings;
 mod signals;
 mod tools;
+mod truth;
 mod wire;
