@@ -75,7 +75,7 @@ pub(super) fn run(
     if let Some(named) = named {
         let run = journal.find_run(named)?;
         if run.id != named {
-            context.console.say(&format!("run {}: the one that `{}` begins", plain(&run.id), plain(named)));
+            context.console.say(&format!("run {}: the one that begins with `{}`", plain(&run.id), plain(named)));
         }
         return Ok(run);
     }
@@ -88,9 +88,9 @@ pub(super) fn run(
             let told = |i: &usize| format!("{} ({})", plain(&runs[*i].run.id), plain(&runs[*i].run.plan_path));
             return Err(CommandError::SeveralRuns { runs: at.iter().map(told).collect() });
         }
-        Choice::GoesOn(at) => (at, "it goes on now"),
-        Choice::LaunchedLast(at) => (at, "none goes on, and it was launched last"),
-        Choice::Unfinished(at) => (at, "none goes on, and of the unfinished it was launched last"),
+        Choice::GoesOn(at) => (at, "it is going on"),
+        Choice::LaunchedLast(at) => (at, "the one launched last; no run is going on"),
+        Choice::Unfinished(at) => (at, "the unfinished one launched last; no run is going on"),
     };
     let refused = candidates[..at].iter().zip(&runs).find(|(candidate, _)| candidate.is_refused);
     let refused = refused.map_or_else(String::new, |(_, refused)| {
