@@ -132,12 +132,12 @@ impl Launch {
 
     /// Runs the plan to its end. Whatever was left undone, or done twice, is an error.
     pub(crate) fn run(&self, lab: &Lab) -> Result<Ran, Box<dyn Error>> {
-        self.run_plan(&lab.plan(self.n_rows)?, &lab.home()?)
+        self.run_plan(&Running::start(&self.manner)?, &lab.plan(self.n_rows)?, &lab.home()?)
     }
 
-    pub(crate) fn run_plan(&self, plan: &Path, home: &Home) -> Result<Ran, Box<dyn Error>> {
-        let stub = Running::start(&self.manner)?;
-        let ran = self.against(&stub, &["run", &plan.to_string_lossy()], home, 0)?;
+    /// One whole run of a plan, at a stub that may have seen others.
+    pub(crate) fn run_plan(&self, stub: &Running, plan: &Path, home: &Home) -> Result<Ran, Box<dyn Error>> {
+        let ran = self.against(stub, &["run", &plan.to_string_lossy()], home, 0)?;
         let standing = home.standing()?;
         if (ran.seen.n_changes, ran.seen.n_moved, standing) != (self.n_rows, self.n_rows, (self.n_rows, 0)) {
             return Err(format!(

@@ -8,6 +8,7 @@
 
 mod bare;
 mod contest;
+mod dice;
 mod evidence;
 mod lab;
 mod latency;

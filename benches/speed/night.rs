@@ -15,6 +15,8 @@ use cutover::plan::digest::Digester;
 use cutover::waves::{Part, Stage, Terms};
 use jiff::Timestamp;
 
+use crate::dice::Dice;
+
 /// Counted up with every change of what is made, so that no journal of an earlier one is taken.
 const EDITION: u32 = 1;
 /// Rows whose events are one transaction.
@@ -293,21 +295,4 @@ fn settled(n: u32, verdict: Verdict, seen: Option<SeenState>) -> EventKind {
 
 fn done() -> SeenState {
     state("finished", "cutovered")
-}
-
-/// source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014), `SplitMix64`.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, n: u32) -> u32 {
-        u32::try_from(self.roll() % u64::from(n)).expect("less than n")
-    }
 }

@@ -1,9 +1,10 @@
 //! A bare HTTP server in a process of its own: it takes any PUT for a change and any GET for a look, and answers at once.
 //!
-//! It checks nothing and keeps one byte for each source. On request it answers late, takes no more than a hidden quota,
-//! counted over the second that has just passed, as a gateway does, or refuses the last sources until it is told to stop.
+//! It checks nothing and keeps one byte for each source. On request it answers late, stands behind a [`gateway`] that refuses
+//! some of what comes, or refuses the last sources until it is told to stop.
 
-use std::collections::VecDeque;
+mod gateway;
+
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -11,16 +12,17 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 
+use self::gateway::{Gateway, Refusal};
+pub(crate) use self::gateway::{Quota, Throttling};
 use crate::measure;
 
 /// The word that makes a process of this program the stub.
@@ -33,18 +35,11 @@ pub(crate) struct Manner {
     /// How many sources it lists.
     pub(crate) n_sources: usize,
     pub(crate) latency_ms: u64,
-    pub(crate) quota: Option<Quota>,
+    pub(crate) throttling: Option<Throttling>,
+    /// Of what is refused by chance.
+    pub(crate) seed: u64,
     /// From this source on a change is refused, as if by whoever checks credentials, and late, when all others are done.
     pub(crate) refuses_from: Option<usize>,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Quota {
-    pub(crate) per_second: u32,
-    /// Whether the text of a 429 names the figure.
-    pub(crate) stated: bool,
-    /// From this many milliseconds after the first request on it is another figure.
-    pub(crate) then: Option<(u64, u32)>,
 }
 
 /// What it saw.
@@ -55,8 +50,8 @@ pub(crate) struct Seen {
     /// Sources that they were of.
     pub(crate) n_moved: u64,
     pub(crate) n_reads: u64,
-    /// When each request came, in microseconds from the start of the stub, and whether it was taken. Only kept where there is a
-    /// quota.
+    /// When each request came, in microseconds from the start of the stub, and whether it was taken. Only kept where
+    /// some are refused.
     pub(crate) came: Vec<(u64, bool)>,
     /// The start of the stub by the clock on the wall, and from then to what is named.
     pub(crate) began_unix_us: u64,
@@ -79,19 +74,13 @@ struct Stub {
     any: Span,
     changes: Span,
     looked_us: AtomicU64,
-    window: Mutex<Window>,
+    gateway: Option<Gateway>,
 }
 
 /// The first and the last of something.
 struct Span {
     first_us: AtomicU64,
     last_us: AtomicU64,
-}
-
-#[derive(Default)]
-struct Window {
-    taken: VecDeque<u64>,
-    came: Vec<(u64, bool)>,
 }
 
 /// The process, from outside.
@@ -148,6 +137,7 @@ pub(crate) fn serve(manner: &str) -> Result<(), Box<dyn Error>> {
         std::process::abort();
     });
     let moved = (0..manner.n_sources).map(|_| AtomicBool::new(false)).collect();
+    let gateway = manner.throttling.clone().map(|throttling| Gateway::new(throttling, manner.seed));
     let stub: &'static Stub = Box::leak(Box::new(Stub {
         manner,
         began: Instant::now(),
@@ -159,7 +149,7 @@ pub(crate) fn serve(manner: &str) -> Result<(), Box<dyn Error>> {
         any: Span::new(),
         changes: Span::new(),
         looked_us: AtomicU64::new(0),
-        window: Mutex::default(),
+        gateway,
     }));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -206,10 +196,8 @@ impl Stub {
         }
         let now_us = self.now_us();
         self.any.add(now_us);
-        if let Some(quota) = &self.manner.quota
-            && !self.takes(quota, now_us)
-        {
-            return Ok(throttled(quota, self.quota_at(quota, now_us)));
+        if let Some(refusal) = self.gateway.as_ref().and_then(|gateway| gateway.refuses(now_us)) {
+            return Ok(throttled(refusal));
         }
         if self.manner.latency_ms > 0 {
             tokio::time::sleep(Duration::from_millis(self.manner.latency_ms)).await;
@@ -252,27 +240,6 @@ impl Stub {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    fn takes(&self, quota: &Quota, now_us: u64) -> bool {
-        let mut window = self.window();
-        while window.taken.front().is_some_and(|at| now_us - at >= 1_000_000) {
-            window.taken.pop_front();
-        }
-        let is_taken = window.taken.len() < usize::try_from(self.quota_at(quota, now_us)).unwrap_or(usize::MAX);
-        if is_taken {
-            window.taken.push_back(now_us);
-        }
-        window.came.push((now_us, is_taken));
-        is_taken
-    }
-
-    fn quota_at(&self, quota: &Quota, now_us: u64) -> u32 {
-        let since_first = now_us.saturating_sub(self.any.first_us.load(Ordering::Relaxed));
-        match quota.then {
-            Some((from_ms, per_second)) if since_first >= from_ms * 1000 => per_second,
-            Some(_) | None => quota.per_second,
-        }
-    }
-
     /// A page of its sources.
     fn page(&self, query: &str) -> String {
         let of =
@@ -310,7 +277,7 @@ impl Stub {
             n_changes: self.n_changes.swap(0, Ordering::Relaxed),
             n_moved: self.moved.iter().map(|moved| u64::from(moved.load(Ordering::Relaxed))).sum(),
             n_reads: self.n_reads.swap(0, Ordering::Relaxed),
-            came: std::mem::take(&mut *self.window()).came,
+            came: self.gateway.as_ref().map(Gateway::came).unwrap_or_default(),
             began_unix_us: self.began_unix_us,
             first_us,
             last_us,
@@ -320,10 +287,6 @@ impl Stub {
         };
         self.moved.iter().for_each(|moved| moved.store(false, Ordering::Relaxed));
         serde_json::to_string(&seen).unwrap_or_default()
-    }
-
-    fn window(&self) -> MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -344,13 +307,17 @@ fn answer(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     answer
 }
 
-fn throttled(quota: &Quota, figure: u32) -> Answer {
-    let figure = if quota.stated { format!(",limit:{figure},time:1 second") } else { String::new() };
+fn throttled(refusal: Refusal) -> Answer {
+    let figure = refusal.figure.map(|figure| format!(",limit:{figure},time:1 second")).unwrap_or_default();
     let body = format!(
         "{{\"error_msg\":\"The throttling threshold has been reached: policy user over ratelimit{figure}\",\
          \"error_code\":\"APIGW.0308\",\"request_id\":\"5e1f\"}}"
     );
-    answer(StatusCode::TOO_MANY_REQUESTS, body)
+    let mut answer = answer(StatusCode::TOO_MANY_REQUESTS, body);
+    if let Some(seconds) = refusal.retry_after_s {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    answer
 }
 
 fn refused() -> Answer {
