@@ -242,6 +242,9 @@ pub enum Outcome {
     },
     /// Over the quota: refused before it was looked at, safe to send again.
     Throttled {
+        /// None: 429. The gateway's code says the same with other statuses.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
         /// The figure and its period, where the text names them.
@@ -305,7 +308,7 @@ impl Outcome {
             | Outcome::Rejected { status, .. }
             | Outcome::Unauthenticated { status, .. }
             | Outcome::Barred { status, .. } => Some(*status),
-            Outcome::Throttled { .. } => Some(429),
+            Outcome::Throttled { status, .. } => Some(status.unwrap_or(429)),
             Outcome::Unsent { .. } => None,
             Outcome::Lost { status, .. } => *status,
         }

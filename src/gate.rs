@@ -50,10 +50,12 @@ pub(crate) struct Gate {
     slots: Arc<Slots>,
     /// First come, first served; who holds it waits for the cool-down and the pace.
     head_of_line: tokio::sync::Mutex<()>,
+    n_in_line: AtomicUsize,
+    n_reads_in_line: AtomicUsize,
     state: Mutex<State>,
     /// The pace or the cool-down changed under somebody who sleeps.
     changed: Notify,
-    /// From here on there are only 429s.
+    /// From here on there are only 429s, or somebody asks for leave again.
     throttled: Notify,
     /// Where there are other accounts, and one rate for all.
     of_all: Option<Arc<RateOfAll>>,
@@ -68,6 +70,8 @@ struct State {
     last_left: Instant,
     /// Nothing leaves before this instant. It only ever moves later.
     not_before: Instant,
+    /// Somebody waited for leave or for an answer up to this instant, if nobody does now.
+    asked_until: Instant,
     /// As many requests had leave to go up to this instant, as far as a pace held.
     offered: f64,
     offered_until: Instant,
@@ -104,6 +108,53 @@ impl Pass {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Request {
+    Change,
+    Read,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leave {
+    Go,
+    /// The lane is throttled, and a read waits.
+    ReadsFirst,
+}
+
+/// One request that waits for leave, while it does.
+struct InLine<'a> {
+    gate: &'a Gate,
+    request: Request,
+}
+
+impl<'a> InLine<'a> {
+    /// A lane that nobody asked for anything was not throttled meanwhile: it was paused, or waited for its stage.
+    fn new(gate: &'a Gate, request: Request) -> Self {
+        if gate.is_at_rest() {
+            let mut state = gate.state();
+            let rested = state.asked_until.elapsed();
+            state.quota.rested(rested);
+            drop(state);
+            gate.throttled.notify_one();
+        }
+        gate.n_in_line.fetch_add(1, Ordering::Relaxed);
+        if request == Request::Read {
+            gate.n_reads_in_line.fetch_add(1, Ordering::Relaxed);
+        }
+        Self { gate, request }
+    }
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.gate.n_in_line.fetch_sub(1, Ordering::Relaxed);
+        if self.request == Request::Read {
+            self.gate.n_reads_in_line.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.gate.state().asked_until = Instant::now();
+    }
+}
+
 /// Counts one request while it lives.
 struct OnTheWire(Arc<AtomicUsize>);
 
@@ -137,11 +188,14 @@ impl Gate {
         Self {
             slots: Slots::new(settings.concurrency),
             head_of_line: tokio::sync::Mutex::new(()),
+            n_in_line: AtomicUsize::new(0),
+            n_reads_in_line: AtomicUsize::new(0),
             state: Mutex::new(State {
                 pace: quota.per_second().map(|rate| Pace::new(rate, settings.burst)),
                 quota,
                 last_left: now,
                 not_before: now + past.cools_for,
+                asked_until: now,
                 offered: 0.0,
                 offered_until: now,
                 bursts: Bursts::new(now),
@@ -187,10 +241,27 @@ impl Gate {
     /// Waits for the cool-down and the pace. Giving up while waiting costs no token of the lane's own, or one where
     /// the rate of all accounts is waited for behind it.
     pub(crate) async fn pass(&self, slot: Slot) -> Pass {
+        self.pass_for(Request::Change, slot).await
+    }
+
+    /// The same for a read. While the lane is throttled, changes let it go first: where each opening of the gate goes to a
+    /// change that is throttled again, nobody would ever see what became of those that were taken.
+    pub(crate) async fn pass_for_read(&self, slot: Slot) -> Pass {
+        self.pass_for(Request::Read, slot).await
+    }
+
+    async fn pass_for(&self, request: Request, slot: Slot) -> Pass {
         let asked = Instant::now();
-        let head = self.head_of_line.lock().await;
+        let in_line = InLine::new(self, request);
+        let mut head = self.head_of_line.lock().await;
         loop {
-            self.own_leave(asked).await;
+            if self.own_leave(request, asked).await == Leave::ReadsFirst {
+                drop(head);
+                // It stands behind all that wait; those that are about to must have got there.
+                tokio::task::yield_now().await;
+                head = self.head_of_line.lock().await;
+                continue;
+            }
             let Some(of_all) = &self.of_all else { break };
             of_all.leave().await;
             // The lane may have been told to wait meanwhile.
@@ -201,14 +272,18 @@ impl Gate {
         drop(head);
         let cooled = self.state().not_before > asked;
         self.on_the_wire.fetch_add(1, Ordering::Relaxed);
+        drop(in_line);
         self.n_left.fetch_add(1, Ordering::Relaxed);
         Pass { slot, left_at: Instant::now(), cooled, wire: OnTheWire(Arc::clone(&self.on_the_wire)) }
     }
 
-    async fn own_leave(&self, asked: Instant) {
+    async fn own_leave(&self, request: Request, asked: Instant) -> Leave {
         loop {
             let changed = self.changed.notified();
-            let Some(at) = self.next_leave(asked) else { break };
+            let at = match self.next_leave(request, asked) {
+                Ok(leave) => return leave,
+                Err(at) => at,
+            };
             tokio::select! {
                 () = sleep_until(at) => (),
                 () = changed => (),
@@ -216,22 +291,24 @@ impl Gate {
         }
     }
 
-    /// None: a token was taken, go. Otherwise when to ask again.
-    fn next_leave(&self, asked: Instant) -> Option<Instant> {
+    /// Leave, for which a token was taken where it is to go; or when to ask again.
+    fn next_leave(&self, request: Request, asked: Instant) -> Result<Leave, Instant> {
         let mut state = self.state();
         let now = Instant::now();
         // Re-read after every sleep, so that a cool-down also holds back those who wait already.
         if now < state.not_before {
-            return Some(state.not_before);
+            return Err(state.not_before);
         }
-        if let Some(pace) = &state.pace
-            && let Err(at) = pace.take(asked.max(state.not_before), now)
-        {
-            return Some(at);
+        let reads_first = request == Request::Change && state.quota.throttled_since().is_some();
+        if reads_first && self.n_reads_in_line.load(Ordering::Relaxed) > 0 {
+            return Ok(Leave::ReadsFirst);
+        }
+        if let Some(pace) = &state.pace {
+            pace.take(asked.max(state.not_before), now)?;
         }
         state.last_left = now;
         state.bursts.count(now);
-        None
+        Ok(Leave::Go)
     }
 
     /// So many requests are left.
@@ -246,6 +323,7 @@ impl Gate {
         let before = state.quota.per_second();
         let now = Instant::now();
         state.offer(now);
+        state.asked_until = now;
         let was_throttled = state.quota.throttled_since().is_some();
         let learned = match outcome {
             Outcome::Throttled { retry_after_ms, quota, .. } => {
@@ -275,8 +353,13 @@ impl Gate {
         learned
     }
 
+    fn is_at_rest(&self) -> bool {
+        self.n_in_line.load(Ordering::Relaxed) == 0 && self.on_the_wire.load(Ordering::Relaxed) == 0
+    }
+
     /// Waits until every answer was a 429 for as long as the settings allow, and says how long that is. Where the lane
-    /// was told to wait for longer, it ends all the same: what comes then comes too late.
+    /// was told to wait for longer, it ends all the same: what comes then comes too late. Time in which nobody asked for
+    /// anything does not count.
     pub(crate) async fn throttled_for_too_long(&self) -> Duration {
         loop {
             let throttled = self.throttled.notified();
@@ -286,6 +369,7 @@ impl Gate {
             };
             match gives_up_at.zip(since) {
                 None => throttled.await,
+                Some((at, _)) if at <= Instant::now() && self.is_at_rest() => throttled.await,
                 Some((at, since)) if at <= Instant::now() => return since.elapsed(),
                 Some((at, _)) => sleep_until(at).await,
             }
@@ -384,7 +468,7 @@ mod tests {
     }
 
     fn throttled(retry_after_ms: Option<u64>, quota: Option<StatedQuota>) -> Outcome {
-        Outcome::Throttled { retry_after_ms, quota, message: String::new() }
+        Outcome::Throttled { status: None, retry_after_ms, quota, message: String::new() }
     }
 
     async fn send(gate: &Gate) -> Instant {
@@ -453,6 +537,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn while_the_lane_is_throttled_a_read_goes_before_the_changes_that_wait() {
+        let gate = Arc::new(proven(&settings(10.0)));
+        let left = send(&gate).await;
+        let (came, mut order) = tokio::sync::mpsc::unbounded_channel();
+        for n in 0..3 {
+            let (gate, came) = (Arc::clone(&gate), came.clone());
+            tokio::spawn(async move {
+                let pass = gate.pass(gate.slot().await).await;
+                gate.heed(&throttled(None, None), pass.left_at);
+                _ = came.send(format!("change {n}"));
+            });
+            tokio::task::yield_now().await;
+        }
+        gate.heed(&throttled(Some(7000), None), left);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::spawn(async move {
+            let pass = gate.pass_for_read(gate.slot().await).await;
+            gate.heed(&throttled(None, None), pass.left_at);
+            _ = came.send("read".to_owned());
+        });
+        let mut all = Vec::new();
+        while let Some(one) = order.recv().await {
+            all.push(one);
+        }
+        assert_eq!((all.len(), all[0].as_str()), (4, "read"), "{all:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn until_the_first_authenticated_answer_there_is_one_request_on_the_wire() {
         let gate = Gate::new(&settings(1000.0), Past::default(), None);
         let first = gate.pass(gate.slot().await).await;
@@ -485,8 +597,31 @@ mod tests {
             let gate = proven(&GateSettings { max_throttle: Duration::from_secs(3), ..settings(10.0) });
             let left = send(&gate).await;
             gate.heed(&throttled(retry_after_ms, None), left);
+            let _asks = InLine::new(&gate, Request::Change);
             assert_eq!(gate.throttled_for_too_long().await, Duration::from_secs(3), "{retry_after_ms:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_nobody_asks_is_not_time_in_which_the_lane_is_throttled() {
+        let gate = proven(&GateSettings { max_throttle: Duration::from_secs(4), ..settings(10.0) });
+        gate.heed(&throttled(None, None), send(&gate).await);
+        let began = Instant::now();
+        // Paused for a week, after one second.
+        drop(InLine::new(&gate, Request::Change));
+        let asks = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(InLine::new(&gate, Request::Change));
+            tokio::time::sleep(Duration::from_hours(168)).await;
+            let _asks = InLine::new(&gate, Request::Change);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = asks => (),
+            _ = gate.throttled_for_too_long() => (),
+        }
+        let ended = began.elapsed().checked_sub(Duration::from_hours(168)).unwrap();
+        assert!((Duration::from_secs(4)..Duration::from_secs(6)).contains(&ended), "{ended:?}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -498,6 +633,7 @@ mod tests {
         gate.heed(&Outcome::Accepted { status: 200 }, next);
         assert!(tokio::time::timeout(Duration::from_mins(1), gate.throttled_for_too_long()).await.is_err());
         gate.heed(&throttled(Some(9_000), None), send(&gate).await);
+        let _asks = InLine::new(&gate, Request::Change);
         assert_eq!(gate.throttled_for_too_long().await, Duration::from_secs(10));
     }
 
@@ -507,6 +643,8 @@ mod tests {
         let past = Past { cools_for: Duration::from_secs(40), ..Past::default() };
         let gate = Gate::new(&settings(10.0), past, None);
         assert!(send(&gate).await - started >= Duration::from_secs(40));
+        gate.heed(&throttled(None, None), started);
+        let _asks = InLine::new(&gate, Request::Change);
         assert_eq!(gate.throttled_for_too_long().await, Duration::from_mins(10));
     }
 

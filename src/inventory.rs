@@ -144,7 +144,7 @@ impl Inventory {
         loop {
             let slot = self.gate.slot().await;
             self.http.credentials().ready().await?;
-            let pass = self.gate.pass(slot).await;
+            let pass = self.gate.pass_for_read(slot).await;
             let (worn, got) = self.http.get(path.clone(), query.clone()).await;
             let outcome = match got {
                 Ok(value) => {

@@ -382,7 +382,7 @@ mod tests {
         Outcome::Lost { status: None, code: None, cause: "reset".into() }
     }
     fn throttled() -> Outcome {
-        Outcome::Throttled { retry_after_ms: None, quota: None, message: String::new() }
+        Outcome::Throttled { status: None, retry_after_ms: None, quota: None, message: String::new() }
     }
     fn settle(verdict: Verdict) -> EventKind {
         EventKind::RowSettled { row: ROW, verdict, seen: Some(state("finished")), reason: None }

@@ -75,7 +75,7 @@ mod tests {
         let rejected = Outcome::Rejected { status: 400, code: None, message: String::new() };
         let unauthenticated = Outcome::Unauthenticated { status: 401, code: None, message: String::new() };
         let barred = Outcome::Barred { status: 403, code: None, message: String::new() };
-        let throttled = Outcome::Throttled { retry_after_ms: None, quota: None, message: String::new() };
+        let throttled = Outcome::Throttled { status: None, retry_after_ms: None, quota: None, message: String::new() };
         let ms = Duration::from_millis;
         let table = [
             (1, Outcome::Accepted { status: 200 }, 1.0, Break(Enough::Accepted)),

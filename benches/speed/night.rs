@@ -261,6 +261,7 @@ impl Writer {
             }
             Fate::Throttled => {
                 let wait = Outcome::Throttled {
+                    status: None,
                     retry_after_ms: Some(2_000),
                     quota: Some(StatedQuota { calls: 60, period_ms: 60_000 }),
                     message: "Throttled: limit:60,time:1 minute".into(),

@@ -517,7 +517,7 @@ impl<R: Remote> Lane<R> {
         needs: Fields,
         connection: Connection,
     ) -> Result<(Sighted<Option<SeenState>>, Slot), ReadFailed> {
-        let pass = self.stop.unless_draining(self.gate.pass(slot)).await.ok_or(ReadFailed::LetGo)?;
+        let pass = self.stop.unless_draining(self.gate.pass_for_read(slot)).await.ok_or(ReadFailed::LetGo)?;
         let left_at = pass.left_at;
         let read = self.stop.unless_aborting(self.remote.show(source, connection)).await.ok_or(ReadFailed::LetGo)?;
         match self.told(shown(read.value, needs), left_at, read.request_id, read.worn).await? {
@@ -559,7 +559,7 @@ impl<R: Remote> Lane<R> {
             if !credentialed? {
                 return Err(ReadFailed::LetGo);
             }
-            let pass = self.stop.unless_shut(self.gate.pass(slot)).await;
+            let pass = self.stop.unless_shut(self.gate.pass_for_read(slot)).await;
             // The lane may have stopped while this waited.
             let pass = pass.filter(|_| !self.is_shut()).ok_or(ReadFailed::LetGo)?;
             let left_at = pass.left_at;

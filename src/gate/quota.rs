@@ -288,6 +288,11 @@ impl Quota {
         self.throttled_since = Some(now);
     }
 
+    /// Nobody asked for anything for so long.
+    pub(super) fn rested(&mut self, rested: Duration) {
+        self.throttled_since = self.throttled_since.map(|since| since + rested);
+    }
+
     /// How long the lane waits, and what was learned if this tells anything new.
     pub(super) fn throttled(
         &mut self,

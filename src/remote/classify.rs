@@ -158,9 +158,7 @@ impl Answer {
             Class::Acct | Class::Barred => Outcome::Barred { status, code, message },
             Class::Auth => Outcome::Unauthenticated { status, code, message },
             Class::Trans if status != 401 => Outcome::Lost { status: Some(status), code, cause: message },
-            // Old codes say with a 401 that the request was wrong.
-            Class::Perm | Class::State if status == 401 => Outcome::Rejected { status, code, message },
-            Class::Missing | Class::Deny | Class::Trans | Class::Agent | Class::ByStatus if status == 401 => {
+            _ if status == 401 && !code.as_deref().is_some_and(codes::is_of_the_request_with_401) => {
                 Outcome::Unauthenticated { status, code, message }
             }
             Class::Perm
@@ -213,6 +211,7 @@ impl Answer {
         let now = || self.date.unwrap_or_else(jiff::Timestamp::now);
         let wait = self.retry_after.as_deref().and_then(|value| quota::retry_after(value, now()));
         Outcome::Throttled {
+            status: (self.status != 429).then_some(self.status),
             retry_after_ms: wait.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
             quota: quota::stated(said),
             message: self.secrets.short(said),
@@ -391,7 +390,7 @@ mod tests {
         (401, Is::Rejected, &["SMS.2003", "SMS.2004", "SMS.2005", "SMS.2006", "SMS.2013"]),
         (500, Is::Lost, &["SMS.2007", "SMS.9001"]),
         (400, Is::Lost, &["SMS.2007"]),
-        (401, Is::Unauthenticated, &["SMS.6301", "SMS.9004"]),
+        (401, Is::Unauthenticated, &["SMS.6301", "SMS.9004", "SMS.9001", "SMS.2009", "SMS.1038", "SMS.9999"]),
         (400, Is::Rejected, &["SMS.2009", "SMS.2015", "SMS.2206", "SMS.2216", "SMS.1038", "SMS.1039", "SMS.1040"]),
         (404, Is::Rejected, &["SMS.2252", "APIGW.0101", "APIGW.0103"]),
         (400, Is::Rejected, &["APIGW.0104", "APIGW.0105", "APIGW.0106", "APIGW.0204", "APIGW.0602", "APIGW.0201"]),
@@ -470,7 +469,7 @@ mod tests {
         //       9001  6526  0301  0308   6301  9999  page  empty text
         (&[],   ["?",  "?5", "?5", "?~",  "?",  "?",  "?",  "ok", "ok"]), // 2xx
         (&[],   ["?5", "?5", "?5", "?5~", "?5", "?5", "?5", "?5", "?5"]), // 3xx
-        (&[401],["no", "!!", "!",  "~",   "!",  "!",  "?!", "?!", "?!"]),
+        (&[401],["!",  "!!", "!",  "~",   "!",  "!",  "?!", "?!", "?!"]),
         (&[429],["~",  "~",  "~",  "~",   "~",  "~",  "~",  "~",  "~"]),
         (&[407, 408, 418, 421, 425, 444, 460, 463, 495, 496, 497, 498, 499],
                 ["?5", "?5", "?5", "?5~", "?5", "?5", "?5", "?5", "?5"]),
@@ -617,13 +616,17 @@ mod tests {
         assert_eq!(
             outcome,
             Outcome::Throttled {
+                status: None,
                 retry_after_ms: Some(7_000),
                 quota: Some(StatedQuota { calls: 60, period_ms: 60_000 }),
                 message: "policy user over ratelimit,limit:60,time:1 minute".to_owned(),
             }
         );
-        let bare = Outcome::Throttled { retry_after_ms: None, quota: None, message: "no text".to_owned() };
+        let bare =
+            Outcome::Throttled { status: None, retry_after_ms: None, quota: None, message: "no text".to_owned() };
         assert_eq!(change(&answer(429, "")), bare);
+        let with_another_status = change(&answer(403, said));
+        assert!(matches!(with_another_status, Outcome::Throttled { .. }) && with_another_status.status() == Some(403));
         // The figure counts even where the message is too long to keep.
         let long = format!("{} limit:5,time:1 second", "x".repeat(600));
         let Outcome::Throttled { quota, message, .. } = change(&answer(429, &long)) else { panic!() };

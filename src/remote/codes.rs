@@ -46,10 +46,19 @@ pub(crate) fn class(code: &str) -> Class {
 pub(crate) fn throttled_in_doubt(outcome: &Outcome) -> Option<Outcome> {
     let Outcome::Lost { code: Some(code), cause, .. } = outcome else { return None };
     (class(code) == Class::Throttle).then(|| Outcome::Throttled {
+        status: outcome.status(),
         retry_after_ms: None,
         quota: quota::stated(cause),
         message: cause.clone(),
     })
+}
+
+/// Whether a code says with a 401 that the request was wrong: method, size, content type, source exists.
+///
+/// source: intl/zh-cn/ae-ad-1-api-sms/sms_api_0047.html
+pub(crate) fn is_of_the_request_with_401(code: &str) -> bool {
+    const CODES: [&str; 5] = ["SMS.2003", "SMS.2004", "SMS.2005", "SMS.2006", "SMS.2013"];
+    CODES.iter().any(|known| known.eq_ignore_ascii_case(code))
 }
 
 /// The number of a code of the API gateway. `APIG.` is the older spelling of `APIGW.`, with the same numbers.
@@ -191,7 +200,7 @@ const SERVICE: &[(&str, Class, &str)] = &[
     ("SMS.0807", Class::Agent, FAQ),
     // no permission
     ("SMS.2002", Class::Deny, HISTORICAL),
-    // These five came with 401, and yet say that the request was wrong: method, size, content type, source exists.
+    // method, size, content type (two of them), source exists
     ("SMS.2003", Class::Perm, HISTORICAL),
     ("SMS.2004", Class::Perm, HISTORICAL),
     ("SMS.2005", Class::Perm, HISTORICAL),

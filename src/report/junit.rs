@@ -275,7 +275,7 @@ mod tests {
         let lane = LaneId::FIRST;
         let done = Some(("finished", "cutovered"));
         let reopened = |row| EventKind::RowReopened { row: RowId(row), cause: "asked for".into() };
-        let throttled = Outcome::Throttled { retry_after_ms: None, quota: None, message: "slow".into() };
+        let throttled = Outcome::Throttled { status: None, retry_after_ms: None, quota: None, message: "slow".into() };
         let refused = Outcome::Rejected { status: 403, code: None, message: "no".into() };
         lab.happens(lane, lab::attempt(1, 1, throttled));
         lab.happens(lane, lab::attempt(1, 2, refused));

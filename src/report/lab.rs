@@ -308,6 +308,7 @@ fn tell(lab: &mut Lab) {
     let forbidden =
         || Outcome::Rejected { status: 403, code: Some("SMS.0515".into()), message: "no permission".into() };
     let throttled = Outcome::Throttled {
+        status: None,
         retry_after_ms: Some(2_000),
         quota: Some(StatedQuota { calls: 60, period_ms: 60_000 }),
         message: "limit:60,time:1 minute".into(),
