@@ -12,6 +12,7 @@ use crate::control::{self, Wait};
 use crate::event::{EventKind, Verdict};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
+use crate::settings::keys::KEYS;
 use crate::waves::Stage;
 
 /// The journal that is meant when nobody names another.
@@ -63,21 +64,26 @@ pub(crate) fn journal_flag(path: &Path) -> String {
     format!(" --journal {}", shell_word(&path.display().to_string()))
 }
 
-/// Settings and leave as flags, each with a blank before it.
+/// Settings and leave as flags, each with a blank before it. What they were given as comes out of a journal, which anybody
+/// may have written: a name that is no flag is left out, and a value is never more than one word of the shell.
 #[must_use]
 pub fn flags<'a>(given: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
     let mut text = String::new();
-    for (key, value) in given {
+    for (key, value) in given.into_iter().filter(|(key, _)| is_flag(key)) {
         let flag = key.replace('_', "-");
         _ = match (key.as_str(), value.as_str()) {
             (YES | IRREVERSIBLE, _) | ("reserve_rollback" | "ignore_forecast", "on") => write!(text, " --{flag}"),
-            ("reserve_rollback" | "ignore_forecast", _) => write!(text, " --{flag}={value}"),
+            ("reserve_rollback" | "ignore_forecast", _) => write!(text, " --{flag}={}", shell_word(value)),
             // What begins like a flag would be one.
             (_, value) if value.starts_with('-') => write!(text, " --{flag}={}", shell_word(value)),
             (_, value) => write!(text, " --{flag} {}", shell_word(value)),
         };
     }
     text
+}
+
+fn is_flag(key: &str) -> bool {
+    matches!(key, YES | IRREVERSIBLE) || KEYS.iter().any(|known| known.name == key)
 }
 
 impl NextCommands {
@@ -304,5 +310,27 @@ fn given_of(began: EventKind) -> Option<Given> {
         | EventKind::RowSettled { .. }
         | EventKind::RowLeft { .. }
         | EventKind::RowReopened { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_journal_says_was_given_is_flags_of_ours_and_one_word_each() {
+        let cases: [(&[(&str, &str)], &str); 7] = [
+            (&[("rate", "5"), ("yes", "on")], " --rate 5 --yes"),
+            (&[("reserve_rollback", "on"), ("ignore_forecast", "off")], " --reserve-rollback --ignore-forecast=off"),
+            (&[("reserve_rollback", "off; rm -rf ~")], " --reserve-rollback='off; rm -rf ~'"),
+            (&[("window", "$(id)"), ("deadline", "-x `id`")], " --window '$(id)' --deadline='-x `id`'"),
+            (&[("rate 5; rm -rf ~; true", "x"), ("x", "y"), ("", "")], ""),
+            (&[("rate", "5\n\u{202e}6")], " --rate '5\\n\\u{202e}6'"),
+            (&[("allow_irreversible", "; id")], " --allow-irreversible"),
+        ];
+        for (given, expected) in cases {
+            let given: Vec<_> = given.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            assert_eq!(flags(given.iter().map(|(key, value)| (key, value))), expected, "{given:?}");
+        }
     }
 }
