@@ -130,7 +130,7 @@ impl<E> From<io::Error> for Stop<E> {
 
 /// Judges a plan without handing anything over.
 ///
-/// Memory does not grow with the plan beyond 8 bytes a row, 32 for each id that is there more than once, and the name of
+/// Memory does not grow with the plan beyond 8 bytes a row, 44 for each id that is there more than once, and the name of
 /// each wave and account once. A plan that may have an id twice is read twice.
 pub fn check(source: &Source, reading: &Reading) -> Result<Checked, PlanError> {
     let judge = |ids| match pass(source, *reading, ids, &mut |_| Ok::<(), Infallible>(())) {

@@ -10,7 +10,7 @@ use crate::model::{BadSourceId, Row, RowId, SourceId, TargetState};
 use crate::plan::Reading;
 use crate::plan::columns::{Cells, Column, Header, sheet_error};
 use crate::plan::digest::{Digester, PlanDigest};
-use crate::plan::duplicates::{Agreed, Ids, Names, Sighting, Suspects};
+use crate::plan::duplicates::{Agreed, Ids, Names, Sighting, Suspects, Told};
 use crate::plan::problem::{Kind, Position, Problems, quoted, spelt_out};
 use crate::waves::Terms;
 
@@ -174,7 +174,8 @@ impl Checker {
         let account = cells.get(Column::Target).map(|name| self.accounts.code(name));
         let wave = cells.get(Column::Wave).map(|name| self.waves.code(name));
         let terms = || Agreed::new(&wants, &expects, account, wave);
-        let sighting = self.ids.sight(&source_id, self.n_lines, terms);
+        let told = Told { name: cells.get(Column::Name), note: cells.get(Column::Note), extra: &cells.extra };
+        let sighting = self.ids.sight(&source_id, self.n_lines, terms, told);
         if !self.is_first(&source_id, sighting, at) {
             return None;
         }
@@ -333,11 +334,21 @@ impl Checker {
         let this = at(Some(Column::SourceId));
         match sighting {
             Sighting::First => return true,
-            Sighting::Again { line } => {
+            Sighting::Again { line, differs } => {
                 let id = quoted(id.as_str());
                 let line = self.line_in_words(line);
-                let message = format!("{id} is on {line} already, all else equal; this row is left out");
-                self.problems.warning(Kind::TwiceTheSame, this, message, None);
+                let (kind, message) = match differs.in_words() {
+                    None => {
+                        (Kind::TwiceTheSame, format!("{id} is on {line} already, all else equal; this row is left out"))
+                    }
+                    Some(what) => (
+                        Kind::TwiceToldOtherwise,
+                        format!(
+                            "{id} is on {line} already, and here with {what}; this row is left out with what it says"
+                        ),
+                    ),
+                };
+                self.problems.warning(kind, this, message, None);
             }
             Sighting::Conflict { line, difference } => {
                 let id = quoted(id.as_str());

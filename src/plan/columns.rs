@@ -246,21 +246,45 @@ impl Header {
             .find(|(_, column)| columns.contains(column))
     }
 
+    /// A column that we know is suggested once: a sheet with hundreds that look like it means none of them.
     fn warn_of_extras(&self, names: &[(String, Position)], misspelt: &[usize], problems: &mut Problems) {
+        let mut suggested: Vec<Column> = Vec::new();
         for (field, (name, at)) in names.iter().enumerate() {
             let is_extra = matches!(self.places[field], Place::Extra(_));
             if is_extra && !name.is_empty() && !misspelt.contains(&field) {
-                warn_unknown(name, *at, |column| self.has(column), problems);
+                let meant = warn_unknown(name, *at, |column| self.has(column) || suggested.contains(&column), problems);
+                suggested.extend(meant);
             }
         }
     }
 }
 
-/// Warns of a column that we do not know. A suggestion is made only for a column that `has` does not have yet.
-pub(crate) fn warn_unknown(name: &str, at: Position, has: impl Fn(Column) -> bool, problems: &mut Problems) {
-    let meant = Column::similar(name).filter(|column| !has(*column)).map(Column::name);
+/// Warns of a column that we do not know. A suggestion, which is returned, is made only for a column that `has` does not have
+/// yet. One that asks for an order is an error: its rows would be sent before whatever they are to wait for.
+pub(crate) fn warn_unknown(
+    name: &str,
+    at: Position,
+    has: impl Fn(Column) -> bool,
+    problems: &mut Problems,
+) -> Option<Column> {
+    if asks_for_order(name) {
+        let message = format!(
+            "the column {} asks rows to wait, and no row waits for that: put them into a later wave, or call the column \
+             otherwise if only people are to read it",
+            quoted(name)
+        );
+        problems.error(at, message, None);
+        return None;
+    }
+    let meant = Column::similar(name).filter(|column| !has(*column));
     let message = format!("unknown column {}, kept for the reports only", quoted(name));
-    problems.warning(Kind::UnknownColumn, at, message, meant);
+    problems.warning(Kind::UnknownColumn, at, message, meant.map(Column::name));
+    meant
+}
+
+/// Whether a column is meant to keep its rows from being sent at once.
+fn asks_for_order(name: &str) -> bool {
+    matches!(plain(name).as_str(), "after" | "dependson" | "notbefore")
 }
 
 pub(crate) fn repeated(first: &str, name: &str, at: Position, problems: &mut Problems) -> Place {

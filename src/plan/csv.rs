@@ -111,8 +111,7 @@ fn warn_of_comment(at: Position, comment: &[u8], problems: &mut Problems) {
 /// A quote that was never meant takes the lines up to the next one for the text of one field.
 fn warn_of_quoted(record: &Record<'_>, header: &Header, shape: &Shape, problems: &mut Problems) {
     let n_columns = header.places.len();
-    for field in record.fields.iter().take(n_columns) {
-        let at = record.at(field.start);
+    for (field, at) in record.fields.iter().zip(record.places()).take(n_columns) {
         for (line, text) in (at.line..).zip(record.value(field).split('\n')).skip(1) {
             if shape.is_like_quoted(text) {
                 let message = format!(
@@ -135,7 +134,7 @@ fn header(record: &Record<'_>, by_default: bool, problems: &mut Problems) -> Opt
         return None;
     }
     let name = |field: &Field| record.value(field).trim().to_owned();
-    let names: Vec<_> = record.fields.iter().map(|field| (name(field), record.at(field.start))).collect();
+    let names: Vec<_> = record.fields.iter().map(name).zip(record.places()).collect();
     Some(Header::new(&names, record.at(0), by_default, problems))
 }
 

@@ -1,7 +1,8 @@
 //! Finds ids that a plan has twice.
 //!
 //! A first reading keeps 8 bytes of each id, and its end tells which ids may be there twice: mostly none. A second one looks
-//! at those alone, in 32 bytes each: a hash instead of the id, a code instead of what the row says.
+//! at those alone, in 44 bytes each: a hash instead of the id, a code instead of what the row says, and hashes instead of
+//! what it says for people.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -47,6 +48,33 @@ impl Agreed {
     }
 }
 
+/// What a row says for people alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told<'a> {
+    pub(crate) name: Option<&'a str>,
+    pub(crate) note: Option<&'a str>,
+    pub(crate) extra: &'a [(String, String)],
+}
+
+/// In which of it a later row of an id is another than the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Differs {
+    name: bool,
+    note: bool,
+    extra: bool,
+}
+
+impl Differs {
+    /// As words, and none where nothing is another.
+    pub(crate) fn in_words(self) -> Option<String> {
+        let Self { name, note, extra } = self;
+        let all = [(name, "another name"), (note, "another note"), (extra, "other values in unknown columns")];
+        let named: Vec<&str> = all.into_iter().filter(|(is_other, _)| *is_other).map(|(_, what)| what).collect();
+        let (last, others) = named.split_last()?;
+        Some(if others.is_empty() { (*last).to_owned() } else { format!("{} and {last}", others.join(", ")) })
+    }
+}
+
 /// What the rows so far say of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sighting {
@@ -54,6 +82,7 @@ pub(crate) enum Sighting {
     /// On this line, with the same terms.
     Again {
         line: u32,
+        differs: Differs,
     },
     /// On this line, with other terms.
     Conflict {
@@ -98,13 +127,19 @@ impl Ids {
         Ids::Looked { suspects, seen: SeenIds::default() }
     }
 
-    pub(crate) fn sight(&mut self, id: &SourceId, line: u32, terms: impl FnOnce() -> Agreed) -> Sighting {
+    pub(crate) fn sight(
+        &mut self,
+        id: &SourceId,
+        line: u32,
+        terms: impl FnOnce() -> Agreed,
+        told: Told<'_>,
+    ) -> Sighting {
         match self {
             Ids::Gathered { key, hashes } => {
                 hashes.push(key.hash_one(id));
                 Sighting::First
             }
-            Ids::Looked { suspects, seen } if suspects.has(id) => seen.sight(id, line, terms()),
+            Ids::Looked { suspects, seen } if suspects.has(id) => seen.sight(id, line, terms(), told),
             Ids::Looked { .. } => Sighting::First,
         }
     }
@@ -142,11 +177,14 @@ struct Entry {
     hash: [u8; 12],
     line: u32,
     terms: u32,
+    /// Of the name, the note and the unknown columns.
+    told: [u32; 3],
 }
 
 impl SeenIds {
-    pub(crate) fn sight(&mut self, id: &SourceId, line: u32, terms: Agreed) -> Sighting {
+    pub(crate) fn sight(&mut self, id: &SourceId, line: u32, terms: Agreed, told: Told<'_>) -> Sighting {
         let code = self.code(terms);
+        let told = self.marks(told);
         let hash = self.hash(id);
         let entries = &mut self.entries;
         let slot = self.index.entry(
@@ -157,14 +195,17 @@ impl SeenIds {
         match slot {
             Slot::Vacant(vacant) => {
                 vacant.insert(u32::try_from(entries.len()).expect("there are no more rows than numbered lines"));
-                entries.push(Entry { hash, line, terms: code });
+                entries.push(Entry { hash, line, terms: code, told });
                 Sighting::First
             }
             Slot::Occupied(occupied) => {
                 let first = &entries[*occupied.get() as usize];
                 let terms = &self.terms[first.terms as usize];
                 match terms.difference(&self.terms[code as usize]) {
-                    None => Sighting::Again { line: first.line },
+                    None => {
+                        let [name, note, extra] = [0, 1, 2].map(|of| first.told[of] != told[of]);
+                        Sighting::Again { line: first.line, differs: Differs { name, note, extra } }
+                    }
                     Some(difference) => Sighting::Conflict { line: first.line, difference },
                 }
             }
@@ -182,6 +223,13 @@ impl SeenIds {
             self.last_code = code;
         }
         self.last_code
+    }
+
+    /// Small hashes of what is told, of the unknown columns in whatever order they come.
+    fn marks(&self, Told { name, note, extra }: Told<'_>) -> [u32; 3] {
+        let [key, _] = &self.keys;
+        let extra = extra.iter().map(|pair| key.hash_one(pair)).fold(0, u64::wrapping_add);
+        [key.hash_one(name), key.hash_one(note), extra].map(|hash| u32::try_from(hash >> 32).expect("32 bits are left"))
     }
 
     fn hash(&self, id: &SourceId) -> [u8; 12] {
@@ -233,16 +281,20 @@ mod tests {
         SourceId::new(text).unwrap()
     }
 
+    fn again(line: u32) -> Sighting {
+        Sighting::Again { line, differs: Differs::default() }
+    }
+
     fn wants(copystate: &str) -> TargetState {
         TargetState { copystate: Some(Word::new(copystate)), migrationcycle: None }
     }
 
     #[test]
-    fn a_suspect_costs_at_most_32_bytes() {
+    fn a_suspect_costs_at_most_44_bytes() {
         // The table holds an index and a control byte a slot, and is at least 7/16 full once it has grown.
         let slot = size_of::<u32>() + 1;
-        assert_eq!(size_of::<Entry>(), 20);
-        assert!(size_of::<Entry>() + (slot * 16).div_ceil(7) <= 32);
+        assert_eq!(size_of::<Entry>(), 32);
+        assert!(size_of::<Entry>() + (slot * 16).div_ceil(7) <= 44);
     }
 
     #[test]
@@ -250,11 +302,11 @@ mod tests {
         let anyone = TargetState::default();
         let first = Agreed::new(&wants("init"), &anyone, Some(0), Some(0));
         let mut seen = SeenIds::default();
-        assert_eq!(seen.sight(&id("vm-1"), 2, first.clone()), Sighting::First);
-        assert_eq!(seen.sight(&id("VM-1"), 3, first.clone()), Sighting::Again { line: 2 });
+        assert_eq!(seen.sight(&id("vm-1"), 2, first.clone(), Told::default()), Sighting::First);
+        assert_eq!(seen.sight(&id("VM-1"), 3, first.clone(), Told::default()), again(2));
         // Two spellings of one state are one.
         let spelt = Agreed::new(&wants("initialize"), &anyone, Some(0), Some(0));
-        assert_eq!(seen.sight(&id("vm-1"), 4, spelt), Sighting::Again { line: 2 });
+        assert_eq!(seen.sight(&id("vm-1"), 4, spelt, Told::default()), again(2));
         let cases = [
             (Agreed::new(&wants("stopped"), &anyone, Some(1), Some(1)), "another target state"),
             (Agreed::new(&wants("init"), &anyone, Some(1), Some(1)), "another target account"),
@@ -262,7 +314,35 @@ mod tests {
             (Agreed::new(&wants("init"), &wants("init"), Some(0), Some(0)), "another expected state"),
         ];
         for (terms, difference) in cases {
-            assert_eq!(seen.sight(&id("vm-1"), 9, terms), Sighting::Conflict { line: 2, difference });
+            assert_eq!(seen.sight(&id("vm-1"), 9, terms, Told::default()), Sighting::Conflict { line: 2, difference });
+        }
+    }
+
+    #[test]
+    fn what_only_people_read_is_told_where_it_differs() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let extra = [pair("rack", "7"), pair("owner", "ops")];
+        let turned = [extra[1].clone(), extra[0].clone()];
+        let other = [pair("rack", "8"), pair("owner", "ops")];
+        let first = Told { name: Some("web"), note: None, extra: &extra };
+        let mut seen = SeenIds::default();
+        assert_eq!(seen.sight(&id("vm-1"), 2, Agreed::default(), first), Sighting::First);
+        let cases = [
+            (first, None),
+            (Told { extra: &turned, ..first }, None),
+            (Told { name: None, ..first }, Some("another name")),
+            (Told { note: Some("web"), ..first }, Some("another note")),
+            (Told { extra: &other, ..first }, Some("other values in unknown columns")),
+            (
+                Told { name: Some("db"), note: Some(""), extra: &[] },
+                Some("another name, another note and other values in unknown columns"),
+            ),
+        ];
+        for (told, words) in cases {
+            let Sighting::Again { line: 2, differs } = seen.sight(&id("vm-1"), 9, Agreed::default(), told) else {
+                panic!("{told:?}");
+            };
+            assert_eq!(differs.in_words().as_deref(), words, "{told:?}");
         }
     }
 
@@ -270,17 +350,20 @@ mod tests {
     fn every_one_of_many_ids_is_found_again_on_its_own_line() {
         let mut seen = SeenIds::default();
         for line in 0..10_000 {
-            assert_eq!(seen.sight(&id(&format!("vm-{line}")), line, Agreed::default()), Sighting::First);
+            assert_eq!(
+                seen.sight(&id(&format!("vm-{line}")), line, Agreed::default(), Told::default()),
+                Sighting::First
+            );
         }
         for line in 0..10_000 {
-            let sighting = seen.sight(&id(&format!("vm-{line}")), 0, Agreed::default());
-            assert_eq!(sighting, Sighting::Again { line });
+            let sighting = seen.sight(&id(&format!("vm-{line}")), 0, Agreed::default(), Told::default());
+            assert_eq!(sighting, again(line));
         }
     }
 
     #[test]
     fn an_id_that_is_there_twice_is_a_suspect_for_the_next_reading() {
-        let first = |ids: &mut Ids, line: u32, text: &str| ids.sight(&id(text), line, Agreed::default);
+        let first = |ids: &mut Ids, line: u32, text: &str| ids.sight(&id(text), line, Agreed::default, Told::default());
         let mut ids = Ids::default();
         for (line, text) in (1..).zip(["a", "b", "c", "b", "b"]) {
             assert_eq!(first(&mut ids, line, text), Sighting::First);
@@ -291,7 +374,7 @@ mod tests {
         let mut ids = Ids::among(suspects);
         assert_eq!(first(&mut ids, 1, "a"), Sighting::First);
         assert_eq!(first(&mut ids, 2, "b"), Sighting::First);
-        assert_eq!(first(&mut ids, 4, "b"), Sighting::Again { line: 2 });
+        assert_eq!(first(&mut ids, 4, "b"), again(2));
     }
 
     #[test]

@@ -80,6 +80,12 @@ fn row(json: &str, line: u32, keys: &mut Keys, checker: &mut Checker) -> Option<
             return None;
         }
     };
+    // Each is looked for among the others.
+    if object.0.len() > MAX_KEYS {
+        let message = format!("the row has {} columns, and at most {MAX_KEYS} can be read", object.0.len());
+        checker.problems.error(Position { line, column: 1 }, message, None);
+        return None;
+    }
     let n_errors = checker.problems.n_errors();
     let mut cells = Cells::default();
     let mut value_of = [None; Column::ALL.len()];

@@ -16,12 +16,18 @@ pub(crate) struct Position {
 impl Position {
     /// The place of the byte at `offset` in a text that begins at the start of the line `first_line`.
     pub(crate) fn of(text: &[u8], offset: usize, first_line: u32) -> Self {
-        let before = &text[..offset];
-        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let n_lines = count_newlines(before);
+        Self { line: first_line, column: 1 }.behind(&text[..offset])
+    }
+
+    /// The place behind a text that begins here.
+    pub(crate) fn behind(self, text: &[u8]) -> Self {
+        let line_start = text.iter().rposition(|byte| *byte == b'\n').map(|newline| newline + 1);
+        let n_lines = line_start.map_or(0, |line_start| count_newlines(&text[..line_start]));
         // Every byte of a character but its first looks like 0b10xxxxxx.
-        let n_chars = before[line_start..].iter().filter(|byte| **byte & 0xC0 != 0x80).count();
-        Self { line: first_line.saturating_add(saturate(n_lines)), column: saturate(n_chars + 1) }
+        let n_chars = text[line_start.unwrap_or(0)..].iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+        let before = if line_start.is_some() { 1 } else { self.column };
+        let (line, column) = (self.line.saturating_add(saturate(n_lines)), before.saturating_add(saturate(n_chars)));
+        Self { line, column }
     }
 }
 
@@ -84,6 +90,7 @@ pub(crate) enum Kind {
     OddId,
     SheetError,
     TwiceTheSame,
+    TwiceToldOtherwise,
     UnknownColumn,
     OutsideThePairs,
     TaskAction,
@@ -100,6 +107,7 @@ impl Kind {
             Kind::OddId => "ids with characters that do not print, are not ASCII or stand in no id",
             Kind::SheetError => "failed look-ups of a spreadsheet",
             Kind::TwiceTheSame => "rows that are there twice, all else equal",
+            Kind::TwiceToldOtherwise => "rows that are there twice, for people not the same",
             Kind::UnknownColumn => "unknown columns",
             Kind::OutsideThePairs => "pairs that are not among the documented ones",
             Kind::TaskAction => "targets that only a task action starts",

@@ -231,6 +231,83 @@ fn an_id_that_only_looks_right_is_spelt_out_and_two_spellings_are_one_id() {
 }
 
 #[test]
+fn a_sheet_of_very_many_columns_is_read_at_once_and_told_in_a_few_lines() {
+    const TOLD: &[&str] = &[
+        "1:10: warning: unknown column \"c0\", kept for the reports only",
+        "1:13: warning: unknown column \"c1\", kept for the reports only",
+        "1:16: warning: unknown column \"c2\", kept for the reports only",
+        "1:19: warning: 19997 more of this kind (unknown columns), the last on line 1",
+    ];
+    let row = |first: &str, cell: &dyn Fn(usize) -> String| {
+        (0..20_000).map(cell).fold(first.to_owned(), |row, cell| format!("{row},{cell}")) + "\n"
+    };
+    let plan = |name: &str, value: &str| {
+        let header = row("id,state", &|n| format!("{name}{n}"));
+        (header + &row("A,stopped", &|_| value.to_owned()) + &row("B,stopped", &|_| value.to_owned())).into_bytes()
+    };
+    let begun = std::time::Instant::now();
+    hold([
+        ("p.csv", plan("c", "1"), &[][..], 0, TOLD),
+        ("p.csv", plan("c", "\"1\""), &[], 0, TOLD),
+        (
+            "p.csv",
+            plan("wave", "1"),
+            &[],
+            0,
+            &[
+                "1:10: warning: unknown column \"wave0\", kept for the reports only (did you mean \"wave\"?)",
+                "1:16: warning: unknown column \"wave1\", kept for the reports only",
+                "1:22: warning: unknown column \"wave2\", kept for the reports only",
+                "1:28: warning: unknown column \"wave3\", kept for the reports only",
+                "1:34: warning: 19996 more of this kind (unknown columns), the last on line 1",
+            ],
+        ),
+    ]);
+    // A few seconds in a debug build, and minutes where each column is looked for from the beginning.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(90), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_column_that_asks_rows_to_wait_is_refused_in_every_format() {
+    let refused = |at: &str, name: &str| format!("{at}: error: the column \"{name}\" asks rows to wait, and no row");
+    for name in ["after", "depends_on", "Not Before", "not-before"] {
+        let (csv, json) = (refused("1:10", name), refused("1:38", name));
+        let (csv, json): (&'static str, &'static str) = (csv.leak(), json.leak());
+        let (csv, json): (&'static [_], &'static [_]) = (vec![csv].leak(), vec![json].leak());
+        hold([
+            ("p.csv", format!("id,state,{name}\nvm-1,stopped,\n").into_bytes(), &[][..], 2, csv),
+            (
+                "p.jsonl",
+                format!("{{\"id\":\"vm\",\"state\":\"stopped\",\"{name}\":\"x\"}}\n").into_bytes(),
+                &[],
+                2,
+                json,
+            ),
+        ]);
+    }
+    let toml = "[[rows]]\nid = 'vm-1'\nstate = 'stopped'\nafter = 'vm-2'\n";
+    hold([("p.toml", text(toml), &[][..], 2, &["4:9: error: the column \"after\" asks rows to wait"][..])]);
+}
+
+#[test]
+fn an_id_that_is_there_twice_is_told_with_what_differs() {
+    let plan = "id,state,name,note,rack\nA,stopped,web,x,1\nA,stopped,db,x,1\nA,stopped,web,,2\nA,stopped,web,x,1\n";
+    hold([(
+        "p.csv",
+        text(plan),
+        &[][..],
+        0,
+        &[
+            "1:20: warning: unknown column \"rack\"",
+            "3:1: warning: \"31814532-99b1-585b-90f0-98b19be2161b\" is on line 2 already, and here with another name; this",
+            "4:1: warning: \"31814532-99b1-585b-90f0-98b19be2161b\" is on line 2 already, and here with another note and \
+             other values in unknown columns; this row is left out",
+            "5:1: warning: \"31814532-99b1-585b-90f0-98b19be2161b\" is on line 2 already, all else equal; this row",
+        ][..],
+    )]);
+}
+
+#[test]
 fn a_plan_is_read_in_its_encoding_or_called_what_it_is() {
     const OTHERS: &str = "2:46: error: this is not UTF-8 (byte 0xC9): --encoding gb18030 reads it as \"上海-数据库-01\", --encoding windows";
     let plan = text("id,state\nA,stopped\n");

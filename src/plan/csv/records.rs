@@ -38,6 +38,18 @@ impl<'a> Record<'a> {
         Position::of(self.text, offset, self.line)
     }
 
+    /// The place of each field, one after another: to look for each from the beginning of a record of very many fields would
+    /// take for ever.
+    pub(super) fn places(&self) -> impl Iterator<Item = Position> {
+        let mut at = Position { line: self.line, column: 1 };
+        let mut from = 0;
+        self.fields.iter().map(move |field| {
+            at = at.behind(&self.text[from..field.start]);
+            from = field.start;
+            at
+        })
+    }
+
     pub(super) fn value(&self, field: &Field) -> &'a str {
         str::from_utf8(&self.values[field.value.clone()]).expect("`next` stops only where the encoding was checked")
     }
