@@ -218,18 +218,29 @@ async fn look_at_page<R: Remote>(
     Ok(Ok(shown))
 }
 
-/// Whether sources are shown one by one where the list cannot be read: asked of a few rows, once each, so that little is
-/// lost where nothing works.
+/// Whether sources are shown one by one where the list cannot be read: asked of a few rows, and of each until it has an
+/// answer that the quota did not give, so that little is lost where nothing works.
 async fn shows_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<bool, PreflightError> {
     let Some(stage) = unsettled_stages(book, lane.id).await?.first().copied() else { return Ok(false) };
     for (row, _) in page_of_rows(book, lane.id, stage, None).await?.into_iter().take(PROBES) {
-        let slot = lane.gate.slot().await;
-        match lane.show_holding(slot, &row.source_id, needs(lane, &row), Connection::Any).await {
-            Ok(_) => return Ok(true),
+        match probe(lane, &row).await {
+            Ok(()) => return Ok(true),
             Err(failed) => _ = failed_alone(lane, failed)?,
         }
     }
     Ok(false)
+}
+
+/// One look by id, with no more patience than the quota asks for.
+async fn probe<R: Remote>(lane: &Lane<R>, row: &Row) -> Result<(), ReadFailed> {
+    loop {
+        let slot = lane.stop.unless_shut(lane.gate.slot()).await.ok_or(ReadFailed::LetGo)?;
+        match lane.show_holding(slot, &row.source_id, needs(lane, row), Connection::Any).await {
+            // The gate waits as long as it was told to; a quota that never lets us in stops the lane.
+            Err(ReadFailed::Outcome(Outcome::Throttled { .. })) if lane.stopped().is_none() => (),
+            shown => return shown.map(|_| ()),
+        }
+    }
 }
 
 /// Absence from pages proves nothing: what they did not show is asked for by id.
