@@ -67,7 +67,7 @@ pub(crate) async fn serve<R: Remote>(lane: Arc<Lane<R>>, mut asks: mpsc::Unbound
 }
 
 async fn sweep<R: Remote>(lane: Arc<Lane<R>>, batch: Vec<Ask>) {
-    let left = match way(&batch, Around::of(&lane).n_pages) {
+    let left = match way(&batch, Around::of(&lane).whole) {
         Way::ById => batch,
         Way::Pages => by_pages(&lane, batch).await,
     };

@@ -33,10 +33,19 @@ impl Ask {
     }
 }
 
+/// The whole list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whole {
+    /// Nobody has listed yet.
+    Unlisted,
+    Pages(usize),
+    /// No page of it is to be had, nor one where a row was seen.
+    Unreadable,
+}
+
 /// What a sweep depends on, besides who waits for it.
 pub(super) struct Around {
-    /// None: nobody has listed yet. Without end: the list cannot be read.
-    pub(super) n_pages: Option<usize>,
+    pub(super) whole: Whole,
     /// None: changes are under way.
     idle_since: Option<Instant>,
     verify_timeout: Duration,
@@ -45,14 +54,14 @@ pub(super) struct Around {
 impl Around {
     pub(super) fn of<R: Remote>(lane: &Lane<R>) -> Self {
         let list = lane.list();
-        let n_pages = match list.unreadable {
-            // Dearer than anything.
-            Some(_) => Some(usize::MAX),
-            None => list.n_pages().map(|n| usize::try_from(n).expect("pages are few")),
+        let whole = match (&list.unreadable, list.n_pages()) {
+            (Some(_), _) => Whole::Unreadable,
+            (None, Some(n)) => Whole::Pages(usize::try_from(n).expect("pages are few")),
+            (None, None) => Whole::Unlisted,
         };
         drop(list);
         let verify_timeout = lane.settings.verify_timeout;
-        Self { n_pages, idle_since: lane.under_way.idle_since(), verify_timeout }
+        Self { whole, idle_since: lane.under_way.idle_since(), verify_timeout }
     }
 }
 
@@ -96,7 +105,7 @@ impl Waiting {
 
     /// When the next sweep is due, as far as is known now.
     pub(super) fn next_sweep(&self, around: &Around, now: Instant) -> Option<Instant> {
-        if !self.ripe().is_empty() {
+        if !self.ripe(around.whole).is_empty() {
             return Some(now);
         }
         let prompt = self.prompt.iter().map(Ask::due_at).min();
@@ -104,7 +113,10 @@ impl Waiting {
     }
 
     /// The pages whose rows need not wait for those of others.
-    fn ripe(&self) -> BTreeSet<Option<u32>> {
+    fn ripe(&self, whole: Whole) -> BTreeSet<Option<u32>> {
+        if whole == Whole::Unreadable {
+            return BTreeSet::new();
+        }
         let is_ripe = |of_page: &OfPage| match of_page.asks.len() {
             ..RIPE => false,
             RIPE..WHOLE => self.n_came - of_page.last >= GONE_ON,
@@ -117,11 +129,11 @@ impl Waiting {
     /// What is swept next. Ripe pages come one after the other for as long as changes do, so what is due goes before them.
     pub(super) fn take(&mut self, around: &Around, now: Instant) -> Vec<Ask> {
         let due = self.take_due(around, now);
-        if due.is_empty() { self.take_ripe(now) } else { due }
+        if due.is_empty() { self.take_ripe(around.whole, now) } else { due }
     }
 
-    fn take_ripe(&mut self, now: Instant) -> Vec<Ask> {
-        let ripe = self.ripe();
+    fn take_ripe(&mut self, whole: Whole, now: Instant) -> Vec<Ask> {
+        let ripe = self.ripe(whole);
         let mut batch = self.take_patient(|page| ripe.contains(&page));
         self.n_ripe_pages += ripe.len();
         self.n_ripe_rows += batch.len();
@@ -139,7 +151,7 @@ impl Waiting {
         let sought = n_patient >= ENOUGH || waited_enough <= now;
         if sought {
             let hinted = (!self.patient.contains_key(&None)).then_some(self.patient.len());
-            let calls = Cost::of(n_patient, hinted, around.n_pages, false).calls;
+            let calls = Cost::of(n_patient, hinted, around.whole, false).calls;
             if (calls + self.n_ripe_pages) * WORTH <= n_patient + self.n_ripe_rows {
                 return Some((oldest + SOON).max(now));
             }
@@ -156,10 +168,14 @@ impl Waiting {
             batch.extend(self.take_patient(|_| true));
             (self.n_ripe_pages, self.n_ripe_rows) = (0, 0);
         }
+        if around.whole == Whole::Unreadable {
+            // No page shows two rows for one call.
+            return batch;
+        }
         let pages = pages(&batch);
         // For a row that may be anywhere the whole list is read, or each of the batch by its id.
         let is_everywhere = pages.contains(&None);
-        let whole_is_read = is_everywhere && way(&batch, around.n_pages) == Way::Pages;
+        let whole_is_read = is_everywhere && way(&batch, around.whole) == Way::Pages;
         let is_read = |page| if is_everywhere { whole_is_read } else { pages.contains(&page) };
         batch.extend(self.prompt.extract_if(.., |ask| ask.not_before <= now && is_read(ask.page)));
         batch.extend(self.take_patient(is_read));
@@ -186,13 +202,14 @@ pub(super) enum Way {
 impl Cost {
     /// Pages where the rows were last seen, or the whole list where that is not known. Where both cost the same, pages if
     /// others are seen by them as well.
-    fn of(by_id: usize, hinted: Option<usize>, whole: Option<usize>, for_others: bool) -> Self {
+    fn of(by_id: usize, hinted: Option<usize>, whole: Whole, for_others: bool) -> Self {
         let pages = match (hinted, whole) {
-            (Some(hinted), Some(whole)) => hinted.min(whole),
-            (Some(hinted), None) => hinted,
-            (None, Some(whole)) => whole,
-            // Nobody has listed yet: the first page tells how many there are.
-            (None, None) => 5,
+            (_, Whole::Unreadable) => return Self { calls: by_id, way: Way::ById },
+            (Some(hinted), Whole::Pages(whole)) => hinted.min(whole),
+            (Some(hinted), Whole::Unlisted) => hinted,
+            (None, Whole::Pages(whole)) => whole,
+            // The first page tells how many there are.
+            (None, Whole::Unlisted) => 5,
         };
         if pages < by_id || (for_others && hinted.is_some() && pages == by_id) {
             Self { calls: pages, way: Way::Pages }
@@ -206,8 +223,8 @@ fn pages(asks: &[Ask]) -> BTreeSet<Option<u32>> {
     asks.iter().map(|ask| ask.page).collect()
 }
 
-/// The way of fewer calls, where the whole list has so many pages.
-pub(super) fn way(asks: &[Ask], whole: Option<usize>) -> Way {
+/// The way of fewer calls.
+pub(super) fn way(asks: &[Ask], whole: Whole) -> Way {
     let pages = pages(asks);
     let hinted = (!pages.contains(&None)).then_some(pages.len());
     Cost::of(asks.len(), hinted, whole, asks.iter().any(|ask| ask.for_others)).way
@@ -251,15 +268,17 @@ mod tests {
         rows
     }
 
+    const LISTED: Whole = Whole::Pages(30);
+
     fn busy(n_pages: usize) -> Around {
-        Around { n_pages: Some(n_pages), idle_since: None, verify_timeout: Duration::from_mins(1) }
+        Around { whole: Whole::Pages(n_pages), idle_since: None, verify_timeout: Duration::from_mins(1) }
     }
 
     #[test]
     fn a_page_is_ripe_when_it_is_asked_for_whole() {
         let now = Instant::now();
         let mut waiting = waiting(patient(1..200, Some(7)).chain(patient(200..220, Some(8))));
-        assert!(waiting.ripe().is_empty());
+        assert!(waiting.ripe(LISTED).is_empty());
         waiting.push(ask(220, Some(7), true));
         assert_eq!(waiting.next_sweep(&busy(30), now), Some(now));
         let taken = waiting.take(&busy(30), now);
@@ -270,19 +289,19 @@ mod tests {
     #[test]
     fn a_page_is_ripe_when_half_of_it_is_asked_for_and_the_changes_have_gone_on() {
         let half = waiting(patient(1..101, Some(7)).chain(patient(101..300, Some(8))));
-        assert!(half.ripe().is_empty());
+        assert!(half.ripe(LISTED).is_empty());
         let mut waiting = half;
         waiting.push(ask(300, Some(9), true));
-        assert_eq!(waiting.ripe(), [Some(7)].into());
+        assert_eq!(waiting.ripe(LISTED), [Some(7)].into());
         // One more of it, and there may be others.
         waiting.push(ask(301, Some(7), true));
-        assert!(waiting.ripe().is_empty());
+        assert!(waiting.ripe(LISTED).is_empty());
     }
 
     #[test]
     fn less_than_half_a_page_and_rows_of_no_page_are_never_ripe() {
         let waiting = waiting(patient(1..100, Some(7)).chain(patient(100..400, None)));
-        assert!(waiting.ripe().is_empty());
+        assert!(waiting.ripe(LISTED).is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -352,8 +371,31 @@ mod tests {
     #[test]
     fn one_row_is_seen_by_its_page_where_others_of_it_wait_too() {
         let one = |for_others, page| Ask { for_others, ..ask(1, page, false) };
-        assert!(way(&[one(false, Some(7))], Some(30)) == Way::ById);
-        assert!(way(&[one(true, Some(7))], Some(30)) == Way::Pages);
-        assert!(way(&[one(true, None)], Some(1)) == Way::ById);
+        assert!(way(&[one(false, Some(7))], Whole::Pages(30)) == Way::ById);
+        assert!(way(&[one(true, Some(7))], Whole::Pages(30)) == Way::Pages);
+        assert!(way(&[one(true, None)], Whole::Pages(1)) == Way::ById);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_the_list_cannot_be_read_each_row_is_looked_at_by_its_id() {
+        let around = Around { whole: Whole::Unreadable, ..busy(30) };
+        let of_one_page: Vec<Ask> = patient(1..201, Some(7)).collect();
+        assert!(way(&of_one_page, Whole::Pages(30)) == Way::Pages);
+        assert!(way(&of_one_page, around.whole) == Way::ById);
+        let for_others = Ask { for_others: true, ..ask(1, Some(7), false) };
+        assert!(way(&[for_others], around.whole) == Way::ById);
+        // Who is on the page of one that is due gains nothing from it.
+        let mut waiting = waiting([ask(1, Some(7), false), ask(2, Some(7), true)]);
+        tokio::time::advance(GATHER).await;
+        assert_eq!(rows(&waiting.take(&around, Instant::now())), [1]);
+    }
+
+    #[test]
+    fn no_page_is_ripe_of_a_list_that_cannot_be_read() {
+        let now = Instant::now();
+        let around = Around { whole: Whole::Unreadable, ..busy(30) };
+        let whole_page = waiting(patient(1..201, Some(7)));
+        assert_eq!(whole_page.next_sweep(&busy(30), now), Some(now));
+        assert!(whole_page.next_sweep(&around, now).unwrap() > now + Duration::from_secs(50));
     }
 }
