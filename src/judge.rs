@@ -1,7 +1,7 @@
 //! What a look means for a row: functions of what the plan wants, what was before, and what is seen.
 
 use crate::event::Verdict;
-use crate::ledger::Standing;
+use crate::ledger::{LastWord, Standing};
 use crate::model::dialect::Dialect;
 use crate::model::words::{self, Pairing, Word};
 use crate::model::{Fields, Row, SeenState, TargetState};
@@ -38,15 +38,13 @@ pub(crate) fn depends_on_look(row: &Row, completes: bool) -> bool {
     !row.expects.is_empty() || (completes && !row.wants.is_pair())
 }
 
-/// What a row is called that is not to be sent. One that was sent before ends by the last answer to it.
+/// What a row is called that is not to be sent. One that was sent before ends by the service's own last word.
 pub(crate) fn unsent_verdict(standing: &Standing) -> Verdict {
-    match standing.http_status {
+    match standing.last_word {
         _ if standing.attempts == 0 => Verdict::Blocked,
-        Some(200..300) if standing.error_msg.is_none() => Verdict::NoEffect,
-        // What says nothing about the row is no refusal of it.
-        Some(401 | 407 | 408 | 421 | 425 | 429 | 499) => Verdict::Failed,
-        Some(400..500) => Verdict::Refused,
-        Some(_) | None => Verdict::Failed,
+        LastWord::Yes => Verdict::NoEffect,
+        LastWord::No => Verdict::Refused,
+        LastWord::Unsaid => Verdict::Failed,
     }
 }
 
@@ -356,17 +354,10 @@ mod tests {
 
     #[test]
     fn only_a_row_that_was_never_sent_is_blocked() {
-        let sent = |http_status, error_msg: Option<&str>| Standing {
-            attempts: 1,
-            http_status,
-            error_msg: error_msg.map(str::to_owned),
-            ..Standing::default()
-        };
+        let sent = |last_word| unsent_verdict(&Standing { attempts: 1, last_word, ..Standing::default() });
         assert_eq!(unsent_verdict(&Standing::default()), Verdict::Blocked);
-        assert_eq!(unsent_verdict(&sent(Some(200), None)), Verdict::NoEffect);
-        assert_eq!(unsent_verdict(&sent(Some(200), Some("a page"))), Verdict::Failed);
-        assert_eq!(unsent_verdict(&sent(Some(403), Some("no"))), Verdict::Refused);
-        assert_eq!(unsent_verdict(&sent(Some(429), Some("slowly"))), Verdict::Failed);
-        assert_eq!(unsent_verdict(&sent(None, Some("reset"))), Verdict::Failed);
+        assert_eq!(sent(LastWord::Yes), Verdict::NoEffect);
+        assert_eq!(sent(LastWord::No), Verdict::Refused);
+        assert_eq!(sent(LastWord::Unsaid), Verdict::Failed);
     }
 }

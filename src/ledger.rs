@@ -72,6 +72,10 @@ pub struct Standing {
     /// Where a look showed it that we did not put it: somebody else moved it, or it moved on. None again once the row was
     /// looked at and is as before.
     pub moved: Option<SeenState>,
+    /// The last look showed that the service does not know the source of a row that was sent before.
+    pub unknown: bool,
+    /// As it is read of a row that is due or in doubt: of the others nobody asks.
+    pub last_word: LastWord,
     pub http_status: Option<u16>,
     pub error_code: Option<String>,
     pub error_msg: Option<String>,
@@ -126,6 +130,38 @@ impl Phase {
         match self {
             Phase::Open | Phase::InDoubt | Phase::Accepted => true,
             Phase::Untried | Phase::Due | Phase::Settled(_) => false,
+        }
+    }
+}
+
+/// The service's own last word on a change of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LastWord {
+    /// Nothing was sent, or what came back for it last is no word of the service about the row.
+    #[default]
+    Unsaid,
+    Yes,
+    No,
+}
+
+impl LastWord {
+    /// None: the change was not looked at, so what was said before it still holds.
+    fn of(outcome: &Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Accepted { .. } => Some(LastWord::Yes),
+            Outcome::Rejected { .. } => Some(LastWord::No),
+            Outcome::Unauthenticated { .. } | Outcome::Barred { .. } | Outcome::Lost { .. } => Some(LastWord::Unsaid),
+            Outcome::Throttled { .. } | Outcome::Unsent { .. } => None,
+        }
+    }
+
+    /// From the stored name of the last outcome of a change that may have been looked at.
+    #[must_use]
+    pub(crate) fn named(outcome: Option<&str>) -> Self {
+        match outcome {
+            Some("accepted") => LastWord::Yes,
+            Some("rejected") => LastWord::No,
+            Some(_) | None => LastWord::Unsaid,
         }
     }
 }
@@ -186,6 +222,9 @@ impl Standing {
     /// What the last look showed that the row was judged by.
     #[must_use]
     pub fn last_seen(&self) -> Option<&SeenState> {
+        if self.unknown {
+            return None;
+        }
         self.after.as_ref().or(self.before.as_ref())
     }
 
@@ -208,7 +247,10 @@ impl Standing {
                     Rules::Second => seen.map(|seen| seen.clone().or(self.before.take())),
                 };
             }
-            Phase::Untried | Phase::Due | Phase::Accepted => self.after = seen.cloned(),
+            Phase::Untried | Phase::Due | Phase::Accepted => {
+                self.unknown = seen.is_none();
+                self.after = seen.cloned();
+            }
             // It did not settle the row, so it is as it was: the change may be sent again.
             Phase::InDoubt => self.phase = Phase::Due,
             Phase::Open | Phase::Settled(_) => return Err(self.illegal(row, "a look")),
@@ -278,6 +320,9 @@ impl Standing {
     }
 
     fn keep_answer(&mut self, outcome: &Outcome, request_id: Option<&str>, at: Timestamp, took_ms: u64) {
+        if let Some(last_word) = LastWord::of(outcome) {
+            self.last_word = last_word;
+        }
         self.http_status = outcome.status();
         self.error_code = outcome.code().map(str::to_owned);
         self.error_msg = outcome.message().map(str::to_owned);
@@ -341,6 +386,7 @@ impl Standing {
             self.moved = None;
         }
         self.looked = false;
+        self.unknown = false;
         self.after = None;
         self.settled_at = None;
         self.reason = None;
@@ -513,6 +559,44 @@ mod tests {
         // Never sent: what it is opened from again is what is before.
         let blocked = fold(&[seen("stopped"), settle(Verdict::Blocked), reopen(), seen("cloning")]).unwrap();
         assert_eq!(blocked.before, Some(state("cloning")));
+    }
+
+    #[test]
+    fn a_source_that_is_unknown_when_its_row_is_opened_again_is_not_where_it_was_before() {
+        let unknown = EventKind::RowSeen { row: ROW, seen: None };
+        let mut history =
+            vec![seen("syncing"), start(1), end(1, refused()), settle(Verdict::Refused), reopen(), unknown];
+        let standing = fold(&history).unwrap();
+        assert_eq!((standing.last_seen(), standing.looked), (None, true));
+        assert_eq!(standing.before, Some(state("syncing")));
+        history.push(seen("cloning"));
+        assert_eq!(fold(&history).unwrap().last_seen(), Some(&state("cloning")));
+    }
+
+    #[test]
+    fn the_last_word_is_the_services_own() {
+        let after = |outcomes: &[Outcome]| {
+            let mut history = Vec::new();
+            for (n, outcome) in (1..).zip(outcomes) {
+                history.extend([seen("syncing"), start(n), end(n, outcome.clone())]);
+            }
+            fold(&history).unwrap().last_word
+        };
+        let answered = |status| Outcome::Lost { status: Some(status), code: None, cause: "a page".into() };
+        assert_eq!(after(&[]), LastWord::Unsaid);
+        assert_eq!(after(&[refused()]), LastWord::No);
+        assert_eq!(after(&[Outcome::Accepted { status: 200 }]), LastWord::Yes);
+        // Whatever stands in between answers with any status, and a code that passes may come with 400.
+        for status in [200, 302, 400, 403, 404, 418, 444, 460, 495] {
+            assert_eq!(after(&[answered(status)]), LastWord::Unsaid, "{status}");
+            assert_eq!(after(&[refused(), answered(status)]), LastWord::Unsaid, "{status}");
+        }
+        let unauthenticated = Outcome::Unauthenticated { status: 401, code: None, message: String::new() };
+        assert_eq!(after(&[refused(), unauthenticated]), LastWord::Unsaid);
+        for outcome in [throttled(), unsent()] {
+            assert_eq!(after(&[refused(), outcome.clone()]), LastWord::No);
+            assert_eq!(after(&[outcome]), LastWord::Unsaid);
+        }
     }
 
     #[test]

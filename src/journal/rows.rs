@@ -7,7 +7,7 @@ use rusqlite::{Connection, ToSql, params};
 
 use super::{JournalError, RunKey, phase_named};
 use crate::event::LaneId;
-use crate::ledger::{Phase, Rules, Standing};
+use crate::ledger::{LastWord, Phase, Rules, Standing};
 use crate::model::words::Word;
 use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
 use crate::waves::Share;
@@ -17,11 +17,21 @@ pub(super) const PLAN: &str = "row, line, source_id, copystate, migrationcycle, 
     expect_migrationcycle, wave, target, name, note, extra, file";
 const N_PLAN: usize = 13;
 
-/// The standing's half, in the order of [`standing`].
+/// The standing's half, in the order of [`standing`]. What a row's later verdict may depend on and no column has is asked of
+/// its events, where it can matter at all.
 pub(super) const STANDING: &str = "standing, verdict, started, attempts, throttled, doubted, looked,
     before_copystate, before_migrationcycle, after_copystate, after_migrationcycle, http_status, error_code,
     error_msg, request_id, first_sent_at, last_sent_at, settled_at, reason, moved_copystate, moved_migrationcycle,
-    (SELECT rules FROM run WHERE run.run = row.run)";
+    (SELECT rules FROM run WHERE run.run = row.run),
+    CASE WHEN standing IN ('due', 'in_doubt') AND attempts > 0 THEN
+        (SELECT iif(json_valid(detail), json_extract(detail, '$.outcome.is'), '') AS outcome FROM event
+         WHERE event.run = row.run AND event.row = row.row AND kind = 'attempt_ended'
+           AND outcome NOT IN ('throttled', 'unsent')
+         ORDER BY seq DESC LIMIT 1) END,
+    CASE WHEN standing = 'due' AND attempts > 0 AND looked AND NOT doubted
+              AND after_copystate IS NULL AND after_migrationcycle IS NULL THEN
+        (SELECT json_valid(detail) AND json_extract(detail, '$.seen') IS NULL FROM event
+         WHERE event.run = row.run AND event.row = row.row AND kind = 'row_seen' ORDER BY seq DESC LIMIT 1) END";
 
 pub(super) fn insert(
     conn: &Connection,
@@ -235,6 +245,8 @@ pub(super) fn standing(columns: &rusqlite::Row<'_>, from: usize) -> rusqlite::Re
         reason: columns.get(from + 18)?,
         moved: seen_at(columns, from + 19)?,
         rules: rules_at(columns, from + 21)?,
+        last_word: LastWord::named(columns.get_ref(from + 22)?.as_str_or_null()?),
+        unknown: flag(columns, from + 23)?,
     })
 }
 

@@ -4,6 +4,7 @@ use super::read::{UNPROVEN_BY_CHOICE, Which};
 use super::*;
 use crate::event::{Outcome, Verdict};
 use crate::exit::Exit;
+use crate::ledger::LastWord;
 use crate::model::words::Word;
 use crate::model::{SeenState, SourceId, TargetState};
 use crate::waves::Part;
@@ -115,7 +116,45 @@ fn rows_come_back_as_they_were_planned_and_stand_as_their_events_add_up() {
             standing
         },
     );
-    assert_eq!(&folded, standing);
+    // Of a settled row nobody asks for it.
+    assert_eq!(&Standing { last_word: LastWord::Unsaid, ..folded }, standing);
+}
+
+#[test]
+fn what_no_column_has_of_a_row_that_goes_on_is_asked_of_its_events() {
+    let lost = |status| Outcome::Lost { status: Some(status), code: None, cause: "a page".to_owned() };
+    let rejected = || Outcome::Rejected { status: 400, code: None, message: "no".to_owned() };
+    let throttled = Outcome::Throttled { status: None, retry_after_ms: None, quota: None, message: String::new() };
+    let reopened = || EventKind::RowReopened { row: RowId(1), cause: "asked for".to_owned() };
+    let unknown = || EventKind::RowSeen { row: RowId(1), seen: None };
+    let end =
+        |attempt, outcome| EventKind::AttemptEnded { row: RowId(1), attempt, outcome, request_id: None, took_ms: 3 };
+    let refused = || vec![seen(1), started(1, 1), end(1, rejected()), settled(1, Verdict::Refused), reopened()];
+    let then = |more: Vec<EventKind>| [refused(), more].concat();
+    let accepted = Outcome::Accepted { status: 200 };
+    let unverified = vec![started(1, 1), end(1, accepted), settled(1, Verdict::Unverified), reopened()];
+    for (history, last_word, is_unknown) in [
+        (vec![seen(1), started(1, 1), end(1, lost(400))], LastWord::Unsaid, false),
+        (vec![seen(1), started(1, 1), end(1, rejected())], LastWord::No, false),
+        (refused(), LastWord::No, false),
+        (then(vec![started(1, 2), end(2, throttled)]), LastWord::No, false),
+        (then(vec![started(1, 2), end(2, lost(403))]), LastWord::Unsaid, false),
+        (unverified, LastWord::Yes, false),
+        (then(vec![unknown()]), LastWord::No, true),
+        (then(vec![unknown(), seen(1)]), LastWord::No, false),
+        (then(vec![unknown(), settled(1, Verdict::Refused), reopened()]), LastWord::No, false),
+    ] {
+        let mut lab = Lab::new(1);
+        lab.lane(history).unwrap();
+        let (_, standing) = lab.journal.page(lab.run, Which::All, None, 1).unwrap().remove(0);
+        let events = lab.journal.events_of_row(lab.run, RowId(1)).unwrap();
+        let mut folded = Standing::default();
+        for event in &events {
+            folded.add(&event.kind, event.at).unwrap();
+        }
+        assert_eq!(standing, folded, "{events:?}");
+        assert_eq!((standing.last_word, standing.unknown), (last_word, is_unknown), "{events:?}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::mischief::{Answer, Effect, Meaning, State};
+use super::mischief::{Effect, Meaning, State};
 use super::world::{Cause, Look, Put, Server, Shown, Shows, Wish, swallows};
 
 /// One event of a row, as the journal has it.
@@ -342,10 +342,7 @@ impl Account<'_> {
         let Some(last) = self.counted(0, at).next_back().cloned() else {
             return self.fault("refused", "and no change had come");
         };
-        let has_looked = self.shown(last.answered.unwrap_or(last.arrived), at).any(|(_, shown)| !wish.is_met(shown));
-        // After a look that forbids to go on, a 4xx that may pass by itself is the service's last word, too.
-        let may_pass = matches!(last.deed.answer, Answer::Says { status: 400, .. }) && has_looked;
-        if last.meaning() != Meaning::Refused && !may_pass {
+        if last.meaning() != Meaning::Refused {
             let answer = last.deed.answer;
             return self.fault("refused", format!("and the service had not refused it: {answer:?}"));
         }
