@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
@@ -220,13 +221,19 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
-    /// Until when a launch was told to wait at this endpoint by this account, whichever run it carried.
-    pub fn cooled_until(&self, endpoint: &str, account: &str) -> Result<Option<Timestamp>, JournalError> {
-        let until: Option<i64> = self
+    /// The rest of the wait that a launch was told at this endpoint by this account, whichever run it carried. A clock that
+    /// was set back makes it no longer: it is at least as late as when the lane's last event was recorded.
+    pub fn cools_for(&self, endpoint: &str, account: &str, now: Timestamp) -> Result<Duration, JournalError> {
+        let left_ms: Option<i64> = self
             .conn
-            .prepare_cached("SELECT max(cooled_until) FROM lane WHERE endpoint = ?1 AND account = ?2")?
-            .query_row(params![endpoint, account], |row| row.get(0))?;
-        Ok(until.and_then(|until| Timestamp::from_millisecond(until).ok()))
+            .prepare_cached(
+                "SELECT max(cooled_until - max(?3, coalesce((SELECT at FROM event
+                                                             WHERE event.run = lane.run AND event.lane = lane.lane
+                                                             ORDER BY seq DESC LIMIT 1), ?3)))
+                 FROM lane WHERE endpoint = ?1 AND account = ?2",
+            )?
+            .query_row(params![endpoint, account, now.as_millisecond()], |row| row.get(0))?;
+        Ok(left_ms.and_then(|left| u64::try_from(left).ok()).map_or(Duration::ZERO, Duration::from_millis))
     }
 
     pub fn tally(&self, run: RunKey) -> Result<Tally, JournalError> {

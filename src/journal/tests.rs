@@ -158,6 +158,26 @@ fn what_no_column_has_of_a_row_that_goes_on_is_asked_of_its_events() {
 }
 
 #[test]
+fn a_wait_is_no_longer_than_it_was_asked_for_whatever_the_clock_says() {
+    let mut lab = Lab::new(1);
+    let asked_at = Timestamp::from_second(1_700_000_000).unwrap();
+    let throttled = EventKind::ReadThrottled { request_id: None, retry_after_ms: Some(60_000) };
+    lab.journal.append_at(lab.run, [(LaneId::FIRST, Some(asked_at), throttled)]).unwrap();
+    let left = |journal: &Journal, after: i64| {
+        let now = asked_at + jiff::SignedDuration::from_secs(after);
+        journal.cools_for("sandbox", "default", now).unwrap().as_secs()
+    };
+    for (after, expected) in [(0, 60), (10, 50), (61, 0), (-10, 60), (-86_400, 60)] {
+        assert_eq!(left(&lab.journal, after), expected, "{after}");
+    }
+    // What was recorded since is time that has passed.
+    let later = asked_at + jiff::SignedDuration::from_secs(20);
+    lab.journal.append_at(lab.run, [(LaneId::FIRST, Some(later), seen(1))]).unwrap();
+    assert_eq!(left(&lab.journal, -86_400), 40);
+    assert!(lab.journal.cools_for("elsewhere", "default", asked_at).unwrap().is_zero());
+}
+
+#[test]
 fn an_impossible_history_is_refused_whole() {
     let mut lab = Lab::new(2);
     let error = lab.lane(vec![seen(1), started(2, 7)]).unwrap_err();

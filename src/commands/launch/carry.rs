@@ -383,9 +383,8 @@ impl Carry<'_> {
             // A clock that was set back in between says nothing.
             age: Duration::try_from(now.duration_since(quota.at)).unwrap_or_default(),
         });
-        let cooled_until = journal.cooled_until(&lane.endpoint, &lane.account)?;
-        let cools_for = cooled_until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
-        Ok(Past { quota, cools_for: cools_for.unwrap_or_default() })
+        let cools_for = journal.cools_for(&lane.endpoint, &lane.account, now)?;
+        Ok(Past { quota, cools_for })
     }
 
     fn tell_past(&self, account: &Account, past: &Past) {
@@ -693,13 +692,13 @@ async fn record_any(lane: &Lane<Http>, kinds: Vec<EventKind>) -> Result<(), Jour
     if kinds.is_empty() { Ok(()) } else { lane.record(kinds, None).await }
 }
 
-/// The worst of the signals that came.
 /// Looks for a lane, and watches that it neither waits for ever to be let in nor takes for ever to end.
 async fn attend(lane: Arc<Lane<Http>>, asks: mpsc::UnboundedReceiver<Ask>) {
     let lets_go = lane.stop.clone().let_go_in_time(lane.settings.verify_timeout);
     tokio::join!(reader::serve(Arc::clone(&lane), asks), lane.stop_when_throttled(), lets_go);
 }
 
+/// The worst of the signals that came.
 fn by_signal(stop: &Stop) -> Option<Exit> {
     let signals = [
         (DrainReason::HungUp, Exit::HungUp),
