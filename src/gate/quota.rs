@@ -308,7 +308,7 @@ impl Quota {
         let Some(lesson) = self.lesson(left_at, stated) else {
             return (retry_after.unwrap_or(Duration::ZERO), None);
         };
-        let first_wait = self.first_wait(lesson);
+        let first_wait = self.first_wait(lesson, stated);
         let is_news = stated.is_some_and(|stated| !self.knows(stated));
         let learned = match stated {
             _ if self.strikes > 0 && !is_news => None,
@@ -353,7 +353,11 @@ impl Quota {
     }
 
     /// None: in full.
-    fn first_wait(&self, lesson: Lesson) -> Option<Duration> {
+    fn first_wait(&self, lesson: Lesson, stated: Option<StatedQuota>) -> Option<Duration> {
+        // It was kept to but for a few requests, and a part of the period makes room for more than those.
+        if let Some(known) = stated.filter(|stated| self.knows(*stated)) {
+            return Some(known.period() / 4);
+        }
         if matches!(self.basis, Basis::Stated { .. }) {
             return None;
         }
@@ -378,8 +382,8 @@ impl Quota {
         let kept_to_it = known && self.course != Course::Probes;
         let kept = self.now.filter(|now| kept_to_it && *now <= figure);
         self.go_at(kept.map_or(believed, |kept| kept * if kept < believed { 0.9 } else { 0.975 }));
-        let is_far = kept.is_some_and(|kept| kept < figure * NEAR_FIGURE);
-        let probe_after = if is_far { PROBE_AFTER_SURPRISE } else { self.basis.probe_after() };
+        let probe_after =
+            if kept.is_some() { PROBE_AFTER_SURPRISE.max(stated.period()) } else { self.basis.probe_after() };
         self.course = Course::Holds { probe_after };
         self.tell(Learned { per_second: figure, stated: true })
     }

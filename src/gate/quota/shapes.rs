@@ -34,8 +34,12 @@ struct Service {
     shape: Shape,
     stated: Option<StatedQuota>,
     retry_after: Option<Duration>,
+    /// Now and then nothing comes through for so long, and then all at once.
+    stall: Duration,
     began: Instant,
 }
+
+const STALL_EVERY_S: f64 = 15.0;
 
 /// What came of sending for a while.
 #[derive(Debug, Default)]
@@ -92,7 +96,7 @@ impl Shape {
 
 impl Service {
     fn new(shape: Shape) -> Self {
-        Self { shape, stated: None, retry_after: None, began: Instant::now() }
+        Self { shape, stated: None, retry_after: None, stall: Duration::ZERO, began: Instant::now() }
     }
 
     fn stating(calls: u32, shape: Shape) -> Self {
@@ -103,7 +107,8 @@ impl Service {
     fn asked(&mut self, quota: &mut Quota, at: Instant, drive: &mut Drive) -> Instant {
         let next = at + Duration::from_secs_f64(1.0 / (per_second(quota) * 0.995));
         let since = (at - self.began).as_secs_f64();
-        if self.shape.takes(at, since) {
+        let late = self.stall.saturating_sub(Duration::from_secs_f64(since % STALL_EVERY_S));
+        if self.shape.takes(at + late, since) {
             drive.n_taken += 1;
             drive.learned.extend(quota.accepted(at, at));
             return next;
@@ -158,6 +163,16 @@ fn a_quota_is_used_and_kept_to_whether_it_is_stated_or_not() {
             let (unstated, refused, _) = over(Service::new(shape()), times * per_second, per_second, 60.0);
             assert!(unstated <= 1.15 && refused < 0.04, "{unstated}, {refused}: {calls} a second of {times} times");
         }
+    }
+}
+
+#[test]
+fn requests_that_were_held_up_on_their_way_are_no_reason_to_wait_for_long() {
+    for calls in [5, 10, 50, 500] {
+        let mut service = Service::stating(calls, window(usize::try_from(calls).unwrap(), 1));
+        service.stall = Duration::from_millis(50);
+        let (over, refused, _) = over(service, f64::from(2 * calls), f64::from(calls), 60.0);
+        assert!(over <= 1.05 && refused < 0.02, "{over}, {refused}: {calls} a second");
     }
 }
 
