@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use encoding_rs::{BIG5, Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
@@ -44,9 +44,17 @@ pub(crate) enum NoText {
     Not(&'static Encoding),
 }
 
+/// More than any text has that people write settings or credentials into. A device has no end.
+const LARGEST: u64 = 4 * 1024 * 1024;
+
 /// The whole text of a file.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
-    decoded(&fs::read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 4 MiB; name another file"));
+    }
+    decoded(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// Bytes as text: as their mark says, or else UTF-8.
@@ -139,5 +147,10 @@ mod tests {
         for name in ["", "utf-32", "mandarin", "hz-gb-2312"] {
             assert!(encoding(name).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_has_no_end_is_refused() {
+        assert_eq!(read(Path::new("/dev/zero")).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 }
