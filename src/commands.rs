@@ -23,6 +23,7 @@ use crate::plan::source::Source;
 use crate::plan::{Checked, PlanError, ReadError, Reading};
 use crate::report::failure::Failure;
 use crate::report::plain::{count, plain, shell_word};
+use crate::report::sieve::{Form, Sieve};
 use crate::serve::WeakToken;
 use crate::settings::flags::{AuditVerb, ConfigVerb, Flags, PlanArgs, SourcesVerb, Verb};
 use crate::settings::resolve::Layers;
@@ -285,14 +286,15 @@ impl CommandError {
             CommandError::SealerApproves { .. } => "somebody else has to",
             CommandError::Command(_) => return Some(hint_of_control(here)),
             CommandError::NotRunning { run, resume } => return Some(hint_of_rest(run, resume, here)),
-            CommandError::TooLate { run, .. } | CommandError::NotTaken(run) => {
-                return Some(format!("`{}` shows where it stands", here.reads(&format!("status {run}"))));
-            }
+            CommandError::TooLate { run, .. } | CommandError::NotTaken(run) => return Some(hint_of_status(run, here)),
             CommandError::NotSkipped { id, run, .. } => return Some(hint_of_skip(id, run, here)),
             CommandError::SeveralRuns { .. } => "name the one that is meant",
             CommandError::AmbiguousRow { .. } => "type more of its id",
             CommandError::NoSuchRow { run, .. } => {
-                return Some(format!("`{}` lists the rows", here.reads(&format!("report {run} --format csv"))));
+                return Some(format!(
+                    "`{}` lists the rows",
+                    here.reads(&format!("report {} --format csv", shell_word(run)))
+                ));
             }
             CommandError::NoName => "`--as \"First Last\"`",
             CommandError::SealedUnseen => "leave `preflight` on",
@@ -400,13 +402,18 @@ fn hint_of_control(here: &Here) -> String {
 }
 
 fn hint_of_skip(id: &str, run: &str, here: &Here) -> String {
+    let run = shell_word(run);
     let story = here.reads(&format!("explain {} --run {run}", shell_word(id)));
     let drain = here.reads(&format!("control {run} drain"));
     format!("`{story}` tells its story; `{drain}` stops the run")
 }
 
+fn hint_of_status(run: &str, here: &Here) -> String {
+    format!("`{}` shows where it stands", here.reads(&format!("status {}", shell_word(run))))
+}
+
 fn hint_of_rest(run: &str, resume: &str, here: &Here) -> String {
-    let status = here.reads(&format!("status {run}"));
+    let status = here.reads(&format!("status {}", shell_word(run)));
     format!("`{status}` shows where it stands; `{resume}` goes on with it, if anything is left")
 }
 
@@ -539,7 +546,7 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
 
 /// The document of an ending that has no other.
 fn tell(failure: &Failure, exit: Exit) -> Exit {
-    match console::result(|out| failure.write_json(out)) {
+    match console::result(Form::Json, |out| failure.write_json(out)) {
         Ok(()) => exit,
         Err(_) => exit.worst(Exit::Internal),
     }
@@ -653,7 +660,7 @@ fn checked(context: &Context, source: &Source, args: &PlanArgs) -> Result<Checke
     let render = |problems: &crate::plan::problem::Problems| {
         if !context.console.quiet || problems.n_errors() > 0 {
             // Nobody listens on standard error any more: there is nobody to tell.
-            _ = problems.render(source.name(), &mut io::stderr().lock());
+            _ = problems.render(source.name(), &mut Sieve::new(Form::Text, io::stderr().lock()));
         }
     };
     match read {

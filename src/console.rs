@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::report::sieve::{Form, Sieve};
 use crate::settings::LogFormat;
 
 /// How we talk to whoever started us.
@@ -56,13 +57,18 @@ impl Console {
         self.write(Level::Error, text);
     }
 
+    /// How results are written.
+    pub(crate) fn form(self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
+    }
+
     fn write(self, level: Level, text: &str) {
         let line = match (self.format, level) {
-            (LogFormat::Text, Level::Info) => text.to_owned(),
-            (LogFormat::Text, Level::Warning | Level::Error) => format!("{}: {text}", level.name()),
+            (LogFormat::Text, Level::Info) => Form::Text.fit(text),
+            (LogFormat::Text, Level::Warning | Level::Error) => format!("{}: {}", level.name(), Form::Text.fit(text)),
             (LogFormat::Json, _) => {
                 let at = jiff::Timestamp::now();
-                serde_json::json!({"at": at, "level": level.name(), "message": text}).to_string()
+                Form::Json.fit(&serde_json::json!({"at": at, "level": level.name(), "message": text}).to_string())
             }
         };
         // Nobody listens on standard error any more: there is nobody to tell.
@@ -87,8 +93,14 @@ impl<W: Write> Write for Noting<W> {
     }
 }
 
-/// Writes a result to standard output. A reader that has seen enough (`| head`) is no error.
-pub(crate) fn result(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+/// Writes a result to standard output, as one that is for people or for programs may be written.
+pub(crate) fn result(form: Form, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    data(|out| write(&mut Sieve::new(form, out)))
+}
+
+/// Writes data to standard output as it is: rows for other programs, colours of ours. A reader that has seen enough (`| head`) is no
+/// error.
+pub(crate) fn data(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut out = io::BufWriter::new(Noting(io::stdout().lock()));
     match write(&mut out).and_then(|()| out.flush()) {
         Err(error) if reader_left(&error) => Ok(()),

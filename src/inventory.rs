@@ -74,6 +74,11 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    fn is_meant_by(&self, text: &str) -> bool {
+        let begins = self.id.get(..text.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(text));
+        begins || self.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(text))
+    }
+
     /// None: it has no id, and so is no source.
     fn read(value: &Value) -> Option<Self> {
         let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -134,9 +139,28 @@ impl Inventory {
         let path = format!("/v3/sources/{}", crate::transport::encoded(id.as_str()));
         match self.get(path, vec![]).await {
             Ok(value) => Ok(Some(value)),
-            Err(InventoryError::Unreachable(Outcome::Rejected { status: 404, .. })) => Ok(None),
+            // What is no whole id may be refused for its form.
+            Err(InventoryError::Unreachable(Outcome::Rejected { status: 400 | 404, .. })) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The sources that a person may mean by a text: those whose id begins so, in any case of ASCII, or whose name it is. A whole
+    /// id goes before what only begins so. No more of them are kept than anybody would read.
+    pub(crate) async fn meant(&self, text: &str) -> Result<Vec<Source>, InventoryError> {
+        const MOST: usize = 1_000;
+        let mut found = Vec::new();
+        self.each(&Filter::default(), |source| {
+            if found.len() < MOST && source.is_meant_by(text) {
+                found.push(source);
+            }
+            Ok::<(), InventoryError>(())
+        })
+        .await?;
+        if found.iter().filter(|source| source.id.eq_ignore_ascii_case(text)).count() == 1 {
+            found.retain(|source| source.id.eq_ignore_ascii_case(text));
+        }
+        Ok(found)
     }
 
     async fn get(&self, path: String, query: Vec<(&'static str, String)>) -> Result<Value, InventoryError> {

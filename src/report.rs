@@ -8,6 +8,7 @@ use std::io;
 
 use serde::Serialize;
 
+use self::sieve::{Form, Sieve};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 
@@ -27,6 +28,7 @@ pub mod next;
 pub(crate) mod plain;
 pub(crate) mod row;
 pub mod runs;
+pub(crate) mod sieve;
 pub mod status;
 pub(crate) mod story;
 pub mod summary;
@@ -118,7 +120,7 @@ pub fn write(format: Format, journal: &Journal, run: &RunRecord, out: &mut dyn i
         match format {
             Format::Csv => csv::write(journal, &run, out),
             Format::Html => html::write(journal, &run, out),
-            Format::Json => json::write(journal, &run, out),
+            Format::Json => json::write(journal, &run, &mut Sieve::new(Form::Json, out)),
             Format::Junit => junit::write(journal, &run, out),
             Format::Md => markdown::write(journal, &run, out),
             Format::Xlsx => xlsx::write(journal, &run, out),

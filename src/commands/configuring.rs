@@ -24,7 +24,7 @@ pub(super) fn show(context: &Context) -> Result<Exit, CommandError> {
     let resolved = context.layers.resolve(settings.profile.as_deref())?;
     let origin = origin(context);
     let profiles = context.layers.profiles();
-    console::result(|out| {
+    console::result(context.console.form(), |out| {
         if context.console.json {
             writeln!(out, "{:#}", document(settings.profile.as_deref(), &resolved, &origin, &profiles))
         } else {

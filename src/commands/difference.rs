@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::journal::read::RunRecord;
 use crate::model::{Row, SeenState};
 use crate::preflight::{Difference, Group};
-use crate::report::plain::count;
+use crate::report::plain::{count, plain};
 
 pub(super) fn render(difference: &Difference, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", headline(difference))?;
@@ -15,9 +15,9 @@ pub(super) fn render(difference: &Difference, out: &mut dyn Write) -> io::Result
         writeln!(out, "\n{} {} {}", mark(group.kind), count(group.n_rows, "row"), heading(group))?;
         let n_first = u64::try_from(group.first.len()).unwrap_or(u64::MAX);
         for (row, _) in &group.first {
-            let name = row.name.as_deref().unwrap_or("");
-            let wave = row.wave.as_deref().map_or_else(String::new, |wave| format!("[{wave}]"));
-            let line = format!("    {:<36}  {name:<24} {wave}", row.source_id);
+            let name = row.name.as_deref().map_or_else(String::new, plain);
+            let wave = row.wave.as_deref().map_or_else(String::new, |wave| format!("[{}]", plain(wave)));
+            let line = format!("    {:<36}  {name:<24} {wave}", plain(row.source_id.as_str()));
             writeln!(out, "{}", line.trim_end())?;
         }
         if n_first < group.n_rows {
@@ -60,8 +60,8 @@ fn mark(kind: &str) -> char {
 
 fn heading(group: &Group) -> String {
     match group.kind {
-        "blocked" => format!("blocked: {}", group.title),
-        _ => group.title.clone(),
+        "blocked" => format!("blocked: {}", plain(&group.title)),
+        _ => plain(&group.title),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::model::dialect::unknown_words;
 use crate::model::words::Word;
 use crate::recorder::LOG_IS_LARGE;
 use crate::remote::http::{Http, Looked};
+use crate::report::sieve::Form;
 use crate::settings::{Destination, Settings};
 use crate::transport::Transport;
 
@@ -53,10 +54,13 @@ pub(super) fn doctor(context: &Context) -> Result<Exit, CommandError> {
     }
     runtime.shutdown_background();
     let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty());
-    console::result(|out| {
-        if context.console.json { writeln!(out, "{:#}", document(&patients)) } else { render(&patients, coloured, out) }
-    })
-    .map_err(stdout_failed)?;
+    let written = if context.console.json {
+        console::result(Form::Json, |out| writeln!(out, "{:#}", document(&patients)))
+    } else {
+        // Colours are escapes, and what is said came through `plain`.
+        console::data(|out| render(&patients, coloured, out))
+    };
+    written.map_err(stdout_failed)?;
     Ok(exit)
 }
 

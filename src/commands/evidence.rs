@@ -41,7 +41,7 @@ pub(super) fn verify(context: &Context, run: Option<&str>, against: &Against<'_>
         }
     })?;
     let write = if context.console.json { audit::write_json } else { audit::write_text };
-    print(|out| Ok(write(verified.as_ref(), out)?))?;
+    print(context.console.form(), |out| Ok(write(verified.as_ref(), out)?))?;
     Ok(if verified.is_ok() { Exit::Done } else { Exit::Integrity })
 }
 
@@ -79,7 +79,7 @@ pub(super) fn sign(
     journal.at_one_instant(|| {
         if let Err(altered) = verified(&journal, &run, Ok)? {
             let write = if context.console.json { audit::write_json } else { audit::write_text };
-            print(|out| Ok(write(Err(&altered), out)?))?;
+            print(context.console.form(), |out| Ok(write(Err(&altered), out)?))?;
             return Ok(Exit::Integrity);
         }
         let head = signature::head(&journal, &run)?;

@@ -11,6 +11,7 @@ use crate::plan::PlanError;
 use crate::plan::example::{EXAMPLE_CSV, EXAMPLE_TOML};
 use crate::plan::source::Source;
 use crate::report::plain::count;
+use crate::report::sieve::Form;
 use crate::settings::file;
 use crate::settings::flags::PlanArgs;
 
@@ -44,7 +45,7 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
     }
     let checked = checked(context, &source, args)?;
     accounts::are_known(context, &checked)?;
-    console::result(|out| {
+    console::result(Form::Text, |out| {
         let warnings = match checked.warnings.n_warnings() {
             0 => String::new(),
             1 => ", 1 warning".to_owned(),
@@ -82,6 +83,6 @@ fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<
         ),
         Err(error) => return Err(error.into()),
     };
-    console::result(|out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
+    console::result(Form::Json, |out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
     Ok(exit)
 }

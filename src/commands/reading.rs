@@ -12,6 +12,7 @@ use crate::journal::read::RunRecord;
 use crate::report::beside::{check_destination, write_beside};
 use crate::report::explain::Explained;
 use crate::report::runs::Runs;
+use crate::report::sieve::{Form, Sieve};
 use crate::report::status::{self, Holder};
 use crate::report::summary::{self, Summary};
 use crate::report::{Format, ReportError};
@@ -58,7 +59,7 @@ pub(super) fn status(
             summary.if_stopped = Some(journal.at_one_instant(|| IfStopped::of(&journal, &record))?);
         }
         let holder = Holder::of(&context.settings.journal, &record);
-        print(|out| {
+        print(context.console.form(), |out| {
             if context.console.json {
                 return summary::write_json(&summary, out);
             }
@@ -68,13 +69,16 @@ pub(super) fn status(
             return Ok(Exit::Done);
         }
         std::thread::sleep(WATCH_EVERY);
-        print(|out| Ok(writeln!(out)?))?;
+        print(context.console.form(), |out| Ok(writeln!(out)?))?;
     }
 }
 
 pub(super) fn runs(context: &Context) -> Result<Exit, CommandError> {
     let runs = Runs::of(&journal(context)?)?;
-    print(|out| if context.console.json { runs.write_json(out) } else { Ok(runs.write_text(out)?) })?;
+    print(
+        context.console.form(),
+        |out| if context.console.json { runs.write_json(out) } else { Ok(runs.write_text(out)?) },
+    )?;
     Ok(Exit::Done)
 }
 
@@ -85,7 +89,9 @@ pub(super) fn explain(context: &Context, run: Option<&str>, id: &str) -> Result<
         let (row, standing) = meant::row(context, &journal, &run, id)?;
         Ok::<_, CommandError>(Explained::of(&journal, &run, row, standing)?)
     })?;
-    print(|out| if context.console.json { explained.write_json(out) } else { Ok(explained.write_text(out)?) })?;
+    print(context.console.form(), |out| {
+        if context.console.json { explained.write_json(out) } else { Ok(explained.write_text(out)?) }
+    })?;
     Ok(Exit::Done)
 }
 
@@ -104,7 +110,7 @@ pub(super) fn report(
     let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
     match output {
         Some(path) => write_report(&journal, &run, format, path)?,
-        None => print(|out| crate::report::write(format, &journal, &run, out))?,
+        None => print_data(|out| crate::report::write(format, &journal, &run, out))?,
     }
     Ok(Exit::Done)
 }
@@ -124,10 +130,18 @@ pub(super) fn write_report(
 
 /// A result to standard output.
 pub(super) fn print(
+    form: Form,
+    write: impl FnOnce(&mut dyn std::io::Write) -> Result<(), ReportError>,
+) -> Result<(), CommandError> {
+    print_data(|out| write(&mut Sieve::new(form, out)))
+}
+
+/// Data to standard output, as it is.
+pub(super) fn print_data(
     write: impl FnOnce(&mut dyn std::io::Write) -> Result<(), ReportError>,
 ) -> Result<(), CommandError> {
     let mut journal_failed = None;
-    let written = console::result(|out| match write(out) {
+    let written = console::data(|out| match write(out) {
         Ok(()) => Ok(()),
         Err(ReportError::Write(error)) => Err(error),
         Err(ReportError::Journal(error)) => {

@@ -12,6 +12,7 @@ use super::reading::journal;
 use super::{CommandError, Context, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
+use crate::report::sieve::Form;
 use crate::serve::{self, Door, Token, WeakToken};
 
 /// Where the token is, if no file is named. A flag would show it to everybody on the machine.
@@ -37,7 +38,7 @@ pub(super) fn serve(
         let listening = |source| CommandError::Listen { address: listen, source };
         let listener = serve::listen(listen).await.map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
-        console::result(|out| writeln!(out, "http://{address}")).map_err(stdout_failed)?;
+        console::result(Form::Text, |out| writeln!(out, "http://{address}")).map_err(stdout_failed)?;
         let secured = if token.is_some() { "with the token as the password, " } else { "" };
         context.console.say(&format!("{secured}read-only over {}; Ctrl-C ends it", path.display()));
         if !address.ip().is_loopback() {

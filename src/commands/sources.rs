@@ -10,11 +10,12 @@ use super::{CommandError, Context, accounts, bad_destination, here, output_faile
 use crate::console;
 use crate::exit::Exit;
 use crate::inventory::{Filter, Inventory, Source};
-use crate::model::SourceId;
 use crate::model::words::Word;
+use crate::model::{BadSourceId, SourceId};
 use crate::report::beside::{check_destination, write_beside};
 use crate::report::csv::defused;
 use crate::report::plain::{count, plain, shortened};
+use crate::report::sieve::Form;
 use crate::settings::flags::{FilterArgs, ListFormat};
 
 const COLUMNS: [&str; 10] =
@@ -63,7 +64,7 @@ pub(super) fn list(context: &Context, args: &FilterArgs, format: ListFormat) -> 
             .await?;
         if format == ListFormat::Json {
             let document = json!({"schema": "cutover.sources.v1", "total": total, "sources": found});
-            console::result(|out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
+            console::result(Form::Json, |out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
         }
         context.console.say(&format!("{n_shown} of {total} sources"));
         Ok(Exit::Done)
@@ -106,11 +107,11 @@ impl Rows {
         let padded =
             cells.iter().zip(Self::WIDTHS).map(|(cell, width)| format!("{:<width$}", shortened(&plain(cell), width)));
         let line = padded.collect::<Vec<_>>().join("  ");
-        console::result(|out| writeln!(out, "{}", line.trim_end())).map_err(stdout_failed)
+        console::result(Form::Text, |out| writeln!(out, "{}", line.trim_end())).map_err(stdout_failed)
     }
 
     fn csv(cells: &[String; 10]) -> Result<(), CommandError> {
-        console::result(|out| {
+        console::data(|out| {
             let mut csv = csv::Writer::from_writer(out);
             csv.write_record(cells).map_err(io::Error::from)?;
             csv.flush()
@@ -120,20 +121,50 @@ impl Rows {
 }
 
 pub(super) fn show(context: &Context, id: &str) -> Result<Exit, CommandError> {
-    let id =
-        SourceId::new(id).map_err(|error| CommandError::BadSource { id: plain(id), problem: error.to_string() })?;
+    // Every id begins with nothing.
+    if id.is_empty() {
+        return Err(bad(id)(BadSourceId::Empty));
+    }
     accounts::visit(context, async |inventory| {
-        let Some(source) = inventory.show(&id).await? else {
-            return Err(CommandError::NoSuchSource(id.to_string()));
-        };
+        let source = meant(context, inventory, id).await?;
         if context.console.json {
             let document = json!({"schema": "cutover.source.v1", "source": source});
-            console::result(|out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
+            console::result(Form::Json, |out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
         } else {
-            console::result(|out| write_details(&source, out)).map_err(stdout_failed)?;
+            console::result(Form::Text, |out| write_details(&source, out)).map_err(stdout_failed)?;
         }
         Ok(Exit::Done)
     })
+}
+
+fn bad(id: &str) -> impl Fn(BadSourceId) -> CommandError {
+    move |error| CommandError::BadSource { id: plain(id), problem: error.to_string() }
+}
+
+/// The source that an id, the beginning of one or a name stands for; it is told which, if that is not how it is spelled.
+async fn meant(context: &Context, inventory: &Inventory, text: &str) -> Result<Value, CommandError> {
+    let id = SourceId::new(text);
+    if let Ok(id) = &id
+        && let Some(source) = inventory.show(id).await?
+    {
+        return Ok(source);
+    }
+    let told = |Source { id, name, .. }: &Source| {
+        let name = name.as_deref().map_or_else(String::new, |name| format!(" ({})", plain(name)));
+        format!("{}{name}", plain(id))
+    };
+    let found = inventory.meant(text).await?;
+    match &found[..] {
+        [] => Err(id.map_or_else(bad(text), |id| CommandError::NoSuchSource(plain(id.as_str())))),
+        [one] => {
+            context.console.say(&format!("`{}` is {}", plain(text), told(one)));
+            let id = SourceId::new(&one.id).map_err(bad(&one.id))?;
+            inventory.show(&id).await?.ok_or_else(|| CommandError::NoSuchSource(plain(id.as_str())))
+        }
+        several => {
+            Err(CommandError::AmbiguousRow { text: plain(text), candidates: several.iter().map(told).collect() })
+        }
+    }
 }
 
 /// Plain values first; then what is wrong with it, and its task.
@@ -194,7 +225,7 @@ pub(super) fn plan(context: &Context, args: &FilterArgs, wanted: &Wanted<'_>) ->
         let (text, n_rows) = csv_plan(inventory, args, wanted).await?;
         match wanted.output {
             Some(path) => write_beside(path, |out| out.write_all(&text)).map_err(output_failed(path))?,
-            None => console::result(|out| out.write_all(&text)).map_err(stdout_failed)?,
+            None => console::data(|out| out.write_all(&text)).map_err(stdout_failed)?,
         }
         let rows = count(n_rows, "row");
         match wanted.output {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::launch::{close_cut_off, paper_of};
 use super::meant::{self, Otherwise};
-use super::reading::print;
+use super::reading::{print, print_data};
 use super::{CommandError, Context, bad_destination, output_failed};
 use crate::control::{By, CONTROL, Command};
 use crate::exit::Exit;
@@ -15,6 +15,7 @@ use crate::ledger::steered::Steered;
 use crate::model::words::nearest;
 use crate::report::beside::{check_destination, write_beside};
 use crate::report::next::NextCommands;
+use crate::report::sieve::Form;
 use crate::report::status::Holder;
 use crate::report::{self, ReportError};
 use crate::rollback::{Rollback, WriteError};
@@ -247,7 +248,7 @@ pub(super) fn rollback(
             context.console.say(&format!("{told}; the way back is in {path}\nnext: {check}; {run}"));
         } else if !context.console.json {
             context.console.say(&told);
-            print(|out| {
+            print_data(|out| {
                 back.write_plan(&journal, &run, out).map_err(|error| match error {
                     WriteError::Journal(error) => ReportError::Journal(error),
                     WriteError::Write(error) => ReportError::Write(error),
@@ -255,7 +256,7 @@ pub(super) fn rollback(
             })?;
         }
         if context.console.json {
-            print(|out| report::document(&back, out))?;
+            print(Form::Json, |out| report::document(&back, out))?;
         }
         Ok(Exit::Done)
     })

@@ -7,6 +7,7 @@ use super::Observer;
 use crate::console;
 use crate::event::Event;
 use crate::model::SourceId;
+use crate::report::sieve::Form;
 
 pub(crate) struct EventLines {
     run: String,
@@ -25,7 +26,8 @@ impl EventLines {
 impl Observer for EventLines {
     fn on_event(&mut self, event: &Event, source: Option<&SourceId>) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        let written = writeln!(out, "{}", line(&self.run, event, source)).and_then(|()| out.flush());
+        let written =
+            writeln!(out, "{}", Form::Json.fit(&line(&self.run, event, source).to_string())).and_then(|()| out.flush());
         if let Err(error) = &written
             && !console::reader_left(error)
         {

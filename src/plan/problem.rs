@@ -6,6 +6,8 @@ use std::io;
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
+use crate::report::plain::plain;
+
 /// A place in the plan: the line, and the character in it, both counted from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
@@ -78,7 +80,7 @@ impl Problem {
         let Problem { severity, file, line, column, message, suggestion } = self;
         let name = file.as_deref().unwrap_or(name);
         let meant = suggestion.as_ref().map(|word| format!(" (did you mean \"{word}\"?)")).unwrap_or_default();
-        format!("{name}:{line}:{column}: {}: {message}{meant}", severity.name())
+        plain(&format!("{name}:{line}:{column}: {}: {message}{meant}", severity.name()))
     }
 }
 
@@ -191,7 +193,7 @@ impl Problems {
             .filter(|(n_more, _)| *n_more > 0)
             .map(|(n_more, what)| plural(n_more, &format!("more {what}")))
             .collect::<Vec<_>>();
-        if more.is_empty() { Ok(()) } else { writeln!(out, "{name}: and {}", more.join(" and ")) }
+        if more.is_empty() { Ok(()) } else { writeln!(out, "{}: and {}", plain(name), more.join(" and ")) }
     }
 
     pub(crate) fn error(&mut self, at: Position, message: String, suggestion: Option<&str>) {

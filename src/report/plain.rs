@@ -27,7 +27,7 @@ pub(crate) fn plain(text: &str) -> String {
 
 /// Marks that change the direction of what stands beside them, or that nobody sees; the line breaks of Unicode; and the
 /// two that are no characters, which XML cannot hold either.
-fn turns_or_hides(character: char) -> bool {
+pub(super) fn turns_or_hides(character: char) -> bool {
     matches!(character,
         '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }

@@ -132,9 +132,17 @@ fn sources_are_listed_over_pages_filtered_shown_and_made_a_plan_of() {
     assert!(lost["sources"].as_array().unwrap().iter().all(|source| source["connected"] == false));
     assert!(sources(&["show", "vm-00420"]).exits(0).stdout.contains("initialize"));
     sources(&["show", "nobody"]).exits(1).says("knows no source `nobody`");
-    let n_before = served.ledger().len();
     sources(&["show", "a/b"]).exits(2).says("has a `/`");
-    assert_eq!(served.ledger().len(), n_before);
+    // As far as it tells one from the others, or by its name.
+    let shown = sources(&["show", "VM-0042", "--json"]).exits(2).says("`VM-0042` could be any of vm-00420");
+    assert!(shown.stderr.contains("vm-00429") && shown.stderr.contains("type more of its id"), "{}", shown.stderr);
+    let listed = json(&sources(&["list", "--json"]).exits(0).stdout);
+    let name = listed["sources"][6]["name"].as_str().unwrap();
+    for text in ["VM-00007", name] {
+        let shown = sources(&["show", text, "--json"]).exits(0);
+        assert_eq!(json(&shown.stdout)["source"]["id"], "vm-00007", "{text}");
+    }
+    sources(&["show", name]).exits(0).says(&format!("`{name}` is vm-00007 ({name})"));
     sources(&["plan", "--name", "45", "--to-state", "stopped", "--to-cycle", "syncing", "-o", "p.csv"]).exits(0);
     sources(&["plan", "--to-state", "error", "-o", "p.csv"]).exits(2).says("`p.csv` is there already");
     lab.cutover(&["check", "p.csv"]).exits(0);

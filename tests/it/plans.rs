@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::lab::{Lab, plan, shared};
+use crate::lab::{Lab, id, plan, shared};
 
 #[test]
 fn thirty_mistakes_are_thirty_lines_and_nothing_is_sent() {
@@ -417,4 +417,52 @@ fn a_page_shows_a_row_however_its_id_is_spelt() {
     assert_eq!((served.changes().len(), lab.journal().tally()["applied"]), (300, 300));
     let by_id = served.ledger().into_iter().filter(|request| !request.is_change() && request.source_id.is_some());
     assert_eq!(by_id.count(), 0);
+}
+
+/// What a plan may say of a row for people, and no terminal may be told as it stands.
+const ODD: &str = "w\0e\u{1b}[31m\u{202e}b\u{2066}\u{2028}\u{9b}\r\nforged: line";
+
+#[test]
+fn no_text_of_a_plan_reaches_the_terminal_or_turns_a_line_of_json_around() {
+    let _machine = shared();
+    let lab = Lab::new();
+    let header = "id,state,cycle,name,note,wave,\"rack\u{202e}\"\n".to_owned();
+    let rows = (1..=2).fold(header, |plan, i| {
+        let wave = if i == 1 { ODD } else { "second" };
+        format!("{plan}{},stopped,syncing,\"{ODD}\",\"{ODD}\",\"{wave}\",\"{ODD}\"\n", id(i))
+    });
+    lab.write("od\u{202e}d.csv", &rows);
+    lab.write("plan.csv", &plan(2, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let at = ["--endpoint", sandbox.url.as_str()];
+    let launched = |args: &[&str]| lab.cutover(&[args, &at].concat());
+    let odd = "od\u{202e}d.csv";
+    let ended = [
+        lab.cutover(&["check", odd]),
+        lab.cutover(&["check", odd, "--json"]),
+        launched(&["plan", odd]),
+        launched(&["plan", odd, "--json"]),
+        launched(&["run", odd, "--yes", "--rate", "off"]),
+        lab.cutover(&["status"]),
+        lab.cutover(&["status", "--json"]),
+        lab.cutover(&["explain", &id(1)]),
+        lab.cutover(&["explain", &id(1), "--json"]),
+        lab.cutover(&["report", "--format", "json"]),
+        lab.cutover(&["report", "--format", "md"]),
+        lab.cutover(&["rollback", "--json"]),
+        lab.cutover(&["runs"]),
+        lab.cutover(&["runs", "--json"]),
+        launched(&["resume", "--yes", "--events", "--json"]),
+        lab.cutover(&["check", "ab\u{1b}[31msent.csv", "--log-format", "json"]),
+    ];
+    let moves =
+        |c: char| c != '\n' && (c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
+    for (n, ended) in ended.iter().enumerate() {
+        for text in [&ended.stdout, &ended.stderr] {
+            assert!(!text.contains(moves), "{n}: {text:?}");
+            assert!(!text.lines().any(|line| line.starts_with("forged")), "{n}: {text}");
+        }
+    }
+    let told: serde_json::Value = serde_json::from_str(&ended[8].stdout).unwrap();
+    assert_eq!(told["plan"]["name"], ODD, "an escape is the same value");
 }

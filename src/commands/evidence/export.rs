@@ -54,7 +54,7 @@ pub(in crate::commands) fn export(
     let run = copy.find_run(&id)?;
     if let Err(altered) = verified(&copy, &run, Ok)? {
         let write = if context.console.json { audit::write_json } else { audit::write_text };
-        print(|out| Ok(write(Err(&altered), out)?))?;
+        print(context.console.form(), |out| Ok(write(Err(&altered), out)?))?;
         return Ok(Exit::Integrity);
     }
     let bundle = Bundle { folder: folder.path(), journal: &copy, run: &run };

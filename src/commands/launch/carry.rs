@@ -40,6 +40,7 @@ use crate::recorder::{self, JournalClosed, Recorder, Writing};
 use crate::remote::http::Http;
 use crate::report::next::{self, Given, NextCommands};
 use crate::report::plain;
+use crate::report::sieve::Form;
 use crate::report::summary::{self, ExitOf, Summary};
 use crate::sandbox::estate::Seeded;
 use crate::sandbox::scenario::Scenario;
@@ -196,8 +197,8 @@ impl Carry<'_> {
     fn print(&self, summary: &Summary) -> Result<(), CommandError> {
         let Console { json, quiet, .. } = self.console;
         match (self.launch.events, json) {
-            (true, true) => print(|out| Ok(summary::write_json_line(summary, out)?)),
-            (false, true) => print(|out| summary::write_json(summary, out)),
+            (true, true) => print(Form::Json, |out| Ok(summary::write_json_line(summary, out)?)),
+            (false, true) => print(Form::Json, |out| summary::write_json(summary, out)),
             (_, false) if quiet => Ok(()),
             (true, false) => {
                 // Standard output is for programs then.
@@ -206,7 +207,7 @@ impl Carry<'_> {
                 self.console.say(String::from_utf8_lossy(&text).trim_end());
                 Ok(())
             }
-            (false, false) => print(|out| Ok(summary.write_text(out)?)),
+            (false, false) => print(Form::Text, |out| Ok(summary.write_text(out)?)),
         }
     }
 

@@ -69,7 +69,7 @@ pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_liv
     let refused = refusals(&checked, args);
     let rehearsed = Rehearsed { scenario: &inside.settings.scenario, from_live, exit, refused };
     let rehearsal = Rehearsal::of(&journal, &run, terms, rehearsed)?;
-    print(|out| {
+    print(context.console.form(), |out| {
         if context.console.json {
             return report::document(&rehearsal, out);
         }

@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::journal::steering::Drifted;
 use crate::preflight::{self, Difference};
 use crate::report::plain::{count, plain};
+use crate::report::sieve::Form;
 
 /// Rows of a group that are shown before a question, and by `plan`.
 const SHOWN_BEFORE_A_RUN: usize = 5;
@@ -65,11 +66,11 @@ impl Carry<'_> {
 
     fn show(&self, difference: &Difference) -> Result<(), Halted> {
         let written = match (self.launch.consent, self.console.json) {
-            (Consent::OnlyShown, true) => console::result(|out| {
+            (Consent::OnlyShown, true) => console::result(Form::Json, |out| {
                 let document = difference::document(self.run, difference);
                 writeln!(out, "{document:#}")
             }),
-            (Consent::OnlyShown, false) => console::result(|out| difference::render(difference, out)),
+            (Consent::OnlyShown, false) => console::result(Form::Text, |out| difference::render(difference, out)),
             (Consent::Asked { .. } | Consent::OnlyLooked | Consent::NothingIsSent, _) => {
                 let mut text = Vec::new();
                 difference::render(difference, &mut text).map(|()| {
