@@ -385,8 +385,13 @@ impl Standing {
         if self.rules == Rules::Second {
             self.moved = None;
         }
-        self.looked = false;
         self.unknown = false;
+        // Opened again, a row that was sent is still judged by what was seen before that: where it is neither there nor on
+        // target, it is not ours. Only who names the rows that somebody else moved takes them from where they are now.
+        self.looked = match verdict {
+            Verdict::NoEffect | Verdict::Refused | Verdict::Failed => self.rules == Rules::Second && self.attempts > 0,
+            Verdict::Unverified | Verdict::Applied | Verdict::Already | Verdict::Overtaken | Verdict::Blocked => false,
+        };
         self.after = None;
         self.settled_at = None;
         self.reason = None;
