@@ -30,8 +30,9 @@ pub(super) const STANDING: &str = "standing, verdict, started, attempts, throttl
          ORDER BY seq DESC LIMIT 1) END,
     CASE WHEN standing = 'due' AND attempts > 0 AND looked AND NOT doubted
               AND after_copystate IS NULL AND after_migrationcycle IS NULL THEN
-        (SELECT json_valid(detail) AND json_extract(detail, '$.seen') IS NULL FROM event
-         WHERE event.run = row.run AND event.row = row.row AND kind = 'row_seen' ORDER BY seq DESC LIMIT 1) END";
+        (SELECT kind = 'row_seen' AND json_valid(detail) AND json_extract(detail, '$.seen') IS NULL FROM event
+         WHERE event.run = row.run AND event.row = row.row AND kind IN ('row_seen', 'row_reopened')
+         ORDER BY seq DESC LIMIT 1) END";
 
 pub(super) fn insert(
     conn: &Connection,
