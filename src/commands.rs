@@ -18,10 +18,11 @@ use crate::event::Outcome;
 use crate::exit::Exit;
 use crate::inventory::InventoryError;
 use crate::journal::{JournalError, bounded};
-use crate::lock::LockError;
+use crate::lock::{LockError, Owner};
 use crate::plan::source::Source;
 use crate::plan::{Checked, PlanError, ReadError, Reading};
 use crate::report::failure::Failure;
+use crate::report::next::journal_flag;
 use crate::report::plain::{count, plain, shell_word};
 use crate::report::sieve::{Form, Sieve};
 use crate::serve::WeakToken;
@@ -332,8 +333,8 @@ impl CommandError {
             CommandError::Journal(error) => {
                 return hint_of_journal(error, here);
             }
-            CommandError::Lock(LockError::Held { .. }) => {
-                return Some(format!("`{}` shows where it stands", here.reads("status")));
+            CommandError::Lock(LockError::Held { owner, .. }) => {
+                return Some(hint_of_owner(owner.as_ref(), here));
             }
             CommandError::Lock(LockError::Unworkable(_)) => "put the journal on a local disk",
             CommandError::Exists(_) => "name another, or replace it with --force",
@@ -426,6 +427,14 @@ fn hint_of_plan(error: &PlanError) -> &'static str {
             "seal it again with `cutover plan PLAN -o FILE`, and have it approved again; nothing was sent"
         }
     }
+}
+
+/// Where to look at what holds a lock: in its journal, where it names that.
+fn hint_of_owner(owner: Option<&Owner>, here: &Here) -> String {
+    let journal = owner.and_then(|owner| owner.journal.as_deref());
+    let elsewhere = |journal| format!("cutover status{}", journal_flag(journal));
+    let status = journal.map_or_else(|| here.reads("status"), elsewhere);
+    format!("`{status}` shows where it stands")
 }
 
 fn hint_of_journal(error: &JournalError, here: &Here) -> Option<String> {

@@ -80,7 +80,7 @@ impl By {
     /// Whoever started this process.
     #[must_use]
     pub fn me(via: &str, reason: Option<String>) -> Self {
-        Self { user: std::env::var("USER").ok(), host: crate::lock::host(), reason, via: via.to_owned() }
+        Self { user: Some(crate::whoami::user()), host: crate::lock::host(), reason, via: via.to_owned() }
     }
 }
 

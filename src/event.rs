@@ -71,6 +71,9 @@ pub enum EventKind {
         /// What it was given by hand, by the names of settings and as flags have it: it holds for this launch.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         given: BTreeMap<String, String>,
+        /// How long the launch before it took, up to what is recorded of it, if that was cut off and so never said.
+        #[serde(default, skip_serializing_if = "is_none_ms")]
+        cut_off_ms: u64,
     },
     DrainBegan {
         reason: DrainReason,
@@ -521,6 +524,11 @@ pub enum LaneStop {
     Throttled,
     /// Answers in a row came from something between us and the service.
     NotTheService,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_none_ms(ms: &u64) -> bool {
+    *ms == 0
 }
 
 #[cfg(test)]

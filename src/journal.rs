@@ -472,13 +472,13 @@ fn load_head(conn: &Connection, run: RunKey, lane: LaneId) -> Result<(u64, Hash)
 fn fold_into_run(conn: &Connection, run: RunKey, event: &Event) -> Result<(), JournalError> {
     let at_ms = event.at.as_millisecond();
     match &event.kind {
-        EventKind::LaunchBegan { launch, pid, host, .. } => {
+        EventKind::LaunchBegan { launch, pid, host, cut_off_ms, .. } => {
             // What stopped an earlier launch need not stop this one.
             conn.execute("UPDATE lane SET stopped = NULL WHERE run = ?1", [run.0])?;
             conn.execute(
                 "UPDATE run SET launches = ?2, running = 1, pid = ?3, host = ?4, started_at = coalesce(started_at, ?5),
-                 ended_at = NULL, exit_code = NULL, exit_name = NULL, exit_reason = NULL WHERE run = ?1",
-                params![run.0, launch, pid, host, at_ms],
+                 elapsed_ms = elapsed_ms + ?6, ended_at = NULL, exit_code = NULL, exit_name = NULL, exit_reason = NULL WHERE run = ?1",
+                params![run.0, launch, pid, host, at_ms, cut_off_ms],
             )?
         }
         EventKind::LaunchEnded { exit, reason, elapsed_ms, refusal: _ } => conn.execute(

@@ -77,3 +77,4 @@ mod settings;
 mod texts;
 mod transport;
 pub mod waves;
+mod whoami;

@@ -1,5 +1,6 @@
 //! File locks that die with the process: one launch per run, one run per account and endpoint.
 
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -7,17 +8,33 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::plain::plain;
+
 /// Who holds a lock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Owner {
     pub(crate) pid: u32,
     pub(crate) host: String,
     pub(crate) since: jiff::Timestamp,
+    /// The journal that it writes to. None: an earlier version, which did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) journal: Option<PathBuf>,
 }
 
 impl Owner {
-    pub(crate) fn this_process() -> Self {
-        Self { pid: std::process::id(), host: host(), since: jiff::Timestamp::now() }
+    fn this_process(journal: &Path) -> Self {
+        let journal = std::path::absolute(journal).unwrap_or_else(|_| journal.to_owned());
+        Self { pid: std::process::id(), host: host(), since: jiff::Timestamp::now(), journal: Some(journal) }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pid {} on {}, since {:.0}", self.pid, plain(&self.host), self.since)?;
+        match &self.journal {
+            Some(journal) => write!(f, ", with the journal `{}`", plain(&journal.display().to_string())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -58,7 +75,7 @@ pub(crate) fn is_held(path: &Path) -> Option<bool> {
 pub(crate) enum LockError {
     #[error("another launch holds {what}: {}", owner.as_ref().map_or_else(
         || "it does not say who it is".to_owned(),
-        |owner| format!("pid {} on {}, since {:.0}", owner.pid, owner.host, owner.since)))]
+        ToString::to_string))]
     Held { what: String, owner: Option<Owner> },
     #[error("the file system of `{}` does not keep locks, so that two launches could run at once", .0.display())]
     Unworkable(PathBuf),
@@ -78,8 +95,8 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// `what` completes "another launch holds …".
-    pub(crate) fn take(path: &Path, what: &str) -> Result<Self, LockError> {
+    /// `what` completes "another launch holds …"; whoever comes second is told of the journal.
+    pub(crate) fn take(path: &Path, what: &str, journal: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { path: path.to_owned(), source };
         let asked = Instant::now();
         loop {
@@ -107,7 +124,7 @@ impl Lock {
             if open(path).map_err(failed)?.try_lock().is_ok() {
                 return Err(LockError::Unworkable(path.to_owned()));
             }
-            write_owner(&mut file).map_err(failed)?;
+            write_owner(&mut file, journal).map_err(failed)?;
             return Ok(Self { path: path.to_owned(), _file: file });
         }
     }
@@ -132,8 +149,8 @@ fn is_still_at(file: &File, path: &Path) -> bool {
     }
 }
 
-fn write_owner(file: &mut File) -> io::Result<()> {
-    let owner = serde_json::to_vec(&Owner::this_process())?;
+fn write_owner(file: &mut File, journal: &Path) -> io::Result<()> {
+    let owner = serde_json::to_vec(&Owner::this_process(journal))?;
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(&owner)
@@ -154,12 +171,13 @@ mod tests {
     fn a_second_taker_is_told_who_holds_it_until_it_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.lock");
-        let lock = Lock::take(&path, "the run").unwrap();
-        let text = Lock::take(&path, "the run").unwrap_err().to_string();
+        let lock = Lock::take(&path, "the run", Path::new("night.db")).unwrap();
+        let text = Lock::take(&path, "the run", Path::new("night.db")).unwrap_err().to_string();
         assert!(text.starts_with(&format!("another launch holds the run: pid {}", std::process::id())), "{text}");
+        assert!(text.ends_with("/night.db`"), "{text}");
         drop(lock);
         assert!(!path.exists());
-        Lock::take(&path, "the run").unwrap();
+        Lock::take(&path, "the run", Path::new("night.db")).unwrap();
     }
 
     #[test]
@@ -167,6 +185,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.lock");
         std::fs::write(&path, r#"{"pid":1,"host":"gone","since":"2026-01-01T00:00:00Z"}"#).unwrap();
-        Lock::take(&path, "the run").unwrap();
+        Lock::take(&path, "the run", Path::new("night.db")).unwrap();
     }
 }

@@ -15,9 +15,12 @@ use crate::ledger::{Phase, Standing};
 use crate::model::words::{self, Pairing, Word};
 use crate::model::{Row, SeenState, TargetState};
 use crate::plan::paper::Paper;
-use crate::report::plain::plain;
+use crate::report::plain::{count, plain};
 use crate::report::row::is_on_target;
 use crate::waves::forecast::{Ahead, Band, Measured};
+
+/// Rows that are named for each reason; the others are counted.
+const IDS_NAMED: usize = 5;
 
 /// What there is to go back on for a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +147,32 @@ impl Rollback {
 
     fn stays(&mut self, row: &Row, reason: String, unchanged: bool) {
         self.no_way_back.push(Stays { source_id: row.source_id.to_string(), reason, unchanged });
+    }
+
+    /// Why rows stay, each reason once, with how many rows have it and the first of them.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<String> {
+        let mut groups: Vec<(&Stays, u64, Vec<&str>)> = Vec::new();
+        for stays in &self.no_way_back {
+            let is_alike = |one: &Stays| one.unchanged == stays.unchanged && one.reason == stays.reason;
+            let at = groups.iter().position(|(first, _, _)| is_alike(first)).unwrap_or_else(|| {
+                groups.push((stays, 0, Vec::new()));
+                groups.len() - 1
+            });
+            let (_, n_rows, ids) = &mut groups[at];
+            *n_rows += 1;
+            if ids.len() < IDS_NAMED {
+                ids.push(&stays.source_id);
+            }
+        }
+        let line = |(first, n_rows, ids): &(&Stays, u64, Vec<&str>)| {
+            let named = ids.join(", ");
+            let more = n_rows - ids.len() as u64;
+            let more = if more == 0 { String::new() } else { format!(" … and {more} more") };
+            let which = if *n_rows == 1 { named } else { format!("{} ({named}{more})", count(*n_rows, "row")) };
+            format!("{}: {which}: {}", first.heading(), first.reason)
+        };
+        groups.iter().map(line).collect()
     }
 
     /// What goes back and what does not, in one line.
@@ -336,6 +365,27 @@ mod tests {
         let half = settled(Verdict::NoEffect, "syncing/syncing", Some("cutovering/syncing"));
         let back = WayBack::Back { from: seen("cutovering/syncing"), to: seen("syncing/syncing") };
         assert_eq!(way("cutovering/cutovering", &half), back);
+    }
+
+    #[test]
+    fn each_reason_is_named_once_with_its_rows() {
+        let mut back = Rollback { schema: "cutover.rollback.v1", run: "r1".into(), rows: 0, no_way_back: Vec::new() };
+        for i in 1..=30 {
+            let mut row = row("stopped/syncing");
+            row.source_id = SourceId::new(&format!("vm-{i}")).unwrap();
+            let (reason, unchanged) = match i {
+                30 => ("nothing came of it", true),
+                _ if i % 10 == 0 => ("it is in `finished`", false),
+                _ => ("it is in `stopped`", false),
+            };
+            back.stays(&row, reason.to_owned(), unchanged);
+        }
+        let told = [
+            "no way back: 27 rows (vm-1, vm-2, vm-3, vm-4, vm-5 … and 22 more): it is in `stopped`",
+            "no way back: 2 rows (vm-10, vm-20): it is in `finished`",
+            "not changed: vm-30: nothing came of it",
+        ];
+        assert_eq!(back.reasons(), told);
     }
 
     #[test]

@@ -156,6 +156,7 @@ fn begun(run: &RunRecord, layout: String) -> [EventKind; 2] {
         user: Some("ops".into()),
         version: env!("CARGO_PKG_VERSION").into(),
         given: [].into(),
+        cut_off_ms: 0,
     };
     [started, launch]
 }

@@ -257,7 +257,8 @@ impl OwnSums {
                 self.began = Some((plan.clone(), *rows, settings.clone()));
                 self.places.clone_from(lanes);
             }
-            EventKind::LaunchBegan { launch, pid, host, .. } => {
+            EventKind::LaunchBegan { launch, pid, host, cut_off_ms, .. } => {
+                self.elapsed_ms += cut_off_ms;
                 self.launches = *launch;
                 self.launched = Some((*pid, host.clone()));
                 self.running = true;

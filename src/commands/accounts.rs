@@ -242,7 +242,7 @@ impl Account {
         let what = format!("account `{}` at {endpoint}", self.account());
         let taken = std::fs::create_dir_all(folder.join("locks"))
             .map_err(|source| LockError::Io { path: path.clone(), source })
-            .and_then(|()| Lock::take(&path, &what));
+            .and_then(|()| Lock::take(&path, &what, &context.settings.journal));
         match taken {
             Ok(lock) => Ok(Some(lock)),
             Err(held @ LockError::Held { .. }) => Err(held.into()),

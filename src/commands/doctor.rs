@@ -82,7 +82,7 @@ fn machine(context: &Context, exit: &mut Exit) -> Patient {
         }
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match Lock::take(&folder.join(".cutover-doctor.lock"), "the trial lock") {
+    match Lock::take(&folder.join(".cutover-doctor.lock"), "the trial lock", path) {
         Ok(_) => patient.ok("file locks", format!("`{}` keeps them", folder.display())),
         Err(LockError::Held { .. }) => patient.ok("file locks", "another doctor is at it"),
         Err(error @ (LockError::Unworkable(_) | LockError::Io { .. })) => {

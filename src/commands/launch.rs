@@ -318,7 +318,8 @@ fn launch_run(
     launch: &Launch<'_>,
 ) -> Result<Exit, CommandError> {
     let id = journal.run(key)?.id;
-    let lock = Lock::take(&lock::of_run(&context.settings.journal, &id), &format!("run {id}"))?;
+    let lock =
+        Lock::take(&lock::of_run(&context.settings.journal, &id), &format!("run {id}"), &context.settings.journal)?;
     // Read once it is ours: nobody else writes to it from here on.
     let run = journal.run(key)?;
     journal.forget_stale_commands(key)?;

@@ -51,8 +51,7 @@ pub(super) fn seal(
     lanes: Vec<LanePlace>,
     to: &SealTo<'_>,
 ) -> Result<(), CommandError> {
-    let user = std::env::var("USER").ok();
-    let sealed_by = match to.name.map(str::to_owned).or_else(|| user.clone()) {
+    let sealed_by = match to.name.map(str::to_owned).or_else(|| std::env::var("USER").ok()) {
         Some(name) if sealed::is_a_name(&name) => name,
         // Who agrees must be able to be somebody else.
         Some(_) => return Err(CommandError::NoName),
@@ -64,7 +63,7 @@ pub(super) fn seal(
         plan: run.plan_path.clone(),
         terms,
         sealed_by: sealed_by.clone(),
-        user,
+        user: Some(crate::whoami::user()),
         host: crate::lock::host(),
         at: Timestamp::now(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -136,7 +135,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
         context.console.say(&format!("{name} has approved {shown} already"));
         return Ok(Exit::Done);
     }
-    let approval = seal.approval(name, std::env::var("USER").ok(), crate::lock::host(), Timestamp::now());
+    let approval = seal.approval(name, Some(crate::whoami::user()), crate::lock::host(), Timestamp::now());
     let text = crate::texts::read(path).map_err(output_failed(path))?;
     write_beside(path, |out| {
         out.write_all(text.as_bytes())?;

@@ -15,6 +15,7 @@ use crate::ledger::steered::Steered;
 use crate::model::words::nearest;
 use crate::report::beside::{check_destination, write_beside};
 use crate::report::next::NextCommands;
+use crate::report::plain::plain;
 use crate::report::sieve::Form;
 use crate::report::status::Holder;
 use crate::report::{self, ReportError};
@@ -235,9 +236,7 @@ pub(super) fn rollback(
     journal.at_one_instant(|| {
         let back = Rollback::of(&journal, &run)?;
         let told = back.told();
-        for stays in back.no_way_back.iter().take(20) {
-            context.console.say(&format!("{}: {}: {}", stays.heading(), stays.source_id, stays.reason));
-        }
+        back.reasons().iter().for_each(|line| context.console.say(&plain(line)));
         if back.rows == 0 {
             context.console.say(&format!("{told}; no plan is written"));
         } else if let Some(path) = output {

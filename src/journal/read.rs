@@ -3,8 +3,8 @@
 //! Nothing here holds a plan in memory: rows come in pages or one by one.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -389,6 +389,14 @@ impl Journal {
         lanes.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
+    /// The rows that were begun, and of which no change has left.
+    pub fn begun_and_unsent(&self, run: RunKey) -> Result<HashSet<RowId>, JournalError> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT row FROM row WHERE run = ?1 AND started > 0 AND attempts = 0")?;
+        let found = statement.query_map([run.0], |row| Ok(RowId(row.get(0)?)))?;
+        found.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
     /// How the last launch began.
     pub fn last_launch(&self, run: RunKey) -> Result<Option<Event>, JournalError> {
         let mut statement = self.conn.prepare_cached(
@@ -397,6 +405,16 @@ impl Journal {
         )?;
         let mut found = statement.query([run.0])?;
         found.next()?.map(event).transpose()
+    }
+
+    /// How the launches began, the last one first.
+    pub fn launches_back(&self, run: RunKey) -> Result<Vec<Event>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, seq, at, kind, row, detail FROM event
+             WHERE run = ?1 AND lane = 0 AND kind = 'launch_began' ORDER BY seq DESC",
+        )?;
+        let found = statement.query_and_then([run.0], event)?;
+        found.collect()
     }
 
     /// When the newest event was written.

@@ -295,6 +295,18 @@ impl Journal {
         Ok(steered)
     }
 
+    /// How many of these sources have no verdict yet.
+    pub fn n_unsettled_of<'a>(&self, run: RunKey, ids: impl Iterator<Item = &'a String>) -> Result<u64, JournalError> {
+        let ids = serde_json::to_string(&ids.collect::<Vec<_>>()).expect("strings are JSON");
+        self.conn
+            .prepare_cached(
+                "SELECT count(*) FROM row
+                 WHERE run = ?1 AND verdict IS NULL AND source_id IN (SELECT value FROM json_each(?2))",
+            )?
+            .query_row(params![run.0, ids], |row| row.get(0))
+            .map_err(JournalError::from)
+    }
+
     /// Rows that somebody else moved, as far as reads showed it that were made for others.
     pub fn n_moved(&self, run: RunKey) -> Result<u64, JournalError> {
         self.conn

@@ -333,6 +333,7 @@ fn a_damaged_journal_is_noticed_after_an_unclean_end_only() {
         user: None,
         version: "0".to_owned(),
         given: std::collections::BTreeMap::new(),
+        cut_off_ms: 0,
     };
     lab.journal.append(lab.run, [(LaneId::RUN, began)]).unwrap();
     lab.journal.conn.pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();

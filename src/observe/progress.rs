@@ -3,6 +3,7 @@
 //! Counts come from events, which are on disk when they are counted; the gauges (pace, requests on the wire, what it
 //! waits for) are polled from the gate and stored nowhere.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -16,11 +17,13 @@ use super::Observer;
 use crate::console::Console;
 use crate::event::{DrainReason, Event, EventKind, LaneId, Outcome};
 use crate::journal::read::is_on_target;
-use crate::model::SourceId;
+use crate::model::{RowId, SourceId};
 use crate::report::next::NextCommands;
 use crate::report::plain::{count, plain};
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Lines of a kind past these are counted and not told.
+const MOVED_TOLD: u64 = 5;
 const FRAME_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Default)]
@@ -123,6 +126,11 @@ impl Progress {
 
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
+        let moved = self.counts.moved.load(Ordering::Relaxed);
+        if moved > MOVED_TOLD {
+            let status = self.commands.status();
+            self.console.say(&format!("{moved} rows were moved by somebody else; `{status}` sums up"));
+        }
     }
 
     fn settled(&self) -> u64 {
@@ -183,55 +191,89 @@ impl Progress {
 }
 
 /// The half of progress that listens.
-pub(crate) struct Counter(pub(crate) Arc<Progress>);
+pub(crate) struct Counter {
+    progress: Arc<Progress>,
+    /// Rows that were begun and of which no change has left yet: they were throttled, or not sent at all.
+    unsent: HashSet<RowId>,
+}
+
+impl Counter {
+    pub(crate) fn new(progress: Arc<Progress>, unsent: HashSet<RowId>) -> Self {
+        Self { progress, unsent }
+    }
+
+    /// Whether this attempt was sent, and one before it, too.
+    fn is_sent_again(&mut self, row: RowId, attempt: u32, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::Throttled { .. } | Outcome::Unsent { .. } => {
+                if attempt == 1 {
+                    self.unsent.insert(row);
+                }
+                false
+            }
+            Outcome::Accepted { .. }
+            | Outcome::Rejected { .. }
+            | Outcome::Unauthenticated { .. }
+            | Outcome::Barred { .. }
+            | Outcome::Lost { .. } => attempt > 1 && !self.unsent.remove(&row),
+        }
+    }
+}
 
 impl Observer for Counter {
     fn on_event(&mut self, event: &Event, source: Option<&SourceId>) -> io::Result<()> {
-        let counts = &self.0.counts;
+        let progress = Arc::clone(&self.progress);
+        let counts = &progress.counts;
         let add = |counter: &AtomicU64| _ = counter.fetch_add(1, Ordering::Relaxed);
         match &event.kind {
-            EventKind::RowSettled { verdict, reason, .. } => {
+            EventKind::RowSettled { row, verdict, reason, .. } => {
+                self.unsent.remove(row);
                 add(&counts.settled);
                 if !is_on_target(*verdict, reason.as_deref()) {
                     add(&counts.not_on_target);
                 }
             }
             EventKind::RowReopened { .. } => _ = counts.settled.fetch_sub(1, Ordering::Relaxed),
-            EventKind::AttemptStarted { attempt, .. } => {
-                if *attempt > 1 {
+            EventKind::AttemptEnded { row, attempt, outcome, .. } => {
+                if let Outcome::Throttled { .. } = outcome {
+                    add(&counts.throttled);
+                }
+                if self.is_sent_again(*row, *attempt, outcome) {
                     add(&counts.retries);
                 }
             }
-            EventKind::AttemptEnded { outcome: Outcome::Throttled { .. }, .. } | EventKind::ReadThrottled { .. } => {
-                add(&counts.throttled);
-            }
+            EventKind::ReadThrottled { .. } => add(&counts.throttled),
+            EventKind::RowLeft { row, .. } => _ = self.unsent.remove(row),
             EventKind::DrainBegan { reason, why } => {
-                self.0.draining.store(true, Ordering::Relaxed);
-                self.0.tell(&plain(&draining(*reason, why.as_deref())));
+                self.progress.draining.store(true, Ordering::Relaxed);
+                self.progress.tell(&plain(&draining(*reason, why.as_deref())));
             }
             EventKind::StageBegan { stage, rows, forecast } if stage.wave.is_some() || forecast.is_some() => {
                 let forecast = forecast.as_ref().map_or_else(String::new, |forecast| format!(", {forecast}"));
-                self.0.tell(&format!("{}: {}{forecast}", plain(&stage.to_string()), count(*rows, "row")));
+                self.progress.tell(&format!("{}: {}{forecast}", plain(&stage.to_string()), count(*rows, "row")));
             }
             EventKind::WaitBegan { cause, stage, until } => {
-                self.0.tell(&format!("waiting {}", plain(&self.0.commands.waiting(*cause, stage, *until))));
+                self.progress
+                    .tell(&format!("waiting {}", plain(&self.progress.commands.waiting(*cause, stage, *until))));
             }
             EventKind::Controlled { command, by, .. } => {
-                self.0.tell(&format!("{} ({})", plain(&command.to_string()), plain(&by.to_string())));
+                self.progress.tell(&format!("{} ({})", plain(&command.to_string()), plain(&by.to_string())));
             }
             EventKind::RowMoved { seen, .. } => {
-                add(&counts.moved);
+                let nth = counts.moved.fetch_add(1, Ordering::Relaxed);
                 let id = source.map_or_else(|| "a row".to_owned(), |id| plain(id.as_str()));
-                self.0.tell(&format!("{id} was moved by somebody else: it is {seen}"));
+                if let Some(line) = moved(nth, &id, &seen.to_string()) {
+                    self.progress.tell(&line);
+                }
             }
             EventKind::LaneStopped { message, .. } => {
-                let of_account = self.0.of_account(event.lane);
-                self.0.tell(&format!("stopping{of_account}: {message}"));
+                let of_account = self.progress.of_account(event.lane);
+                self.progress.tell(&format!("stopping{of_account}: {message}"));
             }
             EventKind::QuotaLearned { per_second, stated } => {
                 let how = if *stated { "the service takes" } else { "throttled without a figure, going on at" };
-                let of_account = self.0.of_account(event.lane);
-                self.0.console.detail(&format!("{how} {per_second:.2} requests per second{of_account}"));
+                let of_account = self.progress.of_account(event.lane);
+                self.progress.console.detail(&format!("{how} {per_second:.2} requests per second{of_account}"));
             }
             EventKind::RunStarted { .. }
             | EventKind::LaunchBegan { .. }
@@ -240,10 +282,18 @@ impl Observer for Counter {
             | EventKind::StageEnded { .. }
             | EventKind::WaitEnded
             | EventKind::RowSeen { .. }
-            | EventKind::AttemptEnded { .. }
-            | EventKind::RowLeft { .. } => (),
+            | EventKind::AttemptStarted { .. } => (),
         }
         Ok(())
+    }
+}
+
+/// The line about a row that somebody moved, the first of them being 0: past a few they are counted, which is told once.
+fn moved(nth: u64, id: &str, seen: &str) -> Option<String> {
+    match nth {
+        0..MOVED_TOLD => Some(format!("{id} was moved by somebody else: it is {}", plain(seen))),
+        MOVED_TOLD => Some("… and more were moved by somebody else, which are counted from here on".to_owned()),
+        _ => None,
     }
 }
 
@@ -262,4 +312,41 @@ fn draining(reason: DrainReason, why: Option<&str>) -> String {
     };
     let why = why.map_or_else(String::new, |why| format!(": {why}"));
     format!("draining ({told}{why}): no new requests, waiting for answers that are on the way{then}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::LogFormat;
+
+    #[test]
+    fn a_flood_of_moved_rows_is_told_by_the_first_of_them() {
+        let lines: Vec<String> = (0..200).filter_map(|nth| moved(nth, "vm-1", "error/syncing")).collect();
+        assert_eq!(lines.len(), 6);
+        assert_eq!(lines[0], "vm-1 was moved by somebody else: it is error/syncing");
+        assert!(lines[5].starts_with("… and more"), "{}", lines[5]);
+    }
+
+    #[test]
+    fn a_row_is_sent_again_once_a_change_of_it_has_left_before() {
+        let throttled =
+            || Outcome::Throttled { status: Some(429), retry_after_ms: None, quota: None, message: String::new() };
+        let unsent = || Outcome::Unsent { cause: "no connection".to_owned() };
+        let lost = Outcome::aborted;
+        let accepted = || Outcome::Accepted { status: 200 };
+        for (about, outcomes, n_again) in [
+            ("sent once", vec![accepted()], 0),
+            ("throttled is not sent", vec![throttled(), throttled(), accepted()], 0),
+            ("what did not leave is not sent", vec![unsent(), accepted()], 0),
+            ("lost may have arrived", vec![lost(), accepted()], 1),
+            ("throttled in between", vec![throttled(), lost(), throttled(), accepted()], 1),
+        ] {
+            let console = Console { format: LogFormat::Text, quiet: true, verbose: false, json: false };
+            let progress = Progress::new(1, 0, Vec::new(), NextCommands::default(), console, false);
+            let mut counter = Counter::new(progress, HashSet::new());
+            let n =
+                (1..).zip(&outcomes).filter(|(nth, outcome)| counter.is_sent_again(RowId(1), *nth, outcome)).count();
+            assert_eq!(n, n_again, "{about}");
+        }
+    }
 }

@@ -85,6 +85,20 @@ impl Obstacle {
 /// What to do about a row that stands so, for this reason; none where nothing is to be done.
 #[must_use]
 pub(crate) fn next(phase: Phase, reason: Option<&str>, commands: &NextCommands, source_id: &str) -> Option<Advice> {
+    let next = of_standing(phase, reason, commands, source_id)?;
+    if !commands.goes_on {
+        return Some(next);
+    }
+    let say = match phase {
+        Phase::Untried | Phase::Due => "the run goes on, and comes to it: wait".to_owned(),
+        Phase::Open | Phase::InDoubt | Phase::Accepted => "the run goes on, and looks at it: wait".to_owned(),
+        Phase::Settled(_) => format!("the run goes on; once it has ended: {}", next.say),
+    };
+    Some(advice(say, commands.watch()))
+}
+
+/// As if no launch held the run.
+fn of_standing(phase: Phase, reason: Option<&str>, commands: &NextCommands, source_id: &str) -> Option<Advice> {
     let id = plain(source_id);
     let retry = |say: &str, verdict| Some(advice(with_leave(say, commands), commands.retry(verdict)));
     match phase {
@@ -256,6 +270,17 @@ mod tests {
                     assert_eq!(next.unwrap().command, format!("cutover retry r1 --only {verdict}"));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn while_a_run_goes_on_nothing_is_advised_that_would_be_turned_away() {
+        let mut commands = NextCommands::for_tests("r1", &[]);
+        commands.goes_on = true;
+        let phases = [Phase::Untried, Phase::Due, Phase::Open, Phase::InDoubt, Phase::Accepted];
+        for phase in phases.into_iter().chain(Verdict::ALL.map(Phase::Settled)) {
+            let next = next(phase, None, &commands, "vm-1");
+            assert!(next.is_none_or(|next| next.command == "cutover status r1 --watch"), "{phase:?}");
         }
     }
 

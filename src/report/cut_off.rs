@@ -4,7 +4,7 @@ use super::status::Holder;
 use crate::event::EventKind;
 use crate::exit::Exit;
 use crate::journal::read::{RunRecord, Tally};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, RunKey};
 
 /// How such a run ended, as whoever closes it records it, and everybody tells it until then.
 pub(crate) struct End {
@@ -17,11 +17,7 @@ pub(crate) struct End {
 impl End {
     /// For a run whose rows add up so; what it is now, nobody may change meanwhile.
     pub(crate) fn of(journal: &Journal, run: &RunRecord, tally: &Tally) -> Result<Self, JournalError> {
-        let began = journal.last_launch(run.key)?.map(|event| event.at);
-        let elapsed_ms = match (began, journal.last_event_at(run.key)?) {
-            (Some(began), Some(last)) => u64::try_from(last.as_millisecond() - began.as_millisecond()).unwrap_or(0),
-            (None, _) | (_, None) => 0,
-        };
+        let elapsed_ms = open_ms(journal, run.key)?;
         let reason = "its launch was cut off after the last row, and nothing was left to do".to_owned();
         Ok(Self { exit: tally.finished(), reason, elapsed_ms })
     }
@@ -34,6 +30,23 @@ impl End {
             refusal: None,
         }
     }
+}
+
+/// How long its launches took, up to what is recorded of the one that has not ended.
+pub(crate) fn elapsed_ms(journal: &Journal, run: &RunRecord) -> Result<u64, JournalError> {
+    if !run.running {
+        return Ok(run.elapsed_ms);
+    }
+    Ok(run.elapsed_ms + open_ms(journal, run.key)?)
+}
+
+/// From the beginning of its last launch to its last event.
+pub(crate) fn open_ms(journal: &Journal, run: RunKey) -> Result<u64, JournalError> {
+    let began = journal.last_launch(run)?.map(|event| event.at);
+    Ok(match (began, journal.last_event_at(run)?) {
+        (Some(began), Some(last)) => u64::try_from(last.as_millisecond() - began.as_millisecond()).unwrap_or(0),
+        (None, _) | (_, None) => 0,
+    })
 }
 
 /// The run as it is told: what the journal calls running is over if nothing is left to do and nobody holds it.

@@ -11,6 +11,7 @@ use super::json::Extra;
 use super::next::NextCommands;
 use super::plain::plain;
 use super::story::{self, Moment};
+use crate::control::By;
 use crate::event::Event;
 use crate::journal::read::{RunRecord, UNPROVEN_BY_CHOICE};
 use crate::journal::{Journal, JournalError};
@@ -27,6 +28,8 @@ pub struct Explained {
     pub(crate) standing: Standing,
     events: Vec<Event>,
     commands: Arc<NextCommands>,
+    /// Who said that it is not to be sent.
+    skipped: Option<By>,
 }
 
 impl Explained {
@@ -36,7 +39,8 @@ impl Explained {
         let mut commands = NextCommands::of(journal, run, journal.path())?;
         commands
             .needs_leave(|| Ok::<_, JournalError>(row.wants.copystate.as_ref().is_some_and(words::irreversible)))?;
-        Ok(Self::from_parts(run, row, standing, events, &Arc::new(commands)))
+        let skipped = journal.steered(run.key)?.skipped.remove(row.source_id.as_str());
+        Ok(Self { skipped, ..Self::from_parts(run, row, standing, events, &Arc::new(commands)) })
     }
 
     /// For those who read row by row.
@@ -48,7 +52,7 @@ impl Explained {
         commands: &Arc<NextCommands>,
     ) -> Self {
         let (run, plan_path) = (run.id.clone(), run.plan_path.clone());
-        Self { run, plan_path, row, standing, events, commands: Arc::clone(commands) }
+        Self { run, plan_path, row, standing, events, commands: Arc::clone(commands), skipped: None }
     }
 
     pub fn write_json(&self, out: &mut dyn io::Write) -> Result<(), ReportError> {
@@ -161,8 +165,20 @@ impl Explained {
         story::told(&self.events)
     }
 
+    /// Whoever skipped it, as long as it has no verdict.
+    fn waits_to_be_skipped(&self) -> Option<&By> {
+        match self.standing.phase {
+            Phase::Untried | Phase::Due => self.skipped.as_ref(),
+            Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Settled(_) => None,
+        }
+    }
+
     /// The verdict, what it means, and why it is so.
     pub(crate) fn conclusion(&self) -> String {
+        if let Some(by) = self.waits_to_be_skipped() {
+            let by = plain(&by.to_string());
+            return format!("{}: skipped by {by}; it is settled as blocked when its turn comes.", self.verdict());
+        }
         let reason = self.standing.reason.as_deref().map_or_else(String::new, |reason| format!(" ({})", plain(reason)));
         format!("{}: {}{reason}.", self.verdict(), advice::meaning(self.standing.phase))
     }

@@ -101,6 +101,7 @@ impl Lab {
             user: Some("ops".into()),
             version: "0.1.0".into(),
             given: ["allow_irreversible", "yes"].map(|leave| (leave.into(), "on".into())).into(),
+            cut_off_ms: 0,
         };
         self.happens(LaneId::RUN, [started, launch]);
     }

@@ -8,8 +8,9 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::plain::shell_word;
+use super::status::Holder;
 use crate::control::{self, Wait};
-use crate::event::{EventKind, Verdict};
+use crate::event::{Event, EventKind, Verdict};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::settings::keys::KEYS;
@@ -37,6 +38,8 @@ const OF_SENDING: [&str; 9] = [
     "ignore_forecast",
     "pause_file",
 ];
+/// The verb whose launches send nothing.
+const RECONCILE: &str = "reconcile";
 const STOP_FILE: &str = "stop_file";
 const DEADLINE: &str = "deadline";
 
@@ -51,6 +54,8 @@ pub struct NextCommands {
     endpoints: Vec<String>,
     /// Something that is left has a target from which there is no way back, and nobody gave leave for that.
     pub(super) lacks_leave: bool,
+    /// A launch holds the run now: any other would be turned away.
+    pub(super) goes_on: bool,
     /// The deadline that the run itself has came before its last launch ended.
     pub(super) deadline_is_over: bool,
 }
@@ -89,7 +94,7 @@ fn is_flag(key: &str) -> bool {
 impl NextCommands {
     /// After the last launch of a run, or while it goes on.
     pub fn of(journal: &Journal, run: &RunRecord, path: &Path) -> Result<Self, JournalError> {
-        let mut given = journal.last_launch(run.key)?.and_then(|began| given_of(began.kind)).unwrap_or_default();
+        let mut given = passed_on(journal.launches_back(run.key)?);
         if let Some(ended) = run.ended_at {
             drop_what_is_over(&mut given, ended);
         }
@@ -97,7 +102,8 @@ impl NextCommands {
         let of_run = run.settings.get(DEADLINE).and_then(|text| text.as_str()?.parse::<Timestamp>().ok());
         let deadline_is_over = !given.contains_key(DEADLINE)
             && matches!((of_run, run.ended_at), (Some(deadline), Some(ended)) if deadline <= ended);
-        Ok(Self { endpoints, deadline_is_over, ..Self::new(run, path, given) })
+        let goes_on = run.running && Holder::of(path, run) == Holder::Alive;
+        Ok(Self { endpoints, goes_on, deadline_is_over, ..Self::new(run, path, given) })
     }
 
     /// Of a launch that is about to begin.
@@ -216,6 +222,12 @@ impl NextCommands {
         self.written("status", &[&self.run], "")
     }
 
+    /// Where it stands, again and again until it ends.
+    #[must_use]
+    pub fn watch(&self) -> String {
+        self.written("status", &[&self.run], " --watch")
+    }
+
     #[must_use]
     pub fn report(&self, format: &str) -> String {
         self.written("report", &[&self.run], &format!(" --format {format}"))
@@ -289,9 +301,25 @@ fn drop_what_is_over(given: &mut Given, at: Timestamp) {
     }
 }
 
-fn given_of(began: EventKind) -> Option<Given> {
+/// What the next launch would be given, from the launches before it, the last one first: one that only looked passes on what
+/// the one before it had.
+fn passed_on(launches: Vec<Event>) -> Given {
+    let mut passed_on = Given::new();
+    for (given, only_looked) in launches.into_iter().filter_map(|began| given_of(began.kind)) {
+        for (name, value) in given {
+            passed_on.entry(name).or_insert(value);
+        }
+        if !only_looked {
+            break;
+        }
+    }
+    passed_on
+}
+
+/// And whether it only looked.
+fn given_of(began: EventKind) -> Option<(Given, bool)> {
     match began {
-        EventKind::LaunchBegan { given, .. } => Some(given),
+        EventKind::LaunchBegan { given, verb, .. } => Some((given, verb == RECONCILE)),
         EventKind::RunStarted { .. }
         | EventKind::DrainBegan { .. }
         | EventKind::StageBegan { .. }

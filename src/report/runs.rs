@@ -53,7 +53,8 @@ impl RunLine {
     }
 
     pub(crate) fn took(&self) -> String {
-        duration(self.elapsed_ms)
+        let so_far = if self.running { " so far" } else { "" };
+        format!("{}{so_far}", duration(self.elapsed_ms))
     }
 }
 
@@ -100,6 +101,7 @@ impl Runs {
 fn line_of(journal: &Journal, run: &RunRecord) -> Result<RunLine, JournalError> {
     let tally = journal.tally(run.key)?;
     let run = cut_off::as_told(journal, run, &tally)?;
+    let elapsed_ms = cut_off::elapsed_ms(journal, &run)?;
     let holder = run.running.then(|| Holder::of(journal.path(), &run));
     Ok(RunLine {
         goes_on: holder == Some(Holder::Alive),
@@ -114,7 +116,7 @@ fn line_of(journal: &Journal, run: &RunRecord) -> Result<RunLine, JournalError> 
         exit_code: run.exit_code,
         exit_name: run.exit_name,
         started_at: run.started_at.map(time),
-        elapsed_s: seconds(run.elapsed_ms),
-        elapsed_ms: run.elapsed_ms,
+        elapsed_s: seconds(elapsed_ms),
+        elapsed_ms,
     })
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::plain::{plain, shortened};
-use super::summary::{Running, Summary};
+use super::summary::{Running, SteeringOf, Summary};
+use crate::control::{CONTROL, Paused};
 use crate::journal::read::RunRecord;
 use crate::lock;
 use crate::rollback::IfStopped;
@@ -41,7 +42,8 @@ pub fn write_text(summary: &Summary, holder: Holder, out: &mut dyn io::Write) ->
     if let Some(running) = &summary.running {
         writeln!(out, "{}", where_it_is(running, holder))?;
     }
-    if summary.running.is_some() || !summary.steering.paused.is_empty() {
+    let SteeringOf { paused, skipped, .. } = &summary.steering;
+    if summary.running.is_some() || !paused.is_empty() || *skipped > 0 {
         for line in summary.steering.lines(&summary.commands, holder != Holder::Gone) {
             writeln!(out, "{line}")?;
         }
@@ -54,8 +56,11 @@ pub fn write_text(summary: &Summary, holder: Holder, out: &mut dyn io::Write) ->
     summary.write_causes(out)?;
     match (&summary.running, holder) {
         (Some(_), Holder::Alive) => {
-            writeln!(out, "\nWhat to do next\n\n  wait, or steer it: pause, continue, rate N, skip ID, drain")?;
-            writeln!(out, "               {}", summary.commands.control(&["pause"]))?;
+            let (say, word) = steering(&summary.steering.paused);
+            writeln!(out, "\nWhat to do next\n\n  {say}")?;
+            if let Some(word) = word {
+                writeln!(out, "               {}", summary.commands.control(&[word]))?;
+            }
         }
         (Some(_), Holder::Gone) => writeln!(out, "\nWhat to do next\n\n  {}", summary.commands.resume())?,
         (Some(_), Holder::Unknown) => {
@@ -64,6 +69,17 @@ pub fn write_text(summary: &Summary, holder: Holder, out: &mut dyn io::Write) ->
         (None, Holder::Alive | Holder::Gone | Holder::Unknown) => summary.write_next(out)?,
     }
     summary.write_footer(out)
+}
+
+/// What a person may do about a run that goes on, and the command of it that is likely to be wanted.
+fn steering(paused: &[Paused]) -> (&'static str, Option<&'static str>) {
+    if paused.is_empty() {
+        ("wait, or steer it: pause, continue, rate N, skip ID, drain", Some("pause"))
+    } else if paused.iter().any(|paused| paused.by.via == CONTROL) {
+        ("it is paused: let it go on, or steer it: rate N, skip ID, drain", Some("continue"))
+    } else {
+        ("it is paused by a file: remove that, or steer it: rate N, skip ID, drain", None)
+    }
 }
 
 fn write_if_stopped(counts: &IfStopped, out: &mut dyn io::Write) -> io::Result<()> {

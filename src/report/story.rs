@@ -64,7 +64,7 @@ fn sentence(kind: &EventKind) -> String {
         EventKind::RunStarted { plan, rows, .. } => {
             format!("the run is made: {}, plan {plan}", count(u64::from(*rows), "row"))
         }
-        EventKind::LaunchBegan { launch, verb, pid, host, user, version, given } => {
+        EventKind::LaunchBegan { launch, verb, pid, host, user, version, given, cut_off_ms: _ } => {
             let user = user.as_deref().unwrap_or("?");
             let given = if given.is_empty() { String::new() } else { format!(", given{}", next::flags(given)) };
             format!("launch {launch} begins: `{verb}` by {user}@{host}, process {pid}, cutover {version}{given}")

@@ -185,12 +185,16 @@ pub struct SteeringOf {
     pub stage: Option<Stage>,
     pub forecast: Option<String>,
     pub history: Vec<Taken>,
+    /// Rows that somebody skipped and whose turn has not come.
+    #[serde(skip)]
+    pub(crate) skipped: u64,
 }
 
 impl SteeringOf {
     fn of(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
-        let Steered { paused, waits, stage, forecast, history, .. } = journal.steered(run.key)?;
-        Ok(Self { paused, waits, stage, forecast, history })
+        let Steered { paused, waits, stage, forecast, history, skipped, .. } = journal.steered(run.key)?;
+        let skipped = journal.n_unsettled_of(run.key, skipped.keys())?;
+        Ok(Self { paused, waits, stage, forecast, history, skipped })
     }
 
     /// Who holds it back, and if it goes on, what it waits for: one line each.
@@ -214,7 +218,11 @@ impl SteeringOf {
             let forecast = self.forecast.as_ref().map_or(String::new(), |forecast| format!(": {forecast}"));
             format!("Carrying {stage}{forecast}.")
         });
-        paused.chain(waits).chain(stage).map(|line| plain(&line)).collect()
+        let skipped = (self.skipped > 0).then(|| {
+            let (rows, is) = (count(self.skipped, "row"), is_or_are(self.skipped));
+            format!("{rows} {is} skipped, and settled as blocked in turn.")
+        });
+        paused.chain(waits).chain(stage).chain(skipped).map(|line| plain(&line)).collect()
     }
 }
 
@@ -260,13 +268,7 @@ impl Summary {
         let Sums { tally, waves, lanes } = journal.sums(run.key)?;
         let run = &cut_off::as_told(journal, run, &tally)?;
         let began = journal.last_launch(run.key)?;
-        let mut elapsed_ms = run.elapsed_ms;
-        if run.running
-            && let (Some(began), Some(last)) = (&began, journal.last_event_at(run.key)?)
-        {
-            let open_ms = last.as_millisecond() - began.at.as_millisecond();
-            elapsed_ms += u64::try_from(open_ms).unwrap_or(0);
-        }
+        let elapsed_ms = cut_off::elapsed_ms(journal, run)?;
         let since = began.as_ref().map(|event| time(event.at));
         // An attempt may yet be taken back, throttled or not even sent, and a count that people watch would go down.
         let under_way = if run.running { tally.open } else { 0 };
@@ -532,7 +534,7 @@ fn lanes_of(lanes: Vec<LaneRecord>, tallies: &[LaneTally]) -> Vec<LaneOf> {
 
 fn launch_of(at: String, kind: EventKind) -> Option<LaunchOf> {
     match kind {
-        EventKind::LaunchBegan { launch, verb, pid, host, user, version, given } => {
+        EventKind::LaunchBegan { launch, verb, pid, host, user, version, given, cut_off_ms: _ } => {
             Some(LaunchOf { launch, verb, at, pid, host, user, version, given })
         }
         EventKind::RunStarted { .. }

@@ -1,6 +1,8 @@
 //! The servers that a sandbox begins with: made up from a seed, or one for each row of a plan.
 
 use super::dice;
+use crate::event::Verdict;
+use crate::ledger::{Phase, Standing};
 use crate::model::words::{self, Word};
 use crate::model::{Row, SeenState, TargetState};
 
@@ -68,6 +70,28 @@ pub fn seed_row(row: &Row) -> Seeded {
     let name = row.name.clone().unwrap_or_else(|| format!("vm-{}", row.id));
     let state = if row.expects.is_empty() { before(&row.wants) } else { completed(&row.expects) };
     Seeded { source_id, name, state }
+}
+
+/// Where the journal last has the source of a row: where somebody moved it, else where a look showed it, else where it was
+/// before. None: nobody saw it yet.
+#[must_use]
+pub fn left_at(row: &Row, standing: &Standing) -> Option<SeenState> {
+    let before = standing.before.as_ref();
+    if let Some(seen) = standing.moved.as_ref().or(standing.after.as_ref()) {
+        return Some(over(before, seen.copystate.as_ref(), seen.migrationcycle.as_ref()));
+    }
+    // Applied without a look that would show it.
+    let is_there = standing.phase == Phase::Settled(Verdict::Applied);
+    let wants = is_there.then(|| over(before, row.wants.copystate.as_ref(), row.wants.migrationcycle.as_ref()));
+    wants.or_else(|| before.cloned())
+}
+
+/// What is known now, and what was known before of the half that is not.
+fn over(before: Option<&SeenState>, copystate: Option<&Word>, cycle: Option<&Word>) -> SeenState {
+    SeenState {
+        copystate: copystate.or_else(|| before?.copystate.as_ref()).cloned(),
+        migrationcycle: cycle.or_else(|| before?.migrationcycle.as_ref()).cloned(),
+    }
 }
 
 /// A whole state from the half that the plan expects.
@@ -230,6 +254,30 @@ mod tests {
         assert_eq!(seed_row(&row).state, pair("premiged", "setting"));
         row.expects = TargetState { copystate: None, migrationcycle: Some(Word::new("replicating")) };
         assert_eq!(seed_row(&row).state, pair("replicate", "replicating"));
+    }
+
+    #[test]
+    fn a_source_is_where_the_journal_has_it_last() {
+        let row = row(Some("cutovering"), Some("cutovering"));
+        let left = |phase, seen: [Option<SeenState>; 3]| {
+            let [before, after, moved] = seen;
+            left_at(&row, &Standing { phase, before, after, moved, ..Standing::default() })
+        };
+        let (at_first, there, away) =
+            (pair("syncing", "syncing"), pair("cutovering", "cutovering"), pair("error", "cutovering"));
+        let settled = Phase::Settled;
+        let some = |state: &SeenState| Some(state.clone());
+        assert_eq!(left(Phase::Untried, [None, None, None]), None);
+        assert_eq!(left(Phase::Due, [some(&at_first), None, None]), some(&at_first));
+        assert_eq!(left(settled(Verdict::NoEffect), [some(&at_first), some(&at_first), None]), some(&at_first));
+        assert_eq!(left(settled(Verdict::Applied), [some(&at_first), some(&there), None]), some(&there));
+        assert_eq!(left(settled(Verdict::Applied), [some(&at_first), some(&there), some(&away)]), some(&away));
+        assert_eq!(left(settled(Verdict::Applied), [some(&at_first), None, None]), some(&there));
+        let half = SeenState { copystate: Some(Word::new("cutovering")), migrationcycle: None };
+        assert_eq!(
+            left(settled(Verdict::NoEffect), [some(&at_first), Some(half), None]),
+            some(&pair("cutovering", "syncing"))
+        );
     }
 
     #[test]

@@ -170,6 +170,7 @@ fn large(path: &Path, n_rows: u32) {
             user: None,
             version: "0".into(),
             given: [].into(),
+            cut_off_ms: 0,
         },
     ];
     journal.append(run, began.map(|kind| (LaneId::RUN, kind))).unwrap();

@@ -33,6 +33,7 @@ mod secrets;
 mod serve;
 mod settings;
 mod signals;
+mod told;
 mod tools;
 mod truth;
 mod wire;

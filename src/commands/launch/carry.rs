@@ -1,6 +1,6 @@
 //! One launch of a run: look, tell the difference, ask, send, prove, sum up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +38,7 @@ use crate::observe::sent::Sent;
 use crate::preflight::PreflightError;
 use crate::recorder::{self, JournalClosed, Recorder, Writing};
 use crate::remote::http::Http;
+use crate::report::cut_off;
 use crate::report::next::{self, Given, NextCommands};
 use crate::report::plain;
 use crate::report::sieve::Form;
@@ -230,8 +231,8 @@ impl Carry<'_> {
         let path = journal.path().to_owned();
         let run = self.run;
         let helm_settings = self.helm_settings()?;
-        let given = self.begin(&journal, &helm_settings.window)?;
-        let commands = NextCommands::new(run, &path, given.clone());
+        let (given, next_given) = self.begin(&journal, &helm_settings.window)?;
+        let commands = NextCommands::new(run, &path, next_given);
         let reopened = journal.rows_with_verdict(run.key, self.launch.reopen, self.launch.reopen_by_name)?;
         let steered = journal.steered(run.key)?;
         if let Some(paused) = steered.paused.first() {
@@ -249,7 +250,7 @@ impl Carry<'_> {
         }
         let progress = self.progress(&journal, &commands)?;
         let mut observers: Vec<Box<dyn Observer>> =
-            vec![Box::new(Counter(Arc::clone(&progress))), Box::new(self.sent.clone())];
+            vec![Box::new(self.counter(&journal, &progress)?), Box::new(self.sent.clone())];
         let undelivered = Undelivered::default();
         if self.launch.events {
             observers.push(Box::new(EventLines::new(&run.id, Arc::clone(&undelivered))));
@@ -334,6 +335,11 @@ impl Carry<'_> {
         let n_settled = n_rows.saturating_sub(journal.count_unsettled(self.run.key)?);
         let names = self.accounts.iter().map(|account| account.name.clone()).collect();
         Ok(Progress::new(n_rows, n_settled, names, commands.clone(), self.console, self.launch.progress))
+    }
+
+    fn counter(&self, journal: &Journal, progress: &Arc<Progress>) -> Result<Counter, CommandError> {
+        let unsent = if self.run.launches == 0 { HashSet::new() } else { journal.begun_and_unsent(self.run.key)? };
+        Ok(Counter::new(Arc::clone(progress), unsent))
     }
 
     /// Looks each second, for those stretches in which nothing is recorded.
@@ -430,16 +436,20 @@ impl Carry<'_> {
         match &account.venue {
             Venue::Service(transport) => Ok((transport.clone(), None)),
             Venue::Sandbox(scenario) => {
-                let mut estate = Vec::new();
-                journal.for_each_row(self.run.key, |row, _| {
+                let (mut estate, mut known) = (Vec::new(), HashSet::new());
+                journal.for_each_row(self.run.key, |row, standing| {
                     if account.takes(&row) {
-                        estate.extend(self.seeded(&row));
+                        let left = estate::left_at(&row, &standing);
+                        known.extend(left.is_some().then(|| row.source_id.to_string()));
+                        estate.extend(self.seeded(&row, left));
                     }
                     Ok::<_, JournalError>(())
                 })?;
+                let mut scenario = Scenario::clone(scenario);
+                scenario.goes_on(|id| known.contains(id));
                 let config = sandbox::Config {
                     estate,
-                    scenario: Scenario::clone(scenario),
+                    scenario,
                     seed: account.settings.seed,
                     port: 0,
                     token: None,
@@ -458,8 +468,12 @@ impl Carry<'_> {
         }
     }
 
-    /// A row's server as the sandbox begins with it: where it was seen, or where the plan would have it.
-    fn seeded(&self, row: &Row) -> Option<Seeded> {
+    /// A row's server as the sandbox begins with it: where an earlier launch left it, else where it was seen, or where the
+    /// plan would have it. An earlier launch had a sandbox of its own, which went with it.
+    fn seeded(&self, row: &Row, left: Option<SeenState>) -> Option<Seeded> {
+        if let Some(state) = left {
+            return Some(Seeded { state, ..estate::seed_row(row) });
+        }
         let Some(seen) = self.live else { return Some(estate::seed_row(row)) };
         // What the service does not know is not there in the rehearsal either.
         let state = seen.get(&row.source_id)?.clone();
@@ -544,18 +558,24 @@ impl Carry<'_> {
         Ok(ran?)
     }
 
-    /// Tells what holds for this launch, and what no longer does. Returns what it is given by hand.
-    fn begin(&self, journal: &Journal, window: &Window) -> Result<Given, CommandError> {
+    /// Tells what holds for this launch, and what no longer does. Returns what it is given by hand, and what the next one is to
+    /// be given: one that sends nothing passes on what the one before it had.
+    fn begin(&self, journal: &Journal, window: &Window) -> Result<(Given, Given), CommandError> {
         let last = NextCommands::of(journal, self.run, journal.path())?.into_given();
         if matches!(self.launch.consent, Consent::Asked { .. }) {
             self.tell_what_no_longer_holds(&last);
             window.told(self.clock.now()).iter().for_each(|line| self.console.say(line));
         }
-        Ok(self.given(window, last))
+        let given = self.given(window);
+        let next_given = match self.launch.consent {
+            Consent::NothingIsSent => last.into_iter().chain(given.clone()).collect(),
+            Consent::Asked { .. } | Consent::OnlyShown | Consent::OnlyLooked => given.clone(),
+        };
+        Ok((given, next_given))
     }
 
-    /// What this launch is given by hand. One that sends nothing passes on what the one before it had.
-    fn given(&self, window: &Window, last: Given) -> Given {
+    /// What this launch is given by hand.
+    fn given(&self, window: &Window) -> Given {
         let mut given = self.settings.by_hand.clone();
         // A time of the day is that of the night on which it was said.
         if let (Some(said), Some(deadline)) = (given.get_mut("deadline"), window.deadline) {
@@ -568,8 +588,7 @@ impl Carry<'_> {
                 given.extend(leave.map(|(name, _)| (name.to_owned(), "on".to_owned())));
                 given
             }
-            Consent::NothingIsSent => last.into_iter().chain(given).collect(),
-            Consent::OnlyShown | Consent::OnlyLooked => given,
+            Consent::NothingIsSent | Consent::OnlyShown | Consent::OnlyLooked => given,
         }
     }
 
@@ -609,9 +628,10 @@ impl Carry<'_> {
             verb: self.launch.verb.to_owned(),
             pid: std::process::id(),
             host: crate::lock::host(),
-            user: std::env::var("USER").ok(),
+            user: Some(crate::whoami::user()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             given,
+            cut_off_ms: if self.run.running { book.read(cut_off::open_ms).await? } else { 0 },
         });
         Ok(kinds)
     }

@@ -174,7 +174,16 @@ mod tests {
         let (host, version) = (String::new(), String::new());
         at(
             second,
-            EventKind::LaunchBegan { launch: 1, verb, pid: 1, host, user: None, version, given: BTreeMap::new() },
+            EventKind::LaunchBegan {
+                launch: 1,
+                verb,
+                pid: 1,
+                host,
+                user: None,
+                version,
+                given: BTreeMap::new(),
+                cut_off_ms: 0,
+            },
         )
     }
 
