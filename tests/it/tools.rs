@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-/// Whether one of these is missing; then the test is to return.
+/// Tells that one of these is missing; then the test is to return.
 pub(crate) fn lack(programs: &[&str]) -> bool {
     let missing: Vec<&str> = programs.iter().copied().filter(|program| find(program).is_none()).collect();
     !missing.is_empty() && left_out(&format!("needs {}", missing.join(" and ")))
@@ -28,7 +28,7 @@ pub(crate) fn left_out(why: &str) -> bool {
     true
 }
 
-/// Where a program is.
+/// Path of a program.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt as _;
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -39,26 +39,159 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).find_map(named)
 }
 
-/// What a program may be called.
+/// Names of a program.
 fn names_of(program: &str) -> Vec<&str> {
     if program == "chromium" { vec!["chromium", "chromium-browser", "google-chrome"] } else { vec![program] }
 }
 
+/// Programs that the tests need, each with Debian's package that has it.
+const NEEDED: [(&str, &str); 9] = [
+    ("cc", "gcc"),
+    ("make", "make"),
+    ("ssh-keygen", "openssh-client"),
+    ("chromium", "chromium"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("python3", "python3"),
+    ("script", "bsdutils"),
+    ("setpriv", "util-linux"),
+];
+
+/// A machine made up of a few programs, on which `tests/run` is tried. What is asked of them is written down.
+struct Machine {
+    lab: crate::lab::Lab,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let lab = crate::lab::Lab::new();
+        for folder in ["bin", "shop"] {
+            std::fs::create_dir(lab.path(folder)).unwrap();
+        }
+        let machine = Self { lab };
+        for own in ["sh", "cat", "dirname", "id", "env", "ln", "mktemp", "rm", "true"] {
+            std::os::unix::fs::symlink(find(own).unwrap(), machine.lab.path("bin").join(own)).unwrap();
+        }
+        for (program, _) in NEEDED {
+            machine.add("shop", program, "");
+        }
+        machine
+    }
+
+    fn add(&self, folder: &str, program: &str, does: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let place = self.lab.path(folder).join(program);
+        _ = std::fs::remove_file(&place);
+        std::fs::write(&place, format!("#!/bin/sh\n{does}\n")).unwrap();
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Somebody who is root, or is not.
+    fn user(self, id: u32) -> Self {
+        self.add("bin", "id", &format!("echo {id}"));
+        self
+    }
+
+    fn cargo(self) -> Self {
+        self.add("bin", "cargo", r#"echo "cargo $*" >> "$LOG""#);
+        self
+    }
+
+    fn sudo(self) -> Self {
+        self.add("bin", "sudo", r#"echo "sudo $1" >> "$LOG"; [ "$1" != -n ] || shift; exec "$@""#);
+        self
+    }
+
+    /// Installs all that it is asked for, or nothing where one of it is not to be had.
+    fn apt(self, not_to_be_had: &str) -> Self {
+        let packages = NEEDED.map(|(program, package)| format!("{package}) program={program} ;;")).join("\n    ");
+        let does = format!(
+            r#"echo "apt-get $*" >> "$LOG"
+if [ "$1" = update ]; then [ '{not_to_be_had}' = '' ]; exit; fi
+case " $* " in *" {not_to_be_had} "*) exit 100 ;; esac
+for package in "$@"; do
+    program=''
+    case $package in
+    {packages}
+    esac
+    [ "$program" = '' ] || ln -sf "$SHOP/$program" "$BIN/$program"
+done"#
+        );
+        self.add("bin", "apt-get", &does);
+        self
+    }
+
+    fn has(self, programs: &[&str]) -> Self {
+        for program in programs {
+            self.add("bin", program, "");
+        }
+        self
+    }
+
+    /// The code, what it says is missing, and what was asked of whom.
+    fn runs(&self, args: &[&str]) -> (Option<i32>, String, Vec<String>) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/run");
+        let mut command = std::process::Command::new(find("sh").unwrap());
+        command.arg(script).args(args).env_clear().env("PATH", self.lab.path("bin"));
+        for (name, at) in [("BIN", "bin"), ("SHOP", "shop"), ("LOG", "asked")] {
+            command.env(name, self.lab.path(at));
+        }
+        let ran = command.stdin(std::process::Stdio::null()).output().unwrap();
+        let asked = std::fs::read_to_string(self.lab.path("asked")).unwrap_or_default();
+        let asked = asked.lines().map(str::to_owned).collect();
+        (ran.status.code(), String::from_utf8_lossy(&ran.stderr).into_owned(), asked)
+    }
+}
+
+const PACKAGES: &str = "gcc make openssh-client chromium nodejs npm python3 python3-pip bsdutils util-linux";
+const UPDATE: &str = "apt-get update";
+const INSTALL: &str = "apt-get install -y --no-install-recommends";
+
 #[test]
 fn what_a_machine_lacks_is_named_at_once_and_nothing_is_built() {
-    let lab = crate::lab::Lab::new();
-    let folder = lab.path("bin");
-    std::fs::create_dir(&folder).unwrap();
-    for program in ["cat", "dirname", "id"] {
-        std::os::unix::fs::symlink(find(program).unwrap(), folder.join(program)).unwrap();
+    let nobody_may = [Machine::new(), Machine::new().user(1000).apt("")];
+    for machine in nobody_may {
+        let (code, err, asked) = machine.runs(&[]);
+        assert_eq!((code, &asked[..]), (Some(1), &[][..]), "{err}");
+        for lacking in ["a C compiler", "make", "ssh-keygen", "chromium", "node", "npm", "python3", "pip", "cargo"] {
+            assert!(err.contains(lacking), "{lacking}: {err}");
+        }
+        assert!(err.contains(&format!("On Debian: apt-get install {PACKAGES}\n")), "{err}");
     }
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/run");
-    let mut command = std::process::Command::new(find("sh").unwrap());
-    let ran = command.arg(script).env_clear().env("PATH", &folder).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert_eq!((ran.status.code(), out.as_ref()), (Some(1), ""), "{err}");
-    for lacking in ["a C compiler", "make", "ssh-keygen", "chromium", "node", "npm", "python3", "pip", "cargo"] {
-        assert!(err.contains(lacking), "{lacking}: {err}");
-    }
-    assert!(err.contains("apt-get install gcc make openssh-client chromium nodejs npm python3 python3-pip"), "{err}");
+    // Without cargo there is no test, and so no reason to install what tests need.
+    let (code, err, asked) = Machine::new().user(0).apt("").runs(&[]);
+    assert_eq!((code, &asked[..]), (Some(1), &[][..]), "{err}");
+    assert!(err.contains("cargo: https://rustup.rs") && err.contains("chromium"), "{err}");
+    let (code, err, _) = Machine::new().user(0).has(&NEEDED.map(|(program, _)| program)).runs(&[]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("cargo: https://rustup.rs") && !err.contains("apt-get"), "{err}");
+}
+
+#[test]
+fn what_a_machine_lacks_is_installed_where_that_may_be_done() {
+    let test = "cargo test --locked nights";
+    let root = Machine::new().user(0).cargo().apt("");
+    let (code, err, asked) = root.runs(&["nights"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(asked, [UPDATE, &format!("{INSTALL} {PACKAGES}"), test]);
+    let (_, _, asked) = root.runs(&["--only-install"]);
+    assert_eq!(asked.len(), 3, "all of it is there: {asked:?}");
+
+    let with_sudo = Machine::new().user(1000).cargo().sudo().apt("").has(&["cc", "make", "chromium", "script"]);
+    let (code, err, asked) = with_sudo.runs(&["nights"]);
+    assert_eq!(code, Some(0), "{err}");
+    let packages = "openssh-client nodejs npm python3 python3-pip util-linux";
+    let sudo_install = format!("{INSTALL} {packages}");
+    assert_eq!(asked, ["sudo -n", "sudo apt-get", UPDATE, "sudo env", &sudo_install, test]);
+}
+
+#[test]
+fn what_cannot_be_installed_keeps_nothing_else_from_being_so_and_is_named() {
+    let machine = Machine::new().user(0).cargo().apt("chromium");
+    let (code, err, asked) = machine.runs(&[]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("apt-get install chromium\n") && !err.contains("node:"), "{err}");
+    let each = PACKAGES.split(' ').map(|package| format!("{INSTALL} {package}"));
+    let all = [UPDATE.to_owned(), format!("{INSTALL} {PACKAGES}")].into_iter().chain(each);
+    assert_eq!(asked, all.collect::<Vec<_>>());
 }
