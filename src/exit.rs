@@ -100,6 +100,45 @@ impl Exit {
         }
     }
 
+    /// Every row is settled, on target or not: nothing broke and nothing cut it short.
+    #[must_use]
+    pub fn is_finished(self) -> bool {
+        match self {
+            Exit::Done | Exit::NotOnTarget => true,
+            Exit::Usage
+            | Exit::Refused
+            | Exit::Halted
+            | Exit::Credentials
+            | Exit::Locked
+            | Exit::Integrity
+            | Exit::Unreachable
+            | Exit::Internal
+            | Exit::HungUp
+            | Exit::Interrupted
+            | Exit::Terminated => false,
+        }
+    }
+
+    /// Words for the signal that it came by, if by one.
+    #[must_use]
+    pub fn signal(self) -> Option<&'static str> {
+        match self {
+            Exit::HungUp => Some("the terminal hung up"),
+            Exit::Interrupted => Some("interrupted"),
+            Exit::Terminated => Some("terminated by a signal"),
+            Exit::Done
+            | Exit::NotOnTarget
+            | Exit::Usage
+            | Exit::Refused
+            | Exit::Halted
+            | Exit::Credentials
+            | Exit::Locked
+            | Exit::Integrity
+            | Exit::Unreachable
+            | Exit::Internal => None,
+        }
+    }
+
     /// What it is instead for a launch that has sent a change: those that say that nothing was sent would not be true.
     #[must_use]
     pub fn after_a_change(self) -> Exit {

@@ -25,6 +25,7 @@ pub mod chain;
 pub mod ending;
 mod frequent;
 pub(crate) mod launched;
+pub(crate) mod meant;
 mod opening;
 pub(crate) mod place;
 pub mod read;

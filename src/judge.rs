@@ -217,7 +217,6 @@ impl Field<'_> {
 mod tests {
     use super::*;
     use crate::model::dialect::Edition;
-    use crate::model::{RowId, SourceId};
 
     fn wants(text: &str) -> TargetState {
         let seen = seen(text);
@@ -231,19 +230,7 @@ mod tests {
     }
 
     fn row(target: &str, expects: &str) -> Row {
-        Row {
-            id: RowId(1),
-            line: 2,
-            file: None,
-            source_id: SourceId::new("vm-1").unwrap(),
-            wants: wants(target),
-            expects: wants(expects),
-            wave: None,
-            account: None,
-            name: None,
-            note: None,
-            extra: Vec::new(),
-        }
+        Row { expects: wants(expects), ..Row::first(wants(target)) }
     }
 
     #[test]

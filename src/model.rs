@@ -247,6 +247,26 @@ pub struct Row {
 }
 
 #[cfg(test)]
+impl Row {
+    /// The first row of a plan, `vm-1`, of which nothing is said but its target.
+    pub(crate) fn first(wants: TargetState) -> Self {
+        Self {
+            id: RowId(1),
+            line: 2,
+            file: None,
+            source_id: SourceId::new("vm-1").unwrap(),
+            wants,
+            expects: TargetState::default(),
+            wave: None,
+            account: None,
+            name: None,
+            note: None,
+            extra: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

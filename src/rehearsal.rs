@@ -48,20 +48,12 @@ pub enum Readiness {
 
 impl Readiness {
     fn of(exit: Exit) -> Self {
-        match exit {
-            Exit::Done => Readiness::Ready,
-            Exit::NotOnTarget => Readiness::WithRemarks,
-            Exit::Usage
-            | Exit::Refused
-            | Exit::Halted
-            | Exit::Credentials
-            | Exit::Locked
-            | Exit::Integrity
-            | Exit::Unreachable
-            | Exit::Internal
-            | Exit::HungUp
-            | Exit::Interrupted
-            | Exit::Terminated => Readiness::NotReady,
+        if exit == Exit::Done {
+            Readiness::Ready
+        } else if exit.is_finished() {
+            Readiness::WithRemarks
+        } else {
+            Readiness::NotReady
         }
     }
 

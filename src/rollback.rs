@@ -313,7 +313,7 @@ impl IfStopped {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{RowId, SourceId};
+    use crate::model::SourceId;
 
     fn seen(text: &str) -> SeenState {
         let (copystate, cycle) = text.split_once('/').unwrap();
@@ -322,19 +322,7 @@ mod tests {
 
     fn row(target: &str) -> Row {
         let SeenState { copystate, migrationcycle } = seen(target);
-        Row {
-            id: RowId(1),
-            line: 2,
-            file: None,
-            source_id: SourceId::new("vm-1").unwrap(),
-            wants: TargetState { copystate, migrationcycle },
-            expects: TargetState::default(),
-            wave: None,
-            account: None,
-            name: None,
-            note: None,
-            extra: Vec::new(),
-        }
+        Row::first(TargetState { copystate, migrationcycle })
     }
 
     fn settled(verdict: Verdict, before: &str, after: Option<&str>) -> Standing {

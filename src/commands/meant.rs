@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::{CommandError, Context};
 use crate::journal::launched::Launched;
+use crate::journal::meant::{Meant, Named};
 use crate::journal::read::RunRecord;
-use crate::journal::search::{Meant, Named};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::Standing;
 use crate::lock;

@@ -14,8 +14,8 @@ use super::chain::{Found, Spec, find};
 use super::*;
 use crate::transport::{HeaderValue, TransportSettings};
 
-fn dressed(credentials: &Credentials) -> String {
-    let mut request = Request {
+fn undressed() -> Request<'static> {
+    Request {
         method: "GET",
         host: "sms.example.com",
         path: "/",
@@ -23,7 +23,11 @@ fn dressed(credentials: &Credentials) -> String {
         headers: Vec::new(),
         hidden: Vec::new(),
         body: b"",
-    };
+    }
+}
+
+fn dressed(credentials: &Credentials) -> String {
+    let mut request = undressed();
     credentials.dress(&mut request).unwrap();
     assert!(!format!("{request:?} {credentials:?}").contains("s3cret"), "a secret is printed");
     match &request.headers[..] {
@@ -130,15 +134,7 @@ fn user_at(address: SocketAddr) -> Credentials {
 }
 
 fn kind(credentials: &Credentials) -> String {
-    let mut request = Request {
-        method: "GET",
-        host: "sms.example.com",
-        path: "/",
-        query: &[],
-        headers: Vec::new(),
-        hidden: Vec::new(),
-        body: b"",
-    };
+    let mut request = undressed();
     credentials.dress(&mut request).unwrap();
     let names: Vec<&str> = request.headers.iter().map(|header| header.name).collect();
     names.join(" ")

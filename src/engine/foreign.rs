@@ -81,27 +81,15 @@ fn is_elsewhere(row: &Row, standing: &Standing, seen: &SeenState, left: Timestam
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::TargetState;
     use crate::model::words::Word;
-    use crate::model::{RowId, SourceId, TargetState};
 
     fn seen(copystate: &str) -> SeenState {
         SeenState { copystate: Some(Word::new(copystate)), migrationcycle: None }
     }
 
     fn row() -> Row {
-        Row {
-            id: RowId(1),
-            line: 2,
-            file: None,
-            source_id: SourceId::new("vm-1").unwrap(),
-            wants: TargetState { copystate: Some(Word::new("stopped")), migrationcycle: None },
-            expects: TargetState::default(),
-            wave: None,
-            account: None,
-            name: None,
-            note: None,
-            extra: Vec::new(),
-        }
+        Row::first(TargetState { copystate: Some(Word::new("stopped")), migrationcycle: None })
     }
 
     fn at(seconds: i64) -> Timestamp {

@@ -20,29 +20,10 @@ impl Sent {
 
 impl Observer for Sent {
     fn on_event(&mut self, event: &Event, _: Option<&SourceId>) -> io::Result<()> {
-        match &event.kind {
-            EventKind::AttemptStarted { .. } => _ = self.0.fetch_add(1, Ordering::Relaxed),
-            EventKind::AttemptEnded { outcome: Outcome::Unsent { .. }, .. } => {
-                _ = self.0.fetch_sub(1, Ordering::Relaxed);
-            }
-            EventKind::AttemptEnded { .. }
-            | EventKind::RunStarted { .. }
-            | EventKind::LaunchBegan { .. }
-            | EventKind::DrainBegan { .. }
-            | EventKind::StageBegan { .. }
-            | EventKind::StageEnded { .. }
-            | EventKind::WaitBegan { .. }
-            | EventKind::WaitEnded
-            | EventKind::Controlled { .. }
-            | EventKind::LaunchEnded { .. }
-            | EventKind::QuotaLearned { .. }
-            | EventKind::ReadThrottled { .. }
-            | EventKind::LaneStopped { .. }
-            | EventKind::RowSeen { .. }
-            | EventKind::RowMoved { .. }
-            | EventKind::RowSettled { .. }
-            | EventKind::RowLeft { .. }
-            | EventKind::RowReopened { .. } => (),
+        if let EventKind::AttemptStarted { .. } = event.kind {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        } else if let EventKind::AttemptEnded { outcome: Outcome::Unsent { .. }, .. } = event.kind {
+            self.0.fetch_sub(1, Ordering::Relaxed);
         }
         Ok(())
     }

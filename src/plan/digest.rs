@@ -147,21 +147,15 @@ fn put_json(line: &mut Vec<u8>, value: &impl Serialize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{RowId, SourceId, TargetState};
+    use crate::model::{RowId, TargetState};
 
     fn row() -> Row {
         Row {
-            id: RowId(1),
-            line: 2,
-            file: None,
-            source_id: SourceId::new("vm-1").unwrap(),
-            wants: TargetState { copystate: Some(Word::new("STOPPED")), migrationcycle: None },
-            expects: TargetState::default(),
             wave: Some("first".to_owned()),
-            account: None,
             name: Some("say \"hi\"".to_owned()),
             note: Some("tab\tand ☃".to_owned()),
             extra: vec![("rack".to_owned(), "7".to_owned()), ("owner".to_owned(), "ops".to_owned())],
+            ..Row::first(TargetState { copystate: Some(Word::new("STOPPED")), migrationcycle: None })
         }
     }
 

@@ -47,24 +47,11 @@ impl Failure {
 
     /// Of a verb that did what it was asked to, or said on standard error why not.
     pub(crate) fn plain(exit: Exit) -> Self {
-        match exit {
-            Exit::Done => {
-                let ending = Ending { code: exit.code(), name: exit.name(), reason: None };
-                Self { exit: ending, ..Self::new(exit, "done", None) }
-            }
-            Exit::NotOnTarget
-            | Exit::Usage
-            | Exit::Refused
-            | Exit::Halted
-            | Exit::Credentials
-            | Exit::Locked
-            | Exit::Integrity
-            | Exit::Unreachable
-            | Exit::Internal
-            | Exit::HungUp
-            | Exit::Interrupted
-            | Exit::Terminated => Self::new(exit, exit.meaning(), None),
+        if exit != Exit::Done {
+            return Self::new(exit, exit.meaning(), None);
         }
+        let ending = Ending { code: exit.code(), name: exit.name(), reason: None };
+        Self { exit: ending, ..Self::new(exit, "done", None) }
     }
 
     /// Of arguments that could not be read: the first paragraph says what is wrong, the others how it is written.

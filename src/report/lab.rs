@@ -188,15 +188,12 @@ pub(crate) fn row(id: u32, source_id: &str) -> Row {
     Row {
         id: RowId(id),
         line: id + 1,
-        file: None,
         source_id: SourceId::new(source_id).unwrap(),
-        wants: TargetState { copystate: Some(Word::new("finished")), migrationcycle: Some(Word::new("cutovered")) },
-        expects: TargetState::default(),
         wave: Some(if id <= 6 { "first" } else { "second" }.to_owned()),
-        account: None,
-        name: None,
-        note: None,
-        extra: Vec::new(),
+        ..Row::first(TargetState {
+            copystate: Some(Word::new("finished")),
+            migrationcycle: Some(Word::new("cutovered")),
+        })
     }
 }
 

@@ -318,27 +318,8 @@ fn passed_on(launches: Vec<Event>) -> Given {
 
 /// And whether it only looked.
 fn given_of(began: EventKind) -> Option<(Given, bool)> {
-    match began {
-        EventKind::LaunchBegan { given, verb, .. } => Some((given, verb == RECONCILE)),
-        EventKind::RunStarted { .. }
-        | EventKind::DrainBegan { .. }
-        | EventKind::StageBegan { .. }
-        | EventKind::StageEnded { .. }
-        | EventKind::WaitBegan { .. }
-        | EventKind::WaitEnded
-        | EventKind::Controlled { .. }
-        | EventKind::LaunchEnded { .. }
-        | EventKind::QuotaLearned { .. }
-        | EventKind::ReadThrottled { .. }
-        | EventKind::LaneStopped { .. }
-        | EventKind::RowSeen { .. }
-        | EventKind::RowMoved { .. }
-        | EventKind::AttemptStarted { .. }
-        | EventKind::AttemptEnded { .. }
-        | EventKind::RowSettled { .. }
-        | EventKind::RowLeft { .. }
-        | EventKind::RowReopened { .. } => None,
-    }
+    let EventKind::LaunchBegan { given, verb, .. } = began else { return None };
+    Some((given, verb == RECONCILE))
 }
 
 #[cfg(test)]

@@ -114,35 +114,14 @@ fn drained(reason: DrainReason) -> &'static str {
 }
 
 fn details(kind: &EventKind) -> Vec<String> {
-    match kind {
-        EventKind::AttemptEnded { outcome, request_id, took_ms, .. } => {
-            let request = request_id
-                .as_deref()
-                .map_or_else(|| "no request id".to_owned(), |id| format!("request id {}", plain(id)));
-            let mut details = vec![format!("{request}, took {}", duration(*took_ms))];
-            details.extend(asked_to_wait(outcome));
-            details
-        }
-        EventKind::RowSettled { reason: Some(reason), .. } => vec![plain(reason)],
-        EventKind::RowSettled { reason: None, .. }
-        | EventKind::RowSeen { .. }
-        | EventKind::RowMoved { .. }
-        | EventKind::AttemptStarted { .. }
-        | EventKind::RowLeft { .. }
-        | EventKind::RowReopened { .. }
-        | EventKind::RunStarted { .. }
-        | EventKind::LaunchBegan { .. }
-        | EventKind::DrainBegan { .. }
-        | EventKind::StageBegan { .. }
-        | EventKind::StageEnded { .. }
-        | EventKind::WaitBegan { .. }
-        | EventKind::WaitEnded
-        | EventKind::Controlled { .. }
-        | EventKind::LaunchEnded { .. }
-        | EventKind::QuotaLearned { .. }
-        | EventKind::ReadThrottled { .. }
-        | EventKind::LaneStopped { .. } => Vec::new(),
+    if let EventKind::AttemptEnded { outcome, request_id, took_ms, .. } = kind {
+        let request =
+            request_id.as_deref().map_or_else(|| "no request id".to_owned(), |id| format!("request id {}", plain(id)));
+        let mut details = vec![format!("{request}, took {}", duration(*took_ms))];
+        details.extend(asked_to_wait(outcome));
+        return details;
     }
+    if let EventKind::RowSettled { reason: Some(reason), .. } = kind { vec![plain(reason)] } else { Vec::new() }
 }
 
 fn asked_to_wait(outcome: &Outcome) -> Option<String> {

@@ -532,30 +532,11 @@ fn lanes_of(lanes: Vec<LaneRecord>, tallies: &[LaneTally]) -> Vec<LaneOf> {
     lanes.collect()
 }
 
-fn launch_of(at: String, kind: EventKind) -> Option<LaunchOf> {
-    match kind {
-        EventKind::LaunchBegan { launch, verb, pid, host, user, version, given, cut_off_ms: _ } => {
-            Some(LaunchOf { launch, verb, at, pid, host, user, version, given })
-        }
-        EventKind::RunStarted { .. }
-        | EventKind::DrainBegan { .. }
-        | EventKind::StageBegan { .. }
-        | EventKind::StageEnded { .. }
-        | EventKind::WaitBegan { .. }
-        | EventKind::WaitEnded
-        | EventKind::Controlled { .. }
-        | EventKind::LaunchEnded { .. }
-        | EventKind::QuotaLearned { .. }
-        | EventKind::ReadThrottled { .. }
-        | EventKind::LaneStopped { .. }
-        | EventKind::RowSeen { .. }
-        | EventKind::RowMoved { .. }
-        | EventKind::AttemptStarted { .. }
-        | EventKind::AttemptEnded { .. }
-        | EventKind::RowSettled { .. }
-        | EventKind::RowLeft { .. }
-        | EventKind::RowReopened { .. } => None,
-    }
+fn launch_of(at: String, began: EventKind) -> Option<LaunchOf> {
+    let EventKind::LaunchBegan { launch, verb, pid, host, user, version, given, cut_off_ms: _ } = began else {
+        return None;
+    };
+    Some(LaunchOf { launch, verb, at, pid, host, user, version, given })
 }
 
 fn is_or_are(n: u64) -> &'static str {

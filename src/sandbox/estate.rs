@@ -203,22 +203,9 @@ mod tests {
 
     use super::*;
     use crate::model::words::{COPYSTATES, MIGRATIONCYCLES, Pairing};
-    use crate::model::{RowId, SourceId};
 
     fn row(copystate: Option<&str>, cycle: Option<&str>) -> Row {
-        Row {
-            id: RowId(1),
-            line: 2,
-            file: None,
-            source_id: SourceId::new("vm-1").unwrap(),
-            wants: TargetState { copystate: copystate.map(Word::new), migrationcycle: cycle.map(Word::new) },
-            expects: TargetState::default(),
-            wave: None,
-            account: None,
-            name: None,
-            note: None,
-            extra: Vec::new(),
-        }
+        Row::first(TargetState { copystate: copystate.map(Word::new), migrationcycle: cycle.map(Word::new) })
     }
 
     #[test]

@@ -175,22 +175,11 @@ impl Carry<'_> {
         self.print(&summary)?;
         reported?;
         let sentence = || summary.sentence();
-        match exit {
-            Exit::Done => (),
-            // The summary says it.
-            Exit::NotOnTarget if !self.console.quiet => (),
-            Exit::NotOnTarget => self.console.error(&sentence()),
-            Exit::Usage
-            | Exit::Refused
-            | Exit::Halted
-            | Exit::Credentials
-            | Exit::Locked
-            | Exit::Integrity
-            | Exit::Unreachable
-            | Exit::Internal
-            | Exit::HungUp
-            | Exit::Interrupted
-            | Exit::Terminated => self.console.error(&reason.unwrap_or_else(sentence)),
+        if !exit.is_finished() {
+            self.console.error(&reason.unwrap_or_else(sentence));
+        } else if exit != Exit::Done && self.console.quiet {
+            // The summary would have said it.
+            self.console.error(&sentence());
         }
         Ok(exit)
     }

@@ -47,29 +47,11 @@ impl Facts {
             }
             if let Some(signal) = self.signal {
                 exit = exit.worst(signal);
-                said.extend(by_signal(signal).map(str::to_owned));
+                said.extend(signal.signal().map(str::to_owned));
             }
             said.extend(left(&self.tally, &self.resume, &self.reconcile));
         }
         (exit, (!said.is_empty()).then(|| said.join("; ")))
-    }
-}
-
-fn by_signal(signal: Exit) -> Option<&'static str> {
-    match signal {
-        Exit::HungUp => Some("the terminal hung up"),
-        Exit::Interrupted => Some("interrupted"),
-        Exit::Terminated => Some("terminated by a signal"),
-        Exit::Done
-        | Exit::NotOnTarget
-        | Exit::Usage
-        | Exit::Refused
-        | Exit::Halted
-        | Exit::Credentials
-        | Exit::Locked
-        | Exit::Integrity
-        | Exit::Unreachable
-        | Exit::Internal => None,
     }
 }
 

@@ -1,0 +1,62 @@
+//! The row that a person means by a text: an id in any case, the beginning of one, or a name.
+
+use rusqlite::params;
+
+use super::{Journal, JournalError, RunKey};
+use crate::ledger::Standing;
+use crate::model::Row;
+
+/// A row as people tell it from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) source_id: String,
+    pub(crate) name: Option<String>,
+}
+
+/// What a text stands for among the rows of a run.
+#[derive(Debug)]
+pub(crate) enum Meant {
+    One(Box<(Row, Standing)>),
+    /// It could be any of these.
+    Several(Vec<Named>),
+    Nothing {
+        /// Ids that are like it, five at most.
+        near: Vec<String>,
+    },
+}
+
+impl Journal {
+    /// The row that a person means: by its id in any case, by the beginning of its id, or by its name, where it is the only one.
+    pub(crate) fn meant(&self, run: RunKey, text: &str) -> Result<Meant, JournalError> {
+        if let Some(found) = self.row_of_source(run, text)? {
+            return Ok(Meant::One(Box::new(found)));
+        }
+        let mut found = if text.is_empty() { Vec::new() } else { self.named_so(run, text)? };
+        // The whole id goes before what only begins so.
+        let whole = |named: &Named| named.source_id.eq_ignore_ascii_case(text);
+        if found.iter().filter(|named| whole(named)).count() == 1 {
+            found.retain(whole);
+        }
+        match &found[..] {
+            [] => Ok(Meant::Nothing { near: self.sources_like(run, text)? }),
+            [one] => {
+                let row = self.row_of_source(run, &one.source_id)?;
+                row.map_or_else(|| Ok(Meant::Nothing { near: Vec::new() }), |row| Ok(Meant::One(Box::new(row))))
+            }
+            _ => Ok(Meant::Several(found)),
+        }
+    }
+
+    /// The rows whose id begins so or whose name is this, in plan order. Letters of ASCII are compared without case.
+    fn named_so(&self, run: RunKey, text: &str) -> Result<Vec<Named>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT source_id, name FROM row
+             WHERE run = ?1 AND (source_id LIKE ?2 ESCAPE '\\' OR name = ?3 COLLATE NOCASE) ORDER BY row LIMIT 1000",
+        )?;
+        let begins = super::read::escaped_for_like(text) + "%";
+        let named = statement.query_map(params![run.0, begins, text], |columns| {
+            Ok(Named { source_id: columns.get(0)?, name: columns.get(1)? })
+        })?;
+        named.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+}
