@@ -1,4 +1,4 @@
-//! Where a request waits for leave to go: slot, cool-down, pace. Changes and reads pass the same gate.
+//! The door at which a request waits for leave to go: slot, cool-down, pace. Changes and reads pass the same gate.
 //!
 //! The order matters. The intent is recorded first, then a slot is taken, and only then is a token of the pace spent, so
 //! that a slow disk cannot bunch sends, nor keep slots from those that could use them. How the pace is learned from the service's 429s is in
@@ -27,7 +27,7 @@ pub(crate) use quota::{Learned, Remembered};
 pub(crate) use slots::Slot;
 use slots::Slots;
 
-/// What the settings say about speed.
+/// Speed, as the settings have it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct GateSettings {
     /// Requests per second, reads included; none: as fast as it goes.
@@ -38,11 +38,11 @@ pub(crate) struct GateSettings {
     pub(crate) max_throttle: Duration,
 }
 
-/// What earlier launches were told by the same account, whichever run they carried.
+/// Lessons of earlier launches of the same account, whichever run they carried.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Past {
     pub(crate) quota: Option<Remembered>,
-    /// What is left of the time for which they were told to wait.
+    /// The rest of the time for which they were told to wait.
     pub(crate) cools_for: Duration,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Gate {
     changed: Notify,
     /// From here on there are only 429s, or somebody asks for leave again.
     throttled: Notify,
-    /// Where there are other accounts, and one rate for all.
+    /// The rate of all accounts, where there are several and one is set for all.
     of_all: Option<Arc<RateOfAll>>,
     on_the_wire: Arc<AtomicUsize>,
     /// Requests that had leave so far.
@@ -164,7 +164,7 @@ impl Drop for OnTheWire {
     }
 }
 
-/// What is true only now; nobody stores it.
+/// A view that is true only now; nobody stores it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Snapshot {
     pub(crate) on_the_wire: usize,
@@ -174,7 +174,7 @@ pub(crate) struct Snapshot {
     pub(crate) n_left: u64,
     /// As many as could have had leave at the paces that held.
     pub(crate) offered: f64,
-    /// What the service takes, as far as it told or showed.
+    /// The rate that the service takes, as far as it told or showed.
     pub(crate) believed: Option<f64>,
 }
 
@@ -438,7 +438,7 @@ impl RateOfAll {
     }
 }
 
-/// Whether an answer shows that the service knows us. A 429, a 5xx, a redirect or a gateway's refusal may come from
+/// Tells an answer that shows that the service knows us. A 429, a 5xx, a redirect or a gateway's refusal may come from
 /// before anybody looked at who asks.
 fn proves_who_we_are(outcome: &Outcome) -> bool {
     match outcome {

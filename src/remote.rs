@@ -1,4 +1,4 @@
-//! How requests leave, and how answers become outcomes.
+//! Requests on their way out, and answers on theirs to outcomes.
 //!
 //! A refusal is a value here, not an error: whatever happens to a request has a name among the [`Outcome`]s. Nothing
 //! in this room waits for leave, tries again or decides what an outcome means for a row.
@@ -18,7 +18,7 @@ pub(crate) mod quota;
 pub(crate) mod text;
 pub(crate) mod wire;
 
-/// What came of one change.
+/// Result of one change.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reply {
     pub outcome: Outcome,
@@ -28,7 +28,7 @@ pub(crate) struct Reply {
     pub worn: Generation,
 }
 
-/// What came of one read.
+/// Result of one read.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Read<T> {
     pub value: T,
@@ -51,7 +51,7 @@ pub(crate) enum Shown {
 /// A page of the account's sources. That an id is on none proves nothing: pages shift while sources come and go.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Page {
-    /// How many there are in all.
+    /// Number of sources in all.
     pub count: u64,
     pub servers: Vec<(String, SeenState)>,
 }
@@ -63,7 +63,7 @@ pub(crate) enum Listed {
     Failed(Outcome),
 }
 
-/// How many sources a page holds at most. source: api-sms/ListServers.html (`limit`).
+/// Number of sources that a page holds at most. source: api-sms/ListServers.html (`limit`).
 pub(crate) const PAGE: u32 = 200;
 /// Pages end here, whatever the account holds. source: api-sms/ListServers.html (`offset`).
 pub(crate) const LAST_OFFSET: u32 = 65_535;

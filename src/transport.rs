@@ -1,4 +1,4 @@
-//! How bytes leave and come back: the one place that knows the HTTP library.
+//! Bytes on their way out and back: the one place that knows the HTTP library.
 //!
 //! Nothing here tries again or knows who we are. (The library sends anew only what it can prove was never written, on
 //! a kept connection that the server had closed in the meantime.)
@@ -31,7 +31,7 @@ use endpoint::Endpoint;
 use proxy::{BadProxy, Proxy};
 use secrets::Secrets;
 
-/// How requests travel, from the settings.
+/// Ways of travel for requests, from the settings.
 #[derive(Clone, Debug)]
 pub(crate) struct TransportSettings {
     /// From the first byte of a request to the last one of its answer.
@@ -97,7 +97,7 @@ pub(crate) enum TransportError {
     Proxy(#[from] BadProxy),
 }
 
-/// What a request travels over.
+/// Connection that a request travels over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Connection {
     /// One that was kept, if there is one.
@@ -107,7 +107,7 @@ pub(crate) enum Connection {
 }
 
 impl Connection {
-    /// What the request that follows this outcome goes over. A server that cut one kept connection as it was used again
+    /// Connection for the request that follows this outcome. A server that cut one kept connection as it was used again
     /// may do so with the others.
     pub(crate) fn after(outcome: &Outcome) -> Self {
         match outcome {
@@ -129,7 +129,7 @@ pub(crate) struct Outgoing {
     pub(crate) path: String,
     pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) headers: Vec<Header>,
-    /// What no text about the answer may repeat, beside the secret headers.
+    /// Secrets that no text about the answer may repeat, beside those in headers.
     pub(crate) hidden: Vec<SecretString>,
     /// Never printed: it may carry a password.
     pub(crate) body: Vec<u8>,
@@ -183,7 +183,7 @@ impl Header {
 pub(crate) struct Incoming {
     pub(crate) status: u16,
     pub(crate) body: Body,
-    /// What went out in the headers and must not come back in any text about the answer.
+    /// Secrets that went out in the headers and must not come back in any text about the answer.
     pub(crate) secrets: Secrets,
     headers: HeaderMap,
 }
@@ -394,7 +394,7 @@ async fn read(response: &mut reqwest::Response, largest: usize, timeouts: Timeou
 }
 
 impl Transport {
-    /// How a request ended that got no status line: the great divide between not sent and perhaps done.
+    /// End of a request that got no status line: the great divide between not sent and perhaps done.
     fn without_answer(&self, error: &reqwest::Error, secrets: &Secrets) -> Outcome {
         if let Some(cause) = self.unsent_cause(error) {
             return Outcome::Unsent { cause: secrets.short(&cause) };
@@ -438,7 +438,7 @@ impl Transport {
     }
 }
 
-/// Whether the server says that it has not begun with a request that left whole. That is its word and not our knowledge:
+/// Tells that the server claims not to have begun with a request that left whole. That is its word and not our knowledge:
 /// a gateway on the way may have passed the request on. source: RFC 9113, 8.7 (`REFUSED_STREAM`, streams above a GOAWAY's
 /// last).
 fn is_disclaimed(error: &h2::Error) -> bool {
@@ -454,7 +454,7 @@ fn connection_cause(kind: Option<io::ErrorKind>, reason: &dyn Error) -> String {
     }
 }
 
-/// What the certificate or handshake lacked, and where something can be done about it, what.
+/// Names the lack of the certificate or handshake, and a remedy where there is one.
 fn tls_cause(error: &rustls::Error) -> String {
     let hint = match error {
         rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
@@ -466,7 +466,7 @@ fn tls_cause(error: &rustls::Error) -> String {
     format!("TLS: {error}{hint}")
 }
 
-/// What went wrong on the way through a proxy, up to where the endpoint itself is spoken to.
+/// Failure on the way through a proxy, up to where the endpoint itself is spoken to.
 fn tunnel_problem(error: &reqwest::Error) -> Option<String> {
     let said = sources(error)
         .map(ToString::to_string)

@@ -1,4 +1,4 @@
-//! How a plan is carried out, besides its rows: waves in order, a canary before each, when to stop, when to wait.
+//! Terms on which a plan is carried out, besides its rows: waves in order, a canary before each, when to stop, when to wait.
 //!
 //! All of it is data and functions of data; who waits and who stops is the engine's matter (`engine::helm`).
 
@@ -15,7 +15,7 @@ pub mod zone;
 
 use halt::HaltRules;
 
-/// What a plan says besides its rows. A plan without a plan file has the empty terms.
+/// Terms of a plan besides its rows. A plan without a plan file has the empty terms.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Terms {
@@ -28,7 +28,7 @@ pub struct Terms {
     /// So many people have to agree to the sealed plan.
     #[serde(skip_serializing_if = "is_zero")]
     pub require_approvals: u32,
-    /// What the plan sets for the whole run, by the names of settings and as one would write it as a flag.
+    /// Settings of the plan for the whole run, by the names of settings and as one would write it as a flag.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub policy: BTreeMap<String, String>,
     /// The profile of each target that does not bear its profile's name.
@@ -68,7 +68,7 @@ pub struct WaveTerms {
 }
 
 impl WaveTerms {
-    /// What holds for the canary, or for the rest of the wave; none where there is no such stage.
+    /// Terms of the canary, or of the rest of the wave; none where there is no such stage.
     #[must_use]
     pub fn stage(&self, part: Part) -> Option<&StageTerms> {
         match part {
@@ -77,13 +77,13 @@ impl WaveTerms {
         }
     }
 
-    /// Whether anybody has to release anything of it.
+    /// Tells that somebody has to release something of it.
     #[must_use]
     pub fn needs_approval(&self) -> bool {
         self.whole.approval || self.canary.as_ref().is_some_and(|canary| canary.stage.approval)
     }
 
-    /// What somebody has to release first: the wave, or what is behind its canary.
+    /// The part that somebody has to release first: the wave, or what is behind its canary.
     #[must_use]
     pub fn first_approval(&self) -> Part {
         if self.whole.approval { Part::Canary } else { Part::Rest }
@@ -98,7 +98,7 @@ pub struct Canary {
     pub stage: StageTerms,
 }
 
-/// What holds for a stage: a wave, or its canary.
+/// Terms of a stage: a wave, or its canary.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StageTerms {
@@ -184,7 +184,7 @@ impl Share {
     }
 }
 
-/// What runs by itself: a wave without a canary, a canary, or the rest of its wave.
+/// A part that runs by itself: a wave without a canary, a canary, or the rest of its wave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
     pub wave_no: u32,

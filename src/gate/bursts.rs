@@ -1,10 +1,10 @@
-//! How many requests leave at about the same time: answers that come together set as many free together.
+//! The number of requests that leave at about the same time: answers that come together set as many free together.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What leaves within this long leaves at about the same time. A commit to a disk takes no longer, as a rule.
+/// Requests within this long leave at about the same time. A commit to a disk takes no longer, as a rule.
 const TOGETHER: Duration = Duration::from_millis(20);
 /// The largest burst counts until this has passed since, and up to twice as long.
 const OF_LATE: Duration = Duration::from_millis(500);
@@ -36,7 +36,7 @@ impl Bursts {
         self.largest = self.largest.max(self.n);
     }
 
-    /// How many left with another one in the largest burst of late.
+    /// Size of the largest burst of late.
     pub(super) fn largest(&self) -> usize {
         self.largest.max(self.largest_before).saturating_sub(1).min(AT_MOST)
     }

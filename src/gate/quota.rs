@@ -1,4 +1,4 @@
-//! What a lane believes the service takes: set by 429s, raised again by success.
+//! A lane's belief about the rate that the service takes: set by 429s, raised again by success.
 //!
 //! Nobody publishes the quota. A 429 with a figure sets the limit to it. One without may be chance, an outage or a quota, and
 //! [`Suspicion`] tells chance from the others. What was let through in the second before is what the service takes, and
@@ -21,14 +21,14 @@ mod shapes;
 
 /// A stated figure is counted by the service's clock and windows, not ours.
 const ROOM_BELOW_FIGURE: f64 = 0.995;
-/// What was counted is counted by our clock, from when requests left.
+/// A count is by our clock, from when requests left.
 const ROOM_BELOW_COUNT: f64 = 0.98;
 /// Below this part of a stated figure, it is not the quota that refuses.
 const NEAR_FIGURE: f64 = 0.9;
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 /// Others are let through, or more than was believed was tried: what is believed is taken again at once.
 const WAIT_AMONG_OTHERS: Duration = Duration::from_millis(250);
-/// What was kept to is refused: by then a window of a second has passed.
+/// The pace that was kept to is refused: by then a window of a second has passed.
 const WAIT_AFTER_SURPRISE: Duration = Duration::from_secs(1);
 /// The quota's period where no text names one: figures are given per second or per minute.
 /// source: devg-apisign/api-sign-errorcode.html (APIGW.0308).
@@ -37,13 +37,13 @@ const UNSTATED_PERIOD: Duration = Duration::from_mins(1);
 const PROBE_EVERY: Duration = Duration::from_secs(28);
 /// The same where no figure is stated: what is believed then is less sure, and more is tried sooner.
 const PROBE_COUNT_EVERY: Duration = Duration::from_secs(24);
-/// What was learned in less than a second, in an outage, or by another run, is doubted as soon as it was kept to for as long
+/// A lesson of less than a second, of an outage, or of another run is doubted as soon as it was kept to for as long
 /// as a window is.
 const PROBE_SOON: Duration = Duration::from_secs(1);
 /// Others may have used the quota for a moment only.
 const PROBE_AFTER_SURPRISE: Duration = Duration::from_secs(10);
 const PROBE_FACTOR: f64 = 1.25;
-/// What a probe that goes well is raised by, again and again.
+/// Factor by which a probe that goes well is raised, again and again.
 const RAISE_FACTOR: f64 = 1.5;
 /// A window of a second that was nearly full shows within this long that the pace is too much for it.
 const RAISE_STEP: Duration = Duration::from_millis(500);
@@ -65,7 +65,7 @@ const SPELLS_WITHIN: Duration = Duration::from_mins(10);
 const SLOWEST: f64 = 1.0 / 60.0;
 /// Nobody needs a pace from here on.
 const FASTEST: f64 = 100_000.0;
-/// What another run learned without a figure is worth something for this long.
+/// Life of a lesson that another run learned without a figure.
 const REMEMBERED: Duration = Duration::from_hours(24);
 
 /// A lesson worth remembering for the next run.
@@ -75,7 +75,7 @@ pub(crate) struct Learned {
     pub(crate) stated: bool,
 }
 
-/// What an earlier run learned, and how long ago.
+/// Lesson of an earlier run, and its age.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Remembered {
     pub(crate) learned: Learned,
@@ -92,7 +92,7 @@ pub(super) struct Quota {
     /// A request that left before this was on its way when the last lesson was learned, and teaches nothing new.
     learned_at: Instant,
     raised_at: Instant,
-    /// When requests could leave again after the last lesson.
+    /// Instant at which requests could leave again after the last lesson.
     resumed_at: Instant,
     n_lessons: u32,
     suspicion: Suspicion,
@@ -103,15 +103,15 @@ pub(super) struct Quota {
     max_throttle: Duration,
     taken: Taken,
     spell: Spell,
-    /// What is believed was measured, and a wait was enough after that: worth telling once it was kept to.
+    /// The belief was measured, and a wait was enough after that: worth telling once it was kept to.
     is_measured: bool,
-    /// What the next run knows by now.
+    /// The lesson that the next run knows by now.
     told: Option<Learned>,
     /// So many requests are left.
     n_left: u64,
 }
 
-/// What the belief stands on.
+/// Ground of the belief.
 #[derive(Clone, Copy)]
 enum Basis {
     /// Nothing was refused yet.
@@ -122,7 +122,7 @@ enum Basis {
     Counted { per_second: f64, period: Duration, probe_after: Duration },
 }
 
-/// How the pace changes while requests are accepted.
+/// Change of the pace while requests are accepted.
 #[derive(Clone, Copy, PartialEq)]
 enum Course {
     /// Up to what is believed.
@@ -137,7 +137,7 @@ enum Course {
 struct Spell {
     began_at: Instant,
     n_taken: u32,
-    /// It began with the end of another one.
+    /// Set where it began with the end of another one.
     is_second: bool,
 }
 
@@ -170,7 +170,7 @@ impl Basis {
         }
     }
 
-    /// How long a pace has to be kept to until it shows that it is too much.
+    /// Time for which a pace has to be kept to until it shows that it is too much.
     fn raise_step(self) -> Duration {
         match self {
             Basis::Settings | Basis::Stated { .. } => RAISE_STEP,
@@ -180,7 +180,7 @@ impl Basis {
 }
 
 impl Remembered {
-    /// What it is worth by now. A figure stands in the service's own text; what was found by trying is found again in
+    /// Its worth by now. A figure stands in the service's own text; what was found by trying is found again in
     /// seconds, and is forgotten after a day.
     fn basis(self) -> Basis {
         let Learned { per_second, stated } = self.learned;
@@ -270,7 +270,7 @@ impl Quota {
         }
     }
 
-    /// What the service takes on average, as far as it told or showed; none: it was never too much for it.
+    /// The rate that the service takes on average, as far as it told or showed; none: it was never too much for it.
     pub(super) fn believed(&self) -> Option<f64> {
         self.basis.believed()
     }
@@ -293,7 +293,7 @@ impl Quota {
         self.throttled_since = self.throttled_since.map(|since| since + rested);
     }
 
-    /// How long the lane waits, and what was learned if this tells anything new.
+    /// The time for which the lane waits, and the lesson if this tells anything new.
     pub(super) fn throttled(
         &mut self,
         now: Instant,
@@ -333,7 +333,7 @@ impl Quota {
         (wait, learned)
     }
 
-    /// What a refusal says about the pace; none: nothing yet.
+    /// The lesson of a refusal about the pace; none: nothing yet.
     fn lesson(&mut self, left_at: Instant, stated: Option<StatedQuota>) -> Option<Lesson> {
         if self.strikes > 0 {
             return Some(Lesson::Again);
@@ -352,7 +352,7 @@ impl Quota {
         if is_at_once { Some(Lesson::AtOnce) } else { self.suspicion.refused(limit).map(Lesson::Alarm) }
     }
 
-    /// None: in full.
+    /// A wait that is shorter than the period; none: in full.
     fn first_wait(&self, lesson: Lesson, stated: Option<StatedQuota>) -> Option<Duration> {
         // It was kept to but for a few requests, and a part of the period makes room for more than those.
         if let Some(known) = stated.filter(|stated| self.knows(*stated)) {
@@ -449,7 +449,7 @@ impl Quota {
         }
     }
 
-    /// None: the next run knows it already.
+    /// The lesson, unless the next run knows it already.
     fn tell(&mut self, learned: Learned) -> Option<Learned> {
         let is_known = self.told.is_some_and(|told| {
             let differs = (told.per_second - learned.per_second).abs();
@@ -518,7 +518,7 @@ impl Quota {
         None
     }
 
-    /// What was climbed back to is what the next run begins with.
+    /// Tells the pace that was climbed back to: the next run begins with it.
     fn tell_measured(&mut self) -> Option<Learned> {
         match self.basis {
             Basis::Counted { per_second, .. } if self.is_measured => self.tell(Learned { per_second, stated: false }),
@@ -560,18 +560,18 @@ impl Quota {
         self.throttled_since
     }
 
-    /// When there have been only 429s for longer than the settings allow.
+    /// Instant from which there were only 429s for longer than the settings allow.
     pub(super) fn gives_up_at(&self) -> Option<Instant> {
         self.throttled_since.map(|since| since + self.max_throttle)
     }
 }
 
-/// What one refusal says about the pace.
+/// Meaning of one refusal for the pace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Lesson {
     /// The first of a launch, which comes as a quota's would.
     AtOnce,
-    /// It came too often for chance.
+    /// Too many for chance.
     Alarm(Alarm),
     /// Nothing was accepted since the last one.
     Again,

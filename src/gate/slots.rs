@@ -1,5 +1,5 @@
-//! How many requests may be under way at once: one until the service has shown that it knows us, then as many as are set,
-//! which may change while they are under way.
+//! The number of requests that may be under way at once: one until the service has shown that it knows us, then as many as
+//! are set, which may change while they are under way.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -56,12 +56,12 @@ impl Slots {
         u32::try_from(self.size().wanted).unwrap_or(u32::MAX)
     }
 
-    /// How many requests may be under way at once by now.
+    /// The number of requests that may be under way at once by now.
     pub(super) fn now(&self) -> usize {
         self.size().now
     }
 
-    /// What is too many and taken goes when it is given back.
+    /// Makes as many slots as are wanted, or takes free ones away: one that is taken goes when it is given back.
     fn fit(&self, size: &mut Size) {
         if size.now < size.wanted {
             self.free.add_permits(size.wanted - size.now);

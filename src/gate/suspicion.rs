@@ -20,12 +20,12 @@ pub(super) struct Suspicion {
     n_refused: u32,
 }
 
-/// It is the pace.
+/// The pace is to blame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Alarm {
     /// Some are let through and some are not: this share is taken.
     Some { share: f64 },
-    /// None is let through any more: a quota that fell far, or an outage.
+    /// Nothing is let through any more: a quota that fell far, or an outage.
     All,
 }
 

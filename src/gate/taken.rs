@@ -1,11 +1,11 @@
-//! How many requests were let through of late.
+//! A count of requests that were let through of late.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How many requests were let through of late, by when they left.
+/// Requests that were let through of late, by when they left.
 #[derive(Default)]
 pub(super) struct Taken {
     /// From the oldest to the youngest, in steps of [`Taken::STEP`] that had any.

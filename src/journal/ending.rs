@@ -1,4 +1,4 @@
-//! How the last launch of a run came to its end, as far as it decides what to do next.
+//! The end of a run's last launch, as far as it decides what to do next.
 
 use rusqlite::params;
 
@@ -14,9 +14,9 @@ use crate::waves::Stage;
 pub struct Ending {
     /// Why it began nothing new.
     pub drained: Option<DrainReason>,
-    /// What it would not do.
+    /// A refusal of what it was asked for.
     pub refusal: Option<Refusal>,
-    /// What it last waited for somebody to release.
+    /// The stage that it last waited for somebody to release.
     pub unreleased: Option<Stage>,
 }
 
@@ -68,7 +68,7 @@ impl Journal {
         Ok(ending)
     }
 
-    /// Whether a row that is not on target would be sent to where there is no way back from.
+    /// Tells that a row which is not on target would be sent to where there is no way back from.
     pub fn has_irreversible_left(&self, run: RunKey) -> Result<bool, JournalError> {
         let words = words::IRREVERSIBLE.map(|word| format!("'{word}'")).join(", ");
         let mut statement = self.conn.prepare_cached(&format!(

@@ -1,4 +1,4 @@
-//! Where an open journal stands in the file system, so that one that went away is noticed: SQLite goes on writing to a file
+//! The place of an open journal in the file system, so that one that went away is noticed: SQLite goes on writing to a file
 //! that was moved, deleted or replaced, and nobody would find there what it wrote.
 
 use std::io;
@@ -36,7 +36,7 @@ pub(crate) struct Place {
     log: Option<FileId>,
 }
 
-/// What became of one of the files.
+/// Fate of one of the files.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Gone {
     #[error("the journal `{}` {how}", path.display())]
@@ -65,7 +65,7 @@ impl Place {
         &self.path
     }
 
-    /// How large the log is, if all is where it was. Two looks at the file system: a microsecond each.
+    /// Size of the log, if all is where it was. Two looks at the file system: a microsecond each.
     pub(crate) fn look(&self) -> Result<u64, Gone> {
         size(&self.path, self.file).map_err(|how| Gone::File { path: self.path.clone(), how })?;
         let Some(log) = self.log else { return Ok(0) };
@@ -90,7 +90,7 @@ impl Place {
         Some(pids.into_iter().map(named).collect())
     }
 
-    /// Where the file is now that was opened, if it has a name at all.
+    /// Path of the file that was opened, as it is now, if it has a name at all.
     pub(crate) fn now_at(&self) -> Option<PathBuf> {
         // source: proc_pid_fd(5): the link names the file's path as it is now, or says that it is deleted.
         let open = std::fs::read_dir("/proc/self/fd").ok()?;

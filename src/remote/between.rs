@@ -6,7 +6,7 @@
 use super::codes::{self, Class};
 use crate::event::Outcome;
 
-/// Whether a status is one by which only something on the way speaks, whatever the body says.
+/// Tells that by this status only something on the way speaks, whatever the body says.
 ///
 /// sources: RFC 9110 15.4 (3xx), 15.5.8 (407), 15.5.9 (408), 15.5.19 (418, which no service may use), 15.5.20 (421);
 /// RFC 8470 5.2 (425); nginx `ngx_http_request.h` (444, 495 to 499; 494 is the gateway's own, too); Elastic Load
@@ -15,7 +15,7 @@ pub(crate) fn speaks(status: u16) -> bool {
     matches!(status, 300..400 | 407 | 408 | 418 | 421 | 425 | 444 | 460 | 463 | 495..=499)
 }
 
-/// What is strange about an answer. The same kind again and again is one cause.
+/// Strangeness of an answer. The same kind again and again is one cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strange {
     Redirect,
@@ -26,7 +26,7 @@ pub(crate) enum Strange {
 }
 
 impl Strange {
-    /// None: the answer is the service's own, or there was none.
+    /// Strangeness of an outcome, unless the answer is the service's own or there was none.
     pub(crate) fn of(outcome: &Outcome) -> Option<Self> {
         match outcome {
             Outcome::Lost { status: Some(300..=303 | 305..400), .. } => Some(Strange::Redirect),
@@ -56,7 +56,7 @@ impl Strange {
         }
     }
 
-    /// What to see to.
+    /// Words for the person who has to see to it.
     pub(crate) fn advice(self) -> &'static str {
         match self {
             Strange::Redirect => "see whether the network wants somebody to log in, and whether the endpoint is right",

@@ -1,4 +1,4 @@
-//! What an answer means: pure functions from what came over the wire to an outcome.
+//! The meaning of an answer: pure functions from what came over the wire to an outcome.
 //!
 //! The status decides before the code: one that says that the request was handled, or may have been (2xx, 5xx), leaves
 //! doubt whatever the body says, and so does an answer that is not the service's own word (see [`between`]). Of what is
@@ -26,16 +26,16 @@ pub(crate) struct Answer {
     pub retry_after: Option<String>,
     pub location: Option<String>,
     pub request_id: Option<String>,
-    /// What says of itself that it answered.
+    /// Name that the answering program gives itself.
     pub server: Option<String>,
     /// The server's clock, if it told the time.
     pub date: Option<jiff::Timestamp>,
     pub body: Body,
-    /// What no text of the outcome may repeat.
+    /// Secrets that no text of the outcome may repeat.
     pub secrets: Secrets,
 }
 
-/// What the service said to a change.
+/// Outcome of a change by its answer.
 pub(crate) fn change(answer: &Answer) -> Outcome {
     let body = match answer.success_text() {
         Ok(body) => body,
@@ -51,7 +51,7 @@ pub(crate) fn change(answer: &Answer) -> Outcome {
     }
 }
 
-/// What the service showed of one source.
+/// State of one source, as the service showed it.
 pub(crate) fn shown(answer: &Answer, source: &SourceId) -> Shown {
     if answer.says_no_such_source() {
         return Shown::Absent;
@@ -87,7 +87,7 @@ pub(crate) fn document(answer: &Answer) -> Result<Value, Outcome> {
     }
 }
 
-/// What the service listed.
+/// Page of sources, as the service listed it.
 pub(crate) fn listed(answer: &Answer) -> Listed {
     let body = match answer.success_text() {
         Ok(body) => body,
@@ -137,7 +137,7 @@ impl Answer {
         }
     }
 
-    /// What an answer without success means.
+    /// Meaning of an answer without success.
     fn refusal(&self) -> Outcome {
         let status = self.status;
         let error = self.error();
@@ -171,7 +171,7 @@ impl Answer {
         }
     }
 
-    /// Whether this is the service's (or its gateway's) own no, and whole: a 4xx that it uses, with a JSON object, as
+    /// Tells that this is the service's (or its gateway's) own no, and whole: a 4xx that it uses, with a JSON object, as
     /// every documented error has. Anything else may come from a proxy, a firewall or a load balancer.
     fn is_the_services_own_no(&self) -> bool {
         let Body::Whole(bytes) = &self.body else { return false };
@@ -180,7 +180,7 @@ impl Answer {
             && matches!(serde_json::from_slice(without_mark(bytes)), Ok(Value::Object(_)))
     }
 
-    /// What came instead of a word of the service, and from whom.
+    /// Names the thing that came instead of a word of the service, and its sender.
     fn description(&self, said: String) -> String {
         match self.status {
             304 => "not modified, which nobody had asked for".to_owned(),
@@ -218,7 +218,7 @@ impl Answer {
         }
     }
 
-    /// Where a redirect points, without the path and query that might carry something private.
+    /// The host that a redirect points to, without the path and query that might carry something private.
     fn redirection(&self) -> String {
         let location = self.location.as_deref().and_then(|location| url::Url::parse(location).ok());
         let host = location.as_ref().and_then(url::Url::host_str);
@@ -226,7 +226,7 @@ impl Answer {
         self.secrets.short(&format!("redirected{to}; redirects are not followed"))
     }
 
-    /// What the body says about an error, whatever it is.
+    /// Error in the body, whatever the body is.
     fn error(&self) -> ErrorBody {
         let bytes = match &self.body {
             Body::Whole(bytes) => bytes,
@@ -247,7 +247,7 @@ impl Answer {
         }
     }
 
-    /// Whether the service, and not something before it, says that it has no such source.
+    /// Tells that the service, and not something before it, says that it has no such source.
     ///
     /// No code or status is documented for it. The vendor's Terraform provider takes 404 for gone; old codes came
     /// with 400 and 404, so that code and text count too. A 404 of the gateway means a wrong host or path, and a
@@ -449,7 +449,7 @@ mod tests {
         "m",
     ];
 
-    /// What each status and body means for a change:
+    /// Meanings of each status and body for a change:
     ///
     /// | cell | the row | the lane |
     /// |---|---|---|

@@ -1,4 +1,4 @@
-//! What an error code says about who is at fault, and so about what to do next: the taxonomy, as one table.
+//! Classes of error codes: who is at fault, and so what to do next, as one table.
 //!
 //! The meaning of a code is the vendor's; the class is our reading of it, with an eye on one question: would the
 //! same request, sent again for this row or for another, fare better?
@@ -6,14 +6,14 @@
 use super::quota;
 use crate::event::Outcome;
 
-/// Who or what an error code is about.
+/// Party or thing that an error code is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     /// The request is wrong and stays wrong.
     Perm,
     /// The server is not in a fit state for it.
     State,
-    /// What the request names is not there.
+    /// The thing that the request names is not there.
     Missing,
     /// We are known, and not allowed to do this.
     Deny,
@@ -33,7 +33,7 @@ pub(crate) enum Class {
     ByStatus,
 }
 
-/// What the table says about a code; codes that it does not have go by their status.
+/// Class of a code by the table; codes that it does not have go by their status.
 pub(crate) fn class(code: &str) -> Class {
     let row = match gateway_number(code) {
         Some(number) => GATEWAY.iter().find(|row| row.0 == number),
@@ -42,7 +42,7 @@ pub(crate) fn class(code: &str) -> Class {
     row.map_or(Class::ByStatus, |row| row.1)
 }
 
-/// What an answer tells of the quota whose status leaves in doubt whether its request was handled. None: nothing.
+/// Word about the quota in an answer whose status leaves in doubt whether its request was handled.
 pub(crate) fn throttled_in_doubt(outcome: &Outcome) -> Option<Outcome> {
     let Outcome::Lost { code: Some(code), cause, .. } = outcome else { return None };
     (class(code) == Class::Throttle).then(|| Outcome::Throttled {
@@ -53,7 +53,7 @@ pub(crate) fn throttled_in_doubt(outcome: &Outcome) -> Option<Outcome> {
     })
 }
 
-/// Whether a code says with a 401 that the request was wrong: method, size, content type, source exists.
+/// Tells that a code says with a 401 that the request was wrong: method, size, content type, source exists.
 ///
 /// source: intl/zh-cn/ae-ad-1-api-sms/sms_api_0047.html
 pub(crate) fn is_of_the_request_with_401(code: &str) -> bool {

@@ -17,7 +17,7 @@ pub(crate) struct Http {
     credentials: Arc<Credentials>,
 }
 
-/// What one look at the service tells.
+/// Findings of one look at the service.
 pub(crate) struct Looked {
     pub(crate) date: Option<jiff::Timestamp>,
     pub(crate) page: Result<Page, Outcome>,
@@ -183,7 +183,7 @@ mod tests {
     const PATIENT: Duration = Duration::from_secs(20);
     const HASTY: Duration = Duration::from_millis(200);
 
-    /// What a server does with one connection.
+    /// Acts of a server on one connection.
     #[derive(Clone)]
     enum Does {
         ResetAtOnce,

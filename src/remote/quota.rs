@@ -1,4 +1,4 @@
-//! How long to wait and how fast to go, as a throttled answer tells it.
+//! The wait and the pace, as a throttled answer tells them.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub(crate) fn stated(text: &str) -> Option<StatedQuota> {
     (calls > 0 && (1..=LONGEST_PERIOD_MS).contains(&period_ms)).then_some(StatedQuota { calls, period_ms })
 }
 
-/// What follows `key:` or `key=`. The key also ends other words (`ratelimit`), so every place is tried.
+/// The text behind `key:` or `key=`. The key also ends other words (`ratelimit`), so every place is tried.
 fn after_key<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.match_indices(key)
         .find_map(|(at, _)| text[at + key.len()..].trim_start().strip_prefix([':', '=']))

@@ -1,6 +1,6 @@
 //! Pages for people, where an answer of the service should be.
 
-/// Whether a body is a page for people: what a proxy or load balancer says, never the service.
+/// Tells a page for people: what a proxy or load balancer says, never the service.
 pub(crate) fn is_html(content_type: Option<&str>, body: &str) -> bool {
     let body = body.trim_start_matches('\u{feff}').trim_start();
     let labelled = content_type.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"));
@@ -8,7 +8,7 @@ pub(crate) fn is_html(content_type: Option<&str>, body: &str) -> bool {
     body.starts_with('<') || (labelled && !body.is_empty())
 }
 
-/// What a page says: its title if it has one, else its text.
+/// Text of a page: its title if it has one, else its text.
 pub(crate) fn of_html(page: &str) -> String {
     match between(page, "<title", "</title") {
         Some(title) if !title.trim().is_empty() => title.to_owned(),

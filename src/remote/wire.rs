@@ -82,7 +82,7 @@ impl Servers<'_> {
         self.source_servers.is_none() && self.count.0.as_deref() != Some("0")
     }
 
-    /// How many there are in all, which is more than a page has.
+    /// Number of sources in all, which is more than a page has.
     pub(crate) fn count(&self) -> u64 {
         let count = self.count.0.as_deref().and_then(|count| count.parse().ok());
         count.unwrap_or_else(|| self.source_servers.as_ref().map_or(0, Vec::len) as u64)
@@ -157,7 +157,7 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 }
 
-/// What an error body says, whatever its shape.
+/// Contents of an error body, whatever its shape.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ErrorBody {
     pub code: Option<String>,

@@ -1,4 +1,4 @@
-//! Where requests go: a base address that cannot leak what we send.
+//! The goal of requests: a base address that cannot leak what we send.
 
 use std::fmt;
 use std::str::FromStr;
@@ -76,7 +76,7 @@ impl Endpoint {
         self.0.authority()
     }
 
-    /// What is looked up and connected to.
+    /// Name and port that are looked up and connected to.
     pub(crate) fn host_and_port(&self) -> (String, u16) {
         let host = self.0.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         (host, self.0.port_or_known_default().unwrap_or(443))

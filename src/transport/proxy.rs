@@ -94,7 +94,7 @@ fn parse(text: &str) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-/// Whether a host is among those that no proxy is for: names with all that is below them, addresses, networks, each with a
+/// Tells that a host is among those that no proxy is for: names with all that is below them, addresses, networks, each with a
 /// port or for all ports; `*` is everything.
 fn goes_without(exceptions: &str, host: &str, port: u16) -> bool {
     let host = host.trim_end_matches('.').to_lowercase();

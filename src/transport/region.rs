@@ -1,4 +1,4 @@
-//! Where the service is in each region that is known, and where IAM is.
+//! Addresses of the service in each region that is known, and of IAM.
 
 use super::endpoint::Endpoint;
 use crate::model::words::nearest;
@@ -60,7 +60,7 @@ pub(crate) fn endpoint(region: &str) -> Result<Endpoint, String> {
     ))
 }
 
-/// Where tokens come from: in the region, or for all.
+/// Issuer of tokens: in the region, or for all.
 pub(crate) fn iam(region: Option<&str>) -> Endpoint {
     let host = match region {
         Some(region) if IAM.contains(&region) => format!("https://iam.{region}.myhuaweicloud.com"),

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 /// The longest text of an outcome, in characters.
 const LONGEST: usize = 500;
 
-/// What went out in one request and must not come back in any text about it.
+/// Secrets that went out in one request and must not come back in any text about it.
 #[derive(Default)]
 pub(crate) struct Secrets(Vec<SecretString>);
 

@@ -137,7 +137,7 @@ async fn a_stream_that_the_server_ends_may_have_been_looked_at_whatever_it_says(
     }
 }
 
-/// How a server ends what it was asked.
+/// Endings of a server for what it was asked.
 #[derive(Clone, Copy)]
 enum Ends {
     Stream(h2::Reason),

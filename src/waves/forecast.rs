@@ -1,9 +1,9 @@
-//! Whether a stage ends in time: an estimate with a band, from what was measured so far, and what there is time for.
+//! Estimates of a stage's end, with a band: from what was measured so far, and what there is time for.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What the run has shown so far in one account; all zero before its first stage.
+/// Measurements of the run so far in one account; all zero before its first stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Measured {
     /// Rows that were sent and are settled.
@@ -25,7 +25,7 @@ impl Measured {
     }
 }
 
-/// What one account has before it.
+/// Work that one account has before it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ahead {
     pub rows: u64,
@@ -47,9 +47,9 @@ pub struct Band {
 const ENOUGH: u64 = 10;
 /// Reads and repeats of an ordinary night, until some were measured: one look for twenty changes, and one repeat.
 const CALLS_PER_ROW: f64 = 1.1;
-/// What may go wrong on a bad night, until some of it was measured.
+/// Calls for a row on a bad night, until some of it was measured.
 const CALLS_PER_ROW_AT_MOST: f64 = 2.0;
-/// Where nothing holds requests back and nothing was measured: an answer in a quarter of a second on each connection.
+/// Time of an answer where nothing holds requests back and nothing was measured: one in a quarter of a second on each connection.
 const ANSWER: f64 = 0.25;
 
 impl Band {
@@ -75,7 +75,7 @@ impl Band {
         }
     }
 
-    /// What is waited out.
+    /// A wait, which has no band.
     #[must_use]
     pub fn exactly(duration: Duration) -> Self {
         Self { least: duration, likely: duration, most: duration }
@@ -86,7 +86,7 @@ impl Band {
         Self { least: self.least + other.least, likely: self.likely + other.likely, most: self.most + other.most }
     }
 
-    /// How this stands to the time that is left.
+    /// Compares this with the time that is left.
     #[must_use]
     pub fn fits(self, left: Duration) -> Fit {
         if self.most <= left {

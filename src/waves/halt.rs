@@ -1,4 +1,4 @@
-//! When to stop: how many failures are too many. How they are counted is the engine's matter.
+//! Rules for stopping: how many failures are too many. How they are counted is the engine's matter.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,13 +30,13 @@ impl HaltRules {
         *self == Self::default()
     }
 
-    /// Whether nothing that fails would stop anything.
+    /// Tells that nothing that fails would stop anything.
     #[must_use]
     pub fn is_off(&self) -> bool {
         self.max_failed.is_none() && self.consecutive_failures.is_none() && self.same_cause.is_none()
     }
 
-    /// How many failures it takes to stop, where that is a number of them.
+    /// Number of failures that it takes to stop, where that is a number of them.
     #[must_use]
     pub fn failures_until_halt(&self) -> Option<u64> {
         let by_number = match self.max_failed {

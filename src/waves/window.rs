@@ -1,4 +1,4 @@
-//! When changes may be sent: hours of the day in a time zone, and a deadline.
+//! Time in which changes may be sent: hours of the day in a time zone, and a deadline.
 
 use std::fmt;
 use std::str::FromStr;
@@ -48,7 +48,7 @@ fn time(text: &str) -> Option<Time> {
     Time::strptime(format, text).ok()
 }
 
-/// When all has to be over, as people write it. A time alone is its next occurrence.
+/// Time by which all has to be over, as people write it. A time alone is its next occurrence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deadline {
     At(Timestamp),
@@ -90,7 +90,7 @@ impl Deadline {
         }
     }
 
-    /// Whether it is told by a clock, and which clock that is has to be known.
+    /// Tells that it is read off a clock, and that has to be known which.
     #[must_use]
     pub fn needs_zone(self) -> bool {
         match self {
@@ -100,7 +100,7 @@ impl Deadline {
     }
 }
 
-/// When changes may be sent.
+/// Time in which changes may be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     pub hours: Option<Hours>,
@@ -108,7 +108,7 @@ pub struct Window {
     pub deadline: Option<Timestamp>,
 }
 
-/// How a window stands at an instant.
+/// Standing of a window at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
     /// Until then, if it ever ends.
@@ -118,7 +118,7 @@ pub enum Opening {
     Opens {
         at: Timestamp,
     },
-    /// It does not open again before the deadline.
+    /// Closed for good: it does not open again before the deadline.
     Over {
         since: Timestamp,
     },
@@ -156,7 +156,7 @@ impl Window {
         at.to_zoned_datetime(self.zone.rules.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
     }
 
-    /// When changes may be sent, and in which zone that is read; a line for each thing there is to say.
+    /// Says when changes may be sent, and in which zone that is read; a line for each thing there is to say.
     #[must_use]
     pub fn told(&self, now: Timestamp) -> Vec<String> {
         let offset = now.to_zoned_datetime(self.zone.rules.clone()).strftime("%:z").to_string();
@@ -172,7 +172,7 @@ impl Window {
         lines
     }
 
-    /// What becomes of a night whose edge the clocks show twice, or not at all.
+    /// Tells of a night whose edge the clocks show twice, or not at all.
     fn told_of_change(&self, night: &Night) -> Option<String> {
         let shows = |at: DateTime| match self.zone.rules.to_ambiguous_timestamp(at).offset() {
             AmbiguousOffset::Unambiguous { .. } => None,
@@ -194,9 +194,9 @@ struct Night {
 }
 
 impl Night {
-    /// Where the clocks show an edge twice, only what lies within the hours by either reading is meant: it opens the
-    /// second time and closes the first. A night both of whose edges are shown twice would not open at all then: it is
-    /// the first of the two.
+    /// Makes the opening of a night. Of an edge that the clocks show twice, only what lies within the hours by either reading
+    /// is meant: it opens the second time and closes the first. A night both of whose edges are shown twice would not open at
+    /// all then: it is the first of the two.
     fn new(zone: &TimeZone, hours: Hours, day: Date) -> Self {
         let last = if hours.to <= hours.from { tomorrow(day) } else { day };
         let (from, to) = (day.to_datetime(hours.from), last.to_datetime(hours.to));
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(inside.at(at("2026-03-29T00:30:00Z")), Opening::Opens { at: at("2026-03-30T00:10:00Z") });
     }
 
-    /// How long a window is open within two days, in minutes, and how often it opens.
+    /// Minutes for which a window is open within two days, and the number of its openings.
     fn open_within_two_days(window: &Window, from: &str) -> (i64, u32) {
         let (mut n_minutes, mut n_openings, mut was_open) = (0, 0, true);
         let begin = at(from);

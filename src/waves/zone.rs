@@ -40,7 +40,7 @@ impl fmt::Display for Zone {
     }
 }
 
-/// Where the C library finds the machine's zone, unless TZ says otherwise.
+/// Place where the C library finds the machine's zone, unless TZ says otherwise.
 const LOCALTIME: &str = "/etc/localtime";
 
 impl Zone {

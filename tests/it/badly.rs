@@ -1,4 +1,4 @@
-//! What the verbs that read say when they are given what cannot be read, or a place that cannot be written to; and that
+//! Answers of the verbs that read when they are given what cannot be read, or a place that cannot be written to; and that
 //! they read where nothing can be written.
 
 use std::fs;
@@ -47,7 +47,7 @@ impl Ended {
     }
 }
 
-/// What a verb that failed would have left in a folder.
+/// Files that a verb which failed would have left in a folder.
 #[track_caller]
 fn nothing_is_left_in(folder: &Path) {
     let names = names_in(folder);

@@ -1,4 +1,5 @@
-//! What people see, in a real Chromium: the report and the served pages, at phone and desktop widths, in light and dark.
+//! The pages as people see them, in a real Chromium: the report and the served pages, at phone and desktop widths, in light
+//! and dark.
 //!
 //! The pictures are left under `target/screenshots`, for a person to look at.
 
@@ -32,7 +33,7 @@ struct Browser {
 }
 
 impl Browser {
-    /// None: it cannot be had here, and the test that wants it is left out.
+    /// The browser, unless it cannot be had here: then the test that wants it is left out.
     fn installed() -> Option<Self> {
         if tools::lack(&["node", "npm", "chromium"]) {
             return None;
@@ -244,7 +245,7 @@ fn every_page_is_fit_for_screens_keyboards_and_screen_readers() {
     browser.holds("served", &[&site.url, &site.run()]);
 }
 
-/// What a page showed, and when.
+/// Contents that a page showed, and when.
 fn followed(mut child: Child) -> Vec<(i64, String)> {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let shown = lines.next().expect("the page was watched to its end").unwrap();
@@ -350,7 +351,7 @@ fn take_pictures(samples: &Path) {
     picture(&format!("file://{}", report(&lab)), "report.png", "1100", "960", "light");
 }
 
-/// None while there is no journal yet.
+/// Number of answers so far; none while there is no journal yet.
 fn n_answers(lab: &Lab) -> Option<u32> {
     let journal =
         rusqlite::Connection::open_with_flags(lab.path("cutover.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;

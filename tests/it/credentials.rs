@@ -1,4 +1,4 @@
-//! Who we are, as people have it: keys, users, agencies, commands and files, in the environment and in profiles.
+//! Identities, as people have them: keys, users, agencies, commands and files, in the environment and in profiles.
 
 use std::process::Command;
 

@@ -16,13 +16,13 @@ fn serve(lab: &Lab, edition: &str) -> Served {
     lab.serve("plan.csv", &format!("edition = \"{edition}\"\n{BEGINNING}"))
 }
 
-/// What the difference says would be sent.
+/// Rows that would be sent by the difference.
 fn would_send(ended: &Ended) -> HashSet<String> {
     let sends = |line: &str| Some(line.split_once(" -> ")?.1.to_owned());
     ended.stdout.lines().filter_map(sends).collect()
 }
 
-/// What was sent, row by row.
+/// Bodies that were sent, row by row.
 fn bodies(sandbox: &Served) -> Vec<String> {
     let body = |change: Request| {
         let sent = change.body.unwrap();

@@ -1,4 +1,4 @@
-//! What cannot be recorded is not sent.
+//! Full and failing disks: what cannot be recorded is not sent.
 
 use crate::lab::{Balance, Lab, Launch, balance_the_books, plan, shared, with_yes};
 

@@ -11,7 +11,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// What the doctor says of one thing.
+/// The doctor's word on one thing.
 fn health(document: &Value, what: &str) -> String {
     let patients = document["patients"].as_array().unwrap();
     let mut checks = patients.iter().flat_map(|patient| patient["checks"].as_array().unwrap());

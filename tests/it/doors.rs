@@ -1,4 +1,4 @@
-//! Who may come in: credentials that are not accepted, and a second launch while the first one runs.
+//! Those who are not let in: credentials that are not accepted, and a second launch while the first one runs.
 
 use crate::lab::{Lab, Launch, plan, shared, with_yes};
 

@@ -1,4 +1,4 @@
-//! What an auditor holds in hand: a head that is signed, with the tools that everybody has.
+//! Evidence as an auditor holds it in hand: a head that is signed, with the tools that everybody has.
 
 use std::process::Command;
 

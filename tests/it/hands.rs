@@ -48,7 +48,7 @@ impl Server {
 /// Status and body for one source. A change is counted before it is asked.
 type Script = dyn Fn(&mut Server, &str, Asked) -> (u16, Value) + Send + Sync;
 
-/// What a service without any trouble says.
+/// Answer of a service without any trouble.
 fn well(server: &mut Server, id: &str, asked: Asked) -> (u16, Value) {
     if asked == Asked::Change {
         server.is_now(TARGET);

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// What a served sandbox lets in.
+/// The token that a served sandbox lets in.
 pub(crate) const TOKEN: &str = "sandbox-token";
 /// Nothing that a test waits for takes longer, on a busy machine too.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -159,9 +159,9 @@ pub(crate) struct Launch {
     stderr: JoinHandle<String>,
 }
 
-/// How a launch ended.
+/// The end of a launch.
 pub(crate) struct Ended {
-    /// None: by a signal.
+    /// Exit code; none: by a signal.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -277,7 +277,7 @@ pub(crate) struct Request {
     pub(crate) body: Option<Sent>,
 }
 
-/// What a change asked for.
+/// The target of a change.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Sent {
     pub(crate) copystate: Option<String>,
@@ -289,7 +289,7 @@ impl Request {
         self.method == "PUT"
     }
 
-    /// Whether this is an answered read that shows a source.
+    /// Tells an answered read that shows a source.
     pub(crate) fn shows(&self, id: &str) -> bool {
         self.method == "GET"
             && self.status.is_some()
@@ -314,7 +314,7 @@ impl Served {
         self.ledger().into_iter().filter(Request::is_change).collect()
     }
 
-    /// What came for one source, as `PUT` and `GET`; pages that show it are `GET` too.
+    /// Requests for one source, as `PUT` and `GET`; pages that show it are `GET` too.
     pub(crate) fn story_of(&self, id: &str) -> Vec<&'static str> {
         let of_source = |request: &Request| {
             if request.is_change() && request.source_id.as_deref() == Some(id) {
@@ -461,7 +461,7 @@ impl Journal {
         row
     }
 
-    /// How many rows each verdict has.
+    /// Number of rows of each verdict.
     pub(crate) fn tally(&self) -> HashMap<String, usize> {
         let mut tally = HashMap::new();
         for row in self.rows() {
@@ -519,7 +519,7 @@ fn shown(value: rusqlite::types::Value) -> String {
     }
 }
 
-/// What was true when the books were last balanced.
+/// State of things when the books were last balanced.
 #[derive(Default)]
 pub(crate) struct Balance {
     /// Settled rows, and how many changes the server had seen of them.

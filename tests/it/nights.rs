@@ -16,9 +16,9 @@ use super::lab::{Ended, Journal, Lab, Launch, Served, with_yes};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Night {
-    /// What the night shows.
+    /// The claim that the night shows.
     about: String,
-    /// What the sandbox serves the sources of, if not the plan.
+    /// The plan whose sources the sandbox serves, if it is another one.
     #[serde(default = "plan")]
     serves: String,
     /// The profiles in `cutover.toml` say where the sandbox is, by its `{url}`, and not a flag.
@@ -49,32 +49,32 @@ struct Step {
     when: Vec<When>,
     /// Of the latest run; what is not named is none.
     verdicts: Option<BTreeMap<String, u64>>,
-    /// How often kinds of events are in the journal.
+    /// Numbers of events in the journal, by kind.
     #[serde(default)]
     events: BTreeMap<String, u64>,
     /// Changes that the server has seen so far.
     sent: Option<usize>,
     /// Requests of any kind that the server has seen so far.
     asked: Option<usize>,
-    /// Where servers truly are.
+    /// True states of servers.
     #[serde(default)]
     truth: BTreeMap<String, String>,
     /// Every server is where it was when the night began.
     #[serde(default)]
     all_as_in_the_beginning: bool,
-    /// What a query of the journal gives: one value.
+    /// Queries of the journal, each with the one value that it gives.
     #[serde(default)]
     sql: Vec<[String; 2]>,
-    /// It takes no longer.
+    /// Bound on the time that the step takes.
     within_s: Option<f64>,
-    /// It takes no less.
+    /// Least time that the step takes.
     at_least_s: Option<f64>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct When {
-    /// None: at once after what came before.
+    /// Kind of the event that is waited for; none: at once after what came before.
     event: Option<String>,
     #[serde(default = "one")]
     nth: usize,
@@ -120,7 +120,7 @@ fn time(name: &str) -> Option<String> {
     }
 }
 
-/// What a person would read; events are told to programs.
+/// Lines that a person would read; events are told to programs.
 fn printed(ended: &Ended) -> String {
     let stdout: Vec<&str> =
         ended.stdout.lines().filter(|line| !line.contains(r#""schema":"cutover.event.v1""#)).collect();

@@ -419,7 +419,7 @@ fn a_page_shows_a_row_however_its_id_is_spelt() {
     assert_eq!(by_id.count(), 0);
 }
 
-/// What a plan may say of a row for people, and no terminal may be told as it stands.
+/// Text that a plan may have of a row for people, and no terminal may be told as it stands.
 const ODD: &str = "w\0e\u{1b}[31m\u{202e}b\u{2066}\u{2028}\u{9b}\r\nforged: line";
 
 #[test]

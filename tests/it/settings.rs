@@ -1,4 +1,4 @@
-//! What the environment says: zones, variables, proxies, homes. What is bad is an error, with nothing sent.
+//! Settings of the environment: zones, variables, proxies, homes. What is bad is an error, with nothing sent.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! How requests go, and where, as the settings have it: what is wrong with that is told before anything is sent.
+//! The way of requests and its goal, as the settings have them: what is wrong with that is told before anything is sent.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

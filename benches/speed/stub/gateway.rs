@@ -1,4 +1,4 @@
-//! What stands before the stub and tells some requests 429: a quota of one shape or another, chance, or an outage.
+//! The gateway before the stub, which answers some requests with 429: a quota of one shape or another, chance, or an outage.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,11 +9,11 @@ use crate::dice::Dice;
 
 const SECOND_US: u64 = 1_000_000;
 
-/// What is refused.
+/// Rule by which requests are refused.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Throttling {
     Quota(Quota),
-    /// What is beyond so many a second and so many that were saved up. The text of a 429 names no figure.
+    /// All beyond so many a second and so many that were saved up. The text of a 429 names no figure.
     Bucket {
         per_second: u32,
         burst: u32,
@@ -29,11 +29,11 @@ pub(crate) enum Throttling {
     },
 }
 
-/// What is beyond a figure, counted over the second that has just passed.
+/// Refuses all beyond a figure, counted over the second that has just passed.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Quota {
     pub(crate) per_second: u32,
-    /// Whether the text of a 429 names the figure.
+    /// The text of a 429 names the figure.
     pub(crate) stated: bool,
     /// From this many milliseconds after the first request on it is another figure.
     pub(crate) then: Option<(u64, u32)>,
@@ -48,14 +48,14 @@ pub(super) struct Gateway {
 struct Memory {
     first_us: Option<u64>,
     taken: VecDeque<u64>,
-    /// When the bucket will be full again.
+    /// Instant at which the bucket will be full again.
     full_us: u64,
     dice: Dice,
-    /// When each request came, and whether it was taken, since somebody asked.
+    /// Arrival of each request, and `true` for one that was taken, since somebody asked.
     came: Vec<(u64, bool)>,
 }
 
-/// What a 429 says.
+/// Contents of a 429.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Refusal {
     pub(super) figure: Option<u32>,
@@ -67,7 +67,7 @@ impl Gateway {
         Self { throttling, memory: Mutex::new(Memory { dice: Dice(seed), ..Memory::default() }) }
     }
 
-    /// None: it is taken.
+    /// The refusal of a request, unless it is taken.
     pub(super) fn refuses(&self, now_us: u64) -> Option<Refusal> {
         let mut memory = self.memory();
         let since_first_us = now_us.saturating_sub(*memory.first_us.get_or_insert(now_us));

@@ -17,7 +17,7 @@ fn fresh(top: f64) -> (Quota, Instant) {
     (Quota::new(&settings(top), None, now), now)
 }
 
-/// What refuses.
+/// A service that refuses, in one shape or another.
 #[derive(Clone)]
 enum Shape {
     /// So many in any span of this long.
@@ -41,7 +41,7 @@ struct Service {
 
 const STALL_EVERY_S: f64 = 15.0;
 
-/// What came of sending for a while.
+/// Result of sending for a while.
 #[derive(Debug, Default)]
 struct Drive {
     n_taken: u32,
@@ -237,7 +237,7 @@ fn a_figure_survives_an_outage() {
     assert!(per_second(&quota) > 45.0, "{}", per_second(&quota));
 }
 
-/// When the first second ends in which at most a tenth is refused and no more is taken than the quota.
+/// The end of the first second in which at most a tenth is refused and no more is taken than the quota.
 #[test]
 fn a_halved_quota_is_followed_within_two_seconds_and_a_doubled_one_within_half_a_minute() {
     for stated in [true, false] {
