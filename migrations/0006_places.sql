@@ -2,11 +2,12 @@
 
 -- The file of rows that it stands in; null: the plan itself, also where an older version kept no file.
 ALTER TABLE row ADD COLUMN file      TEXT;
--- 1: on target. Accepted and not proven counts where verification was switched off.
+-- 1: accepted, and not proven because verification was switched off then. Earlier versions had a sentence for it.
+ALTER TABLE row ADD COLUMN by_choice INTEGER NOT NULL DEFAULT 0;
+UPDATE row SET by_choice = 1 WHERE verdict = 'unverified' AND reason = 'verification is switched off';
+-- 1: on target. What nobody wanted proven counts.
 ALTER TABLE row ADD COLUMN on_target INTEGER GENERATED ALWAYS AS (
-    CASE verdict WHEN 'applied' THEN 1 WHEN 'already' THEN 1
-                 WHEN 'unverified' THEN coalesce(reason, '') = 'verification is switched off'
-                 ELSE 0 END) VIRTUAL;
+    CASE verdict WHEN 'applied' THEN 1 WHEN 'already' THEN 1 WHEN 'unverified' THEN by_choice ELSE 0 END) VIRTUAL;
 
 DROP VIEW v_row;
 CREATE VIEW v_row AS

@@ -43,6 +43,9 @@ impl fmt::Display for LaneId {
     }
 }
 
+/// The reason of a row that nobody wanted proven.
+pub const UNPROVEN_BY_CHOICE: &str = "verification is switched off";
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EventKind {
@@ -167,6 +170,10 @@ pub enum EventKind {
         seen: Option<SeenState>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// It is `unverified` because verification was switched off when it was accepted. Journals of earlier versions have
+        /// [`UNPROVEN_BY_CHOICE`] for it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_choice: bool,
     },
     /// This launch gave up on the row without a verdict; a later one goes on.
     RowLeft {

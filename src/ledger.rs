@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod steered;
 
-use crate::event::{EventKind, Outcome, Verdict};
+use crate::event::{EventKind, Outcome, UNPROVEN_BY_CHOICE, Verdict};
 use crate::model::{RowId, SeenState};
 
 /// How events are added up. Fixed as a run begins, so that what an earlier version stored of its rows still adds up.
@@ -50,6 +50,7 @@ impl Rules {
 }
 
 /// Where a row is now.
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     pub rules: Rules,
@@ -74,6 +75,8 @@ pub struct Standing {
     pub moved: Option<SeenState>,
     /// The last look showed that the service does not know the source of a row that was sent before.
     pub unknown: bool,
+    /// Unverified because verification was switched off: on target as far as anybody wanted to know.
+    pub by_choice: bool,
     /// As it is read of a row that is due or in doubt: of the others nobody asks.
     pub last_word: LastWord,
     pub http_status: Option<u16>,
@@ -186,9 +189,12 @@ impl Standing {
                 self.keep_answer(outcome, request_id.as_deref(), at, *took_ms);
                 Ok(())
             }
-            EventKind::RowSettled { row, verdict, seen, reason } => {
+            EventKind::RowSettled { row, verdict, seen, reason, by_choice } => {
                 self.settled(*row, *verdict, seen.as_ref())?;
                 self.settled_at = Some(at);
+                // Earlier versions had no other word for it than its reason.
+                self.by_choice =
+                    *verdict == Verdict::Unverified && (*by_choice || reason.as_deref() == Some(UNPROVEN_BY_CHOICE));
                 self.reason.clone_from(reason);
                 Ok(())
             }
@@ -226,6 +232,15 @@ impl Standing {
             return None;
         }
         self.after.as_ref().or(self.before.as_ref())
+    }
+
+    /// Whether the row is where the plan wants it, as the column of that name has it.
+    #[must_use]
+    pub fn is_on_target(&self) -> bool {
+        match self.phase {
+            Phase::Settled(verdict) => verdict.on_target() || self.by_choice,
+            Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Due => false,
+        }
     }
 
     /// From the first change to the verdict; nothing where either is missing, or where the clock was set back.
@@ -393,6 +408,7 @@ impl Standing {
             Verdict::Unverified | Verdict::Applied | Verdict::Already | Verdict::Overtaken | Verdict::Blocked => false,
         };
         self.after = None;
+        self.by_choice = false;
         self.settled_at = None;
         self.reason = None;
         Ok(())
@@ -436,7 +452,7 @@ mod tests {
         Outcome::Throttled { status: None, retry_after_ms: None, quota: None, message: String::new() }
     }
     fn settle(verdict: Verdict) -> EventKind {
-        EventKind::RowSettled { row: ROW, verdict, seen: Some(state("finished")), reason: None }
+        EventKind::RowSettled { row: ROW, verdict, seen: Some(state("finished")), reason: None, by_choice: false }
     }
     fn reopen() -> EventKind {
         EventKind::RowReopened { row: ROW, cause: "asked for".into() }
@@ -654,6 +670,7 @@ mod tests {
                         verdict: Verdict::ALL[dice.random_range(0..8)],
                         seen: None,
                         reason: None,
+                        by_choice: false,
                     },
                     _ => reopen(),
                 };

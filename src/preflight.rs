@@ -638,7 +638,7 @@ pub(crate) async fn settle<R: Remote>(lane: &Lane<R>, book: &Book) -> Result<(),
                 | Verdict::Failed
                 | Verdict::Blocked => standing.last_seen().cloned(),
             };
-            Some(EventKind::RowSettled { row: row.id, verdict, seen, reason })
+            Some(EventKind::RowSettled { row: row.id, verdict, seen, reason, by_choice: false })
         });
         let kinds: Vec<EventKind> = kinds.collect();
         if !kinds.is_empty() {

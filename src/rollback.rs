@@ -12,11 +12,10 @@ use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::judge;
 use crate::ledger::{Phase, Standing};
-use crate::model::words::{self, Pairing, Word};
-use crate::model::{Row, SeenState, TargetState};
+use crate::model::words::Word;
+use crate::model::{Row, SeenState};
 use crate::plan::paper::Paper;
 use crate::report::plain::{count, plain};
-use crate::report::row::is_on_target;
 use crate::waves::forecast::{Ahead, Band, Measured};
 
 /// Rows that are named for each reason; the others are counted.
@@ -277,7 +276,7 @@ impl IfStopped {
         let unnamed = run.settings.get("profile").and_then(serde_json::Value::as_str).unwrap_or("default");
         journal.for_each_row(run.key, |row, standing| {
             match standing.phase {
-                Phase::Settled(_) if is_on_target(&standing) => counts.done += 1,
+                Phase::Settled(_) if standing.is_on_target() => counts.done += 1,
                 phase if phase.is_in_doubt() => counts.on_the_way += 1,
                 _ if standing.attempts == 0 => counts.untouched += 1,
                 _ => counts.not_on_target += 1,

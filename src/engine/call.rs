@@ -12,7 +12,7 @@ use super::lane::Lane;
 use super::line::Place;
 use super::onlookers::Onlooker;
 use super::sight::How;
-use crate::event::{EventKind, Outcome, Verdict};
+use crate::event::{EventKind, Outcome, UNPROVEN_BY_CHOICE, Verdict};
 use crate::judge::{self, Effect, Fate};
 use crate::ledger::{Phase, Standing};
 use crate::model::{Row, SeenState, TargetState};
@@ -322,7 +322,13 @@ impl<'a, R: Remote> Call<'a, R> {
     }
 
     fn verdict(&self, verdict: Verdict, seen: Option<SeenState>, reason: Option<String>) -> EventKind {
-        EventKind::RowSettled { row: self.row.id, verdict, seen, reason }
+        EventKind::RowSettled { row: self.row.id, verdict, seen, reason, by_choice: false }
+    }
+
+    /// Accepted, and nobody wants a proof.
+    fn unproven(&self) -> EventKind {
+        let reason = Some(UNPROVEN_BY_CHOICE.to_owned());
+        EventKind::RowSettled { row: self.row.id, verdict: Verdict::Unverified, seen: None, reason, by_choice: true }
     }
 
     async fn settle(

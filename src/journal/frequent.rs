@@ -26,8 +26,8 @@ pub(super) fn read(kind: &str, row: RowId, detail: &str) -> Option<EventKind> {
             Some(EventKind::AttemptEnded { row, attempt, outcome, request_id, took_ms })
         }
         "row_settled" => {
-            let RowSettled { verdict, seen, reason } = serde_json::from_str(detail).ok()?;
-            Some(EventKind::RowSettled { row, verdict, seen, reason })
+            let RowSettled { verdict, seen, reason, by_choice } = serde_json::from_str(detail).ok()?;
+            Some(EventKind::RowSettled { row, verdict, seen, reason, by_choice })
         }
         _ => None,
     }
@@ -57,6 +57,8 @@ struct RowSettled {
     verdict: Verdict,
     seen: Option<SeenState>,
     reason: Option<String>,
+    #[serde(default)]
+    by_choice: bool,
 }
 
 #[cfg(test)]
@@ -88,13 +90,21 @@ mod tests {
                 request_id: Some("r".to_owned()),
                 took_ms: u64::MAX,
             },
-            EventKind::RowSettled { row: ROW, verdict: Verdict::Applied, seen: Some(state()), reason: None },
+            EventKind::RowSettled {
+                row: ROW,
+                verdict: Verdict::Applied,
+                seen: Some(state()),
+                reason: None,
+                by_choice: false,
+            },
             EventKind::RowSettled {
                 row: ROW,
                 verdict: Verdict::Blocked,
                 seen: None,
                 reason: Some("policy".to_owned()),
+                by_choice: false,
             },
+            EventKind::RowSettled { row: ROW, verdict: Verdict::Unverified, seen: None, reason: None, by_choice: true },
         ];
         for kind in kinds {
             let mut text = String::new();
@@ -109,7 +119,8 @@ mod tests {
         let settled = "{\"verdict\":\"applied\",\"verdict\":\"failed\"}";
         assert_eq!(read("row_seen", ROW, &seen.replace("{\"s", " {\"s")), None);
         assert_eq!(read("row_settled", ROW, settled), None);
-        let last = EventKind::RowSettled { row: ROW, verdict: Verdict::Failed, seen: None, reason: None };
+        let last =
+            EventKind::RowSettled { row: ROW, verdict: Verdict::Failed, seen: None, reason: None, by_choice: false };
         assert_eq!(from_stored_form("row_settled", Some(7), settled).unwrap(), last);
         // The columns say which row and what kind it is.
         let elsewhere = seen.replace("{\"s", "{\"row\":8,\"kind\":\"row_left\",\"s");

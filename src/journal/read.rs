@@ -119,24 +119,6 @@ pub enum Which {
     All,
 }
 
-/// The reason of a row that was accepted while verification was switched off.
-pub const UNPROVEN_BY_CHOICE: &str = "verification is switched off";
-
-/// Whether a row is on target, as the column of that name has it.
-#[must_use]
-pub(crate) fn is_on_target(verdict: Verdict, reason: Option<&str>) -> bool {
-    match verdict {
-        Verdict::Unverified => reason == Some(UNPROVEN_BY_CHOICE),
-        Verdict::Applied
-        | Verdict::Already
-        | Verdict::NoEffect
-        | Verdict::Overtaken
-        | Verdict::Refused
-        | Verdict::Failed
-        | Verdict::Blocked => verdict.on_target(),
-    }
-}
-
 pub(super) const RUN: &str =
     "run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, launches, running, pid, host,
     started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason, created_at, rules";
@@ -600,15 +582,14 @@ impl Journal {
         unproven_by_choice: bool,
     ) -> Result<Vec<(LaneId, RowId, Standing)>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT {}, row, lane FROM row WHERE run = ?1 AND verdict = ?2 AND (?3 OR reason IS NOT ?4) ORDER BY row",
+            "SELECT {}, row, lane FROM row WHERE run = ?1 AND verdict = ?2 AND (?3 OR NOT by_choice) ORDER BY row",
             rows::STANDING
         ))?;
         let mut found = Vec::new();
         for verdict in verdicts {
-            let rows = statement
-                .query_map(params![run.0, verdict.name(), unproven_by_choice, UNPROVEN_BY_CHOICE], |columns| {
-                    Ok((LaneId(columns.get("lane")?), RowId(columns.get("row")?), rows::standing(columns, 0)?))
-                })?;
+            let rows = statement.query_map(params![run.0, verdict.name(), unproven_by_choice], |columns| {
+                Ok((LaneId(columns.get("lane")?), RowId(columns.get("row")?), rows::standing(columns, 0)?))
+            })?;
             for row in rows {
                 found.push(row?);
             }

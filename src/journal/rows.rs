@@ -32,7 +32,8 @@ pub(super) const STANDING: &str = "standing, verdict, started, attempts, throttl
               AND after_copystate IS NULL AND after_migrationcycle IS NULL THEN
         (SELECT kind = 'row_seen' AND json_valid(detail) AND json_extract(detail, '$.seen') IS NULL FROM event
          WHERE event.run = row.run AND event.row = row.row AND kind IN ('row_seen', 'row_reopened')
-         ORDER BY seq DESC LIMIT 1) END";
+         ORDER BY seq DESC LIMIT 1) END,
+    by_choice";
 
 pub(super) fn insert(
     conn: &Connection,
@@ -141,7 +142,8 @@ pub(super) fn store_standings(
              AND moved_migrationcycle IS NULL"
     ))?;
     let mut changes = conn.prepare_cached(&format!(
-        "UPDATE row SET {SUMS}, verdict = ?21, moved_copystate = ?22, moved_migrationcycle = ?23 WHERE run = ?1 AND row = ?2"
+        "UPDATE row SET {SUMS}, verdict = ?21, moved_copystate = ?22, moved_migrationcycle = ?23,
+             by_choice = ?24 WHERE run = ?1 AND row = ?2"
     ))?;
     for (row, standing) in standings {
         let verdict = match standing.phase {
@@ -159,6 +161,7 @@ pub(super) fn store_standings(
         changes.raw_bind_parameter(21, verdict)?;
         changes.raw_bind_parameter(22, word(moved.and_then(|seen| seen.copystate.as_ref())))?;
         changes.raw_bind_parameter(23, word(moved.and_then(|seen| seen.migrationcycle.as_ref())))?;
+        changes.raw_bind_parameter(24, standing.by_choice)?;
         changes.raw_execute()?;
     }
     Ok(())
@@ -248,6 +251,7 @@ pub(super) fn standing(columns: &rusqlite::Row<'_>, from: usize) -> rusqlite::Re
         rules: rules_at(columns, from + 21)?,
         last_word: LastWord::named(columns.get_ref(from + 22)?.as_str_or_null()?),
         unknown: flag(columns, from + 23)?,
+        by_choice: flag(columns, from + 24)?,
     })
 }
 

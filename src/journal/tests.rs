@@ -1,8 +1,8 @@
 //! The journal's promises, on real files.
 
-use super::read::{UNPROVEN_BY_CHOICE, Which};
+use super::read::Which;
 use super::*;
-use crate::event::{Outcome, Verdict};
+use crate::event::{Outcome, UNPROVEN_BY_CHOICE, Verdict};
 use crate::exit::Exit;
 use crate::ledger::LastWord;
 use crate::model::words::Word;
@@ -93,7 +93,7 @@ fn ended(row: u32, outcome: Outcome) -> EventKind {
 }
 
 fn settled(row: u32, verdict: Verdict) -> EventKind {
-    EventKind::RowSettled { row: RowId(row), verdict, seen: None, reason: None }
+    EventKind::RowSettled { row: RowId(row), verdict, seen: None, reason: None, by_choice: false }
 }
 
 #[test]
@@ -292,7 +292,10 @@ fn a_journal_of_the_first_version_is_brought_up_to_date_also_for_those_who_only_
          INSERT INTO run (run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, created_at)
              VALUES (1, 'old', 'p.csv', 'sha256:0', 1, 'https://sms.example.com', 'acme', '{}', 0);
          INSERT INTO lane (run, lane, name, seq, head) VALUES (1, 0, 'run', 0, x'00'), (1, 1, 'acme', 0, x'00');
-         INSERT INTO row (run, row, lane, wave_no, line, source_id, copystate) VALUES (1, 1, 1, 0, 2, 'vm-1', 'stopped');",
+         INSERT INTO row (run, row, lane, wave_no, line, source_id, copystate) VALUES (1, 1, 1, 0, 2, 'vm-1', 'stopped');
+         INSERT INTO row (run, row, lane, wave_no, line, source_id, copystate, standing, verdict, reason) VALUES
+             (1, 2, 1, 0, 3, 'vm-2', 'stopped', 'settled', 'unverified', 'verification is switched off'),
+             (1, 3, 1, 0, 4, 'vm-3', 'stopped', 'settled', 'unverified', 'no look succeeded: timeout');",
     )
     .unwrap();
     drop(old);
@@ -302,6 +305,9 @@ fn a_journal_of_the_first_version_is_brought_up_to_date_also_for_those_who_only_
     assert_eq!(run.rules, crate::ledger::Rules::First);
     assert_eq!((lanes[0].endpoint.as_str(), lanes[0].account.as_str()), ("https://sms.example.com", "acme"));
     assert_eq!(journal.unsettled_stages_in(run.key, LaneId::FIRST).unwrap(), [(0, Part::Rest)]);
+    // Its rows that nobody wanted proven have their reason for that, and count as they did.
+    let tally = journal.tally(run.key).unwrap();
+    assert_eq!((tally.unproven_by_choice, tally.on_target(), tally.pending), (1, 1, 1));
 }
 
 #[test]
@@ -395,23 +401,29 @@ fn an_event_is_read_back_as_it_was_written() {
 
 #[test]
 fn tables_views_and_sums_have_one_word_for_what_is_on_target() {
-    let mut lab = Lab::new(24);
-    let reasons = [None, Some(UNPROVEN_BY_CHOICE.to_owned()), Some("no look succeeded".to_owned())];
-    let pairs: Vec<_> = Verdict::ALL
-        .into_iter()
-        .flat_map(|verdict| reasons.iter().map(move |reason| (verdict, reason.clone())))
-        .collect();
-    for (row, (verdict, reason)) in (1..).map(RowId).zip(&pairs) {
-        lab.lane(vec![EventKind::RowSettled { row, verdict: *verdict, seen: None, reason: reason.clone() }]).unwrap();
+    let mut lab = Lab::new(32);
+    // The last is how earlier versions said that nobody wanted a proof.
+    let ways = [
+        (None, false),
+        (Some("no look succeeded"), false),
+        (Some("whatever"), true),
+        (Some(UNPROVEN_BY_CHOICE), false),
+    ];
+    let mut expected = Vec::new();
+    for (row, verdict) in (1..).map(RowId).zip(Verdict::ALL.into_iter().flat_map(|verdict| [verdict; 4])) {
+        let (reason, by_choice) = ways[usize::try_from(row.0 - 1).unwrap() % 4];
+        let kind = EventKind::RowSettled { row, verdict, seen: None, reason: reason.map(str::to_owned), by_choice };
+        let mut standing = Standing::default();
+        standing.add(&kind, Timestamp::UNIX_EPOCH).unwrap();
+        expected.push(standing.is_on_target());
+        lab.lane(vec![kind]).unwrap();
     }
-    let expected = pairs.iter().map(|(verdict, reason)| read::is_on_target(*verdict, reason.as_deref()));
-    let expected: Vec<bool> = expected.collect();
     let conn = &lab.journal.conn;
     let mut stored = conn.prepare("SELECT on_target FROM v_row ORDER BY row").unwrap();
     let stored: Vec<bool> = stored.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(stored, expected);
     let n_on_target: u64 = expected.into_iter().map(u64::from).sum();
-    assert_eq!(n_on_target, 7);
+    assert_eq!(n_on_target, 10);
     for view in ["v_run", "v_lane"] {
         let n: u64 = conn.query_row(&format!("SELECT on_target FROM {view}"), [], |row| row.get(0)).unwrap();
         assert_eq!(n, n_on_target, "{view}");

@@ -16,7 +16,6 @@ use tokio::task::JoinHandle;
 use super::Observer;
 use crate::console::Console;
 use crate::event::{DrainReason, Event, EventKind, LaneId, Outcome};
-use crate::journal::read::is_on_target;
 use crate::model::{RowId, SourceId};
 use crate::report::next::NextCommands;
 use crate::report::plain::{count, plain};
@@ -226,10 +225,10 @@ impl Observer for Counter {
         let counts = &progress.counts;
         let add = |counter: &AtomicU64| _ = counter.fetch_add(1, Ordering::Relaxed);
         match &event.kind {
-            EventKind::RowSettled { row, verdict, reason, .. } => {
+            EventKind::RowSettled { row, verdict, by_choice, .. } => {
                 self.unsent.remove(row);
                 add(&counts.settled);
-                if !is_on_target(*verdict, reason.as_deref()) {
+                if !verdict.on_target() && !by_choice {
                     add(&counts.not_on_target);
                 }
             }

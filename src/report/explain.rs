@@ -13,7 +13,7 @@ use super::plain::plain;
 use super::story::{self, Moment};
 use crate::control::By;
 use crate::event::Event;
-use crate::journal::read::{RunRecord, UNPROVEN_BY_CHOICE};
+use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Phase, Standing};
 use crate::model::words::{self, Word};
@@ -93,7 +93,7 @@ impl Explained {
     }
 
     pub(crate) fn next(&self) -> Option<Advice> {
-        if self.standing.reason.as_deref() == Some(UNPROVEN_BY_CHOICE) {
+        if self.standing.by_choice {
             return None;
         }
         if let (Phase::Settled(_), Some(moved)) = (self.standing.phase, &self.standing.moved) {

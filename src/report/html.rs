@@ -16,7 +16,6 @@ use super::ReportError;
 use super::explain::Explained;
 use super::next::NextCommands;
 use super::plain::plain;
-use super::row::is_on_target;
 use super::summary::Summary;
 use crate::journal::read::{RunRecord, Which};
 use crate::journal::{Journal, JournalError};
@@ -119,7 +118,7 @@ pub(crate) fn row_numbered(journal: &Journal, run: &RunRecord, number: u32) -> R
 
 /// Sent once at most, and seen where it should be: its line says all that there is.
 fn went_straight(standing: &Standing) -> bool {
-    is_on_target(standing) && standing.started <= 1 && standing.moved.is_none()
+    standing.is_on_target() && standing.started <= 1 && standing.moved.is_none()
 }
 
 /// As a policy names what may run: <https://www.w3.org/TR/CSP3/#grammardef-hash-source>.

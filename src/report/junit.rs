@@ -13,7 +13,7 @@ use super::ReportError;
 use super::advice::{self, Advice};
 use super::next::NextCommands;
 use super::plain::{duration, plain, time};
-use super::row::{is_on_target, why};
+use super::row::why;
 use crate::event::{Outcome, Verdict};
 use crate::journal::Journal;
 use crate::journal::attempts::Attempt;
@@ -115,7 +115,7 @@ impl Suite {
             ("classname", &self.class),
             ("time", &seconds(standing.took_ms())),
         ]);
-        let passed = is_on_target(standing);
+        let passed = standing.is_on_target();
         let missed: Vec<Missed> = missed(attempts, passed);
         if passed && missed.is_empty() {
             return xml.write_event(Event::Empty(case));
@@ -134,7 +134,7 @@ impl Suite {
 /// Whether there may be attempts that the row itself does not tell of: it has what the last one ended with.
 fn has_other_attempts(standing: &Standing) -> bool {
     // Only a change that was accepted ends without a message.
-    standing.started > 1 || is_on_target(standing) && standing.error_msg.is_some()
+    standing.started > 1 || standing.is_on_target() && standing.error_msg.is_some()
 }
 
 /// How a row ended that is not on target, or that it has not ended.

@@ -6,8 +6,7 @@ use serde::{Serialize, Serializer};
 use super::advice;
 use super::plain::time;
 use super::summary::code_and_text;
-use crate::journal::read;
-use crate::ledger::{Phase, Standing};
+use crate::ledger::Standing;
 use crate::model::words::Word;
 use crate::model::{Row, SeenState};
 
@@ -43,15 +42,6 @@ pub(super) const COLUMNS: [&str; 29] = [
     "moved_migrationcycle",
     "file",
 ];
-
-/// As the journal counts it: an unverified row needs nobody where verification was switched off.
-#[must_use]
-pub(crate) fn is_on_target(standing: &Standing) -> bool {
-    match standing.phase {
-        Phase::Settled(verdict) => read::is_on_target(verdict, standing.reason.as_deref()),
-        Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Due => false,
-    }
-}
 
 /// Why a row is not on target, in one line.
 #[must_use]

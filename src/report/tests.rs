@@ -11,9 +11,9 @@ use super::runs::Runs;
 use super::status::{self, Holder};
 use super::summary::{self, Summary};
 use super::{Format, ReportError, write};
-use crate::event::{EventKind, LaneId, Verdict};
+use crate::event::{EventKind, LaneId, UNPROVEN_BY_CHOICE, Verdict};
 use crate::exit::Exit;
-use crate::journal::read::{RunRecord, UNPROVEN_BY_CHOICE};
+use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 
 const PATH: &str = "cutover.db";

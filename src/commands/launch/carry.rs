@@ -691,7 +691,7 @@ async fn put_back(lanes: &Lanes, reopened: &[Reopened]) -> Result<(), Halted> {
         let kinds = reopened.iter().filter(|(id, _, _)| *id == lane.id).filter_map(|(_, row, standing)| {
             let Phase::Settled(verdict) = standing.phase else { return None };
             let (seen, reason) = (standing.after.clone(), standing.reason.clone());
-            Some(EventKind::RowSettled { row: *row, verdict, seen, reason })
+            Some(EventKind::RowSettled { row: *row, verdict, seen, reason, by_choice: standing.by_choice })
         });
         record_any(lane, kinds.collect()).await?;
     }

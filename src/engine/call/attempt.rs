@@ -16,7 +16,6 @@ use crate::engine::onlookers::Onlooker;
 use crate::engine::sight::How;
 use crate::event::{EventKind, LaneStop, Outcome, Verdict};
 use crate::gate::{Pass, Slot};
-use crate::journal::read::UNPROVEN_BY_CHOICE;
 use crate::ledger::{Phase, Rules};
 use crate::model::TargetState;
 use crate::recorder::JournalClosed;
@@ -309,7 +308,7 @@ impl<R: Remote> Call<'_, R> {
             }
             Outcome::Rejected { .. } => kinds.push(self.verdict(Verdict::Refused, None, Some(outcome.to_string()))),
             Outcome::Accepted { .. } if !lane.settings.verify => {
-                kinds.push(self.verdict(Verdict::Unverified, None, Some(UNPROVEN_BY_CHOICE.to_owned())));
+                kinds.push(self.unproven());
             }
             Outcome::Accepted { .. }
             | Outcome::Unauthenticated { .. }

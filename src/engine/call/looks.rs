@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use super::{Call, Ending, Step};
 use crate::engine::sight::{How, Sight};
 use crate::event::{EventKind, Verdict};
-use crate::journal::read::UNPROVEN_BY_CHOICE;
 use crate::judge::{self, Effect};
 use crate::model::{Fields, SeenState};
 use crate::recorder::JournalClosed;
@@ -143,14 +142,11 @@ impl<R: Remote> Call<'_, R> {
 
     /// Accepted: look until the target is seen, or the window is over.
     pub(super) async fn verify(&mut self) -> Result<Ending, JournalClosed> {
-        let (verdict, seen, reason) = if self.lane.settings.verify {
-            match self.proof().await {
-                Some(proof) => proof,
-                None => return Ok(Ending::Later),
-            }
-        } else {
-            (Verdict::Unverified, None, Some(UNPROVEN_BY_CHOICE.to_owned()))
-        };
+        if !self.lane.settings.verify {
+            self.record(vec![self.unproven()]).await?;
+            return Ok(Ending::Settled(Verdict::Unverified));
+        }
+        let Some((verdict, seen, reason)) = self.proof().await else { return Ok(Ending::Later) };
         Box::pin(self.settle(verdict, seen, reason)).await
     }
 

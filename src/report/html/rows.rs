@@ -5,7 +5,6 @@ use askama::Template;
 use crate::model::SeenState;
 use crate::report::explain::Explained;
 use crate::report::plain::{plain, time};
-use crate::report::row::is_on_target;
 use crate::report::summary::code_and_text;
 
 pub(crate) const CHUNK_END: &[u8] = b"</tbody></table></div></noscript>\n";
@@ -65,7 +64,7 @@ impl<'a> Line<'a> {
     }
 
     fn is_off_target(&self) -> bool {
-        !is_on_target(&self.row().standing)
+        !self.row().standing.is_on_target()
     }
 
     fn wanted(&self) -> String {
