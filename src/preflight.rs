@@ -123,7 +123,8 @@ async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), 
     if n_rows > 1 {
         match look_at_pages(lane, book, n_rows, &mut seen).await? {
             Pages::ShowAll => return Ok(()),
-            Pages::ShowSome => is_shown = true,
+            // Of a list that shows none of the rows nobody knows whether they can be seen at all.
+            Pages::ShowSome => is_shown = seen.any(),
             Pages::Unreadable(outcome) => {
                 if !shows_by_id(lane, book).await? {
                     return Err(denied(lane, ReadFailed::Outcome(outcome)));
@@ -403,6 +404,10 @@ impl Bits {
         let new = self.0[word] & bit == 0;
         self.0[word] |= bit;
         new
+    }
+
+    fn any(&self) -> bool {
+        self.0.iter().any(|word| *word != 0)
     }
 
     fn has(&self, row: RowId) -> bool {

@@ -53,6 +53,15 @@ pub struct Left {
     pub first: Vec<String>,
 }
 
+/// Rows that are due.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    pub n_rows: u64,
+    /// What most of them were left for, if anybody said, and how many they are.
+    pub left_for: Option<String>,
+    pub n_left_for: u64,
+}
+
 impl Journal {
     /// The stages in which a lane has a row without a verdict, in the order in which they run.
     pub fn unsettled_stages_in(&self, run: RunKey, lane: LaneId) -> Result<Vec<(u32, Part)>, JournalError> {
@@ -111,6 +120,19 @@ impl Journal {
             }
         }
         Ok(left)
+    }
+
+    /// The rows of a lane that are due, and what most of them were left for.
+    pub fn due_in(&self, run: RunKey, lane: LaneId) -> Result<Due, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT reason, count(*) AS n_rows, sum(count(*)) OVER () FROM row INDEXED BY row_open
+             WHERE run = ?1 AND lane = ?2 AND verdict IS NULL AND standing IN ('untried', 'due')
+             GROUP BY reason ORDER BY n_rows DESC, min(row) LIMIT 1",
+        )?;
+        let due = statement.query_row(params![run.0, lane.0], |columns| {
+            Ok(Due { left_for: columns.get(0)?, n_left_for: columns.get(1)?, n_rows: columns.get(2)? })
+        });
+        Ok(due.optional()?.unwrap_or_default())
     }
 
     /// The rows without a verdict, by lane; lanes without any are left out.

@@ -220,10 +220,24 @@ fn what_a_page_shows_without_its_states_is_asked_for_by_id_and_not_sent_unseen()
         _ => well(server, id, asked),
     };
     let night = Night::of(&ids, never);
-    night.launch(&["run", "plan.csv", "--attempts", "1"]).exits(1);
+    night.launch(&["run", "plan.csv", "--attempts", "1"]).exits(4).says("the look failed: ");
     night.ends("vm-0", "applied", 1);
     for id in &ids[1..] {
         night.ends(id, "pending", 0);
+    }
+}
+
+#[test]
+fn where_no_row_can_be_looked_at_nothing_is_sent_although_the_list_can_be_read() {
+    let _machine = shared();
+    let ids = ["vm-0", "vm-1", "vm-2"];
+    for (status, code, exit) in [(404, "APIGW.0101", 8), (503, "APIGW.0201", 8), (403, "SMS.2248", 5)] {
+        // The list shows none of them.
+        let night = Night::of(&ids, move |_, _, _| (status, json!({"error_code": code, "error_msg": "no"})));
+        night.launch(&["run", "plan.csv", "--attempts", "1"]).exits(exit).says(code).says("nothing was sent");
+        for id in ids {
+            night.ends(id, "pending", 0);
+        }
     }
 }
 

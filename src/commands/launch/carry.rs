@@ -28,6 +28,7 @@ use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Refusal, Verdict};
 use crate::exit::Exit;
 use crate::gate::{Gate, Learned, Past, RateOfAll, Remembered};
 use crate::journal::read::RunRecord;
+use crate::journal::steering::Due;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Phase, Standing};
 use crate::model::{Row, RowId, SeenState, SourceId};
@@ -644,12 +645,24 @@ impl Carry<'_> {
             signal: by_signal(stop),
             chosen: stop.chosen().map(|(_, why)| why.unwrap_or_default()),
             stopped: stopped_lanes(lanes),
+            due: self.due(lanes, book).await?,
             reached_nobody: self.sent.n() == 0 && are_out_of_reach(lanes),
             broken,
             resume: commands.resume(),
             reconcile: commands.reconcile(),
         };
         Ok(facts.ending())
+    }
+
+    /// What is due in the accounts that still go. Where nothing was to be sent, that is for another launch.
+    async fn due(&self, lanes: &Lanes, book: &Book) -> Result<Vec<Due>, JournalError> {
+        let mut due = Vec::new();
+        if self.launch.consent != Consent::NothingIsSent {
+            for id in lanes.iter().filter(|lane| lane.stopped().is_none()).map(|lane| lane.id) {
+                due.push(book.read(move |journal, run| journal.due_in(run, id)).await?);
+            }
+        }
+        Ok(due)
     }
 
     /// The one place in which a code is held against what this launch has sent.

@@ -2,6 +2,7 @@
 
 use crate::exit::Exit;
 use crate::journal::read::Tally;
+use crate::journal::steering::Due;
 use crate::report::plain::count;
 
 /// What the ending is made of.
@@ -17,6 +18,8 @@ pub(super) struct Facts {
     pub(super) stopped: Option<(Exit, String)>,
     /// Not one request was answered.
     pub(super) reached_nobody: bool,
+    /// What is due in the accounts that nothing stopped, one by one, where it was to be sent.
+    pub(super) due: Vec<Due>,
     /// What is wrong here, whatever became of the rows.
     pub(super) broken: Vec<String>,
     /// What to type to go on, and what to look at what is in doubt.
@@ -33,6 +36,7 @@ impl Facts {
             exit = exit.worst(Exit::Internal);
         }
         if self.tally.unsettled() > 0 {
+            let is_left = self.signal.is_none() && self.chosen.is_none() && !self.reached_nobody;
             if let Some((of_lanes, message)) = self.stopped {
                 exit = exit.worst(of_lanes);
                 said.push(message);
@@ -49,9 +53,24 @@ impl Facts {
                 exit = exit.worst(signal);
                 said.extend(signal.signal().map(str::to_owned));
             }
+            // An account that came to its end has nothing due: what has was stopped by that, and can go on.
+            for due in self.due.iter().filter(|due| is_left && due.n_rows > 0) {
+                exit = exit.worst(Exit::Halted);
+                said.push(left_for(due));
+            }
             said.extend(left(&self.tally, &self.resume, &self.reconcile));
         }
         (exit, (!said.is_empty()).then(|| said.join("; ")))
+    }
+}
+
+/// Why rows are due of an account that nothing stopped.
+fn left_for(due: &Due) -> String {
+    let Due { n_rows, left_for, n_left_for } = due;
+    match left_for {
+        Some(why) if n_left_for == n_rows => why.clone(),
+        Some(why) => format!("{why} ({})", count(*n_left_for, "row")),
+        None => "not every row was begun".to_owned(),
     }
 }
 
@@ -108,6 +127,54 @@ mod tests {
         };
         let said = "401; halted; terminated by a signal; 1 row left to do: cutover resume r1 --yes";
         assert_eq!(all.ending(), (Exit::Terminated, Some(said.into())));
+    }
+
+    #[test]
+    fn what_is_due_of_an_account_that_nothing_stopped_is_a_launch_that_stopped_early_and_says_for_what() {
+        let due = |n_left_for: u64, n_rows: u64| {
+            vec![Due { n_rows, left_for: Some("the look failed: not sent: connection refused".into()), n_left_for }]
+        };
+        let unsaid = vec![Due { n_rows: 2, left_for: None, n_left_for: 2 }];
+        let other = || Some((Exit::Credentials, "account `b` stopped: barred".to_owned()));
+        for (facts, exit, why) in [
+            (
+                Facts { due: due(2, 2), ..facts(98, 2, 0) },
+                Exit::Halted,
+                "the look failed: not sent: connection refused; 2 rows",
+            ),
+            (
+                Facts { due: due(2, 3), ..facts(97, 3, 0) },
+                Exit::Halted,
+                "connection refused (2 rows); 3 rows left to do",
+            ),
+            (Facts { due: unsaid, ..facts(98, 2, 0) }, Exit::Halted, "not every row was begun; 2 rows left to do"),
+            // The worst is the code, and each is told.
+            (
+                Facts { due: due(1, 1), stopped: other(), ..facts(97, 3, 0) },
+                Exit::Credentials,
+                "account `b` stopped: barred; the look failed: not sent: connection refused; 3 rows left to do",
+            ),
+            // Whatever stopped all of it is why nothing of it was begun.
+            (
+                Facts { due: due(2, 2), reached_nobody: true, ..facts(98, 2, 0) },
+                Exit::Unreachable,
+                "the service could not be reached; 2 rows left to do",
+            ),
+            (
+                Facts { due: due(2, 2), signal: Some(Exit::Interrupted), ..facts(98, 2, 0) },
+                Exit::Interrupted,
+                "interrupted; 2 rows left to do",
+            ),
+            // What is in doubt alone was sent, and a reconcile was to send nothing.
+            (facts(98, 0, 2), Exit::NotOnTarget, "2 in doubt: "),
+            (facts(97, 1, 2), Exit::NotOnTarget, "1 row left to do: "),
+        ] {
+            let (code, said) = facts.clone().ending();
+            assert!(
+                code == exit && said.as_ref().is_some_and(|said| said.contains(why)),
+                "{code:?} {said:?}, not {why}"
+            );
+        }
     }
 
     #[test]
