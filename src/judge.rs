@@ -10,6 +10,7 @@ use crate::model::{Fields, Row, SeenState, TargetState};
 pub(crate) const UNKNOWN_SOURCE: &str = "the service does not know this source";
 pub(crate) const EXPECTS: &str = "the plan expects ";
 pub(crate) const IGNORES_UPDATES: &str = "answers success and changes nothing";
+pub(crate) const UNSEEN_BEFORE: &str = "nobody saw where it was before";
 pub(crate) const SKIPPED: &str = "skipped by ";
 
 /// What preflight makes of a row.
@@ -85,6 +86,39 @@ pub(crate) fn pairing_of(sends: &TargetState) -> Pairing {
 /// What a row is called that is found on target: ours, if anything was ever sent for it.
 pub(crate) fn on_target_verdict(standing: &Standing) -> Verdict {
     if standing.attempts == 0 { Verdict::Already } else { Verdict::Applied }
+}
+
+/// Why a row would not come back that goes from where it was seen (`was`) to where it `is` then, if it would not. A
+/// roll-back asks this of a row that went, and the difference of one that would go: what both say is the same. None for
+/// `was`: nobody has seen it, or will.
+///
+/// It goes further than the three targets for which leave is needed: that is asked for where the vendor has no way back at
+/// all, and in `stopped` or `clearing` a server only ignores updates, so that the console has one yet.
+pub(crate) fn no_way_back(is: &SeenState, was: Option<&SeenState>) -> Option<String> {
+    let Some(was) = was else { return Some(UNSEEN_BEFORE.to_owned()) };
+    stuck_in(is).or_else(|| no_target(was))
+}
+
+/// Why no update takes a server out of a state.
+pub(crate) fn stuck_in(is: &SeenState) -> Option<String> {
+    let state = is.copystate.as_ref()?;
+    if words::swallows_updates(state) {
+        // source: CN api-sms/UpdateCopyState.html (2026-01-27)
+        return Some(format!("a server in `{state}` {IGNORES_UPDATES}"));
+    }
+    words::irreversible(state).then(|| format!("there is no way back from `{state}`"))
+}
+
+/// Why a state cannot be sent as a target.
+fn no_target(was: &SeenState) -> Option<String> {
+    let copystate = was.copystate.as_ref().filter(|word| !word.is_copystate());
+    let unknown = copystate.or_else(|| was.migrationcycle.as_ref().filter(|word| !word.is_migrationcycle()));
+    if let Some(unknown) = unknown {
+        return Some(format!("it was in `{unknown}`, which no edition of the API lists as a target"));
+    }
+    let (copystate, cycle) = (was.copystate.as_ref()?, was.migrationcycle.as_ref()?);
+    (words::pairing(copystate, cycle) == Pairing::Outside)
+        .then(|| format!("it was in {was}, which is none of the documented pairs: the service may refuse it"))
 }
 
 pub(crate) fn on_target(wants: &TargetState, seen: &SeenState) -> bool {
@@ -273,6 +307,31 @@ mod tests {
             (Dialect::Auto, "syncing/*"),
         ] {
             assert!(matches!(fate(dialect, shown), Fate::Change { .. }), "{dialect:?} {shown}");
+        }
+    }
+
+    #[test]
+    fn a_row_has_no_way_back_from_where_it_is_stuck_and_to_where_nothing_is_sent() {
+        for (is, was, expected) in [
+            ("cutovering/cutovering", "syncing/syncing", None),
+            ("stopped/syncing", "syncing/syncing", Some("`stopped` answers success and changes nothing")),
+            ("finished/cutovered", "cutovering/cutovering", Some("`finished` answers success and changes nothing")),
+            ("cleared/cutovered", "error/cutovered", Some("no way back from `cleared`")),
+            ("cutovering/*", "syncing/syncing", None),
+            ("cutovering/cutovering", "waiting/syncing", Some("none of the documented pairs")),
+            ("cutovering/cutovering", "brand_new/syncing", Some("`brand_new`, which no edition")),
+        ] {
+            let reason = no_way_back(&seen(is), Some(&seen(was)));
+            assert!(
+                reason.as_deref().is_some_and(|why| expected.is_some_and(|part| why.contains(part)))
+                    || (reason.is_none() && expected.is_none()),
+                "{was} -> {is}: {reason:?}"
+            );
+        }
+        assert_eq!(no_way_back(&seen("cutovering/cutovering"), None).as_deref(), Some(UNSEEN_BEFORE));
+        // Whatever needs leave is said to have no way back.
+        for state in words::IRREVERSIBLE {
+            assert!(stuck_in(&seen(&format!("{state}/cutovered"))).is_some(), "{state}");
         }
     }
 

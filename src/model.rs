@@ -213,6 +213,13 @@ impl SeenState {
     }
 }
 
+impl From<&TargetState> for SeenState {
+    /// Where a server is once it is there.
+    fn from(target: &TargetState) -> Self {
+        Self { copystate: target.copystate.clone(), migrationcycle: target.migrationcycle.clone() }
+    }
+}
+
 impl fmt::Display for SeenState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_pair(f, self.copystate.as_ref(), self.migrationcycle.as_ref())

@@ -454,6 +454,30 @@ impl Prospect {
     }
 }
 
+impl Prospect {
+    fn may_send(&self) -> bool {
+        match self {
+            Prospect::Change { .. } | Prospect::LookFirst | Prospect::Unseen { .. } => true,
+            Prospect::Already | Prospect::Blocked { .. } | Prospect::LeftOut { .. } => false,
+        }
+    }
+
+    /// Why a roll-back could not bring the row back once it was sent, as far as that is known before.
+    fn no_way_back(&self, row: &Row, standing: &Standing) -> Option<String> {
+        match self {
+            Prospect::Change { sends, .. } | Prospect::Unseen { sends } => {
+                judge::no_way_back(&sends.into(), standing.before.as_ref())
+            }
+            // A look will show where it is.
+            Prospect::LookFirst => match &standing.before {
+                Some(before) => judge::no_way_back(&(&row.wants).into(), Some(before)),
+                None => judge::stuck_in(&(&row.wants).into()),
+            },
+            Prospect::Already | Prospect::Blocked { .. } | Prospect::LeftOut { .. } => None,
+        }
+    }
+}
+
 /// From where a row stands; `missed` where this launch could not look at it, whatever earlier ones saw.
 pub(crate) fn prospect(row: &Row, standing: &Standing, missed: bool, settings: &LaneSettings) -> Prospect {
     let LaneSettings { preflight, complete_pair, dialect, .. } = *settings;
@@ -493,7 +517,10 @@ pub(crate) struct Difference {
     pub(crate) n_unseen: u64,
     pub(crate) n_left_out: u64,
     pub(crate) n_outside_matrix: u64,
+    /// Rows whose target needs leave, because nothing leads back from it.
     pub(crate) n_irreversible: u64,
+    /// Rows that a roll-back could not bring back, those included.
+    pub(crate) n_no_way_back: u64,
     pub(crate) groups: Vec<Group>,
 }
 
@@ -547,9 +574,9 @@ impl Difference {
                 format!("{from} -> {sends}{warning}")
             }
         };
-        let may_send = matches!(prospect, Prospect::Change { .. } | Prospect::LookFirst | Prospect::Unseen { .. });
-        if may_send && row.wants.copystate.as_ref().is_some_and(words::irreversible) {
-            self.n_irreversible += 1;
+        if prospect.may_send() {
+            self.n_irreversible += u64::from(row.wants.copystate.as_ref().is_some_and(words::irreversible));
+            self.n_no_way_back += u64::from(prospect.no_way_back(&row, standing).is_some());
         }
         let kind = prospect.name();
         let known = self.groups.iter().position(|group| group.kind == kind && group.title == title);

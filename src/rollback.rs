@@ -52,10 +52,10 @@ pub fn way_back(row: &Row, standing: &Standing) -> WayBack {
     }
     // On target without a look that says more: it is where the plan wanted it.
     let applied = standing.phase == Phase::Settled(Verdict::Applied);
-    let from = standing.after.clone().or_else(|| applied.then(|| wanted(&row.wants)));
+    let from = standing.after.clone().or_else(|| applied.then(|| SeenState::from(&row.wants)));
     let Some(from) = from else { return unchanged(standing) };
     let Some(to) = &standing.before else {
-        return none("nobody saw where it was before".to_owned());
+        return none(judge::UNSEEN_BEFORE.to_owned());
     };
     if from == *to {
         return unchanged(standing);
@@ -63,17 +63,8 @@ pub fn way_back(row: &Row, standing: &Standing) -> WayBack {
     if let Some(moved) = standing.moved.as_ref().filter(|moved| !judge::on_target(&row.wants, moved)) {
         return none(format!("somebody else moved it since: it is {moved}"));
     }
-    if let Some(state) = from.copystate.as_ref().filter(|state| words::swallows_updates(state)) {
-        // source: CN api-sms/UpdateCopyState.html (2026-01-27)
-        return none(format!("a server in `{state}` answers success and changes nothing"));
-    }
-    if let Some(unknown) = unknown_word(to) {
-        return none(format!("it was in `{unknown}`, which no edition of the API lists as a target"));
-    }
-    if let (Some(copystate), Some(cycle)) = (&to.copystate, &to.migrationcycle)
-        && words::pairing(copystate, cycle) == Pairing::Outside
-    {
-        return none(format!("it was in {to}, which is none of the documented pairs: the service may refuse it"));
+    if let Some(reason) = judge::no_way_back(&from, Some(to)) {
+        return none(reason);
     }
     WayBack::Back { from, to: to.clone() }
 }
@@ -89,15 +80,6 @@ fn unchanged(standing: &Standing) -> WayBack {
     let is_seen = standing.after.is_some() && standing.before.is_some();
     let there = if is_seen { "; it is where it was" } else { ", as far as is known" };
     WayBack::Unchanged { reason: format!("it was sent, and {said}{there}") }
-}
-
-fn wanted(wants: &TargetState) -> SeenState {
-    SeenState { copystate: wants.copystate.clone(), migrationcycle: wants.migrationcycle.clone() }
-}
-
-fn unknown_word(state: &SeenState) -> Option<&Word> {
-    let copystate = state.copystate.as_ref().filter(|word| !word.is_copystate());
-    copystate.or_else(|| state.migrationcycle.as_ref().filter(|word| !word.is_migrationcycle()))
 }
 
 /// A row that was sent and does not go back.
@@ -312,7 +294,7 @@ impl IfStopped {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::SourceId;
+    use crate::model::{SourceId, TargetState};
 
     fn seen(text: &str) -> SeenState {
         let (copystate, cycle) = text.split_once('/').unwrap();

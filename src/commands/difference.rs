@@ -43,8 +43,8 @@ pub(super) fn headline(difference: &Difference) -> String {
     if named.is_empty() {
         "nothing is left to do".clone_into(&mut text);
     }
-    if difference.n_irreversible > 0 {
-        text = format!("{text}; no way back from {} of them", difference.n_irreversible);
+    if difference.n_no_way_back > 0 {
+        text = format!("{text}; no way back for {} of them", difference.n_no_way_back);
     }
     text
 }
@@ -85,6 +85,7 @@ fn counts(difference: &Difference) -> serde_json::Value {
         "left_out": difference.n_left_out,
         "outside_matrix": difference.n_outside_matrix,
         "irreversible": difference.n_irreversible,
+        "no_way_back": difference.n_no_way_back,
     })
 }
 
