@@ -41,13 +41,15 @@ pub(super) async fn notice<R: Remote>(
     let mut moved = Vec::new();
     for (row, standing) in rows {
         let Some(seen) = shown.remove(&row.source_id) else { continue };
-        if !is_elsewhere(&row, &standing, &seen, left) {
-            continue;
-        }
+        let is_elsewhere = match found_at(&row, &standing, &seen, left) {
+            Found::AsKnown => continue,
+            Found::OnTarget => false,
+            Found::Elsewhere => true,
+        };
         // All of them are held back before the first is written down: a slow disk lets none of them slip through.
         lane.moved().insert(row.id);
-        // Where a row in doubt is may yet be our own doing; its look tells.
-        if !standing.doubted && standing.moved.as_ref() != Some(&seen) {
+        // Where a row in doubt is may yet be our own doing; its look tells, and what it means to be on target.
+        if is_elsewhere && !standing.doubted && standing.moved.as_ref() != Some(&seen) {
             moved.push((row, seen));
         }
     }
@@ -57,24 +59,41 @@ pub(super) async fn notice<R: Remote>(
     Ok(())
 }
 
-/// Whether the row is where neither the plan nor we put it. What is on its way is looked at by its own call.
-fn is_elsewhere(row: &Row, standing: &Standing, seen: &SeenState, left: Timestamp) -> bool {
+/// Where a page shows a row that nobody waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// Nothing is news of it, or it is for its own call to see.
+    AsKnown,
+    /// It waits to be sent, and is there already.
+    OnTarget,
+    /// Where neither the plan nor we put it.
+    Elsewhere,
+}
+
+/// What is on its way is looked at by its own call.
+fn found_at(row: &Row, standing: &Standing, seen: &SeenState, left: Timestamp) -> Found {
     if seen.lacks(row.wants.fields()).is_some() {
-        return false;
+        return Found::AsKnown;
     }
     match standing.phase {
         Phase::Untried | Phase::Due if standing.looked => {
-            matches!(judge::effect(&row.wants, standing.last_seen(), Some(seen)), Effect::Overtaken { .. })
+            match judge::effect(&row.wants, standing.last_seen(), Some(seen)) {
+                Effect::OnTarget => Found::OnTarget,
+                Effect::Overtaken { .. } => Found::Elsewhere,
+                Effect::NotYet { .. } | Effect::Unprovable { .. } => Found::AsKnown,
+            }
         }
         Phase::Settled(Verdict::Applied | Verdict::Already) => {
             let Some(settled_at) = standing.settled_at.filter(|_| !judge::on_target(&row.wants, seen)) else {
-                return false;
+                return Found::AsKnown;
             };
             let after = left.duration_since(settled_at);
-            let as_before = standing.before.as_ref() == Some(seen);
-            if as_before { after > STALE_AT_MOST } else { after > SignedDuration::ZERO }
+            let stale = if standing.before.as_ref() == Some(seen) { STALE_AT_MOST } else { SignedDuration::ZERO };
+            if after > stale { Found::Elsewhere } else { Found::AsKnown }
         }
-        Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Due | Phase::Settled(_) => false,
+        Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Due | Phase::Settled(_) => {
+            Found::AsKnown
+        }
     }
 }
 
@@ -97,17 +116,18 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_waits_is_moved_when_it_is_neither_where_it_was_nor_on_target() {
+    fn a_row_that_waits_is_held_back_where_it_is_not_where_it_was() {
         let waits = Standing { looked: true, before: Some(seen("syncing")), ..Standing::default() };
-        assert!(is_elsewhere(&row(), &waits, &seen("error"), at(0)));
-        assert!(!is_elsewhere(&row(), &waits, &seen("syncing"), at(0)));
-        assert!(!is_elsewhere(&row(), &waits, &seen("stopped"), at(0)));
-        assert!(!is_elsewhere(&row(), &waits, &SeenState::default(), at(0)), "a page that shows nothing");
+        let found = |standing: &Standing, shown: &SeenState| found_at(&row(), standing, shown, at(0));
+        assert_eq!(found(&waits, &seen("error")), Found::Elsewhere);
+        assert_eq!(found(&waits, &seen("syncing")), Found::AsKnown);
+        assert_eq!(found(&waits, &seen("stopped")), Found::OnTarget);
+        assert_eq!(found(&waits, &SeenState::default()), Found::AsKnown, "a page that shows nothing");
         // Its look permitted to send again, and is no longer so.
         let doubted = Standing { doubted: true, phase: Phase::Due, ..waits.clone() };
-        assert!(is_elsewhere(&row(), &doubted, &seen("error"), at(0)));
+        assert_eq!(found(&doubted, &seen("error")), Found::Elsewhere);
         let unseen = Standing { looked: false, ..waits };
-        assert!(!is_elsewhere(&row(), &unseen, &seen("error"), at(0)));
+        assert_eq!(found(&unseen, &seen("error")), Found::AsKnown);
     }
 
     #[test]
@@ -118,13 +138,14 @@ mod tests {
             settled_at: Some(at(100)),
             ..Standing::default()
         };
-        assert!(is_elsewhere(&row(), &settled, &seen("error"), at(101)));
+        let found = |standing: &Standing, shown, seconds| found_at(&row(), standing, &seen(shown), at(seconds));
+        assert_eq!(found(&settled, "error", 101), Found::Elsewhere);
         // A read from before says nothing, and one that shows the old state may be stale for a while.
-        assert!(!is_elsewhere(&row(), &settled, &seen("error"), at(99)));
-        assert!(!is_elsewhere(&row(), &settled, &seen("syncing"), at(101)));
-        assert!(is_elsewhere(&row(), &settled, &seen("syncing"), at(161)));
-        assert!(!is_elsewhere(&row(), &settled, &seen("stopped"), at(161)));
+        assert_eq!(found(&settled, "error", 99), Found::AsKnown);
+        assert_eq!(found(&settled, "syncing", 101), Found::AsKnown);
+        assert_eq!(found(&settled, "syncing", 161), Found::Elsewhere);
+        assert_eq!(found(&settled, "stopped", 161), Found::AsKnown);
         let refused = Standing { phase: Phase::Settled(Verdict::Refused), ..settled };
-        assert!(!is_elsewhere(&row(), &refused, &seen("error"), at(101)));
+        assert_eq!(found(&refused, "error", 101), Found::AsKnown);
     }
 }

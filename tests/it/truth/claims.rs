@@ -195,6 +195,9 @@ impl Account<'_> {
                 // Never sent before: what this launch has seen moved is left alone.
                 let of_launch: Vec<_> = before.iter().filter(|(look, _)| look.arrived >= launched).collect();
                 let told = of_launch.iter().rev().find(|(look, _)| look.answered + TELLS_WITHIN < at);
+                if told.is_some_and(|(_, shown)| wish.is_met(*shown)) && wish.is_met(last_shown) {
+                    self.fault("on target and sent", format!("change {nth}, although this launch had seen it there"));
+                }
                 // Back where it was when it was first seen of all is not moved.
                 if let (Some((_, first)), Some((_, told))) = (of_launch.first(), told)
                     && wish.is_moved(*first, *told)
@@ -467,11 +470,8 @@ impl Account<'_> {
             })
             .collect();
         // The last one that is known for sure, and all that may have been known since.
-        // A page that was read for others holds back what was moved; what it shows on target may be sent all the same.
         let wish = self.server.wish;
-        let is_sure = |(at, shown): &(u64, Shown)| {
-            at + TELLS_WITHIN < first.arrived && wish.has_words(*shown) && !wish.is_met(*shown)
-        };
+        let is_sure = |(at, shown): &(u64, Shown)| at + TELLS_WITHIN < first.arrived && wish.has_words(*shown);
         // An intent of a launch that was killed may have left earlier, as far as anybody can know.
         let is_first = self.line.n_sent <= self.server.puts.len();
         let sure = shown.iter().rposition(is_sure).filter(|_| is_first).unwrap_or(0);
