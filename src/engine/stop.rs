@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::future::FutureExt;
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +12,9 @@ use crate::event::DrainReason;
 
 /// Who was asked by somebody to end does so within this long: what is not settled by then stays in doubt.
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
+
+/// In this time a lane may have been asked to wait for longer than it may take to end.
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 
 /// Cheap to clone; every clone is the same stop.
 #[derive(Clone)]
@@ -79,16 +82,17 @@ impl Stop {
     }
 
     /// Lets go of what a lane still waits for when its end takes too long: a cool-down, an answer that does not come, a look
-    /// that shows nothing yet. Where nobody waits for the end, what is on its way has as long as `patience`.
-    pub(crate) async fn let_go_in_time(self, patience: Duration) {
+    /// that shows nothing yet. Where nobody waits for the end, what is on its way has as long as `patience`. Where nothing can
+    /// come of the time that is left, as `is_in_vain` says of it, it is not waited for.
+    pub(crate) async fn let_go_in_time(self, patience: Duration, is_in_vain: impl Fn(Duration) -> bool) {
         self.drain.cancelled().await;
         let asked = async {
             self.asked.cancelled().await;
-            sleep(ENDS_WITHIN).await;
+            wait(ENDS_WITHIN, &is_in_vain).await;
         };
         tokio::select! {
             () = asked => (),
-            () = sleep(patience + ENDS_WITHIN) => (),
+            () = wait(patience + ENDS_WITHIN, &is_in_vain) => (),
         }
         self.abort.cancel();
     }
@@ -140,12 +144,27 @@ impl Stop {
     }
 }
 
+/// Waits as long as something may come of it.
+async fn wait(bound: Duration, is_in_vain: &impl Fn(Duration) -> bool) {
+    let until = Instant::now() + bound;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || is_in_vain(left) {
+            return;
+        }
+        sleep(left.min(LOOKED_AT_EVERY)).await;
+    }
+}
+
 /// Whether somebody waits for the end.
 fn is_asked_for(reason: DrainReason) -> bool {
     match reason {
-        DrainReason::Interrupted | DrainReason::Terminated | DrainReason::HungUp | DrainReason::Operator => true,
+        DrainReason::Interrupted
+        | DrainReason::Terminated
+        | DrainReason::HungUp
+        | DrainReason::Operator
+        | DrainReason::JournalGone => true,
         DrainReason::JournalClosed
-        | DrainReason::JournalGone
         | DrainReason::Panicked
         | DrainReason::Halted
         | DrainReason::Window
@@ -171,8 +190,8 @@ mod tests {
     async fn lets_go_after(patience: Duration, ask: impl FnOnce(&Stop, &Stop)) -> u64 {
         let run = Stop::default();
         let lane = run.of_lane();
-        tokio::spawn(lane.clone().let_go_in_time(patience));
-        let began = tokio::time::Instant::now();
+        tokio::spawn(lane.clone().let_go_in_time(patience, |_| false));
+        let began = Instant::now();
         ask(&run, &lane);
         assert_eq!(lane.unless_aborting(std::future::pending::<()>()).await, None);
         began.elapsed().as_secs()
@@ -191,6 +210,21 @@ mod tests {
         };
         assert_eq!(lets_go_after(window, halted_then_asked).await, 30);
         assert_eq!(lets_go_after(window, |run, _| run.abort()).await, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nothing_can_come_of_is_not_waited_for() {
+        let lane = Stop::default();
+        // Nothing leaves before then.
+        let cool_until = Instant::now() + Duration::from_secs(50);
+        let is_in_vain = move |left| Instant::now() + left < cool_until;
+        lane.drain(DrainReason::Halted);
+        tokio::spawn(lane.clone().let_go_in_time(Duration::from_secs(30), is_in_vain));
+        let began = Instant::now();
+        assert_eq!(lane.unless_aborting(sleep(Duration::from_secs(7))).await, Some(()));
+        lane.drain(DrainReason::Terminated);
+        assert_eq!(lane.unless_aborting(std::future::pending::<()>()).await, None);
+        assert_eq!(began.elapsed().as_secs(), 7);
     }
 
     #[tokio::test(start_paused = true)]

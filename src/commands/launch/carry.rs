@@ -717,7 +717,13 @@ async fn record_any(lane: &Lane<Http>, kinds: Vec<EventKind>) -> Result<(), Jour
 
 /// Looks for a lane, and watches that it neither waits for ever to be let in nor takes for ever to end.
 async fn attend(lane: Arc<Lane<Http>>, asks: mpsc::UnboundedReceiver<Ask>) {
-    let lets_go = lane.stop.clone().let_go_in_time(lane.settings.verify_timeout);
+    let same = Arc::clone(&lane);
+    // Nobody has leave while it cools down, and nobody waits for an answer.
+    let is_in_vain = move |left| {
+        let now = same.gate.snapshot();
+        now.on_the_wire == 0 && now.cooling.is_some_and(|cooling| cooling > left)
+    };
+    let lets_go = lane.stop.clone().let_go_in_time(lane.settings.verify_timeout, is_in_vain);
     tokio::join!(reader::serve(Arc::clone(&lane), asks), lane.stop_when_throttled(), lets_go);
 }
 
