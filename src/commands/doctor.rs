@@ -110,17 +110,29 @@ fn machine(context: &Context, exit: &mut Exit) -> Patient {
     patient
 }
 
-/// Who reads at length makes it grow.
+/// Who reads at length makes it grow, and who is killed leaves it behind.
 fn log_of_journal(path: &Path, patient: &mut Patient) {
     let Ok(place) = Place::of(path) else { return };
-    if let Ok(log @ LOG_IS_LARGE..) = place.look() {
-        let found = log_is_held(log, &place.readers().unwrap_or_default());
-        patient.add(
-            "journal's log",
-            Health::Warning,
-            found,
-            Some("end what reads it; the log is cut by the next change"),
-        );
+    let log @ LOG_IS_LARGE.. = place.log_size() else { return };
+    let (found, advice) = told_of_log(log, place.readers().as_deref());
+    patient.add("journal's log", Health::Warning, found, Some(advice));
+}
+
+/// None: the system does not say who reads.
+fn told_of_log(log: u64, readers: Option<&[String]>) -> (String, &'static str) {
+    let has = format!("it has {} MiB, which are not written back into the journal", log >> 20);
+    match readers {
+        Some([]) => (
+            format!(
+                "{has}; nobody reads in it now: a launch that was killed leaves it so, and so does a reader that is gone"
+            ),
+            "nothing needs to be done: the next change cuts it",
+        ),
+        Some(readers) => (log_is_held(log, readers), "end what reads it; the log is cut by the next change"),
+        None => (
+            format!("{has}: a process may be reading in it, or a launch was killed; the system does not say which"),
+            "end what reads it, if something does; the log is cut by the next change",
+        ),
     }
 }
 
@@ -327,5 +339,21 @@ fn learned(context: &Context, settings: &Settings, profile: Option<&str>, patien
         Ok(None) | Err(_) => {
             patient.add("quota", Health::Unknown, "never met: no figures are published", None);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_said_to_read_who_was_not_seen_to() {
+        let (found, advice) = told_of_log(18 << 20, Some(&[]));
+        assert!(found.starts_with("it has 18 MiB") && found.contains("nobody reads in it now"), "{found}");
+        assert_eq!(advice, "nothing needs to be done: the next change cuts it");
+        let (found, _) = told_of_log(18 << 20, None);
+        assert!(found.contains("may be reading") && found.contains("does not say which"), "{found}");
+        let (found, _) = told_of_log(18 << 20, Some(&["process 7 (`sqlite3`)".to_owned()]));
+        assert!(found.starts_with("process 7 (`sqlite3`) has been reading"), "{found}");
     }
 }

@@ -1,10 +1,14 @@
-//! The place of an open journal in the file system, so that one that went away is noticed: SQLite goes on writing to a file
-//! that was moved, deleted or replaced, and nobody would find there what it wrote.
+//! The place of an open journal in the file system, so that one that went away is noticed, and one that others wrote over
+//! where it is: SQLite goes on writing to a file that was moved, deleted, replaced or cut off, and nobody would find there
+//! what it wrote.
 
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::mem::ManuallyDrop;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use super::index::{self, Backfill, Index, LogHead};
 use super::opening::beside;
 
 /// Which file a path named, whatever it names now.
@@ -24,16 +28,60 @@ impl FileId {
     }
 }
 
-/// The files of an open journal, as they were when it was opened. Only looked at by their paths: to open and close one of
-/// them again would give up the locks that SQLite holds on it.
+/// The files of an open journal, as they were when it was opened. The database itself is only looked at by its path: to open
+/// and close it again would give up the locks that SQLite holds on it.
 ///
 /// source: sqlite.org/howtocorrupt.html (section 2.2)
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Place {
     path: PathBuf,
     file: FileId,
+    /// Who may read and write it, and whose it is.
+    mode: u32,
+    owner: (u32, u32),
     /// The log beside it, which holds what was written last.
-    log: Option<FileId>,
+    log: Option<Log>,
+    index: Option<OpenIndex>,
+    /// How the file was when all was well.
+    last: Look,
+    /// When it was written to since, by nobody knows whom.
+    touched_at: Option<WrittenAt>,
+}
+
+/// Seconds, and nanoseconds behind them.
+type WrittenAt = (i64, i64);
+
+#[derive(Debug)]
+struct Log {
+    id: FileId,
+    file: File,
+}
+
+/// The log's index, which tells what the file and the log have to hold. SQLite has locks on it: it is open to the end of the
+/// process.
+#[derive(Debug)]
+struct OpenIndex {
+    id: FileId,
+    file: ManuallyDrop<File>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    size: u64,
+    written_at: WrittenAt,
+    /// What of the log had been written back into the file.
+    backfill: Option<Backfill>,
+    /// As much as the log had to hold.
+    log: u64,
+}
+
+/// What a look found where all is where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// How large the log is.
+    pub(crate) log: u64,
+    /// The file was written to, and not from the log: whoever did that may have taken away what it held.
+    pub(crate) was_touched: bool,
 }
 
 /// Fate of one of the files.
@@ -43,6 +91,8 @@ pub(crate) enum Gone {
     File { path: PathBuf, how: How },
     #[error("the log `{}` of the journal {how}", path.display())]
     Log { path: PathBuf, how: How },
+    #[error("the index `{}` of the journal's log {how}", path.display())]
+    Index { path: PathBuf, how: How },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -53,24 +103,139 @@ pub(crate) enum How {
     Replaced,
     #[error("cannot be looked at any more ({0})")]
     Hidden(io::Error),
+    #[error("was cut off while the run went on")]
+    CutOff,
+    #[error("was written over while the run went on")]
+    WrittenOver,
+    #[error("was written over while the run went on ({0})")]
+    Unlike(String),
+}
+
+impl Gone {
+    /// The file that is open is whole, wherever it is now.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        let (Gone::File { how, .. } | Gone::Log { how, .. } | Gone::Index { how, .. }) = self;
+        match how {
+            How::Missing | How::Replaced | How::Hidden(_) => true,
+            How::CutOff | How::WrittenOver | How::Unlike(_) => false,
+        }
+    }
 }
 
 impl Place {
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
-        let log = FileId::at(&beside(path, "-wal")).ok();
-        Ok(Self { path: path.to_owned(), file: FileId::at(path)?, log })
+        let log = beside(path, "-wal");
+        let log = File::open(&log).and_then(|file| Ok(Log { id: FileId::at(&log)?, file })).ok();
+        let index = beside(path, "-shm");
+        let index = File::open(&index).map(ManuallyDrop::new);
+        let index = index.and_then(|file| Ok(OpenIndex { id: FileId::of(&file.metadata()?), file })).ok();
+        let found = std::fs::metadata(path)?;
+        let last = Look { size: found.len(), written_at: written_at(&found), backfill: None, log: 0 };
+        let mut place = Self {
+            path: path.to_owned(),
+            file: FileId::of(&found),
+            mode: found.mode() & 0o777,
+            owner: (found.uid(), found.gid()),
+            log,
+            index,
+            last,
+            touched_at: None,
+        };
+        place.last.backfill = place.index().map(|index| index.backfill);
+        Ok(place)
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Size of the log, if all is where it was. Two looks at the file system: a microsecond each.
-    pub(crate) fn look(&self) -> Result<u64, Gone> {
-        size(&self.path, self.file).map_err(|how| Gone::File { path: self.path.clone(), how })?;
-        let Some(log) = self.log else { return Ok(0) };
+    pub(crate) fn mode(&self) -> u32 {
+        self.mode
+    }
+
+    /// The numbers of its user and its group.
+    pub(crate) fn owner(&self) -> (u32, u32) {
+        self.owner
+    }
+
+    /// How large the log is, whatever is in it.
+    pub(crate) fn log_size(&self) -> u64 {
+        self.log.as_ref().and_then(|log| log.file.metadata().ok()).map_or(0, |found| found.len())
+    }
+
+    /// Whether nothing was cut off since the last look, asked before more is written: what is written behind the end of a file
+    /// hides that there is a hole before it.
+    pub(crate) fn is_as_long(&self) -> bool {
+        let is_long = |path: &Path, size: u64| std::fs::metadata(path).is_ok_and(|found| found.len() >= size);
+        is_long(&self.path, self.last.size)
+            && (self.last.log == 0 || is_long(&beside(&self.path, "-wal"), self.last.log))
+    }
+
+    /// Whether all is where it was, and as long. A few looks at the file system: a microsecond each.
+    pub(crate) fn look(&mut self) -> Result<Seen, Gone> {
+        let before = self.index();
+        let of_file = |how| Gone::File { path: self.path.clone(), how };
+        let found = unless_gone(&self.path, self.file).map_err(of_file)?;
+        let log = self.look_at_log(before)?;
+        if let Some(OpenIndex { id, .. }) = &self.index {
+            let path = beside(&self.path, "-shm");
+            unless_gone(&path, *id).map_err(|how| Gone::Index { path, how })?;
+        }
+        let (size, written_at) = (found.len(), written_at(&found));
+        if size < self.last.size {
+            return Err(of_file(How::CutOff));
+        }
+        let seen = Seen { log, was_touched: false };
+        // While somebody writes the index it says nothing; the next look does.
+        let Some(before) = before else { return Ok(seen) };
+        if written_at != self.last.written_at {
+            match self.was_written_back(&before) {
+                Some(true) => (),
+                Some(false) => {
+                    self.touched_at = Some(written_at);
+                    return Ok(Seen { was_touched: true, ..seen });
+                }
+                None => return Ok(seen),
+            }
+        }
+        self.last = Look { size, written_at, backfill: Some(before.backfill), log: before.log_size() };
+        Ok(seen)
+    }
+
+    /// Takes the file for what it was when it was found to be touched: it is whole.
+    pub(crate) fn trust(&mut self) {
+        self.last.written_at = self.touched_at.take().unwrap_or(self.last.written_at);
+    }
+
+    /// How large the log is, if it holds what its index says.
+    fn look_at_log(&self, index: Option<Index>) -> Result<u64, Gone> {
+        let Some(log) = &self.log else { return Ok(0) };
         let path = beside(&self.path, "-wal");
-        size(&path, log).map_err(|how| Gone::Log { path, how })
+        let gone = |how| Gone::Log { path: path.clone(), how };
+        let size = unless_gone(&path, log.id).map_err(gone)?.len();
+        let Some(index) = index.filter(|index| index.n_frames > 0) else { return Ok(size) };
+        let how = if size < index.log_size() {
+            How::CutOff
+        } else if LogHead::read(&log.file).is_some_and(|head| head.begins(&index)) {
+            return Ok(size);
+        } else {
+            How::WrittenOver
+        };
+        // Another process may have begun the log anew in between.
+        let is_as_before = self.index().is_some_and(|now| now.is_of_the_same_log(&index));
+        if is_as_before { Err(gone(how)) } else { Ok(size) }
+    }
+
+    /// Whether the file was written to from its log, by whomever: the index tells that before it begins.
+    fn was_written_back(&self, before: &Index) -> Option<bool> {
+        let after = self.index()?.backfill;
+        Some(after.is_under_way() || before.backfill != after || self.last.backfill != Some(after))
+    }
+
+    fn index(&self) -> Option<Index> {
+        let mut bytes = [0; index::SIZE];
+        self.index.as_ref()?.file.read_exact_at(&mut bytes, 0).ok()?;
+        Index::read(&bytes)
     }
 
     /// The other processes that read in the log now, and so keep it from being begun anew. None: the system does not say.
@@ -102,12 +267,16 @@ impl Place {
     }
 }
 
-fn size(path: &Path, was: FileId) -> Result<u64, How> {
+fn written_at(found: &Metadata) -> WrittenAt {
+    (found.mtime(), found.mtime_nsec())
+}
+
+fn unless_gone(path: &Path, was: FileId) -> Result<Metadata, How> {
     let found = std::fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => How::Missing,
         _ => How::Hidden(error),
     })?;
-    if FileId::of(&found) == was { Ok(found.len()) } else { Err(How::Replaced) }
+    if FileId::of(&found) == was { Ok(found) } else { Err(How::Replaced) }
 }
 
 /// Whose lock it is, if a line of the system's locks says that somebody reads by this index.
@@ -132,7 +301,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cutover.db");
         let journal = Journal::open(&path).unwrap();
-        let place = journal.place().unwrap();
+        let mut place = journal.place().unwrap();
         assert!(place.look().is_ok() && place.now_at().is_some_and(|now| now.ends_with("cutover.db")));
 
         let moved = folder.path().join("moved.db");
@@ -150,6 +319,93 @@ mod tests {
         assert!(gone.ends_with("cutover.db-wal` of the journal is no longer there"), "{gone}");
         std::fs::remove_file(&path).unwrap();
         assert_eq!(place.now_at(), None, "it has no name any more");
+    }
+
+    /// A journal with a page or two in its log, and all else written back.
+    fn in_use(folder: &Path) -> (PathBuf, Journal, Place) {
+        let path = folder.join("cutover.db");
+        let journal = Journal::open(&path).unwrap();
+        journal.write_back().unwrap();
+        change(&path);
+        let place = journal.place().unwrap();
+        (path, journal, place)
+    }
+
+    /// Somebody else changes something, as a command does.
+    fn change(path: &Path) {
+        let other = rusqlite::Connection::open(path).unwrap();
+        other.execute_batch("CREATE TABLE IF NOT EXISTS other (a); INSERT INTO other VALUES (1)").unwrap();
+    }
+
+    fn truncate(path: &Path, size: u64) {
+        File::options().write(true).open(path).unwrap().set_len(size).unwrap();
+    }
+
+    #[test]
+    fn what_is_written_and_written_back_by_whomever_is_no_harm() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, journal, mut place) = in_use(folder.path());
+        for _ in 0..3 {
+            assert!(place.is_as_long() && !place.look().unwrap().was_touched);
+            change(&path);
+            assert!(place.is_as_long() && !place.look().unwrap().was_touched);
+            assert!(journal.write_back().unwrap());
+            assert!(place.is_as_long() && !place.look().unwrap().was_touched);
+            let other = rusqlite::Connection::open(&path).unwrap();
+            other.execute_batch("INSERT INTO other VALUES (2); PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+            assert!(!place.look().unwrap().was_touched);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_or_written_over_where_it_is_is_noticed() {
+        type Harm = fn(&Path);
+        let harms: [(Harm, &str); 5] = [
+            (|path| truncate(path, 0), "cutover.db` was cut off while the run went on"),
+            (|path| truncate(path, 8192), "cutover.db` was cut off while the run went on"),
+            (
+                |path| truncate(&beside(path, "-wal"), 0),
+                "cutover.db-wal` of the journal was cut off while the run went on",
+            ),
+            (
+                |path| truncate(&beside(path, "-wal"), 4096),
+                "cutover.db-wal` of the journal was cut off while the run went on",
+            ),
+            (
+                |path| {
+                    let log = File::options().write(true).open(beside(path, "-wal")).unwrap();
+                    log.write_all_at(&[0; 32], 0).unwrap();
+                },
+                "cutover.db-wal` of the journal was written over while the run went on",
+            ),
+        ];
+        for (harm, expected) in harms {
+            let folder = tempfile::tempdir().unwrap();
+            let (path, _journal, mut place) = in_use(folder.path());
+            place.look().unwrap();
+            harm(&path);
+            assert_eq!(place.is_as_long(), expected.contains("written over"), "{expected}");
+            let gone = place.look().unwrap_err();
+            assert!(gone.to_string().ends_with(expected) && !gone.is_elsewhere(), "{gone}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_touched_is_told_until_it_is_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, _journal, mut place) = in_use(folder.path());
+        assert!(!place.look().unwrap().was_touched);
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        assert!(place.look().unwrap().was_touched && place.look().unwrap().was_touched);
+        place.trust();
+        assert!(!place.look().unwrap().was_touched);
+        std::fs::remove_file(beside(&path, "-shm")).unwrap();
+        let gone = place.look().unwrap_err();
+        assert!(
+            gone.is_elsewhere()
+                && gone.to_string().ends_with("cutover.db-shm` of the journal's log is no longer there")
+        );
     }
 
     #[test]
