@@ -357,13 +357,12 @@ impl CommandError {
             CommandError::ReportFormat(_) => "end it with .csv, .html, .json, .md, .xlsx, or .xml for JUnit",
             CommandError::NotForTerminals(name) => return Some(format!("write it to a file: `-o report.{name}`")),
             CommandError::Panicked => "this is a bug; the same command again takes the run up, looking first",
-            CommandError::AfterChanges(AfterChanges { n_sent, error }) => {
-                let sent = format!("{} left before that, and the journal has each", count(*n_sent, "change"));
-                return Some(error.hint(here).map_or(sent.clone(), |hint| format!("{sent}; {hint}")));
-            }
+            CommandError::AfterChanges(late) => return hint_after_changes(late, here),
             CommandError::Bug(_) => "keep the journal: what was sent is in it, and the next launch looks first",
+            CommandError::JournalGone(_) => {
+                "a new run of the plan in another journal (`--journal PATH`) looks at each server before it sends"
+            }
             CommandError::Stopped { .. }
-            | CommandError::JournalGone(_)
             | CommandError::Credentials(_)
             | CommandError::BadSource { .. }
             | CommandError::Scenario(_)
@@ -388,7 +387,7 @@ fn exit_of_journal(error: &JournalError) -> Exit {
         | JournalError::NoRuns
         | JournalError::UnknownRun(_)
         | JournalError::AmbiguousRun { .. } => Exit::Usage,
-        JournalError::Damaged(_) | JournalError::Illegal(_) => Exit::Integrity,
+        JournalError::Damaged(_) | JournalError::NotOurs | JournalError::Illegal(_) => Exit::Integrity,
         JournalError::Unopenable { .. }
         | JournalError::NoPlace(_)
         | JournalError::Copy { .. }
@@ -396,6 +395,20 @@ fn exit_of_journal(error: &JournalError) -> Exit {
         | JournalError::Full(_)
         | JournalError::Sqlite(_) => Exit::Internal,
     }
+}
+
+/// How many were sent, and what is known of them in the journal, before what the error itself has to say.
+fn hint_after_changes(late: &AfterChanges, here: &Here) -> Option<String> {
+    let AfterChanges { n_sent, error } = late;
+    let hint = error.hint(here);
+    if matches!(**error, CommandError::JournalGone(_)) {
+        // It says so itself.
+        return hint;
+    }
+    let is_damaged = matches!(&**error, CommandError::Journal(error) if error.is_about_content());
+    let has_each = if is_damaged { "" } else { ", and the journal has each" };
+    let sent = format!("{} left before that{has_each}", count(*n_sent, "change"));
+    Some(hint.map_or(sent.clone(), |hint| format!("{sent}; {hint}")))
 }
 
 fn hint_of_control(here: &Here) -> String {
@@ -451,7 +464,7 @@ fn hint_of_journal(error: &JournalError, here: &Here) -> Option<String> {
         JournalError::Older { .. } => {
             "copy it to a folder that can be written to, and name the copy with `--journal PATH`"
         }
-        JournalError::Damaged(_) | JournalError::Illegal(_) => {
+        JournalError::Damaged(_) | JournalError::NotOurs | JournalError::Illegal(_) => {
             "keep the file as it is; an earlier copy shows what it held, and `sqlite3 COPY .recover` what can still be read"
         }
         JournalError::Full(_) => {

@@ -199,6 +199,7 @@ async fn carry<R: Remote>(
     let mut n_fresh = 0;
     let mut calls = JoinSet::new();
     let mut after: Option<RowId> = None;
+    let mut read = Ok(());
     loop {
         // The pace may have changed since the last portion.
         let share = u32::try_from(n_open).expect("a few thousand");
@@ -211,7 +212,15 @@ async fn carry<R: Remote>(
         let portion = portion.min(share.div_ceil(4));
         let admitted = admit(lane, &fresh, portion, &mut calls, n_open).await?;
         let Some(mut admitted) = admitted else { break };
-        let rows = book.read(move |journal, run| journal.page(run, which, after, portion)).await?;
+        let rows = match book.read(move |journal, run| journal.page(run, which, after, portion)).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                // What is on its way comes to its end.
+                lane.stop.drain(DrainReason::JournalClosed);
+                read = Err(error);
+                break;
+            }
+        };
         let Some((last, _)) = rows.last() else { break };
         after = Some(last.id);
         for (row, standing) in rows {
@@ -227,6 +236,7 @@ async fn carry<R: Remote>(
     while let Some(ended) = calls.join_next().await {
         ending(lane, &ended)?;
     }
+    read?;
     if lane.stop.has_reason(DrainReason::Panicked) { Err(EngineError::Panicked) } else { Ok(()) }
 }
 

@@ -24,6 +24,7 @@ pub mod by_wave;
 pub mod chain;
 pub mod ending;
 mod frequent;
+mod index;
 pub(crate) mod launched;
 pub(crate) mod meant;
 mod opening;
@@ -79,6 +80,9 @@ pub enum JournalError {
     Migration(String),
     #[error("the journal is damaged: {0}")]
     Damaged(String),
+    /// Somebody else wrote to a run that this process alone writes to.
+    #[error("the journal does not hold any more what was recorded last")]
+    NotOurs,
     #[error("the disk is full: the journal cannot be written")]
     Full(#[source] rusqlite::Error),
     #[error("the journal could not be read or written")]
@@ -143,11 +147,34 @@ impl JournalError {
             | JournalError::NotAJournal
             | JournalError::Newer { .. }
             | JournalError::Damaged(_)
+            | JournalError::NotOurs
             | JournalError::Full(_)
             | JournalError::Illegal(_)
             | JournalError::NoRuns
             | JournalError::UnknownRun(_)
             | JournalError::AmbiguousRun { .. } => None,
+        }
+    }
+
+    /// What was written is not what is there.
+    pub(crate) fn is_about_content(&self) -> bool {
+        match self {
+            JournalError::NotAJournal | JournalError::Damaged(_) | JournalError::NotOurs => true,
+            JournalError::Absent(_)
+            | JournalError::Unreadable { .. }
+            | JournalError::Folder(_)
+            | JournalError::Older { .. }
+            | JournalError::Copy { .. }
+            | JournalError::Migration(_)
+            | JournalError::Unopenable { .. }
+            | JournalError::NoPlace(_)
+            | JournalError::Newer { .. }
+            | JournalError::Full(_)
+            | JournalError::Sqlite(_)
+            | JournalError::Illegal(_)
+            | JournalError::NoRuns
+            | JournalError::UnknownRun(_)
+            | JournalError::AmbiguousRun { .. } => false,
         }
     }
 }
@@ -214,9 +241,27 @@ pub struct Journal {
     /// Where the rows stand whose change is under way, so that they need not be read again when its answer comes. Whoever
     /// appends to a run is the only one (see `lock`), and nobody else has these. Boxed, for they are large and are moved often.
     open: HashMap<(RunKey, RowId), Box<Standing>>,
+    /// The heads that this connection has written, if nobody else may write to the same run.
+    ours: Option<HashMap<(RunKey, LaneId), (u64, Hash)>>,
 }
 
 impl Journal {
+    /// From here on nobody else appends to a run that this connection appends to: a head that is another then was taken from us.
+    pub(crate) fn mind_heads(&mut self) {
+        self.ours.get_or_insert_default();
+    }
+
+    /// Whether another journal has all that this connection wrote; it then goes on in the place of this one.
+    pub(crate) fn goes_on_in(&self, other: &mut Journal) -> Result<bool, JournalError> {
+        for ((run, lane), head) in self.ours.iter().flatten() {
+            if load_head(&other.conn, *run, *lane)? != *head {
+                return Ok(false);
+            }
+        }
+        other.ours.clone_from(&self.ours);
+        Ok(true)
+    }
+
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -337,7 +382,14 @@ impl Journal {
             }
             let (seq, head) = match heads.entry(lane) {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::btree_map::Entry::Vacant(entry) => entry.insert(load_head(&transaction, run, lane)?),
+                std::collections::btree_map::Entry::Vacant(entry) => {
+                    let head = load_head(&transaction, run, lane)?;
+                    let ours = self.ours.as_ref().and_then(|ours| ours.get(&(run, lane)));
+                    if ours.is_some_and(|ours| *ours != head) {
+                        return Err(JournalError::NotOurs);
+                    }
+                    entry.insert(head)
+                }
             };
             *seq += 1;
             let event = Event { lane, seq: *seq, at, kind };
@@ -353,6 +405,9 @@ impl Journal {
                 .execute(params![run.0, lane.0, seq, head])?;
         }
         transaction.commit()?;
+        if let Some(ours) = &mut self.ours {
+            ours.extend(heads.into_iter().map(|(lane, head)| ((run, lane), head)));
+        }
         let under_way = standings.into_iter().filter(|(_, standing)| standing.phase.is_in_doubt());
         open.extend(under_way.map(|(row, standing)| ((run, row), standing)));
         self.open = open;

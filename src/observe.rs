@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::model::SourceId;
 
 pub(crate) mod events;
+pub(crate) mod kept;
 pub(crate) mod progress;
 pub(crate) mod sent;
 

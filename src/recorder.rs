@@ -3,6 +3,7 @@
 //! A thread owns the journal's connection. What queued up while the last commit was syncing becomes one
 //! transaction, so that full sync costs little when many calls share it.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,10 +13,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::event::{DrainReason, Event, EventKind, LaneId};
-use crate::journal::place::{Gone, Place};
+use crate::journal::place::{Gone, How, Place};
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::model::SourceId;
 use crate::observe::Observer;
+use crate::observe::kept::Kept;
+use crate::observe::sent::Sent;
 
 /// What may wait for one commit. Bounds memory, not speed: a batch is whatever is there.
 const INBOX: usize = 4096;
@@ -100,9 +103,14 @@ pub(crate) struct Writing {
 /// Keeps an eye on the files of the journal.
 pub(crate) struct Watch {
     pub(crate) place: Place,
-    /// Told once, before anybody hears that what was recorded last is recorded: nothing more may be sent. Says where all of
-    /// it is to be saved at the end, if there is a place.
+    /// Told once, before anybody hears that what was recorded last is recorded: nothing more may be sent. Says where what
+    /// was recorded and what is to come goes.
     pub(crate) gone: WhenGone,
+    /// Reads all of a journal that somebody else wrote to, and says what is wrong with it.
+    pub(crate) check: Check,
+    /// What was sent, apart from the journal, and how much of it.
+    pub(crate) kept: Kept,
+    pub(crate) sent: Sent,
     /// Told once that the log cannot be begun anew, with its size and who is known to read in it.
     pub(crate) held: WhenHeld,
 }
@@ -114,21 +122,38 @@ const ASKED_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) type WhenHeld = Box<dyn Fn(u64, &[String]) + Send>;
 
-pub(crate) type WhenGone = Box<dyn Fn(&Place, &Gone) -> Option<PathBuf> + Send>;
+pub(crate) type WhenGone = Box<dyn Fn(&Journal, &Place, &Gone) -> Rescue + Send>;
+
+pub(crate) type Check = Box<dyn Fn(&Journal) -> Result<(), String> + Send>;
+
+/// What becomes of the records of a journal that is gone.
+pub(crate) enum Rescue {
+    /// The open file takes them to the end, and is copied then.
+    AtTheEnd(PathBuf),
+    /// They go on in a whole copy of it.
+    In(Box<Journal>),
+    /// The open file takes nothing more; what was sent is kept apart.
+    Apart,
+    /// There is no place for them.
+    Nowhere,
+}
 
 pub(crate) fn start(
-    journal: Journal,
+    mut journal: Journal,
     run: RunKey,
-    observers: Vec<Box<dyn Observer>>,
+    mut observers: Vec<Box<dyn Observer>>,
     clock: Clock,
     watch: Watch,
 ) -> std::io::Result<(Recorder, Writing)> {
+    journal.mind_heads();
+    observers.push(Box::new(watch.kept.clone()));
     let (inbox, messages) = mpsc::channel::<Message>(INBOX);
     let writer = Writer {
         journal,
         run,
         observers,
         watch: Some(watch),
+        apart: None,
         save_to: None,
         ended: false,
         asked: None,
@@ -145,6 +170,8 @@ struct Writer {
     observers: Vec<Box<dyn Observer>>,
     /// None: it was seen that the journal is gone.
     watch: Option<Watch>,
+    /// The journal takes nothing more, and what is still heard of what was sent goes here.
+    apart: Option<Apart>,
     save_to: Option<PathBuf>,
     /// The launch has ended, so that nothing of it can be stopped.
     ended: bool,
@@ -154,7 +181,16 @@ struct Writer {
 }
 
 impl Writer {
-    fn serve(mut self, mut messages: mpsc::Receiver<Message>) -> Result<(), JournalError> {
+    fn serve(mut self, messages: mpsc::Receiver<Message>) -> Result<(), JournalError> {
+        let written = self.write_all(messages);
+        let saved = match &self.save_to {
+            Some(path) => self.journal.copy_to(path),
+            None => Ok(()),
+        };
+        written.and(saved)
+    }
+
+    fn write_all(&mut self, mut messages: mpsc::Receiver<Message>) -> Result<(), JournalError> {
         let mut batch: Vec<Entry> = Vec::new();
         let mut open = true;
         while open && let Some(first) = messages.blocking_recv() {
@@ -173,30 +209,16 @@ impl Writer {
             }
             self.write(&mut batch)?;
         }
-        match &self.save_to {
-            Some(path) => self.journal.copy_to(path),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn write(&mut self, batch: &mut Vec<Entry>) -> Result<(), JournalError> {
-        let owners: Vec<usize> =
-            batch.iter().enumerate().flat_map(|(at, entry)| entry.kinds.iter().map(move |_| at)).collect();
-        let kinds = batch.iter_mut().flat_map(|entry| {
-            let (lane, at) = (entry.lane, entry.at);
-            std::mem::take(&mut entry.kinds).into_iter().map(move |kind| (lane, at, kind))
-        });
-        if !owners.is_empty() {
-            // An error drops the acks unsent, and so tells everyone who waits: what is not recorded is not sent.
-            let events = self.journal.append_at(self.run, kinds)?;
-            if events.iter().any(|event| matches!(event.kind, EventKind::LaunchBegan { .. })) {
-                // A copy of the file alone is known from here on for what it is: it says that a launch goes on.
-                self.journal.write_back()?;
-            }
-            for (event, owner) in events.iter().zip(owners) {
-                self.ended |= matches!(event.kind, EventKind::LaunchEnded { .. });
-                tell(&mut self.observers, event, batch[owner].source.as_ref());
-            }
+        if self.watch.as_ref().is_some_and(|watch| !watch.place.is_as_long()) {
+            self.look_where_it_is()?;
+        }
+        match &mut self.apart {
+            Some(apart) => apart.take(batch)?,
+            None => self.append(batch)?,
         }
         self.look_where_it_is()?;
         for entry in batch.drain(..) {
@@ -206,20 +228,75 @@ impl Writer {
         Ok(())
     }
 
-    /// After each commit and before anybody hears of it. What is open is recorded to the end where it was begun, so that
-    /// it can be saved from there.
+    fn append(&mut self, batch: &mut [Entry]) -> Result<(), JournalError> {
+        let owners: Vec<usize> =
+            batch.iter().enumerate().flat_map(|(at, entry)| entry.kinds.iter().map(move |_| at)).collect();
+        if owners.is_empty() {
+            return Ok(());
+        }
+        let kinds = batch.iter_mut().flat_map(|entry| {
+            let (lane, at) = (entry.lane, entry.at);
+            std::mem::take(&mut entry.kinds).into_iter().map(move |kind| (lane, at, kind))
+        });
+        // An error drops the acks unsent, and so tells everyone who waits: what is not recorded is not sent.
+        let events = match self.journal.append_at(self.run, kinds) {
+            Ok(events) => events,
+            Err(error) => {
+                self.look_where_it_is()?;
+                if let Some(watch) = &self.watch
+                    && error.is_about_content()
+                {
+                    let path = watch.place.path().to_owned();
+                    self.lose(&Gone::File { path, how: How::Unlike(error.to_string()) })?;
+                }
+                return Err(error);
+            }
+        };
+        if events.iter().any(|event| matches!(event.kind, EventKind::LaunchBegan { .. })) {
+            // A copy of the file alone is known from here on for what it is: it says that a launch goes on.
+            self.journal.write_back()?;
+        }
+        for (event, owner) in events.iter().zip(owners) {
+            self.ended |= matches!(event.kind, EventKind::LaunchEnded { .. });
+            tell(&mut self.observers, event, batch[owner].source.as_ref());
+        }
+        Ok(())
+    }
+
+    /// After each commit and before anybody hears of it, and before a commit that would hide what happened since the last.
     fn look_where_it_is(&mut self) -> Result<(), JournalError> {
-        let Some(watch) = &self.watch else { return Ok(()) };
+        let Some(watch) = &mut self.watch else { return Ok(()) };
         let gone = match watch.place.look() {
-            Ok(log) if log < LOG_IS_LARGE || self.told_of_log => return Ok(()),
-            Ok(log) => {
-                self.ask_who_reads(log);
+            Ok(seen) if seen.was_touched => match (watch.check)(&self.journal) {
+                Ok(()) => {
+                    watch.place.trust();
+                    return Ok(());
+                }
+                Err(why) => Gone::File { path: watch.place.path().to_owned(), how: How::Unlike(why) },
+            },
+            Ok(seen) if seen.log < LOG_IS_LARGE || self.told_of_log => return Ok(()),
+            Ok(seen) => {
+                self.ask_who_reads(seen.log);
                 return Ok(());
             }
             Err(gone) => gone,
         };
-        if let Some(watch) = self.watch.take() {
-            self.save_to = (watch.gone)(&watch.place, &gone);
+        self.lose(&gone)
+    }
+
+    /// Stops the run. What is open is recorded to the end where it was begun if it is whole, so that it can be saved from
+    /// there, else in a copy, else apart.
+    fn lose(&mut self, gone: &Gone) -> Result<(), JournalError> {
+        let Some(watch) = self.watch.take() else { return Ok(()) };
+        match (watch.gone)(&self.journal, &watch.place, gone) {
+            Rescue::AtTheEnd(path) => self.save_to = Some(path),
+            Rescue::In(journal) => self.journal = *journal,
+            Rescue::Apart => {
+                self.apart = Some(Apart { kept: watch.kept, sent: watch.sent, seqs: HashMap::new() });
+                return Ok(());
+            }
+            Rescue::Nowhere if gone.is_elsewhere() => (),
+            Rescue::Nowhere => return Err(JournalError::NotOurs),
         }
         if self.ended {
             return Ok(());
@@ -227,6 +304,31 @@ impl Writer {
         let stops = EventKind::DrainBegan { reason: DrainReason::JournalGone, why: Some(gone.to_string()) };
         for event in self.journal.append(self.run, [(LaneId::RUN, stops)])? {
             tell(&mut self.observers, &event, None);
+        }
+        Ok(())
+    }
+}
+
+/// Takes what is still heard of what was sent, when the journal cannot. Nothing new is sent any more.
+struct Apart {
+    kept: Kept,
+    sent: Sent,
+    /// Of each lane, counted from here.
+    seqs: HashMap<LaneId, u64>,
+}
+
+impl Apart {
+    fn take(&mut self, batch: &mut [Entry]) -> Result<(), JournalError> {
+        for entry in batch {
+            for kind in std::mem::take(&mut entry.kinds) {
+                let seq = self.seqs.entry(entry.lane).or_default();
+                *seq += 1;
+                let at = entry.at.unwrap_or_else(Timestamp::now);
+                let event = Event { lane: entry.lane, seq: *seq, at, kind };
+                let source = entry.source.as_ref();
+                let written = self.kept.on_event(&event, source).and_then(|()| self.sent.on_event(&event, source));
+                written.map_err(|_| JournalError::NotOurs)?;
+            }
         }
         Ok(())
     }

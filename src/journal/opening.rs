@@ -183,7 +183,7 @@ impl Journal {
             Access::Read => conn.busy_timeout(Duration::from_secs(30))?,
             Access::ReadWithLog => conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?,
         }
-        Ok(Self { conn, path: path.to_owned(), access, open: HashMap::new() })
+        Ok(Self { conn, path: path.to_owned(), access, open: HashMap::new(), ours: None })
     }
 
     /// That it is a journal of ours, and ends where a page ends: the database itself minds a page that is gone, and not half
@@ -208,6 +208,11 @@ impl Journal {
         if !unclean || size >= QUICK_CHECK_BELOW {
             return Ok(());
         }
+        self.check_pages()
+    }
+
+    /// That its pages are those of a database, in whose tables everything can be found. Reads all of them.
+    pub(crate) fn check_pages(&self) -> Result<(), JournalError> {
         let found: String = self.conn.pragma_query_value(None, "quick_check", |row| row.get(0))?;
         if found == "ok" { Ok(()) } else { Err(JournalError::Damaged(found)) }
     }

@@ -57,6 +57,7 @@ impl From<JournalError> for PageError {
             | JournalError::Newer { .. }
             | JournalError::Migration(_)
             | JournalError::Damaged(_)
+            | JournalError::NotOurs
             | JournalError::Full(_)
             | JournalError::Sqlite(_)
             | JournalError::Illegal(_) => PageError::Journal(error),

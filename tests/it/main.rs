@@ -37,3 +37,4 @@ mod told;
 mod tools;
 mod truth;
 mod wire;
+mod written_over;

@@ -1,7 +1,7 @@
 //! One launch of a run: look, tell the difference, ask, send, prove, sum up.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ use crate::ledger::{Phase, Standing};
 use crate::model::{Row, RowId, SeenState, SourceId};
 use crate::observe::Observer;
 use crate::observe::events::{EventLines, Undelivered};
+use crate::observe::kept::Kept;
 use crate::observe::progress::{Counter, Gauges, Progress};
 use crate::observe::sent::Sent;
 use crate::preflight::PreflightError;
@@ -247,7 +248,7 @@ impl Carry<'_> {
         }
         let stop = Stop::default();
         let losing = Losing::default();
-        let watch = losing.watch(&journal, &stop, &self.sent, self.console)?;
+        let watch = losing.watch(&journal, run.key, &stop, &self.sent, (self.kept(&path), self.console))?;
         let (recorder, writing) =
             recorder::start(journal, run.key, observers, self.clock, watch).map_err(CommandError::Start)?;
         let book = Book::new(Journal::open_to_read(&path)?, run.key);
@@ -264,18 +265,7 @@ impl Carry<'_> {
         let helm = Arc::new(helm);
         let n_lanes = self.accounts.len();
         let of_run = OfRun { helm, book: book.clone(), recorder: recorder.clone(), stop: stop.clone(), n_lanes };
-        let mut lanes = Vec::new();
-        let mut reading = JoinSet::new();
-        for (((account, (remote, gate)), first), id) in
-            self.accounts.iter().zip(ways).zip(first_answers).zip((1..).map(LaneId))
-        {
-            let (name, settings) = (account.name.clone(), &account.settings);
-            let rate = settings.gate.per_second;
-            let (mut lane, asks) = Lane::new(id, name, settings.lane.clone(), rate, remote, gate, &of_run);
-            *lane.first_answers.get_mut() = first;
-            lanes.push(Arc::new(lane));
-            reading.spawn(attend(Arc::clone(&lanes[lanes.len() - 1]), asks));
-        }
+        let (lanes, mut reading) = self.lanes(ways, first_answers, &of_run);
         let ended = Arc::default();
         signals::watch(stop.clone(), recorder.clone(), Arc::clone(&ended)).map_err(CommandError::Start)?;
 
@@ -283,7 +273,7 @@ impl Carry<'_> {
         let carried = self.carry(&lanes, &of_run, ear, &progress, (&reopened, given)).await;
         let broken = || {
             let undelivered = undelivered.get().map(|why| format!("the events could not be written: {why}"));
-            losing.lost().map(|lost| lost.why.clone()).into_iter().chain(undelivered).collect::<Vec<_>>()
+            losing.lost().map(|lost| lost.told(self.sent.n())).into_iter().chain(undelivered).collect::<Vec<_>>()
         };
         let known = broken();
         let commands = NextCommands::new(run, losing.saved().unwrap_or(&path), commands.into_given());
@@ -297,8 +287,13 @@ impl Carry<'_> {
         let (exit, reason) = match concluded {
             Ok((exit, reason)) => (self.as_sent(exit), reason),
             Err(error) => {
-                finish(&recorder, writing, exit_event(self.as_sent(error.exit()), None, None, started)).await?;
-                return Err(error);
+                let exit = if known.is_empty() { self.as_sent(error.exit()) } else { Exit::Internal };
+                let finished = finish(&recorder, writing, exit_event(exit, None, None, started)).await;
+                // What could not be read or written is told by what became of the file.
+                return match losing.lost() {
+                    Some(lost) => Err(CommandError::JournalGone(lost.told(self.sent.n()))),
+                    None => finished.and(Err(error)),
+                };
             }
         };
         ended.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -306,18 +301,51 @@ impl Carry<'_> {
         reading.abort_all();
         drop(looking);
         drop((book, of_run, lanes));
-        finish(&recorder, writing, exit_event(exit, reason.clone(), refusal, started)).await?;
+        let finished = finish(&recorder, writing, exit_event(exit, reason.clone(), refusal, started)).await;
         for sandbox in sandboxes {
             sandbox.stop().await;
         }
+        let journal = match losing.lost() {
+            Some(lost @ Lost { saved: None, .. }) => return Err(CommandError::JournalGone(lost.told(self.sent.n()))),
+            Some(Lost { saved: Some(saved), .. }) => saved.clone(),
+            None => path,
+        };
+        finished?;
         // Its own end may have been what could not be told, or found the journal gone.
         let late = broken().into_iter().filter(|what| !known.contains(what)).collect();
         let (exit, reason) = and_late(exit, reason, late);
-        match losing.lost() {
-            Some(Lost { why, saved: None }) => Err(CommandError::JournalGone(why.clone())),
-            Some(Lost { saved: Some(saved), .. }) => Ok(Carried { exit, reason, journal: saved.clone() }),
-            None => Ok(Carried { exit, reason, journal: path }),
+        Ok(Carried { exit, reason, journal })
+    }
+
+    /// What is kept apart from the journal, where anything is sent.
+    fn kept(&self, journal: &Path) -> Kept {
+        match self.launch.consent {
+            Consent::Asked { .. } => Kept::beside(journal),
+            Consent::OnlyShown | Consent::OnlyLooked | Consent::NothingIsSent => Kept::nothing(),
         }
+    }
+
+    /// The accounts, each with what looks for it.
+    fn lanes(
+        &self,
+        ways: Vec<(Http, Gate)>,
+        first_answers: Vec<FirstAnswers>,
+        of_run: &OfRun,
+    ) -> (Vec<Arc<Lane<Http>>>, JoinSet<()>) {
+        let mut lanes = Vec::new();
+        let mut reading = JoinSet::new();
+        for (((account, (remote, gate)), first), id) in
+            self.accounts.iter().zip(ways).zip(first_answers).zip((1..).map(LaneId))
+        {
+            let (name, settings) = (account.name.clone(), &account.settings);
+            let rate = settings.gate.per_second;
+            let (mut lane, asks) = Lane::new(id, name, settings.lane.clone(), rate, remote, gate, of_run);
+            *lane.first_answers.get_mut() = first;
+            let lane = Arc::new(lane);
+            lanes.push(Arc::clone(&lane));
+            reading.spawn(attend(lane, asks));
+        }
+        (lanes, reading)
     }
 
     fn progress(&self, journal: &Journal, commands: &NextCommands) -> Result<Arc<Progress>, CommandError> {

@@ -1,27 +1,38 @@
-//! A journal that went away while the launch went on: what was sent stands in an open file that nobody finds any more, and
-//! is saved from there.
+//! A journal that went away while the launch went on, or that somebody wrote over: what was sent stands in an open file that
+//! nobody finds any more, and is saved from there as far as it is there.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
+use crate::audit;
 use crate::console::Console;
 use crate::engine::stop::Stop;
 use crate::event::DrainReason;
 use crate::journal::place::{Gone, Place};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, RunKey};
+use crate::observe::kept::Kept;
 use crate::observe::sent::Sent;
-use crate::recorder::Watch;
+use crate::recorder::{Rescue, Watch};
 use crate::report::plain::{count, plain};
 
 /// What is known of a journal that is gone.
 pub(super) struct Lost {
-    /// In one line, with what was sent until then.
-    pub(super) why: String,
-    /// Where all of it is saved at the end of the launch.
+    what: String,
+    left: String,
+    /// Where all of it is saved, at the end of the launch at the latest.
     pub(super) saved: Option<PathBuf>,
+}
+
+impl Lost {
+    /// In one line, with what was sent until the end.
+    pub(super) fn told(&self, n_sent: u64) -> String {
+        format!("{}: stopped after {}; {}", self.what, count(n_sent, "change"), self.left)
+    }
 }
 
 /// Shared with the writer, who notices it.
@@ -38,37 +49,139 @@ impl Losing {
         self.lost().and_then(|lost| lost.saved.as_deref())
     }
 
-    /// Stops the run before more is sent, and finds a place to save what the open file holds.
+    /// Stops the run before more is sent, and saves what the open file holds, or what else is known.
     pub(super) fn watch(
         &self,
         journal: &Journal,
+        run: RunKey,
         stop: &Stop,
         sent: &Sent,
-        console: Console,
+        (kept, console): (Kept, Console),
     ) -> Result<Watch, JournalError> {
-        let (losing, stop, sent) = (self.clone(), stop.clone(), sent.clone());
-        let gone = move |place: &Place, gone: &Gone| {
-            let saved = free_place(place.path());
-            let lost = Lost { why: told(gone, place, sent.n(), saved.as_deref()), saved: saved.clone() };
+        let (losing, stop, sent, kept_then) = (self.clone(), stop.clone(), sent.clone(), kept.clone());
+        let sent_then = sent.clone();
+        let gone = move |journal: &Journal, place: &Place, gone: &Gone| {
+            let left = if gone.is_elsewhere() {
+                Left::of_whole(place)
+            } else {
+                Left::of_written_over(journal, run, place, &kept_then)
+            };
+            let told = left.told(gone, place, sent_then.n());
+            let lost = Lost { what: gone.to_string(), left: told, saved: left.saved().map(Path::to_owned) };
             _ = losing.0.set(lost);
             // Who stops for it asks at once why.
             stop.drain(DrainReason::JournalGone);
-            saved
+            left.rescue()
         };
+        let check = move |journal: &Journal| is_whole(&journal.again().map_err(|error| error.to_string())?, run);
         let held = move |log: u64, readers: &[String]| console.warn(&log_is_held(log, readers));
-        Ok(Watch { place: journal.place()?, gone: Box::new(gone), held: Box::new(held) })
+        Ok(Watch {
+            place: journal.place()?,
+            gone: Box::new(gone),
+            check: Box::new(check),
+            kept,
+            sent,
+            held: Box::new(held),
+        })
     }
 }
 
-fn told(gone: &Gone, place: &Place, n_sent: u64, saved: Option<&Path>) -> String {
-    let saved = match saved {
-        Some(saved) => format!("everything that was recorded is saved as `{}`", saved.display()),
-        None => "there is no place where what was recorded could be saved".to_owned(),
+/// What there is left of a journal that is gone.
+enum Left {
+    /// All of it, in the file that is open.
+    Open(PathBuf),
+    /// All of it, in a copy that was made at once.
+    Copied(PathBuf, Box<Journal>),
+    /// What could be read of it, and what was sent.
+    Parts {
+        of_journal: Option<PathBuf>,
+        of_sent: Option<PathBuf>,
+    },
+    Nothing,
+}
+
+impl Left {
+    fn of_whole(place: &Place) -> Self {
+        free_place(place, "saved", "").map_or(Left::Nothing, |(path, _)| Left::Open(path))
+    }
+
+    fn of_written_over(journal: &Journal, run: RunKey, place: &Place, kept: &Kept) -> Self {
+        let mut of_journal = None;
+        if let Some((path, _)) = free_place(place, "saved", "") {
+            let copied = journal.copy_to(&path).and_then(|()| Journal::open(&path));
+            match copied {
+                Ok(mut copy) => {
+                    if is_whole(&copy, run).is_ok() && journal.goes_on_in(&mut copy).unwrap_or(false) {
+                        return Left::Copied(path, Box::new(copy));
+                    }
+                    of_journal = Some(path);
+                }
+                Err(_) => _ = std::fs::remove_file(path),
+            }
+        }
+        let of_sent = free_place(place, "sent", ".csv").and_then(|(path, file)| {
+            if kept.write_to(file).is_ok_and(|written| written) {
+                return Some(path);
+            }
+            _ = std::fs::remove_file(path);
+            None
+        });
+        Left::Parts { of_journal, of_sent }
+    }
+
+    /// Where all of it is.
+    fn saved(&self) -> Option<&Path> {
+        match self {
+            Left::Open(path) | Left::Copied(path, _) => Some(path),
+            Left::Parts { .. } | Left::Nothing => None,
+        }
+    }
+
+    fn told(&self, gone: &Gone, place: &Place, n_sent: u64) -> String {
+        let left = match self {
+            Left::Open(path) | Left::Copied(path, _) => {
+                format!("everything that was recorded is saved as `{}`", path.display())
+            }
+            Left::Parts { of_journal, of_sent } => told_of_parts(of_journal.as_deref(), of_sent.as_deref(), n_sent),
+            Left::Nothing => "there is no place where what was recorded could be saved".to_owned(),
+        };
+        let now_at = place.now_at().filter(|_| gone.is_elsewhere()).map_or_else(String::new, |now_at| {
+            format!("; the file itself, `{}`, lacks what was recorded last", now_at.display())
+        });
+        format!("{left}{now_at}")
+    }
+
+    fn rescue(self) -> Rescue {
+        match self {
+            Left::Open(path) => Rescue::AtTheEnd(path),
+            Left::Copied(_, journal) => Rescue::In(journal),
+            Left::Parts { of_sent: Some(_), .. } => Rescue::Apart,
+            Left::Parts { of_sent: None, .. } | Left::Nothing => Rescue::Nowhere,
+        }
+    }
+}
+
+fn told_of_parts(of_journal: Option<&Path>, of_sent: Option<&Path>, n_sent: u64) -> String {
+    let of_journal = match of_journal {
+        Some(path) => format!("`{}` has what can still be read of it, which is not all", path.display()),
+        None => "nothing can be read of it any more".to_owned(),
     };
-    let now_at = place.now_at().map_or_else(String::new, |now_at| {
-        format!("; the file itself, `{}`, lacks what was recorded last", now_at.display())
-    });
-    format!("{gone}: stopped after {}; {saved}{now_at}", count(n_sent, "change"))
+    let of_sent = match of_sent {
+        Some(path) => format!(
+            "`{}` lists what this launch sent, with the request ids; what was recorded before it is in no other file of ours",
+            path.display()
+        ),
+        None if n_sent == 0 => "this launch has sent nothing".to_owned(),
+        None => "the request ids of what this launch sent are in no other file of ours".to_owned(),
+    };
+    format!("what was recorded could not be saved whole: {of_journal}; {of_sent}")
+}
+
+/// What is wrong with the file, or with the run, read from its first event to its last.
+fn is_whole(journal: &Journal, run: RunKey) -> Result<(), String> {
+    journal.check_pages().map_err(|error| error.to_string())?;
+    let record = journal.run(run).map_err(|error| error.to_string())?;
+    audit::verify(journal, &record).map(drop).map_err(|error| error.to_string())
 }
 
 /// What makes the log of a journal grow.
@@ -80,12 +193,23 @@ pub(in crate::commands) fn log_is_held(log: u64, readers: &[String]) -> String {
     )
 }
 
-/// A new file beside where the journal was, else where we are, else where temporary files go.
-fn free_place(journal: &Path) -> Option<PathBuf> {
+/// A new file beside where the journal was, else where we are, else where temporary files go. It is for the same eyes.
+fn free_place(place: &Place, what: &str, extension: &str) -> Option<(PathBuf, File)> {
+    let journal = place.path();
     let name = journal.file_name()?.to_string_lossy();
-    let name = format!("{name}.saved-{}", Timestamp::now().strftime("%Y%m%dt%H%M%S"));
+    let name = format!("{name}.{what}-{}{extension}", Timestamp::now().strftime("%Y%m%dt%H%M%S"));
     let beside = journal.parent().map(Path::to_owned);
     let folders = beside.into_iter().chain(std::env::current_dir()).chain([std::env::temp_dir()]);
     let mut places = folders.map(|folder| folder.join(&name));
-    places.find(|place| OpenOptions::new().write(true).create_new(true).open(place).is_ok())
+    places.find_map(|path| made(&path, place).ok().map(|file| (path, file)))
+}
+
+fn made(path: &Path, place: &Place) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(place.mode()).open(path)?;
+    // What the user takes away from new files was not taken away from the journal.
+    file.set_permissions(PermissionsExt::from_mode(place.mode()))?;
+    // Only root may give a file away, and nobody else has a journal that is not their own.
+    let (user, group) = place.owner();
+    _ = fchown(&file, Some(user), Some(group));
+    Ok(file)
 }

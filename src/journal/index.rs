@@ -1,0 +1,92 @@
+//! What the index of the log says of the log and of the file: how much of each is true.
+//!
+//! source: sqlite.org/walformat.html (section 2.1), which fixes these offsets; sqlite.org/fileformat2.html (section 4.1) for the
+//! head of the log.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+/// The header twice, and what checkpoints keep behind it.
+pub(super) const SIZE: usize = 136;
+const VERSION: u32 = 3_007_000;
+const HEAD_OF_LOG: u64 = 32;
+const HEAD_OF_FRAME: u64 = 24;
+
+type Salts = [u8; 8];
+
+/// How much of a log was written back into the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Backfill {
+    salts: Salts,
+    /// Told before it begins, and after it ended.
+    begun: u32,
+    ended: u32,
+}
+
+impl Backfill {
+    pub(super) fn is_under_way(self) -> bool {
+        self.begun != self.ended
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Index {
+    /// Those that were committed.
+    pub(super) n_frames: u32,
+    page_size: u64,
+    pub(super) backfill: Backfill,
+}
+
+impl Index {
+    /// None while somebody writes it, or if it is of another version.
+    pub(super) fn read(bytes: &[u8; SIZE]) -> Option<Self> {
+        let (first, rest) = bytes.split_at(48);
+        let is_initialised = first[12] != 0;
+        if !is_initialised || !rest.starts_with(first) || number(first, 0) != VERSION {
+            return None;
+        }
+        let page_size = match u16::from_ne_bytes([first[14], first[15]]) {
+            1 => 1 << 16,
+            size => u64::from(size),
+        };
+        let salts = first[32..40].try_into().expect("eight bytes");
+        let backfill = Backfill { salts, begun: number(bytes, 128), ended: number(bytes, 96) };
+        Some(Self { n_frames: number(first, 16), page_size, backfill })
+    }
+
+    /// As much as the log has to hold.
+    pub(super) fn log_size(&self) -> u64 {
+        match self.n_frames {
+            0 => 0,
+            n_frames => HEAD_OF_LOG + u64::from(n_frames) * (HEAD_OF_FRAME + self.page_size),
+        }
+    }
+
+    /// Whether nobody has begun the log anew between the two.
+    pub(super) fn is_of_the_same_log(&self, other: &Index) -> bool {
+        self.backfill.salts == other.backfill.salts && self.n_frames >= other.n_frames
+    }
+}
+
+/// What the log begins with.
+pub(super) struct LogHead {
+    salts: Salts,
+}
+
+impl LogHead {
+    pub(super) fn read(log: &File) -> Option<Self> {
+        let mut salts = [0; 8];
+        log.read_exact_at(&mut salts, 16).ok()?;
+        Some(Self { salts })
+    }
+
+    /// Whether it is the log that the index is of.
+    pub(super) fn begins(&self, index: &Index) -> bool {
+        self.salts == index.backfill.salts
+    }
+}
+
+/// In the order of bytes of the machine.
+fn number(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}

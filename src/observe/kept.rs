@@ -1,0 +1,182 @@
+//! What was sent, kept apart from the journal while a launch goes on: for a journal that somebody writes over where it is, so
+//! that the request ids of changes which left are not lost with it.
+//!
+//! It is a file without a name, which is gone with the process; only if it is needed it is written to one that has a name.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use super::Observer;
+use crate::event::{Event, EventKind};
+use crate::model::SourceId;
+use crate::report::sieve::Form;
+
+const HEADER: [&str; 6] = ["at", "source_id", "attempt", "event", "http_status", "request_id"];
+
+/// Shared by the observer and whoever writes it out.
+#[derive(Clone)]
+pub(crate) struct Kept(Arc<Mutex<Option<Keeping>>>);
+
+enum Keeping {
+    Nameless(BufWriter<File>),
+    /// Each line is there at once.
+    Named(File),
+}
+
+impl Kept {
+    /// Beside the journal, on whose disk there is room. Without a place for it nothing is kept.
+    pub(crate) fn beside(journal: &Path) -> Self {
+        let folder = journal.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = tempfile::tempfile_in(folder).ok();
+        Self(Arc::new(Mutex::new(file.map(|file| Keeping::Nameless(BufWriter::with_capacity(1 << 16, file))))))
+    }
+
+    pub(crate) fn nothing() -> Self {
+        Self(Arc::default())
+    }
+
+    /// Writes all of it to the file, which takes what comes from here on as well. False: nothing was kept.
+    pub(crate) fn write_to(&self, file: File) -> io::Result<bool> {
+        let mut keeping = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Keeping::Nameless(kept)) = keeping.take() else { return Ok(false) };
+        let mut kept = kept.into_inner().map_err(io::IntoInnerError::into_error)?;
+        kept.rewind()?;
+        let mut out = BufWriter::new(file);
+        out.write_all(&record(HEADER))?;
+        for line in BufReader::new(kept).split(b'\n') {
+            out.write_all(&told_to_people(&line?))?;
+        }
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        *keeping = Some(Keeping::Named(file));
+        Ok(true)
+    }
+}
+
+impl Observer for Kept {
+    fn on_event(&mut self, event: &Event, source: Option<&SourceId>) -> io::Result<()> {
+        let Some(line) = Line::of(event, source) else { return Ok(()) };
+        let mut keeping = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = match &mut *keeping {
+            Some(Keeping::Nameless(kept)) => line.write(kept),
+            Some(Keeping::Named(file)) => {
+                let mut text = Vec::new();
+                line.write(&mut text).and_then(|()| file.write_all(&told_to_people(&text)))
+            }
+            None => Err(io::ErrorKind::NotFound.into()),
+        };
+        if written.is_err() {
+            *keeping = None;
+        }
+        written
+    }
+}
+
+/// What is kept of an event, written in a tenth of the time that its whole form takes.
+struct Line<'a> {
+    at_ms: i64,
+    source: &'a str,
+    attempt: u32,
+    what: &'static str,
+    status: Option<u16>,
+    request_id: &'a str,
+}
+
+impl<'a> Line<'a> {
+    /// None for all but the beginnings and the ends of attempts.
+    fn of(event: &'a Event, source: Option<&'a SourceId>) -> Option<Self> {
+        let (attempt, what, status, request_id) = match &event.kind {
+            EventKind::AttemptStarted { attempt, .. } => (*attempt, "begun", None, ""),
+            EventKind::AttemptEnded { attempt, outcome, request_id, .. } => {
+                (*attempt, outcome.name(), outcome.status(), request_id.as_deref().unwrap_or(""))
+            }
+            EventKind::RunStarted { .. }
+            | EventKind::LaunchBegan { .. }
+            | EventKind::DrainBegan { .. }
+            | EventKind::StageBegan { .. }
+            | EventKind::StageEnded { .. }
+            | EventKind::WaitBegan { .. }
+            | EventKind::WaitEnded
+            | EventKind::Controlled { .. }
+            | EventKind::LaunchEnded { .. }
+            | EventKind::QuotaLearned { .. }
+            | EventKind::ReadThrottled { .. }
+            | EventKind::LaneStopped { .. }
+            | EventKind::RowSeen { .. }
+            | EventKind::RowMoved { .. }
+            | EventKind::RowSettled { .. }
+            | EventKind::RowLeft { .. }
+            | EventKind::RowReopened { .. } => return None,
+        };
+        let source = source.map_or("", |source| source.as_str());
+        Some(Self { at_ms: event.at.as_millisecond(), source, attempt, what, status, request_id })
+    }
+
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let Line { at_ms, source, attempt, what, status, request_id } = self;
+        let status = status.unwrap_or(0);
+        writeln!(out, "{at_ms}\t{source}\t{attempt}\t{what}\t{status}\t{request_id}")
+    }
+}
+
+/// A line as it was kept, as a line of a table.
+fn told_to_people(line: &[u8]) -> Vec<u8> {
+    let line = Form::Text.fit(String::from_utf8_lossy(line).trim_end_matches('\n'));
+    let mut fields: Vec<&str> = line.splitn(HEADER.len(), '\t').collect();
+    let at = fields[0].parse().ok().and_then(|at_ms| Timestamp::from_millisecond(at_ms).ok());
+    let at = at.map_or_else(String::new, |at| at.to_string());
+    fields[0] = &at;
+    if let Some(status) = fields.get_mut(4).filter(|status| **status == "0") {
+        *status = "";
+    }
+    record(fields)
+}
+
+fn record<'a>(fields: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    let mut out = csv::Writer::from_writer(Vec::new());
+    out.write_record(fields).expect("a vector takes everything");
+    out.into_inner().expect("a vector takes everything")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{LaneId, Outcome};
+    use crate::model::words::Word;
+    use crate::model::{RowId, TargetState};
+
+    fn event(kind: EventKind) -> Event {
+        Event { lane: LaneId(1), seq: 1, at: Timestamp::UNIX_EPOCH, kind }
+    }
+
+    #[test]
+    fn what_was_sent_is_written_out_once_and_goes_on_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut kept = Kept::beside(&folder.path().join("cutover.db"));
+        let source = SourceId::new("vm,1").unwrap();
+        let sends = TargetState { copystate: Some(Word::new("stopped")), migrationcycle: None };
+        let begun = event(EventKind::AttemptStarted { row: RowId(1), attempt: 1, sends });
+        let ended = event(EventKind::AttemptEnded {
+            row: RowId(1),
+            attempt: 1,
+            outcome: Outcome::Accepted { status: 200 },
+            request_id: Some("a\tb\u{1b}".to_owned()),
+            took_ms: 5,
+        });
+        kept.on_event(&begun, Some(&source)).unwrap();
+        kept.on_event(&event(EventKind::WaitEnded), None).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "it has no name");
+        let path = folder.path().join("sent.csv");
+        assert!(kept.write_to(File::create(&path).unwrap()).unwrap());
+        kept.on_event(&ended, Some(&source)).unwrap();
+        let expected = "at,source_id,attempt,event,http_status,request_id\n\
+                        1970-01-01T00:00:00Z,\"vm,1\",1,begun,,\n\
+                        1970-01-01T00:00:00Z,\"vm,1\",1,accepted,200,a\tb\\u{1b}\n";
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+        assert!(!kept.write_to(File::create(folder.path().join("again.csv")).unwrap()).unwrap());
+        assert!(!Kept::nothing().write_to(File::create(folder.path().join("none.csv")).unwrap()).unwrap());
+    }
+}

@@ -1,0 +1,157 @@
+//! A journal that somebody writes over, cuts off or swaps while a run goes on: it is noticed before more is sent, and what was
+//! sent is known afterwards.
+
+use std::collections::HashSet;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use crate::lab::{Ended, Journal, Lab, Served, plan, shared};
+
+/// What somebody does to it, in its folder. `old.db` is an older copy of it, `other.db` the journal of another run.
+const HARMS: [(&str, &str); 11] = [
+    ("cut off", "truncate -s 0 cutover.db"),
+    ("cut short", "truncate -s 12288 cutover.db"),
+    ("overwritten by an older copy", "cp old.db cutover.db"),
+    ("overwritten by an older copy, its log emptied", "cp old.db cutover.db; truncate -s 0 cutover.db-wal"),
+    ("overwritten by an older copy, its log deleted", "cp old.db cutover.db; rm -f cutover.db-wal"),
+    ("overwritten by another journal", "cat other.db > cutover.db"),
+    ("overwritten by something else", "seq 100000 > cutover.db"),
+    ("another one linked to its name", "ln -f other.db cutover.db"),
+    ("garbled in the middle", "dd if=/dev/urandom of=cutover.db bs=4096 seek=2 count=6 conv=notrunc"),
+    ("its log cut off", "truncate -s 0 cutover.db-wal"),
+    ("its index deleted", "rm cutover.db-shm"),
+];
+
+/// The journal after a run of three rows.
+fn journal_before(lab: &Lab, name: &str) {
+    lab.write("few.csv", &plan(3, "stopped,syncing"));
+    let few = lab.serve("few.csv", "");
+    lab.launch(&few, &["run", "few.csv", "--rate", "off", "--journal", name]).exits(0);
+}
+
+fn sh(lab: &Lab, script: &str) {
+    let done = Command::new("sh").args(["-c", script]).current_dir(lab.path(".")).output().unwrap();
+    assert!(done.status.success(), "{script}: {done:?}");
+}
+
+/// A run that is some way on: more than once its log was written back into the file.
+fn harmed(lab: &Lab, sandbox: &Served, harm: &str) -> (Ended, usize) {
+    let launch = lab.begin(sandbox, &["run", "plan.csv", "--rate", "200"]);
+    assert!(launch.reaches_nth("attempt_ended", 60));
+    sh(lab, harm);
+    let n_before = sandbox.changes().len();
+    (launch.end(), n_before)
+}
+
+fn quoted<'a>(text: &'a str, before: &str) -> Option<&'a str> {
+    text.split_once(before)?.1.split_once('`').map(|(quoted, _)| quoted)
+}
+
+/// Every change that the server saw is in the table, and each that was answered has its request id.
+fn lists_what_was_sent(path: &Path, sandbox: &Served) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    assert!(text.starts_with("at,source_id,attempt,event,http_status,request_id\n"), "{text}");
+    let of =
+        |event: &str| -> HashSet<&str> { lines.iter().filter(|line| line[3] == event).map(|line| line[1]).collect() };
+    let (begun, accepted) = (of("begun"), of("accepted"));
+    for change in sandbox.changes() {
+        assert!(begun.contains(change.source_id.as_deref().unwrap()), "{change:?} is not in the table");
+    }
+    assert!(accepted.len() >= 60, "{}", accepted.len());
+    assert!(lines.iter().all(|line| line[3] != "accepted" || !line[5].is_empty()), "{text}");
+}
+
+#[test]
+fn a_journal_that_is_written_over_stops_the_run_before_more_is_sent() {
+    let _machine = shared();
+    // Somebody else's command makes the open journal forget what it had in memory.
+    for steered in [false, true] {
+        for (harm, script) in HARMS.into_iter().skip(if steered { 8 } else { 0 }) {
+            println!("{harm}, steered: {steered}");
+            let lab = Lab::new();
+            journal_before(&lab, "other.db");
+            journal_before(&lab, "cutover.db");
+            sh(&lab, "cp cutover.db old.db && chmod 640 cutover.db");
+            lab.write("plan.csv", &plan(300, "stopped,syncing"));
+            let sandbox = lab.serve("plan.csv", "");
+            let command = format!("'{}' control rate 100; {script}", env!("CARGO_BIN_EXE_cutover"));
+            let (ended, n_before) = harmed(&lab, &sandbox, if steered { &command } else { script });
+            let n_sent = sandbox.changes().len();
+            let ended = ended.exits(70);
+            let n_told: usize =
+                ended.stderr.split_once(": stopped after ").unwrap().1.split_once(' ').unwrap().0.parse().unwrap();
+            assert!((n_sent..=n_sent + 8).contains(&n_told), "{harm}: {n_told} told, {n_sent} sent: {}", ended.stderr);
+            assert!(n_sent <= n_before + 40, "{harm}: {n_before} were sent before, {n_sent} in the end");
+            for untrue in ["nothing was sent", "no change was sent", "there is no journal", "the journal has each"] {
+                assert!(!ended.stderr.contains(untrue), "{harm}: {}", ended.stderr);
+            }
+            let whole = quoted(&ended.stderr, "everything that was recorded is saved as `");
+            let sent = quoted(&ended.stderr, "which is not all; `").or_else(|| quoted(&ended.stderr, "any more; `"));
+            let named = whole.or(sent).unwrap_or_else(|| panic!("{harm}: {}", ended.stderr));
+            let mode = std::fs::metadata(lab.path(named)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o640, "{harm}: it is for the eyes that the journal was for");
+            match whole {
+                Some(saved) => {
+                    let journal = Journal::open(&lab.path(saved));
+                    let sent = "SELECT count(*) FROM v_attempt WHERE outcome IS NOT 'unsent' AND run = (SELECT max(id) FROM run)";
+                    println!("{}: {}", ended.stderr, journal.count(sent));
+                    lab.cutover(&["audit", "verify", "--journal", saved]).exits(0);
+                    lab.launch(&sandbox, &["resume", "--rate", "off", "--journal", saved]).exits(0);
+                    assert_eq!(sandbox.changes().len(), 300, "{harm}: each row was sent once");
+                }
+                None => lists_what_was_sent(&lab.path(named), &sandbox),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_journal_that_was_only_touched_goes_on() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(100, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "60"]);
+    assert!(launch.reaches_nth("attempt_ended", 20));
+    sh(&lab, "touch cutover.db cutover.db-wal; chmod 600 cutover.db");
+    launch.end().exits(0);
+    assert_eq!(lab.journal().tally()["applied"], 100);
+    lab.cutover(&["audit", "verify"]).exits(0);
+    assert_eq!(
+        std::fs::read_dir(lab.path("."))
+            .unwrap()
+            .filter(|entry| { entry.as_ref().unwrap().file_name().to_string_lossy().contains("saved") })
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn a_journal_that_is_written_over_while_the_run_waits_is_noticed_before_it_goes_on() {
+    let _machine = shared();
+    let waits: [(&str, &[&str], &str); 3] = [
+        ("a pause", &["--pause-file", "pause"], "controlled"),
+        ("a window", &["--window", "03:00-03:01", "--timezone", "UTC", "--ignore-forecast"], "wait_began"),
+        ("a cool-down", &[], "attempt_ended"),
+    ];
+    for (wait, flags, reached) in waits {
+        for harm in ["truncate -s 0 cutover.db", "cp other.db cutover.db"] {
+            println!("{wait}: {harm}");
+            let lab = Lab::new();
+            journal_before(&lab, "other.db");
+            lab.write("plan.csv", &plan(30, "stopped,syncing"));
+            let throttles = "[quota]\nper_minute = 8\nstated = false\nretry_after = true\n";
+            let sandbox = lab.serve("plan.csv", if flags.is_empty() { throttles } else { "" });
+            lab.write("pause", "");
+            let launch = lab.begin(&sandbox, &[&["run", "plan.csv"][..], flags].concat());
+            // The page, seven changes, and the first that is too much.
+            assert!(launch.reaches_nth(reached, if flags.is_empty() { 8 } else { 1 }));
+            let n_before = sandbox.changes().len();
+            sh(&lab, harm);
+            launch.end().exits(70).says("stopped after ");
+            assert_eq!(sandbox.changes().len(), n_before, "{wait}: {harm}");
+        }
+    }
+}
