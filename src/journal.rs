@@ -156,7 +156,7 @@ impl JournalError {
         }
     }
 
-    /// What was written is not what is there.
+    /// Tells whether what was written is not what is there.
     pub(crate) fn is_about_content(&self) -> bool {
         match self {
             JournalError::NotAJournal | JournalError::Damaged(_) | JournalError::NotOurs => true,
@@ -251,7 +251,7 @@ impl Journal {
         self.ours.get_or_insert_default();
     }
 
-    /// Whether another journal has all that this connection wrote; it then goes on in the place of this one.
+    /// Puts another journal in the place of this one if it has all that this connection wrote.
     pub(crate) fn goes_on_in(&self, other: &mut Journal) -> Result<bool, JournalError> {
         for ((run, lane), head) in self.ours.iter().flatten() {
             if load_head(&other.conn, *run, *lane)? != *head {

@@ -108,7 +108,7 @@ pub(crate) struct Watch {
     pub(crate) gone: WhenGone,
     /// Reads all of a journal that somebody else wrote to, and says what is wrong with it.
     pub(crate) check: Check,
-    /// What was sent, apart from the journal, and how much of it.
+    /// List of what was sent, apart from the journal, and its length.
     pub(crate) kept: Kept,
     pub(crate) sent: Sent,
     /// Told once that the log cannot be begun anew, with its size and who is known to read in it.
@@ -126,7 +126,7 @@ pub(crate) type WhenGone = Box<dyn Fn(&Journal, &Place, &Gone) -> Rescue + Send>
 
 pub(crate) type Check = Box<dyn Fn(&Journal) -> Result<(), String> + Send>;
 
-/// What becomes of the records of a journal that is gone.
+/// Destination of the records of a journal that is gone.
 pub(crate) enum Rescue {
     /// The open file takes them to the end, and is copied then.
     AtTheEnd(PathBuf),

@@ -110,7 +110,7 @@ fn machine(context: &Context, exit: &mut Exit) -> Patient {
     patient
 }
 
-/// Who reads at length makes it grow, and who is killed leaves it behind.
+/// Warns of a large one: a process that reads at length makes it grow, and a killed one leaves it behind.
 fn log_of_journal(path: &Path, patient: &mut Patient) {
     let Ok(place) = Place::of(path) else { return };
     let log @ LOG_IS_LARGE.. = place.log_size() else { return };
@@ -118,7 +118,7 @@ fn log_of_journal(path: &Path, patient: &mut Patient) {
     patient.add("journal's log", Health::Warning, found, Some(advice));
 }
 
-/// None: the system does not say who reads.
+/// Finding and advice; without a list of readers the system does not say.
 fn told_of_log(log: u64, readers: Option<&[String]>) -> (String, &'static str) {
     let has = format!("it has {} MiB, which are not written back into the journal", log >> 20);
     match readers {

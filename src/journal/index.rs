@@ -1,4 +1,4 @@
-//! What the index of the log says of the log and of the file: how much of each is true.
+//! The index of the log, which says how much of the log and of the file is true.
 //!
 //! source: sqlite.org/walformat.html (section 2.1), which fixes these offsets; sqlite.org/fileformat2.html (section 4.1) for the
 //! head of the log.
@@ -14,11 +14,11 @@ const HEAD_OF_FRAME: u64 = 24;
 
 type Salts = [u8; 8];
 
-/// How much of a log was written back into the file.
+/// Progress of writing a log back into the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Backfill {
     salts: Salts,
-    /// Told before it begins, and after it ended.
+    /// Frames, noted before their pages are written and after they are on disk.
     begun: u32,
     ended: u32,
 }
@@ -31,14 +31,14 @@ impl Backfill {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Index {
-    /// Those that were committed.
+    /// Frames that were committed.
     pub(super) n_frames: u32,
     page_size: u64,
     pub(super) backfill: Backfill,
 }
 
 impl Index {
-    /// None while somebody writes it, or if it is of another version.
+    /// Reads it; nothing while somebody writes it, or if it is of another version.
     pub(super) fn read(bytes: &[u8; SIZE]) -> Option<Self> {
         let (first, rest) = bytes.split_at(48);
         let is_initialised = first[12] != 0;
@@ -54,7 +54,7 @@ impl Index {
         Some(Self { n_frames: number(first, 16), page_size, backfill })
     }
 
-    /// As much as the log has to hold.
+    /// Least size of the log.
     pub(super) fn log_size(&self) -> u64 {
         match self.n_frames {
             0 => 0,
@@ -62,13 +62,13 @@ impl Index {
         }
     }
 
-    /// Whether nobody has begun the log anew between the two.
+    /// Tells whether nobody has begun the log anew between the two.
     pub(super) fn is_of_the_same_log(&self, other: &Index) -> bool {
         self.backfill.salts == other.backfill.salts && self.n_frames >= other.n_frames
     }
 }
 
-/// What the log begins with.
+/// First bytes of the log.
 pub(super) struct LogHead {
     salts: Salts,
 }
@@ -80,7 +80,7 @@ impl LogHead {
         Some(Self { salts })
     }
 
-    /// Whether it is the log that the index is of.
+    /// Tells whether it is the log that the index is of.
     pub(super) fn begins(&self, index: &Index) -> bool {
         self.salts == index.backfill.salts
     }

@@ -36,15 +36,15 @@ impl FileId {
 pub(crate) struct Place {
     path: PathBuf,
     file: FileId,
-    /// Who may read and write it, and whose it is.
+    /// Rights and owner of the file.
     mode: u32,
     owner: (u32, u32),
     /// The log beside it, which holds what was written last.
     log: Option<Log>,
     index: Option<OpenIndex>,
-    /// How the file was when all was well.
+    /// State of the file when all was well.
     last: Look,
-    /// When it was written to since, by nobody knows whom.
+    /// Time of a write since then that nobody accounts for.
     touched_at: Option<WrittenAt>,
 }
 
@@ -69,16 +69,16 @@ struct OpenIndex {
 struct Look {
     size: u64,
     written_at: WrittenAt,
-    /// What of the log had been written back into the file.
+    /// Part of the log that had been written back into the file.
     backfill: Option<Backfill>,
-    /// As much as the log had to hold.
+    /// Least size of the log.
     log: u64,
 }
 
-/// What a look found where all is where it was.
+/// Findings of a look where all is where it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// How large the log is.
+    /// Size of the log.
     pub(crate) log: u64,
     /// The file was written to, and not from the log: whoever did that may have taken away what it held.
     pub(crate) was_touched: bool,
@@ -158,12 +158,12 @@ impl Place {
         self.owner
     }
 
-    /// How large the log is, whatever is in it.
+    /// Size of the log, whatever is in it.
     pub(crate) fn log_size(&self) -> u64 {
         self.log.as_ref().and_then(|log| log.file.metadata().ok()).map_or(0, |found| found.len())
     }
 
-    /// Whether nothing was cut off since the last look, asked before more is written: what is written behind the end of a file
+    /// Tells whether nothing was cut off since the last look, before more is written: what is written behind the end of a file
     /// hides that there is a hole before it.
     pub(crate) fn is_as_long(&self) -> bool {
         let is_long = |path: &Path, size: u64| std::fs::metadata(path).is_ok_and(|found| found.len() >= size);
@@ -171,7 +171,7 @@ impl Place {
             && (self.last.log == 0 || is_long(&beside(&self.path, "-wal"), self.last.log))
     }
 
-    /// Whether all is where it was, and as long. A few looks at the file system: a microsecond each.
+    /// Looks whether all is where it was, and as long. A few looks at the file system: a microsecond each.
     pub(crate) fn look(&mut self) -> Result<Seen, Gone> {
         let before = self.index();
         let of_file = |how| Gone::File { path: self.path.clone(), how };
@@ -207,7 +207,7 @@ impl Place {
         self.last.written_at = self.touched_at.take().unwrap_or(self.last.written_at);
     }
 
-    /// How large the log is, if it holds what its index says.
+    /// Size of the log, if it holds what its index says.
     fn look_at_log(&self, index: Option<Index>) -> Result<u64, Gone> {
         let Some(log) = &self.log else { return Ok(0) };
         let path = beside(&self.path, "-wal");
@@ -226,7 +226,7 @@ impl Place {
         if is_as_before { Err(gone(how)) } else { Ok(size) }
     }
 
-    /// Whether the file was written to from its log, by whomever: the index tells that before it begins.
+    /// Tells whether the file was written to from its log, by whomever; the index knows before it begins.
     fn was_written_back(&self, before: &Index) -> Option<bool> {
         let after = self.index()?.backfill;
         Some(after.is_under_way() || before.backfill != after || self.last.backfill != Some(after))

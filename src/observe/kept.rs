@@ -1,4 +1,4 @@
-//! What was sent, kept apart from the journal while a launch goes on: for a journal that somebody writes over where it is, so
+//! A list of what was sent, kept apart from the journal while a launch goes on: for a journal that somebody writes over where it is, so
 //! that the request ids of changes which left are not lost with it.
 //!
 //! It is a file without a name, which is gone with the process; only if it is needed it is written to one that has a name.
@@ -39,7 +39,7 @@ impl Kept {
         Self(Arc::default())
     }
 
-    /// Writes all of it to the file, which takes what comes from here on as well. False: nothing was kept.
+    /// Writes all of it to the file, which takes what comes from here on as well. False if nothing was kept.
     pub(crate) fn write_to(&self, file: File) -> io::Result<bool> {
         let mut keeping = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Keeping::Nameless(kept)) = keeping.take() else { return Ok(false) };
@@ -75,7 +75,7 @@ impl Observer for Kept {
     }
 }
 
-/// What is kept of an event, written in a tenth of the time that its whole form takes.
+/// Line about one event, written in a tenth of the time that its whole form takes.
 struct Line<'a> {
     at_ms: i64,
     source: &'a str,
@@ -86,7 +86,7 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// None for all but the beginnings and the ends of attempts.
+    /// Line for the beginning or the end of an attempt; nothing for other events.
     fn of(event: &'a Event, source: Option<&'a SourceId>) -> Option<Self> {
         let (attempt, what, status, request_id) = match &event.kind {
             EventKind::AttemptStarted { attempt, .. } => (*attempt, "begun", None, ""),

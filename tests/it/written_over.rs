@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::lab::{Ended, Journal, Lab, Served, plan, shared};
 
-/// What somebody does to it, in its folder. `old.db` is an older copy of it, `other.db` the journal of another run.
+/// Harms that somebody does to it, in its folder. `old.db` is an older copy of it, `other.db` the journal of another run.
 const HARMS: [(&str, &str); 11] = [
     ("cut off", "truncate -s 0 cutover.db"),
     ("cut short", "truncate -s 12288 cutover.db"),

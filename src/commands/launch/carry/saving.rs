@@ -20,11 +20,11 @@ use crate::observe::sent::Sent;
 use crate::recorder::{Rescue, Watch};
 use crate::report::plain::{count, plain};
 
-/// What is known of a journal that is gone.
+/// Facts about a journal that is gone.
 pub(super) struct Lost {
     what: String,
     left: String,
-    /// Where all of it is saved, at the end of the launch at the latest.
+    /// Path under which all of it is saved, at the end of the launch at the latest.
     pub(super) saved: Option<PathBuf>,
 }
 
@@ -86,13 +86,13 @@ impl Losing {
     }
 }
 
-/// What there is left of a journal that is gone.
+/// Remains of a journal that is gone.
 enum Left {
     /// All of it, in the file that is open.
     Open(PathBuf),
     /// All of it, in a copy that was made at once.
     Copied(PathBuf, Box<Journal>),
-    /// What could be read of it, and what was sent.
+    /// Copy of what could be read of it, and list of what was sent.
     Parts {
         of_journal: Option<PathBuf>,
         of_sent: Option<PathBuf>,
@@ -129,7 +129,7 @@ impl Left {
         Left::Parts { of_journal, of_sent }
     }
 
-    /// Where all of it is.
+    /// Path of the whole.
     fn saved(&self) -> Option<&Path> {
         match self {
             Left::Open(path) | Left::Copied(path, _) => Some(path),
@@ -177,7 +177,7 @@ fn told_of_parts(of_journal: Option<&Path>, of_sent: Option<&Path>, n_sent: u64)
     format!("what was recorded could not be saved whole: {of_journal}; {of_sent}")
 }
 
-/// What is wrong with the file, or with the run, read from its first event to its last.
+/// Checks the file, and the run from its first event to its last.
 fn is_whole(journal: &Journal, run: RunKey) -> Result<(), String> {
     journal.check_pages().map_err(|error| error.to_string())?;
     let record = journal.run(run).map_err(|error| error.to_string())?;
