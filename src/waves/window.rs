@@ -141,13 +141,18 @@ impl Window {
         }
     }
 
+    /// The nights that are not over; last night's may be open still.
+    fn nights(&self, hours: Hours, now: Timestamp) -> impl Iterator<Item = Night> {
+        let today = now.to_zoned_datetime(self.zone.rules.clone()).date();
+        let days = [yesterday(today), today, tomorrow(today), tomorrow(tomorrow(today))];
+        days.into_iter()
+            .map(move |day| Night::new(&self.zone.rules, hours, day))
+            .filter(move |night| now < night.closes)
+    }
+
     /// The night that is open, or else opens next.
     fn next_night(&self, hours: Hours, now: Timestamp) -> Option<Night> {
-        let today = now.to_zoned_datetime(self.zone.rules.clone()).date();
-        // Last night's window may be open still.
-        let days = [yesterday(today), today, tomorrow(today), tomorrow(tomorrow(today))];
-        let nights = days.into_iter().map(|day| Night::new(&self.zone.rules, hours, day));
-        nights.filter(|night| night.opens < night.closes).find(|night| now < night.closes)
+        self.nights(hours, now).find(Night::comes)
     }
 
     /// An instant as the window's people read their clocks.
@@ -163,6 +168,8 @@ impl Window {
         let mut lines = Vec::new();
         if let Some(hours) = self.hours {
             lines.push(format!("changes may be sent {hours} in the time zone {}, now {offset}", self.zone));
+            let skipped = self.nights(hours, now).take_while(|night| !night.comes());
+            lines.extend(skipped.map(|night| night.told_as_skipped()));
             lines.extend(self.next_night(hours, now).and_then(|night| self.told_of_change(&night)));
         }
         if let Some(deadline) = self.deadline {
@@ -203,6 +210,16 @@ impl Night {
         let (opens, closes) = (begins_at(zone, from), ends_at(zone, to));
         let opens = if opens < closes { opens } else { ends_at(zone, from) };
         Self { from, to, opens, closes }
+    }
+
+    /// Whether any minute of it does.
+    fn comes(&self) -> bool {
+        self.opens < self.closes
+    }
+
+    fn told_as_skipped(&self) -> String {
+        let (from, to) = (self.from.strftime("%Y-%m-%d %H:%M"), self.to.strftime("%H:%M"));
+        format!("the clocks jump over {from} to {to}: it does not open that night")
     }
 }
 
@@ -367,6 +384,28 @@ mod tests {
             "the clocks jump over 2027-03-28 02:30: it is open from 2027-03-27 22:00:00 +01:00 to 2027-03-28 03:00:00 +02:00"
         );
         assert_eq!(told("22:00-04:00", "2026-10-24T20:00:00Z").len(), 1);
+        // A night of which nothing is left is no night that may be missed in silence.
+        for hours in ["02:00-03:00", "02:10-02:50", "02:00-02:30"] {
+            let (from, to) = hours.split_once('-').unwrap();
+            assert_eq!(
+                told(hours, "2027-03-27T20:00:00Z")[1..],
+                [format!("the clocks jump over 2027-03-28 {from} to {to}: it does not open that night")]
+            );
+            assert_eq!(told(hours, "2027-03-27T00:30:00Z").len(), 1, "it opens once before");
+            assert_eq!(told(hours, "2027-03-28T01:00:00Z").len(), 1, "it is over");
+        }
+        let half_an_hour =
+            |hours: &str| window(hours, "Australia/Lord_Howe").told(at("2026-10-03T12:00:00Z"))[1..].to_vec();
+        assert_eq!(
+            half_an_hour("02:00-02:30"),
+            ["the clocks jump over 2026-10-04 02:00 to 02:30: it does not open that night"]
+        );
+        assert_eq!(
+            half_an_hour("02:15-03:00"),
+            [
+                "the clocks jump over 2026-10-04 02:15: it is open from 2026-10-04 02:30:00 +11:00 to 2026-10-04 03:00:00 +11:00"
+            ]
+        );
         let deadline = Some(at("2026-10-25T01:30:00Z"));
         let by = Window { hours: None, deadline, ..window("22:00-04:00", "Europe/Berlin") };
         let says = "nothing is begun that would not end by 2026-10-25 02:30:00 +01:00 (Europe/Berlin)";
