@@ -33,6 +33,15 @@ impl Word {
         &self.0
     }
 
+    /// Whether a text could be a word of some later edition: letters, digits, `_` and `-`, and about as long as words are.
+    #[must_use]
+    pub(crate) fn could_be(text: &str) -> bool {
+        /// Four times what any known word has.
+        const LONGEST: usize = 64;
+        let is_of_a_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        (1..=LONGEST).contains(&text.len()) && text.bytes().all(is_of_a_word)
+    }
+
     #[must_use]
     pub fn is_copystate(&self) -> bool {
         Field::Copystate.knows(self)
@@ -214,6 +223,18 @@ mod tests {
         assert_eq!(Word::new("Initialize").as_str(), "initialize");
         assert_ne!(Word::new("init"), Word::new("replicate"));
         assert_eq!(Word::new("Unheard_Of").as_str(), "unheard_of");
+    }
+
+    #[test]
+    fn an_unknown_word_is_a_word_all_the_same() {
+        for text in ["brand_new", "READY-2", "x", &"x".repeat(64)] {
+            assert!(Word::could_be(text), "{text}");
+        }
+        for text in
+            ["", "#N/A", "#REF!", "a b", "a\"b", "a'b", "a\u{1b}[31m", "a\0", "état", "a\u{ad}", "=x", &"x".repeat(65)]
+        {
+            assert!(!Word::could_be(text), "{text:?}");
+        }
     }
 
     #[test]

@@ -306,8 +306,7 @@ impl Checker {
     fn word(&mut self, cells: &Cells<'_>, column: Column, field: Field, at: Places<'_>) -> Option<Word> {
         let text = cells.get(column)?;
         let word = Word::new(text);
-        if !self.reading.allow_unknown && !field.knows(&word) {
-            let (message, suggestion) = explain(self.reading.dialect, field, text, &word);
+        if let Some((message, suggestion)) = objection(&self.reading, field, text, &word) {
             self.problems.error(at(Some(column)), message, suggestion);
         }
         Some(word)
@@ -433,6 +432,26 @@ fn column_of(field: Field) -> Column {
         Field::Copystate => Column::Copystate,
         Field::Migrationcycle => Column::Migrationcycle,
     }
+}
+
+/// What is wrong with a state word, and what was probably meant. Even who takes unknown words takes words alone.
+fn objection(reading: &Reading, field: Field, text: &str, word: &Word) -> Option<(String, Option<&'static str>)> {
+    if field.knows(word) {
+        return None;
+    }
+    if sheet_error(text) {
+        let message = format!("{} is what a spreadsheet writes where a look-up fails, and no {field}", quoted(text));
+        return Some((message, None));
+    }
+    if !reading.allow_unknown {
+        return Some(explain(reading.dialect, field, text, word));
+    }
+    (!Word::could_be(text)).then(|| (no_word(field, text), None))
+}
+
+/// Why an unknown word is not even one.
+pub(super) fn no_word(field: Field, text: &str) -> String {
+    format!("{} is no {field}: a word has letters, digits, `_` and `-`, at most 64 of them", quoted(text))
 }
 
 /// Why a word is none of this field, and what was probably meant. The nearest word of this field is no help where one of

@@ -47,6 +47,20 @@ impl Column {
         }
     }
 
+    /// Whether only people read it. All else is what something is called, and a number or a date is not: `007` would be `7`.
+    pub(crate) fn is_for_people(self) -> bool {
+        match self {
+            Column::Name | Column::Note => true,
+            Column::SourceId
+            | Column::Copystate
+            | Column::Migrationcycle
+            | Column::ExpectCopystate
+            | Column::ExpectMigrationcycle
+            | Column::Wave
+            | Column::Target => false,
+        }
+    }
+
     /// Every name that stands for the column, in the form that [`plain`] gives. The Chinese ones are those of the console
     /// and of plans that are kept beside it.
     fn names(self) -> &'static [&'static str] {

@@ -8,7 +8,9 @@ use std::str::FromStr;
 
 use toml::de::DeTable;
 
+use crate::model::dialect::Field;
 use crate::model::words::{self, Word, nearest};
+use crate::plan::check::no_word;
 use crate::plan::columns::Column;
 use crate::plan::problem::{Position, Problems, quoted};
 use crate::settings;
@@ -111,10 +113,9 @@ fn read_document(mut plan: Section<'_>, allow_unknown: bool) -> PlanFile {
         let columns =
             [Column::Copystate, Column::Migrationcycle, Column::ExpectCopystate, Column::ExpectMigrationcycle];
         for column in columns.into_iter().chain([Column::Target, Column::Note]) {
-            let known = |text: &str| if allow_unknown { Ok(()) } else { must_be_known(column, text) };
-            match defaults.read(column.name(), |text| Ok((text.to_owned(), known(text)))) {
-                Some((text, Ok(()))) => _ = file.defaults.insert(column.name(), text),
-                Some((_, Err(problem))) => {
+            match defaults.text(column.name()).map(|text| (must_be_known(column, &text, allow_unknown), text)) {
+                Some((Ok(()), text)) => _ = file.defaults.insert(column.name(), text),
+                Some((Err(problem), _)) => {
                     defaults.complain_of(column.name(), problem);
                     file.has_bad_default = true;
                 }
@@ -208,20 +209,20 @@ fn stage(section: &mut Section<'_>) -> StageTerms {
 }
 
 /// A state word that nobody knows is told where it stands, and not at each row that has it.
-fn must_be_known(column: Column, text: &str) -> Result<(), String> {
-    let word = Word::new(text);
-    let (is_known, what, known) = match column {
-        Column::Copystate | Column::ExpectCopystate => (word.is_copystate(), "copystate", &words::COPYSTATES[..]),
-        Column::Migrationcycle | Column::ExpectMigrationcycle => {
-            (word.is_migrationcycle(), "migrationcycle", &words::MIGRATIONCYCLES[..])
-        }
+fn must_be_known(column: Column, text: &str, allow_unknown: bool) -> Result<(), String> {
+    let (field, known) = match column {
+        Column::Copystate | Column::ExpectCopystate => (Field::Copystate, &words::COPYSTATES[..]),
+        Column::Migrationcycle | Column::ExpectMigrationcycle => (Field::Migrationcycle, &words::MIGRATIONCYCLES[..]),
         Column::SourceId | Column::Wave | Column::Target | Column::Name | Column::Note => return Ok(()),
     };
-    if is_known {
+    if field.knows(&Word::new(text)) || allow_unknown && Word::could_be(text) {
         return Ok(());
     }
+    if allow_unknown {
+        return Err(no_word(field, text));
+    }
     let near = nearest(text, known.iter().copied()).map_or(String::new(), |near| format!(" (did you mean {near:?}?)"));
-    Err(format!("unknown {what} {}{near}", quoted(text)))
+    Err(format!("unknown {field} {}{near}", quoted(text)))
 }
 
 fn whole<T: FromStr>(text: &str) -> Result<T, String> {
@@ -405,7 +406,7 @@ halt = { max_failed = 3, min_sample = 5, consecutive_failures = 2 }
             ),
             ("[[waves]]\nsoak = '1m'", "1:1: error: a wave needs a `name`"),
             ("[[waves]]\nname = 'a'\n[[waves]]\nname = 'a'", "3:1: error: the wave \"a\" is there twice"),
-            ("[[waves]]\nname = 'a'\ncanary = 5", "3:10: error: `canary` must be a table, and is integer"),
+            ("[[waves]]\nname = 'a'\ncanary = 5", "3:10: error: `canary` must be a table, and is a number"),
             (
                 "[[waves]]\nname = 'a'\n[waves.canary]\nsoak = '1m'",
                 "3:1: error: a canary needs `rows`: a number of them, or a percentage",
@@ -415,8 +416,15 @@ halt = { max_failed = 3, min_sample = 5, consecutive_failures = 2 }
                 "[[waves]]\nname = 'a'\nhalt = { same_caus = 1 }",
                 "3:10: error: unknown key \"same_caus\" in `halt` (did you mean \"same_cause\"?)",
             ),
-            ("files = 'a.csv'", "1:9: error: `files` must be a list of texts, and is string"),
-            ("rows = [{ source_id = [1] }]", "1:23: error: the value of \"source_id\" must be a text, and is array"),
+            ("files = 'a.csv'", "1:9: error: `files` must be a list of texts, and is a text"),
+            (
+                "rows = [{ source_id = [1] }]",
+                "1:23: error: the value of \"source_id\" must be a text in quotes, and is an array",
+            ),
+            ("name = 2027-01-01", "1:8: error: `name` must be a text in quotes, and is a date or a time"),
+            ("ticket = 7", "1:10: error: `ticket` must be a text in quotes, and is a number"),
+            ("[targets.a]\nprofile = true", "2:11: error: `profile` must be a text in quotes, and is a boolean"),
+            ("[defaults]\ncopystate = true", "2:13: error: `copystate` must be a text in quotes, and is a boolean"),
             ("name = 'x", "1:10: error: not TOML:"),
             (
                 "[defaults]\ncopystate = 'finishd'",
@@ -431,5 +439,22 @@ halt = { max_failed = 3, min_sample = 5, consecutive_failures = 2 }
             let told = told(text);
             assert!(told.iter().any(|told| told.starts_with(&format!("p.toml:{expected}"))), "{text}: {told:?}");
         }
+    }
+
+    /// `007` is 7, `1.10` is 1.1 and `1e3` is 1000: what is written without quotes is not what would be sent.
+    #[test]
+    fn what_a_row_is_called_is_a_text_and_what_people_read_may_be_more() {
+        for value in
+            ["5", "-1", "1.5", "0x1F", "true", "2027-01-01", "2027-01-01T22:00:00Z", "22:00:00", "[1]", "{a = 1}"]
+        {
+            for column in Column::ALL.into_iter().filter(|column| !column.is_for_people()) {
+                let told = told(&format!("rows = [{{ {} = {value} }}]", column.name()));
+                let expected = format!("error: the value of \"{}\" must be a text in quotes, and is", column.name());
+                assert!(told.iter().any(|told| told.contains(&expected)), "{value}: {told:?}");
+            }
+        }
+        let row = "rows = [{ id = 'a', state = 'error', name = 5, note = true, rack = 1.5 }]";
+        let told = told(row);
+        assert!(!told.iter().any(|told| told.contains("must be")), "{told:?}");
     }
 }

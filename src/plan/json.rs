@@ -147,17 +147,9 @@ impl Keys {
 /// A value as text. Ids and states are strings; what only people read may be a number or a boolean as well.
 fn text_of<'a>(place: &Place, value: &'a Value<'a>) -> Result<&'a str, &'static str> {
     let is_for_people = match place {
-        Place::Known(Column::Name | Column::Note) | Place::Extra(_) => true,
-        Place::Known(
-            Column::SourceId
-            | Column::Copystate
-            | Column::Migrationcycle
-            | Column::ExpectCopystate
-            | Column::ExpectMigrationcycle
-            | Column::Wave
-            | Column::Target,
-        )
-        | Place::Nowhere => false,
+        Place::Known(column) => column.is_for_people(),
+        Place::Extra(_) => true,
+        Place::Nowhere => false,
     };
     match value {
         Value::Text(text) => Ok(text),

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::InlineRow;
 use crate::model::words::nearest;
+use crate::plan::columns::Column;
 use crate::plan::problem::{Position, Problems, quoted};
 
 /// What is wrong, as it is found: tables are read beside each other.
@@ -61,7 +62,7 @@ impl<'a> Section<'a> {
     }
 
     fn shape(&self, key: &str, value: &Spanned<DeValue<'_>>, needed: &str) {
-        let message = format!("`{key}` must be {needed}, and is {}", value.get_ref().type_str());
+        let message = format!("`{key}` must be {needed}, and is {}", kind_of(value));
         self.told.error(self.position(value.span().start), message, None);
     }
 
@@ -88,8 +89,14 @@ impl<'a> Section<'a> {
         self.told.error(at, message, None);
     }
 
+    /// What is a text and no number or date: as either it would be written otherwise than it stands there.
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
-        self.read(key, |text| Ok(text.to_owned()))
+        let value = self.get(key)?;
+        if let DeValue::String(text) = value.get_ref() {
+            return Some(text.to_string());
+        }
+        self.shape(key, value, "a text in quotes");
+        None
     }
 
     fn section_of(&self, key: &str, value: &'a Spanned<DeValue<'a>>) -> Option<Section<'a>> {
@@ -151,10 +158,17 @@ impl<'a> Section<'a> {
         let row = |section: Section<'a>| {
             let cell = |(name, value): (&'a Spanned<std::borrow::Cow<'a, str>>, &'a Spanned<DeValue<'a>>)| {
                 let at = section.position(value.span().start);
-                let text = plain_text(value.get_ref());
+                let text = match value.get_ref() {
+                    DeValue::String(text) => Some(text.to_string()),
+                    value if Column::named(name.get_ref()).is_none_or(Column::is_for_people) => plain_text(value),
+                    _ => None,
+                };
                 if text.is_none() {
-                    let what = value.get_ref().type_str();
-                    let message = format!("the value of {} must be a text, and is {what}", quoted(name.get_ref()));
+                    let message = format!(
+                        "the value of {} must be a text in quotes, and is {}",
+                        quoted(name.get_ref()),
+                        kind_of(value)
+                    );
                     section.told.error(at, message, None);
                 }
                 Some((name.get_ref().to_string(), text?, at))
@@ -174,6 +188,18 @@ impl<'a> Section<'a> {
                 self.told.error(self.position(key.span().start), message, suggestion);
             }
         }
+    }
+}
+
+/// What a value is, as people call it.
+fn kind_of(value: &Spanned<DeValue<'_>>) -> &'static str {
+    match value.get_ref() {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date or a time",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
     }
 }
 
