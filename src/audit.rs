@@ -293,6 +293,16 @@ pub fn write_json(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write
     writeln!(out)
 }
 
+impl Altered {
+    /// Without what else was found, and what to do then.
+    pub(crate) fn in_one_line(&self) -> String {
+        let Self { run, findings, n_findings, .. } = self;
+        let first = findings.first().map_or_else(String::new, |first| format!(", such as this: {first}"));
+        let text = format!("the journal of run {run} is not what it was: {}{first}", count(*n_findings, "finding"));
+        format!("{}\n\nhint: keep the file as it is, and compare it with a copy", plain(&text))
+    }
+}
+
 pub fn write_text(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write) -> io::Result<()> {
     match verified {
         Ok(Verified { run, n_events, n_rows, anchor, signed_by }) => {

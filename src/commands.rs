@@ -637,16 +637,25 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
     }
 }
 
-/// The chain of causes, then after a blank line what to type next.
+/// The chain of causes, then after a blank line what to type next. Nothing of either has a line break of its own: names of
+/// files may have some.
 fn complain(console: Console, error: &CommandError, here: &Here) {
-    let mut text = error.to_string();
+    let mut text = plain(&error.to_string());
+    // Nobody saw them all.
+    if let CommandError::Plan(PlanError::Problems { name, problems }) = error
+        && console.quiet
+        && let Some(first) = problems.shown().next()
+    {
+        text.push_str(", such as this: ");
+        text.push_str(&first.in_file(name));
+    }
     for cause in causes(error) {
         text.push_str("\n  caused by: ");
-        text.push_str(&cause);
+        text.push_str(&plain(&cause));
     }
     if let Some(hint) = error.hint(here) {
         text.push_str("\n\nhint: ");
-        text.push_str(&hint);
+        text.push_str(&plain(&hint));
     }
     console.error(&text);
 }
@@ -680,7 +689,7 @@ fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
 fn checked(context: &Context, source: &Source, args: &PlanArgs) -> Result<Checked, CommandError> {
     let read = crate::plan::check(source, &reading_of(&context.settings, args));
     let render = |problems: &crate::plan::problem::Problems| {
-        if !context.console.quiet || problems.n_errors() > 0 {
+        if !context.console.quiet {
             // Nobody listens on standard error any more: there is nobody to tell.
             _ = problems.render(source.name(), &mut Sieve::new(Form::Text, io::stderr().lock()));
         }

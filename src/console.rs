@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::report::plain::plain;
 use crate::report::sieve::{Form, Sieve};
 use crate::settings::LogFormat;
 
@@ -53,6 +54,16 @@ impl Console {
         }
     }
 
+    /// Of what `--quiet` does not hide: a guard that is not there.
+    pub(crate) fn warn_all_the_same(self, text: &str) {
+        self.write(Level::Warning, text);
+    }
+
+    /// Whether the exit code is all the answer that a verb gives which answers with yes or no.
+    pub(crate) fn answers_by_code(self) -> bool {
+        self.quiet && !self.json
+    }
+
     pub(crate) fn error(self, text: &str) {
         self.write(Level::Error, text);
     }
@@ -65,7 +76,9 @@ impl Console {
     fn write(self, level: Level, text: &str) {
         let line = match (self.format, level) {
             (LogFormat::Text, Level::Info) => Form::Text.fit(text),
-            (LogFormat::Text, Level::Warning | Level::Error) => format!("{}: {}", level.name(), Form::Text.fit(text)),
+            // Of one line, and any other break of it is not ours.
+            (LogFormat::Text, Level::Warning) => format!("warning: {}", plain(text)),
+            (LogFormat::Text, Level::Error) => format!("error: {}", Form::Text.fit(text)),
             (LogFormat::Json, _) => {
                 let at = jiff::Timestamp::now();
                 Form::Json.fit(&serde_json::json!({"at": at, "level": level.name(), "message": text}).to_string())

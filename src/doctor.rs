@@ -89,6 +89,24 @@ pub(crate) fn document(patients: &[Patient]) -> serde_json::Value {
     serde_json::json!({"schema": "cutover.doctor.v1", "health": worst, "patients": patients})
 }
 
+/// The first problem, and what to do about it.
+pub(crate) fn in_one_line(patients: &[Patient]) -> String {
+    let problems: Vec<(&Patient, &Check)> = patients
+        .iter()
+        .flat_map(|patient| patient.checks.iter().map(move |check| (patient, check)))
+        .filter(|(_, check)| check.health == Health::Problem)
+        .collect();
+    let Some((patient, Check { what, found, advice, .. })) = problems.first() else {
+        return "the doctor could not look at everything".to_owned();
+    };
+    let more = match problems.len() {
+        1 => String::new(),
+        n => format!(" (and {} more; `cutover doctor` shows them)", n - 1),
+    };
+    let hint = advice.as_deref().map_or_else(String::new, |advice| format!("\n\nhint: {advice}"));
+    format!("{}: {what}: {}{more}{hint}", plain(&patient.name), plain(found))
+}
+
 pub(crate) fn render(patients: &[Patient], coloured: bool, out: &mut dyn io::Write) -> io::Result<()> {
     for patient in patients {
         writeln!(out, "{}", plain(&patient.name))?;

@@ -234,7 +234,7 @@ impl Account {
         let (Destination::Service(endpoint), Some(key)) = (&self.destination, self.lock_key()) else { return Ok(None) };
         let Some(folder) = file::user_directory(&|name: &str| std::env::var_os(name), "XDG_STATE_HOME", ".local/state")
         else {
-            context.console.warn("no home directory: another run of this account would not be noticed");
+            context.console.warn_all_the_same("no home directory: another run of this account would not be noticed");
             return Ok(None);
         };
         let key = journal::chain::hex(&Sha256::digest(key)[..16]);
@@ -247,7 +247,8 @@ impl Account {
             Ok(lock) => Ok(Some(lock)),
             Err(held @ LockError::Held { .. }) => Err(held.into()),
             Err(unusable @ (LockError::Unworkable(_) | LockError::Io { .. })) => {
-                context.console.warn(&format!("{unusable}: another run of this account would not be noticed"));
+                let text = format!("{unusable}: another run of this account would not be noticed");
+                context.console.warn_all_the_same(&text);
                 Ok(None)
             }
         }

@@ -12,7 +12,7 @@ use super::launch::log_is_held;
 use super::{CommandError, Context, stdout_failed};
 use crate::console;
 use crate::credentials::chain;
-use crate::doctor::{Health, Patient, document, render};
+use crate::doctor::{Health, Patient, document, in_one_line, render};
 use crate::event::Outcome;
 use crate::exit::Exit;
 use crate::journal::place::Place;
@@ -53,6 +53,12 @@ pub(super) fn doctor(context: &Context) -> Result<Exit, CommandError> {
         exit = exit.worst(worst);
     }
     runtime.shutdown_background();
+    if context.console.answers_by_code() {
+        if exit != Exit::Done {
+            context.console.error(&in_one_line(&patients));
+        }
+        return Ok(exit);
+    }
     let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty());
     let written = if context.console.json {
         console::result(Form::Json, |out| writeln!(out, "{:#}", document(&patients)))

@@ -40,9 +40,19 @@ pub(super) fn verify(context: &Context, run: Option<&str>, against: &Against<'_>
             None => Ok(verified),
         }
     })?;
-    let write = if context.console.json { audit::write_json } else { audit::write_text };
-    print(context.console.form(), |out| Ok(write(verified.as_ref(), out)?))?;
+    tell(context, verified.as_ref())?;
     Ok(if verified.is_ok() { Exit::Done } else { Exit::Integrity })
+}
+
+fn tell(context: &Context, verified: Result<&Verified, &Altered>) -> Result<(), CommandError> {
+    if context.console.answers_by_code() {
+        if let Err(altered) = verified {
+            context.console.error(&altered.in_one_line());
+        }
+        return Ok(());
+    }
+    let write = if context.console.json { audit::write_json } else { audit::write_text };
+    print(context.console.form(), |out| Ok(write(verified, out)?))
 }
 
 fn verified(
@@ -78,8 +88,7 @@ pub(super) fn sign(
     }
     journal.at_one_instant(|| {
         if let Err(altered) = verified(&journal, &run, Ok)? {
-            let write = if context.console.json { audit::write_json } else { audit::write_text };
-            print(context.console.form(), |out| Ok(write(Err(&altered), out)?))?;
+            tell(context, Err(&altered))?;
             return Ok(Exit::Integrity);
         }
         let head = signature::head(&journal, &run)?;

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::plan::PlanError;
 use crate::plan::example::{EXAMPLE_CSV, EXAMPLE_TOML};
 use crate::plan::source::Source;
-use crate::report::plain::count;
+use crate::report::plain::{count, plain, shown};
 use crate::report::sieve::Form;
 use crate::settings::file;
 use crate::settings::flags::PlanArgs;
@@ -23,10 +23,10 @@ pub(super) fn init(context: &Context, dir: &Path) -> Result<Exit, CommandError> 
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(mut file) => {
                 file.write_all(text.as_bytes()).map_err(output_failed(&path))?;
-                context.console.say(&format!("wrote {}", path.display()));
+                context.console.say(&format!("wrote {}", shown(&path)));
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                context.console.say(&format!("left {} as it is", path.display()));
+                context.console.say(&format!("left {} as it is", shown(&path)));
             }
             Err(error) => return Err(output_failed(&path)(error)),
         }
@@ -45,6 +45,9 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
     }
     let checked = checked(context, &source, args)?;
     accounts::are_known(context, &checked)?;
+    if context.console.answers_by_code() {
+        return Ok(Exit::Done);
+    }
     console::result(Form::Text, |out| {
         let warnings = match checked.warnings.n_warnings() {
             0 => String::new(),
@@ -57,7 +60,7 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
             n => format!(", {n} waves"),
         };
         let rows = count(checked.n_rows.into(), "row");
-        writeln!(out, "{}: {rows}{waves}{warnings}, {}", source.name(), checked.digest)
+        writeln!(out, "{}: {rows}{waves}{warnings}, {}", plain(source.name()), checked.digest)
     })
     .map_err(stdout_failed)?;
     Ok(Exit::Done)

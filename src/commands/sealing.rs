@@ -16,7 +16,7 @@ use crate::plan::sealed::{self, Head, Sealer};
 use crate::plan::source::Source;
 use crate::plan::{Checked, PlanError, Reading};
 use crate::report::beside::{check_destination, write_beside};
-use crate::report::plain::count;
+use crate::report::plain::{count, shown};
 use crate::waves::Terms;
 
 /// Where a sealed plan goes, and in whose name.
@@ -83,7 +83,7 @@ pub(super) fn seal(
     })?;
     let irreversible = journal.has_irreversible_left(run.key)?;
     let note = if irreversible { " (there is no way back from where some of it goes)" } else { "" };
-    let (path, rows) = (to.path.display(), count(run.n_rows.into(), "row"));
+    let (path, rows) = (shown(to.path), count(run.n_rows.into(), "row"));
     let (approve, run) = (here::path(to.path), context.here.runs(to.path, irreversible));
     context.console.say(&format!(
         "sealed {rows} by {sealed_by} in {path}, {digest}\nnext{note}: cutover approve {approve} --as NAME; {run}"
@@ -119,7 +119,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
         return Err(CommandError::DashIsNoFile);
     }
     let unreadable = |source| PlanError::Unreadable { name: path.display().to_string(), source };
-    let shown = path.display();
+    let sealed_plan = shown(path);
     // What a link points to is the plan.
     let path = &path.canonicalize().map_err(unreadable)?;
     let _alone = lock_whole(path).map_err(unreadable)?;
@@ -132,13 +132,14 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
         return Err(CommandError::SealerApproves { name: name.to_owned() });
     }
     if seal.has_approved(name) {
-        context.console.say(&format!("{name} has approved {shown} already"));
+        context.console.say(&format!("{name} has approved {sealed_plan} already"));
         return Ok(Exit::Done);
     }
     let approval = seal.approval(name, Some(crate::whoami::user()), crate::lock::host(), Timestamp::now());
-    let text = crate::texts::read(path).map_err(output_failed(path))?;
+    // Its rows may be many.
+    let sealed_before = source.whole().map_err(output_failed(path))?;
     write_beside(path, |out| {
-        out.write_all(text.as_bytes())?;
+        out.write_all(&sealed_before)?;
         out.write_all(sealed::approval_line(&approval).as_bytes())
     })
     .map_err(output_failed(path))?;
@@ -148,7 +149,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
         0 => "none is needed".to_owned(),
         required => format!("{required} needed"),
     };
-    context.console.say(&format!("{name} approves {shown}: {}, {needed}", count(given, "approval")));
+    context.console.say(&format!("{name} approves {sealed_plan}: {}, {needed}", count(given, "approval")));
     Ok(Exit::Done)
 }
 

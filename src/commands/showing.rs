@@ -12,6 +12,7 @@ use super::reading::journal;
 use super::{CommandError, Context, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
+use crate::report::plain::shown;
 use crate::report::sieve::Form;
 use crate::serve::{self, Door, Token, WeakToken};
 
@@ -40,7 +41,7 @@ pub(super) fn serve(
         let address = listener.local_addr().map_err(listening)?;
         console::result(Form::Text, |out| writeln!(out, "http://{address}")).map_err(stdout_failed)?;
         let secured = if token.is_some() { "with the token as the password, " } else { "" };
-        context.console.say(&format!("{secured}read-only over {}; Ctrl-C ends it", path.display()));
+        context.console.say(&format!("{secured}read-only over {}; Ctrl-C ends it", shown(&path)));
         if !address.ip().is_loopback() {
             context.console.say(
                 "warning: what goes over the network here is not encrypted; better: a proxy with TLS, or `ssh -L`",

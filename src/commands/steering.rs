@@ -15,7 +15,7 @@ use crate::ledger::steered::Steered;
 use crate::model::words::nearest;
 use crate::report::beside::{check_destination, write_beside};
 use crate::report::next::NextCommands;
-use crate::report::plain::plain;
+use crate::report::plain::{plain, shown};
 use crate::report::sieve::Form;
 use crate::report::status::Holder;
 use crate::report::{self, ReportError};
@@ -243,7 +243,7 @@ pub(super) fn rollback(
             write_beside(path, |out| back.write_plan(&journal, &run, out)).map_err(write_failed(path))?;
             let commands = NextCommands::of(&journal, &run, &context.settings.journal)?;
             let (check, run) = (commands.check(path), commands.run(path));
-            let path = path.display();
+            let path = shown(path);
             context.console.say(&format!("{told}; the way back is in {path}\nnext: {check}; {run}"));
         } else if !context.console.json {
             context.console.say(&told);

@@ -1,6 +1,7 @@
 //! Texts made fit for a terminal or a page: what came from outside can neither move the cursor nor turn the line around.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use jiff::Timestamp;
 
@@ -23,6 +24,12 @@ pub(crate) fn plain(text: &str) -> String {
         }
     }
     plain
+}
+
+/// The name of a file, which may hold all of that.
+#[must_use]
+pub(crate) fn shown(path: &Path) -> String {
+    plain(&path.display().to_string())
 }
 
 /// Marks that change the direction of what stands beside them, or that nobody sees; the line breaks of Unicode; and the

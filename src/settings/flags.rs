@@ -46,7 +46,7 @@ pub(crate) struct Common {
     /// How messages are written: text or json [default: text]
     #[arg(long, global = true, value_name = "FORMAT", help_heading = "Common")]
     log_format: Option<String>,
-    /// Say nothing but errors, and the results of verbs that only read
+    /// Say nothing where all is well, and one error where it is not; reports, tables and documents that were asked for are printed
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Common")]
     pub(crate) quiet: bool,
     /// Say more

@@ -125,6 +125,64 @@ fn quiet_says_nothing_of_what_is_well_and_one_line_of_the_rest() {
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""));
 }
 
+/// Verbs that answer by their code alone: nothing where it is yes, and one `error:` line with its hint where it is no.
+#[test]
+fn with_q_a_yes_is_silent_and_a_no_is_one_error() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    lab.write("warned.csv", "source_id,copystate,rack\nvm-1,syncing,7\n");
+    lab.write("bad.csv", "source_id,copystate\nvm-1,finishd\nvm-2,finishd\n");
+    let sandbox = lab.serve("plan.csv", "");
+    let at = ["--endpoint", &sandbox.url];
+    let run = |more: &[&'static str]| [&["run", "plan.csv", "--yes", "--new"], &at[..], more].concat();
+    lab.cutover(&run(&[])).exits(0);
+    let doctor = [&["doctor"], &at[..]].concat();
+    for verb in [
+        &["check", "plan.csv"][..],
+        &["check", "warned.csv"],
+        &["audit", "verify"],
+        &["init", "new"],
+        &doctor,
+        &run(&[]),
+        &run(&["--events"]),
+    ] {
+        let ended = lab.cutover(&[verb, &["-q"]].concat()).exits(0);
+        let told = if verb.contains(&"--events") { String::new() } else { ended.stdout };
+        assert_eq!((told.as_str(), ended.stderr.as_str()), ("", ""), "{verb:?}");
+    }
+    // What was asked for is given all the same.
+    for verb in [&["status"][..], &["runs"], &["report", "--format", "csv"], &["check", "plan.csv", "--json"]] {
+        assert!(!lab.cutover(&[verb, &["-q"]].concat()).exits(0).stdout.is_empty(), "{verb:?}");
+    }
+    lab.write("other.csv", &plan(2, "error,syncing"));
+    let dead = ["doctor", "--endpoint", "http://127.0.0.1:1"];
+    rusqlite::Connection::open(lab.path("cutover.db")).unwrap().execute("UPDATE row SET name = 'x'", []).unwrap();
+    for (verb, code, says) in [
+        (&["check", "bad.csv"][..], 2, "the plan has 2 errors, such as this: bad.csv:2:6: error: unknown copystate"),
+        (&["check", "none.csv"], 2, "could not read the plan"),
+        (&["audit", "verify"], 7, "is not what it was"),
+        (&dead, 8, "Connection refused"),
+    ] {
+        let ended = lab.cutover(&[verb, &["-q"]].concat()).exits(code).says(says);
+        assert!(ended.stdout.is_empty(), "{verb:?}: {}", ended.stdout);
+        let (error, hint) = ended.stderr.split_once("\n\n").unwrap_or((&ended.stderr, "hint: none\n"));
+        let lines: Vec<&str> = error.lines().filter(|line| !line.starts_with("  caused by: ")).collect();
+        assert!(lines.len() == 1 && lines[0].starts_with("error: "), "{verb:?}: {}", ended.stderr);
+        assert!(hint.starts_with("hint: ") && hint.lines().count() == 1, "{verb:?}: {}", ended.stderr);
+    }
+    // A guard that is not there is told whatever is hidden otherwise.
+    let mut command = lab.command(&run(&["-q"]));
+    let ended = Launch::of({
+        command.env("XDG_STATE_HOME", "/dev/null/none");
+        command
+    })
+    .end()
+    .exits(0);
+    assert!(ended.stderr.starts_with("warning: ") && ended.stderr.lines().count() == 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("another run of this account would not be noticed"), "{}", ended.stderr);
+}
+
 #[test]
 fn a_result_that_cannot_be_delivered_is_told_once_and_ends_with_seventy() {
     let _machine = shared();

@@ -25,6 +25,7 @@ use crate::plan::digest::{Digester, terms_line};
 use crate::plan::paper::Paper;
 use crate::report::Format;
 use crate::report::beside::check_destination;
+use crate::report::plain::shown;
 
 const JOURNAL: &str = "journal.db";
 const SUMS: &str = "SHA256SUMS";
@@ -67,8 +68,9 @@ pub(in crate::commands) fn export(
         let made = folder.keep();
         fs::rename(&made, output).map_err(output_failed(output))?;
     }
-    let shown = output.display();
-    context.console.say(&format!("the evidence of run {id} is in {shown}; its README.md says how to check it by hand"));
+    context
+        .console
+        .say(&format!("the evidence of run {id} is in {}; its README.md says how to check it by hand", shown(output)));
     Ok(Exit::Done)
 }
 

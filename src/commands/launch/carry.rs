@@ -206,7 +206,7 @@ impl Carry<'_> {
     fn report(&self, journal: &Journal, run: &RunRecord) -> Result<(), CommandError> {
         let Some((format, path)) = &self.launch.report else { return Ok(()) };
         write_report(journal, run, *format, path)?;
-        self.console.say(&format!("report: {}", path.display()));
+        self.console.say(&format!("report: {}", plain::shown(path)));
         Ok(())
     }
 
