@@ -664,6 +664,19 @@ mod tests {
         let allowing = Reading { allow_unknown: true, strict: true, ..LENIENT };
         let (rows, checked) = read_all(&Source::holding("p", b"id,state\na,Brand_New\n"), allowing);
         assert_eq!((checked.is_ok(), rows[0].wants.to_string()), (true, "brand_new/*".to_owned()));
+        // A word, and not whatever stands there.
+        for bad in ["#REF!", "#n/a", "a b", "it's", "\u{1b}[31m", "état", &"x".repeat(65)] {
+            for column in ["state", "cycle", "from_state", "from_cycle"] {
+                let plan = format!("id,state,{column}\na,error,{bad}\n").replace("state,state", "state");
+                let plan = if column == "state" { format!("id,state\na,{bad}\n") } else { plan };
+                let found = problems_under(Reading { allow_unknown: true, ..LENIENT }, "p", &plan);
+                assert!(found.len() == 1 && found[0].contains(" error: "), "{bad:?} {column}: {found:?}");
+            }
+            let plan =
+                format!("rows = [{{ id = 'a' }}]\n[defaults]\ncopystate = {bad:?}\n").replace("\\u{1b}", "\\u001b");
+            let found = problems_under(Reading { allow_unknown: true, ..LENIENT }, "p.toml", &plan);
+            assert!(found.iter().any(|line| line.contains("is no copystate")), "{bad:?}: {found:?}");
+        }
     }
 
     #[test]
@@ -738,7 +751,8 @@ mod tests {
             problems("p", b"id,state\nb\xE9\xE9,error\n"),
             [concat!(
                 "p:2:2: error: this is not UTF-8 (byte 0xE9): --encoding gb18030 reads it as \"b殚\", ",
-                "--encoding windows-1252 reads it as \"béé\", --encoding big5 reads it as \"b澭\""
+                "--encoding big5 reads it as \"b澭\", --encoding shift_jis reads it as \"b鳬\", ",
+                "--encoding euc-kr reads it as \"b釪\", --encoding windows-1252 reads it as \"béé\""
             )]
         );
         let utf16: Vec<u8> = [0xFEFF]

@@ -41,12 +41,9 @@ pub(crate) enum SettingsError {
         #[source]
         source: std::io::Error,
     },
-    #[error("the settings file `{}` is not TOML", path.display())]
-    Syntax {
-        path: PathBuf,
-        #[source]
-        source: Box<toml::de::Error>,
-    },
+    /// Without the line itself: a secret may stand in it.
+    #[error("the settings file `{}` is not TOML: {problem}", path.display())]
+    Syntax { path: PathBuf, problem: String },
     #[error("{place} has an unknown key `{key}`{}", suggest(*suggestion))]
     UnknownKey { place: Place, key: String, suggestion: Option<&'static str> },
     #[error("{place} has a key `{key}`, and secrets do not belong into settings")]

@@ -4,11 +4,12 @@
 //! a token is another token, and a credentials file has no first section.
 
 use std::borrow::Cow;
-use std::fs;
+use std::fs::OpenOptions;
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use encoding_rs::{BIG5, Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{BIG5, EUC_KR, Encoding, GB18030, SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 /// What the bytes of a file are, as far as its first ones tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,17 +45,36 @@ pub(crate) enum NoText {
     Not(&'static Encoding),
 }
 
-/// More than any text has that people write settings or credentials into. A device has no end.
+/// More than any file has that people write settings, credentials or certificates into.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
-/// The whole text of a file.
+/// The whole text of a plain file of at most 4 MiB.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 4 MiB; name another file"));
+    decoded(&bytes(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// The whole content of a plain file of at most 4 MiB. A device has no end, and a pipe waits for whoever may never come.
+pub(crate) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    // Without it, to open a pipe that nobody writes to would wait already.
+    let at_once = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(at_once).open(path)?;
+    let found = file.metadata()?;
+    if found.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
     }
-    decoded(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    if !found.is_file() {
+        let text = "it is a device, a pipe or a socket; only a plain file of at most 4 MiB is read";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it has more than 4 MiB, and no more of a file is read",
+        ));
+    }
+    Ok(bytes)
 }
 
 /// Bytes as text: as their mark says, or else UTF-8.
@@ -89,6 +109,15 @@ pub(crate) fn glimpse(beginning: &[u8], told: &'static Encoding) -> String {
     encoding.decode_without_bom_handling(&beginning[len..]).0.into_owned()
 }
 
+/// What is wrong with a text that should be TOML, and where: without the line itself, in which a secret may stand.
+pub(crate) fn not_toml(text: &str, error: &toml::de::Error) -> String {
+    let problem = error.message().replace('\n', ", ");
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return problem };
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("line {line}, column {column}: {problem}")
+}
+
 /// Names of encodings that people know and the standard's list of labels lacks.
 const ALSO: [(&str, &str); 6] = [
     ("cp936", "gbk"),
@@ -107,9 +136,10 @@ pub(crate) fn encoding(name: &str) -> Result<&'static Encoding, String> {
         .ok_or_else(|| format!("`{name}` is no encoding such as gb18030, big5, shift_jis, windows-1252 or utf-16le"))
 }
 
-/// A text that is not UTF-8, as the encodings read it that it is most likely in. Which of them it is, only people can tell.
+/// A text that is not UTF-8, as each encoding reads it that spreadsheets write and that can read it at all. Which of them it
+/// is, only people can tell.
 pub(crate) fn as_others_read_it(bytes: &[u8]) -> impl Iterator<Item = (String, String)> {
-    [GB18030, WINDOWS_1252, BIG5].into_iter().filter_map(|encoding| {
+    [GB18030, BIG5, SHIFT_JIS, EUC_KR, WINDOWS_1252].into_iter().filter_map(|encoding| {
         let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;
         // Bytes that are no text at all are one in some encoding or other.
         let is_none = |c: char| c.is_control() && !c.is_whitespace() || matches!(c, '\u{E000}'..='\u{F8FF}');
@@ -140,6 +170,24 @@ mod tests {
     }
 
     #[test]
+    fn a_text_in_the_encoding_of_a_spreadsheet_is_read_by_the_one_that_it_is_in() {
+        for (name, text) in [
+            ("gb18030", "服务器"),
+            ("big5", "伺服器"),
+            ("shift_jis", "サーバー"),
+            ("euc-kr", "서버"),
+            ("windows-1252", "Größe"),
+        ] {
+            let bytes = encoding(name).unwrap().encode(text).0;
+            let found: Vec<(String, String)> = as_others_read_it(&bytes).collect();
+            assert!(found.contains(&(name.to_owned(), text.to_owned())), "{name}: {found:?}");
+            for (name, read) in found {
+                assert_eq!(encoding(&name).unwrap().encode(&read).0, bytes, "{name} is one that `--encoding` takes");
+            }
+        }
+    }
+
+    #[test]
     fn encodings_go_by_the_names_that_people_know() {
         for (name, is) in [("GB18030", "gb18030"), ("gbk", "GBK"), ("cp936", "GBK"), ("latin1", "windows-1252")] {
             assert_eq!(encoding(name).map(Encoding::name), Ok(is), "{name}");
@@ -150,7 +198,22 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_end_is_refused() {
-        assert_eq!(read(Path::new("/dev/zero")).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    fn what_has_no_end_or_may_never_begin_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pipe, link, large) = (dir.path().join("pipe"), dir.path().join("link"), dir.path().join("large"));
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        std::fs::File::create(&large).unwrap().set_len(LARGEST + 1).unwrap();
+        for (path, kind) in [
+            (Path::new("/dev/zero"), io::ErrorKind::InvalidInput),
+            (&link, io::ErrorKind::InvalidInput),
+            (&pipe, io::ErrorKind::InvalidInput),
+            (&large, io::ErrorKind::FileTooLarge),
+            (dir.path(), io::ErrorKind::IsADirectory),
+        ] {
+            assert_eq!(read(path).unwrap_err().kind(), kind, "{}", path.display());
+        }
+        std::fs::File::create(&large).unwrap().set_len(LARGEST).unwrap();
+        assert_eq!(bytes(&large).unwrap().len() as u64, LARGEST);
     }
 }

@@ -507,7 +507,7 @@ fn lost_cause(error: &reqwest::Error, timeouts: Timeouts) -> String {
 /// The certificates of a PEM file.
 fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, TransportError> {
     let bad = |problem: String| TransportError::CaBundle { path: path.to_owned(), problem };
-    let pem = std::fs::read(path).map_err(|error| bad(format!("cannot be read: {error}")))?;
+    let pem = crate::texts::bytes(path).map_err(|error| bad(format!("cannot be read: {error}")))?;
     let pem = pem.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&pem);
     let found = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| bad(format!("is not PEM: {error}")))?;
     if found.is_empty() { Err(bad("has no certificate".to_owned())) } else { Ok(found) }

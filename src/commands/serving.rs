@@ -122,11 +122,5 @@ pub(super) fn scenario(name: &str) -> Result<Scenario, CommandError> {
         let known = Scenario::NAMES.join(", ");
         CommandError::Scenario(format!("`{name}` is none of {known}, and no file{near}: {error}"))
     })?;
-    Scenario::parse(&text).map_err(|error| {
-        let mut text = format!("`{name}`: {error}");
-        if let Some(source) = std::error::Error::source(&error) {
-            text = format!("{text}: {source}");
-        }
-        CommandError::Scenario(text)
-    })
+    Scenario::parse(&text).map_err(|error| CommandError::Scenario(format!("`{name}`: {error}")))
 }

@@ -69,6 +69,10 @@ impl Agency {
         }
         match asked.status {
             200..300 => json::read(&asked.body, &self.origin),
+            401 if asked.text().contains(NO_AGENCY) => Err(CredentialsError::Denied {
+                origin: self.origin.clone(),
+                reason: format!("answered 401: {NO_AGENCY}"),
+            }),
             400..500 => Err(asked.denied(&self.origin)),
             _ => Err(asked.unreachable(&self.origin)),
         }

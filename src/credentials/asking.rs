@@ -55,15 +55,51 @@ impl Asked {
         CredentialsError::Unreachable { origin: origin.to_owned(), reason: self.said() }
     }
 
-    /// The status, and the text of an error where the body has one in any of the known shapes.
+    /// The status, and the text of an error where the body has one in any of the known shapes. Of any other body nothing is
+    /// repeated: whoever gives credentials may have them in it.
     fn said(&self) -> String {
         let json: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let of = |pointer| json.pointer(pointer).and_then(serde_json::Value::as_str);
         let text = of("/error/message").or_else(|| of("/error_msg")).or_else(|| of("/message"));
-        let text = text.map_or_else(|| self.text(), str::to_owned);
-        match self.secrets.short(&text) {
-            text if text.is_empty() => format!("answered {}", self.status),
-            text => format!("answered {}: {text}", self.status),
+        match text.map(|text| self.secrets.short(&without_secrets(text))) {
+            Some(text) if !text.is_empty() => format!("answered {}: {text}", self.status),
+            Some(_) => format!("answered {}", self.status),
+            None if self.body.is_empty() => format!("answered {}", self.status),
+            None => format!("answered {}, with no error that could be repeated", self.status),
+        }
+    }
+}
+
+/// A text without words that are as long as a key or a token and are made of the same characters. Ids of requests are shorter.
+fn without_secrets(text: &str) -> String {
+    const LONGEST: usize = 36;
+    let is_of_a_secret = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_');
+    let mut without = String::with_capacity(text.len());
+    for part in text.split_inclusive(|c| !is_of_a_secret(c)) {
+        let word = part.trim_end_matches(|c| !is_of_a_secret(c));
+        without.push_str(if word.len() > LONGEST { "[redacted]" } else { word });
+        without.push_str(&part[word.len()..]);
+    }
+    without
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_be_a_key_or_a_token_is_left_out_of_a_text() {
+        let token = "MIIFgwYJKoZIhvcNAQcCoIIFdDCCBXACAQExDTALBglghkgBZQMEAgEw".repeat(20);
+        for (text, without) in [
+            ("The username or password is wrong.", "The username or password is wrong."),
+            ("request 0123456789abcdef0123456789abcdef failed", "request 0123456789abcdef0123456789abcdef failed"),
+            ("id 3f2504e0-4f89-11d3-9a0c-0305e82c3301.", "id 3f2504e0-4f89-11d3-9a0c-0305e82c3301."),
+            ("", ""),
+            (&format!("token '{token}', is not good"), "token '[redacted]', is not good"),
+            (&token, "[redacted]"),
+            ("sk=abcdefghijklmnopqrstuvwxyz0123456789ABCD;中文", "[redacted];中文"),
+        ] {
+            assert_eq!(without_secrets(text), without, "{text}");
         }
     }
 }

@@ -140,6 +140,12 @@ struct Places<'a> {
     get: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
+/// Whether there is no file of this name; one that is too long for a name is none.
+fn is_nowhere(path: &Path) -> bool {
+    let kinds = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory, io::ErrorKind::InvalidFilename];
+    path.metadata().is_err_and(|error| kinds.contains(&error.kind()))
+}
+
 fn malformed(text: String) -> CredentialsError {
     CredentialsError::Malformed(text)
 }
@@ -210,7 +216,8 @@ impl Places<'_> {
                 Ok(Credentials::token(&token, self.origin_of(name))?.into())
             }
             Kind::TokenInFile => {
-                let (token, warnings) = self.secret_file(self.named("token_file", spec.token_file.as_ref())?)?;
+                let (token, warnings) =
+                    self.secret_file("token_file", self.named("token_file", spec.token_file.as_ref())?)?;
                 let origin = format!("`{}`{}", spec.token_file.as_deref().unwrap_or_default(), self.profile());
                 Ok(Found { warnings, ..Credentials::token(&token, origin)?.into() })
             }
@@ -228,8 +235,10 @@ impl Places<'_> {
             }
             Kind::KeyFile => {
                 let path = self.path_of(self.named("credentials_file", spec.credentials_file.as_ref())?);
-                let missing = || malformed(format!("there is no file `{}` (credentials_file)", path.display()));
-                self.sdk_file_at(&path)?.ok_or_else(missing)
+                if is_nowhere(&path) {
+                    return Err(self.no_file("credentials_file"));
+                }
+                self.sdk_file_at(&path)?.ok_or_else(|| self.no_file("credentials_file"))
             }
             Kind::Password => self.password_of_profile(),
             Kind::Command => Ok(self.command().expect("a command is named")),
@@ -279,9 +288,20 @@ impl Places<'_> {
         }
     }
 
+    /// A file that is not there. Who writes the secret itself where the file is to be named shall not see it printed.
+    fn no_file(&self, key: &str) -> CredentialsError {
+        malformed(format!(
+            "there is no file of the name that `{key}`{} has, which is not repeated here",
+            self.profile()
+        ))
+    }
+
     /// The first line of a file, and a warning if others can read it.
-    fn secret_file(&self, text: &str) -> Result<(SecretString, Vec<String>), CredentialsError> {
+    fn secret_file(&self, key: &str, text: &str) -> Result<(SecretString, Vec<String>), CredentialsError> {
         let path = self.path_of(text);
+        if is_nowhere(&path) {
+            return Err(self.no_file(key));
+        }
         let content = crate::texts::read(&path)
             .map_err(|error| malformed(format!("`{}` cannot be read: {error}", path.display())))?;
         let secret = content.strip_suffix('\n').unwrap_or(&content);
@@ -351,7 +371,7 @@ impl Places<'_> {
         let domain = self.named("domain_name", spec.domain_name.as_ref())?.to_owned();
         let (password, warnings) = match (&spec.password_env, &spec.password_file) {
             (Some(name), None) => (self.needed("password_env", name, fitness::fit_for_a_password)?, Vec::new()),
-            (None, Some(file)) => self.secret_file(file)?,
+            (None, Some(file)) => self.secret_file("password_file", file)?,
             (None, None) => return Err(malformed(format!("`password_env` is missing{}", self.profile()))),
             (Some(_), Some(_)) => {
                 let both = "both `password_env` and `password_file` are named";
@@ -425,7 +445,7 @@ impl Places<'_> {
     /// A file that nobody named. In a home that is somebody else's it may be out of reach, and is passed over.
     fn in_home(&self, name: &str, warnings: &mut Vec<String>) -> Option<PathBuf> {
         let path = self.home()?.join(name);
-        match std::fs::File::open(&path) {
+        match crate::texts::bytes(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => None,
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 warnings.push(format!("`{}` is passed over: it may not be read", path.display()));

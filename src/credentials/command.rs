@@ -9,7 +9,6 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::{CredentialsError, Fetched, Fetching, Source, json};
-use crate::transport::secrets::Secrets;
 
 const LONGEST: Duration = Duration::from_secs(30);
 const LARGEST: u64 = 64 * 1024;
@@ -38,14 +37,15 @@ impl Source for PrintedBy {
 }
 
 impl PrintedBy {
-    /// What it prints is a secret; what it says to standard error is for people.
+    /// What it prints is a secret, and what it says to standard error may have one in it: a trace of the shell, a token that was
+    /// refused, the request of a tool that shows what it does. Nothing of either is repeated.
     async fn run(&self) -> Result<Fetched, CredentialsError> {
         let failed = |reason: String| CredentialsError::Denied { origin: self.origin.clone(), reason };
         let mut child = Command::new("sh")
             .args(["-c", &self.command])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(Stdio::null())
             // Together with whatever it starts.
             .process_group(0)
             .kill_on_drop(true)
@@ -53,11 +53,9 @@ impl PrintedBy {
             .map_err(|error| failed(format!("it cannot be run: {error}")))?;
         let group = child.id();
         let mut stdout = child.stdout.take().expect("it is piped").take(LARGEST + 1);
-        let mut stderr = child.stderr.take().expect("it is piped").take(LARGEST);
-        let (mut printed, mut said) = (Vec::new(), Vec::new());
+        let mut printed = Vec::new();
         let ended = timeout(LONGEST, async {
-            let (read, heard) = tokio::join!(stdout.read_to_end(&mut printed), stderr.read_to_end(&mut said));
-            read.and(heard)?;
+            stdout.read_to_end(&mut printed).await?;
             if printed.len() as u64 > LARGEST {
                 return Ok(None);
             }
@@ -83,8 +81,9 @@ impl PrintedBy {
                 || format!("was ended by signal {}", status.signal().unwrap_or_default()),
                 |code| format!("ended with {code}"),
             );
-            let said = Secrets::default().short(&String::from_utf8_lossy(&said));
-            return Err(failed(format!("it {how}{}{said}", if said.is_empty() { "" } else { ": " })));
+            return Err(failed(format!(
+                "it {how}; run it by hand to see what it says, which is not repeated here, for it may hold a secret"
+            )));
         }
         json::read(&printed, &self.origin)
     }

@@ -37,8 +37,7 @@ impl Pod {
             origin: self.origin.clone(),
             reason: format!("`{}` cannot be read: {why}", self.token_file.display()),
         };
-        let token = tokio::fs::read(&self.token_file).await.map_err(|error| unreadable(&error))?;
-        let token = crate::texts::decoded(&token).map_err(|error| unreadable(&error))?;
+        let token = crate::texts::read(&self.token_file).map_err(|error| unreadable(&error))?;
         let outgoing = Outgoing {
             headers: vec![
                 Header::plain("content-type", "application/json"),

@@ -311,7 +311,7 @@ fn what_cannot_be_credentials_is_named_without_a_secret() {
         spec
     };
     let none = Spec::default();
-    let cases: [(Spec, Variables, &str); 12] = [
+    let cases: [(Spec, Variables, &str); 16] = [
         (none.clone(), &[("HUAWEICLOUD_SDK_AK", "A")], "HUAWEICLOUD_SDK_AK is set, and HUAWEICLOUD_SDK_SK is not"),
         (none.clone(), &[("HW_SECRET_KEY", "s3cret")], "HW_SECRET_KEY is set, and HW_ACCESS_KEY is not"),
         (none.clone(), &[("HW_USER_NAME", "u")], "HW_USER_NAME is set, and HW_PASSWORD is not"),
@@ -340,7 +340,11 @@ fn what_cannot_be_credentials_is_named_without_a_secret() {
         (spec(|spec| spec.token_env = Some("T".into())), &[], "T is not set (`token_env` of the profile `p`)"),
         (spec(|spec| spec.token_env = Some("s3cret-token".into())), &[], "is to be the name of a variable"),
         (spec(|spec| spec.access_key_env = Some("A".into())), &[("A", "x")], "`secret_key_env` is missing"),
-        (spec(|spec| spec.token_file = Some("/nowhere/t".into())), &[], "`/nowhere/t` cannot be read"),
+        (spec(|spec| spec.token_file = Some("s3cret".into())), &[], "no file of the name that `token_file` of the"),
+        (spec(|spec| spec.credentials_file = Some("/nowhere/s3cret".into())), &[], "that `credentials_file` of the"),
+        (spec(|spec| spec.token_file = Some("s3cret".repeat(50))), &[], "no file of the name that `token_file` of the"),
+        (spec(|spec| spec.token_file = Some("/dev/zero".into())), &[], "`/dev/zero` cannot be read: it is a device"),
+        (spec(|spec| spec.credentials_file = Some("/dev/zero".into())), &[], "`/dev/zero` cannot be read: it is a"),
         (spec(|spec| spec.user_name = Some("u".into())), &[], "`domain_name` is missing"),
     ];
     for (spec, variables, says) in cases {
@@ -441,7 +445,8 @@ async fn a_command_prints_a_token_or_keys_and_its_failures_are_named() {
     keys.ready().await.unwrap();
     assert_eq!(kind(&keys), "x-sdk-date x-security-token authorization");
     for (text, says) in [
-        ("echo s3cret; echo 'no such vault' >&2; exit 3", "it ended with 3: no such vault"),
+        ("echo s3cret; echo 's3cret is no token' >&2; exit 3", "it ended with 3; run it by hand to see what it says"),
+        ("set -x; : s3cret; yes s3cret | head -c 200000 >&2; exit 4", "it ended with 4; run it by hand"),
         ("kill -9 $$", "it was ended by signal 9"),
         ("echo s3cret", "no JSON of credentials"),
         ("head -c 70000 /dev/zero", "it printed more than 64 KiB"),
@@ -512,8 +517,9 @@ async fn a_metadata_token_that_is_too_old_is_renewed_once_and_a_missing_agency_i
     credentials.ready().await.unwrap();
     assert_eq!(seen.len(), 4);
 
-    let (credentials, seen) = metadata(|_| (200, "m3ta"), |_, _| (401, "still no")).await;
-    assert!(matches!(credentials.ready().await, Err(CredentialsError::Denied { .. })));
+    let (credentials, seen) = metadata(|_| (200, "m3ta"), |_, _| (401, "still no s3cret")).await;
+    let error = credentials.ready().await.unwrap_err();
+    assert!(matches!(error, CredentialsError::Denied { .. }) && !error.to_string().contains("s3cret"), "{error}");
     assert_eq!(seen.len(), 4);
 
     let none = |_, _: &str| (401, "Please configure Cloud Service Agency first");

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::model::TargetState;
 use crate::model::words::Word;
+use crate::texts;
 
 /// One night, valid: shares add up to at most the whole estate, and each fault has what its kind needs.
 #[derive(Clone, Debug)]
@@ -28,8 +29,8 @@ pub struct Scenario {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
-    #[error("the scenario does not read as one")]
-    Syntax(#[from] toml::de::Error),
+    #[error("the scenario does not read as one: {0}")]
+    Syntax(String),
     #[error("`[[{table}]]` number {n}: {problem}")]
     Entry { table: &'static str, n: usize, problem: &'static str },
     #[error("{0}")]
@@ -196,7 +197,8 @@ impl Scenario {
     }
 
     pub fn parse(toml: &str) -> Result<Self, ScenarioError> {
-        let written: Written = toml::from_str(toml)?;
+        let written: Written =
+            toml::from_str(toml).map_err(|error| ScenarioError::Syntax(texts::not_toml(toml, &error)))?;
         if written.latency_ms.0 > written.latency_ms.1 {
             return Err(ScenarioError::Whole("`latency_ms` is `[least, most]`"));
         }
@@ -474,9 +476,7 @@ mod tests {
     use super::*;
 
     fn problem(toml: &str) -> String {
-        let error = Scenario::parse(toml).unwrap_err();
-        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-        format!("{error}: {cause}")
+        Scenario::parse(toml).unwrap_err().to_string()
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::keys::{CREDENTIAL_KEYS, KEYS, SECRETS};
 use super::{Place, SettingsError};
 use crate::model::words::nearest;
+use crate::texts;
 
 pub(crate) const NAME: &str = "cutover.toml";
 
@@ -41,7 +42,7 @@ pub(super) fn read_all(environment: &impl Fn(&str) -> Option<OsString>) -> Resul
     paths.extend(user_directory(environment, "XDG_CONFIG_HOME", ".config").map(|dir| dir.join(NAME)));
     let mut found = Found::default();
     for path in paths {
-        match crate::texts::read(&path) {
+        match texts::read(&path) {
             Ok(text) => found.files.push(parse(path, &text)?),
             Err(error) => found.warnings.extend(unread(&path, error)?),
         }
@@ -75,8 +76,9 @@ pub(crate) fn user_directory(
 }
 
 fn parse(path: PathBuf, text: &str) -> Result<SettingsFile, SettingsError> {
-    let table: toml::Table =
-        text.parse().map_err(|source| SettingsError::Syntax { path: path.clone(), source: Box::new(source) })?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error| SettingsError::Syntax { path: path.clone(), problem: texts::not_toml(text, &error) })?;
     let mut values = BTreeMap::new();
     let mut profiles = BTreeMap::new();
     for (key, value) in table {

@@ -118,7 +118,7 @@ fn of_file(path: &Path) -> Result<TimeZone, String> {
     if let Some(zone) = text.split_once("/zoneinfo/").and_then(|(_, name)| of_name(name)) {
         return Ok(zone);
     }
-    let bytes = std::fs::read(&linked).map_err(|error| format!("cannot be read: {error}"))?;
+    let bytes = crate::texts::bytes(&linked).map_err(|error| format!("cannot be read: {error}"))?;
     TimeZone::tzif("local time", &bytes).map_err(|_| "holds no time zone".to_owned())
 }
 

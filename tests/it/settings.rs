@@ -129,3 +129,97 @@ fn credentials_with_a_line_break_or_a_quotation_mark_are_an_error_and_nothing_is
     ];
     with(lab.command(&[&RUN[..], &[&sandbox.url]].concat()), &keys).exits(0);
 }
+
+#[test]
+fn only_a_plain_file_of_bounded_size_is_read_wherever_a_text_is_named() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(1, "stopped,syncing"));
+    assert!(Command::new("mkfifo").arg(lab.path("pipe")).status().unwrap().success());
+    std::os::unix::fs::symlink("/dev/zero", lab.path("zero")).unwrap();
+    std::fs::File::create(lab.path("large")).unwrap().set_len(4 * 1024 * 1024 + 1).unwrap();
+    std::fs::create_dir_all(lab.path(".huaweicloud")).unwrap();
+    let no_file = "it is a device, a pipe or a socket; only a plain file of at most 4 MiB is read";
+    for (bad, says) in [("zero", no_file), ("pipe", no_file), ("large", "it has more than 4 MiB")] {
+        let linked = |name: &str| {
+            _ = std::fs::remove_file(lab.path(name));
+            std::os::unix::fs::symlink(lab.path(bad), lab.path(name)).unwrap();
+        };
+        let plans = |more: &[&str], variables: &[(&str, &str)]| {
+            let mut command = lab.command(&[&["plan", "plan.csv", "--endpoint", "https://127.0.0.1:1"], more].concat());
+            command.env_remove("CUTOVER_AUTH_TOKEN").env("CUTOVER_METADATA_ENDPOINT", "off");
+            with(command, variables)
+        };
+        for key in ["token_file", "credentials_file", "password_file"] {
+            let user = if key == "password_file" { "user_name = 'u'\ndomain_name = 'd'\n" } else { "" };
+            lab.write("cutover.toml", &format!("[profiles.a]\n{key} = '{bad}'\n{user}"));
+            plans(&["--profile", "a"], &[]).exits(2).says(&format!("`{bad}` cannot be read: {says}"));
+        }
+        std::fs::remove_file(lab.path("cutover.toml")).unwrap();
+        let ca = lab.path(bad).display().to_string();
+        plans(&["--ca-bundle", &ca], &[("HW_AUTH_TOKEN", "t")])
+            .exits(2)
+            .says(&format!("{bad}` cannot be read: {says}"));
+        let pod = [
+            ("HC_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/x"),
+            ("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", bad),
+        ];
+        plans(&[], &pod).exits(5).says(&format!("`{bad}` cannot be read: {says}"));
+        linked(".huaweicloud/credentials");
+        plans(&[], &[]).exits(2).says(&format!(".huaweicloud/credentials` cannot be read: {says}"));
+        std::fs::remove_file(lab.path(".huaweicloud/credentials")).unwrap();
+        linked("cutover.toml");
+        plans(&[], &[]).exits(2).says("could not read the settings file `cutover.toml`").says(says);
+        std::fs::remove_file(lab.path("cutover.toml")).unwrap();
+    }
+}
+
+/// The names of files are whatever a file system takes.
+#[test]
+fn no_name_of_a_file_moves_a_terminal_or_breaks_a_line() {
+    let _machine = shared();
+    let lab = Lab::new();
+    let evil = "e\u{1b}[31mvil\n\u{202e}.csv";
+    lab.write(evil, &plan(2, "stopped,syncing"));
+    lab.write(&evil.replace('e', "b"), "source_id,copystate\na,bogus\n");
+    lab.write("cutover.toml", "[profiles.a]\ntoken_file = \"f\\u001b[31m\\nx\"\n");
+    std::fs::write(lab.path("f\u{1b}[31m\nx"), "t\n").unwrap();
+    let (report, none) = (format!("r{evil}"), format!("n{evil}"));
+    let bad = evil.replace('e', "b");
+    for args in [
+        &["check", evil][..],
+        &["check", &bad],
+        &["check", &none],
+        &["plan", evil, "--endpoint", "sandbox", "-o", &report],
+        &["run", evil, "--yes", "--endpoint", "sandbox", "--report", "x\u{1b}[31m\n.csv"],
+        &["status"],
+        &["runs"],
+        &["explain", "vm-00001"],
+        &["rollback", "-o", "back\u{1b}[31m\n.csv"],
+        &["init", "dir\u{1b}[31m\n"],
+        &["status", "--journal", "none\u{1b}[31m\n.db"],
+        &["plan", evil, "--endpoint", "http://127.0.0.1:1", "--profile", "a", "--attempts", "1"],
+    ] {
+        for form in [&[][..], &["--json"], &["--log-format", "json"]] {
+            let ended = lab.cutover(&[args, form].concat());
+            let text = ended.stdout + &ended.stderr;
+            let is_evil = |c: char| c != '\n' && c != '\t' && (c.is_control() || c == '\u{202e}');
+            assert!(!text.contains(is_evil), "{args:?} {form:?}: {text:?}");
+            assert!(!text.contains("vil\n") && !text.contains("[31m\n"), "{args:?} {form:?}: {text}");
+        }
+    }
+}
+
+/// What stands in a line that cannot be read may be anything, a secret too.
+#[test]
+fn a_settings_file_that_is_not_toml_is_told_in_one_line_without_what_stands_there() {
+    let lab = Lab::new();
+    lab.write("cutover.toml", "verify = true\nrate = \u{1b}[31mhunter2\0\r\n");
+    let ended = lab.cutover(&["config", "show"]).exits(2);
+    assert!(
+        ended.stderr.starts_with("error: the settings file `cutover.toml` is not TOML: line 2, column 9: "),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stderr.lines().count() == 1 && !ended.stderr.contains("hunter2"), "{}", ended.stderr);
+}

@@ -11,6 +11,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Place;
 
+const OURS: [&str; 4] = ["ak", "sk", "security_token", "project_id"];
+
 pub(super) type Section = BTreeMap<String, Entry>;
 
 /// The value of a key, as it stands behind the `=`.
@@ -78,7 +80,7 @@ pub(super) fn sections(text: &str) -> Result<BTreeMap<String, Section>, String> 
         match section.entry(key) {
             Place::Vacant(place) => _ = place.insert(Entry { line, text: value.trim().to_owned() }),
             Place::Occupied(place) => {
-                return Err(format!("has `{}` twice, the second time in line {line}", place.key()));
+                return Err(format!("has {} twice, the second time in line {line}", shown(place.key())));
             }
         }
     }
@@ -86,11 +88,15 @@ pub(super) fn sections(text: &str) -> Result<BTreeMap<String, Section>, String> 
     Ok(sections)
 }
 
+/// A key that is known. Any other may be the half of a secret that has a `=` in it.
+fn shown(key: &str) -> String {
+    if OURS.contains(&key) { format!("`{key}`") } else { "a key".to_owned() }
+}
+
 /// What `[DEFAULT]` says is part of each section for Python, and of none for Go.
 fn inherited(sections: &BTreeMap<String, Section>) -> Result<(), String> {
     let Some(defaults) = sections.get("default") else { return Ok(()) };
-    let ours = ["ak", "sk", "security_token", "project_id"];
-    match ours.into_iter().find(|key| defaults.contains_key(*key)) {
+    match OURS.into_iter().find(|key| defaults.contains_key(*key)) {
         Some(key) => Err(format!("has `{key}` in [DEFAULT], which not every SDK reads: write it into [basic]")),
         None => Ok(()),
     }
