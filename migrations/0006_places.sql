@@ -1,13 +1,11 @@
--- Version 6: where a row stands in its plan, and which rows are on target, said in one place.
+-- Version 6: where a row stands in its plan, and which rows are on target: proven, or nobody wanted a proof. (A generated
+-- column would be computed with each change of a row.)
 
 -- The file of rows that it stands in; null: the plan itself, also where an older version kept no file.
 ALTER TABLE row ADD COLUMN file      TEXT;
 -- 1: accepted, and not proven because verification was switched off then. Earlier versions had a sentence for it.
 ALTER TABLE row ADD COLUMN by_choice INTEGER NOT NULL DEFAULT 0;
 UPDATE row SET by_choice = 1 WHERE verdict = 'unverified' AND reason = 'verification is switched off';
--- 1: on target. What nobody wanted proven counts.
-ALTER TABLE row ADD COLUMN on_target INTEGER GENERATED ALWAYS AS (
-    CASE verdict WHEN 'applied' THEN 1 WHEN 'already' THEN 1 WHEN 'unverified' THEN by_choice ELSE 0 END) VIRTUAL;
 
 DROP VIEW v_row;
 CREATE VIEW v_row AS
@@ -22,7 +20,7 @@ SELECT run.id AS run,
        strftime('%Y-%m-%dT%H:%M:%fZ', row.first_sent_at / 1000.0, 'unixepoch') AS first_sent_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', row.settled_at / 1000.0, 'unixepoch') AS settled_at,
        row.canary, row.sealed_copystate, row.sealed_migrationcycle, row.moved_copystate, row.moved_migrationcycle,
-       row.file, row.on_target
+       row.file, (coalesce(row.verdict, '') IN ('applied', 'already') OR row.by_choice) AS on_target
 FROM row JOIN run USING (run);
 
 DROP VIEW v_run;
@@ -31,7 +29,7 @@ SELECT run.id AS run, run.plan_path, run.plan_digest, run.n_rows, run.endpoint, 
        run.launches, run.running, run.pid, run.host, run.exit_code, run.exit_name, run.exit_reason,
        strftime('%Y-%m-%dT%H:%M:%fZ', run.started_at / 1000.0, 'unixepoch') AS started_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', run.ended_at / 1000.0, 'unixepoch') AS ended_at,
-       (SELECT count(*) FROM row WHERE row.run = run.run AND row.on_target) AS on_target,
+       (SELECT count(*) FROM row WHERE row.run = run.run AND (row.verdict IN ('applied', 'already') OR row.by_choice)) AS on_target,
        (SELECT count(*) FROM row WHERE row.run = run.run AND row.verdict IS NULL) AS unsettled
 FROM run;
 
@@ -40,7 +38,8 @@ CREATE VIEW v_lane AS
 SELECT run.id AS run, lane.lane, lane.name, lane.endpoint, lane.account, lane.throttled, lane.per_second, lane.stated,
        lane.stopped,
        (SELECT count(*) FROM row WHERE row.run = lane.run AND row.lane = lane.lane) AS n_rows,
-       (SELECT count(*) FROM row WHERE row.run = lane.run AND row.lane = lane.lane AND row.on_target) AS on_target,
+       (SELECT count(*) FROM row WHERE row.run = lane.run AND row.lane = lane.lane
+            AND (row.verdict IN ('applied', 'already') OR row.by_choice)) AS on_target,
        (SELECT count(*) FROM row WHERE row.run = lane.run AND row.lane = lane.lane AND row.verdict IS NULL) AS unsettled
 FROM lane JOIN run USING (run)
 WHERE lane.lane > 0;

@@ -367,6 +367,7 @@ impl Journal {
         let mut standings = BTreeMap::<RowId, Box<Standing>>::new();
         let mut heads = BTreeMap::<LaneId, (u64, Hash)>::new();
         let mut sink = EventSink::new(&transaction, run)?;
+        let rules = rows::load_rules(&transaction, run)?;
         for (lane, at, kind) in kinds {
             let at = at.unwrap_or_else(Timestamp::now);
             let at = Timestamp::from_millisecond(at.as_millisecond()).expect("a time is valid in milliseconds");
@@ -375,7 +376,7 @@ impl Journal {
                     std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                     std::collections::btree_map::Entry::Vacant(entry) => entry.insert(match open.remove(&(run, row)) {
                         Some(standing) => standing,
-                        None => Box::new(rows::load_standing(&transaction, run, row)?),
+                        None => Box::new(rows::load_standing(&transaction, run, rules, row)?),
                     }),
                 };
                 standing.add(&kind, at)?;

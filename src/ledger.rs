@@ -77,7 +77,6 @@ pub struct Standing {
     pub unknown: bool,
     /// Unverified because verification was switched off: on target as far as anybody wanted to know.
     pub by_choice: bool,
-    /// As it is read of a row that is due or in doubt: of the others nobody asks.
     pub last_word: LastWord,
     pub http_status: Option<u16>,
     pub error_code: Option<String>,
@@ -158,13 +157,22 @@ impl LastWord {
         }
     }
 
-    /// From the stored name of the last outcome of a change that may have been looked at.
     #[must_use]
-    pub(crate) fn named(outcome: Option<&str>) -> Self {
-        match outcome {
-            Some("accepted") => LastWord::Yes,
-            Some("rejected") => LastWord::No,
-            Some(_) | None => LastWord::Unsaid,
+    pub(crate) fn name(self) -> Option<&'static str> {
+        match self {
+            LastWord::Unsaid => None,
+            LastWord::Yes => Some("yes"),
+            LastWord::No => Some("no"),
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn named(name: Option<&str>) -> Option<Self> {
+        match name {
+            None => Some(LastWord::Unsaid),
+            Some("yes") => Some(LastWord::Yes),
+            Some("no") => Some(LastWord::No),
+            Some(_) => None,
         }
     }
 }

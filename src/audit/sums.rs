@@ -191,6 +191,7 @@ fn differs(row: RowId, folded: &Standing, stored: &Standing, findings: &mut Find
         ("settled_at", folded.settled_at == stored.settled_at),
         ("reason", folded.reason == stored.reason),
         ("by_choice", folded.by_choice == stored.by_choice),
+        ("last_word", folded.last_word == stored.last_word),
     ];
     if let Some(columns) = unequal(&same) {
         findings.add(Finding::RowDiffers { row, columns });

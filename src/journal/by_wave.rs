@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::rows::ON_TARGET;
 use super::{Journal, JournalError, RunKey, rows};
 use crate::ledger::Standing;
 use crate::model::{Row, RowId};
@@ -24,11 +25,11 @@ pub struct WaveSum {
 impl Journal {
     /// The waves of a run, in the order in which they run.
     pub fn wave_sums(&self, run: RunKey) -> Result<Vec<WaveSum>, JournalError> {
-        let mut statement = self.conn.prepare_cached(
-            "SELECT wave_no, min(wave), count(*), count(verdict), sum(on_target),
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT wave_no, min(wave), count(*), count(verdict), sum({ON_TARGET}),
                  sum(coalesce(max(settled_at - first_sent_at, 0), 0)), min(first_sent_at)
-             FROM row WHERE run = ?1 GROUP BY wave_no ORDER BY wave_no",
-        )?;
+             FROM row WHERE run = ?1 GROUP BY wave_no ORDER BY wave_no"
+        ))?;
         let waves = statement.query_map([run.0], |columns| {
             Ok(WaveSum {
                 wave_no: columns.get(0)?,

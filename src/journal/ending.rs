@@ -3,6 +3,7 @@
 use rusqlite::params;
 
 use super::read::event;
+use super::rows::ON_TARGET;
 use super::{Journal, JournalError, RunKey};
 use crate::control::Wait;
 use crate::event::{DrainReason, EventKind, Refusal};
@@ -73,7 +74,7 @@ impl Journal {
         let words = words::IRREVERSIBLE.map(|word| format!("'{word}'")).join(", ");
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT EXISTS (SELECT 1 FROM row WHERE run = ?1 AND lower(copystate) IN ({words})
-                 AND (verdict IS NULL OR NOT on_target))"
+                 AND (verdict IS NULL OR NOT {ON_TARGET}))"
         ))?;
         Ok(statement.query_row(params![run.0], |row| row.get(0))?)
     }

@@ -13,6 +13,7 @@ use rusqlite::{OptionalExtension, params};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use super::rows::ON_TARGET;
 use super::{Journal, JournalError, NewLane, Places, RunKey, from_stored_form, rows};
 use crate::event::{Event, EventKind, LaneId, Verdict};
 use crate::exit::Exit;
@@ -224,11 +225,11 @@ impl Journal {
 
     /// How the rows add up: all of them, wave by wave and lane by lane. Each row is read once, and nothing is sorted.
     pub fn sums(&self, run: RunKey) -> Result<Sums, JournalError> {
-        let mut statement = self.conn.prepare_cached(
+        let mut statement = self.conn.prepare_cached(&format!(
             "SELECT lane, wave_no, wave, verdict, standing IN ('open', 'in_doubt', 'accepted'), attempts, throttled,
-                 on_target, standing = 'open'
-             FROM row WHERE run = ?1",
-        )?;
+                 {ON_TARGET}, standing = 'open'
+             FROM row WHERE run = ?1"
+        ))?;
         let mut found = statement.query([run.0])?;
         let mut tally = Tally::default();
         let mut waves = BTreeMap::<u32, WaveTally>::new();
@@ -273,11 +274,11 @@ impl Journal {
 
     /// Verdict, code and text of rows not on target, most frequent first: what a person must look at.
     pub fn causes(&self, run: RunKey, limit: u32) -> Result<Vec<Cause>, JournalError> {
-        let mut statement = self.conn.prepare_cached(
+        let mut statement = self.conn.prepare_cached(&format!(
             "SELECT verdict, error_code, coalesce(reason, error_msg, ''), count(*), min(source_id) FROM row
-             WHERE run = ?1 AND verdict IS NOT NULL AND NOT on_target
-             GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT ?2",
-        )?;
+             WHERE run = ?1 AND verdict IS NOT NULL AND NOT {ON_TARGET}
+             GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT ?2"
+        ))?;
         let causes = statement.query_map(params![run.0, limit], |row| {
             Ok(Cause {
                 verdict: row.get(0)?,
@@ -456,6 +457,7 @@ impl Journal {
         after: Option<RowId>,
         limit: u32,
     ) -> Result<Vec<(Row, Standing)>, JournalError> {
+        let off_target = format!("?4 = ?5 AND NOT {ON_TARGET}");
         let (condition, lane, wave_no) = match which {
             Which::Unsettled { lane, wave_no, part: Part::Canary } => {
                 ("lane = ?4 AND wave_no = ?5 AND canary = 1 AND verdict IS NULL", lane.0, wave_no)
@@ -466,7 +468,7 @@ impl Journal {
             Which::InDoubt { lane } => {
                 ("lane = ?4 AND ?5 = 0 AND verdict IS NULL AND standing IN ('open', 'in_doubt', 'accepted')", lane.0, 0)
             }
-            Which::OffTarget => ("?4 = ?5 AND NOT on_target", 0, 0),
+            Which::OffTarget => (off_target.as_str(), 0, 0),
             Which::All => ("?4 = ?5", 0, 0),
         };
         let mut statement = self.conn.prepare_cached(&format!(

@@ -17,23 +17,26 @@ pub(super) const PLAN: &str = "row, line, source_id, copystate, migrationcycle, 
     expect_migrationcycle, wave, target, name, note, extra, file";
 const N_PLAN: usize = 13;
 
-/// The standing's half, in the order of [`standing`]. What a row's later verdict may depend on and no column has is asked of
-/// its events, where it can matter at all.
-pub(super) const STANDING: &str = "standing, verdict, started, attempts, throttled, doubted, looked,
-    before_copystate, before_migrationcycle, after_copystate, after_migrationcycle, http_status, error_code,
-    error_msg, request_id, first_sent_at, last_sent_at, settled_at, reason, moved_copystate, moved_migrationcycle,
-    (SELECT rules FROM run WHERE run.run = row.run),
-    CASE WHEN standing IN ('due', 'in_doubt') AND attempts > 0 THEN
-        (SELECT iif(json_valid(detail), json_extract(detail, '$.outcome.is'), '') AS outcome FROM event
-         WHERE event.run = row.run AND event.row = row.row AND kind = 'attempt_ended'
-           AND outcome NOT IN ('throttled', 'unsent')
-         ORDER BY seq DESC LIMIT 1) END,
-    CASE WHEN standing = 'due' AND attempts > 0 AND looked AND NOT doubted
-              AND after_copystate IS NULL AND after_migrationcycle IS NULL THEN
-        (SELECT kind = 'row_seen' AND json_valid(detail) AND json_extract(detail, '$.seen') IS NULL FROM event
-         WHERE event.run = row.run AND event.row = row.row AND kind IN ('row_seen', 'row_reopened')
-         ORDER BY seq DESC LIMIT 1) END,
-    by_choice";
+/// The standing's half but for the rules, which are those of the run. Of the last look no column says that it showed an
+/// unknown source: that is asked of the events where it can matter at all.
+macro_rules! sum {
+    () => {
+        "standing, verdict, started, attempts, throttled, doubted, looked, before_copystate, before_migrationcycle,
+         after_copystate, after_migrationcycle, http_status, error_code, error_msg, request_id, first_sent_at, last_sent_at,
+         settled_at, reason, moved_copystate, moved_migrationcycle, last_word, by_choice,
+         CASE WHEN standing = 'due' AND attempts > 0 AND looked AND NOT doubted
+                   AND after_copystate IS NULL AND after_migrationcycle IS NULL THEN
+             (SELECT kind = 'row_seen' AND json_valid(detail) AND json_extract(detail, '$.seen') IS NULL FROM event
+              WHERE event.run = row.run AND event.row = row.row AND kind IN ('row_seen', 'row_reopened')
+              ORDER BY seq DESC LIMIT 1) END"
+    };
+}
+
+/// The standing's half, in the order of [`standing`].
+pub(super) const STANDING: &str = concat!(sum!(), ", (SELECT rules FROM run WHERE run.run = row.run)");
+
+/// Yes of a row that is on target, as the views have it too.
+pub(super) const ON_TARGET: &str = "(coalesce(verdict, '') IN ('applied', 'already') OR by_choice)";
 
 pub(super) fn insert(
     conn: &Connection,
@@ -119,9 +122,20 @@ pub(super) fn flag(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<b
     }
 }
 
-pub(super) fn load_standing(conn: &Connection, run: RunKey, row: RowId) -> Result<Standing, JournalError> {
-    conn.prepare_cached(&format!("SELECT {STANDING} FROM row WHERE run = ?1 AND row = ?2"))?
-        .query_row(params![run.0, row.0], |columns| standing(columns, 0))
+pub(super) fn load_rules(conn: &Connection, run: RunKey) -> Result<Rules, JournalError> {
+    conn.prepare_cached("SELECT rules FROM run WHERE run = ?1")?
+        .query_row([run.0], |columns| rules_at(columns, 0))
+        .map_err(JournalError::from)
+}
+
+pub(super) fn load_standing(
+    conn: &Connection,
+    run: RunKey,
+    rules: Rules,
+    row: RowId,
+) -> Result<Standing, JournalError> {
+    conn.prepare_cached(concat!("SELECT ", sum!(), ", ?3 FROM row WHERE run = ?1 AND row = ?2"))?
+        .query_row(params![run.0, row.0, rules.name()], |columns| standing(columns, 0))
         .map_err(JournalError::from)
 }
 
@@ -129,7 +143,7 @@ pub(super) fn load_standing(conn: &Connection, run: RunKey, row: RowId) -> Resul
 const SUMS: &str = "standing = ?3, started = ?4, attempts = ?5, throttled = ?6, doubted = ?7, looked = ?8,
     before_copystate = ?9, before_migrationcycle = ?10, after_copystate = ?11, after_migrationcycle = ?12, http_status = ?13,
     error_code = ?14, error_msg = ?15, request_id = ?16, first_sent_at = ?17, last_sent_at = ?18, settled_at = ?19,
-    reason = ?20";
+    reason = ?20, last_word = ?21";
 
 pub(super) fn store_standings(
     conn: &Connection,
@@ -142,8 +156,8 @@ pub(super) fn store_standings(
              AND moved_migrationcycle IS NULL"
     ))?;
     let mut changes = conn.prepare_cached(&format!(
-        "UPDATE row SET {SUMS}, verdict = ?21, moved_copystate = ?22, moved_migrationcycle = ?23,
-             by_choice = ?24 WHERE run = ?1 AND row = ?2"
+        "UPDATE row SET {SUMS}, verdict = ?22, moved_copystate = ?23, moved_migrationcycle = ?24,
+             by_choice = ?25 WHERE run = ?1 AND row = ?2"
     ))?;
     for (row, standing) in standings {
         let verdict = match standing.phase {
@@ -158,10 +172,10 @@ pub(super) fn store_standings(
         }
         let moved = standing.moved.as_ref();
         bind_sums(&mut changes, run, *row, standing)?;
-        changes.raw_bind_parameter(21, verdict)?;
-        changes.raw_bind_parameter(22, word(moved.and_then(|seen| seen.copystate.as_ref())))?;
-        changes.raw_bind_parameter(23, word(moved.and_then(|seen| seen.migrationcycle.as_ref())))?;
-        changes.raw_bind_parameter(24, standing.by_choice)?;
+        changes.raw_bind_parameter(22, verdict)?;
+        changes.raw_bind_parameter(23, word(moved.and_then(|seen| seen.copystate.as_ref())))?;
+        changes.raw_bind_parameter(24, word(moved.and_then(|seen| seen.migrationcycle.as_ref())))?;
+        changes.raw_bind_parameter(25, standing.by_choice)?;
         changes.raw_execute()?;
     }
     Ok(())
@@ -175,7 +189,7 @@ fn bind_sums(
 ) -> rusqlite::Result<()> {
     let before = standing.before.as_ref();
     let after = standing.after.as_ref();
-    let values: [&dyn ToSql; 20] = [
+    let values: [&dyn ToSql; 21] = [
         &run.0,
         &row.0,
         &standing.phase.name(),
@@ -196,6 +210,7 @@ fn bind_sums(
         &standing.last_sent_at.map(Timestamp::as_millisecond),
         &standing.settled_at.map(Timestamp::as_millisecond),
         &standing.reason,
+        &standing.last_word.name(),
     ];
     for (i, value) in (1..).zip(values) {
         statement.raw_bind_parameter(i, value)?;
@@ -248,16 +263,21 @@ pub(super) fn standing(columns: &rusqlite::Row<'_>, from: usize) -> rusqlite::Re
         settled_at: time_at(columns, from + 17)?,
         reason: columns.get(from + 18)?,
         moved: seen_at(columns, from + 19)?,
-        rules: rules_at(columns, from + 21)?,
-        last_word: LastWord::named(columns.get_ref(from + 22)?.as_str_or_null()?),
+        last_word: last_word_at(columns, from + 21)?,
+        by_choice: flag(columns, from + 22)?,
         unknown: flag(columns, from + 23)?,
-        by_choice: flag(columns, from + 24)?,
+        rules: rules_at(columns, from + 24)?,
     })
 }
 
 fn phase(columns: &rusqlite::Row<'_>, at: usize, verdict: Option<&str>) -> rusqlite::Result<Phase> {
     let name = columns.get_ref(at)?.as_str()?;
     phase_named(name, verdict).ok_or_else(|| not_ours(at, std::io::Error::other(format!("unknown standing `{name}`"))))
+}
+
+fn last_word_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<LastWord> {
+    let name = columns.get_ref(at)?.as_str_or_null()?;
+    LastWord::named(name).ok_or_else(|| not_ours(at, std::io::Error::other(format!("unknown last word `{name:?}`"))))
 }
 
 pub(super) fn rules_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Rules> {

@@ -21,9 +21,10 @@ impl Search {
 
     /// As SQL, with `?2` the verdict and `?3` the pattern.
     fn condition(&self) -> String {
+        let off_target = format!("?2 IS NOT NULL AND NOT {}", rows::ON_TARGET);
         let verdict = match self.verdict.as_deref() {
             None => "?2 IS NULL",
-            Some(Self::OFF_TARGET) => "?2 IS NOT NULL AND NOT on_target",
+            Some(Self::OFF_TARGET) => &off_target,
             Some("in_doubt") => "?2 IS NOT NULL AND verdict IS NULL AND standing IN ('open', 'in_doubt', 'accepted')",
             Some("pending") => "?2 IS NOT NULL AND verdict IS NULL AND standing IN ('untried', 'due')",
             Some(_) => "verdict = ?2",
