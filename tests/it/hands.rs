@@ -1,167 +1,12 @@
 //! A service that shows and says the wrong thing at the wrong moment, as real ones do: nothing is settled by it.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::lab::{Ended, Lab, Launch, shared};
-
-const OLD: (&str, &str) = ("syncing", "syncing");
-const TARGET: (&str, &str) = ("cutovering", "cutovering");
-
-/// One request for one source; pages are made of what `show` gives of each.
-#[derive(Clone, Copy, PartialEq)]
-enum Asked {
-    Change,
-    Show,
-    List,
-}
-
-/// A server as it truly is, and what was asked of it.
-#[derive(Clone)]
-struct Server {
-    is: (String, String),
-    n_changes: u32,
-    n_looks: u32,
-    changed_at: Option<Instant>,
-}
-
-impl Server {
-    fn is_now(&mut self, state: (&str, &str)) {
-        self.is = (state.0.to_owned(), state.1.to_owned());
-    }
-
-    fn body(&self, id: &str) -> Value {
-        json!({"id": id, "state": self.is.0, "migration_cycle": self.is.1})
-    }
-
-    fn changed_within(&self, limit: Duration) -> bool {
-        self.changed_at.is_some_and(|at| at.elapsed() < limit)
-    }
-}
-
-/// Status and body for one source. A change is counted before it is asked.
-type Script = dyn Fn(&mut Server, &str, Asked) -> (u16, Value) + Send + Sync;
-
-/// Answer of a service without any trouble.
-fn well(server: &mut Server, id: &str, asked: Asked) -> (u16, Value) {
-    if asked == Asked::Change {
-        server.is_now(TARGET);
-    }
-    (200, if asked == Asked::Change { json!({}) } else { server.body(id) })
-}
-
-struct Service {
-    url: String,
-    servers: Arc<Mutex<BTreeMap<String, Server>>>,
-}
-
-impl Service {
-    fn of(ids: &[&str], script: impl Fn(&mut Server, &str, Asked) -> (u16, Value) + Send + Sync + 'static) -> Self {
-        let server = Server { is: (OLD.0.into(), OLD.1.into()), n_changes: 0, n_looks: 0, changed_at: None };
-        let servers = ids.iter().map(|id| ((*id).to_owned(), server.clone())).collect();
-        let servers = Arc::new(Mutex::new(servers));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let (of_all, script): (_, Arc<Script>) = (Arc::clone(&servers), Arc::new(script));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let (servers, script) = (Arc::clone(&of_all), Arc::clone(&script));
-                std::thread::spawn(move || serve(&stream, &servers, &*script));
-            }
-        });
-        Self { url, servers }
-    }
-
-    fn server(&self, id: &str) -> Server {
-        self.servers.lock().unwrap()[id].clone()
-    }
-}
-
-fn serve(stream: &TcpStream, servers: &Mutex<BTreeMap<String, Server>>, script: &Script) -> Option<()> {
-    let mut reader = BufReader::new(stream);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
-        let (method, path) = line.split_once(' ')?;
-        let path = path.split([' ', '?']).next()?.to_owned();
-        let is_change = method == "PUT";
-        let mut length = 0;
-        loop {
-            let mut header = String::new();
-            reader.read_line(&mut header).ok()?;
-            if header.trim().is_empty() {
-                break;
-            }
-            if let Some(of_body) = header.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = of_body.trim().parse().ok()?;
-            }
-        }
-        reader.read_exact(&mut vec![0; length]).ok()?;
-        let (status, body) = answer(&path, is_change, &mut servers.lock().unwrap(), script);
-        let body = body.to_string();
-        let head =
-            format!("HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
-        (&mut &*stream).write_all((head + &body).as_bytes()).ok()?;
-    }
-}
-
-fn answer(path: &str, is_change: bool, servers: &mut BTreeMap<String, Server>, script: &Script) -> (u16, Value) {
-    let id = path.trim_start_matches("/v3/sources").trim_start_matches('/').split('/').next().unwrap_or_default();
-    if id.is_empty() {
-        let shown = servers.iter_mut().map(|(id, server)| {
-            server.n_looks += 1;
-            script(server, id, Asked::List)
-        });
-        let shown: Vec<Value> = shown.filter(|(status, _)| *status == 200).map(|(_, body)| body).collect();
-        return (200, json!({"count": servers.len(), "source_servers": shown}));
-    }
-    let Some(server) = servers.get_mut(id) else { return (404, json!({})) };
-    if is_change {
-        server.n_changes += 1;
-        server.changed_at = Some(Instant::now());
-        script(server, id, Asked::Change)
-    } else {
-        server.n_looks += 1;
-        script(server, id, Asked::Show)
-    }
-}
-
-/// A night at a service: the plan's rows all go to the target.
-struct Night {
-    lab: Lab,
-    service: Service,
-}
-
-impl Night {
-    fn of(ids: &[&str], script: impl Fn(&mut Server, &str, Asked) -> (u16, Value) + Send + Sync + 'static) -> Self {
-        let lab = Lab::new();
-        let mut plan = "source_id,copystate,migrationcycle".to_owned();
-        for id in ids {
-            write!(plan, "\n{id},{},{}", TARGET.0, TARGET.1).unwrap();
-        }
-        lab.write("plan.csv", &plan);
-        Self { lab, service: Service::of(ids, script) }
-    }
-
-    fn launch(&self, args: &[&str]) -> Ended {
-        let at = ["--endpoint", &self.service.url, "--yes", "--rate", "off", "--no-progress"];
-        let quick = ["--verify-timeout", "3s"];
-        Launch::of(self.lab.command(&[args, &at, &quick].concat())).end()
-    }
-
-    #[track_caller]
-    fn ends(&self, id: &str, verdict: &str, n_changes: u32) -> String {
-        let row = self.lab.journal().ends_in(id, verdict);
-        assert_eq!(self.service.server(id).n_changes, n_changes, "changes of {id}");
-        row.reason
-    }
-}
+use crate::lab::shared;
+use crate::service::{Asked, Night, OLD, Server, TARGET, well};
 
 /// The shapes in which a read shows nothing of a field.
 fn hollow(id: &str, n: u32) -> Value {
@@ -299,7 +144,9 @@ fn one_strange_look_after_a_change_is_no_verdict() {
     // Lost for half a second; behind, where others were at work between our look and our change; and truly moved.
     let ids = ["gone", "behind", "gone-in-doubt", "moved", "gone-for-good"];
     let night = Night::of(&ids, |server, id, asked| {
-        let at_first = server.changed_within(Duration::from_millis(if id == "gone-in-doubt" { 1_500 } else { 500 }));
+        // However late it comes, the first look is one of these.
+        let for_ms = if id == "gone-in-doubt" { 1_500 } else { 500 };
+        let at_first = server.n_looks_since <= 1 || server.changed_within(Duration::from_millis(for_ms));
         match (id, asked) {
             ("gone-in-doubt", Asked::Change) => {
                 server.is_now(TARGET);
