@@ -614,7 +614,7 @@ mod tests {
             drop(InLine::new(&gate, Request::Change));
             tokio::time::sleep(Duration::from_hours(168)).await;
             let _asks = InLine::new(&gate, Request::Change);
-            std::future::pending::<()>().await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
         };
         tokio::select! {
             () = asks => (),
@@ -622,6 +622,20 @@ mod tests {
         }
         let ended = began.elapsed().checked_sub(Duration::from_hours(168)).unwrap();
         assert!((Duration::from_secs(4)..Duration::from_secs(6)).contains(&ended), "{ended:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_an_answer_is_awaited_is_time_in_which_the_lane_is_throttled() {
+        let gate = proven(&GateSettings { max_throttle: Duration::from_secs(4), ..settings(10.0) });
+        gate.heed(&throttled(Some(1_000), None), send(&gate).await);
+        let began = Instant::now();
+        let pass = gate.pass(gate.slot().await).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        gate.heed(&throttled(Some(0), None), pass.left_at);
+        drop(pass);
+        let _asks = InLine::new(&gate, Request::Change);
+        assert_eq!(gate.throttled_for_too_long().await, Duration::from_secs(4));
+        assert_eq!(began.elapsed(), Duration::from_secs(4));
     }
 
     #[tokio::test(start_paused = true)]

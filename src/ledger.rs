@@ -603,6 +603,15 @@ mod tests {
     }
 
     #[test]
+    fn that_a_source_was_unknown_is_forgotten_once_its_row_is_opened_again() {
+        let unknown = EventKind::RowSeen { row: ROW, seen: None };
+        let accepted = end(1, Outcome::Accepted { status: 200 });
+        let history = [seen("syncing"), start(1), accepted, unknown, settle(Verdict::Overtaken), reopen()];
+        assert!(fold(&history[..4]).unwrap().unknown);
+        assert_eq!(fold(&history).unwrap().last_seen(), Some(&state("syncing")));
+    }
+
+    #[test]
     fn the_last_word_is_the_services_own() {
         let after = |outcomes: &[Outcome]| {
             let mut history = Vec::new();

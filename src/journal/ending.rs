@@ -79,3 +79,27 @@ impl Journal {
         Ok(statement.query_row(params![run.0], |row| row.get(0))?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::waves::Part;
+
+    #[test]
+    fn of_several_the_newest_of_each_kind_is_the_end() {
+        let stage = |wave: &str| Stage { wave_no: 1, wave: Some(wave.to_owned()), part: Part::Rest };
+        let waits = |wave: &str| EventKind::WaitBegan { cause: Wait::Approval, stage: stage(wave), until: None };
+        let drains = |reason| EventKind::DrainBegan { reason, why: None };
+        let mut ending = Ending::default();
+        for kind in [
+            drains(DrainReason::Unapproved),
+            waits("second"),
+            EventKind::WaitBegan { cause: Wait::Soak, stage: stage("soaked"), until: None },
+            drains(DrainReason::Window),
+            waits("first"),
+        ] {
+            ending.add(kind);
+        }
+        assert_eq!((ending.drained, ending.unreleased), (Some(DrainReason::Unapproved), Some(stage("second"))));
+    }
+}

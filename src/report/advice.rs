@@ -323,4 +323,14 @@ mod tests {
             assert_eq!(drained(reason), on);
         }
     }
+
+    #[test]
+    fn a_lane_that_stopped_and_a_stop_file_are_seen_to_first() {
+        let stopped = Ending { drained: Some(DrainReason::Operator), ..Ending::default() };
+        let commands = NextCommands::for_tests("r1", &[("stop_file", "/run/stop")]);
+        let told = |any_lane_stopped| left(Some(Exit::Halted.code()), &stopped, any_lane_stopped, &commands);
+        assert_eq!(told(true)[0].command, "cutover doctor");
+        let [only] = &told(false)[..] else { panic!("{:?}", told(false)) };
+        assert!(only.say.contains("once the stop file `/run/stop` is gone"), "{}", only.say);
+    }
 }

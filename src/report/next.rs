@@ -325,6 +325,33 @@ fn given_of(began: EventKind) -> Option<(Given, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::LaneId;
+
+    /// A launch by this verb that was given this rate, as the journal has it.
+    fn launch(verb: &str, rate: Option<&str>) -> Event {
+        let given = rate.map(|rate| ("rate".to_owned(), rate.to_owned())).into_iter().collect();
+        let kind = EventKind::LaunchBegan {
+            launch: 1,
+            verb: verb.to_owned(),
+            pid: 1,
+            host: String::new(),
+            user: None,
+            version: String::new(),
+            given,
+            cut_off_ms: 0,
+        };
+        Event { lane: LaneId::RUN, seq: 1, at: Timestamp::UNIX_EPOCH, kind }
+    }
+
+    #[test]
+    fn a_launch_that_only_looked_passes_on_what_the_one_before_it_was_given() {
+        let rate = |launches: Vec<Event>| passed_on(launches).get("rate").cloned();
+        let (looked, looked_slower) = (|| launch("reconcile", None), || launch("reconcile", Some("2")));
+        let (carried, carried_before) = (|| launch("run", Some("5")), || launch("resume", Some("9")));
+        assert_eq!(rate(vec![looked(), carried(), carried_before()]).as_deref(), Some("5"));
+        assert_eq!(rate(vec![looked(), looked_slower(), carried()]).as_deref(), Some("2"), "the last one that says it");
+        assert_eq!(rate(vec![launch("resume", None), carried()]), None, "what was not given again holds no more");
+    }
 
     #[test]
     fn what_a_journal_says_was_given_is_flags_of_ours_and_one_word_each() {

@@ -150,9 +150,11 @@ mod tests {
         if matches!(outcome, Outcome::Rejected { .. }) { vec![ended, refused] } else { vec![ended] }
     }
 
+    /// Of all that the journal holds, looks are not read again.
     fn replayed(kinds: impl IntoIterator<Item = EventKind>) -> FirstAnswers {
         let mut replay = Replay::default();
-        for (seq, kind) in (1..).zip(kinds) {
+        let is_look = |kind: &EventKind| matches!(kind, EventKind::RowSeen { .. });
+        for (seq, kind) in (1..).zip(kinds).filter(|(_, kind)| !is_look(kind)) {
             if !replay.add(&Event { lane: LaneId::FIRST, seq, at: jiff::Timestamp::UNIX_EPOCH, kind }) {
                 break;
             }
