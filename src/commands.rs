@@ -381,6 +381,7 @@ fn exit_of_journal(error: &JournalError) -> Exit {
         JournalError::Absent(_)
         | JournalError::Unreadable { .. }
         | JournalError::Folder(_)
+        | JournalError::NoFolder(_)
         | JournalError::Older { .. }
         | JournalError::NotAJournal
         | JournalError::Newer { .. }
@@ -389,7 +390,6 @@ fn exit_of_journal(error: &JournalError) -> Exit {
         | JournalError::AmbiguousRun { .. } => Exit::Usage,
         JournalError::Damaged(_) | JournalError::NotOurs | JournalError::Illegal(_) => Exit::Integrity,
         JournalError::Unopenable { .. }
-        | JournalError::NoPlace(_)
         | JournalError::Copy { .. }
         | JournalError::Migration(_)
         | JournalError::Full(_)
@@ -455,6 +455,7 @@ fn hint_of_journal(error: &JournalError, here: &Here) -> Option<String> {
         JournalError::UnknownRun(_) | JournalError::AmbiguousRun { .. } => {
             return Some(format!("`{}` shows them", here.reads("runs")));
         }
+        JournalError::NoFolder(folder) => return Some(hint_of_folder(folder)),
         JournalError::Absent(_) => "name it with `--journal PATH`; `cutover run PLAN` makes one",
         JournalError::NoRuns => "`cutover run PLAN` makes one",
         JournalError::NotAJournal => "name another file with `--journal PATH`",
@@ -471,12 +472,24 @@ fn hint_of_journal(error: &JournalError, here: &Here) -> Option<String> {
             "make room and run the same command again: what was sent is known, and nothing is sent twice unseen"
         }
         JournalError::Copy { .. } => "make room, or name a place on another disk",
-        JournalError::Unopenable { .. }
-        | JournalError::NoPlace(_)
-        | JournalError::Migration(_)
-        | JournalError::Sqlite(_) => return None,
+        JournalError::Unopenable { .. } | JournalError::Migration(_) | JournalError::Sqlite(_) => return None,
     };
     Some(hint.to_owned())
+}
+
+/// Where the folder is not made in silence: a name that was typed may be a mistake.
+fn hint_of_folder(folder: &Path) -> String {
+    let text = folder.to_string_lossy();
+    match text.strip_prefix('~') {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+            format!(
+                "write `$HOME{rest}`: only a shell knows what `~` is, and only at the beginning of a word without quotes"
+            )
+        }
+        Some(_) | None => {
+            format!("`mkdir -p {}` makes it; or name another file with `--journal PATH`", shell_word(&text))
+        }
+    }
 }
 
 fn exit_of_credentials(error: &CredentialsError) -> Exit {

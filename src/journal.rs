@@ -59,8 +59,8 @@ pub enum JournalError {
     },
     #[error("`{}` is a folder, and a journal is a file", .0.display())]
     Folder(PathBuf),
-    #[error("could not make a place for the journal")]
-    NoPlace(#[source] io::Error),
+    #[error("there is no folder `{}` for the journal", .0.display())]
+    NoFolder(PathBuf),
     #[error("the file is not a journal of cutover")]
     NotAJournal,
     #[error(
@@ -143,7 +143,7 @@ impl JournalError {
             | JournalError::Copy { .. }
             | JournalError::Migration(_)
             | JournalError::Unopenable { .. }
-            | JournalError::NoPlace(_)
+            | JournalError::NoFolder(_)
             | JournalError::NotAJournal
             | JournalError::Newer { .. }
             | JournalError::Damaged(_)
@@ -167,7 +167,7 @@ impl JournalError {
             | JournalError::Copy { .. }
             | JournalError::Migration(_)
             | JournalError::Unopenable { .. }
-            | JournalError::NoPlace(_)
+            | JournalError::NoFolder(_)
             | JournalError::Newer { .. }
             | JournalError::Full(_)
             | JournalError::Sqlite(_)

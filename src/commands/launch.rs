@@ -167,7 +167,6 @@ fn report_at(path: &Path) -> Result<(Format, PathBuf), CommandError> {
 }
 
 pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: bool) -> Result<Exit, CommandError> {
-    must_be_able_to_ask(launch, args.plan == Path::new("-"))?;
     let mut launch = Launch::of("run", launch)?;
     let source = Source::open(&args.plan)?;
     let checked = checked(context, &source, args)?;
@@ -182,10 +181,12 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
     }
     let sealing = paper.seal.as_ref().map(|seal| seal.digest.clone());
     launch = launch.under(paper)?;
+    Journal::check_place(&context.settings.journal)?;
+    must_be_able_to_ask(&launch, args.plan == Path::new("-"))?;
     let _locks = accounts::lock_all(context, &accounts)?;
     let runtime = runtime()?;
     accounts::let_in(&runtime, &accounts)?;
-    let mut journal = open_journal(&context.settings.journal)?;
+    let mut journal = Journal::open(&context.settings.journal)?;
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
     let unfinished = if new { Vec::new() } else { journal.unfinished(&checked.digest.to_string(), &lanes)? };
     close_cut_off(context, &mut journal)?;
@@ -213,7 +214,6 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
 }
 
 pub(super) fn resume(context: &Context, run: Option<&str>, args: &LaunchArgs) -> Result<Exit, CommandError> {
-    must_be_able_to_ask(args, false)?;
     take_up(context, run, Otherwise::Unfinished, Launch::of("resume", args)?)
 }
 
@@ -223,7 +223,6 @@ pub(super) fn retry(
     only: &[Verdict],
     args: &LaunchArgs,
 ) -> Result<Exit, CommandError> {
-    must_be_able_to_ask(args, false)?;
     let all = [Verdict::Unverified, Verdict::NoEffect, Verdict::Refused, Verdict::Failed, Verdict::Blocked];
     let reopen = if only.is_empty() { &all[..] } else { only };
     let launch = Launch { reopen, reopen_by_name: !only.is_empty(), ..Launch::of("retry", args)? };
@@ -245,7 +244,7 @@ fn take_up(
     if !context.settings.journal.exists() {
         return Err(crate::journal::JournalError::Absent(context.settings.journal.clone()).into());
     }
-    let mut journal = open_journal(&context.settings.journal)?;
+    let mut journal = Journal::open(&context.settings.journal)?;
     super::reading::warn_of_a_copy(context, &journal)?;
     close_cut_off(context, &mut journal)?;
     let record = meant::run(context, &journal, run, otherwise)?;
@@ -260,6 +259,7 @@ fn take_up(
     let again = &under(again, kept(&record, &paper.terms), &format!("run {}", record.id))?;
     let accounts = accounts::of_run(again, &record, &lanes, &paper.terms)?;
     let launch = &launch.under(paper)?;
+    must_be_able_to_ask(launch, false)?;
     let _locks = accounts::lock_all(again, &accounts)?;
     let runtime = runtime()?;
     accounts::let_in(&runtime, &accounts)?;
@@ -342,15 +342,12 @@ fn carry_of<'a>(context: &'a Context, run: &'a RunRecord, accounts: Vec<Account>
     }
 }
 
-fn must_be_able_to_ask(launch: &LaunchArgs, plan_is_stdin: bool) -> Result<(), CommandError> {
-    if launch.yes || (console::can_ask() && !plan_is_stdin) { Ok(()) } else { Err(CommandError::NoTerminal) }
-}
-
-fn open_journal(path: &Path) -> Result<Journal, CommandError> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(crate::journal::JournalError::NoPlace)?;
+/// Asked when nothing else stands in the way: what cannot work at all is said before what was not given.
+fn must_be_able_to_ask(launch: &Launch<'_>, plan_is_stdin: bool) -> Result<(), CommandError> {
+    match launch.consent {
+        Consent::Asked { yes: false, .. } if plan_is_stdin || !console::can_ask() => Err(CommandError::NoTerminal),
+        Consent::Asked { .. } | Consent::OnlyShown | Consent::OnlyLooked | Consent::NothingIsSent => Ok(()),
     }
-    Ok(Journal::open(path)?)
 }
 
 fn make_run(

@@ -112,9 +112,6 @@ impl From<io::Error> for SealError {
 /// Adds an approval to a sealed plan, bound to what it seals.
 pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit, CommandError> {
     let name = name.trim();
-    if !sealed::is_a_name(name) {
-        return Err(CommandError::NoName);
-    }
     if path == Path::new("-") {
         return Err(CommandError::DashIsNoFile);
     }
@@ -127,6 +124,9 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
     let any = Reading { allow_unknown: true, ..Reading::default() };
     let Checked { seal, terms, .. } = crate::plan::check(&source, &any)?;
     let Some(mut seal) = seal else { return Err(CommandError::NotSealed(path.to_owned())) };
+    if !sealed::is_a_name(name) {
+        return Err(CommandError::NoName);
+    }
     let required = terms.require_approvals;
     if required > 1 && seal.is_sealer(name) {
         return Err(CommandError::SealerApproves { name: name.to_owned() });

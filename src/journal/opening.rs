@@ -52,10 +52,21 @@ impl Journal {
         }
     }
 
-    fn open_once(path: &Path) -> Result<Self, JournalError> {
+    /// Refuses a path at which no journal can be, or can be made.
+    pub(crate) fn check_place(path: &Path) -> Result<(), JournalError> {
         if path.is_dir() {
             return Err(JournalError::Folder(path.to_owned()));
         }
+        match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => {
+                Err(JournalError::NoFolder(folder.to_owned()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn open_once(path: &Path) -> Result<Self, JournalError> {
+        Self::check_place(path)?;
         let mut journal = Self::connect(path, Access::Write)?;
         journal.recognise()?;
         schema::tune(&journal.conn)?;

@@ -52,7 +52,7 @@ impl From<JournalError> for PageError {
             | JournalError::Folder(_)
             | JournalError::Older { .. }
             | JournalError::Copy { .. }
-            | JournalError::NoPlace(_)
+            | JournalError::NoFolder(_)
             | JournalError::NotAJournal
             | JournalError::Newer { .. }
             | JournalError::Migration(_)
