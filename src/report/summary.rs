@@ -137,13 +137,6 @@ pub struct ExitOf {
     pub reason: Option<String>,
 }
 
-impl ExitOf {
-    /// Of a process that ends otherwise than the launch did that it carried.
-    pub(crate) fn of(exit: crate::exit::Exit, reason: Option<String>) -> Self {
-        Self { code: Some(exit.code()), name: Some(exit.name().to_owned()), reason }
-    }
-}
-
 /// What a plan says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PaperOf {

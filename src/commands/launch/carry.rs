@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::super::accounts::{Account, Venue};
 use super::super::reading::{print, write_report};
-use super::super::{AfterChanges, CommandError, stdout_failed};
+use super::super::{AfterChanges, CommandError, causes, stdout_failed};
 use super::{Launch, signals};
 use crate::clock::Clock;
 use crate::console::Console;
@@ -44,7 +44,7 @@ use crate::report::cut_off;
 use crate::report::next::{self, Given, NextCommands};
 use crate::report::plain;
 use crate::report::sieve::Form;
-use crate::report::summary::{self, ExitOf, Summary};
+use crate::report::summary::{self, Summary};
 use crate::sandbox::estate::Seeded;
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::{self, Sandbox, estate};
@@ -165,17 +165,21 @@ impl Carry<'_> {
 
     /// Tells how it ended: from the journal alone, as `status` would tell it.
     pub(super) fn tell(&self, carried: Carried) -> Result<Exit, CommandError> {
-        let Carried { exit, reason, journal } = carried;
-        let journal = Journal::open_to_read(&journal)?;
-        let run = journal.run(self.run.key)?;
-        let mut summary = Summary::of(&journal, &run, journal.path())?;
-        let reported = self.report(&journal, &run);
+        let reported = self.report(&carried);
         if let Err(error) = &reported {
-            // The run ended as it did, and this process ends so.
-            summary.exit = ExitOf::of(error.exit().after_a_change(), Some(error.to_string()));
+            self.undelivered(&carried, error)?;
         }
-        self.print(&summary)?;
-        reported?;
+        let summary = self.summary(&carried)?;
+        let printed = self.print(&summary);
+        if let Err(error) = &printed {
+            self.undelivered(&carried, error)?;
+            if reported.is_ok() {
+                // It says how the launch ended, too.
+                self.report(&carried)?;
+            }
+        }
+        reported.and(printed)?;
+        let Carried { exit, reason, .. } = carried;
         let sentence = || summary.sentence();
         if !exit.is_finished() {
             self.console.error(&reason.unwrap_or_else(sentence));
@@ -203,9 +207,27 @@ impl Carry<'_> {
         }
     }
 
-    fn report(&self, journal: &Journal, run: &RunRecord) -> Result<(), CommandError> {
+    fn summary(&self, carried: &Carried) -> Result<Summary, CommandError> {
+        let journal = Journal::open_to_read(&carried.journal)?;
+        let run = journal.run(self.run.key)?;
+        Ok(Summary::of(&journal, &run, journal.path())?)
+    }
+
+    /// Records that what the launch came to could not be given to whoever waits for it: its end is then what this process ends
+    /// with.
+    fn undelivered(&self, carried: &Carried, error: &CommandError) -> Result<(), CommandError> {
+        let exit = carried.exit.worst(error.exit().after_a_change());
+        let said = causes(error).fold(error.to_string(), |said, cause| format!("{said}: {cause}"));
+        let reason = carried.reason.iter().fold(said, |said, reason| format!("{said}; {reason}"));
+        let ended = exit_event(exit, Some(reason), None, Instant::now());
+        Journal::open(&carried.journal)?.append(self.run.key, [(LaneId::RUN, ended)])?;
+        Ok(())
+    }
+
+    fn report(&self, carried: &Carried) -> Result<(), CommandError> {
         let Some((format, path)) = &self.launch.report else { return Ok(()) };
-        write_report(journal, run, *format, path)?;
+        let journal = Journal::open_to_read(&carried.journal)?;
+        write_report(&journal, &journal.run(self.run.key)?, *format, path)?;
         self.console.say(&format!("report: {}", plain::shown(path)));
         Ok(())
     }
@@ -278,22 +300,24 @@ impl Carry<'_> {
         let known = broken();
         let commands = NextCommands::new(run, losing.saved().unwrap_or(&path), commands.into_given());
         let refusal = carried.as_ref().err().and_then(Halted::refusal);
-        let concluded = match carried {
-            Ok(()) => self.conclude(&lanes, &stop, &book, known.clone(), &commands).await,
-            Err(Halted::With(exit, reason)) => Ok(halted(&stop, exit, reason, &known)),
-            Err(Halted::Refused(_, reason)) => Ok(halted(&stop, Exit::Refused, reason, &known)),
-            Err(Halted::Error(error)) => Err(error),
+        let copied =
+            losing.copied().map(|path| Ok::<_, JournalError>(Book::new(Journal::open_to_read(path)?, run.key)));
+        let concluded = match (carried, copied.transpose()?) {
+            (Ok(()), None) => self.conclude(&lanes, &stop, &book, known.clone(), &commands).await,
+            // What failed after that failed in what is left of the file.
+            (Ok(()) | Err(Halted::Error(_)), Some(copy)) => {
+                self.conclude(&lanes, &stop, &copy, known.clone(), &commands).await
+            }
+            (Err(Halted::With(exit, reason)), _) => Ok(halted(&stop, exit, reason, &known)),
+            (Err(Halted::Refused(_, reason)), _) => Ok(halted(&stop, Exit::Refused, reason, &known)),
+            (Err(Halted::Error(error)), None) => Err(error),
         };
         let (exit, reason) = match concluded {
             Ok((exit, reason)) => (self.as_sent(exit), reason),
             Err(error) => {
                 let exit = if known.is_empty() { self.as_sent(error.exit()) } else { Exit::Internal };
                 let finished = finish(&recorder, writing, exit_event(exit, None, None, started)).await;
-                // What could not be read or written is told by what became of the file.
-                return match losing.lost() {
-                    Some(lost) => Err(CommandError::JournalGone(lost.told(self.sent.n()))),
-                    None => finished.and(Err(error)),
-                };
+                return self.failed_in(losing.lost(), finished.err().unwrap_or(error));
             }
         };
         ended.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -317,7 +341,17 @@ impl Carry<'_> {
         Ok(Carried { exit, reason, journal })
     }
 
-    /// What is kept apart from the journal, where anything is sent.
+    /// An error of a launch: what could not be read or written is told by what became of the file.
+    fn failed_in(&self, lost: Option<&Lost>, error: CommandError) -> Result<Carried, CommandError> {
+        let Some(lost) = lost else { return Err(error) };
+        let told = lost.told(self.sent.n());
+        match &lost.saved {
+            Some(saved) => Ok(Carried { exit: Exit::Internal, reason: Some(told), journal: saved.clone() }),
+            None => Err(CommandError::JournalGone(told)),
+        }
+    }
+
+    /// List apart from the journal, where anything is sent.
     fn kept(&self, journal: &Path) -> Kept {
         match self.launch.consent {
             Consent::Asked { .. } => Kept::beside(journal),

@@ -26,6 +26,8 @@ pub(super) struct Lost {
     left: String,
     /// Path under which all of it is saved, at the end of the launch at the latest.
     pub(super) saved: Option<PathBuf>,
+    /// It is saved already, and goes on there.
+    pub(super) is_copied: bool,
 }
 
 impl Lost {
@@ -42,6 +44,11 @@ pub(super) struct Losing(Arc<OnceLock<Lost>>);
 impl Losing {
     pub(super) fn lost(&self) -> Option<&Lost> {
         self.0.get()
+    }
+
+    /// Path of the copy in which it goes on.
+    pub(super) fn copied(&self) -> Option<&Path> {
+        self.lost().filter(|lost| lost.is_copied)?.saved.as_deref()
     }
 
     /// Where the journal is from here on.
@@ -67,7 +74,8 @@ impl Losing {
                 Left::of_written_over(journal, run, place, &kept_then)
             };
             let told = left.told(gone, place, sent_then.n());
-            let lost = Lost { what: gone.to_string(), left: told, saved: left.saved().map(Path::to_owned) };
+            let is_copied = matches!(left, Left::Copied(..));
+            let lost = Lost { what: gone.to_string(), left: told, saved: left.saved().map(Path::to_owned), is_copied };
             _ = losing.0.set(lost);
             // Who stops for it asks at once why.
             stop.drain(DrainReason::JournalGone);
