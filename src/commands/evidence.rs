@@ -94,7 +94,8 @@ pub(super) fn sign(
         let head = signature::head(&journal, &run)?;
         let (signature, signer) = signature::sign(&head, &text).map_err(|error| bad_key(key, error))?;
         for (path, text) in [(&head_path, &head), (&signature_path, &signature)] {
-            write_beside(path, |out| out.write_all(text.as_bytes())).map_err(output_failed(path))?;
+            let like = &context.settings.journal;
+            write_beside(path, like, |out| out.write_all(text.as_bytes())).map_err(output_failed(path))?;
         }
         let (head, proof) = (here::path(&head_path), here::path(&signature_path));
         let verify = context.here.reads(&format!("audit verify {} --signature {proof}", run.id));

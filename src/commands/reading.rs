@@ -122,7 +122,8 @@ pub(super) fn write_report(
     format: Format,
     path: &Path,
 ) -> Result<(), CommandError> {
-    write_beside(path, |out| crate::report::write(format, journal, run, out)).map_err(|error| match error {
+    let write = |out: &mut dyn std::io::Write| crate::report::write(format, journal, run, out);
+    write_beside(path, journal.path(), write).map_err(|error| match error {
         ReportError::Journal(error) => error.into(),
         ReportError::Write(error) => output_failed(path)(error),
     })

@@ -70,7 +70,7 @@ pub(super) fn seal(
         lanes,
     };
     let mut digest = String::new();
-    write_beside(to.path, |out| {
+    write_beside(to.path, Path::new(&run.plan_path), |out| {
         let mut sealer = Sealer::begin(out, &head)?;
         journal
             .for_each_row(run.key, |row, standing| sealer.row(&row, standing.last_seen()).map_err(SealError::Write))?;
@@ -138,7 +138,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
     let approval = seal.approval(name, Some(crate::whoami::user()), crate::lock::host(), Timestamp::now());
     // Its rows may be many.
     let sealed_before = source.whole().map_err(output_failed(path))?;
-    write_beside(path, |out| {
+    write_beside(path, path, |out| {
         out.write_all(&sealed_before)?;
         out.write_all(sealed::approval_line(&approval).as_bytes())
     })

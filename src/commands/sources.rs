@@ -224,7 +224,7 @@ pub(super) fn plan(context: &Context, args: &FilterArgs, wanted: &Wanted<'_>) ->
     accounts::visit(context, async |inventory| {
         let (text, n_rows) = csv_plan(inventory, args, wanted).await?;
         match wanted.output {
-            Some(path) => write_beside(path, |out| out.write_all(&text)).map_err(output_failed(path))?,
+            Some(path) => write_beside(path, path, |out| out.write_all(&text)).map_err(output_failed(path))?,
             None => console::data(|out| out.write_all(&text)).map_err(stdout_failed)?,
         }
         let rows = count(n_rows, "row");

@@ -240,7 +240,8 @@ pub(super) fn rollback(
         if back.rows == 0 {
             context.console.say(&format!("{told}; no plan is written"));
         } else if let Some(path) = output {
-            write_beside(path, |out| back.write_plan(&journal, &run, out)).map_err(write_failed(path))?;
+            let like = &context.settings.journal;
+            write_beside(path, like, |out| back.write_plan(&journal, &run, out)).map_err(write_failed(path))?;
             let commands = NextCommands::of(&journal, &run, &context.settings.journal)?;
             let (check, run) = (commands.check(path), commands.run(path));
             let path = shown(path);

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Seek as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -15,7 +16,7 @@ pub fn check_destination(path: &Path) -> io::Result<()> {
     if path.file_name().is_none() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the destination has no file name"));
     }
-    if is_no_file(path) { Ok(()) } else { temporary(path).map(drop) }
+    if is_no_file(path) { Ok(()) } else { temporary(path, path).map(drop) }
 }
 
 /// A device or a pipe is there to be written to, and not to be replaced.
@@ -23,12 +24,14 @@ fn is_no_file(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
-/// Replaces the destination in one step once all of it is on disk; on an error it stays as it was.
+/// Replaces the destination in one step once all of it is on disk; on an error it stays as it was. A new file is for the eyes
+/// for which `like` is, from which it was made.
 pub fn write_beside<E: From<io::Error>>(
     path: &Path,
+    like: &Path,
     write: impl FnOnce(&mut dyn io::Write) -> Result<(), E>,
 ) -> Result<(), E> {
-    write_file_beside(path, |file| {
+    write_file_beside(path, like, |file| {
         let mut out = BufWriter::new(file);
         write(&mut out)?;
         Ok(out.flush()?)
@@ -38,6 +41,7 @@ pub fn write_beside<E: From<io::Error>>(
 /// The same for what has to go back and forth in its file.
 pub fn write_file_beside<E: From<io::Error>>(
     path: &Path,
+    like: &Path,
     write: impl FnOnce(&mut File) -> Result<(), E>,
 ) -> Result<(), E> {
     check_destination(path)?;
@@ -48,27 +52,30 @@ pub fn write_file_beside<E: From<io::Error>>(
         io::copy(&mut whole, &mut OpenOptions::new().write(true).open(path)?)?;
         return Ok(());
     }
-    let mut file = temporary(path)?;
+    let mut file = temporary(path, like)?;
     write(file.as_file_mut())?;
+    if let Ok(replaced) = std::fs::metadata(path) {
+        // Whatever the user takes away from new files, and whoever writes it.
+        file.as_file().set_permissions(replaced.permissions())?;
+        // Only root may give a file away.
+        _ = fchown(file.as_file(), Some(replaced.uid()), Some(replaced.gid()));
+    }
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
-fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+fn temporary(path: &Path, like: &Path) -> io::Result<NamedTempFile> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         Some(_) | None => Path::new("."),
     };
     let mut builder = tempfile::Builder::new();
     builder.prefix(".cutover-");
-    // A temporary file is private by default; a report is as readable as any new file of its user, or as the one it replaces.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(path).map_or(0o666, |data| data.permissions().mode() & 0o777);
-        builder.permissions(std::fs::Permissions::from_mode(mode));
-    }
+    // A temporary file is private by default; a report is as readable as the file that it replaces, or as what it tells of.
+    let found = std::fs::metadata(path).or_else(|_| std::fs::metadata(like));
+    let mode = found.map_or(0o666, |found| found.permissions().mode() & 0o666);
+    builder.permissions(std::fs::Permissions::from_mode(mode));
     builder.tempfile_in(folder)
 }
 
@@ -80,26 +87,42 @@ mod tests {
     fn a_report_that_fails_halfway_leaves_the_old_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.csv");
-        write_beside(&path, |out| out.write_all(b"old")).unwrap();
-        let failed = write_beside(&path, |out| {
+        write_beside(&path, &path, |out| out.write_all(b"old")).unwrap();
+        let failed = write_beside(&path, &path, |out| {
             out.write_all(b"new")?;
             Err(io::Error::other("no"))
         });
         assert!(failed.is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
-        write_beside(&path, |out| out.write_all(b"new")).unwrap();
+        write_beside(&path, &path, |out| out.write_all(b"new")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_report_is_for_the_eyes_of_what_it_tells_of_or_of_what_it_replaces() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, path) = (folder.path().join("cutover.db"), folder.path().join("report.csv"));
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let set = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        std::fs::write(&journal, "").unwrap();
+        set(&journal, 0o600);
+        write_beside(&path, &journal, |out| out.write_all(b"new")).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        // More than a new file of most users gets.
+        set(&path, 0o664);
+        write_beside(&path, &journal, |out| out.write_all(b"newer")).unwrap();
+        assert_eq!(mode(&path), 0o664);
     }
 
     #[test]
     fn a_device_is_written_to_and_stays_one() {
         let device = Path::new("/dev/full");
         check_destination(device).unwrap();
-        let failed = write_beside(device, |out| out.write_all(b"new")).unwrap_err();
+        let failed = write_beside(device, device, |out| out.write_all(b"new")).unwrap_err();
         assert_eq!(failed.kind(), io::ErrorKind::StorageFull);
         assert!(is_no_file(device));
-        write_beside(Path::new("/dev/null"), |out| out.write_all(b"new")).unwrap();
+        write_beside(Path::new("/dev/null"), device, |out| out.write_all(b"new")).unwrap();
     }
 
     #[test]

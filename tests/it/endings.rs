@@ -216,7 +216,7 @@ fn a_result_that_cannot_be_delivered_is_told_once_and_ends_with_seventy() {
     assert_eq!(summary["exit"]["code"], 70, "{summary}");
     lab.cutover(&["audit", "verify", "--anchor", summary["anchor"].as_str().unwrap()]).exits(0);
     assert_eq!(sandbox.changes().len(), 30);
-    let reading: [&[&str]; 14] = [
+    let reading: [&[&str]; 27] = [
         &["--help"],
         &["--version"],
         &["run", "--help"],
@@ -226,7 +226,20 @@ fn a_result_that_cannot_be_delivered_is_told_once_and_ends_with_seventy() {
         &["status"],
         &["status", "--json"],
         &["runs"],
+        &["runs", "--json"],
         &["explain", "vm-00001"],
+        &["explain", "vm-00001", "--json"],
+        &["audit", "verify"],
+        &["audit", "verify", "--json"],
+        &["rollback", "--json"],
+        &["reconcile", "--json"],
+        &["doctor", "--endpoint", &sandbox.url, "--json"],
+        &["sources", "list", "--endpoint", &sandbox.url],
+        &["sources", "show", "vm-00001", "--endpoint", &sandbox.url],
+        &["sources", "plan", "--to-state", "stopped", "--endpoint", &sandbox.url],
+        &["rehearse", "plan.csv", "--endpoint", "sandbox"],
+        &["init", "new", "--json"],
+        &["approve", "plan.csv", "--as", "Ada", "--json"],
         &["report", "--format", "csv"],
         &["report", "--format", "html", "-o", "/dev/full"],
         &["config", "show"],
@@ -327,6 +340,45 @@ fn a_folder_that_is_not_there_is_not_made_for_a_journal() {
     assert!(!lab.path("no").exists() && !lab.path("~").exists());
     std::fs::create_dir_all(lab.path("no/such")).unwrap();
     lab.cutover(&[&run[..], &["no/such/x.db"]].concat()).exits(0);
+}
+
+#[test]
+fn what_is_written_beside_a_journal_is_for_the_eyes_that_it_is_for() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let _machine = shared();
+    let lab = Lab::new();
+    let mode = |name: &str| std::fs::metadata(lab.path(name)).unwrap().permissions().mode() & 0o777;
+    let set = |name: &str, mode| {
+        std::fs::set_permissions(lab.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    lab.write("plan.csv", &plan(3, "cutovering,cutovering"));
+    let sandbox = lab.serve("plan.csv", "");
+    let run = ["run", "plan.csv", "--rate", "off", "--yes", "--endpoint", &sandbox.url];
+    lab.cutover(&run).exits(0);
+    set("cutover.db", 0o640);
+    set("plan.csv", 0o600);
+    for format in ["csv", "html", "json", "junit", "md", "xlsx"] {
+        lab.cutover(&["report", "--format", format, "-o", format]).exits(0);
+        assert_eq!(mode(format), 0o640, "{format}");
+    }
+    lab.cutover(&["audit", "export", "-o", "bundle.zip"]).exits(0);
+    lab.cutover(&["audit", "export", "-o", "bundle"]).exits(0);
+    assert_eq!([mode("bundle.zip"), mode("bundle")], [0o640, 0o750]);
+    for entry in std::fs::read_dir(lab.path("bundle")).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o640, "{entry:?}");
+    }
+    lab.cutover(&["rollback", "-o", "back.csv"]).exits(0);
+    assert_eq!(mode("back.csv"), 0o640);
+    lab.cutover(&["plan", "plan.csv", "-o", "sealed.plan", "--as", "Ada", "--endpoint", &sandbox.url]).exits(0);
+    assert_eq!(mode("sealed.plan"), 0o600, "it holds what the plan held");
+    // What is replaced stays for those for whom it was, whatever is taken away from new files.
+    set("sealed.plan", 0o664);
+    lab.cutover(&["approve", "sealed.plan", "--as", "Bob"]).exits(0);
+    assert_eq!(mode("sealed.plan"), 0o664);
+    set("csv", 0o666);
+    lab.cutover(&["report", "--format", "csv", "-o", "csv"]).exits(0);
+    assert_eq!(mode("csv"), 0o666);
 }
 
 #[test]

@@ -62,9 +62,9 @@ pub(in crate::commands) fn export(
     bundle.fill(key.as_ref().map(|(path, text)| (*path, text.as_str())))?;
     drop(copy);
     if output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip")) {
-        zip_of(folder.path(), output).map_err(output_failed(output))?;
+        zip_of(folder.path(), output, &context.settings.journal).map_err(output_failed(output))?;
     } else {
-        // As open to others as any new folder of its user.
+        for_the_eyes_of(folder.path(), &context.settings.journal).map_err(output_failed(output))?;
         let made = folder.keep();
         fs::rename(&made, output).map_err(output_failed(output))?;
     }
@@ -76,14 +76,20 @@ pub(in crate::commands) fn export(
 
 fn folder_beside(output: &Path) -> io::Result<TempDir> {
     let parent = output.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".cutover-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(fs::Permissions::from_mode(0o755));
+    // Private until all of it is there.
+    tempfile::Builder::new().prefix(".cutover-").tempdir_in(parent)
+}
+
+/// Who may read the journal may read what is exported from it, and nobody else.
+fn for_the_eyes_of(folder: &Path, journal: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::metadata(journal)?.permissions().mode() & 0o666;
+    for name in names_in(folder)? {
+        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(mode))?;
     }
-    builder.tempdir_in(parent)
+    // Who may read a folder has to be able to enter it.
+    let enters = (mode & 0o444) >> 2;
+    fs::set_permissions(folder, fs::Permissions::from_mode(mode | enters))
 }
 
 struct Bundle<'a> {
@@ -177,9 +183,9 @@ fn sums_of(folder: &Path) -> io::Result<String> {
 }
 
 /// Written beside its destination and renamed into place.
-fn zip_of(folder: &Path, output: &Path) -> io::Result<()> {
+fn zip_of(folder: &Path, output: &Path, like: &Path) -> io::Result<()> {
     let stem = PathBuf::from(output.file_stem().unwrap_or_default());
-    crate::report::beside::write_file_beside(output, |file| {
+    crate::report::beside::write_file_beside(output, like, |file| {
         let mut zip = ZipWriter::new(file);
         for name in names_in(folder)? {
             let path = stem.join(&name).to_string_lossy().into_owned();
