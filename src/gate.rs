@@ -218,6 +218,12 @@ impl Gate {
         self.slots.take().await
     }
 
+    /// The same for a read: the next slot that is given back is its. In a throttled lane changes hold theirs while they wait,
+    /// and behind them stand those that wait for one.
+    pub(crate) async fn slot_for_read(&self) -> Slot {
+        self.slots.take_first().await
+    }
+
     /// Another number of requests may be under way at once. Those that are, are awaited.
     pub(crate) fn set_concurrency(&self, concurrency: u32) {
         self.slots.resize(concurrency);
@@ -351,6 +357,11 @@ impl Gate {
             self.slots.open();
         }
         learned
+    }
+
+    /// Start of the time in which every answer was a 429; none: the last one was not.
+    pub(crate) fn throttled_since(&self) -> Option<Instant> {
+        self.state().quota.throttled_since()
     }
 
     fn is_at_rest(&self) -> bool {

@@ -481,11 +481,14 @@ impl<R: Remote> Lane<R> {
                 }
             }
             Outcome::Barred { .. } => self.halt(LaneStop::Barred, outcome.to_string()).await,
-            Outcome::Throttled { .. }
-            | Outcome::Accepted { .. }
-            | Outcome::Rejected { .. }
-            | Outcome::Unsent { .. }
-            | Outcome::Lost { .. } => Ok(()),
+            Outcome::Throttled { .. } => {
+                // The reader waits for changes that may not come to anything now.
+                self.under_way.changed.notify_one();
+                Ok(())
+            }
+            Outcome::Accepted { .. } | Outcome::Rejected { .. } | Outcome::Unsent { .. } | Outcome::Lost { .. } => {
+                Ok(())
+            }
         }
     }
 
@@ -554,7 +557,7 @@ impl<R: Remote> Lane<R> {
         let mut renewed = false;
         let mut connection = Connection::Any;
         loop {
-            let slot = self.stop.unless_shut(self.gate.slot()).await.ok_or(ReadFailed::LetGo)?;
+            let slot = self.stop.unless_shut(self.gate.slot_for_read()).await.ok_or(ReadFailed::LetGo)?;
             let credentialed = self.stop.unless_aborting(self.credentialed()).await.ok_or(ReadFailed::LetGo)?;
             if !credentialed? {
                 return Err(ReadFailed::LetGo);

@@ -3,10 +3,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 pub(super) struct Slots {
-    free: Arc<Semaphore>,
+    free: Semaphore,
+    /// Slots that were given back for those who go first.
+    set_aside: Semaphore,
     size: Mutex<Size>,
 }
 
@@ -16,23 +18,64 @@ struct Size {
     now: usize,
     /// A wrong key tried six times is locked for everybody who uses it, so the first answer is awaited alone.
     open: bool,
+    /// Those who go first and for whom no slot is set aside yet.
+    n_first: usize,
 }
 
 /// A place among the requests that may be under way. Held while the intent is recorded.
-pub(crate) struct Slot {
-    permit: Option<OwnedSemaphorePermit>,
-    slots: Arc<Slots>,
+pub(crate) struct Slot(Arc<Slots>);
+
+/// One who goes first, while it waits.
+struct First<'a>(&'a Slots);
+
+impl<'a> First<'a> {
+    fn new(slots: &'a Slots) -> Self {
+        slots.size().n_first += 1;
+        Self(slots)
+    }
+}
+
+impl Drop for First<'_> {
+    /// It waits no more: a slot that was set aside and not taken is everybody's.
+    fn drop(&mut self) {
+        let mut size = self.0.size();
+        if size.n_first > 0 {
+            size.n_first -= 1;
+        } else if let Ok(permit) = self.0.set_aside.try_acquire() {
+            permit.forget();
+            self.0.free.add_permits(1);
+        }
+    }
 }
 
 impl Slots {
     pub(super) fn new(concurrency: u32) -> Arc<Self> {
-        let size = Size { wanted: wanted(concurrency), now: 1, open: false };
-        Arc::new(Self { free: Arc::new(Semaphore::new(1)), size: Mutex::new(size) })
+        let size = Size { wanted: wanted(concurrency), now: 1, open: false, n_first: 0 };
+        Arc::new(Self { free: Semaphore::new(1), set_aside: Semaphore::new(0), size: Mutex::new(size) })
     }
 
     pub(super) async fn take(self: &Arc<Self>) -> Slot {
-        let permit = Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed");
-        Slot { permit: Some(permit), slots: Arc::clone(self) }
+        self.free.acquire().await.expect("the semaphore is never closed").forget();
+        Slot(Arc::clone(self))
+    }
+
+    /// The same before all others: the next one that is given back.
+    pub(super) async fn take_first(self: &Arc<Self>) -> Slot {
+        if let Ok(permit) = self.free.try_acquire() {
+            permit.forget();
+            return Slot(Arc::clone(self));
+        }
+        let first = First::new(self);
+        tokio::select! {
+            biased;
+            // Its own, so that nobody else's is to be given back.
+            permit = self.set_aside.acquire() => {
+                permit.expect("the semaphore is never closed").forget();
+                std::mem::forget(first);
+            }
+            permit = self.free.acquire() => permit.expect("the semaphore is never closed").forget(),
+        }
+        Slot(Arc::clone(self))
     }
 
     /// The service knows us.
@@ -82,10 +125,14 @@ fn wanted(concurrency: u32) -> usize {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut size = self.slots.size();
+        let mut size = self.0.size();
         if size.open && size.now > size.wanted {
             size.now -= 1;
-            self.permit.take().expect("a slot is dropped once").forget();
+        } else if size.n_first > 0 {
+            size.n_first -= 1;
+            self.0.set_aside.add_permits(1);
+        } else {
+            self.0.free.add_permits(1);
         }
     }
 }
@@ -125,5 +172,44 @@ mod tests {
         let _one = slots.take().await;
         slots.resize(2);
         assert_eq!(free(&slots), 1);
+    }
+
+    #[tokio::test]
+    async fn who_goes_first_has_the_next_slot_and_leaves_none_behind() {
+        let slots = Slots::new(2);
+        slots.open();
+        let (one, two) = (slots.take().await, slots.take().await);
+        let mut others = Vec::new();
+        for _ in 0..3 {
+            let slots = Arc::clone(&slots);
+            others.push(tokio::spawn(async move { slots.take().await }));
+        }
+        let first = tokio::spawn({
+            let slots = Arc::clone(&slots);
+            async move { slots.take_first().await }
+        });
+        tokio::task::yield_now().await;
+        drop(one);
+        let first = tokio::time::timeout(std::time::Duration::from_secs(5), first).await;
+        let first = first.expect("the slot is its, and not that of those who came before").unwrap();
+        assert!(others.iter().all(|other| !other.is_finished()));
+        // One who gives up, before or after a slot was set aside for it, takes none away.
+        for given_back in [None, Some(two)] {
+            let gives_up = tokio::spawn({
+                let slots = Arc::clone(&slots);
+                async move { slots.take_first().await }
+            });
+            tokio::task::yield_now().await;
+            assert_eq!(slots.size().n_first, 1);
+            drop(given_back);
+            gives_up.abort();
+            _ = gives_up.await;
+            assert_eq!(slots.size().n_first, 0);
+        }
+        drop(first);
+        for other in others {
+            drop(other.await.unwrap());
+        }
+        assert_eq!((free(&slots), slots.set_aside.available_permits()), (2, 0));
     }
 }

@@ -90,6 +90,22 @@ fn a_wait_of_ten_years_is_none_and_the_launch_ends_when_it_was_told_to() {
 }
 
 #[test]
+fn what_was_accepted_is_looked_at_while_everything_else_is_throttled() {
+    let _machine = shared();
+    let ids = ids("vm", 40);
+    let n_changes = AtomicU32::new(0);
+    let night = Night::of(&as_strs(&ids), move |server, id, asked| {
+        if asked == Asked::Change && n_changes.fetch_add(1, Ordering::Relaxed) >= 5 {
+            return Reply::throttled(1);
+        }
+        well(server, id, asked).into()
+    });
+    night.launch(&["run", "plan.csv", "--max-throttle", "6s"]).exits(4);
+    let tally = night.lab.journal().tally();
+    assert_eq!((tally.get("applied"), tally.get("pending")), (Some(&5), Some(&35)), "{tally:?}");
+}
+
+#[test]
 fn rows_are_proven_by_their_ids_where_the_list_breaks_in_the_middle_of_a_run() {
     let _machine = shared();
     for broken in

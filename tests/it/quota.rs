@@ -1,7 +1,5 @@
 //! Too fast, and not allowed: what the service says about the account holds for the whole lane.
 
-use std::time::{Duration, Instant};
-
 use crate::lab::{Lab, Launch, Request, Served, plan, shared, with_yes};
 
 fn bench(n: usize, scenario: &str) -> (Lab, Served) {
@@ -73,14 +71,18 @@ fn throttled_for_too_long_the_lane_stops_and_no_row_lost_an_attempt() {
 /// Eight a minute, and then a wait of most of a minute is asked for.
 const LONG_WAIT: &str = "[quota]\nper_minute = 8\nstated = false\nretry_after = true\n";
 
+/// The rest of the wait when the last launch ended, by the journal alone: a busy machine takes nothing from it that counts.
+fn left_of_the_wait_ms(lab: &Lab) -> usize {
+    lab.journal().count("SELECT max(cooled_until) - (SELECT max(at) FROM event) FROM lane")
+}
+
 #[test]
 fn a_wait_that_is_longer_than_allowed_is_not_waited_for() {
     let _machine = shared();
     let (lab, sandbox) = bench(20, LONG_WAIT);
-    let began = Instant::now();
     let launch = lab.launch(&sandbox, &["run", "plan.csv", "--rate", "20", "--max-throttle", "3s"]);
     launch.exits(4).says("throttled for 3 s without one accepted request");
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert!(left_of_the_wait_ms(&lab) > 30_000);
 }
 
 #[test]
@@ -102,17 +104,15 @@ fn one_signal_ends_a_launch_in_time_whatever_it_waits_for() {
     let (lab, sandbox) = bench(20, LONG_WAIT);
     let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "20"]);
     assert!(launch.reaches_nth("attempt_ended", 8), "the page, seven changes, and the first that is too much");
-    let began = Instant::now();
     launch.signal("TERM");
     launch.end().exits(143);
     // It ends in half a minute at the latest, and at once where it would wait longer than that for leave to look.
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(left_of_the_wait_ms(&lab) > 35_000);
     let again = lab.begin(&sandbox, &["reconcile"]);
     assert!(again.reaches("launch_began"));
-    let began = Instant::now();
     again.signal("TERM");
     again.end().exits(143);
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(left_of_the_wait_ms(&lab) > 30_000);
 }
 
 #[test]

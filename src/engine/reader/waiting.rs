@@ -46,7 +46,7 @@ pub(super) enum Whole {
 /// What a sweep depends on, besides who waits for it.
 pub(super) struct Around {
     pub(super) whole: Whole,
-    /// None: changes are under way.
+    /// None: changes are under way, and some of them are let through.
     idle_since: Option<Instant>,
     verify_timeout: Duration,
 }
@@ -60,8 +60,10 @@ impl Around {
             (None, None) => Whole::Unlisted,
         };
         drop(list);
-        let verify_timeout = lane.settings.verify_timeout;
-        Self { whole, idle_since: lane.under_way.idle_since(), verify_timeout }
+        // Nothing comes of the changes that wait in a lane which is throttled, and what was taken before is not to wait for them.
+        let throttled = || lane.gate.throttled_since().map(|since| since + SOON);
+        let idle_since = lane.under_way.idle_since().or_else(throttled);
+        Self { whole, idle_since, verify_timeout: lane.settings.verify_timeout }
     }
 }
 
