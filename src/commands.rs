@@ -17,6 +17,7 @@ use crate::engine::lane::LaneSettings;
 use crate::event::Outcome;
 use crate::exit::Exit;
 use crate::inventory::InventoryError;
+use crate::journal::read::RunRecord;
 use crate::journal::{JournalError, bounded};
 use crate::lock::{LockError, Owner};
 use crate::plan::source::Source;
@@ -30,6 +31,7 @@ use crate::settings::flags::{AuditVerb, ConfigVerb, Flags, PlanArgs, SourcesVerb
 use crate::settings::resolve::Layers;
 use crate::settings::{LogFormat, Settings, SettingsError};
 use crate::transport::TransportError;
+use crate::waves::zone::Zone;
 
 mod accounts;
 mod configuring;
@@ -685,6 +687,18 @@ fn failure_of(error: &CommandError, here: &Here) -> Failure {
         return failure.with_problems(name, problems);
     }
     failure
+}
+
+/// The zone that people are told times in: the one that the run or its plan names, or the settings, or else the machine's. One
+/// that cannot be found is said, and UTC stands in for it.
+fn zone_of(console: Console, settings: &Settings, run: Option<&RunRecord>) -> Zone {
+    let of_run = run.and_then(|run| Zone::from_name(run.settings.get("timezone")?.as_str()?).ok());
+    of_run.or_else(|| settings.steering.zone.clone()).unwrap_or_else(|| {
+        if let Err(bad) = Zone::of_machine() {
+            console.warn(&format!("{bad}: times are shown in UTC"));
+        }
+        Zone::of_machine_for_people()
+    })
 }
 
 fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {

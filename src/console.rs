@@ -1,7 +1,12 @@
 //! Results to standard output, everything else to standard error.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+mod folded;
+
+use folded::{Folded, folded};
 
 use crate::report::plain::plain;
 use crate::report::sieve::{Form, Sieve};
@@ -74,11 +79,16 @@ impl Console {
     }
 
     fn write(self, level: Level, text: &str) {
+        let width = width_of(&io::stderr());
+        let fold = |text: String| match width {
+            Some(width) => folded(&text, width),
+            None => text,
+        };
         let line = match (self.format, level) {
-            (LogFormat::Text, Level::Info) => Form::Text.fit(text),
+            (LogFormat::Text, Level::Info) => fold(Form::Text.fit(text)),
             // Of one line, and any other break of it is not ours.
-            (LogFormat::Text, Level::Warning) => format!("warning: {}", plain(text)),
-            (LogFormat::Text, Level::Error) => format!("error: {}", Form::Text.fit(text)),
+            (LogFormat::Text, Level::Warning) => fold(format!("warning: {}", plain(text))),
+            (LogFormat::Text, Level::Error) => fold(format!("error: {}", Form::Text.fit(text))),
             (LogFormat::Json, _) => {
                 let at = jiff::Timestamp::now();
                 Form::Json.fit(&serde_json::json!({"at": at, "level": level.name(), "message": text}).to_string())
@@ -108,7 +118,36 @@ impl<W: Write> Write for Noting<W> {
 
 /// Writes a result to standard output, as one that is for people or for programs may be written.
 pub(crate) fn result(form: Form, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    data(|out| write(&mut Sieve::new(form, out)))
+    data(|out| shown(form, out, write))
+}
+
+/// Through the last door, and folded where a terminal shows a text.
+pub(crate) fn shown<E: From<io::Error>>(
+    form: Form,
+    out: impl Write,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<(), E> {
+    let width = match form {
+        Form::Text => width_of_results(),
+        Form::Json => None,
+    };
+    let mut out = Sieve::new(form, Folded::new(width, out));
+    write(&mut out)?;
+    Ok(out.flush()?)
+}
+
+/// How wide the terminal is that results go to; none, if they go elsewhere or it does not say.
+pub(crate) fn width_of_results() -> Option<usize> {
+    width_of(&io::stdout())
+}
+
+fn width_of(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
+    if !stream.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
+    // Narrower ones are none that anybody reads prose on.
+    Some(usize::from(size.ws_col)).filter(|width| *width >= 40)
 }
 
 /// Writes data to standard output as it is: rows for other programs, colours of ours. A reader that has seen enough (`| head`) is no

@@ -8,6 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::waves::zone::Zone;
 use crate::waves::{Part, Stage};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -139,10 +140,12 @@ impl Waits {
     }
 }
 
-/// What a wait is for, after "waiting" or "waits".
+/// What a wait is for, after "waiting" or "waits"; until when, as the clocks of a zone show it or else in UTC.
 #[must_use]
-pub fn waits_for(cause: Wait, stage: &Stage, until: Option<Timestamp>) -> String {
-    let until = until.map_or_else(String::new, |until| format!(", until {}", until.strftime("%Y-%m-%dT%H:%M:%SZ")));
+pub fn waits_for(cause: Wait, stage: &Stage, until: Option<Timestamp>, zone: Option<&Zone>) -> String {
+    let in_utc = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let until = until.map(|until| zone.map_or_else(|| in_utc(until), |zone| zone.shows(until)));
+    let until = until.map_or_else(String::new, |until| format!(", until {until}"));
     match cause {
         Wait::Approval => {
             let wave = stage.wave.as_deref().unwrap_or_default();

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::model::words;
-use crate::report::plain::{count, plain, shortened};
+use crate::report::plain::{count, plain};
 use crate::report::summary::{Summary, cause_text};
 use crate::waves::forecast::spoken;
 use crate::waves::{Terms, WaveTerms};
@@ -200,7 +200,7 @@ impl Rehearsal {
         if !self.summary.causes.is_empty() {
             writeln!(out, "\nWhat would need a look\n")?;
             for cause in self.summary.causes.iter().take(20) {
-                let text = shortened(&cause_text(cause), 70);
+                let text = cause_text(cause);
                 writeln!(
                     out,
                     "  {:<10} {:>6}  {text} (such as {})",
@@ -240,7 +240,7 @@ impl Told {
             }
             EventKind::StageEnded { stage } => format!("{stage} is over"),
             EventKind::WaitBegan { cause, stage, until } => {
-                format!("waiting {}", crate::control::waits_for(*cause, stage, *until))
+                format!("waiting {}", crate::control::waits_for(*cause, stage, *until, None))
             }
             EventKind::DrainBegan { reason, why } => {
                 self.reasons.push(*reason);

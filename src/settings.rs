@@ -274,9 +274,7 @@ impl Steering {
     fn zone(&self) -> Result<Zone, BadZone> {
         match (&self.zone, self.deadline) {
             (Some(named), _) => Ok(named.clone()),
-            // Nothing is told by the clock, and looking for the machine's own takes milliseconds.
-            (None, None) if self.hours.is_none() => Ok(Zone::utc()),
-            (None, Some(deadline)) if self.hours.is_none() && !deadline.needs_zone() => {
+            (None, deadline) if self.hours.is_none() && !deadline.is_some_and(Deadline::needs_zone) => {
                 Ok(Zone::of_machine_for_people())
             }
             (None, Some(_) | None) => Zone::of_machine(),

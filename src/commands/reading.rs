@@ -4,19 +4,26 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::meant::{self, Otherwise};
-use super::{CommandError, Context, bad_destination, output_failed, stdout_failed};
-use crate::console;
+use super::{CommandError, Context, bad_destination, output_failed, stdout_failed, zone_of};
+use crate::console::{self, Console};
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::read::RunRecord;
 use crate::report::beside::{check_destination, write_beside};
 use crate::report::explain::Explained;
 use crate::report::runs::Runs;
-use crate::report::sieve::{Form, Sieve};
+use crate::report::sieve::Form;
 use crate::report::status::{self, Holder};
 use crate::report::summary::{self, Summary};
 use crate::report::{Format, ReportError};
 use crate::rollback::IfStopped;
+use crate::waves::zone::Zone;
+
+/// Nothing is told of it where no times are told to people.
+fn zone_for(context: &Context, run: Option<&RunRecord>) -> Zone {
+    let console = Console { quiet: context.console.quiet || context.console.json, ..context.console };
+    zone_of(console, &context.settings, run)
+}
 
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
@@ -51,7 +58,8 @@ pub(super) fn status(
     if_stopped: bool,
 ) -> Result<Exit, CommandError> {
     let journal = journal(context)?;
-    let key = meant::run(context, &journal, run, Otherwise::LaunchedLast)?.key;
+    let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
+    let (key, zone) = (run.key, zone_for(context, Some(&run)));
     loop {
         let record = journal.run(key)?;
         let mut summary = Summary::of(&journal, &record, journal.path())?;
@@ -63,7 +71,7 @@ pub(super) fn status(
             if context.console.json {
                 return summary::write_json(&summary, out);
             }
-            Ok(status::write_text(&summary, holder, out)?)
+            Ok(status::write_text(&summary, holder, &zone, out)?)
         })?;
         if !watch || summary.running.is_none() || holder == Holder::Gone {
             return Ok(Exit::Done);
@@ -75,10 +83,14 @@ pub(super) fn status(
 
 pub(super) fn runs(context: &Context) -> Result<Exit, CommandError> {
     let runs = Runs::of(&journal(context)?)?;
-    print(
-        context.console.form(),
-        |out| if context.console.json { runs.write_json(out) } else { Ok(runs.write_text(out)?) },
-    )?;
+    let zone = zone_for(context, None);
+    print(context.console.form(), |out| {
+        if context.console.json {
+            runs.write_json(out)
+        } else {
+            Ok(runs.write_text(&zone, console::width_of_results(), out)?)
+        }
+    })?;
     Ok(Exit::Done)
 }
 
@@ -89,8 +101,9 @@ pub(super) fn explain(context: &Context, run: Option<&str>, id: &str) -> Result<
         let (row, standing) = meant::row(context, &journal, &run, id)?;
         Ok::<_, CommandError>(Explained::of(&journal, &run, row, standing)?)
     })?;
+    let zone = zone_for(context, Some(&run));
     print(context.console.form(), |out| {
-        if context.console.json { explained.write_json(out) } else { Ok(explained.write_text(out)?) }
+        if context.console.json { explained.write_json(out) } else { Ok(explained.write_text(&zone, out)?) }
     })?;
     Ok(Exit::Done)
 }
@@ -134,7 +147,7 @@ pub(super) fn print(
     form: Form,
     write: impl FnOnce(&mut dyn std::io::Write) -> Result<(), ReportError>,
 ) -> Result<(), CommandError> {
-    print_data(|out| write(&mut Sieve::new(form, out)))
+    print_data(|out| console::shown(form, out, write))
 }
 
 /// Data to standard output, as it is.

@@ -270,7 +270,10 @@ impl Helm {
             return Some(format!("paused by {}", paused.by));
         }
         let waits = state.steered.waits.as_ref()?;
-        Some(format!("waiting {}", control::waits_for(waits.cause, &waits.stage, waits.until)))
+        Some(format!(
+            "waiting {}",
+            control::waits_for(waits.cause, &waits.stage, waits.until, Some(&self.settings.window.zone))
+        ))
     }
 
     /// What holds for a stage, from the plan.

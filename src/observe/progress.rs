@@ -19,6 +19,7 @@ use crate::event::{DrainReason, Event, EventKind, LaneId, Outcome};
 use crate::model::{RowId, SourceId};
 use crate::report::next::NextCommands;
 use crate::report::plain::{count, plain};
+use crate::waves::zone::Zone;
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Lines of a kind past these are counted and not told.
@@ -41,6 +42,7 @@ pub(crate) struct Progress {
     /// What the accounts are called, in the order of their lanes.
     accounts: Vec<String>,
     commands: NextCommands,
+    zone: Zone,
     bar: ProgressBar,
     started: Instant,
     console: Console,
@@ -78,6 +80,7 @@ impl Progress {
         n_settled: u64,
         accounts: Vec<String>,
         commands: NextCommands,
+        zone: Zone,
         console: Console,
         wanted: bool,
     ) -> Arc<Self> {
@@ -91,6 +94,7 @@ impl Progress {
             n_rows,
             accounts,
             commands,
+            zone,
             bar,
             started: Instant::now(),
             console,
@@ -252,8 +256,10 @@ impl Observer for Counter {
                 self.progress.tell(&format!("{}: {}{forecast}", plain(&stage.to_string()), count(*rows, "row")));
             }
             EventKind::WaitBegan { cause, stage, until } => {
-                self.progress
-                    .tell(&format!("waiting {}", plain(&self.progress.commands.waiting(*cause, stage, *until))));
+                self.progress.tell(&format!(
+                    "waiting {}",
+                    plain(&self.progress.commands.waiting(*cause, stage, *until, Some(&self.progress.zone)))
+                ));
             }
             EventKind::Controlled { command, by, .. } => {
                 self.progress.tell(&format!("{} ({})", plain(&command.to_string()), plain(&by.to_string())));
@@ -341,7 +347,8 @@ mod tests {
             ("throttled in between", vec![throttled(), lost(), throttled(), accepted()], 1),
         ] {
             let console = Console { format: LogFormat::Text, quiet: true, verbose: false, json: false };
-            let progress = Progress::new(1, 0, Vec::new(), NextCommands::default(), console, false);
+            let progress =
+                Progress::new(1, 0, Vec::new(), NextCommands::default(), Zone::of_machine_for_people(), console, false);
             let mut counter = Counter::new(progress, HashSet::new());
             let n =
                 (1..).zip(&outcomes).filter(|(nth, outcome)| counter.is_sent_again(RowId(1), *nth, outcome)).count();

@@ -18,6 +18,7 @@ use crate::journal::{Journal, JournalError};
 use crate::ledger::{Phase, Standing};
 use crate::model::words::{self, Word};
 use crate::model::{Row, SeenState};
+use crate::waves::zone::Zone;
 
 /// A row, where it stands and how it came there.
 #[derive(Clone, Debug)]
@@ -103,7 +104,8 @@ impl Explained {
         advice::next(self.standing.phase, reason, &self.commands, self.row.source_id.as_str())
     }
 
-    pub fn write_text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+    /// Times as the clocks of a zone show them.
+    pub fn write_text(&self, zone: &Zone, out: &mut dyn io::Write) -> io::Result<()> {
         writeln!(out, "{}: {}\n", self.title(), self.verdict())?;
         for (name, value) in self.facts() {
             writeln!(out, "  {name:<12} {value}")?;
@@ -113,9 +115,9 @@ impl Explained {
             writeln!(out, "Nothing has happened to it yet.")?;
         }
         for moment in self.moments() {
-            writeln!(out, "  {}  {:>12}  {}", moment.at, moment.gap(), moment.sentence())?;
+            writeln!(out, "  {}  {:>12}  {}", zone.shows_exactly(moment.at), moment.gap(), moment.sentence())?;
             for detail in moment.details() {
-                writeln!(out, "  {:24}  {:12}    {detail}", "", "")?;
+                writeln!(out, "  {:30}  {:12}    {detail}", "", "")?;
             }
         }
         writeln!(out, "\n{}", self.conclusion())?;

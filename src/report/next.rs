@@ -15,6 +15,7 @@ use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::settings::keys::KEYS;
 use crate::waves::Stage;
+use crate::waves::zone::Zone;
 
 /// The journal that is meant when nobody names another.
 pub(crate) const USUAL_JOURNAL: &str = "cutover.db";
@@ -204,8 +205,8 @@ impl NextCommands {
 
     /// What a wait is for, after "waiting" or "it waits", and the command that ends it where there is one.
     #[must_use]
-    pub fn waiting(&self, cause: Wait, stage: &Stage, until: Option<Timestamp>) -> String {
-        let what = control::waits_for(cause, stage, until);
+    pub fn waiting(&self, cause: Wait, stage: &Stage, until: Option<Timestamp>, zone: Option<&Zone>) -> String {
+        let what = control::waits_for(cause, stage, until, zone);
         match (cause, stage.wave.as_deref()) {
             (Wait::Approval, Some(wave)) => format!("{what}: `{}` gives it", self.control(&["release", wave])),
             (Wait::Approval, None) | (Wait::Soak | Wait::Window, _) => what,

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::waves::zone::Zone;
 
 /// The text with control characters, line breaks and marks of direction spelled out.
 #[must_use]
@@ -65,6 +68,19 @@ pub(crate) fn shell_word(text: &str) -> String {
 #[must_use]
 pub(crate) fn time(at: Timestamp) -> String {
     format!("{at:.3}")
+}
+
+/// As the clocks of a zone show it, for people; without one as [`time`] does, for what is kept and is the same wherever it
+/// is read.
+#[must_use]
+pub(crate) fn time_in(zone: Option<&Zone>, at: Timestamp) -> String {
+    zone.map_or_else(|| time(at), |zone| zone.shows(at))
+}
+
+/// In documents.
+#[expect(clippy::ref_option, reason = "serde hands it over like that")]
+pub(crate) fn serialize_time<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    at.map(time).serialize(serializer)
 }
 
 /// Writes times as [`time`] does, at a fraction of the cost: of many, most are of the same few minutes.

@@ -2,16 +2,20 @@
 
 use std::io;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::plain::{duration, plain, shortened, time};
+use super::plain::{count, duration, plain, serialize_time, shortened, time};
 use super::status::Holder;
 use super::summary::seconds;
 use super::{ReportError, cut_off};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
+use crate::waves::zone::Zone;
 
 const PLAN_WIDTH: usize = 24;
+/// Of the columns beside a run's id and its plan.
+const BESIDE: usize = 100;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Runs {
@@ -35,7 +39,8 @@ pub struct RunLine {
     cut_off: bool,
     pub exit_code: Option<u8>,
     pub exit_name: Option<String>,
-    pub started_at: Option<String>,
+    #[serde(serialize_with = "serialize_time")]
+    pub started_at: Option<Timestamp>,
     pub elapsed_s: f64,
     #[serde(skip)]
     elapsed_ms: u64,
@@ -52,6 +57,11 @@ impl RunLine {
         }
     }
 
+    /// In UTC.
+    pub(crate) fn started(&self) -> String {
+        self.started_at.map_or_else(String::new, time)
+    }
+
     pub(crate) fn took(&self) -> String {
         let so_far = if self.running { " so far" } else { "" };
         format!("{}{so_far}", duration(self.elapsed_ms))
@@ -66,29 +76,44 @@ impl Runs {
         })
     }
 
-    pub fn write_text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+    /// Times as the clocks of a zone show them. Where the table is wider than what shows it, each run has two lines.
+    pub fn write_text(&self, zone: &Zone, width_of_screen: Option<usize>, out: &mut dyn io::Write) -> io::Result<()> {
         if self.runs.is_empty() {
             return writeln!(out, "The journal holds no run yet.");
         }
         let width = self.runs.iter().map(|run| plain(&run.run).chars().count()).max().unwrap_or(0).max(3);
+        if width_of_screen.is_some_and(|screen| screen < width + PLAN_WIDTH + BESIDE) {
+            return self.write_in_two_lines(zone, out);
+        }
         writeln!(
             out,
-            "{:<width$}  {:<PLAN_WIDTH$}  {:>8}  {:>9}  {:>9}  {:<17}  {:<24}  took",
+            "{:<width$}  {:<PLAN_WIDTH$}  {:>8}  {:>9}  {:>9}  {:<17}  {:<26}  took",
             "run", "plan", "rows", "on target", "unsettled", "ended", "started"
         )?;
         for run in &self.runs {
             writeln!(
                 out,
-                "{:<width$}  {:<PLAN_WIDTH$}  {:>8}  {:>9}  {:>9}  {:<17}  {:<24}  {}",
+                "{:<width$}  {:<PLAN_WIDTH$}  {:>8}  {:>9}  {:>9}  {:<17}  {:<26}  {}",
                 plain(&run.run),
                 shortened(&plain(&run.plan), PLAN_WIDTH),
                 run.rows,
                 run.on_target,
                 run.unsettled,
                 run.ended(),
-                run.started_at.as_deref().unwrap_or("-"),
+                run.started_at.map_or_else(|| "-".to_owned(), |at| zone.shows(at)),
                 run.took()
             )?;
+        }
+        Ok(())
+    }
+
+    fn write_in_two_lines(&self, zone: &Zone, out: &mut dyn io::Write) -> io::Result<()> {
+        for run in &self.runs {
+            let started = run.started_at.map_or_else(String::new, |at| format!("; {}, {}", zone.shows(at), run.took()));
+            let RunLine { on_target, unsettled, .. } = run;
+            let rows = count(u64::from(run.rows), "row");
+            writeln!(out, "{}  {}", plain(&run.run), plain(&run.plan))?;
+            writeln!(out, "  {rows}, {on_target} on target, {unsettled} unsettled; {}{started}", run.ended())?;
         }
         Ok(())
     }
@@ -115,7 +140,7 @@ fn line_of(journal: &Journal, run: &RunRecord) -> Result<RunLine, JournalError> 
         running: run.running,
         exit_code: run.exit_code,
         exit_name: run.exit_name,
-        started_at: run.started_at.map(time),
+        started_at: run.started_at,
         elapsed_s: seconds(elapsed_ms),
         elapsed_ms,
     })

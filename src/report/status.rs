@@ -4,13 +4,14 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::plain::{plain, shortened};
+use super::plain::{plain, shortened, time_in};
 use super::summary::{Running, SteeringOf, Summary};
 use crate::control::{CONTROL, Paused};
 use crate::journal::read::RunRecord;
 use crate::lock;
 use crate::rollback::IfStopped;
 use crate::waves::forecast::spoken;
+use crate::waves::zone::Zone;
 
 /// Waves past these are counted and not listed.
 const MOST_WAVES: usize = 30;
@@ -37,14 +38,15 @@ impl Holder {
     }
 }
 
-pub fn write_text(summary: &Summary, holder: Holder, out: &mut dyn io::Write) -> io::Result<()> {
+/// Times as the clocks of a zone show them.
+pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut dyn io::Write) -> io::Result<()> {
     writeln!(out, "{}", summary.sentence())?;
     if let Some(running) = &summary.running {
-        writeln!(out, "{}", where_it_is(running, holder))?;
+        writeln!(out, "{}", where_it_is(running, holder, Some(zone)))?;
     }
     let SteeringOf { paused, skipped, .. } = &summary.steering;
     if summary.running.is_some() || !paused.is_empty() || *skipped > 0 {
-        for line in summary.steering.lines(&summary.commands, holder != Holder::Gone) {
+        for line in summary.steering.lines(&summary.commands, holder != Holder::Gone, Some(zone)) {
             writeln!(out, "{line}")?;
         }
     }
@@ -68,7 +70,7 @@ pub fn write_text(summary: &Summary, holder: Holder, out: &mut dyn io::Write) ->
         }
         (None, Holder::Alive | Holder::Gone | Holder::Unknown) => summary.write_next(out)?,
     }
-    summary.write_footer(out)
+    summary.write_footer(zone, out)
 }
 
 /// What a person may do about a run that goes on, and the command of it that is likely to be wanted.
@@ -102,10 +104,11 @@ fn write_if_stopped(counts: &IfStopped, out: &mut dyn io::Write) -> io::Result<(
     writeln!(out, "  {:<14} {not_reversible:>9}  of those that were changed, or may have been", "not reversible")
 }
 
-pub(crate) fn where_it_is(running: &Running, holder: Holder) -> String {
+/// Since when, as the clocks of a zone show it or else in UTC.
+pub(crate) fn where_it_is(running: &Running, holder: Holder, zone: Option<&Zone>) -> String {
     let pid = running.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
     let host = running.host.as_deref().map_or_else(|| "?".to_owned(), plain);
-    let since = running.since.as_deref().unwrap_or("?");
+    let since = running.since.map_or_else(|| "?".to_owned(), |since| time_in(zone, since));
     match holder {
         Holder::Alive => format!("Running as process {pid} on {host} since {since}."),
         Holder::Gone => format!("Process {pid} on {host}, begun {since}, was cut off: it did not end by itself."),

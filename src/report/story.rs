@@ -1,6 +1,7 @@
 //! Events in sentences: what happened to a row or to a run, moment by moment, for the terminal and for browsers alike.
 
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 
 use super::next;
 use super::plain::{count, duration, plain, time};
@@ -12,7 +13,8 @@ use crate::event::{DrainReason, Event, EventKind, Outcome};
 pub(crate) struct Moment<'a> {
     lane: u32,
     seq: u64,
-    pub(crate) at: String,
+    #[serde(serialize_with = "in_document")]
+    pub(crate) at: Timestamp,
     /// What passed since the one before it. A clock that was set back between two events shows as it is.
     gap_ms: Option<i64>,
     #[serde(flatten)]
@@ -21,15 +23,24 @@ pub(crate) struct Moment<'a> {
 
 /// Events, each with what passed since the one before it.
 pub(crate) fn told(events: &[Event]) -> impl Iterator<Item = Moment<'_>> {
-    let mut before: Option<jiff::Timestamp> = None;
+    let mut before: Option<Timestamp> = None;
     events.iter().map(move |event| {
         let gap_ms = before.map(|before| event.at.as_millisecond() - before.as_millisecond());
         before = Some(event.at);
-        Moment { lane: event.lane.0, seq: event.seq, at: time(event.at), gap_ms, kind: &event.kind }
+        Moment { lane: event.lane.0, seq: event.seq, at: event.at, gap_ms, kind: &event.kind }
     })
 }
 
+fn in_document<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&time(*at))
+}
+
 impl Moment<'_> {
+    /// In UTC.
+    pub(crate) fn time(&self) -> String {
+        time(self.at)
+    }
+
     /// `+0.250 s`; nothing for the first.
     pub(crate) fn gap(&self) -> String {
         self.gap_ms.map_or_else(String::new, since)
@@ -78,7 +89,7 @@ fn sentence(kind: &EventKind) -> String {
             format!("{stage} begins: {}{forecast}", count(*rows, "row"))
         }
         EventKind::StageEnded { stage } => format!("{stage} is done"),
-        EventKind::WaitBegan { cause, stage, until } => format!("waits {}", waits_for(*cause, stage, *until)),
+        EventKind::WaitBegan { cause, stage, until } => format!("waits {}", waits_for(*cause, stage, *until, None)),
         EventKind::WaitEnded => "the wait is over".to_owned(),
         EventKind::Controlled { command, by, .. } => format!("{command}, by {by}"),
         EventKind::LaunchEnded { exit, reason, elapsed_ms, refusal: _ } => {

@@ -3,13 +3,14 @@
 use std::io;
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::ReportError;
 use super::advice::{self, Advice};
 use super::cut_off;
 use super::next::{self, Given, NextCommands};
-use super::plain::{count, duration, plain, shortened, time};
+use super::plain::{count, duration, plain, serialize_time, time, time_in};
 use crate::control::{CONTROL, Paused, Taken, Waits};
 use crate::event::{EventKind, Verdict};
 use crate::journal::ending::Ending;
@@ -20,14 +21,13 @@ use crate::ledger::steered::Steered;
 use crate::plan::paper::Paper;
 use crate::plan::sealed::Seal;
 use crate::rollback::IfStopped;
+use crate::waves::zone::Zone;
 use crate::waves::{Stage, Terms};
 
 /// Causes past these are counted and not listed.
 const MOST_CAUSES: u32 = 50;
 /// Commands before the last of these are in the journal, and not listed.
 const MOST_STEERED: usize = 10;
-/// How much of a cause's text stands in a table of one line each.
-const CAUSE_WIDTH: usize = 60;
 const VERDICT_WIDTH: usize = 10;
 
 /// The final document of `run`, `resume`, `retry`, `reconcile` and `status`.
@@ -45,7 +45,8 @@ pub struct Summary {
     pub under_way: u64,
     pub throttled: u64,
     pub exit: ExitOf,
-    pub started_at: Option<String>,
+    #[serde(serialize_with = "serialize_time")]
+    pub started_at: Option<Timestamp>,
     pub elapsed_s: f64,
     pub journal: String,
     pub anchor: String,
@@ -148,14 +149,14 @@ pub struct PaperOf {
 }
 
 impl PaperOf {
-    fn facts(&self) -> Vec<(&'static str, String)> {
+    fn facts(&self, zone: Option<&Zone>) -> Vec<(&'static str, String)> {
         let own = [("name", &self.name), ("ticket", &self.ticket), ("reason", &self.reason)];
         let own = own.into_iter().filter_map(|(name, text)| Some((name, plain(text.as_ref()?))));
         let sealed = self.seal.iter().flat_map(|seal| {
-            let by = format!("by {} at {}, {}", plain(&seal.sealed_by), time(seal.at), plain(&seal.digest));
+            let by = format!("by {} at {}, {}", plain(&seal.sealed_by), time_in(zone, seal.at), plain(&seal.digest));
             let approvals = seal.approvals.iter().map(|approval| {
                 let who = approval.user.as_deref().map_or(String::new(), |user| format!(" ({user}@{})", approval.host));
-                ("approved", plain(&format!("by {}{who} at {}", approval.name, time(approval.at))))
+                ("approved", plain(&format!("by {}{who} at {}", approval.name, time_in(zone, approval.at))))
             });
             std::iter::once(("sealed", by)).chain(approvals)
         });
@@ -190,11 +191,12 @@ impl SteeringOf {
         Ok(Self { paused, waits, stage, forecast, history, skipped })
     }
 
-    /// Who holds it back, and if it goes on, what it waits for: one line each.
+    /// Who holds it back, and if it goes on, what it waits for: one line each, with times as the clocks of a zone show them or
+    /// else in UTC.
     #[must_use]
-    pub fn lines(&self, commands: &NextCommands, goes_on: bool) -> Vec<String> {
+    pub fn lines(&self, commands: &NextCommands, goes_on: bool, zone: Option<&Zone>) -> Vec<String> {
         let paused = self.paused.iter().map(|Paused { by, since }| {
-            let since = time(*since);
+            let since = time_in(zone, *since);
             if by.via == CONTROL {
                 format!("Paused by {by} since {since}; `{}` releases it.", commands.control(&["continue"]))
             } else {
@@ -202,8 +204,8 @@ impl SteeringOf {
             }
         });
         let waits = self.waits.iter().filter(|_| goes_on).map(|waits| {
-            let text = commands.waiting(waits.cause, &waits.stage, waits.until);
-            format!("Waiting {text}, since {}.", time(waits.since))
+            let text = commands.waiting(waits.cause, &waits.stage, waits.until, zone);
+            format!("Waiting {text}, since {}.", time_in(zone, waits.since))
         });
         // A plan without waves is carried as one.
         let says_something = |stage: &&Stage| goes_on && (stage.wave.is_some() || self.forecast.is_some());
@@ -247,7 +249,8 @@ pub struct LaunchOf {
 pub struct Running {
     pub pid: Option<u32>,
     pub host: Option<String>,
-    pub since: Option<String>,
+    #[serde(serialize_with = "serialize_time")]
+    pub since: Option<Timestamp>,
 }
 
 impl Summary {
@@ -262,7 +265,7 @@ impl Summary {
         let run = &cut_off::as_told(journal, run, &tally)?;
         let began = journal.last_launch(run.key)?;
         let elapsed_ms = cut_off::elapsed_ms(journal, run)?;
-        let since = began.as_ref().map(|event| time(event.at));
+        let since = began.as_ref().map(|event| event.at);
         // An attempt may yet be taken back, throttled or not even sent, and a count that people watch would go down.
         let under_way = if run.running { tally.open } else { 0 };
         let mut commands = NextCommands::of(journal, run, journal_path)?;
@@ -278,7 +281,7 @@ impl Summary {
             under_way,
             throttled: tally.throttled,
             exit: ExitOf { code: run.exit_code, name: run.exit_name.clone(), reason: run.exit_reason.clone() },
-            started_at: run.started_at.map(time),
+            started_at: run.started_at,
             elapsed_s: seconds(elapsed_ms),
             journal: journal_path.display().to_string(),
             anchor: journal.anchor(run)?,
@@ -338,13 +341,13 @@ impl Summary {
         format!("{on_target} of {} {} on target{so_far}; {}.", count(n_rows, "row"), is_or_are(n_rows), rest.join(", "))
     }
 
-    /// For people, about 100 characters wide, meaningful without color.
-    pub fn write_text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+    /// For people, about 100 characters wide, meaningful without color; times as the clocks of a zone show them.
+    pub fn write_text(&self, zone: &Zone, out: &mut dyn io::Write) -> io::Result<()> {
         writeln!(out, "{}", self.sentence())?;
         self.write_counts(out)?;
         self.write_causes(out)?;
         self.write_next(out)?;
-        self.write_footer(out)
+        self.write_footer(zone, out)
     }
 
     /// The counts that are not zero; they add up to the total below them.
@@ -372,7 +375,7 @@ impl Summary {
         writeln!(out, "\nWhat needs a look\n")?;
         for cause in &self.causes {
             let Cause { verdict, n_rows, example, .. } = cause;
-            let text = shortened(&cause_text(cause), CAUSE_WIDTH);
+            let text = cause_text(cause);
             writeln!(out, "  {verdict:<VERDICT_WIDTH$} {n_rows:>9}  {text} (such as {})", plain(example))?;
         }
         let n_more = self.n_need_a_look().saturating_sub(self.causes.iter().map(|cause| cause.n_rows).sum());
@@ -420,22 +423,32 @@ impl Summary {
         Ok(())
     }
 
-    pub(super) fn write_footer(&self, out: &mut dyn io::Write) -> io::Result<()> {
+    pub(super) fn write_footer(&self, zone: &Zone, out: &mut dyn io::Write) -> io::Result<()> {
         writeln!(out)?;
-        for (name, value) in self.facts() {
+        for (name, value) in self.facts_in(Some(zone)) {
             writeln!(out, "  {name:<VERDICT_WIDTH$} {value}")?;
         }
         Ok(())
     }
 
-    /// What identifies the run and what it took, as pairs of name and value.
+    /// In UTC.
+    pub(crate) fn started(&self) -> Option<String> {
+        self.started_at.map(time)
+    }
+
+    /// What identifies the run and what it took, as pairs of name and value, with times in UTC.
     pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
+        self.facts_in(None)
+    }
+
+    /// The same, with times as the clocks of a zone show them.
+    fn facts_in(&self, zone: Option<&Zone>) -> Vec<(&'static str, String)> {
         let mut facts = vec![("run", plain(&self.run))];
         facts.push(("plan", format!("{} ({})", plain(&self.plan.path), plain(&self.plan.digest))));
-        if let Some(started_at) = &self.started_at {
+        if let Some(started_at) = self.started_at {
             let so_far = if self.running.is_some() { " so far" } else { "" };
             let elapsed = duration(milliseconds(self.elapsed_s));
-            facts.push(("started", format!("{started_at}; it took {elapsed}{so_far}")));
+            facts.push(("started", format!("{}; it took {elapsed}{so_far}", time_in(zone, started_at))));
         }
         if let Some(launch) = &self.last_launch {
             let by = launch.user.as_deref().map_or(String::new(), |user| format!(" by {}", plain(user)));
@@ -465,9 +478,9 @@ impl Summary {
             }
             facts.extend(lane_facts(&lane.lane));
         }
-        facts.extend(self.paper.facts());
+        facts.extend(self.paper.facts(zone));
         for Taken { at, command, by } in self.steering.history.iter().rev().take(MOST_STEERED).rev() {
-            facts.push(("steered", plain(&format!("{} {command}, by {by}", time(*at)))));
+            facts.push(("steered", plain(&format!("{} {command}, by {by}", time_in(zone, *at)))));
         }
         if self.moved > 0 {
             facts.push(("moved", format!("{} by somebody else while it went on", count(self.moved, "row"))));

@@ -56,13 +56,13 @@ pub(super) fn shown(journal: &Journal, id: &str, path: &Path) -> Result<String, 
         let holder = Holder::of(path, &run);
         let mut lines = Vec::new();
         if let Some(running) = &summary.running {
-            lines.push(where_it_is(running, holder));
+            lines.push(where_it_is(running, holder, None));
             if holder == Holder::Gone {
                 lines.push(format!("It goes on with: {}", plain(&summary.commands.resume())));
             }
         }
         if summary.running.is_some() || !summary.steering.paused.is_empty() {
-            lines.extend(summary.steering.lines(&summary.commands, holder != Holder::Gone));
+            lines.extend(summary.steering.lines(&summary.commands, holder != Holder::Gone, None));
         }
         let pace = if summary.running.is_some() && holder != Holder::Gone {
             let now = Timestamp::now();

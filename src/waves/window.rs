@@ -158,7 +158,7 @@ impl Window {
     /// An instant as the window's people read their clocks.
     #[must_use]
     pub fn local(&self, at: Timestamp) -> String {
-        at.to_zoned_datetime(self.zone.rules.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+        self.zone.shows(at)
     }
 
     /// Says when changes may be sent, and in which zone that is read; a line for each thing there is to say.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::model::words::nearest;
@@ -44,12 +45,6 @@ impl fmt::Display for Zone {
 const LOCALTIME: &str = "/etc/localtime";
 
 impl Zone {
-    /// For instants that nobody reads by the clock.
-    #[must_use]
-    pub fn utc() -> Self {
-        Self { rules: TimeZone::UTC, named: "UTC".to_owned() }
-    }
-
     /// The zone of this name. What POSIX writes is no name: there `UTC+3` lies to the west.
     pub fn from_name(name: &str) -> Result<Self, BadZone> {
         match of_name(name) {
@@ -67,6 +62,18 @@ impl Zone {
     #[must_use]
     pub fn of_machine_for_people() -> Self {
         Self::of_machine().unwrap_or_else(|bad| Self { rules: TimeZone::UTC, named: format!("UTC, for {bad}") })
+    }
+
+    /// An instant as its clocks show it, with the offset.
+    #[must_use]
+    pub fn shows(&self, at: Timestamp) -> String {
+        at.to_zoned_datetime(self.rules.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+    }
+
+    /// The same to the millisecond.
+    #[must_use]
+    pub fn shows_exactly(&self, at: Timestamp) -> String {
+        at.to_zoned_datetime(self.rules.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f %:z").to_string()
     }
 
     fn of_machine_with(variable: Option<&OsStr>, localtime: &Path) -> Result<Self, BadZone> {

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::lab::{Ended, Lab, Launch, plan, shared};
+use crate::tools;
 
 fn with(mut command: Command, variables: &[(&str, &str)]) -> Ended {
     command.envs(variables.iter().copied());
@@ -222,4 +223,84 @@ fn a_settings_file_that_is_not_toml_is_told_in_one_line_without_what_stands_ther
         ended.stderr
     );
     assert!(ended.stderr.lines().count() == 1 && !ended.stderr.contains("hunter2"), "{}", ended.stderr);
+}
+
+/// People read their own clocks, with the offset; programs and the journal read UTC.
+#[test]
+fn people_are_told_times_by_their_clocks_and_programs_in_utc() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(2, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let new_run = [&RUN[..], &[sandbox.url.as_str(), "--new"]].concat();
+    let verbs = [&new_run[..], &["status"], &["explain", "vm-00001"], &["runs"]];
+    let by = |args: &[&str], tz: &str| with(lab.command(args), &[("TZ", tz)]).exits(0);
+    let in_utc = |text: &str| text.split_whitespace().any(|word| word.starts_with("20") && word.contains('Z'));
+    for verb in verbs {
+        for (tz, offset) in [("Asia/Shanghai", " +08:00"), ("AAA-5:30", " +05:30"), ("UTC", " +00:00")] {
+            let ended = by(verb, tz);
+            assert!(ended.stdout.contains(offset) && !in_utc(&ended.stdout), "{verb:?} {tz}: {}", ended.stdout);
+        }
+        let ended = by(verb, "Nonsense/X");
+        let says = "warning: `Nonsense/X`, as TZ in the environment has it, is no time zone: times are shown in UTC\n";
+        assert!(ended.stderr.contains(says) && ended.stdout.contains(" +00:00"), "{verb:?}: {}", ended.stderr);
+        for tz in ["Asia/Shanghai", "Nonsense/X"] {
+            let ended = by(&[verb, &["--json"]].concat(), tz);
+            assert!(!ended.stdout.contains("+08:00") && !ended.stderr.contains("shown in UTC"), "{verb:?} {tz}");
+        }
+    }
+    let csv = by(&["report", "--format", "csv"], "Asia/Shanghai").stdout;
+    assert!(csv.contains("Z,") && !csv.contains("+08:00"), "{csv}");
+    // The plan's own goes before the machine's, for whoever reads later, too.
+    lab.write("plan.toml", "files = ['plan.csv']\n[window]\ntimezone = 'America/Sao_Paulo'\n");
+    for args in [&["run", "plan.toml", "--yes", "--rate", "off", "--endpoint", &sandbox.url][..], &["status"]] {
+        let ended = by(args, "Asia/Shanghai");
+        assert!(ended.stdout.contains(" -03:00") && !ended.stdout.contains("+08:00"), "{args:?}: {}", ended.stdout);
+    }
+}
+
+/// Prose is folded at the width of a terminal, what is to be copied is on one line, and a pipe has no width.
+#[test]
+fn on_a_terminal_prose_is_folded_and_commands_are_not() {
+    if tools::lack(&["script"]) {
+        return;
+    }
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", "source_id,copystate,migrationcycle\nvm-1,stopped,syncing\nvm-2,stopped,syncing\n");
+    let long = "the source is held by somebody who has not said why, or for how long, or whether anybody may ask";
+    let fault = format!(
+        "[[fault]]\nsources = [\"vm-2\"]\nkind = \"status\"\nstatus = 400\ncode = \"SMS.9001\"\nmessage = \"{long}\"\n"
+    );
+    let sandbox = lab.serve("plan.csv", &fault);
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(1);
+    let on_terminal = |columns: usize, verb: &str| {
+        let cutover = env!("CARGO_BIN_EXE_cutover");
+        let shell = format!("stty cols {columns}; '{cutover}' {verb}");
+        let mut command = lab.command_of("script", &["-qec", &shell, "/dev/null"]);
+        command.env("TZ", "UTC");
+        Launch::of(command).end().stdout.replace('\r', "")
+    };
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    for verb in ["status", "explain vm-2", "runs", "run none.csv --yes", "check none.csv"] {
+        let args: Vec<&str> = verb.split(' ').collect();
+        let piped = with(lab.command(&args), &[("TZ", "UTC")]);
+        let piped = piped.stderr + &piped.stdout;
+        for columns in [80, 60] {
+            let shown = on_terminal(columns, verb);
+            for line in shown.lines().filter(|line| !line.trim_start().starts_with("cutover ")) {
+                let is_one_word = words(line).len() <= 1 || line.contains('`');
+                assert!(line.chars().count() <= columns || is_one_word, "{verb} {columns}: {line}\n{shown}");
+            }
+            // Nothing is lost or cut, and each command is whole.
+            for line in piped.lines().filter(|line| line.trim_start().starts_with("cutover ")) {
+                assert!(shown.lines().any(|shown| shown.trim() == line.trim()), "{verb} {columns}: {line}\n{shown}");
+            }
+            if verb != "runs" {
+                assert_eq!(words(&shown), words(&piped), "{verb} {columns}");
+            }
+        }
+    }
+    let wide = lab.cutover(&["status"]).exits(0).stdout;
+    assert!(wide.lines().any(|line| line.contains(long)), "no text is cut short: {wide}");
 }

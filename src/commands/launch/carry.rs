@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::super::accounts::{Account, Venue};
 use super::super::reading::{print, write_report};
-use super::super::{AfterChanges, CommandError, causes, stdout_failed};
+use super::super::{AfterChanges, CommandError, causes, stdout_failed, zone_of};
 use super::{Launch, signals};
 use crate::clock::Clock;
 use crate::console::Console;
@@ -52,6 +52,7 @@ use crate::settings::Settings;
 use crate::settings::keys::KEYS;
 use crate::transport::Transport;
 use crate::waves::window::Window;
+use crate::waves::zone::Zone;
 
 /// Who says yes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,6 +193,7 @@ impl Carry<'_> {
 
     fn print(&self, summary: &Summary) -> Result<(), CommandError> {
         let Console { json, quiet, .. } = self.console;
+        let zone = || zone_of(self.console, self.settings, Some(self.run));
         match (self.launch.events, json) {
             (true, true) => print(Form::Json, |out| Ok(summary::write_json_line(summary, out)?)),
             (false, true) => print(Form::Json, |out| summary::write_json(summary, out)),
@@ -199,11 +201,14 @@ impl Carry<'_> {
             (true, false) => {
                 // Standard output is for programs then.
                 let mut text = Vec::new();
-                summary.write_text(&mut text).map_err(stdout_failed)?;
+                summary.write_text(&zone(), &mut text).map_err(stdout_failed)?;
                 self.console.say(String::from_utf8_lossy(&text).trim_end());
                 Ok(())
             }
-            (false, false) => print(Form::Text, |out| Ok(summary.write_text(out)?)),
+            (false, false) => {
+                let zone = zone();
+                print(Form::Text, |out| Ok(summary.write_text(&zone, out)?))
+            }
         }
     }
 
@@ -261,7 +266,7 @@ impl Carry<'_> {
             ways.push((Http::new(transport, Arc::clone(&account.credentials)), gate));
             sandboxes.extend(sandbox);
         }
-        let progress = self.progress(&journal, &commands)?;
+        let progress = self.progress(&journal, &commands, &helm_settings.window.zone)?;
         let mut observers: Vec<Box<dyn Observer>> =
             vec![Box::new(self.counter(&journal, &progress)?), Box::new(self.sent.clone())];
         let undelivered = Undelivered::default();
@@ -382,11 +387,11 @@ impl Carry<'_> {
         (lanes, reading)
     }
 
-    fn progress(&self, journal: &Journal, commands: &NextCommands) -> Result<Arc<Progress>, CommandError> {
+    fn progress(&self, journal: &Journal, commands: &NextCommands, zone: &Zone) -> Result<Arc<Progress>, CommandError> {
         let n_rows = u64::from(self.run.n_rows);
         let n_settled = n_rows.saturating_sub(journal.count_unsettled(self.run.key)?);
         let names = self.accounts.iter().map(|account| account.name.clone()).collect();
-        Ok(Progress::new(n_rows, n_settled, names, commands.clone(), self.console, self.launch.progress))
+        Ok(Progress::new(n_rows, n_settled, names, commands.clone(), zone.clone(), self.console, self.launch.progress))
     }
 
     fn counter(&self, journal: &Journal, progress: &Arc<Progress>) -> Result<Counter, CommandError> {

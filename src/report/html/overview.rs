@@ -99,7 +99,7 @@ pub(crate) struct Moments {
 impl Moments {
     /// The first and the last of them, where there are too many.
     pub(crate) fn of(events: &[Event]) -> Self {
-        let told: Vec<_> = story::told(events).map(|moment| (moment.at.clone(), moment.sentence())).collect();
+        let told: Vec<_> = story::told(events).map(|moment| (moment.time(), moment.sentence())).collect();
         let n_left_out = told.len().saturating_sub(MOST_MOMENTS);
         let first = told.len().min(MOST_MOMENTS / 2);
         let told = told.iter().take(first).chain(told.iter().skip(first + n_left_out)).cloned().collect();
