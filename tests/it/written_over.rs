@@ -130,26 +130,48 @@ fn a_journal_that_was_only_touched_goes_on() {
     );
 }
 
+/// A wait, the run's arguments, the scenario, and the event after which it has begun.
+type Wait<'a> = (&'a str, &'a [&'a str], &'a str, (&'a str, usize));
+
 #[test]
 fn a_journal_that_is_written_over_while_the_run_waits_is_noticed_before_it_goes_on() {
     let _machine = shared();
-    let waits: [(&str, &[&str], &str); 3] = [
-        ("a pause", &["--pause-file", "pause"], "controlled"),
-        ("a window", &["--window", "03:00-03:01", "--timezone", "UTC", "--ignore-forecast"], "wait_began"),
-        ("a cool-down", &[], "attempt_ended"),
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let hour = (since_1970.as_secs() / 3600 + 6) % 24;
+    let window = format!("{hour:02}:00-{hour:02}:01");
+    let throttles = "[quota]\nper_minute = 8\nstated = false\nretry_after = true\n";
+    let waits: [Wait; 5] = [
+        ("a pause", &["plan.csv", "--pause-file", "pause"], "", ("controlled", 1)),
+        (
+            "a window",
+            &["plan.csv", "--window", &window, "--timezone", "UTC", "--ignore-forecast"],
+            "",
+            ("wait_began", 1),
+        ),
+        ("an approval", &["approval.toml"], "", ("wait_began", 1)),
+        ("a soak", &["soak.toml"], "", ("wait_began", 1)),
+        // The page, seven changes, and the first that is too much.
+        ("a cool-down", &["plan.csv"], throttles, ("attempt_ended", 8)),
     ];
-    for (wait, flags, reached) in waits {
+    for (wait, args, scenario, (event, nth)) in waits {
         for harm in ["truncate -s 0 cutover.db", "cp other.db cutover.db"] {
             println!("{wait}: {harm}");
             let lab = Lab::new();
             journal_before(&lab, "other.db");
             lab.write("plan.csv", &plan(30, "stopped,syncing"));
-            let throttles = "[quota]\nper_minute = 8\nstated = false\nretry_after = true\n";
-            let sandbox = lab.serve("plan.csv", if flags.is_empty() { throttles } else { "" });
+            lab.write("few.csv", "source_id,copystate\nvm-00030,stopped\n");
+            lab.write("most.csv", &plan(29, "stopped,syncing"));
+            let waves = |waits: &str| {
+                format!(
+                    "[[waves]]\nname = \"one\"\nfiles = [\"few.csv\"]\n{waits}\n[[waves]]\nname = \"two\"\nfiles = [\"most.csv\"]\n"
+                )
+            };
+            lab.write("approval.toml", &waves("approval = true"));
+            lab.write("soak.toml", &waves("soak = \"1h\""));
             lab.write("pause", "");
-            let launch = lab.begin(&sandbox, &[&["run", "plan.csv"][..], flags].concat());
-            // The page, seven changes, and the first that is too much.
-            assert!(launch.reaches_nth(reached, if flags.is_empty() { 8 } else { 1 }));
+            let sandbox = lab.serve("plan.csv", scenario);
+            let launch = lab.begin(&sandbox, &[&["run"], args].concat());
+            assert!(launch.reaches_nth(event, nth), "{wait}");
             let n_before = sandbox.changes().len();
             sh(&lab, harm);
             launch.end().exits(70).says("stopped after ");
