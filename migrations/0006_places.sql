@@ -3,9 +3,19 @@
 
 -- The file of rows that it stands in; null: the plan itself, also where an older version kept no file.
 ALTER TABLE row ADD COLUMN file      TEXT;
--- 1: accepted, and not proven because verification was switched off then. Earlier versions had a sentence for it.
-ALTER TABLE row ADD COLUMN by_choice INTEGER NOT NULL DEFAULT 0;
-UPDATE row SET by_choice = 1 WHERE verdict = 'unverified' AND reason = 'verification is switched off';
+-- The fact that a verdict rests on, where more than the verdict decides what is to be done about the row:
+-- unknown_source, not_as_expected, ignores_updates, unsayable, skipped, not_verified, unseen, never_shown; null where the
+-- verdict says it all. Of verdicts that earlier versions recorded, as those worded their reasons.
+ALTER TABLE row ADD COLUMN ground TEXT;
+UPDATE row SET ground = CASE
+    WHEN verdict = 'blocked' AND substr(reason, 1, 11) = 'skipped by ' THEN 'skipped'
+    WHEN verdict = 'blocked' AND reason = 'the service does not know this source' THEN 'unknown_source'
+    WHEN verdict = 'blocked' AND substr(reason, 1, 17) = 'the plan expects ' THEN 'not_as_expected'
+    WHEN verdict = 'blocked' AND substr(reason, -35) = 'answers success and changes nothing' THEN 'ignores_updates'
+    WHEN verdict = 'unverified' AND reason = 'verification is switched off' THEN 'not_verified'
+    WHEN verdict = 'unverified' AND substr(reason, 1, 17) = 'no look succeeded' THEN 'unseen'
+    WHEN verdict = 'unverified' AND substr(reason, 1, 17) = 'reads never show ' THEN 'never_shown' END
+WHERE verdict IN ('blocked', 'unverified');
 
 DROP VIEW v_row;
 CREATE VIEW v_row AS
@@ -20,7 +30,10 @@ SELECT run.id AS run,
        strftime('%Y-%m-%dT%H:%M:%fZ', row.first_sent_at / 1000.0, 'unixepoch') AS first_sent_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', row.settled_at / 1000.0, 'unixepoch') AS settled_at,
        row.canary, row.sealed_copystate, row.sealed_migrationcycle, row.moved_copystate, row.moved_migrationcycle,
-       row.file, (coalesce(row.verdict, '') IN ('applied', 'already') OR row.by_choice) AS on_target
+       row.file,
+       coalesce(row.verdict IN ('applied', 'already') OR (row.verdict = 'unverified' AND row.ground = 'not_verified'), 0)
+           AS on_target,
+       row.ground
 FROM row JOIN run USING (run);
 
 DROP VIEW v_run;
@@ -29,7 +42,8 @@ SELECT run.id AS run, run.plan_path, run.plan_digest, run.n_rows, run.endpoint, 
        run.launches, run.running, run.pid, run.host, run.exit_code, run.exit_name, run.exit_reason,
        strftime('%Y-%m-%dT%H:%M:%fZ', run.started_at / 1000.0, 'unixepoch') AS started_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', run.ended_at / 1000.0, 'unixepoch') AS ended_at,
-       (SELECT count(*) FROM row WHERE row.run = run.run AND (row.verdict IN ('applied', 'already') OR row.by_choice)) AS on_target,
+       (SELECT count(*) FROM row WHERE row.run = run.run
+            AND (row.verdict IN ('applied', 'already') OR (row.verdict = 'unverified' AND row.ground = 'not_verified'))) AS on_target,
        (SELECT count(*) FROM row WHERE row.run = run.run AND row.verdict IS NULL) AS unsettled
 FROM run;
 
@@ -39,7 +53,7 @@ SELECT run.id AS run, lane.lane, lane.name, lane.endpoint, lane.account, lane.th
        lane.stopped,
        (SELECT count(*) FROM row WHERE row.run = lane.run AND row.lane = lane.lane) AS n_rows,
        (SELECT count(*) FROM row WHERE row.run = lane.run AND row.lane = lane.lane
-            AND (row.verdict IN ('applied', 'already') OR row.by_choice)) AS on_target,
+            AND (row.verdict IN ('applied', 'already') OR (row.verdict = 'unverified' AND row.ground = 'not_verified'))) AS on_target,
        (SELECT count(*) FROM row WHERE row.run = lane.run AND row.lane = lane.lane AND row.verdict IS NULL) AS unsettled
 FROM lane JOIN run USING (run)
 WHERE lane.lane > 0;

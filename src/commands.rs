@@ -95,7 +95,7 @@ pub(crate) enum CommandError {
     Taken(PathBuf),
     #[error("`{plan}` needs {required} approvals and has {given}; nothing was sent")]
     NotApproved { plan: String, given: usize, required: u32, is_sealed: bool },
-    #[error("`{}` is no sealed plan", .0.display())]
+    #[error("`{}` is not a sealed plan", .0.display())]
     NotSealed(PathBuf),
     #[error("{name} sealed the plan, and who seals a plan that needs several approvals gives none of them")]
     SealerApproves { name: String },
@@ -612,7 +612,7 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
         Verb::Approve { file, name } => sealing::approve(context, &file, &name),
         Verb::Run { plan, launch, new, dry_run: false, .. } => launch::run(context, &plan, &launch, new),
         Verb::Resume { run, launch, .. } => launch::resume(context, run.run.as_deref(), &launch),
-        Verb::Retry { run, only, launch, .. } => launch::retry(context, run.run.as_deref(), &only, &launch),
+        Verb::Retry { run, selection, launch, .. } => launch::retry(context, run.run.as_deref(), &selection, &launch),
         Verb::Reconcile { run, show, .. } => launch::reconcile(context, run.run.as_deref(), &show),
         Verb::Status { run, watch, if_stopped } => reading::status(context, run.run.as_deref(), watch, if_stopped),
         Verb::Rehearse { plan, from_live, .. } => launch::rehearse(context, &plan, from_live),

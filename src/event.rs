@@ -43,9 +43,6 @@ impl fmt::Display for LaneId {
     }
 }
 
-/// The reason of a row that nobody wanted proven.
-pub const UNPROVEN_BY_CHOICE: &str = "verification is switched off";
-
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EventKind {
@@ -170,10 +167,8 @@ pub enum EventKind {
         seen: Option<SeenState>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
-        /// It is `unverified` because verification was switched off when it was accepted. Journals of earlier versions have
-        /// [`UNPROVEN_BY_CHOICE`] for it.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        by_choice: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ground: Option<Ground>,
     },
     /// This launch gave up on the row without a verdict; a later one goes on.
     RowLeft {
@@ -454,6 +449,12 @@ impl Verdict {
         }
     }
 
+    /// The same with the ground that it rests on: what nobody wanted proven counts.
+    #[must_use]
+    pub fn is_on_target(self, ground: Option<Ground>) -> bool {
+        self.on_target() || (self == Verdict::Unverified && ground == Some(Ground::NotVerified))
+    }
+
     /// One line for people who meet the word for the first time.
     #[must_use]
     pub fn meaning(self) -> &'static str {
@@ -476,6 +477,61 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// The fact that a verdict rests on, where more than the verdict decides what is to be done about the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ground {
+    /// The service knows no such source.
+    UnknownSource,
+    /// The plan expects it elsewhere.
+    NotAsExpected,
+    /// It is in a state in which the service ignores updates.
+    IgnoresUpdates,
+    /// The edition of the API that is spoken has no words for what would have to be sent.
+    Unsayable,
+    /// Somebody said that it is not to be sent.
+    Skipped,
+    /// Accepted while verification was switched off: it counts as on target, and nobody has seen it there.
+    NotVerified,
+    /// Accepted, and no look at it succeeded.
+    Unseen,
+    /// Accepted, and reads never show the target word.
+    NeverShown,
+}
+
+impl Ground {
+    pub const ALL: [Ground; 8] = [
+        Ground::UnknownSource,
+        Ground::NotAsExpected,
+        Ground::IgnoresUpdates,
+        Ground::Unsayable,
+        Ground::Skipped,
+        Ground::NotVerified,
+        Ground::Unseen,
+        Ground::NeverShown,
+    ];
+
+    /// The word of its stored form.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Ground::UnknownSource => "unknown_source",
+            Ground::NotAsExpected => "not_as_expected",
+            Ground::IgnoresUpdates => "ignores_updates",
+            Ground::Unsayable => "unsayable",
+            Ground::Skipped => "skipped",
+            Ground::NotVerified => "not_verified",
+            Ground::Unseen => "unseen",
+            Ground::NeverShown => "never_shown",
+        }
+    }
+
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ground| ground.name() == name)
+    }
+}
+
 /// Why nothing new is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -491,8 +547,12 @@ pub enum DrainReason {
     Panicked,
     /// More failed than the plan puts up with.
     Halted,
-    /// The window closed, or does not open again, or a stage would not end in it.
+    /// Rows of a stage are left in doubt or pending, and nothing behind it begins.
+    StageLeft,
+    /// The window closed, or does not open again.
     Window,
+    /// A stage would not end in the time that there is.
+    TooLong,
     /// Nobody released a stage in time.
     Unapproved,
     /// Somebody said so: with the verb, or with a flag file.
@@ -553,6 +613,10 @@ mod tests {
         for verdict in Verdict::ALL {
             assert_eq!(Verdict::named(verdict.name()), Some(verdict));
             assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.name());
+        }
+        for ground in Ground::ALL {
+            assert_eq!(Ground::named(ground.name()), Some(ground));
+            assert_eq!(serde_json::to_value(ground).unwrap(), ground.name());
         }
     }
 }

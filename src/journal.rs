@@ -30,6 +30,7 @@ pub(crate) mod meant;
 mod opening;
 pub(crate) mod place;
 pub mod read;
+pub mod reopening;
 mod rows;
 mod schema;
 pub(crate) mod search;

@@ -1,24 +1,45 @@
 //! What a look means for a row: functions of what the plan wants, what was before, and what is seen.
 
-use crate::event::Verdict;
+use crate::event::{EventKind, Ground, Verdict};
 use crate::ledger::{LastWord, Standing};
 use crate::model::dialect::Dialect;
 use crate::model::words::{self, Pairing, Word};
-use crate::model::{Fields, Row, SeenState, TargetState};
+use crate::model::{Fields, Row, RowId, SeenState, TargetState};
 
-/// How the reasons are worded of rows that are not sent: what is to be done about them differs.
-pub(crate) const UNKNOWN_SOURCE: &str = "the service does not know this source";
-pub(crate) const EXPECTS: &str = "the plan expects ";
-pub(crate) const IGNORES_UPDATES: &str = "answers success and changes nothing";
+/// Words for a state in which a change is swallowed, and for a row that nobody looked at before it was sent.
+const IGNORES_UPDATES: &str = "answers success and changes nothing";
 pub(crate) const UNSEEN_BEFORE: &str = "nobody saw where it was before";
-pub(crate) const SKIPPED: &str = "skipped by ";
+
+/// Why a row is settled as it is: in words, and the fact behind them where something depends on that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reason {
+    pub(crate) text: String,
+    pub(crate) ground: Option<Ground>,
+}
+
+impl Reason {
+    pub(crate) fn on(ground: Ground, text: impl Into<String>) -> Self {
+        Self { text: text.into(), ground: Some(ground) }
+    }
+
+    /// Of a row that was accepted while nobody wanted a proof.
+    pub(crate) fn not_verified() -> Self {
+        Self::on(Ground::NotVerified, "verification is switched off")
+    }
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Self { text, ground: None }
+    }
+}
 
 /// What preflight makes of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Already,
     Blocked {
-        reason: String,
+        reason: Reason,
     },
     /// Would be sent, with the half that the plan leaves open filled in.
     Change {
@@ -39,6 +60,12 @@ pub(crate) fn depends_on_look(row: &Row, completes: bool) -> bool {
     !row.expects.is_empty() || (completes && !row.wants.is_pair())
 }
 
+/// A row's verdict, as it is recorded.
+pub(crate) fn settled(row: RowId, verdict: Verdict, seen: Option<SeenState>, reason: Option<Reason>) -> EventKind {
+    let (reason, ground) = reason.map(|Reason { text, ground }| (text, ground)).unzip();
+    EventKind::RowSettled { row, verdict, seen, reason, ground: ground.flatten() }
+}
+
 /// What a row is called that is not to be sent. One that was sent before ends by the service's own last word.
 pub(crate) fn unsent_verdict(standing: &Standing) -> Verdict {
     match standing.last_word {
@@ -53,23 +80,23 @@ pub(crate) fn unsent_verdict(standing: &Standing) -> Verdict {
 /// `already` goes before `blocked`: a server in `stopped` whose target is `stopped` is on target.
 pub(crate) fn judge(row: &Row, seen: Option<&SeenState>, complete_pair: bool, dialect: Dialect) -> Fate {
     let Some(seen) = seen else {
-        return Fate::Blocked { reason: UNKNOWN_SOURCE.to_owned() };
+        return Fate::Blocked { reason: Reason::on(Ground::UnknownSource, "the service does not know this source") };
     };
     if on_target(&row.wants, seen) {
         return Fate::Already;
     }
-    if let Some(reason) = unmet(&row.expects, seen) {
-        return Fate::Blocked { reason };
+    if let Some(unmet) = unmet(&row.expects, seen) {
+        return Fate::Blocked { reason: Reason::on(Ground::NotAsExpected, unmet) };
     }
     if let Some(state) = seen.copystate.as_ref().filter(|state| words::swallows_updates(state)) {
         // source: CN api-sms/UpdateCopyState.html (2026-01-27)
-        let reason = format!("a server in `{state}` {IGNORES_UPDATES}");
-        return Fate::Blocked { reason };
+        let ignores = format!("a server in `{state}` {IGNORES_UPDATES}");
+        return Fate::Blocked { reason: Reason::on(Ground::IgnoresUpdates, ignores) };
     }
     let sends = if complete_pair { row.wants.completed_from(seen) } else { row.wants.clone() };
     // Nothing is filled in any more: what the look did not show is missing.
     if let Some(objection) = dialect.objections(&sends, false).next() {
-        return Fate::Blocked { reason: objection.to_string() };
+        return Fate::Blocked { reason: Reason::on(Ground::Unsayable, objection.to_string()) };
     }
     let pairing = pairing_of(&sends);
     Fate::Change { sends, pairing }
@@ -134,7 +161,7 @@ fn unmet(expects: &TargetState, seen: &SeenState) -> Option<String> {
     fields.into_iter().find_map(|(field, expected, shown)| {
         let expected = expected.as_ref()?;
         (Some(expected) != shown.as_ref())
-            .then(|| format!("{EXPECTS}{field} `{expected}`, seen is `{}`", shown_as(shown.as_ref())))
+            .then(|| format!("the plan expects {field} `{expected}`, seen is `{}`", shown_as(shown.as_ref())))
     })
 }
 
@@ -282,7 +309,7 @@ mod tests {
         for (target, expects, shown, expected) in table {
             let fate = match judge(&row(target, expects), Some(&seen(shown)), true, Dialect::Auto) {
                 Fate::Already => "already".to_owned(),
-                Fate::Blocked { reason } => reason,
+                Fate::Blocked { reason } => reason.text,
                 Fate::Change { sends, pairing } => format!("sends {sends} {pairing:?}"),
             };
             assert!(fate.contains(expected), "{target} from {shown}: {fate}");
@@ -299,7 +326,8 @@ mod tests {
     #[test]
     fn a_pair_that_a_read_does_not_complete_is_not_sent_where_both_fields_are_wanted() {
         let fate = |dialect, shown| judge(&row("error/*", "*/*"), Some(&seen(shown)), true, dialect);
-        let reason = "the 2026-01 edition wants both fields, and nothing fills in the migrationcycle".to_owned();
+        let objection = "the 2026-01 edition wants both fields, and nothing fills in the migrationcycle";
+        let reason = Reason::on(Ground::Unsayable, objection);
         assert_eq!(fate(Dialect::Of(Edition::Y2026M01), "syncing/*"), Fate::Blocked { reason });
         for (dialect, shown) in [
             (Dialect::Of(Edition::Y2026M01), "syncing/hibernating"),

@@ -6,9 +6,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub mod cause;
 pub mod steered;
 
-use crate::event::{EventKind, Outcome, UNPROVEN_BY_CHOICE, Verdict};
+use crate::event::{EventKind, Ground, Outcome, Verdict};
 use crate::model::{RowId, SeenState};
 
 /// How events are added up. Fixed as a run begins, so that what an earlier version stored of its rows still adds up.
@@ -50,7 +51,6 @@ impl Rules {
 }
 
 /// Where a row is now.
-#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     pub rules: Rules,
@@ -75,8 +75,6 @@ pub struct Standing {
     pub moved: Option<SeenState>,
     /// The last look showed that the service does not know the source of a row that was sent before.
     pub unknown: bool,
-    /// Unverified because verification was switched off: on target as far as anybody wanted to know.
-    pub by_choice: bool,
     pub last_word: LastWord,
     pub http_status: Option<u16>,
     pub error_code: Option<String>,
@@ -87,6 +85,8 @@ pub struct Standing {
     pub settled_at: Option<Timestamp>,
     /// Why it is settled as it is, or why it was left.
     pub reason: Option<String>,
+    /// The fact behind its verdict, where there is one to be named.
+    pub ground: Option<Ground>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -197,13 +197,11 @@ impl Standing {
                 self.keep_answer(outcome, request_id.as_deref(), at, *took_ms);
                 Ok(())
             }
-            EventKind::RowSettled { row, verdict, seen, reason, by_choice } => {
+            EventKind::RowSettled { row, verdict, seen, reason, ground } => {
                 self.settled(*row, *verdict, seen.as_ref())?;
                 self.settled_at = Some(at);
-                // Earlier versions had no other word for it than its reason.
-                self.by_choice =
-                    *verdict == Verdict::Unverified && (*by_choice || reason.as_deref() == Some(UNPROVEN_BY_CHOICE));
                 self.reason.clone_from(reason);
+                self.ground = ground.or_else(|| cause::worded(*verdict, reason.as_deref()));
                 Ok(())
             }
             EventKind::RowLeft { row, cause } => match self.phase {
@@ -246,7 +244,7 @@ impl Standing {
     #[must_use]
     pub fn is_on_target(&self) -> bool {
         match self.phase {
-            Phase::Settled(verdict) => verdict.on_target() || self.by_choice,
+            Phase::Settled(verdict) => verdict.is_on_target(self.ground),
             Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Due => false,
         }
     }
@@ -416,9 +414,9 @@ impl Standing {
             Verdict::Unverified | Verdict::Applied | Verdict::Already | Verdict::Overtaken | Verdict::Blocked => false,
         };
         self.after = None;
-        self.by_choice = false;
         self.settled_at = None;
         self.reason = None;
+        self.ground = None;
         Ok(())
     }
 
@@ -460,7 +458,7 @@ mod tests {
         Outcome::Throttled { status: None, retry_after_ms: None, quota: None, message: String::new() }
     }
     fn settle(verdict: Verdict) -> EventKind {
-        EventKind::RowSettled { row: ROW, verdict, seen: Some(state("finished")), reason: None, by_choice: false }
+        EventKind::RowSettled { row: ROW, verdict, seen: Some(state("finished")), reason: None, ground: None }
     }
     fn reopen() -> EventKind {
         EventKind::RowReopened { row: ROW, cause: "asked for".into() }
@@ -687,7 +685,7 @@ mod tests {
                         verdict: Verdict::ALL[dice.random_range(0..8)],
                         seen: None,
                         reason: None,
-                        by_choice: false,
+                        ground: None,
                     },
                     _ => reopen(),
                 };

@@ -13,7 +13,7 @@ use crate::engine::lane::{Lane, LaneSettings, ReadFailed};
 use crate::event::{EventKind, LaneId, LaneStop, Outcome, Verdict};
 use crate::journal::JournalError;
 use crate::journal::read::Which;
-use crate::judge::{self, Effect, Fate};
+use crate::judge::{self, Effect, Fate, Reason};
 use crate::ledger::{Phase, Rules, Standing};
 use crate::model::dialect::Objection;
 use crate::model::words::{self, Pairing};
@@ -423,7 +423,7 @@ pub(crate) enum Prospect {
     /// Not sent, and what it is called then.
     Blocked {
         verdict: Verdict,
-        reason: String,
+        reason: Reason,
     },
     Change {
         sends: TargetState,
@@ -485,7 +485,8 @@ pub(crate) fn prospect(row: &Row, standing: &Standing, missed: bool, settings: &
         Phase::Open | Phase::InDoubt | Phase::Accepted => return Prospect::LookFirst,
         Phase::Settled(Verdict::Already) => return Prospect::Already,
         Phase::Settled(verdict) => {
-            return Prospect::Blocked { verdict, reason: standing.reason.clone().unwrap_or_default() };
+            let text = standing.reason.clone().unwrap_or_default();
+            return Prospect::Blocked { verdict, reason: Reason { text, ground: standing.ground } };
         }
         Phase::Untried | Phase::Due if standing.doubted => return Prospect::LookFirst,
         Phase::Untried | Phase::Due => (),
@@ -498,7 +499,7 @@ pub(crate) fn prospect(row: &Row, standing: &Standing, missed: bool, settings: &
         return Prospect::LookFirst;
     }
     if let Some(reason) = standing.moved.as_ref().and_then(|moved| overtaken_by(row, standing, moved)) {
-        return Prospect::Blocked { verdict: Verdict::Overtaken, reason };
+        return Prospect::Blocked { verdict: Verdict::Overtaken, reason: reason.into() };
     }
     match judge::judge(row, standing.last_seen(), complete_pair, dialect) {
         Fate::Already => Prospect::Already,
@@ -547,7 +548,7 @@ impl Difference {
             }
             Prospect::Blocked { reason, .. } => {
                 self.n_blocked += 1;
-                reason.clone()
+                reason.text.clone()
             }
             Prospect::LeftOut { reason } => {
                 self.n_left_out += 1;
@@ -670,7 +671,7 @@ pub(crate) async fn settle<R: Remote>(lane: &Lane<R>, book: &Book) -> Result<(),
                 | Verdict::Failed
                 | Verdict::Blocked => standing.last_seen().cloned(),
             };
-            Some(EventKind::RowSettled { row: row.id, verdict, seen, reason, by_choice: false })
+            Some(judge::settled(row.id, verdict, seen, reason))
         });
         let kinds: Vec<EventKind> = kinds.collect();
         if !kinds.is_empty() {

@@ -137,10 +137,10 @@ impl Rehearsal {
     fn advise(&self, reasons: &[DrainReason], terms: &Terms) -> Vec<String> {
         let mut advice = Vec::new();
         let summary = &self.summary;
-        if reasons.contains(&DrainReason::Halted) {
+        if [DrainReason::Halted, DrainReason::StageLeft].iter().any(|reason| reasons.contains(reason)) {
             advice.push("look at the causes below; correct them, or allow for them in `halt`".to_owned());
         }
-        if reasons.contains(&DrainReason::Window) {
+        if [DrainReason::Window, DrainReason::TooLong].iter().any(|reason| reasons.contains(reason)) {
             advice.push("begin earlier, allow a higher rate, take fewer rows a night, or move the window".to_owned());
         }
         for lane in &summary.lanes {

@@ -292,7 +292,7 @@ fn started(n: u32, attempt: u32) -> EventKind {
 }
 
 fn settled(n: u32, verdict: Verdict, seen: Option<SeenState>) -> EventKind {
-    EventKind::RowSettled { row: RowId(n), verdict, seen, reason: None, by_choice: false }
+    EventKind::RowSettled { row: RowId(n), verdict, seen, reason: None, ground: None }
 }
 
 fn done() -> SeenState {

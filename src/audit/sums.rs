@@ -190,7 +190,7 @@ fn differs(row: RowId, folded: &Standing, stored: &Standing, findings: &mut Find
         ("last_sent_at", folded.last_sent_at == stored.last_sent_at),
         ("settled_at", folded.settled_at == stored.settled_at),
         ("reason", folded.reason == stored.reason),
-        ("by_choice", folded.by_choice == stored.by_choice),
+        ("ground", folded.ground == stored.ground),
         ("last_word", folded.last_word == stored.last_word),
     ];
     if let Some(columns) = unequal(&same) {

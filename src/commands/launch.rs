@@ -2,7 +2,7 @@
 //!
 //! Here a launch is prepared: the plan read, locks taken, the run found or made. What happens then is in [`carry`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -17,7 +17,10 @@ use crate::console;
 use crate::event::{LanePlace, Verdict};
 use crate::exit::Exit;
 use crate::journal::read::RunRecord;
+use crate::journal::reopening::Reopen;
 use crate::journal::{Journal, JournalError, NewLane, NewRun, RunKey};
+use crate::ledger::Phase;
+use crate::ledger::cause::Only;
 use crate::lock::{self, Lock};
 use crate::observe::sent::Sent;
 use crate::plan::paper::Paper;
@@ -26,8 +29,9 @@ use crate::plan::source::Source;
 use crate::plan::{Checked, Planned};
 use crate::report::Format;
 use crate::report::beside::check_destination;
-use crate::report::plain::count;
-use crate::settings::flags::{LaunchArgs, PlanArgs, ShowArgs};
+use crate::report::next::{self, Given};
+use crate::report::plain::{count, plain};
+use crate::settings::flags::{LaunchArgs, PlanArgs, SelectionArgs, ShowArgs};
 use crate::settings::keys::KEYS;
 use crate::settings::{Settings, Steering};
 use crate::waves::{Part, Terms};
@@ -44,12 +48,15 @@ pub(super) use rehearsing::rehearse;
 use carry::{Carried, Carry, Consent};
 
 /// What may be told apart about how a launch was asked for.
-struct Launch<'a> {
+struct Launch {
     verb: &'static str,
+    /// By hand and for itself, besides settings. What is released is in the journal, and how it is shown is up to whoever
+    /// looks on.
+    given: Given,
     consent: Consent,
-    reopen: &'a [Verdict],
-    /// They were named, and not left to us.
-    reopen_by_name: bool,
+    reopen: Reopen,
+    /// What somebody skipped, and is to be sent after all.
+    unskips: Unskips,
     events: bool,
     progress: bool,
     report: Option<(Format, PathBuf)>,
@@ -59,19 +66,50 @@ struct Launch<'a> {
     paper: Paper,
 }
 
-impl Launch<'_> {
+/// Of what somebody skipped, what a launch sends all the same.
+enum Unskips {
+    These(BTreeSet<String>),
+    All,
+}
+
+impl Default for Unskips {
+    fn default() -> Self {
+        Unskips::These(BTreeSet::new())
+    }
+}
+
+impl Unskips {
+    fn means(&self, source_id: &str) -> bool {
+        match self {
+            Unskips::These(these) => these.contains(source_id),
+            Unskips::All => true,
+        }
+    }
+}
+
+impl Launch {
     fn of(verb: &'static str, args: &LaunchArgs) -> Result<Self, CommandError> {
-        let consent = Consent::Asked { yes: args.yes, irreversible: args.allow_irreversible };
-        let report = args.report.as_deref().map(report_at).transpose()?;
+        // Named one by one, so that nothing of it can be forgotten.
+        let LaunchArgs { yes, allow_irreversible, approve, report, show: ShowArgs { events, no_progress } } = args;
+        let on = |is_given: &bool| is_given.then(|| "on".to_owned());
+        let given = [
+            (next::YES, on(yes)),
+            (next::IRREVERSIBLE, on(allow_irreversible)),
+            (next::REPORT, report.as_deref().map(|path| path.display().to_string())),
+        ];
+        let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        let consent = Consent::Asked { yes: *yes, irreversible: *allow_irreversible };
+        let report = report.as_deref().map(report_at).transpose()?;
         Ok(Self {
             verb,
+            given,
             consent,
-            reopen: &[],
-            reopen_by_name: false,
-            events: args.show.events,
-            progress: !args.show.no_progress,
+            reopen: Reopen::Nothing,
+            unskips: Unskips::default(),
+            events: *events,
+            progress: !no_progress,
             report,
-            releases: args.approve.iter().map(|wave| (wave.clone(), None)).collect(),
+            releases: approve.iter().map(|wave| (wave.clone(), None)).collect(),
             paper: Paper::default(),
         })
     }
@@ -80,9 +118,10 @@ impl Launch<'_> {
     fn that_looks(verb: &'static str, consent: Consent, events: bool, progress: bool) -> Self {
         Self {
             verb,
+            given: Given::new(),
             consent,
-            reopen: &[],
-            reopen_by_name: false,
+            reopen: Reopen::Nothing,
+            unskips: Unskips::default(),
             events,
             progress,
             report: None,
@@ -167,7 +206,7 @@ fn report_at(path: &Path) -> Result<(Format, PathBuf), CommandError> {
 }
 
 pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: bool) -> Result<Exit, CommandError> {
-    let mut launch = Launch::of("run", launch)?;
+    let launch = Launch::of("run", launch)?;
     let source = Source::open(&args.plan)?;
     let checked = checked(context, &source, args)?;
     let outside = context;
@@ -180,7 +219,7 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
         must_be_as_sealed(context, seal, &accounts)?;
     }
     let sealing = paper.seal.as_ref().map(|seal| seal.digest.clone());
-    launch = launch.under(paper)?;
+    let launch = launch.under(paper)?;
     Journal::check_place(&context.settings.journal)?;
     must_be_able_to_ask(&launch, args.plan == Path::new("-"))?;
     let _locks = accounts::lock_all(context, &accounts)?;
@@ -200,7 +239,6 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
             count(u64::from(run.n_rows).saturating_sub(n_left), "row"),
             n_left
         ));
-        launch.verb = "resume";
         let context = &under(outside, kept(&run, &checked.terms), &format!("run {}", run.id))?;
         return launch_run(context, journal, run.key, accounts, runtime, &launch);
     }
@@ -214,24 +252,52 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
 }
 
 pub(super) fn resume(context: &Context, run: Option<&str>, args: &LaunchArgs) -> Result<Exit, CommandError> {
-    take_up(context, run, Otherwise::Unfinished, Launch::of("resume", args)?)
+    take_up(context, run, Otherwise::Unfinished, Launch::of("resume", args)?, |_, _, _| Ok(()))
 }
 
 pub(super) fn retry(
     context: &Context,
     run: Option<&str>,
-    only: &[Verdict],
+    selection: &SelectionArgs,
     args: &LaunchArgs,
 ) -> Result<Exit, CommandError> {
-    let all = [Verdict::Unverified, Verdict::NoEffect, Verdict::Refused, Verdict::Failed, Verdict::Blocked];
-    let reopen = if only.is_empty() { &all[..] } else { only };
-    let launch = Launch { reopen, reopen_by_name: !only.is_empty(), ..Launch::of("retry", args)? };
-    take_up(context, run, Otherwise::LaunchedLast, launch)
+    let launch = Launch::of("retry", args)?;
+    take_up(context, run, Otherwise::LaunchedLast, launch, |journal, run, launch| {
+        (launch.reopen, launch.unskips) = reopened_by(context, journal, run, selection)?;
+        Ok(())
+    })
+}
+
+/// What is opened again, and what of it was skipped: nothing that is not named.
+fn reopened_by(
+    context: &Context,
+    journal: &Journal,
+    run: &RunRecord,
+    SelectionArgs { only, row }: &SelectionArgs,
+) -> Result<(Reopen, Unskips), CommandError> {
+    if !row.is_empty() {
+        let (mut rows, mut sources) = (BTreeSet::new(), BTreeSet::new());
+        for text in row {
+            let (row, standing) = meant::row(context, journal, run, text)?;
+            if let Phase::Settled(verdict @ (Verdict::Applied | Verdict::Already)) = standing.phase {
+                let id = plain(row.source_id.as_str());
+                context.console.say(&format!("`{id}` is on target already ({verdict}), and stays as it is"));
+            }
+            rows.insert(row.id);
+            sources.insert(row.source_id.to_string());
+        }
+        return Ok((Reopen::Rows(rows), Unskips::These(sources)));
+    }
+    if only.is_empty() {
+        return Ok((Reopen::OffTarget, Unskips::default()));
+    }
+    let unskips = if only.iter().any(Only::names_skipped) { Unskips::All } else { Unskips::default() };
+    Ok((Reopen::Only(only.clone()), unskips))
 }
 
 pub(super) fn reconcile(context: &Context, run: Option<&str>, show: &ShowArgs) -> Result<Exit, CommandError> {
     let launch = Launch::that_looks("reconcile", Consent::NothingIsSent, show.events, !show.no_progress);
-    take_up(context, run, Otherwise::Unfinished, launch)
+    take_up(context, run, Otherwise::Unfinished, launch, |_, _, _| Ok(()))
 }
 
 /// Goes on with a run that the journal holds, where and as it was begun.
@@ -239,7 +305,8 @@ fn take_up(
     context: &Context,
     run: Option<&str>,
     otherwise: Otherwise,
-    launch: Launch<'_>,
+    mut launch: Launch,
+    choose: impl FnOnce(&Journal, &RunRecord, &mut Launch) -> Result<(), CommandError>,
 ) -> Result<Exit, CommandError> {
     if !context.settings.journal.exists() {
         return Err(crate::journal::JournalError::Absent(context.settings.journal.clone()).into());
@@ -248,6 +315,7 @@ fn take_up(
     super::reading::warn_of_a_copy(context, &journal)?;
     close_cut_off(context, &mut journal)?;
     let record = meant::run(context, &journal, run, otherwise)?;
+    choose(&journal, &record, &mut launch)?;
     let lanes = journal.lanes(record.key)?;
     // Rows that name no target go on in the profile that they were begun in.
     let begun_in = record.settings.get("profile").and_then(serde_json::Value::as_str);
@@ -315,7 +383,7 @@ fn launch_run(
     key: RunKey,
     accounts: Vec<Account>,
     runtime: Runtime,
-    launch: &Launch<'_>,
+    launch: &Launch,
 ) -> Result<Exit, CommandError> {
     let id = journal.run(key)?.id;
     let lock =
@@ -329,7 +397,7 @@ fn launch_run(
     ended.map_err(|error| carry.failed(error))
 }
 
-fn carry_of<'a>(context: &'a Context, run: &'a RunRecord, accounts: Vec<Account>, launch: &'a Launch<'a>) -> Carry<'a> {
+fn carry_of<'a>(context: &'a Context, run: &'a RunRecord, accounts: Vec<Account>, launch: &'a Launch) -> Carry<'a> {
     Carry {
         console: context.console,
         settings: &context.settings,
@@ -343,7 +411,7 @@ fn carry_of<'a>(context: &'a Context, run: &'a RunRecord, accounts: Vec<Account>
 }
 
 /// Asked when nothing else stands in the way: what cannot work at all is said before what was not given.
-fn must_be_able_to_ask(launch: &Launch<'_>, plan_is_stdin: bool) -> Result<(), CommandError> {
+fn must_be_able_to_ask(launch: &Launch, plan_is_stdin: bool) -> Result<(), CommandError> {
     match launch.consent {
         Consent::Asked { yes: false, .. } if plan_is_stdin || !console::can_ask() => Err(CommandError::NoTerminal),
         Consent::Asked { .. } | Consent::OnlyShown | Consent::OnlyLooked | Consent::NothingIsSent => Ok(()),

@@ -12,8 +12,8 @@ use super::lane::Lane;
 use super::line::Place;
 use super::onlookers::Onlooker;
 use super::sight::How;
-use crate::event::{EventKind, Outcome, UNPROVEN_BY_CHOICE, Verdict};
-use crate::judge::{self, Effect, Fate};
+use crate::event::{EventKind, Outcome, Verdict};
+use crate::judge::{self, Effect, Fate, Reason};
 use crate::ledger::{Phase, Standing};
 use crate::model::{Row, SeenState, TargetState};
 use crate::recorder::JournalClosed;
@@ -147,7 +147,7 @@ impl<'a, R: Remote> Call<'a, R> {
     }
 
     /// Why it is not to be sent, if somebody said so in time: a row that was sent is never skipped.
-    fn skipped(&self) -> Option<String> {
+    fn skipped(&self) -> Option<Reason> {
         let n_held_back = u32::from(self.standing.phase == Phase::Open);
         let was_sent = self.standing.attempts > n_held_back;
         self.lane.helm.skipped(&self.row.source_id).filter(|_| !was_sent)
@@ -277,7 +277,7 @@ impl<'a, R: Remote> Call<'a, R> {
         match judge::judge(&self.row, seen.as_ref(), self.completes(), self.lane.settings.dialect) {
             Fate::Change { sends, .. } => {
                 if let Some(reason) = self.moved_meanwhile(seen.as_ref()) {
-                    return self.settle(Verdict::Overtaken, seen, Some(reason)).await.map(Break);
+                    return self.settle(Verdict::Overtaken, seen, Some(reason.into())).await.map(Break);
                 }
                 let Standing { doubted, looked, moved, .. } = &self.standing;
                 let is_news = !looked || moved.is_some() || seen.as_ref() != self.standing.last_seen();
@@ -321,21 +321,15 @@ impl<'a, R: Remote> Call<'a, R> {
         EventKind::AttemptEnded { row: self.row.id, attempt, outcome, request_id, took_ms }
     }
 
-    fn verdict(&self, verdict: Verdict, seen: Option<SeenState>, reason: Option<String>) -> EventKind {
-        EventKind::RowSettled { row: self.row.id, verdict, seen, reason, by_choice: false }
-    }
-
-    /// Accepted, and nobody wants a proof.
-    fn unproven(&self) -> EventKind {
-        let reason = Some(UNPROVEN_BY_CHOICE.to_owned());
-        EventKind::RowSettled { row: self.row.id, verdict: Verdict::Unverified, seen: None, reason, by_choice: true }
+    fn verdict(&self, verdict: Verdict, seen: Option<SeenState>, reason: Option<Reason>) -> EventKind {
+        judge::settled(self.row.id, verdict, seen, reason)
     }
 
     async fn settle(
         &mut self,
         verdict: Verdict,
         seen: Option<SeenState>,
-        reason: Option<String>,
+        reason: Option<Reason>,
     ) -> Result<Ending, JournalClosed> {
         self.record(vec![self.verdict(verdict, seen, reason)]).await?;
         Ok(Ending::Settled(verdict))

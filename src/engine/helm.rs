@@ -15,10 +15,10 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use super::stop::Stop;
 use crate::clock::Clock;
 use crate::control;
-use crate::event::{DrainReason, EventKind, LaneId};
+use crate::event::{DrainReason, EventKind, Ground, LaneId};
 use crate::gate::RateOfAll;
 use crate::journal::JournalError;
-use crate::judge;
+use crate::judge::Reason;
 use crate::ledger::steered::Steered;
 use crate::model::SourceId;
 use crate::recorder::{JournalClosed, Recorder};
@@ -156,10 +156,10 @@ impl Helm {
     }
 
     /// Why the row is not to be sent, if somebody said so.
-    pub(crate) fn skipped(&self, source: &SourceId) -> Option<String> {
+    pub(crate) fn skipped(&self, source: &SourceId) -> Option<Reason> {
         let state = self.state();
         let by = state.steered.skipped.get(source.as_str())?;
-        Some(format!("{}{by}", judge::SKIPPED))
+        Some(Reason::on(Ground::Skipped, format!("skipped by {by}")))
     }
 
     /// The sources that somebody skipped.

@@ -111,7 +111,12 @@ impl Stop {
     pub(crate) fn chosen(&self) -> Option<Why> {
         let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         let chosen = |reason: DrainReason| match reason {
-            DrainReason::Halted | DrainReason::Window | DrainReason::Unapproved | DrainReason::Operator => true,
+            DrainReason::Halted
+            | DrainReason::StageLeft
+            | DrainReason::Window
+            | DrainReason::TooLong
+            | DrainReason::Unapproved
+            | DrainReason::Operator => true,
             DrainReason::Interrupted
             | DrainReason::Terminated
             | DrainReason::HungUp
@@ -167,7 +172,9 @@ fn is_asked_for(reason: DrainReason) -> bool {
         DrainReason::JournalClosed
         | DrainReason::Panicked
         | DrainReason::Halted
+        | DrainReason::StageLeft
         | DrainReason::Window
+        | DrainReason::TooLong
         | DrainReason::Unapproved => false,
     }
 }

@@ -16,6 +16,8 @@ pub struct WaveSum {
     pub rows: u64,
     pub settled: u64,
     pub on_target: u64,
+    /// Of those on target, the ones that nobody wanted proven.
+    pub unproven: u64,
     /// Over its settled rows, from the first change to the verdict: see [`Standing::took_ms`].
     pub took_ms: u64,
     /// When its first change was sent.
@@ -27,7 +29,8 @@ impl Journal {
     pub fn wave_sums(&self, run: RunKey) -> Result<Vec<WaveSum>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT wave_no, min(wave), count(*), count(verdict), sum({ON_TARGET}),
-                 sum(coalesce(max(settled_at - first_sent_at, 0), 0)), min(first_sent_at)
+                 sum(coalesce(max(settled_at - first_sent_at, 0), 0)), min(first_sent_at),
+                 coalesce(sum(verdict = 'unverified' AND ground = 'not_verified'), 0)
              FROM row WHERE run = ?1 GROUP BY wave_no ORDER BY wave_no"
         ))?;
         let waves = statement.query_map([run.0], |columns| {
@@ -39,6 +42,7 @@ impl Journal {
                 on_target: columns.get(4)?,
                 took_ms: columns.get(5)?,
                 first_sent_at: rows::time_at(columns, 6)?,
+                unproven: columns.get(7)?,
             })
         })?;
         waves.collect::<Result<_, _>>().map_err(JournalError::from)

@@ -5,8 +5,8 @@ use rusqlite::params;
 use super::read::event;
 use super::rows::ON_TARGET;
 use super::{Journal, JournalError, RunKey};
-use crate::control::Wait;
-use crate::event::{DrainReason, EventKind, Refusal};
+use crate::control::{By, Command, Wait};
+use crate::event::{DrainReason, EventKind, LaneStop, Refusal};
 use crate::model::words;
 use crate::waves::Stage;
 
@@ -17,23 +17,31 @@ pub struct Ending {
     pub drained: Option<DrainReason>,
     /// A refusal of what it was asked for.
     pub refusal: Option<Refusal>,
-    /// The stage that it last waited for somebody to release.
+    /// Who told it to drain, or to abort.
+    pub by: Option<By>,
+    /// The stage that it waited for somebody to release, and nobody did.
     pub unreleased: Option<Stage>,
+    /// What stopped accounts of it.
+    pub stopped: Vec<LaneStop>,
 }
 
 impl Ending {
-    fn add(&mut self, kind: EventKind) {
+    /// The newest event first.
+    fn add(&mut self, kind: EventKind, went_on: &mut bool) {
         match kind {
+            EventKind::StageBegan { .. } | EventKind::Controlled { command: Command::Release { .. }, .. } => {
+                *went_on = true;
+            }
+            EventKind::Controlled { command: Command::Drain | Command::Abort, by, .. } => self.by = Some(by),
             EventKind::DrainBegan { reason, .. } => self.drained = self.drained.or(Some(reason)),
             EventKind::LaunchEnded { refusal, .. } => self.refusal = self.refusal.or(refusal),
-            EventKind::WaitBegan { cause: Wait::Approval, stage, .. } if self.unreleased.is_none() => {
+            EventKind::WaitBegan { cause: Wait::Approval, stage, .. } if self.unreleased.is_none() && !*went_on => {
                 self.unreleased = Some(stage);
             }
             EventKind::WaitBegan { .. }
             | EventKind::WaitEnded
             | EventKind::RunStarted { .. }
             | EventKind::LaunchBegan { .. }
-            | EventKind::StageBegan { .. }
             | EventKind::StageEnded { .. }
             | EventKind::Controlled { .. }
             | EventKind::QuotaLearned { .. }
@@ -55,18 +63,38 @@ impl Journal {
     pub fn last_ending(&self, run: RunKey) -> Result<Ending, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event
-             WHERE run = ?1 AND lane = 0 AND kind IN ('launch_began', 'launch_ended', 'drain_began', 'wait_began')
+             WHERE run = ?1 AND lane = 0
+                 AND kind IN ('launch_began', 'launch_ended', 'drain_began', 'wait_began', 'stage_began', 'controlled')
              ORDER BY seq DESC",
         )?;
         let mut found = statement.query([run.0])?;
-        let mut ending = Ending::default();
+        let (mut ending, mut went_on) = (Ending { stopped: self.lane_stops(run)?, ..Ending::default() }, false);
         while let Some(columns) = found.next()? {
             match event(columns)?.kind {
                 EventKind::LaunchBegan { .. } => break,
-                kind => ending.add(kind),
+                kind => ending.add(kind, &mut went_on),
             }
         }
         Ok(ending)
+    }
+
+    /// What stopped the accounts that the last launch did not come to the end of, each cause once.
+    fn lane_stops(&self, run: RunKey) -> Result<Vec<LaneStop>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, seq, at, kind, row, detail FROM event
+             WHERE run = ?1 AND lane = ?2 AND kind = 'lane_stopped' ORDER BY seq DESC LIMIT 1",
+        )?;
+        let mut stops = Vec::new();
+        for lane in self.lanes(run)?.into_iter().filter(|lane| lane.stopped.is_some()) {
+            let mut found = statement.query(params![run.0, lane.lane.0])?;
+            let stopped = found.next()?.map(event).transpose()?;
+            if let Some(EventKind::LaneStopped { cause, .. }) = stopped.map(|event| event.kind)
+                && !stops.contains(&cause)
+            {
+                stops.push(cause);
+            }
+        }
+        Ok(stops)
     }
 
     /// Tells that a row which is not on target would be sent to where there is no way back from.
@@ -90,16 +118,33 @@ mod tests {
         let stage = |wave: &str| Stage { wave_no: 1, wave: Some(wave.to_owned()), part: Part::Rest };
         let waits = |wave: &str| EventKind::WaitBegan { cause: Wait::Approval, stage: stage(wave), until: None };
         let drains = |reason| EventKind::DrainBegan { reason, why: None };
-        let mut ending = Ending::default();
-        for kind in [
+        let end = |newest_first: Vec<EventKind>| {
+            let (mut ending, mut went_on) = (Ending::default(), false);
+            for kind in newest_first {
+                ending.add(kind, &mut went_on);
+            }
+            ending
+        };
+        let ending = end(vec![
             drains(DrainReason::Unapproved),
             waits("second"),
             EventKind::WaitBegan { cause: Wait::Soak, stage: stage("soaked"), until: None },
             drains(DrainReason::Window),
             waits("first"),
-        ] {
-            ending.add(kind);
-        }
+        ]);
         assert_eq!((ending.drained, ending.unreleased), (Some(DrainReason::Unapproved), Some(stage("second"))));
+        // What was released is waited for no more.
+        let steered = |command, via: &str| EventKind::Controlled {
+            command,
+            by: By { via: via.to_owned(), ..By::default() },
+            control: None,
+        };
+        let release = Command::Release { wave: "second".to_owned(), part: None };
+        let began = EventKind::StageBegan { stage: stage("second"), rows: 1, forecast: None };
+        for since in [steered(release, "control"), began] {
+            assert_eq!(end(vec![drains(DrainReason::Window), since, waits("second")]).unreleased, None);
+        }
+        let drained = end(vec![steered(Command::Abort, "control"), steered(Command::Drain, "the file stop")]);
+        assert_eq!(drained.by.map(|by| by.via).as_deref(), Some("the file stop"));
     }
 }

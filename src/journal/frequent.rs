@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::event::{EventKind, Outcome, Verdict};
+use crate::event::{EventKind, Ground, Outcome, Verdict};
 use crate::model::{RowId, SeenState, TargetState};
 
 /// None for every other kind and for anything unusual, a field that is there twice included.
@@ -26,8 +26,8 @@ pub(super) fn read(kind: &str, row: RowId, detail: &str) -> Option<EventKind> {
             Some(EventKind::AttemptEnded { row, attempt, outcome, request_id, took_ms })
         }
         "row_settled" => {
-            let RowSettled { verdict, seen, reason, by_choice } = serde_json::from_str(detail).ok()?;
-            Some(EventKind::RowSettled { row, verdict, seen, reason, by_choice })
+            let RowSettled { verdict, seen, reason, ground } = serde_json::from_str(detail).ok()?;
+            Some(EventKind::RowSettled { row, verdict, seen, reason, ground })
         }
         _ => None,
     }
@@ -57,8 +57,7 @@ struct RowSettled {
     verdict: Verdict,
     seen: Option<SeenState>,
     reason: Option<String>,
-    #[serde(default)]
-    by_choice: bool,
+    ground: Option<Ground>,
 }
 
 #[cfg(test)]
@@ -95,16 +94,22 @@ mod tests {
                 verdict: Verdict::Applied,
                 seen: Some(state()),
                 reason: None,
-                by_choice: false,
+                ground: None,
             },
             EventKind::RowSettled {
                 row: ROW,
                 verdict: Verdict::Blocked,
                 seen: None,
                 reason: Some("policy".to_owned()),
-                by_choice: false,
+                ground: Some(Ground::Skipped),
             },
-            EventKind::RowSettled { row: ROW, verdict: Verdict::Unverified, seen: None, reason: None, by_choice: true },
+            EventKind::RowSettled {
+                row: ROW,
+                verdict: Verdict::Unverified,
+                seen: None,
+                reason: None,
+                ground: Some(Ground::NotVerified),
+            },
         ];
         for kind in kinds {
             let mut text = String::new();
@@ -119,8 +124,7 @@ mod tests {
         let settled = "{\"verdict\":\"applied\",\"verdict\":\"failed\"}";
         assert_eq!(read("row_seen", ROW, &seen.replace("{\"s", " {\"s")), None);
         assert_eq!(read("row_settled", ROW, settled), None);
-        let last =
-            EventKind::RowSettled { row: ROW, verdict: Verdict::Failed, seen: None, reason: None, by_choice: false };
+        let last = EventKind::RowSettled { row: ROW, verdict: Verdict::Failed, seen: None, reason: None, ground: None };
         assert_eq!(from_stored_form("row_settled", Some(7), settled).unwrap(), last);
         // The columns say which row and what kind it is.
         let elsewhere = seen.replace("{\"s", "{\"row\":8,\"kind\":\"row_left\",\"s");

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::rows::ON_TARGET;
 use super::{Journal, JournalError, NewLane, Places, RunKey, from_stored_form, rows};
-use crate::event::{Event, EventKind, LaneId, Verdict};
+use crate::event::{Event, EventKind, Ground, LaneId, Verdict};
 use crate::exit::Exit;
-use crate::ledger::{Rules, Standing};
+use crate::ledger::{Rules, Standing, cause};
 use crate::model::{Row, RowId};
 use crate::waves::Part;
 
@@ -227,13 +227,14 @@ impl Journal {
     pub fn sums(&self, run: RunKey) -> Result<Sums, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT lane, wave_no, wave, verdict, standing IN ('open', 'in_doubt', 'accepted'), attempts, throttled,
-                 {ON_TARGET}, standing = 'open'
+                 {ON_TARGET}, standing = 'open', ground, error_code, http_status
              FROM row WHERE run = ?1"
         ))?;
         let mut found = statement.query([run.0])?;
         let mut tally = Tally::default();
         let mut waves = BTreeMap::<u32, WaveTally>::new();
         let mut lanes = BTreeMap::<LaneId, LaneTally>::new();
+        let mut mixed = Mixed::default();
         while let Some(row) = found.next()? {
             let lane = LaneId(row.get(0)?);
             let verdict = row.get_ref(3)?.as_str_or_null().map_err(rusqlite::Error::from)?;
@@ -248,6 +249,9 @@ impl Journal {
                     *tally.verdicts.entry(verdict).or_default() += 1;
                     if verdict == Verdict::Unverified {
                         tally.unproven_by_choice += on_target;
+                    }
+                    if !verdict.on_target() {
+                        mixed.add(verdict, row)?;
                     }
                 }
                 None if row.get(4)? => tally.in_doubt += 1,
@@ -269,23 +273,28 @@ impl Journal {
             .conn
             .prepare_cached("SELECT coalesce(sum(throttled), 0) FROM lane WHERE run = ?1")?
             .query_row([run.0], |row| row.get::<_, u64>(0))?;
-        Ok(Sums { tally, waves: waves.into_values().collect(), lanes: lanes.into_values().collect() })
+        let (waves, lanes) = (waves.into_values().collect(), lanes.into_values().collect());
+        Ok(Sums { tally, waves, lanes, mixed: mixed.several })
     }
 
     /// Verdict, code and text of rows not on target, most frequent first: what a person must look at.
     pub fn causes(&self, run: RunKey, limit: u32) -> Result<Vec<Cause>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT verdict, error_code, coalesce(reason, error_msg, ''), count(*), min(source_id) FROM row
+            "SELECT verdict, error_code, coalesce(reason, error_msg, ''), count(*), min(source_id), ground, http_status
+             FROM row
              WHERE run = ?1 AND verdict IS NOT NULL AND NOT {ON_TARGET}
-             GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT ?2"
+             GROUP BY 1, 2, 3, 6, 7 ORDER BY 4 DESC, 1, 2, 3, 6, 7 LIMIT ?2"
         ))?;
         let causes = statement.query_map(params![run.0, limit], |row| {
+            let (error_code, ground) = (row.get::<_, Option<String>>(1)?, rows::ground_at(row, 5)?);
             Ok(Cause {
                 verdict: row.get(0)?,
-                error_code: row.get(1)?,
+                cause: cause::word(ground, error_code.as_deref(), row.get(6)?),
+                error_code,
                 text: row.get(2)?,
                 n_rows: row.get(3)?,
                 example: row.get(4)?,
+                ground,
             })
         })?;
         causes.collect::<Result<_, _>>().map_err(JournalError::from)
@@ -390,11 +399,11 @@ impl Journal {
         found.next()?.map(event).transpose()
     }
 
-    /// How the launches began, the last one first.
+    /// How launches and their stages began, the last one first.
     pub fn launches_back(&self, run: RunKey) -> Result<Vec<Event>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, seq, at, kind, row, detail FROM event
-             WHERE run = ?1 AND lane = 0 AND kind = 'launch_began' ORDER BY seq DESC",
+             WHERE run = ?1 AND lane = 0 AND kind IN ('launch_began', 'stage_began') ORDER BY seq DESC",
         )?;
         let found = statement.query_and_then([run.0], event)?;
         found.collect()
@@ -575,31 +584,6 @@ impl Journal {
         })
     }
 
-    /// The rows that carry one of these verdicts, in plan order. What is `unverified` because nobody wanted a proof
-    /// counts as on target, and is left out unless it is meant.
-    pub fn rows_with_verdict(
-        &self,
-        run: RunKey,
-        verdicts: &[Verdict],
-        unproven_by_choice: bool,
-    ) -> Result<Vec<(LaneId, RowId, Standing)>, JournalError> {
-        let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT {}, row, lane FROM row WHERE run = ?1 AND verdict = ?2 AND (?3 OR NOT by_choice) ORDER BY row",
-            rows::STANDING
-        ))?;
-        let mut found = Vec::new();
-        for verdict in verdicts {
-            let rows = statement.query_map(params![run.0, verdict.name(), unproven_by_choice], |columns| {
-                Ok((LaneId(columns.get("lane")?), RowId(columns.get("row")?), rows::standing(columns, 0)?))
-            })?;
-            for row in rows {
-                found.push(row?);
-            }
-        }
-        found.sort_by_key(|(_, id, _)| *id);
-        Ok(found)
-    }
-
     /// One row's events, in order.
     pub fn events_of_row(&self, run: RunKey, row: RowId) -> Result<Vec<Event>, JournalError> {
         let mut statement = self.conn.prepare_cached(
@@ -622,6 +606,33 @@ pub struct Sums {
     pub waves: Vec<WaveTally>,
     /// In the order of lanes.
     pub lanes: Vec<LaneTally>,
+    /// Verdicts that rows have for more than one cause, which are then to be named. What somebody skipped has a name of its
+    /// own.
+    pub mixed: Vec<Verdict>,
+}
+
+/// Whether rows of a verdict differ in their cause.
+#[derive(Default)]
+struct Mixed {
+    first: BTreeMap<Verdict, String>,
+    several: Vec<Verdict>,
+}
+
+impl Mixed {
+    /// A row as [`Journal::sums`] reads it.
+    fn add(&mut self, verdict: Verdict, columns: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
+        let ground = rows::ground_at(columns, 9)?;
+        if ground == Some(Ground::Skipped) || self.several.contains(&verdict) {
+            return Ok(());
+        }
+        let cause = cause::word(ground, columns.get_ref(10)?.as_str_or_null()?, columns.get(11)?);
+        match self.first.get(&verdict) {
+            None => _ = self.first.insert(verdict, cause),
+            Some(first) if *first == cause => (),
+            Some(_) => self.several.push(verdict),
+        }
+        Ok(())
+    }
 }
 
 /// How the rows of one wave add up.
@@ -678,11 +689,15 @@ pub struct LaneTally {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cause {
     pub verdict: String,
+    /// The word for it: `retry --only VERDICT:CAUSE` opens the rows again that have it.
+    pub cause: String,
     pub error_code: Option<String>,
     pub text: String,
     #[serde(rename = "rows")]
     pub n_rows: u64,
     pub example: String,
+    #[serde(skip)]
+    pub ground: Option<Ground>,
 }
 
 /// The name of a column that we do not know, and its value, which is passed over.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ToSql, params};
 
 use super::{JournalError, RunKey, phase_named};
-use crate::event::LaneId;
+use crate::event::{Ground, LaneId};
 use crate::ledger::{LastWord, Phase, Rules, Standing};
 use crate::model::words::Word;
 use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
@@ -23,7 +23,7 @@ macro_rules! sum {
     () => {
         "standing, verdict, started, attempts, throttled, doubted, looked, before_copystate, before_migrationcycle,
          after_copystate, after_migrationcycle, http_status, error_code, error_msg, request_id, first_sent_at, last_sent_at,
-         settled_at, reason, moved_copystate, moved_migrationcycle, last_word, by_choice,
+         settled_at, reason, moved_copystate, moved_migrationcycle, last_word, ground,
          CASE WHEN standing = 'due' AND attempts > 0 AND looked AND NOT doubted
                    AND after_copystate IS NULL AND after_migrationcycle IS NULL THEN
              (SELECT kind = 'row_seen' AND json_valid(detail) AND json_extract(detail, '$.seen') IS NULL FROM event
@@ -36,7 +36,8 @@ macro_rules! sum {
 pub(super) const STANDING: &str = concat!(sum!(), ", (SELECT rules FROM run WHERE run.run = row.run)");
 
 /// Yes of a row that is on target, as the views have it too.
-pub(super) const ON_TARGET: &str = "(coalesce(verdict, '') IN ('applied', 'already') OR by_choice)";
+pub(super) const ON_TARGET: &str =
+    "coalesce(verdict IN ('applied', 'already') OR (verdict = 'unverified' AND ground = 'not_verified'), 0)";
 
 pub(super) fn insert(
     conn: &Connection,
@@ -157,7 +158,7 @@ pub(super) fn store_standings(
     ))?;
     let mut changes = conn.prepare_cached(&format!(
         "UPDATE row SET {SUMS}, verdict = ?22, moved_copystate = ?23, moved_migrationcycle = ?24,
-             by_choice = ?25 WHERE run = ?1 AND row = ?2"
+             ground = ?25 WHERE run = ?1 AND row = ?2"
     ))?;
     for (row, standing) in standings {
         let verdict = match standing.phase {
@@ -175,7 +176,7 @@ pub(super) fn store_standings(
         changes.raw_bind_parameter(22, verdict)?;
         changes.raw_bind_parameter(23, word(moved.and_then(|seen| seen.copystate.as_ref())))?;
         changes.raw_bind_parameter(24, word(moved.and_then(|seen| seen.migrationcycle.as_ref())))?;
-        changes.raw_bind_parameter(25, standing.by_choice)?;
+        changes.raw_bind_parameter(25, standing.ground.map(Ground::name))?;
         changes.raw_execute()?;
     }
     Ok(())
@@ -264,7 +265,7 @@ pub(super) fn standing(columns: &rusqlite::Row<'_>, from: usize) -> rusqlite::Re
         reason: columns.get(from + 18)?,
         moved: seen_at(columns, from + 19)?,
         last_word: last_word_at(columns, from + 21)?,
-        by_choice: flag(columns, from + 22)?,
+        ground: ground_at(columns, from + 22)?,
         unknown: flag(columns, from + 23)?,
         rules: rules_at(columns, from + 24)?,
     })
@@ -283,6 +284,12 @@ fn last_word_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Last
 pub(super) fn rules_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Rules> {
     let name = columns.get_ref(at)?.as_str()?;
     Rules::named(name).ok_or_else(|| not_ours(at, std::io::Error::other(format!("unknown rules `{name}`"))))
+}
+
+pub(super) fn ground_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Ground>> {
+    let Some(name) = columns.get_ref(at)?.as_str_or_null()? else { return Ok(None) };
+    let ground = Ground::named(name);
+    ground.map(Some).ok_or_else(|| not_ours(at, std::io::Error::other(format!("unknown ground `{name}`"))))
 }
 
 fn word(word: Option<&Word>) -> Option<&str> {

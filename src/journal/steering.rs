@@ -241,7 +241,7 @@ impl Journal {
     /// How rows came out that were tried and are settled, in one stage or in all.
     pub fn tried(&self, run: RunKey, stage: Option<(u32, Part)>) -> Result<Vec<Tried>, JournalError> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT verdict, http_status, error_code, coalesce(reason LIKE 'no look succeeded%', 0) FROM row
+            "SELECT verdict, http_status, error_code, coalesce(ground = 'unseen', 0) FROM row
              WHERE run = ?1 AND attempts > 0 AND verdict IS NOT NULL
                  AND (?2 IS NULL OR (wave_no = ?2 AND canary = ?3))",
         )?;

@@ -2,7 +2,7 @@
 
 use super::read::Which;
 use super::*;
-use crate::event::{Outcome, UNPROVEN_BY_CHOICE, Verdict};
+use crate::event::{Ground, Outcome, Verdict};
 use crate::exit::Exit;
 use crate::ledger::LastWord;
 use crate::model::words::Word;
@@ -93,7 +93,7 @@ fn ended(row: u32, outcome: Outcome) -> EventKind {
 }
 
 fn settled(row: u32, verdict: Verdict) -> EventKind {
-    EventKind::RowSettled { row: RowId(row), verdict, seen: None, reason: None, by_choice: false }
+    EventKind::RowSettled { row: RowId(row), verdict, seen: None, reason: None, ground: None }
 }
 
 #[test]
@@ -409,15 +409,15 @@ fn tables_views_and_sums_have_one_word_for_what_is_on_target() {
     let mut lab = Lab::new(32);
     // The last is how earlier versions said that nobody wanted a proof.
     let ways = [
-        (None, false),
-        (Some("no look succeeded"), false),
-        (Some("whatever"), true),
-        (Some(UNPROVEN_BY_CHOICE), false),
+        (None, None),
+        (Some("whatever"), Some(Ground::Unseen)),
+        (Some("whatever"), Some(Ground::NotVerified)),
+        (Some("verification is switched off"), None),
     ];
     let mut expected = Vec::new();
     for (row, verdict) in (1..).map(RowId).zip(Verdict::ALL.into_iter().flat_map(|verdict| [verdict; 4])) {
-        let (reason, by_choice) = ways[usize::try_from(row.0 - 1).unwrap() % 4];
-        let kind = EventKind::RowSettled { row, verdict, seen: None, reason: reason.map(str::to_owned), by_choice };
+        let (reason, ground) = ways[usize::try_from(row.0 - 1).unwrap() % 4];
+        let kind = EventKind::RowSettled { row, verdict, seen: None, reason: reason.map(str::to_owned), ground };
         let mut standing = Standing::default();
         standing.add(&kind, Timestamp::UNIX_EPOCH).unwrap();
         expected.push(standing.is_on_target());

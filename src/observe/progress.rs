@@ -229,10 +229,10 @@ impl Observer for Counter {
         let counts = &progress.counts;
         let add = |counter: &AtomicU64| _ = counter.fetch_add(1, Ordering::Relaxed);
         match &event.kind {
-            EventKind::RowSettled { row, verdict, by_choice, .. } => {
+            EventKind::RowSettled { row, verdict, ground, .. } => {
                 self.unsent.remove(row);
                 add(&counts.settled);
-                if !verdict.on_target() && !by_choice {
+                if !verdict.is_on_target(*ground) {
                     add(&counts.not_on_target);
                 }
             }
@@ -311,7 +311,9 @@ fn draining(reason: DrainReason, why: Option<&str>) -> String {
         DrainReason::JournalGone => ("the journal went away", ""),
         DrainReason::Panicked => ("a row failed in a way it should not", ""),
         DrainReason::Halted => ("halted", ""),
+        DrainReason::StageLeft => ("rows of a wave are left", ""),
         DrainReason::Window => ("the time is over", ""),
+        DrainReason::TooLong => ("it would not end in time", ""),
         DrainReason::Unapproved => ("nobody released it", ""),
         DrainReason::Operator => ("told to stop", ""),
     };

@@ -1,15 +1,15 @@
 //! What to do next, for each way in which a row can stand: one table, for every report.
 
 use super::next::{IRREVERSIBLE, NextCommands};
-use super::plain::plain;
-use crate::event::{DrainReason, Refusal, Verdict};
+use super::plain::{count, plain, shell_word};
+use crate::control::CONTROL;
+use crate::event::{DrainReason, Ground, LaneStop, Refusal, Verdict};
 use crate::exit::Exit;
 use crate::journal::ending::Ending;
 use crate::journal::read::Cause;
-use crate::judge;
 use crate::ledger::Phase;
 use crate::model::SeenState;
-use crate::waves::Part;
+use crate::waves::{Part, Stage};
 
 /// What a row's place means, in one line.
 #[must_use]
@@ -35,57 +35,21 @@ fn advice(say: impl Into<String>, command: String) -> Advice {
     Advice { say: say.into(), command }
 }
 
-/// What keeps a row from being sent, as far as it decides what to do about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Obstacle {
-    /// The service knows no such source.
-    Unknown,
-    /// The plan expects it elsewhere.
-    Expectation,
-    /// It is in a state in which the service ignores updates.
-    IgnoresUpdates,
-    /// Somebody said that it is not to be sent.
-    Skipped,
-    Other,
+/// How rows are meant that something is done about: one by its id, or all that have a verdict for one cause.
+#[derive(Clone, Copy)]
+enum Meant<'a> {
+    Row,
+    Alike { cause: &'a str },
 }
 
-impl Obstacle {
-    /// As preflight words the reason.
-    fn named_by(reason: &str) -> Self {
-        if reason.contains(judge::UNKNOWN_SOURCE) {
-            Obstacle::Unknown
-        } else if reason.starts_with(judge::EXPECTS) {
-            Obstacle::Expectation
-        } else if reason.ends_with(judge::IGNORES_UPDATES) {
-            Obstacle::IgnoresUpdates
-        } else if reason.starts_with(judge::SKIPPED) {
-            Obstacle::Skipped
-        } else {
-            Obstacle::Other
-        }
-    }
-
-    fn say(self, id: &str) -> String {
-        match self {
-            Obstacle::Unknown => "look up the id, and which account it is under; then again".to_owned(),
-            Obstacle::Expectation => format!(
-                "find out why {id} is not where the plan expects it; again once it is there, or correct the plan and \
-                 run that"
-            ),
-            Obstacle::IgnoresUpdates => format!(
-                "bring {id} into a state in which the service takes updates (start, stop or clear its task in the \
-                 console); then again"
-            ),
-            Obstacle::Skipped => "somebody skipped it; if it is to be sent after all: again".to_owned(),
-            Obstacle::Other => format!("find out what keeps {id} from being sent, or correct the plan; then again"),
-        }
-    }
-}
-
-/// What to do about a row that stands so, for this reason; none where nothing is to be done.
+/// What to do about a row that stands so, on this ground; none where nothing is to be done.
 #[must_use]
-pub(crate) fn next(phase: Phase, reason: Option<&str>, commands: &NextCommands, source_id: &str) -> Option<Advice> {
-    let next = of_standing(phase, reason, commands, source_id)?;
+pub(crate) fn next(phase: Phase, ground: Option<Ground>, commands: &NextCommands, source_id: &str) -> Option<Advice> {
+    told(phase, ground, commands, (source_id, Meant::Row))
+}
+
+fn told(phase: Phase, ground: Option<Ground>, commands: &NextCommands, rows: (&str, Meant<'_>)) -> Option<Advice> {
+    let next = of_standing(phase, ground, commands, rows)?;
     if !commands.goes_on {
         return Some(next);
     }
@@ -98,32 +62,70 @@ pub(crate) fn next(phase: Phase, reason: Option<&str>, commands: &NextCommands, 
 }
 
 /// As if no launch held the run.
-fn of_standing(phase: Phase, reason: Option<&str>, commands: &NextCommands, source_id: &str) -> Option<Advice> {
-    let id = plain(source_id);
-    let retry = |say: &str, verdict| Some(advice(with_leave(say, commands), commands.retry(verdict)));
+fn of_standing(
+    phase: Phase,
+    ground: Option<Ground>,
+    commands: &NextCommands,
+    (source_id, meant): (&str, Meant<'_>),
+) -> Option<Advice> {
     match phase {
         Phase::Untried | Phase::Due => Some(go_on("go on with what is left", commands)),
         Phase::Open | Phase::InDoubt | Phase::Accepted => {
             Some(advice("look at what is in doubt; nothing is sent", commands.reconcile()))
         }
-        Phase::Settled(Verdict::Applied | Verdict::Already) => None,
-        Phase::Settled(verdict @ Verdict::Unverified) => {
-            retry(&format!("look at {id} in the console; or again, a look before anything is sent"), verdict)
-        }
-        Phase::Settled(verdict @ Verdict::NoEffect) => {
-            retry("some states need a task action (start, stop, cutover) and not an update; then again", verdict)
-        }
-        Phase::Settled(verdict @ Verdict::Overtaken) => {
-            retry(&format!("find out who moved {id}; again only if the target still holds"), verdict)
-        }
-        Phase::Settled(verdict @ Verdict::Refused) => {
-            retry("read what the service said and correct that; then again", verdict)
-        }
-        Phase::Settled(verdict @ Verdict::Failed) => retry("once service and network are well: again", verdict),
-        Phase::Settled(verdict @ Verdict::Blocked) => {
-            retry(&Obstacle::named_by(reason.unwrap_or_default()).say(&id), verdict)
+        Phase::Settled(verdict) => {
+            let say = before_a_retry(verdict, ground, &plain(source_id))?;
+            let say = with_leave(&say, commands) + &commands.besides();
+            let proves: &[(&str, &str)] = if ground == Some(Ground::NotVerified) { &[("verify", "on")] } else { &[] };
+            let command = match meant {
+                Meant::Row => commands.retry_row(source_id, proves),
+                Meant::Alike { cause } => commands.retry(verdict, cause, proves),
+            };
+            Some(advice(say, command))
         }
     }
+}
+
+/// What is to be put right before a row is opened again; none where it is on target.
+fn before_a_retry(verdict: Verdict, ground: Option<Ground>, id: &str) -> Option<String> {
+    if let Some(obstacle) = ground.and_then(|ground| about_obstacle(ground, id)) {
+        return Some(obstacle);
+    }
+    Some(match verdict {
+        Verdict::Applied | Verdict::Already => return None,
+        Verdict::Unverified => format!("look at {id} in the console, or retry: it looks before anything is sent"),
+        Verdict::NoEffect => {
+            "some states need a task action (start, stop, cutover) and not an update; then retry".to_owned()
+        }
+        Verdict::Overtaken => format!("find out who moved {id}; retry only if the target still holds"),
+        Verdict::Refused => "read what the service said, and put that right; then retry".to_owned(),
+        Verdict::Failed => "retry once the service and the network are well".to_owned(),
+        Verdict::Blocked => format!("find out what keeps {id} from being sent, or correct the plan; then retry"),
+    })
+}
+
+/// What keeps rows from being sent is dealt with alike, whether or not they were sent before.
+fn about_obstacle(ground: Ground, id: &str) -> Option<String> {
+    Some(match ground {
+        Ground::UnknownSource => {
+            format!("look up the id {id}, and which account it belongs to; then retry")
+        }
+        Ground::NotAsExpected => format!(
+            "find out why {id} is not where the plan expects it; retry once it is there, or correct the plan and run that"
+        ),
+        Ground::IgnoresUpdates => format!(
+            "bring {id} into a state in which the service takes updates (start, stop or clear its task in the console); \
+             then retry"
+        ),
+        Ground::Unsayable => {
+            "name the other half of the pair in the plan, or speak another edition (--dialect); then retry".to_owned()
+        }
+        Ground::Skipped => "somebody skipped it: ask them; retry only if it is to be sent after all".to_owned(),
+        Ground::NotVerified => {
+            "verification was switched off: retry, which looks before anything is sent, proves it".to_owned()
+        }
+        Ground::Unseen | Ground::NeverShown => return None,
+    })
 }
 
 /// What somebody has to know before a launch that nobody gave leave for.
@@ -141,99 +143,210 @@ fn go_on(say: &str, commands: &NextCommands) -> Advice {
 /// What to do about the rows that have one cause, told of one of them.
 #[must_use]
 pub(crate) fn of_cause(cause: &Cause, commands: &NextCommands) -> Option<Advice> {
-    next(Phase::Settled(Verdict::named(&cause.verdict)?), Some(&cause.text), commands, &cause.example)
+    let verdict = Verdict::named(&cause.verdict)?;
+    let meant = Meant::Alike { cause: &cause.cause };
+    let next = told(Phase::Settled(verdict), cause.ground, commands, (&cause.example, meant))?;
+    // What is said of an obstacle names it; of others the cause does, where there are several.
+    let say = match (cause.ground, commands.mixed.contains(&verdict)) {
+        (None, true) => format!("{}: {}", cause.cause, next.say),
+        (None, false) | (Some(_), _) => next.say,
+    };
+    Some(Advice { say, ..next })
 }
 
-/// Whether two causes are done about in the same way.
+/// Whether two causes are done about with one command.
 pub(crate) fn is_same(one: &Cause, other: &Cause) -> bool {
-    one.verdict == other.verdict && Obstacle::named_by(&one.text) == Obstacle::named_by(&other.text)
+    one.verdict == other.verdict && one.cause == other.cause
 }
 
-/// What to do about rows that were not begun, from how the last launch ended.
-pub(crate) fn left(code: Option<u8>, ending: &Ending, any_lane_stopped: bool, commands: &NextCommands) -> Vec<Advice> {
-    let ended = |exit: Exit| code == Some(exit.code());
-    match ending.refusal {
-        Some(Refusal::Irreversible) => {
-            let command = commands.resume_with(&[(IRREVERSIBLE, "on")]);
-            return vec![advice(
-                "read the plan again; if there is to be no way back: go on with leave for it",
-                command,
-            )];
-        }
-        Some(Refusal::TooMany { changes }) => {
-            let command = commands.resume_with(&[("max_changes", &changes.to_string())]);
-            return vec![advice(
-                with_leave("if so many are to be changed: go on with leave for them", commands),
-                command,
-            )];
-        }
-        Some(Refusal::Drift) => {
-            let say = "find out who moved the servers; then seal the plan again, for where they are now, and run that";
-            return vec![advice(say, commands.seal_again())];
-        }
-        Some(Refusal::NotAgreed) => return vec![go_on("if it is meant after all: go on", commands)],
-        None => (),
+/// What to do about rows that count as on target because nobody wanted a proof.
+#[must_use]
+pub(crate) fn unproven(n_rows: u64, commands: &NextCommands) -> Advice {
+    let (rows, counts) = (count(n_rows, "row"), if n_rows == 1 { "counts" } else { "count" });
+    let say = format!("{rows} {counts} as on target only because verification was switched off");
+    if commands.goes_on {
+        return advice(format!("{say}: to be proven once the run has ended"), commands.watch());
     }
+    let say = format!("{say}: to prove it, retry, which looks before anything is sent{}", commands.besides());
+    let command = commands.retry(Verdict::Unverified, Ground::NotVerified.name(), &[("verify", "on")]);
+    advice(with_leave(&say, commands), command)
+}
+
+/// What to do about rows that were not begun, from how the last launch ended. It ends with the command that goes on.
+pub(crate) fn left(code: Option<u8>, ending: &Ending, in_doubt: bool, commands: &NextCommands) -> Vec<Advice> {
+    if let Some(refusal) = ending.refusal {
+        return refused(refusal, commands);
+    }
+    if !ending.stopped.is_empty() {
+        let mut steps: Vec<Advice> = Vec::new();
+        for step in ending.stopped.iter().filter_map(|cause| of_lane_stop(*cause, commands)) {
+            if !steps.iter().any(|known| known.say == step.say) {
+                steps.push(step);
+            }
+        }
+        let say = if ending.stopped == [LaneStop::Throttled] {
+            "the service took no more requests: go on later, or slower (--rate)"
+        } else {
+            "once that is put right: go on with what is left (another endpoint is another run of the plan)"
+        };
+        match ending.drained {
+            Some(reason) => steps.extend(after_a_drain(reason, ending, in_doubt, commands)),
+            None => steps.push(go_on(say, commands)),
+        }
+        return steps;
+    }
+    let ended = |exit: Exit| code == Some(exit.code());
     if ended(Exit::Credentials) {
-        return vec![
-            advice(
-                "the service did not let us in: this shows which credentials are used, and what they may do",
-                commands.doctor(),
-            ),
-            go_on("once they are put right: go on with what is left", commands),
-        ];
+        let step = of_lane_stop(LaneStop::Unauthenticated, commands);
+        return step.into_iter().chain([go_on("once they are put right: go on with what is left", commands)]).collect();
     }
     if ended(Exit::Refused) {
         return vec![go_on("once what it says is put right: go on", commands)];
     }
-    if ended(Exit::Unreachable) || any_lane_stopped {
-        return vec![
-            advice("this shows how far the service is within reach", commands.doctor()),
-            go_on("once it answers: go on with what is left (another endpoint is another run of the plan)", commands),
-        ];
+    if ended(Exit::Unreachable) {
+        let step = of_lane_stop(LaneStop::Unreachable, commands);
+        let say = "once it answers: go on with what is left (another endpoint is another run of the plan)";
+        return step.into_iter().chain([go_on(say, commands)]).collect();
     }
-    vec![after_a_drain(ending, commands)]
+    match ending.drained {
+        Some(reason) => after_a_drain(reason, ending, in_doubt, commands),
+        None if ended(Exit::Halted) => {
+            vec![go_on("once what stopped it is put right: go on with what is left", commands)]
+        }
+        None => vec![anew("go on with what is left", ending, commands)],
+    }
 }
 
-fn after_a_drain(ending: &Ending, commands: &NextCommands) -> Advice {
-    match ending.drained {
-        Some(DrainReason::Halted) => go_on(
-            "find out why so many failed, and put that right; then go on (one more failure stops it again)",
-            commands,
-        ),
-        Some(DrainReason::Window) if commands.deadline_is_over => {
-            let command = commands.resume_with(&[("deadline", "off")]);
-            advice(with_leave("the plan's time is over; if it is to go on without a deadline", commands), command)
+fn refused(refusal: Refusal, commands: &NextCommands) -> Vec<Advice> {
+    match refusal {
+        Refusal::Irreversible => {
+            let say = "read the plan again; if there is to be no way back, go on with leave for it";
+            vec![advice(say, commands.resume_with(&[(IRREVERSIBLE, "on")]))]
         }
-        Some(DrainReason::Window) => go_on("go on when there is time: it waits for the window to open", commands),
-        Some(DrainReason::Unapproved) => match ending.unreleased.as_ref() {
-            Some(stage) if stage.wave.is_some() => {
-                let wave = stage.wave.as_deref().unwrap_or_default();
-                let what = match stage.part {
-                    Part::Canary => "",
-                    Part::Rest => "the rest of ",
-                };
-                let say = format!("nobody released {what}wave `{}` in time; with leave for it: go on", plain(wave));
-                advice(with_leave(&say, commands), commands.resume_approving(wave))
+        Refusal::TooMany { changes } => {
+            let say = with_leave("if so many are to be changed, go on with leave for them", commands);
+            vec![advice(say, commands.resume_with(&[("max_changes", &changes.to_string())]))]
+        }
+        Refusal::Drift => {
+            let say = "find out who moved the servers; then seal the plan again, for where they are now";
+            let mut steps = vec![advice(say, commands.seal_again())];
+            if commands.require_approvals > 0 {
+                let needed = count(commands.require_approvals.into(), "approval");
+                let say = format!("a new seal has no approvals: it needs {needed} again");
+                steps.push(advice(say, commands.approve()));
             }
-            Some(_) | None => go_on("nobody released what came next in time; go on", commands),
-        },
-        Some(DrainReason::Operator) if commands.stop_file().is_some() => {
-            let file = plain(commands.stop_file().unwrap_or_default());
-            go_on(&format!("go on with what is left, once the stop file `{file}` is gone"), commands)
+            steps.push(advice(with_leave("then run the plan", commands), commands.run_again()));
+            steps
         }
-        Some(DrainReason::JournalClosed | DrainReason::JournalGone) => {
-            go_on("once the journal can be written: go on with what is left", commands)
-        }
-        Some(
-            DrainReason::HungUp
-            | DrainReason::Interrupted
-            | DrainReason::Terminated
-            | DrainReason::Panicked
-            | DrainReason::Operator,
-        )
-        | None => go_on("go on with what is left", commands),
+        Refusal::NotAgreed => vec![go_on("if it is meant after all: go on", commands)],
     }
+}
+
+/// What is looked at before it goes on in an account that was stopped; none where nobody but the service can do anything.
+fn of_lane_stop(cause: LaneStop, commands: &NextCommands) -> Option<Advice> {
+    let say = match cause {
+        LaneStop::Unauthenticated => {
+            "the service did not let us in: this shows which credentials are used, and what they may do"
+        }
+        LaneStop::NoCredentials => "no credentials could be fetched: this shows where they come from",
+        LaneStop::Barred => {
+            "the account, its project or this address is barred: have that lifted; this shows whether it was"
+        }
+        LaneStop::Forbidden => {
+            "the credentials may not change sources: have that allowed; this shows which are used, and what they may do"
+        }
+        LaneStop::Unreachable => "the service could not be reached: this shows how far it is",
+        LaneStop::NotTheService => {
+            "something in between answered, such as a proxy, a firewall or a log-in page: this shows what answers"
+        }
+        LaneStop::Throttled => return None,
+    };
+    Some(advice(say, commands.doctor()))
+}
+
+fn after_a_drain(reason: DrainReason, ending: &Ending, in_doubt: bool, commands: &NextCommands) -> Vec<Advice> {
+    let say = match reason {
+        DrainReason::Halted => {
+            "find out why so many failed, and put that right; then go on (the limit that stopped it still holds)"
+                .to_owned()
+        }
+        DrainReason::StageLeft if in_doubt => {
+            "reconcile what is in doubt first: nothing behind a wave begins before that is known; then go on".to_owned()
+        }
+        DrainReason::StageLeft => {
+            "rows of a wave could not be dealt with, and nothing behind it begins before that: find out why; then go on"
+                .to_owned()
+        }
+        DrainReason::TooLong => {
+            let all_the_same = commands.resume_with(&[("ignore_forecast", "on")]);
+            return vec![
+                go_on("it would not have ended in time: go on when there is enough of it", commands),
+                advice(with_leave("or go on although it may not end in time", commands), all_the_same),
+            ];
+        }
+        DrainReason::Window if commands.deadline_is_over => {
+            let say = "the plan's time is over; if it is to go on without a deadline";
+            return vec![advice(with_leave(say, commands), commands.resume_with(&[("deadline", "off")]))];
+        }
+        DrainReason::Window if commands.given_deadline_is_over => {
+            "the deadline that was given is over; go on without one, or with another (--deadline)".to_owned()
+        }
+        DrainReason::Window if commands.has_window => {
+            "go on when there is time: it waits for the window to open".to_owned()
+        }
+        DrainReason::Window => "there was no time left: go on when there is".to_owned(),
+        DrainReason::Unapproved => match ending.unreleased.as_ref().and_then(released_as) {
+            Some((what, wave)) => {
+                let say = format!("nobody released {what} in time; go on with leave for it");
+                return vec![advice(with_leave(&say, commands), commands.resume_approving(wave))];
+            }
+            None => "nobody released what came next in time; go on".to_owned(),
+        },
+        DrainReason::Operator => match ending.by.as_ref().filter(|by| by.via != CONTROL) {
+            Some(by) => format!("once {} is gone: go on with what is left", plain(&by.via)),
+            None => return vec![anew("go on with what is left", ending, commands)],
+        },
+        DrainReason::JournalClosed => "once the journal can be written: go on with what is left".to_owned(),
+        DrainReason::JournalGone => {
+            "the journal went away, and this is what was saved of it: go on with this, or put it in its place"
+                .to_owned()
+        }
+        DrainReason::Panicked => {
+            "this is a bug, and worth a report; go on: what is in doubt is looked at before anything is sent".to_owned()
+        }
+        DrainReason::HungUp | DrainReason::Interrupted | DrainReason::Terminated => {
+            return vec![anew("go on with what is left", ending, commands)];
+        }
+    };
+    vec![go_on(&say, commands)]
+}
+
+/// Goes on where it was; if that was a wait for somebody, it waits again.
+fn anew(say: &str, ending: &Ending, commands: &NextCommands) -> Advice {
+    match ending.unreleased.as_ref().and_then(released_as) {
+        Some((what, wave)) => {
+            let say = format!(
+                "{say}: it waits again until somebody releases {what}, or give leave with it ({})",
+                approving(wave)
+            );
+            go_on(&say, commands)
+        }
+        None => go_on(say, commands),
+    }
+}
+
+fn approving(wave: &str) -> String {
+    format!("--approve {}", shell_word(wave))
+}
+
+/// What of which wave is waited to be released.
+fn released_as(stage: &Stage) -> Option<(String, &str)> {
+    let wave = stage.wave.as_deref()?;
+    let what = match stage.part {
+        Part::Canary => "",
+        Part::Rest => "the rest of ",
+    };
+    Some((format!("{what}wave `{}`", plain(wave)), wave))
 }
 
 /// What to do about a row that somebody else moved after it was settled.
@@ -253,23 +366,53 @@ pub(crate) fn story(source_id: &str, commands: &NextCommands) -> Advice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::By;
+
+    fn all_phases() -> impl Iterator<Item = Phase> {
+        let open = [Phase::Untried, Phase::Due, Phase::Open, Phase::InDoubt, Phase::Accepted];
+        open.into_iter().chain(Verdict::ALL.map(Phase::Settled))
+    }
 
     #[test]
-    fn every_verdict_off_target_names_the_command_that_opens_it_again() {
+    fn every_row_off_target_names_the_command_that_opens_it_again_and_no_other() {
         let commands = NextCommands::for_tests("r1", &[]);
         for verdict in Verdict::ALL {
             let next = next(Phase::Settled(verdict), None, &commands, "vm-1");
-            match verdict {
-                Verdict::Applied | Verdict::Already => assert_eq!(next, None),
-                Verdict::Unverified
-                | Verdict::NoEffect
-                | Verdict::Overtaken
-                | Verdict::Refused
-                | Verdict::Failed
-                | Verdict::Blocked => {
-                    assert_eq!(next.unwrap().command, format!("cutover retry r1 --only {verdict}"));
-                }
-            }
+            let expected = (!verdict.on_target()).then_some("cutover retry r1 --row vm-1");
+            assert_eq!(next.as_ref().map(|next| next.command.as_str()), expected, "{verdict}");
+        }
+    }
+
+    fn cause(verdict: Verdict, ground: Option<Ground>, error_code: Option<&str>) -> Cause {
+        Cause {
+            verdict: verdict.name().to_owned(),
+            cause: crate::ledger::cause::word(ground, error_code, None),
+            error_code: error_code.map(str::to_owned),
+            text: String::new(),
+            n_rows: 1,
+            example: "vm-1".to_owned(),
+            ground,
+        }
+    }
+
+    #[test]
+    fn a_command_for_one_cause_takes_no_rows_of_another() {
+        let mut commands = NextCommands::for_tests("r1", &[]);
+        let command = |commands: &NextCommands, verdict, ground, code| {
+            of_cause(&cause(verdict, ground, code), commands).unwrap().command
+        };
+        let refused = (Verdict::Refused, None, Some("SMS.9004"));
+        assert_eq!(command(&commands, refused.0, refused.1, refused.2), "cutover retry r1 --only refused");
+        let skipped = (Verdict::Blocked, Some(Ground::Skipped), None);
+        assert_eq!(command(&commands, skipped.0, skipped.1, skipped.2), "cutover retry r1 --only skipped");
+        commands.mixed = Verdict::ALL.to_vec();
+        for (verdict, ground, code, only) in [
+            (refused.0, refused.1, refused.2, "refused:SMS.9004"),
+            (skipped.0, skipped.1, skipped.2, "skipped"),
+            (Verdict::Blocked, Some(Ground::IgnoresUpdates), None, "blocked:ignores_updates"),
+            (Verdict::NoEffect, None, None, "no_effect:other"),
+        ] {
+            assert_eq!(command(&commands, verdict, ground, code), format!("cutover retry r1 --only {only}"));
         }
     }
 
@@ -277,60 +420,216 @@ mod tests {
     fn while_a_run_goes_on_nothing_is_advised_that_would_be_turned_away() {
         let mut commands = NextCommands::for_tests("r1", &[]);
         commands.goes_on = true;
-        let phases = [Phase::Untried, Phase::Due, Phase::Open, Phase::InDoubt, Phase::Accepted];
-        for phase in phases.into_iter().chain(Verdict::ALL.map(Phase::Settled)) {
+        for phase in all_phases() {
             let next = next(phase, None, &commands, "vm-1");
             assert!(next.is_none_or(|next| next.command == "cutover status r1 --watch"), "{phase:?}");
         }
+        assert_eq!(unproven(1, &commands).command, "cutover status r1 --watch");
     }
 
     #[test]
     fn rows_that_are_blocked_for_different_reasons_need_different_advice() {
         let commands = NextCommands::for_tests("r1", &[]);
-        let say = |reason: &str| {
-            next(Phase::Settled(Verdict::Blocked), Some(reason), &commands, "vm-1").map(|advice| advice.say).unwrap()
-        };
-        let kinds = [
-            "skipped by ops@jump-1: not tonight",
-            "the plan expects copystate `syncing`, seen is `error`",
-            "a server in `deleting` answers success and changes nothing",
-            "the service does not know this source",
-            "something new",
-        ]
-        .map(say);
+        let say =
+            |ground| next(Phase::Settled(Verdict::Blocked), ground, &commands, "vm-1").map(|next| next.say).unwrap();
+        let obstacles = [
+            Some(Ground::UnknownSource),
+            Some(Ground::NotAsExpected),
+            Some(Ground::IgnoresUpdates),
+            Some(Ground::Unsayable),
+            Some(Ground::Skipped),
+            None,
+        ];
+        let kinds = obstacles.map(say);
         for (n, one) in kinds.iter().enumerate() {
             assert!(!kinds[..n].contains(one), "{one}");
         }
     }
 
     #[test]
-    fn what_was_not_begun_is_gone_on_with_after_its_cause_is_dealt_with() {
-        let commands = NextCommands::for_tests("r1", &[("window", "22:00-04:00"), ("yes", "on")]);
-        let first = |code: Exit, ending: Ending| left(Some(code.code()), &ending, false, &commands)[0].command.clone();
-        let refused = |refusal| first(Exit::Refused, Ending { refusal: Some(refusal), ..Ending::default() });
-        let drained = |reason| first(Exit::Halted, Ending { drained: Some(reason), ..Ending::default() });
-        let on = "cutover resume r1 --window 22:00-04:00 --yes";
-        assert_eq!(refused(Refusal::Irreversible), "cutover resume r1 --allow-irreversible --window 22:00-04:00 --yes");
-        assert_eq!(
-            refused(Refusal::TooMany { changes: 7 }),
-            "cutover resume r1 --max-changes 7 --window 22:00-04:00 --yes"
-        );
-        assert_eq!(refused(Refusal::Drift), "cutover plan plan.csv -o plan.csv --force");
-        assert_eq!(refused(Refusal::NotAgreed), on);
-        assert_eq!(first(Exit::Credentials, Ending::default()), "cutover doctor");
-        assert_eq!(first(Exit::Unreachable, Ending::default()), "cutover doctor");
-        for reason in [DrainReason::Halted, DrainReason::Window, DrainReason::Operator, DrainReason::Interrupted] {
-            assert_eq!(drained(reason), on);
+    fn what_nobody_wanted_proven_is_proven_with_verification_on() {
+        let commands = NextCommands::for_tests("r1", &[("verify", "off")]);
+        let Advice { say, command } = unproven(13, &commands);
+        assert_eq!(command, "cutover retry r1 --only unverified --verify on");
+        assert!(say.starts_with("13 rows count as on target only because verification was switched off"), "{say}");
+    }
+
+    const ON: &str = "cutover resume r1 --window 22:00-04:00 --yes";
+    const DOCTOR: &str = "cutover doctor";
+
+    fn stage(part: Part) -> Stage {
+        Stage { wave_no: 1, wave: Some("the second".to_owned()), part }
+    }
+
+    fn drained(reason: DrainReason) -> Ending {
+        Ending { drained: Some(reason), ..Ending::default() }
+    }
+
+    /// How a launch ended with rows left, a word of the advice about it, and the commands in their order.
+    type Case = (Exit, Ending, &'static str, Vec<String>);
+
+    fn on() -> Vec<String> {
+        vec![ON.to_owned()]
+    }
+
+    fn with(flag: &str) -> Vec<String> {
+        vec![ON.replace(" --window", &format!(" {flag} --window"))]
+    }
+
+    fn looked() -> Vec<String> {
+        vec![DOCTOR.to_owned(), ON.to_owned()]
+    }
+
+    fn drains() -> Vec<Case> {
+        let mut all = Vec::new();
+        for reason in [
+            DrainReason::Interrupted,
+            DrainReason::Terminated,
+            DrainReason::HungUp,
+            DrainReason::JournalClosed,
+            DrainReason::JournalGone,
+            DrainReason::Panicked,
+            DrainReason::Halted,
+            DrainReason::StageLeft,
+            DrainReason::Window,
+            DrainReason::TooLong,
+            DrainReason::Unapproved,
+            DrainReason::Operator,
+        ] {
+            let (exit, word, commands) = match reason {
+                DrainReason::Interrupted => (Exit::Interrupted, "go on with what is left", on()),
+                DrainReason::Terminated => (Exit::Terminated, "go on with what is left", on()),
+                DrainReason::HungUp => (Exit::HungUp, "go on with what is left", on()),
+                DrainReason::JournalClosed => (Exit::Internal, "journal can be written", on()),
+                DrainReason::JournalGone => (Exit::Internal, "saved", on()),
+                DrainReason::Panicked => (Exit::Internal, "a bug", on()),
+                DrainReason::Halted => (Exit::Halted, "why so many failed", on()),
+                DrainReason::StageLeft => (Exit::Halted, "reconcile what is in doubt first", on()),
+                DrainReason::Window => (Exit::Halted, "waits for the window to open", on()),
+                DrainReason::TooLong => {
+                    let all_the_same = with("--ignore-forecast");
+                    (Exit::Halted, "not have ended in time", [on(), all_the_same].concat())
+                }
+                DrainReason::Unapproved => (Exit::Halted, "nobody released what came next", on()),
+                DrainReason::Operator => (Exit::Halted, "go on with what is left", on()),
+            };
+            all.push((exit, drained(reason), word, commands));
         }
+        all
+    }
+
+    fn lane_stops() -> Vec<Case> {
+        let mut all = Vec::new();
+        for cause in [
+            LaneStop::Unauthenticated,
+            LaneStop::NoCredentials,
+            LaneStop::Barred,
+            LaneStop::Forbidden,
+            LaneStop::Unreachable,
+            LaneStop::Throttled,
+            LaneStop::NotTheService,
+        ] {
+            let (exit, word, commands) = match cause {
+                LaneStop::Unauthenticated => (Exit::Credentials, "did not let us in", looked()),
+                LaneStop::NoCredentials => (Exit::Credentials, "where they come from", looked()),
+                LaneStop::Barred => (Exit::Credentials, "is barred", looked()),
+                LaneStop::Forbidden => (Exit::Credentials, "may not change sources", looked()),
+                LaneStop::Unreachable => (Exit::Unreachable, "could not be reached", looked()),
+                LaneStop::Throttled => (Exit::Halted, "slower (--rate)", on()),
+                LaneStop::NotTheService => (Exit::Halted, "in between", looked()),
+            };
+            all.push((exit, Ending { stopped: vec![cause], ..Ending::default() }, word, commands));
+        }
+        all
+    }
+
+    fn others() -> Vec<Case> {
+        let mut all = Vec::new();
+        let mut case = |exit, ending, word, commands| all.push((exit, ending, word, commands));
+        for refusal in [Refusal::Irreversible, Refusal::TooMany { changes: 7 }, Refusal::Drift, Refusal::NotAgreed] {
+            let (word, commands) = match refusal {
+                Refusal::Irreversible => {
+                    ("no way back", vec![ON.replace(" --window", " --allow-irreversible --window")])
+                }
+                Refusal::TooMany { .. } => ("so many", with("--max-changes 7")),
+                Refusal::Drift => {
+                    let run = "cutover run plan.csv --window 22:00-04:00 --yes";
+                    (
+                        "seal the plan again",
+                        vec!["cutover plan plan.csv -o plan.csv --force".to_owned(), run.to_owned()],
+                    )
+                }
+                Refusal::NotAgreed => ("after all", on()),
+            };
+            case(Exit::Refused, Ending { refusal: Some(refusal), ..Ending::default() }, word, commands);
+        }
+        // Those of a run with one account stand in no lane of it.
+        case(Exit::Credentials, Ending::default(), "did not let us in", looked());
+        case(Exit::Unreachable, Ending::default(), "could not be reached", looked());
+        case(Exit::Halted, Ending::default(), "what stopped it", on());
+        // Halted in one account, and stopped in another.
+        let both = Ending { stopped: vec![LaneStop::Throttled, LaneStop::Barred], ..drained(DrainReason::Halted) };
+        case(Exit::Credentials, both, "is barred", looked());
+        let unreleased = |reason, part| Ending { unreleased: Some(stage(part)), ..drained(reason) };
+        let approving = vec![ON.replace("r1", "r1 --approve 'the second'")];
+        case(
+            Exit::Halted,
+            unreleased(DrainReason::Unapproved, Part::Canary),
+            "released wave `the second`",
+            approving.clone(),
+        );
+        case(Exit::Halted, unreleased(DrainReason::Unapproved, Part::Rest), "the rest of wave `the second`", approving);
+        for reason in [DrainReason::Interrupted, DrainReason::Operator] {
+            case(
+                Exit::Halted,
+                unreleased(reason, Part::Canary),
+                "waits again until somebody releases wave `the second`",
+                on(),
+            );
+        }
+        let by = By { via: "the file /run/stop".to_owned(), ..By::default() };
+        let by_file = Ending { by: Some(by), ..drained(DrainReason::Operator) };
+        case(Exit::Halted, by_file, "once the file /run/stop is gone", on());
+        all
     }
 
     #[test]
-    fn a_lane_that_stopped_and_a_stop_file_are_seen_to_first() {
-        let stopped = Ending { drained: Some(DrainReason::Operator), ..Ending::default() };
-        let commands = NextCommands::for_tests("r1", &[("stop_file", "/run/stop")]);
-        let told = |any_lane_stopped| left(Some(Exit::Halted.code()), &stopped, any_lane_stopped, &commands);
-        assert_eq!(told(true)[0].command, "cutover doctor");
-        let [only] = &told(false)[..] else { panic!("{:?}", told(false)) };
-        assert!(only.say.contains("once the stop file `/run/stop` is gone"), "{}", only.say);
+    fn what_was_not_begun_is_gone_on_with_after_its_cause_is_dealt_with() {
+        let mut commands = NextCommands::for_tests("r1", &[("window", "22:00-04:00"), ("yes", "on")]);
+        commands.has_window = true;
+        for (exit, ending, word, expected) in [drains(), lane_stops(), others()].concat() {
+            let steps = left(Some(exit.code()), &ending, true, &commands);
+            assert!(steps.iter().any(|step| step.say.contains(word)), "{ending:?}: {steps:#?}");
+            let typed: Vec<&str> = steps.iter().map(|step| step.command.as_str()).collect();
+            assert_eq!(typed, expected, "{ending:?}");
+            let of_failures = steps.iter().any(|step| step.say.contains("failed"));
+            assert_eq!(of_failures, ending.drained == Some(DrainReason::Halted), "{steps:#?}");
+        }
+        let pending = left(Some(Exit::Halted.code()), &drained(DrainReason::StageLeft), false, &commands);
+        assert!(
+            pending[0].say.contains("could not be dealt with") && !pending[0].say.contains("doubt"),
+            "{pending:#?}"
+        );
+    }
+
+    #[test]
+    fn a_deadline_that_is_over_is_told_as_that() {
+        let say = |commands: &NextCommands| left(Some(4), &drained(DrainReason::Window), false, commands).remove(0);
+        let mut commands = NextCommands::for_tests("r1", &[]);
+        assert!(say(&commands).say.contains("no time left"));
+        commands.given_deadline_is_over = true;
+        assert!(say(&commands).say.contains("the deadline that was given is over"));
+        commands.deadline_is_over = true;
+        assert_eq!(say(&commands).command, "cutover resume r1 --deadline off");
+    }
+
+    #[test]
+    fn a_new_seal_is_approved_again() {
+        let mut commands = NextCommands::for_tests("r1", &[]);
+        commands.require_approvals = 2;
+        let ending = Ending { refusal: Some(Refusal::Drift), ..Ending::default() };
+        let steps = left(Some(Exit::Refused.code()), &ending, false, &commands);
+        assert_eq!(steps[1].command, "cutover approve plan.csv --as NAME");
+        assert!(steps[1].say.contains("2 approvals again"), "{steps:#?}");
     }
 }

@@ -94,14 +94,10 @@ impl Explained {
     }
 
     pub(crate) fn next(&self) -> Option<Advice> {
-        if self.standing.by_choice {
-            return None;
-        }
         if let (Phase::Settled(_), Some(moved)) = (self.standing.phase, &self.standing.moved) {
             return Some(advice::moved(moved, &self.commands, self.row.source_id.as_str()));
         }
-        let reason = self.standing.reason.as_deref();
-        advice::next(self.standing.phase, reason, &self.commands, self.row.source_id.as_str())
+        advice::next(self.standing.phase, self.standing.ground, &self.commands, self.row.source_id.as_str())
     }
 
     /// Times as the clocks of a zone show them.

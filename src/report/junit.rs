@@ -14,6 +14,7 @@ use super::advice::{self, Advice};
 use super::next::NextCommands;
 use super::plain::{duration, plain, time};
 use super::row::why;
+use super::summary::UNPROVEN;
 use crate::event::{Outcome, Verdict};
 use crate::journal::Journal;
 use crate::journal::attempts::Attempt;
@@ -27,7 +28,10 @@ type Xml<'a> = Writer<&'a mut dyn io::Write>;
 pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
     let waves = journal.wave_sums(run.key)?;
     let anchor = journal.anchor(run)?;
-    let commands = NextCommands::of(journal, run, journal.path())?;
+    let mut commands = NextCommands::of(journal, run, journal.path())?;
+    if waves.iter().any(|wave| wave.unproven > 0) {
+        commands.mixed = journal.sums(run.key)?.mixed;
+    }
     let mut xml: Xml<'_> = Writer::new_with_indent(&mut *out, b' ', 1);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let mut root = BytesStart::new("testsuites");
@@ -42,7 +46,8 @@ pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write)
                 end(&mut xml, "testsuite")?;
             }
             let wave = coming.next().filter(|wave| wave.wave_no == wave_no);
-            open = Some(Suite::begin(&mut xml, run, wave.expect("both are read at one instant"), &anchor)?);
+            open =
+                Some(Suite::begin(&mut xml, (run, &commands), wave.expect("both are read at one instant"), &anchor)?);
         }
         let suite = open.as_ref().expect("begun above");
         let attempts =
@@ -77,7 +82,12 @@ struct Suite {
 }
 
 impl Suite {
-    fn begin(xml: &mut Xml<'_>, run: &RunRecord, wave: &WaveSum, anchor: &str) -> io::Result<Self> {
+    fn begin(
+        xml: &mut Xml<'_>,
+        (run, commands): (&RunRecord, &NextCommands),
+        wave: &WaveSum,
+        anchor: &str,
+    ) -> io::Result<Self> {
         let name = wave.wave.as_deref().map_or_else(|| "(no wave)".to_owned(), plain);
         let class = format!("cutover.{name}");
         let mut suite = BytesStart::new("testsuite");
@@ -93,9 +103,11 @@ impl Suite {
         for (name, value) in
             [("run", &*run.id), ("plan", &run.plan_path), ("digest", &run.plan_digest), ("anchor", anchor)]
         {
-            let mut property = BytesStart::new("property");
-            property.extend_attributes([("name", name), ("value", plain(value).as_str())]);
-            xml.write_event(Event::Empty(property))?;
+            write_property(xml, name, &plain(value))?;
+        }
+        if wave.unproven > 0 {
+            let Advice { say, command } = advice::unproven(wave.unproven, commands);
+            write_property(xml, UNPROVEN, &format!("{say}: {command}"))?;
         }
         end(xml, "properties")?;
         Ok(Self { wave_no: wave.wave_no, class })
@@ -131,6 +143,12 @@ impl Suite {
     }
 }
 
+fn write_property(xml: &mut Xml<'_>, name: &str, value: &str) -> io::Result<()> {
+    let mut property = BytesStart::new("property");
+    property.extend_attributes([("name", name), ("value", value)]);
+    xml.write_event(Event::Empty(property))
+}
+
 /// Whether there may be attempts that the row itself does not tell of: it has what the last one ended with.
 fn has_other_attempts(standing: &Standing) -> bool {
     // Only a change that was accepted ends without a message.
@@ -161,7 +179,7 @@ fn told(commands: &NextCommands, row: &Row, standing: &Standing) -> String {
     line("request id", standing.request_id.clone());
     line("name", row.name.clone());
     if let Some(Advice { say, command }) =
-        advice::next(standing.phase, standing.reason.as_deref(), commands, row.source_id.as_str())
+        advice::next(standing.phase, standing.ground, commands, row.source_id.as_str())
     {
         line("to do", Some(format!("{say}: {command}")));
     }

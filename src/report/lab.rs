@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::control::{self, By, Command, Wait};
-use crate::event::{DrainReason, EventKind, LaneId, LanePlace, Outcome, StatedQuota, UNPROVEN_BY_CHOICE, Verdict};
+use crate::event::{DrainReason, EventKind, LaneId, LanePlace, Outcome, StatedQuota, Verdict};
 use crate::exit::Exit;
 use crate::journal::chain::{self, Hash};
 use crate::journal::read::RunRecord;
@@ -219,13 +219,7 @@ pub(crate) fn attempt(row: u32, attempt: u32, outcome: Outcome) -> [EventKind; 2
 
 pub(crate) fn settled(row: u32, verdict: Verdict, seen: Option<(&str, &str)>, reason: Option<&str>) -> EventKind {
     let seen = seen.map(|(copystate, cycle)| state(copystate, cycle));
-    EventKind::RowSettled {
-        row: RowId(row),
-        verdict,
-        seen,
-        reason: reason.map(str::to_owned),
-        by_choice: reason == Some(UNPROVEN_BY_CHOICE),
-    }
+    EventKind::RowSettled { row: RowId(row), verdict, seen, reason: reason.map(str::to_owned), ground: None }
 }
 
 pub(crate) const ACCEPTED: Outcome = Outcome::Accepted { status: 200 };

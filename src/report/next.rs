@@ -7,12 +7,15 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::plain::shell_word;
+use super::plain::{count, shell_word};
 use super::status::Holder;
 use crate::control::{self, Wait};
-use crate::event::{Event, EventKind, Verdict};
+use crate::event::{Event, EventKind, Ground, Verdict};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
+use crate::ledger::cause::Only;
+use crate::plan::paper::Paper;
+use crate::plan::sealed::Seal;
 use crate::settings::keys::KEYS;
 use crate::waves::Stage;
 use crate::waves::zone::Zone;
@@ -20,17 +23,19 @@ use crate::waves::zone::Zone;
 /// The journal that is meant when nobody names another.
 pub(crate) const USUAL_JOURNAL: &str = "cutover.db";
 
-/// What a launch was given by hand: settings by their names, and leave.
+/// What a launch was given by hand: settings by their names, and what is no setting.
 pub type Given = BTreeMap<String, String>;
 
-/// Leave that is no setting, as flags have it.
+/// What a launch may be given besides settings, by the names of its flags.
 pub const YES: &str = "yes";
 pub const IRREVERSIBLE: &str = "allow_irreversible";
+pub const REPORT: &str = "report";
 
 /// What a launch that sends nothing has no flags for.
-const OF_SENDING: [&str; 9] = [
+pub(crate) const OF_SENDING: [&str; 11] = [
     YES,
     IRREVERSIBLE,
+    REPORT,
     "max_drift",
     "window",
     "timezone",
@@ -38,13 +43,13 @@ const OF_SENDING: [&str; 9] = [
     "reserve_rollback",
     "ignore_forecast",
     "pause_file",
+    "stop_file",
 ];
-/// The verb whose launches send nothing.
-const RECONCILE: &str = "reconcile";
-const STOP_FILE: &str = "stop_file";
 const DEADLINE: &str = "deadline";
+const WINDOW: &str = "window";
 
 /// Writes the commands of one run.
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NextCommands {
     run: String,
@@ -53,12 +58,23 @@ pub struct NextCommands {
     given: Given,
     /// The endpoints of its accounts; the sandbox's is `sandbox`.
     endpoints: Vec<String>,
+    /// Of a sealed plan.
+    seal: Option<Seal>,
+    pub(super) require_approvals: u32,
+    /// Rows without a verdict: whatever launch goes on with the run goes on with them.
+    n_unsettled: u64,
+    /// Verdicts that rows have for more than one cause, so that those of one cause are named by it.
+    pub(super) mixed: Vec<Verdict>,
     /// Something that is left has a target from which there is no way back, and nobody gave leave for that.
     pub(super) lacks_leave: bool,
     /// A launch holds the run now: any other would be turned away.
     pub(super) goes_on: bool,
     /// The deadline that the run itself has came before its last launch ended.
     pub(super) deadline_is_over: bool,
+    /// So did the one that the last launch was given, which holds no longer.
+    pub(super) given_deadline_is_over: bool,
+    /// Hours of the day are set, by hand or with the run.
+    pub(super) has_window: bool,
 }
 
 /// ` --journal PATH`, unless it is the usual one.
@@ -67,7 +83,26 @@ pub(crate) fn journal_flag(path: &Path) -> String {
     if path == Path::new(USUAL_JOURNAL) {
         return String::new();
     }
-    format!(" --journal {}", shell_word(&path.display().to_string()))
+    flag("journal", &path.display().to_string())
+}
+
+/// With a blank before it. What begins like a flag would be one.
+fn flag(name: &str, value: &str) -> String {
+    let between = if value.starts_with('-') { '=' } else { ' ' };
+    format!(" --{name}{between}{}", shell_word(value))
+}
+
+fn output(path: &str) -> String {
+    if path.starts_with('-') { flag("output", path) } else { format!(" -o {}", shell_word(path)) }
+}
+
+/// A verb, words, and flags with a blank before each. A word that begins like a flag stands behind all of them.
+fn written(verb: &str, words: &[&str], flags: &str) -> String {
+    let quoted = words.iter().fold(String::new(), |text, word| text + " " + &shell_word(word));
+    if words.iter().any(|word| word.starts_with('-') && *word != "-") {
+        return format!("cutover {verb}{flags} --{quoted}");
+    }
+    format!("cutover {verb}{quoted}{flags}")
 }
 
 /// Settings and leave as flags, each with a blank before it. What they were given as comes out of a journal, which anybody
@@ -76,43 +111,51 @@ pub(crate) fn journal_flag(path: &Path) -> String {
 pub fn flags<'a>(given: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
     let mut text = String::new();
     for (key, value) in given.into_iter().filter(|(key, _)| is_flag(key)) {
-        let flag = key.replace('_', "-");
+        let name = key.replace('_', "-");
         _ = match (key.as_str(), value.as_str()) {
-            (YES | IRREVERSIBLE, _) | ("reserve_rollback" | "ignore_forecast", "on") => write!(text, " --{flag}"),
-            ("reserve_rollback" | "ignore_forecast", _) => write!(text, " --{flag}={}", shell_word(value)),
-            // What begins like a flag would be one.
-            (_, value) if value.starts_with('-') => write!(text, " --{flag}={}", shell_word(value)),
-            (_, value) => write!(text, " --{flag} {}", shell_word(value)),
+            (YES | IRREVERSIBLE, _) | ("reserve_rollback" | "ignore_forecast", "on") => write!(text, " --{name}"),
+            ("reserve_rollback" | "ignore_forecast", _) => write!(text, " --{name}={}", shell_word(value)),
+            (_, value) => write!(text, "{}", flag(&name, value)),
         };
     }
     text
 }
 
 fn is_flag(key: &str) -> bool {
-    matches!(key, YES | IRREVERSIBLE) || KEYS.iter().any(|known| known.name == key)
+    matches!(key, YES | IRREVERSIBLE | REPORT) || KEYS.iter().any(|known| known.name == key)
 }
 
 impl NextCommands {
     /// After the last launch of a run, or while it goes on.
     pub fn of(journal: &Journal, run: &RunRecord, path: &Path) -> Result<Self, JournalError> {
         let mut given = passed_on(journal.launches_back(run.key)?);
-        if let Some(ended) = run.ended_at {
-            drop_what_is_over(&mut given, ended);
-        }
+        let given_deadline_is_over = run.ended_at.is_some_and(|ended| drop_what_is_over(&mut given, ended));
         let endpoints = journal.lanes(run.key)?.into_iter().map(|lane| lane.endpoint).collect();
         let of_run = run.settings.get(DEADLINE).and_then(|text| text.as_str()?.parse::<Timestamp>().ok());
         let deadline_is_over = !given.contains_key(DEADLINE)
             && matches!((of_run, run.ended_at), (Some(deadline), Some(ended)) if deadline <= ended);
         let goes_on = run.running && Holder::of(path, run) == Holder::Alive;
-        Ok(Self { endpoints, goes_on, deadline_is_over, ..Self::new(run, path, given) })
+        let n_unsettled = journal.count_unsettled(run.key)?;
+        Ok(Self {
+            endpoints,
+            n_unsettled,
+            goes_on,
+            deadline_is_over,
+            given_deadline_is_over,
+            ..Self::new(run, path, given)
+        })
     }
 
     /// Of a launch that is about to begin.
     #[must_use]
     pub fn new(run: &RunRecord, journal: &Path, given: Given) -> Self {
         let journal = (journal != Path::new(USUAL_JOURNAL)).then(|| journal.display().to_string());
+        let Paper { seal, terms } = Paper::of_settings(&run.settings).unwrap_or_default();
+        let of_run = run.settings.get(WINDOW).and_then(serde_json::Value::as_str);
+        let has_window = given.get(WINDOW).map(String::as_str).or(of_run).is_some_and(|hours| hours != "off");
         let (run, plan) = (run.id.clone(), run.plan_path.clone());
-        Self { run, plan, journal, given, ..Self::default() }
+        let require_approvals = terms.require_approvals;
+        Self { run, plan, journal, given, seal, require_approvals, has_window, ..Self::default() }
     }
 
     #[cfg(test)]
@@ -142,12 +185,8 @@ impl NextCommands {
     }
 
     fn written(&self, verb: &str, words: &[&str], flags: &str) -> String {
-        let mut text = format!("cutover {verb}");
-        for word in words {
-            _ = write!(text, " {}", shell_word(word));
-        }
         let journal = self.journal.as_deref().map_or_else(String::new, |path| journal_flag(Path::new(path)));
-        text + flags + &journal
+        written(verb, words, &format!("{flags}{journal}"))
     }
 
     fn launch_flags(&self, more: &[(&str, &str)]) -> String {
@@ -170,7 +209,7 @@ impl NextCommands {
     /// With leave for a wave.
     #[must_use]
     pub fn resume_approving(&self, wave: &str) -> String {
-        let flags = format!(" --approve {}{}", shell_word(wave), self.launch_flags(&[]));
+        let flags = flag("approve", wave) + &self.launch_flags(&[]);
         self.written("resume", &[&self.run], &flags)
     }
 
@@ -178,23 +217,51 @@ impl NextCommands {
     #[must_use]
     pub fn run(&self, plan: &Path) -> String {
         let plan = plan.display().to_string();
-        self.written("run", &[&plan], &(self.endpoint_flag() + &self.launch_flags(&[])))
+        // The report is of this run.
+        let given = flags(self.given.iter().filter(|(key, _)| *key != REPORT));
+        self.written("run", &[&plan], &(self.endpoint_flag() + &given))
+    }
+
+    /// The plan of this run, once it was sealed anew.
+    #[must_use]
+    pub fn run_again(&self) -> String {
+        let flags = self.endpoint_flag() + &self.launch_flags(&[]);
+        self.written("run", &[&self.plan], &flags)
     }
 
     #[must_use]
     pub fn check(&self, plan: &Path) -> String {
-        format!("cutover check {}", shell_word(&plan.display().to_string()))
+        written("check", &[&plan.display().to_string()], "")
     }
 
+    /// Of the rows that have a verdict for one cause, and no others; with what the last launch did not have.
     #[must_use]
-    pub fn retry(&self, verdict: Verdict) -> String {
-        let flags = format!(" --only {verdict}{}", self.launch_flags(&[]));
-        self.written("retry", &[&self.run], &flags)
+    pub fn retry(&self, verdict: Verdict, cause: &str, more: &[(&str, &str)]) -> String {
+        let is_named = cause == Ground::Skipped.name() || self.mixed.contains(&verdict);
+        let only = Only { verdict, cause: is_named.then(|| cause.to_owned()) };
+        self.written("retry", &[&self.run], &(flag("only", &only.to_string()) + &self.launch_flags(more)))
+    }
+
+    /// Of one row, whatever it ended with.
+    #[must_use]
+    pub fn retry_row(&self, source_id: &str, more: &[(&str, &str)]) -> String {
+        self.written("retry", &[&self.run], &(flag("row", source_id) + &self.launch_flags(more)))
+    }
+
+    /// What a launch does besides what it is for: it goes on with whatever has no verdict.
+    #[must_use]
+    pub(super) fn besides(&self) -> String {
+        match self.n_unsettled {
+            0 => String::new(),
+            n => {
+                format!("; this also goes on with {} that {} left", count(n, "row"), if n == 1 { "is" } else { "are" })
+            }
+        }
     }
 
     #[must_use]
     pub fn reconcile(&self) -> String {
-        let looks = |(key, _): &(&String, &String)| !OF_SENDING.contains(&key.as_str()) && *key != STOP_FILE;
+        let looks = |(key, _): &(&String, &String)| !OF_SENDING.contains(&key.as_str());
         self.written("reconcile", &[&self.run], &flags(self.given.iter().filter(looks)))
     }
 
@@ -215,7 +282,7 @@ impl NextCommands {
 
     #[must_use]
     pub fn explain(&self, source_id: &str) -> String {
-        self.written("explain", &[source_id], &format!(" --run {}", shell_word(&self.run)))
+        self.written("explain", &[source_id], &flag("run", &self.run))
     }
 
     #[must_use]
@@ -231,17 +298,17 @@ impl NextCommands {
 
     #[must_use]
     pub fn report(&self, format: &str) -> String {
-        self.written("report", &[&self.run], &format!(" --format {format}"))
+        self.written("report", &[&self.run], &flag("format", format))
     }
 
     #[must_use]
     pub fn verify(&self, anchor: &str) -> String {
-        self.written("audit verify", &[&self.run], &format!(" --anchor {}", shell_word(anchor)))
+        self.written("audit verify", &[&self.run], &flag("anchor", anchor))
     }
 
     #[must_use]
     pub fn export(&self) -> String {
-        self.written("audit export", &[&self.run], &format!(" -o {}", shell_word(&format!("{}.zip", self.run))))
+        self.written("audit export", &[&self.run], &output(&format!("{}.zip", self.run)))
     }
 
     /// The service's own word about a source, where one endpoint is meant; the sandbox's servers are gone with it.
@@ -261,11 +328,18 @@ impl NextCommands {
         self.written("doctor", &[], &self.way_flags(self.endpoint()))
     }
 
-    /// A sealed plan sealed anew, for the states of now.
+    /// A sealed plan sealed anew, for the states of now, by whoever sealed it before.
     #[must_use]
     pub fn seal_again(&self) -> String {
-        let flags = format!(" -o {} --force{}", shell_word(&self.plan), self.way_flags(self.endpoint()));
+        let name = self.seal.as_ref().map_or_else(String::new, |seal| flag("as", &seal.sealed_by));
+        let flags = format!("{} --force{name}{}", output(&self.plan), self.way_flags(self.endpoint()));
         self.written("plan", &[&self.plan], &flags)
+    }
+
+    /// For each of those who agree: their names are not for us to say.
+    #[must_use]
+    pub fn approve(&self) -> String {
+        written("approve", &[&self.plan], " --as NAME")
     }
 
     /// Where one is meant; of several, each has its profile's.
@@ -277,50 +351,51 @@ impl NextCommands {
     }
 
     fn endpoint_flag(&self) -> String {
-        self.endpoint().map_or_else(String::new, |endpoint| format!(" --endpoint {}", shell_word(endpoint)))
+        self.endpoint().map_or_else(String::new, |endpoint| flag("endpoint", endpoint))
     }
 
     fn way_flags(&self, endpoint: Option<&str>) -> String {
         let of_way = |(key, _): &(&String, &String)| {
             ["ca_bundle", "timeout", "connect_timeout", "read_timeout"].contains(&key.as_str())
         };
-        let endpoint = endpoint.map_or_else(String::new, |endpoint| format!(" --endpoint {}", shell_word(endpoint)));
+        let endpoint = endpoint.map_or_else(String::new, |endpoint| flag("endpoint", endpoint));
         endpoint + &flags(self.given.iter().filter(of_way))
     }
-
-    /// The file that stops every launch that is told of it, for as long as it is there.
-    pub(super) fn stop_file(&self) -> Option<&str> {
-        self.given.get(STOP_FILE).map(String::as_str)
-    }
 }
 
-/// A deadline that a launch came to is none for the next.
-fn drop_what_is_over(given: &mut Given, at: Timestamp) {
+/// A deadline that a launch came to is none for the next. Whether it was dropped.
+fn drop_what_is_over(given: &mut Given, at: Timestamp) -> bool {
     let deadline = given.get(DEADLINE).and_then(|text| text.parse::<Timestamp>().ok());
-    if deadline.is_some_and(|deadline| deadline <= at) {
+    let is_over = deadline.is_some_and(|deadline| deadline <= at);
+    if is_over {
         given.remove(DEADLINE);
     }
+    is_over
 }
 
-/// What the next launch would be given, from the launches before it, the last one first: one that only looked passes on what
-/// the one before it had.
-fn passed_on(launches: Vec<Event>) -> Given {
-    let mut passed_on = Given::new();
-    for (given, only_looked) in launches.into_iter().filter_map(|began| given_of(began.kind)) {
+/// What the next launch would be given, from how launches and their stages began, the last one first: a launch that began no
+/// stage sent nothing, and passes on what the one before it had.
+fn passed_on(began: Vec<Event>) -> Given {
+    let (mut passed_on, mut any_stage) = (Given::new(), false);
+    for began in began {
+        let Some(given) = given_of(began.kind) else {
+            any_stage = true;
+            continue;
+        };
         for (name, value) in given {
             passed_on.entry(name).or_insert(value);
         }
-        if !only_looked {
+        if any_stage {
             break;
         }
     }
     passed_on
 }
 
-/// And whether it only looked.
-fn given_of(began: EventKind) -> Option<(Given, bool)> {
-    let EventKind::LaunchBegan { given, verb, .. } = began else { return None };
-    Some((given, verb == RECONCILE))
+/// None: a stage began.
+fn given_of(began: EventKind) -> Option<Given> {
+    let EventKind::LaunchBegan { given, .. } = began else { return None };
+    Some(given)
 }
 
 #[cfg(test)]
@@ -328,30 +403,52 @@ mod tests {
     use super::*;
     use crate::event::LaneId;
 
-    /// A launch by this verb that was given this rate, as the journal has it.
-    fn launch(verb: &str, rate: Option<&str>) -> Event {
-        let given = rate.map(|rate| ("rate".to_owned(), rate.to_owned())).into_iter().collect();
-        let kind = EventKind::LaunchBegan {
+    fn event(kind: EventKind) -> Event {
+        Event { lane: LaneId::RUN, seq: 1, at: Timestamp::UNIX_EPOCH, kind }
+    }
+
+    /// A launch by this verb that was given so, as the journal has it.
+    fn launch(verb: &str, given: &[(&str, &str)]) -> Event {
+        event(EventKind::LaunchBegan {
             launch: 1,
             verb: verb.to_owned(),
             pid: 1,
             host: String::new(),
             user: None,
             version: String::new(),
-            given,
+            given: given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             cut_off_ms: 0,
-        };
-        Event { lane: LaneId::RUN, seq: 1, at: Timestamp::UNIX_EPOCH, kind }
+        })
     }
 
     #[test]
-    fn a_launch_that_only_looked_passes_on_what_the_one_before_it_was_given() {
-        let rate = |launches: Vec<Event>| passed_on(launches).get("rate").cloned();
-        let (looked, looked_slower) = (|| launch("reconcile", None), || launch("reconcile", Some("2")));
-        let (carried, carried_before) = (|| launch("run", Some("5")), || launch("resume", Some("9")));
-        assert_eq!(rate(vec![looked(), carried(), carried_before()]).as_deref(), Some("5"));
-        assert_eq!(rate(vec![looked(), looked_slower(), carried()]).as_deref(), Some("2"), "the last one that says it");
-        assert_eq!(rate(vec![launch("resume", None), carried()]), None, "what was not given again holds no more");
+    fn a_word_that_begins_like_a_flag_is_taken_for_a_word() {
+        let mut commands = NextCommands::for_tests("r1", &[("yes", "on"), ("report", "my report.html")]);
+        commands.journal = Some("-n.db".to_owned());
+        assert_eq!(commands.explain("-rf"), "cutover explain --run r1 --journal='-n.db' -- '-rf'");
+        assert_eq!(commands.check(Path::new("-p $x.csv")), "cutover check -- '-p $x.csv'");
+        let retry = "cutover retry r1 --row='-it'\\''s' --report 'my report.html' --yes --journal='-n.db'";
+        assert_eq!(commands.retry_row("-it's", &[]), retry);
+        assert_eq!(commands.control(&["skip", "-x"]), "cutover control --journal='-n.db' -- r1 skip '-x'");
+    }
+
+    #[test]
+    fn a_launch_that_began_no_stage_passes_on_what_the_one_before_it_had() {
+        let stage = || {
+            let stage = Stage { wave_no: 0, wave: None, part: crate::waves::Part::Rest };
+            event(EventKind::StageBegan { stage, rows: 1, forecast: None })
+        };
+        let flags_of = |began: Vec<Event>| flags(&passed_on(began));
+        let night = || [stage(), launch("run", &[("window", "22:00-04:00"), ("rate", "5"), ("yes", "on")])];
+        let refused = launch("resume", &[("rate", "7")]);
+        let [began, run] = night();
+        assert_eq!(flags_of(vec![refused, began, run]), " --rate 7 --window 22:00-04:00 --yes");
+        let [began, run] = night();
+        let twice = vec![launch("reconcile", &[("rate", "2")]), launch("resume", &[("yes", "on")]), began, run];
+        assert_eq!(flags_of(twice), " --rate 2 --window 22:00-04:00 --yes");
+        let [began, run] = night();
+        assert_eq!(flags_of(vec![stage(), stage(), launch("resume", &[("yes", "on")]), began, run]), " --yes");
+        assert_eq!(flags_of(Vec::new()), "");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::plain::{plain, shortened, time_in};
 use super::summary::{Running, SteeringOf, Summary};
-use crate::control::{CONTROL, Paused};
+use crate::control::{CONTROL, Wait};
 use crate::journal::read::RunRecord;
 use crate::lock;
 use crate::rollback::IfStopped;
@@ -58,29 +58,34 @@ pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut dyn 
     summary.write_causes(out)?;
     match (&summary.running, holder) {
         (Some(_), Holder::Alive) => {
-            let (say, word) = steering(&summary.steering.paused);
+            let (say, words) = steering(&summary.steering);
             writeln!(out, "\nWhat to do next\n\n  {say}")?;
-            if let Some(word) = word {
-                writeln!(out, "               {}", summary.commands.control(&[word]))?;
+            if !words.is_empty() {
+                writeln!(out, "               {}", summary.commands.control(&words))?;
             }
         }
-        (Some(_), Holder::Gone) => writeln!(out, "\nWhat to do next\n\n  {}", summary.commands.resume())?,
-        (Some(_), Holder::Unknown) => {
-            writeln!(out, "\nWhat to do next, if it no longer runs\n\n  {}", summary.commands.resume())?;
+        (Some(_), Holder::Unknown) => summary.write_next("What to do next, if it no longer runs", out)?,
+        (Some(_), Holder::Gone) | (None, Holder::Alive | Holder::Gone | Holder::Unknown) => {
+            summary.write_next("What to do next", out)?;
         }
-        (None, Holder::Alive | Holder::Gone | Holder::Unknown) => summary.write_next(out)?,
     }
     summary.write_footer(zone, out)
 }
 
 /// What a person may do about a run that goes on, and the command of it that is likely to be wanted.
-fn steering(paused: &[Paused]) -> (&'static str, Option<&'static str>) {
-    if paused.is_empty() {
-        ("wait, or steer it: pause, continue, rate N, skip ID, drain", Some("pause"))
-    } else if paused.iter().any(|paused| paused.by.via == CONTROL) {
-        ("it is paused: let it go on, or steer it: rate N, skip ID, drain", Some("continue"))
-    } else {
-        ("it is paused by a file: remove that, or steer it: rate N, skip ID, drain", None)
+fn steering(steering: &SteeringOf) -> (&'static str, Vec<&str>) {
+    let SteeringOf { paused, waits, .. } = steering;
+    let unreleased = waits.as_ref().filter(|waits| waits.cause == Wait::Approval);
+    let wave = unreleased.and_then(|waits| waits.stage.wave.as_deref());
+    match (paused.iter().any(|paused| paused.by.via == CONTROL), wave) {
+        (true, _) => ("it is paused: let it go on, or steer it: rate N, skip ID, drain", vec!["continue"]),
+        (false, _) if !paused.is_empty() => {
+            ("it is paused by a file: remove that, or steer it: rate N, skip ID, drain", Vec::new())
+        }
+        (false, Some(wave)) => {
+            ("it waits for a wave to be released: release it, or steer it: skip ID, drain", vec!["release", wave])
+        }
+        (false, None) => ("wait, or steer it: pause, rate N, skip ID, drain", vec!["pause"]),
     }
 }
 

@@ -118,7 +118,9 @@ fn drained(reason: DrainReason) -> &'static str {
         DrainReason::JournalClosed => "the journal takes no more",
         DrainReason::Panicked => "a bug",
         DrainReason::Halted => "more failed than the plan puts up with",
+        DrainReason::StageLeft => "rows of a wave are left",
         DrainReason::Window => "the time is over",
+        DrainReason::TooLong => "it would not end in time",
         DrainReason::Unapproved => "nobody released it in time",
         DrainReason::Operator => "somebody said so",
     }

@@ -28,6 +28,8 @@ use crate::waves::{Stage, Terms};
 const MOST_CAUSES: u32 = 50;
 /// Commands before the last of these are in the journal, and not listed.
 const MOST_STEERED: usize = 10;
+/// Rows on target that nobody wanted proven, where it is said what is to be done about them.
+pub(crate) const UNPROVEN: &str = "unproven";
 const VERDICT_WIDTH: usize = 10;
 
 /// The final document of `run`, `resume`, `retry`, `reconcile` and `status`.
@@ -40,6 +42,8 @@ pub struct Summary {
     pub unsettled: Unsettled,
     /// Rows that need nobody any more; the unverified are among them where verification was switched off.
     pub on_target: u64,
+    /// Of those on target, the ones that nobody wanted proven.
+    pub unproven: u64,
     pub attempts: u64,
     /// While it runs, changes whose answer is not known yet; they are not among the attempts until it is.
     pub under_way: u64,
@@ -261,7 +265,7 @@ impl Summary {
 
     /// For those who already hold the instant.
     pub(super) fn now(journal: &Journal, run: &RunRecord, journal_path: &Path) -> Result<Self, JournalError> {
-        let Sums { tally, waves, lanes } = journal.sums(run.key)?;
+        let Sums { tally, waves, lanes, mixed } = journal.sums(run.key)?;
         let run = &cut_off::as_told(journal, run, &tally)?;
         let began = journal.last_launch(run.key)?;
         let elapsed_ms = cut_off::elapsed_ms(journal, run)?;
@@ -270,6 +274,7 @@ impl Summary {
         let under_way = if run.running { tally.open } else { 0 };
         let mut commands = NextCommands::of(journal, run, journal_path)?;
         commands.needs_leave(|| journal.has_irreversible_left(run.key))?;
+        commands.mixed = mixed;
         Ok(Self {
             schema: "cutover.summary.v1",
             run: run.id.clone(),
@@ -277,6 +282,7 @@ impl Summary {
             verdicts: Verdicts::of(&tally),
             unsettled: Unsettled { pending: tally.pending, in_doubt: tally.in_doubt },
             on_target: tally.on_target(),
+            unproven: tally.unproven_by_choice,
             attempts: tally.attempts - under_way,
             under_way,
             throttled: tally.throttled,
@@ -320,11 +326,8 @@ impl Summary {
             return "The run has no rows.".to_owned();
         }
         if self.on_target == n_rows {
-            return if n_rows == 1 {
-                "The one row is on target.".to_owned()
-            } else {
-                format!("All {n_rows} rows are on target.")
-            };
+            let all = if n_rows == 1 { "The one row is".to_owned() } else { format!("All {n_rows} rows are") };
+            return format!("{all} on target{}.", self.without_proof());
         }
         let mut rest = Vec::new();
         if pending > 0 {
@@ -338,7 +341,17 @@ impl Summary {
             rest.push(format!("{n_look} {} a look", if n_look == 1 { "needs" } else { "need" }));
         }
         let (on_target, so_far) = (self.on_target, if self.running.is_some() { " so far" } else { "" });
-        format!("{on_target} of {} {} on target{so_far}; {}.", count(n_rows, "row"), is_or_are(n_rows), rest.join(", "))
+        let (rows, unproven) = (count(n_rows, "row"), self.without_proof());
+        format!("{on_target} of {rows} {} on target{so_far}{unproven}; {}.", is_or_are(n_rows), rest.join(", "))
+    }
+
+    /// What is to be known of the rows on target, if somebody switched their proof off.
+    fn without_proof(&self) -> String {
+        match self.unproven {
+            0 => String::new(),
+            n if n == self.on_target => ", unproven: verification was switched off".to_owned(),
+            n => format!(", {n} of them unproven: verification was switched off"),
+        }
     }
 
     /// For people, about 100 characters wide, meaningful without color; times as the clocks of a zone show them.
@@ -346,7 +359,7 @@ impl Summary {
         writeln!(out, "{}", self.sentence())?;
         self.write_counts(out)?;
         self.write_causes(out)?;
-        self.write_next(out)?;
+        self.write_next("What to do next", out)?;
         self.write_footer(zone, out)
     }
 
@@ -385,17 +398,20 @@ impl Summary {
         Ok(())
     }
 
-    /// What to do about what is not on target, once for each verdict and each kind of obstacle.
+    /// What to do about what is not on target or not proven, once for each cause.
     pub(crate) fn next_steps(&self) -> Vec<(&'static str, Advice)> {
         let commands = &self.commands;
         let mut steps = Vec::new();
-        if self.running.is_none() && self.unsettled.in_doubt > 0 {
+        let in_doubt = self.unsettled.in_doubt > 0;
+        if !commands.goes_on && in_doubt {
             steps.extend(advice::next(Phase::InDoubt, None, commands, "").map(|next| ("in_doubt", next)));
         }
-        if self.running.is_none() && self.unsettled.pending > 0 {
-            let any_stopped = self.lanes.iter().any(|lane| lane.lane.stopped.is_some());
-            let left = advice::left(self.exit.code, &self.ending, any_stopped, commands);
+        if !commands.goes_on && self.unsettled.pending > 0 {
+            let left = advice::left(self.exit.code, &self.ending, in_doubt, commands);
             steps.extend(left.into_iter().map(|next| ("pending", next)));
+        }
+        if self.unproven > 0 {
+            steps.push((UNPROVEN, advice::unproven(self.unproven, commands)));
         }
         for verdict in Verdict::ALL {
             let causes = || self.causes.iter().filter(|cause| cause.verdict == verdict.name());
@@ -411,12 +427,12 @@ impl Summary {
         steps
     }
 
-    pub(super) fn write_next(&self, out: &mut dyn io::Write) -> io::Result<()> {
+    pub(super) fn write_next(&self, title: &str, out: &mut dyn io::Write) -> io::Result<()> {
         let steps = self.next_steps();
         if steps.is_empty() {
             return Ok(());
         }
-        writeln!(out, "\nWhat to do next\n")?;
+        writeln!(out, "\n{title}\n")?;
         for (name, Advice { say, command }) in steps {
             writeln!(out, "  {name:<VERDICT_WIDTH$} {say}\n  {:VERDICT_WIDTH$}   {command}", "")?;
         }

@@ -11,7 +11,7 @@ use super::runs::Runs;
 use super::status::{self, Holder};
 use super::summary::{self, Summary};
 use super::{Format, ReportError, write};
-use crate::event::{EventKind, LaneId, UNPROVEN_BY_CHOICE, Verdict};
+use crate::event::{EventKind, LaneId, Verdict};
 use crate::exit::Exit;
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
@@ -201,7 +201,7 @@ fn a_run_in_progress_says_who_carries_it_and_has_no_exit() {
 fn an_unverified_row_is_on_target_only_when_nobody_wanted_proof() {
     let mut lab = Lab::with(&[row(1, "vm-1"), row(2, "vm-2")]);
     lab.begins();
-    for (id, reason) in [(1, UNPROVEN_BY_CHOICE), (2, "no look succeeded: timeout")] {
+    for (id, reason) in [(1, "verification is switched off"), (2, "no look succeeded: timeout")] {
         lab.happens(LaneId::FIRST, lab::attempt(id, 1, lab::ACCEPTED));
         lab.happens(LaneId::FIRST, [lab::settled(id, Verdict::Unverified, None, Some(reason))]);
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::event::Verdict;
 use crate::exit;
+use crate::ledger::cause::Only;
 use crate::report::Format;
 
 /// Moves many servers of Huawei Cloud's Server Migration Service to a target state, and proves what happened to each.
@@ -125,9 +125,8 @@ pub(crate) enum Verb {
     Retry {
         #[command(flatten)]
         run: RunArg,
-        /// Only rows with these verdicts, such as refused,failed; `overtaken` rows only when named
-        #[arg(long, value_delimiter = ',', value_name = "VERDICTS", value_parser = not_on_target)]
-        only: Vec<Verdict>,
+        #[command(flatten)]
+        selection: SelectionArgs,
         #[command(flatten)]
         service: ServiceArgs,
         #[command(flatten)]
@@ -423,6 +422,19 @@ pub(crate) struct PlanArgs {
     pub(crate) encoding: Option<&'static encoding_rs::Encoding>,
 }
 
+/// Which rows a retry opens again. Without any of it: all that are not on target, but for those that somebody else moved
+/// and those that somebody skipped.
+#[derive(Args, Debug)]
+pub(crate) struct SelectionArgs {
+    /// Only rows with these verdicts, such as refused,failed, or with one cause of a verdict, as in refused:SMS.9004;
+    /// rows that somebody else moved (overtaken) or skipped (skipped) only when named
+    #[arg(long, value_delimiter = ',', value_name = "VERDICTS")]
+    pub(crate) only: Vec<Only>,
+    /// Only this row, whatever it ended with: a source id, the beginning of one, or a name; may be given again
+    #[arg(long, value_name = "ID", conflicts_with = "only")]
+    pub(crate) row: Vec<String>,
+}
+
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Launch")]
 pub(crate) struct LaunchArgs {
@@ -571,19 +583,6 @@ pub(crate) struct SteeringArgs {
 
 fn format(name: &str) -> Result<Format, String> {
     Format::named(name).ok_or_else(|| format!("is none of {}", Format::ALL.map(Format::name).join(", ")))
-}
-
-fn not_on_target(name: &str) -> Result<Verdict, String> {
-    match Verdict::named(name) {
-        Some(Verdict::Applied | Verdict::Already) => Err("is on target already".to_owned()),
-        Some(verdict) => Ok(verdict),
-        None => {
-            let known = Verdict::ALL.map(Verdict::name);
-            let near = crate::model::words::nearest(name, known);
-            Err(near
-                .map_or_else(|| format!("is none of {}", known.join(", ")), |near| format!("did you mean `{near}`?")))
-        }
-    }
 }
 
 type Given = Vec<(&'static str, String)>;

@@ -192,7 +192,7 @@ fn large(path: &Path, n_rows: u32) {
             [
                 EventKind::AttemptStarted { row, attempt: 1, sends: wants() },
                 EventKind::AttemptEnded { row, attempt: 1, outcome, request_id, took_ms },
-                EventKind::RowSettled { row, verdict, seen, reason: None, by_choice: false },
+                EventKind::RowSettled { row, verdict, seen, reason: None, ground: None },
             ]
         });
         journal.append(run, kinds.map(|kind| (LaneId::FIRST, kind))).unwrap();

@@ -52,6 +52,9 @@ fn typed(lab: &Lab, command: &str, variables: &[(&str, &str)]) -> Ended {
     Launch::of(shell).end()
 }
 
+/// Nights of a few rows say no more than this to be typed, one thing leading to another.
+const MOST_TYPED: usize = 60;
+
 /// Types each command of a text, and what these say to type, each once. None may end as one that cannot work.
 fn type_all(lab: &Lab, text: &str, variables: &[(&str, &str)]) -> BTreeSet<String> {
     let mut left: Vec<String> = commands(text);
@@ -61,9 +64,10 @@ fn type_all(lab: &Lab, text: &str, variables: &[(&str, &str)]) -> BTreeSet<Strin
     let mut seen = BTreeSet::new();
     assert!(!left.is_empty(), "nothing is said to be typed in:\n{text}");
     while let Some(command) = left.pop() {
-        if !seen.insert(command.clone()) || seen.len() > 60 {
+        if !seen.insert(command.clone()) {
             continue;
         }
+        assert!(seen.len() <= MOST_TYPED, "no end of commands: {seen:#?}");
         let ended = typed(lab, &command, variables);
         let works = !matches!(ended.code, None | Some(2 | 3 | 7 | 64..));
         assert!(works, "`{command}` ends with {:?}:\n{}", ended.code, said(&ended));
@@ -144,7 +148,7 @@ fn every_command_of_a_bad_night_works_as_it_is_printed() {
     assert!(text.contains("is not where the plan expects it") && text.contains("the service takes updates"), "{text}");
     let typed = type_all(&lab, &text, &[]);
     for verdict in ["no_effect", "overtaken", "refused", "failed", "blocked"] {
-        let verdict = format!("--only {verdict} ");
+        let verdict = format!("--only {verdict}");
         let is_whole = |command: &&String| command.contains(&verdict) && command.contains("--allow-irreversible");
         assert!(typed.iter().any(|command| is_whole(&command)), "{verdict}: {typed:#?}");
     }
@@ -347,4 +351,213 @@ fn what_a_launch_was_given_by_hand_holds_for_it_and_goes_with_the_next_command()
     let status = said(&lab.cutover(&["status"]));
     assert!(status.contains("--rate 40 --yes"), "{status}");
     typed(&lab, &resume, &[]).exits(0);
+}
+
+/// The commands in a text that begin so, each once.
+fn beginning(text: &str, with: &str) -> Vec<String> {
+    let found: BTreeSet<String> = commands(text).into_iter().filter(|command| command.starts_with(with)).collect();
+    found.into_iter().collect()
+}
+
+/// Of commands, the one with this in it.
+#[track_caller]
+fn the_one(commands: &[String], with: &str) -> String {
+    let found: Vec<&String> = commands.iter().filter(|command| command.contains(with)).collect();
+    let [one] = found[..] else { panic!("not one with `{with}`: {commands:#?}") };
+    one.clone()
+}
+
+#[test]
+fn what_is_typed_for_one_cause_leaves_the_rows_of_the_others_alone() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write(
+        "plan.csv",
+        "source_id,copystate,migrationcycle,expect_copystate\nvm-owner,stopped,syncing,\nvm-elsewhere,stopped,syncing,waiting\n\
+         vm-ignores,stopped,syncing,\nvm-no,stopped,syncing,\nvm-not-so,stopped,syncing,\n",
+    );
+    let night = "[[fault]]\nsources = ['vm-no']\nkind = 'forbidden'\n\
+                 [[fault]]\nsources = ['vm-not-so']\nkind = 'status'\nstatus = 409\ntimes = 1\n";
+    let sandbox = lab.serve("plan.csv", night);
+    sandbox.move_to("vm-elsewhere", "syncing", "syncing");
+    sandbox.move_to("vm-ignores", "deleting", "syncing");
+    lab.launch(&sandbox, &["run", "plan.csv", "--max-changes", "0"]).exits(3);
+    lab.cutover(&["control", "skip", "vm-owner", "--reason", "the owner says no"]).exits(0);
+    let quick = ["--max-changes", "9", "--rate", "off", "--attempts", "2", "--verify-timeout", "500ms"];
+    let ended = lab.launch(&sandbox, &[&["resume"], &quick[..]].concat()).exits(1);
+    let blocked = ["vm-owner", "vm-elsewhere", "vm-ignores"];
+    for id in blocked {
+        lab.journal().ends_in(id, "blocked");
+    }
+    for id in ["vm-no", "vm-not-so"] {
+        lab.journal().ends_in(id, "refused");
+    }
+    let retries = beginning(&(said(&ended) + &told(&lab, &[], &[])), "cutover retry");
+    let is_still = |id: &str, verdict: &str, sent: &[&str]| {
+        lab.journal().ends_in(id, verdict);
+        assert_eq!(sandbox.story_of(id).iter().filter(|what| **what == "PUT").count(), sent.len(), "{id}");
+    };
+
+    // One cause is put right, and its command is typed.
+    sandbox.move_to("vm-ignores", "syncing", "syncing");
+    typed(&lab, &the_one(&retries, "--only blocked:ignores_updates "), &[]).exits(1);
+    lab.journal().ends_in("vm-ignores", "applied");
+    typed(&lab, &the_one(&retries, "--only refused:SMS.9001 "), &[]).exits(1);
+    lab.journal().ends_in("vm-not-so", "applied");
+    is_still("vm-no", "refused", &["PUT"]);
+    is_still("vm-elsewhere", "blocked", &[]);
+    is_still("vm-owner", "blocked", &[]);
+
+    // Neither does anything that names no skip send what somebody skipped.
+    for all in [&["retry"][..], &["retry", "--only", "blocked"]] {
+        lab.launch(&sandbox, &[all, &quick[..]].concat()).exits(1);
+        is_still("vm-owner", "blocked", &[]);
+    }
+    let explained = said(&lab.cutover(&["explain", "vm-owner"]).exits(0));
+    let named = the_one(&beginning(&explained, "cutover retry"), "--row vm-owner ");
+    typed(&lab, &named, &[]).exits(1);
+    lab.journal().ends_in("vm-owner", "applied");
+    is_still("vm-elsewhere", "blocked", &[]);
+    // Said again, it finds nothing to do.
+    typed(&lab, &named, &[]).exits(1).says("`vm-owner` is on target already");
+    is_still("vm-owner", "applied", &["PUT"]);
+    lab.cutover(&["audit", "verify"]).exits(0);
+}
+
+#[test]
+fn what_somebody_skipped_is_sent_by_its_own_name() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(3, "");
+    lab.launch(&sandbox, &["run", "plan.csv", "--max-changes", "0"]).exits(3);
+    for id in ["vm-00001", "vm-00002"] {
+        lab.cutover(&["control", "skip", id]).exits(0);
+    }
+    let ended = lab.launch(&sandbox, &["resume", "--max-changes", "9", "--rate", "off"]).exits(1);
+    let retries = beginning(&said(&ended), "cutover retry");
+    assert_eq!(retries.len(), 1, "{retries:#?}");
+    typed(&lab, &the_one(&retries, "--only skipped "), &[]).exits(0);
+    assert_eq!(lab.journal().tally()["applied"], 3);
+}
+
+#[test]
+fn a_seal_for_several_people_is_made_and_approved_again_after_a_drift() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(3, "");
+    lab.write("plan.toml", "require_approvals = 2\nfiles = ['plan.csv']\n");
+    let endpoint = ["--endpoint", sandbox.url.as_str()];
+    let seal = ["plan", "plan.toml", "-o", "a sealed.plan", "--as", "Ada's own"];
+    lab.cutover(&[&seal[..], &endpoint].concat()).exits(0);
+    let approve = |command: &str| {
+        for name in ["Bob", "Cleo"] {
+            typed(&lab, &command.replace("NAME", name), &[]).exits(0);
+        }
+    };
+    approve("cutover approve 'a sealed.plan' --as NAME");
+    sandbox.move_to("vm-00002", "error", "syncing");
+    let text = said(&lab.launch(&sandbox, &["run", "a sealed.plan"]).exits(3));
+    assert!(text.contains("it needs 2 approvals again"), "{text}");
+    // Nobody is named by the environment.
+    typed(&lab, &the_one(&beginning(&text, "cutover plan"), "--as"), &[]).exits(0);
+    let run = the_one(&beginning(&text, "cutover run"), "a sealed.plan");
+    typed(&lab, &run, &[]).exits(3).says("needs 2 approvals and has 0");
+    assert!(text.contains("cutover approve 'a sealed.plan' --as NAME"), "{text}");
+    approve("cutover approve 'a sealed.plan' --as NAME");
+    typed(&lab, &run, &[]).exits(0);
+    assert_eq!(lab.journal().tally()["applied"], 3);
+}
+
+#[test]
+fn a_launch_that_was_refused_forgets_nothing_of_the_one_before_it() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(40, "finished,cutovered"));
+    let sandbox = lab.serve("plan.csv", "");
+    let given = [
+        "--window",
+        "00:00-23:59:59",
+        "--timezone",
+        "UTC",
+        "--deadline",
+        "2999-01-01T00:00",
+        "--rate",
+        "20",
+        "--report",
+        "my report.html",
+        "--ignore-forecast",
+        "--allow-irreversible",
+    ];
+    let launch = lab.begin(&sandbox, &[&["run", "plan.csv"], &given[..]].concat());
+    assert!(launch.reaches_nth("attempt_ended", 3));
+    launch.signal("INT");
+    launch.end().exits(130);
+    let flags = "--allow-irreversible --deadline 2999-01-01T00:00:00Z --ignore-forecast --rate 20 --report 'my report.html' \
+                 --timezone UTC --window 00:00-23:59:59";
+    // Forgotten: the leave, and everything else.
+    let refused = lab.launch(&sandbox, &["resume"]).exits(3);
+    let gone = format!("the last launch was given {flags}, which does not hold for this one");
+    assert!(refused.stderr.contains(&gone), "{}", refused.stderr);
+    let text = said(&refused) + &told(&lab, &[], &[]);
+    let resumes = beginning(&text, "cutover resume");
+    assert!(
+        !resumes.is_empty() && resumes.iter().all(|command| command.ends_with(&format!("{flags} --yes"))),
+        "{text}"
+    );
+    std::fs::remove_file(lab.path("my report.html")).unwrap();
+    typed(&lab, &resumes[0], &[]).exits(0);
+    assert!(std::fs::read_to_string(lab.path("my report.html")).unwrap().contains("All 40 rows are on target."));
+}
+
+#[test]
+fn what_nobody_wanted_proven_is_told_and_proven() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(30, "");
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "40", "--verify", "off"]);
+    assert!(launch.reaches_nth("attempt_ended", 5));
+    launch.signal("INT");
+    launch.end().exits(130);
+    let ended = lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
+    let n = lab.journal().tally()["unverified"];
+    let sentence = format!("All 30 rows are on target, {n} of them unproven: verification was switched off.");
+    assert!(ended.stderr.contains(&sentence), "{}", ended.stderr);
+    let how = format!("{n} rows count as on target only because verification was switched off");
+    for verb in ["status", "report --format md", "report --format html", "report --format junit"] {
+        let args: Vec<&str> = verb.split(' ').collect();
+        let text = said(&lab.cutover(&args).exits(0));
+        assert!(text.contains(&how), "{verb}: {text}");
+        let retry = the_one(&beginning(&text, "cutover retry"), "--only unverified");
+        assert!(retry.contains("--verify on"), "{retry}");
+    }
+    let summary: serde_json::Value = serde_json::from_str(&lab.cutover(&["status", "--json"]).exits(0).stdout).unwrap();
+    assert_eq!((&summary["unproven"], &summary["on_target"]), (&n.into(), &30.into()));
+    let changes = sandbox.changes().len();
+    let status = said(&lab.cutover(&["status"]).exits(0));
+    typed(&lab, &the_one(&beginning(&status, "cutover retry"), "--only unverified"), &[]).exits(0);
+    assert_eq!(lab.journal().tally()["applied"], 30);
+    assert_eq!(sandbox.changes().len(), changes, "a look proves it");
+    assert!(said(&lab.cutover(&["status"]).exits(0)).contains("All 30 rows are on target."));
+}
+
+#[test]
+fn a_run_that_waits_for_a_release_says_so_before_and_after_it_is_stopped() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("rows.csv", "source_id,copystate,migrationcycle,wave\nvm-1,stopped,syncing,$(one)\n");
+    lab.write("waves.toml", "files = ['rows.csv']\n[[waves]]\nname = '$(one)'\napproval = true\n");
+    let sandbox = lab.serve("rows.csv", "");
+    let launch = lab.begin(&sandbox, &["run", "waves.toml"]);
+    assert!(launch.reaches("wait_began"));
+    let status = said(&lab.cutover(&["status"]).exits(0));
+    let (_, next) = status.split_once("What to do next").unwrap();
+    let released = the_one(&beginning(next, "cutover control"), "release");
+    assert!(released.ends_with("release '$(one)'") && !next.contains("pause"), "{next}");
+    launch.signal("INT");
+    let text = said(&launch.end().exits(130)) + &told(&lab, &[], &[]);
+    assert!(text.contains("it waits again until somebody releases wave `$(one)`"), "{text}");
+    assert!(text.contains("--approve '$(one)'"), "{text}");
+    let resume = beginning(&text, "cutover resume").remove(0);
+    typed(&lab, &format!("{resume} --approve '$(one)'"), &[]).exits(0);
+    assert_eq!(
+        lab.journal().text("SELECT json_extract(detail, '$.verb') FROM event WHERE kind = 'launch_began'"),
+        "run"
+    );
 }

@@ -24,7 +24,7 @@ use crate::engine::lane::{Lane, OfRun};
 use crate::engine::sight::Ask;
 use crate::engine::stop::Stop;
 use crate::engine::{self, Book, EngineError, Purpose, reader};
-use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Refusal, Verdict};
+use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Refusal};
 use crate::exit::Exit;
 use crate::gate::{Gate, Learned, Past, RateOfAll, Remembered};
 use crate::journal::read::RunRecord;
@@ -49,7 +49,6 @@ use crate::sandbox::estate::Seeded;
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::{self, Sandbox, estate};
 use crate::settings::Settings;
-use crate::settings::keys::KEYS;
 use crate::transport::Transport;
 use crate::waves::window::Window;
 use crate::waves::zone::Zone;
@@ -84,7 +83,7 @@ pub(super) struct Carry<'a> {
     pub(super) settings: &'a Settings,
     pub(super) run: &'a RunRecord,
     pub(super) accounts: Vec<Account>,
-    pub(super) launch: &'a Launch<'a>,
+    pub(super) launch: &'a Launch,
     pub(super) clock: Clock,
     /// Where servers were seen, for a rehearsal that begins there.
     pub(super) live: Option<&'a HashMap<SourceId, SeenState>>,
@@ -249,9 +248,9 @@ impl Carry<'_> {
         let path = journal.path().to_owned();
         let run = self.run;
         let helm_settings = self.helm_settings()?;
-        let (given, next_given) = self.begin(&journal, &helm_settings.window)?;
-        let commands = NextCommands::new(run, &path, next_given);
-        let reopened = journal.rows_with_verdict(run.key, self.launch.reopen, self.launch.reopen_by_name)?;
+        let given = self.begin(&journal, &helm_settings.window)?;
+        let commands = NextCommands::new(run, &path, Given::new());
+        let reopened = journal.rows_to_reopen(run.key, &self.launch.reopen)?;
         let steered = journal.steered(run.key)?;
         if let Some(paused) = steered.paused.first() {
             let releases = commands.control(&["continue"]);
@@ -303,15 +302,15 @@ impl Carry<'_> {
             losing.lost().map(|lost| lost.told(self.sent.n())).into_iter().chain(undelivered).collect::<Vec<_>>()
         };
         let known = broken();
-        let commands = NextCommands::new(run, losing.saved().unwrap_or(&path), commands.into_given());
+        let journal_after = losing.saved().unwrap_or(&path).to_owned();
         let refusal = carried.as_ref().err().and_then(Halted::refusal);
         let copied =
             losing.copied().map(|path| Ok::<_, JournalError>(Book::new(Journal::open_to_read(path)?, run.key)));
         let concluded = match (carried, copied.transpose()?) {
-            (Ok(()), None) => self.conclude(&lanes, &stop, &book, known.clone(), &commands).await,
+            (Ok(()), None) => self.conclude(&lanes, &stop, &book, known.clone(), journal_after).await,
             // What failed after that failed in what is left of the file.
             (Ok(()) | Err(Halted::Error(_)), Some(copy)) => {
-                self.conclude(&lanes, &stop, &copy, known.clone(), &commands).await
+                self.conclude(&lanes, &stop, &copy, known.clone(), journal_after).await
             }
             (Err(Halted::With(exit, reason)), _) => Ok(halted(&stop, exit, reason, &known)),
             (Err(Halted::Refused(_, reason)), _) => Ok(halted(&stop, Exit::Refused, reason, &known)),
@@ -577,11 +576,8 @@ impl Carry<'_> {
     ) -> Result<(), Halted> {
         let OfRun { helm, book, recorder: _, stop, n_lanes: _ } = of_run;
         let cause = format!("asked for by `{}`", self.launch.verb);
-        if self.launch.reopen_by_name && self.launch.reopen.contains(&Verdict::Blocked) {
-            // Who names what is blocked means what was skipped, too.
-            for source_id in helm.all_skipped() {
-                helm.steer(Command::Unskip { source_id }, By::me("retry --only blocked", None), None, lanes).await?;
-            }
+        for source_id in helm.all_skipped().into_iter().filter(|source_id| self.launch.unskips.means(source_id)) {
+            helm.steer(Command::Unskip { source_id }, By::me("retry", None), None, lanes).await?;
         }
         for lane in lanes {
             let own = || reopened.iter().filter(|(id, _, _)| *id == lane.id);
@@ -615,20 +611,15 @@ impl Carry<'_> {
         Ok(ran?)
     }
 
-    /// Tells what holds for this launch, and what no longer does. Returns what it is given by hand, and what the next one is to
-    /// be given: one that sends nothing passes on what the one before it had.
-    fn begin(&self, journal: &Journal, window: &Window) -> Result<(Given, Given), CommandError> {
-        let last = NextCommands::of(journal, self.run, journal.path())?.into_given();
+    /// Tells what holds for this launch, and what no longer does. Returns what it is given by hand.
+    fn begin(&self, journal: &Journal, window: &Window) -> Result<Given, CommandError> {
+        let given = self.given(window);
         if matches!(self.launch.consent, Consent::Asked { .. }) {
-            self.tell_what_no_longer_holds(&last);
+            let last = NextCommands::of(journal, self.run, journal.path())?.into_given();
+            self.tell_what_no_longer_holds(&last, &given);
             window.told(self.clock.now()).iter().for_each(|line| self.console.say(line));
         }
-        let given = self.given(window);
-        let next_given = match self.launch.consent {
-            Consent::NothingIsSent => last.into_iter().chain(given.clone()).collect(),
-            Consent::Asked { .. } | Consent::OnlyShown | Consent::OnlyLooked => given.clone(),
-        };
-        Ok((given, next_given))
+        Ok(given)
     }
 
     /// What this launch is given by hand.
@@ -638,29 +629,16 @@ impl Carry<'_> {
         if let (Some(said), Some(deadline)) = (given.get_mut("deadline"), window.deadline) {
             *said = deadline.to_string();
         }
-        match self.launch.consent {
-            Consent::Asked { yes, irreversible } => {
-                let leave = [(next::YES, yes), (next::IRREVERSIBLE, irreversible)];
-                let leave = leave.into_iter().filter(|(_, is_given)| *is_given);
-                given.extend(leave.map(|(name, _)| (name.to_owned(), "on".to_owned())));
-                given
-            }
-            Consent::NothingIsSent | Consent::OnlyShown | Consent::OnlyLooked => given,
-        }
+        given.extend(self.launch.given.clone());
+        given
     }
 
-    /// A window that held for the launch before and not for this one would else be missed in the hours of business.
-    fn tell_what_no_longer_holds(&self, last: &Given) {
-        let is_gone = |(key, _): &(&String, &String)| {
-            let Consent::Asked { irreversible, .. } = self.launch.consent else { return false };
-            match key.as_str() {
-                next::YES => false,
-                next::IRREVERSIBLE => !irreversible,
-                key => {
-                    let of_launch = KEYS.iter().any(|known| known.name == key && known.of_launch);
-                    of_launch && !self.settings.by_hand.contains_key(key)
-                }
-            }
+    /// A window that held for the launch before and not for this one would else be missed in the hours of business, and a rate
+    /// by the service. That it was asked for is nothing to be missed.
+    fn tell_what_no_longer_holds(&self, last: &Given, given: &Given) {
+        let is_gone = |(key, value): &(&String, &String)| {
+            let holds = given.contains_key(*key) || self.settings.texts.get(key.as_str()) == Some(*value);
+            *key != next::YES && !holds
         };
         let gone = next::flags(last.iter().filter(is_gone));
         if !gone.is_empty() {
@@ -700,11 +678,12 @@ impl Carry<'_> {
         stop: &Stop,
         book: &Book,
         broken: Vec<String>,
-        commands: &NextCommands,
+        journal: PathBuf,
     ) -> Result<(Exit, Option<String>), CommandError> {
         if matches!(self.launch.consent, Consent::OnlyShown | Consent::OnlyLooked) {
             return Ok((Exit::Done, None));
         }
+        let commands = book.read(move |own, run| NextCommands::of(own, &own.run(run)?, &journal)).await?;
         let commands = commands.after(self.clock.now());
         let facts = Facts {
             n_rows: u64::from(self.run.n_rows),
@@ -771,7 +750,7 @@ async fn put_back(lanes: &Lanes, reopened: &[Reopened]) -> Result<(), Halted> {
         let kinds = reopened.iter().filter(|(id, _, _)| *id == lane.id).filter_map(|(_, row, standing)| {
             let Phase::Settled(verdict) = standing.phase else { return None };
             let (seen, reason) = (standing.after.clone(), standing.reason.clone());
-            Some(EventKind::RowSettled { row: *row, verdict, seen, reason, by_choice: standing.by_choice })
+            Some(EventKind::RowSettled { row: *row, verdict, seen, reason, ground: standing.ground })
         });
         record_any(lane, kinds.collect()).await?;
     }

@@ -16,6 +16,7 @@ use crate::engine::onlookers::Onlooker;
 use crate::engine::sight::How;
 use crate::event::{EventKind, LaneStop, Outcome, Verdict};
 use crate::gate::{Pass, Slot};
+use crate::judge::Reason;
 use crate::ledger::{Phase, Rules};
 use crate::model::TargetState;
 use crate::recorder::JournalClosed;
@@ -210,7 +211,7 @@ impl<R: Remote> Call<'_, R> {
             Some(Some(Some(_))) if self.forget_if_moved() => "somebody else moved it before it was sent".to_owned(),
             Some(Some(Some(pass))) => match self.skipped() {
                 None => return Ok(Some(pass)),
-                Some(skipped) => skipped,
+                Some(skipped) => skipped.text,
             },
         };
         let ended = self.ended(attempt, Outcome::Unsent { cause }, None, Duration::ZERO);
@@ -306,9 +307,11 @@ impl<R: Remote> Call<'_, R> {
             Outcome::Rejected { status: 403, .. } if about_us => {
                 kinds.push(EventKind::RowLeft { row: self.row.id, cause: format!("the lane stopped: {outcome}") });
             }
-            Outcome::Rejected { .. } => kinds.push(self.verdict(Verdict::Refused, None, Some(outcome.to_string()))),
+            Outcome::Rejected { .. } => {
+                kinds.push(self.verdict(Verdict::Refused, None, Some(outcome.to_string().into())));
+            }
             Outcome::Accepted { .. } if !lane.settings.verify => {
-                kinds.push(self.unproven());
+                kinds.push(self.verdict(Verdict::Unverified, None, Some(Reason::not_verified())));
             }
             Outcome::Accepted { .. }
             | Outcome::Unauthenticated { .. }
@@ -334,7 +337,7 @@ impl<R: Remote> Call<'_, R> {
             return Ok(Break(ending));
         }
         let reason = format!("{} used up; the last: {outcome}", count(self.counted.into(), "attempt"));
-        self.settle(Verdict::Failed, self.seen.clone(), Some(reason)).await.map(Break)
+        self.settle(Verdict::Failed, self.seen.clone(), Some(reason.into())).await.map(Break)
     }
 }
 

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::{Call, Ending, Step};
 use crate::engine::sight::{How, Sight};
-use crate::event::{EventKind, Verdict};
-use crate::judge::{self, Effect};
+use crate::event::{EventKind, Ground, Verdict};
+use crate::judge::{self, Effect, Reason};
 use crate::model::{Fields, SeenState};
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
@@ -126,13 +126,13 @@ impl<R: Remote> Call<'_, R> {
                 let verdict = judge::on_target_verdict(&self.standing);
                 self.settle(verdict, seen, None).await.map(Break)
             }
-            Effect::Overtaken { reason } => self.settle(Verdict::Overtaken, seen, Some(reason)).await.map(Break),
+            Effect::Overtaken { reason } => self.settle(Verdict::Overtaken, seen, Some(reason.into())).await.map(Break),
             Effect::Unprovable { reason, as_before: false } => {
-                self.settle(Verdict::Unverified, seen, Some(reason)).await.map(Break)
+                self.settle(Verdict::Unverified, seen, Some(Reason::on(Ground::NeverShown, reason))).await.map(Break)
             }
             Effect::NotYet { .. } | Effect::Unprovable { as_before: true, .. } => {
                 if let Some(refused) = self.refused.take() {
-                    return self.settle(Verdict::Refused, seen, Some(refused)).await.map(Break);
+                    return self.settle(Verdict::Refused, seen, Some(refused.into())).await.map(Break);
                 }
                 self.record(vec![EventKind::RowSeen { row: self.row.id, seen }]).await?;
                 Ok(Continue(()))
@@ -142,11 +142,14 @@ impl<R: Remote> Call<'_, R> {
 
     /// Accepted: look until the target is seen, or the window is over.
     pub(super) async fn verify(&mut self) -> Result<Ending, JournalClosed> {
-        if !self.lane.settings.verify {
-            self.record(vec![self.unproven()]).await?;
-            return Ok(Ending::Settled(Verdict::Unverified));
-        }
-        let Some((verdict, seen, reason)) = self.proof().await else { return Ok(Ending::Later) };
+        let (verdict, seen, reason) = if self.lane.settings.verify {
+            match self.proof().await {
+                Some(proof) => proof,
+                None => return Ok(Ending::Later),
+            }
+        } else {
+            (Verdict::Unverified, None, Some(Reason::not_verified()))
+        };
         Box::pin(self.settle(verdict, seen, reason)).await
     }
 
@@ -154,7 +157,7 @@ impl<R: Remote> Call<'_, R> {
     ///
     /// What is strange at the end of the window, and was not before, has one more look. If that one does not agree either,
     /// all that is known is that the target is not there.
-    async fn proof(&mut self) -> Option<(Verdict, Option<SeenState>, Option<String>)> {
+    async fn proof(&mut self) -> Option<(Verdict, Option<SeenState>, Option<Reason>)> {
         let window_ends = self.answered_at + self.lane.settings.verify_timeout;
         let mut pause = PAUSE;
         let mut how = How { patient: true, ..How::from(self.answered_at) };
@@ -167,7 +170,8 @@ impl<R: Remote> Call<'_, R> {
                     // It has been tried with patience already, so one more failure after the window is the end.
                     if failed_after_window {
                         self.unseen = true;
-                        return Some((Verdict::Unverified, None, Some(format!("no look succeeded: {cause}"))));
+                        let none = Reason::on(Ground::Unseen, format!("no look succeeded: {cause}"));
+                        return Some((Verdict::Unverified, None, Some(none)));
                     }
                     failed_after_window = Instant::now() >= window_ends;
                 }
@@ -184,14 +188,17 @@ impl<R: Remote> Call<'_, R> {
                     match effect {
                         Effect::OnTarget => return Some((Verdict::Applied, seen, None)),
                         Effect::Overtaken { reason } if agreed >= AGREED || (over && agreed >= AGREED_AT_THE_END) => {
-                            return Some((Verdict::Overtaken, seen, Some(reason)));
+                            return Some((Verdict::Overtaken, seen, Some(reason.into())));
                         }
                         Effect::Overtaken { reason } if over && asked_again => {
                             let reason = format!("{reason}, as one look shows and no other");
-                            return Some((Verdict::NoEffect, seen, Some(reason)));
+                            return Some((Verdict::NoEffect, seen, Some(reason.into())));
                         }
-                        Effect::NotYet { reason } if over => return Some((Verdict::NoEffect, seen, Some(reason))),
+                        Effect::NotYet { reason } if over => {
+                            return Some((Verdict::NoEffect, seen, Some(reason.into())));
+                        }
                         Effect::Unprovable { reason, .. } if over => {
+                            let reason = Reason::on(Ground::NeverShown, reason);
                             return Some((Verdict::Unverified, seen, Some(reason)));
                         }
                         Effect::Overtaken { .. } => asked_again = over,

@@ -156,7 +156,7 @@ impl Helm {
             if last <= now && !self.settings.ignore_forecast {
                 let (takes, local) = (spoken(takes), window.local(until));
                 let why = format!("the {takes} that a roll-back would take are all that is left until {local}");
-                return self.drain(DrainReason::Window, why).await;
+                return self.drain(DrainReason::TooLong, why).await;
             }
             let again = now.checked_add(ESTIMATE_EVERY).unwrap_or(until);
             self.clock.sleep_until(last.max(now).min(again).min(until).max(next_moment(now))).await;

@@ -58,7 +58,7 @@ impl Helm {
             && !self.settings.ignore_forecast
         {
             let why = format!("{stage} does not begin: {text}");
-            self.drain(DrainReason::Window, why).await?;
+            self.drain(DrainReason::TooLong, why).await?;
             return Ok(Leave::Denied);
         }
         self.take_over(stage, lanes, book).await?;
@@ -236,7 +236,7 @@ impl Helm {
             None => Ok(Leave::Granted),
             Some(_) if self.stop.is_draining() => Ok(Leave::Denied),
             Some(why) => {
-                self.drain(DrainReason::Halted, why).await?;
+                self.drain(DrainReason::StageLeft, why).await?;
                 Ok(Leave::Denied)
             }
         }

@@ -145,8 +145,7 @@ mod tests {
     fn recorded(row: u32, outcome: &Outcome) -> Vec<EventKind> {
         let row = RowId(row);
         let ended = EventKind::AttemptEnded { row, attempt: 1, outcome: outcome.clone(), request_id: None, took_ms: 0 };
-        let refused =
-            EventKind::RowSettled { row, verdict: Verdict::Refused, seen: None, reason: None, by_choice: false };
+        let refused = EventKind::RowSettled { row, verdict: Verdict::Refused, seen: None, reason: None, ground: None };
         if matches!(outcome, Outcome::Rejected { .. }) { vec![ended, refused] } else { vec![ended] }
     }
 

@@ -7,7 +7,7 @@ use crate::journal::read::WaveTally;
 use crate::report::advice::{self, Advice};
 use crate::report::plain::{count, plain};
 use crate::report::story;
-use crate::report::summary::{LaneOf, Summary, cause_text};
+use crate::report::summary::{LaneOf, Summary, UNPROVEN, cause_text};
 
 /// Moments past these are counted, and not told.
 const MOST_MOMENTS: usize = 500;
@@ -68,7 +68,7 @@ impl<'a> Overview<'a> {
             steps: summary
                 .next_steps()
                 .into_iter()
-                .filter(|(step, _)| ["in_doubt", "pending"].contains(step))
+                .filter(|(step, _)| ["in_doubt", "pending", UNPROVEN].contains(step))
                 .collect(),
             waves: if summary.waves.len() > 1 { &summary.waves } else { &[] },
             lanes: if summary.lanes.len() > 1 { &summary.lanes } else { &[] },

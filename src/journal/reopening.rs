@@ -1,0 +1,99 @@
+//! Which rows a launch opens again that have their verdicts.
+
+use std::collections::BTreeSet;
+
+use rusqlite::params;
+
+use super::{Journal, JournalError, RunKey, rows};
+use crate::event::{Ground, LaneId, Verdict};
+use crate::ledger::cause::Only;
+use crate::ledger::{Phase, Standing};
+use crate::model::RowId;
+
+/// What is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reopen {
+    #[default]
+    Nothing,
+    /// Whatever is not on target, but for what somebody else moved and what somebody skipped.
+    OffTarget,
+    /// What one of these means.
+    Only(Vec<Only>),
+    /// These rows, whatever they ended with.
+    Rows(BTreeSet<RowId>),
+}
+
+impl Reopen {
+    fn takes(&self, row: RowId, standing: &Standing) -> bool {
+        match self {
+            Reopen::Nothing => false,
+            Reopen::OffTarget => is_off_target(standing),
+            Reopen::Only(only) => only.iter().any(|only| only.means(standing)),
+            Reopen::Rows(rows) => rows.contains(&row),
+        }
+    }
+}
+
+/// Hands off what others moved or skipped, and what nobody wanted proven counts as on target.
+fn is_off_target(standing: &Standing) -> bool {
+    match standing.phase {
+        Phase::Settled(Verdict::NoEffect | Verdict::Refused | Verdict::Failed) => true,
+        Phase::Settled(Verdict::Unverified) => standing.ground != Some(Ground::NotVerified),
+        Phase::Settled(Verdict::Blocked) => standing.ground != Some(Ground::Skipped),
+        Phase::Settled(Verdict::Applied | Verdict::Already | Verdict::Overtaken)
+        | Phase::Untried
+        | Phase::Open
+        | Phase::InDoubt
+        | Phase::Accepted
+        | Phase::Due => false,
+    }
+}
+
+impl Journal {
+    /// The rows that are to be opened again, in plan order, with how they stand.
+    pub fn rows_to_reopen(&self, run: RunKey, reopen: &Reopen) -> Result<Vec<(LaneId, RowId, Standing)>, JournalError> {
+        if *reopen == Reopen::Nothing {
+            return Ok(Vec::new());
+        }
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT {}, row, lane FROM row WHERE run = ?1 AND verdict NOT IN ('applied', 'already') ORDER BY row",
+            rows::STANDING
+        ))?;
+        let mut found = statement.query(params![run.0])?;
+        let mut taken = Vec::new();
+        while let Some(columns) = found.next()? {
+            let (row, standing) = (RowId(columns.get("row")?), rows::standing(columns, 0)?);
+            if reopen.takes(row, &standing) {
+                taken.push((LaneId(columns.get("lane")?), row, standing));
+            }
+        }
+        Ok(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_on_target_is_opened_again_but_for_what_others_decided() {
+        let standing = |verdict, ground| Standing { phase: Phase::Settled(verdict), ground, ..Standing::default() };
+        let grounds = || Ground::ALL.into_iter().map(Some).chain([None]);
+        for (verdict, ground) in
+            Verdict::ALL.into_iter().flat_map(|verdict| grounds().map(move |ground| (verdict, ground)))
+        {
+            let opened = Reopen::OffTarget.takes(RowId(1), &standing(verdict, ground));
+            let is_usual = match verdict {
+                Verdict::Applied | Verdict::Already | Verdict::Overtaken => false,
+                Verdict::NoEffect | Verdict::Refused | Verdict::Failed => true,
+                Verdict::Unverified => ground != Some(Ground::NotVerified),
+                Verdict::Blocked => ground != Some(Ground::Skipped),
+            };
+            assert_eq!(opened, is_usual, "{verdict} {ground:?}");
+        }
+        let named = Reopen::Rows([RowId(1)].into());
+        assert!(
+            named.takes(RowId(1), &standing(Verdict::Overtaken, None)) && !named.takes(RowId(2), &Standing::default())
+        );
+    }
+}
