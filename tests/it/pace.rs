@@ -1,6 +1,7 @@
 //! As fast as allowed, and never faster: measured by the server's clock.
 
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::lab::{Lab, Request, alone, plan, shared};
 
@@ -29,7 +30,7 @@ fn nothing_beyond_a_stated_quota_is_tried_for_the_last_ten_seconds() {
 
 /// A machine that is busy with something else delays what it carries, and can only make a measurement worse; a pace
 /// that is wrong is wrong each time.
-const MEASUREMENTS: usize = 3;
+const MEASUREMENTS: usize = 5;
 
 fn keeps_and_uses(rate: u32, n_rows: usize) {
     let _machine = alone();
@@ -45,7 +46,9 @@ fn measure(rate: u32, n_rows: usize) -> Result<(), String> {
     lab.write("plan.csv", &plan(n_rows, "stopped,syncing"));
     let sandbox = lab.serve("plan.csv", "");
     let began = Instant::now();
-    lab.launch(&sandbox, &["run", "plan.csv", "--rate", &rate.to_string(), "--concurrency", "32"]).exits(0);
+    let lost_s = lost_meanwhile(Duration::from_secs(1) / rate, || {
+        lab.launch(&sandbox, &["run", "plan.csv", "--rate", &rate.to_string(), "--concurrency", "32"]).exits(0);
+    });
     let wall = began.elapsed();
 
     let ledger = sandbox.ledger();
@@ -58,14 +61,47 @@ fn measure(rate: u32, n_rows: usize) -> Result<(), String> {
     let took_s = f64::from(u32::try_from(paced[n_requests - 1].at_us - paced[0].at_us).unwrap()) / 1e6;
     let allowed_s = f64::from(u32::try_from(n_requests - 1).unwrap()) / f64::from(rate);
     let measured = format!(
-        "{n_requests} requests at {rate}/s: {took_s:.3} s by the server, {allowed_s:.3} s allowed, {wall:.3?} in all; \
+        "{n_requests} requests at {rate}/s: {took_s:.3} s by the server, {allowed_s:.3} s allowed, {lost_s:.3} s lost by \
+         any timer, {wall:.3?} in all; \
          {busiest} in the busiest second"
     );
     println!("{measured}");
     // With a burst of one, and one more for the edges of the second.
     let is_kept = busiest <= usize::try_from(rate).unwrap() + 2;
-    let is_used = took_s <= allowed_s * 1.03;
+    let is_used = took_s <= allowed_s * 1.03 + lost_s;
     if is_kept && is_used { Ok(()) } else { Err(measured) }
+}
+
+/// Seconds that a timer of this interval loses while something else goes on, by the rule that holds for a pace: what it wakes too
+/// late is made up by one interval at most. A machine with nothing else to do loses next to nothing.
+fn lost_meanwhile(interval: Duration, work: impl FnOnce()) -> f64 {
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let timer = scope.spawn(|| {
+            let (mut due, mut lost) = (Instant::now(), Duration::ZERO);
+            while !is_done.load(Ordering::Relaxed) {
+                due += interval;
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                let too_late = due.elapsed().saturating_sub(interval);
+                lost += too_late;
+                due += too_late;
+            }
+            lost.as_secs_f64()
+        });
+        // Also where the work panics.
+        let done = Done(&is_done);
+        work();
+        drop(done);
+        timer.join().unwrap()
+    })
+}
+
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 pub(crate) fn busiest_second(ledger: &[Request]) -> usize {
