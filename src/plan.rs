@@ -764,4 +764,23 @@ mod tests {
             .collect();
         assert_eq!(problems("p", utf16), ["p:2:2: error: this is not UTF-16LE (half a character)"]);
     }
+
+    #[test]
+    fn what_joined_files_and_chinese_input_leave_behind_is_called_what_it_is() {
+        let again = "this is the header again: files were joined here; take the line away";
+        for line in ["ID,state", "\u{feff}ID,state", " ID ,copystate", "\"ID\",\"state\""] {
+            let plan = format!("ID,state\na,error\n{line}\nb,error\n");
+            assert_eq!(problems("p", &plan), [format!("p:3:1: error: {again}")], "{line:?}");
+        }
+        for (plan, wide) in
+            [("源端ID，目标状态\na，error\n", "`，` (U+FF0C)"), ("id；state\na；error\n", "`；` (U+FF1B)")]
+        {
+            let expected = format!(
+                "p:1:1: error: the columns are separated by {wide}, which is no delimiter: replace each with a comma"
+            );
+            assert_eq!(problems("p", plan), [expected]);
+        }
+        // A name in a header may have one.
+        assert!(problems("p", "id,state,备注，说明\na,error,x\n").iter().all(|line| line.contains("unknown column")));
+    }
 }

@@ -44,7 +44,12 @@ pub(super) fn sdk(path: &Path) -> Result<Option<InFile>, CredentialsError> {
 fn of_sdk(text: &str) -> Result<InFile, String> {
     let sections = ini::sections(text)?;
     let found = ["basic", "global"].into_iter().find_map(|name| Some((name, sections.get(name)?)));
-    let Some((name, section)) = found else { return Err("has neither [basic] nor [global]".to_owned()) };
+    let Some((name, section)) = found else {
+        let of_a_shell = |line: &str| line.trim_start().starts_with("export ");
+        let hint =
+            if text.lines().any(of_a_shell) { ", but lines of a shell (`export`): load it there with `.`" } else { "" };
+        return Err(format!("has neither [basic] nor [global]{hint}"));
+    };
     let value = |key: &str| match section.get(key) {
         Some(entry) => entry.plain(key).map(|value| Some(value).filter(|value| !value.is_empty())),
         None => Ok(None),
@@ -124,6 +129,7 @@ mod tests {
             ("[basic]\nsk = s3cret\n", "[basic] has no `ak`"),
             ("[basic]\nidp_id = x\n", "identity provider"),
             ("ak = A\nsk = s3cret\n", "has neither [basic] nor [global]"),
+            ("export HW_ACCESS_KEY=A\nexport HW_SECRET_KEY=s3cret\n", "but lines of a shell (`export`)"),
         ] {
             let error = sdk(file(text).path()).err().unwrap().to_string();
             assert!(error.contains(says) && !error.contains("s3cret"), "{error}");

@@ -112,29 +112,17 @@ fn is_unseen(c: char) -> bool {
     matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
-/// Whether a cell holds what a spreadsheet writes where a look-up or a formula failed, in English or German.
+/// Whether a cell holds what a spreadsheet writes where a look-up or a formula failed. Most are a word of the language behind
+/// a `#`, and end in `!` or `?`; some programs write `Err:502`.
 pub(crate) fn sheet_error(cell: &str) -> bool {
-    const KNOWN: [&str; 18] = [
-        "#N/A",
-        "#REF!",
-        "#VALUE!",
-        "#NAME?",
-        "#DIV/0!",
-        "#NULL!",
-        "#NUM!",
-        "#SPILL!",
-        "#CALC!",
-        "#FIELD!",
-        "#ERROR!",
-        "#GETTING_DATA",
-        "#NV",
-        "#BEZUG!",
-        "#WERT!",
-        "#ZAHL!",
-        "#N/D",
-        "#N/V",
-    ];
-    cell.starts_with('#') && KNOWN.iter().any(|known| known.eq_ignore_ascii_case(cell))
+    const BARE: [&str; 7] = ["N/A", "NV", "N/D", "N/V", "NB", "BRAK!", "GETTING_DATA"];
+    if let Some(number) = cell.strip_prefix("Err:") {
+        return !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    }
+    let Some(word) = cell.strip_prefix('#') else { return false };
+    let is_of_one = |c: char| c.is_alphanumeric() || matches!(c, '/' | '_' | '.' | '¡' | '¿');
+    let shouted = word.strip_suffix(['!', '?']).filter(|word| word.chars().any(char::is_alphabetic));
+    BARE.iter().any(|known| known.eq_ignore_ascii_case(word)) || shouted.is_some_and(|word| word.chars().all(is_of_one))
 }
 
 /// The values of one row, trimmed; an empty one is none.
@@ -353,6 +341,40 @@ mod tests {
     fn every_column_is_found_under_its_own_name() {
         for (index, column) in Column::ALL.into_iter().enumerate() {
             assert_eq!((column as usize, Column::named(column.name())), (index, Some(column)));
+        }
+    }
+
+    #[test]
+    fn what_a_spreadsheet_writes_where_something_failed_is_known_in_every_language() {
+        for cell in [
+            "#N/A",
+            "#n/a",
+            "#REF!",
+            "#VALUE!",
+            "#NAME?",
+            "#DIV/0!",
+            "#NULL!",
+            "#NUM!",
+            "#SPILL!",
+            "#ERROR!",
+            "#NV",
+            "#BEZUG!",
+            "#WERT!",
+            "#ZAHL!",
+            "#ÜBERLAUF!",
+            "#¡REF!",
+            "#¿NOMBRE?",
+            "#VALEUR!",
+            "#NOM?",
+            "#ССЫЛКА!",
+            "#N/D",
+            "#GETTING_DATA",
+            "Err:502",
+        ] {
+            assert!(sheet_error(cell), "{cell}");
+        }
+        for cell in ["", "#", "#!", "#7", "# a comment!", "#vm-1", "vm-1!", "Err:", "Err:x", "err", "#1!", "a#REF!"] {
+            assert!(!sheet_error(cell), "{cell}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::model::Row;
 use crate::plan::check::Checker;
-use crate::plan::columns::{Cells, Header, Place};
+use crate::plan::columns::{Cells, Column, Header, Place};
 use crate::plan::problem::{Kind, Position, Problems, plural, quoted};
 use crate::plan::text::{MAX_FIELD, Next, Text};
 use crate::plan::{Comment, Stop};
@@ -41,6 +41,7 @@ pub(crate) fn read<R: Read, E>(
         checker.problems.error(at, missing.message(first, delimiter), None);
         return Ok(());
     }
+    let name_of_id = names.iter().find(|name| Column::named(name) == Some(Column::SourceId)).cloned();
     let Some(header) = header(&records.record(text), by_default, &mut checker.problems) else { return Ok(()) };
     checker.header(&header);
     let shape = Rc::new(Shape::of(&header, delimiter));
@@ -52,6 +53,13 @@ pub(crate) fn read<R: Read, E>(
         let record = records.record(text);
         if !record.is_plain {
             warn_of_quoted(&record, &header, &shape, &mut checker.problems);
+        }
+        if let Some(name) = &name_of_id
+            && is_header_again(&record, &header, name)
+        {
+            let message = "this is the header again: files were joined here; take the line away".to_owned();
+            checker.problems.error(record.at(0), message, None);
+            continue;
         }
         if let Some(row) = row(&record, &header, checker) {
             each(row).map_err(Stop::Each)?;
@@ -136,6 +144,14 @@ fn header(record: &Record<'_>, by_default: bool, problems: &mut Problems) -> Opt
     let name = |field: &Field| record.value(field).trim().to_owned();
     let names: Vec<_> = record.fields.iter().map(name).zip(record.places()).collect();
     Some(Header::new(&names, record.at(0), by_default, problems))
+}
+
+/// Whether the id of a row is the name of its column. What joins files may leave a byte-order mark before it.
+fn is_header_again(record: &Record<'_>, header: &Header, name_of_id: &str) -> bool {
+    let field = header.field_of(Column::SourceId).and_then(|field| record.fields.get(field));
+    field.is_some_and(|field| {
+        record.value(field).trim().trim_start_matches('\u{feff}').trim_matches('"') == name_of_id.trim()
+    })
 }
 
 fn row(record: &Record<'_>, header: &Header, checker: &mut Checker) -> Option<Row> {

@@ -75,6 +75,9 @@ fn of_zip(beginning: &[u8], extension: Option<&str>) -> Foreign {
     if has(b"opendocument.spreadsheet") || extension == Some("ods") {
         return Foreign { is: "a LibreOffice spreadsheet (ODS)", remedy: SAVE_AS_CSV };
     }
+    if has(b"word/document") {
+        return Foreign { is: "a Word document (DOCX)", remedy: "a plan is a table: save that as CSV, and give it" };
+    }
     let is_workbook = has(b"[Content_Types].xml") || has(b"xl/") || has(b"_rels/.rels");
     if is_workbook || matches!(extension, Some("xlsx" | "xlsm" | "xlsb")) {
         return Foreign { is: "an Excel workbook (XLSX) or another Office file", remedy: SAVE_AS_CSV };
@@ -120,7 +123,7 @@ mod tests {
         let tar = [&[b'x'; 257][..], b"ustar"].concat();
         let utf32: Vec<u8> = "id,state\na,error\n".chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
         let utf16_page: Vec<u8> = "\u{FEFF}<html>".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let cases: [(&[u8], Option<&str>, &str); 17] = [
+        let cases: [(&[u8], Option<&str>, &str); 18] = [
             (b"\x1F\x8B\x08", Some("csv"), "a gzip archive"),
             (b"\x28\xB5\x2F\xFD", None, "a zstd archive"),
             (b"BZh91AY", None, "a bzip2 archive"),
@@ -135,6 +138,7 @@ mod tests {
                 "a LibreOffice spreadsheet (ODS)",
             ),
             (b"PK\x03\x04....plan.csv", Some("csv"), "a ZIP archive"),
+            (b"PK\x03\x04....[Content_Types].xml..word/document.xml", Some("csv"), "a Word document (DOCX)"),
             (b"", Some("xlsx"), "an Excel workbook by its name"),
             (b"\xFF\xFE\0\0i\0\0\0", None, "UTF-32 text"),
             (&utf32, None, "UTF-32 text"),

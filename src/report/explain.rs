@@ -83,6 +83,7 @@ impl Explained {
             },
             verdict: standing.phase.public_name(),
             reason: standing.reason.as_deref(),
+            skipped: self.waits_to_be_skipped(),
             before: standing.before.as_ref(),
             after: standing.after.as_ref(),
             attempts: standing.attempts,
@@ -191,6 +192,9 @@ struct Document<'a> {
     plan: Planned<'a>,
     verdict: &'static str,
     reason: Option<&'a str>,
+    /// Who said that it is not to be sent, and why, while it has no verdict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<&'a By>,
     before: Option<&'a SeenState>,
     after: Option<&'a SeenState>,
     attempts: u32,

@@ -11,6 +11,7 @@ use super::runs::Runs;
 use super::status::{self, Holder};
 use super::summary::{self, Summary};
 use super::{Format, ReportError, write};
+use crate::control::{By, CONTROL, Command};
 use crate::event::{EventKind, LaneId, Verdict};
 use crate::exit::Exit;
 use crate::journal::read::RunRecord;
@@ -267,4 +268,19 @@ fn a_reopened_row_is_told_as_such() {
     let text = String::from_utf8(written(|out| explained(&journal, &run, "vm-1").write_text(&berlin(), out))).unwrap();
     assert!(text.contains("opened again: asked for by ops"), "{text}");
     assert!(text.contains("pending: begun, and due again."), "{text}");
+}
+
+#[test]
+fn a_row_that_waits_to_be_skipped_names_who_and_why_in_its_document_too() {
+    let mut lab = Lab::with(&[row(1, "vm-1")]);
+    lab.begins();
+    let by =
+        By { user: Some("ada".into()), host: "bridge".into(), reason: Some("not tonight".into()), via: CONTROL.into() };
+    let command = Command::Skip { source_id: "vm-1".into() };
+    lab.happens(LaneId::RUN, [EventKind::Controlled { command, by, control: None }]);
+    let (journal, run) = lab.open();
+    let document: Value =
+        serde_json::from_slice(&written(|out| explained(&journal, &run, "vm-1").write_json(out))).unwrap();
+    conforms("explain.v1.json", &document);
+    assert_eq!((&document["skipped"]["user"], &document["skipped"]["reason"]), (&"ada".into(), &"not tonight".into()));
 }

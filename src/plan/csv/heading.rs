@@ -58,8 +58,13 @@ pub(super) enum NoHeader {
     Commented {
         line: u32,
     },
+    /// It is one by a sign that only looks like a delimiter.
+    Wide(char),
     Nowhere,
 }
+
+/// What Chinese input writes for a comma, a semicolon and a bar.
+const WIDE: [char; 4] = ['，', '；', '、', '｜'];
 
 /// What is wrong with a first line of these names, if it is no header at all. One in which a column is only misspelt is
 /// one. `text` begins with it, and it was taken apart by `delimiter`.
@@ -80,6 +85,11 @@ pub(super) fn missing(
         if let Some(delimiter) = used.into_iter().find(|delimiter| is_header(text, *delimiter, by_default)) {
             return Some(NoHeader::Below { line, delimiter });
         }
+    }
+    let first = text.split(|byte| *byte == b'\n').next().and_then(|line| str::from_utf8(line).ok()).unwrap_or_default();
+    let by_wide = |wide: &char| is_header(first.replace(*wide, ",").as_bytes(), b',', by_default);
+    if let Some(wide) = WIDE.into_iter().find(|wide| first.contains(*wide) && by_wide(wide)) {
+        return Some(NoHeader::Wide(wide));
     }
     let commented = above.iter().rev().find(|comment| {
         let text = &comment.text[comment.text.iter().take_while(|byte| b" \t#".contains(byte)).count()..];
@@ -134,6 +144,10 @@ impl NoHeader {
             NoHeader::Commented { line } => {
                 format!("the first line is no header, and line {line} is one behind its #: take the # away")
             }
+            NoHeader::Wide(wide) => format!(
+                "the columns are separated by `{wide}` (U+{:04X}), which is no delimiter: replace each with a comma",
+                u32::from(*wide)
+            ),
             NoHeader::Nowhere => format!("the first line is no header: {names}"),
         }
     }
