@@ -194,10 +194,17 @@ fn is_whole(journal: &Journal, run: RunKey) -> Result<(), String> {
 
 /// What makes the log of a journal grow.
 pub(in crate::commands) fn log_is_held(log: u64, readers: &[String]) -> String {
-    let who = if readers.is_empty() { "another process".to_owned() } else { plain(&readers.join(", ")) };
+    let size = log >> 20;
+    if readers.is_empty() {
+        // The system does not say who it is.
+        return format!(
+            "the journal's log has {size} MiB and grows with every change: something keeps it from being written back, as \
+             whoever reads in it for long does"
+        );
+    }
+    let who = plain(&readers.join(", "));
     format!(
-        "{who} has been reading the journal all along: its log has {} MiB and grows with every change until that ends",
-        log >> 20
+        "{who} has been reading the journal all along: its log has {size} MiB and grows with every change until that ends"
     )
 }
 
@@ -220,4 +227,29 @@ fn made(path: &Path, place: &Place) -> io::Result<File> {
     let (user, group) = place.owner();
     _ = fchown(&file, Some(user), Some(group));
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reads_is_named_if_it_is_known_and_nobody_is_made_up() {
+        let known = log_is_held(18 << 20, &["process 7 (`sqlite3`)".to_owned()]);
+        assert!(known.starts_with("process 7 (`sqlite3`) has been reading the journal all along: its log has 18 MiB"));
+        let unknown = log_is_held(18 << 20, &[]);
+        assert!(unknown.contains("something keeps it") && !unknown.contains("process"), "{unknown}");
+    }
+
+    #[test]
+    fn what_is_lost_is_said_and_where_the_rest_is() {
+        let (copy, sent) = (Path::new("c.db"), Path::new("s.csv"));
+        let told = told_of_parts(Some(copy), Some(sent), 3);
+        assert!(told.contains("`c.db` has what can still be read of it, which is not all"), "{told}");
+        assert!(told.contains("`s.csv` lists what this launch sent, with the request ids"), "{told}");
+        let told = told_of_parts(None, None, 3);
+        assert!(told.contains("nothing can be read of it any more"), "{told}");
+        assert!(told.ends_with("the request ids of what this launch sent are in no other file of ours"), "{told}");
+        assert!(told_of_parts(None, None, 0).ends_with("this launch has sent nothing"));
+    }
 }
