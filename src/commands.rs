@@ -29,7 +29,7 @@ use crate::report::sieve::{Form, Sieve};
 use crate::serve::WeakToken;
 use crate::settings::flags::{AuditVerb, ConfigVerb, Flags, PlanArgs, SourcesVerb, Verb};
 use crate::settings::resolve::Layers;
-use crate::settings::{LogFormat, Settings, SettingsError};
+use crate::settings::{LogFormat, Settings, SettingsError, tips};
 use crate::transport::TransportError;
 use crate::waves::zone::Zone;
 
@@ -93,7 +93,7 @@ pub(crate) enum CommandError {
     /// The same where nothing is replaced, whatever anybody says.
     #[error("`{}` is there already", .0.display())]
     Taken(PathBuf),
-    #[error("`{plan}` needs {required} approvals and has {given}; nothing was sent")]
+    #[error("`{plan}` needs {} and has {given}; nothing was sent", count((*required).into(), "approval"))]
     NotApproved { plan: String, given: usize, required: u32, is_sealed: bool },
     #[error("`{}` is not a sealed plan", .0.display())]
     NotSealed(PathBuf),
@@ -105,7 +105,7 @@ pub(crate) enum CommandError {
     SealedUnseen,
     #[error("the plan was sealed for {sealed}, and would run for {here}; nothing was sent")]
     SealedElsewhere { sealed: String, here: String },
-    #[error("a sealed plan has to be a file, and `-` is none")]
+    #[error("a sealed plan has to be a file, and `-` is standard input")]
     DashIsNoFile,
     #[error("the live states could not be looked at: {reason}")]
     NotLooked { exit: Exit, reason: String },
@@ -142,7 +142,7 @@ pub(crate) enum CommandError {
     UnknownWave { name: String, known: Vec<String> },
     #[error("`{}` does not say which report it is", .0.display())]
     ReportFormat(PathBuf),
-    #[error("an {0} report is nothing for a terminal")]
+    #[error("an {0} report cannot be shown on a terminal")]
     NotForTerminals(&'static str),
     #[error("could not read `{}`", path.display())]
     Input {
@@ -532,7 +532,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
     let flags = match Flags::try_parse_from(&args) {
         Ok(flags) => flags,
-        Err(error) => return misread(&args, &error),
+        Err(error) => return misread(&args, &tips::tipped(error, &args)),
     };
     let here = Here::new(&flags.given());
     let common = &flags.common;

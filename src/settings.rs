@@ -27,6 +27,7 @@ pub(crate) mod file;
 pub(crate) mod flags;
 pub(crate) mod keys;
 pub(crate) mod resolve;
+pub(crate) mod tips;
 
 use resolve::{Layers, Origin, Resolved};
 

@@ -211,7 +211,7 @@ impl fmt::Display for Stage {
             (Some(wave), _) => write!(f, "{canary}wave `{wave}`"),
             // A plan without waves is carried as one; rows of no wave come behind those that are in one.
             (None, 0) => write!(f, "{canary}the plan"),
-            (None, _) => write!(f, "{canary}what is in no wave"),
+            (None, _) => write!(f, "{canary}the part without a wave"),
         }
     }
 }
@@ -227,7 +227,7 @@ mod tests {
             (stage(1, Some("b"), Part::Rest), "wave `b` does not begin"),
             (stage(1, Some("b"), Part::Canary), "the canary of wave `b` does not begin"),
             (stage(0, None, Part::Rest), "the plan does not begin"),
-            (stage(2, None, Part::Rest), "what is in no wave does not begin"),
+            (stage(2, None, Part::Rest), "the part without a wave does not begin"),
         ];
         for (stage, sentence) in said {
             assert_eq!(format!("{stage} does not begin"), sentence);

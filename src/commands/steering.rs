@@ -179,7 +179,7 @@ fn command_of(words: &[String]) -> Result<Command, String> {
         [word, ..] if COMMANDS.contains(&word) => Err(format!("`{word}` has too many words behind it")),
         [word, ..] => {
             let near = nearest(word, COMMANDS).map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
-            Err(format!("`{word}` is no command{near}: {}", COMMANDS.join(", ")))
+            Err(format!("`{word}` is not a command{near}: {}", COMMANDS.join(", ")))
         }
     }
 }

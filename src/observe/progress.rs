@@ -304,8 +304,8 @@ fn moved(nth: u64, id: &str, seen: &str) -> Option<String> {
 
 fn draining(reason: DrainReason, why: Option<&str>) -> String {
     let (told, then) = match reason {
-        DrainReason::Interrupted => ("interrupted", "; again lets go of them, a third time leaves at once"),
-        DrainReason::Terminated => ("terminated by a signal", "; again lets go of them"),
+        DrainReason::Interrupted => ("interrupted", "; a second Ctrl-C lets go of them, a third leaves at once"),
+        DrainReason::Terminated => ("terminated by a signal", "; a second signal lets go of them"),
         DrainReason::HungUp => ("the terminal hung up", ""),
         DrainReason::JournalClosed => ("the journal takes nothing more", ""),
         DrainReason::JournalGone => ("the journal went away", ""),

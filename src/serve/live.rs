@@ -58,7 +58,7 @@ pub(super) fn shown(journal: &Journal, id: &str, path: &Path) -> Result<String, 
         if let Some(running) = &summary.running {
             lines.push(where_it_is(running, holder, None));
             if holder == Holder::Gone {
-                lines.push(format!("It goes on with: {}", plain(&summary.commands.resume())));
+                lines.push(format!("To go on with it: {}", plain(&summary.commands.resume())));
             }
         }
         if summary.running.is_some() || !summary.steering.paused.is_empty() {

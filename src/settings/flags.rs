@@ -699,11 +699,37 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::report::next::OF_SENDING;
     use crate::settings::keys::KEYS;
 
     #[test]
     fn the_flags_are_sound() {
         Flags::command().debug_assert();
+    }
+
+    /// The names of flags that a verb takes, as settings are called.
+    fn taken_by(verb: &str) -> Vec<String> {
+        let mut command = Flags::command();
+        command.build();
+        let verb = command.find_subcommand(verb).unwrap();
+        verb.get_arguments().filter_map(|arg| arg.get_long()).map(|long| long.replace('-', "_")).collect()
+    }
+
+    #[test]
+    fn a_launch_that_looks_is_given_no_flag_that_it_does_not_take() {
+        let (looks, carries) = (taken_by("reconcile"), taken_by("resume"));
+        for key in
+            KEYS.iter().filter(|key| key.is_lost_with_its_launch() && carries.iter().any(|taken| taken == key.name))
+        {
+            let is_of_sending = OF_SENDING.contains(&key.name);
+            assert_eq!(looks.iter().any(|taken| taken == key.name), !is_of_sending, "{}", key.name);
+        }
+        for name in OF_SENDING {
+            assert!(
+                carries.iter().any(|taken| taken == name) && taken_by("retry").iter().any(|taken| taken == name),
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -306,7 +306,7 @@ fn a_workbook_goes_into_a_pipe_and_not_to_a_terminal() {
     let text = String::from_utf8_lossy(&shown.stdout);
     assert_eq!(shown.status.code(), Some(2), "{text}");
     assert!(
-        text.contains("nothing for a terminal") && text.contains("-o report.xlsx") && !text.contains("PK"),
+        text.contains("cannot be shown on a terminal") && text.contains("-o report.xlsx") && !text.contains("PK"),
         "{text}"
     );
     // What is text is shown.

@@ -63,7 +63,7 @@ impl<R: crate::remote::Remote> Lookout<R> {
                 for Unreadable { control, error } in unreadable {
                     if self.unreadable.insert(control) {
                         (self.warn)(&format!(
-                            "command {control} in the journal is none that this cutover knows: {error}"
+                            "this version of cutover does not know command {control} in the journal: {error}"
                         ));
                     }
                 }

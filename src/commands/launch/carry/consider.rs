@@ -115,8 +115,12 @@ impl Carry<'_> {
             self.console.say(&format!("  … and {} more", n_rows - first.len() as u64));
         }
         let reason = format!(
-            "{} no longer where the sealed plan saw them, and --max-drift allows {}; nothing was sent by this launch",
-            if n_rows == 1 { "1 row is".to_owned() } else { format!("{n_rows} rows are") },
+            "{}, and --max-drift allows {}; nothing was sent by this launch",
+            if n_rows == 1 {
+                "1 row is no longer where the sealed plan saw it".to_owned()
+            } else {
+                format!("{n_rows} rows are no longer where the sealed plan saw them")
+            },
             self.settings.max_drift
         );
         Err(Halted::Refused(Refusal::Drift, reason))
