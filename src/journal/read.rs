@@ -250,7 +250,7 @@ impl Journal {
                     if verdict == Verdict::Unverified {
                         tally.unproven_by_choice += on_target;
                     }
-                    if !verdict.on_target() {
+                    if on_target == 0 {
                         mixed.add(verdict, row)?;
                     }
                 }
