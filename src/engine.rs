@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::event::{DrainReason, LaneId};
+use crate::gate::line::Place;
 use crate::journal::read::Which;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::ledger::Standing;
@@ -22,7 +23,6 @@ pub(crate) mod call;
 mod foreign;
 pub(crate) mod helm;
 pub(crate) mod lane;
-mod line;
 mod onlookers;
 pub(crate) mod reader;
 pub(crate) mod sight;
@@ -31,7 +31,6 @@ pub(crate) mod stop;
 use call::Call;
 use helm::{Helm, HelmError, Leave};
 use lane::{Lane, Mark};
-use line::Place;
 
 /// Calls that are open at once in a few lanes, most of them waiting to be verified.
 const OPEN: usize = 2048;

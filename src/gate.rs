@@ -1,8 +1,8 @@
 //! The door at which a request waits for leave to go: slot, cool-down, pace. Changes and reads pass the same gate.
 //!
-//! The order matters. The intent is recorded first, then a slot is taken, and only then is a token of the pace spent, so
-//! that a slow disk cannot bunch sends, nor keep slots from those that could use them. How the pace is learned from the service's 429s is in
-//! [`quota`].
+//! The order matters. A change comes to hand (see [`at_hand`]), its intent is recorded, a slot is taken if it has none, and
+//! only then is a token of the pace spent, so that a slow disk cannot bunch sends, nor keep slots from those that could use
+//! them. How the pace is learned from the service's 429s is in [`quota`].
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,14 +13,19 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::event::Outcome;
 
+mod at_hand;
 mod bursts;
+pub(crate) mod line;
 mod pace;
 mod quota;
 mod slots;
 mod suspicion;
 mod taken;
 
+pub(crate) use at_hand::AtHand;
+use at_hand::{AT_HAND, Next, PUT_OFF, n_next};
 use bursts::Bursts;
+use line::Place;
 use pace::Pace;
 use quota::Quota;
 pub(crate) use quota::{Learned, Remembered};
@@ -48,6 +53,8 @@ pub(crate) struct Past {
 
 pub(crate) struct Gate {
     slots: Arc<Slots>,
+    /// Where a request waits that does not leave soon.
+    next: Next,
     /// First come, first served; who holds it waits for the cool-down and the pace.
     head_of_line: tokio::sync::Mutex<()>,
     n_in_line: AtomicUsize,
@@ -101,10 +108,10 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    /// The request has its answer; the slot is kept for one that follows from it.
-    pub(crate) fn into_slot(self) -> Slot {
+    /// The look has its answer; the slot is kept for the change that follows from it.
+    pub(crate) fn back_to(self, at_hand: &mut AtHand) {
         drop(self.wire);
-        self.slot
+        at_hand.slot = Some(self.slot);
     }
 }
 
@@ -182,11 +189,15 @@ impl Gate {
     pub(crate) fn new(settings: &GateSettings, past: Past, of_all: Option<Arc<RateOfAll>>) -> Self {
         let now = Instant::now();
         let mut quota = Quota::new(settings, past.quota, now);
+        if let Some(of_all) = &of_all {
+            of_all.n_lanes.fetch_add(1, Ordering::Relaxed);
+        }
         if !past.cools_for.is_zero() {
             quota.begin_throttled(now);
         }
         Self {
             slots: Slots::new(settings.concurrency),
+            next: Next::new(quota.per_second()),
             head_of_line: tokio::sync::Mutex::new(()),
             n_in_line: AtomicUsize::new(0),
             n_reads_in_line: AtomicUsize::new(0),
@@ -240,20 +251,147 @@ impl Gate {
         state.offer(Instant::now());
         state.quota.set_top(per_second);
         state.replace_pace();
+        self.next.fit(state.quota.per_second());
         drop(state);
-        self.changed.notify_one();
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until no more is before a change than leaves within [`AT_HAND`]. What fast lanes have begun is bounded by their
+    /// line, and passes.
+    pub(crate) async fn at_hand(&self, slot: Option<Slot>) -> AtHand {
+        let _in_line = InLine::new(self, Request::Change);
+        if slot.is_none() {
+            self.cooled().await;
+        }
+        let is_slow = self.is_slow();
+        let slot = match slot {
+            // Who waits for the pace keeps it from nobody, and who waits for a slot is not at hand.
+            None if is_slow != [false; 2] => Some(self.slot().await),
+            slot => slot,
+        };
+        let places = self.places(is_slow).await;
+        self.soon().await;
+        AtHand { slot, places }
+    }
+
+    /// Waits until the lane is told to wait for no longer than [`AT_HAND`]. Before that, slots are for reads.
+    async fn cooled(&self) {
+        loop {
+            let at = self.state().not_before;
+            let Some(at) = at.checked_sub(AT_HAND).filter(|at| *at > Instant::now()) else { return };
+            sleep_until(at).await;
+        }
+    }
+
+    /// Waits until the next request may leave within [`AT_HAND`].
+    pub(crate) async fn soon(&self) {
+        self.until(|leaves_at, now| leaves_at <= now + AT_HAND).await;
+    }
+
+    /// Waits until the next request does not leave for longer than [`PUT_OFF`].
+    pub(crate) async fn put_off(&self) {
+        self.until(|leaves_at, now| leaves_at > now + PUT_OFF).await;
+    }
+
+    async fn until(&self, holds: impl Fn(Instant, Instant) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            let changed_for_all = async {
+                match &self.of_all {
+                    Some(of_all) => of_all.changed.notified().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let (leaves_at, now) = (self.leaves_at(), Instant::now());
+            if holds(leaves_at, now) {
+                return;
+            }
+            let again_at = leaves_at.checked_sub(AT_HAND).filter(|at| *at > now);
+            tokio::select! {
+                () = async { sleep_until(again_at.unwrap_or(now)).await }, if again_at.is_some() => (),
+                () = changed => (),
+                () = changed_for_all => (),
+            }
+        }
+    }
+
+    /// When the next request leaves, as far as is known.
+    fn leaves_at(&self) -> Instant {
+        let state = self.state();
+        let own = state.pace.as_ref().map_or(state.not_before, |pace| state.not_before.max(pace.due()));
+        drop(state);
+        self.of_all.as_ref().and_then(|of_all| of_all.due()).map_or(own, |due| due.max(own))
+    }
+
+    /// Whether changes that are begun would wait for the lane's pace, and for that of all lanes.
+    fn is_slow(&self) -> [bool; 2] {
+        let now = self.slots.now();
+        let (n_intents, per_second) = {
+            let state = self.state();
+            (now + state.bursts.largest(), state.quota.per_second())
+        };
+        let of_all = self.of_all.as_ref().is_some_and(|of_all| of_all.is_slow(n_intents));
+        [n_next(per_second) < n_intents, of_all]
+    }
+
+    /// Places among those that leave next, where not all do that may.
+    async fn places(&self, [own, of_all]: [bool; 2]) -> [Option<Place>; 2] {
+        let own = if own { Some(self.next.place().await) } else { None };
+        let of_all = match &self.of_all {
+            Some(all) if of_all => Some(all.next.place().await),
+            Some(_) | None => None,
+        };
+        [own, of_all]
     }
 
     /// Waits for the cool-down and the pace. Giving up while waiting costs no token of the lane's own, or one where
     /// the rate of all accounts is waited for behind it.
-    pub(crate) async fn pass(&self, slot: Slot) -> Pass {
+    pub(crate) async fn pass(&self, at_hand: AtHand) -> Pass {
+        let AtHand { slot, places: _places } = at_hand;
+        let slot = match slot {
+            Some(slot) => slot,
+            None => self.slot().await,
+        };
         self.pass_for(Request::Change, slot).await
     }
 
     /// The same for a read. While the lane is throttled, changes let it go first: where each opening of the gate goes to a
     /// change that is throttled again, nobody would ever see what became of those that were taken.
     pub(crate) async fn pass_for_read(&self, slot: Slot) -> Pass {
+        let _places = self.places_for_read().await;
         self.pass_for(Request::Read, slot).await
+    }
+
+    /// The same for the look that decides about a change whose turn is at hand: it goes where that would have gone, and gives
+    /// back its slot to it.
+    pub(crate) async fn pass_for_look(&self, at_hand: &mut AtHand) -> Pass {
+        let slot = match at_hand.slot.take() {
+            Some(slot) => slot,
+            None => self.slot().await,
+        };
+        self.pass_for(Request::Read, slot).await
+    }
+
+    /// None where they are not needed, and where the lane is throttled: then a read goes before the changes that are at hand, too.
+    async fn places_for_read(&self) -> Option<[Option<Place>; 2]> {
+        let is_slow = self.is_slow();
+        if is_slow == [false; 2] {
+            return None;
+        }
+        // Not yet among the reads for which changes stand back.
+        let _in_line = InLine::new(self, Request::Change);
+        let mut places = std::pin::pin!(self.places(is_slow));
+        loop {
+            let changed = self.changed.notified();
+            if self.state().quota.throttled_since().is_some() {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                places = &mut places => return Some(places),
+                () = changed => (),
+            }
+        }
     }
 
     async fn pass_for(&self, request: Request, slot: Slot) -> Pass {
@@ -347,7 +485,11 @@ impl Gate {
         };
         if state.quota.per_second() != before {
             state.replace_pace();
-            self.changed.notify_one();
+        }
+        // Where too many had a place as it was told, they give it back one by one.
+        self.next.fit(state.quota.per_second());
+        if state.quota.per_second() != before || matches!(outcome, Outcome::Throttled { .. }) {
+            self.changed.notify_waiters();
         }
         if !was_throttled && state.quota.throttled_since().is_some() {
             self.throttled.notify_one();
@@ -409,6 +551,8 @@ impl Gate {
 pub(crate) struct RateOfAll {
     burst: u32,
     pace: Mutex<Option<(f64, Pace)>>,
+    next: Next,
+    n_lanes: AtomicUsize,
     /// First come, first served.
     line: tokio::sync::Mutex<()>,
     changed: Notify,
@@ -417,13 +561,31 @@ pub(crate) struct RateOfAll {
 impl RateOfAll {
     pub(crate) fn new(per_second: Option<f64>, burst: u32) -> Self {
         let pace = per_second.map(|rate| (rate, Pace::new(rate, burst)));
-        Self { burst, pace: Mutex::new(pace), line: tokio::sync::Mutex::default(), changed: Notify::new() }
+        Self {
+            burst,
+            pace: Mutex::new(pace),
+            next: Next::new(per_second),
+            n_lanes: AtomicUsize::new(0),
+            line: tokio::sync::Mutex::default(),
+            changed: Notify::new(),
+        }
     }
 
     /// Another rate, from now on.
     pub(crate) fn set(&self, per_second: Option<f64>) {
         *self.pace() = per_second.map(|rate| (rate, Pace::spent(rate, self.burst, Instant::now())));
-        self.changed.notify_one();
+        self.next.fit(per_second);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether changes that so many in each lane have begun would wait for it.
+    fn is_slow(&self, n_intents: usize) -> bool {
+        n_next(self.per_second()) < n_intents.saturating_mul(self.n_lanes.load(Ordering::Relaxed))
+    }
+
+    /// When the next request may leave. None: there is no rate.
+    fn due(&self) -> Option<Instant> {
+        self.pace().as_ref().map(|(_, pace)| pace.due())
     }
 
     pub(crate) fn per_second(&self) -> Option<f64> {
@@ -483,7 +645,7 @@ mod tests {
     }
 
     async fn send(gate: &Gate) -> Instant {
-        gate.pass(gate.slot().await).await.left_at
+        gate.pass(gate.at_hand(None).await).await.left_at
     }
 
     #[tokio::test(start_paused = true)]
@@ -555,7 +717,7 @@ mod tests {
         for n in 0..3 {
             let (gate, came) = (Arc::clone(&gate), came.clone());
             tokio::spawn(async move {
-                let pass = gate.pass(gate.slot().await).await;
+                let pass = gate.pass(gate.at_hand(None).await).await;
                 gate.heed(&throttled(None, None), pass.left_at);
                 _ = came.send(format!("change {n}"));
             });
@@ -578,11 +740,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn until_the_first_authenticated_answer_there_is_one_request_on_the_wire() {
         let gate = Gate::new(&settings(1000.0), Past::default(), None);
-        let first = gate.pass(gate.slot().await).await;
+        let first = gate.pass(gate.at_hand(None).await).await;
         assert!(tokio::time::timeout(Duration::from_secs(5), gate.slot()).await.is_err());
         gate.heed(&throttled(None, None), first.left_at);
         drop(first);
-        let second = gate.pass(gate.slot().await).await;
+        let second = gate.pass(gate.at_hand(None).await).await;
         assert!(tokio::time::timeout(Duration::from_secs(5), gate.slot()).await.is_err(), "a 429 proves nothing");
         gate.heed(&Outcome::Accepted { status: 200 }, second.left_at);
         let slots = [gate.slot().await, gate.slot().await, gate.slot().await];
@@ -640,7 +802,7 @@ mod tests {
         let gate = proven(&GateSettings { max_throttle: Duration::from_secs(4), ..settings(10.0) });
         gate.heed(&throttled(Some(1_000), None), send(&gate).await);
         let began = Instant::now();
-        let pass = gate.pass(gate.slot().await).await;
+        let pass = gate.pass(gate.at_hand(None).await).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         gate.heed(&throttled(Some(0), None), pass.left_at);
         drop(pass);
@@ -673,13 +835,134 @@ mod tests {
         assert_eq!(gate.throttled_for_too_long().await, Duration::from_mins(10));
     }
 
+    /// How many of so many changes have their turn at hand after a while.
+    async fn n_at_hand(gate: &Arc<Gate>, n_changes: usize, after: Duration) -> usize {
+        let (came, mut at_hand) = tokio::sync::mpsc::unbounded_channel();
+        for _ in 0..n_changes {
+            let (gate, came) = (Arc::clone(gate), came.clone());
+            tokio::spawn(async move { _ = came.send(gate.at_hand(None).await) });
+        }
+        tokio::time::sleep(after).await;
+        std::iter::from_fn(|| at_hand.try_recv().ok()).collect::<Vec<_>>().len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_is_at_hand_than_leaves_in_half_a_second_and_one_only_then() {
+        let soon = Duration::from_millis(10);
+        for (rate, expected) in [(1.0, 1), (10.0, 6), (1000.0, 8)] {
+            let gate = Arc::new(proven(&settings(rate)));
+            assert_eq!(n_at_hand(&gate, 8, soon).await, expected, "{rate}");
+        }
+        // The next token is there in a minute.
+        let gate = Arc::new(proven(&settings(1.0 / 60.0)));
+        send(&gate).await;
+        assert_eq!(n_at_hand(&gate, 8, Duration::from_secs(59)).await, 0);
+        let gate = Arc::new(proven(&settings(1.0 / 60.0)));
+        send(&gate).await;
+        assert_eq!(n_at_hand(&gate, 8, Duration::from_mins(1)).await, 1);
+        // Whatever the pace, nothing is at hand while the lane is told to wait.
+        let gate = Arc::new(proven(&settings(1000.0)));
+        gate.heed(&throttled(Some(7000), None), Instant::now());
+        assert_eq!(n_at_hand(&gate, 3, Duration::from_secs(6)).await, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rate_of_all_accounts_bounds_what_is_at_hand_in_all_of_them() {
+        let of_all = Arc::new(RateOfAll::new(Some(1.0), 1));
+        let gates = [(); 3].map(|()| Arc::new(Gate::new(&settings(100.0), Past::default(), Some(Arc::clone(&of_all)))));
+        let mut held = 0;
+        let (came, mut at_hand) = tokio::sync::mpsc::unbounded_channel();
+        for gate in &gates {
+            gate.heed(&Outcome::Accepted { status: 200 }, Instant::now());
+            for _ in 0..8 {
+                let (gate, came) = (Arc::clone(gate), came.clone());
+                tokio::spawn(async move { _ = came.send(gate.at_hand(None).await) });
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        while at_hand.try_recv().is_ok() {
+            held += 1;
+        }
+        assert_eq!(held, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_at_hand_is_put_off_when_the_lane_is_told_to_wait_or_to_go_slower() {
+        let waits = |gate: Arc<Gate>| tokio::spawn(async move { gate.put_off().await });
+        let gate = Arc::new(proven(&settings(10.0)));
+        let left = send(&gate).await;
+        let put_off = waits(Arc::clone(&gate));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        gate.heed(&throttled(Some(1_000), None), left);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!put_off.is_finished());
+        gate.heed(&throttled(Some(7_000), None), Instant::now());
+        put_off.await.unwrap();
+
+        let gate = Arc::new(proven(&settings(10.0)));
+        let put_off = waits(Arc::clone(&gate));
+        send(&gate).await;
+        assert!(!put_off.is_finished());
+        gate.set_rate(Some(0.1));
+        put_off.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_whose_turn_is_at_hand_keep_the_pace() {
+        for rate in [1.0, 10.0] {
+            let gate = Arc::new(proven(&settings(rate)));
+            let (came, mut left) = tokio::sync::mpsc::unbounded_channel();
+            for _ in 0..50 {
+                let (gate, came) = (Arc::clone(&gate), came.clone());
+                tokio::spawn(async move {
+                    let at_hand = gate.at_hand(None).await;
+                    // The intent is written down.
+                    tokio::time::sleep(Duration::from_millis(60)).await;
+                    _ = came.send(gate.pass(at_hand).await.left_at);
+                });
+            }
+            drop(came);
+            let mut all = Vec::new();
+            while let Some(at) = left.recv().await {
+                all.push(at);
+            }
+            let took = (all[49] - all[0]).as_secs_f64();
+            assert!(took * rate < 49.0 * 1.01, "{took} s at {rate}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_and_changes_take_turns_where_the_pace_is_slow() {
+        let gate = Arc::new(proven(&settings(1.0)));
+        send(&gate).await;
+        let (came, mut order) = tokio::sync::mpsc::unbounded_channel();
+        for n in 0..6 {
+            let (gate, came) = (Arc::clone(&gate), came.clone());
+            tokio::spawn(async move {
+                let slot = gate.slot().await;
+                if n % 2 == 0 {
+                    gate.pass(gate.at_hand(Some(slot)).await).await;
+                } else {
+                    gate.pass_for_read(slot).await;
+                }
+                _ = came.send(n);
+            });
+            tokio::task::yield_now().await;
+        }
+        let mut all = Vec::new();
+        for _ in 0..6 {
+            all.push(order.recv().await.unwrap());
+        }
+        assert_eq!(all, [0, 1, 2, 3, 4, 5]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn giving_up_while_waiting_costs_no_token() {
         let gate = proven(&settings(1.0));
         send(&gate).await;
         let started = Instant::now();
         for _ in 0..5 {
-            let waiting = gate.pass(gate.slot().await);
+            let waiting = gate.pass(gate.at_hand(None).await);
             assert!(tokio::time::timeout(Duration::from_millis(10), waiting).await.is_err());
         }
         assert!(send(&gate).await - started < Duration::from_millis(1100));

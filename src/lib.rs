@@ -29,11 +29,10 @@
 //! 2. [`event`]: what can happen. [`ledger`]: what a row's events add up to, and which histories are impossible;
 //!    [`ledger::steered`] is the same for how a run was steered. `clock`: the time of day, the machine's or a rehearsal's.
 //! 3. `engine`: `call` is one row from top to bottom and reads like the runbook; `lane` is what the calls of one
-//!    account share, `line` the order in which they go, `reader` how they see, `stop` how they end. `judge`: what a look
-//!    means.
+//!    account share, `reader` how they see, `stop` how they end. `judge`: what a look means.
 //!    [`waves`] is how a plan is carried out besides its rows, as data: stages, halt rules, window, forecast. [`control`] is
 //!    what may be said to a run while it goes. `engine::helm` acts on both: it lets stages begin and stops the run.
-//! 4. `gate`: where a request waits for leave to go. `retry`: patience. `remote`: how requests leave and how answers
+//! 4. `gate`: where a request waits for leave to go, and in which line. `retry`: patience. `remote`: how requests leave and how answers
 //!    become outcomes. `transport`: how bytes leave and come back. [`credentials`]: who we are.
 //! 5. [`plan`]: bytes to rows, or every problem; `plan::file` is the plan file with waves and policy, [`plan::sealed`] what
 //!    people agreed to. `preflight`: look before touching.

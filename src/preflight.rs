@@ -235,8 +235,8 @@ async fn shows_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<bool
 /// One look by id, with no more patience than the quota asks for.
 async fn probe<R: Remote>(lane: &Lane<R>, row: &Row) -> Result<(), ReadFailed> {
     loop {
-        let slot = lane.stop.unless_shut(lane.gate.slot()).await.ok_or(ReadFailed::LetGo)?;
-        match lane.show_holding(slot, &row.source_id, needs(lane, row), Connection::Any).await {
+        let mut at_hand = lane.stop.unless_shut(lane.gate.at_hand(None)).await.ok_or(ReadFailed::LetGo)?;
+        match lane.show_at_hand(&mut at_hand, &row.source_id, needs(lane, row), Connection::Any).await {
             // The gate waits as long as it was told to; a quota that never lets us in stops the lane.
             Err(ReadFailed::Outcome(Outcome::Throttled { .. })) if lane.stopped().is_none() => (),
             shown => return shown.map(|_| ()),

@@ -9,10 +9,10 @@ use tokio::time::{Instant, timeout};
 
 use super::helm::counts::{Came, Turn};
 use super::lane::Lane;
-use super::line::Place;
 use super::onlookers::Onlooker;
 use super::sight::How;
 use crate::event::{EventKind, Outcome, Verdict};
+use crate::gate::line::Place;
 use crate::judge::{self, Effect, Fate, Reason};
 use crate::ledger::{Phase, Standing};
 use crate::model::{Row, SeenState, TargetState};

@@ -10,13 +10,13 @@ use tokio::time::{Instant, sleep};
 
 use super::Book;
 use super::helm::Helm;
-use super::line::Line;
 use super::onlookers::Onlookers;
 use super::sight::Ask;
 use super::stop::Stop;
 use crate::credentials::{CredentialsError, Generation, Renewal};
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Outcome};
-use crate::gate::{Gate, Learned, Slot};
+use crate::gate::line::Line;
+use crate::gate::{AtHand, Gate, Learned};
 use crate::model::dialect::Dialect;
 use crate::model::{Fields, RowId, SeenState, SourceId};
 use crate::recorder::{JournalClosed, Recorder};
@@ -512,19 +512,22 @@ impl<R: Remote> Lane<R> {
         read
     }
 
-    /// One source by its id, once, with a slot that is held already and given back.
-    pub(crate) async fn show_holding(
+    /// One source by its id, once, in the place of a change whose turn is at hand.
+    pub(crate) async fn show_at_hand(
         &self,
-        slot: Slot,
+        at_hand: &mut AtHand,
         source: &SourceId,
         needs: Fields,
         connection: Connection,
-    ) -> Result<(Sighted<Option<SeenState>>, Slot), ReadFailed> {
-        let pass = self.stop.unless_draining(self.gate.pass_for_read(slot)).await.ok_or(ReadFailed::LetGo)?;
+    ) -> Result<Sighted<Option<SeenState>>, ReadFailed> {
+        let pass = self.stop.unless_draining(self.gate.pass_for_look(at_hand)).await.ok_or(ReadFailed::LetGo)?;
         let left_at = pass.left_at;
         let read = self.stop.unless_aborting(self.remote.show(source, connection)).await.ok_or(ReadFailed::LetGo)?;
         match self.told(shown(read.value, needs), left_at, read.request_id, read.worn).await? {
-            Ok(value) => Ok((Sighted { value, left_at }, pass.into_slot())),
+            Ok(value) => {
+                pass.back_to(at_hand);
+                Ok(Sighted { value, left_at })
+            }
             Err(outcome) => Err(ReadFailed::Outcome(outcome)),
         }
     }

@@ -34,6 +34,9 @@ pub(super) struct Pace {
     started: Instant,
     interval: Duration,
     clock: DueClock,
+    burst: u32,
+    /// When all that was taken is paid for, in nanoseconds since it started: what the limiter keeps to itself.
+    paid_at: AtomicU64,
     limiter: RateLimiter<NotKeyed, InMemoryState, DueClock, NoOpMiddleware<Duration>>,
 }
 
@@ -45,14 +48,21 @@ impl Pace {
         let quota = Quota::with_period(interval).expect("an interval is never zero").allow_burst(cells);
         let clock = DueClock::default();
         let limiter = RateLimiter::direct_with_clock(quota, clock.clone());
-        Self { started: Instant::now(), interval, clock, limiter }
+        let paid_at = AtomicU64::new(nanos(interval));
+        Self { started: Instant::now(), interval, clock, burst: cells.get(), paid_at, limiter }
     }
 
     /// For a pace that replaces another: the next request goes one interval after the last one that went.
     pub(super) fn spent(per_second: f64, burst: u32, last: Instant) -> Self {
         let pace = Self { started: last, ..Self::new(per_second, burst) };
-        while pace.limiter.check().is_ok() {}
+        while pace.take_as_of(last).is_ok() {}
         pace
+    }
+
+    /// When the next token is there.
+    pub(super) fn due(&self) -> Instant {
+        let paid_at = Duration::from_nanos(self.paid_at.load(Ordering::Relaxed));
+        self.started + paid_at.saturating_sub(self.interval.saturating_mul(self.burst))
     }
 
     /// Takes one token for a request that has waited since `asked`, or says when to ask again.
@@ -66,7 +76,40 @@ impl Pace {
 
     fn take_as_of(&self, due: Instant) -> Result<(), Instant> {
         let due = due.saturating_duration_since(self.started);
-        self.clock.nanos.store(u64::try_from(due.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.limiter.check().map_err(|not_yet| self.started + due + not_yet.wait_time_from(due))
+        self.clock.nanos.store(nanos(due), Ordering::Relaxed);
+        self.limiter.check().map_err(|not_yet| self.started + due + not_yet.wait_time_from(due))?;
+        let paid_at = self.paid_at.load(Ordering::Relaxed).max(nanos(due));
+        self.paid_at.store(paid_at.saturating_add(nanos(self.interval)), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_there_when_it_is_said_to_be() {
+        for burst in [1, 3] {
+            let pace = Pace::new(10.0, burst);
+            let mut takes = 0;
+            while takes < 20 {
+                let (now, due) = (Instant::now(), pace.due());
+                match pace.take(now, now) {
+                    Ok(()) => {
+                        assert!(due <= now, "{burst} {takes}");
+                        takes += 1;
+                    }
+                    Err(at) => {
+                        assert!(due > now && at.max(due) - at.min(due) < Duration::from_micros(1), "{burst} {takes}");
+                        tokio::time::advance(at - now).await;
+                    }
+                }
+            }
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Killed anywhere, launched again until done: the books balance after every kill.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::lab::{Balance, Lab, balance_the_books, plan, shared};
+use crate::lab::{Balance, Lab, balance_the_books, id, plan, shared};
 
 const ROUGH: &str = r#"
 latency_ms = [5, 40]
@@ -48,6 +48,61 @@ fn after_each_of_fifty_kills_the_books_balance() {
     balance_the_books(&sandbox, &lab.journal(), balance);
     assert_eq!(lab.journal().tally()["applied"], 1000);
     assert_eq!(lab.journal().count("SELECT count(*) FROM run"), 1, "every launch took up the one run");
+}
+
+/// One request a second, and eight changes at once: nearly all that wait do so for the pace.
+const SLOWLY: [&str; 6] = ["run", "plan.csv", "--rate", "1", "--concurrency", "8"];
+
+#[test]
+fn a_kill_leaves_in_doubt_what_has_left_and_the_one_that_was_about_to() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(30, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let launch = lab.begin(&sandbox, &SLOWLY);
+    sandbox.reach(3);
+    launch.kill();
+    let (n_begun, n_came) = (lab.journal().n_events("attempt_started"), sandbox.changes().len());
+    assert!(n_begun <= n_came + 1, "{n_begun} are told as begun, and {n_came} changes came");
+}
+
+#[test]
+fn nothing_is_told_as_begun_while_the_service_says_to_wait() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(30, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "[quota]\nper_minute = 5\nretry_after = true\napplies_to = \"changes\"\n");
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "off", "--concurrency", "8"]);
+    let n_begun = || lab.journal().count("SELECT count(*) FROM row WHERE standing = 'open'");
+    sandbox.reach(6);
+    let until = Instant::now() + Duration::from_secs(10);
+    while n_begun() > 0 {
+        assert!(Instant::now() < until, "{} rows are begun, and wait", n_begun());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    launch.kill();
+    assert_eq!(n_begun(), 0);
+}
+
+#[test]
+fn a_row_that_waits_for_the_pace_is_skipped_at_once_and_a_drain_takes_nothing_back() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(30, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let launch = lab.begin(&sandbox, &SLOWLY);
+    sandbox.reach(2);
+    let given = Instant::now();
+    lab.cutover(&["control", "skip", &id(9)]).exits(0);
+    // It took as long as all that was before it in the line: six seconds and more.
+    assert!(given.elapsed() < Duration::from_secs(3), "{:?}", given.elapsed());
+    let taken = lab.journal().count("SELECT taken_at - at FROM control");
+    assert!(taken < 1000, "{taken} ms");
+    launch.signal("TERM");
+    launch.end().exits(143);
+    assert_eq!(sandbox.story_of(&id(9)).iter().filter(|what| **what == "PUT").count(), 0);
+    let n_unsent = lab.journal().count("SELECT count(*) FROM v_attempt WHERE outcome = 'unsent'");
+    assert!(n_unsent <= 1, "{n_unsent} were told as begun, and never sent");
 }
 
 /// A launch may die before the journal has its tables or its run.

@@ -1,6 +1,6 @@
 //! From wanting to be sent to an answer on disk: the turn, the direct look, the intent, leave to go, and the wire.
 
-use std::ops::ControlFlow::{Break, Continue};
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -10,12 +10,12 @@ use super::{Call, DIRECTLY, Ending, FRESH, IN_TURN, Step};
 use crate::credentials::Generation;
 use crate::engine::helm::counts::Came;
 use crate::engine::lane::first_answers::FirstVerdict;
-use crate::engine::lane::{ReadFailed, UnderWayGuard};
-use crate::engine::line::{Line, Place};
+use crate::engine::lane::{Lane, ReadFailed, UnderWayGuard};
 use crate::engine::onlookers::Onlooker;
 use crate::engine::sight::How;
 use crate::event::{EventKind, LaneStop, Outcome, Verdict};
-use crate::gate::{Pass, Slot};
+use crate::gate::line::{Line, Place};
+use crate::gate::{AtHand, Pass, Slot};
 use crate::judge::Reason;
 use crate::ledger::{Phase, Rules};
 use crate::model::TargetState;
@@ -23,6 +23,24 @@ use crate::recorder::JournalClosed;
 use crate::remote::{Connection, Remote};
 use crate::report::plain::count;
 use crate::retry::{self, Enough};
+
+/// Why an intent that was about to leave does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeldBack {
+    /// What was seen of the row grew old.
+    SeenTooLongAgo,
+    /// The lane was told to wait, or to go slower.
+    PutOff,
+}
+
+impl HeldBack {
+    fn cause(self) -> &'static str {
+        match self {
+            HeldBack::SeenTooLongAgo => "held back for too long after it was looked at",
+            HeldBack::PutOff => "the lane was told to wait before it was sent",
+        }
+    }
+}
 
 /// What a row holds whose turn has come.
 struct Front {
@@ -61,37 +79,37 @@ impl<R: Remote> Call<'_, R> {
             Continue(None) => return Ok(Continue(())),
             Break(ending) => return Ok(Break(ending)),
         };
-        if let Break(ending) = self.unless_skipped().await? {
-            return Ok(Break(ending));
-        }
         Box::pin(self.attempt(sends, front, under_way)).await
     }
 
     /// One request: intent on disk, leave to go, the wire, outcome on disk.
     async fn attempt(&mut self, mut sends: TargetState, front: Front, under_way: UnderWayGuard<'_>) -> Step<()> {
         let lane = self.lane;
-        let Front { mut slot, cautious, direct } = front;
+        let Front { slot, cautious, direct } = front;
         match lane.stop.unless_draining(lane.credentialed()).await {
             Some(credentialed) if credentialed? => (),
             Some(_) | None => return Ok(Break(Ending::Later)),
         }
+        let at_hand = unhindered(lane, until(self.grows_old(), lane.gate.at_hand(slot))).await;
+        let mut at_hand = match at_hand {
+            Continue(Some(at_hand)) => at_hand,
+            Continue(None) => {
+                self.looked_at = None;
+                return Ok(Continue(()));
+            }
+            Break(step) => return step,
+        };
+        if let Break(ending) = self.unless_skipped().await? {
+            return Ok(Break(ending));
+        }
         self.forget_if_moved();
-        // It may have waited long for its slot. It is looked at with the slot in hand: queueing again for each look
-        // would never end where the service is slow.
-        if !self.needs_no_look() {
-            let held = match slot.take() {
-                Some(slot) => slot,
-                None => match lane.stop.unless_draining(lane.gate.slot()).await {
-                    Some(slot) => slot,
-                    None => return Ok(Break(Ending::Later)),
-                },
-            };
-            let show = lane.show_holding(held, &self.row.source_id, self.needs(), self.connection);
+        // It may have waited long for its turn. It is looked at where it stands: queueing again for each look would never end
+        // where the service is slow.
+        let looks_here = !self.needs_no_look();
+        if looks_here {
+            let show = lane.show_at_hand(&mut at_hand, &self.row.source_id, self.needs(), self.connection);
             let sighted = match Box::pin(show).await {
-                Ok((sighted, held)) => {
-                    slot = Some(held);
-                    sighted
-                }
+                Ok(sighted) => sighted,
                 Err(ReadFailed::Journal(closed)) => return Err(closed),
                 Err(ReadFailed::LetGo) => return Ok(Break(Ending::Later)),
                 // Nothing is known of it any more; the reader looks with more patience.
@@ -107,11 +125,14 @@ impl<R: Remote> Call<'_, R> {
                 Continue(None) => return Ok(Continue(())),
                 Break(ending) => return Ok(Break(ending)),
             }
+            if let Break(step) = unhindered(lane, lane.gate.soon()).await {
+                return step;
+            }
         }
         let sends = lane.settings.dialect.spelled(sends);
         let attempt = self.standing.started + 1;
         self.record(vec![EventKind::AttemptStarted { row: self.row.id, attempt, sends: sends.clone() }]).await?;
-        let leave = self.leave_to_go(slot, attempt).await?;
+        let leave = self.leave_to_go(at_hand, looks_here, attempt).await?;
         drop(direct);
         let Some(pass) = leave else {
             return Ok(if lane.stop.is_draining() { Break(Ending::Later) } else { Continue(()) });
@@ -170,46 +191,45 @@ impl<R: Remote> Call<'_, R> {
     }
 
     /// None: the attempt ended before it was sent. While it waited, much may have changed.
-    async fn leave_to_go(&mut self, slot: Option<Slot>, attempt: u32) -> Result<Option<Pass>, JournalClosed> {
+    async fn leave_to_go(
+        &mut self,
+        at_hand: AtHand,
+        looked_here: bool,
+        attempt: u32,
+    ) -> Result<Option<Pass>, JournalClosed> {
         let lane = self.lane;
         let limit = if self.standing.doubted || self.depends() { DIRECTLY } else { FRESH + IN_TURN };
-        let had_slot = slot.is_some();
-        // With its slot in hand it was looked at by itself, and nothing more can be done for it.
-        let expires = (self.must_be_direct() && !had_slot).then_some(self.looked_at).flatten();
+        // Where it stood already when it was looked at, nothing more can be done for it.
+        let expires = (self.must_be_direct() && !looked_here).then_some(self.looked_at).flatten();
         let expires = expires.map(|looked_at| looked_at + self.directly_within());
         let pass = async {
-            let slot = match slot {
-                Some(slot) => slot,
-                None => lane.gate.slot().await,
-            };
-            lane.gate.pass(slot).await
-        };
-        // Who gives up costs no token of the pace.
-        let pass = async {
-            match expires {
-                Some(at) => timeout_at(at, pass).await.ok(),
-                None => Some(pass.await),
+            tokio::select! {
+                biased;
+                pass = lane.gate.pass(at_hand) => Ok(pass),
+                () = lane.gate.put_off() => Err(HeldBack::PutOff),
             }
         };
+        // Who gives up costs no token of the pace.
+        let pass = async { until(expires, pass).await.unwrap_or(Err(HeldBack::SeenTooLongAgo)) };
         let cause = match lane.stop.unless_draining(lane.helm.unless_paused(pass)).await {
             None => "stopped before it was sent".to_owned(),
             // What was told to stop while its intent was written down had its pass at once.
-            Some(Some(Some(_))) if lane.stop.is_draining() => "stopped before it was sent".to_owned(),
+            Some(Some(Ok(_))) if lane.stop.is_draining() => "stopped before it was sent".to_owned(),
             Some(None) => "paused before it was sent".to_owned(),
-            Some(Some(None)) => {
-                self.held_back = true;
-                "held back for too long after it was looked at".to_owned()
+            Some(Some(Err(why))) => {
+                self.held_back |= why == HeldBack::SeenTooLongAgo;
+                why.cause().to_owned()
             }
             // It waited long for its slot, or the lane was told to wait meanwhile, and what was seen before that is old.
-            Some(Some(Some(pass)))
-                if (pass.cooled || (!had_slot && expires.is_none()))
+            Some(Some(Ok(pass)))
+                if (pass.cooled || (!looked_here && expires.is_none()))
                     && self.is_looked_at()
                     && !self.seen_within(limit) =>
             {
-                "held back for too long after it was looked at".to_owned()
+                HeldBack::SeenTooLongAgo.cause().to_owned()
             }
-            Some(Some(Some(_))) if self.forget_if_moved() => "somebody else moved it before it was sent".to_owned(),
-            Some(Some(Some(pass))) => match self.skipped() {
+            Some(Some(Ok(_))) if self.forget_if_moved() => "somebody else moved it before it was sent".to_owned(),
+            Some(Some(Ok(pass))) => match self.skipped() {
                 None => return Ok(Some(pass)),
                 Some(skipped) => skipped.text,
             },
@@ -219,8 +239,7 @@ impl<R: Remote> Call<'_, R> {
         Ok(None)
     }
 
-    /// Its turn to be written down as begun. None: what was seen of the row grew old while it waited. Those that wait with it
-    /// grow old at the same time, and are looked at together; it keeps its place.
+    /// Its turn among the rows. None: what was seen of the row grew old while it waited; it keeps its place.
     async fn queue_for_turn(&mut self) -> Option<Front> {
         let lane = self.lane;
         if self.standing.doubted {
@@ -229,25 +248,25 @@ impl<R: Remote> Call<'_, R> {
             // The look that permits it is made directly before it.
             return Some(Front { slot: Some(lane.gate.slot().await), cautious, direct });
         }
-        let grows_old = self.looked_at.filter(|_| self.is_judged()).map(|at| at + FRESH);
+        let grows_old = self.grows_old();
         let place = self.place.get_or_insert_with(|| lane.line.join());
         let turn = async {
             place.come_first().await;
             // Behind the line: who has this waits for nobody who waits in the line.
             lane.helm.cautiously().await
         };
-        let cautious = match grows_old {
-            None => turn.await,
-            Some(grows_old) => {
-                let Ok(cautious) = timeout_at(grows_old, turn).await else {
-                    self.looked_at = None;
-                    return None;
-                };
-                cautious
-            }
+        let Some(cautious) = until(grows_old, turn).await else {
+            self.looked_at = None;
+            return None;
         };
         let direct = if self.depends() { direct(&lane.direct).await } else { None };
         Some(Front { slot: None, cautious, direct })
+    }
+
+    /// When what was seen of it is too old for an intent. Those that wait with it grow old at the same time, and are looked at
+    /// together. None: a look that is made directly before decides, or none does.
+    fn grows_old(&self) -> Option<Instant> {
+        self.looked_at.filter(|_| self.is_judged() && !self.standing.doubted).map(|at| at + FRESH)
     }
 
     /// What to send, as a direct look shows, where it depends on that. A page that was just read for another row of it will
@@ -338,6 +357,23 @@ impl<R: Remote> Call<'_, R> {
         }
         let reason = format!("{} used up; the last: {outcome}", count(self.counted.into(), "attempt"));
         self.settle(Verdict::Failed, self.seen.clone(), Some(reason.into())).await.map(Break)
+    }
+}
+
+/// What the work gives, or none if it takes longer.
+async fn until<T>(at: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match at {
+        Some(at) => timeout_at(at, work).await.ok(),
+        None => Some(work.await),
+    }
+}
+
+/// Does the work, unless the lane stops or the run is paused meanwhile.
+async fn unhindered<R: Remote, T>(lane: &Lane<R>, work: impl Future<Output = T>) -> ControlFlow<Step<()>, T> {
+    match lane.stop.unless_draining(lane.helm.unless_paused(work)).await {
+        Some(Some(done)) => Continue(done),
+        Some(None) => Break(Ok(Continue(()))),
+        None => Break(Ok(Break(Ending::Later))),
     }
 }
 

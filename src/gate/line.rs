@@ -1,5 +1,4 @@
-//! The line before a lane's changes: rows are sent in the order in which they joined it, which is the plan's. Who is first
-//! writes down what it is about to send, and stays first until it has its answer.
+//! A line: who joins it first comes first, and so many may be first at the same time.
 //!
 //! Tasks are not begun in the order in which they are spawned, so that a row joins before its task is.
 

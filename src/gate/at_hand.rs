@@ -1,0 +1,62 @@
+//! Requests whose turn is at hand: no more of them than leave within a short time, whatever waits behind them.
+//!
+//! What is on disk as begun and has not left is in doubt for whoever finds it after a kill, and cannot be skipped any more.
+//! So an intent is written down when it is about to leave, and not when it begins to wait.
+
+use std::time::Duration;
+
+use super::Slot;
+use super::line::{Line, Place};
+
+/// What leaves within so long is at hand. It is long enough for an intent to get to a disk before its token is there.
+pub(super) const AT_HAND: Duration = Duration::from_millis(500);
+/// What would not leave for so long any more goes back to where it waited: the lane was told to wait, or to go slower.
+pub(super) const PUT_OFF: Duration = Duration::from_secs(2);
+
+/// A request whose turn is at hand.
+pub(crate) struct AtHand {
+    /// Taken where the pace is what is waited for. Where it is not, a slot is worth more than an intent.
+    pub(super) slot: Option<Slot>,
+    /// Held until it leaves.
+    pub(super) places: [Option<Place>; 2],
+}
+
+/// The line before a pace.
+pub(super) struct Next(Line);
+
+impl Next {
+    pub(super) fn new(per_second: Option<f64>) -> Self {
+        Self(Line::new(n_next(per_second)))
+    }
+
+    pub(super) fn fit(&self, per_second: Option<f64>) {
+        self.0.resize(n_next(per_second));
+    }
+
+    /// A place among those that leave next.
+    pub(super) async fn place(&self) -> Place {
+        let mut place = self.0.join();
+        place.come_first().await;
+        place
+    }
+}
+
+/// How many leave within [`AT_HAND`], and one at least.
+pub(super) fn n_next(per_second: Option<f64>) -> usize {
+    const MOST: f64 = 4096.0;
+    let within = per_second.map_or(MOST, |rate| rate * AT_HAND.as_secs_f64());
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a few thousand")]
+    let n_next = within.clamp(0.0, MOST) as usize + 1;
+    n_next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_at_hand_than_leaves_soon() {
+        let rates = [Some(1.0 / 60.0), Some(1.0), Some(3.0), Some(10.0), Some(500.0), None];
+        assert_eq!(rates.map(n_next), [1, 1, 2, 6, 251, 4097]);
+    }
+}
