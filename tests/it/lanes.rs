@@ -2,6 +2,10 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::lab::{Lab, Launch, Request, Served, TOKEN, alone, id, nothing_is_sent_again_unseen, shared};
 use crate::pace::busiest_second;
@@ -24,13 +28,7 @@ fn profiles(accounts: &[(&str, &Served)]) -> String {
 }
 
 fn begin(lab: &Lab, args: &[&str], tokens: &[(&str, &str)]) -> Launch {
-    let always = ["--events", "--no-progress", "--yes"];
-    let mut command = lab.command(&[args, &always].concat());
-    command.env_remove("CUTOVER_AUTH_TOKEN");
-    for (name, token) in tokens {
-        command.env(format!("TOKEN_{name}"), token);
-    }
-    Launch::of(command)
+    begin_only(lab, &[args, &["--events", "--no-progress", "--yes"]].concat(), tokens)
 }
 
 fn targets_of(changes: &[Request]) -> HashSet<String> {
@@ -250,4 +248,98 @@ fn what_is_wrong_with_an_account_is_told_before_anything_is_sent() {
     lab.cutover(&["run", "plan.csv", "--yes", "--account", "x"]).exits(2).says("one account, and the plan has 2");
     assert!(served.ledger().is_empty());
     assert!(!lab.path("cutover.db").exists());
+}
+
+/// One endpoint's view of all accounts: how many pages are asked for at once at most, and whose changes came, in order.
+#[derive(Default)]
+struct Crowd {
+    n_pages: usize,
+    most_pages: usize,
+    changes: Vec<String>,
+}
+
+/// Serves one connection. Each account has 4,000 sources, and no page shows those of the plan.
+fn serve(stream: &TcpStream, crowd: &Mutex<Crowd>) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            reader.read_line(&mut head).ok().filter(|n| *n > 0)?;
+        }
+        let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().to_owned();
+        reader.read_exact(&mut vec![0; field("content-length: ").parse().unwrap_or(0)]).ok()?;
+        let path = head.split(' ').nth(1)?.to_owned();
+        let is_page = path.contains('?');
+        let body = if head.starts_with("PUT") {
+            crowd.lock().unwrap().changes.push(field("x-auth-token: "));
+            "{}".to_owned()
+        } else if is_page {
+            let mut seen = crowd.lock().unwrap();
+            seen.n_pages += 1;
+            seen.most_pages = seen.most_pages.max(seen.n_pages);
+            drop(seen);
+            let other = r#"{"id": "other", "state": "syncing", "migration_cycle": "syncing"}"#;
+            format!(r#"{{"count": 4000, "source_servers": [{other}]}}"#)
+        } else {
+            let id = path.rsplit('/').next()?;
+            format!(r#"{{"id": "{id}", "state": "syncing", "migration_cycle": "syncing"}}"#)
+        };
+        std::thread::sleep(Duration::from_millis(100));
+        if is_page {
+            crowd.lock().unwrap().n_pages -= 1;
+        }
+        let answer =
+            format!("HTTP/1.1 200 x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        (&mut &*stream).write_all(answer.as_bytes()).ok()?;
+    }
+}
+
+#[test]
+fn forty_accounts_share_what_is_open_and_none_of_them_waits_for_another() {
+    const N_LANES: usize = 40;
+    let _machine = shared();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let crowd = Arc::new(Mutex::new(Crowd::default()));
+    let seen = Arc::clone(&crowd);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let seen = Arc::clone(&seen);
+            std::thread::spawn(move || serve(&stream, &seen));
+        }
+    });
+    let lab = Lab::new();
+    let names: Vec<String> = (1..=N_LANES).map(|n| format!("p{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    lab.write("plan.csv", &plan(N_LANES * 20, &names));
+    let profile = |text: String, name: &&str| {
+        text + &format!("[profiles.{name}]\nendpoint = \"{url}\"\ntoken_env = \"TOKEN_{name}\"\n")
+    };
+    lab.write("cutover.toml", &names.iter().fold(String::new(), profile));
+    let tokens: Vec<(&str, &str)> = names.iter().map(|name| (*name, *name)).collect();
+    let plan = ["plan", "plan.csv", "--rate", "off", "--concurrency", "64"];
+    let look = begin_only(&lab, &plan, &tokens).end().exits(0);
+    let most = crowd.lock().unwrap().most_pages;
+    // Six pages of each account at once: 256 in all.
+    assert!((200..=256).contains(&most), "{most} pages were asked for at once\n{}", look.stderr);
+
+    let send = ["run", "plan.csv", "--rate", "off", "--concurrency", "4", "--preflight", "off", "--verify", "off"];
+    begin(&lab, &send, &tokens).end().exits(0);
+    let changes = crowd.lock().unwrap().changes.clone();
+    assert_eq!(changes.len(), N_LANES * 20);
+    let half = &changes[..changes.len() / 2];
+    let of = |name: &str| half.iter().filter(|of| *of == name).count();
+    let shares: Vec<usize> = names.iter().map(|name| of(name)).collect();
+    // Ten each, as far as they go side by side: one group of four more or less.
+    assert!(shares.iter().all(|n| (4..=16).contains(n)), "{shares:?}");
+}
+
+/// The same for a verb that asks nothing and tells no events.
+fn begin_only(lab: &Lab, args: &[&str], tokens: &[(&str, &str)]) -> Launch {
+    let mut command = lab.command(args);
+    command.env_remove("CUTOVER_AUTH_TOKEN");
+    for (name, token) in tokens {
+        command.env(format!("TOKEN_{name}"), token);
+    }
+    Launch::of(command)
 }
