@@ -1,21 +1,12 @@
--- Version 6: where a row stands in its plan, and which rows are on target: proven, or nobody wanted a proof. (A generated
--- column would be computed with each change of a row.)
+-- Version 6: where a row stands in its plan, and which rows are on target, said in one place.
 
 -- The file of rows that it stands in; null: the plan itself, also where an older version kept no file.
 ALTER TABLE row ADD COLUMN file      TEXT;
--- The fact that a verdict rests on, where more than the verdict decides what is to be done about the row:
--- unknown_source, not_as_expected, ignores_updates, unsayable, skipped, not_verified, unseen, never_shown; null where the
--- verdict says it all. Of verdicts that earlier versions recorded, as those worded their reasons.
-ALTER TABLE row ADD COLUMN ground TEXT;
-UPDATE row SET ground = CASE
-    WHEN verdict = 'blocked' AND substr(reason, 1, 11) = 'skipped by ' THEN 'skipped'
-    WHEN verdict = 'blocked' AND reason = 'the service does not know this source' THEN 'unknown_source'
-    WHEN verdict = 'blocked' AND substr(reason, 1, 17) = 'the plan expects ' THEN 'not_as_expected'
-    WHEN verdict = 'blocked' AND substr(reason, -35) = 'answers success and changes nothing' THEN 'ignores_updates'
-    WHEN verdict = 'unverified' AND reason = 'verification is switched off' THEN 'not_verified'
-    WHEN verdict = 'unverified' AND substr(reason, 1, 17) = 'no look succeeded' THEN 'unseen'
-    WHEN verdict = 'unverified' AND substr(reason, 1, 17) = 'reads never show ' THEN 'never_shown' END
-WHERE verdict IN ('blocked', 'unverified');
+-- 1: on target. Accepted and not proven counts where verification was switched off.
+ALTER TABLE row ADD COLUMN on_target INTEGER GENERATED ALWAYS AS (
+    CASE verdict WHEN 'applied' THEN 1 WHEN 'already' THEN 1
+                 WHEN 'unverified' THEN coalesce(reason, '') = 'verification is switched off'
+                 ELSE 0 END) VIRTUAL;
 
 DROP VIEW v_row;
 CREATE VIEW v_row AS
@@ -30,10 +21,7 @@ SELECT run.id AS run,
        strftime('%Y-%m-%dT%H:%M:%fZ', row.first_sent_at / 1000.0, 'unixepoch') AS first_sent_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', row.settled_at / 1000.0, 'unixepoch') AS settled_at,
        row.canary, row.sealed_copystate, row.sealed_migrationcycle, row.moved_copystate, row.moved_migrationcycle,
-       row.file,
-       coalesce(row.verdict IN ('applied', 'already') OR (row.verdict = 'unverified' AND row.ground = 'not_verified'), 0)
-           AS on_target,
-       row.ground
+       row.file, row.on_target
 FROM row JOIN run USING (run);
 
 DROP VIEW v_run;
@@ -42,8 +30,7 @@ SELECT run.id AS run, run.plan_path, run.plan_digest, run.n_rows, run.endpoint, 
        run.launches, run.running, run.pid, run.host, run.exit_code, run.exit_name, run.exit_reason,
        strftime('%Y-%m-%dT%H:%M:%fZ', run.started_at / 1000.0, 'unixepoch') AS started_at,
        strftime('%Y-%m-%dT%H:%M:%fZ', run.ended_at / 1000.0, 'unixepoch') AS ended_at,
-       (SELECT count(*) FROM row WHERE row.run = run.run
-            AND (row.verdict IN ('applied', 'already') OR (row.verdict = 'unverified' AND row.ground = 'not_verified'))) AS on_target,
+       (SELECT count(*) FROM row WHERE row.run = run.run AND row.on_target) AS on_target,
        (SELECT count(*) FROM row WHERE row.run = run.run AND row.verdict IS NULL) AS unsettled
 FROM run;
 
@@ -52,8 +39,7 @@ CREATE VIEW v_lane AS
 SELECT run.id AS run, lane.lane, lane.name, lane.endpoint, lane.account, lane.throttled, lane.per_second, lane.stated,
        lane.stopped,
        (SELECT count(*) FROM row WHERE row.run = lane.run AND row.lane = lane.lane) AS n_rows,
-       (SELECT count(*) FROM row WHERE row.run = lane.run AND row.lane = lane.lane
-            AND (row.verdict IN ('applied', 'already') OR (row.verdict = 'unverified' AND row.ground = 'not_verified'))) AS on_target,
+       (SELECT count(*) FROM row WHERE row.run = lane.run AND row.lane = lane.lane AND row.on_target) AS on_target,
        (SELECT count(*) FROM row WHERE row.run = lane.run AND row.lane = lane.lane AND row.verdict IS NULL) AS unsettled
 FROM lane JOIN run USING (run)
 WHERE lane.lane > 0;
