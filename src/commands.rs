@@ -409,7 +409,9 @@ fn hint_after_changes(late: &AfterChanges, here: &Here) -> Option<String> {
     }
     let is_damaged = matches!(&**error, CommandError::Journal(error) if error.is_about_content());
     let has_each = if is_damaged { "" } else { ", and the journal has each" };
-    let sent = format!("{} left before that{has_each}", count(*n_sent, "change"));
+    // Of what was about to leave as the journal failed, nobody could write down that it did not.
+    let at_most = if matches!(**error, CommandError::Journal(_)) { "at most " } else { "" };
+    let sent = format!("{at_most}{} left before that{has_each}", count(*n_sent, "change"));
     Some(hint.map_or(sent.clone(), |hint| format!("{sent}; {hint}")))
 }
 
