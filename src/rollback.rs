@@ -63,6 +63,10 @@ pub fn way_back(row: &Row, standing: &Standing) -> WayBack {
     if let Some(moved) = standing.moved.as_ref().filter(|moved| !judge::on_target(&row.wants, moved)) {
         return none(format!("somebody else moved it since: it is {moved}"));
     }
+    // A retry may have taken it from where somebody else had put it, and come to nothing.
+    if let judge::Effect::Overtaken { .. } = judge::effect(&row.wants, Some(to), Some(&from)) {
+        return none(format!("somebody else moved it: it is {from}"));
+    }
     if let Some(reason) = judge::no_way_back(&from, Some(to)) {
         return none(reason);
     }
@@ -386,6 +390,8 @@ mod tests {
         assert!(reason(way("cutovering/cutovering", &unknown)).contains("`brand_new`"));
         let overtaken = settled(Verdict::Overtaken, "syncing/syncing", Some("error/syncing"));
         assert_eq!(reason(way("cutovering/cutovering", &overtaken)), "somebody else moved it");
+        let elsewhere = settled(Verdict::NoEffect, "syncing/syncing", Some("error/syncing"));
+        assert_eq!(reason(way("cutovering/cutovering", &elsewhere)), "somebody else moved it: it is error/syncing");
         let in_doubt = Standing { phase: Phase::InDoubt, attempts: 1, ..Standing::default() };
         assert!(reason(way("cutovering/cutovering", &in_doubt)).contains("reconcile"));
         let mut moved = settled(Verdict::Applied, "syncing/syncing", Some("cutovering/cutovering"));
