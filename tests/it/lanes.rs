@@ -320,8 +320,8 @@ fn forty_accounts_share_what_is_open_and_none_of_them_waits_for_another() {
     let plan = ["plan", "plan.csv", "--rate", "off", "--concurrency", "64"];
     let look = begin_only(&lab, &plan, &tokens).end().exits(0);
     let most = crowd.lock().unwrap().most_pages;
-    // Six pages of each account at once: 256 in all.
-    assert!((200..=256).contains(&most), "{most} pages were asked for at once\n{}", look.stderr);
+    // Six pages of each account at once: 256 in all. A machine with other work gets to fewer of them.
+    assert!((N_LANES..=256).contains(&most), "{most} pages were asked for at once\n{}", look.stderr);
 
     let send = ["run", "plan.csv", "--rate", "off", "--concurrency", "4", "--preflight", "off", "--verify", "off"];
     begin(&lab, &send, &tokens).end().exits(0);

@@ -350,9 +350,21 @@ impl Carry<'_> {
         let Some(lost) = lost else { return Err(error) };
         let told = lost.told(self.sent.n());
         match &lost.saved {
-            Some(saved) => Ok(Carried { exit: Exit::Internal, reason: Some(told), journal: saved.clone() }),
+            Some(saved) => {
+                // Where even that cannot be read, what became of the file is what there is to tell.
+                let left = self.left_in(saved).unwrap_or_default();
+                let reason = [told].into_iter().chain(left).collect::<Vec<_>>().join("; ");
+                Ok(Carried { exit: Exit::Internal, reason: Some(reason), journal: saved.clone() })
+            }
             None => Err(CommandError::JournalGone(told)),
         }
+    }
+
+    /// Everything that is left by what was saved, with the commands that go on with it.
+    fn left_in(&self, saved: &Path) -> Result<Vec<String>, JournalError> {
+        let journal = Journal::open_to_read(saved)?;
+        let commands = NextCommands::of(&journal, &journal.run(self.run.key)?, saved)?.after(self.clock.now());
+        Ok(ending::left(&journal.tally(self.run.key)?, &commands.resume(), &commands.reconcile()).collect())
     }
 
     /// List apart from the journal, where anything is sent.

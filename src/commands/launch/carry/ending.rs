@@ -75,7 +75,7 @@ fn left_for(due: &Due) -> String {
 }
 
 /// Everything that is left, each with the command that goes on with it.
-fn left(tally: &Tally, resume: &str, reconcile: &str) -> impl Iterator<Item = String> {
+pub(super) fn left(tally: &Tally, resume: &str, reconcile: &str) -> impl Iterator<Item = String> {
     let pending = (tally.pending > 0).then(|| format!("{} left to do: {resume}", count(tally.pending, "row")));
     let in_doubt = (tally.in_doubt > 0).then(|| format!("{} in doubt: {reconcile}", tally.in_doubt));
     [pending, in_doubt].into_iter().flatten()
