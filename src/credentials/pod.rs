@@ -37,7 +37,9 @@ impl Pod {
             origin: self.origin.clone(),
             reason: format!("`{}` cannot be read: {why}", self.token_file.display()),
         };
-        let token = crate::texts::read(&self.token_file).map_err(|error| unreadable(&error))?;
+        let path = self.token_file.clone();
+        let read = tokio::task::spawn_blocking(move || crate::texts::read(&path)).await;
+        let token = read.expect("a file that is read panics nowhere").map_err(|error| unreadable(&error))?;
         let outgoing = Outgoing {
             headers: vec![
                 Header::plain("content-type", "application/json"),

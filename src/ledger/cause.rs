@@ -70,10 +70,10 @@ impl Only {
         standing.phase == Phase::Settled(self.verdict) && is_of_cause
     }
 
-    /// Whether it names what somebody skipped.
+    /// Yes of what somebody skipped, by its own name.
     #[must_use]
     pub fn names_skipped(&self) -> bool {
-        self.cause.as_deref() == Some(Ground::Skipped.name())
+        self.verdict == Verdict::Blocked && self.cause.as_deref() == Some(Ground::Skipped.name())
     }
 }
 
@@ -81,7 +81,7 @@ impl fmt::Display for Only {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cause {
             // The one cause that has a name of its own: nobody means it who says `blocked`.
-            Some(_) if self.verdict == Verdict::Blocked && self.names_skipped() => f.write_str(Ground::Skipped.name()),
+            Some(_) if self.names_skipped() => f.write_str(Ground::Skipped.name()),
             Some(cause) => write!(f, "{}:{cause}", self.verdict),
             None => self.verdict.fmt(f),
         }
@@ -155,6 +155,7 @@ mod tests {
             assert!(only(named).means(&skipped) && only(named).names_skipped(), "{named}");
             assert_eq!(only(named).to_string(), "skipped");
         }
+        assert!(!only("refused:skipped").names_skipped(), "no row is refused because somebody skipped it");
         assert!(only("blocked").means(&settled(Verdict::Blocked, Some(Ground::UnknownSource), None, None)));
         assert!(!only("refused").means(&settled(Verdict::Failed, None, None, Some(503))));
     }

@@ -304,9 +304,10 @@ impl Carry<'_> {
         let known = broken();
         let journal_after = losing.saved().unwrap_or(&path).to_owned();
         let refusal = carried.as_ref().err().and_then(Halted::refusal);
-        let copied =
-            losing.copied().map(|path| Ok::<_, JournalError>(Book::new(Journal::open_to_read(path)?, run.key)));
-        let concluded = match (carried, copied.transpose()?) {
+        // One that cannot be opened is told by what became of the file.
+        let copied = losing.copied().and_then(|path| Journal::open_to_read(path).ok());
+        let copied = copied.map(|journal| Book::new(journal, run.key));
+        let concluded = match (carried, copied) {
             (Ok(()), None) => self.conclude(&lanes, &stop, &book, known.clone(), journal_after).await,
             // What failed after that failed in what is left of the file.
             (Ok(()) | Err(Halted::Error(_)), Some(copy)) => {
