@@ -273,6 +273,10 @@ impl Journal {
             .conn
             .prepare_cached("SELECT coalesce(sum(throttled), 0) FROM lane WHERE run = ?1")?
             .query_row([run.0], |row| row.get::<_, u64>(0))?;
+        // What nobody wanted proven is on target, and `--only unverified` means it all the same.
+        if tally.unproven_by_choice > 0 && tally.unproven_by_choice < tally.of(Verdict::Unverified) {
+            mixed.are_several(Verdict::Unverified);
+        }
         let (waves, lanes) = (waves.into_values().collect(), lanes.into_values().collect());
         Ok(Sums { tally, waves, lanes, mixed: mixed.several })
     }
@@ -629,9 +633,15 @@ impl Mixed {
         match self.first.get(&verdict) {
             None => _ = self.first.insert(verdict, cause),
             Some(first) if *first == cause => (),
-            Some(_) => self.several.push(verdict),
+            Some(_) => self.are_several(verdict),
         }
         Ok(())
+    }
+
+    fn are_several(&mut self, verdict: Verdict) {
+        if !self.several.contains(&verdict) {
+            self.several.push(verdict);
+        }
     }
 }
 
