@@ -32,16 +32,21 @@ pub const IRREVERSIBLE: &str = "allow_irreversible";
 pub const REPORT: &str = "report";
 
 /// What a launch that sends nothing has no flags for.
-pub(crate) const OF_SENDING: [&str; 11] = [
+pub(crate) const OF_SENDING: [&str; 16] = [
     YES,
     IRREVERSIBLE,
     REPORT,
     "max_drift",
+    "max_failed",
+    "min_sample",
+    "consecutive_failures",
+    "same_cause",
     "window",
     "timezone",
     "deadline",
     "reserve_rollback",
     "ignore_forecast",
+    "approval_timeout",
     "pause_file",
     "stop_file",
 ];
@@ -217,8 +222,10 @@ impl NextCommands {
     #[must_use]
     pub fn run(&self, plan: &Path) -> String {
         let plan = plan.display().to_string();
-        // The report is of this run.
-        let given = flags(self.given.iter().filter(|(key, _)| *key != REPORT));
+        // The report and its limits are of this run.
+        let is_of_this_one =
+            |key: &str| key == REPORT || KEYS.iter().any(|known| known.name == key && known.is_of_one_run());
+        let given = flags(self.given.iter().filter(|(key, _)| !is_of_this_one(key)));
         self.written("run", &[&plan], &(self.endpoint_flag() + &given))
     }
 

@@ -51,9 +51,15 @@ impl Key {
         Self { settled_by_run: true, ..self }
     }
 
-    /// Whether a launch that is given it by hand would do without it the next time, if nobody gave it again.
+    /// Whether a launch that is given it by hand might do without it the next time, if nobody gave it again. Of what is
+    /// kept, a run keeps no more than it was begun with.
     pub(crate) fn is_lost_with_its_launch(&self) -> bool {
-        self.of_launch || !(self.kept || self.settled_by_run)
+        !self.settled_by_run
+    }
+
+    /// Whether it is a limit of the one run, which is none of another's.
+    pub(crate) fn is_of_one_run(&self) -> bool {
+        self.kept && !self.of_launch
     }
 }
 

@@ -353,6 +353,37 @@ fn what_a_launch_was_given_by_hand_holds_for_it_and_goes_with_the_next_command()
     typed(&lab, &resume, &[]).exits(0);
 }
 
+#[test]
+fn a_limit_that_a_later_launch_was_given_goes_with_the_next_command() {
+    let _machine = shared();
+    let forbidden = "[[fault]]\nshare = 1.0\nkind = 'forbidden'\ntimes = 0\n";
+    for limit in [
+        &["--same-cause", "2"][..],
+        &["--consecutive-failures", "2"],
+        &["--max-failed", "1"],
+        &["--max-failed", "10%", "--min-sample", "2"],
+    ] {
+        let (lab, sandbox) = bench(12, forbidden);
+        let slow = ["--rate", "off", "--concurrency", "1"];
+        let halts = |verb: &[&str]| lab.launch(&sandbox, &[verb, &slow, limit].concat()).exits(4);
+        lab.launch(&sandbox, &["run", "plan.csv", "--max-changes", "0"]).exits(3);
+        let ended = halts(&["resume", "--max-changes", "99"]);
+        let resume = beginning(&said(&ended), "cutover resume").remove(0);
+        let status = said(&lab.cutover(&["status"]).exits(0));
+        let launched = status.lines().find(|line| line.trim_start().starts_with("launch ")).unwrap();
+        for told in [&resume, launched] {
+            assert!(limit.iter().all(|word| told.contains(word)), "{limit:?}: {told}");
+        }
+        typed(&lab, &resume, &[]).exits(4);
+        let n_left = lab.journal().tally();
+        assert!(!n_left.contains_key("refused") || n_left["refused"] < 12, "{limit:?}: {n_left:?}");
+        // A run that was begun with it keeps it, and says so.
+        let (lab, sandbox) = bench(12, forbidden);
+        let ended = lab.launch(&sandbox, &[&["run", "plan.csv"], &slow[..], limit].concat()).exits(4);
+        typed(&lab, &beginning(&said(&ended), "cutover resume").remove(0), &[]).exits(4);
+    }
+}
+
 /// The commands in a text that begin so, each once.
 fn beginning(text: &str, with: &str) -> Vec<String> {
     let found: BTreeSet<String> = commands(text).into_iter().filter(|command| command.starts_with(with)).collect();
@@ -535,6 +566,27 @@ fn what_nobody_wanted_proven_is_told_and_proven() {
     assert_eq!(lab.journal().tally()["applied"], 30);
     assert_eq!(sandbox.changes().len(), changes, "a look proves it");
     assert!(said(&lab.cutover(&["status"]).exits(0)).contains("All 30 rows are on target."));
+}
+
+#[test]
+fn rows_that_nobody_wanted_proven_are_no_rows_of_another_cause() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &(plan(3, "stopped,syncing") + "vm-odd,,tested\n"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off", "--verify", "off"]).exits(0);
+    let retry = ["retry", "--row", "vm-odd", "--rate", "off", "--verify-timeout", "500ms"];
+    let ended = lab.launch(&sandbox, &retry).exits(1);
+    lab.journal().ends_in("vm-odd", "unverified");
+    let retries = beginning(&said(&ended), "cutover retry");
+    typed(&lab, &the_one(&retries, "--only unverified:never_shown "), &[]).exits(1);
+    assert_eq!(lab.journal().tally()["unverified"], 4, "and not those that nobody wanted proven");
+    assert!(said(&lab.cutover(&["status"]).exits(0)).contains("3 of 4 rows are on target, unproven"));
+    let changes_of = |id: &str| sandbox.story_of(id).iter().filter(|what| **what == "PUT").count();
+    let n_sent = changes_of("vm-odd");
+    typed(&lab, &the_one(&retries, "--only unverified:not_verified "), &[]).exits(1);
+    assert_eq!(lab.journal().tally()["applied"], 3);
+    assert_eq!(changes_of("vm-odd"), n_sent, "and not the other");
 }
 
 #[test]
