@@ -69,7 +69,7 @@ pub(crate) enum CommandError {
     #[error("the run was begun at `{begun}`, and `--endpoint` names `{named}`")]
     OtherEndpoint { begun: String, named: String },
     #[error("no credentials are set{}", for_target(target.as_deref()))]
-    NoCredentials { target: Option<String> },
+    NoCredentials { target: Option<String>, endpoint: String },
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
     #[error("without a terminal nobody can be asked")]
@@ -321,14 +321,14 @@ impl CommandError {
                 "`--endpoint https://sms.REGION.myhuaweicloud.com`, or `--endpoint sandbox` to try it with no account"
             }
             CommandError::OtherEndpoint { .. } => "leave `--endpoint` out",
-            CommandError::NoCredentials { target: Some(_) } => {
+            CommandError::NoCredentials { target: Some(_), .. } => {
                 "its profile may say token_env, access_key_env and secret_key_env, credential_command, …"
             }
-            CommandError::NoCredentials { target: None } => {
+            CommandError::NoCredentials { target: None, endpoint } => {
+                let (or_try, doctor) = here.tries_elsewhere(endpoint);
                 return Some(format!(
-                    "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or an IAM token in CUTOVER_AUTH_TOKEN, or try \
-                     `--endpoint sandbox`; `{}` says where it looks",
-                    here.asks("doctor")
+                    "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or an IAM token in CUTOVER_AUTH_TOKEN{or_try}; `{doctor}` \
+                     says where it looks"
                 ));
             }
             CommandError::NoTerminal => "`--yes` if the plan was looked at before (`cutover plan PLAN`)",

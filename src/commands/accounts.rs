@@ -171,8 +171,10 @@ impl Account {
             Destination::Service(endpoint) => {
                 let spec = chain::Spec { one_of_several, ..settings.credentials.clone() };
                 let found = chain::find(&spec, &settings.transport, &|name| std::env::var_os(name))?;
-                let found = found
-                    .ok_or_else(|| CommandError::NoCredentials { target: one_of_several.then(|| name.to_owned()) })?;
+                let found = found.ok_or_else(|| CommandError::NoCredentials {
+                    target: one_of_several.then(|| name.to_owned()),
+                    endpoint: destination.to_string(),
+                })?;
                 for warning in &found.warnings {
                     console.warn(warning);
                 }
@@ -305,15 +307,16 @@ pub(super) fn let_in(runtime: &Runtime, accounts: &[Account]) -> Result<(), Comm
     let mut fetching = tokio::task::JoinSet::new();
     for account in accounts {
         let credentials = Arc::clone(&account.credentials);
-        let nothing_set = account.is_last_resort.then(|| account.name.clone());
+        let nothing_set = account.is_last_resort.then(|| (account.name.clone(), account.destination.to_string()));
         fetching.spawn_on(async move { (credentials.ready().await, nothing_set) }, runtime.handle());
     }
     let fetched = runtime.block_on(fetching.join_all());
     // A machine without an agency is one on which nothing is set.
-    if let Some((_, Some(name))) =
+    if let Some((_, Some((name, endpoint)))) =
         fetched.iter().find(|(fetched, nothing_set)| fetched.is_err() && nothing_set.is_some())
     {
-        return Err(CommandError::NoCredentials { target: (accounts.len() > 1).then(|| name.clone()) });
+        let target = (accounts.len() > 1).then(|| name.clone());
+        return Err(CommandError::NoCredentials { target, endpoint: endpoint.clone() });
     }
     if fetched.iter().any(|(fetched, _)| fetched.is_ok()) {
         return Ok(());

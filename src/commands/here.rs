@@ -11,9 +11,12 @@ use crate::report::plain::shell_word;
 pub(crate) struct Here {
     journal: String,
     way: String,
+    /// The sandbox's night, for what is run there.
+    night: String,
 }
 
 const WAY: [&str; 4] = ["endpoint", "region", "profile", "ca_bundle"];
+const NIGHT: [&str; 2] = ["scenario", "seed"];
 
 impl Here {
     pub(crate) fn new(given: &[(&'static str, String)]) -> Self {
@@ -22,7 +25,18 @@ impl Here {
             let owned: Vec<(String, String)> = of_these.map(|(key, text)| ((*key).to_owned(), text.clone())).collect();
             flags(owned.iter().map(|(key, text)| (key, text)))
         };
-        Self { journal: only(&["journal"]), way: only(&WAY) }
+        Self { journal: only(&["journal"]), way: only(&WAY), night: only(&NIGHT) }
+    }
+
+    /// For whoever has no credentials for an endpoint: the sandbox, where one may still be chosen, and the command that says
+    /// where it looks for them.
+    pub(crate) fn tries_elsewhere(&self, endpoint: &str) -> (&'static str, String) {
+        if self.way.is_empty() {
+            // It comes from the journal or the settings.
+            ("", format!("cutover doctor --endpoint {}", shell_word(endpoint)))
+        } else {
+            (", or try `--endpoint sandbox`", self.asks("doctor"))
+        }
     }
 
     /// One that reads the journal.
@@ -40,8 +54,8 @@ impl Here {
         let leave = [(IRREVERSIBLE, irreversible), (YES, !console::can_ask())];
         let leave = leave.into_iter().filter(|(_, is_given)| *is_given);
         let leave: Vec<(String, String)> = leave.map(|(name, _)| (name.to_owned(), "on".to_owned())).collect();
-        let (leave, Self { journal, way }) = (flags(leave.iter().map(|(name, on)| (name, on))), self);
-        format!("cutover run {}{way}{leave}{journal}", path(plan))
+        let (leave, Self { journal, way, night }) = (flags(leave.iter().map(|(name, on)| (name, on))), self);
+        format!("cutover run {}{way}{night}{leave}{journal}", path(plan))
     }
 }
 

@@ -182,6 +182,21 @@ fn every_command_of_a_night_in_the_sandbox_works_as_it_is_printed() {
     ];
     let first = lab.cutover(&args).exits(1);
     type_all(&lab, &(said(&first) + &told(&lab, &[], &["vm-good", "vm-moved"])), &[]);
+    // The night goes along, for nobody moved anything since.
+    lab.write("cutover.toml", "attempts = 2\nverify_timeout = \"500ms\"\n");
+    let seal = ["plan", "plan.csv", "--endpoint", "sandbox", "--scenario", "night.toml", "-o", "sealed.plan"];
+    type_all(&lab, &said(&lab.cutover(&seal).exits(0)), &[]);
+}
+
+#[test]
+fn whoever_has_no_credentials_is_sent_to_where_the_run_goes() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(3, "[[fault]]\nsources = [\"vm-00001\"]\nkind = \"forbidden\"\n");
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off", "--journal", "other.db"]).exits(1);
+    let mut command = lab.command(&["retry", "--yes", "--journal", "other.db"]);
+    command.env_remove("CUTOVER_AUTH_TOKEN");
+    let ended = Launch::of(command).end().exits(5).says(&format!("`cutover doctor --endpoint {}`", sandbox.url));
+    assert!(!ended.stderr.contains("sandbox`"), "the run is not there: {}", ended.stderr);
 }
 
 fn bench(n: usize, scenario: &str) -> (Lab, Served) {
