@@ -12,7 +12,7 @@ use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::model::words;
 use crate::report::plain::{count, plain};
-use crate::report::summary::{Summary, cause_text};
+use crate::report::summary::{Summary, cause_text, example_of};
 use crate::waves::forecast::spoken;
 use crate::waves::{Terms, WaveTerms};
 
@@ -200,14 +200,8 @@ impl Rehearsal {
         if !self.summary.causes.is_empty() {
             writeln!(out, "\nWhat would need a look\n")?;
             for cause in self.summary.causes.iter().take(20) {
-                let text = cause_text(cause);
-                writeln!(
-                    out,
-                    "  {:<10} {:>6}  {text} (such as {})",
-                    cause.verdict,
-                    cause.n_rows,
-                    plain(&cause.example)
-                )?;
+                let (text, example) = (cause_text(cause), example_of(cause));
+                writeln!(out, "  {:<10} {:>6}  {text} ({example})", cause.verdict, cause.n_rows)?;
             }
         }
         Ok(())

@@ -292,6 +292,7 @@ impl Journal {
         let causes = statement.query_map(params![run.0, limit], |row| {
             let (error_code, ground) = (row.get::<_, Option<String>>(1)?, rows::ground_at(row, 5)?);
             Ok(Cause {
+                n_alike: 0,
                 verdict: row.get(0)?,
                 cause: cause::word(ground, error_code.as_deref(), row.get(6)?),
                 error_code,
@@ -301,7 +302,29 @@ impl Journal {
                 ground,
             })
         })?;
-        causes.collect::<Result<_, _>>().map_err(JournalError::from)
+        let mut causes: Vec<Cause> = causes.collect::<Result<_, _>>()?;
+        let alike = self.n_alike(run)?;
+        for cause in &mut causes {
+            let of_word = alike.get(&(cause.verdict.clone(), cause.cause.clone()));
+            cause.n_alike = of_word.copied().unwrap_or(cause.n_rows);
+        }
+        Ok(causes)
+    }
+
+    /// Rows not on target, by verdict and the word for their cause.
+    fn n_alike(&self, run: RunKey) -> Result<BTreeMap<(String, String), u64>, JournalError> {
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT verdict, ground, error_code, http_status, count(*) FROM row
+             WHERE run = ?1 AND verdict IS NOT NULL AND NOT {ON_TARGET} GROUP BY 1, 2, 3, 4"
+        ))?;
+        let mut found = statement.query([run.0])?;
+        let mut alike = BTreeMap::new();
+        while let Some(row) = found.next()? {
+            let code = row.get_ref(2)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+            let word = cause::word(rows::ground_at(row, 1)?, code, row.get(3)?);
+            *alike.entry((row.get(0)?, word)).or_default() += row.get::<_, u64>(4)?;
+        }
+        Ok(alike)
     }
 
     /// Every event that is about no row, in the order of time.
@@ -705,6 +728,9 @@ pub struct Cause {
     pub text: String,
     #[serde(rename = "rows")]
     pub n_rows: u64,
+    /// Rows of its verdict with the same word, whatever their texts: a command for it takes all of them.
+    #[serde(skip)]
+    pub n_alike: u64,
     pub example: String,
     #[serde(skip)]
     pub ground: Option<Ground>,

@@ -1,5 +1,7 @@
 //! What to do next, for each way in which a row can stand: one table, for every report.
 
+use std::fmt;
+
 use super::next::{IRREVERSIBLE, NextCommands};
 use super::plain::{count, plain, shell_word};
 use crate::control::CONTROL;
@@ -39,7 +41,37 @@ fn advice(say: impl Into<String>, command: String) -> Advice {
 #[derive(Clone, Copy)]
 enum Meant<'a> {
     Row,
-    Alike { cause: &'a str },
+    Alike { cause: &'a str, n_rows: u64 },
+}
+
+/// The servers that an advice is about.
+struct Servers<'a> {
+    id: &'a str,
+    n: u64,
+}
+
+impl Servers<'_> {
+    fn are_many(&self) -> bool {
+        self.n > 1
+    }
+
+    /// The retry of rows that are not named otherwise.
+    fn retry(&self) -> String {
+        if self.are_many() { format!("retry all {}", self.n) } else { "retry".to_owned() }
+    }
+
+    /// One word or the other.
+    fn one_or<'b>(&self, one: &'b str, many: &'b str) -> &'b str {
+        if self.are_many() { many } else { one }
+    }
+}
+
+/// One by its id, several by an example.
+impl fmt::Display for Servers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, n } = self;
+        if self.are_many() { write!(f, "these {n} servers, such as {id},") } else { f.write_str(id) }
+    }
 }
 
 /// What to do about a row that stands so, on this ground; none where nothing is to be done.
@@ -74,53 +106,72 @@ fn of_standing(
             Some(advice("look at what is in doubt; nothing is sent", commands.reconcile()))
         }
         Phase::Settled(verdict) => {
-            let say = before_a_retry(verdict, ground, &plain(source_id))?;
+            let n = match meant {
+                Meant::Row => 1,
+                Meant::Alike { n_rows, .. } => n_rows,
+            };
+            let say = before_a_retry(verdict, ground, &Servers { id: &plain(source_id), n })?;
             let say = with_leave(&say, commands) + &commands.besides();
             let proves: &[(&str, &str)] = if ground == Some(Ground::NotVerified) { &[("verify", "on")] } else { &[] };
             let command = match meant {
                 Meant::Row => commands.retry_row(source_id, proves),
-                Meant::Alike { cause } => commands.retry(verdict, cause, proves),
+                Meant::Alike { cause, .. } => commands.retry(verdict, cause, proves),
             };
             Some(advice(say, command))
         }
     }
 }
 
-/// What is to be put right before a row is opened again; none where it is on target.
-fn before_a_retry(verdict: Verdict, ground: Option<Ground>, id: &str) -> Option<String> {
-    if let Some(obstacle) = ground.and_then(|ground| about_obstacle(ground, id)) {
+/// What is to be put right before rows are opened again; none where they are on target.
+fn before_a_retry(verdict: Verdict, ground: Option<Ground>, servers: &Servers<'_>) -> Option<String> {
+    if let Some(obstacle) = ground.and_then(|ground| about_obstacle(ground, servers)) {
         return Some(obstacle);
     }
     Some(match verdict {
         Verdict::Applied | Verdict::Already => return None,
-        Verdict::Unverified => format!("look at {id} in the console, or retry: it looks before anything is sent"),
+        Verdict::Unverified => format!("look at {servers} in the console, or retry: it looks before anything is sent"),
         Verdict::NoEffect => {
-            "some states need a task action (start, stop, cutover) and not an update; then retry".to_owned()
+            format!("some states need a task action (start, stop, cutover) and not an update; then {}", servers.retry())
         }
-        Verdict::Overtaken => format!("find out who moved {id}; retry only if the target still holds"),
-        Verdict::Refused => "read what the service said, and put that right; then retry".to_owned(),
-        Verdict::Failed => "retry once the service and the network are well".to_owned(),
-        Verdict::Blocked => format!("find out what keeps {id} from being sent, or correct the plan; then retry"),
+        Verdict::Overtaken => {
+            let servers = servers.to_string();
+            format!("find out who moved {}; retry only if the target still holds", servers.trim_end_matches(','))
+        }
+        Verdict::Refused => format!("read what the service said, and put that right; then {}", servers.retry()),
+        Verdict::Failed => format!("{} once the service and the network are well", servers.retry()),
+        Verdict::Blocked => format!("find out what keeps {servers} from being sent, or correct the plan; then retry"),
     })
 }
 
 /// What keeps rows from being sent is dealt with alike, whether or not they were sent before.
-fn about_obstacle(ground: Ground, id: &str) -> Option<String> {
+fn about_obstacle(ground: Ground, servers: &Servers<'_>) -> Option<String> {
     Some(match ground {
-        Ground::UnknownSource => {
-            format!("look up the id {id}, and which account it belongs to; then retry")
-        }
+        Ground::UnknownSource => format!(
+            "look up the {} and which account {}; then retry",
+            if servers.are_many() { format!("ids of {servers}") } else { format!("id {servers},") },
+            servers.one_or("it belongs to", "each belongs to")
+        ),
         Ground::NotAsExpected => format!(
-            "find out why {id} is not where the plan expects it; retry once it is there, or correct the plan and run that"
+            "find out why {servers} {are} not where the plan expects {them}; retry once {they} there, or correct the plan \
+             and run that",
+            are = servers.one_or("is", "are"),
+            them = servers.one_or("it", "them"),
+            they = servers.one_or("it is", "they are"),
         ),
         Ground::IgnoresUpdates => format!(
-            "bring {id} into a state in which the service takes updates (start, stop or clear its task in the console); \
-             then retry"
+            "bring {servers} into a state in which the service takes updates (start, stop or clear {} in the console); \
+             then retry",
+            servers.one_or("its task", "their tasks")
         ),
-        Ground::Unsayable => {
-            "name the other half of the pair in the plan, or speak another edition (--dialect); then retry".to_owned()
-        }
-        Ground::Skipped => "somebody skipped it: ask them; retry only if it is to be sent after all".to_owned(),
+        Ground::Unsayable => format!(
+            "name the other half of the pair in the plan, or speak another edition (--dialect); then {}",
+            servers.retry()
+        ),
+        Ground::Skipped => format!(
+            "somebody skipped {}: ask them; retry only if {} to be sent after all",
+            servers.one_or("it", "these rows"),
+            servers.one_or("it is", "they are")
+        ),
         Ground::NotVerified => {
             "verification was switched off: retry, which looks before anything is sent, proves it".to_owned()
         }
@@ -140,11 +191,11 @@ fn go_on(say: &str, commands: &NextCommands) -> Advice {
     advice(with_leave(say, commands), commands.resume())
 }
 
-/// What to do about the rows that have one cause, told of one of them.
+/// What to do about the rows that have one cause: all that its word means, whatever was said of each.
 #[must_use]
 pub(crate) fn of_cause(cause: &Cause, commands: &NextCommands) -> Option<Advice> {
     let verdict = Verdict::named(&cause.verdict)?;
-    let meant = Meant::Alike { cause: &cause.cause };
+    let meant = Meant::Alike { cause: &cause.cause, n_rows: cause.n_alike };
     let next = told(Phase::Settled(verdict), cause.ground, commands, (&cause.example, meant))?;
     // What is said of an obstacle names it; of others the cause does, where there are several.
     let say = match (cause.ground, commands.mixed.contains(&verdict)) {
@@ -152,6 +203,16 @@ pub(crate) fn of_cause(cause: &Cause, commands: &NextCommands) -> Option<Advice>
         (None, false) | (Some(_), _) => next.say,
     };
     Some(Advice { say, ..next })
+}
+
+/// The same where each text has a line of its own: a single row among others that are alike is meant by its id.
+#[must_use]
+pub(crate) fn of_text(cause: &Cause, commands: &NextCommands) -> Option<Advice> {
+    if cause.n_rows == 1 && cause.n_alike > 1 {
+        let verdict = Verdict::named(&cause.verdict)?;
+        return next(Phase::Settled(verdict), cause.ground, commands, &cause.example);
+    }
+    of_cause(cause, commands)
 }
 
 /// Whether two causes are done about with one command.
@@ -390,6 +451,7 @@ mod tests {
             error_code: error_code.map(str::to_owned),
             text: String::new(),
             n_rows: 1,
+            n_alike: 1,
             example: "vm-1".to_owned(),
             ground,
         }
@@ -414,6 +476,31 @@ mod tests {
         ] {
             assert_eq!(command(&commands, verdict, ground, code), format!("cutover retry r1 --only {only}"));
         }
+    }
+
+    #[test]
+    fn a_command_that_takes_several_rows_speaks_of_all_of_them() {
+        let commands = NextCommands::for_tests("r1", &[]);
+        let alike = |verdict, ground, n_rows, n_alike| Cause { n_rows, n_alike, ..cause(verdict, ground, None) };
+        let (blocked, ignores) = (Verdict::Blocked, Some(Ground::IgnoresUpdates));
+        let say = |cause: &Cause| of_cause(cause, &commands).unwrap().say;
+        assert!(say(&alike(blocked, ignores, 1, 1)).starts_with("bring vm-1 into a state"));
+        let of_three = say(&alike(blocked, ignores, 3, 3));
+        assert!(of_three.starts_with("bring these 3 servers, such as vm-1, into a state"), "{of_three}");
+        for ground in [None, Some(Ground::UnknownSource), Some(Ground::NotAsExpected), ignores] {
+            let told = say(&alike(blocked, ground, 2, 2));
+            assert!(told.contains("these 2 servers, such as vm-1, ") && !told.contains(" it "), "{told}");
+        }
+        // Of two texts with one word the line says how many it takes, and a single row has a line and a command of its own.
+        let (four, one) = (alike(Verdict::NoEffect, None, 4, 5), alike(Verdict::NoEffect, None, 1, 5));
+        for told in [of_cause(&four, &commands), of_cause(&one, &commands), of_text(&four, &commands)] {
+            let Advice { say, command } = told.unwrap();
+            assert_eq!(command, "cutover retry r1 --only no_effect");
+            assert!(say.ends_with("; then retry all 5"), "{say}");
+        }
+        let Advice { say, command } = of_text(&one, &commands).unwrap();
+        assert_eq!(command, "cutover retry r1 --row vm-1");
+        assert!(say.ends_with("; then retry"), "{say}");
     }
 
     #[test]

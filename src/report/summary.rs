@@ -387,9 +387,8 @@ impl Summary {
         }
         writeln!(out, "\nWhat needs a look\n")?;
         for cause in &self.causes {
-            let Cause { verdict, n_rows, example, .. } = cause;
-            let text = cause_text(cause);
-            writeln!(out, "  {verdict:<VERDICT_WIDTH$} {n_rows:>9}  {text} (such as {})", plain(example))?;
+            let Cause { verdict, n_rows, .. } = cause;
+            writeln!(out, "  {verdict:<VERDICT_WIDTH$} {n_rows:>9}  {} ({})", cause_text(cause), example_of(cause))?;
         }
         let n_more = self.n_need_a_look().saturating_sub(self.causes.iter().map(|cause| cause.n_rows).sum());
         if n_more > 0 {
@@ -521,6 +520,12 @@ pub fn write_json_line(summary: &Summary, out: &mut dyn io::Write) -> io::Result
 /// A cause in one line: code and text.
 pub(crate) fn cause_text(cause: &Cause) -> String {
     code_and_text(cause.error_code.as_deref(), &cause.text)
+}
+
+/// The row that has a cause, or one of those that have it.
+pub(crate) fn example_of(cause: &Cause) -> String {
+    let such_as = if cause.n_rows == 1 { "" } else { "such as " };
+    format!("{such_as}{}", plain(&cause.example))
 }
 
 pub(crate) fn code_and_text(error_code: Option<&str>, text: &str) -> String {

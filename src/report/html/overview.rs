@@ -56,7 +56,7 @@ impl<'a> Overview<'a> {
             text: cause_text(cause),
             example: plain(&cause.example),
             link: link(&cause.example),
-            next: advice::of_cause(cause, &summary.commands),
+            next: advice::of_text(cause, &summary.commands),
         });
         let n_told: u64 = summary.causes.iter().map(|cause| cause.n_rows).sum();
         let some = |n| (n > 0).then(|| count(n, "row"));
