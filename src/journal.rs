@@ -102,15 +102,19 @@ impl From<rusqlite::Error> for JournalError {
     fn from(error: rusqlite::Error) -> Self {
         if let rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::InvalidColumnType(..)
-        | rusqlite::Error::IntegralValueOutOfRange(..) = error
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::Utf8Error(..) = error
         {
             // We would not have written it.
             return JournalError::Damaged(error.to_string());
         }
+        if let rusqlite::Error::QueryReturnedNoRows = error {
+            // Where there may be none, the question says so.
+            return JournalError::Damaged("what others refer to is not there".to_owned());
+        }
         if let rusqlite::Error::SqlInputError { msg, .. } | rusqlite::Error::SqliteFailure(_, Some(msg)) = &error
-            && msg.starts_with("no such ")
+            && is_about_what_is_there(msg)
         {
-            // What we ask is always the same: a table or a column is not there any more.
             return JournalError::Damaged(msg.clone());
         }
         match error.sqlite_error_code() {
@@ -120,6 +124,14 @@ impl From<rusqlite::Error> for JournalError {
             _ => JournalError::Sqlite(error),
         }
     }
+}
+
+/// Tells by what SQLite says whether it did not find what we wrote: what we ask is always the same, and so are our tables.
+fn is_about_what_is_there(msg: &str) -> bool {
+    let begins = ["no such ", "duplicate column name", "malformed JSON"];
+    begins.iter().any(|begins| msg.starts_with(begins))
+        || msg.contains(" has no column named ")
+        || msg.ends_with(" already exists")
 }
 
 impl JournalError {

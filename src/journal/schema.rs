@@ -59,12 +59,15 @@ pub(super) fn one_plan(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Refuses a file that is not a journal, or is one from a newer version, before anything is written to it.
 pub(super) fn recognise(conn: &Connection) -> Result<(), JournalError> {
-    let version = version(conn)?;
-    // In this order: whoever is making the journal at this moment marks it first and makes its tables then.
+    // In this order: whoever is making the journal at this moment marks it first and makes its tables then, with their version.
     let n_tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if n_tables > 0 && application != APPLICATION_ID {
         return Err(JournalError::NotAJournal);
+    }
+    let version = version(conn)?;
+    if n_tables > 0 && version < 1 {
+        return Err(JournalError::Damaged(format!("it has tables, and says that it is of version {version}")));
     }
     if version > newest() {
         return Err(JournalError::Newer { version, known: newest() });
@@ -79,7 +82,8 @@ pub(super) fn older(conn: &Connection) -> rusqlite::Result<Option<i64>> {
 }
 
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), JournalError> {
-    if version(conn)? == newest() {
+    let before = version(conn)?;
+    if before == newest() {
         return Ok(());
     }
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -89,7 +93,12 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), JournalError> {
         return Ok(());
     }
     Err(match error {
-        rusqlite_migration::Error::RusqliteError { err, .. } => JournalError::from(err),
+        rusqlite_migration::Error::RusqliteError { err, .. } => match JournalError::from(err) {
+            JournalError::Damaged(found) => {
+                JournalError::Damaged(format!("it says that it is of version {before}, and is not ({found})"))
+            }
+            other => other,
+        },
         other => JournalError::Migration(other.to_string()),
     })
 }

@@ -124,6 +124,103 @@ fn a_table_that_is_gone_is_damage() {
     }
 }
 
+/// The columns of a table that hold texts.
+fn texts_of(journal: &Connection, table: &str) -> Vec<String> {
+    let mut columns = journal.prepare("SELECT name FROM pragma_table_info(?1) WHERE type = 'TEXT'").unwrap();
+    columns.query_map([table], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+/// A copy of `still.db` in which one value is one that we cannot have written. The file says of itself what it said before.
+fn spoil(lab: &Lab, table: &str, column: &str, value: &str) {
+    fs::copy(lab.path("still.db"), lab.path("spoiled.db")).unwrap();
+    let with_schema = |change: &str| {
+        let journal = Connection::open(lab.path("spoiled.db")).unwrap();
+        journal.execute_batch(&format!("PRAGMA writable_schema = ON; {change}")).unwrap();
+    };
+    with_schema(
+        "CREATE TABLE kept AS SELECT name, sql FROM sqlite_schema;
+         UPDATE sqlite_schema SET sql = replace(replace(sql, 'STRICT, ', ''), ') STRICT', ')') WHERE type = 'table';
+         DELETE FROM sqlite_schema WHERE type = 'trigger'",
+    );
+    let journal = Connection::open(lab.path("spoiled.db")).unwrap();
+    let kept: Vec<(String, String)> = {
+        let mut kept = journal.prepare("SELECT name, sql FROM kept WHERE sql LIKE 'CREATE TRIGGER%'").unwrap();
+        kept.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    };
+    journal.execute_batch("PRAGMA ignore_check_constraints = ON").unwrap();
+    let which = match table {
+        "row" => "row = 5",
+        "event" => "row = 5 AND kind = 'row_settled'",
+        "lane" => "lane = 1",
+        _ => "true",
+    };
+    let spoils = format!("UPDATE {table} SET {column} = {value} WHERE run = 2 AND {which}");
+    assert_eq!(journal.execute(&spoils, []).unwrap(), 1);
+    drop(journal);
+    with_schema(
+        "UPDATE sqlite_schema SET sql = (SELECT kept.sql FROM kept WHERE kept.name = sqlite_schema.name)
+         WHERE type = 'table' AND name <> 'kept'",
+    );
+    let journal = Connection::open(lab.path("spoiled.db")).unwrap();
+    for (_, trigger) in kept {
+        journal.execute_batch(&trigger).unwrap();
+    }
+    journal.execute_batch("DROP TABLE kept").unwrap();
+}
+
+#[test]
+fn a_text_that_is_no_text_is_damage_to_every_verb_that_reads_it() {
+    let _machine = shared();
+    let (lab, sandbox) = two_runs();
+    let still = Connection::open(lab.path("still.db")).unwrap();
+    let mut wrong = Vec::new();
+    for table in ["row", "event", "run", "lane"] {
+        let columns = texts_of(&still, table);
+        assert!(!columns.is_empty());
+        for column in columns {
+            for value in ["CAST(X'61FF62' AS TEXT)", "X'6162'"] {
+                spoil(&lab, table, &column, value);
+                for verb in VERBS.iter().chain(&[&["report", "--format", "html"][..]]) {
+                    let Ended { code, stderr, .. } = lab.cutover(&[*verb, &["--journal", "spoiled.db"]].concat());
+                    _ = fs::remove_dir_all(lab.path("bundle"));
+                    let proves = verb[0] == "audit";
+                    if !(code == Some(7) || code == Some(0) && !proves) {
+                        wrong.push(format!("{table}.{column} = {value}, {verb:?}: {code:?} {stderr}"));
+                    }
+                }
+                let args = ["resume", "--journal", "spoiled.db"];
+                let Ended { code, stderr, .. } = lab.launch(&sandbox, &args);
+                if !matches!(code, Some(0 | 7)) {
+                    wrong.push(format!("{table}.{column} = {value}, resume: {code:?} {stderr}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_journal_that_is_not_of_the_version_that_it_names_is_damaged() {
+    let _machine = shared();
+    let (lab, sandbox) = two_runs();
+    let newest =
+        i64::try_from(fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap().count()).unwrap();
+    for version in -1..newest {
+        fs::copy(lab.path("still.db"), lab.path("other.db")).unwrap();
+        let other = Connection::open(lab.path("other.db")).unwrap();
+        other.pragma_update(None, "user_version", version).unwrap();
+        drop(other);
+        let says = format!("that it is of version {version}");
+        for verb in VERBS {
+            println!("{version}, {verb:?}");
+            lab.cutover(&[verb, &["--journal", "other.db"]].concat())
+                .complains(7, &["the journal is damaged: ", &says]);
+        }
+        lab.launch(&sandbox, &["resume", "--journal", "other.db"]).complains(7, &["the journal is damaged: ", &says]);
+    }
+    nothing_is_left_in(&lab.path("."));
+}
+
 #[test]
 fn a_run_that_is_not_one_is_told_with_those_that_it_could_be() {
     let _machine = shared();
