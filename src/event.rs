@@ -26,6 +26,15 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+impl Event {
+    /// One that is not in its lane yet. Without a time it happens now.
+    pub(crate) fn unnumbered(lane: LaneId, at: Option<jiff::Timestamp>, kind: EventKind) -> Self {
+        let at_ms = at.unwrap_or_else(jiff::Timestamp::now).as_millisecond();
+        let at = jiff::Timestamp::from_millisecond(at_ms).expect("a time is valid in milliseconds");
+        Self { lane, seq: 0, at, kind }
+    }
+}
+
 /// One account at one endpoint. Lane 0 carries the run's own events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

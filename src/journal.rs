@@ -169,6 +169,11 @@ impl JournalError {
         }
     }
 
+    /// Tells whether it may be that what was written is not what is there: what is written does not fit to it.
+    pub(crate) fn may_be_about_content(&self) -> bool {
+        matches!(self, JournalError::Illegal(_)) || self.code() == Some(rusqlite::ErrorCode::ConstraintViolation)
+    }
+
     /// Tells whether what was written is not what is there.
     pub(crate) fn is_about_content(&self) -> bool {
         match self {
@@ -373,18 +378,36 @@ impl Journal {
         run: RunKey,
         kinds: impl IntoIterator<Item = (LaneId, Option<Timestamp>, EventKind)>,
     ) -> Result<Vec<Event>, JournalError> {
+        let mut events: Vec<Event> =
+            kinds.into_iter().map(|(lane, at, kind)| Event::unnumbered(lane, at, kind)).collect();
+        self.append_all(run, &mut events)?;
+        Ok(events)
+    }
+
+    /// The same of events that have no number yet, and get it here. They stay with whoever brings them, who may have another
+    /// place for those that are refused.
+    pub(crate) fn append_all(&mut self, run: RunKey, events: &mut [Event]) -> Result<(), JournalError> {
         // What is under way now; it is put back when all of this is on disk.
         let mut open = std::mem::take(&mut self.open);
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut events = Vec::new();
         let mut standings = BTreeMap::<RowId, Box<Standing>>::new();
         let mut heads = BTreeMap::<LaneId, (u64, Hash)>::new();
         let mut sink = EventSink::new(&transaction, run)?;
         let rules = rows::load_rules(&transaction, run)?;
-        for (lane, at, kind) in kinds {
-            let at = at.unwrap_or_else(Timestamp::now);
-            let at = Timestamp::from_millisecond(at.as_millisecond()).expect("a time is valid in milliseconds");
-            if let Some(row) = kind.row() {
+        for event in events {
+            // Before its row is asked for: where somebody else wrote, that is why the row is not as it was.
+            let (seq, head) = match heads.entry(event.lane) {
+                std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::btree_map::Entry::Vacant(entry) => {
+                    let head = load_head(&transaction, run, event.lane)?;
+                    let ours = self.ours.as_ref().and_then(|ours| ours.get(&(run, event.lane)));
+                    if ours.is_some_and(|ours| *ours != head) {
+                        return Err(JournalError::NotOurs);
+                    }
+                    entry.insert(head)
+                }
+            };
+            if let Some(row) = event.kind.row() {
                 let standing = match standings.entry(row) {
                     std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                     std::collections::btree_map::Entry::Vacant(entry) => entry.insert(match open.remove(&(run, row)) {
@@ -392,24 +415,12 @@ impl Journal {
                         None => Box::new(rows::load_standing(&transaction, run, rules, row)?),
                     }),
                 };
-                standing.add(&kind, at)?;
+                standing.add(&event.kind, event.at)?;
             }
-            let (seq, head) = match heads.entry(lane) {
-                std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::btree_map::Entry::Vacant(entry) => {
-                    let head = load_head(&transaction, run, lane)?;
-                    let ours = self.ours.as_ref().and_then(|ours| ours.get(&(run, lane)));
-                    if ours.is_some_and(|ours| *ours != head) {
-                        return Err(JournalError::NotOurs);
-                    }
-                    entry.insert(head)
-                }
-            };
             *seq += 1;
-            let event = Event { lane, seq: *seq, at, kind };
-            *head = sink.put(&event, head)?;
-            fold_into_run(&transaction, run, &event)?;
-            events.push(event);
+            event.seq = *seq;
+            *head = sink.put(event, head)?;
+            fold_into_run(&transaction, run, event)?;
         }
         drop(sink);
         rows::store_standings(&transaction, run, &standings)?;
@@ -425,7 +436,7 @@ impl Journal {
         let under_way = standings.into_iter().filter(|(_, standing)| standing.phase.is_in_doubt());
         open.extend(under_way.map(|(row, standing)| ((run, row), standing)));
         self.open = open;
-        Ok(events)
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! transaction, so that full sync costs little when many calls share it.
 
 use std::collections::HashMap;
+use std::iter;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -163,6 +164,33 @@ pub(crate) fn start(
     Ok((Recorder { inbox, clock }, Writing { thread }))
 }
 
+/// What goes into one commit. It is whole until it is recorded somewhere.
+#[derive(Default)]
+struct Batch {
+    events: Vec<Event>,
+    waiting: Vec<Waiting>,
+}
+
+/// Whoever waits for some of the events, which stand one behind the other.
+struct Waiting {
+    n_events: usize,
+    source: Option<SourceId>,
+    ack: oneshot::Sender<()>,
+}
+
+impl Batch {
+    fn push(&mut self, entry: Entry) {
+        let Entry { lane, kinds, at, source, ack } = entry;
+        self.waiting.push(Waiting { n_events: kinds.len(), source, ack });
+        self.events.extend(kinds.into_iter().map(|kind| Event::unnumbered(lane, at, kind)));
+    }
+}
+
+/// The source of each event.
+fn sources(waiting: &[Waiting]) -> impl Iterator<Item = Option<&SourceId>> {
+    waiting.iter().flat_map(|waiting| iter::repeat_n(waiting.source.as_ref(), waiting.n_events))
+}
+
 /// What the writing thread owns.
 struct Writer {
     journal: Journal,
@@ -191,7 +219,7 @@ impl Writer {
     }
 
     fn write_all(&mut self, mut messages: mpsc::Receiver<Message>) -> Result<(), JournalError> {
-        let mut batch: Vec<Entry> = Vec::new();
+        let mut batch = Batch::default();
         let mut open = true;
         while open && let Some(first) = messages.blocking_recv() {
             // Where the processors are busy, those who are about to write come first, and share the commit.
@@ -203,7 +231,7 @@ impl Writer {
                     Message::Look => (),
                     Message::Close => open = false,
                 }
-                if open && batch.len() < BATCH {
+                if open && batch.waiting.len() < BATCH {
                     next = messages.try_recv().ok();
                 }
             }
@@ -212,55 +240,67 @@ impl Writer {
         Ok(())
     }
 
-    fn write(&mut self, batch: &mut Vec<Entry>) -> Result<(), JournalError> {
+    fn write(&mut self, batch: &mut Batch) -> Result<(), JournalError> {
         if self.watch.as_ref().is_some_and(|watch| !watch.place.is_as_long()) {
             self.look_where_it_is()?;
         }
-        match &mut self.apart {
-            Some(apart) => apart.take(batch)?,
-            None => self.append(batch)?,
-        }
+        // An error drops the acks unsent, and so tells everyone who waits: what is not recorded is not sent.
+        self.put(batch)?;
         self.look_where_it_is()?;
-        for entry in batch.drain(..) {
+        batch.events.clear();
+        for waiting in batch.waiting.drain(..) {
             // The caller may have gone; the fact stays.
-            _ = entry.ack.send(());
+            _ = waiting.ack.send(());
         }
         Ok(())
     }
 
-    fn append(&mut self, batch: &mut [Entry]) -> Result<(), JournalError> {
-        let owners: Vec<usize> =
-            batch.iter().enumerate().flat_map(|(at, entry)| entry.kinds.iter().map(move |_| at)).collect();
-        if owners.is_empty() {
+    /// Records it where records go now.
+    fn put(&mut self, batch: &mut Batch) -> Result<(), JournalError> {
+        if let Some(apart) = &mut self.apart {
+            return apart.take(batch);
+        }
+        if batch.events.is_empty() {
             return Ok(());
         }
-        let kinds = batch.iter_mut().flat_map(|entry| {
-            let (lane, at) = (entry.lane, entry.at);
-            std::mem::take(&mut entry.kinds).into_iter().map(move |kind| (lane, at, kind))
-        });
-        // An error drops the acks unsent, and so tells everyone who waits: what is not recorded is not sent.
-        let events = match self.journal.append_at(self.run, kinds) {
-            Ok(events) => events,
-            Err(error) => {
-                self.look_where_it_is()?;
-                if let Some(watch) = &self.watch
-                    && error.is_about_content()
-                {
-                    let path = watch.place.path().to_owned();
-                    self.lose(&Gone::File { path, how: How::Unlike(error.to_string()) })?;
-                }
-                return Err(error);
-            }
-        };
-        if events.iter().any(|event| matches!(event.kind, EventKind::LaunchBegan { .. })) {
+        if let Err(error) = self.journal.append_all(self.run, &mut batch.events) {
+            return self.put_elsewhere(batch, error);
+        }
+        if batch.events.iter().any(|event| matches!(event.kind, EventKind::LaunchBegan { .. })) {
             // A copy of the file alone is known from here on for what it is: it says that a launch goes on.
             self.journal.write_back()?;
         }
-        for (event, owner) in events.iter().zip(owners) {
+        for (event, source) in batch.events.iter().zip(sources(&batch.waiting)) {
             self.ended |= matches!(event.kind, EventKind::LaunchEnded { .. });
-            tell(&mut self.observers, event, batch[owner].source.as_ref());
+            tell(&mut self.observers, event, source);
         }
         Ok(())
+    }
+
+    /// Records what the journal has refused, if it did so because it is lost: it may tell what came of that which was sent.
+    fn put_elsewhere(&mut self, batch: &mut Batch, error: JournalError) -> Result<(), JournalError> {
+        if self.watch.is_none() {
+            return Err(error);
+        }
+        self.look_where_it_is()?;
+        self.ask_what_is_there(&error)?;
+        if self.watch.is_some() { Err(error) } else { self.put(batch) }
+    }
+
+    /// After an append that failed: whether that is because the journal does not hold any more what was written to it.
+    fn ask_what_is_there(&mut self, error: &JournalError) -> Result<(), JournalError> {
+        let Some(watch) = &self.watch else { return Ok(()) };
+        let why = if error.is_about_content() {
+            error.to_string()
+        } else if error.may_be_about_content()
+            && let Err(why) = (watch.check)(&self.journal)
+        {
+            why
+        } else {
+            return Ok(());
+        };
+        let path = watch.place.path().to_owned();
+        self.lose(&Gone::File { path, how: How::Unlike(why) })
     }
 
     /// After each commit and before anybody hears of it, and before a commit that would hide what happened since the last.
@@ -318,17 +358,13 @@ struct Apart {
 }
 
 impl Apart {
-    fn take(&mut self, batch: &mut [Entry]) -> Result<(), JournalError> {
-        for entry in batch {
-            for kind in std::mem::take(&mut entry.kinds) {
-                let seq = self.seqs.entry(entry.lane).or_default();
-                *seq += 1;
-                let at = entry.at.unwrap_or_else(Timestamp::now);
-                let event = Event { lane: entry.lane, seq: *seq, at, kind };
-                let source = entry.source.as_ref();
-                let written = self.kept.on_event(&event, source).and_then(|()| self.sent.on_event(&event, source));
-                written.map_err(|_| JournalError::NotOurs)?;
-            }
+    fn take(&mut self, batch: &mut Batch) -> Result<(), JournalError> {
+        for (event, source) in batch.events.iter_mut().zip(sources(&batch.waiting)) {
+            let seq = self.seqs.entry(event.lane).or_default();
+            *seq += 1;
+            event.seq = *seq;
+            let written = self.kept.on_event(event, source).and_then(|()| self.sent.on_event(event, source));
+            written.map_err(|_| JournalError::NotOurs)?;
         }
         Ok(())
     }

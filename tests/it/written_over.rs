@@ -109,6 +109,60 @@ fn a_journal_that_is_written_over_stops_the_run_before_more_is_sent() {
     }
 }
 
+/// Harms to a journal whose log was written back: what is asked of it next comes from the file. `older.db` is what it was earlier
+/// in the same run. Somebody else's command makes the launch forget what it had in memory.
+const WHILE_ON_THE_WIRE: [(&str, &str); 5] = [
+    ("an older copy of it", "cat older.db > cutover.db; CONTROL"),
+    ("an older copy, which is as large", "dd if=older.db of=cutover.db bs=4096 conv=notrunc; CONTROL"),
+    ("its pages, each but the first", "CONTROL; dd if=/dev/urandom of=cutover.db bs=4096 seek=1 count=60 conv=notrunc"),
+    ("its last pages", "dd if=/dev/urandom of=cutover.db bs=4096 seek=20 count=60 conv=notrunc; CONTROL"),
+    ("something else", "seq 100000 > cutover.db; CONTROL"),
+];
+
+#[test]
+fn what_is_on_the_wire_when_a_journal_is_written_over_is_listed_with_what_came_of_it() {
+    let _machine = shared();
+    let write_back = |lab: &Lab| {
+        let journal = rusqlite::Connection::open(lab.path("cutover.db")).unwrap();
+        journal.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    };
+    for (harm, script) in WHILE_ON_THE_WIRE {
+        println!("{harm}");
+        let lab = Lab::new();
+        lab.write("plan.csv", &plan(300, "stopped,syncing"));
+        let sandbox = lab.serve("plan.csv", "latency_ms = [700, 900]\n");
+        let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "off", "--concurrency", "24"]);
+        assert!(launch.reaches_nth("attempt_ended", 24));
+        write_back(&lab);
+        std::fs::copy(lab.path("cutover.db"), lab.path("older.db")).unwrap();
+        assert!(launch.reaches_nth("attempt_ended", 24));
+        // The next ones are on their way.
+        sandbox.reach(48 + 20);
+        write_back(&lab);
+        let control = format!("'{}' control rate 100 || true", env!("CARGO_BIN_EXE_cutover"));
+        sh(&lab, &script.replace("CONTROL", &control));
+        let ended = launch.end().exits(70);
+        let changes = sandbox.changes();
+        assert!(changes.len() < 48 + 3 * 24, "{harm}: {} were sent", changes.len());
+        let sent = quoted(&ended.stderr, "which is not all; `").or_else(|| quoted(&ended.stderr, "any more; `"));
+        if let Some(saved) = quoted(&ended.stderr, "everything that was recorded is saved as `") {
+            let journal = Journal::open(&lab.path(saved));
+            let sum = "SELECT count(*) FROM row WHERE attempts = 1 AND request_id IS NOT NULL";
+            assert_eq!(journal.count(sum), changes.len(), "{harm}");
+            continue;
+        }
+        let text = std::fs::read_to_string(lab.path(sent.unwrap_or_else(|| panic!("{}", ended.stderr)))).unwrap();
+        let answered: HashSet<&str> = text
+            .lines()
+            .map(|line| line.split(',').collect::<Vec<_>>())
+            .filter(|line| line[3] == "accepted" && !line[5].is_empty())
+            .map(|line| line[1])
+            .collect();
+        let sent: HashSet<&str> = changes.iter().filter_map(|change| change.source_id.as_deref()).collect();
+        assert_eq!(answered, sent, "{harm}: {}", ended.stderr);
+    }
+}
+
 #[test]
 fn a_journal_that_was_only_touched_goes_on() {
     let _machine = shared();
