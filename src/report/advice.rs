@@ -340,10 +340,14 @@ fn after_a_drain(reason: DrainReason, ending: &Ending, in_doubt: bool, commands:
         }
         DrainReason::TooLong => {
             let all_the_same = commands.resume_with(&[("ignore_forecast", "on")]);
-            return vec![
-                go_on("it would not have ended in time: go on when there is enough of it", commands),
-                advice(with_leave("or go on although it may not end in time", commands), all_the_same),
-            ];
+            // Before a deadline there is less and less time.
+            let first = if commands.has_deadline {
+                let say = "it would not have ended before the deadline: go on without one, or with a later one (--deadline TIME)";
+                advice(with_leave(say, commands), commands.resume_with(&[("deadline", "off")]))
+            } else {
+                go_on("it would not have ended in time: go on when there is enough of it", commands)
+            };
+            return vec![first, advice(with_leave("or go on although it may not end in time", commands), all_the_same)];
         }
         DrainReason::Window if commands.deadline_is_over => {
             let say = "the plan's time is over; if it is to go on without a deadline";
@@ -708,6 +712,13 @@ mod tests {
         assert!(say(&commands).say.contains("the deadline that was given is over"));
         commands.deadline_is_over = true;
         assert_eq!(say(&commands).command, "cutover resume r1 --deadline off");
+
+        let mut commands = NextCommands::for_tests("r1", &[("deadline", "2026-11-27T15:13:02Z")]);
+        commands.has_deadline = true;
+        let steps = left(Some(4), &drained(DrainReason::TooLong), false, &commands);
+        let typed: Vec<&str> = steps.iter().map(|step| step.command.as_str()).collect();
+        let all_the_same = "cutover resume r1 --deadline 2026-11-27T15:13:02Z --ignore-forecast";
+        assert_eq!(typed, ["cutover resume r1 --deadline off", all_the_same]);
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub struct NextCommands {
     pub(super) given_deadline_is_over: bool,
     /// Hours of the day are set, by hand or with the run.
     pub(super) has_window: bool,
+    /// So is a deadline.
+    pub(super) has_deadline: bool,
 }
 
 /// ` --journal PATH`, unless it is the usual one.
@@ -156,11 +158,14 @@ impl NextCommands {
     pub fn new(run: &RunRecord, journal: &Path, given: Given) -> Self {
         let journal = (journal != Path::new(USUAL_JOURNAL)).then(|| journal.display().to_string());
         let Paper { seal, terms } = Paper::of_settings(&run.settings).unwrap_or_default();
-        let of_run = run.settings.get(WINDOW).and_then(serde_json::Value::as_str);
-        let has_window = given.get(WINDOW).map(String::as_str).or(of_run).is_some_and(|hours| hours != "off");
+        let is_set = |key: &str| {
+            let of_run = run.settings.get(key).and_then(serde_json::Value::as_str);
+            given.get(key).map(String::as_str).or(of_run).is_some_and(|text| text != "off")
+        };
+        let (has_window, has_deadline) = (is_set(WINDOW), is_set(DEADLINE));
         let (run, plan) = (run.id.clone(), run.plan_path.clone());
         let require_approvals = terms.require_approvals;
-        Self { run, plan, journal, given, seal, require_approvals, has_window, ..Self::default() }
+        Self { run, plan, journal, given, seal, require_approvals, has_window, has_deadline, ..Self::default() }
     }
 
     #[cfg(test)]
