@@ -28,7 +28,7 @@ use crate::plan::sealed::Seal;
 use crate::plan::source::Source;
 use crate::plan::{Checked, Planned};
 use crate::report::Format;
-use crate::report::beside::check_destination;
+use crate::report::beside::{check_destination, check_is_not_the_plan};
 use crate::report::next::{self, Given};
 use crate::report::plain::{count, plain};
 use crate::settings::flags::{LaunchArgs, PlanArgs, SelectionArgs, ShowArgs};
@@ -112,6 +112,14 @@ impl Launch {
             releases: approve.iter().map(|wave| (wave.clone(), None)).collect(),
             paper: Paper::default(),
         })
+    }
+
+    /// Its report does not go where the plan stands.
+    fn spares(&self, plan: &Path) -> Result<(), CommandError> {
+        match &self.report {
+            Some((_, path)) => check_is_not_the_plan(path, plan).map_err(bad_destination(path)),
+            None => Ok(()),
+        }
     }
 
     /// One that sends nothing.
@@ -207,6 +215,7 @@ fn report_at(path: &Path) -> Result<(Format, PathBuf), CommandError> {
 
 pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: bool) -> Result<Exit, CommandError> {
     let launch = Launch::of("run", launch)?;
+    launch.spares(&args.plan)?;
     let source = Source::open(&args.plan)?;
     let checked = checked(context, &source, args)?;
     let outside = context;
@@ -316,6 +325,7 @@ fn take_up(
     close_cut_off(context, &mut journal)?;
     let record = meant::run(context, &journal, run, otherwise)?;
     choose(&journal, &record, &mut launch)?;
+    launch.spares(Path::new(&record.plan_path))?;
     let lanes = journal.lanes(record.key)?;
     // Rows that name no target go on in the profile that they were begun in.
     let begun_in = record.settings.get("profile").and_then(serde_json::Value::as_str);

@@ -9,7 +9,7 @@ use crate::console::{self, Console};
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::read::RunRecord;
-use crate::report::beside::{check_destination, write_beside};
+use crate::report::beside::{check_destination, check_is_not_the_plan, write_beside};
 use crate::report::explain::Explained;
 use crate::report::runs::Runs;
 use crate::report::sieve::Form;
@@ -122,7 +122,10 @@ pub(super) fn report(
     let journal = journal(context)?;
     let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
     match output {
-        Some(path) => write_report(&journal, &run, format, path)?,
+        Some(path) => {
+            check_is_not_the_plan(path, Path::new(&run.plan_path)).map_err(bad_destination(path))?;
+            write_report(&journal, &run, format, path)?;
+        }
         None => print_data(|out| crate::report::write(format, &journal, &run, out))?,
     }
     Ok(Exit::Done)

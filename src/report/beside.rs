@@ -1,14 +1,14 @@
 //! A file that is there whole or not at all: written beside its destination and renamed into place.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Seek as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
+use std::io::{self, BufWriter, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-/// Whether a report could be written there, asked before the work: the folder takes a new file, and the destination is
-/// not a folder itself.
+/// Refuses a place in which a report cannot be written, before the work: the folder takes no new file, the destination is a
+/// folder itself, or what is there is a journal.
 pub fn check_destination(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "the destination is a folder"));
@@ -16,7 +16,43 @@ pub fn check_destination(path: &Path) -> io::Result<()> {
     if path.file_name().is_none() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the destination has no file name"));
     }
-    if is_no_file(path) { Ok(()) } else { temporary(path, path).map(drop) }
+    if is_no_file(path) {
+        return Ok(());
+    }
+    if is_of_a_journal(path) {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a journal is there, and is not replaced"));
+    }
+    temporary(path, path).map(drop)
+}
+
+/// Refuses a place in which the plan stands that the report is of.
+pub fn check_is_not_the_plan(path: &Path, plan: &Path) -> io::Result<()> {
+    let place = |path: &Path| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    if place(path).is_some() && place(path) == place(plan) {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the plan is there, and is not replaced"));
+    }
+    Ok(())
+}
+
+/// An SQLite database, or what SQLite keeps beside one.
+/// source: `sqlite.org/fileformat.html` (the database header)
+fn is_of_a_journal(path: &Path) -> bool {
+    const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+    let mut first = [0; MAGIC.len()];
+    let is_database = File::open(path).is_ok_and(|mut file| file.read_exact(&mut first).is_ok() && first == *MAGIC);
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    is_database || path.exists() && ["-wal", "-shm", "-journal"].iter().any(|end| name.ends_with(end))
+}
+
+/// A device or a pipe, opened to be written to. Nobody may be there yet who reads a pipe, or ever come.
+fn open_no_file(path: &Path) -> io::Result<File> {
+    let at_once = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().write(true).custom_flags(at_once).open(path).map_err(|error| {
+        let nobody = error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error());
+        if nobody { io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads from this pipe") } else { error }
+    })?;
+    rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? - rustix::fs::OFlags::NONBLOCK)?;
+    Ok(file)
 }
 
 /// A device or a pipe is there to be written to, and not to be replaced.
@@ -49,7 +85,7 @@ pub fn write_file_beside<E: From<io::Error>>(
         let mut whole = tempfile::tempfile()?;
         write(&mut whole)?;
         whole.rewind()?;
-        io::copy(&mut whole, &mut OpenOptions::new().write(true).open(path)?)?;
+        io::copy(&mut whole, &mut open_no_file(path)?)?;
         return Ok(());
     }
     let mut file = temporary(path, like)?;
@@ -123,6 +159,27 @@ mod tests {
         assert_eq!(failed.kind(), io::ErrorKind::StorageFull);
         assert!(is_no_file(device));
         write_beside(Path::new("/dev/null"), device, |out| out.write_all(b"new")).unwrap();
+    }
+
+    #[test]
+    fn a_journal_and_the_plan_are_not_replaced_and_nobody_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("j.csv"), b"SQLite format 3\0and more").unwrap();
+        std::fs::write(at("j.db-wal"), b"").unwrap();
+        std::fs::write(at("plan.csv"), b"source_id\n").unwrap();
+        std::os::unix::fs::symlink("plan.csv", at("link.csv")).unwrap();
+        for kept in ["j.csv", "j.db-wal"] {
+            assert!(check_destination(&at(kept)).is_err(), "{kept}");
+            assert!(write_beside(&at(kept), &at(kept), |out| out.write_all(b"new")).is_err(), "{kept}");
+        }
+        for (path, is_free) in [("plan.csv", false), ("link.csv", false), ("other.csv", true), ("j.csv", true)] {
+            assert_eq!(check_is_not_the_plan(&at(path), &at("plan.csv")).is_ok(), is_free, "{path}");
+        }
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let failed = write_beside(&at("pipe"), &at("pipe"), |out| out.write_all(b"new")).unwrap_err();
+        assert_eq!(failed.to_string(), "nobody reads from this pipe");
     }
 
     #[test]

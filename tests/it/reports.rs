@@ -131,6 +131,28 @@ fn adds_up(report: &Value) {
 }
 
 #[test]
+fn a_report_replaces_neither_the_journal_nor_the_plan() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off", "--report", "plan.csv"])
+        .exits(2)
+        .says("the plan is there, and is not replaced");
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(0);
+    for (output, why) in [
+        ("cutover.db", "a journal is there"),
+        ("./cutover.db-wal", "a journal is there"),
+        ("plan.csv", "the plan is there"),
+    ] {
+        let ended = lab.cutover(&["report", "--format", "csv", "-o", output]);
+        ended.exits(2).says(&format!("{why}, and is not replaced"));
+    }
+    lab.cutover(&["audit", "verify"]).exits(0);
+    assert!(std::fs::read_to_string(lab.path("plan.csv")).unwrap().starts_with("source_id"));
+}
+
+#[test]
 fn junit_reports_hold_to_the_published_schema_and_say_what_the_journal_says() {
     let Some(readers) = JunitReaders::installed() else { return };
     let _machine = shared();
