@@ -33,6 +33,8 @@ impl Backfill {
 pub(super) struct Index {
     /// Frames that were committed.
     pub(super) n_frames: u32,
+    /// Size of the database with all of them written back; 0 as long as nobody has written to this log.
+    n_pages: u32,
     page_size: u64,
     pub(super) backfill: Backfill,
 }
@@ -51,7 +53,7 @@ impl Index {
         };
         let salts = first[32..40].try_into().expect("eight bytes");
         let backfill = Backfill { salts, begun: number(bytes, 128), ended: number(bytes, 96) };
-        Some(Self { n_frames: number(first, 16), page_size, backfill })
+        Some(Self { n_frames: number(first, 16), n_pages: number(first, 20), page_size, backfill })
     }
 
     /// Least size of the log.
@@ -60,6 +62,14 @@ impl Index {
             0 => 0,
             n_frames => HEAD_OF_LOG + u64::from(n_frames) * (HEAD_OF_FRAME + self.page_size),
         }
+    }
+
+    /// Tells whether a file of this size may be all of the database: it gets shorter when it was packed, and that was written
+    /// back.
+    ///
+    /// source: `sqlite.org/lang_vacuum.html`
+    pub(super) fn fits_in(&self, size: u64) -> bool {
+        self.n_pages > 0 && size >= u64::from(self.n_pages) * self.page_size
     }
 
     /// Tells whether nobody has begun the log anew between the two.

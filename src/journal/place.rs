@@ -182,7 +182,7 @@ impl Place {
             unless_gone(&path, *id).map_err(|how| Gone::Index { path, how })?;
         }
         let (size, written_at) = (found.len(), written_at(&found));
-        if size < self.last.size {
+        if size < self.last.size && !before.is_some_and(|index| index.fits_in(size)) {
             return Err(of_file(How::CutOff));
         }
         let seen = Seen { log, was_touched: false };

@@ -39,6 +39,11 @@ impl Kept {
         Self(Arc::default())
     }
 
+    /// Tells whether all is in it that it was told.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Writes all of it to the file, which takes what comes from here on as well. False if nothing was kept.
     pub(crate) fn write_to(&self, file: File) -> io::Result<bool> {
         let mut keeping = self.0.lock().unwrap_or_else(PoisonError::into_inner);

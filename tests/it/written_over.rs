@@ -164,6 +164,30 @@ fn what_is_on_the_wire_when_a_journal_is_written_over_is_listed_with_what_came_o
 }
 
 #[test]
+fn a_journal_that_somebody_packs_goes_on() {
+    let _machine = shared();
+    let lab = Lab::new();
+    journal_before(&lab, "cutover.db");
+    let sql = |script: &str| {
+        let journal = rusqlite::Connection::open(lab.path("cutover.db")).unwrap();
+        journal.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
+        journal.execute_batch(script).unwrap();
+    };
+    sql("CREATE TABLE filler AS SELECT zeroblob(1 << 20); DROP TABLE filler");
+    lab.write("plan.csv", &plan(100, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "60"]);
+    assert!(launch.reaches_nth("attempt_ended", 20));
+    let size = || std::fs::metadata(lab.path("cutover.db")).unwrap().len();
+    assert!(size() > 1 << 20);
+    sql("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+    assert!(size() < 1 << 20, "it is shorter");
+    launch.end().exits(0);
+    assert_eq!(lab.journal().count("SELECT count(*) FROM row WHERE run = 2 AND verdict = 'applied'"), 100);
+    lab.cutover(&["audit", "verify"]).exits(0);
+}
+
+#[test]
 fn a_journal_that_was_only_touched_goes_on() {
     let _machine = shared();
     let lab = Lab::new();

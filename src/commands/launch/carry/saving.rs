@@ -28,12 +28,16 @@ pub(super) struct Lost {
     pub(super) saved: Option<PathBuf>,
     /// It is saved already, and goes on there.
     pub(super) is_copied: bool,
+    /// List that takes what still comes of what was sent.
+    list: Option<Kept>,
 }
 
 impl Lost {
     /// In one line, with what was sent until the end.
     pub(super) fn told(&self, n_sent: u64) -> String {
-        format!("{}: stopped after {}; {}", self.what, count(n_sent, "change"), self.left)
+        let is_cut_short = self.list.as_ref().is_some_and(|list| !list.is_whole());
+        let list = if is_cut_short { "; the list could not be written to its end" } else { "" };
+        format!("{}: stopped after {}; {}{list}", self.what, count(n_sent, "change"), self.left)
     }
 }
 
@@ -75,7 +79,14 @@ impl Losing {
             };
             let told = left.told(gone, place, sent_then.n());
             let is_copied = matches!(left, Left::Copied(..));
-            let lost = Lost { what: gone.to_string(), left: told, saved: left.saved().map(Path::to_owned), is_copied };
+            let is_listed = matches!(left, Left::Parts { of_sent: Some(_), .. });
+            let lost = Lost {
+                what: gone.to_string(),
+                left: told,
+                saved: left.saved().map(Path::to_owned),
+                is_copied,
+                list: is_listed.then(|| kept_then.clone()),
+            };
             _ = losing.0.set(lost);
             // Who stops for it asks at once why.
             stop.drain(DrainReason::JournalGone);
@@ -239,6 +250,27 @@ mod tests {
         assert!(known.starts_with("process 7 (`sqlite3`) has been reading the journal all along: its log has 18 MiB"));
         let unknown = log_is_held(18 << 20, &[]);
         assert!(unknown.contains("something keeps it") && !unknown.contains("process"), "{unknown}");
+    }
+
+    #[test]
+    fn a_list_that_ends_too_early_is_told_as_one() {
+        use crate::event::{Event, EventKind, LaneId};
+        use crate::model::{RowId, TargetState};
+        use crate::observe::Observer as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let mut kept = Kept::beside(&folder.path().join("cutover.db"));
+        let (reader, writer) = io::pipe().unwrap();
+        assert!(kept.write_to(File::from(std::os::fd::OwnedFd::from(writer))).unwrap());
+        let (what, left) = ("the journal was cut off".to_owned(), "`s.csv` lists what this launch sent".to_owned());
+        let lost = Lost { what, left, saved: None, is_copied: false, list: Some(kept.clone()) };
+        assert!(lost.told(3).ends_with("stopped after 3 changes; `s.csv` lists what this launch sent"));
+        drop(reader);
+        let sends = TargetState { copystate: None, migrationcycle: None };
+        let kind = EventKind::AttemptStarted { row: RowId(1), attempt: 1, sends };
+        let begun = Event { lane: LaneId::FIRST, seq: 1, at: Timestamp::UNIX_EPOCH, kind };
+        assert!(kept.on_event(&begun, None).is_err());
+        assert!(lost.told(3).ends_with("sent; the list could not be written to its end"), "{}", lost.told(3));
     }
 
     #[test]
