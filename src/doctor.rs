@@ -126,9 +126,10 @@ pub(crate) fn render(patients: &[Patient], coloured: bool, out: &mut dyn io::Wri
     }
     let count =
         |health| patients.iter().flat_map(|patient| &patient.checks).filter(|check| check.health == health).count();
-    let (problems, warnings) = (count(Health::Problem), count(Health::Warning));
+    let (problems, warnings, unknown) = (count(Health::Problem), count(Health::Warning), count(Health::Unknown));
     match (problems, warnings) {
-        (0, 0) => writeln!(out, "all is well"),
+        (0, 0) if unknown == 0 => writeln!(out, "all is well"),
+        (0, 0) => writeln!(out, "all that can be told is well; not known: {unknown}"),
         (0, n) => writeln!(out, "nothing stands in the way; warnings: {n}"),
         (n, m) => writeln!(out, "problems: {n}, warnings: {m}"),
     }

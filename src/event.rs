@@ -475,7 +475,7 @@ impl Verdict {
             Verdict::Overtaken => "somebody else moved it; hands off",
             Verdict::Refused => "the service said no for good",
             Verdict::Failed => "attempts used up, and a last look shows it not on target",
-            Verdict::Blocked => "not sent: preflight would not",
+            Verdict::Blocked => "not sent: held back by preflight, or skipped by somebody",
         }
     }
 }

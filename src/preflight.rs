@@ -366,7 +366,9 @@ where
             | Outcome::Rejected { status: 403, .. }
             | Outcome::Lost { status: Some(401), .. } => PreflightError::Credentials(outcome.to_string()),
             Outcome::Throttled { .. } => PreflightError::Throttled(outcome.to_string()),
-            Outcome::Accepted { .. } | Outcome::Rejected { .. } | Outcome::Unsent { .. } | Outcome::Lost { .. } => {
+            // That nothing was sent is said behind it.
+            Outcome::Unsent { cause } => PreflightError::Unreachable(cause),
+            Outcome::Accepted { .. } | Outcome::Rejected { .. } | Outcome::Lost { .. } => {
                 PreflightError::Unreachable(outcome.to_string())
             }
         },

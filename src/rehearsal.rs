@@ -128,7 +128,7 @@ impl Rehearsal {
         if irreversible > 0 {
             let rows = count(irreversible, "row");
             rehearsal.advice.push(format!(
-                "there is no way back from the target of {rows}: --allow-irreversible says that it is meant"
+                "{rows} would go to finished, deleting or cleared, which takes leave: --allow-irreversible says that it is meant"
             ));
         }
         Ok(rehearsal)

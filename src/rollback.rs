@@ -173,7 +173,11 @@ impl Rollback {
     pub fn write_plan(&self, journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), WriteError> {
         writeln!(out, "# The way back of run {} ({})", run.id, plain(&run.plan_path))?;
         let go = if self.rows == 1 { "row goes" } else { "rows go" };
-        writeln!(out, "# {} {go} back to where it was seen before, and is expected where it is now.", self.rows)?;
+        writeln!(
+            out,
+            "# {} {go} back, each to where it was seen before; each is expected where it is now.",
+            self.rows
+        )?;
         writeln!(
             out,
             "# What a task action has to start is warned about by `cutover check`, and an error under --strict."

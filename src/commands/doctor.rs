@@ -216,7 +216,13 @@ async fn look_up(patient: &mut Patient, (host, port): &(String, u16), wait: Dura
         Ok(addresses) => {
             let mut addresses: Vec<String> = addresses.map(|address| address.ip().to_string()).collect();
             addresses.dedup();
-            patient.ok("DNS", format!("{host} is {}", addresses.join(", ")));
+            let is_address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+            let found = if is_address {
+                format!("{host} is an address: no name to look up")
+            } else {
+                format!("{host} is {}", addresses.join(", "))
+            };
+            patient.ok("DNS", found);
         }
         Err(error) => {
             let advice = "is the host spelled right, and does this machine's resolver know it?";
@@ -280,7 +286,7 @@ fn reading(patient: &mut Patient, by_tls: bool, looked: Result<Looked, Outcome>)
 fn refused(patient: &mut Patient, outcome: &Outcome) -> Exit {
     let (advice, exit) = match outcome {
         Outcome::Unauthenticated { .. } => (
-            "other credentials, or the endpoint of the region that these are for; stop before a sixth try locks the key",
+            "other credentials, or the endpoint of the region that these are for; a sixth try with a wrong key locks it",
             Exit::Credentials,
         ),
         Outcome::Barred { .. } | Outcome::Rejected { status: 403, .. } => {

@@ -82,12 +82,17 @@ pub(super) fn seal(
         SealError::Write(error) => output_failed(to.path)(error),
     })?;
     let irreversible = journal.has_irreversible_left(run.key)?;
-    let note = if irreversible { " (there is no way back from where some of it goes)" } else { "" };
+    let note = if irreversible { " (some of its targets have no way back)" } else { "" };
     let (path, rows) = (shown(to.path), count(run.n_rows.into(), "row"));
     let (approve, run) = (here::path(to.path), context.here.runs(to.path, irreversible));
-    context.console.say(&format!(
-        "sealed {rows} by {sealed_by} in {path}, {digest}\nnext{note}: cutover approve {approve} --as NAME; {run}"
-    ));
+    let needed = match head.terms.require_approvals {
+        0 => String::new(),
+        1 => format!("it needs 1 approval: cutover approve {approve} --as NAME\n"),
+        // Who sealed it is not asked twice.
+        n => format!("it needs {n} approvals, none of them by {sealed_by}: cutover approve {approve} --as NAME\n"),
+    };
+    let next = if needed.is_empty() { "next" } else { "then" };
+    context.console.say(&format!("sealed {rows} by {sealed_by} in {path}, {digest}\n{needed}{next}{note}: {run}"));
     Ok(())
 }
 
@@ -145,9 +150,13 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
     .map_err(output_failed(path))?;
     seal.approvals.push(approval);
     let given = u64::try_from(seal.n_approvals(required)).unwrap_or(u64::MAX);
-    let needed = match required {
-        0 => "none is needed".to_owned(),
-        required => format!("{required} needed"),
+    let needed = match (required, u64::from(required).saturating_sub(given)) {
+        (0, _) => "none is needed".to_owned(),
+        (required, 0) => format!("{required} needed: it may be run"),
+        (required, more) => {
+            let by_others = here::path(path);
+            format!("{required} needed\nnext, by {more} more: cutover approve {by_others} --as NAME")
+        }
     };
     context.console.say(&format!("{name} approves {sealed_plan}: {}, {needed}", count(given, "approval")));
     Ok(Exit::Done)

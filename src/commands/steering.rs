@@ -37,7 +37,14 @@ pub(super) fn control(context: &Context, words: &[String], reason: Option<&str>)
         [run, rest @ ..] if !rest.is_empty() && !COMMANDS.contains(&run.as_str()) => (Some(run.as_str()), rest),
         _ => (None, words),
     };
-    let command = command_of(words).map_err(CommandError::Command)?;
+    // What is no command is taken for a run, unless it is a command that was not spelled out.
+    let command = match run.and_then(meant_for) {
+        Some(command) if !COMMANDS.contains(&words[0].as_str()) => {
+            Err(no_command(run.unwrap_or_default(), Some(command)))
+        }
+        Some(_) | None => command_of(words),
+    };
+    let command = command.map_err(CommandError::Command)?;
     if !context.settings.journal.exists() {
         return Err(crate::journal::JournalError::Absent(context.settings.journal.clone()).into());
     }
@@ -177,11 +184,19 @@ fn command_of(words: &[String]) -> Result<Command, String> {
         ["skip"] => Err("`skip` needs the id of a row: skip ID".to_owned()),
         ["release"] => Err("`release` needs the name of a wave: release WAVE".to_owned()),
         [word, ..] if COMMANDS.contains(&word) => Err(format!("`{word}` has too many words behind it")),
-        [word, ..] => {
-            let near = nearest(word, COMMANDS).map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
-            Err(format!("`{word}` is not a command{near}: {}", COMMANDS.join(", ")))
-        }
+        [word, ..] => Err(no_command(word, meant_for(word))),
     }
+}
+
+/// The command that a word is the beginning of, or near to.
+fn meant_for(word: &str) -> Option<&'static str> {
+    let begun = COMMANDS.into_iter().find(|command| command.starts_with(word));
+    begun.or_else(|| nearest(word, COMMANDS))
+}
+
+fn no_command(word: &str, meant: Option<&str>) -> String {
+    let meant = meant.map_or(String::new(), |meant| format!(" (did you mean `{meant}`?)"));
+    format!("`{word}` is not a command{meant}: {}", COMMANDS.join(", "))
 }
 
 /// Whether the wave needs somebody's leave, and has not got it.

@@ -63,6 +63,8 @@ pub struct Tally {
     pub unproven_by_choice: u64,
     pub pending: u64,
     pub in_doubt: u64,
+    /// Of those in doubt, the ones that were sent and whose answer is unknown: nobody waits for that any more.
+    pub lost: u64,
     pub attempts: u64,
     /// Of the attempts, those whose end is not recorded: on the wire, or not even that yet.
     pub open: u64,
@@ -227,7 +229,7 @@ impl Journal {
     pub fn sums(&self, run: RunKey) -> Result<Sums, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT lane, wave_no, wave, verdict, standing IN ('open', 'in_doubt', 'accepted'), attempts, throttled,
-                 {ON_TARGET}, standing = 'open', ground, error_code, http_status
+                 {ON_TARGET}, standing = 'open', ground, error_code, http_status, standing = 'in_doubt'
              FROM row WHERE run = ?1"
         ))?;
         let mut found = statement.query([run.0])?;
@@ -254,7 +256,10 @@ impl Journal {
                         mixed.add(verdict, row)?;
                     }
                 }
-                None if row.get(4)? => tally.in_doubt += 1,
+                None if row.get(4)? => {
+                    tally.in_doubt += 1;
+                    tally.lost += row.get::<_, u64>(12)?;
+                }
                 None => tally.pending += 1,
             }
             let of_wave = match waves.entry(row.get(1)?) {

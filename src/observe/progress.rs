@@ -4,7 +4,6 @@
 //! waits for) are polled from the gate and stored nowhere.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,6 +23,9 @@ use crate::waves::zone::Zone;
 const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Lines of a kind past these are counted and not told.
 const MOVED_TOLD: u64 = 5;
+/// Columns that every terminal has, and those of them that the bar takes.
+const NARROW: usize = 80;
+const BAR_WIDTH: usize = 12;
 const FRAME_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Default)]
@@ -73,11 +75,24 @@ fn waited_for(gauge: &Gauges, any_left: bool) -> Option<String> {
     (gauge.only_looking && any_left).then(|| "waiting for changes to show".to_owned())
 }
 
+/// As many parts, from the first on, as there is room for: the end of one that is cut off is never seen.
+fn fitting(parts: &[String], room: usize) -> String {
+    let mut line = String::new();
+    for part in parts {
+        let with_it = if line.is_empty() { part.clone() } else { format!("{line}, {part}") };
+        if !line.is_empty() && with_it.chars().count() > room {
+            break;
+        }
+        line = with_it;
+    }
+    line
+}
+
 impl Progress {
-    /// `n_settled` rows of `n_rows` were settled by earlier launches.
+    /// `n_settled` rows of `n_rows` were settled by earlier launches, and `n_off_target` of them are not on target.
     pub(crate) fn new(
         n_rows: u64,
-        n_settled: u64,
+        (n_settled, n_off_target): (u64, u64),
         accounts: Vec<String>,
         commands: NextCommands,
         zone: Zone,
@@ -86,9 +101,13 @@ impl Progress {
     ) -> Arc<Self> {
         let shown = wanted && !console.quiet;
         let bar = if shown && io::stderr().is_terminal() { ProgressBar::new(n_rows) } else { ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {wide_msg}").expect("the template is sound");
+        let style = ProgressStyle::with_template("{bar:12} {pos}/{len} {wide_msg}").expect("the template is sound");
         bar.set_style(style.progress_chars("=> "));
-        let counts = Counts { settled: AtomicU64::new(n_settled), ..Counts::default() };
+        let counts = Counts {
+            settled: AtomicU64::new(n_settled),
+            not_on_target: AtomicU64::new(n_off_target),
+            ..Counts::default()
+        };
         Arc::new(Self {
             counts,
             n_rows,
@@ -116,12 +135,13 @@ impl Progress {
             let first = progress.settled();
             loop {
                 due.tick().await;
-                let line = progress.line(first, &gauge());
+                let parts = progress.parts(first, &gauge());
+                let settled = format!("{}/{}", progress.settled(), progress.n_rows);
                 if on_terminal {
                     progress.bar.set_position(progress.settled().min(progress.n_rows));
-                    progress.bar.set_message(line);
+                    progress.bar.set_message(fitting(&parts, NARROW - BAR_WIDTH - settled.len() - 3));
                 } else {
-                    progress.console.say(&format!("{}/{} {line}", progress.settled(), progress.n_rows));
+                    progress.console.say(&format!("{settled} settled, {}", parts.join(", ")));
                 }
             }
         })
@@ -136,43 +156,41 @@ impl Progress {
         }
     }
 
+    /// Before they are: so many rows that were settled off target are tried anew.
+    pub(crate) fn opened_again(&self, n_off_target: u64) {
+        self.counts.not_on_target.fetch_sub(n_off_target, Ordering::Relaxed);
+    }
+
     fn settled(&self) -> u64 {
         self.counts.settled.load(Ordering::Relaxed)
     }
 
-    fn line(&self, first: u64, gauge: &Gauges) -> String {
+    /// What there is to say now, the most important first.
+    fn parts(&self, first: u64, gauge: &Gauges) -> Vec<String> {
         let elapsed = self.started.elapsed().as_secs_f64();
         let settled = self.settled();
         #[expect(clippy::cast_precision_loss, reason = "for people")]
         let (done_now, left) = (settled.saturating_sub(first) as f64, self.n_rows.saturating_sub(settled) as f64);
         let rate = done_now / elapsed.max(0.001);
-        // What it waits for comes first, where a narrow terminal still shows it.
-        let mut line = match waited_for(gauge, left > 0.0) {
-            Some(waits) => format!("settled, {waits}"),
-            None => format!("settled, {rate:.1}/s, {} in flight", gauge.on_the_wire),
-        };
-        let retries = self.counts.retries.load(Ordering::Relaxed);
-        if retries > 0 {
-            _ = write!(line, ", {retries} retried");
-        }
-        let throttled = self.counts.throttled.load(Ordering::Relaxed);
-        if throttled > 0 {
-            _ = write!(line, ", {throttled} throttled");
-        }
-        let not_on_target = self.counts.not_on_target.load(Ordering::Relaxed);
-        if not_on_target > 0 {
-            _ = write!(line, ", {not_on_target} not on target");
-        }
-        let holds = gauge.waits.is_some() || self.draining.load(Ordering::Relaxed);
-        if done_now > 0.0 && left > 0.0 && !holds {
-            let eta = Duration::try_from_secs_f64(left / rate).unwrap_or(Duration::MAX);
-            _ = write!(line, ", ETA {}", indicatif::HumanDuration(eta));
-        }
-        let moved = self.counts.moved.load(Ordering::Relaxed);
-        if moved > 0 {
-            _ = write!(line, ", {moved} moved by others");
-        }
-        line
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let waits = waited_for(gauge, left > 0.0);
+        let holds = waits.is_some() || self.draining.load(Ordering::Relaxed);
+        let eta = (done_now > 0.0 && left > 0.0 && !holds)
+            .then(|| Duration::try_from_secs_f64(left / rate).unwrap_or(Duration::MAX));
+        let counts = &self.counts;
+        let counted = [
+            (count(&counts.not_on_target), "not on target"),
+            (count(&counts.moved), "moved by others"),
+            (count(&counts.throttled), "throttled"),
+            (count(&counts.retries), "retried"),
+        ];
+        let counted = counted.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+        // The first are what a narrow terminal still shows.
+        let mut parts = vec![waits.unwrap_or_else(|| format!("{rate:.1}/s"))];
+        parts.extend(eta.map(|eta| format!("ETA {:#}", indicatif::HumanDuration(eta))));
+        parts.extend(counted);
+        parts.push(format!("{} in flight", gauge.on_the_wire));
+        parts
     }
 
     /// Which account it is about, where there are several.
@@ -236,6 +254,7 @@ impl Observer for Counter {
                     add(&counts.not_on_target);
                 }
             }
+            // Of those that are opened again, [`Progress::opened_again`] has counted the ones not on target.
             EventKind::RowReopened { .. } => _ = counts.settled.fetch_sub(1, Ordering::Relaxed),
             EventKind::AttemptEnded { row, attempt, outcome, .. } => {
                 if let Outcome::Throttled { .. } = outcome {
@@ -264,9 +283,9 @@ impl Observer for Counter {
             EventKind::Controlled { command, by, .. } => {
                 self.progress.tell(&format!("{} ({})", plain(&command.to_string()), plain(&by.to_string())));
             }
-            EventKind::RowMoved { seen, .. } => {
+            EventKind::RowMoved { row, seen } => {
                 let nth = counts.moved.fetch_add(1, Ordering::Relaxed);
-                let id = source.map_or_else(|| "a row".to_owned(), |id| plain(id.as_str()));
+                let id = source.map_or_else(|| format!("row {row} of the plan"), |id| plain(id.as_str()));
                 if let Some(line) = moved(nth, &id, &seen.to_string()) {
                     self.progress.tell(&line);
                 }
@@ -317,8 +336,13 @@ fn draining(reason: DrainReason, why: Option<&str>) -> String {
         DrainReason::Unapproved => ("nobody released it", ""),
         DrainReason::Operator => ("told to stop", ""),
     };
-    let why = why.map_or_else(String::new, |why| format!(": {why}"));
-    format!("draining ({told}{why}): no new requests, waiting for answers that are on the way{then}")
+    let why = match why {
+        // Who told it to says that it was told to.
+        Some(why) if reason == DrainReason::Operator => why.to_owned(),
+        Some(why) => format!("{told}: {why}"),
+        None => told.to_owned(),
+    };
+    format!("draining ({why}): no new requests, waiting for answers that are on the way{then}")
 }
 
 #[cfg(test)]
@@ -332,6 +356,35 @@ mod tests {
         assert_eq!(lines.len(), 6);
         assert_eq!(lines[0], "vm-1 was moved by somebody else: it is error/syncing");
         assert!(lines[5].starts_with("… and more"), "{}", lines[5]);
+    }
+
+    #[test]
+    fn whatever_a_narrow_terminal_shows_is_whole_and_the_most_important() {
+        let console = Console { format: LogFormat::Text, quiet: true, verbose: false, json: false };
+        let zone = Zone::of_machine_for_people();
+        let mut progress = Progress::new(12_000, (60, 10), Vec::new(), NextCommands::default(), zone, console, false);
+        let began = Instant::now().checked_sub(Duration::from_secs(100)).expect("the machine is up for longer");
+        Arc::get_mut(&mut progress).expect("nobody else has it").started = began;
+        progress.opened_again(4);
+        for counter in [&progress.counts.moved, &progress.counts.throttled, &progress.counts.retries] {
+            counter.store(123, Ordering::Relaxed);
+        }
+        progress.counts.settled.store(9000, Ordering::Relaxed);
+        let gauge = |only_looking| Gauges { on_the_wire: 8, cooling: None, only_looking, waits: None };
+        let line = |only_looking| fitting(&progress.parts(60, &gauge(only_looking)), 54);
+        let (sends, looks) = (line(false), line(true));
+        assert!(sends.contains("/s, ETA ") && sends.ends_with("6 not on target, 123 moved by others"), "{sends}");
+        assert_eq!(looks, "waiting for changes to show, 6 not on target", "and no time at which they would");
+        assert!(sends.len() <= 54 && looks.len() <= 54);
+        assert!(progress.parts(60, &gauge(false)).ends_with(&["8 in flight".to_owned()]));
+    }
+
+    #[test]
+    fn a_drain_says_once_what_somebody_told_it() {
+        let told = draining(DrainReason::Operator, Some("drained by ada@bridge: enough"));
+        assert!(told.starts_with("draining (drained by ada@bridge: enough): no new requests"), "{told}");
+        let halted = draining(DrainReason::Halted, Some("2 of 9 rows failed"));
+        assert!(halted.starts_with("draining (halted: 2 of 9 rows failed): "), "{halted}");
     }
 
     #[test]
@@ -349,8 +402,15 @@ mod tests {
             ("throttled in between", vec![throttled(), lost(), throttled(), accepted()], 1),
         ] {
             let console = Console { format: LogFormat::Text, quiet: true, verbose: false, json: false };
-            let progress =
-                Progress::new(1, 0, Vec::new(), NextCommands::default(), Zone::of_machine_for_people(), console, false);
+            let progress = Progress::new(
+                1,
+                (0, 0),
+                Vec::new(),
+                NextCommands::default(),
+                Zone::of_machine_for_people(),
+                console,
+                false,
+            );
             let mut counter = Counter::new(progress, HashSet::new());
             let n =
                 (1..).zip(&outcomes).filter(|(nth, outcome)| counter.is_sent_again(RowId(1), *nth, outcome)).count();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::model::Row;
 use crate::plan::check::Checker;
-use crate::plan::columns::{Cells, Column, Header, Place};
+use crate::plan::columns::{Cells, Column, Header, Place, sheet_error};
 use crate::plan::problem::{Kind, Position, Problems, plural, quoted};
 use crate::plan::text::{MAX_FIELD, Next, Text};
 use crate::plan::{Comment, Stop};
@@ -107,10 +107,11 @@ fn skip_empty_rows<R: Read>(text: &mut Text<R>, problems: &mut Problems) -> io::
 fn warn_of_comment(at: Position, comment: &[u8], problems: &mut Problems) {
     let comment = String::from_utf8_lossy(comment);
     let comment = comment.trim();
-    let why = if comment[1..].starts_with(char::is_whitespace) {
-        "take the # away if it is meant for one, and the line if not"
+    let is_of_a_sheet = comment.split([',', ';', '\t', '|']).any(|cell| sheet_error(cell.trim()));
+    let why = if is_of_a_sheet {
+        "a spreadsheet writes this where a look-up fails"
     } else {
-        "a spreadsheet writes #N/A where a look-up fails"
+        "take the # away if it is meant for one, and the line if not"
     };
     let message = format!("this comment looks like a row, and is none: {} ({why})", quoted(comment));
     problems.warning(Kind::CommentLikeRow, at, message, None);

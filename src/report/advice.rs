@@ -182,7 +182,7 @@ fn about_obstacle(ground: Ground, servers: &Servers<'_>) -> Option<String> {
 /// What somebody has to know before a launch that nobody gave leave for.
 fn with_leave(say: &str, commands: &NextCommands) -> String {
     if commands.lacks_leave {
-        return format!("{say} (with --allow-irreversible, where there is to be no way back)");
+        return format!("{say} (with --allow-irreversible, if targets without a way back are meant)");
     }
     say.to_owned()
 }
@@ -281,7 +281,7 @@ pub(crate) fn left(code: Option<u8>, ending: &Ending, in_doubt: bool, commands: 
 fn refused(refusal: Refusal, commands: &NextCommands) -> Vec<Advice> {
     match refusal {
         Refusal::Irreversible => {
-            let say = "read the plan again; if there is to be no way back, go on with leave for it";
+            let say = "read the plan again; if targets without a way back are meant, go on with leave for them";
             vec![advice(say, commands.resume_with(&[(IRREVERSIBLE, "on")]))]
         }
         Refusal::TooMany { changes } => {
@@ -316,7 +316,7 @@ fn of_lane_stop(cause: LaneStop, commands: &NextCommands) -> Option<Advice> {
         LaneStop::Forbidden => {
             "the credentials may not change sources: have that allowed; this shows which are used, and what they may do"
         }
-        LaneStop::Unreachable => "the service could not be reached: this shows how far it is",
+        LaneStop::Unreachable => "the service could not be reached: this shows which step fails",
         LaneStop::NotTheService => {
             "something in between answered, such as a proxy, a firewall or a log-in page: this shows what answers"
         }
@@ -640,7 +640,7 @@ mod tests {
         for refusal in [Refusal::Irreversible, Refusal::TooMany { changes: 7 }, Refusal::Drift, Refusal::NotAgreed] {
             let (word, commands) = match refusal {
                 Refusal::Irreversible => {
-                    ("no way back", vec![ON.replace(" --window", " --allow-irreversible --window")])
+                    ("without a way back", vec![ON.replace(" --window", " --allow-irreversible --window")])
                 }
                 Refusal::TooMany { .. } => ("so many", with("--max-changes 7")),
                 Refusal::Drift => {

@@ -132,6 +132,9 @@ impl Verdicts {
 pub struct Unsettled {
     pub pending: u64,
     pub in_doubt: u64,
+    /// Of those in doubt, the ones that a launch which goes on has under way.
+    #[serde(skip)]
+    pub under_way: u64,
 }
 
 /// How the last launch ended; without code and name while none has.
@@ -202,9 +205,9 @@ impl SteeringOf {
         let paused = self.paused.iter().map(|Paused { by, since }| {
             let since = time_in(zone, *since);
             if by.via == CONTROL {
-                format!("Paused by {by} since {since}; `{}` releases it.", commands.control(&["continue"]))
+                format!("Paused since {since} by {by}; `{}` releases it.", commands.control(&["continue"]))
             } else {
-                format!("Paused by {by} since {since}; removing the file releases it.")
+                format!("Paused since {since} by {by}; removing the file releases it.")
             }
         });
         let waits = self.waits.iter().filter(|_| goes_on).map(|waits| {
@@ -280,7 +283,11 @@ impl Summary {
             run: run.id.clone(),
             plan: PlanOf { path: run.plan_path.clone(), digest: run.plan_digest.clone(), rows: run.n_rows },
             verdicts: Verdicts::of(&tally),
-            unsettled: Unsettled { pending: tally.pending, in_doubt: tally.in_doubt },
+            unsettled: Unsettled {
+                pending: tally.pending,
+                in_doubt: tally.in_doubt,
+                under_way: if commands.goes_on { tally.in_doubt - tally.lost } else { 0 },
+            },
             on_target: tally.on_target(),
             unproven: tally.unproven_by_choice,
             attempts: tally.attempts - under_way,
@@ -321,7 +328,8 @@ impl Summary {
     #[must_use]
     pub fn sentence(&self) -> String {
         let n_rows = u64::from(self.plan.rows);
-        let (pending, in_doubt) = (self.unsettled.pending, self.unsettled.in_doubt);
+        let Unsettled { pending, in_doubt, under_way } = self.unsettled;
+        let in_doubt = in_doubt - under_way;
         if n_rows == 0 {
             return "The run has no rows.".to_owned();
         }
@@ -332,6 +340,9 @@ impl Summary {
         let mut rest = Vec::new();
         if pending > 0 {
             rest.push(format!("{pending} {} still to do", is_or_are(pending)));
+        }
+        if under_way > 0 {
+            rest.push(format!("{under_way} {} under way", is_or_are(under_way)));
         }
         if in_doubt > 0 {
             rest.push(format!("{in_doubt} {} in doubt", is_or_are(in_doubt)));
@@ -366,9 +377,11 @@ impl Summary {
     /// The counts that are not zero; they add up to the total below them.
     pub(super) fn counts(&self) -> Vec<(&'static str, u64, &'static str)> {
         let verdicts = Verdict::ALL.map(|verdict| (verdict.name(), self.verdicts.get(verdict), verdict.meaning()));
+        let Unsettled { pending, in_doubt, under_way } = self.unsettled;
         let unsettled = [
-            ("pending", self.unsettled.pending, "not begun, or due again"),
-            ("in_doubt", self.unsettled.in_doubt, "sent; not known or not yet proven whether it was done"),
+            ("pending", pending, "not begun, or due again"),
+            ("under_way", under_way, "begun; its answer or its proof is waited for"),
+            ("in_doubt", in_doubt - under_way, "sent; not known or not yet proven whether it was done"),
         ];
         verdicts.into_iter().chain(unsettled).filter(|(_, n_rows, _)| *n_rows > 0).collect()
     }
@@ -476,7 +489,10 @@ impl Summary {
             facts.push(("launch", format!("{}: `{verb}`{by} on {host}, cutover {version}{given}", launch.launch)));
         }
         if let (Some(code), Some(name)) = (self.exit.code, &self.exit.name) {
-            let reason = self.exit.reason.as_deref().map_or(String::new(), |reason| format!(": {}", plain(reason)));
+            // A reason may begin with the name.
+            let reason = self.exit.reason.as_deref().unwrap_or_default();
+            let reason = reason.strip_prefix(&format!("{name}; ")).unwrap_or(reason);
+            let reason = if reason.is_empty() { String::new() } else { format!(": {}", plain(reason)) };
             facts.push(("ended", format!("{code} ({name}){reason}")));
         }
         let (attempts, throttled) = (count(self.attempts, "change"), self.throttled);
@@ -498,7 +514,7 @@ impl Summary {
             facts.push(("steered", plain(&format!("{} {command}, by {by}", time_in(zone, *at)))));
         }
         if self.moved > 0 {
-            facts.push(("moved", format!("{} by somebody else while it went on", count(self.moved, "row"))));
+            facts.push(("moved", format!("{} by somebody else", count(self.moved, "row"))));
         }
         facts.push(("journal", plain(&self.journal)));
         facts.push(("anchor", format!("{} (keep it elsewhere)", self.anchor)));

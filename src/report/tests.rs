@@ -189,13 +189,17 @@ fn a_run_in_progress_says_who_carries_it_and_has_no_exit() {
     let lab = lab.at_known_times();
     let summary = summary_of(&lab);
     assert_eq!((summary.exit.code, &summary.exit.name), (None, &None));
-    assert_eq!(summary.unsettled, summary::Unsettled { pending: 1, in_doubt: 1 });
+    assert_eq!(summary.unsettled, summary::Unsettled { pending: 1, in_doubt: 1, under_way: 0 });
     assert!((summary.elapsed_s - 0.5).abs() < f64::EPSILON);
     conforms("summary.v1.json", &serde_json::to_value(&summary).unwrap());
     for (holder, name) in [(Holder::Alive, "alive"), (Holder::Gone, "gone"), (Holder::Unknown, "unknown")] {
         let text = written(|out| status::write_text(&summary, holder, &berlin(), out));
         matches_snapshot(&format!("status.{name}.txt"), &text);
     }
+    let mut goes_on = summary;
+    goes_on.unsettled.under_way = 1;
+    assert_eq!(goes_on.sentence(), "0 of 2 rows are on target so far; 1 is still to do, 1 is under way.");
+    assert_eq!(goes_on.counts().iter().map(|(name, ..)| *name).collect::<Vec<_>>(), ["pending", "under_way"]);
 }
 
 #[test]

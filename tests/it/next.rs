@@ -399,6 +399,20 @@ fn a_limit_that_a_later_launch_was_given_goes_with_the_next_command() {
     }
 }
 
+#[test]
+fn what_a_run_that_goes_on_has_under_way_is_not_called_in_doubt() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(2, "[[fault]]\nshare = 1.0\nkind = 'silent'\ntimes = 0\n");
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "off", "--verify-timeout", "60s"]);
+    assert!(launch.reaches_nth("attempt_ended", 2));
+    let status = said(&lab.cutover(&["status"]).exits(0));
+    assert!(status.contains("2 are under way") && !status.contains("doubt"), "{status}");
+    launch.signal("KILL");
+    launch.end();
+    let status = said(&lab.cutover(&["status"]).exits(0));
+    assert!(status.contains("2 are in doubt") && !status.contains("under way"), "{status}");
+}
+
 /// The commands in a text that begin so, each once.
 fn beginning(text: &str, with: &str) -> Vec<String> {
     let found: BTreeSet<String> = commands(text).into_iter().filter(|command| command.starts_with(with)).collect();

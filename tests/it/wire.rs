@@ -21,8 +21,8 @@ fn what_is_wrong_with_the_way_is_told_before_anything_is_sent() {
         (&[service[0], service[1], "--ca-bundle", "nowhere.pem"], 2, "the CA bundle `nowhere.pem` cannot be read"),
         (&[service[0], service[1], "--ca-bundle", "empty.pem"], 2, "has no certificate"),
         (&[service[0], service[1], "--connect-timeout", "soon"], 2, "is not a duration"),
-        (&[service[0], service[1], "--attempts", "1"], 8, "not sent: connection refused"),
-        (&["--endpoint", "https://no-such-host.invalid", "--attempts", "1"], 8, "not sent: DNS: "),
+        (&[service[0], service[1], "--attempts", "1"], 8, "could not be reached: connection refused"),
+        (&["--endpoint", "https://no-such-host.invalid", "--attempts", "1"], 8, "could not be reached: DNS: "),
     ];
     for (args, exit, says) in cases {
         lab.cutover(&[&["plan", "plan.csv"], args].concat()).exits(exit).says(says);

@@ -27,7 +27,7 @@ use crate::engine::{self, Book, EngineError, Purpose, reader};
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Refusal};
 use crate::exit::Exit;
 use crate::gate::{Gate, Learned, Past, RateOfAll, Remembered};
-use crate::journal::read::RunRecord;
+use crate::journal::read::{RunRecord, Tally};
 use crate::journal::steering::Due;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Phase, Standing};
@@ -401,9 +401,10 @@ impl Carry<'_> {
 
     fn progress(&self, journal: &Journal, commands: &NextCommands, zone: &Zone) -> Result<Arc<Progress>, CommandError> {
         let n_rows = u64::from(self.run.n_rows);
-        let n_settled = n_rows.saturating_sub(journal.count_unsettled(self.run.key)?);
+        let tally = if self.run.launches == 0 { Tally::default() } else { journal.tally(self.run.key)? };
+        let settled = (tally.settled(), tally.settled() - tally.on_target());
         let names = self.accounts.iter().map(|account| account.name.clone()).collect();
-        Ok(Progress::new(n_rows, n_settled, names, commands.clone(), zone.clone(), self.console, self.launch.progress))
+        Ok(Progress::new(n_rows, settled, names, commands.clone(), zone.clone(), self.console, self.launch.progress))
     }
 
     fn counter(&self, journal: &Journal, progress: &Arc<Progress>) -> Result<Counter, CommandError> {
@@ -598,9 +599,14 @@ impl Carry<'_> {
             own().for_each(|(_, row, _)| first.reopened(*row));
             drop(first);
             let kinds = own().map(|(_, row, _)| EventKind::RowReopened { row: *row, cause: cause.clone() });
+            let is_off_target = |(_, _, standing): &&Reopened| !standing.is_on_target();
+            progress.opened_again(own().filter(is_off_target).count() as u64);
             record_any(lane, kinds.collect()).await?;
         }
         if self.launch.consent == Consent::NothingIsSent {
+            if book.read(Journal::tally).await?.in_doubt == 0 {
+                self.console.say("nothing is in doubt: there is nothing to look at");
+            }
             let drawing = progress.draw(gauge(lanes));
             let ran = engine::run(lanes, book, Purpose::Reconcile).await;
             drawing.abort();

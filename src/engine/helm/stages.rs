@@ -176,7 +176,7 @@ impl Helm {
             match self.settings.window.at(self.clock.now()) {
                 Opening::Open { .. } => return Ok(true),
                 Opening::Over { since } => {
-                    let why = format!("there has been no time left since {}", self.settings.window.local(since));
+                    let why = format!("the time for changes ended at {}", self.settings.window.local(since));
                     self.drain(DrainReason::Window, why).await?;
                     return Ok(false);
                 }

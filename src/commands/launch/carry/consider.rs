@@ -9,6 +9,7 @@ use crate::engine::Book;
 use crate::engine::stop::Stop;
 use crate::event::Refusal;
 use crate::exit::Exit;
+use crate::journal::Journal;
 use crate::journal::steering::Drifted;
 use crate::preflight::{self, Difference};
 use crate::report::plain::{count, plain};
@@ -27,7 +28,8 @@ impl Carry<'_> {
                 [_] => self.run.endpoint.clone(),
                 _ => format!("{} accounts", lanes.len()),
             };
-            self.console.say(&format!("looking at {} at {place}", count(self.run.n_rows.into(), "row")));
+            let n_rows = book.read(Journal::count_unsettled).await?;
+            self.console.say(&format!("looking at {} at {place}", count(n_rows, "row")));
             preflight::look(lanes, book).await?;
             self.tell_of_lists(lanes);
         }
@@ -92,8 +94,8 @@ impl Carry<'_> {
         }
         if difference.n_irreversible > 0 && !irreversible {
             let reason = format!(
-                "there is no way back from the target of {} (finished, deleting, cleared); \
-                 --allow-irreversible says that this is meant; nothing was sent by this launch",
+                "{} would go to finished, deleting or cleared, which takes leave; --allow-irreversible says that this is \
+                 meant; nothing was sent by this launch",
                 count(difference.n_irreversible, "row")
             );
             return Err(Halted::Refused(Refusal::Irreversible, reason));
