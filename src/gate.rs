@@ -23,9 +23,8 @@ mod suspicion;
 mod taken;
 
 pub(crate) use at_hand::AtHand;
-use at_hand::{AT_HAND, Next, PUT_OFF, n_next};
+use at_hand::{AT_HAND, Next, PUT_OFF, Places, n_kept, n_next};
 use bursts::Bursts;
-use line::Place;
 use pace::Pace;
 use quota::Quota;
 pub(crate) use quota::{Learned, Remembered};
@@ -67,6 +66,8 @@ pub(crate) struct Gate {
     /// The rate of all accounts, where there are several and one is set for all.
     of_all: Option<Arc<RateOfAll>>,
     on_the_wire: Arc<AtomicUsize>,
+    /// Changes that are written down as begun and wait for leave.
+    n_begun: Arc<AtomicUsize>,
     /// Requests that had leave so far.
     n_left: AtomicU64,
 }
@@ -102,9 +103,7 @@ impl State {
 pub(crate) struct Pass {
     slot: Slot,
     pub(crate) left_at: Instant,
-    /// The lane was told to wait while this waited for leave.
-    pub(crate) cooled: bool,
-    wire: OnTheWire,
+    wire: Counted,
 }
 
 impl Pass {
@@ -163,9 +162,16 @@ impl Drop for InLine<'_> {
 }
 
 /// Counts one request while it lives.
-struct OnTheWire(Arc<AtomicUsize>);
+struct Counted(Arc<AtomicUsize>);
 
-impl Drop for OnTheWire {
+impl Counted {
+    fn new(n: &Arc<AtomicUsize>) -> Self {
+        n.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(n))
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -214,7 +220,8 @@ impl Gate {
             changed: Notify::new(),
             throttled: Notify::new(),
             of_all,
-            on_the_wire: Arc::new(AtomicUsize::new(0)),
+            on_the_wire: Arc::default(),
+            n_begun: Arc::default(),
             n_left: AtomicU64::new(0),
         }
     }
@@ -261,66 +268,113 @@ impl Gate {
     pub(crate) async fn at_hand(&self, slot: Option<Slot>) -> AtHand {
         let _in_line = InLine::new(self, Request::Change);
         if slot.is_none() {
-            self.cooled().await;
+            // Before that, slots are for reads.
+            self.until(Self::not_before, is_soon).await;
         }
-        let is_slow = self.is_slow();
         let slot = match slot {
             // Who waits for the pace keeps it from nobody, and who waits for a slot is not at hand.
-            None if is_slow != [false; 2] => Some(self.slot().await),
+            None if self.is_slow() != [false; 2] => Some(self.slot().await),
             slot => slot,
         };
-        let places = self.places(is_slow).await;
-        self.soon().await;
-        AtHand { slot, places }
+        let mut at_hand = AtHand { slot, places: Places::default() };
+        self.soon(&mut at_hand).await;
+        at_hand
     }
 
-    /// Waits until the lane is told to wait for no longer than [`AT_HAND`]. Before that, slots are for reads.
-    async fn cooled(&self) {
+    /// Waits until what was at hand may leave within [`AT_HAND`], wherever the time went meanwhile.
+    pub(crate) async fn soon(&self, at_hand: &mut AtHand) {
+        let _in_line = InLine::new(self, Request::Change);
+        self.come_next(&mut at_hand.places).await;
+    }
+
+    /// Waits for a place among those that leave within [`AT_HAND`], and until that is so.
+    async fn come_next(&self, places: &mut Places) {
         loop {
-            let at = self.state().not_before;
-            let Some(at) = at.checked_sub(AT_HAND).filter(|at| *at > Instant::now()) else { return };
-            sleep_until(at).await;
+            let [own, of_all] = self.is_slow();
+            if own && places.own.is_none() {
+                places.of_all = None;
+                places.own = Some(self.next.place().await);
+            }
+            self.until(Self::own_leaves_at, is_soon).await;
+            let behind_all = async {
+                if let Some(all) = self.of_all.as_ref().filter(|_| of_all && places.of_all.is_none()) {
+                    places.of_all = Some(all.next.place().await);
+                }
+                self.until(Self::leaves_at, is_soon).await;
+            };
+            let is_told_to_wait = tokio::select! {
+                biased;
+                () = behind_all => false,
+                () = self.told_to_wait() => true,
+            };
+            let is_beyond_all = self.of_all.as_ref().is_some_and(|all| all.next.is_too_many());
+            let is_beyond_own = places.own.is_some() && self.next.is_too_many();
+            if is_told_to_wait || is_beyond_own || (places.of_all.is_some() && is_beyond_all) {
+                places.of_all = None;
+                places.own.take_if(|_| is_beyond_own);
+            } else {
+                return;
+            }
         }
     }
 
-    /// Waits until the next request may leave within [`AT_HAND`].
-    pub(crate) async fn soon(&self) {
-        self.until(|leaves_at, now| leaves_at <= now + AT_HAND).await;
+    /// Waits until the lane is told to wait for longer than [`AT_HAND`].
+    async fn told_to_wait(&self) {
+        self.until(Self::not_before, |at, now| !is_soon(at, now)).await;
     }
 
-    /// Waits until the next request does not leave for longer than [`PUT_OFF`].
+    /// Waits until the next request does not leave for longer than [`PUT_OFF`], or the last one of those that are begun.
     pub(crate) async fn put_off(&self) {
-        self.until(|leaves_at, now| leaves_at > now + PUT_OFF).await;
+        let _begun = Counted::new(&self.n_begun);
+        let _begun_of_all = self.of_all.as_ref().map(|all| Counted::new(&all.n_begun));
+        self.until(Self::leaves_at, |at, now| at > now + PUT_OFF || self.is_more_begun_than_kept()).await;
     }
 
-    async fn until(&self, holds: impl Fn(Instant, Instant) -> bool) {
+    fn is_more_begun_than_kept(&self) -> bool {
+        let is_more = |n: &AtomicUsize, per_second| n.load(Ordering::Relaxed) > n_kept(per_second);
+        let own = self.state().quota.per_second();
+        is_more(&self.n_begun, own) || self.of_all.as_ref().is_some_and(|all| is_more(&all.n_begun, all.per_second()))
+    }
+
+    async fn until(&self, at: impl Fn(&Self) -> Instant, holds: impl Fn(Instant, Instant) -> bool) {
         loop {
+            // Both before anything is read: what changes after that is not missed.
             let changed = self.changed.notified();
-            let changed_for_all = async {
-                match &self.of_all {
-                    Some(of_all) => of_all.changed.notified().await,
-                    None => std::future::pending().await,
-                }
-            };
-            let (leaves_at, now) = (self.leaves_at(), Instant::now());
-            if holds(leaves_at, now) {
+            let changed_for_all = self.of_all.as_ref().map(|all| all.changed.notified());
+            let (at, now) = (at(self), Instant::now());
+            if holds(at, now) {
                 return;
             }
-            let again_at = leaves_at.checked_sub(AT_HAND).filter(|at| *at > now);
+            let again_at = at.checked_sub(AT_HAND).filter(|at| *at > now);
             tokio::select! {
                 () = async { sleep_until(again_at.unwrap_or(now)).await }, if again_at.is_some() => (),
                 () = changed => (),
-                () = changed_for_all => (),
+                () = or_never(changed_for_all) => (),
             }
         }
+    }
+
+    fn not_before(&self) -> Instant {
+        self.state().not_before
+    }
+
+    /// When the next request leaves as far as its own lane is concerned.
+    fn own_leaves_at(&self) -> Instant {
+        let state = self.state();
+        state.pace.as_ref().map_or(state.not_before, |pace| state.not_before.max(pace.due()))
     }
 
     /// When the next request leaves, as far as is known.
     fn leaves_at(&self) -> Instant {
-        let state = self.state();
-        let own = state.pace.as_ref().map_or(state.not_before, |pace| state.not_before.max(pace.due()));
-        drop(state);
+        let own = self.own_leaves_at();
         self.of_all.as_ref().and_then(|of_all| of_all.due()).map_or(own, |due| due.max(own))
+    }
+
+    /// The slower one of the lane's pace and that of all.
+    pub(crate) fn slowest(&self) -> Option<f64> {
+        let own = self.state().quota.per_second();
+        let of_all = self.of_all.as_ref().and_then(|all| all.per_second());
+        own.into_iter().chain(of_all).reduce(f64::min)
     }
 
     /// Whether changes that are begun would wait for the lane's pace, and for that of all lanes.
@@ -334,32 +388,22 @@ impl Gate {
         [n_next(per_second) < n_intents, of_all]
     }
 
-    /// Places among those that leave next, where not all do that may.
-    async fn places(&self, [own, of_all]: [bool; 2]) -> [Option<Place>; 2] {
-        let own = if own { Some(self.next.place().await) } else { None };
-        let of_all = match &self.of_all {
-            Some(all) if of_all => Some(all.next.place().await),
-            Some(_) | None => None,
-        };
-        [own, of_all]
-    }
-
     /// Waits for the cool-down and the pace. Giving up while waiting costs no token of the lane's own, or one where
     /// the rate of all accounts is waited for behind it.
     pub(crate) async fn pass(&self, at_hand: AtHand) -> Pass {
-        let AtHand { slot, places: _places } = at_hand;
+        let AtHand { slot, mut places } = at_hand;
         let slot = match slot {
             Some(slot) => slot,
             None => self.slot().await,
         };
-        self.pass_for(Request::Change, slot).await
+        self.pass_with(Request::Change, slot, &mut places).await
     }
 
     /// The same for a read. While the lane is throttled, changes let it go first: where each opening of the gate goes to a
     /// change that is throttled again, nobody would ever see what became of those that were taken.
     pub(crate) async fn pass_for_read(&self, slot: Slot) -> Pass {
-        let _places = self.places_for_read().await;
-        self.pass_for(Request::Read, slot).await
+        let mut places = self.places_for_read().await;
+        self.pass_with(Request::Read, slot, &mut places).await
     }
 
     /// The same for the look that decides about a change whose turn is at hand: it goes where that would have gone, and gives
@@ -369,29 +413,37 @@ impl Gate {
             Some(slot) => slot,
             None => self.slot().await,
         };
-        self.pass_for(Request::Read, slot).await
+        self.pass_with(Request::Read, slot, &mut at_hand.places).await
     }
 
     /// None where they are not needed, and where the lane is throttled: then a read goes before the changes that are at hand, too.
-    async fn places_for_read(&self) -> Option<[Option<Place>; 2]> {
-        let is_slow = self.is_slow();
-        if is_slow == [false; 2] {
-            return None;
+    async fn places_for_read(&self) -> Places {
+        let mut places = Places::default();
+        if self.is_slow() == [false; 2] {
+            return places;
         }
         // Not yet among the reads for which changes stand back.
         let _in_line = InLine::new(self, Request::Change);
-        let mut places = std::pin::pin!(self.places(is_slow));
-        loop {
-            let changed = self.changed.notified();
-            if self.state().quota.throttled_since().is_some() {
-                return None;
-            }
+        let is_throttled = |_, _| self.state().quota.throttled_since().is_some();
+        let goes_first = tokio::select! {
+            biased;
+            () = self.until(Self::not_before, is_throttled) => true,
+            () = self.come_next(&mut places) => false,
+        };
+        if goes_first { Places::default() } else { places }
+    }
+
+    /// Nobody in another lane waits behind one that is told to wait.
+    async fn pass_with(&self, request: Request, slot: Slot, places: &mut Places) -> Pass {
+        let mut pass = std::pin::pin!(self.pass_for(request, slot));
+        if places.of_all.is_some() {
             tokio::select! {
                 biased;
-                places = &mut places => return Some(places),
-                () = changed => (),
+                pass = &mut pass => return pass,
+                () = self.told_to_wait() => places.of_all = None,
             }
         }
+        pass.await
     }
 
     async fn pass_for(&self, request: Request, slot: Slot) -> Pass {
@@ -414,11 +466,10 @@ impl Gate {
             }
         }
         drop(head);
-        let cooled = self.state().not_before > asked;
-        self.on_the_wire.fetch_add(1, Ordering::Relaxed);
+        let wire = Counted::new(&self.on_the_wire);
         drop(in_line);
         self.n_left.fetch_add(1, Ordering::Relaxed);
-        Pass { slot, left_at: Instant::now(), cooled, wire: OnTheWire(Arc::clone(&self.on_the_wire)) }
+        Pass { slot, left_at: Instant::now(), wire }
     }
 
     async fn own_leave(&self, request: Request, asked: Instant) -> Leave {
@@ -486,7 +537,6 @@ impl Gate {
         if state.quota.per_second() != before {
             state.replace_pace();
         }
-        // Where too many had a place as it was told, they give it back one by one.
         self.next.fit(state.quota.per_second());
         if state.quota.per_second() != before || matches!(outcome, Outcome::Throttled { .. }) {
             self.changed.notify_waiters();
@@ -552,6 +602,8 @@ pub(crate) struct RateOfAll {
     burst: u32,
     pace: Mutex<Option<(f64, Pace)>>,
     next: Next,
+    /// Changes of all lanes that are written down as begun and wait for leave.
+    n_begun: Arc<AtomicUsize>,
     n_lanes: AtomicUsize,
     /// First come, first served.
     line: tokio::sync::Mutex<()>,
@@ -565,6 +617,7 @@ impl RateOfAll {
             burst,
             pace: Mutex::new(pace),
             next: Next::new(per_second),
+            n_begun: Arc::default(),
             n_lanes: AtomicUsize::new(0),
             line: tokio::sync::Mutex::default(),
             changed: Notify::new(),
@@ -608,6 +661,18 @@ impl RateOfAll {
 
     fn pace(&self) -> MutexGuard<'_, Option<(f64, Pace)>> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether what leaves then is at hand.
+fn is_soon(at: Instant, now: Instant) -> bool {
+    at <= now + AT_HAND
+}
+
+async fn or_never(work: Option<impl Future<Output = ()>>) {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -905,6 +970,124 @@ mod tests {
         assert!(!put_off.is_finished());
         gate.set_rate(Some(0.1));
         put_off.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_is_told_to_wait_keeps_no_place_from_the_others() {
+        #[derive(Clone, Copy, Debug)]
+        enum Waits {
+            Doubted,
+            Begun,
+            Read,
+            Look,
+        }
+        let mut starved = Vec::new();
+        for waits in [Waits::Doubted, Waits::Begun, Waits::Read, Waits::Look] {
+            let of_all = Arc::new(RateOfAll::new(Some(10.0), 1));
+            let [told, other] = [(); 2].map(|()| {
+                let gate = Gate::new(&settings(100.0), Past::default(), Some(Arc::clone(&of_all)));
+                gate.heed(&Outcome::Accepted { status: 200 }, Instant::now());
+                Arc::new(gate)
+            });
+            let is_before = matches!(waits, Waits::Doubted);
+            if is_before {
+                told.heed(&throttled(Some(300_000), None), Instant::now());
+            }
+            for _ in 0..8 {
+                let gate = Arc::clone(&told);
+                tokio::spawn(async move {
+                    let slot = gate.slot().await;
+                    if let Waits::Read = waits {
+                        return drop(gate.pass_for_read(slot).await);
+                    }
+                    let mut at_hand = gate.at_hand(Some(slot)).await;
+                    if let Waits::Look = waits {
+                        drop(gate.pass_for_look(&mut at_hand).await);
+                    } else {
+                        gate.pass(at_hand).await;
+                    }
+                });
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            if !is_before {
+                told.heed(&throttled(Some(300_000), None), Instant::now());
+            }
+            if tokio::time::timeout(Duration::from_secs(1), send(&other)).await.is_err() {
+                starved.push(waits);
+            }
+        }
+        assert!(starved.is_empty(), "{starved:?}");
+    }
+
+    /// Changes that are begun, or put off and begun again, until they leave.
+    fn begin(gate: &Arc<Gate>, n_changes: usize) -> Arc<AtomicUsize> {
+        let n_begun = Arc::new(AtomicUsize::new(0));
+        for _ in 0..n_changes {
+            let (gate, n_begun) = (Arc::clone(gate), Arc::clone(&n_begun));
+            tokio::spawn(async move {
+                loop {
+                    let at_hand = gate.at_hand(None).await;
+                    let _begun = Counted::new(&n_begun);
+                    tokio::select! {
+                        biased;
+                        _ = gate.pass(at_hand) => return,
+                        () = gate.put_off() => (),
+                    }
+                }
+            });
+        }
+        n_begun
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_the_rate_is_lowered_no_more_stays_begun_than_leaves_before_long() {
+        for is_of_all in [false, true] {
+            let of_all = is_of_all.then(|| Arc::new(RateOfAll::new(Some(100.0), 1)));
+            let settings = GateSettings { concurrency: 64, ..settings(if is_of_all { 1000.0 } else { 100.0 }) };
+            let gate = Arc::new(Gate::new(&settings, Past::default(), of_all.clone()));
+            gate.heed(&Outcome::Accepted { status: 200 }, Instant::now());
+            let n_begun = begin(&gate, 200);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert!(n_begun.load(Ordering::Relaxed) > 40, "{is_of_all}");
+            match &of_all {
+                Some(of_all) => of_all.set(Some(1.0)),
+                None => gate.set_rate(Some(1.0)),
+            }
+            for (after, at_most) in [(1, 3), (10, 1), (20, 1)] {
+                tokio::time::sleep(Duration::from_secs(after)).await;
+                let n = n_begun.load(Ordering::Relaxed);
+                assert!(n <= at_most, "{n} after {after} s, of all: {is_of_all}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_the_rate_is_lowered_in_a_cool_down_no_more_comes_to_hand_behind_it() {
+        let gate = Arc::new(proven(&GateSettings { concurrency: 64, ..settings(100.0) }));
+        let (came, mut at_hand) = tokio::sync::mpsc::unbounded_channel();
+        for _ in 0..64 {
+            let (gate, came, slot) = (Arc::clone(&gate), came.clone(), gate.slot().await);
+            tokio::spawn(async move { _ = came.send(gate.at_hand(Some(slot)).await) });
+        }
+        gate.heed(&throttled(Some(7_000), None), Instant::now());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        gate.set_rate(Some(1.0));
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(std::iter::from_fn(|| at_hand.try_recv().ok()).collect::<Vec<_>>().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_of_all_that_is_raised_while_somebody_reads_it_is_not_missed() {
+        let of_all = Arc::new(RateOfAll::new(Some(1.0 / 60.0), 1));
+        let gate = Gate::new(&settings(100.0), Past::default(), Some(Arc::clone(&of_all)));
+        send(&gate).await;
+        let began = Instant::now();
+        let raised = |at, now| {
+            of_all.set(Some(100.0));
+            is_soon(at, now)
+        };
+        gate.until(Gate::leaves_at, raised).await;
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

@@ -237,7 +237,7 @@ impl<'a, R: Remote> Call<'a, R> {
 
     /// For how long a look is a direct one. Where the pace is slower than that, nothing is between it and the request.
     fn directly_within(&self) -> Duration {
-        let pace = self.lane.gate.snapshot().per_second;
+        let pace = self.lane.gate.slowest();
         let two_turns = pace.and_then(|rate| Duration::try_from_secs_f64(2.5 / rate).ok());
         DIRECTLY.max(two_turns.unwrap_or(DIRECTLY))
     }

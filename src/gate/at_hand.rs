@@ -17,8 +17,15 @@ pub(super) const PUT_OFF: Duration = Duration::from_secs(2);
 pub(crate) struct AtHand {
     /// Taken where the pace is what is waited for. Where it is not, a slot is worth more than an intent.
     pub(super) slot: Option<Slot>,
-    /// Held until it leaves.
-    pub(super) places: [Option<Place>; 2],
+    pub(super) places: Places,
+}
+
+/// Places among those that leave next, where not all do that may. They are held until it leaves.
+#[derive(Default)]
+pub(super) struct Places {
+    pub(super) own: Option<Place>,
+    /// Taken behind the other, and by those alone whom their own lane lets go: it is kept from all other accounts.
+    pub(super) of_all: Option<Place>,
 }
 
 /// The line before a pace.
@@ -39,15 +46,29 @@ impl Next {
         place.come_first().await;
         place
     }
+
+    /// Whether more have a place than leave next, by now.
+    pub(super) fn is_too_many(&self) -> bool {
+        self.0.is_too_wide()
+    }
 }
 
 /// How many leave within [`AT_HAND`], and one at least.
 pub(super) fn n_next(per_second: Option<f64>) -> usize {
+    n_within(AT_HAND, per_second)
+}
+
+/// How many are not put off, and one at least.
+pub(super) fn n_kept(per_second: Option<f64>) -> usize {
+    n_within(PUT_OFF, per_second)
+}
+
+fn n_within(time: Duration, per_second: Option<f64>) -> usize {
     const MOST: f64 = 4096.0;
-    let within = per_second.map_or(MOST, |rate| rate * AT_HAND.as_secs_f64());
+    let within = per_second.map_or(MOST, |rate| rate * time.as_secs_f64());
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a few thousand")]
-    let n_next = within.clamp(0.0, MOST) as usize + 1;
-    n_next
+    let n_within = within.clamp(0.0, MOST) as usize + 1;
+    n_within
 }
 
 #[cfg(test)]

@@ -3,54 +3,92 @@
 //! Tasks are not begun in the order in which they are spawned, so that a row joins before its task is.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
-pub(crate) struct Line {
-    /// So many may be first at the same time.
-    heads: Arc<Semaphore>,
-    n_heads: Mutex<usize>,
+pub(crate) struct Line(Arc<Heads>);
+
+/// So many may be first at the same time.
+struct Heads {
+    free: Semaphore,
+    size: Mutex<Size>,
+}
+
+struct Size {
+    wanted: usize,
+    /// More than are wanted, until those that are too many have gone.
+    now: usize,
 }
 
 /// A place in the line. It is kept until it is dropped, also while its row does something else.
 pub(crate) enum Place {
-    Waits(Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>),
+    Waits(Pin<Box<dyn Future<Output = Head> + Send>>),
     /// Nobody is before it.
-    First(#[expect(dead_code, reason = "held for as long as the place is")] OwnedSemaphorePermit),
+    First(#[expect(dead_code, reason = "held for as long as the place is")] Head),
+}
+
+/// One of those that are first.
+pub(crate) struct Head(Arc<Heads>);
+
+impl Drop for Head {
+    /// Where too many are first, nobody comes after it.
+    fn drop(&mut self) {
+        let mut size = self.0.size();
+        if size.now > size.wanted {
+            size.now -= 1;
+        } else {
+            self.0.free.add_permits(1);
+        }
+    }
+}
+
+impl Heads {
+    fn size(&self) -> MutexGuard<'_, Size> {
+        self.size.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Line {
     pub(crate) fn new(n_heads: usize) -> Self {
-        Self { heads: Arc::new(Semaphore::new(n_heads)), n_heads: Mutex::new(n_heads) }
+        let size = Size { wanted: n_heads, now: n_heads };
+        Self(Arc::new(Heads { free: Semaphore::new(n_heads), size: Mutex::new(size) }))
     }
 
-    /// More or fewer may be first at the same time. Those that are stay, and where they are too many, are fewer when this
-    /// is said again.
+    /// More or fewer may be first at the same time. Those that are stay until they go.
     pub(crate) fn resize(&self, wanted: usize) {
-        let mut n_heads = self.n_heads.lock().unwrap_or_else(PoisonError::into_inner);
-        if wanted > *n_heads {
-            self.heads.add_permits(wanted - *n_heads);
-            *n_heads = wanted;
+        let mut size = self.0.size();
+        size.wanted = wanted;
+        if wanted > size.now {
+            self.0.free.add_permits(wanted - size.now);
+            size.now = wanted;
         } else {
-            *n_heads -= self.heads.forget_permits(*n_heads - wanted);
+            size.now -= self.0.free.forget_permits(size.now - wanted);
         }
+    }
+
+    /// Whether more are first than may be.
+    pub(crate) fn is_too_wide(&self) -> bool {
+        let size = self.0.size();
+        size.now > size.wanted
     }
 
     /// How many stand in it, the first ones included.
     pub(crate) fn len(&self) -> usize {
-        // Each place holds the semaphore, as one that waits or with its permit.
-        Arc::strong_count(&self.heads) - 1
+        // Each place holds it, waiting or first.
+        Arc::strong_count(&self.0) - 1
     }
 
     pub(crate) fn join(&self) -> Place {
-        let heads = Arc::clone(&self.heads);
-        let mut waits: Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>> =
-            Box::pin(async move { heads.acquire_owned().await.expect("the semaphore is never closed") });
+        let heads = Arc::clone(&self.0);
+        let mut waits: Pin<Box<dyn Future<Output = Head> + Send>> = Box::pin(async move {
+            heads.free.acquire().await.expect("the semaphore is never closed").forget();
+            Head(heads)
+        });
         // Asked once, it stands in the semaphore's own queue, which is first come, first served.
         match waits.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(permit) => Place::First(permit),
+            Poll::Ready(head) => Place::First(head),
             Poll::Pending => Place::Waits(waits),
         }
     }
@@ -105,10 +143,31 @@ mod tests {
         assert!(others.iter().all(|place| matches!(place, Place::First(_))));
         line.resize(2);
         drop(one);
-        line.resize(2);
         assert!(matches!(line.join(), Place::Waits(_)));
         drop(others);
         let _two = [line.join(), line.join()];
         assert!(matches!(line.join(), Place::Waits(_)));
+    }
+
+    #[tokio::test]
+    async fn a_line_gets_narrower_while_somebody_waits_in_it() {
+        let line = Line::new(3);
+        let [one, two, three] = [line.join(), line.join(), line.join()];
+        let mut waits = line.join();
+        line.resize(1);
+        for place in [one, two] {
+            assert!(line.is_too_wide());
+            drop(place);
+            tokio::select! {
+                biased;
+                () = waits.come_first() => panic!("one is first already"),
+                () = tokio::task::yield_now() => (),
+            }
+        }
+        assert!(!line.is_too_wide());
+        drop(three);
+        waits.come_first().await;
+        line.resize(2);
+        assert!(matches!(line.join(), Place::First(_)));
     }
 }

@@ -1,12 +1,13 @@
 //! A service that shows and says the wrong thing at the wrong moment, as real ones do: nothing is settled by it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::lab::shared;
-use crate::service::{Asked, Night, OLD, Server, TARGET, well};
+use crate::service::{Asked, Night, OLD, Reply, Server, TARGET, well};
 
 /// The shapes in which a read shows nothing of a field.
 fn hollow(id: &str, n: u32) -> Value {
@@ -172,4 +173,51 @@ fn one_strange_look_after_a_change_is_no_verdict() {
         night.ends(id, "overtaken", 1);
         assert!(night.service.server(id).n_looks > 2, "two looks agree");
     }
+}
+
+#[test]
+fn what_waits_again_behind_its_look_is_looked_at_again_before_its_intent() {
+    #[derive(Default)]
+    struct Told {
+        n_changes: u32,
+        n_waits: u32,
+        /// Its look was on its way when the lane was told to wait again.
+        late: Option<String>,
+        looked_at: BTreeMap<String, Instant>,
+        oldest_look: Duration,
+    }
+    let _machine = shared();
+    let told = Arc::new(Mutex::new(Told::default()));
+    let so_far = Arc::clone(&told);
+    let ids = ["vm-0", "vm-1", "vm-2", "vm-3", "vm-4", "vm-5", "vm-6", "vm-7"];
+    let night = Night::of(&ids, move |server, id, asked| {
+        let mut told = so_far.lock().unwrap();
+        if asked != Asked::Change {
+            told.looked_at.insert(id.to_owned(), Instant::now());
+            let is_late = asked == Asked::Show && server.n_changes == 0 && told.n_waits == 1 && told.late.is_none();
+            let takes = Duration::from_millis(if is_late { 1_500 } else { 0 });
+            told.late = told.late.take().or_else(|| is_late.then(|| id.to_owned()));
+            return Reply { takes, ..well(server, id, asked).into() };
+        }
+        told.n_changes += 1;
+        let age = told.looked_at[id].elapsed();
+        told.oldest_look = told.oldest_look.max(age);
+        if told.n_changes == 2 || (told.n_waits == 1 && told.late.is_some()) {
+            told.n_waits += 1;
+            // The figure is that of the pace, so that nothing is learned from it.
+            let text = "policy user over ratelimit,limit:5,time:1 second";
+            let body = json!({"error_code": "APIGW.0308", "error_msg": text});
+            return Reply { retry_after_s: Some(8), ..(429, body).into() };
+        }
+        well(server, id, asked).into()
+    });
+    let plan = ids.map(|id| format!("\n{id},cutovering,cutovering,syncing"));
+    night.lab.write("plan.csv", &format!("source_id,copystate,migrationcycle,expect_copystate{}", plan.concat()));
+    night.launch_at("5", &["run", "plan.csv"]).exits(0);
+    let told = told.lock().unwrap();
+    assert_eq!(told.n_waits, 2);
+    assert!(told.oldest_look < Duration::from_secs(5), "sent {:?} after a look", told.oldest_look);
+    let late = told.late.as_deref().unwrap();
+    let begun = format!("SELECT count(*) FROM v_attempt WHERE source_id = '{late}'");
+    assert_eq!(night.lab.journal().count(&begun), 1, "{late}");
 }

@@ -54,14 +54,16 @@ impl Server {
 
 /// An answer for one source.
 pub(crate) struct Reply {
-    status: u16,
-    body: Value,
-    retry_after_s: Option<u64>,
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+    pub(crate) retry_after_s: Option<u64>,
+    /// On its way for so long. Others are answered meanwhile.
+    pub(crate) takes: Duration,
 }
 
 impl From<(u16, Value)> for Reply {
     fn from((status, body): (u16, Value)) -> Self {
-        Self { status, body, retry_after_s: None }
+        Self { status, body, retry_after_s: None, takes: Duration::ZERO }
     }
 }
 
@@ -138,7 +140,9 @@ fn serve(stream: &TcpStream, servers: &Mutex<BTreeMap<String, Server>>, script: 
             }
         }
         reader.read_exact(&mut vec![0; length]).ok()?;
-        let Reply { status, body, retry_after_s } = answer(&path, is_change, &mut servers.lock().unwrap(), script);
+        let Reply { status, body, retry_after_s, takes } =
+            answer(&path, is_change, &mut servers.lock().unwrap(), script);
+        std::thread::sleep(takes);
         let body = body.to_string();
         let wait = retry_after_s.map_or_else(String::new, |wait| format!("retry-after: {wait}\r\n"));
         let length = body.len();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Call, DIRECTLY, Ending, FRESH, IN_TURN, Step};
+use super::{Call, Ending, FRESH, IN_TURN, Step};
 use crate::credentials::Generation;
 use crate::engine::helm::counts::Came;
 use crate::engine::lane::first_answers::FirstVerdict;
@@ -83,7 +83,7 @@ impl<R: Remote> Call<'_, R> {
     }
 
     /// One request: intent on disk, leave to go, the wire, outcome on disk.
-    async fn attempt(&mut self, mut sends: TargetState, front: Front, under_way: UnderWayGuard<'_>) -> Step<()> {
+    async fn attempt(&mut self, sends: TargetState, front: Front, under_way: UnderWayGuard<'_>) -> Step<()> {
         let lane = self.lane;
         let Front { slot, cautious, direct } = front;
         match lane.stop.unless_draining(lane.credentialed()).await {
@@ -99,40 +99,15 @@ impl<R: Remote> Call<'_, R> {
             }
             Break(step) => return step,
         };
-        if let Break(ending) = self.unless_skipped().await? {
-            return Ok(Break(ending));
-        }
-        self.forget_if_moved();
-        // It may have waited long for its turn. It is looked at where it stands: queueing again for each look would never end
-        // where the service is slow.
-        let looks_here = !self.needs_no_look();
-        if looks_here {
-            let show = lane.show_at_hand(&mut at_hand, &self.row.source_id, self.needs(), self.connection);
-            let sighted = match Box::pin(show).await {
-                Ok(sighted) => sighted,
-                Err(ReadFailed::Journal(closed)) => return Err(closed),
-                Err(ReadFailed::LetGo) => return Ok(Break(Ending::Later)),
-                // Nothing is known of it any more; the reader looks with more patience.
-                Err(ReadFailed::Outcome(_)) => {
-                    self.looked_at = None;
-                    return Ok(Continue(()));
-                }
-            };
-            self.looked_at = Some(sighted.left_at);
-            self.seen.clone_from(&sighted.value);
-            match self.weigh(sighted.value).await? {
-                Continue(Some(weighed)) => sends = weighed,
-                Continue(None) => return Ok(Continue(())),
-                Break(ending) => return Ok(Break(ending)),
-            }
-            if let Break(step) = unhindered(lane, lane.gate.soon()).await {
-                return step;
-            }
-        }
+        let (sends, answered) = match Box::pin(self.look_where_it_stands(&mut at_hand, sends)).await? {
+            Continue(Some(looked)) => looked,
+            Continue(None) => return Ok(Continue(())),
+            Break(ending) => return Ok(Break(ending)),
+        };
         let sends = lane.settings.dialect.spelled(sends);
         let attempt = self.standing.started + 1;
         self.record(vec![EventKind::AttemptStarted { row: self.row.id, attempt, sends: sends.clone() }]).await?;
-        let leave = self.leave_to_go(at_hand, looks_here, attempt).await?;
+        let leave = self.leave_to_go(at_hand, answered, attempt).await?;
         drop(direct);
         let Some(pass) = leave else {
             return Ok(if lane.stop.is_draining() { Break(Ending::Later) } else { Continue(()) });
@@ -190,17 +165,74 @@ impl<R: Remote> Call<'_, R> {
         }
     }
 
+    /// What to send, and when a look that was made for that was answered. It may have waited long for its turn, and queueing
+    /// again for each look would never end where the service is slow. Behind the look it may wait again, and is looked at
+    /// again. None: it goes round once more.
+    async fn look_where_it_stands(
+        &mut self,
+        at_hand: &mut AtHand,
+        mut sends: TargetState,
+    ) -> Step<Option<(TargetState, Option<Instant>)>> {
+        let lane = self.lane;
+        let mut answered = None;
+        loop {
+            if let Break(ending) = self.unless_skipped().await? {
+                return Ok(Break(ending));
+            }
+            if self.forget_if_moved() {
+                answered = None;
+            }
+            if self.needs_no_look() || self.is_direct(answered) {
+                return Ok(Continue(Some((sends, answered))));
+            }
+            let show = lane.show_at_hand(at_hand, &self.row.source_id, self.needs(), self.connection);
+            let sighted = match Box::pin(show).await {
+                Ok(sighted) => sighted,
+                Err(ReadFailed::Journal(closed)) => return Err(closed),
+                Err(ReadFailed::LetGo) => return Ok(Break(Ending::Later)),
+                // Nothing is known of it any more; the reader looks with more patience.
+                Err(ReadFailed::Outcome(_)) => {
+                    self.looked_at = None;
+                    return Ok(Continue(None));
+                }
+            };
+            answered = Some(Instant::now());
+            self.looked_at = Some(sighted.left_at);
+            self.seen.clone_from(&sighted.value);
+            match self.weigh(sighted.value).await? {
+                Continue(Some(weighed)) => sends = weighed,
+                Continue(None) => return Ok(Continue(None)),
+                Break(ending) => return Ok(Break(ending)),
+            }
+            if let Break(step) = unhindered(lane, lane.gate.soon(at_hand)).await {
+                return Ok(step?.map_continue(|()| None));
+            }
+        }
+    }
+
+    /// Whether the look that was made where it stands was answered just now. How long the answer took does not count: where
+    /// the service is slow, no other would come sooner.
+    fn is_direct(&self, answered: Option<Instant>) -> bool {
+        answered.is_some_and(|at| at.elapsed() < self.directly_within())
+    }
+
+    /// Whether what is known of the row is fresh enough for its request.
+    fn may_leave(&self, answered: Option<Instant>) -> bool {
+        let is_direct = self.standing.doubted || self.depends();
+        let limit = if is_direct { self.directly_within() } else { FRESH + IN_TURN };
+        !self.is_looked_at() || self.is_direct(answered) || self.seen_within(limit)
+    }
+
     /// None: the attempt ended before it was sent. While it waited, much may have changed.
     async fn leave_to_go(
         &mut self,
         at_hand: AtHand,
-        looked_here: bool,
+        answered: Option<Instant>,
         attempt: u32,
     ) -> Result<Option<Pass>, JournalClosed> {
         let lane = self.lane;
-        let limit = if self.standing.doubted || self.depends() { DIRECTLY } else { FRESH + IN_TURN };
-        // Where it stood already when it was looked at, nothing more can be done for it.
-        let expires = (self.must_be_direct() && !looked_here).then_some(self.looked_at).flatten();
+        // Where it stood already when it was looked at, there is no sooner look to have.
+        let expires = (self.must_be_direct() && answered.is_none()).then_some(self.looked_at).flatten();
         let expires = expires.map(|looked_at| looked_at + self.directly_within());
         let pass = async {
             tokio::select! {
@@ -220,14 +252,8 @@ impl<R: Remote> Call<'_, R> {
                 self.held_back |= why == HeldBack::SeenTooLongAgo;
                 why.cause().to_owned()
             }
-            // It waited long for its slot, or the lane was told to wait meanwhile, and what was seen before that is old.
-            Some(Some(Ok(pass)))
-                if (pass.cooled || (!looked_here && expires.is_none()))
-                    && self.is_looked_at()
-                    && !self.seen_within(limit) =>
-            {
-                HeldBack::SeenTooLongAgo.cause().to_owned()
-            }
+            // It waited long for its slot or its turn, or its intent for the disk.
+            Some(Some(Ok(_))) if !self.may_leave(answered) => HeldBack::SeenTooLongAgo.cause().to_owned(),
             Some(Some(Ok(_))) if self.forget_if_moved() => "somebody else moved it before it was sent".to_owned(),
             Some(Some(Ok(pass))) => match self.skipped() {
                 None => return Ok(Some(pass)),
