@@ -481,7 +481,9 @@ impl Quota {
 
     /// One that left at that instant was accepted.
     pub(super) fn accepted(&mut self, now: Instant, left_at: Instant) -> Option<Learned> {
-        let refused_for = self.throttled_since.take().map(|since| now.saturating_duration_since(since));
+        // What left before the first refusal says nothing of what came after it.
+        let since = self.throttled_since.take_if(|since| left_at >= *since);
+        let refused_for = since.map(|since| now.saturating_duration_since(since));
         if left_at >= self.learned_at {
             self.strikes = 0;
             self.n_waits = 0;

@@ -349,6 +349,9 @@ fn throttled_for_too_long_is_noticed_and_forgiven_by_one_accepted_request() {
     assert_eq!(quota.gives_up_at(), None);
     quota.throttled(now, now, None, None);
     assert_eq!(quota.gives_up_at(), Some(now + Duration::from_mins(10)));
+    // That one was on its way already when the first was refused.
+    quota.accepted(later, now - Duration::from_millis(1));
+    assert_eq!(quota.gives_up_at(), Some(now + Duration::from_mins(10)));
     quota.accepted(later, later);
     assert_eq!(quota.gives_up_at(), None);
 }
