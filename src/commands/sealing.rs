@@ -121,7 +121,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
         return Err(CommandError::DashIsNoFile);
     }
     let unreadable = |source| PlanError::Unreadable { name: path.display().to_string(), source };
-    let sealed_plan = shown(path);
+    let (sealed_plan, typed) = (shown(path), here::path(path));
     // What a link points to is the plan.
     let path = &path.canonicalize().map_err(unreadable)?;
     let _alone = lock_whole(path).map_err(unreadable)?;
@@ -154,8 +154,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
         (0, _) => "none is needed".to_owned(),
         (required, 0) => format!("{required} needed: it may be run"),
         (required, more) => {
-            let by_others = here::path(path);
-            format!("{required} needed\nnext, by {more} more: cutover approve {by_others} --as NAME")
+            format!("{required} needed\nnext, by {more} more: cutover approve {typed} --as NAME")
         }
     };
     context.console.say(&format!("{name} approves {sealed_plan}: {}, {needed}", count(given, "approval")));

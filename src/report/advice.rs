@@ -328,8 +328,7 @@ fn of_lane_stop(cause: LaneStop, commands: &NextCommands) -> Option<Advice> {
 fn after_a_drain(reason: DrainReason, ending: &Ending, in_doubt: bool, commands: &NextCommands) -> Vec<Advice> {
     let say = match reason {
         DrainReason::Halted => {
-            "find out why so many failed, and put that right; then go on (the limit that stopped it still holds)"
-                .to_owned()
+            "find out what failed, and put that right; then go on (the limit that stopped it still holds)".to_owned()
         }
         DrainReason::StageLeft if in_doubt => {
             "reconcile what is in doubt first: nothing behind a wave begins before that is known; then go on".to_owned()
@@ -594,7 +593,7 @@ mod tests {
                 DrainReason::JournalClosed => (Exit::Internal, "journal can be written", on()),
                 DrainReason::JournalGone => (Exit::Internal, "saved", on()),
                 DrainReason::Panicked => (Exit::Internal, "a bug", on()),
-                DrainReason::Halted => (Exit::Halted, "why so many failed", on()),
+                DrainReason::Halted => (Exit::Halted, "what failed", on()),
                 DrainReason::StageLeft => (Exit::Halted, "reconcile what is in doubt first", on()),
                 DrainReason::Window => (Exit::Halted, "waits for the window to open", on()),
                 DrainReason::TooLong => {

@@ -426,11 +426,11 @@ pub(crate) struct PlanArgs {
 /// and those that somebody skipped.
 #[derive(Args, Debug)]
 pub(crate) struct SelectionArgs {
-    /// Only rows with these verdicts, such as refused,failed, or with one cause of a verdict, as in refused:SMS.9004;
+    /// Of rows with a verdict, open only those with these again, such as refused,failed, or with one cause of a verdict, as in refused:SMS.9004;
     /// rows that somebody else moved (overtaken) or skipped (skipped) only when named
     #[arg(long, value_delimiter = ',', value_name = "VERDICTS")]
     pub(crate) only: Vec<Only>,
-    /// Only this row, whatever it ended with: a source id, the beginning of one, or a name; may be given again
+    /// Of rows with a verdict, open only this one again, whatever it ended with: a source id, the beginning of one, or a name; may be given again
     #[arg(long, value_name = "ID", conflicts_with = "only")]
     pub(crate) row: Vec<String>,
 }

@@ -506,10 +506,14 @@ fn a_seal_for_several_people_is_made_and_approved_again_after_a_drift() {
     lab.write("plan.toml", "require_approvals = 2\nfiles = ['plan.csv']\n");
     let endpoint = ["--endpoint", sandbox.url.as_str()];
     let seal = ["plan", "plan.toml", "-o", "a sealed.plan", "--as", "Ada's own"];
-    lab.cutover(&[&seal[..], &endpoint].concat()).exits(0);
+    let sealed = lab.cutover(&[&seal[..], &endpoint].concat()).exits(0);
+    let needs = "it needs 2 approvals, none of them by Ada's own: cutover approve 'a sealed.plan' --as NAME";
+    let sealed = sealed.says(needs).says("then: cutover run 'a sealed.plan'");
+    typed(&lab, &the_one(&beginning(&said(&sealed), "cutover run"), "a sealed.plan"), &[]).exits(3);
     let approve = |command: &str| {
-        for name in ["Bob", "Cleo"] {
-            typed(&lab, &command.replace("NAME", name), &[]).exits(0);
+        let next = "next, by 1 more: cutover approve 'a sealed.plan' --as NAME";
+        for (name, says) in [("Bob", next), ("Cleo", "2 approvals, 2 needed: it may be run")] {
+            typed(&lab, &command.replace("NAME", name), &[]).exits(0).says(says);
         }
     };
     approve("cutover approve 'a sealed.plan' --as NAME");
