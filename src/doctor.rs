@@ -158,4 +158,20 @@ mod tests {
         assert_eq!(String::from_utf8(text).unwrap(), expected);
         crate::report::lab::conforms("doctor.v1.json", &document(&[patient]));
     }
+
+    #[test]
+    fn all_is_well_only_where_all_is_known() {
+        let ends = |healths: &[Health]| {
+            let mut patient = Patient::new("account");
+            for health in healths {
+                patient.add("it", *health, "so", None);
+            }
+            let mut text = Vec::new();
+            render(&[patient], false, &mut text).unwrap();
+            String::from_utf8(text).unwrap().lines().last().unwrap().to_owned()
+        };
+        assert_eq!(ends(&[Health::Ok]), "all is well");
+        assert_eq!(ends(&[Health::Ok, Health::Unknown]), "all that can be told is well; not known: 1");
+        assert_eq!(ends(&[Health::Warning, Health::Unknown]), "nothing stands in the way; warnings: 1");
+    }
 }

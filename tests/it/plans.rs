@@ -71,6 +71,10 @@ const STRICT: &[&str] = &["--strict"];
 #[test]
 fn nothing_that_looks_like_a_row_is_dropped_in_silence() {
     const IN_COMMENT: &str = "3:1: warning: this comment looks like a row, and is none: \"#N/A,stopped,syncing,web-2\"";
+    const OF_A_SHEET: &str = "3:1: warning: this comment looks like a row, and is none: \"#REF!;stopped\" (a spreadsheet \
+                              writes this where a look-up fails)";
+    const NO_SHEET: &str =
+        "3:1: warning: this comment looks like a row, and is none: \"#vm-2,stopped\" (take the # away";
     const IN_QUOTES: &str =
         "3:1: warning: this line looks like a row, and is part of the text that the quote on line 2 opens: \"3e721f75";
     let quoted = "id,state,name\nA,stopped,\"web-1\nB,stopped,web-2\nc,error,web-3\"\nd,stopped,web-4\n";
@@ -83,7 +87,8 @@ fn nothing_that_looks_like_a_row_is_dropped_in_silence() {
         ("p.csv", text("#N/V,stopped\nid,state\nA,stopped\n"), &[], 0, &["1:1: warning: "]),
         ("p.csv", text("sep=;\nid;state\r\n #WERT!;stopped\r\nA;stopped\r\n"), &[], 0, &["3:1: warning: "]),
         ("p.csv", text("id,state\nA,stopped\n#N/V,#N/V\n#DIV/0!\n"), &[], 0, &["3:1: warning: ", "4:1: warning: "]),
-        ("p.csv", text("id,state\nA,stopped\n#REF!;stopped\n"), &[], 0, &["3:1: warning: "]),
+        ("p.csv", text("id,state\nA,stopped\n#REF!;stopped\n"), &[], 0, &[OF_A_SHEET]),
+        ("p.csv", text("id,state\nA,stopped\n#vm-2,stopped\n"), &[], 0, &[NO_SHEET]),
         ("p.csv", text("id,state\nA,stopped\n# old,gone\n"), STRICT, 2, &["3:1: error: this comment looks like"]),
         // In quotes it is a row, and its id is none.
         ("p.csv", text("id,state\nA,stopped\n\"#REF!\",stopped\n"), &[], 0, &["3:1: warning: the source id is what"]),
