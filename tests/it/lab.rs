@@ -202,14 +202,23 @@ impl Launch {
     }
 
     pub(crate) fn reaches_nth(&self, kind: &str, n: usize) -> bool {
+        self.reaches_nth_that(kind, n, |event| event["kind"] == kind)
+    }
+
+    /// Until a change was told to wait, and that is recorded.
+    pub(crate) fn reaches_a_429(&self) -> bool {
+        self.reaches_nth_that("attempt_ended that was throttled", 1, |event| event["outcome"]["is"] == "throttled")
+    }
+
+    fn reaches_nth_that(&self, what: &str, n: usize, is_one: impl Fn(&Value) -> bool) -> bool {
         let mut n_left = n;
         let until = Instant::now() + PATIENCE;
         while n_left > 0 {
             match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(event) if event["kind"] == kind => n_left -= 1,
+                Ok(event) if is_one(&event) => n_left -= 1,
                 Ok(_) => (),
                 Err(RecvTimeoutError::Disconnected) => return false,
-                Err(RecvTimeoutError::Timeout) => panic!("no `{kind}` came"),
+                Err(RecvTimeoutError::Timeout) => panic!("no `{what}` came"),
             }
         }
         true

@@ -90,7 +90,7 @@ fn a_wait_outlives_the_launch_that_was_told() {
     let _machine = shared();
     let (lab, sandbox) = bench(20, LONG_WAIT);
     let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "20"]);
-    assert!(launch.reaches_nth("attempt_ended", 8), "the page, seven changes, and the first that is too much");
+    assert!(launch.reaches_a_429(), "the page, seven changes, and the first that is too much");
     launch.kill();
     let n_asked = sandbox.ledger().len();
     let again = lab.launch(&sandbox, &["resume", "--rate", "20", "--max-throttle", "3s"]);
@@ -103,7 +103,7 @@ fn one_signal_ends_a_launch_in_time_whatever_it_waits_for() {
     let _machine = shared();
     let (lab, sandbox) = bench(20, LONG_WAIT);
     let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "20"]);
-    assert!(launch.reaches_nth("attempt_ended", 8), "the page, seven changes, and the first that is too much");
+    assert!(launch.reaches_a_429(), "the page, seven changes, and the first that is too much");
     launch.signal("TERM");
     launch.end().exits(143);
     // It ends in half a minute at the latest, and at once where it would wait longer than that for leave to look.
