@@ -90,7 +90,8 @@ impl<R: Remote> Call<'_, R> {
             Some(credentialed) if credentialed? => (),
             Some(_) | None => return Ok(Break(Ending::Later)),
         }
-        let at_hand = unhindered(lane, until(self.grows_old(), lane.gate.at_hand(slot))).await;
+        // What waits is large, and is not carried along by value.
+        let at_hand = unhindered(lane, until(self.grows_old(), Box::pin(lane.gate.at_hand(slot)))).await;
         let mut at_hand = match at_hand {
             Continue(Some(at_hand)) => at_hand,
             Continue(None) => {
@@ -234,13 +235,13 @@ impl<R: Remote> Call<'_, R> {
         // Where it stood already when it was looked at, there is no sooner look to have.
         let expires = (self.must_be_direct() && answered.is_none()).then_some(self.looked_at).flatten();
         let expires = expires.map(|looked_at| looked_at + self.directly_within());
-        let pass = async {
+        let pass = Box::pin(async {
             tokio::select! {
                 biased;
                 pass = lane.gate.pass(at_hand) => Ok(pass),
                 () = lane.gate.put_off() => Err(HeldBack::PutOff),
             }
-        };
+        });
         // Who gives up costs no token of the pace.
         let pass = async { until(expires, pass).await.unwrap_or(Err(HeldBack::SeenTooLongAgo)) };
         let cause = match lane.stop.unless_draining(lane.helm.unless_paused(pass)).await {
