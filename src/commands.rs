@@ -399,7 +399,7 @@ fn exit_of_journal(error: &JournalError) -> Exit {
     }
 }
 
-/// How many were sent, and what is known of them in the journal, before what the error itself has to say.
+/// Tells how many were sent, and what is known of them in the journal, before what the error itself has to say.
 fn hint_after_changes(late: &AfterChanges, here: &Here) -> Option<String> {
     let AfterChanges { n_sent, error } = late;
     let hint = error.hint(here);
@@ -446,7 +446,7 @@ fn hint_of_plan(error: &PlanError) -> &'static str {
     }
 }
 
-/// Where to look at what holds a lock: in its journal, where it names that.
+/// Place to look at what holds a lock: in its journal, where it names that.
 fn hint_of_owner(owner: Option<&Owner>, here: &Here) -> String {
     let journal = owner.and_then(|owner| owner.journal.as_deref());
     let elsewhere = |journal| format!("cutover status{}", journal_flag(journal));
@@ -481,7 +481,7 @@ fn hint_of_journal(error: &JournalError, here: &Here) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// Where the folder is not made in silence: a name that was typed may be a mistake.
+/// Says that the folder is not made in silence: a name that was typed may be a mistake.
 fn hint_of_folder(folder: &Path) -> String {
     let text = folder.to_string_lossy();
     match text.strip_prefix('~') {

@@ -1,4 +1,4 @@
-//! How near a run comes to a quota that it does not know, how it follows one that changes, what it makes of 429s that are no
+//! Measure of how near a run comes to a quota that it does not know, how it follows one that changes, what it makes of 429s that are no
 //! quota's, and how well it keeps to a rate that it was given. The peer is arithmetic: the time that so many calls take at
 //! exactly the quota, or at the rate.
 
@@ -216,7 +216,7 @@ impl Trial {
         sample
     }
 
-    /// What the calls that were taken need at exactly the quota, or the rate.
+    /// Time that the calls that were taken need at exactly the quota, or the rate.
     fn needs_s(&self, ran: &Ran) -> f64 {
         float(n_calls(ran)) / f64::from(self.per_second)
     }

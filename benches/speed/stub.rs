@@ -50,7 +50,7 @@ pub(crate) struct Seen {
     /// Sources that they were of.
     pub(crate) n_moved: u64,
     pub(crate) n_reads: u64,
-    /// When each request came, in microseconds from the start of the stub, and whether it was taken. Only kept where
+    /// Time at which each request came, in microseconds from the start of the stub, and whether it was taken. Only kept where
     /// some are refused.
     pub(crate) came: Vec<(u64, bool)>,
     /// The start of the stub by the clock on the wall, and from then to what is named.

@@ -80,7 +80,7 @@ fn folder_beside(output: &Path) -> io::Result<TempDir> {
     tempfile::Builder::new().prefix(".cutover-").tempdir_in(parent)
 }
 
-/// Who may read the journal may read what is exported from it, and nobody else.
+/// Lets whoever may read the journal read what is exported from it, and nobody else.
 fn for_the_eyes_of(folder: &Path, journal: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(journal)?.permissions().mode() & 0o666;
