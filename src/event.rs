@@ -268,6 +268,9 @@ pub enum Outcome {
     },
     /// Never reached the server: safe to send again.
     Unsent { cause: String },
+    /// Left whole, and the peer says that nobody looked at it. That is its word and not our knowledge, so that the request may
+    /// have been made all the same.
+    Disclaimed { cause: String },
     /// May have reached it: timeout, reset, 5xx, an answer that cannot be read, abort.
     Lost {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -295,6 +298,7 @@ impl Outcome {
             Outcome::Barred { .. } => "barred",
             Outcome::Throttled { .. } => "throttled",
             Outcome::Unsent { .. } => "unsent",
+            Outcome::Disclaimed { .. } => "disclaimed",
             Outcome::Lost { .. } => "lost",
         }
     }
@@ -310,6 +314,7 @@ impl Outcome {
             | Outcome::Barred { .. }
             | Outcome::Throttled { .. }
             | Outcome::Unsent { .. }
+            | Outcome::Disclaimed { .. }
             | Outcome::Lost { .. } => false,
         }
     }
@@ -323,7 +328,7 @@ impl Outcome {
             | Outcome::Unauthenticated { status, .. }
             | Outcome::Barred { status, .. } => Some(*status),
             Outcome::Throttled { status, .. } => Some(status.unwrap_or(429)),
-            Outcome::Unsent { .. } => None,
+            Outcome::Unsent { .. } | Outcome::Disclaimed { .. } => None,
             Outcome::Lost { status, .. } => *status,
         }
     }
@@ -335,7 +340,10 @@ impl Outcome {
             | Outcome::Unauthenticated { code, .. }
             | Outcome::Barred { code, .. }
             | Outcome::Lost { code, .. } => code.as_deref(),
-            Outcome::Accepted { .. } | Outcome::Throttled { .. } | Outcome::Unsent { .. } => None,
+            Outcome::Accepted { .. }
+            | Outcome::Throttled { .. }
+            | Outcome::Unsent { .. }
+            | Outcome::Disclaimed { .. } => None,
         }
     }
 
@@ -348,7 +356,7 @@ impl Outcome {
             | Outcome::Unauthenticated { message, .. }
             | Outcome::Barred { message, .. }
             | Outcome::Throttled { message, .. } => Some(message),
-            Outcome::Unsent { cause } | Outcome::Lost { cause, .. } => Some(cause),
+            Outcome::Unsent { cause } | Outcome::Disclaimed { cause } | Outcome::Lost { cause, .. } => Some(cause),
         }
     }
 }
@@ -362,6 +370,7 @@ impl fmt::Display for Outcome {
             Outcome::Barred { .. } => "barred",
             Outcome::Throttled { .. } => "throttled",
             Outcome::Unsent { .. } => "not sent",
+            Outcome::Disclaimed { .. } => "disclaimed",
             Outcome::Lost { status: Some(300..500), code: None, .. } => "no answer of the service",
             Outcome::Lost { .. } => "answer lost",
         };

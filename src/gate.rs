@@ -532,7 +532,7 @@ impl Gate {
                 state.quota.let_through(left_at);
                 None
             }
-            Outcome::Unsent { .. } | Outcome::Lost { .. } => None,
+            Outcome::Unsent { .. } | Outcome::Disclaimed { .. } | Outcome::Lost { .. } => None,
         };
         if state.quota.per_second() != before {
             state.replace_pace();
@@ -686,6 +686,7 @@ fn proves_who_we_are(outcome: &Outcome) -> bool {
         | Outcome::Barred { .. }
         | Outcome::Throttled { .. }
         | Outcome::Unsent { .. }
+        | Outcome::Disclaimed { .. }
         | Outcome::Lost { .. } => false,
     }
 }

@@ -206,6 +206,7 @@ fn denied_or_not(outcome: Outcome) -> InventoryError {
         | Outcome::Rejected { .. }
         | Outcome::Throttled { .. }
         | Outcome::Unsent { .. }
+        | Outcome::Disclaimed { .. }
         | Outcome::Lost { .. } => InventoryError::Unreachable(outcome),
     }
 }

@@ -110,9 +110,10 @@ pub(crate) fn pairing_of(sends: &TargetState) -> Pairing {
     }
 }
 
-/// What a row is called that is found on target: ours, if anything was ever sent for it.
+/// What a row is called that is found on target: ours, if anything was ever sent for it. A 429 says that its request was not
+/// looked at, and that is a peer's word: the request was sent all the same.
 pub(crate) fn on_target_verdict(standing: &Standing) -> Verdict {
-    if standing.attempts == 0 { Verdict::Already } else { Verdict::Applied }
+    if standing.attempts == 0 && standing.throttled == 0 { Verdict::Already } else { Verdict::Applied }
 }
 
 /// Why a row would not come back that goes from where it was seen (`was`) to where it `is` then, if it would not. A

@@ -152,7 +152,10 @@ impl LastWord {
         match outcome {
             Outcome::Accepted { .. } => Some(LastWord::Yes),
             Outcome::Rejected { .. } => Some(LastWord::No),
-            Outcome::Unauthenticated { .. } | Outcome::Barred { .. } | Outcome::Lost { .. } => Some(LastWord::Unsaid),
+            Outcome::Unauthenticated { .. }
+            | Outcome::Barred { .. }
+            | Outcome::Disclaimed { .. }
+            | Outcome::Lost { .. } => Some(LastWord::Unsaid),
             Outcome::Throttled { .. } | Outcome::Unsent { .. } => None,
         }
     }
@@ -331,7 +334,7 @@ impl Standing {
                 self.attempts -= 1;
                 Phase::Due
             }
-            Outcome::Lost { .. } => {
+            Outcome::Disclaimed { .. } | Outcome::Lost { .. } => {
                 self.looked = false;
                 self.doubted = true;
                 Phase::InDoubt
@@ -717,7 +720,8 @@ mod tests {
                         if was.attempts == 1 && before_first_send.is_none() {
                             before_first_send = Some(last_look.clone());
                         }
-                        unlooked_doubt = matches!(outcome, Outcome::Lost { .. }) || was.doubted;
+                        unlooked_doubt =
+                            matches!(outcome, Outcome::Disclaimed { .. } | Outcome::Lost { .. }) || was.doubted;
                     }
                     EventKind::RowReopened { .. } if standing.attempts == 0 => last_look = None,
                     EventKind::RowReopened { .. } => unlooked_doubt = standing.phase == Phase::InDoubt,

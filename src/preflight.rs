@@ -302,11 +302,12 @@ async fn look_by_id<R: Remote>(
 /// A failed look that may be about its row, or about the list, alone. A row is looked at again before it is sent.
 fn failed_alone<R: Remote>(lane: &Lane<R>, failed: ReadFailed) -> Result<Outcome, PreflightError> {
     match failed {
-        ReadFailed::Outcome(outcome @ (Outcome::Rejected { .. } | Outcome::Lost { .. } | Outcome::Unsent { .. }))
-            if !outcome.refuses_us() =>
-        {
-            Ok(outcome)
-        }
+        ReadFailed::Outcome(
+            outcome @ (Outcome::Rejected { .. }
+            | Outcome::Disclaimed { .. }
+            | Outcome::Lost { .. }
+            | Outcome::Unsent { .. }),
+        ) if !outcome.refuses_us() => Ok(outcome),
         failed @ (ReadFailed::Outcome(_) | ReadFailed::Journal(_) | ReadFailed::LetGo) => Err(denied(lane, failed)),
     }
 }
@@ -368,7 +369,7 @@ where
             Outcome::Throttled { .. } => PreflightError::Throttled(outcome.to_string()),
             // That nothing was sent is said behind it.
             Outcome::Unsent { cause } => PreflightError::Unreachable(cause),
-            Outcome::Accepted { .. } | Outcome::Rejected { .. } | Outcome::Lost { .. } => {
+            Outcome::Accepted { .. } | Outcome::Rejected { .. } | Outcome::Disclaimed { .. } | Outcome::Lost { .. } => {
                 PreflightError::Unreachable(outcome.to_string())
             }
         },

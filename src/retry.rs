@@ -38,8 +38,12 @@ impl Patience {
             Outcome::Rejected { .. } => Break(Enough::Refused),
             Outcome::Unauthenticated { .. } | Outcome::Barred { .. } => Break(Enough::NotTheRow),
             Outcome::Throttled { .. } => Continue(Duration::ZERO),
-            Outcome::Unsent { .. } | Outcome::Lost { .. } if self.attempts <= counted => Break(Enough::OutOfAttempts),
-            Outcome::Unsent { .. } | Outcome::Lost { .. } => Continue(self.wait(counted, roll)),
+            Outcome::Unsent { .. } | Outcome::Disclaimed { .. } | Outcome::Lost { .. } if self.attempts <= counted => {
+                Break(Enough::OutOfAttempts)
+            }
+            Outcome::Unsent { .. } | Outcome::Disclaimed { .. } | Outcome::Lost { .. } => {
+                Continue(self.wait(counted, roll))
+            }
         }
     }
 
@@ -59,6 +63,7 @@ pub(crate) fn counts(outcome: &Outcome) -> bool {
         | Outcome::Unauthenticated { .. }
         | Outcome::Barred { .. }
         | Outcome::Unsent { .. }
+        | Outcome::Disclaimed { .. }
         | Outcome::Lost { .. } => true,
     }
 }

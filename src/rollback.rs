@@ -37,7 +37,8 @@ pub enum WayBack {
 #[must_use]
 pub fn way_back(row: &Row, standing: &Standing) -> WayBack {
     let none = |reason: String| WayBack::None { reason };
-    if standing.attempts == 0 {
+    // What came of a change that was told to wait is ours all the same.
+    if standing.attempts == 0 && standing.phase != Phase::Settled(Verdict::Applied) {
         return WayBack::Untouched;
     }
     match standing.phase {

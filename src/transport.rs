@@ -111,7 +111,7 @@ impl Connection {
     /// may do so with the others.
     pub(crate) fn after(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Unsent { .. } | Outcome::Lost { status: None, .. } => Connection::New,
+            Outcome::Unsent { .. } | Outcome::Disclaimed { .. } | Outcome::Lost { status: None, .. } => Connection::New,
             Outcome::Accepted { .. }
             | Outcome::Rejected { .. }
             | Outcome::Unauthenticated { .. }
@@ -399,6 +399,9 @@ impl Transport {
         if let Some(cause) = self.unsent_cause(error) {
             return Outcome::Unsent { cause: secrets.short(&cause) };
         }
+        if find::<h2::Error>(error).is_some_and(is_disclaimed) {
+            return Outcome::Disclaimed { cause: "the server says that it did not look at the request".to_owned() };
+        }
         let cause = lost_cause(error, self.timeouts);
         Outcome::Lost { status: None, code: None, cause: secrets.short(&cause) }
     }
@@ -439,11 +442,10 @@ impl Transport {
 }
 
 /// Tells that the server claims not to have begun with a request that left whole. That is its word and not our knowledge:
-/// a gateway on the way may have passed the request on. source: RFC 9113, 8.7 (`REFUSED_STREAM`, streams above a GOAWAY's
-/// last).
+/// a gateway on the way may have passed the request on. source: RFC 9113, 6.8 (streams above a GOAWAY's last, whatever its
+/// code) and 8.7 (`REFUSED_STREAM`).
 fn is_disclaimed(error: &h2::Error) -> bool {
-    error.reason() == Some(h2::Reason::REFUSED_STREAM)
-        || (error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
+    error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
 fn connection_cause(kind: Option<io::ErrorKind>, reason: &dyn Error) -> String {
@@ -488,9 +490,6 @@ fn lost_cause(error: &reqwest::Error, timeouts: Timeouts) -> String {
             Some(read) => format!("no answer within {:?}, or nothing more of it within {read:?}", timeouts.whole),
             None => format!("no answer within {:?}", timeouts.whole),
         };
-    }
-    if find::<h2::Error>(error).is_some_and(is_disclaimed) {
-        return "the server says that it did not look at the request".to_owned();
     }
     if matches!(io_kind(error), Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)) {
         return "connection reset".to_owned();

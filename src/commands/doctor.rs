@@ -297,7 +297,11 @@ fn refused(patient: &mut Patient, outcome: &Outcome) -> Exit {
             )
         }
         Outcome::Throttled { .. } => ("wait, and go slower: --rate", Exit::Halted),
-        Outcome::Accepted { .. } | Outcome::Rejected { .. } | Outcome::Unsent { .. } | Outcome::Lost { .. } => {
+        Outcome::Accepted { .. }
+        | Outcome::Rejected { .. }
+        | Outcome::Unsent { .. }
+        | Outcome::Disclaimed { .. }
+        | Outcome::Lost { .. } => {
             ("is this the address of the service? it is named sms.REGION.myhuaweicloud.com", Exit::Unreachable)
         }
     };

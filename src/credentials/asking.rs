@@ -26,7 +26,9 @@ pub(super) async fn ask(
     let transport = Transport::new(endpoint.clone(), settings).map_err(|error| at(&error.to_string()))?;
     let mut incoming = match transport.send(outgoing).await {
         Ok(incoming) => incoming,
-        Err(Outcome::Unsent { cause } | Outcome::Lost { cause, .. }) => return Err(at(&cause)),
+        Err(Outcome::Unsent { cause } | Outcome::Disclaimed { cause } | Outcome::Lost { cause, .. }) => {
+            return Err(at(&cause));
+        }
         Err(other) => return Err(at(&other.to_string())),
     };
     let body = match std::mem::replace(&mut incoming.body, Body::TooLarge) {

@@ -451,7 +451,9 @@ impl<R: Remote> Lane<R> {
         worn: Generation,
     ) -> Result<(), JournalClosed> {
         match outcome {
-            Outcome::Unsent { .. } | Outcome::Lost { status: None, .. } => &self.unanswered,
+            Outcome::Unsent { .. } | Outcome::Disclaimed { .. } | Outcome::Lost { status: None, .. } => {
+                &self.unanswered
+            }
             Outcome::Accepted { .. }
             | Outcome::Rejected { .. }
             | Outcome::Unauthenticated { .. }
@@ -486,9 +488,11 @@ impl<R: Remote> Lane<R> {
                 self.under_way.changed.notify_one();
                 Ok(())
             }
-            Outcome::Accepted { .. } | Outcome::Rejected { .. } | Outcome::Unsent { .. } | Outcome::Lost { .. } => {
-                Ok(())
-            }
+            Outcome::Accepted { .. }
+            | Outcome::Rejected { .. }
+            | Outcome::Unsent { .. }
+            | Outcome::Disclaimed { .. }
+            | Outcome::Lost { .. } => Ok(()),
         }
     }
 

@@ -64,7 +64,7 @@ impl Journal {
                     let outcome = columns.get_ref(3)?.as_str_or_null().map_err(rusqlite::Error::from)?;
                     match outcome {
                         Some("throttled") => second.throttled += 1,
-                        Some("lost" | "unsent") => second.lost += 1,
+                        Some("lost" | "disclaimed" | "unsent") => second.lost += 1,
                         Some(_) | None => (),
                     }
                     let answered = columns.get::<_, Option<u16>>(4)?.is_some() || outcome == Some("throttled");

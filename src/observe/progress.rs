@@ -236,6 +236,7 @@ impl Counter {
             | Outcome::Rejected { .. }
             | Outcome::Unauthenticated { .. }
             | Outcome::Barred { .. }
+            | Outcome::Disclaimed { .. }
             | Outcome::Lost { .. } => attempt > 1 && !self.unsent.remove(&row),
         }
     }

@@ -52,7 +52,8 @@ impl Strange {
             | Outcome::Unauthenticated { .. }
             | Outcome::Barred { .. }
             | Outcome::Throttled { .. }
-            | Outcome::Unsent { .. } => None,
+            | Outcome::Unsent { .. }
+            | Outcome::Disclaimed { .. } => None,
         }
     }
 

@@ -360,7 +360,7 @@ mod tests {
             Outcome::Unauthenticated { .. } => Is::Unauthenticated,
             Outcome::Barred { .. } => Is::Barred,
             Outcome::Throttled { .. } => Is::Throttled,
-            Outcome::Unsent { .. } => panic!("an answer is never unsent: {outcome}"),
+            Outcome::Unsent { .. } | Outcome::Disclaimed { .. } => panic!("an answer is neither: {outcome}"),
             Outcome::Lost { .. } => Is::Lost,
         }
     }

@@ -221,6 +221,7 @@ fn missed_one(attempt: &Attempt, is_last: bool) -> Option<Missed<'_>> {
         | Outcome::Barred { .. }
         | Outcome::Throttled { .. }
         | Outcome::Unsent { .. }
+        | Outcome::Disclaimed { .. }
         | Outcome::Lost { .. } => false,
     };
     Some(Missed { attempt, is_failure, kind: ended.outcome.name(), message: plain(&ended.outcome.to_string()) })

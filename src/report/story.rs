@@ -148,6 +148,7 @@ fn asked_to_wait(outcome: &Outcome) -> Option<String> {
         | Outcome::Unauthenticated { .. }
         | Outcome::Barred { .. }
         | Outcome::Unsent { .. }
+        | Outcome::Disclaimed { .. }
         | Outcome::Lost { .. } => None,
     }
 }

@@ -8,6 +8,7 @@ mod browser;
 mod crash;
 mod credentials;
 mod dialects;
+mod disclaimed;
 mod disk;
 mod doctor;
 mod doors;

@@ -364,6 +364,7 @@ impl<R: Remote> Call<'_, R> {
             | Outcome::Barred { .. }
             | Outcome::Throttled { .. }
             | Outcome::Unsent { .. }
+            | Outcome::Disclaimed { .. }
             | Outcome::Lost { .. } => (),
         }
         if let Some(rows) = reopened {

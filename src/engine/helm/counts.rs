@@ -24,7 +24,7 @@ pub(crate) enum Came {
 impl Came {
     /// None: the row says nothing about how it goes; nothing was sent for it, or reads cannot show its target.
     pub(crate) fn of(standing: &Standing, verdict: Verdict, no_look_succeeded: bool) -> Option<Self> {
-        if standing.attempts == 0 {
+        if standing.attempts == 0 && verdict != Verdict::Applied {
             return None;
         }
         match verdict {

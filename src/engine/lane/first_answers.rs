@@ -63,6 +63,7 @@ impl FirstAnswers {
             | Outcome::Barred { .. }
             | Outcome::Throttled { .. }
             | Outcome::Unsent { .. }
+            | Outcome::Disclaimed { .. }
             | Outcome::Lost { .. } => (),
         }
     }

@@ -28,7 +28,7 @@ impl Streak {
 
 fn is_no_answer(outcome: &Outcome) -> bool {
     match outcome {
-        Outcome::Unsent { .. } | Outcome::Lost { status: None, .. } => true,
+        Outcome::Unsent { .. } | Outcome::Disclaimed { .. } | Outcome::Lost { status: None, .. } => true,
         Outcome::Accepted { .. }
         | Outcome::Rejected { .. }
         | Outcome::Unauthenticated { .. }
