@@ -69,6 +69,9 @@ pub enum EventKind {
         /// How the events of its rows are added up; none is how earlier versions did.
         #[serde(default = "Rules::unnamed", skip_serializing_if = "Rules::is_first")]
         rules: Rules,
+        /// What the journal held before it, so that no run can vanish. None in journals of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Predecessors>,
     },
     LaunchBegan {
         launch: u32,
@@ -198,6 +201,26 @@ pub struct LanePlace {
     pub name: String,
     pub endpoint: String,
     pub account: String,
+}
+
+/// Runs that a journal holds when another begins in it, as far as they are not named by one of them: from the one made last
+/// back to the first that names its own. See [`crate::journal::Journal::predecessors`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Predecessors {
+    /// The journal's own id.
+    pub journal: String,
+    /// So many of its runs were made by versions that named none.
+    pub earlier: u64,
+    /// The one made last comes first. None: it is the first of its journal.
+    pub runs: Vec<Predecessor>,
+}
+
+/// A run, and how far its lanes were.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Predecessor {
+    pub run: String,
+    /// Of each lane the number of its last event, and the hash of that one in hexadecimal digits.
+    pub heads: Vec<(LaneId, u64, String)>,
 }
 
 impl EventKind {

@@ -36,6 +36,7 @@ mod schema;
 pub(crate) mod search;
 pub mod steering;
 pub mod stored;
+pub mod succession;
 #[cfg(test)]
 mod tests;
 
@@ -294,11 +295,13 @@ impl Journal {
         let places = Places::of(new.lanes);
         let transaction =
             self.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(JournalError::from)?;
+        let run = succession::count_another(&transaction)?;
         transaction
             .execute(
-                "INSERT INTO run (id, plan_path, plan_digest, n_rows, endpoint, account, settings, created_at, rules)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT INTO run (run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, created_at, rules)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                 params![
+                    run.0,
                     new.id,
                     new.plan_path,
                     new.plan_digest,
@@ -311,7 +314,6 @@ impl Journal {
                 ],
             )
             .map_err(JournalError::from)?;
-        let run = RunKey(transaction.last_insert_rowid());
         let of_run = (LaneId::RUN, "run", None, None);
         let of_accounts = (1..).map(LaneId).zip(new.lanes).map(|(lane, new)| {
             let NewLane { name, endpoint, account, takes_unnamed: _ } = new;

@@ -13,14 +13,16 @@ use crate::event::{EventKind, Ground, Outcome, Verdict};
 use crate::model::{RowId, SeenState};
 
 /// How events are added up. Fixed as a run begins, so that what an earlier version stored of its rows still adds up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rules {
     /// Those of schemas 1 to 3: an intent forgets the look before it even if it is never sent, a refused row that is opened
     /// again forgets what was before, and a refusal ends a doubt.
     First,
-    #[default]
+    /// Those of schemas up to 9: where a verdict names no ground, its reason is read for one.
     Second,
+    #[default]
+    Third,
 }
 
 impl Rules {
@@ -41,12 +43,13 @@ impl Rules {
         match self {
             Rules::First => "first",
             Rules::Second => "second",
+            Rules::Third => "third",
         }
     }
 
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        [Rules::First, Rules::Second].into_iter().find(|rules| rules.name() == name)
+        [Rules::First, Rules::Second, Rules::Third].into_iter().find(|rules| rules.name() == name)
     }
 }
 
@@ -204,7 +207,10 @@ impl Standing {
                 self.settled(*row, *verdict, seen.as_ref())?;
                 self.settled_at = Some(at);
                 self.reason.clone_from(reason);
-                self.ground = ground.or_else(|| cause::worded(*verdict, reason.as_deref()));
+                self.ground = match self.rules {
+                    Rules::First | Rules::Second => ground.or_else(|| cause::worded(*verdict, reason.as_deref())),
+                    Rules::Third => *ground,
+                };
                 Ok(())
             }
             EventKind::RowLeft { row, cause } => match self.phase {
@@ -268,7 +274,7 @@ impl Standing {
             Phase::Untried | Phase::Due if self.is_unsent() => {
                 self.before = match self.rules {
                     Rules::First => seen.cloned(),
-                    Rules::Second => seen.map(|seen| seen.clone().or(self.before.take())),
+                    Rules::Second | Rules::Third => seen.map(|seen| seen.clone().or(self.before.take())),
                 };
             }
             Phase::Untried | Phase::Due | Phase::Accepted => {
@@ -279,7 +285,7 @@ impl Standing {
             Phase::InDoubt => self.phase = Phase::Due,
             Phase::Open | Phase::Settled(_) => return Err(self.illegal(row, "a look")),
         }
-        if self.rules == Rules::Second {
+        if self.rules >= Rules::Second {
             self.moved = None;
         }
         self.looked = true;
@@ -323,7 +329,7 @@ impl Standing {
                 Phase::Accepted
             }
             // What it refuses may be that an earlier attempt has moved the row.
-            Outcome::Rejected { .. } if self.doubted && self.rules == Rules::Second => Phase::InDoubt,
+            Outcome::Rejected { .. } if self.doubted && self.rules >= Rules::Second => Phase::InDoubt,
             Outcome::Rejected { .. } | Outcome::Unauthenticated { .. } | Outcome::Barred { .. } => Phase::Due,
             Outcome::Throttled { .. } => {
                 self.attempts -= 1;
@@ -374,8 +380,10 @@ impl Standing {
                     match self.rules {
                         Rules::First if self.attempts == 0 => self.before = Some(seen.clone()),
                         // What others did to a row that was looked at is no part of what was before.
-                        Rules::Second if self.attempts == 0 => _ = self.before.get_or_insert_with(|| seen.clone()),
-                        Rules::First | Rules::Second => (),
+                        Rules::Second | Rules::Third if self.attempts == 0 => {
+                            self.before.get_or_insert_with(|| seen.clone());
+                        }
+                        Rules::First | Rules::Second | Rules::Third => (),
                     }
                     self.after = Some(seen.clone());
                 }
@@ -401,19 +409,19 @@ impl Standing {
         };
         let forgets_before = match self.rules {
             Rules::First => verdict == Verdict::Refused,
-            Rules::Second => self.attempts == 0,
+            Rules::Second | Rules::Third => self.attempts == 0,
         };
         if forgets_before {
             self.before = None;
         }
-        if self.rules == Rules::Second {
+        if self.rules >= Rules::Second {
             self.moved = None;
         }
         self.unknown = false;
         // Opened again, a row that was sent is still judged by what was seen before that: where it is neither there nor on
         // target, it is not ours. Only who names the rows that somebody else moved takes them from where they are now.
         self.looked = match verdict {
-            Verdict::NoEffect | Verdict::Refused | Verdict::Failed => self.rules == Rules::Second && self.attempts > 0,
+            Verdict::NoEffect | Verdict::Refused | Verdict::Failed => self.rules >= Rules::Second && self.attempts > 0,
             Verdict::Unverified | Verdict::Applied | Verdict::Already | Verdict::Overtaken | Verdict::Blocked => false,
         };
         self.after = None;

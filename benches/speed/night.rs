@@ -147,6 +147,7 @@ fn begun(run: &RunRecord, layout: String) -> [EventKind; 2] {
         lanes: ACCOUNTS.map(place).into(),
         layout: Some(layout),
         rules: run.rules,
+        after: None,
     };
     let launch = EventKind::LaunchBegan {
         launch: 1,

@@ -10,7 +10,7 @@ use super::finding::Finding;
 use crate::event::{EventKind, LaneId, LanePlace, Outcome};
 use crate::exit::Exit;
 use crate::journal::read::{LaneRecord, RunRecord};
-use crate::journal::stored::{EventOrder, StoredEvent};
+use crate::journal::stored::{EventOrder, StoredEvent, StoredStanding};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Rules, Standing};
 use crate::model::words::Word;
@@ -94,8 +94,8 @@ fn check_portion(journal: &Journal, run: &RunRecord, first: RowId, last: RowId) 
     if let Some(done) = open {
         rows.compare(&done, &mut findings)?;
     }
-    while let Some((row, stored)) = rows.next()? {
-        differs(row, &Standing::default(), &stored, &mut findings);
+    while let Some(stored) = rows.next()? {
+        differs(&Standing::default(), &stored, &mut findings);
     }
     Ok(findings)
 }
@@ -128,40 +128,40 @@ impl Folded {
 struct Rows<'a> {
     journal: &'a Journal,
     run: &'a RunRecord,
-    page: VecDeque<(RowId, Standing)>,
+    page: VecDeque<StoredStanding>,
     after: Option<RowId>,
     /// Those behind it are of another portion.
     last: RowId,
 }
 
 impl Rows<'_> {
-    fn peek(&mut self) -> Result<Option<&(RowId, Standing)>, JournalError> {
+    fn peek(&mut self) -> Result<Option<&StoredStanding>, JournalError> {
         if self.page.is_empty() {
             self.page = self.journal.standings(self.run.key, self.after, PAGE)?.into();
-            if let Some((row, _)) = self.page.back() {
-                self.after = Some(*row);
+            if let Some(stored) = self.page.back() {
+                self.after = Some(stored.row);
             }
         }
-        Ok(self.page.front().filter(|(row, _)| *row <= self.last))
+        Ok(self.page.front().filter(|stored| stored.row <= self.last))
     }
 
-    fn next(&mut self) -> Result<Option<(RowId, Standing)>, JournalError> {
+    fn next(&mut self) -> Result<Option<StoredStanding>, JournalError> {
         let is_there = self.peek()?.is_some();
         Ok(if is_there { self.page.pop_front() } else { None })
     }
 
     /// Compares up to this row: those before it have no events and must be untouched.
     fn compare(&mut self, folded: &Folded, findings: &mut Findings) -> Result<(), JournalError> {
-        while let Some((row, _)) = self.peek()?
-            && *row <= folded.row
+        while let Some(stored) = self.peek()?
+            && stored.row <= folded.row
         {
-            let Some((row, stored)) = self.next()? else { break };
+            let Some(stored) = self.next()? else { break };
             match &folded.standing {
-                _ if row < folded.row => differs(row, &Standing::default(), &stored, findings),
-                Ok(standing) => differs(row, standing, &stored, findings),
+                _ if stored.row < folded.row => differs(&Standing::default(), &stored, findings),
+                Ok(standing) => differs(standing, &stored, findings),
                 Err(Unknowable) => (),
             }
-            if row == folded.row {
+            if stored.row == folded.row {
                 return Ok(());
             }
         }
@@ -171,7 +171,8 @@ impl Rows<'_> {
     }
 }
 
-fn differs(row: RowId, folded: &Standing, stored: &Standing, findings: &mut Findings) {
+fn differs(folded: &Standing, stored: &StoredStanding, findings: &mut Findings) {
+    let StoredStanding { row, standing: stored, on_target } = stored;
     let same = [
         ("standing", folded.phase == stored.phase),
         ("started", folded.started == stored.started),
@@ -192,9 +193,10 @@ fn differs(row: RowId, folded: &Standing, stored: &Standing, findings: &mut Find
         ("reason", folded.reason == stored.reason),
         ("ground", folded.ground == stored.ground),
         ("last_word", folded.last_word == stored.last_word),
+        ("on_target", folded.is_on_target() == *on_target),
     ];
     if let Some(columns) = unequal(&same) {
-        findings.add(Finding::RowDiffers { row, columns });
+        findings.add(Finding::RowDiffers { row: *row, columns });
     }
 }
 
@@ -253,7 +255,7 @@ impl OwnSums {
     pub(super) fn add(&mut self, lane: LaneId, at_ms: i64, kind: &EventKind) {
         let at = Timestamp::from_millisecond(at_ms).ok();
         match kind {
-            EventKind::RunStarted { plan, rows, settings, lanes, layout, rules } => {
+            EventKind::RunStarted { plan, rows, settings, lanes, layout, rules, after: _ } => {
                 self.rules = Some(*rules);
                 self.layout.clone_from(layout);
                 self.began = Some((plan.clone(), *rows, settings.clone()));

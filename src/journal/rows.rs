@@ -35,9 +35,8 @@ macro_rules! sum {
 /// The standing's half, in the order of [`standing`].
 pub(super) const STANDING: &str = concat!(sum!(), ", (SELECT rules FROM run WHERE run.run = row.run)");
 
-/// Yes of a row that is on target, as the views have it too.
-pub(super) const ON_TARGET: &str =
-    "coalesce(verdict IN ('applied', 'already') OR (verdict = 'unverified' AND ground = 'not_verified'), 0)";
+/// Yes of a row that is on target, as the views have it too: [`Standing::is_on_target`] when it was stored.
+pub(super) const ON_TARGET: &str = "on_target";
 
 pub(super) fn insert(
     conn: &Connection,
@@ -158,7 +157,7 @@ pub(super) fn store_standings(
     ))?;
     let mut changes = conn.prepare_cached(&format!(
         "UPDATE row SET {SUMS}, verdict = ?22, moved_copystate = ?23, moved_migrationcycle = ?24,
-             ground = ?25 WHERE run = ?1 AND row = ?2"
+             ground = ?25, on_target = ?26 WHERE run = ?1 AND row = ?2"
     ))?;
     for (row, standing) in standings {
         let verdict = match standing.phase {
@@ -177,6 +176,7 @@ pub(super) fn store_standings(
         changes.raw_bind_parameter(23, word(moved.and_then(|seen| seen.copystate.as_ref())))?;
         changes.raw_bind_parameter(24, word(moved.and_then(|seen| seen.migrationcycle.as_ref())))?;
         changes.raw_bind_parameter(25, standing.ground.map(Ground::name))?;
+        changes.raw_bind_parameter(26, standing.is_on_target())?;
         changes.raw_execute()?;
     }
     Ok(())

@@ -11,7 +11,7 @@ use super::JournalError;
 /// `cutv`: tells `file(1)` and us that an SQLite file is a journal of ours.
 const APPLICATION_ID: i32 = 0x6375_7476;
 
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     include_str!("../../migrations/0001_journal.sql"),
     include_str!("../../migrations/0002_lanes.sql"),
     include_str!("../../migrations/0003_steering.sql"),
@@ -21,6 +21,7 @@ const STEPS: [&str; 9] = [
     include_str!("../../migrations/0007_pace.sql"),
     include_str!("../../migrations/0008_last_word.sql"),
     include_str!("../../migrations/0009_grounds.sql"),
+    include_str!("../../migrations/0010_chain_of_runs.sql"),
 ];
 
 /// The log is cut to this size when it is begun anew; it is begun anew when it holds 4 MB and nobody reads in it.

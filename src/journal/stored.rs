@@ -32,6 +32,14 @@ pub struct StoredEvent<'a> {
     pub hash: Hash,
 }
 
+/// A row's sum as table `row` has it.
+pub struct StoredStanding {
+    pub row: RowId,
+    pub standing: Standing,
+    /// Follows from the rest, and has a column of its own.
+    pub on_target: bool,
+}
+
 impl StoredEvent<'_> {
     pub fn read(&self) -> Result<EventKind, serde_json::Error> {
         from_stored_form(self.kind, self.row, self.detail)
@@ -92,14 +100,19 @@ impl Journal {
         run: RunKey,
         after: Option<RowId>,
         limit: u32,
-    ) -> Result<Vec<(RowId, Standing)>, JournalError> {
+    ) -> Result<Vec<StoredStanding>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT row, {} FROM row WHERE run = ?1 AND row > ?2 ORDER BY row LIMIT ?3",
+            "SELECT row, {}, {} FROM row WHERE run = ?1 AND row > ?2 ORDER BY row LIMIT ?3",
+            rows::ON_TARGET,
             rows::STANDING
         ))?;
         let after = after.map_or(0, |row| row.0);
         let page = statement.query_map(params![run.0, after, limit], |columns| {
-            Ok((RowId(columns.get(0)?), rows::standing(columns, 1)?))
+            Ok(StoredStanding {
+                row: RowId(columns.get(0)?),
+                on_target: rows::flag(columns, 1)?,
+                standing: rows::standing(columns, 2)?,
+            })
         })?;
         page.collect::<Result<_, _>>().map_err(JournalError::from)
     }

@@ -30,7 +30,8 @@ pub fn word(ground: Option<Ground>, error_code: Option<&str>, http_status: Optio
     }
 }
 
-/// The ground of a verdict that an earlier version recorded, which stored none: as that version worded it.
+/// The ground of a verdict that an earlier version recorded, which stored none: as that version worded it. The migration that
+/// brought the column has read the same of what stood in table `row` then.
 pub(super) fn worded(verdict: Verdict, reason: Option<&str>) -> Option<Ground> {
     let reason = reason?;
     match verdict {

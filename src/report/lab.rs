@@ -21,6 +21,7 @@ use crate::plan::digest::Digester;
 use crate::waves::{Part, Stage};
 
 pub(crate) const RUN_ID: &str = "20261123-a1b2c3";
+const JOURNAL_ID: &str = "00112233445566778899aabbccddeeff";
 /// The first event's time; each one after it comes a quarter of a second later.
 const FIRST_AT_MS: i64 = 1_795_428_000_000;
 const STEP_MS: i64 = 250;
@@ -57,6 +58,7 @@ impl Lab {
             .create_run(&new, |sink| rows.iter().try_for_each(|row| sink.row(row, None)))
             .unwrap_or_else(|error: JournalError| panic!("{error}"));
         lab.raw().execute("UPDATE run SET created_at = ?1", [FIRST_AT_MS]).unwrap();
+        lab.raw().execute("UPDATE journal SET id = ?1", [JOURNAL_ID]).unwrap();
         lab
     }
 
@@ -92,6 +94,7 @@ impl Lab {
             settings: run.settings,
             lanes: vec![place],
             rules: run.rules,
+            after: Some(self.open().0.predecessors(run.key).unwrap()),
         };
         let launch = EventKind::LaunchBegan {
             launch: 1,

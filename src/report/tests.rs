@@ -12,7 +12,7 @@ use super::status::{self, Holder};
 use super::summary::{self, Summary};
 use super::{Format, ReportError, write};
 use crate::control::{By, CONTROL, Command};
-use crate::event::{EventKind, LaneId, Verdict};
+use crate::event::{EventKind, Ground, LaneId, Verdict};
 use crate::exit::Exit;
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
@@ -206,9 +206,11 @@ fn a_run_in_progress_says_who_carries_it_and_has_no_exit() {
 fn an_unverified_row_is_on_target_only_when_nobody_wanted_proof() {
     let mut lab = Lab::with(&[row(1, "vm-1"), row(2, "vm-2")]);
     lab.begins();
-    for (id, reason) in [(1, "verification is switched off"), (2, "no look succeeded: timeout")] {
+    for (id, ground) in [(1, Ground::NotVerified), (2, Ground::Unseen)] {
+        let (row, ground) = (crate::model::RowId(id), Some(ground));
         lab.happens(LaneId::FIRST, lab::attempt(id, 1, lab::ACCEPTED));
-        lab.happens(LaneId::FIRST, [lab::settled(id, Verdict::Unverified, None, Some(reason))]);
+        let verdict = Verdict::Unverified;
+        lab.happens(LaneId::FIRST, [EventKind::RowSettled { row, verdict, seen: None, reason: None, ground }]);
     }
     lab.ends(Exit::NotOnTarget, None);
     let summary = summary_of(&lab);

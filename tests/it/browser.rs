@@ -162,6 +162,7 @@ fn large(path: &Path, n_rows: u32) {
             lanes: vec![place],
             layout: None,
             rules: Rules::default(),
+            after: None,
         },
         EventKind::LaunchBegan {
             launch: 1,

@@ -675,6 +675,7 @@ impl Carry<'_> {
                 lanes: self.accounts.iter().map(Account::place).collect(),
                 layout: Some(book.read(Journal::layout).await?),
                 rules: self.run.rules,
+                after: Some(book.read(Journal::predecessors).await?),
             });
         }
         kinds.push(EventKind::LaunchBegan {

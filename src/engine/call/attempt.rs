@@ -333,7 +333,7 @@ impl<R: Remote> Call<'_, R> {
     /// wants a proof. The lane's first answers decide whether a 403 is about the row at all.
     async fn record_answer(&mut self, ended: EventKind, outcome: &Outcome) -> Result<(), JournalClosed> {
         let lane = self.lane;
-        if self.standing.doubted && self.standing.rules == Rules::Second && matches!(outcome, Outcome::Rejected { .. })
+        if self.standing.doubted && self.standing.rules >= Rules::Second && matches!(outcome, Outcome::Rejected { .. })
         {
             // Perhaps because an earlier attempt has moved it: only a look can tell, and what was refused says nothing
             // about us or about the others.
