@@ -24,7 +24,7 @@ use crate::plan::source::Source;
 use crate::plan::{Checked, PlanError, ReadError, Reading};
 use crate::report::failure::Failure;
 use crate::report::next::journal_flag;
-use crate::report::plain::{count, plain, shell_word};
+use crate::report::plain::{count, plain, shell_path, shell_word};
 use crate::report::sieve::{Form, Sieve};
 use crate::serve::WeakToken;
 use crate::settings::flags::{AuditVerb, ConfigVerb, Flags, PlanArgs, SourcesVerb, Verb};
@@ -48,6 +48,7 @@ mod serving;
 mod showing;
 mod sources;
 mod steering;
+mod trusting;
 
 use here::Here;
 
@@ -279,10 +280,10 @@ impl CommandError {
         let hint = match self {
             CommandError::Plan(error) => hint_of_plan(error),
             CommandError::NotApproved { plan, is_sealed: true, .. } => {
-                return Some(format!("`cutover approve {} --as NAME`", shell_word(plan)));
+                return Some(format!("`cutover approve {} --as NAME`", shell_path(Path::new(plan))));
             }
             CommandError::NotApproved { plan, is_sealed: false, .. } => {
-                let plan = here.asks(&format!("plan {}", shell_word(plan)));
+                let plan = here.asks(&format!("plan {}", shell_path(Path::new(plan))));
                 return Some(format!("seal it first: `{plan} -o FILE`, then `cutover approve FILE --as NAME`"));
             }
             CommandError::NotSealed(_) => "`cutover plan PLAN -o FILE` seals one",
@@ -491,7 +492,7 @@ fn hint_of_folder(folder: &Path) -> String {
             )
         }
         Some(_) | None => {
-            format!("`mkdir -p {}` makes it; or name another file with `--journal PATH`", shell_word(&text))
+            format!("`mkdir -p {}` makes it; or name another file with `--journal PATH`", shell_path(folder))
         }
     }
 }
@@ -545,6 +546,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         let (layers, settings) = settings(&flags)?;
         console.format = settings.log_format;
         layers.warnings().iter().for_each(|warning| console.warn(warning));
+        layers.told_of_folder().for_each(|line| console.say(&line));
         dispatch(&Context { console, settings, layers, here: here.clone() }, flags.verb)
     }));
     let ended = ended.unwrap_or_else(|panic| Err(CommandError::Bug(text_of(panic.as_ref()))));
@@ -592,7 +594,12 @@ fn tell(failure: &Failure, exit: Exit) -> Exit {
 }
 
 fn settings(flags: &Flags) -> Result<(Layers, Settings), SettingsError> {
-    let layers = Layers::read(flags.given(), |name| std::env::var_os(name))?;
+    let environment = |name: &str| std::env::var_os(name);
+    let layers = match flags.verb {
+        // What is not trusted yet keeps nobody from trusting it.
+        Verb::Trust { .. } => Layers::without_files(flags.given(), environment)?,
+        _ => Layers::read(flags.given(), environment)?,
+    };
     layers.check_variables(std::env::vars_os().map(|(name, _)| name))?;
     let settings = Settings::read(&layers, None)?;
     let settings = match &settings.chosen_profile {
@@ -637,6 +644,7 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
         }
         Verb::Doctor { .. } => doctor::doctor(context),
         Verb::Config { verb: ConfigVerb::Show { .. } } => configuring::show(context),
+        Verb::Trust { file, show, forget } => trusting::trust(context, &file, show, forget),
         Verb::Sources { verb } => match verb {
             SourcesVerb::List { filter, format, .. } => sources::list(context, &filter, format),
             SourcesVerb::Show { id, .. } => sources::show(context, &id),
@@ -707,6 +715,7 @@ fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
     let LaneSettings { preflight, complete_pair, dialect, .. } = settings.lane;
     Reading {
         allow_unknown: args.allow_unknown,
+        allow_outside: args.allow_outside,
         strict: args.strict,
         dialect,
         fills_in: preflight && complete_pair,

@@ -41,10 +41,13 @@ use source::Source;
 use text::{Next, Text};
 
 /// How to read a plan.
+#[expect(clippy::struct_excessive_bools, reason = "leave that has nothing to do with each other")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading {
     /// State words that no edition of the API lists are taken as they are.
     pub allow_unknown: bool,
+    /// Rows may stand in files that are not below the plan's own folder.
+    pub allow_outside: bool,
     /// Warnings are errors.
     pub strict: bool,
     /// In which a row's target has to be sayable.
@@ -246,7 +249,7 @@ fn read_plan_file<E>(
     checker: &mut Checker,
     each: &mut impl FnMut(Planned) -> Result<(), E>,
 ) -> Result<Whole, ReadError<E>> {
-    let bytes = source.whole().map_err(unreadable(source))?;
+    let bytes = source.terms().map_err(unreadable(source))?;
     let text = match texts::decoded_as(&bytes, reading.encoding.unwrap_or(UTF_8)) {
         // TOML knows no other line ends.
         Ok(text) if !text.contains('\n') => text.replace('\r', "\n"),
@@ -270,7 +273,7 @@ fn read_plan_file<E>(
                 checker.begin_file(None, wave.as_deref());
                 inline::read(&rows, checker, &mut unsealed).map_err(|stop| stopped(source, stop))?;
             }
-            Rows::File { path, at } => match source.beside(&path) {
+            Rows::File { path, at } => match source.beside(&path, reading.allow_outside) {
                 Ok(rows) if rows.extension() == Some("toml") => {
                     let message = format!("{} is a plan file, and rows are needed here", quoted(&path));
                     checker.problems.error(at, message, None);
@@ -369,8 +372,14 @@ fn format(source: &Source, content: &[u8]) -> Result<Format, Foreign> {
 mod tests {
     use super::*;
 
-    const LENIENT: Reading =
-        Reading { allow_unknown: false, strict: false, dialect: Dialect::Auto, fills_in: true, encoding: None };
+    const LENIENT: Reading = Reading {
+        allow_unknown: false,
+        allow_outside: false,
+        strict: false,
+        dialect: Dialect::Auto,
+        fills_in: true,
+        encoding: None,
+    };
 
     /// The rows that were handed over, and what the reading came to.
     fn read_all(source: &Source, reading: Reading) -> (Vec<Row>, Result<Checked, PlanError>) {

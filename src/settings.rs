@@ -1,4 +1,5 @@
-//! Settings, fully resolved: flag over environment over `./cutover.toml` over the user's configuration over default.
+//! Settings, fully resolved: flag over environment over a named file over `./cutover.toml` over the user's configuration over
+//! the machine's over default.
 //!
 //! Every layer gives texts; [`resolve`] decides who wins, and here each text becomes a value once, so that a bad one
 //! is the same error wherever it stands.
@@ -15,6 +16,7 @@ use crate::credentials::fitness::fit_for_a_header;
 use crate::engine::lane::LaneSettings;
 use crate::gate::GateSettings;
 use crate::model::dialect::BadDialect;
+use crate::report::plain::{shell_path, shell_word};
 use crate::retry::Patience;
 use crate::transport::endpoint::Endpoint;
 use crate::transport::{TransportSettings, region};
@@ -28,7 +30,9 @@ pub(crate) mod flags;
 pub(crate) mod keys;
 pub(crate) mod resolve;
 pub(crate) mod tips;
+pub(crate) mod trust;
 
+use file::{OtherHands, Said};
 use resolve::{Layers, Origin, Resolved};
 
 /// A setting that cannot be used, and where it stands.
@@ -53,6 +57,14 @@ pub(crate) enum SettingsError {
     Shape { place: Place, key: String, shape: &'static str },
     #[error("the settings file `{}` defines profiles otherwise than as [profiles.NAME]", path.display())]
     ProfilesShape { path: PathBuf },
+    #[error(transparent)]
+    Untrusted(Box<Untrusted>),
+    #[error("the settings file `{}` is not taken: {problem}", path.display())]
+    InOtherHands { path: PathBuf, problem: OtherHands },
+    #[error("there is no place to remember in what is trusted: neither HOME nor XDG_STATE_HOME is set")]
+    NoStateFolder,
+    #[error("`{}` is not the settings file of a folder, which is called `{}`", .0.display(), file::NAME)]
+    NotOfAFolder(PathBuf),
     #[error("{variable} is set, and is no setting{}", suggest(suggestion.as_deref()))]
     UnknownVariable { variable: String, suggestion: Option<String> },
     /// The hours are told by a clock that nobody knows.
@@ -60,6 +72,33 @@ pub(crate) enum SettingsError {
     Zone(#[from] BadZone),
     #[error("there is no profile `{name}`{}", suggest(suggestion.as_deref()))]
     UnknownProfile { name: String, suggestion: Option<String>, known: Vec<String> },
+}
+
+/// A key of a folder's file that takes more than to lie there.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}`, line {}: {said} {does}{}: {}; nothing was sent", path.display(), said.line, self.more(), self.why())]
+pub(crate) struct Untrusted {
+    path: PathBuf,
+    said: Said,
+    does: &'static str,
+    /// Others of its keys that do.
+    n_more: usize,
+    /// It was trusted once, and is not what it was then.
+    was_trusted: bool,
+}
+
+impl Untrusted {
+    fn more(&self) -> String {
+        match self.n_more {
+            0 => String::new(),
+            1 => ", and so does 1 more".to_owned(),
+            n => format!(", and so do {n} more"),
+        }
+    }
+
+    fn why(&self) -> &'static str {
+        if self.was_trusted { "it changed since it was trusted" } else { "it just lies in this folder" }
+    }
 }
 
 /// Where a key stands.
@@ -89,7 +128,8 @@ impl SettingsError {
                 Some("profile = \"NAME\" chooses one, [profiles.NAME] defines one".to_owned())
             }
             SettingsError::UnknownVariable { variable, .. } => Some(format!(
-                "`unset {variable}` if it is meant for something else; `cutover run --help` lists the settings"
+                "`unset {}` if it is meant for something else; `cutover run --help` lists the settings",
+                shell_word(variable)
             )),
             SettingsError::Zone(_) => {
                 Some("`--timezone Europe/Berlin` names the zone of the window and the deadline".to_owned())
@@ -98,6 +138,21 @@ impl SettingsError {
                 Some("no settings file defines any; `cutover init` writes an example".to_owned())
             }
             SettingsError::UnknownProfile { known, .. } => Some(format!("there are: {}", known.join(", "))),
+            SettingsError::Untrusted(untrusted) => Some(format!(
+                "`cutover trust --show` shows all that it sets, `cutover trust` trusts it as it is now; or name it with \
+                 `--config {}`",
+                shell_path(&untrusted.path)
+            )),
+            SettingsError::InOtherHands { path, problem: OtherHands::Mode(_) } => {
+                Some(format!("look at what it says, then `chmod go-w {}`", shell_path(path)))
+            }
+            SettingsError::InOtherHands { path, problem: OtherHands::Owner(_) } => Some(format!(
+                "look at what it says; to have it as your own, `cp {0} NEW && mv NEW {0}`",
+                shell_path(path)
+            )),
+            SettingsError::NoStateFolder | SettingsError::NotOfAFolder(_) => {
+                Some("name the file with `--config FILE` instead".to_owned())
+            }
             SettingsError::Value { .. }
             | SettingsError::Unreadable { .. }
             | SettingsError::Syntax { .. }

@@ -4,12 +4,13 @@
 //! a token is another token, and a credentials file has no first section.
 
 use std::borrow::Cow;
-use std::fs::OpenOptions;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use encoding_rs::{BIG5, EUC_KR, Encoding, GB18030, SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use secrecy::{ExposeSecret, SecretString};
 
 /// What the bytes of a file are, as far as its first ones tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,16 +46,45 @@ pub(crate) enum NoText {
     Not(&'static Encoding),
 }
 
+/// Size up to which a file is read; more is an error that names it.
+#[derive(Clone, Copy)]
+pub(crate) struct Bound {
+    bytes: u64,
+    told: &'static str,
+}
+
 /// More than any file has that people write settings, credentials or certificates into.
-const LARGEST: u64 = 4 * 1024 * 1024;
+pub(crate) const OF_TEXTS: Bound = Bound { bytes: 4 * 1024 * 1024, told: "4 MiB" };
+/// More than any token or password has, and less than most files that are named by mistake.
+const OF_SECRETS: Bound = Bound { bytes: 16 * 1024, told: "16 KiB" };
 
 /// The whole text of a plain file of at most 4 MiB.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
-    decoded(&bytes(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    text_of(&bytes(path)?)
 }
 
-/// The whole content of a plain file of at most 4 MiB. A device has no end, and a pipe waits for whoever may never come.
+/// The whole content of a plain file of at most 4 MiB.
 pub(crate) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let (file, _) = open(path, OF_TEXTS)?;
+    content(file, OF_TEXTS)
+}
+
+/// The first line of a plain file of at most 16 KiB, without the blanks behind it that end the line. Whatever else is in a file
+/// that was named by mistake goes nowhere; a private key or a certificate is no token and no password, on whichever line it
+/// begins.
+pub(crate) fn first_line_of_secret(path: &Path) -> io::Result<SecretString> {
+    let (file, _) = open(path, OF_SECRETS)?;
+    let text = SecretString::from(text_of(&content(file, OF_SECRETS)?)?);
+    if text.expose_secret().contains("-----BEGIN") {
+        let what = "it holds a key or a certificate (-----BEGIN), and not a token or a password";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    let line = text.expose_secret().split('\n').next().unwrap_or_default();
+    Ok(SecretString::from(line.strip_suffix('\r').unwrap_or(line)))
+}
+
+/// A plain file, opened, and what is known of that very file. A device has no end, and a pipe waits for whoever may never come.
+pub(crate) fn open(path: &Path, bound: Bound) -> io::Result<(File, Metadata)> {
     // Without it, to open a pipe that nobody writes to would wait already.
     let at_once = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(at_once).open(path)?;
@@ -63,18 +93,26 @@ pub(crate) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     if !found.is_file() {
-        let text = "it is a device, a pipe or a socket; only a plain file of at most 4 MiB is read";
+        let text = format!("it is a device, a pipe or a socket; only a plain file of at most {} is read", bound.told);
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
+    Ok((file, found))
+}
+
+/// All that an open file has.
+pub(crate) fn content(file: File, bound: Bound) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "it has more than 4 MiB, and no more of a file is read",
-        ));
+    file.take(bound.bytes + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bound.bytes {
+        let text = format!("it has more than {}, and no more of a file is read", bound.told);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
     Ok(bytes)
+}
+
+/// Bytes as text, or what is wrong with them.
+pub(crate) fn text_of(bytes: &[u8]) -> io::Result<String> {
+    decoded(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// Bytes as text: as their mark says, or else UTF-8.
@@ -203,7 +241,7 @@ mod tests {
         let (pipe, link, large) = (dir.path().join("pipe"), dir.path().join("link"), dir.path().join("large"));
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
-        std::fs::File::create(&large).unwrap().set_len(LARGEST + 1).unwrap();
+        std::fs::File::create(&large).unwrap().set_len(OF_TEXTS.bytes + 1).unwrap();
         for (path, kind) in [
             (Path::new("/dev/zero"), io::ErrorKind::InvalidInput),
             (&link, io::ErrorKind::InvalidInput),
@@ -213,7 +251,27 @@ mod tests {
         ] {
             assert_eq!(read(path).unwrap_err().kind(), kind, "{}", path.display());
         }
-        std::fs::File::create(&large).unwrap().set_len(LARGEST).unwrap();
-        assert_eq!(bytes(&large).unwrap().len() as u64, LARGEST);
+        std::fs::File::create(&large).unwrap().set_len(OF_TEXTS.bytes).unwrap();
+        assert_eq!(bytes(&large).unwrap().len() as u64, OF_TEXTS.bytes);
+    }
+
+    #[test]
+    fn of_a_secret_s_file_the_first_line_is_read_and_no_key_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        let read = |content: &str| {
+            std::fs::write(&path, content).unwrap();
+            first_line_of_secret(&path).map(|secret| secret.expose_secret().to_owned())
+        };
+        for content in ["s3cret", "s3cret\n", "s3cret\r\n", "\u{feff}s3cret\nmore\n"] {
+            assert_eq!(read(content).unwrap(), "s3cret", "{content:?}");
+        }
+        assert_eq!(read("").unwrap(), "");
+        for content in ["-----BEGIN OPENSSH PRIVATE KEY-----\nx\n", "x\n-----BEGIN CERTIFICATE-----\n"] {
+            assert_eq!(read(content).unwrap_err().kind(), io::ErrorKind::InvalidData, "{content:?}");
+        }
+        assert_eq!(read(&"x".repeat(16 * 1024)).unwrap().len(), 16 * 1024);
+        assert_eq!(read(&"x".repeat(16 * 1024 + 1)).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert!(first_line_of_secret(Path::new("/dev/zero")).unwrap_err().to_string().contains("16 KiB"));
     }
 }

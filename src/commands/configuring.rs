@@ -24,11 +24,13 @@ pub(super) fn show(context: &Context) -> Result<Exit, CommandError> {
     let resolved = context.layers.resolve(settings.profile.as_deref())?;
     let origin = origin(context);
     let profiles = context.layers.profiles();
+    let files: Vec<(String, String)> =
+        context.layers.files().map(|(path, whose)| (path.display().to_string(), whose.to_string())).collect();
     console::result(context.console.form(), |out| {
         if context.console.json {
-            writeln!(out, "{:#}", document(settings.profile.as_deref(), &resolved, &origin, &profiles))
+            writeln!(out, "{:#}", document(settings.profile.as_deref(), &resolved, &origin, &profiles, &files))
         } else {
-            render(&resolved, &origin, &profiles, out)
+            render(&resolved, &origin, &profiles, &files, out)
         }
     })
     .map_err(stdout_failed)?;
@@ -49,7 +51,16 @@ fn origin(context: &Context) -> Origin {
     }
 }
 
-fn document(profile: Option<&str>, resolved: &Resolved, origin: &Origin, profiles: &[&str]) -> serde_json::Value {
+/// The settings files that were read, and whose word each is.
+type Files = [(String, String)];
+
+fn document(
+    profile: Option<&str>,
+    resolved: &Resolved,
+    origin: &Origin,
+    profiles: &[&str],
+    files: &Files,
+) -> serde_json::Value {
     let setting = |(name, value): (&str, Option<(&str, String)>)| {
         let (value, origin) = value.map_or((None, None), |(value, origin)| (Some(value.to_owned()), Some(origin)));
         json!({"name": name, "value": value, "origin": origin})
@@ -61,10 +72,17 @@ fn document(profile: Option<&str>, resolved: &Resolved, origin: &Origin, profile
         "settings": resolved.every().map(setting).collect::<Vec<_>>(),
         "credentials": {"origin": from, "kind": kind, "problem": problem, "warnings": warnings},
         "profiles": profiles,
+        "files": files.iter().map(|(path, whose)| json!({"path": path, "whose": whose})).collect::<Vec<_>>(),
     })
 }
 
-fn render(resolved: &Resolved, origin: &Origin, profiles: &[&str], out: &mut dyn Write) -> io::Result<()> {
+fn render(
+    resolved: &Resolved,
+    origin: &Origin,
+    profiles: &[&str],
+    files: &Files,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     for (name, value) in resolved.every() {
         match value {
             Some((value, origin)) => writeln!(out, "{name:<18} {:<32} {origin}", plain(value))?,
@@ -72,6 +90,9 @@ fn render(resolved: &Resolved, origin: &Origin, profiles: &[&str], out: &mut dyn
         }
     }
     writeln!(out)?;
+    for (path, whose) in files {
+        writeln!(out, "{:<18} {}: {whose}", "settings file", plain(path))?;
+    }
     match (&origin.from, origin.kind) {
         (Some(from), Some(kind)) => writeln!(out, "{:<18} {kind}, {from}", "credentials")?,
         (_, _) => writeln!(out, "{:<18} -", "credentials")?,
@@ -94,6 +115,9 @@ mod tests {
     fn the_document_keeps_to_its_schema() {
         let resolved = Layers::read(vec![("rate", "5".to_owned())], |_| None).unwrap().resolve(None).unwrap();
         let origin = Origin { from: Some("HERE".into()), kind: None, problem: None, warnings: vec!["w".into()] };
-        crate::report::lab::conforms("config.v1.json", &document(None, &resolved, &origin, &["a"]));
+        crate::report::lab::conforms(
+            "config.v1.json",
+            &document(None, &resolved, &origin, &["a"], &[("cutover.toml".into(), "named".into())]),
+        );
     }
 }

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::meant::{self, Otherwise};
 use super::reading::{journal, print};
-use super::{CommandError, Context, bad_destination, here, output_failed};
+use super::{CommandError, Context, bad_destination, output_failed};
 use crate::audit::signature::{self, SignatureError};
 use crate::audit::{self, Altered, AuditError, Verified};
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::read::RunRecord;
 use crate::report::beside::{check_destination, write_beside};
+use crate::report::plain::shell_path;
 
 mod export;
 
@@ -97,7 +98,7 @@ pub(super) fn sign(
             let like = &context.settings.journal;
             write_beside(path, like, |out| out.write_all(text.as_bytes())).map_err(output_failed(path))?;
         }
-        let (head, proof) = (here::path(&head_path), here::path(&signature_path));
+        let (head, proof) = (shell_path(&head_path), shell_path(&signature_path));
         let verify = context.here.reads(&format!("audit verify {} --signature {proof}", run.id));
         context.console.say(&format!(
             "{} signed the head of run {}: {head}, {proof}\nkeep both elsewhere; to verify: `{verify}`, or \

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::console;
 use crate::report::next::{IRREVERSIBLE, YES, flags};
-use crate::report::plain::shell_word;
+use crate::report::plain::{shell_path, shell_word};
+use crate::settings::resolve::CONFIG_FLAG;
 
 /// Flags that every command typed here needs as well.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +16,7 @@ pub(crate) struct Here {
     night: String,
 }
 
-const WAY: [&str; 4] = ["endpoint", "region", "profile", "ca_bundle"];
+const WAY: [&str; 5] = ["endpoint", "region", "profile", "ca_bundle", CONFIG_FLAG];
 const NIGHT: [&str; 2] = ["scenario", "seed"];
 
 impl Here {
@@ -55,11 +56,6 @@ impl Here {
         let leave = leave.into_iter().filter(|(_, is_given)| *is_given);
         let leave: Vec<(String, String)> = leave.map(|(name, _)| (name.to_owned(), "on".to_owned())).collect();
         let (leave, Self { journal, way, night }) = (flags(leave.iter().map(|(name, on)| (name, on))), self);
-        format!("cutover run {}{way}{night}{leave}{journal}", path(plan))
+        format!("cutover run {}{way}{night}{leave}{journal}", shell_path(plan))
     }
-}
-
-/// A path as one word of a shell.
-pub(crate) fn path(path: &Path) -> String {
-    shell_word(&path.display().to_string())
 }

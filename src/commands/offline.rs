@@ -4,13 +4,13 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{CommandError, Context, accounts, checked, here, output_failed, stdout_failed};
+use super::{CommandError, Context, accounts, checked, output_failed, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
 use crate::plan::PlanError;
 use crate::plan::example::{EXAMPLE_CSV, EXAMPLE_TOML};
 use crate::plan::source::Source;
-use crate::report::plain::{count, plain, shown};
+use crate::report::plain::{count, plain, shell_path, shown};
 use crate::report::sieve::Form;
 use crate::settings::file;
 use crate::settings::flags::PlanArgs;
@@ -33,8 +33,8 @@ pub(super) fn init(context: &Context, dir: &Path) -> Result<Exit, CommandError> 
     }
     let plan = dir.join("plan.toml");
     // Nothing is lost in the sandbox, and the example sends a server to where there is no way back from.
-    let run = format!("cutover run {} --endpoint sandbox --allow-irreversible --yes", here::path(&plan));
-    context.console.say(&format!("next: cutover check {}; {run}", here::path(&plan)));
+    let run = format!("cutover run {} --endpoint sandbox --allow-irreversible --yes", shell_path(&plan));
+    context.console.say(&format!("next: cutover check {}; {run}", shell_path(&plan)));
     Ok(Exit::Done)
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{CommandError, Context, bad_destination, here, output_failed};
+use super::{CommandError, Context, bad_destination, output_failed};
 use crate::event::LanePlace;
 use crate::exit::Exit;
 use crate::journal::read::RunRecord;
@@ -16,7 +16,7 @@ use crate::plan::sealed::{self, Head, Sealer};
 use crate::plan::source::Source;
 use crate::plan::{Checked, PlanError, Reading};
 use crate::report::beside::{check_destination, write_beside};
-use crate::report::plain::{count, shown};
+use crate::report::plain::{count, shell_path, shown};
 use crate::waves::Terms;
 
 /// Where a sealed plan goes, and in whose name.
@@ -84,7 +84,7 @@ pub(super) fn seal(
     let irreversible = journal.has_irreversible_left(run.key)?;
     let note = if irreversible { " (some of its targets have no way back)" } else { "" };
     let (path, rows) = (shown(to.path), count(run.n_rows.into(), "row"));
-    let (approve, run) = (here::path(to.path), context.here.runs(to.path, irreversible));
+    let (approve, run) = (shell_path(to.path), context.here.runs(to.path, irreversible));
     let needed = match head.terms.require_approvals {
         0 => String::new(),
         1 => format!("it needs 1 approval: cutover approve {approve} --as NAME\n"),
@@ -121,7 +121,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
         return Err(CommandError::DashIsNoFile);
     }
     let unreadable = |source| PlanError::Unreadable { name: path.display().to_string(), source };
-    let (sealed_plan, typed) = (shown(path), here::path(path));
+    let (sealed_plan, typed) = (shown(path), shell_path(path));
     // What a link points to is the plan.
     let path = &path.canonicalize().map_err(unreadable)?;
     let _alone = lock_whole(path).map_err(unreadable)?;

@@ -4,7 +4,7 @@ use std::env::VarError;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -75,6 +75,7 @@ fn token(file: Option<&Path>) -> Result<Option<SecretString>, CommandError> {
             Err(VarError::NotUnicode(_)) => Err(WeakToken.into()),
         };
     };
-    let text = crate::texts::read(path).map_err(|source| CommandError::Input { path: path.to_owned(), source })?;
-    Ok(Some(SecretString::from(text.lines().next().unwrap_or_default().trim())))
+    let line = crate::texts::first_line_of_secret(path);
+    let line = line.map_err(|source| CommandError::Input { path: path.to_owned(), source })?;
+    Ok(Some(SecretString::from(line.expose_secret().trim())))
 }

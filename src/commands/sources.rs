@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{CommandError, Context, accounts, bad_destination, here, output_failed, stdout_failed};
+use super::{CommandError, Context, accounts, bad_destination, output_failed, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
 use crate::inventory::{Filter, Inventory, Source};
@@ -14,7 +14,7 @@ use crate::model::words::Word;
 use crate::model::{BadSourceId, SourceId};
 use crate::report::beside::{check_destination, write_beside};
 use crate::report::csv::defused;
-use crate::report::plain::{count, plain, shortened, shown};
+use crate::report::plain::{count, plain, shell_path, shortened, shown};
 use crate::report::sieve::Form;
 use crate::settings::flags::{FilterArgs, ListFormat};
 
@@ -230,7 +230,7 @@ pub(super) fn plan(context: &Context, args: &FilterArgs, wanted: &Wanted<'_>) ->
         let rows = count(n_rows, "row");
         match wanted.output {
             Some(path) => {
-                let (place, plan) = (shown(path), here::path(path));
+                let (place, plan) = (shown(path), shell_path(path));
                 let compares = context.here.asks(&format!("plan {plan}"));
                 context
                     .console

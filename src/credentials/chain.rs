@@ -302,13 +302,11 @@ impl Places<'_> {
         if is_nowhere(&path) {
             return Err(self.no_file(key));
         }
-        let content = crate::texts::read(&path)
+        let secret = crate::texts::first_line_of_secret(&path)
             .map_err(|error| malformed(format!("`{}` cannot be read: {error}", path.display())))?;
-        let secret = content.strip_suffix('\n').unwrap_or(&content);
-        let secret = secret.strip_suffix('\r').unwrap_or(secret);
-        let unfit = fitness::fit_for_a_line(secret);
+        let unfit = fitness::fit_for_a_line(secret.expose_secret());
         unfit.map_err(|unfit| malformed(format!("the secret in `{}` {unfit}", path.display())))?;
-        Ok((SecretString::from(secret), files::readable_by_others(&path).into_iter().collect()))
+        Ok((secret, files::readable_by_others(&path).into_iter().collect()))
     }
 
     fn fixed_keys(&self, origin: String, keys: Keys, project: Option<String>) -> Credentials {

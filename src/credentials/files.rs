@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{CredentialsError, Keys};
+use crate::report::plain::shell_path;
 
 mod ini;
 
@@ -31,8 +32,14 @@ fn read(path: &Path) -> Result<Option<String>, CredentialsError> {
 pub(super) fn readable_by_others(path: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(path).ok()?.permissions().mode();
-    (mode & 0o077 != 0)
-        .then(|| format!("`{}` can be read by others (mode {:03o}): chmod 600 {0}", path.display(), mode & 0o777))
+    (mode & 0o077 != 0).then(|| {
+        format!(
+            "`{}` can be read by others (mode {:03o}): chmod 600 {}",
+            path.display(),
+            mode & 0o777,
+            shell_path(path)
+        )
+    })
 }
 
 /// The INI file of the SDKs. source: `huaweicloudsdkcore/auth/provider.py` (`[basic]`, `[global]`).

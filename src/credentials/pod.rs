@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{CredentialsError, Fetched, Fetching, Source, asking, json};
 use crate::transport::endpoint::Endpoint;
@@ -38,12 +38,12 @@ impl Pod {
             reason: format!("`{}` cannot be read: {why}", self.token_file.display()),
         };
         let path = self.token_file.clone();
-        let read = tokio::task::spawn_blocking(move || crate::texts::read(&path)).await;
+        let read = tokio::task::spawn_blocking(move || crate::texts::first_line_of_secret(&path)).await;
         let token = read.expect("a file that is read panics nowhere").map_err(|error| unreadable(&error))?;
         let outgoing = Outgoing {
             headers: vec![
                 Header::plain("content-type", "application/json"),
-                Header::secret("authorization", SecretString::from(token.trim())),
+                Header::secret("authorization", SecretString::from(token.expose_secret().trim())),
             ],
             body: b"{}".to_vec(),
             ..Outgoing::bare("POST", self.path.clone())

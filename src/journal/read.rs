@@ -766,6 +766,22 @@ pub(super) fn escaped_for_like(text: &str) -> String {
     escaped
 }
 
+/// A run's id, as it is made and as it is read. It becomes part of the names of files and of commands to type: whatever else
+/// stands there was written by somebody else.
+fn run_id(id: String) -> rusqlite::Result<String> {
+    if is_run_id(&id) {
+        return Ok(id);
+    }
+    let bad = format!("`{id}` cannot be the id of a run");
+    Err(rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, bad.into()))
+}
+
+/// `[0-9a-z-]{1,40}`, and nothing that begins like a flag.
+fn is_run_id(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase() || byte == b'-';
+    (1..=40).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('-')
+}
+
 pub(super) fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {
     let time = |at: usize| -> rusqlite::Result<Option<Timestamp>> {
         Ok(row.get::<_, Option<i64>>(at)?.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
@@ -773,7 +789,7 @@ pub(super) fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord>
     let settings: String = row.get(7)?;
     Ok(RunRecord {
         key: RunKey(row.get(0)?),
-        id: row.get(1)?,
+        id: run_id(row.get(1)?)?,
         plan_path: row.get(2)?,
         plan_digest: row.get(3)?,
         n_rows: row.get(4)?,

@@ -9,6 +9,15 @@ use std::path::Path;
 use crate::plan::PlanError;
 use crate::plan::kind;
 
+pub(crate) mod below;
+
+use below::NotBelow;
+
+/// Several million rows.
+const MOST_OF_A_STREAM: u64 = 1 << 30;
+/// Terms, and rows that stand among them.
+const MOST_OF_TERMS: u64 = 64 << 20;
+
 /// A plan's bytes, which can be read more than once: a file, or an unnamed temporary file that holds what came
 /// from standard input or a pipe.
 #[derive(Debug)]
@@ -35,10 +44,12 @@ impl Source {
         &self.name
     }
 
-    /// Another file, named as from the folder in which this one lies.
-    pub(crate) fn beside(&self, path: &str) -> io::Result<Self> {
-        let path = Path::new(&self.name).parent().unwrap_or(Path::new("")).join(path);
-        Ok(Self { file: open(&path)?, name: path.display().to_string(), extension: extension(&path) })
+    /// A file that this one names: a plain one below the folder in which this one lies, unless those outside are allowed.
+    pub(crate) fn beside(&self, named: &str, allow_outside: bool) -> Result<Self, NotBelow> {
+        let folder = Path::new(&self.name).parent().unwrap_or(Path::new(""));
+        let path = folder.join(named);
+        let file = if allow_outside { open(&path)? } else { below::open(folder, Path::new(named))? };
+        Ok(Self { file, name: path.display().to_string(), extension: extension(&path) })
     }
 
     /// The first bytes.
@@ -48,10 +59,22 @@ impl Source {
         Ok(bytes)
     }
 
-    /// All of it, for what is no list of rows.
+    /// All of it.
     pub(crate) fn whole(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.bytes()?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// All of what is no list of rows, which is read into memory.
+    pub(crate) fn terms(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.bytes()?.take(MOST_OF_TERMS + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MOST_OF_TERMS {
+            let text =
+                "it has more than 64 MiB, and no more of a plan file is read; name the rows in files of their own";
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+        }
         Ok(bytes)
     }
 
@@ -81,9 +104,17 @@ fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { spool(file) }
 }
 
-fn spool(mut stream: impl Read) -> io::Result<File> {
+fn spool(stream: impl Read) -> io::Result<File> {
+    spool_up_to(MOST_OF_A_STREAM, stream)
+}
+
+/// What has no end would fill the disk.
+fn spool_up_to(most: u64, stream: impl Read) -> io::Result<File> {
     let mut file = tempfile::tempfile()?;
-    io::copy(&mut stream, &mut file)?;
+    if io::copy(&mut stream.take(most + 1), &mut file)? > most {
+        let text = "more than 1 GiB came, and no more of a stream is taken; a plan that large has to be a file";
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
     Ok(file)
 }
 
@@ -127,6 +158,12 @@ mod tests {
         let mut file = spool(&b"abc"[..]).unwrap();
         file.rewind().unwrap();
         assert_eq!(io::read_to_string(file).unwrap(), "abc");
+    }
+
+    #[test]
+    fn a_stream_without_an_end_is_taken_up_to_a_bound() {
+        assert_eq!(spool_up_to(10, &[b'x'; 10][..]).unwrap().metadata().unwrap().len(), 10);
+        assert_eq!(spool_up_to(10, io::repeat(b'x')).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

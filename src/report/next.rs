@@ -7,7 +7,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::plain::{count, shell_word};
+use super::plain::{count, shell_path, shell_word};
 use super::status::Holder;
 use crate::control::{self, Wait};
 use crate::event::{Event, EventKind, Ground, Verdict};
@@ -17,6 +17,7 @@ use crate::ledger::cause::Only;
 use crate::plan::paper::Paper;
 use crate::plan::sealed::Seal;
 use crate::settings::keys::KEYS;
+use crate::settings::resolve::CONFIG_FLAG;
 use crate::waves::Stage;
 use crate::waves::zone::Zone;
 
@@ -90,7 +91,10 @@ pub(crate) fn journal_flag(path: &Path) -> String {
     if path == Path::new(USUAL_JOURNAL) {
         return String::new();
     }
-    flag("journal", &path.display().to_string())
+    match path.to_str() {
+        Some(text) => flag("journal", text),
+        None => format!(" --journal {}", shell_path(path)),
+    }
 }
 
 /// With a blank before it. What begins like a flag would be one.
@@ -129,7 +133,7 @@ pub fn flags<'a>(given: impl IntoIterator<Item = (&'a String, &'a String)>) -> S
 }
 
 fn is_flag(key: &str) -> bool {
-    matches!(key, YES | IRREVERSIBLE | REPORT) || KEYS.iter().any(|known| known.name == key)
+    matches!(key, YES | IRREVERSIBLE | REPORT | CONFIG_FLAG) || KEYS.iter().any(|known| known.name == key)
 }
 
 impl NextCommands {
@@ -471,7 +475,7 @@ mod tests {
             (&[("reserve_rollback", "off; rm -rf ~")], " --reserve-rollback='off; rm -rf ~'"),
             (&[("window", "$(id)"), ("deadline", "-x `id`")], " --window '$(id)' --deadline='-x `id`'"),
             (&[("rate 5; rm -rf ~; true", "x"), ("x", "y"), ("", "")], ""),
-            (&[("rate", "5\n\u{202e}6")], " --rate '5\\n\\u{202e}6'"),
+            (&[("rate", "5\n\u{202e}6")], " --rate \"$(printf '5\\012\\342\\200\\2566')\""),
             (&[("allow_irreversible", "; id")], " --allow-irreversible"),
         ];
         for (given, expected) in cases {

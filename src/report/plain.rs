@@ -1,7 +1,9 @@
 //! Texts made fit for a terminal or a page: what came from outside can neither move the cursor nor turn the line around.
 
 use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::str::Utf8Chunk;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -52,16 +54,59 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
     kept + "…"
 }
 
-/// As one word of a shell.
+/// As one word of a POSIX shell, which stands for this very text: the one way in which a command that is proposed names
+/// anything. What a terminal may not be given is spelled out for `printf`; line breaks at the very end are lost, as a shell drops
+/// those.
 #[must_use]
 pub(crate) fn shell_word(text: &str) -> String {
-    let safe = |character: char| {
-        character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.' | ':' | '/' | ',' | '+' | '@')
-    };
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(safe) {
-        return text.to_owned();
+    word_of_bytes(text.as_bytes())
+}
+
+/// A path as one word of a shell. One that begins like a flag is named from the folder that it is in; `-` alone is standard
+/// input.
+#[must_use]
+pub(crate) fn shell_path(path: &Path) -> String {
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.starts_with(b"-") && bytes != b"-" {
+        word_of_bytes(&[b"./", bytes].concat())
+    } else {
+        word_of_bytes(bytes)
     }
-    format!("'{}'", plain(text).replace('\'', "'\\''"))
+}
+
+fn word_of_bytes(bytes: &[u8]) -> String {
+    let safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/,+@".contains(byte);
+    match str::from_utf8(bytes) {
+        Ok(text) if !text.is_empty() && !text.starts_with('-') && bytes.iter().all(safe) => text.to_owned(),
+        Ok(text) if plain(text) == text => format!("'{}'", text.replace('\'', "'\\''")),
+        Ok(_) | Err(_) => format!(
+            "\"$(printf '{}')\"",
+            bytes.utf8_chunks().fold(String::new(), |text, chunk| printf_of(text, &chunk))
+        ),
+    }
+}
+
+/// Adds a chunk of a text as `printf` writes it. source: POSIX.1-2024, printf (octal escapes in its format)
+fn printf_of(mut text: String, chunk: &Utf8Chunk<'_>) -> String {
+    for character in chunk.valid().chars() {
+        match character {
+            '\'' => text.push_str("'\\''"),
+            '%' => text.push_str("%%"),
+            '\\' => text.push_str("\\\\"),
+            _ if character.is_control() || turns_or_hides(character) => {
+                octal(&mut text, character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            _ => text.push(character),
+        }
+    }
+    octal(&mut text, chunk.invalid());
+    text
+}
+
+fn octal(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        _ = write!(text, "\\{byte:03o}");
+    }
 }
 
 /// ISO 8601, UTC, with milliseconds.
@@ -143,6 +188,10 @@ mod tests {
         assert_eq!(shell_word("vm-1"), "vm-1");
         assert_eq!(shell_word("it's $(x)"), "'it'\\''s $(x)'");
         assert_eq!(shell_word("-rf"), "'-rf'");
+        assert_eq!(shell_word(""), "''");
+        assert_eq!(shell_path(Path::new("-rf")), "./-rf");
+        assert_eq!(shell_path(Path::new("-")), "'-'");
+        assert_eq!(shell_path(Path::new("~/a b")), "'~/a b'");
     }
 
     #[test]

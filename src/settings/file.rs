@@ -1,32 +1,103 @@
-//! Settings files: `./cutover.toml`, then `cutover/cutover.toml` in the user's configuration directory.
+//! Settings files: the one that is named, `./cutover.toml`, the user's own, the machine's; and whose word each of them is.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::fs::Metadata;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::keys::{CREDENTIAL_KEYS, KEYS, SECRETS};
-use super::{Place, SettingsError};
+use toml::de::{DeTable, DeValue};
+
+use super::keys::{CREDENTIAL_KEYS, KEYS, Reach, SECRETS};
+use super::trust::{self, Known, Notes};
+use super::{Place, SettingsError, Untrusted};
 use crate::model::words::nearest;
 use crate::texts;
 
 pub(crate) const NAME: &str = "cutover.toml";
 
+/// For everybody who uses the machine.
+const OF_MACHINE: &str = "/etc/cutover/cutover.toml";
+
 /// The table of profiles in a settings file: `[profiles.NAME]`.
 const PROFILES: &str = "profiles";
+
+/// Whose word a settings file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Authority {
+    /// By `--config` or `CUTOVER_CONFIG`.
+    Named,
+    /// It lies in the folder, and `cutover trust` was told of this very content.
+    Trusted,
+    /// It lies in the folder, and may come from anybody.
+    Folder,
+    User,
+    Machine,
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Authority::Named => "named",
+            Authority::Trusted => "in this folder, trusted",
+            Authority::Folder => "in this folder, not trusted",
+            Authority::User => "the user's",
+            Authority::Machine => "the machine's",
+        })
+    }
+}
 
 #[derive(Clone)]
 pub(super) struct SettingsFile {
     pub(super) path: PathBuf,
+    pub(super) authority: Authority,
     pub(super) values: BTreeMap<String, String>,
     pub(super) profiles: BTreeMap<String, Profile>,
+    /// All that it sets, in the order in which it stands there.
+    pub(super) said: Vec<Said>,
 }
 
 /// An account and its ways, as a settings file has it.
 #[derive(Clone, Default)]
 pub(super) struct Profile {
     pub(super) values: BTreeMap<String, String>,
+}
+
+/// A key that a settings file sets, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) line: usize,
+    pub(crate) profile: Option<String>,
+    /// None: a profile of which nothing is said.
+    pub(crate) key: Option<String>,
+    /// As one would write it as a flag.
+    pub(crate) value: String,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.key, &self.profile) {
+            (Some(key), Some(profile)) => write!(f, "`{key}` in [{PROFILES}.{profile}]"),
+            (Some(key), None) => write!(f, "`{key}`"),
+            (None, profile) => write!(f, "[{PROFILES}.{}]", profile.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+impl Said {
+    /// What of it takes more than to lie in a folder. A profile is an account, and whatever is said of one is too.
+    pub(crate) fn beyond_a_folder(&self) -> Option<&'static str> {
+        let of_key = |key: &str| {
+            let of_settings = KEYS.iter().map(|known| (known.name, known.reach));
+            let mut all = of_settings.chain(CREDENTIAL_KEYS.iter().map(|(name, reach, _)| (*name, *reach)));
+            // What is not known is an error of its own before anybody asks.
+            all.find(|(name, _)| *name == key).map_or(Reach::Guards, |(_, reach)| reach)
+        };
+        let beyond = self.key.as_deref().map_or(Reach::Redirects, of_key).beyond_a_folder();
+        beyond.or_else(|| self.profile.as_ref().and(Reach::Redirects.beyond_a_folder()))
+    }
 }
 
 /// The files that are there, the one that wins first, and what was passed over.
@@ -36,15 +107,45 @@ pub(super) struct Found {
     pub(super) warnings: Vec<String>,
 }
 
-/// Nobody named any of them: what may not be read, such as in somebody else's home, is passed over.
-pub(super) fn read_all(environment: &impl Fn(&str) -> Option<OsString>) -> Result<Found, SettingsError> {
-    let mut paths = vec![PathBuf::from(NAME)];
-    paths.extend(user_directory(environment, "XDG_CONFIG_HOME", ".config").map(|dir| dir.join(NAME)));
-    let mut found = Found::default();
-    for path in paths {
-        match texts::read(&path) {
-            Ok(text) => found.files.push(parse(path, &text)?),
-            Err(error) => found.warnings.extend(unread(&path, error)?),
+/// A file as it was found, before anything of it counts.
+pub(crate) struct Opened {
+    path: PathBuf,
+    authority: Authority,
+    /// Device and inode.
+    id: (u64, u64),
+    content: Vec<u8>,
+}
+
+/// Reads all of them. What nobody named and may not be read, such as in somebody else's home, is passed over.
+pub(super) fn read_all(
+    named: Option<&str>,
+    environment: &impl Fn(&str) -> Option<OsString>,
+) -> Result<Found, SettingsError> {
+    let of_user = user_directory(environment, "XDG_CONFIG_HOME", ".config").map(|dir| dir.join(NAME));
+    let unnamed = [(Some(PathBuf::from(NAME)), Authority::Folder), (of_user, Authority::User)];
+    let unnamed = unnamed.into_iter().chain([(Some(PathBuf::from(OF_MACHINE)), Authority::Machine)]);
+    let (mut opened, mut found) = (Vec::new(), Found::default());
+    if let Some(path) = named.map(PathBuf::from) {
+        opened.push(open(&path, Authority::Named)?);
+    }
+    for (path, authority) in unnamed.filter_map(|(path, authority)| Some((path?, authority))) {
+        match open(&path, authority) {
+            Ok(file) => opened.push(file),
+            Err(SettingsError::Unreadable { source, .. }) => found.warnings.extend(unread(&path, source)?),
+            Err(error) => return Err(error),
+        }
+    }
+    let notes = Notes::of_user(environment);
+    let ids: Vec<_> = opened.iter().map(|file| (file.id, file.authority)).collect();
+    for file in opened {
+        // One file that is several of them is the one of them that somebody chose.
+        let is_also = |(id, authority): &((u64, u64), Authority)| {
+            *id == file.id
+                && *authority != file.authority
+                && (file.authority == Authority::Folder || *authority == Authority::Named)
+        };
+        if !ids.iter().any(is_also) {
+            found.files.push(file.judged(notes.as_ref())?);
         }
     }
     Ok(found)
@@ -62,6 +163,98 @@ fn unread(path: &Path, source: std::io::Error) -> Result<Option<String>, Setting
     }
 }
 
+/// Opens and reads one. All that is judged is of the file that was opened, whatever stands at its path a moment later.
+pub(crate) fn open(path: &Path, authority: Authority) -> Result<Opened, SettingsError> {
+    let unreadable = |source| SettingsError::Unreadable { path: path.to_owned(), source };
+    let (file, found) = texts::open(path, texts::OF_TEXTS).map_err(unreadable)?;
+    if let Some(problem) = in_other_hands(&found, rustix::process::geteuid().as_raw()) {
+        return Err(SettingsError::InOtherHands { path: path.to_owned(), problem });
+    }
+    let content = texts::content(file, texts::OF_TEXTS).map_err(unreadable)?;
+    Ok(Opened { path: path.to_owned(), authority, id: (found.dev(), found.ino()), content })
+}
+
+/// Why what stands in a file may be somebody else's word.
+fn in_other_hands(found: &Metadata, me: u32) -> Option<OtherHands> {
+    let (owner, mode) = (found.uid(), found.mode() & 0o7777);
+    if owner != me && owner != 0 {
+        Some(OtherHands::Owner(owner))
+    } else if mode & 0o022 != 0 {
+        Some(OtherHands::Mode(mode))
+    } else {
+        None
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OtherHands {
+    #[error("it belongs to the user with the id {0}, and neither to you nor to root")]
+    Owner(u32),
+    #[error("others than its owner can write it (mode {0:03o})")]
+    Mode(u32),
+}
+
+impl Opened {
+    pub(crate) fn digest(&self) -> String {
+        trust::digest(&self.content)
+    }
+
+    pub(super) fn parsed(self) -> Result<SettingsFile, SettingsError> {
+        let text = texts::text_of(&self.content)
+            .map_err(|source| SettingsError::Unreadable { path: self.path.clone(), source })?;
+        parse(self.path, self.authority, &text)
+    }
+
+    /// All that it sets.
+    pub(crate) fn says(self) -> Result<Vec<Said>, SettingsError> {
+        Ok(self.parsed()?.said)
+    }
+
+    /// Of a folder's file, what it may not set is an error, unless it is trusted.
+    fn judged(mut self, notes: Option<&Notes>) -> Result<SettingsFile, SettingsError> {
+        let mut known = Known::Never;
+        if self.authority == Authority::Folder
+            && let Some((notes, place)) = notes.zip(trust::place(&self.path).ok())
+        {
+            known = notes.knows(&place, &self.digest());
+        }
+        if known == Known::AsItIs {
+            self.authority = Authority::Trusted;
+        }
+        let file = self.parsed()?;
+        if file.authority != Authority::Folder {
+            return Ok(file);
+        }
+        let mut beyond = file.said.iter().filter_map(|said| Some((said, said.beyond_a_folder()?)));
+        match beyond.next() {
+            None => Ok(file),
+            Some((said, does)) => Err(SettingsError::Untrusted(Box::new(Untrusted {
+                path: file.path.clone(),
+                said: said.clone(),
+                does,
+                n_more: beyond.count(),
+                was_trusted: known == Known::Otherwise,
+            }))),
+        }
+    }
+}
+
+impl SettingsFile {
+    /// One line about a file that nobody named, for whoever stands in its folder.
+    pub(super) fn told(&self) -> Option<String> {
+        let whose = match self.authority {
+            Authority::Trusted => "trusted",
+            Authority::Folder => "not trusted with more than pace, limits and hours",
+            Authority::Named | Authority::User | Authority::Machine => return None,
+        };
+        let settings = self.values.iter().map(|(key, value)| format!("{key} {value}"));
+        let profiles = self.profiles.keys().map(|name| format!("the profile {name}"));
+        let all: Vec<String> = settings.chain(profiles).collect();
+        let sets = crate::journal::bounded(&all);
+        (!all.is_empty()).then(|| format!("`{}` of this folder ({whose}) sets {sets}", self.path.display()))
+    }
+}
+
 /// The product's own directory among the user's, as the XDG base directory specification has it.
 pub(crate) fn user_directory(
     environment: &impl Fn(&str) -> Option<OsString>,
@@ -75,7 +268,7 @@ pub(crate) fn user_directory(
     Some(base.join("cutover"))
 }
 
-fn parse(path: PathBuf, text: &str) -> Result<SettingsFile, SettingsError> {
+fn parse(path: PathBuf, authority: Authority, text: &str) -> Result<SettingsFile, SettingsError> {
     let table: toml::Table = text
         .parse()
         .map_err(|error| SettingsError::Syntax { path: path.clone(), problem: texts::not_toml(text, &error) })?;
@@ -90,7 +283,44 @@ fn parse(path: PathBuf, text: &str) -> Result<SettingsFile, SettingsError> {
         let text = known_text(&path, None, &key, value, known)?;
         values.insert(key, text);
     }
-    Ok(SettingsFile { path, values, profiles })
+    let said = said(text, &values, &profiles);
+    Ok(SettingsFile { path, authority, values, profiles, said })
+}
+
+/// All that was read, with the lines on which it stands.
+fn said(text: &str, values: &BTreeMap<String, String>, profiles: &BTreeMap<String, Profile>) -> Vec<Said> {
+    let document = DeTable::parse(text).expect("it was read as TOML just before");
+    let mut found: Vec<(usize, Said)> = Vec::new();
+    let mut add = |at: usize, profile: Option<&str>, key: Option<&str>, value: Option<&String>| {
+        let (profile, key) = (profile.map(str::to_owned), key.map(str::to_owned));
+        found.push((at, Said { line: 0, profile, key, value: value.cloned().unwrap_or_default() }));
+    };
+    for (key, value) in document.get_ref() {
+        let DeValue::Table(named) = value.get_ref() else {
+            add(key.span().start, None, Some(key.get_ref()), values.get(&**key.get_ref()));
+            continue;
+        };
+        for (name, of_profile) in named {
+            let DeValue::Table(keys) = of_profile.get_ref() else { continue };
+            let (name, at) = (&**name.get_ref(), name.span().start);
+            let profile = profiles.get(name);
+            if keys.is_empty() {
+                add(at, Some(name), None, None);
+            }
+            for (key, _) in keys {
+                let value = profile.and_then(|profile| profile.values.get(&**key.get_ref()));
+                add(key.span().start, Some(name), Some(key.get_ref()), value);
+            }
+        }
+    }
+    found.sort_by_key(|(at, _)| *at);
+    let (mut line, mut counted) = (1, 0);
+    let numbered = found.into_iter().map(|(at, said)| {
+        line += text.get(counted..at).unwrap_or_default().matches('\n').count();
+        counted = at.max(counted);
+        Said { line, ..said }
+    });
+    numbered.collect()
 }
 
 fn parse_profiles(path: &Path, value: toml::Value) -> Result<BTreeMap<String, Profile>, SettingsError> {
@@ -102,7 +332,7 @@ fn parse_profiles(path: &Path, value: toml::Value) -> Result<BTreeMap<String, Pr
         let mut profile = Profile::default();
         for (key, value) in table {
             let of_account = KEYS.iter().filter(|known| known.of_account).map(|known| known.name);
-            let known = of_account.chain(CREDENTIAL_KEYS.iter().map(|(known, _)| *known));
+            let known = of_account.chain(CREDENTIAL_KEYS.iter().map(|(known, _, _)| *known));
             let text = known_text(path, Some(&name), &key, value, known)?;
             profile.values.insert(key, text);
         }
@@ -151,9 +381,11 @@ fn as_flag(value: toml::Value) -> Result<String, &'static str> {
 /// The commented example that `init` writes.
 pub(crate) fn example() -> String {
     let mut text = String::from(
-        "# Settings of cutover. A flag wins over the environment (CUTOVER_…), that over this file, and this over\n\
-         # cutover/cutover.toml in your configuration directory. No secret belongs here: credentials come from the\n\
-         # environment, from files of their own, or from a command (see `cutover config show`).\n",
+        "# Settings of cutover. A flag wins over the environment (CUTOVER_…), that over a file named by --config, that over\n\
+         # this file, this over cutover/cutover.toml in your configuration directory, and that over /etc/cutover/cutover.toml.\n\
+         # Where it just lies in a folder it may set pace, limits and hours; for more, tell `cutover trust` of it, or name it.\n\
+         # No secret belongs here: credentials come from the environment, from files of their own, or from a command (see\n\
+         # `cutover config show`).\n",
     );
     for key in &KEYS {
         let value = key.example;
@@ -161,7 +393,7 @@ pub(crate) fn example() -> String {
         _ = write!(text, "\n# {}\n# {} = {quoted}\n", key.help, key.name);
     }
     text.push_str(EXAMPLE_PROFILES);
-    for (key, help) in CREDENTIAL_KEYS {
+    for (key, _, help) in CREDENTIAL_KEYS {
         _ = writeln!(text, "#   {key:<18}  {help}");
     }
     text
@@ -196,7 +428,7 @@ mod tests {
             .filter_map(|line| line.strip_prefix("# "))
             .filter(|line| KEYS.iter().any(|key| line.starts_with(&format!("{} = ", key.name))))
             .fold(String::new(), |all, line| all + line + "\n");
-        let file = parse(PathBuf::from("cutover.toml"), &uncommented).unwrap();
+        let file = parse(PathBuf::from("cutover.toml"), Authority::User, &uncommented).unwrap();
         assert_eq!(file.values.len(), KEYS.len());
         for key in &KEYS {
             assert_eq!(file.values[key.name], key.example);
@@ -209,14 +441,14 @@ mod tests {
     }
 
     fn refused(text: &str) -> String {
-        let Err(error) = parse(PathBuf::from("cutover.toml"), text) else { panic!("it was taken") };
+        let Err(error) = parse(PathBuf::from("cutover.toml"), Authority::User, text) else { panic!("it was taken") };
         error.to_string()
     }
 
     #[test]
     fn a_profile_holds_what_an_account_may_have_of_its_own_and_no_secret() {
         let text = "profile = 'a'\n[profiles.a]\nrate = 5\ntoken_env = 'A'\n[profiles.b]\nendpoint = 'https://x'\n";
-        let file = parse(PathBuf::from("cutover.toml"), text).unwrap();
+        let file = parse(PathBuf::from("cutover.toml"), Authority::User, text).unwrap();
         assert_eq!(file.values["profile"], "a");
         assert_eq!(file.profiles["a"].values["rate"], "5");
         assert_eq!(file.profiles["b"].values["endpoint"], "https://x");
@@ -247,16 +479,61 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_an_error_with_a_suggestion() {
-        let Err(error) = parse(PathBuf::from("cutover.toml"), "raet = 5") else { panic!("it was taken") };
+        let Err(error) = parse(PathBuf::from("cutover.toml"), Authority::User, "raet = 5") else {
+            panic!("it was taken")
+        };
         assert!(error.to_string().ends_with("unknown key `raet` (did you mean `rate`?)"), "{error}");
     }
 
     #[test]
     fn values_of_any_plain_type_are_taken_as_flags_are() {
-        let file = parse(PathBuf::new(), "rate = 0.5\nverify = false\ntimeout = \"5s\"\nseed = 7").unwrap();
+        let file =
+            parse(PathBuf::new(), Authority::User, "rate = 0.5\nverify = false\ntimeout = \"5s\"\nseed = 7").unwrap();
         assert_eq!(file.values["rate"], "0.5");
         assert_eq!(file.values["verify"], "off");
         assert_eq!(file.values["timeout"], "5s");
         assert_eq!(file.values["seed"], "7");
+    }
+
+    #[test]
+    fn what_a_file_says_is_known_with_its_lines_in_their_order() {
+        let text = "# x\nrate = 5\n[profiles.b]\n[profiles.a]\nrate = 2\ntoken_env = 'A'\n";
+        let file = parse(PathBuf::new(), Authority::Folder, text).unwrap();
+        let told: Vec<String> = file.said.iter().map(|said| format!("{}: {said} {}", said.line, said.value)).collect();
+        let expected =
+            ["2: `rate` 5", "3: [profiles.b] ", "5: `rate` in [profiles.a] 2", "6: `token_env` in [profiles.a] A"];
+        assert_eq!(told, expected);
+        let beyond: Vec<bool> = file.said.iter().map(|said| said.beyond_a_folder().is_some()).collect();
+        assert_eq!(beyond, [false, true, true, true]);
+    }
+
+    #[test]
+    fn a_folder_s_file_may_set_pace_limits_and_hours_and_nothing_else() {
+        let may: Vec<&str> =
+            KEYS.iter().filter(|key| key.reach.beyond_a_folder().is_none()).map(|key| key.name).collect();
+        let expected = "log_format rate burst concurrency attempts timeout connect_timeout read_timeout verify_timeout \
+                        max_throttle max_changes max_failed min_sample consecutive_failures same_cause window timezone \
+                        deadline reserve_rollback approval_timeout seed";
+        assert_eq!(may.join(" "), expected);
+        assert!(CREDENTIAL_KEYS.iter().all(|(_, reach, _)| reach.beyond_a_folder().is_some()));
+    }
+
+    #[test]
+    fn a_file_is_in_other_hands_by_its_owner_and_its_mode() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let me = file.as_file().metadata().unwrap().uid();
+        let judge = |mode, me| {
+            file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
+            in_other_hands(&file.as_file().metadata().unwrap(), me)
+        };
+        for mode in [0o600, 0o644, 0o444, 0o755] {
+            assert_eq!(judge(mode, me), None, "{mode:o}");
+        }
+        for mode in [0o602, 0o620, 0o666, 0o664] {
+            assert_eq!(judge(mode, me), Some(OtherHands::Mode(mode)), "{mode:o}");
+        }
+        let whose = (me != 0).then_some(OtherHands::Owner(me));
+        assert_eq!(judge(0o600, me + 1), whose, "root's is everybody's");
     }
 }

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::exit;
 use crate::ledger::cause::Only;
 use crate::report::Format;
+use crate::settings::resolve::CONFIG_FLAG;
 
 /// Moves many servers of Huawei Cloud's Server Migration Service to a target state, and proves what happened to each.
 #[derive(Debug, Parser)]
@@ -34,6 +35,9 @@ pub(crate) struct Common {
     /// Where the service is: https://…, or sandbox to try everything with no account
     #[arg(long, value_name = "URL|sandbox", global = true, help_heading = "Common")]
     endpoint: Option<String>,
+    /// A settings file, which goes before those of the folder, the user and the machine
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Common")]
+    config: Option<String>,
     /// The region of the endpoint, where no endpoint is named: ap-southeast-3, cn-north-4, …
     #[arg(long, value_name = "NAME", global = true, help_heading = "Common")]
     region: Option<String>,
@@ -227,6 +231,18 @@ Each command is in the journal, with who gave it, where, when and why."
         #[command(flatten)]
         service: ServiceArgs,
     },
+    /// Let the settings file of a folder name endpoints, credentials and files; it is remembered by place and content
+    Trust {
+        /// The file, or its folder
+        #[arg(value_name = "FILE", default_value = "cutover.toml")]
+        file: PathBuf,
+        /// Only show what it sets
+        #[arg(long, conflicts_with = "forget")]
+        show: bool,
+        /// Trust it no longer
+        #[arg(long)]
+        forget: bool,
+    },
     /// The settings
     Config {
         #[command(subcommand)]
@@ -417,6 +433,9 @@ pub(crate) struct PlanArgs {
     /// Take warnings for errors
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Take rows also from files that are not below the plan's own folder, or no plain files
+    #[arg(long)]
+    pub(crate) allow_outside: bool,
     /// How a plan is encoded that is neither UTF-8 nor has a byte-order mark, such as gb18030
     #[arg(long, value_name = "NAME", value_parser = crate::texts::encoding)]
     pub(crate) encoding: Option<&'static encoding_rs::Encoding>,
@@ -594,6 +613,7 @@ fn given(flags: impl IntoIterator<Item = (&'static str, Option<String>)>) -> Giv
 impl Common {
     fn given(&self) -> Given {
         given([
+            (CONFIG_FLAG, self.config.clone()),
             ("journal", self.journal.clone()),
             ("endpoint", self.endpoint.clone()),
             ("region", self.region.clone()),
@@ -681,6 +701,7 @@ impl Flags {
             Verb::Sandbox { night, .. } => all.extend(night.given()),
             Verb::Init { .. }
             | Verb::Approve { .. }
+            | Verb::Trust { .. }
             | Verb::Control { .. }
             | Verb::Rollback { .. }
             | Verb::Status { .. }

@@ -9,6 +9,8 @@ pub(crate) struct Key {
     /// What a settings file might say, where there is no default.
     pub(crate) example: &'static str,
     pub(crate) help: &'static str,
+    /// What it can do in the hands of whoever wrote it.
+    pub(crate) reach: Reach,
     /// What a run is carried out with, and so belongs in its journal.
     pub(crate) of_run: bool,
     /// Whether each account may have its own.
@@ -23,6 +25,39 @@ pub(crate) struct Key {
     pub(crate) settled_by_run: bool,
     /// Another variable that the vendor's users know, behind our own.
     pub(crate) also_variable: Option<&'static str>,
+}
+
+/// What a setting can do in the hands of whoever wrote it, and so whose word it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Speed, patience, rules for stopping, hours: at worst a run that is slow, or none.
+    Pace,
+    /// Looks of messages and reports.
+    Looks,
+    /// Where requests and credentials go, and in whose name.
+    Redirects,
+    /// A file or a variable that is read.
+    Reads,
+    /// A file that is written.
+    Writes,
+    /// A command.
+    Executes,
+    /// What keeps a run from doing what nobody meant.
+    Guards,
+}
+
+impl Reach {
+    /// What a file may not that merely lies in the folder; none: it may.
+    pub(crate) fn beyond_a_folder(self) -> Option<&'static str> {
+        match self {
+            Reach::Pace | Reach::Looks => None,
+            Reach::Redirects => Some("says where requests and credentials go, or in whose name"),
+            Reach::Reads => Some("names what is read"),
+            Reach::Writes => Some("names a file that is written"),
+            Reach::Executes => Some("runs a command"),
+            Reach::Guards => Some("decides what is looked at, sent or held back"),
+        }
+    }
 }
 
 impl Key {
@@ -68,6 +103,7 @@ const KEY: Key = Key {
     default: None,
     example: "",
     help: "",
+    reach: Reach::Guards,
     of_run: true,
     of_account: false,
     of_plan: false,
@@ -77,23 +113,25 @@ const KEY: Key = Key {
     also_variable: None,
 };
 
-const fn of_run(name: &'static str, default: &'static str, help: &'static str) -> Key {
-    Key { name, default: Some(default), example: default, help, ..KEY }
+const fn of_run(name: &'static str, reach: Reach, default: &'static str, help: &'static str) -> Key {
+    Key { name, reach, default: Some(default), example: default, help, ..KEY }
 }
 
-const fn of_process(name: &'static str, default: &'static str, help: &'static str) -> Key {
-    Key { name, default: Some(default), example: default, help, of_run: false, ..KEY }
+const fn of_process(name: &'static str, reach: Reach, default: &'static str, help: &'static str) -> Key {
+    Key { name, reach, default: Some(default), example: default, help, of_run: false, ..KEY }
 }
 
-const fn unless_set(name: &'static str, example: &'static str, help: &'static str) -> Key {
-    Key { name, default: None, example, help, ..KEY }
+const fn unless_set(name: &'static str, reach: Reach, example: &'static str, help: &'static str) -> Key {
+    Key { name, reach, default: None, example, help, ..KEY }
 }
 
 pub(crate) const KEYS: [Key; 37] = [
-    of_process("journal", "cutover.db", "the journal: one SQLite file that holds every run").settled_by_run(),
-    of_process("log_format", "text", "how messages are written: text or json").settled_by_run(),
+    of_process("journal", Reach::Writes, "cutover.db", "the journal: one SQLite file that holds every run")
+        .settled_by_run(),
+    of_process("log_format", Reach::Looks, "text", "how messages are written: text or json").settled_by_run(),
     unless_set(
         "endpoint",
+        Reach::Redirects,
         "https://sms.ap-southeast-3.myhuaweicloud.com",
         "where the service is: https://…, or sandbox to try everything with no account",
     )
@@ -101,81 +139,146 @@ pub(crate) const KEYS: [Key; 37] = [
     .settled_by_run(),
     Key {
         also_variable: Some("HW_REGION_NAME"),
-        ..unless_set("region", "ap-southeast-3", "the region of the endpoint, where no endpoint is named")
-            .of_account()
-            .settled_by_run()
+        ..unless_set(
+            "region",
+            Reach::Redirects,
+            "ap-southeast-3",
+            "the region of the endpoint, where no endpoint is named",
+        )
+        .of_account()
+        .settled_by_run()
     },
-    unless_set("profile", "prod", "the profile of rows that name no target").settled_by_run(),
-    unless_set("account", "prod", "a name for the account, to tell apart two that use the same endpoint")
-        .of_account()
-        .settled_by_run(),
-    of_run("rate", "10", "requests per second of each account, reads included; 30/m works; off is no limit of ours")
-        .of_account()
+    unless_set("profile", Reach::Redirects, "prod", "the profile of rows that name no target").settled_by_run(),
+    unless_set(
+        "account",
+        Reach::Redirects,
+        "prod",
+        "a name for the account, to tell apart two that use the same endpoint",
+    )
+    .of_account()
+    .settled_by_run(),
+    of_run(
+        "rate",
+        Reach::Pace,
+        "10",
+        "requests per second of each account, reads included; 30/m works; off is no limit of ours",
+    )
+    .of_account()
+    .of_plan(),
+    of_run("burst", Reach::Pace, "1", "how many requests may go at once after a pause").of_account().of_plan(),
+    of_run("concurrency", Reach::Pace, "8", "requests under way at once").of_account().of_plan(),
+    of_run("attempts", Reach::Pace, "5", "attempts per row and launch; throttled ones do not count").of_plan(),
+    of_run("timeout", Reach::Pace, "30s", "how long one answer may take").of_account(),
+    of_run("connect_timeout", Reach::Pace, "10s", "how long a connection may take to come about").of_account(),
+    unless_set("read_timeout", Reach::Pace, "20s", "how long the next bytes of an answer may take").of_account(),
+    unless_set(
+        "ca_bundle",
+        Reach::Redirects,
+        "/etc/ssl/our-ca.pem",
+        "certificates in PEM to trust beside the system's",
+    )
+    .of_account(),
+    of_run("preflight", Reach::Guards, "on", "look at every row before anything is sent; off sends unseen"),
+    of_run("verify", Reach::Guards, "on", "look at every row afterwards; off takes the service's word for it")
         .of_plan(),
-    of_run("burst", "1", "how many requests may go at once after a pause").of_account().of_plan(),
-    of_run("concurrency", "8", "requests under way at once").of_account().of_plan(),
-    of_run("attempts", "5", "attempts per row and launch; throttled ones do not count").of_plan(),
-    of_run("timeout", "30s", "how long one answer may take").of_account(),
-    of_run("connect_timeout", "10s", "how long a connection may take to come about").of_account(),
-    unless_set("read_timeout", "20s", "how long the next bytes of an answer may take").of_account(),
-    unless_set("ca_bundle", "/etc/ssl/our-ca.pem", "certificates in PEM to trust beside the system's").of_account(),
-    of_run("preflight", "on", "look at every row before anything is sent; off sends unseen"),
-    of_run("verify", "on", "look at every row afterwards; off takes the service's word for it").of_plan(),
-    of_run("verify_timeout", "30s", "how long a change may take to show").of_plan(),
-    of_run("complete_pair", "on", "fill in the half of the pair that a row leaves open from what was read").of_plan(),
-    of_run("dialect", "auto", "the edition of the API to speak: 2025-11, 2026-01, or auto: as the plan spells it"),
-    of_run("max_throttle", "10m", "stop after being throttled for this long without one accepted request")
+    of_run("verify_timeout", Reach::Pace, "30s", "how long a change may take to show").of_plan(),
+    of_run(
+        "complete_pair",
+        Reach::Guards,
+        "on",
+        "fill in the half of the pair that a row leaves open from what was read",
+    )
+    .of_plan(),
+    of_run(
+        "dialect",
+        Reach::Guards,
+        "auto",
+        "the edition of the API to speak: 2025-11, 2026-01, or auto: as the plan spells it",
+    ),
+    of_run("max_throttle", Reach::Pace, "10m", "stop after being throttled for this long without one accepted request")
         .of_account()
         .of_plan(),
     of_process(
         "metadata_endpoint",
+        Reach::Redirects,
         "http://169.254.169.254",
         "where an ECS machine asks for the credentials of its agency; off never asks",
     )
     .of_account(),
-    unless_set("max_changes", "100", "refuse to begin if more rows than this would be changed").of_plan(),
-    of_run("max_drift", "0", "refuse a sealed plan if more rows than this are no longer where it saw them").of_plan(),
-    unless_set("max_failed", "5%", "halt when more rows than this, or more than this part of them, failed").kept(),
-    of_run("min_sample", "20", "rows that have to be tried before a percentage of failures counts").kept(),
-    unless_set("consecutive_failures", "5", "halt when this many rows failed one after another").kept(),
-    unless_set("same_cause", "3", "halt when this many rows failed for one and the same cause").kept(),
-    unless_set("window", "22:00-04:00", "hours of the day in which changes may be sent; off lifts those of the plan")
-        .of_launch(),
-    unless_set("timezone", "Europe/Berlin", "the time zone of the window and the deadline, if not the machine's")
-        .of_launch(),
+    unless_set("max_changes", Reach::Pace, "100", "refuse to begin if more rows than this would be changed").of_plan(),
+    of_run(
+        "max_drift",
+        Reach::Guards,
+        "0",
+        "refuse a sealed plan if more rows than this are no longer where it saw them",
+    )
+    .of_plan(),
+    unless_set(
+        "max_failed",
+        Reach::Pace,
+        "5%",
+        "halt when more rows than this, or more than this part of them, failed",
+    )
+    .kept(),
+    of_run("min_sample", Reach::Pace, "20", "rows that have to be tried before a percentage of failures counts").kept(),
+    unless_set("consecutive_failures", Reach::Pace, "5", "halt when this many rows failed one after another").kept(),
+    unless_set("same_cause", Reach::Pace, "3", "halt when this many rows failed for one and the same cause").kept(),
+    unless_set(
+        "window",
+        Reach::Pace,
+        "22:00-04:00",
+        "hours of the day in which changes may be sent; off lifts those of the plan",
+    )
+    .of_launch(),
+    unless_set(
+        "timezone",
+        Reach::Pace,
+        "Europe/Berlin",
+        "the time zone of the window and the deadline, if not the machine's",
+    )
+    .of_launch(),
     unless_set(
         "deadline",
+        Reach::Pace,
         "2026-11-24T04:00",
         "nothing is begun that would not end by then; off lifts that of the plan",
     )
     .of_launch(),
-    of_run("reserve_rollback", "off", "keep free at the end of the window the time that a roll-back would take")
-        .of_launch(),
-    unless_set("approval_timeout", "30m", "stop when nobody released a wave for this long").kept(),
-    of_process("ignore_forecast", "off", "begin a wave although it would not end in time"),
-    Key { of_run: false, ..unless_set("pause_file", "/run/cutover/pause", "pause while this file is there") },
-    Key { of_run: false, ..unless_set("stop_file", "/run/cutover/stop", "stop when this file is there") },
-    of_run("scenario", "calm", "the sandbox's night: calm, busy, bad-night or a file").settled_by_run(),
-    of_run("seed", "1", "the sandbox's seed: the same seed is the same night").settled_by_run(),
+    of_run(
+        "reserve_rollback",
+        Reach::Pace,
+        "off",
+        "keep free at the end of the window the time that a roll-back would take",
+    )
+    .of_launch(),
+    unless_set("approval_timeout", Reach::Pace, "30m", "stop when nobody released a wave for this long").kept(),
+    of_process("ignore_forecast", Reach::Guards, "off", "begin a wave although it would not end in time"),
+    Key {
+        of_run: false,
+        ..unless_set("pause_file", Reach::Reads, "/run/cutover/pause", "pause while this file is there")
+    },
+    Key { of_run: false, ..unless_set("stop_file", Reach::Reads, "/run/cutover/stop", "stop when this file is there") },
+    of_run("scenario", Reach::Reads, "calm", "the sandbox's night: calm, busy, bad-night or a file").settled_by_run(),
+    of_run("seed", Reach::Looks, "1", "the sandbox's seed: the same seed is the same night").settled_by_run(),
 ];
 
 /// What a profile may say about its credentials: names of places, never a secret.
-pub(crate) const CREDENTIAL_KEYS: [(&str, &str); 15] = [
-    ("token_env", "the variable that holds a ready IAM token"),
-    ("token_file", "the file that holds one"),
-    ("access_key_env", "the variable that holds the access key"),
-    ("secret_key_env", "the variable that holds the secret key"),
-    ("security_token_env", "the variable that holds a temporary key's security token"),
-    ("credentials_file", "a file such as ~/.huaweicloud/credentials"),
-    ("user_name", "the IAM user that gets tokens"),
-    ("domain_name", "the account that the user belongs to"),
-    ("password_env", "the variable that holds the user's password"),
-    ("password_file", "the file that holds it"),
-    ("credential_command", "a command that prints credentials as JSON"),
-    ("agency", "on: the ECS agency of this machine, and nothing else"),
-    ("project_id", "the project that requests are signed and tokens are scoped for"),
-    ("project_name", "the project by its name"),
-    ("iam_endpoint", "where tokens come from"),
+pub(crate) const CREDENTIAL_KEYS: [(&str, Reach, &str); 15] = [
+    ("token_env", Reach::Reads, "the variable that holds a ready IAM token"),
+    ("token_file", Reach::Reads, "the file that holds one"),
+    ("access_key_env", Reach::Reads, "the variable that holds the access key"),
+    ("secret_key_env", Reach::Reads, "the variable that holds the secret key"),
+    ("security_token_env", Reach::Reads, "the variable that holds a temporary key's security token"),
+    ("credentials_file", Reach::Reads, "a file such as ~/.huaweicloud/credentials"),
+    ("user_name", Reach::Redirects, "the IAM user that gets tokens"),
+    ("domain_name", Reach::Redirects, "the account that the user belongs to"),
+    ("password_env", Reach::Reads, "the variable that holds the user's password"),
+    ("password_file", Reach::Reads, "the file that holds it"),
+    ("credential_command", Reach::Executes, "a command that prints credentials as JSON"),
+    ("agency", Reach::Redirects, "on: the ECS agency of this machine, and nothing else"),
+    ("project_id", Reach::Redirects, "the project that requests are signed and tokens are scoped for"),
+    ("project_name", Reach::Redirects, "the project by its name"),
+    ("iam_endpoint", Reach::Redirects, "where tokens come from"),
 ];
 
 /// What people write who mean to put a secret into a settings file.
@@ -194,8 +297,12 @@ pub(crate) const SECRETS: [&str; 12] = [
     "credentials",
 ];
 
-/// Variables of ours that are no settings: secrets, which have no place among those.
-pub(crate) const VARIABLES: [&str; 7] = [
+/// Names a settings file.
+pub(crate) const CONFIG: &str = "CUTOVER_CONFIG";
+
+/// Variables of ours that are no settings: secrets, which have no place among those, and where settings stand.
+pub(crate) const VARIABLES: [&str; 8] = [
+    CONFIG,
     "CUTOVER_AUTH_TOKEN",
     "CUTOVER_SERVE_TOKEN",
     "CUTOVER_SANDBOX_TOKEN",

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::file::{self, Found, Profile, SettingsFile};
-use super::keys::{CREDENTIAL_KEYS, KEYS, Key, OURS, VARIABLES};
+use super::file::{self, Authority, Found, Profile, SettingsFile};
+use super::keys::{CONFIG, CREDENTIAL_KEYS, KEYS, Key, OURS, VARIABLES};
 use super::{SettingsError, check, check_credential};
 use crate::model::words::nearest;
 
@@ -52,6 +52,23 @@ impl fmt::Display for Origin {
     }
 }
 
+/// Names a settings file, and is no setting.
+pub(crate) const CONFIG_FLAG: &str = "config";
+
+/// What is empty is not set.
+fn text_of_variable(
+    key: &'static str,
+    variable: &str,
+    environment: &impl Fn(&str) -> Option<OsString>,
+) -> Result<Option<String>, SettingsError> {
+    let Some(text) = environment(variable).filter(|text| !text.is_empty()) else { return Ok(None) };
+    text.into_string().map(Some).map_err(|_| SettingsError::Value {
+        key,
+        origin: Origin::Environment(variable.to_owned()),
+        problem: "is not UTF-8".to_owned(),
+    })
+}
+
 /// The layers that settings stand in, as they were read. Nothing has won yet.
 #[derive(Clone)]
 pub(crate) struct Layers {
@@ -69,17 +86,32 @@ impl Layers {
         flags: Vec<(&'static str, String)>,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, SettingsError> {
-        let Found { files, warnings } = file::read_all(&environment)?;
+        let by_flag = flags.iter().find(|(key, _)| *key == CONFIG_FLAG).map(|(_, path)| path.clone());
+        let named = match by_flag {
+            Some(path) => Some(path),
+            None => text_of_variable(CONFIG_FLAG, CONFIG, &environment)?,
+        };
+        let found = file::read_all(named.as_deref(), &environment)?;
+        Self::of_files(flags, environment, found)
+    }
+
+    /// The same without any file, for whoever has to do with the files themselves.
+    pub(crate) fn without_files(
+        flags: Vec<(&'static str, String)>,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, SettingsError> {
+        Self::of_files(flags, environment, Found::default())
+    }
+
+    fn of_files(
+        flags: Vec<(&'static str, String)>,
+        environment: impl Fn(&str) -> Option<OsString>,
+        Found { files, warnings }: Found,
+    ) -> Result<Self, SettingsError> {
         let mut found = BTreeMap::new();
         for key in &KEYS {
             for variable in std::iter::once(key.variable()).chain(key.also_variable.map(str::to_owned)) {
-                // What is empty is not set.
-                let Some(text) = environment(&variable).filter(|text| !text.is_empty()) else { continue };
-                let text = text.into_string().map_err(|_| SettingsError::Value {
-                    key: key.name,
-                    origin: Origin::Environment(variable.clone()),
-                    problem: "is not UTF-8".to_owned(),
-                })?;
+                let Some(text) = text_of_variable(key.name, &variable, &environment)? else { continue };
                 found.entry(key.name).or_insert((text, variable));
             }
         }
@@ -110,7 +142,7 @@ impl Layers {
                         bad(key, origin(), check(key, text))?;
                     }
                 }
-                for (key, _) in CREDENTIAL_KEYS {
+                for (key, _, _) in CREDENTIAL_KEYS {
                     if let Some(text) = profile.values.get(key) {
                         bad(key, origin(), check_credential(key, text))?;
                     }
@@ -150,6 +182,16 @@ impl Layers {
     /// What was passed over, and why.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// What the files of this folder set, a line for each.
+    pub(crate) fn told_of_folder(&self) -> impl Iterator<Item = String> {
+        self.files.iter().filter_map(SettingsFile::told)
+    }
+
+    /// The files that were read, and whose word each is; the one that wins first.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&Path, Authority)> {
+        self.files.iter().map(|file| (file.path.as_path(), file.authority))
     }
 
     /// One setting, and every other by default.
@@ -213,7 +255,8 @@ impl Layers {
                 values.insert(key.name, found);
             }
         }
-        Ok(Resolved { values, profile })
+        let config = self.flags.iter().find(|(key, _)| *key == CONFIG_FLAG).map(|(_, path)| path.clone());
+        Ok(Resolved { values, profile, config })
     }
 
     fn above_profile(&self, key: &Key) -> Option<(String, Origin)> {
@@ -239,6 +282,8 @@ impl Layers {
 pub(crate) struct Resolved {
     values: BTreeMap<&'static str, (String, Origin)>,
     profile: Option<OfProfile>,
+    /// The settings file that was named as a flag.
+    config: Option<String>,
 }
 
 /// What a profile says, whether or not it won.
@@ -313,7 +358,8 @@ impl Resolved {
             Origin::Plan(_) | Origin::Profile { .. } | Origin::File(_) | Origin::Default => false,
         };
         let all = self.all().filter(|(key, _, origin)| by_hand(key, origin));
-        all.map(|(key, text, _)| (key.name.to_owned(), text.to_owned())).collect()
+        let given = all.map(|(key, text, _)| (key.name.to_owned(), text.to_owned()));
+        given.chain(self.config.clone().map(|path| (CONFIG_FLAG.to_owned(), path))).collect()
     }
 
     /// What the journal keeps of a run's settings. None of them is a secret: no setting is.

@@ -35,7 +35,8 @@ pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
     MACHINE.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A directory in which the binary is at home, and finds nothing of the user's.
+/// A directory in which the binary is at home, and finds nothing of the user's. Its `cutover.toml` is named, as by somebody who
+/// wrote it themselves.
 pub(crate) struct Lab {
     folder: TempDir,
 }
@@ -74,6 +75,7 @@ impl Lab {
             .env("XDG_CONFIG_HOME", self.path("config"))
             .env("XDG_STATE_HOME", self.path("state"))
             .env("CUTOVER_AUTH_TOKEN", TOKEN)
+            .envs(self.path("cutover.toml").symlink_metadata().is_ok().then_some(("CUTOVER_CONFIG", "cutover.toml")))
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

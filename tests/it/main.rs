@@ -39,6 +39,7 @@ mod settings;
 mod signals;
 mod told;
 mod tools;
+mod trust;
 mod truth;
 mod wire;
 mod written_over;

@@ -1,0 +1,365 @@
+//! A stranger's file: what lies in a folder, what a plan names, what a journal calls its runs. Each of these took something
+//! along, ran something or overruled somebody before it was refused.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::process::{Command, Stdio};
+
+use rusqlite::Connection;
+
+use crate::lab::{Ended, Lab, Launch, plan, shared};
+
+/// As somebody types it who names no settings file.
+fn command(lab: &Lab, args: &[&str]) -> Command {
+    let mut command = lab.command(args);
+    command.env_remove("CUTOVER_CONFIG");
+    command
+}
+
+fn typed(lab: &Lab, args: &[&str]) -> Ended {
+    Launch::of(command(lab, args)).end()
+}
+
+fn with_plan() -> Lab {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(1, "stopped,syncing"));
+    lab
+}
+
+const ATTACKS: [(&str, &str); 22] = [
+    ("endpoint = 'http://127.0.0.1:1'", "`endpoint` says where requests and credentials go"),
+    ("region = 'cn-north-4'", "`region`"),
+    ("ca_bundle = 'ca.pem'", "`ca_bundle`"),
+    ("metadata_endpoint = 'http://127.0.0.1:1'", "`metadata_endpoint`"),
+    ("journal = '/tmp/elsewhere.db'", "`journal` names a file that is written"),
+    ("profile = 'prod'", "`profile`"),
+    ("account = 'other'", "`account`"),
+    ("pause_file = '/etc/passwd'", "`pause_file` names what is read"),
+    ("stop_file = '/etc/passwd'", "`stop_file`"),
+    ("scenario = '/etc/passwd'", "`scenario`"),
+    ("verify = 'off'", "`verify` decides what is looked at"),
+    ("preflight = 'off'", "`preflight`"),
+    ("complete_pair = 'off'", "`complete_pair`"),
+    ("max_drift = 999", "`max_drift`"),
+    ("ignore_forecast = true", "`ignore_forecast`"),
+    ("[profiles.a]\ncredential_command = 'touch PWNED'", "`credential_command` in [profiles.a] runs a command"),
+    ("[profiles.a]\ntoken_env = 'HOME'", "`token_env` in [profiles.a] names what is read"),
+    ("[profiles.a]\ntoken_file = '/etc/passwd'", "`token_file`"),
+    ("[profiles.a]\npassword_file = '/etc/passwd'", "`password_file`"),
+    ("[profiles.a]\niam_endpoint = 'https://evil.example'", "`iam_endpoint`"),
+    ("[profiles.a]\nrate = 5", "`rate` in [profiles.a]"),
+    ("[profiles.a]", "[profiles.a]"),
+];
+
+#[test]
+fn what_lies_in_a_folder_redirects_executes_and_reads_nothing_until_it_is_trusted() {
+    let lab = with_plan();
+    for (attack, says) in ATTACKS {
+        lab.write("cutover.toml", &format!("# a comment\nrate = 5\n{attack}\n"));
+        let line = 2 + attack.lines().count();
+        for verb in [&["check", "plan.csv"][..], &["doctor"], &["config", "show"], &["status"], &["runs"]] {
+            let ended = typed(&lab, verb).exits(2).says(says).says(&format!("`cutover.toml`, line {line}: "));
+            assert!(ended.stderr.contains("cutover trust --show"), "{}", ended.stderr);
+        }
+    }
+    for verb in [&["plan", "plan.csv"][..], &["run", "plan.csv", "--yes"], &["rehearse", "plan.csv", "--from-live"]] {
+        lab.write(
+            "cutover.toml",
+            "endpoint = 'http://127.0.0.1:1'\nprofile = 'a'\n[profiles.a]\ncredential_command = 'touch PWNED; false'\n",
+        );
+        typed(&lab, verb).exits(2).says("`cutover.toml`, line 1: `endpoint`").says("and so do 2 more");
+    }
+    assert!(!lab.path("PWNED").exists());
+    // Which key it is, a document says too.
+    let ended = typed(&lab, &["status", "--json"]).exits(2);
+    assert!(ended.stdout.contains("cutover.error.v1") && ended.stdout.contains("`endpoint`"), "{}", ended.stdout);
+}
+
+#[test]
+fn pace_limits_and_hours_of_a_folder_hold_and_are_said() {
+    let lab = with_plan();
+    let settings = "rate = '30/m'\nburst = 2\nconcurrency = 3\nattempts = 4\nmax_changes = 7\nmax_failed = '5%'\n\
+                    window = '00:00-23:59:59'\ntimezone = 'UTC'\n";
+    lab.write("cutover.toml", settings);
+    let says =
+        "`cutover.toml` of this folder (not trusted with more than pace, limits and hours) sets attempts 4, burst 2";
+    typed(&lab, &["check", "plan.csv"]).exits(0).says(says);
+    assert_eq!(typed(&lab, &["check", "plan.csv", "-q"]).exits(0).stderr, "");
+    let shown = typed(&lab, &["config", "show"]).exits(0).stdout;
+    assert!(
+        shown.contains("in `cutover.toml`") && shown.contains("cutover.toml: in this folder, not trusted"),
+        "{shown}"
+    );
+    // A folder without one says nothing.
+    fs::remove_file(lab.path("cutover.toml")).unwrap();
+    assert_eq!(typed(&lab, &["check", "plan.csv"]).exits(0).stderr, "");
+}
+
+#[test]
+fn trust_is_in_one_content_at_one_place_and_shows_it_first() {
+    let lab = with_plan();
+    let settings = "endpoint = 'sandbox'\n[profiles.a]\ncredential_command = 'vault a'\ntoken_env = 'gAAAAA-hunter2'\n";
+    lab.write("cutover.toml", settings);
+    let shown = typed(&lab, &["trust", "--show"]).exits(0).stdout;
+    for line in [
+        "not trusted, sha256:",
+        "1  `endpoint` = sandbox  (says where",
+        "3  `credential_command` in [profiles.a] = vault a  (runs a command)",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert!(!shown.contains("hunter2"), "{shown}");
+    typed(&lab, &["check", "plan.csv"]).exits(2);
+    lab.write("cutover.toml", "endpoint = 'sandbox'\n[profiles.a]\ncredential_command = 'vault a'\n");
+    typed(&lab, &["trust"]).exits(0).says("trusted here, as it is now");
+    typed(&lab, &["plan", "plan.csv"])
+        .exits(0)
+        .says("`cutover.toml` of this folder (trusted) sets endpoint sandbox, the profile a");
+    let shown = typed(&lab, &["config", "show"]).exits(0).stdout;
+    assert!(shown.contains("cutover.toml: in this folder, trusted"), "{shown}");
+    // One byte more is another content.
+    lab.write("cutover.toml", "endpoint = 'sandbox'\n[profiles.a]\ncredential_command = 'vault a;'\n");
+    typed(&lab, &["check", "plan.csv"]).exits(2).says("it changed since it was trusted");
+    lab.write("cutover.toml", "endpoint = 'sandbox'\n[profiles.a]\ncredential_command = 'vault a'\n");
+    typed(&lab, &["check", "plan.csv"]).exits(0);
+    // The same content in another folder, there itself or by a link.
+    for link in [false, true] {
+        let folder = lab.path(if link { "linked" } else { "copied" });
+        fs::create_dir(&folder).unwrap();
+        fs::copy(lab.path("plan.csv"), folder.join("plan.csv")).unwrap();
+        if link {
+            symlink(lab.path("cutover.toml"), folder.join("cutover.toml")).unwrap();
+        } else {
+            fs::copy(lab.path("cutover.toml"), folder.join("cutover.toml")).unwrap();
+        }
+        let mut there = command(&lab, &["check", "plan.csv"]);
+        there.current_dir(&folder);
+        Launch::of(there).end().exits(2).says("it just lies in this folder");
+    }
+    typed(&lab, &["trust", "--forget"]).exits(0).says("is trusted no longer");
+    typed(&lab, &["check", "plan.csv"]).exits(2);
+    let document = typed(&lab, &["trust", "cutover.toml", "--json"]).exits(0).stdout;
+    assert!(document.contains("cutover.trust.v1") && document.contains("\"trusted\": true"), "{document}");
+    typed(&lab, &["check", "plan.csv"]).exits(0);
+    // What is no settings file of a folder, what is none at all, and what nobody could remember.
+    typed(&lab, &["trust", "plan.csv"]).exits(2).says("`--config FILE`");
+    lab.write("cutover.toml", "endpoint = hunter2\n");
+    let ended = typed(&lab, &["trust"]).exits(2).says("is not TOML: line 1");
+    assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+    lab.write("cutover.toml", "rate = 5\n");
+    let mut homeless = command(&lab, &["trust"]);
+    homeless.env_remove("HOME").env_remove("XDG_STATE_HOME");
+    Launch::of(homeless).end().exits(2).says("neither HOME nor XDG_STATE_HOME is set");
+}
+
+#[test]
+fn a_named_file_goes_before_the_folder_s_and_that_before_the_user_s() {
+    let _machine = shared();
+    let lab = with_plan();
+    fs::create_dir_all(lab.path("config/cutover")).unwrap();
+    lab.write("config/cutover/cutover.toml", "rate = 3\nattempts = 3\nburst = 3\nseed = 3\nendpoint = 'sandbox'\n");
+    lab.write("cutover.toml", "seed = 2\nlog_format = 'text'\ntimeout = '2s'\n");
+    lab.write("named.toml", "timeout = '1s'\nverify = false\n[profiles.a]\ntoken_env = 'A'\n");
+    let of = |args: &[&str], variables: &[(&str, &str)], key: &str| {
+        let mut command = command(&lab, &[&["config", "show"], args].concat());
+        command.envs(variables.iter().copied());
+        let shown = Launch::of(command).end().exits(0).stdout;
+        let line = shown.lines().find(|line| line.split(' ').next() == Some(key)).unwrap().to_owned();
+        line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    let named = ["--config", "named.toml"];
+    assert_eq!(of(&named, &[], "timeout"), "1s in `named.toml`");
+    assert_eq!(of(&[], &[("CUTOVER_CONFIG", "named.toml")], "timeout"), "1s in `named.toml`");
+    assert_eq!(of(&named, &[("CUTOVER_CONFIG", "none.toml")], "timeout"), "1s in `named.toml`", "a flag wins");
+    assert_eq!(of(&named, &[("CUTOVER_TIMEOUT", "9s")], "timeout"), "9s in the environment (CUTOVER_TIMEOUT)");
+    assert_eq!(of(&[], &[], "timeout"), "2s in `cutover.toml`");
+    assert_eq!(of(&named, &[], "seed"), "2 in `cutover.toml`");
+    assert!(of(&[], &[], "attempts").starts_with("3 in `/"));
+    // It is named, and so its word is the caller's own.
+    assert_eq!(of(&named, &[], "verify"), "off in `named.toml`");
+    typed(&lab, &["check", "plan.csv", "--config", "none.toml"])
+        .exits(2)
+        .says("could not read the settings file `none.toml`");
+    typed(&lab, &["check", "plan.csv", "--config", "."]).exits(2);
+    let mut command = command(&lab, &["check", "plan.csv"]);
+    command.env("CUTOVER_CONFIG", "none.toml");
+    Launch::of(command).end().exits(2).says("none.toml");
+    // What is printed to be typed next needs it, too.
+    let refused = "[[fault]]\nsources = ['vm-00001']\nkind = 'status'\nstatus = 400\ncode = 'SMS.9001'\n";
+    let sandbox = lab.serve("plan.csv", refused);
+    lab.write("a file.toml", &format!("endpoint = '{}'\n", sandbox.url));
+    typed(&lab, &["run", "plan.csv", "--yes", "--config", "a file.toml"]).exits(1);
+    let status = typed(&lab, &["status"]).stdout;
+    assert!(status.contains("--config 'a file.toml'"), "{status}");
+}
+
+#[test]
+fn a_settings_file_in_other_hands_is_refused_wherever_it_lies() {
+    let lab = with_plan();
+    fs::create_dir_all(lab.path("config/cutover")).unwrap();
+    for (name, args) in
+        [("cutover.toml", &[][..]), ("config/cutover/cutover.toml", &[]), ("named.toml", &["--config", "named.toml"])]
+    {
+        lab.write(name, "rate = 5\n");
+        let check = || typed(&lab, &[&["check", "plan.csv"], args].concat());
+        for mode in [0o666, 0o622, 0o664] {
+            fs::set_permissions(lab.path(name), Permissions::from_mode(mode)).unwrap();
+            check().exits(2).says("others than its owner can write it").says("chmod go-w ");
+        }
+        fs::set_permissions(lab.path(name), Permissions::from_mode(0o644)).unwrap();
+        check().exits(0);
+        // Only root can give a file away.
+        if chown(lab.path(name), Some(4711), None).is_ok() {
+            check().exits(2).says("it belongs to the user with the id 4711, and neither to you nor to root");
+            if name == "cutover.toml" {
+                typed(&lab, &["trust"]).exits(2).says("4711");
+            }
+        }
+        fs::remove_file(lab.path(name)).unwrap();
+    }
+}
+
+#[test]
+fn of_a_secret_s_file_one_line_is_sent_and_no_key() {
+    let _machine = shared();
+    let lab = with_plan();
+    let sandbox = lab.serve("plan.csv", "");
+    lab.write("key", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNz\n");
+    lab.write("late", "x\n-----BEGIN CERTIFICATE-----\n");
+    lab.write("long", &"x".repeat(16 * 1024 + 1));
+    lab.write("good", "sandbox-token\nand what somebody noted below\n");
+    let settings = |file: &str| {
+        lab.write(
+            "named.toml",
+            &format!("endpoint = '{}'\nprofile = 'a'\n[profiles.a]\ntoken_file = '{file}'\n", sandbox.url),
+        );
+        typed(&lab, &["plan", "plan.csv", "--config", "named.toml"])
+    };
+    for (file, says) in [("key", "-----BEGIN"), ("late", "-----BEGIN"), ("long", "16 KiB"), ("/dev/zero", "16 KiB")] {
+        settings(file).exits(2).says(says);
+    }
+    assert!(sandbox.ledger().is_empty());
+    settings("good").exits(0);
+    let mut serve = command(&lab, &["serve", "--token-file", "key"]);
+    serve.env_remove("CUTOVER_SERVE_TOKEN");
+    typed(&lab, &["run", "plan.csv", "--config", "named.toml", "--yes"]).exits(0);
+    Launch::of(serve).end().exits(2);
+}
+
+#[test]
+fn the_files_that_a_plan_names_lie_below_its_folder_and_are_plain() {
+    let lab = Lab::new();
+    fs::create_dir_all(lab.path("night/sub")).unwrap();
+    let rows = plan(2, "stopped,syncing");
+    for name in ["night/rows.csv", "night/sub/rows.csv", "outside.csv"] {
+        lab.write(name, &rows);
+    }
+    lab.write("secret.csv", "id,state\nhunter2,hunter2\n");
+    symlink("/dev/zero", lab.path("night/zero.csv")).unwrap();
+    symlink("../secret.csv", lab.path("night/link.csv")).unwrap();
+    symlink("..", lab.path("night/up")).unwrap();
+    assert!(Command::new("mkfifo").arg(lab.path("night/pipe.csv")).status().unwrap().success());
+    let check = |file: &str, more: &[&str]| {
+        lab.write("night/plan.toml", &format!("files = [{file:?}]\n"));
+        typed(&lab, &[&["check", "night/plan.toml"], more].concat())
+    };
+    let absolute = lab.path("secret.csv").display().to_string();
+    for file in [
+        "/dev/zero",
+        "/dev/stdin",
+        "/etc/passwd",
+        "/proc/self/environ",
+        "zero.csv",
+        "link.csv",
+        "up/secret.csv",
+        "../secret.csv",
+        "sub/../../secret.csv",
+        "pipe.csv",
+        &absolute,
+    ] {
+        let ended = check(file, &[]).exits(2).says("--allow-outside");
+        assert!(!ended.stderr.contains("hunter2") && !ended.stderr.contains("root:"), "{file}: {}", ended.stderr);
+    }
+    for file in ["rows.csv", "sub/rows.csv", "./sub/../rows.csv"] {
+        check(file, &[]).exits(0);
+    }
+    for file in ["../outside.csv", "up/outside.csv"] {
+        check(file, &["--allow-outside"]).exits(0);
+    }
+    check("/dev/zero", &["--allow-outside"]).exits(2).says("it is a device");
+    // The folder of a plan that comes on standard input is where one stands.
+    let mut piped = command(&lab, &["check", "-"]);
+    piped.stdin(fs::File::open(lab.path("night/plan.toml")).map(Stdio::from).unwrap());
+    lab.write("night/plan.toml", "files = ['outside.csv', 'night/../../etc/passwd']\n");
+    Launch::of(piped).end().exits(2).says("night/../../etc/passwd");
+}
+
+#[test]
+fn a_stream_without_an_end_is_no_plan() {
+    let lab = Lab::new();
+    let endless = "yes 'vm-1,stopped,syncing' | head -c 1100000000";
+    let mut command = lab.command_of("sh", &["-c", &format!("{endless} | {} check -", env!("CARGO_BIN_EXE_cutover"))]);
+    command.env("TMPDIR", lab.path(""));
+    Launch::of(command).end().exits(2).says("more than 1 GiB came");
+}
+
+#[test]
+fn a_run_that_is_called_otherwise_than_we_call_any_is_no_name_of_a_file() {
+    let _machine = shared();
+    let lab = with_plan();
+    fs::create_dir(lab.path("below")).unwrap();
+    let journal = ["--journal", "below/cutover.db"];
+    typed(&lab, &[&["run", "plan.csv", "--endpoint", "sandbox", "--yes"], &journal[..]].concat()).exits(0);
+    for id in ["../../evil", "x/../../../evil", "--help", "UPPER", "", "a b", "$(id)", &"x".repeat(41), "é"] {
+        let conn = Connection::open(lab.path("below/cutover.db")).unwrap();
+        conn.execute("UPDATE run SET id = ?1", [id]).unwrap();
+        drop(conn);
+        fs::create_dir_all(lab.path("below/cutover.db.x")).unwrap();
+        for verb in [
+            &["status"][..],
+            &["resume", "--yes"],
+            &["retry", "--yes"],
+            &["runs"],
+            &["audit", "verify"],
+            &["report", "--format", "csv"],
+        ] {
+            let ended = typed(&lab, &[verb, &journal[..]].concat()).exits(7);
+            assert!(!ended.stdout.contains("evil"), "{verb:?}: {}", ended.stdout);
+        }
+    }
+    let entries = |folder: &str| {
+        fs::read_dir(lab.path(folder)).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
+    };
+    for name in entries("").into_iter().chain(entries("below/cutover.db.x")) {
+        assert!(!name.to_string_lossy().contains("evil"), "{name:?}");
+    }
+    typed(&lab, &["status", "../../evil", "--journal", "below/cutover.db"]).exits(7);
+}
+
+/// Each command that is proposed is taken by a shell, which runs nothing of a name.
+#[test]
+fn what_is_proposed_to_type_is_quoted_for_a_shell() {
+    let _machine = shared();
+    for name in [
+        "a b.csv",
+        "it's.csv",
+        "$(touch PWNED).csv",
+        "`touch PWNED`.csv",
+        "-rf.csv",
+        "a\nb.csv",
+        "a;touch PWNED.csv",
+        "~.csv",
+        "e\u{1b}[31m.csv",
+    ] {
+        let lab = Lab::new();
+        lab.write(name, &plan(1, "stopped,syncing"));
+        let named = if name.starts_with('-') { format!("./{name}") } else { name.to_owned() };
+        let sealed = format!("sealed {named}").replace("sealed ./", "./sealed ");
+        let ended = typed(&lab, &["plan", &named, "--endpoint", "sandbox", "-o", &sealed]).exits(0);
+        let (_, run) = ended.stderr.split_once("next: ").unwrap();
+        let mut shell = lab.command_of("sh", &["-c", &format!("PATH=$BIN:$PATH; {}", run.trim())]);
+        shell.env("BIN", std::path::Path::new(env!("CARGO_BIN_EXE_cutover")).parent().unwrap());
+        Launch::of(shell).end().exits(0);
+        assert!(!lab.path("PWNED").exists() && lab.path("cutover.db").exists(), "{run}");
+    }
+}
