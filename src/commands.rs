@@ -383,15 +383,18 @@ fn exit_of_journal(error: &JournalError) -> Exit {
     match error {
         JournalError::Absent(_)
         | JournalError::Unreadable { .. }
-        | JournalError::Folder(_)
         | JournalError::NoFolder(_)
         | JournalError::Older { .. }
-        | JournalError::NotAJournal
         | JournalError::Newer { .. }
         | JournalError::NoRuns
         | JournalError::UnknownRun(_)
         | JournalError::AmbiguousRun { .. } => Exit::Usage,
-        JournalError::Damaged(_) | JournalError::NotOurs | JournalError::Illegal(_) => Exit::Integrity,
+        JournalError::Folder(_)
+        | JournalError::NotAJournal
+        | JournalError::Damaged(_)
+        | JournalError::Beside { .. }
+        | JournalError::NotOurs
+        | JournalError::Illegal(_) => Exit::Integrity,
         JournalError::Unopenable { .. }
         | JournalError::Copy { .. }
         | JournalError::Migration(_)
@@ -472,6 +475,9 @@ fn hint_of_journal(error: &JournalError, here: &Here) -> Option<String> {
         }
         JournalError::Damaged(_) | JournalError::NotOurs | JournalError::Illegal(_) => {
             "keep the file as it is; an earlier copy shows what it held, and `sqlite3 COPY .recover` what can still be read"
+        }
+        JournalError::Beside { .. } => {
+            "if no program is at work on the journal now, keep all of it and name an earlier copy with `--journal PATH`"
         }
         JournalError::Full(_) => {
             "make room and run the same command again: what was sent is known, and nothing is sent twice unseen"

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::iter;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, TransactionBehavior, params};
@@ -27,6 +28,7 @@ mod frequent;
 mod index;
 pub(crate) mod launched;
 pub(crate) mod meant;
+pub mod objects;
 mod opening;
 pub(crate) mod place;
 pub mod read;
@@ -82,6 +84,9 @@ pub enum JournalError {
     Migration(String),
     #[error("the journal is damaged: {0}")]
     Damaged(String),
+    /// Whoever opens the journal would make it part of it, or pass over it.
+    #[error("`{}`, beside the journal, {what}", path.display())]
+    Beside { path: PathBuf, what: &'static str },
     /// Somebody else wrote to a run that this process alone writes to.
     #[error("the journal does not hold any more what was recorded last")]
     NotOurs,
@@ -121,7 +126,9 @@ impl From<rusqlite::Error> for JournalError {
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::NotADatabase) => JournalError::NotAJournal,
             Some(rusqlite::ErrorCode::DiskFull) => JournalError::Full(error),
-            Some(rusqlite::ErrorCode::DatabaseCorrupt) => JournalError::Damaged(error.to_string()),
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::TooBig) => {
+                JournalError::Damaged(error.to_string())
+            }
             _ => JournalError::Sqlite(error),
         }
     }
@@ -141,9 +148,12 @@ impl JournalError {
         matches!(self.code(), Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen))
     }
 
-    /// Another process is at work on the file just now.
-    fn may_pass(&self) -> bool {
-        matches!(self.code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
+    /// Time within which it may pass, because another process is at work on the file just now.
+    fn may_pass_within(&self) -> Option<Duration> {
+        let is_busy =
+            matches!(self.code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked));
+        let is_beside = matches!(self, JournalError::Beside { .. });
+        is_busy.then_some(opening::BUSY_FOR).or(is_beside.then_some(opening::BESIDE_FOR))
     }
 
     /// What SQLite said of a file that was opened.
@@ -161,6 +171,7 @@ impl JournalError {
             | JournalError::NotAJournal
             | JournalError::Newer { .. }
             | JournalError::Damaged(_)
+            | JournalError::Beside { .. }
             | JournalError::NotOurs
             | JournalError::Full(_)
             | JournalError::Illegal(_)
@@ -178,7 +189,10 @@ impl JournalError {
     /// Tells whether what was written is not what is there.
     pub(crate) fn is_about_content(&self) -> bool {
         match self {
-            JournalError::NotAJournal | JournalError::Damaged(_) | JournalError::NotOurs => true,
+            JournalError::NotAJournal
+            | JournalError::Damaged(_)
+            | JournalError::Beside { .. }
+            | JournalError::NotOurs => true,
             JournalError::Absent(_)
             | JournalError::Unreadable { .. }
             | JournalError::Folder(_)

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::event::LaneId;
+use crate::journal::objects::{Difference, Object};
 use crate::ledger::IllegalStep;
 use crate::model::RowId;
 
@@ -50,13 +51,37 @@ pub enum Finding {
     NotSigned { problem: String },
     #[error("the trigger `{trigger}` is not there as it was made: events could be changed or removed")]
     TriggerMissing { trigger: &'static str },
+    #[error("the {object} `{name}` is not there")]
+    ObjectMissing { object: String, name: String },
+    #[error("the {object} `{name}` is not as it was made")]
+    ObjectChanged { object: String, name: String },
+    #[error("the {object} `{name}` is none of cutover's")]
+    ObjectAdded { object: String, name: String },
     #[error("the anchor is {found}, and not {expected}: the tail was cut off, or the run went on since it was noted")]
     AnchorDiffers { expected: String, found: String },
 }
 
+/// Triggers without which an event could be changed or removed.
+const GUARDS: [&str; 2] = ["event_is_never_changed", "event_is_never_removed"];
+
 impl Finding {
+    pub(super) fn of_object(difference: Difference) -> Self {
+        match difference {
+            Difference::Missing(object) | Difference::Changed(object) if let Some(trigger) = guard(&object) => {
+                Finding::TriggerMissing { trigger }
+            }
+            Difference::Missing(Object { kind, name }) => Finding::ObjectMissing { object: kind, name },
+            Difference::Changed(Object { kind, name }) => Finding::ObjectChanged { object: kind, name },
+            Difference::Added(Object { kind, name }) => Finding::ObjectAdded { object: kind, name },
+        }
+    }
+
     pub(super) fn impossible(lane: LaneId, seq: u64, step: &IllegalStep) -> Self {
         let IllegalStep { row, phase, event } = *step;
         Finding::Impossible { lane, seq, row, event, phase }
     }
+}
+
+fn guard(object: &Object) -> Option<&'static str> {
+    GUARDS.into_iter().find(|guard| object.kind == "trigger" && object.name == *guard)
 }

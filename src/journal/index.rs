@@ -84,6 +84,29 @@ pub(super) struct LogHead {
 }
 
 impl LogHead {
+    /// Bytes before the first frame.
+    pub(super) const SIZE: u64 = HEAD_OF_LOG;
+
+    /// Tells whether a log may begin so. Before the first commit is on disk it may have less of it, or nothing but zeros.
+    pub(super) fn may_begin_with(bytes: &[u8]) -> bool {
+        const MAGIC: [u8; 3] = [0x37, 0x7f, 0x06];
+        let Ok(head) = <&[u8; 32]>::try_from(bytes) else {
+            return bytes.iter().zip(MAGIC).all(|(byte, magic)| *byte == magic) || is_blank(bytes);
+        };
+        let number = |at: usize| [head[at], head[at + 1], head[at + 2], head[at + 3]];
+        let words = match number(0) {
+            [0x37, 0x7f, 0x06, 0x82] => u32::from_le_bytes,
+            [0x37, 0x7f, 0x06, 0x83] => u32::from_be_bytes,
+            _ => return is_blank(bytes),
+        };
+        let sums = (0..24).step_by(8).fold((0_u32, 0_u32), |(first, second), at| {
+            let first = first.wrapping_add(words(number(at))).wrapping_add(second);
+            (first, second.wrapping_add(words(number(at + 4))).wrapping_add(first))
+        });
+        let is_known = u32::from_be_bytes(number(4)) == VERSION;
+        is_known && sums == (u32::from_be_bytes(number(24)), u32::from_be_bytes(number(28)))
+    }
+
     pub(super) fn read(log: &File) -> Option<Self> {
         let mut salts = [0; 8];
         log.read_exact_at(&mut salts, 16).ok()?;
@@ -94,6 +117,10 @@ impl LogHead {
     pub(super) fn begins(&self, index: &Index) -> bool {
         self.salts == index.backfill.salts
     }
+}
+
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
 }
 
 /// In the order of bytes of the machine.

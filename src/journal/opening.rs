@@ -2,22 +2,28 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use rusqlite::backup::Backup;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::index::LogHead;
 use super::place::Place;
-use super::{Journal, JournalError, schema};
+use super::{Journal, JournalError, objects, schema};
 
 /// Above this size a `quick_check` would make people wait.
 const QUICK_CHECK_BELOW: u64 = 64 << 20;
 /// What reading beside another connection takes in pages.
 const CACHE_KIB: i64 = 8 << 10;
-const OPENS_WITHIN: Duration = Duration::from_secs(5);
+/// Patience with a journal that another process has locked.
+pub(super) const BUSY_FOR: Duration = Duration::from_secs(5);
+/// Patience with what lies beside a journal only while another process makes it, or one that was not kept with a log becomes
+/// one that is.
+pub(super) const BESIDE_FOR: Duration = Duration::from_millis(500);
 
 /// How an open journal is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,17 +45,9 @@ pub(super) enum Access {
 impl Journal {
     /// For verbs that write: made if absent, brought up to date, and checked if the last launch died.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let asked = Instant::now();
-        loop {
-            match Self::open_once(path) {
-                // Two launches that make one journal at the same moment get in each other's way: the switch to WAL
-                // does not wait, whatever the busy timeout. A moment later it is made.
-                Err(error) if error.may_pass() && asked.elapsed() < OPENS_WITHIN => {
-                    std::thread::sleep(OPENS_WITHIN / 200);
-                }
-                opened => return opened,
-            }
-        }
+        // Two launches that make one journal at the same moment get in each other's way: the switch to WAL does not wait,
+        // whatever the busy timeout. A moment later it is made.
+        patiently(|| Self::open_once(path))
     }
 
     /// Refuses a path at which no journal can be, or can be made.
@@ -69,6 +67,8 @@ impl Journal {
         Self::check_place(path)?;
         let mut journal = Self::connect(path, Access::Write)?;
         journal.recognise()?;
+        objects::must_all_be_ours(&journal.conn)?;
+        journal.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         schema::tune(&journal.conn)?;
         schema::migrate(&mut journal.conn)?;
         journal.check_after_unclean_end()?;
@@ -106,10 +106,15 @@ impl Journal {
         if n_tables == 0 {
             return Err(JournalError::NoRuns);
         }
+        objects::tables_must_be_ours(&journal.conn)?;
         Ok(journal)
     }
 
     fn reading(path: &Path) -> Result<Self, JournalError> {
+        patiently(|| Self::reading_once(path))
+    }
+
+    fn reading_once(path: &Path) -> Result<Self, JournalError> {
         let journal = Self::connect(path, Access::Read)?;
         let error = match journal.recognise() {
             Ok(()) => return Ok(journal),
@@ -173,6 +178,7 @@ impl Journal {
     }
 
     fn connect(path: &Path, access: Access) -> Result<Self, JournalError> {
+        refuse_what_is_beside(path)?;
         let read = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = match access {
             Access::Write => {
@@ -188,9 +194,11 @@ impl Journal {
             (Access::Read, Err(source)) => JournalError::Unreadable { path: path.to_owned(), source },
             (_, _) => JournalError::Unopenable { path: path.to_owned(), source },
         })?;
-        schema::one_plan(&conn)?;
+        schema::harden(&conn)?;
         match access {
-            Access::Write | Access::ReadStill => (),
+            // Until it is known for a journal of ours nothing of its log is written back into it.
+            Access::Write => _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?,
+            Access::ReadStill => (),
             Access::Read => conn.busy_timeout(Duration::from_secs(30))?,
             Access::ReadWithLog => conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?,
         }
@@ -233,6 +241,47 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// Tries again as long as what stands in the way may pass.
+fn patiently(open: impl Fn() -> Result<Journal, JournalError>) -> Result<Journal, JournalError> {
+    let asked = Instant::now();
+    loop {
+        match open() {
+            Err(error) if error.may_pass_within().is_some_and(|within| asked.elapsed() < within) => {
+                std::thread::sleep(BUSY_FOR / 200);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Refuses what SQLite would make part of a journal without a word (a change that was half written, which it takes back by what
+/// is noted of it), and what it would pass over in silence (a log that is none). We leave no such file: a journal has a log.
+///
+/// source: sqlite.org/fileformat2.html (sections 3 and 4.1), sqlite.org/lockingv3.html (section 4.1)
+fn refuse_what_is_beside(path: &Path) -> Result<(), JournalError> {
+    // What a link points to is the journal.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let begins = |suffix| {
+        let mut head = Vec::new();
+        let beside = beside(&path, suffix);
+        let is_file = fs::metadata(&beside).is_ok_and(|found| found.is_file());
+        let file = is_file.then(|| File::open(&beside).ok()).flatten();
+        file.and_then(|file| file.take(LogHead::SIZE).read_to_end(&mut head).ok());
+        (beside, head)
+    };
+    let (half_written, head) = begins("-journal");
+    if head.first().is_some_and(|first| *first != 0) {
+        let what = "is a change that another program has written by half";
+        return Err(JournalError::Beside { path: half_written, what });
+    }
+    let (log, head) = begins("-wal");
+    if LogHead::may_begin_with(&head) {
+        Ok(())
+    } else {
+        Err(JournalError::Beside { path: log, what: "is no log of SQLite" })
+    }
 }
 
 fn has_content(path: &Path) -> bool {

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite_migration::{M, Migrations};
 
 use super::JournalError;
@@ -11,7 +12,7 @@ use super::JournalError;
 /// `cutv`: tells `file(1)` and us that an SQLite file is a journal of ours.
 const APPLICATION_ID: i32 = 0x6375_7476;
 
-const STEPS: [&str; 10] = [
+pub(super) const STEPS: [&str; 10] = [
     include_str!("../../migrations/0001_journal.sql"),
     include_str!("../../migrations/0002_lanes.sql"),
     include_str!("../../migrations/0003_steering.sql"),
@@ -52,10 +53,38 @@ pub(super) fn tune(conn: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// A statement's plan is made once. Otherwise it is made anew whenever values are bound that a partial index might be for.
-/// source: sqlite.org/queryplanner-ng.html (the query planner stability guarantee)
-pub(super) fn one_plan(conn: &Connection) -> rusqlite::Result<()> {
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
+/// Longest value, in bytes, that is read or written: more than any of ours, and little enough to be held a few times over.
+const LONGEST_VALUE: i32 = 16 << 20;
+
+/// Set on every connection before anything is read: a journal may have been put there by a stranger.
+///
+/// source: sqlite.org/security.html (untrusted database files)
+pub(super) fn harden(conn: &Connection) -> rusqlite::Result<()> {
+    for (config, on) in [
+        // A statement's plan is made once. Otherwise it is made anew whenever values are bound that a partial index might be for.
+        // source: sqlite.org/queryplanner-ng.html (the query planner stability guarantee)
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        // Ours keep other hands from changing an event; what we ask needs neither triggers nor views, and so none can take
+        // part in it, whoever made it and whenever.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+    ] {
+        conn.set_db_config(config, on)?;
+    }
+    for (limit, most) in [
+        (Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE),
+        (Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 20),
+        (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
+        (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 10),
+        (Limit::SQLITE_LIMIT_VDBE_OP, 25_000),
+        (Limit::SQLITE_LIMIT_ATTACHED, 0),
+        (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1),
+    ] {
+        conn.set_limit(limit, most)?;
+    }
+    conn.pragma_update(None, "cell_size_check", "ON")
 }
 
 /// Refuses a file that is not a journal, or is one from a newer version, before anything is written to it.
@@ -104,7 +133,7 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), JournalError> {
     })
 }
 
-fn version(conn: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 

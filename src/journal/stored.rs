@@ -145,15 +145,6 @@ impl Journal {
         Ok(format!("sha256:{}", hex(&hash.finalize())))
     }
 
-    /// The triggers on table `event`, by name, with their text.
-    pub fn event_triggers(&self) -> Result<Vec<(String, String)>, JournalError> {
-        let mut statement = self
-            .conn
-            .prepare_cached("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'event'")?;
-        let triggers = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        triggers.collect::<Result<_, _>>().map_err(JournalError::from)
-    }
-
     /// Whether the run's own lane has nothing that only accounts have.
     pub fn own_lane_is_plain(&self, run: RunKey) -> Result<bool, JournalError> {
         self.conn

@@ -60,6 +60,7 @@ impl From<JournalError> for PageError {
             | JournalError::NotOurs
             | JournalError::Full(_)
             | JournalError::Sqlite(_)
+            | JournalError::Beside { .. }
             | JournalError::Illegal(_) => PageError::Journal(error),
         }
     }

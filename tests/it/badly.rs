@@ -71,17 +71,22 @@ fn what_is_no_journal_is_called_what_it_is_by_every_verb() {
     lab.write("empty.db", "");
     fs::create_dir(lab.path("folder.db")).unwrap();
     Connection::open(lab.path("other.db")).unwrap().execute_batch("CREATE TABLE run (id)").unwrap();
-    for (journal, says, next) in [
-        ("nosuch.db", "there is no journal `nosuch.db`", "name it with `--journal PATH`"),
-        ("short.db/x.db", "could not read the journal `short.db/x.db`\n  caused by: Not a directory", "--journal PATH"),
-        ("short.db", "the file is not a journal of cutover", "name another file"),
-        ("notes.db", "the file is not a journal of cutover", "name another file"),
-        ("other.db", "the file is not a journal of cutover", "name another file"),
-        ("empty.db", "the journal holds no run yet", "`cutover run PLAN` makes one"),
-        ("folder.db", "`folder.db` is a folder, and a journal is a file", "name a file in it"),
+    for (journal, code, says, next) in [
+        ("nosuch.db", 2, "there is no journal `nosuch.db`", "name it with `--journal PATH`"),
+        (
+            "short.db/x.db",
+            2,
+            "could not read the journal `short.db/x.db`\n  caused by: Not a directory",
+            "--journal PATH",
+        ),
+        ("short.db", 7, "the file is not a journal of cutover", "name another file"),
+        ("notes.db", 7, "the file is not a journal of cutover", "name another file"),
+        ("other.db", 7, "the file is not a journal of cutover", "name another file"),
+        ("empty.db", 2, "the journal holds no run yet", "`cutover run PLAN` makes one"),
+        ("folder.db", 7, "`folder.db` is a folder, and a journal is a file", "name a file in it"),
     ] {
         for verb in VERBS {
-            lab.cutover(&[verb, &["--journal", journal]].concat()).complains(2, &[says, next]);
+            lab.cutover(&[verb, &["--journal", journal]].concat()).complains(code, &[says, next]);
         }
     }
     assert_eq!(fs::read(lab.path("empty.db")).unwrap(), b"");
@@ -108,7 +113,7 @@ fn a_journal_that_was_cut_off_is_damaged_wherever_the_cut_is() {
     // What is left does not even say that it was a database.
     for length in [1, 15, 16] {
         fs::write(lab.path("cut.db"), &whole[..length]).unwrap();
-        lab.cutover(&["audit", "verify", "--journal", "cut.db"]).complains(2, &["not a journal of cutover"]);
+        lab.cutover(&["audit", "verify", "--journal", "cut.db"]).complains(7, &["not a journal of cutover"]);
     }
     nothing_is_left_in(&lab.path("."));
 }

@@ -37,6 +37,7 @@ mod serve;
 mod service;
 mod settings;
 mod signals;
+mod tampered;
 mod told;
 mod tools;
 mod trust;
