@@ -16,7 +16,9 @@ use crate::journal::{Journal, JournalError};
 use crate::plan::digest::Digester;
 use crate::plan::paper::Paper;
 use crate::report::plain::{count, plain};
+use crate::ssh::{self, Purpose, Signer};
 
+pub mod bundle;
 pub mod finding;
 mod lanes;
 pub mod signature;
@@ -24,8 +26,8 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
+use bundle::Bundled;
 use finding::Finding;
-use signature::Signer;
 use sums::Portions;
 
 /// What was proven.
@@ -37,6 +39,8 @@ pub struct Verified {
     pub anchor: String,
     /// Who signed its head, if a signature was held against it.
     pub signed_by: Option<Signer>,
+    /// The bundle that it lay in, if it was in one.
+    pub bundle: Option<Bundled>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +124,7 @@ pub fn verify(journal: &Journal, run: &RunRecord) -> Result<Verified, AuditError
         let (anchor, run) = (journal.anchor(&run)?, run.id);
         let Findings { kept, n_found } = findings;
         if kept.is_empty() {
-            return Ok(Verified { run, n_events, n_rows, anchor, signed_by: None });
+            return Ok(Verified { run, n_events, n_rows, anchor, signed_by: None, bundle: None });
         }
         Err(AuditError::Altered(Altered { run, n_events, n_rows, anchor, findings: kept, n_findings: n_found }))
     })
@@ -173,26 +177,36 @@ impl Verified {
             return Ok(self);
         }
         let finding = Finding::AnchorDiffers { expected: anchor.trim().to_owned(), found: self.anchor.clone() };
-        Err(self.but(finding))
+        Err(AuditError::Altered(self.but(vec![finding])))
     }
 
     /// Also against a signature of its head, by one of these public keys if there are any.
     pub fn signed(self, head: &str, signature: &str, signers: Option<&str>) -> Result<Verified, AuditError> {
-        let signer = match signature::verify(head, signature) {
+        let signer = match ssh::verify(head, Purpose::Head, signature) {
             Ok(signer) => signer,
-            Err(problem) => return Err(self.but(Finding::NotSigned { problem: problem.to_string() })),
+            Err(problem) => return Err(AuditError::Altered(self.not_signed(&problem.to_string()))),
         };
-        if signers.is_some_and(|keys| !keys.lines().any(|key| signature::is_of(&signer, key))) {
-            let problem =
-                format!("the signature is by {}, which is none of the keys that were named", signer.fingerprint);
-            return Err(self.but(Finding::NotSigned { problem }));
+        if let Some(keys) = signers
+            && let Err(problem) = ssh::is_among(&signer, keys)
+        {
+            return Err(AuditError::Altered(self.not_signed(&problem)));
         }
         Ok(Verified { signed_by: Some(signer), ..self })
     }
 
-    fn but(self, finding: Finding) -> AuditError {
-        let Verified { run, n_events, n_rows, anchor, signed_by: _ } = self;
-        AuditError::Altered(Altered { run, n_events, n_rows, anchor, findings: vec![finding], n_findings: 1 })
+    /// Also against the files that it lay among.
+    pub(crate) fn in_bundle(self, bundle: Bundled, findings: Vec<Finding>) -> Result<Verified, Altered> {
+        if findings.is_empty() { Ok(Verified { bundle: Some(bundle), ..self }) } else { Err(self.but(findings)) }
+    }
+
+    pub(crate) fn not_signed(self, problem: &str) -> Altered {
+        self.but(vec![Finding::NotSigned { problem: problem.to_owned() }])
+    }
+
+    fn but(self, findings: Vec<Finding>) -> Altered {
+        let Verified { run, n_events, n_rows, anchor, signed_by: _, bundle: _ } = self;
+        let n_findings = findings.len() as u64;
+        Altered { run, n_events, n_rows, anchor, findings, n_findings }
     }
 }
 
@@ -250,6 +264,8 @@ struct Document<'a> {
     anchor: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     signed_by: Option<&'a Signer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bundle: Option<&'a Bundled>,
     findings: Vec<Found<'a>>,
     n_findings: u64,
 }
@@ -264,7 +280,7 @@ struct Found<'a> {
 pub fn write_json(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write) -> io::Result<()> {
     let schema = "cutover.audit.v1";
     let document = match verified {
-        Ok(Verified { run, n_events, n_rows, anchor, signed_by }) => Document {
+        Ok(Verified { run, n_events, n_rows, anchor, signed_by, bundle }) => Document {
             schema,
             run,
             ok: true,
@@ -272,14 +288,15 @@ pub fn write_json(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write
             rows: *n_rows,
             anchor,
             signed_by: signed_by.as_ref(),
+            bundle: bundle.as_ref(),
             findings: Vec::new(),
             n_findings: 0,
         },
         Err(Altered { run, n_events, n_rows, anchor, findings, n_findings }) => {
             let findings = findings.iter().map(|finding| Found { finding, text: finding.to_string() }).collect();
             let (events, rows) = (*n_events, *n_rows);
-            let (signed_by, n_findings) = (None, *n_findings);
-            Document { schema, run, ok: false, events, rows, anchor, signed_by, findings, n_findings }
+            let (signed_by, bundle, n_findings) = (None, None, *n_findings);
+            Document { schema, run, ok: false, events, rows, anchor, signed_by, bundle, findings, n_findings }
         }
     };
     serde_json::to_writer_pretty(&mut *out, &document)?;
@@ -296,12 +313,39 @@ impl Altered {
     }
 }
 
+/// What of a bundle holds, and what was not compared with anything.
+fn write_bundle(bundle: &Bundled, out: &mut dyn io::Write) -> io::Result<()> {
+    let Bundled { files, covered_by_manifest, signed_by, checker_is_ours } = bundle;
+    writeln!(out, "  bundle  {files} files, as its manifest names them")?;
+    match signed_by {
+        Some(Signer { fingerprint, .. }) => writeln!(
+            out,
+            "  signed  by {fingerprint}, manifest and all; whose key it is, you have to know from elsewhere"
+        )?,
+        None => writeln!(out, "  signed  by nobody: whoever wrote the folder could have written all of it")?,
+    }
+    if !covered_by_manifest.is_empty() {
+        writeln!(
+            out,
+            "  as is   {}: covered by the manifest, and compared with nothing",
+            covered_by_manifest.join(", ")
+        )?;
+    }
+    if !checker_is_ours {
+        writeln!(out, "  check   its check.py is not the one of this version")?;
+    }
+    Ok(())
+}
+
 pub fn write_text(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write) -> io::Result<()> {
     match verified {
-        Ok(Verified { run, n_events, n_rows, anchor, signed_by }) => {
+        Ok(Verified { run, n_events, n_rows, anchor, signed_by, bundle }) => {
             let (events, rows) = (count(*n_events, "event"), count(*n_rows, "row"));
             writeln!(out, "The journal of run {} is as it was written: {events}, {rows}.", plain(run))?;
             writeln!(out, "\n  anchor  {anchor}")?;
+            if let Some(bundle) = bundle {
+                write_bundle(bundle, out)?;
+            }
             if let Some(Signer { fingerprint, public_key }) = signed_by {
                 writeln!(out, "  signed  by {fingerprint} ({public_key})\n")?;
                 return writeln!(

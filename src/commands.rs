@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
-use crate::audit::signature::SignatureError;
+use crate::audit::bundle::BadBundle;
 use crate::console::{self, Console};
 use crate::credentials::CredentialsError;
 use crate::engine::lane::LaneSettings;
@@ -30,6 +30,7 @@ use crate::serve::WeakToken;
 use crate::settings::flags::{AuditVerb, ConfigVerb, Flags, PlanArgs, SourcesVerb, Verb};
 use crate::settings::resolve::Layers;
 use crate::settings::{LogFormat, Settings, SettingsError, tips};
+use crate::ssh::SignatureError;
 use crate::transport::TransportError;
 use crate::waves::zone::Zone;
 
@@ -153,6 +154,8 @@ pub(crate) enum CommandError {
     },
     #[error("`{}` cannot sign: {problem}", path.display())]
     Key { path: PathBuf, problem: SignatureError },
+    #[error("the bundle `{}` is not what it was: {problem}", path.display())]
+    Bundle { path: PathBuf, problem: BadBundle },
     #[error("a report cannot be written to `{}`", path.display())]
     Destination {
         path: PathBuf,
@@ -214,7 +217,7 @@ impl From<ReadError<CommandError>> for CommandError {
 impl CommandError {
     fn exit(&self) -> Exit {
         match self {
-            CommandError::Plan(PlanError::Edited { .. }) => Exit::Integrity,
+            CommandError::Plan(PlanError::Edited { .. }) | CommandError::Bundle { .. } => Exit::Integrity,
             CommandError::NotLooked { exit, .. } | CommandError::Stopped { exit, .. } => *exit,
             CommandError::AfterChanges(late) => late.error.exit().after_a_change(),
             CommandError::Settings(_)
@@ -349,10 +352,8 @@ impl CommandError {
                 return Some(format!("`{}` looks at endpoint, clock and credentials", here.asks("doctor")));
             }
             CommandError::Destination { .. } => "name a file in a folder that is there and can be written to",
-            CommandError::Key { problem: SignatureError::Encrypted, .. } => {
-                "`ssh-keygen -Y sign -n cutover-head -f KEY FILE` asks for it: FILE is what `audit sign` with any other key writes first"
-            }
-            CommandError::Key { .. } => "`ssh-keygen -t ed25519 -f KEY` makes one",
+            CommandError::Key { path, problem } => return Some(hint_of_key(path, problem)),
+            CommandError::Bundle { .. } => "keep it as it is, and ask for another copy",
             CommandError::Listen { .. } => "`--listen ADDRESS:PORT` with another port; port 0 takes any that is free",
             CommandError::OpenToAll(_) | CommandError::WeakToken(_) => {
                 "set CUTOVER_SERVE_TOKEN, or name a file with `--token-file`: `openssl rand -hex 24` makes a good one"
@@ -437,6 +438,14 @@ fn hint_of_status(run: &str, here: &Here) -> String {
 fn hint_of_rest(run: &str, resume: &str, here: &Here) -> String {
     let status = here.reads(&format!("status {}", shell_word(run)));
     format!("`{status}` shows where it stands; `{resume}` goes on with it, if anything is left")
+}
+
+fn hint_of_key(path: &Path, problem: &SignatureError) -> String {
+    if let SignatureError::NoProgram = problem {
+        return "install OpenSSH's client (8.1 or later), which brings it; or do this where it is".to_owned();
+    }
+    let key = shell_path(path);
+    format!("`ssh-add {key}` lets the agent have a key with a passphrase; `ssh-keygen -t ed25519 -f KEY` makes another")
 }
 
 fn hint_of_plan(error: &PlanError) -> &'static str {
@@ -638,13 +647,19 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
         Verb::Runs => reading::runs(context),
         Verb::Explain { source_id, run } => reading::explain(context, run.as_deref(), &source_id),
         Verb::Report { run, format, output } => reading::report(context, run.run.as_deref(), format, output.as_deref()),
-        Verb::Audit { verb: AuditVerb::Verify { run, anchor, signature, signer } } => {
+        Verb::Audit { verb: AuditVerb::Verify { run, anchor, signature, signer, bundle } } => {
             let (anchor, signature, signer) = (anchor.as_deref(), signature.as_deref(), signer.as_deref());
-            evidence::verify(context, run.run.as_deref(), &evidence::Against { anchor, signature, signer })
+            let against = evidence::Against { anchor, signature, signer };
+            match bundle {
+                Some(bundle) => evidence::verify_bundle(context, &bundle, run.run.as_deref(), &against),
+                None => evidence::verify(context, run.run.as_deref(), &against),
+            }
         }
-        Verb::Audit { verb: AuditVerb::Export { run, output, key } } => {
-            evidence::export(context, run.run.as_deref(), &output, key.as_deref())
+        Verb::Audit { verb: AuditVerb::Export { run, output, key, all_runs } } => {
+            let (run, key) = (run.run.as_deref(), key.as_deref());
+            evidence::export(context, &evidence::Exported { run, all_runs, output: &output, key })
         }
+        Verb::Audit { verb: AuditVerb::Checker } => evidence::checker(),
         Verb::Audit { verb: AuditVerb::Sign { run, key, output, force } } => {
             evidence::sign(context, run.run.as_deref(), &key, output.as_deref(), force)
         }

@@ -20,6 +20,7 @@ use crate::model::{Row, RowId, SeenState};
 use crate::waves::Terms;
 
 pub(crate) mod activity;
+mod alone;
 pub mod attempts;
 pub mod by_wave;
 pub mod chain;

@@ -73,6 +73,7 @@ pub mod rollback;
 pub mod sandbox;
 mod serve;
 mod settings;
+pub mod ssh;
 mod texts;
 mod transport;
 pub mod waves;

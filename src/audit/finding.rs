@@ -49,6 +49,8 @@ pub enum Finding {
     LayoutDiffers { expected: String, found: String },
     #[error("{problem}")]
     NotSigned { problem: String },
+    #[error("{file}: {problem}")]
+    BundleDiffers { file: String, problem: String },
     #[error("the trigger `{trigger}` is not there as it was made: events could be changed or removed")]
     TriggerMissing { trigger: &'static str },
     #[error("the {object} `{name}` is not there")]

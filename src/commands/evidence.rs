@@ -5,17 +5,23 @@ use std::path::{Path, PathBuf};
 use super::meant::{self, Otherwise};
 use super::reading::{journal, print};
 use super::{CommandError, Context, bad_destination, output_failed};
-use crate::audit::signature::{self, SignatureError};
+use crate::audit::bundle::CHECKER;
+use crate::audit::signature;
 use crate::audit::{self, Altered, AuditError, Verified};
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::read::RunRecord;
 use crate::report::beside::{check_destination, write_beside};
 use crate::report::plain::shell_path;
+use crate::report::sieve::Form;
+use crate::ssh::{self, Purpose, SignatureError};
 
+mod checking;
 mod export;
+mod unpacking;
 
-pub(super) use export::export;
+pub(super) use checking::verify_bundle;
+pub(super) use export::{Exported, export};
 
 /// What a journal is held against that was kept elsewhere.
 pub(super) struct Against<'a> {
@@ -76,7 +82,7 @@ pub(super) fn sign(
     output: Option<&Path>,
     force: bool,
 ) -> Result<Exit, CommandError> {
-    let text = crate::texts::read(key).map_err(unreadable(key))?;
+    must_be_there(key)?;
     let journal = journal(context)?;
     let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
     let head_path = output.map_or_else(|| PathBuf::from(format!("{}.head", run.id)), Path::to_owned);
@@ -93,7 +99,7 @@ pub(super) fn sign(
             return Ok(Exit::Integrity);
         }
         let head = signature::head(&journal, &run)?;
-        let (signature, signer) = signature::sign(&head, &text).map_err(|error| bad_key(key, error))?;
+        let (signature, signer) = ssh::sign(&head, Purpose::Head, key).map_err(|error| bad_key(key, error))?;
         for (path, text) in [(&head_path, &head), (&signature_path, &signature)] {
             let like = &context.settings.journal;
             write_beside(path, like, |out| out.write_all(text.as_bytes())).map_err(output_failed(path))?;
@@ -105,7 +111,7 @@ pub(super) fn sign(
              `ssh-keygen -Y check-novalidate -n {} -s {proof} < {head}`",
             signer.fingerprint,
             run.id,
-            signature::NAMESPACE
+            Purpose::Head.namespace()
         ));
         Ok(Exit::Done)
     })
@@ -115,6 +121,17 @@ fn with_more(path: &Path, more: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(more);
     name.into()
+}
+
+/// The program with which a stranger checks a bundle, as this version writes it into each.
+pub(super) fn checker() -> Result<Exit, CommandError> {
+    print(Form::Text, |out| Ok(out.write_all(CHECKER.as_bytes())?))?;
+    Ok(Exit::Done)
+}
+
+/// A key that is not there is told before the work, and by its name.
+fn must_be_there(key: &Path) -> Result<(), CommandError> {
+    std::fs::metadata(key).map(drop).map_err(unreadable(key))
 }
 
 fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> CommandError {

@@ -133,7 +133,7 @@ impl Lines {
 }
 
 /// A column of the plan that is called like one of ours says that it is the plan's.
-pub(super) fn own_name(column: &str) -> Cow<'_, str> {
+pub(crate) fn own_name(column: &str) -> Cow<'_, str> {
     if COLUMNS.contains(&column) { format!("plan_{column}").into() } else { column.into() }
 }
 

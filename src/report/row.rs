@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::advice;
+use super::csv::defused;
 use super::plain::time;
 use super::summary::code_and_text;
 use crate::ledger::Standing;
@@ -11,7 +12,7 @@ use crate::model::words::Word;
 use crate::model::{Row, SeenState};
 
 /// The first nineteen are promised, in this order; what is added comes after them.
-pub(super) const COLUMNS: [&str; 29] = [
+pub(crate) const COLUMNS: [&str; 29] = [
     "row",
     "source_id",
     "copystate",
@@ -53,11 +54,23 @@ pub(super) fn why(standing: &Standing) -> String {
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Cell<'a> {
+pub(crate) enum Cell<'a> {
     Nothing,
     Number(u32),
     Text(&'a str),
     Time(Timestamp),
+}
+
+impl Cell<'_> {
+    /// As a CSV report has it, before it is quoted.
+    pub(crate) fn as_csv(&self) -> String {
+        match self {
+            Cell::Nothing => String::new(),
+            Cell::Number(number) => number.to_string(),
+            Cell::Text(text) => defused(text).into_owned(),
+            Cell::Time(at) => time(*at),
+        }
+    }
 }
 
 impl Serialize for Cell<'_> {
@@ -72,7 +85,7 @@ impl Serialize for Cell<'_> {
 }
 
 /// The row's values, in the order of [`COLUMNS`].
-pub(super) fn cells<'a>(row: &'a Row, standing: &'a Standing) -> [Cell<'a>; COLUMNS.len()] {
+pub(crate) fn cells<'a>(row: &'a Row, standing: &'a Standing) -> [Cell<'a>; COLUMNS.len()] {
     let (before, after) = (standing.before.as_ref(), standing.after.as_ref());
     [
         Cell::Number(row.id.0),

@@ -382,28 +382,39 @@ pub(crate) enum AuditVerb {
         #[arg(long, value_name = "CODE")]
         anchor: Option<String>,
         /// A signature of its head, as `audit sign` or ssh-keygen wrote it
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", group = "signed")]
         signature: Option<PathBuf>,
         /// Public keys, one on a line: one of them has to have signed
-        #[arg(long, value_name = "FILE", requires = "signature")]
+        #[arg(long, value_name = "FILE", requires = "signed")]
         signer: Option<PathBuf>,
+        /// Instead of the journal, what `audit export` wrote: its files against its manifest, and each against its journal
+        #[arg(long, value_name = "DIR|ZIP", conflicts_with = "signature", group = "signed")]
+        bundle: Option<PathBuf>,
     },
     /// Put all that is known of a run into one folder or ZIP, with what a stranger needs to check it by hand
+    ///
+    /// `audit verify --bundle` checks it; so does its own check.py, which needs nothing but Python. `audit checker` prints that
+    /// program, for whoever does not take it from a stranger.
     Export {
         #[command(flatten)]
         run: RunArg,
         /// A folder that is not there yet, or a file that ends with .zip
         #[arg(short, long, value_name = "DIR|ZIP")]
         output: PathBuf,
-        /// Sign the head with this key
+        /// Sign the manifest, and with it every file, with this SSH key (as `audit sign` does)
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
+        /// Leave the journal's other runs in its copy
+        #[arg(long)]
+        all_runs: bool,
     },
+    /// Print the program with which a stranger checks a bundle (check.py)
+    Checker,
     /// Sign the head of a run with an SSH key; `ssh-keygen -Y verify -n cutover-head` accepts the signature
     Sign {
         #[command(flatten)]
         run: RunArg,
-        /// A private key (ed25519) as ssh-keygen writes it
+        /// A private key, or a public one whose private half the agent (`SSH_AUTH_SOCK`) or a FIDO key has
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
         /// Where the head goes; its signature goes beside it, with .sig behind the name [default: RUN.head]

@@ -5,6 +5,7 @@
 mod at_once;
 mod badly;
 mod browser;
+mod bundle;
 mod crash;
 mod credentials;
 mod dialects;

@@ -202,7 +202,19 @@ impl Stage {
         for run in runs.split(' ') {
             let verified = self.lab.cutover(&["audit", "verify", run]);
             assert_eq!(verified.code, Some(0), "{}{}", verified.stdout, verified.stderr);
+            self.check_a_bundle_of(run);
         }
+    }
+
+    /// The checker that goes into bundles adds up to the same.
+    fn check_a_bundle_of(&self, run: &str) {
+        if super::tools::lack(&["python3"]) {
+            return;
+        }
+        self.lab.cutover(&["audit", "export", run, "-o", &format!("bundle-{run}")]).exits(0);
+        let bundle = self.lab.path(&format!("bundle-{run}"));
+        let checked = std::process::Command::new("python3").arg(bundle.join("check.py")).output().unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     }
 
     fn truth(&self) -> BTreeMap<String, String> {

@@ -2,7 +2,6 @@
 //!
 //! Everything in it is read from the copy of the journal that is in it, so that nothing can have changed in between.
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,7 +14,9 @@ use zip::write::SimpleFileOptions;
 use super::super::meant::{self, Otherwise};
 use super::super::reading::{journal, print, write_report};
 use super::super::{CommandError, Context, bad_destination, output_failed};
-use super::{bad_key, unreadable, verified};
+use super::checking::checker_sum;
+use super::{bad_key, must_be_there, verified};
+use crate::audit::bundle::{APPROVALS, CHECK, CHECKER, HEAD, JOURNAL, MANIFEST, Manifest, PLAN, SIGNATURE};
 use crate::audit::{self, signature};
 use crate::exit::Exit;
 use crate::journal::chain::hex;
@@ -26,29 +27,32 @@ use crate::plan::paper::Paper;
 use crate::report::Format;
 use crate::report::beside::check_destination;
 use crate::report::plain::shown;
+use crate::ssh::{self, Purpose};
 
-const JOURNAL: &str = "journal.db";
-const SUMS: &str = "SHA256SUMS";
 const README: &str = include_str!("bundle/README.md");
-const CHECK: &str = include_str!("bundle/check.py");
 
-pub(in crate::commands) fn export(
-    context: &Context,
-    run: Option<&str>,
-    output: &Path,
-    key: Option<&Path>,
-) -> Result<Exit, CommandError> {
+/// What goes into a bundle, and where that goes.
+pub(in crate::commands) struct Exported<'a> {
+    pub(in crate::commands) run: Option<&'a str>,
+    /// The journal as it is, with the other runs that it holds.
+    pub(in crate::commands) all_runs: bool,
+    pub(in crate::commands) output: &'a Path,
+    pub(in crate::commands) key: Option<&'a Path>,
+}
+
+pub(in crate::commands) fn export(context: &Context, what: &Exported<'_>) -> Result<Exit, CommandError> {
+    let Exported { run, all_runs, output, key } = *what;
     if output.exists() {
         return Err(CommandError::Taken(output.to_owned()));
     }
     check_destination(output).map_err(bad_destination(output))?;
-    let key =
-        key.map(|path| crate::texts::read(path).map(|text| (path, text)).map_err(unreadable(path))).transpose()?;
+    key.map_or(Ok(()), must_be_there)?;
     let folder = folder_beside(output).map_err(output_failed(output))?;
     let id = {
         let journal = journal(context)?;
         let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
-        journal.copy_to(&folder.path().join(JOURNAL))?;
+        let copy = folder.path().join(JOURNAL);
+        if all_runs { journal.copy_to(&copy) } else { journal.copy_run_to(run.key, &copy) }?;
         run.id
     };
     let copy = Journal::open_to_read(&folder.path().join(JOURNAL))?;
@@ -59,7 +63,7 @@ pub(in crate::commands) fn export(
         return Ok(Exit::Integrity);
     }
     let bundle = Bundle { folder: folder.path(), journal: &copy, run: &run };
-    bundle.fill(key.as_ref().map(|(path, text)| (*path, text.as_str())))?;
+    bundle.fill(key)?;
     drop(copy);
     if output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip")) {
         zip_of(folder.path(), output, &context.settings.journal).map_err(output_failed(output))?;
@@ -99,27 +103,27 @@ struct Bundle<'a> {
 }
 
 impl Bundle<'_> {
-    fn fill(&self, key: Option<(&Path, &str)>) -> Result<(), CommandError> {
+    fn fill(&self, key: Option<&Path>) -> Result<(), CommandError> {
         let paper = Paper::of_settings(&self.run.settings).unwrap_or_default();
         self.plan(&paper)?;
         if let Some(seal) = &paper.seal {
             let text = serde_json::to_string_pretty(seal).expect("a seal is JSON") + "\n";
-            self.write("approvals.json", &text)?;
+            self.write(APPROVALS, &text)?;
         }
         for format in Format::ALL {
             write_report(self.journal, self.run, format, &self.folder.join(format!("report.{}", format.extension())))?;
         }
         let head = signature::head(self.journal, self.run)?;
-        self.write("head", &head)?;
-        if let Some((path, text)) = key {
-            let (signature, signer) = signature::sign(&head, text).map_err(|error| bad_key(path, error))?;
-            self.write("head.sig", &signature)?;
-            self.write("head.pub", &(signer.public_key + "\n"))?;
-        }
-        self.write("check.py", CHECK)?;
+        self.write(HEAD, &head)?;
+        self.write(CHECK, CHECKER)?;
         self.write("README.md", &self.readme()?)?;
-        let sums = sums_of(self.folder).map_err(output_failed(self.folder))?;
-        self.write(SUMS, &sums)
+        let manifest = manifest_of(self.folder).map_err(output_failed(self.folder))?.text();
+        self.write(MANIFEST, &manifest)?;
+        if let Some(key) = key {
+            let (signature, _) = ssh::sign(&manifest, Purpose::Bundle, key).map_err(|error| bad_key(key, error))?;
+            self.write(SIGNATURE, &signature)?;
+        }
+        Ok(())
     }
 
     fn write(&self, name: &str, text: &str) -> Result<(), CommandError> {
@@ -129,7 +133,7 @@ impl Bundle<'_> {
 
     /// The very bytes whose SHA-256 names the plan.
     fn plan(&self, paper: &Paper) -> Result<(), CommandError> {
-        let path = self.folder.join("plan.jsonl");
+        let path = self.folder.join(PLAN);
         let failed = |error| output_failed(&path)(error);
         let mut out = io::BufWriter::new(File::create(&path).map_err(failed)?);
         let mut digester = Digester::new();
@@ -150,7 +154,8 @@ impl Bundle<'_> {
             .replace("{run}", &self.run.id)
             .replace("{plan}", &self.run.plan_digest)
             .replace("{anchor}", &anchor)
-            .replace("{purpose}", signature::NAMESPACE)
+            .replace("{purpose}", Purpose::Bundle.namespace())
+            .replace("{checker}", &checker_sum())
             .replace("{version}", env!("CARGO_PKG_VERSION")))
     }
 }
@@ -164,9 +169,8 @@ fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// As `sha256sum` writes them.
-fn sums_of(folder: &Path) -> io::Result<String> {
-    let mut sums = String::new();
+fn manifest_of(folder: &Path) -> io::Result<Manifest> {
+    let mut manifest = Manifest::default();
     for name in names_in(folder)? {
         let mut hash = Sha256::new();
         let mut file = File::open(folder.join(&name))?;
@@ -177,9 +181,9 @@ fn sums_of(folder: &Path) -> io::Result<String> {
                 n => hash.update(&chunk[..n]),
             }
         }
-        _ = writeln!(sums, "{}  {name}", hex(&hash.finalize()));
+        manifest.0.insert(name, hex(&hash.finalize()));
     }
-    Ok(sums)
+    Ok(manifest)
 }
 
 /// Written beside its destination and renamed into place.

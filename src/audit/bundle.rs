@@ -1,0 +1,263 @@
+//! A bundle of evidence: files of one folder, and a manifest that names each of them by its hash. One signature covers the manifest,
+//! and so all of it.
+//!
+//! What can be made again from the bundle's own journal is made again and compared: head, plan, approvals, and the reports that
+//! programs read. Those for people are covered by the manifest alone.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::Path;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::finding::Finding;
+use crate::journal::chain::hex;
+use crate::journal::read::RunRecord;
+use crate::journal::{Journal, JournalError};
+use crate::plan::digest::{Digester, terms_line};
+use crate::plan::paper::Paper;
+use crate::ssh::Signer;
+
+mod reports;
+
+pub const MANIFEST: &str = "SHA256SUMS";
+pub const SIGNATURE: &str = "SHA256SUMS.sig";
+pub const JOURNAL: &str = "journal.db";
+pub const HEAD: &str = "head";
+pub const PLAN: &str = "plan.jsonl";
+pub const APPROVALS: &str = "approvals.json";
+pub const CHECK: &str = "check.py";
+const CSV: &str = "report.csv";
+const JSON: &str = "report.json";
+/// Without one of these there is nothing to check.
+const NEEDED: [&str; 5] = [JOURNAL, HEAD, PLAN, CSV, JSON];
+
+/// More than any bundle has.
+pub const MOST_FILES: usize = 64;
+/// In bytes; so long is neither a manifest of so many files nor a signature of it.
+pub const LONGEST_MANIFEST: u64 = 64 << 10;
+/// A head names its lanes, of which there may be a thousand.
+const LONGEST_HEAD: u64 = 1 << 20;
+
+/// The program with which anybody checks a bundle who has Python.
+pub const CHECKER: &str = include_str!("../commands/evidence/bundle/check.py");
+
+/// What is wrong with a bundle before any of its files is read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadBundle {
+    #[error("it has no {0}")]
+    Lacks(String),
+    #[error("`{0}` is not in its manifest")]
+    Stranger(String),
+    #[error("`{0}` is no plain file")]
+    NoFile(String),
+    #[error("`{0}` is not the file that the manifest names: its SHA-256 is another")]
+    OtherFile(String),
+    #[error("line {line} of its manifest is not as it was written")]
+    Manifest { line: usize },
+    #[error("it has more than {MOST_FILES} files")]
+    TooMany,
+    #[error("its archive is not as it was written: {0}")]
+    Archive(String),
+}
+
+/// The names of the files with their hashes in hexadecimal digits, as `sha256sum` writes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest(pub BTreeMap<String, String>);
+
+impl Manifest {
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.0.iter().fold(String::new(), |mut text, (name, sum)| {
+            _ = writeln!(text, "{sum}  {name}");
+            text
+        })
+    }
+
+    /// Names that are paths, or hidden, or there twice are none.
+    pub fn read(text: &str) -> Result<Self, BadBundle> {
+        let mut sums = BTreeMap::new();
+        for (line, text) in (1..).zip(text.lines()) {
+            let bad = BadBundle::Manifest { line };
+            let (sum, name) = text.split_once("  ").ok_or(bad.clone())?;
+            let is_sum = sum.len() == 64 && sum.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            if !is_sum || !is_name(name) || sums.insert(name.to_owned(), sum.to_owned()).is_some() {
+                return Err(bad);
+            }
+        }
+        let lacks = NEEDED.into_iter().find(|name| !sums.contains_key(*name));
+        lacks.map_or(Ok(Self(sums)), |name| Err(BadBundle::Lacks(name.to_owned())))
+    }
+
+    /// Whether these files are those of the manifest, beside which only it and its signature may be.
+    pub fn check_names(&self, names: &[String]) -> Result<(), BadBundle> {
+        let is_own = |name: &str| name == MANIFEST || name == SIGNATURE;
+        if let Some(stranger) = names.iter().find(|name| !is_own(name) && !self.0.contains_key(*name)) {
+            return Err(BadBundle::Stranger(stranger.clone()));
+        }
+        let missing = self.0.keys().find(|known| !names.contains(known));
+        missing.map_or(Ok(()), |name| Err(BadBundle::Lacks(name.clone())))
+    }
+}
+
+/// Whether a file of a bundle may have this name.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let is_of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=100).contains(&name.len())
+        && name.as_bytes()[0].is_ascii_alphanumeric()
+        && name.bytes().all(is_of_a_name)
+        && name != MANIFEST
+        && name != SIGNATURE
+}
+
+/// What is said of a bundle that holds, beside what is said of its journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Bundled {
+    pub files: usize,
+    /// Files of which only the manifest says that they are as they were.
+    pub covered_by_manifest: Vec<String>,
+    pub signed_by: Option<Signer>,
+    /// Whether its `check.py` is the one of this version.
+    pub checker_is_ours: bool,
+}
+
+/// The run that a bundle is of, as its `head` names it.
+pub fn run_of(folder: &Path) -> Result<String, BadBundle> {
+    let head = head_of(folder).ok();
+    let named = head.as_deref().and_then(|head| head.lines().find_map(|line| line.strip_prefix("run ")));
+    named.map(str::to_owned).ok_or_else(|| BadBundle::Lacks("run in its `head`".to_owned()))
+}
+
+fn head_of(folder: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(folder.join(HEAD))?.take(LONGEST_HEAD).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// What in the files differs from what their journal, which was verified, makes of them.
+pub fn compare(
+    folder: &Path,
+    manifest: &Manifest,
+    journal: &Journal,
+    run: &RunRecord,
+) -> Result<Vec<Finding>, CompareError> {
+    let mut findings = Vec::new();
+    let mut differs = |file: &str, problem: String| {
+        findings.push(Finding::BundleDiffers { file: file.to_owned(), problem });
+    };
+    if !is_head_of(&head_of(folder)?, journal, run)? {
+        differs(HEAD, "it is not the head of the journal".to_owned());
+    }
+    let paper = Paper::of_settings(&run.settings).unwrap_or_default();
+    if manifest.0.get(PLAN) != Some(&sum_of_plan(journal, run, &paper)?) {
+        differs(PLAN, "it is not the plan of the run".to_owned());
+    }
+    let seal = run.settings.get("seal");
+    let approvals = if manifest.0.contains_key(APPROVALS) {
+        serde_json::from_reader(BufReader::new(File::open(folder.join(APPROVALS))?)).unwrap_or_default()
+    } else {
+        serde_json::Value::Null
+    };
+    if *seal.unwrap_or(&serde_json::Value::Null) != approvals {
+        differs(APPROVALS, "they are not those that the run began with".to_owned());
+    }
+    reports::compare_csv(journal, run, &folder.join(CSV), &mut |problem| differs(CSV, problem))?;
+    reports::compare_json(journal, run, &folder.join(JSON), &mut |problem| differs(JSON, problem))?;
+    Ok(findings)
+}
+
+/// Whether a head names this run, its plan, and the heads of its chains, which all that comes before depends on. What else it names
+/// differs from one version to the next.
+fn is_head_of(text: &str, journal: &Journal, run: &RunRecord) -> Result<bool, JournalError> {
+    let words = ["run", "plan", "rows", "lane"];
+    let named = text.lines().filter(|line| line.split_once(' ').is_some_and(|(word, _)| words.contains(&word)));
+    let of_run = [format!("run {}", run.id), format!("plan {}", run.plan_digest), format!("rows {}", run.n_rows)];
+    let lanes =
+        journal.heads(run.key)?.into_iter().map(|(lane, seq, hash)| format!("lane {lane} {seq} {}", hex(&hash)));
+    Ok(named.map(str::to_owned).eq(of_run.into_iter().chain(lanes)))
+}
+
+fn sum_of_plan(journal: &Journal, run: &RunRecord, paper: &Paper) -> Result<String, JournalError> {
+    let (mut hash, mut digester) = (Sha256::new(), Digester::new());
+    journal.for_each_planned_row(run.key, |row| hash.update(digester.row(row)))?;
+    hash.update(terms_line(&paper.terms).unwrap_or_default());
+    Ok(hex(&hash.finalize()))
+}
+
+/// Files of a manifest that were compared with nothing.
+#[must_use]
+pub fn not_compared(manifest: &Manifest) -> Vec<String> {
+    let compared = [JOURNAL, HEAD, PLAN, APPROVALS, CSV, JSON, CHECK];
+    manifest.0.keys().filter(|name| !compared.contains(&name.as_str())).cloned().collect()
+}
+
+/// A line without its end; none at the end of the text. None is read beyond a bound.
+fn line_of(text: &mut BufReader<File>, line: &mut Vec<u8>) -> io::Result<bool> {
+    const LONGEST_LINE: u64 = 16 << 20;
+    line.clear();
+    let n = text.take(LONGEST_LINE).read_until(b'\n', line)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    Ok(n > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(more: &str) -> String {
+        let sum = "a".repeat(64);
+        Manifest(NEEDED.iter().map(|name| ((*name).to_owned(), sum.clone())).collect()).text() + more
+    }
+
+    #[test]
+    fn a_manifest_names_plain_files_once_each() {
+        let whole = Manifest::read(&manifest("")).unwrap();
+        assert_eq!(Manifest::read(&whole.text()).unwrap(), whole);
+        let sum = "b".repeat(64);
+        for bad in [
+            format!("{sum}  ../x"),
+            format!("{sum}  a/b"),
+            format!("{sum}  .hidden"),
+            format!("{sum}  -rf"),
+            format!("{sum}  SHA256SUMS"),
+            format!("{sum}  SHA256SUMS.sig"),
+            format!("{sum}  head"),
+            format!("{sum} *x"),
+            format!("{}  x", "B".repeat(64)),
+            "x".to_owned(),
+            String::new() + "\n",
+            format!("{sum}  a\rb"),
+        ] {
+            let line = NEEDED.len() + 1;
+            assert_eq!(Manifest::read(&manifest(&bad)), Err(BadBundle::Manifest { line }), "{bad:?}");
+        }
+        assert_eq!(Manifest::read(""), Err(BadBundle::Lacks(JOURNAL.to_owned())));
+    }
+
+    #[test]
+    fn a_folder_holds_what_its_manifest_names_and_nothing_else() {
+        let whole = Manifest::read(&manifest("")).unwrap();
+        let check = |skip: usize, more: &[&str]| {
+            let names = NEEDED.iter().skip(skip).chain([&MANIFEST]).chain(more);
+            whole.check_names(&names.map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(check(0, &[]), Ok(()));
+        assert_eq!(check(0, &[SIGNATURE]), Ok(()));
+        assert_eq!(check(0, &["x"]), Err(BadBundle::Stranger("x".to_owned())));
+        assert_eq!(check(1, &[]), Err(BadBundle::Lacks(JOURNAL.to_owned())));
+    }
+}

@@ -1,0 +1,89 @@
+//! `audit verify --bundle`: what a stranger handed over, held against its manifest, and its files against its journal.
+
+use std::path::Path;
+
+use super::super::{CommandError, Context, output_failed};
+use super::unpacking::{UnpackError, Unpacked, unpacked};
+use super::{Against, tell, unreadable, verified};
+use crate::audit::bundle::{self, BadBundle, Bundled, CHECK, CHECKER, CompareError};
+use crate::audit::{Altered, Verified};
+use crate::exit::Exit;
+use crate::journal::Journal;
+use crate::journal::chain::hex;
+use crate::journal::read::RunRecord;
+use crate::ssh::{self, Purpose};
+
+/// The run that is meant has to be the one that the bundle is of, if somebody names one.
+pub(in crate::commands) fn verify_bundle(
+    context: &Context,
+    path: &Path,
+    run: Option<&str>,
+    against: &Against<'_>,
+) -> Result<Exit, CommandError> {
+    let signers = against.signer.map(|path| crate::texts::read(path).map_err(unreadable(path))).transpose()?;
+    let bad = |problem: BadBundle| CommandError::Bundle { path: path.to_owned(), problem };
+    let bundle = unpacked(path).map_err(|error| match error {
+        UnpackError::Bad(problem) => bad(problem),
+        UnpackError::Io(source) => CommandError::Input { path: path.to_owned(), source },
+    })?;
+    let folder = bundle.folder.path();
+    let id = bundle::run_of(folder).map_err(bad)?;
+    if run.is_some_and(|run| !id.starts_with(run)) {
+        return Err(bad(BadBundle::Lacks(format!("run {}", run.unwrap_or_default()))));
+    }
+    // Where its journal is, is nobody's concern.
+    let journal = Journal::open_to_read(&folder.join(bundle::JOURNAL))?;
+    let run = journal.find_run(&id)?;
+    let verified = verified(&journal, &run, |verified| match against.anchor {
+        Some(anchor) => verified.against(anchor),
+        None => Ok(verified),
+    })?;
+    let verified = match verified {
+        Ok(verified) => {
+            held_together(&bundle, &journal, &run, verified, signers.as_deref()).map_err(|error| match error {
+                CompareError::Journal(error) => error.into(),
+                CompareError::Io(error) => output_failed(folder)(error),
+            })?
+        }
+        Err(altered) => Err(altered),
+    };
+    tell(context, verified.as_ref())?;
+    Ok(if verified.is_ok() { Exit::Done } else { Exit::Integrity })
+}
+
+/// Its files against its journal, and its manifest against its signature.
+fn held_together(
+    bundle: &Unpacked,
+    journal: &Journal,
+    run: &RunRecord,
+    verified: Verified,
+    signers: Option<&str>,
+) -> Result<Result<Verified, Altered>, CompareError> {
+    let findings = bundle::compare(bundle.folder.path(), &bundle.manifest, journal, run)?;
+    let signed_by = match &bundle.signature {
+        Some(signature) => match ssh::verify(&bundle.manifest_text, Purpose::Bundle, signature) {
+            Ok(signer) => Some(signer),
+            Err(problem) => return Ok(Err(verified.not_signed(&problem.to_string()))),
+        },
+        None if signers.is_some() => return Ok(Err(verified.not_signed("nobody signed the manifest"))),
+        None => None,
+    };
+    if let (Some(signer), Some(keys)) = (&signed_by, signers)
+        && let Err(problem) = ssh::is_among(signer, keys)
+    {
+        return Ok(Err(verified.not_signed(&problem)));
+    }
+    let bundled = Bundled {
+        files: bundle.manifest.0.len(),
+        covered_by_manifest: bundle::not_compared(&bundle.manifest),
+        signed_by,
+        checker_is_ours: bundle.manifest.0.get(CHECK).is_some_and(|sum| *sum == checker_sum()),
+    };
+    Ok(verified.in_bundle(bundled, findings))
+}
+
+/// The SHA-256 of the `check.py` of this version.
+pub(in crate::commands) fn checker_sum() -> String {
+    use sha2::{Digest as _, Sha256};
+    hex(&Sha256::digest(CHECKER))
+}

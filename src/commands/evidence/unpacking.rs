@@ -1,0 +1,180 @@
+//! A bundle on its way into a private folder: nothing is read from where a stranger put it but what its manifest names, once, and
+//! hashed as it comes.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+use zip::ZipArchive;
+
+use crate::audit::bundle::{BadBundle, LONGEST_MANIFEST, MANIFEST, MOST_FILES, Manifest, SIGNATURE, is_name};
+use crate::journal::chain::hex;
+
+/// What unpacks into more than so many times its own length is no bundle.
+const MOST_INFLATED: u64 = 100;
+/// Small ones may.
+const ALWAYS_FITS: u64 = 64 << 20;
+
+/// A bundle whose files are those of its manifest, in a folder of our own.
+pub(super) struct Unpacked {
+    pub(super) folder: TempDir,
+    pub(super) manifest: Manifest,
+    pub(super) manifest_text: String,
+    pub(super) signature: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UnpackError {
+    #[error(transparent)]
+    Bad(#[from] BadBundle),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// From a folder, or from a ZIP that holds one.
+pub(super) fn unpacked(bundle: &Path) -> Result<Unpacked, UnpackError> {
+    if fs::metadata(bundle)?.is_dir() {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(bundle)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+            if names.len() > MOST_FILES {
+                return Err(BadBundle::TooMany.into());
+            }
+        }
+        return taken(&names, |name| open_plain(&bundle.join(name), name));
+    }
+    let mut archive = archive_of(bundle)?;
+    let names = names_in(&mut archive)?;
+    let plain: Vec<String> = names.iter().map(|(name, _)| name.clone()).collect();
+    taken(&plain, |name| {
+        let at = names.iter().find(|(known, _)| known == name).map(|(_, at)| *at);
+        let at = at.ok_or_else(|| BadBundle::Lacks(name.to_owned()))?;
+        let mut content = tempfile::tempfile()?;
+        let mut entry = archive.by_index(at).map_err(bad_archive)?;
+        let size = entry.size();
+        // The end of what it says it is, wherever it ends.
+        if io::copy(&mut entry.by_ref().take(size.saturating_add(1)), &mut content)? != size {
+            return Err(BadBundle::Archive(format!("`{name}` is not as long as it says")).into());
+        }
+        content.rewind()?;
+        Ok(content)
+    })
+}
+
+/// A plain file, and not what a link points to: neither a device, which has no end, nor a pipe, for which one waits.
+fn open_plain(path: &Path, name: &str) -> Result<File, UnpackError> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(rustix::io::Errno::LOOP) => return Err(BadBundle::NoFile(name.to_owned()).into()),
+        Err(rustix::io::Errno::NOENT) => return Err(BadBundle::Lacks(name.to_owned()).into()),
+        Err(error) => return Err(io::Error::from(error).into()),
+    };
+    if file.metadata()?.is_file() { Ok(file) } else { Err(BadBundle::NoFile(name.to_owned()).into()) }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` calls it")]
+fn bad_archive(error: zip::result::ZipError) -> UnpackError {
+    BadBundle::Archive(error.to_string()).into()
+}
+
+/// An archive that begins where the file begins, ends where it ends, and says nothing twice: what other programs take out of it
+/// is what is taken out of it here.
+fn archive_of(path: &Path) -> Result<ZipArchive<File>, UnpackError> {
+    let bad = |what: &str| Err(BadBundle::Archive(what.to_owned()).into());
+    let mut file = open_plain(path, &path.display().to_string())?;
+    let length = file.metadata()?.len();
+    // source: APPNOTE.TXT 4.3.16, the end of the central directory: without a comment it is the last 22 bytes.
+    let mut end = [0; 22];
+    if length < 22 {
+        return bad("it is no ZIP");
+    }
+    file.seek(SeekFrom::End(-22))?;
+    file.read_exact(&mut end)?;
+    if !end.starts_with(b"PK\x05\x06") || end[20..] != [0, 0] {
+        return bad("it is no ZIP, or has something behind its end");
+    }
+    let n_entries = usize::from(u16::from_le_bytes([end[10], end[11]]));
+    if n_entries > MOST_FILES + 1 {
+        return Err(BadBundle::TooMany.into());
+    }
+    file.rewind()?;
+    let mut archive = ZipArchive::new(file).map_err(bad_archive)?;
+    if archive.len() != n_entries || archive.offset() != 0 {
+        return bad("it names a file twice, or has something before its beginning");
+    }
+    if archive.has_overlapping_entries().map_err(bad_archive)? {
+        return bad("its files overlap");
+    }
+    let mut inflated = 0_u64;
+    for at in 0..archive.len() {
+        inflated = inflated.saturating_add(archive.by_index_raw(at).map_err(bad_archive)?.size());
+    }
+    if inflated > length.saturating_mul(MOST_INFLATED).saturating_add(ALWAYS_FITS) {
+        return bad("it unpacks into far more than it is");
+    }
+    Ok(archive)
+}
+
+/// The files of the one folder in it, and where they are.
+fn names_in(archive: &mut ZipArchive<File>) -> Result<Vec<(String, usize)>, UnpackError> {
+    let mut names: Vec<(String, usize)> = Vec::new();
+    let mut folder: Option<String> = None;
+    for at in 0..archive.len() {
+        let entry = archive.by_index_raw(at).map_err(bad_archive)?;
+        let path = entry.name().map_err(bad_archive)?.into_owned();
+        let (before, name) = path.split_once('/').unwrap_or(("", &path));
+        let no_file = || BadBundle::NoFile(path.clone());
+        if *folder.get_or_insert_with(|| before.to_owned()) != before {
+            return Err(BadBundle::Archive("it has more than one folder".to_owned()).into());
+        }
+        if name.is_empty() && entry.size() == 0 {
+            continue;
+        }
+        let is_known = is_name(name) || name == MANIFEST || name == SIGNATURE;
+        if entry.is_symlink() || entry.encrypted() || !is_known || names.iter().any(|(known, _)| known == name) {
+            return Err(no_file().into());
+        }
+        names.push((name.to_owned(), at));
+    }
+    Ok(names)
+}
+
+/// The manifest first; then every file that it names, once.
+fn taken(names: &[String], mut open: impl FnMut(&str) -> Result<File, UnpackError>) -> Result<Unpacked, UnpackError> {
+    let mut small = |name: &str| -> Result<String, UnpackError> {
+        let mut text = String::new();
+        open(name)?.take(LONGEST_MANIFEST).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let manifest_text = small(MANIFEST)?;
+    let signature = if names.iter().any(|name| name == SIGNATURE) { Some(small(SIGNATURE)?) } else { None };
+    let manifest = Manifest::read(&manifest_text)?;
+    manifest.check_names(names)?;
+    let folder = tempfile::Builder::new().prefix("cutover-").tempdir()?;
+    for (name, sum) in &manifest.0 {
+        let mut hash = Sha256::new();
+        let (mut from, mut to) = (open(name)?, File::create_new(folder.path().join(name))?);
+        let mut chunk = vec![0; 1 << 16];
+        // One that grows as it is read is read as far as it was long.
+        let mut left = from.metadata()?.len();
+        while left > 0 {
+            let most = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            match from.read(&mut chunk[..most])? {
+                0 => break,
+                n => {
+                    hash.update(&chunk[..n]);
+                    to.write_all(&chunk[..n])?;
+                    left -= n as u64;
+                }
+            }
+        }
+        if hex(&hash.finalize()) != *sum {
+            return Err(BadBundle::OtherFile(name.clone()).into());
+        }
+    }
+    Ok(Unpacked { folder, manifest, manifest_text, signature })
+}

@@ -1,0 +1,55 @@
+//! Signing with `ssh-keygen -Y sign`: it takes a private key, or a public one whose private half the agent or a FIDO key has.
+
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::{Purpose, SignatureError, Signer, verify};
+
+const PROGRAM: &str = "ssh-keygen";
+
+/// Variables that it needs to find the agent and to ask for a passphrase or a touch. The others may hold our secrets.
+const VARIABLES: [&str; 14] = [
+    "PATH",
+    "HOME",
+    "TERM",
+    "LANG",
+    "LC_ALL",
+    "SSH_AUTH_SOCK",
+    "SSH_ASKPASS",
+    "SSH_ASKPASS_REQUIRE",
+    "SSH_SK_PROVIDER",
+    "SSH_SK_HELPER",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+];
+
+/// Signs a text, and says whose key that was. It may wait for a person: a passphrase, a touch.
+pub fn sign(text: &str, purpose: Purpose, key: &Path) -> Result<(String, Signer), SignatureError> {
+    let mut command = Command::new(PROGRAM);
+    command.args(["-q", "-Y", "sign", "-n", purpose.namespace(), "-f"]).arg(key).env_clear();
+    command.envs(VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    // Whoever sits there reads what it asks for; else the last thing that it said is why.
+    let is_attended = std::io::stderr().is_terminal();
+    command.stderr(if is_attended { Stdio::inherit() } else { Stdio::piped() });
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => SignatureError::NoProgram,
+        _ => SignatureError::NotMade(error.to_string()),
+    })?;
+    let mut input = child.stdin.take().expect("it was asked for");
+    // One that ended early says why itself.
+    _ = input.write_all(text.as_bytes());
+    drop(input);
+    let ended = child.wait_with_output().map_err(|error| SignatureError::NotMade(error.to_string()))?;
+    let signature = String::from_utf8_lossy(&ended.stdout).into_owned();
+    if !ended.status.success() || signature.trim().is_empty() {
+        let said = String::from_utf8_lossy(&ended.stderr);
+        let why = said.lines().map(str::trim).rfind(|line| !line.is_empty());
+        return Err(SignatureError::NotMade(why.unwrap_or("it gave no reason").to_owned()));
+    }
+    let signer = verify(text, purpose, &signature)?;
+    Ok((signature, signer))
+}

@@ -1,0 +1,624 @@
+//! Bundles of evidence that somebody altered, with all that he could make anew: each is told by the bundle's own `check.py` and by
+//! `audit verify --bundle`, and one that nobody touched never is.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use cutover::control::{By, Command as Steered};
+use cutover::event::{EventKind, Ground, LaneId, LaneStop, Outcome, Verdict};
+use cutover::journal::{Journal, NewLane, NewRun, RowSink};
+use cutover::ledger::Rules;
+use cutover::model::words::Word;
+use cutover::model::{Row, RowId, SeenState, SourceId, TargetState};
+use cutover::plan::digest::Digester;
+use cutover::waves::Terms;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::lab::{Ended, Lab, Launch, plan, shared};
+use super::tools;
+
+/// A signed bundle of a run of five rows of which one is refused.
+fn bench() -> (Lab, PathBuf) {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(5, "cutovering,cutovering"));
+    let sandbox = lab.serve("plan.csv", "[[fault]]\nsources = [\"vm-00003\"]\nkind = \"forbidden\"\n");
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(1);
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(lab.path("mine")).status();
+    assert!(made.unwrap().success());
+    lab.cutover(&["audit", "export", "-o", "bundle", "--key", "mine"]).exits(0);
+    let bundle = lab.path("bundle");
+    (lab, bundle)
+}
+
+fn by_hand(bundle: &Path) -> Output {
+    let check = concat!(env!("CARGO_MANIFEST_DIR"), "/src/commands/evidence/bundle/check.py");
+    Command::new("python3").arg(check).arg(bundle).output().unwrap()
+}
+
+/// What it printed, if it found nothing.
+fn by_hand_said(bundle: &Path) -> Result<String, String> {
+    let out = by_hand(bundle);
+    let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(matches!(out.status.code(), Some(0 | 1)), "{said}");
+    if out.status.success() { Ok(said) } else { Err(said) }
+}
+
+fn by_verb(lab: &Lab, bundle: &Path, more: &[&str]) -> Ended {
+    let bundle = bundle.to_str().unwrap();
+    Launch::of(lab.command(&[&["audit", "verify", "--bundle", bundle], more].concat())).end()
+}
+
+/// Copies a bundle, lets somebody alter it, and makes its manifest anew unless he did.
+fn altered(bundle: &Path, name: &str, alter: impl FnOnce(&Path)) -> PathBuf {
+    let copy = bundle.with_file_name(name);
+    fs::create_dir(&copy).unwrap();
+    for entry in fs::read_dir(bundle).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+    }
+    alter(&copy);
+    copy
+}
+
+fn new_sums(bundle: &Path) {
+    let script = "rm -f SHA256SUMS.sig; ls | grep -v SHA256SUMS | xargs sha256sum > SHA256SUMS.new; mv SHA256SUMS.new SHA256SUMS";
+    assert!(Command::new("sh").args(["-c", script]).current_dir(bundle).status().unwrap().success());
+}
+
+fn edit(path: &Path, edit: impl FnOnce(String) -> String) {
+    fs::write(path, edit(fs::read_to_string(path).unwrap())).unwrap();
+}
+
+fn sql(bundle: &Path, statement: &str) {
+    rusqlite::Connection::open(bundle.join("journal.db")).unwrap().execute_batch(statement).unwrap();
+}
+
+#[track_caller]
+fn both_find(lab: &Lab, bundle: &Path, hand: &str, verb: &str) {
+    let said = by_hand_said(bundle).unwrap_err();
+    assert!(said.contains(hand), "`{hand}` is not in:\n{said}");
+    let ended = by_verb(lab, bundle, &[]).exits(7);
+    let said = format!("{}{}", ended.stdout, ended.stderr);
+    assert!(said.contains(verb), "`{verb}` is not in:\n{said}");
+}
+
+fn lacks_tools() -> bool {
+    tools::lack(&["ssh-keygen", "python3", "sha256sum"])
+}
+
+#[test]
+fn verdicts_that_were_changed_in_row_and_reports_with_new_sums_are_found() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let (lab, bundle) = bench();
+    let said = by_hand_said(&bundle).unwrap();
+    assert!(said.contains("4 of 5 rows on target") && said.contains("only the manifest covers report.html"), "{said}");
+    let held = by_verb(&lab, &bundle, &[]).exits(0);
+    assert!(held.stdout.contains("signed  by SHA256:"), "{}", held.stdout);
+    assert!(
+        held.stdout.contains("report.html") && !held.stdout.contains("not the one of this version"),
+        "{}",
+        held.stdout
+    );
+    let public = by_verb(&lab, &bundle, &["--signer", "mine.pub", "--json"]).exits(0);
+    let document: serde_json::Value = serde_json::from_str(&public.stdout).unwrap();
+    assert!(document["bundle"]["signed_by"]["fingerprint"].as_str().unwrap().starts_with("SHA256:"));
+
+    let row = "row 1: verdict, http_status";
+    let forged = altered(&bundle, "forged", |copy| {
+        sql(
+            copy,
+            "UPDATE row SET verdict = 'refused', http_status = 403, on_target = 0 WHERE row IN (1, 2);
+             UPDATE row SET verdict = 'applied', http_status = 200, on_target = 1 WHERE row = 3",
+        );
+        for report in ["report.csv", "report.html"] {
+            edit(&copy.join(report), |text| {
+                text.replace("applied", "@").replace("refused", "applied").replace('@', "refused")
+            });
+        }
+        new_sums(copy);
+    });
+    both_find(&lab, &forged, row, "row 1: standing, http_status");
+    // In one of the reports alone.
+    for (name, report, from, to) in [
+        ("csv", "report.csv", "vm-00003,cutovering,cutovering,refused", "vm-00003,cutovering,cutovering,applied"),
+        ("json", "report.json", "\"verdict\":\"refused\"", "\"verdict\":\"applied\""),
+        ("sum", "report.json", "\"refused\":1", "\"refused\":0"),
+        ("more", "report.csv", "row,source_id", "row,source_id,source_id"),
+    ] {
+        let forged = altered(&bundle, name, |copy| {
+            edit(&copy.join(report), |text| {
+                assert!(text.contains(from), "{report} has no {from}");
+                text.replacen(from, to, 1)
+            });
+            new_sums(copy);
+        });
+        both_find(&lab, &forged, report, report);
+    }
+    // Of the page for people the manifest alone says that it is as it was, and the manifest is signed.
+    let page = altered(&bundle, "page", |copy| edit(&copy.join("report.html"), |text| text + " "));
+    both_find(&lab, &page, "report.html is not the file that the manifest names", "`report.html` is not the file");
+    new_sums(&page);
+    fs::copy(bundle.join("SHA256SUMS.sig"), page.join("SHA256SUMS.sig")).unwrap();
+    let unsigned = by_verb(&lab, &page, &[]).exits(7);
+    assert!(unsigned.stdout.contains("the signature is not of this manifest"), "{}", unsigned.stdout);
+    fs::remove_file(page.join("SHA256SUMS.sig")).unwrap();
+    let unsigned = by_verb(&lab, &page, &["--signer", "mine.pub"]).exits(7);
+    assert!(unsigned.stdout.contains("nobody signed the manifest"), "{}", unsigned.stdout);
+    let unsigned = by_verb(&lab, &page, &[]).exits(0);
+    assert!(unsigned.stdout.contains("signed  by nobody"), "{}", unsigned.stdout);
+    assert!(by_hand_said(&page).unwrap().contains("nobody signed the manifest"));
+}
+
+#[test]
+fn a_folder_with_what_its_manifest_does_not_know_is_refused_whatever_it_is() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let (lab, bundle) = bench();
+    let strange = |name: &str, alter: &dyn Fn(&Path)| altered(&bundle, name, alter);
+    let known = [
+        (
+            strange("more", &|copy| fs::write(copy.join("more.txt"), "x").unwrap()),
+            "is not in the manifest",
+            "is not in its manifest",
+        ),
+        (
+            strange("less", &|copy| fs::remove_file(copy.join("report.md")).unwrap()),
+            "is in the manifest and not here",
+            "has no report.md",
+        ),
+        (
+            strange("link", &|copy| {
+                fs::rename(copy.join("report.md"), copy.join("../elsewhere.md")).unwrap();
+                symlink("../elsewhere.md", copy.join("report.md")).unwrap();
+            }),
+            "something is not as cutover writes it",
+            "`report.md` is no plain file",
+        ),
+        (
+            strange("pipe", &|copy| {
+                fs::remove_file(copy.join("report.md")).unwrap();
+                assert!(Command::new("mkfifo").arg(copy.join("report.md")).status().unwrap().success());
+            }),
+            "report.md is no plain file",
+            "`report.md` is no plain file",
+        ),
+        (
+            strange("device", &|copy| {
+                fs::remove_file(copy.join("report.md")).unwrap();
+                symlink("/dev/zero", copy.join("report.md")).unwrap();
+            }),
+            "something is not as cutover writes it",
+            "`report.md` is no plain file",
+        ),
+        (
+            strange("folder", &|copy| fs::create_dir(copy.join("more")).unwrap()),
+            "is not in the manifest",
+            "is not in its manifest",
+        ),
+        (
+            strange("path", &|copy| {
+                edit(&copy.join("SHA256SUMS"), |text| text.replace("  report.md", "  ../report.md"));
+            }),
+            "is not as it was written",
+            "of its manifest is not as it was written",
+        ),
+        (
+            strange("twice", &|copy| {
+                edit(&copy.join("SHA256SUMS"), |text| text.clone() + text.lines().next().unwrap() + "\n");
+            }),
+            "is not as it was written",
+            "of its manifest is not as it was written",
+        ),
+        (
+            strange("huge", &|copy| fs::write(copy.join("SHA256SUMS"), " ".repeat(1 << 20)).unwrap()),
+            "SHA256SUMS is too long",
+            "of its manifest is not as it was written",
+        ),
+        (
+            strange("many", &|copy| (0..100).for_each(|n| fs::write(copy.join(format!("f{n}")), "").unwrap())),
+            "more than 64 files",
+            "more than 64 files",
+        ),
+    ];
+    for (copy, hand, verb) in &known {
+        both_find(&lab, copy, hand, verb);
+    }
+    // Nothing was left in it by those who looked.
+    let names = |folder: &Path| {
+        let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names(&bundle);
+    by_hand_said(&bundle).unwrap();
+    by_verb(&lab, &bundle, &[]).exits(0);
+    assert_eq!(names(&bundle), before);
+}
+
+/// Alters the journal or another file of a bundle, with whatever hashes and sums one can make without a key.
+#[test]
+fn what_the_events_do_not_add_up_to_is_found_in_each_column_and_file() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let (lab, bundle) = bench();
+    let columns = "started attempts throttled doubted looked before_copystate before_migrationcycle after_copystate after_migrationcycle \
+         moved_copystate moved_migrationcycle http_status error_code error_msg request_id first_sent_at last_sent_at settled_at reason ground \
+         last_word on_target";
+    for column in columns.split_whitespace() {
+        let value = if column == "on_target" { "1" } else { "'7'" };
+        let forged = altered(&bundle, column, |copy| {
+            sql(copy, &format!("UPDATE row SET {column} = {value} WHERE row = 3"));
+            new_sums(copy);
+        });
+        let said = by_hand_said(&forged).unwrap_err();
+        assert!(said.contains(&format!("row 3: {column}: not what its events add up to")), "{said}");
+    }
+    for (n, (statement, says)) in [
+        ("UPDATE run SET exit_code = 0", "run: exit_code"),
+        ("UPDATE run SET settings = json_set(settings, '$.verify', 'off')", "run: settings"),
+        ("UPDATE run SET plan_path = 'other.csv'", "where the plan came from"),
+        ("UPDATE row SET line = 99 WHERE row = 2", "where the plan came from"),
+        ("UPDATE row SET name = 'db' WHERE row = 2", "plan.jsonl: line 2 is not row 2"),
+        ("DELETE FROM row WHERE row = 5", "there are events, and the journal has no such row"),
+        ("UPDATE lane SET endpoint = 'https://elsewhere' WHERE lane = 1", "lane 1: it is not the account"),
+        ("UPDATE lane SET throttled = 3 WHERE lane = 1", "lane 1: it is not what its events say"),
+        ("UPDATE lane SET seq = seq + 1 WHERE lane = 1", "lane 1: the head in the journal"),
+        (
+            "DROP TRIGGER event_is_never_changed; UPDATE event SET at = at + 1 WHERE lane = 1 AND seq = 3",
+            "lane 1: event 3 is not as it was written",
+        ),
+        (
+            "DROP TRIGGER event_is_never_removed; DELETE FROM event WHERE lane = 1 AND seq = 3",
+            "lane 1: event 3 is not as it was written",
+        ),
+        ("ALTER TABLE event RENAME TO e; CREATE VIEW event AS SELECT * FROM e", "`event` is no table"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let forged = altered(&bundle, &format!("sql{n}"), |copy| {
+            sql(copy, statement);
+            new_sums(copy);
+        });
+        let said = by_hand_said(&forged).unwrap_err();
+        assert!(said.contains(says), "{statement}: `{says}` is not in:\n{said}");
+        let code = by_verb(&lab, &forged, &[]).code;
+        assert_eq!(code, Some(7), "{statement}");
+    }
+    for (name, file, alter) in [
+        ("head1", "head", "anchor 0"),
+        ("plan1", "plan.jsonl", "[]\n"),
+        ("plan2", "plan.jsonl", ""),
+        ("csv1", "report.csv", ""),
+        ("json1", "report.json", "{}"),
+        ("json2", "report.json", &"[".repeat(1 << 20)),
+        ("db1", "journal.db", "SQLite format 3\0"),
+        ("db2", "journal.db", ""),
+    ] {
+        let forged = altered(&bundle, name, |copy| {
+            fs::write(copy.join(file), alter).unwrap();
+            new_sums(copy);
+        });
+        let said = by_hand_said(&forged).unwrap_err();
+        assert!(!said.contains("Traceback"), "{said}");
+        let ended = by_verb(&lab, &forged, &[]);
+        assert!(matches!(ended.code, Some(7 | 2)), "{name}: {:?} {}", ended.code, ended.stderr);
+    }
+}
+
+/// Makes archives that other programs might unpack into something else.
+const ARCHIVES: &str = r##"
+import sys, zipfile, stat
+whole = zipfile.ZipFile("bundle.zip")
+names = whole.namelist()
+folder = names[0].split("/")[0]
+def made(name, more=(), method=zipfile.ZIP_DEFLATED, skip=()):
+    with zipfile.ZipFile(name, "w", method) as out:
+        for n in names:
+            if n not in skip:
+                out.writestr(n, whole.read(n))
+        for n, text in more:
+            out.writestr(n, text)
+made("same.zip", [(folder + "/", "")])
+made("twice.zip", [(folder + "/report.md", "another")])
+made("up.zip", [("../report.md", "x")])
+made("up2.zip", [(folder + "/../../report.md", "x")])
+made("absolute.zip", [("/tmp/report.md", "x")])
+made("more.zip", [(folder + "/more.md", "x")])
+made("nested.zip", [(folder + "/a/report.md", "x")])
+link = zipfile.ZipInfo(folder + "/report.md")
+link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+made("link.zip", [(link, "/etc/passwd")], skip=(folder + "/report.md",))
+made("bomb.zip", [(folder + "/bomb.md", b"\0" * (300 << 20))])
+open("behind.zip", "wb").write(open("bundle.zip", "rb").read() + b"x")
+open("before.zip", "wb").write(b"#!/bin/sh\n" + open("bundle.zip", "rb").read())
+open("short.zip", "wb").write(open("bundle.zip", "rb").read()[:-100])
+open("none.zip", "wb").write(b"x" * 100)
+"##;
+
+#[test]
+fn an_archive_is_taken_as_it_was_exported_and_no_other_is() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let (lab, _bundle) = bench();
+    lab.cutover(&["audit", "export", "-o", "bundle.zip", "--key", "mine"]).exits(0);
+    lab.write("made.py", ARCHIVES);
+    assert!(Command::new("python3").arg("made.py").current_dir(lab.path(".")).status().unwrap().success());
+    for good in ["bundle.zip", "same.zip"] {
+        by_verb(&lab, &lab.path(good), &["--signer", "mine.pub"]).exits(0);
+    }
+    for bad in ["twice", "up", "up2", "absolute", "more", "nested", "link", "bomb", "behind", "before", "short", "none"]
+    {
+        let ended = by_verb(&lab, &lab.path(&format!("{bad}.zip")), &[]).exits(7);
+        assert!(ended.stderr.contains("is not what it was"), "{bad}: {}", ended.stderr);
+    }
+    symlink(lab.path("bundle.zip"), lab.path("linked.zip")).unwrap();
+    by_verb(&lab, &lab.path("nosuch.zip"), &[]).exits(2);
+}
+
+#[test]
+fn a_bundle_holds_one_run_and_no_byte_of_another() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("other.csv", &plan(3, "cutovering,cutovering").replace("vm-", "payroll-"));
+    lab.write("plan.csv", &plan(2, "cutovering,cutovering"));
+    for plan in ["other.csv", "plan.csv"] {
+        let sandbox = lab.serve(plan, "");
+        lab.launch(&sandbox, &["run", plan, "--rate", "off"]).exits(0);
+    }
+    lab.cutover(&["audit", "export", "-o", "one"]).exits(0);
+    lab.cutover(&["audit", "export", "-o", "all", "--all-runs"]).exits(0);
+    let has = |bundle: &str| {
+        let bytes = fs::read(lab.path(bundle).join("journal.db")).unwrap();
+        bytes.windows(8).any(|window| window == b"payroll-")
+    };
+    assert!(!has("one") && has("all"));
+    for bundle in ["one", "all"] {
+        assert!(by_hand_said(&lab.path(bundle)).unwrap().contains("2 rows"), "{bundle}");
+        by_verb(&lab, &lab.path(bundle), &[]).exits(0);
+        // Events are as hard to remove from it as from where they came.
+        let journal = rusqlite::Connection::open(lab.path(bundle).join("journal.db")).unwrap();
+        assert!(journal.execute("DELETE FROM event", []).is_err(), "{bundle}");
+    }
+}
+
+#[test]
+fn the_checker_is_printed_as_it_is_in_every_bundle_and_its_hash_is_published() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let (lab, bundle) = bench();
+    let printed = lab.cutover(&["audit", "checker"]).exits(0).stdout;
+    assert_eq!(printed, fs::read_to_string(bundle.join("check.py")).unwrap());
+    let sums = fs::read_to_string(bundle.join("SHA256SUMS")).unwrap();
+    let sum = sums.lines().find(|line| line.ends_with("  check.py")).unwrap().split(' ').next().unwrap().to_owned();
+    for readme in [bundle.join("README.md"), Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")] {
+        assert!(fs::read_to_string(&readme).unwrap().contains(&sum), "{} does not name {sum}", readme.display());
+    }
+    fs::write(bundle.join("check.py"), "print('all is well')\n").unwrap();
+    new_sums(&bundle);
+    let told = by_verb(&lab, &bundle, &[]).exits(0);
+    assert!(told.stdout.contains("its check.py is not the one of this version"), "{}", told.stdout);
+}
+
+fn seen(dice: &mut StdRng) -> Option<SeenState> {
+    let word = |dice: &mut StdRng| {
+        let words = ["syncing", "CUTOVERING", "Finished", "odd_é\"word"];
+        words.get(dice.random_range(0..6)).map(|word| Word::new(word))
+    };
+    let seen = SeenState { copystate: word(dice), migrationcycle: word(dice) };
+    // A look that shows neither has failed, and is none.
+    Some(seen).filter(|seen| seen.copystate.is_some() || seen.migrationcycle.is_some())
+}
+
+fn text(dice: &mut StdRng) -> String {
+    let texts = [
+        "",
+        "no",
+        "=1+1",
+        "a,b \"c\"\n☃",
+        "skipped by ada",
+        "verification is switched off",
+        "\u{202e}x\u{1b}[1m",
+        "-1",
+    ];
+    texts[dice.random_range(0..texts.len())].to_owned()
+}
+
+fn some<T>(dice: &mut StdRng, make: impl FnOnce(&mut StdRng) -> T) -> Option<T> {
+    if dice.random_range(0..3) > 0 { Some(make(dice)) } else { None }
+}
+
+fn outcome(dice: &mut StdRng) -> Outcome {
+    let status = 400 + dice.random_range(0..200);
+    let code = some(dice, |_| "SMS.9004".to_owned());
+    match dice.random_range(0..8) {
+        0 | 1 => Outcome::Accepted { status: 200 },
+        2 => Outcome::Rejected { status, code, message: text(dice) },
+        3 => Outcome::Unauthenticated { status: 401, code, message: text(dice) },
+        4 => Outcome::Barred { status: 403, code, message: text(dice) },
+        5 => Outcome::Throttled {
+            status: some(dice, |_| 503),
+            retry_after_ms: some(dice, |dice| dice.random_range(0..9_000)),
+            quota: None,
+            message: text(dice),
+        },
+        6 => Outcome::Unsent { cause: text(dice) },
+        _ => Outcome::Lost { status: some(dice, |_| 502), code, cause: text(dice) },
+    }
+}
+
+/// Something that may or may not be able to happen to a row.
+fn event(dice: &mut StdRng, row: RowId, attempt: u32) -> EventKind {
+    match dice.random_range(0..10) {
+        0 | 1 => EventKind::RowSeen { row, seen: seen(dice) },
+        2..5 => EventKind::AttemptStarted { row, attempt, sends: TargetState::default() },
+        5 | 6 => {
+            let request_id = some(dice, |dice| format!("{:x}", dice.random::<u64>()));
+            EventKind::AttemptEnded {
+                row,
+                attempt,
+                outcome: outcome(dice),
+                request_id,
+                took_ms: dice.random_range(0..400),
+            }
+        }
+        7 => EventKind::RowSettled {
+            row,
+            verdict: Verdict::ALL[dice.random_range(0..8)],
+            seen: seen(dice),
+            reason: some(dice, text),
+            ground: if dice.random_range(0..4) == 0 { Some(Ground::ALL[dice.random_range(0..8)]) } else { None },
+        },
+        8 => EventKind::RowReopened { row, cause: text(dice) },
+        _ if dice.random_range(0..2) == 0 => EventKind::RowLeft { row, cause: text(dice) },
+        _ => EventKind::RowMoved { row, seen: seen(dice).unwrap_or_default() },
+    }
+}
+
+fn of_run(dice: &mut StdRng) -> EventKind {
+    match dice.random_range(0..4) {
+        0 => EventKind::QuotaLearned { per_second: dice.random::<f64>() * 40.0, stated: dice.random() },
+        1 => EventKind::ReadThrottled {
+            request_id: None,
+            retry_after_ms: some(dice, |dice| dice.random_range(0..9_000)),
+        },
+        2 => EventKind::LaneStopped { cause: LaneStop::Throttled, message: text(dice) },
+        _ => EventKind::Controlled { command: Steered::Pause, by: By::default(), control: None },
+    }
+}
+
+/// A journal that nobody could have made on a night, but that the ledger takes: its rows have any history that can be.
+fn seeded(path: &Path, seed: u64, rules: Rules) {
+    const ROWS: u32 = 40;
+    let mut dice = StdRng::seed_from_u64(seed);
+    let mut rows = Vec::new();
+    let mut digester = Digester::new();
+    for n in 1..=ROWS {
+        let row = Row {
+            id: RowId(n),
+            line: n + 1,
+            file: some(&mut dice, |_| "rows.csv".into()),
+            source_id: SourceId::new(&format!("vm-{n}")).unwrap(),
+            wants: TargetState {
+                copystate: Some(Word::new("Cutovering")),
+                migrationcycle: some(&mut dice, |_| Word::new("cutovering")),
+            },
+            expects: TargetState { copystate: some(&mut dice, |_| Word::new("syncing")), migrationcycle: None },
+            wave: some(&mut dice, text),
+            account: None,
+            name: some(&mut dice, text),
+            note: some(&mut dice, text),
+            extra: some(&mut dice, |dice| {
+                vec![
+                    ("owner".to_owned(), text(dice)),
+                    ("verdict".to_owned(), text(dice)),
+                    ("=x".to_owned(), text(dice)),
+                ]
+            })
+            .unwrap_or_default(),
+        };
+        digester.row(&row);
+        rows.push(row);
+    }
+    let plan_digest = digester.finish().to_string();
+    let lanes = [NewLane { name: "a".into(), endpoint: "https://e".into(), account: "x".into(), takes_unnamed: true }];
+    let settings = serde_json::json!({"rate": "10"});
+    let new = NewRun {
+        id: "seeded",
+        plan_path: "plan.csv",
+        plan_digest: &plan_digest,
+        n_rows: ROWS,
+        lanes: &lanes,
+        settings: &settings,
+        terms: &Terms::default(),
+    };
+    let mut journal = Journal::open(path).unwrap();
+    let run = journal
+        .create_run(&new, |sink: &mut RowSink<'_>| {
+            rows.iter().try_for_each(|row| sink.row(row, seen(&mut dice).as_ref()))
+        })
+        .unwrap();
+    if rules != Rules::default() {
+        rusqlite::Connection::open(path).unwrap().execute("UPDATE run SET rules = ?1", [rules.name()]).unwrap();
+    }
+    let places =
+        vec![cutover::event::LanePlace { name: "a".into(), endpoint: "https://e".into(), account: "x".into() }];
+    let begun = EventKind::RunStarted {
+        plan: plan_digest.clone(),
+        rows: ROWS,
+        settings: settings.clone(),
+        lanes: places,
+        layout: Some(journal.layout(run).unwrap()),
+        rules,
+        after: None,
+    };
+    journal.append(run, [(LaneId::RUN, begun)]).unwrap();
+    let mut started = [0; ROWS as usize + 1];
+    for _ in 0..1_500 {
+        if dice.random_range(0..40) == 0 {
+            let lane = LaneId(dice.random_range(0..2));
+            let kind = of_run(&mut dice);
+            if lane == LaneId::FIRST || matches!(kind, EventKind::Controlled { .. }) {
+                journal.append(run, [(lane, kind)]).unwrap();
+            }
+            continue;
+        }
+        let row = RowId(dice.random_range(1..=ROWS));
+        let of_row = &mut started[row.0 as usize];
+        let mut kind = event(&mut dice, row, *of_row);
+        if let EventKind::AttemptStarted { attempt, .. } = &mut kind {
+            *attempt += 1;
+        }
+        let begins = matches!(kind, EventKind::AttemptStarted { .. });
+        // Most cannot have happened, and are refused.
+        if journal.append(run, [(LaneId::FIRST, kind)]).is_ok() && begins {
+            *of_row += 1;
+        }
+    }
+}
+
+#[test]
+fn the_checker_adds_up_as_the_ledger_does_whatever_happened() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let lab = Lab::new();
+    for seed in 0..12 {
+        let rules = [Rules::Third, Rules::Second, Rules::First][usize::try_from(seed).unwrap() % 3];
+        let journal = format!("seeded{seed}.db");
+        seeded(&lab.path(&journal), seed, rules);
+        let bundle = format!("bundle{seed}");
+        let exported = lab.cutover(&["audit", "export", "-o", &bundle, "--journal", &journal]);
+        assert_eq!(exported.code, Some(0), "seed {seed}: {}", exported.stdout);
+        let bundle = lab.path(&bundle);
+        if let Err(said) = by_hand_said(&bundle) {
+            panic!("seed {seed}: {said}");
+        }
+        by_verb(&lab, &bundle, &[]).exits(0);
+        // And it is not that it finds nothing: one cell of one row is another.
+        let forged = altered(&bundle, &format!("forged{seed}"), |copy| {
+            sql(copy, &format!("UPDATE row SET attempts = attempts + 1 WHERE row = {}", seed + 1));
+            new_sums(copy);
+        });
+        let said = by_hand_said(&forged).unwrap_err();
+        assert!(said.contains(&format!("row {}: attempts: not what", seed + 1)), "{said}");
+    }
+}
