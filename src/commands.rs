@@ -17,6 +17,7 @@ use crate::engine::lane::LaneSettings;
 use crate::event::Outcome;
 use crate::exit::Exit;
 use crate::inventory::InventoryError;
+use crate::journal::one_name::Misplaced;
 use crate::journal::read::RunRecord;
 use crate::journal::{JournalError, bounded};
 use crate::lock::{LockError, Owner};
@@ -267,7 +268,7 @@ impl CommandError {
             CommandError::NotApproved { .. }
             | CommandError::SealedElsewhere { .. }
             | CommandError::SealerApproves { .. }
-            | CommandError::Lock(LockError::Unworkable(_)) => Exit::Refused,
+            | CommandError::Lock(LockError::Unworkable(_) | LockError::NotOurs { .. }) => Exit::Refused,
             CommandError::Lock(LockError::Io { .. })
             | CommandError::Transport(TransportError::Setup(_))
             | CommandError::Output { .. }
@@ -339,10 +340,7 @@ impl CommandError {
             CommandError::Journal(error) => {
                 return hint_of_journal(error, here);
             }
-            CommandError::Lock(LockError::Held { owner, .. }) => {
-                return Some(hint_of_owner(owner.as_ref(), here));
-            }
-            CommandError::Lock(LockError::Unworkable(_)) => "put the journal on a local disk",
+            CommandError::Lock(error) => return hint_of_lock(error, here),
             CommandError::Exists(_) => "name another, or replace it with --force",
             CommandError::Taken(_) => "name another",
             CommandError::NoSuchSource(_) => {
@@ -371,7 +369,6 @@ impl CommandError {
             | CommandError::BadSource { .. }
             | CommandError::Scenario(_)
             | CommandError::Input { .. }
-            | CommandError::Lock(LockError::Io { .. })
             | CommandError::Transport(TransportError::Setup(_) | TransportError::CaBundle { .. })
             | CommandError::Output { .. }
             | CommandError::Start(_) => return None,
@@ -385,6 +382,7 @@ fn exit_of_journal(error: &JournalError) -> Exit {
         JournalError::Absent(_)
         | JournalError::Unreadable { .. }
         | JournalError::NoFolder(_)
+        | JournalError::Misplaced(_)
         | JournalError::Older { .. }
         | JournalError::Newer { .. }
         | JournalError::NoRuns
@@ -459,6 +457,18 @@ fn hint_of_plan(error: &PlanError) -> &'static str {
     }
 }
 
+fn hint_of_lock(error: &LockError, here: &Here) -> Option<String> {
+    match error {
+        LockError::Held { owner, .. } => Some(hint_of_owner(owner.as_ref(), here)),
+        LockError::Unworkable(_) => Some("put the journal on a local disk".to_owned()),
+        LockError::NotOurs { path, .. } => {
+            let path = shell_word(&path.to_string_lossy());
+            Some(format!("see who put it there (`ls -l {path}`), and take it away: `rm {path}`"))
+        }
+        LockError::Io { .. } => None,
+    }
+}
+
 /// Place to look at what holds a lock: in its journal, where it names that.
 fn hint_of_owner(owner: Option<&Owner>, here: &Here) -> String {
     let journal = owner.and_then(|owner| owner.journal.as_deref());
@@ -475,6 +485,7 @@ fn hint_of_journal(error: &JournalError, here: &Here) -> Option<String> {
         JournalError::NoFolder(folder) => return Some(hint_of_folder(folder)),
         JournalError::Absent(_) => "name it with `--journal PATH`; `cutover run PLAN` makes one",
         JournalError::NoRuns => "`cutover run PLAN` makes one",
+        JournalError::Misplaced(misplaced) => return Some(hint_of_misplaced(misplaced)),
         JournalError::NotAJournal => "name another file with `--journal PATH`",
         JournalError::Folder(_) => "name a file in it with `--journal PATH`",
         JournalError::Unreadable { .. } => "it has to be a file that you may read; `--journal PATH` names another",
@@ -495,6 +506,21 @@ fn hint_of_journal(error: &JournalError, here: &Here) -> Option<String> {
         JournalError::Unopenable { .. } | JournalError::Migration(_) | JournalError::Sqlite(_) => return None,
     };
     Some(hint.to_owned())
+}
+
+fn hint_of_misplaced(misplaced: &Misplaced) -> String {
+    match misplaced {
+        Misplaced::NoFile(_) | Misplaced::LinkToNowhere(_) => "name a file with `--journal PATH`".to_owned(),
+        Misplaced::Names { path, .. } => {
+            let path = shell_word(&path.to_string_lossy());
+            format!("remove the other name (`find . -samefile {path}` finds it), or `cp {path} COPY` and name the copy")
+        }
+        Misplaced::MountedAlone(_) => "mount the folder that the journal is in".to_owned(),
+        Misplaced::Beside { path, .. } => {
+            let path = shell_word(&path.to_string_lossy());
+            format!("see who put it there (`ls -l {path}`), and take it away")
+        }
+    }
 }
 
 /// Says that the folder is not made in silence: a name that was typed may be a mistake.

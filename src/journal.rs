@@ -30,6 +30,7 @@ mod index;
 pub(crate) mod launched;
 pub(crate) mod meant;
 pub mod objects;
+pub(crate) mod one_name;
 mod opening;
 pub(crate) mod place;
 pub mod read;
@@ -44,6 +45,7 @@ pub mod succession;
 mod tests;
 
 use chain::Hash;
+use one_name::Misplaced;
 use opening::Access;
 
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,8 @@ pub enum JournalError {
     Folder(PathBuf),
     #[error("there is no folder `{}` for the journal", .0.display())]
     NoFolder(PathBuf),
+    #[error(transparent)]
+    Misplaced(#[from] Misplaced),
     #[error("the file is not a journal of cutover")]
     NotAJournal,
     #[error(
@@ -169,6 +173,7 @@ impl JournalError {
             | JournalError::Migration(_)
             | JournalError::Unopenable { .. }
             | JournalError::NoFolder(_)
+            | JournalError::Misplaced(_)
             | JournalError::NotAJournal
             | JournalError::Newer { .. }
             | JournalError::Damaged(_)
@@ -202,6 +207,7 @@ impl JournalError {
             | JournalError::Migration(_)
             | JournalError::Unopenable { .. }
             | JournalError::NoFolder(_)
+            | JournalError::Misplaced(_)
             | JournalError::Newer { .. }
             | JournalError::Full(_)
             | JournalError::Sqlite(_)

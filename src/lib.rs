@@ -41,7 +41,8 @@
 //!    `serve` shows it to browsers while it happens.
 //! 8. `inventory`, `doctor`: looking around without a run. [`rehearsal`]: what a night would come to. [`rollback`]: the way
 //!    back.
-//! 9. `settings`, `lock` and [`commands`]: one function per verb, wiring the parts.
+//! 9. `settings`, `lock` and [`commands`]: one function per verb, wiring the parts. `files`: how all of them make and open files
+//!    where others may have been before.
 //! 10. [`sandbox`]: the service on loopback, with its state machine, quotas and faults.
 
 pub mod audit;
@@ -54,6 +55,7 @@ mod doctor;
 mod engine;
 pub mod event;
 pub mod exit;
+mod files;
 mod gate;
 mod inventory;
 pub mod journal;

@@ -1,13 +1,15 @@
 //! File locks that die with the process: one launch per run, one run per account and endpoint.
 
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::{self, FileId};
 use crate::report::plain::plain;
 
 /// Who holds a lock.
@@ -48,6 +50,8 @@ pub(crate) fn host() -> String {
 }
 
 const A_MOMENT: Duration = Duration::from_millis(100);
+/// Longer than what a holder says of itself.
+const LONGEST_OWNER: u64 = 64 << 10;
 
 /// A run's lock stands beside its journal, where everybody who could open the journal sees it: beside the file itself, by
 /// whichever link it was named.
@@ -60,7 +64,8 @@ pub(crate) fn of_run(journal: &Path, run_id: &str) -> PathBuf {
 
 /// None: it cannot be asked.
 pub(crate) fn is_held(path: &Path) -> Option<bool> {
-    match File::open(path) {
+    match files::open_itself(path) {
+        Ok(file) if !file.metadata().is_ok_and(|found| found.is_file()) => None,
         Ok(file) => match file.try_lock_shared() {
             Ok(()) => Some(false),
             Err(TryLockError::WouldBlock) => Some(true),
@@ -79,6 +84,8 @@ pub(crate) enum LockError {
     Held { what: String, owner: Option<Owner> },
     #[error("the file system of `{}` does not keep locks, so that two launches could run at once", .0.display())]
     Unworkable(PathBuf),
+    #[error("the lock `{}` {how}: it is not one that cutover made, and is left as it is", path.display())]
+    NotOurs { path: PathBuf, how: &'static str },
     #[error("could not make the lock `{}`", path.display())]
     Io {
         path: PathBuf,
@@ -95,12 +102,13 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// `what` completes "another launch holds …"; whoever comes second is told of the journal.
-    pub(crate) fn take(path: &Path, what: &str, journal: &Path) -> Result<Self, LockError> {
+    /// `what` completes "another launch holds …"; whoever comes second is told of the journal. A lock that is not there yet is
+    /// made with the rights of `mode`.
+    pub(crate) fn take(path: &Path, mode: u32, what: &str, journal: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { path: path.to_owned(), source };
         let asked = Instant::now();
         loop {
-            let mut file = open(path).map_err(failed)?;
+            let Opened { mut file, is_ours } = open(path, mode)?;
             match file.try_lock() {
                 Ok(()) => (),
                 // Somebody may only be asking, see [`is_held`], and is gone in a moment.
@@ -121,10 +129,15 @@ impl Lock {
                 continue;
             }
             // A file system without working locks lets a second handle have it too.
-            if open(path).map_err(failed)?.try_lock().is_ok() {
+            if open(path, mode)?.file.try_lock().is_ok() {
                 return Err(LockError::Unworkable(path.to_owned()));
             }
-            write_owner(&mut file, journal).map_err(failed)?;
+            if is_ours {
+                write_owner(&mut file, journal).map_err(failed)?;
+            } else if std::fs::remove_file(path).is_ok() {
+                // What somebody else left: one of our own says who holds it now. Where theirs has to stay, it is held as it is.
+                continue;
+            }
             return Ok(Self { path: path.to_owned(), _file: file });
         }
     }
@@ -137,14 +150,49 @@ impl Drop for Lock {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+/// A lock's file, which may only be looked at if somebody else made it.
+struct Opened {
+    file: File,
+    /// It belongs to us or to root, and may be written to.
+    is_ours: bool,
+}
+
+fn open(path: &Path, mode: u32) -> Result<Opened, LockError> {
+    let failed = |source| LockError::Io { path: path.to_owned(), source };
+    let not_ours = |how| LockError::NotOurs { path: path.to_owned(), how };
+    let is_no_file = "is no plain file";
+    loop {
+        let file = match files::open_itself_to_write(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match files::create_new(path, mode) {
+                Ok(file) => file,
+                // Somebody made it at this moment.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(source) => return Err(failed(source)),
+            },
+            Err(error) => {
+                let found = std::fs::symlink_metadata(path);
+                return Err(match found {
+                    Ok(found) if found.is_symlink() => not_ours("is a link"),
+                    Ok(found) if !found.is_file() => not_ours(is_no_file),
+                    Ok(_) | Err(_) => failed(error),
+                });
+            }
+        };
+        let found = file.metadata().map_err(failed)?;
+        return match found.nlink() {
+            _ if !found.is_file() => Err(not_ours(is_no_file)),
+            // Its holder removed it.
+            0 => continue,
+            1 => Ok(Opened { file, is_ours: files::is_ours(&found) }),
+            _ => Err(not_ours("has a second name (a hard link)")),
+        };
+    }
 }
 
 fn is_still_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(ours), Ok(there)) => ours.ino() == there.ino() && ours.dev() == there.dev(),
+    match (file.metadata(), std::fs::symlink_metadata(path)) {
+        (Ok(ours), Ok(there)) => FileId::of(&ours) == FileId::of(&there),
         (_, _) => false,
     }
 }
@@ -159,25 +207,26 @@ fn write_owner(file: &mut File, journal: &Path) -> io::Result<()> {
 /// None in the moment between locking and writing.
 fn read_owner(file: &mut File) -> Option<Owner> {
     let mut text = String::new();
-    file.read_to_string(&mut text).ok()?;
+    file.take(LONGEST_OWNER).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::PRIVATE;
 
     #[test]
     fn a_second_taker_is_told_who_holds_it_until_it_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.lock");
-        let lock = Lock::take(&path, "the run", Path::new("night.db")).unwrap();
-        let text = Lock::take(&path, "the run", Path::new("night.db")).unwrap_err().to_string();
+        let lock = Lock::take(&path, PRIVATE, "the run", Path::new("night.db")).unwrap();
+        let text = Lock::take(&path, PRIVATE, "the run", Path::new("night.db")).unwrap_err().to_string();
         assert!(text.starts_with(&format!("another launch holds the run: pid {}", std::process::id())), "{text}");
         assert!(text.ends_with("/night.db`"), "{text}");
         drop(lock);
         assert!(!path.exists());
-        Lock::take(&path, "the run", Path::new("night.db")).unwrap();
+        Lock::take(&path, PRIVATE, "the run", Path::new("night.db")).unwrap();
     }
 
     #[test]
@@ -185,6 +234,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.lock");
         std::fs::write(&path, r#"{"pid":1,"host":"gone","since":"2026-01-01T00:00:00Z"}"#).unwrap();
-        Lock::take(&path, "the run", Path::new("night.db")).unwrap();
+        Lock::take(&path, PRIVATE, "the run", Path::new("night.db")).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_lock_of_ours_is_refused_and_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("file"), "theirs").unwrap();
+        std::os::unix::fs::symlink("file", at("link")).unwrap();
+        std::os::unix::fs::symlink("absent", at("nowhere")).unwrap();
+        std::fs::hard_link(at("file"), at("name")).unwrap();
+        std::fs::create_dir(at("folder")).unwrap();
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        for name in ["link", "nowhere", "name", "folder", "pipe"] {
+            let refused = Lock::take(&at(name), PRIVATE, "the run", Path::new("night.db")).unwrap_err();
+            assert!(matches!(refused, LockError::NotOurs { .. }), "{name}: {refused}");
+            assert!(is_held(&at(name)) != Some(true), "{name}");
+        }
+        assert_eq!(std::fs::read_to_string(at("file")).unwrap(), "theirs");
+        assert!(!at("absent").exists());
     }
 }

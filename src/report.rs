@@ -13,7 +13,6 @@ use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 
 pub(crate) mod advice;
-pub mod beside;
 pub(crate) mod csv;
 pub(crate) mod cut_off;
 pub mod explain;

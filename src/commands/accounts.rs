@@ -2,7 +2,8 @@
 //!
 //! Whatever is wrong with one of them is found before a run is made.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -14,6 +15,7 @@ use crate::console::Console;
 use crate::credentials::{Credentials, CredentialsError, chain};
 use crate::event::LanePlace;
 use crate::exit::Exit;
+use crate::files;
 use crate::gate::{Gate, Past};
 use crate::inventory::Inventory;
 use crate::journal::read::{LaneRecord, RunRecord};
@@ -147,7 +149,7 @@ impl Settings {
 fn distinct(accounts: Vec<Account>) -> Result<Vec<Account>, CommandError> {
     let mut known: HashMap<String, &str> = HashMap::new();
     for account in &accounts {
-        let Some(key) = account.lock_key() else { continue };
+        let Some(key) = account.key_in_plan() else { continue };
         if let Some(first) = known.insert(key, &account.name) {
             return Err(CommandError::SameAccount { one: first.to_owned(), other: account.name.clone() });
         }
@@ -224,37 +226,71 @@ impl Account {
         row.account.as_deref().map_or(self.takes_unnamed, |target| target == self.name)
     }
 
-    /// What one run at a time may use, whatever journals there are. A bare token does not say whose it is, so it is told
-    /// apart by the endpoint and the account's name alone. None: the sandbox, which is this process's own.
+    /// What one run at a time may use, whatever journals there are. A bare token does not say whose it is: it is told from
+    /// others by the name that `--account` gives it, or not at all. None: the sandbox, which is this process's own.
     fn lock_key(&self) -> Option<String> {
         let Destination::Service(endpoint) = &self.destination else { return None };
-        let identity = self.settings.account.as_deref().or(self.credentials.identity()).unwrap_or(&self.name);
-        Some(format!("{endpoint}\n{identity}"))
+        let identity = self.credentials.identity().or(self.settings.account.as_deref()).unwrap_or_default();
+        Some(format!("{}\n{identity}", endpoint.place()))
     }
 
-    fn lock(&self, context: &Context) -> Result<Option<Lock>, CommandError> {
-        let (Destination::Service(endpoint), Some(key)) = (&self.destination, self.lock_key()) else { return Ok(None) };
-        let Some(folder) = file::user_directory(&|name: &str| std::env::var_os(name), "XDG_STATE_HOME", ".local/state")
-        else {
-            context.console.warn_all_the_same("no home directory: another run of this account would not be noticed");
-            return Ok(None);
-        };
-        let key = journal::chain::hex(&Sha256::digest(key)[..16]);
-        let path = folder.join("locks").join(format!("{key}.lock"));
-        let what = format!("account `{}` at {endpoint}", self.account());
-        let taken = std::fs::create_dir_all(folder.join("locks"))
-            .map_err(|source| LockError::Io { path: path.clone(), source })
-            .and_then(|()| Lock::take(&path, &what, &context.settings.journal));
-        match taken {
-            Ok(lock) => Ok(Some(lock)),
-            Err(held @ LockError::Held { .. }) => Err(held.into()),
-            Err(unusable @ (LockError::Unworkable(_) | LockError::Io { .. })) => {
-                let text = format!("{unusable}: another run of this account would not be noticed");
-                context.console.warn_all_the_same(&text);
-                Ok(None)
+    /// The same among the accounts of one plan, whose bare tokens its targets tell apart.
+    fn key_in_plan(&self) -> Option<String> {
+        let is_told_apart = self.credentials.identity().is_some() || self.settings.account.is_some();
+        let name = if is_told_apart { "" } else { &self.name };
+        Some(format!("{}\n{name}", self.lock_key()?))
+    }
+
+    fn lock(&self, context: &Context, key: &str) -> Result<Option<Lock>, CommandError> {
+        let name = format!("{}.lock", journal::chain::hex(&Sha256::digest(key)[..16]));
+        let what = format!("account `{}` at {}", self.account(), self.destination);
+        let unnoticed = "another run of this account would not be noticed";
+        let mut folders = lock_folders().peekable();
+        if folders.peek().is_none() {
+            context.console.warn_all_the_same(&format!("no home directory: {unnoticed}"));
+        }
+        for folder in folders {
+            let path = folder.path.join(&name);
+            let made = if folder.is_shared { Ok(()) } else { files::make_private_folders(&folder.path) };
+            let taken = made
+                .map_err(|source| LockError::Io { path: path.clone(), source })
+                .and_then(|()| Lock::take(&path, folder.mode, &what, &context.settings.journal));
+            match taken {
+                Ok(lock) => return Ok(Some(lock)),
+                Err(refused @ (LockError::Held { .. } | LockError::NotOurs { .. })) => return Err(refused.into()),
+                Err(unusable @ (LockError::Unworkable(_) | LockError::Io { .. })) => {
+                    let of_others = if folder.is_shared { " if another user began it" } else { "" };
+                    context.console.warn_all_the_same(&format!("{unusable}: {unnoticed}{of_others}"));
+                }
             }
         }
+        Ok(None)
     }
+}
+
+/// A folder for the locks of accounts.
+struct LockFolder {
+    path: PathBuf,
+    is_shared: bool,
+    /// Rights of a lock in it.
+    mode: u32,
+}
+
+/// Where all users of the machine see them, if whoever administers it made that.
+/// source: hier(7), file-hierarchy(7): `/run/lock` is for lock files.
+const OF_MACHINE: &str = "/run/lock/cutover";
+
+/// The machine's own, where there is one that nobody else could have made, and then the user's.
+fn lock_folders() -> impl Iterator<Item = LockFolder> {
+    let of_machine = files::is_shared_by_root(Path::new(OF_MACHINE)).then(|| {
+        let path = PathBuf::from(OF_MACHINE);
+        // Whoever may open it may wait for it.
+        LockFolder { mode: files::private_mode(&path) | 0o044, path, is_shared: true }
+    });
+    let of_user = file::user_directory(&|name: &str| std::env::var_os(name), "XDG_STATE_HOME", ".local/state");
+    let of_user =
+        of_user.map(|folder| LockFolder { path: folder.join("locks"), is_shared: false, mode: files::PRIVATE });
+    of_machine.into_iter().chain(of_user)
 }
 
 /// The account of rows that name no target, for verbs that look around without a plan.
@@ -295,10 +331,12 @@ pub(super) fn runtime() -> Result<Runtime, CommandError> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Start)
 }
 
-/// One run per account and endpoint, whatever journals they use.
+/// One run per account and endpoint, whatever journals they use. What cannot be told apart is locked once for all of it.
 pub(super) fn lock_all(context: &Context, accounts: &[Account]) -> Result<Vec<Lock>, CommandError> {
-    let locks: Vec<Option<Lock>> = accounts.iter().map(|account| account.lock(context)).collect::<Result<_, _>>()?;
-    Ok(locks.into_iter().flatten().collect())
+    let keys: BTreeMap<String, &Account> =
+        accounts.iter().rev().filter_map(|account| Some((account.lock_key()?, account))).collect();
+    let locks = keys.iter().map(|(key, account)| account.lock(context, key));
+    Ok(locks.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 /// Gets what has to be fetched before anything is made. One account that cannot have it leaves the others going, and is

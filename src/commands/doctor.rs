@@ -15,6 +15,7 @@ use crate::credentials::chain;
 use crate::doctor::{Health, Patient, document, in_one_line, render};
 use crate::event::Outcome;
 use crate::exit::Exit;
+use crate::files;
 use crate::journal::place::Place;
 use crate::journal::read::LearnedQuota;
 use crate::journal::{Journal, JournalError};
@@ -88,9 +89,18 @@ fn machine(context: &Context, exit: &mut Exit) -> Patient {
         }
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match Lock::take(&folder.join(".cutover-doctor.lock"), "the trial lock", path) {
+    match Lock::take(&folder.join(".cutover-doctor.lock"), files::PRIVATE, "the trial lock", path) {
         Ok(_) => patient.ok("file locks", format!("`{}` keeps them", folder.display())),
         Err(LockError::Held { .. }) => patient.ok("file locks", "another doctor is at it"),
+        Err(error @ LockError::NotOurs { .. }) => {
+            *exit = exit.worst(Exit::Refused);
+            patient.add(
+                "file locks",
+                Health::Problem,
+                error.to_string(),
+                Some("see who put it there, and take it away"),
+            );
+        }
         Err(error @ (LockError::Unworkable(_) | LockError::Io { .. })) => {
             *exit = exit.worst(Exit::Internal);
             let advice = "put the journal on a local disk that you can write to";

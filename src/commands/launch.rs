@@ -16,6 +16,8 @@ use crate::clock::Clock;
 use crate::console;
 use crate::event::{LanePlace, Verdict};
 use crate::exit::Exit;
+use crate::files;
+use crate::files::beside::{check_destination, check_is_not_the_plan};
 use crate::journal::read::RunRecord;
 use crate::journal::reopening::Reopen;
 use crate::journal::{Journal, JournalError, NewLane, NewRun, RunKey};
@@ -28,9 +30,8 @@ use crate::plan::sealed::Seal;
 use crate::plan::source::Source;
 use crate::plan::{Checked, Planned};
 use crate::report::Format;
-use crate::report::beside::{check_destination, check_is_not_the_plan};
 use crate::report::next::{self, Given};
-use crate::report::plain::{count, plain};
+use crate::report::plain::{count, plain, shell_word};
 use crate::settings::flags::{LaunchArgs, PlanArgs, SelectionArgs, ShowArgs};
 use crate::settings::keys::KEYS;
 use crate::settings::{Settings, Steering};
@@ -230,6 +231,7 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
     let sealing = paper.seal.as_ref().map(|seal| seal.digest.clone());
     let launch = launch.under(paper)?;
     Journal::check_place(&context.settings.journal)?;
+    warn_of_an_open_folder(context);
     must_be_able_to_ask(&launch, args.plan == Path::new("-"))?;
     let _locks = accounts::lock_all(context, &accounts)?;
     let runtime = runtime()?;
@@ -320,6 +322,7 @@ fn take_up(
     if !context.settings.journal.exists() {
         return Err(crate::journal::JournalError::Absent(context.settings.journal.clone()).into());
     }
+    warn_of_an_open_folder(context);
     let mut journal = Journal::open(&context.settings.journal)?;
     super::reading::warn_of_a_copy(context, &journal)?;
     close_cut_off(context, &mut journal)?;
@@ -370,7 +373,7 @@ pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>
     let runtime = runtime()?;
     accounts::let_in(&runtime, &accounts)?;
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
-    let folder = tempfile::tempdir().map_err(CommandError::Start)?;
+    let folder = files::private_folder().map_err(CommandError::Start)?;
     let mut journal = Journal::open(&folder.path().join("plan.db"))?;
     let key = make_run(&mut journal, &source, args, &checked, &lanes, &context.settings)?;
     let run = journal.run(key)?;
@@ -396,8 +399,8 @@ fn launch_run(
     launch: &Launch,
 ) -> Result<Exit, CommandError> {
     let id = journal.run(key)?.id;
-    let lock =
-        Lock::take(&lock::of_run(&context.settings.journal, &id), &format!("run {id}"), &context.settings.journal)?;
+    let path = &context.settings.journal;
+    let lock = Lock::take(&lock::of_run(path, &id), journal.mode(), &format!("run {id}"), path)?;
     // Read once it is ours: nobody else writes to it from here on.
     let run = journal.run(key)?;
     journal.forget_stale_commands(key)?;
@@ -417,6 +420,18 @@ fn carry_of<'a>(context: &'a Context, run: &'a RunRecord, accounts: Vec<Account>
         clock: Clock::OfMachine,
         live: None,
         sent: Sent::default(),
+    }
+}
+
+/// Whoever can put files beside a journal can put some there that are taken for its own.
+fn warn_of_an_open_folder(context: &Context) {
+    if let Some(folder) = files::open_to_others(&context.settings.journal) {
+        let folder = folder.to_string_lossy();
+        context.console.warn(&format!(
+            "everybody on this machine can put files in `{folder}`, and so replace the journal or what lies beside it; `chmod \
+             o-w {}`, or keep it elsewhere",
+            shell_word(&folder)
+        ));
     }
 }
 

@@ -1,12 +1,12 @@
 //! `init` and `check`: nothing here touches the network or a journal.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
 use super::{CommandError, Context, accounts, checked, output_failed, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
+use crate::files;
 use crate::plan::PlanError;
 use crate::plan::example::{EXAMPLE_CSV, EXAMPLE_TOML};
 use crate::plan::source::Source;
@@ -20,7 +20,7 @@ pub(super) fn init(context: &Context, dir: &Path) -> Result<Exit, CommandError> 
     let files = [("plan.csv", EXAMPLE_CSV.into()), ("plan.toml", EXAMPLE_TOML.into()), (file::NAME, file::example())];
     for (name, text) in files {
         let path = dir.join(name);
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
+        match files::create_for_people(&path) {
             Ok(mut file) => {
                 file.write_all(text.as_bytes()).map_err(output_failed(&path))?;
                 context.console.say(&format!("wrote {}", shown(&path)));

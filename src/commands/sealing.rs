@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use super::{CommandError, Context, bad_destination, output_failed};
 use crate::event::LanePlace;
 use crate::exit::Exit;
+use crate::files::beside::{Eyes, check_destination, write_beside, write_for};
+use crate::files::{self, FileId};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::plan::sealed::{self, Head, Sealer};
 use crate::plan::source::Source;
 use crate::plan::{Checked, PlanError, Reading};
-use crate::report::beside::{check_destination, write_beside};
 use crate::report::plain::{count, shell_path, shown};
 use crate::waves::Terms;
 
@@ -70,7 +71,7 @@ pub(super) fn seal(
         lanes,
     };
     let mut digest = String::new();
-    write_beside(to.path, Path::new(&run.plan_path), |out| {
+    write_for(to.path, eyes(context, Path::new(&run.plan_path), to.path), |out| {
         let mut sealer = Sealer::begin(out, &head)?;
         journal
             .for_each_row(run.key, |row, standing| sealer.row(&row, standing.last_seen()).map_err(SealError::Write))?;
@@ -94,6 +95,14 @@ pub(super) fn seal(
     let next = if needed.is_empty() { "next" } else { "then" };
     context.console.say(&format!("sealed {rows} by {sealed_by} in {path}, {digest}\n{needed}{next}{note}: {run}"));
     Ok(())
+}
+
+/// It holds what the plan holds, and states as the journal does: those may read it who may read both.
+fn eyes(context: &Context, plan: &Path, sealed: &Path) -> Eyes {
+    let journal = &context.settings.journal;
+    let like = |found: std::fs::Metadata| found.permissions().mode();
+    let mode = std::fs::metadata(journal).map_or_else(|_| files::private_mode(files::folder_of(sealed)), like);
+    Eyes::of(plan).and(mode)
 }
 
 #[derive(Debug)]
@@ -165,10 +174,9 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
 /// been waited for on one that is no longer there.
 fn lock_whole(path: &Path) -> io::Result<File> {
     loop {
-        let file = File::open(path)?;
+        let file = files::open_at_once(path)?;
         file.lock()?;
-        let (locked, now) = (file.metadata()?, std::fs::metadata(path)?);
-        if (locked.dev(), locked.ino()) == (now.dev(), now.ino()) {
+        if FileId::of(&file.metadata()?) == FileId::at(path)? {
             return Ok(file);
         }
     }

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::{CommandError, Context, accounts, bad_destination, output_failed, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
+use crate::files::beside::{Eyes, check_destination, write_for};
 use crate::inventory::{Filter, Inventory, Source};
 use crate::model::words::Word;
 use crate::model::{BadSourceId, SourceId};
-use crate::report::beside::{check_destination, write_beside};
 use crate::report::csv::defused;
 use crate::report::plain::{count, plain, shell_path, shortened, shown};
 use crate::report::sieve::Form;
@@ -224,7 +224,7 @@ pub(super) fn plan(context: &Context, args: &FilterArgs, wanted: &Wanted<'_>) ->
     accounts::visit(context, async |inventory| {
         let (text, n_rows) = csv_plan(inventory, args, wanted).await?;
         match wanted.output {
-            Some(path) => write_beside(path, path, |out| out.write_all(&text)).map_err(output_failed(path))?,
+            Some(path) => write_for(path, Eyes::usual(), |out| out.write_all(&text)).map_err(output_failed(path))?,
             None => console::data(|out| out.write_all(&text)).map_err(stdout_failed)?,
         }
         let rows = count(n_rows, "row");

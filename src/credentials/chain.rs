@@ -402,7 +402,8 @@ impl Places<'_> {
             // The service is a global one. source: terraform-provider-huaweicloud `huaweicloud/config/endpoints.go`.
             Scope::Domain(domain.clone())
         };
-        let identity = format!("{domain}/{user}");
+        // All users of a domain share what it may do.
+        let identity = domain.clone();
         let (endpoint, transport) = (self.iam()?, self.transport.clone());
         let source = Password { endpoint, transport, domain, user, secret: password, scope, origin: origin.clone() };
         Ok(Credentials::renewed_by(Box::new(source), origin, Some(identity), None))

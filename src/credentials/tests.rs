@@ -153,7 +153,7 @@ async fn fifty_callers_share_one_log_in() {
     let head = seen.recv().await.unwrap();
     assert!(head.starts_with("POST /v3/auth/tokens?nocatalog=true HTTP/1.1"), "{head}");
     assert_eq!(kind(&credentials), "x-auth-token");
-    assert_eq!(credentials.identity(), Some("acme/ops"));
+    assert_eq!(credentials.identity(), Some("acme"));
 }
 
 #[tokio::test]

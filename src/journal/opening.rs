@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::index::LogHead;
 use super::place::Place;
-use super::{Journal, JournalError, objects, schema};
+use super::{Journal, JournalError, objects, one_name, schema};
+use crate::files;
 
 /// Above this size a `quick_check` would make people wait.
 const QUICK_CHECK_BELOW: u64 = 64 << 20;
@@ -50,11 +52,12 @@ impl Journal {
         patiently(|| Self::open_once(path))
     }
 
-    /// Refuses a path at which no journal can be, or can be made.
+    /// Refuses a path at which no journal can be, or can be made, or at which it would not be safe.
     pub(crate) fn check_place(path: &Path) -> Result<(), JournalError> {
         if path.is_dir() {
             return Err(JournalError::Folder(path.to_owned()));
         }
+        one_name::check(path)?;
         match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => {
                 Err(JournalError::NoFolder(folder.to_owned()))
@@ -65,6 +68,8 @@ impl Journal {
 
     fn open_once(path: &Path) -> Result<Self, JournalError> {
         Self::check_place(path)?;
+        // What SQLite makes, everybody may read. Where it cannot be made, SQLite says why.
+        _ = files::create_new(path, files::private_mode(files::folder_of(path)));
         let mut journal = Self::connect(path, Access::Write)?;
         journal.recognise()?;
         objects::must_all_be_ours(&journal.conn)?;
@@ -92,6 +97,7 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(JournalError::Absent(path.to_owned())),
             Err(source) => return Err(JournalError::Unreadable { path: path.to_owned(), source }),
         }
+        one_name::check(path)?;
         let mut journal = Self::reading(path)?;
         if let Some(version) = schema::older(&journal.conn)? {
             // Brought up to date once, by whoever comes first.
@@ -131,6 +137,11 @@ impl Journal {
         let journal = Self::connect(path, access)?;
         journal.recognise()?;
         Ok(journal)
+    }
+
+    /// Rights of its file.
+    pub(crate) fn mode(&self) -> u32 {
+        fs::metadata(&self.path).map_or(files::PRIVATE, |found| found.permissions().mode() & 0o666)
     }
 
     /// Which files it is, so that it can be noticed when they are moved, deleted or replaced.
@@ -189,7 +200,7 @@ impl Journal {
             Access::ReadStill => Connection::open_with_flags(still(path), read | OpenFlags::SQLITE_OPEN_URI),
             Access::ReadWithLog => Connection::open_with_flags_and_vfs(path, read, c"unix-none"),
         };
-        let conn = conn.map_err(|source| match (access, File::open(path)) {
+        let conn = conn.map_err(|source| match (access, files::open_at_once(path)) {
             // The system says more clearly why.
             (Access::Read, Err(source)) => JournalError::Unreadable { path: path.to_owned(), source },
             (_, _) => JournalError::Unopenable { path: path.to_owned(), source },

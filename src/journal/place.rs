@@ -10,23 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::index::{self, Backfill, Index, LogHead};
 use super::opening::beside;
-
-/// Which file a path named, whatever it names now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileId {
-    device: u64,
-    inode: u64,
-}
-
-impl FileId {
-    fn at(path: &Path) -> io::Result<Self> {
-        std::fs::metadata(path).map(|found| Self::of(&found))
-    }
-
-    fn of(found: &std::fs::Metadata) -> Self {
-        Self { device: found.dev(), inode: found.ino() }
-    }
-}
+use crate::files::{FileId, open_itself};
 
 /// The files of an open journal, as they were when it was opened. The database itself is only looked at by its path: to open
 /// and close it again would give up the locks that SQLite holds on it.
@@ -125,9 +109,9 @@ impl Gone {
 impl Place {
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let log = beside(path, "-wal");
-        let log = File::open(&log).and_then(|file| Ok(Log { id: FileId::at(&log)?, file })).ok();
+        let log = open_itself(&log).and_then(|file| Ok(Log { id: FileId::of(&file.metadata()?), file })).ok();
         let index = beside(path, "-shm");
-        let index = File::open(&index).map(ManuallyDrop::new);
+        let index = open_itself(&index).map(ManuallyDrop::new);
         let index = index.and_then(|file| Ok(OpenIndex { id: FileId::of(&file.metadata()?), file })).ok();
         let found = std::fs::metadata(path)?;
         let last = Look { size: found.len(), written_at: written_at(&found), backfill: None, log: 0 };

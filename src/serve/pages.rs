@@ -53,6 +53,7 @@ impl From<JournalError> for PageError {
             | JournalError::Older { .. }
             | JournalError::Copy { .. }
             | JournalError::NoFolder(_)
+            | JournalError::Misplaced(_)
             | JournalError::NotAJournal
             | JournalError::Newer { .. }
             | JournalError::Migration(_)

@@ -1,12 +1,11 @@
 //! The journal, read by a few at a time: each on a connection of its own, in a thread that may wait.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
+use crate::files::FileId;
 use crate::journal::{Journal, JournalError};
 
 /// More at once would only wait for each other.
@@ -14,21 +13,14 @@ const AT_ONCE: usize = 4;
 /// A report may take a while, and what is looked at meanwhile does not wait for it.
 const REPORTS_AT_ONCE: usize = 1;
 
-/// Which file it is, whatever its name; none where there is none.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct FileId(Option<(u64, u64)>);
-
-impl FileId {
-    fn of(path: &Path) -> Self {
-        Self(fs::metadata(path).ok().map(|found| (found.dev(), found.ino())))
-    }
-}
+/// A journal, and the file that it is of, if there was one.
+type Idle = (Option<FileId>, Journal);
 
 #[derive(Clone)]
 pub(super) struct Reader {
     path: PathBuf,
-    /// Open, and not in use, each with the file that it is of.
-    idle: Arc<Mutex<Vec<(FileId, Journal)>>>,
+    /// Open, and not in use.
+    idle: Arc<Mutex<Vec<Idle>>>,
     turns: Arc<Semaphore>,
     report_turns: Arc<Semaphore>,
 }
@@ -73,7 +65,7 @@ impl Reader {
         let reader = self.clone();
         let reading = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let file = FileId::of(&reader.path);
+            let file = FileId::at(&reader.path).ok();
             let idle = reader.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let journal = match idle {
                 Some((of, journal)) if of == file => journal,

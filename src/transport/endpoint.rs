@@ -1,6 +1,7 @@
 //! The goal of requests: a base address that cannot leak what we send.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use url::{Host, Url};
@@ -82,6 +83,19 @@ impl Endpoint {
         (host, self.0.port_or_known_default().unwrap_or(443))
     }
 
+    /// One text for all spellings of an address: without the dot that ends a whole name, and this machine by one name.
+    pub(crate) fn place(&self) -> String {
+        let (host, port) = self.host_and_port();
+        let host = host.trim_end_matches('.');
+        let host = match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+            Ok(IpAddr::V6(Ipv6Addr::LOCALHOST)) => Ipv4Addr::LOCALHOST.to_string(),
+            Ok(address) => address.to_string(),
+            Err(_) if host == "localhost" => Ipv4Addr::LOCALHOST.to_string(),
+            Err(_) => host.to_owned(),
+        };
+        format!("{host}:{port}")
+    }
+
     pub(crate) fn is_plain(&self) -> bool {
         self.0.scheme() == "http"
     }
@@ -113,6 +127,29 @@ impl fmt::Display for Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_one_place_however_it_is_spelled() {
+        let place = |text: &str| text.parse::<Endpoint>().unwrap().place();
+        for same in [
+            "https://SMS.Example.com",
+            "https://sms.example.com:443/",
+            "https://sms.example.com.",
+            "https://sms.example.com.:443",
+        ] {
+            assert_eq!(place(same), "sms.example.com:443", "{same}");
+        }
+        for same in [
+            "http://localhost:80",
+            "http://127.0.0.1",
+            "http://[::1]:80",
+            "http://0x7f.1",
+            "https://[::ffff:127.0.0.1]:80",
+        ] {
+            assert_eq!(place(same), "127.0.0.1:80", "{same}");
+        }
+        assert_ne!(place("https://sms.example.com"), place("https://sms.example.com:8443"));
+    }
 
     #[test]
     fn an_endpoint_is_https_or_http_to_this_machine() {

@@ -17,6 +17,7 @@ mod endings;
 mod endpoints;
 mod evidence;
 mod faults;
+mod files;
 mod hands;
 mod lab;
 mod lanes;

@@ -19,13 +19,14 @@ use super::{bad_key, must_be_there, verified};
 use crate::audit::bundle::{APPROVALS, CHECK, CHECKER, HEAD, JOURNAL, MANIFEST, Manifest, PLAN, SIGNATURE};
 use crate::audit::{self, signature};
 use crate::exit::Exit;
+use crate::files::beside::{Eyes, check_destination, write_file_for};
+use crate::files::{folder_of, private_folder_in};
 use crate::journal::chain::hex;
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::plan::digest::{Digester, terms_line};
 use crate::plan::paper::Paper;
 use crate::report::Format;
-use crate::report::beside::check_destination;
 use crate::report::plain::shown;
 use crate::ssh::{self, Purpose};
 
@@ -79,9 +80,8 @@ pub(in crate::commands) fn export(context: &Context, what: &Exported<'_>) -> Res
 }
 
 fn folder_beside(output: &Path) -> io::Result<TempDir> {
-    let parent = output.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
     // Private until all of it is there.
-    tempfile::Builder::new().prefix(".cutover-").tempdir_in(parent)
+    private_folder_in(folder_of(output))
 }
 
 /// Lets whoever may read the journal read what is exported from it, and nobody else.
@@ -189,7 +189,7 @@ fn manifest_of(folder: &Path) -> io::Result<Manifest> {
 /// Written beside its destination and renamed into place.
 fn zip_of(folder: &Path, output: &Path, like: &Path) -> io::Result<()> {
     let stem = PathBuf::from(output.file_stem().unwrap_or_default());
-    crate::report::beside::write_file_beside(output, like, |file| {
+    write_file_for(output, Eyes::of(like), |file| {
         let mut zip = ZipWriter::new(file);
         for name in names_in(folder)? {
             let path = stem.join(&name).to_string_lossy().into_owned();

@@ -15,7 +15,7 @@ pub(in crate::commands) fn close_cut_off(context: &Context, journal: &mut Journa
             continue;
         }
         // Whoever took it meanwhile ends it.
-        let Ok(_lock) = Lock::take(&path, &format!("run {}", run.id), journal.path()) else { continue };
+        let Ok(_lock) = Lock::take(&path, journal.mode(), &format!("run {}", run.id), journal.path()) else { continue };
         // Asked again once it is ours.
         if !journal.cut_off_complete()?.iter().any(|still| still.key == run.key) {
             continue;

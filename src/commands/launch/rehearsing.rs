@@ -36,7 +36,7 @@ pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_liv
     let settings = Settings::read(&layers, context.settings.profile.as_deref())?;
     let inside = &Context { settings, layers, ..context.clone() };
     let accounts = accounts::of_plan(inside, &checked)?;
-    let folder = tempfile::tempdir().map_err(CommandError::Start)?;
+    let folder = crate::files::private_folder().map_err(CommandError::Start)?;
     let path = folder.path().join("rehearsal.db");
     let mut journal = Journal::open(&path)?;
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
@@ -103,7 +103,7 @@ fn look(
     let accounts = accounts::of_plan(context, checked)?;
     let runtime = runtime()?;
     accounts::let_in(&runtime, &accounts)?;
-    let folder = tempfile::tempdir().map_err(CommandError::Start)?;
+    let folder = crate::files::private_folder().map_err(CommandError::Start)?;
     let path = folder.path().join("live.db");
     let mut journal = Journal::open(&path)?;
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();

@@ -1,9 +1,9 @@
 //! A journal that went away while the launch went on, or that somebody wrote over: what was sent stands in an open file that
 //! nobody finds any more, and is saved from there as far as it is there.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt, fchown};
+use std::os::unix::fs::fchown;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -13,6 +13,7 @@ use crate::audit;
 use crate::console::Console;
 use crate::engine::stop::Stop;
 use crate::event::DrainReason;
+use crate::files;
 use crate::journal::place::{Gone, Place};
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::observe::kept::Kept;
@@ -231,9 +232,7 @@ fn free_place(place: &Place, what: &str, extension: &str) -> Option<(PathBuf, Fi
 }
 
 fn made(path: &Path, place: &Place) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(place.mode()).open(path)?;
-    // What the user takes away from new files was not taken away from the journal.
-    file.set_permissions(PermissionsExt::from_mode(place.mode()))?;
+    let file = files::create_new(path, place.mode())?;
     // Only root may give a file away, and nobody else has a journal that is not their own.
     let (user, group) = place.owner();
     _ = fchown(&file, Some(user), Some(group));

@@ -1,15 +1,17 @@
 //! A file that is there whole or not at all: written beside its destination and renamed into place.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+use super::{FileId, folder_of, is_ours, is_ours_or_of, open_at_once, open_to_write_at_once, umask};
+
 /// Refuses a place in which a report cannot be written, before the work: the folder takes no new file, the destination is a
 /// folder itself, or what is there is a journal.
-pub fn check_destination(path: &Path) -> io::Result<()> {
+pub(crate) fn check_destination(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "the destination is a folder"));
     }
@@ -22,13 +24,13 @@ pub fn check_destination(path: &Path) -> io::Result<()> {
     if is_of_a_journal(path) {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a journal is there, and is not replaced"));
     }
-    temporary(path, path).map(drop)
+    temporary(path).map(drop)
 }
 
 /// Refuses a place in which the plan stands that the report is of.
-pub fn check_is_not_the_plan(path: &Path, plan: &Path) -> io::Result<()> {
-    let place = |path: &Path| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
-    if place(path).is_some() && place(path) == place(plan) {
+pub(crate) fn check_is_not_the_plan(path: &Path, plan: &Path) -> io::Result<()> {
+    let file = |path: &Path| FileId::at(path).ok();
+    if file(path).is_some() && file(path) == file(plan) {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the plan is there, and is not replaced"));
     }
     Ok(())
@@ -39,18 +41,21 @@ pub fn check_is_not_the_plan(path: &Path, plan: &Path) -> io::Result<()> {
 fn is_of_a_journal(path: &Path) -> bool {
     const MAGIC: &[u8; 16] = b"SQLite format 3\0";
     let mut first = [0; MAGIC.len()];
-    let is_database = File::open(path).is_ok_and(|mut file| file.read_exact(&mut first).is_ok() && first == *MAGIC);
+    let is_database = open_at_once(path).is_ok_and(|mut file| file.read_exact(&mut first).is_ok() && first == *MAGIC);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     is_database || path.exists() && ["-wal", "-shm", "-journal"].iter().any(|end| name.ends_with(end))
 }
 
-/// A device or a pipe, opened to be written to. Nobody may be there yet who reads a pipe, or ever come.
+/// A device or a pipe, opened to be written to. One that somebody else put there by name would give them what is written.
 fn open_no_file(path: &Path) -> io::Result<File> {
-    let at_once = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().write(true).custom_flags(at_once).open(path).map_err(|error| {
+    let has_a_name = path.canonicalize().is_ok();
+    let file = open_to_write_at_once(path).map_err(|error| {
         let nobody = error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error());
         if nobody { io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads from this pipe") } else { error }
     })?;
+    if has_a_name && !is_ours(&file.metadata()?) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the pipe or device belongs to somebody else"));
+    }
     rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? - rustix::fs::OFlags::NONBLOCK)?;
     Ok(file)
 }
@@ -60,14 +65,49 @@ fn is_no_file(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
+/// Readers of a new file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Eyes {
+    mode: u32,
+    /// Who may have owned what is replaced, besides us.
+    owner: Option<u32>,
+}
+
+impl Eyes {
+    /// Those for which another file is; where there is none, as usual.
+    pub(crate) fn of(like: &Path) -> Self {
+        let found = std::fs::metadata(like);
+        found.map_or_else(|_| Self::usual(), |found| Self { mode: found.mode() & 0o666, owner: Some(found.uid()) })
+    }
+
+    /// Whom the user lets read new files.
+    pub(crate) fn usual() -> Self {
+        Self { mode: 0o666 & !umask(), owner: None }
+    }
+
+    /// Those of them who have these rights, too.
+    pub(crate) fn and(self, mode: u32) -> Self {
+        Self { mode: self.mode & mode, ..self }
+    }
+}
+
 /// Replaces the destination in one step once all of it is on disk; on an error it stays as it was. A new file is for the eyes
 /// for which `like` is, from which it was made.
-pub fn write_beside<E: From<io::Error>>(
+pub(crate) fn write_beside<E: From<io::Error>>(
     path: &Path,
     like: &Path,
     write: impl FnOnce(&mut dyn io::Write) -> Result<(), E>,
 ) -> Result<(), E> {
-    write_file_beside(path, like, |file| {
+    write_for(path, Eyes::of(like), write)
+}
+
+/// The same for these eyes.
+pub(crate) fn write_for<E: From<io::Error>>(
+    path: &Path,
+    eyes: Eyes,
+    write: impl FnOnce(&mut dyn io::Write) -> Result<(), E>,
+) -> Result<(), E> {
+    write_file_for(path, eyes, |file| {
         let mut out = BufWriter::new(file);
         write(&mut out)?;
         Ok(out.flush()?)
@@ -75,9 +115,9 @@ pub fn write_beside<E: From<io::Error>>(
 }
 
 /// The same for what has to go back and forth in its file.
-pub fn write_file_beside<E: From<io::Error>>(
+pub(crate) fn write_file_for<E: From<io::Error>>(
     path: &Path,
-    like: &Path,
+    eyes: Eyes,
     write: impl FnOnce(&mut File) -> Result<(), E>,
 ) -> Result<(), E> {
     check_destination(path)?;
@@ -88,31 +128,33 @@ pub fn write_file_beside<E: From<io::Error>>(
         io::copy(&mut whole, &mut open_no_file(path)?)?;
         return Ok(());
     }
-    let mut file = temporary(path, like)?;
+    let mut file = temporary(path)?;
     write(file.as_file_mut())?;
-    if let Ok(replaced) = std::fs::metadata(path) {
+    let (mode, owners) = match replaced(path, eyes) {
         // Whatever the user takes away from new files, and whoever writes it.
-        file.as_file().set_permissions(replaced.permissions())?;
+        Some(replaced) => (replaced.mode() & 0o777, Some((replaced.uid(), replaced.gid()))),
+        None => (eyes.mode, None),
+    };
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    if let Some((user, group)) = owners {
         // Only root may give a file away.
-        _ = fchown(file.as_file(), Some(replaced.uid()), Some(replaced.gid()));
+        _ = fchown(file.as_file(), Some(user), Some(group));
     }
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
-fn temporary(path: &Path, like: &Path) -> io::Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        Some(_) | None => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".cutover-");
-    // A temporary file is private by default; a report is as readable as the file that it replaces, or as what it tells of.
-    let found = std::fs::metadata(path).or_else(|_| std::fs::metadata(like));
-    let mode = found.map_or(0o666, |found| found.permissions().mode() & 0o666);
-    builder.permissions(std::fs::Permissions::from_mode(mode));
-    builder.tempfile_in(folder)
+/// A plain file that stands there, if it is ours or belongs to whoever owns what the new one is like. What others put there, or
+/// a link leads to, says nothing of who may read.
+fn replaced(path: &Path, eyes: Eyes) -> Option<Metadata> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    (found.is_file() && is_ours_or_of(&found, eyes.owner)).then_some(found)
+}
+
+/// Private until all of it is there.
+fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(".cutover-").tempfile_in(folder_of(path))
 }
 
 #[cfg(test)]
@@ -149,6 +191,21 @@ mod tests {
         set(&path, 0o664);
         write_beside(&path, &journal, |out| out.write_all(b"newer")).unwrap();
         assert_eq!(mode(&path), 0o664);
+    }
+
+    #[test]
+    fn a_link_that_stands_there_gives_nobody_more_to_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let mode = |path: &Path| std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777;
+        for (name, rights) in [("cutover.db", 0o600), ("theirs", 0o666)] {
+            std::fs::write(at(name), name).unwrap();
+            std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(rights)).unwrap();
+        }
+        std::os::unix::fs::symlink("theirs", at("report.csv")).unwrap();
+        write_beside(&at("report.csv"), &at("cutover.db"), |out| out.write_all(b"new")).unwrap();
+        assert_eq!((mode(&at("report.csv")), std::fs::read(at("report.csv")).unwrap()), (0o600, b"new".to_vec()));
+        assert_eq!(std::fs::read(at("theirs")).unwrap(), b"theirs");
     }
 
     #[test]

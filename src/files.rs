@@ -1,0 +1,203 @@
+//! Files that are made or opened in folders where others may have been before: one way for all of them.
+//!
+//! A name in a folder promises nothing: behind it may be a link to somebody's file, a second name of one, or a pipe that nobody
+//! reads. So what is made here is made anew and for few eyes, what is opened is looked at before it is used, and nothing
+//! waits for a peer that may never come. [`beside`] replaces a file in one step.
+//!
+//! Temporary files without a name (`tempfile::tempfile`) need no more: nobody else finds them.
+
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use tempfile::TempDir;
+
+pub(crate) mod beside;
+
+/// Rights of a file that its owner alone reads and writes.
+pub(crate) const PRIVATE: u32 = 0o600;
+
+/// A file itself, whatever it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u64,
+    pub(crate) inode: u64,
+}
+
+impl FileId {
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        std::fs::metadata(path).map(|found| Self::of(&found))
+    }
+
+    pub(crate) fn of(found: &Metadata) -> Self {
+        Self { device: found.dev(), inode: found.ino() }
+    }
+}
+
+/// Rights of a new file that is no business of others: its owner's alone, and a group's where the folder hands its group on to
+/// what is made in it (setgid), or where the umask leaves the group more than everybody.
+pub(crate) fn private_mode(folder: &Path) -> u32 {
+    const SETGID: u32 = 0o2000;
+    let hands_on = std::fs::metadata(folder).is_ok_and(|found| found.mode() & SETGID != 0);
+    mode_under(umask(), hands_on)
+}
+
+fn mode_under(umask: u32, folder_hands_on_its_group: bool) -> u32 {
+    let left = 0o666 & !umask;
+    let (of_group, of_everybody) = (left >> 3 & 0o6, left & 0o6);
+    let is_for_the_group = folder_hands_on_its_group || of_group & !of_everybody != 0;
+    let mode = PRIVATE & left;
+    if is_for_the_group { mode | of_group << 3 } else { mode }
+}
+
+/// Rights that the user takes away from new files. To ask the system itself would change them for a moment, for all threads.
+///
+/// source: `proc_pid_status(5)`
+fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let written = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    written.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok()).unwrap_or(0o077)
+}
+
+/// The folder in which a file of this name is.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A new file with these rights. What is there already, a link that leads nowhere too, is an error.
+pub(crate) fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)?;
+    // What the user takes away from new files was not taken away from what it is like.
+    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    Ok(file)
+}
+
+/// A new file of a kind that people write themselves: as readable as they have it, and for nobody else to write.
+pub(crate) fn create_for_people(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)
+}
+
+/// A file that is there, by itself and not through a link, to be read. A pipe or a device is opened at once, and is for the
+/// caller to refuse.
+pub(crate) fn open_itself(path: &Path) -> io::Result<File> {
+    itself().open(path)
+}
+
+/// The same to be written to, too, where that is allowed.
+pub(crate) fn open_itself_to_write(path: &Path) -> io::Result<File> {
+    match itself().write(true).open(path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+            open_itself(path)
+        }
+        opened => opened,
+    }
+}
+
+fn itself() -> OpenOptions {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    options
+}
+
+/// A file to be read, wherever its name leads. A pipe is opened at once, whoever writes to it.
+pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// A pipe or a device, opened to be written to. Nobody may be there yet who reads a pipe, or ever come.
+pub(crate) fn open_to_write_at_once(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    OpenOptions::new().write(true).custom_flags(flags).open(path)
+}
+
+/// A folder of its own for this process, which goes with the value and lets nobody else in.
+pub(crate) fn private_folder() -> io::Result<TempDir> {
+    private_folder_in(&std::env::temp_dir())
+}
+
+/// The same beside what will be made of it.
+pub(crate) fn private_folder_in(parent: &Path) -> io::Result<TempDir> {
+    let private = std::fs::Permissions::from_mode(0o700);
+    tempfile::Builder::new().prefix(".cutover-").permissions(private).tempdir_in(parent)
+}
+
+/// Makes a folder for one user, and those above it that are not there.
+pub(crate) fn make_private_folders(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Tells whether a file belongs to the user of this process, or to root, who could do everything anyway.
+pub(crate) fn is_ours(found: &Metadata) -> bool {
+    is_ours_or_of(found, None)
+}
+
+fn is_ours_or_of(found: &Metadata, owner: Option<u32>) -> bool {
+    let owners = [Some(rustix::process::geteuid().as_raw()), Some(0), owner];
+    owners.contains(&Some(found.uid()))
+}
+
+/// Tells a folder that root made for several users, in which nobody takes away what is another's.
+pub(crate) fn is_shared_by_root(folder: &Path) -> bool {
+    const STICKY: u32 = 0o1000;
+    std::fs::symlink_metadata(folder).is_ok_and(|found| {
+        found.is_dir() && found.uid() == 0 && (found.mode() & 0o002 == 0 || found.mode() & STICKY != 0)
+    })
+}
+
+/// The folder that lets everybody on the machine put files where this one is: its own, or one above it that lets everybody
+/// rename what is in it.
+pub(crate) fn open_to_others(path: &Path) -> Option<PathBuf> {
+    const STICKY: u32 = 0o1000;
+    let folder = folder_of(path).canonicalize().ok()?;
+    let is_open = |folder: &&Path, unless: u32| {
+        std::fs::metadata(folder).is_ok_and(|found| found.mode() & 0o002 != 0 && found.mode() & unless == 0)
+    };
+    // What lies in a sticky folder is renamed by its owner alone.
+    let mut above = folder.ancestors().skip(1);
+    let found = Some(folder.as_path()).filter(|folder| is_open(folder, 0));
+    found.or_else(|| above.find(|folder| is_open(folder, STICKY))).map(Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_is_its_owners_alone_unless_something_says_that_it_is_a_groups() {
+        for (umask, hands_on, mode) in [
+            (0o022, false, 0o600),
+            (0o000, false, 0o600),
+            (0o077, false, 0o600),
+            (0o002, false, 0o660),
+            (0o007, false, 0o660),
+            (0o027, false, 0o640),
+            (0o022, true, 0o640),
+            (0o002, true, 0o660),
+            (0o077, true, 0o600),
+        ] {
+            assert_eq!(mode_under(umask, hands_on), mode, "{umask:o}, setgid: {hands_on}");
+        }
+    }
+
+    #[test]
+    fn folders_that_everybody_may_write_to_are_found_also_above() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join("a/b");
+        std::fs::create_dir_all(&folder).unwrap();
+        let set =
+            |folder: &Path, mode| std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode)).unwrap();
+        let file = folder.join("cutover.db");
+        assert_eq!(open_to_others(&file), None);
+        set(&folder, 0o1777);
+        assert_eq!(open_to_others(&file), Some(folder.canonicalize().unwrap()));
+        set(&folder, 0o775);
+        set(&top.path().join("a"), 0o1777);
+        assert_eq!(open_to_others(&file), None);
+        set(&top.path().join("a"), 0o777);
+        assert_eq!(open_to_others(&file), Some(top.path().join("a").canonicalize().unwrap()));
+    }
+}

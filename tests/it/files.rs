@@ -1,0 +1,408 @@
+//! Whom files are for, and what lay in their place before: links, pipes, second names, folders of others.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::lab::{Ended, Lab, Launch, Served, alone, plan, shared, with_yes};
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().mode() & 0o7777
+}
+
+fn set(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Runs to its end within half a minute: nothing waits for a peer that never comes.
+#[track_caller]
+fn soon(mut launch: Launch) -> Ended {
+    let until = Instant::now() + Duration::from_secs(30);
+    while launch.is_running() {
+        if Instant::now() > until {
+            launch.kill();
+            panic!("it waits for somebody");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    launch.end()
+}
+
+/// Puts something in the place of a file, given another that is worth keeping.
+type Plant = fn(&Path, &Path);
+
+fn pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+/// The one file of a folder whose name ends so.
+fn the_one(folder: &Path, end: &str) -> PathBuf {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let found: Vec<PathBuf> = names.filter(|path| path.to_str().unwrap().ends_with(end)).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.into_iter().next().unwrap()
+}
+
+/// A launch that holds before its first change, and the paths of the locks that it has.
+fn held(lab: &Lab, sandbox: &Served, args: &[&str]) -> (Launch, [PathBuf; 2]) {
+    lab.write("hold", "");
+    let launch = lab.begin(sandbox, &[args, &["--pause-file", "hold"]].concat());
+    assert!(launch.reaches("controlled"));
+    let locks = [the_one(&lab.path("state/cutover/locks"), ".lock"), the_one(&lab.path("."), ".lock")];
+    (launch, locks)
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_lock_is_neither_followed_nor_written_to() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let (launch, locks) = held(&lab, &sandbox, &["run", "plan.csv"]);
+    launch.kill();
+    lab.write("victim", "worth keeping");
+    let plants: [(&str, Plant); 5] = [
+        ("a link", |victim, place| symlink(victim, place).unwrap()),
+        ("a link to nowhere", |victim, place| symlink(victim.with_file_name("made"), place).unwrap()),
+        ("a second name", |victim, place| fs::hard_link(victim, place).unwrap()),
+        ("a pipe", |_, place| pipe(place)),
+        ("a folder", |_, place| fs::create_dir(place).unwrap()),
+    ];
+    for place in &locks {
+        for (what, plant) in plants {
+            _ = fs::remove_file(place);
+            plant(&lab.path("victim"), place);
+            let ended = soon(lab.begin(&sandbox, &["resume"]));
+            ended.exits(3).says("is not one that cutover made").says("hint: see who put it there");
+            assert_eq!(fs::read_to_string(lab.path("victim")).unwrap(), "worth keeping", "{what}");
+            assert!(!lab.path("made").exists(), "{what}");
+            soon(Launch::of(lab.command(&["status"]))).exits(0);
+            _ = fs::remove_dir(place);
+        }
+        _ = fs::remove_file(place);
+    }
+    assert!(sandbox.changes().is_empty());
+    // What a dead process left is one.
+    fs::write(&locks[0], r#"{"pid":1,"host":"gone","since":"2026-01-01T00:00:00Z"}"#).unwrap();
+    lab.write("hold", "");
+    fs::remove_file(lab.path("hold")).unwrap();
+    lab.launch(&sandbox, &["resume"]).exits(0);
+}
+
+#[test]
+fn an_account_is_one_account_however_endpoint_and_target_are_spelled() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    lab.write("cutover.toml", "[profiles.other]\nrate = \"5\"\n");
+    let sandbox = lab.serve("plan.csv", "");
+    let (launch, _) = held(&lab, &sandbox, &["run", "plan.csv"]);
+    let port = sandbox.url.rsplit(':').next().unwrap();
+    let again = ["run", "plan.csv", "--journal", "other.db"];
+    for host in ["localhost", "LOCALHOST", "127.1", "0x7f000001"] {
+        let url = format!("http://{host}:{port}");
+        let ended = lab.cutover(&[&again[..], &["--yes", "--endpoint", &url]].concat());
+        ended.exits(6).says("another launch holds account");
+    }
+    // A bare token is told from another by a name that is given to it, and by nothing else.
+    let by_profile = lab.launch(&sandbox, &[&again[..], &["--profile", "other"]].concat());
+    by_profile.exits(6).says("another launch holds account");
+    lab.launch(&sandbox, &[&again[..], &["--account", "somebody-else"]].concat()).exits(0);
+    launch.kill();
+}
+
+#[test]
+fn a_key_is_one_account_whatever_name_it_is_given() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let begin = |args: &[&str]| {
+        let mut command = lab.command(&with_yes(&sandbox, args));
+        command.env_remove("CUTOVER_AUTH_TOKEN");
+        command.envs([
+            ("HUAWEICLOUD_SDK_AK", "sandbox-ak"),
+            ("HUAWEICLOUD_SDK_SK", "sandbox-sk"),
+            ("HUAWEICLOUD_SDK_PROJECT_ID", "sandbox-project"),
+        ]);
+        Launch::of(command)
+    };
+    lab.write("hold", "");
+    let launch = begin(&["run", "plan.csv", "--pause-file", "hold"]);
+    assert!(launch.reaches("controlled"));
+    begin(&["run", "plan.csv", "--journal", "other.db", "--account", "another"]).end().exits(6);
+    launch.kill();
+}
+
+/// The binary under an umask.
+fn under(lab: &Lab, umask: &str, args: &[&str]) -> Launch {
+    Launch::of(lab.limited(&format!("umask {umask}"), args))
+}
+
+#[test]
+fn what_is_made_is_its_owners_alone_unless_it_is_a_groups() {
+    let _machine = shared();
+    let cases = [
+        ("022", false, 0o600),
+        ("000", false, 0o600),
+        ("027", false, 0o640),
+        ("007", false, 0o660),
+        ("022", true, 0o640),
+    ];
+    for (umask, setgid, expected) in cases {
+        let lab = Lab::new();
+        lab.write("plan.csv", &plan(3, "stopped,syncing"));
+        set(&lab.path("plan.csv"), 0o664);
+        if setgid {
+            set(&lab.path("."), 0o2770);
+        }
+        let sandbox = lab.serve("plan.csv", "");
+        lab.write("hold", "");
+        let begin = |args: &[&str]| under(&lab, umask, &with_yes(&sandbox, args));
+        let launch = begin(&["run", "plan.csv", "--pause-file", "hold"]);
+        assert!(launch.reaches("controlled"));
+        let lock = the_one(&lab.path("."), ".lock");
+        for name in ["cutover.db", "cutover.db-wal", "cutover.db-shm", lock.to_str().unwrap()] {
+            assert_eq!(mode(&lab.path(name)), expected, "{name} under {umask}");
+        }
+        assert_eq!(mode(&the_one(&lab.path("state/cutover/locks"), ".lock")), 0o600);
+        for folder in ["state", "state/cutover", "state/cutover/locks"] {
+            assert_eq!(mode(&lab.path(folder)) & 0o777, 0o700, "{folder} under {umask}");
+        }
+        fs::remove_file(lab.path("hold")).unwrap();
+        launch.end().exits(0);
+        let make = |args: &[&str], path: &str| {
+            under(&lab, umask, args).end().exits(0);
+            assert_eq!(mode(&lab.path(path)) & 0o777, expected, "{path} under {umask}");
+        };
+        make(&["report", "--format", "csv", "-o", "report.csv"], "report.csv");
+        make(&["report", "--format", "xlsx", "-o", "report.xlsx"], "report.xlsx");
+        make(&["audit", "export", "-o", "evidence.zip"], "evidence.zip");
+        make(&["plan", "plan.csv", "-o", "sealed.plan", "--as", "Ada", "--endpoint", &sandbox.url], "sealed.plan");
+        make(
+            &["plan", "plan.csv", "-o", "first.plan", "--journal", "none.db", "--endpoint", &sandbox.url],
+            "first.plan",
+        );
+    }
+}
+
+#[test]
+fn the_journal_that_plan_throws_away_is_nobody_elses_while_it_lasts() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    // It takes the connection, and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    fs::create_dir(lab.path("tmp")).unwrap();
+    for verb in [&["plan", "plan.csv"][..], &["rehearse", "plan.csv", "--from-live"]] {
+        let mut command = lab.limited("umask 022", &[verb, &["--endpoint", &url]].concat());
+        let launch = Launch::of({
+            command.env("TMPDIR", lab.path("tmp"));
+            command
+        });
+        drop(silent.accept().unwrap().0.peer_addr());
+        let folder = the_one(&lab.path("tmp"), "");
+        assert_eq!(mode(&folder), 0o700, "{verb:?}");
+        assert_eq!(mode(&the_one(&folder, ".db")), 0o600, "{verb:?}");
+        launch.kill();
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+/// A run that was begun and is not over.
+fn begun() -> (Lab, Served) {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    held(&lab, &sandbox, &["run", "plan.csv"]).0.kill();
+    (lab, sandbox)
+}
+
+#[test]
+fn a_journal_has_one_name_and_is_a_file() {
+    let _machine = shared();
+    let (lab, sandbox) = begun();
+    let run = lab.journal().text("SELECT id FROM run");
+    fs::create_dir(lab.path("elsewhere")).unwrap();
+    fs::hard_link(lab.path("cutover.db"), lab.path("elsewhere/second.db")).unwrap();
+    let writes: [&[&str]; 3] = [&["resume"], &["run", "plan.csv"], &["reconcile"]];
+    let reads: [&[&str]; 4] = [&["status"], &["report", "--format", "csv"], &["audit", "verify"], &["runs"]];
+    for journal in ["cutover.db", "elsewhere/second.db"] {
+        for verb in writes {
+            let ended = soon(lab.begin(&sandbox, &[verb, &["--journal", journal]].concat()));
+            ended.exits(2).says("has 2 names (hard links)").says("-samefile");
+        }
+        for verb in reads {
+            lab.cutover(&[verb, &["--journal", journal]].concat()).exits(2).says("has 2 names");
+        }
+    }
+    fs::remove_file(lab.path("elsewhere/second.db")).unwrap();
+    pipe(&lab.path("pipe.db"));
+    symlink("pipe.db", lab.path("to-pipe.db")).unwrap();
+    symlink("nowhere", lab.path("to-nowhere.db")).unwrap();
+    for (journal, says) in [
+        ("pipe.db", "is a device, a pipe or a socket"),
+        ("to-pipe.db", "is a device, a pipe or a socket"),
+        ("/dev/zero", "is a device, a pipe or a socket"),
+        ("to-nowhere.db", "is a link that leads nowhere"),
+    ] {
+        for verb in [&["run", "plan.csv"][..], &["resume"]] {
+            soon(lab.begin(&sandbox, &[verb, &["--journal", journal]].concat())).exits(2);
+        }
+        soon(lab.begin(&sandbox, &["run", "plan.csv", "--journal", journal])).exits(2).says(says);
+        soon(Launch::of(lab.command(&["status", "--journal", journal]))).exits(2);
+    }
+    assert!(!lab.path("nowhere").exists());
+    assert!(sandbox.changes().is_empty());
+    // By a link it is itself, with the one lock that it has.
+    symlink(lab.path("cutover.db"), lab.path("elsewhere/link.db")).unwrap();
+    lab.write("hold", "");
+    let launch = lab.begin(&sandbox, &["resume", "--pause-file", "hold"]);
+    assert!(launch.reaches("controlled"));
+    assert!(lab.path(&format!("cutover.db.{run}.lock")).exists());
+    let mut elsewhere = lab.command(&with_yes(&sandbox, &["resume", "--journal", "elsewhere/link.db"]));
+    elsewhere.env("XDG_STATE_HOME", lab.path("other-state"));
+    Launch::of(elsewhere).end().exits(6).says("another launch holds run");
+    launch.kill();
+}
+
+#[test]
+fn what_is_planted_beside_a_journal_is_not_taken_for_its_own() {
+    let _machine = shared();
+    let (lab, sandbox) = begun();
+    lab.write("victim", "worth keeping");
+    for suffix in ["-wal", "-shm"] {
+        let place = lab.path(&format!("cutover.db{suffix}"));
+        let aside = lab.path("aside");
+        fs::rename(&place, &aside).unwrap();
+        let plants: [Plant; 3] = [
+            |victim, place| symlink(victim, place).unwrap(),
+            |victim, place| fs::hard_link(victim, place).unwrap(),
+            |_, place| pipe(place),
+        ];
+        for plant in plants {
+            plant(&lab.path("victim"), &place);
+            soon(lab.begin(&sandbox, &["resume"])).exits(2).says("beside the journal");
+            soon(Launch::of(lab.command(&["status"]))).exits(2);
+            assert_eq!(fs::read_to_string(lab.path("victim")).unwrap(), "worth keeping", "{suffix}");
+            fs::remove_file(&place).unwrap();
+        }
+        fs::rename(&aside, &place).unwrap();
+    }
+    lab.launch(&sandbox, &["resume"]).exits(0);
+}
+
+#[test]
+fn a_journal_that_is_mounted_alone_is_refused() {
+    let may_mount = Command::new("unshare").args(["-rm", "true"]).stderr(Stdio::null()).status();
+    if !may_mount.is_ok_and(|status| status.success()) {
+        println!("left out: nothing can be mounted here");
+        return;
+    }
+    let _machine = shared();
+    let (lab, sandbox) = begun();
+    fs::create_dir(lab.path("inside")).unwrap();
+    fs::write(lab.path("inside/cutover.db"), "").unwrap();
+    let script = format!(
+        "mount --bind cutover.db inside/cutover.db && exec {} resume --yes --journal inside/cutover.db --endpoint {}",
+        env!("CARGO_BIN_EXE_cutover"),
+        sandbox.url
+    );
+    let mounted = |script: &str| Launch::of(lab.command_of("unshare", &["-rm", "sh", "-c", script])).end();
+    mounted(&script).exits(2).says("is mounted as a single file").says("mount the folder");
+    assert!(sandbox.changes().is_empty());
+    // With its folder it is where it was.
+    fs::create_dir(lab.path("whole")).unwrap();
+    mounted(&script.replace("cutover.db inside/cutover.db", ". whole").replace("inside/", "whole/")).exits(0);
+}
+
+#[test]
+fn a_report_goes_neither_through_a_link_nor_to_whom_the_journal_is_not_for() {
+    let _machine = shared();
+    let (lab, sandbox) = begun();
+    lab.write("theirs", "worth keeping");
+    set(&lab.path("theirs"), 0o666);
+    let writes: [(&[&str], &str); 5] = [
+        (&["report", "--format", "csv", "-o"], "report.csv"),
+        (&["rollback", "--force", "-o"], "back.csv"),
+        (&["plan", "plan.csv", "--force", "--endpoint", &sandbox.url, "-o"], "sealed.plan"),
+        (&["sources", "plan", "--force", "--to-state", "stopped", "--endpoint", &sandbox.url, "-o"], "sources.csv"),
+        (&["resume", "--yes", "--endpoint", &sandbox.url, "--report"], "night.csv"),
+    ];
+    for (verb, name) in writes {
+        symlink("theirs", lab.path(name)).unwrap();
+        let ended = lab.limited("umask 077", &[verb, &[name]].concat());
+        Launch::of(ended).end().exits(0);
+        assert_eq!(fs::read_to_string(lab.path("theirs")).unwrap(), "worth keeping", "{name}");
+        // No way back is no plan.
+        if name != "back.csv" {
+            assert_eq!(mode(&lab.path(name)), 0o600, "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_another_user_put_in_the_place_of_a_report_does_not_get_it() {
+    const ANYBODY: u32 = 65_534;
+    let _machine = shared();
+    let (lab, sandbox) = begun();
+    let gives = |path: &Path| std::os::unix::fs::chown(path, Some(ANYBODY), Some(ANYBODY));
+    lab.write("report.csv", "put there before");
+    set(&lab.path("report.csv"), 0o666);
+    if gives(&lab.path("report.csv")).is_err() {
+        println!("left out: only root can play two users");
+        return;
+    }
+    lab.cutover(&["report", "--format", "csv", "-o", "report.csv"]).exits(0);
+    let found = fs::metadata(lab.path("report.csv")).unwrap();
+    assert_eq!((found.mode() & 0o777, found.uid()), (0o600, 0));
+    // A pipe, with somebody who reads.
+    pipe(&lab.path("pipe.csv"));
+    gives(&lab.path("pipe.csv")).unwrap();
+    let mut reader = Command::new("cat").arg(lab.path("pipe.csv")).stdout(Stdio::piped()).spawn().unwrap();
+    let ended = soon(Launch::of(lab.command(&["report", "--format", "csv", "-o", "pipe.csv"])));
+    ended.exits(70).says("belongs to somebody else");
+    _ = reader.kill();
+    assert!(reader.wait_with_output().unwrap().stdout.is_empty());
+    // A lock that another user left is no reason to stop, and is not written to.
+    let lock = lab.path("state/cutover/locks");
+    let name = the_one(&lock, ".lock");
+    fs::write(&name, "left by another").unwrap();
+    gives(&name).unwrap();
+    lab.launch(&sandbox, &["resume"]).exits(0);
+}
+
+#[test]
+fn a_folder_in_which_everybody_can_put_files_is_warned_of() {
+    let _machine = shared();
+    let (lab, sandbox) = begun();
+    set(&lab.path("."), 0o1777);
+    let warning = "everybody on this machine can put files in";
+    lab.write("hold", "");
+    let launch = lab.begin(&sandbox, &["resume", "--pause-file", "hold"]);
+    assert!(launch.reaches("controlled"));
+    launch.kill().says(warning).says("chmod o-w");
+    // What somebody else put beside the journal there is not taken for its log.
+    let log = lab.path("cutover.db-wal");
+    if std::os::unix::fs::chown(&log, Some(65_534), Some(65_534)).is_ok() {
+        lab.launch(&sandbox, &["resume"]).exits(2).says("belongs to somebody else");
+        std::os::unix::fs::chown(&log, Some(0), Some(0)).unwrap();
+    }
+    set(&lab.path("."), 0o700);
+    let ended = lab.launch(&sandbox, &["resume"]).exits(0);
+    assert!(!ended.stderr.contains(warning), "{}", ended.stderr);
+}
+
+#[test]
+fn a_lock_that_cannot_be_taken_is_said_whatever_is_not_wanted_to_be_heard() {
+    let _machine = alone();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(1, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let mut command = lab.command(&["run", "plan.csv", "--yes", "-q", "--endpoint", &sandbox.url]);
+    command.env_remove("XDG_STATE_HOME").env("HOME", "/dev/null");
+    Launch::of(command).end().exits(0).says("another run of this account would not be noticed");
+}
