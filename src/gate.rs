@@ -93,6 +93,11 @@ impl State {
         self.offered_until = now;
     }
 
+    /// When the next request leaves.
+    fn leaves_at(&self) -> Instant {
+        self.pace.as_ref().map_or(self.not_before, |pace| self.not_before.max(pace.due()))
+    }
+
     fn replace_pace(&mut self) {
         let spent = |rate| Pace::spent(rate, self.quota.burst(), self.last_left);
         self.pace = self.quota.per_second().map(spent);
@@ -281,6 +286,18 @@ impl Gate {
         at_hand
     }
 
+    /// The same, if nothing is waited for. Most changes of a lane without a pace have it so, and of what waits they need
+    /// nothing. Otherwise it gives the slot back.
+    pub(crate) fn at_hand_at_once(&self, slot: Option<Slot>) -> Result<AtHand, Option<Slot>> {
+        let n_slots = self.slots.now();
+        let is_at_hand = self.of_all.is_none() && {
+            let state = self.state();
+            n_next(state.quota.per_second()) >= n_slots + state.bursts.largest()
+                && is_soon(state.leaves_at(), Instant::now())
+        };
+        if is_at_hand { Ok(AtHand { slot, places: Places::default() }) } else { Err(slot) }
+    }
+
     /// Waits until what was at hand may leave within [`AT_HAND`], wherever the time went meanwhile.
     pub(crate) async fn soon(&self, at_hand: &mut AtHand) {
         let _in_line = InLine::new(self, Request::Change);
@@ -360,8 +377,7 @@ impl Gate {
 
     /// When the next request leaves as far as its own lane is concerned.
     fn own_leaves_at(&self) -> Instant {
-        let state = self.state();
-        state.pace.as_ref().map_or(state.not_before, |pace| state.not_before.max(pace.due()))
+        self.state().leaves_at()
     }
 
     /// When the next request leaves, as far as is known.
@@ -397,6 +413,30 @@ impl Gate {
             None => self.slot().await,
         };
         self.pass_with(Request::Change, slot, &mut places).await
+    }
+
+    /// Waits for its slot, if it has none.
+    pub(crate) async fn take_slot(&self, at_hand: &mut AtHand) {
+        if at_hand.slot.is_none() {
+            at_hand.slot = Some(self.slot().await);
+        }
+    }
+
+    /// The same, if nothing is waited for and nobody is before it.
+    pub(crate) fn pass_at_once(&self, at_hand: AtHand) -> Result<Pass, AtHand> {
+        let head = self.head_of_line.try_lock();
+        if head.is_err() || self.of_all.is_some() {
+            return Err(at_hand);
+        }
+        let AtHand { slot, places } = at_hand;
+        let Some(slot) = slot.or_else(|| self.slots.take_at_once()) else {
+            return Err(AtHand { slot: None, places });
+        };
+        let in_line = InLine::new(self, Request::Change);
+        match self.next_leave(Request::Change, Instant::now()) {
+            Ok(Leave::Go) => Ok(self.passed(slot, in_line)),
+            Ok(Leave::ReadsFirst) | Err(_) => Err(AtHand { slot: Some(slot), places }),
+        }
     }
 
     /// The same for a read. While the lane is throttled, changes let it go first: where each opening of the gate goes to a
@@ -466,6 +506,11 @@ impl Gate {
             }
         }
         drop(head);
+        self.passed(slot, in_line)
+    }
+
+    /// It was let through, and stands in the line no more.
+    fn passed(&self, slot: Slot, in_line: InLine<'_>) -> Pass {
         let wire = Counted::new(&self.on_the_wire);
         drop(in_line);
         self.n_left.fetch_add(1, Ordering::Relaxed);

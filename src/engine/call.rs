@@ -164,9 +164,15 @@ impl<'a, R: Remote> Call<'a, R> {
         }
     }
 
+    /// What to send, if what is known of the row already says so.
+    fn ready_at_once(&mut self) -> Option<TargetState> {
+        self.forget_if_moved();
+        let is_known = !self.standing.doubted && (!self.is_judged() || self.seen_within(FRESH));
+        is_known.then(|| self.sends_from(self.seen.as_ref()))
+    }
+
     /// What to send, once it is known from a fresh enough look that it should be sent.
     async fn ready(&mut self) -> Step<TargetState> {
-        self.forget_if_moved();
         if self.standing.doubted {
             // A look that is too old by the time that the row has its slot is made again there.
             if (!self.standing.looked || self.looked_at.is_none())
@@ -175,9 +181,6 @@ impl<'a, R: Remote> Call<'a, R> {
                 return Ok(Break(ending));
             }
             return self.judge(self.seen.clone()).await;
-        }
-        if !self.is_judged() || self.seen_within(FRESH) {
-            return Ok(Continue(self.sends_from(self.seen.as_ref())));
         }
         let stop = self.lane.stop.clone();
         let place = self.place.take();

@@ -139,6 +139,10 @@ impl Helm {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn is_paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
     /// Ends as soon as changes may be sent.
     pub(crate) async fn unpaused(&self) {
         // The sender lives as long as this does.
@@ -165,6 +169,11 @@ impl Helm {
     /// The sources that somebody skipped.
     pub(crate) fn all_skipped(&self) -> Vec<String> {
         self.state().steered.skipped.keys().cloned().collect()
+    }
+
+    /// Tells that rows of a canary go one by one.
+    pub(crate) fn is_cautious(&self) -> bool {
+        self.state().cautious.is_some()
     }
 
     /// Leave for one more row of a canary to be on its way; held until its answer is known.

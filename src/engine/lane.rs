@@ -314,6 +314,11 @@ impl<R: Remote> Lane<R> {
         self.preflight_at().filter(|_| !self.missed().contains(&row))
     }
 
+    /// Tells that no change may be sent just now.
+    pub(crate) fn is_hindered(&self) -> bool {
+        self.stop.is_draining() || self.helm.is_paused()
+    }
+
     pub(crate) fn moved(&self) -> MutexGuard<'_, HashSet<RowId>> {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner)
     }

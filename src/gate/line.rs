@@ -82,6 +82,11 @@ impl Line {
 
     pub(crate) fn join(&self) -> Place {
         let heads = Arc::clone(&self.0);
+        // Nobody waits where one is free.
+        if let Ok(free) = self.0.free.try_acquire() {
+            free.forget();
+            return Place::First(Head(heads));
+        }
         let mut waits: Pin<Box<dyn Future<Output = Head> + Send>> = Box::pin(async move {
             heads.free.acquire().await.expect("the semaphore is never closed").forget();
             Head(heads)
@@ -95,6 +100,10 @@ impl Line {
 }
 
 impl Place {
+    pub(crate) fn is_first(&self) -> bool {
+        matches!(self, Place::First(_))
+    }
+
     /// Until nobody is before it. Whoever is told to do something else meanwhile may come back to it.
     pub(crate) async fn come_first(&mut self) {
         if let Place::Waits(waits) = self {

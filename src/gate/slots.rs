@@ -59,11 +59,16 @@ impl Slots {
         Slot(Arc::clone(self))
     }
 
+    /// One that is free, where nobody waits for it.
+    pub(super) fn take_at_once(self: &Arc<Self>) -> Option<Slot> {
+        self.free.try_acquire().ok()?.forget();
+        Some(Slot(Arc::clone(self)))
+    }
+
     /// The same before all others: the next one that is given back.
     pub(super) async fn take_first(self: &Arc<Self>) -> Slot {
-        if let Ok(permit) = self.free.try_acquire() {
-            permit.forget();
-            return Slot(Arc::clone(self));
+        if let Some(slot) = self.take_at_once() {
+            return slot;
         }
         let first = First::new(self);
         tokio::select! {

@@ -1,6 +1,7 @@
 //! From wanting to be sent to an answer on disk: the turn, the direct look, the intent, leave to go, and the wire.
 
 use std::ops::ControlFlow::{self, Break, Continue};
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -15,7 +16,7 @@ use crate::engine::onlookers::Onlooker;
 use crate::engine::sight::How;
 use crate::event::{EventKind, LaneStop, Outcome, Verdict};
 use crate::gate::line::{Line, Place};
-use crate::gate::{AtHand, Pass, Slot};
+use crate::gate::{AtHand, Gate, Pass, Slot};
 use crate::judge::Reason;
 use crate::ledger::{Phase, Rules};
 use crate::model::TargetState;
@@ -55,29 +56,39 @@ impl<R: Remote> Call<'_, R> {
     /// Waits for its turn, if it should be sent, and makes one attempt.
     pub(super) async fn send(&mut self) -> Step<()> {
         let lane = self.lane;
-        let sends = match Box::pin(self.ready()).await? {
-            Continue(sends) => sends,
-            Break(ending) => return Ok(Break(ending)),
+        let sends = match self.ready_at_once() {
+            Some(sends) => sends,
+            None => match Box::pin(self.ready()).await? {
+                Continue(sends) => sends,
+                Break(ending) => return Ok(Break(ending)),
+            },
         };
         if let Break(ending) = self.unless_skipped().await? {
             return Ok(Break(ending));
         }
-        if lane.stop.unless_draining(lane.helm.unpaused()).await.is_none() {
+        if lane.is_hindered() && lane.stop.unless_draining(lane.helm.unpaused()).await.is_none() {
             return Ok(Break(Ending::Later));
         }
         let under_way = lane.under_way.begin();
         if self.depends() && self.onlooker.is_none() {
             self.onlooker = Some(lane.onlookers.join(&self.row.source_id));
         }
-        let front = match lane.stop.unless_draining(lane.helm.unless_paused(self.queue_for_turn())).await {
-            Some(Some(Some(front))) => front,
-            Some(Some(None) | None) => return Ok(Continue(())),
-            None => return Ok(Break(Ending::Later)),
+        let front = match self.turn_at_once() {
+            Some(front) => front,
+            None => match lane.stop.unless_draining(lane.helm.unless_paused(self.queue_for_turn())).await {
+                Some(Some(Some(front))) => front,
+                Some(Some(None) | None) => return Ok(Continue(())),
+                None => return Ok(Break(Ending::Later)),
+            },
         };
-        let sends = match Box::pin(self.look_directly(sends)).await? {
-            Continue(Some(sends)) => sends,
-            Continue(None) => return Ok(Continue(())),
-            Break(ending) => return Ok(Break(ending)),
+        let sends = if self.was_seen_directly() {
+            sends
+        } else {
+            match Box::pin(self.look_directly()).await? {
+                Continue(Some(sends)) => sends,
+                Continue(None) => return Ok(Continue(())),
+                Break(ending) => return Ok(Break(ending)),
+            }
         };
         Box::pin(self.attempt(sends, front, under_way)).await
     }
@@ -90,9 +101,7 @@ impl<R: Remote> Call<'_, R> {
             Some(credentialed) if credentialed? => (),
             Some(_) | None => return Ok(Break(Ending::Later)),
         }
-        // What waits is large, and is not carried along by value.
-        let at_hand = unhindered(lane, until(self.grows_old(), Box::pin(lane.gate.at_hand(slot)))).await;
-        let mut at_hand = match at_hand {
+        let mut at_hand = match self.come_to_hand(slot).await {
             Continue(Some(at_hand)) => at_hand,
             Continue(None) => {
                 self.looked_at = None;
@@ -100,10 +109,14 @@ impl<R: Remote> Call<'_, R> {
             }
             Break(step) => return step,
         };
-        let (sends, answered) = match Box::pin(self.look_where_it_stands(&mut at_hand, sends)).await? {
-            Continue(Some(looked)) => looked,
-            Continue(None) => return Ok(Continue(())),
-            Break(ending) => return Ok(Break(ending)),
+        let (sends, answered) = if self.skipped().is_none() && !self.forget_if_moved() && self.needs_no_look() {
+            (sends, None)
+        } else {
+            match Box::pin(self.look_where_it_stands(&mut at_hand, sends)).await? {
+                Continue(Some(looked)) => looked,
+                Continue(None) => return Ok(Continue(())),
+                Break(ending) => return Ok(Break(ending)),
+            }
         };
         let sends = lane.settings.dialect.spelled(sends);
         let attempt = self.standing.started + 1;
@@ -114,7 +127,10 @@ impl<R: Remote> Call<'_, R> {
             return Ok(if lane.stop.is_draining() { Break(Ending::Later) } else { Continue(()) });
         };
         let left_at = pass.left_at;
-        let reply = lane.stop.unless_aborting(lane.remote.put(&self.row.source_id, &sends, self.connection)).await;
+        let reply = {
+            let put = pin!(lane.remote.put(&self.row.source_id, &sends, self.connection));
+            lane.stop.unless_aborting(put).await
+        };
         let took = left_at.elapsed();
         let (outcome, request_id, worn) = match reply {
             Some(reply) => (reply.outcome, reply.request_id, reply.worn),
@@ -166,6 +182,19 @@ impl<R: Remote> Call<'_, R> {
         }
     }
 
+    /// Its turn in the lane's pace, at once where nothing is waited for: what waits is large, and so is what may stop it. None:
+    /// what was seen of the row grew old meanwhile.
+    async fn come_to_hand(&mut self, slot: Option<Slot>) -> ControlFlow<Step<()>, Option<AtHand>> {
+        let lane = self.lane;
+        let at_once = if lane.is_hindered() { Err(slot) } else { lane.gate.at_hand_at_once(slot) };
+        let slot = match at_once {
+            Ok(at_hand) => return Continue(Some(at_hand)),
+            Err(slot) => slot,
+        };
+        let at_hand = pin!(lane.gate.at_hand(slot));
+        unhindered(lane, until(self.grows_old(), at_hand)).await
+    }
+
     /// What to send, and when a look that was made for that was answered. It may have waited long for its turn, and queueing
     /// again for each look would never end where the service is slow. Behind the look it may wait again, and is looked at
     /// again. None: it goes round once more.
@@ -205,7 +234,8 @@ impl<R: Remote> Call<'_, R> {
                 Continue(None) => return Ok(Continue(None)),
                 Break(ending) => return Ok(Break(ending)),
             }
-            if let Break(step) = unhindered(lane, lane.gate.soon(at_hand)).await {
+            let soon = pin!(lane.gate.soon(at_hand));
+            if let Break(step) = unhindered(lane, soon).await {
                 return Ok(step?.map_continue(|()| None));
             }
         }
@@ -232,19 +262,21 @@ impl<R: Remote> Call<'_, R> {
         attempt: u32,
     ) -> Result<Option<Pass>, JournalClosed> {
         let lane = self.lane;
-        // Where it stood already when it was looked at, there is no sooner look to have.
-        let expires = (self.must_be_direct() && answered.is_none()).then_some(self.looked_at).flatten();
-        let expires = expires.map(|looked_at| looked_at + self.directly_within());
-        let pass = Box::pin(async {
-            tokio::select! {
-                biased;
-                pass = lane.gate.pass(at_hand) => Ok(pass),
-                () = lane.gate.put_off() => Err(HeldBack::PutOff),
+        let at_once = if lane.is_hindered() { Err(at_hand) } else { lane.gate.pass_at_once(at_hand) };
+        let leave = match at_once {
+            Ok(pass) => Some(Some(Ok(pass))),
+            Err(at_hand) => {
+                // Where it stood already when it was looked at, there is no sooner look to have.
+                let expires = (self.must_be_direct() && answered.is_none()).then_some(self.looked_at).flatten();
+                let expires = expires.map(|looked_at| looked_at + self.directly_within());
+                // Large, and not carried along by value.
+                let leave = pin!(until(expires, wait_for_leave(&lane.gate, at_hand)));
+                let leave = lane.stop.unless_draining(lane.helm.unless_paused(leave)).await;
+                // Who gives up costs no token of the pace.
+                leave.map(|unpaused| unpaused.map(|in_time| in_time.unwrap_or(Err(HeldBack::SeenTooLongAgo))))
             }
-        });
-        // Who gives up costs no token of the pace.
-        let pass = async { until(expires, pass).await.unwrap_or(Err(HeldBack::SeenTooLongAgo)) };
-        let cause = match lane.stop.unless_draining(lane.helm.unless_paused(pass)).await {
+        };
+        let cause = match leave {
             None => "stopped before it was sent".to_owned(),
             // What was told to stop while its intent was written down had its pass at once.
             Some(Some(Ok(_))) if lane.stop.is_draining() => "stopped before it was sent".to_owned(),
@@ -264,6 +296,16 @@ impl<R: Remote> Call<'_, R> {
         let ended = self.ended(attempt, Outcome::Unsent { cause }, None, Duration::ZERO);
         self.record(vec![ended]).await?;
         Ok(None)
+    }
+
+    /// Its turn among the rows, if nobody is before it and nothing else is waited for.
+    fn turn_at_once(&mut self) -> Option<Front> {
+        let lane = self.lane;
+        if self.standing.doubted || self.depends() || lane.is_hindered() || lane.helm.is_cautious() {
+            return None;
+        }
+        let place = self.place.get_or_insert_with(|| lane.line.join());
+        place.is_first().then_some(Front { slot: None, cautious: None, direct: None })
     }
 
     /// Its turn among the rows. None: what was seen of the row grew old while it waited; it keeps its place.
@@ -296,13 +338,15 @@ impl<R: Remote> Call<'_, R> {
         self.looked_at.filter(|_| self.is_judged() && !self.standing.doubted).map(|at| at + FRESH)
     }
 
+    /// Tells that nothing depends on a direct look, or that it was made.
+    fn was_seen_directly(&self) -> bool {
+        !self.must_be_direct() || self.seen_within(self.directly_within())
+    }
+
     /// What to send, as a direct look shows, where it depends on that. A page that was just read for another row of it will
     /// do. None: it is paused.
-    async fn look_directly(&mut self, sends: TargetState) -> Step<Option<TargetState>> {
+    async fn look_directly(&mut self) -> Step<Option<TargetState>> {
         let lane = self.lane;
-        if !self.must_be_direct() || self.seen_within(self.directly_within()) {
-            return Ok(Continue(Some(sends)));
-        }
         let limit = self.directly_within();
         let needs = self.needs();
         let glimpse = self.onlooker.as_ref().and_then(Onlooker::latest);
@@ -402,6 +446,27 @@ async fn unhindered<R: Remote, T>(lane: &Lane<R>, work: impl Future<Output = T>)
         Some(Some(done)) => Continue(done),
         Some(None) => Break(Ok(Continue(()))),
         None => Break(Ok(Break(Ending::Later))),
+    }
+}
+
+/// Leave to go, unless the lane is told to wait. Most wait for a slot alone, and what waits for the pace is larger.
+async fn wait_for_leave(gate: &Gate, mut at_hand: AtHand) -> Result<Pass, HeldBack> {
+    tokio::select! {
+        biased;
+        () = gate.take_slot(&mut at_hand) => (),
+        () = gate.put_off() => return Err(HeldBack::PutOff),
+    }
+    match gate.pass_at_once(at_hand) {
+        Ok(pass) => Ok(pass),
+        Err(at_hand) => Box::pin(pass_in_time(gate, at_hand)).await,
+    }
+}
+
+async fn pass_in_time(gate: &Gate, at_hand: AtHand) -> Result<Pass, HeldBack> {
+    tokio::select! {
+        biased;
+        pass = gate.pass(at_hand) => Ok(pass),
+        () = gate.put_off() => Err(HeldBack::PutOff),
     }
 }
 
