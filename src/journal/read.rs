@@ -380,6 +380,14 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
+    /// Tells whether rows are without a verdict; to count them takes a walk over all.
+    pub fn has_unsettled(&self, run: RunKey) -> Result<bool, JournalError> {
+        self.conn
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM row INDEXED BY row_open WHERE run = ?1 AND verdict IS NULL)")?
+            .query_row([run.0], |row| row.get(0))
+            .map_err(JournalError::from)
+    }
+
     pub fn count_unsettled_in(&self, run: RunKey, lane: LaneId) -> Result<u64, JournalError> {
         self.conn
             .prepare_cached(

@@ -32,8 +32,9 @@ macro_rules! sum {
     };
 }
 
-/// The standing's half, in the order of [`standing`].
-pub(super) const STANDING: &str = concat!(sum!(), ", (SELECT rules FROM run WHERE run.run = row.run)");
+/// The standing's half, in the order of [`standing`]. Each question has its run as the first parameter: asked of that, the
+/// rules are found once, and not for each row.
+pub(super) const STANDING: &str = concat!(sum!(), ", (SELECT rules FROM run WHERE run.run = ?1)");
 
 /// Yes of a row that is on target, as the views have it too: [`Standing::is_on_target`] when it was stored.
 pub(super) const ON_TARGET: &str = "on_target";

@@ -276,7 +276,10 @@ impl Summary {
         // An attempt may yet be taken back, throttled or not even sent, and a count that people watch would go down.
         let under_way = if run.running { tally.open } else { 0 };
         let mut commands = NextCommands::of(journal, run, journal_path)?;
-        commands.needs_leave(|| journal.has_irreversible_left(run.key))?;
+        let is_all_on_target = tally.on_target() == u64::from(run.n_rows);
+        if !is_all_on_target {
+            commands.needs_leave(|| journal.has_irreversible_left(run.key))?;
+        }
         commands.mixed = mixed;
         Ok(Self {
             schema: "cutover.summary.v1",
@@ -307,7 +310,7 @@ impl Summary {
             moved: journal.n_moved(run.key)?,
             if_stopped: None,
             lanes: lanes_of(journal.lanes(run.key)?, &lanes),
-            causes: journal.causes(run.key, MOST_CAUSES)?,
+            causes: if is_all_on_target { Vec::new() } else { journal.causes(run.key, MOST_CAUSES)? },
             commands,
             ending: journal.last_ending(run.key)?,
         })

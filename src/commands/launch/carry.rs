@@ -612,7 +612,7 @@ impl Carry<'_> {
             drawing.abort();
             return Ok(ran?);
         }
-        if book.read(Journal::count_unsettled).await? == 0 {
+        if !book.read(Journal::has_unsettled).await? {
             self.console.say("nothing is left to do");
             return Ok(());
         }
