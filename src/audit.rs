@@ -16,6 +16,7 @@ use crate::journal::{Journal, JournalError};
 use crate::plan::digest::Digester;
 use crate::plan::paper::Paper;
 use crate::report::plain::{count, plain};
+use crate::report::printout::Printout;
 use crate::ssh::{self, Purpose, Signer};
 
 pub mod bundle;
@@ -304,17 +305,19 @@ pub fn write_json(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write
 }
 
 impl Altered {
-    /// Without what else was found, and what to do then.
+    /// Without what else was found.
     pub(crate) fn in_one_line(&self) -> String {
         let Self { run, findings, n_findings, .. } = self;
         let first = findings.first().map_or_else(String::new, |first| format!(", such as this: {first}"));
-        let text = format!("the journal of run {run} is not what it was: {}{first}", count(*n_findings, "finding"));
-        format!("{}\n\nhint: keep the file as it is, and compare it with a copy", plain(&text))
+        format!("the journal of run {run} is not what it was: {}{first}", count(*n_findings, "finding"))
     }
 }
 
+/// What to do with a journal in which something was found.
+pub(crate) const KEEP_IT: &str = "keep the file as it is, and compare it with a copy";
+
 /// What of a bundle holds, and what was not compared with anything.
-fn write_bundle(bundle: &Bundled, out: &mut dyn io::Write) -> io::Result<()> {
+fn write_bundle(bundle: &Bundled, out: &mut Printout<'_>) -> io::Result<()> {
     let Bundled { files, covered_by_manifest, signed_by, checker_is_ours } = bundle;
     writeln!(out, "  bundle  {files} files, as its manifest names them")?;
     match signed_by {
@@ -337,17 +340,19 @@ fn write_bundle(bundle: &Bundled, out: &mut dyn io::Write) -> io::Result<()> {
     Ok(())
 }
 
-pub fn write_text(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write) -> io::Result<()> {
+pub fn write_text(verified: Result<&Verified, &Altered>, out: &mut Printout<'_>) -> io::Result<()> {
     match verified {
         Ok(Verified { run, n_events, n_rows, anchor, signed_by, bundle }) => {
             let (events, rows) = (count(*n_events, "event"), count(*n_rows, "row"));
             writeln!(out, "The journal of run {} is as it was written: {events}, {rows}.", plain(run))?;
-            writeln!(out, "\n  anchor  {anchor}")?;
+            writeln!(out)?;
+            writeln!(out, "  anchor  {anchor}")?;
             if let Some(bundle) = bundle {
                 write_bundle(bundle, out)?;
             }
             if let Some(Signer { fingerprint, public_key }) = signed_by {
-                writeln!(out, "  signed  by {fingerprint} ({public_key})\n")?;
+                writeln!(out, "  signed  by {fingerprint} ({public_key})")?;
+                writeln!(out)?;
                 return writeln!(
                     out,
                     "The signature is of this head. Whose key it is, you have to know from elsewhere."
@@ -360,12 +365,9 @@ pub fn write_text(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write
             )
         }
         Err(Altered { run, anchor, findings, n_findings, .. }) => {
-            writeln!(
-                out,
-                "The journal of run {} is not what it was: {}.\n",
-                plain(run),
-                count(*n_findings, "finding")
-            )?;
+            let found = count(*n_findings, "finding");
+            writeln!(out, "The journal of run {} is not what it was: {found}.", plain(run))?;
+            writeln!(out)?;
             for finding in findings {
                 writeln!(out, "  {}", plain(&finding.to_string()))?;
             }
@@ -373,8 +375,10 @@ pub fn write_text(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write
             if n_more > 0 {
                 writeln!(out, "  … and {}", count(n_more, "more finding"))?;
             }
-            writeln!(out, "\n  anchor  {anchor}")?;
-            writeln!(out, "\nKeep the file as it is, and compare it with a copy.")
+            writeln!(out)?;
+            writeln!(out, "  anchor  {anchor}")?;
+            writeln!(out)?;
+            writeln!(out, "Keep the file as it is, and compare it with a copy.")
         }
     }
 }

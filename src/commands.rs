@@ -26,11 +26,12 @@ use crate::plan::{Checked, PlanError, ReadError, Reading};
 use crate::report::failure::Failure;
 use crate::report::next::journal_flag;
 use crate::report::plain::{count, plain, shell_path, shell_word};
-use crate::report::sieve::{Form, Sieve};
+use crate::report::sieve::Form;
 use crate::serve::WeakToken;
 use crate::settings::flags::{AuditVerb, ConfigVerb, Flags, PlanArgs, SourcesVerb, Verb};
 use crate::settings::resolve::Layers;
-use crate::settings::{LogFormat, Settings, SettingsError, tips};
+use crate::settings::tips::Misread;
+use crate::settings::{LogFormat, Settings, SettingsError};
 use crate::ssh::SignatureError;
 use crate::transport::TransportError;
 use crate::waves::zone::Zone;
@@ -574,9 +575,10 @@ pub(crate) struct Context {
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
+    console::tell_of_panics();
     let flags = match Flags::try_parse_from(&args) {
         Ok(flags) => flags,
-        Err(error) => return misread(&args, &tips::tipped(error, &args)),
+        Err(error) => return misread(&args, &Misread::of(&error, &args)),
     };
     let here = Here::new(&flags.given());
     let common = &flags.common;
@@ -609,16 +611,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 /// Flags that cannot be read, or a question about them.
-fn misread(args: &[OsString], error: &clap::Error) -> Exit {
-    let printed = error.print();
-    if !error.use_stderr() {
-        return match printed {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Internal,
-            Ok(()) | Err(_) => Exit::Done,
-        };
+fn misread(args: &[OsString], misread: &Misread) -> Exit {
+    if misread.is_asked_for() {
+        return if console::help(|out| misread.write(out)).is_err() { Exit::Internal } else { Exit::Done };
     }
+    console::misread(|out| misread.write(out));
     let wants_json = args.iter().take_while(|arg| *arg != OsStr::new("--")).any(|arg| arg == OsStr::new("--json"));
-    if wants_json { tell(&Failure::misread(&error.to_string()), Exit::Usage) } else { Exit::Usage }
+    if wants_json { tell(&Failure::misread(&misread.to_string()), Exit::Usage) } else { Exit::Usage }
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> String {
@@ -628,7 +627,7 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
 
 /// The document of an ending that has no other.
 fn tell(failure: &Failure, exit: Exit) -> Exit {
-    match console::result(Form::Json, |out| failure.write_json(out)) {
+    match console::document(Form::Json, |out| failure.write_json(out)) {
         Ok(()) => exit,
         Err(_) => exit.worst(Exit::Internal),
     }
@@ -709,10 +708,9 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
     }
 }
 
-/// The chain of causes, then after a blank line what to type next. Nothing of either has a line break of its own: names of
-/// files may have some.
+/// The chain of causes, then what to type next.
 fn complain(console: Console, error: &CommandError, here: &Here) {
-    let mut text = plain(&error.to_string());
+    let mut text = error.to_string();
     // Nobody saw them all.
     if let CommandError::Plan(PlanError::Problems { name, problems }) = error
         && console.quiet
@@ -721,15 +719,7 @@ fn complain(console: Console, error: &CommandError, here: &Here) {
         text.push_str(", such as this: ");
         text.push_str(&first.in_file(name));
     }
-    for cause in causes(error) {
-        text.push_str("\n  caused by: ");
-        text.push_str(&plain(&cause));
-    }
-    if let Some(hint) = error.hint(here) {
-        text.push_str("\n\nhint: ");
-        text.push_str(&plain(&hint));
-    }
-    console.error(&text);
+    console.fail(&text, &causes(error).collect::<Vec<_>>(), error.hint(here).as_deref());
 }
 
 fn causes(error: &CommandError) -> impl Iterator<Item = String> {
@@ -774,10 +764,7 @@ fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
 fn checked(context: &Context, source: &Source, args: &PlanArgs) -> Result<Checked, CommandError> {
     let read = crate::plan::check(source, &reading_of(&context.settings, args));
     let render = |problems: &crate::plan::problem::Problems| {
-        if !context.console.quiet {
-            // Nobody listens on standard error any more: there is nobody to tell.
-            _ = problems.render(source.name(), &mut Sieve::new(Form::Text, io::stderr().lock()));
-        }
+        context.console.list(|out| problems.render(source.name(), out));
     };
     match read {
         Ok(checked) => {

@@ -1,15 +1,18 @@
-//! Results to standard output, everything else to standard error.
+//! Results to standard output, everything else to standard error: the only room from which anything reaches a terminal or a pipe.
+//!
+//! People are told by lines ([`Printout`]), programs by what goes through a [`Sieve`]. Other ways to the two streams are disallowed, in
+//! `.clippy.toml`.
+
+#![expect(clippy::disallowed_methods, reason = "this is the door")]
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-mod folded;
-
-use folded::{Folded, folded};
-
-use crate::report::plain::plain;
+use crate::report::printout::Printout;
 use crate::report::sieve::{Form, Sieve};
+use crate::report::visible::visible;
 use crate::settings::LogFormat;
 
 /// How we talk to whoever started us.
@@ -73,74 +76,174 @@ impl Console {
         self.write(Level::Error, text);
     }
 
-    /// How results are written.
-    pub(crate) fn form(self) -> Form {
-        if self.json { Form::Json } else { Form::Text }
+    /// What went wrong, the causes of it, and after an empty line what to do next.
+    pub(crate) fn fail(self, text: &str, causes: &[String], hint: Option<&str>) {
+        self.write_lines(Level::Error, |out| {
+            writeln!(out, "{text}")?;
+            for cause in causes {
+                writeln!(out, "  caused by: {cause}")?;
+            }
+            if let Some(hint) = hint {
+                writeln!(out)?;
+                writeln!(out, "hint: {hint}")?;
+            }
+            Ok(())
+        });
+    }
+
+    /// What [`Console::say`] says, of several lines.
+    pub(crate) fn tell(self, write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) {
+        if !self.quiet {
+            self.write_lines(Level::Info, write);
+        }
+    }
+
+    /// Lines that are read by themselves, whatever the format of the log.
+    pub(crate) fn list(self, write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) {
+        if !self.quiet {
+            put(&lines(width_of(&io::stderr()), write));
+        }
     }
 
     fn write(self, level: Level, text: &str) {
-        let width = width_of(&io::stderr());
-        let fold = |text: String| match width {
-            Some(width) => folded(&text, width),
-            None => text,
-        };
-        let line = match (self.format, level) {
-            (LogFormat::Text, Level::Info) => fold(Form::Text.fit(text)),
-            // Of one line, and any other break of it is not ours.
-            (LogFormat::Text, Level::Warning) => fold(format!("warning: {}", plain(text))),
-            (LogFormat::Text, Level::Error) => fold(format!("error: {}", Form::Text.fit(text))),
+        self.write_lines(level, |out| writeln!(out, "{text}"));
+    }
+
+    fn write_lines(self, level: Level, write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) {
+        let text = match (self.format, level) {
+            (LogFormat::Text, Level::Info) => lines(width_of(&io::stderr()), write),
+            (LogFormat::Text, Level::Warning | Level::Error) => {
+                let (name, text) = (level.name(), lines(None, write));
+                lines(width_of(&io::stderr()), |out| {
+                    let (first, others) = text.split_once('\n').unwrap_or((&text, ""));
+                    writeln!(out, "{name}: {first}")?;
+                    others.lines().try_for_each(|line| writeln!(out, "{line}"))
+                })
+            }
             (LogFormat::Json, _) => {
-                let at = jiff::Timestamp::now();
-                Form::Json.fit(&serde_json::json!({"at": at, "level": level.name(), "message": text}).to_string())
+                let (at, text) = (jiff::Timestamp::now(), lines(None, write));
+                let record =
+                    serde_json::json!({"at": at, "level": level.name(), "message": text.trim_end_matches('\n')});
+                Form::Json.fit(&record.to_string()) + "\n"
             }
         };
-        // Nobody listens on standard error any more: there is nobody to tell.
-        _ = writeln!(io::stderr().lock(), "{line}");
+        put(&text);
     }
+}
+
+fn lines(width: Option<usize>, write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) -> String {
+    let mut text = Vec::new();
+    write(&mut Printout::on_terminal(&mut text, width, false)).expect("a vector takes everything");
+    String::from_utf8(text).expect("lines are text")
+}
+
+/// Nobody may listen on standard error any more: there is nobody to tell then.
+fn put(text: &str) {
+    _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Asks on the terminal: the cursor stays behind the question.
+pub(crate) fn ask(question: &str) {
+    put(&format!("\n{} ", visible(question)));
+}
+
+/// From here on bugs are told like all else.
+pub(crate) fn tell_of_panics() {
+    std::panic::set_hook(Box::new(panicked));
+}
+
+/// Tells of a bug where it happened; that it ended the launch is told by whoever ends it.
+fn panicked(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let (name, text) = (thread.name().unwrap_or("?"), panic.payload_as_str().unwrap_or("a panic without a text"));
+    let place = panic.location().map_or_else(|| "?".to_owned(), ToString::to_string);
+    let trace = std::backtrace::Backtrace::capture();
+    put(&lines(None, |out| {
+        writeln!(out, "thread `{name}` panicked at {place}: {text}")?;
+        if trace.status() == std::backtrace::BacktraceStatus::Captured {
+            trace.to_string().lines().try_for_each(|line| writeln!(out, "{line}"))?;
+        }
+        Ok(())
+    }));
 }
 
 /// Whether this process has given a result to whoever reads standard output.
 static GIVEN: AtomicBool = AtomicBool::new(false);
 
-/// Notes that something is written.
-struct Noting<W>(W);
+/// Standard output, and what is to be known of it afterwards.
+struct Results {
+    out: io::StdoutLock<'static>,
+    reader_left: bool,
+}
 
-impl<W: Write> Write for Noting<W> {
+impl Write for Results {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         GIVEN.store(true, Ordering::Relaxed);
-        self.0.write(bytes)
+        self.out.write(bytes).inspect_err(|error| self.reader_left |= reader_left(error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.out.flush().inspect_err(|error| self.reader_left |= reader_left(error))
     }
 }
 
-/// Writes a result to standard output, as one that is for people or for programs may be written.
-pub(crate) fn result(form: Form, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    data(|out| shown(form, out, write))
+/// A reader that has seen enough (`| head`) is no error.
+fn give<E: From<io::Error>>(write: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), E> {
+    let mut results = Results { out: io::stdout().lock(), reader_left: false };
+    let mut out = io::BufWriter::new(&mut results);
+    let written = write(&mut out).and_then(|()| Ok(out.flush()?));
+    // What could not be written is not tried again.
+    _ = out.into_parts();
+    if results.reader_left { Ok(()) } else { written }
 }
 
-/// Through the last door, and folded where a terminal shows a text.
-pub(crate) fn shown<E: From<io::Error>>(
+/// Writes a result for people to standard output, folded and in colours where a terminal shows it so.
+pub(crate) fn print<E: From<io::Error>>(write: impl FnOnce(&mut Printout<'_>) -> Result<(), E>) -> Result<(), E> {
+    let (width, coloured) = (width_of(&io::stdout()), has_colours(&io::stdout()));
+    give(|out| write(&mut Printout::on_terminal(out, width, coloured)))
+}
+
+/// Writes a result that is made of more than lines of ours to standard output: documents, rows for other programs.
+pub(crate) fn document<E: From<io::Error>>(
     form: Form,
-    out: impl Write,
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
 ) -> Result<(), E> {
-    let width = match form {
-        Form::Text => width_of_results(),
-        Form::Json => None,
-    };
-    let mut out = Sieve::new(form, Folded::new(width, out));
-    write(&mut out)?;
-    Ok(out.flush()?)
+    // Whatever was asked for, no terminal takes it as it is.
+    let form = if form == Form::Raw && shows_results() { Form::Text } else { form };
+    give(|out| {
+        let mut out = Sieve::new(form, out);
+        write(&mut out)?;
+        Ok(out.flush()?)
+    })
 }
 
-/// How wide the terminal is that results go to; none, if they go elsewhere or it does not say.
-pub(crate) fn width_of_results() -> Option<usize> {
-    width_of(&io::stdout())
+/// Writes one event, which is no result by itself.
+pub(crate) fn event(event: &serde_json::Value) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all((Form::Json.fit(&event.to_string()) + "\n").as_bytes())?;
+    out.flush()
 }
 
+/// Writes what was asked about the program itself to standard output.
+pub(crate) fn help(write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) -> io::Result<()> {
+    // The library that knows the flags has folded it.
+    give(|out| write(&mut Printout::on_terminal(out, None, has_colours(&io::stdout()))))
+}
+
+/// Writes how the program is called to whoever called it otherwise.
+pub(crate) fn misread(write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) {
+    let mut text = Vec::new();
+    write(&mut Printout::on_terminal(&mut text, None, has_colours(&io::stderr()))).expect("a vector takes everything");
+    _ = io::stderr().lock().write_all(&text);
+}
+
+/// source: `no-color.org`; terminfo calls a terminal dumb that knows no escapes.
+fn has_colours(stream: &impl IsTerminal) -> bool {
+    let is_empty = |name| std::env::var_os(name).is_none_or(|text| text.is_empty());
+    stream.is_terminal() && is_empty("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// How wide a terminal is; none, if it is none or does not say.
 fn width_of(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
     if !stream.is_terminal() {
         return None;
@@ -148,16 +251,6 @@ fn width_of(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(stream).ok()?;
     // Narrower ones are none that anybody reads prose on.
     Some(usize::from(size.ws_col)).filter(|width| *width >= 40)
-}
-
-/// Writes data to standard output as it is: rows for other programs, colours of ours. A reader that has seen enough (`| head`) is no
-/// error.
-pub(crate) fn data(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut out = io::BufWriter::new(Noting(io::stdout().lock()));
-    match write(&mut out).and_then(|()| out.flush()) {
-        Err(error) if reader_left(&error) => Ok(()),
-        written => written,
-    }
 }
 
 /// Whether nobody reads standard output any more: the pipe is closed, or the terminal went away. Anything else is a result
@@ -183,7 +276,12 @@ pub(crate) fn shows_results() -> bool {
     io::stdout().is_terminal()
 }
 
+/// Whether what goes to people is seen at once, and not kept in a file.
+pub(crate) fn tells_a_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// Whether there is somebody who could answer a question.
 pub(crate) fn can_ask() -> bool {
-    io::stdin().is_terminal() && io::stderr().is_terminal()
+    io::stdin().is_terminal() && tells_a_terminal()
 }

@@ -5,6 +5,7 @@ use std::io;
 use serde::Serialize;
 
 use crate::report::plain::plain;
+use crate::report::printout::{Printout, Span};
 
 /// How a thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -31,12 +32,12 @@ impl Health {
     }
 
     /// Green, yellow, red; meaning is in the words.
-    fn colour(self) -> &'static str {
+    fn style(self) -> Vec<u8> {
         match self {
-            Health::Ok => "\u{1b}[32m",
-            Health::Warning => "\u{1b}[33m",
-            Health::Problem => "\u{1b}[31m",
-            Health::Unknown | Health::NotChecked => "",
+            Health::Ok => vec![32],
+            Health::Warning => vec![33],
+            Health::Problem => vec![31],
+            Health::Unknown | Health::NotChecked => Vec::new(),
         }
     }
 }
@@ -90,34 +91,29 @@ pub(crate) fn document(patients: &[Patient]) -> serde_json::Value {
 }
 
 /// The first problem, and what to do about it.
-pub(crate) fn in_one_line(patients: &[Patient]) -> String {
+pub(crate) fn in_one_line(patients: &[Patient]) -> (String, Option<&str>) {
     let problems: Vec<(&Patient, &Check)> = patients
         .iter()
         .flat_map(|patient| patient.checks.iter().map(move |check| (patient, check)))
         .filter(|(_, check)| check.health == Health::Problem)
         .collect();
     let Some((patient, Check { what, found, advice, .. })) = problems.first() else {
-        return "the doctor could not look at everything".to_owned();
+        return ("the doctor could not look at everything".to_owned(), None);
     };
     let more = match problems.len() {
         1 => String::new(),
         n => format!(" (and {} more; `cutover doctor` shows them)", n - 1),
     };
-    let hint = advice.as_deref().map_or_else(String::new, |advice| format!("\n\nhint: {advice}"));
-    format!("{}: {what}: {}{more}{hint}", plain(&patient.name), plain(found))
+    (format!("{}: {what}: {found}{more}", patient.name), advice.as_deref())
 }
 
-pub(crate) fn render(patients: &[Patient], coloured: bool, out: &mut dyn io::Write) -> io::Result<()> {
+pub(crate) fn render(patients: &[Patient], out: &mut Printout<'_>) -> io::Result<()> {
     for patient in patients {
         writeln!(out, "{}", plain(&patient.name))?;
         for Check { what, health, found, advice } in &patient.checks {
             let word = format!("{:<11}", health.word());
-            let word = if coloured && !health.colour().is_empty() {
-                format!("{}{word}\u{1b}[0m", health.colour())
-            } else {
-                word
-            };
-            writeln!(out, "  {word}  {what:<19}  {}", plain(found))?;
+            let rest = format!("  {what:<19}  {}", plain(found));
+            out.styled(&[Span::bare("  "), Span { style: health.style(), text: &word }, Span::bare(&rest)])?;
             if let Some(advice) = advice {
                 writeln!(out, "  {:<11}  {:<19}  -> {advice}", "", "")?;
             }
@@ -146,7 +142,7 @@ mod tests {
         patient.add("credentials", Health::Problem, "none", Some("set some"));
         patient.not_checked(&["permission to read"]);
         let mut text = Vec::new();
-        render(std::slice::from_ref(&patient), false, &mut text).unwrap();
+        render(std::slice::from_ref(&patient), &mut Printout::new(&mut text)).unwrap();
         let expected = concat!(
             "account\\u{1b}[2J\n",
             "  ok           DNS                  127.0.0.1\n",
@@ -167,7 +163,7 @@ mod tests {
                 patient.add("it", *health, "so", None);
             }
             let mut text = Vec::new();
-            render(&[patient], false, &mut text).unwrap();
+            render(&[patient], &mut Printout::new(&mut text)).unwrap();
             String::from_utf8(text).unwrap().lines().last().unwrap().to_owned()
         };
         assert_eq!(ends(&[Health::Ok]), "all is well");

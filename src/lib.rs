@@ -37,7 +37,7 @@
 //! 5. [`plan`]: bytes to rows, or every problem; `plan::file` is the plan file with waves and policy, [`plan::sealed`] what
 //!    people agreed to. `preflight`: look before touching.
 //! 6. [`journal`]: the SQLite file. `recorder`: its one writer. [`audit`]: proof that it was not altered.
-//! 7. `observe`: who watches. [`report`]: what is read back. `console`: who is told.
+//! 7. `observe`: who watches. [`report`]: what is read back. `console`: who is told, and the only way to a terminal or a pipe.
 //!    `serve` shows it to browsers while it happens.
 //! 8. `inventory`, `doctor`: looking around without a run. [`rehearsal`]: what a night would come to. [`rollback`]: the way
 //!    back.

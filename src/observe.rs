@@ -5,6 +5,7 @@ use std::io;
 use crate::event::Event;
 use crate::model::SourceId;
 
+mod bar;
 pub(crate) mod events;
 pub(crate) mod kept;
 pub(crate) mod progress;

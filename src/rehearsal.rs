@@ -12,6 +12,7 @@ use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::model::words;
 use crate::report::plain::{count, plain};
+use crate::report::printout::Printout;
 use crate::report::summary::{Summary, cause_text, example_of};
 use crate::waves::forecast::spoken;
 use crate::waves::{Terms, WaveTerms};
@@ -168,7 +169,7 @@ impl Rehearsal {
     }
 
     /// For people.
-    pub fn write_text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+    pub fn write_text(&self, out: &mut Printout<'_>) -> io::Result<()> {
         let start = if self.from_live { "the live states" } else { "the plan" };
         writeln!(
             out,
@@ -183,7 +184,7 @@ impl Rehearsal {
         writeln!(out, "{}", self.summary.sentence())?;
         self.summary.write_counts(out)?;
         if !self.timeline.is_empty() {
-            writeln!(out, "\nWhen what happens\n")?;
+            out.heading("When what happens")?;
             for Moment { after_s, what } in &self.timeline {
                 let (hours, minutes, seconds) = (after_s / 3600, after_s / 60 % 60, after_s % 60);
                 writeln!(out, "  {hours:>3}:{minutes:02}:{seconds:02}  {}", plain(what))?;
@@ -191,14 +192,14 @@ impl Rehearsal {
         }
         for (title, lines) in [("What tripped", &self.tripped), ("What to change", &self.advice)] {
             if !lines.is_empty() {
-                writeln!(out, "\n{title}\n")?;
+                out.heading(title)?;
                 for line in lines {
                     writeln!(out, "  {}", plain(line))?;
                 }
             }
         }
         if !self.summary.causes.is_empty() {
-            writeln!(out, "\nWhat would need a look\n")?;
+            out.heading("What would need a look")?;
             for cause in self.summary.causes.iter().take(20) {
                 let (text, example) = (cause_text(cause), example_of(cause));
                 writeln!(out, "  {:<10} {:>6}  {text} ({example})", cause.verdict, cause.n_rows)?;

@@ -2,7 +2,8 @@
 //! two reports of one journal are byte-identical.
 //!
 //! [`summary`] is what a run adds up to, as data; the other files render it, or stream the rows behind it. A format is a
-//! function, chosen by a `match`. Texts that came from outside pass through `plain` before a person sees them.
+//! function, chosen by a `match`. What came from outside is shown by one rule (`visible`): lines for people are written to a
+//! [`printout`], and what has a form of its own goes through a `sieve`.
 
 use std::io;
 
@@ -25,6 +26,7 @@ pub(crate) mod lab;
 mod markdown;
 pub mod next;
 pub(crate) mod plain;
+pub mod printout;
 pub(crate) mod row;
 pub mod runs;
 pub(crate) mod sieve;
@@ -33,6 +35,7 @@ pub(crate) mod story;
 pub mod summary;
 #[cfg(test)]
 mod tests;
+pub(crate) mod visible;
 mod xlsx;
 
 /// What `report --format` takes.
@@ -87,9 +90,24 @@ impl Format {
     /// Whether it is nothing for a terminal.
     #[must_use]
     pub fn is_binary(self) -> bool {
+        self.form() == Form::Raw
+    }
+
+    /// What it is where it is shown.
+    pub(crate) fn form(self) -> Form {
         match self {
-            Format::Xlsx => true,
-            Format::Csv | Format::Html | Format::Json | Format::Junit | Format::Md => false,
+            Format::Csv => Form::Table,
+            Format::Json => Form::Json,
+            Format::Xlsx => Form::Raw,
+            Format::Html | Format::Junit | Format::Md => Form::Text,
+        }
+    }
+
+    /// What it is where it is kept. A table has no other spelling for a value, and whoever opens it wants the value.
+    fn form_of_file(self) -> Form {
+        match self {
+            Format::Csv | Format::Xlsx => Form::Raw,
+            Format::Html | Format::Json | Format::Junit | Format::Md => self.form(),
         }
     }
 
@@ -116,10 +134,11 @@ pub enum ReportError {
 pub fn write(format: Format, journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
     journal.at_one_instant(|| {
         let run = journal.run(run.key)?;
+        let out = &mut Sieve::new(format.form_of_file(), out);
         match format {
             Format::Csv => csv::write(journal, &run, out),
             Format::Html => html::write(journal, &run, out),
-            Format::Json => json::write(journal, &run, &mut Sieve::new(Form::Json, out)),
+            Format::Json => json::write(journal, &run, out),
             Format::Junit => junit::write(journal, &run, out),
             Format::Md => markdown::write(journal, &run, out),
             Format::Xlsx => xlsx::write(journal, &run, out),

@@ -172,7 +172,7 @@ impl Rollback {
 
     /// A plan that `check` accepts: waves and rows in reverse order, with the reasons of rows that stay as comments.
     pub fn write_plan(&self, journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), WriteError> {
-        writeln!(out, "# The way back of run {} ({})", run.id, plain(&run.plan_path))?;
+        writeln!(out, "# The way back of run {} ({})", plain(&run.id), plain(&run.plan_path))?;
         let go = if self.rows == 1 { "row goes" } else { "rows go" };
         writeln!(
             out,

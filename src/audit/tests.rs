@@ -11,6 +11,7 @@ use crate::journal::chain::{self, Hash};
 use crate::journal::stored::EventOrder;
 use crate::model::RowId;
 use crate::report::lab::{self, Lab, RUN_ID, conforms, drop_triggers, matches_snapshot, rechain, row};
+use crate::report::printout::Printout;
 
 const LANE: LaneId = LaneId::FIRST;
 
@@ -380,15 +381,20 @@ fn a_verification_is_told_to_people_and_to_scripts() {
              UPDATE row SET verdict = 'already' WHERE row = 1";
         conn.execute_batch(tampering).unwrap();
     }));
-    let written = |write: fn(Result<&Verified, &Altered>, &mut dyn std::io::Write) -> std::io::Result<()>, of| {
+    let text = |of: Result<&Verified, &Altered>| {
         let mut out = Vec::new();
-        write(of, &mut out).unwrap();
+        write_text(of, &mut Printout::new(&mut out)).unwrap();
         out
     };
-    matches_snapshot("audit.txt", &written(write_text, Ok(&verified)));
-    matches_snapshot("audit.altered.txt", &written(write_text, Err(&altered)));
+    let json = |of: Result<&Verified, &Altered>| {
+        let mut out = Vec::new();
+        write_json(of, &mut out).unwrap();
+        out
+    };
+    matches_snapshot("audit.txt", &text(Ok(&verified)));
+    matches_snapshot("audit.altered.txt", &text(Err(&altered)));
     for of in [Ok(&verified), Err(&altered)] {
-        let document: Value = serde_json::from_slice(&written(write_json, of)).unwrap();
+        let document: Value = serde_json::from_slice(&json(of)).unwrap();
         conforms("audit.v1.json", &document);
         assert_eq!((document["ok"].as_bool(), &document["run"]), (Some(of.is_ok()), &Value::from(RUN_ID)));
     }

@@ -1,6 +1,6 @@
 //! `config show`: each setting, and where it comes from; the credentials that would be used, and never their secret.
 
-use std::io::{self, Write};
+use std::io;
 
 use serde_json::json;
 
@@ -8,7 +8,9 @@ use super::{CommandError, Context, stdout_failed};
 use crate::console;
 use crate::credentials::chain;
 use crate::exit::Exit;
-use crate::report::plain::plain;
+use crate::report::plain::{padded, plain};
+use crate::report::printout::Printout;
+use crate::report::sieve::Form;
 use crate::settings::resolve::Resolved;
 
 /// Where credentials come from, told without asking anybody.
@@ -26,14 +28,14 @@ pub(super) fn show(context: &Context) -> Result<Exit, CommandError> {
     let profiles = context.layers.profiles();
     let files: Vec<(String, String)> =
         context.layers.files().map(|(path, whose)| (path.display().to_string(), whose.to_string())).collect();
-    console::result(context.console.form(), |out| {
-        if context.console.json {
+    let written = if context.console.json {
+        console::document(Form::Json, |out| {
             writeln!(out, "{:#}", document(settings.profile.as_deref(), &resolved, &origin, &profiles, &files))
-        } else {
-            render(&resolved, &origin, &profiles, &files, out)
-        }
-    })
-    .map_err(stdout_failed)?;
+        })
+    } else {
+        console::print(|out| render(&resolved, &origin, &profiles, &files, out))
+    };
+    written.map_err(stdout_failed)?;
     Ok(Exit::Done)
 }
 
@@ -81,11 +83,11 @@ fn render(
     origin: &Origin,
     profiles: &[&str],
     files: &Files,
-    out: &mut dyn Write,
+    out: &mut Printout<'_>,
 ) -> io::Result<()> {
     for (name, value) in resolved.every() {
         match value {
-            Some((value, origin)) => writeln!(out, "{name:<18} {:<32} {origin}", plain(value))?,
+            Some((value, origin)) => writeln!(out, "{name:<18} {} {origin}", padded(&plain(value), 32))?,
             None => writeln!(out, "{name:<18} {:<32} not set", "-")?,
         }
     }

@@ -1,30 +1,47 @@
 //! The difference as people read it: counts first, then rows grouped by what would happen.
 
-use std::io::{self, Write};
+use std::io;
 
 use serde_json::json;
 
 use crate::journal::read::RunRecord;
 use crate::model::{Row, SeenState};
 use crate::preflight::{Difference, Group};
-use crate::report::plain::{count, plain};
+use crate::report::plain::{count, padded, plain, shortened};
+use crate::report::printout::{Printout, widest};
 
-pub(super) fn render(difference: &Difference, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn render(difference: &Difference, out: &mut Printout<'_>) -> io::Result<()> {
     writeln!(out, "{}", headline(difference))?;
     for group in &difference.groups {
-        writeln!(out, "\n{} {} {}", mark(group.kind), count(group.n_rows, "row"), heading(group))?;
-        let n_first = u64::try_from(group.first.len()).unwrap_or(u64::MAX);
-        for (row, _) in &group.first {
-            let name = row.name.as_deref().map_or_else(String::new, plain);
-            let wave = row.wave.as_deref().map_or_else(String::new, |wave| format!("[{}]", plain(wave)));
-            let line = format!("    {:<36}  {name:<24} {wave}", plain(row.source_id.as_str()));
+        writeln!(out)?;
+        writeln!(out, "{} {} {}", mark(group.kind), count(group.n_rows, "row"), heading(group))?;
+        let lines: Vec<_> = group.first.iter().map(|(row, _)| columns(row)).collect();
+        let id_width = widest(lines.iter().map(|[id, ..]| &**id)).max(ID_WIDTH);
+        let name_width = widest(lines.iter().map(|[_, name, _]| &**name)).max(NAME_WIDTH);
+        for [id, name, wave] in &lines {
+            let line = format!("    {}  {} {wave}", padded(id, id_width), padded(name, name_width));
             writeln!(out, "{}", line.trim_end())?;
         }
+        let n_first = u64::try_from(lines.len()).unwrap_or(u64::MAX);
         if n_first < group.n_rows {
             writeln!(out, "    … and {} more", group.n_rows - n_first)?;
         }
     }
     Ok(())
+}
+
+/// Widths that most ids and names need.
+const ID_WIDTH: usize = 36;
+const NAME_WIDTH: usize = 24;
+/// Names and waves are as long as somebody likes, and the list is agreed to by its ids.
+const MOST_OF_NAME: usize = 40;
+const MOST_OF_WAVE: usize = 24;
+
+/// A row as the list has it: its id, whole, its name and its wave.
+fn columns(row: &Row) -> [String; 3] {
+    let text = |text: &Option<String>, most| text.as_deref().map(|text| shortened(&plain(text), most));
+    let wave = text(&row.wave, MOST_OF_WAVE).map_or_else(String::new, |wave| format!("[{wave}]"));
+    [plain(row.source_id.as_str()), text(&row.name, MOST_OF_NAME).unwrap_or_default(), wave]
 }
 
 /// What would happen in one line.

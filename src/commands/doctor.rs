@@ -1,6 +1,5 @@
 //! `doctor`: looks at everything a night depends on, and changes nothing.
 
-use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,16 +55,15 @@ pub(super) fn doctor(context: &Context) -> Result<Exit, CommandError> {
     runtime.shutdown_background();
     if context.console.answers_by_code() {
         if exit != Exit::Done {
-            context.console.error(&in_one_line(&patients));
+            let (text, hint) = in_one_line(&patients);
+            context.console.fail(&text, &[], hint);
         }
         return Ok(exit);
     }
-    let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty());
     let written = if context.console.json {
-        console::result(Form::Json, |out| writeln!(out, "{:#}", document(&patients)))
+        console::document(Form::Json, |out| writeln!(out, "{:#}", document(&patients)))
     } else {
-        // Colours are escapes, and what is said came through `plain`.
-        console::data(|out| render(&patients, coloured, out))
+        console::print(|out| render(&patients, out))
     };
     written.map_err(stdout_failed)?;
     Ok(exit)

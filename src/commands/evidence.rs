@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::meant::{self, Otherwise};
-use super::reading::{journal, print};
+use super::reading::{journal, print, print_document, print_json};
 use super::{CommandError, Context, bad_destination, output_failed};
 use crate::audit::bundle::CHECKER;
 use crate::audit::signature;
@@ -54,12 +54,14 @@ pub(super) fn verify(context: &Context, run: Option<&str>, against: &Against<'_>
 fn tell(context: &Context, verified: Result<&Verified, &Altered>) -> Result<(), CommandError> {
     if context.console.answers_by_code() {
         if let Err(altered) = verified {
-            context.console.error(&altered.in_one_line());
+            context.console.fail(&altered.in_one_line(), &[], Some(audit::KEEP_IT));
         }
         return Ok(());
     }
-    let write = if context.console.json { audit::write_json } else { audit::write_text };
-    print(context.console.form(), |out| Ok(write(verified, out)?))
+    if context.console.json {
+        return print_json(|out| Ok(audit::write_json(verified, out)?));
+    }
+    print(|out| Ok(audit::write_text(verified, out)?))
 }
 
 fn verified(
@@ -106,13 +108,15 @@ pub(super) fn sign(
         }
         let (head, proof) = (shell_path(&head_path), shell_path(&signature_path));
         let verify = context.here.reads(&format!("audit verify {} --signature {proof}", run.id));
-        context.console.say(&format!(
-            "{} signed the head of run {}: {head}, {proof}\nkeep both elsewhere; to verify: `{verify}`, or \
-             `ssh-keygen -Y check-novalidate -n {} -s {proof} < {head}`",
-            signer.fingerprint,
-            run.id,
-            Purpose::Head.namespace()
-        ));
+        let namespace = Purpose::Head.namespace();
+        context.console.tell(|out| {
+            writeln!(out, "{} signed the head of run {}: {head}, {proof}", signer.fingerprint, run.id)?;
+            writeln!(
+                out,
+                "keep both elsewhere; to verify: `{verify}`, or `ssh-keygen -Y check-novalidate -n {namespace} -s {proof} < \
+                 {head}`"
+            )
+        });
         Ok(Exit::Done)
     })
 }
@@ -125,7 +129,7 @@ fn with_more(path: &Path, more: &str) -> PathBuf {
 
 /// The program with which a stranger checks a bundle, as this version writes it into each.
 pub(super) fn checker() -> Result<Exit, CommandError> {
-    print(Form::Text, |out| Ok(out.write_all(CHECKER.as_bytes())?))?;
+    print_document(Form::Text, |out| Ok(out.write_all(CHECKER.as_bytes())?))?;
     Ok(Exit::Done)
 }
 

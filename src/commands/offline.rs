@@ -48,7 +48,7 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
     if context.console.answers_by_code() {
         return Ok(Exit::Done);
     }
-    console::result(Form::Text, |out| {
+    console::print(|out| {
         let warnings = match checked.warnings.n_warnings() {
             0 => String::new(),
             1 => ", 1 warning".to_owned(),
@@ -86,6 +86,6 @@ fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<
         ),
         Err(error) => return Err(error.into()),
     };
-    console::result(Form::Json, |out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
+    console::document(Form::Json, |out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
     Ok(exit)
 }

@@ -1,5 +1,6 @@
 //! The verbs that only read the journal, also while a run writes to it.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::files::beside::{check_destination, check_is_not_the_plan, write_besid
 use crate::journal::Journal;
 use crate::journal::read::RunRecord;
 use crate::report::explain::Explained;
+use crate::report::printout::Printout;
 use crate::report::runs::Runs;
 use crate::report::sieve::Form;
 use crate::report::status::{self, Holder};
@@ -67,30 +69,31 @@ pub(super) fn status(
             summary.if_stopped = Some(journal.at_one_instant(|| IfStopped::of(&journal, &record))?);
         }
         let holder = Holder::of(&context.settings.journal, &record);
-        print(context.console.form(), |out| {
-            if context.console.json {
-                return summary::write_json(&summary, out);
-            }
-            Ok(status::write_text(&summary, holder, &zone, out)?)
-        })?;
+        if context.console.json {
+            print_json(|out| summary::write_json(&summary, out))?;
+        } else {
+            print(|out| Ok(status::write_text(&summary, holder, &zone, out)?))?;
+        }
         if !watch || summary.running.is_none() || holder == Holder::Gone {
             return Ok(Exit::Done);
         }
         std::thread::sleep(WATCH_EVERY);
-        print(context.console.form(), |out| Ok(writeln!(out)?))?;
+        if context.console.json {
+            print_json(|out| Ok(writeln!(out)?))?;
+        } else {
+            print(|out| Ok(writeln!(out)?))?;
+        }
     }
 }
 
 pub(super) fn runs(context: &Context) -> Result<Exit, CommandError> {
     let runs = Runs::of(&journal(context)?)?;
     let zone = zone_for(context, None);
-    print(context.console.form(), |out| {
-        if context.console.json {
-            runs.write_json(out)
-        } else {
-            Ok(runs.write_text(&zone, console::width_of_results(), out)?)
-        }
-    })?;
+    if context.console.json {
+        print_json(|out| runs.write_json(out))?;
+    } else {
+        print(|out| Ok(runs.write_text(&zone, out)?))?;
+    }
     Ok(Exit::Done)
 }
 
@@ -102,9 +105,11 @@ pub(super) fn explain(context: &Context, run: Option<&str>, id: &str) -> Result<
         Ok::<_, CommandError>(Explained::of(&journal, &run, row, standing)?)
     })?;
     let zone = zone_for(context, Some(&run));
-    print(context.console.form(), |out| {
-        if context.console.json { explained.write_json(out) } else { Ok(explained.write_text(&zone, out)?) }
-    })?;
+    if context.console.json {
+        print_json(|out| explained.write_json(out))?;
+    } else {
+        print(|out| Ok(explained.write_text(&zone, out)?))?;
+    }
     Ok(Exit::Done)
 }
 
@@ -126,7 +131,7 @@ pub(super) fn report(
             check_is_not_the_plan(path, Path::new(&run.plan_path)).map_err(bad_destination(path))?;
             write_report(&journal, &run, format, path)?;
         }
-        None => print_data(|out| crate::report::write(format, &journal, &run, out))?,
+        None => print_document(format.form(), |out| crate::report::write(format, &journal, &run, out))?,
     }
     Ok(Exit::Done)
 }
@@ -138,36 +143,34 @@ pub(super) fn write_report(
     format: Format,
     path: &Path,
 ) -> Result<(), CommandError> {
-    let write = |out: &mut dyn std::io::Write| crate::report::write(format, journal, run, out);
+    let write = |out: &mut dyn io::Write| crate::report::write(format, journal, run, out);
     write_beside(path, journal.path(), write).map_err(|error| match error {
         ReportError::Journal(error) => error.into(),
         ReportError::Write(error) => output_failed(path)(error),
     })
 }
 
-/// A result to standard output.
-pub(super) fn print(
-    form: Form,
-    write: impl FnOnce(&mut dyn std::io::Write) -> Result<(), ReportError>,
-) -> Result<(), CommandError> {
-    print_data(|out| console::shown(form, out, write))
+/// A result for people to standard output.
+pub(super) fn print(write: impl FnOnce(&mut Printout<'_>) -> Result<(), ReportError>) -> Result<(), CommandError> {
+    console::print(write).map_err(not_printed)
 }
 
-/// Data to standard output, as it is.
-pub(super) fn print_data(
-    write: impl FnOnce(&mut dyn std::io::Write) -> Result<(), ReportError>,
+pub(super) fn print_json(
+    write: impl FnOnce(&mut dyn io::Write) -> Result<(), ReportError>,
 ) -> Result<(), CommandError> {
-    let mut journal_failed = None;
-    let written = console::data(|out| match write(out) {
-        Ok(()) => Ok(()),
-        Err(ReportError::Write(error)) => Err(error),
-        Err(ReportError::Journal(error)) => {
-            journal_failed = Some(error);
-            Ok(())
-        }
-    });
-    match journal_failed {
-        Some(error) => Err(error.into()),
-        None => written.map_err(stdout_failed),
+    print_document(Form::Json, write)
+}
+
+pub(super) fn print_document(
+    form: Form,
+    write: impl FnOnce(&mut dyn io::Write) -> Result<(), ReportError>,
+) -> Result<(), CommandError> {
+    console::document(form, write).map_err(not_printed)
+}
+
+fn not_printed(error: ReportError) -> CommandError {
+    match error {
+        ReportError::Journal(error) => error.into(),
+        ReportError::Write(error) => stdout_failed(error),
     }
 }

@@ -88,12 +88,18 @@ pub(super) fn seal(
     let (approve, run) = (shell_path(to.path), context.here.runs(to.path, irreversible));
     let needed = match head.terms.require_approvals {
         0 => String::new(),
-        1 => format!("it needs 1 approval: cutover approve {approve} --as NAME\n"),
+        1 => format!("it needs 1 approval: cutover approve {approve} --as NAME"),
         // Who sealed it is not asked twice.
-        n => format!("it needs {n} approvals, none of them by {sealed_by}: cutover approve {approve} --as NAME\n"),
+        n => format!("it needs {n} approvals, none of them by {sealed_by}: cutover approve {approve} --as NAME"),
     };
     let next = if needed.is_empty() { "next" } else { "then" };
-    context.console.say(&format!("sealed {rows} by {sealed_by} in {path}, {digest}\n{needed}{next}{note}: {run}"));
+    context.console.tell(|out| {
+        writeln!(out, "sealed {rows} by {sealed_by} in {path}, {digest}")?;
+        if !needed.is_empty() {
+            writeln!(out, "{needed}")?;
+        }
+        writeln!(out, "{next}{note}: {run}")
+    });
     Ok(())
 }
 
@@ -159,14 +165,15 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
     .map_err(output_failed(path))?;
     seal.approvals.push(approval);
     let given = u64::try_from(seal.n_approvals(required)).unwrap_or(u64::MAX);
-    let needed = match (required, u64::from(required).saturating_sub(given)) {
-        (0, _) => "none is needed".to_owned(),
-        (required, 0) => format!("{required} needed: it may be run"),
-        (required, more) => {
-            format!("{required} needed\nnext, by {more} more: cutover approve {typed} --as NAME")
-        }
+    let (needed, n_more) = match (required, u64::from(required).saturating_sub(given)) {
+        (0, _) => ("none is needed".to_owned(), 0),
+        (required, 0) => (format!("{required} needed: it may be run"), 0),
+        (required, more) => (format!("{required} needed"), more),
     };
     context.console.say(&format!("{name} approves {sealed_plan}: {}, {needed}", count(given, "approval")));
+    if n_more > 0 {
+        context.console.say(&format!("next, by {n_more} more: cutover approve {typed} --as NAME"));
+    }
     Ok(Exit::Done)
 }
 

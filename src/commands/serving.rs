@@ -10,7 +10,6 @@ use crate::exit::Exit;
 use crate::model::words::nearest;
 use crate::plan::Reading;
 use crate::plan::source::Source;
-use crate::report::sieve::Form;
 use crate::sandbox::estate::{self, Seeded};
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::signature::Keys;
@@ -53,12 +52,20 @@ pub(super) fn sandbox(
         let mut terminate = signal(tokio::signal::unix::SignalKind::terminate())?;
         let sandbox = sandbox::start(config).await.map_err(CommandError::Start)?;
         let url = sandbox.url();
-        console::result(Form::Text, |out| writeln!(out, "{url}")).map_err(stdout_failed)?;
-        context.console.say(&format!(
-            "{n_sources} sources, scenario {}, seed {seed}; ledger at {url}/_sandbox/ledger; Ctrl-C ends it\n\
-             token {} (also the password of any user), access key {access}, secret key {}, project {project}",
-            context.settings.scenario, token.shown, secret_key.shown
-        ));
+        console::print(|out| writeln!(out, "{url}")).map_err(stdout_failed)?;
+        let scenario = &context.settings.scenario;
+        let (token, secret_key) = (&token.shown, &secret_key.shown);
+        context.console.tell(|out| {
+            writeln!(
+                out,
+                "{n_sources} sources, scenario {scenario}, seed {seed}; ledger at {url}/_sandbox/ledger; Ctrl-C ends it"
+            )?;
+            writeln!(
+                out,
+                "token {token} (also the password of any user), access key {access}, secret key {secret_key}, project \
+                 {project}"
+            )
+        });
         tokio::select! {
             _ = interrupt.recv() => (),
             _ = terminate.recv() => (),

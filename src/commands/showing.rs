@@ -13,7 +13,6 @@ use super::{CommandError, Context, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
 use crate::report::plain::shown;
-use crate::report::sieve::Form;
 use crate::serve::{self, Door, Token, WeakToken};
 
 /// Where the token is, if no file is named. A flag would show it to everybody on the machine.
@@ -39,7 +38,7 @@ pub(super) fn serve(
         let listening = |source| CommandError::Listen { address: listen, source };
         let listener = serve::listen(listen).await.map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
-        console::result(Form::Text, |out| writeln!(out, "http://{address}")).map_err(stdout_failed)?;
+        console::print(|out| writeln!(out, "http://{address}")).map_err(stdout_failed)?;
         let secured = if token.is_some() { "with the token as the password, " } else { "" };
         context.console.say(&format!("{secured}read-only over {}; Ctrl-C ends it", shown(&path)));
         if !address.ip().is_loopback() {

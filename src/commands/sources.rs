@@ -1,7 +1,7 @@
 //! The inventory: `sources list`, `sources show`, `sources plan`.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -14,7 +14,8 @@ use crate::inventory::{Filter, Inventory, Source};
 use crate::model::words::Word;
 use crate::model::{BadSourceId, SourceId};
 use crate::report::csv::defused;
-use crate::report::plain::{count, plain, shell_path, shortened, shown};
+use crate::report::plain::{count, padded, plain, shell_path, shortened, shown};
+use crate::report::printout::Printout;
 use crate::report::sieve::Form;
 use crate::settings::flags::{FilterArgs, ListFormat};
 
@@ -64,7 +65,7 @@ pub(super) fn list(context: &Context, args: &FilterArgs, format: ListFormat) -> 
             .await?;
         if format == ListFormat::Json {
             let document = json!({"schema": "cutover.sources.v1", "total": total, "sources": found});
-            console::result(Form::Json, |out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
+            console::document(Form::Json, |out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
         }
         context.console.say(&format!("{n_shown} of {total} sources"));
         Ok(Exit::Done)
@@ -104,14 +105,13 @@ impl Rows {
     }
 
     fn line(cells: &[String; 6]) -> Result<(), CommandError> {
-        let padded =
-            cells.iter().zip(Self::WIDTHS).map(|(cell, width)| format!("{:<width$}", shortened(&plain(cell), width)));
-        let line = padded.collect::<Vec<_>>().join("  ");
-        console::result(Form::Text, |out| writeln!(out, "{}", line.trim_end())).map_err(stdout_failed)
+        let cells = cells.iter().zip(Self::WIDTHS).map(|(cell, width)| padded(&shortened(&plain(cell), width), width));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        console::print(|out| writeln!(out, "{}", line.trim_end())).map_err(stdout_failed)
     }
 
     fn csv(cells: &[String; 10]) -> Result<(), CommandError> {
-        console::data(|out| {
+        console::document(Form::Table, |out| {
             let mut csv = csv::Writer::from_writer(out);
             csv.write_record(cells).map_err(io::Error::from)?;
             csv.flush()
@@ -129,9 +129,9 @@ pub(super) fn show(context: &Context, id: &str) -> Result<Exit, CommandError> {
         let source = meant(context, inventory, id).await?;
         if context.console.json {
             let document = json!({"schema": "cutover.source.v1", "source": source});
-            console::result(Form::Json, |out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
+            console::document(Form::Json, |out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
         } else {
-            console::result(Form::Text, |out| write_details(&source, out)).map_err(stdout_failed)?;
+            console::print(|out| write_details(&source, out)).map_err(stdout_failed)?;
         }
         Ok(Exit::Done)
     })
@@ -168,7 +168,7 @@ async fn meant(context: &Context, inventory: &Inventory, text: &str) -> Result<V
 }
 
 /// Plain values first; then what is wrong with it, and its task.
-fn write_details(source: &Value, out: &mut dyn Write) -> io::Result<()> {
+fn write_details(source: &Value, out: &mut Printout<'_>) -> io::Result<()> {
     let flat: BTreeMap<&String, String> = source
         .as_object()
         .into_iter()
@@ -190,7 +190,7 @@ fn write_details(source: &Value, out: &mut dyn Write) -> io::Result<()> {
         let time =
             value.parse().ok().filter(|ms| at && *ms > 0).and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
         let shown = time.map_or_else(|| value.clone(), |at| format!("{at:.0}"));
-        writeln!(out, "{name:<22} {shown}")?;
+        writeln!(out, "{} {shown}", padded(&plain(name), 22))?;
     }
     let text = |value: &Value, name: &str| plain(value.get(name).and_then(Value::as_str).unwrap_or("-"));
     if let Some(task) = source.get("current_task").filter(|task| task.is_object()) {
@@ -225,7 +225,7 @@ pub(super) fn plan(context: &Context, args: &FilterArgs, wanted: &Wanted<'_>) ->
         let (text, n_rows) = csv_plan(inventory, args, wanted).await?;
         match wanted.output {
             Some(path) => write_for(path, Eyes::usual(), |out| out.write_all(&text)).map_err(output_failed(path))?,
-            None => console::data(|out| out.write_all(&text)).map_err(stdout_failed)?,
+            None => console::document(Form::Table, |out| out.write_all(&text)).map_err(stdout_failed)?,
         }
         let rows = count(n_rows, "row");
         match wanted.output {

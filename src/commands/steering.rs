@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::launch::{close_cut_off, paper_of};
 use super::meant::{self, Otherwise};
-use super::reading::{print, print_data};
+use super::reading::{print_document, print_json};
 use super::{CommandError, Context, bad_destination, output_failed};
 use crate::control::{By, CONTROL, Command};
 use crate::exit::Exit;
@@ -260,10 +260,11 @@ pub(super) fn rollback(
             let commands = NextCommands::of(&journal, &run, &context.settings.journal)?;
             let (check, run) = (commands.check(path), commands.run(path));
             let path = shown(path);
-            context.console.say(&format!("{told}; the way back is in {path}\nnext: {check}; {run}"));
+            context.console.say(&format!("{told}; the way back is in {path}"));
+            context.console.say(&format!("next: {check}; {run}"));
         } else if !context.console.json {
             context.console.say(&told);
-            print_data(|out| {
+            print_document(Form::Table, |out| {
                 back.write_plan(&journal, &run, out).map_err(|error| match error {
                     WriteError::Journal(error) => ReportError::Journal(error),
                     WriteError::Write(error) => ReportError::Write(error),
@@ -271,7 +272,7 @@ pub(super) fn rollback(
             })?;
         }
         if context.console.json {
-            print(Form::Json, |out| report::document(&back, out))?;
+            print_json(|out| report::document(&back, out))?;
         }
         Ok(Exit::Done)
     })

@@ -1,6 +1,6 @@
 //! `trust`: shows what the settings file of a folder sets, and lets it.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -9,6 +9,8 @@ use super::{CommandError, Context, output_failed, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
 use crate::report::plain::plain;
+use crate::report::printout::Printout;
+use crate::report::sieve::Form;
 use crate::settings::SettingsError;
 use crate::settings::file::{self, Authority, Said};
 use crate::settings::trust::{self, Known, Notes};
@@ -60,10 +62,12 @@ fn print(context: &Context, shown: &Shown) -> Result<(), CommandError> {
     if context.console.answers_by_code() {
         return Ok(());
     }
-    console::result(context.console.form(), |out| {
-        if context.console.json { writeln!(out, "{:#}", document(shown)) } else { render(shown, out) }
-    })
-    .map_err(stdout_failed)
+    let written = if context.console.json {
+        console::document(Form::Json, |out| writeln!(out, "{:#}", document(shown)))
+    } else {
+        console::print(|out| render(shown, out))
+    };
+    written.map_err(stdout_failed)
 }
 
 /// The value of a key, but for what stands where a name belongs and may be the secret itself: no name of a variable is like
@@ -81,7 +85,7 @@ fn value(said: &Said) -> &str {
     if names_nothing { "(not repeated here: it names nothing)" } else { &said.value }
 }
 
-fn render(shown: &Shown, out: &mut dyn Write) -> io::Result<()> {
+fn render(shown: &Shown, out: &mut Printout<'_>) -> io::Result<()> {
     let state = if shown.trusted { "trusted" } else { "not trusted" };
     writeln!(out, "{}, {state}, sha256:{}", plain(&shown.place.display().to_string()), shown.digest)?;
     for said in &shown.says {

@@ -1,13 +1,12 @@
 //! `--events`: one JSON object a line as things happen, for programs.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::{Arc, OnceLock};
 
 use super::Observer;
 use crate::console;
 use crate::event::Event;
 use crate::model::SourceId;
-use crate::report::sieve::Form;
 
 pub(crate) struct EventLines {
     run: String,
@@ -25,9 +24,7 @@ impl EventLines {
 
 impl Observer for EventLines {
     fn on_event(&mut self, event: &Event, source: Option<&SourceId>) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        let written =
-            writeln!(out, "{}", Form::Json.fit(&line(&self.run, event, source).to_string())).and_then(|()| out.flush());
+        let written = console::event(&line(&self.run, event, source));
         if let Err(error) = &written
             && !console::reader_left(error)
         {

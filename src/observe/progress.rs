@@ -4,16 +4,16 @@
 //! waits for) are polled from the gate and stored nowhere.
 
 use std::collections::HashSet;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinHandle;
 
 use super::Observer;
-use crate::console::Console;
+use super::bar::{self, Bar};
+use crate::console::{self, Console};
 use crate::event::{DrainReason, Event, EventKind, LaneId, Outcome};
 use crate::model::{RowId, SourceId};
 use crate::report::next::NextCommands;
@@ -23,9 +23,8 @@ use crate::waves::zone::Zone;
 const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Lines of a kind past these are counted and not told.
 const MOVED_TOLD: u64 = 5;
-/// Columns that every terminal has, and those of them that the bar takes.
+/// Columns that every terminal has.
 const NARROW: usize = 80;
-const BAR_WIDTH: usize = 12;
 const FRAME_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Default)]
@@ -45,7 +44,7 @@ pub(crate) struct Progress {
     accounts: Vec<String>,
     commands: NextCommands,
     zone: Zone,
-    bar: ProgressBar,
+    bar: Bar,
     started: Instant,
     console: Console,
     shown: bool,
@@ -100,9 +99,7 @@ impl Progress {
         wanted: bool,
     ) -> Arc<Self> {
         let shown = wanted && !console.quiet;
-        let bar = if shown && io::stderr().is_terminal() { ProgressBar::new(n_rows) } else { ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("{bar:12} {pos}/{len} {wide_msg}").expect("the template is sound");
-        bar.set_style(style.progress_chars("=> "));
+        let bar = Bar::new(n_rows, shown && console::tells_a_terminal());
         let counts = Counts {
             settled: AtomicU64::new(n_settled),
             not_on_target: AtomicU64::new(n_off_target),
@@ -138,8 +135,8 @@ impl Progress {
                 let parts = progress.parts(first, &gauge());
                 let settled = format!("{}/{}", progress.settled(), progress.n_rows);
                 if on_terminal {
-                    progress.bar.set_position(progress.settled().min(progress.n_rows));
-                    progress.bar.set_message(fitting(&parts, NARROW - BAR_WIDTH - settled.len() - 3));
+                    let message = fitting(&parts, NARROW - bar::WIDTH - settled.len() - 3);
+                    progress.bar.draw(progress.settled().min(progress.n_rows), &message);
                 } else {
                     progress.console.say(&format!("{settled} settled, {}", parts.join(", ")));
                 }
@@ -148,7 +145,7 @@ impl Progress {
     }
 
     pub(crate) fn finish(&self) {
-        self.bar.finish_and_clear();
+        self.bar.finish();
         let moved = self.counts.moved.load(Ordering::Relaxed);
         if moved > MOVED_TOLD {
             let status = self.commands.status();

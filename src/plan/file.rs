@@ -248,7 +248,7 @@ mod tests {
         read(text, false, &mut problems);
         problems.sort();
         let mut out = Vec::new();
-        problems.render("p.toml", &mut out).unwrap();
+        problems.render("p.toml", &mut crate::report::printout::Printout::new(&mut out)).unwrap();
         String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
     }
 

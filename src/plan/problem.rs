@@ -7,6 +7,8 @@ use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
 use crate::report::plain::plain;
+use crate::report::printout::Printout;
+use crate::report::visible::visible;
 
 /// A place in the plan: the line, and the character in it, both counted from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,7 +82,7 @@ impl Problem {
         let Problem { severity, file, line, column, message, suggestion } = self;
         let name = file.as_deref().unwrap_or(name);
         let meant = suggestion.as_ref().map(|word| format!(" (did you mean \"{word}\"?)")).unwrap_or_default();
-        plain(&format!("{name}:{line}:{column}: {}: {message}{meant}", severity.name()))
+        visible(&format!("{name}:{line}:{column}: {}: {message}{meant}", severity.name())).into_owned()
     }
 }
 
@@ -180,7 +182,7 @@ impl Problems {
     }
 
     /// One line for each problem that is shown, and a last one that counts the others.
-    pub fn render(&self, name: &str, out: &mut dyn io::Write) -> io::Result<()> {
+    pub fn render(&self, name: &str, out: &mut Printout<'_>) -> io::Result<()> {
         for problem in self.shown() {
             writeln!(out, "{}", problem.in_file(name))?;
         }
@@ -299,7 +301,7 @@ mod tests {
 
     fn rendered(problems: &Problems) -> Vec<String> {
         let mut out = Vec::new();
-        problems.render("plan.csv", &mut out).unwrap();
+        problems.render("plan.csv", &mut Printout::new(&mut out)).unwrap();
         String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
     }
 

@@ -9,7 +9,8 @@ use super::ReportError;
 use super::advice::{self, Advice};
 use super::json::Extra;
 use super::next::NextCommands;
-use super::plain::plain;
+use super::plain::{padded, plain};
+use super::printout::Printout;
 use super::story::{self, Moment};
 use crate::control::By;
 use crate::event::Event;
@@ -102,10 +103,11 @@ impl Explained {
     }
 
     /// Times as the clocks of a zone show them.
-    pub fn write_text(&self, zone: &Zone, out: &mut dyn io::Write) -> io::Result<()> {
-        writeln!(out, "{}: {}\n", self.title(), self.verdict())?;
+    pub fn write_text(&self, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
+        writeln!(out, "{}: {}", self.title(), self.verdict())?;
+        writeln!(out)?;
         for (name, value) in self.facts() {
-            writeln!(out, "  {name:<12} {value}")?;
+            writeln!(out, "  {} {value}", padded(&name, 12))?;
         }
         writeln!(out)?;
         if self.events.is_empty() {
@@ -117,9 +119,14 @@ impl Explained {
                 writeln!(out, "  {:30}  {:12}    {detail}", "", "")?;
             }
         }
-        writeln!(out, "\n{}", self.conclusion())?;
+        writeln!(out)?;
+        writeln!(out, "{}", self.conclusion())?;
         match self.next() {
-            Some(Advice { say, command }) => writeln!(out, "What to do next: {say}.\n\n  {command}"),
+            Some(Advice { say, command }) => {
+                writeln!(out, "What to do next: {say}.")?;
+                writeln!(out)?;
+                writeln!(out, "  {command}")
+            }
             None => writeln!(out, "Nothing is to be done."),
         }
     }

@@ -5,6 +5,7 @@ use std::io;
 use serde::Serialize;
 
 use super::plain::plain;
+use super::visible::visible;
 use crate::exit::Exit;
 use crate::plan::problem::{Problem, Problems, Severity};
 
@@ -40,9 +41,15 @@ pub struct Found {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: &str, hint: Option<&str>) -> Self {
-        let message = plain(message);
+        let message = visible(message).into_owned();
         let ending = Ending { code: exit.code(), name: exit.name(), reason: Some(message.clone()) };
-        Self { schema: "cutover.error.v1", exit: ending, message, hint: hint.map(plain), problems: Vec::new() }
+        Self {
+            schema: "cutover.error.v1",
+            exit: ending,
+            message,
+            hint: hint.map(|hint| visible(hint).into_owned()),
+            problems: Vec::new(),
+        }
     }
 
     /// Of a verb that did what it was asked to, or said on standard error why not.

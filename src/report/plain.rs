@@ -7,28 +7,15 @@ use std::str::Utf8Chunk;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+use super::visible;
 use crate::waves::zone::Zone;
 
-/// The text with control characters, line breaks and marks of direction spelled out.
+/// A value from outside on one line: what cannot be seen in it is spelled out, a row of blanks included.
 #[must_use]
 pub(crate) fn plain(text: &str) -> String {
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return text.to_owned();
-    }
-    let mut plain = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' => plain.push_str("\\n"),
-            '\r' => plain.push_str("\\r"),
-            '\t' => plain.push_str("\\t"),
-            _ if character.is_control() || turns_or_hides(character) => {
-                _ = write!(plain, "\\u{{{:x}}}", u32::from(character));
-            }
-            _ => plain.push(character),
-        }
-    }
-    plain
+    visible::value(text).into_owned()
 }
 
 /// The name of a file, which may hold all of that.
@@ -37,25 +24,30 @@ pub(crate) fn shown(path: &Path) -> String {
     plain(&path.display().to_string())
 }
 
-/// Marks that change the direction of what stands beside them, or that nobody sees; the line breaks of Unicode; and the
-/// two that are no characters, which XML cannot hold either.
-pub(super) fn turns_or_hides(character: char) -> bool {
-    matches!(character,
-        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
-}
-
-/// At most so many characters, the last of them an ellipsis where something was left out.
+/// At most so many columns of a terminal, the last of them an ellipsis where something was left out.
 #[must_use]
 pub(crate) fn shortened(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
+    if text.width() <= most {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    let mut kept = String::new();
+    let mut room = most.saturating_sub(1);
+    for character in text.chars() {
+        let Some(left) = room.checked_sub(character.width().unwrap_or(0)) else { break };
+        room = left;
+        kept.push(character);
+    }
     kept + "…"
 }
 
+/// Filled up with blanks to so many columns of a terminal.
+#[must_use]
+pub(crate) fn padded(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(text.width())))
+}
+
 /// As one word of a POSIX shell, which stands for this very text: the one way in which a command that is proposed names
-/// anything. What a terminal may not be given is spelled out for `printf`; line breaks at the very end are lost, as a shell drops
+/// anything. What nobody sees is spelled out for `printf`; line breaks at the very end are lost, as a shell drops
 /// those.
 #[must_use]
 pub(crate) fn shell_word(text: &str) -> String {
@@ -93,7 +85,9 @@ fn printf_of(mut text: String, chunk: &Utf8Chunk<'_>) -> String {
             '\'' => text.push_str("'\\''"),
             '%' => text.push_str("%%"),
             '\\' => text.push_str("\\\\"),
-            _ if character.is_control() || turns_or_hides(character) => {
+            // The same blank, and no gap that is taken for one between columns.
+            ' ' if text.ends_with(' ') => text.push_str("\\040"),
+            _ if !visible::is_visible(character) => {
                 octal(&mut text, character.encode_utf8(&mut [0; 4]).as_bytes());
             }
             _ => text.push(character),
@@ -189,6 +183,7 @@ mod tests {
         assert_eq!(shell_word("it's $(x)"), "'it'\\''s $(x)'");
         assert_eq!(shell_word("-rf"), "'-rf'");
         assert_eq!(shell_word(""), "''");
+        assert_eq!(shell_word("a  b\u{202e}"), "\"$(printf 'a \\040b\\342\\200\\256')\"");
         assert_eq!(shell_path(Path::new("-rf")), "./-rf");
         assert_eq!(shell_path(Path::new("-")), "'-'");
         assert_eq!(shell_path(Path::new("~/a b")), "'~/a b'");
@@ -218,5 +213,6 @@ mod tests {
     fn a_long_text_ends_in_an_ellipsis() {
         assert_eq!(shortened("abcdef", 6), "abcdef");
         assert_eq!(shortened("ábcdefg", 6), "ábcde…");
+        assert_eq!(shortened("服务器", 5), "服务…");
     }
 }

@@ -4,8 +4,10 @@ use std::io;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
 
-use super::plain::{count, duration, plain, serialize_time, shortened, time};
+use super::plain::{count, duration, padded, plain, serialize_time, shortened, time};
+use super::printout::Printout;
 use super::status::Holder;
 use super::summary::seconds;
 use super::{ReportError, cut_off};
@@ -77,12 +79,12 @@ impl Runs {
     }
 
     /// Times as the clocks of a zone show them. Where the table is wider than what shows it, each run has two lines.
-    pub fn write_text(&self, zone: &Zone, width_of_screen: Option<usize>, out: &mut dyn io::Write) -> io::Result<()> {
+    pub fn write_text(&self, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
         if self.runs.is_empty() {
             return writeln!(out, "The journal holds no run yet.");
         }
-        let width = self.runs.iter().map(|run| plain(&run.run).chars().count()).max().unwrap_or(0).max(3);
-        if width_of_screen.is_some_and(|screen| screen < width + PLAN_WIDTH + BESIDE) {
+        let width = self.runs.iter().map(|run| plain(&run.run).width()).max().unwrap_or(0).max(3);
+        if !out.has_room_for(width + PLAN_WIDTH + BESIDE) {
             return self.write_in_two_lines(zone, out);
         }
         writeln!(
@@ -93,9 +95,9 @@ impl Runs {
         for run in &self.runs {
             writeln!(
                 out,
-                "{:<width$}  {:<PLAN_WIDTH$}  {:>8}  {:>9}  {:>9}  {:<17}  {:<26}  {}",
-                plain(&run.run),
-                shortened(&plain(&run.plan), PLAN_WIDTH),
+                "{}  {}  {:>8}  {:>9}  {:>9}  {:<17}  {:<26}  {}",
+                padded(&plain(&run.run), width),
+                padded(&shortened(&plain(&run.plan), PLAN_WIDTH), PLAN_WIDTH),
                 run.rows,
                 run.on_target,
                 run.unsettled,
@@ -107,7 +109,7 @@ impl Runs {
         Ok(())
     }
 
-    fn write_in_two_lines(&self, zone: &Zone, out: &mut dyn io::Write) -> io::Result<()> {
+    fn write_in_two_lines(&self, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
         for run in &self.runs {
             let started = run.started_at.map_or_else(String::new, |at| format!("; {}, {}", zone.shows(at), run.took()));
             let RunLine { on_target, unsettled, .. } = run;

@@ -1,39 +1,48 @@
-//! The last door to a terminal, and to whoever reads our JSON: whatever was overlooked before it, no control character and no mark
-//! of direction goes through.
+//! The last door of what is no page of ours: documents, reports in the forms of others. Whatever was overlooked before it, nothing
+//! goes through that a person could not see.
 
 use std::io::{self, Write};
 use std::{fmt, mem, str};
 
-use super::plain::turns_or_hides;
+use super::visible::{escape, is_visible, spell};
 
-/// How a character that must not go through is spelled out.
+/// What is written, and so how a character that must not go through is spelled out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// For people.
+    /// Of which people read something: a page, a report.
     Text,
+    /// The same as CSV, where a line break inside of quotes is of a value.
+    Table,
     /// In JSON such characters stand in strings alone, where their escape is the same value.
     Json,
+    /// What is kept, and no terminal is shown.
+    Raw,
 }
 
 impl Form {
-    /// The text with such characters spelled out. Line breaks and tabs are our own, and stay.
+    /// The text with such characters spelled out. Line breaks and tabs are of the form, and stay.
     pub(crate) fn fit(self, text: &str) -> String {
+        self.fit_from(text, &mut false)
+    }
+
+    /// The same for a text that may begin inside of quotes.
+    fn fit_from(self, text: &str, is_quoted: &mut bool) -> String {
         let mut fit = String::with_capacity(text.len());
-        self.put(text, &mut fit).expect("a string takes everything");
+        for character in text.chars() {
+            *is_quoted ^= self == Form::Table && character == '"';
+            self.put(character, *is_quoted, &mut fit).expect("a string takes everything");
+        }
         fit
     }
 
-    fn put(self, text: &str, out: &mut impl fmt::Write) -> fmt::Result {
-        for character in text.chars() {
-            let is_ours = matches!(character, '\n' | '\t');
-            match self {
-                _ if is_ours || !(character.is_control() || turns_or_hides(character)) => out.write_char(character)?,
-                Form::Text => write!(out, "\\u{{{:x}}}", u32::from(character))?,
-                // None of them is beyond four digits.
-                Form::Json => write!(out, "\\u{:04x}", u32::from(character))?,
-            }
+    fn put(self, character: char, is_quoted: bool, out: &mut impl fmt::Write) -> fmt::Result {
+        let is_of_the_form = matches!(character, '\n' | '\t') && !is_quoted;
+        match self {
+            _ if is_of_the_form || is_visible(character) => out.write_char(character),
+            Form::Text | Form::Table => spell(character, out),
+            Form::Json => escape(character, out),
+            Form::Raw => out.write_char(character),
         }
-        Ok(())
     }
 }
 
@@ -41,20 +50,27 @@ impl Form {
 pub(crate) struct Sieve<W> {
     out: W,
     form: Form,
+    is_quoted: bool,
     /// The beginning of a character whose end has not come yet.
     begun: Vec<u8>,
 }
 
 impl<W: Write> Sieve<W> {
     pub(crate) fn new(form: Form, out: W) -> Self {
-        Self { out, form, begun: Vec::new() }
+        Self { out, form, is_quoted: false, begun: Vec::new() }
+    }
+
+    /// Tells bytes of which none has to be looked at.
+    fn is_harmless(&self, bytes: &[u8]) -> bool {
+        let is_quote = |byte| self.form == Form::Table && byte == b'"';
+        let is_harmless = |byte: &u8| matches!(*byte, b' '..=b'~' | b'\n' | b'\t') && !is_quote(*byte);
+        self.form == Form::Raw || self.begun.is_empty() && !self.is_quoted && bytes.iter().all(is_harmless)
     }
 }
 
 impl<W: Write> Write for Sieve<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let is_harmless = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
-        if self.begun.is_empty() && bytes.iter().all(is_harmless) {
+        if self.is_harmless(bytes) {
             self.out.write_all(bytes)?;
             return Ok(bytes.len());
         }
@@ -63,7 +79,7 @@ impl<W: Write> Write for Sieve<W> {
         let mut fit = String::with_capacity(all.len());
         let mut chunks = all.utf8_chunks().peekable();
         while let Some(chunk) = chunks.next() {
-            fit += &self.form.fit(chunk.valid());
+            fit += &self.form.fit_from(chunk.valid(), &mut self.is_quoted);
             match str::from_utf8(chunk.invalid()) {
                 Ok(_) => (),
                 Err(error) if error.error_len().is_none() && chunks.peek().is_none() => {
@@ -85,11 +101,11 @@ impl<W: Write> Write for Sieve<W> {
 mod tests {
     use super::*;
 
-    const ODD: &str = "a\0b\u{1b}[31m\r\u{202e}\u{2066}\u{2069}\u{2028}\u{2029}\u{9b}\u{7f}\u{61c}\u{feff} ☃ 中文\n\t.";
+    const ODD: &str = "a\0b\u{1b}[31m\r\u{e0041}\u{ad}\u{202e}\u{2066}\u{2069}\u{2028}\u{2029}\u{9b}\u{7f}\u{61c}\u{feff} ☃ 中文\n\t.";
 
     #[test]
     fn nothing_that_moves_turns_or_hides_goes_through_however_it_is_cut() {
-        let text = "a\\u{0}b\\u{1b}[31m\\u{d}\\u{202e}\\u{2066}\\u{2069}\\u{2028}\\u{2029}\\u{9b}\\u{7f}\\u{61c}\\u{feff} ☃ 中文\n\t.";
+        let text = "a\\u{0}b\\u{1b}[31m\\r\\u{e0041}\\u{ad}\\u{202e}\\u{2066}\\u{2069}\\u{2028}\\u{2029}\\u{9b}\\u{7f}\\u{61c}\\u{feff} ☃ 中文\n\t.";
         for size in 1..=ODD.len() {
             let mut out = Vec::new();
             let mut sieve = Sieve::new(Form::Text, &mut out);
@@ -108,8 +124,21 @@ mod tests {
         assert_eq!(serde_json::from_str::<serde_json::Value>(written).unwrap(), document);
         assert!(
             written.contains("\\u202e")
-                && !written.contains(|c: char| c != '\n' && c.is_control() || turns_or_hides(c))
+                && written.contains("\\udb40\\udc41")
+                && written.chars().all(|c| c == '\n' || is_visible(c))
         );
+    }
+
+    #[test]
+    fn a_value_of_a_table_breaks_no_line_however_it_is_cut() {
+        let table = "id,name\n1,\"a \"\"b\"\"\nforged\tx\"\n2,c\n";
+        for size in 1..=table.len() {
+            let mut out = Vec::new();
+            let mut sieve = Sieve::new(Form::Table, &mut out);
+            table.as_bytes().chunks(size).for_each(|part| sieve.write_all(part).unwrap());
+            let written = str::from_utf8(&out).unwrap();
+            assert_eq!(written, "id,name\n1,\"a \"\"b\"\"\\nforged\\tx\"\n2,c\n", "{size}");
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::plain::{plain, shortened, time_in};
+use super::plain::{padded, plain, shortened, time_in};
+use super::printout::Printout;
 use super::summary::{Running, SteeringOf, Summary};
 use crate::control::{CONTROL, Wait};
 use crate::journal::read::RunRecord;
@@ -39,7 +40,7 @@ impl Holder {
 }
 
 /// Times as the clocks of a zone show them.
-pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut dyn io::Write) -> io::Result<()> {
+pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
     writeln!(out, "{}", summary.sentence())?;
     if let Some(running) = &summary.running {
         writeln!(out, "{}", where_it_is(running, holder, Some(zone)))?;
@@ -59,7 +60,8 @@ pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut dyn 
     match (&summary.running, holder) {
         (Some(_), Holder::Alive) => {
             let (say, words) = steering(&summary.steering);
-            writeln!(out, "\nWhat to do next\n\n  {say}")?;
+            out.heading("What to do next")?;
+            writeln!(out, "  {say}")?;
             if !words.is_empty() {
                 writeln!(out, "               {}", summary.commands.control(&words))?;
             }
@@ -89,9 +91,9 @@ fn steering(steering: &SteeringOf) -> (&'static str, Vec<&str>) {
     }
 }
 
-fn write_if_stopped(counts: &IfStopped, out: &mut dyn io::Write) -> io::Result<()> {
+fn write_if_stopped(counts: &IfStopped, out: &mut Printout<'_>) -> io::Result<()> {
     let IfStopped { done, on_the_way, untouched, not_on_target, reversible, not_reversible, rollback_s } = counts;
-    writeln!(out, "\nIf it stopped now\n")?;
+    out.heading("If it stopped now")?;
     for (name, n_rows, meaning) in [
         ("done", done, "on target"),
         ("on the way", on_the_way, "sent; not known or not yet proven whether it was done"),
@@ -121,14 +123,16 @@ pub(crate) fn where_it_is(running: &Running, holder: Holder, zone: Option<&Zone>
     }
 }
 
-fn write_waves(summary: &Summary, out: &mut dyn io::Write) -> io::Result<()> {
+fn write_waves(summary: &Summary, out: &mut Printout<'_>) -> io::Result<()> {
     if summary.waves.len() < 2 {
         return Ok(());
     }
-    writeln!(out, "\n  {:<WAVE_WIDTH$} {:>9} {:>9} {:>9}", "wave", "rows", "settled", "on target")?;
+    writeln!(out)?;
+    writeln!(out, "  {:<WAVE_WIDTH$} {:>9} {:>9} {:>9}", "wave", "rows", "settled", "on target")?;
     for wave in summary.waves.iter().take(MOST_WAVES) {
         let name = shortened(&wave.wave.as_deref().map_or_else(|| "(none)".to_owned(), plain), WAVE_WIDTH);
-        writeln!(out, "  {name:<WAVE_WIDTH$} {:>9} {:>9} {:>9}", wave.rows, wave.settled, wave.on_target)?;
+        let name = padded(&name, WAVE_WIDTH);
+        writeln!(out, "  {name} {:>9} {:>9} {:>9}", wave.rows, wave.settled, wave.on_target)?;
     }
     if summary.waves.len() > MOST_WAVES {
         writeln!(out, "  … and {} more", summary.waves.len() - MOST_WAVES)?;

@@ -11,6 +11,7 @@ use super::advice::{self, Advice};
 use super::cut_off;
 use super::next::{self, Given, NextCommands};
 use super::plain::{count, duration, plain, serialize_time, time, time_in};
+use super::printout::Printout;
 use crate::control::{CONTROL, Paused, Taken, Waits};
 use crate::event::{EventKind, Verdict};
 use crate::journal::ending::Ending;
@@ -369,7 +370,7 @@ impl Summary {
     }
 
     /// For people, about 100 characters wide, meaningful without color; times as the clocks of a zone show them.
-    pub fn write_text(&self, zone: &Zone, out: &mut dyn io::Write) -> io::Result<()> {
+    pub fn write_text(&self, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
         writeln!(out, "{}", self.sentence())?;
         self.write_counts(out)?;
         self.write_causes(out)?;
@@ -389,7 +390,7 @@ impl Summary {
         verdicts.into_iter().chain(unsettled).filter(|(_, n_rows, _)| *n_rows > 0).collect()
     }
 
-    pub(crate) fn write_counts(&self, out: &mut dyn io::Write) -> io::Result<()> {
+    pub(crate) fn write_counts(&self, out: &mut Printout<'_>) -> io::Result<()> {
         writeln!(out)?;
         for (name, n_rows, meaning) in self.counts() {
             writeln!(out, "  {name:<VERDICT_WIDTH$} {n_rows:>9}  {meaning}")?;
@@ -397,11 +398,11 @@ impl Summary {
         writeln!(out, "  {:<VERDICT_WIDTH$} {:>9}", "total", self.plan.rows)
     }
 
-    pub(super) fn write_causes(&self, out: &mut dyn io::Write) -> io::Result<()> {
+    pub(super) fn write_causes(&self, out: &mut Printout<'_>) -> io::Result<()> {
         if self.causes.is_empty() {
             return Ok(());
         }
-        writeln!(out, "\nWhat needs a look\n")?;
+        out.heading("What needs a look")?;
         for cause in &self.causes {
             let Cause { verdict, n_rows, .. } = cause;
             writeln!(out, "  {verdict:<VERDICT_WIDTH$} {n_rows:>9}  {} ({})", cause_text(cause), example_of(cause))?;
@@ -442,19 +443,20 @@ impl Summary {
         steps
     }
 
-    pub(super) fn write_next(&self, title: &str, out: &mut dyn io::Write) -> io::Result<()> {
+    pub(super) fn write_next(&self, title: &str, out: &mut Printout<'_>) -> io::Result<()> {
         let steps = self.next_steps();
         if steps.is_empty() {
             return Ok(());
         }
-        writeln!(out, "\n{title}\n")?;
+        out.heading(title)?;
         for (name, Advice { say, command }) in steps {
-            writeln!(out, "  {name:<VERDICT_WIDTH$} {say}\n  {:VERDICT_WIDTH$}   {command}", "")?;
+            writeln!(out, "  {name:<VERDICT_WIDTH$} {say}")?;
+            writeln!(out, "  {:VERDICT_WIDTH$}   {command}", "")?;
         }
         Ok(())
     }
 
-    pub(super) fn write_footer(&self, zone: &Zone, out: &mut dyn io::Write) -> io::Result<()> {
+    pub(super) fn write_footer(&self, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
         writeln!(out)?;
         for (name, value) in self.facts_in(Some(zone)) {
             writeln!(out, "  {name:<VERDICT_WIDTH$} {value}")?;

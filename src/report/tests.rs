@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::explain::Explained;
 use super::lab::{self, Lab, RUN_ID, conforms, matches_snapshot, row};
+use super::printout::Printout;
 use super::runs::Runs;
 use super::status::{self, Holder};
 use super::summary::{self, Summary};
@@ -24,6 +25,10 @@ fn written<E: std::fmt::Debug>(write: impl FnOnce(&mut dyn io::Write) -> Result<
     let mut out = Vec::new();
     write(&mut out).unwrap();
     out
+}
+
+fn told(write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) -> Vec<u8> {
+    written(|out| write(&mut Printout::new(out)))
 }
 
 fn summary_of(lab: &Lab) -> Summary {
@@ -64,16 +69,16 @@ fn berlin() -> Zone {
 fn a_night_reads_as_it_was() {
     let lab = lab::night();
     let summary = summary_of(&lab);
-    matches_snapshot("summary.txt", &written(|out| summary.write_text(&berlin(), out)));
+    matches_snapshot("summary.txt", &told(|out| summary.write_text(&berlin(), out)));
     matches_snapshot("summary.json", &written(|out| summary::write_json(&summary, out)));
-    matches_snapshot("status.txt", &written(|out| status::write_text(&summary, Holder::Gone, &berlin(), out)));
+    matches_snapshot("status.txt", &told(|out| status::write_text(&summary, Holder::Gone, &berlin(), out)));
     matches_snapshot("report.csv", &report(&lab, Format::Csv));
     matches_snapshot("report.html", &report(&lab, Format::Html));
     matches_snapshot("report.json", &report(&lab, Format::Json));
     matches_snapshot("report.junit.xml", &report(&lab, Format::Junit));
     matches_snapshot("report.md", &report(&lab, Format::Md));
     let runs = Runs::of(&lab.open().0).unwrap();
-    matches_snapshot("runs.txt", &written(|out| runs.write_text(&berlin(), None, out)));
+    matches_snapshot("runs.txt", &told(|out| runs.write_text(&berlin(), out)));
     matches_snapshot("runs.json", &written(|out| runs.write_json(out)));
 }
 
@@ -83,11 +88,11 @@ fn a_row_tells_its_whole_story() {
     let (journal, run) = lab.open();
     for source_id in ["vm-applied", "vm-failed", "vm-refused", "vm-in-doubt", "vm-pending"] {
         let explained = explained(&journal, &run, source_id);
-        let text = without_path(&lab, written(|out| explained.write_text(&berlin(), out)));
+        let text = without_path(&lab, told(|out| explained.write_text(&berlin(), out)));
         matches_snapshot(&format!("explain.{source_id}.txt"), &text);
     }
     let hostile = explained(&journal, &run, "-vm|it's ☃\u{202e}");
-    matches_snapshot("explain.hostile.txt", &without_path(&lab, written(|out| hostile.write_text(&berlin(), out))));
+    matches_snapshot("explain.hostile.txt", &without_path(&lab, told(|out| hostile.write_text(&berlin(), out))));
     let failed = explained(&journal, &run, "vm-failed");
     matches_snapshot("explain.vm-failed.json", &without_path(&lab, written(|out| failed.write_json(out))));
 }
@@ -193,7 +198,7 @@ fn a_run_in_progress_says_who_carries_it_and_has_no_exit() {
     assert!((summary.elapsed_s - 0.5).abs() < f64::EPSILON);
     conforms("summary.v1.json", &serde_json::to_value(&summary).unwrap());
     for (holder, name) in [(Holder::Alive, "alive"), (Holder::Gone, "gone"), (Holder::Unknown, "unknown")] {
-        let text = written(|out| status::write_text(&summary, holder, &berlin(), out));
+        let text = told(|out| status::write_text(&summary, holder, &berlin(), out));
         matches_snapshot(&format!("status.{name}.txt"), &text);
     }
     let mut goes_on = summary;
@@ -271,7 +276,7 @@ fn a_reopened_row_is_told_as_such() {
     lab.happens(LaneId::FIRST, [lab::settled(1, Verdict::Blocked, None, Some("not met")), reopened]);
     let lab = lab.at_known_times();
     let (journal, run) = lab.open();
-    let text = String::from_utf8(written(|out| explained(&journal, &run, "vm-1").write_text(&berlin(), out))).unwrap();
+    let text = String::from_utf8(told(|out| explained(&journal, &run, "vm-1").write_text(&berlin(), out))).unwrap();
     assert!(text.contains("opened again: asked for by ops"), "{text}");
     assert!(text.contains("pending: begun, and due again."), "{text}");
 }

@@ -22,6 +22,7 @@ use super::reader::Reader;
 use crate::journal::{Journal, JournalError};
 use crate::report::html::overview::{Moments, Overview};
 use crate::report::plain::plain;
+use crate::report::sieve::Form;
 use crate::report::status::{Holder, where_it_is};
 use crate::report::summary::Summary;
 use crate::waves::forecast::spoken;
@@ -78,7 +79,7 @@ pub(super) fn shown(journal: &Journal, id: &str, path: &Path) -> Result<String, 
         });
         let moments = Moments::of(&journal.told_lately(run.key, MOMENTS)?);
         let live = Live { summary: &summary, overview, lines, pace, moments };
-        Ok(live.render().expect("writing to a string does not fail"))
+        Ok(Form::Text.fit(&live.render().expect("writing to a string does not fail")))
     })
 }
 

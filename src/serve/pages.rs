@@ -22,6 +22,7 @@ use crate::report::html::{STYLE, row_numbered};
 use crate::report::next::NextCommands;
 use crate::report::plain::plain;
 use crate::report::runs::{RunLine, Runs};
+use crate::report::sieve::Form;
 use crate::report::{self, Format, ReportError};
 
 const SCRIPT: &str = include_str!("live.js");
@@ -88,7 +89,7 @@ impl IntoResponse for PageError {
             PageError::Journal(error) => (StatusCode::INTERNAL_SERVER_ERROR, chain(&error)),
             PageError::Report(error) => (StatusCode::INTERNAL_SERVER_ERROR, chain(&error)),
         };
-        (status, Html(Problem { text }.render().expect("writing to a string does not fail"))).into_response()
+        (status, page(&Problem { text })).into_response()
     }
 }
 
@@ -148,7 +149,7 @@ struct RowPage<'a> {
 }
 
 fn page(template: &impl Template) -> Html<String> {
-    Html(template.render().expect("writing to a string does not fail"))
+    Html(Form::Text.fit(&template.render().expect("writing to a string does not fail")))
 }
 
 pub(super) async fn runs(State(room): State<Arc<Room>>) -> Result<Html<String>, PageError> {
@@ -274,5 +275,5 @@ pub(super) async fn script() -> Response {
 
 pub(super) async fn nothing_there() -> Response {
     let text = "there is nothing here; the runs are on the first page".to_owned();
-    (StatusCode::NOT_FOUND, Html(Problem { text }.render().expect("writing to a string does not fail"))).into_response()
+    (StatusCode::NOT_FOUND, page(&Problem { text })).into_response()
 }

@@ -1,16 +1,77 @@
-//! Tips for arguments that a verb does not take: a near one, or the verbs that do take it, and nothing that is far off.
+//! Arguments that are no launch: a question about them, or ones that cannot be read, with a tip where a verb does not take one: a near
+//! one, or the verbs that do take it, and nothing that is far off.
 
 use std::ffi::OsString;
+use std::{fmt, io};
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory};
+use clap::{Command, CommandFactory, Parser as _};
 
 use super::flags::Flags;
 use crate::model::words::nearest;
+use crate::report::printout::{Printout, Span};
+use crate::report::visible::visible;
+
+/// What is said about them. Arguments are repeated in it, among lines and styles that are ours: so none of them may hold any.
+pub(crate) struct Misread {
+    error: clap::Error,
+    rendered: StyledStr,
+}
+
+impl Misread {
+    /// The same error once more, about arguments of which everything is seen.
+    pub(crate) fn of(error: &clap::Error, args: &[OsString]) -> Self {
+        let seen: Vec<OsString> = args.iter().map(|arg| visible(&arg.to_string_lossy()).into_owned().into()).collect();
+        let again = Flags::try_parse_from(&seen).err().filter(|again| again.kind() == error.kind());
+        // Where it is about just what is not seen, the kind of it is all that can be told.
+        let error = again.unwrap_or_else(|| Flags::command().error(error.kind(), told_by_kind(error.kind())));
+        let error = tipped(error, &seen);
+        Self { rendered: error.render(), error }
+    }
+
+    /// Tells help and version, which are results, from complaints.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        !self.error.use_stderr()
+    }
+
+    pub(crate) fn write(&self, out: &mut Printout<'_>) -> io::Result<()> {
+        let text = self.rendered.ansi().to_string();
+        let mut style = Vec::new();
+        text.lines().try_for_each(|line| out.styled(&spans(line, &mut style)))
+    }
+}
+
+impl fmt::Display for Misread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.rendered.fmt(f)
+    }
+}
+
+fn told_by_kind(kind: ErrorKind) -> String {
+    kind.as_str().unwrap_or("the arguments cannot be read").to_owned()
+}
+
+/// The parts of a line between changes of style, which may go on from line to line.
+fn spans<'a>(line: &'a str, style: &mut Vec<u8>) -> Vec<Span<'a>> {
+    let mut parts = line.split("\u{1b}[");
+    let mut spans: Vec<Span<'a>> = parts.next().into_iter().map(|text| Span { style: style.clone(), text }).collect();
+    for part in parts {
+        let (numbers, text) = part.split_once('m').unwrap_or(("", part));
+        for number in numbers.split(';').filter_map(|number| number.parse().ok()) {
+            if number == 0 {
+                style.clear();
+            } else {
+                style.push(number);
+            }
+        }
+        spans.push(Span { style: style.clone(), text });
+    }
+    spans
+}
 
 /// The error with a tip that helps, where it is about an argument that is not known.
-pub(crate) fn tipped(mut error: clap::Error, args: &[OsString]) -> clap::Error {
+fn tipped(mut error: clap::Error, args: &[OsString]) -> clap::Error {
     let (ErrorKind::UnknownArgument, Some(unknown)) = (error.kind(), long(&error, ContextKind::InvalidArg)) else {
         return error;
     };
@@ -64,13 +125,31 @@ fn quoted(verb: &Command) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
 
     fn told(line: &str) -> String {
         let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        tipped(Flags::try_parse_from(&args).unwrap_err(), &args).to_string()
+        Misread::of(&Flags::try_parse_from(&args).unwrap_err(), &args).to_string()
+    }
+
+    #[test]
+    fn no_argument_breaks_a_line_or_sets_a_style() {
+        for line in ["cutover run p --rat\nerror:\u{1b}[31mforged\u{202e}", "cutover report --format a\n\u{1b}[0mb"] {
+            let text = told(line);
+            assert!(text.contains("\\n") && text.contains("\\u{1b}["), "{text}");
+            assert!(
+                !text.contains(['\u{1b}', '\u{202e}']) && !text.contains("\nerror:") && !text.contains("\nb"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn styles_are_told_apart_from_text() {
+        let mut style = Vec::new();
+        let spans = spans("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m a", &mut style);
+        let seen: Vec<_> = spans.iter().map(|span| (span.style.clone(), span.text)).collect();
+        assert_eq!(seen, [(vec![], ""), (vec![1], ""), (vec![1, 31], "error:"), (vec![], " a")]);
     }
 
     #[test]

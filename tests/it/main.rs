@@ -38,6 +38,7 @@ mod secrets;
 mod serve;
 mod service;
 mod settings;
+mod shown;
 mod signals;
 mod tampered;
 mod told;

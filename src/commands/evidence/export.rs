@@ -12,7 +12,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::super::meant::{self, Otherwise};
-use super::super::reading::{journal, print, write_report};
+use super::super::reading::{journal, print, print_json, write_report};
 use super::super::{CommandError, Context, bad_destination, output_failed};
 use super::checking::checker_sum;
 use super::{bad_key, must_be_there, verified};
@@ -59,8 +59,11 @@ pub(in crate::commands) fn export(context: &Context, what: &Exported<'_>) -> Res
     let copy = Journal::open_to_read(&folder.path().join(JOURNAL))?;
     let run = copy.find_run(&id)?;
     if let Err(altered) = verified(&copy, &run, Ok)? {
-        let write = if context.console.json { audit::write_json } else { audit::write_text };
-        print(context.console.form(), |out| Ok(write(Err(&altered), out)?))?;
+        if context.console.json {
+            print_json(|out| Ok(audit::write_json(Err(&altered), out)?))?;
+        } else {
+            print(|out| Ok(audit::write_text(Err(&altered), out)?))?;
+        }
         return Ok(Exit::Integrity);
     }
     let bundle = Bundle { folder: folder.path(), journal: &copy, run: &run };

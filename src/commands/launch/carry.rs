@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::super::accounts::{Account, Venue};
-use super::super::reading::{print, write_report};
-use super::super::{AfterChanges, CommandError, causes, stdout_failed, zone_of};
+use super::super::reading::{print, print_json, write_report};
+use super::super::{AfterChanges, CommandError, causes, zone_of};
 use super::{Launch, signals};
 use crate::clock::Clock;
 use crate::console::Console;
@@ -43,7 +43,6 @@ use crate::remote::http::Http;
 use crate::report::cut_off;
 use crate::report::next::{self, Given, NextCommands};
 use crate::report::plain;
-use crate::report::sieve::Form;
 use crate::report::summary::{self, Summary};
 use crate::sandbox::estate::Seeded;
 use crate::sandbox::scenario::Scenario;
@@ -194,19 +193,18 @@ impl Carry<'_> {
         let Console { json, quiet, .. } = self.console;
         let zone = || zone_of(self.console, self.settings, Some(self.run));
         match (self.launch.events, json) {
-            (true, true) => print(Form::Json, |out| Ok(summary::write_json_line(summary, out)?)),
-            (false, true) => print(Form::Json, |out| summary::write_json(summary, out)),
+            (true, true) => print_json(|out| Ok(summary::write_json_line(summary, out)?)),
+            (false, true) => print_json(|out| summary::write_json(summary, out)),
             (_, false) if quiet => Ok(()),
             (true, false) => {
                 // Standard output is for programs then.
-                let mut text = Vec::new();
-                summary.write_text(&zone(), &mut text).map_err(stdout_failed)?;
-                self.console.say(String::from_utf8_lossy(&text).trim_end());
+                let zone = zone();
+                self.console.tell(|out| summary.write_text(&zone, out));
                 Ok(())
             }
             (false, false) => {
                 let zone = zone();
-                print(Form::Text, |out| Ok(summary.write_text(&zone, out)?))
+                print(|out| Ok(summary.write_text(&zone, out)?))
             }
         }
     }

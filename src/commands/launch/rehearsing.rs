@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use super::super::accounts::{self, Account, runtime};
-use super::super::reading::print;
+use super::super::reading::{print, print_json};
 use super::super::{CommandError, Context, checked};
 use super::carry::{Carried, Carry, Consent};
 use super::{Launch, carry_of, make_run, must_be_approved, under};
@@ -69,12 +69,11 @@ pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_liv
     let refused = refusals(&checked, args);
     let rehearsed = Rehearsed { scenario: &inside.settings.scenario, from_live, exit, refused };
     let rehearsal = Rehearsal::of(&journal, &run, terms, rehearsed)?;
-    print(context.console.form(), |out| {
-        if context.console.json {
-            return report::document(&rehearsal, out);
-        }
-        Ok(rehearsal.write_text(out)?)
-    })?;
+    if context.console.json {
+        print_json(|out| report::document(&rehearsal, out))?;
+    } else {
+        print(|out| Ok(rehearsal.write_text(out)?))?;
+    }
     Ok(exit)
 }
 

@@ -1,6 +1,6 @@
 //! Before anything is sent: look, tell the difference, hold it against policy and seal, and ask.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead};
 
 use super::super::super::{difference, stdout_failed};
 use super::{Carry, Consent, Halted, Lanes};
@@ -68,16 +68,14 @@ impl Carry<'_> {
 
     fn show(&self, difference: &Difference) -> Result<(), Halted> {
         let written = match (self.launch.consent, self.console.json) {
-            (Consent::OnlyShown, true) => console::result(Form::Json, |out| {
+            (Consent::OnlyShown, true) => console::document(Form::Json, |out| {
                 let document = difference::document(self.run, difference);
                 writeln!(out, "{document:#}")
             }),
-            (Consent::OnlyShown, false) => console::result(Form::Text, |out| difference::render(difference, out)),
+            (Consent::OnlyShown, false) => console::print(|out| difference::render(difference, out)),
             (Consent::Asked { .. } | Consent::OnlyLooked | Consent::NothingIsSent, _) => {
-                let mut text = Vec::new();
-                difference::render(difference, &mut text).map(|()| {
-                    self.console.say(String::from_utf8_lossy(&text).trim_end());
-                })
+                self.console.tell(|out| difference::render(difference, out));
+                Ok(())
             }
         };
         written.map_err(|error| Halted::Error(stdout_failed(error)))
@@ -129,7 +127,7 @@ impl Carry<'_> {
     }
 
     async fn ask(&self, stop: &Stop, difference: &Difference) -> Result<(), Halted> {
-        _ = write!(io::stderr(), "\n{}. Go on? [y/N] ", difference::headline(difference));
+        console::ask(&format!("{}. Go on? [y/N]", difference::headline(difference)));
         let answer = tokio::task::spawn_blocking(|| {
             let mut answer = String::new();
             io::stdin().lock().read_line(&mut answer).map(|_| answer)
