@@ -44,6 +44,8 @@
 //! 9. `settings`, `lock` and [`commands`]: one function per verb, wiring the parts. `files`: how all of them make and open files
 //!    where others may have been before.
 //! 10. [`sandbox`]: the service on loopback, with its state machine, quotas and faults.
+//!
+//! Whom the program trusts with what, and what its files cannot prove, is told in [`threat_model`].
 
 pub mod audit;
 mod clock;
@@ -77,6 +79,8 @@ mod serve;
 mod settings;
 pub mod ssh;
 mod texts;
+#[doc = include_str!("threat_model.md")]
+pub mod threat_model {}
 mod transport;
 pub mod waves;
 mod whoami;

@@ -40,6 +40,7 @@ mod service;
 mod settings;
 mod shown;
 mod signals;
+mod supply;
 mod tampered;
 mod told;
 mod tools;

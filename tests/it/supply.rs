@@ -1,0 +1,164 @@
+//! What is linked in, held against `.deny.toml` as far as no network is needed. Advisories are of today, and looked up in CI.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+    license: Option<String>,
+    /// None for ourselves.
+    source: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Rules {
+    licenses: Licenses,
+    sources: Sources,
+    bans: Bans,
+    advisories: Advisories,
+}
+
+#[derive(Deserialize)]
+struct Licenses {
+    allow: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Sources {
+    allow_registry: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Bans {
+    deny: Vec<Banned>,
+}
+
+#[derive(Deserialize)]
+struct Banned {
+    #[serde(rename = "crate")]
+    name: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+struct Advisories {
+    ignore: Vec<Ignored>,
+}
+
+#[derive(Deserialize)]
+struct Ignored {
+    id: String,
+    reason: String,
+}
+
+fn rules() -> Rules {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".deny.toml");
+    toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// What is built for this machine: of what is built for others, nothing need be here.
+fn packages() -> Vec<Package> {
+    let asked = ["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", "host-tuple"];
+    let ran = Command::new(env!("CARGO")).args(asked).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    serde_json::from_slice::<Metadata>(&ran.stdout).unwrap().packages
+}
+
+/// The licences of an expression that are taken, if it can be met by those that are allowed: of `OR` one, of `AND` all.
+/// source: SPDX specification 2.3, annex D; a `/` is what crates wrote before it for `OR`
+fn met<'a>(expression: &'a str, allowed: &BTreeSet<String>) -> Option<BTreeSet<&'a str>> {
+    let expression = expression.trim();
+    let split = |by: &str| -> Vec<&'a str> {
+        let (mut depth, mut parts, mut from) = (0_i32, Vec::new(), 0);
+        for (at, character) in expression.char_indices() {
+            depth += i32::from(character == '(') - i32::from(character == ')');
+            if depth == 0 && at >= from && expression[at..].starts_with(by) {
+                parts.push(&expression[from..at]);
+                from = at + by.len();
+            }
+        }
+        parts.push(&expression[from..]);
+        parts
+    };
+    for or in [" OR ", "/"] {
+        let parts = split(or);
+        if parts.len() > 1 {
+            return parts.into_iter().find_map(|part| met(part, allowed));
+        }
+    }
+    let parts = split(" AND ");
+    if parts.len() > 1 {
+        let all: Option<Vec<_>> = parts.into_iter().map(|part| met(part, allowed)).collect();
+        return Some(all?.into_iter().flatten().collect());
+    }
+    if let Some(inner) = expression.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')) {
+        return met(inner, allowed);
+    }
+    allowed.contains(expression).then(|| BTreeSet::from([expression]))
+}
+
+#[test]
+fn whatever_is_linked_in_may_be_and_comes_from_where_it_should() {
+    let (rules, packages) = (rules(), packages());
+    assert!(packages.len() > 100, "{}", packages.len());
+    let (mut wrong, mut used) = (Vec::new(), BTreeSet::new());
+    for Package { name, version, license, source } in &packages {
+        match license.as_deref().map(|license| met(license, &rules.licenses.allow)) {
+            Some(Some(taken)) => used.extend(taken),
+            Some(None) | None => wrong.push(format!("{name} {version}: the licence {license:?} is not allowed")),
+        }
+        let from_registry = |source: &String| {
+            let registry = source.strip_prefix("registry+");
+            registry.is_some_and(|registry| rules.sources.allow_registry.iter().any(|allowed| allowed == registry))
+        };
+        let is_ours = source.is_none() && name == env!("CARGO_PKG_NAME");
+        if !is_ours && !source.as_ref().is_some_and(from_registry) {
+            wrong.push(format!("{name} {version}: comes from {source:?}"));
+        }
+        if let Some(banned) = rules.bans.deny.iter().find(|banned| banned.name == *name) {
+            wrong.push(format!("{name} {version}: {}", banned.reason));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let unused: Vec<_> = rules.licenses.allow.iter().filter(|allowed| !used.contains(allowed.as_str())).collect();
+    assert!(unused.is_empty(), "nothing has these licences: {unused:?}");
+}
+
+#[test]
+fn each_exception_says_why() {
+    let Rules { bans, advisories, .. } = rules();
+    let reasons = bans.deny.iter().map(|banned| (&banned.name, &banned.reason));
+    for (what, reason) in reasons.chain(advisories.ignore.iter().map(|ignored| (&ignored.id, &ignored.reason))) {
+        assert!(reason.split_whitespace().count() > 3, "{what}: {reason}");
+    }
+}
+
+#[test]
+fn licences_are_read_as_spdx_has_them() {
+    let allowed = BTreeSet::from(["MIT".to_owned(), "Apache-2.0".to_owned(), "BSD-3-Clause".to_owned()]);
+    for (expression, is_met) in [
+        ("MIT", true),
+        ("GPL-3.0-only", false),
+        ("GPL-3.0-only OR MIT", true),
+        ("GPL-3.0-only AND MIT", false),
+        ("MIT/Apache-2.0", true),
+        ("Unlicense / MIT", true),
+        ("(Apache-2.0 OR MIT) AND BSD-3-Clause", true),
+        ("(Apache-2.0 OR MIT) AND Unicode-3.0", false),
+        ("Apache-2.0 WITH LLVM-exception", false),
+        ("Apache-2.0 WITH LLVM-exception OR MIT", true),
+    ] {
+        assert_eq!(met(expression, &allowed).is_some(), is_met, "{expression}");
+    }
+}
