@@ -1,0 +1,77 @@
+//! One rate behind the gates of all accounts of a run.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::at_hand::{Next, n_next};
+use super::pace::Pace;
+
+/// One pace behind the gates of all accounts of a run, where one is set for all of them.
+pub(crate) struct RateOfAll {
+    burst: u32,
+    pace: Mutex<Option<(f64, Pace)>>,
+    pub(super) next: Next,
+    /// Changes of all lanes that are written down as begun and wait for leave.
+    pub(super) n_begun: Arc<AtomicUsize>,
+    pub(super) n_lanes: AtomicUsize,
+    /// First come, first served.
+    line: tokio::sync::Mutex<()>,
+    pub(super) changed: Notify,
+}
+
+impl RateOfAll {
+    pub(crate) fn new(per_second: Option<f64>, burst: u32) -> Self {
+        let pace = per_second.map(|rate| (rate, Pace::new(rate, burst)));
+        Self {
+            burst,
+            pace: Mutex::new(pace),
+            next: Next::new(per_second),
+            n_begun: Arc::default(),
+            n_lanes: AtomicUsize::new(0),
+            line: tokio::sync::Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Another rate, from now on.
+    pub(crate) fn set(&self, per_second: Option<f64>) {
+        *self.pace() = per_second.map(|rate| (rate, Pace::spent(rate, self.burst, Instant::now())));
+        self.next.fit(per_second);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether changes that so many in each lane have begun would wait for it.
+    pub(super) fn is_slow(&self, n_intents: usize) -> bool {
+        n_next(self.per_second()) < n_intents.saturating_mul(self.n_lanes.load(Ordering::Relaxed))
+    }
+
+    /// When the next request may leave. None: there is no rate.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.pace().as_ref().map(|(_, pace)| pace.due())
+    }
+
+    pub(crate) fn per_second(&self) -> Option<f64> {
+        self.pace().as_ref().map(|(rate, _)| *rate)
+    }
+
+    pub(super) async fn leave(&self) {
+        let asked = Instant::now();
+        let _line = self.line.lock().await;
+        loop {
+            let changed = self.changed.notified();
+            let taken = self.pace().as_ref().map_or(Ok(()), |(_, pace)| pace.take(asked, Instant::now()));
+            let Err(at) = taken else { break };
+            tokio::select! {
+                () = sleep_until(at) => (),
+                () = changed => (),
+            }
+        }
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Option<(f64, Pace)>> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
