@@ -97,8 +97,19 @@ pub(crate) enum CommandError {
     /// The same where nothing is replaced, whatever anybody says.
     #[error("`{}` is there already", .0.display())]
     Taken(PathBuf),
-    #[error("`{plan}` needs {} and has {given}; nothing was sent", count((*required).into(), "approval"))]
-    NotApproved { plan: String, given: usize, required: u32, is_sealed: bool },
+    #[error("`{plan}` needs {} and has {given}{}; nothing was sent", count((*required).into(), "approval"), of_those(passed_over))]
+    NotApproved {
+        plan: String,
+        given: usize,
+        required: u32,
+        is_sealed: bool,
+        /// Only signatures count.
+        is_signed: bool,
+        /// Names that do not count, and why.
+        passed_over: Vec<(String, String)>,
+    },
+    #[error(transparent)]
+    Approval(#[from] sealing::ApprovalError),
     #[error("`{}` is not a sealed plan", .0.display())]
     NotSealed(PathBuf),
     #[error("{name} sealed the plan, and who seals a plan that needs several approvals gives none of them")]
@@ -221,6 +232,7 @@ impl CommandError {
         match self {
             CommandError::Plan(PlanError::Edited { .. }) | CommandError::Bundle { .. } => Exit::Integrity,
             CommandError::NotLooked { exit, .. } | CommandError::Stopped { exit, .. } => *exit,
+            CommandError::Approval(error) => error.exit(),
             CommandError::AfterChanges(late) => late.error.exit().after_a_change(),
             CommandError::Settings(_)
             | CommandError::Plan(_)
@@ -284,9 +296,11 @@ impl CommandError {
     fn hint(&self, here: &Here) -> Option<String> {
         let hint = match self {
             CommandError::Plan(error) => hint_of_plan(error),
-            CommandError::NotApproved { plan, is_sealed: true, .. } => {
-                return Some(format!("`cutover approve {} --as NAME`", shell_path(Path::new(plan))));
+            CommandError::NotApproved { plan, is_sealed: true, is_signed, .. } => {
+                let key = if *is_signed { " --key KEY" } else { "" };
+                return Some(format!("`cutover approve {} --as NAME{key}`", shell_path(Path::new(plan))));
             }
+            CommandError::Approval(error) => error.hint(),
             CommandError::NotApproved { plan, is_sealed: false, .. } => {
                 let plan = here.asks(&format!("plan {}", shell_path(Path::new(plan))));
                 return Some(format!("seal it first: `{plan} -o FILE`, then `cutover approve FILE --as NAME`"));
@@ -437,6 +451,13 @@ fn hint_of_status(run: &str, here: &Here) -> String {
 fn hint_of_rest(run: &str, resume: &str, here: &Here) -> String {
     let status = here.reads(&format!("status {}", shell_word(run)));
     format!("`{status}` shows where it stands; `{resume}` goes on with it, if anything is left")
+}
+
+/// The first of the approvals that do not count.
+fn of_those(passed_over: &[(String, String)]) -> String {
+    let told: Vec<String> =
+        passed_over.iter().map(|(name, why)| format!("that of {name} does not count: {why}")).collect();
+    if told.is_empty() { String::new() } else { format!(" ({})", bounded(&told)) }
 }
 
 fn hint_of_key(path: &Path, problem: &SignatureError) -> String {
@@ -658,7 +679,7 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
             launch::plan(context, &plan, seal.as_ref())
         }
         Verb::Run { plan, dry_run: true, .. } => launch::plan(context, &plan, None),
-        Verb::Approve { file, name } => sealing::approve(context, &file, &name),
+        Verb::Approve { file, name, key } => sealing::approve(context, &file, &name, key.as_deref()),
         Verb::Run { plan, launch, new, dry_run: false, .. } => launch::run(context, &plan, &launch, new),
         Verb::Resume { run, launch, .. } => launch::resume(context, run.run.as_deref(), &launch),
         Verb::Retry { run, selection, launch, .. } => launch::retry(context, run.run.as_deref(), &selection, &launch),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::waves::zone::Zone;
 use crate::waves::{Part, Stage};
+use crate::whoami::Who;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
@@ -75,20 +76,28 @@ pub struct By {
     pub reason: Option<String>,
     /// `control`, a flag, or the flag file's path.
     pub via: String,
+    #[serde(default, skip_serializing_if = "Who::is_empty")]
+    pub who: Who,
 }
 
 impl By {
     /// Whoever started this process.
     #[must_use]
     pub fn me(via: &str, reason: Option<String>) -> Self {
-        Self { user: Some(crate::whoami::user()), host: crate::lock::host(), reason, via: via.to_owned() }
+        Self {
+            user: Some(crate::whoami::user()),
+            host: crate::lock::host(),
+            reason,
+            via: via.to_owned(),
+            who: Who::me(),
+        }
     }
 }
 
 impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { user, host, reason, via } = self;
-        write!(f, "{}@{host}", user.as_deref().unwrap_or("?"))?;
+        let Self { user, host, reason, via, who } = self;
+        who.told(user.as_deref(), host).fmt(f)?;
         if via != CONTROL {
             write!(f, " with {via}")?;
         }

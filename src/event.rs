@@ -14,6 +14,7 @@ use crate::exit::Exit;
 use crate::ledger::Rules;
 use crate::model::{RowId, SeenState, TargetState};
 use crate::waves::Stage;
+use crate::whoami::Who;
 
 /// One event as it stands in the journal.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,7 +79,11 @@ pub enum EventKind {
         verb: String,
         pid: u32,
         host: String,
+        /// The name that belongs to the user of the process.
         user: Option<String>,
+        /// None in journals of earlier versions, whose `user` is what `$USER` said.
+        #[serde(default, skip_serializing_if = "Who::is_empty")]
+        who: Who,
         version: String,
         /// What it was given by hand, by the names of settings and as flags have it: it holds for this launch.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -83,4 +83,4 @@ mod texts;
 pub mod threat_model {}
 mod transport;
 pub mod waves;
-mod whoami;
+pub mod whoami;

@@ -212,6 +212,8 @@ pub(crate) struct Settings {
     pub(crate) steering: Steering,
     pub(crate) scenario: String,
     pub(crate) seed: u64,
+    /// Whose signatures under a sealed plan count; none: every name does.
+    pub(crate) approvers: Option<PathBuf>,
     /// The texts of what a run is carried out with, for its journal.
     pub(crate) texts: BTreeMap<&'static str, String>,
     /// What was given to this launch and holds for it alone.
@@ -269,6 +271,7 @@ impl Settings {
             steering: Steering::of(resolved)?,
             scenario: resolved.value("scenario", |text| Ok(text.to_owned()))?,
             seed: resolved.value("seed", whole)?,
+            approvers: resolved.optional("approvers", path)?,
             texts: resolved.texts(),
             by_hand: resolved.by_hand(),
             destination_by_flag: resolved.origin("endpoint") == Some(&Origin::Flag),

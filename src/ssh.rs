@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use ssh_key::public::{EcdsaPublicKey, KeyData};
 use ssh_key::{Algorithm, HashAlg, PublicKey, SshSig};
 
+pub mod allowed;
 mod keygen;
 
 pub use keygen::sign;

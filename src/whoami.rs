@@ -1,26 +1,99 @@
-//! Who started this process, as the system has it.
+//! Who started this process: what the system says of it, and what somebody only says. A variable such as `$USER` says nothing: whoever
+//! starts a process sets it.
 
+use std::fmt;
 use std::fs;
+use std::io::{stderr, stdin, stdout};
 
-/// `$USER`, which is not set where a timer starts us; else the name that belongs to the process's user id, else its figure.
-pub(crate) fn user() -> String {
-    let said = std::env::var("USER").ok().filter(|user| !user.is_empty());
-    said.unwrap_or_else(|| {
-        let uid = rustix::process::getuid().as_raw();
-        // source: passwd(5)
-        let known = fs::read_to_string("/etc/passwd").ok();
-        known.and_then(|text| named(&text, uid)).unwrap_or_else(|| uid.to_string())
-    })
+use nix::unistd::{Uid, User};
+use serde::{Deserialize, Serialize};
+
+/// What is known of a person beside the name that belongs to the process. None of it is proven beyond this machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Who {
+    /// User id of the process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// The user who logged in, as the system keeps it over `su` and `sudo`; none where it keeps nothing, as in most containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<String>,
+    /// The user that `sudo` or `doas` wrote into a variable, where anybody else can write too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<String>,
 }
 
-/// The name of a user id: the first field where the third is the figure.
-fn named(passwd: &str, uid: u32) -> Option<String> {
-    let fields = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let mut names = fields.filter_map(|fields| match fields[..] {
-        [name, _, id, ..] if !name.is_empty() && id.parse() == Ok(uid) => Some(name.to_owned()),
-        _ => None,
-    });
-    names.next()
+impl Who {
+    /// Whoever started this process.
+    #[must_use]
+    pub fn me() -> Self {
+        let claimed = ["SUDO_USER", "DOAS_USER"].into_iter().find_map(|name| std::env::var(name).ok());
+        Self {
+            uid: Some(rustix::process::getuid().as_raw()),
+            login: login(),
+            terminal: terminal(),
+            claimed: claimed.filter(|name| !name.is_empty()),
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// With the name of the process's user, and where that was; what says nothing more is left out.
+    #[must_use]
+    pub fn told<'a>(&'a self, user: Option<&'a str>, host: &'a str) -> Told<'a> {
+        Told { who: self, user, host }
+    }
+}
+
+/// A person for people: `root@bridge (logged in as ada)`.
+pub struct Told<'a> {
+    who: &'a Who,
+    user: Option<&'a str>,
+    host: &'a str,
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { who, user, host } = self;
+        write!(f, "{}@{host}", user.unwrap_or("?"))?;
+        let login = who.login.as_deref().filter(|login| Some(*login) != *user);
+        if let Some(login) = login {
+            write!(f, " (logged in as {login})")?;
+        }
+        match who.claimed.as_deref().filter(|claimed| Some(*claimed) != *user && Some(*claimed) != login) {
+            Some(claimed) => write!(f, " (said to be {claimed})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The name that belongs to the process's user id, wherever the system keeps names; else its figure.
+pub(crate) fn user() -> String {
+    name_of(rustix::process::getuid().as_raw())
+}
+
+fn name_of(uid: u32) -> String {
+    let known = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    known.map(|user| user.name).filter(|name| !name.is_empty()).unwrap_or_else(|| uid.to_string())
+}
+
+/// source: proc(5), `/proc/pid/loginuid`
+fn login() -> Option<String> {
+    let uid = fs::read_to_string("/proc/self/loginuid").ok()?.trim().parse().ok()?;
+    // Nobody logged in: -1.
+    (uid != u32::MAX).then(|| name_of(uid))
+}
+
+#[expect(clippy::disallowed_methods, reason = "they are asked for their name, and nothing is written")]
+fn terminal() -> Option<String> {
+    let name = rustix::termios::ttyname(stdin(), Vec::new())
+        .or_else(|_| rustix::termios::ttyname(stderr(), Vec::new()))
+        .or_else(|_| rustix::termios::ttyname(stdout(), Vec::new()));
+    name.ok()?.into_string().ok()
 }
 
 #[cfg(test)]
@@ -28,11 +101,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_id_has_the_name_that_the_system_gives_it() {
-        let passwd =
-            "root:x:0:0:root:/root:/bin/bash\n\n# by hand\nops:x:1001:1001::/home/ops:/bin/sh\n:x:7:7::/:/bin/sh";
-        for (uid, name) in [(0, Some("root")), (1001, Some("ops")), (7, None), (65_534, None)] {
-            assert_eq!(named(passwd, uid).as_deref(), name, "{uid}");
-        }
+    fn a_user_id_has_the_name_that_the_system_gives_it_or_none() {
+        assert_eq!(name_of(0), "root");
+        assert_eq!(name_of(4_000_000_001), "4000000001");
+    }
+
+    #[test]
+    fn what_says_nothing_more_than_the_user_is_not_told() {
+        let who = |login: &str, claimed: &str| {
+            let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+            Who { login: some(login), claimed: some(claimed), ..Who::default() }.told(Some("ada"), "h").to_string()
+        };
+        assert_eq!(who("", ""), "ada@h");
+        assert_eq!(who("ada", "ada"), "ada@h");
+        assert_eq!(who("bob", "bob"), "ada@h (logged in as bob)");
+        assert_eq!(who("", "bob"), "ada@h (said to be bob)");
+        assert_eq!(who("cy", "bob"), "ada@h (logged in as cy) (said to be bob)");
     }
 }

@@ -155,6 +155,7 @@ fn begun(run: &RunRecord, layout: String) -> [EventKind; 2] {
         pid: 4711,
         host: "bridge".into(),
         user: Some("ops".into()),
+        who: cutover::whoami::Who::default(),
         version: env!("CARGO_PKG_VERSION").into(),
         given: [].into(),
         cut_off_ms: 0,

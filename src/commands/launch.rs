@@ -26,7 +26,7 @@ use crate::ledger::cause::Only;
 use crate::lock::{self, Lock};
 use crate::observe::sent::Sent;
 use crate::plan::paper::Paper;
-use crate::plan::sealed::Seal;
+use crate::plan::sealed::{Counted, Seal};
 use crate::plan::source::Source;
 use crate::plan::{Checked, Planned};
 use crate::report::Format;
@@ -168,13 +168,17 @@ pub(super) fn paper_of(run: &RunRecord) -> Result<Paper, CommandError> {
     paper.map_err(|error| JournalError::Damaged(format!("the settings of run {}: {error}", run.id)).into())
 }
 
-/// Whether as many people agreed as the plan wants.
-fn must_be_approved(paper: &Paper, plan: &Path) -> Result<(), CommandError> {
+/// Whether as many people agreed as the plan wants, and those whose word counts here.
+fn must_be_approved(context: &Context, paper: &Paper, plan: &Path) -> Result<(), CommandError> {
     let required = paper.terms.require_approvals;
-    let given = paper.seal.as_ref().map_or(0, |seal| seal.n_approvals(required));
-    if u32::try_from(given).is_ok_and(|given| given < required) {
+    let approvers = sealing::approvers(context)?;
+    let now = Timestamp::now();
+    let counted = paper.seal.as_ref().map(|seal| seal.counted(required, approvers.as_ref(), now)).unwrap_or_default();
+    if u32::try_from(counted.n).is_ok_and(|given| given < required) {
         let (plan, is_sealed) = (plan.display().to_string(), paper.seal.is_some());
-        return Err(CommandError::NotApproved { plan, given, required, is_sealed });
+        let Counted { n: given, passed_over } = counted;
+        let is_signed = approvers.is_some();
+        return Err(CommandError::NotApproved { plan, given, required, is_sealed, is_signed, passed_over });
     }
     Ok(())
 }
@@ -223,7 +227,7 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
     let context = &under(outside, checked.terms.policy.clone(), source.name())?;
     tell_what_is_overridden(context, &checked);
     let paper = Paper::of_plan(&checked);
-    must_be_approved(&paper, &args.plan)?;
+    must_be_approved(context, &paper, &args.plan)?;
     let accounts = accounts::of_plan(context, &checked)?;
     if let Some(seal) = &paper.seal {
         must_be_as_sealed(context, seal, &accounts)?;

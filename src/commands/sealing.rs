@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -18,7 +18,42 @@ use crate::plan::sealed::{self, Head, Sealer};
 use crate::plan::source::Source;
 use crate::plan::{Checked, PlanError, Reading};
 use crate::report::plain::{count, shell_path, shown};
+use crate::ssh::allowed::{Allowed, BadLine};
+use crate::ssh::{self, Purpose};
 use crate::waves::Terms;
+use crate::whoami::Who;
+
+/// Why an approval is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApprovalError {
+    #[error("`{name}` looks like `{known}`, who has approved already, and one person approves once")]
+    LooksLike { name: String, known: String },
+    #[error("the settings name `approvers`, so that only approvals with a signature count")]
+    MustSign,
+    #[error("the approval of {name} would count for nothing: {why}")]
+    CountsForNothing { name: String, why: String },
+    #[error("`{}`, which `approvers` names, is not read: {problem}", path.display())]
+    Approvers { path: PathBuf, problem: BadLine },
+}
+
+impl ApprovalError {
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            ApprovalError::LooksLike { .. } | ApprovalError::CountsForNothing { .. } => Exit::Refused,
+            ApprovalError::MustSign | ApprovalError::Approvers { .. } => Exit::Usage,
+        }
+    }
+
+    /// What to do next.
+    pub(super) fn hint(&self) -> &'static str {
+        match self {
+            ApprovalError::LooksLike { .. } => "use a name that nobody takes for another",
+            ApprovalError::MustSign => "`--key KEY`, as `audit sign` takes it",
+            ApprovalError::CountsForNothing { .. } => "use a name and a key of your own that count; nothing was added",
+            ApprovalError::Approvers { .. } => "ssh-keygen(1) describes the file under ALLOWED SIGNERS",
+        }
+    }
+}
 
 /// Where a sealed plan goes, and in whose name.
 pub(super) struct SealTo<'a> {
@@ -52,12 +87,12 @@ pub(super) fn seal(
     lanes: Vec<LanePlace>,
     to: &SealTo<'_>,
 ) -> Result<(), CommandError> {
-    let sealed_by = match to.name.map(str::to_owned).or_else(|| std::env::var("USER").ok()) {
-        Some(name) if sealed::is_a_name(&name) => name,
+    let sealed_by = match to.name {
+        Some(name) if sealed::is_a_name(name) => name.to_owned(),
         // Who agrees must be able to be somebody else.
         Some(_) => return Err(CommandError::NoName),
         None if terms.require_approvals > 0 => return Err(CommandError::NoName),
-        None => "unknown".to_owned(),
+        None => crate::whoami::user(),
     };
     let head = Head {
         schema: sealed::SCHEMA.to_owned(),
@@ -65,6 +100,7 @@ pub(super) fn seal(
         terms,
         sealed_by: sealed_by.clone(),
         user: Some(crate::whoami::user()),
+        who: Who::me(),
         host: crate::lock::host(),
         at: Timestamp::now(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -129,8 +165,24 @@ impl From<io::Error> for SealError {
     }
 }
 
-/// Adds an approval to a sealed plan, bound to what it seals.
-pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit, CommandError> {
+/// The keys whose signatures count, if somebody said whose do.
+pub(super) fn approvers(context: &Context) -> Result<Option<Allowed>, CommandError> {
+    let Some(path) = &context.settings.approvers else { return Ok(None) };
+    let text = crate::texts::read(path).map_err(|source| CommandError::Input { path: path.clone(), source })?;
+    let allowed = Allowed::read(&text);
+    let allowed = allowed.map_err(|problem| ApprovalError::Approvers { path: path.clone(), problem })?;
+    Ok(Some(allowed))
+}
+
+/// Adds an approval to a sealed plan, bound to what it seals, and with a key signed.
+pub(super) fn approve(context: &Context, path: &Path, name: &str, key: Option<&Path>) -> Result<Exit, CommandError> {
+    let approvers = approvers(context)?;
+    if let (Some(_), None) = (&approvers, key) {
+        return Err(ApprovalError::MustSign.into());
+    }
+    if let Some(key) = key {
+        std::fs::metadata(key).map_err(|source| CommandError::Input { path: key.to_owned(), source })?;
+    }
     let name = name.trim();
     if path == Path::new("-") {
         return Err(CommandError::DashIsNoFile);
@@ -151,11 +203,27 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
     if required > 1 && seal.is_sealer(name) {
         return Err(CommandError::SealerApproves { name: name.to_owned() });
     }
-    if seal.has_approved(name) {
+    if let Some(known) = seal.approved_like(name).filter(|_| approvers.is_none()) {
+        if !sealed::is_same_name(known, name) {
+            return Err(ApprovalError::LooksLike { name: name.to_owned(), known: known.to_owned() }.into());
+        }
         context.console.say(&format!("{name} has approved {sealed_plan} already"));
         return Ok(Exit::Done);
     }
-    let approval = seal.approval(name, Some(crate::whoami::user()), crate::lock::host(), Timestamp::now());
+    let mut approval =
+        seal.approval(name, Some(crate::whoami::user()), Who::me(), crate::lock::host(), Timestamp::now());
+    if let Some(key) = key {
+        let signed = ssh::sign(&seal.signed_text(&approval), Purpose::Approval, key);
+        let (signature, _) = signed.map_err(|problem| CommandError::Key { path: key.to_owned(), problem })?;
+        approval.signature = Some(signature);
+    }
+    let n_before = seal.counted(required, approvers.as_ref(), approval.at).n;
+    seal.approvals.push(approval.clone());
+    let counted = seal.counted(required, approvers.as_ref(), approval.at);
+    // One that would count for nothing is not added.
+    if let Some((_, why)) = counted.passed_over.last().filter(|_| counted.n == n_before) {
+        return Err(ApprovalError::CountsForNothing { name: name.to_owned(), why: why.clone() }.into());
+    }
     // Its rows may be many.
     let sealed_before = source.whole().map_err(output_failed(path))?;
     write_beside(path, path, |out| {
@@ -163,8 +231,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str) -> Result<Exit
         out.write_all(sealed::approval_line(&approval).as_bytes())
     })
     .map_err(output_failed(path))?;
-    seal.approvals.push(approval);
-    let given = u64::try_from(seal.n_approvals(required)).unwrap_or(u64::MAX);
+    let given = u64::try_from(counted.n).unwrap_or(u64::MAX);
     let (needed, n_more) = match (required, u64::from(required).saturating_sub(given)) {
         (0, _) => ("none is needed".to_owned(), 0),
         (required, 0) => (format!("{required} needed: it may be run"), 0),

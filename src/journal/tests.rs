@@ -413,6 +413,7 @@ fn a_damaged_journal_is_noticed_after_an_unclean_end_only() {
         pid: 1,
         host: "h".to_owned(),
         user: None,
+        who: crate::whoami::Who::default(),
         version: "0".to_owned(),
         given: std::collections::BTreeMap::new(),
         cut_off_ms: 0,

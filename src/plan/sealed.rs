@@ -4,13 +4,13 @@
 //! over everything before it; each approval is bound to the seal and to the approval before it. A hash keeps nobody from
 //! making another sealed plan; it keeps an edited one from passing for the one that was agreed to.
 
-use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Write};
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use unicode_security::skeleton;
 
 use crate::event::LanePlace;
 use crate::journal::chain::hex;
@@ -21,7 +21,10 @@ use crate::plan::columns::{Cells, Column};
 use crate::plan::problem::Position;
 use crate::plan::source::Source;
 use crate::plan::{Planned, Stop};
+use crate::ssh::allowed::Allowed;
+use crate::ssh::{self, Purpose, SignatureError, Signer};
 use crate::waves::Terms;
+use crate::whoami::Who;
 
 pub const SCHEMA: &str = "cutover.sealed.v1";
 /// More than any line of ours has.
@@ -35,6 +38,8 @@ pub struct Head {
     pub terms: Terms,
     pub sealed_by: String,
     pub user: Option<String>,
+    #[serde(default, skip_serializing_if = "Who::is_empty")]
+    pub who: Who,
     pub host: String,
     pub at: Timestamp,
     pub version: String,
@@ -96,8 +101,13 @@ pub struct Approval {
     pub user: Option<String>,
     pub host: String,
     pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Who::is_empty")]
+    pub who: Who,
     /// Over the approval and what it agrees to.
     pub check: String,
+    /// An SSH signature over [`Seal::signed_text`]; none: it is a name that somebody typed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// What a run keeps of the sealed plan that it was begun from.
@@ -108,6 +118,8 @@ pub struct Seal {
     pub states_digest: String,
     pub sealed_by: String,
     pub user: Option<String>,
+    #[serde(default, skip_serializing_if = "Who::is_empty")]
+    pub who: Who,
     pub host: String,
     pub at: Timestamp,
     /// Where the states were seen.
@@ -115,56 +127,150 @@ pub struct Seal {
     pub approvals: Vec<Approval>,
 }
 
+/// Approvals as they count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    pub n: usize,
+    /// Names that count for nothing, and why.
+    pub passed_over: Vec<(String, String)>,
+}
+
 impl Seal {
     /// Whether somebody is who sealed it.
     #[must_use]
     pub fn is_sealer(&self, name: &str) -> bool {
-        same_person(&self.sealed_by, name)
+        look_alike(&self.sealed_by, name)
     }
 
-    /// How many people agreed. Of several that are needed, who sealed it is none.
+    /// How many people agreed, each counted once however often and by whatever name. Of several that are needed, who sealed it is
+    /// none. Where somebody said whose signatures count, only those do, each key once.
     #[must_use]
-    pub fn n_approvals(&self, required: u32) -> usize {
-        let counted = self.approvals.iter().filter(|approval| required <= 1 || !self.is_sealer(&approval.name));
-        counted.map(|approval| person(&approval.name)).collect::<BTreeSet<_>>().len()
+    pub fn counted(&self, required: u32, approvers: Option<&Allowed>, now: Timestamp) -> Counted {
+        let mut counted = Counted::default();
+        let (mut people, mut keys): (Vec<&str>, Vec<String>) = (Vec::new(), Vec::new());
+        for approval in &self.approvals {
+            match self.counts(approval, required, approvers, now, &people, &keys) {
+                Ok(key) => {
+                    people.push(&approval.name);
+                    keys.extend(key);
+                    counted.n += 1;
+                }
+                Err(why) => counted.passed_over.push((approval.name.clone(), why)),
+            }
+        }
+        counted
     }
 
+    /// The key of an approval that counts beside those that were counted before it, or why it does not.
+    fn counts(
+        &self,
+        approval: &Approval,
+        required: u32,
+        approvers: Option<&Allowed>,
+        now: Timestamp,
+        people: &[&str],
+        keys: &[String],
+    ) -> Result<Option<String>, String> {
+        let signer = self.signer_of(approval).transpose().map_err(|error| error.to_string())?;
+        match (approvers, &signer) {
+            (Some(_), None) => return Err("it is not signed".to_owned()),
+            (Some(approvers), Some(signer)) => {
+                let allowed = approvers.allows(&approval.name, signer, Purpose::Approval, &[approval.at, now]);
+                allowed.map_err(|error| error.to_string())?;
+            }
+            (None, Some(_) | None) => (),
+        }
+        if required > 1 && self.is_sealer(&approval.name) {
+            return Err("who sealed the plan gives none of several approvals".to_owned());
+        }
+        // Whom the operator lists under two names, and with two keys, is two people.
+        let is_same = |one: &str, other: &str| if approvers.is_some() { one == other } else { look_alike(one, other) };
+        if let Some(other) = people.iter().find(|other| is_same(other, &approval.name)) {
+            return Err(format!("it is by the same person as that of {other}"));
+        }
+        match signer {
+            Some(signer) if keys.contains(&signer.fingerprint) => {
+                Err(format!("its key {} counts already", signer.fingerprint))
+            }
+            signer => Ok(signer.map(|signer| signer.fingerprint)),
+        }
+    }
+
+    /// Whoever approved whom somebody of this name would be taken for.
     #[must_use]
-    pub fn has_approved(&self, name: &str) -> bool {
-        self.approvals.iter().any(|approval| same_person(&approval.name, name))
+    pub fn approved_like(&self, name: &str) -> Option<&str> {
+        self.approvals.iter().map(|approval| approval.name.as_str()).find(|known| look_alike(known, name))
     }
 
     /// An approval that follows those that are there.
     #[must_use]
-    pub fn approval(&self, name: &str, user: Option<String>, host: String, at: Timestamp) -> Approval {
-        let mut approval = Approval { name: name.to_owned(), user, host, at, check: String::new() };
+    pub fn approval(&self, name: &str, user: Option<String>, who: Who, host: String, at: Timestamp) -> Approval {
+        let mut approval =
+            Approval { name: name.to_owned(), user, host, at, who, check: String::new(), signature: None };
         approval.check = self.check_of(&approval, self.approvals.len());
         approval
     }
 
     fn check_of(&self, approval: &Approval, n: usize) -> String {
         let before = n.checked_sub(1).map_or(&self.digest, |last| &self.approvals[last].check);
-        let Approval { name, user, host, at, check: _ } = approval;
-        let text = serde_json::to_string(&(before, name, user, host, at)).expect("texts are JSON");
-        sha256(text.as_bytes())
+        let Approval { name, user, host, at, who, check: _, signature: _ } = approval;
+        // As it was before there was more to be told of a person.
+        let text = if who.is_empty() {
+            serde_json::to_string(&(before, name, user, host, at))
+        } else {
+            serde_json::to_string(&(before, name, user, host, at, who))
+        };
+        sha256(text.expect("texts are JSON").as_bytes())
+    }
+
+    /// What whoever approves signs: the seal, the plan, his name, and all that is told of the approval.
+    #[must_use]
+    pub fn signed_text(&self, approval: &Approval) -> String {
+        let (Self { digest, plan_digest, .. }, Approval { name, at, check, .. }) = (self, approval);
+        format!("cutover.approval.v1\nsealed {digest}\nplan {plan_digest}\nas {name}\nat {at}\ncheck {check}\n")
+    }
+
+    /// Whose key signed an approval; none: it has no signature.
+    #[must_use]
+    pub fn signer_of(&self, approval: &Approval) -> Option<Result<Signer, SignatureError>> {
+        let signature = approval.signature.as_deref()?;
+        Some(ssh::verify(&self.signed_text(approval), Purpose::Approval, signature))
     }
 }
 
-fn same_person(one: &str, other: &str) -> bool {
-    person(one) == person(other)
+/// Whether somebody could take one name for the other: they are the same but for case, blanks and marks, or look the same.
+#[must_use]
+pub fn look_alike(one: &str, other: &str) -> bool {
+    let others = appearances(other);
+    appearances(one).iter().any(|appearance| others.contains(appearance))
 }
 
-/// A name as it is compared: whatever looks the same is the same (NFKC), and neither case nor blanks, punctuation or
-/// characters that nobody sees make two people of one.
-fn person(name: &str) -> String {
-    let folded = ComposingNormalizerBorrowed::new_nfkc().normalize(name).to_lowercase();
-    folded.chars().filter(|c| c.is_alphanumeric()).collect()
+/// Whether two names are one name, but for case, blanks and marks.
+#[must_use]
+pub fn is_same_name(one: &str, other: &str) -> bool {
+    let folded = |name: &str| -> String {
+        let normal = ComposingNormalizerBorrowed::new_nfkc().normalize(name).to_lowercase();
+        normal.chars().filter(|c| c.is_alphanumeric()).collect()
+    };
+    folded(one) == folded(other)
 }
 
-/// Whether there is anything in it to tell people apart by.
+/// A name as it looks, in the case that it has and in lower case: two letters may look the same in one of them alone.
+///
+/// source: UTS #39, 4 (skeletons of confusables)
+fn appearances(name: &str) -> [String; 2] {
+    let normal = ComposingNormalizerBorrowed::new_nfkc().normalize(name).into_owned();
+    [&normal, &normal.to_lowercase()].map(|name| {
+        let skeleton: String = skeleton(name).collect();
+        let composed = ComposingNormalizerBorrowed::new_nfc().normalize(&skeleton).to_lowercase();
+        composed.chars().filter(|c| c.is_alphanumeric()).collect()
+    })
+}
+
+/// Whether there is anything in it to tell people apart by, on one line.
 #[must_use]
 pub fn is_a_name(name: &str) -> bool {
-    !person(name).is_empty()
+    !name.chars().any(char::is_control) && appearances(name).iter().all(|name| !name.is_empty())
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -335,12 +441,16 @@ pub(super) fn read<E>(
     if marks.states_digest != format!("sha256:{}", hex(&states.finalize())) {
         return Err(edited("its states are not those that were sealed"));
     }
-    let Head { terms, sealed_by, user, host, at, lanes, .. } = head;
+    let Head { terms, sealed_by, user, who, host, at, lanes, .. } = head;
     let Marks { plan_digest, states_digest, digest, rows: _ } = marks;
-    let mut seal = Seal { digest, plan_digest, states_digest, sealed_by, user, host, at, lanes, approvals: Vec::new() };
+    let mut seal =
+        Seal { digest, plan_digest, states_digest, sealed_by, user, who, host, at, lanes, approvals: Vec::new() };
     for (n, approval) in approvals.into_iter().enumerate() {
         if approval.check != seal.check_of(&approval, n) {
             return Err(edited(format!("the approval of {:?} is not the one that was given", approval.name)));
+        }
+        if let Some(Err(error)) = seal.signer_of(&approval) {
+            return Err(edited(format!("the signature of {:?} does not hold: {error}", approval.name)));
         }
         seal.approvals.push(approval);
     }
@@ -366,5 +476,107 @@ impl RowLine {
         }
         cells.extra.clone_from(&self.extra);
         cells
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ssh::tests::{public_key, signed};
+
+    fn seal(sealed_by: &str) -> Seal {
+        Seal {
+            digest: "sha256:d".into(),
+            plan_digest: "sha256:p".into(),
+            states_digest: "sha256:s".into(),
+            sealed_by: sealed_by.into(),
+            user: None,
+            who: Who::default(),
+            host: "h".into(),
+            at: Timestamp::UNIX_EPOCH,
+            lanes: Vec::new(),
+            approvals: Vec::new(),
+        }
+    }
+
+    /// Approved by these, each with the key of a seed or without one.
+    fn approved(by: &[(&str, Option<u8>)]) -> Seal {
+        let mut seal = seal("ada");
+        for (name, key) in by {
+            let mut approval = seal.approval(name, None, Who::default(), "h".into(), Timestamp::UNIX_EPOCH);
+            approval.signature = key.map(|seed| signed(&seal.signed_text(&approval), Purpose::Approval, seed));
+            seal.approvals.push(approval);
+        }
+        seal
+    }
+
+    fn n(seal: &Seal, approvers: Option<&str>) -> usize {
+        let keys = |text: &str| {
+            let text = text.replace("KEY1", &public_key(1)).replace("KEY2", &public_key(2));
+            Allowed::read(&text).unwrap()
+        };
+        seal.counted(2, approvers.map(keys).as_ref(), Timestamp::now()).n
+    }
+
+    #[test]
+    fn names_that_look_the_same_are_one_person() {
+        for (one, other) in [
+            ("Ada Lovelace", "ada  lovelace"),
+            ("Ada", "\u{410}d\u{430}"),
+            ("paypal", "p\u{430}ypal"),
+            ("Bob", "B0b"),
+            ("Carl", "CarI"),
+            ("modern", "modem"),
+            ("\u{ff21}da", "Ada"),
+            ("Bj\u{f6}rn", "Bjo\u{308}rn"),
+            ("x\u{200b}y", "xy"),
+        ] {
+            assert!(look_alike(one, other) && look_alike(other, one), "{one} {other}");
+        }
+        for (one, other) in [("Ada", "Bob"), ("M\u{fc}ller", "Muller"), ("Ann", "Anna"), ("Cy", "Cyd")] {
+            assert!(!look_alike(one, other), "{one} {other}");
+        }
+        for name in ["", " ", "\u{200b}", "a\nb", "--"] {
+            assert!(!is_a_name(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn each_person_counts_once_and_the_sealer_not() {
+        assert_eq!(n(&approved(&[("bob", None), ("cy", None)]), None), 2);
+        assert_eq!(n(&approved(&[("bob", None), ("B\u{43e}b", None), ("ADA", None)]), None), 1);
+        // One key is one person, whatever it calls itself.
+        assert_eq!(n(&approved(&[("bob", Some(1)), ("cy", Some(1)), ("dora", Some(2))]), None), 2);
+    }
+
+    #[test]
+    fn only_signatures_count_where_somebody_says_whose() {
+        let two = "bob KEY1\ncy KEY2";
+        assert_eq!(n(&approved(&[("bob", Some(1)), ("cy", Some(2))]), Some(two)), 2);
+        assert_eq!(n(&approved(&[("bob", None), ("cy", Some(2))]), Some(two)), 1);
+        assert_eq!(n(&approved(&[("bob", Some(2)), ("cy", Some(1))]), Some(two)), 0);
+        assert_eq!(n(&approved(&[("bob", Some(1)), ("cy", Some(1))]), Some("* KEY1")), 1);
+        assert_eq!(n(&approved(&[("bob", Some(1)), ("bob", Some(2))]), Some("bob KEY1\nbob KEY2")), 1);
+        assert_eq!(n(&approved(&[("ada", Some(1)), ("cy", Some(2))]), Some("* KEY1\n* KEY2")), 1);
+        assert_eq!(n(&approved(&[("bob", Some(1))]), Some("bob valid-before=\"20200101Z\" KEY1")), 0);
+        assert_eq!(n(&approved(&[("bob", Some(1))]), Some("bob namespaces=\"git\" KEY1")), 0);
+    }
+
+    #[test]
+    fn a_signature_is_of_one_approval_of_one_seal() {
+        let mut seal = approved(&[("bob", Some(1)), ("cy", Some(2))]);
+        let of_the_first = seal.approvals[0].signature.clone();
+        seal.approvals[1].signature = of_the_first;
+        assert!(seal.signer_of(&seal.approvals[1]).unwrap().is_err());
+        let mut other = approved(&[("bob", Some(1))]);
+        other.digest = "sha256:other".into();
+        assert!(other.signer_of(&other.approvals[0]).unwrap().is_err());
+    }
+
+    #[test]
+    fn approvals_of_earlier_versions_are_as_they_were() {
+        let line = r#"{"approval":{"as":"bob","user":"b","host":"h","at":"1970-01-01T00:00:00Z","check":"sha256:x"}}"#;
+        let read: ApprovalLine = serde_json::from_str(line).unwrap();
+        assert_eq!(approval_line(&read.approval), format!("{line}\n"));
     }
 }

@@ -13,7 +13,7 @@ use super::plain::{padded, plain};
 use super::printout::Printout;
 use super::story::{self, Moment};
 use crate::control::By;
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Phase, Standing};
@@ -32,6 +32,8 @@ pub struct Explained {
     commands: Arc<NextCommands>,
     /// Who said that it is not to be sent.
     skipped: Option<By>,
+    /// Who launched its run last.
+    launched: Option<String>,
 }
 
 impl Explained {
@@ -42,7 +44,11 @@ impl Explained {
         commands
             .needs_leave(|| Ok::<_, JournalError>(row.wants.copystate.as_ref().is_some_and(words::irreversible)))?;
         let skipped = journal.steered(run.key)?.skipped.remove(row.source_id.as_str());
-        Ok(Self { skipped, ..Self::from_parts(run, row, standing, events, &Arc::new(commands)) })
+        let launched = journal.last_launch(run.key)?.and_then(|event| {
+            let EventKind::LaunchBegan { user, host, who, .. } = event.kind else { return None };
+            Some(who.told(user.as_deref(), &host).to_string())
+        });
+        Ok(Self { skipped, launched, ..Self::from_parts(run, row, standing, events, &Arc::new(commands)) })
     }
 
     /// For those who read row by row.
@@ -54,7 +60,7 @@ impl Explained {
         commands: &Arc<NextCommands>,
     ) -> Self {
         let (run, plan_path) = (run.id.clone(), run.plan_path.clone());
-        Self { run, plan_path, row, standing, events, commands: Arc::clone(commands), skipped: None }
+        Self { run, plan_path, row, standing, events, commands: Arc::clone(commands), skipped: None, launched: None }
     }
 
     pub fn write_json(&self, out: &mut dyn io::Write) -> Result<(), ReportError> {
@@ -160,6 +166,9 @@ impl Explained {
             fact(&plain(column), value);
         }
         fact("run", &self.run);
+        if let Some(launched) = &self.launched {
+            fact("launched", &format!("by {launched}"));
+        }
         fact("seen before", &shown(self.standing.before.as_ref()));
         if self.standing.after.is_some() {
             fact("seen after", &shown(self.standing.after.as_ref()));

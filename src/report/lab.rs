@@ -102,6 +102,7 @@ impl Lab {
             pid: 4711,
             host: "jump-1".into(),
             user: Some("ops".into()),
+            who: crate::whoami::Who::default(),
             version: "0.1.0".into(),
             given: ["allow_irreversible", "yes"].map(|leave| (leave.into(), "on".into())).into(),
             cut_off_ms: 0,
@@ -289,6 +290,7 @@ fn steering() -> Vec<EventKind> {
         host: "bridge".into(),
         reason: Some(reason.into()),
         via: control::CONTROL.into(),
+        who: crate::whoami::Who::default(),
     };
     let controlled = |command, reason| EventKind::Controlled { command, by: by(reason), control: None };
     let release = Command::Release { wave: "pilot".into(), part: Some(Part::Canary) };

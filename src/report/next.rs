@@ -431,6 +431,7 @@ mod tests {
             pid: 1,
             host: String::new(),
             user: None,
+            who: crate::whoami::Who::default(),
             version: String::new(),
             given: given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             cut_off_ms: 0,

@@ -75,10 +75,10 @@ fn sentence(kind: &EventKind) -> String {
         EventKind::RunStarted { plan, rows, .. } => {
             format!("the run is made: {}, plan {plan}", count(u64::from(*rows), "row"))
         }
-        EventKind::LaunchBegan { launch, verb, pid, host, user, version, given, cut_off_ms: _ } => {
-            let user = user.as_deref().unwrap_or("?");
+        EventKind::LaunchBegan { launch, verb, pid, host, user, who, version, given, cut_off_ms: _ } => {
+            let person = who.told(user.as_deref(), host);
             let given = if given.is_empty() { String::new() } else { format!(", given{}", next::flags(given)) };
-            format!("launch {launch} begins: `{verb}` by {user}@{host}, process {pid}, cutover {version}{given}")
+            format!("launch {launch} begins: `{verb}` by {person}, process {pid}, cutover {version}{given}")
         }
         EventKind::DrainBegan { reason, why } => {
             let why = why.as_deref().map_or_else(String::new, |why| format!(": {why}"));

@@ -20,10 +20,11 @@ use crate::journal::{Journal, JournalError};
 use crate::ledger::Phase;
 use crate::ledger::steered::Steered;
 use crate::plan::paper::Paper;
-use crate::plan::sealed::Seal;
+use crate::plan::sealed::{Approval, Seal};
 use crate::rollback::IfStopped;
 use crate::waves::zone::Zone;
 use crate::waves::{Stage, Terms};
+use crate::whoami::Who;
 
 /// Causes past these are counted and not listed.
 const MOST_CAUSES: u32 = 50;
@@ -163,8 +164,14 @@ impl PaperOf {
         let sealed = self.seal.iter().flat_map(|seal| {
             let by = format!("by {} at {}, {}", plain(&seal.sealed_by), time_in(zone, seal.at), plain(&seal.digest));
             let approvals = seal.approvals.iter().map(|approval| {
-                let who = approval.user.as_deref().map_or(String::new(), |user| format!(" ({user}@{})", approval.host));
-                ("approved", plain(&format!("by {}{who} at {}", approval.name, time_in(zone, approval.at))))
+                let Approval { name, user, host, who, at, .. } = approval;
+                let person = user.as_deref().map_or(String::new(), |user| format!(" ({})", who.told(Some(user), host)));
+                let signed = match seal.signer_of(approval) {
+                    Some(Ok(signer)) => format!(", signed by {}", signer.fingerprint),
+                    Some(Err(_)) => ", with a signature that is not of it".to_owned(),
+                    None => ", not signed".to_owned(),
+                };
+                ("approved", plain(&format!("by {name}{person} at {}{signed}", time_in(zone, *at))))
             });
             std::iter::once(("sealed", by)).chain(approvals)
         });
@@ -247,6 +254,8 @@ pub struct LaunchOf {
     pub pid: u32,
     pub host: String,
     pub user: Option<String>,
+    #[serde(skip_serializing_if = "Who::is_empty")]
+    pub who: Who,
     pub version: String,
     /// By hand, for itself alone.
     #[serde(skip)]
@@ -581,10 +590,10 @@ fn lanes_of(lanes: Vec<LaneRecord>, tallies: &[LaneTally]) -> Vec<LaneOf> {
 }
 
 fn launch_of(at: String, began: EventKind) -> Option<LaunchOf> {
-    let EventKind::LaunchBegan { launch, verb, pid, host, user, version, given, cut_off_ms: _ } = began else {
+    let EventKind::LaunchBegan { launch, verb, pid, host, user, who, version, given, cut_off_ms: _ } = began else {
         return None;
     };
-    Some(LaunchOf { launch, verb, at, pid, host, user, version, given })
+    Some(LaunchOf { launch, verb, at, pid, host, user, who, version, given })
 }
 
 fn is_or_are(n: u64) -> &'static str {

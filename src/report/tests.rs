@@ -285,8 +285,13 @@ fn a_reopened_row_is_told_as_such() {
 fn a_row_that_waits_to_be_skipped_names_who_and_why_in_its_document_too() {
     let mut lab = Lab::with(&[row(1, "vm-1")]);
     lab.begins();
-    let by =
-        By { user: Some("ada".into()), host: "bridge".into(), reason: Some("not tonight".into()), via: CONTROL.into() };
+    let by = By {
+        user: Some("ada".into()),
+        host: "bridge".into(),
+        reason: Some("not tonight".into()),
+        via: CONTROL.into(),
+        ..By::default()
+    };
     let command = Command::Skip { source_id: "vm-1".into() };
     lab.happens(LaneId::RUN, [EventKind::Controlled { command, by, control: None }]);
     let (journal, run) = lab.open();

@@ -96,6 +96,9 @@ pub(crate) enum Verb {
         /// Who agrees
         #[arg(long = "as", value_name = "NAME")]
         name: String,
+        /// Sign it with this SSH key, or with the private half that the agent (`SSH_AUTH_SOCK`) or a FIDO key has of it
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
     },
     /// Change, verify and journal every row of a plan; an unfinished run of the same plan is taken up
     Run {
@@ -770,7 +773,7 @@ mod tests {
         command.build();
         let run = command.find_subcommand("run").unwrap();
         // Where an agency is asked for is the machine's, not the run's.
-        for key in KEYS.iter().filter(|key| key.name != "metadata_endpoint") {
+        for key in KEYS.iter().filter(|key| !["approvers", "metadata_endpoint"].contains(&key.name)) {
             let flag = key.name.replace('_', "-");
             let arg = run.get_arguments().find(|arg| arg.get_long() == Some(&flag)).expect(key.name);
             let help = arg.get_help().unwrap().to_string();

@@ -125,7 +125,7 @@ const fn unless_set(name: &'static str, reach: Reach, example: &'static str, hel
     Key { name, reach, default: None, example, help, ..KEY }
 }
 
-pub(crate) const KEYS: [Key; 37] = [
+pub(crate) const KEYS: [Key; 38] = [
     of_process("journal", Reach::Writes, "cutover.db", "the journal: one SQLite file that holds every run")
         .settled_by_run(),
     of_process("log_format", Reach::Looks, "text", "how messages are written: text or json").settled_by_run(),
@@ -252,6 +252,15 @@ pub(crate) const KEYS: [Key; 37] = [
     )
     .of_launch(),
     unless_set("approval_timeout", Reach::Pace, "30m", "stop when nobody released a wave for this long").kept(),
+    Key {
+        of_run: false,
+        ..unless_set(
+            "approvers",
+            Reach::Guards,
+            "/etc/cutover/approvers",
+            "whose approvals count, an allowed_signers file: only those with a signature by one of its keys",
+        )
+    },
     of_process("ignore_forecast", Reach::Guards, "off", "begin a wave although it would not end in time"),
     Key {
         of_run: false,

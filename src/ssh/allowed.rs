@@ -62,7 +62,9 @@ impl Allowed {
         let key = || by.fingerprint.clone();
         let mut why = NotAllowed::NotListed(key());
         for line in self.lines.iter().filter(|line| line.signer == *by && is_among(name, &line.principals)) {
-            let is_in_time = |at: &Timestamp| line.after.is_none_or(|after| *at >= after) && line.before.is_none_or(|before| *at < before);
+            let is_in_time = |at: &Timestamp| {
+                line.after.is_none_or(|after| *at >= after) && line.before.is_none_or(|before| *at < before)
+            };
             if line.namespaces.as_deref().is_some_and(|of| !is_among(purpose.namespace(), of)) {
                 why = NotAllowed::OtherPurpose(key(), purpose.namespace());
             } else if at.iter().all(is_in_time) {
@@ -85,15 +87,15 @@ impl Line {
             after: None,
             before: None,
         };
-        let key = match PublicKey::from_openssh(rest) {
-            Ok(key) => key,
-            Err(_) => {
-                let (options, rest) = word(rest);
-                for option in split(options) {
-                    line.option(option)?;
-                }
-                PublicKey::from_openssh(rest).map_err(|_| "has no public key as `ssh-keygen` writes it behind names and options")?
+        let key = if let Ok(key) = PublicKey::from_openssh(rest) {
+            key
+        } else {
+            let (options, rest) = word(rest);
+            for option in split(options).filter(|_| !options.is_empty()) {
+                line.option(option)?;
             }
+            let key = PublicKey::from_openssh(rest);
+            key.map_err(|_| "has no public key as `ssh-keygen` writes it behind names and options")?
         };
         if line.principals.is_empty() {
             return Err("names nobody".to_owned());
@@ -109,7 +111,11 @@ impl Line {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         let value = value.trim_matches('"');
         match name.to_ascii_lowercase().as_str() {
-            "cert-authority" => return Err("is of an authority for certificates, which are not taken: list each person's own key".to_owned()),
+            "cert-authority" => {
+                return Err(
+                    "is of an authority for certificates, which are not taken: list each person's own key".to_owned()
+                );
+            }
             "namespaces" => self.namespaces = Some(value.to_owned()),
             "valid-after" => self.after = Some(time(value)?),
             "valid-before" => self.before = Some(time(value)?),
@@ -141,7 +147,11 @@ fn split(options: &str) -> impl Iterator<Item = &str> {
 
 /// `YYYYMMDD`, `YYYYMMDDHHMM` or `YYYYMMDDHHMMSS`, with `Z` in UTC and else as the machine's clocks have it.
 fn time(text: &str) -> Result<Timestamp, String> {
-    let bad = || format!("has the time `{text}`, which is not written as YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, with Z or without");
+    let bad = || {
+        format!(
+            "has the time `{text}`, which is not written as YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, with Z or without"
+        )
+    };
     let (digits, is_utc) = text.strip_suffix('Z').map_or((text, false), |digits| (digits, true));
     if !matches!(digits.len(), 8 | 12 | 14) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(bad());

@@ -170,6 +170,7 @@ fn large(path: &Path, n_rows: u32) {
             pid: 1,
             host,
             user: None,
+            who: cutover::whoami::Who::default(),
             version: "0".into(),
             given: [].into(),
             cut_off_ms: 0,

@@ -27,6 +27,7 @@ mod next;
 mod nights;
 mod outages;
 mod pace;
+mod people;
 mod plans;
 mod python;
 mod quota;

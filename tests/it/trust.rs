@@ -26,7 +26,7 @@ fn with_plan() -> Lab {
     lab
 }
 
-const ATTACKS: [(&str, &str); 22] = [
+const ATTACKS: [(&str, &str); 23] = [
     ("endpoint = 'http://127.0.0.1:1'", "`endpoint` says where requests and credentials go"),
     ("region = 'cn-north-4'", "`region`"),
     ("ca_bundle = 'ca.pem'", "`ca_bundle`"),
@@ -42,6 +42,7 @@ const ATTACKS: [(&str, &str); 22] = [
     ("complete_pair = 'off'", "`complete_pair`"),
     ("max_drift = 999", "`max_drift`"),
     ("ignore_forecast = true", "`ignore_forecast`"),
+    ("approvers = 'mine'", "`approvers` decides what is looked at"),
     ("[profiles.a]\ncredential_command = 'touch PWNED'", "`credential_command` in [profiles.a] runs a command"),
     ("[profiles.a]\ntoken_env = 'HOME'", "`token_env` in [profiles.a] names what is read"),
     ("[profiles.a]\ntoken_file = '/etc/passwd'", "`token_file`"),

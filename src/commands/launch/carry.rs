@@ -682,6 +682,7 @@ impl Carry<'_> {
             pid: std::process::id(),
             host: crate::lock::host(),
             user: Some(crate::whoami::user()),
+            who: crate::whoami::Who::me(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             given,
             cut_off_ms: if self.run.running { book.read(cut_off::open_ms).await? } else { 0 },

@@ -66,7 +66,7 @@ pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_liv
 
     let journal = Journal::open_to_read(&path)?;
     let run = journal.run(key)?;
-    let refused = refusals(&checked, args);
+    let refused = refusals(context, &checked, args);
     let rehearsed = Rehearsed { scenario: &inside.settings.scenario, from_live, exit, refused };
     let rehearsal = Rehearsal::of(&journal, &run, terms, rehearsed)?;
     if context.console.json {
@@ -78,9 +78,9 @@ pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_liv
 }
 
 /// What `run` would refuse before anything, unless it is told otherwise.
-fn refusals(checked: &Checked, args: &PlanArgs) -> Vec<String> {
+fn refusals(context: &Context, checked: &Checked, args: &PlanArgs) -> Vec<String> {
     let paper = Paper::of_plan(checked);
-    let approvals = match must_be_approved(&paper, &args.plan) {
+    let approvals = match must_be_approved(context, &paper, &args.plan) {
         Err(error @ CommandError::NotApproved { .. }) => Some(error.to_string().replace("; nothing was sent", "")),
         Ok(()) | Err(_) => None,
     };

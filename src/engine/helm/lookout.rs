@@ -14,6 +14,7 @@ use crate::engine::lane::Lane;
 use crate::journal::Journal;
 use crate::journal::steering::Unreadable;
 use crate::recorder::JournalClosed;
+use crate::whoami::Who;
 
 /// A command takes effect within half a second.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
@@ -103,5 +104,5 @@ fn is_there(path: &Path) -> bool {
 
 /// Who made the file is not asked: its being there is the command.
 fn by_file(path: &Path) -> By {
-    By { user: None, ..By::me(&format!("the file {}", path.display()), None) }
+    By { user: None, who: Who::default(), ..By::me(&format!("the file {}", path.display()), None) }
 }

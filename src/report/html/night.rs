@@ -180,6 +180,7 @@ mod tests {
                 pid: 1,
                 host,
                 user: None,
+                who: crate::whoami::Who::default(),
                 version,
                 given: BTreeMap::new(),
                 cut_off_ms: 0,
