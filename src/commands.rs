@@ -275,7 +275,9 @@ impl CommandError {
                 Exit::Credentials
             }
             CommandError::Inventory(InventoryError::Unreachable(Outcome::Throttled { .. })) => Exit::Halted,
-            CommandError::Inventory(InventoryError::Unreachable(_)) => Exit::Unreachable,
+            CommandError::Inventory(InventoryError::Unreachable(_) | InventoryError::Contradicted(_)) => {
+                Exit::Unreachable
+            }
             CommandError::NoSuchSource(_) => Exit::NotOnTarget,
             CommandError::NotTaken(_) | CommandError::Lock(LockError::Held { .. }) => Exit::Locked,
             CommandError::NotApproved { .. }
@@ -595,6 +597,7 @@ pub(crate) struct Context {
 /// Runs the program on its arguments, the first of which is its name.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    crate::memory::keep_to_ourselves();
     let args: Vec<OsString> = args.into_iter().collect();
     console::tell_of_panics();
     let flags = match Flags::try_parse_from(&args) {

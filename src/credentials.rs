@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 use crate::transport::Header;
+use crate::transport::secrets::guarded::Guarded;
 
 mod agency;
 mod asking;
@@ -42,7 +43,7 @@ pub struct Request<'a> {
     pub query: &'a [(&'static str, String)],
     pub headers: Vec<Header>,
     /// What no text about the answer may repeat, beside the secret headers.
-    pub hidden: Vec<SecretString>,
+    pub hidden: Vec<Guarded>,
     pub body: &'a [u8],
 }
 
@@ -50,7 +51,7 @@ pub struct Request<'a> {
 #[derive(Clone)]
 pub(crate) enum Proof {
     /// An IAM token.
-    Token(SecretString),
+    Token(Guarded),
     /// A key pair that signs.
     Keys(Keys),
 }
@@ -59,8 +60,8 @@ pub(crate) enum Proof {
 #[derive(Clone)]
 pub struct Keys {
     pub access: String,
-    pub secret: SecretString,
-    pub security_token: Option<SecretString>,
+    pub secret: Guarded,
+    pub security_token: Option<Guarded>,
 }
 
 impl fmt::Debug for Proof {
@@ -184,7 +185,7 @@ impl Credentials {
     /// A ready IAM token.
     pub(crate) fn token(token: &SecretString, origin: impl Into<String>) -> Result<Self, CredentialsError> {
         let origin = origin.into();
-        let token = checked_token(token, &origin)?;
+        let token = checked_token(token.expose_secret(), &origin)?;
         Ok(Self::fixed(origin, None, None, Proof::Token(token), None))
     }
 
@@ -304,7 +305,7 @@ impl Credentials {
             source.fetch().await?
         };
         if let Proof::Token(token) = &fetched.proof {
-            checked_token(token, &self.origin)?;
+            checked_token(token.expose_secret(), &self.origin)?;
         }
         match fetched.expires_at.filter(|at| *at <= Timestamp::now()) {
             Some(at) => Err(CredentialsError::Expired { origin: self.origin.clone(), at }),
@@ -409,9 +410,8 @@ impl Held {
 }
 
 /// A token that can be sent, without the line break that a variable or a file may have kept.
-fn checked_token(token: &SecretString, origin: &str) -> Result<SecretString, CredentialsError> {
+fn checked_token(token: &str, origin: &str) -> Result<Guarded, CredentialsError> {
     let origin = || origin.to_owned();
-    let token = token.expose_secret();
     let token = token.strip_suffix("\r\n").or_else(|| token.strip_suffix('\n')).unwrap_or(token);
     if token.is_empty() {
         return Err(CredentialsError::Empty { origin: origin() });
@@ -422,5 +422,5 @@ fn checked_token(token: &SecretString, origin: &str) -> Result<SecretString, Cre
     if token.len() > MAX_TOKEN_CHARS {
         return Err(CredentialsError::TooLong { origin: origin(), n_bytes: token.len() });
     }
-    Ok(SecretString::from(token))
+    Ok(Guarded::from(token))
 }

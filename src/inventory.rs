@@ -2,6 +2,8 @@
 //!
 //! A run needs two words of a server and reads nothing else; here is what people ask for.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::ops::ControlFlow::{Break, Continue};
 
 use jiff::Timestamp;
@@ -9,13 +11,13 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::credentials::CredentialsError;
+use crate::credentials::{CredentialsError, Generation};
 use crate::event::Outcome;
 use crate::gate::Gate;
 use crate::model::SourceId;
 use crate::model::words::Word;
 use crate::remote::http::Http;
-use crate::remote::{LAST_OFFSET, PAGE};
+use crate::remote::{InInventory, LAST_OFFSET, PAGE};
 use crate::retry::{Patience, counts};
 
 /// Why nothing was learned.
@@ -27,6 +29,9 @@ pub(crate) enum InventoryError {
     Denied(Outcome),
     #[error("the service could not be read: {0}")]
     Unreachable(Outcome),
+    /// Of two pages, or of two entries of one, nobody knows which is right.
+    #[error("the service shows the source `{0}` twice, and not the same: nothing is known of it; list them once more")]
+    Contradicted(String),
 }
 
 /// Which sources. What is not set does not matter.
@@ -78,24 +83,14 @@ impl Source {
         let begins = self.id.get(..text.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(text));
         begins || self.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(text))
     }
+}
 
-    /// None: it has no id, and so is no source.
-    fn read(value: &Value) -> Option<Self> {
-        let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-        let time = |name: &str| value.get(name).and_then(Value::as_i64);
-        let changed_ms = time("state_action_time").max(time("stage_action_time")).filter(|ms| *ms > 0);
-        Some(Self {
-            id: text("id")?,
-            name: text("name"),
-            hostname: text("hostname"),
-            ip: text("ip"),
-            state: text("state"),
-            migration_cycle: text("migration_cycle"),
-            connected: value.get("connected").and_then(Value::as_bool),
-            os: text("os_version"),
-            changed_at: changed_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()).map(|at| format!("{at:.0}")),
-            task: value.pointer("/current_task/state").and_then(Value::as_str).map(str::to_owned),
-        })
+impl From<InInventory> for Source {
+    fn from(found: InInventory) -> Self {
+        let InInventory { id, name, hostname, ip, state, migration_cycle, connected, os, changed_ms, task } = found;
+        let changed_at = changed_ms.filter(|ms| *ms > 0).and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let changed_at = changed_at.map(|at| format!("{at:.0}"));
+        Self { id, name, hostname, ip, state, migration_cycle, connected, os, changed_at, task }
     }
 }
 
@@ -114,30 +109,33 @@ impl Inventory {
         filter: &Filter,
         mut each: impl FnMut(Source) -> Result<(), E>,
     ) -> Result<u64, E> {
-        let mut known = std::collections::HashSet::new();
+        // Of each source what it said of its state, in few bytes: as many sources as pages reach.
+        let (mut known, hasher) = (HashMap::<SourceId, u64>::new(), RandomState::new());
         let mut offset = 0;
         loop {
             let mut query = filter.query();
             query.extend([("limit", PAGE.to_string()), ("offset", offset.to_string())]);
-            let page = self.get("/v3/sources".to_owned(), query).await?;
-            let total = page.get("count").and_then(Value::as_u64).unwrap_or(0);
-            let entries = page.get("source_servers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            for source in entries.iter().filter_map(Source::read) {
-                if filter.takes(&source) && known.insert(source.id.clone()) {
-                    each(source)?;
+            let page = self.read(async || self.http.inventory(query.clone()).await).await?;
+            for source in page.sources.into_iter().map(Source::from) {
+                // What is no id stands for no source.
+                let Ok(id) = SourceId::new(&source.id) else { continue };
+                let said = hasher.hash_one((&source.state, &source.migration_cycle));
+                match known.insert(id, said) {
+                    None if filter.takes(&source) => each(source)?,
+                    Some(before) if before != said => return Err(InventoryError::Contradicted(source.id).into()),
+                    None | Some(_) => (),
                 }
             }
             offset += PAGE;
-            if entries.is_empty() || u64::from(offset) >= total || offset > LAST_OFFSET {
-                return Ok(total);
+            if page.n_entries == 0 || u64::from(offset) >= page.count || offset > LAST_OFFSET {
+                return Ok(page.count);
             }
         }
     }
 
     /// One source with all that the service says of it. None: the service does not know it.
     pub(crate) async fn show(&self, id: &SourceId) -> Result<Option<Value>, InventoryError> {
-        let path = format!("/v3/sources/{}", crate::transport::encoded(id.as_str()));
-        match self.get(path, vec![]).await {
+        match self.read(async || self.http.describe(id).await).await {
             Ok(value) => Ok(Some(value)),
             // What is no whole id may be refused for its form.
             Err(InventoryError::Unreachable(Outcome::Rejected { status: 400 | 404, .. })) => Ok(None),
@@ -163,13 +161,13 @@ impl Inventory {
         Ok(found)
     }
 
-    async fn get(&self, path: String, query: Vec<(&'static str, String)>) -> Result<Value, InventoryError> {
+    async fn read<T>(&self, ask: impl AsyncFn() -> (Generation, Result<T, Outcome>)) -> Result<T, InventoryError> {
         let (mut counted, mut renewed) = (0, false);
         loop {
             let slot = self.gate.slot().await;
             self.http.credentials().ready().await?;
             let pass = self.gate.pass_for_read(slot).await;
-            let (worn, got) = self.http.get(path.clone(), query.clone()).await;
+            let (worn, got) = ask().await;
             let outcome = match got {
                 Ok(value) => {
                     self.gate.heed(&Outcome::Accepted { status: 200 }, pass.left_at);
@@ -213,18 +211,13 @@ fn denied_or_not(outcome: Outcome) -> InventoryError {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn a_source_is_read_whatever_it_lacks() {
-        let value = json!({"id": "vm-1", "state": "INITIALIZE", "connected": "yes", "memory": [], "current_task": null,
-            "state_action_time": 1_767_225_600_000_i64, "stage_action_time": 0});
-        let source = Source::read(&value).unwrap();
-        assert_eq!(source.changed_at.as_deref(), Some("2026-01-01T00:00:00Z"));
-        assert_eq!((source.connected, source.name), (None, None));
-        assert!(Source::read(&json!({"name": "nobody"})).is_none());
+    fn a_time_of_nothing_is_none() {
+        let source = |changed_ms| Source::from(InInventory { changed_ms, ..InInventory::default() });
+        assert_eq!(source(Some(1_767_225_600_000)).changed_at.as_deref(), Some("2026-01-01T00:00:00Z"));
+        assert_eq!((source(Some(0)).changed_at, source(None).changed_at), (None, None));
     }
 
     #[test]

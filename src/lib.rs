@@ -41,7 +41,7 @@
 //!    `serve` shows it to browsers while it happens.
 //! 8. `inventory`, `doctor`: looking around without a run. [`rehearsal`]: what a night would come to. [`rollback`]: the way
 //!    back.
-//! 9. `settings`, `lock` and [`commands`]: one function per verb, wiring the parts. `files`: how all of them make and open files
+//! 9. `settings`, `lock`, `memory` and [`commands`]: one function per verb, wiring the parts. `files`: how all of them make and open files
 //!    where others may have been before.
 //! 10. [`sandbox`]: the service on loopback, with its state machine, quotas and faults.
 //!
@@ -64,6 +64,7 @@ pub mod journal;
 mod judge;
 pub mod ledger;
 mod lock;
+mod memory;
 pub mod model;
 mod observe;
 pub mod plan;

@@ -3,6 +3,7 @@
 //! Looking is recorded as it happens ([`look`]); what it means is a function of the journal's rows and is told
 //! ([`difference`]) before anything is decided, and recorded ([`settle`]) once the operator has said yes.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -24,6 +25,8 @@ use crate::waves::Part;
 
 /// Rows that are looked at by id, or settled, at a time.
 const PORTION: u32 = 256;
+/// Rows whose looks are recorded at a time.
+const RECORDED_AT_ONCE: usize = 1_000;
 /// So that one page's way to the service does not hold up the next; the gate keeps the pace.
 const PAGES_AT_ONCE: usize = 8;
 /// Rows that are asked for by id to learn whether that works at all.
@@ -151,44 +154,101 @@ async fn look_at_pages<R: Remote>(
     n_rows: u64,
     seen: &mut Bits,
 ) -> Result<Pages, PreflightError> {
-    let mut n_left = n_rows;
-    let mut note = |shown: Vec<RowId>| {
-        // Pages shift while sources come and go, so one may show a row that another has shown.
-        let n_new = shown.into_iter().filter(|row| seen.set(*row)).count();
-        n_left -= u64::try_from(n_new).expect("a page is small");
-        n_left
-    };
+    let mut gathered = Gathered { n_left: n_rows, ..Gathered::default() };
+    let read = gather_pages(lane, book, seen, &mut gathered).await;
+    // What came before a page that could not be read counts all the same.
+    for row in &gathered.contradicted {
+        seen.unset(*row);
+    }
+    let mut kinds =
+        gathered.kinds.into_iter().filter(|kind| !kind.row().is_some_and(|row| gathered.contradicted.contains(&row)));
+    loop {
+        let portion: Vec<EventKind> = kinds.by_ref().take(RECORDED_AT_ONCE).collect();
+        if portion.is_empty() {
+            break;
+        }
+        lane.record(portion, None).await?;
+    }
+    Ok(match read? {
+        Some(unreadable) => Pages::Unreadable(unreadable),
+        None if gathered.n_left == 0 && gathered.contradicted.is_empty() => Pages::ShowAll,
+        None => Pages::ShowSome,
+    })
+}
+
+/// What pages show of this run's rows, until all of them are read: no more than pages reach.
+#[derive(Default)]
+struct Gathered {
+    n_left: u64,
+    kinds: Vec<EventKind>,
+    said: HashMap<RowId, SeenState>,
+    /// Rows that one page shows otherwise than another: a failed look at them, of which nothing is recorded.
+    contradicted: HashSet<RowId>,
+}
+
+impl Gathered {
+    fn add(&mut self, shown: Vec<OnPage>, seen: &mut Bits) {
+        for OnPage { row, state, kind } in shown {
+            // Pages shift while sources come and go, so one may show a row that another has shown.
+            match self.said.get(&row) {
+                Some(before) if *before != state => _ = self.contradicted.insert(row),
+                Some(_) => (),
+                None => {
+                    self.kinds.extend(kind);
+                    self.said.insert(row, state);
+                }
+            }
+            self.n_left -= u64::from(seen.set(row));
+        }
+    }
+}
+
+/// A row of this run on a page.
+struct OnPage {
+    row: RowId,
+    state: SeenState,
+    /// None: it is looked at again before it is sent.
+    kind: Option<EventKind>,
+}
+
+/// Reads the pages that show rows of this run. Some: why the list cannot be read.
+async fn gather_pages<R: Remote>(
+    lane: &Arc<Lane<R>>,
+    book: &Book,
+    seen: &mut Bits,
+    gathered: &mut Gathered,
+) -> Result<Option<Outcome>, PreflightError> {
     // The first page proves the credentials and tells how many there are.
-    let mut n_left = match look_at_page(lane, book, 0).await? {
-        Ok(shown) => note(shown),
-        Err(outcome) => return Ok(Pages::Unreadable(outcome)),
-    };
+    match look_at_page(lane, book, 0).await? {
+        Ok(shown) => gathered.add(shown, seen),
+        Err(outcome) => return Ok(Some(outcome)),
+    }
     let n_pages = lane.list().n_pages().unwrap_or(1);
-    let mut pages = if u64::from(n_pages - 1) < n_left { 1..n_pages } else { 0..0 };
+    let mut pages = if u64::from(n_pages - 1) < gathered.n_left { 1..n_pages } else { 0..0 };
     let mut looks = JoinSet::new();
     loop {
-        while n_left > 0
+        while gathered.n_left > 0
             && looks.len() < PAGES_AT_ONCE
             && let Some(page) = pages.next()
+            && lane.list().ends.is_none_or(|ends| page < ends)
         {
             let (lane, book) = (Arc::clone(lane), book.clone());
             looks.spawn(async move { look_at_page(&lane, &book, page).await });
         }
-        let Some(looked) = looks.join_next().await else { break };
+        let Some(looked) = looks.join_next().await else { return Ok(None) };
         match looked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))? {
-            Ok(shown) => n_left = note(shown),
-            Err(outcome) => return Ok(Pages::Unreadable(outcome)),
+            Ok(shown) => gathered.add(shown, seen),
+            Err(outcome) => return Ok(Some(outcome)),
         }
     }
-    Ok(if n_left == 0 { Pages::ShowAll } else { Pages::ShowSome })
 }
 
-/// Reads one page, records what it shows of this run's rows, and says which they are; or how it failed.
+/// Reads one page, and says what it shows of this run's rows; or how it failed.
 async fn look_at_page<R: Remote>(
     lane: &Lane<R>,
     book: &Book,
     n_page: u32,
-) -> Result<Result<Vec<RowId>, Outcome>, PreflightError> {
+) -> Result<Result<Vec<OnPage>, Outcome>, PreflightError> {
     let page = match lane.page(n_page).await {
         Ok(sighted) => sighted.value,
         // Where there is no connection, there is none for reads by id.
@@ -200,21 +260,17 @@ async fn look_at_page<R: Remote>(
         let rows = journal.unsettled_among(run, id, page.servers.iter().map(|(id, _)| id.as_str()))?;
         Ok(rows.into_iter().zip(page.servers))
     });
-    let mut kinds = Vec::new();
     let mut shown = Vec::new();
     for (unsettled, (_, seen)) in found.await? {
         let Some((row, standing)) = unsettled else { continue };
         lane.list().found(row.id, n_page);
         if !is_for_preflight(standing.phase, standing.doubted) {
-            shown.push(row.id);
+            shown.push(OnPage { row: row.id, state: seen, kind: None });
         } else if seen.lacks(needs(lane, &row)).is_none() {
-            shown.push(row.id);
-            kinds.push(looked(&row, &standing, Some(seen)));
+            let kind = Some(looked(&row, &standing, Some(seen.clone())));
+            shown.push(OnPage { row: row.id, state: seen, kind });
         }
         // What does not show what it must is asked for by id.
-    }
-    if !kinds.is_empty() {
-        lane.record(kinds, None).await?;
     }
     Ok(Ok(shown))
 }
@@ -407,6 +463,11 @@ impl Bits {
         let new = self.0[word] & bit == 0;
         self.0[word] |= bit;
         new
+    }
+
+    fn unset(&mut self, row: RowId) {
+        let (word, bit) = Self::place(row);
+        self.0[word] &= !bit;
     }
 
     fn any(&self) -> bool {

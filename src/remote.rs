@@ -63,6 +63,32 @@ pub(crate) enum Listed {
     Failed(Outcome),
 }
 
+/// A source with what people ask for; whatever it does not say is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InInventory {
+    pub(crate) id: String,
+    pub(crate) name: Option<String>,
+    pub(crate) hostname: Option<String>,
+    pub(crate) ip: Option<String>,
+    pub(crate) state: Option<String>,
+    pub(crate) migration_cycle: Option<String>,
+    pub(crate) connected: Option<bool>,
+    pub(crate) os: Option<String>,
+    /// The last change of state or stage.
+    pub(crate) changed_ms: Option<i64>,
+    pub(crate) task: Option<String>,
+}
+
+/// A page of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Inventoried {
+    /// Number of sources in all.
+    pub(crate) count: u64,
+    /// Entries of the page, those without an id included.
+    pub(crate) n_entries: usize,
+    pub(crate) sources: Vec<InInventory>,
+}
+
 /// Number of sources that a page holds at most. source: api-sms/ListServers.html (`limit`).
 pub(crate) const PAGE: u32 = 200;
 /// Pages end here, whatever the account holds. source: api-sms/ListServers.html (`offset`).

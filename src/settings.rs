@@ -385,6 +385,7 @@ fn spec_of(resolved: &Resolved) -> Result<Spec, SettingsError> {
             .optional("metadata_endpoint", |text| unless_off(text, metadata_endpoint))?
             .flatten(),
         one_of_several: false,
+        secret_variables: resolved.secret_variables().to_vec(),
     })
 }
 

@@ -12,10 +12,12 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use hyper::http;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{self, HeaderMap};
 use reqwest::{Method, redirect, retry};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::event::Outcome;
@@ -30,6 +32,7 @@ mod tests;
 use endpoint::Endpoint;
 use proxy::{BadProxy, Proxy};
 use secrets::Secrets;
+use secrets::guarded::Guarded;
 
 /// Ways of travel for requests, from the settings.
 #[derive(Clone, Debug)]
@@ -49,7 +52,7 @@ pub(crate) struct Transport {
     endpoint: Endpoint,
     way: Way,
     timeouts: Timeouts,
-    /// Host and port of the proxy on the way, if there is one.
+    /// What the proxy on the way is called, if there is one.
     proxy: Option<String>,
 }
 
@@ -130,9 +133,9 @@ pub(crate) struct Outgoing {
     pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) headers: Vec<Header>,
     /// Secrets that no text about the answer may repeat, beside those in headers.
-    pub(crate) hidden: Vec<SecretString>,
-    /// Never printed: it may carry a password.
-    pub(crate) body: Vec<u8>,
+    pub(crate) hidden: Vec<Guarded>,
+    /// Never printed, and zeroed: it may carry a password.
+    pub(crate) body: Zeroizing<Vec<u8>>,
     /// Beyond this its answer is not read.
     pub(crate) largest_answer: usize,
 }
@@ -145,14 +148,14 @@ impl Outgoing {
             query: vec![],
             headers: vec![],
             hidden: vec![],
-            body: vec![],
+            body: Zeroizing::default(),
             largest_answer: LARGEST_BODY,
         }
     }
 }
 
 /// Beyond this no answer is read that should be short.
-const LARGEST_BODY: usize = 1024 * 1024;
+pub(crate) const LARGEST_BODY: usize = 1024 * 1024;
 
 #[derive(Debug)]
 pub struct Header {
@@ -164,7 +167,9 @@ pub struct Header {
 pub enum HeaderValue {
     Plain(String),
     /// Never printed, and hidden from whatever an answer says.
-    Secret(SecretString),
+    Secret(Guarded),
+    /// Never printed. What in it is secret is hidden by itself.
+    Sealed(SecretString),
 }
 
 impl Header {
@@ -174,8 +179,13 @@ impl Header {
     }
 
     #[must_use]
-    pub fn secret(name: &'static str, value: SecretString) -> Self {
-        Self { name, value: HeaderValue::Secret(value) }
+    pub fn secret(name: &'static str, value: impl Into<Guarded>) -> Self {
+        Self { name, value: HeaderValue::Secret(value.into()) }
+    }
+
+    #[must_use]
+    pub fn sealed(name: &'static str, value: SecretString) -> Self {
+        Self { name, value: HeaderValue::Sealed(value) }
     }
 }
 
@@ -208,6 +218,23 @@ impl fmt::Debug for Incoming {
 impl Incoming {
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }
+
+    /// Encoding of a body that nobody here can read and that nobody asked for: by the header, else by its first bytes.
+    ///
+    /// sources: RFC 9110, 8.4; RFC 1952, 2.3.1 (gzip); RFC 8878, 3.1.1 (zstd)
+    pub(crate) fn encoding(&self) -> Option<String> {
+        let named = self.header("content-encoding").map(|name| name.trim().to_ascii_lowercase());
+        let named = named.filter(|name| !name.is_empty() && name != "identity");
+        let body = match &self.body {
+            Body::Whole(bytes) => bytes.as_slice(),
+            Body::TooLarge | Body::CutOff { .. } => &[],
+        };
+        named.or(match body {
+            [0x1f, 0x8b, ..] => Some("gzip".to_owned()),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd".to_owned()),
+            _ => None,
+        })
     }
 }
 
@@ -283,7 +310,7 @@ impl Transport {
         _ = rustls::crypto::ring::default_provider().install_default();
         let proxy = Proxy::on_the_way(&endpoint, &|name| std::env::var_os(name))?;
         let keeping = client(&endpoint, settings, proxy.as_ref(), KEPT)?;
-        let (timeouts, shown) = (Timeouts::of(settings), proxy.as_ref().map(Proxy::shown));
+        let (timeouts, shown) = (Timeouts::of(settings), proxy.as_ref().map(|proxy| proxy.shown().to_owned()));
         let clients = Clients { keeping, anew: OnceLock::new(), settings: settings.clone(), proxy };
         Ok(Self { endpoint, way: Way::Wire(Arc::new(clients)), timeouts, proxy: shown })
     }
@@ -293,7 +320,7 @@ impl Transport {
         Self { endpoint, way: Way::Inside(inside), timeouts: Timeouts::of(settings), proxy: None }
     }
 
-    /// Host and port of the proxy on the way, if there is one.
+    /// What the proxy on the way is called, if there is one.
     pub(crate) fn proxy(&self) -> Option<&str> {
         self.proxy.as_deref()
     }
@@ -319,6 +346,8 @@ impl Transport {
             Err(error) => return Err(self.without_answer(&error, &secrets)),
         };
         let headers = std::mem::take(response.headers_mut());
+        // Only what was asked for may be long.
+        let largest = if response.status().is_success() { largest } else { largest.min(LARGEST_BODY) };
         // The library has read what the length says before it hands the headers out.
         let body = read(&mut response, largest, self.timeouts).await;
         Ok(Incoming { status: response.status().as_u16(), body, secrets, headers })
@@ -345,35 +374,46 @@ impl Transport {
 
     fn build(&self, outgoing: Outgoing) -> Result<(reqwest::Request, Secrets), Outcome> {
         let (headers, mut secrets) = library_headers(outgoing.headers)?;
-        outgoing.hidden.into_iter().for_each(|secret| secrets.add(secret));
+        secrets.extend(outgoing.hidden);
         let method = Method::from_bytes(outgoing.method.as_bytes()).expect("our own methods are tokens");
         let url = self.endpoint.at(&outgoing.path, &encoded_query(&outgoing.query));
         let mut ready = reqwest::Request::new(method, url);
         *ready.headers_mut() = headers;
         if !outgoing.body.is_empty() {
-            *ready.body_mut() = Some(outgoing.body.into());
+            *ready.body_mut() = Some(Bytes::from_owner(outgoing.body).into());
         }
         Ok((ready, secrets))
     }
 }
 
 fn library_headers(headers: Vec<Header>) -> Result<(HeaderMap, Secrets), Outcome> {
-    let mut map = HeaderMap::with_capacity(headers.len());
+    let mut map = HeaderMap::with_capacity(headers.len() + 1);
+    // Nothing here could unpack anything else.
+    map.insert(header::ACCEPT_ENCODING, header::HeaderValue::from_static("identity"));
     let mut secrets = Vec::new();
     for Header { name, value } in headers {
         let key = header::HeaderName::from_bytes(name.as_bytes()).expect("our own header names are tokens");
-        let mut ready = match &value {
+        let ready = match &value {
             HeaderValue::Plain(text) => header::HeaderValue::from_str(text),
-            HeaderValue::Secret(text) => header::HeaderValue::from_str(text.expose_secret()),
+            HeaderValue::Secret(text) => secret_value(text.expose_secret()),
+            HeaderValue::Sealed(text) => secret_value(text.expose_secret()),
         }
         .map_err(|_| Outcome::Unsent { cause: format!("the header {name} has a character that no header may have") })?;
-        if let HeaderValue::Secret(text) = value {
-            ready.set_sensitive(true);
-            secrets.push(text);
+        if let HeaderValue::Secret(secret) = value {
+            secrets.push(secret);
         }
         map.insert(key, ready);
     }
     Ok((map, Secrets::new(secrets)))
+}
+
+/// A value that is zeroed with the request. The libraries copy it into the buffers of the connection, which are used again and
+/// again, and are not ours.
+fn secret_value(text: &str) -> Result<header::HeaderValue, header::InvalidHeaderValue> {
+    let owned = Zeroizing::new(text.as_bytes().to_vec());
+    let mut value = header::HeaderValue::from_maybe_shared(Bytes::from_owner(owned))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// The body, as far as it is worth reading.
@@ -432,7 +472,7 @@ impl Transport {
         if error.is_timeout() {
             format!("connect timeout: no connection within {:?}", self.timeouts.connect)
         } else if let Some(tls) = find::<rustls::Error>(error) {
-            tls_cause(tls)
+            tls_cause(tls, self.proxy.is_some())
         } else if sources(error).any(|source| source.to_string() == "dns error") {
             format!("DNS: {reason}")
         } else {
@@ -457,7 +497,13 @@ fn connection_cause(kind: Option<io::ErrorKind>, reason: &dyn Error) -> String {
 }
 
 /// Names the lack of the certificate or handshake, and a remedy where there is one.
-fn tls_cause(error: &rustls::Error) -> String {
+fn tls_cause(error: &rustls::Error, by_proxy: bool) -> String {
+    if by_proxy
+        && let rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidForNameContext { .. }) = error
+    {
+        // It would name the host, and that of a proxy is not told.
+        return "TLS: the certificate is not valid for the name that was asked for".to_owned();
+    }
     let hint = match error {
         rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
             " (a CA of your own is trusted by --ca-bundle)"

@@ -19,6 +19,8 @@ use crate::report::printout::Printout;
 use crate::report::sieve::Form;
 use crate::settings::flags::{FilterArgs, ListFormat};
 
+const JSON_BEGINS: &str = "{\n  \"schema\": \"cutover.sources.v1\",\n  \"sources\": [\n";
+
 const COLUMNS: [&str; 10] =
     ["id", "name", "hostname", "ip", "state", "migration_cycle", "connected", "os", "changed_at", "task"];
 
@@ -51,22 +53,10 @@ fn filter(args: &FilterArgs) -> Filter {
 pub(super) fn list(context: &Context, args: &FilterArgs, format: ListFormat) -> Result<Exit, CommandError> {
     let format = if context.console.json { ListFormat::Json } else { format };
     accounts::visit(context, async |inventory| {
-        let mut found = Vec::new();
-        let (mut n_shown, mut out) = (0_u64, Rows::begin(format)?);
-        let total = inventory
-            .each(&filter(args), |source| {
-                n_shown += 1;
-                match format {
-                    ListFormat::Json => found.push(source),
-                    ListFormat::Table | ListFormat::Csv => out.row(&source)?,
-                }
-                Ok::<(), CommandError>(())
-            })
-            .await?;
-        if format == ListFormat::Json {
-            let document = json!({"schema": "cutover.sources.v1", "total": total, "sources": found});
-            console::document(Form::Json, |out| writeln!(out, "{document:#}")).map_err(stdout_failed)?;
-        }
+        let mut rows = Rows::begin(format)?;
+        let listed = inventory.each(&filter(args), |source| rows.row(&source)).await;
+        let n_shown = rows.end(listed.as_ref().ok().copied())?;
+        let total = listed?;
         context.console.say(&format!("{n_shown} of {total} sources"));
         Ok(Exit::Done)
     })
@@ -75,13 +65,14 @@ pub(super) fn list(context: &Context, args: &FilterArgs, format: ListFormat) -> 
 /// Written as they come: a long list is never in memory.
 struct Rows {
     format: ListFormat,
+    n_shown: u64,
 }
 
 impl Rows {
     const WIDTHS: [usize; 6] = [36, 22, 15, 13, 15, 9];
 
     fn begin(format: ListFormat) -> Result<Self, CommandError> {
-        let rows = Self { format };
+        let rows = Self { format, n_shown: 0 };
         match format {
             ListFormat::Table => {
                 Self::line(&["ID", "NAME", "IP", "STATE", "CYCLE", "CONNECTED"].map(str::to_owned))?;
@@ -93,15 +84,34 @@ impl Rows {
     }
 
     fn row(&mut self, source: &Source) -> Result<(), CommandError> {
-        let cells = cells(source);
+        self.n_shown += 1;
         match self.format {
             ListFormat::Table => {
+                let cells = cells(source);
                 let [id, name, _, ip, state, cycle, connected, ..] = cells;
                 Self::line(&[id, name, ip, state, cycle, connected])
             }
-            ListFormat::Csv => Self::csv(&cells.map(|cell| defused(&cell).into_owned())),
-            ListFormat::Json => Ok(()),
+            ListFormat::Csv => Self::csv(&cells(source).map(|cell| defused(&cell).into_owned())),
+            ListFormat::Json => {
+                // The document begins with the first of them: an error before that is a document of its own.
+                let before = if self.n_shown == 1 { JSON_BEGINS } else { ",\n" };
+                let source = json!(source);
+                console::document(Form::Json, |out| write!(out, "{before}    {source}")).map_err(stdout_failed)
+            }
         }
+    }
+
+    /// How many were shown. Without the number of all the list broke off.
+    fn end(self, total: Option<u64>) -> Result<u64, CommandError> {
+        let begins = match (self.format, self.n_shown, total) {
+            (ListFormat::Table | ListFormat::Csv, _, _) | (ListFormat::Json, 0, None) => return Ok(self.n_shown),
+            (ListFormat::Json, 0, Some(_)) => JSON_BEGINS,
+            (ListFormat::Json, 1.., _) => "",
+        };
+        let (is_complete, total) = (total.is_some(), json!(total));
+        let ends = format!("{begins}\n  ],\n  \"total\": {total},\n  \"complete\": {is_complete}\n}}");
+        console::document(Form::Json, |out| writeln!(out, "{ends}")).map_err(stdout_failed)?;
+        Ok(self.n_shown)
     }
 
     fn line(cells: &[String; 6]) -> Result<(), CommandError> {

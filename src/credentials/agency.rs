@@ -5,11 +5,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use secrecy::{ExposeSecret, SecretString};
-
 use super::asking::{self, Asked};
 use super::{CredentialsError, Fetched, Fetching, Source, json};
 use crate::transport::endpoint::Endpoint;
+use crate::transport::secrets::guarded::Guarded;
 use crate::transport::{Header, Outgoing, TransportSettings};
 
 const TOKEN_TTL: &str = "21600";
@@ -28,7 +27,7 @@ pub(super) struct Agency {
 
 #[derive(Default)]
 struct Session {
-    token: Option<SecretString>,
+    token: Option<Guarded>,
     asked_at: Option<Instant>,
 }
 
@@ -78,7 +77,7 @@ impl Agency {
         }
     }
 
-    fn known_token(&self) -> Option<SecretString> {
+    fn known_token(&self) -> Option<Guarded> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner).token.clone()
     }
 
@@ -88,14 +87,14 @@ impl Agency {
     }
 
     /// None: an old host, which needs no token.
-    async fn token(&self) -> Result<Option<SecretString>, CredentialsError> {
+    async fn token(&self) -> Result<Option<Guarded>, CredentialsError> {
         let outgoing = Outgoing {
             headers: vec![Header::plain("x-metadata-token-ttl-seconds", TOKEN_TTL)],
             ..Outgoing::bare("PUT", "/meta-data/latest/api/token".to_owned())
         };
         let asked = self.ask(outgoing).await?;
         let token = match asked.status {
-            200 => Some(SecretString::from(asked.text())),
+            200 => Some(Guarded::from(asked.text().as_str())),
             404 | 405 | 503 => None,
             400..500 => return Err(asked.denied(&self.origin)),
             _ => return Err(asked.unreachable(&self.origin)),
@@ -105,7 +104,7 @@ impl Agency {
         Ok(token)
     }
 
-    async fn security_key(&self, token: Option<SecretString>) -> Result<Asked, CredentialsError> {
+    async fn security_key(&self, token: Option<Guarded>) -> Result<Asked, CredentialsError> {
         let token = token.filter(|token| !token.expose_secret().is_empty());
         let headers = token.map(|token| Header::secret("x-metadata-token", token)).into_iter().collect();
         self.ask(Outgoing { headers, ..Outgoing::bare("GET", "/openstack/latest/securitykey".to_owned()) }).await

@@ -1,5 +1,7 @@
 //! One question to whoever gives credentials, and what its answers mean in common.
 
+use secrecy::zeroize::Zeroizing;
+
 use super::CredentialsError;
 use crate::event::Outcome;
 use crate::transport::endpoint::Endpoint;
@@ -9,7 +11,7 @@ use crate::transport::{Body, Incoming, Outgoing, Transport, TransportSettings};
 /// An answer with a whole body.
 pub(super) struct Asked {
     pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Zeroizing<Vec<u8>>,
     pub(super) secrets: Secrets,
     incoming: Incoming,
 }
@@ -31,8 +33,11 @@ pub(super) async fn ask(
         }
         Err(other) => return Err(at(&other.to_string())),
     };
+    if incoming.encoding().is_some() {
+        return Err(at("the answer is in an encoding that was not asked for"));
+    }
     let body = match std::mem::replace(&mut incoming.body, Body::TooLarge) {
-        Body::Whole(body) => body,
+        Body::Whole(body) => Zeroizing::new(body),
         Body::TooLarge => return Err(at("the answer is too large")),
         Body::CutOff { cause } => return Err(at(&format!("the answer was cut off: {cause}"))),
     };
@@ -57,32 +62,35 @@ impl Asked {
         CredentialsError::Unreachable { origin: origin.to_owned(), reason: self.said() }
     }
 
-    /// The status, and the text of an error where the body has one in any of the known shapes. Of any other body nothing is
-    /// repeated: whoever gives credentials may have them in it.
+    /// The same with what it means, in our words.
+    pub(super) fn denied_because(&self, origin: &str, why: &str) -> CredentialsError {
+        CredentialsError::Denied { origin: origin.to_owned(), reason: format!("{}: {why}", self.said()) }
+    }
+
+    /// The status, and the code of an error where it looks like one. Of its texts nothing is repeated: whoever gives
+    /// credentials, or was sent some, may have them in any of them.
     fn said(&self) -> String {
-        let json: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        let of = |pointer| json.pointer(pointer).and_then(serde_json::Value::as_str);
-        let text = of("/error/message").or_else(|| of("/error_msg")).or_else(|| of("/message"));
-        match text.map(|text| self.secrets.short(&without_secrets(text))) {
-            Some(text) if !text.is_empty() => format!("answered {}: {text}", self.status),
-            Some(_) => format!("answered {}", self.status),
-            None if self.body.is_empty() => format!("answered {}", self.status),
-            None => format!("answered {}, with no error that could be repeated", self.status),
+        match self.code() {
+            Some(code) => format!("answered {} ({code})", self.status),
+            None => format!("answered {}", self.status),
         }
+    }
+
+    /// source: IAM API reference (`error.code` is a number, or `error_code` such as `IAM.0101`)
+    fn code(&self) -> Option<String> {
+        let json: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        let code = ["/error/code", "/error_code", "/code"].into_iter().find_map(|pointer| json.pointer(pointer))?;
+        let code = code.as_str().map_or_else(|| code.to_string(), str::to_owned);
+        let is_new = code != self.status.to_string();
+        (is_new && looks_like_a_code(&code) && !self.secrets.are_in(&code)).then_some(code)
     }
 }
 
-/// A text without words that are as long as a key or a token and are made of the same characters. Ids of requests are shorter.
-fn without_secrets(text: &str) -> String {
-    const LONGEST: usize = 36;
-    let is_of_a_secret = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_');
-    let mut without = String::with_capacity(text.len());
-    for part in text.split_inclusive(|c| !is_of_a_secret(c)) {
-        let word = part.trim_end_matches(|c| !is_of_a_secret(c));
-        without.push_str(if word.len() > LONGEST { "[redacted]" } else { word });
-        without.push_str(&part[word.len()..]);
-    }
-    without
+/// A number, or a number behind the name of a service.
+fn looks_like_a_code(text: &str) -> bool {
+    let (service, number) = text.split_once('.').unwrap_or(("", text));
+    let is_number = !number.is_empty() && number.len() <= 6 && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && service.len() <= 6 && service.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 #[cfg(test)]
@@ -90,18 +98,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_be_a_key_or_a_token_is_left_out_of_a_text() {
-        let token = "MIIFgwYJKoZIhvcNAQcCoIIFdDCCBXACAQExDTALBglghkgBZQMEAgEw".repeat(20);
-        for (text, without) in [
-            ("The username or password is wrong.", "The username or password is wrong."),
-            ("request 0123456789abcdef0123456789abcdef failed", "request 0123456789abcdef0123456789abcdef failed"),
-            ("id 3f2504e0-4f89-11d3-9a0c-0305e82c3301.", "id 3f2504e0-4f89-11d3-9a0c-0305e82c3301."),
-            ("", ""),
-            (&format!("token '{token}', is not good"), "token '[redacted]', is not good"),
-            (&token, "[redacted]"),
-            ("sk=abcdefghijklmnopqrstuvwxyz0123456789ABCD;中文", "[redacted];中文"),
-        ] {
-            assert_eq!(without_secrets(text), without, "{text}");
+    fn a_code_is_short_and_nothing_else_is_one() {
+        for code in ["400", "IAM.0101", "APIGW.0301", "1"] {
+            assert!(looks_like_a_code(code), "{code}");
+        }
+        for other in ["", ".", "IAM.", "iam.1", "IAM.x", "1234567", "SECRET7.1", "null", "{}", "-1", "1.5e3"] {
+            assert!(!looks_like_a_code(other), "{other}");
         }
     }
 }

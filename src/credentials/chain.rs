@@ -19,6 +19,7 @@ use super::password::{Password, Scope};
 use super::pod::Pod;
 use super::{Credentials, CredentialsError, Keys, Proof};
 use crate::transport::endpoint::{BadEndpoint, Endpoint};
+use crate::transport::secrets::guarded::Guarded;
 use crate::transport::{TransportSettings, region};
 
 /// What the settings say about credentials: names of places, never a secret.
@@ -50,6 +51,8 @@ pub(crate) struct Spec {
     /// The run has other accounts too: the environment speaks for one of them at most, so a profile's own command
     /// goes before it.
     pub(crate) one_of_several: bool,
+    /// Variables that profiles name for secrets of theirs, this one or any other.
+    pub(crate) secret_variables: Vec<String>,
 }
 
 /// The first credentials that are there, and what is not as it should be about them.
@@ -109,6 +112,23 @@ enum Kind {
 
 /// Where a token is looked for.
 pub(crate) const TOKENS: [&str; 2] = ["CUTOVER_AUTH_TOKEN", "HW_AUTH_TOKEN"];
+
+/// Every variable that we look for a secret in under a name of its own.
+pub(crate) const SECRET_VARIABLES: [&str; 12] = [
+    "CUTOVER_AUTH_TOKEN",
+    "CUTOVER_SERVE_TOKEN",
+    "CUTOVER_SANDBOX_TOKEN",
+    "CUTOVER_SANDBOX_SK",
+    "CUTOVER_SANDBOX_SECURITY_TOKEN",
+    "HW_AUTH_TOKEN",
+    "HUAWEICLOUD_SDK_SK",
+    "HUAWEICLOUD_SDK_SECURITY_TOKEN",
+    "HW_SECRET_KEY",
+    "HW_SECURITY_TOKEN",
+    "HW_PASSWORD",
+    // The container's identity is proven by what is in it.
+    "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+];
 
 /// The families of names for a key pair. sources: huaweicloud-sdk-python-v3 `huaweicloudsdkcore/auth/provider.py`;
 /// terraform-provider-huaweicloud `docs/index.md`.
@@ -229,8 +249,8 @@ impl Places<'_> {
                     None => None,
                 };
                 let access = self.needed_plain("access_key_env", access_name, fitness::fit_for_a_header)?;
-                let secret = self.needed("secret_key_env", secret_name, fitness::fit_for_a_header)?;
-                let keys = Keys { access, secret, security_token };
+                let secret = self.needed("secret_key_env", secret_name, fitness::fit_for_a_header)?.into();
+                let keys = Keys { access, secret, security_token: security_token.map(Guarded::from) };
                 Ok(self.fixed_keys(self.origin_of(access_name), keys, None).into())
             }
             Kind::KeyFile => {
@@ -332,7 +352,7 @@ impl Places<'_> {
         for names in KEY_PAIRS {
             let (access, secret) = match (self.plain(names.access)?, self.plain(names.secret)?) {
                 (None, None) => continue,
-                (Some(access), Some(secret)) => (access, SecretString::from(secret)),
+                (Some(access), Some(secret)) => (access, SecretString::from(secret).into()),
                 (Some(_), None) => {
                     return Err(malformed(format!("{} is set, and {} is not", names.access, names.secret)));
                 }
@@ -340,7 +360,7 @@ impl Places<'_> {
                     return Err(malformed(format!("{} is set, and {} is not", names.secret, names.access)));
                 }
             };
-            let security_token = self.plain(names.security_token)?.map(SecretString::from);
+            let security_token = self.plain(names.security_token)?.map(|text| SecretString::from(text).into());
             let project = self.plain(names.project)?;
             let origin = format!("{} in the environment", names.access);
             return Ok(Some(self.fixed_keys(origin, Keys { access, secret, security_token }, project).into()));
@@ -405,7 +425,8 @@ impl Places<'_> {
         // All users of a domain share what it may do.
         let identity = domain.clone();
         let (endpoint, transport) = (self.iam()?, self.transport.clone());
-        let source = Password { endpoint, transport, domain, user, secret: password, scope, origin: origin.clone() };
+        let secret = Guarded::new(password);
+        let source = Password { endpoint, transport, domain, user, secret, scope, origin: origin.clone() };
         Ok(Credentials::renewed_by(Box::new(source), origin, Some(identity), None))
     }
 
@@ -426,7 +447,9 @@ impl Places<'_> {
     fn command(&self) -> Option<Found> {
         let command = self.spec.credential_command.clone()?;
         let origin = format!("`credential_command`{}", self.profile());
-        let source = PrintedBy { command, origin: origin.clone() };
+        let withheld = SECRET_VARIABLES.iter().map(|name| (*name).to_owned());
+        let withheld = withheld.chain(self.spec.secret_variables.iter().cloned()).collect();
+        let source = PrintedBy { command, withheld, origin: origin.clone() };
         let identity = self.spec.project_id.clone();
         Some(Credentials::renewed_by(Box::new(source), origin, identity, self.spec.project_id.clone()).into())
     }
@@ -462,7 +485,7 @@ impl Places<'_> {
         let secrets = [
             ("access key", Some(keys.access.as_str())),
             ("secret key", Some(keys.secret.expose_secret())),
-            ("security token", keys.security_token.as_ref().map(ExposeSecret::expose_secret)),
+            ("security token", keys.security_token.as_ref().map(Guarded::expose_secret)),
             ("project", project.as_deref()),
         ];
         for (what, text) in secrets {

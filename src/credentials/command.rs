@@ -1,9 +1,11 @@
 //! The credentials that a command prints.
 
+use std::io::{IsTerminal, stderr};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Duration;
 
+use secrecy::zeroize::Zeroizing;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -16,6 +18,8 @@ const LARGEST: u64 = 64 * 1024;
 pub(super) struct PrintedBy {
     /// For the shell.
     pub(super) command: String,
+    /// Variables with secrets of others, which it does not get.
+    pub(super) withheld: Vec<String>,
     pub(super) origin: String,
 }
 
@@ -38,14 +42,19 @@ impl Source for PrintedBy {
 
 impl PrintedBy {
     /// What it prints is a secret, and what it says to standard error may have one in it: a trace of the shell, a token that was
-    /// refused, the request of a tool that shows what it does. Nothing of either is repeated.
+    /// refused, the request of a tool that shows what it does. That goes to a terminal, past us, and nowhere else: not into a
+    /// file that standard error may be, and not into the journal.
     async fn run(&self) -> Result<Fetched, CredentialsError> {
         let failed = |reason: String| CredentialsError::Denied { origin: self.origin.clone(), reason };
-        let mut child = Command::new("sh")
+        let mut command = Command::new("sh");
+        for name in &self.withheld {
+            command.env_remove(name);
+        }
+        let mut child = command
             .args(["-c", &self.command])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(terminal_or_nothing())
             // Together with whatever it starts.
             .process_group(0)
             .kill_on_drop(true)
@@ -53,7 +62,8 @@ impl PrintedBy {
             .map_err(|error| failed(format!("it cannot be run: {error}")))?;
         let group = child.id();
         let mut stdout = child.stdout.take().expect("it is piped").take(LARGEST + 1);
-        let mut printed = Vec::new();
+        // Large enough from the beginning: what grows leaves copies behind.
+        let mut printed = Zeroizing::new(Vec::with_capacity(usize::try_from(LARGEST).unwrap_or_default() + 1));
         let ended = timeout(LONGEST, async {
             stdout.read_to_end(&mut printed).await?;
             if printed.len() as u64 > LARGEST {
@@ -82,11 +92,19 @@ impl PrintedBy {
                 |code| format!("ended with {code}"),
             );
             return Err(failed(format!(
-                "it {how}; run it by hand to see what it says, which is not repeated here, for it may hold a secret"
+                "it {how}; what it says to standard error is shown on a terminal alone, for it may hold a secret: run it there by hand"
             )));
         }
         json::read(&printed, &self.origin)
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what the operator's own command says is for the operator, and for no file"
+)]
+fn terminal_or_nothing() -> Stdio {
+    if stderr().is_terminal() { Stdio::inherit() } else { Stdio::null() }
 }
 
 /// The shell alone would leave behind what it started.

@@ -3,11 +3,12 @@
 use std::io;
 use std::path::Path;
 
-use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 use serde_json::Value;
 
 use super::{CredentialsError, Keys};
 use crate::report::plain::shell_path;
+use crate::transport::secrets::guarded::Guarded;
 
 mod ini;
 
@@ -20,9 +21,9 @@ pub(super) struct InFile {
 }
 
 /// None: there is no such file.
-fn read(path: &Path) -> Result<Option<String>, CredentialsError> {
+fn read(path: &Path) -> Result<Option<Zeroizing<String>>, CredentialsError> {
     match crate::texts::read(path) {
-        Ok(text) => Ok(Some(text)),
+        Ok(text) => Ok(Some(Zeroizing::new(text))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(CredentialsError::Malformed(format!("`{}` cannot be read: {error}", path.display()))),
     }
@@ -62,7 +63,7 @@ fn of_sdk(text: &str) -> Result<InFile, String> {
         None => Ok(None),
     };
     let (access, secret) = match (value("ak")?, value("sk")?) {
-        (Some(access), Some(secret)) => (access.to_owned(), secret.to_owned()),
+        (Some(access), Some(secret)) => (access.to_owned(), Guarded::from(secret)),
         (None, None) if section.contains_key("idp_id") => {
             return Err(format!("[{name}] names an identity provider, which is not supported here"));
         }
@@ -71,9 +72,9 @@ fn of_sdk(text: &str) -> Result<InFile, String> {
             return Err(format!("[{name}] has no `{missing}`"));
         }
     };
-    let security_token = value("security_token")?.map(SecretString::from);
+    let security_token = value("security_token")?.map(Guarded::from);
     let project = value("project_id")?.map(str::to_owned);
-    let keys = Keys { access, secret: SecretString::from(secret), security_token };
+    let keys = Keys { access, secret, security_token };
     Ok(InFile { keys, project, part: format!("[{name}]") })
 }
 
@@ -104,15 +105,13 @@ pub(super) fn koocli(path: &Path) -> Result<Option<Result<InFile, String>>, Cred
             "its keys are encrypted (`hcloud configure set --cli-auth-encrypt=false` keeps them plain)",
         );
     }
-    let security_token = text_of(profile, "securityToken").map(SecretString::from);
-    let keys = Keys { access, secret: SecretString::from(secret), security_token };
+    let security_token = text_of(profile, "securityToken").as_deref().map(Guarded::from);
+    let keys = Keys { access, secret: Guarded::from(secret.as_str()), security_token };
     Ok(Some(Ok(InFile { keys, project: text_of(profile, "projectId"), part: format!("profile `{current}`") })))
 }
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     fn file(text: &str) -> tempfile::NamedTempFile {

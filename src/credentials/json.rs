@@ -6,18 +6,15 @@ use serde::Deserialize;
 
 use super::fitness::fit_for_a_header;
 use super::{CredentialsError, Fetched, Keys, Proof};
+use crate::transport::secrets::guarded::Guarded;
 
 /// The spellings that are in use. source: `huaweicloudsdkcore/auth/internal.py` (`_process_credential`).
-#[derive(Deserialize)]
-struct Document {
-    #[serde(alias = "credentials")]
-    credential: Option<Said>,
-    #[serde(flatten)]
-    flat: Said,
-}
-
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Said {
+    /// All of it, a level further down.
+    #[serde(alias = "credentials")]
+    credential: Option<Box<Said>>,
     token: Option<SecretString>,
     #[serde(alias = "accessKeyId", alias = "access_key_id", alias = "ak")]
     access: Option<String>,
@@ -33,8 +30,8 @@ struct Said {
 pub(super) fn read(text: &[u8], origin: &str) -> Result<Fetched, CredentialsError> {
     let bad = |what: &str| CredentialsError::Malformed(format!("{origin}: {what}"));
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
-    let document: Document = serde_json::from_slice(text).map_err(|_| bad("what it gave is no JSON of credentials"))?;
-    let said = document.credential.unwrap_or(document.flat);
+    let mut said: Said = serde_json::from_slice(text).map_err(|_| bad("what it gave is no JSON of credentials"))?;
+    let said = said.credential.take().map_or(said, |inner| *inner);
     let expires_at = match &said.expires_at {
         Some(at) => {
             Some(at.parse::<Timestamp>().map_err(|_| bad("`expires_at` is no time such as 2026-11-23T22:00:00Z"))?)
@@ -52,8 +49,11 @@ pub(super) fn read(text: &[u8], origin: &str) -> Result<Fetched, CredentialsErro
     let access = access.map(|text| text.expose_secret().to_owned());
     let security_token = secret("securitytoken", said.securitytoken)?;
     let proof = match (secret("token", said.token)?, access, secret("secret", said.secret)?) {
-        (Some(token), None, None) => Proof::Token(token),
-        (None, Some(access), Some(secret)) => Proof::Keys(Keys { access, secret, security_token }),
+        (Some(token), None, None) => Proof::Token(token.into()),
+        (None, Some(access), Some(secret)) => {
+            let security_token = security_token.map(Guarded::from);
+            Proof::Keys(Keys { access, secret: secret.into(), security_token })
+        }
         (Some(_), _, _) => return Err(bad("it gave a token and a key, and only one can be used")),
         (None, None, None) => return Err(bad("it gave neither `token` nor `access` and `secret`")),
         (None, Some(_), None) => return Err(bad("it gave `access` without `secret`")),

@@ -4,11 +4,13 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+use serde::Serialize;
 
 use super::{CredentialsError, Fetched, Fetching, Proof, Source, asking};
 use crate::transport::endpoint::Endpoint;
+use crate::transport::secrets::guarded::Guarded;
 use crate::transport::{Header, Outgoing, TransportSettings};
 
 /// What the token is for. A project goes before the domain.
@@ -24,7 +26,7 @@ pub(super) struct Password {
     pub(super) transport: TransportSettings,
     pub(super) domain: String,
     pub(super) user: String,
-    pub(super) secret: SecretString,
+    pub(super) secret: Guarded,
     pub(super) scope: Scope,
     pub(super) origin: String,
 }
@@ -49,31 +51,21 @@ impl Source for Password {
 
 impl Password {
     async fn log_in(&self) -> Result<Fetched, CredentialsError> {
-        let scope = match &self.scope {
-            Scope::ProjectId(id) => json!({"project": {"id": id}}),
-            Scope::ProjectName(name) => json!({"project": {"name": name}}),
-            Scope::Domain(name) => json!({"domain": {"name": name}}),
-        };
-        let user = json!({
-            "domain": {"name": self.domain},
-            "name": self.user,
-            "password": self.secret.expose_secret(),
-        });
-        let identity = json!({"methods": ["password"], "password": {"user": user}});
         let outgoing = Outgoing {
             // Shortens token and answer.
             query: vec![("nocatalog", "true".to_owned())],
             headers: vec![Header::plain("content-type", "application/json")],
             // An answer may repeat what it was asked.
             hidden: vec![self.secret.clone()],
-            body: json!({"auth": {"identity": identity, "scope": scope}}).to_string().into_bytes(),
+            body: self.question(),
             ..Outgoing::bare("POST", "/v3/auth/tokens".to_owned())
         };
         let asked = asking::ask(&self.endpoint, &self.transport, outgoing, &self.origin).await?;
         match asked.status {
             201 | 200 => (),
             // A wrong password again and again locks the user: it is tried once. source: IAM login protection.
-            401 | 403 | 400 | 404 | 409 => return Err(asked.denied(&self.origin)),
+            401 => return Err(asked.denied_because(&self.origin, "the user, its account or the password is wrong")),
+            403 | 400 | 404 | 409 => return Err(asked.denied(&self.origin)),
             _ => return Err(asked.unreachable(&self.origin)),
         }
         let Some(token) = asked.header("x-subject-token").map(SecretString::from) else {
@@ -83,6 +75,70 @@ impl Password {
         let body: serde_json::Value = serde_json::from_slice(&asked.body).unwrap_or_default();
         // Without a time it lasts until it is refused.
         let expires_at = body.pointer("/token/expires_at").and_then(serde_json::Value::as_str);
-        Ok(Fetched { proof: Proof::Token(token), expires_at: expires_at.and_then(|at| at.parse().ok()) })
+        Ok(Fetched { proof: Proof::Token(token.into()), expires_at: expires_at.and_then(|at| at.parse().ok()) })
     }
+
+    /// The body of the question, zeroed with it.
+    fn question(&self) -> Zeroizing<Vec<u8>> {
+        let by_name = |name| Some(Named { id: None, name: Some(name) });
+        let scope = match &self.scope {
+            Scope::ProjectId(id) => OfScope { project: Some(Named { id: Some(id), name: None }), domain: None },
+            Scope::ProjectName(name) => OfScope { project: by_name(name), domain: None },
+            Scope::Domain(name) => OfScope { project: None, domain: by_name(name) },
+        };
+        let password = self.secret.expose_secret();
+        let user = User { domain: Named { id: None, name: Some(&self.domain) }, name: &self.user, password };
+        let identity = Identity { methods: ["password"], password: ByPassword { user } };
+        let auth = Question { auth: Auth { identity, scope } };
+        // Large enough from the beginning: what grows leaves copies behind.
+        let longest = 512 + 6 * (password.len() + self.user.len() + self.domain.len());
+        let mut body = Zeroizing::new(Vec::with_capacity(longest));
+        serde_json::to_writer(&mut *body, &auth).expect("texts are always JSON");
+        body
+    }
+}
+
+#[derive(Serialize)]
+struct Question<'a> {
+    auth: Auth<'a>,
+}
+
+#[derive(Serialize)]
+struct Auth<'a> {
+    identity: Identity<'a>,
+    scope: OfScope<'a>,
+}
+
+#[derive(Serialize)]
+struct Identity<'a> {
+    methods: [&'static str; 1],
+    password: ByPassword<'a>,
+}
+
+#[derive(Serialize)]
+struct ByPassword<'a> {
+    user: User<'a>,
+}
+
+#[derive(Serialize)]
+struct User<'a> {
+    domain: Named<'a>,
+    name: &'a str,
+    password: &'a str,
+}
+
+#[derive(Serialize)]
+struct OfScope<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<Named<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<Named<'a>>,
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
 }

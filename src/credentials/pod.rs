@@ -5,10 +5,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::{CredentialsError, Fetched, Fetching, Source, asking, json};
 use crate::transport::endpoint::Endpoint;
+use crate::transport::secrets::guarded::Guarded;
 use crate::transport::{Header, Outgoing, TransportSettings};
 
 #[derive(Debug)]
@@ -43,9 +44,9 @@ impl Pod {
         let outgoing = Outgoing {
             headers: vec![
                 Header::plain("content-type", "application/json"),
-                Header::secret("authorization", SecretString::from(token.expose_secret().trim())),
+                Header::secret("authorization", Guarded::from(token.expose_secret().trim())),
             ],
-            body: b"{}".to_vec(),
+            body: b"{}".to_vec().into(),
             ..Outgoing::bare("POST", self.path.clone())
         };
         let asked = asking::ask(&self.endpoint, &self.transport, outgoing, &self.origin).await?;

@@ -8,10 +8,12 @@ use std::fmt::Write as _;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::{Keys, Request};
+use crate::transport::secrets::guarded::Guarded;
 use crate::transport::{Header, HeaderValue, encoded};
 
 pub const ALGORITHM: &str = "SDK-HMAC-SHA256";
@@ -20,7 +22,7 @@ const CONTENT_HASH: &str = "x-sdk-content-sha256";
 /// What a signature is made of. All but the secret and security tokens among the headers may be shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Signature {
-    pub canonical_request: String,
+    pub canonical_request: Zeroizing<String>,
     pub string_to_sign: String,
     /// Their names in lower case, sorted, with semicolons between them.
     pub signed_headers: String,
@@ -31,7 +33,7 @@ pub struct Signature {
 /// body, and the date as `X-Sdk-Date` has it.
 #[must_use]
 pub fn signature<N: AsRef<str>, V: AsRef<str>>(
-    secret: &SecretString,
+    secret: &str,
     method: &str,
     path: &str,
     query: &[(N, V)],
@@ -51,14 +53,16 @@ pub fn signature<N: AsRef<str>, V: AsRef<str>>(
     let given_hash = headers.iter().find(|(name, _)| name == CONTENT_HASH).map(|(_, value)| (*value).to_owned());
     let hash = given_hash.filter(|_| !body.is_empty()).unwrap_or_else(|| hex(&Sha256::digest(body)));
 
-    let mut canonical = format!("{method}\n{}\n{}\n", canonical_path(path), canonical_query(query));
+    // Large enough from the beginning: what grows leaves copies behind, and the security token is part of it.
+    let of_headers: usize = headers.iter().map(|(name, value)| 2 * name.len() + value.len() + 3).sum();
+    let mut canonical = Zeroizing::new(String::with_capacity(256 + 3 * path.len() + of_headers));
+    _ = write!(canonical, "{method}\n{}\n{}\n", canonical_path(path), canonical_query(query));
     for (name, value) in &headers {
         _ = writeln!(canonical, "{name}:{value}");
     }
     _ = write!(canonical, "\n{signed_headers}\n{hash}");
-    let string_to_sign = format!("{ALGORITHM}\n{date}\n{}", hex(&Sha256::digest(&canonical)));
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).expect("a key of any length is a key");
+    let string_to_sign = format!("{ALGORITHM}\n{date}\n{}", hex(&Sha256::digest(canonical.as_bytes())));
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length is a key");
     mac.update(string_to_sign.as_bytes());
     Signature { canonical_request: canonical, hex: hex(&mac.finalize().into_bytes()), string_to_sign, signed_headers }
 }
@@ -84,12 +88,12 @@ pub(crate) fn sign(keys: &Keys, project: Option<&str>, at: Timestamp, request: &
         }
     }
     let Request { method, path, query, body, .. } = *request;
-    let made = signature(&keys.secret, method, path, query, &headers, body, &date);
+    let made = signature(keys.secret.expose_secret(), method, path, query, &headers, body, &date);
     // Whoever has it can send this request for a quarter of an hour.
     let authorization = SecretString::from(authorization(&keys.access, &made));
-    request.headers.push(Header::secret("authorization", authorization));
+    request.headers.push(Header::sealed("authorization", authorization));
     // A gateway that explains itself may repeat the signature alone. The key never leaves; its text may be guessed at.
-    request.hidden.extend([SecretString::from(made.hex), keys.secret.clone()]);
+    request.hidden.extend([Guarded::new(SecretString::from(made.hex)), keys.secret.clone()]);
 }
 
 /// The header `Authorization`.
@@ -102,7 +106,8 @@ pub fn authorization(access: &str, signature: &Signature) -> String {
 fn shown(value: &HeaderValue) -> &str {
     match value {
         HeaderValue::Plain(text) => text,
-        HeaderValue::Secret(text) => text.expose_secret(),
+        HeaderValue::Secret(secret) => secret.expose_secret(),
+        HeaderValue::Sealed(text) => text.expose_secret(),
     }
 }
 
@@ -172,10 +177,10 @@ mod tests {
                 .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
                 .collect();
             let date = sent["X-Sdk-Date"].as_str().unwrap();
-            let secret = SecretString::from(text("sk"));
+            let secret = text("sk");
             let (method, path, body) = (text("method"), text("path"), text("body").as_bytes());
-            let made = signature(&secret, method, path, &pairs(&case["query"]), &headers, body, date);
-            assert_eq!(made.canonical_request, expected["canonical_request"], "{name}");
+            let made = signature(secret, method, path, &pairs(&case["query"]), &headers, body, date);
+            assert_eq!(*made.canonical_request, expected["canonical_request"], "{name}");
             assert_eq!(made.string_to_sign, expected["string_to_sign"], "{name}");
             assert_eq!(made.hex, expected["signature"], "{name}");
             assert_eq!(authorization(text("ak"), &made), expected["authorization"], "{name}");

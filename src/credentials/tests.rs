@@ -163,7 +163,7 @@ async fn a_wrong_password_is_tried_once() {
     let credentials = user_at(address);
     for _ in 0..3 {
         let error = credentials.ready().await.unwrap_err();
-        let text = "HW_USER_NAME in the environment: answered 401: The username or password [redacted] is wrong.";
+        let text = "HW_USER_NAME in the environment: answered 401: the user, its account or the password is wrong";
         assert_eq!(error.to_string(), text);
     }
     assert_eq!(seen.len(), 1);
@@ -199,6 +199,7 @@ fn dressed_in(credentials: &Credentials) -> String {
     credentials.dress(&mut request).unwrap();
     match &request.headers[0].value {
         HeaderValue::Secret(text) => text.expose_secret().to_owned(),
+        HeaderValue::Sealed(text) => text.expose_secret().to_owned(),
         HeaderValue::Plain(text) => panic!("{text} is no secret"),
     }
 }
@@ -445,8 +446,11 @@ async fn a_command_prints_a_token_or_keys_and_its_failures_are_named() {
     keys.ready().await.unwrap();
     assert_eq!(kind(&keys), "x-sdk-date x-security-token authorization");
     for (text, says) in [
-        ("echo s3cret; echo 's3cret is no token' >&2; exit 3", "it ended with 3; run it by hand to see what it says"),
-        ("set -x; : s3cret; yes s3cret | head -c 200000 >&2; exit 4", "it ended with 4; run it by hand"),
+        (
+            "echo s3cret; echo 's3cret is no token' >&2; exit 3",
+            "it ended with 3; what it says to standard error is shown on a terminal alone",
+        ),
+        ("set -x; : s3cret; yes s3cret | head -c 200000 >&2; exit 4", "it ended with 4; what it says"),
         ("kill -9 $$", "it was ended by signal 9"),
         ("echo s3cret", "no JSON of credentials"),
         ("head -c 70000 /dev/zero", "it printed more than 64 KiB"),

@@ -107,6 +107,8 @@ pub(crate) struct Lane<R> {
 #[derive(Default)]
 pub(crate) struct List {
     pub(crate) total: Option<u64>,
+    /// The first page that was empty, whatever the service counts.
+    pub(crate) ends: Option<u32>,
     /// Why the list cannot be read, where sources are shown one by one.
     pub(crate) unreadable: Option<String>,
     page_of: HashMap<RowId, u16>,
@@ -126,7 +128,8 @@ impl List {
     /// How many pages show the whole list, as far as pages go.
     pub(crate) fn n_pages(&self) -> Option<u32> {
         let reachable = self.total?.min(u64::from(remote::LAST_OFFSET) + 1);
-        Some(u32::try_from(reachable.div_ceil(u64::from(remote::PAGE))).expect("offsets are small").max(1))
+        let counted = u32::try_from(reachable.div_ceil(u64::from(remote::PAGE))).expect("offsets are small");
+        Some(counted.min(self.ends.unwrap_or(u32::MAX)).max(1))
     }
 }
 
@@ -552,7 +555,14 @@ impl<R: Remote> Lane<R> {
             Listed::Failed(outcome) => Err(outcome),
         });
         let sighted = listed.await?;
-        self.list().total = Some(sighted.value.count);
+        let mut list = self.list();
+        list.total = Some(sighted.value.count);
+        if sighted.value.servers.is_empty() {
+            list.ends = Some(list.ends.unwrap_or(page).min(page));
+        } else if list.ends.is_some_and(|ends| ends <= page) {
+            list.ends = None;
+        }
+        drop(list);
         Ok(sighted)
     }
 

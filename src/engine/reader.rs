@@ -3,7 +3,7 @@
 //!
 //! Who waits until when is in [`waiting`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -11,11 +11,11 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep_until};
 
 use super::foreign;
-use super::lane::{Lane, ReadFailed};
+use super::lane::{Lane, ReadFailed, Sighted};
 use super::sight::{Ask, How, Sight};
 use crate::event::Outcome;
-use crate::model::{Fields, Row, SourceId};
-use crate::remote::Remote;
+use crate::model::{Fields, Row, SeenState, SourceId};
+use crate::remote::{Page, Remote};
 
 mod waiting;
 
@@ -113,31 +113,10 @@ async fn read_pages<R: Remote>(
         reads.spawn(async move { (page, lane.page(page).await) });
     }
     let mut readable = true;
+    let mut shown = Vec::with_capacity(pages.len());
     while let Some(joined) = reads.join_next().await {
         match joined {
-            Ok((page, Ok(sighted))) => {
-                lane.onlookers.tell(&sighted.value.servers, sighted.left_at);
-                let mut others = Vec::new();
-                for (id, seen) in sighted.value.servers {
-                    match SourceId::new(&id).ok().and_then(|id| asks.remove(&id)) {
-                        Some(ask) => {
-                            if ask.page != Some(page) {
-                                lane.list().found(ask.row, page);
-                            }
-                            if seen.lacks(ask.needs).is_some() {
-                                hollow.push(ask);
-                                continue;
-                            }
-                            _ = ask.answer.send(Sight::Seen { seen: Some(seen), left_at: sighted.left_at });
-                        }
-                        None => others.push((id, seen)),
-                    }
-                }
-                if foreign::notice(lane, others, sighted.left_at).await.is_err() {
-                    asks.clear();
-                    readable = false;
-                }
-            }
+            Ok((page, Ok(sighted))) => shown.push((page, sighted)),
             Ok((_, Err(ReadFailed::Outcome(outcome)))) => {
                 readable = false;
                 // For good, and not for as long as an outage lasts.
@@ -152,7 +131,54 @@ async fn read_pages<R: Remote>(
             }
         }
     }
+    // Of what two pages do not show the same nothing is known: each is asked for by its id.
+    let contradicted = contradicted(&shown);
+    hollow.extend(contradicted.iter().filter_map(|id| asks.remove(id)));
+    for (page, sighted) in shown {
+        let is_certain = |(id, _): &(String, SeenState)| SourceId::new(id).is_ok_and(|id| !contradicted.contains(&id));
+        let servers = sighted.value.servers.into_iter().filter(|of| contradicted.is_empty() || is_certain(of));
+        let servers: Vec<(String, SeenState)> = servers.collect();
+        lane.onlookers.tell(&servers, sighted.left_at);
+        let mut others = Vec::new();
+        for (id, seen) in servers {
+            match SourceId::new(&id).ok().and_then(|id| asks.remove(&id)) {
+                Some(ask) => {
+                    if ask.page != Some(page) {
+                        lane.list().found(ask.row, page);
+                    }
+                    if seen.lacks(ask.needs).is_some() {
+                        hollow.push(ask);
+                        continue;
+                    }
+                    _ = ask.answer.send(Sight::Seen { seen: Some(seen), left_at: sighted.left_at });
+                }
+                None => others.push((id, seen)),
+            }
+        }
+        if foreign::notice(lane, others, sighted.left_at).await.is_err() {
+            asks.clear();
+            readable = false;
+        }
+    }
     readable
+}
+
+/// Sources that one of these pages shows otherwise than another. Each page by itself shows a source once.
+fn contradicted(shown: &[(u32, Sighted<Page>)]) -> HashSet<SourceId> {
+    let mut contradicted = HashSet::new();
+    if shown.len() < 2 {
+        return contradicted;
+    }
+    let mut known: HashMap<SourceId, &SeenState> = HashMap::new();
+    for (id, seen) in shown.iter().flat_map(|(_, sighted)| &sighted.value.servers) {
+        let Ok(id) = SourceId::new(id) else { continue };
+        if known.get(&id).is_some_and(|before| *before != seen) {
+            contradicted.insert(id);
+        } else {
+            known.insert(id, seen);
+        }
+    }
+    contradicted
 }
 
 async fn by_id<R: Remote>(lane: Arc<Lane<R>>, asks: Vec<Ask>) {

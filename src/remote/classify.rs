@@ -6,18 +6,21 @@
 //! counts as lost: then somebody looks, and nobody sends again blind.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use serde_json::Value;
 
 use super::codes::{self, Class};
 use super::text;
-use super::wire::{ErrorBody, Server, Servers};
-use super::{Listed, Page, Shown, between, quota};
+use super::wire::{Described, Descriptions, ErrorBody, Plain, Scalar, Server, Servers};
+use super::{InInventory, Inventoried, Listed, Page, Shown, between, quota};
 use crate::event::Outcome;
-use crate::model::SourceId;
-use crate::transport::Body;
+use crate::model::words::Word;
+use crate::model::{SeenState, SourceId};
 use crate::transport::secrets::Secrets;
+use crate::transport::{Body, LARGEST_BODY};
 
 /// An answer with a status line, as it came.
 pub(crate) struct Answer {
@@ -28,6 +31,8 @@ pub(crate) struct Answer {
     pub request_id: Option<String>,
     /// Name that the answering program gives itself.
     pub server: Option<String>,
+    /// Encoding of the body that nobody asked for.
+    pub encoding: Option<String>,
     /// The server's clock, if it told the time.
     pub date: Option<jiff::Timestamp>,
     pub body: Body,
@@ -69,22 +74,92 @@ pub(crate) fn shown(answer: &Answer, source: &SourceId) -> Shown {
         }),
         Ok(server) => match error_in_success(&body) {
             Some(error) => Shown::Failed(answer.error_with_success(error)),
-            None => Shown::Seen(server.seen()),
+            None => Shown::Seen(without_secrets(server.seen(), &answer.secrets)),
         },
         Err(_) => Shown::Failed(answer.not_the_right_json(&body)),
     }
 }
 
-/// The JSON of a success, whatever it is about.
-pub(crate) fn document(answer: &Answer) -> Result<Value, Outcome> {
+/// State words as they go into the journal. One that is known is none of our secrets; any other may be.
+fn without_secrets(seen: SeenState, secrets: &Secrets) -> SeenState {
+    let harmless = |word: &Word| word.is_copystate() || word.is_migrationcycle() || !secrets.are_in(word.as_str());
+    SeenState { copystate: seen.copystate.filter(harmless), migrationcycle: seen.migrationcycle.filter(harmless) }
+}
+
+/// All that the service says of one source, without our secrets.
+pub(crate) fn described(answer: &Answer, source: &SourceId) -> Result<Value, Outcome> {
     let body = answer.success_text()?;
-    match serde_json::from_str(&body) {
-        Ok(json @ Value::Object(_)) => match error_in_success(&body) {
-            Some(error) => Err(answer.error_with_success(error)),
-            None => Ok(json),
-        },
-        Ok(_) | Err(_) => Err(answer.not_the_right_json(&body)),
+    let Ok(mut json @ Value::Object(_)) = serde_json::from_str(&body) else {
+        return Err(answer.not_the_right_json(&body));
+    };
+    if let Some(error) = error_in_success(&body) {
+        return Err(answer.error_with_success(error));
     }
+    let id = json.get("id").and_then(Value::as_str).map(str::trim);
+    if !id.is_some_and(|id| id.eq_ignore_ascii_case(source.as_str())) {
+        let whose = if id.is_some() { "is about another source" } else { "does not say which source it is about" };
+        return Err(answer.lost(None, &format!("the answer {whose}")));
+    }
+    hide_in(&mut json, &answer.secrets);
+    Ok(json)
+}
+
+fn hide_in(json: &mut Value, secrets: &Secrets) {
+    match json {
+        Value::String(text) => {
+            if let Cow::Owned(hidden) = secrets.hide(text) {
+                *text = hidden;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| hide_in(item, secrets)),
+        Value::Object(entries) => {
+            entries.retain(|name, _| !secrets.are_in(name));
+            entries.values_mut().for_each(|value| hide_in(value, secrets));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => (),
+    }
+}
+
+/// Page of sources with what people ask for, as the service listed it.
+pub(crate) fn inventoried(answer: &Answer) -> Result<Inventoried, Outcome> {
+    let body = answer.success_text()?;
+    let Ok(page) = serde_json::from_str::<Descriptions<'_>>(&body) else {
+        return Err(answer.not_the_right_json(&body));
+    };
+    let count = page.count.0.as_deref().and_then(|count| count.parse().ok());
+    let Some(entries) = page.source_servers else {
+        // There may be nothing to put into an array.
+        let is_none = count == Some(0);
+        return if is_none { Ok(Inventoried::default()) } else { Err(answer.not_the_right_json(&body)) };
+    };
+    if let Some(too_many) = entries.too_many() {
+        return Err(answer.lost(None, &too_many));
+    }
+    let n_entries = entries.n;
+    let sources = entries.kept.into_iter().flatten().filter_map(|entry| inventory(entry, &answer.secrets)).collect();
+    Ok(Inventoried { count: count.unwrap_or(n_entries as u64), n_entries, sources })
+}
+
+/// None: it has no id, and so is no source.
+fn inventory(entry: Described<'_>, secrets: &Secrets) -> Option<InInventory> {
+    let text = |text: Scalar<'_>| text.0.map(|text| secrets.hide(&text).into_owned());
+    let time = |time: Plain<'_>| if let Plain::Number(ms) = time { i64::try_from(ms).ok() } else { None };
+    Some(InInventory {
+        id: text(entry.id)?,
+        name: text(entry.name),
+        hostname: text(entry.hostname),
+        ip: text(entry.ip),
+        state: text(entry.state),
+        migration_cycle: text(entry.migration_cycle),
+        connected: if let Plain::Flag(connected) = entry.connected { Some(connected) } else { None },
+        os: text(entry.os_version),
+        changed_ms: time(entry.state_action_time).max(time(entry.stage_action_time)),
+        task: if let Plain::InState(state) = entry.current_task {
+            Some(secrets.hide(&state).into_owned())
+        } else {
+            None
+        },
+    })
 }
 
 /// Page of sources, as the service listed it.
@@ -95,9 +170,38 @@ pub(crate) fn listed(answer: &Answer) -> Listed {
     };
     match serde_json::from_str::<Servers<'_>>(&body) {
         Ok(servers) if servers.says_nothing() => Listed::Failed(answer.not_the_right_json(&body)),
-        Ok(servers) => Listed::Page(Page { count: servers.count(), servers: servers.by_id() }),
+        Ok(servers) => {
+            if let Some(too_many) = servers.too_many() {
+                return Listed::Failed(answer.lost(None, &too_many));
+            }
+            let count = servers.count();
+            let harmless = |(id, seen)| (id, without_secrets(seen, &answer.secrets));
+            Listed::Page(Page { count, servers: agreed(servers.by_id()).into_iter().map(harmless).collect() })
+        }
         Err(_) => Listed::Failed(answer.not_the_right_json(&body)),
     }
+}
+
+/// Each source once, and those not at all that the page shows twice and not the same: what contradicts itself is a failed look
+/// at it, and it is asked for by its id.
+fn agreed(servers: Vec<(String, SeenState)>) -> Vec<(String, SeenState)> {
+    let mut places: HashMap<String, usize> = HashMap::with_capacity(servers.len());
+    let mut agreed: Vec<Option<(String, SeenState)>> = Vec::with_capacity(servers.len());
+    for (id, seen) in servers {
+        match places.entry(id.to_ascii_lowercase()) {
+            Entry::Vacant(place) => {
+                place.insert(agreed.len());
+                agreed.push(Some((id, seen)));
+            }
+            Entry::Occupied(place) => {
+                let first = &mut agreed[*place.get()];
+                if first.as_ref().is_some_and(|(_, shown)| *shown != seen) {
+                    *first = None;
+                }
+            }
+        }
+    }
+    agreed.into_iter().flatten().collect()
 }
 
 /// The id by which the vendor's support finds this request: from the header, else from an error's body.
@@ -108,8 +212,9 @@ pub(crate) fn request_id(answer: &Answer) -> Option<String> {
         None if answer.is_success() => return None,
         None => answer.error().request_id?,
     };
-    let id: String = answer.secrets.short(&id).chars().filter(char::is_ascii_graphic).take(LONGEST).collect();
-    (!id.is_empty()).then_some(id)
+    // What is left out may have stood between the letters of a secret.
+    let id: String = id.chars().filter(char::is_ascii_graphic).take(LONGEST).collect();
+    (!id.is_empty()).then(|| answer.secrets.hide(&id).into_owned())
 }
 
 /// Headers and body stay out: they may echo what we sent.
@@ -128,6 +233,9 @@ impl Answer {
     fn success_text(&self) -> Result<Cow<'_, str>, Outcome> {
         match &self.body {
             _ if !self.is_success() => Err(self.refusal()),
+            Body::Whole(_) if let Some(encoding) = &self.encoding => {
+                Err(self.lost(None, &format!("the answer is {}", not_asked_for(encoding))))
+            }
             // Nearly every body is UTF-8, which this finds faster.
             Body::Whole(bytes) => {
                 Ok(str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed))
@@ -187,6 +295,7 @@ impl Answer {
             300..400 => self.redirection(),
             407 => format!("a proxy on the way{} wants a user and a password", self.from()),
             400..500 => match &self.body {
+                Body::Whole(_) if self.encoding.is_some() => said,
                 Body::Whole(bytes) if bytes.trim_ascii().is_empty() => format!("an empty body{}", self.from()),
                 Body::Whole(bytes) if matches!(serde_json::from_slice(without_mark(bytes)), Ok(Value::Object(_))) => {
                     said
@@ -229,6 +338,9 @@ impl Answer {
     /// Error in the body, whatever the body is.
     fn error(&self) -> ErrorBody {
         let bytes = match &self.body {
+            Body::Whole(_) if let Some(encoding) = &self.encoding => {
+                return ErrorBody { message: Some(not_asked_for(encoding)), ..Default::default() };
+            }
             Body::Whole(bytes) => bytes,
             Body::TooLarge => return ErrorBody { message: Some("a text over 1 MiB".to_owned()), ..Default::default() },
             Body::CutOff { cause } => {
@@ -277,6 +389,8 @@ impl Answer {
     }
 
     fn not_the_right_json(&self, body: &str) -> Outcome {
+        // Of a long one the beginning says what it is.
+        let body = &body[..body.floor_char_boundary(LARGEST_BODY)];
         if text::is_html(self.content_type.as_deref(), body) {
             return self.unreadable("a page", &text::of_html(body));
         }
@@ -299,6 +413,10 @@ impl Answer {
     }
 }
 
+fn not_asked_for(encoding: &str) -> String {
+    format!("in the encoding `{encoding}`, which was not asked for")
+}
+
 /// Some servers of JSON begin with a byte-order mark.
 fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
@@ -316,8 +434,6 @@ fn says_source_is_missing(message: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::SecretString;
-
     use super::*;
     use crate::event::StatedQuota;
 
@@ -329,9 +445,10 @@ mod tests {
             location: None,
             request_id: None,
             server: None,
+            encoding: None,
             date: Some(jiff::Timestamp::UNIX_EPOCH),
             body: Body::Whole(body.as_bytes().to_vec()),
-            secrets: Secrets::new(vec![SecretString::from("s3cret")]),
+            secrets: Secrets::new(vec!["s3cret".into()]),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::classify::{self, Answer};
-use super::{Connection, Listed, PAGE, Page, Read, Remote, Reply, Shown, quota, wire};
+use super::{Connection, Inventoried, Listed, PAGE, Page, Read, Remote, Reply, Shown, quota, wire};
 use crate::credentials::{Credentials, CredentialsError, Generation, Renewal, Request};
 use crate::event::Outcome;
 use crate::model::{SourceId, TargetState};
@@ -46,6 +46,7 @@ impl Http {
             self.credentials.accepted(worn);
         }
         let date = incoming.header("date").as_deref().and_then(quota::date);
+        let encoding = incoming.encoding();
         let answer = Answer {
             status: incoming.status,
             content_type: incoming.header("content-type"),
@@ -53,6 +54,7 @@ impl Http {
             location: incoming.header("location"),
             request_id: incoming.header("x-request-id"),
             server: incoming.header("server"),
+            encoding,
             date,
             body: incoming.body,
             secrets: incoming.secrets,
@@ -77,15 +79,21 @@ impl Http {
         Ok(Looked { date: answer.date, page })
     }
 
-    /// Whatever JSON a path gives: for those who look around.
-    pub(crate) async fn get(
+    /// All that the service says of one source: for those who look around.
+    pub(crate) async fn describe(&self, source: &SourceId) -> (Generation, Result<serde_json::Value, Outcome>) {
+        let path = format!("/v3/sources/{}", encoded(source.as_str()));
+        let (worn, answer) = self.send(bare("GET", path), Connection::Any).await;
+        (worn, answer.and_then(|answer| classify::described(&answer, source)))
+    }
+
+    /// A page with what people ask for: for those who look around.
+    pub(crate) async fn inventory(
         &self,
-        path: String,
         query: Vec<(&'static str, String)>,
-    ) -> (Generation, Result<serde_json::Value, Outcome>) {
-        let outgoing = Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", path) };
+    ) -> (Generation, Result<Inventoried, Outcome>) {
+        let outgoing = Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", "/v3/sources".to_owned()) };
         let (worn, answer) = self.send(outgoing, Connection::Any).await;
-        (worn, answer.and_then(|answer| classify::document(&answer)))
+        (worn, answer.and_then(|answer| classify::inventoried(&answer)))
     }
 
     fn dress(&self, outgoing: &mut Outgoing) -> Result<Generation, CredentialsError> {
@@ -128,7 +136,7 @@ impl Remote for Http {
     async fn put(&self, source: &SourceId, sends: &TargetState, connection: Connection) -> Reply {
         let sent_at = Instant::now();
         let path = format!("/v3/sources/{}/changestate", encoded(source.as_str()));
-        let outgoing = Outgoing { body: wire::change_body(sends), ..bare("PUT", path) };
+        let outgoing = Outgoing { body: wire::change_body(sends).into(), ..bare("PUT", path) };
         let (worn, answer) = self.send(outgoing, connection).await;
         let (outcome, request_id) = match &answer {
             Ok(answer) => (classify::change(answer), classify::request_id(answer)),
@@ -447,6 +455,7 @@ mod tests {
         assert_eq!(
             lines,
             [
+                "accept-encoding: identity",
                 "accept: application/json",
                 "content-length: 50",
                 "content-type: application/json",

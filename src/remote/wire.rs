@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 use crate::model::words::Word;
 use crate::model::{SeenState, SourceId, TargetState};
+use crate::remote::PAGE;
 
 /// The body of a change: only the fields that the target has.
 #[derive(Serialize)]
@@ -73,7 +75,51 @@ pub(crate) struct Servers<'a> {
     #[serde(borrow, default)]
     count: Scalar<'a>,
     #[serde(borrow)]
-    source_servers: Option<Vec<Option<Server<'a>>>>,
+    source_servers: Option<Entries<Option<Server<'a>>>>,
+}
+
+/// The entries of a page: as many as were asked for, and how many there were.
+pub(crate) struct Entries<T> {
+    pub(crate) kept: Vec<T>,
+    pub(crate) n: usize,
+}
+
+impl<T> Entries<T> {
+    /// Why they are no page: it has more of them than were asked for.
+    pub(crate) fn too_many(&self) -> Option<String> {
+        (self.n > PAGE as usize).then(|| format!("the page has {} entries, and {PAGE} were asked for", self.n))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(EntriesVisitor(PhantomData))
+    }
+}
+
+struct EntriesVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
+    type Value = Entries<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut kept = Vec::new();
+        while kept.len() < PAGE as usize
+            && let Some(entry) = items.next_element()?
+        {
+            kept.push(entry);
+        }
+        let mut n = kept.len();
+        // What nobody asked for takes no memory.
+        while n >= PAGE as usize && items.next_element::<IgnoredAny>()?.is_some() {
+            n += 1;
+        }
+        Ok(Entries { kept, n })
+    }
 }
 
 impl Servers<'_> {
@@ -85,7 +131,11 @@ impl Servers<'_> {
     /// Number of sources in all, which is more than a page has.
     pub(crate) fn count(&self) -> u64 {
         let count = self.count.0.as_deref().and_then(|count| count.parse().ok());
-        count.unwrap_or_else(|| self.source_servers.as_ref().map_or(0, Vec::len) as u64)
+        count.unwrap_or_else(|| self.source_servers.as_ref().map_or(0, |entries| entries.n) as u64)
+    }
+
+    pub(crate) fn too_many(&self) -> Option<String> {
+        self.source_servers.as_ref()?.too_many()
     }
 
     pub(crate) fn by_id(self) -> Vec<(String, SeenState)> {
@@ -93,8 +143,45 @@ impl Servers<'_> {
             let seen = server.seen();
             server.id.0.map(|id| (id.into_owned(), seen))
         };
-        self.source_servers.into_iter().flatten().flatten().filter_map(with_id).collect()
+        self.source_servers.into_iter().flat_map(|entries| entries.kept).flatten().filter_map(with_id).collect()
     }
+}
+
+/// A source as people ask for it; the many other fields are passed over.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Described<'a> {
+    #[serde(borrow)]
+    pub(crate) id: Scalar<'a>,
+    #[serde(borrow)]
+    pub(crate) name: Scalar<'a>,
+    #[serde(borrow)]
+    pub(crate) hostname: Scalar<'a>,
+    #[serde(borrow)]
+    pub(crate) ip: Scalar<'a>,
+    #[serde(borrow)]
+    pub(crate) state: Scalar<'a>,
+    #[serde(borrow)]
+    pub(crate) migration_cycle: Scalar<'a>,
+    #[serde(borrow)]
+    pub(crate) connected: Plain<'a>,
+    #[serde(borrow)]
+    pub(crate) os_version: Scalar<'a>,
+    #[serde(borrow)]
+    pub(crate) state_action_time: Plain<'a>,
+    #[serde(borrow)]
+    pub(crate) stage_action_time: Plain<'a>,
+    #[serde(borrow)]
+    pub(crate) current_task: Plain<'a>,
+}
+
+/// A page of the list with what people ask for.
+#[derive(Deserialize)]
+pub(crate) struct Descriptions<'a> {
+    #[serde(borrow, default)]
+    pub(crate) count: Scalar<'a>,
+    #[serde(borrow)]
+    pub(crate) source_servers: Option<Entries<Option<Described<'a>>>>,
 }
 
 /// A text, or a number where a text is expected; none for anything else, also for an empty text.
@@ -103,14 +190,37 @@ pub(crate) struct Scalar<'a>(pub(crate) Option<Cow<'a, str>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ScalarVisitor)
+        Ok(Scalar(match Plain::deserialize(deserializer)? {
+            Plain::Text(text) => Some(text),
+            Plain::Number(number) => Some(Cow::Owned(number.to_string())),
+            Plain::Flag(_) | Plain::InState(_) | Plain::Nothing => None,
+        }))
     }
 }
 
-struct ScalarVisitor;
+/// Any JSON value, of which only so much is kept.
+#[derive(Default)]
+pub(crate) enum Plain<'a> {
+    /// Without the blanks around it.
+    Text(Cow<'a, str>),
+    Number(i128),
+    Flag(bool),
+    /// An object, and the `state` in it.
+    InState(String),
+    #[default]
+    Nothing,
+}
 
-impl<'de> Visitor<'de> for ScalarVisitor {
-    type Value = Scalar<'de>;
+impl<'de: 'a, 'a> Deserialize<'de> for Plain<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PlainVisitor)
+    }
+}
+
+struct PlainVisitor;
+
+impl<'de> Visitor<'de> for PlainVisitor {
+    type Value = Plain<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
@@ -118,42 +228,61 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
         let text = text.trim();
-        Ok(Scalar((!text.is_empty()).then_some(Cow::Borrowed(text))))
+        Ok(if text.is_empty() { Plain::Nothing } else { Plain::Text(Cow::Borrowed(text)) })
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
         let text = text.trim();
-        Ok(Scalar((!text.is_empty()).then(|| Cow::Owned(text.to_owned()))))
+        Ok(if text.is_empty() { Plain::Nothing } else { Plain::Text(Cow::Owned(text.to_owned())) })
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Scalar(Some(Cow::Owned(number.to_string()))))
+        Ok(Plain::Number(number.into()))
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-        Ok(Scalar(Some(Cow::Owned(number.to_string()))))
+        Ok(Plain::Number(number.into()))
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Scalar(None))
+        Ok(Plain::Nothing)
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Scalar(None))
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<Self::Value, E> {
+        Ok(Plain::Flag(flag))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Scalar(None))
+        Ok(Plain::Nothing)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Scalar(None))
+        Ok(Plain::Nothing)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Scalar(None))
+        let mut state = None;
+        while let Some(key) = entries.next_key::<Cow<'_, str>>()? {
+            match key.as_ref() {
+                // Of a state only a text counts, however deep an object it is: what is in it is passed over.
+                "state" => state = entries.next_value::<OnlyText>()?.0,
+                _ => _ = entries.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(state.map_or(Plain::Nothing, Plain::InState))
+    }
+}
+
+/// A text; none for anything else.
+struct OnlyText(Option<String>);
+
+impl<'de> Deserialize<'de> for OnlyText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(OnlyText(match Plain::deserialize(deserializer)? {
+            Plain::Text(text) => Some(text.into_owned()),
+            Plain::Number(_) | Plain::Flag(_) | Plain::InState(_) | Plain::Nothing => None,
+        }))
     }
 }
 

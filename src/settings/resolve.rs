@@ -156,9 +156,7 @@ impl Layers {
     /// and those that a profile names.
     pub(crate) fn check_variables(&self, names: impl IntoIterator<Item = OsString>) -> Result<(), SettingsError> {
         let settings: Vec<String> = KEYS.iter().map(Key::variable).collect();
-        let profiles = self.files.iter().flat_map(|file| file.profiles.values());
-        let of_profiles = profiles.flat_map(|profile| &profile.values).filter(|(key, _)| key.ends_with("_env"));
-        let of_profiles = of_profiles.map(|(_, variable)| variable.as_str());
+        let of_profiles = self.variables_of_profiles();
         let known: Vec<&str> = settings.iter().map(String::as_str).chain(VARIABLES).chain(of_profiles).collect();
         let mut ours: Vec<String> = names
             .into_iter()
@@ -177,6 +175,13 @@ impl Layers {
             }
             None => Ok(()),
         }
+    }
+
+    /// Names of the variables that profiles have their credentials in.
+    fn variables_of_profiles(&self) -> impl Iterator<Item = &str> {
+        let profiles = self.files.iter().flat_map(|file| file.profiles.values());
+        let named = profiles.flat_map(|profile| &profile.values).filter(|(key, _)| key.ends_with("_env"));
+        named.map(|(_, variable)| variable.as_str())
     }
 
     /// What was passed over, and why.
@@ -256,7 +261,8 @@ impl Layers {
             }
         }
         let config = self.flags.iter().find(|(key, _)| *key == CONFIG_FLAG).map(|(_, path)| path.clone());
-        Ok(Resolved { values, profile, config })
+        let secret_variables = self.variables_of_profiles().map(str::to_owned).collect();
+        Ok(Resolved { values, profile, config, secret_variables })
     }
 
     fn above_profile(&self, key: &Key) -> Option<(String, Origin)> {
@@ -284,6 +290,7 @@ pub(crate) struct Resolved {
     profile: Option<OfProfile>,
     /// The settings file that was named as a flag.
     config: Option<String>,
+    secret_variables: Vec<String>,
 }
 
 /// What a profile says, whether or not it won.
@@ -311,6 +318,11 @@ impl Resolved {
         let Some((text, origin)) = self.values.get(key) else { return Ok(None) };
         let value = parse(text).map_err(|problem| SettingsError::Value { key, origin: origin.clone(), problem })?;
         Ok(Some(value))
+    }
+
+    /// Names of the variables that all profiles have their credentials in.
+    pub(super) fn secret_variables(&self) -> &[String] {
+        &self.secret_variables
     }
 
     pub(super) fn profile(&self) -> Option<&str> {

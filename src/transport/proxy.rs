@@ -12,7 +12,10 @@ use super::endpoint::Endpoint;
 
 /// A proxy that can be used; its address may hold a user and a password.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Proxy(Url);
+pub(super) struct Proxy {
+    url: Url,
+    shown: String,
+}
 
 /// A variable that does not hold a proxy which can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,14 +47,14 @@ impl Proxy {
         Ok((!goes_without(&exceptions, &host, port)).then_some(proxy))
     }
 
-    /// Host and port, without user and password.
-    pub(super) fn shown(&self) -> String {
-        let host = self.0.host_str().unwrap_or_default();
-        format!("{host}:{}", self.0.port_or_known_default().unwrap_or_default())
+    /// Its address and port, or else the variable that it stands in: what looks like the name of a host may be a password that
+    /// was set in its place, or the end of one with a `@` in it.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
     }
 
     pub(super) fn url(&self) -> Url {
-        self.0.clone()
+        self.url.clone()
     }
 }
 
@@ -63,7 +66,19 @@ fn set(names: [&'static str; 2], get: Environment<'_>) -> Option<(&'static str, 
 fn named(names: [&'static str; 2], get: Environment<'_>) -> Result<Option<Proxy>, BadProxy> {
     let Some((variable, text)) = set(names, get) else { return Ok(None) };
     let text = text.into_string().map_err(|_| BadProxy { variable, problem: "is not UTF-8" })?;
-    parse(&text).map(|url| Some(Proxy(url))).map_err(|problem| BadProxy { variable, problem })
+    let url = parse(&text).map_err(|problem| BadProxy { variable, problem })?;
+    let shown = address(&url, &text).unwrap_or_else(|| format!("of {variable}"));
+    Ok(Some(Proxy { url, shown }))
+}
+
+/// Address and port, where they are spelled out. A bare number is an address, too, and may be a password as well.
+fn address(url: &Url, text: &str) -> Option<String> {
+    let host = match url.host()? {
+        Host::Ipv4(address) => address.to_string(),
+        Host::Ipv6(address) => format!("[{address}]"),
+        Host::Domain(_) => return None,
+    };
+    text.contains(&host).then(|| format!("{host}:{}", url.port_or_known_default().unwrap_or_default()))
 }
 
 /// `http://HOST:PORT` or `https://…`, with a user and a password or without; the scheme may be left out.
@@ -159,7 +174,7 @@ mod tests {
     fn by(variables: &[(&str, &str)], endpoint: &str) -> Result<Option<String>, String> {
         let get = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, text)| OsString::from(text));
         let found = Proxy::on_the_way(&endpoint.parse().unwrap(), &get);
-        found.map(|proxy| proxy.map(|proxy| proxy.shown())).map_err(|bad| bad.to_string())
+        found.map(|proxy| proxy.map(|proxy| proxy.shown().to_owned())).map_err(|bad| bad.to_string())
     }
 
     const SERVICE: &str = "https://sms.example.com";
@@ -167,12 +182,15 @@ mod tests {
     #[test]
     fn the_first_that_is_set_is_gone_by_and_its_password_is_not_shown() {
         for (variables, shown) in [
-            (&[("HTTPS_PROXY", "http://me:hunter2@proxy:3128")][..], Some("proxy:3128")),
-            (&[("https_proxy", "proxy:3128/")], Some("proxy:3128")),
-            (&[("HTTPS_PROXY", "https://proxy")], Some("proxy:443")),
+            (&[("HTTPS_PROXY", "http://me:hunter2@proxy:3128")][..], Some("of HTTPS_PROXY")),
+            (&[("https_proxy", "proxy:3128/")], Some("of https_proxy")),
+            (&[("HTTPS_PROXY", "https://192.0.2.1")], Some("192.0.2.1:443")),
+            (&[("HTTPS_PROXY", "http://me:hunter2@192.0.2.1:3128")], Some("192.0.2.1:3128")),
             (&[("ALL_PROXY", "http://[2001:db8::1]:3128")], Some("[2001:db8::1]:3128")),
-            (&[("all_proxy", "proxy")], Some("proxy:80")),
-            (&[("HTTPS_PROXY", ""), ("ALL_PROXY", "proxy:1")], Some("proxy:1")),
+            (&[("all_proxy", "hunter2")], Some("of all_proxy")),
+            (&[("all_proxy", "20202020")], Some("of all_proxy")),
+            (&[("all_proxy", "http://me:hun@ter2:3128")], Some("of all_proxy")),
+            (&[("HTTPS_PROXY", ""), ("ALL_PROXY", "proxy:1")], Some("of ALL_PROXY")),
             (&[("HTTP_PROXY", "http://proxy:3128")], None),
             (&[("HTTPS_PROXY", "")], None),
             (&[], None),

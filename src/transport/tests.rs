@@ -307,7 +307,7 @@ async fn a_proxy_is_gone_through_and_its_failures_are_its_own() {
         format!("not sent: the proxy {wants_user} wants a user and a password (407)"),
         format!("not sent: the proxy {refuses} would not connect to the endpoint"),
         "not sent: the proxy 127.0.0.1:1 could not be reached: connection refused".to_owned(),
-        "not sent: the proxy no-such-proxy.invalid:3128 cannot be found: DNS: ".to_owned(),
+        "not sent: the proxy of HTTPS_PROXY cannot be found: DNS: ".to_owned(),
         "not sent: DNS: ".to_owned(),
         "not sent: TLS: ".to_owned(),
     ];

@@ -92,7 +92,10 @@ fn a_wrong_password_is_tried_once_and_makes_no_run() {
     lab.write("plan.csv", &plan(5, "stopped,syncing"));
     let served = lab.serve("plan.csv", "");
     let wrong = [USER[0], ("HW_PASSWORD", "wr0ng-password"), USER[2], ("HW_AUTH_URL", &served.url)];
-    let ended = run(&lab, &served, &[], &wrong).end().exits(5).says("The username or password is wrong");
+    let ended = run(&lab, &served, &[], &wrong)
+        .end()
+        .exits(5)
+        .says("answered 401: the user, its account or the password is wrong");
     assert!(!ended.stderr.contains("wr0ng-password"));
     assert_eq!((served.ledger().len(), lab.path("cutover.db").exists()), (1, false));
 }

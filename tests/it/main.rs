@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "all of this is tests: what fails here fails them")]
 
+mod answers;
 mod at_once;
 mod badly;
 mod browser;
@@ -27,6 +28,7 @@ mod next;
 mod nights;
 mod outages;
 mod pace;
+mod peer;
 mod people;
 mod plans;
 mod python;

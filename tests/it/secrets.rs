@@ -269,3 +269,268 @@ fn an_error_about_credentials_repeats_nothing_that_may_be_one() {
     }
     assert!(found.is_empty(), "{}\n{}", found.len(), found.join("\n"));
 }
+
+/// What programs do to a text that they repeat.
+fn clothes() -> Vec<fn(&str) -> String> {
+    fn each(text: &str, dress: impl Fn(u8) -> String) -> String {
+        text.bytes().map(dress).collect::<Vec<_>>().concat()
+    }
+    fn base64(text: &str) -> String {
+        const SIGNS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let bits: String = each(text, |byte| format!("{byte:08b}"));
+        let six = |part: &[u8]| {
+            let part = format!("{:0<6}", str::from_utf8(part).unwrap());
+            char::from(SIGNS[usize::from_str_radix(&part, 2).unwrap()])
+        };
+        bits.as_bytes().chunks(6).map(six).collect()
+    }
+    vec![
+        |text| text.to_owned(),
+        |text| text.to_uppercase(),
+        |text| each(text, |byte| format!("%{byte:02x}")),
+        |text| each(text, |byte| format!("%25{byte:02X}")),
+        |text| each(text, |byte| format!("\\\\u{byte:04x}")),
+        |text| each(text, |byte| format!("{byte:02x}")),
+        |text| each(text, |byte| format!("&#{byte};")),
+        base64,
+        |text| base64(&format!("x{text}")),
+        |text| base64(&format!("ops:{text}")).replace('+', "-").replace('/', "_"),
+        |text| each(text, |byte| format!("{} ", char::from(byte))),
+        |text| each(text, |byte| format!("{}\u{200b}", char::from(byte))),
+        |text| each(text, |byte| format!("{}\\r\\n", char::from(byte))),
+        |text| text[3..text.len() - 3].to_owned(),
+    ]
+}
+
+/// Twelve characters in a row that a text and a file of the lab, or what was printed, have in common; blanks and what takes no
+/// room do not count.
+fn shares(printed: &str, worn: &str) -> bool {
+    let dense = |text: &str| -> Vec<char> {
+        text.chars().filter(|c| !c.is_whitespace() && !c.is_control() && *c != '\u{200b}').collect()
+    };
+    let (printed, worn) = (dense(printed), dense(&worn.replace("\\r\\n", "").replace("\\\\", "\\")));
+    worn.windows(12).any(|part| printed.windows(12).any(|other| other == part))
+}
+
+#[test]
+fn what_a_peer_repeats_in_other_clothes_is_not_written_down() {
+    let _machine = shared();
+    let clothes = clothes();
+    let n = clothes.len();
+    let token = PLANTED;
+    let keys = [("HW_ACCESS_KEY", "AK"), ("HW_SECRET_KEY", token)];
+    for variables in [&[("HW_AUTH_TOKEN", token)][..], &keys] {
+        let lab = Lab::new();
+        // Three rows for each dress: in the text of a no, in its code and its id, and in a state.
+        lab.write("plan.csv", &plan(3 * n, "stopped,syncing"));
+        let dresses = clothes.clone();
+        let endpoint = crate::peer::serve(move |asked| {
+            let shows = |i: usize, state: &str| crate::peer::server(&crate::lab::id(i), state, "syncing");
+            if asked.is_page() {
+                let states = (1..=3 * n).map(|i| shows(i, "syncing"));
+                return crate::peer::Answer::new(200, crate::peer::page(3 * n, &states.collect::<Vec<_>>()));
+            }
+            let i: usize = asked.id().trim_start_matches("vm-").parse().unwrap();
+            // What was signed with, or else the token.
+            let worn = dresses[(i - 1) / 3](token);
+            match (asked.is_change(), (i - 1) % 3) {
+                (true, 0) => {
+                    let body = format!(r#"{{"error_code":"SMS.9001","error_msg":"bad header {worn}, it is no good"}}"#);
+                    crate::peer::Answer::new(400, body)
+                }
+                (true, 1) => {
+                    let body = format!(r#"{{"error_code":"X.{worn}","error_msg":"no","request_id":"r-{worn}"}}"#);
+                    let host: String = worn.chars().filter(char::is_ascii_alphanumeric).collect();
+                    crate::peer::Answer::new(400, body)
+                        .with("location", format!("https://{host}.example.com/"))
+                        .with("server", worn.replace(['\u{200b}'], ""))
+                }
+                (true, _) => crate::peer::Answer::new(200, "{}"),
+                (false, 2) => crate::peer::Answer::new(200, shows(i, &worn)),
+                (false, _) => crate::peer::Answer::new(200, shows(i, "syncing")),
+            }
+        });
+        let run = |args: &[&str]| {
+            let mut command = lab.command(&[args, &["--endpoint", &endpoint]].concat());
+            command.env_remove("CUTOVER_AUTH_TOKEN").envs(variables.iter().copied());
+            let ended = Launch::of(command).end();
+            ended.stdout + &ended.stderr
+        };
+        let mut printed = run(&[
+            "-v",
+            "run",
+            "plan.csv",
+            "--yes",
+            "--events",
+            "--rate",
+            "off",
+            "--verify-timeout",
+            "1s",
+            "--attempts",
+            "1",
+            "--report",
+            "report.csv",
+        ]);
+        printed += &run(&["sources", "show", &crate::lab::id(3)]);
+        for name in ["report.csv", "cutover.db", "cutover.db-wal"] {
+            printed += &String::from_utf8_lossy(&std::fs::read(lab.path(name)).unwrap_or_default());
+        }
+        assert!(printed.contains("[redacted]"));
+        for (i, dress) in clothes.iter().enumerate() {
+            let worn = dress(token);
+            assert!(!shares(&printed, &worn), "{variables:?} {i}: {worn}");
+        }
+        // The check itself.
+        assert!(shares(&format!("..{}..", &token[..14]), token));
+    }
+}
+
+/// Not those of the folder, in which credentials have no place.
+fn settings_of_the_user(lab: &Lab, text: &str) {
+    std::fs::create_dir_all(lab.path("config/cutover")).unwrap();
+    lab.write("config/cutover/cutover.toml", text);
+}
+
+/// A password with a character that JSON escapes, in the answer of who was asked with it in the middle of a run.
+#[test]
+fn a_password_that_comes_back_escaped_is_not_written_down() {
+    let _machine = shared();
+    let password = "pa\"ss\\wo/rd PLANTED-pa\"ss";
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    lab.write("password", password);
+    let n_asked = std::sync::atomic::AtomicUsize::new(0);
+    let endpoint = crate::peer::serve(move |asked| {
+        if asked.path.starts_with("/v3/auth/tokens") {
+            if n_asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 {
+                return crate::peer::Answer::new(201, "{}").with("x-subject-token", "tok-1");
+            }
+            let echo = serde_json::to_string(&asked.body).unwrap();
+            let body = format!(r#"{{"error":{{"code":401,"message":{echo},"title":"Unauthorized"}}}}"#);
+            return crate::peer::Answer::new(401, body);
+        }
+        if asked.is_change() {
+            return crate::peer::Answer::new(
+                401,
+                r#"{"error_code":"APIGW.0307","error_msg":"The token must be updated"}"#,
+            );
+        }
+        let states = (1..=3).map(|i| crate::peer::server(&crate::lab::id(i), "syncing", "syncing"));
+        crate::peer::Answer::new(200, crate::peer::page(3, &states.collect::<Vec<_>>()))
+    });
+    settings_of_the_user(
+        &lab,
+        &format!(
+            "[profiles.a]\nuser_name = \"ops\"\ndomain_name = \"acme\"\npassword_file = \"password\"\n\
+             iam_endpoint = \"{endpoint}\"\n"
+        ),
+    );
+    let mut command = lab.command(&[
+        "run",
+        "plan.csv",
+        "--yes",
+        "--events",
+        "--rate",
+        "off",
+        "--profile",
+        "a",
+        "--endpoint",
+        &endpoint,
+    ]);
+    command.env_remove("CUTOVER_AUTH_TOKEN");
+    let ended = Launch::of(command).end().exits(5);
+    std::fs::remove_file(lab.path("password")).unwrap();
+    let printed = ended.stdout + &ended.stderr;
+    let parts = ["PLANTED", "pa\"ss", "pa\\\"ss"].map(str::to_owned);
+    assert_eq!(finds(lab.path(".").as_path(), &[("printed", &printed)], &parts), Vec::<String>::new());
+    assert!(printed.contains("answered 401"), "{printed}");
+}
+
+/// A part of a proxy's password, wherever it ends up in an address that is written without escapes.
+#[test]
+fn no_part_of_a_proxys_address_is_told() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(1, "stopped,syncing"));
+    for address in [
+        "hunter2",
+        "http://hunter2",
+        "https://hunter2/",
+        "http://me:1#hunter2@proxy:3128",
+        "http://me:1/hunter2@proxy:3128",
+        "http://me:1?hunter2@proxy:3128",
+        "http://me:pass@hunter2",
+        "http://me:pass@hunter2:3128",
+        "me:pass@hunter2",
+        "http://me:1\\hunter2@proxy:3128",
+    ] {
+        let mut command =
+            lab.command(&["run", "plan.csv", "--yes", "--preflight", "off", "--endpoint", "https://sms.invalid"]);
+        command.env("HTTPS_PROXY", address).env("CUTOVER_ATTEMPTS", "1").env("CUTOVER_VERIFY_TIMEOUT", "1s");
+        let ended = Launch::of(command).end();
+        let printed = ended.stdout + &ended.stderr;
+        let found = finds(lab.path(".").as_path(), &[("printed", &printed)], &["hunter2".to_owned()]);
+        assert_eq!(found, Vec::<String>::new(), "{address}: {printed}");
+        for name in ["cutover.db", "cutover.db-wal", "cutover.db-shm"] {
+            _ = std::fs::remove_file(lab.path(name));
+        }
+    }
+}
+
+/// A command of a profile gets no secrets of others, whosever they are.
+#[test]
+fn a_credential_command_sees_no_secret_but_its_own() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(2, "stopped,syncing"));
+    let served = lab.serve("plan.csv", "");
+    lab.write("token.json", &format!("{{\"token\": \"{TOKEN}\"}}"));
+    settings_of_the_user(
+        &lab,
+        &format!(
+            "[profiles.a]\nendpoint = \"{0}\"\ncredential_command = \"env > seen; cat token.json\"\n\
+             [profiles.b]\nendpoint = \"{0}\"\ntoken_env = \"TOKEN_OF_B\"\n",
+            served.url
+        ),
+    );
+    let rows = "source_id,copystate,migrationcycle,target\nvm-00001,stopped,syncing,a\nvm-00002,stopped,syncing,b\n";
+    lab.write("plan.csv", rows);
+    let mut command = lab.command(&["plan", "plan.csv"]);
+    let (of_b, others) = ("s3cret-token-of-b", "s3cret-of-the-environment");
+    command.env("TOKEN_OF_B", of_b).env("HW_PASSWORD", others);
+    command.env("HW_SECRET_KEY", others).env("CUTOVER_AUTH_TOKEN", others).env("ITS_OWN", "stays");
+    Launch::of(command).end();
+    let seen = std::fs::read_to_string(lab.path("seen")).unwrap();
+    assert!(!seen.contains(of_b) && !seen.contains(others), "{seen}");
+    assert!(seen.contains("ITS_OWN=stays"), "{seen}");
+}
+
+/// Another process of the same user reads nothing of it, and nothing is dumped if it dies.
+#[test]
+fn the_memory_of_a_process_with_secrets_is_its_own() {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
+
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(1, "stopped,syncing"));
+    let mut command = lab.command(&["sandbox", "--plan", "plan.csv", "--port", "0"]);
+    // Root may read whatever it likes, and what it starts belongs to it.
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    if is_root {
+        std::fs::set_permissions(lab.path("."), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        command.uid(65_534).gid(65_534);
+    }
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut String::new())
+        .unwrap();
+    let of = |name: &str| format!("/proc/{}/{name}", child.id());
+    // What is not dumpable belongs to root. source: proc_pid(5)
+    let owner = std::fs::metadata(of("mem")).unwrap().uid();
+    let limits = std::fs::read_to_string(of("limits")).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(owner, 0, "its memory can be read by others");
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert!(cores.split_whitespace().filter(|word| *word == "0").count() == 2, "{cores}");
+}

@@ -11,6 +11,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Place;
 
+use secrecy::zeroize::Zeroizing;
+
 const OURS: [&str; 4] = ["ak", "sk", "security_token", "project_id"];
 
 pub(super) type Section = BTreeMap<String, Entry>;
@@ -18,7 +20,7 @@ pub(super) type Section = BTreeMap<String, Entry>;
 /// The value of a key, as it stands behind the `=`.
 pub(super) struct Entry {
     line: usize,
-    text: String,
+    text: Zeroizing<String>,
 }
 
 impl Entry {
@@ -55,8 +57,9 @@ impl Entry {
 pub(super) fn sections(text: &str) -> Result<BTreeMap<String, Section>, String> {
     let mut sections: BTreeMap<String, Section> = BTreeMap::new();
     let mut current = None;
+    let text = Zeroizing::new(text.replace("\r\n", "\n"));
     // Whoever still has lines that end in CR alone has three of them here, and not one.
-    for (line, text) in (1..).zip(text.replace("\r\n", "\n").split(['\n', '\r']).map(str::trim)) {
+    for (line, text) in (1..).zip(text.split(['\n', '\r']).map(str::trim)) {
         if text.is_empty() || text.starts_with(['#', ';']) {
             continue;
         }
@@ -78,7 +81,7 @@ pub(super) fn sections(text: &str) -> Result<BTreeMap<String, Section>, String> 
         let Some(section) = current.as_ref().and_then(|name| sections.get_mut(name)) else { continue };
         let key = key.trim().to_lowercase();
         match section.entry(key) {
-            Place::Vacant(place) => _ = place.insert(Entry { line, text: value.trim().to_owned() }),
+            Place::Vacant(place) => _ = place.insert(Entry { line, text: Zeroizing::new(value.trim().to_owned()) }),
             Place::Occupied(place) => {
                 return Err(format!("has {} twice, the second time in line {line}", shown(place.key())));
             }

@@ -1,0 +1,429 @@
+//! What a text says under its clothes: letters in another case or width, blanks and characters without width between them,
+//! escapes of URLs, JSON and HTML, base64 at any alignment, hexadecimal, and some of these one over the other.
+//!
+//! A peer that means to give a secret away finds clothes that are not here. What is here is what programs put on by themselves
+//! when they repeat a request in an error text.
+
+use std::iter;
+use std::ops::Range;
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+
+use super::guarded::{Guarded, Shape};
+
+/// Characters of a secret in a row that give a part of it away. What is shorter is found only where it is the whole secret.
+const PART: usize = 12;
+/// The same under base64 and hexadecimal: what so many characters of *those* say.
+const PART_OF_BASE64: usize = PART * 3 / 4;
+const PART_OF_HEX: usize = 8;
+/// A whole secret that is shorter than this is found only as a word of its own: `a` would be found in every text.
+const SHORT: usize = 6;
+/// Clothes that are taken off one after the other.
+const LAYERS: u8 = 3;
+/// Readings of one text: one that is made of escapes has more than anybody means.
+const MOST_READINGS: u32 = 64;
+
+/// A byte of a text as it reads, and where that stands in the text.
+#[derive(Clone, Copy)]
+struct Sign {
+    byte: u8,
+    from: usize,
+    to: usize,
+}
+
+/// Between what does not belong together; no UTF-8 has it.
+const NOTHING: u8 = 0xFF;
+
+/// The text's normal form: what can be seen of it, in lower case and without width.
+pub(super) fn normal(text: &str) -> Vec<u8> {
+    visible(&signs_of(text)).into_iter().map(|sign| sign.byte.to_ascii_lowercase()).collect()
+}
+
+/// Places in the text where it says a secret or a part of one, in order, none of which touch.
+pub(super) fn places(text: &str, secrets: &[Guarded]) -> Vec<Range<usize>> {
+    let mut search = Search { text, secrets, n_left: MOST_READINGS, found: Vec::new() };
+    search.under(&signs_of(text), PART, Clothes::Escapes, LAYERS);
+    let mut found = search.found;
+    found.sort_unstable_by_key(|place| place.start);
+    found.dedup_by(|next, before| {
+        let touches = next.start <= before.end;
+        if touches {
+            before.end = before.end.max(next.end);
+        }
+        touches
+    });
+    found
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Clothes {
+    /// None, or such as leave most characters as they are.
+    Escapes,
+    /// Every character is another one.
+    Code,
+}
+
+struct Search<'a> {
+    text: &'a str,
+    secrets: &'a [Guarded],
+    /// Readings that may still be made.
+    n_left: u32,
+    found: Vec<Range<usize>>,
+}
+
+impl Search<'_> {
+    fn under(&mut self, signs: &[Sign], least: usize, clothes: Clothes, layers: u8) {
+        let visible = visible(signs);
+        self.compare(&visible, least, clothes);
+        if layers == 0 || self.n_left == 0 {
+            return;
+        }
+        self.n_left -= 1;
+        for kind in [Escape::Percent, Escape::Backslash, Escape::Entity] {
+            if let Some(unescaped) = unescaped(&visible, kind) {
+                self.under(&unescaped, least, clothes, layers - 1);
+            }
+        }
+        for offset in 0..4 {
+            self.decoded(&from_base64(&visible, offset), PART_OF_BASE64, layers);
+        }
+        for offset in 0..2 {
+            self.decoded(&from_hex(&visible, offset), PART_OF_HEX, layers);
+        }
+    }
+
+    /// Of what was decoded by chance only that goes on which reads like a text.
+    fn decoded(&mut self, decoded: &[Sign], least: usize, layers: u8) {
+        if decoded.is_empty() {
+            return;
+        }
+        if reads_like_a_text(decoded) {
+            self.under(decoded, least, Clothes::Code, layers - 1);
+        } else {
+            self.compare(&visible(decoded), least, Clothes::Code);
+        }
+    }
+
+    fn compare(&mut self, visible: &[Sign], least: usize, clothes: Clothes) {
+        let lower: Vec<Sign> =
+            visible.iter().map(|sign| Sign { byte: sign.byte.to_ascii_lowercase(), ..*sign }).collect();
+        let bare: Vec<Sign> = lower.iter().copied().filter(|sign| sign.byte.is_ascii_alphanumeric()).collect();
+        for secret in self.secrets {
+            let shapes = secret.shapes();
+            self.mark(&shapes.visible, &lower, least, clothes);
+            if let Some(shape) = shapes.bare() {
+                self.mark(shape, &bare, least, clothes);
+            }
+        }
+    }
+
+    fn mark(&mut self, shape: &Shape, signs: &[Sign], least: usize, clothes: Clothes) {
+        let is_short = shape.len() < SHORT;
+        if is_short && clothes == Clothes::Code {
+            return;
+        }
+        let bytes: Vec<u8> = signs.iter().map(|sign| sign.byte).collect();
+        let mut at = 0;
+        while at < bytes.len() {
+            let Some(n) = shape.part_at(&bytes[at..], least) else {
+                at += 1;
+                continue;
+            };
+            let place = signs[at].from..signs[at + n - 1].to;
+            match clothes {
+                Clothes::Escapes if is_short && !self.is_word(&place) => (),
+                Clothes::Escapes => self.found.push(place),
+                Clothes::Code => self.found.push(self.whole_code(place)),
+            }
+            at += n;
+        }
+    }
+
+    fn is_word(&self, place: &Range<usize>) -> bool {
+        let before = self.text[..place.start].chars().next_back();
+        let behind = self.text[place.end..].chars().next();
+        !before.is_some_and(char::is_alphanumeric) && !behind.is_some_and(char::is_alphanumeric)
+    }
+
+    /// Where a code stands is not where its characters begin and end: with those beside it.
+    fn whole_code(&self, place: Range<usize>) -> Range<usize> {
+        let bytes = self.text.as_bytes();
+        let is_code = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/-_%".contains(byte);
+        let before = bytes[..place.start].iter().rev().take_while(is_code).count();
+        let behind = bytes[place.end..].iter().take_while(|byte| is_code(byte) || **byte == b'=').count();
+        place.start - before..place.end + behind
+    }
+}
+
+fn signs_of(text: &str) -> Vec<Sign> {
+    let of = |(from, c): (usize, char)| {
+        let to = from + c.len_utf8();
+        text.as_bytes()[from..to].iter().map(move |byte| Sign { byte: *byte, from, to })
+    };
+    text.char_indices().flat_map(of).collect()
+}
+
+/// Without whatever takes no room, and in the width in which everybody types.
+fn visible(signs: &[Sign]) -> Vec<Sign> {
+    let mut visible = Vec::with_capacity(signs.len());
+    let mut rest = signs;
+    while let Some((first, behind)) = rest.split_first() {
+        if first.byte.is_ascii() {
+            visible.extend(Some(*first).filter(|sign| sign.byte.is_ascii_graphic()));
+            rest = behind;
+            continue;
+        }
+        let Some((c, last)) = character(rest) else {
+            visible.push(Sign { byte: NOTHING, ..*first });
+            rest = behind;
+            continue;
+        };
+        if !takes_no_room(c) {
+            let (from, to) = (first.from, rest[last].to);
+            let mut utf8 = [0; 4];
+            let plain = NFKC.normalize(c.encode_utf8(&mut utf8)).to_lowercase();
+            visible.extend(plain.bytes().map(|byte| Sign { byte, from, to }));
+        }
+        rest = &rest[last + 1..];
+    }
+    visible
+}
+
+const NFKC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfkc();
+
+/// The character of more than one byte that signs begin with, and which of them is its last.
+fn character(signs: &[Sign]) -> Option<(char, usize)> {
+    let bytes: Vec<u8> = signs.iter().take(4).map(|sign| sign.byte).collect();
+    (2..=bytes.len()).find_map(|n| Some((str::from_utf8(&bytes[..n]).ok()?.chars().next()?, n - 1)))
+}
+
+/// Tells blanks, control characters, and what is there to be overlooked.
+///
+/// source: Unicode 17.0 `DerivedCoreProperties.txt` (`Default_Ignorable_Code_Point`)
+pub(super) fn takes_no_room(c: char) -> bool {
+    c.is_whitespace()
+        || c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Ways of writing a character that would mean something else where it stands. They are taken off one by one: what is an escape
+/// of one kind may be plain in another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Escape {
+    /// Of URLs, and of mails (`=`).
+    Percent,
+    /// Of JSON, C and shells.
+    Backslash,
+    /// Of HTML and XML.
+    Entity,
+}
+
+/// Without the escapes of one kind. None: it has none.
+fn unescaped(signs: &[Sign], kind: Escape) -> Option<Vec<Sign>> {
+    let begins = |byte| match kind {
+        Escape::Percent => byte == b'%' || byte == b'=',
+        Escape::Backslash => byte == b'\\',
+        Escape::Entity => byte == b'&',
+    };
+    if !signs.iter().any(|sign| begins(sign.byte)) {
+        return None;
+    }
+    let bytes: Vec<u8> = signs.iter().map(|sign| sign.byte).collect();
+    let mut plain = Vec::with_capacity(signs.len());
+    let (mut at, mut is_changed) = (0, false);
+    while at < bytes.len() {
+        if let Some((said, n)) = escape(&bytes[at..]).filter(|_| begins(bytes[at])) {
+            let (from, to) = (signs[at].from, signs[at + n - 1].to);
+            plain.extend(said.bytes().map(|byte| Sign { byte, from, to }));
+            (at, is_changed) = (at + n, true);
+        } else {
+            plain.push(signs[at]);
+            at += 1;
+        }
+    }
+    is_changed.then_some(plain)
+}
+
+/// What an escape says.
+enum Said {
+    Byte(u8),
+    Character(char),
+}
+
+impl Said {
+    fn bytes(&self) -> impl Iterator<Item = u8> {
+        let mut utf8 = [0; 4];
+        let n = match self {
+            Said::Byte(byte) => {
+                utf8[0] = *byte;
+                1
+            }
+            Said::Character(c) => c.encode_utf8(&mut utf8).len(),
+        };
+        utf8.into_iter().take(n)
+    }
+}
+
+/// The escape that bytes begin with, and how many of them it has.
+fn escape(bytes: &[u8]) -> Option<(Said, usize)> {
+    match bytes {
+        // Four digits where there are two more would be too many for a byte.
+        [b'%' | b'\\', b'u' | b'U', b'{', rest @ ..] => {
+            let n = rest.iter().take(6).take_while(|byte| byte.is_ascii_hexdigit()).count();
+            (rest.get(n) == Some(&b'}')).then(|| Some((character_of(&rest[..n], 16)?, n + 4)))?
+        }
+        [b'%' | b'\\', b'u', rest @ ..] => Some((character_of(rest.get(..4)?, 16)?, 6)),
+        [b'\\', b'U', rest @ ..] => Some((character_of(rest.get(..8)?, 16)?, 10)),
+        [b'\\', b'x', rest @ ..] => Some((byte_of(rest.get(..2)?, 16)?, 4)),
+        [b'\\', rest @ ..] if byte_of(rest.get(..3).unwrap_or_default(), 8).is_some() => {
+            Some((byte_of(&rest[..3], 8)?, 4))
+        }
+        [b'\\', b'n' | b'r' | b't' | b'b' | b'f' | b'v' | b'0', ..] => Some((Said::Character(' '), 2)),
+        [b'\\', mark, ..] if mark.is_ascii_punctuation() => Some((Said::Byte(*mark), 2)),
+        [b'%', rest @ ..] => Some((byte_of(rest.get(..2)?, 16)?, 3)),
+        [b'=', rest @ ..] => {
+            let digits = rest.get(..2).filter(|digits| !digits.iter().any(u8::is_ascii_lowercase))?;
+            Some((byte_of(digits, 16)?, 3))
+        }
+        [b'&', rest @ ..] => {
+            let n = rest.iter().take(10).position(|byte| *byte == b';')?;
+            Some((entity(&rest[..n])?, n + 2))
+        }
+        _ => None,
+    }
+}
+
+fn number(digits: &[u8], base: u32) -> Option<u32> {
+    // A sign would be read with it.
+    let is_digits = !digits.is_empty() && digits.iter().all(|digit| char::from(*digit).is_digit(base));
+    u32::from_str_radix(str::from_utf8(digits).ok().filter(|_| is_digits)?, base).ok()
+}
+
+fn byte_of(digits: &[u8], base: u32) -> Option<Said> {
+    number(digits, base)?.try_into().ok().map(Said::Byte)
+}
+
+fn character_of(digits: &[u8], base: u32) -> Option<Said> {
+    char::from_u32(number(digits, base)?).map(Said::Character)
+}
+
+/// source: html.spec.whatwg.org, named character references (those for characters of ASCII)
+const ENTITIES: [(&str, u8); 39] = [
+    ("amp", b'&'),
+    ("apos", b'\''),
+    ("ast", b'*'),
+    ("bsol", b'\\'),
+    ("colon", b':'),
+    ("comma", b','),
+    ("commat", b'@'),
+    ("dollar", b'$'),
+    ("equals", b'='),
+    ("excl", b'!'),
+    ("grave", b'`'),
+    ("gt", b'>'),
+    ("hat", b'^'),
+    ("lbrace", b'{'),
+    ("lbrack", b'['),
+    ("lcub", b'{'),
+    ("lowbar", b'_'),
+    ("lpar", b'('),
+    ("lsqb", b'['),
+    ("lt", b'<'),
+    ("midast", b'*'),
+    ("nbsp", b' '),
+    ("num", b'#'),
+    ("percnt", b'%'),
+    ("period", b'.'),
+    ("plus", b'+'),
+    ("quest", b'?'),
+    ("quot", b'"'),
+    ("rbrace", b'}'),
+    ("rbrack", b']'),
+    ("rcub", b'}'),
+    ("rpar", b')'),
+    ("rsqb", b']'),
+    ("semi", b';'),
+    ("sol", b'/'),
+    ("tab", b' '),
+    ("underbar", b'_'),
+    ("verbar", b'|'),
+    ("vert", b'|'),
+];
+
+fn entity(name: &[u8]) -> Option<Said> {
+    match name {
+        [b'#', b'x' | b'X', digits @ ..] => character_of(digits, 16),
+        [b'#', digits @ ..] => character_of(digits, 10),
+        _ => {
+            let known = ENTITIES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()));
+            known.map(|(_, byte)| Said::Byte(*byte))
+        }
+    }
+}
+
+/// Every run of base64 in either alphabet, decoded from its `offset` on: what begins in the middle of four characters is
+/// found by one of four.
+fn from_base64(visible: &[Sign], offset: usize) -> Vec<Sign> {
+    let mut decoded = Vec::new();
+    for run in visible.chunk_by(|one, next| sixth(one.byte).is_some() == sixth(next.byte).is_some()) {
+        if run.len() < PART_OF_BASE64 + offset || sixth(run[0].byte).is_none() {
+            continue;
+        }
+        for four in run[offset..].chunks(4) {
+            let bits = four
+                .iter()
+                .enumerate()
+                .fold(0_u32, |bits, (i, sign)| bits | u32::from(sixth(sign.byte).unwrap_or_default()) << (26 - 6 * i));
+            let bytes = bits.to_be_bytes().into_iter().zip(four.array_windows());
+            decoded.extend(bytes.map(|(byte, [one, next])| Sign { byte, from: one.from, to: next.to }));
+        }
+        decoded.extend(run.last().map(|last| Sign { byte: NOTHING, ..*last }));
+    }
+    decoded
+}
+
+fn sixth(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' | b'-' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    }
+}
+
+/// Every run of hexadecimal digits, decoded from its `offset` on. Between two bytes of it may stand what dumps put there.
+fn from_hex(visible: &[Sign], offset: usize) -> Vec<Sign> {
+    let mut decoded = Vec::new();
+    let is_of_run = |sign: &Sign| sign.byte.is_ascii_hexdigit() || b":,-x".contains(&sign.byte);
+    for run in visible.chunk_by(|one, next| is_of_run(one) == is_of_run(next)) {
+        let digits = digits_of(run);
+        if digits.len() < 2 * PART_OF_HEX + offset {
+            continue;
+        }
+        let (pairs, _) = digits[offset..].as_chunks();
+        decoded.extend(pairs.iter().filter_map(|[high, low]| {
+            let Said::Byte(byte) = byte_of(&[high.byte, low.byte], 16)? else { return None };
+            Some(Sign { byte, from: high.from, to: low.to })
+        }));
+        decoded.extend(run.last().map(|last| Sign { byte: NOTHING, ..*last }));
+    }
+    decoded
+}
+
+/// The digits of a run, without the `0x` before each of them.
+fn digits_of(run: &[Sign]) -> Vec<Sign> {
+    let next = run.iter().skip(1).map(|sign| Some(sign.byte)).chain(iter::once(None));
+    let is_digit = |(sign, next): &(&Sign, Option<u8>)| sign.byte.is_ascii_hexdigit() && *next != Some(b'x');
+    run.iter().zip(next).filter(is_digit).map(|(sign, _)| *sign).collect()
+}
+
+/// Tells that bytes are more than the noise that decoding makes of anything.
+fn reads_like_a_text(signs: &[Sign]) -> bool {
+    signs.array_windows().any(|part: &[Sign; PART]| part.iter().all(|sign| sign.byte.is_ascii_graphic()))
+}

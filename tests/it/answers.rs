@@ -1,0 +1,233 @@
+//! Answers that contradict what was asked or each other: they are failed looks, which neither prove nor disprove anything.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use crate::lab::{Lab, id, plan, shared};
+use crate::peer::{Answer, Asked, page, serve, server};
+
+const FAST: [&str; 12] = [
+    "run",
+    "plan.csv",
+    "--yes",
+    "--no-progress",
+    "--rate",
+    "off",
+    "--attempts",
+    "1",
+    "--verify-timeout",
+    "1s",
+    "--timeout",
+    "5s",
+];
+
+/// Sources that a change moves to its target, all of which the list shows.
+fn estate(n: usize) -> impl Fn(&Asked) -> Answer {
+    let is_there = Mutex::new(vec![false; n + 1]);
+    move |asked| {
+        let mut is_there = is_there.lock().unwrap();
+        let source = |i: usize, is_there: bool| server(&id(i), if is_there { "stopped" } else { "syncing" }, "syncing");
+        if asked.is_page() {
+            let from = asked.offset();
+            let shown: Vec<String> = (1..=n).skip(from).take(200).map(|i| source(i, is_there[i])).collect();
+            return Answer::new(200, page(n, &shown));
+        }
+        let i: usize = asked.id().trim_start_matches("vm-").parse().unwrap();
+        if asked.is_change() {
+            is_there[i] = true;
+            return Answer::new(200, "{}");
+        }
+        Answer::new(200, source(i, is_there[i]))
+    }
+}
+
+/// A run of so many rows against an estate whose pages are falsified.
+fn run_with_pages(n: usize, falsify: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static) -> (Lab, String) {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(n, "stopped,syncing"));
+    let truly = estate(n);
+    let endpoint = serve(move |asked| {
+        let falsified = if asked.is_page() { falsify(asked) } else { None };
+        falsified.unwrap_or_else(|| truly(asked))
+    });
+    (lab, endpoint)
+}
+
+#[test]
+fn a_page_that_shows_a_source_twice_and_not_the_same_proves_nothing_of_it() {
+    let _machine = shared();
+    for orders in [["stopped", "syncing"], ["syncing", "stopped"]] {
+        // In any case, and with another one between them.
+        let shown = [server(&id(1), orders[0], "syncing"), server(&id(2), "syncing", "syncing")];
+        let shown = [&shown[..], &[server(&id(1).to_uppercase(), orders[1], "syncing")]].concat();
+        let (lab, endpoint) = run_with_pages(2, move |_| Some(Answer::new(200, page(2, &shown))));
+        lab.cutover(&[&FAST[..], &["--endpoint", &endpoint]].concat());
+        // Who believes in either has it there already, or never sees it arrive.
+        let row = lab.journal().ends_in(&id(1), "applied");
+        assert_eq!(row.attempts, 1, "{orders:?}");
+    }
+}
+
+#[test]
+fn what_two_pages_of_a_sweep_do_not_show_the_same_is_asked_for_by_its_id() {
+    let _machine = shared();
+    let n = 250;
+    // The first row stands on the second page, too, and is there already if that one is believed.
+    let (lab, endpoint) = run_with_pages(n, move |asked| {
+        let from = asked.offset();
+        (from >= 200).then(|| {
+            let mut shown: Vec<String> = (201..=n).map(|i| server(&id(i), "syncing", "syncing")).collect();
+            shown.push(server(&id(1), "stopped", "syncing"));
+            Answer::new(200, page(n + 1, &shown))
+        })
+    });
+    lab.cutover(&["plan", "plan.csv", "--endpoint", &endpoint]).exits(0);
+    let told = lab.cutover(&["plan", "plan.csv", "--json", "--endpoint", &endpoint]).exits(0).stdout;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["counts"]["change"], &told["counts"]["already"]), (&n.into(), &0.into()), "{told:#}");
+}
+
+#[test]
+fn a_page_with_more_entries_than_were_asked_for_is_none() {
+    let _machine = shared();
+    let shown: Vec<String> = (1..=201).map(|i| server(&id(i), "stopped", "syncing")).collect();
+    let lies = page(201, &shown);
+    let (lab, endpoint) = run_with_pages(2, move |_| Some(Answer::new(200, lies.clone())));
+    lab.cutover(&[&FAST[..], &["--endpoint", &endpoint]].concat()).exits(0);
+    assert_eq!(lab.journal().ends_in(&id(1), "applied").attempts, 1);
+    let ended = lab.cutover(&["sources", "list", "--attempts", "1", "--endpoint", &endpoint]).exits(8);
+    assert!(ended.stderr.contains("the page has 201 entries, and 200 were asked for"), "{}", ended.stderr);
+}
+
+#[test]
+fn an_answer_in_an_encoding_that_nobody_asked_for_is_named_and_proves_nothing() {
+    let _machine = shared();
+    let asked_for = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked_for);
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(1, "stopped,syncing"));
+    let truly = estate(1);
+    let endpoint = serve(move |asked| {
+        seen.lock().unwrap().push(asked.headers.get("accept-encoding").cloned());
+        let answer = truly(asked);
+        if !asked.is_change() {
+            return answer;
+        }
+        // The beginning of what gzip writes, with the header and without it.
+        Answer { body: vec![0x1f, 0x8b, 8, 0, 0, 0], ..answer.with("content-encoding", "gzip") }
+    });
+    lab.cutover(&[&FAST[..], &["--endpoint", &endpoint]].concat()).exits(0);
+    lab.journal().ends_in(&id(1), "applied");
+    let story = lab.cutover(&["explain", &id(1)]).exits(0).stdout;
+    assert!(story.contains("the answer is in the encoding `gzip`, which was not asked for"), "{story}");
+    assert!(asked_for.lock().unwrap().iter().all(|asked| asked.as_deref() == Some("identity")));
+}
+
+#[test]
+fn another_source_than_was_asked_for_is_not_shown() {
+    let _machine = shared();
+    let lab = Lab::new();
+    for body in [server("vm-2", "stopped", "syncing"), r#"{"state":"stopped","name":"vm-1"}"#.to_owned()] {
+        let endpoint = serve(move |_| Answer::new(200, body.clone()));
+        let args = ["sources", "show", "vm-1", "--attempts", "1", "--endpoint", &endpoint];
+        let ended = lab.cutover(&args).exits(8);
+        assert!(!ended.stdout.contains("stopped"), "{}", ended.stdout);
+        assert!(ended.stderr.contains("which source it is about") || ended.stderr.contains("is about another source"));
+    }
+}
+
+/// Full pages for ever, whatever is asked for; or none at all, whatever is counted.
+#[test]
+fn paging_ends_where_the_list_does_and_where_offsets_do() {
+    let _machine = shared();
+    let lab = Lab::new();
+    let n_asked = Arc::new(AtomicUsize::new(0));
+    for (n_full, count, n_pages) in [(usize::MAX, u64::MAX, 328), (3, u64::MAX, 4), (usize::MAX, 450, 3), (0, 9, 1)] {
+        n_asked.store(0, Ordering::Relaxed);
+        let counted = Arc::clone(&n_asked);
+        let endpoint = serve(move |asked| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let from = asked.offset();
+            let n = if from / 200 < n_full { 200 } else { 0 };
+            let shown: Vec<String> = (from..from + n).map(|i| server(&id(i), "stopped", "syncing")).collect();
+            Answer::new(200, format!(r#"{{"count":{count},"source_servers":[{}]}}"#, shown.join(",")))
+        });
+        let args = ["sources", "list", "--json", "--rate", "off", "--endpoint", &endpoint];
+        let ended = lab.cutover(&args).exits(0);
+        assert_eq!(n_asked.load(Ordering::Relaxed), n_pages, "{n_full} {count}");
+        let told: Value = serde_json::from_str(&ended.stdout).unwrap();
+        let n_shown = told["sources"].as_array().unwrap().len();
+        assert_eq!(n_shown, 200 * n_full.min(n_pages), "{n_full} {count}");
+        assert_eq!((&told["total"], &told["complete"]), (&count.into(), &true.into()));
+    }
+}
+
+/// The preflight of a run asks for no page behind an empty one, however many sources the service counts.
+#[test]
+fn a_run_does_not_page_behind_the_end_of_the_list() {
+    let _machine = shared();
+    let n_asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&n_asked);
+    // More rows than there would be pages.
+    let (lab, endpoint) = run_with_pages(350, move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Some(Answer::new(200, page(60_000, &[])))
+    });
+    lab.cutover(&[&FAST[..], &["--endpoint", &endpoint]].concat()).exits(0);
+    assert!(n_asked.load(Ordering::Relaxed) < 40, "{}", n_asked.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_list_is_printed_as_it_comes_and_one_that_breaks_off_says_so() {
+    let _machine = shared();
+    let lab = Lab::new();
+    let endpoint = serve(|asked| {
+        let from = asked.offset();
+        if from >= 400 {
+            return Answer::new(400, r#"{"error_code":"SMS.9001","error_msg":"no"}"#);
+        }
+        let shown: Vec<String> = (from..from + 200).map(|i| server(&id(i), "stopped", "syncing")).collect();
+        Answer::new(200, page(1000, &shown))
+    });
+    let args = ["sources", "list", "--rate", "off", "--endpoint", &endpoint];
+    let ended = lab.cutover(&[&args[..], &["--json"]].concat()).exits(8);
+    let told: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((told["sources"].as_array().unwrap().len(), &told["complete"]), (400, &false.into()));
+    let table = lab.cutover(&args).exits(8).stdout;
+    assert_eq!(table.lines().count(), 401);
+}
+
+#[test]
+fn a_list_that_contradicts_itself_is_no_list() {
+    let _machine = shared();
+    let lab = Lab::new();
+    let endpoint = serve(|_| {
+        let shown = [server("vm-1", "stopped", "syncing"), server("vm-1", "syncing", "syncing")];
+        Answer::new(200, page(2, &shown))
+    });
+    let args = ["sources", "plan", "--endpoint", &endpoint, "--to-state", "stopped"];
+    lab.cutover(&args).says("shows the source `vm-1` twice, and not the same").exits(8);
+}
+
+/// What is in an answer beyond what anybody needs costs little: nests without end, and lists of nothing.
+#[test]
+fn an_answer_of_nests_or_of_nothing_is_read_in_bounded_memory() {
+    let _machine = shared();
+    let lab = Lab::new();
+    let nest = format!(r#"{{"count":1,"source_servers":[{{"id":"vm-1","state":{}"#, "[".repeat(1 << 20));
+    let mut hollow = String::from(r#"{"count":1,"source_servers":["#);
+    for _ in 0..6_000_000 {
+        hollow.push_str("{},");
+    }
+    write!(hollow, "{{}}]}}").unwrap();
+    for (body, says) in [(nest, "not the expected JSON"), (hollow, "6000001 entries, and 200 were asked for")] {
+        let endpoint = serve(move |_| Answer::new(200, body.clone()));
+        let args = ["sources", "list", "--attempts", "1", "--endpoint", &endpoint];
+        let ended = crate::lab::Launch::of(lab.limited("ulimit -v 1500000", &args)).end();
+        assert_eq!(ended.code, Some(8), "{}", ended.stderr);
+        assert!(ended.stderr.contains(says), "{}", ended.stderr);
+    }
+}
