@@ -19,10 +19,12 @@ use crate::report::plain::{count, plain};
 use crate::report::printout::Printout;
 use crate::ssh::{self, Purpose, Signer};
 
+pub(crate) mod beforehand;
 pub mod bundle;
 pub mod finding;
 mod lanes;
 pub mod signature;
+mod spelling;
 mod sums;
 #[cfg(test)]
 mod tests;
@@ -148,6 +150,7 @@ fn checked(
     let mut of_plan = Findings::default();
     let n_rows = check_plan(journal, run, &mut of_plan).and_then(|n_rows| {
         check_layout(journal, run, layout, &mut of_plan)?;
+        spelling::check(journal, run, &mut of_plan)?;
         Ok(n_rows)
     });
     // What is wrong with the rows is said before what is wrong with the plan.

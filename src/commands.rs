@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 
 use crate::audit::bundle::BadBundle;
+use crate::audit::{Altered, AuditError};
 use crate::console::{self, Console};
 use crate::credentials::CredentialsError;
 use crate::engine::lane::LaneSettings;
@@ -70,8 +71,8 @@ pub(crate) enum CommandError {
     SameAccount { one: String, other: String },
     #[error("no endpoint is set{}", for_target(target.as_deref()))]
     NoEndpoint { target: Option<String> },
-    #[error("the run was begun at `{begun}`, and `--endpoint` names `{named}`")]
-    OtherEndpoint { begun: String, named: String },
+    #[error("the run was begun at `{begun}`, and `--{flag}` names `{named}`")]
+    OtherEndpoint { begun: String, named: String, flag: &'static str },
     #[error("no credentials are set{}", for_target(target.as_deref()))]
     NoCredentials { target: Option<String>, endpoint: String },
     #[error(transparent)]
@@ -82,6 +83,8 @@ pub(crate) enum CommandError {
     Scenario(String),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error("the journal is not what it was: {first}; nothing was sent")]
+    NotAsItWas { run: String, first: String },
     #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
@@ -227,10 +230,25 @@ impl From<ReadError<CommandError>> for CommandError {
     }
 }
 
+impl From<AuditError> for CommandError {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Journal(error) => error.into(),
+            AuditError::Altered(Altered { run, findings, n_findings, .. }) => {
+                let first = findings.first().map_or_else(String::new, ToString::to_string);
+                let more = if n_findings > 1 { format!(" (and {} more)", n_findings - 1) } else { String::new() };
+                CommandError::NotAsItWas { run, first: first + &more }
+            }
+        }
+    }
+}
+
 impl CommandError {
     fn exit(&self) -> Exit {
         match self {
-            CommandError::Plan(PlanError::Edited { .. }) | CommandError::Bundle { .. } => Exit::Integrity,
+            CommandError::Plan(PlanError::Edited { .. })
+            | CommandError::Bundle { .. }
+            | CommandError::NotAsItWas { .. } => Exit::Integrity,
             CommandError::NotLooked { exit, .. } | CommandError::Stopped { exit, .. } => *exit,
             CommandError::Approval(error) => error.exit(),
             CommandError::AfterChanges(late) => late.error.exit().after_a_change(),
@@ -342,7 +360,8 @@ impl CommandError {
             CommandError::NoEndpoint { target: None } => {
                 "`--endpoint https://sms.REGION.myhuaweicloud.com`, or `--endpoint sandbox` to try it with no account"
             }
-            CommandError::OtherEndpoint { .. } => "leave `--endpoint` out",
+            CommandError::OtherEndpoint { flag, .. } => return Some(format!("leave `--{flag}` out")),
+            CommandError::NotAsItWas { run, .. } => return Some(hint_of_altered(run, here)),
             CommandError::NoCredentials { target: Some(_), .. } => {
                 "its profile may say token_env, access_key_env and secret_key_env, credential_command, …"
             }
@@ -433,6 +452,13 @@ fn hint_after_changes(late: &AfterChanges, here: &Here) -> Option<String> {
     let at_most = if matches!(**error, CommandError::Journal(_)) { "at most " } else { "" };
     let sent = format!("{at_most}{} left before that{has_each}", count(*n_sent, "change"));
     Some(hint.map_or(sent.clone(), |hint| format!("{sent}; {hint}")))
+}
+
+fn hint_of_altered(run: &str, here: &Here) -> String {
+    let verify = here.reads(&format!("audit verify {}", shell_word(run)));
+    format!(
+        "`{verify}` lists what was found; keep the file as it is, and go on with an earlier copy (`--journal PATH`)"
+    )
 }
 
 fn hint_of_control(here: &Here) -> String {

@@ -281,6 +281,8 @@ pub struct Journal {
     /// Where the rows stand whose change is under way, so that they need not be read again when its answer comes. Whoever
     /// appends to a run is the only one (see `lock`), and nobody else has these. Boxed, for they are large and are moved often.
     open: HashMap<(RunKey, RowId), Box<Standing>>,
+    /// Number of the schema when it was held last against what its version makes.
+    schema: Option<i64>,
     /// The heads that this connection has written, if nobody else may write to the same run.
     ours: Option<HashMap<(RunKey, LaneId), (u64, Hash)>>,
 }
@@ -413,6 +415,14 @@ impl Journal {
         // What is under way now; it is put back when all of this is on disk.
         let mut open = std::mem::take(&mut self.open);
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if self.ours.is_some() {
+            let version = objects::version_in_use(&transaction)?;
+            if self.schema != Some(version) {
+                // Somebody made something in it since, or packed it.
+                objects::must_all_be_ours(&transaction)?;
+                self.schema = Some(version);
+            }
+        }
         let mut standings = BTreeMap::<RowId, Box<Standing>>::new();
         let mut heads = BTreeMap::<LaneId, (u64, Hash)>::new();
         let mut sink = EventSink::new(&transaction, run)?;
@@ -448,9 +458,10 @@ impl Journal {
         drop(sink);
         rows::store_standings(&transaction, run, &standings)?;
         for (lane, (seq, head)) in &heads {
-            transaction
+            let n_written = transaction
                 .prepare_cached("UPDATE lane SET seq = ?3, head = ?4 WHERE run = ?1 AND lane = ?2")?
                 .execute(params![run.0, lane.0, seq, head])?;
+            must_be_one(n_written, "a head")?;
         }
         transaction.commit()?;
         if let Some(ours) = &mut self.ours {
@@ -559,8 +570,17 @@ impl<'a> EventSink<'a> {
         let Stored { kind, row, detail } = stored_form(&event.kind, &mut self.text);
         let (lane, seq, at_ms) = (event.lane, event.seq, event.at.as_millisecond());
         let hash = chain::Link { prev, lane, seq, at_ms, kind, row, detail }.hash();
-        self.insert.execute(params![self.run.0, lane.0, seq, at_ms, kind, row, detail, prev, hash])?;
+        let n_written = self.insert.execute(params![self.run.0, lane.0, seq, at_ms, kind, row, detail, prev, hash])?;
+        must_be_one(n_written, "an event")?;
         Ok(hash)
+    }
+}
+
+/// What was written is there: a statement that succeeds may have changed nothing all the same.
+fn must_be_one(n_written: usize, what: &str) -> Result<(), JournalError> {
+    match n_written {
+        1 => Ok(()),
+        n => Err(JournalError::Damaged(format!("{what} was to be written, and {n} were"))),
     }
 }
 

@@ -219,7 +219,8 @@ pub(crate) struct Settings {
     /// What was given to this launch and holds for it alone.
     pub(crate) by_hand: BTreeMap<String, String>,
     /// Whether these were given as flags, and not by a file that speaks of every run.
-    pub(crate) destination_by_flag: bool,
+    /// The flag that says where requests go.
+    pub(crate) destination_by_flag: Option<&'static str>,
     pub(crate) account_by_flag: bool,
 }
 
@@ -274,7 +275,9 @@ impl Settings {
             approvers: resolved.optional("approvers", path)?,
             texts: resolved.texts(),
             by_hand: resolved.by_hand(),
-            destination_by_flag: resolved.origin("endpoint") == Some(&Origin::Flag),
+            destination_by_flag: ["endpoint", "region"]
+                .into_iter()
+                .find(|flag| resolved.origin(flag) == Some(&Origin::Flag)),
             account_by_flag: resolved.origin("account") == Some(&Origin::Flag),
         })
     }

@@ -38,6 +38,8 @@ pub enum Finding {
     RunDiffers { columns: Vec<&'static str> },
     #[error("lane {lane}: {} not what its events say", columns.join(", "))]
     LaneDiffers { lane: LaneId, columns: Vec<&'static str> },
+    #[error("command {control} in table `control` is not the one that was taken")]
+    CommandDiffers { control: i64 },
     #[error("the run was made with {expected} rows and has {found}")]
     RowsMissing { expected: u64, found: u64 },
     #[error("the rows are not those of the plan {expected}: they make {found}")]

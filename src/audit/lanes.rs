@@ -50,11 +50,73 @@ pub(super) fn check(
     for finding in unread {
         findings.add(finding);
     }
-    sums.compare(run, &journal.lanes(run.key)?, findings);
+    sums.compare_run(run, findings);
+    sums.compare_lanes(&journal.lanes(run.key)?, findings);
+    sums.compare_commands(&journal.stored_commands(run.key)?, findings);
     if !journal.own_lane_is_plain(run.key)? {
         findings.add(Finding::LaneDiffers { lane: LaneId::RUN, columns: vec!["what only accounts have"] });
     }
     Ok((n_events, sums.layout))
+}
+
+/// The run's own lane from its first event to its last, with what it says of the run, and the last event of each other lane.
+/// Returns the layout that the run began with.
+pub(super) fn check_ends(
+    journal: &Journal,
+    run: &RunRecord,
+    findings: &mut Findings,
+) -> Result<Option<String>, JournalError> {
+    let mut own = Chain::new(LaneId::RUN, &run.id);
+    let mut sums = OwnSums::default();
+    let mut unread = Vec::new();
+    journal.for_each_stored_event(run.key, EventOrder::OfLane(LaneId::RUN), |event| {
+        match read(&event) {
+            Ok(kind) => sums.add(event.lane, event.at_ms, &kind),
+            Err(finding) => unread.push(finding),
+        }
+        own.add(&event);
+        Ok::<(), JournalError>(())
+    })?;
+    let heads = journal.heads(run.key)?;
+    let of_run = heads.iter().find(|(lane, _, _)| *lane == LaneId::RUN).map(|(_, seq, hash)| (*seq, *hash));
+    own.finish(of_run.as_ref()).into_iter().chain(unread).for_each(|finding| findings.add(finding));
+    for (lane, seq, head) in heads.into_iter().filter(|(lane, _, _)| *lane != LaneId::RUN) {
+        let mut is_last = seq == 0 && head == chain::genesis(&run.id, lane);
+        journal.for_each_stored_event(run.key, EventOrder::LastOf(lane), |event| {
+            is_last = event.seq == seq && event.hash == head && kept(&event).fits_at(lane, seq);
+            Ok::<(), JournalError>(())
+        })?;
+        if !is_last {
+            findings.add(Finding::HeadDiffers { lane, seq });
+        }
+    }
+    sums.compare_run(run, findings);
+    sums.compare_beginning(run, &journal.lanes(run.key)?, findings);
+    sums.compare_commands(&journal.stored_commands(run.key)?, findings);
+    Ok(sums.layout)
+}
+
+/// The first event of a run, with what it says of the run's record and of where it goes. A run that never began has none.
+pub(super) fn check_beginning(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<(), JournalError> {
+    let mut sums = OwnSums::default();
+    let mut finding = (run.launches > 0).then_some(Finding::Missing { lane: LaneId::RUN, seq: 1, n_missing: 1 });
+    journal.for_each_stored_event(run.key, EventOrder::FirstOf(LaneId::RUN), |event| {
+        let is_first = event.prev == chain::genesis(&run.id, LaneId::RUN) && kept(&event).fits_at(LaneId::RUN, 1);
+        finding = match read(&event) {
+            Ok(kind) if is_first => {
+                sums.add(event.lane, event.at_ms, &kind);
+                None
+            }
+            Ok(_) => Some(Finding::Changed { lane: LaneId::RUN, seq: 1 }),
+            Err(finding) => Some(finding),
+        };
+        Ok::<(), JournalError>(())
+    })?;
+    if let Some(finding) = finding {
+        findings.add(finding);
+    }
+    sums.compare_beginning(run, &journal.lanes(run.key)?, findings);
+    Ok(())
 }
 
 /// Whether the end of an attempt told the whole lane to wait.

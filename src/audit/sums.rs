@@ -1,16 +1,17 @@
 //! The sums: tables `row`, `run` and `lane` say what the events add up to, and nothing else.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
 
 use super::Findings;
 use super::finding::Finding;
+use crate::control::{By, Command};
 use crate::event::{EventKind, LaneId, LanePlace, Outcome};
 use crate::exit::Exit;
 use crate::journal::read::{LaneRecord, RunRecord};
-use crate::journal::stored::{EventOrder, StoredEvent, StoredStanding};
+use crate::journal::stored::{EventOrder, StoredCommand, StoredEvent, StoredStanding};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Rules, Standing};
 use crate::model::words::Word;
@@ -211,6 +212,20 @@ fn unequal(same: &[(&'static str, bool)]) -> Option<Vec<&'static str>> {
     if columns.is_empty() { None } else { Some(columns) }
 }
 
+fn is_spelled(value: &impl serde::Serialize, text: &str) -> bool {
+    serde_json::to_string(value).is_ok_and(|spelled| spelled == text)
+}
+
+/// A release that did not say what it is for takes effect for what waits then.
+fn is_release_of(given: &Command, taken: &Command) -> bool {
+    match (given, taken) {
+        (Command::Release { wave: given, part: None }, Command::Release { wave: taken, part: Some(_) }) => {
+            given == taken
+        }
+        (_, _) => false,
+    }
+}
+
 /// What the events that name no row add up to.
 #[derive(Default)]
 pub(super) struct OwnSums {
@@ -230,6 +245,8 @@ pub(super) struct OwnSums {
     /// None in journals of earlier versions.
     pub(super) layout: Option<String>,
     lanes: BTreeMap<LaneId, LaneSum>,
+    /// Commands that launches took from table `control`, and when.
+    taken: BTreeMap<i64, (Command, By, i64)>,
 }
 
 #[derive(Default, PartialEq)]
@@ -291,6 +308,9 @@ impl OwnSums {
             EventKind::AttemptEnded { outcome: Outcome::Throttled { retry_after_ms, .. }, .. } => {
                 self.lanes.entry(lane).or_default().cool(at_ms, *retry_after_ms);
             }
+            EventKind::Controlled { command, by, control: Some(control) } => {
+                self.taken.entry(*control).or_insert_with(|| (command.clone(), by.clone(), at_ms));
+            }
             EventKind::DrainBegan { .. }
             | EventKind::StageBegan { .. }
             | EventKind::StageEnded { .. }
@@ -307,14 +327,10 @@ impl OwnSums {
         }
     }
 
-    pub(super) fn compare(&self, run: &RunRecord, lanes: &[LaneRecord], findings: &mut Findings) {
-        let began = self.began.as_ref();
+    /// What the run's own events say of it, and nothing else is what it is.
+    pub(super) fn compare_run(&self, run: &RunRecord, findings: &mut Findings) {
         let exit = self.exit.as_ref();
         let same = [
-            ("plan_digest", began.is_none_or(|(digest, _, _)| *digest == run.plan_digest)),
-            ("n_rows", began.is_none_or(|(_, n_rows, _)| *n_rows == run.n_rows)),
-            ("settings", began.is_none_or(|(_, _, settings)| *settings == run.settings)),
-            ("rules", self.rules.is_none_or(|rules| rules == run.rules)),
             ("launches", self.launches == run.launches),
             ("running", self.running == run.running),
             ("pid", self.launched.as_ref().map(|(pid, _)| *pid) == run.pid),
@@ -326,18 +342,90 @@ impl OwnSums {
             ("exit_name", exit.map(|(exit, _)| exit.name()) == run.exit_name.as_deref()),
             ("exit_reason", exit.and_then(|(_, reason)| reason.as_ref()) == run.exit_reason.as_ref()),
         ];
-        if let Some(columns) = unequal(&same) {
+        let columns: Vec<_> = self.unlike_its_beginning(run).chain(unequal(&same).into_iter().flatten()).collect();
+        if !columns.is_empty() {
             findings.add(Finding::RunDiffers { columns });
         }
+    }
+
+    /// What a run began with, and keeps.
+    fn unlike_its_beginning(&self, run: &RunRecord) -> impl Iterator<Item = &'static str> {
+        let began = self.began.as_ref();
+        let joined = |of: fn(&LanePlace) -> &String| {
+            let distinct: BTreeSet<&str> = self.places.iter().map(|place| of(place).as_str()).collect();
+            distinct.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        let is_known = !self.places.is_empty();
+        let same = [
+            ("plan_digest", began.is_none_or(|(digest, _, _)| *digest == run.plan_digest)),
+            ("n_rows", began.is_none_or(|(_, n_rows, _)| *n_rows == run.n_rows)),
+            ("settings", began.is_none_or(|(_, _, settings)| *settings == run.settings)),
+            ("rules", self.rules.is_none_or(|rules| rules == run.rules)),
+            ("endpoint", !is_known || joined(|place| &place.endpoint) == run.endpoint),
+            ("account", !is_known || joined(|place| &place.account) == run.account),
+        ];
+        unequal(&same).into_iter().flatten()
+    }
+
+    /// The record of a run is of the run that began, and goes where that went.
+    pub(super) fn compare_beginning(&self, run: &RunRecord, lanes: &[LaneRecord], findings: &mut Findings) {
+        let columns: Vec<_> = self.unlike_its_beginning(run).collect();
+        if !columns.is_empty() {
+            findings.add(Finding::RunDiffers { columns });
+        }
+        let is_known = !self.places.is_empty();
+        if is_known && self.places.len() != lanes.len() {
+            findings.add(Finding::RunDiffers { columns: vec!["lanes"] });
+        }
+        for lane in lanes {
+            if let Some(columns) = unequal(&self.same_place(lane)) {
+                findings.add(Finding::LaneDiffers { lane: lane.lane, columns });
+            }
+        }
+    }
+
+    fn same_place(&self, lane: &LaneRecord) -> [(&'static str, bool); 3] {
+        let at = usize::try_from(lane.lane.0).ok().and_then(|lane| lane.checked_sub(1));
+        let place = at.and_then(|at| self.places.get(at));
+        [
+            ("name", place.is_none_or(|place| place.name == lane.name)),
+            ("endpoint", place.is_none_or(|place| place.endpoint == lane.endpoint)),
+            ("account", place.is_none_or(|place| place.account == lane.account)),
+        ]
+    }
+
+    /// The commands that were taken are those that were given.
+    pub(super) fn compare_commands(&self, stored: &[StoredCommand], findings: &mut Findings) {
+        let mut untold = self.taken.clone();
+        for StoredCommand { control, command, given_by, taken_at_ms } in stored {
+            let is_same = match untold.remove(control) {
+                None => taken_at_ms.is_none(),
+                Some((taken, by, at_ms)) => {
+                    let given: Option<Command> = serde_json::from_str(command).ok();
+                    let is_meant = given.is_some_and(|given| {
+                        is_spelled(&given, command) && (given == taken || is_release_of(&given, &taken))
+                    });
+                    is_meant && is_spelled(&by, given_by) && *taken_at_ms == Some(at_ms)
+                }
+            };
+            if !is_same {
+                findings.add(Finding::CommandDiffers { control: *control });
+            }
+        }
+        for control in untold.into_keys() {
+            findings.add(Finding::CommandDiffers { control });
+        }
+    }
+
+    pub(super) fn compare_lanes(&self, lanes: &[LaneRecord], findings: &mut Findings) {
         for lane in lanes {
             let none = LaneSum::default();
             let sum = self.lanes.get(&lane.lane).unwrap_or(&none);
-            let at = usize::try_from(lane.lane.0).ok().and_then(|lane| lane.checked_sub(1));
-            let place = at.and_then(|at| self.places.get(at));
+            let [name, endpoint, account] = self.same_place(lane);
             let same = [
-                ("name", place.is_none_or(|place| place.name == lane.name)),
-                ("endpoint", place.is_none_or(|place| place.endpoint == lane.endpoint)),
-                ("account", place.is_none_or(|place| place.account == lane.account)),
+                name,
+                endpoint,
+                account,
                 ("throttled", sum.throttled == lane.throttled),
                 ("per_second", sum.quota.map(|(per_second, _)| per_second) == lane.per_second),
                 ("stated", sum.quota.is_some_and(|(_, stated)| stated) == lane.stated),

@@ -129,9 +129,9 @@ impl Settings {
         } else {
             lane.endpoint.parse().ok().map(Destination::Service)
         };
-        if self.destination_by_flag && self.destination != begun {
+        if let Some(flag) = self.destination_by_flag.filter(|_| self.destination != begun) {
             let named = self.destination.as_ref().map(ToString::to_string).unwrap_or_default();
-            return Err(CommandError::OtherEndpoint { begun: lane.endpoint.clone(), named });
+            return Err(CommandError::OtherEndpoint { begun: lane.endpoint.clone(), named, flag });
         }
         self.destination = begun;
         self.account = Some(lane.account.clone()).filter(|account| *account != lane.name);

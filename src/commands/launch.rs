@@ -12,6 +12,7 @@ use super::accounts::{self, Account, runtime};
 use super::meant::{self, Otherwise};
 use super::sealing::{self, SealTo};
 use super::{CommandError, Context, bad_destination, checked, reading_of};
+use crate::audit::beforehand::{self, Of};
 use crate::clock::Clock;
 use crate::console;
 use crate::event::{LanePlace, Verdict};
@@ -238,14 +239,34 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
     warn_of_an_open_folder(context);
     must_be_able_to_ask(&launch, args.plan == Path::new("-"))?;
     let _locks = accounts::lock_all(context, &accounts)?;
+    let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
+    let unfinished = |journal: &Journal| {
+        beforehand::runs(journal)?;
+        let found = if new { Vec::new() } else { journal.unfinished(&checked.digest.to_string(), &lanes)? };
+        // Another sealing saw other states, and others agreed to it.
+        let (same, other): (Vec<_>, Vec<_>) = found.into_iter().partition(|run| run.sealing() == sealing.as_deref());
+        if let Some(run) = same.first() {
+            beforehand::run(journal, run, Of::Launch)?;
+        }
+        Ok::<_, CommandError>((same, other))
+    };
+    // A journal that is there is looked at before anybody hears of us, and one that is not is made when we were let in.
+    let opened = context.settings.journal.exists().then(|| {
+        let journal = Journal::open(&context.settings.journal)?;
+        let found = unfinished(&journal)?;
+        Ok::<_, CommandError>((journal, found))
+    });
+    let opened = opened.transpose()?;
     let runtime = runtime()?;
     accounts::let_in(&runtime, &accounts)?;
-    let mut journal = Journal::open(&context.settings.journal)?;
-    let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
-    let unfinished = if new { Vec::new() } else { journal.unfinished(&checked.digest.to_string(), &lanes)? };
+    let (mut journal, (same, other)) = if let Some(opened) = opened {
+        opened
+    } else {
+        let journal = Journal::open(&context.settings.journal)?;
+        let found = unfinished(&journal)?;
+        (journal, found)
+    };
     close_cut_off(context, &mut journal)?;
-    // Another sealing saw other states, and others agreed to it.
-    let (same, other): (Vec<_>, Vec<_>) = unfinished.into_iter().partition(|run| run.sealing() == sealing.as_deref());
     if let Some(run) = same.into_iter().next() {
         let n_left = journal.count_unsettled(run.key)?;
         context.console.say(&format!(
@@ -329,8 +350,10 @@ fn take_up(
     warn_of_an_open_folder(context);
     let mut journal = Journal::open(&context.settings.journal)?;
     super::reading::warn_of_a_copy(context, &journal)?;
+    beforehand::runs(&journal)?;
     close_cut_off(context, &mut journal)?;
     let record = meant::run(context, &journal, run, otherwise)?;
+    beforehand::run(&journal, &record, Of::Launch)?;
     choose(&journal, &record, &mut launch)?;
     launch.spares(Path::new(&record.plan_path))?;
     let lanes = journal.lanes(record.key)?;
@@ -343,6 +366,15 @@ fn take_up(
     let paper = paper_of(&record)?;
     let again = &under(again, kept(&record, &paper.terms), &format!("run {}", record.id))?;
     let accounts = accounts::of_run(again, &record, &lanes, &paper.terms)?;
+    match launch.consent {
+        Consent::Asked { .. } => {
+            must_be_approved(again, &paper, Path::new(&record.plan_path))?;
+            if let Some(seal) = &paper.seal {
+                must_be_as_sealed(again, seal, &accounts)?;
+            }
+        }
+        Consent::OnlyShown | Consent::OnlyLooked | Consent::NothingIsSent => (),
+    }
     let launch = &launch.under(paper)?;
     must_be_able_to_ask(launch, false)?;
     let _locks = accounts::lock_all(again, &accounts)?;

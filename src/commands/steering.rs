@@ -7,6 +7,7 @@ use super::launch::{close_cut_off, paper_of};
 use super::meant::{self, Otherwise};
 use super::reading::{print_document, print_json};
 use super::{CommandError, Context, bad_destination, output_failed};
+use crate::audit::beforehand::{self, Of};
 use crate::control::{By, CONTROL, Command};
 use crate::exit::Exit;
 use crate::files::beside::{check_destination, write_beside};
@@ -49,8 +50,10 @@ pub(super) fn control(context: &Context, words: &[String], reason: Option<&str>)
         return Err(crate::journal::JournalError::Absent(context.settings.journal.clone()).into());
     }
     let mut journal = Journal::open(&context.settings.journal)?;
+    beforehand::runs(&journal)?;
     close_cut_off(context, &mut journal)?;
     let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
+    beforehand::run(&journal, &run, Of::Command)?;
     let runs = may_go_on(context, &run);
     let command = understood(context, &journal, &run, command, runs)?;
     let waits_for_launch = matches!(command, Command::Skip { .. } | Command::Release { .. });
@@ -245,6 +248,8 @@ pub(super) fn rollback(
     }
     let journal = Journal::open_to_read(&context.settings.journal)?;
     let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
+    // What it writes is a plan that somebody sends.
+    beforehand::run(&journal, &run, Of::Launch)?;
     if run.running && Holder::of(&context.settings.journal, &run) == Holder::Alive {
         context.console.warn(&format!("run {} goes on: what it changes from here on is not in this plan", run.id));
     }

@@ -134,6 +134,14 @@ fn refuse(version: i64, differences: &[Difference]) -> Result<(), JournalError> 
     }
 }
 
+/// A number that changes with every change of the schema.
+///
+/// source: `sqlite.org/pragma.html#pragma_schema_version`
+pub(super) fn version_in_use(conn: &Connection) -> Result<i64, JournalError> {
+    let mut statement = conn.prepare_cached("PRAGMA schema_version")?;
+    statement.query_row([], |row| row.get(0)).map_err(JournalError::from)
+}
+
 /// Refuses a journal to write to in which there is anything else than what its version makes.
 pub(super) fn must_all_be_ours(conn: &Connection) -> Result<(), JournalError> {
     refuse(version(conn)?, &differences(conn)?)

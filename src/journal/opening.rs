@@ -213,7 +213,7 @@ impl Journal {
             Access::Read => conn.busy_timeout(Duration::from_secs(30))?,
             Access::ReadWithLog => conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?,
         }
-        Ok(Self { conn, path: path.to_owned(), access, open: HashMap::new(), ours: None })
+        Ok(Self { conn, path: path.to_owned(), access, open: HashMap::new(), schema: None, ours: None })
     }
 
     /// That it is a journal of ours, and ends where a page ends: the database itself minds a page that is gone, and not half

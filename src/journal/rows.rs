@@ -178,7 +178,7 @@ pub(super) fn store_standings(
         changes.raw_bind_parameter(24, word(moved.and_then(|seen| seen.migrationcycle.as_ref())))?;
         changes.raw_bind_parameter(25, standing.ground.map(Ground::name))?;
         changes.raw_bind_parameter(26, standing.is_on_target())?;
-        changes.raw_execute()?;
+        super::must_be_one(changes.raw_execute()?, "a row")?;
     }
     Ok(())
 }
@@ -298,7 +298,14 @@ fn word(word: Option<&Word>) -> Option<&str> {
 }
 
 fn word_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Word>> {
-    Ok(columns.get_ref(at)?.as_str_or_null()?.map(Word::new))
+    let Some(text) = columns.get_ref(at)?.as_str_or_null()? else { return Ok(None) };
+    let word = Word::new(text);
+    // We write a word in one way only.
+    if word.as_str() == text {
+        Ok(Some(word))
+    } else {
+        Err(not_ours(at, std::io::Error::other(format!("`{text}` is no word"))))
+    }
 }
 
 /// A state of which nothing is known is none: a read always shows at least one of the two fields.

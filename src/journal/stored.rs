@@ -14,6 +14,11 @@ use crate::model::{Row, RowId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventOrder {
     ByLane,
+    /// Those of one lane.
+    OfLane(LaneId),
+    /// The first of a lane, or its last.
+    FirstOf(LaneId),
+    LastOf(LaneId),
     /// Those of the rows from the first to the last of these.
     ByRow {
         first: RowId,
@@ -38,6 +43,14 @@ pub struct StoredStanding {
     pub standing: Standing,
     /// Follows from the rest, and has a column of its own.
     pub on_target: bool,
+}
+
+/// A command as table `control` has it.
+pub struct StoredCommand {
+    pub control: i64,
+    pub command: String,
+    pub given_by: String,
+    pub taken_at_ms: Option<i64>,
 }
 
 impl StoredEvent<'_> {
@@ -68,6 +81,9 @@ impl Journal {
     ) -> Result<(), E> {
         let (condition, by, rows) = match order {
             EventOrder::ByLane => ("?2 IS NULL AND ?3 IS NULL", "lane, seq", None),
+            EventOrder::OfLane(lane) => ("lane = ?2 AND ?3 = 0", "seq", Some((lane.0, 0))),
+            EventOrder::FirstOf(lane) => ("lane = ?2 AND ?3 = 0", "seq LIMIT 1", Some((lane.0, 0))),
+            EventOrder::LastOf(lane) => ("lane = ?2 AND ?3 = 0", "seq DESC LIMIT 1", Some((lane.0, 0))),
             EventOrder::ByRow { first, last } => ("row BETWEEN ?2 AND ?3", "row, seq", Some((first.0, last.0))),
         };
         let sql = format!(
@@ -143,6 +159,41 @@ impl Journal {
             }
         }
         Ok(format!("sha256:{}", hex(&hash.finalize())))
+    }
+
+    /// The settings of a run as they are spelled.
+    pub fn settings_text(&self, run: RunKey) -> Result<String, JournalError> {
+        self.conn
+            .prepare_cached("SELECT settings FROM run WHERE run = ?1")?
+            .query_row([run.0], |row| row.get(0))
+            .map_err(JournalError::from)
+    }
+
+    /// The columns of a plan that we do not know, as they are spelled, for each row that has any.
+    pub fn for_each_extra(&self, run: RunKey, mut each: impl FnMut(RowId, &str)) -> Result<(), JournalError> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT row, extra FROM row WHERE run = ?1 AND extra IS NOT NULL ORDER BY row")?;
+        let mut found = statement.query([run.0])?;
+        while let Some(row) = found.next()? {
+            each(RowId(row.get(0)?), row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
+        }
+        Ok(())
+    }
+
+    /// Commands to the launches of a run, taken or not.
+    pub fn stored_commands(&self, run: RunKey) -> Result<Vec<StoredCommand>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT control, command, given_by, taken_at FROM control WHERE run = ?1 ORDER BY control",
+        )?;
+        let commands = statement.query_map([run.0], |row| {
+            Ok(StoredCommand {
+                control: row.get(0)?,
+                command: row.get(1)?,
+                given_by: row.get(2)?,
+                taken_at_ms: row.get(3)?,
+            })
+        })?;
+        commands.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
     /// Whether the run's own lane has nothing that only accounts have.

@@ -168,7 +168,7 @@ fn a_newer_journal_or_another_file_is_refused_in_those_words() {
     Connection::open(lab.path("other.db")).unwrap().execute_batch("CREATE TABLE song (title TEXT)").unwrap();
     for file in ["notes.db", "other.db"] {
         let before = std::fs::read(lab.path(file)).unwrap();
-        lab.launch(&sandbox, &[&RUN[..], &["--journal", file]].concat()).exits(2);
+        lab.launch(&sandbox, &[&RUN[..], &["--journal", file]].concat()).exits(7);
         assert_eq!(std::fs::read(lab.path(file)).unwrap(), before, "{file} is not ours to write");
     }
     assert_eq!(sandbox.ledger().len(), n_requests);

@@ -4,8 +4,10 @@
 use std::fs;
 
 use rusqlite::Connection;
+use rusqlite::types::Value;
 
 use crate::lab::{Ended, Lab, Served, plan, shared};
+use crate::truth::dice::Dice;
 
 /// Schemas of strangers, each with words of the finding.
 const STRANGE: [(&str, &str, &str); 11] = [
@@ -80,12 +82,17 @@ fn verb(lab: &Lab, sandbox: &Served, words: &[&str]) -> Ended {
     lab.cutover(&[words, way].concat())
 }
 
-/// Every verb that would go on with it refuses, and neither the service nor the journal hears of it.
+/// Every verb that would write to it or send what it says refuses, and neither the service nor the journal hears of it.
 #[track_caller]
 fn nobody_goes_on_with_it(lab: &Lab, sandbox: &Served, what: &str, says: &str) {
+    these_refuse(lab, sandbox, &WRITE, what, says);
+}
+
+#[track_caller]
+fn these_refuse(lab: &Lab, sandbox: &Served, verbs: &[&[&str]], what: &str, says: &str) {
     let before = fs::read(lab.path("cutover.db")).unwrap();
     let n_asked = sandbox.ledger().len();
-    for words in WRITE {
+    for words in verbs {
         let Ended { code, stderr, .. } = verb(lab, sandbox, words);
         assert_eq!(code, Some(7), "{what}, {words:?}:\n{stderr}");
         assert!(
@@ -177,4 +184,187 @@ fn what_lies_beside_a_journal_and_is_not_of_it_is_refused_and_stays() {
         fs::write(lab.path("cutover.db-wal"), bytes).unwrap();
         lab.cutover(&["audit", "verify"]).exits(0);
     }
+}
+
+/// Edits of what a launch believes, each with words of the finding.
+const EDITS: [(&str, &str, &str); 12] = [
+    ("where it goes", "UPDATE lane SET endpoint = 'ELSEWHERE' WHERE lane = 1", "endpoint not what its events say"),
+    (
+        "where it goes, twice",
+        "UPDATE lane SET endpoint = 'ELSEWHERE' WHERE lane = 1; UPDATE run SET endpoint = 'ELSEWHERE'",
+        "endpoint",
+    ),
+    ("as whom it goes", "UPDATE lane SET account = 'other' WHERE lane = 1", "account not what its events say"),
+    (
+        "the target of a row",
+        "UPDATE row SET copystate = 'deleting' WHERE row = 19",
+        "the rows are not those of the plan",
+    ),
+    ("the id of a row", "UPDATE row SET source_id = 'vm-other' WHERE row = 19", "the rows are not those of the plan"),
+    (
+        "a row more",
+        "INSERT INTO row (run, row, lane, wave_no, line, source_id, copystate) VALUES (1, 21, 1, 0, 22, 'x', 'deleting')",
+        "21",
+    ),
+    ("the wave of a row", "UPDATE row SET wave_no = 7 WHERE row = 19", "are not as they were made"),
+    ("a row that is to be sent again", "UPDATE row SET verdict = NULL, standing = 'untried' WHERE row = 1", "row 1"),
+    (
+        "a setting",
+        "UPDATE run SET settings = replace(settings, '\"preflight\":\"on\"', '\"preflight\":\"off\"')",
+        "settings",
+    ),
+    ("the spelling of its settings", "UPDATE run SET settings = replace(settings, ':', ': ')", "settings"),
+    ("another plan's name", "UPDATE run SET plan_digest = 'sha256:0'", "plan_digest"),
+    ("a head", "UPDATE lane SET head = zeroblob(32) WHERE lane = 1", "the head is not the hash of event"),
+];
+
+#[test]
+fn what_a_launch_would_believe_is_held_against_what_the_run_began_with() {
+    let _machine = shared();
+    let (lab, sandbox) = interrupted();
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", elsewhere.local_addr().unwrap());
+    for (what, sql, says) in EDITS {
+        altered(&lab, &sql.replace("ELSEWHERE", &url));
+        lab.cutover(&["audit", "verify"]).exits(7);
+        let verbs: [&[&str]; 5] = [WRITE[0], WRITE[2], WRITE[3], WRITE[4], &["rollback", "-o", "back.csv"]];
+        these_refuse(&lab, &sandbox, &verbs[..4], what, says);
+        lab.cutover(verbs[4]).exits(7);
+        // Nobody named it but the journal.
+        lab.cutover(&["resume", "--yes"]).exits(7).says(says);
+        lab.cutover(&["reconcile"]).exits(7).says(says);
+        assert!(elsewhere.accept().is_err(), "{what}: somebody asked there");
+    }
+    assert!(!lab.path("back.csv").exists());
+}
+
+#[test]
+fn an_endpoint_that_a_flag_names_is_that_of_the_run_or_an_error() {
+    let _machine = shared();
+    let (lab, sandbox) = interrupted();
+    altered(&lab, "");
+    lab.cutover(&["resume", "--yes", "--region", "ap-southeast-3"]).exits(2).says("and `--region` names");
+    lab.cutover(&["resume", "--yes", "--endpoint", "http://127.0.0.1:9"]).exits(2).says("and `--endpoint` names");
+    lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
+}
+
+#[test]
+fn a_sealed_run_that_somebody_edited_is_not_what_was_agreed_to() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("rows.csv", &plan(20, "stopped,syncing"));
+    lab.write("plan.toml", "files = [\"rows.csv\"]\nrequire_approvals = 1\n");
+    let sandbox = lab.serve("rows.csv", "");
+    lab.cutover(&["plan", "plan.toml", "-o", "sealed.plan", "--as", "Ada", "--endpoint", &sandbox.url]).exits(0);
+    lab.launch(&sandbox, &["run", "sealed.plan"]).exits(3);
+    lab.cutover(&["approve", "sealed.plan", "--as", "Bo"]).exits(0);
+    let launch = lab.begin(&sandbox, &["run", "sealed.plan", "--rate", "20", "--concurrency", "2"]);
+    assert!(launch.reaches_nth("attempt_ended", 6));
+    launch.signal("TERM");
+    launch.end().exits(143);
+    fs::rename(lab.path("cutover.db"), lab.path("kept.db")).unwrap();
+    for (what, sql, says) in [
+        ("a target", "UPDATE row SET copystate = 'deleting' WHERE row = 19", "the rows are not those of the plan"),
+        ("a state that was seen", "UPDATE row SET sealed_copystate = 'x' WHERE row = 19", "sealed states"),
+        (
+            "no approval is needed",
+            "UPDATE run SET settings = json_remove(settings, '$.plan.require_approvals', '$.seal.approvals')",
+            "settings",
+        ),
+    ] {
+        altered(&lab, sql);
+        these_refuse(&lab, &sandbox, &[&["resume", "--yes"], &["run", "sealed.plan", "--yes"]], what, says);
+    }
+    altered(&lab, "");
+    lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
+    assert_eq!(sandbox.changes().len(), 20);
+}
+
+/// Tables of a journal, with the columns that say which row it is. The time at which a command was given stands nowhere else.
+const CELLS: [(&str, &str); 5] =
+    [("run", "run"), ("lane", "run, lane"), ("row", "run, row"), ("event", "run, lane, seq"), ("control", "control")];
+
+fn below(dice: &mut Dice, n: usize) -> usize {
+    usize::try_from(dice.between(0, n as u64 - 1)).unwrap()
+}
+
+/// One cell of the journal made another; what was done. None: this one cannot be.
+fn edited(journal: &Connection, dice: &mut Dice) -> Option<String> {
+    let (table, key) = CELLS[below(dice, CELLS.len())];
+    let columns: Vec<(String, String)> = {
+        let mut found = journal.prepare("SELECT name, type FROM pragma_table_info(?1)").unwrap();
+        found.query_map([table], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    };
+    let (column, of_type) = &columns[below(dice, columns.len())];
+    if table == "control" && column == "at" {
+        return None;
+    }
+    let n_rows: usize = journal.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
+    let nth = below(dice, n_rows.max(1));
+    let asked = format!("SELECT {column}, {key} FROM {table} ORDER BY {key} LIMIT 1 OFFSET {nth}");
+    let keys: Vec<&str> = key.split(", ").collect();
+    let (value, at): (Value, Vec<i64>) = journal
+        .query_row(&asked, [], |row| Ok((row.get(0)?, (1..=keys.len()).map(|i| row.get(i)).collect::<Result<_, _>>()?)))
+        .ok()?;
+    let new = match value {
+        Value::Integer(number) => Value::Integer(number + 1 + i64::try_from(below(dice, 3)).unwrap()),
+        Value::Real(number) => Value::Real(number + 0.5),
+        Value::Blob(mut bytes) => {
+            let at = below(dice, bytes.len());
+            bytes[at] ^= 1;
+            Value::Blob(bytes)
+        }
+        Value::Null if of_type == "TEXT" => Value::Text("x".to_owned()),
+        Value::Null => Value::Integer(7),
+        Value::Text(text) => Value::Text(match below(dice, 4) {
+            0 => format!("{text} "),
+            1 if text.contains(':') && text.starts_with('{') => text.replacen(':', ": ", 1),
+            2 if text.to_uppercase() != text => text.to_uppercase(),
+            _ => format!("x{text}"),
+        }),
+    };
+    let which: Vec<String> = keys.iter().zip(&at).map(|(key, at)| format!("{key} = {at}")).collect();
+    let which = which.join(" AND ");
+    let n = journal.execute(&format!("UPDATE {table} SET {column} = ?1 WHERE {which}"), [&new]).ok()?;
+    (n == 1).then(|| format!("{table}.{column} = {new:?} where {which}"))
+}
+
+#[test]
+fn whatever_cell_somebody_edits_it_is_found() {
+    let _machine = shared();
+    let (lab, sandbox) = interrupted();
+    fs::copy(lab.path("kept.db"), lab.path("cutover.db")).unwrap();
+    // Commands, one of which a launch has taken.
+    lab.cutover(&["control", "skip", "vm-00019", "--reason", "of the night"]).exits(0);
+    lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(1);
+    let journal = Connection::open(lab.path("cutover.db")).unwrap();
+    journal.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(journal);
+    fs::copy(lab.path("cutover.db"), lab.path("kept.db")).unwrap();
+    let n_seeds: u64 = std::env::var("CUTOVER_EDITS").map_or(40, |n| n.parse().unwrap());
+    let mut passed = Vec::new();
+    for seed in 1..=n_seeds {
+        altered(&lab, "");
+        let journal = Connection::open(lab.path("cutover.db")).unwrap();
+        let triggers: Vec<(String, String)> = {
+            let mut found = journal.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
+            found.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+        };
+        journal.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON").unwrap();
+        for (name, _) in &triggers {
+            journal.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+        }
+        let mut dice = Dice::of(&[seed]);
+        let edit = std::iter::repeat_with(|| edited(&journal, &mut dice)).flatten().next().unwrap();
+        for (_, sql) in &triggers {
+            journal.execute_batch(sql).unwrap();
+        }
+        drop(journal);
+        let Ended { code, stderr, .. } = lab.cutover(&["audit", "verify"]);
+        if code != Some(7) {
+            passed.push(format!("seed {seed}: {edit}: {code:?} {stderr}"));
+        }
+    }
+    assert!(passed.is_empty(), "{} of {n_seeds} edits were not found:\n{}", passed.len(), passed.join("\n"));
 }

@@ -33,7 +33,7 @@ use std::time::Duration;
 use crate::lab::{Ended, Lab, Launch, shared};
 
 mod claims;
-mod dice;
+pub(crate) mod dice;
 mod mischief;
 mod world;
 

@@ -1,0 +1,87 @@
+//! Holds a journal against itself before anybody goes on with a run of it: what a launch would believe is what the run began
+//! with, and where its events left it. No request leaves before.
+
+use std::panic;
+use std::thread;
+
+use super::{Altered, AuditError, Findings, check_layout, check_objects, check_plan, lanes, spelling, verify};
+use crate::journal::read::RunRecord;
+use crate::journal::{Journal, JournalError};
+
+/// Events and rows up to which everything is checked that can be: a quarter of a second.
+const SMALL: u64 = 200_000;
+
+/// Part of a run that is held against what it began with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// All that a launch believes.
+    Launch,
+    /// What a command to a launch depends on: its rows are the launch's matter.
+    Command,
+}
+
+/// Every run is as it began: its record, and where it goes.
+pub(crate) fn runs(journal: &Journal) -> Result<(), AuditError> {
+    journal.at_one_instant(|| {
+        for run in journal.runs()? {
+            let mut findings = Findings::default();
+            lanes::check_beginning(journal, &run, &mut findings)?;
+            none_of(journal, &run, findings)?;
+        }
+        Ok(())
+    })
+}
+
+/// The run that somebody is about to go on with. A small one is verified whole. Of a large one that would take seconds: its own
+/// events, the ends of its chains, its plan and its layout are checked, and the sums of its rows are left to `audit verify`.
+pub(crate) fn run(journal: &Journal, run: &RunRecord, of: Of) -> Result<(), AuditError> {
+    let n_events: u64 = journal.heads(run.key)?.iter().map(|(_, seq, _)| seq).sum();
+    if n_events.saturating_add(run.n_rows.into()) <= SMALL {
+        return verify(journal, run).map(drop);
+    }
+    let beside = journal.again();
+    journal.at_one_instant(|| {
+        let run = journal.run(run.key)?;
+        let mut findings = Findings::default();
+        check_objects(journal, &mut findings)?;
+        let layout = lanes::check_ends(journal, &run, &mut findings)?;
+        match of {
+            Of::Launch => {
+                findings.append(check_rows(journal, beside, &run, layout)?);
+                spelling::check(journal, &run, &mut findings)?;
+            }
+            Of::Command => (),
+        }
+        none_of(journal, &run, findings)
+    })
+}
+
+/// Plan and layout side by side: each reads every row.
+fn check_rows(
+    journal: &Journal,
+    beside: Result<Journal, JournalError>,
+    run: &RunRecord,
+    layout: Option<String>,
+) -> Result<Findings, JournalError> {
+    let mut findings = Findings::default();
+    let of_layout = thread::scope(|scope| {
+        let layout = scope.spawn(|| {
+            let mut findings = Findings::default();
+            check_layout(&beside?, run, layout, &mut findings).map(|()| findings)
+        });
+        check_plan(journal, run, &mut findings)?;
+        layout.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+    })?;
+    findings.append(of_layout);
+    Ok(findings)
+}
+
+fn none_of(journal: &Journal, run: &RunRecord, findings: Findings) -> Result<(), AuditError> {
+    let Findings { kept, n_found } = findings;
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let n_events = journal.heads(run.key)?.iter().map(|(_, seq, _)| seq).sum();
+    let (anchor, run, n_rows) = (journal.anchor(run)?, run.id.clone(), run.n_rows.into());
+    Err(AuditError::Altered(Altered { run, n_events, n_rows, anchor, findings: kept, n_findings: n_found }))
+}
