@@ -430,7 +430,8 @@ fn exit_of_journal(error: &JournalError) -> Exit {
         | JournalError::Beside { .. }
         | JournalError::NotOurs
         | JournalError::Illegal(_) => Exit::Integrity,
-        JournalError::Unopenable { .. }
+        JournalError::Abandoned
+        | JournalError::Unopenable { .. }
         | JournalError::Copy { .. }
         | JournalError::Migration(_)
         | JournalError::Full(_)
@@ -553,7 +554,10 @@ fn hint_of_journal(error: &JournalError, here: &Here) -> Option<String> {
             "make room and run the same command again: what was sent is known, and nothing is sent twice unseen"
         }
         JournalError::Copy { .. } => "make room, or name a place on another disk",
-        JournalError::Unopenable { .. } | JournalError::Migration(_) | JournalError::Sqlite(_) => return None,
+        JournalError::Abandoned
+        | JournalError::Unopenable { .. }
+        | JournalError::Migration(_)
+        | JournalError::Sqlite(_) => return None,
     };
     Some(hint.to_owned())
 }
@@ -749,7 +753,10 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
                 sources::plan(context, &filter, &sources::Wanted { state, cycle, output: output.as_deref(), force })
             }
         },
-        Verb::Serve { listen, token_file, hosts } => showing::serve(context, listen, token_file.as_deref(), hosts),
+        Verb::Serve { listen, token_file, no_token, hosts } => {
+            let key = showing::KeyArgs { token_file: token_file.as_deref(), no_token };
+            showing::serve(context, listen, key, hosts)
+        }
         Verb::Sandbox { port, sources, plan, encoding, .. } => {
             let reading = Reading { allow_unknown: true, encoding, ..Reading::default() };
             let estate = plan.map(|plan| serving::estate_of(&plan, reading)).transpose()?;

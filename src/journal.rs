@@ -70,6 +70,8 @@ pub enum JournalError {
     NoFolder(PathBuf),
     #[error(transparent)]
     Misplaced(#[from] Misplaced),
+    #[error("reading the journal took too long and was given up")]
+    Abandoned,
     #[error("the file is not a journal of cutover")]
     NotAJournal,
     #[error(
@@ -129,6 +131,7 @@ impl From<rusqlite::Error> for JournalError {
             return JournalError::Damaged(msg.clone());
         }
         match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::OperationInterrupted) => JournalError::Abandoned,
             Some(rusqlite::ErrorCode::NotADatabase) => JournalError::NotAJournal,
             Some(rusqlite::ErrorCode::DiskFull) => JournalError::Full(error),
             Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::TooBig) => {
@@ -174,6 +177,7 @@ impl JournalError {
             | JournalError::Unopenable { .. }
             | JournalError::NoFolder(_)
             | JournalError::Misplaced(_)
+            | JournalError::Abandoned
             | JournalError::NotAJournal
             | JournalError::Newer { .. }
             | JournalError::Damaged(_)
@@ -208,6 +212,7 @@ impl JournalError {
             | JournalError::Unopenable { .. }
             | JournalError::NoFolder(_)
             | JournalError::Misplaced(_)
+            | JournalError::Abandoned
             | JournalError::Newer { .. }
             | JournalError::Full(_)
             | JournalError::Sqlite(_)

@@ -1,6 +1,6 @@
 //! `serve`: a read-only page over one journal, for the war room. `axum` stays in this room.
 //!
-//! [`door`] decides who is let in and what browsers may do with a page, [`live`] watches a run once for all who look at it,
+//! [`guests`] is how many are connected, [`door`] decides who of them is let in and what browsers may do with a page, [`live`] watches a run once for all who look at it,
 //! [`pages`] is what they see. The journal is only read, in short transactions, so that a launch that writes never waits.
 
 use std::io;
@@ -14,36 +14,42 @@ use axum::middleware;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 mod door;
+mod guests;
 mod live;
 mod pages;
 mod reader;
+mod shelf;
+mod token;
 
-pub(crate) use door::{Door, Token, WeakToken};
+pub(crate) use door::{Door, IN_LINK};
+pub(crate) use token::{Token, WeakToken};
+
+use door::Visit;
+use guests::Guests;
 use live::Watchers;
 use reader::Reader;
+use shelf::Shelf;
 
 /// Who does not take an answer within this time of the end goes without.
 const GRACE: Duration = Duration::from_secs(1);
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// What the handlers share.
 struct Room {
     reader: Reader,
     watchers: Watchers,
     journal: PathBuf,
+    shelf: Shelf,
 }
 
 /// Serves the journal until it is told to stop.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    door: Door,
-    journal: PathBuf,
-    stop: CancellationToken,
-) -> io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, door: Door, journal: PathBuf, stop: CancellationToken) {
     let reader = Reader::new(journal.clone());
     let watchers = Watchers::new(reader.clone(), journal.clone(), stop.clone());
-    let room = Arc::new(Room { reader, watchers, journal });
+    let room = Arc::new(Room { reader, watchers, journal, shelf: Shelf::default() });
     let app = Router::new()
         .route("/", get(pages::runs))
         .route("/style.css", get(pages::style))
@@ -54,13 +60,29 @@ pub(crate) async fn serve(
         .route("/runs/{run}/rows/{row}", get(pages::row))
         .route("/runs/{run}/report/{format}", get(pages::report))
         .fallback(pages::nothing_there)
-        .layer(middleware::from_fn_with_state(Arc::new(door), door::guard))
         .with_state(room);
-    let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
-    tokio::select! {
-        served = serving => served,
-        () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
+    let (door, guests, answering) = (Arc::new(door), Guests::default(), TaskTracker::new());
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        let Ok((stream, address)) = accepted else {
+            // The one that came is gone again, or there are no more files to be had just now.
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
+        let Some(guest) = guests.enter(address.ip()).map(Arc::new) else {
+            guests::turn_away(&stream);
+            continue;
+        };
+        let visit = Visit { door: Arc::clone(&door), guest: Arc::clone(&guest) };
+        let app = app.clone().layer(middleware::from_fn_with_state(visit, door::guard));
+        answering.spawn(guests::answer(stream, guest, app, stop.clone()));
     }
+    answering.close();
+    // Who does not take an answer by then goes without.
+    _ = tokio::time::timeout(GRACE, answering.wait()).await;
 }
 
 /// A port to listen on, taken before anything else is done.

@@ -13,19 +13,60 @@ use super::{CommandError, Context, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
 use crate::report::plain::shown;
-use crate::serve::{self, Door, Token, WeakToken};
+use crate::serve::{self, Door, IN_LINK, Token, WeakToken};
 
 /// Where the token is, if no file is named. A flag would show it to everybody on the machine.
 const TOKEN: &str = "CUTOVER_SERVE_TOKEN";
 
+/// How it was asked for what lets people in.
+#[derive(Clone, Copy)]
+pub(super) struct KeyArgs<'a> {
+    pub(super) token_file: Option<&'a Path>,
+    pub(super) no_token: bool,
+}
+
+/// What lets people in.
+enum Key {
+    /// A token that whoever serves knows.
+    Given(Token),
+    /// A token that is made for this time, and shown once.
+    Made,
+    /// Nothing: everybody is let in.
+    None,
+}
+
+impl Key {
+    fn of(args: KeyArgs<'_>) -> Result<Self, CommandError> {
+        if args.no_token {
+            return Ok(Key::None);
+        }
+        let given = token(args.token_file)?;
+        Ok(given.map_or(Ok(Key::Made), |text| Token::new(&text).map(Key::Given))?)
+    }
+
+    /// The token, the address to open, and how that lets people in.
+    fn turned(self, address: SocketAddr) -> (Option<Token>, SecretString, &'static str) {
+        let plain = SecretString::from(format!("http://{address}"));
+        match self {
+            Key::Given(token) => (Some(token), plain, "with the token as the password, "),
+            Key::Made => {
+                let (token, text) = Token::random();
+                let link = format!("http://{address}/?{IN_LINK}={}", text.expose_secret());
+                (Some(token), link.into(), "only by this link, which lets in whoever has it: ")
+            }
+            Key::None => (None, plain, ""),
+        }
+    }
+}
+
 pub(super) fn serve(
     context: &Context,
     listen: SocketAddr,
-    token_file: Option<&Path>,
+    key: KeyArgs<'_>,
     hosts: Vec<String>,
 ) -> Result<Exit, CommandError> {
-    let token = token(token_file)?.map(|token| Token::new(&token)).transpose()?;
-    if token.is_none() && !listen.ip().is_loopback() {
+    let key = Key::of(key)?;
+    if !matches!(key, Key::Given(_)) && !listen.ip().is_loopback() {
         return Err(CommandError::OpenToAll(listen));
     }
     let path = context.settings.journal.clone();
@@ -38,9 +79,14 @@ pub(super) fn serve(
         let listening = |source| CommandError::Listen { address: listen, source };
         let listener = serve::listen(listen).await.map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
-        console::print(|out| writeln!(out, "http://{address}")).map_err(stdout_failed)?;
-        let secured = if token.is_some() { "with the token as the password, " } else { "" };
-        context.console.say(&format!("{secured}read-only over {}; Ctrl-C ends it", shown(&path)));
+        let (token, link, how) = key.turned(address);
+        console::print(|out| writeln!(out, "{}", link.expose_secret())).map_err(stdout_failed)?;
+        context.console.say(&format!("{how}read-only over {}; Ctrl-C ends it", shown(&path)));
+        if token.is_none() {
+            let open =
+                "without a token everybody on this machine can read the journal here, whatever its own rights say";
+            context.console.warn_all_the_same(open);
+        }
         if !address.ip().is_loopback() {
             context.console.say(
                 "warning: what goes over the network here is not encrypted; better: a proxy with TLS, or `ssh -L`",
@@ -55,8 +101,8 @@ pub(super) fn serve(
             }
             stopping.cancel();
         });
-        let door = Door::new(address, hosts, token);
-        serve::serve(listener, door, path, stop).await.map_err(CommandError::Start)?;
+        let door = Door::new(address, hosts, token, context.console);
+        serve::serve(listener, door, path, stop).await;
         Ok(Exit::Done)
     });
     // A report that is still made is for nobody any more.

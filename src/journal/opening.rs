@@ -139,6 +139,13 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Ends whatever is read from here on once this says so, as soon as that is noticed: with [`JournalError::Abandoned`].
+    pub(crate) fn read_until(&self, is_over: impl Fn() -> bool + Send + 'static) -> Result<(), JournalError> {
+        // Some tenth of a millisecond.
+        const STEPS: i32 = 10_000;
+        Ok(self.conn.progress_handler(STEPS, Some(is_over))?)
+    }
+
     /// Rights of its file.
     pub(crate) fn mode(&self) -> u32 {
         fs::metadata(&self.path).map_or(files::PRIVATE, |found| found.permissions().mode() & 0o666)

@@ -1,11 +1,13 @@
 //! Who is let in, and what browsers may do with what they are given.
 //!
 //! A page on another site can make a browser send requests here, and with a name that it points at this machine
-//! ("DNS rebinding") even read the answers. So `Host` has to be a name that is ours; and where others than this machine can
-//! come, they bring a token, in a header that no other site's page has.
+//! ("DNS rebinding") even read the answers. So `Host` has to be a name that is ours. And everybody on this machine can reach a
+//! port on it, also those whom the rights of the journal keep from reading it: so whoever comes brings a token, once by the
+//! link that stands for it, from then on as a cookie, or as a header.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -14,44 +16,52 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
+use tokio::sync::Mutex;
+use url::form_urlencoded;
 
-/// Shorter ones can be guessed.
-const SHORTEST_TOKEN: usize = 16;
+use super::guests::Guest;
+use super::token::{Session, Token};
+use crate::console::Console;
 
-/// What those have to bring who are let in. Only its digest is kept.
-pub(crate) struct Token([u8; 32]);
-
-#[derive(Debug, thiserror::Error)]
-#[error("the token has to have {SHORTEST_TOKEN} characters or more, none of them a blank")]
-pub(crate) struct WeakToken;
-
-impl Token {
-    pub(crate) fn new(token: &SecretString) -> Result<Self, WeakToken> {
-        let text = token.expose_secret();
-        if text.chars().count() < SHORTEST_TOKEN || text.chars().any(char::is_whitespace) {
-            return Err(WeakToken);
-        }
-        Ok(Self(Sha256::digest(text).into()))
-    }
-
-    /// How long it takes says nothing of the token: digests are compared.
-    fn is(&self, given: &[u8]) -> bool {
-        self.0 == <[u8; 32]>::from(Sha256::digest(given))
-    }
-}
+/// What the token is called in a link.
+pub(crate) const IN_LINK: &str = "token";
+/// One wrong token after the other is answered, each after so long, whoever brings it.
+const PAUSE_AFTER_A_WRONG_ONE: Duration = Duration::from_millis(500);
+/// So many are told one by one, and then ever fewer of them.
+const TOLD_ONE_BY_ONE: u64 = 10;
 
 pub(crate) struct Door {
     listens_on: SocketAddr,
     /// Names that people may use for this machine besides.
     names: Vec<String>,
-    token: Option<Token>,
+    lock: Option<Lock>,
+    console: Console,
+}
+
+/// What keeps those out who bring nothing.
+struct Lock {
+    token: Token,
+    session: Session,
+    /// Number of wrong ones so far.
+    n_wrong: Mutex<u64>,
+}
+
+/// What somebody brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Brought {
+    Nothing,
+    Wrong,
+    Right,
+    /// By the link, which leads here.
+    Link(String),
 }
 
 impl Door {
-    pub(crate) fn new(listens_on: SocketAddr, names: Vec<String>, token: Option<Token>) -> Self {
-        Self { listens_on, names, token }
+    /// Without a token everybody is let in.
+    pub(crate) fn new(listens_on: SocketAddr, names: Vec<String>, token: Option<Token>, console: Console) -> Self {
+        let lock =
+            token.map(|token| Lock { token, session: Session::new(listens_on.port()), n_wrong: Mutex::default() });
+        Self { listens_on, names, lock, console }
     }
 
     /// Whether `Host` is a name of ours. The port does not matter: a tunnel may have another.
@@ -69,46 +79,115 @@ impl Door {
             .is_ok_and(|ip| ip.is_loopback() || self.listens_on.ip().is_unspecified() || ip == self.listens_on.ip())
     }
 
-    fn lets_in(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else { return true };
-        let Some(authorization) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
-            return false;
-        };
+    /// Whom a request comes to, if that is not us.
+    fn misdirected(&self, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
+        // HTTP/1.1 has it in a header; a whole address in the first line wins over that.
+        let host = uri.authority().map(axum::http::uri::Authority::as_str);
+        let host = host.or_else(|| headers.get(header::HOST)?.to_str().ok());
+        if host.is_some_and(|host| self.knows(host)) {
+            return None;
+        }
+        let text = "This page does not go by that name. `--allow-host NAME` lets it.\n";
+        Some((StatusCode::MISDIRECTED_REQUEST, text).into_response())
+    }
+
+    /// Answer to one who is not let in, or not yet; none for those who are.
+    async fn stops(&self, uri: &Uri, headers: &HeaderMap, from: IpAddr) -> Option<Response> {
+        let lock = self.lock.as_ref()?;
+        match lock.brought(uri, headers) {
+            Brought::Right => return None,
+            Brought::Link(place) => {
+                let headers = [(header::SET_COOKIE, lock.session.cookie()), (header::LOCATION, place)];
+                return Some((StatusCode::SEE_OTHER, headers).into_response());
+            }
+            Brought::Wrong => self.was_wrong(&lock.n_wrong, from).await,
+            Brought::Nothing => (),
+        }
+        let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"cutover\", charset=\"UTF-8\"")];
+        let text = "A token is needed: by the link that `cutover serve` printed when it began, as the password with any name, or \
+                    as a bearer token.\n";
+        Some((StatusCode::UNAUTHORIZED, challenge, text).into_response())
+    }
+
+    /// Counts and tells it, and lets whoever guesses wait.
+    async fn was_wrong(&self, n_wrong: &Mutex<u64>, from: IpAddr) {
+        let mut n_wrong = n_wrong.lock().await;
+        *n_wrong += 1;
+        if *n_wrong <= TOLD_ONE_BY_ONE || n_wrong.is_power_of_two() {
+            self.console.warn(&format!("a wrong token from {from}: {n_wrong} so far"));
+        }
+        tokio::time::sleep(PAUSE_AFTER_A_WRONG_ONE).await;
+    }
+}
+
+impl Lock {
+    fn brought(&self, uri: &Uri, headers: &HeaderMap) -> Brought {
+        let by_link = by_link(uri).map(|(given, place)| (self.token.is(given.as_bytes()), place));
+        if let Some((true, place)) = by_link {
+            return Brought::Link(place);
+        }
+        let by_header = headers.get_all(header::AUTHORIZATION).iter().map(|value| self.is_authorized(value));
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let by_cookie = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|cookie| self.session.is(cookie));
+        let given: Vec<bool> = by_header.chain(by_cookie).chain(by_link.map(|_| false)).collect();
+        match given[..] {
+            [] => Brought::Nothing,
+            _ if given.contains(&true) => Brought::Right,
+            _ => Brought::Wrong,
+        }
+    }
+
+    fn is_authorized(&self, value: &HeaderValue) -> bool {
+        let Ok(authorization) = value.to_str() else { return false };
         match authorization.split_once(' ') {
-            Some((scheme, given)) if scheme.eq_ignore_ascii_case("bearer") => token.is(given.trim().as_bytes()),
+            Some((scheme, given)) if scheme.eq_ignore_ascii_case("bearer") => self.token.is(given.trim().as_bytes()),
             // What a browser asks for and keeps to itself: any name, and the token for a password.
             Some((scheme, given)) if scheme.eq_ignore_ascii_case("basic") => {
                 let Ok(pair) = BASE64_STANDARD.decode(given.trim()) else { return false };
-                pair.iter().position(|byte| *byte == b':').is_some_and(|colon| token.is(&pair[colon + 1..]))
+                pair.iter().position(|byte| *byte == b':').is_some_and(|colon| self.token.is(&pair[colon + 1..]))
             }
             Some(_) | None => false,
         }
     }
+}
 
-    fn refusal(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
-        // HTTP/1.1 has it in a header; a whole address in the first line wins over that.
-        let host = uri.authority().map(axum::http::uri::Authority::as_str);
-        let host = host.or_else(|| headers.get(header::HOST)?.to_str().ok());
-        if !host.is_some_and(|host| self.knows(host)) {
-            let text = "This page does not go by that name. `--allow-host NAME` lets it.\n";
-            return Some((StatusCode::MISDIRECTED_REQUEST, text).into_response());
-        }
-        if !self.lets_in(headers) {
-            let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"cutover\", charset=\"UTF-8\"")];
-            let text = "A token is needed: as the password, with any name, or as a bearer token.\n";
-            return Some((StatusCode::UNAUTHORIZED, challenge, text).into_response());
-        }
-        if *method != Method::GET && *method != Method::HEAD {
-            let text = "This page is only read.\n";
-            return Some((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], text).into_response());
-        }
-        None
+/// The token of a link, and where the link leads without it.
+fn by_link(uri: &Uri) -> Option<(String, String)> {
+    let pairs = || form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let given = pairs().find(|(name, _)| name == IN_LINK)?.1.into_owned();
+    let rest = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs().filter(|(name, _)| name != IN_LINK))
+        .finish();
+    // With one stroke in front it is a place here, and not another host's.
+    let path = format!("/{}", uri.path().trim_start_matches('/'));
+    Some((given, if rest.is_empty() { path } else { format!("{path}?{rest}") }))
+}
+
+/// What no reader sends: a change, or something to be read.
+fn unwanted(method: &Method, headers: &HeaderMap) -> Option<Response> {
+    if *method != Method::GET && *method != Method::HEAD {
+        let text = "This page is only read.\n";
+        return Some((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], text).into_response());
     }
+    let is_empty = headers.get_all(header::CONTENT_LENGTH).iter().all(|length| length == "0");
+    if !is_empty || headers.contains_key(header::TRANSFER_ENCODING) {
+        let text = "Nothing is read but what is asked for.\n";
+        return Some((StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")], text).into_response());
+    }
+    None
+}
+
+/// The door, and who stands before it.
+#[derive(Clone)]
+pub(super) struct Visit {
+    pub(super) door: Arc<Door>,
+    pub(super) guest: Arc<Guest>,
 }
 
 /// Before every answer, and after it.
-pub(super) async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    let mut response = match door.refusal(request.method(), request.uri(), request.headers()) {
+pub(super) async fn guard(State(Visit { door, guest }): State<Visit>, request: Request, next: Next) -> Response {
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    let mut response = match answer_at(&door, method, uri, headers, &guest).await {
         Some(refusal) => refusal,
         None => next.run(request).await,
     };
@@ -116,6 +195,17 @@ pub(super) async fn guard(State(door): State<Arc<Door>>, request: Request, next:
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+async fn answer_at(door: &Door, method: &Method, uri: &Uri, headers: &HeaderMap, guest: &Guest) -> Option<Response> {
+    if let Some(response) = door.misdirected(uri, headers) {
+        return Some(response);
+    }
+    if let Some(response) = door.stops(uri, headers, guest.address).await {
+        return Some(response);
+    }
+    guest.is_let_in();
+    unwanted(method, headers)
 }
 
 /// Nothing from elsewhere, nothing into elsewhere, nothing kept.
@@ -136,11 +226,16 @@ const HEADERS: [(HeaderName, &str); 8] = [
 
 #[cfg(test)]
 mod tests {
+    use secrecy::SecretString;
+
     use super::*;
+    use crate::settings::LogFormat;
+
+    const CONSOLE: Console = Console { format: LogFormat::Text, quiet: true, verbose: false, json: false };
 
     fn door(listens_on: &str, token: Option<&str>) -> Door {
         let token = token.map(|token| Token::new(&SecretString::from(token)).unwrap());
-        Door::new(listens_on.parse().unwrap(), vec!["War-Room.example.com".to_owned()], token)
+        Door::new(listens_on.parse().unwrap(), vec!["War-Room.example.com".to_owned()], token, CONSOLE)
     }
 
     #[test]
@@ -166,20 +261,23 @@ mod tests {
         assert!(!door("10.0.0.1:1", None).knows("10.0.0.2:1"));
     }
 
+    const TOKEN: &str = "0123456789abcdef";
+
+    /// What a request brings with these headers.
+    fn brought(door: &Door, uri: &str, headers: &[(HeaderName, &str)]) -> Brought {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        door.lock.as_ref().unwrap().brought(&uri.parse().unwrap(), &headers)
+    }
+
     #[test]
     fn a_token_comes_as_a_bearer_or_as_a_password() {
-        const TOKEN: &str = "0123456789abcdef";
         let door = door("0.0.0.0:1", Some(TOKEN));
-        let with = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
-            door.lets_in(&headers)
-        };
+        let with = |value: &str| brought(&door, "/", &[(header::AUTHORIZATION, value)]) == Brought::Right;
         let basic = |pair: &str| format!("Basic {}", BASE64_STANDARD.encode(pair));
         assert!(with(&format!("Bearer {TOKEN}")));
         assert!(with(&basic(&format!("ada:{TOKEN}"))));
         assert!(with(&basic(&format!(":{TOKEN}"))));
-        assert!(!door.lets_in(&HeaderMap::new()));
+        assert_eq!(brought(&door, "/", &[]), Brought::Nothing);
         for wrong in ["", "Bearer", "Bearer ", "Basic !", "Bearer 0123456789abcdeF", TOKEN] {
             assert!(!with(wrong), "{wrong}");
         }
@@ -188,9 +286,22 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_can_be_guessed_is_none() {
-        for weak in ["", "short", "0123456789 abcdef"] {
-            assert!(Token::new(&SecretString::from(weak)).is_err(), "{weak}");
+    fn a_link_leads_to_the_page_without_the_token_and_a_cookie_stands_for_it() {
+        let door = door("127.0.0.1:8787", Some(TOKEN));
+        for (link, place) in [
+            (format!("/?token={TOKEN}"), "/"),
+            (format!("/runs/a%2Fb?token={TOKEN}"), "/runs/a%2Fb"),
+            (format!("/runs/x/rows?find=a%26b&token={TOKEN}&page=2"), "/runs/x/rows?find=a%26b&page=2"),
+            (format!("//evil.example/?token={TOKEN}"), "/evil.example/"),
+        ] {
+            assert_eq!(brought(&door, &link, &[]), Brought::Link(place.to_owned()), "{link}");
         }
+        assert_eq!(brought(&door, "/?token=0123456789abcdeF", &[]), Brought::Wrong);
+        let cookie = door.lock.as_ref().unwrap().session.cookie();
+        let pair = cookie.split(';').next().unwrap();
+        let cookies = format!("theme=dark; {pair}; other=1");
+        assert_eq!(brought(&door, "/", &[(header::COOKIE, &cookies)]), Brought::Right);
+        assert_eq!(brought(&door, "/", &[(header::COOKIE, "theme=dark")]), Brought::Nothing);
+        assert_eq!(brought(&door, "/", &[(header::COOKIE, &pair[..pair.len() - 2])]), Brought::Wrong);
     }
 }

@@ -144,7 +144,12 @@ impl Watchers {
             let began = Instant::now();
             let Ok(now) = self.n_events(&id).await else { break };
             if n_events != now || looked_at.elapsed() >= LOOK_ANYWAY_EVERY {
-                let Ok(text) = self.look(&id).await else { break };
+                // A look that nobody waits for any more is given up.
+                let looked = tokio::select! {
+                    looked = self.look(&id) => looked,
+                    () = told.closed() => if self.lets_go(&id, &told) { return } else { continue },
+                };
+                let Ok(text) = looked else { break };
                 told.send_if_modified(|before| {
                     let is_new = *before != text;
                     *before = text;
@@ -158,13 +163,21 @@ impl Watchers {
                 () = tokio::time::sleep(pause) => (),
                 () = self.stop.cancelled() => return,
             }
-            let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-            if told.receiver_count() == 0 {
-                runs.remove(&id);
+            if self.lets_go(&id, &told) {
                 return;
             }
         }
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// Gives a watcher up that nobody listens to; whoever comes next gets another.
+    fn lets_go(&self, id: &str, told: &watch::Sender<Told>) -> bool {
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_alone = told.receiver_count() == 0;
+        if is_alone {
+            runs.remove(id);
+        }
+        is_alone
     }
 
     /// Cheap, and another number whenever something happened.

@@ -1,6 +1,6 @@
 //! What browsers are shown: the runs, one run, its rows, one row's story; and the reports to take away.
 
-use std::io::{BufWriter, Seek as _, Write as _};
+use std::io::{self, BufWriter};
 use std::sync::Arc;
 
 use askama::Template;
@@ -10,9 +10,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use tokio_util::io::ReaderStream;
 
 use super::Room;
+use super::reader::Wanted;
+use super::shelf::Shelved;
 use crate::event::Verdict;
 use crate::journal::search::Search;
 use crate::journal::{Journal, JournalError};
@@ -27,6 +28,8 @@ use crate::report::{self, Format, ReportError};
 
 const SCRIPT: &str = include_str!("live.js");
 const PAGE: u32 = 100;
+/// Of a report, on its way to the disk.
+const CHUNK: usize = 64 << 10;
 /// Nothing that stands in a row is longer, and a database looks for no more than so much.
 const LONGEST: usize = 500;
 /// What may stand in a part of a path as it is: the unreserved of RFC 3986, 2.3.
@@ -55,6 +58,7 @@ impl From<JournalError> for PageError {
             | JournalError::Copy { .. }
             | JournalError::NoFolder(_)
             | JournalError::Misplaced(_)
+            | JournalError::Abandoned
             | JournalError::NotAJournal
             | JournalError::Newer { .. }
             | JournalError::Migration(_)
@@ -85,6 +89,12 @@ impl IntoResponse for PageError {
             PageError::NoFormat => {
                 let known = Format::ALL.map(Format::name).join(", ");
                 (StatusCode::NOT_FOUND, format!("reports are {known}"))
+            }
+            PageError::Journal(error @ JournalError::Abandoned) => {
+                (StatusCode::SERVICE_UNAVAILABLE, format!("{error}; `cutover report` takes its time"))
+            }
+            PageError::Report(ReportError::Write(error)) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                (StatusCode::INSUFFICIENT_STORAGE, error.to_string())
             }
             PageError::Journal(error) => (StatusCode::INTERNAL_SERVER_ERROR, chain(&error)),
             PageError::Report(error) => (StatusCode::INTERNAL_SERVER_ERROR, chain(&error)),
@@ -243,26 +253,24 @@ pub(super) async fn report(
     InPath((run, format)): InPath<(String, String)>,
 ) -> Result<Response, PageError> {
     let format = Format::named(&format).ok_or(PageError::NoFormat)?;
-    let read = move |journal: &Journal| {
+    let space = room.shelf.space();
+    let read = move |journal: &Journal, wanted: &Wanted| {
         let run = journal.find_run(&run)?;
-        let mut file = tempfile::tempfile().map_err(ReportError::Write)?;
-        let mut out = BufWriter::new(&mut file);
+        let file = tempfile::tempfile().map_err(ReportError::Write)?;
+        let mut out = BufWriter::with_capacity(CHUNK, Shelved::new(file, space, wanted.clone()));
         report::write(format, journal, &run, &mut out)?;
-        out.flush().map_err(ReportError::Write)?;
-        drop(out);
-        file.rewind().map_err(ReportError::Write)?;
-        Ok::<_, PageError>((run.id, file))
+        let shelved = out.into_inner().map_err(|error| ReportError::Write(error.into_error()))?;
+        Ok::<_, PageError>((run.id, shelved))
     };
-    let (id, file) = room.reader.report(read).await?;
-    let length = file.metadata().map_err(|error| PageError::Report(ReportError::Write(error)))?.len();
-    let body = Body::from_stream(ReaderStream::new(tokio::fs::File::from_std(file)));
+    let (id, shelved) = room.reader.report(read).await?;
+    let (length, fetched) = shelved.fetched().map_err(ReportError::Write)?;
     let name: String = id.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
     let headers = [
         (header::CONTENT_TYPE, format.media_type().to_owned()),
         (header::CONTENT_LENGTH, length.to_string()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"cutover-{name}.{}\"", format.extension())),
     ];
-    Ok((headers, body).into_response())
+    Ok((headers, Body::from_stream(fetched)).into_response())
 }
 
 pub(super) async fn style() -> Response {

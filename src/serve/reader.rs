@@ -1,7 +1,9 @@
 //! The journal, read by a few at a time: each on a connection of its own, in a thread that may wait.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
@@ -12,6 +14,35 @@ use crate::journal::{Journal, JournalError};
 const AT_ONCE: usize = 4;
 /// A report may take a while, and what is looked at meanwhile does not wait for it.
 const REPORTS_AT_ONCE: usize = 1;
+/// Nobody looks at a page that takes longer.
+const PAGE_WITHIN: Duration = Duration::from_mins(1);
+const REPORT_WITHIN: Duration = Duration::from_mins(10);
+
+/// Tells a reading when it is for nobody any more: whoever waited for it left, or it took too long.
+#[derive(Clone)]
+pub(super) struct Wanted {
+    has_left: Arc<AtomicBool>,
+    until: Instant,
+}
+
+impl Wanted {
+    fn within(time: Duration) -> Self {
+        Self { has_left: Arc::default(), until: Instant::now() + time }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.has_left.load(Ordering::Relaxed) || Instant::now() >= self.until
+    }
+}
+
+/// Whoever waits; once it is dropped, nobody does.
+struct Waiting(Arc<AtomicBool>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// A journal, and the file that it is of, if there was one.
 type Idle = (Option<FileId>, Journal);
@@ -34,35 +65,37 @@ impl Reader {
     /// The same for what takes long.
     pub(super) async fn report<T, E>(
         &self,
-        read: impl FnOnce(&Journal) -> Result<T, E> + Send + 'static,
+        read: impl FnOnce(&Journal, &Wanted) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<JournalError> + Send + 'static,
     {
-        self.read_in_turn(&self.report_turns, read).await
+        self.read_in_turn(&self.report_turns, REPORT_WITHIN, read).await
     }
 
-    /// Reads in a thread of its own; whoever let go of the answer meanwhile lets it end unheard.
+    /// Reads in a thread of its own, as long as somebody waits for the answer.
     pub(super) async fn read<T, E>(&self, read: impl FnOnce(&Journal) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<JournalError> + Send + 'static,
     {
-        self.read_in_turn(&self.turns, read).await
+        self.read_in_turn(&self.turns, PAGE_WITHIN, |journal, _| read(journal)).await
     }
 
     async fn read_in_turn<T, E>(
         &self,
         turns: &Arc<Semaphore>,
-        read: impl FnOnce(&Journal) -> Result<T, E> + Send + 'static,
+        within: Duration,
+        read: impl FnOnce(&Journal, &Wanted) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<JournalError> + Send + 'static,
     {
         let turn = Arc::clone(turns).acquire_owned().await.expect("it is never closed");
-        let reader = self.clone();
+        let (reader, wanted) = (self.clone(), Wanted::within(within));
+        let _waiting = Waiting(Arc::clone(&wanted.has_left));
         let reading = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let file = FileId::at(&reader.path).ok();
@@ -72,7 +105,9 @@ impl Reader {
                 // Another file is there now, or none.
                 Some(_) | None => Journal::open_to_read(&reader.path)?,
             };
-            let read = read(&journal);
+            let until = wanted.clone();
+            journal.read_until(move || until.is_over())?;
+            let read = read(&journal, &wanted);
             // What went wrong may be about the connection; and one that takes the file for one that does not change would
             // never see what others write to it.
             if read.is_ok() && journal.sees_changes() {

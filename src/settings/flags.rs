@@ -267,9 +267,13 @@ Each command is in the journal, with who gave it, where, when and why."
         /// `CUTOVER_SERVE_TOKEN` or from --token-file
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787")]
         listen: SocketAddr,
-        /// Reads the token from the first line of a file
+        /// Reads the token from the first line of a file. Without it and without the variable one is made, and shown once as a
+        /// link
         #[arg(long, value_name = "FILE")]
         token_file: Option<PathBuf>,
+        /// Lets everybody on this machine read the journal here, whatever its own rights say
+        #[arg(long, conflicts_with = "token_file")]
+        no_token: bool,
         /// Another name that people may use for this machine, such as that of a proxy before it
         #[arg(long = "allow-host", value_name = "NAME")]
         hosts: Vec<String>,

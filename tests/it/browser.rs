@@ -27,9 +27,12 @@ use crate::tools;
 const PACKAGES: [&str; 2] = ["playwright-core@1.65.1", "axe-core@4.14.1"];
 
 /// A browser, and what drives it.
+#[derive(Clone)]
 struct Browser {
     packages: PathBuf,
     chromium: PathBuf,
+    /// What is opened before any other page of a site.
+    link: String,
 }
 
 impl Browser {
@@ -46,7 +49,12 @@ impl Browser {
             let ran = npm.args(PACKAGES).current_dir(place).output().unwrap();
             said(&ran, &format!("`npm install {}`", PACKAGES.join(" ")))
         })?;
-        Some(Self { packages, chromium: tools::find("chromium")? })
+        Some(Self { packages, chromium: tools::find("chromium")?, link: String::new() })
+    }
+
+    /// The same, let in by the link that was printed.
+    fn at(&self, site: &Site) -> Self {
+        Self { link: site.link.clone(), ..self.clone() }
     }
 
     fn command(&self, theme: &str) -> Command {
@@ -54,7 +62,7 @@ impl Browser {
         let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("screenshots");
         let mut command = Command::new("node");
         command.arg(script).arg(theme).env("PACKAGES", &self.packages).env("SHOTS", shots);
-        command.env("CHROMIUM", &self.chromium).env("NO_PROXY", "*");
+        command.env("CHROMIUM", &self.chromium).env("NO_PROXY", "*").env("LINK", &self.link);
         command
     }
 
@@ -235,7 +243,7 @@ fn a_hostile_plan_and_a_hostile_server_stay_text() {
     lab.launch(&sandbox, &["run", "plan.csv"]).exits(1);
     let file = report(&lab);
     let site = Site::over(&lab, &[]);
-    browser.holds("hostile", &[&file, &site.run(), NAME, WAVE, ERROR, "<u>vm"]);
+    browser.at(&site).holds("hostile", &[&file, &site.run(), NAME, WAVE, ERROR, "<u>vm"]);
 }
 
 #[test]
@@ -244,7 +252,7 @@ fn every_page_is_fit_for_screens_keyboards_and_screen_readers() {
     let _machine = shared();
     let lab = small();
     let site = Site::over(&lab, &[]);
-    browser.holds("served", &[&site.url, &site.run()]);
+    browser.at(&site).holds("served", &[&site.url, &site.run()]);
 }
 
 /// Contents that a page showed, and when.
@@ -268,6 +276,7 @@ fn the_page_of_a_run_follows_it_to_its_end_within_a_second() {
     assert!(launch.reaches("controlled"));
     let site = Site::over(&lab, &[]);
     let mut child = browser
+        .at(&site)
         .command("follow")
         .args([&site.run(), "All 60 rows are on target."])
         .stdout(Stdio::piped())
@@ -345,7 +354,8 @@ fn take_pictures(samples: &Path) {
             std::thread::sleep(Duration::from_millis(100));
         }
         let site = Site::over(&lab, &[]);
-        picture(&site.run(), "live.png", "1100", "900", "dark");
+        let live = samples.join("live.png");
+        browser.at(&site).holds("picture", &[&site.run(), live.to_str().unwrap(), "1100", "900", "dark"]);
         ran.join().unwrap()
     });
     assert!(terminal.status.success(), "{}", String::from_utf8_lossy(&terminal.stderr));

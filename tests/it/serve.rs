@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use crate::lab::{Lab, plan, shared};
@@ -11,6 +11,10 @@ use crate::lab::{Lab, plan, shared};
 pub(crate) struct Site {
     child: Child,
     pub(crate) url: String,
+    /// As it is printed; a person opens it.
+    pub(crate) link: String,
+    /// What the link was answered with; empty where everybody is let in.
+    cookie: String,
     latest: Option<String>,
 }
 
@@ -21,13 +25,24 @@ impl Site {
 
     fn with(lab: &Lab, variables: &[(&str, &str)], args: &[&str]) -> Self {
         let mut command = lab.command(&[&["serve"], args].concat());
-        let mut child = command.envs(variables.iter().copied()).stderr(Stdio::null()).spawn().unwrap();
-        let mut url = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
-        assert!(url.starts_with("http://"), "it did not start: {url:?}");
+        command.stderr(std::fs::File::create(lab.path("serve.err")).unwrap());
+        let mut child = command.envs(variables.iter().copied()).spawn().unwrap();
+        let mut link = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut link).unwrap();
+        assert!(link.starts_with("http://"), "it did not start: {link:?}");
         let latest =
             lab.path("cutover.db").exists().then(|| lab.journal().text("SELECT id FROM run ORDER BY run DESC"));
-        Self { child, url: url.trim().to_owned(), latest }
+        let link = link.trim().to_owned();
+        let url = link.split("/?").next().unwrap().to_owned();
+        let mut site = Self { child, url, link, cookie: String::new(), latest };
+        if let Some(query) = site.link.split_once("/?").map(|(_, query)| query.to_owned()) {
+            let answer = site.get(&format!("/?{query}"));
+            assert!(status(&answer) == "303" && answer.contains("location: /\r\n"), "{answer}");
+            let cookie = answer.split_once("set-cookie: ").unwrap().1.split_once(';').unwrap();
+            assert!(cookie.1.starts_with(" Path=/; HttpOnly; SameSite=Strict\r\n"), "{answer}");
+            site.cookie = format!("cookie: {}\r\n", cookie.0);
+        }
+        site
     }
 
     /// Address of the latest run's page.
@@ -49,7 +64,7 @@ impl Site {
     /// The whole answer to a request with these headers.
     fn ask(&self, method: &str, path: &str, headers: &str) -> String {
         let mut text = String::new();
-        let request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n{headers}\r\n");
+        let request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n{}{headers}\r\n", self.cookie);
         self.connect(&request).read_to_string(&mut text).unwrap();
         text
     }
@@ -190,7 +205,7 @@ fn two_hundred_pages_hear_the_end_of_a_run_that_did_not_wait_for_them() {
     assert!(launch.reaches("attempt_ended"));
     let site = Site::over(&lab, &[]);
     let run = site.run().replace(&site.url, "");
-    let request = format!("GET {run}/live HTTP/1.1\r\nhost: {}\r\n\r\n", site.host());
+    let request = format!("GET {run}/live HTTP/1.1\r\nhost: {}\r\n{}\r\n", site.host(), site.cookie);
     let pages: Vec<TcpStream> = (0..200).map(|_| site.connect(&request)).collect();
     // Some that never read: nobody waits for them.
     let _idle: Vec<TcpStream> = (0..20).map(|_| site.connect(&request)).collect();
@@ -209,7 +224,8 @@ fn a_journal_that_is_gone_or_another_one_is_noticed() {
     let site = Site::over(&lab, &[]);
     let run = site.run().replace(&site.url, "");
     assert_eq!(status(&site.get(&run)), "200");
-    let request = format!("GET {run}/live HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", site.host());
+    let request =
+        format!("GET {run}/live HTTP/1.1\r\nhost: {}\r\n{}connection: close\r\n\r\n", site.host(), site.cookie);
     let mut page = site.connect(&request);
     let aside = |suffix: &str| (lab.path(&format!("cutover.db{suffix}")), lab.path(&format!("aside.db{suffix}")));
     for (from, to) in ["", "-wal", "-shm"].map(aside) {
@@ -233,7 +249,7 @@ fn it_ends_when_it_is_told_to_also_with_open_pages() {
     let lab = done();
     let mut site = Site::over(&lab, &[]);
     let run = site.run().replace(&site.url, "");
-    let page = site.connect(&format!("GET {run}/live HTTP/1.1\r\nhost: {}\r\n\r\n", site.host()));
+    let page = site.connect(&format!("GET {run}/live HTTP/1.1\r\nhost: {}\r\n{}\r\n", site.host(), site.cookie));
     // And with one that never says the rest of what it wants.
     let _half = site.connect("GET / HTTP/1.1\r\nhost: loc");
     let mut first = [0; 15];
@@ -244,4 +260,77 @@ fn it_ends_when_it_is_told_to_also_with_open_pages() {
     assert!(Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
     assert!(site.child.wait().unwrap().success());
     assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+/// What it said of itself.
+fn said(lab: &Lab) -> String {
+    std::fs::read_to_string(lab.path("serve.err")).unwrap()
+}
+
+#[test]
+fn nobody_on_this_machine_reads_without_the_link_unless_that_is_asked_for() {
+    let _machine = shared();
+    let lab = done();
+    let mut site = Site::over(&lab, &[]);
+    let token = site.link.split_once("token=").unwrap().1.to_owned();
+    assert_eq!(status(&site.get("/")), "200");
+    let host = format!("host: {}\r\n", site.host());
+    let bearer = |token: &str| format!("{host}authorization: Bearer {token}\r\n");
+    let cookie = std::mem::take(&mut site.cookie);
+    for path in ["/", &site.run().replace(&site.url, ""), "/style.css", "/nosuch"] {
+        let refused = site.get(path);
+        assert!(status(&refused) == "401" && !refused.contains("cutover.db"), "{path}: {refused}");
+    }
+    assert_eq!(status(&site.ask("GET", "/", &bearer(&token))), "200");
+    // By the link to any page.
+    let answer = site.get(&format!("/runs/x/rows?find=a%26b&token={token}"));
+    assert!(answer.contains("location: /runs/x/rows?find=a%26b\r\n"), "{answer}");
+    // Wrong ones wait, and are counted.
+    let wrong = [bearer("wrong-wrong-wrong-wrong"), format!("{host}{}x\r\n", cookie.trim_end())];
+    let began = Instant::now();
+    for headers in &wrong {
+        assert_eq!(status(&site.ask("GET", "/", headers)), "401");
+    }
+    assert_eq!(status(&site.get("/?token=wrong-wrong-wrong")), "401");
+    assert!(began.elapsed() >= Duration::from_millis(1500), "{:?}", began.elapsed());
+    assert_eq!(status(&site.ask("GET", "/", &bearer(&token))), "200");
+    let said_so_far = said(&lab);
+    assert!(said_so_far.contains("a wrong token from 127.0.0.1: 3 so far"), "{said_so_far}");
+    assert!(!said_so_far.contains(&token) && !said_so_far.contains("wrong-wrong"), "{said_so_far}");
+    let command_line = std::fs::read_to_string(format!("/proc/{}/cmdline", site.child.id())).unwrap();
+    assert!(!command_line.contains(&token));
+    drop(site);
+    let open = Site::with(&lab, &[], &["--listen", "127.0.0.1:0", "--no-token"]);
+    assert_eq!(open.link, open.url);
+    assert_eq!(status(&open.get("/")), "200");
+    assert!(said(&lab).contains("without a token everybody on this machine can read the journal"));
+    lab.cutover(&["serve", "--listen", "0.0.0.0:0", "--no-token"]).exits(2).says("needs a token");
+}
+
+#[test]
+fn who_says_nothing_or_too_much_does_not_stay_and_keeps_nobody_out() {
+    let _machine = shared();
+    let lab = done();
+    let site = Site::over(&lab, &[]);
+    let began = Instant::now();
+    // More than there is room for, none of which ever says the rest.
+    let mut slow: Vec<TcpStream> = (0..600).map(|_| site.connect("GET / HTTP/1.1\r\nhost: loc")).collect();
+    assert_eq!(status(&site.get("/")), "200");
+    // The last of them is let go too, and soon.
+    let mut rest = Vec::new();
+    _ = slow.pop().unwrap().read_to_end(&mut rest);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    let host = format!("host: {}\r\n", site.host());
+    for (body, code) in
+        [("content-length: 5\r\n", "413"), ("transfer-encoding: chunked\r\n", "413"), ("content-length: 0\r\n", "200")]
+    {
+        assert_eq!(status(&site.ask("GET", "/", &format!("{host}{body}"))), code, "{body}");
+    }
+    let long = format!("{host}x-long: {}\r\n", "a".repeat(200_000));
+    let mut answer = Vec::new();
+    let mut stream = site.connect("");
+    _ = stream.write_all(format!("GET / HTTP/1.1\r\n{long}\r\n").as_bytes());
+    _ = stream.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    assert_eq!(status(&site.get("/")), "200");
 }

@@ -1,0 +1,247 @@
+//! Connections: so many in all and from one address, none for ever of those who do not say what they want, and none at all for
+//! long of those who do not take what they asked for.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use std::{io, pin};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Each has a buffer or two, and a file handle of ours.
+const MOST: usize = 512;
+/// A war room behind one proxy is one address.
+const MOST_OF_ONE: usize = 256;
+/// A browser says it at once, and keeps its connection for the next page about as long.
+const SAYS_WITHIN: Duration = Duration::from_secs(10);
+/// The longest head of a request: nothing that is asked for here is longer.
+const LONGEST_HEAD: usize = 96 << 10;
+/// Time without a byte taken.
+const TAKES_WITHIN: Duration = Duration::from_secs(30);
+
+/// All who are connected now.
+#[derive(Clone, Default)]
+pub(super) struct Guests(Arc<Mutex<Present>>);
+
+#[derive(Default)]
+struct Present {
+    /// In the order in which they came.
+    all: BTreeMap<u64, Seat>,
+    n_came: u64,
+}
+
+struct Seat {
+    network: IpAddr,
+    /// It has brought what lets it in.
+    is_known: bool,
+    leaves: CancellationToken,
+}
+
+/// A connection, until it is dropped.
+pub(super) struct Guest {
+    number: u64,
+    guests: Guests,
+    pub(super) address: IpAddr,
+    is_known: AtomicBool,
+    leaves: CancellationToken,
+}
+
+impl Guests {
+    /// A place for one more; where there is none, the stranger who has been there longest makes room. None: all are known.
+    pub(super) fn enter(&self, address: IpAddr) -> Option<Guest> {
+        let address = address.to_canonical();
+        let network = network(address);
+        let leaves = CancellationToken::new();
+        let mut present = self.lock();
+        if !present.makes_room(network) {
+            return None;
+        }
+        let number = present.n_came;
+        present.n_came += 1;
+        present.all.insert(number, Seat { network, is_known: false, leaves: leaves.clone() });
+        drop(present);
+        Some(Guest { number, guests: self.clone(), address, is_known: AtomicBool::new(false), leaves })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Present> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Present {
+    fn makes_room(&mut self, network: IpAddr) -> bool {
+        let n_of_one = self.all.values().filter(|seat| seat.network == network).count();
+        let of_one = n_of_one >= MOST_OF_ONE;
+        if !of_one && self.all.len() < MOST {
+            return true;
+        }
+        let stranger = self.all.iter().find(|(_, seat)| !seat.is_known && (!of_one || seat.network == network));
+        let Some(number) = stranger.map(|(number, _)| *number) else { return false };
+        if let Some(seat) = self.all.remove(&number) {
+            seat.leaves.cancel();
+        }
+        true
+    }
+}
+
+/// Whoever has one address of the sixth version has all of its network.
+/// source: RFC 6177, section 2
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+impl Guest {
+    /// It is nobody who has to make room for others.
+    pub(super) fn is_let_in(&self) {
+        if !self.is_known.swap(true, Ordering::Relaxed)
+            && let Some(seat) = self.guests.lock().all.get_mut(&self.number)
+        {
+            seat.is_known = true;
+        }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.guests.lock().all.remove(&self.number);
+    }
+}
+
+/// Answers whatever is asked on one connection, until either side has enough.
+pub(super) async fn answer(stream: TcpStream, guest: Arc<Guest>, app: Router, stop: CancellationToken) {
+    let stream = TokioIo::new(Taking { stream, stalled: None });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(SAYS_WITHIN).max_buf_size(LONGEST_HEAD);
+    let mut talk = pin::pin!(http.serve_connection(stream, TowerToHyperService::new(app)));
+    // How it ends is the other side's affair.
+    tokio::select! {
+        _ = talk.as_mut() => (),
+        () = guest.leaves.cancelled() => (),
+        () = stop.cancelled() => {
+            talk.as_mut().graceful_shutdown();
+            _ = talk.await;
+        }
+    }
+}
+
+/// Tells one for whom there is no place.
+pub(super) fn turn_away(stream: &TcpStream) {
+    let text = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 10\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    // Nobody waits for one who does not take it.
+    _ = stream.try_write(text.as_bytes());
+}
+
+/// A connection whose other side takes what it is given.
+struct Taking {
+    stream: TcpStream,
+    /// Nothing was taken since this began.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Taking {
+    /// What came of writing, unless that has waited for too long.
+    fn in_time<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(TAKES_WITHIN)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Taking {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Taking {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.in_time(written, context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.in_time(written, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn strangers_make_room_and_who_is_let_in_does_not() {
+        let guests = Guests::default();
+        let here = address("127.0.0.1");
+        let mut seated: Vec<Guest> = (0..MOST_OF_ONE).map(|_| guests.enter(here).unwrap()).collect();
+        seated[0].is_let_in();
+        let next = guests.enter(address("::ffff:127.0.0.1")).unwrap();
+        assert!(!seated[0].leaves.is_cancelled() && seated[1].leaves.is_cancelled());
+        assert!(!seated[2].leaves.is_cancelled());
+        next.is_let_in();
+        seated.iter().skip(2).for_each(Guest::is_let_in);
+        assert!(guests.enter(here).is_none(), "nobody is a stranger");
+        assert!(guests.enter(address("10.0.0.1")).is_some(), "there is room for others");
+        seated.truncate(10);
+        assert!(guests.enter(here).is_some());
+    }
+
+    #[test]
+    fn there_are_so_many_in_all() {
+        let guests = Guests::default();
+        let others = |n: usize| address(&format!("10.0.{}.{}", n / 256, n % 256));
+        let seated: Vec<Guest> = (0..MOST).map(|n| guests.enter(others(n)).unwrap()).collect();
+        let one_more = guests.enter(others(MOST)).unwrap();
+        assert!(seated[0].leaves.is_cancelled() && !seated[1].leaves.is_cancelled());
+        seated.iter().chain([&one_more]).for_each(Guest::is_let_in);
+        assert!(guests.enter(others(MOST + 1)).is_none());
+    }
+
+    #[test]
+    fn a_network_of_the_sixth_version_is_one() {
+        assert_eq!(network(address("2001:db8::1")), network(address("2001:db8::2:3:4:5")));
+        assert_ne!(network(address("2001:db8::1")), network(address("2001:db8:0:1::1")));
+    }
+}
