@@ -29,11 +29,12 @@ pub(crate) mod file;
 pub(crate) mod flags;
 pub(crate) mod keys;
 pub(crate) mod resolve;
+pub(crate) mod strict;
 pub(crate) mod tips;
 pub(crate) mod trust;
 
 use file::{OtherHands, Said};
-use resolve::{Layers, Origin, Resolved};
+use resolve::{Layers, Loosened, Origin, Resolved};
 
 /// A setting that cannot be used, and where it stands.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,8 @@ pub(crate) enum SettingsError {
     NotOfAFolder(PathBuf),
     #[error("{variable} is set, and is no setting{}", suggest(suggestion.as_deref()))]
     UnknownVariable { variable: String, suggestion: Option<String> },
+    #[error("`{key}` is `{one}` {of_one} and `{other}` {of_other}, and one of them cannot stand for both")]
+    Unlike { key: &'static str, one: String, of_one: Box<Origin>, other: String, of_other: Box<Origin> },
     /// The hours are told by a clock that nobody knows.
     #[error(transparent)]
     Zone(#[from] BadZone),
@@ -150,6 +153,9 @@ impl SettingsError {
                 "look at what it says; to have it as your own, `cp {0} NEW && mv NEW {0}`",
                 shell_path(path)
             )),
+            SettingsError::Unlike { key, .. } => {
+                Some(format!("`--{}` says for this launch which holds", key.replace('_', "-")))
+            }
             SettingsError::NoStateFolder | SettingsError::NotOfAFolder(_) => {
                 Some("name the file with `--config FILE` instead".to_owned())
             }
@@ -216,6 +222,10 @@ pub(crate) struct Settings {
     pub(crate) approvers: Option<PathBuf>,
     /// The texts of what a run is carried out with, for its journal.
     pub(crate) texts: BTreeMap<&'static str, String>,
+    /// Of what a plan may have a say in, what holds, and whose word that is.
+    pub(crate) held: BTreeMap<&'static str, (String, Origin)>,
+    /// What flags make wider than it would be without them.
+    pub(crate) loosened: Vec<Loosened>,
     /// What was given to this launch and holds for it alone.
     pub(crate) by_hand: BTreeMap<String, String>,
     /// Whether these were given as flags, and not by a file that speaks of every run.
@@ -245,7 +255,7 @@ impl Settings {
             chosen_profile: resolved.optional("profile", name)?,
             account: resolved.optional("account", name)?,
             credentials: spec_of(resolved)?,
-            rate_of_all: if is_for_this_launch(resolved, "rate") { resolved.value("rate", rate)? } else { None },
+            rate_of_all: resolved.of_launch("rate", rate)?.flatten(),
             gate: GateSettings {
                 per_second: rate_of_one(resolved)?,
                 burst: resolved.value("burst", positive)?,
@@ -254,6 +264,8 @@ impl Settings {
             },
             lane: LaneSettings {
                 concurrency,
+                rate_cap: rate_cap_of_one(resolved)?,
+                concurrency_cap: resolved.cap("concurrency", positive)?,
                 patience: Patience::of(resolved.value("attempts", positive)?),
                 preflight: resolved.value("preflight", on_off)?,
                 complete_pair: resolved.value("complete_pair", on_off)?,
@@ -274,12 +286,30 @@ impl Settings {
             seed: resolved.value("seed", whole)?,
             approvers: resolved.optional("approvers", path)?,
             texts: resolved.texts(),
+            held: resolved.held(),
+            loosened: resolved.loosened.clone(),
             by_hand: resolved.by_hand(),
             destination_by_flag: ["endpoint", "region"]
                 .into_iter()
                 .find(|flag| resolved.origin(flag) == Some(&Origin::Flag)),
             account_by_flag: resolved.origin("account") == Some(&Origin::Flag),
         })
+    }
+}
+
+impl Settings {
+    /// What holds instead of what a plan sets, and whose word that is. None: the plan's holds, or what comes to the same.
+    pub(crate) fn instead_of(&self, key: &str, planned: &str) -> Option<&(String, Origin)> {
+        let (text, origin) = self.held.get(key)?;
+        match origin {
+            _ if text == planned => None,
+            Origin::Plan(_) => None,
+            // Each deadline holds, unless a flag says otherwise.
+            _ if key == "deadline" => self.held.get(key).filter(|_| *origin == Origin::Flag),
+            Origin::Flag | Origin::Environment(_) | Origin::Profile { .. } | Origin::File(_) | Origin::Default => {
+                self.held.get(key)
+            }
+        }
     }
 }
 
@@ -291,6 +321,8 @@ pub(crate) struct Steering {
     /// The one that somebody named; else it is the machine's.
     pub(crate) zone: Option<Zone>,
     pub(crate) deadline: Option<Deadline>,
+    /// Those of others. Which comes first, the clock says.
+    pub(crate) other_deadlines: Vec<Deadline>,
     pub(crate) reserve_rollback: bool,
     pub(crate) ignore_forecast: bool,
     pub(crate) approval_timeout: Option<Duration>,
@@ -317,6 +349,15 @@ impl Steering {
             hours,
             zone,
             deadline,
+            other_deadlines: resolved
+                .other_deadlines
+                .iter()
+                .filter_map(|(text, origin)| {
+                    let read = |text: &str| unless_off(text, |text| text.parse().map_err(window));
+                    let value = |problem| SettingsError::Value { key: "deadline", origin: origin.clone(), problem };
+                    read(text).map_err(value).transpose()
+                })
+                .collect::<Result<_, _>>()?,
             reserve_rollback: resolved.value("reserve_rollback", on_off)?,
             ignore_forecast: resolved.value("ignore_forecast", on_off)?,
             approval_timeout: resolved.optional("approval_timeout", duration)?,
@@ -328,30 +369,29 @@ impl Steering {
     /// When changes may be sent, for a launch that begins now.
     pub(crate) fn window(&self, now: Timestamp) -> Result<Window, SettingsError> {
         let zone = self.zone()?;
-        let deadline = self.deadline.map(|deadline| deadline.instant(now, &zone.rules));
+        let deadline = self.deadlines().map(|deadline| deadline.instant(now, &zone.rules)).min();
         Ok(Window { hours: self.hours, zone, deadline })
     }
 
     /// The zone that hours are read in. One that cannot be found is an error where anything depends on it.
     fn zone(&self) -> Result<Zone, BadZone> {
-        match (&self.zone, self.deadline) {
-            (Some(named), _) => Ok(named.clone()),
-            (None, deadline) if self.hours.is_none() && !deadline.is_some_and(Deadline::needs_zone) => {
+        match &self.zone {
+            Some(named) => Ok(named.clone()),
+            None if self.hours.is_none() && !self.deadlines().any(Deadline::needs_zone) => {
                 Ok(Zone::of_machine_for_people())
             }
-            (None, Some(_) | None) => Zone::of_machine(),
+            None => Zone::of_machine(),
         }
+    }
+
+    fn deadlines(&self) -> impl Iterator<Item = Deadline> {
+        self.deadline.into_iter().chain(self.other_deadlines.iter().copied())
     }
 }
 
 /// None: what a plan or an earlier launch says is lifted.
 fn unless_off<T>(text: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, String> {
     if text.trim() == "off" { Ok(None) } else { read(text).map(Some) }
-}
-
-/// Whether a setting was given as a flag or in the environment.
-fn is_for_this_launch(resolved: &Resolved, key: &str) -> bool {
-    matches!(resolved.origin(key), Some(Origin::Flag | Origin::Environment(_)))
 }
 
 /// A rate that was given for this launch caps what a profile allows, and does not raise it.
@@ -361,6 +401,13 @@ fn rate_of_one(resolved: &Resolved) -> Result<Option<f64>, SettingsError> {
         (Some(won), Some(said)) => Some(won.min(said)),
         (one, None) | (None, one) => one,
     })
+}
+
+/// What a wave may not pass, whatever its plan says.
+fn rate_cap_of_one(resolved: &Resolved) -> Result<Option<f64>, SettingsError> {
+    let said = resolved.of_profile("rate", rate)?.flatten();
+    let cap = resolved.cap("rate", rate)?.flatten();
+    Ok(said.into_iter().chain(cap).reduce(f64::min))
 }
 
 /// Where to look for credentials, as the profile has it.

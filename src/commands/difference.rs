@@ -9,8 +9,45 @@ use crate::model::{Row, SeenState};
 use crate::preflight::{Difference, Group};
 use crate::report::plain::{count, padded, plain, shortened};
 use crate::report::printout::{Printout, widest};
+use crate::settings::{Settings, rate};
+use crate::waves::{StageTerms, Terms};
 
-pub(super) fn render(difference: &Difference, out: &mut Printout<'_>) -> io::Result<()> {
+/// A setting of the plan, and what holds instead of it, if anything does.
+pub(super) struct OfPlan {
+    name: String,
+    value: String,
+    instead: Option<(String, String)>,
+}
+
+/// All that the plan sets: for the run, and for its waves.
+pub(super) fn set_by_plan(terms: &Terms, settings: &Settings) -> Vec<OfPlan> {
+    let of_run = terms.policy.iter().map(|(name, value)| {
+        let instead = settings.instead_of(name, value);
+        let instead = instead.map(|(text, origin)| (text.clone(), origin.to_string()));
+        OfPlan { name: name.clone(), value: value.clone(), instead }
+    });
+    let lane = &settings.lane;
+    let (rate_cap, concurrency_cap) = (lane.rate_cap, lane.concurrency_cap);
+    let of_stage = move |name: String, stage: &StageTerms| {
+        let faster = |text: &str| rate_cap.filter(|cap| rate(text).ok().flatten().is_none_or(|rate| rate > *cap));
+        let rate = stage.rate.clone().map(|value| {
+            let instead = faster(&value).map(|cap| (cap.to_string(), "at most".to_owned()));
+            OfPlan { name: format!("rate of {name}"), value, instead }
+        });
+        let concurrency = stage.concurrency.map(|value| {
+            let instead = concurrency_cap.filter(|cap| value > *cap).map(|cap| (cap.to_string(), "at most".to_owned()));
+            OfPlan { name: format!("concurrency of {name}"), value: value.to_string(), instead }
+        });
+        rate.into_iter().chain(concurrency)
+    };
+    let of_waves = terms.waves.iter().flat_map(|wave| {
+        let canary = wave.canary.as_ref().map(|canary| (format!("the canary of {}", wave.name), &canary.stage));
+        canary.into_iter().chain([(wave.name.clone(), &wave.whole)])
+    });
+    of_run.chain(of_waves.flat_map(|(name, stage)| of_stage(name, stage))).collect()
+}
+
+pub(super) fn render(difference: &Difference, of_plan: &[OfPlan], out: &mut Printout<'_>) -> io::Result<()> {
     writeln!(out, "{}", headline(difference))?;
     for group in &difference.groups {
         writeln!(out)?;
@@ -26,6 +63,16 @@ pub(super) fn render(difference: &Difference, out: &mut Printout<'_>) -> io::Res
         if n_first < group.n_rows {
             writeln!(out, "    … and {} more", group.n_rows - n_first)?;
         }
+    }
+    if !of_plan.is_empty() {
+        writeln!(out)?;
+        writeln!(out, "the plan sets")?;
+    }
+    for OfPlan { name, value, instead } in of_plan {
+        let instead = instead.as_ref().map_or_else(String::new, |(text, origin)| {
+            format!("  (does not hold: it is {})", plain(&format!("{text} {origin}")))
+        });
+        writeln!(out, "    {} {}{instead}", plain(name), plain(value))?;
     }
     Ok(())
 }
@@ -83,12 +130,17 @@ fn heading(group: &Group) -> String {
 }
 
 /// The document `cutover.plan.v1`.
-pub(super) fn document(run: &RunRecord, difference: &Difference) -> serde_json::Value {
+pub(super) fn document(run: &RunRecord, difference: &Difference, of_plan: &[OfPlan]) -> serde_json::Value {
+    let set = |OfPlan { name, value, instead }: &OfPlan| {
+        let (instead, origin) = instead.as_ref().map(|(text, origin)| (text, origin)).unzip();
+        json!({"name": name, "value": value, "holds": instead.is_none(), "instead": instead, "origin": origin})
+    };
     json!({
         "schema": "cutover.plan.v1",
         "plan": {"path": run.plan_path, "digest": run.plan_digest, "rows": run.n_rows},
         "counts": counts(difference),
         "groups": groups(difference),
+        "set_by_plan": of_plan.iter().map(set).collect::<Vec<_>>(),
     })
 }
 
@@ -133,6 +185,8 @@ mod tests {
         let (journal, run) = night.open();
         let settings = LaneSettings {
             concurrency: 1,
+            rate_cap: None,
+            concurrency_cap: None,
             patience: Patience::of(1),
             preflight: true,
             complete_pair: true,
@@ -151,7 +205,9 @@ mod tests {
                 Ok::<(), crate::journal::JournalError>(())
             })
             .unwrap();
-        let document = document(&run, &difference);
+        let instead = Some(("1".to_owned(), "in `x`".to_owned()));
+        let of_plan = [OfPlan { name: "max_changes".into(), value: "9".into(), instead }];
+        let document = document(&run, &difference, &of_plan);
         lab::conforms("plan.v1.json", &document);
         let n_rows: u64 =
             document["groups"].as_array().unwrap().iter().map(|group| group["rows"].as_u64().unwrap()).sum();

@@ -35,6 +35,7 @@ use crate::report::next::{self, Given};
 use crate::report::plain::{count, plain, shell_word};
 use crate::settings::flags::{LaunchArgs, PlanArgs, SelectionArgs, ShowArgs};
 use crate::settings::keys::KEYS;
+use crate::settings::resolve::Loosened;
 use crate::settings::{Settings, Steering};
 use crate::waves::{Part, Terms};
 
@@ -152,13 +153,17 @@ impl Launch {
     }
 }
 
-/// Flags and environment win over the plan; who reads along should know.
-fn tell_what_is_overridden(context: &Context, checked: &Checked) {
-    for (key, planned) in &checked.terms.policy {
-        if let Some(won) = context.settings.texts.get(key.as_str()).filter(|won| *won != planned) {
-            context
-                .console
-                .warn(&format!("the plan's `{key}` {planned} does not hold for this launch: {won} was given"));
+/// Tells what flags loosen, and what of the plan does not hold: who reads along should know.
+fn tell_what_holds(context: &Context, terms: &Terms) {
+    let (settings, console) = (&context.settings, context.console);
+    for Loosened { key, flag, held, origin } in &settings.loosened {
+        let flag_name = key.replace('_', "-");
+        console.warn(&format!("`--{flag_name} {flag}` loosens `{key}` for this launch: it is {held} {origin}"));
+    }
+    for (key, planned) in &terms.policy {
+        let is_told = settings.loosened.iter().any(|loosened| loosened.key == key);
+        if let Some((text, origin)) = settings.instead_of(key, planned).filter(|_| !is_told) {
+            console.warn(&format!("the plan's `{key}` {planned} does not hold for this launch: it is {text} {origin}"));
         }
     }
 }
@@ -226,7 +231,7 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
     let checked = checked(context, &source, args)?;
     let outside = context;
     let context = &under(outside, checked.terms.policy.clone(), source.name())?;
-    tell_what_is_overridden(context, &checked);
+    tell_what_holds(context, &checked.terms);
     let paper = Paper::of_plan(&checked);
     must_be_approved(context, &paper, &args.plan)?;
     let accounts = accounts::of_plan(context, &checked)?;
@@ -365,6 +370,7 @@ fn take_up(
     };
     let paper = paper_of(&record)?;
     let again = &under(again, kept(&record, &paper.terms), &format!("run {}", record.id))?;
+    tell_what_holds(again, &paper.terms);
     let accounts = accounts::of_run(again, &record, &lanes, &paper.terms)?;
     match launch.consent {
         Consent::Asked { .. } => {
@@ -405,6 +411,7 @@ pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>
     let source = Source::open(&args.plan)?;
     let checked = checked(context, &source, args)?;
     let context = &under(context, checked.terms.policy.clone(), source.name())?;
+    tell_what_holds(context, &checked.terms);
     let accounts = accounts::of_plan(context, &checked)?;
     let runtime = runtime()?;
     accounts::let_in(&runtime, &accounts)?;
@@ -530,7 +537,8 @@ fn settings_of_run(settings: &Settings, paper: &Paper) -> Result<serde_json::Val
 /// The one that another was given for by hand: it holds again when the run is taken up.
 fn deadline_of_plan(settings: &Settings, terms: &Terms, now: Timestamp) -> Result<Option<Timestamp>, CommandError> {
     let Some(deadline) = terms.policy.get("deadline").and_then(|text| text.parse().ok()) else { return Ok(None) };
-    let steering = Steering { deadline: Some(deadline), ..settings.steering.clone() };
+    let other_deadlines = Vec::new();
+    let steering = Steering { deadline: Some(deadline), other_deadlines, ..settings.steering.clone() };
     Ok(steering.window(now)?.deadline)
 }
 

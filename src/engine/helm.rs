@@ -48,8 +48,6 @@ pub(crate) struct HelmSettings {
     pub(crate) approval_timeout: Option<Duration>,
     pub(crate) pause_file: Option<PathBuf>,
     pub(crate) stop_file: Option<PathBuf>,
-    /// What the settings of a stage may not pass: the rate, where it was given for this launch.
-    pub(crate) rate_cap: Option<f64>,
     /// What holds where no stage says otherwise.
     pub(crate) concurrency: u32,
     pub(crate) verify_timeout: Duration,

@@ -34,6 +34,9 @@ use streak::Streak;
 #[derive(Clone, Debug)]
 pub(crate) struct LaneSettings {
     pub(crate) concurrency: u32,
+    /// What a stage of the plan may not pass, where anybody but the plan set it.
+    pub(crate) rate_cap: Option<f64>,
+    pub(crate) concurrency_cap: Option<u32>,
     pub(crate) patience: Patience,
     pub(crate) preflight: bool,
     pub(crate) complete_pair: bool,

@@ -15,6 +15,7 @@ use crate::plan::columns::Column;
 use crate::plan::problem::{Position, Problems, quoted};
 use crate::settings;
 use crate::settings::keys::KEYS;
+use crate::settings::strict::Stricter;
 use crate::waves::halt::HaltRules;
 use crate::waves::window::{Deadline, Hours};
 use crate::waves::{Canary, Share, StageTerms, Terms, WaveTerms};
@@ -125,9 +126,17 @@ fn read_document(mut plan: Section<'_>, allow_unknown: bool) -> PlanFile {
         defaults.finish();
     }
     if let Some(mut policy) = plan.section("policy") {
-        for key in KEYS.iter().filter(|key| key.of_plan && !key.kept || key.name == "approval_timeout") {
+        for key in KEYS.iter().filter(|key| key.of_plan.is_some() && !key.kept || key.name == "approval_timeout") {
             let checked = |text: &str| settings::check(key.name, text);
             if let Some(text) = policy.read(key.name, checked) {
+                if key.of_plan == Some(Stricter::On) && settings::on_off(&text) == Ok(false) {
+                    let message = format!(
+                        "`{0}` is not switched off by a plan; `--{1} off` does it for a launch",
+                        key.name,
+                        key.name.replace('_', "-")
+                    );
+                    policy.warn_of(key.name, message);
+                }
                 file.terms.policy.insert(key.name.to_owned(), text);
             }
         }

@@ -100,6 +100,7 @@ pub(crate) enum Kind {
     TaskAction,
     NeverShown,
     WaveWithoutRows,
+    SwitchedOff,
 }
 
 impl Kind {
@@ -117,6 +118,7 @@ impl Kind {
             Kind::TaskAction => "targets that only a task action starts",
             Kind::NeverShown => "words that reads never show",
             Kind::WaveWithoutRows => "waves without rows",
+            Kind::SwitchedOff => "settings that a plan does not switch off",
         }
     }
 }

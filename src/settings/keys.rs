@@ -1,5 +1,7 @@
 //! The list of settings.
 
+use super::strict::Stricter;
+
 /// Every setting there is. Flags, environment (`CUTOVER_` and the name in capitals), files and `init`'s example are
 /// made from this list.
 #[expect(clippy::struct_excessive_bools, reason = "a table of marks that have nothing to do with each other")]
@@ -15,8 +17,8 @@ pub(crate) struct Key {
     pub(crate) of_run: bool,
     /// Whether each account may have its own.
     pub(crate) of_account: bool,
-    /// Whether a plan file may set it, for the plan's runs.
-    pub(crate) of_plan: bool,
+    /// Which of two values holds where an operator and somebody else have a say. None: a plan file may not set it.
+    pub(crate) of_plan: Option<Stricter>,
     /// Whether a run keeps to it that was begun with it, unless a later launch is told otherwise.
     pub(crate) kept: bool,
     /// Whether it holds for the one launch that was given it by hand, though a plan's or a file's is kept.
@@ -70,16 +72,16 @@ impl Key {
         Self { of_account: true, ..self }
     }
 
-    const fn of_plan(self) -> Self {
-        Self { of_plan: true, ..self }
+    const fn of_plan(self, stricter: Stricter) -> Self {
+        Self { of_plan: Some(stricter), ..self }
     }
 
-    const fn kept(self) -> Self {
-        Self { of_plan: true, kept: true, ..self }
+    const fn kept(self, stricter: Stricter) -> Self {
+        Self { of_plan: Some(stricter), kept: true, ..self }
     }
 
-    const fn of_launch(self) -> Self {
-        Self { of_launch: true, ..self.kept() }
+    const fn of_launch(self, stricter: Stricter) -> Self {
+        Self { of_launch: true, ..self.kept(stricter) }
     }
 
     const fn settled_by_run(self) -> Self {
@@ -106,7 +108,7 @@ const KEY: Key = Key {
     reach: Reach::Guards,
     of_run: true,
     of_account: false,
-    of_plan: false,
+    of_plan: None,
     kept: false,
     of_launch: false,
     settled_by_run: false,
@@ -164,10 +166,13 @@ pub(crate) const KEYS: [Key; 38] = [
         "requests per second of each account, reads included; 30/m works; off is no limit of ours",
     )
     .of_account()
-    .of_plan(),
-    of_run("burst", Reach::Pace, "1", "how many requests may go at once after a pause").of_account().of_plan(),
-    of_run("concurrency", Reach::Pace, "8", "requests under way at once").of_account().of_plan(),
-    of_run("attempts", Reach::Pace, "5", "attempts per row and launch; throttled ones do not count").of_plan(),
+    .of_plan(Stricter::LowerRate),
+    of_run("burst", Reach::Pace, "1", "how many requests may go at once after a pause")
+        .of_account()
+        .of_plan(Stricter::LowerNumber),
+    of_run("concurrency", Reach::Pace, "8", "requests under way at once").of_account().of_plan(Stricter::LowerNumber),
+    of_run("attempts", Reach::Pace, "5", "attempts per row and launch; throttled ones do not count")
+        .of_plan(Stricter::LowerNumber),
     of_run("timeout", Reach::Pace, "30s", "how long one answer may take").of_account(),
     of_run("connect_timeout", Reach::Pace, "10s", "how long a connection may take to come about").of_account(),
     unless_set("read_timeout", Reach::Pace, "20s", "how long the next bytes of an answer may take").of_account(),
@@ -180,15 +185,15 @@ pub(crate) const KEYS: [Key; 38] = [
     .of_account(),
     of_run("preflight", Reach::Guards, "on", "look at every row before anything is sent; off sends unseen"),
     of_run("verify", Reach::Guards, "on", "look at every row afterwards; off takes the service's word for it")
-        .of_plan(),
-    of_run("verify_timeout", Reach::Pace, "30s", "how long a change may take to show").of_plan(),
+        .of_plan(Stricter::On),
+    of_run("verify_timeout", Reach::Pace, "30s", "how long a change may take to show").of_plan(Stricter::Longer),
     of_run(
         "complete_pair",
         Reach::Guards,
         "on",
         "fill in the half of the pair that a row leaves open from what was read",
     )
-    .of_plan(),
+    .of_plan(Stricter::On),
     of_run(
         "dialect",
         Reach::Guards,
@@ -197,7 +202,7 @@ pub(crate) const KEYS: [Key; 38] = [
     ),
     of_run("max_throttle", Reach::Pace, "10m", "stop after being throttled for this long without one accepted request")
         .of_account()
-        .of_plan(),
+        .of_plan(Stricter::Shorter),
     of_process(
         "metadata_endpoint",
         Reach::Redirects,
@@ -205,53 +210,58 @@ pub(crate) const KEYS: [Key; 38] = [
         "where an ECS machine asks for the credentials of its agency; off never asks",
     )
     .of_account(),
-    unless_set("max_changes", Reach::Pace, "100", "refuse to begin if more rows than this would be changed").of_plan(),
+    unless_set("max_changes", Reach::Pace, "100", "refuse to begin if more rows than this would be changed")
+        .of_plan(Stricter::LowerNumber),
     of_run(
         "max_drift",
         Reach::Guards,
         "0",
         "refuse a sealed plan if more rows than this are no longer where it saw them",
     )
-    .of_plan(),
+    .of_plan(Stricter::LowerNumber),
     unless_set(
         "max_failed",
         Reach::Pace,
         "5%",
         "halt when more rows than this, or more than this part of them, failed",
     )
-    .kept(),
-    of_run("min_sample", Reach::Pace, "20", "rows that have to be tried before a percentage of failures counts").kept(),
-    unless_set("consecutive_failures", Reach::Pace, "5", "halt when this many rows failed one after another").kept(),
-    unless_set("same_cause", Reach::Pace, "3", "halt when this many rows failed for one and the same cause").kept(),
+    .kept(Stricter::LowerShare),
+    of_run("min_sample", Reach::Pace, "20", "rows that have to be tried before a percentage of failures counts")
+        .kept(Stricter::LowerNumber),
+    unless_set("consecutive_failures", Reach::Pace, "5", "halt when this many rows failed one after another")
+        .kept(Stricter::LowerNumber),
+    unless_set("same_cause", Reach::Pace, "3", "halt when this many rows failed for one and the same cause")
+        .kept(Stricter::LowerNumber),
     unless_set(
         "window",
         Reach::Pace,
         "22:00-04:00",
-        "hours of the day in which changes may be sent; off lifts those of the plan",
+        "hours of the day in which changes may be sent; as a flag, off lifts all of them",
     )
-    .of_launch(),
+    .of_launch(Stricter::Hours),
     unless_set(
         "timezone",
         Reach::Pace,
         "Europe/Berlin",
         "the time zone of the window and the deadline, if not the machine's",
     )
-    .of_launch(),
+    .of_launch(Stricter::Zone),
     unless_set(
         "deadline",
         Reach::Pace,
         "2026-11-24T04:00",
-        "nothing is begun that would not end by then; off lifts that of the plan",
+        "nothing is begun that would not end by then; as a flag, off lifts all of them",
     )
-    .of_launch(),
+    .of_launch(Stricter::Earlier),
     of_run(
         "reserve_rollback",
         Reach::Pace,
         "off",
         "keep free at the end of the window the time that a roll-back would take",
     )
-    .of_launch(),
-    unless_set("approval_timeout", Reach::Pace, "30m", "stop when nobody released a wave for this long").kept(),
+    .of_launch(Stricter::On),
+    unless_set("approval_timeout", Reach::Pace, "30m", "stop when nobody released a wave for this long")
+        .kept(Stricter::Shorter),
     Key {
         of_run: false,
         ..unless_set(

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::file::{self, Authority, Found, Profile, SettingsFile};
 use super::keys::{CONFIG, CREDENTIAL_KEYS, KEYS, Key, OURS, VARIABLES};
+use super::strict::{Pick, Stricter, Unlike};
 use super::{SettingsError, check, check_credential};
 use crate::model::words::nearest;
+use crate::waves::window::Deadline;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +76,7 @@ fn text_of_variable(
 pub(crate) struct Layers {
     flags: Vec<(&'static str, String)>,
     environment: BTreeMap<&'static str, (String, String)>,
-    plan: BTreeMap<String, (String, Origin)>,
+    plan: BTreeMap<String, Held>,
     files: Vec<SettingsFile>,
     /// What was passed over, and why.
     warnings: Vec<String>,
@@ -92,7 +94,7 @@ impl Layers {
             None => text_of_variable(CONFIG_FLAG, CONFIG, &environment)?,
         };
         let found = file::read_all(named.as_deref(), &environment)?;
-        Self::of_files(flags, environment, found)
+        Self::with_files(flags, environment, found)
     }
 
     /// The same without any file, for whoever has to do with the files themselves.
@@ -100,10 +102,10 @@ impl Layers {
         flags: Vec<(&'static str, String)>,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, SettingsError> {
-        Self::of_files(flags, environment, Found::default())
+        Self::with_files(flags, environment, Found::default())
     }
 
-    fn of_files(
+    fn with_files(
         flags: Vec<(&'static str, String)>,
         environment: impl Fn(&str) -> Option<OsString>,
         Found { files, warnings }: Found,
@@ -241,7 +243,8 @@ impl Layers {
         SettingsError::UnknownProfile { name: name.to_owned(), suggestion, known }
     }
 
-    /// Each setting as the highest layer has it that says anything: flag, environment, profile, files, default.
+    /// Each setting as the highest layer has it that says anything: flag, environment, profile, files, default. Where a plan
+    /// may have a say, the stricter of all holds, and only a flag goes before that.
     pub(crate) fn resolve(&self, profile: Option<&str>) -> Result<Resolved, SettingsError> {
         let profile = match profile {
             Some(name) => Some((name, self.profile(name).ok_or_else(|| self.unknown_profile(name))?)),
@@ -252,41 +255,230 @@ impl Layers {
             origin: Origin::Profile { name: name.to_owned(), path: path.clone() },
             values: profile.values.clone(),
         });
-        let mut values = BTreeMap::new();
-        for key in &KEYS {
-            let said =
-                profile.as_ref().and_then(|said| Some((said.values.get(key.name)?.clone(), said.origin.clone())));
-            if let Some(found) = self.above_profile(key).or(said).or_else(|| self.below_profile(key)) {
-                values.insert(key.name, found);
-            }
-        }
         let config = self.flags.iter().find(|(key, _)| *key == CONFIG_FLAG).map(|(_, path)| path.clone());
         let secret_variables = self.variables_of_profiles().map(str::to_owned).collect();
-        Ok(Resolved { values, profile, config, secret_variables })
-    }
-
-    fn above_profile(&self, key: &Key) -> Option<(String, Origin)> {
-        if let Some((_, text)) = self.flags.iter().find(|(name, _)| *name == key.name) {
-            return Some((text.clone(), Origin::Flag));
-        }
-        if let Some((text, variable)) = self.environment.get(key.name) {
-            return Some((text.clone(), Origin::Environment(variable.clone())));
-        }
-        self.plan.get(key.name).cloned()
-    }
-
-    fn below_profile(&self, key: &Key) -> Option<(String, Origin)> {
-        for file in &self.files {
-            if let Some(text) = file.values.get(key.name) {
-                return Some((text.clone(), Origin::File(file.path.clone())));
+        let mut resolved = Resolved { profile, config, secret_variables, ..Resolved::default() };
+        for key in &KEYS {
+            if let Some(given) = self.of_flag(key.name).or_else(|| self.of_environment(key.name)) {
+                resolved.launch.insert(key.name, given);
+            }
+            match key.of_plan {
+                None => {
+                    let found = resolved.launch.get(key.name).cloned();
+                    let said = resolved.profile.as_ref().and_then(|said| said.held(key.name));
+                    if let Some(found) = found.or(said).or_else(|| self.below_profile(key)) {
+                        resolved.values.insert(key.name, found);
+                    }
+                }
+                // These three are about one clock.
+                Some(Stricter::Hours | Stricter::Zone | Stricter::Earlier) => (),
+                Some(
+                    how @ (Stricter::LowerRate
+                    | Stricter::LowerNumber
+                    | Stricter::LowerShare
+                    | Stricter::Shorter
+                    | Stricter::Longer
+                    | Stricter::On),
+                ) => self.resolve_strictly(key, how, &mut resolved)?,
             }
         }
-        key.default.map(|default| (default.to_owned(), Origin::Default))
+        self.resolve_hours(&mut resolved)?;
+        Ok(resolved)
+    }
+
+    fn resolve_strictly(&self, key: &'static Key, how: Stricter, resolved: &mut Resolved) -> Result<(), SettingsError> {
+        let name = key.name;
+        let flag = self.of_flag(name);
+        let default = key.default.map(|text| (text.to_owned(), Origin::Default));
+        let own = self.of_environment(name).or_else(|| self.of_files(name, |authority| authority != Authority::Folder));
+        // What is on by default is switched off by nobody else than its owner.
+        let floor = default.clone().filter(|_| how == Stricter::On && own.is_none());
+        let said = resolved.profile.as_ref().and_then(|said| said.held(name));
+        let folder = self.of_files(name, |authority| authority == Authority::Folder);
+        let strictest = |all: [Option<Held>; 4]| {
+            all.into_iter()
+                .chain([floor.clone()])
+                .flatten()
+                .map(Ok)
+                .reduce(|held, other| stricter_of(name, how, held?, other?))
+        };
+        if let Some(flag) = flag {
+            // An account's own pace is a cap for that, too.
+            let said = said.filter(|_| how != Stricter::LowerRate);
+            let held = strictest([own, said, self.plan.get(name).cloned(), folder]).transpose();
+            if let Ok(Some((held, origin))) = held
+                && origin != Origin::Default
+                && how.is_loosened(&flag.0, &held)
+            {
+                resolved.loosened.push(Loosened { key: name, flag: flag.0.clone(), held, origin });
+            }
+            resolved.caps.insert(name, flag.clone());
+            resolved.values.insert(name, flag);
+            return Ok(());
+        }
+        if let Some(cap) = strictest([own.clone(), said.clone(), None, folder.clone()]).transpose()? {
+            resolved.caps.insert(name, cap);
+        }
+        let held = strictest([own, said, self.plan.get(name).cloned(), folder]).transpose()?;
+        if let Some(held) = held.or(default) {
+            resolved.values.insert(name, held);
+        }
+        Ok(())
+    }
+
+    /// Hours and deadline are read off a clock: they are those of whoever named it.
+    fn resolve_hours(&self, resolved: &mut Resolved) -> Result<(), SettingsError> {
+        let own = |key| self.of_environment(key).or_else(|| self.of_files(key, |whose| whose != Authority::Folder));
+        let plan = |key: &str| self.plan.get(key).cloned();
+        let folder = |key: &str| self.of_files(key, |authority| authority == Authority::Folder);
+        let all = [Hand::new(own), Hand::new(plan), Hand::new(folder)];
+        let flags = Hand::new(|key| self.of_flag(key));
+        for (key, flag) in [(WINDOW, &flags.hours), (TIMEZONE, &flags.zone), (DEADLINE, &flags.deadline)] {
+            let Some((flag, _)) = flag else { continue };
+            let held = all.iter().find_map(|hand| hand.of(key).filter(|(held, _)| how_of(key).is_loosened(flag, held)));
+            if let Some((held, origin)) = held.cloned() {
+                resolved.loosened.push(Loosened { key, flag: flag.clone(), held, origin });
+            }
+        }
+        let under_flags = |hand: Hand| Hand {
+            hours: hand.hours.filter(|_| flags.hours.is_none()),
+            zone: hand.zone.filter(|_| flags.zone.is_none()),
+            deadline: hand.deadline.filter(|_| flags.deadline.is_none()),
+        };
+        let [own, plan, folder] = all.map(under_flags);
+        let deadlines = [&own, &plan, &folder].into_iter().filter_map(|hand| hand.deadline.clone());
+        let mut deadlines = deadlines.collect::<Vec<_>>().into_iter();
+        let held = own.and(plan)?.and(folder)?;
+        let held = [
+            (WINDOW, flags.hours.or(held.hours)),
+            (TIMEZONE, flags.zone.or(held.zone)),
+            (DEADLINE, flags.deadline.or_else(|| deadlines.next())),
+        ];
+        resolved.values.extend(held.into_iter().filter_map(|(key, held)| Some((key, held?))));
+        resolved.other_deadlines = deadlines.collect();
+        Ok(())
+    }
+
+    fn of_flag(&self, key: &str) -> Option<Held> {
+        let (_, text) = self.flags.iter().find(|(name, _)| *name == key)?;
+        Some((text.clone(), Origin::Flag))
+    }
+
+    fn of_environment(&self, key: &str) -> Option<Held> {
+        let (text, variable) = self.environment.get(key)?;
+        Some((text.clone(), Origin::Environment(variable.clone())))
+    }
+
+    fn of_files(&self, key: &str, is_theirs: impl Fn(Authority) -> bool) -> Option<Held> {
+        let mut files = self.files.iter().filter(|file| is_theirs(file.authority));
+        files.find_map(|file| Some((file.values.get(key)?.clone(), Origin::File(file.path.clone()))))
+    }
+
+    fn below_profile(&self, key: &Key) -> Option<Held> {
+        let default = || key.default.map(|default| (default.to_owned(), Origin::Default));
+        self.of_files(key.name, |_| true).or_else(default)
     }
 }
 
+/// A text, and whose word it is.
+type Held = (String, Origin);
+
+/// What a flag makes wider than it is without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Loosened {
+    pub(crate) key: &'static str,
+    pub(crate) flag: String,
+    pub(crate) held: String,
+    pub(crate) origin: Origin,
+}
+
+const WINDOW: &str = "window";
+const TIMEZONE: &str = "timezone";
+const DEADLINE: &str = "deadline";
+
+fn how_of(key: &str) -> Stricter {
+    match key {
+        WINDOW => Stricter::Hours,
+        TIMEZONE => Stricter::Zone,
+        _ => Stricter::Earlier,
+    }
+}
+
+fn stricter_of(key: &'static str, how: Stricter, held: Held, other: Held) -> Result<Held, SettingsError> {
+    match how.of(&held.0, &other.0) {
+        Ok(Pick::First) => Ok(held),
+        Ok(Pick::Second) => Ok(other),
+        // What was given by hand is passed on by hand.
+        Ok(Pick::Both(text)) => {
+            let by_hand = matches!(held.1, Origin::Environment(_));
+            Ok((text, if by_hand { held.1 } else { other.1 }))
+        }
+        Err(Unlike) => Err(unlike(key, held, other)),
+    }
+}
+
+fn unlike(key: &'static str, (one, of_one): Held, (other, of_other): Held) -> SettingsError {
+    SettingsError::Unlike { key, one, of_one: Box::new(of_one), other, of_other: Box::new(of_other) }
+}
+
+/// What one hand says of the time in which changes may be sent.
+#[derive(Clone, Debug, Default)]
+struct Hand {
+    hours: Option<Held>,
+    zone: Option<Held>,
+    deadline: Option<Held>,
+}
+
+impl Hand {
+    fn new(of: impl Fn(&'static str) -> Option<Held>) -> Self {
+        Self { hours: of(WINDOW), zone: of(TIMEZONE), deadline: of(DEADLINE) }
+    }
+
+    fn of(&self, key: &str) -> Option<&Held> {
+        match key {
+            WINDOW => self.hours.as_ref(),
+            TIMEZONE => self.zone.as_ref(),
+            _ => self.deadline.as_ref(),
+        }
+    }
+
+    /// Whether it depends on which clock is meant.
+    fn reads_a_clock(&self) -> bool {
+        let needs_zone = |(text, _): &Held| text.parse().is_ok_and(Deadline::needs_zone);
+        self.hours.as_ref().is_some_and(|(text, _)| text != "off") || self.deadline.as_ref().is_some_and(needs_zone)
+    }
+
+    /// Time that both allow. Nobody else's zone moves somebody's hours.
+    fn and(self, other: Self) -> Result<Self, SettingsError> {
+        let (mine, theirs) = (self.reads_a_clock(), other.reads_a_clock());
+        let zone = match (self.zone, other.zone) {
+            (zone, None) => zone,
+            (Some(one), Some(other)) if one.0 == other.0 => Some(one),
+            (one, Some(other)) if mine && theirs => {
+                let machines = || ("the machine's".to_owned(), Origin::Default);
+                return Err(unlike(TIMEZONE, one.unwrap_or_else(machines), other));
+            }
+            (one, Some(_)) if mine => one,
+            (_, Some(other)) => Some(other),
+        };
+        let hours = match (self.hours, other.hours) {
+            (Some(one), Some(other)) => Some(stricter_of(WINDOW, Stricter::Hours, one, other)?),
+            (one, other) => one.or(other),
+        };
+        Ok(Self { hours, zone, deadline: self.deadline.or(other.deadline) })
+    }
+}
+
+#[derive(Default)]
 pub(crate) struct Resolved {
-    values: BTreeMap<&'static str, (String, Origin)>,
+    values: BTreeMap<&'static str, Held>,
+    /// Flags and the environment.
+    launch: BTreeMap<&'static str, Held>,
+    /// What holds of a limit without what the plan says.
+    caps: BTreeMap<&'static str, Held>,
+    /// Deadlines beside the one that is the setting's value.
+    pub(super) other_deadlines: Vec<Held>,
+    pub(super) loosened: Vec<Loosened>,
     profile: Option<OfProfile>,
     /// The settings file that was named as a flag.
     config: Option<String>,
@@ -298,6 +490,22 @@ struct OfProfile {
     name: String,
     origin: Origin,
     values: BTreeMap<String, String>,
+}
+
+impl OfProfile {
+    fn held(&self, key: &str) -> Option<Held> {
+        Some((self.values.get(key)?.clone(), self.origin.clone()))
+    }
+}
+
+fn read<T>(
+    key: &'static str,
+    held: Option<&Held>,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, SettingsError> {
+    let Some((text, origin)) = held else { return Ok(None) };
+    let bad = |problem| SettingsError::Value { key, origin: origin.clone(), problem };
+    parse(text).map(Some).map_err(bad)
 }
 
 impl Resolved {
@@ -315,9 +523,7 @@ impl Resolved {
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, SettingsError> {
-        let Some((text, origin)) = self.values.get(key) else { return Ok(None) };
-        let value = parse(text).map_err(|problem| SettingsError::Value { key, origin: origin.clone(), problem })?;
-        Ok(Some(value))
+        read(key, self.values.get(key), parse)
     }
 
     /// Names of the variables that all profiles have their credentials in.
@@ -339,6 +545,30 @@ impl Resolved {
         let Some(text) = profile.values.get(key) else { return Ok(None) };
         let origin = || profile.origin.clone();
         parse(text).map(Some).map_err(|problem| SettingsError::Value { key, origin: origin(), problem })
+    }
+
+    /// What was given to this launch, whether or not it won.
+    pub(super) fn of_launch<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, SettingsError> {
+        read(key, self.launch.get(key), parse)
+    }
+
+    /// What holds of a limit without what the plan says, if anybody said anything.
+    pub(super) fn cap<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, SettingsError> {
+        read(key, self.caps.get(key), parse)
+    }
+
+    /// What holds where a plan may have a say.
+    pub(super) fn held(&self) -> BTreeMap<&'static str, Held> {
+        let of_plan = KEYS.iter().filter(|key| key.of_plan.is_some());
+        of_plan.filter_map(|key| Some((key.name, self.values.get(key.name)?.clone()))).collect()
     }
 
     pub(super) fn origin(&self, key: &str) -> Option<&Origin> {
@@ -447,5 +677,97 @@ mod tests {
         let error = super::super::Settings::of(&resolved(&[("rate", "fast".to_owned())], &[])).unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("`rate` given as a flag: `fast` is not a rate"), "{text}");
+    }
+
+    /// Layers of a flag, a variable, a plan, a profile, the user's file and the folder's, each with what it sets.
+    fn layers(all: [&[(&'static str, &str)]; 6]) -> Layers {
+        let [flags, environment, plan, profile, user, folder] = all;
+        let owned = |values: &[(&'static str, &str)]| -> BTreeMap<String, String> {
+            values.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect()
+        };
+        let file = |authority, values, profiles| SettingsFile {
+            path: PathBuf::from(if authority == Authority::User { "user" } else { "folder" }),
+            authority,
+            values,
+            profiles,
+            said: Vec::new(),
+        };
+        let profiles = BTreeMap::from([("a".to_owned(), Profile { values: owned(profile) })]);
+        let files =
+            vec![file(Authority::Folder, owned(folder), BTreeMap::new()), file(Authority::User, owned(user), profiles)];
+        let environment =
+            environment.iter().map(|(key, text)| (*key, ((*text).to_owned(), (*key).to_owned()))).collect();
+        let flags = flags.iter().map(|(key, text)| (*key, (*text).to_owned())).collect();
+        let layers = Layers { flags, environment, plan: BTreeMap::new(), files, warnings: Vec::new() };
+        layers.under(owned(plan), "the plan")
+    }
+
+    fn held(key: &'static str, all: [&str; 6]) -> String {
+        let one = all.map(|text| if text.is_empty() { Vec::new() } else { vec![(key, text)] });
+        let layers = layers([&one[0], &one[1], &one[2], &one[3], &one[4], &one[5]]);
+        match layers.resolve(Some("a")) {
+            Ok(resolved) => {
+                let loosened: Vec<String> =
+                    resolved.loosened.iter().map(|loosened| format!(", loosens {}", loosened.held)).collect();
+                let held = resolved.values.get(key).map_or_else(|| "-".to_owned(), |(text, _)| text.clone());
+                held + &loosened.concat()
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_plan_a_profile_and_a_folder_only_make_limits_tighter_and_a_flag_says_what_it_loosens() {
+        for (key, [flag, environment, plan, profile, user, folder], expected) in [
+            ("max_changes", ["", "", "999999", "", "1", ""], "1"),
+            ("max_changes", ["", "", "1", "", "999999", ""], "1"),
+            ("max_changes", ["", "", "5", "", "", ""], "5"),
+            ("max_changes", ["", "", "5", "", "", "9"], "5"),
+            ("max_changes", ["", "", "", "", "3", "9"], "3"),
+            ("max_changes", ["", "7", "9", "", "3", ""], "7"),
+            ("max_changes", ["9", "", "1", "", "3", ""], "9, loosens 1"),
+            ("max_changes", ["2", "", "", "", "3", ""], "2"),
+            ("rate", ["", "", "off", "", "2", ""], "2"),
+            ("rate", ["", "", "", "50", "2", ""], "2"),
+            ("rate", ["", "", "50", "20", "", ""], "20"),
+            ("rate", ["", "", "50", "", "", ""], "50"),
+            ("verify", ["", "", "off", "", "", ""], "on"),
+            ("verify", ["", "", "off", "", "on", ""], "on"),
+            ("verify", ["", "", "on", "", "off", ""], "on"),
+            ("verify", ["", "", "", "", "off", ""], "off"),
+            ("verify", ["off", "", "", "", "", ""], "off"),
+            ("complete_pair", ["off", "", "on", "", "", ""], "off, loosens on"),
+            ("verify_timeout", ["", "", "1ms", "", "30s", ""], "30s"),
+            ("max_failed", ["", "", "100%", "", "5", ""], "5"),
+            ("max_failed", ["3", "", "10%", "", "5", ""], "3"),
+            ("window", ["", "", "20:00-02:00", "", "22:00-04:00", ""], "22:00-02:00"),
+            ("window", ["", "", "", "", "22:00-04:00", "off"], "22:00-04:00"),
+            ("window", ["off", "", "20:00-02:00", "", "", ""], "off, loosens 20:00-02:00"),
+        ] {
+            assert_eq!(held(key, [flag, environment, plan, profile, user, folder]), expected, "{key}");
+        }
+        let unlike = "`max_failed` is `5` in `user` and `10%` in the plan, and one of them cannot stand for both";
+        assert_eq!(held("max_failed", ["", "", "10%", "", "5", ""]), unlike);
+    }
+
+    #[test]
+    fn nobody_else_s_zone_moves_somebody_s_hours() {
+        let zone = |plan: &[(&'static str, &str)], user: &[(&'static str, &str)]| {
+            let resolved = layers([&[], &[], plan, &[], user, &[]]).resolve(None);
+            resolved.map(|resolved| resolved.values.get("timezone").map_or_else(String::new, |(zone, _)| zone.clone()))
+        };
+        let (hours, berlin, tokyo) =
+            (("window", "22:00-04:00"), ("timezone", "Europe/Berlin"), ("timezone", "Asia/Tokyo"));
+        assert_eq!(zone(&[hours, tokyo], &[berlin]).unwrap(), "Asia/Tokyo");
+        assert_eq!(zone(&[tokyo], &[hours, berlin]).unwrap(), "Europe/Berlin");
+        assert_eq!(zone(&[tokyo], &[hours]).unwrap(), "", "the machine's");
+        assert_eq!(zone(&[hours], &[hours, berlin]).unwrap(), "Europe/Berlin");
+        assert!(zone(&[hours, tokyo], &[hours, berlin]).is_err());
+        assert!(zone(&[("deadline", "04:00"), tokyo], &[hours]).is_err());
+        let both =
+            layers([&[], &[], &[("deadline", "04:00")], &[], &[("deadline", "03:00")], &[]]).resolve(None).unwrap();
+        assert_eq!((both.values["deadline"].0.as_str(), both.other_deadlines.len()), ("03:00", 1));
+        let by_flag = layers([&[tokyo], &[], &[hours, tokyo], &[], &[hours, berlin], &[]]).resolve(None).unwrap();
+        assert_eq!(by_flag.values["timezone"].0, "Asia/Tokyo");
     }
 }

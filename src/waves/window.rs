@@ -41,6 +41,39 @@ impl fmt::Display for Hours {
     }
 }
 
+impl Hours {
+    /// As one writes them, to the second.
+    #[must_use]
+    pub fn text(self) -> String {
+        let one = |time: Time| time.strftime(if time.second() == 0 { "%H:%M" } else { "%H:%M:%S" }).to_string();
+        format!("{}-{}", one(self.from), one(self.to))
+    }
+
+    /// Hours that lie in both, where they are one stretch of the day.
+    #[must_use]
+    pub fn within(self, other: Self) -> Option<Self> {
+        // Seconds since the first of them opens; a day has 86,400.
+        let second =
+            |time: Time| i64::from(time.hour()) * 3_600 + i64::from(time.minute()) * 60 + i64::from(time.second());
+        let since = |time: Time| (second(time) - second(self.from)).rem_euclid(DAY);
+        let (closes, from, to) = (since(self.to), since(other.from), since(other.to));
+        if from < to {
+            // Opens and closes once while the first of them counts its day.
+            let ends = if to <= closes { other.to } else { self.to };
+            return (from < closes).then_some(Self { from: other.from, to: ends });
+        }
+        // Open at the beginning of that day, and again from `from` on.
+        match (to > 0, from < closes) {
+            (true, true) | (false, false) => None,
+            (true, false) => Some(Self { from: self.from, to: if to < closes { other.to } else { self.to } }),
+            (false, true) => Some(Self { from: other.from, to: self.to }),
+        }
+    }
+}
+
+/// Seconds.
+const DAY: i64 = 86_400;
+
 /// `22:00` or `22:00:30`.
 fn time(text: &str) -> Option<Time> {
     let text = text.trim();
@@ -272,6 +305,28 @@ mod tests {
 
     fn open_until(text: &str) -> Opening {
         Opening::Open { until: Some(at(text)) }
+    }
+
+    #[test]
+    fn hours_within_both_are_one_stretch_or_none() {
+        let hours = |text: &str| text.parse::<Hours>().unwrap();
+        for (one, other, both) in [
+            ("22:00-04:00", "22:00-04:00", Some("22:00-04:00")),
+            ("22:00-04:00", "20:00-06:00", Some("22:00-04:00")),
+            ("22:00-04:00", "23:00-01:00", Some("23:00-01:00")),
+            ("22:00-04:00", "20:00-02:00", Some("22:00-02:00")),
+            ("22:00-04:00", "02:00-08:00", Some("02:00-04:00")),
+            ("22:00-04:00", "04:00-22:00", None),
+            ("22:00-04:00", "08:00-12:00", None),
+            ("08:00-20:00", "09:00-10:00:30", Some("09:00-10:00:30")),
+            // Two stretches are no window.
+            ("08:00-20:00", "18:00-10:00", None),
+            ("00:00-23:59:59", "22:00-04:00", None),
+        ] {
+            let expected = both.map(str::to_owned);
+            assert_eq!(hours(one).within(hours(other)).map(Hours::text), expected, "{one} {other}");
+            assert_eq!(hours(other).within(hours(one)).map(Hours::text), expected, "{other} {one}");
+        }
     }
 
     #[test]

@@ -364,3 +364,112 @@ fn what_is_proposed_to_type_is_quoted_for_a_shell() {
         assert!(!lab.path("PWNED").exists() && lab.path("cutover.db").exists(), "{run}");
     }
 }
+
+/// A lab whose operator has settings of their own, and a stranger's plan.
+fn against(operator: &str, terms: &str) -> Lab {
+    let lab = Lab::new();
+    fs::create_dir_all(lab.path("config/cutover")).unwrap();
+    lab.write("config/cutover/cutover.toml", operator);
+    lab.write("rows.csv", &plan(3, "stopped,syncing"));
+    lab.write("plan.toml", &format!("files = ['rows.csv']\n{terms}"));
+    lab
+}
+
+const RUN: [&str; 5] = ["run", "plan.toml", "--yes", "--no-progress", "--endpoint"];
+
+#[test]
+fn a_plan_loosens_nothing_that_its_operator_set_and_stands_in_the_difference() {
+    let _machine = shared();
+    let operator = "max_changes = 1\nrate = 50\nverify = 'on'\nattempts = 2\nmax_failed = 0\nburst = 1\n";
+    let hostile = "[policy]\nmax_changes = 999999\nrate = 'off'\nverify = 'off'\ncomplete_pair = 'off'\nattempts = 99\nburst = 99\n\
+                   concurrency = 2\nverify_timeout = '60s'\n[halt]\nmax_failed = '100%'\n";
+    let lab = against(operator, hostile);
+    let sandbox = lab.serve("plan.toml", "");
+    let refused = typed(&lab, &[&RUN[..], &[&sandbox.url]].concat()).exits(3);
+    let user = lab.path("config/cutover/cutover.toml").display().to_string();
+    for says in [
+        format!("the plan's `max_changes` 999999 does not hold for this launch: it is 1 in `{user}`"),
+        format!("    rate off  (does not hold: it is 50 in `{user}`)"),
+        format!("    verify off  (does not hold: it is on in `{user}`)"),
+        "    complete_pair off  (does not hold: it is on by default)".to_owned(),
+        format!("    attempts 99  (does not hold: it is 2 in `{user}`)"),
+        format!("    max_failed 100%  (does not hold: it is 0 in `{user}`)"),
+        "    concurrency 2\n".to_owned(),
+        "`verify` is not switched off by a plan; `--verify off` does it for a launch".to_owned(),
+    ] {
+        assert!(refused.stderr.contains(&says), "{says} is not in:\n{}", refused.stderr);
+    }
+    assert!(sandbox.changes().is_empty());
+    let shown = typed(&lab, &["plan", "plan.toml", "--json", "--endpoint", &sandbox.url]).exits(0).stdout;
+    let document: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let set = document["set_by_plan"].as_array().unwrap();
+    let of = |name: &str| set.iter().find(|set| set["name"] == name).unwrap();
+    assert_eq!((&of("max_changes")["holds"], &of("max_changes")["instead"]), (&false.into(), &"1".into()));
+    assert_eq!(of("concurrency")["holds"], true);
+    // Only a flag loosens, and says so; what was not given as one stays as strict as it was.
+    let ended = typed(&lab, &[&RUN[..], &[&sandbox.url, "--max-changes", "9"]].concat()).exits(0);
+    let loosened = format!("`--max-changes 9` loosens `max_changes` for this launch: it is 1 in `{user}`");
+    assert!(ended.stderr.contains(&loosened), "{}", ended.stderr);
+    assert_eq!(lab.journal().tally()["applied"], 3, "each was proven");
+    let changes = sandbox.changes();
+    let apart = changes.windows(2).all(|two| two[1].at_us - two[0].at_us > 15_000);
+    assert!(apart, "50 a second: {changes:?}");
+}
+
+#[test]
+fn neither_a_wave_nor_the_environment_nor_a_folder_loosens_what_somebody_else_set() {
+    let _machine = shared();
+    let waves = "[[waves]]\nname = 'w'\nrate = 'off'\nconcurrency = 64\nhalt.max_failed = '100%'\n\
+                 rows = [{ source_id = 'w-1', copystate = 'stopped', migrationcycle = 'syncing' }, { source_id = 'w-2', copystate = 'stopped', migrationcycle = 'syncing' }]\n";
+    let lab = against("rate = 10\nconcurrency = 2\n", "");
+    lab.write("plan.toml", waves);
+    let sandbox = lab.serve("plan.toml", "");
+    let ended = typed(&lab, &[&RUN[..], &[&sandbox.url]].concat()).exits(0);
+    for says in
+        ["rate of w off  (does not hold: it is 10 at most)", "concurrency of w 64  (does not hold: it is 2 at most)"]
+    {
+        assert!(ended.stderr.contains(says), "{says}: {}", ended.stderr);
+    }
+    let changes = sandbox.changes();
+    assert!(changes.windows(2).all(|two| two[1].at_us - two[0].at_us > 80_000), "{changes:?}");
+    // The folder's file is a stranger's as the plan is, and the environment is no flag.
+    let lab = against("max_changes = 1\n", "");
+    lab.write("cutover.toml", "max_changes = 999\n");
+    typed(&lab, &[&RUN[..], &["sandbox"]].concat()).exits(3).says("--max-changes allows 1");
+    let lab = against("", "[policy]\nmax_changes = 1\n");
+    let mut command = command(&lab, &[&RUN[..], &["sandbox"]].concat());
+    command.env("CUTOVER_MAX_CHANGES", "999");
+    Launch::of(command).end().exits(3).says("--max-changes allows 1");
+}
+
+#[test]
+fn hours_of_a_plan_and_of_its_operator_hold_both_or_neither_is_guessed() {
+    let _machine = shared();
+    let hours = |hours: &str, zone: &str| format!("window = '{hours}'\ntimezone = '{zone}'\n");
+    let in_plan = |text: &str, zone: &str| format!("[window]\nhours = '{text}'\ntimezone = '{zone}'\n");
+    let run = |lab: &Lab, more: &[&str]| typed(lab, &[&RUN[..], &["sandbox"], more].concat());
+    // Each alone is open at some time of the day, and both never, or in two zones.
+    for (operator, plan) in [
+        (hours("00:00-12:00", "UTC"), in_plan("12:00-23:59", "UTC")),
+        (hours("00:00-23:00", "UTC"), in_plan("01:00-23:59", "Asia/Tokyo")),
+    ] {
+        let lab = against(&operator, &plan);
+        run(&lab, &[]).exits(2).says("and one of them cannot stand for both").says("says for this launch which holds");
+        assert!(!lab.path("cutover.db").exists());
+        let flags = ["--window", "00:00-23:59:59", "--timezone", "UTC"];
+        run(&lab, &flags).exits(0).says("`--window 00:00-23:59:59` loosens `window` for this launch");
+    }
+    // The earlier deadline holds, whoever has it.
+    let (past, future) = ("2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z");
+    for (operator, plan) in [(past, future), (future, past)] {
+        let lab = against(&format!("deadline = '{operator}'\n"), &format!("[window]\ndeadline = '{plan}'\n"));
+        run(&lab, &[]).exits(4);
+        run(&lab, &["--deadline", future, "--new"]).exits(0);
+    }
+    // A plan's zone does not move the operator's hours: shut for an hour before and after now, wherever that is.
+    let now = jiff::Timestamp::now();
+    let at = |hours: i64| (now + jiff::SignedDuration::from_hours(hours)).strftime("%H:%M").to_string();
+    let lab = against(&hours(&format!("{}-{}", at(2), at(4)), "UTC"), "[window]\ntimezone = 'Etc/GMT-3'\n");
+    let shown = typed(&lab, &["plan", "plan.toml", "--endpoint", "sandbox"]).exits(0);
+    assert!(shown.stdout.contains("timezone Etc/GMT-3  (does not hold: it is UTC in"), "{}", shown.stdout);
+}

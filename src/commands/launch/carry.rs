@@ -489,7 +489,6 @@ impl Carry<'_> {
             approval_timeout: steering.approval_timeout,
             pause_file: steering.pause_file.clone(),
             stop_file: steering.stop_file.clone(),
-            rate_cap: self.settings.rate_of_all,
             concurrency: self.settings.gate.concurrency,
             verify_timeout: self.settings.lane.verify_timeout,
         })

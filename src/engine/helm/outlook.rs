@@ -74,8 +74,8 @@ impl Helm {
     }
 
     fn ahead<R: Remote>(&self, stage: &Stage, lane: &Lane<R>, rows: u64) -> Ahead {
-        let rate = self.rate_of_stage(stage).map_or(lane.base_rate, |Pace(rate)| rate);
-        let concurrency = self.concurrency_of_stage(stage).unwrap_or(self.settings.concurrency);
+        let rate = self.rate_of_stage(stage, lane).map_or(lane.base_rate, |Pace(rate)| rate);
+        let concurrency = self.concurrency_of_stage(stage, lane).unwrap_or(self.settings.concurrency);
         self.ahead_at(lane, rate, concurrency, rows)
     }
 
@@ -97,14 +97,14 @@ impl Helm {
         self.band(&lanes.iter().map(ahead).collect::<Vec<_>>())
     }
 
-    /// None: the stage says nothing of it, nor did anybody by hand.
-    pub(super) fn rate_of_stage(&self, stage: &Stage) -> Option<Pace> {
+    /// None: the stage says nothing of it, nor did anybody by hand. A stage may be slower than others allow, and not faster.
+    pub(super) fn rate_of_stage<R: Remote>(&self, stage: &Stage, lane: &Lane<R>) -> Option<Pace> {
         let by_hand = self.state().rate;
         by_hand.or_else(|| {
             let text = self.terms_of(stage)?.rate.as_ref()?;
             // Checked when the plan was read.
             let rate = crate::settings::rate(text).ok()?;
-            Some(Pace(match (rate, self.settings.rate_cap) {
+            Some(Pace(match (rate, lane.settings.rate_cap) {
                 (Some(rate), Some(cap)) => Some(rate.min(cap)),
                 (one, None) | (None, one) => one,
             }))
@@ -112,9 +112,12 @@ impl Helm {
     }
 
     /// None: neither the stage says anything of it, nor did anybody by hand.
-    pub(super) fn concurrency_of_stage(&self, stage: &Stage) -> Option<u32> {
+    pub(super) fn concurrency_of_stage<R: Remote>(&self, stage: &Stage, lane: &Lane<R>) -> Option<u32> {
         let by_hand = self.state().concurrency;
-        by_hand.or_else(|| self.terms_of(stage)?.concurrency)
+        by_hand.or_else(|| {
+            let concurrency = self.terms_of(stage)?.concurrency?;
+            Some(lane.settings.concurrency_cap.map_or(concurrency, |cap| concurrency.min(cap)))
+        })
     }
 
     /// What a stage has shown of an account, for the forecasts of those behind it.

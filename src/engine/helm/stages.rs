@@ -191,11 +191,9 @@ impl Helm {
 
     /// The stage's own limits hold from here on, and its counts go on where earlier launches left them.
     async fn take_over<R: Remote>(&self, stage: &Stage, lanes: &[Arc<Lane<R>>], book: &Book) -> Result<(), HelmError> {
-        let rate = self.rate_of_stage(stage);
-        let concurrency = self.concurrency_of_stage(stage);
         for lane in lanes {
-            lane.set_rate(rate.map_or(lane.base_rate, |Pace(rate)| rate));
-            lane.set_concurrency(concurrency.unwrap_or(lane.settings.concurrency));
+            lane.set_rate(self.rate_of_stage(stage, lane).map_or(lane.base_rate, |Pace(rate)| rate));
+            lane.set_concurrency(self.concurrency_of_stage(stage, lane).unwrap_or(lane.settings.concurrency));
         }
         let rules = self.terms_of(stage).map(|terms| terms.halt.clone()).unwrap_or_default();
         let for_the_run = &self.settings.halt;

@@ -9,20 +9,26 @@ use toml::de::{DeTable, DeValue};
 use super::InlineRow;
 use crate::model::words::nearest;
 use crate::plan::columns::Column;
-use crate::plan::problem::{Position, Problems, quoted};
+use crate::plan::problem::{Kind, Position, Problems, quoted};
 
 /// What is wrong, as it is found: tables are read beside each other.
 #[derive(Default)]
-pub(super) struct Told(RefCell<Vec<(Position, String, Option<String>)>>);
+pub(super) struct Told {
+    errors: RefCell<Vec<(Position, String, Option<String>)>>,
+    warnings: RefCell<Vec<(Position, String)>>,
+}
 
 impl Told {
     fn error(&self, at: Position, message: String, suggestion: Option<&str>) {
-        self.0.borrow_mut().push((at, message, suggestion.map(str::to_owned)));
+        self.errors.borrow_mut().push((at, message, suggestion.map(str::to_owned)));
     }
 
     pub(super) fn into(self, problems: &mut Problems) {
-        for (at, message, suggestion) in self.0.into_inner() {
+        for (at, message, suggestion) in self.errors.into_inner() {
             problems.error(at, message, suggestion.as_deref());
+        }
+        for (at, message) in self.warnings.into_inner() {
+            problems.warning(Kind::SwitchedOff, at, message, None);
         }
     }
 }
@@ -87,6 +93,13 @@ impl<'a> Section<'a> {
         let value = self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value);
         let at = value.map_or_else(|| self.at(), |value| self.position(value.span().start));
         self.told.error(at, message, None);
+    }
+
+    /// The same that holds for nothing.
+    pub(super) fn warn_of(&self, key: &str, message: String) {
+        let value = self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value);
+        let at = value.map_or_else(|| self.at(), |value| self.position(value.span().start));
+        self.told.warnings.borrow_mut().push((at, message));
     }
 
     /// What is a text and no number or date: as either it would be written otherwise than it stands there.

@@ -67,14 +67,15 @@ impl Carry<'_> {
     }
 
     fn show(&self, difference: &Difference) -> Result<(), Halted> {
+        let of_plan = difference::set_by_plan(&self.launch.paper.terms, self.settings);
         let written = match (self.launch.consent, self.console.json) {
             (Consent::OnlyShown, true) => console::document(Form::Json, |out| {
-                let document = difference::document(self.run, difference);
+                let document = difference::document(self.run, difference, &of_plan);
                 writeln!(out, "{document:#}")
             }),
-            (Consent::OnlyShown, false) => console::print(|out| difference::render(difference, out)),
+            (Consent::OnlyShown, false) => console::print(|out| difference::render(difference, &of_plan, out)),
             (Consent::Asked { .. } | Consent::OnlyLooked | Consent::NothingIsSent, _) => {
-                self.console.tell(|out| difference::render(difference, out));
+                self.console.tell(|out| difference::render(difference, &of_plan, out));
                 Ok(())
             }
         };
