@@ -3,43 +3,47 @@
 use std::path::Path;
 
 use rusqlite::Connection;
+use rusqlite::limits::Limit;
 
-use super::{Journal, JournalError, RunKey};
+use super::{Journal, JournalError, RunKey, objects, schema};
 
 impl Journal {
     /// A copy at one instant that holds this run, and nothing of the others: neither rows nor what is left of them in free pages.
+    ///
+    /// Nothing is executed that stands in the journal: a stranger may have written it.
     pub fn copy_run_to(&self, run: RunKey, path: &Path) -> Result<(), JournalError> {
         self.copy_to(path)?;
-        let mut copy =
-            Connection::open(path).map_err(|source| JournalError::Unopenable { path: path.to_owned(), source })?;
-        // What refers to a run goes in any order, before the run.
+        let mut copy = connect_to_copy(path)?;
+        // Of the copy, which nobody else can change any more.
+        objects::must_all_be_ours(&copy)?;
+        // What refers to a run goes in any order, before the run. The triggers that keep events from being removed are switched
+        // off on this connection, as all are.
         copy.pragma_update(None, "foreign_keys", false)?;
         let transaction = copy.transaction()?;
-        // They keep events from being removed, and are there again afterwards, to the letter.
-        let triggers = texts(&transaction, "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")?;
-        for (name, _) in &triggers {
-            transaction.execute_batch(&format!("DROP TRIGGER {}", quoted(name)))?;
-        }
-        let with_run = "SELECT name, '' FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
-             AND EXISTS (SELECT 1 FROM pragma_table_info(sqlite_schema.name) AS found WHERE found.name = 'run')";
-        for (table, _) in texts(&transaction, with_run)? {
-            transaction.execute(&format!("DELETE FROM {} WHERE run <> ?1", quoted(&table)), [run.0])?;
+        for table in tables_with_runs(&transaction)? {
+            transaction.execute(&format!("DELETE FROM {table} WHERE run <> ?1"), [run.0])?;
         }
         transaction.execute("UPDATE journal SET excerpt = 1 WHERE n_runs > 1", [])?;
-        for (_, sql) in &triggers {
-            transaction.execute_batch(sql)?;
-        }
         transaction.commit()?;
+        // The database that it is written anew into counts as attached.
+        // source: sqlite.org/lang_vacuum.html
+        copy.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1)?;
         Ok(copy.execute_batch("VACUUM")?)
     }
 }
 
-fn texts(conn: &Connection, query: &str) -> Result<Vec<(String, String)>, JournalError> {
-    let mut statement = conn.prepare(query)?;
-    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    found.collect::<Result<_, _>>().map_err(JournalError::from)
+/// A connection to a copy that is being made, which holds whatever the journal holds.
+pub(super) fn connect_to_copy(path: &Path) -> Result<Connection, JournalError> {
+    let copy = Connection::open(path).map_err(|source| JournalError::Unopenable { path: path.to_owned(), source })?;
+    schema::harden(&copy)?;
+    Ok(copy)
 }
 
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+/// The names of the tables of a journal in which everything is ours.
+fn tables_with_runs(conn: &Connection) -> Result<Vec<String>, JournalError> {
+    let query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
+         AND EXISTS (SELECT 1 FROM pragma_table_info(sqlite_schema.name) AS found WHERE found.name = 'run')";
+    let mut statement = conn.prepare(query)?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    names.collect::<Result<_, _>>().map_err(JournalError::from)
 }

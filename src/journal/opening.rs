@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::index::LogHead;
 use super::place::Place;
-use super::{Journal, JournalError, objects, one_name, schema};
+use super::{Journal, JournalError, alone, objects, one_name, schema};
 use crate::files;
 
 /// Above this size a `quick_check` would make people wait.
@@ -183,8 +183,7 @@ impl Journal {
 
     /// A whole copy at one instant, also while a run goes on. It is one file that needs no other beside it.
     pub fn copy_to(&self, path: &Path) -> Result<(), JournalError> {
-        let mut copy =
-            Connection::open(path).map_err(|source| JournalError::Unopenable { path: path.to_owned(), source })?;
+        let mut copy = alone::connect_to_copy(path)?;
         let failed = |source: rusqlite::Error| match JournalError::from(source) {
             JournalError::Full(source) | JournalError::Sqlite(source) => {
                 JournalError::Copy { path: path.to_owned(), source }

@@ -368,3 +368,37 @@ fn whatever_cell_somebody_edits_it_is_found() {
     }
     assert!(passed.is_empty(), "{} of {n_seeds} edits were not found:\n{}", passed.len(), passed.join("\n"));
 }
+
+#[test]
+fn what_a_journal_says_behind_its_schema_is_executed_by_nobody() {
+    let _machine = shared();
+    let (lab, sandbox) = interrupted();
+    let other = Connection::open(lab.path("other.db")).unwrap();
+    other.execute_batch("CREATE TABLE kept (a)").unwrap();
+    // SQLite reads the first statement of each, and passes over the rest.
+    let behind = |made: &str, what: &str| {
+        let sql = format!("{made}; ATTACH '{}' AS a; {what}", lab.path("other.db").display()).replace('\'', "''");
+        let name = made.split(' ').nth(2).unwrap();
+        let kind = made.split(' ').nth(1).unwrap().to_lowercase();
+        let of = if kind == "trigger" { "control" } else { name };
+        format!(
+            "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = '{name}';
+             INSERT INTO sqlite_schema VALUES ('{kind}', '{name}', '{of}', 0, '{sql}')"
+        )
+    };
+    let trigger = |name: &str| format!("CREATE TRIGGER {name} AFTER INSERT ON control BEGIN SELECT 1; END");
+    for made in [trigger("z"), trigger("event_is_never_removed"), "CREATE VIEW v_row AS SELECT 1".to_owned()] {
+        for what in ["DROP TABLE a.kept", "CREATE TABLE a.made (a)"] {
+            altered(&lab, &behind(&made, what));
+            for words in [&["audit", "export", "-o", "out"][..], &["audit", "export", "-o", "out.zip", "--all-runs"]] {
+                let Ended { code, stdout, stderr } = lab.cutover(words);
+                assert_eq!(code, Some(7), "{made}, {words:?}: {stdout}{stderr}");
+                assert!(!lab.path(words[3]).exists());
+            }
+            nobody_goes_on_with_it(&lab, &sandbox, &made, "the journal is damaged");
+            let left: String =
+                other.query_row("SELECT group_concat(name) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+            assert_eq!(left, "kept", "{made}, {what}");
+        }
+    }
+}
