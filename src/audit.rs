@@ -1,23 +1,23 @@
-//! Proves that a run's journal was not altered: the chains, their heads, the sums in table `row`, and the plan.
+//! Proves that a journal was not altered: the chains, their heads, the sums in table `row`, the plan, and the chain of runs.
 //!
-//! What it can find by itself, it names by lane and first bad sequence number, or by row. A tail that was cut off
-//! together with its head is only found against an anchor that was kept elsewhere. Memory does not grow with the run.
+//! What it can find by itself, it names by run, lane and first bad sequence number, or by row. That whoever wrote the file did
+//! not write it anew from end to end is only found against an anchor that was kept elsewhere, or a signature. Memory does not
+//! grow with a run.
 
-use std::io;
+use std::collections::HashMap;
 use std::panic;
 use std::thread;
 
 use serde::Serialize;
 
-use crate::event::LaneId;
-use crate::journal::chain::{self, Hash};
+use crate::event::{LaneId, Predecessors};
+use crate::journal::chain::{self, Anchor, Code, Hash};
 use crate::journal::read::RunRecord;
+use crate::journal::succession::Identity;
 use crate::journal::{Journal, JournalError};
 use crate::plan::digest::Digester;
 use crate::plan::paper::Paper;
-use crate::report::plain::{count, plain};
-use crate::report::printout::Printout;
-use crate::ssh::{self, Purpose, Signer};
+use crate::ssh::{self, Signer};
 
 pub(crate) mod beforehand;
 pub mod bundle;
@@ -25,25 +25,45 @@ pub mod finding;
 mod lanes;
 pub mod signature;
 mod spelling;
+mod succession;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod told;
+
+pub(crate) use told::KEEP_IT;
+pub use told::{write_json, write_text};
 
 use bundle::Bundled;
 use finding::Finding;
 use sums::Portions;
 
-/// What was proven.
+/// A run of which nothing was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     pub run: String,
     pub n_events: u64,
     pub n_rows: u64,
-    pub anchor: String,
+    pub anchor: Anchor,
+    pub proven_by: ProvenBy,
     /// Who signed its head, if a signature was held against it.
     pub signed_by: Option<Signer>,
     /// The bundle that it lay in, if it was in one.
     pub bundle: Option<Bundled>,
+    /// The runs that it names. None: it was begun by a version that named none, or has not begun.
+    pub after: Option<Predecessors>,
+}
+
+/// What stands for a run besides its own word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProvenBy {
+    /// Its parts agree with each other, which whoever can write the file could bring about.
+    Itself,
+    /// An anchor that was kept elsewhere is of it, or of a run that names it as it stands.
+    Anchor,
+    /// The same of a signature by a key that was named.
+    Signature,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -52,15 +72,17 @@ pub enum AuditError {
     Journal(#[from] JournalError),
     #[error("the journal is not what it was: {}", first_of(.0))]
     Altered(Altered),
+    #[error("`{code}` is the short anchor of earlier versions, and run {run} was begun by one that shows more of it")]
+    ShortAnchor { code: Code, run: String },
 }
 
-/// What is wrong with a run, the worst first: chains, then rows, then the plan.
+/// What is wrong with a run, the worst first: chains, then rows, then the plan, then its place among the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Altered {
     pub run: String,
     pub n_events: u64,
     pub n_rows: u64,
-    pub anchor: String,
+    pub anchor: Anchor,
     /// At most [`Altered::MOST_SHOWN`]; never empty.
     pub findings: Vec<Finding>,
     pub n_findings: u64,
@@ -68,6 +90,16 @@ pub struct Altered {
 
 impl Altered {
     pub const MOST_SHOWN: usize = 100;
+}
+
+/// What was found of a journal, or of one run of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    pub journal: Identity,
+    /// In the order in which they were made.
+    pub runs: Vec<Result<Verified, Altered>>,
+    /// What is wrong with the journal as a whole.
+    pub findings: Vec<Finding>,
 }
 
 fn first_of(altered: &Altered) -> String {
@@ -97,40 +129,103 @@ impl Findings {
     }
 }
 
-/// Checks everything that the journal itself can prove, at one instant of it.
-///
-/// The chains are followed lane by lane and the sums row by row, each the whole journal: side by side, with a connection
-/// each. Whoever has followed the chains helps with what is left of the sums, which take longer.
+/// Checks everything that the journal itself can prove of a run, at one instant of it.
 pub fn verify(journal: &Journal, run: &RunRecord) -> Result<Verified, AuditError> {
     // Opened before the instant begins, so that little can be written before the other one begins too.
-    let beside = journal.again().ok();
+    let mut beside = journal.again().ok();
     journal.at_one_instant(|| {
-        let run = journal.run(run.key)?;
-        let heads = journal.heads(run.key)?;
-        let portions = Portions::of(journal, &run)?;
-        let Checked { findings, n_events, n_rows } = thread::scope(|scope| {
-            let (run, heads, portions) = (&run, &heads, &portions);
-            let sums = beside.map(|beside| scope.spawn(move || sums_beside(&beside, run, heads, portions)));
-            checked(journal, run, || {
-                let mut found = sums::check(journal, run, portions)?;
-                if let Some(sums) = sums {
-                    found.extend(sums.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?);
-                }
-                found.sort_by_key(|(portion, _)| *portion);
-                let mut findings = Findings::default();
-                for (_, of_portion) in found {
-                    findings.append(of_portion);
-                }
-                Ok(findings)
-            })
-        })?;
-        let (anchor, run) = (journal.anchor(&run)?, run.id);
-        let Findings { kept, n_found } = findings;
-        if kept.is_empty() {
-            return Ok(Verified { run, n_events, n_rows, anchor, signed_by: None, bundle: None });
-        }
-        Err(AuditError::Altered(Altered { run, n_events, n_rows, anchor, findings: kept, n_findings: n_found }))
+        let objects = check_objects(journal)?;
+        let place = succession::check(journal)?.of_run(run.key);
+        verify_at_its_place(journal, beside.as_mut(), &journal.run(run.key)?, (objects, place))
     })
+}
+
+/// The same of one run, in the form of that for all.
+pub fn verify_one(journal: &Journal, run: &RunRecord) -> Result<Audit, JournalError> {
+    Audit::of_one(journal, or_damaged(verify(journal, run), run)?)
+}
+
+/// The same of every run, and of the journal as a whole.
+pub fn verify_all(journal: &Journal) -> Result<Audit, JournalError> {
+    let mut beside = journal.again().ok();
+    journal.at_one_instant(|| {
+        let mut findings = check_objects(journal)?.kept;
+        let mut places = succession::check(journal)?;
+        findings.append(&mut places.of_journal);
+        let mut runs = Vec::new();
+        for run in journal.runs()?.into_iter().rev() {
+            let place = places.of_run(run.key);
+            runs.push(or_damaged(
+                verify_at_its_place(journal, beside.as_mut(), &run, (Findings::default(), place)),
+                &run,
+            )?);
+        }
+        if runs.is_empty() && findings.is_empty() {
+            return Err(JournalError::NoRuns);
+        }
+        Ok(Audit { journal: journal.identity()?, runs, findings })
+    })
+}
+
+/// What cannot even be read is one more thing that is wrong with a run, and no reason not to look at the others.
+fn or_damaged(
+    verified: Result<Verified, AuditError>,
+    run: &RunRecord,
+) -> Result<Result<Verified, Altered>, JournalError> {
+    match verified {
+        Ok(verified) => Ok(Ok(verified)),
+        Err(AuditError::Altered(altered)) => Ok(Err(altered)),
+        Err(AuditError::Journal(error)) if error.is_about_content() => Ok(Err(Altered {
+            run: run.id.clone(),
+            n_events: 0,
+            n_rows: 0,
+            anchor: Anchor::new(&run.id, []),
+            findings: vec![Finding::Damaged { error: error.to_string() }],
+            n_findings: 1,
+        })),
+        Err(AuditError::Journal(error)) => Err(error),
+        Err(AuditError::ShortAnchor { .. }) => unreachable!("no anchor was given"),
+    }
+}
+
+/// The chains are followed lane by lane and the sums row by row, each the whole journal: side by side, with a connection
+/// each. Whoever has followed the chains helps with what is left of the sums, which take longer.
+fn verify_at_its_place(
+    journal: &Journal,
+    beside: Option<&mut Journal>,
+    run: &RunRecord,
+    (objects, place): (Findings, succession::PlaceOfRun),
+) -> Result<Verified, AuditError> {
+    let heads = journal.heads(run.key)?;
+    let portions = Portions::of(journal, run)?;
+    let mut findings = objects;
+    let Checked { findings: of_run, n_events, n_rows } = thread::scope(|scope| {
+        let (heads, portions) = (&heads, &portions);
+        let sums = beside.map(|beside| scope.spawn(move || sums_beside(beside, run, heads, portions)));
+        checked(journal, run, || {
+            let mut found = sums::check(journal, run, portions)?;
+            if let Some(sums) = sums {
+                found.extend(sums.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?);
+            }
+            found.sort_by_key(|(portion, _)| *portion);
+            let mut findings = Findings::default();
+            for (_, of_portion) in found {
+                findings.append(of_portion);
+            }
+            Ok(findings)
+        })
+    })?;
+    findings.append(of_run);
+    for finding in place.findings {
+        findings.add(finding);
+    }
+    let (anchor, run) = (Anchor::new(&run.id, heads), run.id.clone());
+    let Findings { kept, n_found } = findings;
+    if kept.is_empty() {
+        let (proven_by, after) = (ProvenBy::Itself, place.after);
+        return Ok(Verified { run, n_events, n_rows, anchor, proven_by, signed_by: None, bundle: None, after });
+    }
+    Err(AuditError::Altered(Altered { run, n_events, n_rows, anchor, findings: kept, n_findings: n_found }))
 }
 
 struct Checked {
@@ -145,7 +240,6 @@ fn checked(
     sums: impl FnOnce() -> Result<Findings, JournalError>,
 ) -> Result<Checked, JournalError> {
     let mut findings = Findings::default();
-    check_objects(journal, &mut findings)?;
     let (n_events, layout) = lanes::check(journal, run, &mut findings)?;
     let mut of_plan = Findings::default();
     let n_rows = check_plan(journal, run, &mut of_plan).and_then(|n_rows| {
@@ -176,26 +270,17 @@ fn sums_beside(
 
 impl Verified {
     /// Also against the code that was kept elsewhere.
-    pub fn against(self, anchor: &str) -> Result<Verified, AuditError> {
-        if self.anchor.eq_ignore_ascii_case(anchor.trim()) {
-            return Ok(self);
+    pub fn against(self, code: &Code) -> Result<Verified, AuditError> {
+        if !code.is_of(self.anchor) {
+            let found = if code.is_short() { self.anchor.short() } else { self.anchor.to_string() };
+            return Err(AuditError::Altered(
+                self.but(vec![Finding::AnchorDiffers { expected: code.to_string(), found }]),
+            ));
         }
-        let finding = Finding::AnchorDiffers { expected: anchor.trim().to_owned(), found: self.anchor.clone() };
-        Err(AuditError::Altered(self.but(vec![finding])))
-    }
-
-    /// Also against a signature of its head, by one of these public keys if there are any.
-    pub fn signed(self, head: &str, signature: &str, signers: Option<&str>) -> Result<Verified, AuditError> {
-        let signer = match ssh::verify(head, Purpose::Head, signature) {
-            Ok(signer) => signer,
-            Err(problem) => return Err(AuditError::Altered(self.not_signed(&problem.to_string()))),
-        };
-        if let Some(keys) = signers
-            && let Err(problem) = ssh::is_among(&signer, keys)
-        {
-            return Err(AuditError::Altered(self.not_signed(&problem)));
+        if code.is_short() && self.after.is_some() {
+            return Err(AuditError::ShortAnchor { code: code.clone(), run: self.run });
         }
-        Ok(Verified { signed_by: Some(signer), ..self })
+        Ok(Verified { proven_by: ProvenBy::Anchor, ..self })
     }
 
     /// Also against the files that it lay among.
@@ -208,18 +293,160 @@ impl Verified {
     }
 
     fn but(self, findings: Vec<Finding>) -> Altered {
-        let Verified { run, n_events, n_rows, anchor, signed_by: _, bundle: _ } = self;
+        let Verified { run, n_events, n_rows, anchor, proven_by: _, signed_by: _, bundle: _, after: _ } = self;
         let n_findings = findings.len() as u64;
         Altered { run, n_events, n_rows, anchor, findings, n_findings }
     }
 }
 
+impl Altered {
+    fn and(mut self, finding: Finding) -> Self {
+        self.n_findings += 1;
+        if self.findings.len() < Self::MOST_SHOWN {
+            self.findings.push(finding);
+        }
+        self
+    }
+}
+
+/// A signature, and what it is held against.
+pub struct Signed<'a> {
+    /// Without it, that of earlier versions is made from the journal.
+    pub head: Option<&'a str>,
+    pub signature: &'a str,
+    /// Public keys, one on a line, one of which has to have signed.
+    pub signers: Option<&'a str>,
+}
+
+impl Audit {
+    /// Of one run, which was looked at already.
+    pub fn of_one(journal: &Journal, run: Result<Verified, Altered>) -> Result<Self, JournalError> {
+        Ok(Self { journal: journal.identity()?, runs: vec![run], findings: Vec::new() })
+    }
+
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.findings.is_empty() && self.runs.iter().all(Result::is_ok)
+    }
+
+    #[must_use]
+    pub fn n_findings(&self) -> u64 {
+        let of_runs = self.runs.iter().filter_map(|run| run.as_ref().err()).map(|altered| altered.n_findings);
+        of_runs.sum::<u64>() + self.findings.len() as u64
+    }
+
+    /// Also against the code that was kept elsewhere, which is of one of its runs.
+    pub fn against(mut self, code: &Code) -> Result<Audit, AuditError> {
+        let is_of = |run: &Result<Verified, Altered>| code.is_of(anchor_of(run));
+        let at = self.runs.iter().position(is_of).or(if self.runs.len() == 1 { Some(0) } else { None });
+        let Some(at) = at else {
+            self.findings.push(Finding::AnchorUnknown { expected: code.to_string() });
+            return Ok(self);
+        };
+        let Ok(verified) = &self.runs[at] else { return Ok(self) };
+        match verified.clone().against(code) {
+            Ok(_) => self.stands_by(at, ProvenBy::Anchor),
+            Err(AuditError::Altered(altered)) => self.runs[at] = Err(altered),
+            Err(error) => return Err(error),
+        }
+        Ok(self)
+    }
+
+    /// Also against a signature of the head of one of its runs.
+    pub fn signed(mut self, journal: &Journal, given: &Signed<'_>) -> Result<Audit, JournalError> {
+        let (at, problem) = match signature::signer_of(journal, given)? {
+            Ok((run, signer)) => {
+                let Some(at) = self.place_of(&run) else {
+                    let problem =
+                        format!("the head that was signed is of run {run}, which is not the one that was read");
+                    self.findings.push(Finding::NotSigned { problem });
+                    return Ok(self);
+                };
+                match given.signers.map(|keys| ssh::is_among(&signer, keys)) {
+                    Some(Err(problem)) => (Some(at), problem),
+                    known => {
+                        // Anybody can sign with a key that nobody knows.
+                        if known.is_some() {
+                            self.stands_by(at, ProvenBy::Signature);
+                        }
+                        if let Ok(verified) = &mut self.runs[at] {
+                            verified.signed_by = Some(signer);
+                        }
+                        return Ok(self);
+                    }
+                }
+            }
+            Err((run, problem)) => (run.and_then(|run| self.place_of(&run)), problem),
+        };
+        let at = at.or(if self.runs.len() == 1 { Some(0) } else { None });
+        let finding = Finding::NotSigned { problem };
+        match at {
+            None => self.findings.push(finding),
+            Some(at) => {
+                let altered = match self.runs[at].clone() {
+                    Ok(verified) => verified.but(vec![finding]),
+                    Err(altered) => altered.and(finding),
+                };
+                self.runs[at] = Err(altered);
+            }
+        }
+        Ok(self)
+    }
+
+    fn place_of(&self, run: &str) -> Option<usize> {
+        self.runs.iter().position(|found| run_of(found) == run)
+    }
+
+    /// What stands for a run stands for those that it names, as far as they are as they were then.
+    fn stands_by(&mut self, at: usize, proof: ProvenBy) {
+        let places: HashMap<String, usize> = self.runs.iter().map(|run| run_of(run).to_owned()).zip(0..).collect();
+        let mut to_do = vec![at];
+        let mut done = vec![false; self.runs.len()];
+        if let Ok(verified) = &mut self.runs[at] {
+            verified.proven_by = proof;
+        }
+        while let Some(at) = to_do.pop() {
+            if std::mem::replace(&mut done[at], true) {
+                continue;
+            }
+            let Ok(Verified { after: Some(after), .. }) = self.runs[at].clone() else { continue };
+            for named in after.runs {
+                let Some(&before) = places.get(&named.run) else { continue };
+                let Ok(verified) = &mut self.runs[before] else { continue };
+                let had_begun = named.heads.iter().any(|(lane, seq, _)| *lane == LaneId::RUN && *seq > 0);
+                if Anchor::of_named(&named.run, named.heads) == verified.anchor {
+                    verified.proven_by = proof;
+                }
+                if had_begun {
+                    // Its beginning is proven in any case, and with it what it names.
+                    to_do.push(before);
+                }
+            }
+        }
+    }
+}
+
+fn anchor_of(run: &Result<Verified, Altered>) -> Anchor {
+    match run {
+        Ok(verified) => verified.anchor,
+        Err(altered) => altered.anchor,
+    }
+}
+
+fn run_of(run: &Result<Verified, Altered>) -> &str {
+    match run {
+        Ok(verified) => &verified.run,
+        Err(altered) => &altered.run,
+    }
+}
+
 /// The schema is what its version makes, object by object.
-fn check_objects(journal: &Journal, findings: &mut Findings) -> Result<(), JournalError> {
+fn check_objects(journal: &Journal) -> Result<Findings, JournalError> {
+    let mut findings = Findings::default();
     for difference in journal.foreign_objects()? {
         findings.add(Finding::of_object(difference));
     }
-    Ok(())
+    Ok(findings)
 }
 
 /// The rows are those that the run was made from.
@@ -255,135 +482,6 @@ fn check_layout(
         findings.add(Finding::LayoutDiffers { expected, found });
     }
     Ok(())
-}
-
-/// The document `cutover.audit.v1`.
-#[derive(Serialize)]
-struct Document<'a> {
-    schema: &'static str,
-    run: &'a str,
-    ok: bool,
-    events: u64,
-    rows: u64,
-    anchor: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    signed_by: Option<&'a Signer>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bundle: Option<&'a Bundled>,
-    findings: Vec<Found<'a>>,
-    n_findings: u64,
-}
-
-#[derive(Serialize)]
-struct Found<'a> {
-    #[serde(flatten)]
-    finding: &'a Finding,
-    text: String,
-}
-
-pub fn write_json(verified: Result<&Verified, &Altered>, out: &mut dyn io::Write) -> io::Result<()> {
-    let schema = "cutover.audit.v1";
-    let document = match verified {
-        Ok(Verified { run, n_events, n_rows, anchor, signed_by, bundle }) => Document {
-            schema,
-            run,
-            ok: true,
-            events: *n_events,
-            rows: *n_rows,
-            anchor,
-            signed_by: signed_by.as_ref(),
-            bundle: bundle.as_ref(),
-            findings: Vec::new(),
-            n_findings: 0,
-        },
-        Err(Altered { run, n_events, n_rows, anchor, findings, n_findings }) => {
-            let findings = findings.iter().map(|finding| Found { finding, text: finding.to_string() }).collect();
-            let (events, rows) = (*n_events, *n_rows);
-            let (signed_by, bundle, n_findings) = (None, None, *n_findings);
-            Document { schema, run, ok: false, events, rows, anchor, signed_by, bundle, findings, n_findings }
-        }
-    };
-    serde_json::to_writer_pretty(&mut *out, &document)?;
-    writeln!(out)
-}
-
-impl Altered {
-    /// Without what else was found.
-    pub(crate) fn in_one_line(&self) -> String {
-        let Self { run, findings, n_findings, .. } = self;
-        let first = findings.first().map_or_else(String::new, |first| format!(", such as this: {first}"));
-        format!("the journal of run {run} is not what it was: {}{first}", count(*n_findings, "finding"))
-    }
-}
-
-/// What to do with a journal in which something was found.
-pub(crate) const KEEP_IT: &str = "keep the file as it is, and compare it with a copy";
-
-/// What of a bundle holds, and what was not compared with anything.
-fn write_bundle(bundle: &Bundled, out: &mut Printout<'_>) -> io::Result<()> {
-    let Bundled { files, covered_by_manifest, signed_by, checker_is_ours } = bundle;
-    writeln!(out, "  bundle  {files} files, as its manifest names them")?;
-    match signed_by {
-        Some(Signer { fingerprint, .. }) => writeln!(
-            out,
-            "  signed  by {fingerprint}, manifest and all; whose key it is, you have to know from elsewhere"
-        )?,
-        None => writeln!(out, "  signed  by nobody: whoever wrote the folder could have written all of it")?,
-    }
-    if !covered_by_manifest.is_empty() {
-        writeln!(
-            out,
-            "  as is   {}: covered by the manifest, and compared with nothing",
-            covered_by_manifest.join(", ")
-        )?;
-    }
-    if !checker_is_ours {
-        writeln!(out, "  check   its check.py is not the one of this version")?;
-    }
-    Ok(())
-}
-
-pub fn write_text(verified: Result<&Verified, &Altered>, out: &mut Printout<'_>) -> io::Result<()> {
-    match verified {
-        Ok(Verified { run, n_events, n_rows, anchor, signed_by, bundle }) => {
-            let (events, rows) = (count(*n_events, "event"), count(*n_rows, "row"));
-            writeln!(out, "The journal of run {} is as it was written: {events}, {rows}.", plain(run))?;
-            writeln!(out)?;
-            writeln!(out, "  anchor  {anchor}")?;
-            if let Some(bundle) = bundle {
-                write_bundle(bundle, out)?;
-            }
-            if let Some(Signer { fingerprint, public_key }) = signed_by {
-                writeln!(out, "  signed  by {fingerprint} ({public_key})")?;
-                writeln!(out)?;
-                return writeln!(
-                    out,
-                    "The signature is of this head. Whose key it is, you have to know from elsewhere."
-                );
-            }
-            writeln!(out)?;
-            writeln!(
-                out,
-                "Compare the anchor with the one that was kept elsewhere: only that proves that no tail was cut off."
-            )
-        }
-        Err(Altered { run, anchor, findings, n_findings, .. }) => {
-            let found = count(*n_findings, "finding");
-            writeln!(out, "The journal of run {} is not what it was: {found}.", plain(run))?;
-            writeln!(out)?;
-            for finding in findings {
-                writeln!(out, "  {}", plain(&finding.to_string()))?;
-            }
-            let n_more = n_findings.saturating_sub(u64::try_from(findings.len()).unwrap_or(u64::MAX));
-            if n_more > 0 {
-                writeln!(out, "  … and {}", count(n_more, "more finding"))?;
-            }
-            writeln!(out)?;
-            writeln!(out, "  anchor  {anchor}")?;
-            writeln!(out)?;
-            writeln!(out, "Keep the file as it is, and compare it with a copy.")
-        }
-    }
 }
 
 /// An event as it stands in the journal, kept beyond its row of the query.

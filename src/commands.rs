@@ -85,6 +85,8 @@ pub(crate) enum CommandError {
     Journal(#[from] JournalError),
     #[error("the journal is not what it was: {first}; nothing was sent")]
     NotAsItWas { run: String, first: String },
+    #[error("{0}")]
+    ShortAnchor(String),
     #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
@@ -239,6 +241,7 @@ impl From<AuditError> for CommandError {
                 let more = if n_findings > 1 { format!(" (and {} more)", n_findings - 1) } else { String::new() };
                 CommandError::NotAsItWas { run, first: first + &more }
             }
+            AuditError::ShortAnchor { .. } => CommandError::ShortAnchor(error.to_string()),
         }
     }
 }
@@ -265,6 +268,7 @@ impl CommandError {
             | CommandError::Exists(_)
             | CommandError::Taken(_)
             | CommandError::NotSealed(_)
+            | CommandError::ShortAnchor(_)
             | CommandError::NoName
             | CommandError::SealedUnseen
             | CommandError::DashIsNoFile
@@ -373,6 +377,7 @@ impl CommandError {
                 ));
             }
             CommandError::NoTerminal => "`--yes` if the plan was looked at before (`cutover plan PLAN`)",
+            CommandError::ShortAnchor(_) => "give all of it, as the run printed it",
             CommandError::Journal(error) => {
                 return hint_of_journal(error, here);
             }
@@ -726,9 +731,9 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
         Verb::Runs => reading::runs(context),
         Verb::Explain { source_id, run } => reading::explain(context, run.as_deref(), &source_id),
         Verb::Report { run, format, output } => reading::report(context, run.run.as_deref(), format, output.as_deref()),
-        Verb::Audit { verb: AuditVerb::Verify { run, anchor, signature, signer, bundle } } => {
-            let (anchor, signature, signer) = (anchor.as_deref(), signature.as_deref(), signer.as_deref());
-            let against = evidence::Against { anchor, signature, signer };
+        Verb::Audit { verb: AuditVerb::Verify { run, anchor, signature, head, signer, bundle } } => {
+            let (anchor, signature, signer) = (anchor.as_ref(), signature.as_deref(), signer.as_deref());
+            let against = evidence::Against { anchor, signature, head: head.as_deref(), signer };
             match bundle {
                 Some(bundle) => evidence::verify_bundle(context, &bundle, run.run.as_deref(), &against),
                 None => evidence::verify(context, run.run.as_deref(), &against),

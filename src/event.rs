@@ -229,6 +229,29 @@ pub struct Predecessor {
 }
 
 impl EventKind {
+    /// The words of the stored forms.
+    pub const NAMES: [&str; 19] = [
+        "run_started",
+        "launch_began",
+        "drain_began",
+        "stage_began",
+        "stage_ended",
+        "wait_began",
+        "wait_ended",
+        "controlled",
+        "launch_ended",
+        "quota_learned",
+        "read_throttled",
+        "lane_stopped",
+        "row_seen",
+        "row_moved",
+        "attempt_started",
+        "attempt_ended",
+        "row_settled",
+        "row_left",
+        "row_reopened",
+    ];
+
     #[must_use]
     pub fn row(&self) -> Option<RowId> {
         match self {
@@ -652,6 +675,14 @@ mod tests {
     fn a_stated_quota_is_a_rate() {
         let quota = StatedQuota { calls: 60, period_ms: 60_000 };
         assert!((quota.per_second() - 1.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn each_kind_of_event_is_among_the_names() {
+        let unknown = serde_json::from_value::<EventKind>(serde_json::json!({"kind": "?"})).unwrap_err().to_string();
+        let known: Vec<&str> = unknown.split('`').skip(3).step_by(2).collect();
+        assert_eq!(known.len(), EventKind::NAMES.len(), "{unknown}");
+        assert!(EventKind::NAMES.iter().all(|name| known.contains(name)), "{unknown}");
     }
 
     #[test]

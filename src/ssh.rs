@@ -63,7 +63,7 @@ impl Purpose {
         }
     }
 
-    fn differs(self) -> SignatureError {
+    pub(crate) fn differs(self) -> SignatureError {
         let of = match self {
             Purpose::Head => "head: the journal is another one, was altered, or went on since it was signed",
             Purpose::Bundle => "manifest: the bundle is another one, or was altered since it was signed",

@@ -42,8 +42,7 @@ pub(crate) fn run(journal: &Journal, run: &RunRecord, of: Of) -> Result<(), Audi
     let beside = journal.again();
     journal.at_one_instant(|| {
         let run = journal.run(run.key)?;
-        let mut findings = Findings::default();
-        check_objects(journal, &mut findings)?;
+        let mut findings = check_objects(journal)?;
         let layout = lanes::check_ends(journal, &run, &mut findings)?;
         match of {
             Of::Launch => {

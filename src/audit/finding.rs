@@ -49,6 +49,47 @@ pub enum Finding {
              {expected} was recorded, and {found} is there"
     )]
     LayoutDiffers { expected: String, found: String },
+    /// Nothing in it was read.
+    #[error("it cannot be read: {error}")]
+    Damaged { error: String },
+    #[error("lane {lane}: event {seq} is not spelled as cutover writes it")]
+    Respelled { lane: LaneId, seq: u64 },
+    #[error("lane {lane}: event {seq} is not the beginning of a run: that was taken out")]
+    NotBegun { lane: LaneId, seq: u64 },
+    #[error(
+        "lane {lane}: event {seq} does not name the runs before this one, as it does since they are chained: that was taken out"
+    )]
+    NotChained { lane: LaneId, seq: u64 },
+    #[error("lane {lane}: event {seq} is of the journal {expected}, and this is {found}")]
+    OtherJournal { lane: LaneId, seq: u64, expected: String, found: String },
+    #[error(
+        "lane {lane}: event {seq} says that {expected} runs were made before they were chained, and the journal says {found}"
+    )]
+    EarlierDiffers { lane: LaneId, seq: u64, expected: u64, found: u64 },
+    #[error("lane {lane}: event {seq} names run {other} before this one, and it is not there: it was removed")]
+    RunMissing { lane: LaneId, seq: u64, other: String },
+    #[error("lane {lane}: event {seq} names run {other} before this one, and it stands elsewhere")]
+    RunMoved { lane: LaneId, seq: u64, other: String },
+    #[error(
+        "lane {lane}: event {seq} does not name run {other}, which stands before this one: it was added, or written anew"
+    )]
+    RunUnnamed { lane: LaneId, seq: u64, other: String },
+    #[error(
+        "lane {lane}: event {seq} is not there as run {named_by} found it when that began: it was changed or cut off"
+    )]
+    NotAsNamed { lane: LaneId, seq: u64, named_by: String },
+    #[error("there is no run number {number}{}: removed", and_more(*n_missing))]
+    NumberMissing { number: i64, n_missing: u64 },
+    #[error(
+        "{expected} runs were made in the journal, and the last that is there is number {found}: the newest were removed, or others added"
+    )]
+    RunsMissing { expected: u64, found: i64 },
+    #[error("table `{table}` has entries of run number {number}, which is not there: it was removed")]
+    LeftBehind { table: &'static str, number: i64 },
+    #[error(
+        "no run of the journal has the anchor {expected}: it was removed, its tail was cut off, or it went on since it was noted"
+    )]
+    AnchorUnknown { expected: String },
     #[error("{problem}")]
     NotSigned { problem: String },
     #[error("{file}: {problem}")]
@@ -67,6 +108,13 @@ pub enum Finding {
 
 /// Triggers without which an event could be changed or removed.
 const GUARDS: [&str; 2] = ["event_is_never_changed", "event_is_never_removed"];
+
+fn and_more(n_missing: u64) -> String {
+    match n_missing {
+        0 | 1 => String::new(),
+        n => format!(", nor of those up to {} behind it", n - 1),
+    }
+}
 
 impl Finding {
     pub(super) fn of_object(difference: Difference) -> Self {

@@ -26,12 +26,18 @@ pub(super) fn check(
     let mut sums = OwnSums::default();
     // What was altered often cannot be read either; that it was altered is said first.
     let mut unread = Vec::new();
+    let mut text = String::new();
     let mut n_events = 0;
     journal.for_each_stored_event(run.key, EventOrder::ByLane, |event| {
         n_events += 1;
         if event.row.is_none() {
             match read(&event) {
-                Ok(kind) => sums.add(event.lane, event.at_ms, &kind),
+                Ok(kind) => {
+                    if !event.is_spelled_as_written(&kind, &mut text) {
+                        unread.push(Finding::Respelled { lane: event.lane, seq: event.seq });
+                    }
+                    sums.add(event.lane, event.at_ms, &kind);
+                }
                 Err(finding) => unread.push(finding),
             }
         } else if asks_to_wait(&event)

@@ -2,17 +2,103 @@
 
 use std::fmt::Write as _;
 
-use crate::journal::chain::hex;
-use crate::journal::read::RunRecord;
-use crate::journal::{Journal, JournalError};
+use jiff::Timestamp;
 
-/// What is signed: the run, its plan, and the head of each of its chains, which everything before depends on.
+use super::Signed;
+use crate::event::Predecessor;
+use crate::journal::chain::{Anchor, hex};
+use crate::journal::read::RunRecord;
+use crate::journal::succession::{Beginning, First};
+use crate::journal::{Journal, JournalError};
+use crate::ssh::{self, Purpose, Signer};
+
+const FIRST: &str = "cutover.head.v1";
+const SECOND: &str = "cutover.head.v2";
+
+/// What is signed: the journal and how many runs were made in it so far, the time, the run, its plan, the run before it as it
+/// was when this one began, and the head of each of its chains, which everything before depends on.
 pub fn head(journal: &Journal, run: &RunRecord) -> Result<String, JournalError> {
-    let mut text = String::from("cutover.head.v1\n");
+    let time = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    second(journal, run, journal.identity()?.n_runs, &time)
+}
+
+fn second(journal: &Journal, run: &RunRecord, n_runs: u64, time: &str) -> Result<String, JournalError> {
+    let previous = match journal.beginnings()?.into_iter().find(|beginning| beginning.run == run.key) {
+        Some(Beginning { first: First::After(after), .. }) => after.runs.into_iter().next(),
+        Some(_) | None => None,
+    };
+    let previous = previous.map_or_else(
+        || "-".to_owned(),
+        |Predecessor { run, heads }| format!("{run} {}", Anchor::of_named(&run, heads).whole()),
+    );
+    let mut text = format!("{SECOND}\njournal {}\nruns {n_runs}\ntime {time}\n", journal.identity()?.id);
     _ = writeln!(text, "run {}\nplan {}\nrows {}", run.id, run.plan_digest, run.n_rows);
-    _ = writeln!(text, "anchor {}", journal.anchor(run)?);
+    _ = writeln!(text, "anchor {}\nprevious {previous}", journal.anchor(run)?.whole());
+    add_lanes(&mut text, journal, run)?;
+    Ok(text)
+}
+
+/// What earlier versions signed.
+fn first(journal: &Journal, run: &RunRecord) -> Result<String, JournalError> {
+    let mut text = format!("{FIRST}\nrun {}\nplan {}\nrows {}\n", run.id, run.plan_digest, run.n_rows);
+    _ = writeln!(text, "anchor {}", journal.anchor(run)?.short());
+    add_lanes(&mut text, journal, run)?;
+    Ok(text)
+}
+
+fn add_lanes(text: &mut String, journal: &Journal, run: &RunRecord) -> Result<(), JournalError> {
     for (lane, seq, hash) in journal.heads(run.key)? {
         _ = writeln!(text, "lane {lane} {seq} {}", hex(&hash));
     }
-    Ok(text)
+    Ok(())
+}
+
+/// Why a signature stands for nothing, and the run that it should stand for where that is known.
+pub(super) type NotOf = (Option<String>, String);
+
+/// The run whose head was signed, and by whom.
+pub(super) fn signer_of(
+    journal: &Journal,
+    given: &Signed<'_>,
+) -> Result<Result<(String, Signer), NotOf>, JournalError> {
+    let Some(head) = given.head else { return signer_of_first(journal, given.signature) };
+    let value =
+        |word: &str| head.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).map(str::to_owned);
+    let id = value("run");
+    let signer = match ssh::verify(head, Purpose::Head, given.signature) {
+        Ok(signer) => signer,
+        Err(problem) => return Ok(Err((id, problem.to_string()))),
+    };
+    let id = id.unwrap_or_default();
+    let Some(run) = journal.runs()?.into_iter().find(|run| run.id == id) else {
+        return Ok(Err((None, format!("what was signed is the head of run {id}, which is not in this journal"))));
+    };
+    let expected = match (head.lines().next(), value("runs").and_then(|n| n.parse().ok()), value("time")) {
+        (Some(FIRST), _, _) => first(journal, &run)?,
+        (Some(SECOND), Some(n_runs), Some(time)) => {
+            let found = journal.identity()?.n_runs;
+            if n_runs > found {
+                let problem = format!(
+                    "when the head was signed {n_runs} runs had been made in the journal, and it counts {found}: runs were removed"
+                );
+                return Ok(Err((Some(id), problem)));
+            }
+            second(journal, &run, n_runs, &time)?
+        }
+        (_, _, _) => return Ok(Err((Some(id), "what was signed is no head of a run".to_owned()))),
+    };
+    let differs = || Purpose::Head.differs().to_string();
+    Ok(if expected == head { Ok((id, signer)) } else { Err((Some(id), differs())) })
+}
+
+/// Without the head itself: that of the first version has nothing in it that is not in the journal.
+fn signer_of_first(journal: &Journal, signature: &str) -> Result<Result<(String, Signer), NotOf>, JournalError> {
+    let mut problem = "there is no run that it could be of".to_owned();
+    for run in journal.runs()? {
+        match ssh::verify(&first(journal, &run)?, Purpose::Head, signature) {
+            Ok(signer) => return Ok(Ok((run.id, signer))),
+            Err(found) => problem = found.to_string(),
+        }
+    }
+    Ok(Err((None, format!("{problem}; or the file that was signed is not beside it (`--head FILE`)"))))
 }

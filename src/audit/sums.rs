@@ -25,14 +25,11 @@ const PORTION: u32 = 20_000;
 /// The event, or why this program cannot read it.
 pub(super) fn read(event: &StoredEvent<'_>) -> Result<EventKind, Finding> {
     let (lane, seq) = (event.lane, event.seq);
-    event.read().map_err(|error| {
-        let error = error.to_string();
-        // As serde says it. Minor versions may add kinds without a new schema.
-        if error.starts_with(&format!("unknown variant `{}`", event.kind)) {
-            return Finding::UnknownKind { lane, seq, kind: event.kind.to_owned() };
-        }
-        Finding::Unreadable { lane, seq, error }
-    })
+    // Minor versions may add kinds without a new schema.
+    if !EventKind::NAMES.contains(&event.kind) {
+        return Err(Finding::UnknownKind { lane, seq, kind: event.kind.to_owned() });
+    }
+    event.read().map_err(|error| Finding::Unreadable { lane, seq, error: error.to_string() })
 }
 
 /// The rows of a run in portions, for all who compare: each is taken by whoever is the first to come.
@@ -77,6 +74,7 @@ fn check_portion(journal: &Journal, run: &RunRecord, first: RowId, last: RowId) 
     let mut findings = Findings::default();
     let mut rows = Rows { journal, run, page: VecDeque::new(), after: first.0.checked_sub(1).map(RowId), last };
     let mut open: Option<Folded> = None;
+    let mut text = String::new();
     journal.for_each_stored_event(run.key, EventOrder::ByRow { first, last }, |event| {
         let row = RowId(event.row.expect("only events of rows were asked for"));
         if open.as_ref().is_none_or(|open| open.row != row) {
@@ -89,7 +87,7 @@ fn check_portion(journal: &Journal, run: &RunRecord, first: RowId, last: RowId) 
                 standing: Ok(Standing { rules: run.rules, ..Standing::default() }),
             });
         }
-        open.as_mut().expect("set above").add(&event, &mut findings);
+        open.as_mut().expect("set above").add(&event, &mut text, &mut findings);
         Ok::<(), JournalError>(())
     })?;
     if let Some(done) = open {
@@ -112,12 +110,16 @@ struct Folded {
 struct Unknowable;
 
 impl Folded {
-    fn add(&mut self, event: &StoredEvent<'_>, findings: &mut Findings) {
+    fn add(&mut self, event: &StoredEvent<'_>, text: &mut String, findings: &mut Findings) {
         self.last = (event.lane, event.seq);
         let Ok(standing) = &mut self.standing else { return };
         let at = Timestamp::from_millisecond(event.at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-        let added = read(event)
-            .and_then(|kind| standing.add(&kind, at).map_err(|step| Finding::impossible(event.lane, event.seq, &step)));
+        let added = read(event).and_then(|kind| {
+            if !event.is_spelled_as_written(&kind, text) {
+                findings.add(Finding::Respelled { lane: event.lane, seq: event.seq });
+            }
+            standing.add(&kind, at).map_err(|step| Finding::impossible(event.lane, event.seq, &step))
+        });
         if let Err(finding) = added {
             findings.add(finding);
             self.standing = Err(Unknowable);
@@ -316,7 +318,7 @@ impl OwnSums {
             | EventKind::StageEnded { .. }
             | EventKind::WaitBegan { .. }
             | EventKind::WaitEnded
-            | EventKind::Controlled { .. }
+            | EventKind::Controlled { control: None, .. }
             | EventKind::RowSeen { .. }
             | EventKind::RowMoved { .. }
             | EventKind::AttemptStarted { .. }

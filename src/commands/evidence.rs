@@ -7,11 +7,10 @@ use super::reading::{journal, print, print_document, print_json};
 use super::{CommandError, Context, bad_destination, output_failed};
 use crate::audit::bundle::CHECKER;
 use crate::audit::signature;
-use crate::audit::{self, Altered, AuditError, Verified};
+use crate::audit::{self, Audit, Signed};
 use crate::exit::Exit;
 use crate::files::beside::{check_destination, write_beside};
-use crate::journal::Journal;
-use crate::journal::read::RunRecord;
+use crate::journal::chain::Code;
 use crate::report::plain::shell_path;
 use crate::report::sieve::Form;
 use crate::ssh::{self, Purpose, SignatureError};
@@ -25,8 +24,10 @@ pub(super) use export::{Exported, export};
 
 /// What a journal is held against that was kept elsewhere.
 pub(super) struct Against<'a> {
-    pub(super) anchor: Option<&'a str>,
+    pub(super) anchor: Option<&'a Code>,
     pub(super) signature: Option<&'a Path>,
+    /// What was signed, where it is not beside the signature.
+    pub(super) head: Option<&'a Path>,
     /// A file of public keys, one of which has to have signed.
     pub(super) signer: Option<&'a Path>,
 }
@@ -35,45 +36,47 @@ pub(super) fn verify(context: &Context, run: Option<&str>, against: &Against<'_>
     let read = |path: &Path| crate::texts::read(path).map_err(unreadable(path));
     let signature = against.signature.map(read).transpose()?;
     let signers = against.signer.map(read).transpose()?;
+    let head = match (against.head, against.signature) {
+        (Some(head), _) => Some(read(head)?),
+        (None, Some(signature)) => head_beside(signature).map(|head| read(&head)).transpose()?,
+        (None, None) => None,
+    };
     let journal = journal(context)?;
-    let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
-    let verified = verified(&journal, &run, |verified| {
-        let verified = match against.anchor {
-            Some(anchor) => verified.against(anchor)?,
-            None => verified,
+    let audit = journal.at_one_instant(|| {
+        let mut audit = match run {
+            Some(_) => audit::verify_one(&journal, &meant::run(context, &journal, run, Otherwise::LaunchedLast)?)?,
+            None => audit::verify_all(&journal)?,
         };
-        match &signature {
-            Some(signature) => verified.signed(&signature::head(&journal, &run)?, signature, signers.as_deref()),
-            None => Ok(verified),
+        if let Some(code) = against.anchor {
+            audit = audit.against(code)?;
         }
+        if let Some(signature) = &signature {
+            let signed = Signed { head: head.as_deref(), signature, signers: signers.as_deref() };
+            audit = audit.signed(&journal, &signed)?;
+        }
+        Ok::<Audit, CommandError>(audit)
     })?;
-    tell(context, verified.as_ref())?;
-    Ok(if verified.is_ok() { Exit::Done } else { Exit::Integrity })
+    tell(context, &audit)?;
+    Ok(if audit.is_ok() { Exit::Done } else { Exit::Integrity })
 }
 
-fn tell(context: &Context, verified: Result<&Verified, &Altered>) -> Result<(), CommandError> {
+/// `audit sign` and `ssh-keygen` put a signature beside what it is of.
+fn head_beside(signature: &Path) -> Option<PathBuf> {
+    let head = signature.to_str()?.strip_suffix(".sig").map(PathBuf::from)?;
+    head.is_file().then_some(head)
+}
+
+fn tell(context: &Context, audit: &Audit) -> Result<(), CommandError> {
     if context.console.answers_by_code() {
-        if let Err(altered) = verified {
-            context.console.fail(&altered.in_one_line(), &[], Some(audit::KEEP_IT));
+        if !audit.is_ok() {
+            context.console.fail(&audit.in_one_line(), &[], Some(audit::KEEP_IT));
         }
         return Ok(());
     }
     if context.console.json {
-        return print_json(|out| Ok(audit::write_json(verified, out)?));
+        return print_json(|out| Ok(audit::write_json(audit, out)?));
     }
-    print(|out| Ok(audit::write_text(verified, out)?))
-}
-
-fn verified(
-    journal: &Journal,
-    run: &RunRecord,
-    and: impl FnOnce(Verified) -> Result<Verified, AuditError>,
-) -> Result<Result<Verified, Altered>, CommandError> {
-    match audit::verify(journal, run).and_then(and) {
-        Ok(verified) => Ok(Ok(verified)),
-        Err(AuditError::Altered(altered)) => Ok(Err(altered)),
-        Err(AuditError::Journal(error)) => Err(error.into()),
-    }
+    print(|out| Ok(audit::write_text(audit, out)?))
 }
 
 /// Signs the head of a run that was verified just before, and writes both beside each other.
@@ -96,8 +99,9 @@ pub(super) fn sign(
         check_destination(path).map_err(bad_destination(path))?;
     }
     journal.at_one_instant(|| {
-        if let Err(altered) = verified(&journal, &run, Ok)? {
-            tell(context, Err(&altered))?;
+        let audit = audit::verify_one(&journal, &run)?;
+        if !audit.is_ok() {
+            tell(context, &audit)?;
             return Ok(Exit::Integrity);
         }
         let head = signature::head(&journal, &run)?;

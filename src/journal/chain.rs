@@ -2,8 +2,9 @@
 //!
 //! The hashed form is plain text, so that a stranger can recompute it with `sqlite3` and `sha256sum`.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::Write as _;
+use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
@@ -53,15 +54,100 @@ fn hex_digits(hash: &Hash) -> [u8; 64] {
     digits
 }
 
-/// The short code of a run's journal: a hash over the heads of its lanes, to be kept elsewhere.
-#[must_use]
-pub fn anchor(run_id: &str, heads: impl IntoIterator<Item = (LaneId, u64, Hash)>) -> String {
-    let mut text = format!("cutover.anchor.v1\n{run_id}\n");
-    for (lane, seq, head) in heads {
-        _ = writeln!(text, "{lane} {seq} {}", hex(&head));
+/// A hash over the heads of a run's lanes, to be kept elsewhere. People keep its first 128 bits, in groups of four digits;
+/// earlier versions showed 80 bits of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anchor(Hash);
+
+/// Digits of the code that is shown.
+const SHOWN: usize = 32;
+/// Digits of the code that earlier versions showed.
+const SHORT: usize = 20;
+
+impl Anchor {
+    #[must_use]
+    pub fn new(run_id: &str, heads: impl IntoIterator<Item = (LaneId, u64, Hash)>) -> Self {
+        Self::of_named(run_id, heads.into_iter().map(|(lane, seq, head)| (lane, seq, hex(&head))))
     }
-    let code = hex(&Sha256::digest(text)[..10]);
-    [&code[..5], &code[5..10], &code[10..15], &code[15..20]].join("-")
+
+    /// The same over heads in hexadecimal digits.
+    pub fn of_named(run_id: &str, heads: impl IntoIterator<Item = (LaneId, u64, impl AsRef<str>)>) -> Self {
+        let mut text = format!("cutover.anchor.v1\n{run_id}\n");
+        for (lane, seq, head) in heads {
+            _ = writeln!(text, "{lane} {seq} {}", head.as_ref());
+        }
+        Self(Sha256::digest(text).into())
+    }
+
+    /// All 256 bits.
+    #[must_use]
+    pub fn whole(&self) -> String {
+        hex(&self.0)
+    }
+
+    /// The code that earlier versions showed.
+    #[must_use]
+    pub fn short(&self) -> String {
+        grouped(&self.whole()[..SHORT], 5)
+    }
+}
+
+impl fmt::Display for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&grouped(&self.whole()[..SHOWN], 4))
+    }
+}
+
+fn grouped(digits: &str, n: usize) -> String {
+    let groups = digits.as_bytes().chunks(n).map(|group| str::from_utf8(group).expect("digits are ASCII"));
+    groups.collect::<Vec<_>>().join("-")
+}
+
+/// An anchor as somebody kept it: the code that is shown, or more of the hash, or what earlier versions showed. Case, blanks
+/// and dashes are no part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code(String);
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an anchor has {SHOWN} hexadecimal digits, up to 64 of them in JSON and reports, or {SHORT} of an earlier version"
+)]
+pub struct BadCode;
+
+impl Code {
+    /// Tells that it is of this anchor, as far as it goes.
+    #[must_use]
+    pub fn is_of(&self, anchor: Anchor) -> bool {
+        anchor.whole().starts_with(&self.0)
+    }
+
+    /// It has the 80 bits of earlier versions, which are too few where somebody can choose what they are of.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.0.len() == SHORT
+    }
+}
+
+impl FromStr for Code {
+    type Err = BadCode;
+
+    fn from_str(text: &str) -> Result<Self, BadCode> {
+        let digits: String = text.chars().filter(|c| *c != '-' && !c.is_whitespace()).collect();
+        let digits = digits.to_ascii_lowercase();
+        let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let fits = matches!(digits.len(), SHORT | SHOWN..=64);
+        if is_hex && fits { Ok(Self(digits)) } else { Err(BadCode) }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            SHORT => f.write_str(&grouped(&self.0, 5)),
+            SHOWN => f.write_str(&grouped(&self.0, 4)),
+            _ => f.write_str(&self.0),
+        }
+    }
 }
 
 #[must_use]
@@ -108,10 +194,30 @@ mod tests {
     #[test]
     fn the_anchor_names_run_and_heads() {
         let head = |lane: u32, seq: u64| (LaneId(lane), seq, genesis("r", LaneId(lane)));
-        let code = anchor("r", [head(0, 2), head(1, 9)]);
-        assert_eq!(code.len(), 23);
-        assert_ne!(code, anchor("q", [head(0, 2), head(1, 9)]));
-        assert_ne!(code, anchor("r", [head(0, 2), head(1, 8)]));
-        assert_ne!(code, anchor("r", [head(0, 2)]));
+        let anchor = Anchor::new("r", [head(0, 2), head(1, 9)]);
+        assert_eq!((anchor.to_string().len(), anchor.short().len(), anchor.whole().len()), (39, 23, 64));
+        assert_ne!(anchor, Anchor::new("q", [head(0, 2), head(1, 9)]));
+        assert_ne!(anchor, Anchor::new("r", [head(0, 2), head(1, 8)]));
+        assert_ne!(anchor, Anchor::new("r", [head(0, 2)]));
+    }
+
+    #[test]
+    fn an_anchor_is_known_by_each_form_in_which_people_keep_it() {
+        let anchor = Anchor::new("r", [(LaneId(0), 2, genesis("r", LaneId(0)))]);
+        let code = |text: &str| text.parse::<Code>().unwrap();
+        let shown = anchor.to_string();
+        for text in [&shown, &shown.to_uppercase(), &shown.replace('-', " "), &anchor.whole(), &anchor.short()] {
+            assert!(code(text).is_of(anchor), "{text}");
+            assert_eq!(code(text).is_short(), *text == anchor.short(), "{text}");
+            assert_eq!(code(&code(text).to_string()), code(text));
+        }
+        let other = anchor.whole().replace('0', "1");
+        assert!(!code(&other).is_of(anchor));
+        // Neither the one nor the other: a part of a code proves less than it seems to.
+        for bad in
+            ["", "x", &shown[..38], &anchor.short()[..22], &(anchor.whole() + "0"), "0x0123456789012345678901234567890"]
+        {
+            assert_eq!(bad.parse::<Code>(), Err(BadCode), "{bad}");
+        }
     }
 }

@@ -4,9 +4,9 @@ use rusqlite::params;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::chain::{self, Hash, hex};
+use super::chain::{Anchor, Hash, hex};
 use super::read::RunRecord;
-use super::{Journal, JournalError, RunKey, from_stored_form, rows};
+use super::{Journal, JournalError, RunKey, Stored, from_stored_form, rows, stored_form};
 use crate::event::{EventKind, LaneId};
 use crate::ledger::Standing;
 use crate::model::{Row, RowId};
@@ -57,6 +57,14 @@ impl StoredEvent<'_> {
     pub fn read(&self) -> Result<EventKind, serde_json::Error> {
         from_stored_form(self.kind, self.row, self.detail)
     }
+
+    /// Tells that it is spelled as it was written, given what was read of it. There is one spelling: fields that came later are
+    /// left out where they say nothing, so that it is also that of earlier versions. The text may be used again.
+    #[must_use]
+    pub fn is_spelled_as_written(&self, read: &EventKind, text: &mut String) -> bool {
+        let Stored { kind, row, detail } = stored_form(read, text);
+        (kind, row, detail) == (self.kind, self.row, self.detail)
+    }
 }
 
 impl Journal {
@@ -68,8 +76,8 @@ impl Journal {
         heads.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 
-    pub fn anchor(&self, run: &RunRecord) -> Result<String, JournalError> {
-        Ok(chain::anchor(&run.id, self.heads(run.key)?))
+    pub fn anchor(&self, run: &RunRecord) -> Result<Anchor, JournalError> {
+        Ok(Anchor::new(&run.id, self.heads(run.key)?))
     }
 
     /// Every event of a run as it is stored, lane by lane in order: for those who check it.

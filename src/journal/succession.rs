@@ -5,11 +5,12 @@
 //! version), the one before that as well, and so on. So whatever was there when a run began is named by it or by those it
 //! names; what happened to them since is not.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::chain::hex;
-use super::{Journal, JournalError, RunKey};
-use crate::event::{Predecessor, Predecessors};
+use super::chain::{Hash, hex};
+use super::{Journal, JournalError, RunKey, from_stored_form};
+use crate::event::{EventKind, LaneId, Predecessor, Predecessors};
+use crate::ledger::Rules;
 
 /// The journal as a whole, as table `journal` has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,36 @@ pub struct Identity {
     pub is_excerpt: bool,
 }
 
+/// The first event of a run's own lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum First {
+    NotBegun,
+    /// It names no run before it, as in journals of earlier versions.
+    Alone(Rules),
+    After(Predecessors),
+    /// Another kind of event than the one that a run begins with, or none that can be read.
+    Other,
+}
+
+/// A run, and how it began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beginning {
+    pub run: RunKey,
+    pub id: String,
+    pub first: First,
+}
+
+/// The tables that hold what is of a run.
+const OF_RUNS: [&str; 4] = ["lane", "row", "event", "control"];
+
+impl RunKey {
+    /// From 1 on, in the order in which runs were made.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        self.0
+    }
+}
+
 impl Journal {
     pub fn identity(&self) -> Result<Identity, JournalError> {
         self.conn
@@ -36,6 +67,59 @@ impl Journal {
                     is_excerpt: super::rows::flag(row, 3)?,
                 })
             })
+            .map_err(JournalError::from)
+    }
+
+    /// How each run began, in the order in which they were made.
+    pub fn beginnings(&self) -> Result<Vec<Beginning>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT run.run, run.id, event.kind, event.row, event.detail
+             FROM run LEFT JOIN event ON event.run = run.run AND event.lane = 0 AND event.seq = 1 ORDER BY run.run",
+        )?;
+        let mut found = statement.query([])?;
+        let mut beginnings = Vec::new();
+        while let Some(row) = found.next()? {
+            let text = |at| row.get_ref(at)?.as_str_or_null().map_err(rusqlite::Error::from);
+            let first = match (text(2)?, text(4)?) {
+                (Some(kind), Some(detail)) => match from_stored_form(kind, row.get(3)?, detail) {
+                    Ok(EventKind::RunStarted { after: Some(after), .. }) => First::After(after),
+                    Ok(EventKind::RunStarted { after: None, rules, .. }) => First::Alone(rules),
+                    Ok(_) | Err(_) => First::Other,
+                },
+                (_, _) => First::NotBegun,
+            };
+            beginnings.push(Beginning { run: RunKey(row.get(0)?), id: row.get(1)?, first });
+        }
+        Ok(beginnings)
+    }
+
+    /// Where there is something of runs that are not there: the table, and the number of the run.
+    pub fn left_of_runs_that_are_gone(&self) -> Result<Vec<(&'static str, i64)>, JournalError> {
+        let mut left = Vec::new();
+        for table in OF_RUNS {
+            // From number to number: there may be millions of entries of each.
+            let sql = format!(
+                "WITH RECURSIVE found (run) AS (
+                     SELECT min(run) FROM {table}
+                     UNION ALL SELECT (SELECT min(run) FROM {table} WHERE {table}.run > found.run) FROM found
+                         WHERE found.run IS NOT NULL)
+                 SELECT run FROM found WHERE run IS NOT NULL AND run NOT IN (SELECT run FROM run)"
+            );
+            let mut statement = self.conn.prepare_cached(&sql)?;
+            let mut found = statement.query([])?;
+            while let Some(row) = found.next()? {
+                left.push((table, row.get(0)?));
+            }
+        }
+        Ok(left)
+    }
+
+    /// The hash of one event.
+    pub fn hash_at(&self, run: RunKey, lane: LaneId, seq: u64) -> Result<Option<Hash>, JournalError> {
+        self.conn
+            .prepare_cached("SELECT hash FROM event WHERE run = ?1 AND lane = ?2 AND seq = ?3")?
+            .query_row(params![run.0, lane.0, seq], |row| row.get(0))
+            .optional()
             .map_err(JournalError::from)
     }
 

@@ -19,6 +19,7 @@ use crate::event::{Outcome, Verdict};
 use crate::journal::Journal;
 use crate::journal::attempts::Attempt;
 use crate::journal::by_wave::WaveSum;
+use crate::journal::chain::Anchor;
 use crate::journal::read::RunRecord;
 use crate::ledger::{Phase, Standing};
 use crate::model::Row;
@@ -46,8 +47,7 @@ pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write)
                 end(&mut xml, "testsuite")?;
             }
             let wave = coming.next().filter(|wave| wave.wave_no == wave_no);
-            open =
-                Some(Suite::begin(&mut xml, (run, &commands), wave.expect("both are read at one instant"), &anchor)?);
+            open = Some(Suite::begin(&mut xml, (run, &commands), wave.expect("both are read at one instant"), anchor)?);
         }
         let suite = open.as_ref().expect("begun above");
         let attempts =
@@ -86,7 +86,7 @@ impl Suite {
         xml: &mut Xml<'_>,
         (run, commands): (&RunRecord, &NextCommands),
         wave: &WaveSum,
-        anchor: &str,
+        anchor: Anchor,
     ) -> io::Result<Self> {
         let name = wave.wave.as_deref().map_or_else(|| "(no wave)".to_owned(), plain);
         let class = format!("cutover.{name}");
@@ -100,9 +100,14 @@ impl Suite {
         }
         xml.write_event(Event::Start(suite))?;
         xml.write_event(Event::Start(BytesStart::new("properties")))?;
-        for (name, value) in
-            [("run", &*run.id), ("plan", &run.plan_path), ("digest", &run.plan_digest), ("anchor", anchor)]
-        {
+        let (anchor, anchor_hash) = (anchor.to_string(), anchor.whole());
+        for (name, value) in [
+            ("run", &run.id),
+            ("plan", &run.plan_path),
+            ("digest", &run.plan_digest),
+            ("anchor", &anchor),
+            ("anchor_hash", &anchor_hash),
+        ] {
             write_property(xml, name, &plain(value))?;
         }
         if wave.unproven > 0 {

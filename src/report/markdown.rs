@@ -124,7 +124,7 @@ fn write_facts(summary: &Summary, out: &mut dyn io::Write) -> Result<(), ReportE
     writeln!(
         out,
         "\nTo verify: {} recomputes every event from the journal and compares its head with the anchor above.",
-        code(&summary.commands.verify(&summary.anchor))
+        code(&summary.commands.verify(&summary.anchor_hash))
     )?;
     Ok(())
 }

@@ -55,7 +55,10 @@ pub struct Summary {
     pub started_at: Option<Timestamp>,
     pub elapsed_s: f64,
     pub journal: String,
+    /// As people keep it.
     pub anchor: String,
+    /// The whole of it.
+    pub anchor_hash: String,
     pub launches: u32,
     /// How the last launch began.
     pub last_launch: Option<LaunchOf>,
@@ -291,6 +294,7 @@ impl Summary {
             commands.needs_leave(|| journal.has_irreversible_left(run.key))?;
         }
         commands.mixed = mixed;
+        let anchor = journal.anchor(run)?;
         Ok(Self {
             schema: "cutover.summary.v1",
             run: run.id.clone(),
@@ -310,7 +314,8 @@ impl Summary {
             started_at: run.started_at,
             elapsed_s: seconds(elapsed_ms),
             journal: journal_path.display().to_string(),
-            anchor: journal.anchor(run)?,
+            anchor: anchor.to_string(),
+            anchor_hash: anchor.whole(),
             launches: run.launches,
             last_launch: began.and_then(|event| launch_of(time(event.at), event.kind)),
             running: run.running.then(|| Running { pid: run.pid, host: run.host.clone(), since }),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::exit;
+use crate::journal::chain::Code;
 use crate::ledger::cause::Only;
 use crate::report::Format;
 use crate::settings::resolve::CONFIG_FLAG;
@@ -384,13 +385,16 @@ pub(crate) enum AuditVerb {
     /// Recompute the hash chains and what the events add up to, and compare
     Verify {
         #[command(flatten)]
-        run: RunArg,
-        /// The code that the run printed and that was kept elsewhere: proves that no tail was cut off
+        run: AnyRunArg,
+        /// The code that a run printed and that was kept elsewhere: proves that no tail was cut off
         #[arg(long, value_name = "CODE")]
-        anchor: Option<String>,
+        anchor: Option<Code>,
         /// A signature of its head, as `audit sign` or ssh-keygen wrote it
         #[arg(long, value_name = "FILE", group = "signed")]
         signature: Option<PathBuf>,
+        /// What was signed [default: the signature's name without .sig]
+        #[arg(long, value_name = "FILE", requires = "signature")]
+        head: Option<PathBuf>,
         /// Public keys, one on a line: one of them has to have signed
         #[arg(long, value_name = "FILE", requires = "signed")]
         signer: Option<PathBuf>,
@@ -436,6 +440,13 @@ pub(crate) enum AuditVerb {
 #[derive(Args, Debug)]
 pub(crate) struct RunArg {
     /// A run's id or a prefix of it [default: the one that goes on, else the one launched last]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AnyRunArg {
+    /// A run's id or a prefix of it [default: all of them]
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<String>,
 }

@@ -567,7 +567,7 @@ fn seeded(path: &Path, seed: u64, rules: Rules) {
         lanes: places,
         layout: Some(journal.layout(run).unwrap()),
         rules,
-        after: None,
+        after: Some(journal.predecessors(run).unwrap()),
     };
     journal.append(run, [(LaneId::RUN, begun)]).unwrap();
     let mut started = [0; ROWS as usize + 1];

@@ -7,6 +7,7 @@ mod at_once;
 mod badly;
 mod browser;
 mod bundle;
+mod chained;
 mod crash;
 mod credentials;
 mod dialects;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::super::{CommandError, Context, output_failed};
 use super::unpacking::{UnpackError, Unpacked, unpacked};
-use super::{Against, tell, unreadable, verified};
+use super::{Against, tell, unreadable};
 use crate::audit::bundle::{self, BadBundle, Bundled, CHECK, CHECKER, CompareError};
-use crate::audit::{Altered, Verified};
+use crate::audit::{self, Altered, Audit, AuditError, ProvenBy, Verified};
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::chain::hex;
@@ -34,10 +34,10 @@ pub(in crate::commands) fn verify_bundle(
     // Where its journal is, is nobody's concern.
     let journal = Journal::open_to_read(&folder.join(bundle::JOURNAL))?;
     let run = journal.find_run(&id)?;
-    let verified = verified(&journal, &run, |verified| match against.anchor {
+    let verified = audit::verify(&journal, &run).and_then(|verified| match against.anchor {
         Some(anchor) => verified.against(anchor),
         None => Ok(verified),
-    })?;
+    });
     let verified = match verified {
         Ok(verified) => {
             held_together(&bundle, &journal, &run, verified, signers.as_deref()).map_err(|error| match error {
@@ -45,10 +45,12 @@ pub(in crate::commands) fn verify_bundle(
                 CompareError::Io(error) => output_failed(folder)(error),
             })?
         }
-        Err(altered) => Err(altered),
+        Err(AuditError::Altered(altered)) => Err(altered),
+        Err(error) => return Err(error.into()),
     };
-    tell(context, verified.as_ref())?;
-    Ok(if verified.is_ok() { Exit::Done } else { Exit::Integrity })
+    let audit = Audit::of_one(&journal, verified)?;
+    tell(context, &audit)?;
+    Ok(if audit.is_ok() { Exit::Done } else { Exit::Integrity })
 }
 
 /// Its files against its journal, and its manifest against its signature.
@@ -73,6 +75,11 @@ fn held_together(
     {
         return Ok(Err(verified.not_signed(&problem)));
     }
+    let proven_by = match (&signed_by, signers) {
+        (Some(_), Some(_)) => ProvenBy::Signature,
+        (_, _) => verified.proven_by,
+    };
+    let verified = Verified { proven_by, ..verified };
     let bundled = Bundled {
         files: bundle.manifest.0.len(),
         covered_by_manifest: bundle::not_compared(&bundle.manifest),

@@ -15,7 +15,7 @@ use super::super::meant::{self, Otherwise};
 use super::super::reading::{journal, print, print_json, write_report};
 use super::super::{CommandError, Context, bad_destination, output_failed};
 use super::checking::checker_sum;
-use super::{bad_key, must_be_there, verified};
+use super::{bad_key, must_be_there};
 use crate::audit::bundle::{APPROVALS, CHECK, CHECKER, HEAD, JOURNAL, MANIFEST, Manifest, PLAN, SIGNATURE};
 use crate::audit::{self, signature};
 use crate::exit::Exit;
@@ -58,11 +58,12 @@ pub(in crate::commands) fn export(context: &Context, what: &Exported<'_>) -> Res
     };
     let copy = Journal::open_to_read(&folder.path().join(JOURNAL))?;
     let run = copy.find_run(&id)?;
-    if let Err(altered) = verified(&copy, &run, Ok)? {
+    let audit = audit::verify_one(&copy, &run)?;
+    if !audit.is_ok() {
         if context.console.json {
-            print_json(|out| Ok(audit::write_json(Err(&altered), out)?))?;
+            print_json(|out| Ok(audit::write_json(&audit, out)?))?;
         } else {
-            print(|out| Ok(audit::write_text(Err(&altered), out)?))?;
+            print(|out| Ok(audit::write_text(&audit, out)?))?;
         }
         return Ok(Exit::Integrity);
     }
@@ -156,7 +157,7 @@ impl Bundle<'_> {
         Ok(README
             .replace("{run}", &self.run.id)
             .replace("{plan}", &self.run.plan_digest)
-            .replace("{anchor}", &anchor)
+            .replace("{anchor}", &anchor.to_string())
             .replace("{purpose}", Purpose::Bundle.namespace())
             .replace("{checker}", &checker_sum())
             .replace("{version}", env!("CARGO_PKG_VERSION")))

@@ -1,0 +1,165 @@
+//! The chain of runs: each names those before it, and is where they say that it is.
+
+use std::collections::{HashMap, HashSet};
+
+use super::finding::Finding;
+use crate::event::{LaneId, Predecessor, Predecessors};
+use crate::journal::chain::{self, hex};
+use crate::journal::succession::{Beginning, First, Identity};
+use crate::journal::{Journal, JournalError, RunKey};
+use crate::ledger::Rules;
+
+/// What is wrong with the place of a run among the others, and the runs that it names.
+#[derive(Default)]
+pub(super) struct PlaceOfRun {
+    pub(super) findings: Vec<Finding>,
+    pub(super) after: Option<Predecessors>,
+}
+
+/// The same of all runs, and what is wrong with the journal as a whole.
+#[derive(Default)]
+pub(super) struct Places {
+    of_runs: HashMap<RunKey, PlaceOfRun>,
+    pub(super) of_journal: Vec<Finding>,
+}
+
+impl Places {
+    pub(super) fn of_run(&mut self, run: RunKey) -> PlaceOfRun {
+        self.of_runs.remove(&run).unwrap_or_default()
+    }
+
+    fn add(&mut self, run: RunKey, finding: Finding) {
+        self.of_runs.entry(run).or_default().findings.push(finding);
+    }
+}
+
+const LANE: LaneId = LaneId::RUN;
+/// The first event of the run's own lane names the others.
+const SEQ: u64 = 1;
+
+pub(super) fn check(journal: &Journal) -> Result<Places, JournalError> {
+    let identity = journal.identity()?;
+    let beginnings = journal.beginnings()?;
+    let mut places = Places::default();
+    if !identity.is_excerpt {
+        let numbers: Vec<i64> = beginnings.iter().map(|beginning| beginning.run.number()).collect();
+        places.of_journal.extend(missing_numbers(&numbers, identity.n_runs));
+    }
+    for (table, number) in journal.left_of_runs_that_are_gone()? {
+        places.of_journal.push(Finding::LeftBehind { table, number });
+    }
+    let is_there: HashMap<&str, usize> = beginnings.iter().map(|found| found.id.as_str()).zip(0..).collect();
+    for (at, beginning) in beginnings.iter().enumerate() {
+        let run = beginning.run;
+        match &beginning.first {
+            First::NotBegun => (),
+            First::Other => places.add(run, Finding::NotBegun { lane: LANE, seq: SEQ }),
+            First::Alone(rules) => {
+                let is_earlier = run.number().cast_unsigned() <= identity.n_earlier && *rules < Rules::Third;
+                if !is_earlier {
+                    places.add(run, Finding::NotChained { lane: LANE, seq: SEQ });
+                }
+            }
+            First::After(after) => {
+                for finding in wrong_with(after, at, &beginnings, &is_there, &identity) {
+                    places.add(run, finding);
+                }
+                for named in &after.runs {
+                    if let Some(&before) = is_there.get(named.run.as_str()) {
+                        let before = beginnings[before].run;
+                        for finding in not_as_named(journal, before, named, &beginning.id)? {
+                            places.add(before, finding);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    for beginning in beginnings {
+        if let First::After(after) = beginning.first {
+            places.of_runs.entry(beginning.run).or_default().after = Some(after);
+        }
+    }
+    Ok(places)
+}
+
+/// Runs have the numbers from 1 to the count of those that were made.
+fn missing_numbers(numbers: &[i64], n_runs: u64) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut next = 1;
+    for &number in numbers {
+        if number > next {
+            findings.push(Finding::NumberMissing { number: next, n_missing: number.abs_diff(next) });
+        }
+        next = number + 1;
+    }
+    let last = numbers.last().copied().unwrap_or(0);
+    if u64::try_from(last) != Ok(n_runs) {
+        findings.push(Finding::RunsMissing { expected: n_runs, found: last });
+    }
+    findings
+}
+
+/// What the first event of a run says of those before it, against those that are there.
+fn wrong_with(
+    after: &Predecessors,
+    at: usize,
+    beginnings: &[Beginning],
+    is_there: &HashMap<&str, usize>,
+    identity: &Identity,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if after.journal != identity.id {
+        let (expected, found) = (after.journal.clone(), identity.id.clone());
+        findings.push(Finding::OtherJournal { lane: LANE, seq: SEQ, expected, found });
+    }
+    if after.earlier != identity.n_earlier {
+        let (expected, found) = (after.earlier, identity.n_earlier);
+        findings.push(Finding::EarlierDiffers { lane: LANE, seq: SEQ, expected, found });
+    }
+    let mut named = HashSet::new();
+    let mut last = at;
+    for Predecessor { run, .. } in &after.runs {
+        let other = || run.clone();
+        match is_there.get(run.as_str()) {
+            _ if !named.insert(run.as_str()) => {
+                findings.push(Finding::RunMoved { lane: LANE, seq: SEQ, other: other() });
+            }
+            Some(&before) if before < last => last = before,
+            Some(_) => findings.push(Finding::RunMoved { lane: LANE, seq: SEQ, other: other() }),
+            None if identity.is_excerpt => (),
+            None => findings.push(Finding::RunMissing { lane: LANE, seq: SEQ, other: other() }),
+        }
+    }
+    if identity.is_excerpt {
+        return findings;
+    }
+    // Those between it and the last one that it names, and behind that if the last one does not go on with naming.
+    let goes_on = last < at && matches!(beginnings[last].first, First::After(_));
+    let first_to_name = if goes_on { last } else { 0 };
+    for unnamed in beginnings[first_to_name..at].iter().rev().filter(|other| !named.contains(other.id.as_str())) {
+        findings.push(Finding::RunUnnamed { lane: LANE, seq: SEQ, other: unnamed.id.clone() });
+    }
+    findings
+}
+
+/// The lanes of a run are at least as long as another one found them, and the same up to there.
+fn not_as_named(
+    journal: &Journal,
+    run: RunKey,
+    named: &Predecessor,
+    named_by: &str,
+) -> Result<Vec<Finding>, JournalError> {
+    let mut findings = Vec::new();
+    for (lane, seq, hash) in &named.heads {
+        let found = match seq {
+            0 => Some(chain::genesis(&named.run, *lane)),
+            seq => journal.hash_at(run, *lane, *seq)?,
+        };
+        if found.map(|found| hex(&found)).as_ref() != Some(hash) {
+            let named_by = named_by.to_owned();
+            findings.push(Finding::NotAsNamed { lane: *lane, seq: *seq, named_by });
+        }
+    }
+    Ok(findings)
+}

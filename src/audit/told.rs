@@ -1,0 +1,285 @@
+//! The result of an audit: the document `cutover.audit.v1`, and the same for people.
+
+use std::io;
+
+use serde::Serialize;
+
+use super::bundle::Bundled;
+use super::finding::Finding;
+use super::{Altered, Audit, ProvenBy, Verified, run_of};
+use crate::report::plain::{count, plain};
+use crate::report::printout::Printout;
+use crate::ssh::Signer;
+
+/// The fields beside `journal` and `runs` are of the run that was asked about, or of the one made last; what was found is of
+/// all of them.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    run: Option<&'a str>,
+    ok: bool,
+    events: u64,
+    rows: u64,
+    anchor: Option<String>,
+    anchor_hash: Option<String>,
+    proven_by: Option<ProvenBy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_by: Option<&'a Signer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bundle: Option<&'a Bundled>,
+    findings: Vec<Found<'a>>,
+    n_findings: u64,
+    journal: JournalOf<'a>,
+    runs: Vec<RunOf<'a>>,
+}
+
+#[derive(Serialize)]
+struct JournalOf<'a> {
+    id: &'a str,
+    runs: u64,
+    excerpt: bool,
+}
+
+#[derive(Clone, Serialize)]
+struct RunOf<'a> {
+    run: &'a str,
+    ok: bool,
+    events: u64,
+    rows: u64,
+    anchor: String,
+    anchor_hash: String,
+    /// None: it is proven by nothing.
+    proven_by: Option<ProvenBy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_by: Option<&'a Signer>,
+    n_findings: u64,
+}
+
+#[derive(Serialize)]
+struct Found<'a> {
+    /// None: it is of the journal as a whole.
+    run: Option<&'a str>,
+    #[serde(flatten)]
+    finding: &'a Finding,
+    text: String,
+}
+
+impl<'a> RunOf<'a> {
+    fn new(run: &'a Result<Verified, Altered>) -> Self {
+        match run {
+            Ok(Verified { run, n_events, n_rows, anchor, proven_by, signed_by, bundle: _, after: _ }) => Self {
+                run,
+                ok: true,
+                events: *n_events,
+                rows: *n_rows,
+                anchor: anchor.to_string(),
+                anchor_hash: anchor.whole(),
+                proven_by: Some(*proven_by),
+                signed_by: signed_by.as_ref(),
+                n_findings: 0,
+            },
+            Err(Altered { run, n_events, n_rows, anchor, findings: _, n_findings }) => Self {
+                run,
+                ok: false,
+                events: *n_events,
+                rows: *n_rows,
+                anchor: anchor.to_string(),
+                anchor_hash: anchor.whole(),
+                proven_by: None,
+                signed_by: None,
+                n_findings: *n_findings,
+            },
+        }
+    }
+}
+
+impl Audit {
+    /// What was found, with the run that it is of.
+    fn found(&self) -> impl Iterator<Item = (Option<&str>, &Finding)> {
+        let of_runs = self.runs.iter().filter_map(|run| run.as_ref().err());
+        let of_runs =
+            of_runs.flat_map(|altered| altered.findings.iter().map(|found| (Some(altered.run.as_str()), found)));
+        self.findings.iter().map(|found| (None, found)).chain(of_runs)
+    }
+
+    /// Without what else was found, and what to do then.
+    pub(crate) fn in_one_line(&self) -> String {
+        let what = match &self.runs[..] {
+            [one] => format!("the journal of run {}", run_of(one)),
+            _ => "the journal".to_owned(),
+        };
+        let first = match self.found().next() {
+            Some((Some(run), first)) if self.runs.len() > 1 => format!(", such as this: run {run}: {first}"),
+            Some((_, first)) => format!(", such as this: {first}"),
+            None => String::new(),
+        };
+        format!("{what} is not what it was: {}{first}", count(self.n_findings(), "finding"))
+    }
+}
+
+/// What to do with a journal in which something was found.
+pub(crate) const KEEP_IT: &str = "keep the file as it is, and compare it with a copy";
+
+pub fn write_json(audit: &Audit, out: &mut dyn io::Write) -> io::Result<()> {
+    let runs: Vec<RunOf> = audit.runs.iter().map(RunOf::new).collect();
+    let last = runs.last().cloned();
+    let found = audit.found().map(|(run, finding)| Found { run, finding, text: finding.to_string() });
+    let document = Document {
+        schema: "cutover.audit.v1",
+        run: last.as_ref().map(|last| last.run),
+        ok: audit.is_ok(),
+        events: last.as_ref().map_or(0, |last| last.events),
+        rows: last.as_ref().map_or(0, |last| last.rows),
+        anchor: last.as_ref().map(|last| last.anchor.clone()),
+        anchor_hash: last.as_ref().map(|last| last.anchor_hash.clone()),
+        proven_by: last.as_ref().and_then(|last| last.proven_by),
+        signed_by: last.as_ref().and_then(|last| last.signed_by),
+        bundle: audit.runs.last().and_then(|run| run.as_ref().ok()).and_then(|verified| verified.bundle.as_ref()),
+        findings: found.collect(),
+        n_findings: audit.n_findings(),
+        journal: JournalOf { id: &audit.journal.id, runs: audit.journal.n_runs, excerpt: audit.journal.is_excerpt },
+        runs,
+    };
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    writeln!(out)
+}
+
+pub fn write_text(audit: &Audit, out: &mut Printout<'_>) -> io::Result<()> {
+    if audit.is_ok() { write_proven(audit, out) } else { write_found(audit, out) }
+}
+
+fn write_proven(audit: &Audit, out: &mut Printout<'_>) -> io::Result<()> {
+    let verified: Vec<&Verified> = audit.runs.iter().filter_map(|run| run.as_ref().ok()).collect();
+    if let [one] = verified[..] {
+        let (events, rows) = (count(one.n_events, "event"), count(one.n_rows, "row"));
+        writeln!(out, "The journal of run {} is as it was written: {events}, {rows}.", plain(&one.run))?;
+    } else {
+        let sum = |of: fn(&Verified) -> u64| verified.iter().map(|run| of(run)).sum::<u64>();
+        let (events, rows) = (count(sum(|run| run.n_events), "event"), count(sum(|run| run.n_rows), "row"));
+        let runs = count(verified.len() as u64, "run");
+        writeln!(out, "The journal is as it was written: {runs}, {events}, {rows}.")?;
+    }
+    writeln!(out)?;
+    for Verified { run, anchor, proven_by, signed_by, bundle, n_rows, .. } in &verified {
+        if verified.len() > 1 {
+            writeln!(out, "  run     {}, {}", plain(run), count(*n_rows, "row"))?;
+        }
+        writeln!(out, "  anchor  {anchor}")?;
+        writeln!(out, "  proven  {}", by(*proven_by))?;
+        if let Some(bundle) = bundle {
+            write_bundle(bundle, out)?;
+        }
+        if let Some(Signer { fingerprint, public_key }) = signed_by {
+            writeln!(out, "  signed  by {fingerprint} ({public_key})")?;
+        }
+        writeln!(out)?;
+    }
+    write_limits(audit, &verified, out)
+}
+
+/// What of a bundle holds, and what was not compared with anything.
+fn write_bundle(bundle: &Bundled, out: &mut Printout<'_>) -> io::Result<()> {
+    let Bundled { files, covered_by_manifest, signed_by, checker_is_ours } = bundle;
+    writeln!(out, "  bundle  {files} files, as its manifest names them")?;
+    match signed_by {
+        Some(Signer { fingerprint, .. }) => writeln!(
+            out,
+            "  signed  by {fingerprint}, manifest and all; whose key it is, you have to know from elsewhere"
+        )?,
+        None => writeln!(out, "  signed  by nobody: whoever wrote the folder could have written all of it")?,
+    }
+    if !covered_by_manifest.is_empty() {
+        writeln!(
+            out,
+            "  as is   {}: covered by the manifest, and compared with nothing",
+            covered_by_manifest.join(", ")
+        )?;
+    }
+    if !checker_is_ours {
+        writeln!(out, "  check   its check.py is not the one of this version")?;
+    }
+    Ok(())
+}
+
+fn by(proof: ProvenBy) -> &'static str {
+    match proof {
+        ProvenBy::Itself => "by itself alone",
+        ProvenBy::Anchor => "by the anchor",
+        ProvenBy::Signature => "by the signature",
+    }
+}
+
+/// What this does not prove.
+fn write_limits(audit: &Audit, verified: &[&Verified], out: &mut Printout<'_>) -> io::Result<()> {
+    let is = |proof| verified.iter().any(|run| run.proven_by == proof);
+    if is(ProvenBy::Itself) {
+        writeln!(
+            out,
+            "By itself alone: its parts agree with each other. Whoever can write the file could have written all of it anew, or cut \
+             off its end. Compare the anchor with the one that was kept elsewhere (--anchor), or have its head signed."
+        )?;
+    }
+    if is(ProvenBy::Anchor) {
+        writeln!(
+            out,
+            "By the anchor: it is what it was when the anchor was noted, if that was kept where nobody changed it."
+        )?;
+    }
+    if is(ProvenBy::Signature) {
+        writeln!(out, "By the signature: it is what it was when it was signed, if nobody else has the key.")?;
+    }
+    if verified.iter().any(|run| run.signed_by.is_some() && run.proven_by != ProvenBy::Signature) {
+        writeln!(
+            out,
+            "The signature is of this head. Whose key it is, you have to know from elsewhere (--signer FILE)."
+        )?;
+    }
+    if audit.journal.is_excerpt {
+        writeln!(out, "The file is an excerpt: nothing is said of the runs that were left out.")?;
+    }
+    writeln!(out, "Not proven by any of it: names that people typed, and that the clock of the machine was right.")
+}
+
+fn write_found(audit: &Audit, out: &mut Printout<'_>) -> io::Result<()> {
+    let found = count(audit.n_findings(), "finding");
+    if let [Err(one)] = &audit.runs[..]
+        && audit.findings.is_empty()
+    {
+        writeln!(out, "The journal of run {} is not what it was: {found}.", plain(&one.run))?;
+        writeln!(out)?;
+        write_findings(&one.findings, one.n_findings, out)?;
+        writeln!(out)?;
+        writeln!(out, "  anchor  {}", one.anchor)?;
+    } else {
+        writeln!(out, "The journal is not what it was: {found}.")?;
+        if !audit.findings.is_empty() {
+            writeln!(out)?;
+            writeln!(out, "The journal as a whole")?;
+            writeln!(out)?;
+            write_findings(&audit.findings, audit.findings.len() as u64, out)?;
+        }
+        for altered in audit.runs.iter().filter_map(|run| run.as_ref().err()) {
+            writeln!(out)?;
+            writeln!(out, "Run {}", plain(&altered.run))?;
+            writeln!(out)?;
+            write_findings(&altered.findings, altered.n_findings, out)?;
+            writeln!(out, "  anchor  {}", altered.anchor)?;
+        }
+        let n_ok = audit.runs.iter().filter(|run| run.is_ok()).count() as u64;
+        writeln!(out)?;
+        writeln!(out, "As they were written: {}.", count(n_ok, "run"))?;
+    }
+    writeln!(out)?;
+    writeln!(out, "Keep the file as it is, and compare it with a copy.")
+}
+
+fn write_findings(findings: &[Finding], n_findings: u64, out: &mut Printout<'_>) -> io::Result<()> {
+    for finding in findings {
+        writeln!(out, "  {}", plain(&finding.to_string()))?;
+    }
+    let n_more = n_findings.saturating_sub(u64::try_from(findings.len()).unwrap_or(u64::MAX));
+    if n_more > 0 {
+        writeln!(out, "  … and {}", count(n_more, "more finding"))?;
+    }
+    Ok(())
+}

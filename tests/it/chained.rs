@@ -1,0 +1,438 @@
+//! What `audit verify` finds of a journal with several runs, and what each of them is proven by.
+
+use std::path::Path;
+
+use cutover::event::LaneId;
+use cutover::journal::chain::{self, Hash};
+use rusqlite::{Connection, params};
+use serde_json::Value;
+
+use super::lab::{Ended, Lab, Served, plan, shared};
+use super::tools;
+
+/// Three runs of one plan, the oldest first.
+fn three_runs() -> (Lab, Served, [String; 3]) {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "cutovering,cutovering"));
+    let sandbox = lab.serve("plan.csv", "[[fault]]\nsources = [\"vm-00003\"]\nkind = \"forbidden\"\ntimes = 99\n");
+    for _ in 0..3 {
+        lab.launch(&sandbox, &["run", "plan.csv", "--new", "--rate", "off"]).exits(1);
+    }
+    let journal = lab.journal();
+    let ids = [1, 2, 3].map(|run| journal.text(&format!("SELECT id FROM run WHERE run = {run}")));
+    (lab, sandbox, ids)
+}
+
+fn verify(lab: &Lab, args: &[&str]) -> Ended {
+    lab.cutover(&[&["audit", "verify"], args].concat())
+}
+
+fn verified(lab: &Lab, args: &[&str]) -> Value {
+    serde_json::from_str(&verify(lab, &[args, &["--json"]].concat()).stdout).unwrap()
+}
+
+/// Somebody who can write the file alters it, and puts the triggers back.
+fn tamper(path: &Path, by: impl FnOnce(&Connection)) {
+    let conn = Connection::open(path).unwrap();
+    conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON").unwrap();
+    let mut statement = conn.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
+    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let triggers: Vec<(String, String)> = found.collect::<Result<_, _>>().unwrap();
+    for (name, _) in &triggers {
+        conn.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+    }
+    by(&conn);
+    for (_, sql) in &triggers {
+        conn.execute_batch(sql).unwrap();
+    }
+}
+
+/// Makes every hash of a run right again, and its heads.
+fn rechain(conn: &Connection, run: i64) {
+    let id: String = conn.query_row("SELECT id FROM run WHERE run = ?1", [run], |row| row.get(0)).unwrap();
+    for lane in [0, 1].map(LaneId) {
+        let (mut prev, mut last) = (chain::genesis(&id, lane), 0);
+        let sql = "SELECT seq, at, kind, row, detail FROM event WHERE run = ?1 AND lane = ?2 ORDER BY seq";
+        let mut statement = conn.prepare(sql).unwrap();
+        let found = statement.query_map(params![run, lane.0], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        });
+        let events: Vec<(u64, i64, String, Option<u32>, String)> = found.unwrap().collect::<Result<_, _>>().unwrap();
+        for (seq, at_ms, kind, row, detail) in events {
+            let hash: Hash = chain::Link { prev: &prev, lane, seq, at_ms, kind: &kind, row, detail: &detail }.hash();
+            let update = "UPDATE event SET prev = ?4, hash = ?5 WHERE run = ?1 AND lane = ?2 AND seq = ?3";
+            conn.execute(update, params![run, lane.0, seq, prev, hash]).unwrap();
+            (prev, last) = (hash, seq);
+        }
+        let update = "UPDATE lane SET seq = ?3, head = ?4 WHERE run = ?1 AND lane = ?2";
+        conn.execute(update, params![run, lane.0, last, prev]).unwrap();
+    }
+}
+
+/// Takes a run out of every table.
+fn remove(conn: &Connection, run: i64) {
+    for table in ["event", "row", "lane", "control", "run"] {
+        conn.execute(&format!("DELETE FROM {table} WHERE run = ?1"), [run]).unwrap();
+    }
+}
+
+/// The journal again, as it was before somebody tampers with it.
+struct Untouched<'a> {
+    lab: &'a Lab,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Untouched<'a> {
+    fn of(lab: &'a Lab) -> Self {
+        let copy = lab.path("untouched.sqlite");
+        let conn = Connection::open(lab.path("cutover.db")).unwrap();
+        conn.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+        Self { lab, bytes: std::fs::read(copy).unwrap() }
+    }
+
+    /// Writes a tampered copy over it and verifies all of that.
+    fn but(&self, by: impl FnOnce(&Connection)) {
+        for beside in ["cutover.db-wal", "cutover.db-shm"] {
+            _ = std::fs::remove_file(self.lab.path(beside));
+        }
+        std::fs::write(self.lab.path("cutover.db"), &self.bytes).unwrap();
+        tamper(&self.lab.path("cutover.db"), by);
+    }
+}
+
+fn found(document: &Value) -> Vec<(Option<&str>, &str)> {
+    let findings = document["findings"].as_array().unwrap();
+    findings.iter().map(|found| (found["run"].as_str(), found["finding"].as_str().unwrap())).collect()
+}
+
+/// What somebody does to the journal, and some of what is found then, each with its run.
+type Attack<'a> = (&'a str, Box<dyn Fn(&Connection) + 'a>, Vec<(Option<&'a str>, &'a str)>);
+
+fn by_sql<'a>(sql: &'static str) -> Box<dyn Fn(&Connection) + 'a> {
+    Box::new(move |conn: &Connection| conn.execute_batch(sql).unwrap())
+}
+
+fn renumber(conn: &Connection, from: i64, to: i64) {
+    for table in ["event", "row", "lane", "control", "run"] {
+        conn.execute(&format!("UPDATE {table} SET run = ?2 WHERE run = ?1"), [from, to]).unwrap();
+    }
+}
+
+/// Runs are removed, added, or change places.
+fn on_the_order(ids: &[String; 3]) -> Vec<Attack<'_>> {
+    let [first, second, third] = ids.each_ref().map(|id| Some(id.as_str()));
+    vec![
+        ("the first is removed", Box::new(|conn| remove(conn, 1)), vec![(None, "number_missing"), (second, "run_missing")]),
+        ("one of the middle is removed", Box::new(|conn| remove(conn, 2)), vec![
+            (None, "number_missing"),
+            (third, "run_missing"),
+            (third, "run_unnamed"),
+        ]),
+        ("the newest is removed", Box::new(|conn| remove(conn, 3)), vec![(None, "runs_missing")]),
+        (
+            "the first is removed and the others take its number",
+            Box::new(move |conn| {
+                remove(conn, 1);
+                renumber(conn, 2, 1);
+                renumber(conn, 3, 2);
+                conn.execute_batch("UPDATE journal SET n_runs = 2").unwrap();
+            }),
+            vec![(second, "run_missing")],
+        ),
+        (
+            "two change places",
+            Box::new(move |conn| {
+                renumber(conn, 1, 9);
+                renumber(conn, 2, 1);
+                renumber(conn, 9, 2);
+            }),
+            vec![(second, "run_moved"), (first, "run_unnamed"), (third, "run_unnamed")],
+        ),
+        ("only table run loses one", by_sql("DELETE FROM run WHERE run = 3"), vec![(None, "runs_missing")]),
+        ("table run is emptied", by_sql("DELETE FROM run"), vec![(None, "runs_missing"), (None, "left_behind")]),
+        (
+            "all is emptied",
+            by_sql("DELETE FROM run; DELETE FROM row; DELETE FROM lane; DELETE FROM event; DELETE FROM control"),
+            vec![(None, "runs_missing")],
+        ),
+        (
+            "one is added that never began",
+            by_sql("INSERT INTO run SELECT 4, 'added', plan_path, plan_digest, 0, endpoint, account, settings, created_at, 0, 0, NULL, NULL,
+                 NULL, NULL, 0, NULL, NULL, NULL, rules FROM run WHERE run = 3"),
+            vec![(None, "runs_missing")],
+        ),
+        ("the journal is another one", by_sql("UPDATE journal SET id = '00'"), vec![(first, "other_journal")]),
+        ("its count is another", by_sql("UPDATE journal SET n_runs = 9"), vec![(None, "runs_missing")]),
+        ("its earlier runs are more", by_sql("UPDATE journal SET n_earlier = 3"), vec![(first, "earlier_differs")]),
+    ]
+}
+
+/// Runs are written anew, with every hash right again where that is needed.
+fn on_the_content(ids: &[String; 3]) -> Vec<Attack<'_>> {
+    let [first, second, third] = ids.each_ref().map(|id| Some(id.as_str()));
+    vec![
+        (
+            "the newest names nothing before it",
+            Box::new(|conn| {
+                let strip = "UPDATE event SET detail = substr(detail, 1, instr(detail, ',\"after\"') - 1) || '}'
+                     WHERE run = 3 AND lane = 0 AND seq = 1";
+                assert_eq!(conn.execute(strip, []).unwrap(), 1);
+                rechain(conn, 3);
+            }),
+            vec![(third, "not_chained")],
+        ),
+        (
+            "the newest says that it is of an earlier version",
+            Box::new(|conn| {
+                let strip = "UPDATE event SET detail = replace(substr(detail, 1, instr(detail, ',\"after\"') - 1), 'third', 'second')
+                     || '}' WHERE run = 3 AND lane = 0 AND seq = 1";
+                assert_eq!(conn.execute(strip, []).unwrap(), 1);
+                conn.execute_batch("UPDATE run SET rules = 'second' WHERE run = 3").unwrap();
+                rechain(conn, 3);
+            }),
+            vec![(third, "not_chained")],
+        ),
+        (
+            "the beginning of one is taken out",
+            Box::new(|conn| {
+                conn.execute_batch(
+                    "DELETE FROM event WHERE run = 3 AND lane = 0 AND seq = 1;
+                     UPDATE event SET seq = -seq WHERE run = 3 AND lane = 0; UPDATE event SET seq = -seq - 1 WHERE run = 3 AND lane = 0",
+                )
+                .unwrap();
+                rechain(conn, 3);
+            }),
+            vec![(third, "not_begun")],
+        ),
+        (
+            "an older one is written anew with all its hashes",
+            Box::new(|conn| {
+                conn.execute_batch(
+                    "UPDATE event SET at = at + 1 WHERE run = 1 AND lane = 1 AND kind = 'row_settled' AND row = 3;
+                     UPDATE row SET settled_at = settled_at + 1 WHERE run = 1 AND row = 3",
+                )
+                .unwrap();
+                rechain(conn, 1);
+            }),
+            vec![(first, "not_as_named")],
+        ),
+        (
+            "the newest is written anew with an event spelled otherwise",
+            Box::new(|conn| {
+                conn.execute_batch(
+                    "UPDATE event SET detail = replace(detail, ':', ': ') WHERE run = 3 AND lane = 1 AND seq = 2",
+                )
+                .unwrap();
+                rechain(conn, 3);
+            }),
+            vec![(third, "respelled")],
+        ),
+        (
+            "a row of an older one",
+            by_sql("UPDATE row SET verdict = 'already' WHERE run = 1 AND row = 1"),
+            vec![(first, "row_differs")],
+        ),
+        (
+            "what counts as on target",
+            by_sql("UPDATE row SET on_target = 1 WHERE run = 2 AND row = 3"),
+            vec![(second, "row_differs")],
+        ),
+    ]
+}
+
+#[test]
+fn no_run_vanishes_from_a_journal_is_added_to_it_or_changes_its_place() {
+    let _machine = shared();
+    let (lab, _sandbox, ids) = three_runs();
+    let untouched = Untouched::of(&lab);
+    untouched.but(|_| ());
+    verify(&lab, &[]).exits(0);
+    for (what, attack, expected) in on_the_order(&ids).into_iter().chain(on_the_content(&ids)) {
+        untouched.but(attack);
+        let ended = verify(&lab, &["--json"]);
+        let document: Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(ended.code, Some(7), "{what}: {document:#}");
+        let findings = found(&document);
+        assert!(expected.iter().all(|expected| findings.contains(expected)), "{what}: {findings:#?}");
+        let text = verify(&lab, &[]).exits(7).stdout;
+        assert!(text.contains("not what it was"), "{what}: {text}");
+    }
+    // Whoever writes all of it anew is found by what was kept elsewhere, and by nothing else.
+    let anchor = {
+        untouched.but(|_| ());
+        verified(&lab, &[])["anchor"].as_str().unwrap().to_owned()
+    };
+    untouched.but(|conn| {
+        remove(conn, 3);
+        conn.execute_batch("UPDATE journal SET n_runs = 2").unwrap();
+    });
+    let text = verify(&lab, &[]).exits(0).stdout;
+    assert!(text.contains("by itself alone") && text.contains("could have written all of it anew"), "{text}");
+    assert_eq!(found(&verified(&lab, &["--anchor", &anchor])), [(None, "anchor_unknown")]);
+}
+
+#[test]
+fn each_run_is_proven_by_what_stands_for_it() {
+    let _machine = shared();
+    let (lab, sandbox, ids) = three_runs();
+    let proofs = |args: &[&str]| {
+        let document = verified(&lab, args);
+        assert_eq!(document["ok"], true, "{document:#}");
+        let runs = document["runs"].as_array().unwrap();
+        runs.iter().map(|run| run["proven_by"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(proofs(&[]), ["itself", "itself", "itself"]);
+    let document = verified(&lab, &[]);
+    let (shown, whole) = (document["anchor"].as_str().unwrap(), document["anchor_hash"].as_str().unwrap());
+    assert_eq!((shown.len(), whole.len(), document["run"].as_str()), (39, 64, Some(ids[2].as_str())));
+    for code in [shown, whole, &shown.to_uppercase(), &whole[..40]] {
+        assert_eq!(proofs(&["--anchor", code]), ["anchor", "anchor", "anchor"], "{code}");
+    }
+    let of_second = document["runs"][1]["anchor_hash"].as_str().unwrap();
+    assert_eq!(proofs(&["--anchor", of_second]), ["anchor", "anchor", "itself"]);
+    assert_eq!(proofs(&[&ids[2], "--anchor", shown]), ["anchor"]);
+    // As much of it as earlier versions showed is not enough for a run of this one, and a part is none.
+    verify(&lab, &["--anchor", &whole[..20]]).exits(2).says("short anchor of earlier versions");
+    verify(&lab, &["--anchor", &whole[..31]]).exits(2).says("an anchor has 32 hexadecimal digits");
+
+    // A run that went on is not any more what those behind it found.
+    lab.launch(&sandbox, &["retry", &ids[0]]).exits(1);
+    assert_eq!(proofs(&["--anchor", shown]), ["itself", "anchor", "anchor"]);
+    let text = verify(&lab, &["--anchor", shown]).exits(0).stdout;
+    assert!(text.contains("by itself alone") && text.contains("by the anchor"), "{text}");
+
+    if tools::lack(&["ssh-keygen"]) {
+        return;
+    }
+    for key in ["mine", "other"] {
+        let made = std::process::Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f", key])
+            .current_dir(lab.path("."))
+            .status();
+        assert!(made.unwrap().success());
+    }
+    lab.cutover(&["audit", "sign", &ids[2], "--key", "mine", "-o", "head"]).exits(0);
+    let head = std::fs::read_to_string(lab.path("head")).unwrap();
+    let id = lab.journal().text("SELECT id FROM journal");
+    for line in [format!("journal {id}\nruns 3\ntime 2"), format!("anchor {whole}\nprevious {} {of_second}\n", ids[1])]
+    {
+        assert!(head.contains(&line), "{head}");
+    }
+    assert_eq!(proofs(&["--signature", "head.sig", "--signer", "mine.pub"]), ["itself", "signature", "signature"]);
+    // A key that nobody names may be anybody's.
+    assert_eq!(proofs(&["--signature", "head.sig"]), ["itself", "itself", "itself"]);
+    assert!(verify(&lab, &["--signature", "head.sig"]).exits(0).stdout.contains("signed  by SHA256:"));
+    lab.write("elsewhere", &head);
+    std::fs::rename(lab.path("head"), lab.path("moved")).unwrap();
+    verify(&lab, &["--signature", "head.sig"]).exits(7);
+    verify(&lab, &["--signature", "head.sig", "--head", "elsewhere"]).exits(0);
+    lab.write("elsewhere", &head.replace("runs 3", "runs 4"));
+    verify(&lab, &["--signature", "head.sig", "--head", "elsewhere"]).exits(7);
+    // It counts the runs, so that the newest cannot be taken away.
+    lab.cutover(&["audit", "sign", &ids[1], "--key", "mine", "-o", "second"]).exits(0);
+    verify(&lab, &["--signature", "second.sig"]).exits(0);
+    tamper(&lab.path("cutover.db"), |conn| {
+        remove(conn, 3);
+        conn.execute_batch("UPDATE journal SET n_runs = 2").unwrap();
+    });
+    verify(&lab, &[]).exits(0);
+    let gone = verify(&lab, &["--signature", "second.sig"]).exits(7);
+    assert!(gone.stdout.contains("3 runs had been made in the journal"), "{}", gone.stdout);
+    let gone = verify(&lab, &["--signature", "head.sig", "--head", "moved"]).exits(7);
+    assert!(gone.stdout.contains("is not in this journal"), "{}", gone.stdout);
+}
+
+#[test]
+fn journals_of_earlier_versions_are_proven_as_they_were_and_chained_from_now_on() {
+    let _machine = shared();
+    for schema in ["schema-3", "schema-7", "schema-9"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/journals").join(schema);
+        let lab = Lab::new();
+        for (from, to) in [("journal.sqlite", "cutover.db"), ("head", "head"), ("head.sig", "head.sig")] {
+            std::fs::copy(folder.join(from), lab.path(to)).unwrap();
+        }
+        std::fs::copy(folder.join("../signer.pub"), lab.path("signer.pub")).unwrap();
+        let document = verified(&lab, &[]);
+        assert_eq!(
+            (&document["ok"], document["runs"].as_array().unwrap().len()),
+            (&Value::from(true), 2),
+            "{document:#}"
+        );
+        let anchors = std::fs::read_to_string(folder.join("anchors")).unwrap();
+        for (place, anchor) in anchors.lines().enumerate() {
+            let proven = &verified(&lab, &["--anchor", anchor])["runs"][place]["proven_by"];
+            assert_eq!(proven, "anchor", "{schema} {anchor}");
+        }
+        // With the head that was signed, and without it: nothing in it was not in the journal.
+        for args in [&["--signature", "head.sig", "--signer", "signer.pub"][..], &["--signature", "head.sig"]] {
+            verify(&lab, args).exits(0);
+            std::fs::rename(lab.path("head"), lab.path("kept")).unwrap();
+            verify(&lab, args).exits(0);
+            std::fs::rename(lab.path("kept"), lab.path("head")).unwrap();
+        }
+        // Nobody wanted a proof of the rows of the first one.
+        let on_target =
+            lab.journal().text("SELECT group_concat(on_target) FROM (SELECT on_target FROM v_run ORDER BY run)");
+        let status: Value = serde_json::from_str(&lab.cutover(&["status", "--json"]).stdout).unwrap();
+        assert_eq!((on_target.as_str(), status["on_target"].as_u64()), ("3,3", Some(3)), "{schema}");
+
+        lab.write("plan.csv", &plan(2, "cutovering,cutovering"));
+        let sandbox = lab.serve("plan.csv", "");
+        lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(0);
+        let whole = verified(&lab, &[]);
+        assert_eq!(whole["ok"], true, "{whole:#}");
+        let anchor = whole["anchor"].as_str().unwrap();
+        let proven = verified(&lab, &["--anchor", anchor]);
+        let proofs: Vec<&Value> = proven["runs"].as_array().unwrap().iter().map(|run| &run["proven_by"]).collect();
+        assert_eq!(proofs, ["anchor", "anchor", "anchor"], "{schema}");
+        let untouched = Untouched::of(&lab);
+        let older: [String; 2] = [1, 2].map(|run| lab.journal().text(&format!("SELECT id FROM run WHERE run = {run}")));
+        for (place, run) in older.iter().zip(1..) {
+            untouched.but(|conn| remove(conn, run));
+            let text = verify(&lab, &[]).exits(7).stdout;
+            assert!(text.contains(&format!("names run {place} before this one")), "{schema}: {text}");
+        }
+        untouched.but(|conn| {
+            let strip = "UPDATE event SET detail = replace(substr(detail, 1, instr(detail, ',\"after\"') - 1), 'third', 'second') || '}'
+                 WHERE run = 3 AND lane = 0 AND seq = 1";
+            assert_eq!(conn.execute(strip, []).unwrap(), 1);
+            conn.execute_batch("UPDATE run SET rules = 'second' WHERE run = 3").unwrap();
+            rechain(conn, 3);
+        });
+        let text = verify(&lab, &[]).exits(7).stdout;
+        assert!(text.contains("does not name the runs before this one"), "{schema}: {text}");
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_or_was_killed_is_no_finding() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(40, "cutovering,cutovering"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.launch(&sandbox, &["run", "plan.csv", "--new", "--rate", "off"]).exits(0);
+    let goes_on = lab.begin(&sandbox, &["run", "plan.csv", "--new", "--rate", "5", "--preflight", "off"]);
+    sandbox.reach(45);
+    verify(&lab, &[]).exits(0);
+    goes_on.kill();
+    verify(&lab, &[]).exits(0);
+    // Whatever the one before it did since, the next one names it as it is then.
+    lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
+    lab.launch(&sandbox, &["run", "plan.csv", "--new", "--rate", "off"]).exits(0);
+    verify(&lab, &[]).exits(0);
+}
+
+#[test]
+fn rows_that_nobody_wanted_proven_are_on_target_wherever_one_looks() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "cutovering,cutovering"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.launch(&sandbox, &["run", "plan.csv", "--verify", "off", "--rate", "off"]).exits(0);
+    let status: Value = serde_json::from_str(&lab.cutover(&["status", "--json"]).exits(0).stdout).unwrap();
+    assert_eq!((status["on_target"].as_u64(), status["unproven"].as_u64()), (Some(3), Some(3)));
+    let journal = lab.journal();
+    for sql in ["SELECT on_target FROM v_run", "SELECT on_target FROM v_lane", "SELECT sum(on_target) FROM v_row"] {
+        assert_eq!(journal.count(sql), 3, "{sql}");
+    }
+}
