@@ -18,6 +18,7 @@ use crate::engine::lane::LaneSettings;
 use crate::event::Outcome;
 use crate::exit::Exit;
 use crate::inventory::InventoryError;
+use crate::journal::objects::Additions;
 use crate::journal::one_name::Misplaced;
 use crate::journal::read::RunRecord;
 use crate::journal::{JournalError, bounded};
@@ -432,6 +433,7 @@ fn exit_of_journal(error: &JournalError) -> Exit {
         JournalError::Folder(_)
         | JournalError::NotAJournal
         | JournalError::Damaged(_)
+        | JournalError::Added(_)
         | JournalError::Beside { .. }
         | JournalError::NotOurs
         | JournalError::Illegal(_) => Exit::Integrity,
@@ -547,11 +549,13 @@ fn hint_of_journal(error: &JournalError, here: &Here) -> Option<String> {
         JournalError::Unreadable { .. } => "it has to be a file that you may read; `--journal PATH` names another",
         JournalError::Newer { .. } => "use the newer cutover",
         JournalError::Older { .. } => {
-            "copy it to a folder that can be written to, and name the copy with `--journal PATH`"
+            "copy it, with the log (`-wal`) if one lies beside it, to a folder that can be written to, and name the copy with \
+             `--journal PATH`"
         }
         JournalError::Damaged(_) | JournalError::NotOurs | JournalError::Illegal(_) => {
             "keep the file as it is; an earlier copy shows what it held, and `sqlite3 COPY .recover` what can still be read"
         }
+        JournalError::Added(additions) => return Some(hint_of_additions(additions)),
         JournalError::Beside { .. } => {
             "if no program is at work on the journal now, keep all of it and name an earlier copy with `--journal PATH`"
         }
@@ -567,18 +571,40 @@ fn hint_of_journal(error: &JournalError, here: &Here) -> Option<String> {
     Some(hint.to_owned())
 }
 
+/// Takes out what is not ours, and nothing else: what was recorded stays, in the file and in a copy of it as it was.
+fn hint_of_additions(additions: &Additions) -> String {
+    let path = shell_path(&additions.path);
+    format!(
+        "nothing that was recorded is lost: keep a copy (`sqlite3 {path} \".backup COPY\"`), take out what was added (`sqlite3 \
+         {path} {}`), and run the same command again",
+        shell_word(&additions.taken_out())
+    )
+}
+
 fn hint_of_misplaced(misplaced: &Misplaced) -> String {
     match misplaced {
         Misplaced::NoFile(_) | Misplaced::LinkToNowhere(_) => "name a file with `--journal PATH`".to_owned(),
-        Misplaced::Names { path, .. } => {
-            let path = shell_word(&path.to_string_lossy());
-            format!("remove the other name (`find . -samefile {path}` finds it), or `cp {path} COPY` and name the copy")
-        }
+        Misplaced::Names { path, has_log, .. } => hint_of_names(&shell_path(path), *has_log),
         Misplaced::MountedAlone(_) => "mount the folder that the journal is in".to_owned(),
         Misplaced::Beside { path, .. } => {
             let path = shell_word(&path.to_string_lossy());
             format!("see who put it there (`ls -l {path}`), and take it away")
         }
+    }
+}
+
+/// Names the way that keeps what was recorded last: a log lies beside one of the names, and no plain copy takes it along.
+fn hint_of_names(path: &str, has_log: bool) -> String {
+    let find = format!("`find \"$(stat -c %m {path})\" -xdev -samefile {path}`");
+    if has_log {
+        format!(
+            "remove the other name ({find} finds it), and not this one, beside which the log lies; or copy both into one: \
+             `sqlite3 {path} \".backup COPY\"`, and name the copy"
+        )
+    } else {
+        format!(
+            "{find} finds the names: keep the one beside which a log (`-wal`) lies, if there is one, and remove the others"
+        )
     }
 }
 

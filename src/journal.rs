@@ -45,6 +45,7 @@ pub mod succession;
 mod tests;
 
 use chain::Hash;
+use objects::Additions;
 use one_name::Misplaced;
 use opening::Access;
 
@@ -91,6 +92,9 @@ pub enum JournalError {
     Migration(String),
     #[error("the journal is damaged: {0}")]
     Damaged(String),
+    /// All that we made is there as we made it, and something else is, too.
+    #[error(transparent)]
+    Added(Additions),
     /// Whoever opens the journal would make it part of it, or pass over it.
     #[error("`{}`, beside the journal, {what}", path.display())]
     Beside { path: PathBuf, what: &'static str },
@@ -181,6 +185,7 @@ impl JournalError {
             | JournalError::NotAJournal
             | JournalError::Newer { .. }
             | JournalError::Damaged(_)
+            | JournalError::Added(_)
             | JournalError::Beside { .. }
             | JournalError::NotOurs
             | JournalError::Full(_)
@@ -214,6 +219,7 @@ impl JournalError {
             | JournalError::Misplaced(_)
             | JournalError::Abandoned
             | JournalError::Newer { .. }
+            | JournalError::Added(_)
             | JournalError::Full(_)
             | JournalError::Sqlite(_)
             | JournalError::Illegal(_)

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use rusqlite::Connection;
@@ -26,6 +27,20 @@ pub struct Object {
 impl Object {
     fn is_table(&self) -> bool {
         self.kind == "table"
+    }
+
+    /// Statistics are the only tables of SQLite's own that it lets go of.
+    ///
+    /// source: sqlite.org/fileformat2.html (2.6)
+    fn can_go(&self) -> bool {
+        !self.is_table() || !self.name.starts_with("sqlite_") || self.name.starts_with("sqlite_stat")
+    }
+
+    /// The statement that takes it out, if it is still there. None: it goes with its table.
+    fn dropped(&self) -> Option<String> {
+        let is_of_a_table = self.kind == "index" && self.name.starts_with("sqlite_");
+        let name = self.name.replace('"', "\"\"");
+        (!is_of_a_table).then(|| format!("DROP {} IF EXISTS \"{name}\"", self.kind.to_uppercase()))
     }
 }
 
@@ -120,7 +135,43 @@ pub(super) fn differences(conn: &Connection) -> Result<Vec<Difference>, JournalE
     Ok(all)
 }
 
-fn refuse(version: i64, differences: &[Difference]) -> Result<(), JournalError> {
+/// What somebody added to a journal, beside all that is ours, and that does nothing by itself: statistics, an index, a table.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal holds something else as well: the {first} is none of cutover's{}", and_more(rest))]
+pub struct Additions {
+    pub(crate) path: PathBuf,
+    first: Object,
+    rest: Vec<Object>,
+}
+
+fn and_more<T>(rest: &[T]) -> String {
+    if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) }
+}
+
+impl Additions {
+    /// None: something of ours is amiss, or was at work on what is recorded.
+    fn of(path: Option<&str>, differences: &[Difference]) -> Option<Self> {
+        let added = differences.iter().map(|difference| match difference {
+            // Triggers do something whenever we write, and what SQLite made for itself it keeps.
+            Difference::Added(object) if object.kind != "trigger" && object.can_go() => Some(object.clone()),
+            Difference::Added(_) | Difference::Missing(_) | Difference::Changed(_) => None,
+        });
+        let mut added = added.collect::<Option<Vec<Object>>>()?.into_iter();
+        Some(Self { path: path?.into(), first: added.next()?, rest: added.collect() })
+    }
+
+    /// Statements of SQLite that take them out.
+    pub(crate) fn taken_out(&self) -> String {
+        let drops = std::iter::once(&self.first).chain(&self.rest).filter_map(Object::dropped);
+        drops.collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn refuse(conn: &Connection, differences: &[Difference]) -> Result<(), JournalError> {
+    let version = version(conn)?;
+    if let Some(additions) = Additions::of(conn.path(), differences) {
+        return Err(JournalError::Added(additions));
+    }
     match differences {
         [] => Ok(()),
         // In the words of SQLite, which would not find it.
@@ -128,7 +179,7 @@ fn refuse(version: i64, differences: &[Difference]) -> Result<(), JournalError> 
             Err(JournalError::Damaged(missing.to_string()))
         }
         [first, rest @ ..] => {
-            let more = if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) };
+            let more = and_more(rest);
             Err(JournalError::Damaged(format!("it says that it is of version {version}, and {first}{more}")))
         }
     }
@@ -144,14 +195,14 @@ pub(super) fn version_in_use(conn: &Connection) -> Result<i64, JournalError> {
 
 /// Refuses a journal to write to in which there is anything else than what its version makes.
 pub(super) fn must_all_be_ours(conn: &Connection) -> Result<(), JournalError> {
-    refuse(version(conn)?, &differences(conn)?)
+    refuse(conn, &differences(conn)?)
 }
 
 /// Refuses a journal to read whose tables are not those of its version: whatever stands in their place may be anything.
 pub(super) fn tables_must_be_ours(conn: &Connection) -> Result<(), JournalError> {
     let mut differences = differences(conn)?;
     differences.retain(Difference::is_of_our_tables);
-    refuse(version(conn)?, &differences)
+    refuse(conn, &differences)
 }
 
 impl Journal {

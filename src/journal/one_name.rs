@@ -24,7 +24,12 @@ pub enum Misplaced {
         "the journal `{}` has {names} names (hard links): whoever uses another one has another log and other locks",
         path.display()
     )]
-    Names { path: PathBuf, names: u64 },
+    Names {
+        path: PathBuf,
+        names: u64,
+        /// What was recorded last may be in a log, which lies beside one of the names.
+        has_log: bool,
+    },
     #[error("the journal `{}` is mounted as a single file: its log and its locks are not where others look for them", .0.display())]
     MountedAlone(PathBuf),
     #[error("`{}` beside the journal {how}", path.display())]
@@ -43,7 +48,11 @@ pub(super) fn check(path: &Path) -> Result<(), Misplaced> {
         return Err(Misplaced::NoFile(path.to_owned()));
     }
     if found.nlink() > 1 {
-        return Err(Misplaced::Names { path: path.to_owned(), names: found.nlink() });
+        // By the name that it has itself: a link to it is not what is to be found and removed.
+        let path =
+            if path.is_symlink() { path.canonicalize().unwrap_or_else(|_| path.to_owned()) } else { path.to_owned() };
+        let has_log = std::fs::metadata(beside(&path, "-wal")).is_ok_and(|log| log.len() > 0);
+        return Err(Misplaced::Names { path, names: found.nlink(), has_log });
     }
     if is_mounted_alone(path) {
         return Err(Misplaced::MountedAlone(path.to_owned()));

@@ -63,6 +63,7 @@ impl From<JournalError> for PageError {
             | JournalError::Newer { .. }
             | JournalError::Migration(_)
             | JournalError::Damaged(_)
+            | JournalError::Added(_)
             | JournalError::NotOurs
             | JournalError::Full(_)
             | JournalError::Sqlite(_)

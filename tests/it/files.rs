@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::lab::{Ended, Lab, Launch, Served, alone, plan, shared, with_yes};
+use crate::lab::{Ended, Journal, Lab, Launch, Served, alone, plan, shared, with_yes};
+use crate::tools;
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
@@ -267,6 +268,46 @@ fn a_journal_has_one_name_and_is_a_file() {
     elsewhere.env("XDG_STATE_HOME", lab.path("other-state"));
     Launch::of(elsewhere).end().exits(6).says("another launch holds run");
     launch.kill();
+}
+
+#[test]
+fn what_is_said_to_do_about_a_second_name_keeps_what_was_recorded_last() {
+    let _machine = shared();
+    if tools::lack(&["sqlite3"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(20, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "20", "--concurrency", "2"]);
+    assert!(launch.reaches_nth("attempt_ended", 6));
+    launch.kill();
+    let n_begun = lab.journal().n_events("attempt_started");
+    fs::create_dir(lab.path("elsewhere")).unwrap();
+    fs::hard_link(lab.path("cutover.db"), lab.path("elsewhere/second.db")).unwrap();
+    symlink("cutover.db", lab.path("link.db")).unwrap();
+    let says = |journal: &str| {
+        let ended = lab.cutover(&["status", "--journal", journal]).exits(2).says("beside which the log lies");
+        assert!(!ended.stderr.contains("`cp "), "{}", ended.stderr);
+        the_command(&ended, "sqlite3 ")
+    };
+    let by_link =
+        says("link.db").replace(&*lab.path("cutover.db").canonicalize().unwrap().to_string_lossy(), "cutover.db");
+    let copies = says("cutover.db").replace(&*lab.path("cutover.db").to_string_lossy(), "cutover.db");
+    assert_eq!(by_link, copies);
+    assert!(lab.command_of("sh", &["-c", &copies]).status().unwrap().success(), "{copies}");
+    assert_eq!(Journal::open(&lab.path("COPY")).n_events("attempt_started"), n_begun, "{copies}");
+    // By the other name there is no log to copy.
+    let ended = lab.cutover(&["status", "--journal", "elsewhere/second.db"]).exits(2);
+    let says = "keep the one beside which a log (`-wal`) lies";
+    assert!(ended.stderr.contains(says) && !ended.stderr.contains("COPY"), "{}", ended.stderr);
+}
+
+/// A command that begins so, as it is printed.
+#[track_caller]
+fn the_command(ended: &Ended, begins: &str) -> String {
+    let (_, command) = ended.stderr.split_once(&format!("`{begins}")).expect("it is printed");
+    format!("{begins}{}", command.split_once('`').unwrap().0)
 }
 
 #[test]

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use crate::lab::{Ended, Lab, Served, plan, shared};
+use crate::tools;
 use crate::truth::dice::Dice;
 
 /// Schemas of strangers, each with words of the finding.
@@ -121,6 +122,31 @@ fn what_a_journal_has_besides_its_schema_or_instead_of_it_is_found_and_nobody_go
     lab.cutover(&["audit", "verify"]).exits(0);
     lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
     assert_eq!(sandbox.changes().len(), 20);
+}
+
+#[test]
+fn what_a_tool_added_to_a_journal_is_no_damage_and_goes_as_it_is_said() {
+    let _machine = shared();
+    if tools::lack(&["sqlite3"]) {
+        return;
+    }
+    let (lab, sandbox) = interrupted();
+    altered(&lab, "ANALYZE; CREATE INDEX \"an auditor's\" ON event (at); CREATE TABLE notes (id UNIQUE, note)");
+    let ended = lab.launch(&sandbox, &["resume"]).exits(7).says("is none of cutover's, and ");
+    assert!(!ended.stderr.contains("damaged"), "{}", ended.stderr);
+    let commands: Vec<&str> = ended.stderr.split('`').filter(|text| text.starts_with("sqlite3 ")).collect();
+    assert_eq!(commands.len(), 2, "{}", ended.stderr);
+    for command in commands {
+        let command = command.replace("COPY", "copy.db");
+        assert!(lab.command_of("sh", &["-c", &command]).status().unwrap().success(), "{command}");
+    }
+    lab.cutover(&["audit", "verify", "--journal", "copy.db"]).exits(7);
+    lab.cutover(&["audit", "verify"]).exits(0);
+    lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
+    assert_eq!(sandbox.changes().len(), 20);
+    // What was at work while others wrote is not taken away and forgotten.
+    altered(&lab, STRANGE[4].1);
+    lab.launch(&sandbox, &["resume"]).exits(7).says("the journal is damaged").says("keep the file as it is");
 }
 
 #[test]
