@@ -1,5 +1,6 @@
 //! `trust`: shows what the settings file of a folder sets, and lets it.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use serde_json::json;
 use super::{CommandError, Context, output_failed, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
+use crate::files::folder_of;
 use crate::report::plain::plain;
 use crate::report::printout::Printout;
 use crate::report::sieve::Form;
@@ -70,19 +72,31 @@ fn print(context: &Context, shown: &Shown) -> Result<(), CommandError> {
     written.map_err(stdout_failed)
 }
 
-/// The value of a key, but for what stands where a name belongs and may be the secret itself: no name of a variable is like
-/// that, and no file is there.
-fn value(said: &Said) -> &str {
-    let key = said.key.as_deref().unwrap_or_default();
-    let names_nothing = match key {
-        _ if said.profile.is_none() => false,
-        _ if key.ends_with("_env") => {
-            said.value.len() > 32 || !said.value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        }
-        _ if key.ends_with("_file") => !said.value.starts_with("~/") && !Path::new(&said.value).exists(),
-        _ => false,
+/// The value of a key, as it is to be judged: whole, but for what stands where a name belongs and looks like the secret itself.
+/// Of that its beginning and its length are shown, and never that it is harmless: it may name something when it is used.
+fn value<'a>(said: &'a Said, place: &Path) -> Cow<'a, str> {
+    let (key, value) = (said.key.as_deref().unwrap_or_default(), said.value.as_str());
+    let is_a_name = match key {
+        _ if said.profile.is_none() => true,
+        _ if key.ends_with("_env") => names_a_variable(value) || std::env::var_os(value).is_some(),
+        _ if key.ends_with("_file") => value.contains('/') || folder_of(place).join(value).exists(),
+        _ => true,
     };
-    if names_nothing { "(not repeated here: it names nothing)" } else { &said.value }
+    if is_a_name { value.into() } else { beginning(value).into() }
+}
+
+/// Tells the usual names of variables, which no password and no token is like.
+fn names_a_variable(text: &str) -> bool {
+    let begins_well = text.starts_with(|first: char| first.is_ascii_uppercase() || first == '_');
+    let is_usual = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    begins_well && text.len() <= 64 && text.bytes().all(is_usual)
+}
+
+/// Eight characters at most, and of a short text less.
+fn beginning(text: &str) -> String {
+    let length = text.chars().count();
+    let shown: String = text.chars().take((length / 3).min(8)).collect();
+    format!("{shown}… ({length} characters, which look like a secret and not like a name)")
 }
 
 fn render(shown: &Shown, out: &mut Printout<'_>) -> io::Result<()> {
@@ -90,7 +104,7 @@ fn render(shown: &Shown, out: &mut Printout<'_>) -> io::Result<()> {
     writeln!(out, "{}, {state}, sha256:{}", plain(&shown.place.display().to_string()), shown.digest)?;
     for said in &shown.says {
         let does = said.beyond_a_folder().map_or_else(String::new, |does| format!("  ({does})"));
-        writeln!(out, "{:>5}  {} = {}{does}", said.line, plain(&said.to_string()), plain(value(said)))?;
+        writeln!(out, "{:>5}  {} = {}{does}", said.line, plain(&said.to_string()), plain(&value(said, &shown.place)))?;
     }
     Ok(())
 }
@@ -99,7 +113,7 @@ fn render(shown: &Shown, out: &mut Printout<'_>) -> io::Result<()> {
 fn document(shown: &Shown) -> serde_json::Value {
     let said = |said: &Said| {
         json!({
-            "line": said.line, "profile": said.profile, "key": said.key, "value": value(said),
+            "line": said.line, "profile": said.profile, "key": said.key, "value": value(said, &shown.place),
             "needs_trust": said.beyond_a_folder(),
         })
     };
@@ -133,7 +147,32 @@ mod tests {
         let document = document(&shown);
         crate::report::lab::conforms("trust.v1.json", &document);
         assert!(!document.to_string().contains("hunter2"), "{document}");
-        let values: Vec<&str> = shown.says.iter().map(value).collect();
-        assert_eq!([values[0], values[3], values[4]], ["MINE", "/dev/null", "5"]);
+        let values: Vec<Cow<'_, str>> = shown.says.iter().map(|said| value(said, &shown.place)).collect();
+        assert_eq!([&*values[0], &*values[3], &*values[4]], ["MINE", "/dev/null", "5"]);
+    }
+
+    #[test]
+    fn what_names_something_is_shown_and_what_may_be_a_secret_begins_to_be() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tok"), "").unwrap();
+        let a = |n| "A".repeat(n);
+        let looks = |text: &str, length: u32| {
+            format!("{text}… ({length} characters, which look like a secret and not like a name)")
+        };
+        for (key, text, shown) in [
+            ("token_env", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN".to_owned()),
+            ("token_env", &a(64), a(64)),
+            ("token_env", &a(65), looks("AAAAAAAA", 65)),
+            ("token_env", "gAAAAAhunter2hunter2hunter2", looks("gAAAAAhu", 27)),
+            ("access_key_env", "hunter2", looks("hu", 7)),
+            ("token_file", "tok", "tok".to_owned()),
+            ("token_file", "no-tok", looks("no", 6)),
+            ("password_file", "/run/user/0/agent-token", "/run/user/0/agent-token".to_owned()),
+            ("password_file", "~/absent", "~/absent".to_owned()),
+        ] {
+            let (profile, key) = (Some("a".to_owned()), Some(key.to_owned()));
+            let said = Said { line: 1, profile, key, value: text.to_owned() };
+            assert_eq!(value(&said, &folder.path().join("cutover.toml")), shown);
+        }
     }
 }

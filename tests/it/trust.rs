@@ -111,6 +111,17 @@ fn trust_is_in_one_content_at_one_place_and_shows_it_first() {
     }
     assert!(!shown.contains("hunter2"), "{shown}");
     typed(&lab, &["check", "plan.csv"]).exits(2);
+    // What a stranger would have sent is what is to be judged, from wherever it is looked at.
+    lab.write("tok", "");
+    let names =
+        "token_env = 'AWS_CONTAINER_AUTHORIZATION_TOKEN'\ntoken_file = 'tok'\npassword_file = '/run/user/0/agent'\n";
+    lab.write("cutover.toml", &format!("[profiles.a]\n{names}"));
+    let mut elsewhere = command(&lab, &["trust", "--show", lab.path("cutover.toml").to_str().unwrap()]);
+    elsewhere.current_dir("/");
+    let shown = Launch::of(elsewhere).end().exits(0).stdout;
+    for value in [" = AWS_CONTAINER_AUTHORIZATION_TOKEN ", " = tok ", " = /run/user/0/agent "] {
+        assert!(shown.contains(value), "{value}: {shown}");
+    }
     lab.write("cutover.toml", "endpoint = 'sandbox'\n[profiles.a]\ncredential_command = 'vault a'\n");
     typed(&lab, &["trust"]).exits(0).says("trusted here, as it is now");
     typed(&lab, &["plan", "plan.csv"])
