@@ -208,8 +208,13 @@ pub(crate) fn document<E: From<io::Error>>(
     form: Form,
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
 ) -> Result<(), E> {
-    // Whatever was asked for, no terminal takes it as it is.
-    let form = if form == Form::Raw && shows_results() { Form::Text } else { form };
+    let form = match (form, shows_results()) {
+        // Whatever was asked for, no terminal takes it as it is.
+        (Form::Raw, true) => Form::Text,
+        // A table that somebody keeps, or gives to a program, has to hold what they would find in the report as a file.
+        (Form::Table, false) => Form::Values,
+        (form, _) => form,
+    };
     give(|out| {
         let mut out = Sieve::new(form, out);
         write(&mut out)?;

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::{fmt, mem, str};
 
-use super::visible::{escape, is_visible, spell};
+use super::visible::{acts_on_terminals, escape, is_visible, spell};
 
 /// What is written, and so how a character that must not go through is spelled out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(crate) enum Form {
     Text,
     /// The same as CSV, where a line break inside of quotes is of a value.
     Table,
+    /// A table for a program: its values are data, whatever they look like, but for what acts on a terminal that may stand behind it.
+    Values,
     /// In JSON such characters stand in strings alone, where their escape is the same value.
     Json,
     /// What is kept, and no terminal is shown.
@@ -40,8 +42,9 @@ impl Form {
         match self {
             _ if is_of_the_form || is_visible(character) => out.write_char(character),
             Form::Text | Form::Table => spell(character, out),
+            Form::Values if acts_on_terminals(character) => spell(character, out),
             Form::Json => escape(character, out),
-            Form::Raw => out.write_char(character),
+            Form::Values | Form::Raw => out.write_char(character),
         }
     }
 }
@@ -139,6 +142,14 @@ mod tests {
             let written = str::from_utf8(&out).unwrap();
             assert_eq!(written, "id,name\n1,\"a \"\"b\"\"\\nforged\\tx\"\n2,c\n", "{size}");
         }
+    }
+
+    #[test]
+    fn a_value_for_a_program_stays_what_it_is_unless_it_acts_on_a_terminal() {
+        let values = "web\u{a0}1,\u{200b}\u{200d}\u{200f}\u{2003}\u{3000}\u{e000}\u{378}\u{feff},\"two\nlines\t.\"\n";
+        assert_eq!(Form::Values.fit(values), values);
+        let acts = "\u{1b}[2J\r\u{9b}\u{7f}\u{202e}\u{2066}";
+        assert_eq!(Form::Values.fit(acts), "\\u{1b}[2J\\r\\u{9b}\\u{7f}\\u{202e}\\u{2066}");
     }
 
     #[test]

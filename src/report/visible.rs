@@ -34,6 +34,12 @@ pub(crate) fn is_visible(character: char) -> bool {
     }
 }
 
+/// Tells what moves the cursor, sets colours or turns a line around. Line breaks and tabs are of every table.
+pub(crate) fn acts_on_terminals(character: char) -> bool {
+    let turns_around = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns_around || character.is_control() && !matches!(character, '\n' | '\t')
+}
+
 fn is_mark(character: char) -> bool {
     !character.is_ascii()
         && matches!(
