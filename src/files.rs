@@ -16,6 +16,9 @@ use tempfile::TempDir;
 
 pub(crate) mod beside;
 
+/// Right of a folder in which everybody takes away their own files only: one that was made for everybody.
+const STICKY: u32 = 0o1000;
+
 /// Rights of a file that its owner alone reads and writes.
 pub(crate) const PRIVATE: u32 = 0o600;
 
@@ -142,16 +145,20 @@ fn is_ours_or_of(found: &Metadata, owner: Option<u32>) -> bool {
 
 /// Tells a folder that root made for several users, in which nobody takes away what is another's.
 pub(crate) fn is_shared_by_root(folder: &Path) -> bool {
-    const STICKY: u32 = 0o1000;
     std::fs::symlink_metadata(folder).is_ok_and(|found| {
         found.is_dir() && found.uid() == 0 && (found.mode() & 0o002 == 0 || found.mode() & STICKY != 0)
     })
 }
 
+/// Tells a folder whose rights are this user's alone to change, and that nobody meant to be everybody's.
+pub(crate) fn is_ours_to_close(folder: &Path) -> bool {
+    let us = rustix::process::geteuid().as_raw();
+    std::fs::metadata(folder).is_ok_and(|found| found.uid() == us && found.mode() & STICKY == 0)
+}
+
 /// The folder that lets everybody on the machine put files where this one is: its own, or one above it that lets everybody
 /// rename what is in it.
 pub(crate) fn open_to_others(path: &Path) -> Option<PathBuf> {
-    const STICKY: u32 = 0o1000;
     let folder = folder_of(path).canonicalize().ok()?;
     let is_open = |folder: &&Path, unless: u32| {
         std::fs::metadata(folder).is_ok_and(|found| found.mode() & 0o002 != 0 && found.mode() & unless == 0)
@@ -194,6 +201,9 @@ mod tests {
         assert_eq!(open_to_others(&file), None);
         set(&folder, 0o1777);
         assert_eq!(open_to_others(&file), Some(folder.canonicalize().unwrap()));
+        assert!(!is_ours_to_close(&folder), "it was made for everybody");
+        set(&folder, 0o777);
+        assert!(is_ours_to_close(&folder));
         set(&folder, 0o775);
         set(&top.path().join("a"), 0o1777);
         assert_eq!(open_to_others(&file), None);

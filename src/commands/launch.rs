@@ -32,7 +32,7 @@ use crate::plan::source::Source;
 use crate::plan::{Checked, Planned};
 use crate::report::Format;
 use crate::report::next::{self, Given};
-use crate::report::plain::{count, plain, shell_word};
+use crate::report::plain::{count, plain, shell_path};
 use crate::settings::flags::{LaunchArgs, PlanArgs, SelectionArgs, ShowArgs};
 use crate::settings::keys::KEYS;
 use crate::settings::resolve::Loosened;
@@ -469,11 +469,16 @@ fn carry_of<'a>(context: &'a Context, run: &'a RunRecord, accounts: Vec<Account>
 /// Whoever can put files beside a journal can put some there that are taken for its own.
 fn warn_of_an_open_folder(context: &Context) {
     if let Some(folder) = files::open_to_others(&context.settings.journal) {
-        let folder = folder.to_string_lossy();
+        // What is everybody's folder, or somebody else's, stays so.
+        let close = if files::is_ours_to_close(&folder) {
+            format!("`chmod o-w {}`, or ", shell_path(&folder))
+        } else {
+            String::new()
+        };
         context.console.warn(&format!(
-            "everybody on this machine can put files in `{folder}`, and so replace the journal or what lies beside it; `chmod \
-             o-w {}`, or keep it elsewhere",
-            shell_word(&folder)
+            "everybody on this machine can put files in `{}`, and so replace the journal or what lies beside it; {close}keep it \
+             elsewhere (`--journal PATH`)",
+            folder.display()
         ));
     }
 }

@@ -2,12 +2,12 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::{FileId, folder_of, is_ours, is_ours_or_of, open_at_once, open_to_write_at_once, umask};
+use super::{FileId, folder_of, is_ours, is_ours_or_of, open_at_once, open_to_others, open_to_write_at_once, umask};
 
 /// Refuses a place in which a report cannot be written, before the work: the folder takes no new file, the destination is a
 /// folder itself, or what is there is a journal.
@@ -19,7 +19,7 @@ pub(crate) fn check_destination(path: &Path) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the destination has no file name"));
     }
     if is_no_file(path) {
-        return Ok(());
+        return check_is_nobodys_trap(path, &std::fs::metadata(path)?);
     }
     if is_of_a_journal(path) {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a journal is there, and is not replaced"));
@@ -46,16 +46,28 @@ fn is_of_a_journal(path: &Path) -> bool {
     is_database || path.exists() && ["-wal", "-shm", "-journal"].iter().any(|end| name.ends_with(end))
 }
 
-/// A device or a pipe, opened to be written to. One that somebody else put there by name would give them what is written.
+/// Refuses a pipe that somebody else may have put there to be given what is written. Everybody can make one, where everybody can
+/// make files; a device is made by root alone, and a terminal belongs to whoever sits at it.
+fn check_is_nobodys_trap(path: &Path, found: &Metadata) -> io::Result<()> {
+    // One without a name was handed to us, open.
+    let named = path.canonicalize().ok();
+    let is_open_to_others = named.as_deref().is_some_and(|path| open_to_others(path).is_some());
+    if !found.file_type().is_char_device() && is_open_to_others && !is_ours(found) {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "the pipe belongs to somebody else, in a folder in which everybody can put files",
+        ));
+    }
+    Ok(())
+}
+
+/// A device or a pipe, opened to be written to.
 fn open_no_file(path: &Path) -> io::Result<File> {
-    let has_a_name = path.canonicalize().is_ok();
     let file = open_to_write_at_once(path).map_err(|error| {
         let nobody = error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error());
         if nobody { io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads from this pipe") } else { error }
     })?;
-    if has_a_name && !is_ours(&file.metadata()?) {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the pipe or device belongs to somebody else"));
-    }
+    check_is_nobodys_trap(path, &file.metadata()?)?;
     rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? - rustix::fs::OFlags::NONBLOCK)?;
     Ok(file)
 }
@@ -216,6 +228,21 @@ mod tests {
         assert_eq!(failed.kind(), io::ErrorKind::StorageFull);
         assert!(is_no_file(device));
         write_beside(Path::new("/dev/null"), device, |out| out.write_all(b"new")).unwrap();
+    }
+
+    #[test]
+    fn a_pipe_of_somebody_else_is_a_trap_only_where_anybody_could_have_put_it() {
+        const ANYBODY: Option<u32> = Some(65_534);
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, mode) = (folder.path().join("pipe"), rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        if std::os::unix::fs::chown(&pipe, ANYBODY, ANYBODY).is_err() {
+            // Only root can play two users.
+            return;
+        }
+        check_destination(&pipe).unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
+        assert!(check_destination(&pipe).unwrap_err().to_string().contains("belongs to somebody else"));
     }
 
     #[test]

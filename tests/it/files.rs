@@ -400,14 +400,18 @@ fn what_another_user_put_in_the_place_of_a_report_does_not_get_it() {
     lab.cutover(&["report", "--format", "csv", "-o", "report.csv"]).exits(0);
     let found = fs::metadata(lab.path("report.csv")).unwrap();
     assert_eq!((found.mode() & 0o777, found.uid()), (0o600, 0));
-    // A pipe, with somebody who reads.
+    // A pipe, with somebody who reads, where anybody may have put it.
     pipe(&lab.path("pipe.csv"));
     gives(&lab.path("pipe.csv")).unwrap();
-    let mut reader = Command::new("cat").arg(lab.path("pipe.csv")).stdout(Stdio::piped()).spawn().unwrap();
-    let ended = soon(Launch::of(lab.command(&["report", "--format", "csv", "-o", "pipe.csv"])));
-    ended.exits(70).says("belongs to somebody else");
-    _ = reader.kill();
-    assert!(reader.wait_with_output().unwrap().stdout.is_empty());
+    let reader = Command::new("cat").arg(lab.path("pipe.csv")).stdout(Stdio::piped()).spawn().unwrap();
+    let to_pipe = || soon(Launch::of(lab.command(&["report", "--format", "csv", "-o", "pipe.csv"])));
+    set(&lab.path("."), 0o1777);
+    to_pipe().exits(2).says("belongs to somebody else");
+    set(&lab.path("."), 0o700);
+    // Where nobody could have, it is the pipe of a program that is meant to get it.
+    to_pipe().exits(0);
+    let read = reader.wait_with_output().unwrap().stdout;
+    assert!(read.starts_with(b"row,source_id"), "{}", String::from_utf8_lossy(&read));
     // A lock that another user left is no reason to stop, and is not written to.
     let lock = lab.path("state/cutover/locks");
     let name = the_one(&lock, ".lock");
@@ -417,15 +421,38 @@ fn what_another_user_put_in_the_place_of_a_report_does_not_get_it() {
 }
 
 #[test]
+fn a_terminal_of_somebody_else_is_written_to_by_whoever_sits_at_it() {
+    let _machine = shared();
+    if tools::lack(&["script"]) {
+        return;
+    }
+    let (lab, _sandbox) = begun();
+    let binary = env!("CARGO_BIN_EXE_cutover");
+    // As it is under sudo and su.
+    let run = format!("chown 65534 $(tty) && exec {binary} report --format csv -o /dev/stdout");
+    let ended = lab.command_of("script", &["-qec", &run, "/dev/null"]).stdin(Stdio::null()).output().unwrap();
+    let shown = String::from_utf8_lossy(&ended.stdout).into_owned();
+    if shown.contains("Operation not permitted") {
+        println!("left out: only root can play two users");
+        return;
+    }
+    assert!(ended.status.success() && shown.contains("row,source_id"), "{shown}");
+}
+
+#[test]
 fn a_folder_in_which_everybody_can_put_files_is_warned_of() {
     let _machine = shared();
     let (lab, sandbox) = begun();
-    set(&lab.path("."), 0o1777);
     let warning = "everybody on this machine can put files in";
     lab.write("hold", "");
-    let launch = lab.begin(&sandbox, &["resume", "--pause-file", "hold"]);
-    assert!(launch.reaches("controlled"));
-    launch.kill().says(warning).says("chmod o-w");
+    // One that was made for everybody stays everybody's.
+    for (mode, is_ours_to_close) in [(0o777, true), (0o1777, false)] {
+        set(&lab.path("."), mode);
+        let launch = lab.begin(&sandbox, &["resume", "--pause-file", "hold"]);
+        assert!(launch.reaches("controlled"));
+        let ended = launch.kill().says(warning).says("keep it elsewhere (`--journal PATH`)");
+        assert_eq!(ended.stderr.contains("chmod o-w"), is_ours_to_close, "{}", ended.stderr);
+    }
     // What somebody else put beside the journal there is not taken for its log.
     let log = lab.path("cutover.db-wal");
     if std::os::unix::fs::chown(&log, Some(65_534), Some(65_534)).is_ok() {
