@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use ssh_key::PublicKey;
+use ssh_key::{Algorithm, PublicKey};
 
 use super::{Purpose, Signer, signer};
 
@@ -90,12 +90,15 @@ impl Line {
         let key = if let Ok(key) = PublicKey::from_openssh(rest) {
             key
         } else {
+            const NO_KEY: &str = "has no public key as `ssh-keygen` writes it behind names and options";
             let (options, rest) = word(rest);
+            if Algorithm::new(options).is_ok() {
+                return Err(NO_KEY.to_owned());
+            }
             for option in split(options).filter(|_| !options.is_empty()) {
                 line.option(option)?;
             }
-            let key = PublicKey::from_openssh(rest);
-            key.map_err(|_| "has no public key as `ssh-keygen` writes it behind names and options")?
+            PublicKey::from_openssh(rest).map_err(|_| NO_KEY)?
         };
         if line.principals.is_empty() {
             return Err("names nobody".to_owned());
