@@ -462,10 +462,16 @@ fn hint_after_changes(late: &AfterChanges, here: &Here) -> Option<String> {
     Some(hint.map_or(sent.clone(), |hint| format!("{sent}; {hint}")))
 }
 
+/// What is done in place of going on with an earlier copy, by which what was sent since would look as if it had been there
+/// before.
+const LOOKS_ANEW: &str =
+    "`cutover plan PLAN` looks at what is there now, and `cutover run PLAN --new --journal NEW` goes on from that";
+
 fn hint_of_altered(run: &str, here: &Here) -> String {
     let verify = here.reads(&format!("audit verify {}", shell_word(run)));
     format!(
-        "`{verify}` lists what was found; keep the file as it is, and go on with an earlier copy (`--journal PATH`)"
+        "`{verify}` lists what was found; keep the file as it is, compare it with an earlier copy, and go on with neither: \
+         {LOOKS_ANEW}"
     )
 }
 
@@ -553,11 +559,17 @@ fn hint_of_journal(error: &JournalError, here: &Here) -> Option<String> {
              `--journal PATH`"
         }
         JournalError::Damaged(_) | JournalError::NotOurs | JournalError::Illegal(_) => {
-            "keep the file as it is; an earlier copy shows what it held, and `sqlite3 COPY .recover` what can still be read"
+            return Some(format!(
+                "keep the file as it is; an earlier copy shows what it held, and `sqlite3 COPY .recover` what can still be \
+                 read; {LOOKS_ANEW}"
+            ));
         }
         JournalError::Added(additions) => return Some(hint_of_additions(additions)),
         JournalError::Beside { .. } => {
-            "if no program is at work on the journal now, keep all of it and name an earlier copy with `--journal PATH`"
+            return Some(format!(
+                "if no program is at work on the journal now, keep all of it as it is; an earlier copy shows what it held; \
+                 {LOOKS_ANEW}"
+            ));
         }
         JournalError::Full(_) => {
             "make room and run the same command again: what was sent is known, and nothing is sent twice unseen"

@@ -3,7 +3,8 @@
 //! Looking is recorded as it happens ([`look`]); what it means is a function of the journal's rows and is told
 //! ([`difference`]) before anything is decided, and recorded ([`settle`]) once the operator has said yes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -25,8 +26,6 @@ use crate::waves::Part;
 
 /// Rows that are looked at by id, or settled, at a time.
 const PORTION: u32 = 256;
-/// Rows whose looks are recorded at a time.
-const RECORDED_AT_ONCE: usize = 1_000;
 /// So that one page's way to the service does not hold up the next; the gate keeps the pace.
 const PAGES_AT_ONCE: usize = 8;
 /// Rows that are asked for by id to learn whether that works at all.
@@ -123,8 +122,11 @@ async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), 
         book.read(move |journal, run| Ok((journal.count_unsettled_in(run, id)?, journal.run(run)?.n_rows))).await?;
     let mut seen = Bits::new(n_all);
     let mut is_shown = false;
+    let mut contradicted = Contradicted::new();
     if n_rows > 1 {
-        match look_at_pages(lane, book, n_rows, &mut seen).await? {
+        let (pages, of_pages) = look_at_pages(lane, book, n_rows, &mut seen).await?;
+        contradicted = of_pages;
+        match pages {
             Pages::ShowAll => return Ok(()),
             // Of a list that shows none of the rows nobody knows whether they can be seen at all.
             Pages::ShowSome => is_shown = seen.any(),
@@ -137,7 +139,7 @@ async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), 
             }
         }
     }
-    look_by_id(lane, book, &seen, is_shown).await
+    look_by_id(lane, book, &seen, &contradicted, is_shown).await
 }
 
 /// What the pages of the list show of the rows.
@@ -153,53 +155,53 @@ async fn look_at_pages<R: Remote>(
     book: &Book,
     n_rows: u64,
     seen: &mut Bits,
-) -> Result<Pages, PreflightError> {
+) -> Result<(Pages, Contradicted), PreflightError> {
     let mut gathered = Gathered { n_left: n_rows, ..Gathered::default() };
     let read = gather_pages(lane, book, seen, &mut gathered).await;
     // What came before a page that could not be read counts all the same.
-    for row in &gathered.contradicted {
+    for row in gathered.contradicted.keys() {
         seen.unset(*row);
     }
-    let mut kinds =
-        gathered.kinds.into_iter().filter(|kind| !kind.row().is_some_and(|row| gathered.contradicted.contains(&row)));
-    loop {
-        let portion: Vec<EventKind> = kinds.by_ref().take(RECORDED_AT_ONCE).collect();
-        if portion.is_empty() {
-            break;
-        }
-        lane.record(portion, None).await?;
-    }
-    Ok(match read? {
-        Some(unreadable) => Pages::Unreadable(unreadable),
-        None if gathered.n_left == 0 && gathered.contradicted.is_empty() => Pages::ShowAll,
-        None => Pages::ShowSome,
-    })
+    Ok((
+        match read? {
+            Some(unreadable) => Pages::Unreadable(unreadable),
+            None if gathered.n_left == 0 && gathered.contradicted.is_empty() => Pages::ShowAll,
+            None => Pages::ShowSome,
+        },
+        gathered.contradicted,
+    ))
 }
 
-/// What pages show of this run's rows, until all of them are read: no more than pages reach.
+/// Rows that one page shows otherwise than another, as they stood before: of neither is it known that it is so.
+type Contradicted = HashMap<RowId, Standing>;
+
+/// What pages have shown of this run's rows so far: no more than pages reach.
 #[derive(Default)]
 struct Gathered {
     n_left: u64,
-    kinds: Vec<EventKind>,
-    said: HashMap<RowId, SeenState>,
-    /// Rows that one page shows otherwise than another: a failed look at them, of which nothing is recorded.
-    contradicted: HashSet<RowId>,
+    said: HashMap<RowId, (SeenState, Standing)>,
+    contradicted: Contradicted,
 }
 
 impl Gathered {
-    fn add(&mut self, shown: Vec<OnPage>, seen: &mut Bits) {
-        for OnPage { row, state, kind } in shown {
+    /// What is to be recorded of a page.
+    fn add(&mut self, shown: Vec<OnPage>, seen: &mut Bits) -> Vec<EventKind> {
+        let mut kinds = Vec::with_capacity(shown.len());
+        for OnPage { row, state, standing, kind } in shown {
             // Pages shift while sources come and go, so one may show a row that another has shown.
-            match self.said.get(&row) {
-                Some(before) if *before != state => _ = self.contradicted.insert(row),
-                Some(_) => (),
-                None => {
-                    self.kinds.extend(kind);
-                    self.said.insert(row, state);
+            match self.said.entry(row) {
+                Entry::Occupied(said) if said.get().0 != state => {
+                    self.contradicted.entry(row).or_insert_with(|| said.get().1.clone());
+                }
+                Entry::Occupied(_) => (),
+                Entry::Vacant(first) => {
+                    kinds.extend(kind);
+                    first.insert((state, standing));
                 }
             }
             self.n_left -= u64::from(seen.set(row));
         }
+        kinds
     }
 }
 
@@ -207,6 +209,8 @@ impl Gathered {
 struct OnPage {
     row: RowId,
     state: SeenState,
+    /// As it stood before.
+    standing: Standing,
     /// None: it is looked at again before it is sent.
     kind: Option<EventKind>,
 }
@@ -220,7 +224,7 @@ async fn gather_pages<R: Remote>(
 ) -> Result<Option<Outcome>, PreflightError> {
     // The first page proves the credentials and tells how many there are.
     match look_at_page(lane, book, 0).await? {
-        Ok(shown) => gathered.add(shown, seen),
+        Ok(shown) => record_page(lane, gathered.add(shown, seen)).await?,
         Err(outcome) => return Ok(Some(outcome)),
     }
     let n_pages = lane.list().n_pages().unwrap_or(1);
@@ -237,10 +241,14 @@ async fn gather_pages<R: Remote>(
         }
         let Some(looked) = looks.join_next().await else { return Ok(None) };
         match looked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))? {
-            Ok(shown) => gathered.add(shown, seen),
+            Ok(shown) => record_page(lane, gathered.add(shown, seen)).await?,
             Err(outcome) => return Ok(Some(outcome)),
         }
     }
+}
+
+async fn record_page<R: Remote>(lane: &Lane<R>, kinds: Vec<EventKind>) -> Result<(), JournalClosed> {
+    if kinds.is_empty() { Ok(()) } else { lane.record(kinds, None).await }
 }
 
 /// Reads one page, and says what it shows of this run's rows; or how it failed.
@@ -265,10 +273,10 @@ async fn look_at_page<R: Remote>(
         let Some((row, standing)) = unsettled else { continue };
         lane.list().found(row.id, n_page);
         if !is_for_preflight(standing.phase, standing.doubted) {
-            shown.push(OnPage { row: row.id, state: seen, kind: None });
+            shown.push(OnPage { row: row.id, state: seen, standing, kind: None });
         } else if seen.lacks(needs(lane, &row)).is_none() {
             let kind = Some(looked(&row, &standing, Some(seen.clone())));
-            shown.push(OnPage { row: row.id, state: seen, kind });
+            shown.push(OnPage { row: row.id, state: seen, standing, kind });
         }
         // What does not show what it must is asked for by id.
     }
@@ -305,6 +313,7 @@ async fn look_by_id<R: Remote>(
     lane: &Arc<Lane<R>>,
     book: &Book,
     seen: &Bits,
+    contradicted: &Contradicted,
     mut any_shown: bool,
 ) -> Result<(), PreflightError> {
     for stage in unsettled_stages(book, lane.id).await? {
@@ -331,7 +340,8 @@ async fn look_by_id<R: Remote>(
                 match shown {
                     Ok(sighted) => {
                         any_shown = true;
-                        kinds.push(looked(&row, &standing, sighted.value));
+                        let before = contradicted.get(&row.id).unwrap_or(&standing);
+                        kinds.push(looked(&row, before, sighted.value));
                     }
                     Err(failed) => {
                         let outcome = failed_alone(lane, failed)?;

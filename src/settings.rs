@@ -303,7 +303,7 @@ impl Settings {
         let (text, origin) = self.held.get(key)?;
         match origin {
             _ if text == planned => None,
-            Origin::Plan(_) => None,
+            Origin::Plan(_) | Origin::Begun(_) => None,
             // Each deadline holds, unless a flag says otherwise.
             _ if key == "deadline" => self.held.get(key).filter(|_| *origin == Origin::Flag),
             Origin::Flag | Origin::Environment(_) | Origin::Profile { .. } | Origin::File(_) | Origin::Default => {

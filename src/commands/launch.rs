@@ -35,7 +35,7 @@ use crate::report::next::{self, Given};
 use crate::report::plain::{count, plain, shell_path};
 use crate::settings::flags::{LaunchArgs, PlanArgs, SelectionArgs, ShowArgs};
 use crate::settings::keys::KEYS;
-use crate::settings::resolve::Loosened;
+use crate::settings::resolve::{Loosened, Origin};
 use crate::settings::{Settings, Steering};
 use crate::waves::{Part, Terms};
 
@@ -209,9 +209,9 @@ fn must_be_as_sealed(context: &Context, seal: &Seal, accounts: &[Account]) -> Re
 pub(super) fn under(
     context: &Context,
     values: impl IntoIterator<Item = (String, String)>,
-    named: &str,
+    origin: &Origin,
 ) -> Result<Context, CommandError> {
-    let layers = context.layers.under(values, named);
+    let layers = context.layers.under(values, origin);
     let settings = Settings::read(&layers, context.settings.profile.as_deref())?;
     Ok(Context { settings, layers, ..context.clone() })
 }
@@ -230,7 +230,7 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
     let source = Source::open(&args.plan)?;
     let checked = checked(context, &source, args)?;
     let outside = context;
-    let context = &under(outside, checked.terms.policy.clone(), source.name())?;
+    let context = &under(outside, checked.terms.policy.clone(), &Origin::Plan(source.name().to_owned()))?;
     tell_what_holds(context, &checked.terms);
     let paper = Paper::of_plan(&checked);
     must_be_approved(context, &paper, &args.plan)?;
@@ -280,7 +280,7 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
             count(u64::from(run.n_rows).saturating_sub(n_left), "row"),
             n_left
         ));
-        let context = &under(outside, kept(&run, &checked.terms), &format!("run {}", run.id))?;
+        let context = &under(outside, kept(&run, &checked.terms), &Origin::Begun(format!("run {}", run.id)))?;
         return launch_run(context, journal, run.key, accounts, runtime, &launch);
     }
     if let Some(run) = other.first() {
@@ -369,7 +369,7 @@ fn take_up(
         None => context,
     };
     let paper = paper_of(&record)?;
-    let again = &under(again, kept(&record, &paper.terms), &format!("run {}", record.id))?;
+    let again = &under(again, kept(&record, &paper.terms), &Origin::Begun(format!("run {}", record.id)))?;
     tell_what_holds(again, &paper.terms);
     let accounts = accounts::of_run(again, &record, &lanes, &paper.terms)?;
     match launch.consent {
@@ -410,7 +410,7 @@ pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>
     }
     let source = Source::open(&args.plan)?;
     let checked = checked(context, &source, args)?;
-    let context = &under(context, checked.terms.policy.clone(), source.name())?;
+    let context = &under(context, checked.terms.policy.clone(), &Origin::Plan(source.name().to_owned()))?;
     tell_what_holds(context, &checked.terms);
     let accounts = accounts::of_plan(context, &checked)?;
     let runtime = runtime()?;

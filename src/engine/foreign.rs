@@ -59,6 +59,24 @@ pub(super) async fn notice<R: Remote>(
     Ok(())
 }
 
+/// Lets rows wait for a look of their own of which two pages do not show the same: nothing is known of them, not even that
+/// somebody moved them.
+pub(super) async fn hold_back<R: Remote>(lane: &Arc<Lane<R>>, sources: Vec<SourceId>) {
+    if sources.is_empty() {
+        return;
+    }
+    let id = lane.id;
+    let found = lane.book.read(move |journal, run| journal.rows_among(run, id, sources.iter().map(SourceId::as_str)));
+    // A journal that cannot be read is noticed by who depends on it.
+    let Ok(rows) = found.await else { return };
+    let waits = |standing: &Standing| match standing.phase {
+        Phase::Untried | Phase::Due => true,
+        // What is on its way is looked at by its own call.
+        Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Settled(_) => false,
+    };
+    lane.moved().extend(rows.iter().filter(|(_, standing)| waits(standing)).map(|(row, _)| row.id));
+}
+
 /// Where a page shows a row that nobody waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {

@@ -40,6 +40,19 @@ impl Onlookers {
         }
     }
 
+    /// Of what two pages do not show the same nothing was seen.
+    pub(crate) fn forget(&self, sources: &[SourceId]) {
+        if sources.is_empty() {
+            return;
+        }
+        let mut glimpses = self.glimpses();
+        for source in sources {
+            if let Some(glimpse) = glimpses.get_mut(source) {
+                *glimpse = None;
+            }
+        }
+    }
+
     fn glimpses(&self) -> MutexGuard<'_, HashMap<SourceId, Option<Glimpse>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,6 +94,8 @@ mod tests {
         onlookers.tell(&servers, early);
         assert_eq!(onlooker.latest().unwrap().left_at, late);
         assert_eq!(onlookers.glimpses().len(), 1);
+        onlookers.forget(&[SourceId::new("vm-1").unwrap()]);
+        assert_eq!(onlooker.latest(), None);
         drop(onlooker);
         assert!(onlookers.glimpses().is_empty());
     }

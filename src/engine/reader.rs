@@ -1,9 +1,9 @@
 //! The lane's one reader: gathers the rows that wait for a look, reads them by pages or by id, whichever costs fewer
 //! calls, and answers each.
 //!
-//! Who waits until when is in [`waiting`].
+//! Who waits until when is in [`waiting`]; that pages do not contradict each other is seen to in [`said`].
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -14,11 +14,14 @@ use super::foreign;
 use super::lane::{Lane, ReadFailed, Sighted};
 use super::sight::{Ask, How, Sight};
 use crate::event::Outcome;
-use crate::model::{Fields, Row, SeenState, SourceId};
+use crate::model::{Fields, Row, SourceId};
+use crate::recorder::JournalClosed;
 use crate::remote::{Page, Remote};
 
+mod said;
 mod waiting;
 
+use said::Said;
 use waiting::{Around, Waiting, Way, way};
 
 const SWEEPS_AT_ONCE: usize = 4;
@@ -82,10 +85,10 @@ async fn by_pages<R: Remote>(lane: &Arc<Lane<R>>, batch: Vec<Ask>) -> Vec<Ask> {
     let doubles: Vec<Ask> = batch.into_iter().filter_map(|ask| asks.insert(ask.source.clone(), ask)).collect();
     let mut read = BTreeSet::new();
     let mut next: Vec<u32> = if unhinted && hints.is_empty() { vec![0] } else { hints.into_iter().collect() };
-    let mut hollow = Vec::new();
+    let (mut said, mut hollow) = (Said::default(), Vec::new());
     while !next.is_empty() && !asks.is_empty() {
         read.extend(next.iter().copied());
-        if !read_pages(lane, &next, &mut asks, &mut hollow).await {
+        if !read_pages(lane, &next, &mut said, &mut asks, &mut hollow).await {
             break;
         }
         // Rows that are not where they were: the rest of the list, if that is cheaper than one by one.
@@ -104,6 +107,7 @@ async fn by_pages<R: Remote>(lane: &Arc<Lane<R>>, batch: Vec<Ask>) -> Vec<Ask> {
 async fn read_pages<R: Remote>(
     lane: &Arc<Lane<R>>,
     pages: &[u32],
+    said: &mut Said,
     asks: &mut HashMap<SourceId, Ask>,
     hollow: &mut Vec<Ask>,
 ) -> bool {
@@ -113,10 +117,14 @@ async fn read_pages<R: Remote>(
         reads.spawn(async move { (page, lane.page(page).await) });
     }
     let mut readable = true;
-    let mut shown = Vec::with_capacity(pages.len());
     while let Some(joined) = reads.join_next().await {
         match joined {
-            Ok((page, Ok(sighted))) => shown.push((page, sighted)),
+            Ok((page, Ok(sighted))) => {
+                if answer_from(lane, page, sighted, said, asks, hollow).await.is_err() {
+                    asks.clear();
+                    readable = false;
+                }
+            }
             Ok((_, Err(ReadFailed::Outcome(outcome)))) => {
                 readable = false;
                 // For good, and not for as long as an outage lasts.
@@ -131,54 +139,42 @@ async fn read_pages<R: Remote>(
             }
         }
     }
-    // Of what two pages do not show the same nothing is known: each is asked for by its id.
-    let contradicted = contradicted(&shown);
-    hollow.extend(contradicted.iter().filter_map(|id| asks.remove(id)));
-    for (page, sighted) in shown {
-        let is_certain = |(id, _): &(String, SeenState)| SourceId::new(id).is_ok_and(|id| !contradicted.contains(&id));
-        let servers = sighted.value.servers.into_iter().filter(|of| contradicted.is_empty() || is_certain(of));
-        let servers: Vec<(String, SeenState)> = servers.collect();
-        lane.onlookers.tell(&servers, sighted.left_at);
-        let mut others = Vec::new();
-        for (id, seen) in servers {
-            match SourceId::new(&id).ok().and_then(|id| asks.remove(&id)) {
-                Some(ask) => {
-                    if ask.page != Some(page) {
-                        lane.list().found(ask.row, page);
-                    }
-                    if seen.lacks(ask.needs).is_some() {
-                        hollow.push(ask);
-                        continue;
-                    }
-                    _ = ask.answer.send(Sight::Seen { seen: Some(seen), left_at: sighted.left_at });
-                }
-                None => others.push((id, seen)),
-            }
-        }
-        if foreign::notice(lane, others, sighted.left_at).await.is_err() {
-            asks.clear();
-            readable = false;
-        }
-    }
     readable
 }
 
-/// Sources that one of these pages shows otherwise than another. Each page by itself shows a source once.
-fn contradicted(shown: &[(u32, Sighted<Page>)]) -> HashSet<SourceId> {
-    let mut contradicted = HashSet::new();
-    if shown.len() < 2 {
-        return contradicted;
-    }
-    let mut known: HashMap<SourceId, &SeenState> = HashMap::new();
-    for (id, seen) in shown.iter().flat_map(|(_, sighted)| &sighted.value.servers) {
-        let Ok(id) = SourceId::new(id) else { continue };
-        if known.get(&id).is_some_and(|before| *before != seen) {
-            contradicted.insert(id);
-        } else {
-            known.insert(id, seen);
+/// Answers what one page shows as it comes: the next may be long in coming.
+async fn answer_from<R: Remote>(
+    lane: &Arc<Lane<R>>,
+    page: u32,
+    Sighted { value, left_at }: Sighted<Page>,
+    said: &mut Said,
+    asks: &mut HashMap<SourceId, Ask>,
+    hollow: &mut Vec<Ask>,
+) -> Result<(), JournalClosed> {
+    let (servers, contradicted) = said.sift(value.servers);
+    // Who was answered by the first of two doubles is looked at by its id before it is sent.
+    lane.moved().extend(contradicted.iter().filter_map(|id| said.answered(id)));
+    lane.onlookers.forget(&contradicted);
+    foreign::hold_back(lane, contradicted).await;
+    lane.onlookers.tell(&servers, left_at);
+    let mut others = Vec::new();
+    for (id, seen) in servers {
+        match SourceId::new(&id).ok().and_then(|id| asks.remove(&id)) {
+            Some(ask) => {
+                if ask.page != Some(page) {
+                    lane.list().found(ask.row, page);
+                }
+                if seen.lacks(ask.needs).is_some() {
+                    hollow.push(ask);
+                    continue;
+                }
+                said.answer(&ask.source, ask.row);
+                _ = ask.answer.send(Sight::Seen { seen: Some(seen), left_at });
+            }
+            None => others.push((id, seen)),
         }
     }
-    contradicted
+    foreign::notice(lane, others, left_at).await
 }
 
 async fn by_id<R: Remote>(lane: Arc<Lane<R>>, asks: Vec<Ask>) {

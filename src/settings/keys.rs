@@ -19,6 +19,9 @@ pub(crate) struct Key {
     pub(crate) of_account: bool,
     /// Which of two values holds where an operator and somebody else have a say. None: a plan file may not set it.
     pub(crate) of_plan: Option<Stricter>,
+    /// Whether its default is a limit, too, which the operator alone makes wider. Of pace a default is no more than where one
+    /// begins: a plan has its own.
+    pub(crate) holds_by_default: bool,
     /// Whether a run keeps to it that was begun with it, unless a later launch is told otherwise.
     pub(crate) kept: bool,
     /// Whether it holds for the one launch that was given it by hand, though a plan's or a file's is kept.
@@ -76,6 +79,10 @@ impl Key {
         Self { of_plan: Some(stricter), ..self }
     }
 
+    const fn holds_by_default(self) -> Self {
+        Self { holds_by_default: true, ..self }
+    }
+
     const fn kept(self, stricter: Stricter) -> Self {
         Self { of_plan: Some(stricter), kept: true, ..self }
     }
@@ -109,6 +116,7 @@ const KEY: Key = Key {
     of_run: true,
     of_account: false,
     of_plan: None,
+    holds_by_default: false,
     kept: false,
     of_launch: false,
     settled_by_run: false,
@@ -185,15 +193,19 @@ pub(crate) const KEYS: [Key; 38] = [
     .of_account(),
     of_run("preflight", Reach::Guards, "on", "look at every row before anything is sent; off sends unseen"),
     of_run("verify", Reach::Guards, "on", "look at every row afterwards; off takes the service's word for it")
-        .of_plan(Stricter::On),
-    of_run("verify_timeout", Reach::Pace, "30s", "how long a change may take to show").of_plan(Stricter::Longer),
+        .of_plan(Stricter::On)
+        .holds_by_default(),
+    of_run("verify_timeout", Reach::Pace, "30s", "how long a change may take to show")
+        .of_plan(Stricter::Longer)
+        .holds_by_default(),
     of_run(
         "complete_pair",
         Reach::Guards,
         "on",
         "fill in the half of the pair that a row leaves open from what was read",
     )
-    .of_plan(Stricter::On),
+    .of_plan(Stricter::On)
+    .holds_by_default(),
     of_run(
         "dialect",
         Reach::Guards,
@@ -218,7 +230,8 @@ pub(crate) const KEYS: [Key; 38] = [
         "0",
         "refuse a sealed plan if more rows than this are no longer where it saw them",
     )
-    .of_plan(Stricter::LowerNumber),
+    .of_plan(Stricter::LowerNumber)
+    .holds_by_default(),
     unless_set(
         "max_failed",
         Reach::Pace,
@@ -227,7 +240,8 @@ pub(crate) const KEYS: [Key; 38] = [
     )
     .kept(Stricter::LowerShare),
     of_run("min_sample", Reach::Pace, "20", "rows that have to be tried before a percentage of failures counts")
-        .kept(Stricter::LowerNumber),
+        .kept(Stricter::LowerNumber)
+        .holds_by_default(),
     unless_set("consecutive_failures", Reach::Pace, "5", "halt when this many rows failed one after another")
         .kept(Stricter::LowerNumber),
     unless_set("same_cause", Reach::Pace, "3", "halt when this many rows failed for one and the same cause")

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::file::{self, Authority, Found, Profile, SettingsFile};
-use super::keys::{CONFIG, CREDENTIAL_KEYS, KEYS, Key, OURS, VARIABLES};
+use super::keys::{CONFIG, CREDENTIAL_KEYS, KEYS, Key, OURS, Reach, VARIABLES};
 use super::strict::{Pick, Stricter, Unlike};
 use super::{SettingsError, check, check_credential};
 use crate::model::words::nearest;
@@ -17,8 +17,10 @@ use crate::waves::window::Deadline;
 pub(crate) enum Origin {
     Flag,
     Environment(String),
-    /// A plan file, or the run as it was begun.
+    /// A plan file.
     Plan(String),
+    /// The run as it was begun, after all that had a say then.
+    Begun(String),
     Profile {
         name: String,
         path: PathBuf,
@@ -33,7 +35,7 @@ impl Origin {
         match self {
             Origin::Flag => 5,
             Origin::Environment(_) => 4,
-            Origin::Plan(_) => 3,
+            Origin::Plan(_) | Origin::Begun(_) => 3,
             Origin::Profile { .. } => 2,
             Origin::File(_) => 1,
             Origin::Default => 0,
@@ -46,7 +48,7 @@ impl fmt::Display for Origin {
         match self {
             Origin::Flag => f.write_str("given as a flag"),
             Origin::Environment(name) => write!(f, "in the environment ({name})"),
-            Origin::Plan(name) => write!(f, "in {name}"),
+            Origin::Plan(name) | Origin::Begun(name) => write!(f, "in {name}"),
             Origin::Profile { name, path } => write!(f, "in the profile `{name}` of `{}`", path.display()),
             Origin::File(path) => write!(f, "in `{}`", path.display()),
             Origin::Default => f.write_str("by default"),
@@ -216,8 +218,7 @@ impl Layers {
     }
 
     /// The same under what a plan says, or a run that was begun.
-    pub(crate) fn under(&self, values: impl IntoIterator<Item = (String, String)>, named: &str) -> Self {
-        let origin = Origin::Plan(named.to_owned());
+    pub(crate) fn under(&self, values: impl IntoIterator<Item = (String, String)>, origin: &Origin) -> Self {
         let plan = values.into_iter().map(|(key, text)| (key, (text, origin.clone()))).collect();
         Self { plan, ..self.clone() }
     }
@@ -291,8 +292,9 @@ impl Layers {
         let flag = self.of_flag(name);
         let default = key.default.map(|text| (text.to_owned(), Origin::Default));
         let own = self.of_environment(name).or_else(|| self.of_files(name, |authority| authority != Authority::Folder));
-        // What is on by default is switched off by nobody else than its owner.
-        let floor = default.clone().filter(|_| how == Stricter::On && own.is_none());
+        // A run was held against the default when it was begun, and keeps what it got.
+        let is_begun = key.kept && matches!(self.plan.get(name), Some((_, Origin::Begun(_))));
+        let floor = default.clone().filter(|_| key.holds_by_default && own.is_none() && !is_begun);
         let said = resolved.profile.as_ref().and_then(|said| said.held(name));
         let folder = self.of_files(name, |authority| authority == Authority::Folder);
         let strictest = |all: [Option<Held>; 4]| {
@@ -376,7 +378,11 @@ impl Layers {
 
     fn below_profile(&self, key: &Key) -> Option<Held> {
         let default = || key.default.map(|default| (default.to_owned(), Origin::Default));
-        self.of_files(key.name, |_| true).or_else(default)
+        // In looks what is nearest wins; of anything else nobody's word goes before the user's.
+        let is_nearest = key.reach == Reach::Looks;
+        let first = self.of_files(key.name, |authority| is_nearest || authority != Authority::Folder);
+        let folder = || self.of_files(key.name, |authority| authority == Authority::Folder);
+        first.or_else(folder).or_else(default)
     }
 }
 
@@ -597,7 +603,7 @@ impl Resolved {
         let by_hand = |key: &Key, origin: &Origin| match origin {
             Origin::Flag => key.is_lost_with_its_launch(),
             Origin::Environment(_) => key.of_launch,
-            Origin::Plan(_) | Origin::Profile { .. } | Origin::File(_) | Origin::Default => false,
+            Origin::Plan(_) | Origin::Begun(_) | Origin::Profile { .. } | Origin::File(_) | Origin::Default => false,
         };
         let all = self.all().filter(|(key, _, origin)| by_hand(key, origin));
         let given = all.map(|(key, text, _)| (key.name.to_owned(), text.to_owned()));
@@ -699,7 +705,7 @@ mod tests {
             environment.iter().map(|(key, text)| (*key, ((*text).to_owned(), (*key).to_owned()))).collect();
         let flags = flags.iter().map(|(key, text)| (*key, (*text).to_owned())).collect();
         let layers = Layers { flags, environment, plan: BTreeMap::new(), files, warnings: Vec::new() };
-        layers.under(owned(plan), "the plan")
+        layers.under(owned(plan), &Origin::Plan("the plan".to_owned()))
     }
 
     fn held(key: &'static str, all: [&str; 6]) -> String {
@@ -738,6 +744,18 @@ mod tests {
             ("verify", ["off", "", "", "", "", ""], "off"),
             ("complete_pair", ["off", "", "on", "", "", ""], "off, loosens on"),
             ("verify_timeout", ["", "", "1ms", "", "30s", ""], "30s"),
+            ("verify_timeout", ["", "", "1ms", "", "", ""], "30s"),
+            ("verify_timeout", ["", "", "", "1ms", "", "1ms"], "30s"),
+            ("verify_timeout", ["", "", "1m", "", "", ""], "1m"),
+            ("verify_timeout", ["", "", "1ms", "", "5s", ""], "5s"),
+            ("verify_timeout", ["1ms", "", "", "", "", ""], "1ms"),
+            ("min_sample", ["", "", "100000", "", "", ""], "20"),
+            ("min_sample", ["", "", "", "", "", "100000"], "20"),
+            ("min_sample", ["", "", "100000", "", "50", ""], "50"),
+            ("min_sample", ["", "", "5", "", "", ""], "5"),
+            ("max_drift", ["", "", "999", "", "", ""], "0"),
+            ("timeout", ["", "", "", "", "60s", "1ms"], "60s"),
+            ("timeout", ["", "", "", "", "", "10s"], "10s"),
             ("max_failed", ["", "", "100%", "", "5", ""], "5"),
             ("max_failed", ["3", "", "10%", "", "5", ""], "3"),
             ("window", ["", "", "20:00-02:00", "", "22:00-04:00", ""], "22:00-02:00"),
@@ -748,6 +766,18 @@ mod tests {
         }
         let unlike = "`max_failed` is `5` in `user` and `10%` in the plan, and one of them cannot stand for both";
         assert_eq!(held("max_failed", ["", "", "10%", "", "5", ""]), unlike);
+    }
+
+    #[test]
+    fn a_run_keeps_what_it_was_begun_with_also_beyond_the_default() {
+        let begun = |key: &'static str, text: &str| {
+            let origin = Origin::Begun("run 1".to_owned());
+            let layers = layers([&[]; 6]).under([(key.to_owned(), text.to_owned())], &origin);
+            layers.resolve(None).unwrap().values[key].0.clone()
+        };
+        assert_eq!(begun("min_sample", "100"), "100");
+        // What is not kept is the plan's word, at each launch anew.
+        assert_eq!(begun("verify_timeout", "1ms"), "30s");
     }
 
     #[test]

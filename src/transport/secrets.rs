@@ -32,25 +32,33 @@ impl Secrets {
         self.0.extend(secrets);
     }
 
-    /// Tells that a text says one of them, or a part.
+    /// Tells that a text says one of them, or a part; or is too long for anybody to say.
     pub(crate) fn are_in(&self, text: &str) -> bool {
-        !clothes::places(text, &self.0).is_empty()
+        text.len() > MOST_READ || !clothes::places(text, &self.0).is_empty()
     }
 
-    /// The text with each secret replaced.
+    /// The text with each secret replaced; of one that is longer than anybody reads, the beginning.
     pub(crate) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let places = clothes::places(text, &self.0);
-        if places.is_empty() {
+        // Behind the end of what is shown may stand the rest of a secret.
+        let read = &text[..text.floor_char_boundary(2 * MOST_READ)];
+        let shown = &text[..text.floor_char_boundary(MOST_READ)];
+        let is_whole = shown.len() == text.len();
+        let mut places =
+            clothes::places(read, &self.0).into_iter().filter(|place| place.start < shown.len()).peekable();
+        if places.peek().is_none() && is_whole {
             return Cow::Borrowed(text);
         }
-        let mut hidden = String::with_capacity(text.len());
+        let mut hidden = String::with_capacity(shown.len());
         let mut behind = 0;
         for place in places {
             hidden.push_str(&text[behind..place.start]);
             hidden.push_str(HIDDEN);
             behind = place.end;
         }
-        hidden.push_str(&text[behind..]);
+        hidden.push_str(shown.get(behind..).unwrap_or_default());
+        if !is_whole {
+            hidden.push('…');
+        }
         Cow::Owned(hidden)
     }
 
@@ -102,6 +110,21 @@ mod tests {
 
     fn secrets(secrets: &[&str]) -> Secrets {
         Secrets::new(secrets.iter().map(|secret| Guarded::from(*secret)).collect())
+    }
+
+    /// Made of parts of the secret, which costs most.
+    #[test]
+    fn of_a_text_without_end_the_beginning_is_hidden_and_told() {
+        let token = "MIIEpAIBAAKCAQEA7bq2-0wTzXfYk8_QhJvRn5sLdGc3";
+        let text = token[..20].repeat(1 << 16);
+        let began = std::time::Instant::now();
+        assert_eq!(secrets(&[token]).hide(&text), "[redacted]…");
+        assert!(secrets(&[token]).are_in(&text));
+        assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+        // A secret over the end of what is shown leaves no part of it there.
+        let over = format!("{}{token} and more", "word ".repeat(MOST_READ / 5));
+        assert!(secrets(&[token]).hide(&over).ends_with("word [redacted]…"));
+        assert_eq!(secrets(&[token]).hide(&"é".repeat(MOST_READ)).chars().count(), MOST_READ / 2 + 1);
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use serde_json::Value;
 
-use crate::lab::{Lab, id, plan, shared};
+use crate::lab::{Lab, Launch, id, plan, shared};
 use crate::peer::{Answer, Asked, page, serve, server};
 
 const FAST: [&str; 12] = [
@@ -226,8 +226,110 @@ fn an_answer_of_nests_or_of_nothing_is_read_in_bounded_memory() {
     for (body, says) in [(nest, "not the expected JSON"), (hollow, "6000001 entries, and 200 were asked for")] {
         let endpoint = serve(move |_| Answer::new(200, body.clone()));
         let args = ["sources", "list", "--attempts", "1", "--endpoint", &endpoint];
-        let ended = crate::lab::Launch::of(lab.limited("ulimit -v 1500000", &args)).end();
+        let ended = Launch::of(lab.limited("ulimit -v 1500000", &args)).end();
         assert_eq!(ended.code, Some(8), "{}", ended.stderr);
         assert!(ended.stderr.contains(says), "{}", ended.stderr);
     }
+}
+
+/// Holds back answers for as long as a test keeps it shut.
+#[derive(Clone, Default)]
+struct Sluice(Arc<(Mutex<bool>, Condvar)>);
+
+impl Sluice {
+    fn pass(&self) {
+        let (is_open, opened) = &*self.0;
+        drop(opened.wait_while(is_open.lock().unwrap(), |is_open| !*is_open).unwrap());
+    }
+
+    fn open(&self) {
+        let (is_open, opened) = &*self.0;
+        *is_open.lock().unwrap() = true;
+        opened.notify_all();
+    }
+}
+
+#[test]
+fn a_page_that_hangs_holds_back_no_look_that_another_page_has_shown() {
+    let _machine = shared();
+    let last = Sluice::default();
+    let held = last.clone();
+    let (lab, endpoint) = run_with_pages(450, move |asked| {
+        if asked.offset() >= 400 {
+            held.pass();
+        }
+        None
+    });
+    let args = [&FAST[..10], &["--timeout", "90s", "--events", "--endpoint", &endpoint]].concat();
+    let launch = Launch::of(lab.command(&args));
+    assert!(launch.reaches_nth("row_seen", 400));
+    launch.signal("INT");
+    launch.end().exits(130);
+    assert_eq!(lab.journal().n_events("row_seen"), 400, "they stay");
+    last.open();
+}
+
+#[test]
+fn a_page_that_hangs_holds_back_no_verdict_that_another_page_proves() {
+    let _machine = shared();
+    let (reads, last) = (Sluice::default(), Sluice::default());
+    let truly = estate(450);
+    let (all, held) = (reads.clone(), last.clone());
+    let endpoint = serve(move |asked| {
+        if !asked.is_change() {
+            all.pass();
+        }
+        if asked.is_page() && asked.offset() >= 400 {
+            held.pass();
+        }
+        truly(asked)
+    });
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(450, "stopped,syncing"));
+    let patient =
+        ["--preflight", "off", "--timeout", "90s", "--verify-timeout", "90s", "--rate", "off", "--no-progress"];
+    let sent = [&["run", "plan.csv", "--yes", "--events", "--endpoint", &endpoint], &patient[..]].concat();
+    let launch = Launch::of(lab.command(&sent));
+    assert!(launch.reaches_nth("attempt_ended", 450));
+    launch.kill();
+    reads.open();
+    let looks = Launch::of(lab.command(&[&["reconcile", "--events"], &patient[..]].concat()));
+    assert!(looks.reaches_nth("row_settled", 400));
+    last.open();
+    looks.end().exits(0);
+    assert_eq!(lab.journal().tally()["applied"], 450);
+}
+
+/// Rows that were answered on the word of the first page are not sent on it.
+#[test]
+fn who_was_told_by_the_first_of_two_pages_that_contradict_each_other_is_looked_at_again_before_it_is_sent() {
+    let _machine = shared();
+    let (n, last) = (250, Sluice::default());
+    let held = last.clone();
+    let changed = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&changed);
+    let truly = estate(n);
+    // The first row is where it should be already, as its own look says, and the second page.
+    let endpoint = serve(move |asked| {
+        if asked.is_change() {
+            seen.lock().unwrap().push(asked.id().to_owned());
+        } else if asked.is_page() && asked.offset() >= 200 {
+            held.pass();
+            let mut shown: Vec<String> = (201..=n).map(|i| server(&id(i), "syncing", "syncing")).collect();
+            shown.push(server(&id(1), "stopped", "syncing"));
+            return Answer::new(200, page(n, &shown));
+        } else if !asked.is_page() && asked.id() == id(1) {
+            return Answer::new(200, server(&id(1), "stopped", "syncing"));
+        }
+        truly(asked)
+    });
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(n, "stopped,syncing"));
+    let args = [&FAST[..10], &["--timeout", "90s", "--events", "--endpoint", &endpoint]].concat();
+    let launch = Launch::of(lab.command(&args));
+    assert!(launch.reaches_nth("row_seen", 200));
+    last.open();
+    launch.end();
+    lab.journal().ends_in(&id(1), "already");
+    assert!(!changed.lock().unwrap().contains(&id(1)));
 }

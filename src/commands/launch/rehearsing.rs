@@ -23,12 +23,13 @@ use crate::rehearsal::{Rehearsal, Rehearsed};
 use crate::report;
 use crate::settings::Settings;
 use crate::settings::flags::PlanArgs;
+use crate::settings::resolve::Origin;
 use crate::waves::{Part, WaveTerms};
 
 pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_live: bool) -> Result<Exit, CommandError> {
     let source = Source::open(&args.plan)?;
     let checked = checked(context, &source, args)?;
-    let context = &under(context, checked.terms.policy.clone(), source.name())?;
+    let context = &under(context, checked.terms.policy.clone(), &Origin::Plan(source.name().to_owned()))?;
     let live = if from_live { Some(look(context, &source, args, &checked)?) } else { None };
 
     // Every account is the sandbox from here on, whatever settings and profiles say.

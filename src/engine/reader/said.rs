@@ -1,0 +1,78 @@
+//! What the pages of one sweep have shown so far, so that what a later one shows otherwise is believed of neither.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use crate::model::{RowId, SeenState, SourceId};
+
+/// No more than pages reach. Each page by itself shows a source once.
+#[derive(Default)]
+pub(super) struct Said(HashMap<SourceId, Shown>);
+
+struct Shown {
+    /// None: two pages do not show the same.
+    seen: Option<SeenState>,
+    /// The row that was told.
+    answered: Option<RowId>,
+}
+
+impl Said {
+    /// A page's entries, as far as no page before it shows them otherwise, and the sources of the others.
+    pub(super) fn sift(&mut self, servers: Vec<(String, SeenState)>) -> (Vec<(String, SeenState)>, Vec<SourceId>) {
+        let mut contradicted = Vec::new();
+        let mut certain = servers;
+        certain.retain(|(id, seen)| {
+            let Ok(id) = SourceId::new(id) else { return true };
+            match self.0.entry(id) {
+                Entry::Vacant(first) => {
+                    first.insert(Shown { seen: Some(seen.clone()), answered: None });
+                    true
+                }
+                Entry::Occupied(shown) if shown.get().seen.as_ref() == Some(seen) => true,
+                Entry::Occupied(mut shown) => {
+                    contradicted.push(shown.key().clone());
+                    shown.get_mut().seen = None;
+                    false
+                }
+            }
+        });
+        (certain, contradicted)
+    }
+
+    pub(super) fn answer(&mut self, source: &SourceId, row: RowId) {
+        if let Some(shown) = self.0.get_mut(source) {
+            shown.answered = Some(row);
+        }
+    }
+
+    /// The row that was told what a page shows of its source.
+    pub(super) fn answered(&self, source: &SourceId) -> Option<RowId> {
+        self.0.get(source)?.answered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::words::Word;
+
+    fn entry(id: &str, copystate: &str) -> (String, SeenState) {
+        (id.to_owned(), SeenState { copystate: Some(Word::new(copystate)), migrationcycle: None })
+    }
+
+    #[test]
+    fn what_a_later_page_shows_otherwise_is_believed_of_neither_and_known_by_the_row_that_was_told() {
+        let mut said = Said::default();
+        let id = |text: &str| SourceId::new(text).unwrap();
+        let first = vec![entry("vm-1", "syncing"), entry("vm-2", "syncing"), entry("vm-3", "syncing")];
+        assert_eq!(said.sift(first.clone()), (first, Vec::new()));
+        said.answer(&id("vm-1"), RowId(7));
+        // In any case; one that shows the same is nothing new.
+        let second = vec![entry("VM-1", "stopped"), entry("vm-2", "syncing"), entry("vm-4", "syncing")];
+        let (certain, contradicted) = said.sift(second.clone());
+        assert_eq!((certain.as_slice(), contradicted.as_slice()), (&second[1..], &[id("vm-1")][..]));
+        assert_eq!((said.answered(&id("vm-1")), said.answered(&id("vm-2"))), (Some(RowId(7)), None));
+        // A third word makes the first no truer.
+        assert_eq!(said.sift(vec![entry("vm-1", "syncing")]), (Vec::new(), vec![id("vm-1")]));
+    }
+}
