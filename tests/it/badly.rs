@@ -427,7 +427,7 @@ fn an_older_journal_where_nothing_can_be_written_is_told_to_be_copied() {
             let verb: Vec<&str> = verb.iter().map(|word| if *word == "bundle" { "out/bundle" } else { word }).collect();
             let ended = as_anybody(&lab, &[&verb[..], &["--journal", &journal]].concat());
             let says = format!("(schema 1, this program reads {newest})");
-            ended.complains(2, &[&says, "copy it to a folder that can be written to"]);
+            ended.complains(2, &[&says, "copy it, with the log", "to a folder that can be written to"]);
         }
         assert_eq!(names_in(&lab.path(mode)), ["cutover.db"]);
         made_writable(&lab.path(mode));
