@@ -193,6 +193,12 @@ pub struct IllegalStep {
 }
 
 impl Standing {
+    /// Standing of a row of which nothing has happened.
+    #[must_use]
+    pub fn untouched(rules: Rules) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
     /// Adds one event. Events that name no row change no standing.
     pub fn add(&mut self, kind: &EventKind, at: Timestamp) -> Result<(), IllegalStep> {
         match kind {

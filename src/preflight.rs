@@ -179,8 +179,28 @@ type Contradicted = HashMap<RowId, Standing>;
 #[derive(Default)]
 struct Gathered {
     n_left: u64,
-    said: HashMap<RowId, (SeenState, Standing)>,
+    said: HashMap<RowId, (SeenState, Before)>,
     contradicted: Contradicted,
+}
+
+/// A row's standing before the pages were read. Most were never touched, and a whole standing of each would be large.
+enum Before {
+    Untouched(Rules),
+    As(Box<Standing>),
+}
+
+impl Before {
+    fn new(standing: Standing) -> Self {
+        let rules = standing.rules;
+        if standing == Standing::untouched(rules) { Self::Untouched(rules) } else { Self::As(Box::new(standing)) }
+    }
+
+    fn standing(&self) -> Standing {
+        match self {
+            Self::Untouched(rules) => Standing::untouched(*rules),
+            Self::As(standing) => Standing::clone(standing),
+        }
+    }
 }
 
 impl Gathered {
@@ -191,12 +211,12 @@ impl Gathered {
             // Pages shift while sources come and go, so one may show a row that another has shown.
             match self.said.entry(row) {
                 Entry::Occupied(said) if said.get().0 != state => {
-                    self.contradicted.entry(row).or_insert_with(|| said.get().1.clone());
+                    self.contradicted.entry(row).or_insert_with(|| said.get().1.standing());
                 }
                 Entry::Occupied(_) => (),
                 Entry::Vacant(first) => {
                     kinds.extend(kind);
-                    first.insert((state, standing));
+                    first.insert((state, Before::new(standing)));
                 }
             }
             self.n_left -= u64::from(seen.set(row));

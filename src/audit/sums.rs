@@ -81,11 +81,7 @@ fn check_portion(journal: &Journal, run: &RunRecord, first: RowId, last: RowId) 
             if let Some(done) = open.take() {
                 rows.compare(&done, &mut findings)?;
             }
-            open = Some(Folded {
-                row,
-                last: (event.lane, event.seq),
-                standing: Ok(Standing { rules: run.rules, ..Standing::default() }),
-            });
+            open = Some(Folded { row, last: (event.lane, event.seq), standing: Ok(Standing::untouched(run.rules)) });
         }
         open.as_mut().expect("set above").add(&event, &mut text, &mut findings);
         Ok::<(), JournalError>(())
