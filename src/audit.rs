@@ -54,7 +54,7 @@ pub struct Verified {
     pub after: Option<Predecessors>,
 }
 
-/// What stands for a run besides its own word.
+/// Evidence for a run besides its own word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProvenBy {
@@ -76,7 +76,7 @@ pub enum AuditError {
     ShortAnchor { code: Code, run: String },
 }
 
-/// What is wrong with a run, the worst first: chains, then rows, then the plan, then its place among the others.
+/// Faults of a run, the worst first: chains, then rows, then the plan, then its place among the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Altered {
     pub run: String,
@@ -92,13 +92,13 @@ impl Altered {
     pub const MOST_SHOWN: usize = 100;
 }
 
-/// What was found of a journal, or of one run of it.
+/// Findings about a journal, or of one run of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
     pub journal: Identity,
     /// In the order in which they were made.
     pub runs: Vec<Result<Verified, Altered>>,
-    /// What is wrong with the journal as a whole.
+    /// Faults of the journal as a whole.
     pub findings: Vec<Finding>,
 }
 
@@ -167,7 +167,7 @@ pub fn verify_all(journal: &Journal) -> Result<Audit, JournalError> {
     })
 }
 
-/// What cannot even be read is one more thing that is wrong with a run, and no reason not to look at the others.
+/// Takes what cannot be read for one more fault of a run, which is no reason not to look at the others.
 fn or_damaged(
     verified: Result<Verified, AuditError>,
     run: &RunRecord,
@@ -397,7 +397,7 @@ impl Audit {
         self.runs.iter().position(|found| run_of(found) == run)
     }
 
-    /// What stands for a run stands for those that it names, as far as they are as they were then.
+    /// Passes the evidence for a run on to those that it names, as far as they are as they were then.
     fn stands_by(&mut self, at: usize, proof: ProvenBy) {
         let places: HashMap<String, usize> = self.runs.iter().map(|run| run_of(run).to_owned()).zip(0..).collect();
         let mut to_do = vec![at];

@@ -16,7 +16,7 @@ const SMALL: u64 = 200_000;
 pub(crate) enum Of {
     /// All that a launch believes.
     Launch,
-    /// What a command to a launch depends on: its rows are the launch's matter.
+    /// Checks for a command to a launch: its rows are the launch's matter.
     Command,
 }
 

@@ -45,7 +45,7 @@ const LONGEST_HEAD: u64 = 1 << 20;
 /// The program with which anybody checks a bundle who has Python.
 pub const CHECKER: &str = include_str!("../commands/evidence/bundle/check.py");
 
-/// What is wrong with a bundle before any of its files is read.
+/// Faults of a bundle before any of its files is read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadBundle {
     #[error("it has no {0}")]

@@ -9,7 +9,7 @@ use crate::journal::succession::{Beginning, First, Identity};
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::ledger::Rules;
 
-/// What is wrong with the place of a run among the others, and the runs that it names.
+/// Faults of the place of a run among the others, and the runs that it names.
 #[derive(Default)]
 pub(super) struct PlaceOfRun {
     pub(super) findings: Vec<Finding>,
