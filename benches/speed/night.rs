@@ -5,7 +5,7 @@ use std::error::Error;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use cutover::event::{EventKind, LaneId, LanePlace, Outcome, StatedQuota, Verdict};
+use cutover::event::{EventKind, LaneId, LanePlace, Outcome, Predecessors, StatedQuota, Verdict};
 use cutover::exit::Exit;
 use cutover::journal::read::RunRecord;
 use cutover::journal::{Journal, JournalError, NewLane, NewRun, RunKey};
@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use crate::dice::Dice;
 
 /// Counted up with every change of what is made, so that no journal of an earlier one is taken.
-const EDITION: u32 = 1;
+const EDITION: u32 = 2;
 /// Rows whose events are one transaction.
 const WINDOW: u32 = 2_000;
 /// Calls that are open at once.
@@ -86,7 +86,8 @@ fn make(path: &Path, n_rows: u32, seed: u64) -> Result<(), Box<dyn Error>> {
     let run = journal.run(key)?;
     let layout = journal.layout(key)?;
     let mut writer = Writer { journal, key, dice: Dice(seed), at_ms: FIRST_AT_MS };
-    writer.own(begun(&run, layout))?;
+    let after = writer.journal.predecessors(key)?;
+    writer.own(begun(&run, layout, after))?;
     writer.rows(n_rows)?;
     let elapsed_ms = u64::try_from(writer.at_ms - FIRST_AT_MS)?;
     writer.own([EventKind::LaunchEnded { exit: Exit::NotOnTarget, reason: None, elapsed_ms, refusal: None }])?;
@@ -138,7 +139,7 @@ fn state(copystate: &str, cycle: &str) -> SeenState {
     SeenState { copystate: Some(Word::new(copystate)), migrationcycle: Some(Word::new(cycle)) }
 }
 
-fn begun(run: &RunRecord, layout: String) -> [EventKind; 2] {
+fn begun(run: &RunRecord, layout: String, after: Predecessors) -> [EventKind; 2] {
     let place = |name: &str| LanePlace { name: name.into(), endpoint: run.endpoint.clone(), account: name.into() };
     let started = EventKind::RunStarted {
         plan: run.plan_digest.clone(),
@@ -147,7 +148,7 @@ fn begun(run: &RunRecord, layout: String) -> [EventKind; 2] {
         lanes: ACCOUNTS.map(place).into(),
         layout: Some(layout),
         rules: run.rules,
-        after: None,
+        after: Some(after),
     };
     let launch = EventKind::LaunchBegan {
         launch: 1,
