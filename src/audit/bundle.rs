@@ -7,18 +7,20 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::finding::Finding;
+use super::signature;
 use crate::journal::chain::hex;
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::plan::digest::{Digester, terms_line};
 use crate::plan::paper::Paper;
+use crate::report::ReportError;
 use crate::ssh::Signer;
 
 mod reports;
@@ -146,6 +148,15 @@ pub enum CompareError {
     Io(#[from] io::Error),
 }
 
+impl From<ReportError> for CompareError {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::Journal(error) => CompareError::Journal(error),
+            ReportError::Write(error) => CompareError::Io(error),
+        }
+    }
+}
+
 /// What in the files differs from what their journal, which was verified, makes of them.
 pub fn compare(
     folder: &Path,
@@ -164,29 +175,32 @@ pub fn compare(
     if manifest.0.get(PLAN) != Some(&sum_of_plan(journal, run, &paper)?) {
         differs(PLAN, "it is not the plan of the run".to_owned());
     }
-    let seal = run.settings.get("seal");
-    let approvals = if manifest.0.contains_key(APPROVALS) {
-        serde_json::from_reader(BufReader::new(File::open(folder.join(APPROVALS))?)).unwrap_or_default()
-    } else {
-        serde_json::Value::Null
-    };
-    if *seal.unwrap_or(&serde_json::Value::Null) != approvals {
-        differs(APPROVALS, "they are not those that the run began with".to_owned());
+    let approvals = approvals_text(&paper).map(|text| hex(&Sha256::digest(text)));
+    if manifest.0.get(APPROVALS) != approvals.as_ref() {
+        let problem = match approvals {
+            Some(_) => "they are not those that the run began with",
+            None => "the plan was not sealed, and nobody approved it",
+        };
+        differs(APPROVALS, problem.to_owned());
     }
     reports::compare_csv(journal, run, &folder.join(CSV), &mut |problem| differs(CSV, problem))?;
     reports::compare_json(journal, run, &folder.join(JSON), &mut |problem| differs(JSON, problem))?;
     Ok(findings)
 }
 
-/// Whether a head names this run, its plan, and the heads of its chains, which all that comes before depends on. What else it names
-/// differs from one version to the next.
+/// What a bundle says of who sealed the plan and who agreed; nothing where it was not sealed.
+#[must_use]
+pub fn approvals_text(paper: &Paper) -> Option<String> {
+    paper.seal.as_ref().map(|seal| serde_json::to_string_pretty(seal).expect("a seal is JSON") + "\n")
+}
+
+/// Whether it is the head of the run, to the letter, made at whatever time.
 fn is_head_of(text: &str, journal: &Journal, run: &RunRecord) -> Result<bool, JournalError> {
-    let words = ["run", "plan", "rows", "lane"];
-    let named = text.lines().filter(|line| line.split_once(' ').is_some_and(|(word, _)| words.contains(&word)));
-    let of_run = [format!("run {}", run.id), format!("plan {}", run.plan_digest), format!("rows {}", run.n_rows)];
-    let lanes =
-        journal.heads(run.key)?.into_iter().map(|(lane, seq, hash)| format!("lane {lane} {seq} {}", hex(&hash)));
-    Ok(named.map(str::to_owned).eq(of_run.into_iter().chain(lanes)))
+    fn lines(head: &str) -> impl Iterator<Item = &str> {
+        head.split('\n').map(|line| if line.starts_with("time ") { "time" } else { line })
+    }
+    let expected = signature::head(journal, run)?;
+    Ok(lines(text).eq(lines(&expected)))
 }
 
 fn sum_of_plan(journal: &Journal, run: &RunRecord, paper: &Paper) -> Result<String, JournalError> {
@@ -201,17 +215,6 @@ fn sum_of_plan(journal: &Journal, run: &RunRecord, paper: &Paper) -> Result<Stri
 pub fn not_compared(manifest: &Manifest) -> Vec<String> {
     let compared = [JOURNAL, HEAD, PLAN, APPROVALS, CSV, JSON, CHECK];
     manifest.0.keys().filter(|name| !compared.contains(&name.as_str())).cloned().collect()
-}
-
-/// A line without its end; none at the end of the text. None is read beyond a bound.
-fn line_of(text: &mut BufReader<File>, line: &mut Vec<u8>) -> io::Result<bool> {
-    const LONGEST_LINE: u64 = 16 << 20;
-    line.clear();
-    let n = text.take(LONGEST_LINE).read_until(b'\n', line)?;
-    if line.last() == Some(&b'\n') {
-        line.pop();
-    }
-    Ok(n > 0)
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::advice;
-use super::csv::defused;
 use super::plain::time;
 use super::summary::code_and_text;
 use crate::ledger::Standing;
@@ -59,18 +58,6 @@ pub(crate) enum Cell<'a> {
     Number(u32),
     Text(&'a str),
     Time(Timestamp),
-}
-
-impl Cell<'_> {
-    /// As a CSV report has it, before it is quoted.
-    pub(crate) fn as_csv(&self) -> String {
-        match self {
-            Cell::Nothing => String::new(),
-            Cell::Number(number) => number.to_string(),
-            Cell::Text(text) => defused(text).into_owned(),
-            Cell::Time(at) => time(*at),
-        }
-    }
 }
 
 impl Serialize for Cell<'_> {

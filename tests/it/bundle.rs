@@ -316,6 +316,199 @@ fn what_the_events_do_not_add_up_to_is_found_in_each_column_and_file() {
     }
 }
 
+/// What is altered, words of what `check.py` finds, and how it is done.
+type Attack<'a> = (&'a str, &'a str, &'a dyn Fn(&Path));
+
+fn replaced(file: &'static str, from: &'static str, to: &'static str) -> impl Fn(&Path) {
+    move |copy| {
+        edit(&copy.join(file), |text| {
+            assert!(text.contains(from), "{file} has no {from}");
+            text.replacen(from, to, 1)
+        });
+    }
+}
+
+fn with_failed_rows(copy: &Path) {
+    edit(&copy.join("report.json"), |text| {
+        let rows = text.split("\"rows\":[\n").nth(1).unwrap().strip_suffix("\n]}\n").unwrap();
+        let failed = rows.replace("\"applied\"", "\"failed\"").replace('\n', "");
+        text.replacen("\"rows\":[\n", &format!("\"rows\":[{failed}],\"x\":[\n"), 1)
+    });
+}
+
+fn with_column(name: &'static str, value: &'static str) -> impl Fn(&Path) {
+    move |copy| {
+        edit(&copy.join("report.csv"), |text| {
+            let line = |(n, line): (usize, &str)| format!("{line},{}\n", if n == 0 { name } else { value });
+            text.lines().enumerate().map(line).collect()
+        });
+    }
+}
+
+fn with_another_anchor(copy: &Path) {
+    edit(&copy.join("head"), |text| {
+        let anchor = text.lines().find_map(|line| line.strip_prefix("anchor ")).unwrap();
+        text.replace(anchor, &anchor.replace(|digit: char| digit.is_ascii_hexdigit(), "0"))
+    });
+}
+
+/// Whoever reads the one and whoever reads the other of two that are alike takes what was written, or nothing.
+#[test]
+fn what_is_told_twice_or_besides_in_a_report_a_head_or_approvals_is_found() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let (lab, bundle) = bench();
+    let approvals = |text: &'static str| move |copy: &Path| fs::write(copy.join("approvals.json"), text).unwrap();
+    let begins = "{\"schema\":\"cutover.report.v1\",";
+    let attacks: [Attack; 19] = [
+        ("rows before the rows", "report.json", &with_failed_rows),
+        (
+            "a first line that says more",
+            "report.json",
+            &replaced("report.json", begins, "{\"schema\":\"cutover.report.v1\",\"headline\":\"All 5 rows failed\","),
+        ),
+        ("another first line", "report.json", &replaced("report.json", begins, "{\"schema\":\"cutover.report.v0\",")),
+        (
+            "a field of a row twice",
+            "report.json",
+            &replaced("report.json", "\"verdict\":\"applied\"", "\"verdict\":\"failed\",\"verdict\":\"applied\""),
+        ),
+        (
+            "a field more of a row",
+            "report.json",
+            &replaced("report.json", "\"extra\":{}", "\"extra\":{},\"outcome\":\"failed\""),
+        ),
+        (
+            "a field more of the summary",
+            "report.json",
+            &replaced("report.json", "\"summary\":{", "\"summary\":{\"headline\":\"x\","),
+        ),
+        (
+            "a field of the summary twice",
+            "there twice",
+            &replaced("report.json", "\"on_target\":", "\"on_target\":0,\"on_target\":"),
+        ),
+        ("rows behind the rows", "report.json", &replaced("report.json", "\n]}\n", "\n],\"rows\":[]}\n")),
+        ("a line behind the last", "report.json", &replaced("report.json", "\n]}\n", "\n]}\n{}\n")),
+        ("a column twice", "report.csv", &with_column("verdict", "failed")),
+        ("a column that is none", "report.csv", &with_column("outcome", "failed")),
+        ("a cell that no column names", "report.csv", &replaced("report.csv", "\n2,", "\n2,2,")),
+        ("a line more", "report.csv", &|copy: &Path| edit(&copy.join("report.csv"), |text| text + "6,vm-00006\n")),
+        ("approvals of what was not sealed", "approvals.json", &approvals("{\"approvals\":[{\"as\":\"CISO\"}]}\n")),
+        ("approvals that cannot be read", "approvals.json", &approvals(".\n")),
+        ("approvals that are nothing", "approvals.json", &approvals("null\n")),
+        ("another anchor", "the anchor", &with_another_anchor),
+        ("a line more in the head", "head", &|copy: &Path| {
+            edit(&copy.join("head"), |text| text + "note all is well\n");
+        }),
+        ("another first line of the head", "head", &replaced("head", "cutover.head.v", "head.v")),
+    ];
+    let mut passed = Vec::new();
+    for (n, (what, hand, alter)) in attacks.into_iter().enumerate() {
+        let forged = altered(&bundle, &format!("told{n}"), alter);
+        new_sums(&forged);
+        let file = match hand {
+            "the anchor" => "head",
+            "there twice" => "report.json",
+            file => file,
+        };
+        match by_hand_said(&forged) {
+            Ok(_) => passed.push(format!("{what}: by check.py")),
+            Err(said) => assert!(said.contains(hand) && !said.contains("Traceback"), "{what}: {said}"),
+        }
+        let ended = by_verb(&lab, &forged, &[]);
+        if ended.code != Some(7) || !ended.stdout.contains(&format!("{file}: ")) {
+            passed.push(format!("{what}: by the verb: {:?} {}{}", ended.code, ended.stdout, ended.stderr));
+        }
+    }
+    assert!(passed.is_empty(), "not found:\n{}", passed.join("\n"));
+}
+
+#[test]
+fn a_sealed_plan_has_the_approvals_that_it_began_with_to_the_letter() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(2, "cutovering,cutovering"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.cutover(&["plan", "plan.csv", "--endpoint", &sandbox.url, "-o", "sealed.plan", "--as", "Ada"]).exits(0);
+    lab.cutover(&["approve", "sealed.plan", "--as", "Bo"]).exits(0);
+    lab.launch(&sandbox, &["run", "sealed.plan", "--rate", "off"]).exits(0);
+    lab.cutover(&["audit", "export", "-o", "bundle"]).exits(0);
+    let bundle = lab.path("bundle");
+    assert!(by_hand_said(&bundle).unwrap().contains("approved as Bo"));
+    by_verb(&lab, &bundle, &[]).exits(0);
+    for (name, from, to) in [
+        ("twice", "\"approvals\": [", "\"approvals\": [], \"approvals\": ["),
+        ("more", "\"approvals\": [", "\"note\": \"approved by all\", \"approvals\": ["),
+        ("other", "\"Bo\"", "\"CISO\""),
+    ] {
+        let forged = altered(&bundle, name, |copy| {
+            edit(&copy.join("approvals.json"), |text| {
+                assert!(text.contains(from), "{text}");
+                text.replacen(from, to, 1)
+            });
+            new_sums(copy);
+        });
+        let said = by_hand_said(&forged).unwrap_err();
+        assert!(said.contains("approvals.json") || said.contains("there twice"), "{name}: {said}");
+        let ended = by_verb(&lab, &forged, &[]).exits(7);
+        assert!(ended.stdout.contains("approvals.json: they are not those"), "{name}: {}", ended.stdout);
+    }
+    let forged = altered(&bundle, "none", |copy| {
+        fs::remove_file(copy.join("approvals.json")).unwrap();
+        new_sums(copy);
+    });
+    both_find(&lab, &forged, "approvals.json is here only if", "approvals.json: they are not those");
+}
+
+#[test]
+fn a_journal_in_a_bundle_has_the_schema_of_its_version_and_nothing_that_never_ends() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let (lab, bundle) = bench();
+    let for_days = "GENERATED ALWAYS AS (CASE WHEN instr(hex(zeroblob(5000000)), hex(zeroblob(2000000)) || ''1'') > 0
+        THEN ''vm'' ELSE ''vm'' END)";
+    let never_ends = format!(
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'host        TEXT', 'host TEXT {for_days}')
+         WHERE name = 'run' AND sql LIKE '%host        TEXT,%'"
+    );
+    for (n, (statement, says)) in [
+        (&*never_ends, "the table `run` is none that cutover makes"),
+        (
+            "DROP VIEW v_attempt; CREATE VIEW v_attempt AS SELECT 'forged' AS request_id, 1 AS ended_at, 'x' AS source_id,
+             'x' AS sent_copystate, 'x' AS sent_migrationcycle, '' AS run, 'accepted' AS outcome",
+            "the view `v_attempt` is none that cutover makes",
+        ),
+        ("DROP VIEW v_row", "1 of the tables, indexes, views and triggers"),
+        ("CREATE VIEW v_more AS SELECT 1", "the view `v_more` is none that cutover makes"),
+        ("CREATE TABLE more (a)", "the table `more` is none that cutover makes"),
+        ("CREATE INDEX more ON row (note)", "the index `more` is none that cutover makes"),
+        (
+            "CREATE TRIGGER more AFTER INSERT ON event BEGIN SELECT 1; END",
+            "the trigger `more` is none that cutover makes",
+        ),
+        ("DROP TRIGGER event_is_never_removed", "1 of the tables, indexes, views and triggers"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let forged = altered(&bundle, &format!("schema{n}"), |copy| {
+            sql(copy, statement);
+            new_sums(copy);
+        });
+        let said = by_hand_said(&forged).unwrap_err();
+        assert!(said.contains(says), "{statement}: `{says}` is not in:\n{said}");
+        assert_eq!(by_verb(&lab, &forged, &[]).code, Some(7), "{statement}");
+    }
+}
+
 /// Makes archives that other programs might unpack into something else.
 const ARCHIVES: &str = r##"
 import sys, zipfile, stat

@@ -1,35 +1,26 @@
-//! The reports that programs read, held against the journal row by row. Columns that this version does not know are another's.
+//! The reports that programs read, held to the byte against what the journal makes of them, a line at a time: whatever reads them
+//! takes the one or the other of two columns or names that are alike, and no reader takes what is not there.
 
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{CompareError, line_of};
+use super::CompareError;
+use crate::journal::Journal;
 use crate::journal::read::RunRecord;
-use crate::journal::{Journal, JournalError};
-use crate::report::csv::{defused, own_name};
-use crate::report::row::{COLUMNS, cells};
+use crate::report::sieve::Form;
 use crate::report::summary::Summary;
+use crate::report::{Format, write};
 
 /// Findings past these tell nothing new.
 const MOST_FOUND: usize = 20;
-
-/// What is said of a report; it ends with the first ones.
-struct Said<'a> {
-    n_found: usize,
-    say: &'a mut dyn FnMut(String),
-}
-
-impl Said<'_> {
-    fn say(&mut self, problem: String) {
-        self.n_found += 1;
-        if self.n_found <= MOST_FOUND {
-            (self.say)(problem);
-        }
-    }
-}
+/// No line is read beyond this.
+const LONGEST_LINE: u64 = 16 << 20;
+/// Lines of the JSON report that are no rows: those before the first of them.
+const SUMMARY_LINE: usize = 2;
+const ROWS_LINE: usize = 3;
 
 pub(super) fn compare_csv(
     journal: &Journal,
@@ -37,47 +28,13 @@ pub(super) fn compare_csv(
     path: &Path,
     say: &mut dyn FnMut(String),
 ) -> Result<(), CompareError> {
-    let mut said = Said { n_found: 0, say };
-    let mut lines = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(io::Error::from)?;
-    let Ok(header) = lines.headers().cloned() else {
-        said.say("it cannot be read".to_owned());
-        return Ok(());
-    };
-    let extra = journal.extra_columns(run.key)?;
-    let own: Vec<_> = extra.iter().map(|name| defused(&own_name(name)).into_owned()).collect();
-    if COLUMNS
-        .iter()
-        .copied()
-        .chain(own.iter().map(String::as_str))
-        .any(|name| !header.iter().any(|found| found == name))
-    {
-        said.say("it lacks columns of a report".to_owned());
-        return Ok(());
-    }
-    let mut line = csv::StringRecord::new();
-    journal.for_each_row(run.key, |row, standing| {
-        if !lines.read_record(&mut line).unwrap_or(false) {
-            said.say(format!("row {} is missing", row.id));
-            return Ok::<(), JournalError>(());
+    let mut header = Vec::new();
+    compare(journal, run, Format::Csv, path, say, &mut |line| {
+        if line.n == 1 {
+            header = cells_of(&line.expected);
         }
-        let known = COLUMNS.iter().zip(cells(&row, &standing));
-        let expected =
-            known.map(|(name, cell)| (*name, cell.as_csv())).chain(extra.iter().zip(&own).map(|(name, own)| {
-                let value = row.extra.iter().find(|(of, _)| of == name).map_or("", |(_, value)| value);
-                (own.as_str(), defused(value).into_owned())
-            }));
-        for (name, value) in expected {
-            let found = header.iter().zip(&line).find(|(column, _)| *column == name);
-            if found.is_none_or(|(_, found)| found != value) {
-                said.say(format!("{name} of row {} is not what the journal says", row.id));
-            }
-        }
-        Ok(())
-    })?;
-    if lines.read_record(&mut line).unwrap_or(true) {
-        said.say("there are lines behind its last row".to_owned());
-    }
-    Ok(())
+        (line.found != line.expected).then(|| csv_problem(line, &header))
+    })
 }
 
 pub(super) fn compare_json(
@@ -86,50 +43,145 @@ pub(super) fn compare_json(
     path: &Path,
     say: &mut dyn FnMut(String),
 ) -> Result<(), CompareError> {
-    let mut said = Said { n_found: 0, say };
-    let mut text = BufReader::new(File::open(path)?);
-    let mut line = Vec::new();
-    let mut next = |begins: &str| -> io::Result<Option<Map<String, Value>>> {
-        line_of(&mut text, &mut line)?;
-        let Some(rest) = line.strip_prefix(begins.as_bytes()) else { return Ok(None) };
-        Ok(serde_json::from_slice(rest.strip_suffix(b",").unwrap_or(rest)).ok())
-    };
-    next("{\"schema\":\"cutover.report.v1\"")?;
-    let summary = next("\"summary\":")?.unwrap_or_default();
-    let expected = serde_json::to_value(Summary::of(journal, run, journal.path())?).expect("a summary is JSON");
-    // Where the journal lay when the report was made is its own affair.
-    let expected = expected.as_object().expect("it has fields").iter().filter(|(name, _)| *name != "journal");
-    for (name, value) in expected {
-        if summary.get(name) != Some(value) {
-            said.say(format!("{name} of its summary is not what the journal says"));
+    let mut summary = Summary::of(journal, run, journal.path())?;
+    compare(journal, run, Format::Json, path, say, &mut |line| {
+        if line.n == SUMMARY_LINE {
+            // Where the journal lay when the report was made is its own affair.
+            if let Some(Value::String(lay)) = named(&line.found).remove("journal") {
+                summary.journal = lay;
+            }
+            line.expected = summary_line(&summary);
+        }
+        (line.found != line.expected).then(|| json_problem(line))
+    })
+}
+
+/// One line of a report, with its end, and as the journal makes it.
+#[derive(Default)]
+struct ReportLine {
+    n: usize,
+    found: Vec<u8>,
+    expected: Vec<u8>,
+}
+
+/// Takes a report as it is made, and holds each line of it against the next one of a file.
+struct Held<'a> {
+    file: BufReader<File>,
+    line: ReportLine,
+    n_found: usize,
+    unlike: &'a mut dyn FnMut(&mut ReportLine) -> Option<String>,
+    say: &'a mut dyn FnMut(String),
+}
+
+impl Held<'_> {
+    fn end_line(&mut self) -> io::Result<()> {
+        self.line.n += 1;
+        self.line.found.clear();
+        (&mut self.file).take(LONGEST_LINE).read_until(b'\n', &mut self.line.found)?;
+        if let Some(problem) = (self.unlike)(&mut self.line) {
+            self.say(problem);
+        }
+        self.line.expected.clear();
+        Ok(())
+    }
+
+    fn say(&mut self, problem: String) {
+        self.n_found += 1;
+        if self.n_found <= MOST_FOUND {
+            (self.say)(problem);
         }
     }
-    next("\"rows\":[")?;
-    let mut failed = None;
-    journal.for_each_row(run.key, |row, standing| {
-        let found = next("").unwrap_or_else(|error| {
-            failed.get_or_insert(error);
-            None
-        });
-        let found = found.unwrap_or_default();
-        let known = COLUMNS.iter().zip(cells(&row, &standing));
-        let known = known.map(|(name, cell)| (*name, serde_json::to_value(cell).expect("a cell is JSON")));
-        let own: Map<String, Value> =
-            row.extra.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
-        for (name, value) in known.chain([("extra", own.into())]) {
-            if found.get(name) != Some(&value) {
-                said.say(format!("{name} of row {} is not what the journal says", row.id));
+}
+
+impl Write for Held<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.expected.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                self.end_line()?;
             }
         }
-        Ok::<(), JournalError>(())
-    })?;
-    if let Some(error) = failed {
-        return Err(error.into());
+        Ok(bytes.len())
     }
-    line_of(&mut text, &mut line)?;
-    let (mut behind, ends) = (Vec::new(), line == b"]}");
-    if !ends || line_of(&mut text, &mut behind)? {
-        said.say("it does not end with its last row".to_owned());
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn compare(
+    journal: &Journal,
+    run: &RunRecord,
+    format: Format,
+    path: &Path,
+    say: &mut dyn FnMut(String),
+    unlike: &mut dyn FnMut(&mut ReportLine) -> Option<String>,
+) -> Result<(), CompareError> {
+    let file = BufReader::new(File::open(path)?);
+    let mut held = Held { file, line: ReportLine::default(), n_found: 0, unlike, say };
+    write(format, journal, run, &mut held)?;
+    if !held.file.fill_buf()?.is_empty() {
+        held.say("there is something behind its last row".to_owned());
     }
     Ok(())
+}
+
+fn csv_problem(line: &ReportLine, header: &[String]) -> String {
+    if line.n == 1 {
+        return "its columns are not those of a report".to_owned();
+    }
+    let (found, expected) = (cells_of(&line.found), cells_of(&line.expected));
+    // A line break in a cell makes lines of which none is a whole row.
+    if expected.len() != header.len() {
+        return format!("line {} is not what the journal says", line.n);
+    }
+    let named = header.iter().enumerate().filter(|(at, _)| found.get(*at) != expected.get(*at));
+    row_problem(&line.found, &expected[0], named.map(|(_, name)| name.as_str()))
+}
+
+fn cells_of(line: &[u8]) -> Vec<String> {
+    let mut lines = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line);
+    let mut cells = csv::StringRecord::new();
+    _ = lines.read_record(&mut cells);
+    cells.iter().map(str::to_owned).collect()
+}
+
+fn json_problem(line: &ReportLine) -> String {
+    let (found, expected) = (named(&line.found), named(&line.expected));
+    let added = found.keys().filter(|name| !expected.contains_key(*name));
+    let differ = expected.keys().filter(|name| found.get(*name) != expected.get(*name)).chain(added);
+    let names = differ.map(String::as_str);
+    match line.n {
+        1 => "it does not begin as a report does".to_owned(),
+        SUMMARY_LINE => format!("{} of its summary: not what the journal says", list(names)),
+        ROWS_LINE => "its rows do not begin where they should".to_owned(),
+        _ => match expected.get("row") {
+            Some(row) => row_problem(&line.found, &row.to_string(), names),
+            None => "it does not end with its last row".to_owned(),
+        },
+    }
+}
+
+fn row_problem<'a>(found: &[u8], row: &str, differ: impl Iterator<Item = &'a str>) -> String {
+    if found.is_empty() {
+        return format!("row {row} is missing");
+    }
+    format!("{} of row {row}: not what the journal says", list(differ))
+}
+
+/// Names of what differs; it may be the spelling alone.
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.collect();
+    if names.is_empty() { "the form".to_owned() } else { names.join(", ") }
+}
+
+/// The fields of the object on a line of the JSON report; none if it is something else.
+fn named(line: &[u8]) -> Map<String, Value> {
+    let line = line.strip_prefix(b"\"summary\":").unwrap_or(line).trim_ascii_end();
+    serde_json::from_slice(line.strip_suffix(b",").unwrap_or(line)).unwrap_or_default()
+}
+
+fn summary_line(summary: &Summary) -> Vec<u8> {
+    let text = serde_json::to_string(summary).expect("a summary is JSON");
+    Form::Json.fit(&format!("\"summary\":{text},\n")).into_bytes()
 }

@@ -16,7 +16,9 @@ use super::super::reading::{journal, print, print_json, write_report};
 use super::super::{CommandError, Context, bad_destination, output_failed};
 use super::checking::checker_sum;
 use super::{bad_key, must_be_there};
-use crate::audit::bundle::{APPROVALS, CHECK, CHECKER, HEAD, JOURNAL, MANIFEST, Manifest, PLAN, SIGNATURE};
+use crate::audit::bundle::{
+    APPROVALS, CHECK, CHECKER, HEAD, JOURNAL, MANIFEST, Manifest, PLAN, SIGNATURE, approvals_text,
+};
 use crate::audit::{self, signature};
 use crate::exit::Exit;
 use crate::files::beside::{Eyes, check_destination, write_file_for};
@@ -110,8 +112,7 @@ impl Bundle<'_> {
     fn fill(&self, key: Option<&Path>) -> Result<(), CommandError> {
         let paper = Paper::of_settings(&self.run.settings).unwrap_or_default();
         self.plan(&paper)?;
-        if let Some(seal) = &paper.seal {
-            let text = serde_json::to_string_pretty(seal).expect("a seal is JSON") + "\n";
+        if let Some(text) = approvals_text(&paper) {
             self.write(APPROVALS, &text)?;
         }
         for format in Format::ALL {

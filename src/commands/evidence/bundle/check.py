@@ -5,7 +5,7 @@ It needs Python 3.8 and its standard library, writes nothing, and ends with 0 if
 finding. It believes none of the files: it recomputes
 
   1. the manifest: every file is named in SHA256SUMS with its hash, and there is no other file;
-  2. the chains of events, their heads and the anchor;
+  2. that the journal has the tables and views of this version and no others; the chains of events, their heads and the anchor;
   3. from the events alone: every row of the table `row`, the table `run`, the quotas and stops of the table `lane`;
   4. from the plan: its name, and that the rows are those of the plan; and the approvals, as far as no key is needed for that;
   5. the reports that programs read, report.csv and report.json, line by line from what 3. came to (of the summary in report.json all
@@ -29,6 +29,17 @@ from datetime import datetime, timedelta, timezone
 MANIFEST, SIGNATURE = "SHA256SUMS", "SHA256SUMS.sig"
 MOST_FILES, LONGEST_MANIFEST, LONGEST_LINE, MOST_SHOWN = 64, 1 << 16, 1 << 24, 100
 NEEDED = ("journal.db", "plan.jsonl", "head", "report.csv", "report.json")
+
+# Each table, index, view and trigger of a journal of this version: the first half of the SHA-256 of its type, name, table and SQL.
+SCHEMA = """
+    03d7382e102fefeca4bd3803eae66bd6 09461a86f013c7749a131407c161cafb 11cdb1d1c6bda2b4f4fa13e5c5e8fccf
+    265568fe77f7031583a03a344949b26a 2fe0cc726a98fb5965f5b0c4900327b2 3a817c290a9fdb23331d1eb05e9be1db
+    417f7cd1b25ae5a42bfd24f1b4dcba37 41b244fb46bd79b600bb07da2086448f 45c131c8b3f0d4533960e789f653f6d5
+    61482071ee2f44a325fc4e7c72dffb0b 80b734ec8483d7848a53de3b496318c6 8b3841659fe3645b799aba342501c109
+    91151e91158b2c78661a211b4e01174d 943d7bbf6139e6401fd82e475921934c a1b59e2692c61b2f8ab072917f8f1a15
+    a538ee521e61744f4fcee9ff5df1967e c580a0690e12faa65502d22f2f7337ea c735f4add84f609ecbe488b7eb709a07
+    e72cf535f36eb22d5a9193a4d5a4341c f02a2b942b737f06aa55f410c2d6ed8c
+""".split()
 
 findings, n_findings = [], 0
 
@@ -137,12 +148,31 @@ def open_journal():
     db.execute("PRAGMA cell_size_check = ON")
     if hasattr(db, "setlimit"):  # Python 3.11
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_LINE)
-    for name in ("run", "lane", "row", "event"):
-        # A view by that name could show what no table holds.
-        made = db.execute("SELECT type, sql FROM sqlite_master WHERE name = ?", (name,)).fetchall()
-        if [kind for kind, _ in made] != ["table"] or not made[0][1].startswith("CREATE TABLE"):
-            raise Wrong(f"journal.db: `{name}` is no table")
+    check_schema(db)
     return db
+
+
+def check_schema(db):
+    """Every table, index, view and trigger is one that this version makes: another might show what was never written, or take
+    for ever to be read."""
+    left, tables, places = set(SCHEMA), set(), set()
+    for kind, name, table, made, place in db.execute("SELECT type, name, tbl_name, sql, rootpage FROM sqlite_master"):
+        digest = sha256("\n".join("" if text is None else str(text) for text in (kind, name, table, made)))[:32]
+        if digest not in left or place and place in places:
+            wrong(f"journal.db: the {kind} `{name}` is none that cutover makes")
+            continue
+        left.remove(digest)
+        places.add(place)
+        if kind == "table":
+            tables.add(name)
+    if left:
+        wrong(f"journal.db: {len(left)} of the tables, indexes, views and triggers that cutover makes are not there as it makes them")
+    for name in ("run", "lane", "row", "event"):
+        if name not in tables:
+            raise Wrong(f"journal.db: `{name}` is no table as cutover makes it; nothing in it was checked")
+
+
+HEAD = "run plan rows anchor journal runs time previous".split()
 
 
 def read_head():
@@ -150,11 +180,14 @@ def read_head():
     with open_plain("head") as file:
         text = file.read(LONGEST_MANIFEST * 16).decode()
     head, lanes = {}, {}
-    for line in text.splitlines()[1:]:
+    first, *lines = text.split("\n")
+    if first not in ("cutover.head.v1", "cutover.head.v2") or not lines or lines.pop() != "":
+        raise Wrong("head is not as it was written")
+    for line in lines:
         word, *rest = line.split(" ")
         if word == "lane" and len(rest) == 3:
             lanes[int(rest[0])] = (int(rest[1]), rest[2])
-        elif word in head or not rest:
+        elif word in head or word not in HEAD or not rest:
             raise Wrong("head is not as it was written")
         else:
             head[word] = " ".join(rest)
@@ -657,6 +690,12 @@ class Csv:
             wrong("report.csv: its last columns are not those of the plan")
 
 
+SUMMARY = (
+    "schema run plan verdicts unsettled on_target unproven attempts under_way throttled exit started_at elapsed_s journal anchor"
+    " anchor_hash launches last_launch running waves paper steering moved lanes causes"
+).split()
+
+
 class Json:
     """report.json: the summary on a line, then each row on its own."""
 
@@ -714,8 +753,10 @@ class Json:
         for name, value in says.items():
             if self.summary.get(name) != value:
                 wrong(f"report.json: summary.{name} is not what the events say")
-        if anchor != self.summary.get("anchor"):
+        if anchor != self.summary.get("anchor") or anchor != self.summary.get("anchor_hash", self.summary["anchor"]):
             wrong("report.json: summary.anchor is not that of the chains")
+        for name in sorted(set(self.summary) - set(SUMMARY)):
+            wrong(f"report.json: summary.{name} is none that a report has")
         plan = self.summary.get("plan", {})
         if (plan.get("digest"), plan.get("rows")) != (began["plan"], began["rows"]):
             wrong("report.json: summary.plan is not the plan that the run began with")
