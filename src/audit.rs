@@ -461,10 +461,14 @@ fn check_plan(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Re
         findings.add(Finding::RowsMissing { expected: run.n_rows.into(), found: n_rows });
     }
     // Terms that do not read are an altered run: the plan's name is not found then.
-    digester.terms(&Paper::of_settings(&run.settings).unwrap_or_default().terms);
+    let Paper { terms, seal } = Paper::of_settings(&run.settings).unwrap_or_default();
+    digester.terms(&terms);
     let found = digester.finish().to_string();
     if found != run.plan_digest {
         findings.add(Finding::DigestDiffers { expected: run.plan_digest.clone(), found });
+    }
+    if let Some(problem) = seal.and_then(|seal| seal.problem(&run.plan_digest)) {
+        findings.add(Finding::SealDiffers { problem });
     }
     Ok(n_rows)
 }

@@ -322,13 +322,13 @@ impl CommandError {
         let hint = match self {
             CommandError::Plan(error) => hint_of_plan(error),
             CommandError::NotApproved { plan, is_sealed: true, is_signed, .. } => {
-                let key = if *is_signed { " --key KEY" } else { "" };
-                return Some(format!("`cutover approve {} --as NAME{key}`", shell_path(Path::new(plan))));
+                return Some(format!("`{}`", here.approves(&shell_path(Path::new(plan)), *is_signed)));
             }
             CommandError::Approval(error) => error.hint(),
-            CommandError::NotApproved { plan, is_sealed: false, .. } => {
+            CommandError::NotApproved { plan, is_sealed: false, is_signed, .. } => {
                 let plan = here.asks(&format!("plan {}", shell_path(Path::new(plan))));
-                return Some(format!("seal it first: `{plan} -o FILE`, then `cutover approve FILE --as NAME`"));
+                let approve = here.approves("FILE", *is_signed);
+                return Some(format!("seal it first: `{plan} -o FILE`, then `{approve}`"));
             }
             CommandError::NotSealed(_) => "`cutover plan PLAN -o FILE` seals one",
             CommandError::SealerApproves { .. } => "somebody else has to",
@@ -826,10 +826,14 @@ fn causes(error: &CommandError) -> impl Iterator<Item = String> {
     std::iter::successors(std::error::Error::source(error), |cause| cause.source()).map(ToString::to_string)
 }
 
+/// An error and its causes on one line.
+fn whole_text(error: &CommandError) -> String {
+    std::iter::once(error.to_string()).chain(causes(error)).collect::<Vec<_>>().join(": ")
+}
+
 /// The same as a document.
 fn failure_of(error: &CommandError, here: &Here) -> Failure {
-    let message = std::iter::once(error.to_string()).chain(causes(error)).collect::<Vec<_>>().join(": ");
-    let failure = Failure::new(error.exit(), &message, error.hint(here).as_deref());
+    let failure = Failure::new(error.exit(), &whole_text(error), error.hint(here).as_deref());
     if let CommandError::Plan(PlanError::Problems { name, problems }) = error {
         return failure.with_problems(name, problems);
     }

@@ -60,7 +60,7 @@ pub(crate) enum SettingsError {
     ProfilesShape { path: PathBuf },
     #[error(transparent)]
     Untrusted(Box<Untrusted>),
-    #[error("the settings file `{}` is not taken: {problem}", path.display())]
+    #[error("the file `{}` is not taken: {problem}", path.display())]
     InOtherHands { path: PathBuf, problem: OtherHands },
     #[error("there is no place to remember in what is trusted: neither HOME nor XDG_STATE_HOME is set")]
     NoStateFolder,
@@ -284,7 +284,7 @@ impl Settings {
             steering: Steering::of(resolved)?,
             scenario: resolved.value("scenario", |text| Ok(text.to_owned()))?,
             seed: resolved.value("seed", whole)?,
-            approvers: resolved.optional("approvers", path)?,
+            approvers: resolved.file("approvers")?,
             texts: resolved.texts(),
             held: resolved.held(),
             loosened: resolved.loosened.clone(),

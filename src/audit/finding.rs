@@ -90,6 +90,8 @@ pub enum Finding {
         "no run of the journal has the anchor {expected}: it was removed, its tail was cut off, or it went on since it was noted"
     )]
     AnchorUnknown { expected: String },
+    #[error("the seal of the plan does not hold: {problem}")]
+    SealDiffers { problem: String },
     #[error("{problem}")]
     NotSigned { problem: String },
     #[error("{file}: {problem}")]

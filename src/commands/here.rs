@@ -12,6 +12,8 @@ use crate::settings::resolve::CONFIG_FLAG;
 pub(crate) struct Here {
     journal: String,
     way: String,
+    /// The settings file alone, for what asks no service.
+    config: String,
     /// The sandbox's night, for what is run there.
     night: String,
 }
@@ -26,7 +28,7 @@ impl Here {
             let owned: Vec<(String, String)> = of_these.map(|(key, text)| ((*key).to_owned(), text.clone())).collect();
             flags(owned.iter().map(|(key, text)| (key, text)))
         };
-        Self { journal: only(&["journal"]), way: only(&WAY), night: only(&NIGHT) }
+        Self { journal: only(&["journal"]), way: only(&WAY), config: only(&[CONFIG_FLAG]), night: only(&NIGHT) }
     }
 
     /// For whoever has no credentials for an endpoint: the sandbox, where one may still be chosen, and the command that says
@@ -50,12 +52,18 @@ impl Here {
         format!("cutover {words}{}", self.way)
     }
 
+    /// One that agrees to a sealed plan, with a key where only signatures count.
+    pub(crate) fn approves(&self, sealed: &str, is_signed: bool) -> String {
+        let key = if is_signed { " --key KEY" } else { "" };
+        format!("cutover approve {sealed} --as NAME{key}{}", self.config)
+    }
+
     /// One that carries a plan out. Where nobody can be asked it has to say that nobody need be.
     pub(crate) fn runs(&self, plan: &Path, irreversible: bool) -> String {
         let leave = [(IRREVERSIBLE, irreversible), (YES, !console::can_ask())];
         let leave = leave.into_iter().filter(|(_, is_given)| *is_given);
         let leave: Vec<(String, String)> = leave.map(|(name, _)| (name.to_owned(), "on".to_owned())).collect();
-        let (leave, Self { journal, way, night }) = (flags(leave.iter().map(|(name, on)| (name, on))), self);
+        let (leave, Self { journal, way, config: _, night }) = (flags(leave.iter().map(|(name, on)| (name, on))), self);
         format!("cutover run {}{way}{night}{leave}{journal}", shell_path(plan))
     }
 }

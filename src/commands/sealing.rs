@@ -18,6 +18,8 @@ use crate::plan::sealed::{self, Head, Sealer};
 use crate::plan::source::Source;
 use crate::plan::{Checked, PlanError, Reading};
 use crate::report::plain::{count, shell_path, shown};
+use crate::settings::SettingsError;
+use crate::settings::file::{NotOwn, own_content};
 use crate::ssh::allowed::{Allowed, BadLine};
 use crate::ssh::{self, Purpose};
 use crate::waves::Terms;
@@ -121,12 +123,13 @@ pub(super) fn seal(
     let irreversible = journal.has_irreversible_left(run.key)?;
     let note = if irreversible { " (some of its targets have no way back)" } else { "" };
     let (path, rows) = (shown(to.path), count(run.n_rows.into(), "row"));
-    let (approve, run) = (shell_path(to.path), context.here.runs(to.path, irreversible));
+    let run = context.here.runs(to.path, irreversible);
+    let approve = context.here.approves(&shell_path(to.path), context.settings.approvers.is_some());
     let needed = match head.terms.require_approvals {
         0 => String::new(),
-        1 => format!("it needs 1 approval: cutover approve {approve} --as NAME"),
+        1 => format!("it needs 1 approval: {approve}"),
         // Who sealed it is not asked twice.
-        n => format!("it needs {n} approvals, none of them by {sealed_by}: cutover approve {approve} --as NAME"),
+        n => format!("it needs {n} approvals, none of them by {sealed_by}: {approve}"),
     };
     let next = if needed.is_empty() { "next" } else { "then" };
     context.console.tell(|out| {
@@ -168,8 +171,12 @@ impl From<io::Error> for SealError {
 /// The keys whose signatures count, if somebody said whose do.
 pub(super) fn approvers(context: &Context) -> Result<Option<Allowed>, CommandError> {
     let Some(path) = &context.settings.approvers else { return Ok(None) };
-    let text = crate::texts::read(path).map_err(|source| CommandError::Input { path: path.clone(), source })?;
-    let allowed = Allowed::read(&text);
+    let unreadable = |source| CommandError::Input { path: path.clone(), source };
+    let (bytes, _) = own_content(path).map_err(|error| match error {
+        NotOwn::Unreadable(source) => unreadable(source),
+        NotOwn::InOtherHands(problem) => SettingsError::InOtherHands { path: path.clone(), problem }.into(),
+    })?;
+    let allowed = Allowed::read(&crate::texts::text_of(&bytes).map_err(unreadable)?);
     let allowed = allowed.map_err(|problem| ApprovalError::Approvers { path: path.clone(), problem })?;
     Ok(Some(allowed))
 }
@@ -239,7 +246,8 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str, key: Option<&P
     };
     context.console.say(&format!("{name} approves {sealed_plan}: {}, {needed}", count(given, "approval")));
     if n_more > 0 {
-        context.console.say(&format!("next, by {n_more} more: cutover approve {typed} --as NAME"));
+        let approve = context.here.approves(&typed, approvers.is_some());
+        context.console.say(&format!("next, by {n_more} more: {approve}"));
     }
     Ok(Exit::Done)
 }

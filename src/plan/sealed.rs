@@ -230,6 +230,24 @@ impl Seal {
         format!("cutover.approval.v1\nsealed {digest}\nplan {plan_digest}\nas {name}\nat {at}\ncheck {check}\n")
     }
 
+    /// The part of a seal, or of what was agreed to under it, that is not as it was given for the plan of this digest.
+    #[must_use]
+    pub fn problem(&self, plan_digest: &str) -> Option<String> {
+        if self.plan_digest != plan_digest {
+            return Some(format!("it seals another plan, {}", self.plan_digest));
+        }
+        self.approvals.iter().enumerate().find_map(|(n, approval)| self.problem_of(approval, n))
+    }
+
+    /// The same of the approval that so many others came before.
+    fn problem_of(&self, approval: &Approval, n: usize) -> Option<String> {
+        if approval.check != self.check_of(approval, n) {
+            return Some(format!("the approval of {:?} is not the one that was given", approval.name));
+        }
+        let error = self.signer_of(approval)?.err()?;
+        Some(format!("the signature of {:?} does not hold: {error}", approval.name))
+    }
+
     /// Whose key signed an approval; none: it has no signature.
     #[must_use]
     pub fn signer_of(&self, approval: &Approval) -> Option<Result<Signer, SignatureError>> {
@@ -446,11 +464,8 @@ pub(super) fn read<E>(
     let mut seal =
         Seal { digest, plan_digest, states_digest, sealed_by, user, who, host, at, lanes, approvals: Vec::new() };
     for (n, approval) in approvals.into_iter().enumerate() {
-        if approval.check != seal.check_of(&approval, n) {
-            return Err(edited(format!("the approval of {:?} is not the one that was given", approval.name)));
-        }
-        if let Some(Err(error)) = seal.signer_of(&approval) {
-            return Err(edited(format!("the signature of {:?} does not hold: {error}", approval.name)));
+        if let Some(problem) = seal.problem_of(&approval, n) {
+            return Err(edited(problem));
         }
         seal.approvals.push(approval);
     }

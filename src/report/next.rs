@@ -355,7 +355,8 @@ impl NextCommands {
     /// For each of those who agree: their names are not for us to say.
     #[must_use]
     pub fn approve(&self) -> String {
-        written("approve", &[&self.plan], " --as NAME")
+        let config = flags(self.given.iter().filter(|(key, _)| key.as_str() == CONFIG_FLAG));
+        written("approve", &[&self.plan], &format!(" --as NAME{config}"))
     }
 
     /// Where one is meant; of several, each has its profile's.

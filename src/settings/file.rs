@@ -163,27 +163,49 @@ fn unread(path: &Path, source: std::io::Error) -> Result<Option<String>, Setting
     }
 }
 
-/// Opens and reads one. All that is judged is of the file that was opened, whatever stands at its path a moment later.
+/// Opens and reads one.
 pub(crate) fn open(path: &Path, authority: Authority) -> Result<Opened, SettingsError> {
-    let unreadable = |source| SettingsError::Unreadable { path: path.to_owned(), source };
-    let (file, found) = texts::open(path, texts::OF_TEXTS).map_err(unreadable)?;
-    if let Some(problem) = in_other_hands(&found, rustix::process::geteuid().as_raw()) {
-        return Err(SettingsError::InOtherHands { path: path.to_owned(), problem });
-    }
-    let content = texts::content(file, texts::OF_TEXTS).map_err(unreadable)?;
+    let (content, found) = own_content(path).map_err(|error| match error {
+        NotOwn::Unreadable(source) => SettingsError::Unreadable { path: path.to_owned(), source },
+        NotOwn::InOtherHands(problem) => SettingsError::InOtherHands { path: path.to_owned(), problem },
+    })?;
     Ok(Opened { path: path.to_owned(), authority, id: (found.dev(), found.ino()), content })
+}
+
+/// Content of a file in which nobody else has a say. All that is judged is of the file that was opened, whatever stands at its
+/// path a moment later.
+pub(crate) fn own_content(path: &Path) -> Result<(Vec<u8>, Metadata), NotOwn> {
+    let (file, found) = texts::open(path, texts::OF_TEXTS)?;
+    let me = rustix::process::geteuid().as_raw();
+    // Whoever owns a link says where it leads.
+    let link = std::fs::symlink_metadata(path)?;
+    if let Some(problem) = in_other_hands(&found, me).or_else(|| of_another(link.uid(), me)) {
+        return Err(NotOwn::InOtherHands(problem));
+    }
+    Ok((texts::content(file, texts::OF_TEXTS)?, found))
+}
+
+/// Why a file is not taken that only its user and the machine may have written.
+#[derive(Debug)]
+pub(crate) enum NotOwn {
+    Unreadable(std::io::Error),
+    InOtherHands(OtherHands),
+}
+
+impl From<std::io::Error> for NotOwn {
+    fn from(error: std::io::Error) -> Self {
+        NotOwn::Unreadable(error)
+    }
 }
 
 /// Why what stands in a file may be somebody else's word.
 fn in_other_hands(found: &Metadata, me: u32) -> Option<OtherHands> {
-    let (owner, mode) = (found.uid(), found.mode() & 0o7777);
-    if owner != me && owner != 0 {
-        Some(OtherHands::Owner(owner))
-    } else if mode & 0o022 != 0 {
-        Some(OtherHands::Mode(mode))
-    } else {
-        None
-    }
+    let mode = found.mode() & 0o7777;
+    of_another(found.uid(), me).or_else(|| (mode & 0o022 != 0).then_some(OtherHands::Mode(mode)))
+}
+
+fn of_another(owner: u32, me: u32) -> Option<OtherHands> {
+    (owner != me && owner != 0).then_some(OtherHands::Owner(owner))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -532,6 +532,16 @@ impl Resolved {
         read(key, self.values.get(key), parse)
     }
 
+    /// A file that a setting names. Where a settings file names it, it is looked for beside that file, wherever one stands.
+    pub(super) fn file(&self, key: &'static str) -> Result<Option<PathBuf>, SettingsError> {
+        let named = self.optional(key, super::path)?;
+        Ok(named.map(|named| match self.origin(key) {
+            Some(Origin::File(by) | Origin::Profile { path: by, .. }) => by.with_file_name("").join(named),
+            Some(Origin::Flag | Origin::Environment(_) | Origin::Plan(_) | Origin::Begun(_) | Origin::Default)
+            | None => named,
+        }))
+    }
+
     /// Names of the variables that all profiles have their credentials in.
     pub(super) fn secret_variables(&self) -> &[String] {
         &self.secret_variables

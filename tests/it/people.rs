@@ -1,12 +1,16 @@
 //! Who did it: what the system says of a person, what somebody typed, and whose signature it is.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+
+use cutover::event::LaneId;
+use cutover::journal::chain::{self, Link};
 
 use super::lab::{Ended, Lab, Launch, Served, shared, with_yes};
 use super::tools;
 
 const PLAN: &str = "require_approvals = 2\n[defaults]\ncopystate = \"cutovering\"\nmigrationcycle = \"cutovering\"\n\n[[waves]]\nname = \"one\"\n\
-     rows = [{ id = \"vm-001\" }, { id = \"vm-002\" }]\n";
+     rows = [{ id = \"vm-001\" }, { id = \"vm-002\" }, { id = \"vm-003\" }, { id = \"vm-004\" }, { id = \"vm-005\" }, { id = \"vm-006\" }]\n";
 
 /// A sealed plan by Ada that needs two approvals, and keys of Bob, Cy and Eve.
 fn bench() -> (Lab, Served) {
@@ -141,4 +145,214 @@ fn with_approvers_only_signatures_of_listed_keys_count() {
     by_hand.args(["-Y", "verify", "-f", "approvers", "-I", "Bob", "-n", "cutover-approval", "-s", "approval.sig"]);
     by_hand.current_dir(lab.path(".")).stdin(std::fs::File::open(lab.path("approval")).unwrap());
     assert!(by_hand.output().unwrap().status.success());
+}
+
+/// A run of the sealed plan that Bob and Cy approved with their keys, stopped after its first row.
+fn stopped(lab: &Lab, sandbox: &Served, set: &[(&str, &str)]) {
+    for (name, key) in [("Bob", "bob"), ("Cy", "cy")] {
+        with(lab, &["approve", "sealed.plan", "--as", name, "--key", key], set).exits(0);
+    }
+    let mut command = lab.command(&with_yes(sandbox, &["run", "sealed.plan", "--rate", "1"]));
+    command.envs(set.iter().copied());
+    let launch = Launch::of(command);
+    assert!(launch.reaches("attempt_ended"));
+    launch.signal("TERM");
+    launch.end().exits(143);
+}
+
+/// Both verbs end so, and nobody hears of it.
+fn neither_goes_on(lab: &Lab, sandbox: &Served, set: &[(&str, &str)], code: i32, says: &str) {
+    let n_asked = sandbox.ledger().len();
+    for verb in ["resume", "retry"] {
+        let ended = with(lab, &with_yes(sandbox, &[verb]), set).exits(code);
+        assert!(ended.stderr.contains(says), "{verb}: `{says}` is not in\n{}", ended.stderr);
+        assert_eq!(sandbox.ledger().len(), n_asked, "{verb}: something was asked or sent");
+    }
+}
+
+#[test]
+fn approvals_are_counted_again_when_a_run_goes_on() {
+    if tools::lack(&["ssh-keygen"]) {
+        return;
+    }
+    let _machine = shared();
+    let (lab, sandbox) = bench();
+    let approvers = lab.path("approvers");
+    let set = [("CUTOVER_APPROVERS", approvers.to_str().unwrap())];
+    let (bob, cy) = (line(&lab, "Bob", "bob"), line(&lab, "Cy", "cy"));
+    lab.write("approvers", &(bob.clone() + &cy));
+    stopped(&lab, &sandbox, &set);
+    lab.write("approvers", &bob);
+    neither_goes_on(&lab, &sandbox, &set, 3, "needs 2 approvals and has 1 (that of Cy does not count");
+    lab.write("approvers", &(bob + &line(&lab, "Cy", "eve")));
+    neither_goes_on(&lab, &sandbox, &set, 3, "needs 2 approvals and has 1 (that of Cy does not count");
+    lab.write("approvers", "");
+    neither_goes_on(&lab, &sandbox, &set, 3, "needs 2 approvals and has 0");
+}
+
+/// Changes the run as it began, and makes the hashes of its own events again, as whoever made the journal could.
+fn made_anew(lab: &Lab, change: impl Fn(&str) -> String) {
+    let journal = rusqlite::Connection::open(lab.path("cutover.db")).unwrap();
+    let texts = |sql: &str| -> Vec<String> {
+        let mut found = journal.prepare(sql).unwrap();
+        found.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let guards = texts("SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'event'");
+    for guard in texts("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'event'") {
+        journal.execute_batch(&format!("DROP TRIGGER {guard}")).unwrap();
+    }
+    let (id, settings): (String, String) =
+        journal.query_row("SELECT id, settings FROM run", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    journal.execute("UPDATE run SET settings = ?1", [change(&settings)]).unwrap();
+    let events: Vec<(i64, i64, String, String)> = {
+        let mut found = journal.prepare("SELECT seq, at, kind, detail FROM event WHERE lane = 0 ORDER BY seq").unwrap();
+        let read = found.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
+        read.map(Result::unwrap).collect()
+    };
+    let mut prev = chain::genesis(&id, LaneId::RUN);
+    for (seq, at_ms, kind, detail) in events {
+        let detail = if seq == 1 { change(&detail) } else { detail };
+        let link = Link {
+            prev: &prev,
+            lane: LaneId::RUN,
+            seq: seq.unsigned_abs(),
+            at_ms,
+            kind: &kind,
+            row: None,
+            detail: &detail,
+        };
+        let hash = link.hash();
+        let changed = "UPDATE event SET prev = ?1, hash = ?2, detail = ?3 WHERE lane = 0 AND seq = ?4";
+        journal.execute(changed, rusqlite::params![prev, hash, detail, seq]).unwrap();
+        prev = hash;
+    }
+    journal.execute("UPDATE lane SET head = ?1 WHERE lane = 0", [prev]).unwrap();
+    journal.execute_batch(&guards.join(";")).unwrap();
+}
+
+#[test]
+fn a_seal_of_another_plan_and_an_approval_that_nobody_gave_hold_nothing() {
+    if tools::lack(&["ssh-keygen"]) {
+        return;
+    }
+    let _machine = shared();
+    let (lab, sandbox) = bench();
+    let approvers = lab.path("approvers");
+    let set = [("CUTOVER_APPROVERS", approvers.to_str().unwrap())];
+    lab.write("approvers", &(line(&lab, "Bob", "bob") + &line(&lab, "Cy", "cy")));
+    // What both agreed to, with the states that were seen.
+    stopped(&lab, &sandbox, &set);
+    let seal = "SELECT settings -> '$.seal' FROM run";
+    let agreed = lab.journal().text(seal);
+    let remove = || {
+        for beside in ["", "-wal", "-shm"] {
+            _ = std::fs::remove_file(lab.path(&format!("cutover.db{beside}")));
+        }
+    };
+    remove();
+
+    // Another plan, which two names approved where nobody knew of approvers.
+    lab.write("plan.toml", &PLAN.replace("\"one\"", "\"two\""));
+    lab.cutover(&["plan", "plan.toml", "-o", "other.plan", "--as", "Ada", "--endpoint", &sandbox.url]).exits(0);
+    for name in ["Xaver", "Yves"] {
+        lab.cutover(&["approve", "other.plan", "--as", name]).exits(0);
+    }
+    let launch = lab.begin(&sandbox, &["run", "other.plan", "--rate", "1"]);
+    assert!(launch.reaches("attempt_ended"));
+    launch.signal("TERM");
+    launch.end().exits(143);
+    neither_goes_on(&lab, &sandbox, &set, 3, "needs 2 approvals and has 0");
+    lab.cutover(&["audit", "verify"]).exits(0);
+
+    let journal = rusqlite::Connection::open(lab.path("cutover.db")).unwrap();
+    journal.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(journal);
+    std::fs::copy(lab.path("cutover.db"), lab.path("kept.db")).unwrap();
+    let own = lab.journal().text(seal);
+    made_anew(&lab, |text| text.replace(&own, &agreed));
+    neither_goes_on(&lab, &sandbox, &set, 7, "seals another plan");
+    lab.cutover(&["audit", "verify"]).exits(7);
+
+    // And where names are enough, one that was put in the place of another.
+    remove();
+    std::fs::copy(lab.path("kept.db"), lab.path("cutover.db")).unwrap();
+    made_anew(&lab, |text| text.replace("\"as\":\"Xaver\"", "\"as\":\"Zoe\""));
+    neither_goes_on(&lab, &sandbox, &[], 7, "the approval of \"Zoe\" is not the one that was given");
+}
+
+#[test]
+fn whose_signatures_count_is_said_by_a_file_of_nobody_else_and_always_the_same_one() {
+    if tools::lack(&["ssh-keygen"]) {
+        return;
+    }
+    let _machine = shared();
+    let (lab, _sandbox) = bench();
+    std::fs::create_dir(lab.path("house")).unwrap();
+    std::fs::create_dir(lab.path("elsewhere")).unwrap();
+    lab.write("house/approvers", &(line(&lab, "Bob", "bob") + &line(&lab, "Cy", "cy")));
+    lab.write("house/op.toml", "approvers = \"approvers\"\n");
+    // A stranger's, where one may happen to stand.
+    lab.write("elsewhere/approvers", &line(&lab, "Eve", "eve"));
+    let approve = |name: &str, key: &str| {
+        let sealed = "../sealed.plan";
+        let args = ["approve", sealed, "--as", name, "--key", key, "--config", "../house/op.toml"];
+        let mut command = lab.command(&args);
+        command.current_dir(lab.path("elsewhere"));
+        Launch::of(command).end()
+    };
+    approve("Eve", "../eve").exits(3).says("is not listed for that name");
+    let mode =
+        |mode: u32| std::fs::set_permissions(lab.path("house/approvers"), PermissionsExt::from_mode(mode)).unwrap();
+    for open in [0o666, 0o664, 0o646] {
+        mode(open);
+        approve("Bob", "../bob")
+            .exits(2)
+            .says("others than its owner can write it")
+            .says("chmod go-w ../house/approvers");
+    }
+    mode(0o644);
+    approve("Bob", "../bob").exits(0);
+}
+
+#[test]
+fn what_is_to_be_typed_next_for_an_approval_works_as_it_stands() {
+    if tools::lack(&["ssh-keygen"]) {
+        return;
+    }
+    let _machine = shared();
+    let (lab, sandbox) = bench();
+    lab.write("approvers", &(line(&lab, "Bob", "bob") + &line(&lab, "Cy", "cy")));
+    lab.write("op.toml", "approvers = \"approvers\"\n");
+    let config = ["--config", "op.toml"];
+    let typed = "cutover approve new.plan --as NAME --key KEY --config op.toml";
+    let seals = ["plan", "plan.toml", "-o", "new.plan", "--as", "Ada", "--endpoint", &sandbox.url];
+    lab.cutover(&[&seals[..], &config].concat()).exits(0).says(&format!("none of them by Ada: {typed}\n"));
+    let runs = with_yes(&sandbox, &["run", "new.plan"]);
+    lab.cutover(&[&runs[..], &config].concat()).exits(3).says(&format!("hint: `{typed}`"));
+    let approve = |name: &str, key: &str| {
+        let words = typed.replace("NAME", name).replace("KEY", key);
+        let words: Vec<&str> = words.split(' ').skip(1).collect();
+        lab.cutover(&words)
+    };
+    approve("Bob", "bob").exits(0).says(&format!("next, by 1 more: {typed}\n"));
+    approve("Cy", "cy").exits(0).says("it may be run");
+    lab.cutover(&[&runs[..], &config].concat()).exits(0);
+    let unsealed = with_yes(&sandbox, &["run", "plan.toml"]);
+    let typed = typed.replace("new.plan", "FILE");
+    lab.cutover(&[&unsealed[..], &config].concat()).exits(3).says(&format!("then `{typed}`"));
+}
+
+#[test]
+fn a_rehearsal_names_whatever_would_refuse_the_run() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.toml", PLAN);
+    lab.write("approvers", "Bob nonsense\n");
+    let approvers = lab.path("approvers");
+    let set = [("CUTOVER_APPROVERS", approvers.to_str().unwrap())];
+    let rehearsed = with(&lab, &["rehearse", "plan.toml"], &set);
+    assert!(rehearsed.stdout.contains("which `approvers` names, is not read: line 1"), "{}", rehearsed.stdout);
+    std::fs::remove_file(lab.path("approvers")).unwrap();
+    let rehearsed = with(&lab, &["rehearse", "plan.toml"], &set);
+    assert!(rehearsed.stdout.contains("could not read"), "{}", rehearsed.stdout);
 }

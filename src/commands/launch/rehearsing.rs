@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::super::accounts::{self, Account, runtime};
 use super::super::reading::{print, print_json};
-use super::super::{CommandError, Context, checked};
+use super::super::{CommandError, Context, checked, whole_text};
 use super::carry::{Carried, Carry, Consent};
 use super::{Launch, carry_of, make_run, must_be_approved, under};
 use crate::clock::Clock;
@@ -81,11 +81,8 @@ pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_liv
 /// What `run` would refuse before anything, unless it is told otherwise.
 fn refusals(context: &Context, checked: &Checked, args: &PlanArgs) -> Vec<String> {
     let paper = Paper::of_plan(checked);
-    let approvals = match must_be_approved(context, &paper, &args.plan) {
-        Err(error @ CommandError::NotApproved { .. }) => Some(error.to_string().replace("; nothing was sent", "")),
-        Ok(()) | Err(_) => None,
-    };
-    approvals.into_iter().collect()
+    let error = must_be_approved(context, &paper, &args.plan).err();
+    error.map(|error| whole_text(&error).replace("; nothing was sent", "")).into_iter().collect()
 }
 
 /// A runtime whose clock jumps to the next thing that anybody waits for.

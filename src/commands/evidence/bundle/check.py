@@ -622,6 +622,8 @@ def check_approvals(began, sums):
     with open_plain("approvals.json") as file:
         if read_json(file.read(LONGEST_LINE).decode()) != seal:
             wrong("approvals.json is not what the run began with")
+    if seal["plan_digest"] != began["plan"]:
+        wrong("approvals.json: what was sealed is another plan")
     before = seal["digest"]
     for approval in seal["approvals"]:
         bound = [before, *(approval[name] for name in ("as", "user", "host", "at"))]
