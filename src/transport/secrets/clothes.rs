@@ -23,12 +23,40 @@ const LAYERS: u8 = 3;
 /// Readings of one text: one that is made of escapes has more than anybody means.
 const MOST_READINGS: u32 = 64;
 
-/// A byte of a text as it reads, and where that stands in the text.
+/// A byte of a text as it reads.
+trait Sign: Copy {
+    fn byte(self) -> u8;
+    /// A byte that is said by others, from the first to the last of them.
+    fn said(byte: u8, first: Self, last: Self) -> Self;
+}
+
+/// Alone, which is enough to see that a text says nothing.
+impl Sign for u8 {
+    fn byte(self) -> u8 {
+        self
+    }
+
+    fn said(byte: u8, _: Self, _: Self) -> Self {
+        byte
+    }
+}
+
+/// With the place in the text where it is said.
 #[derive(Clone, Copy)]
-struct Sign {
+struct Placed {
     byte: u8,
     from: usize,
     to: usize,
+}
+
+impl Sign for Placed {
+    fn byte(self) -> u8 {
+        self.byte
+    }
+
+    fn said(byte: u8, first: Self, last: Self) -> Self {
+        Self { byte, from: first.from, to: last.to }
+    }
 }
 
 /// Between what does not belong together; no UTF-8 has it.
@@ -36,14 +64,21 @@ const NOTHING: u8 = 0xFF;
 
 /// The text's normal form: what can be seen of it, in lower case and without width.
 pub(super) fn normal(text: &str) -> Vec<u8> {
-    visible(&signs_of(text)).into_iter().map(|sign| sign.byte.to_ascii_lowercase()).collect()
+    let mut normal = visible(text.as_bytes());
+    normal.make_ascii_lowercase();
+    normal
 }
 
 /// Places in the text where it says a secret or a part of one, in order, none of which touch.
 pub(super) fn places(text: &str, secrets: &[Guarded]) -> Vec<Range<usize>> {
-    let mut search = Search { text, secrets, n_left: MOST_READINGS, found: Vec::new() };
-    search.under(&signs_of(text), PART, Clothes::Escapes, LAYERS);
-    let mut found = search.found;
+    // Every answer is asked, and next to none of them says anything.
+    let mut says_any = false;
+    Search::new(secrets, |_: Hit<u8>| says_any = true).under(text.as_bytes(), PART, Clothes::Escapes, LAYERS);
+    if !says_any {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    Search::new(secrets, |hit| found.extend(place_of(&hit, text))).under(&placed(text), PART, Clothes::Escapes, LAYERS);
     found.sort_unstable_by_key(|place| place.start);
     found.dedup_by(|next, before| {
         let touches = next.start <= before.end;
@@ -63,16 +98,31 @@ enum Clothes {
     Code,
 }
 
-struct Search<'a> {
-    text: &'a str,
+/// Something that says a secret, or a part of one.
+struct Hit<S> {
+    first: S,
+    last: S,
+    clothes: Clothes,
+    /// The secret is one that counts only as a word of its own.
+    is_short: bool,
+}
+
+struct Search<'a, F> {
     secrets: &'a [Guarded],
     /// Readings that may still be made.
     n_left: u32,
-    found: Vec<Range<usize>>,
+    tell: F,
 }
 
-impl Search<'_> {
-    fn under(&mut self, signs: &[Sign], least: usize, clothes: Clothes, layers: u8) {
+impl<'a, F> Search<'a, F> {
+    fn new(secrets: &'a [Guarded], tell: F) -> Self {
+        Self { secrets, n_left: MOST_READINGS, tell }
+    }
+
+    fn under<S: Sign>(&mut self, signs: &[S], least: usize, clothes: Clothes, layers: u8)
+    where
+        F: FnMut(Hit<S>),
+    {
         let visible = visible(signs);
         self.compare(&visible, least, clothes);
         if layers == 0 || self.n_left == 0 {
@@ -93,7 +143,10 @@ impl Search<'_> {
     }
 
     /// Of what was decoded by chance only that goes on which reads like a text.
-    fn decoded(&mut self, decoded: &[Sign], least: usize, layers: u8) {
+    fn decoded<S: Sign>(&mut self, decoded: &[S], least: usize, layers: u8)
+    where
+        F: FnMut(Hit<S>),
+    {
         if decoded.is_empty() {
             return;
         }
@@ -104,97 +157,118 @@ impl Search<'_> {
         }
     }
 
-    fn compare(&mut self, visible: &[Sign], least: usize, clothes: Clothes) {
-        let lower: Vec<Sign> =
-            visible.iter().map(|sign| Sign { byte: sign.byte.to_ascii_lowercase(), ..*sign }).collect();
-        let bare: Vec<Sign> = lower.iter().copied().filter(|sign| sign.byte.is_ascii_alphanumeric()).collect();
+    fn compare<S: Sign>(&mut self, visible: &[S], least: usize, clothes: Clothes)
+    where
+        F: FnMut(Hit<S>),
+    {
+        let bare: Vec<S> = visible.iter().copied().filter(|sign| sign.byte().is_ascii_alphanumeric()).collect();
+        let (lower, lower_bare) = (lower(visible), lower(&bare));
         for secret in self.secrets {
             let shapes = secret.shapes();
-            self.mark(&shapes.visible, &lower, least, clothes);
+            self.mark(&shapes.visible, visible, &lower, least, clothes);
             if let Some(shape) = shapes.bare() {
-                self.mark(shape, &bare, least, clothes);
+                self.mark(shape, &bare, &lower_bare, least, clothes);
             }
         }
     }
 
-    fn mark(&mut self, shape: &Shape, signs: &[Sign], least: usize, clothes: Clothes) {
+    fn mark<S: Sign>(&mut self, shape: &Shape, signs: &[S], lower: &[u8], least: usize, clothes: Clothes)
+    where
+        F: FnMut(Hit<S>),
+    {
         let is_short = shape.len() < SHORT;
         if is_short && clothes == Clothes::Code {
             return;
         }
-        let bytes: Vec<u8> = signs.iter().map(|sign| sign.byte).collect();
         let mut at = 0;
-        while at < bytes.len() {
-            let Some(n) = shape.part_at(&bytes[at..], least) else {
+        while at < lower.len() {
+            let Some(n) = shape.part_at(&lower[at..], least) else {
                 at += 1;
                 continue;
             };
-            let place = signs[at].from..signs[at + n - 1].to;
-            match clothes {
-                Clothes::Escapes if is_short && !self.is_word(&place) => (),
-                Clothes::Escapes => self.found.push(place),
-                Clothes::Code => self.found.push(self.whole_code(place)),
-            }
+            (self.tell)(Hit { first: signs[at], last: signs[at + n - 1], clothes, is_short });
             at += n;
         }
     }
+}
 
-    fn is_word(&self, place: &Range<usize>) -> bool {
-        let before = self.text[..place.start].chars().next_back();
-        let behind = self.text[place.end..].chars().next();
-        !before.is_some_and(char::is_alphanumeric) && !behind.is_some_and(char::is_alphanumeric)
-    }
+fn lower<S: Sign>(signs: &[S]) -> Vec<u8> {
+    signs.iter().map(|sign| sign.byte().to_ascii_lowercase()).collect()
+}
 
-    /// Where a code stands is not where its characters begin and end: with those beside it.
-    fn whole_code(&self, place: Range<usize>) -> Range<usize> {
-        let bytes = self.text.as_bytes();
-        let is_code = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/-_%".contains(byte);
-        let before = bytes[..place.start].iter().rev().take_while(is_code).count();
-        let behind = bytes[place.end..].iter().take_while(|byte| is_code(byte) || **byte == b'=').count();
-        place.start - before..place.end + behind
+/// The place of what was found. None: it counts only as a word of its own, and is none.
+fn place_of(hit: &Hit<Placed>, text: &str) -> Option<Range<usize>> {
+    let place = hit.first.from..hit.last.to;
+    match hit.clothes {
+        Clothes::Escapes => Some(place).filter(|place| !hit.is_short || is_word(place, text)),
+        Clothes::Code => Some(whole_code(&place, text)),
     }
 }
 
-fn signs_of(text: &str) -> Vec<Sign> {
+fn is_word(place: &Range<usize>, text: &str) -> bool {
+    let before = text[..place.start].chars().next_back();
+    let behind = text[place.end..].chars().next();
+    !before.is_some_and(char::is_alphanumeric) && !behind.is_some_and(char::is_alphanumeric)
+}
+
+/// Where a code stands is not where its characters begin and end: with those beside it.
+fn whole_code(place: &Range<usize>, text: &str) -> Range<usize> {
+    let bytes = text.as_bytes();
+    let is_code = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/-_%".contains(byte);
+    let before = bytes[..place.start].iter().rev().take_while(is_code).count();
+    let behind = bytes[place.end..].iter().take_while(|byte| is_code(byte) || **byte == b'=').count();
+    place.start - before..place.end + behind
+}
+
+fn placed(text: &str) -> Vec<Placed> {
     let of = |(from, c): (usize, char)| {
         let to = from + c.len_utf8();
-        text.as_bytes()[from..to].iter().map(move |byte| Sign { byte: *byte, from, to })
+        text.as_bytes()[from..to].iter().map(move |byte| Placed { byte: *byte, from, to })
     };
     text.char_indices().flat_map(of).collect()
 }
 
 /// Without whatever takes no room, and in the width in which everybody types.
-fn visible(signs: &[Sign]) -> Vec<Sign> {
+fn visible<S: Sign>(signs: &[S]) -> Vec<S> {
     let mut visible = Vec::with_capacity(signs.len());
     let mut rest = signs;
     while let Some((first, behind)) = rest.split_first() {
-        if first.byte.is_ascii() {
-            visible.extend(Some(*first).filter(|sign| sign.byte.is_ascii_graphic()));
+        if first.byte().is_ascii() {
+            visible.extend(Some(*first).filter(|sign| sign.byte().is_ascii_graphic()));
             rest = behind;
             continue;
         }
-        let Some((c, last)) = character(rest) else {
-            visible.push(Sign { byte: NOTHING, ..*first });
+        let Some((c, n)) = character(rest) else {
+            visible.push(S::said(NOTHING, *first, *first));
             rest = behind;
             continue;
         };
         if !takes_no_room(c) {
-            let (from, to) = (first.from, rest[last].to);
             let mut utf8 = [0; 4];
             let plain = NFKC.normalize(c.encode_utf8(&mut utf8)).to_lowercase();
-            visible.extend(plain.bytes().map(|byte| Sign { byte, from, to }));
+            visible.extend(plain.bytes().map(|byte| S::said(byte, *first, rest[n - 1])));
         }
-        rest = &rest[last + 1..];
+        rest = &rest[n..];
     }
     visible
 }
 
 const NFKC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfkc();
 
-/// The character of more than one byte that signs begin with, and which of them is its last.
-fn character(signs: &[Sign]) -> Option<(char, usize)> {
-    let bytes: Vec<u8> = signs.iter().take(4).map(|sign| sign.byte).collect();
-    (2..=bytes.len()).find_map(|n| Some((str::from_utf8(&bytes[..n]).ok()?.chars().next()?, n - 1)))
+/// The character of more than one byte that signs begin with, and how many of them it takes.
+fn character<S: Sign>(signs: &[S]) -> Option<(char, usize)> {
+    let n = match signs.first()?.byte() {
+        0xC2..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        0xF0..=0xF4 => 4,
+        // Noise, mostly, which is asked for each of its bytes.
+        _ => return None,
+    };
+    let mut utf8 = [0; 4];
+    for (byte, sign) in utf8.iter_mut().zip(signs.get(..n)?) {
+        *byte = sign.byte();
+    }
+    Some((str::from_utf8(&utf8[..n]).ok()?.chars().next()?, n))
 }
 
 /// Tells blanks, control characters, and what is there to be overlooked.
@@ -223,22 +297,21 @@ enum Escape {
 }
 
 /// Without the escapes of one kind. None: it has none.
-fn unescaped(signs: &[Sign], kind: Escape) -> Option<Vec<Sign>> {
+fn unescaped<S: Sign>(signs: &[S], kind: Escape) -> Option<Vec<S>> {
     let begins = |byte| match kind {
         Escape::Percent => byte == b'%' || byte == b'=',
         Escape::Backslash => byte == b'\\',
         Escape::Entity => byte == b'&',
     };
-    if !signs.iter().any(|sign| begins(sign.byte)) {
+    if !signs.iter().any(|sign| begins(sign.byte())) {
         return None;
     }
-    let bytes: Vec<u8> = signs.iter().map(|sign| sign.byte).collect();
+    let bytes: Vec<u8> = signs.iter().map(|sign| sign.byte()).collect();
     let mut plain = Vec::with_capacity(signs.len());
     let (mut at, mut is_changed) = (0, false);
     while at < bytes.len() {
         if let Some((said, n)) = escape(&bytes[at..]).filter(|_| begins(bytes[at])) {
-            let (from, to) = (signs[at].from, signs[at + n - 1].to);
-            plain.extend(said.bytes().map(|byte| Sign { byte, from, to }));
+            plain.extend(said.bytes().map(|byte| S::said(byte, signs[at], signs[at + n - 1])));
             (at, is_changed) = (at + n, true);
         } else {
             plain.push(signs[at]);
@@ -298,9 +371,9 @@ fn escape(bytes: &[u8]) -> Option<(Said, usize)> {
 }
 
 fn number(digits: &[u8], base: u32) -> Option<u32> {
-    // A sign would be read with it.
-    let is_digits = !digits.is_empty() && digits.iter().all(|digit| char::from(*digit).is_digit(base));
-    u32::from_str_radix(str::from_utf8(digits).ok().filter(|_| is_digits)?, base).ok()
+    let (first, others) = digits.split_first()?;
+    let digit = |byte: &u8| char::from(*byte).to_digit(base);
+    others.iter().try_fold(digit(first)?, |number, byte| number.checked_mul(base)?.checked_add(digit(byte)?))
 }
 
 fn byte_of(digits: &[u8], base: u32) -> Option<Said> {
@@ -367,26 +440,40 @@ fn entity(name: &[u8]) -> Option<Said> {
 
 /// Every run of base64 in either alphabet, decoded from its `offset` on: what begins in the middle of four characters is
 /// found by one of four.
-fn from_base64(visible: &[Sign], offset: usize) -> Vec<Sign> {
-    let mut decoded = Vec::new();
-    for run in visible.chunk_by(|one, next| sixth(one.byte).is_some() == sixth(next.byte).is_some()) {
-        if run.len() < PART_OF_BASE64 + offset || sixth(run[0].byte).is_none() {
+fn from_base64<S: Sign>(visible: &[S], offset: usize) -> Vec<S> {
+    let mut decoded = Vec::with_capacity(visible.len());
+    for run in visible.chunk_by(|one, next| is_sixth(one.byte()) == is_sixth(next.byte())) {
+        if run.len() < PART_OF_BASE64 + offset || !is_sixth(run[0].byte()) {
             continue;
         }
         for four in run[offset..].chunks(4) {
-            let bits = four
-                .iter()
-                .enumerate()
-                .fold(0_u32, |bits, (i, sign)| bits | u32::from(sixth(sign.byte).unwrap_or_default()) << (26 - 6 * i));
+            let bits = four.iter().enumerate().fold(0_u32, |bits, (i, sign)| {
+                bits | u32::from(SIXTHS[usize::from(sign.byte())].unwrap_or_default()) << (26 - 6 * i)
+            });
             let bytes = bits.to_be_bytes().into_iter().zip(four.array_windows());
-            decoded.extend(bytes.map(|(byte, [one, next])| Sign { byte, from: one.from, to: next.to }));
+            decoded.extend(bytes.map(|(byte, [one, next])| S::said(byte, *one, *next)));
         }
-        decoded.extend(run.last().map(|last| Sign { byte: NOTHING, ..*last }));
+        decoded.extend(run.last().map(|last| S::said(NOTHING, *last, *last)));
     }
     decoded
 }
 
-fn sixth(byte: u8) -> Option<u8> {
+fn is_sixth(byte: u8) -> bool {
+    SIXTHS[usize::from(byte)].is_some()
+}
+
+/// Every answer is read four times by it.
+const SIXTHS: [Option<u8>; 256] = {
+    let mut sixths = [None; 256];
+    let mut byte = 0_u8;
+    while byte.is_ascii() {
+        sixths[byte as usize] = sixth(byte);
+        byte += 1;
+    }
+    sixths
+};
+
+const fn sixth(byte: u8) -> Option<u8> {
     match byte {
         b'A'..=b'Z' => Some(byte - b'A'),
         b'a'..=b'z' => Some(byte - b'a' + 26),
@@ -398,9 +485,9 @@ fn sixth(byte: u8) -> Option<u8> {
 }
 
 /// Every run of hexadecimal digits, decoded from its `offset` on. Between two bytes of it may stand what dumps put there.
-fn from_hex(visible: &[Sign], offset: usize) -> Vec<Sign> {
-    let mut decoded = Vec::new();
-    let is_of_run = |sign: &Sign| sign.byte.is_ascii_hexdigit() || b":,-x".contains(&sign.byte);
+fn from_hex<S: Sign>(visible: &[S], offset: usize) -> Vec<S> {
+    let mut decoded = Vec::with_capacity(visible.len() / 2);
+    let is_of_run = |sign: &S| sign.byte().is_ascii_hexdigit() || b":,-x".contains(&sign.byte());
     for run in visible.chunk_by(|one, next| is_of_run(one) == is_of_run(next)) {
         let digits = digits_of(run);
         if digits.len() < 2 * PART_OF_HEX + offset {
@@ -408,22 +495,22 @@ fn from_hex(visible: &[Sign], offset: usize) -> Vec<Sign> {
         }
         let (pairs, _) = digits[offset..].as_chunks();
         decoded.extend(pairs.iter().filter_map(|[high, low]| {
-            let Said::Byte(byte) = byte_of(&[high.byte, low.byte], 16)? else { return None };
-            Some(Sign { byte, from: high.from, to: low.to })
+            let Said::Byte(byte) = byte_of(&[high.byte(), low.byte()], 16)? else { return None };
+            Some(S::said(byte, *high, *low))
         }));
-        decoded.extend(run.last().map(|last| Sign { byte: NOTHING, ..*last }));
+        decoded.extend(run.last().map(|last| S::said(NOTHING, *last, *last)));
     }
     decoded
 }
 
 /// The digits of a run, without the `0x` before each of them.
-fn digits_of(run: &[Sign]) -> Vec<Sign> {
-    let next = run.iter().skip(1).map(|sign| Some(sign.byte)).chain(iter::once(None));
-    let is_digit = |(sign, next): &(&Sign, Option<u8>)| sign.byte.is_ascii_hexdigit() && *next != Some(b'x');
+fn digits_of<S: Sign>(run: &[S]) -> Vec<S> {
+    let next = run.iter().skip(1).map(|sign| Some(sign.byte())).chain(iter::once(None));
+    let is_digit = |(sign, next): &(&S, Option<u8>)| sign.byte().is_ascii_hexdigit() && *next != Some(b'x');
     run.iter().zip(next).filter(is_digit).map(|(sign, _)| *sign).collect()
 }
 
 /// Tells that bytes are more than the noise that decoding makes of anything.
-fn reads_like_a_text(signs: &[Sign]) -> bool {
-    signs.array_windows().any(|part: &[Sign; PART]| part.iter().all(|sign| sign.byte.is_ascii_graphic()))
+fn reads_like_a_text<S: Sign>(signs: &[S]) -> bool {
+    signs.array_windows().any(|part: &[S; PART]| part.iter().all(|sign| sign.byte().is_ascii_graphic()))
 }
