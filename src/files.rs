@@ -2,7 +2,7 @@
 //!
 //! A name in a folder promises nothing: behind it may be a link to somebody's file, a second name of one, or a pipe that nobody
 //! reads. So what is made here is made anew and for few eyes, what is opened is looked at before it is used, and nothing
-//! waits for a peer that may never come. [`beside`] replaces a file in one step.
+//! waits for a peer that may never come. [`beside`] replaces a file in one step, [`stream`] is what is written to and never replaced.
 //!
 //! Temporary files without a name (`tempfile::tempfile`) need no more: nobody else finds them.
 
@@ -15,6 +15,7 @@ use rustix::fs::OFlags;
 use tempfile::TempDir;
 
 pub(crate) mod beside;
+mod stream;
 
 /// Right of a folder in which everybody takes away their own files only: one that was made for everybody.
 const STICKY: u32 = 0o1000;
@@ -109,12 +110,6 @@ fn itself() -> OpenOptions {
 pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     OpenOptions::new().read(true).custom_flags(flags).open(path)
-}
-
-/// A pipe or a device, opened to be written to. Nobody may be there yet who reads a pipe, or ever come.
-pub(crate) fn open_to_write_at_once(path: &Path) -> io::Result<File> {
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
-    OpenOptions::new().write(true).custom_flags(flags).open(path)
 }
 
 /// A folder of its own for this process, which goes with the value and lets nobody else in.

@@ -4,13 +4,14 @@
 //! a token is another token, and a credentials file has no first section.
 
 use std::borrow::Cow;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use encoding_rs::{BIG5, EUC_KR, Encoding, GB18030, SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::files;
 
 /// What the bytes of a file are, as far as its first ones tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +86,7 @@ pub(crate) fn first_line_of_secret(path: &Path) -> io::Result<SecretString> {
 
 /// A plain file, opened, and what is known of that very file. A device has no end, and a pipe waits for whoever may never come.
 pub(crate) fn open(path: &Path, bound: Bound) -> io::Result<(File, Metadata)> {
-    // Without it, to open a pipe that nobody writes to would wait already.
-    let at_once = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(at_once).open(path)?;
+    let file = files::open_at_once(path)?;
     let found = file.metadata()?;
     if found.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());

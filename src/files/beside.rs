@@ -2,12 +2,13 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::{FileId, folder_of, is_ours, is_ours_or_of, open_at_once, open_to_others, open_to_write_at_once, umask};
+use super::stream::Stream;
+use super::{FileId, folder_of, is_ours_or_of, open_at_once, umask};
 
 /// Refuses a place in which a report cannot be written, before the work: the folder takes no new file, the destination is a
 /// folder itself, or what is there is a journal.
@@ -18,13 +19,14 @@ pub(crate) fn check_destination(path: &Path) -> io::Result<()> {
     if path.file_name().is_none() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the destination has no file name"));
     }
-    if is_no_file(path) {
-        return check_is_nobodys_trap(path, &std::fs::metadata(path)?);
-    }
+    let stream = Stream::at(path)?;
     if is_of_a_journal(path) {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a journal is there, and is not replaced"));
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a journal is there, and is not written over"));
     }
-    temporary(path).map(drop)
+    match stream {
+        Some(stream) => stream.check(),
+        None => temporary(path).map(drop),
+    }
 }
 
 /// Refuses a place in which the plan stands that the report is of.
@@ -41,40 +43,12 @@ pub(crate) fn check_is_not_the_plan(path: &Path, plan: &Path) -> io::Result<()> 
 fn is_of_a_journal(path: &Path) -> bool {
     const MAGIC: &[u8; 16] = b"SQLite format 3\0";
     let mut first = [0; MAGIC.len()];
-    let is_database = open_at_once(path).is_ok_and(|mut file| file.read_exact(&mut first).is_ok() && first == *MAGIC);
+    let is_file = std::fs::metadata(path).is_ok_and(|found| found.is_file());
+    let mut begins_like_one =
+        || open_at_once(path).is_ok_and(|mut file| file.read_exact(&mut first).is_ok() && first == *MAGIC);
+    let is_database = is_file && begins_like_one();
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     is_database || path.exists() && ["-wal", "-shm", "-journal"].iter().any(|end| name.ends_with(end))
-}
-
-/// Refuses a pipe that somebody else may have put there to be given what is written. Everybody can make one, where everybody can
-/// make files; a device is made by root alone, and a terminal belongs to whoever sits at it.
-fn check_is_nobodys_trap(path: &Path, found: &Metadata) -> io::Result<()> {
-    // One without a name was handed to us, open.
-    let named = path.canonicalize().ok();
-    let is_open_to_others = named.as_deref().is_some_and(|path| open_to_others(path).is_some());
-    if !found.file_type().is_char_device() && is_open_to_others && !is_ours(found) {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            "the pipe belongs to somebody else, in a folder in which everybody can put files",
-        ));
-    }
-    Ok(())
-}
-
-/// A device or a pipe, opened to be written to.
-fn open_no_file(path: &Path) -> io::Result<File> {
-    let file = open_to_write_at_once(path).map_err(|error| {
-        let nobody = error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error());
-        if nobody { io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads from this pipe") } else { error }
-    })?;
-    check_is_nobodys_trap(path, &file.metadata()?)?;
-    rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? - rustix::fs::OFlags::NONBLOCK)?;
-    Ok(file)
-}
-
-/// A device or a pipe is there to be written to, and not to be replaced.
-fn is_no_file(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 /// Readers of a new file.
@@ -133,11 +107,11 @@ pub(crate) fn write_file_for<E: From<io::Error>>(
     write: impl FnOnce(&mut File) -> Result<(), E>,
 ) -> Result<(), E> {
     check_destination(path)?;
-    if is_no_file(path) {
+    if let Some(stream) = Stream::at(path)? {
         let mut whole = tempfile::tempfile()?;
         write(&mut whole)?;
         whole.rewind()?;
-        io::copy(&mut whole, &mut open_no_file(path)?)?;
+        io::copy(&mut whole, &mut stream.open()?)?;
         return Ok(());
     }
     let mut file = temporary(path)?;
@@ -226,7 +200,7 @@ mod tests {
         check_destination(device).unwrap();
         let failed = write_beside(device, device, |out| out.write_all(b"new")).unwrap_err();
         assert_eq!(failed.kind(), io::ErrorKind::StorageFull);
-        assert!(is_no_file(device));
+        assert!(Stream::at(device).unwrap().is_some());
         write_beside(Path::new("/dev/null"), device, |out| out.write_all(b"new")).unwrap();
     }
 

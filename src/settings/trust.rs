@@ -5,18 +5,18 @@
 //! it is to be said again.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::file;
+use crate::files;
 
 /// A note of trust is one short line.
 const LONGEST: u64 = 64 * 1024;
@@ -51,7 +51,7 @@ pub(crate) fn digest(content: &[u8]) -> String {
 /// The place of a file: its folder by its one true name, and its own name in it. A link is known by where it lies and not by
 /// where it leads, because what it says is meant for that folder.
 pub(crate) fn place(path: &Path) -> io::Result<PathBuf> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = files::folder_of(path);
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     Ok(folder.canonicalize()?.join(name))
 }
@@ -73,8 +73,7 @@ impl Notes {
 
     /// A note that somebody else could have written is none.
     fn note(&self, place: &Path) -> Option<Note> {
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(self.path_of(place)).ok()?;
+        let file = files::open_itself(&self.path_of(place)).ok()?;
         let found = file.metadata().ok()?;
         let is_ours =
             found.is_file() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0;
@@ -84,7 +83,7 @@ impl Notes {
     }
 
     pub(crate) fn remember(&self, place: &Path, digest: &str) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        files::make_private_folders(&self.folder)?;
         let note = Note { path: place.display().to_string(), sha256: digest.to_owned(), at: Timestamp::now() };
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(serde_json::to_string(&note).expect("texts are JSON").as_bytes())?;

@@ -440,6 +440,73 @@ fn a_terminal_of_somebody_else_is_written_to_by_whoever_sits_at_it() {
 }
 
 #[test]
+fn what_is_open_already_is_written_to_and_no_link_to_it_is_replaced() {
+    let _machine = shared();
+    let (lab, _sandbox) = begun();
+    fs::create_dir(lab.path("dev")).unwrap();
+    symlink("/proc/self/fd/1", lab.path("dev/stdout")).unwrap();
+    symlink("stdout", lab.path("dev/log")).unwrap();
+    let report = format!("{} report --format csv -o", env!("CARGO_BIN_EXE_cutover"));
+    for (to, into) in [
+        ("dev/stdout", "> ff.csv"),
+        ("dev/log", "> ff.csv"),
+        ("/proc/self/fd/1", "> ff.csv"),
+        ("/dev/fd/5", "5> ff.csv 1>&5"),
+        ("dev/stdout", ">> ff.csv"),
+    ] {
+        lab.write("ff.csv", "");
+        let script = format!("{{ echo before; {report} {to}; echo after; }} {into}");
+        assert!(lab.command_of("sh", &["-c", &script]).status().unwrap().success(), "{script}");
+        let is_link = |name: &str| fs::symlink_metadata(lab.path(name)).unwrap().is_symlink();
+        assert!(is_link("dev/stdout") && is_link("dev/log"), "{script}: replaced");
+        let text = fs::read_to_string(lab.path("ff.csv")).unwrap();
+        let is_whole = text.starts_with("before\nrow,source_id") && text.ends_with("\nafter\n");
+        assert!(is_whole && text.lines().count() == 6, "{script}: {text}");
+    }
+    // A socket, as the journal of a service gives it: nothing opens it anew.
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut command = lab.command(&["report", "--format", "csv", "-o", "dev/stdout"]);
+    assert!(command.stdout(std::os::fd::OwnedFd::from(theirs)).status().unwrap().success());
+    drop(command);
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut &ours, &mut text).unwrap();
+    assert!(text.starts_with("row,source_id"), "{text}");
+    // What is open, and not to be written to, is said before the work.
+    lab.cutover(&["report", "--format", "csv", "-o", "/proc/self/fd/0"]).exits(2).says("a report cannot be written to");
+    lab.cutover(&["report", "--format", "csv", "-o", "/proc/self/fd/99"]).exits(2);
+    // The journal is not appended to, by whichever name.
+    let journal = fs::read(lab.path("cutover.db")).unwrap();
+    let script = format!("{report} dev/stdout >> cutover.db");
+    assert!(!lab.command_of("sh", &["-c", &script]).status().unwrap().success());
+    assert_eq!(fs::read(lab.path("cutover.db")).unwrap(), journal);
+}
+
+#[test]
+fn a_link_that_somebody_else_put_there_leads_no_report_into_their_pipe() {
+    const ANYBODY: u32 = 65_534;
+    let _machine = shared();
+    let (lab, _sandbox) = begun();
+    fs::create_dir(lab.path("shared")).unwrap();
+    fs::create_dir(lab.path("theirs")).unwrap();
+    pipe(&lab.path("theirs/pipe"));
+    symlink(lab.path("theirs/pipe"), lab.path("shared/report.csv")).unwrap();
+    symlink("/proc/self/fd/1", lab.path("shared/other.csv")).unwrap();
+    let gives = |name: &str| std::os::unix::fs::lchown(lab.path(name), Some(ANYBODY), Some(ANYBODY));
+    if ["theirs", "theirs/pipe", "shared/report.csv", "shared/other.csv"].map(gives).iter().any(Result::is_err) {
+        println!("left out: only root can play two users");
+        return;
+    }
+    set(&lab.path("shared"), 0o777);
+    let mut reader = Command::new("cat").arg(lab.path("theirs/pipe")).stdout(Stdio::piped()).spawn().unwrap();
+    for name in ["shared/report.csv", "shared/other.csv"] {
+        let ended = soon(Launch::of(lab.command(&["report", "--format", "csv", "-o", name])));
+        ended.exits(2).says("belongs to somebody else");
+    }
+    reader.kill().unwrap();
+    assert!(reader.wait_with_output().unwrap().stdout.is_empty());
+}
+
+#[test]
 fn a_folder_in_which_everybody_can_put_files_is_warned_of() {
     let _machine = shared();
     let (lab, sandbox) = begun();

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use zip::ZipArchive;
 
 use crate::audit::bundle::{BadBundle, LONGEST_MANIFEST, MANIFEST, MOST_FILES, Manifest, SIGNATURE, is_name};
+use crate::files;
 use crate::journal::chain::hex;
 
 /// What unpacks into more than so many times its own length is no bundle.
@@ -65,14 +66,12 @@ pub(super) fn unpacked(bundle: &Path) -> Result<Unpacked, UnpackError> {
 
 /// A plain file, and not what a link points to: neither a device, which has no end, nor a pipe, for which one waits.
 fn open_plain(path: &Path, name: &str) -> Result<File, UnpackError> {
-    use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(rustix::io::Errno::LOOP) => return Err(BadBundle::NoFile(name.to_owned()).into()),
-        Err(rustix::io::Errno::NOENT) => return Err(BadBundle::Lacks(name.to_owned()).into()),
-        Err(error) => return Err(io::Error::from(error).into()),
-    };
+    let is_link = |error: &io::Error| error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+    let file = files::open_itself(path).map_err(|error| match error.kind() {
+        _ if is_link(&error) => BadBundle::NoFile(name.to_owned()).into(),
+        io::ErrorKind::NotFound => BadBundle::Lacks(name.to_owned()).into(),
+        _ => UnpackError::Io(error),
+    })?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(BadBundle::NoFile(name.to_owned()).into()) }
 }
 
@@ -154,7 +153,7 @@ fn taken(names: &[String], mut open: impl FnMut(&str) -> Result<File, UnpackErro
     let signature = if names.iter().any(|name| name == SIGNATURE) { Some(small(SIGNATURE)?) } else { None };
     let manifest = Manifest::read(&manifest_text)?;
     manifest.check_names(names)?;
-    let folder = tempfile::Builder::new().prefix("cutover-").tempdir()?;
+    let folder = files::private_folder()?;
     for (name, sum) in &manifest.0 {
         let mut hash = Sha256::new();
         let (mut from, mut to) = (open(name)?, File::create_new(folder.path().join(name))?);

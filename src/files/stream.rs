@@ -1,0 +1,153 @@
+//! Destinations that are written to as they are and never replaced: devices, pipes, sockets, and what a process has open.
+//!
+//! `/dev/stdout` is a link by which a process reaches what it has open. A report that was renamed into its place would be
+//! everybody's standard output from then on.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fd::{OwnedFd, RawFd};
+use rustix::fs::{OFlags, PROC_SUPER_MAGIC, fcntl_getfl, fcntl_setfl, statfs};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+
+use super::{folder_of, is_ours, open_to_others};
+
+/// Links on one way; the system itself follows no more.
+///
+/// source: `path_resolution(7)`
+const MOST_LINKS: usize = 40;
+
+/// Something that is written to as it is.
+#[derive(Debug)]
+pub(super) struct Stream {
+    path: PathBuf,
+    /// Number under which this process has it open.
+    open_here: Option<RawFd>,
+}
+
+impl Stream {
+    /// None: a file is there, or can be put there. An error where what is written would go to somebody who may have put a
+    /// name there to get it.
+    pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
+        let way = Way::from(path);
+        let found = std::fs::metadata(path).ok();
+        let is_no_file = found.as_ref().is_some_and(|found| !found.is_file() && !found.is_dir());
+        if way.ends_in == End::AName && !is_no_file {
+            return Ok(None);
+        }
+        if way.is_of_somebody_else {
+            return Err(trap("the link"));
+        }
+        if let Some(found) = found.filter(|_| way.ends_in == End::AName) {
+            check_is_nobodys_trap(path, &found)?;
+        }
+        let open_here = match way.ends_in {
+            End::OpenHere(number) => Some(number),
+            End::AName | End::OpenElsewhere => None,
+        };
+        Ok(Some(Self { path: path.to_owned(), open_here }))
+    }
+
+    /// Says before the work that what this process has open is not to be written to. A pipe may get its reader until then.
+    pub(super) fn check(&self) -> io::Result<()> {
+        if self.open_here.is_some() { self.open().map(drop) } else { Ok(()) }
+    }
+
+    /// Opens it to be written to, behind whatever is in it. What this process has open goes on where it stands, as with any
+    /// other program that writes to its standard output.
+    pub(super) fn open(&self) -> io::Result<File> {
+        if let Some(file) = self.open_here.and_then(|number| taken(number).ok()) {
+            let access = fcntl_getfl(&file)? & OFlags::RWMODE;
+            return if access == OFlags::RDONLY {
+                Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is open, and not to be written to"))
+            } else {
+                Ok(File::from(file))
+            };
+        }
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let opened = OpenOptions::new().append(true).custom_flags(flags.bits().cast_signed()).open(&self.path);
+        let file = opened.map_err(|error| {
+            let nobody = error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error());
+            if nobody { io::Error::new(io::ErrorKind::BrokenPipe, "nobody reads from this pipe") } else { error }
+        })?;
+        check_is_nobodys_trap(&self.path, &file.metadata()?)?;
+        fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+        Ok(file)
+    }
+}
+
+/// A descriptor of this process, shared with it: where one writes, the other goes on.
+///
+/// source: `pidfd_getfd(2)`
+fn taken(number: RawFd) -> rustix::io::Result<OwnedFd> {
+    let this_process = pidfd_open(getpid(), PidfdFlags::empty())?;
+    pidfd_getfd(&this_process, number, PidfdGetfdFlags::empty())
+}
+
+/// The links by which a name leads somewhere.
+struct Way {
+    ends_in: End,
+    /// Somebody else made one of the links, where everybody can.
+    is_of_somebody_else: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    AName,
+    /// A descriptor of this process.
+    OpenHere(RawFd),
+    /// One of another process.
+    OpenElsewhere,
+}
+
+impl Way {
+    fn from(path: &Path) -> Self {
+        let (mut here, mut is_of_somebody_else) = (path.to_owned(), false);
+        for _ in 0..MOST_LINKS {
+            let Ok(folder) = folder_of(&here).canonicalize() else { break };
+            if let Some(ends_in) = here.file_name().and_then(|name| descriptor(&folder, name.to_str()?)) {
+                return Self { ends_in, is_of_somebody_else };
+            }
+            let Ok(leads_to) = std::fs::read_link(&here) else { break };
+            let is_ours = std::fs::symlink_metadata(&here).is_ok_and(|found| is_ours(&found));
+            is_of_somebody_else |= !is_ours && open_to_others(&here).is_some();
+            here = folder.join(leads_to);
+        }
+        Self { ends_in: End::AName, is_of_somebody_else }
+    }
+}
+
+/// The descriptor of this name in a folder, if it is a folder of those.
+///
+/// source: `proc_pid_fd(5)`
+fn descriptor(folder: &Path, name: &str) -> Option<End> {
+    let number = name.parse().ok()?;
+    if folder.file_name()? != "fd" || statfs(folder).ok()?.f_type != PROC_SUPER_MAGIC {
+        return None;
+    }
+    let is_here = folder
+        .ancestors()
+        .any(|above| above.file_name().is_some_and(|name| name == getpid().as_raw_nonzero().to_string().as_str()));
+    Some(if is_here { End::OpenHere(number) } else { End::OpenElsewhere })
+}
+
+/// Refuses a pipe that somebody else may have put there to be given what is written. Everybody can make one, where everybody can
+/// make files; a device is made by root alone, and a terminal belongs to whoever sits at it.
+fn check_is_nobodys_trap(path: &Path, found: &Metadata) -> io::Result<()> {
+    // One without a name was handed to us, open.
+    let named = path.canonicalize().ok();
+    let is_open_to_others = named.as_deref().is_some_and(|path| open_to_others(path).is_some());
+    if !found.file_type().is_char_device() && is_open_to_others && !is_ours(found) {
+        return Err(trap("the pipe"));
+    }
+    Ok(())
+}
+
+fn trap(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!("{what} belongs to somebody else, in a folder in which everybody can put files"),
+    )
+}
