@@ -228,8 +228,7 @@ pub(crate) struct Settings {
     pub(crate) loosened: Vec<Loosened>,
     /// What was given to this launch and holds for it alone.
     pub(crate) by_hand: BTreeMap<String, String>,
-    /// Whether these were given as flags, and not by a file that speaks of every run.
-    /// The flag that says where requests go.
+    /// The flag that says where requests go; none: a file does, which speaks of every run.
     pub(crate) destination_by_flag: Option<&'static str>,
     pub(crate) account_by_flag: bool,
 }
@@ -277,7 +276,7 @@ impl Settings {
                 timeout: resolved.value("timeout", duration)?,
                 connect_timeout: resolved.value("connect_timeout", duration)?,
                 read_timeout: resolved.optional("read_timeout", duration)?,
-                ca_bundle: resolved.optional("ca_bundle", path)?,
+                ca_bundle: resolved.file("ca_bundle")?,
             },
             max_changes: resolved.optional("max_changes", whole)?,
             max_drift: resolved.value("max_drift", whole)?,
@@ -361,8 +360,8 @@ impl Steering {
             reserve_rollback: resolved.value("reserve_rollback", on_off)?,
             ignore_forecast: resolved.value("ignore_forecast", on_off)?,
             approval_timeout: resolved.optional("approval_timeout", duration)?,
-            pause_file: resolved.optional("pause_file", path)?,
-            stop_file: resolved.optional("stop_file", path)?,
+            pause_file: resolved.file("pause_file")?,
+            stop_file: resolved.file("stop_file")?,
         })
     }
 
@@ -415,6 +414,7 @@ fn spec_of(resolved: &Resolved) -> Result<Spec, SettingsError> {
     let text = |key| resolved.of_profile(key, |text| Ok(text.to_owned()));
     Ok(Spec {
         profile: resolved.profile().map(str::to_owned),
+        folder: resolved.folder_of_profile().to_owned(),
         token_env: text("token_env")?,
         token_file: text("token_file")?,
         access_key_env: text("access_key_env")?,

@@ -27,6 +27,8 @@ use crate::transport::{TransportSettings, region};
 pub(crate) struct Spec {
     /// For people: whose credentials these are.
     pub(crate) profile: Option<String>,
+    /// That of the settings file, beside which it names files; empty: the current one.
+    pub(crate) folder: PathBuf,
     pub(crate) token_env: Option<String>,
     pub(crate) token_file: Option<String>,
     pub(crate) access_key_env: Option<String>,
@@ -300,11 +302,11 @@ impl Places<'_> {
         self.needed_plain(key, variable, is_fit).map(SecretString::from)
     }
 
-    /// `~` is home, as people write it.
+    /// `~` is home, as people write it; any other relative path leads from the settings file.
     fn path_of(&self, text: &str) -> PathBuf {
         match (text.strip_prefix("~/"), self.home()) {
             (Some(rest), Some(home)) => home.join(rest),
-            (_, _) => PathBuf::from(text),
+            (_, _) => self.spec.folder.join(text),
         }
     }
 

@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{CREDENTIAL_KEYS, KEYS, Reach, SECRETS};
 use super::trust::{self, Known, Notes};
 use super::{Place, SettingsError, Untrusted};
+use crate::files::FileId;
 use crate::model::words::nearest;
 use crate::texts;
 
@@ -111,8 +112,7 @@ pub(super) struct Found {
 pub(crate) struct Opened {
     path: PathBuf,
     authority: Authority,
-    /// Device and inode.
-    id: (u64, u64),
+    id: FileId,
     content: Vec<u8>,
 }
 
@@ -139,7 +139,7 @@ pub(super) fn read_all(
     let ids: Vec<_> = opened.iter().map(|file| (file.id, file.authority)).collect();
     for file in opened {
         // One file that is several of them is the one of them that somebody chose.
-        let is_also = |(id, authority): &((u64, u64), Authority)| {
+        let is_also = |(id, authority): &(FileId, Authority)| {
             *id == file.id
                 && *authority != file.authority
                 && (file.authority == Authority::Folder || *authority == Authority::Named)
@@ -169,7 +169,7 @@ pub(crate) fn open(path: &Path, authority: Authority) -> Result<Opened, Settings
         NotOwn::Unreadable(source) => SettingsError::Unreadable { path: path.to_owned(), source },
         NotOwn::InOtherHands(problem) => SettingsError::InOtherHands { path: path.to_owned(), problem },
     })?;
-    Ok(Opened { path: path.to_owned(), authority, id: (found.dev(), found.ino()), content })
+    Ok(Opened { path: path.to_owned(), authority, id: FileId::of(&found), content })
 }
 
 /// Content of a file in which nobody else has a say. All that is judged is of the file that was opened, whatever stands at its
@@ -406,6 +406,7 @@ pub(crate) fn example() -> String {
         "# Settings of cutover. A flag wins over the environment (CUTOVER_…), that over a file named by --config, that over\n\
          # this file, this over cutover/cutover.toml in your configuration directory, and that over /etc/cutover/cutover.toml.\n\
          # Where it just lies in a folder it may set pace, limits and hours; for more, tell `cutover trust` of it, or name it.\n\
+         # A relative path leads from this file, that of `journal` and of `scenario` from where you are.\n\
          # No secret belongs here: credentials come from the environment, from files of their own, or from a command (see\n\
          # `cutover config show`).\n",
     );

@@ -41,6 +41,16 @@ impl Origin {
             Origin::Default => 0,
         }
     }
+
+    /// Folder in which a relative path is looked for: the settings file's, whoever reads it from wherever; else the current one.
+    fn folder(&self) -> &Path {
+        match self {
+            Origin::Profile { path, .. } | Origin::File(path) => path.parent().unwrap_or(Path::new("")),
+            Origin::Flag | Origin::Environment(_) | Origin::Plan(_) | Origin::Begun(_) | Origin::Default => {
+                Path::new("")
+            }
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -335,9 +345,14 @@ impl Layers {
         let folder = |key: &str| self.of_files(key, |authority| authority == Authority::Folder);
         let all = [Hand::new(own), Hand::new(plan), Hand::new(folder)];
         let flags = Hand::new(|key| self.of_flag(key));
-        for (key, flag) in [(WINDOW, &flags.hours), (TIMEZONE, &flags.zone), (DEADLINE, &flags.deadline)] {
-            let Some((flag, _)) = flag else { continue };
-            let held = all.iter().find_map(|hand| hand.of(key).filter(|(held, _)| how_of(key).is_loosened(flag, held)));
+        let parts: [Part; 3] = [
+            (WINDOW, Stricter::Hours, |hand| hand.hours.as_ref()),
+            (TIMEZONE, Stricter::Zone, |hand| hand.zone.as_ref()),
+            (DEADLINE, Stricter::Earlier, |hand| hand.deadline.as_ref()),
+        ];
+        for (key, how, part) in parts {
+            let Some((flag, _)) = part(&flags) else { continue };
+            let held = all.iter().find_map(|hand| part(hand).filter(|(held, _)| how.is_loosened(flag, held)));
             if let Some((held, origin)) = held.cloned() {
                 resolved.loosened.push(Loosened { key, flag: flag.clone(), held, origin });
             }
@@ -402,14 +417,6 @@ const WINDOW: &str = "window";
 const TIMEZONE: &str = "timezone";
 const DEADLINE: &str = "deadline";
 
-fn how_of(key: &str) -> Stricter {
-    match key {
-        WINDOW => Stricter::Hours,
-        TIMEZONE => Stricter::Zone,
-        _ => Stricter::Earlier,
-    }
-}
-
 fn stricter_of(key: &'static str, how: Stricter, held: Held, other: Held) -> Result<Held, SettingsError> {
     match how.of(&held.0, &other.0) {
         Ok(Pick::First) => Ok(held),
@@ -427,6 +434,9 @@ fn unlike(key: &'static str, (one, of_one): Held, (other, of_other): Held) -> Se
     SettingsError::Unlike { key, one, of_one: Box::new(of_one), other, of_other: Box::new(of_other) }
 }
 
+/// A setting about one clock, what makes it stricter, and where a hand has it.
+type Part = (&'static str, Stricter, fn(&Hand) -> Option<&Held>);
+
 /// What one hand says of the time in which changes may be sent.
 #[derive(Clone, Debug, Default)]
 struct Hand {
@@ -440,15 +450,7 @@ impl Hand {
         Self { hours: of(WINDOW), zone: of(TIMEZONE), deadline: of(DEADLINE) }
     }
 
-    fn of(&self, key: &str) -> Option<&Held> {
-        match key {
-            WINDOW => self.hours.as_ref(),
-            TIMEZONE => self.zone.as_ref(),
-            _ => self.deadline.as_ref(),
-        }
-    }
-
-    /// Whether it depends on which clock is meant.
+    /// Tells hours that depend on which clock is meant.
     fn reads_a_clock(&self) -> bool {
         let needs_zone = |(text, _): &Held| text.parse().is_ok_and(Deadline::needs_zone);
         self.hours.as_ref().is_some_and(|(text, _)| text != "off") || self.deadline.as_ref().is_some_and(needs_zone)
@@ -532,14 +534,15 @@ impl Resolved {
         read(key, self.values.get(key), parse)
     }
 
-    /// A file that a setting names. Where a settings file names it, it is looked for beside that file, wherever one stands.
+    /// A file that a setting names.
     pub(super) fn file(&self, key: &'static str) -> Result<Option<PathBuf>, SettingsError> {
-        let named = self.optional(key, super::path)?;
-        Ok(named.map(|named| match self.origin(key) {
-            Some(Origin::File(by) | Origin::Profile { path: by, .. }) => by.with_file_name("").join(named),
-            Some(Origin::Flag | Origin::Environment(_) | Origin::Plan(_) | Origin::Begun(_) | Origin::Default)
-            | None => named,
-        }))
+        let folder = self.origin(key).map_or(Path::new(""), Origin::folder);
+        self.optional(key, |text| super::path(text).map(|path| folder.join(path)))
+    }
+
+    /// Folder of the settings file that has the profile.
+    pub(super) fn folder_of_profile(&self) -> &Path {
+        self.profile.as_ref().map_or(Path::new(""), |profile| profile.origin.folder())
     }
 
     /// Names of the variables that all profiles have their credentials in.

@@ -65,14 +65,13 @@ impl Stricter {
     pub(super) fn is_loosened(self, flag: &str, held: &str) -> bool {
         match self {
             Stricter::Zone | Stricter::Earlier => flag != held,
-            _ if flag == held => false,
             Stricter::LowerRate
             | Stricter::LowerNumber
             | Stricter::LowerShare
             | Stricter::Shorter
             | Stricter::Longer
             | Stricter::On
-            | Stricter::Hours => self.of(flag, held) != Ok(Pick::First),
+            | Stricter::Hours => flag != held && self.of(flag, held) != Ok(Pick::First),
         }
     }
 }

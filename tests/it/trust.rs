@@ -258,6 +258,72 @@ fn of_a_secret_s_file_one_line_is_sent_and_no_key() {
     Launch::of(serve).end().exits(2);
 }
 
+/// Whoever writes a name into a file means what lies beside it, and not what a stranger put where one happens to stand.
+#[test]
+fn what_a_settings_file_names_is_looked_for_beside_it() {
+    let _machine = shared();
+    let lab = with_plan();
+    let sandbox = lab.serve("plan.csv", "");
+    for folder in ["etc", "config", "config/cutover", "config/etc", "night"] {
+        fs::create_dir(lab.path(folder)).unwrap();
+    }
+    fs::copy(lab.path("plan.csv"), lab.path("night/plan.csv")).unwrap();
+    let kinds = [
+        ("token_file = 'tok'", "token"),
+        ("credentials_file = 'keys'", "keys"),
+        ("user_name = 'ops'\ndomain_name = 'acme'\npassword_file = 'tok'\niam_endpoint = 'URL'", "password"),
+        ("token_file = '../etc/tok'", "token by a path"),
+        ("token_file = '~/etc/tok'", "token at home"),
+    ];
+    let keys = |ak: &str| format!("[basic]\nak = {ak}\nsk = sandbox-sk\nproject_id = sandbox-project\n");
+    for (folder, token, ak) in [("etc", "sandbox-token", "sandbox-ak"), ("night", "a-strangers-token", "strange")] {
+        lab.write(&format!("{folder}/tok"), token);
+        lab.write(&format!("{folder}/keys"), &keys(ak));
+    }
+    let there = |args: &[&str]| {
+        let mut command = command(&lab, args);
+        command.current_dir(lab.path("night")).env_remove("CUTOVER_AUTH_TOKEN");
+        Launch::of(command).end()
+    };
+    for (kind, what) in kinds {
+        let text = format!("profile = 'a'\nendpoint = 'URL'\n[profiles.a]\n{kind}\n").replace("URL", &sandbox.url);
+        lab.write("etc/op.toml", &text);
+        let ended = there(&["plan", "plan.csv", "--config", "../etc/op.toml"]);
+        assert_eq!(ended.code, Some(0), "{what}: {}", ended.stderr);
+        // By the user's own, which nobody names.
+        lab.write("config/cutover/cutover.toml", &text);
+        for (name, to) in [("tok", "config/cutover"), ("keys", "config/cutover"), ("tok", "config/etc")] {
+            fs::copy(lab.path("etc").join(name), lab.path(to).join(name)).unwrap();
+        }
+        let ended = there(&["plan", "plan.csv"]);
+        fs::remove_file(lab.path("config/cutover/cutover.toml")).unwrap();
+        assert_eq!(ended.code, Some(0), "{what}: {}", ended.stderr);
+    }
+    // What is no secret: certificates, approvers, flag files.
+    let with = |key: &str| {
+        lab.write("etc/op.toml", &format!("endpoint = '{}'\n{key}\n", sandbox.url));
+        let mut command = command(&lab, &["run", "plan.csv", "--new", "--yes", "--config", "../etc/op.toml"]);
+        command.current_dir(lab.path("night"));
+        command
+    };
+    lab.write("night/stop", "");
+    lab.write("night/certs", "not one");
+    Launch::of(with("stop_file = 'stop'")).end().exits(0);
+    lab.write("etc/stop", "");
+    Launch::of(with("stop_file = 'stop'")).end().exits(4);
+    fs::remove_file(lab.path("etc/stop")).unwrap();
+    let mut by_tls = with("ca_bundle = 'certs'");
+    by_tls.args(["--endpoint", "https://127.0.0.1:9"]);
+    Launch::of(by_tls).end().exits(2).says("../etc/certs");
+    // A flag and the environment speak of where one stands.
+    let mut of_flag = with("");
+    of_flag.args(["--stop-file", "stop"]);
+    Launch::of(of_flag).end().exits(4);
+    let mut of_environment = with("");
+    of_environment.env("CUTOVER_STOP_FILE", "stop");
+    Launch::of(of_environment).end().exits(4);
+}
+
 #[test]
 fn the_files_that_a_plan_names_lie_below_its_folder_and_are_plain() {
     let lab = Lab::new();
