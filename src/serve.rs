@@ -1,7 +1,8 @@
 //! `serve`: a read-only page over one journal, for the war room. `axum` stays in this room.
 //!
-//! [`guests`] is how many are connected, [`door`] decides who of them is let in and what browsers may do with a page, [`live`] watches a run once for all who look at it,
-//! [`pages`] is what they see. The journal is only read, in short transactions, so that a launch that writes never waits.
+//! [`guests`] is how many are connected, [`door`] decides who of them is let in and what browsers may do with a page, [`live`]
+//! watches a run once for all who look at it, [`pages`] is what they see. The journal is only read, in short transactions, so
+//! that a launch that writes never waits.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use tokio_util::task::TaskTracker;
 mod door;
 mod guests;
 mod live;
+mod neighbor;
 mod pages;
 mod reader;
 mod shelf;
@@ -72,7 +74,8 @@ pub(crate) async fn serve(listener: TcpListener, door: Door, journal: PathBuf, s
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         };
-        let Some(guest) = guests.enter(address.ip()).map(Arc::new) else {
+        let Ok(here) = stream.local_addr() else { continue };
+        let Some(guest) = guests.enter(address, here).map(Arc::new) else {
             guests::turn_away(&stream);
             continue;
         };

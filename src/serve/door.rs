@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 use url::form_urlencoded;
 
 use super::guests::Guest;
-use super::token::{Session, Token};
+use super::token::{Cookie, Session, Token};
 use crate::console::Console;
 
 /// What the token is called in a link.
@@ -92,15 +92,15 @@ impl Door {
     }
 
     /// Answer to one who is not let in, or not yet; none for those who are.
-    async fn stops(&self, uri: &Uri, headers: &HeaderMap, from: IpAddr) -> Option<Response> {
+    async fn stops(&self, uri: &Uri, headers: &HeaderMap, guest: &Guest) -> Option<Response> {
         let lock = self.lock.as_ref()?;
-        match lock.brought(uri, headers) {
+        match lock.brought(uri, headers, || guest.user()) {
             Brought::Right => return None,
             Brought::Link(place) => {
-                let headers = [(header::SET_COOKIE, lock.session.cookie()), (header::LOCATION, place)];
+                let headers = [(header::SET_COOKIE, lock.session.cookie(guest.user())), (header::LOCATION, place)];
                 return Some((StatusCode::SEE_OTHER, headers).into_response());
             }
-            Brought::Wrong => self.was_wrong(&lock.n_wrong, from).await,
+            Brought::Wrong => self.was_wrong(&lock.n_wrong, guest.address.ip()).await,
             Brought::Nothing => (),
         }
         let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"cutover\", charset=\"UTF-8\"")];
@@ -121,14 +121,21 @@ impl Door {
 }
 
 impl Lock {
-    fn brought(&self, uri: &Uri, headers: &HeaderMap) -> Brought {
+    /// `user` is who on this machine asks, as far as that is known.
+    fn brought(&self, uri: &Uri, headers: &HeaderMap, user: impl Fn() -> Option<u32>) -> Brought {
         let by_link = by_link(uri).map(|(given, place)| (self.token.is(given.as_bytes()), place));
         if let Some((true, place)) = by_link {
             return Brought::Link(place);
         }
         let by_header = headers.get_all(header::AUTHORIZATION).iter().map(|value| self.is_authorized(value));
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let by_cookie = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|cookie| self.session.is(cookie));
+        let cookies = cookies.flat_map(|cookies| cookies.split(';'));
+        let by_cookie = cookies.filter_map(|cookie| match self.session.is(cookie, user())? {
+            Cookie::Good => Some(true),
+            Cookie::Bad => Some(false),
+            // Nobody guesses with it: the page was open for too long.
+            Cookie::Old => None,
+        });
         let given: Vec<bool> = by_header.chain(by_cookie).chain(by_link.map(|_| false)).collect();
         match given[..] {
             [] => Brought::Nothing,
@@ -201,7 +208,7 @@ async fn answer_at(door: &Door, method: &Method, uri: &Uri, headers: &HeaderMap,
     if let Some(response) = door.misdirected(uri, headers) {
         return Some(response);
     }
-    if let Some(response) = door.stops(uri, headers, guest.address).await {
+    if let Some(response) = door.stops(uri, headers, guest).await {
         return Some(response);
     }
     guest.is_let_in();
@@ -266,7 +273,7 @@ mod tests {
     /// What a request brings with these headers.
     fn brought(door: &Door, uri: &str, headers: &[(HeaderName, &str)]) -> Brought {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
-        door.lock.as_ref().unwrap().brought(&uri.parse().unwrap(), &headers)
+        door.lock.as_ref().unwrap().brought(&uri.parse().unwrap(), &headers, || None)
     }
 
     #[test]
@@ -297,7 +304,7 @@ mod tests {
             assert_eq!(brought(&door, &link, &[]), Brought::Link(place.to_owned()), "{link}");
         }
         assert_eq!(brought(&door, "/?token=0123456789abcdeF", &[]), Brought::Wrong);
-        let cookie = door.lock.as_ref().unwrap().session.cookie();
+        let cookie = door.lock.as_ref().unwrap().session.cookie(None);
         let pair = cookie.split(';').next().unwrap();
         let cookies = format!("theme=dark; {pair}; other=1");
         assert_eq!(brought(&door, "/", &[(header::COOKIE, &cookies)]), Brought::Right);

@@ -2,10 +2,10 @@
 //! long of those who do not take what they asked for.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{io, pin};
@@ -18,6 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
+
+use super::neighbor;
 
 /// Each has a buffer or two, and a file handle of ours.
 const MOST: usize = 512;
@@ -52,16 +54,19 @@ struct Seat {
 pub(super) struct Guest {
     number: u64,
     guests: Guests,
-    pub(super) address: IpAddr,
+    pub(super) address: SocketAddr,
+    /// Our end of it.
+    here: SocketAddr,
+    user: OnceLock<Option<u32>>,
     is_known: AtomicBool,
     leaves: CancellationToken,
 }
 
 impl Guests {
     /// A place for one more; where there is none, the stranger who has been there longest makes room. None: all are known.
-    pub(super) fn enter(&self, address: IpAddr) -> Option<Guest> {
-        let address = address.to_canonical();
-        let network = network(address);
+    pub(super) fn enter(&self, address: SocketAddr, here: SocketAddr) -> Option<Guest> {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let network = network(address.ip());
         let leaves = CancellationToken::new();
         let mut present = self.lock();
         if !present.makes_room(network) {
@@ -71,7 +76,8 @@ impl Guests {
         present.n_came += 1;
         present.all.insert(number, Seat { network, is_known: false, leaves: leaves.clone() });
         drop(present);
-        Some(Guest { number, guests: self.clone(), address, is_known: AtomicBool::new(false), leaves })
+        let (is_known, user) = (AtomicBool::new(false), OnceLock::new());
+        Some(Guest { number, guests: self.clone(), address, here, user, is_known, leaves })
     }
 
     fn lock(&self) -> MutexGuard<'_, Present> {
@@ -105,6 +111,11 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 impl Guest {
+    /// User of this machine who is connected; none: it is another machine, or not to be told.
+    pub(super) fn user(&self) -> Option<u32> {
+        *self.user.get_or_init(|| neighbor::user_of(self.address, self.here))
+    }
+
     /// It is nobody who has to make room for others.
     pub(super) fn is_let_in(&self) {
         if !self.is_known.swap(true, Ordering::Relaxed)
@@ -211,32 +222,37 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// Comes in from this address.
+    fn enter(guests: &Guests, from: IpAddr) -> Option<Guest> {
+        guests.enter(SocketAddr::new(from, 1), "127.0.0.1:8787".parse().unwrap())
+    }
+
     #[test]
     fn strangers_make_room_and_who_is_let_in_does_not() {
         let guests = Guests::default();
         let here = address("127.0.0.1");
-        let mut seated: Vec<Guest> = (0..MOST_OF_ONE).map(|_| guests.enter(here).unwrap()).collect();
+        let mut seated: Vec<Guest> = (0..MOST_OF_ONE).map(|_| enter(&guests, here).unwrap()).collect();
         seated[0].is_let_in();
-        let next = guests.enter(address("::ffff:127.0.0.1")).unwrap();
+        let next = enter(&guests, address("::ffff:127.0.0.1")).unwrap();
         assert!(!seated[0].leaves.is_cancelled() && seated[1].leaves.is_cancelled());
         assert!(!seated[2].leaves.is_cancelled());
         next.is_let_in();
         seated.iter().skip(2).for_each(Guest::is_let_in);
-        assert!(guests.enter(here).is_none(), "nobody is a stranger");
-        assert!(guests.enter(address("10.0.0.1")).is_some(), "there is room for others");
+        assert!(enter(&guests, here).is_none(), "nobody is a stranger");
+        assert!(enter(&guests, address("10.0.0.1")).is_some(), "there is room for others");
         seated.truncate(10);
-        assert!(guests.enter(here).is_some());
+        assert!(enter(&guests, here).is_some());
     }
 
     #[test]
     fn there_are_so_many_in_all() {
         let guests = Guests::default();
         let others = |n: usize| address(&format!("10.0.{}.{}", n / 256, n % 256));
-        let seated: Vec<Guest> = (0..MOST).map(|n| guests.enter(others(n)).unwrap()).collect();
-        let one_more = guests.enter(others(MOST)).unwrap();
+        let seated: Vec<Guest> = (0..MOST).map(|n| enter(&guests, others(n)).unwrap()).collect();
+        let one_more = enter(&guests, others(MOST)).unwrap();
         assert!(seated[0].leaves.is_cancelled() && !seated[1].leaves.is_cancelled());
         seated.iter().chain([&one_more]).for_each(Guest::is_let_in);
-        assert!(guests.enter(others(MOST + 1)).is_none());
+        assert!(enter(&guests, others(MOST + 1)).is_none());
     }
 
     #[test]

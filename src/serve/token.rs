@@ -1,9 +1,11 @@
 //! The token, and what stands for it in a browser.
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
@@ -44,29 +46,62 @@ impl Token {
     }
 }
 
-/// What a browser that came by the link is given instead of the token, for as long as this process lives.
+/// Time for which a browser is let in by its cookie: a night, and the morning after.
+const LASTS: Duration = Duration::from_hours(12);
+
+/// Cookies that browsers that came by the link are given instead of the token, for as long as this process lives.
+///
+/// A browser gives the cookies of this address to every port of it, and so to a page that another user of this machine
+/// serves there. So a cookie is good for the user for whom it was made, and for one night.
 pub(super) struct Session {
     /// Not that of another process: what a browser kept of that one is no wrong guess.
     name: String,
-    token: Token,
-    text: SecretString,
+    key: SecretString,
+    began: Instant,
+}
+
+/// What a cookie is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cookie {
+    Good,
+    /// It was good once.
+    Old,
+    Bad,
 }
 
 impl Session {
     pub(super) fn new(port: u16) -> Self {
-        let (token, text) = Token::random();
-        Self { name: format!("cutover-{port}-{:08x}", rand::random::<u32>()), token, text }
+        let name = format!("cutover-{port}-{:08x}", rand::random::<u32>());
+        Self { name, key: Token::random().1, began: Instant::now() }
     }
 
-    /// A cookie that no script reads, and that comes with no request from another site.
-    pub(super) fn cookie(&self) -> String {
-        format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.name, self.text.expose_secret())
+    /// A cookie for this user of this machine that no script reads, and that comes with no request from another site.
+    pub(super) fn cookie(&self, user: Option<u32>) -> String {
+        let made = self.began.elapsed().as_secs();
+        format!("{}={made}.{}; Path=/; HttpOnly; SameSite=Strict", self.name, self.proof(made, user))
     }
 
-    /// Whether this is the cookie; none, if it is another one.
-    pub(super) fn is(&self, cookie: &str) -> Option<bool> {
+    /// What comes with a request of this user; none, if it is another cookie.
+    pub(super) fn is(&self, cookie: &str, user: Option<u32>) -> Option<Cookie> {
         let (name, value) = cookie.trim().split_once('=')?;
-        (name == self.name).then(|| self.token.is(value.as_bytes()))
+        (name == self.name).then(|| self.worth(value, user))
+    }
+
+    fn worth(&self, value: &str, user: Option<u32>) -> Cookie {
+        let Some((made, proof)) = value.split_once('.') else { return Cookie::Bad };
+        let Ok(made) = made.parse() else { return Cookie::Bad };
+        if !Token::from_text(&self.proof(made, user)).is(proof.as_bytes()) {
+            return Cookie::Bad;
+        }
+        let age = self.began.elapsed().saturating_sub(Duration::from_secs(made));
+        if age < LASTS { Cookie::Good } else { Cookie::Old }
+    }
+
+    fn proof(&self, made: u64, user: Option<u32>) -> String {
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(self.key.expose_secret().as_bytes())
+            .expect("a key may have any length");
+        mac.update(format!("{made} {user:?}").as_bytes());
+        BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
     }
 }
 
@@ -88,13 +123,35 @@ mod tests {
     #[test]
     fn a_cookie_of_another_process_is_no_wrong_one() {
         let session = Session::new(80);
-        let cookie = session.cookie();
+        let cookie = session.cookie(Some(1000));
         let (pair, attributes) = cookie.split_once(';').unwrap();
         assert_eq!(attributes, " Path=/; HttpOnly; SameSite=Strict");
-        assert_eq!(session.is(&format!(" {pair}")), Some(true));
-        assert_eq!(session.is(&pair[..pair.len() - 1]), Some(false));
-        for other in [Session::new(80).cookie().as_str(), "theme=dark", "", "="] {
-            assert_eq!(session.is(other), None, "{other}");
+        assert_eq!(session.is(&format!(" {pair}"), Some(1000)), Some(Cookie::Good));
+        assert_eq!(session.is(&pair[..pair.len() - 1], Some(1000)), Some(Cookie::Bad));
+        for other in [Session::new(80).cookie(None).as_str(), "theme=dark", "", "="] {
+            assert_eq!(session.is(other, None), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_cookie_is_good_for_one_user_and_one_night() {
+        let mut session = Session::new(80);
+        let pair = |cookie: &str| cookie.split_once(';').unwrap().0.to_owned();
+        for user in [Some(1000), Some(0), None] {
+            let cookie = pair(&session.cookie(user));
+            for other in [Some(1000), Some(0), None] {
+                let expected = if other == user { Cookie::Good } else { Cookie::Bad };
+                assert_eq!(session.is(&cookie, other), Some(expected), "{user:?} {other:?}");
+            }
+        }
+        let cookie = pair(&session.cookie(None));
+        let (name, value) = cookie.split_once('=').unwrap();
+        for made in ["", "x.", ".", "99999.", "18446744073709551616."] {
+            let proof = value.split_once('.').unwrap().1;
+            assert_eq!(session.is(&format!("{name}={made}{proof}"), None), Some(Cookie::Bad), "{made}");
+        }
+        let Some(earlier) = session.began.checked_sub(LASTS) else { return };
+        session.began = earlier;
+        assert_eq!(session.is(&cookie, None), Some(Cookie::Old));
     }
 }

@@ -6,6 +6,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use crate::lab::{Lab, plan, shared};
+use crate::tools;
 
 /// `cutover serve`, until it is dropped.
 pub(crate) struct Site {
@@ -305,6 +306,38 @@ fn nobody_on_this_machine_reads_without_the_link_unless_that_is_asked_for() {
     assert_eq!(status(&open.get("/")), "200");
     assert!(said(&lab).contains("without a token everybody on this machine can read the journal"));
     lab.cutover(&["serve", "--listen", "0.0.0.0:0", "--no-token"]).exits(2).says("needs a token");
+}
+
+/// Cookies know no port: a page that another user of this machine serves on another one gets them, too.
+#[test]
+fn a_cookie_that_another_user_of_this_machine_came_by_opens_nothing() {
+    use std::os::unix::process::CommandExt as _;
+    let _machine = shared();
+    if tools::lack(&["bash", "timeout"]) {
+        return;
+    }
+    let lab = done();
+    let site = Site::over(&lab, &[]);
+    let request = format!("GET / HTTP/1.1\r\nhost: {}\r\n{}connection: close\r\n\r\n", site.host(), site.cookie);
+    let (ip, port) = site.host().split_once(':').unwrap();
+    let script = format!("exec 3<>/dev/tcp/{ip}/{port}; printf '%s' \"$0\" >&3; cat <&3");
+    let asks = |as_user: Option<u32>| {
+        let mut command = Command::new("timeout");
+        command.args(["60", "bash", "-c", &script, &request]).current_dir("/");
+        if let Some(user) = as_user {
+            command.uid(user).gid(user);
+        }
+        command.output().ok().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    assert_eq!(status(&asks(None).unwrap()), "200");
+    let Some(stolen) = asks(Some(65_534)) else {
+        println!("left out: only root can play two users");
+        return;
+    };
+    assert!(status(&stolen) == "401" && !stolen.contains("cutover.db"), "{stolen}");
+    assert!(said(&lab).contains("a wrong token from 127.0.0.1: 1 so far"), "{}", said(&lab));
+    // Whose it is, it still opens.
+    assert_eq!(status(&asks(None).unwrap()), "200");
 }
 
 #[test]
