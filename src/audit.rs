@@ -142,7 +142,9 @@ pub fn verify(journal: &Journal, run: &RunRecord) -> Result<Verified, AuditError
 
 /// The same of one run, in the form of that for all.
 pub fn verify_one(journal: &Journal, run: &RunRecord) -> Result<Audit, JournalError> {
-    Audit::of_one(journal, or_damaged(verify(journal, run), run)?)
+    let mut audit = Audit::of_one(journal, or_damaged(verify(journal, run), run)?)?;
+    audit.findings.extend(wrong_with_indexes(journal)?);
+    Ok(audit)
 }
 
 /// The same of every run, and of the journal as a whole.
@@ -152,6 +154,7 @@ pub fn verify_all(journal: &Journal) -> Result<Audit, JournalError> {
         let mut findings = check_objects(journal)?.kept;
         let mut places = succession::check(journal)?;
         findings.append(&mut places.of_journal);
+        findings.extend(wrong_with_indexes(journal)?);
         let mut runs = Vec::new();
         for run in journal.runs()?.into_iter().rev() {
             let place = places.of_run(run.key);
@@ -165,6 +168,15 @@ pub fn verify_all(journal: &Journal) -> Result<Audit, JournalError> {
         }
         Ok(Audit { journal: journal.identity()?, runs, findings })
     })
+}
+
+/// Fault of what indexes lead to, which no reader of tables would notice.
+fn wrong_with_indexes(journal: &Journal) -> Result<Option<Finding>, JournalError> {
+    match journal.check_indexes() {
+        Ok(()) => Ok(None),
+        Err(JournalError::Damaged(error)) => Ok(Some(Finding::Damaged { error })),
+        Err(error) => Err(error),
+    }
 }
 
 /// Takes what cannot be read for one more fault of a run, which is no reason not to look at the others.

@@ -74,6 +74,10 @@ pub(crate) enum CommandError {
     NoEndpoint { target: Option<String> },
     #[error("the run was begun at `{begun}`, and `--{flag}` names `{named}`")]
     OtherEndpoint { begun: String, named: String, flag: &'static str },
+    #[error("only the journal says that run {run} goes {way}; nothing was asked or sent")]
+    SaidByJournalAlone { run: String, way: String, flags: Option<String> },
+    #[error("not agreed to; nothing was asked or sent")]
+    NotAgreed,
     #[error("no credentials are set{}", for_target(target.as_deref()))]
     NoCredentials { target: Option<String>, endpoint: String },
     #[error(transparent)]
@@ -263,6 +267,7 @@ impl CommandError {
             | CommandError::SameAccount { .. }
             | CommandError::NoEndpoint { .. }
             | CommandError::OtherEndpoint { .. }
+            | CommandError::SaidByJournalAlone { .. }
             | CommandError::NoTerminal
             | CommandError::Scenario(_)
             | CommandError::BadSource { .. }
@@ -306,6 +311,7 @@ impl CommandError {
             CommandError::NotApproved { .. }
             | CommandError::SealedElsewhere { .. }
             | CommandError::SealerApproves { .. }
+            | CommandError::NotAgreed
             | CommandError::Lock(LockError::Unworkable(_) | LockError::NotOurs { .. }) => Exit::Refused,
             CommandError::Lock(LockError::Io { .. })
             | CommandError::Transport(TransportError::Setup(_))
@@ -377,6 +383,7 @@ impl CommandError {
                      says where it looks"
                 ));
             }
+            CommandError::SaidByJournalAlone { flags, .. } => return Some(hint_of_way(flags.as_deref())),
             CommandError::NoTerminal => "`--yes` if the plan was looked at before (`cutover plan PLAN`)",
             CommandError::ShortAnchor(_) => "give all of it, as the run printed it",
             CommandError::Journal(error) => {
@@ -407,6 +414,7 @@ impl CommandError {
                 "a new run of the plan in another journal (`--journal PATH`) looks at each server before it sends"
             }
             CommandError::Stopped { .. }
+            | CommandError::NotAgreed
             | CommandError::Credentials(_)
             | CommandError::BadSource { .. }
             | CommandError::Scenario(_)
@@ -466,6 +474,16 @@ fn hint_after_changes(late: &AfterChanges, here: &Here) -> Option<String> {
 /// before.
 const LOOKS_ANEW: &str =
     "`cutover plan PLAN` looks at what is there now, and `cutover run PLAN --new --journal NEW` goes on from that";
+
+fn hint_of_way(flags: Option<&str>) -> String {
+    match flags {
+        Some(flags) => format!("if it is meant to, the same command with `{}`", flags.trim_start()),
+        None => {
+            "if it is meant to, let the profile of each account say `endpoint` and `account` (`cutover init` shows how)"
+                .to_owned()
+        }
+    }
+}
 
 fn hint_of_altered(run: &str, here: &Here) -> String {
     let verify = here.reads(&format!("audit verify {}", shell_word(run)));

@@ -147,6 +147,11 @@ pub(crate) fn ask(question: &str) {
     put(&format!("\n{} ", visible(question)));
 }
 
+/// Whether an answer to a question agrees. Silence does not.
+pub(crate) fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
 /// From here on bugs are told like all else.
 pub(crate) fn tell_of_panics() {
     std::panic::set_hook(Box::new(panicked));

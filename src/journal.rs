@@ -22,6 +22,7 @@ use crate::waves::Terms;
 pub(crate) mod activity;
 mod alone;
 pub mod attempts;
+mod by_index;
 pub mod by_wave;
 pub mod chain;
 pub mod ending;

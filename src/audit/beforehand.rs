@@ -20,9 +20,10 @@ pub(crate) enum Of {
     Command,
 }
 
-/// Every run is as it began: its record, and where it goes.
+/// Every run is as it began: its record, and where it goes. What is asked of its rows by an index is what there is.
 pub(crate) fn runs(journal: &Journal) -> Result<(), AuditError> {
     journal.at_one_instant(|| {
+        journal.check_counts_of_indexes()?;
         for run in journal.runs()? {
             let mut findings = Findings::default();
             lanes::check_beginning(journal, &run, &mut findings)?;

@@ -2,7 +2,7 @@
 //!
 //! Whatever is wrong with one of them is found before a run is made.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ use crate::lock::{Lock, LockError};
 use crate::model::Row;
 use crate::plan::Checked;
 use crate::remote::http::Http;
+use crate::report::next::{self, Given};
+use crate::report::plain::plain;
 use crate::sandbox::scenario::Scenario;
 use crate::settings::{Destination, Settings, SettingsError, file};
 use crate::transport::Transport;
@@ -96,15 +98,76 @@ pub(super) fn of_run(
 ) -> Result<Vec<Account>, CommandError> {
     let unnamed = unnamed(&context.settings);
     let account = |lane: &LaneRecord| {
-        let mut settings = settings_of(context, profile_of(terms, &lane.name)).or_else(|unknown| match lanes {
-            // Its name was the account's, when no profile was needed to name one.
-            [_] => Ok(context.settings.clone()),
-            _ => Err(unknown),
-        })?;
+        let mut settings = settings_of_lane(context, lane, lanes, terms)?;
         settings.begun_as(run, lane)?;
         Account::new(context.console, &lane.name, lane.name == unnamed, settings, lanes.len() > 1)
     };
     distinct(lanes.iter().map(account).collect::<Result<_, _>>()?)
+}
+
+fn settings_of_lane(
+    context: &Context,
+    lane: &LaneRecord,
+    lanes: &[LaneRecord],
+    terms: &Terms,
+) -> Result<Settings, CommandError> {
+    settings_of(context, profile_of(terms, &lane.name)).or_else(|unknown| match lanes {
+        // Its name was the account's, when no profile was needed to name one.
+        [_] => Ok(context.settings.clone()),
+        _ => Err(unknown),
+    })
+}
+
+/// Parts of a run's way that stand in its journal and nowhere else: neither in a flag, nor in the environment or a file.
+/// Whoever wrote the journal would have our credentials there.
+pub(super) struct Unsaid {
+    /// The way, such as to an endpoint, as an account.
+    pub(super) way: String,
+    /// What says it, each with a blank before it. None: of several accounts each has its profile to say it.
+    pub(super) flags: Option<String>,
+}
+
+/// What nobody says but the journal. `profile`: the one of rows that name no target, if only the run has it. The sandbox is
+/// this process, and nobody's endpoint.
+pub(super) fn unsaid(
+    context: &Context,
+    lanes: &[LaneRecord],
+    terms: &Terms,
+    profile: Option<&str>,
+) -> Result<Option<Unsaid>, CommandError> {
+    let (mut endpoints, mut accounts) = (BTreeSet::new(), BTreeSet::new());
+    let mut is_away = false;
+    for lane in lanes.iter().filter(|lane| begun_at(lane) != Some(Destination::Sandbox)) {
+        is_away = true;
+        let settings = settings_of_lane(context, lane, lanes, terms)?;
+        if settings.destination != begun_at(lane) {
+            endpoints.insert(lane.endpoint.as_str());
+        }
+        if settings.account.as_deref().unwrap_or(&lane.name) != lane.account {
+            accounts.insert(lane.account.as_str());
+        }
+    }
+    let profile = profile.filter(|_| is_away);
+    if endpoints.is_empty() && accounts.is_empty() && profile.is_none() {
+        return Ok(None);
+    }
+    let can_be_flags = lanes.len() == 1 || (endpoints.len() <= 1 && accounts.is_empty());
+    let (mut way, mut flags) = (Vec::new(), Given::new());
+    let parts = [("endpoint", "to", endpoints), ("account", "as account", accounts)];
+    for (key, joint, said) in parts.into_iter().chain([("profile", "in profile", profile.into_iter().collect())]) {
+        way.extend(said.iter().map(|said| format!("{joint} `{}`", plain(said))));
+        flags.extend(said.into_iter().map(|said| (key.to_owned(), said.to_owned())));
+    }
+    Ok(Some(Unsaid { way: way.join(", "), flags: can_be_flags.then(|| next::flags(&flags)) }))
+}
+
+/// Where a run was begun.
+fn begun_at(lane: &LaneRecord) -> Option<Destination> {
+    if lane.endpoint == "sandbox" {
+        Some(Destination::Sandbox)
+    } else {
+        lane.endpoint.parse().ok().map(Destination::Service)
+    }
 }
 
 fn unnamed(settings: &Settings) -> &str {
@@ -124,11 +187,7 @@ fn settings_of(context: &Context, name: &str) -> Result<Settings, CommandError> 
 impl Settings {
     /// A run is gone on with where it was begun.
     fn begun_as(&mut self, run: &RunRecord, lane: &LaneRecord) -> Result<(), CommandError> {
-        let begun = if lane.endpoint == "sandbox" {
-            Some(Destination::Sandbox)
-        } else {
-            lane.endpoint.parse().ok().map(Destination::Service)
-        };
+        let begun = begun_at(lane);
         if let Some(flag) = self.destination_by_flag.filter(|_| self.destination != begun) {
             let named = self.destination.as_ref().map(ToString::to_string).unwrap_or_default();
             return Err(CommandError::OtherEndpoint { begun: lane.endpoint.clone(), named, flag });

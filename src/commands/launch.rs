@@ -3,12 +3,13 @@
 //! Here a launch is prepared: the plan read, locks taken, the run found or made. What happens then is in [`carry`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
-use super::accounts::{self, Account, runtime};
+use super::accounts::{self, Account, Unsaid, runtime};
 use super::meant::{self, Otherwise};
 use super::sealing::{self, SealTo};
 use super::{CommandError, Context, bad_destination, checked, reading_of};
@@ -364,7 +365,8 @@ fn take_up(
     let lanes = journal.lanes(record.key)?;
     // Rows that name no target go on in the profile that they were begun in.
     let begun_in = record.settings.get("profile").and_then(serde_json::Value::as_str);
-    let again = match begun_in.filter(|_| context.settings.profile.is_none()) {
+    let begun_in = begun_in.filter(|_| context.settings.profile.is_none());
+    let again = match begun_in {
         Some(profile) => &Context { settings: Settings::read(&context.layers, Some(profile))?, ..context.clone() },
         None => context,
     };
@@ -381,8 +383,12 @@ fn take_up(
         }
         Consent::OnlyShown | Consent::OnlyLooked | Consent::NothingIsSent => (),
     }
+    let unsaid = accounts::unsaid(again, &lanes, &paper.terms, begun_in)?;
     let launch = &launch.under(paper)?;
     must_be_able_to_ask(launch, false)?;
+    if let Some(unsaid) = unsaid {
+        must_be_meant(&record, unsaid)?;
+    }
     let _locks = accounts::lock_all(again, &accounts)?;
     let runtime = runtime()?;
     accounts::let_in(&runtime, &accounts)?;
@@ -489,6 +495,21 @@ fn must_be_able_to_ask(launch: &Launch, plan_is_stdin: bool) -> Result<(), Comma
         Consent::Asked { yes: false, .. } if plan_is_stdin || !console::can_ask() => Err(CommandError::NoTerminal),
         Consent::Asked { .. } | Consent::OnlyShown | Consent::OnlyLooked | Consent::NothingIsSent => Ok(()),
     }
+}
+
+/// Asks whether a run is to go where only its journal says. A yes that was given beforehand was given to what the person knew.
+fn must_be_meant(run: &RunRecord, Unsaid { way, flags }: Unsaid) -> Result<(), CommandError> {
+    let id = plain(&run.id);
+    if !console::can_ask() {
+        return Err(CommandError::SaidByJournalAlone { run: id, way, flags });
+    }
+    console::ask(&format!(
+        "Only the journal says that run {id} goes {way}: credentials and changes would go there. Go on? [y/N]"
+    ));
+    let mut answer = String::new();
+    // What cannot be read is no yes.
+    _ = io::stdin().lock().read_line(&mut answer);
+    if console::is_yes(&answer) { Ok(()) } else { Err(CommandError::NotAgreed) }
 }
 
 fn make_run(

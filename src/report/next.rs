@@ -121,7 +121,10 @@ fn written(verb: &str, words: &[&str], flags: &str) -> String {
 #[must_use]
 pub fn flags<'a>(given: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
     let mut text = String::new();
-    for (key, value) in given.into_iter().filter(|(key, _)| is_flag(key)) {
+    // Where it goes stands behind how it goes.
+    let (how, way): (Vec<_>, Vec<_>) =
+        given.into_iter().filter(|(key, _)| is_flag(key)).partition(|(key, _)| !is_of_way(key));
+    for (key, value) in how.into_iter().chain(way) {
         let name = key.replace('_', "-");
         _ = match (key.as_str(), value.as_str()) {
             (YES | IRREVERSIBLE, _) | ("reserve_rollback" | "ignore_forecast", "on") => write!(text, " --{name}"),
@@ -130,6 +133,11 @@ pub fn flags<'a>(given: impl IntoIterator<Item = (&'a String, &'a String)>) -> S
         };
     }
     text
+}
+
+/// Says where a run goes, or as whom.
+pub(crate) fn is_of_way(key: &str) -> bool {
+    KEYS.iter().any(|known| known.name == key && known.is_of_way())
 }
 
 fn is_flag(key: &str) -> bool {
@@ -234,15 +242,21 @@ impl NextCommands {
         // The report and its limits are of this run.
         let is_of_this_one =
             |key: &str| key == REPORT || KEYS.iter().any(|known| known.name == key && known.is_of_one_run());
-        let given = flags(self.given.iter().filter(|(key, _)| !is_of_this_one(key)));
-        self.written("run", &[&plan], &(self.endpoint_flag() + &given))
+        let given = self.beside_endpoint().filter(|(key, _)| !is_of_this_one(key));
+        self.written("run", &[&plan], &(self.endpoint_flag() + &flags(given)))
     }
 
     /// The plan of this run, once it was sealed anew.
     #[must_use]
     pub fn run_again(&self) -> String {
-        let flags = self.endpoint_flag() + &self.launch_flags(&[]);
+        let flags = self.endpoint_flag() + &flags(self.beside_endpoint());
         self.written("run", &[&self.plan], &flags)
+    }
+
+    /// What was given by hand, where the endpoint is named for itself.
+    fn beside_endpoint(&self) -> impl Iterator<Item = (&String, &String)> {
+        let is_named = self.endpoint().is_some();
+        self.given.iter().filter(move |(key, _)| !(is_named && ["endpoint", "region"].contains(&key.as_str())))
     }
 
     #[must_use]

@@ -614,7 +614,7 @@ impl Resolved {
     /// than where the next launch is typed.
     pub(super) fn by_hand(&self) -> BTreeMap<String, String> {
         let by_hand = |key: &Key, origin: &Origin| match origin {
-            Origin::Flag => key.is_lost_with_its_launch(),
+            Origin::Flag => key.is_lost_with_its_launch() || key.is_of_way(),
             Origin::Environment(_) => key.of_launch,
             Origin::Plan(_) | Origin::Begun(_) | Origin::Profile { .. } | Origin::File(_) | Origin::Default => false,
         };

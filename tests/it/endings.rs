@@ -93,9 +93,11 @@ fn what_cannot_be_looked_at_for_want_of_a_service_is_tried_later() {
     let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "off"]);
     sandbox.reach(2);
     launch.kill();
+    let url = sandbox.url.clone();
     drop(sandbox);
     for verb in [&["reconcile", "--attempts", "1"][..], &["resume", "--attempts", "1", "--preflight", "off", "--yes"]] {
-        let ended = lab.cutover(&[verb, &["--json"]].concat()).exits(8).says("2 in doubt: cutover reconcile ");
+        let ended = lab.cutover(&[verb, &["--json", "--endpoint", &url]].concat()).exits(8);
+        let ended = ended.says("2 in doubt: cutover reconcile ");
         assert_eq!(document(&ended)["exit"]["name"], "unreachable", "{verb:?}");
     }
 }
@@ -121,7 +123,7 @@ fn quiet_says_nothing_of_what_is_well_and_one_line_of_the_rest() {
     let ended = lab.cutover(&run).exits(1);
     let said = "error: 2 of 3 rows are on target; 1 needs a look.\n";
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", said));
-    let ended = lab.cutover(&["retry", "--yes", "-q"]).exits(0);
+    let ended = lab.cutover(&["retry", "--yes", "-q", "--endpoint", &sandbox.url]).exits(0);
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""));
 }
 

@@ -194,7 +194,7 @@ fn whoever_has_no_credentials_is_sent_to_where_the_run_goes() {
     let (lab, sandbox) = bench(3, "[[fault]]\nsources = [\"vm-00001\"]\nkind = \"forbidden\"\n");
     lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off", "--journal", "other.db"]).exits(1);
     let mut command = lab.command(&["retry", "--yes", "--journal", "other.db"]);
-    command.env_remove("CUTOVER_AUTH_TOKEN");
+    command.env_remove("CUTOVER_AUTH_TOKEN").env("CUTOVER_ENDPOINT", &sandbox.url);
     let ended = Launch::of(command).end().exits(5).says(&format!("`cutover doctor --endpoint {}`", sandbox.url));
     assert!(!ended.stderr.contains("sandbox`"), "the run is not there: {}", ended.stderr);
 }
@@ -260,8 +260,8 @@ fn what_is_refused_says_what_it_takes() {
     lab.write("finish.csv", "source_id,copystate,migrationcycle\nvm-00001,finished,cutovered\n");
     let refused = |args: &[&str]| said(&lab.launch(&sandbox, args).exits(3));
     let text = refused(&["run", "finish.csv", "--rate", "off"]);
-    let leave = "--allow-irreversible --rate off --yes";
-    assert!(type_all(&lab, &text, &[]).iter().any(|command| command.ends_with(leave)), "{text}");
+    let leave = format!("--allow-irreversible --rate off --yes --endpoint {}", sandbox.url);
+    assert!(type_all(&lab, &text, &[]).iter().any(|command| command.ends_with(&leave)), "{text}");
     let text = refused(&["run", "plan.csv", "--max-changes", "1"]);
     type_all(&lab, &text, &[]);
 
@@ -347,7 +347,8 @@ fn what_a_launch_was_given_by_hand_holds_for_it_and_goes_with_the_next_command()
     let text = said(&launch.end().exits(130));
     let resume = commands(&text).into_iter().find(|command| command.contains("resume")).unwrap();
     let flags = "--deadline 2999-01-01T00:00:00Z --rate 40 --timezone UTC --window 00:00-23:59:59 --yes";
-    assert!(resume.ends_with(flags), "{resume}");
+    let at = format!(" --endpoint {}", sandbox.url);
+    assert!(resume.ends_with(&format!("{flags}{at}")), "{resume}");
     let status = said(&lab.cutover(&["status"]));
     assert!(status.contains("given --deadline 2999-01-01T00:00:00Z"), "{status}");
     // The next launch has none of it, and says so; what it says to type has none of it either.
@@ -360,7 +361,7 @@ fn what_a_launch_was_given_by_hand_holds_for_it_and_goes_with_the_next_command()
     assert!(ended.stderr.contains(gone), "{}", ended.stderr);
     assert!(!ended.stderr.contains("changes may be sent"), "{}", ended.stderr);
     let resume = commands(&said(&ended)).into_iter().find(|command| command.contains("resume")).unwrap();
-    assert!(resume.ends_with("--rate 40 --yes"), "{resume}");
+    assert!(resume.ends_with(&format!("--rate 40 --yes{at}")), "{resume}");
     // A look passes on what the launch before it had.
     lab.launch(&sandbox, &["reconcile"]);
     let status = said(&lab.cutover(&["status"]));
@@ -563,7 +564,8 @@ fn a_launch_that_was_refused_forgets_nothing_of_the_one_before_it() {
     let text = said(&refused) + &told(&lab, &[], &[]);
     let resumes = beginning(&text, "cutover resume");
     assert!(
-        !resumes.is_empty() && resumes.iter().all(|command| command.ends_with(&format!("{flags} --yes"))),
+        !resumes.is_empty()
+            && resumes.iter().all(|command| command.ends_with(&format!("{flags} --yes --endpoint {}", sandbox.url))),
         "{text}"
     );
     std::fs::remove_file(lab.path("my report.html")).unwrap();

@@ -2,11 +2,12 @@
 //! verb that writes or sends goes on with them.
 
 use std::fs;
+use std::process::Stdio;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use crate::lab::{Ended, Lab, Served, plan, shared};
+use crate::lab::{Ended, Lab, Launch, Served, id, plan, shared};
 use crate::tools;
 use crate::truth::dice::Dice;
 
@@ -263,6 +264,98 @@ fn what_a_launch_would_believe_is_held_against_what_the_run_began_with() {
         assert!(elsewhere.accept().is_err(), "{what}: somebody asked there");
     }
     assert!(!lab.path("back.csv").exists());
+}
+
+#[test]
+fn where_only_the_journal_says_a_run_goes_nobody_is_asked_unless_a_person_means_it() {
+    let _machine = shared();
+    let (lab, sandbox) = interrupted();
+    altered(&lab, "");
+    let n_asked = sandbox.ledger().len();
+    let says = format!("goes to `{}`; nothing was asked or sent", sandbox.url);
+    let names = format!("the same command with `--endpoint {}`", sandbox.url);
+    for words in
+        [&["resume", "--yes"][..], &["retry", "--yes"], &["reconcile"], &["resume", "--yes", "--preflight", "off"]]
+    {
+        lab.cutover(words).exits(2).says(&says).says(&names);
+    }
+    // A plan is run where whoever runs it says, whatever the journal has.
+    lab.cutover(&["run", "plan.csv", "--yes"]).exits(2).says("no endpoint is set");
+    lab.cutover(&["resume", "--yes", "--region", "cn-north-4"]).exits(2);
+    if !tools::lack(&["script"]) {
+        let run = format!("exec {} resume --yes", env!("CARGO_BIN_EXE_cutover"));
+        let mut command = lab.command_of("script", &["-qec", &run, "/dev/null"]);
+        let mut child = command.stdin(Stdio::piped()).env("TERM", "xterm").spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"n\n").unwrap();
+        let shown = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        assert!(shown.contains(&sandbox.url) && shown.contains("Go on? [y/N]"), "{shown}");
+        assert!(shown.contains("not agreed to"), "{shown}");
+    }
+    assert_eq!(sandbox.ledger().len(), n_asked, "somebody asked there");
+    // Flags say it, as the command does that is printed, and so do the environment and a file.
+    lab.cutover(&["reconcile", "--endpoint", &sandbox.url]).exits(1);
+    Launch::of({
+        let mut command = lab.command(&["reconcile"]);
+        command.env("CUTOVER_ENDPOINT", &sandbox.url);
+        command
+    })
+    .end()
+    .exits(1);
+    lab.write("cutover.toml", &format!("endpoint = \"{}\"\n", sandbox.url));
+    lab.cutover(&["resume", "--yes", "--rate", "off"]).exits(0);
+    assert_eq!(sandbox.changes().len(), 20);
+}
+
+#[test]
+fn as_whom_a_run_goes_is_said_by_more_than_its_journal() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.write("cutover.toml", &format!("endpoint = \"{0}\"\n[profiles.p]\nendpoint = \"{0}\"\n", sandbox.url));
+    for (name, way, flag) in
+        [("account", "as account `other`", "--account other"), ("profile", "in profile `p`", "--profile p")]
+    {
+        (1..=3).for_each(|i| sandbox.move_to(&id(i), "syncing", "syncing"));
+        let journal = format!("{name}.db");
+        let (of, word) = flag.split_once(' ').unwrap();
+        let run = ["run", "plan.csv", "--yes", "--max-changes", "0", "--journal", &journal, of, word];
+        let ended = lab.cutover(&run).exits(3);
+        assert!(ended.stdout.contains(&format!("{flag} --journal")), "{}", ended.stdout);
+        let n_asked = sandbox.ledger().len();
+        let resume = ["resume", "--yes", "--rate", "off", "--journal", &journal];
+        lab.cutover(&resume).exits(2).says(&format!("goes {way}; ")).says(&format!("with `{flag}`"));
+        assert_eq!(sandbox.ledger().len(), n_asked, "somebody asked there");
+        lab.cutover(&[&resume[..], &[of, word]].concat()).exits(0);
+    }
+}
+
+#[test]
+fn what_the_engine_asks_an_index_is_what_the_table_has() {
+    let _machine = shared();
+    let (lab, sandbox) = interrupted();
+    let emptied = |name: &str| {
+        format!(
+            "PRAGMA writable_schema = ON;
+             CREATE TEMP TABLE was AS SELECT sql FROM sqlite_master WHERE name = '{name}';
+             UPDATE sqlite_master SET sql = substr(sql, 1, instr(sql || ' WHERE ', ' WHERE ') - 1) || ' WHERE 0 = 1'
+                 WHERE name = '{name}';
+             PRAGMA schema_version = 1000; REINDEX {name};
+             UPDATE sqlite_master SET sql = (SELECT sql FROM was) WHERE name = '{name}';
+             PRAGMA schema_version = 1001"
+        )
+    };
+    let before = "UPDATE row SET moved_copystate = 'stopped' WHERE row = 3;
+        INSERT INTO control (run, command, given_by, at) SELECT run, '{}', 'x', 0 FROM run";
+    for (name, sql) in [("row_open", ""), ("row_source", ""), ("row_moved", before), ("control_open", before)] {
+        altered(&lab, sql);
+        let journal = Connection::open(lab.path("cutover.db")).unwrap();
+        journal.execute_batch(&emptied(name)).unwrap();
+        drop(journal);
+        let verified = lab.cutover(&["audit", "verify"]).exits(7);
+        assert!(verified.stdout.contains(name), "{name}: {}", verified.stdout);
+        nobody_goes_on_with_it(&lab, &sandbox, name, name);
+    }
 }
 
 #[test]

@@ -641,6 +641,10 @@ impl Carry<'_> {
     /// What this launch is given by hand.
     fn given(&self, window: &Window) -> Given {
         let mut given = self.settings.by_hand.clone();
+        // The sandbox is this process, and there is no other way to it.
+        if self.accounts.iter().all(|account| matches!(account.venue, Venue::Sandbox(_))) {
+            given.retain(|key, _| !next::is_of_way(key));
+        }
         // A time of the day is that of the night on which it was said.
         if let (Some(said), Some(deadline)) = (given.get_mut("deadline"), window.deadline) {
             *said = deadline.to_string();
@@ -654,7 +658,7 @@ impl Carry<'_> {
     fn tell_what_no_longer_holds(&self, last: &Given, given: &Given) {
         let is_gone = |(key, value): &(&String, &String)| {
             let holds = given.contains_key(*key) || self.settings.texts.get(key.as_str()) == Some(*value);
-            *key != next::YES && !holds
+            *key != next::YES && !next::is_of_way(key) && !holds
         };
         let gone = next::flags(last.iter().filter(is_gone));
         if !gone.is_empty() {

@@ -141,7 +141,7 @@ impl Carry<'_> {
             ));
         };
         let answer = answer.ok().and_then(Result::ok).unwrap_or_default();
-        if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+        if console::is_yes(&answer) {
             return Ok(());
         }
         Err(Halted::Refused(Refusal::NotAgreed, "not agreed to; nothing was sent by this launch".to_owned()))
