@@ -45,7 +45,7 @@ pub const LONGEST_MANIFEST: u64 = 64 << 10;
 const LONGEST_HEAD: u64 = 1 << 20;
 
 /// The program with which anybody checks a bundle who has Python.
-pub const CHECKER: &str = include_str!("../commands/evidence/bundle/check.py");
+pub const CHECKER: &str = include_str!("bundle/check.py");
 
 /// Faults of a bundle before any of its files is read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -34,7 +34,7 @@ fn bench() -> (Lab, PathBuf) {
 }
 
 fn by_hand(bundle: &Path) -> Output {
-    let check = concat!(env!("CARGO_MANIFEST_DIR"), "/src/commands/evidence/bundle/check.py");
+    let check = concat!(env!("CARGO_MANIFEST_DIR"), "/src/audit/bundle/check.py");
     Command::new("python3").arg(check).arg(bundle).output().unwrap()
 }
 
