@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
-use crate::audit::bundle::BadBundle;
+use crate::audit::bundle::{BadBundle, BundleForm};
 use crate::audit::{Altered, AuditError};
 use crate::console::{self, Console};
 use crate::credentials::CredentialsError;
@@ -179,6 +179,12 @@ pub(crate) enum CommandError {
     Key { path: PathBuf, problem: SignatureError },
     #[error("the bundle `{}` is not what it was: {problem}", path.display())]
     Bundle { path: PathBuf, problem: BadBundle },
+    #[error(
+        "the bundle `{}` was made by a newer cutover (form {form}, this program knows {}); nothing is said of it",
+        path.display(),
+        BundleForm::CURRENT
+    )]
+    LaterBundle { path: PathBuf, form: BundleForm },
     #[error("a report cannot be written to `{}`", path.display())]
     Destination {
         path: PathBuf,
@@ -293,6 +299,7 @@ impl CommandError {
             | CommandError::NotForTerminals(_)
             | CommandError::Input { .. }
             | CommandError::Key { .. }
+            | CommandError::LaterBundle { .. }
             | CommandError::Transport(TransportError::CaBundle { .. } | TransportError::Proxy(_))
             | CommandError::Destination { .. } => Exit::Usage,
             CommandError::Journal(error) => exit_of_journal(error),
@@ -400,6 +407,7 @@ impl CommandError {
             }
             CommandError::Destination { .. } => "name a file in a folder that is there and can be written to",
             CommandError::Key { path, problem } => return Some(hint_of_key(path, problem)),
+            CommandError::LaterBundle { .. } => "verify it with the newer cutover",
             CommandError::Bundle { .. } => "keep it as it is, and ask for another copy",
             CommandError::Listen { .. } => "`--listen ADDRESS:PORT` with another port; port 0 takes any that is free",
             CommandError::OpenToAll(_) | CommandError::WeakToken(_) => {

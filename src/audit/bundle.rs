@@ -3,9 +3,12 @@
 //!
 //! What can be made again from the bundle's own journal is made again and compared: head, plan, approvals, and the reports that
 //! programs read. Those for people are covered by the manifest alone.
+//!
+//! Later versions add columns and fields, and so a bundle states its [`BundleForm`]: one of this version's is compared to the byte, one of
+//! an earlier version as far as it goes, and one of a later version is left to that.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -25,6 +28,8 @@ use crate::ssh::Signer;
 
 mod reports;
 
+use reports::Reports;
+
 pub const MANIFEST: &str = "SHA256SUMS";
 pub const SIGNATURE: &str = "SHA256SUMS.sig";
 pub const JOURNAL: &str = "journal.db";
@@ -32,10 +37,11 @@ pub const HEAD: &str = "head";
 pub const PLAN: &str = "plan.jsonl";
 pub const APPROVALS: &str = "approvals.json";
 pub const CHECK: &str = "check.py";
+pub const FORM: &str = "form";
 const CSV: &str = "report.csv";
 const JSON: &str = "report.json";
 /// Without one of these there is nothing to check.
-const NEEDED: [&str; 5] = [JOURNAL, HEAD, PLAN, CSV, JSON];
+const NEEDED: [&str; 6] = [JOURNAL, HEAD, PLAN, CSV, JSON, FORM];
 
 /// More than any bundle has.
 pub const MOST_FILES: usize = 64;
@@ -43,6 +49,7 @@ pub const MOST_FILES: usize = 64;
 pub const LONGEST_MANIFEST: u64 = 64 << 10;
 /// A head names its lanes, of which there may be a thousand.
 const LONGEST_HEAD: u64 = 1 << 20;
+const FIRST_OF_FORM: &str = "cutover.bundle.v1";
 
 /// The program with which anybody checks a bundle who has Python.
 pub const CHECKER: &str = include_str!("bundle/check.py");
@@ -60,8 +67,12 @@ pub enum BadBundle {
     OtherFile(String),
     #[error("line {line} of its manifest is not as it was written")]
     Manifest { line: usize },
+    #[error("its `{FORM}` is not as it was written")]
+    Form,
     #[error("it has more than {MOST_FILES} files")]
     TooMany,
+    #[error("its files are far longer than what is in them")]
+    Hollow,
     #[error("its archive is not as it was written: {0}")]
     Archive(String),
 }
@@ -116,10 +127,50 @@ pub fn is_name(name: &str) -> bool {
         && name != SIGNATURE
 }
 
+/// The set of columns, fields and words that the files of a bundle have. It only ever gains some, and then its number rises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct BundleForm(u32);
+
+impl BundleForm {
+    /// The one that this version writes. `check.py` has the same number.
+    pub const CURRENT: Self = Self(1);
+
+    /// As it stands in a bundle.
+    #[must_use]
+    pub fn text(self) -> String {
+        format!("{FIRST_OF_FORM}\nform {}\n", self.0)
+    }
+
+    /// Of a later form no more is read than that it is one.
+    fn read(text: &str) -> Result<Self, BadBundle> {
+        let mut lines = text.lines();
+        let (first, number) = (lines.next(), lines.next().and_then(|line| line.strip_prefix("form ")?.parse().ok()));
+        let form = number.filter(|_| first == Some(FIRST_OF_FORM)).map(Self).ok_or(BadBundle::Form)?;
+        if form > Self::CURRENT || text == form.text() { Ok(form) } else { Err(BadBundle::Form) }
+    }
+
+    #[must_use]
+    pub fn is_later(self) -> bool {
+        self > Self::CURRENT
+    }
+
+    #[must_use]
+    pub fn is_earlier(self) -> bool {
+        self < Self::CURRENT
+    }
+}
+
+impl fmt::Display for BundleForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// What is said of a bundle that holds, beside what is said of its journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Bundled {
     pub files: usize,
+    pub form: BundleForm,
     /// Files of which only the manifest says that they are as they were.
     pub covered_by_manifest: Vec<String>,
     pub signed_by: Option<Signer>,
@@ -129,14 +180,19 @@ pub struct Bundled {
 
 /// The run that a bundle is of, as its `head` names it.
 pub fn run_of(folder: &Path) -> Result<String, BadBundle> {
-    let head = head_of(folder).ok();
+    let head = short_text(folder, HEAD).ok();
     let named = head.as_deref().and_then(|head| head.lines().find_map(|line| line.strip_prefix("run ")));
     named.map(str::to_owned).ok_or_else(|| BadBundle::Lacks("run in its `head`".to_owned()))
 }
 
-fn head_of(folder: &Path) -> io::Result<String> {
+/// The form that a bundle states.
+pub fn form_of(folder: &Path) -> Result<BundleForm, BadBundle> {
+    short_text(folder, FORM).map_err(|_| BadBundle::Form).and_then(|text| BundleForm::read(&text))
+}
+
+fn short_text(folder: &Path, name: &str) -> io::Result<String> {
     let mut text = String::new();
-    File::open(folder.join(HEAD))?.take(LONGEST_HEAD).read_to_string(&mut text)?;
+    File::open(folder.join(name))?.take(LONGEST_HEAD).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -161,6 +217,7 @@ impl From<ReportError> for CompareError {
 pub fn compare(
     folder: &Path,
     manifest: &Manifest,
+    form: BundleForm,
     journal: &Journal,
     run: &RunRecord,
 ) -> Result<Vec<Finding>, CompareError> {
@@ -168,7 +225,8 @@ pub fn compare(
     let mut differs = |file: &str, problem: String| {
         findings.push(Finding::BundleDiffers { file: file.to_owned(), problem });
     };
-    if !is_head_of(&head_of(folder)?, journal, run)? {
+    let head = short_text(folder, HEAD)?;
+    if signature::again(&head, journal, run)?.as_ref() != Some(&head) {
         differs(HEAD, "it is not the head of the journal".to_owned());
     }
     let paper = Paper::of_settings(&run.settings).unwrap_or_default();
@@ -183,8 +241,9 @@ pub fn compare(
         };
         differs(APPROVALS, problem.to_owned());
     }
-    reports::compare_csv(journal, run, &folder.join(CSV), &mut |problem| differs(CSV, problem))?;
-    reports::compare_json(journal, run, &folder.join(JSON), &mut |problem| differs(JSON, problem))?;
+    let reports = Reports { journal, run, is_earlier: form.is_earlier() };
+    reports.compare_csv(&folder.join(CSV), &mut |problem| differs(CSV, problem))?;
+    reports.compare_json(&folder.join(JSON), &mut |problem| differs(JSON, problem))?;
     Ok(findings)
 }
 
@@ -192,15 +251,6 @@ pub fn compare(
 #[must_use]
 pub fn approvals_text(paper: &Paper) -> Option<String> {
     paper.seal.as_ref().map(|seal| serde_json::to_string_pretty(seal).expect("a seal is JSON") + "\n")
-}
-
-/// Whether it is the head of the run, to the letter, made at whatever time.
-fn is_head_of(text: &str, journal: &Journal, run: &RunRecord) -> Result<bool, JournalError> {
-    fn lines(head: &str) -> impl Iterator<Item = &str> {
-        head.split('\n').map(|line| if line.starts_with("time ") { "time" } else { line })
-    }
-    let expected = signature::head(journal, run)?;
-    Ok(lines(text).eq(lines(&expected)))
 }
 
 fn sum_of_plan(journal: &Journal, run: &RunRecord, paper: &Paper) -> Result<String, JournalError> {
@@ -213,7 +263,7 @@ fn sum_of_plan(journal: &Journal, run: &RunRecord, paper: &Paper) -> Result<Stri
 /// Files of a manifest that were compared with nothing.
 #[must_use]
 pub fn not_compared(manifest: &Manifest) -> Vec<String> {
-    let compared = [JOURNAL, HEAD, PLAN, APPROVALS, CSV, JSON, CHECK];
+    let compared = [FORM, JOURNAL, HEAD, PLAN, APPROVALS, CSV, JSON, CHECK];
     manifest.0.keys().filter(|name| !compared.contains(&name.as_str())).cloned().collect()
 }
 

@@ -18,8 +18,7 @@ const SECOND: &str = "cutover.head.v2";
 /// What is signed: the journal and how many runs were made in it so far, the time, the run, its plan, the run before it as it
 /// was when this one began, and the head of each of its chains, which everything before depends on.
 pub fn head(journal: &Journal, run: &RunRecord) -> Result<String, JournalError> {
-    let time = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    second(journal, run, journal.identity()?.n_runs, &time)
+    second(journal, run, journal.identity()?.n_runs, &spelled(Timestamp::now()))
 }
 
 fn second(journal: &Journal, run: &RunRecord, n_runs: u64, time: &str) -> Result<String, JournalError> {
@@ -46,6 +45,32 @@ fn first(journal: &Journal, run: &RunRecord) -> Result<String, JournalError> {
     Ok(text)
 }
 
+/// The head of a run as the version made it that made this one, at the same time and after as many runs. None: it is no head.
+pub(super) fn again(head: &str, journal: &Journal, run: &RunRecord) -> Result<Option<String>, JournalError> {
+    Ok(match (head.lines().next(), n_runs_of(head), value(head, "time")) {
+        (Some(FIRST), _, _) => Some(first(journal, run)?),
+        (Some(SECOND), Some(n_runs), Some(time)) if is_spelled(time) => Some(second(journal, run, n_runs, time)?),
+        (_, _, _) => None,
+    })
+}
+
+fn n_runs_of(head: &str) -> Option<u64> {
+    value(head, "runs").and_then(|n_runs| n_runs.parse().ok())
+}
+
+fn is_spelled(time: &str) -> bool {
+    time.parse::<Timestamp>().is_ok_and(|read| spelled(read) == time)
+}
+
+fn spelled(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// The value behind a word at the beginning of a line.
+fn value<'a>(head: &'a str, word: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' '))
+}
+
 fn add_lanes(text: &mut String, journal: &Journal, run: &RunRecord) -> Result<(), JournalError> {
     for (lane, seq, hash) in journal.heads(run.key)? {
         _ = writeln!(text, "lane {lane} {seq} {}", hex(&hash));
@@ -62,9 +87,7 @@ pub(super) fn signer_of(
     given: &Signed<'_>,
 ) -> Result<Result<(String, Signer), NotOf>, JournalError> {
     let Some(head) = given.head else { return signer_of_first(journal, given.signature) };
-    let value =
-        |word: &str| head.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).map(str::to_owned);
-    let id = value("run");
+    let id = value(head, "run").map(str::to_owned);
     let signer = match ssh::verify(head, Purpose::Head, given.signature) {
         Ok(signer) => signer,
         Err(problem) => return Ok(Err((id, problem.to_string()))),
@@ -73,19 +96,15 @@ pub(super) fn signer_of(
     let Some(run) = journal.runs()?.into_iter().find(|run| run.id == id) else {
         return Ok(Err((None, format!("what was signed is the head of run {id}, which is not in this journal"))));
     };
-    let expected = match (head.lines().next(), value("runs").and_then(|n| n.parse().ok()), value("time")) {
-        (Some(FIRST), _, _) => first(journal, &run)?,
-        (Some(SECOND), Some(n_runs), Some(time)) => {
-            let found = journal.identity()?.n_runs;
-            if n_runs > found {
-                let problem = format!(
-                    "when the head was signed {n_runs} runs had been made in the journal, and it counts {found}: runs were removed"
-                );
-                return Ok(Err((Some(id), problem)));
-            }
-            second(journal, &run, n_runs, &time)?
-        }
-        (_, _, _) => return Ok(Err((Some(id), "what was signed is no head of a run".to_owned()))),
+    let found = journal.identity()?.n_runs;
+    if let Some(n_runs) = n_runs_of(head).filter(|n_runs| *n_runs > found) {
+        let problem = format!(
+            "when the head was signed {n_runs} runs had been made in the journal, and it counts {found}: runs were removed"
+        );
+        return Ok(Err((Some(id), problem)));
+    }
+    let Some(expected) = again(head, journal, &run)? else {
+        return Ok(Err((Some(id), "what was signed is no head of a run".to_owned())));
     };
     let differs = || Purpose::Head.differs().to_string();
     Ok(if expected == head { Ok((id, signer)) } else { Err((Some(id), differs())) })

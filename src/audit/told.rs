@@ -179,8 +179,11 @@ fn write_proven(audit: &Audit, out: &mut Printout<'_>) -> io::Result<()> {
 
 /// What of a bundle holds, and what was not compared with anything.
 fn write_bundle(bundle: &Bundled, out: &mut Printout<'_>) -> io::Result<()> {
-    let Bundled { files, covered_by_manifest, signed_by, checker_is_ours } = bundle;
+    let Bundled { files, form, covered_by_manifest, signed_by, checker_is_ours } = bundle;
     writeln!(out, "  bundle  {files} files, as its manifest names them")?;
+    if form.is_earlier() {
+        writeln!(out, "  form    {form}, of an earlier version: its reports were compared as far as they go")?;
+    }
     match signed_by {
         Some(Signer { fingerprint, .. }) => writeln!(
             out,

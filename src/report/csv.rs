@@ -132,9 +132,19 @@ impl Lines {
     }
 }
 
+/// The columns of a report that has the first `n` of ours, and the plan's own.
+pub(crate) fn header(n: usize, own: &[String]) -> Vec<String> {
+    let of_plan = own.iter().map(|name| defused(&own_name_among(&COLUMNS[..n], name)).into_owned());
+    COLUMNS[..n].iter().map(|name| (*name).to_owned()).chain(of_plan).collect()
+}
+
 /// A column of the plan that is called like one of ours says that it is the plan's.
 pub(crate) fn own_name(column: &str) -> Cow<'_, str> {
-    if COLUMNS.contains(&column) { format!("plan_{column}").into() } else { column.into() }
+    own_name_among(&COLUMNS, column)
+}
+
+fn own_name_among<'a>(ours: &[&str], column: &'a str) -> Cow<'a, str> {
+    if ours.contains(&column) { format!("plan_{column}").into() } else { column.into() }
 }
 
 /// People open these in spreadsheets, which take such a beginning for a formula.

@@ -10,7 +10,10 @@ use crate::ledger::Standing;
 use crate::model::words::Word;
 use crate::model::{Row, SeenState};
 
-/// The first nineteen are promised, in this order; what is added comes after them.
+/// Columns that every report has.
+pub(crate) const PROMISED: usize = 19;
+
+/// The first ones are promised, in this order; what is added comes after them, and raises the form of bundles.
 pub(crate) const COLUMNS: [&str; 29] = [
     "row",
     "source_id",

@@ -509,6 +509,243 @@ fn a_journal_in_a_bundle_has_the_schema_of_its_version_and_nothing_that_never_en
     }
 }
 
+/// A bundle of rows that have notes of two lines and a column of their own.
+fn bench_with_notes() -> (Lab, PathBuf) {
+    let lab = Lab::new();
+    let rows = "vm-1,cutovering,cutovering,\"two\nlines\",=r1\nvm-2,cutovering,cutovering,,r2\n";
+    lab.write("plan.csv", &format!("source_id,copystate,migrationcycle,note,file\n{rows}"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(0);
+    lab.cutover(&["audit", "export", "-o", "bundle"]).exits(0);
+    let bundle = lab.path("bundle");
+    (lab, bundle)
+}
+
+/// Reports as a version wrote them that had no column behind `last_sent_at`, and of the plan's own columns one that is called as one
+/// of ours is by now.
+fn with_fewer_columns(copy: &Path) {
+    edit(&copy.join("report.csv"), |text| {
+        let mut lines = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+        let mut fewer = csv::Writer::from_writer(Vec::new());
+        for line in lines.records() {
+            let cells: Vec<String> = line.unwrap().iter().map(|cell| cell.replace("plan_file", "file")).collect();
+            fewer.write_record(cells[..26].iter().chain(&cells[29..])).unwrap();
+        }
+        String::from_utf8(fewer.into_inner().unwrap()).unwrap()
+    });
+    edit(&copy.join("report.json"), |text| {
+        let without = |line: &str| match (line.find(",\"moved_copystate\":"), line.find(",\"extra\":")) {
+            (Some(from), Some(to)) => format!("{}{}\n", &line[..from], &line[to..]),
+            _ => format!("{line}\n"),
+        };
+        text.lines().map(without).collect()
+    });
+}
+
+/// The summary as a version wrote it that had fewer fields, and showed less of the anchor.
+fn with_fewer_fields(copy: &Path) {
+    edit(&copy.join("report.json"), |text| {
+        let anchor = text.split("\"anchor\":\"").nth(1).unwrap().split('"').next().unwrap();
+        let digits = anchor.replace('-', "");
+        let short: Vec<&str> = [0, 5, 10, 15].into_iter().map(|at| &digits[at..at + 5]).collect();
+        let hash = text.split(",\"anchor_hash\":\"").nth(1).unwrap().split('"').next().unwrap();
+        let text = text.replace(anchor, &short.join("-")).replace(&format!(",\"anchor_hash\":\"{hash}\""), "");
+        let fewer = text.replace(",\"moved\":0", "").replace(",\"stated\":false", "");
+        assert!(fewer.len() < text.len() - 20, "{text}");
+        fewer
+    });
+}
+
+fn of_form(copy: &Path, form: u32) {
+    fs::write(copy.join("form"), format!("cutover.bundle.v1\nform {form}\n")).unwrap();
+    new_sums(copy);
+}
+
+#[test]
+fn a_bundle_of_an_earlier_form_is_compared_as_far_as_it_goes() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let (lab, bundle) = bench_with_notes();
+    by_hand_said(&bundle).unwrap();
+    let told = by_verb(&lab, &bundle, &["--json"]).exits(0);
+    assert!(told.stdout.contains("\"form\": 1,"), "{}", told.stdout);
+    let earlier = altered(&bundle, "earlier", |copy| {
+        with_fewer_columns(copy);
+        with_fewer_fields(copy);
+        of_form(copy, 0);
+    });
+    let held = by_verb(&lab, &earlier, &[]).exits(0);
+    assert!(held.stdout.contains("form    0, of an earlier version: its reports were compared"), "{}", held.stdout);
+    let said = by_hand_said(&earlier).unwrap_err();
+    assert!(said.contains("the bundle is of form 0, and this checks form 1: take the checker of"), "{said}");
+    // What is of this version has all that this version writes.
+    for (n, fewer) in [with_fewer_columns as fn(&Path), with_fewer_fields].into_iter().enumerate() {
+        let forged = altered(&bundle, &format!("fewer{n}"), |copy| {
+            fewer(copy);
+            new_sums(copy);
+        });
+        let ended = by_verb(&lab, &forged, &[]).exits(7);
+        assert!(ended.stdout.contains("report."), "{}", ended.stdout);
+    }
+    // What an earlier form has is what the journal says, and it has no more than this one.
+    let replaced = |name: &str, file: &str, from: &str, to: &str| {
+        let forged = altered(&earlier, name, |copy| {
+            edit(&copy.join(file), |text| {
+                assert!(text.contains(from), "{file} has no {from}");
+                text.replacen(from, to, 1)
+            });
+            new_sums(copy);
+        });
+        let ended = by_verb(&lab, &forged, &[]).exits(7);
+        assert!(ended.stdout.contains(&format!("{file}: ")), "{name}: {}", ended.stdout);
+    };
+    for (n, (file, from, to)) in [
+        ("report.csv", "applied", "failed"),
+        ("report.csv", "two\nlines", "two\nother lines"),
+        ("report.csv", "'=r1", "'=r2"),
+        ("report.csv", "row,source_id", "row,source_id,source_id"),
+        ("report.csv", ",file\n", ",moved_copystate\n"),
+        ("report.csv", ",file\n", ",plan_file\n"),
+        ("report.csv", ",last_sent_at,", ","),
+        ("report.json", "\"verdict\":\"applied\"", "\"verdict\":\"failed\""),
+        ("report.json", "\"verdict\":\"applied\"", "\"verdict\":\"failed\",\"verdict\":\"applied\""),
+        ("report.json", "\"row\":1,", ""),
+        ("report.json", "\"file\":\"=r1\"", "\"file\":\"=r1\",\"x\":\"\""),
+        ("report.json", "\"applied\":2", "\"applied\":1"),
+        ("report.json", "\"applied\":2", "\"applied\":1,\"applied\":2"),
+        ("report.json", "\"applied\":2", "\"applied\": 2"),
+        ("report.json", "\"applied\":2", "\"done\":2"),
+        ("report.json", "\"unsettled\":{\"pending\":0,\"in_doubt\":0},", ""),
+        ("report.json", "\"anchor\":\"", "\"anchor\":\"0000"),
+        ("report.json", "\"lanes\":[{", "\"lanes\":[{},{"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        replaced(&format!("of-earlier{n}"), file, from, to);
+    }
+}
+
+#[test]
+fn of_a_bundle_of_a_later_form_nothing_is_said_but_that_it_is_one() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let (lab, bundle) = bench();
+    for (form, name) in [(2, "later"), (4_000_000_000, "far-later")] {
+        let later = altered(&bundle, name, |copy| {
+            with_column("colour", "red")(copy);
+            of_form(copy, form);
+        });
+        let ended = by_verb(&lab, &later, &[]).exits(2).says("hint: verify it with the newer cutover");
+        let says = format!("was made by a newer cutover (form {form}, this program knows 1)");
+        assert!(ended.stderr.contains(&says) && ended.stdout.is_empty(), "{}{}", ended.stdout, ended.stderr);
+        let said = by_hand_said(&later).unwrap_err();
+        assert!(!said.contains("report.csv") && !said.contains("as they were written"), "{said}");
+    }
+    for (n, form) in
+        ["", "form 1\n", "cutover.bundle.v1\n", "cutover.bundle.v1\nform 1\nmore\n", "cutover.bundle.v1\nform -1\n"]
+            .into_iter()
+            .enumerate()
+    {
+        let forged = altered(&bundle, &format!("form{n}"), |copy| {
+            fs::write(copy.join("form"), form).unwrap();
+            new_sums(copy);
+        });
+        both_find(&lab, &forged, "form is not as it was written", "its `form` is not as it was written");
+    }
+    let without = altered(&bundle, "without", |copy| {
+        fs::remove_file(copy.join("form")).unwrap();
+        new_sums(copy);
+    });
+    both_find(&lab, &without, "form is not in the manifest", "it has no form");
+}
+
+/// Whoever adds to a bundle raises its form: an earlier version would take it for forged, and this one the earlier bundles.
+#[test]
+fn files_columns_fields_and_words_of_a_bundle_are_those_of_its_form() {
+    let _machine = shared();
+    let (_lab, bundle) = bench_with_notes();
+    let mut files: Vec<String> =
+        fs::read_dir(&bundle).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    let head = fs::read_to_string(bundle.join("head")).unwrap();
+    let words: Vec<&str> = head.lines().filter_map(|line| line.split(' ').next()).collect();
+    let report = fs::read_to_string(bundle.join("report.csv")).unwrap();
+    let report_json: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(bundle.join("report.json")).unwrap()).unwrap();
+    let mut fields = Vec::new();
+    fields_of("", &report_json["summary"], &mut fields);
+    let all =
+        [files.join(" "), words.join(" "), report.lines().next().unwrap().to_owned(), fields.join(" ")].join("\n");
+    assert_eq!(fs::read_to_string(bundle.join("form")).unwrap(), "cutover.bundle.v1\nform 1\n");
+    assert_eq!(all, OF_FORM_1, "raise `BundleForm::CURRENT`, and FORM in check.py, with it");
+}
+
+fn fields_of(of: &str, value: &serde_json::Value, fields: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (name, value) in map {
+                fields.push(format!("{of}{name}"));
+                // What is known of a person differs from one machine to the other.
+                if name != "who" {
+                    fields_of(&format!("{of}{name}."), value, fields);
+                }
+            }
+        }
+        serde_json::Value::Array(values) => values.iter().take(1).for_each(|value| fields_of(of, value, fields)),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => (),
+    }
+}
+
+const OF_FORM_1: &str = "README.md SHA256SUMS check.py form head journal.db plan.jsonl report.csv report.html report.json report.md report.xlsx report.xml\n\
+     cutover.head.v2 journal runs time run plan rows anchor previous lane lane\n\
+     row,source_id,copystate,migrationcycle,verdict,before_copystate,before_migrationcycle,after_copystate,\
+     after_migrationcycle,attempts,http_status,error_code,error_msg,request_id,wave,target,name,first_sent_at,\
+     settled_at,reason,throttled,note,line,expect_copystate,expect_migrationcycle,last_sent_at,moved_copystate,\
+     moved_migrationcycle,file,plan_file\n\
+     anchor anchor_hash attempts causes elapsed_s exit exit.code exit.name exit.reason journal lanes \
+     lanes.account lanes.endpoint lanes.lane lanes.name lanes.on_target lanes.per_second lanes.rows \
+     lanes.settled lanes.stated lanes.stopped lanes.throttled last_launch last_launch.at last_launch.host \
+     last_launch.launch last_launch.pid last_launch.user last_launch.verb last_launch.version last_launch.who \
+     launches moved on_target paper paper.name paper.reason paper.require_approvals paper.seal paper.ticket \
+     plan plan.digest plan.path plan.rows run running schema started_at steering steering.forecast \
+     steering.history steering.paused steering.stage steering.waits throttled under_way unproven unsettled \
+     unsettled.in_doubt unsettled.pending verdicts verdicts.already verdicts.applied verdicts.blocked \
+     verdicts.failed verdicts.no_effect verdicts.overtaken verdicts.refused verdicts.unverified waves \
+     waves.on_target waves.rows waves.settled waves.wave";
+
+#[test]
+fn a_folder_with_holes_is_not_written_out_and_a_long_line_is_read_no_further_than_it_can_be_one() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let (lab, bundle) = bench();
+    let hollow = altered(&bundle, "hollow", |copy| {
+        fs::File::options().write(true).open(copy.join("report.csv")).unwrap().set_len(300 << 20).unwrap();
+        new_sums(copy);
+    });
+    let ended = by_verb(&lab, &hollow, &[]).exits(7);
+    assert!(ended.stderr.contains("its files are far longer than what is in them"), "{}", ended.stderr);
+    let long = altered(&bundle, "long", |copy| {
+        let name = "x".repeat(1 << 20);
+        edit(&copy.join("report.json"), |text| {
+            text.replace("\"extra\":", &format!("\"{name}\":\"{name}\",\"extra\":"))
+        });
+        edit(&copy.join("report.csv"), |text| text.replace(",vm-", &format!(",{name}vm-")));
+        new_sums(copy);
+    });
+    let ended = by_verb(&lab, &long, &[]).exits(7);
+    assert!(ended.stdout.contains("report.csv: source_id") && ended.stdout.len() < 5_000, "{}", ended.stdout.len());
+}
+
 /// Makes archives that other programs might unpack into something else.
 const ARCHIVES: &str = r##"
 import sys, zipfile, stat

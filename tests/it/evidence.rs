@@ -123,7 +123,7 @@ fn a_stranger_checks_a_bundle_by_hand_as_its_readme_says() {
         assert!(bundle.join(report).metadata().unwrap().len() > 100, "{report}");
     }
     let held: Vec<_> = std::fs::read_dir(&bundle).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(held.len(), 13, "{held:?}");
+    assert_eq!(held.len(), 14, "{held:?}");
 
     // What is altered is found by each of the tools that look at it.
     let journal = rusqlite::Connection::open(bundle.join("journal.db")).unwrap();

@@ -28,7 +28,8 @@ from datetime import datetime, timedelta, timezone
 
 MANIFEST, SIGNATURE = "SHA256SUMS", "SHA256SUMS.sig"
 MOST_FILES, LONGEST_MANIFEST, LONGEST_LINE, MOST_SHOWN = 64, 1 << 16, 1 << 24, 100
-NEEDED = ("journal.db", "plan.jsonl", "head", "report.csv", "report.json")
+NEEDED = ("form", "journal.db", "plan.jsonl", "head", "report.csv", "report.json")
+FORM = 1  # of the bundles that this checks: each has the checker of its own form
 
 # Each table, index, view and trigger of a journal of this version: the first half of the SHA-256 of its type, name, table and SQL.
 SCHEMA = """
@@ -134,6 +135,17 @@ def check_manifest():
     if n_findings:
         raise Wrong("the files are not those of the manifest; nothing else was checked")
     return sums
+
+
+def check_form():
+    """Another version's bundle may have more columns and fields, or fewer: this would take them for forged."""
+    with open_plain("form") as file:
+        text = file.read(LONGEST_MANIFEST).decode("ascii")
+    match = re.match(r"cutover\.bundle\.v1\nform ([0-9]{1,9})\n", text)
+    if match and int(match[1]) != FORM:
+        raise Wrong(f"the bundle is of form {match[1]}, and this checks form {FORM}: take the checker of the cutover that made it")
+    if text != f"cutover.bundle.v1\nform {FORM}\n":
+        raise Wrong("form is not as it was written")
 
 
 # 2. The journal and its chains
@@ -813,6 +825,7 @@ def lines_of(name):
 
 def check():
     sums = check_manifest()
+    check_form()
     db = open_journal()
     run_id = read_head()[0].get("run")
     found = db.execute("SELECT run FROM run WHERE id = ?", (run_id,)).fetchone()

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::super::{CommandError, Context, output_failed};
 use super::unpacking::{UnpackError, Unpacked, unpacked};
 use super::{Against, tell, unreadable};
-use crate::audit::bundle::{self, BadBundle, Bundled, CHECK, CHECKER, CompareError};
+use crate::audit::bundle::{self, BadBundle, BundleForm, Bundled, CHECK, CHECKER, CompareError};
 use crate::audit::{self, Altered, Audit, AuditError, ProvenBy, Verified};
 use crate::exit::Exit;
 use crate::journal::Journal;
@@ -27,6 +27,10 @@ pub(in crate::commands) fn verify_bundle(
         UnpackError::Io(source) => CommandError::Input { path: path.to_owned(), source },
     })?;
     let folder = bundle.folder.path();
+    let form = bundle::form_of(folder).map_err(bad)?;
+    if form.is_later() {
+        return Err(CommandError::LaterBundle { path: path.to_owned(), form });
+    }
     let id = bundle::run_of(folder).map_err(bad)?;
     if run.is_some_and(|run| !id.starts_with(run)) {
         return Err(bad(BadBundle::Lacks(format!("run {}", run.unwrap_or_default()))));
@@ -40,7 +44,7 @@ pub(in crate::commands) fn verify_bundle(
     });
     let verified = match verified {
         Ok(verified) => {
-            held_together(&bundle, &journal, &run, verified, signers.as_deref()).map_err(|error| match error {
+            held_together(&bundle, form, &journal, &run, verified, signers.as_deref()).map_err(|error| match error {
                 CompareError::Journal(error) => error.into(),
                 CompareError::Io(error) => output_failed(folder)(error),
             })?
@@ -56,12 +60,13 @@ pub(in crate::commands) fn verify_bundle(
 /// Its files against its journal, and its manifest against its signature.
 fn held_together(
     bundle: &Unpacked,
+    form: BundleForm,
     journal: &Journal,
     run: &RunRecord,
     verified: Verified,
     signers: Option<&str>,
 ) -> Result<Result<Verified, Altered>, CompareError> {
-    let findings = bundle::compare(bundle.folder.path(), &bundle.manifest, journal, run)?;
+    let findings = bundle::compare(bundle.folder.path(), &bundle.manifest, form, journal, run)?;
     let signed_by = match &bundle.signature {
         Some(signature) => match ssh::verify(&bundle.manifest_text, Purpose::Bundle, signature) {
             Ok(signer) => Some(signer),
@@ -77,11 +82,12 @@ fn held_together(
     }
     let proven_by = match (&signed_by, signers) {
         (Some(_), Some(_)) => ProvenBy::Signature,
-        (_, _) => verified.proven_by,
+        (Some(_), None) | (None, _) => verified.proven_by,
     };
     let verified = Verified { proven_by, ..verified };
     let bundled = Bundled {
         files: bundle.manifest.0.len(),
+        form,
         covered_by_manifest: bundle::not_compared(&bundle.manifest),
         signed_by,
         checker_is_ours: bundle.manifest.0.get(CHECK).is_some_and(|sum| *sum == checker_sum()),

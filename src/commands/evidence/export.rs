@@ -17,7 +17,7 @@ use super::super::{CommandError, Context, bad_destination, output_failed};
 use super::checking::checker_sum;
 use super::{bad_key, must_be_there};
 use crate::audit::bundle::{
-    APPROVALS, CHECK, CHECKER, HEAD, JOURNAL, MANIFEST, Manifest, PLAN, SIGNATURE, approvals_text,
+    APPROVALS, BundleForm, CHECK, CHECKER, FORM, HEAD, JOURNAL, MANIFEST, Manifest, PLAN, SIGNATURE, approvals_text,
 };
 use crate::audit::{self, signature};
 use crate::exit::Exit;
@@ -120,6 +120,7 @@ impl Bundle<'_> {
         }
         let head = signature::head(self.journal, self.run)?;
         self.write(HEAD, &head)?;
+        self.write(FORM, &BundleForm::CURRENT.text())?;
         self.write(CHECK, CHECKER)?;
         self.write("README.md", &self.readme()?)?;
         let manifest = manifest_of(self.folder).map_err(output_failed(self.folder))?.text();

@@ -44,7 +44,13 @@ pub(super) fn unpacked(bundle: &Path) -> Result<Unpacked, UnpackError> {
                 return Err(BadBundle::TooMany.into());
             }
         }
-        return taken(&names, |name| open_plain(&bundle.join(name), name));
+        let (mut length, mut content) = (0, 0);
+        return taken(&names, |name| {
+            let file = open_plain(&bundle.join(name), name)?;
+            length += file.metadata()?.len();
+            content += content_of(&file)?;
+            if is_too_long(length, content) { Err(BadBundle::Hollow.into()) } else { Ok(file) }
+        });
     }
     let mut archive = archive_of(bundle)?;
     let names = names_in(&mut archive)?;
@@ -73,6 +79,32 @@ fn open_plain(path: &Path, name: &str) -> Result<File, UnpackError> {
         _ => UnpackError::Io(error),
     })?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(BadBundle::NoFile(name.to_owned()).into()) }
+}
+
+/// Bytes of a file that are not in holes, which cost nothing and would be written out. Where a file system knows of none all are.
+///
+/// source: lseek(2), `SEEK_DATA` and `SEEK_HOLE`
+fn content_of(file: &File) -> io::Result<u64> {
+    use rustix::fs::{SeekFrom, seek};
+    let length = file.metadata()?.len();
+    let (mut content, mut at) = (0, 0);
+    while at < length {
+        let begins = match seek(file, SeekFrom::Data(at)) {
+            Ok(begins) => begins,
+            // There is none behind that.
+            Err(rustix::io::Errno::NXIO) => break,
+            Err(_) => return Ok(length),
+        };
+        at = seek(file, SeekFrom::Hole(begins))?;
+        content += at - begins;
+    }
+    seek(file, SeekFrom::Start(0))?;
+    Ok(content)
+}
+
+/// Tells that so much is not what so little unpacks into.
+fn is_too_long(length: u64, content: u64) -> bool {
+    length > content.saturating_mul(MOST_INFLATED).saturating_add(ALWAYS_FITS)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` calls it")]
@@ -112,7 +144,7 @@ fn archive_of(path: &Path) -> Result<ZipArchive<File>, UnpackError> {
     for at in 0..archive.len() {
         inflated = inflated.saturating_add(archive.by_index_raw(at).map_err(bad_archive)?.size());
     }
-    if inflated > length.saturating_mul(MOST_INFLATED).saturating_add(ALWAYS_FITS) {
+    if is_too_long(inflated, length) {
         return bad("it unpacks into far more than it is");
     }
     Ok(archive)
