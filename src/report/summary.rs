@@ -508,10 +508,8 @@ impl Summary {
             facts.push(("launch", format!("{}: `{verb}`{by} on {host}, cutover {version}{given}", launch.launch)));
         }
         if let (Some(code), Some(name)) = (self.exit.code, &self.exit.name) {
-            // A reason may begin with the name.
-            let reason = self.exit.reason.as_deref().unwrap_or_default();
-            let reason = reason.strip_prefix(&format!("{name}; ")).unwrap_or(reason);
-            let reason = if reason.is_empty() { String::new() } else { format!(": {}", plain(reason)) };
+            let reason = self.exit.reason.as_deref().filter(|reason| !reason.is_empty());
+            let reason = reason.map_or_else(String::new, |reason| format!(": {}", plain(reason)));
             facts.push(("ended", format!("{code} ({name}){reason}")));
         }
         let (attempts, throttled) = (count(self.attempts, "change"), self.throttled);
