@@ -330,8 +330,38 @@ impl CommandError {
         }
     }
 
-    /// What to type next.
+    /// What to do next, and which variable says what cannot be used: nobody sees that where they type.
     fn hint(&self, here: &Here) -> Option<String> {
+        let Some(variable) = self.variable(here) else { return self.next(here) };
+        Some(match self.next(here) {
+            Some(next) => format!("{next}; this one is named by {variable}"),
+            None => format!("it is named by {variable}: set that to another one, or `unset {variable}`"),
+        })
+    }
+
+    /// The variable of the environment that names what this is about.
+    fn variable<'h>(&self, here: &'h Here) -> Option<&'h str> {
+        if let CommandError::Journal(error) = self {
+            return here.variable("journal").filter(|_| error.is_about_its_place());
+        }
+        if let CommandError::Scenario(_) = self {
+            return here.variable("scenario");
+        }
+        if let CommandError::Settings(SettingsError::UnknownProfile { name, .. }) = self {
+            return here.variable_that_names(OsStr::new(name));
+        }
+        let (CommandError::Settings(SettingsError::Unreadable { path, .. })
+        | CommandError::Input { path, .. }
+        | CommandError::Approval(sealing::ApprovalError::Approvers { path, .. })
+        | CommandError::Transport(TransportError::CaBundle { path, .. })) = self
+        else {
+            return None;
+        };
+        here.variable_that_names(path.as_os_str())
+    }
+
+    /// What to type next.
+    fn next(&self, here: &Here) -> Option<String> {
         let hint = match self {
             CommandError::Plan(error) => hint_of_plan(error),
             CommandError::NotApproved { plan, is_sealed: true, is_signed, .. } => {
@@ -339,9 +369,8 @@ impl CommandError {
             }
             CommandError::Approval(error) => error.hint(),
             CommandError::NotApproved { plan, is_sealed: false, is_signed, .. } => {
-                let plan = here.asks(&format!("plan {}", shell_path(Path::new(plan))));
-                let approve = here.approves("FILE", *is_signed);
-                return Some(format!("seal it first: `{plan} -o FILE`, then `{approve}`"));
+                let (seal, approve) = (here.seals(Path::new(plan)), here.approves("FILE", *is_signed));
+                return Some(format!("seal it first: `{seal}`, then `{approve}`"));
             }
             CommandError::NotSealed(_) => "`cutover plan PLAN -o FILE` seals one",
             CommandError::SealerApproves { .. } => "somebody else has to",
@@ -703,7 +732,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(flags) => flags,
         Err(error) => return misread(&args, &Misread::of(&error, &args)),
     };
-    let here = Here::new(&flags.given());
+    let here = Here::new(&flags.given(), flags.reading());
     let common = &flags.common;
     let mut console =
         Console { format: LogFormat::Text, quiet: common.quiet, verbose: common.verbose, json: common.json };

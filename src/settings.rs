@@ -16,7 +16,7 @@ use crate::credentials::fitness::fit_for_a_header;
 use crate::engine::lane::LaneSettings;
 use crate::gate::GateSettings;
 use crate::model::dialect::BadDialect;
-use crate::report::plain::{shell_path, shell_word};
+use crate::report::plain::{count, shell_path, shell_word};
 use crate::retry::Patience;
 use crate::transport::endpoint::Endpoint;
 use crate::transport::{TransportSettings, region};
@@ -50,7 +50,7 @@ pub(crate) enum SettingsError {
     /// Without the line itself: a secret may stand in it.
     #[error("the settings file `{}` is not TOML: {problem}", path.display())]
     Syntax { path: PathBuf, problem: String },
-    #[error("{place} has an unknown key `{key}`{}", suggest(*suggestion))]
+    #[error("{place} has an unknown key{}", unknown_key(key, *suggestion))]
     UnknownKey { place: Place, key: String, suggestion: Option<&'static str> },
     #[error("{place} has a key `{key}`, and secrets do not belong into settings")]
     Secret { place: Place, key: String },
@@ -166,6 +166,15 @@ impl SettingsError {
             | SettingsError::Shape { .. } => None,
         }
     }
+}
+
+/// A key as it stands there, or its length where it is like no key: somebody may have put a secret in front of the `=`.
+fn unknown_key(key: &str, suggestion: Option<&str>) -> String {
+    let is_word = key.len() <= 32 && key.bytes().all(|byte| byte.is_ascii_lowercase() || b"_-".contains(&byte));
+    if is_word || suggestion.is_some() {
+        return format!(" `{key}`{}", suggest(suggestion));
+    }
+    format!(" of {}, which is like none and not repeated here", count(key.chars().count() as u64, "character"))
 }
 
 fn suggest(suggestion: Option<&str>) -> String {

@@ -470,6 +470,16 @@ pub(crate) struct PlanArgs {
     pub(crate) encoding: Option<&'static encoding_rs::Encoding>,
 }
 
+impl PlanArgs {
+    /// How this plan is read, as flags, each with a blank before it.
+    pub(crate) fn reading(&self) -> String {
+        let marks =
+            [("allow-unknown", self.allow_unknown), ("strict", self.strict), ("allow-outside", self.allow_outside)];
+        let marks = marks.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| format!(" --{name}"));
+        marks.chain(self.encoding.map(|encoding| format!(" --encoding {}", encoding.name().to_lowercase()))).collect()
+    }
+}
+
 /// Which rows a retry opens again. Without any of it: all that are not on target, but for those that somebody else moved
 /// and those that somebody skipped.
 #[derive(Args, Debug)]
@@ -710,6 +720,34 @@ impl SteeringArgs {
 }
 
 impl Flags {
+    /// How the plan is read that was named, as flags; nothing, where none was.
+    pub(crate) fn reading(&self) -> String {
+        match &self.verb {
+            Verb::Check { plan, .. }
+            | Verb::Plan { plan, .. }
+            | Verb::Run { plan, .. }
+            | Verb::Rehearse { plan, .. } => plan.reading(),
+            Verb::Init { .. }
+            | Verb::Approve { .. }
+            | Verb::Trust { .. }
+            | Verb::Control { .. }
+            | Verb::Rollback { .. }
+            | Verb::Status { .. }
+            | Verb::Runs
+            | Verb::Explain { .. }
+            | Verb::Report { .. }
+            | Verb::Serve { .. }
+            | Verb::Audit { .. }
+            | Verb::Reconcile { .. }
+            | Verb::Resume { .. }
+            | Verb::Retry { .. }
+            | Verb::Doctor { .. }
+            | Verb::Config { .. }
+            | Verb::Sources { .. }
+            | Verb::Sandbox { .. } => String::new(),
+        }
+    }
+
     /// The settings that were given as flags.
     pub(crate) fn given(&self) -> Given {
         let mut all = self.common.given();

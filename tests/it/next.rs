@@ -532,6 +532,21 @@ fn a_seal_for_several_people_is_made_and_approved_again_after_a_drift() {
 }
 
 #[test]
+fn the_seal_that_is_proposed_reads_the_plan_as_the_launch_did() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(3, "");
+    std::fs::create_dir(lab.path("plans")).unwrap();
+    lab.write("plans/our plan.toml", "require_approvals = 1\nfiles = ['../plan.csv']\n");
+    let launch = ["run", "plans/our plan.toml", "--allow-outside", "--allow-unknown", "--encoding", "gb18030"];
+    let text = said(&lab.launch(&sandbox, &launch).exits(3));
+    let (_, hint) = text.split_once("seal it first: `").expect("it is proposed");
+    let seal = hint.split_once('`').unwrap().0.replace("FILE", "sealed.plan");
+    typed(&lab, &format!("{seal} --as Ada"), &[]).exits(0);
+    lab.cutover(&["approve", "sealed.plan", "--as", "Bob"]).exits(0);
+    lab.launch(&sandbox, &["run", "sealed.plan"]).exits(0);
+}
+
+#[test]
 fn a_launch_that_was_refused_forgets_nothing_of_the_one_before_it() {
     let _machine = shared();
     let lab = Lab::new();

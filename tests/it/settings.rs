@@ -214,6 +214,153 @@ fn no_name_of_a_file_moves_a_terminal_or_breaks_a_line() {
     }
 }
 
+/// What is set where nobody looks is said by its name.
+#[test]
+fn each_variable_that_cannot_be_used_is_named() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(1, "stopped,syncing"));
+    let keys: [&str; 36] = [
+        "JOURNAL",
+        "LOG_FORMAT",
+        "ENDPOINT",
+        "REGION",
+        "PROFILE",
+        "ACCOUNT",
+        "RATE",
+        "BURST",
+        "CONCURRENCY",
+        "ATTEMPTS",
+        "TIMEOUT",
+        "CONNECT_TIMEOUT",
+        "READ_TIMEOUT",
+        "CA_BUNDLE",
+        "PREFLIGHT",
+        "VERIFY",
+        "VERIFY_TIMEOUT",
+        "COMPLETE_PAIR",
+        "DIALECT",
+        "MAX_THROTTLE",
+        "METADATA_ENDPOINT",
+        "MAX_CHANGES",
+        "MAX_DRIFT",
+        "MAX_FAILED",
+        "MIN_SAMPLE",
+        "CONSECUTIVE_FAILURES",
+        "SAME_CAUSE",
+        "WINDOW",
+        "TIMEZONE",
+        "DEADLINE",
+        "RESERVE_ROLLBACK",
+        "APPROVAL_TIMEOUT",
+        "IGNORE_FORECAST",
+        "APPROVERS",
+        "SCENARIO",
+        "SEED",
+    ];
+    let names = keys.iter().map(|key| format!("CUTOVER_{key}")).chain(["CUTOVER_CONFIG".to_owned()]);
+    let verbs: [&[&str]; 3] = [
+        &["config", "show"],
+        &["run", "plan.csv", "--yes", "--endpoint", "sandbox"],
+        &["run", "plan.csv", "--yes", "--endpoint", "https://127.0.0.1:9", "--attempts", "1"],
+    ];
+    for name in names {
+        for text in [&b"no such/place"[..], b"\xff\xfe"] {
+            let text = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(text);
+            let ended = |verb: &&[&str]| {
+                let mut command = lab.command(verb);
+                command.env(&name, text);
+                Launch::of(command).end()
+            };
+            let ends: Vec<Ended> = verbs.iter().map(ended).collect();
+            // An account may be called anything.
+            let is_free = name == "CUTOVER_ACCOUNT" && text == "no such/place";
+            assert!(is_free || ends.iter().any(|ended| ended.code == Some(2)), "{name} {text:?} is taken by all");
+            for ended in ends.iter().filter(|ended| ended.code == Some(2)) {
+                assert!(ended.stderr.contains(&name), "{name} {text:?}: {}", ended.stderr);
+            }
+        }
+    }
+    lab.cutover(&["run", "plan.csv", "--yes", "--endpoint", "sandbox"]).exits(0);
+    let mut weak = lab.command(&["serve", "--listen", "127.0.0.1:0"]);
+    weak.env("CUTOVER_SERVE_TOKEN", "short");
+    Launch::of(weak).end().exits(2).says("CUTOVER_SERVE_TOKEN");
+    // A flag goes before it, and is what it is about.
+    let mut by_flag = lab.command(&["status", "--journal", "none.db"]);
+    by_flag.env("CUTOVER_JOURNAL", "cutover.db");
+    let ended = Launch::of(by_flag).end().exits(2);
+    assert!(!ended.stderr.contains("CUTOVER_JOURNAL"), "{}", ended.stderr);
+}
+
+/// A secret that somebody typed into a settings file stays there, wherever the file breaks.
+#[test]
+fn no_settings_file_that_cannot_be_read_gives_a_secret_away() {
+    const SECRET: &str = "Tr0ub4dor-hunter2-x9";
+    let _machine = shared();
+    let lab = Lab::new();
+    let values = [
+        "S",
+        "\"S",
+        "\"S\" x",
+        "'S",
+        "\"\"\"\nS\n",
+        "'''\nS\n''' '",
+        "\"\\qS\"",
+        "\"\\u12S\"",
+        "[\"S\"",
+        "[S]",
+        "[\"S\"]",
+        "{ a = \"S\"",
+        "{ S = 1, S = 2 }",
+        "{ a = \"S\" }",
+        "2026-01-01TS",
+        "0xS",
+        "1.S",
+        "trueS",
+        "\"S\"\nS",
+        "\"ok\"\nS = 1\nS = 1",
+        "\"S\"\u{7f}",
+    ];
+    let places = [
+        "password = V",
+        "token = V",
+        "rate = V",
+        "endpoint = V",
+        "[profiles.a]\nsecret_key = V",
+        "[profiles.a]\ntoken_env = V",
+        "[profiles.a]\npassword_file = V",
+        "[profiles.a]\ncredential_command = V",
+        "[profiles.a]\niam_endpoint = V",
+        "profiles.a.token = V",
+        "profiles.a.password.x = V",
+        "profiles = { a = { token = V } }",
+        "profiles = V",
+        "[profiles.a.V]\nrate = 5",
+        "[profiles.V",
+        "V = 5",
+        "\"V\" 5",
+        "[[profiles]]\ntoken = V",
+    ];
+    let (mut found, mut n_broken) = (Vec::new(), 0);
+    for (place, value) in places.iter().flat_map(|place| values.map(|value| (place, value))) {
+        let text = place.replace('V', &value.replace('S', SECRET));
+        lab.write("cutover.toml", &text);
+        for form in [&["config", "show"][..], &["check", "nosuch.csv", "--json"], &["trust", "--show"]] {
+            let ended = lab.cutover(form);
+            // What can be read, and is no secret by its place, is shown as what it is.
+            if ended.code != Some(0) {
+                n_broken += 1;
+                let told = ended.stdout + &ended.stderr;
+                if told.contains(&SECRET[..8]) || told.contains(&SECRET[10..18]) {
+                    found.push(format!("{text:?} {form:?}: {told}"));
+                }
+            }
+        }
+    }
+    assert!(n_broken > 300, "{n_broken}");
+    assert!(found.is_empty(), "{} of {n_broken}\n{}", found.len(), found.join("\n"));
+}
+
 /// What stands in a line that cannot be read may be anything, a secret too.
 #[test]
 fn a_settings_file_that_is_not_toml_is_told_in_one_line_without_what_stands_there() {
