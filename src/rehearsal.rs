@@ -116,7 +116,7 @@ impl Rehearsal {
             scenario: scenario.to_owned(),
             from_live,
             readiness: if refused.is_empty() { Readiness::of(exit) } else { Readiness::NotReady },
-            exit: Ended { code: exit.code(), name: exit.name(), reason: run.exit_reason.as_deref().map(of_the_night) },
+            exit: Ended { code: exit.code(), name: exit.name(), reason: run.exit_reason.clone() },
             takes_s: after(ends),
             begins_at: begins.to_string(),
             ends_at: ends.to_string(),
@@ -207,13 +207,6 @@ impl Rehearsal {
         }
         Ok(())
     }
-}
-
-/// How it ended, without what to do about a run that there is only here.
-fn of_the_night(reason: &str) -> String {
-    let parts =
-        reason.split("; ").filter(|part| !part.contains("cutover resume") && !part.contains("cutover reconcile"));
-    parts.collect::<Vec<_>>().join("; ")
 }
 
 /// What the events of the run and its lanes tell, rows aside.

@@ -71,7 +71,7 @@ mod consider;
 mod ending;
 mod saving;
 
-use ending::Facts;
+use ending::{Facts, GoOn};
 pub(in crate::commands) use saving::log_is_held;
 use saving::{Losing, Lost};
 
@@ -363,7 +363,7 @@ impl Carry<'_> {
     fn left_in(&self, saved: &Path) -> Result<Vec<String>, JournalError> {
         let journal = Journal::open_to_read(saved)?;
         let commands = NextCommands::of(&journal, &journal.run(self.run.key)?, saved)?.after(self.clock.now());
-        Ok(ending::left(&journal.tally(self.run.key)?, &commands.resume(), &commands.reconcile()).collect())
+        Ok(ending::left(&journal.tally(self.run.key)?, &go_on(&commands)).collect())
     }
 
     /// List apart from the journal, where anything is sent.
@@ -716,8 +716,10 @@ impl Carry<'_> {
             due: self.due(lanes, book).await?,
             reached_nobody: self.sent.n() == 0 && are_out_of_reach(lanes),
             broken,
-            resume: commands.resume(),
-            reconcile: commands.reconcile(),
+            go_on: match self.clock {
+                Clock::Rehearsed { .. } => None,
+                Clock::OfMachine => Some(go_on(&commands)),
+            },
         };
         Ok(facts.ending())
     }
@@ -796,6 +798,10 @@ async fn attend(lane: Arc<Lane<Http>>, asks: mpsc::UnboundedReceiver<Ask>) {
 }
 
 /// The worst of the signals that came.
+fn go_on(commands: &NextCommands) -> GoOn {
+    GoOn { resume: commands.resume(), reconcile: commands.reconcile() }
+}
+
 fn by_signal(stop: &Stop) -> Option<Exit> {
     let signals = [
         (DrainReason::HungUp, Exit::HungUp),

@@ -22,8 +22,16 @@ pub(super) struct Facts {
     pub(super) due: Vec<Due>,
     /// What is wrong here, whatever became of the rows.
     pub(super) broken: Vec<String>,
-    /// What to type to go on, and what to look at what is in doubt.
+    /// None of a run that is only rehearsed: nobody goes on with it.
+    pub(super) go_on: Option<GoOn>,
+}
+
+/// Commands to type next.
+#[derive(Clone, Debug)]
+pub(super) struct GoOn {
+    /// For what is left.
     pub(super) resume: String,
+    /// For what is in doubt.
     pub(super) reconcile: String,
 }
 
@@ -58,7 +66,7 @@ impl Facts {
                 exit = exit.worst(Exit::Halted);
                 said.push(left_for(due));
             }
-            said.extend(left(&self.tally, &self.resume, &self.reconcile));
+            said.extend(self.go_on.iter().flat_map(|go_on| left(&self.tally, go_on)));
         }
         (exit, (!said.is_empty()).then(|| said.join("; ")))
     }
@@ -75,7 +83,8 @@ fn left_for(due: &Due) -> String {
 }
 
 /// Everything that is left, each with the command that goes on with it.
-pub(super) fn left(tally: &Tally, resume: &str, reconcile: &str) -> impl Iterator<Item = String> {
+pub(super) fn left(tally: &Tally, go_on: &GoOn) -> impl Iterator<Item = String> + use<> {
+    let GoOn { resume, reconcile } = go_on;
     let pending = (tally.pending > 0).then(|| format!("{} left to do: {resume}", count(tally.pending, "row")));
     let in_doubt = (tally.in_doubt > 0).then(|| format!("{} in doubt: {reconcile}", tally.in_doubt));
     [pending, in_doubt].into_iter().flatten()
@@ -90,7 +99,7 @@ mod tests {
         let verdicts = [(Verdict::Applied, applied)].into();
         let tally = Tally { verdicts, pending, in_doubt, ..Tally::default() };
         let (resume, reconcile) = ("cutover resume r1 --yes".to_owned(), "cutover reconcile r1".to_owned());
-        Facts { n_rows: 100, tally, resume, reconcile, ..Facts::default() }
+        Facts { n_rows: 100, tally, go_on: Some(GoOn { resume, reconcile }), ..Facts::default() }
     }
 
     #[test]
@@ -115,6 +124,13 @@ mod tests {
             let left = "99 rows left to do: cutover resume r1 --yes; 1 in doubt: cutover reconcile r1";
             assert_eq!(facts.ending(), (exit, Some(format!("{why}{left}"))));
         }
+    }
+
+    #[test]
+    fn a_run_that_nobody_goes_on_with_says_what_stopped_it_and_no_more() {
+        let stopped = Facts { chosen: Some("halted; see `cutover resume`".into()), go_on: None, ..facts(0, 99, 1) };
+        assert_eq!(stopped.ending(), (Exit::Halted, Some("halted; see `cutover resume`".into())));
+        assert_eq!(Facts { go_on: None, ..facts(99, 0, 1) }.ending(), (Exit::NotOnTarget, None));
     }
 
     #[test]
