@@ -206,7 +206,7 @@ impl Stage {
         }
     }
 
-    /// The checker that goes into bundles adds up to the same.
+    /// The checker that goes into bundles adds up to the same, and the reports are what the journal makes of them.
     fn check_a_bundle_of(&self, run: &str) {
         if super::tools::lack(&["python3"]) {
             return;
@@ -215,6 +215,8 @@ impl Stage {
         let bundle = self.lab.path(&format!("bundle-{run}"));
         let checked = std::process::Command::new("python3").arg(bundle.join("check.py")).output().unwrap();
         assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        let verified = self.lab.cutover(&["audit", "verify", "--bundle", &format!("bundle-{run}")]);
+        assert_eq!(verified.code, Some(0), "{}{}", verified.stdout, verified.stderr);
     }
 
     fn truth(&self) -> BTreeMap<String, String> {
