@@ -1,6 +1,6 @@
 //! Proves that a journal was not altered: the chains, their heads, the sums in table `row`, the plan, and the chain of runs.
 //!
-//! What it can find by itself, it names by run, lane and first bad sequence number, or by row. That whoever wrote the file did
+//! Faults that it can find by itself, it names by run, lane and first bad sequence number, or by row. That whoever wrote the file did
 //! not write it anew from end to end is only found against an anchor that was kept elsewhere, or a signature. Memory does not
 //! grow with a run.
 
@@ -23,6 +23,7 @@ pub(crate) mod beforehand;
 pub mod bundle;
 pub mod finding;
 mod lanes;
+pub mod people;
 pub mod signature;
 mod spelling;
 mod succession;
@@ -36,6 +37,7 @@ pub use told::{write_json, write_text};
 
 use bundle::Bundled;
 use finding::Finding;
+use people::People;
 use sums::Portions;
 
 /// A run of which nothing was found.
@@ -46,12 +48,13 @@ pub struct Verified {
     pub n_rows: u64,
     pub anchor: Anchor,
     pub proven_by: ProvenBy,
-    /// Who signed its head, if a signature was held against it.
+    /// Signer of its head, if a signature was held against it.
     pub signed_by: Option<Signer>,
     /// The bundle that it lay in, if it was in one.
     pub bundle: Option<Bundled>,
     /// The runs that it names. None: it was begun by a version that named none, or has not begun.
     pub after: Option<Predecessors>,
+    pub people: People,
 }
 
 /// Evidence for a run besides its own word.
@@ -231,12 +234,14 @@ fn verify_at_its_place(
     for finding in place.findings {
         findings.add(finding);
     }
-    let (anchor, run) = (Anchor::new(&run.id, heads), run.id.clone());
+    let anchor = Anchor::new(&run.id, heads);
     let Findings { kept, n_found } = findings;
     if kept.is_empty() {
-        let (proven_by, after) = (ProvenBy::Itself, place.after);
-        return Ok(Verified { run, n_events, n_rows, anchor, proven_by, signed_by: None, bundle: None, after });
+        let (proven_by, after, people) = (ProvenBy::Itself, place.after, People::of(journal, run)?);
+        let run = run.id.clone();
+        return Ok(Verified { run, n_events, n_rows, anchor, proven_by, signed_by: None, bundle: None, after, people });
     }
+    let run = run.id.clone();
     Err(AuditError::Altered(Altered { run, n_events, n_rows, anchor, findings: kept, n_findings: n_found }))
 }
 
@@ -305,7 +310,8 @@ impl Verified {
     }
 
     fn but(self, findings: Vec<Finding>) -> Altered {
-        let Verified { run, n_events, n_rows, anchor, proven_by: _, signed_by: _, bundle: _, after: _ } = self;
+        let Verified { run, n_events, n_rows, anchor, proven_by: _, signed_by: _, bundle: _, after: _, people: _ } =
+            self;
         let n_findings = findings.len() as u64;
         Altered { run, n_events, n_rows, anchor, findings, n_findings }
     }
@@ -485,7 +491,7 @@ fn check_plan(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Re
     Ok(n_rows)
 }
 
-/// Where rows stand in plan, lanes and waves is as the run began with it. Earlier versions did not say.
+/// Holds where rows stand in plan, lanes and waves against what the run began with. Earlier versions did not say.
 fn check_layout(
     journal: &Journal,
     run: &RunRecord,
@@ -512,7 +518,7 @@ struct Kept {
 }
 
 impl Kept {
-    /// Whether its hash is right when it stands at this place.
+    /// Tells that its hash is right when it stands at this place.
     fn fits_at(&self, lane: LaneId, seq: u64) -> bool {
         let Kept { at_ms, row, prev, .. } = self;
         let link = chain::Link { prev, lane, seq, at_ms: *at_ms, kind: &self.kind, row: *row, detail: &self.detail };

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::bundle::Bundled;
 use super::finding::Finding;
+use super::people::People;
 use super::{Altered, Audit, ProvenBy, Verified, run_of};
 use crate::report::plain::{count, plain};
 use crate::report::printout::Printout;
@@ -48,16 +49,19 @@ struct RunOf<'a> {
     rows: u64,
     anchor: String,
     anchor_hash: String,
-    /// None: it is proven by nothing.
+    /// Absent where it is proven by nothing.
     proven_by: Option<ProvenBy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     signed_by: Option<&'a Signer>,
     n_findings: u64,
+    /// Absent of a run that is not what it was: they prove nothing.
+    #[serde(flatten)]
+    people: Option<&'a People>,
 }
 
 #[derive(Serialize)]
 struct Found<'a> {
-    /// None: it is of the journal as a whole.
+    /// Absent where it is of the journal as a whole.
     run: Option<&'a str>,
     #[serde(flatten)]
     finding: &'a Finding,
@@ -67,7 +71,7 @@ struct Found<'a> {
 impl<'a> RunOf<'a> {
     fn new(run: &'a Result<Verified, Altered>) -> Self {
         match run {
-            Ok(Verified { run, n_events, n_rows, anchor, proven_by, signed_by, bundle: _, after: _ }) => Self {
+            Ok(Verified { run, n_events, n_rows, anchor, proven_by, signed_by, bundle: _, after: _, people }) => Self {
                 run,
                 ok: true,
                 events: *n_events,
@@ -77,6 +81,7 @@ impl<'a> RunOf<'a> {
                 proven_by: Some(*proven_by),
                 signed_by: signed_by.as_ref(),
                 n_findings: 0,
+                people: Some(people),
             },
             Err(Altered { run, n_events, n_rows, anchor, findings: _, n_findings }) => Self {
                 run,
@@ -88,13 +93,14 @@ impl<'a> RunOf<'a> {
                 proven_by: None,
                 signed_by: None,
                 n_findings: *n_findings,
+                people: None,
             },
         }
     }
 }
 
 impl Audit {
-    /// What was found, with the run that it is of.
+    /// Findings, each with the run that it is of.
     fn found(&self) -> impl Iterator<Item = (Option<&str>, &Finding)> {
         let of_runs = self.runs.iter().filter_map(|run| run.as_ref().err());
         let of_runs =
@@ -117,7 +123,7 @@ impl Audit {
     }
 }
 
-/// What to do with a journal in which something was found.
+/// Advice on a journal in which something was found.
 pub(crate) const KEEP_IT: &str = "keep the file as it is, and compare it with a copy";
 
 pub fn write_json(audit: &Audit, out: &mut dyn io::Write) -> io::Result<()> {
@@ -160,7 +166,7 @@ fn write_proven(audit: &Audit, out: &mut Printout<'_>) -> io::Result<()> {
         writeln!(out, "The journal is as it was written: {runs}, {events}, {rows}.")?;
     }
     writeln!(out)?;
-    for Verified { run, anchor, proven_by, signed_by, bundle, n_rows, .. } in &verified {
+    for Verified { run, anchor, proven_by, signed_by, bundle, n_rows, people, .. } in &verified {
         if verified.len() > 1 {
             writeln!(out, "  run     {}, {}", plain(run), count(*n_rows, "row"))?;
         }
@@ -172,12 +178,13 @@ fn write_proven(audit: &Audit, out: &mut Printout<'_>) -> io::Result<()> {
         if let Some(Signer { fingerprint, public_key }) = signed_by {
             writeln!(out, "  signed  by {fingerprint} ({public_key})")?;
         }
+        people.write_text(out)?;
         writeln!(out)?;
     }
     write_limits(audit, &verified, out)
 }
 
-/// What of a bundle holds, and what was not compared with anything.
+/// Writes what of a bundle holds, and what was not compared with anything.
 fn write_bundle(bundle: &Bundled, out: &mut Printout<'_>) -> io::Result<()> {
     let Bundled { files, form, covered_by_manifest, signed_by, checker_is_ours } = bundle;
     writeln!(out, "  bundle  {files} files, as its manifest names them")?;
@@ -212,7 +219,7 @@ fn by(proof: ProvenBy) -> &'static str {
     }
 }
 
-/// What this does not prove.
+/// Writes what all of it does not prove.
 fn write_limits(audit: &Audit, verified: &[&Verified], out: &mut Printout<'_>) -> io::Result<()> {
     let is = |proof| verified.iter().any(|run| run.proven_by == proof);
     if is(ProvenBy::Itself) {

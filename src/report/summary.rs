@@ -592,7 +592,7 @@ fn lanes_of(lanes: Vec<LaneRecord>, tallies: &[LaneTally]) -> Vec<LaneOf> {
     lanes.collect()
 }
 
-fn launch_of(at: String, began: EventKind) -> Option<LaunchOf> {
+pub(crate) fn launch_of(at: String, began: EventKind) -> Option<LaunchOf> {
     let EventKind::LaunchBegan { launch, verb, pid, host, user, who, version, given, cut_off_ms: _ } = began else {
         return None;
     };

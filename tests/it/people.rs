@@ -79,6 +79,44 @@ fn a_name_that_looks_like_another_is_that_other_and_one_key_is_one_person() {
     lab.launch(&sandbox, &["run", "sealed.plan"]).exits(0);
 }
 
+/// Who launched what, who sealed it and who agreed, of every run of the journal, in text and as JSON.
+fn an_audit_names_them(lab: &Lab, sandbox: &Served) {
+    lab.write("plan.csv", "source_id,copystate,migrationcycle\nvm-nobody,stopped,cutovering\n");
+    with(lab, &with_yes(sandbox, &["run", "plan.csv"]), &[("SUDO_USER", "ada")]);
+    with(lab, &with_yes(sandbox, &["retry", "--only", "blocked"]), &[("SUDO_USER", "mallory")]);
+    let of_journal = |what: &str| lab.journal().text(&format!("SELECT {what} FROM event WHERE kind = 'launch_began'"));
+    let (user, host) = (of_journal("detail ->> '$.user'"), of_journal("detail ->> '$.host'"));
+    let uid = lab.journal().value("SELECT detail ->> '$.who.uid' FROM event WHERE kind = 'launch_began'");
+    let text = lab.cutover(&["audit", "verify"]).exits(0).stdout;
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    let has = |begins: &str, holds: &[&str]| {
+        let found = lines.iter().any(|line| line.starts_with(begins) && holds.iter().all(|part| line.contains(part)));
+        assert!(found, "{begins} {holds:?} in\n{text}");
+    };
+    let person = format!("by {user}@{host}");
+    let by_id = format!(", uid {uid}");
+    has("launch  1: run at 2", &[&person, &by_id]);
+    has("launch  1: run at 2", &["said to be ada", &by_id]);
+    has("launch  2: retry at 2", &["said to be mallory", &by_id]);
+    has("sealed    as Ada at 2", &[&person, &by_id, "not signed"]);
+    has("approved  as Xaver at 2", &[&person, &by_id, "not signed"]);
+    has("approved  as Bob at 2", &[&person, &by_id, "signed by SHA256:"]);
+    let document: serde_json::Value =
+        serde_json::from_str(&lab.cutover(&["audit", "verify", "--json"]).exits(0).stdout).unwrap();
+    let runs = document["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2);
+    let (sealed, alone) = (&runs[0], &runs[1]);
+    assert_eq!(sealed["launches"][0]["who"]["uid"].to_string(), uid);
+    assert_eq!((&sealed["launches"][0]["user"], &sealed["launches"][0]["host"]), (&user.into(), &host.into()));
+    assert_eq!((&sealed["sealed"]["as"], &sealed["approvals"][0]["as"]), (&"Ada".into(), &"Xaver".into()));
+    assert!(
+        sealed["approvals"][0]["key"].is_null()
+            && sealed["approvals"][2]["key"].as_str().unwrap().starts_with("SHA256:")
+    );
+    assert_eq!(alone["launches"][1]["who"]["claimed"], "mallory");
+    assert!(alone.get("sealed").is_none() && alone["launches"].as_array().unwrap().len() == 2);
+}
+
 #[test]
 fn with_approvers_only_signatures_of_listed_keys_count() {
     if tools::lack(&["ssh-keygen", "python3"]) {
@@ -145,6 +183,7 @@ fn with_approvers_only_signatures_of_listed_keys_count() {
     by_hand.args(["-Y", "verify", "-f", "approvers", "-I", "Bob", "-n", "cutover-approval", "-s", "approval.sig"]);
     by_hand.current_dir(lab.path(".")).stdin(std::fs::File::open(lab.path("approval")).unwrap());
     assert!(by_hand.output().unwrap().status.success());
+    an_audit_names_them(&lab, &sandbox);
 }
 
 /// A run of the sealed plan that Bob and Cy approved with their keys, stopped after its first row.
