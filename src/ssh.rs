@@ -42,7 +42,7 @@ pub enum SignatureError {
     Differs { of: &'static str },
 }
 
-/// What a signature is for, so that it passes for nothing else: `ssh-keygen -n`.
+/// Use of a signature, so that it passes for nothing else: `ssh-keygen -n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The head of a journal.
@@ -73,7 +73,7 @@ impl Purpose {
     }
 }
 
-/// Who signed.
+/// Key that signed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Signer {
     /// As `ssh-keygen -l` shows it.
@@ -82,7 +82,7 @@ pub struct Signer {
     pub public_key: String,
 }
 
-/// Who signed this text, if it is what the signature is of.
+/// Finds who signed this text, if it is what the signature is of.
 pub fn verify(text: &str, purpose: Purpose, signature: &str) -> Result<Signer, SignatureError> {
     let signed = Some(signature).filter(|text| text.len() <= LONGEST).and_then(|text| SshSig::from_pem(text).ok());
     let signed = signed.ok_or(SignatureError::NoSignature)?;
@@ -103,7 +103,7 @@ fn other_kind(signed: &SshSig) -> SignatureError {
     SignatureError::OtherKind(signed.public_key().algorithm().as_str().to_owned())
 }
 
-/// None: the key is of a kind that is not known here, or not of the kind of the signature.
+/// Checks the arithmetic. None: the key is of a kind that is not known here, or not of the kind of the signature.
 fn is_signed(signed: &SshSig, data: &[u8]) -> Option<bool> {
     let (algorithm, bytes) = (signed.signature().algorithm(), signed.signature_bytes());
     let holds = match (signed.public_key(), algorithm) {
@@ -141,7 +141,7 @@ fn is_by(algorithm: &'static dyn VerificationAlgorithm, key: &[u8], data: &[u8],
     UnparsedPublicKey::new(algorithm, key).verify(data, signature).is_ok()
 }
 
-/// What a FIDO device signs: it sees hashes alone, and adds its flags and its counter.
+/// Bytes that a FIDO device signs: it sees hashes alone, and adds its flags and its counter.
 fn of_device(application: &str, trailer: &[u8], data: &[u8]) -> Vec<u8> {
     [&Sha256::digest(application)[..], trailer, &Sha256::digest(data)[..]].concat()
 }
@@ -161,13 +161,13 @@ fn fixed<const N: usize>(bytes: &[u8]) -> Option<Vec<u8>> {
     rest.is_empty().then_some(both)
 }
 
-/// Whether a line of a file of public keys is of this signer.
+/// Tells that a line of a file of public keys is of this signer.
 #[must_use]
 pub fn is_of(signer: &Signer, public_key: &str) -> bool {
     PublicKey::from_openssh(public_key.trim()).is_ok_and(|key| self::signer(&key) == *signer)
 }
 
-/// Whether one of these public keys, one on a line, is this signer's.
+/// Refuses a signer that has none of these public keys, one on a line.
 pub(crate) fn is_among(signer: &Signer, public_keys: &str) -> Result<(), String> {
     if public_keys.lines().any(|key| is_of(signer, key)) {
         return Ok(());

@@ -1,7 +1,7 @@
 //! A bundle of evidence: files of one folder, and a manifest that names each of them by its hash. One signature covers the manifest,
 //! and so all of it.
 //!
-//! What can be made again from the bundle's own journal is made again and compared: head, plan, approvals, and the reports that
+//! All that can be made again from the bundle's own journal is made again and compared: head, plan, approvals, and the reports that
 //! programs read. Those for people are covered by the manifest alone.
 //!
 //! Later versions add columns and fields, and so a bundle states its [`BundleForm`]: one of this version's is compared to the byte, one of
@@ -105,7 +105,7 @@ impl Manifest {
         lacks.map_or(Ok(Self(sums)), |name| Err(BadBundle::Lacks(name.to_owned())))
     }
 
-    /// Whether these files are those of the manifest, beside which only it and its signature may be.
+    /// Holds these files against those of the manifest, beside which only it and its signature may be.
     pub fn check_names(&self, names: &[String]) -> Result<(), BadBundle> {
         let is_own = |name: &str| name == MANIFEST || name == SIGNATURE;
         if let Some(stranger) = names.iter().find(|name| !is_own(name) && !self.0.contains_key(*name)) {
@@ -116,7 +116,7 @@ impl Manifest {
     }
 }
 
-/// Whether a file of a bundle may have this name.
+/// Tells that a file of a bundle may have this name.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     let is_of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
@@ -166,7 +166,7 @@ impl fmt::Display for BundleForm {
     }
 }
 
-/// What is said of a bundle that holds, beside what is said of its journal.
+/// Statements about a bundle that holds, beside what is said of its journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Bundled {
     pub files: usize,
@@ -174,7 +174,7 @@ pub struct Bundled {
     /// Files of which only the manifest says that they are as they were.
     pub covered_by_manifest: Vec<String>,
     pub signed_by: Option<Signer>,
-    /// Whether its `check.py` is the one of this version.
+    /// Set if its `check.py` is the one of this version.
     pub checker_is_ours: bool,
 }
 
@@ -213,7 +213,7 @@ impl From<ReportError> for CompareError {
     }
 }
 
-/// What in the files differs from what their journal, which was verified, makes of them.
+/// Finds what in the files differs from what their journal, which was verified, makes of them.
 pub fn compare(
     folder: &Path,
     manifest: &Manifest,
@@ -247,7 +247,7 @@ pub fn compare(
     Ok(findings)
 }
 
-/// What a bundle says of who sealed the plan and who agreed; nothing where it was not sealed.
+/// Text of a bundle that says who sealed the plan and who agreed; nothing where it was not sealed.
 #[must_use]
 pub fn approvals_text(paper: &Paper) -> Option<String> {
     paper.seal.as_ref().map(|seal| serde_json::to_string_pretty(seal).expect("a seal is JSON") + "\n")

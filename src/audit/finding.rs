@@ -1,4 +1,4 @@
-//! What can be wrong with a journal, each by its name.
+//! Faults that a journal can have, each by its name.
 
 use serde::Serialize;
 

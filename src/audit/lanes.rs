@@ -125,7 +125,7 @@ pub(super) fn check_beginning(journal: &Journal, run: &RunRecord, findings: &mut
     Ok(())
 }
 
-/// Whether the end of an attempt told the whole lane to wait.
+/// Tells that the end of an attempt told the whole lane to wait.
 fn asks_to_wait(event: &StoredEvent) -> bool {
     event.kind == "attempt_ended" && event.detail.contains("\"retry_after_ms\"")
 }
@@ -183,7 +183,7 @@ impl Chain {
         }
     }
 
-    /// What happened at the first event that is out of order, given the one that stands behind it and the hash that
+    /// Names what happened at the first event that is out of order, given the one that stands behind it and the hash that
     /// whatever stands there (an event, or the head) carries of it.
     fn judge(&self, suspect: &Kept, behind: Option<&Kept>, carried: Option<&Hash>) -> Finding {
         let (lane, seq) = (self.lane, self.seq + 1);

@@ -15,7 +15,7 @@ use crate::ssh::{self, Purpose, Signer};
 const FIRST: &str = "cutover.head.v1";
 const SECOND: &str = "cutover.head.v2";
 
-/// What is signed: the journal and how many runs were made in it so far, the time, the run, its plan, the run before it as it
+/// Text that is signed: the journal and how many runs were made in it so far, the time, the run, its plan, the run before it as it
 /// was when this one began, and the head of each of its chains, which everything before depends on.
 pub fn head(journal: &Journal, run: &RunRecord) -> Result<String, JournalError> {
     second(journal, run, journal.identity()?.n_runs, &spelled(Timestamp::now()))
@@ -37,7 +37,7 @@ fn second(journal: &Journal, run: &RunRecord, n_runs: u64, time: &str) -> Result
     Ok(text)
 }
 
-/// What earlier versions signed.
+/// Text that earlier versions signed.
 fn first(journal: &Journal, run: &RunRecord) -> Result<String, JournalError> {
     let mut text = format!("{FIRST}\nrun {}\nplan {}\nrows {}\n", run.id, run.plan_digest, run.n_rows);
     _ = writeln!(text, "anchor {}", journal.anchor(run)?.short());

@@ -1,4 +1,4 @@
-//! What is kept as JSON besides events is spelled in one way: another one was written by somebody else.
+//! JSON that is kept besides events is spelled in one way: another one was written by somebody else.
 
 use super::Findings;
 use super::finding::Finding;

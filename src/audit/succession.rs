@@ -100,7 +100,7 @@ fn missing_numbers(numbers: &[i64], n_runs: u64) -> Vec<Finding> {
     findings
 }
 
-/// What the first event of a run says of those before it, against those that are there.
+/// Holds what the first event of a run says of those before it against those that are there.
 fn wrong_with(
     after: &Predecessors,
     at: usize,

@@ -53,7 +53,7 @@ impl Portions {
     }
 }
 
-/// What is wrong with the rows of portions that nobody has compared yet, by the number of the portion.
+/// Faults of the rows of portions that nobody has compared yet, by the number of the portion.
 pub(super) fn check(
     journal: &Journal,
     run: &RunRecord,
@@ -99,7 +99,7 @@ fn check_portion(journal: &Journal, run: &RunRecord, first: RowId, last: RowId) 
 struct Folded {
     row: RowId,
     last: (LaneId, u64),
-    /// None after an event that could not be added: then there is nothing to compare with.
+    /// Absent after an event that could not be added: then there is nothing to compare with.
     standing: Result<Standing, Unknowable>,
 }
 
@@ -216,15 +216,12 @@ fn is_spelled(value: &impl serde::Serialize, text: &str) -> bool {
 
 /// A release that did not say what it is for takes effect for what waits then.
 fn is_release_of(given: &Command, taken: &Command) -> bool {
-    match (given, taken) {
-        (Command::Release { wave: given, part: None }, Command::Release { wave: taken, part: Some(_) }) => {
-            given == taken
-        }
-        (_, _) => false,
-    }
+    let Command::Release { wave: given, part: None } = given else { return false };
+    let Command::Release { wave: taken, part: Some(_) } = taken else { return false };
+    given == taken
 }
 
-/// What the events that name no row add up to.
+/// Sum of the events that name no row.
 #[derive(Default)]
 pub(super) struct OwnSums {
     /// Plan digest, rows and settings, as the run began with them.
@@ -240,7 +237,7 @@ pub(super) struct OwnSums {
     /// As the run began with them; none in journals of the first version.
     places: Vec<LanePlace>,
     rules: Option<Rules>,
-    /// None in journals of earlier versions.
+    /// Absent in journals of earlier versions.
     pub(super) layout: Option<String>,
     lanes: BTreeMap<LaneId, LaneSum>,
     /// Commands that launches took from table `control`, and when.
@@ -325,7 +322,7 @@ impl OwnSums {
         }
     }
 
-    /// What the run's own events say of it, and nothing else is what it is.
+    /// Compares the run with what its own events say of it.
     pub(super) fn compare_run(&self, run: &RunRecord, findings: &mut Findings) {
         let exit = self.exit.as_ref();
         let same = [
@@ -346,7 +343,7 @@ impl OwnSums {
         }
     }
 
-    /// What a run began with, and keeps.
+    /// Compares what a run began with, and keeps.
     fn unlike_its_beginning(&self, run: &RunRecord) -> impl Iterator<Item = &'static str> {
         let began = self.began.as_ref();
         let joined = |of: fn(&LanePlace) -> &String| {

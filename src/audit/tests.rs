@@ -492,7 +492,7 @@ impl Dice {
     }
 }
 
-/// What was done, and the event that has to be named for it, where that is one.
+/// Deed, and the event that has to be named for it, where that is one.
 struct Done {
     what: String,
     names: Option<(LaneId, u64)>,

@@ -22,11 +22,11 @@ mod unpacking;
 pub(super) use checking::verify_bundle;
 pub(super) use export::{Exported, export};
 
-/// What a journal is held against that was kept elsewhere.
+/// Evidence that a journal is held against that was kept elsewhere.
 pub(super) struct Against<'a> {
     pub(super) anchor: Option<&'a Code>,
     pub(super) signature: Option<&'a Path>,
-    /// What was signed, where it is not beside the signature.
+    /// Text that was signed, where it is not beside the signature.
     pub(super) head: Option<&'a Path>,
     /// A file of public keys, one of which has to have signed.
     pub(super) signer: Option<&'a Path>,

@@ -46,7 +46,7 @@ impl ApprovalError {
         }
     }
 
-    /// What to do next.
+    /// Advice on what to do next.
     pub(super) fn hint(&self) -> &'static str {
         match self {
             ApprovalError::LooksLike { .. } => "use a name that nobody takes for another",
@@ -57,7 +57,7 @@ impl ApprovalError {
     }
 }
 
-/// Where a sealed plan goes, and in whose name.
+/// Place that a sealed plan goes to, and in whose name.
 pub(super) struct SealTo<'a> {
     pub(super) path: &'a Path,
     pub(super) name: Option<&'a str>,
@@ -142,7 +142,7 @@ pub(super) fn seal(
     Ok(())
 }
 
-/// It holds what the plan holds, and states as the journal does: those may read it who may read both.
+/// Eyes for a sealed plan, which holds what the plan holds, and states as the journal does: those may read it who may read both.
 fn eyes(context: &Context, plan: &Path, sealed: &Path) -> Eyes {
     let journal = &context.settings.journal;
     let like = |found: std::fs::Metadata| found.permissions().mode();

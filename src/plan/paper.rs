@@ -1,4 +1,4 @@
-//! What a run keeps of its plan besides the rows.
+//! Part of a plan, besides the rows, that its run keeps.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -43,7 +43,7 @@ pub struct Head {
     pub host: String,
     pub at: Timestamp,
     pub version: String,
-    /// Where the states were seen.
+    /// Accounts in which the states were seen.
     pub lanes: Vec<LanePlace>,
 }
 
@@ -69,7 +69,7 @@ struct RowLine {
     note: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     extra: Vec<(String, String)>,
-    /// None: the service did not know it.
+    /// Absent where the service did not know it.
     seen: Option<SeenState>,
 }
 
@@ -78,7 +78,7 @@ struct SealLine {
     seal: Marks,
 }
 
-/// What the seal holds.
+/// Content of the seal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Marks {
     rows: u32,
@@ -110,7 +110,7 @@ pub struct Approval {
     pub signature: Option<String>,
 }
 
-/// What a run keeps of the sealed plan that it was begun from.
+/// Part of a sealed plan that is kept by the run that was begun from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seal {
     pub digest: String,
@@ -122,7 +122,7 @@ pub struct Seal {
     pub who: Who,
     pub host: String,
     pub at: Timestamp,
-    /// Where the states were seen.
+    /// Accounts in which the states were seen.
     pub lanes: Vec<LanePlace>,
     pub approvals: Vec<Approval>,
 }
@@ -136,13 +136,13 @@ pub struct Counted {
 }
 
 impl Seal {
-    /// Whether somebody is who sealed it.
+    /// Tells that somebody is who sealed it.
     #[must_use]
     pub fn is_sealer(&self, name: &str) -> bool {
         look_alike(&self.sealed_by, name)
     }
 
-    /// How many people agreed, each counted once however often and by whatever name. Of several that are needed, who sealed it is
+    /// Counts the people who agreed, each once however often and by whatever name. Of several that are needed, who sealed it is
     /// none. Where somebody said whose signatures count, only those do, each key once.
     #[must_use]
     pub fn counted(&self, required: u32, approvers: Option<&Allowed>, now: Timestamp) -> Counted {
@@ -223,7 +223,7 @@ impl Seal {
         sha256(text.expect("texts are JSON").as_bytes())
     }
 
-    /// What whoever approves signs: the seal, the plan, his name, and all that is told of the approval.
+    /// Text that whoever approves signs: the seal, the plan, his name, and all that is told of the approval.
     #[must_use]
     pub fn signed_text(&self, approval: &Approval) -> String {
         let (Self { digest, plan_digest, .. }, Approval { name, at, check, .. }) = (self, approval);
@@ -256,14 +256,14 @@ impl Seal {
     }
 }
 
-/// Whether somebody could take one name for the other: they are the same but for case, blanks and marks, or look the same.
+/// Tells that somebody could take one name for the other: they are the same but for case, blanks and marks, or look the same.
 #[must_use]
 pub fn look_alike(one: &str, other: &str) -> bool {
     let others = appearances(other);
     appearances(one).iter().any(|appearance| others.contains(appearance))
 }
 
-/// Whether two names are one name, but for case, blanks and marks.
+/// Tells that two names are one name, but for case, blanks and marks.
 #[must_use]
 pub fn is_same_name(one: &str, other: &str) -> bool {
     let folded = |name: &str| -> String {
@@ -285,7 +285,7 @@ fn appearances(name: &str) -> [String; 2] {
     })
 }
 
-/// Whether there is anything in it to tell people apart by, on one line.
+/// Tells that there is something in it to tell people apart by, on one line.
 #[must_use]
 pub fn is_a_name(name: &str) -> bool {
     !name.chars().any(char::is_control) && appearances(name).iter().all(|name| !name.is_empty())
@@ -361,7 +361,7 @@ fn state_line(source_id: &str, seen: Option<&SeenState>) -> String {
     serde_json::to_string(&(source_id, copystate, cycle)).expect("texts are JSON") + "\n"
 }
 
-/// Whether a file begins as a sealed plan does, of whatever version and however edited: such a file is nothing else.
+/// Tells that a file begins as a sealed plan does, of whatever version and however edited: such a file is nothing else.
 pub(super) fn is_sealed(content: &[u8]) -> bool {
     let beginning: Vec<u8> = content.iter().copied().filter(u8::is_ascii_graphic).take(40).collect();
     beginning.starts_with(br#"{"schema":"cutover.sealed."#)
@@ -370,7 +370,7 @@ pub(super) fn is_sealed(content: &[u8]) -> bool {
 /// Why a sealed plan is not taken.
 pub(super) enum Unsealed<E> {
     Stopped(Stop<E>),
-    /// It is not what was sealed.
+    /// Edited since it was sealed.
     Edited(String),
 }
 

@@ -1,6 +1,6 @@
-//! Who may sign, and by which key: an `allowed_signers` file as `ssh-keygen -Y verify -f` takes it.
+//! People who may sign, and by which key: an `allowed_signers` file as `ssh-keygen -Y verify -f` takes it.
 //!
-//! What is not understood is refused, never passed over: an option that narrows a key down and is not known would widen it.
+//! Options that are not understood are refused, never passed over: an option that narrows a key down and is not known would widen it.
 //!
 //! source: ssh-keygen(1), ALLOWED SIGNERS
 
@@ -57,7 +57,7 @@ impl Allowed {
         Ok(Self { lines })
     }
 
-    /// Whether a signer may sign under a name, at each of these times: when he says that he did, and now.
+    /// Tells that a signer may sign under a name, at each of these times: when he says that he did, and now.
     pub fn allows(&self, name: &str, by: &Signer, purpose: Purpose, at: &[Timestamp]) -> Result<(), NotAllowed> {
         let key = || by.fingerprint.clone();
         let mut why = NotAllowed::NotListed(key());
@@ -164,7 +164,7 @@ fn time(text: &str) -> Result<Timestamp, String> {
     zone.to_timestamp(at).map_err(|_| bad())
 }
 
-/// Whether a name is among patterns: one of them matches, and none that begins with `!` does.
+/// Tells that a name is among patterns: one of them matches, and none that begins with `!` does.
 fn is_among(name: &str, patterns: &str) -> bool {
     let mut found = false;
     for pattern in patterns.split(',').map(str::trim) {

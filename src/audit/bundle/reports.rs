@@ -193,7 +193,7 @@ impl Write for Held<'_> {
     }
 }
 
-/// Whether a part of a table that begins outside of quotes ends inside.
+/// Tells that a part of a table that begins outside of quotes ends inside.
 fn ends_quoted(part: &[u8]) -> bool {
     part.iter().fold(false, |is_quoted, byte| is_quoted ^ (*byte == b'"'))
 }

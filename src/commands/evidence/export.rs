@@ -34,7 +34,7 @@ use crate::ssh::{self, Purpose};
 
 const README: &str = include_str!("bundle/README.md");
 
-/// What goes into a bundle, and where that goes.
+/// Content of a bundle, and where that goes.
 pub(in crate::commands) struct Exported<'a> {
     pub(in crate::commands) run: Option<&'a str>,
     /// The journal as it is, with the other runs that it holds.

@@ -13,7 +13,7 @@ use crate::audit::bundle::{BadBundle, LONGEST_MANIFEST, MANIFEST, MOST_FILES, Ma
 use crate::files;
 use crate::journal::chain::hex;
 
-/// What unpacks into more than so many times its own length is no bundle.
+/// Bound on what a bundle unpacks into, in lengths of its own.
 const MOST_INFLATED: u64 = 100;
 /// Small ones may.
 const ALWAYS_FITS: u64 = 64 << 20;
