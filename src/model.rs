@@ -181,7 +181,7 @@ impl fmt::Display for TargetState {
 
 /// What a read showed, in the spelling of writes (`state` is `copystate`). A word that we do not know is kept,
 /// and a field that the answer did not have is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SeenState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copystate: Option<Word>,

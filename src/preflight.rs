@@ -3,9 +3,7 @@
 //! Looking is recorded as it happens ([`look`]); what it means is a function of the journal's rows and is told
 //! ([`difference`]) before anything is decided, and recorded ([`settle`]) once the operator has said yes.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -23,6 +21,10 @@ use crate::model::{Fields, Row, RowId, SeenState, SourceId, TargetState};
 use crate::recorder::JournalClosed;
 use crate::remote::{Connection, Remote};
 use crate::waves::Part;
+
+mod shown;
+
+use shown::{OnPage, Shown};
 
 /// Rows that are looked at by id, or settled, at a time.
 const PORTION: u32 = 256;
@@ -59,7 +61,7 @@ pub(crate) async fn look<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book) -> Resu
     }
     let (mut any_looked, mut worst) = (false, None);
     while let Some(looked) = looks.join_next().await {
-        let (looked, lane) = looked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        let (looked, lane) = unless_panicked(looked);
         let Err(error) = looked else {
             any_looked = true;
             continue;
@@ -109,7 +111,7 @@ impl PreflightError {
 /// Looks at every row without a verdict, by pages or by id, whichever costs fewer calls. Rows in doubt are left to
 /// the look that is made directly before they are sent again.
 async fn look_in<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), PreflightError> {
-    *lane.preflight_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
+    *lane.preflight_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     match lane.stop.unless_draining(look_at_all(lane, book)).await {
         Some(looked) => looked,
         None => Err(stopped(lane)),
@@ -118,140 +120,48 @@ async fn look_in<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), Pref
 
 async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), PreflightError> {
     let id = lane.id;
-    let (n_rows, n_all) =
-        book.read(move |journal, run| Ok((journal.count_unsettled_in(run, id)?, journal.run(run)?.n_rows))).await?;
-    let mut seen = Bits::new(n_all);
-    let mut is_shown = false;
-    let mut contradicted = Contradicted::new();
+    let n_rows = book.read(move |journal, run| journal.count_unsettled_in(run, id)).await?;
+    let mut shown = Shown::nothing_of(n_rows);
+    let mut any_shown = false;
     if n_rows > 1 {
-        let (pages, of_pages) = look_at_pages(lane, book, n_rows, &mut seen).await?;
-        contradicted = of_pages;
-        match pages {
-            Pages::ShowAll => return Ok(()),
+        match look_at_pages(lane, book, &mut shown).await? {
+            Pages::Readable if shown.is_all() => return Ok(()),
             // Of a list that shows none of the rows nobody knows whether they can be seen at all.
-            Pages::ShowSome => is_shown = seen.any(),
+            Pages::Readable => any_shown = shown.is_any(),
             Pages::Unreadable(outcome) => {
                 if !shows_by_id(lane, book).await? {
                     return Err(denied(lane, ReadFailed::Outcome(outcome)));
                 }
-                is_shown = true;
+                any_shown = true;
                 lane.list().unreadable = Some(outcome.to_string());
             }
         }
     }
-    look_by_id(lane, book, &seen, &contradicted, is_shown).await
+    look_by_id(lane, book, &shown, any_shown).await
 }
 
-/// What the pages of the list show of the rows.
+/// The list, read as far as it shows rows of this run.
 enum Pages {
-    ShowAll,
-    ShowSome,
-    /// They are forbidden, or broken, which says nothing of reads by id.
+    Readable,
+    /// They are forbidden, or broken, which says nothing of reads by id. What came before counts all the same.
     Unreadable(Outcome),
 }
 
 async fn look_at_pages<R: Remote>(
     lane: &Arc<Lane<R>>,
     book: &Book,
-    n_rows: u64,
-    seen: &mut Bits,
-) -> Result<(Pages, Contradicted), PreflightError> {
-    let mut gathered = Gathered { n_left: n_rows, ..Gathered::default() };
-    let read = gather_pages(lane, book, seen, &mut gathered).await;
-    // What came before a page that could not be read counts all the same.
-    for row in gathered.contradicted.keys() {
-        seen.unset(*row);
-    }
-    Ok((
-        match read? {
-            Some(unreadable) => Pages::Unreadable(unreadable),
-            None if gathered.n_left == 0 && gathered.contradicted.is_empty() => Pages::ShowAll,
-            None => Pages::ShowSome,
-        },
-        gathered.contradicted,
-    ))
-}
-
-/// Rows that one page shows otherwise than another, as they stood before: of neither is it known that it is so.
-type Contradicted = HashMap<RowId, Standing>;
-
-/// What pages have shown of this run's rows so far: no more than pages reach.
-#[derive(Default)]
-struct Gathered {
-    n_left: u64,
-    said: HashMap<RowId, (SeenState, Before)>,
-    contradicted: Contradicted,
-}
-
-/// A row's standing before the pages were read. Most were never touched, and a whole standing of each would be large.
-enum Before {
-    Untouched(Rules),
-    As(Box<Standing>),
-}
-
-impl Before {
-    fn new(standing: Standing) -> Self {
-        let rules = standing.rules;
-        if standing == Standing::untouched(rules) { Self::Untouched(rules) } else { Self::As(Box::new(standing)) }
-    }
-
-    fn standing(&self) -> Standing {
-        match self {
-            Self::Untouched(rules) => Standing::untouched(*rules),
-            Self::As(standing) => Standing::clone(standing),
-        }
-    }
-}
-
-impl Gathered {
-    /// What is to be recorded of a page.
-    fn add(&mut self, shown: Vec<OnPage>, seen: &mut Bits) -> Vec<EventKind> {
-        let mut kinds = Vec::with_capacity(shown.len());
-        for OnPage { row, state, standing, kind } in shown {
-            // Pages shift while sources come and go, so one may show a row that another has shown.
-            match self.said.entry(row) {
-                Entry::Occupied(said) if said.get().0 != state => {
-                    self.contradicted.entry(row).or_insert_with(|| said.get().1.standing());
-                }
-                Entry::Occupied(_) => (),
-                Entry::Vacant(first) => {
-                    kinds.extend(kind);
-                    first.insert((state, Before::new(standing)));
-                }
-            }
-            self.n_left -= u64::from(seen.set(row));
-        }
-        kinds
-    }
-}
-
-/// A row of this run on a page.
-struct OnPage {
-    row: RowId,
-    state: SeenState,
-    /// As it stood before.
-    standing: Standing,
-    /// None: it is looked at again before it is sent.
-    kind: Option<EventKind>,
-}
-
-/// Reads the pages that show rows of this run. Some: why the list cannot be read.
-async fn gather_pages<R: Remote>(
-    lane: &Arc<Lane<R>>,
-    book: &Book,
-    seen: &mut Bits,
-    gathered: &mut Gathered,
-) -> Result<Option<Outcome>, PreflightError> {
+    shown: &mut Shown,
+) -> Result<Pages, PreflightError> {
     // The first page proves the credentials and tells how many there are.
     match look_at_page(lane, book, 0).await? {
-        Ok(shown) => record_page(lane, gathered.add(shown, seen)).await?,
-        Err(outcome) => return Ok(Some(outcome)),
+        Ok(page) => record(lane, shown.add(page)).await?,
+        Err(outcome) => return Ok(Pages::Unreadable(outcome)),
     }
     let n_pages = lane.list().n_pages().unwrap_or(1);
-    let mut pages = if u64::from(n_pages - 1) < gathered.n_left { 1..n_pages } else { 0..0 };
-    let mut looks = JoinSet::new();
-    loop {
-        while gathered.n_left > 0
+    let mut pages = if u64::from(n_pages - 1) < shown.n_left() { 1..n_pages } else { 0..0 };
+    let (mut looks, mut records) = (JoinSet::new(), JoinSet::new());
+    let read = loop {
+        while shown.n_left() > 0
             && looks.len() < PAGES_AT_ONCE
             && let Some(page) = pages.next()
             && lane.list().ends.is_none_or(|ends| page < ends)
@@ -259,15 +169,33 @@ async fn gather_pages<R: Remote>(
             let (lane, book) = (Arc::clone(lane), book.clone());
             looks.spawn(async move { look_at_page(&lane, &book, page).await });
         }
-        let Some(looked) = looks.join_next().await else { return Ok(None) };
-        match looked.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))? {
-            Ok(shown) => record_page(lane, gathered.add(shown, seen)).await?,
-            Err(outcome) => return Ok(Some(outcome)),
+        let Some(looked) = looks.join_next().await else { break Pages::Readable };
+        match unless_panicked(looked)? {
+            Ok(page) => {
+                // One page's way to the disk does not hold up the next either.
+                if records.len() == PAGES_AT_ONCE
+                    && let Some(recorded) = records.join_next().await
+                {
+                    unless_panicked(recorded)?;
+                }
+                let (lane, kinds) = (Arc::clone(lane), shown.add(page));
+                records.spawn(async move { record(&lane, kinds).await });
+            }
+            Err(outcome) => break Pages::Unreadable(outcome),
         }
+    };
+    // What counts as shown is recorded, whatever became of the others.
+    while let Some(recorded) = records.join_next().await {
+        unless_panicked(recorded)?;
     }
+    Ok(read)
 }
 
-async fn record_page<R: Remote>(lane: &Lane<R>, kinds: Vec<EventKind>) -> Result<(), JournalClosed> {
+fn unless_panicked<T>(joined: Result<T, tokio::task::JoinError>) -> T {
+    joined.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+async fn record<R: Remote>(lane: &Lane<R>, kinds: Vec<EventKind>) -> Result<(), JournalClosed> {
     if kinds.is_empty() { Ok(()) } else { lane.record(kinds, None).await }
 }
 
@@ -288,19 +216,19 @@ async fn look_at_page<R: Remote>(
         let rows = journal.unsettled_among(run, id, page.servers.iter().map(|(id, _)| id.as_str()))?;
         Ok(rows.into_iter().zip(page.servers))
     });
-    let mut shown = Vec::new();
+    let mut on_page = Vec::new();
     for (unsettled, (_, seen)) in found.await? {
         let Some((row, standing)) = unsettled else { continue };
         lane.list().found(row.id, n_page);
         if !is_for_preflight(standing.phase, standing.doubted) {
-            shown.push(OnPage { row: row.id, state: seen, standing, kind: None });
+            on_page.push(OnPage { row: row.id, state: seen, standing, kind: None });
         } else if seen.lacks(needs(lane, &row)).is_none() {
             let kind = Some(looked(&row, &standing, Some(seen.clone())));
-            shown.push(OnPage { row: row.id, state: seen, standing, kind });
+            on_page.push(OnPage { row: row.id, state: seen, standing, kind });
         }
         // What does not show what it must is asked for by id.
     }
-    Ok(Ok(shown))
+    Ok(Ok(on_page))
 }
 
 /// Whether sources are shown one by one where the list cannot be read: asked of a few rows, and of each until it has an
@@ -332,8 +260,7 @@ async fn probe<R: Remote>(lane: &Lane<R>, row: &Row) -> Result<(), ReadFailed> {
 async fn look_by_id<R: Remote>(
     lane: &Arc<Lane<R>>,
     book: &Book,
-    seen: &Bits,
-    contradicted: &Contradicted,
+    of_pages: &Shown,
     mut any_shown: bool,
 ) -> Result<(), PreflightError> {
     for stage in unsettled_stages(book, lane.id).await? {
@@ -344,7 +271,7 @@ async fn look_by_id<R: Remote>(
             after = Some(last.id);
             let mut reads = JoinSet::new();
             for (row, standing) in rows {
-                if seen.has(row.id) || !is_for_preflight(standing.phase, standing.doubted) {
+                if of_pages.has(row.id) || !is_for_preflight(standing.phase, standing.doubted) {
                     continue;
                 }
                 let lane = Arc::clone(lane);
@@ -356,12 +283,12 @@ async fn look_by_id<R: Remote>(
             let mut kinds = Vec::with_capacity(reads.len());
             let mut first_failed = None;
             while let Some(read) = reads.join_next().await {
-                let (row, standing, shown) = read.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+                let (row, standing, shown) = unless_panicked(read);
                 match shown {
                     Ok(sighted) => {
                         any_shown = true;
-                        let before = contradicted.get(&row.id).unwrap_or(&standing);
-                        kinds.push(looked(&row, before, sighted.value));
+                        let before = of_pages.before(row.id).cloned().unwrap_or(standing);
+                        kinds.push(looked(&row, &before, sighted.value));
                     }
                     Err(failed) => {
                         let outcome = failed_alone(lane, failed)?;
@@ -376,10 +303,8 @@ async fn look_by_id<R: Remote>(
             if let Some(outcome) = first_failed.filter(|_| !any_shown) {
                 return Err(denied(lane, ReadFailed::Outcome(outcome)));
             }
-            if !kinds.is_empty() {
-                kinds.sort_by_key(EventKind::row);
-                lane.record(kinds, None).await?;
-            }
+            kinds.sort_by_key(EventKind::row);
+            record(lane, kinds).await?;
         }
     }
     Ok(())
@@ -472,41 +397,6 @@ fn stopped<R: Remote>(lane: &Lane<R>) -> PreflightError {
         }
         Some((LaneStop::Throttled, message)) => PreflightError::Throttled(message),
         None => PreflightError::Stopped,
-    }
-}
-
-/// One bit a row.
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn new(n_rows: u32) -> Self {
-        Self(vec![0; usize::try_from(n_rows / 64).expect("rows are countable") + 1])
-    }
-
-    fn place(row: RowId) -> (usize, u64) {
-        (usize::try_from(row.0 / 64).expect("rows are countable"), 1 << (row.0 % 64))
-    }
-
-    /// Whether it was not set before.
-    fn set(&mut self, row: RowId) -> bool {
-        let (word, bit) = Self::place(row);
-        let new = self.0[word] & bit == 0;
-        self.0[word] |= bit;
-        new
-    }
-
-    fn unset(&mut self, row: RowId) {
-        let (word, bit) = Self::place(row);
-        self.0[word] &= !bit;
-    }
-
-    fn any(&self) -> bool {
-        self.0.iter().any(|word| *word != 0)
-    }
-
-    fn has(&self, row: RowId) -> bool {
-        let (word, bit) = Self::place(row);
-        self.0[word] & bit != 0
     }
 }
 

@@ -147,7 +147,7 @@ impl<'a, F> Search<'a, F> {
     where
         F: FnMut(Hit<S>),
     {
-        if decoded.is_empty() {
+        if !has_room(decoded) {
             return;
         }
         if reads_like_a_text(decoded) {
@@ -508,6 +508,19 @@ fn digits_of<S: Sign>(run: &[S]) -> Vec<S> {
     let next = run.iter().skip(1).map(|sign| Some(sign.byte())).chain(iter::once(None));
     let is_digit = |(sign, next): &(&S, Option<u8>)| sign.byte().is_ascii_hexdigit() && *next != Some(b'x');
     run.iter().zip(next).filter(is_digit).map(|(sign, _)| *sign).collect()
+}
+
+/// Tells that a secret would fit between those bytes that belong to no character: hardly ever in what was no code.
+fn has_room<S: Sign>(signs: &[S]) -> bool {
+    let (mut rest, mut n_in_a_row) = (signs, 0);
+    while n_in_a_row < SHORT
+        && let Some(first) = rest.first()
+    {
+        let n = if first.byte().is_ascii() { Some(1) } else { character(rest).map(|(_, n)| n) };
+        n_in_a_row = n.map_or(0, |n| n_in_a_row + n);
+        rest = &rest[n.unwrap_or(1)..];
+    }
+    n_in_a_row >= SHORT
 }
 
 /// Tells that bytes are more than the noise that decoding makes of anything.

@@ -37,11 +37,16 @@ impl Shapes {
 }
 
 /// One normal form, and its parts of [`GRAM`] bytes in order. They are looked for in every answer, and a token is long: a look-up
-/// takes a dozen steps where a comparison would take thousands.
+/// takes a dozen steps where a comparison would take thousands, and one where a sieve of their hashes lets nothing through.
 pub(super) struct Shape {
     bytes: Zeroizing<Vec<u8>>,
     grams: Zeroizing<Vec<u64>>,
+    /// One bit of [`SIEVE`] for each part.
+    sieve: Zeroizing<Vec<u64>>,
 }
+
+/// Bits for each part: one in eight of all others passes, too.
+const SIEVE: usize = 8;
 
 impl Guarded {
     #[must_use]
@@ -89,7 +94,17 @@ impl Shape {
         grams.extend(bytes.array_windows().map(|gram: &[u8; GRAM]| u64::from_le_bytes(*gram)));
         grams.sort_unstable();
         grams.dedup();
-        Self { bytes, grams }
+        let mut sieve = Zeroizing::new(vec![0; (grams.len() * SIEVE).div_ceil(64).next_power_of_two()]);
+        for gram in grams.iter() {
+            let (word, bit) = hole(*gram, sieve.len());
+            sieve[word] |= bit;
+        }
+        Self { bytes, grams, sieve }
+    }
+
+    fn has(&self, gram: u64) -> bool {
+        let (word, bit) = hole(gram, self.sieve.len());
+        self.sieve[word] & bit != 0 && self.grams.binary_search(&gram).is_ok()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -104,11 +119,21 @@ impl Shape {
             return (!self.bytes.is_empty() && text.starts_with(&self.bytes)).then_some(self.bytes.len());
         }
         let (gram, _) = text.split_first_chunk::<GRAM>()?;
-        self.grams.binary_search(&u64::from_le_bytes(*gram)).ok()?;
+        if !self.has(u64::from_le_bytes(*gram)) {
+            return None;
+        }
         let begins = self.bytes.array_windows().enumerate().filter(|(_, part)| *part == gram);
         let longest = begins.map(|(at, _)| common(&self.bytes[at..], text)).max()?;
         (longest >= least.min(self.bytes.len())).then_some(longest)
     }
+}
+
+/// The word of a sieve of so many (a power of two), and the bit in it.
+fn hole(gram: u64, n_words: usize) -> (usize, u64) {
+    // Multiplied by 2^64 over the golden ratio, whose upper bits depend on all of what is multiplied.
+    let hash = gram.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    let word = usize::try_from(hash >> 6).expect("26 bits") & (n_words - 1);
+    (word, 1 << (hash & 63))
 }
 
 fn common(one: &[u8], other: &[u8]) -> usize {

@@ -1,0 +1,97 @@
+//! What the pages of the list have shown of a run's rows so far, and whether they contradict each other.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use crate::event::EventKind;
+use crate::ledger::Standing;
+use crate::model::{RowId, SeenState};
+
+/// No more rows than pages reach.
+pub(super) struct Shown {
+    /// Rows that no page has shown yet.
+    n_left: u64,
+    /// States by number: rows are many, and states a dozen.
+    states: HashMap<SeenState, u32>,
+    said: HashMap<RowId, u32>,
+    /// Standings before the pages were read, of rows that an earlier launch touched.
+    before: HashMap<RowId, Box<Standing>>,
+    /// Rows that one page shows otherwise than another, as they stood before: of neither is it known that it is so.
+    contradicted: HashMap<RowId, Standing>,
+}
+
+/// A row of this run on a page.
+pub(super) struct OnPage {
+    pub(super) row: RowId,
+    pub(super) state: SeenState,
+    /// As it stood before.
+    pub(super) standing: Standing,
+    /// None: it is looked at again before it is sent.
+    pub(super) kind: Option<EventKind>,
+}
+
+impl Shown {
+    /// Nothing yet, of so many rows.
+    pub(super) fn nothing_of(n_rows: u64) -> Self {
+        Self {
+            n_left: n_rows,
+            states: HashMap::new(),
+            said: HashMap::new(),
+            before: HashMap::new(),
+            contradicted: HashMap::new(),
+        }
+    }
+
+    /// Events that are to be recorded of a page.
+    pub(super) fn add(&mut self, page: Vec<OnPage>) -> Vec<EventKind> {
+        let mut kinds = Vec::with_capacity(page.len());
+        for OnPage { row, state, standing, kind } in page {
+            let untouched = Standing::untouched(standing.rules);
+            let state = self.number_of(state);
+            // Pages shift while sources come and go, so one may show a row that another has shown.
+            match self.said.entry(row) {
+                Entry::Occupied(said) if *said.get() != state => {
+                    let before = self.before.get(&row);
+                    self.contradicted.entry(row).or_insert_with(|| before.map_or(untouched, |it| Standing::clone(it)));
+                }
+                Entry::Occupied(_) => (),
+                Entry::Vacant(first) => {
+                    kinds.extend(kind);
+                    first.insert(state);
+                    self.n_left -= 1;
+                    if standing != untouched {
+                        self.before.insert(row, Box::new(standing));
+                    }
+                }
+            }
+        }
+        kinds
+    }
+
+    fn number_of(&mut self, state: SeenState) -> u32 {
+        let next = u32::try_from(self.states.len()).expect("pages reach no more rows than there can be");
+        *self.states.entry(state).or_insert(next)
+    }
+
+    pub(super) fn n_left(&self) -> u64 {
+        self.n_left
+    }
+
+    /// Every row, and none of them in two ways.
+    pub(super) fn is_all(&self) -> bool {
+        self.n_left == 0 && self.contradicted.is_empty()
+    }
+
+    pub(super) fn is_any(&self) -> bool {
+        self.said.len() > self.contradicted.len()
+    }
+
+    pub(super) fn has(&self, row: RowId) -> bool {
+        self.said.contains_key(&row) && !self.contradicted.contains_key(&row)
+    }
+
+    /// A contradicted row as it stood before.
+    pub(super) fn before(&self, row: RowId) -> Option<&Standing> {
+        self.contradicted.get(&row)
+    }
+}
