@@ -31,6 +31,7 @@ mod sums;
 #[cfg(test)]
 mod tests;
 mod told;
+mod verdicts;
 
 pub(crate) use told::KEEP_IT;
 pub use told::{write_json, write_text};

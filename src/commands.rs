@@ -468,6 +468,7 @@ fn exit_of_journal(error: &JournalError) -> Exit {
     match error {
         JournalError::Absent(_)
         | JournalError::Unreadable { .. }
+        | JournalError::Folder(_)
         | JournalError::NoFolder(_)
         | JournalError::Misplaced(_)
         | JournalError::Older { .. }
@@ -475,10 +476,11 @@ fn exit_of_journal(error: &JournalError) -> Exit {
         | JournalError::NoRuns
         | JournalError::UnknownRun(_)
         | JournalError::AmbiguousRun { .. } => Exit::Usage,
-        JournalError::Folder(_)
-        | JournalError::NotAJournal
+        JournalError::NotAJournal
         | JournalError::Damaged(_)
         | JournalError::Added(_)
+        | JournalError::Excerpt
+        | JournalError::NotAsTold { .. }
         | JournalError::Beside { .. }
         | JournalError::NotOurs
         | JournalError::Illegal(_) => Exit::Integrity,
@@ -613,13 +615,17 @@ fn hint_of_journal(error: &JournalError, here: &Here) -> Option<String> {
             "copy it, with the log (`-wal`) if one lies beside it, to a folder that can be written to, and name the copy with \
              `--journal PATH`"
         }
-        JournalError::Damaged(_) | JournalError::NotOurs | JournalError::Illegal(_) => {
+        JournalError::Damaged(_)
+        | JournalError::NotAsTold { .. }
+        | JournalError::NotOurs
+        | JournalError::Illegal(_) => {
             return Some(format!(
                 "keep the file as it is; an earlier copy shows what it held, and `sqlite3 COPY .recover` what can still be \
                  read; {LOOKS_ANEW}"
             ));
         }
         JournalError::Added(additions) => return Some(hint_of_additions(additions)),
+        JournalError::Excerpt => return Some(format!("go on in the journal that it was copied from; {LOOKS_ANEW}")),
         JournalError::Beside { .. } => {
             return Some(format!(
                 "if no program is at work on the journal now, keep all of it as it is; an earlier copy shows what it held; \

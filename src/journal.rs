@@ -4,7 +4,7 @@
 //! [`Journal::append`]: events, the rows they change and the heads of their lanes are one transaction, and when
 //! it returns they are on disk.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::iter;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ use crate::waves::Terms;
 
 pub(crate) mod activity;
 mod alone;
+mod as_told;
 pub mod attempts;
 mod by_index;
 pub mod by_wave;
@@ -96,9 +97,15 @@ pub enum JournalError {
     /// All that we made is there as we made it, and something else is, too.
     #[error(transparent)]
     Added(Additions),
+    /// A copy of one run, for others to read.
+    #[error("the journal is an excerpt: a copy of one run for others to read, from which the other runs were left out")]
+    Excerpt,
     /// Whoever opens the journal would make it part of it, or pass over it.
     #[error("`{}`, beside the journal, {what}", path.display())]
     Beside { path: PathBuf, what: &'static str },
+    /// Somebody else wrote what is stored of a row, which was about to be sent or settled.
+    #[error("row {row} is not what its events say ({columns})")]
+    NotAsTold { row: RowId, columns: String },
     /// Somebody else wrote to a run that this process alone writes to.
     #[error("the journal does not hold any more what was recorded last")]
     NotOurs,
@@ -187,6 +194,8 @@ impl JournalError {
             | JournalError::Newer { .. }
             | JournalError::Damaged(_)
             | JournalError::Added(_)
+            | JournalError::Excerpt
+            | JournalError::NotAsTold { .. }
             | JournalError::Beside { .. }
             | JournalError::NotOurs
             | JournalError::Full(_)
@@ -213,8 +222,10 @@ impl JournalError {
             | JournalError::Misplaced(_)
             | JournalError::NotAJournal
             | JournalError::NoRuns
+            | JournalError::Excerpt
             | JournalError::UnknownRun(_) => true,
             JournalError::Damaged(_)
+            | JournalError::NotAsTold { .. }
             | JournalError::Beside { .. }
             | JournalError::NotOurs
             | JournalError::Older { .. }
@@ -249,6 +260,8 @@ impl JournalError {
             | JournalError::Abandoned
             | JournalError::Newer { .. }
             | JournalError::Added(_)
+            | JournalError::Excerpt
+            | JournalError::NotAsTold { .. }
             | JournalError::Full(_)
             | JournalError::Sqlite(_)
             | JournalError::Illegal(_)
@@ -325,6 +338,8 @@ pub struct Journal {
     schema: Option<i64>,
     /// The heads that this connection has written, if nobody else may write to the same run.
     ours: Option<HashMap<(RunKey, LaneId), (u64, Hash)>>,
+    /// Rows that it has not taken in hand itself are held against their events as it does.
+    minds_rows: bool,
 }
 
 impl Journal {
@@ -341,6 +356,7 @@ impl Journal {
             }
         }
         other.ours.clone_from(&self.ours);
+        other.minds_rows = self.minds_rows;
         Ok(true)
     }
 
@@ -464,6 +480,7 @@ impl Journal {
             }
         }
         let mut standings = BTreeMap::<RowId, Box<Standing>>::new();
+        let mut in_hand = HashSet::new();
         let mut heads = BTreeMap::<LaneId, (u64, Hash)>::new();
         let mut sink = EventSink::new(&transaction, run)?;
         let rules = rows::load_rules(&transaction, run)?;
@@ -484,10 +501,16 @@ impl Journal {
                 let standing = match standings.entry(row) {
                     std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                     std::collections::btree_map::Entry::Vacant(entry) => entry.insert(match open.remove(&(run, row)) {
-                        Some(standing) => standing,
+                        Some(standing) => {
+                            in_hand.insert(row);
+                            standing
+                        }
                         None => Box::new(rows::load_standing(&transaction, run, rules, row)?),
                     }),
                 };
+                if self.minds_rows && as_told::takes_in_hand(&event.kind) && in_hand.insert(row) {
+                    as_told::check(&transaction, run, rules, row, standing)?;
+                }
                 standing.add(&event.kind, event.at)?;
             }
             *seq += 1;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod cause;
 pub mod steered;
+mod unlike;
 
 use crate::event::{EventKind, Ground, Outcome, Verdict};
 use crate::model::{RowId, SeenState};
@@ -213,10 +214,7 @@ impl Standing {
                 self.settled(*row, *verdict, seen.as_ref())?;
                 self.settled_at = Some(at);
                 self.reason.clone_from(reason);
-                self.ground = match self.rules {
-                    Rules::First | Rules::Second => ground.or_else(|| cause::worded(*verdict, reason.as_deref())),
-                    Rules::Third => *ground,
-                };
+                self.ground = cause::ground_of(self.rules, *verdict, *ground, reason.as_deref());
                 Ok(())
             }
             EventKind::RowLeft { row, cause } => match self.phase {

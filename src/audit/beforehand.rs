@@ -4,7 +4,10 @@
 use std::panic;
 use std::thread;
 
-use super::{Altered, AuditError, Findings, check_layout, check_objects, check_plan, lanes, spelling, verify};
+use super::{
+    Altered, AuditError, Findings, check_layout, check_objects, check_plan, lanes, spelling, succession, verdicts,
+    verify,
+};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 
@@ -20,27 +23,45 @@ pub(crate) enum Of {
     Command,
 }
 
-/// Every run is as it began: its record, and where it goes. What is asked of its rows by an index is what there is.
+/// Every run is as it began: its record, where it goes, and its place among the others. What is asked of rows by an index is
+/// what there is.
 pub(crate) fn runs(journal: &Journal) -> Result<(), AuditError> {
     journal.at_one_instant(|| {
-        journal.check_counts_of_indexes()?;
+        journal.check_asked_indexes()?;
+        let mut places = succession::check(journal)?;
+        if let Some(finding) = places.of_journal.first() {
+            return Err(JournalError::Damaged(finding.to_string()).into());
+        }
         for run in journal.runs()? {
             let mut findings = Findings::default();
             lanes::check_beginning(journal, &run, &mut findings)?;
+            for finding in places.of_run(run.key).findings {
+                findings.add(finding);
+            }
             none_of(journal, &run, findings)?;
         }
         Ok(())
     })
 }
 
-/// The run that somebody is about to go on with. A small one is verified whole. Of a large one that would take seconds: its own
-/// events, the ends of its chains, its plan and its layout are checked, and the sums of its rows are left to `audit verify`.
+/// A run that we end ourselves, of which nothing is left to do, whatever its size: what is told of it then is the end of it.
+pub(crate) fn run_to_close(journal: &Journal, run: &RunRecord) -> Result<(), AuditError> {
+    verify(journal, run).map(drop)
+}
+
+/// The run that somebody is about to go on with. A small one is verified whole. Of a large one that would take many seconds: its
+/// own events, the ends of its chains, its plan, its layout and its verdicts are checked. What else is stored of a row is held
+/// against its events as the launch takes the row in hand, and the rest is left to `audit verify`.
 pub(crate) fn run(journal: &Journal, run: &RunRecord, of: Of) -> Result<(), AuditError> {
     let n_events: u64 = journal.heads(run.key)?.iter().map(|(_, seq, _)| seq).sum();
     if n_events.saturating_add(run.n_rows.into()) <= SMALL {
         return verify(journal, run).map(drop);
     }
-    let beside = journal.again();
+    large_run(journal, run, of)
+}
+
+pub(super) fn large_run(journal: &Journal, run: &RunRecord, of: Of) -> Result<(), AuditError> {
+    let beside = [journal.again(), journal.again()];
     journal.at_one_instant(|| {
         let run = journal.run(run.key)?;
         let mut findings = check_objects(journal)?;
@@ -56,23 +77,33 @@ pub(crate) fn run(journal: &Journal, run: &RunRecord, of: Of) -> Result<(), Audi
     })
 }
 
-/// Plan and layout side by side: each reads every row.
+/// Verdicts, plan and layout side by side: each reads every row. Plan and layout are the same at every instant.
 fn check_rows(
     journal: &Journal,
-    beside: Result<Journal, JournalError>,
+    beside: [Result<Journal, JournalError>; 2],
     run: &RunRecord,
     layout: Option<String>,
 ) -> Result<Findings, JournalError> {
+    let [of_plan, of_layout] = beside;
     let mut findings = Findings::default();
-    let of_layout = thread::scope(|scope| {
+    let beside = thread::scope(|scope| {
+        let plan = scope.spawn(|| {
+            let mut findings = Findings::default();
+            check_plan(&of_plan?, run, &mut findings).map(|_| findings)
+        });
         let layout = scope.spawn(|| {
             let mut findings = Findings::default();
-            check_layout(&beside?, run, layout, &mut findings).map(|()| findings)
+            check_layout(&of_layout?, run, layout, &mut findings).map(|()| findings)
         });
-        check_plan(journal, run, &mut findings)?;
-        layout.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+        verdicts::check(journal, run, &mut findings)?;
+        [plan, layout]
+            .into_iter()
+            .map(|beside| beside.join().unwrap_or_else(|panic| panic::resume_unwind(panic)))
+            .collect::<Result<Vec<_>, _>>()
     })?;
-    findings.append(of_layout);
+    for found in beside {
+        findings.append(found);
+    }
     Ok(findings)
 }
 

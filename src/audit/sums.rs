@@ -14,8 +14,7 @@ use crate::journal::read::{LaneRecord, RunRecord};
 use crate::journal::stored::{EventOrder, StoredCommand, StoredEvent, StoredStanding};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Rules, Standing};
-use crate::model::words::Word;
-use crate::model::{RowId, SeenState};
+use crate::model::RowId;
 
 /// Rows that are read at once, beside the events.
 const PAGE: u32 = 500;
@@ -172,37 +171,13 @@ impl Rows<'_> {
 
 fn differs(folded: &Standing, stored: &StoredStanding, findings: &mut Findings) {
     let StoredStanding { row, standing: stored, on_target } = stored;
-    let same = [
-        ("standing", folded.phase == stored.phase),
-        ("started", folded.started == stored.started),
-        ("attempts", folded.attempts == stored.attempts),
-        ("throttled", folded.throttled == stored.throttled),
-        ("doubted", folded.doubted == stored.doubted),
-        ("looked", folded.looked == stored.looked),
-        ("before", shown(folded.before.as_ref()) == shown(stored.before.as_ref())),
-        ("after", shown(folded.after.as_ref()) == shown(stored.after.as_ref())),
-        ("http_status", folded.http_status == stored.http_status),
-        ("error_code", folded.error_code == stored.error_code),
-        ("moved", shown(folded.moved.as_ref()) == shown(stored.moved.as_ref())),
-        ("error_msg", folded.error_msg == stored.error_msg),
-        ("request_id", folded.request_id == stored.request_id),
-        ("first_sent_at", folded.first_sent_at == stored.first_sent_at),
-        ("last_sent_at", folded.last_sent_at == stored.last_sent_at),
-        ("settled_at", folded.settled_at == stored.settled_at),
-        ("reason", folded.reason == stored.reason),
-        ("ground", folded.ground == stored.ground),
-        ("last_word", folded.last_word == stored.last_word),
-        ("on_target", folded.is_on_target() == *on_target),
-    ];
-    if let Some(columns) = unequal(&same) {
+    let mut columns = folded.unlike(stored);
+    if folded.is_on_target() != *on_target {
+        columns.push("on_target");
+    }
+    if !columns.is_empty() {
         findings.add(Finding::RowDiffers { row: *row, columns });
     }
-}
-
-/// To the letter: `==` on words takes `init` for `initialize`. A look that showed neither field is stored as none.
-fn shown(seen: Option<&SeenState>) -> [Option<&str>; 2] {
-    let word = |of: fn(&SeenState) -> &Option<Word>| seen.and_then(|seen| of(seen).as_ref()).map(Word::as_str);
-    [word(|seen| &seen.copystate), word(|seen| &seen.migrationcycle)]
 }
 
 fn unequal(same: &[(&'static str, bool)]) -> Option<Vec<&'static str>> {

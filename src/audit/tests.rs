@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 use serde_json::Value;
 
+use super::beforehand::{self, Of};
 use super::finding::Finding;
 use super::{Altered, Audit, AuditError, ProvenBy, Verified, verify, verify_all, write_json, write_text};
 use crate::event::{EventKind, LaneId};
@@ -319,6 +320,42 @@ fn a_rewritten_row_is_found_whichever_column_it_was() {
     // Row 11 has no events: nothing may be told of it.
     let untouched = found("UPDATE row SET standing = 'settled', verdict = 'applied' WHERE row = 11");
     assert_eq!(untouched, Finding::RowDiffers { row: RowId(11), columns: vec!["standing"] });
+}
+
+#[test]
+fn of_a_run_that_is_too_large_to_verify_the_verdicts_are_held_against_the_events() {
+    let check = |lab: &Lab| {
+        let (journal, run) = lab.open();
+        beforehand::large_run(&journal, &run, Of::Launch)
+    };
+    for lab in [lab::night(), Lab::with(&[]), Lab::with(&[row(1, "vm-1")])] {
+        check(&lab).unwrap();
+    }
+    for (sql, row, columns) in [
+        // What is left of a wave is settled, and the next one would begin.
+        (
+            "UPDATE row SET standing = 'settled', verdict = 'applied', on_target = 1 WHERE row = 11",
+            11,
+            &["verdict", "on_target"][..],
+        ),
+        ("UPDATE row SET standing = 'settled', verdict = 'blocked' WHERE row = 11", 11, &["verdict"]),
+        ("UPDATE row SET verdict = 'already' WHERE row = 1", 1, &["verdict"]),
+        ("UPDATE row SET on_target = 0 WHERE row = 1", 1, &["on_target"]),
+        ("UPDATE row SET on_target = 1 WHERE row = 11", 11, &["on_target"]),
+        (
+            "UPDATE row SET standing = 'untried', verdict = NULL, on_target = 0 WHERE row = 1",
+            1,
+            &["verdict", "on_target"],
+        ),
+    ] {
+        let lab = tampered(|conn| conn.execute_batch(sql).unwrap());
+        let Err(AuditError::Altered(altered)) = check(&lab) else { panic!("it passed: {sql}") };
+        let expected = Finding::RowDiffers { row: RowId(row), columns: columns.to_vec() };
+        assert_eq!(altered.findings, [expected], "{sql}");
+    }
+    let gone = tampered(|conn| conn.execute_batch("DELETE FROM row WHERE row = 1").unwrap());
+    let Err(AuditError::Altered(altered)) = check(&gone) else { panic!("it passed") };
+    assert!(matches!(altered.findings[0], Finding::NoSuchRow { row: RowId(1), .. }), "{:?}", altered.findings);
 }
 
 #[test]

@@ -452,6 +452,9 @@ fn launch_run(
     let lock = Lock::take(&lock::of_run(path, &id), journal.mode(), &format!("run {id}"), path)?;
     // Read once it is ours: nobody else writes to it from here on.
     let run = journal.run(key)?;
+    if run.launches > 0 {
+        journal.mind_rows();
+    }
     journal.forget_stale_commands(key)?;
     let carry = carry_of(context, &run, accounts, launch);
     let ended = carry.out(runtime, journal).and_then(|carried| carry.tell(carried));

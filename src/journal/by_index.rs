@@ -1,33 +1,101 @@
 //! Indexes held against their tables. The engine asks by them alone, so that what an index does not lead to is never sent, never
 //! waited for and never taken, and nothing else would tell.
 
+use std::hash::{BuildHasher as _, Hash, RandomState};
+
 use super::{Journal, JournalError};
 
-/// Each index that is asked by its name, and what it leads to.
-const ASKED: [(&str, &str); 3] = [
-    ("row_open", "verdict IS NULL"),
-    ("row_moved", "moved_copystate IS NOT NULL OR moved_migrationcycle IS NOT NULL"),
-    ("row_source", "TRUE"),
-];
+/// Entries of an index, or those that it should have, in any order: equal where they are the same ones. The key is of this
+/// process alone, so that nobody can choose entries which add up to the same.
+#[derive(Default, PartialEq, Eq)]
+struct IndexEntries {
+    n: u64,
+    sum: u64,
+}
+
+impl IndexEntries {
+    fn add(&mut self, key: &RandomState, entry: impl Hash) {
+        self.n += 1;
+        self.sum = self.sum.wrapping_add(key.hash_one(entry));
+    }
+}
+
+/// Indexes of table `row` that are asked by their names.
+#[derive(Default)]
+struct OfRows {
+    open: IndexEntries,
+    moved: IndexEntries,
+    source: IndexEntries,
+}
+
+const IS_OPEN: &str = "verdict IS NULL";
+const IS_MOVED: &str = "(moved_copystate IS NOT NULL OR moved_migrationcycle IS NOT NULL)";
+const IS_NOT_TAKEN: &str = "taken_at IS NULL";
 
 impl Journal {
-    /// That each index that a launch asks by leads to as many rows as its table has. `NOT INDEXED` means nothing where the
-    /// primary key is the table, which therefore is named.
+    /// That each index that a launch asks by leads to what its table has, and to nothing else. `NOT INDEXED` means nothing
+    /// where the primary key is the table, which therefore is named.
     ///
     /// source: `sqlite.org/lang_indexedby.html`, sqlite.org/withoutrowid.html
-    pub(crate) fn check_counts_of_indexes(&self) -> Result<(), JournalError> {
-        let counts = ASKED.map(|(_, are)| format!("count(*) FILTER (WHERE {are})")).join(", ");
-        let sql = format!("SELECT {counts} FROM row INDEXED BY sqlite_autoindex_row_1");
-        let expected: [u64; 3] = self.conn.query_row(&sql, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
-        for ((index, are), expected) in ASKED.into_iter().zip(expected) {
-            let sql = format!("SELECT count(*) FROM row INDEXED BY {index} WHERE {are}");
-            must_lead_to_all(index, self.conn.query_row(&sql, [], |row| row.get(0))?, expected)?;
+    pub(crate) fn check_asked_indexes(&self) -> Result<(), JournalError> {
+        let key = RandomState::new();
+        let mut expected = OfRows::default();
+        let mut by_key = self.conn.prepare(&format!(
+            "SELECT run, row, lane, wave_no, canary, source_id, {IS_OPEN}, {IS_MOVED}
+             FROM row INDEXED BY sqlite_autoindex_row_1"
+        ))?;
+        let mut found = by_key.query([])?;
+        while let Some(columns) = found.next()? {
+            let [run, row, lane, wave_no, canary] = numbers(columns)?;
+            if columns.get(6)? {
+                expected.open.add(&key, [run, row, lane, wave_no, canary]);
+            }
+            if columns.get(7)? {
+                expected.moved.add(&key, [run, row]);
+            }
+            expected.source.add(&key, (run, row, columns.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?));
         }
-        let open = |how: &str| {
-            let sql = format!("SELECT count(*) FROM control {how} WHERE taken_at IS NULL");
-            self.conn.query_row(&sql, [], |row| row.get(0))
+        let of_row = |columns: &str, index: &str, are: &str| {
+            format!("SELECT run, row{columns} FROM row INDEXED BY {index} WHERE {are}")
         };
-        must_lead_to_all("control_open", open("INDEXED BY control_open")?, open("NOT INDEXED")?)
+        let open = self.entries(&of_row(", lane, wave_no, canary", "row_open", IS_OPEN), |columns, entries| {
+            entries.add(&key, numbers::<5>(columns)?);
+            Ok(())
+        })?;
+        must_be_the_same("row_open", &open, &expected.open)?;
+        let moved = self.entries(&of_row("", "row_moved", IS_MOVED), |columns, entries| {
+            entries.add(&key, numbers::<2>(columns)?);
+            Ok(())
+        })?;
+        must_be_the_same("row_moved", &moved, &expected.moved)?;
+        let source = self.entries(&of_row(", source_id", "row_source", "TRUE"), |columns, entries| {
+            let [run, row] = numbers(columns)?;
+            entries.add(&key, (run, row, columns.get_ref(2)?.as_str()?));
+            Ok(())
+        })?;
+        must_be_the_same("row_source", &source, &expected.source)?;
+        let waiting = |how: &str| {
+            let sql = format!("SELECT run, control FROM control {how} WHERE {IS_NOT_TAKEN}");
+            self.entries(&sql, |columns, entries| {
+                entries.add(&key, numbers::<2>(columns)?);
+                Ok(())
+            })
+        };
+        must_be_the_same("control_open", &waiting("INDEXED BY control_open")?, &waiting("NOT INDEXED")?)
+    }
+
+    fn entries(
+        &self,
+        sql: &str,
+        add: impl Fn(&rusqlite::Row<'_>, &mut IndexEntries) -> rusqlite::Result<()>,
+    ) -> Result<IndexEntries, JournalError> {
+        let mut statement = self.conn.prepare(sql)?;
+        let mut found = statement.query([])?;
+        let mut entries = IndexEntries::default();
+        while let Some(columns) = found.next()? {
+            add(columns, &mut entries)?;
+        }
+        Ok(entries)
     }
 
     /// That its tables and indexes are whole and say the same, entry by entry. Takes as long as reading all of both.
@@ -39,11 +107,22 @@ impl Journal {
     }
 }
 
-fn must_lead_to_all(index: &str, found: u64, expected: u64) -> Result<(), JournalError> {
+/// The first columns, which are numbers.
+fn numbers<const N: usize>(columns: &rusqlite::Row<'_>) -> rusqlite::Result<[i64; N]> {
+    let mut numbers = [0; N];
+    for (at, number) in numbers.iter_mut().enumerate() {
+        *number = columns.get(at)?;
+    }
+    Ok(numbers)
+}
+
+fn must_be_the_same(index: &str, found: &IndexEntries, expected: &IndexEntries) -> Result<(), JournalError> {
     if found == expected {
         return Ok(());
     }
+    let differ = if found.n == expected.n { ", and not the same ones" } else { "" };
     Err(JournalError::Damaged(format!(
-        "the index `{index}` leads to {found} entries of its table, which has {expected}"
+        "the index `{index}` leads to {} entries of its table, which has {}{differ}",
+        found.n, expected.n
     )))
 }

@@ -73,6 +73,9 @@ impl Journal {
         let mut journal = Self::connect(path, Access::Write)?;
         journal.recognise()?;
         objects::must_all_be_ours(&journal.conn)?;
+        if schema::is_of_newest(&journal.conn)? {
+            journal.must_not_be_an_excerpt()?;
+        }
         journal.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         schema::tune(&journal.conn)?;
         schema::migrate(&mut journal.conn)?;
@@ -219,7 +222,15 @@ impl Journal {
             Access::Read => conn.busy_timeout(Duration::from_secs(30))?,
             Access::ReadWithLog => conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?,
         }
-        Ok(Self { conn, path: path.to_owned(), access, open: HashMap::new(), schema: None, ours: None })
+        Ok(Self {
+            conn,
+            path: path.to_owned(),
+            access,
+            open: HashMap::new(),
+            schema: None,
+            ours: None,
+            minds_rows: false,
+        })
     }
 
     /// That it is a journal of ours, and ends where a page ends: the database itself minds a page that is gone, and not half

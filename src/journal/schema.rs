@@ -111,6 +111,11 @@ pub(super) fn older(conn: &Connection) -> rusqlite::Result<Option<i64>> {
     Ok((version > 0 && version < newest()).then_some(version))
 }
 
+/// Nothing is to be made in it, or brought up to date.
+pub(super) fn is_of_newest(conn: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(conn)? == newest())
+}
+
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), JournalError> {
     let before = version(conn)?;
     if before == newest() {

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::chain::{Anchor, Hash, hex};
 use super::read::RunRecord;
 use super::{Journal, JournalError, RunKey, Stored, from_stored_form, rows, stored_form};
-use crate::event::{EventKind, LaneId};
+use crate::event::{EventKind, LaneId, Verdict};
 use crate::ledger::Standing;
 use crate::model::{Row, RowId};
 
@@ -19,6 +19,8 @@ pub enum EventOrder {
     /// The first of a lane, or its last.
     FirstOf(LaneId),
     LastOf(LaneId),
+    /// Those that give rows a verdict or take it from them, lane by lane.
+    OfVerdicts,
     /// Those of the rows from the first to the last of these.
     ByRow {
         first: RowId,
@@ -92,6 +94,9 @@ impl Journal {
             EventOrder::OfLane(lane) => ("lane = ?2 AND ?3 = 0", "seq", Some((lane.0, 0))),
             EventOrder::FirstOf(lane) => ("lane = ?2 AND ?3 = 0", "seq LIMIT 1", Some((lane.0, 0))),
             EventOrder::LastOf(lane) => ("lane = ?2 AND ?3 = 0", "seq DESC LIMIT 1", Some((lane.0, 0))),
+            EventOrder::OfVerdicts => {
+                ("kind IN ('row_settled', 'row_reopened') AND ?2 IS NULL AND ?3 IS NULL", "lane, seq", None)
+            }
             EventOrder::ByRow { first, last } => ("row BETWEEN ?2 AND ?3", "row, seq", Some((first.0, last.0))),
         };
         let sql = format!(
@@ -114,6 +119,28 @@ impl Journal {
         let mut found = statement.query([run.0])?;
         while let Some(columns) = found.next()? {
             each(&rows::plan_row(columns)?);
+        }
+        Ok(())
+    }
+
+    /// The verdict of each row in plan order, if it has one, and that it counts as on target.
+    pub fn for_each_verdict(
+        &self,
+        run: RunKey,
+        mut each: impl FnMut(RowId, Option<Verdict>, bool),
+    ) -> Result<(), JournalError> {
+        let sql = format!("SELECT row, verdict, {} FROM row WHERE run = ?1 ORDER BY row", rows::ON_TARGET);
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut found = statement.query([run.0])?;
+        while let Some(columns) = found.next()? {
+            let row = RowId(columns.get(0)?);
+            let verdict = match columns.get_ref(1)?.as_str_or_null().map_err(rusqlite::Error::from)? {
+                None => None,
+                Some(name) => Some(Verdict::named(name).ok_or_else(|| {
+                    JournalError::Damaged(format!("row {row} has the verdict `{name}`, and there is none such"))
+                })?),
+            };
+            each(row, verdict, rows::flag(columns, 2)?);
         }
         Ok(())
     }

@@ -58,16 +58,28 @@ impl RunKey {
 impl Journal {
     pub fn identity(&self) -> Result<Identity, JournalError> {
         self.conn
-            .prepare_cached("SELECT id, n_runs, n_earlier, excerpt FROM journal WHERE journal = 1")?
+            .prepare_cached(
+                "SELECT id, n_runs, n_earlier, excerpt, (SELECT count(*) FROM journal) FROM journal WHERE journal = 1",
+            )?
             .query_row([], |row| {
-                Ok(Identity {
+                let identity = Identity {
                     id: row.get(0)?,
                     n_runs: row.get(1)?,
                     n_earlier: row.get(2)?,
                     is_excerpt: super::rows::flag(row, 3)?,
-                })
+                };
+                Ok((identity, row.get(4)?))
             })
             .map_err(JournalError::from)
+            .and_then(|(identity, n_lines): (_, u64)| match n_lines {
+                1 => Ok(identity),
+                n => Err(JournalError::Damaged(format!("table `journal` says {n} times what it is"))),
+            })
+    }
+
+    /// What was copied for others to read is evidence: it says nothing of runs that it leaves out, which the next one would name.
+    pub(crate) fn must_not_be_an_excerpt(&self) -> Result<(), JournalError> {
+        if self.identity()?.is_excerpt { Err(JournalError::Excerpt) } else { Ok(()) }
     }
 
     /// How each run began, in the order in which they were made.

@@ -507,3 +507,42 @@ fn tables_views_and_sums_have_one_word_for_what_is_on_target() {
     }
     assert_eq!(lab.journal.tally(lab.run).unwrap().on_target(), n_on_target);
 }
+
+#[test]
+fn a_row_is_what_its_events_say_before_a_later_launch_sends_or_settles_it() {
+    let edits = [
+        "standing = 'due', looked = 1",
+        "attempts = 4",
+        "started = 1",
+        "before_copystate = 'x'",
+        "doubted = 1",
+        "reason = 'x'",
+    ];
+    for edit in edits {
+        let mut lab = Lab::new(2);
+        let seen = |row| EventKind::RowSeen { row: RowId(row), seen: Some(SeenState::default()) };
+        let started = |row| EventKind::AttemptStarted { row: RowId(row), attempt: 1, sends: TargetState::default() };
+        let settled = |row| EventKind::RowSettled {
+            row: RowId(row),
+            verdict: Verdict::Already,
+            seen: None,
+            reason: None,
+            ground: None,
+        };
+        lab.lane(vec![seen(1), seen(2)]).unwrap();
+        let mut later = Journal::open(&lab.path()).unwrap();
+        later.mind_rows();
+        Connection::open(lab.path()).unwrap().execute(&format!("UPDATE row SET {edit} WHERE row = 1"), []).unwrap();
+        for kind in [started(1), settled(1)] {
+            let refused = later.append(lab.run, [(LaneId::FIRST, kind)]);
+            assert!(matches!(refused, Err(JournalError::NotAsTold { row: RowId(1), .. })), "{edit}: {refused:?}");
+        }
+        assert_eq!(lab.count("SELECT count(*) FROM event WHERE row = 1"), 1, "{edit}");
+        later.append(lab.run, [(LaneId::FIRST, started(2))]).unwrap();
+        // Whoever took it in hand knows how it stands.
+        Connection::open(lab.path()).unwrap().execute("UPDATE row SET reason = 'x' WHERE row = 2", []).unwrap();
+        let outcome = Outcome::Accepted { status: 200 };
+        let ended = EventKind::AttemptEnded { row: RowId(2), attempt: 1, outcome, request_id: None, took_ms: 1 };
+        later.append(lab.run, [(LaneId::FIRST, ended)]).unwrap();
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Phase, Standing};
+use super::{Phase, Rules, Standing};
 use crate::event::{Ground, Verdict};
 use crate::model::words::nearest;
 
@@ -30,9 +30,22 @@ pub fn word(ground: Option<Ground>, error_code: Option<&str>, http_status: Optio
     }
 }
 
+/// The ground of a verdict as it is believed in a run of these rules.
+pub(crate) fn ground_of(
+    rules: Rules,
+    verdict: Verdict,
+    stored: Option<Ground>,
+    reason: Option<&str>,
+) -> Option<Ground> {
+    match rules {
+        Rules::First | Rules::Second => stored.or_else(|| worded(verdict, reason)),
+        Rules::Third => stored,
+    }
+}
+
 /// The ground of a verdict that an earlier version recorded, which stored none: as that version worded it. The migration that
 /// brought the column has read the same of what stood in table `row` then.
-pub(super) fn worded(verdict: Verdict, reason: Option<&str>) -> Option<Ground> {
+fn worded(verdict: Verdict, reason: Option<&str>) -> Option<Ground> {
     let reason = reason?;
     match verdict {
         Verdict::Blocked if reason.starts_with("skipped by ") => Some(Ground::Skipped),

@@ -68,6 +68,8 @@ impl From<JournalError> for PageError {
             | JournalError::Full(_)
             | JournalError::Sqlite(_)
             | JournalError::Beside { .. }
+            | JournalError::Excerpt
+            | JournalError::NotAsTold { .. }
             | JournalError::Illegal(_) => PageError::Journal(error),
         }
     }

@@ -83,7 +83,7 @@ fn what_is_no_journal_is_called_what_it_is_by_every_verb() {
         ("notes.db", 7, "the file is not a journal of cutover", "name another file"),
         ("other.db", 7, "the file is not a journal of cutover", "name another file"),
         ("empty.db", 2, "the journal holds no run yet", "`cutover run PLAN` makes one"),
-        ("folder.db", 7, "`folder.db` is a folder, and a journal is a file", "name a file in it"),
+        ("folder.db", 2, "`folder.db` is a folder, and a journal is a file", "name a file in it"),
     ] {
         for verb in VERBS {
             lab.cutover(&[verb, &["--journal", journal]].concat()).complains(code, &[says, next]);

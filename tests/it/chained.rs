@@ -32,7 +32,7 @@ fn verified(lab: &Lab, args: &[&str]) -> Value {
 }
 
 /// Somebody who can write the file alters it, and puts the triggers back.
-fn tamper(path: &Path, by: impl FnOnce(&Connection)) {
+pub(crate) fn tamper(path: &Path, by: impl FnOnce(&Connection)) {
     let conn = Connection::open(path).unwrap();
     conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON").unwrap();
     let mut statement = conn.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
@@ -48,7 +48,7 @@ fn tamper(path: &Path, by: impl FnOnce(&Connection)) {
 }
 
 /// Makes every hash of a run right again, and its heads.
-fn rechain(conn: &Connection, run: i64) {
+pub(crate) fn rechain(conn: &Connection, run: i64) {
     let id: String = conn.query_row("SELECT id FROM run WHERE run = ?1", [run], |row| row.get(0)).unwrap();
     for lane in [0, 1].map(LaneId) {
         let (mut prev, mut last) = (chain::genesis(&id, lane), 0);
@@ -70,7 +70,7 @@ fn rechain(conn: &Connection, run: i64) {
 }
 
 /// Takes a run out of every table.
-fn remove(conn: &Connection, run: i64) {
+pub(crate) fn remove(conn: &Connection, run: i64) {
     for table in ["event", "row", "lane", "control", "run"] {
         conn.execute(&format!("DELETE FROM {table} WHERE run = ?1"), [run]).unwrap();
     }
@@ -112,7 +112,7 @@ fn by_sql<'a>(sql: &'static str) -> Box<dyn Fn(&Connection) + 'a> {
     Box::new(move |conn: &Connection| conn.execute_batch(sql).unwrap())
 }
 
-fn renumber(conn: &Connection, from: i64, to: i64) {
+pub(crate) fn renumber(conn: &Connection, from: i64, to: i64) {
     for table in ["event", "row", "lane", "control", "run"] {
         conn.execute(&format!("UPDATE {table} SET run = ?2 WHERE run = ?1"), [from, to]).unwrap();
     }
@@ -243,11 +243,13 @@ fn on_the_content(ids: &[String; 3]) -> Vec<Attack<'_>> {
 #[test]
 fn no_run_vanishes_from_a_journal_is_added_to_it_or_changes_its_place() {
     let _machine = shared();
-    let (lab, _sandbox, ids) = three_runs();
+    let (lab, sandbox, ids) = three_runs();
     let untouched = Untouched::of(&lab);
     untouched.but(|_| ());
     verify(&lab, &[]).exits(0);
-    for (what, attack, expected) in on_the_order(&ids).into_iter().chain(on_the_content(&ids)) {
+    let on_the_order = on_the_order(&ids);
+    let n_on_the_order = on_the_order.len();
+    for (nth, (what, attack, expected)) in on_the_order.into_iter().chain(on_the_content(&ids)).enumerate() {
         untouched.but(attack);
         let ended = verify(&lab, &["--json"]);
         let document: Value = serde_json::from_str(&ended.stdout).unwrap();
@@ -256,6 +258,16 @@ fn no_run_vanishes_from_a_journal_is_added_to_it_or_changes_its_place() {
         assert!(expected.iter().all(|expected| findings.contains(expected)), "{what}: {findings:#?}");
         let text = verify(&lab, &[]).exits(7).stdout;
         assert!(text.contains("not what it was"), "{what}: {text}");
+        if nth < n_on_the_order {
+            // Nobody makes another run beside them, and no verb writes to one.
+            let n_asked = sandbox.ledger().len();
+            for words in [&["run", "plan.csv", "--new"][..], &["run", "plan.csv"], &["retry"], &["reconcile"]] {
+                let Ended { code, stderr, .. } = lab.launch(&sandbox, words);
+                assert_eq!(code, Some(7), "{what}, {words:?}: {stderr}");
+            }
+            assert_eq!(lab.cutover(&["control", "drain"]).code, Some(7), "{what}");
+            assert_eq!(sandbox.ledger().len(), n_asked, "{what}: something was asked or sent");
+        }
     }
     // Whoever writes all of it anew is found by what was kept elsewhere, and by nothing else.
     let anchor = {
@@ -269,6 +281,36 @@ fn no_run_vanishes_from_a_journal_is_added_to_it_or_changes_its_place() {
     let text = verify(&lab, &[]).exits(0).stdout;
     assert!(text.contains("by itself alone") && text.contains("could have written all of it anew"), "{text}");
     assert_eq!(found(&verified(&lab, &["--anchor", &anchor])), [(None, "anchor_unknown")]);
+}
+
+#[test]
+fn what_was_copied_out_for_others_is_written_to_by_nobody() {
+    let _machine = shared();
+    let (lab, sandbox, ids) = three_runs();
+    lab.cutover(&["audit", "export", &ids[1], "-o", "bundle"]).exits(0);
+    let excerpt = "bundle/journal.db";
+    let before = std::fs::read(lab.path(excerpt)).unwrap();
+    let n_asked = sandbox.ledger().len();
+    for words in [
+        &["run", "plan.csv", "--yes"][..],
+        &["run", "plan.csv", "--yes", "--new"],
+        &["resume", "--yes"],
+        &["retry", "--yes"],
+        &["reconcile"],
+    ] {
+        lab.cutover(&[words, &["--endpoint", &sandbox.url, "--journal", excerpt]].concat())
+            .exits(7)
+            .says("the journal is an excerpt")
+            .says("go on in the journal that it was copied from");
+    }
+    lab.cutover(&["control", "drain", "--journal", excerpt]).exits(7).says("the journal is an excerpt");
+    assert_eq!(sandbox.ledger().len(), n_asked, "something was asked or sent");
+    assert!(std::fs::read(lab.path(excerpt)).unwrap() == before, "it was written to");
+    // Whoever reads it may.
+    for words in [&["audit", "verify"][..], &["status"], &["report", "--format", "csv"]] {
+        lab.cutover(&[words, &["--journal", excerpt]].concat()).exits(0);
+    }
+    lab.launch(&sandbox, &["retry"]).exits(1);
 }
 
 #[test]

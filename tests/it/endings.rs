@@ -302,8 +302,7 @@ fn what_cannot_work_at_all_is_said_before_what_was_not_given() {
     ];
     for (args, says) in cases {
         println!("{args:?}");
-        let is_no_journal = says == "is a folder" || says == "not a journal of cutover";
-        let ended = lab.cutover(args).exits(if is_no_journal { 7 } else { 2 }).says(says);
+        let ended = lab.cutover(args).exits(if says == "not a journal of cutover" { 7 } else { 2 }).says(says);
         assert_eq!(
             ended.stderr.contains("without a terminal"),
             says.contains("without a terminal"),

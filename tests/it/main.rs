@@ -15,6 +15,7 @@ mod disclaimed;
 mod disk;
 mod doctor;
 mod doors;
+mod edits;
 mod endings;
 mod endpoints;
 mod evidence;

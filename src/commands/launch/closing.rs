@@ -1,7 +1,7 @@
 //! Closes what a launch left that was cut off between its last verdict and its end.
 
 use super::super::{CommandError, Context};
-use crate::audit::beforehand::{self, Of};
+use crate::audit::beforehand;
 use crate::event::LaneId;
 use crate::journal::Journal;
 use crate::lock::{self, Lock};
@@ -21,7 +21,7 @@ pub(in crate::commands) fn close_cut_off(context: &Context, journal: &mut Journa
         if !journal.cut_off_complete()?.iter().any(|still| still.key == run.key) {
             continue;
         }
-        beforehand::run(journal, &run, Of::Launch)?;
+        beforehand::run_to_close(journal, &run)?;
         let end = End::of(journal, &run, &journal.tally(run.key)?)?;
         journal.append(run.key, [(LaneId::RUN, end.event())])?;
         let (id, exit, reason) = (plain(&run.id), end.exit, end.reason);

@@ -1,0 +1,70 @@
+//! Rows held against their events as a later launch takes them in hand: what table `row` says of them decides what is sent, and
+//! whoever can write the file can write that.
+
+use rusqlite::{Connection, params};
+
+use super::read::event;
+use super::{Journal, JournalError, RunKey};
+use crate::event::EventKind;
+use crate::ledger::{Rules, Standing};
+use crate::model::RowId;
+
+impl Journal {
+    /// From here on no row that this connection did not take in hand itself is sent or settled before its events were added up
+    /// again. Of a run that begins now nobody else can have written anything.
+    pub(crate) fn mind_rows(&mut self) {
+        self.minds_rows = true;
+    }
+}
+
+/// Tells whether the event is of those that a row has to be as told for: what it leads to cannot be undone, or is believed.
+pub(super) fn takes_in_hand(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::AttemptStarted { .. } | EventKind::RowSettled { .. } => true,
+        EventKind::RunStarted { .. }
+        | EventKind::LaunchBegan { .. }
+        | EventKind::DrainBegan { .. }
+        | EventKind::StageBegan { .. }
+        | EventKind::StageEnded { .. }
+        | EventKind::WaitBegan { .. }
+        | EventKind::WaitEnded
+        | EventKind::Controlled { .. }
+        | EventKind::LaunchEnded { .. }
+        | EventKind::QuotaLearned { .. }
+        | EventKind::ReadThrottled { .. }
+        | EventKind::LaneStopped { .. }
+        | EventKind::RowSeen { .. }
+        | EventKind::RowMoved { .. }
+        | EventKind::AttemptEnded { .. }
+        | EventKind::RowLeft { .. }
+        | EventKind::RowReopened { .. } => false,
+    }
+}
+
+/// The standing is what the events of its row add up to.
+pub(super) fn check(
+    conn: &Connection,
+    run: RunKey,
+    rules: Rules,
+    row: RowId,
+    standing: &Standing,
+) -> Result<(), JournalError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT lane, seq, at, kind, row, detail FROM event INDEXED BY event_row WHERE run = ?1 AND row = ?2 ORDER BY seq",
+    )?;
+    let mut found = statement.query(params![run.0, row.0])?;
+    let mut told = Standing::untouched(rules);
+    while let Some(columns) = found.next()? {
+        let event = event(columns)?;
+        if let Err(step) = told.add(&event.kind, event.at) {
+            return Err(JournalError::NotAsTold {
+                row,
+                columns: format!("{} cannot follow {}", step.event, step.phase),
+            });
+        }
+    }
+    match &told.unlike(standing)[..] {
+        [] => Ok(()),
+        columns => Err(JournalError::NotAsTold { row, columns: columns.join(", ") }),
+    }
+}
