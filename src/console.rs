@@ -76,7 +76,7 @@ impl Console {
         self.write(Level::Error, text);
     }
 
-    /// What went wrong, the causes of it, and after an empty line what to do next.
+    /// Error, its causes, and after an empty line the next thing to do.
     pub(crate) fn fail(self, text: &str, causes: &[String], hint: Option<&str>) {
         self.write_lines(Level::Error, |out| {
             writeln!(out, "{text}")?;
@@ -91,7 +91,7 @@ impl Console {
         });
     }
 
-    /// What [`Console::say`] says, of several lines.
+    /// Several lines, told as [`Console::say`] tells one.
     pub(crate) fn tell(self, write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) {
         if !self.quiet {
             self.write_lines(Level::Info, write);
@@ -147,7 +147,7 @@ pub(crate) fn ask(question: &str) {
     put(&format!("\n{} ", visible(question)));
 }
 
-/// Whether an answer to a question agrees. Silence does not.
+/// Tells an answer that agrees; silence does not.
 pub(crate) fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
@@ -253,7 +253,7 @@ fn has_colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && is_empty("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// How wide a terminal is; none, if it is none or does not say.
+/// Columns of a terminal; none, if it is none or does not say.
 fn width_of(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
     if !stream.is_terminal() {
         return None;
@@ -286,7 +286,7 @@ pub(crate) fn shows_results() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Whether what goes to people is seen at once, and not kept in a file.
+/// Tells that people see at once what goes to them, and that no file keeps it.
 pub(crate) fn tells_a_terminal() -> bool {
     io::stderr().is_terminal()
 }

@@ -18,14 +18,15 @@
 //!                                                  └─────▶ preflight   (resume is the same path)
 //! ```
 //!
-//! Arrows of dependency point one way: `{model, exit} ← {waves, control} ← event ← ledger ← {plan, journal, gate, retry,
+//! Arrows of dependency point one way: `{model, exit, files} ← {waves, control} ← event ← ledger ← {plan, journal, gate, retry,
 //! remote, judge} ← engine ← commands`, and `event ← transport ← credentials ← remote`. Each library with an opinion stays
 //! in one room: `reqwest` in `transport`, `rusqlite` in `journal`, `governor` in `gate`, `indicatif` in `observe`, `clap`
 //! in `settings`, `hyper` in `sandbox`, `axum` in `serve`, `askama` and `plotters` in `report::html`.
 //!
 //! A good order to read in:
 //!
-//! 1. [`model`]: ids, state words, the target and what was seen. [`exit`]: the codes.
+//! 1. [`model`]: ids, state words, the target and what was seen. [`exit`]: the codes. `files`: how every room makes and opens
+//!    files where others may have been before; it stands on none of the others.
 //! 2. [`event`]: what can happen. [`ledger`]: what a row's events add up to, and which histories are impossible;
 //!    [`ledger::steered`] is the same for how a run was steered. `clock`: the time of day, the machine's or a rehearsal's.
 //! 3. `engine`: `call` is one row from top to bottom and reads like the runbook; `lane` is what the calls of one
@@ -41,8 +42,7 @@
 //!    `serve` shows it to browsers while it happens.
 //! 8. `inventory`, `doctor`: looking around without a run. [`rehearsal`]: what a night would come to. [`rollback`]: the way
 //!    back.
-//! 9. `settings`, `lock`, `memory` and [`commands`]: one function per verb, wiring the parts. `files`: how all of them make and open files
-//!    where others may have been before.
+//! 9. `settings`, `lock`, `memory` and [`commands`]: one function per verb, wiring the parts.
 //! 10. [`sandbox`]: the service on loopback, with its state machine, quotas and faults.
 //!
 //! Whom the program trusts with what, and what its files cannot prove, is told in [`threat_model`].

@@ -153,7 +153,7 @@ impl Drop for Lock {
 /// A lock's file, which may only be looked at if somebody else made it.
 struct Opened {
     file: File,
-    /// It belongs to us or to root, and may be written to.
+    /// Belongs to us or to root, and may be written to.
     is_ours: bool,
 }
 

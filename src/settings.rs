@@ -86,7 +86,7 @@ pub(crate) struct Untrusted {
     does: &'static str,
     /// Others of its keys that do.
     n_more: usize,
-    /// It was trusted once, and is not what it was then.
+    /// Trusted once, with another content.
     was_trusted: bool,
 }
 
@@ -233,7 +233,7 @@ pub(crate) struct Settings {
     pub(crate) texts: BTreeMap<&'static str, String>,
     /// Of what a plan may have a say in, what holds, and whose word that is.
     pub(crate) held: BTreeMap<&'static str, (String, Origin)>,
-    /// What flags make wider than it would be without them.
+    /// Limits that flags make wider.
     pub(crate) loosened: Vec<Loosened>,
     /// What was given to this launch and holds for it alone.
     pub(crate) by_hand: BTreeMap<String, String>,
@@ -411,7 +411,7 @@ fn rate_of_one(resolved: &Resolved) -> Result<Option<f64>, SettingsError> {
     })
 }
 
-/// What a wave may not pass, whatever its plan says.
+/// Rate that a wave may not pass, whatever its plan says.
 fn rate_cap_of_one(resolved: &Resolved) -> Result<Option<f64>, SettingsError> {
     let said = resolved.of_profile("rate", rate)?.flatten();
     let cap = resolved.cap("rate", rate)?.flatten();

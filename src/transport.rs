@@ -52,7 +52,7 @@ pub(crate) struct Transport {
     endpoint: Endpoint,
     way: Way,
     timeouts: Timeouts,
-    /// What the proxy on the way is called, if there is one.
+    /// Name of the proxy on the way, if there is one.
     proxy: Option<String>,
 }
 
@@ -320,7 +320,7 @@ impl Transport {
         Self { endpoint, way: Way::Inside(inside), timeouts: Timeouts::of(settings), proxy: None }
     }
 
-    /// What the proxy on the way is called, if there is one.
+    /// Name of the proxy on the way, if there is one.
     pub(crate) fn proxy(&self) -> Option<&str> {
         self.proxy.as_deref()
     }

@@ -55,7 +55,7 @@ fn is_of_a_journal(path: &Path) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Eyes {
     mode: u32,
-    /// Who may have owned what is replaced, besides us.
+    /// User, besides us, who may have owned the replaced file.
     owner: Option<u32>,
 }
 

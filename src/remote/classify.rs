@@ -140,7 +140,7 @@ pub(crate) fn inventoried(answer: &Answer) -> Result<Inventoried, Outcome> {
     Ok(Inventoried { count: count.unwrap_or(n_entries as u64), n_entries, sources })
 }
 
-/// None: it has no id, and so is no source.
+/// Id of the source; none, if it has none and so is no source.
 fn inventory(entry: Described<'_>, secrets: &Secrets) -> Option<InInventory> {
     let text = |text: Scalar<'_>| text.0.map(|text| secrets.hide(&text).into_owned());
     let time = |time: Plain<'_>| if let Plain::Number(ms) = time { i64::try_from(ms).ok() } else { None };

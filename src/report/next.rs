@@ -253,7 +253,7 @@ impl NextCommands {
         self.written("run", &[&self.plan], &flags)
     }
 
-    /// What was given by hand, where the endpoint is named for itself.
+    /// Settings given by hand, where the endpoint is named for itself.
     fn beside_endpoint(&self) -> impl Iterator<Item = (&String, &String)> {
         let is_named = self.endpoint().is_some();
         self.given.iter().filter(move |(key, _)| !(is_named && ["endpoint", "region"].contains(&key.as_str())))

@@ -14,7 +14,7 @@ mod folded;
 
 pub struct Printout<'a> {
     out: &'a mut dyn io::Write,
-    /// Where lines are folded, if they are.
+    /// Column at which lines are folded, if they are.
     width: Option<usize>,
     coloured: bool,
 }
@@ -42,7 +42,7 @@ impl<'a> Printout<'a> {
         Self { out, width, coloured }
     }
 
-    /// What `write!` and `writeln!` call: one line, with or without its end.
+    /// Takes one line from `write!` and `writeln!`, with or without its end.
     pub fn write_fmt(&mut self, line: fmt::Arguments<'_>) -> io::Result<()> {
         let text = line.to_string();
         let line = self.folded(&visible(text.strip_suffix('\n').unwrap_or(&text)));

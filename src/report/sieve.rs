@@ -6,7 +6,7 @@ use std::{fmt, mem, str};
 
 use super::visible::{acts_on_terminals, escape, is_visible, spell};
 
-/// What is written, and so how a character that must not go through is spelled out.
+/// Kind of text, and so the spelling of a character that must not go through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// Of which people read something: a page, a report.
@@ -17,7 +17,7 @@ pub(crate) enum Form {
     Values,
     /// In JSON such characters stand in strings alone, where their escape is the same value.
     Json,
-    /// What is kept, and no terminal is shown.
+    /// Kept in a file or given to a program, and shown on no terminal.
     Raw,
 }
 

@@ -23,7 +23,7 @@ use super::guests::Guest;
 use super::token::{Cookie, Session, Token};
 use crate::console::Console;
 
-/// What the token is called in a link.
+/// Name of the token in a link.
 pub(crate) const IN_LINK: &str = "token";
 /// One wrong token after the other is answered, each after so long, whoever brings it.
 const PAUSE_AFTER_A_WRONG_ONE: Duration = Duration::from_millis(500);
@@ -38,7 +38,7 @@ pub(crate) struct Door {
     console: Console,
 }
 
-/// What keeps those out who bring nothing.
+/// Token and session, without either of which nobody comes in.
 struct Lock {
     token: Token,
     session: Session,
@@ -46,7 +46,7 @@ struct Lock {
     n_wrong: Mutex<u64>,
 }
 
-/// What somebody brought.
+/// Proof that somebody brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Brought {
     Nothing,
@@ -64,7 +64,7 @@ impl Door {
         Self { listens_on, names, lock, console }
     }
 
-    /// Whether `Host` is a name of ours. The port does not matter: a tunnel may have another.
+    /// Tells a `Host` that is a name of ours. The port does not matter: a tunnel may have another.
     fn knows(&self, host: &str) -> bool {
         let name = match host.rsplit_once(':') {
             Some((name, port)) if port.parse::<u16>().is_ok() => name,
@@ -79,7 +79,7 @@ impl Door {
             .is_ok_and(|ip| ip.is_loopback() || self.listens_on.ip().is_unspecified() || ip == self.listens_on.ip())
     }
 
-    /// Whom a request comes to, if that is not us.
+    /// Refusal of a request that is for somebody else.
     fn misdirected(&self, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
         // HTTP/1.1 has it in a header; a whole address in the first line wins over that.
         let host = uri.authority().map(axum::http::uri::Authority::as_str);
@@ -170,7 +170,7 @@ fn by_link(uri: &Uri) -> Option<(String, String)> {
     Some((given, if rest.is_empty() { path } else { format!("{path}?{rest}") }))
 }
 
-/// What no reader sends: a change, or something to be read.
+/// Refusal of what no reader sends: a change, or something to be read.
 fn unwanted(method: &Method, headers: &HeaderMap) -> Option<Response> {
     if *method != Method::GET && *method != Method::HEAD {
         let text = "This page is only read.\n";
@@ -270,7 +270,7 @@ mod tests {
 
     const TOKEN: &str = "0123456789abcdef";
 
-    /// What a request brings with these headers.
+    /// Reads what a request brings with these headers.
     fn brought(door: &Door, uri: &str, headers: &[(HeaderName, &str)]) -> Brought {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
         door.lock.as_ref().unwrap().brought(&uri.parse().unwrap(), &headers, || None)

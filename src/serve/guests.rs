@@ -45,7 +45,7 @@ struct Present {
 
 struct Seat {
     network: IpAddr,
-    /// It has brought what lets it in.
+    /// Has brought a token or a cookie.
     is_known: bool,
     leaves: CancellationToken,
 }
@@ -101,7 +101,7 @@ impl Present {
     }
 }
 
-/// Whoever has one address of the sixth version has all of its network.
+/// Network of an address: whoever has one of the sixth version has all of its network.
 /// source: RFC 6177, section 2
 fn network(address: IpAddr) -> IpAddr {
     match address {
@@ -116,7 +116,7 @@ impl Guest {
         *self.user.get_or_init(|| neighbor::user_of(self.address, self.here))
     }
 
-    /// It is nobody who has to make room for others.
+    /// Spares it from making room for others.
     pub(super) fn is_let_in(&self) {
         if !self.is_known.swap(true, Ordering::Relaxed)
             && let Some(seat) = self.guests.lock().all.get_mut(&self.number)
@@ -164,7 +164,7 @@ struct Taking {
 }
 
 impl Taking {
-    /// What came of writing, unless that has waited for too long.
+    /// Result of a write, or an error once it has waited for too long.
     fn in_time<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;

@@ -35,7 +35,7 @@ impl Wanted {
     }
 }
 
-/// Whoever waits; once it is dropped, nobody does.
+/// Reader that waits; once this is dropped, nobody does.
 struct Waiting(Arc<AtomicBool>);
 
 impl Drop for Waiting {

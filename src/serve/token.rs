@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 /// Shorter ones can be guessed.
 const SHORTEST: usize = 16;
 
-/// What those have to bring who are let in. Only its digest is kept.
+/// Secret of those who are let in. Only its digest is kept.
 pub(crate) struct Token([u8; 32]);
 
 #[derive(Debug, thiserror::Error)]
@@ -60,11 +60,11 @@ pub(super) struct Session {
     began: Instant,
 }
 
-/// What a cookie is worth.
+/// Worth of a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cookie {
     Good,
-    /// It was good once.
+    /// Good once, and too long ago.
     Old,
     Bad,
 }
@@ -81,7 +81,7 @@ impl Session {
         format!("{}={made}.{}; Path=/; HttpOnly; SameSite=Strict", self.name, self.proof(made, user))
     }
 
-    /// What comes with a request of this user; none, if it is another cookie.
+    /// Worth of what came with a request of this user; none, if it is another cookie.
     pub(super) fn is(&self, cookie: &str, user: Option<u32>) -> Option<Cookie> {
         let (name, value) = cookie.trim().split_once('=')?;
         (name == self.name).then(|| self.worth(value, user))

@@ -30,9 +30,9 @@ const PROFILES: &str = "profiles";
 pub(crate) enum Authority {
     /// By `--config` or `CUTOVER_CONFIG`.
     Named,
-    /// It lies in the folder, and `cutover trust` was told of this very content.
+    /// Lies in the folder, and `cutover trust` was told of this very content.
     Trusted,
-    /// It lies in the folder, and may come from anybody.
+    /// Lies in the folder, and may come from anybody.
     Folder,
     User,
     Machine,
@@ -71,7 +71,7 @@ pub(super) struct Profile {
 pub(crate) struct Said {
     pub(crate) line: usize,
     pub(crate) profile: Option<String>,
-    /// None: a profile of which nothing is said.
+    /// Key of a setting; none, if the profile is empty.
     pub(crate) key: Option<String>,
     /// As one would write it as a flag.
     pub(crate) value: String,
@@ -88,7 +88,7 @@ impl fmt::Display for Said {
 }
 
 impl Said {
-    /// What of it takes more than to lie in a folder. A profile is an account, and whatever is said of one is too.
+    /// Reason for which this takes more than to lie in a folder. A profile is an account, and so is all that is said of one.
     pub(crate) fn beyond_a_folder(&self) -> Option<&'static str> {
         let of_key = |key: &str| {
             let of_settings = KEYS.iter().map(|known| (known.name, known.reach));

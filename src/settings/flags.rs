@@ -471,7 +471,7 @@ pub(crate) struct PlanArgs {
 }
 
 impl PlanArgs {
-    /// How this plan is read, as flags, each with a blank before it.
+    /// Flags that say how this plan is read, each with a blank before it.
     pub(crate) fn reading(&self) -> String {
         let marks =
             [("allow-unknown", self.allow_unknown), ("strict", self.strict), ("allow-outside", self.allow_outside)];
@@ -720,7 +720,7 @@ impl SteeringArgs {
 }
 
 impl Flags {
-    /// How the plan is read that was named, as flags; nothing, where none was.
+    /// Flags that say how the named plan is read; empty without a plan.
     pub(crate) fn reading(&self) -> String {
         match &self.verb {
             Verb::Check { plan, .. }

@@ -11,15 +11,15 @@ pub(crate) struct Key {
     /// What a settings file might say, where there is no default.
     pub(crate) example: &'static str,
     pub(crate) help: &'static str,
-    /// What it can do in the hands of whoever wrote it.
+    /// Harm that it can do in a stranger's hands.
     pub(crate) reach: Reach,
     /// What a run is carried out with, and so belongs in its journal.
     pub(crate) of_run: bool,
-    /// Whether each account may have its own.
+    /// Lets each account have its own.
     pub(crate) of_account: bool,
     /// Which of two values holds where an operator and somebody else have a say. None: a plan file may not set it.
     pub(crate) of_plan: Option<Stricter>,
-    /// Whether its default is a limit, too, which the operator alone makes wider. Of pace a default is no more than where one
+    /// Makes its default a limit, too, which the operator alone makes wider. Of pace a default is no more than where one
     /// begins: a plan has its own.
     pub(crate) holds_by_default: bool,
     /// Whether a run keeps to it that was begun with it, unless a later launch is told otherwise.
@@ -32,14 +32,14 @@ pub(crate) struct Key {
     pub(crate) also_variable: Option<&'static str>,
 }
 
-/// What a setting can do in the hands of whoever wrote it, and so whose word it takes.
+/// Harm that a setting can do in a stranger's hands, and so whose word it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// Speed, patience, rules for stopping, hours: at worst a run that is slow, or none.
     Pace,
     /// Looks of messages and reports.
     Looks,
-    /// Where requests and credentials go, and in whose name.
+    /// Decides where requests and credentials go, and in whose name.
     Redirects,
     /// A file or a variable that is read.
     Reads,
@@ -47,12 +47,12 @@ pub(crate) enum Reach {
     Writes,
     /// A command.
     Executes,
-    /// What keeps a run from doing what nobody meant.
+    /// Guards against what nobody meant.
     Guards,
 }
 
 impl Reach {
-    /// What a file may not that merely lies in the folder; none: it may.
+    /// Reason for which a file that merely lies in the folder may not set this; none: it may.
     pub(crate) fn beyond_a_folder(self) -> Option<&'static str> {
         match self {
             Reach::Pace | Reach::Looks => None,

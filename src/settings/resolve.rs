@@ -69,7 +69,7 @@ impl fmt::Display for Origin {
 /// Names a settings file, and is no setting.
 pub(crate) const CONFIG_FLAG: &str = "config";
 
-/// What is empty is not set.
+/// Reads a variable; an empty one is not set.
 fn text_of_variable(
     key: &'static str,
     variable: &str,
@@ -203,7 +203,7 @@ impl Layers {
         &self.warnings
     }
 
-    /// What the files of this folder set, a line for each.
+    /// Lines about what the files of this folder set, one for each file.
     pub(crate) fn told_of_folder(&self) -> impl Iterator<Item = String> {
         self.files.iter().filter_map(SettingsFile::told)
     }
@@ -404,7 +404,7 @@ impl Layers {
 /// A text, and whose word it is.
 type Held = (String, Origin);
 
-/// What a flag makes wider than it is without.
+/// Limit that a flag makes wider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Loosened {
     pub(crate) key: &'static str,
@@ -437,7 +437,7 @@ fn unlike(key: &'static str, (one, of_one): Held, (other, of_other): Held) -> Se
 /// A setting about one clock, what makes it stricter, and where a hand has it.
 type Part = (&'static str, Stricter, fn(&Hand) -> Option<&Held>);
 
-/// What one hand says of the time in which changes may be sent.
+/// Time in which changes may be sent, as one hand has it.
 #[derive(Clone, Debug, Default)]
 struct Hand {
     hours: Option<Held>,
@@ -482,7 +482,7 @@ pub(crate) struct Resolved {
     values: BTreeMap<&'static str, Held>,
     /// Flags and the environment.
     launch: BTreeMap<&'static str, Held>,
-    /// What holds of a limit without what the plan says.
+    /// Limits without the plan's own word.
     caps: BTreeMap<&'static str, Held>,
     /// Deadlines beside the one that is the setting's value.
     pub(super) other_deadlines: Vec<Held>,
@@ -566,7 +566,7 @@ impl Resolved {
         parse(text).map(Some).map_err(|problem| SettingsError::Value { key, origin: origin(), problem })
     }
 
-    /// What was given to this launch, whether or not it won.
+    /// Value given to this launch, also if another won.
     pub(super) fn of_launch<T>(
         &self,
         key: &'static str,
@@ -575,7 +575,7 @@ impl Resolved {
         read(key, self.launch.get(key), parse)
     }
 
-    /// What holds of a limit without what the plan says, if anybody said anything.
+    /// Limit without the plan's own word; none, if nobody set it.
     pub(super) fn cap<T>(
         &self,
         key: &'static str,
@@ -584,7 +584,7 @@ impl Resolved {
         read(key, self.caps.get(key), parse)
     }
 
-    /// What holds where a plan may have a say.
+    /// Values that hold of settings in which a plan may have a say.
     pub(super) fn held(&self) -> BTreeMap<&'static str, Held> {
         let of_plan = KEYS.iter().filter(|key| key.of_plan.is_some());
         of_plan.filter_map(|key| Some((key.name, self.values.get(key.name)?.clone()))).collect()

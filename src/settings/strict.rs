@@ -7,7 +7,7 @@ use super::{duration, on_off, positive, rate, share, unless_off, whole};
 use crate::waves::Share;
 use crate::waves::window::{BadWindow, Hours};
 
-/// What makes one value of a setting stricter than another.
+/// Order in which one value of a setting is stricter than another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stricter {
     /// Fewer requests in a second; `off` is no limit.
@@ -30,7 +30,7 @@ pub(crate) enum Stricter {
     Earlier,
 }
 
-/// What holds of two.
+/// Result of comparing two limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Pick {
     First,
@@ -61,7 +61,7 @@ impl Stricter {
         })
     }
 
-    /// Whether a flag makes wider what holds without it.
+    /// Tells a flag that makes wider what holds without it.
     pub(super) fn is_loosened(self, flag: &str, held: &str) -> bool {
         match self {
             Stricter::Zone | Stricter::Earlier => flag != held,

@@ -34,11 +34,11 @@ struct Note {
     at: Timestamp,
 }
 
-/// What is known of a file at its place.
+/// Knowledge about a file at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
     Never,
-    /// It was trusted as it was then, and is not that any more.
+    /// Trusted once, with another content.
     Otherwise,
     AsItIs,
 }
@@ -57,7 +57,7 @@ pub(crate) fn place(path: &Path) -> io::Result<PathBuf> {
 }
 
 impl Notes {
-    /// None: the environment names neither a home nor a state directory.
+    /// Notes of the user; none, if the environment names neither a home nor a state directory.
     pub(crate) fn of_user(environment: &impl Fn(&str) -> Option<OsString>) -> Option<Self> {
         let state = file::user_directory(environment, "XDG_STATE_HOME", ".local/state")?;
         Some(Self { folder: state.join("trusted") })
