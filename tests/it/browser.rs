@@ -125,7 +125,7 @@ fn a_report_of_a_hundred_thousand_rows_opens_and_finds() {
 }
 
 /// A journal of so many rows, every hundredth of which was refused.
-fn large(path: &Path, n_rows: u32) {
+pub(crate) fn large(path: &Path, n_rows: u32) {
     let mut journal = Journal::open(path).unwrap();
     let lane = NewLane {
         name: "acme".to_owned(),

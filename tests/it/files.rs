@@ -531,6 +531,47 @@ fn a_folder_in_which_everybody_can_put_files_is_warned_of() {
     assert!(!ended.stderr.contains(warning), "{}", ended.stderr);
 }
 
+/// The machine's folder for locks, as it may be there or have been put there, and whether it is taken.
+#[test]
+fn locks_lie_where_all_users_of_the_machine_see_them_if_root_made_that() {
+    let may_mount = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
+    if !may_mount.is_ok_and(|status| status.success()) || !Path::new("/run/lock").is_dir() {
+        println!("left out: nothing can be mounted here");
+        return;
+    }
+    let _machine = shared();
+    let (lab, sandbox) = begun();
+    let binary = env!("CARGO_BIN_EXE_cutover");
+    let (url, folder) = (&sandbox.url, "/run/lock/cutover");
+    let resume = format!("{binary} resume --yes --endpoint {url} --pause-file hold");
+    // What was made, and what the second launch, of another user with another journal, ends with.
+    let cases = [
+        (format!("mkdir -m 1777 {folder}"), true),
+        (format!("mkdir -m 0755 {folder}"), true),
+        (format!("mkdir -m 0777 {folder}"), false),
+        (format!("mkdir -m 1777 {folder} && chown 65534 {folder}"), false),
+        (format!("mkdir -m 1777 /run/lock/other && ln -s other {folder}"), false),
+        (format!("touch {folder}"), false),
+        ("true".to_owned(), false),
+    ];
+    for (made, is_taken) in cases {
+        lab.write("hold", "");
+        let script = format!(
+            "set -e; rm -rf state; mount -t tmpfs none /run/lock; umask 022; {made}
+            {resume} >/dev/null 2>&1 & launch=$!
+            until ls {folder}/*.lock state/cutover/locks/*.lock 2>/dev/null | grep -q .; do kill -0 $launch; sleep 0.02; done
+            ls -l {folder}/*.lock 2>/dev/null || true
+            set +e; XDG_STATE_HOME=$PWD/another-user {binary} run plan.csv --yes --journal other.db --endpoint {url} \
+              --pause-file hold --stop-file hold >/dev/null 2>said; echo \"second: $?\"
+            kill -KILL $launch; wait $launch; rm -rf other.db* state another-user; exit 0"
+        );
+        let ended = soon(Launch::of(lab.command_of("unshare", &["-m", "bash", "-c", &script]))).exits(0);
+        let told = format!("{made}: {}{}", ended.stdout, fs::read_to_string(lab.path("said")).unwrap());
+        assert_eq!(ended.stdout.contains("second: 6"), is_taken, "{told}");
+        assert_eq!(ended.stdout.contains("-rw-r--r--"), is_taken, "who is locked out may see by whom: {told}");
+    }
+}
+
 #[test]
 fn a_lock_that_cannot_be_taken_is_said_whatever_is_not_wanted_to_be_heard() {
     let _machine = alone();

@@ -463,7 +463,31 @@ fn no_part_of_a_proxys_address_is_told() {
         "http://me:pass@hunter2:3128",
         "me:pass@hunter2",
         "http://me:1\\hunter2@proxy:3128",
+        "http://me:1@hunter2@proxy:3128",
+        "http://me:hunter2@1@proxy:3128",
+        "http://me:1%hunter2@proxy:3128",
+        "http://me:%68unter2hunter2@proxy:3128",
+        "http://me:1#/?@hunter2@proxy:3128",
+        "me:1#hunter2@proxy:3128",
+        "me:1/hunter2@proxy",
+        "//me:1?hunter2@proxy:3128",
+        "HTTP://me:hunter2#@proxy:3128",
+        "socks5://me:1/hunter2@proxy:1080",
+        "http://hunter2:@proxy:3128",
     ] {
+        for variable in ["https_proxy", "ALL_PROXY", "all_proxy"] {
+            let verb = ["plan", "plan.csv", "--attempts", "1", "--timeout", "2s", "--endpoint", "https://sms.invalid"];
+            for form in [&[][..], &["--json"], &["-v", "--log-format", "json"]] {
+                let ended = Launch::of({
+                    let mut command = lab.command(&[&verb[..], form].concat());
+                    command.env(variable, address);
+                    command
+                });
+                let ended = ended.end();
+                let told = ended.stdout + &ended.stderr;
+                assert!(ended.code != Some(0) && !told.contains("hunter2"), "{variable}={address}: {told}");
+            }
+        }
         let mut command =
             lab.command(&["run", "plan.csv", "--yes", "--preflight", "off", "--endpoint", "https://sms.invalid"]);
         command.env("HTTPS_PROXY", address).env("CUTOVER_ATTEMPTS", "1").env("CUTOVER_VERIFY_TIMEOUT", "1s");
@@ -474,6 +498,103 @@ fn no_part_of_a_proxys_address_is_told() {
         for name in ["cutover.db", "cutover.db-wal", "cutover.db-shm"] {
             _ = std::fs::remove_file(lab.path(name));
         }
+    }
+}
+
+/// Who is asked for credentials, the settings and the variables that say so.
+type Asked<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
+/// Whoever answers where credentials come from is told of by status and code, whatever the answer says.
+#[test]
+fn no_source_of_credentials_is_quoted() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(1, "stopped,syncing"));
+    lab.write("pod-token", "a-token-of-the-pod\n");
+    let bodies = [
+        PLANTED.to_owned(),
+        format!("<html><title>{PLANTED}</title>"),
+        format!(r#"{{"error":{{"message":"{PLANTED}","code":"{PLANTED}"}}}}"#),
+        format!(r#"{{"error_code":"{PLANTED}","error_msg":"{PLANTED}"}}"#),
+        format!(r#"{{"credential":{{"access":"{PLANTED}","secret":"","securitytoken":[]}}}}"#),
+        format!(r#"{{"credential":"{PLANTED}"}}"#),
+        format!(r#"{{"{PLANTED}":1}}"#),
+        format!("{PLANTED}\n\u{1b}[31m{PLANTED}"),
+        format!("\u{feff}{{\"token\":{{\"expires_at\":\"{PLANTED}\"}}}}"),
+    ];
+    let mut found = Vec::new();
+    for (status, body) in
+        [200, 201, 302, 400, 401, 403, 404, 429, 500].iter().flat_map(|s| bodies.iter().map(move |b| (*s, b)))
+    {
+        let url = answering(status, body);
+        let command = format!("[profiles.a]\ncredential_command = '''printf '%s' '{}' '''\n", body.replace('\'', ""));
+        let sources: [Asked<'_>; 4] = [
+            (
+                "IAM",
+                "",
+                &[("HW_USER_NAME", "u"), ("HW_DOMAIN_NAME", "d"), ("HW_PASSWORD", "p4ssw0rd"), ("HW_AUTH_URL", &url)],
+            ),
+            ("metadata", "", &[("CUTOVER_METADATA_ENDPOINT", &url)]),
+            (
+                "pod",
+                "",
+                &[("HC_CONTAINER_CREDENTIALS_FULL_URI", &url), ("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", "pod-token")],
+            ),
+            ("command", &command, &[("CUTOVER_PROFILE", "a")]),
+        ];
+        for (source, settings, variables) in
+            sources.into_iter().filter(|(source, ..)| *source != "command" || status == 200)
+        {
+            lab.write("cutover.toml", settings);
+            let mut asks =
+                lab.command(&["plan", "plan.csv", "-v", "--endpoint", "https://127.0.0.1:9", "--attempts", "1"]);
+            asks.env_remove("CUTOVER_AUTH_TOKEN").envs(variables.iter().copied());
+            let ended = Launch::of(asks).end();
+            let told = ended.stdout + &ended.stderr;
+            if ended.code == Some(0) || told.contains(&PLANTED[..12]) {
+                found.push(format!("{source} {status} {body:?}: {:?} {told}", ended.code));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}\n{}", found.len(), found.join("\n"));
+}
+
+/// A tool asks for a PIN, or says what it does, on standard error: that is for whoever sits there, and for nobody else.
+#[test]
+fn what_a_credential_command_says_reaches_the_terminal_and_nothing_that_is_kept() {
+    const PIN: &str = "touch-the-key-PIN-4711";
+    let _machine = shared();
+    if crate::tools::lack(&["script"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(2, "stopped,syncing"));
+    let served = lab.serve("plan.csv", "");
+    lab.write("token.json", &format!("{{\"token\": \"{TOKEN}\"}}"));
+    // Put together, so that it stands nowhere but in what is said.
+    let command = "echo touch-the-key-PIN-$((4700+11)) >&2; cat token.json";
+    let settings =
+        format!("endpoint = '{}'\nprofile = 'a'\n[profiles.a]\ncredential_command = '''{command}'''\n", served.url);
+    lab.write("cutover.toml", &settings);
+    let run = format!(
+        "{} run plan.csv --yes -v --log-format json --events --report report.json > events 2> /dev/tty",
+        env!("CARGO_BIN_EXE_cutover")
+    );
+    let mut command = lab.command_of("script", &["-qec", &run, "/dev/null"]);
+    command.env_remove("CUTOVER_AUTH_TOKEN");
+    let ended = command.output().unwrap();
+    let shown = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(ended.status.success(), "{shown}");
+    assert!(shown.contains(PIN), "{shown}");
+    assert_eq!(finds(lab.path(".").as_path(), &[], &[PIN.to_owned()]), Vec::<String>::new());
+    // Into a file it goes nowhere, and neither does it where the command fails.
+    for fails in ["", "; exit 3"] {
+        lab.write("cutover.toml", &settings.replace("cat token.json", &format!("cat token.json{fails}")));
+        let mut command = lab.command(&["run", "plan.csv", "--yes", "--new", "-v", "--json"]);
+        command.env_remove("CUTOVER_AUTH_TOKEN");
+        let ended = Launch::of(command).end();
+        let told = [("standard output", ended.stdout.as_str()), ("standard error", &ended.stderr)];
+        assert_eq!(finds(lab.path(".").as_path(), &told, &[PIN.to_owned()]), Vec::<String>::new());
     }
 }
 

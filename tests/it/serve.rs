@@ -340,6 +340,149 @@ fn a_cookie_that_another_user_of_this_machine_came_by_opens_nothing() {
     assert_eq!(status(&asks(None).unwrap()), "200");
 }
 
+/// Files of the process that have no name any more: reports on their way.
+fn n_nameless(site: &Site) -> usize {
+    let open = std::fs::read_dir(format!("/proc/{}/fd", site.child.id())).expect("root may look");
+    let links = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    links.filter(|to| to.to_string_lossy().ends_with("(deleted)")).count()
+}
+
+#[track_caller]
+fn comes_true(within: Duration, what: &str, is_true: impl Fn() -> bool) {
+    let until = Instant::now() + within;
+    while !is_true() {
+        assert!(Instant::now() < until, "not within {within:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn who_leaves_a_large_report_or_takes_none_of_it_keeps_neither_a_file_nor_the_next_one_waiting() {
+    if !std::fs::metadata("/proc/self").is_ok_and(|found| std::os::unix::fs::MetadataExt::uid(&found) == 0) {
+        println!("left out: only root sees the files of a process with secrets");
+        return;
+    }
+    let _machine = shared();
+    let lab = Lab::new();
+    crate::browser::large(&lab.path("cutover.db"), 40_000);
+    let mut site = Site::over(&lab, &[]);
+    site.latest = Some("large".to_owned());
+    let ask = |format: &str| {
+        let (host, cookie) = (site.host(), &site.cookie);
+        site.connect(&format!("GET /runs/large/report/{format} HTTP/1.1\r\nhost: {host}\r\n{cookie}\r\n"))
+    };
+    let nothing_is_left = || n_nameless(&site) == 0;
+    comes_true(Duration::from_secs(10), "none before", nothing_is_left);
+    // Before the first byte of it is there: nobody goes on making it.
+    let early = ask("json");
+    comes_true(Duration::from_mins(1), "it is begun", || n_nameless(&site) > 0);
+    drop(early);
+    comes_true(Duration::from_secs(10), "the work stops", nothing_is_left);
+    // In the middle of it.
+    let mut halfway = ask("json");
+    let mut beginning = [0; 10_000];
+    halfway.read_exact(&mut beginning).unwrap();
+    assert!(beginning.starts_with(b"HTTP/1.1 200 OK") && n_nameless(&site) > 0);
+    drop(halfway);
+    comes_true(Duration::from_secs(10), "the file goes with its reader", nothing_is_left);
+    // Who takes nothing is let go of, and what was made for them goes.
+    let mut silent = ask("json");
+    silent.read_exact(&mut [0; 1]).unwrap();
+    let began = Instant::now();
+    assert_eq!(status(&site.get("/runs/large")), "200", "nobody waits for it");
+    comes_true(Duration::from_mins(1), "who takes nothing is let go", nothing_is_left);
+    assert!(began.elapsed() > Duration::from_secs(20), "{:?}", began.elapsed());
+    let mut rest = Vec::new();
+    let is_cut_off = silent.read_to_end(&mut rest).is_err() || !rest.ends_with(b"}\n");
+    assert!(is_cut_off, "{} bytes", rest.len());
+    // One that takes it gets it.
+    let csv = site.get("/runs/large/report/csv");
+    assert!(status(&csv) == "200" && csv.lines().filter(|line| line.contains(",vm-")).count() == 40_000);
+}
+
+#[test]
+fn who_stalls_in_the_middle_of_a_head_is_let_go_also_when_bytes_trickle() {
+    let _machine = shared();
+    let lab = done();
+    let site = Site::over(&lab, &[]);
+    let began = Instant::now();
+    let mut trickling = site.connect("GET / HTTP/1.1\r\nhost: loc");
+    let mut n_bytes = 0;
+    while trickling.write_all(b"a").is_ok() {
+        n_bytes += 1;
+        assert!(began.elapsed() < Duration::from_secs(40), "{n_bytes} bytes are waited for");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(status(&site.get("/")), "200");
+}
+
+/// Whatever a row, a plan or the service is called stays a text, on each page and in what is asked of it.
+#[test]
+fn no_page_holds_what_somebody_wrote_as_anything_but_text() {
+    const HOSTILE: [&str; 5] = [
+        "</title><script>hacked=1</script>",
+        "\"' onmouseover='hacked=1' x=\"",
+        "a\u{202e}b\u{2066}c\u{200b}\u{e0041}",
+        "<!--><img src=x onerror=hacked=1>",
+        "{{7*7}}${7*7}%3Cscript%3E]]>",
+    ];
+    let _machine = shared();
+    let lab = Lab::new();
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let header = "source_id,copystate,migrationcycle,name,wave,note,<script>column</script>\n".to_owned();
+    let row = |(i, text): (usize, &&str)| {
+        let (cell, id) = (quoted(text), quoted(&format!("<b>vm{i}")));
+        format!("{id},stopped,syncing,{cell},{cell},{cell},{cell}\n")
+    };
+    let rows: String = std::iter::once(header).chain(HOSTILE.iter().enumerate().map(row)).collect();
+    let name = "<script>plan<'\">.csv".replace('/', "");
+    lab.write(&name, &rows);
+    let message = serde_json::to_string(&HOSTILE.join(" ")).unwrap();
+    let fault =
+        format!("[[fault]]\nshare = 1.0\nkind = \"status\"\nstatus = 400\ncode = \"<i>\"\nmessage = {message}\n");
+    let sandbox = lab.serve(&name, &fault);
+    lab.launch(&sandbox, &["run", &name, "--allow-unknown"]).exits(1);
+    let site = Site::over(&lab, &[]);
+    let run = site.run().replace(&site.url, "");
+    let asked = "%3Cscript%3Ehacked%3D1%3C%2Fscript%3E%22%27%3E%E2%80%AE";
+    let pages = [
+        "/".to_owned(),
+        run.clone(),
+        format!("{run}/rows"),
+        format!("{run}/rows?find={asked}&verdict={asked}&page=1"),
+        format!("{run}/rows/1"),
+        format!("{run}/rows/3"),
+        format!("{run}/rows/{asked}"),
+        format!("/runs/{asked}"),
+        format!("/{asked}"),
+        format!("{run}/report/{asked}"),
+        format!("{run}/report/html"),
+    ];
+    for page in pages {
+        let answer = site.get(&page);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("content-security-policy: default-src 'none'; style-src 'self'"), "{page}: {head}");
+        assert!(head.contains("x-content-type-options: nosniff"), "{page}: {head}");
+        // A report is a page of its own, with a script of its own.
+        let scripts = if page.ends_with("html") { "<script>hacked" } else { "<script>" };
+        for raw in [scripts, "<img", "<b>vm", "<i>", "<!-->", "onmouseover='hacked", "\" onmouseover"] {
+            assert!(!body.contains(raw), "{page}: {raw}: {body}");
+        }
+        let shows = [format!("{run}/rows"), format!("{run}/rows/1"), format!("{run}/report/html")].contains(&page);
+        assert!(
+            !shows || body.contains("script&#62;hacked=1") || body.contains("script&gt;hacked=1"),
+            "{page}: {body}"
+        );
+        let odd = body.chars().find(|character| matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
+        assert!(odd.is_none(), "{page}: {odd:?}");
+    }
+    let live = format!("GET {run}/live HTTP/1.1\r\nhost: {}\r\n{}\r\n", site.host(), site.cookie);
+    let mut first = [0; 4096];
+    let mut stream = site.connect(&live);
+    let n_read = stream.read(&mut first).unwrap();
+    assert!(String::from_utf8_lossy(&first[..n_read]).contains("content-type: text/event-stream"));
+}
+
 #[test]
 fn who_says_nothing_or_too_much_does_not_stay_and_keeps_nobody_out() {
     let _machine = shared();
