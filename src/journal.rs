@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::iter;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, TransactionBehavior, params};
 
 use crate::control::{By, Command};
 use crate::event::{Event, EventKind, LaneId, Outcome};
@@ -482,7 +483,7 @@ impl Journal {
         let mut standings = BTreeMap::<RowId, Box<Standing>>::new();
         let mut in_hand = HashSet::new();
         let mut heads = BTreeMap::<LaneId, (u64, Hash)>::new();
-        let mut sink = EventSink::new(&transaction, run)?;
+        let mut sink = EventSink::new(&transaction, run, events.len())?;
         let rules = rows::load_rules(&transaction, run)?;
         for event in events {
             // Before its row is asked for: where somebody else wrote, that is why the row is not as it was.
@@ -524,7 +525,7 @@ impl Journal {
             let n_written = transaction
                 .prepare_cached("UPDATE lane SET seq = ?3, head = ?4 WHERE run = ?1 AND lane = ?2")?
                 .execute(params![run.0, lane.0, seq, head])?;
-            must_be_one(n_written, "a head")?;
+            must_be(1, n_written, "heads")?;
         }
         transaction.commit()?;
         if let Some(ours) = &mut self.ours {
@@ -611,21 +612,38 @@ pub(crate) fn from_stored_form(kind: &str, row: Option<u32>, detail: &str) -> Re
     serde_json::from_value(map.into())
 }
 
+/// Columns of table `event`.
+const EVENT_COLUMNS: usize = 9;
+
 /// Where the events of one transaction go.
 struct EventSink<'a> {
     run: RunKey,
-    insert: CachedStatement<'a>,
+    one: CachedStatement<'a>,
+    /// Takes [`Self::MANY`]: the second and all others are put behind the one before without a search for their place.
+    many: CachedStatement<'a>,
+    n_left: usize,
+    /// Events that `many` holds and has not written yet.
+    n_held: usize,
     /// Written anew for each event.
     text: String,
 }
 
 impl<'a> EventSink<'a> {
-    fn new(conn: &'a Connection, run: RunKey) -> Result<Self, JournalError> {
-        let insert = conn.prepare_cached(
-            "INSERT INTO event (run, lane, seq, at, kind, row, detail, prev, hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?;
-        Ok(Self { run, insert, text: String::new() })
+    const MANY: usize = 16;
+
+    /// Takes so many events, no more and no less.
+    fn new(conn: &'a Connection, run: RunKey, n_events: usize) -> Result<Self, JournalError> {
+        static SQL: LazyLock<[String; 2]> = LazyLock::new(|| {
+            let marks = |n: usize, of: &str| vec![of; n].join(", ");
+            let values = format!("({})", marks(EVENT_COLUMNS, "?"));
+            [1, EventSink::MANY].map(|n_events| {
+                let rows = marks(n_events, &values);
+                format!("INSERT INTO event (run, lane, seq, at, kind, row, detail, prev, hash) VALUES {rows}")
+            })
+        });
+        let [one, many] = &*SQL;
+        let (one, many) = (conn.prepare_cached(one)?, conn.prepare_cached(many)?);
+        Ok(Self { run, one, many, n_left: n_events, n_held: 0, text: String::new() })
     }
 
     /// Its hash, which the next one of its lane carries.
@@ -633,18 +651,28 @@ impl<'a> EventSink<'a> {
         let Stored { kind, row, detail } = stored_form(&event.kind, &mut self.text);
         let (lane, seq, at_ms) = (event.lane, event.seq, event.at.as_millisecond());
         let hash = chain::Link { prev, lane, seq, at_ms, kind, row, detail }.hash();
-        let n_written = self.insert.execute(params![self.run.0, lane.0, seq, at_ms, kind, row, detail, prev, hash])?;
-        must_be_one(n_written, "an event")?;
+        let is_of_many = self.n_held + self.n_left >= Self::MANY;
+        let insert = if is_of_many { &mut self.many } else { &mut self.one };
+        let columns: [&dyn ToSql; EVENT_COLUMNS] =
+            [&self.run.0, &lane.0, &seq, &at_ms, &kind, &row, &detail, prev, &hash];
+        for (at, column) in (self.n_held * EVENT_COLUMNS + 1..).zip(columns) {
+            insert.raw_bind_parameter(at, column)?;
+        }
+        self.n_left -= 1;
+        self.n_held += 1;
+        if !is_of_many || self.n_held == Self::MANY {
+            must_be(std::mem::take(&mut self.n_held), insert.raw_execute()?, "events")?;
+        }
         Ok(hash)
     }
 }
 
 /// What was written is there: a statement that succeeds may have changed nothing all the same.
-fn must_be_one(n_written: usize, what: &str) -> Result<(), JournalError> {
-    match n_written {
-        1 => Ok(()),
-        n => Err(JournalError::Damaged(format!("{what} was to be written, and {n} were"))),
+fn must_be(n_meant: usize, n_written: usize, what: &str) -> Result<(), JournalError> {
+    if n_written == n_meant {
+        return Ok(());
     }
+    Err(JournalError::Damaged(format!("{what}: {n_meant} had to be written, and {n_written} were")))
 }
 
 fn load_head(conn: &Connection, run: RunKey, lane: LaneId) -> Result<(u64, Hash), JournalError> {

@@ -178,7 +178,7 @@ pub(super) fn store_standings(
         changes.raw_bind_parameter(24, word(moved.and_then(|seen| seen.migrationcycle.as_ref())))?;
         changes.raw_bind_parameter(25, standing.ground.map(Ground::name))?;
         changes.raw_bind_parameter(26, standing.is_on_target())?;
-        super::must_be_one(changes.raw_execute()?, "a row")?;
+        super::must_be(1, changes.raw_execute()?, "rows")?;
     }
     Ok(())
 }
