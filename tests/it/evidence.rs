@@ -2,6 +2,10 @@
 
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
+
 use super::lab::{Ended, Lab, Launch, Served, plan, shared};
 use super::tools;
 
@@ -248,4 +252,104 @@ fn keys_of_every_kind_that_people_have_are_taken_and_without_ssh_keygen_that_is_
     let ended = Launch::of(command).end().exits(2);
     assert!(ended.stderr.contains("there is no `ssh-keygen` to sign with"), "{}", ended.stderr);
     assert!(ended.stderr.contains("install OpenSSH's client"), "{}", ended.stderr);
+}
+
+/// A text with its length before it.
+///
+/// source: RFC 4251, 5
+fn string(bytes: &[u8]) -> Vec<u8> {
+    [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat()
+}
+
+fn hash(algorithm: &'static ring::digest::Algorithm, bytes: &[u8]) -> Vec<u8> {
+    ring::digest::digest(algorithm, bytes).as_ref().to_vec()
+}
+
+const APPLICATION: &str = "ssh:";
+/// Somebody touched it; it signed this often.
+const TRAILER: [u8; 5] = [1, 0, 0, 1, 7];
+
+/// A signature as a FIDO device gives it and `ssh-keygen -Y sign` writes it: built from the pages of the protocol alone.
+///
+/// source: PROTOCOL.sshsig (blob and signed data) and PROTOCOL.u2f (SSH U2F signatures) of OpenSSH
+fn of_device(text: &[u8], kind: &str, public: &[u8], sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+    let (namespace, algorithm) = (string(b"cutover-head"), string(b"sha512"));
+    let message = hash(&ring::digest::SHA512, text);
+    let signed = [b"SSHSIG", &namespace[..], &string(b""), &algorithm, &string(&message)].concat();
+    let seen =
+        [hash(&ring::digest::SHA256, APPLICATION.as_bytes()), TRAILER.to_vec(), hash(&ring::digest::SHA256, &signed)];
+    let signature = [string(kind.as_bytes()), string(&sign(&seen.concat())), TRAILER.to_vec()].concat();
+    let version = 1_u32.to_be_bytes();
+    let blob =
+        [b"SSHSIG", &version[..], &string(public), &namespace, &string(b""), &algorithm, &string(&signature)].concat();
+    let base64 = BASE64.encode(blob);
+    let lines: Vec<&str> = base64.as_bytes().chunks(70).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN SSH SIGNATURE-----\n{}\n-----END SSH SIGNATURE-----\n", lines.join("\n"))
+}
+
+/// A number without blanks before it, and a zero before what would be taken for a sign.
+fn mpint(bytes: &[u8]) -> Vec<u8> {
+    let bytes = &bytes[bytes.iter().take_while(|byte| **byte == 0).count()..];
+    if bytes.first().is_some_and(|first| first & 0x80 != 0) { string(&[&[0], bytes].concat()) } else { string(bytes) }
+}
+
+#[test]
+fn what_a_fido_device_signs_is_accepted_here_as_by_ssh_keygen_and_nothing_else_is() {
+    if tools::lack(&["ssh-keygen"]) {
+        return;
+    }
+    let _machine = shared();
+    let (lab, _sandbox) = bench();
+    lab.cutover(&["audit", "sign", "--key", "mine", "-o", "head"]).exits(0);
+    let head = std::fs::read(lab.path("head")).unwrap();
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+    let random = ring::rand::SystemRandom::new();
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+    let curve = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random).unwrap();
+    let by_curve = |data: &[u8]| {
+        let both = curve.sign(&random, data).unwrap();
+        let (r, s) = both.as_ref().split_at(32);
+        [mpint(r), mpint(s)].concat()
+    };
+    let (of_ed25519, of_curve) = ("sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com");
+    let application = string(APPLICATION.as_bytes());
+    let ed25519 = [string(of_ed25519.as_bytes()), string(pair.public_key().as_ref()), application.clone()].concat();
+    let p256 =
+        [string(of_curve.as_bytes()), string(b"nistp256"), string(curve.public_key().as_ref()), application].concat();
+    let by_ed25519 = |data: &[u8]| pair.sign(data).as_ref().to_vec();
+    for (kind, public, signature) in [
+        (of_ed25519, &ed25519, of_device(&head, of_ed25519, &ed25519, by_ed25519)),
+        (of_curve, &p256, of_device(&head, of_curve, &p256, by_curve)),
+    ] {
+        let key = format!("{kind} {}\n", BASE64.encode(public));
+        lab.write("sk.pub", &key);
+        lab.write("allowed", &format!("ada@example.com {key}"));
+        lab.write("head.sig", &signature);
+        let by_hand =
+            ["-Y", "verify", "-f", "allowed", "-I", "ada@example.com", "-n", "cutover-head", "-s", "head.sig"];
+        let (good, said) = ssh_keygen(&lab, &by_hand, Some("head"));
+        assert!(good, "{kind}: {said}");
+        let verified = verify(&lab, &["--signature", "head.sig", "--signer", "sk.pub"]).exits(0);
+        assert!(verified.stdout.contains("proven  by the signature"), "{kind}: {}", verified.stdout);
+
+        // Another count of the device, another text, and the arithmetic alone, without what a device adds.
+        let blob = BASE64.decode(signature.lines().filter(|line| !line.starts_with('-')).collect::<String>()).unwrap();
+        let mut counted = blob.clone();
+        *counted.last_mut().unwrap() ^= 1;
+        let counted =
+            format!("-----BEGIN SSH SIGNATURE-----\n{}\n-----END SSH SIGNATURE-----\n", BASE64.encode(counted));
+        let other = match kind {
+            "sk-ssh-ed25519@openssh.com" => of_device(b"another", kind, public, by_ed25519),
+            _ => of_device(b"another", kind, public, by_curve),
+        };
+        let bare = of_device(&head, kind, public, |seen| match kind {
+            "sk-ssh-ed25519@openssh.com" => by_ed25519(&seen[37..]),
+            _ => by_curve(&seen[37..]),
+        });
+        for forged in [counted, other, bare] {
+            lab.write("head.sig", &forged);
+            assert!(!ssh_keygen(&lab, &by_hand, Some("head")).0, "{kind}");
+            verify(&lab, &["--signature", "head.sig", "--signer", "sk.pub"]).exits(7);
+        }
+    }
 }
