@@ -10,6 +10,7 @@ use crate::preflight::{Difference, Group};
 use crate::report::plain::{count, padded, plain, shortened};
 use crate::report::printout::{Printout, widest};
 use crate::settings::{Settings, rate};
+use crate::waves::halt::HaltRules;
 use crate::waves::{StageTerms, Terms};
 
 /// A setting of the plan, and what holds instead of it, if anything does.
@@ -38,7 +39,20 @@ pub(super) fn set_by_plan(terms: &Terms, settings: &Settings) -> Vec<OfPlan> {
             let instead = concurrency_cap.filter(|cap| value > *cap).map(|cap| (cap.to_string(), "at most".to_owned()));
             OfPlan { name: format!("concurrency of {name}"), value: value.to_string(), instead }
         });
-        rate.into_iter().chain(concurrency)
+        // The run's own rules stop it as well, whatever a wave says.
+        let set = |key: &str, value: Option<String>| value.map(|value| (format!("{key} of {name}"), value));
+        let HaltRules { max_failed, min_sample, consecutive_failures, same_cause } = &stage.halt;
+        let text = |number: &Option<u64>| number.map(|number| number.to_string());
+        let others = [
+            set("max_failed", max_failed.map(|most| most.to_string())),
+            set("min_sample", text(min_sample)),
+            set("consecutive_failures", text(consecutive_failures)),
+            set("same_cause", text(same_cause)),
+            set("soak", stage.soak_s.map(|seconds| format!("{seconds}s"))),
+            set("approval", stage.approval.then(|| "needed".to_owned())),
+        ];
+        let others = others.into_iter().flatten().map(|(name, value)| OfPlan { name, value, instead: None });
+        rate.into_iter().chain(concurrency).chain(others).collect::<Vec<_>>()
     };
     let of_waves = terms.waves.iter().flat_map(|wave| {
         let canary = wave.canary.as_ref().map(|canary| (format!("the canary of {}", wave.name), &canary.stage));

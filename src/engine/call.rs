@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
 use super::helm::counts::{Came, Turn};
-use super::lane::Lane;
+use super::lane::{Lane, News};
 use super::onlookers::Onlooker;
 use super::sight::How;
 use crate::event::{EventKind, Outcome, Verdict};
@@ -199,12 +199,12 @@ impl<'a, R: Remote> Call<'a, R> {
     }
 
     /// A read that was made for others may have shown it elsewhere: what was seen of it before is no longer so.
-    fn forget_if_moved(&mut self) -> bool {
-        let is_moved = self.is_looked_at() && self.lane.moved().remove(&self.row.id);
-        if is_moved {
+    fn forget_if_moved(&mut self) -> Option<News> {
+        let news = if self.is_looked_at() { self.lane.moved().remove(&self.row.id) } else { None };
+        if news.is_some() {
             self.looked_at = None;
         }
-        is_moved
+        news
     }
 
     /// Whether what is known of the row is fresh enough for an intent.

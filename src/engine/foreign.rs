@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::lane::Lane;
+use super::lane::{Lane, News};
 use crate::event::{EventKind, Verdict};
 use crate::judge::{self, Effect};
 use crate::ledger::{Phase, Standing};
@@ -47,7 +47,7 @@ pub(super) async fn notice<R: Remote>(
             Found::Elsewhere => true,
         };
         // All of them are held back before the first is written down: a slow disk lets none of them slip through.
-        lane.moved().insert(row.id);
+        lane.moved().insert(row.id, News::Moved);
         // Where a row in doubt is may yet be our own doing; its look tells, and what it means to be on target.
         if is_elsewhere && !standing.doubted && standing.moved.as_ref() != Some(&seen) {
             moved.push((row, seen));
@@ -74,7 +74,8 @@ pub(super) async fn hold_back<R: Remote>(lane: &Arc<Lane<R>>, sources: Vec<Sourc
         // What is on its way is looked at by its own call.
         Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Settled(_) => false,
     };
-    lane.moved().extend(rows.iter().filter(|(_, standing)| waits(standing)).map(|(row, _)| row.id));
+    let waiting = rows.iter().filter(|(_, standing)| waits(standing));
+    lane.moved().extend(waiting.map(|(row, _)| (row.id, News::Contradicted)));
 }
 
 /// Where a page shows a row that nobody waited for.

@@ -58,6 +58,24 @@ pub(crate) struct OfRun {
 const PAGES_IN_ALL: usize = 256;
 const PAGES_IN_LANE: usize = 64;
 
+/// Reason for which a row is looked at again that was looked at already: reads that were made for others show it so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// It is elsewhere.
+    Moved,
+    /// Two pages do not show the same of it, so that nothing is known.
+    Contradicted,
+}
+
+impl News {
+    pub(crate) fn cause(self) -> &'static str {
+        match self {
+            News::Moved => "somebody else moved it before it was sent",
+            News::Contradicted => "the service showed it in two states at once before it was sent",
+        }
+    }
+}
+
 pub(crate) struct Lane<R> {
     pub(crate) id: LaneId,
     /// What rows call it.
@@ -91,7 +109,7 @@ pub(crate) struct Lane<R> {
     missed: Mutex<HashSet<RowId>>,
     pub(crate) first_answers: tokio::sync::Mutex<FirstAnswers>,
     /// Rows that were seen elsewhere than where they were planned from, by a read that was made for others.
-    moved: Mutex<HashSet<RowId>>,
+    moved: Mutex<HashMap<RowId, News>>,
     /// Rows that were tried and are settled.
     pub(crate) n_tried: AtomicU64,
     /// Answers in a row that were not the service's own: to changes, and of reads by id.
@@ -325,7 +343,7 @@ impl<R: Remote> Lane<R> {
         self.stop.is_draining() || self.helm.is_paused()
     }
 
-    pub(crate) fn moved(&self) -> MutexGuard<'_, HashSet<RowId>> {
+    pub(crate) fn moved(&self) -> MutexGuard<'_, HashMap<RowId, News>> {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

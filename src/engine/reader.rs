@@ -11,7 +11,7 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep_until};
 
 use super::foreign;
-use super::lane::{Lane, ReadFailed, Sighted};
+use super::lane::{Lane, News, ReadFailed, Sighted};
 use super::sight::{Ask, How, Sight};
 use crate::event::Outcome;
 use crate::model::{Fields, Row, SourceId};
@@ -153,7 +153,8 @@ async fn answer_from<R: Remote>(
 ) -> Result<(), JournalClosed> {
     let (servers, contradicted) = said.sift(value.servers);
     // Who was answered by the first of two doubles is looked at by its id before it is sent.
-    lane.moved().extend(contradicted.iter().filter_map(|id| said.answered(id)));
+    let answered = contradicted.iter().filter_map(|id| said.answered(id));
+    lane.moved().extend(answered.map(|row| (row, News::Contradicted)));
     lane.onlookers.forget(&contradicted);
     foreign::hold_back(lane, contradicted).await;
     lane.onlookers.tell(&servers, left_at);

@@ -121,7 +121,7 @@ impl Code {
         anchor.whole().starts_with(&self.0)
     }
 
-    /// It has the 80 bits of earlier versions, which are too few where somebody can choose what they are of.
+    /// Tells that it has the 80 bits of earlier versions, which are too few where somebody can choose what they are of.
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.0.len() == SHORT

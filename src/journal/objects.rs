@@ -62,7 +62,7 @@ pub enum Difference {
 }
 
 impl Difference {
-    /// Whether what is read is read from something else than the tables that were written.
+    /// Tells that what is read is read from something else than the tables that were written.
     fn is_of_our_tables(&self) -> bool {
         match self {
             Difference::Missing(object) | Difference::Changed(object) => object.is_table(),
@@ -135,7 +135,7 @@ pub(super) fn differences(conn: &Connection) -> Result<Vec<Difference>, JournalE
     Ok(all)
 }
 
-/// What somebody added to a journal, beside all that is ours, and that does nothing by itself: statistics, an index, a table.
+/// Additions of somebody to a journal, beside all that is ours, which do nothing by themselves: statistics, an index, a table.
 #[derive(Debug, thiserror::Error)]
 #[error("the journal holds something else as well: the {first} is none of cutover's{}", and_more(rest))]
 pub struct Additions {
@@ -149,7 +149,7 @@ fn and_more<T>(rest: &[T]) -> String {
 }
 
 impl Additions {
-    /// None: something of ours is amiss, or was at work on what is recorded.
+    /// Nothing where something of ours is amiss, or was at work on what is recorded.
     fn of(path: Option<&str>, differences: &[Difference]) -> Option<Self> {
         let added = differences.iter().map(|difference| match difference {
             // Triggers do something whenever we write, and what SQLite made for itself it keeps.
@@ -206,7 +206,7 @@ pub(super) fn tables_must_be_ours(conn: &Connection) -> Result<(), JournalError>
 }
 
 impl Journal {
-    /// What is there besides, or instead of, what its version makes.
+    /// Objects that are there besides those that its version makes, or instead of them.
     pub fn foreign_objects(&self) -> Result<Vec<Difference>, JournalError> {
         differences(&self.conn)
     }

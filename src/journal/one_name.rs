@@ -27,7 +27,7 @@ pub enum Misplaced {
     Names {
         path: PathBuf,
         names: u64,
-        /// What was recorded last may be in a log, which lies beside one of the names.
+        /// A log lies beside one of the names, and may have what was recorded last.
         has_log: bool,
     },
     #[error("the journal `{}` is mounted as a single file: its log and its locks are not where others look for them", .0.display())]

@@ -29,7 +29,7 @@ pub struct Identity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum First {
     NotBegun,
-    /// It names no run before it, as in journals of earlier versions.
+    /// One that names no run before it, as in journals of earlier versions.
     Alone(Rules),
     After(Predecessors),
     /// Another kind of event than the one that a run begins with, or none that can be read.
@@ -77,12 +77,12 @@ impl Journal {
             })
     }
 
-    /// What was copied for others to read is evidence: it says nothing of runs that it leaves out, which the next one would name.
+    /// Refuses what was copied for others to read: it says nothing of runs that it leaves out, which the next one would name.
     pub(crate) fn must_not_be_an_excerpt(&self) -> Result<(), JournalError> {
         if self.identity()?.is_excerpt { Err(JournalError::Excerpt) } else { Ok(()) }
     }
 
-    /// How each run began, in the order in which they were made.
+    /// Beginnings of all runs, in the order in which they were made.
     pub fn beginnings(&self) -> Result<Vec<Beginning>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT run.run, run.id, event.kind, event.row, event.detail
@@ -105,7 +105,7 @@ impl Journal {
         Ok(beginnings)
     }
 
-    /// Where there is something of runs that are not there: the table, and the number of the run.
+    /// Places with something of runs that are not there: the table, and the number of the run.
     pub fn left_of_runs_that_are_gone(&self) -> Result<Vec<(&'static str, i64)>, JournalError> {
         let mut left = Vec::new();
         for table in OF_RUNS {
@@ -135,7 +135,7 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
-    /// What a run names that begins now.
+    /// Runs that are named by one that begins now.
     pub fn predecessors(&self, run: RunKey) -> Result<Predecessors, JournalError> {
         let Identity { id, n_earlier, .. } = self.identity()?;
         let mut statement = self.conn.prepare_cached(

@@ -502,9 +502,11 @@ fn neither_a_wave_nor_the_environment_nor_a_folder_loosens_what_somebody_else_se
     lab.write("plan.toml", waves);
     let sandbox = lab.serve("plan.toml", "");
     let ended = typed(&lab, &[&RUN[..], &[&sandbox.url]].concat()).exits(0);
-    for says in
-        ["rate of w off  (does not hold: it is 10 at most)", "concurrency of w 64  (does not hold: it is 2 at most)"]
-    {
+    for says in [
+        "rate of w off  (does not hold: it is 10 at most)",
+        "concurrency of w 64  (does not hold: it is 2 at most)",
+        "max_failed of w 100%",
+    ] {
         assert!(ended.stderr.contains(says), "{says}: {}", ended.stderr);
     }
     let changes = sandbox.changes();

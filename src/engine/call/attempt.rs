@@ -109,7 +109,8 @@ impl<R: Remote> Call<'_, R> {
             }
             Break(step) => return step,
         };
-        let (sends, answered) = if self.skipped().is_none() && !self.forget_if_moved() && self.needs_no_look() {
+        let (sends, answered) = if self.skipped().is_none() && self.forget_if_moved().is_none() && self.needs_no_look()
+        {
             (sends, None)
         } else {
             match Box::pin(self.look_where_it_stands(&mut at_hand, sends)).await? {
@@ -209,7 +210,7 @@ impl<R: Remote> Call<'_, R> {
             if let Break(ending) = self.unless_skipped().await? {
                 return Ok(Break(ending));
             }
-            if self.forget_if_moved() {
+            if self.forget_if_moved().is_some() {
                 answered = None;
             }
             if self.needs_no_look() || self.is_direct(answered) {
@@ -287,10 +288,10 @@ impl<R: Remote> Call<'_, R> {
             }
             // It waited long for its slot or its turn, or its intent for the disk.
             Some(Some(Ok(_))) if !self.may_leave(answered) => HeldBack::SeenTooLongAgo.cause().to_owned(),
-            Some(Some(Ok(_))) if self.forget_if_moved() => "somebody else moved it before it was sent".to_owned(),
-            Some(Some(Ok(pass))) => match self.skipped() {
-                None => return Ok(Some(pass)),
-                Some(skipped) => skipped.text,
+            Some(Some(Ok(pass))) => match (self.forget_if_moved(), self.skipped()) {
+                (Some(news), _) => news.cause().to_owned(),
+                (None, None) => return Ok(Some(pass)),
+                (None, Some(skipped)) => skipped.text,
             },
         };
         let ended = self.ended(attempt, Outcome::Unsent { cause }, None, Duration::ZERO);

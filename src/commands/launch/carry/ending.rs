@@ -22,7 +22,7 @@ pub(super) struct Facts {
     pub(super) due: Vec<Due>,
     /// What is wrong here, whatever became of the rows.
     pub(super) broken: Vec<String>,
-    /// None of a run that is only rehearsed: nobody goes on with it.
+    /// Absent from a run that is only rehearsed: nobody goes on with it.
     pub(super) go_on: Option<GoOn>,
 }
 
