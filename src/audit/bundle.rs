@@ -43,6 +43,23 @@ const JSON: &str = "report.json";
 /// Without one of these there is nothing to check.
 const NEEDED: [&str; 6] = [JOURNAL, HEAD, PLAN, CSV, JSON, FORM];
 
+/// All that a bundle may have; approvals are of a sealed plan alone.
+const FILES: [&str; 13] = [
+    "README.md",
+    APPROVALS,
+    CHECK,
+    FORM,
+    HEAD,
+    JOURNAL,
+    PLAN,
+    CSV,
+    "report.html",
+    JSON,
+    "report.md",
+    "report.xlsx",
+    "report.xml",
+];
+
 /// More than any bundle has.
 pub const MOST_FILES: usize = 64;
 /// In bytes; so long is neither a manifest of so many files nor a signature of it.
@@ -225,6 +242,14 @@ pub fn compare(
     let mut differs = |file: &str, problem: String| {
         findings.push(Finding::BundleDiffers { file: file.to_owned(), problem });
     };
+    for name in manifest.0.keys().filter(|name| !FILES.contains(&name.as_str())) {
+        differs(name, "a bundle has no such file".to_owned());
+    }
+    // Those of an earlier form may not have had all of them.
+    let missing = FILES.iter().filter(|name| !manifest.0.contains_key(**name) && **name != APPROVALS);
+    for name in missing.filter(|_| !form.is_earlier()) {
+        differs(name, "it is not there".to_owned());
+    }
     let head = short_text(folder, HEAD)?;
     if signature::again(&head, journal, run)?.as_ref() != Some(&head) {
         differs(HEAD, "it is not the head of the journal".to_owned());

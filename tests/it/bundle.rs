@@ -39,20 +39,20 @@ fn by_hand(bundle: &Path) -> Output {
 }
 
 /// What it printed, if it found nothing.
-fn by_hand_said(bundle: &Path) -> Result<String, String> {
+pub(super) fn by_hand_said(bundle: &Path) -> Result<String, String> {
     let out = by_hand(bundle);
     let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(matches!(out.status.code(), Some(0 | 1)), "{said}");
     if out.status.success() { Ok(said) } else { Err(said) }
 }
 
-fn by_verb(lab: &Lab, bundle: &Path, more: &[&str]) -> Ended {
+pub(super) fn by_verb(lab: &Lab, bundle: &Path, more: &[&str]) -> Ended {
     let bundle = bundle.to_str().unwrap();
     Launch::of(lab.command(&[&["audit", "verify", "--bundle", bundle], more].concat())).end()
 }
 
 /// Copies a bundle, lets somebody alter it, and makes its manifest anew unless he did.
-fn altered(bundle: &Path, name: &str, alter: impl FnOnce(&Path)) -> PathBuf {
+pub(super) fn altered(bundle: &Path, name: &str, alter: impl FnOnce(&Path)) -> PathBuf {
     let copy = bundle.with_file_name(name);
     fs::create_dir(&copy).unwrap();
     for entry in fs::read_dir(bundle).unwrap() {
@@ -63,7 +63,7 @@ fn altered(bundle: &Path, name: &str, alter: impl FnOnce(&Path)) -> PathBuf {
     copy
 }
 
-fn new_sums(bundle: &Path) {
+pub(super) fn new_sums(bundle: &Path) {
     let script = "rm -f SHA256SUMS.sig; ls | grep -v SHA256SUMS | xargs sha256sum > SHA256SUMS.new; mv SHA256SUMS.new SHA256SUMS";
     assert!(Command::new("sh").args(["-c", script]).current_dir(bundle).status().unwrap().success());
 }
@@ -85,7 +85,7 @@ fn both_find(lab: &Lab, bundle: &Path, hand: &str, verb: &str) {
     assert!(said.contains(verb), "`{verb}` is not in:\n{said}");
 }
 
-fn lacks_tools() -> bool {
+pub(super) fn lacks_tools() -> bool {
     tools::lack(&["ssh-keygen", "python3", "sha256sum"])
 }
 

@@ -40,6 +40,7 @@ mod reports;
 mod runs;
 mod sdk;
 mod secrets;
+mod seeded;
 mod serve;
 mod service;
 mod settings;

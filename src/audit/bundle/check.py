@@ -29,6 +29,7 @@ from datetime import datetime, timedelta, timezone
 MANIFEST, SIGNATURE = "SHA256SUMS", "SHA256SUMS.sig"
 MOST_FILES, LONGEST_MANIFEST, LONGEST_LINE, MOST_SHOWN = 64, 1 << 16, 1 << 24, 100
 NEEDED = ("form", "journal.db", "plan.jsonl", "head", "report.csv", "report.json")
+FILES = [*NEEDED, *"README.md approvals.json check.py report.html report.md report.xlsx report.xml".split()]
 FORM = 1  # of the bundles that this checks: each has the checker of its own form
 
 # Each table, index, view and trigger of a journal of this version: the first half of the SHA-256 of its type, name, table and SQL.
@@ -137,7 +138,7 @@ def check_manifest():
     return sums
 
 
-def check_form():
+def check_form(sums):
     """Another version's bundle may have more columns and fields, or fewer: this would take them for forged."""
     with open_plain("form") as file:
         text = file.read(LONGEST_MANIFEST).decode("ascii")
@@ -146,6 +147,8 @@ def check_form():
         raise Wrong(f"the bundle is of form {match[1]}, and this checks form {FORM}: take the checker of the cutover that made it")
     if text != f"cutover.bundle.v1\nform {FORM}\n":
         raise Wrong("form is not as it was written")
+    for name in sorted((set(sums) ^ set(FILES)) - {"approvals.json"}):
+        wrong(f"{name}: a bundle has no such file" if name in sums else f"{name} is not there")
 
 
 # 2. The journal and its chains
@@ -184,26 +187,42 @@ def check_schema(db):
             raise Wrong(f"journal.db: `{name}` is no table as cutover makes it; nothing in it was checked")
 
 
-HEAD = "run plan rows anchor journal runs time previous".split()
+HEAD = "journal runs time run plan rows anchor previous".split()
 
 
 def read_head():
-    """The text of `head`: a name and a value on each line; `lane` is there more than once."""
+    """The text of `head`: a name and a value on each line, always in this order; then the lanes."""
     with open_plain("head") as file:
         text = file.read(LONGEST_MANIFEST * 16).decode()
     head, lanes = {}, {}
     first, *lines = text.split("\n")
-    if first not in ("cutover.head.v1", "cutover.head.v2") or not lines or lines.pop() != "":
+    if first != "cutover.head.v2" or not lines or lines.pop() != "":
         raise Wrong("head is not as it was written")
-    for line in lines:
-        word, *rest = line.split(" ")
-        if word == "lane" and len(rest) == 3:
-            lanes[int(rest[0])] = (int(rest[1]), rest[2])
-        elif word in head or word not in HEAD or not rest:
+    for word, line in zip(HEAD, lines):
+        if not line.startswith(word + " "):
             raise Wrong("head is not as it was written")
-        else:
-            head[word] = " ".join(rest)
+        head[word] = line[len(word) + 1:]
+    for line in lines[len(HEAD):]:
+        match = re.fullmatch(r"lane (0|[1-9][0-9]*) (0|[1-9][0-9]*) ([0-9a-f]{64})", line)
+        if not match or int(match[1]) <= max(lanes, default=-1):
+            raise Wrong("head is not as it was written")
+        lanes[int(match[1])] = (int(match[2]), match[3])
+    if set(head) != set(HEAD) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", head["time"]):
+        raise Wrong("head is not as it was written")
     return head, lanes
+
+
+def check_journal(db, head, began):
+    """`head` names the journal, how many runs were made in it, and the run before this one as it was when this one began."""
+    made = db.execute("SELECT id, n_runs FROM journal").fetchone()
+    if (head["journal"], head["runs"]) != (made[0], str(made[1])):
+        wrong("`head` is of another journal")
+    before, previous = (began.get("after") or {}).get("runs"), "-"
+    if before:
+        lines = "".join(f"{lane} {seq} {digest}\n" for lane, seq, digest in before[0]["heads"])
+        previous = f"{before[0]['run']} " + sha256(f"cutover.anchor.v1\n{before[0]['run']}\n{lines}")
+    if head["previous"] != previous:
+        wrong("`head` names another run before this one than the run began after")
 
 
 def events_of(db, run):
@@ -514,7 +533,9 @@ def check_run(db, run, sums, head):
             wrong(f"run: {name} is not what its events say")
     if head.get("plan") != began["plan"] or head.get("rows") != str(began["rows"]):
         wrong("`head` names another plan than the run began with")
-    places = began.get("lanes", [])
+    places, own = began.get("lanes", []), "throttled, stated, per_second, learned_at, cooled_until, stopped"
+    if any(db.execute(f"SELECT {own} FROM lane WHERE run = ? AND lane = 0", (run,)).fetchone() or ()):
+        wrong("lane 0: it is not what its events say")
     columns = "lane, stopped, name, endpoint, account, throttled, per_second, stated, learned_at, cooled_until"
     for lane, stopped, *stored in db.execute(f"SELECT {columns} FROM lane WHERE run = ? AND lane > 0", (run,)):
         # A launch that began later may have taken that back.
@@ -825,7 +846,7 @@ def lines_of(name):
 
 def check():
     sums = check_manifest()
-    check_form()
+    check_form(sums)
     db = open_journal()
     run_id = read_head()[0].get("run")
     found = db.execute("SELECT run FROM run WHERE id = ?", (run_id,)).fetchone()
@@ -835,6 +856,7 @@ def check():
     of_events, heads, n_events = check_chains(db, run, run_id)
     head, anchor = check_heads(db, run, run_id, heads)
     began = check_run(db, run, of_events, head)
+    check_journal(db, head, began)
     approvals = check_approvals(began, sums)
     plan, reports = Plan(db, run, began), (Csv(), Json())
     rows = Rows()

@@ -8,9 +8,9 @@ use super::{Against, tell, unreadable};
 use crate::audit::bundle::{self, BadBundle, BundleForm, Bundled, CHECK, CHECKER, CompareError};
 use crate::audit::{self, Altered, Audit, AuditError, ProvenBy, Verified};
 use crate::exit::Exit;
-use crate::journal::Journal;
 use crate::journal::chain::hex;
 use crate::journal::read::RunRecord;
+use crate::journal::{Journal, JournalError};
 use crate::ssh::{self, Purpose};
 
 /// The run that is meant has to be the one that the bundle is of, if somebody names one.
@@ -37,7 +37,10 @@ pub(in crate::commands) fn verify_bundle(
     }
     // Where its journal is, is nobody's concern.
     let journal = Journal::open_to_read(&folder.join(bundle::JOURNAL))?;
-    let run = journal.find_run(&id)?;
+    let run = journal.find_run(&id).map_err(|error| match error {
+        JournalError::UnknownRun(_) => bad(BadBundle::Lacks(format!("run {id} in its journal"))),
+        error => error.into(),
+    })?;
     let verified = audit::verify(&journal, &run).and_then(|verified| match against.anchor {
         Some(anchor) => verified.against(anchor),
         None => Ok(verified),
