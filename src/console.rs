@@ -214,11 +214,10 @@ pub(crate) fn document<E: From<io::Error>>(
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
 ) -> Result<(), E> {
     let form = match (form, shows_results()) {
-        // Whatever was asked for, no terminal takes it as it is.
-        (Form::Raw, true) => Form::Text,
+        (form, true) => form.on_a_terminal(),
         // A table that somebody keeps, or gives to a program, has to hold what they would find in the report as a file.
         (Form::Table, false) => Form::Values,
-        (form, _) => form,
+        (form, false) => form,
     };
     give(|out| {
         let mut out = Sieve::new(form, out);

@@ -1,6 +1,6 @@
 //! The verbs that only read the journal, also while a run writes to it.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use super::meant::{self, Otherwise};
 use super::{CommandError, Context, bad_destination, output_failed, stdout_failed, zone_of};
 use crate::console::{self, Console};
 use crate::exit::Exit;
-use crate::files::beside::{check_destination, check_is_not_the_plan, write_beside};
+use crate::files::beside::{check_destination, check_is_not_the_plan, leads_to_a_terminal, write_beside};
 use crate::journal::Journal;
 use crate::journal::read::RunRecord;
 use crate::report::explain::Explained;
 use crate::report::printout::Printout;
 use crate::report::runs::Runs;
-use crate::report::sieve::Form;
+use crate::report::sieve::{Form, Sieve};
 use crate::report::status::{self, Holder};
 use crate::report::summary::{self, Summary};
 use crate::report::{Format, ReportError};
@@ -121,7 +121,8 @@ pub(super) fn report(
 ) -> Result<Exit, CommandError> {
     if let Some(path) = output {
         check_destination(path).map_err(bad_destination(path))?;
-    } else if format.is_binary() && console::shows_results() {
+    }
+    if format.is_binary() && output.map_or_else(console::shows_results, leads_to_a_terminal) {
         return Err(CommandError::NotForTerminals(format.name()));
     }
     let journal = journal(context)?;
@@ -143,7 +144,13 @@ pub(super) fn write_report(
     format: Format,
     path: &Path,
 ) -> Result<(), CommandError> {
-    let write = |out: &mut dyn io::Write| crate::report::write(format, journal, run, out);
+    // By whichever name: a terminal takes nothing as it is.
+    let form = if leads_to_a_terminal(path) { format.form().on_a_terminal() } else { Form::Raw };
+    let write = |out: &mut dyn io::Write| {
+        let mut out = Sieve::new(form, out);
+        crate::report::write(format, journal, run, &mut out)?;
+        Ok(out.flush()?)
+    };
     write_beside(path, journal.path(), write).map_err(|error| match error {
         ReportError::Journal(error) => error.into(),
         ReportError::Write(error) => output_failed(path)(error),

@@ -29,6 +29,11 @@ pub(crate) fn check_destination(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Tells that what is written there is shown by a terminal.
+pub(crate) fn leads_to_a_terminal(path: &Path) -> bool {
+    Stream::at(path).is_ok_and(|stream| stream.is_some_and(|stream| stream.is_a_terminal()))
+}
+
 /// Refuses a place in which the plan stands that the report is of.
 pub(crate) fn check_is_not_the_plan(path: &Path, plan: &Path) -> io::Result<()> {
     let file = |path: &Path| FileId::at(path).ok();

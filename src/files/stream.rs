@@ -4,7 +4,7 @@
 //! everybody's standard output from then on.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -53,6 +53,13 @@ impl Stream {
     /// Says before the work that what this process has open is not to be written to. A pipe may get its reader until then.
     pub(super) fn check(&self) -> io::Result<()> {
         if self.open_here.is_some() { self.open().map(drop) } else { Ok(()) }
+    }
+
+    /// Tells that people read what is written to it, as it is written.
+    pub(super) fn is_a_terminal(&self) -> bool {
+        let may_be = self.open_here.is_some()
+            || std::fs::metadata(&self.path).is_ok_and(|found| found.file_type().is_char_device());
+        may_be && self.open().is_ok_and(|file| file.is_terminal())
     }
 
     /// Opens it to be written to, behind whatever is in it. What this process has open goes on where it stands, as with any

@@ -22,6 +22,11 @@ pub(crate) enum Form {
 }
 
 impl Form {
+    /// The same where a terminal shows it: whatever was asked for, none takes it as it is.
+    pub(crate) fn on_a_terminal(self) -> Self {
+        if self == Form::Raw { Form::Text } else { self }
+    }
+
     /// The text with such characters spelled out. Line breaks and tabs are of the form, and stay.
     pub(crate) fn fit(self, text: &str) -> String {
         self.fit_from(text, &mut false)

@@ -440,6 +440,29 @@ fn a_terminal_of_somebody_else_is_written_to_by_whoever_sits_at_it() {
 }
 
 #[test]
+fn a_report_to_a_terminal_is_fit_for_one_by_whichever_name_it_goes_there() {
+    let _machine = shared();
+    if tools::lack(&["script"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.write("plan.csv", "source_id,copystate,migrationcycle,name\nvm-1,stopped,syncing,vm\u{202e}tset\n");
+    let sandbox = lab.serve("plan.csv", "");
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(0);
+    for (to, format) in [("/dev/stdout", "csv"), ("/dev/tty", "csv"), ("/proc/self/fd/1", "json"), ("/dev/tty", "html")]
+    {
+        let run = format!("{} report --format {format} -o {to}", env!("CARGO_BIN_EXE_cutover"));
+        let ended = lab.command_of("script", &["-qec", &run, "/dev/null"]).stdin(Stdio::null()).output().unwrap();
+        let shown = String::from_utf8_lossy(&ended.stdout).into_owned();
+        assert!(ended.status.success() && shown.contains("tset"), "{to} {format}: {shown}");
+        assert!(!shown.contains('\u{202e}'), "{to} {format}: {shown:?}");
+    }
+    let run = format!("{} report --format xlsx -o /dev/tty", env!("CARGO_BIN_EXE_cutover"));
+    let ended = lab.command_of("script", &["-qec", &run, "/dev/null"]).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{}", String::from_utf8_lossy(&ended.stdout));
+}
+
+#[test]
 fn what_is_open_already_is_written_to_and_no_link_to_it_is_replaced() {
     let _machine = shared();
     let (lab, _sandbox) = begun();
