@@ -54,7 +54,8 @@ pub(super) fn again(head: &str, journal: &Journal, run: &RunRecord) -> Result<Op
     })
 }
 
-fn n_runs_of(head: &str) -> Option<u64> {
+/// Count of the runs that had been made when a head was; earlier versions did not say.
+pub(super) fn n_runs_of(head: &str) -> Option<u64> {
     value(head, "runs").and_then(|n_runs| n_runs.parse().ok())
 }
 

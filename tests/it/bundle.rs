@@ -362,7 +362,7 @@ fn what_is_told_twice_or_besides_in_a_report_a_head_or_approvals_is_found() {
     let (lab, bundle) = bench();
     let approvals = |text: &'static str| move |copy: &Path| fs::write(copy.join("approvals.json"), text).unwrap();
     let begins = "{\"schema\":\"cutover.report.v1\",";
-    let attacks: [Attack; 19] = [
+    let attacks: [Attack; 20] = [
         ("rows before the rows", "report.json", &with_failed_rows),
         (
             "a first line that says more",
@@ -400,6 +400,7 @@ fn what_is_told_twice_or_besides_in_a_report_a_head_or_approvals_is_found() {
         ("approvals that cannot be read", "approvals.json", &approvals(".\n")),
         ("approvals that are nothing", "approvals.json", &approvals("null\n")),
         ("another anchor", "the anchor", &with_another_anchor),
+        ("another count of runs in the head", "head", &replaced("head", "\nruns 1\n", "\nruns 2\n")),
         ("a line more in the head", "head", &|copy: &Path| {
             edit(&copy.join("head"), |text| text + "note all is well\n");
         }),
