@@ -20,7 +20,8 @@ pub enum Rules {
     /// Those of schemas 1 to 3: an intent forgets the look before it even if it is never sent, a refused row that is opened
     /// again forgets what was before, and a refusal ends a doubt.
     First,
-    /// Those of schemas up to 9: where a verdict names no ground, its reason is read for one.
+    /// Those of schemas up to 9: where a verdict names no ground, its reason is read for one, and of a row that was only told to
+    /// wait nothing was sent.
     Second,
     #[default]
     Third,
@@ -296,10 +297,17 @@ impl Standing {
         Ok(())
     }
 
+    /// Whether a request for the row left, as far as is known. A 429 says that it was not looked at, and that is a peer's word: what
+    /// is seen after it may be what came of it.
+    #[must_use]
+    pub fn was_sent(&self) -> bool {
+        self.attempts > 0 || (self.rules >= Rules::Third && self.throttled > 0)
+    }
+
     /// Whether what is seen now is what was before our first send.
     fn is_unsent(&self) -> bool {
         // By the first rules a row that was refused and opened again is changed from where it is then.
-        self.attempts == 0 || (self.rules == Rules::First && self.before.is_none())
+        !self.was_sent() || (self.rules == Rules::First && self.before.is_none())
     }
 
     fn attempt_started(&mut self, row: RowId, attempt: u32, at: Timestamp) -> Result<(), IllegalStep> {
@@ -382,9 +390,9 @@ impl Standing {
             Phase::Untried | Phase::InDoubt | Phase::Accepted | Phase::Due => {
                 if let Some(seen) = seen {
                     match self.rules {
-                        Rules::First if self.attempts == 0 => self.before = Some(seen.clone()),
+                        Rules::First if !self.was_sent() => self.before = Some(seen.clone()),
                         // What others did to a row that was looked at is no part of what was before.
-                        Rules::Second | Rules::Third if self.attempts == 0 => {
+                        Rules::Second | Rules::Third if !self.was_sent() => {
                             self.before.get_or_insert_with(|| seen.clone());
                         }
                         Rules::First | Rules::Second | Rules::Third => (),
@@ -413,7 +421,7 @@ impl Standing {
         };
         let forgets_before = match self.rules {
             Rules::First => verdict == Verdict::Refused,
-            Rules::Second | Rules::Third => self.attempts == 0,
+            Rules::Second | Rules::Third => !self.was_sent(),
         };
         if forgets_before {
             self.before = None;
@@ -425,7 +433,7 @@ impl Standing {
         // Opened again, a row that was sent is still judged by what was seen before that: where it is neither there nor on
         // target, it is not ours. Only who names the rows that somebody else moved takes them from where they are now.
         self.looked = match verdict {
-            Verdict::NoEffect | Verdict::Refused | Verdict::Failed => self.rules >= Rules::Second && self.attempts > 0,
+            Verdict::NoEffect | Verdict::Refused | Verdict::Failed => self.rules >= Rules::Second && self.was_sent(),
             Verdict::Unverified | Verdict::Applied | Verdict::Already | Verdict::Overtaken | Verdict::Blocked => false,
         };
         self.after = None;
@@ -673,6 +681,29 @@ mod tests {
         assert_eq!(first(&[seen("syncing"), settle(Verdict::Overtaken)]).before, Some(state("finished")));
     }
 
+    #[test]
+    fn what_is_seen_after_a_change_was_told_to_wait_is_what_was_before_by_earlier_rules_alone() {
+        let history = [seen("syncing"), start(1), end(1, throttled()), seen("cloning"), settle(Verdict::Applied)];
+        let blind = [start(1), end(1, throttled()), settle(Verdict::Applied)];
+        let again = [&history[..], &[reopen()]].concat();
+        let shows = |rules, history: &[EventKind]| {
+            let mut standing = Standing::untouched(rules);
+            for kind in history {
+                standing.add(kind, Timestamp::UNIX_EPOCH).unwrap();
+            }
+            standing.before
+        };
+        assert_eq!(shows(Rules::Third, &history), Some(state("syncing")));
+        assert_eq!(shows(Rules::Third, &again), Some(state("syncing")));
+        assert_eq!(shows(Rules::Third, &blind), None);
+        assert_eq!(shows(Rules::Second, &history), Some(state("cloning")));
+        assert_eq!(shows(Rules::Second, &again), None);
+        assert_eq!(shows(Rules::Second, &blind), Some(state("finished")));
+        // A request that never left is none by any rules.
+        let unsent = [seen("syncing"), start(1), end(1, unsent()), seen("cloning")];
+        assert_eq!(shows(Rules::Third, &unsent), Some(state("cloning")));
+    }
+
     /// Any history that the fold takes, step by step, against what must be so of it.
     #[test]
     fn whatever_happens_to_a_row_what_was_before_stays_and_a_doubt_is_looked_at() {
@@ -681,7 +712,8 @@ mod tests {
             let mut dice = rand::rngs::StdRng::seed_from_u64(seed);
             let mut standing = Standing::default();
             let mut last_look = None;
-            // What was seen last when the first request left; and an answer that was lost, until the next look.
+            // What was seen last when the first request left, one that was told to wait included; and an answer that was lost,
+            // until the next look.
             let (mut before_first_send, mut unlooked_doubt) = (None, false);
             for step in 0..60 {
                 let at = Timestamp::from_second(step).unwrap();
@@ -727,15 +759,16 @@ mod tests {
                         assert_eq!(standing.before, was.before, "{seed}");
                         assert!(was.attempts > 1 || standing.first_sent_at.is_none(), "{seed}");
                         unlooked_doubt = was.doubted;
+                        if standing.was_sent() {
+                            before_first_send.get_or_insert_with(|| last_look.clone());
+                        }
                     }
                     EventKind::AttemptEnded { outcome, .. } => {
-                        if was.attempts == 1 && before_first_send.is_none() {
-                            before_first_send = Some(last_look.clone());
-                        }
+                        before_first_send.get_or_insert_with(|| last_look.clone());
                         unlooked_doubt =
                             matches!(outcome, Outcome::Disclaimed { .. } | Outcome::Lost { .. }) || was.doubted;
                     }
-                    EventKind::RowReopened { .. } if standing.attempts == 0 => last_look = None,
+                    EventKind::RowReopened { .. } if !standing.was_sent() => last_look = None,
                     EventKind::RowReopened { .. } => unlooked_doubt = standing.phase == Phase::InDoubt,
                     _ => (),
                 }

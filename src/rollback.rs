@@ -38,7 +38,7 @@ pub enum WayBack {
 pub fn way_back(row: &Row, standing: &Standing) -> WayBack {
     let none = |reason: String| WayBack::None { reason };
     // What came of a change that was told to wait is ours all the same.
-    if standing.attempts == 0 && standing.phase != Phase::Settled(Verdict::Applied) {
+    if !standing.was_sent() && standing.phase != Phase::Settled(Verdict::Applied) {
         return WayBack::Untouched;
     }
     match standing.phase {

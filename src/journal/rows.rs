@@ -24,7 +24,7 @@ macro_rules! sum {
         "standing, verdict, started, attempts, throttled, doubted, looked, before_copystate, before_migrationcycle,
          after_copystate, after_migrationcycle, http_status, error_code, error_msg, request_id, first_sent_at, last_sent_at,
          settled_at, reason, moved_copystate, moved_migrationcycle, last_word, ground,
-         CASE WHEN standing = 'due' AND attempts > 0 AND looked AND NOT doubted
+         CASE WHEN standing = 'due' AND attempts + throttled > 0 AND looked AND NOT doubted
                    AND after_copystate IS NULL AND after_migrationcycle IS NULL THEN
              (SELECT kind = 'row_seen' AND json_valid(detail) AND json_extract(detail, '$.seen') IS NULL FROM event
               WHERE event.run = row.run AND event.row = row.row AND kind IN ('row_seen', 'row_reopened')

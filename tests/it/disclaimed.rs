@@ -188,10 +188,44 @@ fn a_change_that_left_whole_and_was_disclaimed_counts_as_sent_and_is_looked_at_f
 fn a_change_that_was_told_to_wait_and_made_all_the_same_was_not_there_already() {
     let _machine = shared();
     let lab = Lab::new();
-    lab.write("plan.csv", &plan(1, "stopped,syncing"));
+    lab.write("plan.csv", &plan(1, "cutovering,cutovering"));
     let served = lab.serve("plan.csv", "[[fault]]\nshare = 1.0\nkind = \"status\"\nstatus = 429\neffect = true\n");
     lab.launch(&served, &["run", "plan.csv", "--max-throttle", "1s"]).exits(4);
+    let was = before_and_after(&lab);
+    lab.cutover(&["rollback"]).says("it was sent, and will be again");
     lab.launch(&served, &["resume"]).exits(0);
     assert_eq!(served.changes().len(), 1);
     lab.journal().ends_in("vm-00001", "applied");
+    // What the change caused is not what was before it, and there is a way back.
+    assert_eq!(before_and_after(&lab), was.replace("nothing", "cutovering"));
+    lab.cutover(&["rollback", "-o", "back.csv"]).exits(0);
+    let back = std::fs::read_to_string(lab.path("back.csv")).unwrap();
+    assert!(back.contains("vm-00001") && back.contains(was.split(' ').next().unwrap()), "{back}");
+    lab.cutover(&["audit", "verify"]).exits(0);
+}
+
+#[test]
+fn what_others_did_to_a_row_that_was_told_to_wait_is_not_what_was_before() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(1, "cutovering,cutovering"));
+    let served = lab.serve("plan.csv", "[[fault]]\nshare = 1.0\nkind = \"status\"\nstatus = 429\n");
+    lab.launch(&served, &["run", "plan.csv", "--max-throttle", "1s"]).exits(4);
+    let was = before_and_after(&lab);
+    served.move_to("vm-00001", "error", "syncing");
+    lab.launch(&served, &["resume"]).exits(1);
+    assert_eq!(served.changes().len(), 1);
+    lab.journal().ends_in("vm-00001", "overtaken");
+    assert_eq!(before_and_after(&lab), was.replace("nothing", "error"));
+    // Opened again by name, it is taken from where it is, and what was before the first request stays.
+    lab.launch(&served, &["retry", "--only", "overtaken"]).exits(0);
+    lab.journal().ends_in("vm-00001", "applied");
+    assert_eq!(before_and_after(&lab), was.replace("nothing", "cutovering"));
+    lab.cutover(&["rollback", "-o", "back.csv"]).exits(0);
+    lab.cutover(&["audit", "verify"]).exits(0);
+}
+
+fn before_and_after(lab: &Lab) -> String {
+    let states = "before_copystate || ' ' || coalesce(after_copystate, 'nothing')";
+    lab.journal().text(&format!("SELECT {states} FROM v_row WHERE source_id = 'vm-00001'"))
 }

@@ -296,6 +296,7 @@ class Standing:
     def __init__(self, rules):
         self.first = rules == "first"  # as the first versions of cutover added up
         self.reads_reasons = rules != "third"  # as those did that stored no grounds
+        self.waits_are_sent = rules == "third"  # what a peer told to wait has left all the same
         self.standing, self.verdict = "untried", None
         self.started = self.attempts = self.throttled = 0
         self.doubted = self.looked = False
@@ -312,6 +313,9 @@ class Standing:
         if self.standing not in standings:
             raise Wrong(f"it cannot follow `{self.standing}`")
 
+    def was_sent(self):
+        return self.attempts > 0 or (self.waits_are_sent and self.throttled > 0)
+
     def on_row_seen(self, at, event):
         """A look that did not settle the row."""
         self.must("untried", "due", "accepted", "in_doubt")
@@ -322,7 +326,7 @@ class Standing:
             self.after = seen
         elif self.doubted:
             pass  # judged by what was seen before the doubt
-        elif self.attempts == 0 or (self.first and self.before is None):
+        elif not self.was_sent() or (self.first and self.before is None):
             if not self.first and seen is not None and self.before is not None:
                 seen = (seen[0] or self.before[0], seen[1] or self.before[1])
             self.before = seen
@@ -388,7 +392,7 @@ class Standing:
         self.must("untried", "in_doubt", "accepted", "due")
         seen = state(event.get("seen"))
         if seen is not None:
-            if self.attempts == 0 and (self.first or self.before is None):
+            if not self.was_sent() and (self.first or self.before is None):
                 self.before = seen
             self.after = seen
         self.standing, self.verdict = "settled", event["verdict"]
@@ -409,11 +413,11 @@ class Standing:
         # What was accepted and never proven may yet turn out to be done.
         self.doubted = was == "unverified"
         self.standing = "in_doubt" if self.doubted else "due"
-        if was == "refused" if self.first else self.attempts == 0:
+        if was == "refused" if self.first else not self.was_sent():
             self.before = None
         if not self.first:
             self.moved = None
-        self.looked = was in ("no_effect", "refused", "failed") and not self.first and self.attempts > 0
+        self.looked = was in ("no_effect", "refused", "failed") and not self.first and self.was_sent()
         self.after = self.settled_at = self.reason = self.ground = None
 
     def on_row_moved(self, at, event):
