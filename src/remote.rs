@@ -53,7 +53,9 @@ pub(crate) enum Shown {
 pub(crate) struct Page {
     /// Number of sources in all.
     pub count: u64,
-    pub servers: Vec<(String, SeenState)>,
+    /// Entries of the page, also those that name no source.
+    pub n_entries: usize,
+    pub servers: Vec<(SourceId, SeenState)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -22,7 +22,7 @@ const STALE_AT_MOST: SignedDuration = SignedDuration::from_secs(60);
 /// What a page shows of rows that nobody waited for.
 pub(super) async fn notice<R: Remote>(
     lane: &Arc<Lane<R>>,
-    servers: Vec<(String, SeenState)>,
+    servers: Vec<(SourceId, SeenState)>,
     left_at: Instant,
 ) -> Result<(), JournalClosed> {
     if servers.is_empty() {
@@ -35,8 +35,7 @@ pub(super) async fn notice<R: Remote>(
     });
     // A journal that cannot be read is noticed by who depends on it.
     let Ok((rows, servers)) = found.await else { return Ok(()) };
-    let spoken = servers.into_iter().filter_map(|(id, seen)| Some((SourceId::new(&id).ok()?, seen)));
-    let mut shown: HashMap<SourceId, SeenState> = spoken.collect();
+    let mut shown: HashMap<SourceId, SeenState> = servers.into_iter().collect();
     let left = lane.helm.clock.now() - left_at.elapsed();
     let mut moved = Vec::new();
     for (row, standing) in rows {

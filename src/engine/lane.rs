@@ -578,7 +578,7 @@ impl<R: Remote> Lane<R> {
         let sighted = listed.await?;
         let mut list = self.list();
         list.total = Some(sighted.value.count);
-        if sighted.value.servers.is_empty() {
+        if sighted.value.n_entries == 0 {
             list.ends = Some(list.ends.unwrap_or(page).min(page));
         } else if list.ends.is_some_and(|ends| ends <= page) {
             list.ends = None;

@@ -25,14 +25,13 @@ impl Onlookers {
         Onlooker { of: self.clone(), source: source.clone() }
     }
 
-    pub(crate) fn tell(&self, servers: &[(String, SeenState)], left_at: Instant) {
+    pub(crate) fn tell(&self, servers: &[(SourceId, SeenState)], left_at: Instant) {
         let mut glimpses = self.glimpses();
         if glimpses.is_empty() {
             return;
         }
-        for (id, seen) in servers {
-            let Ok(source) = SourceId::new(id) else { continue };
-            if let Some(glimpse) = glimpses.get_mut(&source)
+        for (source, seen) in servers {
+            if let Some(glimpse) = glimpses.get_mut(source)
                 && glimpse.as_ref().is_none_or(|known| known.left_at < left_at)
             {
                 *glimpse = Some(Glimpse { seen: seen.clone(), left_at });
@@ -84,7 +83,7 @@ mod tests {
     async fn who_waits_is_told_of_the_youngest_page_and_nobody_else_is_kept() {
         let onlookers = Onlookers::default();
         let onlooker = onlookers.join(&SourceId::new("vm-1").unwrap());
-        let servers = [("vm-1".to_owned(), SeenState::default()), ("vm-2".to_owned(), SeenState::default())];
+        let servers = ["vm-1", "vm-2"].map(|id| (SourceId::new(id).unwrap(), SeenState::default()));
         let early = Instant::now();
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
         let late = Instant::now();

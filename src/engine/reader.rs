@@ -160,7 +160,7 @@ async fn answer_from<R: Remote>(
     lane.onlookers.tell(&servers, left_at);
     let mut others = Vec::new();
     for (id, seen) in servers {
-        match SourceId::new(&id).ok().and_then(|id| asks.remove(&id)) {
+        match asks.remove(&id) {
             Some(ask) => {
                 if ask.page != Some(page) {
                     lane.list().found(ask.row, page);

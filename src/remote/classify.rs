@@ -7,7 +7,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 
 use serde_json::Value;
@@ -174,9 +173,9 @@ pub(crate) fn listed(answer: &Answer) -> Listed {
             if let Some(too_many) = servers.too_many() {
                 return Listed::Failed(answer.lost(None, &too_many));
             }
-            let count = servers.count();
+            let (count, n_entries) = (servers.count(), servers.n_entries());
             let harmless = |(id, seen)| (id, without_secrets(seen, &answer.secrets));
-            Listed::Page(Page { count, servers: agreed(servers.by_id()).into_iter().map(harmless).collect() })
+            Listed::Page(Page { count, n_entries, servers: agreed(servers.by_id()).map(harmless).collect() })
         }
         Err(_) => Listed::Failed(answer.not_the_right_json(&body)),
     }
@@ -184,24 +183,19 @@ pub(crate) fn listed(answer: &Answer) -> Listed {
 
 /// Each source once, and those not at all that the page shows twice and not the same: what contradicts itself is a failed look
 /// at it, and it is asked for by its id.
-fn agreed(servers: Vec<(String, SeenState)>) -> Vec<(String, SeenState)> {
-    let mut places: HashMap<String, usize> = HashMap::with_capacity(servers.len());
-    let mut agreed: Vec<Option<(String, SeenState)>> = Vec::with_capacity(servers.len());
-    for (id, seen) in servers {
-        match places.entry(id.to_ascii_lowercase()) {
-            Entry::Vacant(place) => {
-                place.insert(agreed.len());
-                agreed.push(Some((id, seen)));
-            }
-            Entry::Occupied(place) => {
-                let first = &mut agreed[*place.get()];
-                if first.as_ref().is_some_and(|(_, shown)| *shown != seen) {
-                    *first = None;
-                }
-            }
+fn agreed(servers: Vec<(SourceId, SeenState)>) -> impl Iterator<Item = (SourceId, SeenState)> {
+    let mut first = HashMap::with_capacity(servers.len());
+    let mut is_certain = vec![true; servers.len()];
+    for (i, (id, seen)) in servers.iter().enumerate() {
+        if let Some((at, shown)) = first.get(id) {
+            is_certain[i] = false;
+            is_certain[*at] &= *shown == seen;
+        } else {
+            first.insert(id, (i, seen));
         }
     }
-    agreed.into_iter().flatten().collect()
+    drop(first);
+    servers.into_iter().zip(is_certain).filter(|(_, is_certain)| *is_certain).map(|(server, _)| server)
 }
 
 /// The id by which the vendor's support finds this request: from the header, else from an error's body.

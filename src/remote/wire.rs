@@ -131,18 +131,20 @@ impl Servers<'_> {
     /// Number of sources in all, which is more than a page has.
     pub(crate) fn count(&self) -> u64 {
         let count = self.count.0.as_deref().and_then(|count| count.parse().ok());
-        count.unwrap_or_else(|| self.source_servers.as_ref().map_or(0, |entries| entries.n) as u64)
+        count.unwrap_or(self.n_entries() as u64)
     }
 
     pub(crate) fn too_many(&self) -> Option<String> {
         self.source_servers.as_ref()?.too_many()
     }
 
-    pub(crate) fn by_id(self) -> Vec<(String, SeenState)> {
-        let with_id = |server: Server<'_>| {
-            let seen = server.seen();
-            server.id.0.map(|id| (id.into_owned(), seen))
-        };
+    pub(crate) fn n_entries(&self) -> usize {
+        self.source_servers.as_ref().map_or(0, |entries| entries.n)
+    }
+
+    /// What has no id that a plan could name is nobody's.
+    pub(crate) fn by_id(self) -> Vec<(SourceId, SeenState)> {
+        let with_id = |server: Server<'_>| Some((SourceId::new(server.id.0.as_deref()?).ok()?, server.seen()));
         self.source_servers.into_iter().flat_map(|entries| entries.kept).flatten().filter_map(with_id).collect()
     }
 }
@@ -391,7 +393,7 @@ mod tests {
         let page = r#"{"count":"450","source_servers":[{"id":"a","state":"error"},null,{"state":"error"},{"id":7}]}"#;
         let page: Servers<'_> = serde_json::from_str(page).unwrap();
         assert_eq!(page.count(), 450);
-        let ids: Vec<String> = page.by_id().into_iter().map(|(id, _)| id).collect();
+        let ids: Vec<String> = page.by_id().into_iter().map(|(id, _)| id.to_string()).collect();
         assert_eq!(ids, ["a", "7"]);
         for count in ["", r#""count":null,"#, r#""count":-1,"#, r#""count":"many","#, r#""count":[],"#] {
             let page = format!(r#"{{{count}"source_servers":[{{"id":"a"}}]}}"#);

@@ -18,22 +18,19 @@ struct Shown {
 
 impl Said {
     /// A page's entries, as far as no page before it shows them otherwise, and the sources of the others.
-    pub(super) fn sift(&mut self, servers: Vec<(String, SeenState)>) -> (Vec<(String, SeenState)>, Vec<SourceId>) {
+    pub(super) fn sift(&mut self, servers: Vec<(SourceId, SeenState)>) -> (Vec<(SourceId, SeenState)>, Vec<SourceId>) {
         let mut contradicted = Vec::new();
         let mut certain = servers;
-        certain.retain(|(id, seen)| {
-            let Ok(id) = SourceId::new(id) else { return true };
-            match self.0.entry(id) {
-                Entry::Vacant(first) => {
-                    first.insert(Shown { seen: Some(seen.clone()), answered: None });
-                    true
-                }
-                Entry::Occupied(shown) if shown.get().seen.as_ref() == Some(seen) => true,
-                Entry::Occupied(mut shown) => {
-                    contradicted.push(shown.key().clone());
-                    shown.get_mut().seen = None;
-                    false
-                }
+        certain.retain(|(id, seen)| match self.0.entry(id.clone()) {
+            Entry::Vacant(first) => {
+                first.insert(Shown { seen: Some(seen.clone()), answered: None });
+                true
+            }
+            Entry::Occupied(shown) if shown.get().seen.as_ref() == Some(seen) => true,
+            Entry::Occupied(mut shown) => {
+                contradicted.push(shown.key().clone());
+                shown.get_mut().seen = None;
+                false
             }
         });
         (certain, contradicted)
@@ -56,8 +53,8 @@ mod tests {
     use super::*;
     use crate::model::words::Word;
 
-    fn entry(id: &str, copystate: &str) -> (String, SeenState) {
-        (id.to_owned(), SeenState { copystate: Some(Word::new(copystate)), migrationcycle: None })
+    fn entry(id: &str, copystate: &str) -> (SourceId, SeenState) {
+        (SourceId::new(id).unwrap(), SeenState { copystate: Some(Word::new(copystate)), migrationcycle: None })
     }
 
     #[test]
