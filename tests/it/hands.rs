@@ -1,9 +1,12 @@
 //! A service that shows and says the wrong thing at the wrong moment, as real ones do: nothing is settled by it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::lab::shared;
@@ -220,4 +223,72 @@ fn what_waits_again_behind_its_look_is_looked_at_again_before_its_intent() {
     let late = told.late.as_deref().unwrap();
     let begun = format!("SELECT count(*) FROM v_attempt WHERE source_id = '{late}'");
     assert_eq!(night.lab.journal().count(&begun), 1, "{late}");
+}
+
+/// Keeps everybody else from writing to a journal for so long, from now on.
+fn hold_up(journal: &Path, takes: Duration) {
+    let (sender, held) = channel();
+    let journal = journal.to_owned();
+    std::thread::spawn(move || {
+        let conn = Connection::open(journal).unwrap();
+        conn.busy_timeout(Duration::from_secs(10)).unwrap();
+        conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+        sender.send(()).unwrap();
+        std::thread::sleep(takes);
+    });
+    held.recv().unwrap();
+}
+
+#[test]
+fn an_intent_that_was_long_on_its_way_to_the_disk_does_not_leave_on_an_old_look() {
+    /// What was at hand already is let go before others move the rest.
+    const MOVED_AFTER: Duration = Duration::from_millis(1_500);
+    #[derive(Default)]
+    struct Told {
+        n_changes: u32,
+        held_up_at: Option<Instant>,
+        looked_at: BTreeMap<String, Instant>,
+        oldest_look: Duration,
+        sent_over: Vec<String>,
+    }
+    let _machine = shared();
+    let told = Arc::new(Mutex::new(Told::default()));
+    let journal = Arc::new(OnceLock::<PathBuf>::new());
+    let (so_far, of_client) = (Arc::clone(&told), Arc::clone(&journal));
+    let ids = ["vm-0", "vm-1", "vm-2", "vm-3", "vm-4", "vm-5", "vm-6", "vm-7", "vm-8", "vm-9"];
+    let night = Night::of(&ids, move |server, id, asked| {
+        let mut told = so_far.lock().unwrap();
+        let is_change = asked == Asked::Change;
+        let is_untouched = server.n_changes == u32::from(is_change);
+        if is_untouched && told.held_up_at.is_some_and(|at| at.elapsed() > MOVED_AFTER) {
+            server.is_now(("syncing", "checking"));
+            told.sent_over.extend(is_change.then(|| id.to_owned()));
+        }
+        if is_change {
+            told.n_changes += 1;
+            told.oldest_look = told.oldest_look.max(told.looked_at[id].elapsed());
+        } else {
+            told.looked_at.insert(id.to_owned(), Instant::now());
+        }
+        if told.n_changes == 3 && told.held_up_at.is_none() {
+            hold_up(of_client.get().unwrap(), Duration::from_secs(7));
+            told.held_up_at = Some(Instant::now());
+        }
+        well(server, id, asked)
+    });
+    journal.set(night.lab.path("cutover.db")).unwrap();
+    let plan = ids.map(|id| format!("\n{id},cutovering,cutovering,syncing"));
+    night.lab.write("plan.csv", &format!("source_id,copystate,migrationcycle,expect_copystate{}", plan.concat()));
+    night.launch_at("5", &["run", "plan.csv"]).exits(1);
+    let told = told.lock().unwrap();
+    assert_eq!(told.sent_over, Vec::<String>::new(), "others had moved them");
+    assert!(told.oldest_look < Duration::from_secs(5), "sent {:?} after a look", told.oldest_look);
+    let journal = night.lab.journal();
+    let late = "SELECT count(*) FROM v_attempt WHERE error_msg = 'held back for too long after it was looked at'";
+    assert!(journal.count(late) > 0, "an intent waited for the disk");
+    for id in ids {
+        let n_changes = night.service.server(id).n_changes;
+        journal.ends_in(id, if n_changes == 0 { "overtaken" } else { "applied" });
+    }
+    assert!(journal.count("SELECT count(*) FROM v_row WHERE verdict = 'overtaken'") > 3);
 }
