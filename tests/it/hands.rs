@@ -1,15 +1,13 @@
 //! A service that shows and says the wrong thing at the wrong moment, as real ones do: nothing is settled by it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::lab::shared;
+use crate::lab::{hold_up, shared};
 use crate::service::{Asked, Night, OLD, Reply, Server, TARGET, well};
 
 /// The shapes in which a read shows nothing of a field.
@@ -223,20 +221,6 @@ fn what_waits_again_behind_its_look_is_looked_at_again_before_its_intent() {
     let late = told.late.as_deref().unwrap();
     let begun = format!("SELECT count(*) FROM v_attempt WHERE source_id = '{late}'");
     assert_eq!(night.lab.journal().count(&begun), 1, "{late}");
-}
-
-/// Keeps everybody else from writing to a journal for so long, from now on.
-fn hold_up(journal: &Path, takes: Duration) {
-    let (sender, held) = channel();
-    let journal = journal.to_owned();
-    std::thread::spawn(move || {
-        let conn = Connection::open(journal).unwrap();
-        conn.busy_timeout(Duration::from_secs(10)).unwrap();
-        conn.execute_batch("BEGIN IMMEDIATE").unwrap();
-        sender.send(()).unwrap();
-        std::thread::sleep(takes);
-    });
-    held.recv().unwrap();
 }
 
 #[test]

@@ -153,6 +153,20 @@ pub(crate) fn id(i: usize) -> String {
     format!("vm-{i:05}")
 }
 
+/// Keeps everybody else from writing to a journal for so long, from now on.
+pub(crate) fn hold_up(journal: &Path, takes: Duration) {
+    let (sender, held) = channel();
+    let journal = journal.to_owned();
+    std::thread::spawn(move || {
+        let conn = Connection::open(journal).unwrap();
+        conn.busy_timeout(Duration::from_secs(10)).unwrap();
+        conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+        sender.send(()).unwrap();
+        std::thread::sleep(takes);
+    });
+    held.recv().unwrap();
+}
+
 /// A launch of the binary that is under way.
 pub(crate) struct Launch {
     child: Child,

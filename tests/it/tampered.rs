@@ -61,11 +61,46 @@ fn interrupted() -> (Lab, Served) {
     assert!(launch.reaches_nth("attempt_ended", 6));
     launch.signal("TERM");
     launch.end().exits(143);
+    keep(&lab);
+    (lab, sandbox)
+}
+
+/// The same, killed.
+fn cut_off() -> (Lab, Served) {
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(20, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "20", "--concurrency", "2"]);
+    assert!(launch.reaches_nth("row_settled", 6));
+    launch.kill();
+    keep(&lab);
+    (lab, sandbox)
+}
+
+fn keep(lab: &Lab) {
     let journal = Connection::open(lab.path("cutover.db")).unwrap();
     journal.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     drop(journal);
     fs::rename(lab.path("cutover.db"), lab.path("kept.db")).unwrap();
-    (lab, sandbox)
+}
+
+#[test]
+fn a_run_that_was_cut_off_is_closed_only_if_it_is_what_its_events_say() {
+    let _machine = shared();
+    let (lab, sandbox) = cut_off();
+    lab.write("other.csv", &plan(3, "stopped,syncing"));
+    // Nothing is left to do, the table says.
+    let done =
+        "UPDATE row SET verdict = 'applied', standing = 'settled', on_target = 1, settled_at = 1 WHERE verdict IS NULL";
+    let others: [&[&str]; 3] =
+        [&["run", "other.csv", "--yes"], &["run", "plan.csv", "--new", "--yes"], &["control", "drain"]];
+    for edit in ["", "; UPDATE row SET verdict = 'no_effect', on_target = 0 WHERE row = 1"] {
+        altered(&lab, &format!("{done}{edit}"));
+        these_refuse(&lab, &sandbox, &others, "closed", "not what its events add up to");
+    }
+    altered(&lab, "");
+    lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
+    assert_eq!(sandbox.changes().len(), 20);
 }
 
 /// The journal as it was, and then as somebody made it.
@@ -329,21 +364,55 @@ fn as_whom_a_run_goes_is_said_by_more_than_its_journal() {
     }
 }
 
+/// The index has what it would have if it were made otherwise, and says that it is as it was.
+fn filled_as(name: &str, otherwise: &str) -> String {
+    format!(
+        "PRAGMA writable_schema = ON;
+         CREATE TEMP TABLE was AS SELECT sql FROM sqlite_master WHERE name = '{name}';
+         UPDATE sqlite_master SET sql = {otherwise} WHERE name = '{name}';
+         PRAGMA schema_version = 1000; REINDEX {name};
+         UPDATE sqlite_master SET sql = (SELECT sql FROM was) WHERE name = '{name}';
+         PRAGMA schema_version = 1001"
+    )
+}
+
+/// The same for those of its rows for which this holds.
+fn filled_where(name: &str, holds: &str) -> String {
+    filled_as(name, &format!("substr(sql, 1, instr(sql || ' WHERE ', ' WHERE ') - 1) || ' WHERE {holds}'"))
+}
+
+#[test]
+fn an_index_that_leads_to_as_many_rows_and_to_others_is_found() {
+    let _machine = shared();
+    let (lab, sandbox) = interrupted();
+    let n_open = Connection::open(lab.path("kept.db"))
+        .unwrap()
+        .query_row("SELECT count(*) FROM row WHERE verdict IS NULL", [], |row| row.get::<_, u32>(0))
+        .unwrap();
+    let id = "replace(sql, 'source_id COLLATE', '(source_id || ''x'') COLLATE')";
+    let before = "UPDATE row SET moved_copystate = 'stopped' WHERE row = 3;
+        INSERT INTO control (run, command, given_by, at) SELECT run, '{}', 'x', 0 FROM run;
+        INSERT INTO control (run, command, given_by, at, taken_at) SELECT run, '{}', 'x', 0, 0 FROM run";
+    for (name, sql, filled) in [
+        ("row_source", "", filled_as("row_source", id)),
+        ("row_open", "", filled_where("row_open", &format!("row <= {n_open}"))),
+        ("row_moved", before, filled_where("row_moved", "row = 4")),
+        ("control_open", before, filled_where("control_open", "taken_at IS NOT NULL")),
+    ] {
+        altered(&lab, sql);
+        let journal = Connection::open(lab.path("cutover.db")).unwrap();
+        journal.execute_batch(&filled).unwrap();
+        drop(journal);
+        nobody_goes_on_with_it(&lab, &sandbox, name, &format!("the index `{name}` leads to"));
+        nobody_goes_on_with_it(&lab, &sandbox, name, "and not the same ones");
+    }
+}
+
 #[test]
 fn what_the_engine_asks_an_index_is_what_the_table_has() {
     let _machine = shared();
     let (lab, sandbox) = interrupted();
-    let emptied = |name: &str| {
-        format!(
-            "PRAGMA writable_schema = ON;
-             CREATE TEMP TABLE was AS SELECT sql FROM sqlite_master WHERE name = '{name}';
-             UPDATE sqlite_master SET sql = substr(sql, 1, instr(sql || ' WHERE ', ' WHERE ') - 1) || ' WHERE 0 = 1'
-                 WHERE name = '{name}';
-             PRAGMA schema_version = 1000; REINDEX {name};
-             UPDATE sqlite_master SET sql = (SELECT sql FROM was) WHERE name = '{name}';
-             PRAGMA schema_version = 1001"
-        )
-    };
+    let emptied = |name: &str| filled_where(name, "0 = 1");
     let before = "UPDATE row SET moved_copystate = 'stopped' WHERE row = 3;
         INSERT INTO control (run, command, given_by, at) SELECT run, '{}', 'x', 0 FROM run";
     for (name, sql) in [("row_open", ""), ("row_source", ""), ("row_moved", before), ("control_open", before)] {
