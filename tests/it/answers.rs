@@ -1,12 +1,14 @@
 //! Answers that contradict what was asked or each other: they are failed looks, which neither prove nor disprove anything.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::{Lab, Launch, id, plan, shared};
+use crate::lab::{Lab, Launch, hold_up, id, plan, shared};
 use crate::peer::{Answer, Asked, page, serve, server};
 
 const FAST: [&str; 12] = [
@@ -332,4 +334,42 @@ fn who_was_told_by_the_first_of_two_pages_that_contradict_each_other_is_looked_a
     launch.end();
     lab.journal().ends_in(&id(1), "already");
     assert!(!changed.lock().unwrap().contains(&id(1)));
+}
+
+/// A row has been looked at and its intent is on its way, as two pages do not show the same of it.
+#[test]
+fn what_pages_contradict_between_an_intent_and_its_request_is_looked_at_again_and_the_attempt_says_why() {
+    let _machine = shared();
+    let n = 400;
+    let (n_changes, is_told, journal) =
+        (AtomicUsize::new(0), AtomicBool::new(false), Arc::new(OnceLock::<PathBuf>::new()));
+    let of_client = Arc::clone(&journal);
+    let truly = estate(n);
+    let endpoint = serve(move |asked| {
+        let n_sent = n_changes.fetch_add(asked.is_change().into(), Ordering::Relaxed);
+        if !asked.is_page() || n_sent < 40 || is_told.load(Ordering::Relaxed) {
+            return truly(asked);
+        }
+        // Those that were not sent yet have all moved to the first page, and the second shows them elsewhere.
+        let those =
+            |from, state| -> Vec<String> { (from..=n).take(200).map(|i| server(&id(i), state, "syncing")).collect() };
+        if asked.offset() == 0 {
+            return Answer::new(200, page(n, &those(n_sent + 1, "syncing")));
+        }
+        is_told.store(true, Ordering::Relaxed);
+        hold_up(of_client.get().unwrap(), Duration::from_secs(3));
+        // The intents of those whose turn comes meanwhile wait for the disk.
+        std::thread::sleep(Duration::from_secs(1));
+        Answer::new(200, page(n, &those(n_changes.load(Ordering::Relaxed) + 1, "error")))
+    });
+    let lab = Lab::new();
+    journal.set(lab.path("cutover.db")).unwrap();
+    lab.write("plan.csv", &plan(n, "stopped,syncing"));
+    let args = ["run", "plan.csv", "--yes", "--no-progress", "--rate", "100", "--endpoint", &endpoint];
+    lab.cutover(&args).exits(0);
+    let journal = lab.journal();
+    let says = "the service showed it in two states at once before it was sent";
+    let held_back = format!("SELECT count(*) FROM v_attempt WHERE outcome = 'unsent' AND error_msg = '{says}'");
+    assert!(journal.count(&held_back) > 0);
+    assert_eq!(journal.tally()["applied"], n);
 }
