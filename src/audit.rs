@@ -412,6 +412,35 @@ impl Audit {
         Ok(self)
     }
 
+    /// The same with this run behind all others, as the one that was asked about. None: it is not there.
+    pub(crate) fn about(mut self, run: &str) -> Option<Audit> {
+        let at = self.place_of(run)?;
+        let asked = self.runs.remove(at);
+        self.runs.push(asked);
+        Some(self)
+    }
+
+    /// Looks at the run that was asked about, and at what lies beside the journal, unless something was found in the journal.
+    pub(crate) fn in_bundle<E>(
+        mut self,
+        look: impl FnOnce(Verified) -> Result<Result<Verified, Altered>, E>,
+    ) -> Result<Audit, E> {
+        if !self.is_ok() {
+            return Ok(self);
+        }
+        let Some(Ok(verified)) = self.runs.pop() else { return Ok(self) };
+        let looked = look(verified)?;
+        let proof = looked.as_ref().map_or(ProvenBy::Itself, |verified| verified.proven_by);
+        self.runs.push(looked);
+        match proof {
+            ProvenBy::Itself => (),
+            ProvenBy::Anchor => self.stands_by(self.runs.len() - 1, proof),
+            // The manifest that was signed covers the whole file.
+            ProvenBy::Signature => self.runs.iter_mut().flatten().for_each(|run| run.proven_by = proof),
+        }
+        Ok(self)
+    }
+
     fn place_of(&self, run: &str) -> Option<usize> {
         self.runs.iter().position(|found| run_of(found) == run)
     }

@@ -84,6 +84,10 @@ pub enum Finding {
         "{expected} runs were made in the journal, and the last that is there is number {found}: the newest were removed, or others added"
     )]
     RunsMissing { expected: u64, found: i64 },
+    #[error(
+        "it calls itself an excerpt, which holds one of several runs, and holds {found} of {expected}: others were added, or its own removed"
+    )]
+    NoExcerpt { expected: u64, found: u64 },
     #[error("table `{table}` has entries of run number {number}, which is not there: it was removed")]
     LeftBehind { table: &'static str, number: i64 },
     #[error(

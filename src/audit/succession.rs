@@ -41,10 +41,9 @@ pub(super) fn check(journal: &Journal) -> Result<Places, JournalError> {
     let identity = journal.identity()?;
     let beginnings = journal.beginnings()?;
     let mut places = Places::default();
-    if !identity.is_excerpt {
-        let numbers: Vec<i64> = beginnings.iter().map(|beginning| beginning.run.number()).collect();
-        places.of_journal.extend(missing_numbers(&numbers, identity.n_runs));
-    }
+    let numbers: Vec<i64> = beginnings.iter().map(|beginning| beginning.run.number()).collect();
+    let wrong_with_numbers = if identity.is_excerpt { not_one_of } else { missing_numbers };
+    places.of_journal.extend(wrong_with_numbers(&numbers, identity.n_runs));
     for (table, number) in journal.left_of_runs_that_are_gone()? {
         places.of_journal.push(Finding::LeftBehind { table, number });
     }
@@ -81,6 +80,14 @@ pub(super) fn check(journal: &Journal) -> Result<Places, JournalError> {
         }
     }
     Ok(places)
+}
+
+/// An excerpt has one of several runs.
+fn not_one_of(numbers: &[i64], n_runs: u64) -> Vec<Finding> {
+    match *numbers {
+        [number] if n_runs > 1 && (1..=n_runs).contains(&number.cast_unsigned()) => Vec::new(),
+        _ => vec![Finding::NoExcerpt { expected: n_runs, found: numbers.len() as u64 }],
+    }
 }
 
 /// Runs have the numbers from 1 to the count of those that were made.

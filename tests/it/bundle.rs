@@ -17,6 +17,7 @@ use cutover::waves::Terms;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
+use super::chained::tamper;
 use super::lab::{Ended, Lab, Launch, plan, shared};
 use super::tools;
 
@@ -826,6 +827,159 @@ fn a_bundle_holds_one_run_and_no_byte_of_another() {
         let journal = rusqlite::Connection::open(lab.path(bundle).join("journal.db")).unwrap();
         assert!(journal.execute("DELETE FROM event", []).is_err(), "{bundle}");
     }
+}
+
+/// Two runs of one journal: evidence of the second alone, and with both.
+fn bench_of_two() -> (Lab, PathBuf, PathBuf) {
+    let lab = Lab::new();
+    lab.write("other.csv", &plan(3, "cutovering,cutovering").replace("vm-", "payroll-"));
+    lab.write("plan.csv", &plan(2, "cutovering,cutovering"));
+    for plan in ["other.csv", "plan.csv"] {
+        let sandbox = lab.serve(plan, "");
+        lab.launch(&sandbox, &["run", plan, "--rate", "off"]).exits(0);
+    }
+    lab.cutover(&["audit", "export", "-o", "one"]).exits(0);
+    lab.cutover(&["audit", "export", "-o", "all", "--all-runs"]).exits(0);
+    let (one, all) = (lab.path("one"), lab.path("all"));
+    (lab, one, all)
+}
+
+/// The same, and of which bundle.
+type AttackOn<'a> = (&'a str, &'a Path, &'a str, &'a dyn Fn(&Path));
+
+/// A run that the reports are not of is shown by every view of the journal.
+#[test]
+fn a_journal_in_a_bundle_has_one_run_or_all_of_them_and_each_is_checked() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let (lab, one, all) = bench_of_two();
+    let with_all = |edits: &str| {
+        let (from, edits) = (all.join("journal.db"), edits.to_owned());
+        move |copy: &Path| {
+            fs::copy(&from, copy.join("journal.db")).unwrap();
+            sql(copy, &edits);
+        }
+    };
+    let of_the_other = |table: &str| {
+        let (from, table) = (all.join("journal.db"), table.to_owned());
+        move |copy: &Path| {
+            let from = from.display();
+            sql(
+                copy,
+                &format!(
+                    "PRAGMA foreign_keys = OFF; ATTACH '{from}' AS whole;
+                     INSERT INTO {table} SELECT * FROM whole.{table} WHERE run = 1"
+                ),
+            );
+        }
+    };
+    let with_a_command = |copy: &Path| {
+        sql(
+            copy,
+            "PRAGMA foreign_keys = OFF; INSERT INTO control (run, at, command, given_by) VALUES (1, 0, '{}', '{}')",
+        );
+    };
+    let edited = |edits: &'static str| move |copy: &Path| sql(copy, edits);
+    let failed = "UPDATE row SET verdict = 'failed', on_target = 0 WHERE run = 1";
+    let attacks: [AttackOn; 14] = [
+        ("another run that is forged", &one, "row 1: verdict", &with_all(failed)),
+        ("another run in an excerpt", &one, "an excerpt", &with_all("UPDATE journal SET excerpt = 1")),
+        ("rows of another", &one, "table `row` has entries of run number 1", &of_the_other("row")),
+        ("events of another", &one, "table `event` has entries of run number 1", &of_the_other("event")),
+        ("lanes of another", &one, "table `lane` has entries of run number 1", &of_the_other("lane")),
+        ("a command of another", &one, "table `control` has entries of run number 1", &with_a_command),
+        ("no excerpt", &one, "2 runs were made in", &edited("UPDATE journal SET excerpt = 0")),
+        ("an excerpt of one", &one, "an excerpt", &|copy: &Path| {
+            sql(copy, "UPDATE journal SET n_runs = 1");
+            replaced("head", "\nruns 2\n", "\nruns 1\n")(copy);
+        }),
+        ("more runs than there are", &all, "5 runs were made in", &|copy: &Path| {
+            sql(copy, "UPDATE journal SET n_runs = 5");
+            replaced("head", "\nruns 2\n", "\nruns 5\n")(copy);
+        }),
+        (
+            "rows of the other",
+            &all,
+            "row 2: verdict",
+            &edited("UPDATE row SET verdict = 'failed', on_target = 0 WHERE run = 1 AND row = 2"),
+        ),
+        ("the end of the other", &all, "exit_code", &edited("UPDATE run SET exit_code = 1 WHERE run = 1")),
+        (
+            "a plan of the other",
+            &all,
+            "began with",
+            &edited("UPDATE row SET target = 'forged' WHERE run = 1 AND row = 2"),
+        ),
+        (
+            "a head of the other",
+            &all,
+            "head",
+            &edited("UPDATE lane SET head = zeroblob(32) WHERE run = 1 AND lane = 1"),
+        ),
+        ("an event of the other", &all, "event 2", &|copy: &Path| {
+            tamper(&copy.join("journal.db"), |conn| {
+                conn.execute_batch("UPDATE event SET at = at + 1 WHERE run = 1 AND lane = 1 AND seq = 2").unwrap();
+            });
+        }),
+    ];
+    let mut passed = Vec::new();
+    for (n, (what, bundle, hand, alter)) in attacks.into_iter().enumerate() {
+        let forged = altered(bundle, &format!("two{n}"), alter);
+        new_sums(&forged);
+        match by_hand_said(&forged) {
+            Ok(_) => passed.push(format!("{what}: by check.py")),
+            Err(said) => assert!(said.contains(hand) && !said.contains("Traceback"), "{what}: {said}"),
+        }
+        let ended = by_verb(&lab, &forged, &[]);
+        if ended.code != Some(7) {
+            passed.push(format!("{what}: by the verb: {:?} {}{}", ended.code, ended.stdout, ended.stderr));
+        }
+    }
+    assert!(passed.is_empty(), "not found:\n{}", passed.join("\n"));
+    let said = by_hand_said(&all).unwrap();
+    assert!(said.contains("2 rows, anchor") && said.contains("and run ") && said.contains("3 rows, anchor"), "{said}");
+    let told = by_verb(&lab, &all, &["--json"]).exits(0);
+    let document: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!((&document["rows"], document["runs"].as_array().unwrap().len()), (&2.into(), 2));
+    assert!(document["bundle"]["files"].is_number());
+}
+
+#[test]
+fn files_of_the_bundle_of_another_run_are_found() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let (lab, one, _all) = bench_of_two();
+    let id = |bundle: &Path| {
+        let head = fs::read_to_string(bundle.join("head")).unwrap();
+        head.lines().find_map(|line| line.strip_prefix("run ")).unwrap().to_owned()
+    };
+    let first = lab.journal().text("SELECT id FROM run WHERE run = 1");
+    lab.cutover(&["audit", "export", &first, "-o", "first"]).exits(0);
+    let first = lab.path("first");
+    let mut passed = Vec::new();
+    for file in ["journal.db", "head", "plan.jsonl", "report.csv", "report.json"] {
+        let forged = altered(&one, &format!("with-{file}"), |copy| {
+            fs::copy(first.join(file), copy.join(file)).unwrap();
+            new_sums(copy);
+        });
+        by_hand_said(&forged).unwrap_err();
+        let ended = by_verb(&lab, &forged, &[]);
+        if ended.code != Some(7) {
+            passed.push(format!("{file}: {:?} {}{}", ended.code, ended.stdout, ended.stderr));
+        }
+    }
+    assert!(passed.is_empty(), "not found:\n{}", passed.join("\n"));
+    // Others do not take a part of a name for it.
+    let part = altered(&one, "part", |copy| {
+        let id = id(&one);
+        edit(&copy.join("head"), |text| text.replace(&format!("\nrun {id}\n"), &format!("\nrun {}\n", &id[..8])));
+        new_sums(copy);
+    });
+    both_find(&lab, &part, "no such run", "in its journal");
 }
 
 #[test]

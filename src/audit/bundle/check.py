@@ -8,6 +8,7 @@ finding. It believes none of the files: it recomputes
   2. that the journal has the tables and views of this version and no others; the chains of events, their heads and the anchor;
   3. from the events alone: every row of the table `row`, the table `run`, the quotas and stops of the table `lane`;
   4. from the plan: its name, and that the rows are those of the plan; and the approvals, as far as no key is needed for that;
+     the same of each other run, if the journal was exported with all of its runs; else it has one, and nothing of another;
   5. the reports that programs read, report.csv and report.json, line by line from what 3. came to (of the summary in report.json all
      but how the run was steered, how long it took, and how many rows others moved).
 
@@ -212,8 +213,12 @@ def read_head():
     return head, lanes
 
 
-def check_journal(db, head, began):
-    """`head` names the journal, how many runs were made in it, and the run before this one as it was when this one began."""
+def check_journal(db, head, anchor, began):
+    """`head` names anchor, plan and journal, how many runs were made in that, and the run before this one as it was when this began."""
+    if anchor != head["anchor"]:
+        wrong(f"the anchor is {anchor}, and `head` says {head['anchor']}")
+    if (head["plan"], head["rows"]) != (began["plan"], str(began["rows"])):
+        wrong("`head` names another plan than the run began with")
     made = db.execute("SELECT id, n_runs FROM journal").fetchone()
     if (head["journal"], head["runs"]) != (made[0], str(made[1])):
         wrong("`head` is of another journal")
@@ -223,6 +228,26 @@ def check_journal(db, head, began):
         previous = f"{before[0]['run']} " + sha256(f"cutover.anchor.v1\n{before[0]['run']}\n{lines}")
     if head["previous"] != previous:
         wrong("`head` names another run before this one than the run began after")
+
+
+def runs_of(db, run_id):
+    """The run that `head` names, and the others. A journal has all runs that were ever made in it, or is an excerpt: that has one of
+    several. It has nothing of a run that is not there."""
+    (n_runs, is_excerpt), = db.execute("SELECT n_runs, excerpt FROM journal")
+    runs = db.execute("SELECT run, id FROM run ORDER BY run").fetchall()
+    numbers = [run for run, _ in runs]
+    if is_excerpt and not (len(runs) == 1 < n_runs and 1 <= numbers[0] <= n_runs):
+        wrong(f"journal.db: an excerpt holds one of several runs, and this holds {len(runs)} of {n_runs}")
+    if not is_excerpt and (len(runs) != n_runs or numbers[0] != 1 or numbers[-1] != n_runs):
+        wrong(f"journal.db: {n_runs} runs were made in it, and it holds {len(runs)}")
+    for table in ("lane", "row", "event", "control"):
+        for number, in db.execute(f"SELECT DISTINCT run FROM {table} NOT INDEXED"):
+            if number not in numbers:
+                wrong(f"journal.db: table `{table}` has entries of run number {number}, which is not there")
+    of_evidence = [run for run, other in runs if other == run_id]
+    if len(of_evidence) != 1:
+        raise Wrong("journal.db has no such run as `head` names")
+    return of_evidence[0], [(run, other) for run, other in runs if other != run_id]
 
 
 def events_of(db, run):
@@ -251,26 +276,22 @@ def check_chains(db, run, run_id):
     return sums, heads, n_events
 
 
-def check_heads(db, run, run_id, heads):
-    """The heads in the journal and in `head` are those of the chains; so is the anchor, a code over all of them."""
-    head, named = read_head()
+def check_heads(db, run, run_id, heads, named=None):
+    """The heads in the journal and in `head` are those of the chains. Returns the anchor, a code over all of them."""
     lines = []
     for lane, seq, says in db.execute("SELECT lane, seq, lower(hex(head)) FROM lane WHERE run = ? ORDER BY lane", (run,)):
         # A lane in which nothing has happened has none.
         found = heads.pop(lane, None) or (0, sha256(f"cutover.chain.v1\n{run_id}\n{lane}\n"))
         if (seq, says) != found:
             wrong(f"lane {lane}: the head in the journal is not the hash of its last event")
-        if named.pop(lane, None) != found:
+        if named is not None and named.pop(lane, None) != found:
             wrong(f"lane {lane}: its head is not the one in `head`")
         lines.append(f"{lane} {found[0]} {found[1]}\n")
     for lane in heads:
         wrong(f"lane {lane}: there are events, and the journal has no such lane")
-    for lane in named:
+    for lane in named or ():
         wrong(f"lane {lane}: it is in `head`, and the journal has no such lane")
-    anchor = Anchor(sha256(f"cutover.anchor.v1\n{run_id}\n" + "".join(lines)))
-    if anchor != head.get("anchor"):
-        wrong(f"the anchor is {anchor}, and `head` says {head.get('anchor')}")
-    return head, anchor
+    return Anchor(sha256(f"cutover.anchor.v1\n{run_id}\n" + "".join(lines)))
 
 
 class Anchor:
@@ -522,21 +543,19 @@ EXITS = dict(
 )
 
 
-def check_run(db, run, sums, head):
+def check_run(db, run, run_id, sums):
     """The tables `run` and `lane` say what the events add up to. Returns how the run began."""
     began = sums.began
     if began is None or began.get("rules", "first") not in ("first", "second", "third"):
         raise Wrong("the run has no beginning, or one by rules that this check does not know")
     names = [*sums.run, "id", "plan_digest", "n_rows", "settings", "rules"]
     found = dict(zip(names, db.execute(f"SELECT {', '.join(names)} FROM run WHERE run = ?", (run,)).fetchone()))
-    says = dict(sums.run, id=head["run"], plan_digest=began["plan"], n_rows=began["rows"], settings=began["settings"])
+    says = dict(sums.run, id=run_id, plan_digest=began["plan"], n_rows=began["rows"], settings=began["settings"])
     says["rules"] = began.get("rules", "first")
     found["settings"] = read_json(found["settings"])
     for name in says:
         if found[name] != says[name]:
             wrong(f"run: {name} is not what its events say")
-    if head.get("plan") != began["plan"] or head.get("rows") != str(began["rows"]):
-        wrong("`head` names another plan than the run began with")
     places, own = began.get("lanes", []), "throttled, stated, per_second, learned_at, cooled_until, stopped"
     if any(db.execute(f"SELECT {own} FROM lane WHERE run = ? AND lane = 0", (run,)).fetchone() or ()):
         wrong("lane 0: it is not what its events say")
@@ -614,9 +633,9 @@ def rows_of(db, run, began):
 class Plan:
     """plan.jsonl holds the very bytes whose SHA-256 names the plan: a line for each row, and one for the terms of a plan file."""
 
-    def __init__(self, db, run, began):
+    def __init__(self, db, run, began, lines):
         self.began, self.n_rows = began, 0
-        self.digest, self.lines = hashlib.sha256(), lines_of("plan.jsonl")
+        self.digest, self.lines = hashlib.sha256(), lines
         made = "SELECT id, plan_path, created_at, endpoint, account FROM run WHERE run = ?"
         self.layout = hashlib.sha256((as_json(list(db.execute(made, (run,)).fetchone())) + "\n").encode())
 
@@ -627,7 +646,7 @@ class Plan:
         words = [row[name] if name in texts else lower(row[name]) for name in PLAN[0]]
         line = as_json([*words, sorted(row["extra"])]) + "\n"
         self.digest.update(line.encode())
-        if next(self.lines, None) != line:
+        if self.lines is not None and next(self.lines, None) != line:
             raise Wrong(f"plan.jsonl: line {self.n_rows} is not row {row['row']} of the journal; nothing behind it was checked")
         place = [[row[name] for name in ("row", "line", "lane", "wave_no", "canary")]]
         place.append([row["sealed_copystate"], row["sealed_migrationcycle"]])
@@ -638,13 +657,15 @@ class Plan:
     def finish(self):
         if self.n_rows != self.began["rows"]:
             wrong(f"there are {self.n_rows} rows, and the run began with {self.began['rows']}")
-        terms = next(self.lines, None)
+        # The plan of another run than that of the evidence is not here, and its terms cannot be made again.
+        terms = None if self.lines is None else next(self.lines, None)
         if terms is not None:
             self.digest.update(terms.encode())
             if next(self.lines, None) is not None or read_json(terms) != self.began["settings"].get("plan"):
                 wrong("plan.jsonl: what is behind its rows is not the terms that the run began with")
-        if "sha256:" + self.digest.hexdigest() != self.began["plan"]:
-            wrong(f"plan.jsonl is sha256:{self.digest.hexdigest()}, and the run began with {self.began['plan']}")
+        has_name = self.lines is not None or "plan" not in self.began["settings"]
+        if has_name and "sha256:" + self.digest.hexdigest() != self.began["plan"]:
+            wrong(f"the plan is sha256:{self.digest.hexdigest()}, and the run began with {self.began['plan']}")
         if self.began.get("layout") not in (None, "sha256:" + self.layout.hexdigest()):
             wrong("where the plan came from, or the lines, lanes, waves or sealed states of its rows, is not as the run began")
 
@@ -848,21 +869,41 @@ def lines_of(name):
             yield line.decode()
 
 
+def check_other(db, run, run_id):
+    """A run that the reports are not of."""
+    n_before = n_findings
+    try:
+        of_events, heads, n_events = check_chains(db, run, run_id)
+        if n_events == 0:  # it was made, and never began
+            made = db.execute("SELECT plan_digest, n_rows, settings, rules FROM run WHERE run = ?", (run,)).fetchone()
+            of_events.began = dict(plan=made[0], rows=made[1], settings=read_json(made[2]), rules=made[3])
+        anchor = check_heads(db, run, run_id, heads)
+        began = check_run(db, run, run_id, of_events)
+        plan = Plan(db, run, began, None)
+        for row in rows_of(db, run, began):
+            plan.add(row)
+        plan.finish()
+    except Wrong as error:
+        wrong(error)
+    if n_findings > n_before:
+        raise Wrong(f"this was found in run {run_id}, which is not that of the reports; these were not compared")
+    return f"run {run_id}: {n_events} events, {plan.n_rows} rows, anchor {anchor}: as they were written"
+
+
 def check():
     sums = check_manifest()
     check_form(sums)
     db = open_journal()
-    run_id = read_head()[0].get("run")
-    found = db.execute("SELECT run FROM run WHERE id = ?", (run_id,)).fetchone()
-    if found is None:
-        raise Wrong("journal.db has no such run as `head` names")
-    run, = found
+    head, lanes = read_head()
+    run_id = head["run"]
+    run, others = runs_of(db, run_id)
+    told = [check_other(db, *other) for other in others]
     of_events, heads, n_events = check_chains(db, run, run_id)
-    head, anchor = check_heads(db, run, run_id, heads)
-    began = check_run(db, run, of_events, head)
-    check_journal(db, head, began)
+    anchor = check_heads(db, run, run_id, heads, lanes)
+    began = check_run(db, run, run_id, of_events)
+    check_journal(db, head, anchor, began)
     approvals = check_approvals(began, sums)
-    plan, reports = Plan(db, run, began), (Csv(), Json())
+    plan, reports = Plan(db, run, began, lines_of("plan.jsonl")), (Csv(), Json())
     rows = Rows()
     for row in rows_of(db, run, began):
         plan.add(row)
@@ -881,8 +922,10 @@ def check():
     for approval in approvals:
         signed = "with a signature: see README.md" if "signature" in approval else "no signature: a name that somebody typed"
         print("approved as " + "".join(c if c.isprintable() else "?" for c in approval["as"]) + ", " + signed)
-    others = [name for name in sums if name.startswith("report.") and name not in NEEDED]
-    print(f"only the manifest covers {', '.join(others)}: they are for people, and were not compared")
+    for line in told:
+        print("and " + line)
+    for_people = [name for name in sums if name.startswith("report.") and name not in NEEDED]
+    print(f"only the manifest covers {', '.join(for_people)}: they are for people, and were not compared")
     if not os.path.lexists(os.path.join(folder, SIGNATURE)):
         print("nobody signed the manifest: whoever wrote this folder could have written all of it")
     print("compare the anchor with the one that was noted down on the night")

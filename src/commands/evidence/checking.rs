@@ -6,11 +6,11 @@ use super::super::{CommandError, Context, output_failed};
 use super::unpacking::{UnpackError, Unpacked, unpacked};
 use super::{Against, tell, unreadable};
 use crate::audit::bundle::{self, BadBundle, BundleForm, Bundled, CHECK, CHECKER, CompareError};
-use crate::audit::{self, Altered, Audit, AuditError, ProvenBy, Verified};
+use crate::audit::{self, Altered, AuditError, ProvenBy, Verified};
 use crate::exit::Exit;
+use crate::journal::Journal;
 use crate::journal::chain::hex;
 use crate::journal::read::RunRecord;
-use crate::journal::{Journal, JournalError};
 use crate::ssh::{self, Purpose};
 
 /// The run that is meant has to be the one that the bundle is of, if somebody names one.
@@ -37,25 +37,21 @@ pub(in crate::commands) fn verify_bundle(
     }
     // Where its journal is, is nobody's concern.
     let journal = Journal::open_to_read(&folder.join(bundle::JOURNAL))?;
-    let run = journal.find_run(&id).map_err(|error| match error {
-        JournalError::UnknownRun(_) => bad(BadBundle::Lacks(format!("run {id} in its journal"))),
-        error => error.into(),
+    let not_there = || bad(BadBundle::Lacks(format!("run {id} in its journal")));
+    // With all others that it has, of which the reports say nothing.
+    let audit = audit::verify_all(&journal)?.about(&id).ok_or_else(not_there)?;
+    let run = journal.find_run(&id)?;
+    let audit = audit.in_bundle(|verified| {
+        let verified = match against.anchor.map_or(Ok(verified.clone()), |anchor| verified.against(anchor)) {
+            Ok(verified) => verified,
+            Err(AuditError::Altered(altered)) => return Ok(Err(altered)),
+            Err(error) => return Err(error.into()),
+        };
+        held_together(&bundle, form, &journal, &run, verified, signers.as_deref()).map_err(|error| match error {
+            CompareError::Journal(error) => error.into(),
+            CompareError::Io(error) => output_failed(folder)(error),
+        })
     })?;
-    let verified = audit::verify(&journal, &run).and_then(|verified| match against.anchor {
-        Some(anchor) => verified.against(anchor),
-        None => Ok(verified),
-    });
-    let verified = match verified {
-        Ok(verified) => {
-            held_together(&bundle, form, &journal, &run, verified, signers.as_deref()).map_err(|error| match error {
-                CompareError::Journal(error) => error.into(),
-                CompareError::Io(error) => output_failed(folder)(error),
-            })?
-        }
-        Err(AuditError::Altered(altered)) => Err(altered),
-        Err(error) => return Err(error.into()),
-    };
-    let audit = Audit::of_one(&journal, verified)?;
     tell(context, &audit)?;
     Ok(if audit.is_ok() { Exit::Done } else { Exit::Integrity })
 }

@@ -60,7 +60,7 @@ pub(in crate::commands) fn export(context: &Context, what: &Exported<'_>) -> Res
     };
     let copy = Journal::open_to_read(&folder.path().join(JOURNAL))?;
     let run = copy.find_run(&id)?;
-    let audit = audit::verify_one(&copy, &run)?;
+    let audit = if all_runs { audit::verify_all(&copy) } else { audit::verify_one(&copy, &run) }?;
     if !audit.is_ok() {
         if context.console.json {
             print_json(|out| Ok(audit::write_json(&audit, out)?))?;
