@@ -303,6 +303,51 @@ fn what_is_said_to_do_about_a_second_name_keeps_what_was_recorded_last() {
     assert!(ended.stderr.contains(says) && !ended.stderr.contains("COPY"), "{}", ended.stderr);
 }
 
+/// Both names are found, whatever the shell would make of them.
+#[test]
+fn what_is_said_to_find_a_second_name_finds_it_as_it_is_typed() {
+    let may_mount = Command::new("unshare").args(["-rm", "true"]).stderr(Stdio::null()).status();
+    if !may_mount.is_ok_and(|status| status.success()) {
+        println!("left out: nothing can be mounted here");
+        return;
+    }
+    let _machine = shared();
+    let (lab, _sandbox) = begun();
+    // On a disk of its own, because the whole of it is searched.
+    let script = format!(
+        r#"mkdir "it's here" && mount -t tmpfs small "it's here" && cp cutover.db cutover.db-wal "it's here" || exit 1
+        cd "it's here" && ln cutover.db 'a "second" $HOME.db' || exit 1
+        for journal in cutover.db 'a "second" $HOME.db'; do
+            {} status --journal "$PWD/$journal" 2> said
+            sh -c "$(sed -n 's/.*`\(find [^`]*\)`.*/\1/p' said)"
+        done"#,
+        env!("CARGO_BIN_EXE_cutover")
+    );
+    let Ended { stdout, stderr, .. } = Launch::of(lab.command_of("unshare", &["-rm", "sh", "-c", &script])).end();
+    for name in ["it's here/cutover.db", "it's here/a \"second\" $HOME.db"] {
+        assert_eq!(stdout.lines().filter(|line| line.ends_with(name)).count(), 2, "{stdout}{stderr}");
+    }
+}
+
+#[test]
+fn what_is_said_to_do_about_a_planted_lock_takes_it_away_as_it_is_typed() {
+    let _machine = shared();
+    let (lab, sandbox) = begun();
+    let lock = format!("cutover.db.{}.lock", lab.journal().text("SELECT id FROM run"));
+    lab.write("victim", "worth keeping");
+    fs::remove_file(lab.path(&lock)).unwrap();
+    symlink("victim", lab.path(&lock)).unwrap();
+    let ended = lab.launch(&sandbox, &["resume"]);
+    assert_ne!(ended.code, Some(0));
+    for begins in ["ls -l ", "rm "] {
+        let command = the_command(&ended, begins);
+        assert!(lab.command_of("sh", &["-c", &command]).status().unwrap().success(), "{command}");
+    }
+    assert!(lab.path(&lock).symlink_metadata().is_err());
+    assert_eq!(fs::read_to_string(lab.path("victim")).unwrap(), "worth keeping");
+    lab.launch(&sandbox, &["resume"]).exits(0);
+}
+
 /// A command that begins so, as it is printed.
 #[track_caller]
 fn the_command(ended: &Ended, begins: &str) -> String {

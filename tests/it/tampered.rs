@@ -71,7 +71,7 @@ fn cut_off() -> (Lab, Served) {
     lab.write("plan.csv", &plan(20, "stopped,syncing"));
     let sandbox = lab.serve("plan.csv", "");
     let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "20", "--concurrency", "2"]);
-    assert!(launch.reaches_nth("row_settled", 6));
+    assert!(launch.reaches_nth("attempt_ended", 6));
     launch.kill();
     keep(&lab);
     (lab, sandbox)
@@ -97,6 +97,11 @@ fn a_run_that_was_cut_off_is_closed_only_if_it_is_what_its_events_say() {
     for edit in ["", "; UPDATE row SET verdict = 'no_effect', on_target = 0 WHERE row = 1"] {
         altered(&lab, &format!("{done}{edit}"));
         these_refuse(&lab, &sandbox, &others, "closed", "not what its events add up to");
+        // The command that is printed lists what it is.
+        let stderr = verb(&lab, &sandbox, others[0]).exits(7).stderr;
+        let (_, command) = stderr.split_once("`cutover audit verify ").expect("it is printed");
+        let verify = ["audit", "verify", command.split_once('`').unwrap().0];
+        assert!(lab.cutover(&verify).exits(7).stdout.contains("not what its events add up to"));
     }
     altered(&lab, "");
     lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
