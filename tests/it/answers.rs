@@ -295,7 +295,7 @@ fn a_page_that_hangs_holds_back_no_verdict_that_another_page_proves() {
     assert!(launch.reaches_nth("attempt_ended", 450));
     launch.kill();
     reads.open();
-    let looks = Launch::of(lab.command(&[&["reconcile", "--events"], &patient[..]].concat()));
+    let looks = Launch::of(lab.command(&[&["reconcile", "--events", "--endpoint", &endpoint], &patient[..]].concat()));
     assert!(looks.reaches_nth("row_settled", 400));
     last.open();
     looks.end().exits(0);
