@@ -140,8 +140,8 @@ pub fn is_name(name: &str) -> bool {
     (1..=100).contains(&name.len())
         && name.as_bytes()[0].is_ascii_alphanumeric()
         && name.bytes().all(is_of_a_name)
-        && name != MANIFEST
-        && name != SIGNATURE
+        && !name.eq_ignore_ascii_case(MANIFEST)
+        && !name.eq_ignore_ascii_case(SIGNATURE)
 }
 
 /// The set of columns, fields and words that the files of a bundle have. It only ever gains some, and then its number rises.

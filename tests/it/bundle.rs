@@ -750,7 +750,7 @@ fn a_folder_with_holes_is_not_written_out_and_a_long_line_is_read_no_further_tha
 
 /// Makes archives that other programs might unpack into something else.
 const ARCHIVES: &str = r##"
-import sys, zipfile, stat
+import io, stat, struct, zipfile, zlib
 whole = zipfile.ZipFile("bundle.zip")
 names = whole.namelist()
 folder = names[0].split("/")[0]
@@ -776,6 +776,72 @@ open("behind.zip", "wb").write(open("bundle.zip", "rb").read() + b"x")
 open("before.zip", "wb").write(b"#!/bin/sh\n" + open("bundle.zip", "rb").read())
 open("short.zip", "wb").write(open("bundle.zip", "rb").read()[:-100])
 open("none.zip", "wb").write(b"x" * 100)
+def in_folder(name, before):
+    with zipfile.ZipFile(name, "w") as out:
+        for n in names:
+            out.writestr(before + n.split("/")[1], whole.read(n))
+in_folder("dots.zip", "../")
+in_folder("dot.zip", "./")
+in_folder("root.zip", "/")
+in_folder("drive.zip", "C:/")
+in_folder("flat.zip", "")
+made("upper.zip", [(folder + "/REPORT.md", "x")])
+made("manifest.zip", [(folder + "/sha256sums", "x")])
+made("stored.zip", method=zipfile.ZIP_STORED)
+made("bzip2.zip", method=zipfile.ZIP_BZIP2)
+# What a program reads that begins at the beginning, and not at the directory.
+def begins(name):
+    data = open("stored.zip", "rb").read()
+    return data, data.index(name)
+data, at = begins(b"bundle/report.csv")
+open("local.zip", "wb").write(data[:at] + b"bundle/repart.csv" + data[at + 17:])
+open("flags.zip", "wb").write(data[:at - 24] + b"\x01" + data[at - 23:])
+open("method.zip", "wb").write(data[:at - 22] + b"\x08" + data[at - 21:])
+open("size.zip", "wb").write(data[:at - 8] + b"\x01\0\0\0" + data[at - 4:])
+open("sum.zip", "wb").write(data[:at - 16] + b"\0\0\0\0" + data[at - 12:])
+packed = bytearray(open("bundle.zip", "rb").read())
+packed[whole.getinfo(folder + "/report.csv").header_offset + 120] ^= 255
+open("corrupt.zip", "wb").write(packed)
+old = struct.pack("<L", whole.getinfo(folder + "/report.csv").CRC)
+open("sums.zip", "wb").write(open("bundle.zip", "rb").read().replace(old, b"\1\2\3\4"))
+def hidden(name, more, at):
+    with zipfile.ZipFile(name, "w", zipfile.ZIP_DEFLATED) as out:
+        for n in names[:at]:
+            out.writestr(n, whole.read(n))
+        out.writestr(*more)
+        del out.filelist[-1]
+        for n in names[at:]:
+            out.writestr(n, whole.read(n))
+hidden("hidden1.zip", (folder + "/report.csv", "forged"), 0)
+hidden("hidden2.zip", (folder + "/report.csv", "forged"), 3)
+hidden("hidden3.zip", (folder + "/report.csv", "forged"), len(names))
+comment = zipfile.ZipInfo(folder + "/report.md")
+comment.comment = b"PK\x03\x04"
+made("comment.zip", [(comment, whole.read(folder + "/report.md"))], skip=(folder + "/report.md",))
+# Another name for other programs, by the field of Info-ZIP.
+other = zipfile.ZipInfo(folder + "/report.md")
+path = b"\x01" + struct.pack("<L", zlib.crc32(other.filename.encode())) + (folder + "/other.md").encode()
+other.extra = struct.pack("<HH", 0x7075, len(path)) + path
+made("path.zip", [(other, whole.read(folder + "/report.md"))], skip=(folder + "/report.md",))
+# Behind the end of what is deflated, and still within what the entry says that it is long.
+deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+text = whole.read(folder + "/report.md")
+local = io.BytesIO()
+with zipfile.ZipFile(local, "w") as out:
+    out.writestr(folder + "/report.csv", "forged")
+inner = local.getvalue()[: 30 + len(folder + "/report.csv") + 6]
+packed = deflate.compress(text) + deflate.flush() + inner
+last = (folder + "/report.md").encode()
+head = struct.pack("<HHHHHLLLHH", 20, 0, 8, 0, 33, zlib.crc32(text), len(packed), len(text), len(last), 0)
+made("inside.zip", skip=(folder + "/report.md",))
+data = open("inside.zip", "rb").read()
+start = zipfile.ZipFile("inside.zip").start_dir
+n = len(names)
+more = b"PK\x01\x02" + struct.pack("<H", 20) + head + struct.pack("<HHHLL", 0, 0, 0, 0o600 << 16, start) + last
+directory = data[start:-22] + more
+new = data[:start] + b"PK\x03\x04" + head + last + packed
+end = b"PK\x05\x06" + struct.pack("<HHHHLLH", 0, 0, n, n, len(directory), len(new), 0)
+open("inside.zip", "wb").write(new + directory + end)
 "##;
 
 #[test]
@@ -788,13 +854,26 @@ fn an_archive_is_taken_as_it_was_exported_and_no_other_is() {
     lab.cutover(&["audit", "export", "-o", "bundle.zip", "--key", "mine"]).exits(0);
     lab.write("made.py", ARCHIVES);
     assert!(Command::new("python3").arg("made.py").current_dir(lab.path(".")).status().unwrap().success());
-    for good in ["bundle.zip", "same.zip"] {
+    for good in ["bundle.zip", "same.zip", "stored.zip", "flat.zip"] {
         by_verb(&lab, &lab.path(good), &["--signer", "mine.pub"]).exits(0);
     }
-    for bad in ["twice", "up", "up2", "absolute", "more", "nested", "link", "bomb", "behind", "before", "short", "none"]
-    {
-        let ended = by_verb(&lab, &lab.path(&format!("{bad}.zip")), &[]).exits(7);
-        assert!(ended.stderr.contains("is not what it was"), "{bad}: {}", ended.stderr);
+    let mut passed = Vec::new();
+    let bad = "twice up up2 absolute more nested link bomb behind before short none dots dot root drive upper manifest bzip2 local flags \
+         method size sum hidden1 hidden2 hidden3 comment path inside corrupt sums";
+    for bad in bad.split_whitespace() {
+        let ended = by_verb(&lab, &lab.path(&format!("{bad}.zip")), &[]);
+        if ended.code != Some(7) || !ended.stderr.contains("is not what it was") {
+            passed.push(format!("{bad}: {:?} {}", ended.code, ended.stderr));
+        }
+    }
+    assert!(passed.is_empty(), "taken:\n{}", passed.join("\n"));
+    // Whatever its name, what is exported is taken.
+    for (n, name) in ["-rf.zip", "..zip", "SHA256SUMS.zip", "the evidence.zip", "béweis.zip"].into_iter().enumerate() {
+        let (folder, name) = (format!("named{n}"), name.to_owned());
+        fs::create_dir(lab.path(&folder)).unwrap();
+        let path = lab.path(&folder).join(name);
+        lab.cutover(&["audit", "export", "-o", path.to_str().unwrap()]).exits(0);
+        by_verb(&lab, &path, &[]).exits(0);
     }
     symlink(lab.path("bundle.zip"), lab.path("linked.zip")).unwrap();
     by_verb(&lab, &lab.path("nosuch.zip"), &[]).exits(2);

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -18,6 +18,7 @@ use super::checking::checker_sum;
 use super::{bad_key, must_be_there};
 use crate::audit::bundle::{
     APPROVALS, BundleForm, CHECK, CHECKER, FORM, HEAD, JOURNAL, MANIFEST, Manifest, PLAN, SIGNATURE, approvals_text,
+    is_name,
 };
 use crate::audit::{self, signature};
 use crate::exit::Exit;
@@ -192,14 +193,21 @@ fn manifest_of(folder: &Path) -> io::Result<Manifest> {
     Ok(manifest)
 }
 
+/// The name of the folder in an archive of this name: one that it may have on any machine.
+fn folder_in(output: &Path) -> String {
+    let stem = output.file_stem().unwrap_or_default().to_string_lossy();
+    let plain = |char: char| if char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-') { char } else { '_' };
+    let name: String = stem.chars().map(plain).take(100).collect();
+    if is_name(&name) { name } else { "evidence".to_owned() }
+}
+
 /// Written beside its destination and renamed into place.
 fn zip_of(folder: &Path, output: &Path, like: &Path) -> io::Result<()> {
-    let stem = PathBuf::from(output.file_stem().unwrap_or_default());
+    let stem = folder_in(output);
     write_file_for(output, Eyes::of(like), |file| {
         let mut zip = ZipWriter::new(file);
         for name in names_in(folder)? {
-            let path = stem.join(&name).to_string_lossy().into_owned();
-            zip.start_file(path, SimpleFileOptions::default().large_file(true))?;
+            zip.start_file(format!("{stem}/{name}"), SimpleFileOptions::default().large_file(true))?;
             io::copy(&mut File::open(folder.join(&name))?, &mut zip)?;
         }
         zip.finish()?;

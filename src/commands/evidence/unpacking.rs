@@ -13,6 +13,8 @@ use crate::audit::bundle::{BadBundle, LONGEST_MANIFEST, MANIFEST, MOST_FILES, Ma
 use crate::files;
 use crate::journal::chain::hex;
 
+mod archive;
+
 /// Bound on what a bundle unpacks into, in lengths of its own.
 const MOST_INFLATED: u64 = 100;
 /// Small ones may.
@@ -62,7 +64,7 @@ pub(super) fn unpacked(bundle: &Path) -> Result<Unpacked, UnpackError> {
         let mut entry = archive.by_index(at).map_err(bad_archive)?;
         let size = entry.size();
         // The end of what it says it is, wherever it ends.
-        if io::copy(&mut entry.by_ref().take(size.saturating_add(1)), &mut content)? != size {
+        if io::copy(&mut entry.by_ref().take(size.saturating_add(1)), &mut content).map_err(bad_content)? != size {
             return Err(BadBundle::Archive(format!("`{name}` is not as long as it says")).into());
         }
         content.rewind()?;
@@ -112,8 +114,18 @@ fn bad_archive(error: zip::result::ZipError) -> UnpackError {
     BadBundle::Archive(error.to_string()).into()
 }
 
-/// An archive that begins where the file begins, ends where it ends, and says nothing twice: what other programs take out of it
-/// is what is taken out of it here.
+/// Tells what cannot be unpacked from a disk that cannot be read.
+fn bad_content(error: io::Error) -> UnpackError {
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+            BadBundle::Archive(error.to_string()).into()
+        }
+        _ => UnpackError::Io(error),
+    }
+}
+
+/// An archive that begins where the file begins, ends where it ends, and says nothing twice or otherwise: what other programs take out
+/// of it is what is taken out of it here.
 fn archive_of(path: &Path) -> Result<ZipArchive<File>, UnpackError> {
     let bad = |what: &str| Err(BadBundle::Archive(what.to_owned()).into());
     let mut file = open_plain(path, &path.display().to_string())?;
@@ -133,6 +145,8 @@ fn archive_of(path: &Path) -> Result<ZipArchive<File>, UnpackError> {
         return Err(BadBundle::TooMany.into());
     }
     file.rewind()?;
+    // Each reader of it goes to where it reads.
+    let again = file.try_clone()?;
     let mut archive = ZipArchive::new(file).map_err(bad_archive)?;
     if archive.len() != n_entries || archive.offset() != 0 {
         return bad("it names a file twice, or has something before its beginning");
@@ -147,6 +161,7 @@ fn archive_of(path: &Path) -> Result<ZipArchive<File>, UnpackError> {
     if is_too_long(inflated, length) {
         return bad("it unpacks into far more than it is");
     }
+    archive::must_say_one_thing(&mut archive, again)?;
     Ok(archive)
 }
 
@@ -159,6 +174,9 @@ fn names_in(archive: &mut ZipArchive<File>) -> Result<Vec<(String, usize)>, Unpa
         let path = entry.name().map_err(bad_archive)?.into_owned();
         let (before, name) = path.split_once('/').unwrap_or(("", &path));
         let no_file = || BadBundle::NoFile(path.clone());
+        if path.contains('/') && !is_name(before) {
+            return Err(no_file().into());
+        }
         if *folder.get_or_insert_with(|| before.to_owned()) != before {
             return Err(BadBundle::Archive("it has more than one folder".to_owned()).into());
         }
