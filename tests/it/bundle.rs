@@ -2,6 +2,7 @@
 //! `audit verify --bundle`, and one that nobody touched never is.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -1023,6 +1024,63 @@ fn a_journal_in_a_bundle_has_one_run_or_all_of_them_and_each_is_checked() {
     let document: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
     assert_eq!((&document["rows"], document["runs"].as_array().unwrap().len()), (&2.into(), 2));
     assert!(document["bundle"]["files"].is_number());
+}
+
+fn behind_the_end(bytes: &[u8]) -> impl Fn(&Path) {
+    |copy| {
+        let mut journal = fs::File::options().append(true).open(copy.join("journal.db")).unwrap();
+        journal.write_all(bytes).unwrap();
+    }
+}
+
+/// SQLite reads no further than the header says; whoever has the file has all of it.
+#[test]
+fn a_journal_in_a_bundle_ends_where_it_says_and_no_file_has_the_name_of_another_in_other_letters() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let (lab, bundle) = bench();
+    let (page, few) = ([7; 4096], b"0123456789");
+    let with_its_count = |copy: &Path| {
+        let path = copy.join("journal.db");
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.extend([0; 4096]);
+        // The count of pages does not count if the file was written by a program that did not know of it.
+        bytes[92..96].copy_from_slice(&[0; 4]);
+        fs::write(path, bytes).unwrap();
+    };
+    let cut = |copy: &Path| {
+        let path = copy.join("journal.db");
+        let bytes = fs::read(&path).unwrap();
+        fs::write(path, &bytes[..bytes.len() - 4096]).unwrap();
+    };
+    let twin = |name: &'static str| move |copy: &Path| fs::write(copy.join(name), "x").unwrap();
+    let attacks: [Attack; 8] = [
+        ("a page behind the end", "behind its end", &behind_the_end(&page)),
+        ("some bytes behind the end", "behind its end", &behind_the_end(few)),
+        ("a page that nothing counts", "behind its end", &with_its_count),
+        ("a page less", "", &cut),
+        ("a report in other letters", "only in case", &twin("Report.csv")),
+        ("a journal in other letters", "only in case", &twin("JOURNAL.DB")),
+        ("a manifest in other letters", "not as it was written", &twin("sha256sums")),
+        ("a signature in other letters", "not as it was written", &twin("sha256sums.SIG")),
+    ];
+    let mut passed = Vec::new();
+    for (n, (what, hand, alter)) in attacks.into_iter().enumerate() {
+        let forged = altered(&bundle, &format!("end{n}"), alter);
+        new_sums(&forged);
+        match by_hand_said(&forged) {
+            Ok(_) => passed.push(format!("{what}: by check.py")),
+            Err(said) if said.contains(hand) && !said.contains("Traceback") => (),
+            Err(said) => passed.push(format!("{what}: by check.py for another reason: {said}")),
+        }
+        let ended = by_verb(&lab, &forged, &[]);
+        if ended.code != Some(7) {
+            passed.push(format!("{what}: by the verb: {:?} {}{}", ended.code, ended.stdout, ended.stderr));
+        }
+    }
+    assert!(passed.is_empty(), "not found:\n{}", passed.join("\n"));
 }
 
 #[test]

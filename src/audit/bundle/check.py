@@ -114,12 +114,13 @@ def check_manifest():
         text = file.read(LONGEST_MANIFEST + 1)
     if len(text) > LONGEST_MANIFEST:
         raise Wrong(f"{MANIFEST} is too long")
-    sums = {}
+    sums, small = {}, []
     for line in text.decode("ascii").splitlines():
         match = re.fullmatch(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._-]{0,99})", line)
-        if not match or match[2] in sums or match[2] in (MANIFEST, SIGNATURE):
+        if not match or match[2] in sums or match[2].lower() in (MANIFEST.lower(), SIGNATURE.lower()):
             raise Wrong(f"{MANIFEST} is not as it was written: {line[:200]}")
         sums[match[2]] = match[1]
+        small.append(match[2].lower())
     for name in sorted(set(there) - set(sums) - {MANIFEST, SIGNATURE}):
         wrong(f"{name} is not in the manifest")
     for name in sorted(set(sums) - set(there)):
@@ -131,6 +132,9 @@ def check_manifest():
                 digest.update(chunk)
         if digest.hexdigest() != sums[name]:
             wrong(f"{name} is not the file that the manifest names: its SHA-256 is {digest.hexdigest()}")
+    for name in sorted(sums):
+        if small.count(name.lower()) > 1:
+            wrong(f"{name} and another file differ only in case: on some machines they are one")
     for name in NEEDED:
         if name not in sums:
             raise Wrong(f"{name} is not in the manifest")
@@ -157,6 +161,7 @@ def check_form(sums):
 
 def open_journal():
     """Read as a file that nobody writes, so that SQLite leaves nothing beside it, and as one that nobody vouches for."""
+    check_end()
     path = os.path.abspath(os.path.join(folder, "journal.db"))
     uri = "file:" + "".join(c if c.isalnum() or c in "/._-" else "".join(f"%{b:02x}" for b in os.fsencode(c)) for c in path)
     db = sqlite3.connect(uri + "?mode=ro&immutable=1", uri=True)
@@ -166,6 +171,15 @@ def open_journal():
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_LINE)
     check_schema(db)
     return db
+
+
+def check_end():
+    """The file has the pages that its header counts, and nothing behind them, which SQLite would not read."""
+    with open_plain("journal.db") as file:
+        header, length = file.read(100), os.fstat(file.fileno()).st_size
+    page_size, pages = (int.from_bytes(header[at:to], "big") for at, to in ((16, 18), (28, 32)))
+    if header[24:28] != header[92:96] or length != (65536 if page_size == 1 else page_size) * pages:
+        wrong("journal.db: there is something behind its end, or it is not as long as it says")
 
 
 def check_schema(db):
