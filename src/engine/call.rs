@@ -201,10 +201,19 @@ impl<'a, R: Remote> Call<'a, R> {
     /// A read that was made for others may have shown it elsewhere: what was seen of it before is no longer so.
     fn forget_if_moved(&mut self) -> Option<News> {
         let news = if self.is_looked_at() { self.lane.moved().remove(&self.row.id) } else { None };
+        let news = news.or_else(|| self.has_arrived().then_some(News::OnTarget));
         if news.is_some() {
             self.looked_at = None;
         }
         news
+    }
+
+    /// Tells that a row in doubt is where it should be by a page that was asked for after its own look.
+    fn has_arrived(&self) -> bool {
+        let onlooker = self.onlooker.as_ref().filter(|_| self.standing.doubted);
+        onlooker.and_then(Onlooker::latest).is_some_and(|glimpse| {
+            self.looked_at.is_some_and(|at| at < glimpse.left_at) && judge::on_target(&self.row.wants, &glimpse.seen)
+        })
     }
 
     /// Whether what is known of the row is fresh enough for an intent.

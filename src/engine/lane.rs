@@ -65,12 +65,15 @@ pub(crate) enum News {
     Moved,
     /// Two pages do not show the same of it, so that nothing is known.
     Contradicted,
+    /// It was in doubt, and has come where it should be.
+    OnTarget,
 }
 
 impl News {
     pub(crate) fn cause(self) -> &'static str {
         match self {
             News::Moved => "somebody else moved it before it was sent",
+            News::OnTarget => "it was seen on target before it was sent",
             News::Contradicted => "the service showed it in two states at once before it was sent",
         }
     }

@@ -224,6 +224,36 @@ fn what_waits_again_behind_its_look_is_looked_at_again_before_its_intent() {
 }
 
 #[test]
+fn what_a_page_shows_on_target_while_a_look_is_on_its_way_to_the_disk_is_not_sent_again() {
+    let _machine = shared();
+    let (journal, held_up_at) = (Arc::new(OnceLock::<PathBuf>::new()), Arc::new(OnceLock::<Instant>::new()));
+    let (of_client, held_up) = (Arc::clone(&journal), Arc::clone(&held_up_at));
+    let ids = ["vm-0", "vm-1", "vm-2", "vm-3", "vm-4", "vm-5"];
+    let after = move |at: &OnceLock<Instant>, ms| at.get().is_some_and(|at| at.elapsed() > Duration::from_millis(ms));
+    let night = Night::of(&ids, move |server, id, asked| match (id, asked) {
+        ("vm-0", Asked::Change) => (504, json!({})),
+        // The look that permits it to be sent again, and its effect directly behind it.
+        ("vm-0", Asked::Show) if server.n_changes > 0 && held_up.get().is_none() => {
+            hold_up(of_client.get().unwrap(), Duration::from_secs(3));
+            held_up.set(Instant::now()).unwrap();
+            (200, server.body(id))
+        }
+        // Those are asked for, again and again, by a page that shows the first as well.
+        (_, Asked::Change) => (200, json!({})),
+        _ => {
+            if after(&held_up, if id == "vm-0" { 200 } else { 1_800 }) {
+                server.is_now(TARGET);
+            }
+            (200, server.body(id))
+        }
+    });
+    journal.set(night.lab.path("cutover.db")).unwrap();
+    night.launch(&["run", "plan.csv"]).exits(0);
+    assert!(held_up_at.get().is_some());
+    night.ends("vm-0", "applied", 1);
+}
+
+#[test]
 fn an_intent_that_was_long_on_its_way_to_the_disk_does_not_leave_on_an_old_look() {
     /// What was at hand already is let go before others move the rest.
     const MOVED_AFTER: Duration = Duration::from_millis(1_500);

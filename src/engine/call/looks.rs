@@ -76,6 +76,8 @@ impl<R: Remote> Call<'_, R> {
 
     /// Sent, answer unknown: nobody sends again before looking.
     pub(super) async fn look_in_doubt(&mut self) -> Step<()> {
+        // Pages tell of it while its own look is on its way to the disk.
+        self.onlooker.get_or_insert_with(|| self.lane.onlookers.join(&self.row.source_id));
         let mut not_before = self.settled_by();
         let mut testimony = Testimony::default();
         let mut pause = PAUSE;
