@@ -21,7 +21,7 @@ pub(crate) fn check_destination(path: &Path) -> io::Result<()> {
     }
     let stream = Stream::at(path)?;
     if is_of_a_journal(path) {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a journal is there, and is not written over"));
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a journal is there, and is not replaced"));
     }
     match stream {
         Some(stream) => stream.check(),

@@ -418,10 +418,12 @@ fn a_password_that_comes_back_escaped_is_not_written_down() {
         let states = (1..=3).map(|i| crate::peer::server(&crate::lab::id(i), "syncing", "syncing"));
         crate::peer::Answer::new(200, crate::peer::page(3, &states.collect::<Vec<_>>()))
     });
+    let password = lab.path("password");
+    let password = password.display();
     settings_of_the_user(
         &lab,
         &format!(
-            "[profiles.a]\nuser_name = \"ops\"\ndomain_name = \"acme\"\npassword_file = \"password\"\n\
+            "[profiles.a]\nuser_name = \"ops\"\ndomain_name = \"acme\"\npassword_file = '{password}'\n\
              iam_endpoint = \"{endpoint}\"\n"
         ),
     );
