@@ -102,10 +102,6 @@ pub(crate) enum CommandError {
     BadSource { id: String, problem: String },
     #[error("the service knows no source `{0}`")]
     NoSuchSource(String),
-    #[error(
-        "run {run} was made and never begun, so that nothing tells whether its rows are those of its plan; nothing was sent"
-    )]
-    NeverBegun { run: String, instead: String },
     #[error("`{}` is there already", .0.display())]
     Exists(PathBuf),
     /// The same where nothing is replaced, whatever anybody says.
@@ -281,7 +277,6 @@ impl CommandError {
             | CommandError::NoTerminal
             | CommandError::Scenario(_)
             | CommandError::BadSource { .. }
-            | CommandError::NeverBegun { .. }
             | CommandError::Exists(_)
             | CommandError::Taken(_)
             | CommandError::NotSealed(_)
@@ -431,7 +426,6 @@ impl CommandError {
                 return hint_of_journal(error, here);
             }
             CommandError::Lock(error) => return hint_of_lock(error, here),
-            CommandError::NeverBegun { instead, .. } => return Some(format!("begin anew: `{instead}`")),
             CommandError::Exists(_) => "name another, or replace it with --force",
             CommandError::Taken(_) => "name another",
             CommandError::NoSuchSource(_) => {

@@ -32,7 +32,7 @@ use crate::plan::sealed::{Counted, Seal};
 use crate::plan::source::Source;
 use crate::plan::{Checked, Planned};
 use crate::report::Format;
-use crate::report::next::{self, Given, NextCommands};
+use crate::report::next::{self, Given};
 use crate::report::plain::{count, plain, shell_path};
 use crate::settings::flags::{LaunchArgs, PlanArgs, SelectionArgs, ShowArgs};
 use crate::settings::keys::KEYS;
@@ -248,9 +248,7 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
     let unfinished = |journal: &Journal| {
         beforehand::runs(journal)?;
-        let mut found = if new { Vec::new() } else { journal.unfinished(&checked.digest.to_string(), &lanes)? };
-        // Of one that was cut off before its first event nothing is hashed: whoever edited it since would not be noticed.
-        found.retain(|run| run.launches > 0);
+        let found = if new { Vec::new() } else { journal.unfinished(&checked.digest.to_string(), &lanes)? };
         // Another sealing saw other states, and others agreed to it.
         let (same, other): (Vec<_>, Vec<_>) = found.into_iter().partition(|run| run.sealing() == sealing.as_deref());
         if let Some(run) = same.first() {
@@ -361,10 +359,6 @@ fn take_up(
     beforehand::runs(&journal)?;
     close_cut_off(context, &mut journal)?;
     let record = meant::run(context, &journal, run, otherwise)?;
-    if record.launches == 0 {
-        let instead = NextCommands::of(&journal, &record, &context.settings.journal)?.run_again();
-        return Err(CommandError::NeverBegun { run: record.id, instead });
-    }
     beforehand::run(&journal, &record, Of::Launch)?;
     choose(&journal, &record, &mut launch)?;
     launch.spares(Path::new(&record.plan_path))?;

@@ -75,8 +75,6 @@ pub struct NextCommands {
     pub(super) lacks_leave: bool,
     /// A launch holds the run now: any other would be turned away.
     pub(super) goes_on: bool,
-    /// The run was made, and cut off before its first launch was recorded: nobody goes on with it.
-    never_begun: bool,
     /// The deadline that the run itself has came before its last launch ended.
     pub(super) deadline_is_over: bool,
     /// So did the one that the last launch was given, which holds no longer.
@@ -161,7 +159,6 @@ impl NextCommands {
             endpoints,
             n_unsettled,
             goes_on,
-            never_begun: run.launches == 0 && !goes_on,
             deadline_is_over,
             given_deadline_is_over,
             ..Self::new(run, path, given)
@@ -228,9 +225,6 @@ impl NextCommands {
     /// With what the last launch did not have.
     #[must_use]
     pub fn resume_with(&self, more: &[(&str, &str)]) -> String {
-        if self.never_begun {
-            return self.run_again();
-        }
         self.written("resume", &[&self.run], &self.launch_flags(more))
     }
 

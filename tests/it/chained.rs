@@ -478,39 +478,3 @@ fn rows_that_nobody_wanted_proven_are_on_target_wherever_one_looks() {
         assert_eq!(journal.count(sql), 3, "{sql}");
     }
 }
-
-/// Of a run that was cut off before its first event nothing is hashed: its rows may be anybody's.
-#[test]
-fn a_run_that_was_made_and_never_begun_is_gone_on_with_by_nobody() {
-    let _machine = shared();
-    let lab = Lab::new();
-    lab.write("plan.csv", &plan(3, "stopped,syncing"));
-    let sandbox = lab.serve("plan.csv", "");
-    let refused = ["run", "plan.csv", "--preflight", "off", "--max-changes", "1", "--endpoint", &sandbox.url, "--yes"];
-    lab.cutover(&refused).exits(3);
-    let id = lab.journal().value("SELECT id FROM run");
-    tamper(&lab.path("cutover.db"), |conn| {
-        conn.execute_batch("DELETE FROM event").unwrap();
-        for lane in [0, 1].map(LaneId) {
-            let genesis = chain::genesis(&id, lane);
-            conn.execute("UPDATE lane SET seq = 0, head = ?1 WHERE lane = ?2", params![genesis, lane.0]).unwrap();
-        }
-        conn.execute_batch(
-            "UPDATE run SET launches = 0, running = 0, pid = NULL, host = NULL, started_at = NULL, elapsed_ms = 0,
-                 ended_at = NULL, exit_code = NULL, exit_name = NULL, exit_reason = NULL;
-             UPDATE row SET source_id = 'vm-prod' WHERE row = 1",
-        )
-        .unwrap();
-    });
-    let way = ["--endpoint", &sandbox.url, "--rate", "off"];
-    for verb in [&["resume", "--yes"][..], &["retry", "--yes"], &["reconcile"]] {
-        let ended = lab.cutover(&[verb, &way].concat());
-        ended.exits(2).says("was made and never begun").says("`cutover run plan.csv --endpoint ");
-    }
-    let status = lab.cutover(&["status", &id]).exits(0).stdout;
-    assert!(status.contains("cutover run plan.csv") && !status.contains("cutover resume"), "{status}");
-    let ended = lab.cutover(&[&["run", "plan.csv", "--yes"][..], &way].concat()).exits(0);
-    assert!(!ended.stderr.contains("taking up"), "{}", ended.stderr);
-    assert_eq!(lab.journal().value("SELECT group_concat(n_rows || ' ' || launches) FROM run"), "3 0,3 1");
-    assert!(!sandbox.changes().iter().any(|change| change.source_id.as_deref() == Some("vm-prod")));
-}
