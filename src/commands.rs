@@ -330,7 +330,7 @@ impl CommandError {
         }
     }
 
-    /// What to do next, and which variable says what cannot be used: nobody sees that where they type.
+    /// Advice, with the variable that says what cannot be used: nobody sees that where they type.
     fn hint(&self, here: &Here) -> Option<String> {
         let Some(variable) = self.variable(here) else { return self.next(here) };
         Some(match self.next(here) {
@@ -360,7 +360,7 @@ impl CommandError {
         here.variable_that_names(path.as_os_str())
     }
 
-    /// What to type next.
+    /// The command or the edit that comes next.
     fn next(&self, here: &Here) -> Option<String> {
         let hint = match self {
             CommandError::Plan(error) => hint_of_plan(error),
@@ -509,8 +509,7 @@ fn hint_after_changes(late: &AfterChanges, here: &Here) -> Option<String> {
     Some(hint.map_or(sent.clone(), |hint| format!("{sent}; {hint}")))
 }
 
-/// What is done in place of going on with an earlier copy, by which what was sent since would look as if it had been there
-/// before.
+/// Advice against going on with an earlier copy, by which what was sent since would look as if it had been there before.
 const LOOKS_ANEW: &str =
     "`cutover plan PLAN` looks at what is there now, and `cutover run PLAN --new --journal NEW` goes on from that";
 

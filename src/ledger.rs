@@ -297,7 +297,7 @@ impl Standing {
         Ok(())
     }
 
-    /// Whether a request for the row left, as far as is known. A 429 says that it was not looked at, and that is a peer's word: what
+    /// Tells that a request for the row left, as far as is known. A 429 says that it was not looked at, and that is a peer's word: what
     /// is seen after it may be what came of it.
     #[must_use]
     pub fn was_sent(&self) -> bool {

@@ -157,7 +157,7 @@ impl BundleForm {
     /// The one that this version writes. `check.py` has the same number.
     pub const CURRENT: Self = Self(1);
 
-    /// As it stands in a bundle.
+    /// The text of the file in a bundle.
     #[must_use]
     pub fn text(self) -> String {
         format!("{FIRST_OF_FORM}\nform {}\n", self.0)

@@ -79,7 +79,7 @@ fn add_lanes(text: &mut String, journal: &Journal, run: &RunRecord) -> Result<()
     Ok(())
 }
 
-/// Why a signature stands for nothing, and the run that it should stand for where that is known.
+/// The run that a signature should stand for, where that is known, and why it stands for nothing.
 pub(super) type NotOf = (Option<String>, String);
 
 /// The run whose head was signed, and by whom.

@@ -123,12 +123,12 @@ fn settings_of_lane(
 pub(super) struct Unsaid {
     /// The way, such as to an endpoint, as an account.
     pub(super) way: String,
-    /// What says it, each with a blank before it. None: of several accounts each has its profile to say it.
+    /// Flags that say it, each with a blank before it. None: of several accounts each has its profile to say it.
     pub(super) flags: Option<String>,
 }
 
-/// What nobody says but the journal. `profile`: the one of rows that name no target, if only the run has it. The sandbox is
-/// this process, and nobody's endpoint.
+/// Destinations that nobody says but the journal. `profile`: the one of rows that name no target, if only the run has it. The
+/// sandbox is this process, and nobody's endpoint.
 pub(super) fn unsaid(
     context: &Context,
     lanes: &[LaneRecord],
@@ -161,7 +161,7 @@ pub(super) fn unsaid(
     Ok(Some(Unsaid { way: way.join(", "), flags: can_be_flags.then(|| next::flags(&flags)) }))
 }
 
-/// Where a run was begun.
+/// Destination of a lane when its run was begun.
 fn begun_at(lane: &LaneRecord) -> Option<Destination> {
     if lane.endpoint == "sandbox" {
         Some(Destination::Sandbox)

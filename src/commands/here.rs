@@ -18,9 +18,9 @@ pub(crate) struct Here {
     config: String,
     /// The sandbox's night, for what is run there.
     night: String,
-    /// How the plan is read.
+    /// Flags by which the plan is read.
     reading: String,
-    /// What variables of the environment name that no flag does: setting, variable, value.
+    /// Settings that variables of the environment name and no flag does: setting, variable, value.
     variables: Vec<(&'static str, String, OsString)>,
 }
 

@@ -61,11 +61,11 @@ const PAGES_IN_LANE: usize = 64;
 /// Reason for which a row is looked at again that was looked at already: reads that were made for others show it so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    /// It is elsewhere.
+    /// Another state than what was seen of it.
     Moved,
-    /// Two pages do not show the same of it, so that nothing is known.
+    /// Two states on two pages, so that nothing is known.
     Contradicted,
-    /// It was in doubt, and has come where it should be.
+    /// The target, of a row in doubt.
     OnTarget,
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Shown {
 pub(super) struct OnPage {
     pub(super) row: RowId,
     pub(super) state: SeenState,
-    /// As it stood before.
+    /// Standing before the page was read.
     pub(super) standing: Standing,
     /// None: it is looked at again before it is sent.
     pub(super) kind: Option<EventKind>,

@@ -142,7 +142,7 @@ impl Servers<'_> {
         self.source_servers.as_ref().map_or(0, |entries| entries.n)
     }
 
-    /// What has no id that a plan could name is nobody's.
+    /// Servers by their ids. One without an id that a plan could name is nobody's.
     pub(crate) fn by_id(self) -> Vec<(SourceId, SeenState)> {
         let with_id = |server: Server<'_>| Some((SourceId::new(server.id.0.as_deref()?).ok()?, server.seen()));
         self.source_servers.into_iter().flat_map(|entries| entries.kept).flatten().filter_map(with_id).collect()

@@ -185,7 +185,7 @@ pub(crate) fn own_content(path: &Path) -> Result<(Vec<u8>, Metadata), NotOwn> {
     Ok((texts::content(file, texts::OF_TEXTS)?, found))
 }
 
-/// Why a file is not taken that only its user and the machine may have written.
+/// Fault of a file that only its user and the machine may have written.
 #[derive(Debug)]
 pub(crate) enum NotOwn {
     Unreadable(std::io::Error),

@@ -101,7 +101,7 @@ impl Key {
         !self.settled_by_run
     }
 
-    /// Whether it says where a run goes, or as whom. The run settles it, and who goes on with the run says it again all the
+    /// Tells that it says where a run goes, or as whom. The run settles it, and who goes on with the run says it again all the
     /// same: a journal's word alone is nobody's.
     pub(crate) fn is_of_way(&self) -> bool {
         ["endpoint", "region", "profile", "account"].contains(&self.name)

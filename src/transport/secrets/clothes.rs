@@ -211,7 +211,7 @@ fn is_word(place: &Range<usize>, text: &str) -> bool {
     !before.is_some_and(char::is_alphanumeric) && !behind.is_some_and(char::is_alphanumeric)
 }
 
-/// Where a code stands is not where its characters begin and end: with those beside it.
+/// The place of a whole code, of which some characters were found: with those beside them.
 fn whole_code(place: &Range<usize>, text: &str) -> Range<usize> {
     let bytes = text.as_bytes();
     let is_code = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/-_%".contains(byte);
