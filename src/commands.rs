@@ -577,14 +577,21 @@ fn hint_of_plan(error: &PlanError) -> &'static str {
     }
 }
 
+/// Nothing of ours is lost with it. What a folder holds is nobody's to remove unseen.
+fn hint_of_planted(path: &Path) -> String {
+    let shown = shell_path(path);
+    if path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        let aside = shell_word(&format!("{}.aside", path.display()));
+        return format!("see who put it there (`ls -la {shown}`), and put it aside: `mv {shown} {aside}`");
+    }
+    format!("see who put it there (`ls -l {shown}`), and take it away: `rm {shown}`")
+}
+
 fn hint_of_lock(error: &LockError, here: &Here) -> Option<String> {
     match error {
         LockError::Held { owner, .. } => Some(hint_of_owner(owner.as_ref(), here)),
         LockError::Unworkable(_) => Some("put the journal on a local disk".to_owned()),
-        LockError::NotOurs { path, .. } => {
-            let path = shell_word(&path.to_string_lossy());
-            Some(format!("see who put it there (`ls -l {path}`), and take it away: `rm {path}`"))
-        }
+        LockError::NotOurs { path, .. } => Some(hint_of_planted(path)),
         LockError::Io { .. } => None,
     }
 }
@@ -658,10 +665,7 @@ fn hint_of_misplaced(misplaced: &Misplaced) -> String {
         Misplaced::NoFile(_) | Misplaced::LinkToNowhere(_) => "name a file with `--journal PATH`".to_owned(),
         Misplaced::Names { path, has_log, .. } => hint_of_names(&shell_path(path), *has_log),
         Misplaced::MountedAlone(_) => "mount the folder that the journal is in".to_owned(),
-        Misplaced::Beside { path, .. } => {
-            let path = shell_word(&path.to_string_lossy());
-            format!("see who put it there (`ls -l {path}`), and take it away")
-        }
+        Misplaced::Beside { path, .. } => hint_of_planted(path),
     }
 }
 

@@ -127,8 +127,9 @@ impl Inventory {
                 }
             }
             offset += PAGE;
-            if page.n_entries == 0 || u64::from(offset) >= page.count || offset > LAST_OFFSET {
-                return Ok(page.count);
+            if page.n_entries == 0 || page.count.is_some_and(|count| u64::from(offset) >= count) || offset > LAST_OFFSET
+            {
+                return Ok(page.count.unwrap_or(known.len() as u64));
             }
         }
     }

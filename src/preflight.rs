@@ -214,17 +214,22 @@ async fn look_at_page<R: Remote>(
     let id = lane.id;
     let found = book.read(move |journal, run| {
         let rows = journal.unsettled_among(run, id, page.servers.iter().map(|(id, _)| id.as_str()))?;
-        Ok(rows.into_iter().zip(page.servers))
+        let contradicted = journal.unsettled_among(run, id, page.contradicted.iter().map(SourceId::as_str))?;
+        Ok((rows.into_iter().zip(page.servers), contradicted))
     });
+    let (rows, contradicted) = found.await?;
     let mut on_page = Vec::new();
-    for (unsettled, (_, seen)) in found.await? {
+    for (row, standing) in contradicted.into_iter().flatten() {
+        on_page.push(OnPage { row: row.id, state: None, standing, kind: None });
+    }
+    for (unsettled, (_, seen)) in rows {
         let Some((row, standing)) = unsettled else { continue };
         lane.list().found(row.id, n_page);
         if !is_for_preflight(standing.phase, standing.doubted) {
-            on_page.push(OnPage { row: row.id, state: seen, standing, kind: None });
+            on_page.push(OnPage { row: row.id, state: Some(seen), standing, kind: None });
         } else if seen.lacks(needs(lane, &row)).is_none() {
             let kind = Some(looked(&row, &standing, Some(seen.clone())));
-            on_page.push(OnPage { row: row.id, state: seen, standing, kind });
+            on_page.push(OnPage { row: row.id, state: Some(seen), standing, kind });
         }
         // What does not show what it must is asked for by id.
     }

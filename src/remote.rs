@@ -56,6 +56,8 @@ pub(crate) struct Page {
     /// Entries of the page, also those that name no source.
     pub n_entries: usize,
     pub servers: Vec<(SourceId, SeenState)>,
+    /// Sources that the page shows twice and not the same: nothing is known of them, whatever another page shows.
+    pub contradicted: Vec<SourceId>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -84,8 +86,8 @@ pub(crate) struct InInventory {
 /// A page of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Inventoried {
-    /// Number of sources in all.
-    pub(crate) count: u64,
+    /// Number of sources in all, where the page says one.
+    pub(crate) count: Option<u64>,
     /// Entries of the page, those without an id included.
     pub(crate) n_entries: usize,
     pub(crate) sources: Vec<InInventory>,

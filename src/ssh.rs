@@ -245,4 +245,28 @@ pub(crate) mod tests {
         assert!(verify("another\n", Purpose::Head, &good).is_err());
         assert!(verify("head\n", Purpose::Head, &sign("head\n", "web:", [1, 0, 0, 0, 5])).is_err());
     }
+
+    #[test]
+    fn the_numbers_of_a_signature_are_filled_up_to_their_length_and_nothing_else_is_taken() {
+        let both = |one: &[u8], two: &[u8]| -> Vec<u8> {
+            [one, two]
+                .iter()
+                .flat_map(|number| [&u32::try_from(number.len()).unwrap().to_be_bytes()[..], number].concat())
+                .collect()
+        };
+        for (one, two, expected) in [
+            (&[1, 2, 3][..], &[4, 5, 6][..], Some(vec![1, 2, 3, 4, 5, 6])),
+            // Short ones, and those with a zero before what would be taken for a sign.
+            (&[2, 3], &[6], Some(vec![0, 2, 3, 0, 0, 6])),
+            (&[0, 0x81, 2, 3], &[0, 0x84], Some(vec![0x81, 2, 3, 0, 0, 0x84])),
+            (&[], &[1], Some(vec![0, 0, 0, 0, 0, 1])),
+            (&[1, 2, 3, 4], &[1], None),
+        ] {
+            assert_eq!(fixed::<3>(&both(one, two)), expected, "{one:?} {two:?}");
+        }
+        let good = both(&[1, 2, 3], &[4, 5, 6]);
+        assert_eq!(fixed::<3>(&good[..good.len() - 1]), None, "cut off");
+        assert_eq!(fixed::<3>(&[&good[..], &[0]].concat()), None, "something behind it");
+        assert_eq!(fixed::<3>(&[255; 8]), None, "a length beyond the end");
+    }
 }

@@ -151,7 +151,7 @@ async fn answer_from<R: Remote>(
     asks: &mut HashMap<SourceId, Ask>,
     hollow: &mut Vec<Ask>,
 ) -> Result<(), JournalClosed> {
-    let (servers, contradicted) = said.sift(value.servers);
+    let (servers, contradicted) = said.sift(value);
     // Who was answered by the first of two doubles is looked at by its id before it is sent.
     let answered = contradicted.iter().filter_map(|id| said.answered(id));
     lane.moved().extend(answered.map(|row| (row, News::Contradicted)));

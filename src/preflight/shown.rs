@@ -13,17 +13,18 @@ pub(super) struct Shown {
     n_left: u64,
     /// States by number: rows are many, and states a dozen.
     states: HashMap<SeenState, u32>,
-    said: HashMap<RowId, u32>,
+    said: HashMap<RowId, Option<u32>>,
     /// Standings before the pages were read, of rows that an earlier launch touched.
     before: HashMap<RowId, Box<Standing>>,
-    /// Rows that one page shows otherwise than another, as they stood before: of neither is it known that it is so.
+    /// Rows that one page shows otherwise than another, or in two ways, as they stood before: of none is it known that it is so.
     contradicted: HashMap<RowId, Standing>,
 }
 
 /// A row of this run on a page.
 pub(super) struct OnPage {
     pub(super) row: RowId,
-    pub(super) state: SeenState,
+    /// None: the page shows it twice, and not the same.
+    pub(super) state: Option<SeenState>,
     /// Standing before the page was read.
     pub(super) standing: Standing,
     /// None: it is looked at again before it is sent.
@@ -47,15 +48,18 @@ impl Shown {
         let mut kinds = Vec::with_capacity(page.len());
         for OnPage { row, state, standing, kind } in page {
             let untouched = Standing::untouched(standing.rules);
-            let state = self.number_of(state);
+            let state = state.map(|state| self.number_of(state));
             // Pages shift while sources come and go, so one may show a row that another has shown.
             match self.said.entry(row) {
-                Entry::Occupied(said) if *said.get() != state => {
+                Entry::Occupied(said) if *said.get() != state || state.is_none() => {
                     let before = self.before.get(&row);
                     self.contradicted.entry(row).or_insert_with(|| before.map_or(untouched, |it| Standing::clone(it)));
                 }
                 Entry::Occupied(_) => (),
                 Entry::Vacant(first) => {
+                    if state.is_none() {
+                        self.contradicted.insert(row, standing.clone());
+                    }
                     kinds.extend(kind);
                     first.insert(state);
                     self.n_left -= 1;
@@ -93,5 +97,32 @@ impl Shown {
     /// A contradicted row as it stood before.
     pub(super) fn before(&self, row: RowId) -> Option<&Standing> {
         self.contradicted.get(&row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::words::Word;
+
+    fn on_page(row: u32, state: Option<&str>) -> OnPage {
+        let state = state.map(|word| SeenState { copystate: Some(Word::new(word)), migrationcycle: None });
+        let kind = state.clone().map(|seen| EventKind::RowSeen { row: RowId(row), seen: Some(seen) });
+        OnPage { row: RowId(row), state, standing: Standing::default(), kind }
+    }
+
+    #[test]
+    fn a_row_is_shown_by_pages_that_contradict_neither_each_other_nor_themselves() {
+        let mut shown = Shown::nothing_of(3);
+        assert_eq!(shown.add(vec![on_page(1, Some("syncing")), on_page(2, Some("syncing"))]).len(), 2);
+        assert!(shown.has(RowId(1)) && shown.has(RowId(2)) && !shown.has(RowId(3)));
+        assert!(shown.add(vec![on_page(1, None), on_page(2, Some("syncing")), on_page(3, None)]).is_empty());
+        assert!(!shown.has(RowId(1)) && shown.has(RowId(2)) && !shown.has(RowId(3)));
+        // What is said of one later does not make it true.
+        assert!(shown.add(vec![on_page(3, Some("syncing"))]).is_empty());
+        assert!(!shown.has(RowId(3)) && shown.before(RowId(3)) == Some(&Standing::default()));
+        assert_eq!((shown.n_left(), shown.is_all(), shown.is_any()), (0, false, true));
+        shown.add(vec![on_page(2, Some("stopped"))]);
+        assert!(!shown.is_any());
     }
 }

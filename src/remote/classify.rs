@@ -136,7 +136,7 @@ pub(crate) fn inventoried(answer: &Answer) -> Result<Inventoried, Outcome> {
     }
     let n_entries = entries.n;
     let sources = entries.kept.into_iter().flatten().filter_map(|entry| inventory(entry, &answer.secrets)).collect();
-    Ok(Inventoried { count: count.unwrap_or(n_entries as u64), n_entries, sources })
+    Ok(Inventoried { count, n_entries, sources })
 }
 
 /// Id of the source; none, if it has none and so is no source.
@@ -174,28 +174,33 @@ pub(crate) fn listed(answer: &Answer) -> Listed {
                 return Listed::Failed(answer.lost(None, &too_many));
             }
             let (count, n_entries) = (servers.count(), servers.n_entries());
+            let (servers, contradicted) = agreed(servers.by_id());
             let harmless = |(id, seen)| (id, without_secrets(seen, &answer.secrets));
-            Listed::Page(Page { count, n_entries, servers: agreed(servers.by_id()).map(harmless).collect() })
+            Listed::Page(Page { count, n_entries, servers: servers.into_iter().map(harmless).collect(), contradicted })
         }
         Err(_) => Listed::Failed(answer.not_the_right_json(&body)),
     }
 }
 
-/// Each source once, and those not at all that the page shows twice and not the same: what contradicts itself is a failed look
-/// at it, and it is asked for by its id.
-fn agreed(servers: Vec<(SourceId, SeenState)>) -> impl Iterator<Item = (SourceId, SeenState)> {
+/// Each source once, and apart from them those that the page shows twice and not the same: what contradicts itself is a failed
+/// look at it, and it is asked for by its id.
+fn agreed(servers: Vec<(SourceId, SeenState)>) -> (Vec<(SourceId, SeenState)>, Vec<SourceId>) {
     let mut first = HashMap::with_capacity(servers.len());
+    let mut contradicted = Vec::new();
     let mut is_certain = vec![true; servers.len()];
     for (i, (id, seen)) in servers.iter().enumerate() {
         if let Some((at, shown)) = first.get(id) {
             is_certain[i] = false;
-            is_certain[*at] &= *shown == seen;
+            if *shown != seen && std::mem::replace(&mut is_certain[*at], false) {
+                contradicted.push(id.clone());
+            }
         } else {
             first.insert(id, (i, seen));
         }
     }
     drop(first);
-    servers.into_iter().zip(is_certain).filter(|(_, is_certain)| *is_certain).map(|(server, _)| server)
+    let certain = servers.into_iter().zip(is_certain).filter(|(_, is_certain)| *is_certain);
+    (certain.map(|(server, _)| server).collect(), contradicted)
 }
 
 /// The id by which the vendor's support finds this request: from the header, else from an error's body.
@@ -854,6 +859,30 @@ mod tests {
             (false, failing(401, "SMS.2216")),
         ] {
             assert_eq!(look(&answer) == Shown::Absent, absent, "{} {}", answer.status, change(&answer));
+        }
+    }
+
+    #[test]
+    fn what_a_page_shows_twice_is_there_once_and_not_at_all_where_it_is_not_the_same() {
+        let entry = |id: &str, copystate: &str| {
+            let seen = SeenState { copystate: Some(Word::new(copystate)), migrationcycle: None };
+            (SourceId::new(id).unwrap(), seen)
+        };
+        let (a, b) = (entry("a", "syncing"), entry("a", "stopped"));
+        let other = entry("b", "syncing");
+        let ids = |ids: &[&str]| ids.iter().map(|id| SourceId::new(id).unwrap()).collect::<Vec<_>>();
+        for (shown, certain, contradicted) in [
+            (vec![&a, &other, &a], vec![&a, &other], &[][..]),
+            (vec![&a, &other, &b], vec![&other], &["a"]),
+            (vec![&b, &other, &a], vec![&other], &["a"]),
+            (vec![&a, &a, &b, &other], vec![&other], &["a"]),
+            // The third agrees with the first, and makes it no truer.
+            (vec![&a, &b, &a, &other], vec![&other], &["a"]),
+            (vec![&a, &b, &b, &other], vec![&other], &["a"]),
+        ] {
+            let of =
+                |entries: &[&(SourceId, SeenState)]| entries.iter().map(|entry| (*entry).clone()).collect::<Vec<_>>();
+            assert_eq!(agreed(of(&shown)), (of(&certain), ids(contradicted)), "{shown:?}");
         }
     }
 

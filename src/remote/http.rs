@@ -477,7 +477,10 @@ mod tests {
         let seen = SeenState { copystate: stopped().copystate, migrationcycle: stopped().migrationcycle };
         assert_eq!(http.show(&vm(), Connection::Any).await.value, Shown::Seen(seen.clone()));
         let listed = http.page(LAST_OFFSET, Connection::Any).await.value;
-        assert_eq!(listed, Listed::Page(Page { count: 1, n_entries: 1, servers: vec![(vm(), seen)] }));
+        assert_eq!(
+            listed,
+            Listed::Page(Page { count: 1, n_entries: 1, servers: vec![(vm(), seen)], contradicted: vec![] })
+        );
         let by_id = server.requests.recv().await.unwrap();
         assert!(by_id.starts_with("GET /v3/sources/vm-1 HTTP/1.1\r\n"), "{by_id}");
         assert!(by_id.contains("content-type: application/json\r\n") && !by_id.contains("content-length"), "{by_id}");

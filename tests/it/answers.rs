@@ -61,10 +61,12 @@ fn run_with_pages(n: usize, falsify: impl Fn(&Asked) -> Option<Answer> + Send + 
 #[test]
 fn a_page_that_shows_a_source_twice_and_not_the_same_proves_nothing_of_it() {
     let _machine = shared();
-    for orders in [["stopped", "syncing"], ["syncing", "stopped"]] {
+    let orders: [&[&str]; 4] =
+        [&["stopped", "syncing"], &["syncing", "stopped"], &["stopped", "syncing", "stopped"], &["stopped", "error"]];
+    for orders in orders {
         // In any case, and with another one between them.
-        let shown = [server(&id(1), orders[0], "syncing"), server(&id(2), "syncing", "syncing")];
-        let shown = [&shown[..], &[server(&id(1).to_uppercase(), orders[1], "syncing")]].concat();
+        let mut shown = vec![server(&id(1), orders[0], "syncing"), server(&id(2), "syncing", "syncing")];
+        shown.extend(orders[1..].iter().map(|state| server(&id(1).to_uppercase(), state, "syncing")));
         let (lab, endpoint) = run_with_pages(2, move |_| Some(Answer::new(200, page(2, &shown))));
         lab.cutover(&[&FAST[..], &["--endpoint", &endpoint]].concat());
         // Who believes in either has it there already, or never sees it arrive.
@@ -147,15 +149,25 @@ fn paging_ends_where_the_list_does_and_where_offsets_do() {
     let _machine = shared();
     let lab = Lab::new();
     let n_asked = Arc::new(AtomicUsize::new(0));
-    for (n_full, count, n_pages) in [(usize::MAX, u64::MAX, 328), (3, u64::MAX, 4), (usize::MAX, 450, 3), (0, 9, 1)] {
+    let counted = |count: u64| count.to_string();
+    for (n_full, count, n_pages) in [
+        (usize::MAX, counted(u64::MAX), 328),
+        (3, counted(u64::MAX), 4),
+        (usize::MAX, counted(450), 3),
+        (0, counted(9), 1),
+        // A list that nobody counted, or not in a number, goes on to its end.
+        (3, "null".to_owned(), 4),
+        (3, "-1".to_owned(), 4),
+        (0, "null".to_owned(), 1),
+    ] {
         n_asked.store(0, Ordering::Relaxed);
-        let counted = Arc::clone(&n_asked);
+        let (n_asked_of_it, said) = (Arc::clone(&n_asked), count.clone());
         let endpoint = serve(move |asked| {
-            counted.fetch_add(1, Ordering::Relaxed);
+            n_asked_of_it.fetch_add(1, Ordering::Relaxed);
             let from = asked.offset();
             let n = if from / 200 < n_full { 200 } else { 0 };
             let shown: Vec<String> = (from..from + n).map(|i| server(&id(i), "stopped", "syncing")).collect();
-            Answer::new(200, format!(r#"{{"count":{count},"source_servers":[{}]}}"#, shown.join(",")))
+            Answer::new(200, format!(r#"{{"count":{said},"source_servers":[{}]}}"#, shown.join(",")))
         });
         let args = ["sources", "list", "--json", "--rate", "off", "--endpoint", &endpoint];
         let ended = lab.cutover(&args).exits(0);
@@ -163,7 +175,8 @@ fn paging_ends_where_the_list_does_and_where_offsets_do() {
         let told: Value = serde_json::from_str(&ended.stdout).unwrap();
         let n_shown = told["sources"].as_array().unwrap().len();
         assert_eq!(n_shown, 200 * n_full.min(n_pages), "{n_full} {count}");
-        assert_eq!((&told["total"], &told["complete"]), (&count.into(), &true.into()));
+        let total = count.parse().unwrap_or(n_shown as u64);
+        assert_eq!((&told["total"], &told["complete"]), (&total.into(), &true.into()), "{n_full} {count}");
     }
 }
 
@@ -302,44 +315,53 @@ fn a_page_that_hangs_holds_back_no_verdict_that_another_page_proves() {
     assert_eq!(lab.journal().tally()["applied"], 450);
 }
 
-/// Rows that were answered on the word of the first page are not sent on it.
+/// Rows that were answered on the word of the first page are not sent on it, whether the second shows them otherwise or
+/// contradicts itself about them.
 #[test]
 fn who_was_told_by_the_first_of_two_pages_that_contradict_each_other_is_looked_at_again_before_it_is_sent() {
     let _machine = shared();
-    let (n, last) = (250, Sluice::default());
-    let held = last.clone();
-    let changed = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&changed);
-    let truly = estate(n);
-    // The first row is where it should be already, as its own look says, and the second page.
-    let endpoint = serve(move |asked| {
-        if asked.is_change() {
-            seen.lock().unwrap().push(asked.id().to_owned());
-        } else if asked.is_page() && asked.offset() >= 200 {
-            held.pass();
-            let mut shown: Vec<String> = (201..=n).map(|i| server(&id(i), "syncing", "syncing")).collect();
-            shown.push(server(&id(1), "stopped", "syncing"));
-            return Answer::new(200, page(n, &shown));
-        } else if !asked.is_page() && asked.id() == id(1) {
-            return Answer::new(200, server(&id(1), "stopped", "syncing"));
-        }
-        truly(asked)
-    });
-    let lab = Lab::new();
-    lab.write("plan.csv", &plan(n, "stopped,syncing"));
-    let args = [&FAST[..10], &["--timeout", "90s", "--events", "--endpoint", &endpoint]].concat();
-    let launch = Launch::of(lab.command(&args));
-    assert!(launch.reaches_nth("row_seen", 200));
-    last.open();
-    launch.end();
-    lab.journal().ends_in(&id(1), "already");
-    assert!(!changed.lock().unwrap().contains(&id(1)));
+    for doubles in [&["stopped"][..], &["syncing", "stopped"], &["stopped", "syncing"]] {
+        let (n, last) = (250, Sluice::default());
+        let held = last.clone();
+        let changed = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&changed);
+        let truly = estate(n);
+        // The first row is where it should be already, as its own look says, and the second page.
+        let endpoint = serve(move |asked| {
+            if asked.is_change() {
+                seen.lock().unwrap().push(asked.id().to_owned());
+            } else if asked.is_page() && asked.offset() >= 200 {
+                held.pass();
+                let mut shown: Vec<String> = (201..=n).map(|i| server(&id(i), "syncing", "syncing")).collect();
+                shown.extend(doubles.iter().map(|state| server(&id(1), state, "syncing")));
+                return Answer::new(200, page(n, &shown));
+            } else if !asked.is_page() && asked.id() == id(1) {
+                return Answer::new(200, server(&id(1), "stopped", "syncing"));
+            }
+            truly(asked)
+        });
+        let lab = Lab::new();
+        lab.write("plan.csv", &plan(n, "stopped,syncing"));
+        let args = [&FAST[..10], &["--timeout", "90s", "--events", "--endpoint", &endpoint]].concat();
+        let launch = Launch::of(lab.command(&args));
+        assert!(launch.reaches_nth("row_seen", 200));
+        last.open();
+        launch.end();
+        lab.journal().ends_in(&id(1), "already");
+        assert!(!changed.lock().unwrap().contains(&id(1)), "{doubles:?}");
+    }
 }
 
-/// A row has been looked at and its intent is on its way, as two pages do not show the same of it.
+/// A row has been looked at and its intent is on its way, as two pages do not show the same of it, or one does not.
 #[test]
 fn what_pages_contradict_between_an_intent_and_its_request_is_looked_at_again_and_the_attempt_says_why() {
     let _machine = shared();
+    for by_one_page in [false, true] {
+        is_looked_at_again(by_one_page);
+    }
+}
+
+fn is_looked_at_again(by_one_page: bool) {
     let n = 400;
     let (n_changes, is_told, journal) =
         (AtomicUsize::new(0), AtomicBool::new(false), Arc::new(OnceLock::<PathBuf>::new()));
@@ -351,16 +373,20 @@ fn what_pages_contradict_between_an_intent_and_its_request_is_looked_at_again_an
             return truly(asked);
         }
         // Those that were not sent yet have all moved to the first page, and the second shows them elsewhere.
-        let those =
-            |from, state| -> Vec<String> { (from..=n).take(200).map(|i| server(&id(i), state, "syncing")).collect() };
+        let those = |from, n_taken, state| -> Vec<String> {
+            (from..=n).take(n_taken).map(|i| server(&id(i), state, "syncing")).collect()
+        };
         if asked.offset() == 0 {
-            return Answer::new(200, page(n, &those(n_sent + 1, "syncing")));
+            return Answer::new(200, page(n, &those(n_sent + 1, 200, "syncing")));
         }
         is_told.store(true, Ordering::Relaxed);
         hold_up(of_client.get().unwrap(), Duration::from_secs(3));
         // The intents of those whose turn comes meanwhile wait for the disk.
         std::thread::sleep(Duration::from_secs(1));
-        Answer::new(200, page(n, &those(n_changes.load(Ordering::Relaxed) + 1, "error")))
+        let from = n_changes.load(Ordering::Relaxed) + 1;
+        // Of two that one page shows, neither is what the page before it showed.
+        let doubles = [those(from, 100, "error"), those(from, 100, "premigready")].concat();
+        Answer::new(200, page(n, &if by_one_page { doubles } else { those(from, 200, "error") }))
     });
     let lab = Lab::new();
     journal.set(lab.path("cutover.db")).unwrap();

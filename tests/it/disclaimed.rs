@@ -28,8 +28,8 @@ struct Disclaims {
 
 #[derive(Clone, Copy, Debug)]
 enum How {
-    /// `REFUSED_STREAM`.
-    Stream,
+    /// With this code: `REFUSED_STREAM` says that it was not looked at, and no other says that it was.
+    Stream(Reason),
     /// GOAWAY with a last stream below that of the change.
     Connection,
 }
@@ -126,8 +126,8 @@ async fn take(
             let head = Response::builder().header("content-type", "application/json").body(()).unwrap();
             respond.send_response(head, false).ok()?.send_data(text.into(), true).ok()
         }
-        (None, How::Stream) => {
-            respond.send_reset(Reason::REFUSED_STREAM);
+        (None, How::Stream(reason)) => {
+            respond.send_reset(reason);
             Some(())
         }
         (None, How::Connection) => {
@@ -158,7 +158,16 @@ fn certified(lab: &Lab) -> ServerConfig {
 fn a_change_that_left_whole_and_was_disclaimed_counts_as_sent_and_is_looked_at_first() {
     let _machine = shared();
     let runtime = Runtime::new().unwrap();
-    for how in [How::Stream, How::Connection] {
+    // How, and what the attempt is called.
+    for (how, called, says) in [
+        (How::Stream(Reason::REFUSED_STREAM), "disclaimed", "the server says that it did not look at the request"),
+        (How::Connection, "disclaimed", "the server says that it did not look at the request"),
+        (How::Stream(Reason::CANCEL), "lost", "answer lost"),
+        (How::Stream(Reason::NO_ERROR), "lost", "answer lost"),
+        (How::Stream(Reason::INTERNAL_ERROR), "lost", "answer lost"),
+        (How::Stream(Reason::ENHANCE_YOUR_CALM), "lost", "answer lost"),
+        (How::Stream(Reason::HTTP_1_1_REQUIRED), "lost", "answer lost"),
+    ] {
         for effect in [true, false] {
             let lab = Lab::new();
             lab.write("plan.csv", &plan(1, "stopped,syncing"));
@@ -176,9 +185,9 @@ fn a_change_that_left_whole_and_was_disclaimed_counts_as_sent_and_is_looked_at_f
             assert_eq!(usize::try_from(row.attempts).unwrap(), n_changes, "{disclaims:?}");
             let outcomes =
                 |outcome: &str| journal.count(&format!("SELECT count(*) FROM v_attempt WHERE outcome = '{outcome}'"));
-            assert_eq!((outcomes("disclaimed"), outcomes("unsent")), (1, 0), "{disclaims:?}");
+            assert_eq!((outcomes(called), outcomes("unsent")), (1, 0), "{disclaims:?}");
             let story = lab.cutover(&["explain", "vm-00001"]).exits(0).stdout;
-            assert!(story.contains("disclaimed: the server says that it did not look at the request"), "{story}");
+            assert!(story.contains(says), "{disclaims:?}: {story}");
         }
     }
 }

@@ -329,23 +329,54 @@ fn what_is_said_to_find_a_second_name_finds_it_as_it_is_typed() {
     }
 }
 
+/// In a folder whose name a shell would make something else of.
 #[test]
 fn what_is_said_to_do_about_a_planted_lock_takes_it_away_as_it_is_typed() {
     let _machine = shared();
-    let (lab, sandbox) = begun();
-    let lock = format!("cutover.db.{}.lock", lab.journal().text("SELECT id FROM run"));
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let folder = "it's $(touch here); $HOME";
+    fs::create_dir(lab.path(folder)).unwrap();
+    let journal = format!("{folder}/cutover.db");
+    lab.write("hold", "");
+    let launch = lab.begin(&sandbox, &["run", "plan.csv", "--journal", &journal, "--pause-file", "hold"]);
+    assert!(launch.reaches("controlled"));
+    launch.kill();
+    fs::remove_file(lab.path("hold")).unwrap();
+    let lock = the_one(&lab.path(folder), ".lock");
     lab.write("victim", "worth keeping");
-    fs::remove_file(lab.path(&lock)).unwrap();
-    symlink("victim", lab.path(&lock)).unwrap();
-    let ended = lab.launch(&sandbox, &["resume"]);
-    assert_ne!(ended.code, Some(0));
-    for begins in ["ls -l ", "rm "] {
-        let command = the_command(&ended, begins);
-        assert!(lab.command_of("sh", &["-c", &command]).status().unwrap().success(), "{command}");
+    let plants: [(Plant, &[&str]); 3] = [
+        (|victim, place| symlink(victim, place).unwrap(), &["ls -l ", "rm "]),
+        (|_, place| pipe(place), &["ls -l ", "rm "]),
+        (
+            |victim, place| {
+                fs::create_dir(place).unwrap();
+                fs::copy(victim, place.join("kept")).unwrap();
+            },
+            &["ls -la ", "mv "],
+        ),
+    ];
+    for (plant, commands) in plants {
+        fs::remove_file(&lock).unwrap();
+        plant(&lab.path("victim"), &lock);
+        let ended = soon(lab.begin(&sandbox, &["resume", "--journal", &journal])).exits(3);
+        for begins in commands {
+            let command = the_command(&ended, begins);
+            assert!(lab.command_of("sh", &["-c", &command]).status().unwrap().success(), "{command}");
+        }
+        assert!(lock.symlink_metadata().is_err());
+        assert_eq!(fs::read_to_string(lab.path("victim")).unwrap(), "worth keeping");
+        lab.write("hold", "");
+        let launch = lab.begin(&sandbox, &["resume", "--journal", &journal, "--pause-file", "hold"]);
+        assert!(launch.reaches("controlled"));
+        launch.kill();
+        fs::remove_file(lab.path("hold")).unwrap();
+        assert!(lock.is_file());
     }
-    assert!(lab.path(&lock).symlink_metadata().is_err());
-    assert_eq!(fs::read_to_string(lab.path("victim")).unwrap(), "worth keeping");
-    lab.launch(&sandbox, &["resume"]).exits(0);
+    let aside = PathBuf::from(format!("{}.aside", lock.display()));
+    assert_eq!(fs::read_to_string(aside.join("kept")).unwrap(), "worth keeping");
+    lab.launch(&sandbox, &["resume", "--journal", &journal]).exits(0);
 }
 
 /// A command that begins so, as it is printed.

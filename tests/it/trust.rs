@@ -240,22 +240,44 @@ fn of_a_secret_s_file_one_line_is_sent_and_no_key() {
     lab.write("late", "x\n-----BEGIN CERTIFICATE-----\n");
     lab.write("long", &"x".repeat(16 * 1024 + 1));
     lab.write("good", "sandbox-token\nand what somebody noted below\n");
-    let settings = |file: &str| {
-        lab.write(
-            "named.toml",
-            &format!("endpoint = '{}'\nprofile = 'a'\n[profiles.a]\ntoken_file = '{file}'\n", sandbox.url),
-        );
+    let pipe = Command::new("mkfifo").arg(lab.path("pipe")).status().unwrap();
+    assert!(pipe.success());
+    symlink("/dev/zero", lab.path("zeros")).unwrap();
+    let of_a_token = |file: &str| format!("token_file = '{file}'");
+    let of_a_password = |file: &str| {
+        let iam = &sandbox.url;
+        format!("user_name = 'ops'\ndomain_name = 'acme'\npassword_file = '{file}'\niam_endpoint = '{iam}'")
+    };
+    let plans = |profile: &str| {
+        let named = format!("endpoint = '{}'\nprofile = 'a'\n[profiles.a]\n{profile}\n", sandbox.url);
+        lab.write("named.toml", &named);
         typed(&lab, &["plan", "plan.csv", "--config", "named.toml"])
     };
-    for (file, says) in [("key", "-----BEGIN"), ("late", "-----BEGIN"), ("long", "16 KiB"), ("/dev/zero", "16 KiB")] {
-        settings(file).exits(2).says(says);
+    let no_plain_file = "it is a device, a pipe or a socket; only a plain file of at most 16 KiB is read";
+    for (file, says) in [
+        ("key", "-----BEGIN"),
+        ("late", "-----BEGIN"),
+        ("long", "it has more than 16 KiB"),
+        ("/dev/zero", no_plain_file),
+        ("zeros", no_plain_file),
+        ("pipe", no_plain_file),
+    ] {
+        plans(&of_a_token(file)).exits(2).says(says);
+        plans(&of_a_password(file)).exits(2).says(says);
+        // What a container is given to prove who it is, and what a page of ours is asked with.
+        let mut pod = command(&lab, &["plan", "plan.csv", "--endpoint", &sandbox.url]);
+        pod.env_remove("CUTOVER_AUTH_TOKEN").env("HC_CONTAINER_CREDENTIALS_FULL_URI", &sandbox.url);
+        pod.env("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", file);
+        Launch::of(pod).end().exits(5).says(says);
+        let mut serve = command(&lab, &["serve", "--token-file", file]);
+        serve.env_remove("CUTOVER_SERVE_TOKEN");
+        Launch::of(serve).end().exits(2).says(says);
     }
     assert!(sandbox.ledger().is_empty());
-    settings("good").exits(0);
-    let mut serve = command(&lab, &["serve", "--token-file", "key"]);
-    serve.env_remove("CUTOVER_SERVE_TOKEN");
+    plans(&of_a_token("good")).exits(0);
+    plans(&of_a_password("good")).exits(0);
+    plans(&of_a_token("good")).exits(0);
     typed(&lab, &["run", "plan.csv", "--config", "named.toml", "--yes"]).exits(0);
-    Launch::of(serve).end().exits(2);
 }
 
 /// Whoever writes a name into a file means what lies beside it, and not what a stranger put where one happens to stand.
