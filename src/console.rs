@@ -10,10 +10,16 @@ use std::os::fd::AsFd;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::report::printout::Printout;
-use crate::report::sieve::{Form, Sieve};
-use crate::report::visible::visible;
-use crate::settings::LogFormat;
+use crate::wording::printout::Printout;
+use crate::wording::sieve::{Form, Sieve};
+use crate::wording::visible::visible;
+
+/// Form of what people are told: lines, or an object a line for those who collect logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
 
 /// How we talk to whoever started us.
 #[derive(Clone, Copy, Debug)]

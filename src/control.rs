@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::waves::zone::Zone;
+use crate::values::zone::Zone;
 use crate::waves::{Part, Stage};
 use crate::whoami::Who;
 

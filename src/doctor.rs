@@ -4,8 +4,8 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::report::plain::plain;
-use crate::report::printout::{Printout, Span};
+use crate::wording::plain::plain;
+use crate::wording::printout::{Printout, Span};
 
 /// How a thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

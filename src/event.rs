@@ -11,10 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::{By, Command, Wait};
 use crate::exit::Exit;
-use crate::ledger::Rules;
 use crate::model::{RowId, SeenState, TargetState};
 use crate::waves::Stage;
 use crate::whoami::Who;
+
+pub mod rules;
+
+use rules::Rules;
 
 /// One event as it stands in the journal.
 #[derive(Clone, Debug, PartialEq)]

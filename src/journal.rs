@@ -15,8 +15,9 @@ use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, TransactionBehavior, params};
 
 use crate::control::{By, Command};
+use crate::event::rules::Rules;
 use crate::event::{Event, EventKind, LaneId, Outcome};
-use crate::ledger::{IllegalStep, Phase, Rules, Standing};
+use crate::ledger::{IllegalStep, Phase, Standing};
 use crate::model::{Row, RowId, SeenState};
 use crate::waves::Terms;
 

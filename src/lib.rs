@@ -27,6 +27,8 @@
 //!
 //! 1. [`model`]: ids, state words, the target and what was seen. [`exit`]: the codes. `files`: how every room makes and opens
 //!    files where others may have been before; it stands on none of the others.
+//!    [`values`]: rates, shares, durations and zones, each read from its text once. [`wording`]: values, times and commands as people
+//!    read them. [`formats`]: those of reports.
 //! 2. [`event`]: what can happen. [`ledger`]: what a row's events add up to, and which histories are impossible;
 //!    [`ledger::steered`] is the same for how a run was steered. `clock`: the time of day, the machine's or a rehearsal's.
 //! 3. `engine`: `call` is one row from top to bottom and reads like the runbook; `lane` is what the calls of one
@@ -37,8 +39,9 @@
 //!    become outcomes. `transport`: how bytes leave and come back. [`credentials`]: who we are.
 //! 5. [`plan`]: bytes to rows, or every problem; `plan::file` is the plan file with waves and policy, [`plan::sealed`] what
 //!    people agreed to. `preflight`: look before touching.
-//! 6. [`journal`]: the SQLite file. `recorder`: its one writer. [`audit`]: proof that it was not altered.
-//! 7. `observe`: who watches. [`report`]: what is read back. `console`: who is told, and the only way to a terminal or a pipe.
+//! 6. [`journal`]: the SQLite file. `recorder`: its one writer, and who is told of what it wrote. [`audit`]: proof that it was not
+//!    altered.
+//! 7. `observe`: what people and programs see of a run while it goes. [`report`]: what is read back. `console`: who is told, and the only way to a terminal or a pipe.
 //!    `serve` shows it to browsers while it happens.
 //! 8. `inventory`, `doctor`: looking around without a run. [`rehearsal`]: what a night would come to. [`rollback`]: the way
 //!    back.
@@ -58,6 +61,7 @@ mod engine;
 pub mod event;
 pub mod exit;
 mod files;
+pub mod formats;
 mod gate;
 mod inventory;
 pub mod journal;
@@ -83,5 +87,7 @@ mod texts;
 #[doc = include_str!("threat_model.md")]
 pub mod threat_model {}
 mod transport;
+pub mod values;
 pub mod waves;
 pub mod whoami;
+pub mod wording;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, FileId};
-use crate::report::plain::plain;
+use crate::wording::plain::plain;
 
 /// Who holds a lock.
 #[derive(Clone, Debug, Serialize, Deserialize)]

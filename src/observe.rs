@@ -1,17 +1,5 @@
-//! Who watches a run. Observers hear of an event after it is on disk, in order, exactly once per launch.
-
-use std::io;
-
-use crate::event::Event;
-use crate::model::SourceId;
+//! Who watches a run, and what they are shown of it.
 
 mod bar;
 pub(crate) mod events;
-pub(crate) mod kept;
 pub(crate) mod progress;
-pub(crate) mod sent;
-
-pub(crate) trait Observer: Send {
-    /// An error drops the observer and does not stop a run. Who has to know of it later keeps it.
-    fn on_event(&mut self, event: &Event, source: Option<&SourceId>) -> io::Result<()>;
-}

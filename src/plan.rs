@@ -417,7 +417,7 @@ mod tests {
             }
         };
         let mut out = Vec::new();
-        problems.render(source.name(), &mut crate::report::printout::Printout::new(&mut out)).unwrap();
+        problems.render(source.name(), &mut crate::wording::printout::Printout::new(&mut out)).unwrap();
         String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
     }
 

@@ -10,11 +10,12 @@ use tokio::time::Instant;
 
 use crate::engine::Book;
 use crate::engine::lane::{Lane, LaneSettings, ReadFailed};
+use crate::event::rules::Rules;
 use crate::event::{EventKind, LaneId, LaneStop, Outcome, Verdict};
 use crate::journal::JournalError;
 use crate::journal::read::Which;
 use crate::judge::{self, Effect, Fate, Reason};
-use crate::ledger::{Phase, Rules, Standing};
+use crate::ledger::{Phase, Standing};
 use crate::model::dialect::Objection;
 use crate::model::words::{self, Pairing};
 use crate::model::{Fields, Row, RowId, SeenState, SourceId, TargetState};

@@ -17,9 +17,14 @@ use crate::event::{DrainReason, Event, EventKind, LaneId};
 use crate::journal::place::{Gone, How, Place};
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::model::SourceId;
-use crate::observe::Observer;
-use crate::observe::kept::Kept;
-use crate::observe::sent::Sent;
+
+pub(crate) mod kept;
+pub(crate) mod observer;
+pub(crate) mod sent;
+
+use kept::Kept;
+use observer::Observer;
+use sent::Sent;
 
 /// What may wait for one commit. Bounds memory, not speed: a batch is whatever is there.
 const INBOX: usize = 4096;

@@ -11,11 +11,12 @@ use crate::exit::Exit;
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::model::words;
-use crate::report::plain::{count, plain};
-use crate::report::printout::Printout;
 use crate::report::summary::{Summary, cause_text, example_of};
 use crate::waves::forecast::spoken;
 use crate::waves::{Terms, WaveTerms};
+use crate::wording::amounts::count;
+use crate::wording::plain::plain;
+use crate::wording::printout::Printout;
 
 /// The document `cutover.rehearsal.v1`.
 #[derive(Debug, Serialize)]

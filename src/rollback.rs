@@ -15,8 +15,10 @@ use crate::ledger::{Phase, Standing};
 use crate::model::words::Word;
 use crate::model::{Row, SeenState};
 use crate::plan::paper::Paper;
-use crate::report::plain::{count, plain};
+use crate::values;
 use crate::waves::forecast::{Ahead, Band, Measured};
+use crate::wording::amounts::count;
+use crate::wording::plain::plain;
 
 /// Rows that are named for each reason; the others are counted.
 const IDS_NAMED: usize = 5;
@@ -285,8 +287,8 @@ impl IfStopped {
             Ok::<(), JournalError>(())
         })?;
         let setting = |key: &str| run.settings.get(key).and_then(serde_json::Value::as_str);
-        let rate = setting("rate").and_then(|text| crate::settings::rate(text).ok()).flatten();
-        let concurrency = setting("concurrency").and_then(|text| crate::settings::positive(text).ok()).unwrap_or(1);
+        let rate = setting("rate").and_then(|text| values::rate(text).ok()).and_then(|rate| rate.per_second());
+        let concurrency = setting("concurrency").and_then(|text| values::positive(text).ok()).unwrap_or(1);
         let ahead = lanes.iter().zip(back).map(|(lane, rows)| {
             let per_second = match (rate, lane.per_second) {
                 (Some(rate), Some(learned)) => Some(rate.min(learned)),

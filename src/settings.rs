@@ -11,19 +11,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::console::LogFormat;
 use crate::credentials::chain::Spec;
 use crate::credentials::fitness::fit_for_a_header;
 use crate::engine::lane::LaneSettings;
 use crate::gate::GateSettings;
 use crate::model::dialect::BadDialect;
-use crate::report::plain::{count, shell_path, shell_word};
 use crate::retry::Patience;
 use crate::transport::endpoint::Endpoint;
 use crate::transport::{TransportSettings, region};
+use crate::values::zone::{BadZone, Zone};
+use crate::values::{duration, on_off, positive, positive_count, rate, share, unless_off, whole};
 use crate::waves::halt::HaltRules;
 use crate::waves::window::{BadWindow, Deadline, Hours, Window};
-use crate::waves::zone::{BadZone, Zone};
-use crate::waves::{BadShare, Share};
+use crate::wording::amounts::count;
+use crate::wording::shell::{shell_path, shell_word};
 
 pub(crate) mod file;
 pub(crate) mod flags;
@@ -198,12 +200,6 @@ impl fmt::Display for Destination {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
-}
-
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) journal: PathBuf,
@@ -263,7 +259,7 @@ impl Settings {
             chosen_profile: resolved.optional("profile", name)?,
             account: resolved.optional("account", name)?,
             credentials: spec_of(resolved)?,
-            rate_of_all: resolved.of_launch("rate", rate)?.flatten(),
+            rate_of_all: resolved.of_launch("rate", per_second)?.flatten(),
             gate: GateSettings {
                 per_second: rate_of_one(resolved)?,
                 burst: resolved.value("burst", positive)?,
@@ -397,15 +393,15 @@ impl Steering {
     }
 }
 
-/// None: what a plan or an earlier launch says is lifted.
-fn unless_off<T>(text: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, String> {
-    if text.trim() == "off" { Ok(None) } else { read(text).map(Some) }
+/// Requests in a second; none for `off`.
+fn per_second(text: &str) -> Result<Option<f64>, String> {
+    rate(text).map(|rate| rate.per_second())
 }
 
 /// A rate that was given for this launch caps what a profile allows, and does not raise it.
 fn rate_of_one(resolved: &Resolved) -> Result<Option<f64>, SettingsError> {
-    let won = resolved.value("rate", rate)?;
-    Ok(match (won, resolved.of_profile("rate", rate)?.flatten()) {
+    let won = resolved.value("rate", per_second)?;
+    Ok(match (won, resolved.of_profile("rate", per_second)?.flatten()) {
         (Some(won), Some(said)) => Some(won.min(said)),
         (one, None) | (None, one) => one,
     })
@@ -413,8 +409,8 @@ fn rate_of_one(resolved: &Resolved) -> Result<Option<f64>, SettingsError> {
 
 /// Rate that a wave may not pass, whatever its plan says.
 fn rate_cap_of_one(resolved: &Resolved) -> Result<Option<f64>, SettingsError> {
-    let said = resolved.of_profile("rate", rate)?.flatten();
-    let cap = resolved.cap("rate", rate)?.flatten();
+    let said = resolved.of_profile("rate", per_second)?.flatten();
+    let cap = resolved.cap("rate", per_second)?.flatten();
     Ok(said.into_iter().chain(cap).reduce(f64::min))
 }
 
@@ -510,95 +506,5 @@ fn check_credential(key: &str, text: &str) -> Result<String, String> {
         "agency" => on_off(text).map(|_| text.to_owned()),
         "project_id" => header(text),
         _ => name(text),
-    }
-}
-
-pub(crate) fn share(text: &str) -> Result<Share, String> {
-    text.parse().map_err(|bad: BadShare| bad.to_string())
-}
-
-fn whole(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| format!("`{text}` is not a whole number"))
-}
-
-pub(crate) fn positive_count(text: &str) -> Result<u64, String> {
-    positive(text).map(u64::from)
-}
-
-pub(crate) fn positive(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err(format!("`{text}` is not a whole number from 1 on")),
-        Ok(number) => Ok(number),
-    }
-}
-
-pub(crate) fn on_off(text: &str) -> Result<bool, String> {
-    match text {
-        "on" | "true" => Ok(true),
-        "off" | "false" => Ok(false),
-        _ => Err(format!("`{text}` is neither on nor off")),
-    }
-}
-
-/// `10` is a second, `30/m` a minute, `100/h` an hour; `off` is no limit of ours.
-pub(crate) fn rate(text: &str) -> Result<Option<f64>, String> {
-    if text == "off" {
-        return Ok(None);
-    }
-    let (number, period) = text.split_once('/').unwrap_or((text, "s"));
-    let seconds = match period.trim() {
-        "s" | "sec" | "second" => 1.0,
-        "m" | "min" | "minute" => 60.0,
-        "h" | "hour" => 3600.0,
-        _ => return Err(format!("`{text}` is not a rate such as 10, 0.5, 30/m, 600/h or off")),
-    };
-    match number.trim().parse::<f64>() {
-        Ok(number) if number.is_finite() && number / seconds >= 1.0 / 3600.0 && number / seconds <= 100_000.0 => {
-            Ok(Some(number / seconds))
-        }
-        Ok(_) => Err(format!("`{text}` is not between one an hour and 100000 a second")),
-        Err(_) => Err(format!("`{text}` is not a rate such as 10, 0.5, 30/m, 600/h or off")),
-    }
-}
-
-/// `30s`, `500ms`, `2m`, `1h30m`; a bare number is seconds.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("`{text}` is not a duration such as 30s, 500ms or 2m");
-    let parsed = if let Ok(seconds) = text.parse::<f64>() {
-        Duration::try_from_secs_f64(seconds).map_err(|_| bad())?
-    } else {
-        let span: jiff::SignedDuration = text.parse().map_err(|_| bad())?;
-        Duration::try_from(span).map_err(|_| bad())?
-    };
-    if parsed.is_zero() || parsed > Duration::from_hours(7 * 24) {
-        return Err(format!("`{text}` is not between nothing and a week"));
-    }
-    Ok(parsed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rates_are_read_in_any_period() {
-        assert_eq!(rate("10"), Ok(Some(10.0)));
-        assert_eq!(rate("30/m"), Ok(Some(0.5)));
-        assert_eq!(rate("off"), Ok(None));
-        for bad in ["0", "-1", "ten", "10/fortnight", "nan", "inf", ""] {
-            assert!(rate(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn durations_are_read_as_people_write_them() {
-        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
-        assert_eq!(duration("1.5"), Ok(Duration::from_millis(1500)));
-        for bad in ["0", "-3s", "soon", "30 fortnights", "8d", ""] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
     }
 }

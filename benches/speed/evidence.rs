@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-use cutover::report::Format;
+use cutover::formats::Format;
 use serde_json::json;
 
 use crate::Ask;

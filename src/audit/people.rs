@@ -10,10 +10,12 @@ use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::plan::paper::Paper;
 use crate::plan::sealed::{Approval, Seal};
-use crate::report::plain::{count, plain, time};
-use crate::report::printout::Printout;
 use crate::report::summary::{LaunchOf, launch_of};
 use crate::whoami::Who;
+use crate::wording::amounts::count;
+use crate::wording::plain::plain;
+use crate::wording::printout::Printout;
+use crate::wording::times::time;
 
 /// Launches past these are in the JSON alone.
 const MOST_SHOWN: usize = 20;

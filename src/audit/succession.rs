@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::finding::Finding;
+use crate::event::rules::Rules;
 use crate::event::{LaneId, Predecessor, Predecessors};
 use crate::journal::chain::{self, hex};
 use crate::journal::succession::{Beginning, First, Identity};
 use crate::journal::{Journal, JournalError, RunKey};
-use crate::ledger::Rules;
 
 /// Faults of the place of a run among the others, and the runs that it names.
 #[derive(Default)]

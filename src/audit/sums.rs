@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use super::Findings;
 use super::finding::Finding;
 use crate::control::{By, Command};
+use crate::event::rules::Rules;
 use crate::event::{EventKind, LaneId, LanePlace, Outcome};
 use crate::exit::Exit;
 use crate::journal::read::{LaneRecord, RunRecord};
 use crate::journal::stored::{EventOrder, StoredCommand, StoredEvent, StoredStanding};
 use crate::journal::{Journal, JournalError};
-use crate::ledger::{Rules, Standing};
+use crate::ledger::Standing;
 use crate::model::RowId;
 
 /// Rows that are read at once, beside the events.

@@ -12,7 +12,7 @@ use crate::journal::chain::{self, Code, Hash};
 use crate::journal::stored::EventOrder;
 use crate::model::RowId;
 use crate::report::lab::{self, Lab, RUN_ID, conforms, drop_triggers, matches_snapshot, rechain, row};
-use crate::report::printout::Printout;
+use crate::wording::printout::Printout;
 
 const LANE: LaneId = LaneId::FIRST;
 

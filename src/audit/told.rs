@@ -8,9 +8,10 @@ use super::bundle::Bundled;
 use super::finding::Finding;
 use super::people::People;
 use super::{Altered, Audit, ProvenBy, Verified, run_of};
-use crate::report::plain::{count, plain};
-use crate::report::printout::Printout;
 use crate::ssh::Signer;
+use crate::wording::amounts::count;
+use crate::wording::plain::plain;
+use crate::wording::printout::Printout;
 
 /// The fields beside `journal` and `runs` are of the run that was asked about, or of the one made last; what was found is of
 /// all of them.

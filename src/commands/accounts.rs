@@ -25,11 +25,11 @@ use crate::model::Row;
 use crate::plan::Checked;
 use crate::remote::http::Http;
 use crate::report::next::{self, Given};
-use crate::report::plain::plain;
 use crate::sandbox::scenario::Scenario;
 use crate::settings::{Destination, Settings, SettingsError, file};
 use crate::transport::Transport;
 use crate::waves::Terms;
+use crate::wording::plain::plain;
 
 /// Rows that name no target belong to it, unless `--profile` names another.
 pub(super) const UNNAMED: &str = "default";

@@ -8,10 +8,10 @@ use super::{CommandError, Context, stdout_failed};
 use crate::console;
 use crate::credentials::chain;
 use crate::exit::Exit;
-use crate::report::plain::{padded, plain};
-use crate::report::printout::Printout;
-use crate::report::sieve::Form;
 use crate::settings::resolve::Resolved;
+use crate::wording::plain::{padded, plain};
+use crate::wording::printout::Printout;
+use crate::wording::sieve::Form;
 
 /// Where credentials come from, told without asking anybody.
 struct Origin {

@@ -7,11 +7,13 @@ use serde_json::json;
 use crate::journal::read::RunRecord;
 use crate::model::{Row, SeenState};
 use crate::preflight::{Difference, Group};
-use crate::report::plain::{count, padded, plain, shortened};
-use crate::report::printout::{Printout, widest};
-use crate::settings::{Settings, rate};
+use crate::settings::Settings;
+use crate::values::rate::Rate;
 use crate::waves::halt::HaltRules;
 use crate::waves::{StageTerms, Terms};
+use crate::wording::amounts::count;
+use crate::wording::plain::{padded, plain, shortened};
+use crate::wording::printout::{Printout, widest};
 
 /// A setting of the plan, and what holds instead of it, if anything does.
 pub(super) struct OfPlan {
@@ -30,10 +32,10 @@ pub(super) fn set_by_plan(terms: &Terms, settings: &Settings) -> Vec<OfPlan> {
     let lane = &settings.lane;
     let (rate_cap, concurrency_cap) = (lane.rate_cap, lane.concurrency_cap);
     let of_stage = move |name: String, stage: &StageTerms| {
-        let faster = |text: &str| rate_cap.filter(|cap| rate(text).ok().flatten().is_none_or(|rate| rate > *cap));
-        let rate = stage.rate.clone().map(|value| {
-            let instead = faster(&value).map(|cap| (cap.to_string(), "at most".to_owned()));
-            OfPlan { name: format!("rate of {name}"), value, instead }
+        let faster = |rate: &Rate| rate_cap.filter(|cap| rate.per_second().is_none_or(|rate| rate > *cap));
+        let rate = stage.rate.as_ref().map(|rate| {
+            let instead = faster(rate).map(|cap| (cap.to_string(), "at most".to_owned()));
+            OfPlan { name: format!("rate of {name}"), value: rate.to_string(), instead }
         });
         let concurrency = stage.concurrency.map(|value| {
             let instead = concurrency_cap.filter(|cap| value > *cap).map(|cap| (cap.to_string(), "at most".to_owned()));

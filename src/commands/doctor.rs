@@ -6,15 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::accounts;
 use super::launch::log_is_held;
-use super::{CommandError, Context, stdout_failed};
-use crate::console;
+use super::{CommandError, Context, accounts, stdout_failed};
 use crate::credentials::chain;
 use crate::doctor::{Health, Patient, document, in_one_line, render};
 use crate::event::Outcome;
 use crate::exit::Exit;
-use crate::files;
 use crate::journal::place::Place;
 use crate::journal::read::LearnedQuota;
 use crate::journal::{Journal, JournalError};
@@ -24,9 +21,10 @@ use crate::model::dialect::unknown_words;
 use crate::model::words::Word;
 use crate::recorder::LOG_IS_LARGE;
 use crate::remote::http::{Http, Looked};
-use crate::report::sieve::Form;
 use crate::settings::{Destination, Settings};
 use crate::transport::Transport;
+use crate::wording::sieve::Form;
+use crate::{console, files};
 
 /// Signatures are refused from here on. source: devg-apisign authentication pages.
 const SKEW_REFUSED: Duration = Duration::from_mins(15);

@@ -6,14 +6,13 @@ use super::meant::{self, Otherwise};
 use super::reading::{journal, print, print_document, print_json};
 use super::{CommandError, Context, bad_destination, output_failed};
 use crate::audit::bundle::CHECKER;
-use crate::audit::signature;
-use crate::audit::{self, Audit, Signed};
+use crate::audit::{self, Audit, Signed, signature};
 use crate::exit::Exit;
 use crate::files::beside::{check_destination, write_beside};
 use crate::journal::chain::Code;
-use crate::report::plain::shell_path;
-use crate::report::sieve::Form;
 use crate::ssh::{self, Purpose, SignatureError};
+use crate::wording::shell::shell_path;
+use crate::wording::sieve::Form;
 
 mod checking;
 mod export;

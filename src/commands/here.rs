@@ -5,9 +5,9 @@ use std::path::Path;
 
 use crate::console;
 use crate::report::next::{IRREVERSIBLE, YES, flags};
-use crate::report::plain::{shell_path, shell_word};
 use crate::settings::keys::OURS;
 use crate::settings::resolve::CONFIG_FLAG;
+use crate::wording::shell::{shell_path, shell_word};
 
 /// Flags that every command typed here needs as well.
 #[derive(Clone, Debug, Default)]

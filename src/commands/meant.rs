@@ -13,7 +13,7 @@ use crate::journal::{Journal, JournalError};
 use crate::ledger::Standing;
 use crate::lock;
 use crate::model::Row;
-use crate::report::plain::plain;
+use crate::wording::plain::plain;
 
 /// Which run a verb takes when nobody names one and none goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,16 +4,17 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::{CommandError, Context, accounts, checked, output_failed, stdout_failed};
-use crate::console;
 use crate::exit::Exit;
-use crate::files;
 use crate::plan::PlanError;
 use crate::plan::example::{EXAMPLE_CSV, EXAMPLE_TOML};
 use crate::plan::source::Source;
-use crate::report::plain::{count, plain, shell_path, shown};
-use crate::report::sieve::Form;
 use crate::settings::file;
 use crate::settings::flags::PlanArgs;
+use crate::wording::amounts::count;
+use crate::wording::plain::{plain, shown};
+use crate::wording::shell::shell_path;
+use crate::wording::sieve::Form;
+use crate::{console, files};
 
 pub(super) fn init(context: &Context, dir: &Path) -> Result<Exit, CommandError> {
     std::fs::create_dir_all(dir).map_err(output_failed(dir))?;

@@ -9,17 +9,18 @@ use super::{CommandError, Context, bad_destination, output_failed, stdout_failed
 use crate::console::{self, Console};
 use crate::exit::Exit;
 use crate::files::beside::{check_destination, check_is_not_the_plan, leads_to_a_terminal, write_beside};
+use crate::formats::Format;
 use crate::journal::Journal;
 use crate::journal::read::RunRecord;
+use crate::report::ReportError;
 use crate::report::explain::Explained;
-use crate::report::printout::Printout;
 use crate::report::runs::Runs;
-use crate::report::sieve::{Form, Sieve};
 use crate::report::status::{self, Holder};
 use crate::report::summary::{self, Summary};
-use crate::report::{Format, ReportError};
 use crate::rollback::IfStopped;
-use crate::waves::zone::Zone;
+use crate::values::zone::Zone;
+use crate::wording::printout::Printout;
+use crate::wording::sieve::{Form, Sieve};
 
 /// Nothing is told of it where no times are told to people.
 fn zone_for(context: &Context, run: Option<&RunRecord>) -> Zone {

@@ -17,13 +17,15 @@ use crate::journal::{Journal, JournalError};
 use crate::plan::sealed::{self, Head, Sealer};
 use crate::plan::source::Source;
 use crate::plan::{Checked, PlanError, Reading};
-use crate::report::plain::{count, shell_path, shown};
 use crate::settings::SettingsError;
 use crate::settings::file::{NotOwn, own_content};
 use crate::ssh::allowed::{Allowed, BadLine};
 use crate::ssh::{self, Purpose};
 use crate::waves::Terms;
 use crate::whoami::Who;
+use crate::wording::amounts::count;
+use crate::wording::plain::shown;
+use crate::wording::shell::shell_path;
 
 /// Why an approval is not taken.
 #[derive(Debug, thiserror::Error)]

@@ -12,8 +12,8 @@ use super::reading::journal;
 use super::{CommandError, Context, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
-use crate::report::plain::shown;
 use crate::serve::{self, Door, IN_LINK, Token, WeakToken};
+use crate::wording::plain::shown;
 
 /// Where the token is, if no file is named. A flag would show it to everybody on the machine.
 const TOKEN: &str = "CUTOVER_SERVE_TOKEN";

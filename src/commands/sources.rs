@@ -14,10 +14,12 @@ use crate::inventory::{Filter, Inventory, Source};
 use crate::model::words::Word;
 use crate::model::{BadSourceId, SourceId};
 use crate::report::csv::defused;
-use crate::report::plain::{count, padded, plain, shell_path, shortened, shown};
-use crate::report::printout::Printout;
-use crate::report::sieve::Form;
 use crate::settings::flags::{FilterArgs, ListFormat};
+use crate::wording::amounts::count;
+use crate::wording::plain::{padded, plain, shortened, shown};
+use crate::wording::printout::Printout;
+use crate::wording::shell::shell_path;
+use crate::wording::sieve::Form;
 
 const JSON_BEGINS: &str = "{\n  \"schema\": \"cutover.sources.v1\",\n  \"sources\": [\n";
 

@@ -16,12 +16,12 @@ use crate::journal::read::RunRecord;
 use crate::ledger::steered::Steered;
 use crate::model::words::nearest;
 use crate::report::next::NextCommands;
-use crate::report::plain::{plain, shown};
-use crate::report::sieve::Form;
 use crate::report::status::Holder;
 use crate::report::{self, ReportError};
 use crate::rollback::{Rollback, WriteError};
-use crate::settings;
+use crate::values;
+use crate::wording::plain::{plain, shown};
+use crate::wording::sieve::Form;
 
 mod skipping;
 
@@ -175,8 +175,8 @@ fn command_of(words: &[String]) -> Result<Command, String> {
     match words[..] {
         ["pause"] => Ok(Command::Pause),
         ["continue"] => Ok(Command::Continue),
-        ["rate", rate] => Ok(Command::Rate { per_second: settings::rate(rate)? }),
-        ["concurrency", n] => Ok(Command::Concurrency { n: settings::positive(n)? }),
+        ["rate", rate] => Ok(Command::Rate { per_second: values::rate(rate)?.per_second() }),
+        ["concurrency", n] => Ok(Command::Concurrency { n: values::positive(n)? }),
         ["skip", id] => Ok(Command::Skip { source_id: id.to_owned() }),
         ["release", wave] => Ok(Command::Release { wave: wave.to_owned(), part: None }),
         ["drain"] => Ok(Command::Drain),

@@ -10,12 +10,12 @@ use super::{CommandError, Context, output_failed, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
 use crate::files::folder_of;
-use crate::report::plain::plain;
-use crate::report::printout::Printout;
-use crate::report::sieve::Form;
 use crate::settings::SettingsError;
 use crate::settings::file::{self, Authority, Said};
 use crate::settings::trust::{self, Known, Notes};
+use crate::wording::plain::plain;
+use crate::wording::printout::Printout;
+use crate::wording::sieve::Form;
 
 /// A settings file of a folder, and all that it says.
 struct Shown {

@@ -7,8 +7,8 @@ use secrecy::zeroize::Zeroizing;
 use serde_json::Value;
 
 use super::{CredentialsError, Keys};
-use crate::report::plain::shell_path;
 use crate::transport::secrets::guarded::Guarded;
+use crate::wording::shell::shell_path;
 
 mod ini;
 

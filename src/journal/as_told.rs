@@ -6,7 +6,8 @@ use rusqlite::{Connection, params};
 use super::read::event;
 use super::{Journal, JournalError, RunKey};
 use crate::event::EventKind;
-use crate::ledger::{Rules, Standing};
+use crate::event::rules::Rules;
+use crate::ledger::Standing;
 use crate::model::RowId;
 
 impl Journal {

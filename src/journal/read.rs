@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use super::rows::ON_TARGET;
 use super::{Journal, JournalError, NewLane, Places, RunKey, from_stored_form, rows};
+use crate::event::rules::Rules;
 use crate::event::{Event, EventKind, Ground, LaneId, Verdict};
 use crate::exit::Exit;
-use crate::ledger::{Rules, Standing, cause};
+use crate::ledger::{Standing, cause};
 use crate::model::{Row, RowId};
 use crate::waves::Part;
 

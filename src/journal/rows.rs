@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ToSql, params};
 
 use super::{JournalError, RunKey, phase_named};
+use crate::event::rules::Rules;
 use crate::event::{Ground, LaneId};
-use crate::ledger::{LastWord, Phase, Rules, Standing};
+use crate::ledger::{LastWord, Phase, Standing};
 use crate::model::words::Word;
 use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
-use crate::waves::Share;
+use crate::values::share::Share;
 
 /// The plan's half of a row, in the order of [`plan_row`].
 pub(super) const PLAN: &str = "row, line, source_id, copystate, migrationcycle, expect_copystate,

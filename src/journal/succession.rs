@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::chain::{Hash, hex};
 use super::{Journal, JournalError, RunKey, from_stored_form};
+use crate::event::rules::Rules;
 use crate::event::{EventKind, LaneId, Predecessor, Predecessors};
-use crate::ledger::Rules;
 
 /// The journal as a whole, as table `journal` has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -378,7 +378,7 @@ fn a_journal_of_the_first_version_is_brought_up_to_date_also_for_those_who_only_
     let journal = Journal::open_to_read(&path).unwrap();
     let run = journal.find_run("old").unwrap();
     let lanes = journal.lanes(run.key).unwrap();
-    assert_eq!(run.rules, crate::ledger::Rules::First);
+    assert_eq!(run.rules, crate::event::rules::Rules::First);
     assert_eq!((lanes[0].endpoint.as_str(), lanes[0].account.as_str()), ("https://sms.example.com", "acme"));
     assert_eq!(journal.unsettled_stages_in(run.key, LaneId::FIRST).unwrap(), [(0, Part::Rest)]);
     // Its rows that nobody wanted proven have their reason for that, and count as they did.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Phase, Rules, Standing};
+use super::{Phase, Standing};
+use crate::event::rules::Rules;
 use crate::event::{Ground, Verdict};
 use crate::model::words::nearest;
 

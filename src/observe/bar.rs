@@ -4,7 +4,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::report::visible::visible;
+use crate::wording::visible::visible;
 
 /// Columns that the bar itself takes.
 pub(super) const WIDTH: usize = 12;

@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use super::Observer;
 use crate::console;
 use crate::event::Event;
 use crate::model::SourceId;
+use crate::recorder::observer::Observer;
 
 pub(crate) struct EventLines {
     run: String,

@@ -11,14 +11,15 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use super::Observer;
 use super::bar::{self, Bar};
 use crate::console::{self, Console};
 use crate::event::{DrainReason, Event, EventKind, LaneId, Outcome};
 use crate::model::{RowId, SourceId};
+use crate::recorder::observer::Observer;
 use crate::report::next::NextCommands;
-use crate::report::plain::{count, plain};
-use crate::waves::zone::Zone;
+use crate::values::zone::Zone;
+use crate::wording::amounts::count;
+use crate::wording::plain::plain;
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Lines of a kind past these are counted and not told.
@@ -346,7 +347,7 @@ fn draining(reason: DrainReason, why: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::LogFormat;
+    use crate::console::LogFormat;
 
     #[test]
     fn a_flood_of_moved_rows_is_told_by_the_first_of_them() {

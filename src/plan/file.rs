@@ -16,9 +16,11 @@ use crate::plan::problem::{Position, Problems, quoted};
 use crate::settings;
 use crate::settings::keys::KEYS;
 use crate::settings::strict::Stricter;
+use crate::values;
+use crate::values::share::Share;
 use crate::waves::halt::HaltRules;
 use crate::waves::window::{Deadline, Hours};
-use crate::waves::{Canary, Share, StageTerms, Terms, WaveTerms};
+use crate::waves::{Canary, StageTerms, Terms, WaveTerms};
 
 mod sections;
 
@@ -129,7 +131,7 @@ fn read_document(mut plan: Section<'_>, allow_unknown: bool) -> PlanFile {
         for key in KEYS.iter().filter(|key| key.of_plan.is_some() && !key.kept || key.name == "approval_timeout") {
             let checked = |text: &str| settings::check(key.name, text);
             if let Some(text) = policy.read(key.name, checked) {
-                if key.of_plan == Some(Stricter::On) && settings::on_off(&text) == Ok(false) {
+                if key.of_plan == Some(Stricter::On) && values::on_off(&text) == Ok(false) {
                     let message = format!(
                         "`{0}` is not switched off by a plan; `--{1} off` does it for a launch",
                         key.name,
@@ -199,18 +201,18 @@ fn rows(section: &mut Section<'_>, wave: Option<&str>) -> Vec<RowsAt> {
 
 fn stage(section: &mut Section<'_>) -> StageTerms {
     let mut terms = StageTerms {
-        rate: section.read("rate", |text| settings::rate(text).map(|_| text.to_owned())),
-        concurrency: section.read("concurrency", settings::positive),
-        soak_s: section.read("soak", |text| settings::duration(text).map(|soak| soak.as_secs())),
-        approval: section.read("approval", settings::on_off).unwrap_or(false),
+        rate: section.read("rate", values::rate),
+        concurrency: section.read("concurrency", values::positive),
+        soak_s: section.read("soak", |text| values::duration(text).map(|soak| soak.as_secs())),
+        approval: section.read("approval", values::on_off).unwrap_or(false),
         halt: HaltRules::default(),
     };
     if let Some(mut halt) = section.section("halt") {
         terms.halt = HaltRules {
-            max_failed: halt.read("max_failed", settings::share),
+            max_failed: halt.read("max_failed", values::share),
             min_sample: halt.read("min_sample", whole),
-            consecutive_failures: halt.read("consecutive_failures", settings::positive_count),
-            same_cause: halt.read("same_cause", settings::positive_count),
+            consecutive_failures: halt.read("consecutive_failures", values::positive_count),
+            same_cause: halt.read("same_cause", values::positive_count),
         };
         halt.finish();
     }
@@ -257,7 +259,7 @@ mod tests {
         read(text, false, &mut problems);
         problems.sort();
         let mut out = Vec::new();
-        problems.render("p.toml", &mut crate::report::printout::Printout::new(&mut out)).unwrap();
+        problems.render("p.toml", &mut crate::wording::printout::Printout::new(&mut out)).unwrap();
         String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
     }
 
@@ -325,7 +327,10 @@ halt = { max_failed = 3, min_sample = 5, consecutive_failures = 2 }
         let canary = pilot.canary.as_ref().unwrap();
         assert_eq!((canary.rows, canary.stage.soak_s), (Share::Percent(10.0), Some(90)));
         assert_eq!(canary.stage.halt.same_cause, Some(1));
-        assert_eq!((rest.whole.rate.as_deref(), rest.whole.concurrency), (Some("30/m"), Some(2)));
+        assert_eq!(
+            (rest.whole.rate.as_ref().map(ToString::to_string).as_deref(), rest.whole.concurrency),
+            (Some("30/m"), Some(2))
+        );
         assert_eq!(rest.whole.halt.max_failed, Some(Share::Rows(3)));
         assert_eq!(file.rows.len(), 4);
         assert_eq!(file.rows[1].wave.as_deref(), Some("pilot"));

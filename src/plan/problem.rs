@@ -6,9 +6,9 @@ use std::io;
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
-use crate::report::plain::plain;
-use crate::report::printout::Printout;
-use crate::report::visible::visible;
+use crate::wording::plain::plain;
+use crate::wording::printout::Printout;
+use crate::wording::visible::visible;
 
 /// A place in the plan: the line, and the character in it, both counted from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::next::{IRREVERSIBLE, NextCommands};
-use super::plain::{count, plain, shell_word};
 use crate::control::CONTROL;
 use crate::event::{DrainReason, Ground, LaneStop, Refusal, Verdict};
 use crate::exit::Exit;
@@ -12,6 +11,9 @@ use crate::journal::read::Cause;
 use crate::ledger::Phase;
 use crate::model::SeenState;
 use crate::waves::{Part, Stage};
+use crate::wording::amounts::count;
+use crate::wording::plain::plain;
+use crate::wording::shell::shell_word;
 
 /// What a row's place means, in one line.
 #[must_use]

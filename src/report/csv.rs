@@ -6,11 +6,11 @@ use std::sync::mpsc;
 use std::{mem, thread};
 
 use super::ReportError;
-use super::plain::Times;
 use super::row::{COLUMNS, Cell, cells};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::model::RowId;
+use crate::wording::times::Times;
 
 /// Rows that are taken at a time.
 const PORTION: u32 = 2_000;

@@ -9,8 +9,6 @@ use super::ReportError;
 use super::advice::{self, Advice};
 use super::json::Extra;
 use super::next::NextCommands;
-use super::plain::{padded, plain};
-use super::printout::Printout;
 use super::story::{self, Moment};
 use crate::control::By;
 use crate::event::{Event, EventKind};
@@ -19,7 +17,9 @@ use crate::journal::{Journal, JournalError};
 use crate::ledger::{Phase, Standing};
 use crate::model::words::{self, Word};
 use crate::model::{Row, SeenState};
-use crate::waves::zone::Zone;
+use crate::values::zone::Zone;
+use crate::wording::plain::{padded, plain};
+use crate::wording::printout::Printout;
 
 /// A row, where it stands and how it came there.
 #[derive(Clone, Debug)]

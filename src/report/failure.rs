@@ -4,10 +4,10 @@ use std::io;
 
 use serde::Serialize;
 
-use super::plain::plain;
-use super::visible::visible;
 use crate::exit::Exit;
 use crate::plan::problem::{Problem, Problems, Severity};
+use crate::wording::plain::plain;
+use crate::wording::visible::visible;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {

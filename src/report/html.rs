@@ -15,12 +15,12 @@ use sha2::{Digest as _, Sha256};
 use super::ReportError;
 use super::explain::Explained;
 use super::next::NextCommands;
-use super::plain::plain;
 use super::summary::Summary;
 use crate::journal::read::{RunRecord, Which};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::Standing;
 use crate::model::RowId;
+use crate::wording::plain::plain;
 
 mod charts;
 mod night;

@@ -12,7 +12,6 @@ use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use super::ReportError;
 use super::advice::{self, Advice};
 use super::next::NextCommands;
-use super::plain::{duration, plain, time};
 use super::row::why;
 use super::summary::UNPROVEN;
 use crate::event::{Outcome, Verdict};
@@ -23,6 +22,9 @@ use crate::journal::chain::Anchor;
 use crate::journal::read::RunRecord;
 use crate::ledger::{Phase, Standing};
 use crate::model::Row;
+use crate::wording::amounts::duration;
+use crate::wording::plain::plain;
+use crate::wording::times::time;
 
 type Xml<'a> = Writer<&'a mut dyn io::Write>;
 

@@ -4,12 +4,13 @@ use std::io;
 
 use super::ReportError;
 use super::advice::Advice;
-use super::plain::{count, plain, shortened};
 use super::summary::{Summary, cause_text};
 use crate::journal::Journal;
 use crate::journal::read::{RunRecord, Which};
 use crate::ledger::Standing;
 use crate::model::Row;
+use crate::wording::amounts::count;
+use crate::wording::plain::{plain, shortened};
 
 /// A ticket is read by people: past these there is a count.
 const MOST_ROWS: u32 = 200;

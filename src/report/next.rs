@@ -7,7 +7,6 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::plain::{count, shell_path, shell_word};
 use super::status::Holder;
 use crate::control::{self, Wait};
 use crate::event::{Event, EventKind, Ground, Verdict};
@@ -18,8 +17,10 @@ use crate::plan::paper::Paper;
 use crate::plan::sealed::Seal;
 use crate::settings::keys::KEYS;
 use crate::settings::resolve::CONFIG_FLAG;
+use crate::values::zone::Zone;
 use crate::waves::Stage;
-use crate::waves::zone::Zone;
+use crate::wording::amounts::count;
+use crate::wording::shell::{shell_path, shell_word};
 
 /// The journal that is meant when nobody names another.
 pub(crate) const USUAL_JOURNAL: &str = "cutover.db";

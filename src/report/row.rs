@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::advice;
-use super::plain::time;
 use super::summary::code_and_text;
 use crate::ledger::Standing;
 use crate::model::words::Word;
 use crate::model::{Row, SeenState};
+use crate::wording::times::time;
 
 /// Columns that every report has.
 pub(crate) const PROMISED: usize = 19;

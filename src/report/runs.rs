@@ -6,14 +6,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::plain::{count, duration, padded, plain, serialize_time, shortened, time};
-use super::printout::Printout;
 use super::status::Holder;
 use super::summary::seconds;
 use super::{ReportError, cut_off};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
-use crate::waves::zone::Zone;
+use crate::values::zone::Zone;
+use crate::wording::amounts::{count, duration};
+use crate::wording::plain::{padded, plain, shortened};
+use crate::wording::printout::Printout;
+use crate::wording::times::{serialize_time, time};
 
 const PLAN_WIDTH: usize = 24;
 /// Of the columns beside a run's id and its plan.

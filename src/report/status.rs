@@ -4,15 +4,16 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::plain::{padded, plain, shortened, time_in};
-use super::printout::Printout;
 use super::summary::{Running, SteeringOf, Summary};
 use crate::control::{CONTROL, Wait};
 use crate::journal::read::RunRecord;
 use crate::lock;
 use crate::rollback::IfStopped;
+use crate::values::zone::Zone;
 use crate::waves::forecast::spoken;
-use crate::waves::zone::Zone;
+use crate::wording::plain::{padded, plain, shortened};
+use crate::wording::printout::Printout;
+use crate::wording::times::time_in;
 
 /// Waves past these are counted and not listed.
 const MOST_WAVES: usize = 30;

@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::next;
-use super::plain::{count, duration, plain, time};
 use crate::control::waits_for;
 use crate::event::{DrainReason, Event, EventKind, Outcome};
+use crate::wording::amounts::{count, duration};
+use crate::wording::plain::plain;
+use crate::wording::times::time;
 
 /// An event as it is told.
 #[derive(Serialize)]

@@ -6,12 +6,9 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::ReportError;
 use super::advice::{self, Advice};
-use super::cut_off;
 use super::next::{self, Given, NextCommands};
-use super::plain::{count, duration, plain, serialize_time, time, time_in};
-use super::printout::Printout;
+use super::{ReportError, cut_off};
 use crate::control::{CONTROL, Paused, Taken, Waits};
 use crate::event::{EventKind, Verdict};
 use crate::journal::ending::Ending;
@@ -22,9 +19,13 @@ use crate::ledger::steered::Steered;
 use crate::plan::paper::Paper;
 use crate::plan::sealed::{Approval, Seal};
 use crate::rollback::IfStopped;
-use crate::waves::zone::Zone;
+use crate::values::zone::Zone;
 use crate::waves::{Stage, Terms};
 use crate::whoami::Who;
+use crate::wording::amounts::{count, duration};
+use crate::wording::plain::plain;
+use crate::wording::printout::Printout;
+use crate::wording::times::{serialize_time, time, time_in};
 
 /// Causes past these are counted and not listed.
 const MOST_CAUSES: u32 = 50;

@@ -7,17 +7,18 @@ use serde_json::Value;
 
 use super::explain::Explained;
 use super::lab::{self, Lab, RUN_ID, conforms, matches_snapshot, row};
-use super::printout::Printout;
 use super::runs::Runs;
 use super::status::{self, Holder};
 use super::summary::{self, Summary};
-use super::{Format, ReportError, write};
+use super::{ReportError, write};
 use crate::control::{By, CONTROL, Command};
 use crate::event::{EventKind, Ground, LaneId, Verdict};
 use crate::exit::Exit;
+use crate::formats::Format;
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
-use crate::waves::zone::Zone;
+use crate::values::zone::Zone;
+use crate::wording::printout::Printout;
 
 const PATH: &str = "cutover.db";
 

@@ -8,7 +8,6 @@ use book::{Book, Column, MOST_COLUMNS, Sheet, Value};
 use super::ReportError;
 use super::advice::{self, Advice};
 use super::csv::own_name;
-use super::plain::plain;
 use super::row::{COLUMNS, Cell, cells};
 use super::summary::{LaneOf, Summary, cause_text};
 use crate::event::Outcome;
@@ -16,6 +15,7 @@ use crate::journal::Journal;
 use crate::journal::attempts::{Attempt, AttemptedRow};
 use crate::journal::read::{Cause, RunRecord};
 use crate::model::words::Word;
+use crate::wording::plain::plain;
 
 mod book;
 

@@ -236,7 +236,7 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
-    use crate::settings::LogFormat;
+    use crate::console::LogFormat;
 
     const CONSOLE: Console = Console { format: LogFormat::Text, quiet: true, verbose: false, json: false };
 

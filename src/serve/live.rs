@@ -21,11 +21,11 @@ use super::pages::{PageError, run_link};
 use super::reader::Reader;
 use crate::journal::{Journal, JournalError};
 use crate::report::html::overview::{Moments, Overview};
-use crate::report::plain::plain;
-use crate::report::sieve::Form;
 use crate::report::status::{Holder, where_it_is};
 use crate::report::summary::Summary;
 use crate::waves::forecast::spoken;
+use crate::wording::plain::plain;
+use crate::wording::sieve::Form;
 
 /// What happens is on every page within a second.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

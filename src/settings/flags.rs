@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::exit;
+use crate::formats::Format;
 use crate::journal::chain::Code;
 use crate::ledger::cause::Only;
-use crate::report::Format;
 use crate::settings::resolve::CONFIG_FLAG;
 
 /// Moves many servers of Huawei Cloud's Server Migration Service to a target state, and proves what happened to each.

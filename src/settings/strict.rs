@@ -3,8 +3,8 @@
 //! A plan, a profile and a folder's file may make a limit tighter than the operator's own settings have it, and never wider; only
 //! a flag does that, and says what it loosens. Of settings that are a matter of taste the order of the layers decides, as ever.
 
-use super::{duration, on_off, positive, rate, share, unless_off, whole};
-use crate::waves::Share;
+use crate::values::share::Share;
+use crate::values::{duration, on_off, positive, rate, share, unless_off, whole};
 use crate::waves::window::{BadWindow, Hours};
 
 /// Order in which one value of a setting is stricter than another.
@@ -46,7 +46,7 @@ pub(super) struct Unlike;
 impl Stricter {
     /// What holds of two texts; the first, where they are as strict. One that cannot be read holds: it is told as what it is.
     pub(super) fn of(self, first: &str, second: &str) -> Result<Pick, Unlike> {
-        let unlimited = |text: &str| rate(text).map(|rate| rate.unwrap_or(f64::INFINITY));
+        let unlimited = |text: &str| rate(text).map(|rate| rate.per_second().unwrap_or(f64::INFINITY));
         let number = |text: &str| positive(text).map(u64::from).or_else(|_| whole(text));
         Ok(match self {
             Stricter::LowerRate => least(unlimited, first, second),

@@ -10,8 +10,8 @@ use clap::{Command, CommandFactory, Parser as _};
 
 use super::flags::Flags;
 use crate::model::words::nearest;
-use crate::report::printout::{Printout, Span};
-use crate::report::visible::visible;
+use crate::wording::printout::{Printout, Span};
+use crate::wording::visible::visible;
 
 /// What is said about them. Arguments are repeated in it, among lines and styles that are ours: so none of them may hold any.
 pub(crate) struct Misread {

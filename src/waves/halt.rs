@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Share;
+use crate::values::share::Share;
 
 /// Below this many rows a percentage says nothing yet.
 pub const MIN_SAMPLE: u64 = 20;

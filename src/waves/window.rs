@@ -7,7 +7,7 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 
-use super::zone::Zone;
+use crate::values::zone::Zone;
 
 /// From one time of the day to another, the next day's where that comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

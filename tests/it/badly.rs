@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use cutover::report::Format;
+use cutover::formats::Format;
 use rusqlite::Connection;
 
 use crate::lab::{Ended, Lab, Launch, Served, plan, shared};

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use cutover::event::rules::Rules;
 use cutover::event::{EventKind, LaneId, LanePlace, Outcome, Verdict};
 use cutover::exit::Exit;
 use cutover::journal::{Journal, NewLane, NewRun};
-use cutover::ledger::Rules;
 use cutover::model::words::Word;
 use cutover::model::{Row, RowId, SeenState, SourceId, TargetState};
 use cutover::waves::Terms;

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use cutover::control::{By, Command as Steered};
+use cutover::event::rules::Rules;
 use cutover::event::{EventKind, Ground, LaneId, LaneStop, Outcome, Verdict};
 use cutover::journal::{Journal, NewLane, NewRun, RowSink};
-use cutover::ledger::Rules;
 use cutover::model::words::Word;
 use cutover::model::{Row, RowId, SeenState, SourceId, TargetState};
 use cutover::plan::digest::Digester;

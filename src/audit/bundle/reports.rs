@@ -11,14 +11,15 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::CompareError;
+use crate::formats::Format;
 use crate::journal::Journal;
 use crate::journal::chain::{Anchor, Code};
 use crate::journal::read::RunRecord;
 use crate::report::csv::header;
 use crate::report::row::{COLUMNS, PROMISED};
-use crate::report::sieve::Form;
 use crate::report::summary::Summary;
-use crate::report::{Format, write};
+use crate::report::write;
+use crate::wording::sieve::Form;
 
 /// Findings past these tell nothing new.
 const MOST_FOUND: usize = 20;

@@ -24,14 +24,14 @@ use crate::audit::{self, signature};
 use crate::exit::Exit;
 use crate::files::beside::{Eyes, check_destination, write_file_for};
 use crate::files::{folder_of, private_folder_in};
+use crate::formats::Format;
 use crate::journal::chain::hex;
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::plan::digest::{Digester, terms_line};
 use crate::plan::paper::Paper;
-use crate::report::Format;
-use crate::report::plain::shown;
 use crate::ssh::{self, Purpose};
+use crate::wording::plain::shown;
 
 const README: &str = include_str!("bundle/README.md");
 

@@ -32,25 +32,25 @@ use crate::journal::steering::Due;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Phase, Standing};
 use crate::model::{Row, RowId, SeenState, SourceId};
-use crate::observe::Observer;
 use crate::observe::events::{EventLines, Undelivered};
-use crate::observe::kept::Kept;
 use crate::observe::progress::{Counter, Gauges, Progress};
-use crate::observe::sent::Sent;
 use crate::preflight::PreflightError;
+use crate::recorder::kept::Kept;
+use crate::recorder::observer::Observer;
+use crate::recorder::sent::Sent;
 use crate::recorder::{self, JournalClosed, Recorder, Writing};
 use crate::remote::http::Http;
 use crate::report::cut_off;
 use crate::report::next::{self, Given, NextCommands};
-use crate::report::plain;
 use crate::report::summary::{self, Summary};
 use crate::sandbox::estate::Seeded;
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::{self, Sandbox, estate};
 use crate::settings::Settings;
 use crate::transport::Transport;
+use crate::values::zone::Zone;
 use crate::waves::window::Window;
-use crate::waves::zone::Zone;
+use crate::wording::{amounts, plain};
 
 /// Who says yes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -469,7 +469,7 @@ impl Carry<'_> {
             self.console.say(&format!("quota{of} {quota}"));
         }
         if !past.cools_for.is_zero() {
-            let left = plain::duration(u64::try_from(past.cools_for.as_millis()).unwrap_or(u64::MAX));
+            let left = amounts::duration(u64::try_from(past.cools_for.as_millis()).unwrap_or(u64::MAX));
             self.console.say(&format!("the service asked an earlier launch to wait{of}: {left} left"));
         }
     }

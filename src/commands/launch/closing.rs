@@ -6,7 +6,7 @@ use crate::event::LaneId;
 use crate::journal::Journal;
 use crate::lock::{self, Lock};
 use crate::report::cut_off::End;
-use crate::report::plain::plain;
+use crate::wording::plain::plain;
 
 /// Ends every run of which nothing is left to do and that nobody holds, and tells how it ended.
 pub(in crate::commands) fn close_cut_off(context: &Context, journal: &mut Journal) -> Result<(), CommandError> {

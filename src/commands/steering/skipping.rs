@@ -10,7 +10,8 @@ use crate::journal::Journal;
 use crate::journal::read::RunRecord;
 use crate::ledger::{Phase, Standing};
 use crate::model::Row;
-use crate::report::plain::{count, plain};
+use crate::wording::amounts::count;
+use crate::wording::plain::plain;
 
 /// Refuses to skip a row for which that would mean nothing any more.
 pub(super) fn must_be_skippable(

@@ -14,16 +14,17 @@ use crate::engine::lane::first_answers::FirstVerdict;
 use crate::engine::lane::{Lane, ReadFailed, UnderWayGuard};
 use crate::engine::onlookers::Onlooker;
 use crate::engine::sight::How;
+use crate::event::rules::Rules;
 use crate::event::{EventKind, LaneStop, Outcome, Verdict};
 use crate::gate::line::{Line, Place};
 use crate::gate::{AtHand, Gate, Pass, Slot};
 use crate::judge::Reason;
-use crate::ledger::{Phase, Rules};
+use crate::ledger::Phase;
 use crate::model::TargetState;
 use crate::recorder::JournalClosed;
 use crate::remote::{Connection, Remote};
-use crate::report::plain::count;
 use crate::retry::{self, Enough};
+use crate::wording::amounts::count;
 
 /// Why an intent that was about to leave does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

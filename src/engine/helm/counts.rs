@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::event::{Outcome, Verdict};
 use crate::ledger::Standing;
-use crate::waves::Share;
+use crate::values::share::Share;
 use crate::waves::halt::{HaltRules, MIN_SAMPLE};
 
 /// Different causes past these are counted as one: their texts come from outside.

@@ -101,10 +101,8 @@ impl Helm {
     pub(super) fn rate_of_stage<R: Remote>(&self, stage: &Stage, lane: &Lane<R>) -> Option<Pace> {
         let by_hand = self.state().rate;
         by_hand.or_else(|| {
-            let text = self.terms_of(stage)?.rate.as_ref()?;
-            // Checked when the plan was read.
-            let rate = crate::settings::rate(text).ok()?;
-            Some(Pace(match (rate, lane.settings.rate_cap) {
+            let rate = self.terms_of(stage)?.rate.as_ref()?;
+            Some(Pace(match (rate.per_second(), lane.settings.rate_cap) {
                 (Some(rate), Some(cap)) => Some(rate.min(cap)),
                 (one, None) | (None, one) => one,
             }))

@@ -17,11 +17,11 @@ use crate::journal::steering::{Left, LeftOf, Tried};
 use crate::ledger::Standing;
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
-use crate::report::plain::plain;
 use crate::waves::forecast::Fit;
 use crate::waves::halt::HaltRules;
 use crate::waves::window::Opening;
 use crate::waves::{Part, Stage, WaveTerms};
+use crate::wording::plain::plain;
 
 /// Rows of a stage that are named where it halts; the others are counted.
 const MOST_NAMED: u32 = 5;

@@ -9,7 +9,9 @@ use plotters::prelude::*;
 use super::night::{Band, RunClock, Timeline, bands};
 use crate::event::{Event, EventKind, LaneId};
 use crate::journal::activity::{Activity, Second};
-use crate::report::plain::{count, duration, plain, shortened, time};
+use crate::wording::amounts::{count, duration};
+use crate::wording::plain::{plain, shortened};
+use crate::wording::times::time;
 
 const WIDTH: u32 = 900;
 const HEIGHT: u32 = 280;

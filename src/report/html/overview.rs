@@ -5,9 +5,10 @@ use askama::Template;
 use crate::event::Event;
 use crate::journal::read::WaveTally;
 use crate::report::advice::{self, Advice};
-use crate::report::plain::{count, plain};
 use crate::report::story;
 use crate::report::summary::{LaneOf, Summary, UNPROVEN, cause_text};
+use crate::wording::amounts::count;
+use crate::wording::plain::plain;
 
 /// Moments past these are counted, and not told.
 const MOST_MOMENTS: usize = 500;

@@ -4,8 +4,9 @@ use askama::Template;
 
 use crate::model::SeenState;
 use crate::report::explain::Explained;
-use crate::report::plain::{plain, time};
 use crate::report::summary::code_and_text;
+use crate::wording::plain::plain;
+use crate::wording::times::time;
 
 pub(crate) const CHUNK_END: &[u8] = b"</tbody></table></div></noscript>\n";
 

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet, XlsxError};
 
 use crate::report::csv::defused;
-use crate::report::plain::time;
+use crate::wording::times::time;
 
 /// source: <https://support.microsoft.com/office/1672b34d-7043-467e-8e27-269d656771c3>, "Excel specifications and limits"
 const MOST_ROWS: u32 = 1_048_576;

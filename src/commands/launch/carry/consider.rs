@@ -12,8 +12,9 @@ use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::steering::Drifted;
 use crate::preflight::{self, Difference};
-use crate::report::plain::{count, plain};
-use crate::report::sieve::Form;
+use crate::wording::amounts::count;
+use crate::wording::plain::plain;
+use crate::wording::sieve::Form;
 
 /// Rows of a group that are shown before a question, and by `plan`.
 const SHOWN_BEFORE_A_RUN: usize = 5;

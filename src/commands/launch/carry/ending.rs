@@ -3,7 +3,7 @@
 use crate::exit::Exit;
 use crate::journal::read::Tally;
 use crate::journal::steering::Due;
-use crate::report::plain::count;
+use crate::wording::amounts::count;
 
 /// What the ending is made of.
 #[derive(Clone, Debug, Default)]

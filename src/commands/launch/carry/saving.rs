@@ -9,17 +9,17 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
-use crate::audit;
 use crate::console::Console;
 use crate::engine::stop::Stop;
 use crate::event::DrainReason;
-use crate::files;
 use crate::journal::place::{Gone, Place};
 use crate::journal::{Journal, JournalError, RunKey};
-use crate::observe::kept::Kept;
-use crate::observe::sent::Sent;
+use crate::recorder::kept::Kept;
+use crate::recorder::sent::Sent;
 use crate::recorder::{Rescue, Watch};
-use crate::report::plain::{count, plain};
+use crate::wording::amounts::count;
+use crate::wording::plain::plain;
+use crate::{audit, files};
 
 /// Facts about a journal that is gone.
 pub(super) struct Lost {
@@ -255,7 +255,7 @@ mod tests {
     fn a_list_that_ends_too_early_is_told_as_one() {
         use crate::event::{Event, EventKind, LaneId};
         use crate::model::{RowId, TargetState};
-        use crate::observe::Observer as _;
+        use crate::recorder::observer::Observer as _;
 
         let folder = tempfile::tempdir().unwrap();
         let mut kept = Kept::beside(&folder.path().join("cutover.db"));

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use super::Observer;
+use super::observer::Observer;
 use crate::event::{Event, EventKind};
 use crate::model::SourceId;
-use crate::report::sieve::Form;
+use crate::wording::sieve::Form;
 
 const HEADER: [&str; 6] = ["at", "source_id", "attempt", "event", "http_status", "request_id"];
 

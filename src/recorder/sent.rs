@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Observer;
+use super::observer::Observer;
 use crate::event::{Event, EventKind, Outcome};
 use crate::model::SourceId;
 

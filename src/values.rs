@@ -1,0 +1,79 @@
+//! Values that people write in flags, files and plans, each read from its text in one place: what has been read travels as a
+//! value, and is not read again.
+
+use std::time::Duration;
+
+use rate::{BadRate, Rate};
+use share::{BadShare, Share};
+
+pub mod rate;
+pub mod share;
+pub mod zone;
+
+pub(crate) fn share(text: &str) -> Result<Share, String> {
+    text.parse().map_err(|bad: BadShare| bad.to_string())
+}
+
+pub(crate) fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a whole number"))
+}
+
+pub(crate) fn positive_count(text: &str) -> Result<u64, String> {
+    positive(text).map(u64::from)
+}
+
+pub(crate) fn positive(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!("`{text}` is not a whole number from 1 on")),
+        Ok(number) => Ok(number),
+    }
+}
+
+pub(crate) fn on_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
+        _ => Err(format!("`{text}` is neither on nor off")),
+    }
+}
+
+pub(crate) fn rate(text: &str) -> Result<Rate, String> {
+    text.parse().map_err(|bad: BadRate| bad.to_string())
+}
+
+/// `30s`, `500ms`, `2m`, `1h30m`; a bare number is seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("`{text}` is not a duration such as 30s, 500ms or 2m");
+    let parsed = if let Ok(seconds) = text.parse::<f64>() {
+        Duration::try_from_secs_f64(seconds).map_err(|_| bad())?
+    } else {
+        let span: jiff::SignedDuration = text.parse().map_err(|_| bad())?;
+        Duration::try_from(span).map_err(|_| bad())?
+    };
+    if parsed.is_zero() || parsed > Duration::from_hours(7 * 24) {
+        return Err(format!("`{text}` is not between nothing and a week"));
+    }
+    Ok(parsed)
+}
+
+/// None: what a plan or an earlier launch says is lifted.
+pub(crate) fn unless_off<T>(text: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    if text.trim() == "off" { Ok(None) } else { read(text).map(Some) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
+        assert_eq!(duration("1.5"), Ok(Duration::from_millis(1500)));
+        for bad in ["0", "-3s", "soon", "30 fortnights", "8d", ""] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

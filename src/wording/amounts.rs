@@ -1,0 +1,31 @@
+//! Counts and durations, as people say them.
+
+/// `1 row`, `2 rows`.
+#[must_use]
+pub(crate) fn count(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// `0.250 s`, `3 min 20 s`, `2 h 05 min`.
+#[must_use]
+pub(crate) fn duration(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}.{:03} s", ms % 1000),
+        (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_people_say_them() {
+        assert_eq!(duration(250), "0.250 s");
+        assert_eq!(duration(59_999), "59.999 s");
+        assert_eq!(duration(200_000), "3 min 20 s");
+        assert_eq!(duration(7_500_000), "2 h 05 min");
+    }
+}
