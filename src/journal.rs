@@ -409,8 +409,10 @@ impl Journal {
                 .map_err(JournalError::from)?;
         }
         let waves = new.terms.waves.iter().map(|wave| Some(wave.name.clone())).collect();
-        let mut sink = RowSink { conn: &transaction, run, lanes: new.lanes, waves };
+        let insert = rows::Insert::new(&transaction).map_err(JournalError::from)?;
+        let mut sink = RowSink { insert, run, lanes: new.lanes, waves };
         fill(&mut sink)?;
+        drop(sink);
         let canaries =
             (0_u32..).zip(&new.terms.waves).filter_map(|(wave_no, wave)| Some((wave_no, wave.canary.as_ref()?.rows)));
         rows::send_ahead(&transaction, run, &canaries.collect::<Vec<_>>())?;
@@ -486,6 +488,7 @@ impl Journal {
         let mut heads = BTreeMap::<LaneId, (u64, Hash)>::new();
         let mut sink = EventSink::new(&transaction, run, events.len())?;
         let rules = rows::load_rules(&transaction, run)?;
+        let mut load = rows::Load::new(&transaction, run, rules)?;
         for event in events {
             // Before its row is asked for: where somebody else wrote, that is why the row is not as it was.
             let (seq, head) = match heads.entry(event.lane) {
@@ -507,7 +510,7 @@ impl Journal {
                             in_hand.insert(row);
                             standing
                         }
-                        None => Box::new(rows::load_standing(&transaction, run, rules, row)?),
+                        None => Box::new(load.standing(row)?),
                     }),
                 };
                 if self.minds_rows && as_told::takes_in_hand(&event.kind) && in_hand.insert(row) {
@@ -520,7 +523,7 @@ impl Journal {
             *head = sink.put(event, head)?;
             fold_into_run(&transaction, run, event)?;
         }
-        drop(sink);
+        drop((sink, load));
         rows::store_standings(&transaction, run, &standings)?;
         for (lane, (seq, head)) in &heads {
             let n_written = transaction
@@ -541,7 +544,7 @@ impl Journal {
 
 /// Where the rows of a plan go as they are read.
 pub struct RowSink<'a> {
-    conn: &'a Connection,
+    insert: rows::Insert<'a>,
     run: RunKey,
     lanes: &'a [NewLane],
     waves: Vec<Option<String>>,
@@ -561,7 +564,7 @@ impl RowSink<'_> {
         });
         let lane = lane.expect("lanes are made from what the plan names");
         let lane = LaneId(u32::try_from(lane + 1).expect("lanes are few"));
-        rows::insert(self.conn, self.run, lane, wave_no, row, sealed)
+        self.insert.put(self.run, lane, wave_no, row, sealed)
     }
 }
 

@@ -174,6 +174,8 @@ pub(crate) fn start(
 struct Batch {
     events: Vec<Event>,
     waiting: Vec<Waiting>,
+    /// Time of all that brings none of its own: they are written together.
+    at: Option<Timestamp>,
 }
 
 /// Whoever waits for some of the events, which stand one behind the other.
@@ -187,7 +189,8 @@ impl Batch {
     fn push(&mut self, entry: Entry) {
         let Entry { lane, kinds, at, source, ack } = entry;
         self.waiting.push(Waiting { n_events: kinds.len(), source, ack });
-        self.events.extend(kinds.into_iter().map(|kind| Event::unnumbered(lane, at, kind)));
+        let at = at.unwrap_or_else(|| *self.at.get_or_insert_with(Timestamp::now));
+        self.events.extend(kinds.into_iter().map(|kind| Event::unnumbered(lane, Some(at), kind)));
     }
 }
 
@@ -253,6 +256,7 @@ impl Writer {
         self.put(batch)?;
         self.look_where_it_is()?;
         batch.events.clear();
+        batch.at = None;
         for waiting in batch.waiting.drain(..) {
             // The caller may have gone; the fact stays.
             _ = waiting.ack.send(());

@@ -3,7 +3,6 @@
 //! The hashed form is plain text, so that a stranger can recompute it with `sqlite3` and `sha256sum`.
 
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
@@ -34,14 +33,20 @@ impl Link<'_> {
     pub fn hash(&self) -> Hash {
         // Put together first: many small parts cost more than the hash.
         let mut text = Vec::with_capacity(192 + self.detail.len());
-        text.extend_from_slice(&hex_digits(self.prev));
-        _ = write!(text, "\n{}\n{}\n{}\n{}\n", self.lane, self.seq, self.at_ms, self.kind);
-        if let Some(row) = self.row {
-            _ = write!(text, "{row}");
+        let [mut lane, mut seq, mut at_ms, mut row] = [itoa::Buffer::new(); 4];
+        let lines: [&[u8]; 7] = [
+            &hex_digits(self.prev),
+            lane.format(self.lane.0).as_bytes(),
+            seq.format(self.seq).as_bytes(),
+            at_ms.format(self.at_ms).as_bytes(),
+            self.kind.as_bytes(),
+            self.row.map_or(&[], |number| row.format(number).as_bytes()),
+            self.detail.as_bytes(),
+        ];
+        for line in lines {
+            text.extend_from_slice(line);
+            text.push(b'\n');
         }
-        text.push(b'\n');
-        text.extend_from_slice(self.detail.as_bytes());
-        text.push(b'\n');
         Sha256::digest(text).into()
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ToSql, params};
+use rusqlite::{CachedStatement, Connection, ToSql, params};
 
 use super::{JournalError, RunKey, phase_named};
 use crate::event::rules::Rules;
@@ -40,45 +40,54 @@ pub(super) const STANDING: &str = concat!(sum!(), ", (SELECT rules FROM run WHER
 /// Yes of a row that is on target, as the views have it too: [`Standing::is_on_target`] when it was stored.
 pub(super) const ON_TARGET: &str = "on_target";
 
-pub(super) fn insert(
-    conn: &Connection,
-    run: RunKey,
-    lane: LaneId,
-    wave_no: u32,
-    row: &Row,
-    sealed: Option<&SeenState>,
-) -> Result<(), JournalError> {
-    let extra = if row.extra.is_empty() {
-        None
-    } else {
-        Some(serde_json::to_string(&row.extra).expect("pairs of strings are JSON"))
-    };
-    conn.prepare_cached(
-        "INSERT INTO row (run, lane, wave_no, row, line, source_id, copystate, migrationcycle, expect_copystate,
-             expect_migrationcycle, wave, target, name, note, extra, sealed_copystate, sealed_migrationcycle, file)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
-    )?
-    .execute(params![
-        run.0,
-        lane.0,
-        wave_no,
-        row.id.0,
-        row.line,
-        row.source_id.as_str(),
-        word(row.wants.copystate.as_ref()),
-        word(row.wants.migrationcycle.as_ref()),
-        word(row.expects.copystate.as_ref()),
-        word(row.expects.migrationcycle.as_ref()),
-        row.wave,
-        row.account,
-        row.name,
-        row.note,
-        extra,
-        word(sealed.and_then(|seen| seen.copystate.as_ref())),
-        word(sealed.and_then(|seen| seen.migrationcycle.as_ref())),
-        row.file.as_deref()
-    ])?;
-    Ok(())
+/// Statement that puts a row of the plan down.
+pub(super) struct Insert<'a>(CachedStatement<'a>);
+
+impl<'a> Insert<'a> {
+    pub(super) fn new(conn: &'a Connection) -> rusqlite::Result<Self> {
+        let statement = conn.prepare_cached(
+            "INSERT INTO row (run, lane, wave_no, row, line, source_id, copystate, migrationcycle, expect_copystate,
+                 expect_migrationcycle, wave, target, name, note, extra, sealed_copystate, sealed_migrationcycle, file)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+        )?;
+        Ok(Self(statement))
+    }
+
+    pub(super) fn put(
+        &mut self,
+        run: RunKey,
+        lane: LaneId,
+        wave_no: u32,
+        row: &Row,
+        sealed: Option<&SeenState>,
+    ) -> Result<(), JournalError> {
+        let extra = if row.extra.is_empty() {
+            None
+        } else {
+            Some(serde_json::to_string(&row.extra).expect("pairs of strings are JSON"))
+        };
+        self.0.execute(params![
+            run.0,
+            lane.0,
+            wave_no,
+            row.id.0,
+            row.line,
+            row.source_id.as_str(),
+            word(row.wants.copystate.as_ref()),
+            word(row.wants.migrationcycle.as_ref()),
+            word(row.expects.copystate.as_ref()),
+            word(row.expects.migrationcycle.as_ref()),
+            row.wave,
+            row.account,
+            row.name,
+            row.note,
+            extra,
+            word(sealed.and_then(|seen| seen.copystate.as_ref())),
+            word(sealed.and_then(|seen| seen.migrationcycle.as_ref())),
+            row.file.as_deref()
+        ])?;
+        Ok(())
+    }
 }
 
 /// Makes the first rows of each of these waves its canary: spread over its accounts, in each of them over the first parts
@@ -130,15 +139,23 @@ pub(super) fn load_rules(conn: &Connection, run: RunKey) -> Result<Rules, Journa
         .map_err(JournalError::from)
 }
 
-pub(super) fn load_standing(
-    conn: &Connection,
+/// Statement that reads what is stored of a row: looked up once, and not for each row.
+pub(super) struct Load<'a> {
     run: RunKey,
     rules: Rules,
-    row: RowId,
-) -> Result<Standing, JournalError> {
-    conn.prepare_cached(concat!("SELECT ", sum!(), ", ?3 FROM row WHERE run = ?1 AND row = ?2"))?
-        .query_row(params![run.0, row.0, rules.name()], |columns| standing(columns, 0))
-        .map_err(JournalError::from)
+    statement: CachedStatement<'a>,
+}
+
+impl<'a> Load<'a> {
+    pub(super) fn new(conn: &'a Connection, run: RunKey, rules: Rules) -> rusqlite::Result<Self> {
+        let statement = conn.prepare_cached(concat!("SELECT ", sum!(), ", ?3 FROM row WHERE run = ?1 AND row = ?2"))?;
+        Ok(Self { run, rules, statement })
+    }
+
+    pub(super) fn standing(&mut self, row: RowId) -> Result<Standing, JournalError> {
+        let asked = params![self.run.0, row.0, self.rules.name()];
+        self.statement.query_row(asked, |columns| standing(columns, 0)).map_err(JournalError::from)
+    }
 }
 
 /// What every change of a standing may touch, and no index knows of.

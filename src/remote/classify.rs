@@ -206,14 +206,19 @@ fn agreed(servers: Vec<(SourceId, SeenState)>) -> (Vec<(SourceId, SeenState)>, V
 /// The id by which the vendor's support finds this request: from the header, else from an error's body.
 pub(crate) fn request_id(answer: &Answer) -> Option<String> {
     const LONGEST: usize = 128;
-    let id = match &answer.request_id {
+    let mut id = match &answer.request_id {
         Some(id) => id.clone(),
         None if answer.is_success() => return None,
         None => answer.error().request_id?,
     };
     // What is left out may have stood between the letters of a secret.
-    let id: String = id.chars().filter(char::is_ascii_graphic).take(LONGEST).collect();
-    (!id.is_empty()).then(|| answer.secrets.hide(&id).into_owned())
+    id.retain(|c| c.is_ascii_graphic());
+    id.truncate(LONGEST);
+    let hidden = match answer.secrets.hide(&id) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(hidden) => Some(hidden),
+    };
+    Some(hidden.unwrap_or(id)).filter(|id| !id.is_empty())
 }
 
 /// Headers and body stay out: they may echo what we sent.

@@ -161,7 +161,8 @@ impl<'a, F> Search<'a, F> {
     where
         F: FnMut(Hit<S>),
     {
-        let bare: Vec<S> = visible.iter().copied().filter(|sign| sign.byte().is_ascii_alphanumeric()).collect();
+        let mut bare = Vec::with_capacity(visible.len());
+        bare.extend(visible.iter().copied().filter(|sign| sign.byte().is_ascii_alphanumeric()));
         let (lower, lower_bare) = (lower(visible), lower(&bare));
         for secret in self.secrets {
             let shapes = secret.shapes();
@@ -507,7 +508,9 @@ fn from_hex<S: Sign>(visible: &[S], offset: usize) -> Vec<S> {
 fn digits_of<S: Sign>(run: &[S]) -> Vec<S> {
     let next = run.iter().skip(1).map(|sign| Some(sign.byte())).chain(iter::once(None));
     let is_digit = |(sign, next): &(&S, Option<u8>)| sign.byte().is_ascii_hexdigit() && *next != Some(b'x');
-    run.iter().zip(next).filter(is_digit).map(|(sign, _)| *sign).collect()
+    let mut digits = Vec::with_capacity(run.len());
+    digits.extend(run.iter().zip(next).filter(is_digit).map(|(sign, _)| *sign));
+    digits
 }
 
 /// Tells that a secret would fit between those bytes that belong to no character: hardly ever in what was no code.
