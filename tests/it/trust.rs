@@ -4,10 +4,11 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::lab::{Ended, Lab, Launch, plan, shared};
+use crate::lab::{Ended, Lab, Launch, Request, plan, shared};
 
 /// As somebody types it who names no settings file.
 fn command(lab: &Lab, args: &[&str]) -> Command {
@@ -479,7 +480,7 @@ const RUN: [&str; 5] = ["run", "plan.toml", "--yes", "--no-progress", "--endpoin
 #[test]
 fn a_plan_loosens_nothing_that_its_operator_set_and_stands_in_the_difference() {
     let _machine = shared();
-    let operator = "max_changes = 1\nrate = 50\nverify = 'on'\nattempts = 2\nmax_failed = 0\nburst = 1\n";
+    let operator = "max_changes = 1\nrate = 4\nverify = 'on'\nattempts = 2\nmax_failed = 0\nburst = 1\n";
     let hostile = "[policy]\nmax_changes = 999999\nrate = 'off'\nverify = 'off'\ncomplete_pair = 'off'\nattempts = 99\nburst = 99\n\
                    concurrency = 2\nverify_timeout = '60s'\n[halt]\nmax_failed = '100%'\n";
     let lab = against(operator, hostile);
@@ -488,7 +489,7 @@ fn a_plan_loosens_nothing_that_its_operator_set_and_stands_in_the_difference() {
     let user = lab.path("config/cutover/cutover.toml").display().to_string();
     for says in [
         format!("the plan's `max_changes` 999999 does not hold for this launch: it is 1 in `{user}`"),
-        format!("    rate off  (does not hold: it is 50 in `{user}`)"),
+        format!("    rate off  (does not hold: it is 4 in `{user}`)"),
         format!("    verify off  (does not hold: it is on in `{user}`)"),
         "    complete_pair off  (does not hold: it is on by default)".to_owned(),
         format!("    attempts 99  (does not hold: it is 2 in `{user}`)"),
@@ -511,28 +512,35 @@ fn a_plan_loosens_nothing_that_its_operator_set_and_stands_in_the_difference() {
     assert!(ended.stderr.contains(&loosened), "{}", ended.stderr);
     assert_eq!(lab.journal().tally()["applied"], 3, "each was proven");
     let changes = sandbox.changes();
-    let apart = changes.windows(2).all(|two| two[1].at_us - two[0].at_us > 15_000);
-    assert!(apart, "50 a second: {changes:?}");
+    assert!(all_took(&changes) > Duration::from_millis(250), "four a second: {changes:?}");
+}
+
+/// From the first request to the last, as the service saw them. A loaded machine may be late with each of them, and the pace
+/// makes up for one interval of that: of the whole this takes one away, and of the time between two all of it.
+fn all_took(changes: &[Request]) -> Duration {
+    let at = |change: Option<&Request>| change.expect("some were sent").at_us;
+    Duration::from_micros(at(changes.last()) - at(changes.first()))
 }
 
 #[test]
 fn neither_a_wave_nor_the_environment_nor_a_folder_loosens_what_somebody_else_set() {
     let _machine = shared();
     let waves = "[[waves]]\nname = 'w'\nrate = 'off'\nconcurrency = 64\nhalt.max_failed = '100%'\n\
-                 rows = [{ source_id = 'w-1', copystate = 'stopped', migrationcycle = 'syncing' }, { source_id = 'w-2', copystate = 'stopped', migrationcycle = 'syncing' }]\n";
-    let lab = against("rate = 10\nconcurrency = 2\n", "");
+                 rows = [{ source_id = 'w-1' }, { source_id = 'w-2' }, { source_id = 'w-3' }]\n\
+                 [defaults]\ncopystate = 'stopped'\nmigrationcycle = 'syncing'\n";
+    let lab = against("rate = 2\nconcurrency = 2\n", "");
     lab.write("plan.toml", waves);
     let sandbox = lab.serve("plan.toml", "");
     let ended = typed(&lab, &[&RUN[..], &[&sandbox.url]].concat()).exits(0);
     for says in [
-        "rate of w off  (does not hold: it is 10 at most)",
+        "rate of w off  (does not hold: it is 2 at most)",
         "concurrency of w 64  (does not hold: it is 2 at most)",
         "max_failed of w 100%",
     ] {
         assert!(ended.stderr.contains(says), "{says}: {}", ended.stderr);
     }
     let changes = sandbox.changes();
-    assert!(changes.windows(2).all(|two| two[1].at_us - two[0].at_us > 80_000), "{changes:?}");
+    assert!(changes.len() == 3 && all_took(&changes) > Duration::from_millis(500), "two a second: {changes:?}");
     // The folder's file is a stranger's as the plan is, and the environment is no flag.
     let lab = against("max_changes = 1\n", "");
     lab.write("cutover.toml", "max_changes = 999\n");
