@@ -25,6 +25,7 @@ pub(crate) mod activity;
 mod alone;
 mod as_told;
 pub mod attempts;
+mod beside;
 mod by_index;
 pub mod by_wave;
 pub mod chain;

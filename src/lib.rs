@@ -18,10 +18,33 @@
 //!                                                  └─────▶ preflight   (resume is the same path)
 //! ```
 //!
-//! Arrows of dependency point one way: `{model, exit, files} ← {waves, control} ← event ← ledger ← {plan, journal, gate, retry,
-//! remote, judge} ← engine ← commands`, and `event ← transport ← credentials ← remote`. Each library with an opinion stays
-//! in one room: `reqwest` in `transport`, `rusqlite` in `journal`, `governor` in `gate`, `indicatif` in `observe`, `clap`
-//! in `settings`, `hyper` in `sandbox`, `axum` in `serve`, `askama` and `plotters` in `report::html`.
+//! Arrows of dependency point one way, downwards: a room uses rooms that stand on a line below its own and no others, which a test
+//! holds (`tests/it/house.rs`). The same goes for the inside of a room, of which a folder's own file is the face: it stands on the
+//! files in the folder, and these on each other.
+//!
+//! ```text
+//! commands
+//! audit  observe  rehearsal  serve
+//! report
+//! rollback
+//! plan
+//! preflight  settings
+//! engine  inventory
+//! recorder  remote
+//! credentials  journal  judge  sandbox
+//! gate  ledger  retry  transport
+//! event
+//! control
+//! console  doctor  formats  lock
+//! waves  wording
+//! values
+//! texts
+//! clock  exit  files  memory  model  ssh  whoami
+//! ```
+//!
+//! Each library with an opinion stays in one room: `reqwest` in `transport`, `rusqlite` in `journal`, `governor` in `gate`,
+//! `indicatif` in `observe`, `clap` in `settings`, `hyper` in `sandbox`, `axum` in `serve`, `askama` and `plotters` in
+//! `report::html`.
 //!
 //! A good order to read in:
 //!

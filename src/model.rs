@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub mod dialect;
+mod lists;
 pub mod words;
 
 use words::Word;

@@ -18,6 +18,7 @@ pub(crate) mod csv;
 pub(crate) mod cut_off;
 pub mod explain;
 pub mod failure;
+pub mod holder;
 pub(crate) mod html;
 mod json;
 mod junit;

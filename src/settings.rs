@@ -27,6 +27,7 @@ use crate::waves::window::{BadWindow, Deadline, Hours, Window};
 use crate::wording::amounts::count;
 use crate::wording::shell::{shell_path, shell_word};
 
+pub(crate) mod directories;
 pub(crate) mod file;
 pub(crate) mod flags;
 pub(crate) mod keys;

@@ -20,11 +20,13 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::rivals::BODY;
 use crate::stub::source;
 
 /// The word that makes a process of this program do this.
 pub(crate) const WORD: &str = "bare";
+
+/// Body of each change, of the rivals' too.
+pub(crate) const BODY: &str = r#"{"copystate":"stopped","migrationcycle":"syncing"}"#;
 
 type AnyError = Box<dyn Error + Send + Sync>;
 

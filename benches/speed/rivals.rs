@@ -5,13 +5,11 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::bare;
+use crate::bare::{self, BODY};
 use crate::contest::{Peer, Turn};
 use crate::lab::Lab;
 use crate::measure::{self, Sample};
 use crate::stub::{Manner, Running, Seen, source};
-
-pub(crate) const BODY: &str = r#"{"copystate":"stopped","migrationcycle":"syncing"}"#;
 
 /// What a rival is to do.
 #[derive(Clone, Copy)]

@@ -26,7 +26,8 @@ use crate::plan::Checked;
 use crate::remote::http::Http;
 use crate::report::next::{self, Given};
 use crate::sandbox::scenario::Scenario;
-use crate::settings::{Destination, Settings, SettingsError, file};
+use crate::settings::directories::user_directory;
+use crate::settings::{Destination, Settings, SettingsError};
 use crate::transport::Transport;
 use crate::waves::Terms;
 use crate::wording::plain::plain;
@@ -346,7 +347,7 @@ fn lock_folders() -> impl Iterator<Item = LockFolder> {
         // Whoever may open it may wait for it.
         LockFolder { mode: files::private_mode(&path) | 0o044, path, is_shared: true }
     });
-    let of_user = file::user_directory(&|name: &str| std::env::var_os(name), "XDG_STATE_HOME", ".local/state");
+    let of_user = user_directory(&|name: &str| std::env::var_os(name), "XDG_STATE_HOME", ".local/state");
     let of_user =
         of_user.map(|folder| LockFolder { path: folder.join("locks"), is_shared: false, mode: files::PRIVATE });
     of_machine.into_iter().chain(of_user)

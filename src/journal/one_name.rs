@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 
-use super::opening::beside;
+use super::beside::beside;
 use crate::files;
 
 /// Why a file cannot be a journal, or one that is safe where it is.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
@@ -12,6 +12,7 @@ use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::beside::beside;
 use super::index::LogHead;
 use super::place::Place;
 use super::{Journal, JournalError, alone, objects, one_name, schema};
@@ -263,12 +264,6 @@ impl Journal {
         let found: String = self.conn.pragma_query_value(None, "quick_check", |row| row.get(0))?;
         if found == "ok" { Ok(()) } else { Err(JournalError::Damaged(found)) }
     }
-}
-
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 /// Tries again as long as what stands in the way may pass.

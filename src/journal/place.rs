@@ -8,8 +8,8 @@ use std::mem::ManuallyDrop;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use super::beside::beside;
 use super::index::{self, Backfill, Index, LogHead};
-use super::opening::beside;
 use crate::files::{FileId, open_itself};
 
 /// The files of an open journal, as they were when it was opened. The database itself is only looked at by its path: to open

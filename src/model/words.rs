@@ -1,6 +1,6 @@
 //! The service's vocabulary: what a state word is, which pairs go together, which states swallow an update.
 //!
-//! The lists drifted three times within three months, so a word is data: what we know is in the table of [`dialect`],
+//! The lists drifted three times within three months, so a word is data: what we know is in the tables of `lists`,
 //! and what we do not know is carried as it was read. Compare words with `==`: it ignores case, and `init` (the
 //! spelling of writes) equals `initialize` (the spelling of reads).
 
@@ -11,7 +11,7 @@ use std::hash::{Hash, Hasher};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::dialect::{self, Field};
+use super::lists::{self, canonical};
 
 /// A state word in lower case, in the spelling it came with.
 #[derive(Clone, Debug)]
@@ -44,18 +44,13 @@ impl Word {
 
     #[must_use]
     pub fn is_copystate(&self) -> bool {
-        Field::Copystate.knows(self)
+        lists::has(&lists::COPYSTATES, &self.0)
     }
 
     #[must_use]
     pub fn is_migrationcycle(&self) -> bool {
-        Field::Migrationcycle.knows(self)
+        lists::has(&lists::MIGRATIONCYCLES, &self.0)
     }
-}
-
-/// The one spelling that stands for all spellings of a state.
-pub(super) fn canonical(word: &str) -> &str {
-    if word == "initialize" { "init" } else { word }
 }
 
 impl PartialEq for Word {
@@ -105,10 +100,10 @@ impl<'de> Deserialize<'de> for Word {
 }
 
 /// Every copystate that some edition of the API lets one write.
-pub const COPYSTATES: [&str; dialect::COPYSTATES.len()] = dialect::words(&dialect::COPYSTATES);
+pub const COPYSTATES: [&str; lists::COPYSTATES.len()] = lists::words(&lists::COPYSTATES);
 
 /// Every migrationcycle that some edition of the API lets one write.
-pub const MIGRATIONCYCLES: [&str; dialect::MIGRATIONCYCLES.len()] = dialect::words(&dialect::MIGRATIONCYCLES);
+pub const MIGRATIONCYCLES: [&str; lists::MIGRATIONCYCLES.len()] = lists::words(&lists::MIGRATIONCYCLES);
 
 /// Every word of both lists by its length, so that one of millions is found at once. Places without a word are empty.
 static KNOWN: [[&str; 8]; 16] = by_length([&COPYSTATES, &MIGRATIONCYCLES]);
@@ -145,7 +140,7 @@ pub fn swallows_updates(copystate: &Word) -> bool {
 /// show as `premigready`.
 #[must_use]
 pub fn never_shown(word: &Word) -> bool {
-    dialect::is_written_but_never_shown(word)
+    lists::is_written_but_never_shown(word.as_str())
 }
 
 /// Targets from which there is no way back.

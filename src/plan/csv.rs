@@ -5,17 +5,19 @@ use std::rc::Rc;
 
 use crate::model::Row;
 use crate::plan::check::Checker;
-use crate::plan::columns::{Cells, Column, Header, Place, sheet_error};
+use crate::plan::columns::{Cells, Column, Header, Place};
 use crate::plan::problem::{Kind, Position, Problems, plural, quoted};
 use crate::plan::text::{MAX_FIELD, Next, Text};
 use crate::plan::{Comment, Stop};
 
+mod fields;
 mod heading;
 mod records;
 mod shape;
 
-use records::{Field, Record, Records};
-use shape::Shape;
+use fields::Field;
+use records::{Record, Records};
+use shape::{Shape, warn_of_comment};
 
 /// Reads the header, before which the text stands, and the rows. `above` are the comments that stood before it.
 pub(crate) fn read<R: Read, E>(
@@ -102,19 +104,6 @@ fn skip_empty_rows<R: Read>(text: &mut Text<R>, problems: &mut Problems) -> io::
             },
         }
     }
-}
-
-fn warn_of_comment(at: Position, comment: &[u8], problems: &mut Problems) {
-    let comment = String::from_utf8_lossy(comment);
-    let comment = comment.trim();
-    let is_of_a_sheet = comment.split([',', ';', '\t', '|']).any(|cell| sheet_error(cell.trim()));
-    let why = if is_of_a_sheet {
-        "a spreadsheet writes this where a look-up fails"
-    } else {
-        "take the # away if it is meant for one, and the line if not"
-    };
-    let message = format!("this comment looks like a row, and is none: {} ({why})", quoted(comment));
-    problems.warning(Kind::CommentLikeRow, at, message, None);
 }
 
 /// A quote that was never meant takes the lines up to the next one for the text of one field.

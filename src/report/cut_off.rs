@@ -1,6 +1,6 @@
 //! The end of a run that was cut off between its last verdict and its end: nothing is left to do, and nobody wrote so.
 
-use super::status::Holder;
+use super::holder::Holder;
 use crate::event::EventKind;
 use crate::exit::Exit;
 use crate::journal::read::{RunRecord, Tally};

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::status::Holder;
+use super::holder::Holder;
 use crate::control::{self, Wait};
 use crate::event::{Event, EventKind, Ground, Verdict};
 use crate::journal::read::RunRecord;

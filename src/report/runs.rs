@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::status::Holder;
+use super::holder::Holder;
 use super::summary::seconds;
 use super::{ReportError, cut_off};
 use crate::journal::read::RunRecord;

@@ -1,13 +1,11 @@
 //! Where a run stands, also while it runs. As JSON it is the summary.
 
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
+use super::holder::Holder;
 use super::summary::{Running, SteeringOf, Summary};
 use crate::control::{CONTROL, Wait};
-use crate::journal::read::RunRecord;
-use crate::lock;
 use crate::rollback::IfStopped;
 use crate::values::zone::Zone;
 use crate::waves::forecast::spoken;
@@ -18,27 +16,6 @@ use crate::wording::times::time_in;
 /// Waves past these are counted and not listed.
 const MOST_WAVES: usize = 30;
 const WAVE_WIDTH: usize = 28;
-
-/// Whether the launch that the journal calls running holds its lock: the journal cannot know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
-    Alive,
-    Gone,
-    /// It began on another host, or the lock cannot be asked.
-    Unknown,
-}
-
-impl Holder {
-    #[must_use]
-    pub fn of(journal: &Path, run: &RunRecord) -> Self {
-        match lock::is_held(&lock::of_run(journal, &run.id)) {
-            Some(true) => Holder::Alive,
-            // Locks of another host need not be seen here.
-            Some(false) if run.host.as_deref() == Some(lock::host().as_str()) => Holder::Gone,
-            Some(false) | None => Holder::Unknown,
-        }
-    }
-}
 
 /// Times as the clocks of a zone show them.
 pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::explain::Explained;
+use super::holder::Holder;
 use super::lab::{self, Lab, RUN_ID, conforms, matches_snapshot, row};
 use super::runs::Runs;
-use super::status::{self, Holder};
+use super::status;
 use super::summary::{self, Summary};
 use super::{ReportError, write};
 use crate::control::{By, CONTROL, Command};

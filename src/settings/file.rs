@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use super::directories::user_directory;
 use super::keys::{CREDENTIAL_KEYS, KEYS, Reach, SECRETS};
 use super::trust::{self, Known, Notes};
 use super::{Place, SettingsError, Untrusted};
@@ -275,19 +276,6 @@ impl SettingsFile {
         let sets = crate::journal::bounded(&all);
         (!all.is_empty()).then(|| format!("`{}` of this folder ({whose}) sets {sets}", self.path.display()))
     }
-}
-
-/// The product's own directory among the user's, as the XDG base directory specification has it.
-pub(crate) fn user_directory(
-    environment: &impl Fn(&str) -> Option<OsString>,
-    variable: &str,
-    below_home: &str,
-) -> Option<PathBuf> {
-    let absolute = |text: OsString| Some(PathBuf::from(text)).filter(|path| path.is_absolute());
-    let base = environment(variable)
-        .and_then(absolute)
-        .or_else(|| environment("HOME").and_then(absolute).map(|home| home.join(below_home)))?;
-    Some(base.join("cutover"))
 }
 
 fn parse(path: PathBuf, authority: Authority, text: &str) -> Result<SettingsFile, SettingsError> {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::file;
+use super::directories::user_directory;
 use crate::files;
 
 /// A note of trust is one short line.
@@ -59,7 +59,7 @@ pub(crate) fn place(path: &Path) -> io::Result<PathBuf> {
 impl Notes {
     /// Notes of the user; none, if the environment names neither a home nor a state directory.
     pub(crate) fn of_user(environment: &impl Fn(&str) -> Option<OsString>) -> Option<Self> {
-        let state = file::user_directory(environment, "XDG_STATE_HOME", ".local/state")?;
+        let state = user_directory(environment, "XDG_STATE_HOME", ".local/state")?;
         Some(Self { folder: state.join("trusted") })
     }
 

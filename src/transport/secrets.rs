@@ -9,6 +9,7 @@ use std::fmt;
 
 mod clothes;
 pub(crate) mod guarded;
+mod signs;
 
 use guarded::Guarded;
 
@@ -79,7 +80,7 @@ fn on_one_line(text: &str) -> (String, bool) {
     let mut line = String::new();
     let mut is_apart = false;
     for c in text.chars() {
-        if clothes::takes_no_room(c) {
+        if signs::takes_no_room(c) {
             is_apart = true;
             continue;
         }

@@ -22,6 +22,7 @@ mod evidence;
 mod faults;
 mod files;
 mod hands;
+mod house;
 mod lab;
 mod lanes;
 mod looks;

@@ -3,10 +3,11 @@
 //! Nothing of a plan that somebody meant may go unseen, so that such a line is a warning. A comment that is prose is none,
 //! however many commas it has.
 
-use super::records::Records;
+use super::fields::Fields;
 use crate::model::dialect::Field;
 use crate::model::words::Word;
 use crate::plan::columns::{Column, Header, sheet_error};
+use crate::plan::problem::{Kind, Position, Problems, quoted};
 
 /// What a row of a plan looks like.
 pub(super) struct Shape {
@@ -30,7 +31,7 @@ impl Shape {
     }
 
     fn cells(&self, line: &[u8]) -> Vec<String> {
-        let values = Records::new(self.delimiter).first_values(line);
+        let values = Fields::new(self.delimiter).first_values(line);
         values.into_iter().map(|value| value.trim().to_owned()).collect()
     }
 
@@ -74,4 +75,18 @@ impl Shape {
         let named = |cell: &String| Column::named(cell.trim_start_matches(['#', ' ', '\t']));
         self.source_id.is_some_and(|place| cells.get(place).and_then(named) == Some(Column::SourceId))
     }
+}
+
+/// Warns of a comment that looks like a row.
+pub(super) fn warn_of_comment(at: Position, comment: &[u8], problems: &mut Problems) {
+    let comment = String::from_utf8_lossy(comment);
+    let comment = comment.trim();
+    let is_of_a_sheet = comment.split([',', ';', '\t', '|']).any(|cell| sheet_error(cell.trim()));
+    let why = if is_of_a_sheet {
+        "a spreadsheet writes this where a look-up fails"
+    } else {
+        "take the # away if it is meant for one, and the line if not"
+    };
+    let message = format!("this comment looks like a row, and is none: {} ({why})", quoted(comment));
+    problems.warning(Kind::CommentLikeRow, at, message, None);
 }

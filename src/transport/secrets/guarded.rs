@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::clothes;
+use super::signs;
 
 /// Parts shorter than this are too common to say anything.
 const GRAM: usize = 8;
@@ -61,7 +61,7 @@ impl Guarded {
 
     pub(super) fn shapes(&self) -> &Shapes {
         self.0.shapes.get_or_init(|| {
-            let visible = Shape::new(clothes::normal(self.expose_secret()));
+            let visible = Shape::new(signs::normal(self.expose_secret()));
             let bare: Vec<u8> = visible.bytes.iter().copied().filter(u8::is_ascii_alphanumeric).collect();
             let bare = (bare.len() < visible.bytes.len()).then(|| Shape::new(bare));
             Shapes { visible, bare }
