@@ -53,7 +53,7 @@ pub struct Verified {
     pub signed_by: Option<Signer>,
     /// The bundle that it lay in, if it was in one.
     pub bundle: Option<Bundled>,
-    /// The runs that it names. None: it was begun by a version that named none, or has not begun.
+    /// The runs that it names. None: it was made by a version that named none.
     pub after: Option<Predecessors>,
     pub people: People,
 }

@@ -104,6 +104,11 @@ pub(crate) enum CommandError {
     BadSource { id: String, problem: String },
     #[error("the service knows no source `{0}`")]
     NoSuchSource(String),
+    #[error(
+        "nothing is recorded of run {run}, not even that it began: an earlier version was cut off there, or somebody removed it, \
+         so that nothing tells whether its rows are those of its plan; nothing was sent"
+    )]
+    NeverBegun { run: String, instead: String },
     #[error("`{}` is there already", .0.display())]
     Exists(PathBuf),
     /// The same where nothing is replaced, whatever anybody says.
@@ -264,6 +269,7 @@ impl CommandError {
         match self {
             CommandError::Plan(PlanError::Edited { .. })
             | CommandError::Bundle { .. }
+            | CommandError::NeverBegun { .. }
             | CommandError::NotAsItWas { .. } => Exit::Integrity,
             CommandError::NotLooked { exit, .. } | CommandError::Stopped { exit, .. } => *exit,
             CommandError::Approval(error) => error.exit(),
@@ -428,6 +434,7 @@ impl CommandError {
                 return hint_of_journal(error, here);
             }
             CommandError::Lock(error) => return hint_of_lock(error, here),
+            CommandError::NeverBegun { instead, .. } => return Some(format!("begin anew: `{instead}`")),
             CommandError::Exists(_) => "name another, or replace it with --force",
             CommandError::Taken(_) => "name another",
             CommandError::NoSuchSource(_) => {

@@ -12,11 +12,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, TransactionBehavior, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior, params};
 
 use crate::control::{By, Command};
 use crate::event::rules::Rules;
-use crate::event::{Event, EventKind, LaneId, Outcome};
+use crate::event::{Event, EventKind, LaneId, LanePlace, Outcome};
 use crate::ledger::{IllegalStep, Phase, Standing};
 use crate::model::{Row, RowId, SeenState};
 use crate::waves::Terms;
@@ -294,6 +294,7 @@ pub struct RunKey(i64);
 /// What is known of a run when it is made.
 pub struct NewRun<'a> {
     pub id: &'a str,
+    pub made_at: Timestamp,
     pub plan_path: &'a str,
     pub plan_digest: &'a str,
     pub n_rows: u32,
@@ -301,6 +302,13 @@ pub struct NewRun<'a> {
     pub settings: &'a serde_json::Value,
     /// Which waves there are, in their order; rows may name others, which come behind them.
     pub terms: &'a Terms,
+}
+
+/// A run that was just made.
+pub struct NewlyMade {
+    pub run: RunKey,
+    /// The event with which it begins. It is in the journal, and nobody was told of it yet.
+    pub begun: Event,
 }
 
 /// One account of a run that is made.
@@ -312,6 +320,13 @@ pub struct NewLane {
     pub account: String,
     /// Whether rows that name no target are its own.
     pub takes_unnamed: bool,
+}
+
+impl NewLane {
+    pub(crate) fn place(&self) -> LanePlace {
+        let NewLane { name, endpoint, account, takes_unnamed: _ } = self.clone();
+        LanePlace { name, endpoint, account }
+    }
 }
 
 /// What tells a run's places from those of other runs: distinct, in one text each.
@@ -339,8 +354,9 @@ pub struct Journal {
     open: HashMap<(RunKey, RowId), Box<Standing>>,
     /// Number of the schema when it was held last against what its version makes.
     schema: Option<i64>,
-    /// The heads that this connection has written, if nobody else may write to the same run.
-    ours: Option<HashMap<(RunKey, LaneId), (u64, Hash)>>,
+    /// The heads that this connection has written: those of runs that it made, and all since nobody else may write to the same.
+    ours: HashMap<(RunKey, LaneId), (u64, Hash)>,
+    minds_heads: bool,
     /// Rows that it has not taken in hand itself are held against their events as it does.
     minds_rows: bool,
 }
@@ -348,17 +364,18 @@ pub struct Journal {
 impl Journal {
     /// From here on nobody else appends to a run that this connection appends to: a head that is another then was taken from us.
     pub(crate) fn mind_heads(&mut self) {
-        self.ours.get_or_insert_default();
+        self.minds_heads = true;
     }
 
     /// Puts another journal in the place of this one if it has all that this connection wrote.
     pub(crate) fn goes_on_in(&self, other: &mut Journal) -> Result<bool, JournalError> {
-        for ((run, lane), head) in self.ours.iter().flatten() {
+        for ((run, lane), head) in &self.ours {
             if load_head(&other.conn, *run, *lane)? != *head {
                 return Ok(false);
             }
         }
         other.ours.clone_from(&self.ours);
+        other.minds_heads = self.minds_heads;
         other.minds_rows = self.minds_rows;
         Ok(true)
     }
@@ -368,15 +385,17 @@ impl Journal {
         &self.path
     }
 
-    /// Makes a run and fills it with rows, all or nothing: `fill` is given a sink for the rows of the plan.
+    /// Makes a run, fills it with rows and begins it, all or nothing: `fill` is given a sink for the rows of the plan. There is no
+    /// run without the event that says what it was made as: else whoever edits it before its first launch would be believed.
     pub fn create_run<E: From<JournalError>>(
         &mut self,
         new: &NewRun<'_>,
         fill: impl FnOnce(&mut RowSink<'_>) -> Result<(), E>,
-    ) -> Result<RunKey, E> {
+    ) -> Result<NewlyMade, E> {
         let places = Places::of(new.lanes);
+        // What it begins with is read within it.
         let transaction =
-            self.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(JournalError::from)?;
+            Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(JournalError::from)?;
         let run = succession::count_another(&transaction)?;
         transaction
             .execute(
@@ -391,7 +410,7 @@ impl Journal {
                     places.endpoint,
                     places.account,
                     new.settings.to_string(),
-                    Timestamp::now().as_millisecond(),
+                    new.made_at.as_millisecond(),
                     Rules::default().name()
                 ],
             )
@@ -417,8 +436,27 @@ impl Journal {
         let canaries =
             (0_u32..).zip(&new.terms.waves).filter_map(|(wave_no, wave)| Some((wave_no, wave.canary.as_ref()?.rows)));
         rows::send_ahead(&transaction, run, &canaries.collect::<Vec<_>>())?;
+        let (begun, head) = self.begin(&transaction, run, new)?;
         transaction.commit().map_err(JournalError::from)?;
-        Ok(run)
+        self.ours.insert((run, begun.lane), (begun.seq, head));
+        Ok(NewlyMade { run, begun })
+    }
+
+    /// Records what a run begins with, once its rows are where they stay. Returns the head of its lane, too.
+    fn begin(&self, conn: &Connection, run: RunKey, new: &NewRun<'_>) -> Result<(Event, Hash), JournalError> {
+        let kind = EventKind::RunStarted {
+            plan: new.plan_digest.to_owned(),
+            rows: new.n_rows,
+            settings: new.settings.clone(),
+            lanes: new.lanes.iter().map(NewLane::place).collect(),
+            layout: Some(self.layout(run)?),
+            rules: Rules::default(),
+            after: Some(self.predecessors(run)?),
+        };
+        let event = Event { seq: 1, ..Event::unnumbered(LaneId::RUN, Some(new.made_at), kind) };
+        let head = EventSink::new(conn, run, 1)?.put(&event, &chain::genesis(new.id, event.lane))?;
+        store_head(conn, run, event.lane, &(event.seq, head))?;
+        Ok((event, head))
     }
 
     /// Puts down a command for the launch that carries the run, now or later.
@@ -476,7 +514,7 @@ impl Journal {
         // What is under way now; it is put back when all of this is on disk.
         let mut open = std::mem::take(&mut self.open);
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if self.ours.is_some() {
+        if self.minds_heads {
             let version = objects::version_in_use(&transaction)?;
             if self.schema != Some(version) {
                 // Somebody made something in it since, or packed it.
@@ -496,7 +534,7 @@ impl Journal {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                 std::collections::btree_map::Entry::Vacant(entry) => {
                     let head = load_head(&transaction, run, event.lane)?;
-                    let ours = self.ours.as_ref().and_then(|ours| ours.get(&(run, event.lane)));
+                    let ours = self.ours.get(&(run, event.lane)).filter(|_| self.minds_heads);
                     if ours.is_some_and(|ours| *ours != head) {
                         return Err(JournalError::NotOurs);
                     }
@@ -526,15 +564,12 @@ impl Journal {
         }
         drop((sink, load));
         rows::store_standings(&transaction, run, &standings)?;
-        for (lane, (seq, head)) in &heads {
-            let n_written = transaction
-                .prepare_cached("UPDATE lane SET seq = ?3, head = ?4 WHERE run = ?1 AND lane = ?2")?
-                .execute(params![run.0, lane.0, seq, head])?;
-            must_be(1, n_written, "heads")?;
+        for (lane, head) in &heads {
+            store_head(&transaction, run, *lane, head)?;
         }
         transaction.commit()?;
-        if let Some(ours) = &mut self.ours {
-            ours.extend(heads.into_iter().map(|(lane, head)| ((run, lane), head)));
+        if self.minds_heads {
+            self.ours.extend(heads.into_iter().map(|(lane, head)| ((run, lane), head)));
         }
         let under_way = standings.into_iter().filter(|(_, standing)| standing.phase.is_in_doubt());
         open.extend(under_way.map(|(row, standing)| ((run, row), standing)));
@@ -686,6 +721,13 @@ fn load_head(conn: &Connection, run: RunKey, lane: LaneId) -> Result<(u64, Hash)
         .query_row(params![run.0, lane.0], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     head.ok_or_else(|| JournalError::Damaged(format!("lane {lane} has no head")))
+}
+
+fn store_head(conn: &Connection, run: RunKey, lane: LaneId, (seq, head): &(u64, Hash)) -> Result<(), JournalError> {
+    let n_written = conn
+        .prepare_cached("UPDATE lane SET seq = ?3, head = ?4 WHERE run = ?1 AND lane = ?2")?
+        .execute(params![run.0, lane.0, seq, head])?;
+    must_be(1, n_written, "heads")
 }
 
 /// The sums that stand in `run` and `lane`, so that `status` need not fold.

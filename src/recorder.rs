@@ -144,9 +144,11 @@ pub(crate) enum Rescue {
     Nowhere,
 }
 
+/// Begins with telling of the event with which the run began, if that was recorded just now and nobody was told.
 pub(crate) fn start(
     mut journal: Journal,
     run: RunKey,
+    begun: Option<Event>,
     mut observers: Vec<Box<dyn Observer>>,
     clock: Clock,
     watch: Watch,
@@ -154,7 +156,7 @@ pub(crate) fn start(
     journal.mind_heads();
     observers.push(Box::new(watch.kept.clone()));
     let (inbox, messages) = mpsc::channel::<Message>(INBOX);
-    let writer = Writer {
+    let mut writer = Writer {
         journal,
         run,
         observers,
@@ -165,7 +167,12 @@ pub(crate) fn start(
         asked: None,
         told_of_log: false,
     };
-    let thread = thread::Builder::new().name("recorder".to_owned()).spawn(move || writer.serve(messages))?;
+    let thread = thread::Builder::new().name("recorder".to_owned()).spawn(move || {
+        if let Some(begun) = begun {
+            tell(&mut writer.observers, &begun, None);
+        }
+        writer.serve(messages)
+    })?;
     Ok((Recorder { inbox, clock }, Writing { thread }))
 }
 

@@ -5,9 +5,8 @@ use std::error::Error;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use cutover::event::{EventKind, LaneId, LanePlace, Outcome, Predecessors, StatedQuota, Verdict};
+use cutover::event::{EventKind, LaneId, Outcome, StatedQuota, Verdict};
 use cutover::exit::Exit;
-use cutover::journal::read::RunRecord;
 use cutover::journal::{Journal, JournalError, NewLane, NewRun, RunKey};
 use cutover::model::words::Word;
 use cutover::model::{Row, RowId, SeenState, SourceId, TargetState};
@@ -73,6 +72,7 @@ fn make(path: &Path, n_rows: u32, seed: u64) -> Result<(), Box<dyn Error>> {
     });
     let new = NewRun {
         id: &id(n_rows, seed),
+        made_at: Timestamp::from_millisecond(FIRST_AT_MS)?,
         plan_path: "night.csv",
         plan_digest: &digest,
         n_rows,
@@ -80,14 +80,11 @@ fn make(path: &Path, n_rows: u32, seed: u64) -> Result<(), Box<dyn Error>> {
         settings: &serde_json::json!({"rate": 10, "concurrency": OPEN}),
         terms: &Terms::default(),
     };
-    let key = journal.create_run(&new, |sink| {
+    let made = journal.create_run(&new, |sink| {
         (1..=n_rows).try_for_each(|n| Ok::<(), Box<dyn Error>>(sink.row(&row(n, n_rows)?, None)?))
     })?;
-    let run = journal.run(key)?;
-    let layout = journal.layout(key)?;
-    let mut writer = Writer { journal, key, dice: Dice(seed), at_ms: FIRST_AT_MS };
-    let after = writer.journal.predecessors(key)?;
-    writer.own(begun(&run, layout, after))?;
+    let mut writer = Writer { journal, key: made.run, dice: Dice(seed), at_ms: FIRST_AT_MS };
+    writer.own([launched()])?;
     writer.rows(n_rows)?;
     let elapsed_ms = u64::try_from(writer.at_ms - FIRST_AT_MS)?;
     writer.own([EventKind::LaunchEnded { exit: Exit::NotOnTarget, reason: None, elapsed_ms, refusal: None }])?;
@@ -139,18 +136,8 @@ fn state(copystate: &str, cycle: &str) -> SeenState {
     SeenState { copystate: Some(Word::new(copystate)), migrationcycle: Some(Word::new(cycle)) }
 }
 
-fn begun(run: &RunRecord, layout: String, after: Predecessors) -> [EventKind; 2] {
-    let place = |name: &str| LanePlace { name: name.into(), endpoint: run.endpoint.clone(), account: name.into() };
-    let started = EventKind::RunStarted {
-        plan: run.plan_digest.clone(),
-        rows: run.n_rows,
-        settings: run.settings.clone(),
-        lanes: ACCOUNTS.map(place).into(),
-        layout: Some(layout),
-        rules: run.rules,
-        after: Some(after),
-    };
-    let launch = EventKind::LaunchBegan {
+fn launched() -> EventKind {
+    EventKind::LaunchBegan {
         launch: 1,
         verb: "run".into(),
         pid: 4711,
@@ -160,8 +147,7 @@ fn begun(run: &RunRecord, layout: String, after: Predecessors) -> [EventKind; 2]
         version: env!("CARGO_PKG_VERSION").into(),
         given: [].into(),
         cut_off_ms: 0,
-    };
-    [started, launch]
+    }
 }
 
 /// What is decided about a row before anything happens to it.

@@ -56,6 +56,7 @@ pub(super) fn check(
     for finding in unread {
         findings.add(finding);
     }
+    check_is_recorded(journal, run, findings)?;
     sums.compare_run(run, findings);
     sums.compare_lanes(&journal.lanes(run.key)?, findings);
     sums.compare_commands(&journal.stored_commands(run.key)?, findings);
@@ -96,16 +97,30 @@ pub(super) fn check_ends(
             findings.add(Finding::HeadDiffers { lane, seq });
         }
     }
+    check_is_recorded(journal, run, findings)?;
     sums.compare_run(run, findings);
     sums.compare_beginning(run, &journal.lanes(run.key)?, findings);
     sums.compare_commands(&journal.stored_commands(run.key)?, findings);
     Ok(sums.layout)
 }
 
-/// The first event of a run, with what it says of the run's record and of where it goes. A run that never began has none.
+const BEGINNING_IS_MISSING: Finding = Finding::Missing { lane: LaneId::RUN, seq: 1, n_missing: 1 };
+
+/// A run is made with its first event. Only earlier versions could be cut off in between, and left one of which nothing is recorded.
+fn check_is_recorded(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<(), JournalError> {
+    let is_earlier = run.key.number().cast_unsigned() <= journal.identity()?.n_earlier;
+    if !is_earlier && journal.is_unrecorded(run.key)? {
+        findings.add(BEGINNING_IS_MISSING);
+    }
+    Ok(())
+}
+
+/// The first event of a run, with what it says of the run's record and of where it goes. One of which nothing at all is recorded
+/// has none: nobody goes on with it.
 pub(super) fn check_beginning(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<(), JournalError> {
     let mut sums = OwnSums::default();
-    let mut finding = (run.launches > 0).then_some(Finding::Missing { lane: LaneId::RUN, seq: 1, n_missing: 1 });
+    let is_recorded = run.launches > 0 || !journal.is_unrecorded(run.key)?;
+    let mut finding = is_recorded.then_some(BEGINNING_IS_MISSING);
     journal.for_each_stored_event(run.key, EventOrder::FirstOf(LaneId::RUN), |event| {
         let is_first = event.prev == chain::genesis(&run.id, LaneId::RUN) && kept(&event).fits_at(LaneId::RUN, 1);
         finding = match read(&event) {

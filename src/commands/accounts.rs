@@ -278,8 +278,7 @@ impl Account {
     }
 
     pub(super) fn place(&self) -> LanePlace {
-        let NewLane { name, endpoint, account, takes_unnamed: _ } = self.lane();
-        LanePlace { name, endpoint, account }
+        self.lane().place()
     }
 
     pub(super) fn takes(&self, row: &Row) -> bool {

@@ -15,13 +15,13 @@ use super::sealing::{self, SealTo};
 use super::{CommandError, Context, bad_destination, checked, reading_of};
 use crate::audit::beforehand::{self, Of};
 use crate::clock::Clock;
-use crate::event::{LanePlace, Verdict};
+use crate::event::{Event, LanePlace, Verdict};
 use crate::exit::Exit;
 use crate::files::beside::{check_destination, check_is_not_the_plan};
 use crate::formats::Format;
 use crate::journal::read::RunRecord;
 use crate::journal::reopening::Reopen;
-use crate::journal::{Journal, JournalError, NewLane, NewRun, RunKey};
+use crate::journal::{Journal, JournalError, NewLane, NewRun, NewlyMade, RunKey};
 use crate::ledger::Phase;
 use crate::ledger::cause::Only;
 use crate::lock::{self, Lock};
@@ -30,7 +30,7 @@ use crate::plan::sealed::{Counted, Seal};
 use crate::plan::source::Source;
 use crate::plan::{Checked, Planned};
 use crate::recorder::sent::Sent;
-use crate::report::next::{self, Given};
+use crate::report::next::{self, Given, NextCommands};
 use crate::settings::flags::{LaunchArgs, PlanArgs, SelectionArgs, ShowArgs};
 use crate::settings::keys::KEYS;
 use crate::settings::resolve::{Loosened, Origin};
@@ -250,12 +250,16 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
     let unfinished = |journal: &Journal| {
         beforehand::runs(journal)?;
         let found = if new { Vec::new() } else { journal.unfinished(&checked.digest.to_string(), &lanes)? };
+        let (mut recorded, mut unrecorded) = (Vec::new(), Vec::new());
+        for run in found {
+            if journal.is_unrecorded(run.key)? { unrecorded.push(run) } else { recorded.push(run) }
+        }
         // Another sealing saw other states, and others agreed to it.
-        let (same, other): (Vec<_>, Vec<_>) = found.into_iter().partition(|run| run.sealing() == sealing.as_deref());
+        let (same, other): (Vec<_>, Vec<_>) = recorded.into_iter().partition(|run| run.sealing() == sealing.as_deref());
         if let Some(run) = same.first() {
             beforehand::run(journal, run, Of::Launch)?;
         }
-        Ok::<_, CommandError>((same, other))
+        Ok::<_, CommandError>((same, other, unrecorded))
     };
     // A journal that is there is looked at before anybody hears of us, and one that is not is made when we were let in.
     let opened = context.settings.journal.exists().then(|| {
@@ -266,7 +270,7 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
     let opened = opened.transpose()?;
     let runtime = runtime()?;
     accounts::let_in(&runtime, &accounts)?;
-    let (mut journal, (same, other)) = if let Some(opened) = opened {
+    let (mut journal, (same, other, unrecorded)) = if let Some(opened) = opened {
         opened
     } else {
         let journal = Journal::open(&context.settings.journal)?;
@@ -283,15 +287,21 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
             n_left
         ));
         let context = &under(outside, kept(&run, &checked.terms), &Origin::Begun(format!("run {}", run.id)))?;
-        return launch_run(context, journal, run.key, accounts, runtime, &launch);
+        return launch_run(context, journal, (run.key, None), accounts, runtime, &launch);
     }
     if let Some(run) = other.first() {
         context
             .console
             .say(&format!("run {} of this plan is unfinished and was sealed otherwise: left as it is", run.id));
     }
-    let key = make_run(&mut journal, &source, args, &checked, &lanes, &context.settings)?;
-    launch_run(context, journal, key, accounts, runtime, &launch)
+    if let Some(run) = unrecorded.first() {
+        context.console.say(&format!(
+            "nothing is recorded of run {} of this plan, not even that it began: left as it is",
+            plain(&run.id)
+        ));
+    }
+    let NewlyMade { run, begun } = make_run(&mut journal, &source, args, &checked, &lanes, &context.settings)?;
+    launch_run(context, journal, (run, Some(begun)), accounts, runtime, &launch)
 }
 
 pub(super) fn resume(context: &Context, run: Option<&str>, args: &LaunchArgs) -> Result<Exit, CommandError> {
@@ -360,6 +370,10 @@ fn take_up(
     beforehand::runs(&journal)?;
     close_cut_off(context, &mut journal)?;
     let record = meant::run(context, &journal, run, otherwise)?;
+    if journal.is_unrecorded(record.key)? {
+        let instead = NextCommands::of(&journal, &record, &context.settings.journal)?.run_again();
+        return Err(CommandError::NeverBegun { run: plain(&record.id), instead });
+    }
     beforehand::run(&journal, &record, Of::Launch)?;
     choose(&journal, &record, &mut launch)?;
     launch.spares(Path::new(&record.plan_path))?;
@@ -393,7 +407,7 @@ fn take_up(
     let _locks = accounts::lock_all(again, &accounts)?;
     let runtime = runtime()?;
     accounts::let_in(&runtime, &accounts)?;
-    launch_run(again, journal, record.key, accounts, runtime, launch)
+    launch_run(again, journal, (record.key, None), accounts, runtime, launch)
 }
 
 /// What a run keeps to that was begun with it, and what its plan says.
@@ -425,12 +439,12 @@ pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
     let folder = files::private_folder().map_err(CommandError::Start)?;
     let mut journal = Journal::open(&folder.path().join("plan.db"))?;
-    let key = make_run(&mut journal, &source, args, &checked, &lanes, &context.settings)?;
-    let run = journal.run(key)?;
+    let NewlyMade { run, begun } = make_run(&mut journal, &source, args, &checked, &lanes, &context.settings)?;
+    let run = journal.run(run)?;
     let launch = Launch::that_looks("plan", Consent::OnlyShown, false, false).under(Paper::of_plan(&checked))?;
     let path = journal.path().to_owned();
     let places = accounts.iter().map(Account::place).collect();
-    let Carried { exit, reason, .. } = carry_of(context, &run, accounts, &launch).out(runtime, journal)?;
+    let Carried { exit, reason, .. } = carry_of(context, &run, Some(begun), accounts, &launch).out(runtime, journal)?;
     if exit != Exit::Done {
         return Err(CommandError::Stopped { exit, reason: reason.unwrap_or_default() });
     }
@@ -440,10 +454,11 @@ pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>
     Ok(exit)
 }
 
+/// Launches a run: one that was there, or one that this process just made, with the event with which it began.
 fn launch_run(
     context: &Context,
     mut journal: Journal,
-    key: RunKey,
+    (key, begun): (RunKey, Option<Event>),
     accounts: Vec<Account>,
     runtime: Runtime,
     launch: &Launch,
@@ -453,21 +468,28 @@ fn launch_run(
     let lock = Lock::take(&lock::of_run(path, &id), journal.mode(), &format!("run {id}"), path)?;
     // Read once it is ours: nobody else writes to it from here on.
     let run = journal.run(key)?;
-    if run.launches > 0 {
+    if begun.is_none() {
         journal.mind_rows();
     }
     journal.forget_stale_commands(key)?;
-    let carry = carry_of(context, &run, accounts, launch);
+    let carry = carry_of(context, &run, begun, accounts, launch);
     let ended = carry.out(runtime, journal).and_then(|carried| carry.tell(carried));
     drop(lock);
     ended.map_err(|error| carry.failed(error))
 }
 
-fn carry_of<'a>(context: &'a Context, run: &'a RunRecord, accounts: Vec<Account>, launch: &'a Launch) -> Carry<'a> {
+fn carry_of<'a>(
+    context: &'a Context,
+    run: &'a RunRecord,
+    begun: Option<Event>,
+    accounts: Vec<Account>,
+    launch: &'a Launch,
+) -> Carry<'a> {
     Carry {
         console: context.console,
         settings: &context.settings,
         run,
+        begun,
         accounts,
         launch,
         clock: Clock::OfMachine,
@@ -523,9 +545,10 @@ fn make_run(
     checked: &Checked,
     lanes: &[NewLane],
     settings: &Settings,
-) -> Result<RunKey, CommandError> {
+) -> Result<NewlyMade, CommandError> {
     let new = NewRun {
         id: &new_run_id(),
+        made_at: Timestamp::now(),
         plan_path: source.name(),
         plan_digest: &checked.digest.to_string(),
         n_rows: checked.n_rows,

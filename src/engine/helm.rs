@@ -259,8 +259,8 @@ impl Helm {
     }
 
     /// A launch begins. What held in the one before it, and was said by nobody, holds no longer.
-    pub(crate) async fn begin_launch(&self, kinds: Vec<EventKind>) -> Result<(), JournalClosed> {
-        self.record(kinds).await?;
+    pub(crate) async fn begin_launch(&self, began: EventKind) -> Result<(), JournalClosed> {
+        self.record(vec![began]).await?;
         self.publish_pause();
         Ok(())
     }

@@ -229,7 +229,8 @@ impl Journal {
             access,
             open: HashMap::new(),
             schema: None,
-            ours: None,
+            ours: HashMap::new(),
+            minds_heads: false,
             minds_rows: false,
         })
     }

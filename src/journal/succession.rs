@@ -1,9 +1,9 @@
 //! The chain of runs: each names those before it, so that none can vanish from the journal or come in between.
 //!
-//! Runs have the numbers from 1 on, in the order in which they were made. One that begins names the one made before it with
-//! the heads of its lanes, and where that one names none itself (because it has not begun, or was begun by an earlier
-//! version), the one before that as well, and so on. So whatever was there when a run began is named by it or by those it
-//! names; what happened to them since is not.
+//! Runs have the numbers from 1 on, in the order in which they were made. One that is made names the one made before it with
+//! the heads of its lanes, and where that one names none itself (because an earlier version made it), the one before that as
+//! well, and so on. So whatever was there when a run was made is named by it or by those it names; what happened to them
+//! since is not.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -135,7 +135,19 @@ impl Journal {
             .map_err(JournalError::from)
     }
 
-    /// Runs that are named by one that begins now.
+    /// Tells that nothing of a run is recorded, not even that it began. An earlier version was cut off there, or somebody removed
+    /// all of it.
+    pub fn is_unrecorded(&self, run: RunKey) -> Result<bool, JournalError> {
+        self.conn
+            .prepare_cached(
+                "SELECT NOT EXISTS (SELECT 1 FROM event WHERE run = ?1)
+                    AND NOT EXISTS (SELECT 1 FROM lane WHERE run = ?1 AND seq > 0)",
+            )?
+            .query_row([run.0], |row| row.get(0))
+            .map_err(JournalError::from)
+    }
+
+    /// Runs that are named by one that is made now.
     pub fn predecessors(&self, run: RunKey) -> Result<Predecessors, JournalError> {
         let Identity { id, n_earlier, .. } = self.identity()?;
         let mut statement = self.conn.prepare_cached(

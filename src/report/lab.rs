@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::control::{self, By, Command, Wait};
-use crate::event::{DrainReason, EventKind, LaneId, LanePlace, Outcome, StatedQuota, Verdict};
+use crate::event::{DrainReason, EventKind, LaneId, Outcome, StatedQuota, Verdict};
 use crate::exit::Exit;
 use crate::journal::chain::{self, Hash};
 use crate::journal::read::RunRecord;
@@ -32,16 +32,18 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// A run of these rows that has not begun.
+    /// A run of these rows that was made, and not launched yet.
     pub(crate) fn with(rows: &[Row]) -> Self {
-        let lab = Self { folder: tempfile::tempdir().unwrap(), order: Vec::new() };
+        let lab = Self { folder: tempfile::tempdir().unwrap(), order: vec![(LaneId::RUN, 1)] };
         let mut digester = Digester::new();
         for row in rows {
             digester.row(row);
         }
         let mut journal = Journal::open(&lab.path()).unwrap();
+        lab.raw().execute("UPDATE journal SET id = ?1", [JOURNAL_ID]).unwrap();
         let new = NewRun {
             id: RUN_ID,
+            made_at: Timestamp::from_millisecond(FIRST_AT_MS).unwrap(),
             plan_path: "plan.csv",
             plan_digest: &digester.finish().to_string(),
             n_rows: u32::try_from(rows.len()).unwrap(),
@@ -57,8 +59,6 @@ impl Lab {
         journal
             .create_run(&new, |sink| rows.iter().try_for_each(|row| sink.row(row, None)))
             .unwrap_or_else(|error: JournalError| panic!("{error}"));
-        lab.raw().execute("UPDATE run SET created_at = ?1", [FIRST_AT_MS]).unwrap();
-        lab.raw().execute("UPDATE journal SET id = ?1", [JOURNAL_ID]).unwrap();
         lab
     }
 
@@ -84,18 +84,6 @@ impl Lab {
     }
 
     pub(crate) fn begins(&mut self) {
-        let run = self.open().1;
-        let place = LanePlace { name: "acme".into(), endpoint: run.endpoint, account: "acme".into() };
-        let layout = Some(self.open().0.layout(run.key).unwrap());
-        let started = EventKind::RunStarted {
-            layout,
-            plan: run.plan_digest,
-            rows: run.n_rows,
-            settings: run.settings,
-            lanes: vec![place],
-            rules: run.rules,
-            after: Some(self.open().0.predecessors(run.key).unwrap()),
-        };
         let launch = EventKind::LaunchBegan {
             launch: 1,
             verb: "run".into(),
@@ -107,7 +95,7 @@ impl Lab {
             given: ["allow_irreversible", "yes"].map(|leave| (leave.into(), "on".into())).into(),
             cut_off_ms: 0,
         };
-        self.happens(LaneId::RUN, [started, launch]);
+        self.happens(LaneId::RUN, [launch]);
     }
 
     pub(crate) fn ends(&mut self, exit: Exit, reason: Option<&str>) {

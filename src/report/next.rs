@@ -76,6 +76,8 @@ pub struct NextCommands {
     pub(super) lacks_leave: bool,
     /// A launch holds the run now: any other would be turned away.
     pub(super) goes_on: bool,
+    /// Nothing of the run is recorded, not even that it began: nobody goes on with it.
+    never_begun: bool,
     /// The deadline that the run itself has came before its last launch ended.
     pub(super) deadline_is_over: bool,
     /// So did the one that the last launch was given, which holds no longer.
@@ -160,6 +162,7 @@ impl NextCommands {
             endpoints,
             n_unsettled,
             goes_on,
+            never_begun: journal.is_unrecorded(run.key)?,
             deadline_is_over,
             given_deadline_is_over,
             ..Self::new(run, path, given)
@@ -226,6 +229,9 @@ impl NextCommands {
     /// With what the last launch did not have.
     #[must_use]
     pub fn resume_with(&self, more: &[(&str, &str)]) -> String {
+        if self.never_begun {
+            return self.run_again();
+        }
         self.written("resume", &[&self.run], &self.launch_flags(more))
     }
 

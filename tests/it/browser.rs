@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use cutover::event::rules::Rules;
-use cutover::event::{EventKind, LaneId, LanePlace, Outcome, Verdict};
+use cutover::event::{EventKind, LaneId, Outcome, Verdict};
 use cutover::exit::Exit;
 use cutover::journal::{Journal, NewLane, NewRun};
 use cutover::model::words::Word;
@@ -150,6 +149,7 @@ pub(crate) fn large(path: &Path, n_rows: u32) {
     let lanes = [lane];
     let new = NewRun {
         id: "large",
+        made_at: jiff::Timestamp::now(),
         plan_path: "plan.csv",
         plan_digest: "sha256:0",
         n_rows,
@@ -159,32 +159,20 @@ pub(crate) fn large(path: &Path, n_rows: u32) {
     };
     let run = journal
         .create_run(&new, |sink| (1..=n_rows).try_for_each(|id| sink.row(&row(id), None)))
-        .unwrap_or_else(|error: cutover::journal::JournalError| panic!("{error}"));
-    let place = LanePlace { name: "acme".into(), endpoint: lanes[0].endpoint.clone(), account: "acme".into() };
-    let (plan, host) = ("sha256:0".to_owned(), "host".to_owned());
-    let began = [
-        EventKind::RunStarted {
-            plan,
-            rows: n_rows,
-            settings: json!({}),
-            lanes: vec![place],
-            layout: None,
-            rules: Rules::default(),
-            after: None,
-        },
-        EventKind::LaunchBegan {
-            launch: 1,
-            verb: "run".into(),
-            pid: 1,
-            host,
-            user: None,
-            who: cutover::whoami::Who::default(),
-            version: "0".into(),
-            given: [].into(),
-            cut_off_ms: 0,
-        },
-    ];
-    journal.append(run, began.map(|kind| (LaneId::RUN, kind))).unwrap();
+        .unwrap_or_else(|error: cutover::journal::JournalError| panic!("{error}"))
+        .run;
+    let began = EventKind::LaunchBegan {
+        launch: 1,
+        verb: "run".into(),
+        pid: 1,
+        host: "host".into(),
+        user: None,
+        who: cutover::whoami::Who::default(),
+        version: "0".into(),
+        given: [].into(),
+        cut_off_ms: 0,
+    };
+    journal.append(run, [(LaneId::RUN, began)]).unwrap();
     for first in (1..=n_rows).step_by(10_000) {
         let kinds = (first..(first + 10_000).min(n_rows + 1)).flat_map(|id| {
             let row = RowId(id);

@@ -18,7 +18,7 @@ use cutover::waves::Terms;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::chained::tamper;
+use super::chained::{rechain, tamper};
 use super::lab::{Ended, Lab, Launch, plan, shared};
 use super::tools;
 
@@ -1264,6 +1264,7 @@ fn seeded(path: &Path, seed: u64, rules: Rules) {
     let settings = serde_json::json!({"rate": "10"});
     let new = NewRun {
         id: "seeded",
+        made_at: jiff::Timestamp::now(),
         plan_path: "plan.csv",
         plan_digest: &plan_digest,
         n_rows: ROWS,
@@ -1276,22 +1277,17 @@ fn seeded(path: &Path, seed: u64, rules: Rules) {
         .create_run(&new, |sink: &mut RowSink<'_>| {
             rows.iter().try_for_each(|row| sink.row(row, seen(&mut dice).as_ref()))
         })
-        .unwrap();
+        .unwrap()
+        .run;
     if rules != Rules::default() {
-        rusqlite::Connection::open(path).unwrap().execute("UPDATE run SET rules = ?1", [rules.name()]).unwrap();
+        tamper(path, |conn| {
+            conn.execute("UPDATE run SET rules = ?1", [rules.name()]).unwrap();
+            let began = if rules.is_first() { String::new() } else { format!(",\"rules\":\"{}\"", rules.name()) };
+            let update = "UPDATE event SET detail = replace(detail, ',\"rules\":\"third\"', ?1)";
+            assert_eq!(conn.execute(update, [began]).unwrap(), 1);
+            rechain(conn, 1);
+        });
     }
-    let places =
-        vec![cutover::event::LanePlace { name: "a".into(), endpoint: "https://e".into(), account: "x".into() }];
-    let begun = EventKind::RunStarted {
-        plan: plan_digest.clone(),
-        rows: ROWS,
-        settings: settings.clone(),
-        lanes: places,
-        layout: Some(journal.layout(run).unwrap()),
-        rules,
-        after: Some(journal.predecessors(run).unwrap()),
-    };
-    journal.append(run, [(LaneId::RUN, begun)]).unwrap();
     let mut started = [0; ROWS as usize + 1];
     for _ in 0..1_500 {
         if dice.random_range(0..40) == 0 {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cutover::event::LaneId;
 use cutover::journal::chain::{self, Hash};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;
 
 use super::lab::{Ended, Lab, Served, plan, shared};
@@ -477,4 +477,132 @@ fn rows_that_nobody_wanted_proven_are_on_target_wherever_one_looks() {
     for sql in ["SELECT on_target FROM v_run", "SELECT on_target FROM v_lane", "SELECT sum(on_target) FROM v_row"] {
         assert_eq!(journal.count(sql), 3, "{sql}");
     }
+}
+
+/// Takes the last events of a run's own lane away, with all that they left in its record, as a kill before them would have.
+fn cut_off_behind(conn: &Connection, id: &str, seq: u64) {
+    conn.execute("DELETE FROM event WHERE lane > 0 OR seq > ?1", [seq]).unwrap();
+    for lane in [0, 1].map(LaneId) {
+        let last = "SELECT hash FROM event WHERE lane = ?1 AND seq = ?2";
+        let head: Option<Hash> = conn.query_row(last, params![lane.0, seq], |row| row.get(0)).optional().unwrap();
+        let (seq, head) = head.map_or_else(|| (0, chain::genesis(id, lane)), |head| (seq, head));
+        conn.execute("UPDATE lane SET seq = ?2, head = ?3 WHERE lane = ?1", params![lane.0, seq, head]).unwrap();
+    }
+    let of_launches =
+        "UPDATE run SET launches = 0, running = 0, pid = NULL, host = NULL, started_at = NULL, elapsed_ms = 0,
+         ended_at = NULL, exit_code = NULL, exit_name = NULL, exit_reason = NULL";
+    conn.execute(of_launches, []).unwrap();
+}
+
+/// A laboratory with a run of three rows in two waves, of which the first so many events are recorded.
+fn cut_off(seq: u64) -> (Lab, Served, String) {
+    let lab = Lab::new();
+    lab.write(
+        "plan.csv",
+        "id,copystate,cycle,wave\nvm-1,stopped,syncing,a\nvm-2,stopped,syncing,a\nvm-3,stopped,syncing,b\n",
+    );
+    let sandbox = lab.serve("plan.csv", "");
+    let refused = ["run", "plan.csv", "--preflight", "off", "--max-changes", "1", "--endpoint", &sandbox.url, "--yes"];
+    lab.cutover(&refused).exits(3);
+    let id = lab.journal().value("SELECT id FROM run");
+    tamper(&lab.path("cutover.db"), |conn| cut_off_behind(conn, &id, seq));
+    (lab, sandbox, id)
+}
+
+/// A run is recorded with its making: what it was made as is there before anybody could edit it.
+#[test]
+fn a_run_that_was_cut_off_before_its_first_launch_goes_on_as_it_was_made_and_not_otherwise() {
+    let _machine = shared();
+    let (lab, sandbox, id) = cut_off(1);
+    verify(&lab, &[]).exits(0);
+    let untouched = Untouched::of(&lab);
+    let way = ["--endpoint", &sandbox.url, "--rate", "off"];
+    for edit in [
+        "UPDATE row SET wave_no = 1 - wave_no",
+        "UPDATE row SET canary = 1 WHERE row = 3",
+        "UPDATE row SET sealed_copystate = 'syncing' WHERE row = 1",
+        "UPDATE row SET standing = 'due', looked = 1 WHERE row = 2",
+        "UPDATE run SET rules = 'second'",
+        "UPDATE run SET settings = json_set(settings, '$.attempts', '1')",
+        "UPDATE run SET settings = json_remove(settings, '$.max_changes')",
+        "UPDATE run SET plan_path = 'other.csv'",
+        "UPDATE run SET created_at = created_at + 1",
+        "UPDATE lane SET name = 'other' WHERE lane = 1",
+        "UPDATE lane SET throttled = 1 WHERE lane = 1",
+        "UPDATE event SET at = at + 1",
+        "DELETE FROM event",
+    ] {
+        untouched.but(by_sql(edit));
+        verify(&lab, &[]).exits(7);
+        for verb in [&["run", "plan.csv", "--yes"][..], &["resume", "--yes"], &["retry", "--yes"], &["reconcile"]] {
+            let ended = lab.cutover(&[verb, &way].concat());
+            assert_eq!(ended.code, Some(7), "{edit}, {verb:?}: {}", ended.stderr);
+        }
+    }
+    assert!(sandbox.ledger().is_empty(), "something was asked or sent");
+    untouched.but(|_| ());
+    let ended = lab.cutover(&[&["resume", "--yes", "--events"][..], &way].concat()).exits(0);
+    let told: Vec<Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(told.iter().all(|event| event["kind"] != "run_started"), "{}", ended.stdout);
+    assert_eq!(told[0]["kind"], "launch_began", "{}", ended.stdout);
+    let kinds = "SELECT group_concat(kind) FROM (SELECT kind FROM event WHERE lane = 0 ORDER BY seq LIMIT 2)";
+    assert_eq!(lab.journal().value(kinds), "run_started,launch_began");
+    assert_eq!(lab.journal().value("SELECT id FROM run"), id);
+    verify(&lab, &[]).exits(0);
+}
+
+#[test]
+fn the_launch_that_makes_a_run_tells_that_it_began_and_nobody_else_does() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    let told = |words: &[&str], code| {
+        let ended = lab.launch(&sandbox, words).exits(code);
+        let events = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap());
+        let of_run = |event: &Value| event["kind"] == "run_started";
+        events.filter(of_run).collect::<Vec<Value>>()
+    };
+    let first = told(&["run", "plan.csv", "--max-changes", "1"], 3);
+    let [began] = &first[..] else { panic!("{first:#?}") };
+    let stored = lab.journal().value("SELECT lane || ' ' || seq || ' ' || kind FROM event WHERE lane = 0 AND seq = 1");
+    assert_eq!(stored, format!("{} {} run_started", began["lane"], began["seq"]));
+    assert!(told(&["run", "plan.csv"], 0).is_empty());
+    assert!(told(&["resume"], 0).is_empty());
+}
+
+/// An earlier version could be cut off between the two, and whoever removes the only event leaves the same: of such a run nothing
+/// tells that its rows are those of its plan.
+#[test]
+fn a_run_of_which_nothing_is_recorded_is_gone_on_with_by_nobody() {
+    let _machine = shared();
+    let (lab, sandbox, id) = cut_off(0);
+    let edit = "UPDATE row SET source_id = 'vm-prod' WHERE row = 1";
+    tamper(&lab.path("cutover.db"), |conn| conn.execute_batch(edit).unwrap());
+    assert_eq!(
+        found(&serde_json::from_str(&verify(&lab, &["--json"]).exits(7).stdout).unwrap())[0],
+        (Some(&*id), "missing")
+    );
+    let way = ["--endpoint", &sandbox.url, "--rate", "off"];
+    for verb in [&["resume", "--yes"][..], &["retry", "--yes"], &["reconcile"]] {
+        let ended = lab.cutover(&[verb, &way].concat());
+        ended.exits(7).says("nothing is recorded of run ").says("begin anew: `cutover run plan.csv --endpoint ");
+    }
+    let status = lab.cutover(&["status", &id]).exits(0).stdout;
+    assert!(status.contains("cutover run plan.csv") && !status.contains("cutover resume"), "{status}");
+    let ended = lab.cutover(&[&["run", "plan.csv", "--yes"][..], &way].concat()).exits(0);
+    assert!(!ended.stderr.contains("taking up"), "{}", ended.stderr);
+    ended.says("not even that it began: left as it is");
+    assert_eq!(lab.journal().value("SELECT group_concat(n_rows || ' ' || launches) FROM run"), "3 0,3 1");
+    assert!(!sandbox.changes().iter().any(|change| change.source_id.as_deref() == Some("vm-prod")));
+    // A journal of earlier versions has such runs, and nobody altered it.
+    tamper(&lab.path("cutover.db"), |conn| {
+        let as_planned =
+            "UPDATE row SET source_id = 'vm-1' WHERE run = 1 AND row = 1; UPDATE journal SET n_earlier = 1";
+        conn.execute_batch(as_planned).unwrap();
+        let names = "UPDATE event SET detail = replace(detail, '\"earlier\":0', '\"earlier\":1') WHERE run = 2 AND seq = 1 AND lane = 0";
+        assert_eq!(conn.execute(names, []).unwrap(), 1);
+        rechain(conn, 2);
+    });
+    verify(&lab, &[]).exits(0);
 }

@@ -888,7 +888,8 @@ def check_other(db, run, run_id):
     n_before = n_findings
     try:
         of_events, heads, n_events = check_chains(db, run, run_id)
-        if n_events == 0:  # it was made, and never began
+        (n_earlier,), = db.execute("SELECT n_earlier FROM journal")
+        if n_events == 0 and run <= n_earlier:  # made by an earlier version, and never begun
             made = db.execute("SELECT plan_digest, n_rows, settings, rules FROM run WHERE run = ?", (run,)).fetchone()
             of_events.began = dict(plan=made[0], rows=made[1], settings=read_json(made[2]), rules=made[3])
         anchor = check_heads(db, run, run_id, heads)

@@ -24,7 +24,7 @@ use crate::engine::lane::{Lane, OfRun};
 use crate::engine::sight::Ask;
 use crate::engine::stop::Stop;
 use crate::engine::{self, Book, EngineError, Purpose, reader};
-use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Refusal};
+use crate::event::{DrainReason, Event, EventKind, LaneId, LaneStop, Refusal};
 use crate::exit::Exit;
 use crate::gate::{Gate, Learned, Past, RateOfAll, Remembered};
 use crate::journal::read::{RunRecord, Tally};
@@ -81,6 +81,8 @@ pub(super) struct Carry<'a> {
     pub(super) console: Console,
     pub(super) settings: &'a Settings,
     pub(super) run: &'a RunRecord,
+    /// The event with which the run began, if this process made it.
+    pub(super) begun: Option<Event>,
     pub(super) accounts: Vec<Account>,
     pub(super) launch: &'a Launch,
     pub(super) clock: Clock,
@@ -273,8 +275,8 @@ impl Carry<'_> {
         let stop = Stop::default();
         let losing = Losing::default();
         let watch = losing.watch(&journal, run.key, &stop, &self.sent, (self.kept(&path), self.console))?;
-        let (recorder, writing) =
-            recorder::start(journal, run.key, observers, self.clock, watch).map_err(CommandError::Start)?;
+        let (recorder, writing) = recorder::start(journal, run.key, self.begun.clone(), observers, self.clock, watch)
+            .map_err(CommandError::Start)?;
         let book = Book::new(Journal::open_to_read(&path)?, run.key);
         let ear = Book::new(Journal::open_to_read(&path)?, run.key);
         let helm = Helm::new(
@@ -666,20 +668,8 @@ impl Carry<'_> {
         }
     }
 
-    async fn beginning(&self, book: &Book, given: Given) -> Result<Vec<EventKind>, JournalError> {
-        let mut kinds = Vec::new();
-        if self.run.launches == 0 {
-            kinds.push(EventKind::RunStarted {
-                plan: self.run.plan_digest.clone(),
-                rows: self.run.n_rows,
-                settings: self.run.settings.clone(),
-                lanes: self.accounts.iter().map(Account::place).collect(),
-                layout: Some(book.read(Journal::layout).await?),
-                rules: self.run.rules,
-                after: Some(book.read(Journal::predecessors).await?),
-            });
-        }
-        kinds.push(EventKind::LaunchBegan {
+    async fn beginning(&self, book: &Book, given: Given) -> Result<EventKind, JournalError> {
+        Ok(EventKind::LaunchBegan {
             launch: self.run.launches + 1,
             verb: self.launch.verb.to_owned(),
             pid: std::process::id(),
@@ -689,8 +679,7 @@ impl Carry<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             given,
             cut_off_ms: if self.run.running { book.read(cut_off::open_ms).await? } else { 0 },
-        });
-        Ok(kinds)
+        })
     }
 
     /// How a launch ended that was let run to its end, drained or not.

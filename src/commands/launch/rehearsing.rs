@@ -14,7 +14,7 @@ use super::carry::{Carried, Carry, Consent};
 use super::{Launch, carry_of, make_run, must_be_approved, under};
 use crate::clock::Clock;
 use crate::exit::Exit;
-use crate::journal::{Journal, JournalError, NewLane};
+use crate::journal::{Journal, JournalError, NewLane, NewlyMade};
 use crate::model::{SeenState, SourceId};
 use crate::plan::Checked;
 use crate::plan::paper::Paper;
@@ -41,8 +41,8 @@ pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_liv
     let path = folder.path().join("rehearsal.db");
     let mut journal = Journal::open(&path)?;
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
-    let key = make_run(&mut journal, &source, args, &checked, &lanes, &inside.settings)?;
-    let run = journal.run(key)?;
+    let NewlyMade { run, begun } = make_run(&mut journal, &source, args, &checked, &lanes, &inside.settings)?;
+    let run = journal.run(run)?;
 
     let consent = Consent::Asked { yes: true, irreversible: true };
     let terms = &checked.terms;
@@ -62,11 +62,11 @@ pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_liv
     let window = inside.settings.steering.window(Timestamp::now())?;
     window.told(Timestamp::now()).iter().for_each(|line| inside.console.say(line));
     let quiet = &Context { console: crate::console::Console { quiet: true, ..inside.console }, ..inside.clone() };
-    let carry = Carry { clock, live: live.as_ref(), ..carry_of(quiet, &run, accounts, &launch) };
+    let carry = Carry { clock, live: live.as_ref(), ..carry_of(quiet, &run, Some(begun), accounts, &launch) };
     let exit = carry.out(runtime, journal)?.exit;
 
     let journal = Journal::open_to_read(&path)?;
-    let run = journal.run(key)?;
+    let run = journal.run(run.key)?;
     let refused = refusals(context, &checked, args);
     let rehearsed = Rehearsed { scenario: &inside.settings.scenario, from_live, exit, refused };
     let rehearsal = Rehearsal::of(&journal, &run, terms, rehearsed)?;
@@ -104,16 +104,16 @@ fn look(
     let path = folder.path().join("live.db");
     let mut journal = Journal::open(&path)?;
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
-    let key = make_run(&mut journal, source, args, checked, &lanes, &context.settings)?;
-    let run = journal.run(key)?;
+    let NewlyMade { run, begun } = make_run(&mut journal, source, args, checked, &lanes, &context.settings)?;
+    let run = journal.run(run)?;
     let launch = Launch::that_looks("rehearse", Consent::OnlyLooked, false, false);
-    let Carried { exit, reason, .. } = carry_of(context, &run, accounts, &launch).out(runtime, journal)?;
+    let Carried { exit, reason, .. } = carry_of(context, &run, Some(begun), accounts, &launch).out(runtime, journal)?;
     if exit != Exit::Done {
         return Err(CommandError::NotLooked { exit, reason: reason.unwrap_or_default() });
     }
     let journal = Journal::open_to_read(&path)?;
     let mut seen = HashMap::new();
-    journal.for_each_row(key, |row, standing| {
+    journal.for_each_row(run.key, |row, standing| {
         if let Some(state) = standing.before {
             seen.insert(row.source_id, state);
         }
