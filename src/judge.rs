@@ -428,6 +428,13 @@ mod tests {
     }
 
     #[test]
+    fn only_a_row_of_which_no_attempt_was_begun_was_there_already() {
+        let with = |attempts, throttled| on_target_verdict(&Standing { attempts, throttled, ..Standing::default() });
+        let verdicts = [with(0, 0), with(1, 0), with(0, 1), with(2, 3)];
+        assert_eq!(verdicts, [Verdict::Already, Verdict::Applied, Verdict::Applied, Verdict::Applied]);
+    }
+
+    #[test]
     fn only_a_row_that_was_never_sent_is_blocked() {
         let sent = |last_word| unsent_verdict(&Standing { attempts: 1, last_word, ..Standing::default() });
         assert_eq!(unsent_verdict(&Standing::default()), Verdict::Blocked);
