@@ -3,8 +3,8 @@
 //! Rows come from the journal a page at a time and in the order of waves; what is open is bounded, and so is memory.
 //! [`call`] is one row, [`lane`] what the calls of one account share, [`reader`] how they see, [`stop`] how they end.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -12,13 +12,14 @@ use tokio::task::JoinSet;
 use crate::event::{DrainReason, LaneId};
 use crate::gate::line::Place;
 use crate::journal::read::Which;
-use crate::journal::{Journal, JournalError, RunKey};
+use crate::journal::{Journal, JournalError};
 use crate::ledger::Standing;
 use crate::model::{Row, RowId};
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
 use crate::waves::Stage;
 
+pub(crate) mod book;
 pub(crate) mod call;
 mod foreign;
 pub(crate) mod helm;
@@ -28,6 +29,7 @@ pub(crate) mod reader;
 pub(crate) mod sight;
 pub(crate) mod stop;
 
+use book::Book;
 use call::Call;
 use helm::{Helm, HelmError, Leave};
 use lane::{Lane, Mark};
@@ -42,33 +44,6 @@ const OPEN_IN_ALL: usize = 8192;
 /// the last of them is sent.
 const FRESH_SECONDS: f64 = 40.0;
 const FRESH_AT_MOST: u32 = 1024;
-
-/// The journal as a run reads it, beside the recorder that writes it.
-#[derive(Clone)]
-pub(crate) struct Book {
-    journal: Arc<Mutex<Journal>>,
-    pub(crate) run: RunKey,
-}
-
-impl Book {
-    pub(crate) fn new(journal: Journal, run: RunKey) -> Self {
-        Self { journal: Arc::new(Mutex::new(journal)), run }
-    }
-
-    /// Reads off the runtime's threads.
-    pub(crate) async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Journal, RunKey) -> Result<T, JournalError> + Send + 'static,
-    ) -> Result<T, JournalError> {
-        let (journal, run) = (Arc::clone(&self.journal), self.run);
-        let reading =
-            tokio::task::spawn_blocking(move || read(&journal.lock().unwrap_or_else(PoisonError::into_inner), run));
-        match reading.await {
-            Ok(read) => read,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
-    }
-}
 
 /// Why the engine could not go on.
 #[derive(Debug, thiserror::Error)]

@@ -19,7 +19,8 @@ pub(crate) mod line;
 mod of_all;
 mod pace;
 mod quota;
-mod slots;
+pub(crate) mod settings;
+pub(crate) mod slots;
 mod suspicion;
 mod taken;
 #[cfg(test)]
@@ -32,19 +33,9 @@ pub(crate) use of_all::RateOfAll;
 use pace::Pace;
 use quota::Quota;
 pub(crate) use quota::{Learned, Remembered};
+use settings::GateSettings;
 pub(crate) use slots::Slot;
 use slots::Slots;
-
-/// Speed, as the settings have it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct GateSettings {
-    /// Requests per second, reads included; none: as fast as it goes.
-    pub(crate) per_second: Option<f64>,
-    pub(crate) burst: u32,
-    pub(crate) concurrency: u32,
-    /// A lane throttled for this long without one accepted call stops.
-    pub(crate) max_throttle: Duration,
-}
 
 /// Lessons of earlier launches of the same account, whichever run they carried.
 #[derive(Clone, Copy, Debug, Default)]

@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::credentials::{CredentialsError, Generation};
+use crate::credentials::error::CredentialsError;
+use crate::credentials::identity::Generation;
 use crate::event::Outcome;
 use crate::gate::Gate;
 use crate::model::SourceId;
@@ -180,7 +181,9 @@ impl Inventory {
             drop(pass);
             // Tried again and again, a wrong key is locked.
             if outcome.refuses_us() {
-                if !renewed && self.http.credentials().renew(worn).await == crate::credentials::Renewal::Renewed {
+                if !renewed
+                    && self.http.credentials().renew(worn).await == crate::credentials::identity::Renewal::Renewed
+                {
                     renewed = true;
                     continue;
                 }

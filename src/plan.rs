@@ -7,18 +7,19 @@
 use std::convert::Infallible;
 use std::io;
 
-use encoding_rs::{Encoding, UTF_8};
+use encoding_rs::UTF_8;
 
-use crate::model::dialect::Dialect;
-use crate::model::{Row, SeenState};
+use crate::model::Row;
 use crate::texts::{self, NoText};
 use crate::waves::Terms;
 
 mod check;
+pub mod checked;
 mod columns;
 mod csv;
 pub mod digest;
 mod duplicates;
+pub mod error;
 pub mod example;
 mod file;
 mod inline;
@@ -26,110 +27,22 @@ mod json;
 mod kind;
 pub mod paper;
 pub mod problem;
+pub mod reading;
 pub mod sealed;
 pub mod source;
 mod text;
 
 use check::Checker;
-use digest::PlanDigest;
-use duplicates::{Ids, Suspects};
+use checked::Checked;
+use duplicates::Ids;
+use error::{PlanError, ReadError, Stop};
 use file::{Rows, RowsAt};
 use kind::{Foreign, foreign};
-use problem::{Position, Problems, plural, quoted};
+use problem::{Position, quoted};
+use reading::{Planned, Reading};
 use sealed::Seal;
 use source::Source;
-use text::{Next, Text};
-
-/// How to read a plan.
-#[expect(clippy::struct_excessive_bools, reason = "leave that has nothing to do with each other")]
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Reading {
-    /// State words that no edition of the API lists are taken as they are.
-    pub allow_unknown: bool,
-    /// Rows may stand in files that are not below the plan's own folder.
-    pub allow_outside: bool,
-    /// Warnings are errors.
-    pub strict: bool,
-    /// In which a row's target has to be sayable.
-    pub dialect: Dialect,
-    /// A half that a row leaves open is filled in from what is read.
-    pub fills_in: bool,
-    /// How a text without a byte-order mark is encoded, if that is not UTF-8.
-    pub encoding: Option<&'static Encoding>,
-}
-
-/// What a plan without errors comes to.
-#[derive(Clone, Debug)]
-pub struct Checked {
-    pub digest: PlanDigest,
-    pub n_rows: u32,
-    pub warnings: Problems,
-    /// The waves that rows name, in order of first appearance.
-    pub waves: Vec<String>,
-    /// The accounts that rows name, in order of first appearance.
-    pub accounts: Vec<String>,
-    /// Some rows name none.
-    pub any_without_account: bool,
-    /// What it says besides its rows.
-    pub terms: Terms,
-    /// As it was sealed, if it was.
-    pub seal: Option<Seal>,
-    suspects: Suspects,
-}
-
-/// A row as it is handed over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Planned {
-    pub row: Row,
-    /// Where a sealed plan saw it.
-    pub sealed: Option<SeenState>,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    #[error("could not read the plan `{name}`")]
-    Unreadable {
-        name: String,
-        #[source]
-        source: io::Error,
-    },
-    #[error("the plan `{name}` is {found}: {remedy}")]
-    Unsupported { name: String, found: &'static str, remedy: &'static str },
-    #[error("the plan has {}", plural(problems.n_errors(), "error"))]
-    Problems { name: String, problems: Box<Problems> },
-    #[error("the sealed plan `{name}` is not what was sealed: {what}")]
-    Edited { name: String, what: String },
-}
-
-impl PlanError {
-    fn in_one_line(&self) -> String {
-        match std::error::Error::source(self) {
-            Some(source) => format!("{self}: {source}"),
-            None => self.to_string(),
-        }
-    }
-}
-
-/// Why a reading ended before its end: the plan, or whoever took the rows.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError<E> {
-    #[error(transparent)]
-    Plan(PlanError),
-    #[error(transparent)]
-    Each(E),
-}
-
-/// Why a format's reader stopped in the middle.
-enum Stop<E> {
-    Io(io::Error),
-    Each(E),
-}
-
-impl<E> From<io::Error> for Stop<E> {
-    fn from(error: io::Error) -> Self {
-        Stop::Io(error)
-    }
-}
+use text::{Comment, Next, Text};
 
 /// Judges a plan without handing anything over.
 ///
@@ -328,12 +241,6 @@ fn read_rows<E>(
     }
 }
 
-/// A comment and its line.
-struct Comment {
-    line: u32,
-    text: Vec<u8>,
-}
-
 /// Goes to where the content starts; returns the comments that stand above it, as many as one could have overlooked a
 /// header or a row among.
 fn comments_above<R: io::Read>(text: &mut Text<R>, checker: &mut Checker) -> io::Result<Vec<Comment>> {
@@ -371,6 +278,7 @@ fn format(source: &Source, content: &[u8]) -> Result<Format, Foreign> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::dialect::Dialect;
 
     const LENIENT: Reading = Reading {
         allow_unknown: false,

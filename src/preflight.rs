@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::engine::Book;
+use crate::engine::book::Book;
 use crate::engine::lane::{Lane, LaneSettings, ReadFailed};
 use crate::event::rules::Rules;
 use crate::event::{EventKind, LaneId, LaneStop, Outcome, Verdict};

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use crate::credentials::{CredentialsError, Generation, Renewal};
+use crate::credentials::error::CredentialsError;
+use crate::credentials::identity::{Generation, Renewal};
 use crate::event::Outcome;
 use crate::model::{SeenState, SourceId, TargetState};
 pub(crate) use crate::transport::Connection;

@@ -6,16 +6,16 @@
 
 use std::io;
 
-use serde::Serialize;
-
 use crate::formats::Format;
+use crate::journal::Journal;
 use crate::journal::read::RunRecord;
-use crate::journal::{Journal, JournalError};
 use crate::wording::sieve::Sieve;
 
 pub(crate) mod advice;
 pub(crate) mod csv;
 pub(crate) mod cut_off;
+pub(crate) mod document;
+pub mod error;
 pub mod explain;
 pub mod failure;
 pub mod holder;
@@ -35,13 +35,7 @@ pub mod summary;
 mod tests;
 mod xlsx;
 
-#[derive(Debug, thiserror::Error)]
-pub enum ReportError {
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    #[error("could not write the report")]
-    Write(#[from] io::Error),
-}
+use error::ReportError;
 
 /// Writes the report of a run: one instant of it, also while it runs.
 pub fn write(format: Format, journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
@@ -57,11 +51,4 @@ pub fn write(format: Format, journal: &Journal, run: &RunRecord, out: &mut dyn i
             Format::Xlsx => xlsx::write(journal, &run, out),
         }
     })
-}
-
-/// One document, indented, and a line break.
-pub(crate) fn document(document: &impl Serialize, out: &mut dyn io::Write) -> Result<(), ReportError> {
-    serde_json::to_writer_pretty(&mut *out, document).map_err(io::Error::from)?;
-    writeln!(out)?;
-    Ok(())
 }

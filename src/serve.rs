@@ -18,11 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 mod door;
+mod following;
 mod guests;
+mod links;
 mod live;
 mod neighbor;
 mod pages;
 mod reader;
+mod room;
 mod shelf;
 mod token;
 
@@ -33,19 +36,12 @@ use door::Visit;
 use guests::Guests;
 use live::Watchers;
 use reader::Reader;
+use room::Room;
 use shelf::Shelf;
 
 /// Who does not take an answer within this time of the end goes without.
 const GRACE: Duration = Duration::from_secs(1);
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-
-/// What the handlers share.
-struct Room {
-    reader: Reader,
-    watchers: Watchers,
-    journal: PathBuf,
-    shelf: Shelf,
-}
 
 /// Serves the journal until it is told to stop.
 pub(crate) async fn serve(listener: TcpListener, door: Door, journal: PathBuf, stop: CancellationToken) {
@@ -57,7 +53,7 @@ pub(crate) async fn serve(listener: TcpListener, door: Door, journal: PathBuf, s
         .route("/style.css", get(pages::style))
         .route("/live.js", get(pages::script))
         .route("/runs/{run}", get(pages::run))
-        .route("/runs/{run}/live", get(live::events))
+        .route("/runs/{run}/live", get(following::events))
         .route("/runs/{run}/rows", get(pages::rows))
         .route("/runs/{run}/rows/{row}", get(pages::row))
         .route("/runs/{run}/report/{format}", get(pages::report))

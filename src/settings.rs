@@ -15,7 +15,7 @@ use crate::console::LogFormat;
 use crate::credentials::chain::Spec;
 use crate::credentials::fitness::fit_for_a_header;
 use crate::engine::lane::LaneSettings;
-use crate::gate::GateSettings;
+use crate::gate::settings::GateSettings;
 use crate::model::dialect::BadDialect;
 use crate::retry::Patience;
 use crate::transport::endpoint::Endpoint;

@@ -4,7 +4,8 @@ use std::io;
 
 use serde_json::json;
 
-use super::{CommandError, Context, stdout_failed};
+use super::context::Context;
+use super::error::{CommandError, stdout_failed};
 use crate::console;
 use crate::credentials::chain;
 use crate::exit::Exit;

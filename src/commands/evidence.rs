@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::context::Context;
+use super::error::{CommandError, bad_destination, output_failed};
 use super::meant::{self, Otherwise};
 use super::reading::{journal, print, print_document, print_json};
-use super::{CommandError, Context, bad_destination, output_failed};
 use crate::audit::bundle::CHECKER;
 use crate::audit::{self, Audit, Signed, signature};
 use crate::exit::Exit;

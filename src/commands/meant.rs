@@ -5,7 +5,8 @@
 
 use std::path::Path;
 
-use super::{CommandError, Context};
+use super::context::Context;
+use super::error::CommandError;
 use crate::journal::launched::Launched;
 use crate::journal::meant::{Meant, Named};
 use crate::journal::read::RunRecord;

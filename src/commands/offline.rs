@@ -3,9 +3,11 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{CommandError, Context, accounts, checked, output_failed, stdout_failed};
+use super::accounts;
+use super::context::{Context, checked};
+use super::error::{CommandError, output_failed, stdout_failed};
 use crate::exit::Exit;
-use crate::plan::PlanError;
+use crate::plan::error::PlanError;
 use crate::plan::example::{EXAMPLE_CSV, EXAMPLE_TOML};
 use crate::plan::source::Source;
 use crate::settings::file;
@@ -69,7 +71,7 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
 
 /// The same, as `cutover.check.v1`.
 fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<Exit, CommandError> {
-    let (document, exit) = match crate::plan::check(source, &super::reading_of(&context.settings, args)) {
+    let (document, exit) = match crate::plan::check(source, &super::context::reading_of(&context.settings, args)) {
         Ok(checked) => {
             accounts::are_known(context, &checked)?;
             let document = serde_json::json!({

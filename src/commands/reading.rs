@@ -4,15 +4,16 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use super::context::{Context, zone_of};
+use super::error::{CommandError, bad_destination, output_failed, stdout_failed};
 use super::meant::{self, Otherwise};
-use super::{CommandError, Context, bad_destination, output_failed, stdout_failed, zone_of};
 use crate::console::{self, Console};
 use crate::exit::Exit;
 use crate::files::beside::{check_destination, check_is_not_the_plan, leads_to_a_terminal, write_beside};
 use crate::formats::Format;
 use crate::journal::Journal;
 use crate::journal::read::RunRecord;
-use crate::report::ReportError;
+use crate::report::error::ReportError;
 use crate::report::explain::Explained;
 use crate::report::holder::Holder;
 use crate::report::runs::Runs;

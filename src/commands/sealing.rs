@@ -3,61 +3,33 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{CommandError, Context, bad_destination, output_failed};
+use super::approval::ApprovalError;
+use super::context::Context;
+use super::error::{CommandError, bad_destination, output_failed};
 use crate::event::LanePlace;
 use crate::exit::Exit;
 use crate::files::beside::{Eyes, check_destination, write_beside, write_for};
 use crate::files::{self, FileId};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
+use crate::plan::checked::Checked;
+use crate::plan::error::PlanError;
+use crate::plan::reading::Reading;
 use crate::plan::sealed::{self, Head, Sealer};
 use crate::plan::source::Source;
-use crate::plan::{Checked, PlanError, Reading};
 use crate::settings::SettingsError;
 use crate::settings::file::{NotOwn, own_content};
-use crate::ssh::allowed::{Allowed, BadLine};
+use crate::ssh::allowed::Allowed;
 use crate::ssh::{self, Purpose};
 use crate::waves::Terms;
 use crate::whoami::Who;
 use crate::wording::amounts::count;
 use crate::wording::plain::shown;
 use crate::wording::shell::shell_path;
-
-/// Why an approval is not taken.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ApprovalError {
-    #[error("`{name}` looks like `{known}`, who has approved already, and one person approves once")]
-    LooksLike { name: String, known: String },
-    #[error("the settings name `approvers`, so that only approvals with a signature count")]
-    MustSign,
-    #[error("the approval of {name} would count for nothing: {why}")]
-    CountsForNothing { name: String, why: String },
-    #[error("`{}`, which `approvers` names, is not read: {problem}", path.display())]
-    Approvers { path: PathBuf, problem: BadLine },
-}
-
-impl ApprovalError {
-    pub(super) fn exit(&self) -> Exit {
-        match self {
-            ApprovalError::LooksLike { .. } | ApprovalError::CountsForNothing { .. } => Exit::Refused,
-            ApprovalError::MustSign | ApprovalError::Approvers { .. } => Exit::Usage,
-        }
-    }
-
-    /// Advice on what to do next.
-    pub(super) fn hint(&self) -> &'static str {
-        match self {
-            ApprovalError::LooksLike { .. } => "use a name that nobody takes for another",
-            ApprovalError::MustSign => "`--key KEY`, as `audit sign` takes it",
-            ApprovalError::CountsForNothing { .. } => "use a name and a key of your own that count; nothing was added",
-            ApprovalError::Approvers { .. } => "ssh-keygen(1) describes the file under ALLOWED SIGNERS",
-        }
-    }
-}
 
 /// Place that a sealed plan goes to, and in whose name.
 pub(super) struct SealTo<'a> {

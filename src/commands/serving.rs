@@ -4,11 +4,12 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use super::{CommandError, Context, stdout_failed};
+use super::context::Context;
+use super::error::{CommandError, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
 use crate::model::words::nearest;
-use crate::plan::Reading;
+use crate::plan::reading::Reading;
 use crate::plan::source::Source;
 use crate::sandbox::estate::{self, Seeded};
 use crate::sandbox::scenario::Scenario;

@@ -8,8 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::context::Context;
+use super::error::{CommandError, stdout_failed};
 use super::reading::journal;
-use super::{CommandError, Context, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
 use crate::serve::{self, Door, IN_LINK, Token, WeakToken};

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{CommandError, Context, accounts, bad_destination, output_failed, stdout_failed};
+use super::accounts;
+use super::context::Context;
+use super::error::{CommandError, bad_destination, output_failed, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
 use crate::files::beside::{Eyes, check_destination, write_for};

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::context::Context;
+use super::error::{CommandError, bad_destination, output_failed};
 use super::launch::{close_cut_off, paper_of};
 use super::meant::{self, Otherwise};
 use super::reading::{print_document, print_json};
-use super::{CommandError, Context, bad_destination, output_failed};
 use crate::audit::beforehand::{self, Of};
 use crate::control::{By, CONTROL, Command};
 use crate::exit::Exit;
@@ -15,9 +16,10 @@ use crate::journal::Journal;
 use crate::journal::read::RunRecord;
 use crate::ledger::steered::Steered;
 use crate::model::words::nearest;
+use crate::report::document::document;
+use crate::report::error::ReportError;
 use crate::report::holder::Holder;
 use crate::report::next::NextCommands;
-use crate::report::{self, ReportError};
 use crate::rollback::{Rollback, WriteError};
 use crate::values;
 use crate::wording::plain::{plain, shown};
@@ -25,9 +27,8 @@ use crate::wording::sieve::Form;
 
 mod skipping;
 
-/// A launch takes a command within half a second; a busy disk may need longer.
-const TAKEN_WITHIN: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+use skipping::{LOOK_EVERY, TAKEN_WITHIN};
+
 /// What a launch has read of the commands it journals within this time.
 const IN_HAND_FOR: Duration = Duration::from_secs(1);
 
@@ -277,7 +278,7 @@ pub(super) fn rollback(
             })?;
         }
         if context.console.json {
-            print_json(|out| report::document(&back, out))?;
+            print_json(|out| document(&back, out))?;
         }
         Ok(Exit::Done)
     })

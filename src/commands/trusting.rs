@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{CommandError, Context, output_failed, stdout_failed};
+use super::context::Context;
+use super::error::{CommandError, output_failed, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
 use crate::files::folder_of;

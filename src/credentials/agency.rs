@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::asking::{self, Asked};
-use super::{CredentialsError, Fetched, Fetching, Source, json};
+use super::error::CredentialsError;
+use super::json;
+use super::proof::{Fetched, Fetching, Source};
 use crate::transport::endpoint::Endpoint;
 use crate::transport::secrets::guarded::Guarded;
 use crate::transport::{Header, Outgoing, TransportSettings};

@@ -2,7 +2,7 @@
 
 use secrecy::zeroize::Zeroizing;
 
-use super::CredentialsError;
+use super::error::CredentialsError;
 use crate::event::Outcome;
 use crate::transport::endpoint::Endpoint;
 use crate::transport::secrets::Secrets;

@@ -13,11 +13,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::agency::Agency;
 use super::command::PrintedBy;
+use super::error::CredentialsError;
 use super::files::{self, InFile};
 use super::fitness::{self, Unfit};
+use super::identity::Credentials;
 use super::password::{Password, Scope};
 use super::pod::Pod;
-use super::{Credentials, CredentialsError, Keys, Proof};
+use super::proof::{Keys, Proof};
 use crate::transport::endpoint::{BadEndpoint, Endpoint};
 use crate::transport::secrets::guarded::Guarded;
 use crate::transport::{TransportSettings, region};

@@ -10,7 +10,9 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{CredentialsError, Fetched, Fetching, Source, json};
+use super::error::CredentialsError;
+use super::json;
+use super::proof::{Fetched, Fetching, Source};
 
 const LONGEST: Duration = Duration::from_secs(30);
 const LARGEST: u64 = 64 * 1024;

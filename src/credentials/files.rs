@@ -6,7 +6,8 @@ use std::path::Path;
 use secrecy::zeroize::Zeroizing;
 use serde_json::Value;
 
-use super::{CredentialsError, Keys};
+use super::error::CredentialsError;
+use super::proof::Keys;
 use crate::transport::secrets::guarded::Guarded;
 use crate::wording::shell::shell_path;
 

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::error::CredentialsError;
 use super::fitness::fit_for_a_header;
-use super::{CredentialsError, Fetched, Keys, Proof};
+use super::proof::{Fetched, Keys, Proof};
 use crate::transport::secrets::guarded::Guarded;
 
 /// The spellings that are in use. source: `huaweicloudsdkcore/auth/internal.py` (`_process_credential`).

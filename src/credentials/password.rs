@@ -8,7 +8,9 @@ use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 use serde::Serialize;
 
-use super::{CredentialsError, Fetched, Fetching, Proof, Source, asking};
+use super::asking;
+use super::error::CredentialsError;
+use super::proof::{Fetched, Fetching, Proof, Source};
 use crate::transport::endpoint::Endpoint;
 use crate::transport::secrets::guarded::Guarded;
 use crate::transport::{Header, Outgoing, TransportSettings};

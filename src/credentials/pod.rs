@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::{CredentialsError, Fetched, Fetching, Source, asking, json};
+use super::error::CredentialsError;
+use super::proof::{Fetched, Fetching, Source};
+use super::{asking, json};
 use crate::transport::endpoint::Endpoint;
 use crate::transport::secrets::guarded::Guarded;
 use crate::transport::{Header, Outgoing, TransportSettings};

@@ -12,7 +12,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::{Keys, Request};
+use super::proof::{Keys, Request};
 use crate::transport::secrets::guarded::Guarded;
 use crate::transport::{Header, HeaderValue, encoded};
 

@@ -8,12 +8,13 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, sleep};
 
-use super::Book;
+use super::book::Book;
 use super::helm::Helm;
 use super::onlookers::Onlookers;
 use super::sight::Ask;
 use super::stop::Stop;
-use crate::credentials::{CredentialsError, Generation, Renewal};
+use crate::credentials::error::CredentialsError;
+use crate::credentials::identity::{Generation, Renewal};
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Outcome};
 use crate::gate::line::Line;
 use crate::gate::{AtHand, Gate, Learned};

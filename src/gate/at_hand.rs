@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::Slot;
 use super::line::{Line, Place};
+use super::slots::Slot;
 
 /// What leaves within so long is at hand. It is long enough for an intent to get to a disk before its token is there.
 pub(super) const AT_HAND: Duration = Duration::from_millis(500);

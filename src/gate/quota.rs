@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::GateSettings;
+use super::settings::GateSettings;
 use super::suspicion::{Alarm, Suspicion};
 use super::taken::Taken;
 use crate::event::StatedQuota;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::reading::Reading;
 use crate::model::dialect::{Dialect, Field};
 use crate::model::words::{self, Pairing, Word};
 use crate::model::{BadSourceId, Row, RowId, SourceId, TargetState};
-use crate::plan::Reading;
 use crate::plan::columns::{Cells, Column, Header, sheet_error};
 use crate::plan::digest::{Digester, PlanDigest};
 use crate::plan::duplicates::{Agreed, Ids, Names, Sighting, Suspects, Told};

@@ -3,12 +3,13 @@
 use std::io::{self, Read};
 use std::rc::Rc;
 
+use super::error::Stop;
+use super::text::Comment;
 use crate::model::Row;
 use crate::plan::check::Checker;
 use crate::plan::columns::{Cells, Column, Header, Place};
 use crate::plan::problem::{Kind, Position, Problems, plural, quoted};
 use crate::plan::text::{MAX_FIELD, Next, Text};
-use crate::plan::{Comment, Stop};
 
 mod fields;
 mod heading;
@@ -187,8 +188,8 @@ mod tests {
     use std::io::{Seek, SeekFrom};
 
     use super::*;
-    use crate::plan::Reading;
     use crate::plan::duplicates::Ids;
+    use crate::plan::reading::Reading;
     use crate::plan::text::MAX_RECORD;
 
     /// A header, an opening quote, and then text for ever.

@@ -22,7 +22,9 @@ use crate::waves::halt::HaltRules;
 use crate::waves::window::{Deadline, Hours};
 use crate::waves::{Canary, StageTerms, Terms, WaveTerms};
 
-mod sections;
+pub(super) mod sections;
+
+use sections::InlineRow;
 
 use sections::{Section, Told};
 
@@ -53,12 +55,6 @@ pub(super) enum Rows {
     File { path: String, at: Position },
     /// In the plan file itself: each with its columns, their values, and where those stand.
     Inline(Vec<InlineRow>),
-}
-
-#[derive(Debug)]
-pub(super) struct InlineRow {
-    pub(super) at: Position,
-    pub(super) cells: Vec<(String, String, Position)>,
 }
 
 /// What the tables `policy` and `window` may say, by the names of settings.

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use super::error::Stop;
+use super::file::sections::InlineRow;
 use crate::model::Row;
-use crate::plan::Stop;
 use crate::plan::check::Checker;
 use crate::plan::columns::{Cells, Column, Place, repeated, warn_unknown};
-use crate::plan::file::InlineRow;
 use crate::plan::problem::Position;
 
 pub(super) fn read<E>(

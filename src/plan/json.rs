@@ -8,12 +8,13 @@ use std::io::Read;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::error::Stop;
+use super::text::Comment;
 use crate::model::Row;
 use crate::plan::check::Checker;
 use crate::plan::columns::{Cells, Column, Place, repeated, warn_unknown};
 use crate::plan::problem::{Kind, Position, Problems, quoted};
 use crate::plan::text::{MAX_FIELD, Next, Text};
-use crate::plan::{Comment, Stop};
 
 /// More than any header has; keeps keys that are made up line by line from filling the memory.
 const MAX_KEYS: usize = 1_000;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Checked;
+use super::checked::Checked;
 use super::sealed::Seal;
 use crate::waves::Terms;
 

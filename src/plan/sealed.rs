@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use unicode_security::skeleton;
 
+use super::error::Stop;
+use super::reading::Planned;
 use crate::event::LanePlace;
 use crate::journal::chain::hex;
 use crate::model::words::Word;
@@ -20,7 +22,6 @@ use crate::plan::check::Checker;
 use crate::plan::columns::{Cells, Column};
 use crate::plan::problem::Position;
 use crate::plan::source::Source;
-use crate::plan::{Planned, Stop};
 use crate::ssh::allowed::Allowed;
 use crate::ssh::{self, Purpose, SignatureError, Signer};
 use crate::waves::Terms;

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Read, Seek};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use crate::plan::PlanError;
+use super::error::PlanError;
 use crate::plan::kind;
 
 pub(crate) mod below;

@@ -244,6 +244,12 @@ fn decode(decoder: &mut Decoder, mut bytes: &[u8], last: bool, out: &mut Vec<u8>
     }
 }
 
+/// A comment and its line.
+pub(crate) struct Comment {
+    pub(crate) line: u32,
+    pub(crate) text: Vec<u8>,
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;

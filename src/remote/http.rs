@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use super::classify::{self, Answer};
 use super::{Connection, Inventoried, Listed, PAGE, Page, Read, Remote, Reply, Shown, quota, wire};
-use crate::credentials::{Credentials, CredentialsError, Generation, Renewal, Request};
+use crate::credentials::error::CredentialsError;
+use crate::credentials::identity::{Credentials, Generation, Renewal};
+use crate::credentials::proof::Request;
 use crate::event::Outcome;
 use crate::model::{SourceId, TargetState};
 use crate::transport::{Header, Outgoing, Transport, encoded};

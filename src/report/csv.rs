@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::mpsc;
 use std::{mem, thread};
 
-use super::ReportError;
+use super::error::ReportError;
 use super::row::{COLUMNS, Cell, cells};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::ReportError;
 use super::advice::{self, Advice};
+use super::error::ReportError;
 use super::json::Extra;
 use super::next::NextCommands;
 use super::story::{self, Moment};
@@ -64,7 +64,7 @@ impl Explained {
     }
 
     pub fn write_json(&self, out: &mut dyn io::Write) -> Result<(), ReportError> {
-        super::document(&self.document(), out)
+        super::document::document(&self.document(), out)
     }
 
     fn document(&self) -> Document<'_> {

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use super::ReportError;
+use super::error::ReportError;
 use super::explain::Explained;
 use super::next::NextCommands;
 use super::summary::Summary;

@@ -5,7 +5,7 @@ use std::io;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
-use super::ReportError;
+use super::error::ReportError;
 use super::row::{COLUMNS, cells};
 use super::summary::Summary;
 use crate::journal::Journal;

@@ -9,8 +9,8 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
-use super::ReportError;
 use super::advice::{self, Advice};
+use super::error::ReportError;
 use super::next::NextCommands;
 use super::row::why;
 use super::summary::UNPROVEN;

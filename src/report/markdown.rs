@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::ReportError;
 use super::advice::Advice;
+use super::error::ReportError;
 use super::summary::{Summary, cause_text};
 use crate::journal::Journal;
 use crate::journal::read::{RunRecord, Which};

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
+use super::cut_off;
+use super::error::ReportError;
 use super::holder::Holder;
 use super::summary::seconds;
-use super::{ReportError, cut_off};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::values::zone::Zone;
@@ -123,7 +124,7 @@ impl Runs {
     }
 
     pub fn write_json(&self, out: &mut dyn io::Write) -> Result<(), ReportError> {
-        super::document(self, out)
+        super::document::document(self, out)
     }
 }
 

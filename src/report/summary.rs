@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::advice::{self, Advice};
+use super::cut_off;
+use super::error::ReportError;
 use super::next::{self, Given, NextCommands};
-use super::{ReportError, cut_off};
 use crate::control::{CONTROL, Paused, Taken, Waits};
 use crate::event::{EventKind, Verdict};
 use crate::journal::ending::Ending;
@@ -542,7 +543,7 @@ impl Summary {
 
 /// Writes the summary as the one JSON document of the verbs that change something, and of `status`.
 pub fn write_json(summary: &Summary, out: &mut dyn io::Write) -> Result<(), ReportError> {
-    super::document(summary, out)
+    super::document::document(summary, out)
 }
 
 /// The same on one line, after lines of events.

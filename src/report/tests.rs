@@ -5,13 +5,13 @@ use std::io;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::error::ReportError;
 use super::explain::Explained;
 use super::holder::Holder;
 use super::lab::{self, Lab, RUN_ID, conforms, matches_snapshot, row};
 use super::runs::Runs;
-use super::status;
 use super::summary::{self, Summary};
-use super::{ReportError, write};
+use super::{status, write};
 use crate::control::{By, CONTROL, Command};
 use crate::event::{EventKind, Ground, LaneId, Verdict};
 use crate::exit::Exit;

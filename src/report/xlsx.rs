@@ -5,9 +5,9 @@ use std::io;
 
 use book::{Book, Column, MOST_COLUMNS, Sheet, Value};
 
-use super::ReportError;
 use super::advice::{self, Advice};
 use super::csv::own_name;
+use super::error::ReportError;
 use super::row::{COLUMNS, Cell, cells};
 use super::summary::{LaneOf, Summary, cause_text};
 use crate::event::Outcome;

@@ -1,23 +1,16 @@
 //! One run as it goes on: read once for everybody who looks, and told to each as it changes.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use askama::Template;
-use axum::extract::{Path as InPath, State};
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
-use futures_util::Stream;
-use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Room;
-use super::pages::{PageError, run_link};
+use super::links::run_link;
 use super::reader::Reader;
 use crate::journal::{Journal, JournalError};
 use crate::report::holder::Holder;
@@ -96,14 +89,14 @@ fn left(n_left: u64, n_lately: u64) -> Option<String> {
     (n_lately > 0 && n_left > 0).then(|| spoken(Duration::from_secs(n_left * window / n_lately)))
 }
 
-type Told = Arc<str>;
+pub(super) type Told = Arc<str>;
 
 /// A watcher for each run that somebody looks at.
 #[derive(Clone)]
 pub(super) struct Watchers {
     reader: Reader,
     journal: PathBuf,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
     runs: Arc<Mutex<HashMap<String, watch::Sender<Told>>>>,
     starting: Arc<tokio::sync::Mutex<()>>,
 }
@@ -186,29 +179,4 @@ impl Watchers {
         let id = id.to_owned();
         self.reader.read(move |journal| journal.n_events(journal.find_run(&id)?.key)).await
     }
-}
-
-/// The run's page as it changes, as server-sent events.
-pub(super) async fn events(State(room): State<Arc<Room>>, InPath(run): InPath<String>) -> Result<Response, PageError> {
-    let id = room.reader.read(move |journal| journal.find_run(&run).map(|run| run.id)).await?;
-    let heard = room.watchers.watch(&id).await?;
-    let told = changes(heard, room.watchers.stop.clone());
-    let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
-    Ok(Sse::new(told).keep_alive(keep_alive).into_response())
-}
-
-/// Where it is now, then each change; one who is slow misses those in between and gets the last.
-fn changes(heard: watch::Receiver<Told>, stop: CancellationToken) -> impl Stream<Item = Result<Event, Infallible>> {
-    stream::unfold((heard, stop, true), |(mut heard, stop, is_first)| async move {
-        if !is_first {
-            tokio::select! {
-                changed = heard.changed() => changed.ok()?,
-                () = stop.cancelled() => return None,
-            }
-        }
-        let text = Arc::clone(&heard.borrow_and_update());
-        // A carriage return would end the event.
-        let event = Event::default().event("run").data(text.replace('\r', ""));
-        Some((Ok(event), (heard, stop, false)))
-    })
 }

@@ -8,22 +8,24 @@ use axum::body::Body;
 use axum::extract::{Path as InPath, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::Room;
+use super::links::run_link;
 use super::reader::Wanted;
+use super::room::Room;
 use super::shelf::Shelved;
 use crate::event::Verdict;
 use crate::formats::Format;
 use crate::journal::search::Search;
 use crate::journal::{Journal, JournalError};
+use crate::report;
+use crate::report::error::ReportError;
 use crate::report::explain::Explained;
 use crate::report::html::rows::{Line, StoryOf, Told};
 use crate::report::html::{STYLE, row_numbered};
 use crate::report::next::NextCommands;
 use crate::report::runs::{RunLine, Runs};
-use crate::report::{self, ReportError};
 use crate::wording::plain::plain;
 use crate::wording::sieve::Form;
 
@@ -33,8 +35,6 @@ const PAGE: u32 = 100;
 const CHUNK: usize = 64 << 10;
 /// Nothing that stands in a row is longer, and a database looks for no more than so much.
 const LONGEST: usize = 500;
-/// What may stand in a part of a path as it is: the unreserved of RFC 3986, 2.3.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Why there is no page.
 pub(super) enum PageError {
@@ -115,11 +115,6 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = source.source();
     }
     text
-}
-
-/// Where a run's page is.
-pub(super) fn run_link(id: &str) -> String {
-    format!("/runs/{}", utf8_percent_encode(id, SEGMENT))
 }
 
 #[derive(Template)]

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::super::{CommandError, Context, output_failed};
 use super::unpacking::{UnpackError, Unpacked, unpacked};
 use super::{Against, tell, unreadable};
 use crate::audit::bundle::{self, BadBundle, BundleForm, Bundled, CHECK, CHECKER, CompareError};
 use crate::audit::{self, Altered, AuditError, ProvenBy, Verified};
+use crate::commands::context::Context;
+use crate::commands::error::{CommandError, output_failed};
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::chain::hex;

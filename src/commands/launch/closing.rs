@@ -1,7 +1,8 @@
 //! Closes what a launch left that was cut off between its last verdict and its end.
 
-use super::super::{CommandError, Context};
 use crate::audit::beforehand;
+use crate::commands::context::Context;
+use crate::commands::error::CommandError;
 use crate::event::LaneId;
 use crate::journal::Journal;
 use crate::lock::{self, Lock};

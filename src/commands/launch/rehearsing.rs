@@ -9,18 +9,19 @@ use tokio::time::Instant;
 
 use super::super::accounts::{self, Account, runtime};
 use super::super::reading::{print, print_json};
-use super::super::{CommandError, Context, checked, whole_text};
 use super::carry::{Carried, Carry, Consent};
 use super::{Launch, carry_of, make_run, must_be_approved, under};
 use crate::clock::Clock;
+use crate::commands::context::{Context, checked};
+use crate::commands::error::{CommandError, whole_text};
 use crate::exit::Exit;
 use crate::journal::{Journal, JournalError, NewLane, NewlyMade};
 use crate::model::{SeenState, SourceId};
-use crate::plan::Checked;
+use crate::plan::checked::Checked;
 use crate::plan::paper::Paper;
 use crate::plan::source::Source;
 use crate::rehearsal::{Rehearsal, Rehearsed};
-use crate::report;
+use crate::report::document::document;
 use crate::settings::Settings;
 use crate::settings::flags::PlanArgs;
 use crate::settings::resolve::Origin;
@@ -71,7 +72,7 @@ pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_liv
     let rehearsed = Rehearsed { scenario: &inside.settings.scenario, from_live, exit, refused };
     let rehearsal = Rehearsal::of(&journal, &run, terms, rehearsed)?;
     if context.console.json {
-        print_json(|out| report::document(&rehearsal, out))?;
+        print_json(|out| document(&rehearsal, out))?;
     } else {
         print(|out| Ok(rehearsal.write_text(out)?))?;
     }

@@ -1,9 +1,10 @@
 //! `control skip`: for rows that were never sent. What was sent cannot be taken back by leaving it out.
 
+use std::time::Duration;
+
 use std::time::Instant;
 
-use super::{LOOK_EVERY, TAKEN_WITHIN};
-use crate::commands::CommandError;
+use crate::commands::error::CommandError;
 use crate::control::{By, Command};
 use crate::event::Verdict;
 use crate::journal::Journal;
@@ -12,6 +13,10 @@ use crate::ledger::{Phase, Standing};
 use crate::model::Row;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
+
+/// A launch takes a command within half a second; a busy disk may need longer.
+pub(super) const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Refuses to skip a row for which that would mean nothing any more.
 pub(super) fn must_be_skippable(

@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Call, Ending, FRESH, IN_TURN, Step};
-use crate::credentials::Generation;
+use crate::credentials::identity::Generation;
 use crate::engine::helm::counts::Came;
 use crate::engine::lane::first_answers::FirstVerdict;
 use crate::engine::lane::{Lane, ReadFailed, UnderWayGuard};
@@ -17,7 +17,8 @@ use crate::engine::sight::How;
 use crate::event::rules::Rules;
 use crate::event::{EventKind, LaneStop, Outcome, Verdict};
 use crate::gate::line::{Line, Place};
-use crate::gate::{AtHand, Gate, Pass, Slot};
+use crate::gate::slots::Slot;
+use crate::gate::{AtHand, Gate, Pass};
 use crate::judge::Reason;
 use crate::ledger::Phase;
 use crate::model::TargetState;

@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Helm;
 use crate::control::{By, Command};
-use crate::engine::Book;
+use crate::engine::book::Book;
 use crate::engine::lane::Lane;
 use crate::journal::Journal;
 use crate::journal::steering::Unreadable;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Helm, HelmError, Pace};
-use crate::engine::Book;
+use crate::engine::book::Book;
 use crate::engine::lane::{Lane, Mark};
 use crate::event::{DrainReason, LaneId};
 use crate::journal::{Journal, JournalError};

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::counts::{Came, Count};
 use super::{Helm, HelmError, Leave, Pace, State};
 use crate::control::Wait;
-use crate::engine::Book;
+use crate::engine::book::Book;
 use crate::engine::lane::Lane;
 use crate::event::{DrainReason, EventKind};
 use crate::journal::Journal;

@@ -5,8 +5,8 @@ use std::iter;
 use super::records::Records;
 use crate::model::dialect::Field;
 use crate::model::words::Word;
-use crate::plan::Comment;
 use crate::plan::columns::Column;
+use crate::plan::text::Comment;
 
 const DELIMITERS: [u8; 3] = [b'\t', b';', b','];
 

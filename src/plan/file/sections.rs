@@ -6,10 +6,16 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::InlineRow;
 use crate::model::words::nearest;
 use crate::plan::columns::Column;
 use crate::plan::problem::{Kind, Position, Problems, quoted};
+
+/// A row that stands in the plan file itself.
+#[derive(Debug)]
+pub(crate) struct InlineRow {
+    pub(crate) at: Position,
+    pub(crate) cells: Vec<(String, String, Position)>,
+}
 
 /// What is wrong, as it is found: tables are read beside each other.
 #[derive(Default)]

@@ -2,10 +2,11 @@
 
 use std::io::{self, BufRead};
 
-use super::super::super::{difference, stdout_failed};
+use super::super::super::difference;
 use super::{Carry, Consent, Halted, Lanes};
+use crate::commands::error::stdout_failed;
 use crate::console;
-use crate::engine::Book;
+use crate::engine::book::Book;
 use crate::engine::stop::Stop;
 use crate::event::Refusal;
 use crate::exit::Exit;

@@ -10,8 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::chain::{Found, Spec, find};
 use super::*;
+use crate::credentials::chain::{Found, Spec, find};
 use crate::transport::{HeaderValue, TransportSettings};
 
 fn undressed() -> Request<'static> {
@@ -566,7 +566,7 @@ async fn nothing_that_holds_a_secret_prints_it() {
     let (agency, _seen) = metadata(|_| (200, "m3ta-s3cret"), |_, _| (200, KEY)).await;
     agency.ready().await.unwrap();
     let printer = command(r#"cat "$SECRET_FILE""#);
-    let fetched = json::read(br#"{"token":"s3cret"}"#, "HERE").unwrap();
+    let fetched = crate::credentials::json::read(br#"{"token":"s3cret"}"#, "HERE").unwrap();
     let shown = format!("{user:?} {keys:?} {agency:?} {printer:?} {fetched:?} {:?}", token("s3cret").unwrap());
     assert!(shown.contains("[redacted]") && !shown.contains("s3cret"), "{shown}");
 }

@@ -1,0 +1,70 @@
+//! Inputs of every verb, and the plan as they have it read.
+
+use super::error::CommandError;
+use super::here::Here;
+use crate::console::Console;
+use crate::engine::lane::LaneSettings;
+use crate::journal::read::RunRecord;
+use crate::plan::checked::Checked;
+use crate::plan::error::PlanError;
+use crate::plan::reading::Reading;
+use crate::plan::source::Source;
+use crate::settings::Settings;
+use crate::settings::flags::PlanArgs;
+use crate::settings::resolve::Layers;
+use crate::values::zone::Zone;
+
+/// What every verb is given.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) console: Console,
+    /// Those outside of any profile, or of the one that `--profile` names.
+    pub(crate) settings: Settings,
+    /// For the settings of other profiles.
+    pub(crate) layers: Layers,
+    pub(crate) here: Here,
+}
+
+/// The zone that people are told times in: the one that the run or its plan names, or the settings, or else the machine's. One
+/// that cannot be found is said, and UTC stands in for it.
+pub(super) fn zone_of(console: Console, settings: &Settings, run: Option<&RunRecord>) -> Zone {
+    let of_run = run.and_then(|run| Zone::from_name(run.settings.get("timezone")?.as_str()?).ok());
+    of_run.or_else(|| settings.steering.zone.clone()).unwrap_or_else(|| {
+        if let Err(bad) = Zone::of_machine() {
+            console.warn(&format!("{bad}: times are shown in UTC"));
+        }
+        Zone::of_machine_for_people()
+    })
+}
+
+pub(super) fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
+    let LaneSettings { preflight, complete_pair, dialect, .. } = settings.lane;
+    Reading {
+        allow_unknown: args.allow_unknown,
+        allow_outside: args.allow_outside,
+        strict: args.strict,
+        dialect,
+        fills_in: preflight && complete_pair,
+        encoding: args.encoding,
+    }
+}
+
+/// Reads the whole plan once without using any of it. Problems are printed here, all of them.
+pub(super) fn checked(context: &Context, source: &Source, args: &PlanArgs) -> Result<Checked, CommandError> {
+    let read = crate::plan::check(source, &reading_of(&context.settings, args));
+    let render = |problems: &crate::plan::problem::Problems| {
+        context.console.list(|out| problems.render(source.name(), out));
+    };
+    match read {
+        Ok(checked) => {
+            render(&checked.warnings);
+            Ok(checked)
+        }
+        Err(error) => {
+            if let PlanError::Problems { problems, .. } = &error {
+                render(problems);
+            }
+            Err(error.into())
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Reasons for which there are no credentials to use.
+
+use jiff::Timestamp;
+
+/// source: api-sms/UpdateCopyState.html (`X-Auth-Token`, 1 to 16384 characters).
+pub(crate) const MAX_TOKEN_CHARS: usize = 16_384;
+
+/// Why there are no credentials to use. No variant shows any part of a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialsError {
+    #[error("the token in {origin} is empty")]
+    Empty { origin: String },
+    #[error("the token in {origin} has {n_bytes} characters, at most {max} are allowed", max = MAX_TOKEN_CHARS)]
+    TooLong { origin: String, n_bytes: usize },
+    #[error(
+        "the token in {origin} has a character that no token has: a blank, a line break, a quotation mark or a \
+         non-ASCII one"
+    )]
+    NotVisible { origin: String },
+    #[error("the credentials in {origin} expired at {at}")]
+    Expired { origin: String, at: Timestamp },
+    /// Asking again would not help, and may lock the user.
+    #[error("{origin}: {reason}")]
+    Denied { origin: String, reason: String },
+    /// Asking again may help.
+    #[error("{origin}: {reason}")]
+    Unreachable { origin: String, reason: String },
+    /// What is set cannot be credentials: half a pair, a file that does not read, two kinds at once.
+    #[error("{0}")]
+    Malformed(String),
+}

@@ -1,0 +1,32 @@
+//! The journal beside its recorder.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::journal::{Journal, JournalError, RunKey};
+
+/// The journal as a run reads it, beside the recorder that writes it.
+#[derive(Clone)]
+pub(crate) struct Book {
+    journal: Arc<Mutex<Journal>>,
+    pub(crate) run: RunKey,
+}
+
+impl Book {
+    pub(crate) fn new(journal: Journal, run: RunKey) -> Self {
+        Self { journal: Arc::new(Mutex::new(journal)), run }
+    }
+
+    /// Reads off the runtime's threads.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Journal, RunKey) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let (journal, run) = (Arc::clone(&self.journal), self.run);
+        let reading =
+            tokio::task::spawn_blocking(move || read(&journal.lock().unwrap_or_else(PoisonError::into_inner), run));
+        match reading.await {
+            Ok(read) => read,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Reasons for which a plan cannot be used, and for which a reading of it ends early.
+
+use std::io;
+
+use super::problem::{Problems, plural};
+
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error("could not read the plan `{name}`")]
+    Unreadable {
+        name: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the plan `{name}` is {found}: {remedy}")]
+    Unsupported { name: String, found: &'static str, remedy: &'static str },
+    #[error("the plan has {}", plural(problems.n_errors(), "error"))]
+    Problems { name: String, problems: Box<Problems> },
+    #[error("the sealed plan `{name}` is not what was sealed: {what}")]
+    Edited { name: String, what: String },
+}
+
+impl PlanError {
+    pub(super) fn in_one_line(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+}
+
+/// Why a reading ended before its end: the plan, or whoever took the rows.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError<E> {
+    #[error(transparent)]
+    Plan(PlanError),
+    #[error(transparent)]
+    Each(E),
+}
+
+/// Why a format's reader stopped in the middle.
+pub(super) enum Stop<E> {
+    Io(io::Error),
+    Each(E),
+}
+
+impl<E> From<io::Error> for Stop<E> {
+    fn from(error: io::Error) -> Self {
+        Stop::Io(error)
+    }
+}
