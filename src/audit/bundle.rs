@@ -23,12 +23,11 @@ use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::plan::digest::{Digester, terms_line};
 use crate::plan::paper::Paper;
-use crate::report::error::ReportError;
 use crate::ssh::Signer;
 
-mod reports;
+pub mod reports;
 
-use reports::Reports;
+use reports::{CompareError, Reports};
 
 pub const MANIFEST: &str = "SHA256SUMS";
 pub const SIGNATURE: &str = "SHA256SUMS.sig";
@@ -216,23 +215,6 @@ fn short_text(folder: &Path, name: &str) -> io::Result<String> {
     let mut text = String::new();
     File::open(folder.join(name))?.take(LONGEST_HEAD).read_to_string(&mut text)?;
     Ok(text)
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum CompareError {
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
-impl From<ReportError> for CompareError {
-    fn from(error: ReportError) -> Self {
-        match error {
-            ReportError::Journal(error) => CompareError::Journal(error),
-            ReportError::Write(error) => CompareError::Io(error),
-        }
-    }
 }
 
 /// Finds what in the files differs from what their journal, which was verified, makes of them.

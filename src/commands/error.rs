@@ -719,3 +719,17 @@ pub(super) fn bad_destination(path: &Path) -> impl FnOnce(io::Error) -> CommandE
 pub(super) fn stdout_failed(source: io::Error) -> CommandError {
     CommandError::Output { what: "to standard output".to_owned(), source }
 }
+
+/// A key that is not there is told before the work, and by its name.
+pub(super) fn must_be_there(key: &Path) -> Result<(), CommandError> {
+    std::fs::metadata(key).map(drop).map_err(unreadable(key))
+}
+
+pub(super) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> CommandError {
+    let path = path.to_owned();
+    move |source| CommandError::Input { path, source }
+}
+
+pub(super) fn bad_key(path: &Path, problem: SignatureError) -> CommandError {
+    CommandError::Key { path: path.to_owned(), problem }
+}

@@ -3,34 +3,28 @@
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
-use super::error::{CommandError, bad_destination, output_failed};
+use super::error::{CommandError, bad_destination, bad_key, must_be_there, output_failed, unreadable};
 use super::meant::{self, Otherwise};
-use super::reading::{journal, print, print_document, print_json};
+use super::reading::{journal, print_document};
 use crate::audit::bundle::CHECKER;
 use crate::audit::{self, Audit, Signed, signature};
 use crate::exit::Exit;
 use crate::files::beside::{check_destination, write_beside};
-use crate::journal::chain::Code;
-use crate::ssh::{self, Purpose, SignatureError};
+use crate::ssh::{self, Purpose};
 use crate::wording::shell::shell_path;
 use crate::wording::sieve::Form;
 
+mod against;
 mod checking;
 mod export;
+mod telling;
 mod unpacking;
 
+pub(super) use against::Against;
 pub(super) use checking::verify_bundle;
 pub(super) use export::{Exported, export};
 
-/// Evidence that a journal is held against that was kept elsewhere.
-pub(super) struct Against<'a> {
-    pub(super) anchor: Option<&'a Code>,
-    pub(super) signature: Option<&'a Path>,
-    /// Text that was signed, where it is not beside the signature.
-    pub(super) head: Option<&'a Path>,
-    /// A file of public keys, one of which has to have signed.
-    pub(super) signer: Option<&'a Path>,
-}
+use telling::tell;
 
 pub(super) fn verify(context: &Context, run: Option<&str>, against: &Against<'_>) -> Result<Exit, CommandError> {
     let read = |path: &Path| crate::texts::read(path).map_err(unreadable(path));
@@ -64,19 +58,6 @@ pub(super) fn verify(context: &Context, run: Option<&str>, against: &Against<'_>
 fn head_beside(signature: &Path) -> Option<PathBuf> {
     let head = signature.to_str()?.strip_suffix(".sig").map(PathBuf::from)?;
     head.is_file().then_some(head)
-}
-
-fn tell(context: &Context, audit: &Audit) -> Result<(), CommandError> {
-    if context.console.answers_by_code() {
-        if !audit.is_ok() {
-            context.console.fail(&audit.in_one_line(), &[], Some(audit::KEEP_IT));
-        }
-        return Ok(());
-    }
-    if context.console.json {
-        return print_json(|out| Ok(audit::write_json(audit, out)?));
-    }
-    print(|out| Ok(audit::write_text(audit, out)?))
 }
 
 /// Signs the head of a run that was verified just before, and writes both beside each other.
@@ -135,18 +116,4 @@ fn with_more(path: &Path, more: &str) -> PathBuf {
 pub(super) fn checker() -> Result<Exit, CommandError> {
     print_document(Form::Text, |out| Ok(out.write_all(CHECKER.as_bytes())?))?;
     Ok(Exit::Done)
-}
-
-/// A key that is not there is told before the work, and by its name.
-fn must_be_there(key: &Path) -> Result<(), CommandError> {
-    std::fs::metadata(key).map(drop).map_err(unreadable(key))
-}
-
-fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> CommandError {
-    let path = path.to_owned();
-    move |source| CommandError::Input { path, source }
-}
-
-fn bad_key(path: &Path, problem: SignatureError) -> CommandError {
-    CommandError::Key { path: path.to_owned(), problem }
 }

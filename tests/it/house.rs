@@ -8,22 +8,19 @@ use std::fs;
 use std::path::Path;
 
 /// Folders whose files stand on the folder's own file, and why.
-const STAND_ON_THEIR_FACE: [(&str, &str); 15] = [
-    ("audit", "a journal is looked at beforehand by the whole audit, and findings are told of what it comes to"),
-    ("audit/bundle", "the comparison of reports fails as that of the bundle does"),
-    ("commands/evidence", "its verbs share how a bundle is told of"),
-    ("commands/evidence/unpacking", "an archive is unpacked as a folder is"),
-    ("commands/launch", "a launch is one sequence, a part of it in each file"),
-    ("commands/launch/carry", "the same"),
-    ("engine/call", "a call is one machine, a step of it in each file"),
-    ("engine/helm", "steering is one machine, a cause of steps in each file"),
-    ("files", "one way to make and open files, of which two are long"),
-    ("journal", "a journal is one connection, and each file is what one reader asks of it"),
-    ("ledger", "standings are what causes are read from, and what is held against each other"),
-    ("model", "the types by which every room names a row stand on the face"),
-    ("remote", "the face is what the engine is given of the service, and `http` is that"),
-    ("settings", "a text is checked by making settings of it"),
-    ("ssh", "who signs checks what was signed"),
+const STAND_ON_THEIR_FACE: [(&str, &str); 12] = [
+    ("audit", "`beforehand` asks for the whole audit, and what an audit comes to is one value for all"),
+    ("commands/launch", "a launch is one sequence, of which each file is a part"),
+    ("commands/launch/carry", "the same: its methods are in several files"),
+    ("engine/call", "a call is one state machine, whose methods are in several files"),
+    ("engine/helm", "so is steering"),
+    ("files", "callers name the room itself, and two of its ways are long"),
+    ("journal", "a journal is one connection, whose methods are in a file for each reader"),
+    ("ledger", "callers name the room itself for a row's standing"),
+    ("model", "callers name the room itself for ids, states and rows"),
+    ("remote", "the face is the trait by which the engine sees the service, and `http` implements it"),
+    ("settings", "a text is checked by making whole settings of it"),
+    ("ssh", "callers name the room itself, and who signs checks what was signed"),
 ];
 
 /// A file by its place in the crate; the root of the crate is the empty one.

@@ -10,16 +10,34 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::CompareError;
 use crate::formats::Format;
-use crate::journal::Journal;
 use crate::journal::chain::{Anchor, Code};
 use crate::journal::read::RunRecord;
+use crate::journal::{Journal, JournalError};
 use crate::report::csv::header;
+use crate::report::error::ReportError;
 use crate::report::row::{COLUMNS, PROMISED};
 use crate::report::summary::Summary;
 use crate::report::write;
 use crate::wording::sieve::Form;
+
+/// Reasons for which files cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl From<ReportError> for CompareError {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::Journal(error) => CompareError::Journal(error),
+            ReportError::Write(error) => CompareError::Io(error),
+        }
+    }
+}
 
 /// Findings past these tell nothing new.
 const MOST_FOUND: usize = 20;

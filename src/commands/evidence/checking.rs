@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use super::unpacking::{UnpackError, Unpacked, unpacked};
-use super::{Against, tell, unreadable};
-use crate::audit::bundle::{self, BadBundle, BundleForm, Bundled, CHECK, CHECKER, CompareError};
+use super::against::Against;
+use super::telling::tell;
+use super::unpacking::error::UnpackError;
+use super::unpacking::{Unpacked, unpacked};
+use crate::audit::bundle::reports::CompareError;
+use crate::audit::bundle::{self, BadBundle, BundleForm, Bundled, CHECK, CHECKER};
 use crate::audit::{self, Altered, AuditError, ProvenBy, Verified};
 use crate::commands::context::Context;
-use crate::commands::error::{CommandError, output_failed};
+use crate::commands::error::{CommandError, output_failed, unreadable};
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::chain::hex;

@@ -14,14 +14,13 @@ use zip::write::SimpleFileOptions;
 use super::super::meant::{self, Otherwise};
 use super::super::reading::{journal, print, print_json, write_report};
 use super::checking::checker_sum;
-use super::{bad_key, must_be_there};
 use crate::audit::bundle::{
     APPROVALS, BundleForm, CHECK, CHECKER, FORM, HEAD, JOURNAL, MANIFEST, Manifest, PLAN, SIGNATURE, approvals_text,
     is_name,
 };
 use crate::audit::{self, signature};
 use crate::commands::context::Context;
-use crate::commands::error::{CommandError, bad_destination, output_failed};
+use crate::commands::error::{CommandError, bad_destination, bad_key, must_be_there, output_failed};
 use crate::exit::Exit;
 use crate::files::beside::{Eyes, check_destination, write_file_for};
 use crate::files::{folder_of, private_folder_in};

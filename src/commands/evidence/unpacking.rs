@@ -14,6 +14,9 @@ use crate::files;
 use crate::journal::chain::hex;
 
 mod archive;
+pub(super) mod error;
+
+use error::{UnpackError, bad_archive, bad_content};
 
 /// Bound on what a bundle unpacks into, in lengths of its own.
 const MOST_INFLATED: u64 = 100;
@@ -26,14 +29,6 @@ pub(super) struct Unpacked {
     pub(super) manifest: Manifest,
     pub(super) manifest_text: String,
     pub(super) signature: Option<String>,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub(super) enum UnpackError {
-    #[error(transparent)]
-    Bad(#[from] BadBundle),
-    #[error(transparent)]
-    Io(#[from] io::Error),
 }
 
 /// From a folder, or from a ZIP that holds one.
@@ -107,21 +102,6 @@ fn content_of(file: &File) -> io::Result<u64> {
 /// Tells that so much is not what so little unpacks into.
 fn is_too_long(length: u64, content: u64) -> bool {
     length > content.saturating_mul(MOST_INFLATED).saturating_add(ALWAYS_FITS)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "as `map_err` calls it")]
-fn bad_archive(error: zip::result::ZipError) -> UnpackError {
-    BadBundle::Archive(error.to_string()).into()
-}
-
-/// Tells what cannot be unpacked from a disk that cannot be read.
-fn bad_content(error: io::Error) -> UnpackError {
-    match error.kind() {
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
-            BadBundle::Archive(error.to_string()).into()
-        }
-        _ => UnpackError::Io(error),
-    }
 }
 
 /// An archive that begins where the file begins, ends where it ends, and says nothing twice or otherwise: what other programs take out

@@ -9,7 +9,7 @@ use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 use flate2::bufread::DeflateDecoder;
 use zip::ZipArchive;
 
-use super::{UnpackError, bad_archive, bad_content};
+use super::error::{UnpackError, bad_archive, bad_content};
 use crate::audit::bundle::BadBundle;
 
 const LOCAL: usize = 30;

@@ -1,0 +1,20 @@
+//! Result of an audit, told.
+
+use crate::audit::{self, Audit};
+use crate::commands::context::Context;
+use crate::commands::error::CommandError;
+use crate::commands::reading::{print, print_json};
+
+/// Tells it the way in which it was asked for; where the exit code is all the answer, faults alone.
+pub(super) fn tell(context: &Context, audit: &Audit) -> Result<(), CommandError> {
+    if context.console.answers_by_code() {
+        if !audit.is_ok() {
+            context.console.fail(&audit.in_one_line(), &[], Some(audit::KEEP_IT));
+        }
+        return Ok(());
+    }
+    if context.console.json {
+        return print_json(|out| Ok(audit::write_json(audit, out)?));
+    }
+    print(|out| Ok(audit::write_text(audit, out)?))
+}
