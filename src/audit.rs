@@ -17,7 +17,7 @@ use crate::journal::succession::Identity;
 use crate::journal::{Journal, JournalError};
 use crate::plan::digest::Digester;
 use crate::plan::paper::Paper;
-use crate::ssh::{self, Signer};
+use crate::ssh::signature::{Signer, is_among};
 
 pub(crate) mod beforehand;
 pub mod bundle;
@@ -381,7 +381,7 @@ impl Audit {
                     self.findings.push(Finding::NotSigned { problem });
                     return Ok(self);
                 };
-                match given.signers.map(|keys| ssh::is_among(&signer, keys)) {
+                match given.signers.map(|keys| is_among(&signer, keys)) {
                     Some(Err(problem)) => (Some(at), problem),
                     known => {
                         // Anybody can sign with a key that nobody knows.

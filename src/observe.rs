@@ -1,4 +1,4 @@
-//! Who watches a run, and what they are shown of it.
+//! Views of a run while it goes: progress for people, and a line an event for programs.
 
 mod bar;
 pub(crate) mod events;

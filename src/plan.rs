@@ -229,9 +229,9 @@ fn read_rows<E>(
     let above = comments_above(&mut text, checker).map_err(unreadable)?;
     let has_content = !text.unread().is_empty();
     let start = Position { line: if has_content { text.line() } else { 1 }, column: 1 };
-    let read = match format(source, text.unread().trim_ascii_start()) {
-        Ok(Format::Delimited) => csv::read(&mut text, &above, checker, each),
-        Ok(Format::JsonLines) => json::read(&mut text, &above, checker, each),
+    let read = match notation(source, text.unread().trim_ascii_start()) {
+        Ok(Notation::Delimited) => csv::read(&mut text, &above, checker, each),
+        Ok(Notation::JsonLines) => json::read(&mut text, &above, checker, each),
         Err(foreign) => return Err(ReadError::Plan(unsupported(source, foreign))),
     };
     match read {
@@ -255,23 +255,23 @@ fn comments_above<R: io::Read>(text: &mut Text<R>, checker: &mut Checker) -> io:
     Ok(above)
 }
 
-enum Format {
+enum Notation {
     /// By comma, semicolon or tab.
     Delimited,
     JsonLines,
 }
 
 /// Tells by its name or first bytes how a list of rows is written; what it is, if it is nothing that we read.
-fn format(source: &Source, content: &[u8]) -> Result<Format, Foreign> {
+fn notation(source: &Source, content: &[u8]) -> Result<Notation, Foreign> {
     match (source.extension(), content) {
         (_, content) if sealed::is_sealed(content) => {
             Err(Foreign { is: "a sealed plan", remedy: "it stands for itself, and is no part of another" })
         }
-        (Some("jsonl" | "ndjson"), _) | (_, [b'{', ..]) => Ok(Format::JsonLines),
+        (Some("jsonl" | "ndjson"), _) | (_, [b'{', ..]) => Ok(Notation::JsonLines),
         (_, [b'[', ..]) => {
             Err(Foreign { is: "a JSON array", remedy: "write one object a line (jq -c '.[]'), and give that" })
         }
-        (_, _) => Ok(Format::Delimited),
+        (_, _) => Ok(Notation::Delimited),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod rate;
 pub mod share;
 pub mod zone;
 
+/// A number of rows, or a percentage of them.
 pub(crate) fn share(text: &str) -> Result<Share, String> {
     text.parse().map_err(|bad: BadShare| bad.to_string())
 }
@@ -37,6 +38,7 @@ pub(crate) fn on_off(text: &str) -> Result<bool, String> {
     }
 }
 
+/// Requests in a second, a minute or an hour, or no limit.
 pub(crate) fn rate(text: &str) -> Result<Rate, String> {
     text.parse().map_err(|bad: BadRate| bad.to_string())
 }

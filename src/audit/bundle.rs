@@ -23,7 +23,7 @@ use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::plan::digest::{Digester, terms_line};
 use crate::plan::paper::Paper;
-use crate::ssh::Signer;
+use crate::ssh::signature::Signer;
 
 pub mod reports;
 

@@ -10,7 +10,7 @@ use crate::journal::chain::{Anchor, hex};
 use crate::journal::read::RunRecord;
 use crate::journal::succession::{Beginning, First};
 use crate::journal::{Journal, JournalError};
-use crate::ssh::{self, Purpose, Signer};
+use crate::ssh::signature::{Purpose, Signer, verify};
 
 const FIRST: &str = "cutover.head.v1";
 const SECOND: &str = "cutover.head.v2";
@@ -89,7 +89,7 @@ pub(super) fn signer_of(
 ) -> Result<Result<(String, Signer), NotOf>, JournalError> {
     let Some(head) = given.head else { return signer_of_first(journal, given.signature) };
     let id = value(head, "run").map(str::to_owned);
-    let signer = match ssh::verify(head, Purpose::Head, given.signature) {
+    let signer = match verify(head, Purpose::Head, given.signature) {
         Ok(signer) => signer,
         Err(problem) => return Ok(Err((id, problem.to_string()))),
     };
@@ -115,7 +115,7 @@ pub(super) fn signer_of(
 fn signer_of_first(journal: &Journal, signature: &str) -> Result<Result<(String, Signer), NotOf>, JournalError> {
     let mut problem = "there is no run that it could be of".to_owned();
     for run in journal.runs()? {
-        match ssh::verify(&first(journal, &run)?, Purpose::Head, signature) {
+        match verify(&first(journal, &run)?, Purpose::Head, signature) {
             Ok(signer) => return Ok(Ok((run.id, signer))),
             Err(found) => problem = found.to_string(),
         }

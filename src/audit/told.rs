@@ -8,7 +8,7 @@ use super::bundle::Bundled;
 use super::finding::Finding;
 use super::people::People;
 use super::{Altered, Audit, ProvenBy, Verified, run_of};
-use crate::ssh::Signer;
+use crate::ssh::signature::Signer;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 use crate::wording::printout::Printout;

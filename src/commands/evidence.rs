@@ -10,7 +10,8 @@ use crate::audit::bundle::CHECKER;
 use crate::audit::{self, Audit, Signed, signature};
 use crate::exit::Exit;
 use crate::files::beside::{check_destination, write_beside};
-use crate::ssh::{self, Purpose};
+use crate::ssh::keygen;
+use crate::ssh::signature::Purpose;
 use crate::wording::shell::shell_path;
 use crate::wording::sieve::Form;
 
@@ -86,7 +87,7 @@ pub(super) fn sign(
             return Ok(Exit::Integrity);
         }
         let head = signature::head(&journal, &run)?;
-        let (signature, signer) = ssh::sign(&head, Purpose::Head, key).map_err(|error| bad_key(key, error))?;
+        let (signature, signer) = keygen::sign(&head, Purpose::Head, key).map_err(|error| bad_key(key, error))?;
         for (path, text) in [(&head_path, &head), (&signature_path, &signature)] {
             let like = &context.settings.journal;
             write_beside(path, like, |out| out.write_all(text.as_bytes())).map_err(output_failed(path))?;

@@ -24,7 +24,8 @@ use crate::plan::source::Source;
 use crate::settings::SettingsError;
 use crate::settings::file::{NotOwn, own_content};
 use crate::ssh::allowed::Allowed;
-use crate::ssh::{self, Purpose};
+use crate::ssh::keygen;
+use crate::ssh::signature::Purpose;
 use crate::waves::Terms;
 use crate::whoami::Who;
 use crate::wording::amounts::count;
@@ -194,7 +195,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str, key: Option<&P
     let mut approval =
         seal.approval(name, Some(crate::whoami::user()), Who::me(), crate::lock::host(), Timestamp::now());
     if let Some(key) = key {
-        let signed = ssh::sign(&seal.signed_text(&approval), Purpose::Approval, key);
+        let signed = keygen::sign(&seal.signed_text(&approval), Purpose::Approval, key);
         let (signature, _) = signed.map_err(|problem| CommandError::Key { path: key.to_owned(), problem })?;
         approval.signature = Some(signature);
     }

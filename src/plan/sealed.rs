@@ -23,7 +23,7 @@ use crate::plan::columns::{Cells, Column};
 use crate::plan::problem::Position;
 use crate::plan::source::Source;
 use crate::ssh::allowed::Allowed;
-use crate::ssh::{self, Purpose, SignatureError, Signer};
+use crate::ssh::signature::{Purpose, SignatureError, Signer, verify};
 use crate::waves::Terms;
 use crate::whoami::Who;
 
@@ -253,7 +253,7 @@ impl Seal {
     #[must_use]
     pub fn signer_of(&self, approval: &Approval) -> Option<Result<Signer, SignatureError>> {
         let signature = approval.signature.as_deref()?;
-        Some(ssh::verify(&self.signed_text(approval), Purpose::Approval, signature))
+        Some(verify(&self.signed_text(approval), Purpose::Approval, signature))
     }
 }
 
@@ -498,7 +498,7 @@ impl RowLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ssh::tests::{public_key, signed};
+    use crate::ssh::signature::tests::{public_key, signed};
 
     fn seal(sealed_by: &str) -> Seal {
         Seal {

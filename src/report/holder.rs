@@ -1,4 +1,4 @@
-//! Who holds a run that has not ended.
+//! Holders of runs that have not ended.
 
 use std::path::Path;
 

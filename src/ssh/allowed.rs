@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use ssh_key::{Algorithm, PublicKey};
 
-use super::{Purpose, Signer, signer};
+use super::signature::{Purpose, Signer, signer};
 
 /// A file of keys and whose they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -199,9 +199,9 @@ fn matches(name: &[u8], pattern: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{public_key, signed};
-    use super::super::verify;
     use super::*;
+    use crate::ssh::signature::tests::{public_key, signed};
+    use crate::ssh::signature::verify;
 
     fn by(seed: u8) -> Signer {
         verify("x", Purpose::Approval, &signed("x", Purpose::Approval, seed)).unwrap()

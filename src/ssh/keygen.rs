@@ -4,7 +4,7 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{Purpose, SignatureError, Signer, verify};
+use super::signature::{Purpose, SignatureError, Signer, verify};
 
 const PROGRAM: &str = "ssh-keygen";
 

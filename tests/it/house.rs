@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// Folders whose files stand on the folder's own file, and why.
-const STAND_ON_THEIR_FACE: [(&str, &str); 12] = [
+const STAND_ON_THEIR_FACE: [(&str, &str); 11] = [
     ("audit", "`beforehand` asks for the whole audit, and what an audit comes to is one value for all"),
     ("commands/launch", "a launch is one sequence, of which each file is a part"),
     ("commands/launch/carry", "the same: its methods are in several files"),
@@ -20,7 +20,6 @@ const STAND_ON_THEIR_FACE: [(&str, &str); 12] = [
     ("model", "callers name the room itself for ids, states and rows"),
     ("remote", "the face is the trait by which the engine sees the service, and `http` implements it"),
     ("settings", "a text is checked by making whole settings of it"),
-    ("ssh", "callers name the room itself, and who signs checks what was signed"),
 ];
 
 /// A file by its place in the crate; the root of the crate is the empty one.

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::chain::hex;
 use crate::journal::read::RunRecord;
-use crate::ssh::{self, Purpose};
+use crate::ssh::signature::{Purpose, is_among, verify};
 
 /// The run that is meant has to be the one that the bundle is of, if somebody names one.
 pub(in crate::commands) fn verify_bundle(
@@ -71,7 +71,7 @@ fn held_together(
 ) -> Result<Result<Verified, Altered>, CompareError> {
     let findings = bundle::compare(bundle.folder.path(), &bundle.manifest, form, journal, run)?;
     let signed_by = match &bundle.signature {
-        Some(signature) => match ssh::verify(&bundle.manifest_text, Purpose::Bundle, signature) {
+        Some(signature) => match verify(&bundle.manifest_text, Purpose::Bundle, signature) {
             Ok(signer) => Some(signer),
             Err(problem) => return Ok(Err(verified.not_signed(&problem.to_string()))),
         },
@@ -79,7 +79,7 @@ fn held_together(
         None => None,
     };
     if let (Some(signer), Some(keys)) = (&signed_by, signers)
-        && let Err(problem) = ssh::is_among(signer, keys)
+        && let Err(problem) = is_among(signer, keys)
     {
         return Ok(Err(verified.not_signed(&problem)));
     }

@@ -30,7 +30,8 @@ use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::plan::digest::{Digester, terms_line};
 use crate::plan::paper::Paper;
-use crate::ssh::{self, Purpose};
+use crate::ssh::keygen;
+use crate::ssh::signature::Purpose;
 use crate::wording::plain::shown;
 
 const README: &str = include_str!("bundle/README.md");
@@ -127,7 +128,7 @@ impl Bundle<'_> {
         let manifest = manifest_of(self.folder).map_err(output_failed(self.folder))?.text();
         self.write(MANIFEST, &manifest)?;
         if let Some(key) = key {
-            let (signature, _) = ssh::sign(&manifest, Purpose::Bundle, key).map_err(|error| bad_key(key, error))?;
+            let (signature, _) = keygen::sign(&manifest, Purpose::Bundle, key).map_err(|error| bad_key(key, error))?;
             self.write(SIGNATURE, &signature)?;
         }
         Ok(())
