@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
@@ -642,8 +643,24 @@ fn hint_of_misplaced(misplaced: &Misplaced) -> String {
         Misplaced::NoFile(_) | Misplaced::LinkToNowhere(_) => "name a file with `--journal PATH`".to_owned(),
         Misplaced::Names { path, has_log, .. } => hint_of_names(&shell_path(path), *has_log),
         Misplaced::MountedAlone(_) => "mount the folder that the journal is in".to_owned(),
-        Misplaced::Beside { path, .. } => hint_of_planted(path),
+        Misplaced::Beside { path, .. } => hint_of_what_lies_beside(path),
     }
+}
+
+/// Removes nothing that may hold what was recorded last.
+fn hint_of_what_lies_beside(path: &Path) -> String {
+    let shown = shell_path(path);
+    if path.symlink_metadata().is_ok_and(|found| found.is_file() && found.nlink() > 1) {
+        return format!(
+            "it may hold what was recorded last: remove the other name (`find \"$(stat -c %m {shown})\" -xdev -samefile \
+             {shown}` finds it), and not this one"
+        );
+    }
+    let aside = shell_word(&format!("{}.aside", path.display()));
+    format!(
+        "see who put it there (`ls -ld {shown}`), and put it aside: `mv {shown} {aside}`; do not delete it, for it may hold what \
+         was recorded last, or lead to that"
+    )
 }
 
 /// Names the way that keeps what was recorded last: a log lies beside one of the names, and no plain copy takes it along.

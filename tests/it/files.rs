@@ -412,6 +412,39 @@ fn what_is_planted_beside_a_journal_is_not_taken_for_its_own() {
     lab.launch(&sandbox, &["resume"]).exits(0);
 }
 
+/// It may have what was recorded last, as here.
+#[test]
+fn what_is_said_to_do_about_a_log_that_is_amiss_loses_nothing_of_it() {
+    let _machine = shared();
+    let (lab, _sandbox) = begun();
+    let log = lab.path("cutover.db-wal");
+    assert!(fs::metadata(&log).unwrap().len() > 0);
+    let rows = || soon(Launch::of(lab.command(&["report", "--format", "csv"]))).exits(0).stdout.clone();
+    let amiss = || soon(Launch::of(lab.command(&["status"]))).exits(2).says("what was recorded last");
+    let typed = |command: &str| {
+        let typed = lab.command_of("sh", &["-c", command]).output().unwrap();
+        assert!(typed.status.success(), "{command}");
+        String::from_utf8(typed.stdout).unwrap()
+    };
+    let before = rows();
+    fs::create_dir(lab.path("elsewhere")).unwrap();
+
+    fs::hard_link(&log, lab.path("elsewhere/log")).unwrap();
+    let names = typed(&the_command(&amiss().says("and not this one"), "find "));
+    let names: Vec<PathBuf> = names.lines().map(|name| lab.path(name)).collect();
+    let (ours, others): (Vec<_>, Vec<_>) = names.iter().partition(|name| **name == log);
+    assert_eq!((ours.len(), others.len()), (1, 1), "{names:?}");
+    fs::remove_file(others[0]).unwrap();
+    assert_eq!(rows(), before);
+
+    fs::rename(&log, lab.path("elsewhere/log")).unwrap();
+    symlink(lab.path("elsewhere/log"), &log).unwrap();
+    typed(&the_command(&amiss(), "mv "));
+    assert_eq!(fs::read_link(lab.path("cutover.db-wal.aside")).unwrap(), lab.path("elsewhere/log"));
+    fs::rename(lab.path("elsewhere/log"), &log).unwrap();
+    assert_eq!(rows(), before);
+}
+
 #[test]
 fn a_journal_that_is_mounted_alone_is_refused() {
     let may_mount = Command::new("unshare").args(["-rm", "true"]).stderr(Stdio::null()).status();
