@@ -29,8 +29,10 @@ pub(crate) struct Second {
     pub(crate) again: u64,
     /// Changes and reads that met the quota.
     pub(crate) throttled: u64,
-    /// Changes whose answer never came, or could not be used, or that never left.
+    /// Changes whose answer never came, or could not be used.
     pub(crate) lost: u64,
+    /// Changes that were begun and never left.
+    pub(crate) unsent: u64,
 }
 
 impl Second {
@@ -39,6 +41,7 @@ impl Second {
         self.again += other.again;
         self.throttled += other.throttled;
         self.lost += other.lost;
+        self.unsent += other.unsent;
     }
 }
 
@@ -46,34 +49,36 @@ impl Journal {
     /// Changes and throttled reads of a run. What only reads looked at leaves no event.
     pub(crate) fn activity(&self, run: RunKey) -> Result<Activity, JournalError> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT at / 1000, kind, json_extract(detail, '$.attempt'), json_extract(detail, '$.outcome.is'),
+            "SELECT at / 1000, kind, row, json_extract(detail, '$.attempt'), json_extract(detail, '$.outcome.is'),
                  json_extract(detail, '$.outcome.status'), json_extract(detail, '$.took_ms')
-             FROM event WHERE run = ?1 AND kind IN ('attempt_started', 'attempt_ended', 'read_throttled')",
+             FROM event WHERE run = ?1 AND kind IN ('attempt_started', 'attempt_ended', 'read_throttled') ORDER BY lane, seq",
         )?;
         let mut found = statement.query([run.0])?;
         let mut activity = Activity::default();
+        let mut departures = Departures::default();
         while let Some(columns) = found.next()? {
-            let second = activity.seconds.entry(columns.get(0)?).or_default();
+            let at = columns.get(0)?;
+            let second = activity.seconds.entry(at).or_default();
             match columns.get_ref(1)?.as_str().map_err(rusqlite::Error::from)? {
-                "attempt_started" if columns.get::<_, Option<u32>>(2)?.is_some_and(|attempt| attempt > 1) => {
-                    second.again += 1;
-                }
-                "attempt_started" => second.first += 1,
+                "attempt_started" => departures.begin(columns.get(2)?, columns.get(3)?, at),
                 "read_throttled" => second.throttled += 1,
                 _ => {
-                    let outcome = columns.get_ref(3)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+                    let outcome = columns.get_ref(4)?.as_str_or_null().map_err(rusqlite::Error::from)?;
                     match outcome {
                         Some("throttled") => second.throttled += 1,
-                        Some("lost" | "disclaimed" | "unsent") => second.lost += 1,
+                        Some("lost" | "disclaimed") => second.lost += 1,
+                        Some("unsent") => second.unsent += 1,
                         Some(_) | None => (),
                     }
-                    let answered = columns.get::<_, Option<u16>>(4)?.is_some() || outcome == Some("throttled");
-                    if let (true, Some(took_ms)) = (answered, columns.get(5)?) {
+                    let answered = columns.get::<_, Option<u16>>(5)?.is_some() || outcome == Some("throttled");
+                    if let (true, Some(took_ms)) = (answered, columns.get(6)?) {
                         *activity.took_ms.entry(took_ms).or_default() += 1;
                     }
+                    departures.end(columns.get(2)?, outcome != Some("unsent"), &mut activity);
                 }
             }
         }
+        departures.end_all(&mut activity);
         Ok(activity)
     }
 
@@ -97,10 +102,47 @@ impl Journal {
     }
 }
 
+/// Changes that were begun, until it is known whether they left. Grows with what is under way at once, and with the rows of
+/// which nothing ever left.
+#[derive(Default)]
+struct Departures {
+    /// Number of each attempt that has not ended, and the second in which it was begun, by its row.
+    begun: BTreeMap<u32, (u32, i64)>,
+    /// Attempts of a row before its first that left.
+    unsent: BTreeMap<u32, u32>,
+}
+
+impl Departures {
+    fn begin(&mut self, row: u32, attempt: u32, second: i64) {
+        self.begun.insert(row, (attempt, second));
+    }
+
+    fn end(&mut self, row: u32, left: bool, activity: &mut Activity) {
+        let Some((attempt, second)) = self.begun.remove(&row) else { return };
+        if !left {
+            *self.unsent.entry(row).or_default() += 1;
+            return;
+        }
+        let second = activity.seconds.entry(second).or_default();
+        if self.unsent.remove(&row).unwrap_or(0) + 1 == attempt {
+            second.first += 1;
+        } else {
+            second.again += 1;
+        }
+    }
+
+    /// What was cut off may have left.
+    fn end_all(mut self, activity: &mut Activity) {
+        while let Some((&row, _)) = self.begun.first_key_value() {
+            self.end(row, true, activity);
+        }
+    }
+}
+
 /// How much went on lately.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lately {
-    /// Changes that were sent.
+    /// Changes that were sent, and whose end is known.
     pub(crate) sent: u64,
     pub(crate) settled: u64,
 }
@@ -109,7 +151,8 @@ impl Journal {
     /// What went on in a run from then to then, as far as its last events tell.
     pub(crate) fn between(&self, run: RunKey, from: Timestamp, to: Timestamp) -> Result<Lately, JournalError> {
         let mut statement = self.conn.prepare_cached(
-            "SELECT count(*) FILTER (WHERE kind = 'attempt_started'), count(*) FILTER (WHERE kind = 'row_settled')
+            "SELECT count(*) FILTER (WHERE kind = 'attempt_ended' AND json_extract(detail, '$.outcome.is') <> 'unsent'),
+                 count(*) FILTER (WHERE kind = 'row_settled')
              FROM lane JOIN event USING (run, lane)
              WHERE lane.run = ?1 AND event.seq > lane.seq - ?3 AND event.at BETWEEN ?2 AND ?4",
         )?;
@@ -166,6 +209,23 @@ impl Activity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_never_left_was_not_sent_and_what_left_behind_it_was_sent_first() {
+        let mut activity = Activity::default();
+        let mut departures = Departures::default();
+        // Of row 1 the third attempt is the first to leave; row 2 is sent twice; row 3 never; row 4 was cut off.
+        let attempts =
+            [(1, 1, false), (1, 2, false), (1, 3, true), (1, 4, true), (2, 1, true), (2, 2, true), (3, 1, false)];
+        for (row, attempt, left) in attempts {
+            departures.begin(row, attempt, i64::from(10 * row + attempt));
+            departures.end(row, left, &mut activity);
+        }
+        departures.begin(4, 1, 41);
+        departures.end_all(&mut activity);
+        let counts = activity.seconds.iter().map(|(second, happened)| (*second, happened.first, happened.again));
+        assert_eq!(counts.collect::<Vec<_>>(), [(13, 1, 0), (14, 0, 1), (21, 1, 0), (22, 0, 1), (41, 1, 0)]);
+    }
 
     #[test]
     fn so_many_of_the_answers_came_within() {

@@ -124,7 +124,7 @@ fn requests(clock: &RunClock, activity: &Activity, events: &[Event]) -> io::Resu
     let timeline = Timeline::of(clock, activity);
     let (stages, waits) = bands(clock, events);
     let step = real(timeline.step);
-    let most = timeline.steps.iter().map(|step| (step.first + step.again).max(step.throttled + step.lost)).max();
+    let most = timeline.steps.iter().map(|step| (step.first + step.again).max(step.throttled + lost(step))).max();
     let top = (real(most.unwrap_or(0)) / step).max(1.0) * 1.25;
     let right = real(clock.total()).max(step);
     let svg = picture(id, |area| {
@@ -165,18 +165,19 @@ fn requests(clock: &RunClock, activity: &Activity, events: &[Event]) -> io::Resu
         sum
     });
     let alt = format!(
-        "{} sent in {}, {} of them again; {} throttled, {} without a usable answer. Each step is {} s.",
+        "{} sent in {}, {} of them again; {} throttled, {} without a usable answer{}. Each step is {} s.",
         count(sum.first + sum.again, "change"),
         duration(u64::try_from(clock.total()).unwrap_or(0) * 1000),
         sum.again,
         sum.throttled,
         sum.lost,
+        if sum.unsent > 0 { format!(", {} begun and not sent", sum.unsent) } else { String::new() },
         timeline.step
     );
-    let head = ["from (UTC)", "sent first", "sent again", "throttled", "lost or not sent"];
+    let head = ["from (UTC)", "sent first", "sent again", "throttled", "answer lost", "not sent"];
     let numbers = timeline.steps.iter().enumerate().map(|(i, step)| {
         let from = clock.time_of(i64::try_from(i).unwrap_or(0) * timeline.step).map(time).unwrap_or_default();
-        let counts = [step.first, step.again, step.throttled, step.lost];
+        let counts = [step.first, step.again, step.throttled, step.lost, step.unsent];
         std::iter::once(from).chain(counts.map(|n| n.to_string())).collect()
     });
     Ok(Figure {
@@ -195,7 +196,7 @@ fn throttled(step: &Second) -> u64 {
 }
 
 fn lost(step: &Second) -> u64 {
-    step.lost
+    step.lost + step.unsent
 }
 
 /// Where one launch ends and the next begins.
