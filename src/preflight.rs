@@ -614,7 +614,7 @@ pub(crate) async fn difference<R: Remote>(
             for (row, standing) in rows {
                 let prospect = match &stopped {
                     Some(reason) => Prospect::LeftOut { reason: reason.clone() },
-                    None => prospect(&row, &standing, lane.missed().contains(&row.id), &lane.settings),
+                    None => prospect_unless_skipped(lane, &row, &standing),
                 };
                 check_it_can_be_said(&row, &lane.settings)?;
                 difference.add(row, &standing, &prospect, n_shown);
@@ -627,6 +627,15 @@ pub(crate) async fn difference<R: Remote>(
     let order = ["change", "unseen", "look_first", "already", "blocked", "left_out"];
     difference.groups.sort_by_key(|group| order.iter().position(|kind| *kind == group.kind));
     Ok(difference)
+}
+
+/// What somebody skipped is told as held back. It gets its verdict in its turn, until which that may be taken back.
+fn prospect_unless_skipped<R: Remote>(lane: &Lane<R>, row: &Row, standing: &Standing) -> Prospect {
+    let prospect = prospect(row, standing, lane.missed().contains(&row.id), &lane.settings);
+    match lane.helm.skipped(&row.source_id, standing).filter(|_| prospect.may_send()) {
+        Some(reason) => Prospect::Blocked { verdict: judge::unsent_verdict(standing), reason },
+        None => prospect,
+    }
 }
 
 /// A run may be gone on with in another dialect than its plan was checked for.

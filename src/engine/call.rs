@@ -146,11 +146,8 @@ impl<'a, R: Remote> Call<'a, R> {
         Ok(Continue(()))
     }
 
-    /// Why it is not to be sent, if somebody said so in time: a row that was sent is never skipped.
     fn skipped(&self) -> Option<Reason> {
-        let n_held_back = u32::from(self.standing.phase == Phase::Open);
-        let was_sent = self.standing.attempts > n_held_back;
-        self.lane.helm.skipped(&self.row.source_id).filter(|_| !was_sent)
+        self.lane.helm.skipped(&self.row.source_id, &self.standing)
     }
 
     /// Somebody may have said that it is not to be sent.

@@ -20,6 +20,7 @@ use crate::gate::RateOfAll;
 use crate::journal::JournalError;
 use crate::judge::Reason;
 use crate::ledger::steered::Steered;
+use crate::ledger::{Phase, Standing};
 use crate::model::SourceId;
 use crate::recorder::{JournalClosed, Recorder};
 use crate::waves::forecast::Measured;
@@ -157,8 +158,12 @@ impl Helm {
         }
     }
 
-    /// Why the row is not to be sent, if somebody said so.
-    pub(crate) fn skipped(&self, source: &SourceId) -> Option<Reason> {
+    /// Why the row is not to be sent, if somebody said so in time: one that was sent is never skipped.
+    pub(crate) fn skipped(&self, source: &SourceId, standing: &Standing) -> Option<Reason> {
+        let n_held_back = u32::from(standing.phase == Phase::Open);
+        if standing.attempts > n_held_back {
+            return None;
+        }
         let state = self.state();
         let by = state.steered.skipped.get(source.as_str())?;
         Some(Reason::on(Ground::Skipped, format!("skipped by {by}")))
