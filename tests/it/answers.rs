@@ -143,6 +143,40 @@ fn another_source_than_was_asked_for_is_not_shown() {
     }
 }
 
+/// The list is forbidden, so that each row is looked at by its id; the change is accepted and never made.
+#[test]
+fn an_answer_by_id_without_that_id_is_a_failed_look() {
+    let _machine = shared();
+    for body in [
+        r#"{"state":"stopped","migration_cycle":"syncing"}"#.to_owned(),
+        r#"{"id":null,"state":"stopped","migration_cycle":"syncing"}"#.to_owned(),
+        r#"{"id":1,"state":"stopped","migration_cycle":"syncing"}"#.to_owned(),
+        server("vm-00002", "stopped", "syncing"),
+        format!("[{}]", server("vm-00001", "stopped", "syncing")),
+        format!(r#"{{"source_server":{}}}"#, server("vm-00001", "stopped", "syncing")),
+    ] {
+        let lab = Lab::new();
+        lab.write("plan.csv", &plan(1, "stopped,syncing"));
+        let (is_changed, lies) = (AtomicBool::new(false), body.clone());
+        let endpoint = serve(move |asked| {
+            if asked.is_page() {
+                return Answer::new(403, r#"{"error_code":"SMS.9004","error_msg":"no"}"#);
+            }
+            if asked.is_change() {
+                is_changed.store(true, Ordering::Relaxed);
+                return Answer::new(200, "{}");
+            }
+            let shown =
+                if is_changed.load(Ordering::Relaxed) { lies.clone() } else { server(&id(1), "syncing", "syncing") };
+            Answer::new(200, shown)
+        });
+        let ended = lab.cutover(&[&FAST[..], &["--endpoint", &endpoint]].concat());
+        assert_ne!(ended.code, Some(0), "{body}");
+        let row = lab.journal().row(&id(1));
+        assert!(["unverified", "in_doubt"].contains(&row.verdict.as_str()), "{body}: {}", row.verdict);
+    }
+}
+
 /// Full pages for ever, whatever is asked for; or none at all, whatever is counted.
 #[test]
 fn paging_ends_where_the_list_does_and_where_offsets_do() {
