@@ -224,10 +224,12 @@ fn by(proof: ProvenBy) -> &'static str {
 fn write_limits(audit: &Audit, verified: &[&Verified], out: &mut Printout<'_>) -> io::Result<()> {
     let is = |proof| verified.iter().any(|run| run.proven_by == proof);
     if is(ProvenBy::Itself) {
+        let is_signed = |run: &&Verified| run.proven_by != ProvenBy::Itself || run.signed_by.is_some();
+        let or_sign = if verified.iter().all(is_signed) { "" } else { ", or have its head signed" };
         writeln!(
             out,
             "By itself alone: its parts agree with each other. Whoever can write the file could have written all of it anew, or cut \
-             off its end. Compare the anchor with the one that was kept elsewhere (--anchor), or have its head signed."
+             off its end. Compare the anchor with the one that was kept elsewhere (--anchor){or_sign}."
         )?;
     }
     if is(ProvenBy::Anchor) {

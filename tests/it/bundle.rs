@@ -1283,7 +1283,8 @@ fn seeded(path: &Path, seed: u64, rules: Rules) {
         tamper(path, |conn| {
             conn.execute("UPDATE run SET rules = ?1", [rules.name()]).unwrap();
             let began = if rules.is_first() { String::new() } else { format!(",\"rules\":\"{}\"", rules.name()) };
-            let update = "UPDATE event SET detail = replace(detail, ',\"rules\":\"third\"', ?1)";
+            let update = "UPDATE event SET detail = replace(detail, ',\"rules\":\"third\"', ?1)
+                          WHERE instr(detail, ',\"rules\":\"third\"') > 0";
             assert_eq!(conn.execute(update, [began]).unwrap(), 1);
             rechain(conn, 1);
         });

@@ -600,7 +600,8 @@ fn a_run_of_which_nothing_is_recorded_is_gone_on_with_by_nobody() {
         let as_planned =
             "UPDATE row SET source_id = 'vm-1' WHERE run = 1 AND row = 1; UPDATE journal SET n_earlier = 1";
         conn.execute_batch(as_planned).unwrap();
-        let names = "UPDATE event SET detail = replace(detail, '\"earlier\":0', '\"earlier\":1') WHERE run = 2 AND seq = 1 AND lane = 0";
+        let names = "UPDATE event SET detail = replace(detail, '\"earlier\":0', '\"earlier\":1')
+                     WHERE run = 2 AND seq = 1 AND lane = 0 AND instr(detail, '\"earlier\":0') > 0";
         assert_eq!(conn.execute(names, []).unwrap(), 1);
         rechain(conn, 2);
     });

@@ -160,8 +160,12 @@ fn a_change_that_left_whole_and_was_disclaimed_counts_as_sent_and_is_looked_at_f
     let runtime = Runtime::new().unwrap();
     // How, and what the attempt is called.
     for (how, called, says) in [
-        (How::Stream(Reason::REFUSED_STREAM), "disclaimed", "the server says that it did not look at the request"),
-        (How::Connection, "disclaimed", "the server says that it did not look at the request"),
+        (
+            How::Stream(Reason::REFUSED_STREAM),
+            "disclaimed",
+            "disclaimed: the server says that it did not look at the request",
+        ),
+        (How::Connection, "disclaimed", "disclaimed: the server says that it did not look at the request"),
         (How::Stream(Reason::CANCEL), "lost", "answer lost"),
         (How::Stream(Reason::NO_ERROR), "lost", "answer lost"),
         (How::Stream(Reason::INTERNAL_ERROR), "lost", "answer lost"),

@@ -59,7 +59,7 @@ impl House {
     }
 
     fn rooms(&self) -> BTreeSet<&str> {
-        self.0.keys().filter_map(|module| module.first()).map(String::as_str).filter(|room| *room != "main").collect()
+        self.0.keys().filter_map(|module| module.first()).map(String::as_str).collect()
     }
 
     /// Arrows to a room that does not stand below, in this order from the top down.
