@@ -147,7 +147,7 @@ pub fn verify(journal: &Journal, run: &RunRecord) -> Result<Verified, AuditError
 /// The same of one run, in the form of that for all.
 pub fn verify_one(journal: &Journal, run: &RunRecord) -> Result<Audit, JournalError> {
     let mut audit = Audit::of_one(journal, or_damaged(verify(journal, run), run)?)?;
-    audit.findings.extend(wrong_with_indexes(journal)?);
+    audit.findings.extend(wrong_with_file(journal)?);
     Ok(audit)
 }
 
@@ -158,7 +158,7 @@ pub fn verify_all(journal: &Journal) -> Result<Audit, JournalError> {
         let mut findings = check_objects(journal)?.kept;
         let mut places = succession::check(journal)?;
         findings.append(&mut places.of_journal);
-        findings.extend(wrong_with_indexes(journal)?);
+        findings.extend(wrong_with_file(journal)?);
         let mut runs = Vec::new();
         for run in journal.runs()?.into_iter().rev() {
             let place = places.of_run(run.key);
@@ -174,13 +174,17 @@ pub fn verify_all(journal: &Journal) -> Result<Audit, JournalError> {
     })
 }
 
-/// Fault of what indexes lead to, which no reader of tables would notice.
-fn wrong_with_indexes(journal: &Journal) -> Result<Option<Finding>, JournalError> {
-    match journal.check_indexes() {
-        Ok(()) => Ok(None),
-        Err(JournalError::Damaged(error)) => Ok(Some(Finding::Damaged { error })),
-        Err(error) => Err(error),
+/// Faults of the file that no reader of tables would notice: of what indexes lead to, and of what stands behind its end.
+fn wrong_with_file(journal: &Journal) -> Result<Vec<Finding>, JournalError> {
+    let mut findings = Vec::new();
+    for checked in [journal.check_indexes(), journal.check_end()] {
+        match checked {
+            Ok(()) => (),
+            Err(JournalError::Damaged(error)) => findings.push(Finding::Damaged { error }),
+            Err(error) => return Err(error),
+        }
     }
+    Ok(findings)
 }
 
 /// Takes what cannot be read for one more fault of a run, which is no reason not to look at the others.

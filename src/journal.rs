@@ -50,7 +50,7 @@ pub mod succession;
 mod tests;
 
 use chain::Hash;
-use objects::Additions;
+use objects::{Additions, SchemaAltered};
 use one_name::Misplaced;
 use opening::Access;
 
@@ -100,6 +100,9 @@ pub enum JournalError {
     /// All that we made is there as we made it, and something else is, too.
     #[error(transparent)]
     Added(Additions),
+    /// Something of ours is not as we made it, or something was at work on what is recorded.
+    #[error(transparent)]
+    Schema(SchemaAltered),
     /// A copy of one run, for others to read.
     #[error("the journal is an excerpt: a copy of one run for others to read, from which the other runs were left out")]
     Excerpt,
@@ -197,6 +200,7 @@ impl JournalError {
             | JournalError::Newer { .. }
             | JournalError::Damaged(_)
             | JournalError::Added(_)
+            | JournalError::Schema(_)
             | JournalError::Excerpt
             | JournalError::NotAsTold { .. }
             | JournalError::Beside { .. }
@@ -228,6 +232,7 @@ impl JournalError {
             | JournalError::Excerpt
             | JournalError::UnknownRun(_) => true,
             JournalError::Damaged(_)
+            | JournalError::Schema(_)
             | JournalError::NotAsTold { .. }
             | JournalError::Beside { .. }
             | JournalError::NotOurs
@@ -249,6 +254,7 @@ impl JournalError {
         match self {
             JournalError::NotAJournal
             | JournalError::Damaged(_)
+            | JournalError::Schema(_)
             | JournalError::Beside { .. }
             | JournalError::NotOurs => true,
             JournalError::Absent(_)
@@ -348,6 +354,8 @@ impl Places {
 pub struct Journal {
     conn: Connection,
     path: PathBuf,
+    /// Another name for those who read of it.
+    told_as: Option<PathBuf>,
     access: Access,
     /// Where the rows stand whose change is under way, so that they need not be read again when its answer comes. Whoever
     /// appends to a run is the only one (see `lock`), and nobody else has these. Boxed, for they are large and are moved often.
@@ -383,6 +391,16 @@ impl Journal {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// From here on reports name it so: a copy that goes elsewhere lies where nobody will find it.
+    pub(crate) fn be_told_as(&mut self, name: &str) {
+        self.told_as = Some(name.into());
+    }
+
+    /// Path that reports name.
+    pub(crate) fn told_path(&self) -> &Path {
+        self.told_as.as_deref().unwrap_or(&self.path)
     }
 
     /// Makes a run, fills it with rows and begins it, all or nothing: `fill` is given a sink for the rows of the plan. There is no

@@ -23,11 +23,9 @@ pub(crate) enum Of {
     Command,
 }
 
-/// Every run is as it began: its record, where it goes, and its place among the others. What is asked of rows by an index is
-/// what there is.
+/// Every run is as it began: its record, where it goes, and its place among the others.
 pub(crate) fn runs(journal: &Journal) -> Result<(), AuditError> {
     journal.at_one_instant(|| {
-        journal.check_asked_indexes()?;
         let mut places = succession::check(journal)?;
         if let Some(finding) = places.of_journal.first() {
             return Err(JournalError::Damaged(finding.to_string()).into());
@@ -46,13 +44,16 @@ pub(crate) fn runs(journal: &Journal) -> Result<(), AuditError> {
 
 /// A run that we end ourselves, of which nothing is left to do, whatever its size: what is told of it then is the end of it.
 pub(crate) fn run_to_close(journal: &Journal, run: &RunRecord) -> Result<(), AuditError> {
+    journal.check_asked_indexes(run.key)?;
     verify(journal, run).map(drop)
 }
 
 /// The run that somebody is about to go on with. A small one is verified whole. Of a large one that would take many seconds: its
 /// own events, the ends of its chains, its plan, its layout and its verdicts are checked. What else is stored of a row is held
-/// against its events as the launch takes the row in hand, and the rest is left to `audit verify`.
+/// against its events as the launch takes the row in hand, and the rest is left to `audit verify`. What is asked of its rows by an
+/// index is what there is, whatever its size.
 pub(crate) fn run(journal: &Journal, run: &RunRecord, of: Of) -> Result<(), AuditError> {
+    journal.check_asked_indexes(run.key)?;
     let n_events: u64 = journal.heads(run.key)?.iter().map(|(_, seq, _)| seq).sum();
     if n_events.saturating_add(run.n_rows.into()) <= SMALL {
         return verify(journal, run).map(drop);

@@ -14,7 +14,7 @@ use crate::credentials::error::CredentialsError;
 use crate::event::Outcome;
 use crate::exit::Exit;
 use crate::inventory::InventoryError;
-use crate::journal::objects::Additions;
+use crate::journal::objects::{Additions, SchemaAltered};
 use crate::journal::one_name::Misplaced;
 use crate::journal::{JournalError, bounded};
 use crate::lock::{LockError, Owner};
@@ -457,6 +457,7 @@ pub(super) fn exit_of_journal(error: &JournalError) -> Exit {
         JournalError::NotAJournal
         | JournalError::Damaged(_)
         | JournalError::Added(_)
+        | JournalError::Schema(_)
         | JournalError::Excerpt
         | JournalError::NotAsTold { .. }
         | JournalError::Beside { .. }
@@ -609,6 +610,7 @@ fn hint_of_journal(error: &JournalError, here: &Here) -> Option<String> {
             ));
         }
         JournalError::Added(additions) => return Some(hint_of_additions(additions)),
+        JournalError::Schema(altered) => return Some(hint_of_schema(altered, here)),
         JournalError::Excerpt => return Some(format!("go on in the journal that it was copied from; {LOOKS_ANEW}")),
         JournalError::Beside { .. } => {
             return Some(format!(
@@ -636,6 +638,25 @@ fn hint_of_additions(additions: &Additions) -> String {
          {path} {}`), and run the same command again",
         shell_word(&additions.taken_out())
     )
+}
+
+/// A copy without what was added shows what was recorded, as far as that is still so. Nothing that is read through anything else
+/// than our tables is.
+fn hint_of_schema(altered: &SchemaAltered, here: &Here) -> String {
+    match altered.taken_out() {
+        Some((path, drops)) => format!(
+            "keep the file as it is, for whoever asks who did it; what was recorded since may be altered, too: copy it (`sqlite3 {} \
+             \".backup COPY\"`), take out of the copy what was added (`sqlite3 COPY {}`), and hold that against an anchor that was \
+             kept elsewhere (`cutover audit verify --anchor CODE --journal COPY`); {LOOKS_ANEW}",
+            shell_path(path),
+            shell_word(&drops)
+        ),
+        None => format!(
+            "`{}` names each of them; keep the file as it is, for whoever asks who did it, and compare it with an earlier copy; \
+             {LOOKS_ANEW}",
+            here.reads("audit verify")
+        ),
+    }
 }
 
 fn hint_of_misplaced(misplaced: &Misplaced) -> String {

@@ -1,15 +1,16 @@
 //! `audit`: what an auditor is shown and takes along.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::error::{CommandError, bad_destination, bad_key, must_be_there, output_failed, unreadable};
 use super::meant::{self, Otherwise};
-use super::reading::{journal, print_document};
+use super::reading::{journal, print_document, write_fit};
 use crate::audit::bundle::CHECKER;
 use crate::audit::{self, Audit, Signed, signature};
 use crate::exit::Exit;
-use crate::files::beside::{check_destination, write_beside};
+use crate::files::beside::check_destination;
 use crate::ssh::keygen;
 use crate::ssh::signature::Purpose;
 use crate::wording::shell::shell_path;
@@ -90,7 +91,8 @@ pub(super) fn sign(
         let (signature, signer) = keygen::sign(&head, Purpose::Head, key).map_err(|error| bad_key(key, error))?;
         for (path, text) in [(&head_path, &head), (&signature_path, &signature)] {
             let like = &context.settings.journal;
-            write_beside(path, like, |out| out.write_all(text.as_bytes())).map_err(output_failed(path))?;
+            let write = |out: &mut dyn io::Write| out.write_all(text.as_bytes());
+            write_fit(path, like, Form::Text, write).map_err(output_failed(path))?;
         }
         let (head, proof) = (shell_path(&head_path), shell_path(&signature_path));
         let verify = context.here.reads(&format!("audit verify {} --signature {proof}", run.id));

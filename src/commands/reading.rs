@@ -147,16 +147,26 @@ pub(super) fn write_report(
     format: Format,
     path: &Path,
 ) -> Result<(), CommandError> {
-    // By whichever name: a terminal takes nothing as it is.
-    let form = if leads_to_a_terminal(path) { format.form().on_a_terminal() } else { Form::Raw };
-    let write = |out: &mut dyn io::Write| {
-        let mut out = Sieve::new(form, out);
-        crate::report::write(format, journal, run, &mut out)?;
-        Ok(out.flush()?)
-    };
-    write_beside(path, journal.path(), write).map_err(|error| match error {
+    let write = |out: &mut dyn io::Write| crate::report::write(format, journal, run, out);
+    write_fit(path, journal.path(), format.form(), write).map_err(|error| match error {
         ReportError::Journal(error) => error.into(),
         ReportError::Write(error) => output_failed(path)(error),
+    })
+}
+
+/// Writes a result to a file as it is, whole or not at all, and to a terminal as it is fit for one, by whichever name that goes:
+/// it takes nothing as it is.
+pub(super) fn write_fit<E: From<io::Error>>(
+    path: &Path,
+    like: &Path,
+    form: Form,
+    write: impl FnOnce(&mut dyn io::Write) -> Result<(), E>,
+) -> Result<(), E> {
+    let form = if leads_to_a_terminal(path) { form.on_a_terminal() } else { Form::Raw };
+    write_beside(path, like, |out| {
+        let mut out = Sieve::new(form, out);
+        write(&mut out)?;
+        Ok(out.flush()?)
     })
 }
 

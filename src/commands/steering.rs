@@ -1,5 +1,6 @@
 //! `control` steers a run that goes on, `rollback` writes the way back.
 
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -7,11 +8,11 @@ use super::context::Context;
 use super::error::{CommandError, bad_destination, output_failed};
 use super::launch::{close_cut_off, paper_of};
 use super::meant::{self, Otherwise};
-use super::reading::{print_document, print_json};
+use super::reading::{print_document, print_json, write_fit};
 use crate::audit::beforehand::{self, Of};
 use crate::control::{By, CONTROL, Command};
 use crate::exit::Exit;
-use crate::files::beside::{check_destination, write_beside};
+use crate::files::beside::check_destination;
 use crate::journal::Journal;
 use crate::journal::read::RunRecord;
 use crate::ledger::steered::Steered;
@@ -262,7 +263,8 @@ pub(super) fn rollback(
             context.console.say(&format!("{told}; no plan is written"));
         } else if let Some(path) = output {
             let like = &context.settings.journal;
-            write_beside(path, like, |out| back.write_plan(&journal, &run, out)).map_err(write_failed(path))?;
+            let write = |out: &mut dyn io::Write| back.write_plan(&journal, &run, out);
+            write_fit(path, like, Form::Table, write).map_err(write_failed(path))?;
             let commands = NextCommands::of(&journal, &run, &context.settings.journal)?;
             let (check, run) = (commands.check(path), commands.run(path));
             let path = shown(path);

@@ -3,7 +3,7 @@
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
 
-use super::{Journal, JournalError};
+use super::{Journal, JournalError, RunKey};
 
 /// Entries of an index, or those that it should have, in any order: equal where they are the same ones. The key is of this
 /// process alone, so that nobody can choose entries which add up to the same.
@@ -33,18 +33,21 @@ const IS_MOVED: &str = "(moved_copystate IS NOT NULL OR moved_migrationcycle IS 
 const IS_NOT_TAKEN: &str = "taken_at IS NULL";
 
 impl Journal {
-    /// That each index that a launch asks by leads to what its table has, and to nothing else. `NOT INDEXED` means nothing
+    /// That each index that a launch asks by leads to what its table has of this run, and to nothing else. `NOT INDEXED` means nothing
     /// where the primary key is the table, which therefore is named.
     ///
     /// source: `sqlite.org/lang_indexedby.html`, sqlite.org/withoutrowid.html
-    pub(crate) fn check_asked_indexes(&self) -> Result<(), JournalError> {
+    pub(crate) fn check_asked_indexes(&self, run: RunKey) -> Result<(), JournalError> {
         let key = RandomState::new();
+        let entries = |sql: &str, add: &dyn Fn(&rusqlite::Row<'_>, &mut IndexEntries) -> rusqlite::Result<()>| {
+            self.entries(run, sql, add)
+        };
         let mut expected = OfRows::default();
         let mut by_key = self.conn.prepare(&format!(
             "SELECT run, row, lane, wave_no, canary, source_id, {IS_OPEN}, {IS_MOVED}
-             FROM row INDEXED BY sqlite_autoindex_row_1"
+             FROM row INDEXED BY sqlite_autoindex_row_1 WHERE run = ?1"
         ))?;
-        let mut found = by_key.query([])?;
+        let mut found = by_key.query([run.0])?;
         while let Some(columns) = found.next()? {
             let [run, row, lane, wave_no, canary] = numbers(columns)?;
             if columns.get(6)? {
@@ -56,27 +59,27 @@ impl Journal {
             expected.source.add(&key, (run, row, columns.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?));
         }
         let of_row = |columns: &str, index: &str, are: &str| {
-            format!("SELECT run, row{columns} FROM row INDEXED BY {index} WHERE {are}")
+            format!("SELECT run, row{columns} FROM row INDEXED BY {index} WHERE run = ?1 AND {are}")
         };
-        let open = self.entries(&of_row(", lane, wave_no, canary", "row_open", IS_OPEN), |columns, entries| {
+        let open = entries(&of_row(", lane, wave_no, canary", "row_open", IS_OPEN), &|columns, entries| {
             entries.add(&key, numbers::<5>(columns)?);
             Ok(())
         })?;
         must_be_the_same("row_open", &open, &expected.open)?;
-        let moved = self.entries(&of_row("", "row_moved", IS_MOVED), |columns, entries| {
+        let moved = entries(&of_row("", "row_moved", IS_MOVED), &|columns, entries| {
             entries.add(&key, numbers::<2>(columns)?);
             Ok(())
         })?;
         must_be_the_same("row_moved", &moved, &expected.moved)?;
-        let source = self.entries(&of_row(", source_id", "row_source", "TRUE"), |columns, entries| {
+        let source = entries(&of_row(", source_id", "row_source", "TRUE"), &|columns, entries| {
             let [run, row] = numbers(columns)?;
             entries.add(&key, (run, row, columns.get_ref(2)?.as_str()?));
             Ok(())
         })?;
         must_be_the_same("row_source", &source, &expected.source)?;
         let waiting = |how: &str| {
-            let sql = format!("SELECT run, control FROM control {how} WHERE {IS_NOT_TAKEN}");
-            self.entries(&sql, |columns, entries| {
+            let sql = format!("SELECT run, control FROM control {how} WHERE run = ?1 AND {IS_NOT_TAKEN}");
+            entries(&sql, &|columns, entries| {
                 entries.add(&key, numbers::<2>(columns)?);
                 Ok(())
             })
@@ -86,11 +89,12 @@ impl Journal {
 
     fn entries(
         &self,
+        run: RunKey,
         sql: &str,
-        add: impl Fn(&rusqlite::Row<'_>, &mut IndexEntries) -> rusqlite::Result<()>,
+        add: &dyn Fn(&rusqlite::Row<'_>, &mut IndexEntries) -> rusqlite::Result<()>,
     ) -> Result<IndexEntries, JournalError> {
         let mut statement = self.conn.prepare(sql)?;
-        let mut found = statement.query([])?;
+        let mut found = statement.query([run.0])?;
         let mut entries = IndexEntries::default();
         while let Some(columns) = found.next()? {
             add(columns, &mut entries)?;

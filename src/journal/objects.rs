@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use rusqlite::Connection;
@@ -144,6 +144,33 @@ pub struct Additions {
     rest: Vec<Object>,
 }
 
+/// Alterations that nothing of what was recorded can be believed in spite of: whatever is read or written may have been something else.
+#[derive(Debug, thiserror::Error)]
+#[error("the schema of the journal was altered: {}{first}{}", of_version(*version), and_more(rest))]
+pub struct SchemaAltered {
+    path: PathBuf,
+    version: i64,
+    first: Difference,
+    rest: Vec<Difference>,
+}
+
+impl SchemaAltered {
+    /// File, and the statements that take out what was added, if that is all that was done.
+    pub(crate) fn taken_out(&self) -> Option<(&Path, String)> {
+        let dropped = |difference: &Difference| match difference {
+            Difference::Added(object) if object.can_go() => Some(object.dropped()),
+            Difference::Added(_) | Difference::Missing(_) | Difference::Changed(_) => None,
+        };
+        let drops = std::iter::once(&self.first).chain(&self.rest).map(dropped).collect::<Option<Vec<_>>>()?;
+        Some((&self.path, drops.into_iter().flatten().collect::<Vec<_>>().join("; ")))
+    }
+}
+
+/// An older version may be what somebody made it say.
+fn of_version(version: i64) -> String {
+    if version == newest() { String::new() } else { format!("it says that it is of version {version}, and ") }
+}
+
 fn and_more<T>(rest: &[T]) -> String {
     if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) }
 }
@@ -179,8 +206,8 @@ fn refuse(conn: &Connection, differences: &[Difference]) -> Result<(), JournalEr
             Err(JournalError::Damaged(missing.to_string()))
         }
         [first, rest @ ..] => {
-            let more = and_more(rest);
-            Err(JournalError::Damaged(format!("it says that it is of version {version}, and {first}{more}")))
+            let path = conn.path().unwrap_or_default().into();
+            Err(JournalError::Schema(SchemaAltered { path, version, first: first.clone(), rest: rest.to_vec() }))
         }
     }
 }

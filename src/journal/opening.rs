@@ -231,6 +231,7 @@ impl Journal {
             schema: None,
             ours: HashMap::new(),
             minds_heads: false,
+            told_as: None,
             minds_rows: false,
         })
     }
@@ -258,6 +259,24 @@ impl Journal {
             return Ok(());
         }
         self.check_pages()
+    }
+
+    /// That nothing stands behind its last page, where no database would read it. While there is a log, that may have taken pages
+    /// off which are in the file still.
+    ///
+    /// source: sqlite.org/wal.html (checkpointing), `sqlite.org/pragma.html#pragma_page_count`
+    pub(crate) fn check_end(&self) -> Result<(), JournalError> {
+        let log = beside(&self.path, "-wal");
+        if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+            return Ok(());
+        }
+        let [page, n_pages] = ["page_size", "page_count"]
+            .map(|pragma| self.conn.pragma_query_value(None, pragma, |row| row.get::<_, u64>(0)));
+        let ends_at = page?.saturating_mul(n_pages?);
+        match fs::metadata(&self.path).map_or(0, |data| data.len()).saturating_sub(ends_at) {
+            0 => Ok(()),
+            n_behind => Err(JournalError::Damaged(format!("{n_behind} bytes stand behind its last page"))),
+        }
     }
 
     /// That its pages are those of a database, in whose tables everything can be found. Reads all of them.

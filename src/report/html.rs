@@ -39,7 +39,7 @@ const CHUNK: u32 = 500;
 const STORIES: u32 = 20_000;
 
 pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
-    let summary = Summary::now(journal, run, journal.path())?;
+    let summary = Summary::now(journal, run, journal.told_path())?;
     let lanes: Vec<_> = summary.lanes.iter().map(|lane| (lane.lane.lane, lane.lane.name.clone())).collect();
     let events = journal.told_by_lanes(run.key)?;
     let figures = charts::all(&journal.activity(run.key)?, &events, &lanes)?;
@@ -111,7 +111,7 @@ pub(crate) fn row_numbered(journal: &Journal, run: &RunRecord, number: u32) -> R
         let found = journal.page(run.key, Which::All, Some(before), 1)?.pop().filter(|(row, _)| row.id.0 == number);
         let Some((row, standing)) = found else { return Ok(None) };
         let events = journal.events_of_row(run.key, row.id)?;
-        let commands = Arc::new(NextCommands::of(journal, run, journal.path())?);
+        let commands = Arc::new(NextCommands::of(journal, run, journal.told_path())?);
         Ok(Some(Explained::from_parts(run, row, standing, events, &commands)))
     })
 }

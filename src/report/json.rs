@@ -15,7 +15,7 @@ use crate::model::Row;
 
 /// The summary on one line, and each row on its own.
 pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
-    let summary = Summary::now(journal, run, journal.path())?;
+    let summary = Summary::now(journal, run, journal.told_path())?;
     write!(out, "{{\"schema\":\"cutover.report.v1\",\n\"summary\":")?;
     serde_json::to_writer(&mut *out, &summary).map_err(io::Error::from)?;
     write!(out, ",\n\"rows\":[")?;

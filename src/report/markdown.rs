@@ -17,7 +17,7 @@ const MOST_ROWS: u32 = 200;
 const TEXT_WIDTH: usize = 160;
 
 pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
-    let summary = Summary::now(journal, run, journal.path())?;
+    let summary = Summary::now(journal, run, journal.told_path())?;
     writeln!(out, "# cutover: run {}\n\n{}\n", escaped(&run.id), summary.sentence())?;
     write_counts(&summary, out)?;
     write_waves(&summary, out)?;

@@ -156,7 +156,7 @@ impl NextCommands {
         let of_run = run.settings.get(DEADLINE).and_then(|text| text.as_str()?.parse::<Timestamp>().ok());
         let deadline_is_over = !given.contains_key(DEADLINE)
             && matches!((of_run, run.ended_at), (Some(deadline), Some(ended)) if deadline <= ended);
-        let goes_on = run.running && Holder::of(path, run) == Holder::Alive;
+        let goes_on = run.running && Holder::of(journal.path(), run) == Holder::Alive;
         let n_unsettled = journal.count_unsettled(run.key)?;
         Ok(Self {
             endpoints,

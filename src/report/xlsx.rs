@@ -43,7 +43,7 @@ pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write)
     let n_shown = extra.len().min(MOST_COLUMNS - COLUMNS.len());
     let title = format!("cutover: run {}", plain(&run.id));
     book::written(out, &title, run.started_at.unwrap_or(run.created_at), |book| {
-        write_summary(book, &Summary::now(journal, run, journal.path())?, extra.len() - n_shown)?;
+        write_summary(book, &Summary::now(journal, run, journal.told_path())?, extra.len() - n_shown)?;
         write_rows(book, journal, run, &extra[..n_shown])?;
         write_attempts(book, journal, run)
     })

@@ -65,6 +65,7 @@ impl From<JournalError> for PageError {
             | JournalError::Migration(_)
             | JournalError::Damaged(_)
             | JournalError::Added(_)
+            | JournalError::Schema(_)
             | JournalError::NotOurs
             | JournalError::Full(_)
             | JournalError::Sqlite(_)

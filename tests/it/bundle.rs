@@ -1139,6 +1139,34 @@ fn the_checker_is_printed_as_it_is_in_every_bundle_and_its_hash_is_published() {
     assert!(told.stdout.contains("its check.py is not the one of this version"), "{}", told.stdout);
 }
 
+/// A bundle goes elsewhere: where it was made is nobody's concern, and nobody could tell that it was there.
+#[test]
+fn a_bundle_names_its_own_journal_and_no_place_of_its_maker() {
+    if lacks_tools() {
+        return;
+    }
+    let _machine = shared();
+    let (lab, bundle) = bench();
+    let here = lab.path("");
+    for name in
+        ["head", "plan.jsonl", "report.json", "report.csv", "report.html", "report.md", "report.junit.xml", "README.md"]
+    {
+        let Ok(text) = fs::read_to_string(bundle.join(name)) else { continue };
+        assert!(!text.contains(here.to_str().unwrap().trim_end_matches('/')), "{name}: {text}");
+        assert!(!text.contains("--journal /"), "{name}: {text}");
+    }
+    let report = fs::read_to_string(bundle.join("report.json")).unwrap();
+    assert_eq!(report.matches("\"journal\":\"journal.db\"").count(), 1, "{report}");
+    let forged = altered(&bundle, "elsewhere", |copy| {
+        let moved = report.replace("\"journal\":\"journal.db\"", "\"journal\":\"/srv/prod/cutover.db\"");
+        fs::write(copy.join("report.json"), moved).unwrap();
+        new_sums(copy);
+    });
+    let told = by_verb(&lab, &forged, &[]).exits(7).stdout;
+    assert!(told.contains("journal of its summary: not what the journal says"), "{told}");
+    assert!(by_hand_said(&forged).is_err_and(|said| said.contains("summary.journal is not")));
+}
+
 fn seen(dice: &mut StdRng) -> Option<SeenState> {
     let word = |dice: &mut StdRng| {
         let words = ["syncing", "CUTOVERING", "Finished", "odd_é\"word"];

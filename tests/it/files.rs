@@ -555,7 +555,7 @@ fn a_report_to_a_terminal_is_fit_for_one_by_whichever_name_it_goes_there() {
         return;
     }
     let lab = Lab::new();
-    lab.write("plan.csv", "source_id,copystate,migrationcycle,name\nvm-1,stopped,syncing,vm\u{202e}tset\n");
+    lab.write("plan.csv", "source_id,copystate,migrationcycle,name\nvm-1,cutovering,cutovering,vm\u{202e}tset\n");
     let sandbox = lab.serve("plan.csv", "");
     lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(0);
     for (to, format) in [("/dev/stdout", "csv"), ("/dev/tty", "csv"), ("/proc/self/fd/1", "json"), ("/dev/tty", "html")]
@@ -566,6 +566,10 @@ fn a_report_to_a_terminal_is_fit_for_one_by_whichever_name_it_goes_there() {
         assert!(ended.status.success() && shown.contains("tset"), "{to} {format}: {shown}");
         assert!(!shown.contains('\u{202e}'), "{to} {format}: {shown:?}");
     }
+    let back = format!("{} rollback --force -o /dev/tty", env!("CARGO_BIN_EXE_cutover"));
+    let ended = lab.command_of("script", &["-qec", &back, "/dev/null"]).stdin(Stdio::null()).output().unwrap();
+    let shown = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(ended.status.success() && shown.contains("tset") && !shown.contains('\u{202e}'), "{shown:?}");
     let run = format!("{} report --format xlsx -o /dev/tty", env!("CARGO_BIN_EXE_cutover"));
     let ended = lab.command_of("script", &["-qec", &run, "/dev/null"]).stdin(Stdio::null()).output().unwrap();
     assert_eq!(ended.status.code(), Some(2), "{}", String::from_utf8_lossy(&ended.stdout));

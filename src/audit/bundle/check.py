@@ -804,7 +804,7 @@ class Json:
             wrong("report.json: there is something behind the last row")
         run, verdicts = sums.run, {name: tally.get(name, 0) for name in VERDICTS}
         says = dict(
-            schema="cutover.summary.v1", run=head["run"], verdicts=verdicts, launches=run["launches"],
+            schema="cutover.summary.v1", journal="journal.db", run=head["run"], verdicts=verdicts, launches=run["launches"],
             on_target=tally["on_target"], started_at=time(run["started_at"]),
             exit=dict(code=run["exit_code"], name=run["exit_name"], reason=run["exit_reason"]),
             unsettled=dict(pending=tally.get("pending", 0), in_doubt=tally.get("in_doubt", 0)),

@@ -94,7 +94,7 @@ impl Reports<'_> {
     }
 
     pub(super) fn compare_json(self, path: &Path, say: &mut dyn FnMut(String)) -> Result<(), CompareError> {
-        let summary = Summary::of(self.journal, self.run, self.journal.path())?;
+        let summary = Summary::of(self.journal, self.run, self.journal.told_path())?;
         let anchor = self.journal.anchor(self.run)?;
         let mut n_ours = COLUMNS.len();
         self.compare(Format::Json, path, say, &mut |line| {
@@ -256,8 +256,8 @@ fn without_the_last(line: &[u8], n: usize) -> Vec<u8> {
 fn expected_summary(found: &[u8], summary: &Summary, earlier: Option<Anchor>) -> Vec<u8> {
     let fields = named(found);
     let mut expected = summary.clone();
-    // Where the journal lay when the report was made is its own affair.
-    if let Some(Value::String(lay)) = fields.get("journal") {
+    // Reports of an earlier form name the place where the journal lay when they were made.
+    if let Some(Value::String(lay)) = fields.get("journal").filter(|_| earlier.is_some()) {
         expected.journal.clone_from(lay);
     }
     match earlier {

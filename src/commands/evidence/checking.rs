@@ -40,7 +40,8 @@ pub(in crate::commands) fn verify_bundle(
         return Err(bad(BadBundle::Lacks(format!("run {}", run.unwrap_or_default()))));
     }
     // Where its journal is, is nobody's concern.
-    let journal = Journal::open_to_read(&folder.join(bundle::JOURNAL))?;
+    let mut journal = Journal::open_to_read(&folder.join(bundle::JOURNAL))?;
+    journal.be_told_as(bundle::JOURNAL);
     let not_there = || bad(BadBundle::Lacks(format!("run {id} in its journal")));
     // With all others that it has, of which the reports say nothing.
     let audit = audit::verify_all(&journal)?.about(&id).ok_or_else(not_there)?;

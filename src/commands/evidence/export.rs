@@ -60,7 +60,8 @@ pub(in crate::commands) fn export(context: &Context, what: &Exported<'_>) -> Res
         if all_runs { journal.copy_to(&copy) } else { journal.copy_run_to(run.key, &copy) }?;
         run.id
     };
-    let copy = Journal::open_to_read(&folder.path().join(JOURNAL))?;
+    let mut copy = Journal::open_to_read(&folder.path().join(JOURNAL))?;
+    copy.be_told_as(JOURNAL);
     let run = copy.find_run(&id)?;
     let audit = if all_runs { audit::verify_all(&copy) } else { audit::verify_one(&copy, &run) }?;
     if !audit.is_ok() {
