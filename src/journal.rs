@@ -15,9 +15,13 @@ use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior, params};
 
 use crate::control::{By, Command};
+use crate::event::lane::LaneEvent;
+use crate::event::row::RowEvent;
 use crate::event::rules::Rules;
-use crate::event::{Event, EventKind, LaneId, LanePlace, Outcome};
-use crate::ledger::{IllegalStep, Phase, Standing};
+use crate::event::run::RunEvent;
+use crate::event::stored::{Stored, stored_form};
+use crate::event::{Event, EventKind, LaneId, LanePlace, Outcome, Verdict};
+use crate::ledger::{self, IllegalStep, Phase, Standing};
 use crate::model::{Row, RowId, SeenState};
 use crate::waves::Terms;
 
@@ -30,7 +34,6 @@ mod by_index;
 pub mod by_wave;
 pub mod chain;
 pub mod ending;
-mod frequent;
 mod index;
 pub(crate) mod launched;
 pub(crate) mod meant;
@@ -462,7 +465,7 @@ impl Journal {
 
     /// Records what a run begins with, once its rows are where they stay. Returns the head of its lane, too.
     fn begin(&self, conn: &Connection, run: RunKey, new: &NewRun<'_>) -> Result<(Event, Hash), JournalError> {
-        let kind = EventKind::RunStarted {
+        let started = RunEvent::Started {
             plan: new.plan_digest.to_owned(),
             rows: new.n_rows,
             settings: new.settings.clone(),
@@ -471,7 +474,7 @@ impl Journal {
             rules: Rules::default(),
             after: Some(self.predecessors(run)?),
         };
-        let event = Event { seq: 1, ..Event::unnumbered(LaneId::RUN, Some(new.made_at), kind) };
+        let event = Event { seq: 1, ..Event::unnumbered(LaneId::RUN, Some(new.made_at), started.into()) };
         let head = EventSink::new(conn, run, 1)?.put(&event, &chain::genesis(new.id, event.lane))?;
         store_head(conn, run, event.lane, &(event.seq, head))?;
         Ok((event, head))
@@ -559,7 +562,8 @@ impl Journal {
                     entry.insert(head)
                 }
             };
-            if let Some(row) = event.kind.row() {
+            if let EventKind::Row(row, what) = &event.kind {
+                let row = *row;
                 let standing = match standings.entry(row) {
                     std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                     std::collections::btree_map::Entry::Vacant(entry) => entry.insert(match open.remove(&(run, row)) {
@@ -570,10 +574,10 @@ impl Journal {
                         None => Box::new(load.standing(row)?),
                     }),
                 };
-                if self.minds_rows && as_told::takes_in_hand(&event.kind) && in_hand.insert(row) {
+                if self.minds_rows && ledger::takes_in_hand(what) && in_hand.insert(row) {
                     as_told::check(&transaction, run, rules, row, standing)?;
                 }
-                standing.add(&event.kind, event.at)?;
+                standing.add(row, what, event.at)?;
             }
             *seq += 1;
             event.seq = *seq;
@@ -620,54 +624,6 @@ impl RowSink<'_> {
         let lane = LaneId(u32::try_from(lane + 1).expect("lanes are few"));
         self.insert.put(self.run, lane, wave_no, row, sealed)
     }
-}
-
-/// An event as it is stored: the kind and the row have columns of their own.
-pub(crate) struct Stored<'a> {
-    pub(crate) kind: &'a str,
-    pub(crate) row: Option<u32>,
-    pub(crate) detail: &'a str,
-}
-
-/// Its stored form, written into a text that may be used again. The tag comes first and the row second, so that what is left
-/// of them is the detail.
-pub(crate) fn stored_form<'a>(kind: &EventKind, text: &'a mut String) -> Stored<'a> {
-    const TAG: &str = "{\"kind\":\"";
-    let row = kind.row().map(|row| row.0);
-    let mut bytes = std::mem::take(text).into_bytes();
-    bytes.clear();
-    serde_json::to_writer(&mut bytes, kind).expect("an event is plain data");
-    *text = String::from_utf8(bytes).expect("JSON is UTF-8");
-    let name_ends = TAG.len() + text[TAG.len()..].find('"').expect("the tag is a string");
-    let fields_begin = match row {
-        None => name_ends + 1,
-        Some(row) => name_ends + "\",\"row\":".len() + decimal_digits(row),
-    };
-    // The comma before the next field, if there is one, gives way to the brace.
-    if text[fields_begin..].starts_with(',') {
-        text.replace_range(fields_begin..=fields_begin, "{");
-    } else {
-        text.insert(fields_begin, '{');
-    }
-    let text: &'a str = text;
-    Stored { kind: &text[TAG.len()..name_ends], row, detail: &text[fields_begin..] }
-}
-
-fn decimal_digits(number: u32) -> usize {
-    number.checked_ilog10().map_or(1, |log| log as usize + 1)
-}
-
-/// The event again, from its stored form.
-pub(crate) fn from_stored_form(kind: &str, row: Option<u32>, detail: &str) -> Result<EventKind, serde_json::Error> {
-    if let Some(event) = row.and_then(|row| frequent::read(kind, RowId(row), detail)) {
-        return Ok(event);
-    }
-    let mut map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(detail)?;
-    map.insert("kind".to_owned(), kind.into());
-    if let Some(row) = row {
-        map.insert("row".to_owned(), row.into());
-    }
-    serde_json::from_value(map.into())
 }
 
 /// Columns of table `event`.
@@ -750,27 +706,26 @@ fn store_head(conn: &Connection, run: RunKey, lane: LaneId, (seq, head): &(u64, 
 
 /// The sums that stand in `run` and `lane`, so that `status` need not fold.
 fn fold_into_run(conn: &Connection, run: RunKey, event: &Event) -> Result<(), JournalError> {
-    let at_ms = event.at.as_millisecond();
     match &event.kind {
-        EventKind::LaunchBegan { launch, pid, host, cut_off_ms, .. } => {
-            // What stopped an earlier launch need not stop this one.
-            conn.execute("UPDATE lane SET stopped = NULL WHERE run = ?1", [run.0])?;
-            conn.execute(
-                "UPDATE run SET launches = ?2, running = 1, pid = ?3, host = ?4, started_at = coalesce(started_at, ?5),
-                 elapsed_ms = elapsed_ms + ?6, ended_at = NULL, exit_code = NULL, exit_name = NULL, exit_reason = NULL WHERE run = ?1",
-                params![run.0, launch, pid, host, at_ms, cut_off_ms],
-            )?
+        EventKind::Row(_, what) => {
+            if let RowEvent::AttemptEnded { outcome: Outcome::Throttled { retry_after_ms: Some(wait), .. }, .. } = what
+            {
+                cool(conn, run, event, *wait)?;
+            }
+            Ok(())
         }
-        EventKind::LaunchEnded { exit, reason, elapsed_ms, refusal: _ } => conn.execute(
-            "UPDATE run SET running = 0, ended_at = ?2, elapsed_ms = elapsed_ms + ?3, exit_code = ?4, exit_name = ?5,
-                 exit_reason = ?6 WHERE run = ?1",
-            params![run.0, at_ms, elapsed_ms, exit.code(), exit.name(), reason],
-        )?,
-        EventKind::QuotaLearned { per_second, stated } => conn.execute(
+        EventKind::Lane(what) => fold_lane(conn, run, event, what),
+        EventKind::Run(what) => fold_run(conn, run, event.at.as_millisecond(), what),
+    }
+}
+
+fn fold_lane(conn: &Connection, run: RunKey, event: &Event, what: &LaneEvent) -> Result<(), JournalError> {
+    match what {
+        LaneEvent::QuotaLearned { per_second, stated } => conn.execute(
             "UPDATE lane SET per_second = ?3, stated = ?4, learned_at = ?5 WHERE run = ?1 AND lane = ?2",
-            params![run.0, event.lane.0, per_second, stated, at_ms],
+            params![run.0, event.lane.0, per_second, stated, event.at.as_millisecond()],
         )?,
-        EventKind::ReadThrottled { retry_after_ms, .. } => {
+        LaneEvent::ReadThrottled { retry_after_ms, request_id: _ } => {
             if let Some(wait) = retry_after_ms {
                 cool(conn, run, event, *wait)?;
             }
@@ -779,31 +734,41 @@ fn fold_into_run(conn: &Connection, run: RunKey, event: &Event) -> Result<(), Jo
                 params![run.0, event.lane.0],
             )?
         }
-        EventKind::AttemptEnded { outcome: Outcome::Throttled { retry_after_ms: Some(wait), .. }, .. } => {
-            cool(conn, run, event, *wait)?
-        }
-        EventKind::Controlled { control: Some(control), .. } => conn.execute(
-            "UPDATE control SET taken_at = ?2 WHERE control = ?1 AND taken_at IS NULL",
-            params![control, at_ms],
-        )?,
-        EventKind::LaneStopped { message, .. } => conn.execute(
+        LaneEvent::Stopped { message, cause: _ } => conn.execute(
             "UPDATE lane SET stopped = ?3 WHERE run = ?1 AND lane = ?2",
             params![run.0, event.lane.0, message],
         )?,
-        EventKind::RunStarted { .. }
-        | EventKind::DrainBegan { .. }
-        | EventKind::StageBegan { .. }
-        | EventKind::StageEnded { .. }
-        | EventKind::WaitBegan { .. }
-        | EventKind::WaitEnded
-        | EventKind::Controlled { .. }
-        | EventKind::RowSeen { .. }
-        | EventKind::RowMoved { .. }
-        | EventKind::AttemptStarted { .. }
-        | EventKind::AttemptEnded { .. }
-        | EventKind::RowSettled { .. }
-        | EventKind::RowLeft { .. }
-        | EventKind::RowReopened { .. } => 0,
+    };
+    Ok(())
+}
+
+fn fold_run(conn: &Connection, run: RunKey, at_ms: i64, what: &RunEvent) -> Result<(), JournalError> {
+    match what {
+        RunEvent::LaunchBegan { launch, pid, host, cut_off_ms, .. } => {
+            // What stopped an earlier launch need not stop this one.
+            conn.execute("UPDATE lane SET stopped = NULL WHERE run = ?1", [run.0])?;
+            conn.execute(
+                "UPDATE run SET launches = ?2, running = 1, pid = ?3, host = ?4, started_at = coalesce(started_at, ?5),
+                 elapsed_ms = elapsed_ms + ?6, ended_at = NULL, exit_code = NULL, exit_name = NULL, exit_reason = NULL WHERE run = ?1",
+                params![run.0, launch, pid, host, at_ms, cut_off_ms],
+            )?
+        }
+        RunEvent::LaunchEnded { exit, reason, elapsed_ms, refusal: _ } => conn.execute(
+            "UPDATE run SET running = 0, ended_at = ?2, elapsed_ms = elapsed_ms + ?3, exit_code = ?4, exit_name = ?5,
+                 exit_reason = ?6 WHERE run = ?1",
+            params![run.0, at_ms, elapsed_ms, exit.code(), exit.name(), reason],
+        )?,
+        RunEvent::Controlled { control: Some(control), .. } => conn.execute(
+            "UPDATE control SET taken_at = ?2 WHERE control = ?1 AND taken_at IS NULL",
+            params![control, at_ms],
+        )?,
+        RunEvent::Started { .. }
+        | RunEvent::DrainBegan { .. }
+        | RunEvent::StageBegan { .. }
+        | RunEvent::StageEnded { .. }
+        | RunEvent::WaitBegan { .. }
+        | RunEvent::WaitEnded
+        | RunEvent::Controlled { control: None, .. } => 0,
     };
     Ok(())
 }
@@ -820,7 +785,6 @@ fn cool(conn: &Connection, run: RunKey, event: &Event, wait_ms: u64) -> Result<u
 
 /// The phase of a stored standing; a word that is not ours means that somebody else wrote it.
 fn phase_named(standing: &str, verdict: Option<&str>) -> Option<Phase> {
-    use crate::event::Verdict;
     match (standing, verdict) {
         ("untried", None) => Some(Phase::Untried),
         ("open", None) => Some(Phase::Open),

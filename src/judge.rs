@@ -1,5 +1,6 @@
 //! What a look means for a row: functions of what the plan wants, what was before, and what is seen.
 
+use crate::event::row::RowEvent;
 use crate::event::{EventKind, Ground, Verdict};
 use crate::ledger::{LastWord, Standing};
 use crate::model::dialect::Dialect;
@@ -63,7 +64,7 @@ pub(crate) fn depends_on_look(row: &Row, completes: bool) -> bool {
 /// A row's verdict, as it is recorded.
 pub(crate) fn settled(row: RowId, verdict: Verdict, seen: Option<SeenState>, reason: Option<Reason>) -> EventKind {
     let (reason, ground) = reason.map(|Reason { text, ground }| (text, ground)).unzip();
-    EventKind::RowSettled { row, verdict, seen, reason, ground: ground.flatten() }
+    RowEvent::Settled { verdict, seen, reason, ground: ground.flatten() }.about(row)
 }
 
 /// What a row is called that is not to be sent. One that was sent before ends by the service's own last word.

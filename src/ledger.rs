@@ -9,8 +9,9 @@ pub mod cause;
 pub mod steered;
 mod unlike;
 
+use crate::event::row::RowEvent;
 use crate::event::rules::Rules;
-use crate::event::{EventKind, Ground, Outcome, Verdict};
+use crate::event::{Ground, Outcome, Verdict};
 use crate::model::{RowId, SeenState};
 
 /// Where a row is now.
@@ -143,6 +144,19 @@ impl LastWord {
     }
 }
 
+/// Tells that the event is of those for which a row has to stand as its events tell: what it leads to cannot be undone, or is
+/// believed.
+pub(crate) fn takes_in_hand(event: &RowEvent) -> bool {
+    match event {
+        RowEvent::AttemptStarted { .. } | RowEvent::Settled { .. } => true,
+        RowEvent::Seen { .. }
+        | RowEvent::Moved { .. }
+        | RowEvent::AttemptEnded { .. }
+        | RowEvent::Left { .. }
+        | RowEvent::Reopened { .. } => false,
+    }
+}
+
 /// A history that cannot have happened: the journal is not used until someone looks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("row {row}: {event} cannot follow `{phase}`")]
@@ -159,47 +173,35 @@ impl Standing {
         Self { rules, ..Self::default() }
     }
 
-    /// Adds one event. Events that name no row change no standing.
-    pub fn add(&mut self, kind: &EventKind, at: Timestamp) -> Result<(), IllegalStep> {
-        match kind {
-            EventKind::RowSeen { row, seen } => self.seen(*row, seen.as_ref()),
-            EventKind::AttemptStarted { row, attempt, .. } => self.attempt_started(*row, *attempt, at),
-            EventKind::AttemptEnded { row, attempt, outcome, request_id, took_ms } => {
-                self.attempt_ended(*row, *attempt, outcome)?;
+    /// Adds one event of the row.
+    pub fn add(&mut self, row: RowId, event: &RowEvent, at: Timestamp) -> Result<(), IllegalStep> {
+        match event {
+            RowEvent::Seen { seen } => self.seen(row, seen.as_ref()),
+            RowEvent::AttemptStarted { attempt, sends: _ } => self.attempt_started(row, *attempt, at),
+            RowEvent::AttemptEnded { attempt, outcome, request_id, took_ms } => {
+                self.attempt_ended(row, *attempt, outcome)?;
                 self.keep_answer(outcome, request_id.as_deref(), at, *took_ms);
                 Ok(())
             }
-            EventKind::RowSettled { row, verdict, seen, reason, ground } => {
-                self.settled(*row, *verdict, seen.as_ref())?;
+            RowEvent::Settled { verdict, seen, reason, ground } => {
+                self.settled(row, *verdict, seen.as_ref())?;
                 self.settled_at = Some(at);
                 self.reason.clone_from(reason);
                 self.ground = cause::ground_of(self.rules, *verdict, *ground, reason.as_deref());
                 Ok(())
             }
-            EventKind::RowLeft { row, cause } => match self.phase {
+            RowEvent::Left { cause } => match self.phase {
                 Phase::Untried | Phase::InDoubt | Phase::Accepted | Phase::Due => {
                     self.reason = Some(cause.clone());
                     Ok(())
                 }
-                Phase::Open | Phase::Settled(_) => Err(self.illegal(*row, "a row left for later")),
+                Phase::Open | Phase::Settled(_) => Err(self.illegal(row, "a row left for later")),
             },
-            EventKind::RowReopened { row, .. } => self.reopened(*row),
-            EventKind::RowMoved { seen, .. } => {
+            RowEvent::Reopened { cause: _ } => self.reopened(row),
+            RowEvent::Moved { seen } => {
                 self.moved = Some(seen.clone());
                 Ok(())
             }
-            EventKind::RunStarted { .. }
-            | EventKind::LaunchBegan { .. }
-            | EventKind::DrainBegan { .. }
-            | EventKind::StageBegan { .. }
-            | EventKind::StageEnded { .. }
-            | EventKind::WaitBegan { .. }
-            | EventKind::WaitEnded
-            | EventKind::Controlled { .. }
-            | EventKind::LaunchEnded { .. }
-            | EventKind::QuotaLearned { .. }
-            | EventKind::ReadThrottled { .. }
-            | EventKind::LaneStopped { .. } => Ok(()),
         }
     }
 
@@ -415,22 +417,23 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::row::RowEvent;
     use crate::model::TargetState;
     use crate::model::words::Word;
 
     const ROW: RowId = RowId(7);
 
-    fn seen(copystate: &str) -> EventKind {
-        EventKind::RowSeen { row: ROW, seen: Some(state(copystate)) }
+    fn seen(copystate: &str) -> RowEvent {
+        RowEvent::Seen { seen: Some(state(copystate)) }
     }
     fn state(copystate: &str) -> SeenState {
         SeenState { copystate: Some(Word::new(copystate)), migrationcycle: None }
     }
-    fn start(attempt: u32) -> EventKind {
-        EventKind::AttemptStarted { row: ROW, attempt, sends: TargetState::default() }
+    fn start(attempt: u32) -> RowEvent {
+        RowEvent::AttemptStarted { attempt, sends: TargetState::default() }
     }
-    fn end(attempt: u32, outcome: Outcome) -> EventKind {
-        EventKind::AttemptEnded { row: ROW, attempt, outcome, request_id: None, took_ms: 0 }
+    fn end(attempt: u32, outcome: Outcome) -> RowEvent {
+        RowEvent::AttemptEnded { attempt, outcome, request_id: None, took_ms: 0 }
     }
     fn lost() -> Outcome {
         Outcome::Lost { status: None, code: None, cause: "reset".into() }
@@ -438,17 +441,17 @@ mod tests {
     fn throttled() -> Outcome {
         Outcome::Throttled { status: None, retry_after_ms: None, quota: None, message: String::new() }
     }
-    fn settle(verdict: Verdict) -> EventKind {
-        EventKind::RowSettled { row: ROW, verdict, seen: Some(state("finished")), reason: None, ground: None }
+    fn settle(verdict: Verdict) -> RowEvent {
+        RowEvent::Settled { verdict, seen: Some(state("finished")), reason: None, ground: None }
     }
-    fn reopen() -> EventKind {
-        EventKind::RowReopened { row: ROW, cause: "asked for".into() }
+    fn reopen() -> RowEvent {
+        RowEvent::Reopened { cause: "asked for".into() }
     }
 
-    fn fold(history: &[EventKind]) -> Result<Standing, IllegalStep> {
+    fn fold(history: &[RowEvent]) -> Result<Standing, IllegalStep> {
         let mut standing = Standing::default();
         for (i, kind) in history.iter().enumerate() {
-            standing.add(kind, Timestamp::from_millisecond(i64::try_from(i).unwrap()).unwrap())?;
+            standing.add(ROW, kind, Timestamp::from_millisecond(i64::try_from(i).unwrap()).unwrap())?;
         }
         Ok(standing)
     }
@@ -557,7 +560,7 @@ mod tests {
     #[test]
     fn what_was_before_the_first_send_stays_over_refusals_and_retries() {
         let refused = [seen("syncing"), start(1), end(1, refused()), settle(Verdict::Refused), reopen()];
-        let again = |more: &[EventKind]| fold(&[&refused[..], more].concat()).unwrap();
+        let again = |more: &[RowEvent]| fold(&[&refused[..], more].concat()).unwrap();
         assert_eq!(again(&[seen("cloning")]).before, Some(state("syncing")));
         assert_eq!(again(&[seen("cloning")]).last_seen(), Some(&state("cloning")));
         assert_eq!(again(&[seen("cloning"), start(2), end(2, lost())]).before, Some(state("syncing")));
@@ -571,7 +574,7 @@ mod tests {
 
     #[test]
     fn a_source_that_is_unknown_when_its_row_is_opened_again_is_not_where_it_was_before() {
-        let unknown = EventKind::RowSeen { row: ROW, seen: None };
+        let unknown = RowEvent::Seen { seen: None };
         let mut history =
             vec![seen("syncing"), start(1), end(1, refused()), settle(Verdict::Refused), reopen(), unknown];
         let standing = fold(&history).unwrap();
@@ -583,7 +586,7 @@ mod tests {
 
     #[test]
     fn that_a_source_was_unknown_is_forgotten_once_its_row_is_opened_again() {
-        let unknown = EventKind::RowSeen { row: ROW, seen: None };
+        let unknown = RowEvent::Seen { seen: None };
         let accepted = end(1, Outcome::Accepted { status: 200 });
         let history = [seen("syncing"), start(1), accepted, unknown, settle(Verdict::Overtaken), reopen()];
         assert!(fold(&history[..4]).unwrap().unknown);
@@ -624,10 +627,10 @@ mod tests {
 
     #[test]
     fn a_run_of_an_earlier_version_adds_up_as_it_did() {
-        let first = |history: &[EventKind]| {
+        let first = |history: &[RowEvent]| {
             let mut standing = Standing { rules: Rules::First, ..Standing::default() };
             for kind in history {
-                standing.add(kind, Timestamp::UNIX_EPOCH).unwrap();
+                standing.add(ROW, kind, Timestamp::UNIX_EPOCH).unwrap();
             }
             standing
         };
@@ -644,10 +647,10 @@ mod tests {
         let history = [seen("syncing"), start(1), end(1, throttled()), seen("cloning"), settle(Verdict::Applied)];
         let blind = [start(1), end(1, throttled()), settle(Verdict::Applied)];
         let again = [&history[..], &[reopen()]].concat();
-        let shows = |rules, history: &[EventKind]| {
+        let shows = |rules, history: &[RowEvent]| {
             let mut standing = Standing::untouched(rules);
             for kind in history {
-                standing.add(kind, Timestamp::UNIX_EPOCH).unwrap();
+                standing.add(ROW, kind, Timestamp::UNIX_EPOCH).unwrap();
             }
             standing.before
         };
@@ -685,8 +688,7 @@ mod tests {
                     6 => end(attempt, lost()),
                     7 => end(attempt, refused()),
                     8 => end(attempt, Outcome::Accepted { status: 200 }),
-                    9 => EventKind::RowSettled {
-                        row: ROW,
+                    9 => RowEvent::Settled {
                         verdict: Verdict::ALL[dice.random_range(0..8)],
                         seen: None,
                         reason: None,
@@ -694,26 +696,25 @@ mod tests {
                     },
                     _ => reopen(),
                 };
-                if standing.attempts == 0 && matches!(kind, EventKind::RowSettled { verdict: Verdict::Unverified, .. })
-                {
+                if standing.attempts == 0 && matches!(kind, RowEvent::Settled { verdict: Verdict::Unverified, .. }) {
                     // Nothing was accepted that could be unproven.
                     continue;
                 }
                 let was = standing.clone();
                 let mut next = standing.clone();
-                if next.add(&kind, at).is_err() {
+                if next.add(ROW, &kind, at).is_err() {
                     continue;
                 }
                 standing = next;
                 match &kind {
-                    EventKind::RowSeen { seen, .. } => {
+                    RowEvent::Seen { seen, .. } => {
                         last_look.clone_from(seen);
                         unlooked_doubt = false;
                     }
-                    EventKind::AttemptStarted { .. } => {
+                    RowEvent::AttemptStarted { .. } => {
                         assert!(!unlooked_doubt, "{seed}: sent unseen");
                     }
-                    EventKind::AttemptEnded { outcome: Outcome::Unsent { .. } | Outcome::Throttled { .. }, .. } => {
+                    RowEvent::AttemptEnded { outcome: Outcome::Unsent { .. } | Outcome::Throttled { .. }, .. } => {
                         assert_eq!(standing.before, was.before, "{seed}");
                         assert!(was.attempts > 1 || standing.first_sent_at.is_none(), "{seed}");
                         unlooked_doubt = was.doubted;
@@ -721,13 +722,13 @@ mod tests {
                             before_first_send.get_or_insert_with(|| last_look.clone());
                         }
                     }
-                    EventKind::AttemptEnded { outcome, .. } => {
+                    RowEvent::AttemptEnded { outcome, .. } => {
                         before_first_send.get_or_insert_with(|| last_look.clone());
                         unlooked_doubt =
                             matches!(outcome, Outcome::Disclaimed { .. } | Outcome::Lost { .. }) || was.doubted;
                     }
-                    EventKind::RowReopened { .. } if !standing.was_sent() => last_look = None,
-                    EventKind::RowReopened { .. } => unlooked_doubt = standing.phase == Phase::InDoubt,
+                    RowEvent::Reopened { .. } if !standing.was_sent() => last_look = None,
+                    RowEvent::Reopened { .. } => unlooked_doubt = standing.phase == Phase::InDoubt,
                     _ => (),
                 }
                 if let Some(before) = &before_first_send {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::engine::book::Book;
 use crate::engine::lane::{Lane, LaneSettings, ReadFailed};
+use crate::event::row::RowEvent;
 use crate::event::rules::Rules;
 use crate::event::{EventKind, LaneId, LaneStop, Outcome, Verdict};
 use crate::journal::JournalError;
@@ -300,7 +301,7 @@ async fn look_by_id<R: Remote>(
                         let outcome = failed_alone(lane, failed)?;
                         lane.missed().insert(row.id);
                         let cause = format!("the look failed: {outcome}");
-                        kinds.push(EventKind::RowLeft { row: row.id, cause });
+                        kinds.push(RowEvent::Left { cause }.about(row.id));
                         first_failed.get_or_insert(outcome);
                     }
                 }
@@ -350,8 +351,8 @@ fn needs<R: Remote>(lane: &Lane<R>, row: &Row) -> Fields {
 /// now, somebody else moved it: that is not what was before.
 fn looked(row: &Row, standing: &Standing, seen: Option<SeenState>) -> EventKind {
     match seen {
-        Some(seen) if overtaken_by(row, standing, &seen).is_some() => EventKind::RowMoved { row: row.id, seen },
-        seen => EventKind::RowSeen { row: row.id, seen },
+        Some(seen) if overtaken_by(row, standing, &seen).is_some() => RowEvent::Moved { seen }.about(row.id),
+        seen => RowEvent::Seen { seen }.about(row.id),
     }
 }
 

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
+use crate::event::run::RunEvent;
 use crate::event::{DrainReason, Event, EventKind, LaneId};
 use crate::journal::place::{Gone, How, Place};
 use crate::journal::{Journal, JournalError, RunKey};
@@ -282,12 +283,12 @@ impl Writer {
         if let Err(error) = self.journal.append_all(self.run, &mut batch.events) {
             return self.put_elsewhere(batch, error);
         }
-        if batch.events.iter().any(|event| matches!(event.kind, EventKind::LaunchBegan { .. })) {
+        if batch.events.iter().any(|event| matches!(event.kind, EventKind::Run(RunEvent::LaunchBegan { .. }))) {
             // A copy of the file alone is known from here on for what it is: it says that a launch goes on.
             self.journal.write_back()?;
         }
         for (event, source) in batch.events.iter().zip(sources(&batch.waiting)) {
-            self.ended |= matches!(event.kind, EventKind::LaunchEnded { .. });
+            self.ended |= matches!(event.kind, EventKind::Run(RunEvent::LaunchEnded { .. }));
             tell(&mut self.observers, event, source);
         }
         Ok(())
@@ -357,7 +358,7 @@ impl Writer {
         if self.ended {
             return Ok(());
         }
-        let stops = EventKind::DrainBegan { reason: DrainReason::JournalGone, why: Some(gone.to_string()) };
+        let stops = RunEvent::DrainBegan { reason: DrainReason::JournalGone, why: Some(gone.to_string()) }.into();
         for event in self.journal.append(self.run, [(LaneId::RUN, stops)])? {
             tell(&mut self.observers, &event, None);
         }

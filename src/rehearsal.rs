@@ -6,6 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::event::lane::LaneEvent;
+use crate::event::run::RunEvent;
 use crate::event::{DrainReason, EventKind};
 use crate::exit::Exit;
 use crate::journal::read::RunRecord;
@@ -223,42 +225,48 @@ impl Told {
     fn add(&mut self, at: Timestamp, kind: &EventKind) {
         self.last = self.last.max(at);
         let what = match kind {
-            EventKind::StageBegan { stage, rows, forecast } => {
+            EventKind::Run(event) => self.of_run(event),
+            EventKind::Lane(event) => self.of_lane(event),
+            EventKind::Row(..) => None,
+        };
+        self.moments.extend(what.map(|what| (at, what)));
+    }
+
+    fn of_run(&mut self, event: &RunEvent) -> Option<String> {
+        match event {
+            RunEvent::StageBegan { stage, rows, forecast } => {
                 let forecast = forecast.as_ref().map_or(String::new(), |forecast| format!("; {forecast}"));
-                format!("{stage}: {}{forecast}", count(*rows, "row"))
+                Some(format!("{stage}: {}{forecast}", count(*rows, "row")))
             }
-            EventKind::StageEnded { stage } => format!("{stage} is over"),
-            EventKind::WaitBegan { cause, stage, until } => {
-                format!("waiting {}", crate::control::waits_for(*cause, stage, *until, None))
+            RunEvent::StageEnded { stage } => Some(format!("{stage} is over")),
+            RunEvent::WaitBegan { cause, stage, until } => {
+                Some(format!("waiting {}", crate::control::waits_for(*cause, stage, *until, None)))
             }
-            EventKind::DrainBegan { reason, why } => {
+            RunEvent::DrainBegan { reason, why } => {
                 self.reasons.push(*reason);
                 let why = why.clone().unwrap_or_default();
                 self.tripped.push(why.clone());
-                format!("stops: {why}")
+                Some(format!("stops: {why}"))
             }
-            EventKind::LaneStopped { message, .. } => {
+            RunEvent::Started { .. }
+            | RunEvent::LaunchBegan { .. }
+            | RunEvent::LaunchEnded { .. }
+            | RunEvent::WaitEnded
+            | RunEvent::Controlled { .. } => None,
+        }
+    }
+
+    fn of_lane(&mut self, event: &LaneEvent) -> Option<String> {
+        match event {
+            LaneEvent::Stopped { message, .. } => {
                 self.tripped.push(message.clone());
-                format!("an account stops: {message}")
+                Some(format!("an account stops: {message}"))
             }
-            EventKind::QuotaLearned { per_second, stated } => {
+            LaneEvent::QuotaLearned { per_second, stated } => {
                 let how = if *stated { "the service names its quota" } else { "a quota is met that nobody names" };
-                format!("{how}: going on at {per_second:.1} requests a second")
+                Some(format!("{how}: going on at {per_second:.1} requests a second"))
             }
-            EventKind::RunStarted { .. }
-            | EventKind::LaunchBegan { .. }
-            | EventKind::LaunchEnded { .. }
-            | EventKind::WaitEnded
-            | EventKind::Controlled { .. }
-            | EventKind::ReadThrottled { .. }
-            | EventKind::RowSeen { .. }
-            | EventKind::RowMoved { .. }
-            | EventKind::AttemptStarted { .. }
-            | EventKind::AttemptEnded { .. }
-            | EventKind::RowSettled { .. }
-            | EventKind::RowLeft { .. }
-            | EventKind::RowReopened { .. } => return,
-        };
-        self.moments.push((at, what));
+            LaneEvent::ReadThrottled { .. } => None,
+        }
     }
 }

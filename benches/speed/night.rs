@@ -5,6 +5,8 @@ use std::error::Error;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use cutover::event::row::RowEvent;
+use cutover::event::run::RunEvent;
 use cutover::event::{EventKind, LaneId, Outcome, StatedQuota, Verdict};
 use cutover::exit::Exit;
 use cutover::journal::{Journal, JournalError, NewLane, NewRun, RunKey};
@@ -87,7 +89,7 @@ fn make(path: &Path, n_rows: u32, seed: u64) -> Result<(), Box<dyn Error>> {
     writer.own([launched()])?;
     writer.rows(n_rows)?;
     let elapsed_ms = u64::try_from(writer.at_ms - FIRST_AT_MS)?;
-    writer.own([EventKind::LaunchEnded { exit: Exit::NotOnTarget, reason: None, elapsed_ms, refusal: None }])?;
+    writer.own([RunEvent::LaunchEnded { exit: Exit::NotOnTarget, reason: None, elapsed_ms, refusal: None }.into()])?;
     Ok(())
 }
 
@@ -137,7 +139,7 @@ fn state(copystate: &str, cycle: &str) -> SeenState {
 }
 
 fn launched() -> EventKind {
-    EventKind::LaunchBegan {
+    RunEvent::LaunchBegan {
         launch: 1,
         verb: "run".into(),
         pid: 4711,
@@ -148,6 +150,7 @@ fn launched() -> EventKind {
         given: [].into(),
         cut_off_ms: 0,
     }
+    .into()
 }
 
 /// What is decided about a row before anything happens to it.
@@ -198,14 +201,14 @@ impl Writer {
         for (wave_no, (wave, last)) in (0..).zip(WAVES.into_iter().zip(ends(n_rows))) {
             let stage = || Stage { wave_no, wave: Some(wave.to_owned()), part: Part::Rest };
             let rows = u64::from((last + 1).saturating_sub(first));
-            self.own([EventKind::StageBegan { stage: stage(), rows, forecast: None }])?;
+            self.own([RunEvent::StageBegan { stage: stage(), rows, forecast: None }.into()])?;
             while first <= last {
                 let until = last.min(first + WINDOW - 1);
                 let events = self.window(first..=until);
                 self.append(events)?;
                 first = until + 1;
             }
-            self.own([EventKind::StageEnded { stage: stage() }])?;
+            self.own([RunEvent::StageEnded { stage: stage() }.into()])?;
         }
         Ok(())
     }
@@ -268,20 +271,20 @@ impl Writer {
     fn ended(&mut self, n: u32, attempt: u32, outcome: Outcome) -> EventKind {
         let request_id = Some(format!("{:016x}{:016x}", self.dice.roll(), self.dice.roll()));
         let took_ms = u64::from(20 + self.dice.below(200));
-        EventKind::AttemptEnded { row: RowId(n), attempt, outcome, request_id, took_ms }
+        RowEvent::AttemptEnded { attempt, outcome, request_id, took_ms }.about(RowId(n))
     }
 }
 
 fn seen(n: u32) -> EventKind {
-    EventKind::RowSeen { row: RowId(n), seen: Some(state("cutovering", "cutovering")) }
+    RowEvent::Seen { seen: Some(state("cutovering", "cutovering")) }.about(RowId(n))
 }
 
 fn started(n: u32, attempt: u32) -> EventKind {
-    EventKind::AttemptStarted { row: RowId(n), attempt, sends: target() }
+    RowEvent::AttemptStarted { attempt, sends: target() }.about(RowId(n))
 }
 
 fn settled(n: u32, verdict: Verdict, seen: Option<SeenState>) -> EventKind {
-    EventKind::RowSettled { row: RowId(n), verdict, seen, reason: None, ground: None }
+    RowEvent::Settled { verdict, seen, reason: None, ground: None }.about(RowId(n))
 }
 
 fn done() -> SeenState {

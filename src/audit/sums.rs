@@ -8,8 +8,11 @@ use jiff::Timestamp;
 use super::Findings;
 use super::finding::Finding;
 use crate::control::{By, Command};
+use crate::event::lane::LaneEvent;
+use crate::event::row::RowEvent;
 use crate::event::rules::Rules;
-use crate::event::{EventKind, LaneId, LanePlace, Outcome};
+use crate::event::run::RunEvent;
+use crate::event::{EventKind, LaneId, LanePlace, Outcome, stored};
 use crate::exit::Exit;
 use crate::journal::read::{LaneRecord, RunRecord};
 use crate::journal::stored::{EventOrder, StoredCommand, StoredEvent, StoredStanding};
@@ -26,7 +29,7 @@ const PORTION: u32 = 20_000;
 pub(super) fn read(event: &StoredEvent<'_>) -> Result<EventKind, Finding> {
     let (lane, seq) = (event.lane, event.seq);
     // Minor versions may add kinds without a new schema.
-    if !EventKind::NAMES.contains(&event.kind) {
+    if !stored::is_known(event.kind) {
         return Err(Finding::UnknownKind { lane, seq, kind: event.kind.to_owned() });
     }
     event.read().map_err(|error| Finding::Unreadable { lane, seq, error: error.to_string() })
@@ -114,7 +117,11 @@ impl Folded {
             if !event.is_spelled_as_written(&kind, text) {
                 findings.add(Finding::Respelled { lane: event.lane, seq: event.seq });
             }
-            standing.add(&kind, at).map_err(|step| Finding::impossible(event.lane, event.seq, &step))
+            match &kind {
+                EventKind::Row(row, what) => standing.add(*row, what, at),
+                EventKind::Lane(_) | EventKind::Run(_) => Ok(()),
+            }
+            .map_err(|step| Finding::impossible(event.lane, event.seq, &step))
         });
         if let Err(finding) = added {
             findings.add(finding);
@@ -231,6 +238,20 @@ struct LaneSum {
 }
 
 impl LaneSum {
+    fn add(&mut self, at_ms: i64, event: &LaneEvent) {
+        match event {
+            LaneEvent::QuotaLearned { per_second, stated } => {
+                self.quota = Some((*per_second, *stated));
+                self.learned_at = Timestamp::from_millisecond(at_ms).ok();
+            }
+            LaneEvent::ReadThrottled { retry_after_ms, .. } => {
+                self.throttled += 1;
+                self.cool(at_ms, *retry_after_ms);
+            }
+            LaneEvent::Stopped { message, .. } => self.stopped = Some(message.clone()),
+        }
+    }
+
     /// The service asked for a wait.
     fn cool(&mut self, at_ms: i64, wait_ms: Option<u64>) {
         let until = wait_ms.and_then(|wait| at_ms.checked_add(i64::try_from(wait).ok()?));
@@ -241,15 +262,27 @@ impl LaneSum {
 
 impl OwnSums {
     pub(super) fn add(&mut self, lane: LaneId, at_ms: i64, kind: &EventKind) {
-        let at = Timestamp::from_millisecond(at_ms).ok();
         match kind {
-            EventKind::RunStarted { plan, rows, settings, lanes, layout, rules, after: _ } => {
+            EventKind::Row(_, event) => {
+                if let RowEvent::AttemptEnded { outcome: Outcome::Throttled { retry_after_ms, .. }, .. } = event {
+                    self.lanes.entry(lane).or_default().cool(at_ms, *retry_after_ms);
+                }
+            }
+            EventKind::Lane(event) => self.lanes.entry(lane).or_default().add(at_ms, event),
+            EventKind::Run(event) => self.add_of_run(at_ms, event),
+        }
+    }
+
+    fn add_of_run(&mut self, at_ms: i64, event: &RunEvent) {
+        let at = Timestamp::from_millisecond(at_ms).ok();
+        match event {
+            RunEvent::Started { plan, rows, settings, lanes, layout, rules, after: _ } => {
                 self.rules = Some(*rules);
                 self.layout.clone_from(layout);
                 self.began = Some((plan.clone(), *rows, settings.clone()));
                 self.places.clone_from(lanes);
             }
-            EventKind::LaunchBegan { launch, pid, host, cut_off_ms, .. } => {
+            RunEvent::LaunchBegan { launch, pid, host, cut_off_ms, .. } => {
                 self.elapsed_ms += cut_off_ms;
                 self.launches = *launch;
                 self.launched = Some((*pid, host.clone()));
@@ -257,44 +290,21 @@ impl OwnSums {
                 self.started_at = self.started_at.or(at);
                 (self.ended_at, self.exit) = (None, None);
             }
-            EventKind::LaunchEnded { exit, reason, elapsed_ms, refusal: _ } => {
+            RunEvent::LaunchEnded { exit, reason, elapsed_ms, refusal: _ } => {
                 self.running = false;
                 self.exit = Some((*exit, reason.clone()));
                 self.ended_at = at;
                 self.elapsed_ms += elapsed_ms;
             }
-            EventKind::QuotaLearned { per_second, stated } => {
-                let sum = self.lanes.entry(lane).or_default();
-                sum.quota = Some((*per_second, *stated));
-                sum.learned_at = at;
-            }
-            EventKind::LaneStopped { message, .. } => {
-                self.lanes.entry(lane).or_default().stopped = Some(message.clone());
-            }
-            EventKind::ReadThrottled { retry_after_ms, .. } => {
-                let sum = self.lanes.entry(lane).or_default();
-                sum.throttled += 1;
-                sum.cool(at_ms, *retry_after_ms);
-            }
-            EventKind::AttemptEnded { outcome: Outcome::Throttled { retry_after_ms, .. }, .. } => {
-                self.lanes.entry(lane).or_default().cool(at_ms, *retry_after_ms);
-            }
-            EventKind::Controlled { command, by, control: Some(control) } => {
+            RunEvent::Controlled { command, by, control: Some(control) } => {
                 self.taken.entry(*control).or_insert_with(|| (command.clone(), by.clone(), at_ms));
             }
-            EventKind::DrainBegan { .. }
-            | EventKind::StageBegan { .. }
-            | EventKind::StageEnded { .. }
-            | EventKind::WaitBegan { .. }
-            | EventKind::WaitEnded
-            | EventKind::Controlled { control: None, .. }
-            | EventKind::RowSeen { .. }
-            | EventKind::RowMoved { .. }
-            | EventKind::AttemptStarted { .. }
-            | EventKind::AttemptEnded { .. }
-            | EventKind::RowSettled { .. }
-            | EventKind::RowLeft { .. }
-            | EventKind::RowReopened { .. } => (),
+            RunEvent::DrainBegan { .. }
+            | RunEvent::StageBegan { .. }
+            | RunEvent::StageEnded { .. }
+            | RunEvent::WaitBegan { .. }
+            | RunEvent::WaitEnded
+            | RunEvent::Controlled { control: None, .. } => (),
         }
     }
 

@@ -6,7 +6,10 @@ use serde_json::Value;
 use super::beforehand::{self, Of};
 use super::finding::Finding;
 use super::{Altered, Audit, AuditError, ProvenBy, Verified, verify, verify_all, write_json, write_text};
-use crate::event::{EventKind, LaneId};
+use crate::event::LaneId;
+use crate::event::lane::LaneEvent;
+use crate::event::row::RowEvent;
+use crate::event::stored::{Stored, stored_form};
 use crate::journal::JournalError;
 use crate::journal::chain::{self, Code, Hash};
 use crate::journal::stored::EventOrder;
@@ -458,12 +461,12 @@ fn every_kind_that_this_version_writes_is_known() {
         })
         .unwrap();
     let rest = [
-        EventKind::LaneStopped { cause: crate::event::LaneStop::Barred, message: String::new() },
-        EventKind::RowReopened { row: RowId(1), cause: String::new() },
+        LaneEvent::Stopped { cause: crate::event::LaneStop::Barred, message: String::new() }.into(),
+        RowEvent::Reopened { cause: String::new() }.about(RowId(1)),
     ];
     for kind in rest {
         let mut text = String::new();
-        let crate::journal::Stored { kind: name, row, detail } = crate::journal::stored_form(&kind, &mut text);
+        let Stored { kind: name, row, detail } = stored_form(&kind, &mut text);
         let (prev, hash) = ([0; 32], [0; 32]);
         let stored =
             crate::journal::stored::StoredEvent { lane: LANE, seq: 1, at_ms: 0, kind: name, row, detail, prev, hash };

@@ -3,6 +3,7 @@
 use super::Findings;
 use super::finding::Finding;
 use super::sums::read;
+use crate::event::row::RowEvent;
 use crate::event::{EventKind, Verdict};
 use crate::journal::read::RunRecord;
 use crate::journal::stored::EventOrder;
@@ -30,7 +31,7 @@ pub(super) fn check(journal: &Journal, run: &RunRecord, findings: &mut Findings)
     })?;
     journal.for_each_stored_event(run.key, EventOrder::OfVerdicts, |event| {
         let told = match read(&event) {
-            Ok(EventKind::RowSettled { verdict, ground, reason, .. }) => {
+            Ok(EventKind::Row(_, RowEvent::Settled { verdict, ground, reason, .. })) => {
                 let ground = cause::ground_of(run.rules, verdict, ground, reason.as_deref());
                 (Some(verdict), verdict.is_on_target(ground))
             }

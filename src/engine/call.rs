@@ -11,6 +11,7 @@ use super::helm::counts::{Came, Turn};
 use super::lane::{Lane, News};
 use super::onlookers::Onlooker;
 use super::sight::How;
+use crate::event::row::RowEvent;
 use crate::event::{EventKind, Outcome, Verdict};
 use crate::gate::line::Place;
 use crate::judge::{self, Effect, Fate, Reason};
@@ -141,7 +142,7 @@ impl<'a, R: Remote> Call<'a, R> {
         let cause = "the launch ended before the answer came".to_owned();
         let outcome = Outcome::Lost { status: None, code: None, cause };
         let attempt = self.standing.started;
-        let ended = EventKind::AttemptEnded { row: self.row.id, attempt, outcome, request_id: None, took_ms: 0 };
+        let ended = RowEvent::AttemptEnded { attempt, outcome, request_id: None, took_ms: 0 }.about(self.row.id);
         self.record(vec![ended]).await?;
         Ok(Continue(()))
     }
@@ -291,7 +292,7 @@ impl<'a, R: Remote> Call<'a, R> {
                 let Standing { doubted, looked, moved, .. } = &self.standing;
                 let is_news = !looked || moved.is_some() || seen.as_ref() != self.standing.last_seen();
                 if !doubted && is_news {
-                    self.record(vec![EventKind::RowSeen { row: self.row.id, seen }]).await?;
+                    self.record(vec![RowEvent::Seen { seen }.about(self.row.id)]).await?;
                 }
                 Ok(Continue(sends))
             }
@@ -327,7 +328,7 @@ impl<'a, R: Remote> Call<'a, R> {
 
     fn ended(&self, attempt: u32, outcome: Outcome, request_id: Option<String>, took: Duration) -> EventKind {
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        EventKind::AttemptEnded { row: self.row.id, attempt, outcome, request_id, took_ms }
+        RowEvent::AttemptEnded { attempt, outcome, request_id, took_ms }.about(self.row.id)
     }
 
     fn verdict(&self, verdict: Verdict, seen: Option<SeenState>, reason: Option<Reason>) -> EventKind {
@@ -345,14 +346,18 @@ impl<'a, R: Remote> Call<'a, R> {
     }
 
     async fn leave(&mut self, cause: String) -> Result<Ending, JournalClosed> {
-        self.record(vec![EventKind::RowLeft { row: self.row.id, cause }]).await?;
+        self.record(vec![RowEvent::Left { cause }.about(self.row.id)]).await?;
         Ok(Ending::Later)
     }
 
     async fn record(&mut self, kinds: Vec<EventKind>) -> Result<(), JournalClosed> {
-        for kind in kinds.iter().filter(|kind| kind.row() == Some(self.row.id)) {
-            // The journal takes or refuses the same step; where it refuses, the row goes no further.
-            _ = self.standing.add(kind, jiff::Timestamp::now());
+        for kind in &kinds {
+            if let EventKind::Row(row, event) = kind
+                && *row == self.row.id
+            {
+                // The journal takes or refuses the same step; where it refuses, the row goes no further.
+                _ = self.standing.add(*row, event, jiff::Timestamp::now());
+            }
         }
         self.lane.record(kinds, Some(&self.row.source_id)).await?;
         if self.sends { self.count().await } else { Ok(()) }

@@ -9,7 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::lane::{Lane, News};
-use crate::event::{EventKind, Verdict};
+use crate::event::Verdict;
+use crate::event::row::RowEvent;
 use crate::judge::{self, Effect};
 use crate::ledger::{Phase, Standing};
 use crate::model::{Row, SeenState, SourceId};
@@ -53,7 +54,7 @@ pub(super) async fn notice<R: Remote>(
         }
     }
     for (row, seen) in moved {
-        lane.record(vec![EventKind::RowMoved { row: row.id, seen }], Some(&row.source_id)).await?;
+        lane.record(vec![RowEvent::Moved { seen }.about(row.id)], Some(&row.source_id)).await?;
     }
     Ok(())
 }

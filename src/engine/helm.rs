@@ -15,6 +15,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use super::stop::Stop;
 use crate::clock::Clock;
 use crate::control;
+use crate::event::run::RunEvent;
 use crate::event::{DrainReason, EventKind, Ground, LaneId};
 use crate::gate::RateOfAll;
 use crate::journal::JournalError;
@@ -247,24 +248,25 @@ impl Helm {
     /// Nothing new is started from here on, and the journal says why.
     async fn drain(&self, reason: DrainReason, why: String) -> Result<(), JournalClosed> {
         self.stop.drain_because(reason, Some(why.clone()));
-        self.record(vec![EventKind::DrainBegan { reason, why: Some(why) }]).await
+        self.record(vec![RunEvent::DrainBegan { reason, why: Some(why) }]).await
     }
 
-    async fn record(&self, kinds: Vec<EventKind>) -> Result<(), JournalClosed> {
+    async fn record(&self, events: Vec<RunEvent>) -> Result<(), JournalClosed> {
         let now = self.clock.now();
-        if let Err(closed) = self.recorder.record(LaneId::RUN, kinds.clone(), None).await {
+        let kinds = events.iter().cloned().map(EventKind::from).collect();
+        if let Err(closed) = self.recorder.record(LaneId::RUN, kinds, None).await {
             self.stop.drain(DrainReason::JournalClosed);
             return Err(closed);
         }
         let mut state = self.state();
-        for kind in &kinds {
-            state.steered.add(now, kind);
+        for event in &events {
+            state.steered.add(now, event);
         }
         Ok(())
     }
 
     /// A launch begins. What held in the one before it, and was said by nobody, holds no longer.
-    pub(crate) async fn begin_launch(&self, began: EventKind) -> Result<(), JournalClosed> {
+    pub(crate) async fn begin_launch(&self, began: RunEvent) -> Result<(), JournalClosed> {
         self.record(vec![began]).await?;
         self.publish_pause();
         Ok(())

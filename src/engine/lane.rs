@@ -15,6 +15,7 @@ use super::sight::Ask;
 use super::stop::Stop;
 use crate::credentials::error::CredentialsError;
 use crate::credentials::identity::{Generation, Renewal};
+use crate::event::lane::LaneEvent;
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop, Outcome};
 use crate::gate::line::Line;
 use crate::gate::{AtHand, Gate, Learned};
@@ -399,7 +400,7 @@ impl<R: Remote> Lane<R> {
         } else {
             self.stop.shut_lane();
         }
-        Some(EventKind::LaneStopped { cause, message })
+        Some(LaneEvent::Stopped { cause, message }.into())
     }
 
     /// Whether the service lets nobody of this lane read either.
@@ -498,7 +499,7 @@ impl<R: Remote> Lane<R> {
         let in_line = u64::try_from(self.line.len()).expect("a few hundred");
         self.gate.expect(self.n_to_come.load(Ordering::Relaxed).saturating_add(in_line));
         if let Some(learned) = self.gate.heed(outcome, left_at).or_else(|| self.slow_down(outcome, left_at)) {
-            let kind = EventKind::QuotaLearned { per_second: learned.per_second, stated: learned.stated };
+            let kind = LaneEvent::QuotaLearned { per_second: learned.per_second, stated: learned.stated }.into();
             self.record(vec![kind], None).await?;
         }
         self.resize_lines();
@@ -668,7 +669,7 @@ impl<R: Remote> Lane<R> {
             Err(outcome) => {
                 if let Outcome::Throttled { retry_after_ms, .. } = outcome {
                     let retry_after_ms = *retry_after_ms;
-                    self.record(vec![EventKind::ReadThrottled { request_id, retry_after_ms }], None).await?;
+                    self.record(vec![LaneEvent::ReadThrottled { request_id, retry_after_ms }.into()], None).await?;
                 }
                 self.heed(outcome, left_at, worn).await?;
             }

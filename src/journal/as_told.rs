@@ -18,30 +18,6 @@ impl Journal {
     }
 }
 
-/// Tells whether the event is of those that a row has to be as told for: what it leads to cannot be undone, or is believed.
-pub(super) fn takes_in_hand(kind: &EventKind) -> bool {
-    match kind {
-        EventKind::AttemptStarted { .. } | EventKind::RowSettled { .. } => true,
-        EventKind::RunStarted { .. }
-        | EventKind::LaunchBegan { .. }
-        | EventKind::DrainBegan { .. }
-        | EventKind::StageBegan { .. }
-        | EventKind::StageEnded { .. }
-        | EventKind::WaitBegan { .. }
-        | EventKind::WaitEnded
-        | EventKind::Controlled { .. }
-        | EventKind::LaunchEnded { .. }
-        | EventKind::QuotaLearned { .. }
-        | EventKind::ReadThrottled { .. }
-        | EventKind::LaneStopped { .. }
-        | EventKind::RowSeen { .. }
-        | EventKind::RowMoved { .. }
-        | EventKind::AttemptEnded { .. }
-        | EventKind::RowLeft { .. }
-        | EventKind::RowReopened { .. } => false,
-    }
-}
-
 /// The standing is what the events of its row add up to.
 pub(super) fn check(
     conn: &Connection,
@@ -57,7 +33,8 @@ pub(super) fn check(
     let mut told = Standing::untouched(rules);
     while let Some(columns) = found.next()? {
         let event = event(columns)?;
-        if let Err(step) = told.add(&event.kind, event.at) {
+        let EventKind::Row(row, what) = event.kind else { continue };
+        if let Err(step) = told.add(row, &what, event.at) {
             return Err(JournalError::NotAsTold {
                 row,
                 columns: format!("{} cannot follow {}", step.event, step.phase),

@@ -5,6 +5,7 @@ use rusqlite::params;
 
 use super::read::event;
 use super::{Journal, JournalError, RunKey};
+use crate::event::row::RowEvent;
 use crate::event::{EventKind, Outcome, Verdict};
 use crate::model::{RowId, TargetState};
 
@@ -96,16 +97,16 @@ impl Journal {
 
 impl Attempt {
     fn goes_on(&mut self, kind: EventKind, at: Timestamp) {
-        if let EventKind::AttemptEnded { outcome, request_id, took_ms, .. } = kind {
+        if let EventKind::Row(_, RowEvent::AttemptEnded { outcome, request_id, took_ms, attempt: _ }) = kind {
             self.ended = Some(Ended { at, outcome, request_id, took_ms });
-        } else if let EventKind::RowSettled { verdict, reason, .. } = kind {
+        } else if let EventKind::Row(_, RowEvent::Settled { verdict, reason, .. }) = kind {
             self.settled = Some((verdict, reason));
         }
     }
 }
 
 fn began(kind: &EventKind, at: Timestamp) -> Option<Attempt> {
-    let EventKind::AttemptStarted { attempt, sends, .. } = kind else { return None };
+    let EventKind::Row(_, RowEvent::AttemptStarted { attempt, sends }) = kind else { return None };
     Some(Attempt { number: *attempt, sends: sends.clone(), began_at: at, ended: None, settled: None })
 }
 

@@ -6,6 +6,8 @@ use super::read::event;
 use super::rows::ON_TARGET;
 use super::{Journal, JournalError, RunKey};
 use crate::control::{By, Command, Wait};
+use crate::event::lane::LaneEvent;
+use crate::event::run::RunEvent;
 use crate::event::{DrainReason, EventKind, LaneStop, Refusal};
 use crate::model::words;
 use crate::waves::Stage;
@@ -27,33 +29,23 @@ pub struct Ending {
 
 impl Ending {
     /// The newest event first.
-    fn add(&mut self, kind: EventKind, went_on: &mut bool) {
-        match kind {
-            EventKind::StageBegan { .. } | EventKind::Controlled { command: Command::Release { .. }, .. } => {
+    fn add(&mut self, event: RunEvent, went_on: &mut bool) {
+        match event {
+            RunEvent::StageBegan { .. } | RunEvent::Controlled { command: Command::Release { .. }, .. } => {
                 *went_on = true;
             }
-            EventKind::Controlled { command: Command::Drain | Command::Abort, by, .. } => self.by = Some(by),
-            EventKind::DrainBegan { reason, .. } => self.drained = self.drained.or(Some(reason)),
-            EventKind::LaunchEnded { refusal, .. } => self.refusal = self.refusal.or(refusal),
-            EventKind::WaitBegan { cause: Wait::Approval, stage, .. } if self.unreleased.is_none() && !*went_on => {
+            RunEvent::Controlled { command: Command::Drain | Command::Abort, by, .. } => self.by = Some(by),
+            RunEvent::DrainBegan { reason, .. } => self.drained = self.drained.or(Some(reason)),
+            RunEvent::LaunchEnded { refusal, .. } => self.refusal = self.refusal.or(refusal),
+            RunEvent::WaitBegan { cause: Wait::Approval, stage, .. } if self.unreleased.is_none() && !*went_on => {
                 self.unreleased = Some(stage);
             }
-            EventKind::WaitBegan { .. }
-            | EventKind::WaitEnded
-            | EventKind::RunStarted { .. }
-            | EventKind::LaunchBegan { .. }
-            | EventKind::StageEnded { .. }
-            | EventKind::Controlled { .. }
-            | EventKind::QuotaLearned { .. }
-            | EventKind::ReadThrottled { .. }
-            | EventKind::LaneStopped { .. }
-            | EventKind::RowSeen { .. }
-            | EventKind::RowMoved { .. }
-            | EventKind::AttemptStarted { .. }
-            | EventKind::AttemptEnded { .. }
-            | EventKind::RowSettled { .. }
-            | EventKind::RowLeft { .. }
-            | EventKind::RowReopened { .. } => (),
+            RunEvent::WaitBegan { .. }
+            | RunEvent::WaitEnded
+            | RunEvent::Started { .. }
+            | RunEvent::LaunchBegan { .. }
+            | RunEvent::StageEnded { .. }
+            | RunEvent::Controlled { .. } => (),
         }
     }
 }
@@ -71,8 +63,9 @@ impl Journal {
         let (mut ending, mut went_on) = (Ending { stopped: self.lane_stops(run)?, ..Ending::default() }, false);
         while let Some(columns) = found.next()? {
             match event(columns)?.kind {
-                EventKind::LaunchBegan { .. } => break,
-                kind => ending.add(kind, &mut went_on),
+                EventKind::Run(RunEvent::LaunchBegan { .. }) => break,
+                EventKind::Run(event) => ending.add(event, &mut went_on),
+                EventKind::Row(..) | EventKind::Lane(_) => (),
             }
         }
         Ok(ending)
@@ -88,7 +81,7 @@ impl Journal {
         for lane in self.lanes(run)?.into_iter().filter(|lane| lane.stopped.is_some()) {
             let mut found = statement.query(params![run.0, lane.lane.0])?;
             let stopped = found.next()?.map(event).transpose()?;
-            if let Some(EventKind::LaneStopped { cause, .. }) = stopped.map(|event| event.kind)
+            if let Some(EventKind::Lane(LaneEvent::Stopped { cause, .. })) = stopped.map(|event| event.kind)
                 && !stops.contains(&cause)
             {
                 stops.push(cause);
@@ -111,14 +104,15 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::run::RunEvent;
     use crate::waves::Part;
 
     #[test]
     fn of_several_the_newest_of_each_kind_is_the_end() {
         let stage = |wave: &str| Stage { wave_no: 1, wave: Some(wave.to_owned()), part: Part::Rest };
-        let waits = |wave: &str| EventKind::WaitBegan { cause: Wait::Approval, stage: stage(wave), until: None };
-        let drains = |reason| EventKind::DrainBegan { reason, why: None };
-        let end = |newest_first: Vec<EventKind>| {
+        let waits = |wave: &str| RunEvent::WaitBegan { cause: Wait::Approval, stage: stage(wave), until: None };
+        let drains = |reason| RunEvent::DrainBegan { reason, why: None };
+        let end = |newest_first: Vec<RunEvent>| {
             let (mut ending, mut went_on) = (Ending::default(), false);
             for kind in newest_first {
                 ending.add(kind, &mut went_on);
@@ -128,19 +122,19 @@ mod tests {
         let ending = end(vec![
             drains(DrainReason::Unapproved),
             waits("second"),
-            EventKind::WaitBegan { cause: Wait::Soak, stage: stage("soaked"), until: None },
+            RunEvent::WaitBegan { cause: Wait::Soak, stage: stage("soaked"), until: None },
             drains(DrainReason::Window),
             waits("first"),
         ]);
         assert_eq!((ending.drained, ending.unreleased), (Some(DrainReason::Unapproved), Some(stage("second"))));
         // What was released is waited for no more.
-        let steered = |command, via: &str| EventKind::Controlled {
+        let steered = |command, via: &str| RunEvent::Controlled {
             command,
             by: By { via: via.to_owned(), ..By::default() },
             control: None,
         };
         let release = Command::Release { wave: "second".to_owned(), part: None };
-        let began = EventKind::StageBegan { stage: stage("second"), rows: 1, forecast: None };
+        let began = RunEvent::StageBegan { stage: stage("second"), rows: 1, forecast: None };
         for since in [steered(release, "control"), began] {
             assert_eq!(end(vec![drains(DrainReason::Window), since, waits("second")]).unreleased, None);
         }

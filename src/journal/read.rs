@@ -14,8 +14,9 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::rows::ON_TARGET;
-use super::{Journal, JournalError, NewLane, Places, RunKey, from_stored_form, rows};
+use super::{Journal, JournalError, NewLane, Places, RunKey, rows};
 use crate::event::rules::Rules;
+use crate::event::stored::from_stored_form;
 use crate::event::{Event, EventKind, Ground, LaneId, Verdict};
 use crate::exit::Exit;
 use crate::ledger::{Standing, cause};

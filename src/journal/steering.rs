@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params};
 use super::read::event;
 use super::{Journal, JournalError, RunKey};
 use crate::control::Given;
-use crate::event::{Event, LaneId, Verdict};
+use crate::event::{Event, EventKind, LaneId, Verdict};
 use crate::ledger::steered::Steered;
 use crate::waves::{Part, Stage};
 
@@ -312,7 +312,9 @@ impl Journal {
         let mut steered = Steered::default();
         while let Some(columns) = found.next()? {
             let event = event(columns)?;
-            steered.add(event.at, &event.kind);
+            if let EventKind::Run(what) = event.kind {
+                steered.add(event.at, &what);
+            }
         }
         Ok(steered)
     }

@@ -6,7 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::chain::{Anchor, Hash, hex};
 use super::read::RunRecord;
-use super::{Journal, JournalError, RunKey, Stored, from_stored_form, rows, stored_form};
+use super::{Journal, JournalError, RunKey, rows};
+use crate::event::stored::{Stored, from_stored_form, stored_form};
 use crate::event::{EventKind, LaneId, Verdict};
 use crate::ledger::Standing;
 use crate::model::{Row, RowId};

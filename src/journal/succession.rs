@@ -8,8 +8,10 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::chain::{Hash, hex};
-use super::{Journal, JournalError, RunKey, from_stored_form};
+use super::{Journal, JournalError, RunKey};
 use crate::event::rules::Rules;
+use crate::event::run::RunEvent;
+use crate::event::stored::from_stored_form;
 use crate::event::{EventKind, LaneId, Predecessor, Predecessors};
 
 /// The journal as a whole, as table `journal` has it.
@@ -94,8 +96,8 @@ impl Journal {
             let text = |at| row.get_ref(at)?.as_str_or_null().map_err(rusqlite::Error::from);
             let first = match (text(2)?, text(4)?) {
                 (Some(kind), Some(detail)) => match from_stored_form(kind, row.get(3)?, detail) {
-                    Ok(EventKind::RunStarted { after: Some(after), .. }) => First::After(after),
-                    Ok(EventKind::RunStarted { after: None, rules, .. }) => First::Alone(rules),
+                    Ok(EventKind::Run(RunEvent::Started { after: Some(after), .. })) => First::After(after),
+                    Ok(EventKind::Run(RunEvent::Started { after: None, rules, .. })) => First::Alone(rules),
                     Ok(_) | Err(_) => First::Other,
                 },
                 (_, _) => First::NotBegun,

@@ -2,7 +2,11 @@
 
 use super::read::Which;
 use super::*;
-use crate::event::{Ground, Outcome, Verdict};
+use crate::event::lane::LaneEvent;
+use crate::event::row::RowEvent;
+use crate::event::run::RunEvent;
+use crate::event::stored::from_stored_form;
+use crate::event::{EventKind, Ground, Outcome, Verdict};
 use crate::exit::Exit;
 use crate::ledger::LastWord;
 use crate::model::words::Word;
@@ -90,21 +94,26 @@ fn forget(lab: &Lab, run: RunKey) {
     raw.execute("UPDATE lane SET seq = 0 WHERE run = ?1", [run.0]).unwrap();
 }
 
+fn add(standing: &mut Standing, event: &Event) {
+    let EventKind::Row(row, what) = &event.kind else { panic!("it is about no row: {event:?}") };
+    standing.add(*row, what, event.at).unwrap();
+}
+
 fn seen(row: u32) -> EventKind {
     let seen = SeenState { copystate: Some(Word::new("syncing")), migrationcycle: Some(Word::new("syncing")) };
-    EventKind::RowSeen { row: RowId(row), seen: Some(seen) }
+    RowEvent::Seen { seen: Some(seen) }.about(RowId(row))
 }
 
 fn started(row: u32, attempt: u32) -> EventKind {
-    EventKind::AttemptStarted { row: RowId(row), attempt, sends: TargetState::default() }
+    RowEvent::AttemptStarted { attempt, sends: TargetState::default() }.about(RowId(row))
 }
 
 fn ended(row: u32, outcome: Outcome) -> EventKind {
-    EventKind::AttemptEnded { row: RowId(row), attempt: 1, outcome, request_id: Some("abc".to_owned()), took_ms: 3 }
+    RowEvent::AttemptEnded { attempt: 1, outcome, request_id: Some("abc".to_owned()), took_ms: 3 }.about(RowId(row))
 }
 
 fn settled(row: u32, verdict: Verdict) -> EventKind {
-    EventKind::RowSettled { row: RowId(row), verdict, seen: None, reason: None, ground: None }
+    RowEvent::Settled { verdict, seen: None, reason: None, ground: None }.about(RowId(row))
 }
 
 #[test]
@@ -123,7 +132,7 @@ fn rows_come_back_as_they_were_planned_and_stand_as_their_events_add_up() {
     let folded = lab.journal.events_of_row(lab.run, RowId(2)).unwrap().iter().fold(
         Standing::default(),
         |mut standing, event| {
-            standing.add(&event.kind, event.at).unwrap();
+            add(&mut standing, event);
             standing
         },
     );
@@ -135,10 +144,10 @@ fn the_last_word_of_a_row_is_stored_and_an_unknown_source_is_asked_of_its_events
     let lost = |status| Outcome::Lost { status: Some(status), code: None, cause: "a page".to_owned() };
     let rejected = || Outcome::Rejected { status: 400, code: None, message: "no".to_owned() };
     let throttled = Outcome::Throttled { status: None, retry_after_ms: None, quota: None, message: String::new() };
-    let reopened = || EventKind::RowReopened { row: RowId(1), cause: "asked for".to_owned() };
-    let unknown = || EventKind::RowSeen { row: RowId(1), seen: None };
+    let reopened = || RowEvent::Reopened { cause: "asked for".to_owned() }.about(RowId(1));
+    let unknown = || RowEvent::Seen { seen: None }.about(RowId(1));
     let end =
-        |attempt, outcome| EventKind::AttemptEnded { row: RowId(1), attempt, outcome, request_id: None, took_ms: 3 };
+        |attempt, outcome| RowEvent::AttemptEnded { attempt, outcome, request_id: None, took_ms: 3 }.about(RowId(1));
     let refused = || vec![seen(1), started(1, 1), end(1, rejected()), settled(1, Verdict::Refused), reopened()];
     let then = |more: Vec<EventKind>| [refused(), more].concat();
     let accepted = Outcome::Accepted { status: 200 };
@@ -161,7 +170,7 @@ fn the_last_word_of_a_row_is_stored_and_an_unknown_source_is_asked_of_its_events
         let events = lab.journal.events_of_row(lab.run, RowId(1)).unwrap();
         let mut folded = Standing::default();
         for event in &events {
-            folded.add(&event.kind, event.at).unwrap();
+            add(&mut folded, event);
         }
         assert_eq!(standing, folded, "{events:?}");
         assert_eq!((standing.last_word, standing.unknown), (last_word, is_unknown), "{events:?}");
@@ -176,7 +185,7 @@ fn the_last_word_of_a_row_is_stored_and_an_unknown_source_is_asked_of_its_events
 fn a_wait_is_no_longer_than_it_was_asked_for_whatever_the_clock_says() {
     let mut lab = Lab::new(1);
     let asked_at = Timestamp::from_second(1_700_000_000).unwrap();
-    let throttled = EventKind::ReadThrottled { request_id: None, retry_after_ms: Some(60_000) };
+    let throttled = LaneEvent::ReadThrottled { request_id: None, retry_after_ms: Some(60_000) }.into();
     lab.journal.append_at(lab.run, [(LaneId::FIRST, Some(asked_at), throttled)]).unwrap();
     let left = |journal: &Journal, after: i64| {
         let now = asked_at + jiff::SignedDuration::from_secs(after);
@@ -217,7 +226,7 @@ fn events_are_never_changed_or_removed() {
 #[test]
 fn each_lane_has_a_chain_of_its_own_from_its_genesis() {
     let mut lab = Lab::new(1);
-    let ended = EventKind::LaunchEnded { exit: Exit::Done, reason: None, elapsed_ms: 1, refusal: None };
+    let ended = RunEvent::LaunchEnded { exit: Exit::Done, reason: None, elapsed_ms: 1, refusal: None }.into();
     lab.journal.append(lab.run, [(LaneId::RUN, ended), (LaneId::FIRST, seen(1))]).unwrap();
     lab.lane(vec![started(1, 1)]).unwrap();
     let heads = lab.journal.heads(lab.run).unwrap();
@@ -291,13 +300,13 @@ fn no_run_is_made_where_the_one_before_it_is_gone() {
 
 #[test]
 fn a_reason_is_read_for_a_ground_only_where_an_earlier_version_wrote_it() {
-    let kind = EventKind::RowSettled {
-        row: RowId(1),
+    let kind = RowEvent::Settled {
         verdict: Verdict::Unverified,
         seen: None,
         reason: Some("verification is switched off".to_owned()),
         ground: None,
-    };
+    }
+    .about(RowId(1));
     for (rules, on_target) in [(Rules::First, 1), (Rules::Second, 1), (Rules::Third, 0)] {
         let mut lab = Lab::new(1);
         lab.journal.conn.execute("UPDATE run SET rules = ?1", [rules.name()]).unwrap();
@@ -406,7 +415,7 @@ fn a_plan_that_fails_halfway_leaves_no_run() {
 #[test]
 fn a_damaged_journal_is_noticed_after_an_unclean_end_only() {
     let mut lab = Lab::new(200);
-    let began = EventKind::LaunchBegan {
+    let began = RunEvent::LaunchBegan {
         launch: 1,
         verb: "run".to_owned(),
         pid: 1,
@@ -416,7 +425,8 @@ fn a_damaged_journal_is_noticed_after_an_unclean_end_only() {
         version: "0".to_owned(),
         given: std::collections::BTreeMap::new(),
         cut_off_ms: 0,
-    };
+    }
+    .into();
     lab.journal.append(lab.run, [(LaneId::RUN, began)]).unwrap();
     lab.journal.conn.pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
     let path = lab.path();
@@ -453,14 +463,14 @@ fn what_was_meant_for_a_launch_that_died_is_forgotten_and_what_its_next_one_may_
 #[test]
 fn an_event_is_read_back_as_it_was_written() {
     let written = [seen(7), started(7, 2), ended(7, Outcome::aborted()), settled(7, Verdict::Blocked)];
-    for kind in written.iter().chain([&EventKind::WaitEnded]) {
+    for kind in written.iter().chain([&RunEvent::WaitEnded.into()]) {
         let mut text = String::new();
         let Stored { kind: name, row, detail } = stored_form(kind, &mut text);
         assert_eq!(row, kind.row().map(|row| row.0));
         assert_eq!(from_stored_form(name, row, detail).unwrap(), *kind);
     }
     // What nobody wrote with this program is read as it always was: the last of two counts, and space does not.
-    let left = |cause: &str| EventKind::RowLeft { row: RowId(7), cause: cause.to_owned() };
+    let left = |cause: &str| RowEvent::Left { cause: cause.to_owned() }.about(RowId(7));
     for (detail, cause) in [
         (r#"{"cause":"a","cause":"b"}"#, "b"),
         (r#" {"cause":"a"}"#, "a"),
@@ -488,9 +498,10 @@ fn tables_views_and_sums_have_one_word_for_what_is_on_target() {
     let mut expected = Vec::new();
     for (row, verdict) in (1..).map(RowId).zip(Verdict::ALL.into_iter().flat_map(|verdict| [verdict; 4])) {
         let (reason, ground) = ways[usize::try_from(row.0 - 1).unwrap() % 4];
-        let kind = EventKind::RowSettled { row, verdict, seen: None, reason: reason.map(str::to_owned), ground };
+        let event = RowEvent::Settled { verdict, seen: None, reason: reason.map(str::to_owned), ground };
         let mut standing = Standing::default();
-        standing.add(&kind, Timestamp::UNIX_EPOCH).unwrap();
+        standing.add(row, &event, Timestamp::UNIX_EPOCH).unwrap();
+        let kind = event.about(row);
         expected.push(standing.is_on_target());
         lab.lane(vec![kind]).unwrap();
     }
@@ -519,14 +530,10 @@ fn a_row_is_what_its_events_say_before_a_later_launch_sends_or_settles_it() {
     ];
     for edit in edits {
         let mut lab = Lab::new(2);
-        let seen = |row| EventKind::RowSeen { row: RowId(row), seen: Some(SeenState::default()) };
-        let started = |row| EventKind::AttemptStarted { row: RowId(row), attempt: 1, sends: TargetState::default() };
-        let settled = |row| EventKind::RowSettled {
-            row: RowId(row),
-            verdict: Verdict::Already,
-            seen: None,
-            reason: None,
-            ground: None,
+        let seen = |row| RowEvent::Seen { seen: Some(SeenState::default()) }.about(RowId(row));
+        let started = |row| RowEvent::AttemptStarted { attempt: 1, sends: TargetState::default() }.about(RowId(row));
+        let settled = |row| {
+            RowEvent::Settled { verdict: Verdict::Already, seen: None, reason: None, ground: None }.about(RowId(row))
         };
         lab.lane(vec![seen(1), seen(2)]).unwrap();
         let mut later = Journal::open(&lab.path()).unwrap();
@@ -541,7 +548,7 @@ fn a_row_is_what_its_events_say_before_a_later_launch_sends_or_settles_it() {
         // Whoever took it in hand knows how it stands.
         Connection::open(lab.path()).unwrap().execute("UPDATE row SET reason = 'x' WHERE row = 2", []).unwrap();
         let outcome = Outcome::Accepted { status: 200 };
-        let ended = EventKind::AttemptEnded { row: RowId(2), attempt: 1, outcome, request_id: None, took_ms: 1 };
+        let ended = RowEvent::AttemptEnded { attempt: 1, outcome, request_id: None, took_ms: 1 }.about(RowId(2));
         later.append(lab.run, [(LaneId::FIRST, ended)]).unwrap();
     }
 }

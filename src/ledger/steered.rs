@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::control::{By, CONTROL, Command, Paused, Taken, Waits};
-use crate::event::EventKind;
+use crate::event::run::RunEvent;
 use crate::waves::{Part, Stage};
 
 /// What the steering of a run adds up to.
@@ -25,37 +25,26 @@ pub struct Steered {
 }
 
 impl Steered {
-    /// Adds an event of the run's own lane; the others steer nothing.
-    pub fn add(&mut self, at: Timestamp, kind: &EventKind) {
-        match kind {
-            EventKind::LaunchBegan { .. } | EventKind::LaunchEnded { .. } => {
+    /// Adds an event of the run's own lane.
+    pub fn add(&mut self, at: Timestamp, event: &RunEvent) {
+        match event {
+            RunEvent::LaunchBegan { .. } | RunEvent::LaunchEnded { .. } => {
                 (self.waits, self.stage, self.forecast) = (None, None, None);
                 // A flag file speaks for itself, as long as it is there.
                 self.paused.retain(|paused| paused.by.via == CONTROL);
             }
-            EventKind::StageBegan { stage, forecast, .. } => {
+            RunEvent::StageBegan { stage, forecast, rows: _ } => {
                 self.waits = None;
                 self.stage = Some(stage.clone());
                 self.forecast.clone_from(forecast);
             }
-            EventKind::StageEnded { .. } => (self.stage, self.forecast) = (None, None),
-            EventKind::WaitBegan { cause, stage, until } => {
+            RunEvent::StageEnded { .. } => (self.stage, self.forecast) = (None, None),
+            RunEvent::WaitBegan { cause, stage, until } => {
                 self.waits = Some(Waits { cause: *cause, stage: stage.clone(), since: at, until: *until });
             }
-            EventKind::WaitEnded => self.waits = None,
-            EventKind::Controlled { command, by, .. } => self.take(at, command, by),
-            EventKind::RunStarted { .. }
-            | EventKind::DrainBegan { .. }
-            | EventKind::QuotaLearned { .. }
-            | EventKind::ReadThrottled { .. }
-            | EventKind::LaneStopped { .. }
-            | EventKind::RowSeen { .. }
-            | EventKind::RowMoved { .. }
-            | EventKind::AttemptStarted { .. }
-            | EventKind::AttemptEnded { .. }
-            | EventKind::RowSettled { .. }
-            | EventKind::RowLeft { .. }
-            | EventKind::RowReopened { .. } => (),
+            RunEvent::WaitEnded => self.waits = None,
+            RunEvent::Controlled { command, by, control: _ } => self.take(at, command, by),
+            RunEvent::Started { .. } | RunEvent::DrainBegan { .. } => (),
         }
     }
 
@@ -85,6 +74,7 @@ impl Steered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::run::RunEvent;
 
     fn by(via: &str) -> By {
         By { host: "h".into(), via: via.into(), ..By::default() }
@@ -93,7 +83,7 @@ mod tests {
     fn steered(commands: &[(Command, &str)]) -> Steered {
         let mut steered = Steered::default();
         for (command, via) in commands {
-            let kind = EventKind::Controlled { command: command.clone(), by: by(via), control: None };
+            let kind = RunEvent::Controlled { command: command.clone(), by: by(via), control: None };
             steered.add(Timestamp::UNIX_EPOCH, &kind);
         }
         steered
@@ -112,7 +102,7 @@ mod tests {
     fn a_pause_by_hand_outlives_its_launch_and_a_flag_file_does_not() {
         let mut steered = steered(&[(Command::Pause, CONTROL), (Command::Pause, "/flag")]);
         let ended =
-            EventKind::LaunchEnded { exit: crate::exit::Exit::Halted, reason: None, elapsed_ms: 1, refusal: None };
+            RunEvent::LaunchEnded { exit: crate::exit::Exit::Halted, reason: None, elapsed_ms: 1, refusal: None };
         steered.add(Timestamp::UNIX_EPOCH, &ended);
         assert_eq!(steered.paused.iter().map(|paused| paused.by.via.as_str()).collect::<Vec<_>>(), [CONTROL]);
     }

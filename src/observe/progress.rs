@@ -13,6 +13,9 @@ use tokio::task::JoinHandle;
 
 use super::bar::{self, Bar};
 use crate::console::{self, Console};
+use crate::event::lane::LaneEvent;
+use crate::event::row::RowEvent;
+use crate::event::run::RunEvent;
 use crate::event::{DrainReason, Event, EventKind, LaneId, Outcome};
 use crate::model::{RowId, SourceId};
 use crate::recorder::observer::Observer;
@@ -242,73 +245,95 @@ impl Counter {
 
 impl Observer for Counter {
     fn on_event(&mut self, event: &Event, source: Option<&SourceId>) -> io::Result<()> {
+        match &event.kind {
+            EventKind::Row(row, what) => self.of_row(*row, what, source),
+            EventKind::Lane(what) => self.of_lane(event.lane, what),
+            EventKind::Run(what) => self.of_run(what),
+        }
+        Ok(())
+    }
+}
+
+impl Counter {
+    fn of_row(&mut self, row: RowId, event: &RowEvent, source: Option<&SourceId>) {
         let progress = Arc::clone(&self.progress);
         let counts = &progress.counts;
-        let add = |counter: &AtomicU64| _ = counter.fetch_add(1, Ordering::Relaxed);
-        match &event.kind {
-            EventKind::RowSettled { row, verdict, ground, .. } => {
-                self.unsent.remove(row);
+        match event {
+            RowEvent::Settled { verdict, ground, .. } => {
+                self.unsent.remove(&row);
                 add(&counts.settled);
                 if !verdict.is_on_target(*ground) {
                     add(&counts.not_on_target);
                 }
             }
             // Of those that are opened again, [`Progress::opened_again`] has counted the ones not on target.
-            EventKind::RowReopened { .. } => _ = counts.settled.fetch_sub(1, Ordering::Relaxed),
-            EventKind::AttemptEnded { row, attempt, outcome, .. } => {
+            RowEvent::Reopened { .. } => _ = counts.settled.fetch_sub(1, Ordering::Relaxed),
+            RowEvent::AttemptEnded { attempt, outcome, .. } => {
                 if let Outcome::Throttled { .. } = outcome {
                     add(&counts.throttled);
                 }
-                if self.is_sent_again(*row, *attempt, outcome) {
+                if self.is_sent_again(row, *attempt, outcome) {
                     add(&counts.retries);
                 }
             }
-            EventKind::ReadThrottled { .. } => add(&counts.throttled),
-            EventKind::RowLeft { row, .. } => _ = self.unsent.remove(row),
-            EventKind::DrainBegan { reason, why } => {
+            RowEvent::Left { .. } => _ = self.unsent.remove(&row),
+            RowEvent::Moved { seen } => {
+                let nth = counts.moved.fetch_add(1, Ordering::Relaxed);
+                let id = source.map_or_else(|| format!("row {row} of the plan"), |id| plain(id.as_str()));
+                if let Some(line) = moved(nth, &id, &seen.to_string()) {
+                    progress.tell(&line);
+                }
+            }
+            RowEvent::Seen { .. } | RowEvent::AttemptStarted { .. } => (),
+        }
+    }
+
+    fn of_lane(&self, lane: LaneId, event: &LaneEvent) {
+        match event {
+            LaneEvent::ReadThrottled { .. } => add(&self.progress.counts.throttled),
+            LaneEvent::Stopped { message, .. } => {
+                let of_account = self.progress.of_account(lane);
+                self.progress.tell(&format!("stopping{of_account}: {message}"));
+            }
+            LaneEvent::QuotaLearned { per_second, stated } => {
+                let how = if *stated { "the service takes" } else { "throttled without a figure, going on at" };
+                let of_account = self.progress.of_account(lane);
+                self.progress.console.detail(&format!("{how} {per_second:.2} requests per second{of_account}"));
+            }
+        }
+    }
+
+    fn of_run(&self, event: &RunEvent) {
+        match event {
+            RunEvent::DrainBegan { reason, why } => {
                 self.progress.draining.store(true, Ordering::Relaxed);
                 self.progress.tell(&plain(&draining(*reason, why.as_deref())));
             }
-            EventKind::StageBegan { stage, rows, forecast } if stage.wave.is_some() || forecast.is_some() => {
+            RunEvent::StageBegan { stage, rows, forecast } if stage.wave.is_some() || forecast.is_some() => {
                 let forecast = forecast.as_ref().map_or_else(String::new, |forecast| format!(", {forecast}"));
                 self.progress.tell(&format!("{}: {}{forecast}", plain(&stage.to_string()), count(*rows, "row")));
             }
-            EventKind::WaitBegan { cause, stage, until } => {
+            RunEvent::WaitBegan { cause, stage, until } => {
                 self.progress.tell(&format!(
                     "waiting {}",
                     plain(&self.progress.commands.waiting(*cause, stage, *until, Some(&self.progress.zone)))
                 ));
             }
-            EventKind::Controlled { command, by, .. } => {
+            RunEvent::Controlled { command, by, .. } => {
                 self.progress.tell(&format!("{} ({})", plain(&command.to_string()), plain(&by.to_string())));
             }
-            EventKind::RowMoved { row, seen } => {
-                let nth = counts.moved.fetch_add(1, Ordering::Relaxed);
-                let id = source.map_or_else(|| format!("row {row} of the plan"), |id| plain(id.as_str()));
-                if let Some(line) = moved(nth, &id, &seen.to_string()) {
-                    self.progress.tell(&line);
-                }
-            }
-            EventKind::LaneStopped { message, .. } => {
-                let of_account = self.progress.of_account(event.lane);
-                self.progress.tell(&format!("stopping{of_account}: {message}"));
-            }
-            EventKind::QuotaLearned { per_second, stated } => {
-                let how = if *stated { "the service takes" } else { "throttled without a figure, going on at" };
-                let of_account = self.progress.of_account(event.lane);
-                self.progress.console.detail(&format!("{how} {per_second:.2} requests per second{of_account}"));
-            }
-            EventKind::RunStarted { .. }
-            | EventKind::LaunchBegan { .. }
-            | EventKind::LaunchEnded { .. }
-            | EventKind::StageBegan { .. }
-            | EventKind::StageEnded { .. }
-            | EventKind::WaitEnded
-            | EventKind::RowSeen { .. }
-            | EventKind::AttemptStarted { .. } => (),
+            RunEvent::Started { .. }
+            | RunEvent::LaunchBegan { .. }
+            | RunEvent::LaunchEnded { .. }
+            | RunEvent::StageBegan { .. }
+            | RunEvent::StageEnded { .. }
+            | RunEvent::WaitEnded => (),
         }
-        Ok(())
     }
+}
+
+fn add(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 /// The line about a row that somebody moved, the first of them being 0: past a few they are counted, which is told once.

@@ -103,11 +103,12 @@ impl Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::row::RowEvent;
     use crate::model::words::Word;
 
     fn on_page(row: u32, state: Option<&str>) -> OnPage {
         let state = state.map(|word| SeenState { copystate: Some(Word::new(word)), migrationcycle: None });
-        let kind = state.clone().map(|seen| EventKind::RowSeen { row: RowId(row), seen: Some(seen) });
+        let kind = state.clone().map(|seen| RowEvent::Seen { seen: Some(seen) }.about(RowId(row)));
         OnPage { row: RowId(row), state, standing: Standing::default(), kind }
     }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::observer::Observer;
+use crate::event::row::RowEvent;
 use crate::event::{Event, EventKind};
 use crate::model::SourceId;
 use crate::wording::sieve::Form;
@@ -94,28 +95,13 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     /// Line for the beginning or the end of an attempt; nothing for other events.
     fn of(event: &'a Event, source: Option<&'a SourceId>) -> Option<Self> {
-        let (attempt, what, status, request_id) = match &event.kind {
-            EventKind::AttemptStarted { attempt, .. } => (*attempt, "begun", None, ""),
-            EventKind::AttemptEnded { attempt, outcome, request_id, .. } => {
-                (*attempt, outcome.name(), outcome.status(), request_id.as_deref().unwrap_or(""))
-            }
-            EventKind::RunStarted { .. }
-            | EventKind::LaunchBegan { .. }
-            | EventKind::DrainBegan { .. }
-            | EventKind::StageBegan { .. }
-            | EventKind::StageEnded { .. }
-            | EventKind::WaitBegan { .. }
-            | EventKind::WaitEnded
-            | EventKind::Controlled { .. }
-            | EventKind::LaunchEnded { .. }
-            | EventKind::QuotaLearned { .. }
-            | EventKind::ReadThrottled { .. }
-            | EventKind::LaneStopped { .. }
-            | EventKind::RowSeen { .. }
-            | EventKind::RowMoved { .. }
-            | EventKind::RowSettled { .. }
-            | EventKind::RowLeft { .. }
-            | EventKind::RowReopened { .. } => return None,
+        let EventKind::Row(_, event_of_row) = &event.kind else { return None };
+        let (attempt, what, status, request_id) = if let RowEvent::AttemptStarted { attempt, .. } = event_of_row {
+            (*attempt, "begun", None, "")
+        } else if let RowEvent::AttemptEnded { attempt, outcome, request_id, .. } = event_of_row {
+            (*attempt, outcome.name(), outcome.status(), request_id.as_deref().unwrap_or(""))
+        } else {
+            return None;
         };
         let source = source.map_or("", |source| source.as_str());
         Some(Self { at_ms: event.at.as_millisecond(), source, attempt, what, status, request_id })
@@ -156,6 +142,8 @@ fn record<'a>(fields: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::row::RowEvent;
+    use crate::event::run::RunEvent;
     use crate::event::{LaneId, Outcome};
     use crate::model::words::Word;
     use crate::model::{RowId, TargetState};
@@ -170,16 +158,18 @@ mod tests {
         let mut kept = Kept::beside(&folder.path().join("cutover.db"));
         let source = SourceId::new("vm,1").unwrap();
         let sends = TargetState { copystate: Some(Word::new("stopped")), migrationcycle: None };
-        let begun = event(EventKind::AttemptStarted { row: RowId(1), attempt: 1, sends });
-        let ended = event(EventKind::AttemptEnded {
-            row: RowId(1),
-            attempt: 1,
-            outcome: Outcome::Accepted { status: 200 },
-            request_id: Some("a\tb\u{1b}".to_owned()),
-            took_ms: 5,
-        });
+        let begun = event(RowEvent::AttemptStarted { attempt: 1, sends }.about(RowId(1)));
+        let ended = event(
+            RowEvent::AttemptEnded {
+                attempt: 1,
+                outcome: Outcome::Accepted { status: 200 },
+                request_id: Some("a\tb\u{1b}".to_owned()),
+                took_ms: 5,
+            }
+            .about(RowId(1)),
+        );
         kept.on_event(&begun, Some(&source)).unwrap();
-        kept.on_event(&event(EventKind::WaitEnded), None).unwrap();
+        kept.on_event(&event(RunEvent::WaitEnded.into()), None).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "it has no name");
         let path = folder.path().join("sent.csv");
         assert!(kept.write_to(File::create(&path).unwrap()).unwrap());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::observer::Observer;
+use crate::event::row::RowEvent;
 use crate::event::{Event, EventKind, Outcome};
 use crate::model::SourceId;
 
@@ -20,9 +21,9 @@ impl Sent {
 
 impl Observer for Sent {
     fn on_event(&mut self, event: &Event, _: Option<&SourceId>) -> io::Result<()> {
-        if let EventKind::AttemptStarted { .. } = event.kind {
+        if let EventKind::Row(_, RowEvent::AttemptStarted { .. }) = event.kind {
             self.0.fetch_add(1, Ordering::Relaxed);
-        } else if let EventKind::AttemptEnded { outcome: Outcome::Unsent { .. }, .. } = event.kind {
+        } else if let EventKind::Row(_, RowEvent::AttemptEnded { outcome: Outcome::Unsent { .. }, .. }) = event.kind {
             self.0.fetch_sub(1, Ordering::Relaxed);
         }
         Ok(())

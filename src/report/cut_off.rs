@@ -1,7 +1,7 @@
 //! The end of a run that was cut off between its last verdict and its end: nothing is left to do, and nobody wrote so.
 
 use super::holder::Holder;
-use crate::event::EventKind;
+use crate::event::run::RunEvent;
 use crate::exit::Exit;
 use crate::journal::read::{RunRecord, Tally};
 use crate::journal::{Journal, JournalError, RunKey};
@@ -22,8 +22,8 @@ impl End {
         Ok(Self { exit: tally.finished(), reason, elapsed_ms })
     }
 
-    pub(crate) fn event(&self) -> EventKind {
-        EventKind::LaunchEnded {
+    pub(crate) fn event(&self) -> RunEvent {
+        RunEvent::LaunchEnded {
             exit: self.exit,
             reason: Some(self.reason.clone()),
             elapsed_ms: self.elapsed_ms,

@@ -11,6 +11,7 @@ use super::json::Extra;
 use super::next::NextCommands;
 use super::story::{self, Moment};
 use crate::control::By;
+use crate::event::run::RunEvent;
 use crate::event::{Event, EventKind};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
@@ -45,7 +46,7 @@ impl Explained {
             .needs_leave(|| Ok::<_, JournalError>(row.wants.copystate.as_ref().is_some_and(words::irreversible)))?;
         let skipped = journal.steered(run.key)?.skipped.remove(row.source_id.as_str());
         let launched = journal.last_launch(run.key)?.and_then(|event| {
-            let EventKind::LaunchBegan { user, host, who, .. } = event.kind else { return None };
+            let EventKind::Run(RunEvent::LaunchBegan { user, host, who, .. }) = event.kind else { return None };
             Some(who.told(user.as_deref(), &host).to_string())
         });
         Ok(Self { skipped, launched, ..Self::from_parts(run, row, standing, events, &Arc::new(commands)) })

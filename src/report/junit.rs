@@ -273,7 +273,8 @@ fn seconds(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{EventKind, LaneId};
+    use crate::event::LaneId;
+    use crate::event::row::RowEvent;
     use crate::exit::Exit;
     use crate::model::RowId;
     use crate::report::lab::{self, Lab, row};
@@ -300,7 +301,7 @@ mod tests {
         lab.begins();
         let lane = LaneId::FIRST;
         let done = Some(("finished", "cutovered"));
-        let reopened = |row| EventKind::RowReopened { row: RowId(row), cause: "asked for".into() };
+        let reopened = |row| RowEvent::Reopened { cause: "asked for".into() }.about(RowId(row));
         let throttled = Outcome::Throttled { status: None, retry_after_ms: None, quota: None, message: "slow".into() };
         let refused = Outcome::Rejected { status: 403, code: None, message: "no".into() };
         lab.happens(lane, lab::attempt(1, 1, throttled));

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::control::{self, By, Command, Wait};
+use crate::event::lane::LaneEvent;
+use crate::event::row::RowEvent;
+use crate::event::run::RunEvent;
 use crate::event::{DrainReason, EventKind, LaneId, Outcome, StatedQuota, Verdict};
 use crate::exit::Exit;
 use crate::journal::chain::{self, Hash};
@@ -84,7 +87,7 @@ impl Lab {
     }
 
     pub(crate) fn begins(&mut self) {
-        let launch = EventKind::LaunchBegan {
+        let launch = RunEvent::LaunchBegan {
             launch: 1,
             verb: "run".into(),
             pid: 4711,
@@ -95,12 +98,12 @@ impl Lab {
             given: ["allow_irreversible", "yes"].map(|leave| (leave.into(), "on".into())).into(),
             cut_off_ms: 0,
         };
-        self.happens(LaneId::RUN, [launch]);
+        self.happens(LaneId::RUN, [launch.into()]);
     }
 
     pub(crate) fn ends(&mut self, exit: Exit, reason: Option<&str>) {
         let reason = reason.map(str::to_owned);
-        self.happens(LaneId::RUN, [EventKind::LaunchEnded { exit, reason, elapsed_ms: 83_250, refusal: None }]);
+        self.happens(LaneId::RUN, [RunEvent::LaunchEnded { exit, reason, elapsed_ms: 83_250, refusal: None }.into()]);
     }
 
     /// The journal as it would be, had its clock been ours: times, hashes, heads and sums.
@@ -117,7 +120,8 @@ impl Lab {
             .for_each_row(run.key, |row, _| {
                 let mut standing = Standing::default();
                 for event in journal.events_of_row(run.key, row.id)? {
-                    standing.add(&event.kind, event.at)?;
+                    let EventKind::Row(id, what) = &event.kind else { continue };
+                    standing.add(*id, what, event.at)?;
                 }
                 let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
                 let times = (ms(standing.first_sent_at), ms(standing.last_sent_at), ms(standing.settled_at));
@@ -194,7 +198,7 @@ fn state(copystate: &str, cycle: &str) -> SeenState {
 }
 
 pub(crate) fn seen(row: u32) -> EventKind {
-    EventKind::RowSeen { row: RowId(row), seen: Some(state("cutovering", "cutovering")) }
+    RowEvent::Seen { seen: Some(state("cutovering", "cutovering")) }.about(RowId(row))
 }
 
 pub(crate) fn attempt(row: u32, attempt: u32, outcome: Outcome) -> [EventKind; 2] {
@@ -204,14 +208,14 @@ pub(crate) fn attempt(row: u32, attempt: u32, outcome: Outcome) -> [EventKind; 2
         _ => Some(format!("req-{row}-{attempt}")),
     };
     [
-        EventKind::AttemptStarted { row: RowId(row), attempt, sends },
-        EventKind::AttemptEnded { row: RowId(row), attempt, outcome, request_id, took_ms: 120 },
+        RowEvent::AttemptStarted { attempt, sends }.about(RowId(row)),
+        RowEvent::AttemptEnded { attempt, outcome, request_id, took_ms: 120 }.about(RowId(row)),
     ]
 }
 
 pub(crate) fn settled(row: u32, verdict: Verdict, seen: Option<(&str, &str)>, reason: Option<&str>) -> EventKind {
     let seen = seen.map(|(copystate, cycle)| state(copystate, cycle));
-    EventKind::RowSettled { row: RowId(row), verdict, seen, reason: reason.map(str::to_owned), ground: None }
+    RowEvent::Settled { verdict, seen, reason: reason.map(str::to_owned), ground: None }.about(RowId(row))
 }
 
 pub(crate) const ACCEPTED: Outcome = Outcome::Accepted { status: 200 };
@@ -280,18 +284,18 @@ fn steering() -> Vec<EventKind> {
         via: control::CONTROL.into(),
         who: crate::whoami::Who::default(),
     };
-    let controlled = |command, reason| EventKind::Controlled { command, by: by(reason), control: None };
+    let controlled = |command, reason| RunEvent::Controlled { command, by: by(reason), control: None }.into();
     let release = Command::Release { wave: "pilot".into(), part: Some(Part::Canary) };
     vec![
-        EventKind::WaitBegan { cause: Wait::Approval, stage: stage(), until: Some(Timestamp::UNIX_EPOCH) },
+        RunEvent::WaitBegan { cause: Wait::Approval, stage: stage(), until: Some(Timestamp::UNIX_EPOCH) }.into(),
         controlled(release, "the lead says go"),
-        EventKind::WaitEnded,
-        EventKind::StageBegan { stage: stage(), rows: 12, forecast: Some("about 12 s (12 s to 42 s)".into()) },
+        RunEvent::WaitEnded.into(),
+        RunEvent::StageBegan { stage: stage(), rows: 12, forecast: Some("about 12 s (12 s to 42 s)".into()) }.into(),
         controlled(Command::Pause, HOSTILE),
         controlled(Command::Continue, "go on"),
         controlled(Command::Rate { per_second: None }, "no hurry"),
-        EventKind::StageEnded { stage: stage() },
-        EventKind::DrainBegan { reason: DrainReason::Halted, why: Some("the run: 3 of 9 rows failed".into()) },
+        RunEvent::StageEnded { stage: stage() }.into(),
+        RunEvent::DrainBegan { reason: DrainReason::Halted, why: Some("the run: 3 of 9 rows failed".into()) }.into(),
     ]
 }
 
@@ -307,7 +311,7 @@ fn tell(lab: &mut Lab) {
     let done = Some(("finished", "cutovered"));
     let as_before = Some(("cutovering", "cutovering"));
     let lane = LaneId::FIRST;
-    lab.happens(lane, [EventKind::ReadThrottled { request_id: Some("req-read".into()), retry_after_ms: None }]);
+    lab.happens(lane, [LaneEvent::ReadThrottled { request_id: Some("req-read".into()), retry_after_ms: None }.into()]);
     for id in (1..=10).filter(|id| *id != 2) {
         lab.happens(lane, [seen(id)]);
     }
@@ -327,16 +331,16 @@ fn tell(lab: &mut Lab) {
         lab.happens(lane, [settled(id, Verdict::Refused, None, None)]);
     }
     lab.happens(lane, attempt(8, 1, throttled));
-    lab.happens(lane, [EventKind::QuotaLearned { per_second: 1.0, stated: true }]);
+    lab.happens(lane, [LaneEvent::QuotaLearned { per_second: 1.0, stated: true }.into()]);
     lab.happens(lane, attempt(8, 2, Outcome::Lost { status: Some(502), code: None, cause: HOSTILE.into() }));
     lab.happens(lane, [seen(8)]);
     lab.happens(lane, attempt(8, 3, lost()));
     lab.happens(lane, [settled(8, Verdict::Failed, as_before, Some("2 attempts used up"))]);
     lab.happens(lane, [settled(9, Verdict::Blocked, as_before, Some("expected `syncing`, seen `cutovering`"))]);
     lab.happens(lane, attempt(10, 1, lost()));
-    lab.happens(lane, [EventKind::RowLeft { row: RowId(10), cause: "no look succeeded".into() }]);
-    lab.happens(lane, [EventKind::RowMoved { row: RowId(1), seen: state("deleting", "cutovered") }]);
-    lab.happens(lane, [EventKind::RowSeen { row: RowId(12), seen: None }]);
+    lab.happens(lane, [RowEvent::Left { cause: "no look succeeded".into() }.about(RowId(10))]);
+    lab.happens(lane, [RowEvent::Moved { seen: state("deleting", "cutovered") }.about(RowId(1))]);
+    lab.happens(lane, [RowEvent::Seen { seen: None }.about(RowId(12))]);
     lab.happens(lane, [settled(12, Verdict::Blocked, None, Some(HOSTILE))]);
     lab.happens(LaneId::RUN, steering());
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::holder::Holder;
 use crate::control::{self, Wait};
+use crate::event::run::RunEvent;
 use crate::event::{Event, EventKind, Ground, Verdict};
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
@@ -432,7 +433,7 @@ fn passed_on(began: Vec<Event>) -> Given {
 
 /// None: a stage began.
 fn given_of(began: EventKind) -> Option<Given> {
-    let EventKind::LaunchBegan { given, .. } = began else { return None };
+    let EventKind::Run(RunEvent::LaunchBegan { given, .. }) = began else { return None };
     Some(given)
 }
 
@@ -440,6 +441,7 @@ fn given_of(began: EventKind) -> Option<Given> {
 mod tests {
     use super::*;
     use crate::event::LaneId;
+    use crate::event::run::RunEvent;
 
     fn event(kind: EventKind) -> Event {
         Event { lane: LaneId::RUN, seq: 1, at: Timestamp::UNIX_EPOCH, kind }
@@ -447,17 +449,20 @@ mod tests {
 
     /// A launch by this verb that was given so, as the journal has it.
     fn launch(verb: &str, given: &[(&str, &str)]) -> Event {
-        event(EventKind::LaunchBegan {
-            launch: 1,
-            verb: verb.to_owned(),
-            pid: 1,
-            host: String::new(),
-            user: None,
-            who: crate::whoami::Who::default(),
-            version: String::new(),
-            given: given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-            cut_off_ms: 0,
-        })
+        event(
+            RunEvent::LaunchBegan {
+                launch: 1,
+                verb: verb.to_owned(),
+                pid: 1,
+                host: String::new(),
+                user: None,
+                who: crate::whoami::Who::default(),
+                version: String::new(),
+                given: given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+                cut_off_ms: 0,
+            }
+            .into(),
+        )
     }
 
     #[test]
@@ -475,7 +480,7 @@ mod tests {
     fn a_launch_that_began_no_stage_passes_on_what_the_one_before_it_had() {
         let stage = || {
             let stage = Stage { wave_no: 0, wave: None, part: crate::waves::Part::Rest };
-            event(EventKind::StageBegan { stage, rows: 1, forecast: None })
+            event(RunEvent::StageBegan { stage, rows: 1, forecast: None }.into())
         };
         let flags_of = |began: Vec<Event>| flags(&passed_on(began));
         let night = || [stage(), launch("run", &[("window", "22:00-04:00"), ("rate", "5"), ("yes", "on")])];

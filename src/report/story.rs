@@ -5,6 +5,9 @@ use serde::{Serialize, Serializer};
 
 use super::next;
 use crate::control::waits_for;
+use crate::event::lane::LaneEvent;
+use crate::event::row::RowEvent;
+use crate::event::run::RunEvent;
 use crate::event::{DrainReason, Event, EventKind, Outcome};
 use crate::wording::amounts::{count, duration};
 use crate::wording::plain::plain;
@@ -64,51 +67,68 @@ fn since(gap_ms: i64) -> String {
 }
 
 fn sentence(kind: &EventKind) -> String {
-    let sentence = match kind {
-        EventKind::RowSeen { seen: Some(seen), .. } => format!("a look shows {seen}"),
-        EventKind::RowSeen { seen: None, .. } => "a look: the service does not know this source".to_owned(),
-        EventKind::RowMoved { seen, .. } => format!("a read made for others shows {seen}: somebody else moved it"),
-        EventKind::AttemptStarted { attempt, sends, .. } => format!("attempt {attempt} begins: {sends}"),
-        EventKind::AttemptEnded { attempt, outcome, .. } => format!("attempt {attempt}: {outcome}"),
-        EventKind::RowSettled { verdict, seen: Some(seen), .. } => format!("settled: {verdict}, a look shows {seen}"),
-        EventKind::RowSettled { verdict, seen: None, .. } => format!("settled: {verdict}"),
-        EventKind::RowLeft { cause, .. } => format!("left for later: {cause}"),
-        EventKind::RowReopened { cause, .. } => format!("opened again: {cause}"),
-        EventKind::RunStarted { plan, rows, .. } => {
+    plain(&match kind {
+        EventKind::Row(_, event) => of_row(event),
+        EventKind::Lane(event) => of_lane(event),
+        EventKind::Run(event) => of_run(event),
+    })
+}
+
+fn of_row(event: &RowEvent) -> String {
+    match event {
+        RowEvent::Seen { seen: Some(seen) } => format!("a look shows {seen}"),
+        RowEvent::Seen { seen: None } => "a look: the service does not know this source".to_owned(),
+        RowEvent::Moved { seen } => format!("a read made for others shows {seen}: somebody else moved it"),
+        RowEvent::AttemptStarted { attempt, sends } => format!("attempt {attempt} begins: {sends}"),
+        RowEvent::AttemptEnded { attempt, outcome, .. } => format!("attempt {attempt}: {outcome}"),
+        RowEvent::Settled { verdict, seen: Some(seen), .. } => format!("settled: {verdict}, a look shows {seen}"),
+        RowEvent::Settled { verdict, seen: None, .. } => format!("settled: {verdict}"),
+        RowEvent::Left { cause } => format!("left for later: {cause}"),
+        RowEvent::Reopened { cause } => format!("opened again: {cause}"),
+    }
+}
+
+fn of_lane(event: &LaneEvent) -> String {
+    match event {
+        LaneEvent::QuotaLearned { per_second, stated: true } => {
+            format!("the service says that it takes {per_second:.2} requests a second")
+        }
+        LaneEvent::QuotaLearned { per_second, stated: false } => {
+            format!("found by trying: {per_second:.2} requests a second")
+        }
+        LaneEvent::ReadThrottled { .. } => "a read met the quota".to_owned(),
+        LaneEvent::Stopped { message, .. } => format!("nothing more is sent for this account: {message}"),
+    }
+}
+
+fn of_run(event: &RunEvent) -> String {
+    match event {
+        RunEvent::Started { plan, rows, .. } => {
             format!("the run is made: {}, plan {plan}", count(u64::from(*rows), "row"))
         }
-        EventKind::LaunchBegan { launch, verb, pid, host, user, who, version, given, cut_off_ms: _ } => {
+        RunEvent::LaunchBegan { launch, verb, pid, host, user, who, version, given, cut_off_ms: _ } => {
             let person = who.told(user.as_deref(), host);
             let given = if given.is_empty() { String::new() } else { format!(", given{}", next::flags(given)) };
             format!("launch {launch} begins: `{verb}` by {person}, process {pid}, cutover {version}{given}")
         }
-        EventKind::DrainBegan { reason, why } => {
+        RunEvent::DrainBegan { reason, why } => {
             let why = why.as_deref().map_or_else(String::new, |why| format!(": {why}"));
             format!("draining, no new requests: {}{why}", drained(*reason))
         }
-        EventKind::StageBegan { stage, rows, forecast } => {
+        RunEvent::StageBegan { stage, rows, forecast } => {
             let forecast = forecast.as_deref().map_or_else(String::new, |forecast| format!(", {forecast}"));
             format!("{stage} begins: {}{forecast}", count(*rows, "row"))
         }
-        EventKind::StageEnded { stage } => format!("{stage} is done"),
-        EventKind::WaitBegan { cause, stage, until } => format!("waits {}", waits_for(*cause, stage, *until, None)),
-        EventKind::WaitEnded => "the wait is over".to_owned(),
-        EventKind::Controlled { command, by, .. } => format!("{command}, by {by}"),
-        EventKind::LaunchEnded { exit, reason, elapsed_ms, refusal: _ } => {
+        RunEvent::StageEnded { stage } => format!("{stage} is done"),
+        RunEvent::WaitBegan { cause, stage, until } => format!("waits {}", waits_for(*cause, stage, *until, None)),
+        RunEvent::WaitEnded => "the wait is over".to_owned(),
+        RunEvent::Controlled { command, by, .. } => format!("{command}, by {by}"),
+        RunEvent::LaunchEnded { exit, reason, elapsed_ms, refusal: _ } => {
             let reason = reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
             let (took, code) = (duration(*elapsed_ms), exit.code());
             format!("the launch ends after {took} with {code} ({}){reason}", exit.name())
         }
-        EventKind::QuotaLearned { per_second, stated: true } => {
-            format!("the service says that it takes {per_second:.2} requests a second")
-        }
-        EventKind::QuotaLearned { per_second, stated: false } => {
-            format!("found by trying: {per_second:.2} requests a second")
-        }
-        EventKind::ReadThrottled { .. } => "a read met the quota".to_owned(),
-        EventKind::LaneStopped { message, .. } => format!("nothing more is sent for this account: {message}"),
-    };
-    plain(&sentence)
+    }
 }
 
 fn drained(reason: DrainReason) -> &'static str {
@@ -129,14 +149,18 @@ fn drained(reason: DrainReason) -> &'static str {
 }
 
 fn details(kind: &EventKind) -> Vec<String> {
-    if let EventKind::AttemptEnded { outcome, request_id, took_ms, .. } = kind {
+    if let EventKind::Row(_, RowEvent::AttemptEnded { outcome, request_id, took_ms, .. }) = kind {
         let request =
             request_id.as_deref().map_or_else(|| "no request id".to_owned(), |id| format!("request id {}", plain(id)));
         let mut details = vec![format!("{request}, took {}", duration(*took_ms))];
         details.extend(asked_to_wait(outcome));
         return details;
     }
-    if let EventKind::RowSettled { reason: Some(reason), .. } = kind { vec![plain(reason)] } else { Vec::new() }
+    if let EventKind::Row(_, RowEvent::Settled { reason: Some(reason), .. }) = kind {
+        vec![plain(reason)]
+    } else {
+        Vec::new()
+    }
 }
 
 fn asked_to_wait(outcome: &Outcome) -> Option<String> {

@@ -11,6 +11,7 @@ use super::cut_off;
 use super::error::ReportError;
 use super::next::{self, Given, NextCommands};
 use crate::control::{CONTROL, Paused, Taken, Waits};
+use crate::event::run::RunEvent;
 use crate::event::{EventKind, Verdict};
 use crate::journal::ending::Ending;
 use crate::journal::read::{Cause, LaneRecord, LaneTally, RunRecord, Sums, Tally, WaveTally};
@@ -595,7 +596,9 @@ fn lanes_of(lanes: Vec<LaneRecord>, tallies: &[LaneTally]) -> Vec<LaneOf> {
 }
 
 pub(crate) fn launch_of(at: String, began: EventKind) -> Option<LaunchOf> {
-    let EventKind::LaunchBegan { launch, verb, pid, host, user, who, version, given, cut_off_ms: _ } = began else {
+    let EventKind::Run(RunEvent::LaunchBegan { launch, verb, pid, host, user, who, version, given, cut_off_ms: _ }) =
+        began
+    else {
         return None;
     };
     Some(LaunchOf { launch, verb, at, pid, host, user, who, version, given })

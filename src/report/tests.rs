@@ -13,7 +13,9 @@ use super::runs::Runs;
 use super::summary::{self, Summary};
 use super::{status, write};
 use crate::control::{By, CONTROL, Command};
-use crate::event::{EventKind, Ground, LaneId, Verdict};
+use crate::event::row::RowEvent;
+use crate::event::run::RunEvent;
+use crate::event::{Ground, LaneId, Verdict};
 use crate::exit::Exit;
 use crate::formats::Format;
 use crate::journal::read::RunRecord;
@@ -217,7 +219,7 @@ fn an_unverified_row_is_on_target_only_when_nobody_wanted_proof() {
         let (row, ground) = (crate::model::RowId(id), Some(ground));
         lab.happens(LaneId::FIRST, lab::attempt(id, 1, lab::ACCEPTED));
         let verdict = Verdict::Unverified;
-        lab.happens(LaneId::FIRST, [EventKind::RowSettled { row, verdict, seen: None, reason: None, ground }]);
+        lab.happens(LaneId::FIRST, [RowEvent::Settled { verdict, seen: None, reason: None, ground }.about(row)]);
     }
     lab.ends(Exit::NotOnTarget, None);
     let summary = summary_of(&lab);
@@ -274,7 +276,7 @@ fn a_closed_pipe_is_an_error_and_not_a_panic() {
 fn a_reopened_row_is_told_as_such() {
     let mut lab = Lab::with(&[row(1, "vm-1")]);
     lab.begins();
-    let reopened = EventKind::RowReopened { row: crate::model::RowId(1), cause: "asked for by ops".into() };
+    let reopened = RowEvent::Reopened { cause: "asked for by ops".into() }.about(crate::model::RowId(1));
     lab.happens(LaneId::FIRST, [lab::settled(1, Verdict::Blocked, None, Some("not met")), reopened]);
     let lab = lab.at_known_times();
     let (journal, run) = lab.open();
@@ -295,7 +297,7 @@ fn a_row_that_waits_to_be_skipped_names_who_and_why_in_its_document_too() {
         ..By::default()
     };
     let command = Command::Skip { source_id: "vm-1".into() };
-    lab.happens(LaneId::RUN, [EventKind::Controlled { command, by, control: None }]);
+    lab.happens(LaneId::RUN, [RunEvent::Controlled { command, by, control: None }.into()]);
     let (journal, run) = lab.open();
     let document: Value =
         serde_json::from_slice(&written(|out| explained(&journal, &run, "vm-1").write_json(out))).unwrap();

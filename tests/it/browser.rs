@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use cutover::event::{EventKind, LaneId, Outcome, Verdict};
+use cutover::event::row::RowEvent;
+use cutover::event::run::RunEvent;
+use cutover::event::{LaneId, Outcome, Verdict};
 use cutover::exit::Exit;
 use cutover::journal::{Journal, NewLane, NewRun};
 use cutover::model::words::Word;
@@ -161,7 +163,7 @@ pub(crate) fn large(path: &Path, n_rows: u32) {
         .create_run(&new, |sink| (1..=n_rows).try_for_each(|id| sink.row(&row(id), None)))
         .unwrap_or_else(|error: cutover::journal::JournalError| panic!("{error}"))
         .run;
-    let began = EventKind::LaunchBegan {
+    let began = RunEvent::LaunchBegan {
         launch: 1,
         verb: "run".into(),
         pid: 1,
@@ -172,7 +174,7 @@ pub(crate) fn large(path: &Path, n_rows: u32) {
         given: [].into(),
         cut_off_ms: 0,
     };
-    journal.append(run, [(LaneId::RUN, began)]).unwrap();
+    journal.append(run, [(LaneId::RUN, began.into())]).unwrap();
     for first in (1..=n_rows).step_by(10_000) {
         let kinds = (first..(first + 10_000).min(n_rows + 1)).flat_map(|id| {
             let row = RowId(id);
@@ -188,14 +190,15 @@ pub(crate) fn large(path: &Path, n_rows: u32) {
             let request_id = Some(format!("request-{id}"));
             let took_ms = u64::from(id % 400);
             [
-                EventKind::AttemptStarted { row, attempt: 1, sends: wants() },
-                EventKind::AttemptEnded { row, attempt: 1, outcome, request_id, took_ms },
-                EventKind::RowSettled { row, verdict, seen, reason: None, ground: None },
+                RowEvent::AttemptStarted { attempt: 1, sends: wants() }.about(row),
+                RowEvent::AttemptEnded { attempt: 1, outcome, request_id, took_ms }.about(row),
+                RowEvent::Settled { verdict, seen, reason: None, ground: None }.about(row),
             ]
         });
         journal.append(run, kinds.map(|kind| (LaneId::FIRST, kind))).unwrap();
     }
-    let ended = EventKind::LaunchEnded { exit: Exit::NotOnTarget, reason: None, elapsed_ms: 60_000, refusal: None };
+    let ended =
+        RunEvent::LaunchEnded { exit: Exit::NotOnTarget, reason: None, elapsed_ms: 60_000, refusal: None }.into();
     journal.append(run, [(LaneId::RUN, ended)]).unwrap();
 }
 

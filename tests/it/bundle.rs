@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use cutover::control::{By, Command as Steered};
+use cutover::event::lane::LaneEvent;
+use cutover::event::row::RowEvent;
 use cutover::event::rules::Rules;
+use cutover::event::run::RunEvent;
 use cutover::event::{EventKind, Ground, LaneId, LaneStop, Outcome, Verdict};
 use cutover::journal::{Journal, NewLane, NewRun, RowSink};
 use cutover::model::words::Word;
@@ -1217,40 +1220,36 @@ fn outcome(dice: &mut StdRng) -> Outcome {
 /// Something that may or may not be able to happen to a row.
 fn event(dice: &mut StdRng, row: RowId, attempt: u32) -> EventKind {
     match dice.random_range(0..10) {
-        0 | 1 => EventKind::RowSeen { row, seen: seen(dice) },
-        2..5 => EventKind::AttemptStarted { row, attempt, sends: TargetState::default() },
+        0 | 1 => RowEvent::Seen { seen: seen(dice) }.about(row),
+        2..5 => RowEvent::AttemptStarted { attempt, sends: TargetState::default() }.about(row),
         5 | 6 => {
             let request_id = some(dice, |dice| format!("{:x}", dice.random::<u64>()));
-            EventKind::AttemptEnded {
-                row,
-                attempt,
-                outcome: outcome(dice),
-                request_id,
-                took_ms: dice.random_range(0..400),
-            }
+            RowEvent::AttemptEnded { attempt, outcome: outcome(dice), request_id, took_ms: dice.random_range(0..400) }
+                .about(row)
         }
-        7 => EventKind::RowSettled {
-            row,
+        7 => RowEvent::Settled {
             verdict: Verdict::ALL[dice.random_range(0..8)],
             seen: seen(dice),
             reason: some(dice, text),
             ground: if dice.random_range(0..4) == 0 { Some(Ground::ALL[dice.random_range(0..8)]) } else { None },
-        },
-        8 => EventKind::RowReopened { row, cause: text(dice) },
-        _ if dice.random_range(0..2) == 0 => EventKind::RowLeft { row, cause: text(dice) },
-        _ => EventKind::RowMoved { row, seen: seen(dice).unwrap_or_default() },
+        }
+        .about(row),
+        8 => RowEvent::Reopened { cause: text(dice) }.about(row),
+        _ if dice.random_range(0..2) == 0 => RowEvent::Left { cause: text(dice) }.about(row),
+        _ => RowEvent::Moved { seen: seen(dice).unwrap_or_default() }.about(row),
     }
 }
 
 fn of_run(dice: &mut StdRng) -> EventKind {
     match dice.random_range(0..4) {
-        0 => EventKind::QuotaLearned { per_second: dice.random::<f64>() * 40.0, stated: dice.random() },
-        1 => EventKind::ReadThrottled {
+        0 => LaneEvent::QuotaLearned { per_second: dice.random::<f64>() * 40.0, stated: dice.random() }.into(),
+        1 => LaneEvent::ReadThrottled {
             request_id: None,
             retry_after_ms: some(dice, |dice| dice.random_range(0..9_000)),
-        },
-        2 => EventKind::LaneStopped { cause: LaneStop::Throttled, message: text(dice) },
-        _ => EventKind::Controlled { command: Steered::Pause, by: By::default(), control: None },
+        }
+        .into(),
+        2 => LaneEvent::Stopped { cause: LaneStop::Throttled, message: text(dice) }.into(),
+        _ => RunEvent::Controlled { command: Steered::Pause, by: By::default(), control: None }.into(),
     }
 }
 
@@ -1322,7 +1321,7 @@ fn seeded(path: &Path, seed: u64, rules: Rules) {
         if dice.random_range(0..40) == 0 {
             let lane = LaneId(dice.random_range(0..2));
             let kind = of_run(&mut dice);
-            if lane == LaneId::FIRST || matches!(kind, EventKind::Controlled { .. }) {
+            if lane == LaneId::FIRST || matches!(kind, EventKind::Run(RunEvent::Controlled { .. })) {
                 journal.append(run, [(lane, kind)]).unwrap();
             }
             continue;
@@ -1330,10 +1329,10 @@ fn seeded(path: &Path, seed: u64, rules: Rules) {
         let row = RowId(dice.random_range(1..=ROWS));
         let of_row = &mut started[row.0 as usize];
         let mut kind = event(&mut dice, row, *of_row);
-        if let EventKind::AttemptStarted { attempt, .. } = &mut kind {
+        if let EventKind::Row(_, RowEvent::AttemptStarted { attempt, .. }) = &mut kind {
             *attempt += 1;
         }
-        let begins = matches!(kind, EventKind::AttemptStarted { .. });
+        let begins = matches!(kind, EventKind::Row(_, RowEvent::AttemptStarted { .. }));
         // Most cannot have happened, and are refused.
         if journal.append(run, [(LaneId::FIRST, kind)]).is_ok() && begins {
             *of_row += 1;

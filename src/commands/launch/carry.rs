@@ -26,6 +26,8 @@ use crate::engine::lane::{Lane, OfRun};
 use crate::engine::sight::Ask;
 use crate::engine::stop::Stop;
 use crate::engine::{self, EngineError, Purpose, reader};
+use crate::event::row::RowEvent;
+use crate::event::run::RunEvent;
 use crate::event::{DrainReason, Event, EventKind, LaneId, LaneStop, Refusal};
 use crate::exit::Exit;
 use crate::gate::{Gate, Learned, Past, RateOfAll, Remembered};
@@ -226,7 +228,7 @@ impl Carry<'_> {
         let said = causes(error).fold(error.to_string(), |said, cause| format!("{said}: {cause}"));
         let reason = carried.reason.iter().fold(said, |said, reason| format!("{said}; {reason}"));
         let ended = exit_event(exit, Some(reason), None, Instant::now());
-        Journal::open(&carried.journal)?.append(self.run.key, [(LaneId::RUN, ended)])?;
+        Journal::open(&carried.journal)?.append(self.run.key, [(LaneId::RUN, ended.into())])?;
         Ok(())
     }
 
@@ -599,7 +601,7 @@ impl Carry<'_> {
             let mut first = lane.first_answers.lock().await;
             own().for_each(|(_, row, _)| first.reopened(*row));
             drop(first);
-            let kinds = own().map(|(_, row, _)| EventKind::RowReopened { row: *row, cause: cause.clone() });
+            let kinds = own().map(|(_, row, _)| RowEvent::Reopened { cause: cause.clone() }.about(*row));
             let is_off_target = |(_, _, standing): &&Reopened| !standing.is_on_target();
             progress.opened_again(own().filter(is_off_target).count() as u64);
             record_any(lane, kinds.collect()).await?;
@@ -670,8 +672,8 @@ impl Carry<'_> {
         }
     }
 
-    async fn beginning(&self, book: &Book, given: Given) -> Result<EventKind, JournalError> {
-        Ok(EventKind::LaunchBegan {
+    async fn beginning(&self, book: &Book, given: Given) -> Result<RunEvent, JournalError> {
+        Ok(RunEvent::LaunchBegan {
             launch: self.run.launches + 1,
             verb: self.launch.verb.to_owned(),
             pid: std::process::id(),
@@ -765,7 +767,7 @@ async fn put_back(lanes: &Lanes, reopened: &[Reopened]) -> Result<(), Halted> {
         let kinds = reopened.iter().filter(|(id, _, _)| *id == lane.id).filter_map(|(_, row, standing)| {
             let Phase::Settled(verdict) = standing.phase else { return None };
             let (seen, reason) = (standing.after.clone(), standing.reason.clone());
-            Some(EventKind::RowSettled { row: *row, verdict, seen, reason, ground: standing.ground })
+            Some(RowEvent::Settled { verdict, seen, reason, ground: standing.ground }.about(*row))
         });
         record_any(lane, kinds.collect()).await?;
     }
@@ -840,14 +842,14 @@ fn gauge(lanes: &Lanes) -> impl Fn() -> Gauges + Send + 'static {
     }
 }
 
-fn exit_event(exit: Exit, reason: Option<String>, refusal: Option<Refusal>, started: Instant) -> EventKind {
+fn exit_event(exit: Exit, reason: Option<String>, refusal: Option<Refusal>, started: Instant) -> RunEvent {
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    EventKind::LaunchEnded { exit, reason, elapsed_ms, refusal }
+    RunEvent::LaunchEnded { exit, reason, elapsed_ms, refusal }
 }
 
 /// Records the end and waits for the last commit. If the journal refused anything, this says why.
-async fn finish(recorder: &Recorder, writing: Writing, end: EventKind) -> Result<(), CommandError> {
+async fn finish(recorder: &Recorder, writing: Writing, end: RunEvent) -> Result<(), CommandError> {
     // If the journal takes nothing more, closing it says so.
-    _ = recorder.record(LaneId::RUN, vec![end], None).await;
+    _ = recorder.record(LaneId::RUN, vec![end.into()], None).await;
     Ok(recorder.close(writing).await?)
 }

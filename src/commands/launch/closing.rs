@@ -24,7 +24,7 @@ pub(in crate::commands) fn close_cut_off(context: &Context, journal: &mut Journa
         }
         beforehand::run_to_close(journal, &run)?;
         let end = End::of(journal, &run, &journal.tally(run.key)?)?;
-        journal.append(run.key, [(LaneId::RUN, end.event())])?;
+        journal.append(run.key, [(LaneId::RUN, end.event().into())])?;
         let (id, exit, reason) = (plain(&run.id), end.exit, end.reason);
         context.console.say(&format!("run {id} is closed: {} ({}), {reason}", exit.code(), exit.name()));
     }

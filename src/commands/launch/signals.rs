@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::engine::stop::Stop;
-use crate::event::{DrainReason, EventKind, LaneId};
+use crate::event::run::RunEvent;
+use crate::event::{DrainReason, LaneId};
 use crate::exit::Exit;
 use crate::recorder::Recorder;
 
@@ -36,7 +37,7 @@ pub(super) fn watch(stop: Stop, recorder: Recorder, ended: Arc<AtomicBool>) -> s
                         // Journaled for the audit; stopping does not wait for it.
                         let recorder = recorder.clone();
                         tokio::spawn(async move {
-                            let drain = EventKind::DrainBegan { reason, why: None };
+                            let drain = RunEvent::DrainBegan { reason, why: None }.into();
                             _ = recorder.record(LaneId::RUN, vec![drain], None).await;
                         });
                     }

@@ -14,6 +14,7 @@ use crate::engine::lane::first_answers::FirstVerdict;
 use crate::engine::lane::{Lane, ReadFailed, UnderWayGuard};
 use crate::engine::onlookers::Onlooker;
 use crate::engine::sight::How;
+use crate::event::row::RowEvent;
 use crate::event::rules::Rules;
 use crate::event::{EventKind, LaneStop, Outcome, Verdict};
 use crate::gate::line::{Line, Place};
@@ -123,7 +124,7 @@ impl<R: Remote> Call<'_, R> {
         };
         let sends = lane.settings.dialect.spelled(sends);
         let attempt = self.standing.started + 1;
-        self.record(vec![EventKind::AttemptStarted { row: self.row.id, attempt, sends: sends.clone() }]).await?;
+        self.record(vec![RowEvent::AttemptStarted { attempt, sends: sends.clone() }.about(self.row.id)]).await?;
         let leave = self.leave_to_go(at_hand, answered, attempt).await?;
         drop(direct);
         let Some(pass) = leave else {
@@ -398,7 +399,7 @@ impl<R: Remote> Call<'_, R> {
         let mut kinds = vec![ended];
         match outcome {
             Outcome::Rejected { status: 403, .. } if about_us => {
-                kinds.push(EventKind::RowLeft { row: self.row.id, cause: format!("the lane stopped: {outcome}") });
+                kinds.push(RowEvent::Left { cause: format!("the lane stopped: {outcome}") }.about(self.row.id));
             }
             Outcome::Rejected { .. } => {
                 kinds.push(self.verdict(Verdict::Refused, None, Some(outcome.to_string().into())));
@@ -417,7 +418,7 @@ impl<R: Remote> Call<'_, R> {
         if let Some(rows) = reopened {
             lane.helm.forget(&Came::of_refusal(outcome), rows.len() as u64);
             let cause = format!("the first answers of the lane were all the same: {outcome}");
-            kinds.extend(rows.into_iter().map(|row| EventKind::RowReopened { row, cause: cause.clone() }));
+            kinds.extend(rows.into_iter().map(|row| RowEvent::Reopened { cause: cause.clone() }.about(row)));
             kinds.extend(lane.stop_for(LaneStop::Forbidden, cause));
         }
         self.record(kinds).await?;

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::{Call, Ending, Step};
 use crate::engine::sight::{How, Sight};
-use crate::event::{EventKind, Ground, Verdict};
+use crate::event::row::RowEvent;
+use crate::event::{Ground, Verdict};
 use crate::judge::{self, Effect, Reason};
 use crate::model::{Fields, SeenState};
 use crate::recorder::JournalClosed;
@@ -136,7 +137,7 @@ impl<R: Remote> Call<'_, R> {
                 if let Some(refused) = self.refused.take() {
                     return self.settle(Verdict::Refused, seen, Some(refused.into())).await.map(Break);
                 }
-                self.record(vec![EventKind::RowSeen { row: self.row.id, seen }]).await?;
+                self.record(vec![RowEvent::Seen { seen }.about(self.row.id)]).await?;
                 Ok(Continue(()))
             }
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{Helm, Pace};
 use crate::control::{By, Command, Given};
 use crate::engine::lane::Lane;
-use crate::event::{DrainReason, EventKind};
+use crate::event::DrainReason;
+use crate::event::run::RunEvent;
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;
 use crate::waves::{Part, WaveTerms};
@@ -34,7 +35,7 @@ impl Helm {
         if let Command::Skip { source_id } = &command {
             self.state().steered.skipped.insert(source_id.clone(), by.clone());
         }
-        let kinds = vec![EventKind::Controlled { command: command.clone(), by: by.clone(), control }];
+        let kinds = vec![RunEvent::Controlled { command: command.clone(), by: by.clone(), control }];
         self.record(kinds).await?;
         match command {
             Command::Pause | Command::Continue => self.publish_pause(),

@@ -11,7 +11,8 @@ use super::{Helm, HelmError, Leave, Pace, State};
 use crate::control::Wait;
 use crate::engine::book::Book;
 use crate::engine::lane::Lane;
-use crate::event::{DrainReason, EventKind};
+use crate::event::DrainReason;
+use crate::event::run::RunEvent;
 use crate::journal::Journal;
 use crate::journal::steering::{Left, LeftOf, Tried};
 use crate::ledger::Standing;
@@ -63,7 +64,7 @@ impl Helm {
         }
         self.take_over(stage, lanes, book).await?;
         let forecast = forecast.map(|(_, text)| text);
-        self.record(vec![EventKind::StageBegan { stage: stage.clone(), rows, forecast }]).await?;
+        self.record(vec![RunEvent::StageBegan { stage: stage.clone(), rows, forecast }]).await?;
         Ok(Leave::Granted)
     }
 
@@ -164,9 +165,9 @@ impl Helm {
         until: Option<Timestamp>,
         work: impl Future<Output = T>,
     ) -> Result<Option<T>, JournalClosed> {
-        self.record(vec![EventKind::WaitBegan { cause, stage: stage.clone(), until }]).await?;
+        self.record(vec![RunEvent::WaitBegan { cause, stage: stage.clone(), until }]).await?;
         let waited = self.stop.unless_draining(work).await;
-        self.record(vec![EventKind::WaitEnded]).await?;
+        self.record(vec![RunEvent::WaitEnded]).await?;
         Ok(waited)
     }
 
@@ -217,7 +218,7 @@ impl Helm {
     /// No more is done in a stage, because it came to its end or because what is left cannot be done now.
     pub(crate) async fn after(&self, stage: &Stage, n_left: u64) -> Result<(), JournalClosed> {
         if n_left == 0 {
-            self.record(vec![EventKind::StageEnded { stage: stage.clone() }]).await?;
+            self.record(vec![RunEvent::StageEnded { stage: stage.clone() }]).await?;
         }
         let tripped = self.trips(&mut self.state(), true);
         match tripped {

@@ -1,5 +1,7 @@
 //! A lane's first answered changes: all the same 403 are about us and not about the rows. They count over launches.
 
+use crate::event::lane::LaneEvent;
+use crate::event::row::RowEvent;
 use crate::event::{Event, EventKind, LaneStop, Outcome, Verdict};
 use crate::model::RowId;
 
@@ -81,41 +83,32 @@ impl Replay {
     /// False: what comes after it changes nothing any more.
     pub(crate) fn add(&mut self, event: &Event) -> bool {
         let refusal = self.refusal.take();
-        match &event.kind {
-            EventKind::AttemptEnded { row, outcome: outcome @ Outcome::Rejected { .. }, .. } => {
-                self.refusal = Some((event.seq, *row, outcome.clone()));
-            }
-            EventKind::AttemptEnded { outcome, .. } => self.answers.answered(outcome),
-            EventKind::RowSettled { row, verdict: Verdict::Refused, .. } => {
-                if let Some((seq, of, outcome)) = refusal
-                    && (seq + 1, of) == (event.seq, *row)
-                {
-                    self.answers.answered(&outcome);
-                    self.answers.refuse(*row);
-                }
-            }
-            EventKind::RowReopened { row, .. } => self.answers.reopened(*row),
+        if let EventKind::Row(row, what) = &event.kind {
+            self.add_of_row(event.seq, *row, what, refusal);
+        } else if let EventKind::Lane(LaneEvent::Stopped { cause: LaneStop::Forbidden, .. }) = &event.kind {
             // Whoever goes on after that has seen to it.
-            EventKind::LaneStopped { cause: LaneStop::Forbidden, .. } => self.answers = FirstAnswers::default(),
-            EventKind::RowSettled { .. }
-            | EventKind::LaneStopped { .. }
-            | EventKind::RunStarted { .. }
-            | EventKind::LaunchBegan { .. }
-            | EventKind::DrainBegan { .. }
-            | EventKind::StageBegan { .. }
-            | EventKind::StageEnded { .. }
-            | EventKind::WaitBegan { .. }
-            | EventKind::WaitEnded
-            | EventKind::Controlled { .. }
-            | EventKind::LaunchEnded { .. }
-            | EventKind::QuotaLearned { .. }
-            | EventKind::ReadThrottled { .. }
-            | EventKind::RowSeen { .. }
-            | EventKind::RowMoved { .. }
-            | EventKind::AttemptStarted { .. }
-            | EventKind::RowLeft { .. } => (),
+            self.answers = FirstAnswers::default();
         }
         self.answers.verdict != FirstVerdict::AboutRows
+    }
+
+    fn add_of_row(&mut self, seq: u64, row: RowId, event: &RowEvent, refusal: Option<(u64, RowId, Outcome)>) {
+        if let RowEvent::AttemptEnded { outcome, .. } = event {
+            if let Outcome::Rejected { .. } = outcome {
+                self.refusal = Some((seq, row, outcome.clone()));
+            } else {
+                self.answers.answered(outcome);
+            }
+        } else if let RowEvent::Settled { verdict: Verdict::Refused, .. } = event {
+            if let Some((before, of, outcome)) = refusal
+                && (before + 1, of) == (seq, row)
+            {
+                self.answers.answered(&outcome);
+                self.answers.refuse(row);
+            }
+        } else if let RowEvent::Reopened { .. } = event {
+            self.answers.reopened(row);
+        }
     }
 }
 
@@ -123,6 +116,8 @@ impl Replay {
 mod tests {
     use super::*;
     use crate::event::LaneId;
+    use crate::event::lane::LaneEvent;
+    use crate::event::row::RowEvent;
 
     fn forbidden(code: &str) -> Outcome {
         Outcome::Rejected { status: 403, code: Some(code.to_owned()), message: String::new() }
@@ -145,15 +140,17 @@ mod tests {
     /// What the journal holds of a row that was answered so.
     fn recorded(row: u32, outcome: &Outcome) -> Vec<EventKind> {
         let row = RowId(row);
-        let ended = EventKind::AttemptEnded { row, attempt: 1, outcome: outcome.clone(), request_id: None, took_ms: 0 };
-        let refused = EventKind::RowSettled { row, verdict: Verdict::Refused, seen: None, reason: None, ground: None };
+        let ended =
+            RowEvent::AttemptEnded { attempt: 1, outcome: outcome.clone(), request_id: None, took_ms: 0 }.about(row);
+        let refused =
+            RowEvent::Settled { verdict: Verdict::Refused, seen: None, reason: None, ground: None }.about(row);
         if matches!(outcome, Outcome::Rejected { .. }) { vec![ended, refused] } else { vec![ended] }
     }
 
     /// Of all that the journal holds, looks are not read again.
     fn replayed(kinds: impl IntoIterator<Item = EventKind>) -> FirstAnswers {
         let mut replay = Replay::default();
-        let is_look = |kind: &EventKind| matches!(kind, EventKind::RowSeen { .. });
+        let is_look = |kind: &EventKind| matches!(kind, EventKind::Row(_, RowEvent::Seen { .. }));
         for (seq, kind) in (1..).zip(kinds).filter(|(_, kind)| !is_look(kind)) {
             if !replay.add(&Event { lane: LaneId::FIRST, seq, at: jiff::Timestamp::UNIX_EPOCH, kind }) {
                 break;
@@ -221,7 +218,7 @@ mod tests {
     #[test]
     fn a_refusal_that_a_look_had_to_confirm_says_nothing_about_us() {
         let kinds = recorded(1, &forbidden("SMS.9004"));
-        let seen = EventKind::RowSeen { row: RowId(1), seen: None };
+        let seen = RowEvent::Seen { seen: None }.about(RowId(1));
         let confirmed = [kinds[0].clone(), seen, kinds[1].clone()];
         assert_eq!(replayed(confirmed), FirstAnswers::default());
     }
@@ -229,9 +226,9 @@ mod tests {
     #[test]
     fn a_lane_that_stopped_for_it_begins_anew_and_rows_opened_again_meanwhile_are_let_be() {
         let four = || (1..5).flat_map(|row| recorded(row, &forbidden("SMS.9004")));
-        let stopped = EventKind::LaneStopped { cause: LaneStop::Forbidden, message: String::new() };
+        let stopped = LaneEvent::Stopped { cause: LaneStop::Forbidden, message: String::new() }.into();
         assert_eq!(replayed(four().chain([stopped])), FirstAnswers::default());
-        let reopened = EventKind::RowReopened { row: RowId(2), cause: "asked for".to_owned() };
+        let reopened = RowEvent::Reopened { cause: "asked for".to_owned() }.about(RowId(2));
         let mut answers = replayed(four().chain([reopened]));
         assert_eq!(answer(&mut answers, 2, &forbidden("SMS.9004")), Some(vec![RowId(1), RowId(3), RowId(4)]));
     }

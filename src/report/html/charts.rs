@@ -7,6 +7,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use super::night::{Band, RunClock, Timeline, bands};
+use crate::event::lane::LaneEvent;
 use crate::event::{Event, EventKind, LaneId};
 use crate::journal::activity::{Activity, Second};
 use crate::wording::amounts::{count, duration};
@@ -274,7 +275,7 @@ fn quota(clock: &RunClock, events: &[Event], lanes: &[(LaneId, String)]) -> io::
     let id = "quota";
     let learned = |lane: LaneId| {
         events.iter().filter(move |event| event.lane == lane).filter_map(|event| {
-            let EventKind::QuotaLearned { per_second, stated } = event.kind else { return None };
+            let EventKind::Lane(LaneEvent::QuotaLearned { per_second, stated }) = event.kind else { return None };
             Some((event.at, per_second, stated))
         })
     };

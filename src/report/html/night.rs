@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::event::run::RunEvent;
 use crate::event::{Event, EventKind};
 use crate::journal::activity::{Activity, Second};
 
@@ -22,7 +23,7 @@ impl RunClock {
         let mut launches: Vec<(i64, i64)> = Vec::new();
         for event in events {
             let second = event.at.as_second();
-            if let EventKind::LaunchBegan { .. } = event.kind {
+            if let EventKind::Run(RunEvent::LaunchBegan { .. }) = event.kind {
                 // One that was cut off has no end of its own: it ends with the last that it did.
                 if let (Some((first, last)), Some(active)) = (launches.last_mut(), activity.last_before(event.at)) {
                     *last = (*last).max(active.min(second)).max(*first);
@@ -121,34 +122,23 @@ pub(super) fn bands(clock: &RunClock, events: &[Event]) -> (Vec<Band>, Vec<Band>
         if let (true, Some(wait)) = (in_wait, waits.last_mut()) {
             wait.to = place;
         }
-        match &event.kind {
-            EventKind::StageBegan { stage, .. } => {
+        let EventKind::Run(what) = &event.kind else { continue };
+        match what {
+            RunEvent::StageBegan { stage, .. } => {
                 in_stage = stage.wave.is_some();
                 if in_stage {
                     begin(&mut stages, place, stage.to_string());
                 }
             }
-            EventKind::StageEnded { .. } | EventKind::LaunchEnded { .. } | EventKind::LaunchBegan { .. } => {
+            RunEvent::StageEnded { .. } | RunEvent::LaunchEnded { .. } | RunEvent::LaunchBegan { .. } => {
                 (in_stage, in_wait) = (false, false);
             }
-            EventKind::WaitBegan { .. } => {
+            RunEvent::WaitBegan { .. } => {
                 begin(&mut waits, place, "waits".to_owned());
                 in_wait = true;
             }
-            EventKind::WaitEnded => in_wait = false,
-            EventKind::RunStarted { .. }
-            | EventKind::DrainBegan { .. }
-            | EventKind::Controlled { .. }
-            | EventKind::QuotaLearned { .. }
-            | EventKind::ReadThrottled { .. }
-            | EventKind::LaneStopped { .. }
-            | EventKind::RowSeen { .. }
-            | EventKind::RowMoved { .. }
-            | EventKind::AttemptStarted { .. }
-            | EventKind::AttemptEnded { .. }
-            | EventKind::RowSettled { .. }
-            | EventKind::RowLeft { .. }
-            | EventKind::RowReopened { .. } => (),
+            RunEvent::WaitEnded => in_wait = false,
+            RunEvent::Started { .. } | RunEvent::DrainBegan { .. } | RunEvent::Controlled { .. } => (),
         }
     }
     if let (true, Some(stage)) = (in_stage, stages.last_mut()) {
@@ -163,6 +153,7 @@ mod tests {
 
     use super::*;
     use crate::event::LaneId;
+    use crate::event::run::RunEvent;
     use crate::exit::Exit;
 
     fn at(second: i64, kind: EventKind) -> Event {
@@ -174,7 +165,7 @@ mod tests {
         let (host, version) = (String::new(), String::new());
         at(
             second,
-            EventKind::LaunchBegan {
+            RunEvent::LaunchBegan {
                 launch: 1,
                 verb,
                 pid: 1,
@@ -184,12 +175,13 @@ mod tests {
                 version,
                 given: BTreeMap::new(),
                 cut_off_ms: 0,
-            },
+            }
+            .into(),
         )
     }
 
     fn ended(second: i64) -> Event {
-        at(second, EventKind::LaunchEnded { exit: Exit::Done, reason: None, elapsed_ms: 0, refusal: None })
+        at(second, RunEvent::LaunchEnded { exit: Exit::Done, reason: None, elapsed_ms: 0, refusal: None }.into())
     }
 
     fn busy(seconds: &[i64]) -> Activity {

@@ -253,7 +253,8 @@ mod tests {
 
     #[test]
     fn a_list_that_ends_too_early_is_told_as_one() {
-        use crate::event::{Event, EventKind, LaneId};
+        use crate::event::row::RowEvent;
+        use crate::event::{Event, LaneId};
         use crate::model::{RowId, TargetState};
         use crate::recorder::observer::Observer as _;
 
@@ -266,7 +267,7 @@ mod tests {
         assert!(lost.told(3).ends_with("stopped after 3 changes; `s.csv` lists what this launch sent"));
         drop(reader);
         let sends = TargetState { copystate: None, migrationcycle: None };
-        let kind = EventKind::AttemptStarted { row: RowId(1), attempt: 1, sends };
+        let kind = RowEvent::AttemptStarted { attempt: 1, sends }.about(RowId(1));
         let begun = Event { lane: LaneId::FIRST, seq: 1, at: Timestamp::UNIX_EPOCH, kind };
         assert!(kept.on_event(&begun, None).is_err());
         assert!(lost.told(3).ends_with("sent; the list could not be written to its end"), "{}", lost.told(3));

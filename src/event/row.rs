@@ -1,0 +1,54 @@
+//! Events of a row. [`crate::ledger`] has what they add up to.
+
+use serde::{Deserialize, Serialize};
+
+use super::{EventKind, Ground, Outcome, Verdict};
+use crate::model::{RowId, SeenState, TargetState};
+
+/// Fact about a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowEvent {
+    /// What a look found, when it did not settle the row. None: the service does not know the id.
+    #[serde(rename = "row_seen")]
+    Seen { seen: Option<SeenState> },
+    /// A read that was made for others shows the row where we did not put it: somebody else moved it, or it moved on.
+    #[serde(rename = "row_moved")]
+    Moved { seen: SeenState },
+    /// Committed before a byte leaves.
+    AttemptStarted { attempt: u32, sends: TargetState },
+    AttemptEnded {
+        attempt: u32,
+        outcome: Outcome,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request_id: Option<String>,
+        took_ms: u64,
+    },
+    #[serde(rename = "row_settled")]
+    Settled {
+        verdict: Verdict,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<SeenState>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ground: Option<Ground>,
+    },
+    /// This launch gave up on the row without a verdict; a later one goes on.
+    #[serde(rename = "row_left")]
+    Left { cause: String },
+    /// The operator asked for it again, or the lane found that the verdict was about us and not about the row.
+    #[serde(rename = "row_reopened")]
+    Reopened { cause: String },
+}
+
+impl RowEvent {
+    /// Words of the stored forms.
+    pub const NAMES: [&str; 7] =
+        ["row_seen", "row_moved", "attempt_started", "attempt_ended", "row_settled", "row_left", "row_reopened"];
+
+    #[must_use]
+    pub fn about(self, row: RowId) -> EventKind {
+        EventKind::Row(row, self)
+    }
+}
