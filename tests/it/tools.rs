@@ -46,7 +46,7 @@ fn names_of(program: &str) -> Vec<&str> {
 }
 
 /// Programs that the tests need, each with Debian's package that has it.
-const NEEDED: [(&str, &str); 9] = [
+const NEEDED: [(&str, &str); 10] = [
     ("cc", "gcc"),
     ("make", "make"),
     ("ssh-keygen", "openssh-client"),
@@ -56,7 +56,11 @@ const NEEDED: [(&str, &str); 9] = [
     ("python3", "python3"),
     ("script", "bsdutils"),
     ("setpriv", "util-linux"),
+    ("sqlite3", "sqlite3"),
 ];
+
+/// What every Debian has, or what comes with one of those.
+const THERE_ANYWAY: [&str; 6] = ["bash", "id", "sha256sum", "ssh-add", "ssh-agent", "timeout"];
 
 /// A machine made up of a few programs, on which `tests/run` is tried. What is asked of them is written down.
 struct Machine {
@@ -144,7 +148,7 @@ done"#
     }
 }
 
-const PACKAGES: &str = "gcc make openssh-client chromium nodejs npm python3 python3-pip bsdutils util-linux";
+const PACKAGES: &str = "gcc make openssh-client chromium nodejs npm python3 python3-pip bsdutils util-linux sqlite3";
 const UPDATE: &str = "apt-get update";
 const INSTALL: &str = "apt-get install -y --no-install-recommends";
 
@@ -181,7 +185,7 @@ fn what_a_machine_lacks_is_installed_where_that_may_be_done() {
     let with_sudo = Machine::new().user(1000).cargo().sudo().apt("").has(&["cc", "make", "chromium", "script"]);
     let (code, err, asked) = with_sudo.runs(&["nights"]);
     assert_eq!(code, Some(0), "{err}");
-    let packages = "openssh-client nodejs npm python3 python3-pip util-linux";
+    let packages = "openssh-client nodejs npm python3 python3-pip util-linux sqlite3";
     let sudo_install = format!("{INSTALL} {packages}");
     assert_eq!(asked, ["sudo -n", "sudo apt-get", UPDATE, "sudo env", &sudo_install, test]);
 }
@@ -195,4 +199,22 @@ fn what_cannot_be_installed_keeps_nothing_else_from_being_so_and_is_named() {
     let each = PACKAGES.split(' ').map(|package| format!("{INSTALL} {package}"));
     let all = [UPDATE.to_owned(), format!("{INSTALL} {PACKAGES}")].into_iter().chain(each);
     assert_eq!(asked, all.collect::<Vec<_>>());
+}
+
+/// Else it would fail at the very end where nothing may be left out, and be left out in silence elsewhere.
+#[test]
+fn no_test_needs_a_program_that_nobody_is_told_of() {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it")).unwrap() {
+        let Ok(text) = std::fs::read_to_string(entry.unwrap().path()) else { continue };
+        for asked in text.split(concat!("lack(", "&[")).skip(1).filter_map(|rest| rest.split_once(']')) {
+            found.extend(asked.0.split('"').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    found.retain(|program| !program.is_empty());
+    assert!(found.iter().any(|program| program == "setpriv"), "{found:?}");
+    let is_known = |program: &&String| {
+        NEEDED.iter().any(|(needed, _)| needed == program) || THERE_ANYWAY.contains(&program.as_str())
+    };
+    assert_eq!(found.iter().find(|program| !is_known(program)), None);
 }
