@@ -368,6 +368,8 @@ pub struct Journal {
     /// The heads that this connection has written: those of runs that it made, and all since nobody else may write to the same.
     ours: HashMap<(RunKey, LaneId), (u64, Hash)>,
     minds_heads: bool,
+    /// Number of what other connections wrote, up to which it was held against itself.
+    others: i64,
     /// Rows that it has not taken in hand itself are held against their events as it does.
     minds_rows: bool,
 }
@@ -376,6 +378,11 @@ impl Journal {
     /// From here on nobody else appends to a run that this connection appends to: a head that is another then was taken from us.
     pub(crate) fn mind_heads(&mut self) {
         self.minds_heads = true;
+    }
+
+    /// Takes what other connections wrote up to this number (see [`Journal::append_alone`]) for held against itself.
+    pub(crate) fn trust_others(&mut self, number: i64) {
+        self.others = number;
     }
 
     /// Puts another journal in the place of this one if it has all that this connection wrote.
@@ -532,8 +539,16 @@ impl Journal {
     /// The same of events that have no number yet, and get it here. They stay with whoever brings them, who may have another
     /// place for those that are refused.
     pub(crate) fn append_all(&mut self, run: RunKey, events: &mut [Event]) -> Result<(), JournalError> {
-        // What is under way now; it is put back when all of this is on disk.
-        let mut open = std::mem::take(&mut self.open);
+        self.append_if(run, events, false).map(drop)
+    }
+
+    /// The same, unless another connection wrote to the file since: then nothing is written, and the number is returned up to
+    /// which that has to be held against itself first.
+    pub(crate) fn append_alone(&mut self, run: RunKey, events: &mut [Event]) -> Result<Option<i64>, JournalError> {
+        self.append_if(run, events, true)
+    }
+
+    fn append_if(&mut self, run: RunKey, events: &mut [Event], alone: bool) -> Result<Option<i64>, JournalError> {
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if self.minds_heads {
             let version = objects::version_in_use(&transaction)?;
@@ -543,6 +558,15 @@ impl Journal {
                 self.schema = Some(version);
             }
         }
+        if alone {
+            // Nobody else writes from here to the end of the transaction.
+            let number = opening::written_by_others(&transaction)?;
+            if number != self.others {
+                return Ok(Some(number));
+            }
+        }
+        // What is under way now; it is put back when all of this is on disk.
+        let mut open = std::mem::take(&mut self.open);
         let mut standings = BTreeMap::<RowId, Box<Standing>>::new();
         let mut in_hand = HashSet::new();
         let mut heads = BTreeMap::<LaneId, (u64, Hash)>::new();
@@ -596,7 +620,7 @@ impl Journal {
         let under_way = standings.into_iter().filter(|(_, standing)| standing.phase.is_in_doubt());
         open.extend(under_way.map(|(row, standing)| ((run, row), standing)));
         self.open = open;
-        Ok(())
+        Ok(None)
     }
 }
 

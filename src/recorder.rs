@@ -115,6 +115,8 @@ pub(crate) struct Watch {
     pub(crate) gone: WhenGone,
     /// Reads all of a journal that somebody else wrote to, and says what is wrong with it.
     pub(crate) check: Check,
+    /// Holds the run against what it began with and against its events, as a launch does before it goes on with it.
+    pub(crate) hold: Hold,
     /// List of what was sent, apart from the journal, and its length.
     pub(crate) kept: Kept,
     pub(crate) sent: Sent,
@@ -130,6 +132,8 @@ const ASKED_EVERY: Duration = Duration::from_secs(1);
 pub(crate) type WhenHeld = Box<dyn Fn(u64, &[String]) + Send>;
 
 pub(crate) type WhenGone = Box<dyn Fn(&Journal, &Place, &Gone) -> Rescue + Send>;
+
+pub(crate) type Hold = Box<dyn Fn(&Journal) -> Result<(), How> + Send>;
 
 pub(crate) type Check = Box<dyn Fn(&Journal) -> Result<(), String> + Send>;
 
@@ -167,6 +171,7 @@ pub(crate) fn start(
         ended: false,
         asked: None,
         told_of_log: false,
+        holding: Holding::default(),
     };
     let thread = thread::Builder::new().name("recorder".to_owned()).spawn(move || {
         if let Some(begun) = begun {
@@ -222,7 +227,20 @@ struct Writer {
     /// When it was asked last why the log is so large; it was told, if never again.
     asked: Option<Instant>,
     told_of_log: bool,
+    holding: Holding,
 }
+
+/// Bounds what holding the journal against itself costs, where others write to it all the time: launches of other runs.
+#[derive(Default)]
+struct Holding {
+    /// Others wrote, and that was not held against anything yet.
+    is_due: bool,
+    /// None: at any time.
+    not_before: Option<Instant>,
+}
+
+/// What was written by others is held against the events again once so many times has passed what that took.
+const HELD_EVERY: u32 = 20;
 
 impl Writer {
     fn serve(mut self, messages: mpsc::Receiver<Message>) -> Result<(), JournalError> {
@@ -280,8 +298,22 @@ impl Writer {
         if batch.events.is_empty() {
             return Ok(());
         }
-        if let Err(error) = self.journal.append_all(self.run, &mut batch.events) {
-            return self.put_elsewhere(batch, error);
+        // Whoever can write the file can write into rows that were read before they were agreed to, and are sent later.
+        if self.holding.is_due && !self.hold(batch)? {
+            return self.put(batch);
+        }
+        loop {
+            match self.journal.append_alone(self.run, &mut batch.events) {
+                Ok(None) => break,
+                Ok(Some(number)) => {
+                    self.journal.trust_others(number);
+                    self.holding.is_due = true;
+                    if !self.hold(batch)? {
+                        return self.put(batch);
+                    }
+                }
+                Err(error) => return self.put_elsewhere(batch, error),
+            }
         }
         if batch.events.iter().any(|event| matches!(event.kind, EventKind::Run(RunEvent::LaunchBegan { .. }))) {
             // A copy of the file alone is known from here on for what it is: it says that a launch goes on.
@@ -292,6 +324,27 @@ impl Writer {
             tell(&mut self.observers, event, source);
         }
         Ok(())
+    }
+
+    /// Holds the run against its beginning and its events, unless that was done just now and no stage and no end hangs on it.
+    /// False: it is not what it was, and records go elsewhere.
+    fn hold(&mut self, batch: &Batch) -> Result<bool, JournalError> {
+        let Some(watch) = &self.watch else {
+            self.holding.is_due = false;
+            return Ok(true);
+        };
+        let began = Instant::now();
+        let is_of_run = batch.events.iter().any(|event| matches!(event.kind, EventKind::Run(_)));
+        if !is_of_run && self.holding.not_before.is_some_and(|not_before| began < not_before) {
+            return Ok(true);
+        }
+        if let Err(how) = (watch.hold)(&self.journal) {
+            let path = watch.place.path().to_owned();
+            self.lose(&Gone::File { path, how })?;
+            return Ok(false);
+        }
+        self.holding = Holding { is_due: false, not_before: Some(Instant::now() + began.elapsed() * HELD_EVERY) };
+        Ok(true)
     }
 
     /// Records what the journal has refused, if it did so because it is lost: it may tell what came of that which was sent.

@@ -118,6 +118,9 @@ pub(crate) enum CommandError {
     /// Told in one line, with what was sent.
     #[error("{0}")]
     JournalGone(String),
+    /// The same, where somebody wrote into it.
+    #[error("{0}")]
+    JournalAltered(String),
     #[error("{0}")]
     Command(String),
     #[error("run {run} does not go on now: there is nothing to steer")]
@@ -239,6 +242,7 @@ impl CommandError {
             CommandError::Plan(PlanError::Edited { .. })
             | CommandError::Bundle { .. }
             | CommandError::NeverBegun { .. }
+            | CommandError::JournalAltered(_)
             | CommandError::NotAsItWas { .. } => Exit::Integrity,
             CommandError::NotLooked { exit, .. } | CommandError::Stopped { exit, .. } => *exit,
             CommandError::Approval(error) => error.exit(),
@@ -425,7 +429,7 @@ impl CommandError {
             CommandError::Panicked => "this is a bug; the same command again takes the run up, looking first",
             CommandError::AfterChanges(late) => return hint_after_changes(late, here),
             CommandError::Bug(_) => "keep the journal: what was sent is in it, and the next launch looks first",
-            CommandError::JournalGone(_) => {
+            CommandError::JournalGone(_) | CommandError::JournalAltered(_) => {
                 "a new run of the plan in another journal (`--journal PATH`) looks at each server before it sends"
             }
             CommandError::Stopped { .. }
@@ -476,7 +480,7 @@ pub(super) fn exit_of_journal(error: &JournalError) -> Exit {
 fn hint_after_changes(late: &AfterChanges, here: &Here) -> Option<String> {
     let AfterChanges { n_sent, error } = late;
     let hint = error.hint(here);
-    if matches!(**error, CommandError::JournalGone(_)) {
+    if matches!(**error, CommandError::JournalGone(_) | CommandError::JournalAltered(_)) {
         // It says so itself.
         return hint;
     }

@@ -81,6 +81,8 @@ impl Journal {
         schema::tune(&journal.conn)?;
         schema::migrate(&mut journal.conn)?;
         journal.check_after_unclean_end()?;
+        // Before anything of it is held against itself: what comes later has to be held again.
+        journal.others = written_by_others(&journal.conn)?;
         Ok(journal)
     }
 
@@ -231,6 +233,7 @@ impl Journal {
             schema: None,
             ours: HashMap::new(),
             minds_heads: false,
+            others: 0,
             told_as: None,
             minds_rows: false,
         })
@@ -325,6 +328,14 @@ fn refuse_what_is_beside(path: &Path) -> Result<(), JournalError> {
     } else {
         Err(JournalError::Beside { path: log, what: "is no log of SQLite" })
     }
+}
+
+/// Changes whenever another connection has written to the file, and never by what this one writes.
+///
+/// source: `sqlite.org/pragma.html#pragma_data_version`
+pub(super) fn written_by_others(conn: &Connection) -> Result<i64, JournalError> {
+    let mut statement = conn.prepare_cached("PRAGMA data_version")?;
+    statement.query_row([], |row| row.get(0)).map_err(JournalError::from)
 }
 
 fn has_content(path: &Path) -> bool {

@@ -93,6 +93,9 @@ pub(crate) enum How {
     WrittenOver,
     #[error("was written over while the run went on ({0})")]
     Unlike(String),
+    /// The file is whole, and what it holds of the run is not what this program recorded.
+    #[error("was altered while the run went on ({0})")]
+    Altered(String),
 }
 
 impl Gone {
@@ -101,7 +104,16 @@ impl Gone {
         let (Gone::File { how, .. } | Gone::Log { how, .. } | Gone::Index { how, .. }) = self;
         match how {
             How::Missing | How::Replaced | How::Hidden(_) => true,
-            How::CutOff | How::WrittenOver | How::Unlike(_) => false,
+            How::CutOff | How::WrittenOver | How::Unlike(_) | How::Altered(_) => false,
+        }
+    }
+
+    /// Somebody wrote into what is recorded, and the file itself is whole.
+    pub(crate) fn is_altered(&self) -> bool {
+        let (Gone::File { how, .. } | Gone::Log { how, .. } | Gone::Index { how, .. }) = self;
+        match how {
+            How::Altered(_) => true,
+            How::Missing | How::Replaced | How::Hidden(_) | How::CutOff | How::WrittenOver | How::Unlike(_) => false,
         }
     }
 }

@@ -215,13 +215,14 @@ fn a_journal_that_is_not_of_the_version_that_it_names_is_damaged() {
         let other = Connection::open(lab.path("other.db")).unwrap();
         other.pragma_update(None, "user_version", version).unwrap();
         drop(other);
+        let damaged = ["the journal is damaged: ", "the schema of the journal was altered: "];
+        let damaged = damaged[usize::from((1..newest).contains(&version))];
         let says = format!("that it is of version {version}");
         for verb in VERBS {
             println!("{version}, {verb:?}");
-            lab.cutover(&[verb, &["--journal", "other.db"]].concat())
-                .complains(7, &["the journal is damaged: ", &says]);
+            lab.cutover(&[verb, &["--journal", "other.db"]].concat()).complains(7, &[damaged, &says]);
         }
-        lab.launch(&sandbox, &["resume", "--journal", "other.db"]).complains(7, &["the journal is damaged: ", &says]);
+        lab.launch(&sandbox, &["resume", "--journal", "other.db"]).complains(7, &[damaged, &says]);
     }
     nothing_is_left_in(&lab.path("."));
 }

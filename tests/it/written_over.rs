@@ -257,3 +257,73 @@ fn a_journal_that_is_written_over_while_the_run_waits_is_noticed_before_it_goes_
         }
     }
 }
+
+/// Writes of somebody who may write the file, each of which `audit verify` would find: sent elsewhere, believed to be done, gone.
+const EDITS: [&str; 6] = [
+    "UPDATE row SET copystate = 'finished', migrationcycle = 'cutovered'",
+    "UPDATE row SET source_id = 'vm-999' WHERE row = 5",
+    "UPDATE row SET verdict = 'applied', standing = 'settled', on_target = 1 WHERE row > 3",
+    "DELETE FROM row WHERE row > 3",
+    "UPDATE row SET wave_no = 7 WHERE row = 5",
+    "UPDATE lane SET endpoint = 'http://127.0.0.1:9' WHERE lane = 1",
+];
+
+fn write_to(lab: &Lab, edit: &str) {
+    let journal = rusqlite::Connection::open(lab.path("cutover.db")).unwrap();
+    assert!(journal.execute(edit, []).unwrap() > 0, "{edit}");
+}
+
+#[test]
+fn what_somebody_writes_into_a_run_that_waits_is_neither_sent_nor_believed() {
+    let _machine = shared();
+    for edit in EDITS {
+        for (verb, args) in [("run", &["plan.csv"][..]), ("resume", &[])] {
+            let lab = Lab::new();
+            lab.write("plan.csv", &plan(6, "stopped,syncing"));
+            let sandbox = lab.serve("plan.csv", "");
+            lab.write("hold", "");
+            let begun = |verb: &str, args: &[&str]| {
+                let launch = lab.begin(&sandbox, &[&[verb], args, &["--pause-file", "hold"]].concat());
+                assert!(launch.reaches("controlled"));
+                launch
+            };
+            let launch = begun("run", &["plan.csv"]);
+            let launch = if verb == "run" {
+                launch
+            } else {
+                launch.kill();
+                begun(verb, args)
+            };
+            write_to(&lab, edit);
+            std::fs::remove_file(lab.path("hold")).unwrap();
+            launch.end().exits(7).says("was altered while the run went on").says("stopped after 0 changes");
+            assert!(sandbox.changes().is_empty(), "{edit}");
+        }
+    }
+}
+
+#[test]
+fn what_somebody_writes_into_a_wave_that_is_to_come_is_neither_sent_nor_believed() {
+    let _machine = shared();
+    for edit in EDITS {
+        let lab = Lab::new();
+        let rows = plan(6, "stopped,syncing");
+        let with_waves: String = (0_u32..)
+            .zip(rows.lines())
+            .map(|(i, line)| match i {
+                0 => format!("{line},wave\n"),
+                1..=3 => format!("{line},one\n"),
+                _ => format!("{line},two\n"),
+            })
+            .collect();
+        lab.write("rows.csv", &with_waves);
+        let waves = "files = [\"rows.csv\"]\n[[waves]]\nname = \"one\"\nsoak = \"2s\"\n[[waves]]\nname = \"two\"\n";
+        lab.write("plan.toml", waves);
+        let sandbox = lab.serve("plan.toml", "");
+        let launch = lab.begin(&sandbox, &["run", "plan.toml", "--rate", "off"]);
+        assert!(launch.reaches("wait_began"));
+        write_to(&lab, edit);
+        launch.end().exits(7).says("was altered while the run went on");
+        assert_eq!(sandbox.changes().len(), 3, "{edit}");
+    }
+}

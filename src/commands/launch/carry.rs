@@ -339,7 +339,7 @@ impl Carry<'_> {
             sandbox.stop().await;
         }
         let journal = match losing.lost() {
-            Some(lost @ Lost { saved: None, .. }) => return Err(CommandError::JournalGone(lost.told(self.sent.n()))),
+            Some(lost @ Lost { saved: None, .. }) => return Err(lost.error(self.sent.n())),
             Some(Lost { saved: Some(saved), .. }) => saved.clone(),
             None => path,
         };
@@ -353,15 +353,14 @@ impl Carry<'_> {
     /// An error of a launch: what could not be read or written is told by what became of the file.
     fn failed_in(&self, lost: Option<&Lost>, error: CommandError) -> Result<Carried, CommandError> {
         let Some(lost) = lost else { return Err(error) };
-        let told = lost.told(self.sent.n());
         match &lost.saved {
             Some(saved) => {
                 // Where even that cannot be read, what became of the file is what there is to tell.
                 let left = self.left_in(saved).unwrap_or_default();
-                let reason = [told].into_iter().chain(left).collect::<Vec<_>>().join("; ");
+                let reason = [lost.told(self.sent.n())].into_iter().chain(left).collect::<Vec<_>>().join("; ");
                 Ok(Carried { exit: Exit::Internal, reason: Some(reason), journal: saved.clone() })
             }
-            None => Err(CommandError::JournalGone(told)),
+            None => Err(lost.error(self.sent.n())),
         }
     }
 

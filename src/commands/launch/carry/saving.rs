@@ -9,10 +9,13 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
+use crate::audit::AuditError;
+use crate::audit::beforehand::{self, Of};
+use crate::commands::error::CommandError;
 use crate::console::Console;
 use crate::engine::stop::Stop;
 use crate::event::DrainReason;
-use crate::journal::place::{Gone, Place};
+use crate::journal::place::{Gone, How, Place};
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::recorder::kept::Kept;
 use crate::recorder::sent::Sent;
@@ -29,11 +32,19 @@ pub(super) struct Lost {
     pub(super) saved: Option<PathBuf>,
     /// It is saved already, and goes on there.
     pub(super) is_copied: bool,
+    /// It is there, and altered.
+    is_altered: bool,
     /// List that takes what still comes of what was sent.
     list: Option<Kept>,
 }
 
 impl Lost {
+    /// The end of a launch of which nothing whole is saved.
+    pub(super) fn error(&self, n_sent: u64) -> CommandError {
+        let told = self.told(n_sent);
+        if self.is_altered { CommandError::JournalAltered(told) } else { CommandError::JournalGone(told) }
+    }
+
     /// In one line, with what was sent until the end.
     pub(super) fn told(&self, n_sent: u64) -> String {
         let is_cut_short = self.list.as_ref().is_some_and(|list| !list.is_whole());
@@ -86,6 +97,7 @@ impl Losing {
                 left: told,
                 saved: left.saved().map(Path::to_owned),
                 is_copied,
+                is_altered: gone.is_altered(),
                 list: is_listed.then(|| kept_then.clone()),
             };
             _ = losing.0.set(lost);
@@ -94,14 +106,16 @@ impl Losing {
             left.rescue()
         };
         let check = move |journal: &Journal| is_whole(&journal.again().map_err(|error| error.to_string())?, run);
-        let held = move |log: u64, readers: &[String]| console.warn(&log_is_held(log, readers));
+        let hold = move |journal: &Journal| is_as_begun(journal, run);
+        let log_held = move |log: u64, readers: &[String]| console.warn(&log_is_held(log, readers));
         Ok(Watch {
             place: journal.place()?,
             gone: Box::new(gone),
             check: Box::new(check),
+            hold: Box::new(hold),
             kept,
             sent,
-            held: Box::new(held),
+            held: Box::new(log_held),
         })
     }
 }
@@ -204,6 +218,16 @@ fn is_whole(journal: &Journal, run: RunKey) -> Result<(), String> {
     audit::verify(journal, &record).map(drop).map_err(|error| error.to_string())
 }
 
+/// Checks of the run what a launch checks that goes on with it.
+fn is_as_begun(journal: &Journal, run: RunKey) -> Result<(), How> {
+    let held = journal.again().and_then(|journal| Ok((journal.run(run)?, journal)));
+    let (record, journal) = held.map_err(|error| How::Unlike(error.to_string()))?;
+    beforehand::run(&journal, &record, Of::Launch).map_err(|error| match error {
+        AuditError::Altered(_) => How::Altered(error.to_string()),
+        AuditError::Journal(_) | AuditError::ShortAnchor { .. } => How::Unlike(error.to_string()),
+    })
+}
+
 /// What makes the log of a journal grow.
 pub(in crate::commands) fn log_is_held(log: u64, readers: &[String]) -> String {
     let size = log >> 20;
@@ -263,7 +287,7 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         assert!(kept.write_to(File::from(std::os::fd::OwnedFd::from(writer))).unwrap());
         let (what, left) = ("the journal was cut off".to_owned(), "`s.csv` lists what this launch sent".to_owned());
-        let lost = Lost { what, left, saved: None, is_copied: false, list: Some(kept.clone()) };
+        let lost = Lost { what, left, saved: None, is_copied: false, is_altered: false, list: Some(kept.clone()) };
         assert!(lost.told(3).ends_with("stopped after 3 changes; `s.csv` lists what this launch sent"));
         drop(reader);
         let sends = TargetState { copystate: None, migrationcycle: None };
