@@ -61,6 +61,15 @@ pub(crate) fn run(journal: &Journal, run: &RunRecord, of: Of) -> Result<(), Audi
     large_run(journal, run, of)
 }
 
+/// Runs that somebody is about to pass over for what their rows and records say. That they are finished, or older than the one
+/// that is meant, is held against their events as all that a launch believes.
+pub(crate) fn passed_over<'a>(
+    journal: &Journal,
+    runs: impl IntoIterator<Item = &'a RunRecord>,
+) -> Result<(), AuditError> {
+    runs.into_iter().try_for_each(|passed| run(journal, passed, Of::Launch))
+}
+
 pub(super) fn large_run(journal: &Journal, run: &RunRecord, of: Of) -> Result<(), AuditError> {
     let beside = [journal.again(), journal.again()];
     journal.at_one_instant(|| {

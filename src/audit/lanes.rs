@@ -106,21 +106,25 @@ pub(super) fn check_ends(
 
 const BEGINNING_IS_MISSING: Finding = Finding::Missing { lane: LaneId::RUN, seq: 1, n_missing: 1 };
 
-/// A run is made with its first event. Only earlier versions could be cut off in between, and left one of which nothing is recorded.
 fn check_is_recorded(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<(), JournalError> {
-    let is_earlier = run.key.number().cast_unsigned() <= journal.identity()?.n_earlier;
-    if !is_earlier && journal.is_unrecorded(run.key)? {
+    if journal.is_unrecorded(run.key)? && !may_be_unrecorded(journal, run)? {
         findings.add(BEGINNING_IS_MISSING);
     }
     Ok(())
 }
 
-/// The first event of a run, with what it says of the run's record and of where it goes. One of which nothing at all is recorded
-/// has none: nobody goes on with it.
+/// A run is made with its first event. Only earlier versions could be cut off in between, and left one of which nothing is
+/// recorded and that nobody launched.
+fn may_be_unrecorded(journal: &Journal, run: &RunRecord) -> Result<bool, JournalError> {
+    Ok(run.launches == 0 && journal.identity()?.is_earlier(run.key, run.rules))
+}
+
+/// The first event of a run, with what it says of the run's record and of where it goes. One of an earlier version of which
+/// nothing at all is recorded has none: nobody goes on with it.
 pub(super) fn check_beginning(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<(), JournalError> {
     let mut sums = OwnSums::default();
-    let is_recorded = run.launches > 0 || !journal.is_unrecorded(run.key)?;
-    let mut finding = is_recorded.then_some(BEGINNING_IS_MISSING);
+    let is_left_so = may_be_unrecorded(journal, run)? && journal.is_unrecorded(run.key)?;
+    let mut finding = (!is_left_so).then_some(BEGINNING_IS_MISSING);
     journal.for_each_stored_event(run.key, EventOrder::FirstOf(LaneId::RUN), |event| {
         let is_first = event.prev == chain::genesis(&run.id, LaneId::RUN) && kept(&event).fits_at(LaneId::RUN, 1);
         finding = match read(&event) {

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use super::finding::Finding;
-use crate::event::rules::Rules;
 use crate::event::{LaneId, Predecessor, Predecessors};
 use crate::journal::chain::{self, hex};
 use crate::journal::succession::{Beginning, First, Identity};
@@ -54,8 +53,7 @@ pub(super) fn check(journal: &Journal) -> Result<Places, JournalError> {
             First::NotBegun => (),
             First::Other => places.add(run, Finding::NotBegun { lane: LANE, seq: SEQ }),
             First::Alone(rules) => {
-                let is_earlier = run.number().cast_unsigned() <= identity.n_earlier && *rules < Rules::Third;
-                if !is_earlier {
+                if !identity.is_earlier(run, *rules) {
                     places.add(run, Finding::NotChained { lane: LANE, seq: SEQ });
                 }
             }

@@ -336,7 +336,7 @@ impl OwnSums {
             let distinct: BTreeSet<&str> = self.places.iter().map(|place| of(place).as_str()).collect();
             distinct.into_iter().collect::<Vec<_>>().join(" ")
         };
-        let is_known = !self.places.is_empty();
+        let is_known = self.knows_places();
         let same = [
             ("plan_digest", began.is_none_or(|(digest, _, _)| *digest == run.plan_digest)),
             ("n_rows", began.is_none_or(|(_, n_rows, _)| *n_rows == run.n_rows)),
@@ -354,10 +354,7 @@ impl OwnSums {
         if !columns.is_empty() {
             findings.add(Finding::RunDiffers { columns });
         }
-        let is_known = !self.places.is_empty();
-        if is_known && self.places.len() != lanes.len() {
-            findings.add(Finding::RunDiffers { columns: vec!["lanes"] });
-        }
+        self.compare_number_of_lanes(lanes, findings);
         for lane in lanes {
             if let Some(columns) = unequal(&self.same_place(lane)) {
                 findings.add(Finding::LaneDiffers { lane: lane.lane, columns });
@@ -365,13 +362,25 @@ impl OwnSums {
         }
     }
 
+    fn knows_places(&self) -> bool {
+        !self.places.is_empty()
+    }
+
+    fn compare_number_of_lanes(&self, lanes: &[LaneRecord], findings: &mut Findings) {
+        if self.knows_places() && self.places.len() != lanes.len() {
+            findings.add(Finding::RunDiffers { columns: vec!["lanes"] });
+        }
+    }
+
+    /// A lane that the run did not begin with has nothing in common with any.
     fn same_place(&self, lane: &LaneRecord) -> [(&'static str, bool); 3] {
         let at = usize::try_from(lane.lane.0).ok().and_then(|lane| lane.checked_sub(1));
         let place = at.and_then(|at| self.places.get(at));
+        let is_unknown = !self.knows_places();
         [
-            ("name", place.is_none_or(|place| place.name == lane.name)),
-            ("endpoint", place.is_none_or(|place| place.endpoint == lane.endpoint)),
-            ("account", place.is_none_or(|place| place.account == lane.account)),
+            ("name", place.map_or(is_unknown, |place| place.name == lane.name)),
+            ("endpoint", place.map_or(is_unknown, |place| place.endpoint == lane.endpoint)),
+            ("account", place.map_or(is_unknown, |place| place.account == lane.account)),
         ]
     }
 
@@ -399,6 +408,7 @@ impl OwnSums {
     }
 
     pub(super) fn compare_lanes(&self, lanes: &[LaneRecord], findings: &mut Findings) {
+        self.compare_number_of_lanes(lanes, findings);
         for lane in lanes {
             let none = LaneSum::default();
             let sum = self.lanes.get(&lane.lane).unwrap_or(&none);

@@ -258,6 +258,10 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
         }
         // Another sealing saw other states, and others agreed to it.
         let (same, other): (Vec<_>, Vec<_>) = recorded.into_iter().partition(|run| run.sealing() == sealing.as_deref());
+        if !new {
+            let of_plan = journal.of_plan(&checked.digest.to_string(), &lanes)?;
+            beforehand::passed_over(journal, passed_over(&of_plan, same.first()))?;
+        }
         if let Some(run) = same.first() {
             beforehand::run(journal, run, Of::Launch)?;
         }
@@ -304,6 +308,16 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
     }
     let NewlyMade { run, begun } = make_run(&mut journal, &source, args, &checked, &lanes, &context.settings)?;
     launch_run(context, journal, (run, Some(begun)), accounts, runtime, &launch)
+}
+
+/// Of the runs of a plan, the newest first, those that are passed over for the one that is taken up; where none is, the latest says
+/// that nothing is left to take up.
+fn passed_over<'a>(of_plan: &'a [RunRecord], taken_up: Option<&RunRecord>) -> &'a [RunRecord] {
+    let n = match taken_up {
+        Some(taken_up) => of_plan.iter().take_while(|run| run.key.number() > taken_up.key.number()).count(),
+        None => of_plan.len().min(1),
+    };
+    &of_plan[..n]
 }
 
 pub(super) fn resume(context: &Context, run: Option<&str>, args: &LaunchArgs) -> Result<Exit, CommandError> {
@@ -371,7 +385,7 @@ fn take_up(
     super::reading::warn_of_a_copy(context, &journal)?;
     beforehand::runs(&journal)?;
     close_cut_off(context, &mut journal)?;
-    let record = meant::run(context, &journal, run, otherwise)?;
+    let record = meant::run_to_change(context, &journal, run, otherwise)?;
     if journal.is_unrecorded(record.key)? {
         let instead = NextCommands::of(&journal, &record, &context.settings.journal)?.run_again();
         return Err(CommandError::NeverBegun { run: plain(&record.id), instead });

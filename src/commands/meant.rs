@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::context::Context;
 use super::error::CommandError;
+use crate::audit::beforehand;
 use crate::journal::launched::Launched;
 use crate::journal::meant::{Meant, Named};
 use crate::journal::read::RunRecord;
@@ -73,6 +74,27 @@ pub(super) fn run(
     named: Option<&str>,
     otherwise: Otherwise,
 ) -> Result<RunRecord, CommandError> {
+    chosen(context, journal, named, otherwise, |_| Ok(()))
+}
+
+/// The same for a verb that writes or sends. The runs that are passed over for it are held against their events first: what is
+/// stored of them might have been edited so that another one is meant.
+pub(super) fn run_to_change(
+    context: &Context,
+    journal: &Journal,
+    named: Option<&str>,
+    otherwise: Otherwise,
+) -> Result<RunRecord, CommandError> {
+    chosen(context, journal, named, otherwise, |passed_over| Ok(beforehand::passed_over(journal, passed_over)?))
+}
+
+fn chosen(
+    context: &Context,
+    journal: &Journal,
+    named: Option<&str>,
+    otherwise: Otherwise,
+    hold: impl FnOnce(Vec<&RunRecord>) -> Result<(), CommandError>,
+) -> Result<RunRecord, CommandError> {
     if let Some(named) = named {
         let run = journal.find_run(named)?;
         if run.id != named {
@@ -89,10 +111,15 @@ pub(super) fn run(
             let told = |i: &usize| format!("{} ({})", plain(&runs[*i].run.id), plain(&runs[*i].run.plan_path));
             return Err(CommandError::SeveralRuns { runs: at.iter().map(told).collect() });
         }
+        // A lock says so, and nothing that is stored.
         Choice::GoesOn(at) => (at, "it is going on"),
         Choice::LaunchedLast(at) => (at, "the one launched last; no run is going on"),
         Choice::Unfinished(at) => (at, "the unfinished one launched last; no run is going on"),
     };
+    match choice {
+        Choice::LaunchedLast(at) | Choice::Unfinished(at) => hold(passed_over(&runs, at))?,
+        Choice::Nothing | Choice::Several(_) | Choice::GoesOn(_) => (),
+    }
     let refused = candidates[..at].iter().zip(&runs).find(|(candidate, _)| candidate.is_refused);
     let refused = refused.map_or_else(String::new, |(_, refused)| {
         format!("; run {} was refused before it began, and is meant only by its name", plain(&refused.run.id))
@@ -100,6 +127,14 @@ pub(super) fn run(
     let run = runs.swap_remove(at).run;
     context.console.say(&format!("run {}: {why}{refused}", plain(&run.id)));
     Ok(run)
+}
+
+/// Those that were launched after the one that is meant, and those that were made after it, whenever their events say that they
+/// were launched.
+fn passed_over(runs: &[Launched], at: usize) -> Vec<&RunRecord> {
+    let meant = runs[at].run.key.number();
+    let is_newer = |(place, launched): &(usize, &Launched)| *place < at || launched.run.key.number() > meant;
+    runs.iter().enumerate().filter(is_newer).map(|(_, launched)| &launched.run).collect()
 }
 
 fn candidate(journal: &Path, launched: &Launched) -> Candidate {

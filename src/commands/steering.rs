@@ -54,7 +54,7 @@ pub(super) fn control(context: &Context, words: &[String], reason: Option<&str>)
     let mut journal = Journal::open(&context.settings.journal)?;
     beforehand::runs(&journal)?;
     close_cut_off(context, &mut journal)?;
-    let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
+    let run = meant::run_to_change(context, &journal, run, Otherwise::LaunchedLast)?;
     beforehand::run(&journal, &run, Of::Command)?;
     let runs = may_go_on(context, &run);
     let command = understood(context, &journal, &run, command, runs)?;
@@ -249,7 +249,8 @@ pub(super) fn rollback(
         check_destination(path).map_err(bad_destination(path))?;
     }
     let journal = Journal::open_to_read(&context.settings.journal)?;
-    let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
+    beforehand::runs(&journal)?;
+    let run = meant::run_to_change(context, &journal, run, Otherwise::LaunchedLast)?;
     // What it writes is a plan that somebody sends.
     beforehand::run(&journal, &run, Of::Launch)?;
     if run.running && Holder::of(&context.settings.journal, &run) == Holder::Alive {

@@ -175,6 +175,16 @@ impl Journal {
         }
     }
 
+    /// The runs of this plan at these endpoints and accounts, whatever is left of them, the newest first.
+    pub(crate) fn of_plan(&self, digest: &str, lanes: &[NewLane]) -> Result<Vec<RunRecord>, JournalError> {
+        let Places { endpoint, account } = Places::of(lanes);
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT {RUN} FROM run WHERE plan_digest = ?1 AND endpoint = ?2 AND account = ?3 ORDER BY run DESC"
+        ))?;
+        let runs = statement.query_map(params![digest, endpoint, account], run_record)?;
+        runs.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
     /// The runs of this plan at these endpoints and accounts that still have something to settle, or were cut off before
     /// they were closed, the newest first.
     pub fn unfinished(&self, digest: &str, lanes: &[NewLane]) -> Result<Vec<RunRecord>, JournalError> {

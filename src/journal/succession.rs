@@ -27,6 +27,15 @@ pub struct Identity {
     pub is_excerpt: bool,
 }
 
+impl Identity {
+    /// Tells that a run was made by a version that did not chain runs: by its number, and by the rules that it goes by, which
+    /// the journal cannot make older than they are.
+    #[must_use]
+    pub fn is_earlier(&self, run: RunKey, rules: Rules) -> bool {
+        run.number().cast_unsigned() <= self.n_earlier && rules < Rules::Third
+    }
+}
+
 /// The first event of a run's own lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum First {

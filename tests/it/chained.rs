@@ -571,39 +571,165 @@ fn the_launch_that_makes_a_run_tells_that_it_began_and_nobody_else_does() {
     assert!(told(&["resume"], 0).is_empty());
 }
 
-/// An earlier version could be cut off between the two, and whoever removes the only event leaves the same: of such a run nothing
-/// tells that its rows are those of its plan.
+/// Who removes all that is recorded of a run leaves what an earlier version could leave that was cut off there: nothing tells that
+/// its rows are those of its plan, nor that none of them was sent.
 #[test]
 fn a_run_of_which_nothing_is_recorded_is_gone_on_with_by_nobody() {
     let _machine = shared();
     let (lab, sandbox, id) = cut_off(0);
-    let edit = "UPDATE row SET source_id = 'vm-prod' WHERE row = 1";
-    tamper(&lab.path("cutover.db"), |conn| conn.execute_batch(edit).unwrap());
-    assert_eq!(
-        found(&serde_json::from_str(&verify(&lab, &["--json"]).exits(7).stdout).unwrap())[0],
-        (Some(&*id), "missing")
-    );
+    lab.write("other.csv", &plan(2, "cutovering,cutovering"));
+    let untouched = Untouched::of(&lab);
     let way = ["--endpoint", &sandbox.url, "--rate", "off"];
-    for verb in [&["resume", "--yes"][..], &["retry", "--yes"], &["reconcile"]] {
+    let new =
+        [&["run", "plan.csv", "--yes"][..], &["run", "plan.csv", "--new", "--yes"], &["run", "other.csv", "--yes"]];
+    let goes_on = [&["resume", "--yes"][..], &["resume", &id, "--yes"], &["retry", "--yes"], &["reconcile"]];
+    // Its rules are those of this version, whatever the journal says of its age.
+    for edit in [
+        "",
+        "UPDATE journal SET n_earlier = 1",
+        "UPDATE journal SET n_earlier = 9",
+        "UPDATE row SET source_id = 'vm-prod' WHERE row = 1",
+    ] {
+        untouched.but(|conn| conn.execute_batch(edit).unwrap());
+        let document = serde_json::from_str(&verify(&lab, &["--json"]).exits(7).stdout).unwrap();
+        assert_eq!(found(&document)[0], (Some(&*id), "missing"), "{edit}");
+        for verb in new.into_iter().chain(goes_on) {
+            lab.cutover(&[verb, &way].concat()).exits(7).says("events are missing");
+        }
+        for verb in [&["control", "drain"][..], &["rollback", "-o", "back.csv"]] {
+            lab.cutover(verb).exits(7).says("events are missing");
+        }
+    }
+    assert!(sandbox.ledger().is_empty() && !lab.path("back.csv").exists());
+    // A journal of earlier versions has such runs, and nobody altered it.
+    untouched.but(|conn| {
+        conn.execute_batch("UPDATE journal SET n_earlier = 1; UPDATE run SET rules = 'second'").unwrap();
+    });
+    verify(&lab, &[]).exits(0);
+    for verb in goes_on {
         let ended = lab.cutover(&[verb, &way].concat());
         ended.exits(7).says("nothing is recorded of run ").says("begin anew: `cutover run plan.csv --endpoint ");
     }
     let status = lab.cutover(&["status", &id]).exits(0).stdout;
     assert!(status.contains("cutover run plan.csv") && !status.contains("cutover resume"), "{status}");
-    let ended = lab.cutover(&[&["run", "plan.csv", "--yes"][..], &way].concat()).exits(0);
+    let ended = lab.cutover(&[new[0], &way].concat()).exits(0);
     assert!(!ended.stderr.contains("taking up"), "{}", ended.stderr);
     ended.says("not even that it began: left as it is");
     assert_eq!(lab.journal().value("SELECT group_concat(n_rows || ' ' || launches) FROM run"), "3 0,3 1");
-    assert!(!sandbox.changes().iter().any(|change| change.source_id.as_deref() == Some("vm-prod")));
-    // A journal of earlier versions has such runs, and nobody altered it.
-    tamper(&lab.path("cutover.db"), |conn| {
-        let as_planned =
-            "UPDATE row SET source_id = 'vm-1' WHERE run = 1 AND row = 1; UPDATE journal SET n_earlier = 1";
-        conn.execute_batch(as_planned).unwrap();
-        let names = "UPDATE event SET detail = replace(detail, '\"earlier\":0', '\"earlier\":1')
-                     WHERE run = 2 AND seq = 1 AND lane = 0 AND instr(detail, '\"earlier\":0') > 0";
-        assert_eq!(conn.execute(names, []).unwrap(), 1);
-        rechain(conn, 2);
-    });
     verify(&lab, &[]).exits(0);
+}
+
+/// A copy of the first run with an id of its own, of which nothing is recorded, as the newest one.
+fn forge(conn: &Connection, id: &str) -> i64 {
+    let run = conn.query_row("SELECT n_runs + 1 FROM journal", [], |row| row.get::<_, i64>(0)).unwrap();
+    let copy = |table: &str, others: &[(&str, String)]| {
+        let columns: Vec<String> = {
+            let mut statement = conn.prepare("SELECT name FROM pragma_table_info(?1)").unwrap();
+            statement.query_map([table], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        };
+        let value = |column: &String| {
+            let other = others.iter().find(|(name, _)| name == column);
+            other.map_or_else(|| column.clone(), |(_, value)| value.clone())
+        };
+        let values: Vec<String> = columns.iter().map(value).collect();
+        let sql = format!(
+            "INSERT INTO {table} ({}) SELECT {} FROM {table} WHERE run = 1",
+            columns.join(", "),
+            values.join(", ")
+        );
+        assert!(conn.execute(&sql, []).unwrap() > 0, "{sql}");
+    };
+    let number = ("run", run.to_string());
+    copy("run", &[number.clone(), ("id", format!("'{id}'"))]);
+    copy("lane", &[number.clone(), ("seq", "0".to_owned())]);
+    copy("row", &[number]);
+    conn.execute_batch(&format!(
+        "UPDATE run SET launches = 0, running = 0, pid = NULL, host = NULL, started_at = NULL, elapsed_ms = 0,
+             ended_at = NULL, exit_code = NULL, exit_name = NULL, exit_reason = NULL WHERE run = {run};
+         UPDATE journal SET n_runs = {run}"
+    ))
+    .unwrap();
+    for lane in [0, 1].map(LaneId) {
+        let head = chain::genesis(id, lane);
+        conn.execute("UPDATE lane SET head = ?3 WHERE run = ?1 AND lane = ?2", params![run, lane.0, head]).unwrap();
+    }
+    run
+}
+
+#[test]
+fn a_run_that_nobody_made_is_gone_on_with_by_nobody() {
+    let _machine = shared();
+    let (lab, sandbox, _) = cut_off(1);
+    lab.write("other.csv", &plan(2, "cutovering,cutovering"));
+    let untouched = Untouched::of(&lab);
+    let id = "20991231t235959-zzzz";
+    let way = ["--endpoint", &sandbox.url, "--rate", "off"];
+    for edit in ["", "UPDATE journal SET n_earlier = 2"] {
+        untouched.but(|conn| {
+            forge(conn, id);
+            conn.execute_batch(edit).unwrap();
+        });
+        verify(&lab, &[]).exits(7);
+        for verb in [
+            &["run", "plan.csv", "--yes"][..],
+            &["run", "other.csv", "--yes"],
+            &["resume", "--yes"],
+            &["resume", id, "--yes"],
+            &["retry", "--yes"],
+            &["reconcile"],
+        ] {
+            let ended = lab.cutover(&[verb, &way].concat());
+            assert_eq!(ended.code, Some(7), "{edit}, {verb:?}: {}", ended.stderr);
+        }
+    }
+    assert!(sandbox.ledger().is_empty(), "something was asked or sent");
+}
+
+type Edit<'a> = Box<dyn Fn(&Connection) + 'a>;
+
+/// A lane of which nothing is recorded is in no chain: that it is there, the run's first event says.
+#[test]
+fn a_run_has_the_lanes_that_it_began_with() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("plan.csv", &plan(3, "stopped,syncing"));
+    let sandbox = lab.serve("plan.csv", "");
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(0);
+    let id = lab.journal().text("SELECT id FROM run");
+    let untouched = Untouched::of(&lab);
+    let with_another = |conn: &Connection| {
+        let sql = "INSERT INTO lane (run, lane, name, seq, head, endpoint, account)
+                   SELECT run, 2, 'other', 0, ?1, endpoint, 'other' FROM lane WHERE lane = 1";
+        conn.execute(sql, [chain::genesis(&id, LaneId(2))]).unwrap();
+    };
+    untouched.but(with_another);
+    let text = verify(&lab, &[]).exits(7).stdout;
+    assert!(text.contains("run: lanes not what its events say") && text.contains("lane 2: name"), "{text}");
+    lab.cutover(&["audit", "export", "-o", "with-another.zip"]).exits(7);
+
+    let (lab, _sandbox, id) = cut_off(1);
+    let untouched = Untouched::of(&lab);
+    let edits: [(&str, Edit<'_>); 3] = [
+        ("it is gone", by_sql("DELETE FROM lane WHERE lane = 1")),
+        (
+            "it has another number",
+            Box::new(|conn: &Connection| {
+                let sql = "UPDATE lane SET lane = 2, head = ?1 WHERE lane = 1";
+                assert_eq!(conn.execute(sql, [chain::genesis(&id, LaneId(2))]).unwrap(), 1);
+            }),
+        ),
+        (
+            "there is another",
+            Box::new(|conn: &Connection| {
+                let sql = "INSERT INTO lane (run, lane, name, seq, head, endpoint, account)
+                           SELECT run, 2, name, 0, ?1, endpoint, account FROM lane WHERE lane = 1";
+                conn.execute(sql, [chain::genesis(&id, LaneId(2))]).unwrap();
+            }),
+        ),
+    ];
+    for (what, edit) in edits {
+        untouched.but(edit);
+        let ended = verify(&lab, &[]);
+        assert_eq!(ended.code, Some(7), "{what}: {}", ended.stdout);
+    }
 }

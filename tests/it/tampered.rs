@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::chained::tamper;
 use crate::lab::{Ended, Lab, Launch, Served, id, plan, shared};
 use crate::tools;
 
@@ -110,6 +111,76 @@ fn a_run_that_was_cut_off_is_closed_only_if_it_is_what_its_events_say() {
     altered(&lab, "");
     lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
     assert_eq!(sandbox.changes().len(), 20);
+}
+
+/// All of a run is done, the tables say.
+const SAID_TO_BE_DONE: &str = "UPDATE row SET verdict = 'applied', standing = 'settled', on_target = 1, settled_at = 1;
+     UPDATE run SET running = 0, exit_code = 0, exit_name = 'done', ended_at = 1";
+
+#[test]
+fn a_run_is_passed_over_for_a_new_one_only_if_it_is_as_finished_as_its_events_say() {
+    let _machine = shared();
+    let (lab, sandbox) = cut_off();
+    lab.write("other.csv", &plan(3, "stopped,syncing"));
+    for edit in [
+        SAID_TO_BE_DONE,
+        "UPDATE row SET verdict = 'applied', standing = 'settled'; UPDATE run SET running = 0",
+        "UPDATE row SET verdict = 'refused', standing = 'settled'; UPDATE run SET running = 0, exit_code = 1",
+    ] {
+        altered(&lab, edit);
+        these_refuse(&lab, &sandbox, &GO_ON, "said to be done", "not what its events");
+    }
+    // Whoever wants another one does not ask.
+    altered(&lab, SAID_TO_BE_DONE);
+    verb(&lab, &sandbox, &["run", "other.csv", "--yes", "--rate", "off"]).exits(0);
+    altered(&lab, "");
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(0);
+    // One that is finished is passed over.
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(0);
+    assert_eq!(lab.journal().count("SELECT count(*) FROM run"), 2);
+}
+
+#[test]
+fn which_of_several_runs_is_meant_is_held_against_their_events() {
+    let _machine = shared();
+    let lab = Lab::new();
+    lab.write("all.csv", &plan(40, "stopped,syncing"));
+    let all = fs::read_to_string(lab.path("all.csv")).unwrap();
+    let lines: Vec<&str> = all.lines().collect();
+    lab.write("older.csv", &lines[..21].join("\n"));
+    lab.write("newer.csv", &[&lines[..1], &lines[21..]].concat().join("\n"));
+    let sandbox = lab.serve("all.csv", "");
+    for plan in ["older.csv", "newer.csv"] {
+        let launch = lab.begin(&sandbox, &["run", plan, "--rate", "20", "--concurrency", "2"]);
+        assert!(launch.reaches_nth("attempt_ended", 3));
+        launch.signal("TERM");
+        launch.end().exits(143);
+    }
+    keep(&lab);
+    let newer = "UPDATE row SET verdict = 'applied', standing = 'settled', on_target = 1, settled_at = 1 WHERE run = 2";
+    let unfinished: [&[&str]; 2] = [&["resume", "--yes"], &["reconcile"]];
+    let launched_last: [&[&str]; 2] = [&["retry", "--yes"], &["control", "skip", "vm-00019"]];
+    let both = [unfinished, launched_last].concat();
+    for (what, edit, verbs) in [
+        ("the newer one is said to be done", newer, &unfinished[..]),
+        ("it is said to be older", "UPDATE event SET at = 0 WHERE run = 2 AND kind = 'launch_began'", &both),
+        (
+            "it is said to have been refused",
+            "UPDATE row SET verdict = NULL, standing = 'untried' WHERE run = 2; UPDATE run SET exit_code = 3 WHERE run = 2;
+             DELETE FROM event WHERE run = 2 AND kind = 'stage_began'",
+            &both,
+        ),
+    ] {
+        altered(&lab, "");
+        tamper(&lab.path("cutover.db"), |conn| conn.execute_batch(edit).unwrap());
+        these_refuse(&lab, &sandbox, verbs, what, "the journal is not what it was");
+        lab.cutover(&["rollback", "-o", "back.csv"]).exits(7);
+    }
+    assert!(!lab.path("back.csv").exists());
+    altered(&lab, "");
+    lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
+    lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
+    assert_eq!(sandbox.changes().len(), 40);
 }
 
 /// The journal as it was, and then as somebody made it.
