@@ -72,6 +72,16 @@ impl EventKind {
             EventKind::Lane(_) | EventKind::Run(_) => None,
         }
     }
+
+    /// Wait that the service asked the lane for, in milliseconds.
+    #[must_use]
+    pub fn asked_wait_ms(&self) -> Option<u64> {
+        match self {
+            EventKind::Row(_, RowEvent::AttemptEnded { outcome: Outcome::Throttled { retry_after_ms, .. }, .. })
+            | EventKind::Lane(LaneEvent::ReadThrottled { retry_after_ms, .. }) => *retry_after_ms,
+            EventKind::Row(..) | EventKind::Lane(_) | EventKind::Run(_) => None,
+        }
+    }
 }
 
 impl From<LaneEvent> for EventKind {

@@ -16,11 +16,10 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, Transactio
 
 use crate::control::{By, Command};
 use crate::event::lane::LaneEvent;
-use crate::event::row::RowEvent;
 use crate::event::rules::Rules;
 use crate::event::run::RunEvent;
 use crate::event::stored::{Stored, stored_form};
-use crate::event::{Event, EventKind, LaneId, LanePlace, Outcome, Verdict};
+use crate::event::{Event, EventKind, LaneId, LanePlace, Verdict};
 use crate::ledger::{self, IllegalStep, Phase, Standing};
 use crate::model::{Row, RowId, SeenState};
 use crate::waves::Terms;
@@ -36,6 +35,7 @@ pub mod chain;
 pub mod ending;
 mod index;
 pub(crate) mod launched;
+mod making;
 pub(crate) mod meant;
 pub mod objects;
 pub(crate) mod one_name;
@@ -309,6 +309,8 @@ pub struct NewRun<'a> {
     pub n_rows: u32,
     pub lanes: &'a [NewLane],
     pub settings: &'a serde_json::Value,
+    /// What the launch that makes it was given by hand.
+    pub given: BTreeMap<String, String>,
     /// Which waves there are, in their order; rows may name others, which come behind them.
     pub terms: &'a Terms,
 }
@@ -480,6 +482,7 @@ impl Journal {
             layout: Some(self.layout(run)?),
             rules: Rules::default(),
             after: Some(self.predecessors(run)?),
+            given: new.given.clone(),
         };
         let event = Event { seq: 1, ..Event::unnumbered(LaneId::RUN, Some(new.made_at), started.into()) };
         let head = EventSink::new(conn, run, 1)?.put(&event, &chain::genesis(new.id, event.lane))?;
@@ -731,10 +734,9 @@ fn store_head(conn: &Connection, run: RunKey, lane: LaneId, (seq, head): &(u64, 
 /// The sums that stand in `run` and `lane`, so that `status` need not fold.
 fn fold_into_run(conn: &Connection, run: RunKey, event: &Event) -> Result<(), JournalError> {
     match &event.kind {
-        EventKind::Row(_, what) => {
-            if let RowEvent::AttemptEnded { outcome: Outcome::Throttled { retry_after_ms: Some(wait), .. }, .. } = what
-            {
-                cool(conn, run, event, *wait)?;
+        EventKind::Row(..) => {
+            if let Some(wait) = event.kind.asked_wait_ms() {
+                cool(conn, run, event, wait)?;
             }
             Ok(())
         }
@@ -799,12 +801,17 @@ fn fold_run(conn: &Connection, run: RunKey, at_ms: i64, what: &RunEvent) -> Resu
 
 /// The service asked the lane to wait. The next launch waits for what is left of it.
 fn cool(conn: &Connection, run: RunKey, event: &Event, wait_ms: u64) -> Result<usize, JournalError> {
-    let until_ms = event.at.as_millisecond().saturating_add(i64::try_from(wait_ms).unwrap_or(i64::MAX));
+    let until_ms = wait_ends(event.at, wait_ms);
     let cooled = conn.execute(
         "UPDATE lane SET cooled_until = max(coalesce(cooled_until, 0), ?3) WHERE run = ?1 AND lane = ?2",
         params![run.0, event.lane.0, until_ms],
     );
     Ok(cooled?)
+}
+
+/// End of a wait, in milliseconds.
+fn wait_ends(asked_at: Timestamp, wait_ms: u64) -> i64 {
+    asked_at.as_millisecond().saturating_add(i64::try_from(wait_ms).unwrap_or(i64::MAX))
 }
 
 /// The phase of a stored standing; a word that is not ours means that somebody else wrote it.

@@ -80,6 +80,7 @@ fn make(path: &Path, n_rows: u32, seed: u64) -> Result<(), Box<dyn Error>> {
         n_rows,
         lanes: &lanes,
         settings: &serde_json::json!({"rate": 10, "concurrency": OPEN}),
+        given: std::collections::BTreeMap::new(),
         terms: &Terms::default(),
     };
     let made = journal.create_run(&new, |sink| {

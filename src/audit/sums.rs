@@ -276,7 +276,7 @@ impl OwnSums {
     fn add_of_run(&mut self, at_ms: i64, event: &RunEvent) {
         let at = Timestamp::from_millisecond(at_ms).ok();
         match event {
-            RunEvent::Started { plan, rows, settings, lanes, layout, rules, after: _ } => {
+            RunEvent::Started { plan, rows, settings, lanes, layout, rules, after: _, given: _ } => {
                 self.rules = Some(*rules);
                 self.layout.clone_from(layout);
                 self.began = Some((plan.clone(), *rows, settings.clone()));

@@ -306,7 +306,8 @@ pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: 
             plain(&run.id)
         ));
     }
-    let NewlyMade { run, begun } = make_run(&mut journal, &source, args, &checked, &lanes, &context.settings)?;
+    let NewlyMade { run, begun } =
+        make_run(&mut journal, &source, args, &checked, &lanes, &context.settings, &launch.given)?;
     launch_run(context, journal, (run, Some(begun)), accounts, runtime, &launch)
 }
 
@@ -455,7 +456,8 @@ pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
     let folder = files::private_folder().map_err(CommandError::Start)?;
     let mut journal = Journal::open(&folder.path().join("plan.db"))?;
-    let NewlyMade { run, begun } = make_run(&mut journal, &source, args, &checked, &lanes, &context.settings)?;
+    let NewlyMade { run, begun } =
+        make_run(&mut journal, &source, args, &checked, &lanes, &context.settings, &Given::new())?;
     let run = journal.run(run)?;
     let launch = Launch::that_looks("plan", Consent::OnlyShown, false, false).under(Paper::of_plan(&checked))?;
     let path = journal.path().to_owned();
@@ -561,7 +563,9 @@ fn make_run(
     checked: &Checked,
     lanes: &[NewLane],
     settings: &Settings,
+    given: &Given,
 ) -> Result<NewlyMade, CommandError> {
+    let is_elsewhere = lanes.iter().any(|lane| lane.endpoint != "sandbox");
     let new = NewRun {
         id: &new_run_id(),
         made_at: Timestamp::now(),
@@ -570,6 +574,7 @@ fn make_run(
         n_rows: checked.n_rows,
         lanes,
         settings: &settings_of_run(settings, &Paper::of_plan(checked))?,
+        given: given_by_hand(settings, given, is_elsewhere, settings.steering.window(Timestamp::now())?.deadline),
         terms: &checked.terms,
     };
     journal.create_run(&new, |sink| {
@@ -578,6 +583,21 @@ fn make_run(
         })?;
         if again.digest == checked.digest { Ok(()) } else { Err(CommandError::PlanChanged(source.name().to_owned())) }
     })
+}
+
+/// What a launch is given by hand: settings, and what is none.
+fn given_by_hand(settings: &Settings, of_launch: &Given, is_elsewhere: bool, deadline: Option<Timestamp>) -> Given {
+    let mut given = settings.by_hand.clone();
+    // The sandbox is this process, and there is no other way to it.
+    if !is_elsewhere {
+        given.retain(|key, _| !next::is_of_way(key));
+    }
+    // A time of the day is that of the night on which it was said.
+    if let (Some(said), Some(deadline)) = (given.get_mut("deadline"), deadline) {
+        *said = deadline.to_string();
+    }
+    given.extend(of_launch.clone());
+    given
 }
 
 /// The texts of the settings, and what the plan says.

@@ -33,6 +33,9 @@ pub enum RunEvent {
         /// What the journal held before it, so that no run can vanish. None in journals of earlier versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<Predecessors>,
+        /// What the launch that made it was given by hand: all that is known of it if that was cut off before it began.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        given: BTreeMap<String, String>,
     },
     LaunchBegan {
         launch: u32,

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::beside::beside;
 use super::index::LogHead;
 use super::place::Place;
-use super::{Journal, JournalError, alone, objects, one_name, schema};
+use super::{Journal, JournalError, alone, making, objects, one_name, schema};
 use crate::files;
 
 /// Above this size a `quick_check` would make people wait.
@@ -69,7 +69,9 @@ impl Journal {
 
     fn open_once(path: &Path) -> Result<Self, JournalError> {
         Self::check_place(path)?;
-        // What SQLite makes, everybody may read. Where it cannot be made, SQLite says why.
+        // Where it cannot be made whole beforehand, SQLite makes it where it stays, and says why it cannot.
+        _ = making::make(path);
+        // What SQLite makes, everybody may read.
         _ = files::create_new(path, files::private_mode(files::folder_of(path)));
         let mut journal = Self::connect(path, Access::Write)?;
         journal.recognise()?;

@@ -60,6 +60,7 @@ fn make(journal: &mut Journal, id: &str, n_rows: u32) -> RunKey {
         n_rows,
         lanes: &[one_lane()],
         settings: &settings,
+        given: std::collections::BTreeMap::new(),
         terms: &crate::waves::Terms::default(),
     };
     journal
@@ -202,6 +203,28 @@ fn a_wait_is_no_longer_than_it_was_asked_for_whatever_the_clock_says() {
 }
 
 #[test]
+fn what_no_service_says_is_not_believed_whoever_said_it() {
+    let mut lab = Lab::new(1);
+    let now = Timestamp::from_second(1_700_000_000).unwrap();
+    let day_ms = 24 * 60 * 60 * 1000;
+    for (per_second, is_believed) in [(5.0, true), (0.0, false), (-5.0, false), (1e-9, false), (0.5, true)] {
+        let learned = LaneEvent::QuotaLearned { per_second, stated: true }.into();
+        lab.journal.append_at(lab.run, [(LaneId::FIRST, Some(now), learned)]).unwrap();
+        let quota = lab.journal.learned_quota("sandbox", "default").unwrap();
+        assert_eq!(quota.map(|quota| quota.per_second), is_believed.then_some(per_second));
+    }
+    for (wait_ms, waits) in [(60_000, 60), (day_ms, 86_400), (day_ms + 1, 0), (u64::MAX, 0)] {
+        let throttled = LaneEvent::ReadThrottled { request_id: None, retry_after_ms: Some(wait_ms) }.into();
+        lab.journal.append_at(lab.run, [(LaneId::FIRST, Some(now), throttled)]).unwrap();
+        assert_eq!(lab.journal.cools_for("sandbox", "default", now).unwrap().as_secs(), waits, "{wait_ms}");
+    }
+    lab.journal.conn.execute("UPDATE lane SET cooled_until = cooled_until - 1", []).unwrap();
+    assert!(matches!(lab.journal.cools_for("sandbox", "default", now), Err(JournalError::Damaged(_))));
+    lab.journal.conn.execute("UPDATE lane SET per_second = 0.4", []).unwrap();
+    assert!(matches!(lab.journal.learned_quota("sandbox", "default"), Err(JournalError::Damaged(_))));
+}
+
+#[test]
 fn an_impossible_history_is_refused_whole() {
     let mut lab = Lab::new(2);
     let error = lab.lane(vec![seen(1), started(2, 7)]).unwrap_err();
@@ -292,6 +315,7 @@ fn no_run_is_made_where_the_one_before_it_is_gone() {
         n_rows: 0,
         lanes: &[one_lane()],
         settings: &settings,
+        given: std::collections::BTreeMap::new(),
         terms: &crate::waves::Terms::default(),
     };
     let made = lab.journal.create_run(&new, |_| Ok::<(), JournalError>(()));
@@ -406,6 +430,7 @@ fn a_plan_that_fails_halfway_leaves_no_run() {
         n_rows: 1,
         lanes: &[one_lane()],
         settings: &settings,
+        given: std::collections::BTreeMap::new(),
         terms: &crate::waves::Terms::default(),
     };
     assert!(matches!(journal.create_run(&new, |_| Err(JournalError::NotAJournal)), Err(JournalError::NotAJournal)));

@@ -57,6 +57,7 @@ impl Lab {
                 takes_unnamed: true,
             }],
             settings: &json!({"rate": 10}),
+            given: std::collections::BTreeMap::new(),
             terms: &crate::waves::Terms::default(),
         };
         journal

@@ -151,7 +151,8 @@ fn is_flag(key: &str) -> bool {
 impl NextCommands {
     /// After the last launch of a run, or while it goes on.
     pub fn of(journal: &Journal, run: &RunRecord, path: &Path) -> Result<Self, JournalError> {
-        let mut given = passed_on(journal.launches_back(run.key)?);
+        let began = journal.launches_back(run.key)?;
+        let mut given = if began.is_empty() { journal.given_at_first(run.key)? } else { passed_on(began) };
         let given_deadline_is_over = run.ended_at.is_some_and(|ended| drop_what_is_over(&mut given, ended));
         let endpoints = journal.lanes(run.key)?.into_iter().map(|lane| lane.endpoint).collect();
         let of_run = run.settings.get(DEADLINE).and_then(|text| text.as_str()?.parse::<Timestamp>().ok());

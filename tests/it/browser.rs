@@ -157,6 +157,7 @@ pub(crate) fn large(path: &Path, n_rows: u32) {
         n_rows,
         lanes: &lanes,
         settings: &json!({}),
+        given: std::collections::BTreeMap::new(),
         terms: &Terms::default(),
     };
     let run = journal

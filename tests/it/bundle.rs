@@ -1297,6 +1297,7 @@ fn seeded(path: &Path, seed: u64, rules: Rules) {
         n_rows: ROWS,
         lanes: &lanes,
         settings: &settings,
+        given: std::collections::BTreeMap::new(),
         terms: &Terms::default(),
     };
     let mut journal = Journal::open(path).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::lab::{Balance, Lab, balance_the_books, id, plan, shared};
+use crate::lab::{Balance, Lab, Launch, balance_the_books, id, plan, shared};
 
 const ROUGH: &str = r#"
 latency_ms = [5, 40]
@@ -120,4 +120,27 @@ fn die(n: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+#[test]
+fn a_launch_that_is_killed_while_its_journal_is_made_stands_in_nobodys_way() {
+    let _machine = shared();
+    for n in 0..40 {
+        let lab = Lab::new();
+        lab.write("plan.csv", &plan(1, "stopped,syncing"));
+        let launch = Launch::of(lab.command(&["run", "plan.csv", "--endpoint", "sandbox", "--yes", "--no-progress"]));
+        let until = Instant::now() + Duration::from_secs(10);
+        while !lab.path("cutover.db").exists() {
+            assert!(Instant::now() < until, "no journal was made");
+            std::hint::spin_loop();
+        }
+        std::thread::sleep(Duration::from_micros(250 * n));
+        launch.kill();
+        let names = std::fs::read_dir(lab.path(".")).unwrap().map(|entry| entry.unwrap().file_name());
+        let left: Vec<_> =
+            names.filter(|name| !["cutover.db-wal", "cutover.db-shm"].iter().any(|of| name == of)).collect();
+        assert!(left.iter().all(|name| !name.to_string_lossy().contains("-journal")), "{n}: {left:?}");
+        let again = lab.cutover(&["run", "plan.csv", "--endpoint", "sandbox", "--yes", "--no-progress"]);
+        assert!(again.code == Some(0), "{n}: {left:?}: {}", again.stderr);
+    }
 }

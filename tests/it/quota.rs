@@ -166,3 +166,30 @@ fn an_expired_token_ends_the_launch_and_a_good_one_finishes_the_run() {
     with(fresh(), &["resume", "--rate", "off"]).exits(0);
     assert_eq!(lab.journal().tally()["applied"], 60);
 }
+
+/// Edits of a lane of a run that is finished, whose next one would believe it.
+const EDITS: [&str; 5] = [
+    "per_second = -5.0, stated = 1, learned_at = 99999999999999",
+    "per_second = 0.0, stated = 1, learned_at = 1",
+    "per_second = 1e-9, stated = 1",
+    "per_second = 1e300, stated = 0",
+    "cooled_until = 99999999999999",
+];
+
+#[test]
+fn what_another_run_is_said_to_have_learned_is_what_its_events_say() {
+    let _machine = shared();
+    let (lab, sandbox) = bench(10, "");
+    lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(0);
+    let n_asked = sandbox.changes().len();
+    for edit in EDITS {
+        let db = rusqlite::Connection::open(lab.path("cutover.db")).unwrap();
+        db.execute("UPDATE lane SET per_second = NULL, stated = NULL, learned_at = NULL, cooled_until = NULL", [])
+            .unwrap();
+        db.execute(&format!("UPDATE lane SET {edit} WHERE lane = 1"), []).unwrap();
+        drop(db);
+        let launch = lab.launch(&sandbox, &["run", "plan.csv", "--new", "--preflight", "off"]);
+        launch.exits(7).says("is not what its events say");
+    }
+    assert_eq!(sandbox.changes().len(), n_asked, "somebody sent");
+}

@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::super::accounts::{Account, Venue};
 use super::super::reading::{print, print_json, write_report};
-use super::{Launch, signals};
+use super::{Launch, given_by_hand, signals};
 use crate::clock::Clock;
 use crate::commands::context::zone_of;
 use crate::commands::error::{AfterChanges, CommandError, causes};
@@ -645,17 +645,8 @@ impl Carry<'_> {
 
     /// What this launch is given by hand.
     fn given(&self, window: &Window) -> Given {
-        let mut given = self.settings.by_hand.clone();
-        // The sandbox is this process, and there is no other way to it.
-        if self.accounts.iter().all(|account| matches!(account.venue, Venue::Sandbox(_))) {
-            given.retain(|key, _| !next::is_of_way(key));
-        }
-        // A time of the day is that of the night on which it was said.
-        if let (Some(said), Some(deadline)) = (given.get_mut("deadline"), window.deadline) {
-            *said = deadline.to_string();
-        }
-        given.extend(self.launch.given.clone());
-        given
+        let is_elsewhere = self.accounts.iter().any(|account| !matches!(account.venue, Venue::Sandbox(_)));
+        given_by_hand(self.settings, &self.launch.given, is_elsewhere, window.deadline)
     }
 
     /// A window that held for the launch before and not for this one would else be missed in the hours of business, and a rate

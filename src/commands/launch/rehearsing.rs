@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::super::accounts::{self, Account, runtime};
 use super::super::reading::{print, print_json};
 use super::carry::{Carried, Carry, Consent};
-use super::{Launch, carry_of, make_run, must_be_approved, under};
+use super::{Given, Launch, carry_of, make_run, must_be_approved, under};
 use crate::clock::Clock;
 use crate::commands::context::{Context, checked};
 use crate::commands::error::{CommandError, whole_text};
@@ -42,7 +42,8 @@ pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_liv
     let path = folder.path().join("rehearsal.db");
     let mut journal = Journal::open(&path)?;
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
-    let NewlyMade { run, begun } = make_run(&mut journal, &source, args, &checked, &lanes, &inside.settings)?;
+    let NewlyMade { run, begun } =
+        make_run(&mut journal, &source, args, &checked, &lanes, &inside.settings, &Given::new())?;
     let run = journal.run(run)?;
 
     let consent = Consent::Asked { yes: true, irreversible: true };
@@ -105,7 +106,8 @@ fn look(
     let path = folder.path().join("live.db");
     let mut journal = Journal::open(&path)?;
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();
-    let NewlyMade { run, begun } = make_run(&mut journal, source, args, checked, &lanes, &context.settings)?;
+    let NewlyMade { run, begun } =
+        make_run(&mut journal, source, args, checked, &lanes, &context.settings, &Given::new())?;
     let run = journal.run(run)?;
     let launch = Launch::that_looks("rehearse", Consent::OnlyLooked, false, false);
     let Carried { exit, reason, .. } = carry_of(context, &run, Some(begun), accounts, &launch).out(runtime, journal)?;
