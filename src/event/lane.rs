@@ -14,7 +14,7 @@ pub enum LaneEvent {
         /// The figure stood in the service's text, and was not guessed.
         stated: bool,
     },
-    /// A read met the quota. (A change that does ends as [`Outcome::Throttled`].)
+    /// A read met the quota. (A change that does ends as [`Outcome::Throttled`](super::Outcome::Throttled).)
     ReadThrottled {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
