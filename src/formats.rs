@@ -2,7 +2,7 @@
 
 use crate::wording::sieve::Form;
 
-/// What `report --format` takes.
+/// Forms of `report --format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Csv,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::exit::Exit;
 use crate::ssh::allowed::BadLine;
 
-/// Why an approval is not taken.
+/// Reasons for not taking an approval.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApprovalError {
     #[error("`{name}` looks like `{known}`, who has approved already, and one person approves once")]

@@ -14,11 +14,11 @@ use crate::settings::flags::PlanArgs;
 use crate::settings::resolve::Layers;
 use crate::values::zone::Zone;
 
-/// What every verb is given.
+/// Input of every verb: console, settings and where they come from.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) console: Console,
-    /// Those outside of any profile, or of the one that `--profile` names.
+    /// Settings outside of any profile, or of the one that `--profile` names.
     pub(crate) settings: Settings,
     /// For the settings of other profiles.
     pub(crate) layers: Layers,

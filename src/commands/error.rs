@@ -194,7 +194,7 @@ pub(crate) enum CommandError {
     Bug(String),
 }
 
-/// What kept a launch from its end after it had sent changes: no code and no hint of it says that nothing was sent.
+/// Error that ended a launch after it had sent changes: no code and no hint of it says that nothing was sent.
 #[derive(Debug)]
 pub(crate) struct AfterChanges {
     pub(crate) n_sent: u64,

@@ -585,7 +585,7 @@ fn make_run(
     })
 }
 
-/// What a launch is given by hand: settings, and what is none.
+/// Everything a launch is given by hand: settings, and flags that are none.
 fn given_by_hand(settings: &Settings, of_launch: &Given, is_elsewhere: bool, deadline: Option<Timestamp>) -> Given {
     let mut given = settings.by_hand.clone();
     // The sandbox is this process, and there is no other way to it.

@@ -129,8 +129,7 @@ fn chosen(
     Ok(run)
 }
 
-/// Those that were launched after the one that is meant, and those that were made after it, whenever their events say that they
-/// were launched.
+/// Runs launched after the one that is meant, and runs made after it, whenever their events say that they were launched.
 fn passed_over(runs: &[Launched], at: usize) -> Vec<&RunRecord> {
     let meant = runs[at].run.key.number();
     let is_newer = |(place, launched): &(usize, &Launched)| *place < at || launched.run.key.number() > meant;

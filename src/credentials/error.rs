@@ -5,7 +5,7 @@ use jiff::Timestamp;
 /// source: api-sms/UpdateCopyState.html (`X-Auth-Token`, 1 to 16384 characters).
 pub(crate) const MAX_TOKEN_CHARS: usize = 16_384;
 
-/// Why there are no credentials to use. No variant shows any part of a secret.
+/// Reasons for having no credentials to use. No variant shows any part of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
     #[error("the token in {origin} is empty")]

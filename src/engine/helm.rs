@@ -159,7 +159,7 @@ impl Helm {
         }
     }
 
-    /// Why the row is not to be sent, if somebody said so in time: one that was sent is never skipped.
+    /// Reason for not sending the row, if somebody gave one in time: a row that was sent is never skipped.
     pub(crate) fn skipped(&self, source: &SourceId, standing: &Standing) -> Option<Reason> {
         let n_held_back = u32::from(standing.phase == Phase::Open);
         if standing.attempts > n_held_back {

@@ -32,7 +32,7 @@ pub(super) struct Lost {
     pub(super) saved: Option<PathBuf>,
     /// It is saved already, and goes on there.
     pub(super) is_copied: bool,
-    /// It is there, and altered.
+    /// The file is whole, and somebody wrote into what it holds: 7, and not 70.
     is_altered: bool,
     /// List that takes what still comes of what was sent.
     list: Option<Kept>,
