@@ -241,8 +241,7 @@ impl Launch {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid())]).status().unwrap();
-        assert!(status.success());
+        signal(name, self.pid());
     }
 
     pub(crate) fn kill(mut self) -> Ended {
@@ -331,6 +330,10 @@ pub(crate) struct Truth {
 }
 
 impl Served {
+    pub(crate) fn signal(&self, name: &str) {
+        signal(name, self.child.id());
+    }
+
     pub(crate) fn ledger(&self) -> Vec<Request> {
         lines(&self.get("/_sandbox/ledger?ids=1"))
     }
@@ -412,6 +415,11 @@ impl Drop for Served {
         _ = self.child.kill();
         _ = self.child.wait();
     }
+}
+
+fn signal(name: &str, pid: u32) {
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
+    assert!(status.success());
 }
 
 fn lines<T: for<'a> Deserialize<'a>>(text: &str) -> Vec<T> {

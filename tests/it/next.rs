@@ -669,12 +669,14 @@ fn what_is_said_about_a_run_that_was_killed_before_its_first_launch_began_works(
     let _machine = shared();
     let lab = Lab::new();
     lab.write("plan.csv", &plan(2, "stopped,syncing"));
-    // The first look takes long enough to be killed in.
-    let sandbox = lab.serve("plan.csv", "latency_ms = [1500, 1500]\n");
+    let sandbox = lab.serve("plan.csv", "");
+    // The first look waits for as long as nobody answers.
+    sandbox.signal("STOP");
     let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "7"]);
     assert!(launch.reaches("run_started"));
     launch.kill();
-    assert_eq!(lab.journal().n_events("launch_began"), 0, "it was killed too late");
+    sandbox.signal("CONT");
+    assert_eq!(lab.journal().n_events("launch_began"), 0);
     let stands = lab.cutover(&["status"]);
     let resume = the_one(&commands(&stands.stdout), "cutover resume");
     assert!(resume.contains(&format!("--rate 7 --yes --endpoint {}", sandbox.url)), "{resume}");
