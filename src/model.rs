@@ -1,7 +1,7 @@
-//! Small types that make wrong values unspeakable: ids, state words, the target and what was seen.
+//! Basic types that cannot hold invalid values: ids, state words, the target of a row and the state that was read.
 //!
-//! What the service's vocabulary means (which pairs it documents, which states swallow an update) is in [`words`], which
-//! words an edition of its API has in [`dialect`]; here are the values that carry it.
+//! [`words`] holds the meaning of the service's vocabulary (documented pairs, states in which an update is ignored), [`dialect`]
+//! the words of each edition of its API; this file has the values that carry them.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -15,7 +15,7 @@ pub mod words;
 
 use words::Word;
 
-/// A row's place in its plan, counted from 1.
+/// Position of a row in its plan, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RowId(pub u32);
@@ -26,9 +26,9 @@ impl fmt::Display for RowId {
     }
 }
 
-/// The id of a source server: 1 to 36 characters, none of which could leave its place in a path.
+/// Id of a source server: 1 to 36 characters, none of which could end or escape its path segment.
 ///
-/// It keeps its spelling and is compared without case: ids are UUIDs, and a spreadsheet or a script that writes one in
+/// Keeps its spelling and is compared without case: ids are UUIDs, and a spreadsheet or a script that writes one in
 /// capitals means the same server.
 ///
 /// source: api-sms/UpdateCopyState.html (length). An encoded slash is read differently by the vendor's own
@@ -47,7 +47,7 @@ impl Eq for SourceId {}
 
 impl Hash for SourceId {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // No id is longer, and there are millions of them: one write is faster than one for each byte.
+        // Ids are short and there are millions of them: one write is faster than one per byte.
         let mut lower = [0; 4 * Self::MAX_CHARS];
         let lower = &mut lower[..self.0.len()];
         lower.copy_from_slice(self.0.as_bytes());
@@ -56,7 +56,7 @@ impl Hash for SourceId {
     }
 }
 
-/// Why a text is not a source id.
+/// Reason for which a text is not a source id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSourceId {
     #[error("the source id is empty")]
@@ -67,7 +67,7 @@ pub enum BadSourceId {
     Slash,
     #[error("the source id has a control character")]
     Control,
-    /// As a path segment, `.` and `..` name another address.
+    /// `.` and `..` as a path segment lead to another address.
     #[error("the source id is `.` or `..`")]
     Dots,
 }
@@ -76,7 +76,7 @@ impl SourceId {
     pub const MAX_CHARS: usize = 36;
 
     pub fn new(text: &str) -> Result<Self, BadSourceId> {
-        // Nearly all are, and there are millions of them.
+        // Fast path: nearly all ids are plain, and there are millions of them.
         if let Some(id) = Self::plain(text) {
             return Ok(id);
         }
@@ -99,7 +99,7 @@ impl SourceId {
         Ok(Self(text.into()))
     }
 
-    /// An id of letters, digits, `-` and `_` alone, in which nothing can only look right.
+    /// Returns the id if it has only ASCII letters, digits, `-` and `_`, so that it cannot be mistaken for a lookalike.
     #[must_use]
     pub fn plain(text: &str) -> Option<Self> {
         let is_plain = |byte: u8| matches!(byte, b'-' | b'0'..=b'9' | b'A'..=b'Z' | b'_' | b'a'..=b'z');
@@ -119,7 +119,7 @@ impl fmt::Display for SourceId {
     }
 }
 
-/// Where a row's server shall be: at least one field is there in every row of a plan.
+/// State that a row's server is to reach; every row of a plan names at least one of the two fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,7 +128,7 @@ pub struct TargetState {
     pub migrationcycle: Option<Word>,
 }
 
-/// Which of a source's two fields.
+/// Selection among the two fields of a source's state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
     pub copystate: bool,
@@ -148,7 +148,7 @@ impl Fields {
 }
 
 impl TargetState {
-    /// The fields that it names.
+    /// Fields that the target names.
     #[must_use]
     pub fn fields(&self) -> Fields {
         Fields { copystate: self.copystate.is_some(), migrationcycle: self.migrationcycle.is_some() }
@@ -164,7 +164,7 @@ impl TargetState {
         self.copystate.is_some() && self.migrationcycle.is_some()
     }
 
-    /// This target with the half it leaves open taken from what was seen.
+    /// Returns the target with an open field filled in from what was read.
     #[must_use]
     pub fn completed_from(&self, seen: &SeenState) -> TargetState {
         TargetState {
@@ -180,8 +180,8 @@ impl fmt::Display for TargetState {
     }
 }
 
-/// What a read showed, in the spelling of writes (`state` is `copystate`). A word that we do not know is kept,
-/// and a field that the answer did not have is none.
+/// State that a read showed, in the spelling of writes (the answer's `state` is `copystate`). Unknown words are kept; `None` is a
+/// field that the answer did not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SeenState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,7 +191,7 @@ pub struct SeenState {
 }
 
 impl SeenState {
-    /// The first of these fields that was not shown, as reads spell it.
+    /// Returns the first needed field that was not shown, in the spelling of reads.
     #[must_use]
     pub fn lacks(&self, needed: Fields) -> Option<&'static str> {
         if needed.copystate && self.copystate.is_none() {
@@ -203,7 +203,7 @@ impl SeenState {
         }
     }
 
-    /// What one look showed, and where it showed nothing of a field, what an earlier one did.
+    /// Fills fields that this look did not show from an earlier look.
     #[must_use]
     pub fn or(self, earlier: Option<SeenState>) -> Self {
         let earlier = earlier.unwrap_or_default();
@@ -215,7 +215,7 @@ impl SeenState {
 }
 
 impl From<&TargetState> for SeenState {
-    /// Where a server is once it is there.
+    /// State of a server that has reached its target.
     fn from(target: &TargetState) -> Self {
         Self { copystate: target.copystate.clone(), migrationcycle: target.migrationcycle.clone() }
     }
@@ -227,36 +227,36 @@ impl fmt::Display for SeenState {
     }
 }
 
-/// `copystate/migrationcycle`, as people write it in runbooks; `*` for a field that is not named.
+/// Writes `copystate/migrationcycle`, as people write it in runbooks; `*` for a field that is not named.
 fn write_pair(f: &mut fmt::Formatter<'_>, copystate: Option<&Word>, cycle: Option<&Word>) -> fmt::Result {
     let text = format!("{}/{}", copystate.map_or("*", Word::as_str), cycle.map_or("*", Word::as_str));
     f.pad(&text)
 }
 
-/// One row of a plan, valid: a row that exists is a row we could send.
+/// Valid row of a plan: every row that exists can be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     pub id: RowId,
-    /// Where it stands in its file, for messages.
+    /// Line number in its file, for messages.
     pub line: u32,
-    /// The file of rows that it stands in; none: the plan itself.
+    /// File of rows that holds it; `None` for the plan file itself.
     pub file: Option<Arc<str>>,
     pub source_id: SourceId,
     pub wants: TargetState,
-    /// Refuse the row unless this is what is seen; empty when the plan expects nothing.
+    /// State that must be seen before a change is sent; empty when the plan expects nothing.
     pub expects: TargetState,
     pub wave: Option<String>,
-    /// The plan's column `target`: which account and endpoint carries the row.
+    /// Value of the plan's column `target`: the account and endpoint that carries the row.
     pub account: Option<String>,
     pub name: Option<String>,
     pub note: Option<String>,
-    /// Columns that we do not know, kept for the reports, in the file's order.
+    /// Unknown columns, kept for the reports, in the file's order.
     pub extra: Vec<(String, String)>,
 }
 
 #[cfg(test)]
 impl Row {
-    /// The first row of a plan, `vm-1`, of which nothing is said but its target.
+    /// Returns the first row of a plan, `vm-1`, with nothing but its target.
     pub(crate) fn first(wants: TargetState) -> Self {
         Self {
             id: RowId(1),

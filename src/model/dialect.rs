@@ -1,7 +1,7 @@
-//! The editions of the API: which state words each lets one write, how it spells them, and what it makes mandatory.
+//! Editions of the API: the state words that each accepts in writes, their spelling, and the fields that are mandatory.
 //!
-//! One table says it all. The known words are those of any list; what may be written, what can be seen, and what is
-//! spelled in another way follow from its columns.
+//! All of it follows from one table: its columns tell which words are known, which may be written, which can be read, and which
+//! are spelled differently.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,27 +10,27 @@ use super::lists::{COPYSTATES, Entry, MIGRATIONCYCLES, canonical, has};
 use super::words::Word;
 use super::{SeenState, TargetState};
 
-/// An edition of the API's pages, named by its month.
+/// Edition of the API's pages, named by its month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edition {
     Y2025M11,
     Y2026M01,
 }
 
-/// One of the two fields of a state, by its name in the body of a change.
+/// One of the two fields of a state, named as in the body of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     Copystate,
     Migrationcycle,
 }
 
-/// What is spoken with the service.
+/// Vocabulary used with the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
-    /// As the plan and the service's own answers spell it.
+    /// Words stay as the plan and the service's own answers spell them.
     #[default]
     Auto,
-    /// As one edition has it.
+    /// Words are spelled as one edition spells them.
     Of(Edition),
 }
 
@@ -38,7 +38,7 @@ pub enum Dialect {
 #[error("`{0}` is none of auto, 2025-11, 2026-01")]
 pub struct BadDialect(String);
 
-/// Why a target cannot be said in an edition.
+/// Reason for which a target cannot be expressed in an edition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Objection {
     #[error("the {edition} edition has no {field} \"{word}\"")]
@@ -48,7 +48,7 @@ pub enum Objection {
 }
 
 impl Objection {
-    /// The field that it is about.
+    /// Field that the objection is about.
     #[must_use]
     pub fn field(&self) -> Field {
         match self {
@@ -57,7 +57,7 @@ impl Objection {
     }
 }
 
-/// The words of an answer that no table has, with their fields.
+/// Returns the words of an answer that no table has, with their fields.
 pub fn unknown_words(seen: &SeenState) -> impl Iterator<Item = (Field, &Word)> {
     let named = Field::ALL.into_iter().zip([&seen.copystate, &seen.migrationcycle]);
     named.filter_map(|(field, word)| Some((field, word.as_ref()?))).filter(|(field, word)| !field.knows(word))
@@ -82,7 +82,7 @@ impl Field {
         }
     }
 
-    /// Whether any list has the word for this field.
+    /// Tells whether any list has the word for this field.
     #[must_use]
     pub fn knows(self, word: &Word) -> bool {
         has(self.table(), word.as_str())
@@ -120,7 +120,7 @@ impl Edition {
         }
     }
 
-    /// Whether a change has to name both fields.
+    /// Tells whether a change has to name both fields.
     ///
     /// sources: intl api-sms/UpdateCopyState.html (English, 2025-11-27: neither is mandatory), CN
     /// api-sms/UpdateCopyState.html (2026-01-27: both are).
@@ -132,7 +132,7 @@ impl Edition {
         }
     }
 
-    /// The words that may be written into a field.
+    /// Words that may be written into a field.
     fn words(self, field: Field) -> impl Iterator<Item = &'static str> {
         let has = move |[y2025m11, y2026m01, _]: [bool; 3]| match self {
             Edition::Y2025M11 => y2025m11,
@@ -141,7 +141,7 @@ impl Edition {
         field.table().iter().filter(move |(_, lists)| has(*lists)).map(|(word, _)| *word)
     }
 
-    /// A word as this edition spells it. None: it does not have it.
+    /// Returns a word as this edition spells it; `None` when the edition does not have it.
     fn spelled(self, field: Field, word: &Word) -> Option<Word> {
         self.words(field).find(|known| canonical(known) == canonical(word.as_str())).map(Word::new)
     }
@@ -173,13 +173,13 @@ impl Dialect {
         }
     }
 
-    /// The words that may be written into a field.
+    /// Words that may be written into a field.
     pub fn words(self, field: Field) -> impl Iterator<Item = &'static str> {
         let all = field.table().iter().map(|(word, _)| *word);
         all.filter(move |word| self.edition().is_none_or(|edition| edition.words(field).any(|known| known == *word)))
     }
 
-    /// A target with its words as they go over the wire. A word that no list has stays as it is.
+    /// Returns a target with its words spelled as they go over the wire. A word that no list has stays as it is.
     #[must_use]
     pub fn spelled(self, target: TargetState) -> TargetState {
         let Some(edition) = self.edition() else { return target };
@@ -190,8 +190,8 @@ impl Dialect {
         }
     }
 
-    /// What cannot be said of a target. A word that no list has is not judged here: whoever let it in meant it.
-    /// `fills_in`: a half that the target leaves open is taken from what was read.
+    /// Returns what this dialect cannot express of a target. Words that no list has are not judged here: they were allowed
+    /// explicitly. With `fills_in`, a field that the target leaves open will be taken from what was read.
     pub fn objections(self, target: &TargetState, fills_in: bool) -> impl Iterator<Item = Objection> {
         let edition = self.edition().filter(|_| !target.is_empty());
         edition.into_iter().flat_map(move |edition| {
@@ -253,7 +253,7 @@ mod tests {
         assert_eq!((gone(Field::Copystate), came(Field::Copystate)), (vec!["initialize"], vec!["init", "premiging"]));
         assert_eq!(gone(Field::Migrationcycle), Vec::<&str>::new());
         assert_eq!(came(Field::Migrationcycle), ["no_ready", "ready_for_test", "testing", "tested"]);
-        // What the older edition lets one write is what reads show.
+        // The older edition accepts exactly the words that reads show.
         assert_eq!([shown(Field::Copystate), shown(Field::Migrationcycle)], Field::ALL.map(|f| written(old, f)));
     }
 
@@ -279,7 +279,7 @@ mod tests {
             assert_eq!(spelled("2025-11", word), "initialize/replicating");
             assert_eq!(spelled("2026-01", word), "init/replicating");
             assert_eq!(spelled("auto", word), format!("{}/replicating", word.to_lowercase()));
-            // Words that the edition does not have are refused elsewhere, and not changed here.
+            // Words that the edition does not have are refused elsewhere; here they stay unchanged.
             assert_eq!(spelled("2025-11", "premiging"), "premiging/replicating");
             assert_eq!(spelled("2026-01", "Brand_New"), "brand_new/replicating");
         }
@@ -336,7 +336,7 @@ mod tests {
         assert_eq!(unknown(&seen("", "")), Vec::<String>::new());
         assert_eq!(unknown(&seen("Hibernating", "syncing")), ["copystate hibernating"]);
         assert_eq!(unknown(&seen("error", "thawing")), ["migrationcycle thawing"]);
-        // A word of the other field is none of this one.
+        // A word of the other field is unknown in this one.
         assert_eq!(unknown(&seen("setting", "finished")), ["copystate setting", "migrationcycle finished"]);
     }
 

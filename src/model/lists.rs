@@ -1,7 +1,7 @@
-//! Lists of the state words that the service knows, as its pages have them: which edition lets one write a word, and which words
-//! are read.
+//! Lists of the state words that the service knows, from its pages: for each word, the editions that accept it in writes, and whether
+//! reads show it.
 
-/// A word, and which lists have it: writes of 2025-11, writes of 2026-01, reads.
+/// A word with its presence in three lists: writes of 2025-11, writes of 2026-01, reads.
 pub(super) type Entry = (&'static str, [bool; 3]);
 
 const X: bool = true;
@@ -50,7 +50,7 @@ pub(super) const MIGRATIONCYCLES: [Entry; 10] = [
     ("cutovered", [X, X, X]),
 ];
 
-/// The words of a table, whichever list has them.
+/// Returns the words of a table, regardless of the lists that have them.
 pub(super) const fn words<const N: usize>(table: &[Entry; N]) -> [&'static str; N] {
     let mut words = [""; N];
     let mut i = 0;
@@ -61,19 +61,19 @@ pub(super) const fn words<const N: usize>(table: &[Entry; N]) -> [&'static str; 
     words
 }
 
-/// Whether a word can be written in some edition, while no read ever shows it, in whatever spelling.
+/// Tells whether some edition accepts the word in writes while no read ever shows it in any spelling.
 pub(super) fn is_written_but_never_shown(word: &str) -> bool {
     let all = COPYSTATES.iter().chain(&MIGRATIONCYCLES);
     let mut spellings = all.filter(|(known, _)| canonical(known) == canonical(word)).peekable();
     spellings.peek().is_some() && spellings.all(|(_, [_, _, shown])| !shown)
 }
 
-/// The one spelling that stands for all spellings of a state.
+/// Returns the spelling that stands for all spellings of a state.
 pub(super) fn canonical(word: &str) -> &str {
     if word == "initialize" { "init" } else { word }
 }
 
-/// Tells that a list has a word, in this spelling.
+/// Tells whether a list has the word in exactly this spelling.
 pub(super) fn has(table: &[Entry], word: &str) -> bool {
     table.iter().any(|(known, _)| *known == word)
 }

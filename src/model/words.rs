@@ -1,8 +1,8 @@
-//! The service's vocabulary: what a state word is, which pairs go together, which states swallow an update.
+//! The service's vocabulary: state words, the pairs that go together, the states in which an update is ignored.
 //!
-//! The lists drifted three times within three months, so a word is data: what we know is in the tables of `lists`,
-//! and what we do not know is carried as it was read. Compare words with `==`: it ignores case, and `init` (the
-//! spelling of writes) equals `initialize` (the spelling of reads).
+//! The lists changed three times within three months, so a word is data: known ones are in the tables of `lists`, unknown ones
+//! are carried as they were read. Compare words with `==`: it ignores case, and `init` (the spelling of writes) equals
+//! `initialize` (the spelling of reads).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::lists::{self, canonical};
 
-/// A state word in lower case, in the spelling it came with.
+/// State word in lower case, in the spelling it came with.
 #[derive(Clone, Debug)]
 pub struct Word(Cow<'static, str>);
 
@@ -33,10 +33,10 @@ impl Word {
         &self.0
     }
 
-    /// Whether a text could be a word of some later edition: letters, digits, `_` and `-`, and about as long as words are.
+    /// Tells whether a text could be a word of some later edition: 1 to 64 ASCII letters, digits, `_` and `-`.
     #[must_use]
     pub(crate) fn could_be(text: &str) -> bool {
-        /// Four times what any known word has.
+        /// More than four times the length of any known word.
         const LONGEST: usize = 64;
         let is_of_a_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
         (1..=LONGEST).contains(&text.len()) && text.bytes().all(is_of_a_word)
@@ -80,7 +80,7 @@ impl Serialize for Word {
 
 impl<'de> Deserialize<'de> for Word {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// Taken as it stands in what is read.
+        /// Visitor that borrows the text from the input, without a copy.
         struct Text;
 
         impl Visitor<'_> for Text {
@@ -105,7 +105,7 @@ pub const COPYSTATES: [&str; lists::COPYSTATES.len()] = lists::words(&lists::COP
 /// Every migrationcycle that some edition of the API lets one write.
 pub const MIGRATIONCYCLES: [&str; lists::MIGRATIONCYCLES.len()] = lists::words(&lists::MIGRATIONCYCLES);
 
-/// Every word of both lists by its length, so that one of millions is found at once. Places without a word are empty.
+/// Words of both lists by length, so that finding one takes a few comparisons. Unused slots are empty.
 static KNOWN: [[&str; 8]; 16] = by_length([&COPYSTATES, &MIGRATIONCYCLES]);
 
 const fn by_length<const LONGEST: usize>(lists: [&[&'static str]; 2]) -> [[&'static str; 8]; LONGEST] {
@@ -123,27 +123,27 @@ const fn by_length<const LONGEST: usize>(lists: [&[&'static str]; 2]) -> [[&'sta
     by_length
 }
 
-/// The current states in which the service answers 200 and changes nothing.
+/// Current states in which the service answers 200 and changes nothing.
 ///
 /// source: CN api-sms/UpdateCopyState.html (2026-01-27). `cleared` is not in the vendor's list, although its two
 /// neighbours are; whether it swallows updates as well is not established, so we send and look.
 const SWALLOWS_UPDATES: [&str; 7] =
     ["unavailable", "stopping", "stopped", "deleting", "finished", "clearing", "clearfailed"];
 
-/// Whether a server in this state answers 200 to an update and stays as it is.
+/// Tells whether a server in this state answers 200 to an update and stays as it is.
 #[must_use]
 pub fn swallows_updates(copystate: &Word) -> bool {
     SWALLOWS_UPDATES.contains(&copystate.as_str())
 }
 
-/// Whether a word can be written but is not among those that reads show, so that no look can prove it. `premiging` may
-/// show as `premigready`.
+/// Tells whether a word can be written but never read, so that no look can prove it. `premiging` may be shown as
+/// `premigready`.
 #[must_use]
 pub fn never_shown(word: &Word) -> bool {
     lists::is_written_but_never_shown(word.as_str())
 }
 
-/// Targets from which there is no way back.
+/// Targets that cannot be undone.
 pub(crate) const IRREVERSIBLE: [&str; 3] = ["finished", "deleting", "cleared"];
 
 #[must_use]
@@ -164,7 +164,7 @@ pub fn started_by_task_action(copystate: &Word) -> bool {
     STARTED_BY_TASK_ACTION.contains(&copystate.as_str())
 }
 
-/// What the vendor documents about a pair.
+/// Vendor's documentation of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pairing {
     Allowed,
@@ -196,7 +196,7 @@ pub fn pairing(copystate: &Word, migrationcycle: &Word) -> Pairing {
     }
 }
 
-/// The known word nearest to a misspelt one, if one is near.
+/// Returns the known word nearest to a misspelt one, if one is near: at most one edit, plus one for each four of its letters.
 #[must_use]
 pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let text = text.to_lowercase();
