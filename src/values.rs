@@ -1,5 +1,5 @@
-//! Values that people write in flags, files and plans, each read from its text in one place: what has been read travels as a
-//! value, and is not read again.
+//! Values that people write in flags, files and plans, each parsed in one place: from there on the value is passed, and its text
+//! is not parsed again.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub mod rate;
 pub mod share;
 pub mod zone;
 
-/// A number of rows, or a percentage of them.
+/// Parses a number of rows, or a percentage of them.
 pub(crate) fn share(text: &str) -> Result<Share, String> {
     text.parse().map_err(|bad: BadShare| bad.to_string())
 }
@@ -38,12 +38,12 @@ pub(crate) fn on_off(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Requests in a second, a minute or an hour, or no limit.
+/// Parses requests per second, minute or hour, or `off` for no limit.
 pub(crate) fn rate(text: &str) -> Result<Rate, String> {
     text.parse().map_err(|bad: BadRate| bad.to_string())
 }
 
-/// `30s`, `500ms`, `2m`, `1h30m`; a bare number is seconds.
+/// Parses `30s`, `500ms`, `2m`, `1h30m`; a bare number is seconds. Refuses zero, and more than a week.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let bad = || format!("`{text}` is not a duration such as 30s, 500ms or 2m");
     let parsed = if let Ok(seconds) = text.parse::<f64>() {
@@ -58,7 +58,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(parsed)
 }
 
-/// None: what a plan or an earlier launch says is lifted.
+/// Parses a value that `off` lifts: `None` cancels what the plan or an earlier launch set.
 pub(crate) fn unless_off<T>(text: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, String> {
     if text.trim() == "off" { Ok(None) } else { read(text).map(Some) }
 }

@@ -5,11 +5,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Requests in a second, and the text that says so, which is its stored form.
+/// Requests per second, with the text as it was written, which is its stored form.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rate {
     text: String,
-    /// None: no limit of ours.
+    /// `None` for no limit of ours.
     per_second: Option<f64>,
 }
 
@@ -22,7 +22,7 @@ pub enum BadRate {
 }
 
 impl Rate {
-    /// Limit in requests a second; none for `off`.
+    /// Limit in requests per second; `None` for `off`.
     #[must_use]
     pub fn per_second(&self) -> Option<f64> {
         self.per_second
@@ -32,7 +32,7 @@ impl Rate {
 impl FromStr for Rate {
     type Err = BadRate;
 
-    /// `10` is a second, `30/m` a minute, `100/h` an hour; `off` is no limit of ours.
+    /// Parses `10` (per second), `30/m` (per minute), `100/h` (per hour), and `off`, no limit of ours.
     fn from_str(text: &str) -> Result<Self, BadRate> {
         Ok(Self { text: text.to_owned(), per_second: per_second(text)? })
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A number of rows, or a part of all of them.
+/// Number of rows, or a percentage of all.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Share {
     Rows(u64),
@@ -53,7 +53,7 @@ impl<'de> Deserialize<'de> for Share {
 }
 
 impl Share {
-    /// So many of this many, at least one where any was asked for.
+    /// Returns the rows that this share is of `n_rows`, rounded up and at most `n_rows`.
     #[must_use]
     pub fn of(self, n_rows: u64) -> u64 {
         match self {

@@ -1,7 +1,7 @@
-//! Time zones: the one that hours are read in, and where it comes from.
+//! Time zones: the one in which hours are read, and its origin.
 //!
-//! The C library takes a zone that it cannot find for UTC, and says nothing: a window at night would then open in the
-//! hours of business. Here that is an error, and UTC is the machine's zone only where the machine has no other.
+//! The C library silently takes an unknown zone for UTC: a window at night would then open during business hours. Here an
+//! unknown zone is an error, and UTC is the machine's zone only where the machine has none.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -13,14 +13,14 @@ use jiff::tz::TimeZone;
 
 use crate::model::words::nearest;
 
-/// A time zone, and how it is told to people.
+/// Time zone, with the name that people are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {
     pub rules: TimeZone,
     named: String,
 }
 
-/// Why there is no zone to read hours in.
+/// Reason for which there is no zone to read hours in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadZone {
     #[error("`{name}` is no time zone such as Europe/Berlin or UTC{}", suggested(suggestion.as_deref()))]
@@ -41,11 +41,11 @@ impl fmt::Display for Zone {
     }
 }
 
-/// Place where the C library finds the machine's zone, unless TZ says otherwise.
+/// File in which the C library finds the machine's zone, unless TZ says otherwise.
 const LOCALTIME: &str = "/etc/localtime";
 
 impl Zone {
-    /// The zone of this name. What POSIX writes is no name: there `UTC+3` lies to the west.
+    /// Finds a zone by its name. POSIX rules are not names: in them, `UTC+3` lies to the west.
     pub fn from_name(name: &str) -> Result<Self, BadZone> {
         match of_name(name) {
             Some(rules) => Ok(Self { named: rules.iana_name().unwrap_or(name).to_owned(), rules }),
@@ -53,24 +53,24 @@ impl Zone {
         }
     }
 
-    /// The machine's own: what TZ says, as POSIX and the C library read it, else what `/etc/localtime` is.
+    /// Finds the machine's zone: TZ, as POSIX and the C library read it, else `/etc/localtime`.
     pub fn of_machine() -> Result<Self, BadZone> {
         Self::of_machine_with(std::env::var_os("TZ").as_deref(), Path::new(LOCALTIME))
     }
 
-    /// The same where only people read times in it: UTC stands in for what cannot be found, and says why.
+    /// Finds the machine's zone where only people read times in it: if it cannot be found, UTC, with the reason in its name.
     #[must_use]
     pub fn of_machine_for_people() -> Self {
         Self::of_machine().unwrap_or_else(|bad| Self { rules: TimeZone::UTC, named: format!("UTC, for {bad}") })
     }
 
-    /// An instant as its clocks show it, with the offset.
+    /// Formats an instant as the zone's clocks show it, with the offset.
     #[must_use]
     pub fn shows(&self, at: Timestamp) -> String {
         at.to_zoned_datetime(self.rules.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
     }
 
-    /// The same to the millisecond.
+    /// Formats an instant likewise, to the millisecond.
     #[must_use]
     pub fn shows_exactly(&self, at: Timestamp) -> String {
         at.to_zoned_datetime(self.rules.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f %:z").to_string()
@@ -102,7 +102,7 @@ impl Zone {
     }
 
     fn of_localtime(path: &Path) -> Result<Self, BadZone> {
-        // A link that leads nowhere is there, and is no zone.
+        // A dangling link exists, but is no zone: only a missing file means UTC.
         if let Err(error) = path.symlink_metadata()
             && error.kind() == io::ErrorKind::NotFound
         {
@@ -118,7 +118,7 @@ fn of_name(name: &str) -> Option<TimeZone> {
     TimeZone::get(name).ok().filter(|zone| !zone.is_unknown())
 }
 
-/// By what the file's path or its link says it is, else by what is in it.
+/// Finds the zone by the name in the file's path or the path it links to, else by the file's content.
 fn of_file(path: &Path) -> Result<TimeZone, String> {
     let linked = std::fs::canonicalize(path).map_err(|error| format!("leads nowhere: {error}"))?;
     let text = linked.to_string_lossy();
