@@ -1,8 +1,8 @@
-//! Formats of reports: their names, what their files end in, and the spelling that their texts need.
+//! Formats of reports: their names, file extensions, and the spelling that their texts need.
 
 use crate::wording::sieve::Form;
 
-/// Forms of `report --format`.
+/// Format of a report, as `report --format` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Csv,
@@ -28,7 +28,7 @@ impl Format {
         }
     }
 
-    /// What a browser is told that it is.
+    /// Media type that a browser is told.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl Format {
         }
     }
 
-    /// What its files end in.
+    /// Extension of its files.
     #[must_use]
     pub fn extension(self) -> &'static str {
         match self {
@@ -51,13 +51,13 @@ impl Format {
         }
     }
 
-    /// Whether it is nothing for a terminal.
+    /// Tells whether it must not go to a terminal.
     #[must_use]
     pub fn is_binary(self) -> bool {
         self.form() == Form::Raw
     }
 
-    /// What it is where it is shown.
+    /// Form in which it is shown to people.
     pub(crate) fn form(self) -> Form {
         match self {
             Format::Csv => Form::Table,
@@ -67,7 +67,7 @@ impl Format {
         }
     }
 
-    /// What it is where it is kept. A table has no other spelling for a value, and whoever opens it wants the value.
+    /// Form in which it is kept in a file. A CSV has no escapes of its own, and whoever opens it wants the value itself.
     pub(crate) fn form_of_file(self) -> Form {
         match self {
             Format::Csv | Format::Xlsx => Form::Raw,

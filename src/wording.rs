@@ -1,7 +1,7 @@
-//! Words and lines for people: how a value from outside, a count, a time or a command is written, wherever it is written.
+//! Values from outside, counts, times and commands as people read them: one spelling each, for all outputs.
 //!
-//! What came from outside is shown by one rule (`visible`). Lines for people are written to a [`printout`], and what has a form of
-//! its own goes through a `sieve`.
+//! Everything that came from outside is spelled by one rule (`visible`). Lines for people are written to a [`printout`]; output
+//! with a format of its own (CSV, JSON, HTML) goes through a `sieve`.
 
 pub(crate) mod amounts;
 pub(crate) mod plain;

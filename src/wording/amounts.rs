@@ -1,12 +1,12 @@
 //! Counts and durations, as people say them.
 
-/// `1 row`, `2 rows`.
+/// Formats a count: `1 row`, `2 rows`.
 #[must_use]
 pub(crate) fn count(n: u64, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
-/// `0.250 s`, `3 min 20 s`, `2 h 05 min`.
+/// Formats milliseconds: `0.250 s`, `3 min 20 s`, `2 h 05 min`.
 #[must_use]
 pub(crate) fn duration(ms: u64) -> String {
     let seconds = ms / 1000;

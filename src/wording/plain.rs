@@ -1,4 +1,4 @@
-//! Texts made fit for a terminal or a page: what came from outside can neither move the cursor nor turn the line around.
+//! Texts made safe for a terminal or a page: text from outside can neither move the cursor nor reverse the line.
 
 use std::path::Path;
 
@@ -6,19 +6,19 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::visible;
 
-/// A value from outside on one line: what cannot be seen in it is spelled out, a row of blanks included.
+/// Returns a value from outside on one line, with invisible characters spelled out; also each blank that follows a blank.
 #[must_use]
 pub(crate) fn plain(text: &str) -> String {
     visible::value(text).into_owned()
 }
 
-/// The name of a file, which may hold all of that.
+/// Returns a path in the same spelling.
 #[must_use]
 pub(crate) fn shown(path: &Path) -> String {
     plain(&path.display().to_string())
 }
 
-/// At most so many columns of a terminal, the last of them an ellipsis where something was left out.
+/// Returns the text cut to at most so many terminal columns, with an ellipsis at the end when something was left out.
 #[must_use]
 pub(crate) fn shortened(text: &str, most: usize) -> String {
     if text.width() <= most {
@@ -34,7 +34,7 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
     kept + "…"
 }
 
-/// Filled up with blanks to so many columns of a terminal.
+/// Returns the text filled up with blanks to so many terminal columns.
 #[must_use]
 pub(crate) fn padded(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(text.width())))

@@ -1,7 +1,7 @@
-//! Lines for people, and the one way to write any: whatever a line holds, it stays one line on which each character is seen.
+//! Lines for people, and the only way to write one: whatever a line holds, it stays one line on which every character is visible.
 //!
-//! `writeln!(out, …)` writes one line, and `writeln!(out)` an empty one. A line break inside of a text is spelled out, whoever
-//! put it there: so nobody has to remember to clean a name, and a break of ours in the wrong place is seen at once.
+//! `writeln!(out, …)` writes one line, and `writeln!(out)` an empty one. A line break inside the text is spelled out, whoever
+//! put it there: nobody has to remember to clean a name, and a misplaced break of our own is noticed at once.
 
 use std::fmt;
 use std::io;
@@ -14,12 +14,12 @@ mod folded;
 
 pub struct Printout<'a> {
     out: &'a mut dyn io::Write,
-    /// Column at which lines are folded, if they are.
+    /// Column at which lines are folded; `None` for no folding.
     width: Option<usize>,
     coloured: bool,
 }
 
-/// A part of a line, with the numbers of its style: 1 is bold, 31 is red.
+/// Part of a line, with the numbers of its style: 1 is bold, 31 is red.
 /// source: ECMA-48, 8.3.117 (SGR)
 pub(crate) struct Span<'a> {
     pub(crate) style: Vec<u8>,
@@ -33,7 +33,7 @@ impl<'a> Span<'a> {
 }
 
 impl<'a> Printout<'a> {
-    /// Neither folded nor in colours.
+    /// Makes a printout without folding and without colours.
     pub fn new(out: &'a mut dyn io::Write) -> Self {
         Self { out, width: None, coloured: false }
     }
@@ -42,14 +42,14 @@ impl<'a> Printout<'a> {
         Self { out, width, coloured }
     }
 
-    /// Takes one line from `write!` and `writeln!`, with or without its end.
+    /// Takes one line from `write!` or `writeln!`; a trailing line break is optional.
     pub fn write_fmt(&mut self, line: fmt::Arguments<'_>) -> io::Result<()> {
         let text = line.to_string();
         let line = self.folded(&visible(text.strip_suffix('\n').unwrap_or(&text)));
         self.out.write_all((line + "\n").as_bytes())
     }
 
-    /// A line of parts in their styles, where these are shown. Meaning is in the words.
+    /// Writes a line of styled parts; without colours, the words alone carry the meaning.
     pub(crate) fn styled(&mut self, spans: &[Span<'_>]) -> io::Result<()> {
         if !self.coloured {
             return writeln!(self, "{}", spans.iter().map(|span| span.text).collect::<String>());
@@ -60,7 +60,7 @@ impl<'a> Printout<'a> {
         let n_same = whole.bytes().zip(folded.bytes()).take_while(|(one, other)| one == other).count();
         let (mut line, mut at) = (String::new(), 0);
         for (Span { style, .. }, text) in spans.iter().zip(&seen) {
-            // What was folded has no place any more that is known.
+            // Behind the first fold, positions in the folded text are no longer known: the rest goes unstyled.
             if at + text.len() > n_same {
                 break;
             }
@@ -75,7 +75,7 @@ impl<'a> Printout<'a> {
         self.out.write_all((line + &folded[at..] + "\n").as_bytes())
     }
 
-    /// A title between two empty lines.
+    /// Writes a title between two empty lines.
     pub(crate) fn heading(&mut self, title: &str) -> io::Result<()> {
         writeln!(self)?;
         writeln!(self, "{title}")?;
@@ -89,13 +89,13 @@ impl<'a> Printout<'a> {
         }
     }
 
-    /// Tells whether a table of so many columns is shown without being folded.
+    /// Tells whether a table of so many columns fits without being folded.
     pub(crate) fn has_room_for(&self, columns: usize) -> bool {
         self.width.is_none_or(|width| columns <= width)
     }
 }
 
-/// Columns that the widest of some texts takes.
+/// Width of the widest text, in terminal columns.
 pub(crate) fn widest<'t>(texts: impl IntoIterator<Item = &'t str>) -> usize {
     texts.into_iter().map(UnicodeWidthStr::width).max().unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! Words of a POSIX shell: the one way in which a command that is proposed names anything.
+//! Quoting for a POSIX shell: every name in a proposed command is quoted here.
 
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -8,15 +8,14 @@ use std::str::Utf8Chunk;
 use super::plain::plain;
 use super::visible;
 
-/// As one word of a POSIX shell, which stands for this very text: the one way in which a command that is proposed names
-/// anything. What nobody sees is spelled out for `printf`; line breaks at the very end are lost, as a shell drops
-/// those.
+/// Quotes a text as one word of a POSIX shell that yields exactly this text. Invisible characters become escapes of `printf`; line
+/// breaks at the very end are lost, since command substitution drops those.
 #[must_use]
 pub(crate) fn shell_word(text: &str) -> String {
     word_of_bytes(text.as_bytes())
 }
 
-/// A path as one word of a shell. One that begins like a flag is named from the folder that it is in; `-` alone is standard
+/// Quotes a path as one word of a POSIX shell. A path that begins with `-` gets a leading `./`; `-` alone is standard
 /// input.
 #[must_use]
 pub(crate) fn shell_path(path: &Path) -> String {
@@ -40,14 +39,14 @@ fn word_of_bytes(bytes: &[u8]) -> String {
     }
 }
 
-/// Adds a chunk of a text as `printf` writes it. source: POSIX.1-2024, printf (octal escapes in its format)
+/// Appends a chunk of a text in the format syntax of `printf`. source: POSIX.1-2024, printf (octal escapes in its format)
 fn printf_of(mut text: String, chunk: &Utf8Chunk<'_>) -> String {
     for character in chunk.valid().chars() {
         match character {
             '\'' => text.push_str("'\\''"),
             '%' => text.push_str("%%"),
             '\\' => text.push_str("\\\\"),
-            // The same blank, and no gap that is taken for one between columns.
+            // A blank after a blank is escaped, so that a gap is not taken for the gap between two columns.
             ' ' if text.ends_with(' ') => text.push_str("\\040"),
             _ if !visible::is_visible(character) => {
                 octal(&mut text, character.encode_utf8(&mut [0; 4]).as_bytes());

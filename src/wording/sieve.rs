@@ -1,38 +1,38 @@
-//! The last door of what is no page of ours: documents, reports in the forms of others. Whatever was overlooked before it, nothing
-//! goes through that a person could not see.
+//! Last filter before documents and reports in formats of their own leave the program: whatever was overlooked earlier, no character
+//! that a person could not see goes through.
 
 use std::io::{self, Write};
 use std::{fmt, mem, str};
 
 use super::visible::{acts_on_terminals, escape, is_visible, spell};
 
-/// Kind of text, and so the spelling of a character that must not go through.
+/// Kind of document, which decides how a character that must not go through is spelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// Of which people read something: a page, a report.
+    /// Document that people read: a page, a report.
     Text,
-    /// The same as CSV, where a line break inside of quotes is of a value.
+    /// CSV that people read, where a line break inside quotes belongs to a value.
     Table,
-    /// A table for a program: its values are data, whatever they look like, but for what acts on a terminal that may stand behind it.
+    /// CSV for a program: values are data and stay as they are, except for characters that act on a terminal.
     Values,
-    /// In JSON such characters stand in strings alone, where their escape is the same value.
+    /// JSON, where such characters occur only inside strings, and their escape is the same value.
     Json,
-    /// Kept in a file or given to a program, and shown on no terminal.
+    /// Data kept in a file or given to a program, never shown on a terminal.
     Raw,
 }
 
 impl Form {
-    /// The same where a terminal shows it: whatever was asked for, none takes it as it is.
+    /// Returns the form for output to a terminal, which never takes raw data.
     pub(crate) fn on_a_terminal(self) -> Self {
         if self == Form::Raw { Form::Text } else { self }
     }
 
-    /// The text with such characters spelled out. Line breaks and tabs are of the form, and stay.
+    /// Returns the text with such characters spelled out. Line breaks and tabs structure the document, and stay.
     pub(crate) fn fit(self, text: &str) -> String {
         self.fit_from(text, &mut false)
     }
 
-    /// The same for a text that may begin inside of quotes.
+    /// Does the same for a text that may begin inside quotes.
     fn fit_from(self, text: &str, is_quoted: &mut bool) -> String {
         let mut fit = String::with_capacity(text.len());
         for character in text.chars() {
@@ -54,12 +54,12 @@ impl Form {
     }
 }
 
-/// Lets through what is fit, wherever one write ends and the next begins.
+/// Writer that spells out what its form does not allow, independent of how the output is split into writes.
 pub(crate) struct Sieve<W> {
     out: W,
     form: Form,
     is_quoted: bool,
-    /// The beginning of a character whose end has not come yet.
+    /// First bytes of a character that the last write cut off.
     begun: Vec<u8>,
 }
 
@@ -68,7 +68,7 @@ impl<W: Write> Sieve<W> {
         Self { out, form, is_quoted: false, begun: Vec::new() }
     }
 
-    /// Tells bytes of which none has to be looked at.
+    /// Tells whether the bytes can be written as they are, without being examined one by one.
     fn is_harmless(&self, bytes: &[u8]) -> bool {
         let is_quote = |byte| self.form == Form::Table && byte == b'"';
         let is_harmless = |byte: &u8| matches!(*byte, b' '..=b'~' | b'\n' | b'\t') && !is_quote(*byte);

@@ -1,33 +1,33 @@
-//! Instants, as pages and documents write them.
+//! Instants as pages and documents write them.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::values::zone::Zone;
 
-/// ISO 8601, UTC, with milliseconds.
+/// Formats an instant as ISO 8601 in UTC, with milliseconds.
 #[must_use]
 pub(crate) fn time(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
-/// As the clocks of a zone show it, for people; without one as [`time`] does, for what is kept and is the same wherever it
-/// is read.
+/// Formats an instant as a zone's clocks show it, for people; without a zone as [`time`] does, for documents that are kept and are
+/// the same wherever they are read.
 #[must_use]
 pub(crate) fn time_in(zone: Option<&Zone>, at: Timestamp) -> String {
     zone.map_or_else(|| time(at), |zone| zone.shows(at))
 }
 
-/// In documents.
+/// Serializes an instant in documents, as [`time`] formats it.
 #[expect(clippy::ref_option, reason = "serde hands it over like that")]
 pub(crate) fn serialize_time<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     at.map(time).serialize(serializer)
 }
 
-/// Writes times as [`time`] does, at a fraction of the cost: of many, most are of the same few minutes.
+/// Formats many instants as [`time`] does, at a fraction of the cost: most fall into the same few minutes, whose text is cached.
 #[derive(Default)]
 pub(crate) struct Times {
-    /// How the times of a minute begin, each minute in the place of its remainder.
+    /// Text of each cached minute, up to the seconds, in the slot `minute mod 32`.
     minutes: [Option<(i64, String)>; 32],
 }
 

@@ -1,8 +1,8 @@
-//! Characters that a person sees as they are, and the spelling of all others: the one rule by which every door to a person goes.
+//! Characters that are visible as they are, and the spelling of all others: the one rule that everything shown to people follows.
 //!
-//! Control characters move the cursor, marks of direction turn a line around, and what nobody sees makes two names look like one.
-//! None of them is dropped: each is spelled out, so that whoever reads it sees that something was there. Joiners inside emoji and
-//! letters are of that kind, too, and stand between the signs that they join.
+//! Control characters move the cursor, direction marks reverse a line, and invisible characters make two names look alike. None
+//! of them is dropped: each is spelled out, so that the reader sees that something was there. Joiners inside emoji and letters
+//! are spelled out, too, between the signs that they join.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,10 +10,10 @@ use std::fmt;
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// Marks on one letter past these pile up over the lines beside theirs. Vowel, stress and accent of one Hebrew letter are four.
+/// Limit of marks on one letter: more would pile up over neighbouring lines. Vowel, stress and accent of one Hebrew letter are four.
 const MOST_MARKS: u32 = 6;
 
-/// Tells what has a shape of its own, the plain blank and the wide one of Chinese and Japanese included.
+/// Tells whether a character is visible: it has a shape, or is the ordinary blank or the wide one of Chinese and Japanese.
 pub(crate) fn is_visible(character: char) -> bool {
     if character.is_ascii() {
         return matches!(character, ' '..='~');
@@ -26,15 +26,15 @@ pub(crate) fn is_visible(character: char) -> bool {
         | GeneralCategory::Unassigned
         | GeneralCategory::LineSeparator
         | GeneralCategory::ParagraphSeparator => false,
-        // Other blanks than these look like them and are none that a line is folded at.
+        // Other blanks look like these two, but lines are not folded at them.
         GeneralCategory::SpaceSeparator => character == '\u{3000}',
-        // A pattern without dots, and what stands for something that cannot be shown.
+        // An empty braille pattern, and the placeholder for an object that cannot be shown.
         _ if matches!(character, '\u{2800}' | '\u{fffc}') => false,
         _ => !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character),
     }
 }
 
-/// Tells what moves the cursor, sets colours or turns a line around. Line breaks and tabs are of every table.
+/// Tells whether a character moves the cursor, sets colours or reverses a line. Line breaks and tabs are part of every table.
 pub(crate) fn acts_on_terminals(character: char) -> bool {
     let turns_around = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns_around || character.is_control() && !matches!(character, '\n' | '\t')
@@ -48,7 +48,7 @@ fn is_mark(character: char) -> bool {
         )
 }
 
-/// Writes a character as nobody can overlook it.
+/// Writes a character as an escape that is visible.
 pub(crate) fn spell(character: char, out: &mut impl fmt::Write) -> fmt::Result {
     match character {
         '\n' => out.write_str("\\n"),
@@ -58,13 +58,13 @@ pub(crate) fn spell(character: char, out: &mut impl fmt::Write) -> fmt::Result {
     }
 }
 
-/// The text as one line on which each character is seen.
+/// Returns the text as one line on which every character is visible.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     spelled(text, |_, _| false)
 }
 
-/// The same for one value among others: a row of blanks in it cannot be taken for the gap between two columns, or push what
-/// follows out of sight.
+/// Does the same for one value among others: a blank after a blank is spelled out, too, so that it cannot be taken for the gap between
+/// two columns, or push the rest out of sight.
 pub(crate) fn value(text: &str) -> Cow<'_, str> {
     let is_blank = |character| matches!(character, ' ' | '\u{3000}');
     spelled(text, |before, character| is_blank(before) && is_blank(character))
@@ -89,7 +89,7 @@ fn spelled(text: &str, is_odd_behind: impl Fn(char, char) -> bool) -> Cow<'_, st
     out.into()
 }
 
-/// Writes a character as a value of JSON has it.
+/// Writes a character as an escape of JSON.
 pub(crate) fn escape(character: char, out: &mut impl fmt::Write) -> fmt::Result {
     character.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))
 }

@@ -1,14 +1,14 @@
-//! Lines as a terminal shows them: prose is folded at its width, and what is to be copied stays on one line.
+//! Folding of lines at the width of a terminal: prose is folded, and what is meant to be copied stays on one line.
 //!
-//! What is folded goes on to the right of where its line began: whatever a long name holds, nothing of it stands where a line of
-//! ours begins.
+//! Folded parts are indented further than the line began: whatever a long name holds, nothing of it can look like the beginning of
+//! a line of ours.
 
 use unicode_width::UnicodeWidthStr;
 
-/// Columns by which a line without columns goes on further to the right.
+/// Columns by which the continuation of a line without columns is indented.
 const HANG: usize = 2;
 
-/// A line, folded at its blanks, with what follows put under the column in which its text began.
+/// Folds a line at its blanks, with continuations aligned to the column in which its text began.
 pub(super) fn folded(line: &str, width: usize) -> String {
     if line.width() <= width || is_command(line) {
         return line.to_owned();
@@ -37,14 +37,14 @@ pub(super) fn folded(line: &str, width: usize) -> String {
     folded
 }
 
-/// A line to be copied.
+/// Tells whether the line is a command that is meant to be copied.
 fn is_command(line: &str) -> bool {
     line.trim_start().starts_with(COMMAND)
 }
 
 const COMMAND: &str = "cutover ";
 
-/// The byte at which the last column begins, behind two blanks, that is not the first one and begins before `most`.
+/// Returns the byte offset of the last column: text behind at least two blanks, not the line's beginning, and starting before `most`.
 fn column_of_text(line: &str, most: usize) -> Option<usize> {
     let begins = line.len() - line.trim_start_matches(' ').len();
     let behind_gap = |(at, _): (usize, &str)| {
@@ -55,7 +55,8 @@ fn column_of_text(line: &str, most: usize) -> Option<usize> {
     line.match_indices("  ").filter_map(behind_gap).last()
 }
 
-/// Words. What stands between two backquotes is one, if there is room for it or it is a command of ours: it is to be copied, too.
+/// Splits a text into words. A quotation in backquotes is one word if it fits into `room` or is a command of ours, which is meant to
+/// be copied.
 fn words(text: &str, room: usize) -> impl Iterator<Item = &str> {
     let is_blank = |character| matches!(character, ' ' | '\u{3000}');
     let mut rest = text.trim_start_matches(is_blank);
@@ -71,7 +72,7 @@ fn words(text: &str, room: usize) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The byte behind what is quoted in the first word.
+/// Returns the offset behind a quotation that starts in the first word.
 fn end_of_quoted(text: &str, room: usize) -> Option<usize> {
     let from = text.find('`').filter(|at| !text[..*at].contains([' ', '\u{3000}']))? + 1;
     let end = from + text[from..].find('`')?;
