@@ -8,6 +8,8 @@ use clap::Parser;
 
 use crate::console::{self, Console, LogFormat};
 use crate::exit::Exit;
+use crate::launch::rehearsing::rehearse;
+use crate::launch::{self, sealing};
 use crate::plan::error::PlanError;
 use crate::plan::reading::Reading;
 use crate::report::failure::Failure;
@@ -15,31 +17,22 @@ use crate::settings::flags::{AuditVerb, ConfigVerb, Flags, SourcesVerb, Verb};
 use crate::settings::resolve::Layers;
 use crate::settings::tips::Misread;
 use crate::settings::{Settings, SettingsError};
+use crate::verb::context::Context;
+use crate::verb::error::{CommandError, causes, whole_text};
+use crate::verb::here::Here;
 use crate::wording::sieve::Form;
 
-mod accounts;
-mod approval;
+mod approving;
 mod configuring;
-mod context;
-mod difference;
 mod doctor;
-mod error;
 mod evidence;
-mod here;
-mod launch;
-mod meant;
 mod offline;
 mod reading;
-mod sealing;
 mod serving;
 mod showing;
 mod sources;
 mod steering;
 mod trusting;
-
-use context::Context;
-use error::{CommandError, causes, whole_text};
-use here::Here;
 
 /// Runs the program on its arguments, the first of which is its name.
 #[must_use]
@@ -129,13 +122,13 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
             launch::plan(context, &plan, seal.as_ref())
         }
         Verb::Run { plan, dry_run: true, .. } => launch::plan(context, &plan, None),
-        Verb::Approve { file, name, key } => sealing::approve(context, &file, &name, key.as_deref()),
+        Verb::Approve { file, name, key } => approving::approve(context, &file, &name, key.as_deref()),
         Verb::Run { plan, launch, new, dry_run: false, .. } => launch::run(context, &plan, &launch, new),
         Verb::Resume { run, launch, .. } => launch::resume(context, run.run.as_deref(), &launch),
         Verb::Retry { run, selection, launch, .. } => launch::retry(context, run.run.as_deref(), &selection, &launch),
         Verb::Reconcile { run, show, .. } => launch::reconcile(context, run.run.as_deref(), &show),
         Verb::Status { run, watch, if_stopped } => reading::status(context, run.run.as_deref(), watch, if_stopped),
-        Verb::Rehearse { plan, from_live, .. } => launch::rehearse(context, &plan, from_live),
+        Verb::Rehearse { plan, from_live, .. } => rehearse(context, &plan, from_live),
         Verb::Control { words, reason } => steering::control(context, &words, reason.as_deref()),
         Verb::Rollback { run, output, force } => {
             steering::rollback(context, run.run.as_deref(), output.as_deref(), force)

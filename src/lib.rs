@@ -24,6 +24,8 @@
 //!
 //! ```text
 //! commands
+//! launch
+//! verb
 //! audit  observe  rehearsal  serve
 //! report
 //! rollback
@@ -68,7 +70,8 @@
 //!    `serve` shows it to browsers while it happens.
 //! 8. `inventory`, `doctor`: looking around without a run. [`rehearsal`]: what a night would come to. [`rollback`]: the way
 //!    back.
-//! 9. `settings`, `lock`, `memory` and [`commands`]: one function per verb, wiring the parts.
+//! 9. `settings`, `lock`, `memory` and `verb`: what every verb stands on. `launch`: a run carried out, from its checks to its summary.
+//!    [`commands`]: one function per verb, wiring the parts.
 //! 10. [`sandbox`]: the service on loopback, with its state machine, quotas and faults.
 //!
 //! Whom the program trusts with what, and what its files cannot prove, is told in [`threat_model`].
@@ -89,6 +92,7 @@ mod gate;
 mod inventory;
 pub mod journal;
 mod judge;
+mod launch;
 pub mod ledger;
 mod lock;
 mod memory;
@@ -111,6 +115,7 @@ mod texts;
 pub mod threat_model {}
 mod transport;
 pub mod values;
+mod verb;
 pub mod waves;
 pub mod whoami;
 pub mod wording;

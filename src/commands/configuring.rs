@@ -4,12 +4,12 @@ use std::io;
 
 use serde_json::json;
 
-use super::context::Context;
-use super::error::{CommandError, stdout_failed};
 use crate::console;
 use crate::credentials::chain;
 use crate::exit::Exit;
 use crate::settings::resolve::Resolved;
+use crate::verb::context::Context;
+use crate::verb::error::{CommandError, stdout_failed};
 use crate::wording::plain::{padded, plain};
 use crate::wording::printout::Printout;
 use crate::wording::sieve::Form;

@@ -6,10 +6,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::accounts;
-use super::context::Context;
-use super::error::{CommandError, stdout_failed};
-use super::launch::log_is_held;
 use crate::credentials::chain;
 use crate::doctor::{Health, Patient, document, in_one_line, render};
 use crate::event::Outcome;
@@ -17,6 +13,8 @@ use crate::exit::Exit;
 use crate::journal::place::Place;
 use crate::journal::read::LearnedQuota;
 use crate::journal::{Journal, JournalError};
+use crate::launch::accounts;
+use crate::launch::carry::saving::log_is_held;
 use crate::lock::{Lock, LockError};
 use crate::model::SeenState;
 use crate::model::dialect::unknown_words;
@@ -25,6 +23,8 @@ use crate::recorder::LOG_IS_LARGE;
 use crate::remote::http::{Http, Looked};
 use crate::settings::{Destination, Settings};
 use crate::transport::Transport;
+use crate::verb::context::Context;
+use crate::verb::error::{CommandError, stdout_failed};
 use crate::wording::sieve::Form;
 use crate::{console, files};
 
@@ -82,7 +82,7 @@ fn machine(context: &Context, exit: &mut Exit) -> Patient {
             patient.ok("journal", format!("`{}` is not there yet; the first run makes it", path.display()));
         }
         Err(error) => {
-            *exit = exit.worst(super::error::exit_of_journal(&error));
+            *exit = exit.worst(crate::verb::error::exit_of_journal(&error));
             patient.add("journal", Health::Problem, error.to_string(), Some("name another with --journal PATH"));
         }
     }
@@ -186,7 +186,7 @@ async fn account(context: &Context, profile: Option<&str>) -> Result<(Patient, E
         Err(error) => {
             patient.add("credentials", Health::Problem, error.to_string(), Some("see `cutover config show`"));
             patient.not_checked(&OF_READING);
-            return Ok((patient, super::error::exit_of_credentials(&error)));
+            return Ok((patient, crate::verb::error::exit_of_credentials(&error)));
         }
     };
     for warning in &found.warnings {
@@ -200,7 +200,7 @@ async fn account(context: &Context, profile: Option<&str>) -> Result<(Patient, E
         }
         patient.add("credentials", Health::Problem, error.to_string(), Some("see `cutover config show`"));
         patient.not_checked(&OF_READING);
-        return Ok((patient, super::error::exit_of_credentials(&error)));
+        return Ok((patient, crate::verb::error::exit_of_credentials(&error)));
     }
     let until = credentials.expires_at().map_or_else(String::new, |at| format!(", until {at:.0}"));
     patient.ok("credentials", format!("{} from {}{until}", credentials.kind(), credentials.origin()));

@@ -3,16 +3,17 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::context::Context;
-use super::error::{CommandError, bad_destination, bad_key, must_be_there, output_failed, unreadable};
-use super::meant::{self, Otherwise};
-use super::reading::{journal, print_document, write_fit};
 use crate::audit::bundle::CHECKER;
 use crate::audit::{self, Audit, Signed, signature};
 use crate::exit::Exit;
 use crate::files::beside::check_destination;
 use crate::ssh::keygen;
 use crate::ssh::signature::Purpose;
+use crate::verb::context::Context;
+use crate::verb::error::{CommandError, bad_destination, bad_key, must_be_there, output_failed, unreadable};
+use crate::verb::journal;
+use crate::verb::meant::{self, Otherwise};
+use crate::verb::results::{print_document, write_fit};
 use crate::wording::shell::shell_path;
 use crate::wording::sieve::Form;
 
@@ -37,7 +38,7 @@ pub(super) fn verify(context: &Context, run: Option<&str>, against: &Against<'_>
         (None, Some(signature)) => head_beside(signature).map(|head| read(&head)).transpose()?,
         (None, None) => None,
     };
-    let journal = journal(context)?;
+    let journal = journal::to_read(context)?;
     let audit = journal.at_one_instant(|| {
         let mut audit = match run {
             Some(_) => audit::verify_one(&journal, &meant::run(context, &journal, run, Otherwise::LaunchedLast)?)?,
@@ -71,7 +72,7 @@ pub(super) fn sign(
     force: bool,
 ) -> Result<Exit, CommandError> {
     must_be_there(key)?;
-    let journal = journal(context)?;
+    let journal = journal::to_read(context)?;
     let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
     let head_path = output.map_or_else(|| PathBuf::from(format!("{}.head", run.id)), Path::to_owned);
     let signature_path = with_more(&head_path, ".sig");

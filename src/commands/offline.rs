@@ -3,15 +3,15 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::accounts;
-use super::context::{Context, checked};
-use super::error::{CommandError, output_failed, stdout_failed};
 use crate::exit::Exit;
+use crate::launch::accounts;
 use crate::plan::error::PlanError;
 use crate::plan::example::{EXAMPLE_CSV, EXAMPLE_TOML};
 use crate::plan::source::Source;
 use crate::settings::file;
 use crate::settings::flags::PlanArgs;
+use crate::verb::context::{Context, checked};
+use crate::verb::error::{CommandError, output_failed, stdout_failed};
 use crate::wording::amounts::count;
 use crate::wording::plain::{plain, shown};
 use crate::wording::shell::shell_path;
@@ -71,7 +71,8 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
 
 /// The same, as `cutover.check.v1`.
 fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<Exit, CommandError> {
-    let (document, exit) = match crate::plan::check(source, &super::context::reading_of(&context.settings, args)) {
+    let (document, exit) = match crate::plan::check(source, &crate::verb::context::reading_of(&context.settings, args))
+    {
         Ok(checked) => {
             accounts::are_known(context, &checked)?;
             let document = serde_json::json!({

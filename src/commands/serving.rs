@@ -4,24 +4,22 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use super::context::Context;
-use super::error::{CommandError, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
-use crate::model::words::nearest;
+use crate::launch::venue::{MADE_UP, scenario};
 use crate::plan::reading::Reading;
 use crate::plan::source::Source;
 use crate::sandbox::estate::{self, Seeded};
-use crate::sandbox::scenario::Scenario;
 use crate::sandbox::signature::Keys;
-use crate::sandbox::{self, Config, Sandbox};
+use crate::sandbox::{self, Config};
+use crate::verb::context::Context;
+use crate::verb::error::{CommandError, stdout_failed};
 
 /// What is let in when nothing else is set. It opens nothing but a sandbox.
 const TOKEN: &str = "sandbox-token";
 const ACCESS_KEY: &str = "sandbox-ak";
 const SECRET_KEY: &str = "sandbox-sk";
 const PROJECT: &str = "sandbox-project";
-const MADE_UP: usize = 200;
 
 pub(super) fn sandbox(
     context: &Context,
@@ -100,14 +98,6 @@ fn signal(kind: tokio::signal::unix::SignalKind) -> Result<tokio::signal::unix::
     tokio::signal::unix::signal(kind).map_err(CommandError::Start)
 }
 
-/// A sandbox inside the process, with an estate of its own making.
-pub(super) async fn made_up(scenario: &Scenario, seed: u64) -> Result<Sandbox, CommandError> {
-    let estate = estate::made_up(MADE_UP, seed);
-    let scenario = scenario.clone();
-    let config = Config { estate, scenario, seed, port: 0, token: None, keys: None, project: None };
-    sandbox::start(config).await.map_err(CommandError::Start)
-}
-
 /// A source for each row of a plan.
 pub(super) fn estate_of(plan: &Path, reading: Reading) -> Result<Vec<Seeded>, CommandError> {
     let source = Source::open(plan)?;
@@ -118,17 +108,4 @@ pub(super) fn estate_of(plan: &Path, reading: Reading) -> Result<Vec<Seeded>, Co
         Ok::<(), CommandError>(())
     })?;
     Ok(estate)
-}
-
-/// A scenario by its name, or from a file.
-pub(super) fn scenario(name: &str) -> Result<Scenario, CommandError> {
-    if let Some(scenario) = Scenario::named(name) {
-        return Ok(scenario);
-    }
-    let text = crate::texts::read(Path::new(name)).map_err(|error| {
-        let near = nearest(name, Scenario::NAMES).map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
-        let known = Scenario::NAMES.join(", ");
-        CommandError::Scenario(format!("`{name}` is none of {known}, and no file{near}: {error}"))
-    })?;
-    Scenario::parse(&text).map_err(|error| CommandError::Scenario(format!("`{name}`: {error}")))
 }

@@ -8,12 +8,12 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::context::Context;
-use super::error::{CommandError, stdout_failed};
-use super::reading::journal;
 use crate::console;
 use crate::exit::Exit;
 use crate::serve::{self, Door, IN_LINK, Token, WeakToken};
+use crate::verb::context::Context;
+use crate::verb::error::{CommandError, stdout_failed};
+use crate::verb::journal;
 use crate::wording::plain::shown;
 
 /// Where the token is, if no file is named. A flag would show it to everybody on the machine.
@@ -72,7 +72,7 @@ pub(super) fn serve(
     }
     let path = context.settings.journal.clone();
     // Whatever is wrong with it is said now, and not to the first who looks.
-    drop(journal(context)?);
+    drop(journal::to_read(context)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Start)?;
     let served = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(CommandError::Start)?;

@@ -6,17 +6,17 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::accounts;
-use super::context::Context;
-use super::error::{CommandError, bad_destination, output_failed, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
 use crate::files::beside::{Eyes, check_destination, write_for};
 use crate::inventory::{Filter, Inventory, Source};
+use crate::launch::accounts;
 use crate::model::words::Word;
 use crate::model::{BadSourceId, SourceId};
 use crate::report::csv::defused;
 use crate::settings::flags::{FilterArgs, ListFormat};
+use crate::verb::context::Context;
+use crate::verb::error::{CommandError, bad_destination, output_failed, stdout_failed};
 use crate::wording::amounts::count;
 use crate::wording::plain::{padded, plain, shortened, shown};
 use crate::wording::printout::Printout;

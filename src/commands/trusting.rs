@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::context::Context;
-use super::error::{CommandError, output_failed, stdout_failed};
 use crate::console;
 use crate::exit::Exit;
 use crate::files::folder_of;
 use crate::settings::SettingsError;
 use crate::settings::file::{self, Authority, Said};
 use crate::settings::trust::{self, Known, Notes};
+use crate::verb::context::Context;
+use crate::verb::error::{CommandError, output_failed, stdout_failed};
 use crate::wording::plain::plain;
 use crate::wording::printout::Printout;
 use crate::wording::sieve::Form;

@@ -9,13 +9,13 @@ use super::unpacking::{Unpacked, unpacked};
 use crate::audit::bundle::reports::CompareError;
 use crate::audit::bundle::{self, BadBundle, BundleForm, Bundled, CHECK, CHECKER};
 use crate::audit::{self, Altered, AuditError, ProvenBy, Verified};
-use crate::commands::context::Context;
-use crate::commands::error::{CommandError, output_failed, unreadable};
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::chain::hex;
 use crate::journal::read::RunRecord;
 use crate::ssh::signature::{Purpose, is_among, verify};
+use crate::verb::context::Context;
+use crate::verb::error::{CommandError, output_failed, unreadable};
 
 /// The run that is meant has to be the one that the bundle is of, if somebody names one.
 pub(in crate::commands) fn verify_bundle(

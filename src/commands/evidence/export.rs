@@ -11,16 +11,12 @@ use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::super::meant::{self, Otherwise};
-use super::super::reading::{journal, print, print_json, write_report};
 use super::checking::checker_sum;
 use crate::audit::bundle::{
     APPROVALS, BundleForm, CHECK, CHECKER, FORM, HEAD, JOURNAL, MANIFEST, Manifest, PLAN, SIGNATURE, approvals_text,
     is_name,
 };
 use crate::audit::{self, signature};
-use crate::commands::context::Context;
-use crate::commands::error::{CommandError, bad_destination, bad_key, must_be_there, output_failed};
 use crate::exit::Exit;
 use crate::files::beside::{Eyes, check_destination, write_file_for};
 use crate::files::{folder_of, private_folder_in};
@@ -32,6 +28,11 @@ use crate::plan::digest::{Digester, terms_line};
 use crate::plan::paper::Paper;
 use crate::ssh::keygen;
 use crate::ssh::signature::Purpose;
+use crate::verb::context::Context;
+use crate::verb::error::{CommandError, bad_destination, bad_key, must_be_there, output_failed};
+use crate::verb::journal;
+use crate::verb::meant::{self, Otherwise};
+use crate::verb::results::{print, print_json, write_report};
 use crate::wording::plain::shown;
 
 const README: &str = include_str!("bundle/README.md");
@@ -54,7 +55,7 @@ pub(in crate::commands) fn export(context: &Context, what: &Exported<'_>) -> Res
     key.map_or(Ok(()), must_be_there)?;
     let folder = folder_beside(output).map_err(output_failed(output))?;
     let id = {
-        let journal = journal(context)?;
+        let journal = journal::to_read(context)?;
         let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
         let copy = folder.path().join(JOURNAL);
         if all_runs { journal.copy_to(&copy) } else { journal.copy_run_to(run.key, &copy) }?;

@@ -1,9 +1,9 @@
 //! Result of an audit, told.
 
 use crate::audit::{self, Audit};
-use crate::commands::context::Context;
-use crate::commands::error::CommandError;
-use crate::commands::reading::{print, print_json};
+use crate::verb::context::Context;
+use crate::verb::error::CommandError;
+use crate::verb::results::{print, print_json};
 
 /// Tells it the way in which it was asked for; where the exit code is all the answer, faults alone.
 pub(super) fn tell(context: &Context, audit: &Audit) -> Result<(), CommandError> {

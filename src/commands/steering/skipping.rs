@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use std::time::Instant;
 
-use crate::commands::error::CommandError;
 use crate::control::{By, Command};
 use crate::event::Verdict;
 use crate::journal::Journal;
 use crate::journal::read::RunRecord;
 use crate::ledger::{Phase, Standing};
 use crate::model::Row;
+use crate::verb::error::CommandError;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 

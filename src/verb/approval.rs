@@ -19,7 +19,7 @@ pub(crate) enum ApprovalError {
 }
 
 impl ApprovalError {
-    pub(super) fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         match self {
             ApprovalError::LooksLike { .. } | ApprovalError::CountsForNothing { .. } => Exit::Refused,
             ApprovalError::MustSign | ApprovalError::Approvers { .. } => Exit::Usage,
@@ -27,7 +27,7 @@ impl ApprovalError {
     }
 
     /// Advice on what to do next.
-    pub(super) fn hint(&self) -> &'static str {
+    pub(crate) fn hint(&self) -> &'static str {
         match self {
             ApprovalError::LooksLike { .. } => "use a name that nobody takes for another",
             ApprovalError::MustSign => "`--key KEY`, as `audit sign` takes it",

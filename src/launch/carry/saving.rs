@@ -11,7 +11,6 @@ use jiff::Timestamp;
 
 use crate::audit::AuditError;
 use crate::audit::beforehand::{self, Of};
-use crate::commands::error::CommandError;
 use crate::console::Console;
 use crate::engine::stop::Stop;
 use crate::event::DrainReason;
@@ -20,6 +19,7 @@ use crate::journal::{Journal, JournalError, RunKey};
 use crate::recorder::kept::Kept;
 use crate::recorder::sent::Sent;
 use crate::recorder::{Rescue, Watch};
+use crate::verb::error::CommandError;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 use crate::{audit, files};
@@ -229,7 +229,7 @@ fn is_as_begun(journal: &Journal, run: RunKey) -> Result<(), How> {
 }
 
 /// What makes the log of a journal grow.
-pub(in crate::commands) fn log_is_held(log: u64, readers: &[String]) -> String {
+pub(crate) fn log_is_held(log: u64, readers: &[String]) -> String {
     let size = log >> 20;
     if readers.is_empty() {
         // The system does not say who it is.

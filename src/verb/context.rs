@@ -27,7 +27,7 @@ pub(crate) struct Context {
 
 /// The zone that people are told times in: the one that the run or its plan names, or the settings, or else the machine's. One
 /// that cannot be found is said, and UTC stands in for it.
-pub(super) fn zone_of(console: Console, settings: &Settings, run: Option<&RunRecord>) -> Zone {
+pub(crate) fn zone_of(console: Console, settings: &Settings, run: Option<&RunRecord>) -> Zone {
     let of_run = run.and_then(|run| Zone::from_name(run.settings.get("timezone")?.as_str()?).ok());
     of_run.or_else(|| settings.steering.zone.clone()).unwrap_or_else(|| {
         if let Err(bad) = Zone::of_machine() {
@@ -37,7 +37,7 @@ pub(super) fn zone_of(console: Console, settings: &Settings, run: Option<&RunRec
     })
 }
 
-pub(super) fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
+pub(crate) fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
     let LaneSettings { preflight, complete_pair, dialect, .. } = settings.lane;
     Reading {
         allow_unknown: args.allow_unknown,
@@ -50,7 +50,7 @@ pub(super) fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
 }
 
 /// Reads the whole plan once without using any of it. Problems are printed here, all of them.
-pub(super) fn checked(context: &Context, source: &Source, args: &PlanArgs) -> Result<Checked, CommandError> {
+pub(crate) fn checked(context: &Context, source: &Source, args: &PlanArgs) -> Result<Checked, CommandError> {
     let read = crate::plan::check(source, &reading_of(&context.settings, args));
     let render = |problems: &crate::plan::problem::Problems| {
         context.console.list(|out| problems.render(source.name(), out));

@@ -19,7 +19,7 @@ use crate::wording::plain::plain;
 
 /// Which run a verb takes when nobody names one and none goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Otherwise {
+pub(crate) enum Otherwise {
     LaunchedLast,
     /// The one launched last of which something is left to do.
     Unfinished,
@@ -68,7 +68,7 @@ fn choose(candidates: &[Candidate], otherwise: Otherwise) -> Choice {
 ///
 /// Nothing keeps a run from ending, or another from beginning, right behind this: whoever writes takes the run's lock, or has
 /// its command taken by whoever holds it.
-pub(super) fn run(
+pub(crate) fn run(
     context: &Context,
     journal: &Journal,
     named: Option<&str>,
@@ -79,7 +79,7 @@ pub(super) fn run(
 
 /// The same for a verb that writes or sends. The runs that are passed over for it are held against their events first: what is
 /// stored of them might have been edited so that another one is meant.
-pub(super) fn run_to_change(
+pub(crate) fn run_to_change(
     context: &Context,
     journal: &Journal,
     named: Option<&str>,
@@ -142,12 +142,12 @@ fn candidate(journal: &Path, launched: &Launched) -> Candidate {
 }
 
 /// Whether a launch holds the run. Only where the lock cannot be asked is the journal's word taken for it.
-pub(super) fn goes_on(journal: &Path, run: &RunRecord) -> bool {
+pub(crate) fn goes_on(journal: &Path, run: &RunRecord) -> bool {
     lock::is_held(&lock::of_run(journal, &run.id)).unwrap_or(run.running)
 }
 
 /// The row that an id, the beginning of one or a name stands for; it is told which, if that is not how it is spelled.
-pub(super) fn row(
+pub(crate) fn row(
     context: &Context,
     journal: &Journal,
     run: &RunRecord,

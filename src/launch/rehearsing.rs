@@ -7,13 +7,10 @@ use jiff::Timestamp;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-use super::super::accounts::{self, Account, runtime};
-use super::super::reading::{print, print_json};
+use super::accounts::{self, Account, runtime};
 use super::carry::{Carried, Carry, Consent};
 use super::{Given, Launch, carry_of, make_run, must_be_approved, under};
 use crate::clock::Clock;
-use crate::commands::context::{Context, checked};
-use crate::commands::error::{CommandError, whole_text};
 use crate::exit::Exit;
 use crate::journal::{Journal, JournalError, NewLane, NewlyMade};
 use crate::model::{SeenState, SourceId};
@@ -25,9 +22,12 @@ use crate::report::document::document;
 use crate::settings::Settings;
 use crate::settings::flags::PlanArgs;
 use crate::settings::resolve::Origin;
+use crate::verb::context::{Context, checked};
+use crate::verb::error::{CommandError, whole_text};
+use crate::verb::results::{print, print_json};
 use crate::waves::{Part, WaveTerms};
 
-pub(in crate::commands) fn rehearse(context: &Context, args: &PlanArgs, from_live: bool) -> Result<Exit, CommandError> {
+pub(crate) fn rehearse(context: &Context, args: &PlanArgs, from_live: bool) -> Result<Exit, CommandError> {
     let source = Source::open(&args.plan)?;
     let checked = checked(context, &source, args)?;
     let context = &under(context, checked.terms.policy.clone(), &Origin::Plan(source.name().to_owned()))?;

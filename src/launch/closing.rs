@@ -1,16 +1,16 @@
 //! Closes what a launch left that was cut off between its last verdict and its end.
 
 use crate::audit::beforehand;
-use crate::commands::context::Context;
-use crate::commands::error::CommandError;
 use crate::event::LaneId;
 use crate::journal::Journal;
 use crate::lock::{self, Lock};
 use crate::report::cut_off::End;
+use crate::verb::context::Context;
+use crate::verb::error::CommandError;
 use crate::wording::plain::plain;
 
 /// Ends every run of which nothing is left to do and that nobody holds, and tells how it ended.
-pub(in crate::commands) fn close_cut_off(context: &Context, journal: &mut Journal) -> Result<(), CommandError> {
+pub(crate) fn close_cut_off(context: &Context, journal: &mut Journal) -> Result<(), CommandError> {
     for run in journal.cut_off_complete()? {
         let path = lock::of_run(journal.path(), &run.id);
         if lock::is_held(&path) == Some(true) {

@@ -9,11 +9,6 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
-use super::accounts::{self, Account, Unsaid, runtime};
-use super::context::{Context, checked, reading_of};
-use super::error::{CommandError, bad_destination};
-use super::meant::{self, Otherwise};
-use super::sealing::{self, SealTo};
 use crate::audit::beforehand::{self, Of};
 use crate::clock::Clock;
 use crate::event::{Event, LanePlace, Verdict};
@@ -37,22 +32,29 @@ use crate::settings::flags::{LaunchArgs, PlanArgs, SelectionArgs, ShowArgs};
 use crate::settings::keys::KEYS;
 use crate::settings::resolve::{Loosened, Origin};
 use crate::settings::{Settings, Steering};
+use crate::verb::context::{Context, checked, reading_of};
+use crate::verb::error::{CommandError, bad_destination};
+use crate::verb::journal::warn_of_a_copy;
+use crate::verb::meant::{self, Otherwise};
 use crate::waves::{Part, Terms};
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 use crate::wording::shell::shell_path;
 use crate::{console, files};
 
-mod carry;
-mod closing;
-mod rehearsing;
+pub(crate) mod accounts;
+pub(crate) mod carry;
+pub(crate) mod closing;
+mod difference;
+pub(crate) mod rehearsing;
+pub(crate) mod sealing;
 mod signals;
+pub(crate) mod venue;
 
-pub(super) use carry::log_is_held;
-pub(super) use closing::close_cut_off;
-pub(super) use rehearsing::rehearse;
-
+use accounts::{Account, Unsaid, runtime};
 use carry::{Carried, Carry, Consent};
+use closing::close_cut_off;
+use sealing::SealTo;
 
 /// What may be told apart about how a launch was asked for.
 struct Launch {
@@ -173,7 +175,7 @@ fn tell_what_holds(context: &Context, terms: &Terms) {
 }
 
 /// What a run keeps of its plan besides the rows.
-pub(super) fn paper_of(run: &RunRecord) -> Result<Paper, CommandError> {
+pub(crate) fn paper_of(run: &RunRecord) -> Result<Paper, CommandError> {
     let paper = Paper::of_settings(&run.settings);
     paper.map_err(|error| JournalError::Damaged(format!("the settings of run {}: {error}", run.id)).into())
 }
@@ -210,7 +212,7 @@ fn must_be_as_sealed(context: &Context, seal: &Seal, accounts: &[Account]) -> Re
 }
 
 /// The context under what a plan says, or a run that was begun from one.
-pub(super) fn under(
+pub(crate) fn under(
     context: &Context,
     values: impl IntoIterator<Item = (String, String)>,
     origin: &Origin,
@@ -228,7 +230,7 @@ fn report_at(path: &Path) -> Result<(Format, PathBuf), CommandError> {
     Ok((format, path.to_owned()))
 }
 
-pub(super) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: bool) -> Result<Exit, CommandError> {
+pub(crate) fn run(context: &Context, args: &PlanArgs, launch: &LaunchArgs, new: bool) -> Result<Exit, CommandError> {
     let launch = Launch::of("run", launch)?;
     launch.spares(&args.plan)?;
     let source = Source::open(&args.plan)?;
@@ -321,11 +323,11 @@ fn passed_over<'a>(of_plan: &'a [RunRecord], taken_up: Option<&RunRecord>) -> &'
     &of_plan[..n]
 }
 
-pub(super) fn resume(context: &Context, run: Option<&str>, args: &LaunchArgs) -> Result<Exit, CommandError> {
+pub(crate) fn resume(context: &Context, run: Option<&str>, args: &LaunchArgs) -> Result<Exit, CommandError> {
     take_up(context, run, Otherwise::Unfinished, Launch::of("resume", args)?, |_, _, _| Ok(()))
 }
 
-pub(super) fn retry(
+pub(crate) fn retry(
     context: &Context,
     run: Option<&str>,
     selection: &SelectionArgs,
@@ -365,7 +367,7 @@ fn reopened_by(
     Ok((Reopen::Only(only.clone()), unskips))
 }
 
-pub(super) fn reconcile(context: &Context, run: Option<&str>, show: &ShowArgs) -> Result<Exit, CommandError> {
+pub(crate) fn reconcile(context: &Context, run: Option<&str>, show: &ShowArgs) -> Result<Exit, CommandError> {
     let launch = Launch::that_looks("reconcile", Consent::NothingIsSent, show.events, !show.no_progress);
     take_up(context, run, Otherwise::Unfinished, launch, |_, _, _| Ok(()))
 }
@@ -383,7 +385,7 @@ fn take_up(
     }
     warn_of_an_open_folder(context);
     let mut journal = Journal::open(&context.settings.journal)?;
-    super::reading::warn_of_a_copy(context, &journal)?;
+    warn_of_a_copy(context, &journal)?;
     beforehand::runs(&journal)?;
     close_cut_off(context, &mut journal)?;
     let record = meant::run_to_change(context, &journal, run, otherwise)?;
@@ -441,7 +443,7 @@ fn kept(run: &RunRecord, terms: &Terms) -> BTreeMap<String, String> {
 }
 
 /// The same as `run` up to the question, over a journal that is thrown away.
-pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>) -> Result<Exit, CommandError> {
+pub(crate) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>) -> Result<Exit, CommandError> {
     if let Some(seal) = seal {
         sealing::must_be_free(seal)?;
         sealing::must_look(context)?;

@@ -10,12 +10,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::super::accounts::{Account, Venue};
-use super::super::reading::{print, print_json, write_report};
+use super::accounts::Account;
+use super::venue::Venue;
 use super::{Launch, given_by_hand, signals};
 use crate::clock::Clock;
-use crate::commands::context::zone_of;
-use crate::commands::error::{AfterChanges, CommandError, causes};
 use crate::console::Console;
 use crate::control::{By, Command};
 use crate::engine::book::Book;
@@ -53,6 +51,9 @@ use crate::sandbox::{self, Sandbox, estate};
 use crate::settings::Settings;
 use crate::transport::Transport;
 use crate::values::zone::Zone;
+use crate::verb::context::zone_of;
+use crate::verb::error::{AfterChanges, CommandError, causes};
+use crate::verb::results::{print, print_json, write_report};
 use crate::waves::window::Window;
 use crate::wording::{amounts, plain};
 
@@ -73,10 +74,9 @@ pub(super) enum Consent {
 
 mod consider;
 mod ending;
-mod saving;
+pub(crate) mod saving;
 
 use ending::{Facts, GoOn};
-pub(in crate::commands) use saving::log_is_held;
 use saving::{Losing, Lost};
 
 type Lanes = [Arc<Lane<Http>>];

@@ -2,9 +2,8 @@
 
 use std::io::{self, BufRead};
 
-use super::super::super::difference;
+use super::super::difference;
 use super::{Carry, Consent, Halted, Lanes};
-use crate::commands::error::stdout_failed;
 use crate::console;
 use crate::engine::book::Book;
 use crate::engine::stop::Stop;
@@ -13,6 +12,7 @@ use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::steering::Drifted;
 use crate::preflight::{self, Difference};
+use crate::verb::error::stdout_failed;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 use crate::wording::sieve::Form;

@@ -10,9 +10,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 
-use super::context::Context;
-use super::error::CommandError;
-use super::serving;
+use super::venue::{self, Venue};
 use crate::console::Console;
 use crate::credentials::chain;
 use crate::credentials::error::CredentialsError;
@@ -29,39 +27,33 @@ use crate::model::Row;
 use crate::plan::checked::Checked;
 use crate::remote::http::Http;
 use crate::report::next::{self, Given};
-use crate::sandbox::scenario::Scenario;
 use crate::settings::directories::user_directory;
 use crate::settings::{Destination, Settings, SettingsError};
 use crate::transport::Transport;
+use crate::verb::context::Context;
+use crate::verb::error::CommandError;
 use crate::waves::Terms;
 use crate::wording::plain::plain;
 
 /// Rows that name no target belong to it, unless `--profile` names another.
-pub(super) const UNNAMED: &str = "default";
+pub(crate) const UNNAMED: &str = "default";
 
 /// One account at one endpoint.
-pub(super) struct Account {
+pub(crate) struct Account {
     /// What rows call it.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Whether rows that name no target are its own.
     takes_unnamed: bool,
-    pub(super) settings: Settings,
+    pub(crate) settings: Settings,
     destination: Destination,
-    pub(super) venue: Venue,
-    pub(super) credentials: Arc<Credentials>,
+    pub(crate) venue: Venue,
+    pub(crate) credentials: Arc<Credentials>,
     /// No credentials were set, and the machine is asked for its agency's.
     is_last_resort: bool,
 }
 
-/// Where its requests go.
-pub(super) enum Venue {
-    Service(Transport),
-    /// Inside this process, with what it plays.
-    Sandbox(Box<Scenario>),
-}
-
 /// The accounts that a plan names, in order of first appearance.
-pub(super) fn of_plan(context: &Context, checked: &Checked) -> Result<Vec<Account>, CommandError> {
+pub(crate) fn of_plan(context: &Context, checked: &Checked) -> Result<Vec<Account>, CommandError> {
     let unnamed = unnamed(&context.settings);
     let mut names: Vec<&str> = checked.accounts.iter().map(String::as_str).collect();
     if checked.any_without_account && !names.contains(&unnamed) {
@@ -80,7 +72,7 @@ pub(super) fn of_plan(context: &Context, checked: &Checked) -> Result<Vec<Accoun
 
 /// Whether the settings have a profile for each account of a plan. Where they define none at all, they are not the ones
 /// that the plan will be run with.
-pub(super) fn are_known(context: &Context, checked: &Checked) -> Result<(), CommandError> {
+pub(crate) fn are_known(context: &Context, checked: &Checked) -> Result<(), CommandError> {
     let anywhere = context.layers.profiles().is_empty() || context.settings.destination == Some(Destination::Sandbox);
     for name in checked.accounts.iter().filter(|_| !anywhere) {
         settings_of(context, profile_of(&checked.terms, name))?;
@@ -95,7 +87,7 @@ fn profile_of<'a>(terms: &'a Terms, target: &'a str) -> &'a str {
 
 /// The accounts with which a run was begun, at the endpoints where it was; in the sandbox also in the night that it was
 /// begun in.
-pub(super) fn of_run(
+pub(crate) fn of_run(
     context: &Context,
     run: &RunRecord,
     lanes: &[LaneRecord],
@@ -125,16 +117,16 @@ fn settings_of_lane(
 
 /// Parts of a run's way that stand in its journal and nowhere else: neither in a flag, nor in the environment or a file.
 /// Whoever wrote the journal would have our credentials there.
-pub(super) struct Unsaid {
+pub(crate) struct Unsaid {
     /// The way, such as to an endpoint, as an account.
-    pub(super) way: String,
+    pub(crate) way: String,
     /// Flags that say it, each with a blank before it. None: of several accounts each has its profile to say it.
-    pub(super) flags: Option<String>,
+    pub(crate) flags: Option<String>,
 }
 
 /// Destinations that nobody says but the journal. `profile`: the one of rows that name no target, if only the run has it. The
 /// sandbox is this process, and nobody's endpoint.
-pub(super) fn unsaid(
+pub(crate) fn unsaid(
     context: &Context,
     lanes: &[LaneRecord],
     terms: &Terms,
@@ -249,7 +241,7 @@ impl Account {
                 (Venue::Service(transport), found.credentials)
             }
             Destination::Sandbox => {
-                let scenario = serving::scenario(&settings.scenario)?;
+                let scenario = venue::scenario(&settings.scenario)?;
                 // It lets in whoever started it.
                 let token =
                     Credentials::token(&SecretString::from("in-process-sandbox"), "the sandbox in this process");
@@ -272,7 +264,7 @@ impl Account {
         self.settings.account.as_deref().unwrap_or(&self.name)
     }
 
-    pub(super) fn lane(&self) -> NewLane {
+    pub(crate) fn lane(&self) -> NewLane {
         NewLane {
             name: self.name.clone(),
             endpoint: self.destination.to_string(),
@@ -281,11 +273,11 @@ impl Account {
         }
     }
 
-    pub(super) fn place(&self) -> LanePlace {
+    pub(crate) fn place(&self) -> LanePlace {
         self.lane().place()
     }
 
-    pub(super) fn takes(&self, row: &Row) -> bool {
+    pub(crate) fn takes(&self, row: &Row) -> bool {
         row.account.as_deref().map_or(self.takes_unnamed, |target| target == self.name)
     }
 
@@ -357,13 +349,13 @@ fn lock_folders() -> impl Iterator<Item = LockFolder> {
 }
 
 /// The account of rows that name no target, for verbs that look around without a plan.
-pub(super) fn unnamed_one(context: &Context) -> Result<Account, CommandError> {
+pub(crate) fn unnamed_one(context: &Context) -> Result<Account, CommandError> {
     let name = unnamed(&context.settings);
     Account::new(context.console, name, true, settings_of(context, name)?, false)
 }
 
 /// Looks around in the account of rows that name no target. The sandbox has an estate of its own making there.
-pub(super) fn visit(
+pub(crate) fn visit(
     context: &Context,
     look: impl AsyncFnOnce(&Inventory) -> Result<Exit, CommandError>,
 ) -> Result<Exit, CommandError> {
@@ -374,7 +366,7 @@ pub(super) fn visit(
         let (transport, sandbox) = match &account.venue {
             Venue::Service(transport) => (transport.clone(), None),
             Venue::Sandbox(scenario) => {
-                let sandbox = serving::made_up(scenario, account.settings.seed).await?;
+                let sandbox = venue::made_up(scenario, account.settings.seed).await?;
                 let endpoint = sandbox.url().parse().expect("a loopback address is an endpoint");
                 (Transport::new(endpoint, &account.settings.transport)?, Some(sandbox))
             }
@@ -390,12 +382,12 @@ pub(super) fn visit(
     ended
 }
 
-pub(super) fn runtime() -> Result<Runtime, CommandError> {
+pub(crate) fn runtime() -> Result<Runtime, CommandError> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Start)
 }
 
 /// One run per account and endpoint, whatever journals they use. What cannot be told apart is locked once for all of it.
-pub(super) fn lock_all(context: &Context, accounts: &[Account]) -> Result<Vec<Lock>, CommandError> {
+pub(crate) fn lock_all(context: &Context, accounts: &[Account]) -> Result<Vec<Lock>, CommandError> {
     let keys: BTreeMap<String, &Account> =
         accounts.iter().rev().filter_map(|account| Some((account.lock_key()?, account))).collect();
     let locks = keys.iter().map(|(key, account)| account.lock(context, key));
@@ -404,7 +396,7 @@ pub(super) fn lock_all(context: &Context, accounts: &[Account]) -> Result<Vec<Lo
 
 /// Gets what has to be fetched before anything is made. One account that cannot have it leaves the others going, and is
 /// told again by its lane, which does not ask again for what was denied.
-pub(super) fn let_in(runtime: &Runtime, accounts: &[Account]) -> Result<(), CommandError> {
+pub(crate) fn let_in(runtime: &Runtime, accounts: &[Account]) -> Result<(), CommandError> {
     let mut fetching = tokio::task::JoinSet::new();
     for account in accounts {
         let credentials = Arc::clone(&account.credentials);

@@ -237,7 +237,7 @@ impl From<AuditError> for CommandError {
 }
 
 impl CommandError {
-    pub(super) fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         match self {
             CommandError::Plan(PlanError::Edited { .. })
             | CommandError::Bundle { .. }
@@ -312,7 +312,7 @@ impl CommandError {
     }
 
     /// Advice, with the variable that says what cannot be used: nobody sees that where they type.
-    pub(super) fn hint(&self, here: &Here) -> Option<String> {
+    pub(crate) fn hint(&self, here: &Here) -> Option<String> {
         let Some(variable) = self.variable(here) else { return self.next(here) };
         Some(match self.next(here) {
             Some(next) => format!("{next}; this one is named by {variable}"),
@@ -446,7 +446,7 @@ impl CommandError {
     }
 }
 
-pub(super) fn exit_of_journal(error: &JournalError) -> Exit {
+pub(crate) fn exit_of_journal(error: &JournalError) -> Exit {
     match error {
         JournalError::Absent(_)
         | JournalError::Unreadable { .. }
@@ -718,7 +718,7 @@ fn hint_of_folder(folder: &Path) -> String {
     }
 }
 
-pub(super) fn exit_of_credentials(error: &CredentialsError) -> Exit {
+pub(crate) fn exit_of_credentials(error: &CredentialsError) -> Exit {
     match error {
         CredentialsError::Empty { .. }
         | CredentialsError::TooLong { .. }
@@ -739,39 +739,39 @@ fn for_target(target: Option<&str>) -> String {
     target.map_or_else(String::new, |target| format!(" for the target `{target}`"))
 }
 
-pub(super) fn causes(error: &CommandError) -> impl Iterator<Item = String> {
+pub(crate) fn causes(error: &CommandError) -> impl Iterator<Item = String> {
     std::iter::successors(std::error::Error::source(error), |cause| cause.source()).map(ToString::to_string)
 }
 
 /// An error and its causes on one line.
-pub(super) fn whole_text(error: &CommandError) -> String {
+pub(crate) fn whole_text(error: &CommandError) -> String {
     std::iter::once(error.to_string()).chain(causes(error)).collect::<Vec<_>>().join(": ")
 }
 
-pub(super) fn output_failed(what: &Path) -> impl FnOnce(io::Error) -> CommandError {
+pub(crate) fn output_failed(what: &Path) -> impl FnOnce(io::Error) -> CommandError {
     let what = format!("`{}`", PathBuf::from(what).display());
     move |source| CommandError::Output { what, source }
 }
 
-pub(super) fn bad_destination(path: &Path) -> impl FnOnce(io::Error) -> CommandError {
+pub(crate) fn bad_destination(path: &Path) -> impl FnOnce(io::Error) -> CommandError {
     let path = path.to_owned();
     move |source| CommandError::Destination { path, source }
 }
 
-pub(super) fn stdout_failed(source: io::Error) -> CommandError {
+pub(crate) fn stdout_failed(source: io::Error) -> CommandError {
     CommandError::Output { what: "to standard output".to_owned(), source }
 }
 
 /// A key that is not there is told before the work, and by its name.
-pub(super) fn must_be_there(key: &Path) -> Result<(), CommandError> {
+pub(crate) fn must_be_there(key: &Path) -> Result<(), CommandError> {
     std::fs::metadata(key).map(drop).map_err(unreadable(key))
 }
 
-pub(super) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> CommandError {
+pub(crate) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> CommandError {
     let path = path.to_owned();
     move |source| CommandError::Input { path, source }
 }
 
-pub(super) fn bad_key(path: &Path, problem: SignatureError) -> CommandError {
+pub(crate) fn bad_key(path: &Path, problem: SignatureError) -> CommandError {
     CommandError::Key { path: path.to_owned(), problem }
 }

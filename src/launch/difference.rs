@@ -16,14 +16,14 @@ use crate::wording::plain::{padded, plain, shortened};
 use crate::wording::printout::{Printout, widest};
 
 /// A setting of the plan, and what holds instead of it, if anything does.
-pub(super) struct OfPlan {
+pub(crate) struct OfPlan {
     name: String,
     value: String,
     instead: Option<(String, String)>,
 }
 
 /// All that the plan sets: for the run, and for its waves.
-pub(super) fn set_by_plan(terms: &Terms, settings: &Settings) -> Vec<OfPlan> {
+pub(crate) fn set_by_plan(terms: &Terms, settings: &Settings) -> Vec<OfPlan> {
     let of_run = terms.policy.iter().map(|(name, value)| {
         let instead = settings.instead_of(name, value);
         let instead = instead.map(|(text, origin)| (text.clone(), origin.to_string()));
@@ -63,7 +63,7 @@ pub(super) fn set_by_plan(terms: &Terms, settings: &Settings) -> Vec<OfPlan> {
     of_run.chain(of_waves.flat_map(|(name, stage)| of_stage(name, stage))).collect()
 }
 
-pub(super) fn render(difference: &Difference, of_plan: &[OfPlan], out: &mut Printout<'_>) -> io::Result<()> {
+pub(crate) fn render(difference: &Difference, of_plan: &[OfPlan], out: &mut Printout<'_>) -> io::Result<()> {
     writeln!(out, "{}", headline(difference))?;
     for group in &difference.groups {
         writeln!(out)?;
@@ -108,7 +108,7 @@ fn columns(row: &Row) -> [String; 3] {
 }
 
 /// What would happen in one line.
-pub(super) fn headline(difference: &Difference) -> String {
+pub(crate) fn headline(difference: &Difference) -> String {
     let counts = [
         (difference.n_change, "to change"),
         (difference.n_unseen, "to send unseen"),
@@ -146,7 +146,7 @@ fn heading(group: &Group) -> String {
 }
 
 /// The document `cutover.plan.v1`.
-pub(super) fn document(run: &RunRecord, difference: &Difference, of_plan: &[OfPlan]) -> serde_json::Value {
+pub(crate) fn document(run: &RunRecord, difference: &Difference, of_plan: &[OfPlan]) -> serde_json::Value {
     let set = |OfPlan { name, value, instead }: &OfPlan| {
         let (instead, origin) = instead.as_ref().map(|(text, origin)| (text, origin)).unzip();
         json!({"name": name, "value": value, "holds": instead.is_none(), "instead": instead, "origin": origin})

@@ -1,0 +1,41 @@
+//! Places that the requests of an account go to: a service, or a sandbox inside this process.
+
+use std::path::Path;
+
+use crate::model::words::nearest;
+use crate::sandbox::estate;
+use crate::sandbox::scenario::Scenario;
+use crate::sandbox::{self, Config, Sandbox};
+use crate::transport::Transport;
+use crate::verb::error::CommandError;
+
+/// Sources of a sandbox that nobody gave any.
+pub(crate) const MADE_UP: usize = 200;
+
+/// Where its requests go.
+pub(crate) enum Venue {
+    Service(Transport),
+    /// Inside this process, with what it plays.
+    Sandbox(Box<Scenario>),
+}
+
+/// A sandbox inside the process, with an estate of its own making.
+pub(crate) async fn made_up(scenario: &Scenario, seed: u64) -> Result<Sandbox, CommandError> {
+    let estate = estate::made_up(MADE_UP, seed);
+    let scenario = scenario.clone();
+    let config = Config { estate, scenario, seed, port: 0, token: None, keys: None, project: None };
+    sandbox::start(config).await.map_err(CommandError::Start)
+}
+
+/// A scenario by its name, or from a file.
+pub(crate) fn scenario(name: &str) -> Result<Scenario, CommandError> {
+    if let Some(scenario) = Scenario::named(name) {
+        return Ok(scenario);
+    }
+    let text = crate::texts::read(Path::new(name)).map_err(|error| {
+        let near = nearest(name, Scenario::NAMES).map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
+        let known = Scenario::NAMES.join(", ");
+        CommandError::Scenario(format!("`{name}` is none of {known}, and no file{near}: {error}"))
+    })?;
+    Scenario::parse(&text).map_err(|error| CommandError::Scenario(format!("`{name}`: {error}")))
+}

@@ -1,0 +1,10 @@
+//! Ground of every verb: its inputs, the journal and the run that are meant, its results, and everything that can keep it from its
+//! work.
+
+pub(crate) mod approval;
+pub(crate) mod context;
+pub(crate) mod error;
+pub(crate) mod here;
+pub(crate) mod journal;
+pub(crate) mod meant;
+pub(crate) mod results;

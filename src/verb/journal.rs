@@ -1,0 +1,31 @@
+//! The journal as verbs open it.
+
+use super::context::Context;
+use super::error::CommandError;
+use crate::journal::Journal;
+use crate::journal::read::RunRecord;
+
+/// The journal, for a verb that changes nothing.
+pub(crate) fn to_read(context: &Context) -> Result<Journal, CommandError> {
+    let journal = Journal::open_to_read(&context.settings.journal)?;
+    warn_of_a_copy(context, &journal)?;
+    Ok(journal)
+}
+
+/// A launch has a lock beside its journal, which a killed one leaves there. Where the journal knows of a launch that has not
+/// ended, and there is neither a lock nor a log, only the file was copied while it went on.
+pub(crate) fn warn_of_a_copy(context: &Context, journal: &Journal) -> Result<(), CommandError> {
+    let given = &context.settings.journal;
+    let paths = [given.canonicalize().unwrap_or_else(|_| given.clone()), given.clone()];
+    let has_lock = |run: &RunRecord| paths.iter().any(|path| crate::lock::of_run(path, &run.id).exists());
+    let running = journal.runs()?.into_iter().find(|run| run.running && !has_lock(run));
+    if let Some(run) = running.filter(|_| journal.is_without_log().unwrap_or(false)) {
+        let path = given.display();
+        context.console.warn(&format!(
+            "`{path}` is a copy that was made while run {} went on: if only this file was copied, and not the log beside it \
+             (`-wal`), what was recorded last is missing; a whole copy: sqlite3 JOURNAL \".backup COPY\"",
+            run.id
+        ));
+    }
+    Ok(())
+}

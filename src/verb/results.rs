@@ -1,0 +1,69 @@
+//! Results of verbs: on standard output, or in a file, whole or not at all.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::error::{CommandError, output_failed, stdout_failed};
+use crate::console;
+use crate::files::beside::{leads_to_a_terminal, write_beside};
+use crate::formats::Format;
+use crate::journal::Journal;
+use crate::journal::read::RunRecord;
+use crate::report::error::ReportError;
+use crate::wording::printout::Printout;
+use crate::wording::sieve::{Form, Sieve};
+
+/// Writes a report to a file, whole or not at all.
+pub(crate) fn write_report(
+    journal: &Journal,
+    run: &RunRecord,
+    format: Format,
+    path: &Path,
+) -> Result<(), CommandError> {
+    let write = |out: &mut dyn io::Write| crate::report::write(format, journal, run, out);
+    write_fit(path, journal.path(), format.form(), write).map_err(|error| match error {
+        ReportError::Journal(error) => error.into(),
+        ReportError::Write(error) => output_failed(path)(error),
+    })
+}
+
+/// Writes a result to a file as it is, whole or not at all, and to a terminal as it is fit for one, by whichever name that goes:
+/// it takes nothing as it is.
+pub(crate) fn write_fit<E: From<io::Error>>(
+    path: &Path,
+    like: &Path,
+    form: Form,
+    write: impl FnOnce(&mut dyn io::Write) -> Result<(), E>,
+) -> Result<(), E> {
+    let form = if leads_to_a_terminal(path) { form.on_a_terminal() } else { Form::Raw };
+    write_beside(path, like, |out| {
+        let mut out = Sieve::new(form, out);
+        write(&mut out)?;
+        Ok(out.flush()?)
+    })
+}
+
+/// A result for people to standard output.
+pub(crate) fn print(write: impl FnOnce(&mut Printout<'_>) -> Result<(), ReportError>) -> Result<(), CommandError> {
+    console::print(write).map_err(not_printed)
+}
+
+pub(crate) fn print_json(
+    write: impl FnOnce(&mut dyn io::Write) -> Result<(), ReportError>,
+) -> Result<(), CommandError> {
+    print_document(Form::Json, write)
+}
+
+pub(crate) fn print_document(
+    form: Form,
+    write: impl FnOnce(&mut dyn io::Write) -> Result<(), ReportError>,
+) -> Result<(), CommandError> {
+    console::document(form, write).map_err(not_printed)
+}
+
+fn not_printed(error: ReportError) -> CommandError {
+    match error {
+        ReportError::Journal(error) => error.into(),
+        ReportError::Write(error) => stdout_failed(error),
+    }
+}
