@@ -1,7 +1,7 @@
-//! The contract between a run and everyone watching: what happened, as plain data.
+//! Contract between a run and everyone who watches it: events, as plain data.
 //!
 //! Every kind is a fact: it changes what a later launch would do, and so it is journaled. The stored form (`stored`) is public
-//! and snapshot-tested; a variant may gain fields with defaults, and its stored name stays.
+//! and snapshot-tested: a variant may gain fields with defaults, and its stored name stays.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,19 +19,19 @@ pub mod rules;
 pub mod run;
 pub(crate) mod stored;
 
-/// One event as it stands in the journal.
+/// Event as it stands in the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     pub lane: LaneId,
-    /// Counts from 1 within its lane.
+    /// Number within its lane, counted from 1.
     pub seq: u64,
-    /// For people; order comes from `seq`.
+    /// Time for people to read; the order comes from `seq`.
     pub at: jiff::Timestamp,
     pub kind: EventKind,
 }
 
 impl Event {
-    /// One that is not in its lane yet. Without a time it happens now.
+    /// Makes an event that has no number in its lane yet; without a time it happens now.
     pub(crate) fn unnumbered(lane: LaneId, at: Option<jiff::Timestamp>, kind: EventKind) -> Self {
         let at_ms = at.unwrap_or_else(jiff::Timestamp::now).as_millisecond();
         let at = jiff::Timestamp::from_millisecond(at_ms).expect("a time is valid in milliseconds");
@@ -39,14 +39,14 @@ impl Event {
     }
 }
 
-/// One account at one endpoint. Lane 0 carries the run's own events.
+/// Number of a lane: one account at one endpoint. Lane 0 carries the run's own events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LaneId(pub u32);
 
 impl LaneId {
     pub const RUN: LaneId = LaneId(0);
-    /// Every run has it.
+    /// Lane that every run has.
     pub const FIRST: LaneId = LaneId(1);
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for LaneId {
     }
 }
 
-/// What an event is about, and what happened to that.
+/// Subject of an event, and what happened to it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventKind {
     Row(RowId, RowEvent),
@@ -96,80 +96,80 @@ impl From<RunEvent> for EventKind {
     }
 }
 
-/// An account of a run, as it was begun.
+/// Account and endpoint of a lane, as the run began with them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LanePlace {
-    /// What rows call it.
+    /// Name by which rows refer to it.
     pub name: String,
     pub endpoint: String,
     pub account: String,
 }
 
-/// Runs that a journal holds when another begins in it, as far as they are not named by one of them: from the one made last
-/// back to the first that names its own. See [`crate::journal::Journal::predecessors`].
+/// Runs that a journal held when another began in it: from the newest back to the newest one that names predecessors itself,
+/// which stands for all before it. See [`crate::journal::Journal::predecessors`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Predecessors {
-    /// The journal's own id.
+    /// Id of the journal.
     pub journal: String,
-    /// So many of its runs were made by versions that named none.
+    /// Number of the journal's runs that were made by versions that recorded no predecessors.
     pub earlier: u64,
-    /// The one made last comes first. None: it is the first of its journal.
+    /// Newest first; empty for the first run of a journal.
     pub runs: Vec<Predecessor>,
 }
 
-/// A run, and how far its lanes were.
+/// Run with the last event of each of its lanes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Predecessor {
     pub run: String,
-    /// Of each lane the number of its last event, and the hash of that one in hexadecimal digits.
+    /// Number of the last event of each lane, with its hash in hexadecimal digits.
     pub heads: Vec<(LaneId, u64, String)>,
 }
 
-/// How an attempt ended: every way a request can end has a name.
+/// Ending of an attempt: every way a request can end has a name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Outcome {
     /// Answered with success, which is not yet proof of an effect.
     Accepted { status: u16 },
-    /// The service said no to this row, for good.
+    /// Refused by the service for good: about this row.
     Rejected {
         status: u16,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<String>,
         message: String,
     },
-    /// About us, not about the row: the credentials are wrong or have expired.
+    /// Refused because of our credentials, which are wrong or have expired: about us, not about the row.
     Unauthenticated {
         status: u16,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<String>,
         message: String,
     },
-    /// About the account or where we call from: nothing else of this lane will fare better.
+    /// Refused because of the account or the place we call from: no other request of this lane will fare better.
     Barred {
         status: u16,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<String>,
         message: String,
     },
-    /// Over the quota: refused before it was looked at, safe to send again.
+    /// Refused over the quota, before it was processed: safe to send again.
     Throttled {
-        /// None: 429. The gateway's code says the same with other statuses.
+        /// `None` for 429. The gateway's code means the same with other statuses.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
-        /// The figure and its period, where the text names them.
+        /// Figure and period, where the text names them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         quota: Option<StatedQuota>,
         message: String,
     },
     /// Never reached the server: safe to send again.
     Unsent { cause: String },
-    /// Left whole, and the peer says that nobody looked at it. That is its word and not our knowledge, so that the request may
-    /// have been made all the same.
+    /// Sent completely, and the peer claims that nobody processed it. We cannot know that, so the change may have been made
+    /// all the same.
     Disclaimed { cause: String },
-    /// May have reached it: timeout, reset, 5xx, an answer that cannot be read, abort.
+    /// May have reached the server: timeout, reset, 5xx, an answer that cannot be read, abort.
     Lost {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
@@ -180,13 +180,13 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// We let go of the request while it was on the wire.
+    /// Ending of a request that we abandoned while it was on the wire.
     #[must_use]
     pub fn aborted() -> Self {
         Outcome::Lost { status: None, code: None, cause: "let go before the answer came".to_owned() }
     }
 
-    /// The word of its stored form.
+    /// Word in the stored form.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -201,8 +201,8 @@ impl Outcome {
         }
     }
 
-    /// Whether our credentials were not accepted. Who says so without a word of the service leaves the row in doubt; that
-    /// the key is locked after a few such answers holds all the same.
+    /// Tells whether our credentials were not accepted. A 401 that does not carry the service's own code leaves the row in doubt,
+    /// and counts too: the key is locked after a few such answers.
     #[must_use]
     pub fn refuses_us(&self) -> bool {
         match self {
@@ -217,7 +217,7 @@ impl Outcome {
         }
     }
 
-    /// The status line, where there was one.
+    /// HTTP status, where there was an answer with one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -245,7 +245,7 @@ impl Outcome {
         }
     }
 
-    /// What was said or what went wrong; none for success.
+    /// Message of the answer or cause of the failure; `None` for success.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         match self {
@@ -287,7 +287,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The figure of a 429's text, such as `limit:60,time:1 minute`.
+/// Figure stated in the text of a 429, such as `limit:60,time:1 minute`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StatedQuota {
     pub calls: u32,
@@ -306,7 +306,7 @@ impl StatedQuota {
     }
 }
 
-/// A settled row's final word.
+/// Final word on a settled row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -351,7 +351,7 @@ impl Verdict {
         Self::ALL.into_iter().find(|verdict| verdict.name() == name)
     }
 
-    /// Whether the target was seen. (An `unverified` row counts too where verification was switched off.)
+    /// Tells whether the target was seen. (With verification switched off, see [`Verdict::is_on_target`].)
     #[must_use]
     pub fn on_target(self) -> bool {
         match self {
@@ -365,13 +365,13 @@ impl Verdict {
         }
     }
 
-    /// The same with the ground that it rests on: what nobody wanted proven counts.
+    /// Tells whether the row counts as on target: the target was seen, or nobody wanted it verified.
     #[must_use]
     pub fn is_on_target(self, ground: Option<Ground>) -> bool {
         self.on_target() || (self == Verdict::Unverified && ground == Some(Ground::NotVerified))
     }
 
-    /// One line for people who meet the word for the first time.
+    /// Meaning in one line, for people who meet the word for the first time.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
@@ -393,25 +393,25 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The fact that a verdict rests on, where more than the verdict decides what is to be done about the row.
+/// Fact behind a verdict, where the verdict alone does not decide what to do about the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ground {
     /// The service knows no such source.
     UnknownSource,
-    /// The plan expects it elsewhere.
+    /// The source is not in the state that the plan expects.
     NotAsExpected,
-    /// It is in a state in which the service ignores updates.
+    /// The source is in a state in which the service ignores updates.
     IgnoresUpdates,
-    /// The edition of the API that is spoken has no words for what would have to be sent.
+    /// The chosen edition of the API has no words for what would have to be sent.
     Unsayable,
-    /// Somebody said that it is not to be sent.
+    /// An operator decided that it is not sent.
     Skipped,
-    /// Accepted while verification was switched off: it counts as on target, and nobody has seen it there.
+    /// Accepted while verification was switched off: counts as on target, although nobody has seen it there.
     NotVerified,
-    /// Accepted, and no look at it succeeded.
+    /// Accepted, but no look at it succeeded.
     Unseen,
-    /// Accepted, and reads never show the target word.
+    /// Accepted, but reads never show the target word.
     NeverShown,
 }
 
@@ -427,7 +427,7 @@ impl Ground {
         Ground::NeverShown,
     ];
 
-    /// The word of its stored form.
+    /// Word in the stored form.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -448,7 +448,7 @@ impl Ground {
     }
 }
 
-/// Why nothing new is started.
+/// Reason for which a run starts nothing new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DrainReason {
@@ -456,46 +456,46 @@ pub enum DrainReason {
     Terminated,
     /// The terminal went away, or somebody sent the same signal.
     HungUp,
-    /// What cannot be recorded is not sent.
+    /// The journal cannot be written, and nothing is sent that cannot be recorded.
     JournalClosed,
-    /// What is recorded where nobody will find it is not sent.
+    /// The journal is no longer at its path, and nothing is sent whose record nobody would find.
     JournalGone,
     Panicked,
-    /// More failed than the plan puts up with.
+    /// More rows failed than the halt rules of the plan allow.
     Halted,
-    /// Rows of a stage are left in doubt or pending, and nothing behind it begins.
+    /// A stage ended with rows in doubt or pending, and no stage after it begins.
     StageLeft,
     /// The window closed, or does not open again.
     Window,
-    /// A stage would not end in the time that there is.
+    /// A stage would not end in the time that is left.
     TooLong,
     /// Nobody released a stage in time.
     Unapproved,
-    /// Somebody said so: with the verb, or with a flag file.
+    /// An operator asked for it, with the verb or a flag file.
     Operator,
 }
 
-/// What a launch would not do.
+/// Reason for which a launch ended before its first change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Refusal {
-    /// There is no way back from where it would have sent rows, and nobody gave leave for that.
+    /// Rows would have been sent to states from which there is no way back, without permission for that.
     Irreversible,
-    /// It would have changed more rows than somebody allowed.
+    /// More rows would have been changed than were allowed.
     TooMany { changes: u64 },
     /// The servers are no longer where the sealed plan saw them.
     Drift,
-    /// Somebody was asked, and said no.
+    /// Somebody was asked to confirm, and declined.
     NotAgreed,
 }
 
-/// Why a lane stopped.
+/// Reason for which a lane stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LaneStop {
-    /// The service does not accept who we are.
+    /// The service does not accept our credentials.
     Unauthenticated,
-    /// Where our credentials come from could not be reached.
+    /// The source of our credentials could not be reached.
     NoCredentials,
     /// The account, the project or the place we call from is barred.
     Barred,
@@ -505,7 +505,7 @@ pub enum LaneStop {
     Unreachable,
     /// Throttled for longer than `--max-throttle` without one accepted call.
     Throttled,
-    /// Answers in a row came from something between us and the service.
+    /// Several answers in a row came from something between us and the service.
     NotTheService,
 }
 

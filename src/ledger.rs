@@ -1,7 +1,7 @@
-//! What a row's events add up to. This fold is the definition; the journal's table `row` is its cache.
+//! Sum of a row's events. This fold is the definition; the journal's table `row` is a cache of it.
 //!
 //! The fold also refuses impossible histories: an end without a start, anything after a verdict except a
-//! re-opening, and above all a row in doubt that is sent again without a look.
+//! reopening, and above all a row in doubt that is sent again without a look.
 
 use jiff::Timestamp;
 
@@ -14,30 +14,29 @@ use crate::event::rules::Rules;
 use crate::event::{Ground, Outcome, Verdict};
 use crate::model::{RowId, SeenState};
 
-/// Where a row is now.
+/// Current state of a row, as its events add up to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     pub rules: Rules,
     pub phase: Phase,
-    /// Attempts recorded as begun, which is also the number of the last one.
+    /// Attempts recorded as begun; also the number of the last one.
     pub started: u32,
-    /// Changes sent, throttled ones left out.
+    /// Attempts that were sent, without throttled ones.
     pub attempts: u32,
     pub throttled: u32,
-    /// An answer was lost since the row was opened: look before sending again.
+    /// An answer was lost since the row was opened: a look must come before the next send.
     pub doubted: bool,
-    /// A look came since the row was opened, and after the last attempt that may have changed anything: what it showed is
-    /// what the row is sent from. An attempt that was never sent leaves it as it is, except that in doubt a look permits
-    /// one attempt and no more.
+    /// A look came since the row was opened, and after the last attempt that may have changed anything: the row may be sent from
+    /// what it showed. An attempt that was never sent does not clear it, except in doubt, where a look permits one attempt only.
     pub looked: bool,
-    /// What the last look before our first send showed, for good: the state that a roll-back would go to.
+    /// State that the last look before our first send showed, for good: a rollback goes back to it.
     pub before: Option<SeenState>,
-    /// What a look showed afterwards.
+    /// State that the last look after our first send showed.
     pub after: Option<SeenState>,
-    /// Where a look showed it that we did not put it: somebody else moved it, or it moved on. None again once the row was
-    /// looked at and is as before.
+    /// State in which a later read showed the row although we did not put it there: somebody else moved it, or it moved on.
+    /// `None` again after the next look at the row.
     pub moved: Option<SeenState>,
-    /// The last look showed that the service does not know the source of a row that was sent before.
+    /// The row was sent, and then a look showed that the service does not know its source.
     pub unknown: bool,
     pub last_word: LastWord,
     pub http_status: Option<u16>,
@@ -47,9 +46,9 @@ pub struct Standing {
     pub first_sent_at: Option<Timestamp>,
     pub last_sent_at: Option<Timestamp>,
     pub settled_at: Option<Timestamp>,
-    /// Why it is settled as it is, or why it was left.
+    /// Reason of the verdict, or for which the row was left.
     pub reason: Option<String>,
-    /// The fact behind its verdict, where there is one to be named.
+    /// Fact behind the verdict, where there is one.
     pub ground: Option<Ground>,
 }
 
@@ -57,7 +56,7 @@ pub struct Standing {
 pub enum Phase {
     #[default]
     Untried,
-    /// An attempt is recorded as begun and has no end: on the wire now, or cut off with its launch.
+    /// An attempt has begun and has no recorded end: on the wire now, or cut off with its launch.
     Open,
     /// Sent, answer unknown.
     InDoubt,
@@ -81,7 +80,7 @@ impl Phase {
         }
     }
 
-    /// The word of reports: a verdict, `pending` or `in_doubt`.
+    /// Word in reports: a verdict, `pending` or `in_doubt`.
     #[must_use]
     pub fn public_name(self) -> &'static str {
         match self {
@@ -100,10 +99,10 @@ impl Phase {
     }
 }
 
-/// The service's own last word on a change of a row.
+/// Last answer to a change of the row that came from the service itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LastWord {
-    /// Nothing was sent, or what came back for it last is no word of the service about the row.
+    /// Nothing was sent, or the last answer does not come from the service or is not about the row.
     #[default]
     Unsaid,
     Yes,
@@ -111,7 +110,7 @@ pub enum LastWord {
 }
 
 impl LastWord {
-    /// None: the change was not looked at, so what was said before it still holds.
+    /// Returns the word that an outcome is; `None` if the change was not processed, so that an earlier word still holds.
     fn of(outcome: &Outcome) -> Option<Self> {
         match outcome {
             Outcome::Accepted { .. } => Some(LastWord::Yes),
@@ -144,8 +143,8 @@ impl LastWord {
     }
 }
 
-/// Tells that the event is of those for which a row has to stand as its events tell: what it leads to cannot be undone, or is
-/// believed.
+/// Tells whether a row must stand as its events tell before this event is added: its consequence cannot be undone (a send), or
+/// is believed (a verdict).
 pub(crate) fn takes_in_hand(event: &RowEvent) -> bool {
     match event {
         RowEvent::AttemptStarted { .. } | RowEvent::Settled { .. } => true,
@@ -157,7 +156,7 @@ pub(crate) fn takes_in_hand(event: &RowEvent) -> bool {
     }
 }
 
-/// A history that cannot have happened: the journal is not used until someone looks.
+/// History that cannot have happened: the journal is not used until someone has examined it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("row {row}: {event} cannot follow `{phase}`")]
 pub struct IllegalStep {
@@ -167,7 +166,7 @@ pub struct IllegalStep {
 }
 
 impl Standing {
-    /// Standing of a row of which nothing has happened.
+    /// Standing of a row without events.
     #[must_use]
     pub fn untouched(rules: Rules) -> Self {
         Self { rules, ..Self::default() }
@@ -205,7 +204,7 @@ impl Standing {
         }
     }
 
-    /// What the last look showed that the row was judged by.
+    /// State that the last look showed, of those by which the row was judged.
     #[must_use]
     pub fn last_seen(&self) -> Option<&SeenState> {
         if self.unknown {
@@ -214,7 +213,7 @@ impl Standing {
         self.after.as_ref().or(self.before.as_ref())
     }
 
-    /// Whether the row is where the plan wants it, as the column of that name has it.
+    /// Tells whether the row is on target, as the column of that name has it.
     #[must_use]
     pub fn is_on_target(&self) -> bool {
         match self.phase {
@@ -223,7 +222,7 @@ impl Standing {
         }
     }
 
-    /// From the first change to the verdict; nothing where either is missing, or where the clock was set back.
+    /// Milliseconds from the first change to the verdict; 0 where either is missing, or where the clock was set back.
     #[must_use]
     pub fn took_ms(&self) -> u64 {
         match (self.first_sent_at, self.settled_at) {
@@ -234,7 +233,7 @@ impl Standing {
 
     fn seen(&mut self, row: RowId, seen: Option<&SeenState>) -> Result<(), IllegalStep> {
         match self.phase {
-            // What is in doubt is judged by what was seen before the doubt.
+            // A row in doubt is judged by what was seen before the doubt.
             Phase::Untried | Phase::Due if self.doubted => (),
             Phase::Untried | Phase::Due if self.is_unsent() => {
                 self.before = match self.rules {
@@ -246,7 +245,7 @@ impl Standing {
                 self.unknown = seen.is_none();
                 self.after = seen.cloned();
             }
-            // It did not settle the row, so it is as it was: the change may be sent again.
+            // A look that did not settle the row shows it as before: the change may be sent again.
             Phase::InDoubt => self.phase = Phase::Due,
             Phase::Open | Phase::Settled(_) => return Err(self.illegal(row, "a look")),
         }
@@ -257,16 +256,16 @@ impl Standing {
         Ok(())
     }
 
-    /// Tells that a request for the row left, as far as is known. A 429 says that it was not looked at, and that is a peer's word: what
-    /// is seen after it may be what came of it.
+    /// Tells whether a request for the row left, as far as is known. A 429 claims that the request was not processed, but that is
+    /// only the peer's word: what is seen afterwards may be its effect.
     #[must_use]
     pub fn was_sent(&self) -> bool {
         self.attempts > 0 || (self.rules >= Rules::Third && self.throttled > 0)
     }
 
-    /// Whether what is seen now is what was before our first send.
+    /// Tells whether what is seen now is the state before our first send.
     fn is_unsent(&self) -> bool {
-        // By the first rules a row that was refused and opened again is changed from where it is then.
+        // By the first rules, a row that was refused and reopened is changed from its state at that time.
         !self.was_sent() || (self.rules == Rules::First && self.before.is_none())
     }
 
@@ -300,7 +299,7 @@ impl Standing {
                 self.looked = false;
                 Phase::Accepted
             }
-            // What it refuses may be that an earlier attempt has moved the row.
+            // An earlier attempt may have moved the row, and the refusal may be due to that.
             Outcome::Rejected { .. } if self.doubted && self.rules >= Rules::Second => Phase::InDoubt,
             Outcome::Rejected { .. } | Outcome::Unauthenticated { .. } | Outcome::Barred { .. } => Phase::Due,
             Outcome::Throttled { .. } => {
@@ -336,7 +335,7 @@ impl Standing {
             }
             return;
         }
-        // The intent may have waited for leave to go; the answer knows when the request left.
+        // The intent may have waited at the gate: the time when the request left follows from the answer.
         let took = i64::try_from(took_ms).unwrap_or(i64::MAX);
         let sent_at = Timestamp::from_millisecond(at.as_millisecond().saturating_sub(took)).unwrap_or(at);
         self.last_sent_at = Some(sent_at);
@@ -351,7 +350,7 @@ impl Standing {
                 if let Some(seen) = seen {
                     match self.rules {
                         Rules::First if !self.was_sent() => self.before = Some(seen.clone()),
-                        // What others did to a row that was looked at is no part of what was before.
+                        // Changes by others after the first look do not alter the state before.
                         Rules::Second | Rules::Third if !self.was_sent() => {
                             self.before.get_or_insert_with(|| seen.clone());
                         }
@@ -368,7 +367,7 @@ impl Standing {
 
     fn reopened(&mut self, row: RowId) -> Result<(), IllegalStep> {
         let Phase::Settled(verdict) = self.phase else { return Err(self.illegal(row, "a re-opening")) };
-        // What was accepted and never proven may yet turn out to be done.
+        // A change that was accepted and never proven may yet turn out to be done.
         (self.phase, self.doubted) = match verdict {
             Verdict::Unverified => (Phase::InDoubt, true),
             Verdict::Applied
@@ -390,8 +389,8 @@ impl Standing {
             self.moved = None;
         }
         self.unknown = false;
-        // Opened again, a row that was sent is still judged by what was seen before that: where it is neither there nor on
-        // target, it is not ours. Only who names the rows that somebody else moved takes them from where they are now.
+        // A reopened row that was sent is still judged by what was seen before it was: if it is neither there nor on target,
+        // somebody else moved it. Only reopening overtaken rows by that name takes them from where they are now.
         self.looked = match verdict {
             Verdict::NoEffect | Verdict::Refused | Verdict::Failed => self.rules >= Rules::Second && self.was_sent(),
             Verdict::Unverified | Verdict::Applied | Verdict::Already | Verdict::Overtaken | Verdict::Blocked => false,
@@ -543,9 +542,9 @@ mod tests {
             assert!(standing.looked);
             assert_eq!((standing.before, standing.first_sent_at), (Some(state("syncing")), None));
         }
-        // Preflight was off, and still nobody has looked.
+        // Preflight was off, and nobody has looked yet.
         assert!(!fold(&[start(1), end(1, unsent())]).unwrap().looked);
-        // Cut off with its launch, it counts as sent.
+        // An attempt cut off with its launch counts as sent.
         let cut_off = fold(&[seen("syncing"), start(1), end(1, lost())]).unwrap();
         assert_eq!((cut_off.looked, cut_off.phase), (false, Phase::InDoubt));
     }
@@ -564,10 +563,10 @@ mod tests {
         assert_eq!(again(&[seen("cloning")]).before, Some(state("syncing")));
         assert_eq!(again(&[seen("cloning")]).last_seen(), Some(&state("cloning")));
         assert_eq!(again(&[seen("cloning"), start(2), end(2, lost())]).before, Some(state("syncing")));
-        // Nothing was seen before the first send, and nothing is after it.
+        // Nothing was seen before the first send, so no later look becomes `before`.
         let blind = [start(1), end(1, Outcome::Accepted { status: 200 }), settle(Verdict::NoEffect), reopen()];
         assert_eq!(fold(&[&blind[..], &[seen("cloning")]].concat()).unwrap().before, None);
-        // Never sent: what it is opened from again is what is before.
+        // Never sent: the look after the reopening is what was before.
         let blocked = fold(&[seen("stopped"), settle(Verdict::Blocked), reopen(), seen("cloning")]).unwrap();
         assert_eq!(blocked.before, Some(state("cloning")));
     }
@@ -660,12 +659,12 @@ mod tests {
         assert_eq!(shows(Rules::Second, &history), Some(state("cloning")));
         assert_eq!(shows(Rules::Second, &again), None);
         assert_eq!(shows(Rules::Second, &blind), Some(state("finished")));
-        // A request that never left is none by any rules.
+        // A request that never left does not count by any rules.
         let unsent = [seen("syncing"), start(1), end(1, unsent()), seen("cloning")];
         assert_eq!(shows(Rules::Third, &unsent), Some(state("cloning")));
     }
 
-    /// Any history that the fold takes, step by step, against what must be so of it.
+    /// Checks invariants after each step of random histories that the fold accepts.
     #[test]
     fn whatever_happens_to_a_row_what_was_before_stays_and_a_doubt_is_looked_at() {
         use rand::{RngExt as _, SeedableRng as _};
@@ -673,8 +672,8 @@ mod tests {
             let mut dice = rand::rngs::StdRng::seed_from_u64(seed);
             let mut standing = Standing::default();
             let mut last_look = None;
-            // What was seen last when the first request left, one that was told to wait included; and an answer that was lost,
-            // until the next look.
+            // What was seen last when the first request left, throttled ones included; and whether an answer was lost since the
+            // last look.
             let (mut before_first_send, mut unlooked_doubt) = (None, false);
             for step in 0..60 {
                 let at = Timestamp::from_second(step).unwrap();
@@ -697,7 +696,7 @@ mod tests {
                     _ => reopen(),
                 };
                 if standing.attempts == 0 && matches!(kind, RowEvent::Settled { verdict: Verdict::Unverified, .. }) {
-                    // Nothing was accepted that could be unproven.
+                    // `unverified` needs a change that was accepted.
                     continue;
                 }
                 let was = standing.clone();

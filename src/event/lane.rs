@@ -1,4 +1,4 @@
-//! Events of an account at an endpoint that are about none of its rows.
+//! Events of a lane (an account at an endpoint) that are not about one of its rows.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,25 +8,25 @@ use super::LaneStop;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LaneEvent {
-    /// The service told or showed how much it takes; the next run begins there.
+    /// The service stated, or its answers showed, the rate that it accepts; the next run begins with it.
     QuotaLearned {
         per_second: f64,
-        /// The figure stood in the service's text, and was not guessed.
+        /// True if the figure stood in the service's text; false if it was inferred.
         stated: bool,
     },
-    /// A read met the quota. (A change that does ends as [`Outcome::Throttled`](super::Outcome::Throttled).)
+    /// A read was throttled. (A throttled change ends as [`Outcome::Throttled`](super::Outcome::Throttled).)
     ReadThrottled {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     },
-    /// Nothing more is sent in this lane by this launch.
+    /// This launch sends nothing more in this lane.
     #[serde(rename = "lane_stopped")]
     Stopped { cause: LaneStop, message: String },
 }
 
 impl LaneEvent {
-    /// Words of the stored forms.
+    /// Names of the stored forms.
     pub const NAMES: [&str; 3] = ["quota_learned", "read_throttled", "lane_stopped"];
 }

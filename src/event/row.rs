@@ -1,4 +1,4 @@
-//! Events of a row. [`crate::ledger`] has what they add up to.
+//! Events of a row; [`crate::ledger`] adds them up.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,13 +9,13 @@ use crate::model::{RowId, SeenState, TargetState};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RowEvent {
-    /// What a look found, when it did not settle the row. None: the service does not know the id.
+    /// A look that did not settle the row. `None`: the service does not know the id.
     #[serde(rename = "row_seen")]
     Seen { seen: Option<SeenState> },
-    /// A read that was made for others shows the row where we did not put it: somebody else moved it, or it moved on.
+    /// A read made for other rows shows the row where we did not put it: somebody else moved it, or it moved on.
     #[serde(rename = "row_moved")]
     Moved { seen: SeenState },
-    /// Committed before a byte leaves.
+    /// Intent to send, committed before a byte leaves.
     AttemptStarted { attempt: u32, sends: TargetState },
     AttemptEnded {
         attempt: u32,
@@ -37,13 +37,13 @@ pub enum RowEvent {
     /// This launch gave up on the row without a verdict; a later one goes on.
     #[serde(rename = "row_left")]
     Left { cause: String },
-    /// The operator asked for it again, or the lane found that the verdict was about us and not about the row.
+    /// The operator asked for the row again, or its verdict turned out to be about us and not about the row.
     #[serde(rename = "row_reopened")]
     Reopened { cause: String },
 }
 
 impl RowEvent {
-    /// Words of the stored forms.
+    /// Names of the stored forms.
     pub const NAMES: [&str; 7] =
         ["row_seen", "row_moved", "attempt_started", "attempt_ended", "row_settled", "row_left", "row_reopened"];
 

@@ -1,23 +1,23 @@
-//! Rules by which events are added up, which a run names as it begins.
+//! Versions of the rules by which events are added up; a run names its own as it begins.
 
 use serde::{Deserialize, Serialize};
 
-/// How events are added up. Fixed as a run begins, so that what an earlier version stored of its rows still adds up.
+/// Version of the rules by which events are added up. Fixed as a run begins, so that rows stored by an earlier version still add up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rules {
-    /// Those of schemas 1 to 3: an intent forgets the look before it even if it is never sent, a refused row that is opened
-    /// again forgets what was before, and a refusal ends a doubt.
+    /// Rules of schemas 1 to 3: an intent discards the look before it even if it is never sent; reopening a refused row discards
+    /// its state before; a refusal ends a doubt.
     First,
-    /// Those of schemas up to 9: where a verdict names no ground, its reason is read for one, and of a row that was only told to
-    /// wait nothing was sent.
+    /// Rules of schemas up to 9: the ground of a verdict that names none is read from its reason, and a row that was only
+    /// throttled counts as never sent.
     Second,
     #[default]
     Third,
 }
 
 impl Rules {
-    /// Of a run whose beginning names none.
+    /// Rules of a run whose first event names none.
     #[must_use]
     pub fn unnamed() -> Self {
         Rules::First
@@ -28,7 +28,7 @@ impl Rules {
         *self == Rules::First
     }
 
-    /// The word of its stored form.
+    /// Word in the stored form.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Events of the run's own lane: its launches, what it carries next, what it waits for and who steers it.
+//! Events of the run's own lane: its launches, the stages that it carries, its waits, and the commands of operators.
 
 use std::collections::BTreeMap;
 
@@ -20,20 +20,21 @@ pub enum RunEvent {
         plan: String,
         rows: u32,
         settings: serde_json::Value,
-        /// The accounts, in the order of lanes: where the rows of each target go.
+        /// Accounts in the order of lanes; their names are the targets of rows.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         lanes: Vec<LanePlace>,
-        /// Over what table `row` holds of each row besides the plan's digest and the sum of its events: see
-        /// [`crate::journal::Journal::layout`]. None in journals of earlier versions.
+        /// Digest over what table `row` holds of each row besides the plan's digest and the sum of its events: see
+        /// [`crate::journal::Journal::layout`]. `None` in journals of earlier versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         layout: Option<String>,
-        /// How the events of its rows are added up; none is how earlier versions did.
+        /// Rules by which the events of its rows are added up; absent in journals of earlier versions.
         #[serde(default = "Rules::unnamed", skip_serializing_if = "Rules::is_first")]
         rules: Rules,
-        /// What the journal held before it, so that no run can vanish. None in journals of earlier versions.
+        /// Runs that the journal held before this one, so that none can vanish. `None` in journals of earlier versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<Predecessors>,
-        /// What the launch that made it was given by hand: all that is known of it if that was cut off before it began.
+        /// Settings given by hand to the launch that made the run: the only record of them if that launch was cut off before it
+        /// began.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         given: BTreeMap<String, String>,
     },
@@ -42,34 +43,34 @@ pub enum RunEvent {
         verb: String,
         pid: u32,
         host: String,
-        /// The name that belongs to the user of the process.
+        /// Name of the user that the process belongs to.
         user: Option<String>,
-        /// None in journals of earlier versions, whose `user` is what `$USER` said.
+        /// Empty in journals of earlier versions, whose `user` is the value of `$USER`.
         #[serde(default, skip_serializing_if = "Who::is_empty")]
         who: Who,
         version: String,
-        /// What it was given by hand, by the names of settings and as flags have it: it holds for this launch.
+        /// Settings given by hand, by name and in the form of flags; they hold for this launch.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         given: BTreeMap<String, String>,
-        /// How long the launch before it took, up to what is recorded of it, if that was cut off and so never said.
+        /// Duration of the previous launch up to its last record, if it was cut off and so recorded none; otherwise 0.
         #[serde(default, skip_serializing_if = "is_none_ms")]
         cut_off_ms: u64,
     },
     DrainBegan {
         reason: DrainReason,
-        /// Where the reason alone does not say it.
+        /// Explanation, where the reason alone is not enough.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<String>,
     },
-    /// A wave, its canary or the rest of it may be sent from here on.
+    /// Rows of the stage (a wave, its canary or the rest of it) may be sent from here on.
     StageBegan {
         stage: Stage,
         rows: u64,
-        /// How long it would take, and whether there is time for it.
+        /// Estimate of its duration, and whether that fits the time that is left.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         forecast: Option<String>,
     },
-    /// Every row of it is settled.
+    /// Every row of the stage is settled.
     StageEnded {
         stage: Stage,
     },
@@ -81,11 +82,11 @@ pub enum RunEvent {
         until: Option<jiff::Timestamp>,
     },
     WaitEnded,
-    /// Somebody steered the run.
+    /// An operator steered the run.
     Controlled {
         command: Command,
         by: By,
-        /// Where it stood in the journal before it was taken.
+        /// Key of the command in the journal's table `control`, from which it was taken.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         control: Option<i64>,
     },
@@ -94,14 +95,14 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         elapsed_ms: u64,
-        /// What it would not do, where it ended before its first change for that.
+        /// Reason, where the launch ended before its first change.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         refusal: Option<Refusal>,
     },
 }
 
 impl RunEvent {
-    /// Words of the stored forms.
+    /// Names of the stored forms.
     pub const NAMES: [&str; 9] = [
         "run_started",
         "launch_began",

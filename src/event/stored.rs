@@ -1,7 +1,7 @@
-//! Events as they are stored: the name and the row have columns of their own, and the fields are one JSON object.
+//! Stored form of events: name and row are columns of their own, and the fields are one JSON object.
 //!
-//! Events of rows, which a run has by the million, are read straight into their fields. By way of a map, as serde reads an enum
-//! with its tag inside, it takes three times as long, and `audit` reads them all (`cargo bench --bench speed` has its figure).
+//! Events of rows, of which a run has millions, are deserialized straight into their fields. By way of a map, as serde reads
+//! internally tagged enums, this takes three times as long, and `audit` reads them all (`cargo bench --bench speed` has its figure).
 
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, EnumAccess, IgnoredAny, IntoDeserializer as _, VariantAccess, Visitor};
@@ -15,7 +15,7 @@ use super::row::RowEvent;
 use super::run::RunEvent;
 use crate::model::RowId;
 
-/// An event in its columns.
+/// Event split into its columns.
 pub(crate) struct Stored<'a> {
     pub(crate) kind: &'a str,
     pub(crate) row: Option<u32>,
@@ -24,12 +24,12 @@ pub(crate) struct Stored<'a> {
 
 const NAMES: [&[&str]; 3] = [&RunEvent::NAMES, &LaneEvent::NAMES, &RowEvent::NAMES];
 
-/// Tells that this version has events of that name. Minor versions may add some without a new schema.
+/// Tells whether this version has events of that name. Minor versions may add names without a new schema.
 pub(crate) fn is_known(kind: &str) -> bool {
     NAMES.iter().any(|names| names.contains(&kind))
 }
 
-/// Stored form of an event, written into a text that may be used again.
+/// Returns the stored form of an event, written into a buffer that can be used again.
 pub(crate) fn stored_form<'a>(event: &EventKind, text: &'a mut String) -> Stored<'a> {
     let mut bytes = std::mem::take(text).into_bytes();
     bytes.clear();
@@ -48,15 +48,15 @@ pub(crate) fn stored_form<'a>(event: &EventKind, text: &'a mut String) -> Stored
     Stored { kind, row: event.row().map(|row| row.0), detail }
 }
 
-/// The event again, from its stored form.
+/// Parses an event from its stored form.
 pub(crate) fn from_stored_form(kind: &str, row: Option<u32>, detail: &str) -> Result<EventKind, serde_json::Error> {
-    // Most are of rows, and spelled as they were written.
+    // Fast path: most events are of rows, and spelled as they were written.
     if let Some(row) = row
         && let Some(event) = read_at_once(kind, detail)
     {
         return Ok(EventKind::Row(RowId(row), event));
     }
-    // Anything unusual, a field that is there twice included, is read as a map reads it.
+    // Anything unusual, such as a field that occurs twice, is read by way of a map.
     let fields: Map<String, Value> = serde_json::from_str(detail)?;
     let named = Named { kind, fields: Value::Object(fields) };
     if RowEvent::NAMES.contains(&kind) {
@@ -73,7 +73,7 @@ pub(crate) fn from_stored_form(kind: &str, row: Option<u32>, detail: &str) -> Re
 }
 
 fn read_at_once(kind: &str, detail: &str) -> Option<RowEvent> {
-    // A list would pass for an object without names.
+    // serde would read a JSON array as fields in order.
     if !detail.starts_with('{') {
         return None;
     }
@@ -83,7 +83,7 @@ fn read_at_once(kind: &str, detail: &str) -> Option<RowEvent> {
     Some(event)
 }
 
-/// An enum whose variant is known by name before its fields are read.
+/// Deserializer of an enum whose variant is known by name before its fields are read.
 struct Named<'a, D> {
     kind: &'a str,
     fields: D,
@@ -135,7 +135,7 @@ impl<'de, D: Deserializer<'de>> VariantAccess<'de> for Fields<D> {
     }
 }
 
-/// An event in documents: its name, its row, and its fields beside them.
+/// Serializes an event for documents: its name, its row, and its fields beside them.
 impl Serialize for EventKind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut document = serializer.serialize_map(None)?;
@@ -150,7 +150,7 @@ impl Serialize for EventKind {
     }
 }
 
-/// Takes a variant apart: its name and its fields become fields of a document.
+/// Serializer that writes a variant's name and fields as entries of an enclosing document.
 struct Beside<'a, M> {
     document: &'a mut M,
     row: Option<RowId>,
@@ -176,7 +176,7 @@ impl<M: SerializeMap> SerializeStructVariant for Beside<'_, M> {
     }
 }
 
-/// Methods of a serializer that events have no use for.
+/// Implements the methods of a serializer that no event calls: each of them fails.
 macro_rules! are_no_events {
     ($($method:ident$(<$T:ident>)?($($of:ty),*) -> $Gives:ty;)*) => {$(
         fn $method$(<$T: ?Sized + Serialize>)?(self, $(_: $of),*) -> Result<$Gives, M::Error> {
@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(read_at_once("row_settled", settled), None);
         let last = RowEvent::Settled { verdict: Verdict::Failed, seen: None, reason: None, ground: None };
         assert_eq!(from_stored_form("row_settled", Some(7), settled).unwrap(), last.about(ROW));
-        // The columns say which row and what kind it is.
+        // The columns decide row and kind, whatever the fields say.
         let elsewhere = seen.replace("{\"s", "{\"row\":8,\"kind\":\"row_left\",\"s");
         let expected = RowEvent::Seen { seen: Some(state()) }.about(ROW);
         assert_eq!(from_stored_form("row_seen", Some(7), &elsewhere).unwrap(), expected);

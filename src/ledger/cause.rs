@@ -1,4 +1,4 @@
-//! Why a row is not on target, as one word: rows with the same word are dealt with alike, and opened again together.
+//! Cause for which a row is not on target, as one word: rows with the same cause are dealt with alike, and reopened together.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,18 +8,19 @@ use crate::event::rules::Rules;
 use crate::event::{Ground, Verdict};
 use crate::model::words::nearest;
 
-/// Neither a ground, nor a code or a status of an error.
+/// Cause of a row without a ground, error code or status of an error.
 const OTHER: &str = "other";
 
 impl Standing {
-    /// The word for its cause: the ground of its verdict, else the service's code, else the status of its answer.
+    /// Returns the word for the row's cause: the ground of its verdict, else the service's code, else the status of its answer.
     #[must_use]
     pub fn cause(&self) -> String {
         word(self.ground, self.error_code.as_deref(), self.http_status)
     }
 }
 
-/// The same from its parts. A code comes from outside: of it only what no shell and no list of ours reads otherwise.
+/// Returns the word from its parts. A code comes from outside: all but letters, digits, `.`, `-` and `_` becomes `_`, so that neither
+/// a shell nor a list of ours reads it otherwise.
 #[must_use]
 pub fn word(ground: Option<Ground>, error_code: Option<&str>, http_status: Option<u16>) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_');
@@ -31,7 +32,7 @@ pub fn word(ground: Option<Ground>, error_code: Option<&str>, http_status: Optio
     }
 }
 
-/// The ground of a verdict as it is believed in a run of these rules.
+/// Returns the ground of a verdict by the rules of its run.
 pub(crate) fn ground_of(
     rules: Rules,
     verdict: Verdict,
@@ -44,8 +45,8 @@ pub(crate) fn ground_of(
     }
 }
 
-/// The ground of a verdict that an earlier version recorded, which stored none: as that version worded it. The migration that
-/// brought the column has read the same of what stood in table `row` then.
+/// Infers the ground of a verdict that an earlier version stored without one, from that version's wording. The migration that
+/// added the column did the same for what table `row` held then.
 fn worded(verdict: Verdict, reason: Option<&str>) -> Option<Ground> {
     let reason = reason?;
     match verdict {
@@ -67,7 +68,7 @@ fn worded(verdict: Verdict, reason: Option<&str>) -> Option<Ground> {
     }
 }
 
-/// Rows that are meant by their verdict, and by their cause where one is named: `refused`, `refused:SMS.9004`.
+/// Selection of rows by verdict, and by cause where one is named: `refused`, `refused:SMS.9004`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Only {
     pub verdict: Verdict,
@@ -75,7 +76,7 @@ pub struct Only {
 }
 
 impl Only {
-    /// Whether it means a row. What somebody skipped is meant by nobody who does not say so.
+    /// Tells whether it selects a row. Skipped rows are selected only by their own name.
     #[must_use]
     pub fn means(&self, standing: &Standing) -> bool {
         let is_of_cause = match &self.cause {
@@ -85,7 +86,7 @@ impl Only {
         standing.phase == Phase::Settled(self.verdict) && is_of_cause
     }
 
-    /// Yes of what somebody skipped, by its own name.
+    /// Tells whether it selects skipped rows.
     #[must_use]
     pub fn names_skipped(&self) -> bool {
         self.verdict == Verdict::Blocked && self.cause.as_deref() == Some(Ground::Skipped.name())
@@ -95,7 +96,7 @@ impl Only {
 impl fmt::Display for Only {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.cause {
-            // The one cause that has a name of its own: nobody means it who says `blocked`.
+            // Skipped rows have a name of their own, since `blocked` does not include them.
             Some(_) if self.names_skipped() => f.write_str(Ground::Skipped.name()),
             Some(cause) => write!(f, "{}:{cause}", self.verdict),
             None => self.verdict.fmt(f),

@@ -1,4 +1,4 @@
-//! What the events of a run's own lane add up to: who steered it, what it waits for, what was skipped and released.
+//! Sum of the events of a run's own lane: who steered it, its waits, and what was skipped and released.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,19 @@ use crate::control::{By, CONTROL, Command, Paused, Taken, Waits};
 use crate::event::run::RunEvent;
 use crate::waves::{Part, Stage};
 
-/// What the steering of a run adds up to.
+/// State of a run's steering.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Steered {
-    /// By hand, and by each flag file.
+    /// Pauses in force: one by hand, and one for each flag file.
     pub paused: Vec<Paused>,
     pub waits: Option<Waits>,
     pub stage: Option<Stage>,
-    /// What was released, by the wave's name.
+    /// Released parts, by the wave's name.
     pub released: Vec<(String, Option<Part>)>,
-    /// Source ids, and who said so.
+    /// Skipped source ids, with the commands' givers.
     pub skipped: BTreeMap<String, By>,
     pub history: Vec<Taken>,
-    /// What was told of a stage as it began.
+    /// Estimate that was recorded as the stage began.
     pub forecast: Option<String>,
 }
 
@@ -30,7 +30,7 @@ impl Steered {
         match event {
             RunEvent::LaunchBegan { .. } | RunEvent::LaunchEnded { .. } => {
                 (self.waits, self.stage, self.forecast) = (None, None, None);
-                // A flag file speaks for itself, as long as it is there.
+                // A pause by flag file is not carried over: the file itself tells whether it still holds.
                 self.paused.retain(|paused| paused.by.via == CONTROL);
             }
             RunEvent::StageBegan { stage, forecast, rows: _ } => {
@@ -60,7 +60,7 @@ impl Steered {
             Command::Skip { source_id } => _ = self.skipped.insert(source_id.clone(), by.clone()),
             Command::Unskip { source_id } => _ = self.skipped.remove(source_id),
             Command::Release { wave, part } => self.released.push((wave.clone(), *part)),
-            // Until the end of the launch that took them.
+            // These hold until the end of the launch that took them.
             Command::Rate { .. } | Command::Concurrency { .. } | Command::Drain | Command::Abort => (),
         }
     }

@@ -1,11 +1,11 @@
-//! Two standings of a row beside each other: the one that is stored, and the one that its events add up to.
+//! Comparison of two standings of a row: the stored one, and the one that its events add up to.
 
 use super::Standing;
 use crate::model::SeenState;
 use crate::model::words::Word;
 
 impl Standing {
-    /// Columns in which they differ. Rules are those of the run, and whether a source is unknown is asked of the events.
+    /// Returns the columns in which they differ. Rules belong to the run, and `unknown` has no column but follows from the events.
     pub(crate) fn unlike(&self, other: &Self) -> Vec<&'static str> {
         let same = [
             ("standing", self.phase == other.phase),
@@ -32,7 +32,8 @@ impl Standing {
     }
 }
 
-/// To the letter: `==` on words takes `init` for `initialize`. A look that showed neither field is stored as none.
+/// Spelling of a seen state to the letter, since `==` on words equates `init` and `initialize`. A look that showed neither field is
+/// stored as none.
 fn shown(seen: Option<&SeenState>) -> [Option<&str>; 2] {
     let word = |of: fn(&SeenState) -> &Option<Word>| seen.and_then(|seen| of(seen).as_ref()).map(Word::as_str);
     [word(|seen| &seen.copystate), word(|seen| &seen.migrationcycle)]
