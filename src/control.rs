@@ -1,7 +1,7 @@
-//! How a run is steered while it goes on: the commands, who gave them, and what they add up to.
+//! Commands that steer a run while it goes on, their givers, and the pauses and waits that follow from them.
 //!
 //! A command is put into the journal by whoever gives it, taken from there by the launch that carries the run, and
-//! journaled as an event when it takes effect. What the events add up to is in [`crate::ledger::steered`].
+//! journaled as an event when it takes effect. [`crate::ledger::steered`] adds these events up.
 
 use std::fmt;
 
@@ -15,34 +15,34 @@ use crate::whoami::Who;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Command {
-    /// Nothing new is sent; what is on its way is awaited and looked at.
+    /// Sends nothing new; awaits what is on its way, and looks at it.
     Pause,
     Continue,
-    /// None: no limit of ours.
+    /// Sets the rate; `None` for no limit of ours.
     Rate {
         per_second: Option<f64>,
     },
     Concurrency {
         n: u32,
     },
-    /// A row that was not sent yet is not sent.
+    /// Excludes a row that was not sent yet.
     Skip {
         source_id: String,
     },
-    /// What was skipped may be sent again.
+    /// Reverses a skip.
     Unskip {
         source_id: String,
     },
-    /// A wave that waits for approval, or will, may begin.
+    /// Lets a wave begin that waits for approval, or will.
     Release {
         wave: String,
-        /// The beginning of the wave, or what is behind its canary; what waits, if it is not said.
+        /// Beginning of the wave, or the rest after its canary; `None` for the part that waits.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         part: Option<Part>,
     },
-    /// As the first Ctrl-C.
+    /// Does what the first Ctrl-C does.
     Drain,
-    /// As the second.
+    /// Does what the second Ctrl-C does.
     Abort,
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// Who gave a command, and how.
+/// Giver of a command, and the means by which it was given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct By {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,7 +81,7 @@ pub struct By {
 }
 
 impl By {
-    /// Whoever started this process.
+    /// Returns the user who started this process as the giver.
     #[must_use]
     pub fn me(via: &str, reason: Option<String>) -> Self {
         Self {
@@ -108,10 +108,10 @@ impl fmt::Display for By {
     }
 }
 
-/// How a command came that was given with the verb.
+/// Value of `via` for commands that were given with the verb.
 pub const CONTROL: &str = "control";
 
-/// A command as it stands in the journal until it is taken.
+/// Command in the journal that has not been taken yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Given {
     pub control: i64,
@@ -119,19 +119,19 @@ pub struct Given {
     pub by: By,
 }
 
-/// Why a run waits before it goes on.
+/// Reason for which a run waits before it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wait {
-    /// For somebody to release the stage.
+    /// Somebody has to release the stage.
     Approval,
-    /// After the stage before it.
+    /// The soak time of the stage before it has not passed yet.
     Soak,
-    /// For the window to open.
+    /// The window is not open yet.
     Window,
 }
 
-/// What a run waits for, and since when.
+/// Wait of a run, with the stage that is waiting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Waits {
     pub cause: Wait,
@@ -141,7 +141,7 @@ pub struct Waits {
 }
 
 impl Waits {
-    /// What of this wave is waited to be released, if it is that.
+    /// Returns the part of this wave that waits for its release, if that is what the run waits for.
     #[must_use]
     pub fn for_release_of(&self, wave: &str) -> Option<Part> {
         let is_that = self.cause == Wait::Approval && self.stage.wave.as_deref() == Some(wave);
@@ -149,7 +149,7 @@ impl Waits {
     }
 }
 
-/// What a wait is for, after "waiting" or "waits"; until when, as the clocks of a zone show it or else in UTC.
+/// Describes a wait, to follow "waiting" or "waits", with its end as the clocks of a zone show it or else in UTC.
 #[must_use]
 pub fn waits_for(cause: Wait, stage: &Stage, until: Option<Timestamp>, zone: Option<&Zone>) -> String {
     let in_utc = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -175,7 +175,7 @@ pub struct Paused {
     pub since: Timestamp,
 }
 
-/// A command that took effect.
+/// Command that took effect.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Taken {
     pub at: Timestamp,

@@ -1,4 +1,4 @@
-//! Terms on which a plan is carried out, besides its rows: waves in order, a canary before each, when to stop, when to wait.
+//! Terms of a plan besides its rows: waves in order, a canary before each, rules for stopping, soak times and approvals.
 //!
 //! All of it is data and functions of data; who waits and who stops is the engine's matter (`engine::helm`).
 
@@ -26,16 +26,16 @@ pub struct Terms {
     pub ticket: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// So many people have to agree to the sealed plan.
+    /// Number of people who have to agree to the sealed plan.
     #[serde(skip_serializing_if = "is_zero")]
     pub require_approvals: u32,
-    /// Settings of the plan for the whole run, by the names of settings and as one would write it as a flag.
+    /// Settings of the plan for the whole run, by name and in the form of flags.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub policy: BTreeMap<String, String>,
-    /// The profile of each target that does not bear its profile's name.
+    /// Profile of each target whose name differs from that of its profile.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub targets: BTreeMap<String, String>,
-    /// In the order in which they run.
+    /// Waves in the order in which they run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waves: Vec<WaveTerms>,
 }
@@ -57,7 +57,7 @@ impl Terms {
     }
 }
 
-/// One wave, as the plan has it.
+/// Terms of one wave.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WaveTerms {
@@ -69,7 +69,7 @@ pub struct WaveTerms {
 }
 
 impl WaveTerms {
-    /// Terms of the canary, or of the rest of the wave; none where there is no such stage.
+    /// Terms of the canary, or of the rest of the wave; `None` where there is no such stage.
     #[must_use]
     pub fn stage(&self, part: Part) -> Option<&StageTerms> {
         match part {
@@ -78,20 +78,20 @@ impl WaveTerms {
         }
     }
 
-    /// Tells that somebody has to release something of it.
+    /// Tells whether somebody has to release a part of it.
     #[must_use]
     pub fn needs_approval(&self) -> bool {
         self.whole.approval || self.canary.as_ref().is_some_and(|canary| canary.stage.approval)
     }
 
-    /// The part that somebody has to release first: the wave, or what is behind its canary.
+    /// Part that somebody has to release first. [`Part::Canary`] stands for the beginning of the wave, with or without a canary.
     #[must_use]
     pub fn first_approval(&self) -> Part {
         if self.whole.approval { Part::Canary } else { Part::Rest }
     }
 }
 
-/// The first rows of a wave, which go alone.
+/// First rows of a wave, which go alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Canary {
     pub rows: Share,
@@ -107,17 +107,17 @@ pub struct StageTerms {
     pub rate: Option<Rate>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
-    /// Before what comes behind it begins.
+    /// Seconds to wait before the next stage begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub soak_s: Option<u64>,
-    /// For a wave: somebody has to release it before it begins. For a canary: before the rest of its wave does.
+    /// Approval is needed: for a wave, before it begins; for a canary, before the rest of its wave does.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub approval: bool,
     #[serde(skip_serializing_if = "HaltRules::is_empty")]
     pub halt: HaltRules,
 }
 
-/// A part that runs by itself: a wave without a canary, a canary, or the rest of its wave.
+/// Part of a plan that runs by itself: a wave without a canary, a canary, or the rest of its wave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
     pub wave_no: u32,
@@ -130,7 +130,7 @@ pub struct Stage {
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     Canary,
-    /// The whole wave, where there is no canary.
+    /// Rows after the canary; the whole wave, where there is no canary.
     Rest,
 }
 
@@ -142,7 +142,7 @@ impl fmt::Display for Stage {
         };
         match (&self.wave, self.wave_no) {
             (Some(wave), _) => write!(f, "{canary}wave `{wave}`"),
-            // A plan without waves is carried as one; rows of no wave come behind those that are in one.
+            // A plan without waves is one stage; rows without a wave come after all waves.
             (None, 0) => write!(f, "{canary}the plan"),
             (None, _) => write!(f, "{canary}the part without a wave"),
         }

@@ -1,4 +1,4 @@
-//! Estimates of a stage's end, with a band: from what was measured so far, and what there is time for.
+//! Estimates of a stage's duration, with a band, from what was measured so far; and whether it fits the time that is left.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,9 +10,9 @@ pub struct Measured {
     pub rows: u64,
     /// Requests, reads and repeats included.
     pub requests: u64,
-    /// While changes were being sent; what was only waited for does not count.
+    /// Seconds in which changes were being sent; mere waiting does not count.
     pub seconds: f64,
-    /// As many requests had leave to go in that time; zero where nothing held them back.
+    /// Requests that the gate would have allowed in that time; zero where nothing limited them.
     pub allowed: f64,
 }
 
@@ -25,17 +25,17 @@ impl Measured {
     }
 }
 
-/// Work that one account has before it.
+/// Work that one account has ahead of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ahead {
     pub rows: u64,
-    /// The pace that it will have leave for; none: as fast as it goes.
+    /// Rate that it will be allowed; `None` for no limit.
     pub per_second: Option<f64>,
     pub concurrency: u32,
     pub measured: Measured,
 }
 
-/// The least, the likely and the most time.
+/// Shortest, likely and longest duration.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Band {
     pub least: Duration,
@@ -43,17 +43,18 @@ pub struct Band {
     pub most: Duration,
 }
 
-/// Rows that are settled are measure enough from here on.
+/// Number of settled rows from which on measurements are used.
 const ENOUGH: u64 = 10;
-/// Reads and repeats of an ordinary night, until some were measured: one look for twenty changes, and one repeat.
+/// Calls for a row on an ordinary night, until enough was measured: one look and one repeat for twenty changes.
 const CALLS_PER_ROW: f64 = 1.1;
-/// Calls for a row on a bad night, until some of it was measured.
+/// Calls for a row on a bad night, until enough was measured.
 const CALLS_PER_ROW_AT_MOST: f64 = 2.0;
-/// Time of an answer where nothing holds requests back and nothing was measured: one in a quarter of a second on each connection.
+/// Seconds that an answer takes, assumed where nothing limits requests and nothing was measured.
 const ANSWER: f64 = 0.25;
 
 impl Band {
-    /// Of several accounts that go side by side; `of_all` is the pace that all of them share, if they do.
+    /// Estimates accounts that run side by side. `of_all` is the rate limit that all of them share, if any; `settles` is the time in
+    /// which the last change may take effect: all of it counts for the longest duration, up to a second for the likely one.
     #[must_use]
     pub fn of(lanes: &[Ahead], of_all: Option<f64>, settles: Duration) -> Self {
         let bands: Vec<(f64, f64, f64)> = lanes.iter().map(Ahead::seconds).collect();
@@ -75,7 +76,7 @@ impl Band {
         }
     }
 
-    /// A wait, which has no band.
+    /// Makes the band of a wait, which is certain.
     #[must_use]
     pub fn exactly(duration: Duration) -> Self {
         Self { least: duration, likely: duration, most: duration }
@@ -104,7 +105,7 @@ fn seconds(seconds: f64) -> Duration {
 }
 
 impl Ahead {
-    /// Likely, and at most.
+    /// Calls for a row: likely, and at most.
     fn calls_per_row(&self) -> (f64, f64) {
         let Measured { rows, requests, .. } = self.measured;
         if rows < ENOUGH {
@@ -113,7 +114,7 @@ impl Ahead {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let (rows, requests) = (rows as f64, requests as f64);
         let measured = (requests / rows).max(1.0);
-        // The mean of a sample is off by about its spread over the root of its size, twice that to be on the safe side.
+        // The error of a mean is about its spread over the root of the sample's size; twice that, to be on the safe side.
         (measured, measured * (1.0 + 2.0 / rows.sqrt()))
     }
 
@@ -122,7 +123,7 @@ impl Ahead {
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let (n_rows, requests) = (self.rows as f64, requests as f64);
         let top = self.per_second.unwrap_or(f64::from(self.concurrency) / ANSWER);
-        // The part of what there was leave for that was reached is what is believed of another pace, too.
+        // The part of the allowed rate that was reached is assumed of another rate, too.
         let pace = match self.per_second {
             _ if rows < ENOUGH => top,
             Some(top) if allowed > 0.0 => top * (requests / allowed).min(1.0),
@@ -158,7 +159,7 @@ impl fmt::Display for Band {
     }
 }
 
-/// `40 s`, `12 min`, `3 h 20 min`.
+/// Formats a duration: `40 s`, `12 min`, `3 h 20 min`.
 #[must_use]
 pub fn spoken(duration: Duration) -> String {
     let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() >= 500_000_000);
@@ -197,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_was_measured_makes_the_band_narrower_and_a_slow_service_a_longer_night() {
-        // Half of the pace was reached, and each row took one call and a half.
+        // Half of the allowed rate was reached, and each row took one and a half calls.
         let measured = Measured { rows: 400, requests: 600, seconds: 120.0, allowed: 1_200.0 };
         let lane = Ahead { rows: 1_000, per_second: Some(10.0), concurrency: 8, measured };
         let band = Band::of(&[lane], None, Duration::ZERO);
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_was_slow_on_purpose_is_not_believed_of_a_faster_stage() {
-        // A canary at 4/s that reached all of it.
+        // A canary at 4/s, which reached all of that.
         let measured = Measured { rows: 12, requests: 12, seconds: 3.0, allowed: 12.0 };
         let rest = Ahead { rows: 400, per_second: Some(100.0), concurrency: 8, measured };
         assert_eq!(Band::of(&[rest], None, Duration::ZERO).likely.as_secs(), 4);

@@ -1,25 +1,25 @@
-//! Rules for stopping: how many failures are too many. How they are counted is the engine's matter.
+//! Rules for stopping: how many failures are too many. The engine counts them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::values::share::Share;
 
-/// Below this many rows a percentage says nothing yet.
+/// Number of rows below which a percentage is not judged yet, by default.
 pub const MIN_SAMPLE: u64 = 20;
 
-/// All off unless set.
+/// Limits of failures, each of them off unless set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HaltRules {
-    /// More rows than this, or more than this part of those that were tried.
+    /// Failed rows that are still tolerated: a number, or a percentage of the rows that were tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_failed: Option<Share>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_sample: Option<u64>,
-    /// So many failures one after another.
+    /// Number of failures one after another that halts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consecutive_failures: Option<u64>,
-    /// So many failures for one and the same cause.
+    /// Number of failures with one and the same cause that halts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub same_cause: Option<u64>,
 }
@@ -30,13 +30,13 @@ impl HaltRules {
         *self == Self::default()
     }
 
-    /// Tells that nothing that fails would stop anything.
+    /// Tells whether no number of failures would halt.
     #[must_use]
     pub fn is_off(&self) -> bool {
         self.max_failed.is_none() && self.consecutive_failures.is_none() && self.same_cause.is_none()
     }
 
-    /// Number of failures that it takes to stop, where that is a number of them.
+    /// Smallest number of failures that can halt; `None` where only a percentage could.
     #[must_use]
     pub fn failures_until_halt(&self) -> Option<u64> {
         let by_number = match self.max_failed {

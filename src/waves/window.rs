@@ -9,7 +9,7 @@ use jiff::{Timestamp, ToSpan};
 
 use crate::values::zone::Zone;
 
-/// From one time of the day to another, the next day's where that comes first.
+/// Hours of a day; they end on the next day where `to` is the earlier time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hours {
     pub from: Time,
@@ -42,27 +42,27 @@ impl fmt::Display for Hours {
 }
 
 impl Hours {
-    /// As one writes them, to the second.
+    /// Formats them as people write them, with seconds where there are any.
     #[must_use]
     pub fn text(self) -> String {
         let one = |time: Time| time.strftime(if time.second() == 0 { "%H:%M" } else { "%H:%M:%S" }).to_string();
         format!("{}-{}", one(self.from), one(self.to))
     }
 
-    /// Hours that lie in both, where they are one stretch of the day.
+    /// Returns the hours that lie in both; `None` where there are none, or where they are not one stretch of the day.
     #[must_use]
     pub fn within(self, other: Self) -> Option<Self> {
-        // Seconds since the first of them opens; a day has 86,400.
+        // Seconds since the first of them opens.
         let second =
             |time: Time| i64::from(time.hour()) * 3_600 + i64::from(time.minute()) * 60 + i64::from(time.second());
         let since = |time: Time| (second(time) - second(self.from)).rem_euclid(DAY);
         let (closes, from, to) = (since(self.to), since(other.from), since(other.to));
         if from < to {
-            // Opens and closes once while the first of them counts its day.
+            // `other` opens and closes once in the day that begins as `self` opens.
             let ends = if to <= closes { other.to } else { self.to };
             return (from < closes).then_some(Self { from: other.from, to: ends });
         }
-        // Open at the beginning of that day, and again from `from` on.
+        // `other` is open as that day begins, and opens again at `from`.
         match (to > 0, from < closes) {
             (true, true) | (false, false) => None,
             (true, false) => Some(Self { from: self.from, to: if to < closes { other.to } else { self.to } }),
@@ -71,17 +71,17 @@ impl Hours {
     }
 }
 
-/// Seconds.
+/// Seconds in a day.
 const DAY: i64 = 86_400;
 
-/// `22:00` or `22:00:30`.
+/// Parses `22:00` or `22:00:30`.
 fn time(text: &str) -> Option<Time> {
     let text = text.trim();
     let format = if text.matches(':').count() == 1 { "%H:%M" } else { "%H:%M:%S" };
     Time::strptime(format, text).ok()
 }
 
-/// Time by which all has to be over, as people write it. A time alone is its next occurrence.
+/// Time by which everything has to be over, as people write it. A time without a date is its next occurrence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deadline {
     At(Timestamp),
@@ -97,7 +97,7 @@ impl FromStr for Deadline {
         if let Some(time) = time(text) {
             return Ok(Deadline::Next(time));
         }
-        // A date alone is not a time, though it could be read as its midnight.
+        // A date alone is not a time, although it would be parsed as its midnight.
         if !text.contains(':') {
             return Err(BadWindow::Deadline(text.to_owned()));
         }
@@ -107,8 +107,8 @@ impl FromStr for Deadline {
 }
 
 impl Deadline {
-    /// The instant, for a launch that begins now. A date and time that the clocks show twice is the first of the two;
-    /// the next of a time is the next time that the clocks show it.
+    /// Returns the instant, for a launch that begins now. Of a date and time that the clocks show twice, it is the first; a time
+    /// without a date is the next instant at which the clocks show it.
     #[must_use]
     pub fn instant(self, now: Timestamp, zone: &TimeZone) -> Timestamp {
         match self {
@@ -123,7 +123,7 @@ impl Deadline {
         }
     }
 
-    /// Tells that it is read off a clock, and that has to be known which.
+    /// Tells whether it is read off a clock, so that the zone has to be known.
     #[must_use]
     pub fn needs_zone(self) -> bool {
         match self {
@@ -141,10 +141,10 @@ pub struct Window {
     pub deadline: Option<Timestamp>,
 }
 
-/// Standing of a window at an instant.
+/// State of a window at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// Until then, if it ever ends.
+    /// Open until then; `None` if it never closes.
     Open {
         until: Option<Timestamp>,
     },
@@ -174,7 +174,7 @@ impl Window {
         }
     }
 
-    /// The nights that are not over; last night's may be open still.
+    /// Returns the nights that are not over, beginning with last night's, which may still be open.
     fn nights(&self, hours: Hours, now: Timestamp) -> impl Iterator<Item = Night> {
         let today = now.to_zoned_datetime(self.zone.rules.clone()).date();
         let days = [yesterday(today), today, tomorrow(today), tomorrow(tomorrow(today))];
@@ -183,18 +183,18 @@ impl Window {
             .filter(move |night| now < night.closes)
     }
 
-    /// The night that is open, or else opens next.
+    /// Returns the night that is open, or else the next one that opens.
     fn next_night(&self, hours: Hours, now: Timestamp) -> Option<Night> {
         self.nights(hours, now).find(Night::comes)
     }
 
-    /// An instant as the window's people read their clocks.
+    /// Formats an instant in the window's zone.
     #[must_use]
     pub fn local(&self, at: Timestamp) -> String {
         self.zone.shows(at)
     }
 
-    /// Says when changes may be sent, and in which zone that is read; a line for each thing there is to say.
+    /// Describes when changes may be sent, and in which zone; one line for each fact.
     #[must_use]
     pub fn told(&self, now: Timestamp) -> Vec<String> {
         let offset = now.to_zoned_datetime(self.zone.rules.clone()).strftime("%:z").to_string();
@@ -212,7 +212,7 @@ impl Window {
         lines
     }
 
-    /// Tells of a night whose edge the clocks show twice, or not at all.
+    /// Describes a night with an edge that the clocks show twice, or not at all.
     fn told_of_change(&self, night: &Night) -> Option<String> {
         let shows = |at: DateTime| match self.zone.rules.to_ambiguous_timestamp(at).offset() {
             AmbiguousOffset::Unambiguous { .. } => None,
@@ -225,7 +225,7 @@ impl Window {
     }
 }
 
-/// One opening of a window: as the clocks show its edges, and when that is.
+/// One opening of a window: its edges as the clocks show them, and as instants.
 struct Night {
     from: DateTime,
     to: DateTime,
@@ -234,9 +234,9 @@ struct Night {
 }
 
 impl Night {
-    /// Makes the opening of a night. Of an edge that the clocks show twice, only what lies within the hours by either reading
-    /// is meant: it opens the second time and closes the first. A night both of whose edges are shown twice would not open at
-    /// all then: it is the first of the two.
+    /// Computes the opening of a night. Where the clocks show an edge twice, only the time that lies within the hours by both
+    /// readings counts: it opens at the second reading and closes at the first. If both edges are shown twice, that may leave
+    /// nothing: then it opens at the first reading, too.
     fn new(zone: &TimeZone, hours: Hours, day: Date) -> Self {
         let last = if hours.to <= hours.from { tomorrow(day) } else { day };
         let (from, to) = (day.to_datetime(hours.from), last.to_datetime(hours.to));
@@ -245,7 +245,7 @@ impl Night {
         Self { from, to, opens, closes }
     }
 
-    /// Whether any minute of it does.
+    /// Tells whether it opens at all.
     fn comes(&self) -> bool {
         self.opens < self.closes
     }
@@ -264,17 +264,17 @@ fn yesterday(day: Date) -> Date {
     day.checked_sub(1.day()).unwrap_or(Date::MIN)
 }
 
-/// The second of the two, where the clocks show a time twice.
+/// Returns the instant of a time, the second one where the clocks show it twice.
 fn begins_at(zone: &TimeZone, at: DateTime) -> Timestamp {
     edge(zone, at, |_, after| after)
 }
 
-/// The first of the two, where the clocks show a time twice.
+/// Returns the instant of a time, the first one where the clocks show it twice.
 fn ends_at(zone: &TimeZone, at: DateTime) -> Timestamp {
     edge(zone, at, |before, _| before)
 }
 
-/// The instant at which the clocks show a time; where they jump over it, the instant at which they do.
+/// Returns the instant at which the clocks show a time; where they jump over it, the instant of the jump.
 fn edge(zone: &TimeZone, at: DateTime, twice: fn(Timestamp, Timestamp) -> Timestamp) -> Timestamp {
     let by = |offset: jiff::tz::Offset| offset.to_timestamp(at).unwrap_or(Timestamp::MAX);
     match zone.to_ambiguous_timestamp(at).offset() {
@@ -282,7 +282,7 @@ fn edge(zone: &TimeZone, at: DateTime, twice: fn(Timestamp, Timestamp) -> Timest
         AmbiguousOffset::Fold { before, after } => twice(by(before), by(after)),
         AmbiguousOffset::Gap { before, .. } => {
             let late = by(before);
-            // The jump itself is no later than that, and may be at that very instant.
+            // The jump is no later than `late`, and may be at that very instant.
             let jump = late.checked_add(1.nanosecond()).ok().and_then(|after| zone.preceding(after).next());
             jump.map_or(late, |jump| jump.timestamp())
         }
@@ -319,7 +319,7 @@ mod tests {
             ("22:00-04:00", "04:00-22:00", None),
             ("22:00-04:00", "08:00-12:00", None),
             ("08:00-20:00", "09:00-10:00:30", Some("09:00-10:00:30")),
-            // Two stretches are no window.
+            // Two stretches of a day are no window.
             ("08:00-20:00", "18:00-10:00", None),
             ("00:00-23:59:59", "22:00-04:00", None),
         ] {
@@ -346,7 +346,7 @@ mod tests {
         // Berlin, 2026-10-25: 03:00 summer time is 02:00 again.
         let night = window("22:00-04:00", "Europe/Berlin");
         assert_eq!(night.at(at("2026-10-24T20:00:00Z")), open_until("2026-10-25T03:00:00Z"));
-        // 02:30 is there twice: it closes the first time, and opens the second.
+        // 02:30 is shown twice: the window closes the first time, and opens the second.
         let closes = window("22:00-02:30", "Europe/Berlin");
         assert_eq!(closes.at(at("2026-10-25T00:29:59Z")), open_until("2026-10-25T00:30:00Z"));
         assert_eq!(closes.at(at("2026-10-25T00:30:00Z")), Opening::Opens { at: at("2026-10-25T21:00:00Z") });
@@ -360,12 +360,12 @@ mod tests {
         // Berlin, 2026-03-29: from 02:00 to 03:00 at 01:00 UTC.
         let night = window("22:00-04:00", "Europe/Berlin");
         assert_eq!(night.at(at("2026-03-28T21:00:00Z")), open_until("2026-03-29T02:00:00Z"));
-        // 02:30 does not come: the jump stands for it, at both ends.
+        // The clocks jump over 02:30: the instant of the jump stands for it, at both ends.
         let closes = window("22:00-02:30", "Europe/Berlin");
         assert_eq!(closes.at(at("2026-03-29T00:59:59Z")), open_until("2026-03-29T01:00:00Z"));
         let opens = window("02:30-05:00", "Europe/Berlin");
         assert_eq!(opens.at(at("2026-03-29T00:59:59Z")), Opening::Opens { at: at("2026-03-29T01:00:00Z") });
-        // A window of which no minute comes does not open that night.
+        // A window that lies within the jump does not open that night.
         let inside = window("02:10-02:50", "Europe/Berlin");
         assert_eq!(inside.at(at("2026-03-29T00:30:00Z")), Opening::Opens { at: at("2026-03-30T00:10:00Z") });
     }
@@ -393,7 +393,7 @@ mod tests {
             ("Europe/Berlin", "2026-10-24T12:00:00Z", "01:30-02:30", 60 + 60),
             ("Europe/Berlin", "2026-10-24T12:00:00Z", "02:30-03:30", 60 + 60),
             ("Europe/Berlin", "2026-10-24T12:00:00Z", "02:00-03:00", 60 + 60),
-            // An hour of it is meant by nobody twice, and lies between two that are meant.
+            // The repeated hour lies between hours of the window, and so belongs to it both times.
             ("Europe/Berlin", "2026-10-24T12:00:00Z", "01:00-04:00", 240 + 180),
             // New York, 2026-11-01, 01:00 to 02:00 twice.
             ("America/New_York", "2026-10-31T12:00:00Z", "01:10-01:50", 40 + 40),
@@ -439,7 +439,7 @@ mod tests {
             "the clocks jump over 2027-03-28 02:30: it is open from 2027-03-27 22:00:00 +01:00 to 2027-03-28 03:00:00 +02:00"
         );
         assert_eq!(told("22:00-04:00", "2026-10-24T20:00:00Z").len(), 1);
-        // A night of which nothing is left is no night that may be missed in silence.
+        // Nights on which the window does not open are announced.
         for hours in ["02:00-03:00", "02:10-02:50", "02:00-02:30"] {
             let (from, to) = hours.split_once('-').unwrap();
             assert_eq!(
@@ -472,12 +472,12 @@ mod tests {
         let berlin = Zone::from_name("Europe/Berlin").unwrap().rules;
         let instant = |text: &str, now: &str| text.parse::<Deadline>().unwrap().instant(at(now), &berlin);
         assert_eq!(instant("02:30", "2026-10-24T22:00:00Z"), at("2026-10-25T00:30:00Z"));
-        // Fifteen minutes after it was shown first, it is shown again in three quarters of an hour.
+        // 02:30 was shown fifteen minutes ago, and is shown again in three quarters of an hour.
         assert_eq!(instant("02:30", "2026-10-25T00:45:00Z"), at("2026-10-25T01:30:00Z"));
         assert_eq!(instant("02:30", "2026-10-25T01:30:00Z"), at("2026-10-26T01:30:00Z"));
         assert_eq!(instant("2026-10-25T02:30", "2026-10-24T22:00:00Z"), at("2026-10-25T00:30:00Z"));
         assert_eq!(instant("2026-10-25T02:30+01:00", "2026-10-24T22:00:00Z"), at("2026-10-25T01:30:00Z"));
-        // What the clocks jump over ends when they jump.
+        // A time that the clocks jump over is the instant of the jump.
         assert_eq!(instant("02:30", "2027-03-27T22:00:00Z"), at("2027-03-28T01:00:00Z"));
     }
 
