@@ -4,7 +4,6 @@
 //! [`call`] is one row, [`lane`] what the calls of one account share, [`reader`] how they see, [`stop`] how they end.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -19,6 +18,8 @@ use crate::recorder::JournalClosed;
 use crate::remote::Remote;
 use crate::waves::Stage;
 
+mod answers;
+mod authentication;
 pub(crate) mod book;
 pub(crate) mod call;
 mod foreign;
@@ -26,13 +27,15 @@ pub(crate) mod helm;
 pub(crate) mod lane;
 mod onlookers;
 pub(crate) mod reader;
+pub(crate) mod reading;
 pub(crate) mod sight;
 pub(crate) mod stop;
 
 use book::Book;
 use call::Call;
 use helm::{Helm, HelmError, Leave};
-use lane::{Lane, Mark};
+use lane::Lane;
+use lane::mark::Mark;
 
 /// Calls that are open at once in a few lanes, most of them waiting to be verified.
 const OPEN: usize = 2048;
@@ -82,7 +85,7 @@ pub(crate) async fn run<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, purpose:
             let mut stages = book.read(Journal::unsettled_stages).await?.into_iter().peekable();
             for (id, n_rows) in book.read(Journal::unsettled_by_lane).await? {
                 if let Some(lane) = lanes.iter().find(|lane| lane.id == id) {
-                    lane.n_to_come.store(n_rows, Ordering::Relaxed);
+                    lane.to_do.count(n_rows);
                 }
             }
             while let Some(stage) = stages.next() {
@@ -141,7 +144,7 @@ async fn side_by_side<R: Remote>(
     purpose: Purpose,
     which: impl Fn(LaneId) -> Which,
 ) -> Result<(), EngineError> {
-    let n_going = lanes.iter().filter(|lane| lane.n_to_come.load(Ordering::Relaxed) > 0).count();
+    let n_going = lanes.iter().filter(|lane| lane.to_do.n_to_come() > 0).count();
     let n_open = share_of_open(n_going);
     let mut carrying = JoinSet::new();
     for lane in lanes {
@@ -204,7 +207,7 @@ async fn carry<R: Remote>(
             let place = is_new.then(|| lane.line.join());
             // Boxed: what is spawned is moved again and again before it is where it stays, and this is large.
             calls.spawn(Box::pin(one(Arc::clone(lane), row, standing, purpose, permit, place)));
-            lane.n_to_come.update(Ordering::Relaxed, Ordering::Relaxed, |n| n.saturating_sub(1));
+            lane.to_do.queued_one();
         }
     }
     while let Some(ended) = calls.join_next().await {

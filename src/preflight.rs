@@ -3,13 +3,14 @@
 //! Looking is recorded as it happens ([`look`]); what it means is a function of the journal's rows and is told
 //! ([`difference`]) before anything is decided, and recorded ([`settle`]) once the operator has said yes.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::engine::book::Book;
-use crate::engine::lane::{Lane, LaneSettings, ReadFailed};
+use crate::engine::lane::{Lane, LaneSettings};
+use crate::engine::reading::ReadFailed;
 use crate::event::row::RowEvent;
 use crate::event::rules::Rules;
 use crate::event::{EventKind, LaneId, LaneStop, Outcome, Verdict};
@@ -113,7 +114,7 @@ impl PreflightError {
 /// Looks at every row without a verdict, by pages or by id, whichever costs fewer calls. Rows in doubt are left to
 /// the look that is made directly before they are sent again.
 async fn look_in<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), PreflightError> {
-    *lane.preflight_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    lane.preflighted.begin(Instant::now());
     match lane.stop.unless_draining(look_at_all(lane, book)).await {
         Some(looked) => looked,
         None => Err(stopped(lane)),
@@ -135,7 +136,7 @@ async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), 
                     return Err(denied(lane, ReadFailed::Outcome(outcome)));
                 }
                 any_shown = true;
-                lane.list().unreadable = Some(outcome.to_string());
+                lane.list().give_up(outcome.to_string());
             }
         }
     }
@@ -166,7 +167,7 @@ async fn look_at_pages<R: Remote>(
         while shown.n_left() > 0
             && looks.len() < PAGES_AT_ONCE
             && let Some(page) = pages.next()
-            && lane.list().ends.is_none_or(|ends| page < ends)
+            && !lane.list().ends_before(page)
         {
             let (lane, book) = (Arc::clone(lane), book.clone());
             looks.spawn(async move { look_at_page(&lane, &book, page).await });
@@ -299,7 +300,7 @@ async fn look_by_id<R: Remote>(
                     }
                     Err(failed) => {
                         let outcome = failed_alone(lane, failed)?;
-                        lane.missed().insert(row.id);
+                        lane.preflighted.miss(row.id);
                         let cause = format!("the look failed: {outcome}");
                         kinds.push(RowEvent::Left { cause }.about(row.id));
                         first_failed.get_or_insert(outcome);
@@ -632,7 +633,7 @@ pub(crate) async fn difference<R: Remote>(
 
 /// What somebody skipped is told as held back. It gets its verdict in its turn, until which that may be taken back.
 fn prospect_unless_skipped<R: Remote>(lane: &Lane<R>, row: &Row, standing: &Standing) -> Prospect {
-    let prospect = prospect(row, standing, lane.missed().contains(&row.id), &lane.settings);
+    let prospect = prospect(row, standing, lane.preflighted.has_missed(row.id), &lane.settings);
     match lane.helm.skipped(&row.source_id, standing).filter(|_| prospect.may_send()) {
         Some(reason) => Prospect::Blocked { verdict: judge::unsent_verdict(standing), reason },
         None => prospect,
@@ -653,7 +654,7 @@ fn check_it_can_be_said(row: &Row, settings: &LaneSettings) -> Result<(), Prefli
 pub(crate) async fn settle<R: Remote>(lane: &Lane<R>, book: &Book) -> Result<(), PreflightError> {
     for_each_unsettled(book, lane.id, async |rows| {
         let kinds = rows.into_iter().filter_map(|(row, standing)| {
-            let verdict = match prospect(&row, &standing, lane.missed().contains(&row.id), &lane.settings) {
+            let verdict = match prospect(&row, &standing, lane.preflighted.has_missed(row.id), &lane.settings) {
                 Prospect::Already => (judge::on_target_verdict(&standing), None),
                 Prospect::Blocked { verdict, reason } => (verdict, Some(reason)),
                 Prospect::Change { .. } | Prospect::LookFirst | Prospect::Unseen { .. } | Prospect::LeftOut { .. } => {

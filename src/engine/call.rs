@@ -1,14 +1,14 @@
 //! One row from where it stands to a verdict: the function that a newcomer should read first.
 
 use std::ops::ControlFlow::{Break, Continue};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
 use super::helm::counts::{Came, Turn};
-use super::lane::{Lane, News};
+use super::lane::Lane;
+use super::lane::news::News;
 use super::onlookers::Onlooker;
 use super::sight::How;
 use crate::event::row::RowEvent;
@@ -198,7 +198,7 @@ impl<'a, R: Remote> Call<'a, R> {
 
     /// A read that was made for others may have shown it elsewhere: what was seen of it before is no longer so.
     fn forget_if_moved(&mut self) -> Option<News> {
-        let news = if self.is_looked_at() { self.lane.moved().remove(&self.row.id) } else { None };
+        let news = if self.is_looked_at() { self.lane.news.take(self.row.id) } else { None };
         let news = news.or_else(|| self.has_arrived().then_some(News::OnTarget));
         if news.is_some() {
             self.looked_at = None;
@@ -373,7 +373,7 @@ impl<'a, R: Remote> Call<'a, R> {
                     helm.moved_one(self.lane.id);
                 }
                 if let Some(came) = Came::of(&self.standing, verdict, self.unseen) {
-                    self.lane.n_tried.fetch_add(1, Ordering::Relaxed);
+                    self.lane.to_do.tried_one();
                     let turn = self.turn.take().unwrap_or_else(|| helm.begin());
                     helm.end(turn, &came).await?;
                 }

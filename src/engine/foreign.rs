@@ -8,7 +8,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::lane::{Lane, News};
+use super::lane::Lane;
+use super::lane::news::News;
 use crate::event::Verdict;
 use crate::event::row::RowEvent;
 use crate::judge::{self, Effect};
@@ -47,7 +48,7 @@ pub(super) async fn notice<R: Remote>(
             Found::Elsewhere => true,
         };
         // All of them are held back before the first is written down: a slow disk lets none of them slip through.
-        lane.moved().insert(row.id, News::Moved);
+        lane.news.add(row.id, News::Moved);
         // Where a row in doubt is may yet be our own doing; its look tells, and what it means to be on target.
         if is_elsewhere && !standing.doubted && standing.moved.as_ref() != Some(&seen) {
             moved.push((row, seen));
@@ -75,7 +76,7 @@ pub(super) async fn hold_back<R: Remote>(lane: &Arc<Lane<R>>, sources: Vec<Sourc
         Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Settled(_) => false,
     };
     let waiting = rows.iter().filter(|(_, standing)| waits(standing));
-    lane.moved().extend(waiting.map(|(row, _)| (row.id, News::Contradicted)));
+    lane.news.add_all(waiting.map(|(row, _)| (row.id, News::Contradicted)));
 }
 
 /// Where a page shows a row that nobody waited for.

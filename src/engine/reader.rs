@@ -11,7 +11,9 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep_until};
 
 use super::foreign;
-use super::lane::{Lane, News, ReadFailed, Sighted};
+use super::lane::Lane;
+use super::lane::news::News;
+use super::reading::{ReadFailed, Sighted};
 use super::sight::{Ask, How, Sight};
 use crate::event::Outcome;
 use crate::model::{Fields, Row, SourceId};
@@ -129,7 +131,7 @@ async fn read_pages<R: Remote>(
                 readable = false;
                 // For good, and not for as long as an outage lasts.
                 if let Outcome::Rejected { .. } | Outcome::Lost { status: Some(300..500), .. } = outcome {
-                    lane.list().unreadable.get_or_insert_with(|| outcome.to_string());
+                    lane.list().give_up(outcome.to_string());
                 }
             }
             Ok((_, Err(ReadFailed::LetGo | ReadFailed::Journal(_)))) | Err(_) => {
@@ -154,7 +156,7 @@ async fn answer_from<R: Remote>(
     let (servers, contradicted) = said.sift(value);
     // Who was answered by the first of two doubles is looked at by its id before it is sent.
     let answered = contradicted.iter().filter_map(|id| said.answered(id));
-    lane.moved().extend(answered.map(|row| (row, News::Contradicted)));
+    lane.news.add_all(answered.map(|row| (row, News::Contradicted)));
     lane.onlookers.forget(&contradicted);
     foreign::hold_back(lane, contradicted).await;
     lane.onlookers.tell(&servers, left_at);

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{Helm, HelmError, Pace};
 use crate::engine::book::Book;
-use crate::engine::lane::{Lane, Mark};
+use crate::engine::lane::Lane;
+use crate::engine::lane::mark::Mark;
 use crate::event::{DrainReason, LaneId};
 use crate::journal::{Journal, JournalError};
 use crate::recorder::JournalClosed;

@@ -1,5 +1,7 @@
 //! Answers in a row that are not the service's own: what stands between us and it lets nothing through.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::event::Outcome;
 use crate::remote::between::Strange;
 
@@ -7,22 +9,26 @@ use crate::remote::between::Strange;
 const ENOUGH: u32 = 5;
 
 #[derive(Default)]
-pub(super) struct Streak {
+pub(crate) struct Streak(Mutex<InARow>);
+
+#[derive(Default)]
+struct InARow {
     kind: Option<Strange>,
     n: u32,
 }
 
 impl Streak {
     /// Counts one answer. The kind of those in a row, once they are enough.
-    pub(super) fn count(&mut self, outcome: &Outcome) -> Option<Strange> {
+    pub(crate) fn count(&self, outcome: &Outcome) -> Option<Strange> {
         // What got no answer at all says nothing about who would have answered.
         if is_no_answer(outcome) {
             return None;
         }
         let kind = Strange::of(outcome);
-        self.n = if kind.is_some() && kind == self.kind { self.n + 1 } else { 1 };
-        self.kind = kind;
-        kind.filter(|_| self.n >= ENOUGH)
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let n = if kind.is_some() && kind == last.kind { last.n + 1 } else { 1 };
+        *last = InARow { kind, n };
+        kind.filter(|_| n >= ENOUGH)
     }
 }
 
@@ -38,8 +44,8 @@ fn is_no_answer(outcome: &Outcome) -> bool {
     }
 }
 
-/// Why the lane stops: what answered, and what to see to.
-pub(super) fn reason(asked: &str, kind: Strange, last: &Outcome) -> String {
+/// Reason why the lane stops: what answered, and what to see to.
+pub(crate) fn reason(asked: &str, kind: Strange, last: &Outcome) -> String {
     format!("{ENOUGH} answers in a row to {asked} did not come from the service, the last: {last}; {}", kind.advice())
 }
 
@@ -55,9 +61,9 @@ mod tests {
         lost(Some(status), None)
     }
 
-    /// At which answer it is enough.
+    /// Number of the answer at which it is enough.
     fn enough(outcomes: &[Outcome]) -> Option<usize> {
-        let mut streak = Streak::default();
+        let streak = Streak::default();
         outcomes.iter().position(|outcome| streak.count(outcome).is_some()).map(|at| at + 1)
     }
 

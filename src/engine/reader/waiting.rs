@@ -54,7 +54,7 @@ pub(super) struct Around {
 impl Around {
     pub(super) fn of<R: Remote>(lane: &Lane<R>) -> Self {
         let list = lane.list();
-        let whole = match (&list.unreadable, list.n_pages()) {
+        let whole = match (list.unreadable(), list.n_pages()) {
             (Some(_), _) => Whole::Unreadable,
             (None, Some(n)) => Whole::Pages(usize::try_from(n).expect("pages are few")),
             (None, None) => Whole::Unlisted,

@@ -60,7 +60,7 @@ impl Carry<'_> {
     /// Reads by id cost more calls, and whoever reads the service's log wonders.
     fn tell_of_lists(&self, lanes: &Lanes) {
         for lane in lanes {
-            if let Some(why) = &lane.list().unreadable {
+            if let Some(why) = lane.list().unreadable() {
                 let whose = if lanes.len() > 1 { format!(" of account `{}`", lane.name) } else { String::new() };
                 let why = plain(why);
                 self.console.say(&format!("the list of sources{whose} cannot be read ({why}): each is read by its id"));

@@ -1,0 +1,79 @@
+//! Answers, and their meaning for everybody in the lane: its pace, and whether it goes on at all.
+
+use tokio::time::Instant;
+
+use super::lane::{Lane, streak};
+use crate::credentials::identity::Generation;
+use crate::event::lane::LaneEvent;
+use crate::event::{LaneStop, Outcome};
+use crate::gate::Learned;
+use crate::recorder::JournalClosed;
+use crate::remote::{Remote, codes};
+
+impl<R: Remote> Lane<R> {
+    /// Applies an answer to everybody in the lane: its pace, and whether it goes on at all. Credentials that were
+    /// refused are renewed once; while the lane has not stopped after a refusal, the request may be made again.
+    pub(crate) async fn heed(
+        &self,
+        outcome: &Outcome,
+        left_at: Instant,
+        worn: Generation,
+    ) -> Result<(), JournalClosed> {
+        self.reach.note(outcome);
+        let in_line = u64::try_from(self.line.len()).expect("a few hundred");
+        self.gate.expect(self.to_do.n_to_come().saturating_add(in_line));
+        if let Some(learned) = self.gate.heed(outcome, left_at).or_else(|| self.slow_down(outcome, left_at)) {
+            let kind = LaneEvent::QuotaLearned { per_second: learned.per_second, stated: learned.stated }.into();
+            self.record(vec![kind], None).await?;
+        }
+        self.resize_lines();
+        match outcome {
+            Outcome::Unauthenticated { .. } | Outcome::Lost { status: Some(401), .. } => {
+                self.renew(outcome, worn).await
+            }
+            Outcome::Barred { .. } => self.halt(LaneStop::Barred, outcome.to_string()).await,
+            Outcome::Throttled { .. } => {
+                // The reader waits for changes that may not come to anything now.
+                self.under_way.changed.notify_one();
+                Ok(())
+            }
+            Outcome::Accepted { .. }
+            | Outcome::Rejected { .. }
+            | Outcome::Unsent { .. }
+            | Outcome::Disclaimed { .. }
+            | Outcome::Lost { .. } => Ok(()),
+        }
+    }
+
+    /// Slows the pace for all also where an answer speaks of the quota with a status that leaves its own row in doubt.
+    fn slow_down(&self, outcome: &Outcome, left_at: Instant) -> Option<Learned> {
+        self.gate.heed(&codes::throttled_in_doubt(outcome)?, left_at)
+    }
+
+    /// Stops the lane when one kind of answer to changes, none of them the service's own, comes again and again. Reads may
+    /// get through all the same, so that little is left in doubt.
+    pub(crate) async fn note_answer(&self, outcome: &Outcome) -> Result<(), JournalClosed> {
+        let enough = self.strange_changes.count(outcome);
+        match enough {
+            Some(kind) => self.halt(LaneStop::NotTheService, streak::reason("changes", kind, outcome)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Stops the lane for reads by id that ended so, too: what asks for more of them would only wait.
+    pub(super) async fn note_read(&self, outcome: &Outcome) -> Result<(), JournalClosed> {
+        let enough = self.strange_reads.count(outcome);
+        match enough {
+            Some(kind) => self.shut_reads(streak::reason("reads", kind, outcome)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Stops the lane once it was throttled for as long as the settings allow.
+    pub(crate) async fn stop_when_throttled(&self) {
+        let waited = self.gate.throttled_for_too_long().await;
+        let message = format!("throttled for {} s without one accepted request", waited.as_secs());
+        // Who records next hears that the journal is closed.
+        _ = self.halt(LaneStop::Throttled, message).await;
+    }
+}

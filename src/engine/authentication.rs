@@ -1,0 +1,65 @@
+//! Credentials of a lane: waited for before a request is made, renewed once they are refused, and the lane stops where that
+//! does not help.
+
+use tokio::time::sleep;
+
+use super::lane::Lane;
+use crate::credentials::error::CredentialsError;
+use crate::credentials::identity::{Generation, Renewal};
+use crate::event::{LaneStop, Outcome};
+use crate::recorder::JournalClosed;
+use crate::remote::Remote;
+
+impl<R: Remote> Lane<R> {
+    /// Waits until there is something to dress requests with. False: there is nothing, and the lane has stopped.
+    pub(crate) async fn credentialed(&self) -> Result<bool, JournalClosed> {
+        let mut tries = 0;
+        loop {
+            let error = match self.remote.ready().await {
+                Ok(()) => return Ok(true),
+                Err(error) => error,
+            };
+            tries += 1;
+            let CredentialsError::Unreachable { .. } = error else {
+                self.halt(LaneStop::Unauthenticated, error.to_string()).await?;
+                return Ok(false);
+            };
+            if tries >= self.settings.patience.attempts {
+                self.halt(LaneStop::NoCredentials, error.to_string()).await?;
+                return Ok(false);
+            }
+            let wait = self.settings.patience.wait(tries, rand::random());
+            if self.stop.unless_draining(sleep(wait)).await.is_none() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Renews credentials that were refused, unless the lane has stopped; it stops where no others are to be had.
+    pub(super) async fn renew(&self, outcome: &Outcome, worn: Generation) -> Result<(), JournalClosed> {
+        if self.stopped().is_some() {
+            return Ok(());
+        }
+        match self.stop.unless_aborting(self.remote.renew(worn)).await {
+            Some(Renewal::Renewed) | None => Ok(()),
+            Some(Renewal::Refused(None)) => self.halt(LaneStop::Unauthenticated, outcome.to_string()).await,
+            Some(Renewal::Refused(Some(why))) => {
+                self.halt(LaneStop::Unauthenticated, format!("{outcome}; {why}")).await
+            }
+        }
+    }
+
+    /// Stops the lane for a request that was refused in renewed credentials too, whatever others were told. Asked before the lane
+    /// heeds an outcome, so that nothing is renewed for it again.
+    pub(crate) async fn stop_if_refused_again(&self, outcome: &Outcome, renewed: bool) -> Result<(), JournalClosed> {
+        if renewed && outcome.refuses_us() {
+            self.halt(LaneStop::Unauthenticated, format!("{outcome}; with new credentials too")).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells that a request that was refused may be made again in other credentials, once the lane has heeded that.
+    pub(crate) fn goes_on_renewed(&self, outcome: &Outcome) -> bool {
+        outcome.refuses_us() && self.stopped().is_none()
+    }
+}

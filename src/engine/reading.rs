@@ -1,0 +1,167 @@
+//! Reads of a lane: through its gate, with its patience, and heeded by all of it before they mean anything to who asked.
+
+use tokio::time::{Instant, sleep};
+
+use super::lane::Lane;
+use crate::credentials::identity::Generation;
+use crate::event::Outcome;
+use crate::event::lane::LaneEvent;
+use crate::gate::AtHand;
+use crate::model::{Fields, SeenState, SourceId};
+use crate::recorder::JournalClosed;
+use crate::remote::{self, Connection, Listed, Page, Remote, Shown};
+
+/// Reason why a read gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadFailed {
+    #[error("{0}")]
+    Outcome(Outcome),
+    #[error("let go")]
+    LetGo,
+    #[error(transparent)]
+    Journal(#[from] JournalClosed),
+}
+
+/// Read that gave something, and the instant at which its request left.
+pub(crate) struct Sighted<T> {
+    pub(crate) value: T,
+    pub(crate) left_at: Instant,
+}
+
+impl<R: Remote> Lane<R> {
+    /// One source by its id, through the gate, with patience. None: the service does not know it.
+    pub(crate) async fn show(
+        &self,
+        source: &SourceId,
+        needs: Fields,
+    ) -> Result<Sighted<Option<SeenState>>, ReadFailed> {
+        let read = self.read(|connection| self.remote.show(source, connection), |of| shown(of, needs)).await;
+        match &read {
+            Ok(_) => self.note_read(&Outcome::Accepted { status: 200 }).await?,
+            Err(ReadFailed::Outcome(outcome)) => self.note_read(outcome).await?,
+            Err(ReadFailed::LetGo | ReadFailed::Journal(_)) => (),
+        }
+        read
+    }
+
+    /// One source by its id, once, in the place of a change whose turn is at hand.
+    pub(crate) async fn show_at_hand(
+        &self,
+        at_hand: &mut AtHand,
+        source: &SourceId,
+        needs: Fields,
+        connection: Connection,
+    ) -> Result<Sighted<Option<SeenState>>, ReadFailed> {
+        let pass = self.stop.unless_draining(self.gate.pass_for_look(at_hand)).await.ok_or(ReadFailed::LetGo)?;
+        let left_at = pass.left_at;
+        let read = self.stop.unless_aborting(self.remote.show(source, connection)).await.ok_or(ReadFailed::LetGo)?;
+        match self.told(shown(read.value, needs), left_at, read.request_id, read.worn).await? {
+            Ok(value) => {
+                pass.back_to(at_hand);
+                Ok(Sighted { value, left_at })
+            }
+            Err(outcome) => Err(ReadFailed::Outcome(outcome)),
+        }
+    }
+
+    /// One page of the account's sources, through the gate, with patience.
+    pub(crate) async fn page(&self, page: u32) -> Result<Sighted<Page>, ReadFailed> {
+        let turn = self.stop.unless_shut(self.pages.acquire()).await.ok_or(ReadFailed::LetGo)?;
+        let _turn = turn.expect("the semaphore is never closed");
+        let offset = (page * remote::PAGE).min(remote::LAST_OFFSET);
+        let send = |connection| self.remote.page(offset, connection);
+        let listed = self.read(send, |listed| match listed {
+            Listed::Page(page) => Ok(page),
+            Listed::Failed(outcome) => Err(outcome),
+        });
+        let sighted = listed.await?;
+        self.list().read(page, &sighted.value);
+        Ok(sighted)
+    }
+
+    /// Reads with patience: a read is repeated like a change is; it has nothing to look at first.
+    async fn read<V, T, F>(
+        &self,
+        send: impl Fn(Connection) -> F + Send + Sync,
+        value: impl Fn(V) -> Result<T, Outcome> + Send + Sync,
+    ) -> Result<Sighted<T>, ReadFailed>
+    where
+        F: Future<Output = remote::Read<V>> + Send,
+    {
+        let mut counted = 0;
+        let mut renewed = false;
+        let mut connection = Connection::Any;
+        loop {
+            let slot = self.stop.unless_shut(self.gate.slot_for_read()).await.ok_or(ReadFailed::LetGo)?;
+            let credentialed = self.stop.unless_aborting(self.credentialed()).await.ok_or(ReadFailed::LetGo)?;
+            if !credentialed? {
+                return Err(ReadFailed::LetGo);
+            }
+            let pass = self.stop.unless_shut(self.gate.pass_for_read(slot)).await;
+            // The lane may have stopped while this waited.
+            let pass = pass.filter(|_| !self.is_shut()).ok_or(ReadFailed::LetGo)?;
+            let left_at = pass.left_at;
+            let read = self.stop.unless_aborting(send(connection)).await.ok_or(ReadFailed::LetGo)?;
+            let value = value(read.value);
+            if let Err(outcome) = &value {
+                self.stop_if_refused_again(outcome, renewed).await?;
+            }
+            let told = self.told(value, left_at, read.request_id, read.worn).await?;
+            drop(pass);
+            let outcome = match told {
+                Ok(value) => return Ok(Sighted { value, left_at }),
+                Err(outcome) => outcome,
+            };
+            connection = Connection::after(&outcome);
+            renewed = self.goes_on_renewed(&outcome);
+            if renewed {
+                continue;
+            }
+            if crate::retry::counts(&outcome) {
+                counted += 1;
+            }
+            match self.settings.patience.after(counted, &outcome, rand::random()) {
+                std::ops::ControlFlow::Break(_) => return Err(ReadFailed::Outcome(outcome)),
+                std::ops::ControlFlow::Continue(wait) => {
+                    self.stop.unless_shut(sleep(wait)).await.ok_or(ReadFailed::LetGo)?;
+                }
+            }
+        }
+    }
+
+    /// Applies a read to everybody in the lane, before it means anything to who asked.
+    async fn told<T>(
+        &self,
+        read: Result<T, Outcome>,
+        left_at: Instant,
+        request_id: Option<String>,
+        worn: Generation,
+    ) -> Result<Result<T, Outcome>, JournalClosed> {
+        match &read {
+            Ok(_) => self.heed(&Outcome::Accepted { status: 200 }, left_at, worn).await?,
+            Err(outcome) => {
+                if let Outcome::Throttled { retry_after_ms, .. } = outcome {
+                    let retry_after_ms = *retry_after_ms;
+                    self.record(vec![LaneEvent::ReadThrottled { request_id, retry_after_ms }.into()], None).await?;
+                }
+                self.heed(outcome, left_at, worn).await?;
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// State that an answer shows; one that lacks what its look needs is as good as no answer.
+fn shown(shown: Shown, needs: Fields) -> Result<Option<SeenState>, Outcome> {
+    match shown {
+        Shown::Seen(seen) => match seen.lacks(needs) {
+            None => Ok(Some(seen)),
+            Some(field) => {
+                let cause = format!("the answer shows no `{field}`");
+                Err(Outcome::Lost { status: Some(200), code: None, cause })
+            }
+        },
+        Shown::Absent => Ok(None),
+        Shown::Failed(outcome) => Err(outcome),
+    }
+}
