@@ -1,8 +1,8 @@
-//! Bytes → valid rows, or every problem: nothing of a plan is used before all of it has been read.
+//! Bytes → valid rows, or every problem: no row is used before the whole plan has been read.
 //!
-//! A plan is read as a stream, so that its size does not matter: once to judge it ([`check()`]), and once more to hand its
-//! rows over ([`read`]). What must be known of the whole of it (which ids there were, which waves) is kept small in
-//! `duplicates`. The formats differ only in how they take a row apart; `check` judges the values of all of them alike.
+//! A plan is read as a stream, so that its size does not matter: once to check it ([`check()`]), and once more to hand its
+//! rows over ([`read`]). Facts about the whole of it (repeated ids, the waves) are kept small in `duplicates`. Each format only
+//! splits rows into values; `check` judges the values of all of them alike.
 
 use std::convert::Infallible;
 use std::io;
@@ -44,10 +44,10 @@ use sealed::Seal;
 use source::Source;
 use text::{Comment, Next, Text};
 
-/// Judges a plan without handing anything over.
+/// Checks a plan without handing its rows over.
 ///
-/// Memory does not grow with the plan beyond 8 bytes a row, 44 for each id that is there more than once, and the name of
-/// each wave and account once. A plan that may have an id twice is read twice.
+/// Memory does not grow with the plan beyond 8 bytes per row, 44 per repeated id, and the name of each wave and account once. A
+/// plan that may have repeated ids is read twice.
 pub fn check(source: &Source, reading: &Reading) -> Result<Checked, PlanError> {
     let judge = |ids| match pass(source, *reading, ids, &mut |_| Ok::<(), Infallible>(())) {
         Ok(passed) => Ok(passed),
@@ -62,8 +62,8 @@ pub fn check(source: &Source, reading: &Reading) -> Result<Checked, PlanError> {
 }
 
 /// Reads every row of a plan that was checked before, and hands it to `each`, in plan order and counted from 1. An error
-/// of `each` ends the reading at once. What came is void if this fails, or if the digest is another one: then the plan
-/// was changed in between.
+/// of `each` ends the reading at once. The rows are void if this fails, or if the digest differs from the checked one: then the
+/// plan was changed in between.
 pub fn read<E>(
     source: &Source,
     reading: &Reading,
@@ -74,7 +74,7 @@ pub fn read<E>(
     passed.judged(source).map_err(ReadError::Plan)
 }
 
-/// What one reading of a plan comes to, errors included.
+/// Result of one reading of a plan, errors included.
 struct Passed {
     total: check::Total,
     terms: Terms,
@@ -129,10 +129,10 @@ impl Passed {
     }
 }
 
-/// What a plan has besides its rows.
+/// Parts of a plan besides its rows.
 #[derive(Default)]
 struct Whole {
-    /// Where its content starts.
+    /// Position at which its content starts.
     start: Position,
     terms: Terms,
     waves_at: Vec<Position>,
@@ -155,7 +155,7 @@ fn stopped<E>(source: &Source, stop: Stop<E>) -> ReadError<E> {
     }
 }
 
-/// A plan file in TOML: its terms, and the rows in it or in the files that it names.
+/// Reads a plan file in TOML: its terms, and the rows in it or in the files that it names.
 fn read_plan_file<E>(
     source: &Source,
     reading: Reading,
@@ -164,7 +164,7 @@ fn read_plan_file<E>(
 ) -> Result<Whole, ReadError<E>> {
     let bytes = source.terms().map_err(unreadable(source))?;
     let text = match texts::decoded_as(&bytes, reading.encoding.unwrap_or(UTF_8)) {
-        // TOML knows no other line ends.
+        // TOML knows no line ends by CR alone.
         Ok(text) if !text.contains('\n') => text.replace('\r', "\n"),
         Ok(text) => text,
         Err(why) => {
@@ -197,7 +197,7 @@ fn read_plan_file<E>(
                     checker.problems.begin_file(0, None);
                     match read {
                         Ok(_) => (),
-                        // The others may have problems of their own.
+                        // Reading goes on, since the other files may have problems of their own.
                         Err(ReadError::Plan(error)) => checker.problems.error(at, error.in_one_line(), None),
                         Err(each @ ReadError::Each(_)) => return Err(each),
                     }
@@ -213,7 +213,7 @@ fn read_plan_file<E>(
     Ok(Whole { start, terms: file.terms, waves_at: file.waves_at, seal: None })
 }
 
-/// Reads the rows; returns where the content of the plan starts.
+/// Reads the rows; returns the position at which the content of the plan starts.
 fn read_rows<E>(
     source: &Source,
     reading: Reading,
@@ -241,8 +241,8 @@ fn read_rows<E>(
     }
 }
 
-/// Goes to where the content starts; returns the comments that stand above it, as many as one could have overlooked a
-/// header or a row among.
+/// Advances to the start of the content; returns the comments above it, at most the first 100, since somebody may have commented
+/// out a header or a row by mistake.
 fn comments_above<R: io::Read>(text: &mut Text<R>, checker: &mut Checker) -> io::Result<Vec<Comment>> {
     const MOST: usize = 100;
     let mut above = Vec::new();
@@ -256,12 +256,13 @@ fn comments_above<R: io::Read>(text: &mut Text<R>, checker: &mut Checker) -> io:
 }
 
 enum Notation {
-    /// By comma, semicolon or tab.
+    /// Fields separated by comma, semicolon or tab.
     Delimited,
     JsonLines,
 }
 
-/// Tells by its name or first bytes how a list of rows is written; what it is, if it is nothing that we read.
+/// Determines the notation of a list of rows from its file extension or first bytes; an error names a kind of file that we do
+/// not read.
 fn notation(source: &Source, content: &[u8]) -> Result<Notation, Foreign> {
     match (source.extension(), content) {
         (_, content) if sealed::is_sealed(content) => {
@@ -289,7 +290,7 @@ mod tests {
         encoding: None,
     };
 
-    /// The rows that were handed over, and what the reading came to.
+    /// Returns the rows that were handed over, and the result of the reading.
     fn read_all(source: &Source, reading: Reading) -> (Vec<Row>, Result<Checked, PlanError>) {
         let mut rows = Vec::new();
         let checked = match check(source, &reading) {
@@ -342,7 +343,7 @@ mod tests {
         assert_eq!(found.len(), 30);
     }
 
-    /// A plan of one header and one row, and the one line that is said of it.
+    /// A plan of one header and one row, and the one line that is reported about it.
     const MISTAKES: &[(&str, &str)] = &[
         // The plan as a whole.
         ("", "1:1: error: the plan has no rows"),
@@ -521,7 +522,7 @@ mod tests {
     fn line_numbers_are_those_of_the_file() {
         let plan = "\r\n# comment\n\nid,note,state\n# comment\na,\"two\nlines, \"\"x\"\"\",stopped\n \t\n  # c\nb,,stoped\n,,\n";
         assert_eq!(problems("p", plan), ["p:10:4: error: unknown copystate \"stoped\" (did you mean \"stopped\"?)"]);
-        // A field that starts on a record's second line has its place there.
+        // A field that starts on a record's second line is reported there.
         let plan = "id,note,state\na,\"two\nlines\",stoped\n";
         assert_eq!(problems("p", plan), ["p:3:8: error: unknown copystate \"stoped\" (did you mean \"stopped\"?)"]);
     }
@@ -581,7 +582,7 @@ mod tests {
         let allowing = Reading { allow_unknown: true, strict: true, ..LENIENT };
         let (rows, checked) = read_all(&Source::holding("p", b"id,state\na,Brand_New\n"), allowing);
         assert_eq!((checked.is_ok(), rows[0].wants.to_string()), (true, "brand_new/*".to_owned()));
-        // A word, and not whatever stands there.
+        // Unknown words have to be words: not everything is accepted.
         for bad in ["#REF!", "#n/a", "a b", "it's", "\u{1b}[31m", "état", &"x".repeat(65)] {
             for column in ["state", "cycle", "from_state", "from_cycle"] {
                 let plan = format!("id,state,{column}\na,error,{bad}\n").replace("state,state", "state");
@@ -619,13 +620,13 @@ mod tests {
         assert_eq!(errors(of("2026-01", false)), expected);
         assert_eq!(errors(of("2026-01", true)), expected[1..2]);
         assert_eq!(errors(of("auto", false)), expected[1..2]);
-        // Without a column for it, the row itself is the place.
+        // Without a column for it, the problem is reported at the row itself.
         let found = problems_under(of("2026-01", false), "p", "id,state\na,error\n");
         assert_eq!(
             found,
             ["p:2:1: error: the 2026-01 edition wants both fields, and nothing fills in the migrationcycle"]
         );
-        // What is only expected is not sent; and who takes unknown words takes them in every dialect.
+        // Expected states are not sent, so any edition accepts them; and unknown words are allowed in every dialect.
         let plan = "id,state,cycle,from_cycle\na,brand_new,syncing,tested\n";
         let allowing = Reading { allow_unknown: true, ..of("2025-11", false) };
         let found = problems_under(allowing, "p", plan);
@@ -697,7 +698,7 @@ mod tests {
             );
             assert_eq!(problems("p", plan), [expected]);
         }
-        // A name in a header may have one.
+        // A name in a header may contain a wide comma.
         assert!(problems("p", "id,state,备注，说明\na,error,x\n").iter().all(|line| line.contains("unknown column")));
     }
 }

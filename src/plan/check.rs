@@ -1,4 +1,4 @@
-//! The values of one row → a valid [`Row`], or everything that is wrong with it.
+//! Values of one row → a valid [`Row`], or everything that is wrong with it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -14,49 +14,49 @@ use crate::plan::duplicates::{Agreed, Ids, Names, Sighting, Suspects, Told};
 use crate::plan::problem::{Kind, Position, Problems, quoted, spelt_out};
 use crate::waves::Terms;
 
-/// Where the value of a column stands in the row; the row's own place for none, and for a column that is not there.
+/// Looks up the position of a column's value; the position of the row for `None`, and for a column that the file does not have.
 pub(crate) type Places<'a> = &'a dyn Fn(Option<Column>) -> Position;
 
-/// Judges the rows of one plan, in plan order.
+/// Checks the rows of one plan, in plan order.
 pub(crate) struct Checker {
     pub(crate) problems: Problems,
     reading: Reading,
     scope: Rc<Scope>,
-    /// Where the lines of the files before this one end: what is remembered of a row is a line of all files together.
+    /// Number of lines in the files before this one: line numbers that are remembered for rows count through all files.
     n_lines_before: u32,
     n_lines: u32,
     files: Vec<(u32, String)>,
-    /// The file that rows are read from now, if that is not the plan itself.
+    /// File that rows are read from now; `None` for the plan itself.
     file: Option<Arc<str>>,
-    /// Whether the header lacks a needed column: said once there, and not again for every row.
+    /// A needed column is missing: reported once at the header, and not again for every row.
     lacks_source_id: bool,
     lacks_target_state: bool,
     ids: Ids,
     waves: Names,
     accounts: Names,
-    /// Rows that name no account.
+    /// Number of rows that name no account.
     n_without_account: u32,
-    /// What the last row without warnings wants and expects: the next one mostly says the same.
+    /// Target and expectation of the last row without warnings: the next row mostly has the same.
     blameless: Option<[TargetState; 2]>,
     digester: Digester,
     n_rows: u32,
 }
 
-/// What a plan file says of the rows that are read now.
+/// Rules of the plan file for the rows that are read now.
 #[derive(Clone, Debug, Default)]
 struct Scope {
     defaults: BTreeMap<&'static str, String>,
     has_bad_default: bool,
-    /// The wave whose own the rows are.
+    /// Wave that the rows belong to because of where they stand.
     wave: Option<String>,
-    /// The waves and the targets that there are, where the plan file defines any.
+    /// Waves and targets that the plan file defines; rows may name any if it defines none.
     waves: Vec<String>,
     targets: Vec<String>,
     is_plan_file: bool,
 }
 
 impl Scope {
-    /// The cells with what the rows of this plan have that say nothing else.
+    /// Fills empty cells with the plan's defaults.
     fn complete<'a>(&'a self, mut cells: Cells<'a>) -> Cells<'a> {
         if self.defaults.is_empty() {
             return cells;
@@ -71,7 +71,7 @@ impl Scope {
     }
 }
 
-/// What the rows of a plan come to.
+/// Result of checking all rows of a plan.
 pub(crate) struct Total {
     pub(crate) problems: Problems,
     pub(crate) digest: PlanDigest,
@@ -114,26 +114,26 @@ impl Checker {
         self.reading.allow_unknown
     }
 
-    /// Whether rows have a target state that say nothing of one.
+    /// Tells whether rows without a target state of their own get one by default.
     pub(crate) fn has_default_target(&self) -> bool {
         [Column::Copystate, Column::Migrationcycle].iter().any(|column| self.scope.defaults.contains_key(column.name()))
     }
 
-    /// What a plan file says of all rows.
+    /// Applies the terms and defaults of a plan file to all rows.
     pub(crate) fn under(&mut self, terms: &Terms, defaults: BTreeMap<&'static str, String>, has_bad_default: bool) {
         let waves = terms.waves.iter().map(|wave| wave.name.clone()).collect();
         let targets = terms.targets.keys().cloned().collect();
         self.scope = Rc::new(Scope { defaults, has_bad_default, wave: None, waves, targets, is_plan_file: true });
     }
 
-    /// The terms of a sealed plan, whose rows have their defaults already.
+    /// Applies the terms of a sealed plan, whose rows already include their defaults.
     pub(crate) fn defined(&mut self, terms: &Terms) {
         if !terms.waves.is_empty() || !terms.targets.is_empty() {
             self.under(terms, BTreeMap::new(), false);
         }
     }
 
-    /// The rows that come next stand in a file of their own, and may be a wave's own. None: in the plan file itself.
+    /// Begins a file of rows, `None` for rows in the plan file itself; the rows may belong to one wave.
     pub(crate) fn begin_file(&mut self, file: Option<&str>, wave: Option<&str>) {
         Rc::make_mut(&mut self.scope).wave = wave.map(str::to_owned);
         (self.lacks_source_id, self.lacks_target_state) = (false, self.scope.has_bad_default);
@@ -144,7 +144,7 @@ impl Checker {
         self.file = file.map(Arc::from);
     }
 
-    /// A line of all files together, as people find it.
+    /// Describes a line that is counted through all files by its file and the line in it.
     fn line_in_words(&self, line: u32) -> String {
         let Some((before, file)) = self.files.iter().rev().find(|(before, _)| *before < line) else {
             return format!("line {line}");
@@ -152,7 +152,7 @@ impl Checker {
         format!("line {} of {file}", line - before)
     }
 
-    /// The row, if it is one: valid, and the first of its id.
+    /// Checks a row; returns it if it is valid and the first with its id.
     pub(crate) fn row(&mut self, cells: Cells<'_>, at: Places<'_>) -> Option<Row> {
         let scope = Rc::clone(&self.scope);
         let mut cells = scope.complete(cells);
@@ -199,7 +199,7 @@ impl Checker {
         Some(row)
     }
 
-    /// The end of the plan. `header` is where a plan without rows has its header.
+    /// Finishes the plan. `header` is where a plan without rows is reported.
     pub(crate) fn finish(mut self, header: Position, terms: &Terms, waves_at: &[Position]) -> Total {
         self.problems.begin_file(0, None);
         if self.n_rows == 0 && self.problems.n_errors() == 0 {
@@ -282,7 +282,7 @@ impl Checker {
             .ok()
     }
 
-    /// A failed look-up would be a wave or an account of its own.
+    /// Warns of failed look-ups of a spreadsheet: each would count as the name of a wave or an account.
     fn warn_of_sheet_errors(&mut self, cells: &Cells<'_>, at: Places<'_>) {
         for column in [Column::Wave, Column::Target] {
             if let Some(value) = cells.get(column).filter(|value| sheet_error(value)) {
@@ -317,7 +317,7 @@ impl Checker {
         if self.lacks_target_state || targets.iter().any(|column| cells.get(*column).is_some()) {
             return;
         }
-        // Whichever of the two columns the plan has.
+        // Whichever of the two columns the plan has; the later one if it has both.
         let place = targets.iter().map(|column| at(Some(*column))).max().unwrap_or(at(None));
         self.problems.error(place, "the row has no target state".to_owned(), None);
     }
@@ -365,7 +365,7 @@ impl Checker {
         if self.blameless.as_ref().is_some_and(|[wanted, expected]| wanted == wants && expected == expects) {
             return;
         }
-        // Where warnings are errors, they are counted as such.
+        // In strict mode warnings are counted as errors.
         let n_found = |problems: &Problems| problems.n_errors() + problems.n_warnings();
         let n_found_before = n_found(&self.problems);
         self.warn_of_target(wants, at);
@@ -401,7 +401,7 @@ impl Checker {
     }
 }
 
-/// What makes an id look like another, or like none. Whoever wrote it sees nothing of that.
+/// Describes a reason for which an id looks like another, or like no id, without its author seeing it.
 fn oddity(id: &str) -> Option<&'static str> {
     if sheet_error(id) || id.starts_with('#') {
         Some("is what a spreadsheet writes where a look-up fails")
@@ -414,13 +414,13 @@ fn oddity(id: &str) -> Option<&'static str> {
     }
 }
 
-/// The id that stands in quotes or brackets, or behind the `=` by which a spreadsheet takes it for text.
+/// Returns the id inside quotes or brackets, or behind the `=` that makes a spreadsheet treat it as text.
 fn within(text: &str) -> Option<&str> {
     let id = text.trim_matches(['{', '}', '[', ']', '(', ')', '<', '>', '"', '\'', '`', '=', ' ']);
     (id != text).then_some(id).filter(|id| SourceId::plain(id).is_some())
 }
 
-/// The words of a state that no look can show, with their columns.
+/// Returns the words of a state that no look can prove, with their columns.
 fn unprovable(state: &TargetState, columns: [Column; 2]) -> impl Iterator<Item = (Column, &Word)> {
     let words = [state.copystate.as_ref(), state.migrationcycle.as_ref()];
     let named = columns.into_iter().zip(words).filter_map(|(column, word)| Some((column, word?)));
@@ -434,7 +434,7 @@ fn column_of(field: Field) -> Column {
     }
 }
 
-/// What is wrong with a state word, and what was probably meant. Even who takes unknown words takes words alone.
+/// Returns the problem with a state word, and a suggestion. Even where unknown words are allowed, they have to look like words.
 fn objection(reading: &Reading, field: Field, text: &str, word: &Word) -> Option<(String, Option<&'static str>)> {
     if field.knows(word) {
         return None;
@@ -449,12 +449,12 @@ fn objection(reading: &Reading, field: Field, text: &str, word: &Word) -> Option
     (!Word::could_be(text)).then(|| (no_word(field, text), None))
 }
 
-/// Why an unknown word is not even one.
+/// Explains that an unknown word is not even a possible one.
 pub(super) fn no_word(field: Field, text: &str) -> String {
     format!("{} is no {field}: a word has letters, digits, `_` and `-`, at most 64 of them", quoted(text))
 }
 
-/// Why a word is none of this field, and what was probably meant. The nearest word of this field is no help where one of
+/// Explains that a word does not belong to this field, with a suggestion. The nearest word of this field is no help where one of
 /// the other field is nearer: `seting` is meant for `setting`, and not for `deleting`.
 fn explain(dialect: Dialect, field: Field, text: &str, word: &Word) -> (String, Option<&'static str>) {
     let other = field.other();

@@ -1,4 +1,4 @@
-//! A plan in which no error was found.
+//! Plan in which no error was found.
 
 use super::digest::PlanDigest;
 use super::duplicates::Suspects;
@@ -6,21 +6,21 @@ use super::problem::Problems;
 use super::sealed::Seal;
 use crate::waves::Terms;
 
-/// What a plan without errors comes to.
+/// Result of checking a plan without errors.
 #[derive(Clone, Debug)]
 pub struct Checked {
     pub digest: PlanDigest,
     pub n_rows: u32,
     pub warnings: Problems,
-    /// The waves that rows name, in order of first appearance.
+    /// Waves that rows name, in order of first appearance.
     pub waves: Vec<String>,
-    /// The accounts that rows name, in order of first appearance.
+    /// Accounts that rows name, in order of first appearance.
     pub accounts: Vec<String>,
-    /// Some rows name none.
+    /// True if some rows name no account.
     pub any_without_account: bool,
-    /// What it says besides its rows.
+    /// Terms besides the rows.
     pub terms: Terms,
-    /// As it was sealed, if it was.
+    /// Seal of a sealed plan.
     pub seal: Option<Seal>,
     pub(super) suspects: Suspects,
 }

@@ -1,4 +1,4 @@
-//! The columns of a plan: what they are called, and what a header makes of them.
+//! Columns of a plan: their names, and the mapping from a header to them.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 
 use crate::plan::problem::{Kind, Position, Problems, quoted};
 
-/// A column that we know.
+/// Known column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Column {
     SourceId,
@@ -47,7 +47,7 @@ impl Column {
         }
     }
 
-    /// Whether only people read it. All else is what something is called, and a number or a date is not: `007` would be `7`.
+    /// Tells whether only people read it. All others are identifiers, which may not be numbers or dates: `007` would become `7`.
     pub(crate) fn is_for_people(self) -> bool {
         match self {
             Column::Name | Column::Note => true,
@@ -61,8 +61,8 @@ impl Column {
         }
     }
 
-    /// Every name that stands for the column, in the form that [`plain`] gives. The Chinese ones are those of the console
-    /// and of plans that are kept beside it.
+    /// Names of the column, in the form that [`plain`] gives. The Chinese ones are those of the console and of plans that are kept
+    /// beside it.
     fn names(self) -> &'static [&'static str] {
         match self {
             Column::SourceId => {
@@ -84,9 +84,9 @@ impl Column {
         Column::ALL.into_iter().find(|column| column.names().contains(&name.as_str()))
     }
 
-    /// The column that a name which is none was probably meant for.
+    /// Returns the column that an unknown name was probably meant for.
     pub(crate) fn similar(name: &str) -> Option<Column> {
-        /// Lets `sorce_id`, `wve` and `status` through, and keeps `date`, `role` and `site` from being a `note`.
+        /// Accepts `sorce_id`, `wve` and `status`, and keeps `date`, `role` and `site` from being a `note`.
         const ALIKE: f64 = 0.86;
         let name = plain(name);
         Column::ALL
@@ -99,21 +99,21 @@ impl Column {
     }
 }
 
-/// A column's name without what makes no difference: case, `-`, `_`, spaces, characters that nobody sees, and the width
-/// that Chinese input gives to letters.
+/// Normalizes a column's name: drops case, `-`, `_`, spaces, invisible characters, and the width that Chinese input gives to
+/// letters.
 fn plain(name: &str) -> String {
     let name = ComposingNormalizerBorrowed::new_nfkc().normalize(name);
     let counts = |c: &char| !matches!(c, '-' | '_') && !c.is_whitespace() && !is_unseen(*c);
     name.chars().filter(counts).flat_map(char::to_lowercase).collect()
 }
 
-/// Soft hyphens, zero-width characters, marks of direction and of byte order.
+/// Tells whether it is a soft hyphen, a zero-width character, or a mark of direction or byte order.
 fn is_unseen(c: char) -> bool {
     matches!(c, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
-/// Whether a cell holds what a spreadsheet writes where a look-up or a formula failed. Most are a word of the language behind
-/// a `#`, and end in `!` or `?`; some programs write `Err:502`.
+/// Tells whether a cell holds the error value of a spreadsheet, from a failed look-up or formula. Most are a word of its language
+/// behind a `#`, and end in `!` or `?`; some programs write `Err:502`.
 pub(crate) fn sheet_error(cell: &str) -> bool {
     const BARE: [&str; 7] = ["N/A", "NV", "N/D", "N/V", "NB", "BRAK!", "GETTING_DATA"];
     if let Some(number) = cell.strip_prefix("Err:") {
@@ -125,7 +125,7 @@ pub(crate) fn sheet_error(cell: &str) -> bool {
     BARE.iter().any(|known| known.eq_ignore_ascii_case(word)) || shouted.is_some_and(|word| word.chars().all(is_of_one))
 }
 
-/// The values of one row, trimmed; an empty one is none.
+/// Values of one row, trimmed; `None` for an empty one.
 #[derive(Default)]
 pub(crate) struct Cells<'a> {
     pub(crate) known: [Option<&'a str>; Column::ALL.len()],
@@ -154,17 +154,17 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// Where the values of one field of a file go.
+/// Destination of the values of one field of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Known(Column),
     /// Kept for the reports under this name.
     Extra(String),
-    /// The column is there twice, which is an error already.
+    /// Dropped: the column is a repeated one, which is an error already.
     Nowhere,
 }
 
-/// What the header line of a plan makes of its fields.
+/// Mapping of a plan's fields to columns, as its header line defines it.
 #[derive(Debug)]
 pub(crate) struct Header {
     pub(crate) places: Vec<Place>,
@@ -172,7 +172,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// A row has a target state without a column for it where there is one `by_default`.
+    /// Maps the names. With `by_default`, rows have a target state even without a column for it.
     pub(crate) fn new(
         names: &[(String, Position)],
         start: Position,
@@ -218,7 +218,7 @@ impl Header {
         Place::Known(column)
     }
 
-    /// Says which needed columns are missing; returns the fields that were probably meant for them.
+    /// Reports needed columns that are missing; returns the fields that were probably meant for them.
     fn report_missing(
         &self,
         names: &[(String, Position)],
@@ -248,7 +248,7 @@ impl Header {
             .find(|(_, column)| columns.contains(column))
     }
 
-    /// A column that we know is suggested once: a sheet with hundreds that look like it means none of them.
+    /// Suggests each known column once: of hundreds of columns that look like it, none is meant.
     fn warn_of_extras(&self, names: &[(String, Position)], misspelt: &[usize], problems: &mut Problems) {
         let mut suggested: Vec<Column> = Vec::new();
         for (field, (name, at)) in names.iter().enumerate() {
@@ -261,8 +261,8 @@ impl Header {
     }
 }
 
-/// Warns of a column that we do not know. A suggestion, which is returned, is made only for a column that `has` does not have
-/// yet. One that asks for an order is an error: its rows would be sent before whatever they are to wait for.
+/// Warns of an unknown column, and returns the suggestion, made only for a column for which `has` is false. A column that asks for an
+/// order of rows is an error: its rows would be sent before whatever they are to wait for.
 pub(crate) fn warn_unknown(
     name: &str,
     at: Position,
@@ -284,7 +284,7 @@ pub(crate) fn warn_unknown(
     meant
 }
 
-/// Whether a column is meant to keep its rows from being sent at once.
+/// Tells whether a column is meant to delay its rows.
 fn asks_for_order(name: &str) -> bool {
     matches!(plain(name).as_str(), "after" | "dependson" | "notbefore")
 }
@@ -299,7 +299,7 @@ pub(crate) fn repeated(first: &str, name: &str, at: Position, problems: &mut Pro
     Place::Nowhere
 }
 
-/// A spreadsheet's empty column.
+/// Keeps the empty column of a spreadsheet, with a warning.
 fn unnamed(field: usize, at: Position, problems: &mut Problems) -> Place {
     let name = format!("column {}", field + 1);
     let message = format!("a column without a name, kept for the reports as \"{name}\"");
@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(Column::named("Migration-Cycle"), Some(Column::Migrationcycle));
         assert_eq!(Column::named("target state"), Some(Column::Copystate));
         assert_eq!(Column::named("owner"), None);
-        // As Chinese input and other programs leave them.
+        // Names as Chinese input and other programs leave them.
         for name in ["源端ID", "服务器 ID", "ＩＤ", "\u{FEFF}source_id", "source\u{200B}_id", "source\u{A0}id"] {
             assert_eq!(Column::named(name), Some(Column::SourceId), "{name:?}");
         }

@@ -1,4 +1,4 @@
-//! CSV, TSV and `;`-separated plans → the values of each row, with the place of each field.
+//! CSV, TSV and `;`-separated plans → the values of each row, with the position of each field.
 
 use std::io::{self, Read};
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use fields::Field;
 use records::{Record, Records};
 use shape::{Shape, warn_of_comment};
 
-/// Reads the header, before which the text stands, and the rows. `above` are the comments that stood before it.
+/// Reads the header, at which the text has to be, and the rows. `above` are the comments before it.
 pub(crate) fn read<R: Read, E>(
     text: &mut Text<R>,
     above: &[Comment],
@@ -30,7 +30,7 @@ pub(crate) fn read<R: Read, E>(
     let Some(delimiter) = delimiter(text, &mut checker.problems)? else { return Ok(()) };
     let mut records = Records::new(delimiter);
     let n_errors = checker.problems.n_errors();
-    // Without its header, which was found to be none, a plan says nothing.
+    // Without a header, the rows cannot be read.
     if !records.next(text, &mut checker.problems)? || checker.problems.n_errors() > n_errors {
         return Ok(());
     }
@@ -71,8 +71,8 @@ pub(crate) fn read<R: Read, E>(
     Ok(())
 }
 
-/// The delimiter that the first line names, which is left behind then, or the one that the header is best read by. None:
-/// there is nothing to read.
+/// Returns the delimiter that the first line names, which is then consumed, or else the one under which the header reads best;
+/// `None` if there is nothing to read.
 fn delimiter<R: Read>(text: &mut Text<R>, problems: &mut Problems) -> io::Result<Option<u8>> {
     if !skip_empty_rows(text, problems)? {
         return Ok(None);
@@ -91,7 +91,7 @@ fn delimiter<R: Read>(text: &mut Text<R>, problems: &mut Problems) -> io::Result
     Ok(skip_empty_rows(text, problems)?.then_some(named))
 }
 
-/// Goes on to a line that is no comment and has more than blanks and delimiters; false at the end.
+/// Advances to a line that is no comment and has more than blanks and delimiters; false at the end.
 fn skip_empty_rows<R: Read>(text: &mut Text<R>, problems: &mut Problems) -> io::Result<bool> {
     loop {
         match text.next(problems)? {
@@ -107,7 +107,7 @@ fn skip_empty_rows<R: Read>(text: &mut Text<R>, problems: &mut Problems) -> io::
     }
 }
 
-/// A quote that was never meant takes the lines up to the next one for the text of one field.
+/// Warns of rows inside a quoted field: a stray quote swallows the lines up to the next one.
 fn warn_of_quoted(record: &Record<'_>, header: &Header, shape: &Shape, problems: &mut Problems) {
     let n_columns = header.places.len();
     for (field, at) in record.fields.iter().zip(record.places()).take(n_columns) {
@@ -137,7 +137,7 @@ fn header(record: &Record<'_>, by_default: bool, problems: &mut Problems) -> Opt
     Some(Header::new(&names, record.at(0), by_default, problems))
 }
 
-/// Whether the id of a row is the name of its column. What joins files may leave a byte-order mark before it.
+/// Tells whether a row repeats the header: its id is the name of its column. Joined files may have a byte-order mark there.
 fn is_header_again(record: &Record<'_>, header: &Header, name_of_id: &str) -> bool {
     let field = header.field_of(Column::SourceId).and_then(|field| record.fields.get(field));
     field.is_some_and(|field| {
@@ -159,12 +159,12 @@ fn row(record: &Record<'_>, header: &Header, checker: &mut Checker) -> Option<Ro
     })
 }
 
-/// Whether the record has a field for each column, none of them too long. In a ragged record nobody can tell which
-/// value belongs to which column, so its values are not judged.
+/// Tells whether the record has one field per column, none of them too long; reports it otherwise. In a ragged record nobody can tell
+/// which value belongs to which column, so its values are not judged.
 fn is_whole(record: &Record<'_>, header: &Header, problems: &mut Problems) -> bool {
     let (n_fields, n_columns) = (record.fields.len(), header.places.len());
     if n_fields != n_columns {
-        // The first one too many, or the row that is too short.
+        // Points at the first surplus field, or at the row that is too short.
         let at = record.at(record.fields.get(n_columns).map_or(0, |field| field.start));
         let fields = plural(n_fields, "field");
         let lone = record.text.trim_ascii_end().contains(&b'\r') && record.is_plain;
@@ -192,7 +192,7 @@ mod tests {
     use crate::plan::reading::Reading;
     use crate::plan::text::MAX_RECORD;
 
-    /// A header, an opening quote, and then text for ever.
+    /// Endless input: a header, an opening quote, and then text.
     struct Endless {
         n_read: u64,
     }

@@ -1,4 +1,4 @@
-//! What names a plan: a hash over its rows, whatever file they came in.
+//! Identity of a plan: a hash over its rows, independent of the files that they came in.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::model::Row;
 use crate::model::words::Word;
 use crate::waves::Terms;
 
-/// A plan's name: `sha256:` and 64 hexadecimal digits.
+/// Digest that names a plan: `sha256:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PlanDigest([u8; 32]);
 
@@ -62,19 +62,19 @@ impl<'de> Deserialize<'de> for PlanDigest {
     }
 }
 
-/// Takes a plan's rows in plan order and makes its digest.
+/// Computes a plan's digest from its rows, in plan order.
 ///
-/// Hashed is, for each row, one line of JSON:
+/// For each row, one line of JSON is hashed:
 /// `[source_id, copystate, migrationcycle, expect_copystate, expect_migrationcycle, wave, target, name, note, extra]`,
-/// null for what is absent, `extra` as pairs in the order of their names. Row ids and where rows stand are no part of it,
-/// so that the same rows have one digest in every format.
+/// null for what is absent, `extra` as pairs in the order of their names. Row ids and positions are left out, so that the same
+/// rows have one digest in every format.
 #[derive(Default)]
 pub struct Digester {
     hash: Sha256,
     line: Vec<u8>,
 }
 
-/// The terms of a plan file as they are hashed behind its rows: one line of JSON. Other plans have none.
+/// Returns the terms of a plan file as they are hashed after its rows: one line of JSON; `None` for a plan without terms.
 #[must_use]
 pub fn terms_line(terms: &Terms) -> Option<String> {
     (!terms.is_empty()).then(|| serde_json::to_string(terms).expect("terms are JSON") + "\n")
@@ -86,7 +86,7 @@ impl Digester {
         Self::default()
     }
 
-    /// Takes a row, and gives what is hashed of it.
+    /// Adds a row, and returns its hashed line.
     pub fn row(&mut self, row: &Row) -> &[u8] {
         let Row { id: _, line: _, file: _, source_id, wants, expects, wave, account, name, note, extra } = row;
         let mut extra: Vec<&(String, String)> = extra.iter().collect();
@@ -126,7 +126,7 @@ impl Digester {
     }
 }
 
-/// As `serde_json` writes it. Most texts need no escapes, and there are millions of them.
+/// Writes a text as `serde_json` does. Most texts need no escapes, and there are millions of them.
 fn put_text(line: &mut Vec<u8>, text: Option<&str>) {
     let needs_escape = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
     match text {
@@ -181,7 +181,7 @@ mod tests {
         moved.extra.reverse();
         assert_eq!(digest(&moved), digest(&row()));
         assert_ne!(digest(&Row { name: None, ..row() }), digest(&row()));
-        // A value in another column is another plan.
+        // The same value in another column makes another plan.
         assert_ne!(digest(&Row { wave: None, account: row().wave, ..row() }), digest(&row()));
     }
 

@@ -1,8 +1,8 @@
-//! Finds ids that a plan has twice.
+//! Detection of ids that occur twice in a plan.
 //!
-//! A first reading keeps 8 bytes of each id, and its end tells which ids may be there twice: mostly none. A second one looks
-//! at those alone, in 44 bytes each: a hash instead of the id, a code instead of what the row says, and hashes instead of
-//! what it says for people.
+//! The first reading keeps 8 bytes for each id, and at its end knows which ids may be repeated: mostly none. The second one looks
+//! at those alone, with 44 bytes for each: a hash instead of the id, a code for the terms of the row, and hashes of the texts
+//! for people.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -13,7 +13,7 @@ use hashbrown::hash_table::Entry as Slot;
 use crate::model::words::Word;
 use crate::model::{SourceId, TargetState};
 
-/// What two rows of one id must have in common for the later to be harmless.
+/// Terms in which two rows of one id have to agree for the later one to be harmless.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Agreed {
     wants: [Option<Word>; 2],
@@ -23,7 +23,7 @@ pub(crate) struct Agreed {
 }
 
 impl Agreed {
-    /// Wave and account come as the codes that [`Names`] gave them.
+    /// Collects the terms. Wave and account are the codes that [`Names`] gave them.
     pub(crate) fn new(wants: &TargetState, expects: &TargetState, account: Option<u32>, wave: Option<u32>) -> Self {
         Self {
             wants: [wants.copystate.clone(), wants.migrationcycle.clone()],
@@ -48,7 +48,7 @@ impl Agreed {
     }
 }
 
-/// What a row says for people alone.
+/// Texts of a row that only people read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Told<'a> {
     pub(crate) name: Option<&'a str>,
@@ -56,7 +56,7 @@ pub(crate) struct Told<'a> {
     pub(crate) extra: &'a [(String, String)],
 }
 
-/// In which of it a later row of an id is another than the first.
+/// Texts in which a later row of an id differs from the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Differs {
     name: bool,
@@ -65,7 +65,7 @@ pub(crate) struct Differs {
 }
 
 impl Differs {
-    /// As words, and none where nothing is another.
+    /// Describes the differences; `None` if there are none.
     pub(crate) fn in_words(self) -> Option<String> {
         let Self { name, note, extra } = self;
         let all = [(name, "another name"), (note, "another note"), (extra, "other values in unknown columns")];
@@ -75,31 +75,31 @@ impl Differs {
     }
 }
 
-/// What the rows so far say of an id.
+/// Comparison of a row with earlier rows of the same id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sighting {
     First,
-    /// On this line, with the same terms.
+    /// The id is on this line already, with the same terms.
     Again {
         line: u32,
         differs: Differs,
     },
-    /// On this line, with other terms.
+    /// The id is on this line already, with other terms.
     Conflict {
         line: u32,
         difference: &'static str,
     },
 }
 
-/// The ids of a plan, as one reading of it goes along.
+/// Ids of a plan during one reading.
 pub(crate) enum Ids {
-    /// Each is taken for the first of its kind, and 64 bits of a hash are kept of it.
+    /// First reading: each id counts as new, and 64 bits of its hash are kept.
     Gathered { key: RandomState, hashes: Vec<u64> },
-    /// Those that another reading found suspect are looked at, and the others are the first of their kind.
+    /// Later reading: suspects of an earlier one are compared, and all other ids count as new.
     Looked { suspects: Suspects, seen: SeenIds },
 }
 
-/// The ids that a plan may have twice: their hashes, in order, under the key that they were made with.
+/// Ids that a plan may have twice: their sorted hashes, and the key of the hash function.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Suspects {
     key: RandomState,
@@ -144,7 +144,7 @@ impl Ids {
         }
     }
 
-    /// Those that were there twice, or that share a hash with another.
+    /// Returns the ids that occurred twice, or share a hash with another.
     pub(crate) fn finish(self) -> Suspects {
         match self {
             Ids::Gathered { key, mut hashes } => {
@@ -159,25 +159,25 @@ impl Ids {
     }
 }
 
-/// Ids that were seen. Beside the entries it holds each combination of terms once, and plans have few of those.
+/// Suspect ids seen so far. Each combination of terms is stored once, and plans have few of those.
 #[derive(Default)]
 pub(crate) struct SeenIds {
     keys: [RandomState; 2],
     entries: Vec<Entry>,
-    /// Places in `entries`, found by the hash of the id.
+    /// Indices into `entries`, found by the hash of the id.
     index: HashTable<u32>,
     terms: Vec<Agreed>,
     code_of: HashMap<Agreed, u32>,
     last_code: u32,
 }
 
-/// The id as 96 bits of a hash whose keys no plan can know: two ids of a plan of a million rows are taken for one
-/// with a probability of 1 in 10^17.
+/// First row of an id. The id is kept as 96 bits of a hash whose keys no plan can know: two ids of a plan of a million rows are
+/// taken for one with a probability of 1 in 10^17.
 struct Entry {
     hash: [u8; 12],
     line: u32,
     terms: u32,
-    /// Of the name, the note and the unknown columns.
+    /// Hashes of the name, the note and the unknown columns.
     told: [u32; 3],
 }
 
@@ -212,7 +212,7 @@ impl SeenIds {
         }
     }
 
-    /// The small number that stands for these terms. Neighbouring rows mostly agree, so the last one is tried first.
+    /// Returns the code of these terms. Neighbouring rows mostly agree, so the last one is tried first.
     fn code(&mut self, terms: Agreed) -> u32 {
         if self.terms.get(self.last_code as usize) != Some(&terms) {
             let next = u32::try_from(self.terms.len()).expect("there are no more terms than numbered lines");
@@ -225,7 +225,7 @@ impl SeenIds {
         self.last_code
     }
 
-    /// Small hashes of what is told, of the unknown columns in whatever order they come.
+    /// Returns short hashes of the texts, for the unknown columns independent of their order.
     fn marks(&self, Told { name, note, extra }: Told<'_>) -> [u32; 3] {
         let [key, _] = &self.keys;
         let extra = extra.iter().map(|pair| key.hash_one(pair)).fold(0, u64::wrapping_add);
@@ -240,13 +240,13 @@ impl SeenIds {
     }
 }
 
-/// The 64 bits that the table looks a hash up by.
+/// Returns the 64 bits of the hash that the table is indexed by.
 fn place(hash: [u8; 12]) -> u64 {
     let [first @ .., _, _, _, _] = hash;
     u64::from_le_bytes(first)
 }
 
-/// The names of waves or accounts, in order of first appearance, with a small number each.
+/// Names of waves or accounts, numbered in order of first appearance.
 #[derive(Default)]
 pub(crate) struct Names {
     code_of: HashMap<String, u32>,
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_suspect_costs_at_most_44_bytes() {
-        // The table holds an index and a control byte a slot, and is at least 7/16 full once it has grown.
+        // The table takes an index and a control byte for each slot, and is at least 7/16 full once it has grown.
         let slot = size_of::<u32>() + 1;
         assert_eq!(size_of::<Entry>(), 32);
         assert!(size_of::<Entry>() + (slot * 16).div_ceil(7) <= 44);
@@ -304,7 +304,7 @@ mod tests {
         let mut seen = SeenIds::default();
         assert_eq!(seen.sight(&id("vm-1"), 2, first.clone(), Told::default()), Sighting::First);
         assert_eq!(seen.sight(&id("VM-1"), 3, first.clone(), Told::default()), again(2));
-        // Two spellings of one state are one.
+        // Two spellings of one state are equal.
         let spelt = Agreed::new(&wants("initialize"), &anyone, Some(0), Some(0));
         assert_eq!(seen.sight(&id("vm-1"), 4, spelt, Told::default()), again(2));
         let cases = [

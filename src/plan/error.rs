@@ -29,7 +29,7 @@ impl PlanError {
     }
 }
 
-/// Why a reading ended before its end: the plan, or whoever took the rows.
+/// Reason for which a reading ended early: the plan, or the receiver of the rows.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError<E> {
     #[error(transparent)]
@@ -38,7 +38,7 @@ pub enum ReadError<E> {
     Each(E),
 }
 
-/// Why a format's reader stopped in the middle.
+/// Reason for which a format's reader stopped early.
 pub(super) enum Stop<E> {
     Io(io::Error),
     Each(E),

@@ -1,4 +1,4 @@
-//! The example plans that `init` writes: rows, and a plan file that carries them out.
+//! Example plans that `init` writes: rows, and a plan file that carries them out.
 
 /// A commented plan in CSV that is read without an error or a warning.
 pub const EXAMPLE_CSV: &str = "\
@@ -122,7 +122,7 @@ mod tests {
         std::fs::write(folder.path().join("plan.csv"), EXAMPLE_CSV).unwrap();
         let as_it_is = read_strictly(folder.path(), "plan.toml", EXAMPLE_TOML);
         assert_eq!((as_it_is.n_rows, as_it_is.waves), (3, vec!["pilot".to_owned(), "main".to_owned()]));
-        // What is commented out is right, too.
+        // Commented-out settings are valid, too.
         let all: String = EXAMPLE_TOML.lines().map(|line| uncommented(line).to_owned() + "\n").collect();
         let all_of_it = read_strictly(folder.path(), "all.toml", &all);
         assert_eq!((all_of_it.n_rows, all_of_it.accounts), (4, vec!["prod-a".to_owned()]));
@@ -132,7 +132,7 @@ mod tests {
         }
     }
 
-    /// A line that would be TOML if it were no comment.
+    /// Removes the comment mark from a line that would be TOML without it.
     fn uncommented(line: &str) -> &str {
         let inside = line.strip_prefix("# ").unwrap_or(line);
         let is_toml = inside.starts_with('[') || inside.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));

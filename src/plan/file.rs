@@ -1,6 +1,6 @@
-//! A plan file in TOML → the terms of the plan, and where its rows stand; or every problem, with its place.
+//! Plan file in TOML → the terms of the plan, and the places of its rows; or every problem, with its position.
 //!
-//! `sections` knows how a table is read and complained about; here is what the tables mean.
+//! `sections` reads single tables and reports their problems; this file knows the meaning of the tables.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -28,46 +28,46 @@ use sections::InlineRow;
 
 use sections::{Section, Told};
 
-/// What a plan file comes to, before its rows are read.
+/// Content of a plan file, before its rows are read.
 #[derive(Debug, Default)]
 pub(super) struct PlanFile {
     pub(super) terms: Terms,
-    /// What rows have that say nothing else.
+    /// Values for rows that do not set them.
     pub(super) defaults: BTreeMap<&'static str, String>,
-    /// One of them was told to be wrong: rows that rely on it are not told so again.
+    /// One of the defaults is wrong, which was reported: rows that rely on it are not reported again.
     pub(super) has_bad_default: bool,
     pub(super) rows: Vec<RowsAt>,
-    /// Where each wave is defined, in the order of [`Terms::waves`].
+    /// Position of each wave's definition, in the order of [`Terms::waves`].
     pub(super) waves_at: Vec<Position>,
 }
 
-/// Some of a plan's rows.
+/// One group of a plan's rows.
 #[derive(Debug)]
 pub(super) struct RowsAt {
-    /// The wave whose own they are.
+    /// Wave that they belong to because of where they stand.
     pub(super) wave: Option<String>,
     pub(super) what: Rows,
 }
 
 #[derive(Debug)]
 pub(super) enum Rows {
-    /// In a file, named at this place.
+    /// Rows in a file of their own, which is named at this position.
     File { path: String, at: Position },
-    /// In the plan file itself: each with its columns, their values, and where those stand.
+    /// Rows in the plan file itself, each with its columns, values and positions.
     Inline(Vec<InlineRow>),
 }
 
-/// What the tables `policy` and `window` may say, by the names of settings.
+/// Keys of the table `halt`, which are also the names of settings.
 const IN_HALT: [&str; 4] = ["max_failed", "min_sample", "consecutive_failures", "same_cause"];
 const IN_WINDOW: [(&str, &str); 4] =
     [("hours", "window"), ("timezone", "timezone"), ("deadline", "deadline"), ("reserve_rollback", "reserve_rollback")];
 
-/// Whether a text of no name that tells begins as a plan file does: with a table, or with a key and its value.
+/// Tells whether a text whose file name does not tell begins like a plan file: with a table, or with a key and its value.
 pub(super) fn is_plan_file(text: &str) -> bool {
     let Some(line) = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')) else {
         return false;
     };
-    // A spreadsheet's, which names the delimiter of a CSV file.
+    // A spreadsheet writes `sep=;` above CSV to name the delimiter.
     if line.len() < 8 && line.to_ascii_lowercase().starts_with("sep=") {
         return false;
     }
@@ -78,7 +78,7 @@ pub(super) fn is_plan_file(text: &str) -> bool {
     is_table || line.split_once('=').is_some_and(|(key, _)| is_name(key.trim()))
 }
 
-/// Reads all of it. Whatever is wrong is told, and the rest is read all the same.
+/// Reads the whole file. Problems are reported, and reading goes on after each.
 pub(super) fn read(text: &str, allow_unknown: bool, problems: &mut Problems) -> PlanFile {
     let document = match DeTable::parse(text) {
         Ok(document) => document,
@@ -215,7 +215,7 @@ fn stage(section: &mut Section<'_>) -> StageTerms {
     terms
 }
 
-/// A state word that nobody knows is told where it stands, and not at each row that has it.
+/// Checks a state word of the defaults, so that it is reported here and not at each row.
 fn must_be_known(column: Column, text: &str, allow_unknown: bool) -> Result<(), String> {
     let (field, known) = match column {
         Column::Copystate | Column::ExpectCopystate => (Field::Copystate, &words::COPYSTATES[..]),
@@ -357,7 +357,7 @@ halt = { max_failed = 3, min_sample = 5, consecutive_failures = 2 }
         assert_eq!(policy, ["10", "3", "16"]);
     }
 
-    /// Every key that the schema lists at a place of the plan, with a value that it takes there.
+    /// Returns every key that the schema lists at a place of the plan.
     fn keys_of(schema: &serde_json::Value, at: &str) -> Vec<String> {
         schema.pointer(at).unwrap().as_object().unwrap().keys().cloned().collect()
     }
@@ -383,13 +383,13 @@ halt = { max_failed = 3, min_sample = 5, consecutive_failures = 2 }
                 let told = told(&format!("{table}{key} = 'x'"));
                 assert!(!told.iter().any(|told| told.contains("unknown key")), "{table}{key}: {told:?}");
             }
-            // What is read there, as whoever reads it knows it.
+            // Keys that the reader asks for have to be in the schema.
             let read = told_keys(table);
             assert_eq!(read.iter().filter(|key| !schema_keys.contains(key)).count(), 0, "{table}: {read:?}");
         }
     }
 
-    /// The keys that are asked for in a table.
+    /// Returns the keys that the reader asks for in a table.
     fn told_keys(table: &str) -> Vec<String> {
         let known = IN_HALT.into_iter().chain(KEYS.iter().map(|key| key.name)).chain(IN_WINDOW.map(|(name, _)| name));
         let own = ["name", "ticket", "reason", "require_approvals", "files", "rows", "targets", "defaults", "policy"];
@@ -451,7 +451,7 @@ halt = { max_failed = 3, min_sample = 5, consecutive_failures = 2 }
         }
     }
 
-    /// `007` is 7, `1.10` is 1.1 and `1e3` is 1000: what is written without quotes is not what would be sent.
+    /// Without quotes, `007` is 7, `1.10` is 1.1 and `1e3` is 1000: the value sent would differ from the text.
     #[test]
     fn what_a_row_is_called_is_a_text_and_what_people_read_may_be_more() {
         for value in

@@ -1,4 +1,4 @@
-//! Rows that stand in the plan file itself → the values of each row, with their places.
+//! Rows in the plan file itself → the values of each row, with their positions.
 
 use std::collections::HashSet;
 

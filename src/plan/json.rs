@@ -16,7 +16,7 @@ use crate::plan::columns::{Cells, Column, Place, repeated, warn_unknown};
 use crate::plan::problem::{Kind, Position, Problems, quoted};
 use crate::plan::text::{MAX_FIELD, Next, Text};
 
-/// More than any header has; keeps keys that are made up line by line from filling the memory.
+/// Limit of different keys, more than any header has: keys that differ on each line must not fill the memory.
 const MAX_KEYS: usize = 1_000;
 
 pub(crate) fn read<R: Read, E>(
@@ -61,7 +61,7 @@ pub(crate) fn read<R: Read, E>(
     Ok(())
 }
 
-/// An object behind a `#` may have been meant for a row.
+/// Warns of a comment that is a JSON object, and may have been meant for a row.
 fn warn_of_comment(comment: &[u8], line: u32, problems: &mut Problems) {
     let comment = String::from_utf8_lossy(comment);
     let comment = comment.trim();
@@ -81,7 +81,7 @@ fn row(json: &str, line: u32, keys: &mut Keys, checker: &mut Checker) -> Option<
             return None;
         }
     };
-    // Each is looked for among the others.
+    // The limit bounds the search for repeated keys, which is quadratic.
     if object.0.len() > MAX_KEYS {
         let message = format!("the row has {} columns, and at most {MAX_KEYS} can be read", object.0.len());
         checker.problems.error(Position { line, column: 1 }, message, None);
@@ -122,14 +122,14 @@ fn row(json: &str, line: u32, keys: &mut Keys, checker: &mut Checker) -> Option<
     })
 }
 
-/// The keys so far and where their values go.
+/// Destinations of the keys seen so far.
 #[derive(Default)]
 struct Keys {
     places: HashMap<String, Place>,
 }
 
 impl Keys {
-    /// Where the value of this key goes. Warns of an unknown key the first time that it is seen.
+    /// Returns the destination of a key's value. Warns of an unknown key the first time that it is seen.
     fn place(&mut self, key: &str, at: impl Fn() -> Position, object: &Object<'_>, problems: &mut Problems) -> &Place {
         if !self.places.contains_key(key) {
             let place = if let Some(column) = Column::named(key) {
@@ -145,7 +145,7 @@ impl Keys {
     }
 }
 
-/// A value as text. Ids and states are strings; what only people read may be a number or a boolean as well.
+/// Returns a value as text. Ids and states have to be strings; what only people read may be a number or a boolean as well.
 fn text_of<'a>(place: &Place, value: &'a Value<'a>) -> Result<&'a str, &'static str> {
     let is_for_people = match place {
         Place::Known(column) => column.is_for_people(),
@@ -160,7 +160,7 @@ fn text_of<'a>(place: &Place, value: &'a Value<'a>) -> Result<&'a str, &'static 
     }
 }
 
-/// What serde says, without its own line and column: its line is always the first.
+/// Returns serde's message without its line and column: its line is always the first.
 fn explain(error: &serde_json::Error, json: &str, line: u32) -> (Position, String) {
     let text = error.to_string();
     let reason = text.split(" at line ").next().unwrap_or_default();
@@ -171,7 +171,7 @@ fn explain(error: &serde_json::Error, json: &str, line: u32) -> (Position, Strin
     (Position::of(json.as_bytes(), offset, line), format!("not a JSON object: {reason}"))
 }
 
-/// Where in a valid object the value of its entry number `index` starts.
+/// Returns the offset at which the value of entry number `index` of a valid object starts.
 fn value_offset(json: &str, index: usize) -> usize {
     let mut depth = 0_usize;
     let mut n_values = 0;
@@ -195,7 +195,7 @@ fn value_offset(json: &str, index: usize) -> usize {
     0
 }
 
-/// One line's object: its entries in their order, repeated keys included.
+/// Object of one line: its entries in their order, repeated keys included.
 struct Object<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
 
 enum Value<'a> {

@@ -1,17 +1,17 @@
-//! Tells by their first bytes what files are that were given for a plan and are none.
+//! Detection of files that are no plans, by their first bytes.
 
 use crate::texts::{self, Mark};
 
-/// A file that is no plan.
+/// Kind of a file that is no plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Foreign {
-    /// By its name, with an article.
+    /// Name, with an article.
     pub(crate) is: &'static str,
-    /// What to do with it.
+    /// Advice to the user.
     pub(crate) remedy: &'static str,
 }
 
-/// How much of a file is looked at: as far as the mark of a tar archive, and the first line behind a long comment.
+/// Bytes of a file that are examined: up to the mark of a tar archive, and the first line behind a long comment.
 pub(crate) const BEGINNING: u64 = 4096;
 
 const UNPACK: &str = "unpack it first";
@@ -47,7 +47,7 @@ const MAGIC: [(&[u8], &str, &str); 24] = [
     (b"-----BEGIN ", "a key, a certificate or another PEM file", NO_PLAN),
 ];
 
-/// What a file is, if it is nothing that we read. `extension` is that of its name.
+/// Returns the kind of a file if we do not read it. `extension` is that of its name.
 pub(crate) fn foreign(beginning: &[u8], extension: Option<&str>) -> Option<Foreign> {
     if texts::mark(beginning) == Mark::Utf32 || has_four_bytes_a_character(beginning) {
         return Some(Foreign { is: "UTF-32 text", remedy: AS_UTF8 });
@@ -85,7 +85,7 @@ fn of_zip(beginning: &[u8], extension: Option<&str>) -> Foreign {
     Foreign { is: "a ZIP archive", remedy: UNPACK }
 }
 
-/// Markup and JSON, in whatever encoding.
+/// Detects markup and JSON, in any encoding.
 fn of_text(beginning: &[u8]) -> Option<Foreign> {
     let text = texts::glimpse(beginning, encoding_rs::UTF_8);
     let start: String = text.chars().filter(|c| *c != '\0' && !c.is_whitespace()).take(9).collect();
@@ -97,7 +97,7 @@ fn of_text(beginning: &[u8]) -> Option<Foreign> {
         let remedy = "a log-in page is saved like that, or a table for Excel: log in, and download the file itself";
         return Some(Foreign { is: "an HTML page", remedy });
     }
-    // A table of TOML begins like that too, and its name has a letter.
+    // A table of TOML begins with `[`, too, but goes on with a letter.
     let is_array = start.starts_with("[{") || start.starts_with("[\"") || start == "[]" || start == "[";
     is_array.then_some(Foreign { is: "a JSON array", remedy: "write one object a line (jq -c '.[]'), and give that" })
 }
@@ -106,7 +106,7 @@ fn looks_like_text(beginning: &[u8]) -> bool {
     texts::mark(beginning) != Mark::None || str::from_utf8(beginning).is_ok() && !beginning.contains(&0)
 }
 
-/// UTF-32 without a mark: three bytes of four are none in whatever people write in a header.
+/// Detects UTF-32 without a byte-order mark: three of four bytes are zero in the scripts that headers are written in.
 fn has_four_bytes_a_character(beginning: &[u8]) -> bool {
     let (characters, _) = beginning.as_chunks::<4>();
     characters.len() >= 4

@@ -1,4 +1,4 @@
-//! Part of a plan, besides the rows, that its run keeps.
+//! Part of a plan, besides the rows, that is kept with its run.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::checked::Checked;
 use super::sealed::Seal;
 use crate::waves::Terms;
 
-/// Part of the settings that a run is made with, and so of its chain.
+/// Plan's terms and seal as they stand in the settings of its run, and so in its hash chain.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Paper {
     #[serde(default, rename = "plan", skip_serializing_if = "Terms::is_empty")]
@@ -22,7 +22,7 @@ impl Paper {
         Self { terms: checked.terms.clone(), seal: checked.seal.clone() }
     }
 
-    /// From the settings of a run, which hold more than this.
+    /// Reads them from the settings of a run, which hold more than this.
     pub fn of_settings(settings: &Value) -> Result<Self, serde_json::Error> {
         Self::deserialize(settings)
     }

@@ -1,4 +1,4 @@
-//! What is wrong with a plan, said like a compiler says it.
+//! Problems of a plan, reported like those of a compiler.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +10,7 @@ use crate::wording::plain::plain;
 use crate::wording::printout::Printout;
 use crate::wording::visible::visible;
 
-/// A place in the plan: the line, and the character in it, both counted from 1.
+/// Position in the plan: the line, and the character in it, both counted from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     pub(crate) line: u32,
@@ -18,16 +18,16 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// The place of the byte at `offset` in a text that begins at the start of the line `first_line`.
+    /// Returns the position of the byte at `offset` in a text that begins at the start of the line `first_line`.
     pub(crate) fn of(text: &[u8], offset: usize, first_line: u32) -> Self {
         Self { line: first_line, column: 1 }.behind(&text[..offset])
     }
 
-    /// The place behind a text that begins here.
+    /// Returns the position behind a text that begins here.
     pub(crate) fn behind(self, text: &[u8]) -> Self {
         let line_start = text.iter().rposition(|byte| *byte == b'\n').map(|newline| newline + 1);
         let n_lines = line_start.map_or(0, |line_start| count_newlines(&text[..line_start]));
-        // Every byte of a character but its first looks like 0b10xxxxxx.
+        // Counts characters: every byte of one but its first looks like 0b10xxxxxx.
         let n_chars = text[line_start.unwrap_or(0)..].iter().filter(|byte| **byte & 0xC0 != 0x80).count();
         let before = if line_start.is_some() { 1 } else { self.column };
         let (line, column) = (self.line.saturating_add(saturate(n_lines)), before.saturating_add(saturate(n_chars)));
@@ -64,19 +64,19 @@ impl Severity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     pub severity: Severity,
-    /// The file of rows in which it stands, if that is not the plan itself.
+    /// File of rows that has the problem; `None` for the plan itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     pub line: u32,
-    /// The character in the line where the field starts, counted from 1; for a quoted field, its quote.
+    /// Character in the line at which the field starts, counted from 1; for a quoted field, its quote.
     pub column: u32,
     pub message: String,
-    /// What was probably meant.
+    /// Word that was probably meant.
     pub suggestion: Option<String>,
 }
 
 impl Problem {
-    /// The problem on one line: `plan.csv:17:9: error: unknown copystate "finishd" (did you mean "finished"?)`.
+    /// Formats the problem on one line: `plan.csv:17:9: error: unknown copystate "finishd" (did you mean "finished"?)`.
     #[must_use]
     pub fn in_file(&self, name: &str) -> String {
         let Problem { severity, file, line, column, message, suggestion } = self;
@@ -86,7 +86,7 @@ impl Problem {
     }
 }
 
-/// What a warning is about. A plan that has one mostly has it in every row, so that past the third they are told together.
+/// Kind of a warning. A plan often has the same one in every row, so that all past the third are reported together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     CommentLikeRow,
@@ -104,7 +104,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// As many of them are called.
+    /// Name in the plural.
     fn name(self) -> &'static str {
         match self {
             Kind::CommentLikeRow => "comments that look like rows",
@@ -123,11 +123,11 @@ impl Kind {
     }
 }
 
-/// The warnings of one kind.
+/// Warnings of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct OfKind {
     n: usize,
-    /// The first past the third, told as one for all others, until it is put among those that are told.
+    /// First warning past the third, which stands for all others until [`Problems::sort`] adds it to those that are shown.
     for_all: Option<(u32, Problem)>,
     last_line: u32,
 }
@@ -138,27 +138,27 @@ impl OfKind {
     }
 }
 
-/// Every problem of a plan: counted all, kept up to [`Problems::MOST_SHOWN`] of each severity, in file order.
+/// Problems of a plan: all counted, and up to [`Problems::MOST_SHOWN`] of each severity kept, in file order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
-    /// With the how many-th file it stands in.
+    /// Kept errors with the number of their file.
     errors: Vec<(u32, Problem)>,
     warnings: Vec<(u32, Problem)>,
     n_errors: usize,
     n_warnings: usize,
     of_kinds: BTreeMap<Kind, OfKind>,
     strict: bool,
-    /// What is read now, if not the plan itself, and the how many-th file that is.
+    /// File that is read now and its number; `None` and 0 for the plan itself.
     file: Option<String>,
     n_file: u32,
 }
 
 impl Problems {
     pub const MOST_SHOWN: usize = 1_000;
-    /// So many warnings of a kind are told one by one.
+    /// Warnings of one kind that are shown one by one.
     const MOST_OF_A_KIND: usize = 3;
 
-    /// With `strict`, what would be a warning is an error.
+    /// Starts without problems; with `strict`, every warning counts as an error.
     pub(crate) fn new(strict: bool) -> Self {
         Self { strict, ..Self::default() }
     }
@@ -178,12 +178,12 @@ impl Problems {
         self.n_errors + self.n_warnings == 0
     }
 
-    /// Those that are shown: errors before warnings, each in file order.
+    /// Problems that are shown: errors before warnings, each in file order.
     pub fn shown(&self) -> impl Iterator<Item = &Problem> {
         self.errors.iter().chain(&self.warnings).take(Self::MOST_SHOWN).map(|(_, problem)| problem)
     }
 
-    /// One line for each problem that is shown, and a last one that counts the others.
+    /// Writes one line for each problem that is shown, and a last one that counts the others.
     pub fn render(&self, name: &str, out: &mut Printout<'_>) -> io::Result<()> {
         for problem in self.shown() {
             writeln!(out, "{}", problem.in_file(name))?;
@@ -206,7 +206,7 @@ impl Problems {
         keep(&mut self.errors, self.n_file, problem);
     }
 
-    /// What a suggestion is made for is never told together with others: it is mostly a slip, and each is another.
+    /// Adds a warning. One with a suggestion is never merged with others: it is mostly a slip, and each is different.
     pub(crate) fn warning(&mut self, kind: Kind, at: Position, message: String, suggestion: Option<&str>) {
         if self.strict {
             return self.error(at, message, suggestion);
@@ -229,21 +229,21 @@ impl Problems {
         Problem { severity, file, line: at.line, column: at.column, message, suggestion }
     }
 
-    /// What is found from here on stands in a file of rows; none: in the plan itself.
+    /// Sets the file of rows in which the following problems are; `None` for the plan itself.
     pub(crate) fn begin_file(&mut self, n_file: u32, name: Option<&str>) {
         self.n_file = n_file;
         self.file = name.map(str::to_owned);
     }
 
-    /// Brings the problems of one row, which were found check by check, into the order of the file, and those that are
-    /// told together to the place of the first of them.
+    /// Sorts the problems of one row, which were found check by check, into file order, and puts those that are reported together at
+    /// the position of the first of them.
     pub(crate) fn sort(&mut self) {
         for (kind, of_kind) in &mut self.of_kinds {
             let (n, last_line) = (of_kind.n_more(), of_kind.last_line);
             let Some((n_file, mut problem)) = of_kind.for_all.take() else { continue };
             let until = if n == 1 { String::new() } else { format!(", the last on line {last_line}") };
             problem.message = format!("{n} more of this kind ({}){until}", kind.name());
-            // Not cut off with the others: there are as many as there are kinds.
+            // Makes room, so that these summaries, at most one for each kind, are not cut off.
             self.warnings.truncate(Self::MOST_SHOWN - 1);
             keep(&mut self.warnings, n_file, problem);
         }
@@ -269,12 +269,12 @@ impl Serialize for Problems {
     }
 }
 
-/// `1 error`, `2 errors`.
+/// Formats a count: `1 error`, `2 errors`.
 pub(crate) fn plural(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// A text of the plan as a message shows it: on one line, harmless to a terminal, and not for ever.
+/// Quotes a text of the plan for a message: on one line, harmless to a terminal, and cut after 60 characters.
 pub(crate) fn quoted(text: &str) -> String {
     const MOST_CHARS: usize = 60;
     match text.char_indices().nth(MOST_CHARS) {
@@ -283,7 +283,7 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
-/// The same for what is not what it looks like: whatever is not ASCII is written out as the character that it is.
+/// Quotes a text that may not be what it looks like: characters that are not ASCII are written as escapes.
 pub(crate) fn spelt_out(text: &str) -> String {
     let one = |c: char| match c {
         '"' | '\\' | '\t' | '\r' | '\n' => c.escape_default().to_string(),
@@ -345,7 +345,7 @@ mod tests {
             ),
         ];
         assert_eq!((rendered(&problems), problems.n_warnings()), (expected.to_vec(), 1_000_000));
-        // Where they keep a plan from being carried out, each is told.
+        // In strict mode each of them is reported, since each has to be mended.
         let mut problems = Problems::new(true);
         (2..=9).for_each(|line| problems.warning(Kind::OddId, at(line), "odd".to_owned(), None));
         problems.sort();

@@ -1,32 +1,32 @@
-//! Ways to read a plan, and a row that was read.
+//! Options for reading a plan, and a row that was read.
 
 use encoding_rs::Encoding;
 
 use crate::model::dialect::Dialect;
 use crate::model::{Row, SeenState};
 
-/// How to read a plan.
+/// Options for reading a plan.
 #[expect(clippy::struct_excessive_bools, reason = "leave that has nothing to do with each other")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading {
-    /// State words that no edition of the API lists are taken as they are.
+    /// Accepts state words that no edition of the API lists.
     pub allow_unknown: bool,
-    /// Rows may stand in files that are not below the plan's own folder.
+    /// Accepts files of rows that are not below the plan's own folder.
     pub allow_outside: bool,
-    /// Warnings are errors.
+    /// Treats warnings as errors.
     pub strict: bool,
-    /// In which a row's target has to be sayable.
+    /// Dialect in which each row's target has to be expressible.
     pub dialect: Dialect,
-    /// A half that a row leaves open is filled in from what is read.
+    /// A field that a row's target leaves open will be filled in from what is read.
     pub fills_in: bool,
-    /// How a text without a byte-order mark is encoded, if that is not UTF-8.
+    /// Encoding of texts without a byte-order mark; `None` for UTF-8.
     pub encoding: Option<&'static Encoding>,
 }
 
-/// A row as it is handed over.
+/// Row as it is handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned {
     pub row: Row,
-    /// Where a sealed plan saw it.
+    /// State in which a sealed plan saw its server.
     pub sealed: Option<SeenState>,
 }

@@ -1,8 +1,8 @@
-//! A sealed plan: the rows, the terms and the states that were seen, under one digest; and who agreed to that.
+//! Sealed plan: the rows, the terms and the states that were seen, under one digest; and the approvals of it.
 //!
 //! It is a text of JSON lines: a head, a line for each row, the seal, and a line for each approval. The seal is a hash
 //! over everything before it; each approval is bound to the seal and to the approval before it. A hash keeps nobody from
-//! making another sealed plan; it keeps an edited one from passing for the one that was agreed to.
+//! making another sealed plan; it keeps an edited one from passing for the one that was approved.
 
 use std::io::{self, BufRead, BufReader, Write};
 
@@ -28,13 +28,13 @@ use crate::waves::Terms;
 use crate::whoami::Who;
 
 pub const SCHEMA: &str = "cutover.sealed.v1";
-/// More than any line of ours has.
+/// Limit in bytes, more than any line of ours has.
 const LONGEST_LINE: u64 = 4 << 20;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Head {
     pub schema: String,
-    /// The plan that was sealed.
+    /// Name of the plan that was sealed.
     pub plan: String,
     pub terms: Terms,
     pub sealed_by: String,
@@ -70,7 +70,7 @@ struct RowLine {
     note: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     extra: Vec<(String, String)>,
-    /// Absent where the service did not know it.
+    /// State that was seen; absent where the service did not know the source.
     seen: Option<SeenState>,
 }
 
@@ -85,7 +85,7 @@ struct Marks {
     rows: u32,
     plan_digest: String,
     states_digest: String,
-    /// Over every byte before this line.
+    /// SHA-256 over every byte before this line.
     digest: String,
 }
 
@@ -94,7 +94,7 @@ struct ApprovalLine {
     approval: Approval,
 }
 
-/// Somebody agreed to the plan as it was sealed.
+/// Approval of the plan as it was sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
     #[serde(rename = "as")]
@@ -104,9 +104,9 @@ pub struct Approval {
     pub at: Timestamp,
     #[serde(default, skip_serializing_if = "Who::is_empty")]
     pub who: Who,
-    /// Over the approval and what it agrees to.
+    /// Hash over the approval and what it approves: the approval before it, or the seal.
     pub check: String,
-    /// An SSH signature over [`Seal::signed_text`]; none: it is a name that somebody typed.
+    /// SSH signature over [`Seal::signed_text`]; `None` where only a name was typed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
 }
@@ -128,23 +128,23 @@ pub struct Seal {
     pub approvals: Vec<Approval>,
 }
 
-/// Approvals as they count.
+/// Result of counting approvals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     pub n: usize,
-    /// Names that count for nothing, and why.
+    /// Names whose approvals do not count, with the reason.
     pub passed_over: Vec<(String, String)>,
 }
 
 impl Seal {
-    /// Tells that somebody is who sealed it.
+    /// Tells whether the name is that of the person who sealed the plan.
     #[must_use]
     pub fn is_sealer(&self, name: &str) -> bool {
         look_alike(&self.sealed_by, name)
     }
 
-    /// Counts the people who agreed, each once however often and by whatever name. Of several that are needed, who sealed it is
-    /// none. Where somebody said whose signatures count, only those do, each key once.
+    /// Counts the people who approved, each once, however often and under whatever name. When more than one approval is required, the
+    /// person who sealed the plan cannot be one of them. With `approvers`, only their signatures count, each key once.
     #[must_use]
     pub fn counted(&self, required: u32, approvers: Option<&Allowed>, now: Timestamp) -> Counted {
         let mut counted = Counted::default();
@@ -162,7 +162,7 @@ impl Seal {
         counted
     }
 
-    /// The key of an approval that counts beside those that were counted before it, or why it does not.
+    /// Returns the key of an approval that counts in addition to those before it, or the reason for which it does not.
     fn counts(
         &self,
         approval: &Approval,
@@ -184,7 +184,7 @@ impl Seal {
         if required > 1 && self.is_sealer(&approval.name) {
             return Err("who sealed the plan gives none of several approvals".to_owned());
         }
-        // Whom the operator lists under two names, and with two keys, is two people.
+        // Two names with two keys that the operator lists are two people.
         let is_same = |one: &str, other: &str| if approvers.is_some() { one == other } else { look_alike(one, other) };
         if let Some(other) = people.iter().find(|other| is_same(other, &approval.name)) {
             return Err(format!("it is by the same person as that of {other}"));
@@ -197,13 +197,13 @@ impl Seal {
         }
     }
 
-    /// Whoever approved whom somebody of this name would be taken for.
+    /// Returns the name of an approval that this name could be mistaken for.
     #[must_use]
     pub fn approved_like(&self, name: &str) -> Option<&str> {
         self.approvals.iter().map(|approval| approval.name.as_str()).find(|known| look_alike(known, name))
     }
 
-    /// An approval that follows those that are there.
+    /// Makes an approval that follows the existing ones.
     #[must_use]
     pub fn approval(&self, name: &str, user: Option<String>, who: Who, host: String, at: Timestamp) -> Approval {
         let mut approval =
@@ -215,7 +215,7 @@ impl Seal {
     fn check_of(&self, approval: &Approval, n: usize) -> String {
         let before = n.checked_sub(1).map_or(&self.digest, |last| &self.approvals[last].check);
         let Approval { name, user, host, at, who, check: _, signature: _ } = approval;
-        // As it was before there was more to be told of a person.
+        // Earlier versions recorded no `who`: their approvals keep their hash.
         let text = if who.is_empty() {
             serde_json::to_string(&(before, name, user, host, at))
         } else {
@@ -224,14 +224,14 @@ impl Seal {
         sha256(text.expect("texts are JSON").as_bytes())
     }
 
-    /// Text that whoever approves signs: the seal, the plan, his name, and all that is told of the approval.
+    /// Returns the text that an approver signs: the seal, the plan, the name, and all that is recorded of the approval.
     #[must_use]
     pub fn signed_text(&self, approval: &Approval) -> String {
         let (Self { digest, plan_digest, .. }, Approval { name, at, check, .. }) = (self, approval);
         format!("cutover.approval.v1\nsealed {digest}\nplan {plan_digest}\nas {name}\nat {at}\ncheck {check}\n")
     }
 
-    /// The part of a seal, or of what was agreed to under it, that is not as it was given for the plan of this digest.
+    /// Describes the first part of a seal or its approvals that is not as it was made for the plan of this digest.
     #[must_use]
     pub fn problem(&self, plan_digest: &str) -> Option<String> {
         if self.plan_digest != plan_digest {
@@ -240,7 +240,7 @@ impl Seal {
         self.approvals.iter().enumerate().find_map(|(n, approval)| self.problem_of(approval, n))
     }
 
-    /// The same of the approval that so many others came before.
+    /// Describes the problem of one approval, which has `n` others before it.
     fn problem_of(&self, approval: &Approval, n: usize) -> Option<String> {
         if approval.check != self.check_of(approval, n) {
             return Some(format!("the approval of {:?} is not the one that was given", approval.name));
@@ -249,7 +249,7 @@ impl Seal {
         Some(format!("the signature of {:?} does not hold: {error}", approval.name))
     }
 
-    /// Whose key signed an approval; none: it has no signature.
+    /// Verifies the signature of an approval and returns its signer; `None` if it has no signature.
     #[must_use]
     pub fn signer_of(&self, approval: &Approval) -> Option<Result<Signer, SignatureError>> {
         let signature = approval.signature.as_deref()?;
@@ -257,14 +257,14 @@ impl Seal {
     }
 }
 
-/// Tells that somebody could take one name for the other: they are the same but for case, blanks and marks, or look the same.
+/// Tells whether one name could be taken for the other: they are the same but for case, blanks and marks, or look the same.
 #[must_use]
 pub fn look_alike(one: &str, other: &str) -> bool {
     let others = appearances(other);
     appearances(one).iter().any(|appearance| others.contains(appearance))
 }
 
-/// Tells that two names are one name, but for case, blanks and marks.
+/// Tells whether two names are the same but for case, blanks and marks.
 #[must_use]
 pub fn is_same_name(one: &str, other: &str) -> bool {
     let folded = |name: &str| -> String {
@@ -274,7 +274,7 @@ pub fn is_same_name(one: &str, other: &str) -> bool {
     folded(one) == folded(other)
 }
 
-/// A name as it looks, in the case that it has and in lower case: two letters may look the same in one of them alone.
+/// Returns a name's appearance, in its own case and in lower case: two letters may look the same in only one of them.
 ///
 /// source: UTS #39, 4 (skeletons of confusables)
 fn appearances(name: &str) -> [String; 2] {
@@ -286,7 +286,7 @@ fn appearances(name: &str) -> [String; 2] {
     })
 }
 
-/// Tells that there is something in it to tell people apart by, on one line.
+/// Tells whether a name has anything that distinguishes people, on one line.
 #[must_use]
 pub fn is_a_name(name: &str) -> bool {
     !name.chars().any(char::is_control) && appearances(name).iter().all(|name| !name.is_empty())
@@ -296,7 +296,7 @@ fn sha256(bytes: &[u8]) -> String {
     format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
-/// One line of a file of approvals.
+/// Returns one line of a file of approvals.
 #[must_use]
 pub fn approval_line(approval: &Approval) -> String {
     let line = ApprovalLine { approval: approval.clone() };
@@ -356,19 +356,19 @@ fn seal_line(seal: &Marks) -> String {
     serde_json::to_string(&SealLine { seal: seal.clone() }).expect("a seal is JSON") + "\n"
 }
 
-/// The digest of the states is over `[source_id, copystate, migrationcycle]` of each row, one line of JSON each.
+/// Returns a row's line for the digest of states: `[source_id, copystate, migrationcycle]`, as JSON.
 fn state_line(source_id: &str, seen: Option<&SeenState>) -> String {
     let (copystate, cycle) = (seen.and_then(|s| s.copystate.as_ref()), seen.and_then(|s| s.migrationcycle.as_ref()));
     serde_json::to_string(&(source_id, copystate, cycle)).expect("texts are JSON") + "\n"
 }
 
-/// Tells that a file begins as a sealed plan does, of whatever version and however edited: such a file is nothing else.
+/// Tells whether a file begins like a sealed plan of any version, however edited: such a file is nothing else.
 pub(super) fn is_sealed(content: &[u8]) -> bool {
     let beginning: Vec<u8> = content.iter().copied().filter(u8::is_ascii_graphic).take(40).collect();
     beginning.starts_with(br#"{"schema":"cutover.sealed."#)
 }
 
-/// Why a sealed plan is not taken.
+/// Reason for which a sealed plan is not accepted.
 pub(super) enum Unsealed<E> {
     Stopped(Stop<E>),
     /// Edited since it was sealed.
@@ -385,7 +385,7 @@ fn edited<E>(what: impl Into<String>) -> Unsealed<E> {
     Unsealed::Edited(what.into())
 }
 
-/// Reads it whole, row by row. What was handed over is void if this fails.
+/// Reads the whole plan, row by row. The rows that were handed over are void if this fails.
 pub(super) fn read<E>(
     source: &Source,
     checker: &mut Checker,
@@ -434,7 +434,7 @@ pub(super) fn read<E>(
         }
         if line.starts_with(b"{\"seal\":") {
             let read: SealLine = serde_json::from_slice(&line).map_err(bad)?;
-            // The seal is not part of what it seals.
+            // The digest does not cover the seal itself, so its line is compared byte by byte.
             if line != seal_line(&read.seal).as_bytes() {
                 return Err(edited(format!("line {n_line} is not as it was written")));
             }
@@ -515,7 +515,7 @@ mod tests {
         }
     }
 
-    /// Approved by these, each with the key of a seed or without one.
+    /// Makes a seal with approvals by these names, each signed with the key of a seed or unsigned.
     fn approved(by: &[(&str, Option<u8>)]) -> Seal {
         let mut seal = seal("ada");
         for (name, key) in by {
@@ -561,7 +561,7 @@ mod tests {
     fn each_person_counts_once_and_the_sealer_not() {
         assert_eq!(n(&approved(&[("bob", None), ("cy", None)]), None), 2);
         assert_eq!(n(&approved(&[("bob", None), ("B\u{43e}b", None), ("ADA", None)]), None), 1);
-        // One key is one person, whatever it calls itself.
+        // One key is one person, whatever the names.
         assert_eq!(n(&approved(&[("bob", Some(1)), ("cy", Some(1)), ("dora", Some(2))]), None), 2);
     }
 

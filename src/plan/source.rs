@@ -1,4 +1,4 @@
-//! Where a plan's bytes come from: a file, or a stream that is spooled so that it can be read more than once.
+//! Source of a plan's bytes: a file, or a stream that is spooled so that it can be read more than once.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,13 +13,13 @@ pub(crate) mod below;
 
 use below::NotBelow;
 
-/// Several million rows.
+/// Limit of a spooled stream in bytes: several million rows.
 const MOST_OF_A_STREAM: u64 = 1 << 30;
-/// Terms, and rows that stand among them.
+/// Limit of a plan file in bytes: its terms, and rows that stand among them.
 const MOST_OF_TERMS: u64 = 64 << 20;
 
-/// A plan's bytes, which can be read more than once: a file, or an unnamed temporary file that holds what came
-/// from standard input or a pipe.
+/// Bytes of a plan, which can be read more than once: a file, or an unnamed temporary file with the content of standard
+/// input or a pipe.
 #[derive(Debug)]
 pub struct Source {
     file: File,
@@ -38,13 +38,13 @@ impl Source {
         }
     }
 
-    /// The plan's name in messages.
+    /// Name of the plan in messages.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// A file that this one names: a plain one below the folder in which this one lies, unless those outside are allowed.
+    /// Opens a file that this one names: a regular one below this one's folder, unless those outside are allowed.
     pub(crate) fn beside(&self, named: &str, allow_outside: bool) -> Result<Self, NotBelow> {
         let folder = Path::new(&self.name).parent().unwrap_or(Path::new(""));
         let path = folder.join(named);
@@ -52,21 +52,21 @@ impl Source {
         Ok(Self { file, name: path.display().to_string(), extension: extension(&path) })
     }
 
-    /// The first bytes.
+    /// Reads the first bytes.
     pub(crate) fn beginning(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.bytes()?.take(kind::BEGINNING).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// All of it.
+    /// Reads all bytes.
     pub(crate) fn whole(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.bytes()?.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// All of what is no list of rows, which is read into memory.
+    /// Reads all bytes of a plan file or another file that is read into memory; fails past 64 MiB.
     pub(crate) fn terms(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.bytes()?.take(MOST_OF_TERMS + 1).read_to_end(&mut bytes)?;
@@ -82,7 +82,7 @@ impl Source {
         self.extension.as_deref()
     }
 
-    /// The bytes from the first one on. One reading at a time: they share the place in the file.
+    /// Returns the bytes from the first one on. Only one reading at a time: all share the file's offset.
     pub(crate) fn bytes(&self) -> io::Result<&File> {
         let mut file = &self.file;
         file.rewind()?;
@@ -93,7 +93,7 @@ impl Source {
 fn open(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     let kind = file.metadata()?.file_type();
-    // Some of them never end. `/dev/stdin` may be a terminal, and `/dev/null` is an empty plan.
+    // Some devices never end. `/dev/stdin` may be a terminal, and `/dev/null` is an empty plan.
     if kind.is_block_device() || kind.is_char_device() && !file.is_terminal() && path != "/dev/null" {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -108,7 +108,7 @@ fn spool(stream: impl Read) -> io::Result<File> {
     spool_up_to(MOST_OF_A_STREAM, stream)
 }
 
-/// What has no end would fill the disk.
+/// Spools a stream up to a limit: an endless one would fill the disk.
 fn spool_up_to(most: u64, stream: impl Read) -> io::Result<File> {
     let mut file = tempfile::tempfile()?;
     if io::copy(&mut stream.take(most + 1), &mut file)? > most {
@@ -124,7 +124,7 @@ fn extension(path: &Path) -> Option<String> {
 
 #[cfg(test)]
 impl Source {
-    /// A file of this name with this content.
+    /// Makes a file of this name with this content.
     pub(crate) fn holding(name: &str, content: &[u8]) -> Self {
         let file = spool(content).expect("a temporary file can be written");
         Self { file, name: name.to_owned(), extension: extension(Path::new(name)) }

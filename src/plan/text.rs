@@ -1,4 +1,4 @@
-//! A plan's bytes as UTF-8, a window at a time: what is not yet consumed is in memory, and nothing else is.
+//! Bytes of a plan as UTF-8, a window at a time: only what is not yet consumed is in memory.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -7,33 +7,33 @@ use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 use crate::plan::problem::{Position, Problems, count_newlines, quoted};
 use crate::texts::{self, Mark};
 
-/// The longest record, in bytes.
+/// Limit of a record in bytes.
 pub(crate) const MAX_RECORD: usize = 1024 * 1024;
-/// The longest field, in bytes.
+/// Limit of a field in bytes.
 pub(crate) const MAX_FIELD: usize = 64 * 1024;
 
 const CHUNK: usize = 256 * 1024;
 
-/// Not a byte of any UTF-8 text: stands where another encoding could not be decoded, so that one check finds both.
+/// Byte that occurs in no UTF-8 text: it marks where another encoding could not be decoded, so that one check finds both.
 const UNDECODED: u8 = 0xFF;
 
 pub(crate) struct Text<R> {
     input: R,
-    /// None for UTF-8, which is taken as it is and checked record by record.
+    /// `None` for UTF-8, which is taken as it is and checked record by record.
     decoder: Option<Decoder>,
     undecoded: Vec<u8>,
     buffer: Vec<u8>,
     start: usize,
     ended: bool,
     line: u32,
-    /// Lines end in CR alone, as old spreadsheets for the Mac write them. None: nothing has been read yet.
+    /// Lines end in CR alone, as old spreadsheets for the Mac write them. `None` before anything has been read.
     ends_in_cr: Option<bool>,
 }
 
-/// What the next line of a plan is.
+/// Kind of the next line of a plan.
 pub(crate) enum Next {
     Content,
-    /// A comment of this many bytes, its line end included.
+    /// Comment of this many bytes, its line end included.
     Comment {
         len: usize,
     },
@@ -41,7 +41,7 @@ pub(crate) enum Next {
 }
 
 impl<R: Read + Seek> Text<R> {
-    /// A mark says how the text is encoded; without one it is UTF-8, or what somebody `told`.
+    /// Starts reading. A byte-order mark decides the encoding; without one it is the one that was `told`, or UTF-8.
     pub(crate) fn new(mut input: R, told: Option<&'static Encoding>) -> io::Result<Self> {
         let mut head = Vec::new();
         input.by_ref().take(4).read_to_end(&mut head)?;
@@ -69,22 +69,22 @@ impl<R: Read> Text<R> {
         self.buffer.capacity() + self.undecoded.capacity()
     }
 
-    /// What has been read and not yet consumed. It begins at the start of a line.
+    /// Bytes that have been read and not yet consumed. They begin at the start of a line.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.buffer[self.start..]
     }
 
-    /// The line that [`Text::unread`] begins with, counted from 1.
+    /// Line that [`Text::unread`] begins with, counted from 1.
     pub(crate) fn line(&self) -> u32 {
         self.line
     }
 
-    /// Whether the unread is all there is.
+    /// Tells whether nothing follows the unread bytes.
     pub(crate) fn ended(&self) -> bool {
         self.ended
     }
 
-    /// Reads on; false at the end.
+    /// Reads more; false at the end.
     pub(crate) fn more(&mut self) -> io::Result<bool> {
         self.buffer.drain(..self.start);
         self.start = 0;
@@ -106,7 +106,7 @@ impl<R: Read> Text<R> {
         Ok(self.buffer.len() > before)
     }
 
-    /// Lets go of the first `len` bytes of the unread: whole lines, or all there is.
+    /// Drops the first `len` unread bytes: whole lines, or all there are.
     pub(crate) fn consume(&mut self, len: usize) -> io::Result<()> {
         let n_lines = count_newlines(&self.unread()[..len]);
         self.line =
@@ -117,7 +117,7 @@ impl<R: Read> Text<R> {
         Ok(())
     }
 
-    /// The length of the next line with its line end; none if it is longer than a record may be.
+    /// Returns the length of the next line with its line end; `None` if it is longer than a record may be.
     pub(crate) fn line_len(&mut self) -> io::Result<Option<usize>> {
         let mut searched = 0;
         loop {
@@ -134,7 +134,7 @@ impl<R: Read> Text<R> {
         }
     }
 
-    /// Lets go of the next line, however long it is, without holding it.
+    /// Drops the next line, however long it is, without holding it in memory.
     pub(crate) fn skip_line(&mut self) -> io::Result<()> {
         loop {
             if let Some(newline) = self.unread().iter().position(|byte| *byte == b'\n') {
@@ -159,7 +159,7 @@ impl<R: Read> Text<R> {
         }
     }
 
-    /// Skips blank lines, and says what comes behind them.
+    /// Skips blank lines, and tells what follows them.
     pub(crate) fn next(&mut self, problems: &mut Problems) -> io::Result<Next> {
         loop {
             let n_blanks = self.unread().iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
@@ -172,7 +172,7 @@ impl<R: Read> Text<R> {
                     }
                     None => self.skip_line()?,
                 },
-                // More blanks than a record may have bytes: whoever reads the record says so.
+                // More blanks than a record may have bytes: the reader of the record reports that.
                 None if n_blanks > MAX_RECORD => return Ok(Next::Content),
                 None if self.more()? => (),
                 None => return Ok(Next::End),
@@ -181,7 +181,7 @@ impl<R: Read> Text<R> {
         }
     }
 
-    /// Whether the first `len` bytes of the unread are text; says where not.
+    /// Tells whether the first `len` unread bytes are valid text; reports the place where they are not.
     pub(crate) fn check_encoding(&self, len: usize, problems: &mut Problems) -> bool {
         let Err(error) = str::from_utf8(&self.unread()[..len]) else { return true };
         let at = Position::of(self.unread(), error.valid_up_to(), self.line);
@@ -194,7 +194,7 @@ impl<R: Read> Text<R> {
     }
 }
 
-/// What is wrong at this place, and with which option it would be read. Which of them is right is never guessed.
+/// Explains an invalid byte, with the options under which it could be read. Which of them is right is never guessed.
 pub(super) fn not_utf8(text: &[u8], at: usize) -> String {
     let ends = |byte: &u8| matches!(byte, b',' | b';' | b'\t' | b'"' | b'\n' | b'\r');
     let start = text[..at].iter().rposition(ends).map_or(0, |end| end + 1);
@@ -206,7 +206,7 @@ pub(super) fn not_utf8(text: &[u8], at: usize) -> String {
     if others.is_empty() { byte } else { format!("{byte}: {}", others.join(", ")) }
 }
 
-/// Whether lines of a text that begins like this end in CR alone. One that stands in a line by accident is no line end.
+/// Tells whether lines end in CR alone, from the beginning of a text. A stray CR within a line is no line end.
 fn ends_in_cr(beginning: &[u8]) -> bool {
     if !beginning.contains(&b'\r') {
         return false;
@@ -216,7 +216,7 @@ fn ends_in_cr(beginning: &[u8]) -> bool {
         match byte {
             b'"' => in_quotes = !in_quotes,
             b'\n' if !in_quotes => n_lf += 1,
-            // At the end of what has been read, its LF may be still to come.
+            // A CR at the end of what has been read does not count: its LF may be still to come.
             b'\r' if !in_quotes => n_cr += usize::from(beginning.get(place + 1).is_some_and(|next| *next != b'\n')),
             _ => (),
         }
@@ -231,7 +231,7 @@ fn append(input: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<usize> {
 fn decode(decoder: &mut Decoder, mut bytes: &[u8], last: bool, out: &mut Vec<u8>) {
     loop {
         let len = out.len();
-        // Three bytes of UTF-8 for two of UTF-16 at most, and room for what the last chunk left over.
+        // Two bytes of UTF-16 become at most three of UTF-8; 16 more for what the last chunk left over.
         out.resize(len + 2 * bytes.len() + 16, 0);
         let (result, n_read, n_written) = decoder.decode_to_utf8_without_replacement(bytes, &mut out[len..], last);
         out.truncate(len + n_written);
@@ -244,7 +244,7 @@ fn decode(decoder: &mut Decoder, mut bytes: &[u8], last: bool, out: &mut Vec<u8>
     }
 }
 
-/// A comment and its line.
+/// Comment with its line number.
 pub(crate) struct Comment {
     pub(crate) line: u32,
     pub(crate) text: Vec<u8>,

@@ -1,27 +1,27 @@
-//! One record of a delimited text, taken apart into its fields.
+//! Splitting of one record of a delimited text into its fields.
 //!
-//! `csv_core` finds the fields and their values. The reader of `csv`, which is built on it, hands over whole records: it
-//! knows no blanks before a quote and no place of a field, takes text after a closing quote as it comes, and reads on for
-//! a quote that is never closed until the memory is full.
+//! `csv_core` finds the fields and their values. The reader of `csv`, which is built on it, returns whole records: it allows no blanks
+//! before a quote, does not tell the position of a field, accepts text after a closing quote, and reads on for an unclosed quote
+//! until the memory is full.
 
 use std::ops::Range;
 
 use csv_core::{ReadFieldResult, ReaderBuilder, Terminator};
 
-/// One field of a record.
+/// Field of a record.
 pub(super) struct Field {
-    /// Where in the record it starts: its quote, if it has one.
+    /// Offset in the record at which it starts: its quote, if it has one.
     pub(super) start: usize,
-    /// Where its value is among those of the record.
+    /// Range of its value among those of the record.
     pub(super) value: Range<usize>,
 }
 
-/// Fields of the record that was taken apart last.
+/// Fields of the record that was split last.
 pub(super) struct Fields {
     pub(super) delimiter: u8,
     reader: csv_core::Reader,
     pub(super) found: Vec<Field>,
-    /// Unless it is plain: then its values stand in its text.
+    /// Unquoted values; unused for a plain record, whose values are in its text.
     values: Vec<u8>,
     pub(super) is_plain: bool,
 }
@@ -32,7 +32,7 @@ impl Fields {
         Self { delimiter, reader, found: Vec::new(), values: Vec::new(), is_plain: false }
     }
 
-    /// The values of the record that `text` begins with, whether or not it is a good one.
+    /// Returns the values of the record that `text` begins with, even if it is malformed.
     pub(super) fn first_values(&mut self, text: &[u8]) -> Vec<String> {
         self.scan(text, true);
         let values = self.values_in(text);
@@ -44,14 +44,14 @@ impl Fields {
         if self.is_plain { text } else { &self.values }
     }
 
-    /// Takes the first record of `bytes` apart. `ended` says that no more bytes will come.
+    /// Splits the first record of `bytes`. With `ended`, no more bytes will come.
     pub(super) fn scan(&mut self, bytes: &[u8], ended: bool) -> Scan {
         let plain = self.scan_plain(bytes);
         self.is_plain = plain.is_some();
         plain.map_or_else(|| self.scan_quoted(bytes, ended), |len| Scan::Record { len })
     }
 
-    /// Most records are a line without a quote: each value is what stands between two delimiters.
+    /// Splits a record without quotes, as most are: each value is the text between two delimiters.
     fn scan_plain(&mut self, bytes: &[u8]) -> Option<usize> {
         self.found.clear();
         let mut start = self.skip_blanks(bytes, 0);
@@ -73,12 +73,12 @@ impl Fields {
     fn scan_quoted(&mut self, bytes: &[u8], ended: bool) -> Scan {
         self.reader.reset();
         self.found.clear();
-        // A value is no longer than its field, so that the reader never finds them full.
+        // A value is never longer than its field, so the reader never runs out of space.
         self.values.resize(self.values.len().max(bytes.len()), 0);
         let (mut next, mut values_len) = (0, 0);
         loop {
             let start = self.skip_blanks(bytes, next);
-            // The reader would take no bytes for the end.
+            // The reader takes an empty slice for the end of the text.
             if start == bytes.len() && !ended {
                 return Scan::Unfinished;
             }
@@ -98,7 +98,7 @@ impl Fields {
         }
     }
 
-    /// What is wrong with the quotes of a field that starts here; the reader would make a value of it all the same.
+    /// Finds a problem with the quotes of a field that starts here; the reader would accept it all the same.
     fn bad_quote(&self, bytes: &[u8], quote: usize) -> Option<Scan> {
         if bytes.get(quote) != Some(&b'"') {
             return None;
@@ -126,7 +126,7 @@ pub(super) enum Scan {
     Followed { quote: usize, by: usize },
 }
 
-/// The quote that closes the one at `open`. Two in a row are one of the text.
+/// Finds the quote that closes the one at `open`. Two in a row are one quote of the text.
 fn closing_quote(bytes: &[u8], open: usize) -> Option<usize> {
     let mut quotes = (open + 1..bytes.len()).filter(|place| bytes[*place] == b'"').peekable();
     loop {

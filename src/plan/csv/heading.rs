@@ -1,4 +1,4 @@
-//! The first line of a delimited plan: the spreadsheet's `sep=;`, the header, or something else that somebody left there.
+//! First line of a delimited plan: the spreadsheet's `sep=;`, the header, or something else that was left there.
 
 use std::iter;
 
@@ -10,21 +10,21 @@ use crate::plan::text::Comment;
 
 const DELIMITERS: [u8; 3] = [b'\t', b';', b','];
 
-/// So many lines below the first are looked at for a header.
+/// Number of lines, from the first on, that are searched for a header.
 const FURTHER: usize = 50;
 
-/// The delimiter under which the header has the most columns that we know, then the most columns.
+/// Returns the delimiter under which the header has the most known columns, then the most columns.
 pub(super) fn delimiter(text: &[u8]) -> u8 {
     let columns = |delimiter: u8| {
         let names = Records::new(delimiter).first_values(text);
         (names.iter().filter(|name| Column::named(name).is_some()).count(), names.len())
     };
-    // The last of equals is taken.
+    // `max_by_key` returns the last of equal ones: the comma wins.
     DELIMITERS.into_iter().max_by_key(|delimiter| columns(*delimiter)).unwrap_or(b',')
 }
 
-/// The delimiter that a line such as `sep=;` names, which spreadsheets write and read above the header. `Err`: it is such
-/// a line and names none. The spreadsheet that saved it anew may have quoted it, and filled the row up.
+/// Returns the delimiter that a line such as `sep=;` names, which spreadsheets write and read above the header; `Err` if it is
+/// such a line and names none. A spreadsheet that saved the file again may have quoted the line, and filled up the row.
 pub(super) fn named_delimiter(line: &[u8]) -> Option<Result<u8, ()>> {
     let line = str::from_utf8(line).ok()?.trim_matches([' ', '\r', '\n', '"']);
     let name = line.get(..4).filter(|name| name.eq_ignore_ascii_case("sep="))?;
@@ -32,7 +32,7 @@ pub(super) fn named_delimiter(line: &[u8]) -> Option<Result<u8, ()>> {
     let (delimiter, filling) = match rest.as_bytes() {
         [b'\\', b't', filling @ ..] => (b'\t', filling),
         [delimiter, filling @ ..] if is_delimiter(*delimiter) => (*delimiter, filling),
-        // A tab at the end of a line was trimmed by whoever sent it.
+        // A trailing tab was probably trimmed on the way.
         [] => return Some(Err(())),
         _ => return None,
     };
@@ -46,28 +46,28 @@ fn is_delimiter(byte: u8) -> bool {
     byte == b'\t' || byte.is_ascii_punctuation() && !matches!(byte, b'"' | b'#' | b'-' | b'_' | b'\'')
 }
 
-/// Why the first line is taken for no header.
+/// Reason for which the first line is not accepted as a header.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NoHeader {
-    /// One stands in a line below, or in this one under another delimiter.
+    /// A header is on a line below, or this line is one under another delimiter.
     Below {
         line: u32,
         delimiter: u8,
     },
-    /// One stands in a comment above.
+    /// A header is in a comment above.
     Commented {
         line: u32,
     },
-    /// It is one by a sign that only looks like a delimiter.
+    /// This wide character separates the columns, as if it were a delimiter.
     Wide(char),
     Nowhere,
 }
 
-/// What Chinese input writes for a comma, a semicolon and a bar.
+/// Characters that Chinese input writes for a comma, a semicolon, an enumeration comma and a bar.
 const WIDE: [char; 4] = ['，', '；', '、', '｜'];
 
-/// What is wrong with a first line of these names, if it is no header at all. One in which a column is only misspelt is
-/// one. `text` begins with it, and it was taken apart by `delimiter`.
+/// Explains a first line of these names that is no header; `None` if it is one, or one with a misspelt column. `text` begins with
+/// the line, which was split at `delimiter`.
 pub(super) fn missing(
     names: &[String],
     text: &[u8],
@@ -103,9 +103,9 @@ pub(super) fn missing(
     (!is_like_one || has_a_state).then_some(NoHeader::Nowhere)
 }
 
-/// Whether a line has the columns that a plan needs.
+/// Tells whether a line has the columns that a plan needs.
 fn is_header(line: &[u8], delimiter: u8, by_default: bool) -> bool {
-    // Cheap, and true of every line that could be one.
+    // A cheap test first: no header is longer.
     if line.len() > 64 * 1024 {
         return false;
     }

@@ -1,4 +1,4 @@
-//! Delimited text → its records, and what is wrong with those that are none.
+//! Delimited text → its records, and the problems of malformed ones.
 
 use std::io::{self, Read};
 use std::rc::Rc;
@@ -8,13 +8,13 @@ use super::shape::{Shape, warn_of_comment};
 use crate::plan::problem::{Position, Problems};
 use crate::plan::text::{MAX_FIELD, MAX_RECORD, Next, Text};
 
-/// The record that was found last.
+/// Record that was found last.
 pub(super) struct Record<'a> {
     pub(super) text: &'a [u8],
     pub(super) fields: &'a [Field],
     values: &'a [u8],
     line: u32,
-    /// It is a line without a quote.
+    /// True for a line without a quote.
     pub(super) is_plain: bool,
 }
 
@@ -23,8 +23,8 @@ impl<'a> Record<'a> {
         Position::of(self.text, offset, self.line)
     }
 
-    /// The place of each field, one after another: to look for each from the beginning of a record of very many fields would
-    /// take for ever.
+    /// Returns the position of each field, counting on from one to the next: counting each from the beginning of a record would take
+    /// quadratic time in the number of fields.
     pub(super) fn places(&self) -> impl Iterator<Item = Position> {
         let mut at = Position { line: self.line, column: 1 };
         let mut from = 0;
@@ -41,10 +41,10 @@ impl<'a> Record<'a> {
 }
 
 pub(super) struct Records {
-    /// Those of the record that was found last.
+    /// Fields of the record that was found last.
     fields: Fields,
     len: usize,
-    /// What comments are held against, once the header is known.
+    /// Shape of rows that comments are compared with, once the header is known.
     rows: Option<Rc<Shape>>,
 }
 
@@ -53,17 +53,17 @@ impl Records {
         Self { fields: Fields::new(delimiter), len: 0, rows: None }
     }
 
-    /// The values of the record that `text` begins with, whether or not it is a good one.
+    /// Returns the values of the record that `text` begins with, even if it is malformed.
     pub(super) fn first_values(&mut self, text: &[u8]) -> Vec<String> {
         self.fields.first_values(text)
     }
 
-    /// From here on a comment that looks like a row is warned of.
+    /// Sets the shape of rows: from here on, comments that look like rows get a warning.
     pub(super) fn rows_look_like(&mut self, shape: Rc<Shape>) {
         self.rows = Some(shape);
     }
 
-    /// Goes to the next record that is one, and says what is wrong with those that are none; false at the end.
+    /// Advances to the next well-formed record, and reports malformed ones; false at the end.
     pub(super) fn next<R: Read>(&mut self, text: &mut Text<R>, problems: &mut Problems) -> io::Result<bool> {
         loop {
             text.consume(self.len)?;
@@ -84,7 +84,7 @@ impl Records {
             match self.fields.scan(text.unread(), text.ended()) {
                 Scan::Record { len } => {
                     self.len = len;
-                    // A spreadsheet's empty row.
+                    // A spreadsheet writes empty rows as delimiters alone.
                     let is_blank = |byte: &u8| *byte == self.fields.delimiter || byte.is_ascii_whitespace();
                     let is_empty = text.unread()[..len].iter().all(is_blank);
                     if !is_empty && text.check_encoding(len, problems) {
@@ -126,7 +126,7 @@ impl Records {
     }
 }
 
-/// Says what is wrong with a quoted text that is followed `by` text; if that is on another line, with its quote.
+/// Explains a quoted text that is followed `by` text; at its opening quote if that is on another line.
 fn explain(quote: Position, by: Position) -> (Position, String) {
     if by.line == quote.line {
         return (by, "text after the closing quote (a quote inside quotes is written as two)".to_owned());
@@ -134,7 +134,7 @@ fn explain(quote: Position, by: Position) -> (Position, String) {
     (quote, format!("this quote is closed by the one on line {}, and text follows there", by.line))
 }
 
-/// Where to go on after a bad quote: a lone one swallows the rows up to the next one, but not its own line.
+/// Returns where to go on after a bad quote: a stray one swallows the rows up to the next quote, but only its own line is skipped.
 fn line_end(bytes: &[u8], quote: usize) -> usize {
     bytes[quote..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |newline| quote + newline + 1)
 }

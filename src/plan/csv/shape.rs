@@ -1,7 +1,7 @@
-//! Lines that are no rows and look like one: comments that a failed look-up made (`#N/A`), and what a quote swallowed.
+//! Lines that are no rows but look like one: comments that a failed look-up made (`#N/A`), and lines inside quotes.
 //!
-//! Nothing of a plan that somebody meant may go unseen, so that such a line is a warning. A comment that is prose is none,
-//! however many commas it has.
+//! No row that somebody meant may be dropped unnoticed, so such a line gets a warning. A comment in prose gets none, however many
+//! commas it has.
 
 use super::fields::Fields;
 use crate::model::dialect::Field;
@@ -9,7 +9,7 @@ use crate::model::words::Word;
 use crate::plan::columns::{Column, Header, sheet_error};
 use crate::plan::problem::{Kind, Position, Problems, quoted};
 
-/// What a row of a plan looks like.
+/// Shape of a plan's rows.
 pub(super) struct Shape {
     delimiter: u8,
     n_columns: usize,
@@ -35,10 +35,10 @@ impl Shape {
         values.into_iter().map(|value| value.trim().to_owned()).collect()
     }
 
-    /// A comment: with a state word where the state stands, with the mark of a failed look-up, or with as many fields as
-    /// the header.
+    /// Tells whether a comment looks like a row: a state word where the state stands, the mark of a failed look-up, or as many fields
+    /// as the header.
     pub(super) fn is_like_comment(&self, comment: &[u8]) -> bool {
-        // Whatever separates its fields.
+        // Splits at any common delimiter, since only the first field matters here.
         let first = comment.trim_ascii_start().split(|byte| b",;\t|".contains(byte)).next().unwrap_or_default();
         if str::from_utf8(first).is_ok_and(|first| sheet_error(first.trim())) {
             return true;
@@ -50,7 +50,7 @@ impl Shape {
         self.n_columns > 1 && cells.len() == self.n_columns && !self.is_prose(&cells) && !self.is_header(&cells)
     }
 
-    /// A line of a quoted text. Prose has commas too, so that only a state tells.
+    /// Tells whether a line of a quoted text looks like a row. Prose has commas too, so that only a state word counts.
     pub(super) fn is_like_quoted(&self, line: &str) -> bool {
         self.has_state(&self.cells(line.as_bytes()))
     }
@@ -62,7 +62,7 @@ impl Shape {
         self.states.iter().any(has)
     }
 
-    /// No id has words in it, and what a person writes into a sheet's first cell leaves the others empty.
+    /// Tells whether cells are prose: an id has no blanks, and a note in a sheet's first cell leaves the others empty.
     fn is_prose(&self, cells: &[String]) -> bool {
         let place = self.source_id.unwrap_or(0);
         let id = cells[place].trim_start_matches('#');
@@ -70,7 +70,7 @@ impl Shape {
         id.trim().contains(char::is_whitespace) || begins_as_prose && cells[1..].iter().all(String::is_empty)
     }
 
-    /// One that was put in again, as where files were joined.
+    /// Tells whether it is the header again, as where files were joined.
     fn is_header(&self, cells: &[String]) -> bool {
         let named = |cell: &String| Column::named(cell.trim_start_matches(['#', ' ', '\t']));
         self.source_id.is_some_and(|place| cells.get(place).and_then(named) == Some(Column::SourceId))

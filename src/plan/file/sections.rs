@@ -1,4 +1,4 @@
-//! One table of a plan file: its values are asked for by name, and what nobody asked for is unknown.
+//! Table of a plan file: its values are read by key, and keys that nobody asked for are reported as unknown.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -10,14 +10,14 @@ use crate::model::words::nearest;
 use crate::plan::columns::Column;
 use crate::plan::problem::{Kind, Position, Problems, quoted};
 
-/// A row that stands in the plan file itself.
+/// Row in the plan file itself.
 #[derive(Debug)]
 pub(crate) struct InlineRow {
     pub(crate) at: Position,
     pub(crate) cells: Vec<(String, String, Position)>,
 }
 
-/// What is wrong, as it is found: tables are read beside each other.
+/// Problems found so far, behind a `RefCell` because several tables are read at the same time.
 #[derive(Default)]
 pub(super) struct Told {
     errors: RefCell<Vec<(Position, String, Option<String>)>>,
@@ -58,7 +58,7 @@ impl<'a> Section<'a> {
         Position::of(self.text.as_bytes(), offset.min(self.text.len()), 1)
     }
 
-    /// Where it begins.
+    /// Position at which it begins.
     pub(super) fn at(&self) -> Position {
         self.position(self.place.start)
     }
@@ -78,7 +78,7 @@ impl<'a> Section<'a> {
         self.told.error(self.position(value.span().start), message, None);
     }
 
-    /// A plain value as text, read by whoever knows what it means.
+    /// Reads a plain value as text, with a parser for its meaning.
     pub(super) fn read<T>(&mut self, key: &'static str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let value = self.get(key)?;
         let Some(text) = plain_text(value.get_ref()) else {
@@ -94,21 +94,21 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// What is wrong with a value that was read.
+    /// Reports a problem with a value that was read.
     pub(super) fn complain_of(&self, key: &str, message: String) {
         let value = self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value);
         let at = value.map_or_else(|| self.at(), |value| self.position(value.span().start));
         self.told.error(at, message, None);
     }
 
-    /// The same that holds for nothing.
+    /// Warns of a value that has no effect.
     pub(super) fn warn_of(&self, key: &str, message: String) {
         let value = self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value);
         let at = value.map_or_else(|| self.at(), |value| self.position(value.span().start));
         self.told.warnings.borrow_mut().push((at, message));
     }
 
-    /// What is a text and no number or date: as either it would be written otherwise than it stands there.
+    /// Reads a text. A number or a date is refused: its text would differ from what is written there.
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
         let value = self.get(key)?;
         if let DeValue::String(text) = value.get_ref() {
@@ -132,7 +132,7 @@ impl<'a> Section<'a> {
         self.section_of(key, value)
     }
 
-    /// Every table in it, by its name.
+    /// Returns every table in it, by its name.
     pub(super) fn each_section(&self) -> Vec<(String, Section<'a>)> {
         let named = |(name, value): (&'a Spanned<_>, _)| {
             let name: &std::borrow::Cow<'_, str> = name.get_ref();
@@ -141,7 +141,7 @@ impl<'a> Section<'a> {
         self.table.iter().filter_map(named).collect()
     }
 
-    /// The tables of an array.
+    /// Reads an array of tables.
     pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'a>> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
@@ -151,7 +151,7 @@ impl<'a> Section<'a> {
         array.iter().filter_map(|value| self.section_of(key, value)).collect()
     }
 
-    /// Texts, and where each stands.
+    /// Reads a list of texts, with their positions.
     pub(super) fn texts(&mut self, key: &'static str) -> Vec<(String, Position)> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
@@ -168,7 +168,7 @@ impl<'a> Section<'a> {
         array.iter().filter_map(text).collect()
     }
 
-    /// Rows that stand in the plan file itself.
+    /// Reads rows in the plan file itself.
     pub(super) fn rows(&mut self, key: &'static str) -> Option<Vec<InlineRow>> {
         let tables = self.sections(key);
         if tables.is_empty() {
@@ -197,7 +197,7 @@ impl<'a> Section<'a> {
         Some(tables.into_iter().map(row).collect())
     }
 
-    /// Nothing more is asked for: what is left over is unknown.
+    /// Ends the reading: keys that were never asked for are unknown.
     pub(super) fn finish(self) {
         for (key, _) in self.table {
             let name = key.get_ref();
@@ -210,7 +210,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// What a value is, as people call it.
+/// Name of a value's type in messages.
 fn kind_of(value: &Spanned<DeValue<'_>>) -> &'static str {
     match value.get_ref() {
         DeValue::String(_) => "a text",
@@ -222,7 +222,7 @@ fn kind_of(value: &Spanned<DeValue<'_>>) -> &'static str {
     }
 }
 
-/// As one would write it as a flag. None: it is a list or a table.
+/// Returns a value in the form of a flag; `None` for a list or a table.
 fn plain_text(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),

@@ -1,8 +1,8 @@
-//! Files that a plan names: opened below the plan's own folder, whatever links and dots their names have in them.
+//! Files that a plan names: opened below the plan's own folder, whatever links and dots their names contain.
 //!
-//! A plan may come from anybody, and what cannot be read as rows is told with what stands there. So its names lead nowhere that
-//! its folder does not: not up, not through a link that leaves it, not to what is no plain file. The kernel holds that while it
-//! walks the path, so that nobody can put a link there in between.
+//! A plan may come from anybody, and messages about unreadable rows quote the file's content. So its names must not lead out of its
+//! folder: not upwards, not through a link that leaves it, not to anything but a regular file. The kernel checks this while it
+//! resolves the path, so that nobody can put a link there in between.
 
 use std::fs::File;
 use std::io;
@@ -12,10 +12,10 @@ use std::path::{Component, Path};
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-/// What is needed of any file that is opened: to open a pipe that nobody writes to would wait without it.
+/// Flags for opening any file; without `NONBLOCK`, opening a pipe that nobody writes to would wait.
 const TO_READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
-/// Why a file is not opened that a plan names.
+/// Reason for which a file that a plan names is not opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotBelow {
     #[error("it is not below the folder of the plan; `--allow-outside` takes it all the same")]
@@ -36,7 +36,7 @@ impl From<Errno> for NotBelow {
     }
 }
 
-/// Opens a plain file below a folder.
+/// Opens a regular file below a folder.
 pub(crate) fn open(folder: &Path, path: &Path) -> Result<File, NotBelow> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let folder = fs::openat(CWD, folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
@@ -55,19 +55,19 @@ fn plain(opened: OwnedFd) -> Result<File, NotBelow> {
     if found.is_file() { Ok(file) } else { Err(NotBelow::NotPlain) }
 }
 
-/// None: this kernel cannot, or may not.
+/// Lets the kernel confine the path to the folder; `None` if this kernel cannot or may not.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn resolved_by_kernel(folder: &OwnedFd, path: &Path) -> Option<Result<OwnedFd, NotBelow>> {
     use rustix::fs::ResolveFlags;
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    // Somebody may be renaming folders meanwhile, and the kernel cannot tell then. source: openat2(2), EAGAIN
+    // The kernel gives up when folders are renamed meanwhile. source: openat2(2), EAGAIN
     for _ in 0..16 {
         return match fs::openat2(folder, path, TO_READ, Mode::empty(), how) {
             Ok(file) => Some(Ok(file)),
             Err(Errno::AGAIN) => continue,
             Err(Errno::XDEV) => Some(Err(NotBelow::Outside)),
-            // Older than Linux 5.6, or a sandbox that does not know the call and says so in one of two ways. What may truly not
-            // be read is not read step by step either. source: openat2(2), seccomp(2)
+            // Older than Linux 5.6, or a sandbox that rejects the unknown call in one of two ways. A file that truly may not be
+            // read cannot be read step by step either. source: openat2(2), seccomp(2)
             Err(Errno::NOSYS | Errno::PERM) => None,
             // A socket, or a device without a driver. source: open(2), ENXIO
             Err(Errno::NXIO) => Some(Err(NotBelow::NotPlain)),
@@ -82,9 +82,9 @@ fn resolved_by_kernel(_: &OwnedFd, _: &Path) -> Option<Result<OwnedFd, NotBelow>
     None
 }
 
-/// The same where the kernel does not hold a path to a folder: folder by folder, through no link at all.
+/// Resolves the path where the kernel cannot confine it: folder by folder, following no link.
 fn step_by_step(folder: OwnedFd, path: &Path) -> Result<OwnedFd, NotBelow> {
-    // Those above where we are. A folder that is moved meanwhile does not change them.
+    // Open folders from the first one to the current one, so that `..` is right even if a folder is moved meanwhile.
     let mut folders = vec![folder];
     let mut components = path.components().peekable();
     while let Some(component) = components.next() {
@@ -106,7 +106,7 @@ fn step_by_step(folder: OwnedFd, path: &Path) -> Result<OwnedFd, NotBelow> {
 fn at(folder: &OwnedFd, name: &Path, flags: OFlags) -> Result<OwnedFd, NotBelow> {
     match fs::openat(folder, name, flags | OFlags::NOFOLLOW, Mode::empty()) {
         Ok(file) => Ok(file),
-        // Which of the two a link is, depends on what was asked for. source: open(2), ELOOP and ENOTDIR
+        // The error for a link depends on the flags. source: open(2), ELOOP and ENOTDIR
         Err(Errno::LOOP | Errno::NOTDIR) if is_link(folder, name) => Err(NotBelow::Link),
         Err(Errno::NXIO) => Err(NotBelow::NotPlain),
         Err(errno) => Err(errno.into()),
@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder `plan` with a file, another beside it, and all ways between them.
+    /// Makes a folder `plan` with a file, another folder beside it, and all kinds of paths between them.
     fn folders() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
