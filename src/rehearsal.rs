@@ -1,4 +1,4 @@
-//! What a rehearsal comes to: how the night would end, how long it would take, what tripped, what to change.
+//! Result of a rehearsal: how the night would end, how long it would take, which limits it would meet, and what to change.
 
 use std::io;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 use crate::wording::printout::Printout;
 
-/// The document `cutover.rehearsal.v1`.
+/// Document `cutover.rehearsal.v1`.
 #[derive(Debug, Serialize)]
 pub struct Rehearsal {
     pub schema: &'static str,
@@ -28,15 +28,15 @@ pub struct Rehearsal {
     pub scenario: String,
     pub from_live: bool,
     pub readiness: Readiness,
-    /// How the run would end.
-    pub exit: Ended,
-    /// On the clock of the night, not of the rehearsal.
+    /// Exit of the run.
+    pub exit: RehearsalExit,
+    /// Seconds from the beginning to the end, on the simulated clock.
     pub takes_s: u64,
     pub begins_at: String,
     pub ends_at: String,
     pub summary: Summary,
-    /// What happened when, seconds after the beginning.
-    pub timeline: Vec<Moment>,
+    /// Events of the run and its accounts, with seconds after the beginning.
+    pub timeline: Vec<TimelineEntry>,
     pub tripped: Vec<String>,
     pub advice: Vec<String>,
 }
@@ -45,13 +45,13 @@ pub struct Rehearsal {
 #[serde(rename_all = "snake_case")]
 pub enum Readiness {
     Ready,
-    /// It goes to its end, and not every row gets on target.
+    /// The run goes to its end, but not every row gets on target.
     WithRemarks,
     NotReady,
 }
 
 impl Readiness {
-    fn of(exit: Exit) -> Self {
+    fn from_exit(exit: Exit) -> Self {
         if exit == Exit::Done {
             Readiness::Ready
         } else if exit.is_finished() {
@@ -71,29 +71,29 @@ impl Readiness {
 }
 
 #[derive(Debug, Serialize)]
-pub struct Ended {
+pub struct RehearsalExit {
     pub code: u8,
     pub name: &'static str,
     pub reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-pub struct Moment {
+pub struct TimelineEntry {
     pub after_s: u64,
     pub what: String,
 }
 
-/// How it was rehearsed, and how that ended.
+/// A rehearsal that has ended: its scenario, its start and its exit.
 pub(crate) struct Rehearsed<'a> {
     pub(crate) scenario: &'a str,
     pub(crate) from_live: bool,
     pub(crate) exit: Exit,
-    /// What the night would refuse before anything.
+    /// Reasons for which the real run would be refused before it begins.
     pub(crate) refused: Vec<String>,
 }
 
 impl Rehearsal {
-    pub(crate) fn of(
+    pub(crate) fn from_journal(
         journal: &Journal,
         run: &RunRecord,
         terms: &Terms,
@@ -107,19 +107,19 @@ impl Rehearsal {
             irreversible += u64::from(standing.attempts > 0 && target.is_some_and(words::irreversible));
             Ok::<(), JournalError>(())
         })?;
-        let mut told = Told::default();
+        let mut told = RunStory::default();
         journal.for_each_event_of_lanes(run.key, |at, kind| told.add(at, kind))?;
         let begins = run.started_at.unwrap_or(told.last);
         let ends = run.ended_at.unwrap_or(told.last);
         let after = |at: Timestamp| Duration::try_from(at.duration_since(begins)).unwrap_or_default().as_secs();
-        let timeline = told.moments.into_iter().map(|(at, what)| Moment { after_s: after(at), what }).collect();
+        let timeline = told.moments.into_iter().map(|(at, what)| TimelineEntry { after_s: after(at), what }).collect();
         let mut rehearsal = Self {
             schema: "cutover.rehearsal.v1",
             plan: run.plan_path.clone(),
             scenario: scenario.to_owned(),
             from_live,
-            readiness: if refused.is_empty() { Readiness::of(exit) } else { Readiness::NotReady },
-            exit: Ended { code: exit.code(), name: exit.name(), reason: run.exit_reason.clone() },
+            readiness: if refused.is_empty() { Readiness::from_exit(exit) } else { Readiness::NotReady },
+            exit: RehearsalExit { code: exit.code(), name: exit.name(), reason: run.exit_reason.clone() },
             takes_s: after(ends),
             begins_at: begins.to_string(),
             ends_at: ends.to_string(),
@@ -171,7 +171,7 @@ impl Rehearsal {
         advice
     }
 
-    /// For people.
+    /// Writes the result as text.
     pub fn write_text(&self, out: &mut Printout<'_>) -> io::Result<()> {
         let start = if self.from_live { "the live states" } else { "the plan" };
         writeln!(
@@ -188,7 +188,7 @@ impl Rehearsal {
         self.summary.write_counts(out)?;
         if !self.timeline.is_empty() {
             out.heading("When what happens")?;
-            for Moment { after_s, what } in &self.timeline {
+            for TimelineEntry { after_s, what } in &self.timeline {
                 let (hours, minutes, seconds) = (after_s / 3600, after_s / 60 % 60, after_s % 60);
                 writeln!(out, "  {hours:>3}:{minutes:02}:{seconds:02}  {}", plain(what))?;
             }
@@ -212,16 +212,16 @@ impl Rehearsal {
     }
 }
 
-/// What the events of the run and its lanes tell, rows aside.
+/// Story of the run and its accounts, without rows.
 #[derive(Default)]
-struct Told {
+struct RunStory {
     moments: Vec<(Timestamp, String)>,
     tripped: Vec<String>,
     reasons: Vec<DrainReason>,
     last: Timestamp,
 }
 
-impl Told {
+impl RunStory {
     fn add(&mut self, at: Timestamp, kind: &EventKind) {
         self.last = self.last.max(at);
         let what = match kind {

@@ -1,8 +1,8 @@
-//! What people and scripts read back, from the journal alone: no network, and nothing of the present moment, so that
-//! two reports of one journal are byte-identical.
+//! Reports for people and scripts, made from the journal alone: no network and no clock is read, so that two reports of one
+//! journal are byte-identical.
 //!
-//! [`summary`] is what a run adds up to, as data; the other files render it, or stream the rows behind it. A format is a
-//! function, chosen by a `match`.
+//! [`summary`] is what a run adds up to, as data; the other files render it, or stream the rows behind it. One function writes
+//! one format; a `match` chooses it.
 
 use std::io;
 
@@ -37,7 +37,7 @@ mod xlsx;
 
 use error::ReportError;
 
-/// Writes the report of a run: one instant of it, also while it runs.
+/// Writes the report of a run from one consistent read of the journal, also while the run goes on.
 pub fn write(format: Format, journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
     journal.at_one_instant(|| {
         let run = journal.run(run.key)?;

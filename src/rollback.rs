@@ -1,4 +1,4 @@
-//! The way back: what a run changed, where each row would have to go, and which cannot.
+//! Rollback of a run: which rows it changed, where each would have to go, and which cannot go back.
 //!
 //! Everything comes from the journal: from what preflight saw before the change, and what was seen after it.
 
@@ -23,23 +23,23 @@ use crate::wording::plain::plain;
 /// Rows that are named for each reason; the others are counted.
 const IDS_NAMED: usize = 5;
 
-/// What there is to go back on for a row.
+/// Possible rollback of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WayBack {
-    /// Nothing was ever sent for it.
+    /// No change was ever sent for it.
     Untouched,
-    /// It was sent, and is where it was as far as this run knows.
+    /// A change was sent, and the row is where it was before, as far as this run knows.
     Unchanged { reason: String },
-    /// From where it is to where it was.
+    /// Goes from its present state to the one before the run.
     Back { from: SeenState, to: SeenState },
-    /// It was changed, or may have been, and cannot be sent back.
+    /// The row was changed, or may have been, and cannot be sent back.
     None { reason: String },
 }
 
 #[must_use]
 pub fn way_back(row: &Row, standing: &Standing) -> WayBack {
     let none = |reason: String| WayBack::None { reason };
-    // What came of a change that was told to wait is ours all the same.
+    // An applied row counts as changed even without a counted attempt: a throttled one may have had an effect.
     if !standing.was_sent() && standing.phase != Phase::Settled(Verdict::Applied) {
         return WayBack::Untouched;
     }
@@ -53,7 +53,7 @@ pub fn way_back(row: &Row, standing: &Standing) -> WayBack {
         }
         Phase::Untried | Phase::Due | Phase::Settled(_) => (),
     }
-    // On target without a look that says more: it is where the plan wanted it.
+    // A row on target without a look is taken to be where the plan wanted it.
     let applied = standing.phase == Phase::Settled(Verdict::Applied);
     let from = standing.after.clone().or_else(|| applied.then(|| SeenState::from(&row.wants)));
     let Some(from) = from else { return unchanged(standing) };
@@ -66,7 +66,7 @@ pub fn way_back(row: &Row, standing: &Standing) -> WayBack {
     if let Some(moved) = standing.moved.as_ref().filter(|moved| !judge::on_target(&row.wants, moved)) {
         return none(format!("somebody else moved it since: it is {moved}"));
     }
-    // A retry may have taken it from where somebody else had put it, and come to nothing.
+    // A retry may have begun where somebody else had put the row, and had no effect.
     if let judge::Effect::Overtaken { .. } = judge::effect(&row.wants, Some(to), Some(&from)) {
         return none(format!("somebody else moved it: it is {from}"));
     }
@@ -76,7 +76,7 @@ pub fn way_back(row: &Row, standing: &Standing) -> WayBack {
     WayBack::Back { from, to: to.clone() }
 }
 
-/// A row that was sent is named, also if nothing came of it.
+/// Returns the result for a row that was sent without effect: it is listed all the same.
 fn unchanged(standing: &Standing) -> WayBack {
     let said = match standing.phase {
         Phase::Settled(Verdict::Refused) => "the service refused it",
@@ -94,31 +94,31 @@ fn unchanged(standing: &Standing) -> WayBack {
 pub struct Stays {
     pub source_id: String,
     pub reason: String,
-    /// There is nothing to go back on, as far as is known.
+    /// True if there is nothing to undo, as far as is known.
     pub unchanged: bool,
 }
 
 impl Stays {
-    /// In front of its id, for people.
+    /// Heading in front of the row's id, for people.
     #[must_use]
     pub fn heading(&self) -> &'static str {
         if self.unchanged { "not changed" } else { "no way back" }
     }
 }
 
-/// The document `cutover.rollback.v1`.
+/// Document `cutover.rollback.v1`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rollback {
     pub schema: &'static str,
     pub run: String,
     /// Rows that go back.
     pub rows: u64,
-    /// All others that were ever sent.
+    /// Rows that were sent and do not go back.
     pub no_way_back: Vec<Stays>,
 }
 
 impl Rollback {
-    pub fn of(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
+    pub fn from_journal(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
         let mut rollback =
             Self { schema: "cutover.rollback.v1", run: run.id.clone(), rows: 0, no_way_back: Vec::new() };
         journal.for_each_row_backwards(run.key, |row, standing| {
@@ -137,7 +137,7 @@ impl Rollback {
         self.no_way_back.push(Stays { source_id: row.source_id.to_string(), reason, unchanged });
     }
 
-    /// Why rows stay, each reason once, with how many rows have it and the first of them.
+    /// Lists the reasons for which rows stay, each once, with the number of its rows and the first of them.
     #[must_use]
     pub fn reasons(&self) -> Vec<String> {
         let mut groups: Vec<(&Stays, u64, Vec<&str>)> = Vec::new();
@@ -163,7 +163,7 @@ impl Rollback {
         groups.iter().map(line).collect()
     }
 
-    /// What goes back and what does not, in one line.
+    /// Says in one line how many rows go back and how many do not.
     #[must_use]
     pub fn told(&self) -> String {
         let go = if self.rows == 1 { "row goes" } else { "rows go" };
@@ -172,7 +172,7 @@ impl Rollback {
         if n_unchanged == 0 { told } else { format!("{told}, {n_unchanged} not changed") }
     }
 
-    /// A plan that `check` accepts: waves and rows in reverse order, with the reasons of rows that stay as comments.
+    /// Writes a plan that `check` accepts: waves and rows in reverse order, with the reasons of rows that stay as comments.
     pub fn write_plan(&self, journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), WriteError> {
         writeln!(out, "# The way back of run {} ({})", plain(&run.id), plain(&run.plan_path))?;
         let go = if self.rows == 1 { "row goes" } else { "rows go" };
@@ -188,7 +188,7 @@ impl Rollback {
         for stays in &self.no_way_back {
             writeln!(out, "# {}: {}: {}", stays.heading(), plain(&stays.source_id), plain(&stays.reason))?;
         }
-        // Quoted throughout: an id may begin as a comment does.
+        // Everything is quoted, because an id may begin with the comment character.
         let mut csv = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(out);
         csv.write_record([
             "source_id",
@@ -201,7 +201,7 @@ impl Rollback {
             "name",
             "note",
         ])?;
-        // The plan file's own names for profiles are known to it alone.
+        // Names that the plan file gives to profiles are replaced by the profiles: other plans do not have them.
         let terms = Paper::of_settings(&run.settings).unwrap_or_default().terms;
         let profile = run.settings.get("profile").and_then(serde_json::Value::as_str);
         let target = |row: &Row| match &row.account {
@@ -244,25 +244,25 @@ impl From<csv::Error> for WriteError {
     }
 }
 
-/// How things would stand if the run stopped now. The first four add up to the rows.
+/// Numbers of rows by where they would stand if the run stopped now. The first four add up to all rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct IfStopped {
     pub done: u64,
-    /// Sent, and not known or not proven yet.
+    /// Rows that were sent, with an unknown or unproven result.
     pub on_the_way: u64,
-    /// Nothing was sent.
+    /// Rows for which nothing was sent.
     pub untouched: u64,
-    /// Tried, and not on target.
+    /// Rows that were tried and are not on target.
     pub not_on_target: u64,
-    /// Of those that were changed.
+    /// Rows that were changed and can go back.
     pub reversible: u64,
     pub not_reversible: u64,
-    /// How long it would take to send back what can go back.
+    /// Estimated seconds that sending back all reversible rows would take.
     pub rollback_s: u64,
 }
 
 impl IfStopped {
-    pub fn of(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
+    pub fn from_journal(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
         let mut counts = Self::default();
         let lanes = journal.lanes(run.key)?;
         let mut back: Vec<u64> = vec![0; lanes.len()];
@@ -279,7 +279,7 @@ impl IfStopped {
                 WayBack::Back { .. } => {
                     counts.reversible += 1;
                     let name = row.account.as_deref().unwrap_or(unnamed);
-                    // A single account may be called otherwise than its rows call it.
+                    // The lane of a single account may have another name than its rows give it.
                     back[lanes.iter().position(|lane| lane.name == name).unwrap_or(0)] += 1;
                 }
                 WayBack::None { .. } => counts.not_reversible += 1,
@@ -341,7 +341,7 @@ mod tests {
         let applied = settled(Verdict::Applied, "syncing/syncing", Some("cutovering/cutovering"));
         let back = WayBack::Back { from: seen("cutovering/cutovering"), to: seen("syncing/syncing") };
         assert_eq!(way("cutovering/cutovering", &applied), back);
-        // Half of a pair that got there is a change, too.
+        // Half of a pair that was reached is a change as well.
         let half = settled(Verdict::NoEffect, "syncing/syncing", Some("cutovering/syncing"));
         let back = WayBack::Back { from: seen("cutovering/syncing"), to: seen("syncing/syncing") };
         assert_eq!(way("cutovering/cutovering", &half), back);

@@ -42,9 +42,9 @@ pub(super) fn status(
         let record = journal.run(key)?;
         let mut summary = Summary::of(&journal, &record, journal.path())?;
         if if_stopped {
-            summary.if_stopped = Some(journal.at_one_instant(|| IfStopped::of(&journal, &record))?);
+            summary.if_stopped = Some(journal.at_one_instant(|| IfStopped::from_journal(&journal, &record))?);
         }
-        let holder = Holder::of(&context.settings.journal, &record);
+        let holder = Holder::look_up(&context.settings.journal, &record);
         if context.console.json {
             print_json(|out| summary::write_json(&summary, out))?;
         } else {
@@ -63,7 +63,7 @@ pub(super) fn status(
 }
 
 pub(super) fn runs(context: &Context) -> Result<Exit, CommandError> {
-    let runs = Runs::of(&journal::to_read(context)?)?;
+    let runs = Runs::from_journal(&journal::to_read(context)?)?;
     let zone = zone_for(context, None);
     if context.console.json {
         print_json(|out| runs.write_json(out))?;
@@ -78,7 +78,7 @@ pub(super) fn explain(context: &Context, run: Option<&str>, id: &str) -> Result<
     let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
     let explained = journal.at_one_instant(|| {
         let (row, standing) = meant::row(context, &journal, &run, id)?;
-        Ok::<_, CommandError>(Explained::of(&journal, &run, row, standing)?)
+        Ok::<_, CommandError>(Explained::from_journal(&journal, &run, row, standing)?)
     })?;
     let zone = zone_for(context, Some(&run));
     if context.console.json {

@@ -82,7 +82,7 @@ pub(super) fn control(context: &Context, words: &[String], reason: Option<&str>)
 
 /// Whether there may be a launch that would take a command.
 fn may_go_on(context: &Context, run: &RunRecord) -> bool {
-    match Holder::of(&context.settings.journal, run) {
+    match Holder::look_up(&context.settings.journal, run) {
         Holder::Alive => true,
         Holder::Gone => false,
         Holder::Unknown => run.running,
@@ -254,11 +254,11 @@ pub(super) fn rollback(
     let run = meant::run_to_change(context, &journal, run, Otherwise::LaunchedLast)?;
     // What it writes is a plan that somebody sends.
     beforehand::run(&journal, &run, Of::Launch)?;
-    if run.running && Holder::of(&context.settings.journal, &run) == Holder::Alive {
+    if run.running && Holder::look_up(&context.settings.journal, &run) == Holder::Alive {
         context.console.warn(&format!("run {} goes on: what it changes from here on is not in this plan", run.id));
     }
     journal.at_one_instant(|| {
-        let back = Rollback::of(&journal, &run)?;
+        let back = Rollback::from_journal(&journal, &run)?;
         let told = back.told();
         back.reasons().iter().for_each(|line| context.console.say(&plain(line)));
         if back.rows == 0 {

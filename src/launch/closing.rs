@@ -4,7 +4,7 @@ use crate::audit::beforehand;
 use crate::event::LaneId;
 use crate::journal::Journal;
 use crate::lock::{self, Lock};
-use crate::report::cut_off::End;
+use crate::report::cut_off::CutOffEnd;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::wording::plain::plain;
@@ -23,7 +23,7 @@ pub(crate) fn close_cut_off(context: &Context, journal: &mut Journal) -> Result<
             continue;
         }
         beforehand::run_to_close(journal, &run)?;
-        let end = End::of(journal, &run, &journal.tally(run.key)?)?;
+        let end = CutOffEnd::from_journal(journal, &run, &journal.tally(run.key)?)?;
         journal.append(run.key, [(LaneId::RUN, end.event().into())])?;
         let (id, exit, reason) = (plain(&run.id), end.exit, end.reason);
         context.console.say(&format!("run {id} is closed: {} ({}), {reason}", exit.code(), exit.name()));

@@ -71,7 +71,7 @@ pub(crate) fn rehearse(context: &Context, args: &PlanArgs, from_live: bool) -> R
     let run = journal.run(run.key)?;
     let refused = refusals(context, &checked, args);
     let rehearsed = Rehearsed { scenario: &inside.settings.scenario, from_live, exit, refused };
-    let rehearsal = Rehearsal::of(&journal, &run, terms, rehearsed)?;
+    let rehearsal = Rehearsal::from_journal(&journal, &run, terms, rehearsed)?;
     if context.console.json {
         print_json(|out| document(&rehearsal, out))?;
     } else {

@@ -1,4 +1,4 @@
-//! What to do next, for each way in which a row can stand: one table, for every report.
+//! Advice on what to do next, for each way in which a row can stand: one table, shared by every report.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 use crate::wording::shell::shell_word;
 
-/// What a row's place means, in one line.
+/// Meaning of a row's standing, in one line.
 #[must_use]
 pub(crate) fn meaning(phase: Phase) -> &'static str {
     match phase {
@@ -28,7 +28,7 @@ pub(crate) fn meaning(phase: Phase) -> &'static str {
     }
 }
 
-/// What a person does about a row, and the command that goes with it.
+/// Advice to a person about a row, and the command that goes with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Advice {
     pub(crate) say: String,
@@ -39,50 +39,50 @@ fn advice(say: impl Into<String>, command: String) -> Advice {
     Advice { say: say.into(), command }
 }
 
-/// How rows are meant that something is done about: one by its id, or all that have a verdict for one cause.
+/// Rows that an advice is about, as its command names them: one by its id, or all that have a verdict for one cause.
 #[derive(Clone, Copy)]
-enum Meant<'a> {
+enum Selection<'a> {
     Row,
     Alike { cause: &'a str, n_rows: u64 },
 }
 
-/// The servers that an advice is about.
-struct Servers<'a> {
+/// Servers that an advice is about, as its sentence names them: `n` of them, `id` as the example.
+struct AffectedServers<'a> {
     id: &'a str,
     n: u64,
 }
 
-impl Servers<'_> {
+impl AffectedServers<'_> {
     fn are_many(&self) -> bool {
         self.n > 1
     }
 
-    /// The retry of rows that are not named otherwise.
+    /// Returns "retry", or "retry all N" where there are several.
     fn retry(&self) -> String {
         if self.are_many() { format!("retry all {}", self.n) } else { "retry".to_owned() }
     }
 
-    /// One word or the other.
+    /// Returns the first text for a single server and the second for several.
     fn one_or<'b>(&self, one: &'b str, many: &'b str) -> &'b str {
         if self.are_many() { many } else { one }
     }
 }
 
-/// One by its id, several by an example.
-impl fmt::Display for Servers<'_> {
+/// Writes one server by its id, and several by their number and an example.
+impl fmt::Display for AffectedServers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, n } = self;
         if self.are_many() { write!(f, "these {n} servers, such as {id},") } else { f.write_str(id) }
     }
 }
 
-/// What to do about a row that stands so, on this ground; none where nothing is to be done.
+/// Returns what to do about a row with this standing and ground; `None` where nothing is to be done.
 #[must_use]
 pub(crate) fn next(phase: Phase, ground: Option<Ground>, commands: &NextCommands, source_id: &str) -> Option<Advice> {
-    told(phase, ground, commands, (source_id, Meant::Row))
+    told(phase, ground, commands, (source_id, Selection::Row))
 }
 
-fn told(phase: Phase, ground: Option<Ground>, commands: &NextCommands, rows: (&str, Meant<'_>)) -> Option<Advice> {
+fn told(phase: Phase, ground: Option<Ground>, commands: &NextCommands, rows: (&str, Selection<'_>)) -> Option<Advice> {
     let next = of_standing(phase, ground, commands, rows)?;
     if !commands.goes_on {
         return Some(next);
@@ -95,12 +95,12 @@ fn told(phase: Phase, ground: Option<Ground>, commands: &NextCommands, rows: (&s
     Some(advice(say, commands.watch()))
 }
 
-/// As if no launch held the run.
+/// Returns the advice that holds while no launch holds the run.
 fn of_standing(
     phase: Phase,
     ground: Option<Ground>,
     commands: &NextCommands,
-    (source_id, meant): (&str, Meant<'_>),
+    (source_id, meant): (&str, Selection<'_>),
 ) -> Option<Advice> {
     match phase {
         Phase::Untried | Phase::Due => Some(go_on("go on with what is left", commands)),
@@ -109,23 +109,23 @@ fn of_standing(
         }
         Phase::Settled(verdict) => {
             let n = match meant {
-                Meant::Row => 1,
-                Meant::Alike { n_rows, .. } => n_rows,
+                Selection::Row => 1,
+                Selection::Alike { n_rows, .. } => n_rows,
             };
-            let say = before_a_retry(verdict, ground, &Servers { id: &plain(source_id), n })?;
+            let say = before_a_retry(verdict, ground, &AffectedServers { id: &plain(source_id), n })?;
             let say = with_leave(&say, commands) + &commands.besides();
             let proves: &[(&str, &str)] = if ground == Some(Ground::NotVerified) { &[("verify", "on")] } else { &[] };
             let command = match meant {
-                Meant::Row => commands.retry_row(source_id, proves),
-                Meant::Alike { cause, .. } => commands.retry(verdict, cause, proves),
+                Selection::Row => commands.retry_row(source_id, proves),
+                Selection::Alike { cause, .. } => commands.retry(verdict, cause, proves),
             };
             Some(advice(say, command))
         }
     }
 }
 
-/// What is to be put right before rows are opened again; none where they are on target.
-fn before_a_retry(verdict: Verdict, ground: Option<Ground>, servers: &Servers<'_>) -> Option<String> {
+/// Returns what has to be put right before rows are opened again; `None` where they are on target.
+fn before_a_retry(verdict: Verdict, ground: Option<Ground>, servers: &AffectedServers<'_>) -> Option<String> {
     if let Some(obstacle) = ground.and_then(|ground| about_obstacle(ground, servers)) {
         return Some(obstacle);
     }
@@ -145,8 +145,9 @@ fn before_a_retry(verdict: Verdict, ground: Option<Ground>, servers: &Servers<'_
     })
 }
 
-/// What keeps rows from being sent is dealt with alike, whether or not they were sent before.
-fn about_obstacle(ground: Ground, servers: &Servers<'_>) -> Option<String> {
+/// Returns the advice about a ground that keeps rows from being sent, which is the same whether or not they were sent before;
+/// `None` for grounds that keep nothing back.
+fn about_obstacle(ground: Ground, servers: &AffectedServers<'_>) -> Option<String> {
     Some(match ground {
         Ground::UnknownSource => format!(
             "look up the {} and which account {}; then retry",
@@ -181,7 +182,7 @@ fn about_obstacle(ground: Ground, servers: &Servers<'_>) -> Option<String> {
     })
 }
 
-/// What somebody has to know before a launch that nobody gave leave for.
+/// Adds the flag that gives leave for targets without a way back, where such leave is needed and was not given.
 fn with_leave(say: &str, commands: &NextCommands) -> String {
     if commands.lacks_leave {
         return format!("{say} (with --allow-irreversible, if targets without a way back are meant)");
@@ -193,13 +194,14 @@ fn go_on(say: &str, commands: &NextCommands) -> Advice {
     advice(with_leave(say, commands), commands.resume())
 }
 
-/// What to do about the rows that have one cause: all that its word means, whatever was said of each.
+/// Returns what to do about the rows that have one cause, whatever the service's text for each of them.
 #[must_use]
 pub(crate) fn of_cause(cause: &Cause, commands: &NextCommands) -> Option<Advice> {
     let verdict = Verdict::named(&cause.verdict)?;
-    let meant = Meant::Alike { cause: &cause.cause, n_rows: cause.n_alike };
+    let meant = Selection::Alike { cause: &cause.cause, n_rows: cause.n_alike };
     let next = told(Phase::Settled(verdict), cause.ground, commands, (&cause.example, meant))?;
-    // What is said of an obstacle names it; of others the cause does, where there are several.
+    // The advice about an obstacle names it. Any other advice is the same for all causes of a verdict, so that the cause is put
+    // in front where the verdict has several.
     let say = match (cause.ground, commands.mixed.contains(&verdict)) {
         (None, true) => format!("{}: {}", cause.cause, next.say),
         (None, false) | (Some(_), _) => next.say,
@@ -207,7 +209,7 @@ pub(crate) fn of_cause(cause: &Cause, commands: &NextCommands) -> Option<Advice>
     Some(Advice { say, ..next })
 }
 
-/// The same where each text has a line of its own: a single row among others that are alike is meant by its id.
+/// Returns the same for a report with a line for each text: a single row among others with the same cause is named by its id.
 #[must_use]
 pub(crate) fn of_text(cause: &Cause, commands: &NextCommands) -> Option<Advice> {
     if cause.n_rows == 1 && cause.n_alike > 1 {
@@ -217,12 +219,12 @@ pub(crate) fn of_text(cause: &Cause, commands: &NextCommands) -> Option<Advice> 
     of_cause(cause, commands)
 }
 
-/// Whether two causes are done about with one command.
+/// Tells whether one command retries the rows of both causes.
 pub(crate) fn is_same(one: &Cause, other: &Cause) -> bool {
     one.verdict == other.verdict && one.cause == other.cause
 }
 
-/// What to do about rows that count as on target because nobody wanted a proof.
+/// Returns what to do about rows that count as on target because verification was switched off.
 #[must_use]
 pub(crate) fn unproven(n_rows: u64, commands: &NextCommands) -> Advice {
     let (rows, counts) = (count(n_rows, "row"), if n_rows == 1 { "counts" } else { "count" });
@@ -235,7 +237,7 @@ pub(crate) fn unproven(n_rows: u64, commands: &NextCommands) -> Advice {
     advice(with_leave(&say, commands), command)
 }
 
-/// What to do about rows that were not begun, from how the last launch ended. It ends with the command that goes on.
+/// Returns what to do about rows that were not begun, from how the last launch ended. The last step is the command that goes on.
 pub(crate) fn left(code: Option<u8>, ending: &Ending, in_doubt: bool, commands: &NextCommands) -> Vec<Advice> {
     if let Some(refusal) = ending.refusal {
         return refused(refusal, commands);
@@ -305,7 +307,7 @@ fn refused(refusal: Refusal, commands: &NextCommands) -> Vec<Advice> {
     }
 }
 
-/// What is looked at before it goes on in an account that was stopped; none where nobody but the service can do anything.
+/// Returns the look to take before going on in an account that was stopped; `None` where only waiting for the service helps.
 fn of_lane_stop(cause: LaneStop, commands: &NextCommands) -> Option<Advice> {
     let say = match cause {
         LaneStop::Unauthenticated => {
@@ -341,7 +343,7 @@ fn after_a_drain(reason: DrainReason, ending: &Ending, in_doubt: bool, commands:
         }
         DrainReason::TooLong => {
             let all_the_same = commands.resume_with(&[("ignore_forecast", "on")]);
-            // Before a deadline there is less and less time.
+            // Waiting does not help before a deadline: the time left only shrinks.
             let first = if commands.has_deadline {
                 let say = "it would not have ended before the deadline: go on without one, or with a later one (--deadline TIME)";
                 advice(with_leave(say, commands), commands.resume_with(&[("deadline", "off")]))
@@ -387,7 +389,7 @@ fn after_a_drain(reason: DrainReason, ending: &Ending, in_doubt: bool, commands:
     vec![go_on(&say, commands)]
 }
 
-/// Goes on where it was; if that was a wait for somebody, it waits again.
+/// Goes on from where the run was; where that was a wait for a release, says that it waits again.
 fn anew(say: &str, ending: &Ending, commands: &NextCommands) -> Advice {
     match ending.unreleased.as_ref().and_then(released_as) {
         Some((what, wave)) => {
@@ -405,7 +407,7 @@ fn approving(wave: &str) -> String {
     format!("--approve {}", shell_word(wave))
 }
 
-/// What of which wave is waited to be released.
+/// Returns the part of a wave that waits to be released, in words, and the wave's name.
 fn released_as(stage: &Stage) -> Option<(String, &str)> {
     let wave = stage.wave.as_deref()?;
     let what = match stage.part {
@@ -415,7 +417,7 @@ fn released_as(stage: &Stage) -> Option<(String, &str)> {
     Some((format!("{what}wave `{}`", plain(wave)), wave))
 }
 
-/// What to do about a row that somebody else moved after it was settled.
+/// Returns what to do about a row that somebody else moved after it was settled.
 #[must_use]
 pub(crate) fn moved(seen: &SeenState, commands: &NextCommands, source_id: &str) -> Advice {
     let seen = plain(&seen.to_string());
@@ -423,7 +425,7 @@ pub(crate) fn moved(seen: &SeenState, commands: &NextCommands, source_id: &str) 
     advice(say, commands.show(source_id))
 }
 
-/// Where a row's whole story is told.
+/// Returns the command that tells a row's whole story.
 #[must_use]
 pub(crate) fn story(source_id: &str, commands: &NextCommands) -> Advice {
     advice("the whole story of a row", commands.explain(source_id))
@@ -496,7 +498,8 @@ mod tests {
             let told = say(&alike(blocked, ground, 2, 2));
             assert!(told.contains("these 2 servers, such as vm-1, ") && !told.contains(" it "), "{told}");
         }
-        // Of two texts with one word the line says how many it takes, and a single row has a line and a command of its own.
+        // With several texts for one cause, a line says how many rows its command takes, and a single row has its own line and
+        // command.
         let (four, one) = (alike(Verdict::NoEffect, None, 4, 5), alike(Verdict::NoEffect, None, 1, 5));
         for told in [of_cause(&four, &commands), of_cause(&one, &commands), of_text(&four, &commands)] {
             let Advice { say, command } = told.unwrap();
@@ -557,7 +560,7 @@ mod tests {
         Ending { drained: Some(reason), ..Ending::default() }
     }
 
-    /// How a launch ended with rows left, a word of the advice about it, and the commands in their order.
+    /// A launch that ended with rows left, a word of the advice about it, and its commands in order.
     type Case = (Exit, Ending, &'static str, Vec<String>);
 
     fn on() -> Vec<String> {
@@ -655,7 +658,7 @@ mod tests {
             };
             case(Exit::Refused, Ending { refusal: Some(refusal), ..Ending::default() }, word, commands);
         }
-        // Those of a run with one account stand in no lane of it.
+        // An ending by the exit code alone, as in a run with one account, where no lane was stopped.
         case(Exit::Credentials, Ending::default(), "did not let us in", looked());
         case(Exit::Unreachable, Ending::default(), "could not be reached", looked());
         case(Exit::Halted, Ending::default(), "what stopped it", on());

@@ -12,10 +12,11 @@ use crate::journal::{Journal, JournalError};
 use crate::model::RowId;
 use crate::wording::times::Times;
 
-/// Rows that are taken at a time.
+/// Rows in one portion.
 const PORTION: u32 = 2_000;
 
-/// The portions are written in turn by two, each with a connection of its own, and put out in order.
+/// Writes the report by two threads: each renders every second portion over a connection of its own, and this one puts them out
+/// in order.
 pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
     let extra = &journal.extra_columns(run.key)?[..];
     let mut lines = Lines::default();
@@ -27,9 +28,11 @@ pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write)
         let (sender, portions) = mpsc::sync_channel(1);
         if let Some(beside) = beside {
             scope.spawn(move || {
-                // It ends at the first thing that is not as it should be, and what it did not write is written here.
+                // The second thread stops at the first error or difference; this thread then renders the portions that are
+                // missing.
                 _ = beside.at_one_instant(|| {
-                    // Of another instant there is nothing to tell, which its heads would show.
+                    // Both connections have to read the same instant; where their heads differ, the second thread renders
+                    // nothing.
                     if beside.heads(run.key)? == heads {
                         let mut lines = Lines::default();
                         for n in (1..n_portions).step_by(2) {
@@ -56,7 +59,7 @@ pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write)
     })
 }
 
-/// Lines as the crate `csv` writes them, at a fraction of the cost: there are millions of them.
+/// Lines in the format of the crate `csv`, at a fraction of its cost: there are millions of them.
 #[derive(Default)]
 struct Lines {
     text: Vec<u8>,
@@ -119,26 +122,26 @@ impl Lines {
         }
     }
 
-    /// The end of a line of at least two cells.
+    /// Ends a line of at least two cells.
     fn end(&mut self) {
         self.text.pop();
         self.text.push(b'\n');
     }
 
-    /// The text so far; the next one is about as long.
+    /// Takes the text so far, and reserves as much for the next.
     fn taken(&mut self) -> Vec<u8> {
         let next = Vec::with_capacity(self.text.len());
         mem::replace(&mut self.text, next)
     }
 }
 
-/// The columns of a report that has the first `n` of ours, and the plan's own.
+/// Returns the header of a report that has the first `n` of our columns and then the plan's own.
 pub(crate) fn header(n: usize, own: &[String]) -> Vec<String> {
     let of_plan = own.iter().map(|name| defused(&own_name_among(&COLUMNS[..n], name)).into_owned());
     COLUMNS[..n].iter().map(|name| (*name).to_owned()).chain(of_plan).collect()
 }
 
-/// A column of the plan that is called like one of ours says that it is the plan's.
+/// Returns the header of a plan's own column, with the prefix `plan_` where one of ours has the same name.
 pub(crate) fn own_name(column: &str) -> Cow<'_, str> {
     own_name_among(&COLUMNS, column)
 }
@@ -147,7 +150,7 @@ fn own_name_among<'a>(ours: &[&str], column: &'a str) -> Cow<'a, str> {
     if ours.contains(&column) { format!("plan_{column}").into() } else { column.into() }
 }
 
-/// People open these in spreadsheets, which take such a beginning for a formula.
+/// Puts an apostrophe before a text that spreadsheets, in which people open these files, would take for a formula.
 pub(crate) fn defused(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}").into() } else { text.into() }
 }

@@ -1,4 +1,4 @@
-//! The end of a run that was cut off between its last verdict and its end: nothing is left to do, and nobody wrote so.
+//! End of a run whose launch was cut off after its last verdict and before it recorded its end: nothing is left to do.
 
 use super::holder::Holder;
 use crate::event::run::RunEvent;
@@ -6,17 +6,17 @@ use crate::exit::Exit;
 use crate::journal::read::{RunRecord, Tally};
 use crate::journal::{Journal, JournalError, RunKey};
 
-/// How such a run ended, as whoever closes it records it, and everybody tells it until then.
-pub(crate) struct End {
+/// End of such a run: reports show it until somebody closes the run, which records the same.
+pub(crate) struct CutOffEnd {
     pub(crate) exit: Exit,
     pub(crate) reason: String,
-    /// From the beginning of its last launch to its last event.
+    /// Milliseconds from the beginning of the last launch to its last event.
     pub(crate) elapsed_ms: u64,
 }
 
-impl End {
-    /// For a run whose rows add up so; what it is now, nobody may change meanwhile.
-    pub(crate) fn of(journal: &Journal, run: &RunRecord, tally: &Tally) -> Result<Self, JournalError> {
+impl CutOffEnd {
+    /// Reads the end of a run with this tally, which must not change meanwhile.
+    pub(crate) fn from_journal(journal: &Journal, run: &RunRecord, tally: &Tally) -> Result<Self, JournalError> {
         let elapsed_ms = open_ms(journal, run.key)?;
         let reason = "its launch was cut off after the last row, and nothing was left to do".to_owned();
         Ok(Self { exit: tally.finished(), reason, elapsed_ms })
@@ -32,7 +32,7 @@ impl End {
     }
 }
 
-/// How long its launches took, up to what is recorded of the one that has not ended.
+/// Milliseconds that all launches took, an unfinished one up to its last event.
 pub(crate) fn elapsed_ms(journal: &Journal, run: &RunRecord) -> Result<u64, JournalError> {
     if !run.running {
         return Ok(run.elapsed_ms);
@@ -40,7 +40,7 @@ pub(crate) fn elapsed_ms(journal: &Journal, run: &RunRecord) -> Result<u64, Jour
     Ok(run.elapsed_ms + open_ms(journal, run.key)?)
 }
 
-/// From the beginning of its last launch to its last event.
+/// Milliseconds from the beginning of the last launch to the last event; 0 where one of them is missing.
 pub(crate) fn open_ms(journal: &Journal, run: RunKey) -> Result<u64, JournalError> {
     let began = journal.last_launch(run)?.map(|event| event.at);
     Ok(match (began, journal.last_event_at(run)?) {
@@ -49,12 +49,13 @@ pub(crate) fn open_ms(journal: &Journal, run: RunKey) -> Result<u64, JournalErro
     })
 }
 
-/// The run as it is told: what the journal calls running is over if nothing is left to do and nobody holds it.
+/// Returns the run as reports show it: one that the journal calls running has ended if nothing is left to do and no launch holds
+/// it.
 pub(crate) fn as_told(journal: &Journal, run: &RunRecord, tally: &Tally) -> Result<RunRecord, JournalError> {
-    if !run.running || tally.unsettled() > 0 || Holder::of(journal.path(), run) == Holder::Alive {
+    if !run.running || tally.unsettled() > 0 || Holder::look_up(journal.path(), run) == Holder::Alive {
         return Ok(run.clone());
     }
-    let End { exit, reason, elapsed_ms } = End::of(journal, run, tally)?;
+    let CutOffEnd { exit, reason, elapsed_ms } = CutOffEnd::from_journal(journal, run, tally)?;
     Ok(RunRecord {
         running: false,
         ended_at: journal.last_event_at(run.key)?,

@@ -1,4 +1,4 @@
-//! Documents for scripts, written the same way whatever they are of.
+//! JSON documents for scripts, all written alike.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::error::ReportError;
 
-/// One document, indented, and a line break.
+/// Writes one document, indented, and a line break.
 pub(crate) fn document(document: &impl Serialize, out: &mut dyn io::Write) -> Result<(), ReportError> {
     serde_json::to_writer_pretty(&mut *out, document).map_err(io::Error::from)?;
     writeln!(out)?;

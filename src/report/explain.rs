@@ -1,4 +1,4 @@
-//! One row's whole story: planned, seen before, every event in order, and what to do next.
+//! Story of one row: plan, state before, every event in order, and what to do next.
 
 use std::io;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::values::zone::Zone;
 use crate::wording::plain::{padded, plain};
 use crate::wording::printout::Printout;
 
-/// A row, where it stands and how it came there.
+/// A row, its standing and its events.
 #[derive(Clone, Debug)]
 pub struct Explained {
     run: String,
@@ -31,15 +31,20 @@ pub struct Explained {
     pub(crate) standing: Standing,
     events: Vec<Event>,
     commands: Arc<NextCommands>,
-    /// Who said that it is not to be sent.
+    /// Whoever asked for the row to be skipped.
     skipped: Option<By>,
-    /// Who launched its run last.
+    /// Whoever launched the run last.
     launched: Option<String>,
 }
 
 impl Explained {
-    /// With the events of the row.
-    pub fn of(journal: &Journal, run: &RunRecord, row: Row, standing: Standing) -> Result<Self, JournalError> {
+    /// Reads the events of the row, the skip that waits for it, and who launched the run last.
+    pub fn from_journal(
+        journal: &Journal,
+        run: &RunRecord,
+        row: Row,
+        standing: Standing,
+    ) -> Result<Self, JournalError> {
         let events = journal.events_of_row(run.key, row.id)?;
         let mut commands = NextCommands::of(journal, run, journal.told_path())?;
         commands
@@ -52,7 +57,7 @@ impl Explained {
         Ok(Self { skipped, launched, ..Self::from_parts(run, row, standing, events, &Arc::new(commands)) })
     }
 
-    /// For those who read row by row.
+    /// Makes the story from what a caller that reads row by row has; without skip and launcher.
     pub(crate) fn from_parts(
         run: &RunRecord,
         row: Row,
@@ -68,14 +73,14 @@ impl Explained {
         super::document::document(&self.document(), out)
     }
 
-    fn document(&self) -> Document<'_> {
+    fn document(&self) -> ExplainDocument<'_> {
         let (row, standing) = (&self.row, &self.standing);
-        Document {
+        ExplainDocument {
             schema: "cutover.explain.v1",
             run: &self.run,
             row: row.id.0,
             source_id: row.source_id.as_str(),
-            plan: Planned {
+            plan: PlannedRow {
                 path: &self.plan_path,
                 file: row.file.as_deref(),
                 line: row.line,
@@ -98,7 +103,7 @@ impl Explained {
             throttled: standing.throttled,
             events: self.moments().collect(),
             meaning: advice::meaning(standing.phase),
-            next: self.next().map(|Advice { say, command }| Next { say, command }),
+            next: self.next().map(|Advice { say, command }| NextStep { say, command }),
         }
     }
 
@@ -109,7 +114,7 @@ impl Explained {
         advice::next(self.standing.phase, self.standing.ground, &self.commands, self.row.source_id.as_str())
     }
 
-    /// Times as the clocks of a zone show them.
+    /// Writes the story as text, with times in this time zone.
     pub fn write_text(&self, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
         writeln!(out, "{}: {}", self.title(), self.verdict())?;
         writeln!(out)?;
@@ -138,7 +143,7 @@ impl Explained {
         }
     }
 
-    /// Its id, and its name where it has one.
+    /// Returns the row's id, and its name where it has one.
     pub(crate) fn title(&self) -> String {
         let name = self.row.name.as_deref().map_or_else(String::new, |name| format!(" ({})", plain(name)));
         format!("{}{name}", plain(self.row.source_id.as_str()))
@@ -148,7 +153,7 @@ impl Explained {
         self.standing.phase.public_name()
     }
 
-    /// What was planned for it, and where it was seen, as pairs of name and value.
+    /// Returns what was planned for the row, and where it was seen, as pairs of name and value.
     pub(crate) fn facts(&self) -> Vec<(String, String)> {
         let row = &self.row;
         let mut facts = Vec::new();
@@ -181,7 +186,7 @@ impl Explained {
         story::told(&self.events)
     }
 
-    /// Whoever skipped it, as long as it has no verdict.
+    /// Returns whoever asked for the row to be skipped, as long as it has no verdict.
     fn waits_to_be_skipped(&self) -> Option<&By> {
         match self.standing.phase {
             Phase::Untried | Phase::Due => self.skipped.as_ref(),
@@ -189,7 +194,7 @@ impl Explained {
         }
     }
 
-    /// The verdict, what it means, and why it is so.
+    /// Returns the verdict, its meaning, and the reason.
     pub(crate) fn conclusion(&self) -> String {
         if let Some(by) = self.waits_to_be_skipped() {
             let by = plain(&by.to_string());
@@ -201,15 +206,15 @@ impl Explained {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct ExplainDocument<'a> {
     schema: &'static str,
     run: &'a str,
     row: u32,
     source_id: &'a str,
-    plan: Planned<'a>,
+    plan: PlannedRow<'a>,
     verdict: &'static str,
     reason: Option<&'a str>,
-    /// Who said that it is not to be sent, and why, while it has no verdict.
+    /// Person who asked for the row to be skipped, and the reason, while the row has no verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<&'a By>,
     before: Option<&'a SeenState>,
@@ -218,17 +223,17 @@ struct Document<'a> {
     throttled: u32,
     events: Vec<Moment<'a>>,
     meaning: &'static str,
-    next: Option<Next>,
+    next: Option<NextStep>,
 }
 
 #[derive(Serialize)]
-struct Next {
+struct NextStep {
     say: String,
     command: String,
 }
 
 #[derive(Serialize)]
-struct Planned<'a> {
+struct PlannedRow<'a> {
     path: &'a str,
     file: Option<&'a str>,
     line: u32,

@@ -1,4 +1,4 @@
-//! The document `cutover.error.v1`: how a verb ended that has no document of its own to print.
+//! Document `cutover.error.v1`: the end of a verb that has no other document to print.
 
 use std::io;
 
@@ -12,25 +12,25 @@ use crate::wording::visible::visible;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
     pub schema: &'static str,
-    pub exit: Ending,
+    pub exit: FailureExit,
     pub message: String,
-    /// What to do next.
+    /// Next step for a person.
     pub hint: Option<String>,
-    /// What is wrong with a plan, in the order of the file, errors first.
-    pub problems: Vec<Found>,
+    /// Problems of a plan, in the order of the file, errors first.
+    pub problems: Vec<FoundProblem>,
 }
 
-/// As in `cutover.summary.v1`.
+/// Exit of the process, with the fields of `cutover.summary.v1`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Ending {
+pub struct FailureExit {
     pub code: u8,
     pub name: &'static str,
     pub reason: Option<String>,
 }
 
-/// One problem, and where it stands.
+/// One problem, and its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Found {
+pub struct FoundProblem {
     pub file: String,
     pub line: u32,
     pub column: u32,
@@ -42,7 +42,7 @@ pub struct Found {
 impl Failure {
     pub(crate) fn new(exit: Exit, message: &str, hint: Option<&str>) -> Self {
         let message = visible(message).into_owned();
-        let ending = Ending { code: exit.code(), name: exit.name(), reason: Some(message.clone()) };
+        let ending = FailureExit { code: exit.code(), name: exit.name(), reason: Some(message.clone()) };
         Self {
             schema: "cutover.error.v1",
             exit: ending,
@@ -52,16 +52,17 @@ impl Failure {
         }
     }
 
-    /// Of a verb that did what it was asked to, or said on standard error why not.
+    /// Makes the document of a verb that did what it was asked to, or whose message on standard error says why not.
     pub(crate) fn plain(exit: Exit) -> Self {
         if exit != Exit::Done {
             return Self::new(exit, exit.meaning(), None);
         }
-        let ending = Ending { code: exit.code(), name: exit.name(), reason: None };
+        let ending = FailureExit { code: exit.code(), name: exit.name(), reason: None };
         Self { exit: ending, ..Self::new(exit, "done", None) }
     }
 
-    /// Of arguments that could not be read: the first paragraph says what is wrong, the others how it is written.
+    /// Makes the document of arguments that could not be read: the first paragraph of clap's text says what is wrong, the others
+    /// how to write it.
     pub(crate) fn misread(text: &str) -> Self {
         let message = text.trim().split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
         let in_one_line = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
@@ -69,7 +70,7 @@ impl Failure {
     }
 
     pub(crate) fn with_problems(mut self, plan: &str, problems: &Problems) -> Self {
-        let found = |problem: &Problem| Found {
+        let found = |problem: &Problem| FoundProblem {
             file: plain(problem.file.as_deref().unwrap_or(plan)),
             line: problem.line,
             column: problem.column,
@@ -81,7 +82,7 @@ impl Failure {
         self
     }
 
-    /// On one line, so that it may also follow lines of events.
+    /// Writes the document on one line, so that it may also follow lines of events.
     pub fn write_json(&self, out: &mut dyn io::Write) -> io::Result<()> {
         serde_json::to_writer(&mut *out, self)?;
         writeln!(out)

@@ -5,21 +5,22 @@ use std::path::Path;
 use crate::journal::read::RunRecord;
 use crate::lock;
 
-/// Whether the launch that the journal calls running holds its lock: the journal cannot know.
+/// State of the lock of a launch that the journal calls running. Only the lock tells: a process that was killed leaves the
+/// journal as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     Alive,
     Gone,
-    /// It began on another host, or the lock cannot be asked.
+    /// The launch began on another host, or the lock cannot be tested.
     Unknown,
 }
 
 impl Holder {
     #[must_use]
-    pub fn of(journal: &Path, run: &RunRecord) -> Self {
+    pub fn look_up(journal: &Path, run: &RunRecord) -> Self {
         match lock::is_held(&lock::of_run(journal, &run.id)) {
             Some(true) => Holder::Alive,
-            // Locks of another host need not be seen here.
+            // Locks of another host may be invisible here.
             Some(false) if run.host.as_deref() == Some(lock::host().as_str()) => Holder::Gone,
             Some(false) | None => Holder::Unknown,
         }

@@ -1,7 +1,7 @@
-//! The report that people read: one file that needs no network and no script, streamed row by row.
+//! The report that people read: one HTML file that needs no network and no script, streamed row by row.
 //!
-//! What came from outside is made plain and escaped, and the page's own policy lets nothing run but the one script whose
-//! digest it names. With scripts, the rows are searched, filtered and turned over in pages; without, all of them are there.
+//! Text from outside is cleaned and escaped, and the page's content security policy allows only the one script whose digest it
+//! names. With scripts, rows are searched, filtered and paged; without, all of them are there.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -29,13 +29,14 @@ pub(crate) mod rows;
 
 use charts::Figure;
 use overview::{Moments, Overview};
-use rows::{Line, StoryOf};
+use rows::{HtmlRow, StoryPlace};
 
 pub(crate) const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/report.js");
-/// So many rows stand together where there is no script.
+/// Rows in one table on a page without scripts.
 const CHUNK: u32 = 500;
-/// Every row tells its story in a run of no more rows; in a larger one those do that did not go straight.
+/// Most rows of a run in which every row has its story in the page; in a larger run only rows that did not go straight have it,
+/// and at most as many.
 const STORIES: u32 = 20_000;
 
 pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
@@ -43,30 +44,30 @@ pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write)
     let lanes: Vec<_> = summary.lanes.iter().map(|lane| (lane.lane.lane, lane.lane.name.clone())).collect();
     let events = journal.told_by_lanes(run.key)?;
     let figures = charts::all(&journal.activity(run.key)?, &events, &lanes)?;
-    let overview = Overview::of(&summary, |source_id| row_link(journal, run, source_id));
-    let head = Head {
+    let overview = Overview::new(&summary, |source_id| row_link(journal, run, source_id));
+    let head = PageHead {
         style: STYLE,
         style_digest: digest(STYLE),
         script_digest: digest(SCRIPT),
         summary: &summary,
         overview,
         figures: &figures,
-        moments: Moments::of(&events),
+        moments: Moments::from_events(&events),
     };
     head.write_into(out)?;
     let commands = Arc::new(summary.commands.clone());
     let n_untold = write_rows(journal, run, &commands, &examples(journal, run, &summary)?, out)?;
-    Tail { summary: &summary, script: SCRIPT, n_untold }.write_into(out)?;
+    PageTail { summary: &summary, script: SCRIPT, n_untold }.write_into(out)?;
     Ok(())
 }
 
-/// Where the report tells a row's story.
+/// Returns the link to a row's story in this page.
 fn row_link(journal: &Journal, run: &RunRecord, source_id: &str) -> Option<String> {
     let (row, _) = journal.row_of_source(run.key, source_id).ok()??;
     Some(format!("#s{}", row.id))
 }
 
-/// The rows that stand for a cause: their stories are linked to.
+/// Returns the rows that stand as examples of causes: their stories are linked to.
 fn examples(journal: &Journal, run: &RunRecord, summary: &Summary) -> Result<BTreeSet<RowId>, JournalError> {
     let mut examples = BTreeSet::new();
     for cause in &summary.causes {
@@ -75,7 +76,7 @@ fn examples(journal: &Journal, run: &RunRecord, summary: &Summary) -> Result<BTr
     Ok(examples)
 }
 
-/// How many rows do not tell their story.
+/// Writes all rows. Returns the number of rows without a story.
 fn write_rows(
     journal: &Journal,
     run: &RunRecord,
@@ -95,8 +96,8 @@ fn write_rows(
         n_stories += u32::from(tells);
         let events = if tells { journal.events_of_row(run.key, row.id)? } else { Vec::new() };
         let explained = Explained::from_parts(run, row, standing, events, commands);
-        let story = if tells { StoryOf::Here } else { StoryOf::Nowhere };
-        Line::of(&explained, story).write_into(out)?;
+        let story = if tells { StoryPlace::Here } else { StoryPlace::Nowhere };
+        HtmlRow::new(&explained, story).write_into(out)?;
         out.write_all(b"\n")?;
         Ok::<(), ReportError>(())
     })?;
@@ -104,7 +105,7 @@ fn write_rows(
     Ok(n_rows - n_stories)
 }
 
-/// A row by its number in the plan, with its whole story.
+/// Returns a row by its number in the plan, with its whole story.
 pub(crate) fn row_numbered(journal: &Journal, run: &RunRecord, number: u32) -> Result<Option<Explained>, JournalError> {
     let Some(before) = number.checked_sub(1).map(RowId) else { return Ok(None) };
     journal.at_one_instant(|| {
@@ -116,19 +117,19 @@ pub(crate) fn row_numbered(journal: &Journal, run: &RunRecord, number: u32) -> R
     })
 }
 
-/// Sent once at most, and seen where it should be: its line says all that there is.
+/// Tells whether a row was sent once at most and is on target, so that its line says all there is.
 fn went_straight(standing: &Standing) -> bool {
     standing.is_on_target() && standing.started <= 1 && standing.moved.is_none()
 }
 
-/// As a policy names what may run: <https://www.w3.org/TR/CSP3/#grammardef-hash-source>.
+/// Digest of a script or style, in the form of content security policies: <https://www.w3.org/TR/CSP3/#grammardef-hash-source>.
 fn digest(text: &str) -> String {
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
 }
 
 #[derive(Template)]
 #[template(path = "report/html/head.html", config = ".askama.toml")]
-struct Head<'a> {
+struct PageHead<'a> {
     style: &'static str,
     style_digest: String,
     script_digest: String,
@@ -140,7 +141,7 @@ struct Head<'a> {
 
 #[derive(Template)]
 #[template(path = "report/html/tail.html", config = ".askama.toml")]
-struct Tail<'a> {
+struct PageTail<'a> {
     summary: &'a Summary,
     script: &'static str,
     n_untold: u32,

@@ -1,4 +1,4 @@
-//! The documents for scripts: `cutover.report.v1`, streamed row by row, and how any other document is written.
+//! Document `cutover.report.v1`, streamed row by row.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use crate::journal::read::RunRecord;
 use crate::ledger::Standing;
 use crate::model::Row;
 
-/// The summary on one line, and each row on its own.
+/// Writes the summary on one line, and each row on its own.
 pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
     let summary = Summary::now(journal, run, journal.told_path())?;
     write!(out, "{{\"schema\":\"cutover.report.v1\",\n\"summary\":")?;
@@ -46,7 +46,7 @@ impl Serialize for RowOf {
     }
 }
 
-/// The plan's unknown columns by name, in the plan's order.
+/// Unknown columns of the plan by name, in the plan's order.
 pub(super) struct Extra<'a>(pub(super) &'a [(String, String)]);
 
 impl Serialize for Extra<'_> {

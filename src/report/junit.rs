@@ -1,4 +1,4 @@
-//! For CI: JUnit XML in the dialect of the Jenkins xunit plugin (`junit-10.xsd`), with retries as Maven Surefire has
+//! Report for CI: JUnit XML in the dialect of the Jenkins xunit plugin (`junit-10.xsd`), with retries as Maven Surefire writes
 //! them. A wave is a suite, a row is a test; a row on target passes.
 //!
 //! source: <https://github.com/jenkinsci/xunit-plugin>, `org/jenkinsci/plugins/xunit/types/model/xsd/junit-10.xsd`, and
@@ -64,7 +64,7 @@ pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write)
     Ok(())
 }
 
-/// A suite's attributes, or what those of all suites add up to. A row takes the time from its first change to its verdict.
+/// Adds the sums of these suites as attributes. A row takes the time from its first change to its verdict.
 fn push_sums(element: &mut BytesStart<'_>, waves: &[WaveSum]) {
     let sum = |count: fn(&WaveSum) -> u64| waves.iter().map(count).sum::<u64>();
     for (name, n) in [
@@ -77,7 +77,7 @@ fn push_sums(element: &mut BytesStart<'_>, waves: &[WaveSum]) {
     element.push_attribute(("time", seconds(sum(|wave| wave.took_ms)).as_str()));
 }
 
-/// A wave, while its rows are written.
+/// A wave whose rows are being written.
 struct Suite {
     wave_no: u32,
     class: String,
@@ -95,7 +95,7 @@ impl Suite {
         let mut suite = BytesStart::new("testsuite");
         suite.push_attribute(("name", name.as_str()));
         push_sums(&mut suite, std::slice::from_ref(wave));
-        // Every row of a plan is asked for: there is nothing that a run skips and counts as fine.
+        // No row is skipped and counted as fine: one that an operator skipped is a failure.
         suite.push_attribute(("skipped", "0"));
         if let Some(at) = wave.first_sent_at.or(run.started_at) {
             suite.push_attribute(("timestamp", time(at).as_str()));
@@ -156,13 +156,13 @@ fn write_property(xml: &mut Xml<'_>, name: &str, value: &str) -> io::Result<()> 
     xml.write_event(Event::Empty(property))
 }
 
-/// Whether there may be attempts that the row itself does not tell of: it has what the last one ended with.
+/// Tells whether there may be attempts besides the last one, whose end the row itself holds.
 fn has_other_attempts(standing: &Standing) -> bool {
-    // Only a change that was accepted ends without a message.
+    // Every attempt ends with a message, except one that was accepted.
     standing.started > 1 || standing.is_on_target() && standing.error_msg.is_some()
 }
 
-/// How a row ended that is not on target, or that it has not ended.
+/// Writes the verdict of a row that is not on target, or an error where it has none.
 fn write_ending(xml: &mut Xml<'_>, commands: &NextCommands, row: &Row, standing: &Standing) -> io::Result<()> {
     let name = match standing.phase {
         Phase::Settled(_) => "failure",
@@ -175,7 +175,7 @@ fn write_ending(xml: &mut Xml<'_>, commands: &NextCommands, row: &Row, standing:
     end(xml, name)
 }
 
-/// What is in the row, one line each.
+/// Returns the row's facts, one line each.
 fn told(commands: &NextCommands, row: &Row, standing: &Standing) -> String {
     let mut lines = vec![("wanted", row.wants.to_string())];
     let mut line = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
@@ -196,13 +196,13 @@ fn told(commands: &NextCommands, row: &Row, standing: &Standing) -> String {
 /// An attempt that did not bring its row to the target.
 struct Missed<'a> {
     attempt: &'a Attempt,
-    /// A refusal or a missing effect; anything else says nothing about the row.
+    /// True for a refusal or a missing effect; false for anything else, which says nothing about the row.
     is_failure: bool,
     kind: &'static str,
     message: String,
 }
 
-/// Every attempt that failed, but for the last one of a row off target: that one is told by the row's own ending.
+/// Returns every attempt that failed, except the last one of a row off target, which the row's own ending tells.
 fn missed(attempts: &[Attempt], passed: bool) -> Vec<Missed<'_>> {
     let n_told = if passed { attempts.len() } else { attempts.len().saturating_sub(1) };
     let last = attempts.len().saturating_sub(1);
@@ -215,7 +215,7 @@ fn missed_one(attempt: &Attempt, is_last: bool) -> Option<Missed<'_>> {
         return Some(Missed { attempt, is_failure: false, kind: "lost", message });
     };
     let is_failure = match &ended.outcome {
-        // Answered with success and made again: it had no effect that lasted.
+        // Accepted, but made again: its effect did not last.
         Outcome::Accepted { .. } if !is_last => {
             let (verdict, reason) =
                 attempt.settled.as_ref().map_or((Verdict::NoEffect, None), |(v, r)| (*v, r.as_deref()));
@@ -265,7 +265,7 @@ fn end(xml: &mut Xml<'_>, name: &str) -> io::Result<()> {
     xml.write_event(Event::End(BytesEnd::new(name)))
 }
 
-/// As Surefire writes them: seconds with milliseconds.
+/// Returns seconds with milliseconds, as Surefire writes them.
 fn seconds(ms: u64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
 }
@@ -286,7 +286,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    /// Each element in order, by name and with one of its attributes.
+    /// Returns each of these elements in order, by name and with one of its attributes.
     fn told<'a>(report: &'a str, elements: &[(&'a str, &str)]) -> Vec<(&'a str, &'a str)> {
         let tags = report.split('<').filter_map(|tag| {
             let (name, attribute) = elements.iter().find(|(name, _)| tag.starts_with(&format!("{name} ")))?;

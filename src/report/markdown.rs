@@ -1,4 +1,5 @@
-//! For a ticket: the sentence, the counts, the causes, the rows that need a human, and how to verify all of it.
+//! Report for a ticket: the result in a sentence, the counts, the causes, the rows that need a human, and how to verify all of
+//! it.
 
 use std::io;
 
@@ -12,7 +13,7 @@ use crate::model::Row;
 use crate::wording::amounts::count;
 use crate::wording::plain::{plain, shortened};
 
-/// A ticket is read by people: past these there is a count.
+/// Most rows listed, since people read a ticket; the others are counted.
 const MOST_ROWS: u32 = 200;
 const TEXT_WIDTH: usize = 160;
 
@@ -130,7 +131,7 @@ fn write_facts(summary: &Summary, out: &mut dyn io::Write) -> Result<(), ReportE
     Ok(())
 }
 
-/// One cell, or one item: nothing in it is taken for markup, for a mention or for the end of the cell.
+/// Escapes a text for one cell or list item: nothing in it becomes markup, a mention or the end of the cell.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in plain(text).chars() {
@@ -146,7 +147,7 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// A piece of code, fenced by more backticks than it has in a row.
+/// Returns a piece of code, fenced by one backtick more than its longest row of backticks.
 fn code(text: &str) -> String {
     let text = plain(text);
     let longest = text.split(|character| character != '`').map(str::len).max().unwrap_or(0);

@@ -1,5 +1,5 @@
-//! Next commands, written whole: each works as it is printed, in the folder in which it is printed. It names its run, its
-//! journal where that is not the usual one, and what the last launch was given by hand and the next would do without.
+//! Commands to type next, complete: each works as printed, in the folder in which it is printed. It names its run, its journal
+//! where that is not the default, and what was given to the last launch by hand and has to be given again.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,18 +23,18 @@ use crate::waves::Stage;
 use crate::wording::amounts::count;
 use crate::wording::shell::{shell_path, shell_word};
 
-/// The journal that is meant when nobody names another.
+/// Default path of the journal.
 pub(crate) const USUAL_JOURNAL: &str = "cutover.db";
 
-/// What a launch was given by hand: settings by their names, and what is no setting.
+/// Values given to a launch by hand, by name: settings, and the flags below, which are no settings.
 pub type Given = BTreeMap<String, String>;
 
-/// What a launch may be given besides settings, by the names of its flags.
+/// Flags of a launch that are no settings, by name.
 pub const YES: &str = "yes";
 pub const IRREVERSIBLE: &str = "allow_irreversible";
 pub const REPORT: &str = "report";
 
-/// What a launch that sends nothing has no flags for.
+/// Flags that a verb which sends nothing does not have.
 pub(crate) const OF_SENDING: [&str; 16] = [
     YES,
     IRREVERSIBLE,
@@ -56,7 +56,7 @@ pub(crate) const OF_SENDING: [&str; 16] = [
 const DEADLINE: &str = "deadline";
 const WINDOW: &str = "window";
 
-/// Writes the commands of one run.
+/// Writer of the commands of one run.
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NextCommands {
@@ -64,32 +64,32 @@ pub struct NextCommands {
     plan: String,
     journal: Option<String>,
     given: Given,
-    /// The endpoints of its accounts; the sandbox's is `sandbox`.
+    /// Endpoints of the run's accounts; that of the sandbox is `sandbox`.
     endpoints: Vec<String>,
-    /// Of a sealed plan.
+    /// Seal of a sealed plan.
     seal: Option<Seal>,
     pub(super) require_approvals: u32,
-    /// Rows without a verdict: whatever launch goes on with the run goes on with them.
+    /// Rows without a verdict: any launch that goes on with the run goes on with all of them.
     n_unsettled: u64,
-    /// Verdicts that rows have for more than one cause, so that those of one cause are named by it.
+    /// Verdicts that rows have for more than one cause: a retry of one cause has to name it.
     pub(super) mixed: Vec<Verdict>,
-    /// Something that is left has a target from which there is no way back, and nobody gave leave for that.
+    /// True if a target that is left has no way back, and leave for that was not given.
     pub(super) lacks_leave: bool,
-    /// A launch holds the run now: any other would be turned away.
+    /// True if a launch holds the run now: any other would be refused.
     pub(super) goes_on: bool,
-    /// Nothing of the run is recorded, not even that it began: nobody goes on with it.
+    /// True if nothing of the run is recorded, not even its beginning: it cannot be resumed.
     never_begun: bool,
-    /// The deadline that the run itself has came before its last launch ended.
+    /// True if the run's own deadline came before its last launch ended.
     pub(super) deadline_is_over: bool,
-    /// So did the one that the last launch was given, which holds no longer.
+    /// True if the deadline given to the last launch came before that ended; it no longer holds.
     pub(super) given_deadline_is_over: bool,
-    /// Hours of the day are set, by hand or with the run.
+    /// True if a daily window is set, by hand or with the run.
     pub(super) has_window: bool,
-    /// So is a deadline.
+    /// True if a deadline is set, by hand or with the run.
     pub(super) has_deadline: bool,
 }
 
-/// ` --journal PATH`, unless it is the usual one.
+/// Returns ` --journal PATH`, or nothing for the default path.
 #[must_use]
 pub(crate) fn journal_flag(path: &Path) -> String {
     if path == Path::new(USUAL_JOURNAL) {
@@ -101,7 +101,7 @@ pub(crate) fn journal_flag(path: &Path) -> String {
     }
 }
 
-/// With a blank before it. What begins like a flag would be one.
+/// Returns a flag with a blank before it. A value that begins with `-` follows a `=`, or it would be taken for a flag.
 fn flag(name: &str, value: &str) -> String {
     let between = if value.starts_with('-') { '=' } else { ' ' };
     format!(" --{name}{between}{}", shell_word(value))
@@ -111,7 +111,8 @@ fn output(path: &str) -> String {
     if path.starts_with('-') { flag("output", path) } else { format!(" -o {}", shell_word(path)) }
 }
 
-/// A verb, words, and flags with a blank before each. A word that begins like a flag stands behind all of them.
+/// Writes a verb, words, and flags, each of which has a blank before it. If a word begins with `-`, all words stand behind the
+/// flags and `--`.
 fn written(verb: &str, words: &[&str], flags: &str) -> String {
     let quoted = words.iter().fold(String::new(), |text, word| text + " " + &shell_word(word));
     if words.iter().any(|word| word.starts_with('-') && *word != "-") {
@@ -120,12 +121,12 @@ fn written(verb: &str, words: &[&str], flags: &str) -> String {
     format!("cutover {verb}{quoted}{flags}")
 }
 
-/// Settings and leave as flags, each with a blank before it. What they were given as comes out of a journal, which anybody
-/// may have written: a name that is no flag is left out, and a value is never more than one word of the shell.
+/// Writes settings and leave as flags, each with a blank before it. They come out of a journal, which anybody may have written: a
+/// name that is no flag is left out, and a value is never more than one word of the shell.
 #[must_use]
 pub fn flags<'a>(given: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
     let mut text = String::new();
-    // Where it goes stands behind how it goes.
+    // Settings of the endpoint and credentials follow all others.
     let (how, way): (Vec<_>, Vec<_>) =
         given.into_iter().filter(|(key, _)| is_flag(key)).partition(|(key, _)| !is_of_way(key));
     for (key, value) in how.into_iter().chain(way) {
@@ -139,7 +140,7 @@ pub fn flags<'a>(given: impl IntoIterator<Item = (&'a String, &'a String)>) -> S
     text
 }
 
-/// Says where a run goes, or as whom.
+/// Tells whether a setting says where the requests of a run go, or as whom they are sent.
 pub(crate) fn is_of_way(key: &str) -> bool {
     KEYS.iter().any(|known| known.name == key && known.is_of_way())
 }
@@ -149,7 +150,7 @@ fn is_flag(key: &str) -> bool {
 }
 
 impl NextCommands {
-    /// After the last launch of a run, or while it goes on.
+    /// Reads what the commands of a run need: after its last launch, or while that goes on.
     pub fn of(journal: &Journal, run: &RunRecord, path: &Path) -> Result<Self, JournalError> {
         let began = journal.launches_back(run.key)?;
         let mut given = if began.is_empty() { journal.given_at_first(run.key)? } else { passed_on(began) };
@@ -158,7 +159,7 @@ impl NextCommands {
         let of_run = run.settings.get(DEADLINE).and_then(|text| text.as_str()?.parse::<Timestamp>().ok());
         let deadline_is_over = !given.contains_key(DEADLINE)
             && matches!((of_run, run.ended_at), (Some(deadline), Some(ended)) if deadline <= ended);
-        let goes_on = run.running && Holder::of(journal.path(), run) == Holder::Alive;
+        let goes_on = run.running && Holder::look_up(journal.path(), run) == Holder::Alive;
         let n_unsettled = journal.count_unsettled(run.key)?;
         Ok(Self {
             endpoints,
@@ -171,7 +172,7 @@ impl NextCommands {
         })
     }
 
-    /// Of a launch that is about to begin.
+    /// Makes the commands for a launch that is about to begin.
     #[must_use]
     pub fn new(run: &RunRecord, journal: &Path, given: Given) -> Self {
         let journal = (journal != Path::new(USUAL_JOURNAL)).then(|| journal.display().to_string());
@@ -192,7 +193,7 @@ impl NextCommands {
         Self { run: run.to_owned(), plan: "plan.csv".to_owned(), given, ..Self::default() }
     }
 
-    /// For a launch after this time.
+    /// Returns the commands for a launch after this time: a deadline that is over by then is dropped.
     #[must_use]
     pub fn after(&self, at: Timestamp) -> Self {
         let mut after = self.clone();
@@ -200,13 +201,14 @@ impl NextCommands {
         after
     }
 
-    /// What the last launch was given by hand.
+    /// Returns what was given to the last launch by hand.
     #[must_use]
     pub fn into_given(self) -> Given {
         self.given
     }
 
-    /// Whether leave for what cannot be undone was given goes with each launch; whether any is needed, the rows say.
+    /// Asks whether something that is left needs leave for targets without a way back. A run that was given such leave is not
+    /// asked about: the leave goes with each launch.
     pub(super) fn needs_leave<E>(&mut self, is_needed: impl FnOnce() -> Result<bool, E>) -> Result<(), E> {
         self.lacks_leave = !self.given.contains_key(IRREVERSIBLE) && is_needed()?;
         Ok(())
@@ -228,7 +230,7 @@ impl NextCommands {
         self.resume_with(&[])
     }
 
-    /// With what the last launch did not have.
+    /// Goes on with the run, with these values besides those of the last launch.
     #[must_use]
     pub fn resume_with(&self, more: &[(&str, &str)]) -> String {
         if self.never_begun {
@@ -237,32 +239,32 @@ impl NextCommands {
         self.written("resume", &[&self.run], &self.launch_flags(more))
     }
 
-    /// With leave for a wave.
+    /// Goes on with the run, with leave for a wave.
     #[must_use]
     pub fn resume_approving(&self, wave: &str) -> String {
         let flags = flag("approve", wave) + &self.launch_flags(&[]);
         self.written("resume", &[&self.run], &flags)
     }
 
-    /// A plan of its own for the same accounts, such as the way back.
+    /// Runs another plan for the same accounts, such as a rollback plan.
     #[must_use]
     pub fn run(&self, plan: &Path) -> String {
         let plan = plan.display().to_string();
-        // The report and its limits are of this run.
+        // The path of the report, and limits that belong to this run, do not go along.
         let is_of_this_one =
             |key: &str| key == REPORT || KEYS.iter().any(|known| known.name == key && known.is_of_one_run());
         let given = self.beside_endpoint().filter(|(key, _)| !is_of_this_one(key));
         self.written("run", &[&plan], &(self.endpoint_flag() + &flags(given)))
     }
 
-    /// The plan of this run, once it was sealed anew.
+    /// Runs the plan of this run again, after it was sealed anew.
     #[must_use]
     pub fn run_again(&self) -> String {
         let flags = self.endpoint_flag() + &flags(self.beside_endpoint());
         self.written("run", &[&self.plan], &flags)
     }
 
-    /// Settings given by hand, where the endpoint is named for itself.
+    /// Returns the settings given by hand, without the endpoint where that is named separately.
     fn beside_endpoint(&self) -> impl Iterator<Item = (&String, &String)> {
         let is_named = self.endpoint().is_some();
         self.given.iter().filter(move |(key, _)| !(is_named && ["endpoint", "region"].contains(&key.as_str())))
@@ -273,7 +275,7 @@ impl NextCommands {
         written("check", &[&plan.display().to_string()], "")
     }
 
-    /// Of the rows that have a verdict for one cause, and no others; with what the last launch did not have.
+    /// Retries the rows that have a verdict for one cause and no others, with these values besides those of the last launch.
     #[must_use]
     pub fn retry(&self, verdict: Verdict, cause: &str, more: &[(&str, &str)]) -> String {
         let is_named = cause == Ground::Skipped.name() || self.mixed.contains(&verdict);
@@ -281,13 +283,13 @@ impl NextCommands {
         self.written("retry", &[&self.run], &(flag("only", &only.to_string()) + &self.launch_flags(more)))
     }
 
-    /// Of one row, whatever it ended with.
+    /// Retries one row, whatever its verdict.
     #[must_use]
     pub fn retry_row(&self, source_id: &str, more: &[(&str, &str)]) -> String {
         self.written("retry", &[&self.run], &(flag("row", source_id) + &self.launch_flags(more)))
     }
 
-    /// What a launch does besides what it is for: it goes on with whatever has no verdict.
+    /// Says what a retry also does: it goes on with every row that has no verdict.
     #[must_use]
     pub(super) fn besides(&self) -> String {
         match self.n_unsettled {
@@ -309,7 +311,7 @@ impl NextCommands {
         self.written("control", &[&[self.run.as_str()], words].concat(), "")
     }
 
-    /// What a wait is for, after "waiting" or "it waits", and the command that ends it where there is one.
+    /// Says what a wait is for, after "waiting" or "it waits", with the command that ends it where there is one.
     #[must_use]
     pub fn waiting(&self, cause: Wait, stage: &Stage, until: Option<Timestamp>, zone: Option<&Zone>) -> String {
         let what = control::waits_for(cause, stage, until, zone);
@@ -329,7 +331,7 @@ impl NextCommands {
         self.written("status", &[&self.run], "")
     }
 
-    /// Where it stands, again and again until it ends.
+    /// Shows the status again and again until the run ends.
     #[must_use]
     pub fn watch(&self) -> String {
         self.written("status", &[&self.run], " --watch")
@@ -350,7 +352,8 @@ impl NextCommands {
         self.written("audit export", &[&self.run], &output(&format!("{}.zip", self.run)))
     }
 
-    /// The service's own word about a source, where one endpoint is meant; the sandbox's servers are gone with it.
+    /// Shows what the service says about a source, where the run has one endpoint. The sandbox's servers end with it, so that its
+    /// rows are explained from the journal instead.
     #[must_use]
     pub fn show(&self, source_id: &str) -> String {
         match self.endpoint() {
@@ -361,13 +364,13 @@ impl NextCommands {
         }
     }
 
-    /// A look at endpoint, credentials and permissions; the endpoint is named where there is one.
+    /// Looks at endpoint, credentials and permissions; names the endpoint where the run has one.
     #[must_use]
     pub fn doctor(&self) -> String {
         self.written("doctor", &[], &self.way_flags(self.endpoint()))
     }
 
-    /// A sealed plan sealed anew, for the states of now, by whoever sealed it before.
+    /// Seals a sealed plan again, for the states of now, in the name of whoever sealed it before.
     #[must_use]
     pub fn seal_again(&self) -> String {
         let name = self.seal.as_ref().map_or_else(String::new, |seal| flag("as", &seal.sealed_by));
@@ -375,14 +378,14 @@ impl NextCommands {
         self.written("plan", &[&self.plan], &flags)
     }
 
-    /// For each of those who agree: their names are not for us to say.
+    /// Approves the plan, for each of those who agree: their names are theirs to fill in.
     #[must_use]
     pub fn approve(&self) -> String {
         let config = flags(self.given.iter().filter(|(key, _)| key.as_str() == CONFIG_FLAG));
         written("approve", &[&self.plan], &format!(" --as NAME{config}"))
     }
 
-    /// Where one is meant; of several, each has its profile's.
+    /// Returns the endpoint of a run with one; with several, each account has that of its profile.
     fn endpoint(&self) -> Option<&str> {
         match &self.endpoints[..] {
             [endpoint] => Some(endpoint),
@@ -403,7 +406,7 @@ impl NextCommands {
     }
 }
 
-/// A deadline that a launch came to is none for the next. Whether it was dropped.
+/// Drops a deadline that is over at this time. Returns true if there was one.
 fn drop_what_is_over(given: &mut Given, at: Timestamp) -> bool {
     let deadline = given.get(DEADLINE).and_then(|text| text.parse::<Timestamp>().ok());
     let is_over = deadline.is_some_and(|deadline| deadline <= at);
@@ -413,8 +416,9 @@ fn drop_what_is_over(given: &mut Given, at: Timestamp) -> bool {
     is_over
 }
 
-/// What the next launch would be given, from how launches and their stages began, the last one first: a launch that began no
-/// stage sent nothing, and passes on what the one before it had.
+/// Returns what the next launch would be given, from the beginnings of launches and their stages, the last one first. A launch
+/// that began no stage sent nothing: what the launch before it was given still holds, except where the later one was given
+/// something else.
 fn passed_on(began: Vec<Event>) -> Given {
     let (mut passed_on, mut any_stage) = (Given::new(), false);
     for began in began {
@@ -432,7 +436,7 @@ fn passed_on(began: Vec<Event>) -> Given {
     passed_on
 }
 
-/// None: a stage began.
+/// Returns what a launch was given; `None` for the beginning of a stage.
 fn given_of(began: EventKind) -> Option<Given> {
     let EventKind::Run(RunEvent::LaunchBegan { given, .. }) = began else { return None };
     Some(given)
@@ -448,7 +452,7 @@ mod tests {
         Event { lane: LaneId::RUN, seq: 1, at: Timestamp::UNIX_EPOCH, kind }
     }
 
-    /// A launch by this verb that was given so, as the journal has it.
+    /// Beginning of a launch by this verb, given these values, as the journal has it.
     fn launch(verb: &str, given: &[(&str, &str)]) -> Event {
         event(
             RunEvent::LaunchBegan {

@@ -1,4 +1,4 @@
-//! One row of the row reports: the columns that CSV and JSON share, each with its value.
+//! Cells of one row, in the columns that CSV, JSON and spreadsheets share.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -10,10 +10,10 @@ use crate::model::words::Word;
 use crate::model::{Row, SeenState};
 use crate::wording::times::time;
 
-/// Columns that every report has.
+/// Number of columns that every report has.
 pub(crate) const PROMISED: usize = 19;
 
-/// The first ones are promised, in this order; what is added comes after them, and raises the form of bundles.
+/// All columns. The first [`PROMISED`] keep their order; new ones come last, and raise the format version of bundles.
 pub(crate) const COLUMNS: [&str; 29] = [
     "row",
     "source_id",
@@ -46,7 +46,7 @@ pub(crate) const COLUMNS: [&str; 29] = [
     "file",
 ];
 
-/// Why a row is not on target, in one line.
+/// Says in one line why a row is not on target.
 #[must_use]
 pub(super) fn why(standing: &Standing) -> String {
     match standing.reason.as_deref().or(standing.error_msg.as_deref()) {

@@ -1,4 +1,4 @@
-//! The runs in a journal, newest first: a table for people, and the document `cutover.runs.v1`.
+//! List of the runs in a journal, newest first: a table for people, and the document `cutover.runs.v1`.
 
 use std::io;
 
@@ -19,7 +19,7 @@ use crate::wording::printout::Printout;
 use crate::wording::times::{serialize_time, time};
 
 const PLAN_WIDTH: usize = 24;
-/// Of the columns beside a run's id and its plan.
+/// Width of the columns beside a run's id and its plan.
 const BESIDE: usize = 100;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -36,9 +36,9 @@ pub struct RunLine {
     pub rows: u32,
     pub on_target: u64,
     pub unsettled: u64,
-    /// As the journal has it, which cannot know that a launch was cut off.
+    /// State in the journal has it, which cannot know that a launch was cut off.
     pub running: bool,
-    /// A launch holds it now.
+    /// True if a launch holds it now.
     pub goes_on: bool,
     #[serde(skip)]
     cut_off: bool,
@@ -62,7 +62,7 @@ impl RunLine {
         }
     }
 
-    /// In UTC.
+    /// Returns the time of the beginning in UTC.
     pub(crate) fn started(&self) -> String {
         self.started_at.map_or_else(String::new, time)
     }
@@ -74,14 +74,14 @@ impl RunLine {
 }
 
 impl Runs {
-    pub fn of(journal: &Journal) -> Result<Self, JournalError> {
+    pub fn from_journal(journal: &Journal) -> Result<Self, JournalError> {
         journal.at_one_instant(|| {
             let runs = journal.runs()?.iter().map(|run| line_of(journal, run)).collect::<Result<_, JournalError>>()?;
             Ok(Self { schema: "cutover.runs.v1", runs })
         })
     }
 
-    /// Times as the clocks of a zone show them. Where the table is wider than what shows it, each run has two lines.
+    /// Writes the runs as text, with times in this time zone. Where the table is wider than the terminal, each run has two lines.
     pub fn write_text(&self, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
         if self.runs.is_empty() {
             return writeln!(out, "The journal holds no run yet.");
@@ -132,7 +132,7 @@ fn line_of(journal: &Journal, run: &RunRecord) -> Result<RunLine, JournalError> 
     let tally = journal.tally(run.key)?;
     let run = cut_off::as_told(journal, run, &tally)?;
     let elapsed_ms = cut_off::elapsed_ms(journal, &run)?;
-    let holder = run.running.then(|| Holder::of(journal.path(), &run));
+    let holder = run.running.then(|| Holder::look_up(journal.path(), &run));
     Ok(RunLine {
         goes_on: holder == Some(Holder::Alive),
         cut_off: holder == Some(Holder::Gone),

@@ -1,4 +1,4 @@
-//! Where a run stands, also while it runs. As JSON it is the summary.
+//! Status of a run as text, also while it goes on. The JSON form is the summary.
 
 use std::io;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::wording::plain::{padded, plain, shortened};
 use crate::wording::printout::Printout;
 use crate::wording::times::time_in;
 
-/// Waves past these are counted and not listed.
+/// Most waves listed; the others are counted.
 const MOST_WAVES: usize = 30;
 const WAVE_WIDTH: usize = 28;
 
-/// Times as the clocks of a zone show them.
+/// Writes the status, with times in this time zone.
 pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
     writeln!(out, "{}", summary.sentence())?;
     if let Some(running) = &summary.running {
@@ -52,7 +52,7 @@ pub fn write_text(summary: &Summary, holder: Holder, zone: &Zone, out: &mut Prin
     summary.write_footer(zone, out)
 }
 
-/// What a person may do about a run that goes on, and the command of it that is likely to be wanted.
+/// Returns what a person may do about a run that goes on, and the words of the control command that is most likely wanted.
 fn steering(steering: &SteeringOf) -> (&'static str, Vec<&str>) {
     let SteeringOf { paused, waits, .. } = steering;
     let unreleased = waits.as_ref().filter(|waits| waits.cause == Wait::Approval);
@@ -89,7 +89,7 @@ fn write_if_stopped(counts: &IfStopped, out: &mut Printout<'_>) -> io::Result<()
     writeln!(out, "  {:<14} {not_reversible:>9}  of those that were changed, or may have been", "not reversible")
 }
 
-/// Since when, as the clocks of a zone show it or else in UTC.
+/// Says which process runs or ran and since when: in this time zone, or in UTC without one.
 pub(crate) fn where_it_is(running: &Running, holder: Holder, zone: Option<&Zone>) -> String {
     let pid = running.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
     let host = running.host.as_deref().map_or_else(|| "?".to_owned(), plain);

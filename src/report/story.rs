@@ -1,4 +1,4 @@
-//! Events in sentences: what happened to a row or to a run, moment by moment, for the terminal and for browsers alike.
+//! Sentences for events: what happened to a row or to a run, moment by moment, for the terminal and for browsers alike.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -13,20 +13,20 @@ use crate::wording::amounts::{count, duration};
 use crate::wording::plain::plain;
 use crate::wording::times::time;
 
-/// An event as it is told.
+/// An event, as stories tell it.
 #[derive(Serialize)]
 pub(crate) struct Moment<'a> {
     lane: u32,
     seq: u64,
     #[serde(serialize_with = "in_document")]
     pub(crate) at: Timestamp,
-    /// What passed since the one before it. A clock that was set back between two events shows as it is.
+    /// Milliseconds since the event before; negative where the clock was set back in between, `None` for the first.
     gap_ms: Option<i64>,
     #[serde(flatten)]
     kind: &'a EventKind,
 }
 
-/// Events, each with what passed since the one before it.
+/// Pairs each event with the time since the one before it.
 pub(crate) fn told(events: &[Event]) -> impl Iterator<Item = Moment<'_>> {
     let mut before: Option<Timestamp> = None;
     events.iter().map(move |event| {
@@ -41,12 +41,12 @@ fn in_document<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S:
 }
 
 impl Moment<'_> {
-    /// In UTC.
+    /// Returns the time in UTC.
     pub(crate) fn time(&self) -> String {
         time(self.at)
     }
 
-    /// `+0.250 s`; nothing for the first.
+    /// Returns the time since the event before, such as `+0.250 s`; nothing for the first.
     pub(crate) fn gap(&self) -> String {
         self.gap_ms.map_or_else(String::new, since)
     }
@@ -55,7 +55,7 @@ impl Moment<'_> {
         sentence(self.kind)
     }
 
-    /// What belongs to it, one line each.
+    /// Returns what belongs to the event, one line each.
     pub(crate) fn details(&self) -> Vec<String> {
         details(self.kind)
     }

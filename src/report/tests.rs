@@ -1,4 +1,4 @@
-//! Every text and format over one known night, and over runs at their edges.
+//! Every text and format of one known run, and of runs at their limits.
 
 use std::io;
 
@@ -40,7 +40,7 @@ fn summary_of(lab: &Lab) -> Summary {
     Summary::of(&journal, &run, PATH.as_ref()).unwrap()
 }
 
-/// The report, with the journal's own path made the same on every machine.
+/// Returns the report, with the journal's own path made the same on every machine.
 fn report(lab: &Lab, format: Format) -> Vec<u8> {
     let (journal, run) = lab.open();
     let bytes = written(|out| write(format, &journal, &run, out));
@@ -61,10 +61,10 @@ fn without_path(lab: &Lab, bytes: Vec<u8>) -> Vec<u8> {
 
 fn explained(journal: &Journal, run: &RunRecord, source_id: &str) -> Explained {
     let (row, standing) = journal.row_of_source(run.key, source_id).unwrap().unwrap();
-    Explained::of(journal, run, row, standing).unwrap()
+    Explained::from_journal(journal, run, row, standing).unwrap()
 }
 
-/// Where the people of these tests read their clocks.
+/// Time zone in which these tests show times.
 fn berlin() -> Zone {
     Zone::from_name("Europe/Berlin").unwrap()
 }
@@ -81,7 +81,7 @@ fn a_night_reads_as_it_was() {
     matches_snapshot("report.json", &report(&lab, Format::Json));
     matches_snapshot("report.junit.xml", &report(&lab, Format::Junit));
     matches_snapshot("report.md", &report(&lab, Format::Md));
-    let runs = Runs::of(&lab.open().0).unwrap();
+    let runs = Runs::from_journal(&lab.open().0).unwrap();
     matches_snapshot("runs.txt", &told(|out| runs.write_text(&berlin(), out)));
     matches_snapshot("runs.json", &written(|out| runs.write_json(out)));
 }
@@ -110,7 +110,7 @@ fn documents_keep_to_their_schemas() {
     conforms("report.v1.json", &document);
     conforms("summary.v1.json", &document["summary"]);
     let (journal, run) = lab.open();
-    conforms("runs.v1.json", &parsed(written(|out| Runs::of(&journal).unwrap().write_json(out))));
+    conforms("runs.v1.json", &parsed(written(|out| Runs::from_journal(&journal).unwrap().write_json(out))));
     for row in document["rows"].as_array().unwrap() {
         let explained = explained(&journal, &run, row["source_id"].as_str().unwrap());
         conforms("explain.v1.json", &parsed(written(|out| explained.write_json(out))));

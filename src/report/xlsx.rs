@@ -1,9 +1,9 @@
-//! For those who work in spreadsheets: what the run adds up to, every row, every attempt.
+//! Workbook for those who use spreadsheets: what the run adds up to, every row, every attempt.
 
 use std::borrow::Cow;
 use std::io;
 
-use book::{Book, Column, MOST_COLUMNS, Sheet, Value};
+use book::{CellValue, MOST_COLUMNS, Sheet, SheetColumn, Spreadsheet};
 
 use super::advice::{self, Advice};
 use super::csv::own_name;
@@ -19,7 +19,7 @@ use crate::wording::plain::plain;
 
 mod book;
 
-/// The columns of the attempts, each with its width.
+/// Columns of the attempts, each with its width.
 const ATTEMPT_COLUMNS: [(&str, u32); 15] = [
     ("row", 9),
     ("source_id", 38),
@@ -49,7 +49,7 @@ pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write)
     })
 }
 
-fn write_summary(book: &mut Book, summary: &Summary, n_columns_left_out: usize) -> io::Result<()> {
+fn write_summary(book: &mut Spreadsheet, summary: &Summary, n_columns_left_out: usize) -> io::Result<()> {
     let mut page = book.page("Summary", &[14, 12, 60, 38, 60, 50])?;
     page.row([title(summary.sentence())])?;
     section(&mut page, &["evidence"])?;
@@ -63,24 +63,29 @@ fn write_summary(book: &mut Book, summary: &Summary, n_columns_left_out: usize) 
     }
     section(&mut page, &["verdict", "rows", "meaning"])?;
     for (name, n_rows, meaning) in summary.counts() {
-        page.row([text(name), Value::Number(n_rows), text(meaning)])?;
+        page.row([text(name), CellValue::Number(n_rows), text(meaning)])?;
     }
-    page.row([title("total"), Value::Number(summary.plan.rows.into())])?;
+    page.row([title("total"), CellValue::Number(summary.plan.rows.into())])?;
     section(&mut page, &["wave", "rows", "settled", "on target"])?;
     for wave in &summary.waves {
         let name = wave.wave.as_deref().map_or_else(|| "(no wave)".to_owned(), plain);
-        page.row([text(name), Value::Number(wave.rows), Value::Number(wave.settled), Value::Number(wave.on_target)])?;
+        page.row([
+            text(name),
+            CellValue::Number(wave.rows),
+            CellValue::Number(wave.settled),
+            CellValue::Number(wave.on_target),
+        ])?;
     }
     section(&mut page, &["account", "rows", "settled", "on target", "endpoint"])?;
     for LaneOf { lane, rows, settled, on_target } in &summary.lanes {
-        let numbers = [*rows, *settled, *on_target].map(Value::Number);
+        let numbers = [*rows, *settled, *on_target].map(CellValue::Number);
         let (name, endpoint) = (text(plain(&lane.name)), text(plain(&lane.endpoint)));
         page.row(std::iter::once(name).chain(numbers).chain([endpoint]))?;
     }
     write_causes(&mut page, summary)?;
     section(&mut page, &["next", "", "what to do", "", "command"])?;
     for (name, Advice { say, command }) in summary.next_steps() {
-        page.row([text(name), Value::Nothing, text(say), Value::Nothing, text(command)])?;
+        page.row([text(name), CellValue::Nothing, text(say), CellValue::Nothing, text(command)])?;
     }
     page.end()
 }
@@ -92,12 +97,12 @@ fn write_causes(page: &mut Sheet<'_>, summary: &Summary) -> io::Result<()> {
         let Cause { verdict, n_rows, example, .. } = cause;
         n_more = n_more.saturating_sub(*n_rows);
         let next = advice::of_cause(cause, &summary.commands)
-            .map_or([Value::Nothing, Value::Nothing], |Advice { say, command }| [text(say), text(command)]);
-        let what = [text(plain(verdict)), Value::Number(*n_rows), text(cause_text(cause)), text(plain(example))];
+            .map_or([CellValue::Nothing, CellValue::Nothing], |Advice { say, command }| [text(say), text(command)]);
+        let what = [text(plain(verdict)), CellValue::Number(*n_rows), text(cause_text(cause)), text(plain(example))];
         page.row(what.into_iter().chain(next))?;
     }
     if n_more > 0 {
-        page.row([Value::Nothing, Value::Number(n_more), text("for other causes")])?;
+        page.row([CellValue::Nothing, CellValue::Number(n_more), text("for other causes")])?;
     }
     Ok(())
 }
@@ -107,27 +112,27 @@ fn section(page: &mut Sheet<'_>, names: &[&str]) -> io::Result<()> {
     page.row(names.iter().map(|name| title(*name)))
 }
 
-fn write_rows(book: &mut Book, journal: &Journal, run: &RunRecord, extra: &[String]) -> Result<(), ReportError> {
-    let own = COLUMNS.iter().map(|name| Column { name: (*name).to_owned(), width: width(name) });
-    let columns = own.chain(extra.iter().map(|name| Column { name: own_name(name).into_owned(), width: 16 }));
+fn write_rows(book: &mut Spreadsheet, journal: &Journal, run: &RunRecord, extra: &[String]) -> Result<(), ReportError> {
+    let own = COLUMNS.iter().map(|name| SheetColumn { name: (*name).to_owned(), width: width(name) });
+    let columns = own.chain(extra.iter().map(|name| SheetColumn { name: own_name(name).into_owned(), width: 16 }));
     let mut rows = book.table("Rows", columns.collect())?;
     journal.for_each_row(run.key, |row, standing| {
         let own = cells(&row, &standing).into_iter().map(|cell| match cell {
-            Cell::Nothing => Value::Nothing,
-            Cell::Number(number) => Value::Number(number.into()),
-            Cell::Text(text) => Value::Text(text.into()),
-            Cell::Time(at) => Value::Time(at),
+            Cell::Nothing => CellValue::Nothing,
+            Cell::Number(number) => CellValue::Number(number.into()),
+            Cell::Text(text) => CellValue::Text(text.into()),
+            Cell::Time(at) => CellValue::Time(at),
         });
         let of_plan = extra.iter().map(|column| {
             let value = row.extra.iter().find(|(name, _)| name == column);
-            value.map_or(Value::Nothing, |(_, value)| Value::Text(value.into()))
+            value.map_or(CellValue::Nothing, |(_, value)| CellValue::Text(value.into()))
         });
         Ok::<(), ReportError>(rows.row(own.chain(of_plan))?)
     })?;
     Ok(rows.end()?)
 }
 
-/// Wide enough for what is usual there.
+/// Returns a width that suits the usual values of a column, in characters.
 fn width(column: &str) -> u32 {
     match column {
         "row" | "line" | "attempts" | "throttled" => 10,
@@ -139,43 +144,43 @@ fn width(column: &str) -> u32 {
     }
 }
 
-fn write_attempts(book: &mut Book, journal: &Journal, run: &RunRecord) -> Result<(), ReportError> {
-    let columns = ATTEMPT_COLUMNS.map(|(name, width)| Column { name: name.to_owned(), width });
+fn write_attempts(book: &mut Spreadsheet, journal: &Journal, run: &RunRecord) -> Result<(), ReportError> {
+    let columns = ATTEMPT_COLUMNS.map(|(name, width)| SheetColumn { name: name.to_owned(), width });
     let mut attempts = book.table("Attempts", columns.into())?;
     journal.for_each_attempt(run.key, |row, attempt| Ok::<(), ReportError>(attempts.row(line(row, attempt))?))?;
     Ok(attempts.end()?)
 }
 
-fn line<'a>(row: &'a AttemptedRow, attempt: &'a Attempt) -> [Value<'a>; ATTEMPT_COLUMNS.len()] {
+fn line<'a>(row: &'a AttemptedRow, attempt: &'a Attempt) -> [CellValue<'a>; ATTEMPT_COLUMNS.len()] {
     let ended = attempt.ended.as_ref();
     let outcome = ended.map(|ended| &ended.outcome);
     [
-        Value::Number(row.id.0.into()),
+        CellValue::Number(row.id.0.into()),
         text(&*row.source_id),
-        Value::Number(attempt.number.into()),
+        CellValue::Number(attempt.number.into()),
         some_text(row.wave.as_deref()),
         some_text(row.target.as_deref()),
         some_text(attempt.sends.copystate.as_ref().map(Word::as_str)),
         some_text(attempt.sends.migrationcycle.as_ref().map(Word::as_str)),
-        Value::Time(attempt.began_at),
-        ended.map_or(Value::Nothing, |ended| Value::Time(ended.at)),
-        ended.map_or(Value::Nothing, |ended| Value::Number(ended.took_ms)),
+        CellValue::Time(attempt.began_at),
+        ended.map_or(CellValue::Nothing, |ended| CellValue::Time(ended.at)),
+        ended.map_or(CellValue::Nothing, |ended| CellValue::Number(ended.took_ms)),
         some_text(outcome.map(Outcome::name)),
-        outcome.and_then(Outcome::status).map_or(Value::Nothing, |status| Value::Number(status.into())),
+        outcome.and_then(Outcome::status).map_or(CellValue::Nothing, |status| CellValue::Number(status.into())),
         some_text(outcome.and_then(Outcome::code)),
         some_text(outcome.and_then(Outcome::message)),
         some_text(ended.and_then(|ended| ended.request_id.as_deref())),
     ]
 }
 
-fn text<'a>(text: impl Into<Cow<'a, str>>) -> Value<'a> {
-    Value::Text(text.into())
+fn text<'a>(text: impl Into<Cow<'a, str>>) -> CellValue<'a> {
+    CellValue::Text(text.into())
 }
 
-fn title<'a>(text: impl Into<Cow<'a, str>>) -> Value<'a> {
-    Value::Title(text.into())
+fn title<'a>(text: impl Into<Cow<'a, str>>) -> CellValue<'a> {
+    CellValue::Title(text.into())
 }
 
-fn some_text(text: Option<&str>) -> Value<'_> {
-    text.map_or(Value::Nothing, |text| Value::Text(text.into()))
+fn some_text(text: Option<&str>) -> CellValue<'_> {
+    text.map_or(CellValue::Nothing, |text| CellValue::Text(text.into()))
 }

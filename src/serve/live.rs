@@ -48,7 +48,7 @@ pub(super) fn shown(journal: &Journal, id: &str, path: &Path) -> Result<String, 
     journal.at_one_instant(|| {
         let run = journal.find_run(id)?;
         let summary = Summary::of(journal, &run, path)?;
-        let holder = Holder::of(path, &run);
+        let holder = Holder::look_up(path, &run);
         let mut lines = Vec::new();
         if let Some(running) = &summary.running {
             lines.push(where_it_is(running, holder, None));
@@ -67,11 +67,11 @@ pub(super) fn shown(journal: &Journal, id: &str, path: &Path) -> Result<String, 
         } else {
             None
         };
-        let overview = Overview::of(&summary, |source_id| {
+        let overview = Overview::new(&summary, |source_id| {
             let (row, _) = journal.row_of_source(run.key, source_id).ok()??;
             Some(format!("{}/rows/{}", run_link(&run.id), row.id))
         });
-        let moments = Moments::of(&journal.told_lately(run.key, MOMENTS)?);
+        let moments = Moments::from_events(&journal.told_lately(run.key, MOMENTS)?);
         let live = Live { summary: &summary, overview, lines, pace, moments };
         Ok(Form::Text.fit(&live.render().expect("writing to a string does not fail")))
     })

@@ -22,7 +22,7 @@ use crate::journal::{Journal, JournalError};
 use crate::report;
 use crate::report::error::ReportError;
 use crate::report::explain::Explained;
-use crate::report::html::rows::{Line, StoryOf, Told};
+use crate::report::html::rows::{HtmlRow, RowStory, StoryPlace};
 use crate::report::html::{STYLE, row_numbered};
 use crate::report::next::NextCommands;
 use crate::report::runs::{RunLine, Runs};
@@ -154,7 +154,7 @@ struct RowsPage {
 #[template(path = "serve/row.html", config = ".askama.toml")]
 struct RowPage<'a> {
     id: String,
-    told: Told<'a>,
+    told: RowStory<'a>,
     title: String,
 }
 
@@ -163,7 +163,7 @@ fn page(template: &impl Template) -> Html<String> {
 }
 
 pub(super) async fn runs(State(room): State<Arc<Room>>) -> Result<Html<String>, PageError> {
-    let runs = room.reader.read(Runs::of).await?.runs;
+    let runs = room.reader.read(Runs::from_journal).await?.runs;
     Ok(page(&RunsPage { journal: room.journal.display().to_string(), runs }))
 }
 
@@ -202,9 +202,9 @@ pub(super) async fn rows(
             let found = journal.found(run.key, &search, from, PAGE)?;
             let commands = Arc::new(NextCommands::of(journal, &run, journal.path())?);
             let lines = found.into_iter().map(|(row, standing)| {
-                let story = StoryOf::At(format!("{}/rows/{}", run_link(&run.id), row.id));
+                let story = StoryPlace::At(format!("{}/rows/{}", run_link(&run.id), row.id));
                 let explained = Explained::from_parts(&run, row, standing, Vec::new(), &commands);
-                Line::of(&explained, story).render().expect("writing to a string does not fail")
+                HtmlRow::new(&explained, story).render().expect("writing to a string does not fail")
             });
             let lines = lines.collect();
             Ok::<_, JournalError>(RowsPage { id: run.id, search, lines, n_found, page: number, n_pages })
@@ -242,7 +242,7 @@ pub(super) async fn row(
         let run = journal.find_run(&run)?;
         let Some(explained) = row_numbered(journal, &run, number)? else { return Err(PageError::NoRow) };
         let title = format!("{}: {}", explained.title(), explained.verdict());
-        Ok(page(&RowPage { id: run.id, told: Told::of(&explained), title }))
+        Ok(page(&RowPage { id: run.id, told: RowStory::new(&explained), title }))
     };
     room.reader.read(read).await
 }

@@ -1,4 +1,4 @@
-//! Pictures of a night, as SVG. Each has a title, axes with units, and the same figures as a table.
+//! Charts of a run, as SVG. Each has a title, axes with units, and the same numbers as a table.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-use super::night::{Band, RunClock, Timeline, bands};
+use super::night::{RunClock, TimeSpan, Timeline, bands};
 use crate::event::lane::LaneEvent;
 use crate::event::{Event, EventKind, LaneId};
 use crate::journal::activity::{Activity, Second};
@@ -17,9 +17,9 @@ use crate::wording::times::time;
 const WIDTH: u32 = 900;
 const HEIGHT: u32 = 280;
 const DAY: i64 = 24 * 60 * 60;
-/// More figures of a quota than these nobody reads; the first and the last of them stand in the table.
+/// Most lines in the table of a quota; of more, the first and the last are kept.
 const MOST_LEARNED: usize = 500;
-/// All of them can be told from white and from black, and from each other in grey.
+/// Each of these colours differs enough from white, from black, and from the others in grey.
 const BLUE: Colour = Colour(0x3b, 0x78, 0xc4);
 const ORANGE: Colour = Colour(0xc7, 0x6a, 0x15);
 const RED: Colour = Colour(0xd1, 0x43, 0x4b);
@@ -27,11 +27,11 @@ const PURPLE: Colour = Colour(0x8e, 0x5b, 0xb5);
 const GREEN: Colour = Colour(0x2e, 0x8b, 0x57);
 const GREY: Colour = Colour(0x7d, 0x7d, 0x7d);
 const LINES: [Colour; 6] = [BLUE, ORANGE, GREEN, PURPLE, RED, GREY];
-/// Accounts past these would not be told apart in one picture.
+/// Most accounts in one chart: more lines could not be told apart.
 const MOST_LINES: usize = LINES.len();
-/// A band that is narrower than this share of the picture has no room for its name.
+/// Smallest share of the chart's width at which a band is named.
 const NAMED_FROM: f64 = 0.08;
-/// As many answers as came within so many milliseconds stand in one bar.
+/// Upper limits of the bars of the latency chart, in milliseconds.
 const BARS_MS: [u64; 12] = [10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, u64::MAX];
 
 #[derive(Clone, Copy)]
@@ -47,26 +47,26 @@ impl Colour {
     }
 }
 
-/// One picture with what belongs to it.
+/// One chart with its legend and table.
 pub(super) struct Figure {
     pub(super) id: &'static str,
     pub(super) title: &'static str,
-    /// What it shows, in a sentence: for those who do not see it, and for those in a hurry.
+    /// Description in a sentence, for screen readers and for those in a hurry.
     pub(super) alt: String,
     pub(super) svg: String,
-    /// Colour and meaning.
+    /// Legend: pairs of colour and meaning.
     pub(super) key: Vec<(String, String)>,
     pub(super) head: Vec<String>,
     pub(super) numbers: Vec<Vec<String>>,
 }
 
-type Drawn<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Failed = DrawingAreaErrorKind<io::Error>;
 
-/// What of these there is something to show of.
+/// Draws every chart for which there is data.
 pub(super) fn all(activity: &Activity, events: &[Event], lanes: &[(LaneId, String)]) -> io::Result<Vec<Figure>> {
-    let clock = RunClock::of(events, activity);
+    let clock = RunClock::from_events(events, activity);
     let mut figures = Vec::new();
     if !activity.seconds.is_empty() {
         figures.push(requests(&clock, activity, events)?);
@@ -78,8 +78,8 @@ pub(super) fn all(activity: &Activity, events: &[Event], lanes: &[(LaneId, Strin
     Ok(figures)
 }
 
-/// Draws, and says what it is to those who read pages aloud.
-fn picture(id: &str, draw: impl FnOnce(&Drawn<'_>) -> Result<(), Failed>) -> io::Result<String> {
+/// Draws a chart, and names its title and description to screen readers.
+fn picture(id: &str, draw: impl FnOnce(&Canvas<'_>) -> Result<(), Failed>) -> io::Result<String> {
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
@@ -88,9 +88,9 @@ fn picture(id: &str, draw: impl FnOnce(&Drawn<'_>) -> Result<(), Failed>) -> io:
     Ok(svg.replacen("<svg ", &format!("<svg role=\"img\" aria-labelledby=\"{id}-title {id}-alt\" "), 1))
 }
 
-/// Axes with their units, and horizontal lines to read heights by.
+/// Draws axes with their units, and horizontal grid lines.
 fn axes<'a, 'b>(
-    area: &'a Drawn<'b>,
+    area: &'a Canvas<'b>,
     (right, top): (f64, f64),
     (x_unit, y_unit): (&str, &str),
     labels: (usize, &dyn Fn(&f64) -> String),
@@ -122,7 +122,7 @@ fn axes<'a, 'b>(
 
 fn requests(clock: &RunClock, activity: &Activity, events: &[Event]) -> io::Result<Figure> {
     let id = "requests";
-    let timeline = Timeline::of(clock, activity);
+    let timeline = Timeline::new(clock, activity);
     let (stages, waits) = bands(clock, events);
     let step = real(timeline.step);
     let most = timeline.steps.iter().map(|step| (step.first + step.again).max(step.throttled + lost(step))).max();
@@ -131,14 +131,14 @@ fn requests(clock: &RunClock, activity: &Activity, events: &[Event]) -> io::Resu
     let svg = picture(id, |area| {
         let at = |place: &f64| time_label(clock, *place);
         let mut chart = axes(area, (right, top), ("time of day (UTC)", "changes per second"), (n_labels(clock), &at))?;
-        let shade = |wait: &Band| {
+        let shade = |wait: &TimeSpan| {
             Rectangle::new([(real(wait.from), 0.0), (real(wait.to), top)], GREY.paint().mix(0.2).filled())
         };
         chart.draw_series(waits.iter().map(shade))?;
         for (lower, upper, colour) in [(0, 1, BLUE), (1, 2, ORANGE)] {
             chart.draw_series(timeline.steps.iter().enumerate().map(|(i, happened)| {
                 let left = real(i) * step;
-                // The last step may be cut short, and its height is that of what there is.
+                // The last step may be shorter; its rate is computed over its actual length.
                 let width = step.min(right - left).max(1.0);
                 let heights = [0, happened.first, happened.first + happened.again].map(|n| real(n) / width);
                 let corners = [(left, heights[lower]), ((left + step).min(right), heights[upper])];
@@ -200,7 +200,7 @@ fn lost(step: &Second) -> u64 {
     step.lost + step.unsent
 }
 
-/// Where one launch ends and the next begins.
+/// Draws a line where one launch ends and the next begins.
 fn seams(chart: &mut Chart<'_, '_>, clock: &RunClock, top: f64) -> Result<(), Failed> {
     for seam in clock.seams() {
         let line = [(real(seam), 0.0), (real(seam), top)];
@@ -209,8 +209,8 @@ fn seams(chart: &mut Chart<'_, '_>, clock: &RunClock, top: f64) -> Result<(), Fa
     Ok(())
 }
 
-/// A strip along the top that says which wave was carried when.
-fn names(chart: &mut Chart<'_, '_>, stages: &[Band], right: f64, top: f64) -> Result<(), Failed> {
+/// Draws a strip along the top that shows when each wave was carried out.
+fn names(chart: &mut Chart<'_, '_>, stages: &[TimeSpan], right: f64, top: f64) -> Result<(), Failed> {
     for stage in stages {
         let (from, to) = (real(stage.from), real(stage.to).max(real(stage.from) + right / 400.0));
         let strip = Rectangle::new([(from, top * 0.985), (to, top)], GREEN.paint().filled());
@@ -243,7 +243,7 @@ fn latency(activity: &Activity) -> io::Result<Figure> {
     };
     let svg = picture(id, |area| {
         let units = ("answered within (the bar's own limit)", "answers");
-        // A label stands at the right edge of its bar: that is what the limit is.
+        // The label at the right edge of a bar is that bar's limit.
         let limit = |x: &f64| {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "few bars")]
             let bar = x.round() as usize;
@@ -270,7 +270,7 @@ fn latency(activity: &Activity) -> io::Result<Figure> {
     Ok(Figure { id, title, alt, svg, key: Vec::new(), head, numbers })
 }
 
-/// What each account's service was found to take, as it was learned; none where nothing was.
+/// Draws the quota that each account's service was found to grant, over time; `None` where nothing was learned.
 fn quota(clock: &RunClock, events: &[Event], lanes: &[(LaneId, String)]) -> io::Result<Option<Figure>> {
     let id = "quota";
     let learned = |lane: LaneId| {
@@ -329,7 +329,7 @@ fn quota(clock: &RunClock, events: &[Event], lanes: &[(LaneId, String)]) -> io::
     Ok(Some(Figure { id, title: "The quota, as it was learned", alt, svg, key, head, numbers }))
 }
 
-/// One a second is the most that makes sense.
+/// Number of labels on the time axis: at most one for each second.
 fn n_labels(clock: &RunClock) -> usize {
     usize::try_from(clock.total()).map_or(8, |total| total.min(8)) + 1
 }
@@ -341,13 +341,13 @@ fn time_label(clock: &RunClock, place: f64) -> String {
     clock.time_of(place).map_or_else(String::new, |at| at.strftime(format).to_string())
 }
 
-/// As short as it can be said.
+/// Writes a number with at most two decimals, without trailing zeros.
 fn number(n: f64) -> String {
     let text = format!("{n:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Counts and seconds as a picture takes them: what is lost beyond 2^52 nobody sees.
+/// Converts counts and seconds to coordinates; precision is lost beyond 2^53, where no one sees it.
 #[expect(clippy::cast_precision_loss, reason = "a place in a picture")]
 fn real(n: impl TryInto<i64>) -> f64 {
     n.try_into().unwrap_or(i64::MAX) as f64

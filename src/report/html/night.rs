@@ -1,4 +1,4 @@
-//! A run's time as charts show it: what lay between launches is left out, and seconds are gathered into equal steps.
+//! Time axis of the charts: the time between launches is left out, and seconds are gathered into equal steps.
 
 use jiff::Timestamp;
 
@@ -6,25 +6,25 @@ use crate::event::run::RunEvent;
 use crate::event::{Event, EventKind};
 use crate::journal::activity::{Activity, Second};
 
-/// More steps than these cannot be told apart on a page.
+/// Most steps in a chart: more cannot be told apart on a page.
 const MOST_STEPS: i64 = 120;
-/// How many seconds a step may have: what people count in.
+/// Lengths that a step may have, in seconds: round units of time.
 const STEPS: [i64; 16] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200];
 
-/// The time in which launches carried the run, in seconds; what lay between them does not count.
+/// Clock that counts only the time in which launches carried the run, in seconds.
 pub(super) struct RunClock {
     /// First and last second of each launch, in order.
     launches: Vec<(i64, i64)>,
 }
 
 impl RunClock {
-    /// From the events of the lanes, in the order of time.
-    pub(super) fn of(events: &[Event], activity: &Activity) -> Self {
+    /// Makes the clock from the events of lanes and run, in the order of time.
+    pub(super) fn from_events(events: &[Event], activity: &Activity) -> Self {
         let mut launches: Vec<(i64, i64)> = Vec::new();
         for event in events {
             let second = event.at.as_second();
             if let EventKind::Run(RunEvent::LaunchBegan { .. }) = event.kind {
-                // One that was cut off has no end of its own: it ends with the last that it did.
+                // A launch that was cut off has no end of its own: it ends with its last activity.
                 if let (Some((first, last)), Some(active)) = (launches.last_mut(), activity.last_before(event.at)) {
                     *last = (*last).max(active.min(second)).max(*first);
                 }
@@ -43,7 +43,7 @@ impl RunClock {
         self.launches.iter().map(|(first, last)| last - first + 1).sum::<i64>().max(1)
     }
 
-    /// Where a second of the day stands on this clock.
+    /// Returns the place on this clock of a second since the epoch; one between two launches is at the beginning of the later.
     pub(super) fn place(&self, second: i64) -> i64 {
         let mut place = 0;
         for (first, last) in &self.launches {
@@ -58,7 +58,7 @@ impl RunClock {
         place
     }
 
-    /// The time of day at a place of this clock; none past its end.
+    /// Returns the time of day at a place on this clock; `None` past its end.
     pub(super) fn time_of(&self, place: i64) -> Option<Timestamp> {
         let mut left = place;
         for (first, last) in &self.launches {
@@ -70,21 +70,21 @@ impl RunClock {
         None
     }
 
-    /// Where each launch but the first begins.
+    /// Returns the places where launches begin, except the first.
     pub(super) fn seams(&self) -> impl Iterator<Item = i64> {
         self.launches.iter().skip(1).map(|(first, _)| self.place(*first))
     }
 }
 
-/// The traffic of a run in equal steps of its clock.
+/// Traffic of a run in equal steps of its clock.
 pub(super) struct Timeline {
-    /// Seconds in a step.
+    /// Length of a step in seconds.
     pub(super) step: i64,
     pub(super) steps: Vec<Second>,
 }
 
 impl Timeline {
-    pub(super) fn of(clock: &RunClock, activity: &Activity) -> Self {
+    pub(super) fn new(clock: &RunClock, activity: &Activity) -> Self {
         let total = clock.total();
         let step = STEPS.into_iter().find(|step| total <= step * MOST_STEPS).unwrap_or(ceiling(total, MOST_STEPS));
         let n_steps = usize::try_from(ceiling(total, step)).expect("a time is not negative");
@@ -101,19 +101,19 @@ fn ceiling(n: i64, by: i64) -> i64 {
     (n + by - 1) / by
 }
 
-/// What went on from one place of the clock to another.
+/// A named span from one place of the clock to another.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Band {
+pub(super) struct TimeSpan {
     pub(super) from: i64,
     pub(super) to: i64,
     pub(super) label: String,
 }
 
-/// When each wave was carried, and when the run waited.
-pub(super) fn bands(clock: &RunClock, events: &[Event]) -> (Vec<Band>, Vec<Band>) {
-    let (mut stages, mut waits) = (Vec::<Band>::new(), Vec::<Band>::new());
+/// Returns the spans in which each wave was carried out, and those in which the run waited.
+pub(super) fn bands(clock: &RunClock, events: &[Event]) -> (Vec<TimeSpan>, Vec<TimeSpan>) {
+    let (mut stages, mut waits) = (Vec::<TimeSpan>::new(), Vec::<TimeSpan>::new());
     let (mut in_stage, mut in_wait) = (false, false);
-    let begin = |bands: &mut Vec<Band>, at: i64, label: String| bands.push(Band { from: at, to: at, label });
+    let begin = |bands: &mut Vec<TimeSpan>, at: i64, label: String| bands.push(TimeSpan { from: at, to: at, label });
     for event in events {
         let place = clock.place(event.at.as_second());
         if let (true, Some(stage)) = (in_stage, stages.last_mut()) {
@@ -191,8 +191,8 @@ mod tests {
 
     #[test]
     fn what_lies_between_launches_does_not_count() {
-        // The first was cut off after its last change, at 105.
-        let clock = RunClock::of(&[began(100), began(90_000), ended(90_003)], &busy(&[101, 105, 90_002]));
+        // The first launch was cut off after its last change, at 105.
+        let clock = RunClock::from_events(&[began(100), began(90_000), ended(90_003)], &busy(&[101, 105, 90_002]));
         assert_eq!(clock.total(), 6 + 4);
         assert_eq!([100, 105, 500, 90_000, 90_003].map(|second| clock.place(second)), [0, 5, 6, 6, 9]);
         assert_eq!(clock.seams().collect::<Vec<_>>(), [6]);
@@ -207,8 +207,8 @@ mod tests {
         for length in [0, 1, 119, 120, 121, 86_400, 40_000_000] {
             let seconds: Vec<i64> = (0..=100).map(|i| 1_000 + length * i / 100).collect();
             let activity = busy(&seconds);
-            let clock = RunClock::of(&[began(1_000), ended(1_000 + length)], &activity);
-            let timeline = Timeline::of(&clock, &activity);
+            let clock = RunClock::from_events(&[began(1_000), ended(1_000 + length)], &activity);
+            let timeline = Timeline::new(&clock, &activity);
             let n_changes: u64 = timeline.steps.iter().map(|step| step.first).sum();
             assert_eq!(n_changes, u64::try_from(activity.seconds.len()).unwrap());
             assert!(timeline.steps.len() <= 120, "{length}: {}", timeline.steps.len());
@@ -217,8 +217,8 @@ mod tests {
 
     #[test]
     fn a_run_that_never_began_has_a_clock() {
-        let clock = RunClock::of(&[], &Activity::default());
+        let clock = RunClock::from_events(&[], &Activity::default());
         assert_eq!((clock.total(), clock.place(5)), (1, 0));
-        assert_eq!(Timeline::of(&clock, &Activity::default()).steps.len(), 1);
+        assert_eq!(Timeline::new(&clock, &Activity::default()).steps.len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! What a run adds up to, as browsers show it: on the live page and at the head of the report.
+//! Overview of a run for browsers: on the live page and at the head of the report.
 
 use askama::Template;
 
@@ -10,27 +10,27 @@ use crate::report::summary::{LaneOf, Summary, UNPROVEN, cause_text};
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 
-/// Moments past these are counted, and not told.
+/// Most moments told; the others are counted.
 const MOST_MOMENTS: usize = 500;
 
-/// The counts, what needs a human, waves and accounts.
+/// Counts, causes that need a human, waves and accounts.
 #[derive(Template)]
 #[template(path = "report/html/overview.html", config = ".askama.toml")]
 pub(crate) struct Overview<'a> {
-    counts: Vec<Share>,
+    counts: Vec<BarShare>,
     total: u32,
     causes: Vec<CauseLine>,
-    /// `3 rows`, where there are some.
+    /// Rows with causes that are not listed, such as `3 rows`; `None` if there are none.
     other_causes: Option<String>,
-    /// What is to be done besides.
+    /// Steps to take besides those of the causes.
     steps: Vec<(&'static str, Advice)>,
     waves: &'a [WaveTally],
     lanes: &'a [LaneOf],
     moved: Option<String>,
 }
 
-/// How many rows have a verdict, and where they stand in a bar of all of them, in per cent.
-struct Share {
+/// Number of rows with a verdict, and their part of a bar of all rows, in per cent.
+struct BarShare {
     name: &'static str,
     n_rows: u64,
     meaning: &'static str,
@@ -43,14 +43,14 @@ struct CauseLine {
     n_rows: u64,
     text: String,
     example: String,
-    /// To the example's story.
+    /// Link to the example's story.
     link: Option<String>,
     next: Option<Advice>,
 }
 
 impl<'a> Overview<'a> {
-    /// With links to rows as the page has them.
-    pub(crate) fn of(summary: &'a Summary, link: impl Fn(&str) -> Option<String>) -> Self {
+    /// Makes the overview, with links to rows from `link`.
+    pub(crate) fn new(summary: &'a Summary, link: impl Fn(&str) -> Option<String>) -> Self {
         let causes = summary.causes.iter().map(|cause| CauseLine {
             verdict: cause.verdict.clone(),
             n_rows: cause.n_rows,
@@ -78,28 +78,28 @@ impl<'a> Overview<'a> {
     }
 }
 
-fn shares(counts: &[(&'static str, u64, &'static str)], total: u64) -> Vec<Share> {
+fn shares(counts: &[(&'static str, u64, &'static str)], total: u64) -> Vec<BarShare> {
     #[expect(clippy::cast_precision_loss, reason = "a share of a bar")]
     let per_cent = |n: u64| format!("{:.3}", n as f64 * 100.0 / total.max(1) as f64);
     let mut n_before = 0;
     let shares = counts.iter().map(|(name, n_rows, meaning)| {
         let from = per_cent(n_before);
         n_before += n_rows;
-        Share { name, n_rows: *n_rows, meaning, from, width: per_cent(*n_rows) }
+        BarShare { name, n_rows: *n_rows, meaning, from, width: per_cent(*n_rows) }
     });
     shares.collect()
 }
 
-/// What happened to the run as a whole, in sentences.
+/// Events of the run as a whole, in sentences.
 pub(crate) struct Moments {
-    /// Time and sentence.
+    /// Pairs of time and sentence.
     pub(crate) told: Vec<(String, String)>,
     pub(crate) n_left_out: usize,
 }
 
 impl Moments {
-    /// The first and the last of them, where there are too many.
-    pub(crate) fn of(events: &[Event]) -> Self {
+    /// Tells the first and the last events, where there are more than [`MOST_MOMENTS`].
+    pub(crate) fn from_events(events: &[Event]) -> Self {
         let told: Vec<_> = story::told(events).map(|moment| (moment.time(), moment.sentence())).collect();
         let n_left_out = told.len().saturating_sub(MOST_MOMENTS);
         let first = told.len().min(MOST_MOMENTS / 2);

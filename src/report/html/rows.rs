@@ -1,4 +1,4 @@
-//! The rows as browsers show them: a line for each, and under it the row's story.
+//! Rows for browsers: a line for each, and under it the row's story.
 
 use askama::Template;
 
@@ -10,7 +10,7 @@ use crate::wording::times::time;
 
 pub(crate) const CHUNK_END: &[u8] = b"</tbody></table></div></noscript>\n";
 
-/// Opens a table of rows that is only there without scripts.
+/// Beginning of a table of rows for pages without scripts.
 #[derive(Template)]
 #[template(
     source = "<noscript class=\"chunk\"><div class=\"chunk\"><table class=\"rows\">\
@@ -20,11 +20,11 @@ pub(crate) const CHUNK_END: &[u8] = b"</tbody></table></div></noscript>\n";
 )]
 pub(crate) struct ChunkHead;
 
-/// Where a row's story is told.
-pub(crate) enum StoryOf {
-    /// Under its line.
+/// Place of a row's story.
+pub(crate) enum StoryPlace {
+    /// Under the row's line.
     Here,
-    /// On a page of its own.
+    /// On a page of its own, at this link.
     At(String),
     Nowhere,
 }
@@ -32,28 +32,28 @@ pub(crate) enum StoryOf {
 /// One row, on one line of text.
 #[derive(Template)]
 #[template(path = "report/html/line.html", config = ".askama.toml")]
-pub(crate) struct Line<'a> {
+pub(crate) struct HtmlRow<'a> {
     id: u32,
-    told: Told<'a>,
-    story: StoryOf,
+    told: RowStory<'a>,
+    story: StoryPlace,
 }
 
-/// One row's story.
+/// Story of one row.
 #[derive(Template)]
 #[template(path = "report/html/story.html", config = ".askama.toml")]
-pub(crate) struct Told<'a> {
+pub(crate) struct RowStory<'a> {
     row: &'a Explained,
 }
 
-impl<'a> Told<'a> {
-    pub(crate) fn of(row: &'a Explained) -> Self {
+impl<'a> RowStory<'a> {
+    pub(crate) fn new(row: &'a Explained) -> Self {
         Self { row }
     }
 }
 
-impl<'a> Line<'a> {
-    pub(crate) fn of(row: &'a Explained, story: StoryOf) -> Self {
-        Self { id: row.row.id.0, told: Told::of(row), story }
+impl<'a> HtmlRow<'a> {
+    pub(crate) fn new(row: &'a Explained, story: StoryPlace) -> Self {
+        Self { id: row.row.id.0, told: RowStory::new(row), story }
     }
 
     fn row(&self) -> &Explained {
@@ -61,7 +61,7 @@ impl<'a> Line<'a> {
     }
 
     fn tells_here(&self) -> bool {
-        matches!(self.story, StoryOf::Here)
+        matches!(self.story, StoryPlace::Here)
     }
 
     fn is_off_target(&self) -> bool {
@@ -84,7 +84,7 @@ impl<'a> Line<'a> {
         self.row().standing.settled_at.map(time).unwrap_or_default()
     }
 
-    /// Why it stands as it does, where there is something to say, and under which number the service knows of it.
+    /// Says why the row stands as it does, where there is a reason, and the id of the request for asking the service about it.
     fn why(&self) -> String {
         let standing = &self.row().standing;
         let text = standing.reason.as_deref().or(standing.error_msg.as_deref());

@@ -1,7 +1,7 @@
-//! A workbook of sheets that are written line by line. `rust_xlsxwriter` stays in this file.
+//! Workbook of sheets that are written line by line. `rust_xlsxwriter` stays in this file.
 //!
-//! Its constant memory mode keeps a sheet in a temporary file until all are there. Where that file cannot be written it panics;
-//! [`written`] makes an error of it. Texts are always written as texts: there is no way to write a formula or a link.
+//! Its constant-memory mode keeps a sheet in a temporary file until all are there. It panics where that file cannot be written;
+//! [`written`] returns an error instead. Texts are always written as texts: there is no way to write a formula or a link.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -19,17 +19,17 @@ use crate::wording::times::time;
 const MOST_ROWS: u32 = 1_048_576;
 pub(super) const MOST_COLUMNS: usize = 16_384;
 const MOST_CHARACTERS: usize = 32_767;
-/// A part of a ZIP past 4 GiB needs its 64-bit form, which Excel may offer to repair.
+/// Most bytes in a sheet: a part of a ZIP past 4 GiB needs its 64-bit form, which Excel may offer to repair.
 const MOST_BYTES: usize = 3 << 30;
-/// What a cell takes besides its text, about.
+/// Approximate bytes of a cell besides its text.
 const BYTES_OF_CELL: usize = 64;
-/// How the library's panic begins.
+/// Beginning of the message with which the library panics.
 ///
 /// source: its `src/xmlwriter.rs`, `XML_WRITE_ERROR`
 const PANIC: &str = "Couldn't write to xml file";
 
-/// What a cell holds.
-pub(super) enum Value<'a> {
+/// Value of a cell.
+pub(super) enum CellValue<'a> {
     Nothing,
     Number(u64),
     Text(Cow<'a, str>),
@@ -37,36 +37,36 @@ pub(super) enum Value<'a> {
     Time(Timestamp),
 }
 
-/// How cells look.
+/// Formats of cells.
 struct Formats {
     plain: Format,
-    /// As after an apostrophe: editing the cell does not make a formula of it either.
+    /// Text after an apostrophe: editing the cell does not turn it into a formula either.
     quoted: Format,
     title: Format,
     quoted_title: Format,
-    /// `Z` stands in it, so that each time says where it holds.
+    /// Time with a `Z`, which says that it is in UTC.
     time: Format,
 }
 
-/// How much one sheet takes before the next one goes on.
+/// Size of one sheet, past which another one continues.
 #[derive(Clone, Copy)]
 struct Limits {
     rows: u32,
     bytes: usize,
 }
 
-pub(super) struct Book {
+pub(super) struct Spreadsheet {
     workbook: Workbook,
     formats: Formats,
     limits: Limits,
 }
 
-/// Writes a workbook, and puts it into `out` once it is whole.
+/// Writes a workbook, and copies it to `out` once it is complete.
 pub(super) fn written<E: From<io::Error>>(
     out: &mut dyn io::Write,
     title: &str,
     created: Timestamp,
-    fill: impl FnOnce(&mut Book) -> Result<(), E>,
+    fill: impl FnOnce(&mut Spreadsheet) -> Result<(), E>,
 ) -> Result<(), E> {
     written_within(Limits { rows: MOST_ROWS, bytes: MOST_BYTES }, out, title, created, fill)
 }
@@ -76,11 +76,11 @@ fn written_within<E: From<io::Error>>(
     out: &mut dyn io::Write,
     title: &str,
     created: Timestamp,
-    fill: impl FnOnce(&mut Book) -> Result<(), E>,
+    fill: impl FnOnce(&mut Spreadsheet) -> Result<(), E>,
 ) -> Result<(), E> {
     static QUIET: Once = Once::new();
     QUIET.call_once(say_nothing_of_full_disks);
-    let mut book = Book { workbook: Workbook::new(), formats: Formats::new(), limits };
+    let mut book = Spreadsheet { workbook: Workbook::new(), formats: Formats::new(), limits };
     let filled = catch_unwind(AssertUnwindSafe(|| {
         fill(&mut book)?;
         Ok::<_, E>(book.end(title, created)?)
@@ -90,7 +90,7 @@ fn written_within<E: From<io::Error>>(
     Ok(())
 }
 
-/// The temporary file that could not be written. Any other panic is a bug, and goes on.
+/// Returns the error of a temporary file that could not be written. Any other panic is a bug, and is resumed.
 fn unwritable(panicked: Box<dyn Any + Send>) -> io::Error {
     if !is_full_disk(&*panicked) {
         resume_unwind(panicked);
@@ -102,12 +102,12 @@ fn unwritable(panicked: Box<dyn Any + Send>) -> io::Error {
     ))
 }
 
-/// The library's panic.
+/// Tells whether this is the library's panic about its temporary file.
 fn is_full_disk(panicked: &(dyn Any + Send)) -> bool {
     panicked.downcast_ref::<String>().is_some_and(|text| text.starts_with(PANIC))
 }
 
-/// What becomes an error is told once, as one. Every other panic is told as before.
+/// Silences the panic that becomes an error, so that it is told once. Every other panic is printed as before.
 #[expect(clippy::disallowed_methods, reason = "all other panics go on to where they went before")]
 fn say_nothing_of_full_disks() {
     let before = take_hook();
@@ -139,19 +139,19 @@ impl Formats {
     }
 }
 
-impl Book {
-    /// A sheet to be read from top to bottom, with columns of these widths.
+impl Spreadsheet {
+    /// Adds a sheet to be read from top to bottom, with columns of these widths.
     pub(super) fn page(&mut self, name: &'static str, widths: &[u32]) -> io::Result<Sheet<'_>> {
-        let columns = widths.iter().map(|width| Column { name: String::new(), width: *width }).collect();
+        let columns = widths.iter().map(|width| SheetColumn { name: String::new(), width: *width }).collect();
         Sheet::begin(self, name, columns, false)
     }
 
-    /// A sheet of lines under a header that stays in sight, with a filter on it.
-    pub(super) fn table(&mut self, name: &'static str, columns: Vec<Column>) -> io::Result<Sheet<'_>> {
+    /// Adds a sheet of lines under a header that stays in sight, with a filter on it.
+    pub(super) fn table(&mut self, name: &'static str, columns: Vec<SheetColumn>) -> io::Result<Sheet<'_>> {
         Sheet::begin(self, name, columns, true)
     }
 
-    /// The whole file. It has no date but this one, so that it is the same at any time.
+    /// Returns the whole file. Its only date is this one, so that its bytes do not depend on when it is written.
     fn end(&mut self, title: &str, created: Timestamp) -> io::Result<std::fs::File> {
         let created = ExcelDateTime::from_timestamp(created.as_second()).map_err(failed)?;
         let properties = DocProperties::new().set_title(title).set_author("cutover").set_creation_datetime(&created);
@@ -163,38 +163,43 @@ impl Book {
     }
 }
 
-pub(super) struct Column {
+pub(super) struct SheetColumn {
     pub(super) name: String,
-    /// In characters.
+    /// Width in characters.
     pub(super) width: u32,
 }
 
-/// A sheet while it is written, and those that go on where it is full.
+/// A sheet while it is written, with those that continue it once it is full.
 pub(super) struct Sheet<'b> {
-    book: &'b mut Book,
+    book: &'b mut Spreadsheet,
     name: &'static str,
-    columns: Vec<Column>,
+    columns: Vec<SheetColumn>,
     is_table: bool,
     n_parts: u32,
-    /// Where the part that is written now stands among all sheets.
+    /// Index among all sheets of the one that is written now.
     place: usize,
     n_rows: u32,
     n_bytes: usize,
 }
 
 impl<'b> Sheet<'b> {
-    fn begin(book: &'b mut Book, name: &'static str, columns: Vec<Column>, is_table: bool) -> io::Result<Self> {
+    fn begin(
+        book: &'b mut Spreadsheet,
+        name: &'static str,
+        columns: Vec<SheetColumn>,
+        is_table: bool,
+    ) -> io::Result<Self> {
         let mut sheet = Self { book, name, columns, is_table, n_parts: 0, place: 0, n_rows: 0, n_bytes: 0 };
         sheet.begin_part().map_err(failed)?;
         Ok(sheet)
     }
 
-    /// The next line. Cells past the last column are left out.
-    pub(super) fn row<'v>(&mut self, values: impl IntoIterator<Item = Value<'v>>) -> io::Result<()> {
+    /// Writes the next line. Cells past the last column are left out.
+    pub(super) fn row<'v>(&mut self, values: impl IntoIterator<Item = CellValue<'v>>) -> io::Result<()> {
         self.add(values).map_err(failed)
     }
 
-    fn add<'v>(&mut self, values: impl IntoIterator<Item = Value<'v>>) -> Result<(), XlsxError> {
+    fn add<'v>(&mut self, values: impl IntoIterator<Item = CellValue<'v>>) -> Result<(), XlsxError> {
         if self.n_rows == self.book.limits.rows || self.n_bytes >= self.book.limits.bytes {
             self.end_part()?;
             self.begin_part()?;
@@ -216,13 +221,13 @@ impl<'b> Sheet<'b> {
         let name = if self.n_parts == 1 { self.name.to_owned() } else { format!("{} {}", self.name, self.n_parts) };
         let sheet = self.book.workbook.add_worksheet_with_constant_memory()?;
         sheet.set_name(name)?;
-        for (column, Column { width, .. }) in (0..).zip(&self.columns) {
+        for (column, SheetColumn { width, .. }) in (0..).zip(&self.columns) {
             sheet.set_column_width(column, *width)?;
         }
         if self.is_table {
             sheet.set_freeze_panes(1, 0)?;
-            for (column, Column { name, .. }) in (0..).zip(&self.columns) {
-                write(sheet, 0, column, &Value::Title(Cow::Borrowed(name)), &self.book.formats)?;
+            for (column, SheetColumn { name, .. }) in (0..).zip(&self.columns) {
+                write(sheet, 0, column, &CellValue::Title(Cow::Borrowed(name)), &self.book.formats)?;
             }
             self.n_rows = 1;
         }
@@ -239,24 +244,24 @@ impl<'b> Sheet<'b> {
     }
 }
 
-/// How many bytes of text it took.
+/// Writes a cell. Returns the bytes of its text.
 fn write(
     sheet: &mut Worksheet,
     row: u32,
     column: u16,
-    value: &Value<'_>,
+    value: &CellValue<'_>,
     formats: &Formats,
 ) -> Result<usize, XlsxError> {
     match value {
-        Value::Nothing => Ok(0),
-        Value::Number(number) => {
+        CellValue::Nothing => Ok(0),
+        CellValue::Number(number) => {
             #[expect(clippy::cast_precision_loss, reason = "a spreadsheet counts in floating point")]
             sheet.write_number(row, column, *number as f64)?;
             Ok(0)
         }
-        Value::Text(text) => write_text(sheet, row, column, text, [&formats.plain, &formats.quoted]),
-        Value::Title(text) => write_text(sheet, row, column, text, [&formats.title, &formats.quoted_title]),
-        Value::Time(at) => match serial(*at) {
+        CellValue::Text(text) => write_text(sheet, row, column, text, [&formats.plain, &formats.quoted]),
+        CellValue::Title(text) => write_text(sheet, row, column, text, [&formats.title, &formats.quoted_title]),
+        CellValue::Time(at) => match serial(*at) {
             Some(days) => {
                 sheet.write_number_with_format(row, column, days, &formats.time)?;
                 Ok(0)
@@ -282,9 +287,9 @@ fn write_text(
     Ok(text.len())
 }
 
-/// What a cell cannot hold is cut off, and says so.
+/// Cuts a text to what a cell can hold, and notes the cut.
 fn fitting(text: &str) -> Cow<'_, str> {
-    // No text has more of them than bytes.
+    // A text has at least as many bytes as UTF-16 units.
     if text.len() <= MOST_CHARACTERS {
         return text.into();
     }
@@ -302,11 +307,12 @@ fn fitting(text: &str) -> Cow<'_, str> {
     (kept.collect::<String>() + &note).into()
 }
 
-/// The days since the day before 1900, as Excel counts them; none for times that it has no number for.
+/// Returns the days since the day before 1900, as Excel counts them; `None` for times that it cannot count.
 fn serial(at: Timestamp) -> Option<f64> {
     const DAY_MS: i64 = 86_400_000;
     const UNIX_EPOCH: i64 = 25_569;
-    /// Excel takes 1900 for a leap year; before its end of February, and past the year 9999, it has other days or none.
+    /// Days that Excel counts right: it takes 1900 for a leap year, so that days before March of it are off by one, and it ends
+    /// with the year 9999.
     const DAYS: std::ops::Range<i64> = 61..2_958_466;
     let ms = at.as_millisecond() + UNIX_EPOCH * DAY_MS;
     #[expect(clippy::cast_precision_loss, reason = "a day has few milliseconds")]
@@ -323,7 +329,7 @@ mod tests {
 
     type Archive = ZipArchive<Cursor<Vec<u8>>>;
 
-    fn book(limits: Limits, fill: impl FnOnce(&mut Book) -> io::Result<()>) -> Archive {
+    fn book(limits: Limits, fill: impl FnOnce(&mut Spreadsheet) -> io::Result<()>) -> Archive {
         let mut out = Vec::new();
         written_within(limits, &mut out, "a <title>", Timestamp::UNIX_EPOCH, fill).unwrap();
         ZipArchive::new(Cursor::new(out)).unwrap()
@@ -335,9 +341,9 @@ mod tests {
         text
     }
 
-    fn numbers(book: &mut Book, numbers: std::ops::Range<u64>) -> io::Result<()> {
-        let mut sheet = book.table("Rows", vec![Column { name: "n".to_owned(), width: 9 }])?;
-        numbers.into_iter().try_for_each(|number| sheet.row([Value::Number(number)]))?;
+    fn numbers(book: &mut Spreadsheet, numbers: std::ops::Range<u64>) -> io::Result<()> {
+        let mut sheet = book.table("Rows", vec![SheetColumn { name: "n".to_owned(), width: 9 }])?;
+        numbers.into_iter().try_for_each(|number| sheet.row([CellValue::Number(number)]))?;
         sheet.end()
     }
 
@@ -380,7 +386,7 @@ mod tests {
         let texts = ["=1+1", "12", "https://example.com", "a\u{1b}\r\u{ffff}", "_x001B_"];
         let mut book = book(ENOUGH, |book| {
             let mut sheet = book.page("Page", &[9])?;
-            texts.into_iter().try_for_each(|text| sheet.row([Value::Text(text.into())]))?;
+            texts.into_iter().try_for_each(|text| sheet.row([CellValue::Text(text.into())]))?;
             sheet.end()
         });
         let sheet = part(&mut book, "xl/worksheets/sheet1.xml");
