@@ -1,8 +1,8 @@
-//! Proves that a journal was not altered: the chains, their heads, the sums in table `row`, the plan, and the chain of runs.
+//! Proof that a journal was not altered: the chains, their heads, the sums in table `row`, the plan, and the chain of runs.
 //!
-//! Faults that it can find by itself, it names by run, lane and first bad sequence number, or by row. That whoever wrote the file did
-//! not write it anew from end to end is only found against an anchor that was kept elsewhere, or a signature. Memory does not
-//! grow with a run.
+//! A fault that the journal itself reveals is named by run, lane and first bad sequence number, or by row. A file that was
+//! rewritten from end to end is only revealed by an anchor that was kept elsewhere, or by a signature. Memory does not grow with
+//! a run.
 
 use std::collections::HashMap;
 use std::panic;
@@ -41,7 +41,7 @@ use finding::Finding;
 use people::People;
 use sums::Portions;
 
-/// A run of which nothing was found.
+/// A run in which no fault was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     pub run: String,
@@ -49,24 +49,24 @@ pub struct Verified {
     pub n_rows: u64,
     pub anchor: Anchor,
     pub proven_by: ProvenBy,
-    /// Signer of its head, if a signature was held against it.
+    /// Signer of the run's head, if a signature was checked against it.
     pub signed_by: Option<Signer>,
-    /// The bundle that it lay in, if it was in one.
+    /// Bundle that the run came in, if any.
     pub bundle: Option<Bundled>,
-    /// The runs that it names. None: it was made by a version that named none.
+    /// Runs that this one names as made before it; `None` if it was made by a version that named none.
     pub after: Option<Predecessors>,
     pub people: People,
 }
 
-/// Evidence for a run besides its own word.
+/// Strongest evidence for a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProvenBy {
-    /// Its parts agree with each other, which whoever can write the file could bring about.
+    /// The run's parts agree with each other, which anyone who can write the file could bring about.
     Itself,
-    /// An anchor that was kept elsewhere is of it, or of a run that names it as it stands.
+    /// An anchor that was kept elsewhere belongs to the run, or to one that names it as it is.
     Anchor,
-    /// The same of a signature by a key that was named.
+    /// A signature by a given key covers the run, or one that names it as it is.
     Signature,
 }
 
@@ -80,7 +80,7 @@ pub enum AuditError {
     ShortAnchor { code: Code, run: String },
 }
 
-/// Faults of a run, the worst first: chains, then rows, then the plan, then its place among the others.
+/// Faults of a run, the worst first: chains, then rows, then the plan, then its place among the other runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Altered {
     pub run: String,
@@ -96,11 +96,11 @@ impl Altered {
     pub const MOST_SHOWN: usize = 100;
 }
 
-/// Findings about a journal, or of one run of it.
+/// Result of checking a journal, or one run of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
     pub journal: Identity,
-    /// In the order in which they were made.
+    /// Runs in the order in which they were made.
     pub runs: Vec<Result<Verified, Altered>>,
     /// Faults of the journal as a whole.
     pub findings: Vec<Finding>,
@@ -110,7 +110,7 @@ fn first_of(altered: &Altered) -> String {
     altered.findings.first().map_or_else(String::new, ToString::to_string)
 }
 
-/// Findings as they come: the first of them are kept, all are counted.
+/// Findings as they come: all are counted, and the first [`Altered::MOST_SHOWN`] are kept.
 #[derive(Default)]
 struct Findings {
     kept: Vec<Finding>,
@@ -125,7 +125,7 @@ impl Findings {
         }
     }
 
-    /// Those that were found elsewhere come behind these.
+    /// Adds findings from elsewhere behind these.
     fn append(&mut self, others: Findings) {
         self.n_found += others.n_found;
         let n_room = Altered::MOST_SHOWN - self.kept.len();
@@ -133,9 +133,9 @@ impl Findings {
     }
 }
 
-/// Checks everything that the journal itself can prove of a run, at one instant of it.
+/// Checks everything that the journal itself can prove of a run, in one consistent read.
 pub fn verify(journal: &Journal, run: &RunRecord) -> Result<Verified, AuditError> {
-    // Opened before the instant begins, so that little can be written before the other one begins too.
+    // Opened before the read begins, so that little can be written before the second connection begins its own.
     let mut beside = journal.again().ok();
     journal.at_one_instant(|| {
         let objects = check_objects(journal)?;
@@ -144,14 +144,14 @@ pub fn verify(journal: &Journal, run: &RunRecord) -> Result<Verified, AuditError
     })
 }
 
-/// The same of one run, in the form of that for all.
+/// Checks one run as [`verify`] does, and the file, and returns the same type as for all runs.
 pub fn verify_one(journal: &Journal, run: &RunRecord) -> Result<Audit, JournalError> {
     let mut audit = Audit::of_one(journal, or_damaged(verify(journal, run), run)?)?;
     audit.findings.extend(wrong_with_file(journal)?);
     Ok(audit)
 }
 
-/// The same of every run, and of the journal as a whole.
+/// Checks every run as [`verify`] does, and the journal as a whole.
 pub fn verify_all(journal: &Journal) -> Result<Audit, JournalError> {
     let mut beside = journal.again().ok();
     journal.at_one_instant(|| {
@@ -174,7 +174,7 @@ pub fn verify_all(journal: &Journal) -> Result<Audit, JournalError> {
     })
 }
 
-/// Faults of the file that no reader of tables would notice: of what indexes lead to, and of what stands behind its end.
+/// Finds faults of the file that reading its tables does not reveal: entries that an index misses, and bytes behind its end.
 fn wrong_with_file(journal: &Journal) -> Result<Vec<Finding>, JournalError> {
     let mut findings = Vec::new();
     for checked in [journal.check_indexes(), journal.check_end()] {
@@ -187,7 +187,7 @@ fn wrong_with_file(journal: &Journal) -> Result<Vec<Finding>, JournalError> {
     Ok(findings)
 }
 
-/// Takes what cannot be read for one more fault of a run, which is no reason not to look at the others.
+/// Turns content that cannot be read into one more fault of its run, so that the other runs are still checked.
 fn or_damaged(
     verified: Result<Verified, AuditError>,
     run: &RunRecord,
@@ -208,8 +208,8 @@ fn or_damaged(
     }
 }
 
-/// The chains are followed lane by lane and the sums row by row, each the whole journal: side by side, with a connection
-/// each. Whoever has followed the chains helps with what is left of the sums, which take longer.
+/// Checks a run whose objects and place were checked before. Chains go lane by lane and sums row by row, each through the whole
+/// journal: in parallel, on a connection each. The thread that has finished the chains helps with the sums, which take longer.
 fn verify_at_its_place(
     journal: &Journal,
     beside: Option<&mut Journal>,
@@ -217,9 +217,9 @@ fn verify_at_its_place(
     (objects, place): (Findings, succession::PlaceOfRun),
 ) -> Result<Verified, AuditError> {
     let heads = journal.heads(run.key)?;
-    let portions = Portions::of(journal, run)?;
+    let portions = Portions::new(journal, run)?;
     let mut findings = objects;
-    let Checked { findings: of_run, n_events, n_rows } = thread::scope(|scope| {
+    let CheckedRun { findings: of_run, n_events, n_rows } = thread::scope(|scope| {
         let (heads, portions) = (&heads, &portions);
         let sums = beside.map(|beside| scope.spawn(move || sums_beside(beside, run, heads, portions)));
         checked(journal, run, || {
@@ -242,7 +242,7 @@ fn verify_at_its_place(
     let anchor = Anchor::new(&run.id, heads);
     let Findings { kept, n_found } = findings;
     if kept.is_empty() {
-        let (proven_by, after, people) = (ProvenBy::Itself, place.after, People::of(journal, run)?);
+        let (proven_by, after, people) = (ProvenBy::Itself, place.after, People::from_journal(journal, run)?);
         let run = run.id.clone();
         return Ok(Verified { run, n_events, n_rows, anchor, proven_by, signed_by: None, bundle: None, after, people });
     }
@@ -250,7 +250,7 @@ fn verify_at_its_place(
     Err(AuditError::Altered(Altered { run, n_events, n_rows, anchor, findings: kept, n_findings: n_found }))
 }
 
-struct Checked {
+struct CheckedRun {
     findings: Findings,
     n_events: u64,
     n_rows: u64,
@@ -260,7 +260,7 @@ fn checked(
     journal: &Journal,
     run: &RunRecord,
     sums: impl FnOnce() -> Result<Findings, JournalError>,
-) -> Result<Checked, JournalError> {
+) -> Result<CheckedRun, JournalError> {
     let mut findings = Findings::default();
     let (n_events, layout) = lanes::check(journal, run, &mut findings)?;
     let mut of_plan = Findings::default();
@@ -269,13 +269,13 @@ fn checked(
         spelling::check(journal, run, &mut of_plan)?;
         Ok(n_rows)
     });
-    // What is wrong with the rows is said before what is wrong with the plan.
+    // Faults of rows come before faults of the plan.
     findings.append(sums()?);
     findings.append(of_plan);
-    Ok(Checked { findings, n_events, n_rows: n_rows? })
+    Ok(CheckedRun { findings, n_events, n_rows: n_rows? })
 }
 
-/// The sums by a connection of their own; nothing if that came to another instant, which its heads would tell.
+/// Checks the sums on a second connection. Returns nothing if that reads another instant, which its heads show.
 fn sums_beside(
     beside: &Journal,
     run: &RunRecord,
@@ -291,7 +291,7 @@ fn sums_beside(
 }
 
 impl Verified {
-    /// Also against the code that was kept elsewhere.
+    /// Checks the run's anchor against one that was kept elsewhere.
     pub fn against(self, code: &Code) -> Result<Verified, AuditError> {
         if !code.is_of(self.anchor) {
             let found = if code.is_short() { self.anchor.short() } else { self.anchor.to_string() };
@@ -305,7 +305,7 @@ impl Verified {
         Ok(Verified { proven_by: ProvenBy::Anchor, ..self })
     }
 
-    /// Also against the files that it lay among.
+    /// Adds the result of comparing the files of the bundle that the run came in.
     pub(crate) fn in_bundle(self, bundle: Bundled, findings: Vec<Finding>) -> Result<Verified, Altered> {
         if findings.is_empty() { Ok(Verified { bundle: Some(bundle), ..self }) } else { Err(self.but(findings)) }
     }
@@ -332,9 +332,9 @@ impl Altered {
     }
 }
 
-/// A signature, and what it is held against.
+/// A signature, and the head and keys to check it against.
 pub struct Signed<'a> {
-    /// Without it, that of earlier versions is made from the journal.
+    /// Head that was signed; without it, the head of earlier versions is made from the journal.
     pub head: Option<&'a str>,
     pub signature: &'a str,
     /// Public keys, one on a line, one of which has to have signed.
@@ -342,7 +342,7 @@ pub struct Signed<'a> {
 }
 
 impl Audit {
-    /// Of one run, which was looked at already.
+    /// Makes the result of one run that was checked before.
     pub fn of_one(journal: &Journal, run: Result<Verified, Altered>) -> Result<Self, JournalError> {
         Ok(Self { journal: journal.identity()?, runs: vec![run], findings: Vec::new() })
     }
@@ -358,7 +358,7 @@ impl Audit {
         of_runs.sum::<u64>() + self.findings.len() as u64
     }
 
-    /// Also against the code that was kept elsewhere, which is of one of its runs.
+    /// Checks an anchor that was kept elsewhere, which has to belong to one of the runs.
     pub fn against(mut self, code: &Code) -> Result<Audit, AuditError> {
         let is_of = |run: &Result<Verified, Altered>| code.is_of(anchor_of(run));
         let at = self.runs.iter().position(is_of).or(if self.runs.len() == 1 { Some(0) } else { None });
@@ -375,7 +375,7 @@ impl Audit {
         Ok(self)
     }
 
-    /// Also against a signature of the head of one of its runs.
+    /// Checks a signature of the head of one of the runs.
     pub fn signed(mut self, journal: &Journal, given: &Signed<'_>) -> Result<Audit, JournalError> {
         let (at, problem) = match signature::signer_of(journal, given)? {
             Ok((run, signer)) => {
@@ -388,7 +388,7 @@ impl Audit {
                 match given.signers.map(|keys| is_among(&signer, keys)) {
                     Some(Err(problem)) => (Some(at), problem),
                     known => {
-                        // Anybody can sign with a key that nobody knows.
+                        // A signature by an unknown key proves nothing: anybody can sign with one.
                         if known.is_some() {
                             self.stands_by(at, ProvenBy::Signature);
                         }
@@ -416,7 +416,7 @@ impl Audit {
         Ok(self)
     }
 
-    /// The same with this run behind all others, as the one that was asked about. None: it is not there.
+    /// Puts this run behind all others, as the one that was asked about. Returns `None` if it is not there.
     pub(crate) fn about(mut self, run: &str) -> Option<Audit> {
         let at = self.place_of(run)?;
         let asked = self.runs.remove(at);
@@ -424,7 +424,7 @@ impl Audit {
         Some(self)
     }
 
-    /// Looks at the run that was asked about, and at what lies beside the journal, unless something was found in the journal.
+    /// Compares the files beside the journal for the last run, unless a fault was already found in the journal.
     pub(crate) fn in_bundle<E>(
         mut self,
         look: impl FnOnce(Verified) -> Result<Result<Verified, Altered>, E>,
@@ -439,7 +439,7 @@ impl Audit {
         match proof {
             ProvenBy::Itself => (),
             ProvenBy::Anchor => self.stands_by(self.runs.len() - 1, proof),
-            // The manifest that was signed covers the whole file.
+            // A signed manifest covers the whole file.
             ProvenBy::Signature => self.runs.iter_mut().flatten().for_each(|run| run.proven_by = proof),
         }
         Ok(self)
@@ -449,7 +449,7 @@ impl Audit {
         self.runs.iter().position(|found| run_of(found) == run)
     }
 
-    /// Passes the evidence for a run on to those that it names, as far as they are as they were then.
+    /// Passes the evidence for a run on to the runs that it names, as far as those are as they were then.
     fn stands_by(&mut self, at: usize, proof: ProvenBy) {
         let places: HashMap<String, usize> = self.runs.iter().map(|run| run_of(run).to_owned()).zip(0..).collect();
         let mut to_do = vec![at];
@@ -470,7 +470,7 @@ impl Audit {
                     verified.proven_by = proof;
                 }
                 if had_begun {
-                    // Its beginning is proven in any case, and with it what it names.
+                    // The beginning of the named run is proven in any case, and with it the runs that it names.
                     to_do.push(before);
                 }
             }
@@ -492,7 +492,7 @@ fn run_of(run: &Result<Verified, Altered>) -> &str {
     }
 }
 
-/// The schema is what its version makes, object by object.
+/// Compares the schema, object by object, with what its version creates.
 fn check_objects(journal: &Journal) -> Result<Findings, JournalError> {
     let mut findings = Findings::default();
     for difference in journal.foreign_objects()? {
@@ -501,7 +501,7 @@ fn check_objects(journal: &Journal) -> Result<Findings, JournalError> {
     Ok(findings)
 }
 
-/// The rows are those that the run was made from.
+/// Checks that the rows are those that the run was made from.
 fn check_plan(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<u64, JournalError> {
     let mut digester = Digester::new();
     let mut n_rows = 0;
@@ -512,7 +512,7 @@ fn check_plan(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Re
     if n_rows != u64::from(run.n_rows) {
         findings.add(Finding::RowsMissing { expected: run.n_rows.into(), found: n_rows });
     }
-    // Terms that do not read are an altered run: the plan's name is not found then.
+    // Terms that cannot be read mean an altered run: the digest differs then.
     let Paper { terms, seal } = Paper::of_settings(&run.settings).unwrap_or_default();
     digester.terms(&terms);
     let found = digester.finish().to_string();
@@ -525,7 +525,7 @@ fn check_plan(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Re
     Ok(n_rows)
 }
 
-/// Holds where rows stand in plan, lanes and waves against what the run began with. Earlier versions did not say.
+/// Compares the places of rows in plan, lanes and waves with those that the run began with. Earlier versions did not record them.
 fn check_layout(
     journal: &Journal,
     run: &RunRecord,
@@ -540,8 +540,8 @@ fn check_layout(
     Ok(())
 }
 
-/// An event as it stands in the journal, kept beyond its row of the query.
-struct Kept {
+/// Owned copy of an event as it is stored, which outlives its row of the query.
+struct OwnedEvent {
     seq: u64,
     at_ms: i64,
     kind: String,
@@ -551,10 +551,10 @@ struct Kept {
     hash: Hash,
 }
 
-impl Kept {
-    /// Tells that its hash is right when it stands at this place.
+impl OwnedEvent {
+    /// Tells whether the event's hash is right at this place.
     fn fits_at(&self, lane: LaneId, seq: u64) -> bool {
-        let Kept { at_ms, row, prev, .. } = self;
+        let OwnedEvent { at_ms, row, prev, .. } = self;
         let link = chain::Link { prev, lane, seq, at_ms: *at_ms, kind: &self.kind, row: *row, detail: &self.detail };
         link.hash() == self.hash
     }

@@ -1,5 +1,5 @@
-//! Holds a journal against itself before anybody goes on with a run of it: what a launch would believe is what the run began
-//! with, and where its events left it. No request leaves before.
+//! Checks of a journal before anybody goes on with a run of it: what a launch will rely on has to be what the run began with and
+//! where its events left it. No request leaves before.
 
 use std::panic;
 use std::thread;
@@ -11,19 +11,19 @@ use super::{
 use crate::journal::read::RunRecord;
 use crate::journal::{Journal, JournalError};
 
-/// Events and rows up to which everything is checked that can be: a quarter of a second.
+/// Most events and rows of a run that is checked completely, which takes a quarter of a second.
 const SMALL: u64 = 200_000;
 
-/// Part of a run that is held against what it began with.
+/// Purpose of a check, which decides how much of a run is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Of {
-    /// All that a launch believes.
+    /// A launch: everything that it relies on.
     Launch,
-    /// Checks for a command to a launch: its rows are the launch's matter.
+    /// A command to a launch: everything but the rows, which only the launch uses.
     Command,
 }
 
-/// Every run is as it began: its record, where it goes, and its place among the others.
+/// Checks that every run is as it began: its record, its endpoints and accounts, and its place among the others.
 pub(crate) fn runs(journal: &Journal) -> Result<(), AuditError> {
     journal.at_one_instant(|| {
         let mut places = succession::check(journal)?;
@@ -42,16 +42,17 @@ pub(crate) fn runs(journal: &Journal) -> Result<(), AuditError> {
     })
 }
 
-/// A run that we end ourselves, of which nothing is left to do, whatever its size: what is told of it then is the end of it.
+/// Checks a run that this program ends itself because nothing is left to do, completely whatever its size: the end is recorded
+/// from what its rows say.
 pub(crate) fn run_to_close(journal: &Journal, run: &RunRecord) -> Result<(), AuditError> {
     journal.check_asked_indexes(run.key)?;
     verify(journal, run).map(drop)
 }
 
-/// The run that somebody is about to go on with. A small one is verified whole. Of a large one that would take many seconds: its
-/// own events, the ends of its chains, its plan, its layout and its verdicts are checked. What else is stored of a row is held
-/// against its events as the launch takes the row in hand, and the rest is left to `audit verify`. What is asked of its rows by an
-/// index is what there is, whatever its size.
+/// Checks a run that somebody is about to go on with. A small one is checked completely. A large one would take many seconds:
+/// only its own events, the ends of its chains, its plan, its layout and its verdicts are checked. Other stored values of a row
+/// are compared with its events when the launch takes up the row, and the rest is left to `audit verify`. The indexes by which
+/// rows are looked up are checked whatever its size.
 pub(crate) fn run(journal: &Journal, run: &RunRecord, of: Of) -> Result<(), AuditError> {
     journal.check_asked_indexes(run.key)?;
     let n_events: u64 = journal.heads(run.key)?.iter().map(|(_, seq, _)| seq).sum();
@@ -61,8 +62,8 @@ pub(crate) fn run(journal: &Journal, run: &RunRecord, of: Of) -> Result<(), Audi
     large_run(journal, run, of)
 }
 
-/// Runs that somebody is about to pass over for what their rows and records say. That they are finished, or older than the one
-/// that is meant, is held against their events as all that a launch believes.
+/// Checks runs that are about to be passed over because their rows and records say that they are finished, or older than the run
+/// that is meant. They are checked like a run that a launch goes on with.
 pub(crate) fn passed_over<'a>(
     journal: &Journal,
     runs: impl IntoIterator<Item = &'a RunRecord>,
@@ -87,7 +88,8 @@ pub(super) fn large_run(journal: &Journal, run: &RunRecord, of: Of) -> Result<()
     })
 }
 
-/// Verdicts, plan and layout side by side: each reads every row. Plan and layout are the same at every instant.
+/// Checks verdicts, plan and layout in parallel: each reads every row. Plan and layout never change, so that other connections
+/// may read them at another instant.
 fn check_rows(
     journal: &Journal,
     beside: [Result<Journal, JournalError>; 2],

@@ -1,11 +1,11 @@
-//! A bundle of evidence: files of one folder, and a manifest that names each of them by its hash. One signature covers the manifest,
-//! and so all of it.
+//! Bundle of evidence: files in one folder, and a manifest that names each of them by its hash. One signature covers the
+//! manifest, and so all of them.
 //!
-//! All that can be made again from the bundle's own journal is made again and compared: head, plan, approvals, and the reports that
-//! programs read. Those for people are covered by the manifest alone.
+//! Everything that can be made again from the bundle's own journal is made again and compared: head, plan, approvals, and the
+//! reports that programs read. Reports for people are covered by the manifest alone.
 //!
-//! Later versions add columns and fields, and so a bundle states its [`BundleForm`]: one of this version's is compared to the byte, one of
-//! an earlier version as far as it goes, and one of a later version is left to that.
+//! Later versions add columns and fields, and so a bundle states its [`BundleForm`]: one in the form of this version is compared
+//! byte for byte, one in an earlier form as far as it goes, and one in a later form only by a later version.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -39,10 +39,10 @@ pub const CHECK: &str = "check.py";
 pub const FORM: &str = "form";
 const CSV: &str = "report.csv";
 const JSON: &str = "report.json";
-/// Without one of these there is nothing to check.
+/// Files without which a bundle cannot be checked.
 const NEEDED: [&str; 6] = [JOURNAL, HEAD, PLAN, CSV, JSON, FORM];
 
-/// All that a bundle may have; approvals are of a sealed plan alone.
+/// All files that a bundle may have; a bundle of an unsealed plan has no approvals.
 const FILES: [&str; 13] = [
     "README.md",
     APPROVALS,
@@ -59,18 +59,18 @@ const FILES: [&str; 13] = [
     "report.xml",
 ];
 
-/// More than any bundle has.
+/// Limit on the number of files, far above that of any bundle.
 pub const MOST_FILES: usize = 64;
-/// In bytes; so long is neither a manifest of so many files nor a signature of it.
+/// Longest manifest or signature that is read, in bytes.
 pub const LONGEST_MANIFEST: u64 = 64 << 10;
-/// A head names its lanes, of which there may be a thousand.
+/// Longest head that is read, in bytes: it names up to a thousand lanes.
 const LONGEST_HEAD: u64 = 1 << 20;
 const FIRST_OF_FORM: &str = "cutover.bundle.v1";
 
-/// The program with which anybody checks a bundle who has Python.
+/// Program that checks a bundle, for anybody who has Python.
 pub const CHECKER: &str = include_str!("bundle/check.py");
 
-/// Faults of a bundle before any of its files is read.
+/// Faults of a bundle that show before any of its files is read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadBundle {
     #[error("it has no {0}")]
@@ -95,7 +95,7 @@ pub enum BadBundle {
     Archive(String),
 }
 
-/// The names of the files with their hashes in hexadecimal digits, as `sha256sum` writes them.
+/// Names of the files with their SHA-256 hashes in hexadecimal digits, as `sha256sum` writes them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest(pub BTreeMap<String, String>);
 
@@ -108,7 +108,7 @@ impl Manifest {
         })
     }
 
-    /// Names that are paths, or hidden, or there twice are none.
+    /// Reads a manifest. Refuses names that are paths, hidden, or there twice.
     pub fn read(text: &str) -> Result<Self, BadBundle> {
         let (mut sums, mut small) = (BTreeMap::new(), BTreeSet::new());
         for (line, text) in (1..).zip(text.lines()) {
@@ -126,7 +126,7 @@ impl Manifest {
         lacks.map_or(Ok(Self(sums)), |name| Err(BadBundle::Lacks(name.to_owned())))
     }
 
-    /// Holds these files against those of the manifest, beside which only it and its signature may be.
+    /// Checks that these are the files of the manifest, besides itself and its signature.
     pub fn check_names(&self, names: &[String]) -> Result<(), BadBundle> {
         let is_own = |name: &str| name == MANIFEST || name == SIGNATURE;
         if let Some(stranger) = names.iter().find(|name| !is_own(name) && !self.0.contains_key(*name)) {
@@ -137,7 +137,7 @@ impl Manifest {
     }
 }
 
-/// Tells that a file of a bundle may have this name.
+/// Tells whether a file of a bundle may have this name.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     let is_of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
@@ -148,21 +148,21 @@ pub fn is_name(name: &str) -> bool {
         && !name.eq_ignore_ascii_case(SIGNATURE)
 }
 
-/// The set of columns, fields and words that the files of a bundle have. It only ever gains some, and then its number rises.
+/// Version of the set of columns, fields and words in the files of a bundle. They are only ever added, which raises it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct BundleForm(u32);
 
 impl BundleForm {
-    /// The one that this version writes. `check.py` has the same number.
+    /// Version that this program writes. `check.py` has the same number.
     pub const CURRENT: Self = Self(1);
 
-    /// The text of the file in a bundle.
+    /// Returns the text of the file `form`.
     #[must_use]
     pub fn text(self) -> String {
         format!("{FIRST_OF_FORM}\nform {}\n", self.0)
     }
 
-    /// Of a later form no more is read than that it is one.
+    /// Reads the version. Of a later one only the number is read.
     fn read(text: &str) -> Result<Self, BadBundle> {
         let mut lines = text.lines();
         let (first, number) = (lines.next(), lines.next().and_then(|line| line.strip_prefix("form ")?.parse().ok()));
@@ -187,26 +187,26 @@ impl fmt::Display for BundleForm {
     }
 }
 
-/// Statements about a bundle that holds, beside what is said of its journal.
+/// Result of checking a bundle besides its journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Bundled {
     pub files: usize,
     pub form: BundleForm,
-    /// Files of which only the manifest says that they are as they were.
+    /// Files that were compared with nothing but the manifest.
     pub covered_by_manifest: Vec<String>,
     pub signed_by: Option<Signer>,
-    /// Set if its `check.py` is the one of this version.
+    /// True if its `check.py` is that of this version.
     pub checker_is_ours: bool,
 }
 
-/// The run that a bundle is of, as its `head` names it.
+/// Returns the run that the bundle is about, as its `head` names it.
 pub fn run_of(folder: &Path) -> Result<String, BadBundle> {
     let head = short_text(folder, HEAD).ok();
     let named = head.as_deref().and_then(|head| head.lines().find_map(|line| line.strip_prefix("run ")));
     named.map(str::to_owned).ok_or_else(|| BadBundle::Lacks("run in its `head`".to_owned()))
 }
 
-/// The form that a bundle states.
+/// Returns the form that a bundle states.
 pub fn form_of(folder: &Path) -> Result<BundleForm, BadBundle> {
     short_text(folder, FORM).map_err(|_| BadBundle::Form).and_then(|text| BundleForm::read(&text))
 }
@@ -217,7 +217,7 @@ fn short_text(folder: &Path, name: &str) -> io::Result<String> {
     Ok(text)
 }
 
-/// Finds what in the files differs from what their journal, which was verified, makes of them.
+/// Finds the differences between the files and what their journal, which was verified before, makes of them.
 pub fn compare(
     folder: &Path,
     manifest: &Manifest,
@@ -232,7 +232,7 @@ pub fn compare(
     for name in manifest.0.keys().filter(|name| !FILES.contains(&name.as_str())) {
         differs(name, "a bundle has no such file".to_owned());
     }
-    // Those of an earlier form may not have had all of them.
+    // A bundle in an earlier form may lack some.
     let missing = FILES.iter().filter(|name| !manifest.0.contains_key(**name) && **name != APPROVALS);
     for name in missing.filter(|_| !form.is_earlier()) {
         differs(name, "it is not there".to_owned());
@@ -264,8 +264,8 @@ pub fn compare(
     Ok(findings)
 }
 
-/// Tells that a database has the pages that its header counts, and no byte behind them, which SQLite would not read. What still stands in
-/// a log beside it is not looked at.
+/// Tells whether a database has the pages that its header counts, and no byte behind them, which SQLite would not read. A log
+/// beside it is not looked at.
 ///
 /// source: sqlite.org/fileformat2.html, 1.3.2 and 1.3.7
 fn ends_where_it_says(database: &Path) -> io::Result<bool> {
@@ -281,7 +281,7 @@ fn ends_where_it_says(database: &Path) -> io::Result<bool> {
     Ok(changes == changes_at_count && file.metadata()?.len() == page_size * u64::from(number(28)))
 }
 
-/// Text of a bundle that says who sealed the plan and who agreed; nothing where it was not sealed.
+/// Returns the text of the file that says who sealed the plan and who approved it; `None` if the plan was not sealed.
 #[must_use]
 pub fn approvals_text(paper: &Paper) -> Option<String> {
     paper.seal.as_ref().map(|seal| serde_json::to_string_pretty(seal).expect("a seal is JSON") + "\n")
@@ -294,7 +294,7 @@ fn sum_of_plan(journal: &Journal, run: &RunRecord, paper: &Paper) -> Result<Stri
     Ok(hex(&hash.finalize()))
 }
 
-/// Files of a manifest that were compared with nothing.
+/// Returns the files of a manifest that are compared with nothing else.
 #[must_use]
 pub fn not_compared(manifest: &Manifest) -> Vec<String> {
     let compared = [FORM, JOURNAL, HEAD, PLAN, APPROVALS, CSV, JSON, CHECK];

@@ -1,4 +1,4 @@
-//! Faults that a journal can have, each by its name.
+//! Faults that a journal, a run or a bundle can have.
 
 use serde::Serialize;
 
@@ -18,12 +18,12 @@ pub enum Finding {
     Swapped { lane: LaneId, seq: u64 },
     #[error("lane {lane}: event {seq} was added")]
     Added { lane: LaneId, seq: u64 },
-    /// Only the tail is gone; the head still tells how far it went.
+    /// Missing tail: the head still says how far it went.
     #[error("lane {lane}: the tail was cut off, {n_missing} missing from event {seq} on")]
     CutOff { lane: LaneId, seq: u64, n_missing: u64 },
     #[error("lane {lane}: the head is not the hash of event {seq}")]
     HeadDiffers { lane: LaneId, seq: u64 },
-    /// Not an alteration: this program cannot tell.
+    /// No alteration: this program is too old to check the event.
     #[error("lane {lane}: event {seq} is a `{kind}`, which this cutover does not know; verify with a newer one")]
     UnknownKind { lane: LaneId, seq: u64, kind: String },
     #[error("lane {lane}: event {seq} cannot be read: {error}")]
@@ -49,7 +49,7 @@ pub enum Finding {
              {expected} was recorded, and {found} is there"
     )]
     LayoutDiffers { expected: String, found: String },
-    /// Nothing in it was read.
+    /// Content that could not be read.
     #[error("it cannot be read: {error}")]
     Damaged { error: String },
     #[error("lane {lane}: event {seq} is not spelled as cutover writes it")]
@@ -112,7 +112,7 @@ pub enum Finding {
     AnchorDiffers { expected: String, found: String },
 }
 
-/// Triggers without which an event could be changed or removed.
+/// Triggers that keep events from being changed or removed.
 const GUARDS: [&str; 2] = ["event_is_never_changed", "event_is_never_removed"];
 
 fn and_more(n_missing: u64) -> String {

@@ -1,20 +1,20 @@
-//! The chains: each event of a lane follows the one before it, and the lane's head is the hash of the last.
+//! Check of the chains: each event of a lane follows the one before it, and the lane's head is the hash of the last.
 //!
-//! A lane's first break is named and the rest of it is not looked at: after it nothing is proven.
+//! Only a lane's first break is named: nothing after it is proven.
 
 use std::collections::BTreeMap;
 
 use super::finding::Finding;
 use super::sums::{OwnSums, read};
-use super::{Findings, Kept};
+use super::{Findings, OwnedEvent};
 use crate::event::LaneId;
 use crate::journal::chain::{self, Hash};
 use crate::journal::read::RunRecord;
 use crate::journal::stored::{EventOrder, StoredEvent};
 use crate::journal::{Journal, JournalError};
 
-/// Returns how many events there are, and the layout that the run began with. What the lanes' own events add up to is
-/// compared on the way.
+/// Checks all chains of a run, and the sums of the events that name no row. Returns the number of events, and the layout that the
+/// run began with.
 pub(super) fn check(
     journal: &Journal,
     run: &RunRecord,
@@ -24,7 +24,7 @@ pub(super) fn check(
         journal.heads(run.key)?.into_iter().map(|(lane, seq, head)| (lane, (seq, head))).collect();
     let mut chains: BTreeMap<LaneId, Chain> = heads.keys().map(|lane| (*lane, Chain::new(*lane, &run.id))).collect();
     let mut sums = OwnSums::default();
-    // What was altered often cannot be read either; that it was altered is said first.
+    // An altered event often cannot be read either: the alteration is reported first.
     let mut unread = Vec::new();
     let mut text = String::new();
     let mut n_events = 0;
@@ -66,8 +66,8 @@ pub(super) fn check(
     Ok((n_events, sums.layout))
 }
 
-/// The run's own lane from its first event to its last, with what it says of the run, and the last event of each other lane.
-/// Returns the layout that the run began with.
+/// Checks the run's own lane from its first event to its last, with what it says of the run, and the last event of every other
+/// lane. Returns the layout that the run began with.
 pub(super) fn check_ends(
     journal: &Journal,
     run: &RunRecord,
@@ -113,14 +113,14 @@ fn check_is_recorded(journal: &Journal, run: &RunRecord, findings: &mut Findings
     Ok(())
 }
 
-/// A run is made with its first event. Only earlier versions could be cut off in between, and left one of which nothing is
-/// recorded and that nobody launched.
+/// Tells whether a run may be without events. A run is made together with its first event; only earlier versions could be cut off
+/// in between, and left a run that was never launched.
 fn may_be_unrecorded(journal: &Journal, run: &RunRecord) -> Result<bool, JournalError> {
     Ok(run.launches == 0 && journal.identity()?.is_earlier(run.key, run.rules))
 }
 
-/// The first event of a run, with what it says of the run's record and of where it goes. One of an earlier version of which
-/// nothing at all is recorded has none: nobody goes on with it.
+/// Checks the first event of a run, with what it says of the run's record, endpoints and accounts. A run without events, left by
+/// an earlier version, has none: nobody can go on with it.
 pub(super) fn check_beginning(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<(), JournalError> {
     let mut sums = OwnSums::default();
     let is_left_so = may_be_unrecorded(journal, run)? && journal.is_unrecorded(run.key)?;
@@ -144,38 +144,38 @@ pub(super) fn check_beginning(journal: &Journal, run: &RunRecord, findings: &mut
     Ok(())
 }
 
-/// Tells that the end of an attempt told the whole lane to wait.
+/// Tells whether the end of an attempt asked the whole lane to wait.
 fn asks_to_wait(event: &StoredEvent) -> bool {
     event.kind == "attempt_ended" && event.detail.contains("\"retry_after_ms\"")
 }
 
 struct Chain {
     lane: LaneId,
-    /// Of the last event that was in order.
+    /// Number of the last event that was in order.
     seq: u64,
     head: Hash,
-    state: State,
+    state: ChainState,
 }
 
-enum State {
+enum ChainState {
     InOrder,
-    /// An event is out of order; what follows it tells how.
-    Suspect(Kept),
+    /// An event out of order; the one behind it tells what happened.
+    Suspect(OwnedEvent),
     Broken(Finding),
 }
 
 impl Chain {
     fn new(lane: LaneId, run_id: &str) -> Self {
-        Self { lane, seq: 0, head: chain::genesis(run_id, lane), state: State::InOrder }
+        Self { lane, seq: 0, head: chain::genesis(run_id, lane), state: ChainState::InOrder }
     }
 
     fn add(&mut self, event: &StoredEvent<'_>) {
         match &self.state {
-            State::InOrder => self.follow(event),
-            State::Suspect(suspect) => {
-                self.state = State::Broken(self.judge(suspect, Some(&kept(event)), Some(&event.prev)));
+            ChainState::InOrder => self.follow(event),
+            ChainState::Suspect(suspect) => {
+                self.state = ChainState::Broken(self.judge(suspect, Some(&kept(event)), Some(&event.prev)));
             }
-            State::Broken(_) => (),
+            ChainState::Broken(_) => (),
         }
     }
 
@@ -183,7 +183,7 @@ impl Chain {
         let next = self.seq + 1;
         if event.seq > next {
             let n_missing = event.seq - next;
-            self.state = State::Broken(Finding::Missing { lane: self.lane, seq: next, n_missing });
+            self.state = ChainState::Broken(Finding::Missing { lane: self.lane, seq: next, n_missing });
             return;
         }
         let link = chain::Link {
@@ -198,25 +198,25 @@ impl Chain {
         if event.seq == next && event.prev == self.head && event.hash == link.hash() {
             (self.seq, self.head) = (next, event.hash);
         } else {
-            self.state = State::Suspect(kept(event));
+            self.state = ChainState::Suspect(kept(event));
         }
     }
 
-    /// Names what happened at the first event that is out of order, given the one that stands behind it and the hash that
-    /// whatever stands there (an event, or the head) carries of it.
-    fn judge(&self, suspect: &Kept, behind: Option<&Kept>, carried: Option<&Hash>) -> Finding {
+    /// Names what happened at the first event that is out of order. `behind` is the event behind it, and `carried` the hash of it
+    /// that the event behind it, or the head, holds.
+    fn judge(&self, suspect: &OwnedEvent, behind: Option<&OwnedEvent>, carried: Option<&Hash>) -> Finding {
         let (lane, seq) = (self.lane, self.seq + 1);
         let behind = behind.filter(|behind| behind.seq == seq + 1);
         if suspect.seq != seq {
             return Finding::Added { lane, seq: suspect.seq };
         }
         if suspect.fits_at(lane, seq + 1) {
-            // It stood one further: the one before it went, or changed places with it.
+            // It was one place further: the event before it was removed, or swapped with it.
             let swapped = behind.is_some_and(|behind| behind.fits_at(lane, seq));
             return if swapped { Finding::Swapped { lane, seq } } else { Finding::Missing { lane, seq, n_missing: 1 } };
         }
         if seq > 1 && suspect.fits_at(lane, seq - 1) {
-            // It stood one before. Either it is a copy of that one, or what stands there now took its place.
+            // It was one place before: it is a copy of that event, or the event that is there now was put in its place.
             return Finding::Added { lane, seq: if suspect.hash == self.head { seq } else { seq - 1 } };
         }
         if let Some(behind) = behind {
@@ -228,16 +228,16 @@ impl Chain {
             }
         }
         if seq > 1 && suspect.fits_at(lane, seq) && carried == Some(&suspect.hash) {
-            // It carries what the one before it was: that one was written anew, hash and all.
+            // It holds the hash of an earlier version of the event before it, which was rewritten together with its hash.
             return Finding::Changed { lane, seq: seq - 1 };
         }
         Finding::Changed { lane, seq }
     }
 
-    /// The hashes stand where they stood, and what they are of does not.
-    fn contents_changed_places(&self, suspect: &Kept, behind: &Kept) -> bool {
-        let hash = |of: &Kept, seq, prev| {
-            let Kept { at_ms, row, kind, detail, .. } = of;
+    /// Tells whether the hashes are in their places, but the contents of two events are swapped.
+    fn contents_changed_places(&self, suspect: &OwnedEvent, behind: &OwnedEvent) -> bool {
+        let hash = |of: &OwnedEvent, seq, prev| {
+            let OwnedEvent { at_ms, row, kind, detail, .. } = of;
             chain::Link { prev, lane: self.lane, seq, at_ms: *at_ms, kind, row: *row, detail }.hash()
         };
         hash(behind, suspect.seq, &self.head) == suspect.hash && hash(suspect, behind.seq, &suspect.hash) == behind.hash
@@ -246,9 +246,9 @@ impl Chain {
     fn finish(self, head: Option<&(u64, Hash)>) -> Option<Finding> {
         let lane = self.lane;
         match &self.state {
-            State::InOrder => (),
-            State::Suspect(suspect) => return Some(self.judge(suspect, None, head.map(|(_, hash)| hash))),
-            State::Broken(finding) => return Some(finding.clone()),
+            ChainState::InOrder => (),
+            ChainState::Suspect(suspect) => return Some(self.judge(suspect, None, head.map(|(_, hash)| hash))),
+            ChainState::Broken(finding) => return Some(finding.clone()),
         }
         let Some((seq, hash)) = head else { return Some(Finding::Added { lane, seq: 1 }) };
         match self.seq.cmp(seq) {
@@ -260,8 +260,8 @@ impl Chain {
     }
 }
 
-fn kept(event: &StoredEvent<'_>) -> Kept {
-    Kept {
+fn kept(event: &StoredEvent<'_>) -> OwnedEvent {
+    OwnedEvent {
         seq: event.seq,
         at_ms: event.at_ms,
         kind: event.kind.to_owned(),

@@ -1,5 +1,5 @@
-//! People who had a hand in a run, as its journal names them: who launched it, who sealed its plan, who agreed to it. That the journal
-//! says so is proven with the rest of it; that it was they, by a signature alone.
+//! People who had a hand in a run, as its journal names them: who launched it, who sealed its plan, who approved it. The audit
+//! proves that the journal says so; only a signature proves that it was they.
 
 use std::io;
 
@@ -17,12 +17,12 @@ use crate::wording::plain::plain;
 use crate::wording::printout::Printout;
 use crate::wording::times::time;
 
-/// Launches past these are in the JSON alone.
+/// Most launches shown as text; the JSON has all.
 const MOST_SHOWN: usize = 20;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct People {
-    /// In the order in which they began.
+    /// Launches in the order in which they began.
     pub launches: Vec<LaunchOf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Signatory>,
@@ -30,7 +30,7 @@ pub struct People {
     pub approvals: Vec<Signatory>,
 }
 
-/// A name that somebody typed, and what the system says of whoever typed it.
+/// Name that somebody typed, and the system's account of that person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Signatory {
     #[serde(rename = "as")]
@@ -40,13 +40,13 @@ pub struct Signatory {
     #[serde(skip_serializing_if = "Who::is_empty")]
     pub who: Who,
     pub at: Timestamp,
-    /// Fingerprint of the key that signed; none: it is the name alone.
+    /// Fingerprint of the key that signed; `None` if nothing but the name was given.
     pub key: Option<String>,
 }
 
 impl People {
-    /// Of a run in which nothing was found.
-    pub(super) fn of(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
+    /// Reads the people of a run in which no fault was found.
+    pub(super) fn from_journal(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
         let began = journal.launches_back(run.key)?.into_iter().rev();
         let launches = began.filter_map(|event| launch_of(time(event.at), event.kind)).collect();
         let Some(seal) = Paper::of_settings(&run.settings).unwrap_or_default().seal else {

@@ -1,4 +1,4 @@
-//! The head of a run as a short text, to be signed.
+//! Head of a run as a short text that can be signed.
 
 use std::fmt::Write as _;
 
@@ -15,8 +15,8 @@ use crate::ssh::signature::{Purpose, Signer, verify};
 const FIRST: &str = "cutover.head.v1";
 const SECOND: &str = "cutover.head.v2";
 
-/// Text that is signed: the journal and how many runs were made in it so far, the time, the run, its plan, the run before it as it
-/// was when this one began, and the head of each of its chains, which everything before depends on.
+/// Returns the text to sign: the journal and how many runs were made in it so far, the time, the run, its plan, the run before it
+/// as it was when this one began, and the head of each of its chains, on which everything before it depends.
 pub fn head(journal: &Journal, run: &RunRecord) -> Result<String, JournalError> {
     second(journal, run, journal.identity()?.n_runs, &spelled(Timestamp::now()))
 }
@@ -37,7 +37,7 @@ fn second(journal: &Journal, run: &RunRecord, n_runs: u64, time: &str) -> Result
     Ok(text)
 }
 
-/// Text that earlier versions signed.
+/// Returns the text that earlier versions signed.
 fn first(journal: &Journal, run: &RunRecord) -> Result<String, JournalError> {
     let mut text = format!("{FIRST}\nrun {}\nplan {}\nrows {}\n", run.id, run.plan_digest, run.n_rows);
     _ = writeln!(text, "anchor {}", journal.anchor(run)?.short());
@@ -45,7 +45,8 @@ fn first(journal: &Journal, run: &RunRecord) -> Result<String, JournalError> {
     Ok(text)
 }
 
-/// The head of a run as the version made it that made this one, at the same time and after as many runs. None: it is no head.
+/// Makes a head again from the journal, in the same version, with the same time and number of runs. Returns `None` for a text
+/// that is no head.
 pub(super) fn again(head: &str, journal: &Journal, run: &RunRecord) -> Result<Option<String>, JournalError> {
     Ok(match (head.lines().next(), n_runs_of(head), value(head, "time")) {
         (Some(FIRST), _, _) => Some(first(journal, run)?),
@@ -54,7 +55,7 @@ pub(super) fn again(head: &str, journal: &Journal, run: &RunRecord) -> Result<Op
     })
 }
 
-/// Count of the runs that had been made when a head was; earlier versions did not say.
+/// Returns the number of runs made when a head was made; `None` for heads of earlier versions, which did not state it.
 pub(super) fn n_runs_of(head: &str) -> Option<u64> {
     value(head, "runs").and_then(|n_runs| n_runs.parse().ok())
 }
@@ -67,7 +68,7 @@ fn spelled(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// The value behind a word at the beginning of a line.
+/// Returns the value behind a word at the beginning of a line.
 fn value<'a>(head: &'a str, word: &str) -> Option<&'a str> {
     head.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' '))
 }
@@ -79,10 +80,10 @@ fn add_lanes(text: &mut String, journal: &Journal, run: &RunRecord) -> Result<()
     Ok(())
 }
 
-/// The run that a signature should stand for, where that is known, and why it stands for nothing.
+/// Failed check of a signature: the run that it should be about, where that is known, and the problem.
 pub(super) type NotOf = (Option<String>, String);
 
-/// The run whose head was signed, and by whom.
+/// Returns the run whose head was signed, and the signer.
 pub(super) fn signer_of(
     journal: &Journal,
     given: &Signed<'_>,
@@ -111,7 +112,8 @@ pub(super) fn signer_of(
     Ok(if expected == head { Ok((id, signer)) } else { Err((Some(id), differs())) })
 }
 
-/// Without the head itself: that of the first version has nothing in it that is not in the journal.
+/// Returns the run and signer of a signature whose head is not given: a head of the first version can be made from the journal
+/// alone.
 fn signer_of_first(journal: &Journal, signature: &str) -> Result<Result<(String, Signer), NotOf>, JournalError> {
     let mut problem = "there is no run that it could be of".to_owned();
     for run in journal.runs()? {

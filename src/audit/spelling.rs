@@ -1,4 +1,4 @@
-//! JSON that is kept besides events is spelled in one way: another one was written by somebody else.
+//! Check of the JSON that is stored besides events: this program spells it in one way, and any other spelling is an alteration.
 
 use super::Findings;
 use super::finding::Finding;

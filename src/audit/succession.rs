@@ -1,4 +1,4 @@
-//! The chain of runs: each names those before it, and is where they say that it is.
+//! Check of the chain of runs: each run names those before it, and its own place is the one that later runs name.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,21 +8,21 @@ use crate::journal::chain::{self, hex};
 use crate::journal::succession::{Beginning, First, Identity};
 use crate::journal::{Journal, JournalError, RunKey};
 
-/// Faults of the place of a run among the others, and the runs that it names.
+/// Faults of a run's place among the others, and the runs that it names.
 #[derive(Default)]
 pub(super) struct PlaceOfRun {
     pub(super) findings: Vec<Finding>,
     pub(super) after: Option<Predecessors>,
 }
 
-/// The same of all runs, and what is wrong with the journal as a whole.
+/// Places of all runs, and faults of the journal as a whole.
 #[derive(Default)]
-pub(super) struct Places {
+pub(super) struct RunPlaces {
     of_runs: HashMap<RunKey, PlaceOfRun>,
     pub(super) of_journal: Vec<Finding>,
 }
 
-impl Places {
+impl RunPlaces {
     pub(super) fn of_run(&mut self, run: RunKey) -> PlaceOfRun {
         self.of_runs.remove(&run).unwrap_or_default()
     }
@@ -33,13 +33,13 @@ impl Places {
 }
 
 const LANE: LaneId = LaneId::RUN;
-/// The first event of the run's own lane names the others.
+/// Number of the first event of the run's own lane, which names the runs before it.
 const SEQ: u64 = 1;
 
-pub(super) fn check(journal: &Journal) -> Result<Places, JournalError> {
+pub(super) fn check(journal: &Journal) -> Result<RunPlaces, JournalError> {
     let identity = journal.identity()?;
     let beginnings = journal.beginnings()?;
-    let mut places = Places::default();
+    let mut places = RunPlaces::default();
     let numbers: Vec<i64> = beginnings.iter().map(|beginning| beginning.run.number()).collect();
     let wrong_with_numbers = if identity.is_excerpt { not_one_of } else { missing_numbers };
     places.of_journal.extend(wrong_with_numbers(&numbers, identity.n_runs));
@@ -80,7 +80,7 @@ pub(super) fn check(journal: &Journal) -> Result<Places, JournalError> {
     Ok(places)
 }
 
-/// An excerpt has one of several runs.
+/// Checks that an excerpt has one of several runs.
 fn not_one_of(numbers: &[i64], n_runs: u64) -> Vec<Finding> {
     match *numbers {
         [number] if n_runs > 1 && (1..=n_runs).contains(&number.cast_unsigned()) => Vec::new(),
@@ -88,7 +88,7 @@ fn not_one_of(numbers: &[i64], n_runs: u64) -> Vec<Finding> {
     }
 }
 
-/// Runs have the numbers from 1 to the count of those that were made.
+/// Checks that runs have the numbers from 1 to the count of those that were made.
 fn missing_numbers(numbers: &[i64], n_runs: u64) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut next = 1;
@@ -105,7 +105,7 @@ fn missing_numbers(numbers: &[i64], n_runs: u64) -> Vec<Finding> {
     findings
 }
 
-/// Holds what the first event of a run says of those before it against those that are there.
+/// Compares the runs that the first event of a run names with those that are there.
 fn wrong_with(
     after: &Predecessors,
     at: usize,
@@ -139,7 +139,8 @@ fn wrong_with(
     if identity.is_excerpt {
         return findings;
     }
-    // Those between it and the last one that it names, and behind that if the last one does not go on with naming.
+    // Every run between this one and the last one it names has to be named, and every earlier run as well, unless that last one
+    // names its own predecessors.
     let goes_on = last < at && matches!(beginnings[last].first, First::After(_));
     let first_to_name = if goes_on { last } else { 0 };
     for unnamed in beginnings[first_to_name..at].iter().rev().filter(|other| !named.contains(other.id.as_str())) {
@@ -148,7 +149,7 @@ fn wrong_with(
     findings
 }
 
-/// The lanes of a run are at least as long as another one found them, and the same up to there.
+/// Checks that the lanes of a run are at least as long as a later run found them, and unchanged up to there.
 fn not_as_named(
     journal: &Journal,
     run: RunKey,

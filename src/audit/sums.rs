@@ -1,4 +1,4 @@
-//! The sums: tables `row`, `run` and `lane` say what the events add up to, and nothing else.
+//! Check of the sums: tables `row`, `run` and `lane` hold what the events add up to, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,10 +22,10 @@ use crate::model::RowId;
 
 /// Rows that are read at once, beside the events.
 const PAGE: u32 = 500;
-/// Rows that one takes to compare at a time.
+/// Rows that a thread compares at a time.
 const PORTION: u32 = 20_000;
 
-/// The event, or why this program cannot read it.
+/// Reads an event, or returns the finding that this program cannot.
 pub(super) fn read(event: &StoredEvent<'_>) -> Result<EventKind, Finding> {
     let (lane, seq) = (event.lane, event.seq);
     // Minor versions may add kinds without a new schema.
@@ -35,19 +35,19 @@ pub(super) fn read(event: &StoredEvent<'_>) -> Result<EventKind, Finding> {
     event.read().map_err(|error| Finding::Unreadable { lane, seq, error: error.to_string() })
 }
 
-/// The rows of a run in portions, for all who compare: each is taken by whoever is the first to come.
+/// Rows of a run in portions, shared by the threads that compare: each portion goes to the first that asks.
 pub(super) struct Portions {
     next: AtomicU32,
     n_portions: u32,
 }
 
 impl Portions {
-    pub(super) fn of(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
+    pub(super) fn new(journal: &Journal, run: &RunRecord) -> Result<Self, JournalError> {
         let last = journal.last_row(run.key)?.map_or(0, |last| last.0);
         Ok(Self { next: AtomicU32::new(0), n_portions: last / PORTION + 1 })
     }
 
-    /// The next one, its first row and its last. What is said of rows behind the plan's is of the last portion.
+    /// Returns the number of the next portion, its first row and its last. The last portion extends to rows beyond the plan.
     pub(super) fn take(&self) -> Option<(u32, RowId, RowId)> {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         let first = n.saturating_mul(PORTION);
@@ -56,7 +56,7 @@ impl Portions {
     }
 }
 
-/// Faults of the rows of portions that nobody has compared yet, by the number of the portion.
+/// Compares the rows of all portions that are still to be had. Returns the findings by the number of their portion.
 pub(super) fn check(
     journal: &Journal,
     run: &RunRecord,
@@ -72,10 +72,10 @@ pub(super) fn check(
     Ok(found)
 }
 
-/// Folds the events of each row, one row in memory at a time, and compares with what is stored of it.
+/// Adds up the events of each row, one row in memory at a time, and compares the sum with what is stored.
 fn check_portion(journal: &Journal, run: &RunRecord, first: RowId, last: RowId) -> Result<Findings, JournalError> {
     let mut findings = Findings::default();
-    let mut rows = Rows { journal, run, page: VecDeque::new(), after: first.0.checked_sub(1).map(RowId), last };
+    let mut rows = StoredRows { journal, run, page: VecDeque::new(), after: first.0.checked_sub(1).map(RowId), last };
     let mut open: Option<Folded> = None;
     let mut text = String::new();
     journal.for_each_stored_event(run.key, EventOrder::ByRow { first, last }, |event| {
@@ -98,11 +98,11 @@ fn check_portion(journal: &Journal, run: &RunRecord, first: RowId, last: RowId) 
     Ok(findings)
 }
 
-/// A row's events so far.
+/// Sum of a row's events so far.
 struct Folded {
     row: RowId,
     last: (LaneId, u64),
-    /// Absent after an event that could not be added: then there is nothing to compare with.
+    /// Error after an event that could not be added: there is nothing to compare with.
     standing: Result<Standing, Unknowable>,
 }
 
@@ -130,17 +130,17 @@ impl Folded {
     }
 }
 
-/// The stored rows, page by page.
-struct Rows<'a> {
+/// Stored rows, page by page.
+struct StoredRows<'a> {
     journal: &'a Journal,
     run: &'a RunRecord,
     page: VecDeque<StoredStanding>,
     after: Option<RowId>,
-    /// Those behind it are of another portion.
+    /// Last row of the portion.
     last: RowId,
 }
 
-impl Rows<'_> {
+impl StoredRows<'_> {
     fn peek(&mut self) -> Result<Option<&StoredStanding>, JournalError> {
         if self.page.is_empty() {
             self.page = self.journal.standings(self.run.key, self.after, PAGE)?.into();
@@ -156,7 +156,7 @@ impl Rows<'_> {
         Ok(if is_there { self.page.pop_front() } else { None })
     }
 
-    /// Compares up to this row: those before it have no events and must be untouched.
+    /// Compares the stored rows up to this one: those before it have no events and must be untouched.
     fn compare(&mut self, folded: &Folded, findings: &mut Findings) -> Result<(), JournalError> {
         while let Some(stored) = self.peek()?
             && stored.row <= folded.row
@@ -197,7 +197,7 @@ fn is_spelled(value: &impl serde::Serialize, text: &str) -> bool {
     serde_json::to_string(value).is_ok_and(|spelled| spelled == text)
 }
 
-/// A release that did not say what it is for takes effect for what waits then.
+/// Tells whether a release without a part is recorded as one for the part that was waiting when it was taken.
 fn is_release_of(given: &Command, taken: &Command) -> bool {
     let Command::Release { wave: given, part: None } = given else { return false };
     let Command::Release { wave: taken, part: Some(_) } = taken else { return false };
@@ -207,7 +207,7 @@ fn is_release_of(given: &Command, taken: &Command) -> bool {
 /// Sum of the events that name no row.
 #[derive(Default)]
 pub(super) struct OwnSums {
-    /// Plan digest, rows and settings, as the run began with them.
+    /// Plan digest, number of rows and settings with which the run began.
     began: Option<(String, u32, serde_json::Value)>,
     launches: u32,
     /// Process and host of the last launch.
@@ -217,13 +217,13 @@ pub(super) struct OwnSums {
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
     elapsed_ms: u64,
-    /// As the run began with them; none in journals of the first version.
+    /// Lanes with which the run began; empty in journals of the first version.
     places: Vec<LanePlace>,
     rules: Option<Rules>,
     /// Absent in journals of earlier versions.
     pub(super) layout: Option<String>,
     lanes: BTreeMap<LaneId, LaneSum>,
-    /// Commands that launches took from table `control`, and when.
+    /// Commands that launches took from table `control`, with the time in milliseconds.
     taken: BTreeMap<i64, (Command, By, i64)>,
 }
 
@@ -233,7 +233,7 @@ struct LaneSum {
     quota: Option<(f64, bool)>,
     learned_at: Option<Timestamp>,
     cooled_until: Option<Timestamp>,
-    /// Why the last launch stopped it.
+    /// Reason for which the last launch stopped the lane.
     stopped: Option<String>,
 }
 
@@ -252,7 +252,7 @@ impl LaneSum {
         }
     }
 
-    /// The service asked for a wait.
+    /// Extends the pause that the service asked for.
     fn cool(&mut self, at_ms: i64, wait_ms: Option<u64>) {
         let until = wait_ms.and_then(|wait| at_ms.checked_add(i64::try_from(wait).ok()?));
         let until = until.and_then(|until| Timestamp::from_millisecond(until).ok());
@@ -308,7 +308,7 @@ impl OwnSums {
         }
     }
 
-    /// Compares the run with what its own events say of it.
+    /// Compares the record of the run with its own events.
     pub(super) fn compare_run(&self, run: &RunRecord, findings: &mut Findings) {
         let exit = self.exit.as_ref();
         let same = [
@@ -329,7 +329,7 @@ impl OwnSums {
         }
     }
 
-    /// Compares what a run began with, and keeps.
+    /// Returns the columns that the run began with, and that its record has otherwise.
     fn unlike_its_beginning(&self, run: &RunRecord) -> impl Iterator<Item = &'static str> {
         let began = self.began.as_ref();
         let joined = |of: fn(&LanePlace) -> &String| {
@@ -348,7 +348,7 @@ impl OwnSums {
         unequal(&same).into_iter().flatten()
     }
 
-    /// The record of a run is of the run that began, and goes where that went.
+    /// Compares the record of the run and its lanes with what the run began with.
     pub(super) fn compare_beginning(&self, run: &RunRecord, lanes: &[LaneRecord], findings: &mut Findings) {
         let columns: Vec<_> = self.unlike_its_beginning(run).collect();
         if !columns.is_empty() {
@@ -372,7 +372,7 @@ impl OwnSums {
         }
     }
 
-    /// A lane that the run did not begin with has nothing in common with any.
+    /// Compares name, endpoint and account of a lane. A lane that the run did not begin with differs in all of them.
     fn same_place(&self, lane: &LaneRecord) -> [(&'static str, bool); 3] {
         let at = usize::try_from(lane.lane.0).ok().and_then(|lane| lane.checked_sub(1));
         let place = at.and_then(|at| self.places.get(at));
@@ -384,7 +384,7 @@ impl OwnSums {
         ]
     }
 
-    /// The commands that were taken are those that were given.
+    /// Compares the commands that launches took with those that were given.
     pub(super) fn compare_commands(&self, stored: &[StoredCommand], findings: &mut Findings) {
         let mut untold = self.taken.clone();
         for StoredCommand { control, command, given_by, taken_at_ms } in stored {

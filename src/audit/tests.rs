@@ -1,4 +1,4 @@
-//! Each way of tampering is found, and called by its name; what was not touched passes.
+//! Each way of tampering is found and called by its name; an untouched journal passes.
 
 use rusqlite::Connection;
 use serde_json::Value;
@@ -19,7 +19,7 @@ use crate::wording::printout::Printout;
 
 const LANE: LaneId = LaneId::FIRST;
 
-/// The night, tampered with by somebody who can write to the file. The triggers are as they were afterwards.
+/// Makes the known run and tampers with it like somebody who can write to the file. The triggers are as before afterwards.
 fn tampered(tamper: impl FnOnce(&Connection)) -> Lab {
     let lab = lab::night();
     let conn = lab.raw();
@@ -41,7 +41,7 @@ fn altered(lab: &Lab) -> Altered {
     }
 }
 
-/// The first finding after this batch of SQL.
+/// Returns the first finding after this batch of SQL.
 fn found(sql: &str) -> Finding {
     altered(&tampered(|conn| conn.execute_batch(sql).unwrap())).findings.swap_remove(0)
 }
@@ -74,7 +74,7 @@ fn sums_of_another_instant_than_that_of_the_chains_are_not_taken() {
     let (journal, run) = lab.open();
     let heads = journal.heads(run.key).unwrap();
     let left_over = || {
-        let portions = super::Portions::of(&journal, &run).unwrap();
+        let portions = super::Portions::new(&journal, &run).unwrap();
         let found = super::sums_beside(&journal.again().unwrap(), &run, &heads, &portions).unwrap();
         assert!(found.is_empty());
         portions.take()
@@ -82,7 +82,7 @@ fn sums_of_another_instant_than_that_of_the_chains_are_not_taken() {
     assert_eq!(left_over(), None);
     lab.happens(LANE, [lab::seen(1)]);
     assert_eq!(left_over(), Some((0, RowId(0), RowId(u32::MAX))));
-    // Whoever is at the earlier instant still finds everything right there.
+    // A reader of the earlier instant still finds everything right.
     let earlier = journal.at_one_instant(|| {
         let before = journal.heads(run.key)?;
         lab.happens(LANE, lab::attempt(1, 1, lab::ACCEPTED));
@@ -130,7 +130,7 @@ fn the_first_and_the_last_event_are_no_exception() {
     }
 }
 
-/// Writes an event anew, as one who knows how hashes are made.
+/// Rewrites an event with a correct hash.
 fn forge(conn: &Connection, seq: u64, detail: &str) -> Hash {
     let (at_ms, kind, row, prev): (i64, String, Option<u32>, Hash) = conn
         .query_row("SELECT at, kind, row, prev FROM event WHERE lane = 1 AND seq = ?1", [seq], |row| {
@@ -148,7 +148,7 @@ fn forge(conn: &Connection, seq: u64, detail: &str) -> Hash {
 
 const NOTHING_SEEN: &str = r#"{"seen":null}"#;
 
-/// The detail of one event written otherwise, and every hash made right again.
+/// Rewrites the detail of one event with another spelling, and makes every hash right again.
 fn respelled(lane: u32, seq: u64, spelled: impl FnOnce(&str) -> String) -> Vec<Finding> {
     let lab = tampered(|conn| {
         let at = rusqlite::params![lane, seq];
@@ -187,7 +187,7 @@ fn an_event_that_is_spelled_otherwise_is_found_although_its_hash_is_right() {
             assert_eq!(found[..1], [Finding::Respelled { lane: LaneId(lane), seq }], "{found:?}");
         }
     }
-    // A key that is there twice, a number with an exponent, a field that says nothing.
+    // A duplicate key, a number with an exponent, a field that says nothing.
     for (kind, from, to) in [
         ("launch_began", "\"launch\":1", "\"launch\":1,\"launch\":1"),
         ("quota_learned", "1.0", "1e0"),
@@ -275,7 +275,7 @@ fn a_cut_tail_is_found_by_the_head_and_with_the_head_by_the_anchor() {
     let found = found(&format!("DELETE FROM event WHERE lane = 1 AND seq > {}", seq - 2));
     assert_eq!(found, Finding::CutOff { lane: LANE, seq: seq - 1, n_missing: 2 });
     let cut = tampered(|conn| {
-        // The last two events are those of row 12, so that the row can be made to look untouched.
+        // The last two events belong to row 12, so that the row can be made to look untouched.
         conn.execute("DELETE FROM event WHERE lane = 1 AND seq > ?1", [seq - 2]).unwrap();
         conn.execute("UPDATE row SET standing = 'untried', verdict = NULL, looked = 0, settled_at = NULL, reason = NULL WHERE row = 12", [])
             .unwrap();
@@ -320,7 +320,7 @@ fn a_rewritten_row_is_found_whichever_column_it_was() {
         let found = found(&format!("UPDATE row SET {set} WHERE row = 1"));
         assert_eq!(found, Finding::RowDiffers { row: RowId(1), columns: vec![column] });
     }
-    // Row 11 has no events: nothing may be told of it.
+    // Row 11 has no events, so that nothing may be recorded of it.
     let untouched = found("UPDATE row SET standing = 'settled', verdict = 'applied' WHERE row = 11");
     assert_eq!(untouched, Finding::RowDiffers { row: RowId(11), columns: vec!["standing"] });
 }
@@ -335,7 +335,7 @@ fn of_a_run_that_is_too_large_to_verify_the_verdicts_are_held_against_the_events
         check(&lab).unwrap();
     }
     for (sql, row, columns) in [
-        // What is left of a wave is settled, and the next one would begin.
+        // The last rows of a wave are made to look settled, which would let the next wave begin.
         (
             "UPDATE row SET standing = 'settled', verdict = 'applied', on_target = 1 WHERE row = 11",
             11,
@@ -511,7 +511,7 @@ fn findings_past_a_hundred_are_counted() {
     assert_eq!((altered.findings.len(), altered.n_findings), (Altered::MOST_SHOWN, 150));
 }
 
-/// A generator that is the same everywhere and for ever (splitmix64).
+/// Random generator with the same sequence everywhere (splitmix64).
 struct Dice(u64);
 
 impl Dice {
@@ -532,13 +532,13 @@ impl Dice {
     }
 }
 
-/// Deed, and the event that has to be named for it, where that is one.
-struct Done {
+/// Description of a change, and the event that has to be named for it, if it was to an event.
+struct Deed {
     what: String,
     names: Option<(LaneId, u64)>,
 }
 
-/// One value, altered as little as its type allows.
+/// Alters one value as little as its type allows.
 fn altered_value(value: rusqlite::types::Value, dice: &mut Dice) -> rusqlite::types::Value {
     use rusqlite::types::Value as V;
     match value {
@@ -565,7 +565,7 @@ fn altered_value(value: rusqlite::types::Value, dice: &mut Dice) -> rusqlite::ty
 }
 
 /// Alters one column of one entry of a table.
-fn alter_a_column(conn: &Connection, dice: &mut Dice) -> Done {
+fn alter_a_column(conn: &Connection, dice: &mut Dice) -> Deed {
     let table = *dice.one_of(&["event", "event", "event", "row", "row", "run", "lane"]);
     let mut statement = conn.prepare(&format!("SELECT name, type FROM pragma_table_info('{table}')")).unwrap();
     let columns = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
@@ -601,7 +601,7 @@ fn alter_a_column(conn: &Connection, dice: &mut Dice) -> Done {
     }
     let is_content = table == "event" && !["run", "lane", "seq"].contains(&column.as_str());
     let names = is_content.then(|| (LaneId(u32::try_from(key[1]).unwrap()), u64::try_from(key[2]).unwrap()));
-    Done { what: format!("{table}.{column} = {value:?} where {at}"), names }
+    Deed { what: format!("{table}.{column} = {value:?} where {at}"), names }
 }
 
 fn an_event(conn: &Connection, dice: &mut Dice) -> (u32, u64, u64) {
@@ -610,8 +610,8 @@ fn an_event(conn: &Connection, dice: &mut Dice) -> (u32, u64, u64) {
     (lane, 1 + u64::try_from(dice.below(usize::try_from(last).unwrap())).unwrap(), last)
 }
 
-/// One way of tampering, by somebody who can write to the file and knows nothing of hashes.
-fn tamper_by(dice: &mut Dice, conn: &Connection) -> Done {
+/// Tampers in one random way, like somebody who can write to the file and knows nothing of hashes.
+fn tamper_by(dice: &mut Dice, conn: &Connection) -> Deed {
     conn.execute_batch("PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF").unwrap();
     let (lane, seq, last) = an_event(conn, dice);
     let named = |seq| Some((LaneId(lane), seq));
@@ -626,11 +626,11 @@ fn tamper_by(dice: &mut Dice, conn: &Connection) -> Done {
         0..=4 => alter_a_column(conn, dice),
         5 => {
             run(&format!("DELETE FROM event WHERE lane = {lane} AND seq = {seq}"));
-            Done { what: format!("event {lane}/{seq} deleted"), names: named(seq) }
+            Deed { what: format!("event {lane}/{seq} deleted"), names: named(seq) }
         }
         6 => {
             run(&format!("DELETE FROM event WHERE lane = {lane} AND seq IN ({seq}, {})", seq + 1));
-            Done { what: format!("events {lane}/{seq} and the next deleted"), names: named(seq) }
+            Deed { what: format!("events {lane}/{seq} and the next deleted"), names: named(seq) }
         }
         7 if seq < last => {
             run(&format!(
@@ -639,7 +639,7 @@ fn tamper_by(dice: &mut Dice, conn: &Connection) -> Done {
                  UPDATE event SET seq = {seq} WHERE lane = {lane} AND seq = -{0}",
                 seq + 1
             ));
-            Done { what: format!("event {lane}/{seq} swapped with the next"), names: named(seq) }
+            Deed { what: format!("event {lane}/{seq} swapped with the next"), names: named(seq) }
         }
         8 => {
             one_up(seq);
@@ -647,16 +647,16 @@ fn tamper_by(dice: &mut Dice, conn: &Connection) -> Done {
                 "INSERT INTO event SELECT run, lane, seq + 1, at, kind, row, detail, prev, hash FROM event
                  WHERE lane = {lane} AND seq = {seq}"
             ));
-            Done { what: format!("event {lane}/{seq} copied behind itself"), names: named(seq + 1) }
+            Deed { what: format!("event {lane}/{seq} copied behind itself"), names: named(seq + 1) }
         }
         _ => {
-            // The head is set back with the tail, hash and all: only the anchor tells.
+            // The head is set back with the tail, hash and all: only the anchor reveals it.
             run(&format!(
                 "DELETE FROM event WHERE lane = {lane} AND seq >= {seq};
                  UPDATE lane SET seq = {seq} - 1, head = (SELECT prev FROM event_was WHERE lane = {lane} AND seq = {seq})
                  WHERE lane = {lane}"
             ));
-            Done { what: format!("the tail from {lane}/{seq} cut off with its head"), names: None }
+            Deed { what: format!("the tail from {lane}/{seq} cut off with its head"), names: None }
         }
     }
 }
@@ -684,7 +684,7 @@ fn a_thousand_ways_of_tampering_are_found_and_those_with_events_are_named() {
             conn.execute_batch("CREATE TEMP TABLE event_was AS SELECT * FROM event").unwrap();
             done = Some(tamper_by(&mut dice, conn));
         });
-        let Done { what, names: expected } = done.unwrap();
+        let Deed { what, names: expected } = done.unwrap();
         let journal = crate::journal::Journal::open_to_read(&lab.path()).unwrap();
         let verified = journal
             .runs()

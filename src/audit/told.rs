@@ -1,4 +1,4 @@
-//! The result of an audit: the document `cutover.audit.v1`, and the same for people.
+//! Result of an audit: the document `cutover.audit.v1`, and the same as text.
 
 use std::io;
 
@@ -13,10 +13,10 @@ use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 use crate::wording::printout::Printout;
 
-/// The fields beside `journal` and `runs` are of the run that was asked about, or of the one made last; what was found is of
-/// all of them.
+/// Document `cutover.audit.v1`. The fields beside `journal` and `runs` are of the run that was asked about, or of the last one;
+/// `findings` are those of all.
 #[derive(Serialize)]
-struct Document<'a> {
+struct AuditDocument<'a> {
     schema: &'static str,
     run: Option<&'a str>,
     ok: bool,
@@ -29,7 +29,7 @@ struct Document<'a> {
     signed_by: Option<&'a Signer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bundle: Option<&'a Bundled>,
-    findings: Vec<Found<'a>>,
+    findings: Vec<RunFinding<'a>>,
     n_findings: u64,
     journal: JournalOf<'a>,
     runs: Vec<RunOf<'a>>,
@@ -50,19 +50,19 @@ struct RunOf<'a> {
     rows: u64,
     anchor: String,
     anchor_hash: String,
-    /// Absent where it is proven by nothing.
+    /// Absent where nothing proves it.
     proven_by: Option<ProvenBy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     signed_by: Option<&'a Signer>,
     n_findings: u64,
-    /// Absent of a run that is not what it was: they prove nothing.
+    /// Absent for an altered run, which proves nothing about people.
     #[serde(flatten)]
     people: Option<&'a People>,
 }
 
 #[derive(Serialize)]
-struct Found<'a> {
-    /// Absent where it is of the journal as a whole.
+struct RunFinding<'a> {
+    /// Absent for the journal as a whole.
     run: Option<&'a str>,
     #[serde(flatten)]
     finding: &'a Finding,
@@ -101,7 +101,7 @@ impl<'a> RunOf<'a> {
 }
 
 impl Audit {
-    /// Findings, each with the run that it is of.
+    /// Returns the findings, each with its run.
     fn found(&self) -> impl Iterator<Item = (Option<&str>, &Finding)> {
         let of_runs = self.runs.iter().filter_map(|run| run.as_ref().err());
         let of_runs =
@@ -109,7 +109,7 @@ impl Audit {
         self.findings.iter().map(|found| (None, found)).chain(of_runs)
     }
 
-    /// Without what else was found, and what to do then.
+    /// Says in one line what is wrong: the number of findings and the first of them.
     pub(crate) fn in_one_line(&self) -> String {
         let what = match &self.runs[..] {
             [one] => format!("the journal of run {}", run_of(one)),
@@ -124,14 +124,14 @@ impl Audit {
     }
 }
 
-/// Advice on a journal in which something was found.
+/// Advice about a journal in which something was found.
 pub(crate) const KEEP_IT: &str = "keep the file as it is, and compare it with a copy";
 
 pub fn write_json(audit: &Audit, out: &mut dyn io::Write) -> io::Result<()> {
     let runs: Vec<RunOf> = audit.runs.iter().map(RunOf::new).collect();
     let last = runs.last().cloned();
-    let found = audit.found().map(|(run, finding)| Found { run, finding, text: finding.to_string() });
-    let document = Document {
+    let found = audit.found().map(|(run, finding)| RunFinding { run, finding, text: finding.to_string() });
+    let document = AuditDocument {
         schema: "cutover.audit.v1",
         run: last.as_ref().map(|last| last.run),
         ok: audit.is_ok(),
@@ -185,7 +185,7 @@ fn write_proven(audit: &Audit, out: &mut Printout<'_>) -> io::Result<()> {
     write_limits(audit, &verified, out)
 }
 
-/// Writes what of a bundle holds, and what was not compared with anything.
+/// Writes the results about a bundle, and which of its files were not compared.
 fn write_bundle(bundle: &Bundled, out: &mut Printout<'_>) -> io::Result<()> {
     let Bundled { files, form, covered_by_manifest, signed_by, checker_is_ours } = bundle;
     writeln!(out, "  bundle  {files} files, as its manifest names them")?;
@@ -220,7 +220,7 @@ fn by(proof: ProvenBy) -> &'static str {
     }
 }
 
-/// Writes what all of it does not prove.
+/// Writes what all of this does not prove.
 fn write_limits(audit: &Audit, verified: &[&Verified], out: &mut Printout<'_>) -> io::Result<()> {
     let is = |proof| verified.iter().any(|run| run.proven_by == proof);
     if is(ProvenBy::Itself) {

@@ -1,4 +1,5 @@
-//! Verdicts of rows against the events that gave them: what is settled is not looked at again, and lets the next wave begin.
+//! Check of the verdicts of rows against the events that gave them: a launch does not look at settled rows again, and lets the
+//! next wave begin after them.
 
 use super::Findings;
 use super::finding::Finding;
@@ -11,19 +12,19 @@ use crate::journal::{Journal, JournalError};
 use crate::ledger::cause;
 use crate::model::RowId;
 
-/// A row's verdict as it is stored and as its events say. There are eight bytes of it for each row.
+/// A row's verdict as it is stored and as its events say. It takes eight bytes for each row.
 struct Compared {
     row: RowId,
     stored: Settled,
     told: Settled,
 }
 
-/// The verdict, if there is one, and that it counts as on target.
+/// Verdict, if any, and true if it counts as on target.
 type Settled = (Option<Verdict>, bool);
 
 const OPEN: Settled = (None, false);
 
-/// One pass over the rows, and one over the events.
+/// Compares all rows in one pass over the rows, and one over the events.
 pub(super) fn check(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<(), JournalError> {
     let mut rows: Vec<Compared> = Vec::new();
     journal.for_each_verdict(run.key, |row, verdict, on_target| {

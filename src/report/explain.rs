@@ -31,9 +31,9 @@ pub struct Explained {
     pub(crate) standing: Standing,
     events: Vec<Event>,
     commands: Arc<NextCommands>,
-    /// Whoever asked for the row to be skipped.
+    /// Person who asked for the row to be skipped.
     skipped: Option<By>,
-    /// Whoever launched the run last.
+    /// Person who launched the run last.
     launched: Option<String>,
 }
 

@@ -1,8 +1,8 @@
-//! The reports that programs read, held to the byte against what the journal makes of them, a line at a time: whatever reads them
-//! takes the one or the other of two columns or names that are alike, and no reader takes what is not there.
+//! Comparison of the reports that programs read with what the journal makes of them, byte for byte and a line at a time. A reader
+//! could otherwise take one or the other of two columns or names that are alike, or something that is not there in ours.
 //!
-//! Reports of an earlier form lack columns and fields of this version. Columns are added behind those that were there, and so its
-//! rows are ours without the last columns, to the byte as well; of its summary each field that is there is compared.
+//! Reports of an earlier form lack columns and fields of this version. Columns are only added behind those before, so that an
+//! earlier row is ours without the last columns, also byte for byte; of an earlier summary, each field that is there is compared.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write};
@@ -39,13 +39,13 @@ impl From<ReportError> for CompareError {
     }
 }
 
-/// Findings past these tell nothing new.
+/// Most findings; more tell nothing new.
 const MOST_FOUND: usize = 20;
-/// Names past these are counted.
+/// Most names in a finding; the others are counted.
 const MOST_NAMED: usize = 8;
-/// So much more of a line is read than it should have.
+/// Bytes that are read of a line beyond its expected length.
 const SPARE: usize = 64 << 10;
-/// Lines of the JSON report that are no rows: those before the first of them.
+/// Number of the line with the summary in the JSON report; [`ROWS_LINE`] is the one before the first row.
 const SUMMARY_LINE: usize = 2;
 const ROWS_LINE: usize = 3;
 /// Fields that the summary of every version has.
@@ -64,12 +64,12 @@ const OF_EVERY_SUMMARY: [&str; 12] = [
     "anchor",
 ];
 
-/// The run that reports are of.
+/// Reports of a run.
 #[derive(Clone, Copy)]
 pub(super) struct Reports<'a> {
     pub(super) journal: &'a Journal,
     pub(super) run: &'a RunRecord,
-    /// They are of an earlier form.
+    /// True if they are of an earlier form.
     pub(super) is_earlier: bool,
 }
 
@@ -114,7 +114,7 @@ impl Reports<'_> {
         })
     }
 
-    /// Holds each line that the journal makes against the next one of a file.
+    /// Compares each line that the journal makes with the next one of a file.
     fn compare(
         self,
         format: Format,
@@ -124,7 +124,8 @@ impl Reports<'_> {
     ) -> Result<(), CompareError> {
         let file = BufReader::new(File::open(path)?);
         let is_table = format == Format::Csv;
-        let mut held = Held { file, is_table, is_quoted: false, line: ReportLine::default(), n_found: 0, unlike, say };
+        let mut held =
+            LineComparison { file, is_table, is_quoted: false, line: ReportLine::default(), n_found: 0, unlike, say };
         write(format, self.journal, self.run, &mut held)?;
         if !held.file.fill_buf()?.is_empty() {
             held.say("there is something behind its last row".to_owned());
@@ -133,12 +134,12 @@ impl Reports<'_> {
     }
 }
 
-/// The most of our columns that a report of an earlier form has, if it has any number of them.
+/// Returns the largest number of our columns that a report of an earlier form has, or all of them if none fits.
 fn ours_of(mut has: impl FnMut(usize) -> bool) -> usize {
     (PROMISED..=COLUMNS.len()).rev().find(|n| has(*n)).unwrap_or(COLUMNS.len())
 }
 
-/// One line of a report, with its end, and as the journal makes it. A cell of a table may hold line breaks, which end no line.
+/// One line of a report, with its line break, as found and as expected. A line break in a cell of a table ends no line.
 #[derive(Default)]
 struct ReportLine {
     n: usize,
@@ -146,11 +147,11 @@ struct ReportLine {
     expected: Vec<u8>,
 }
 
-/// Takes a report as it is made, and holds each line of it against the next one of a file.
-struct Held<'a> {
+/// Writer that takes a report as it is made, and compares each line of it with the next one of a file.
+struct LineComparison<'a> {
     file: BufReader<File>,
     is_table: bool,
-    /// The line that is being made ends inside of quotes, so far.
+    /// True while the expected line, as far as it is made, ends inside quotes.
     is_quoted: bool,
     line: ReportLine,
     n_found: usize,
@@ -158,7 +159,7 @@ struct Held<'a> {
     say: &'a mut dyn FnMut(String),
 }
 
-impl Held<'_> {
+impl LineComparison<'_> {
     fn end_line(&mut self) -> io::Result<()> {
         self.line.n += 1;
         self.read_line()?;
@@ -169,7 +170,7 @@ impl Held<'_> {
         Ok(())
     }
 
-    /// Reads no more than could be the line that is expected; of one that is longer the rest is passed over.
+    /// Reads a line, but not much more than the expected length; the rest of a longer one is skipped.
     fn read_line(&mut self) -> io::Result<()> {
         let (found, most) = (&mut self.line.found, self.line.expected.len() + SPARE);
         found.clear();
@@ -195,7 +196,7 @@ impl Held<'_> {
     }
 }
 
-impl Write for Held<'_> {
+impl Write for LineComparison<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.line.expected.extend_from_slice(part);
@@ -212,7 +213,7 @@ impl Write for Held<'_> {
     }
 }
 
-/// Tells that a part of a table that begins outside of quotes ends inside.
+/// Tells whether a part of a table that begins outside quotes ends inside them.
 fn ends_quoted(part: &[u8]) -> bool {
     part.iter().fold(false, |is_quoted, byte| is_quoted ^ (*byte == b'"'))
 }
@@ -234,15 +235,15 @@ fn cells_of(line: &[u8]) -> Vec<String> {
     cells.iter().map(str::to_owned).collect()
 }
 
-/// The same as a line of a report.
+/// Writes cells as a line of a report.
 fn line_of(cells: &[String]) -> Vec<u8> {
     let mut line = csv::Writer::from_writer(Vec::new());
     line.write_record(cells).expect("a vector takes everything");
     line.into_inner().expect("a vector takes everything")
 }
 
-/// A row of the JSON report without those of our columns that come behind the first so many. A quote stands before a name nowhere
-/// but where it begins: those in texts are escaped. The plan's own columns come last.
+/// Returns a row of the JSON report with only the first `n` of our columns, and the plan's own columns, which come last. The text
+/// `,"NAME":` is found only where a field begins, because quotes in texts are escaped.
 fn without_the_last(line: &[u8], n: usize) -> Vec<u8> {
     let text = String::from_utf8_lossy(line);
     let begins = |name: &str| text.find(&format!(",\"{name}\":"));
@@ -252,11 +253,12 @@ fn without_the_last(line: &[u8], n: usize) -> Vec<u8> {
     }
 }
 
-/// The line of the summary; where the found one is of an earlier form, that is the one if each of its fields is as it should be.
+/// Returns the expected line of the summary. A summary of an earlier form is itself the expected line if each of its fields is
+/// right.
 fn expected_summary(found: &[u8], summary: &Summary, earlier: Option<Anchor>) -> Vec<u8> {
     let fields = named(found);
     let mut expected = summary.clone();
-    // Reports of an earlier form name the place where the journal lay when they were made.
+    // Reports of an earlier form name the path that the journal had when they were made.
     if let Some(Value::String(lay)) = fields.get("journal").filter(|_| earlier.is_some()) {
         expected.journal.clone_from(lay);
     }
@@ -272,7 +274,7 @@ fn summary_line(summary: &impl serde::Serialize) -> Vec<u8> {
 }
 
 fn is_part_of_summary(found: &[u8], mut fields: Map<String, Value>, summary: &Summary, anchor: Anchor) -> bool {
-    // As long as what was read of it: no name is there twice, and nothing else besides.
+    // Equal in length to what was read of it: no name is there twice, and nothing else besides.
     let is_whole = summary_line(&fields).len() == found.len();
     let Ok(Value::Object(expected)) = serde_json::to_value(summary) else { return false };
     // Earlier anchors are shorter.
@@ -321,7 +323,7 @@ fn row_problem<'a>(found: &[u8], row: &str, differ: impl Iterator<Item = &'a str
     format!("{} of row {row}: not what the journal says", list(differ))
 }
 
-/// Names of what differs; it may be the spelling alone.
+/// Lists the names of what differs; without names only the spelling differs.
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.collect();
     match names.len() {
@@ -331,7 +333,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// The fields of the object on a line of the JSON report; none if it is something else.
+/// Returns the fields of the object on a line of the JSON report; none if it is something else.
 fn named(line: &[u8]) -> Map<String, Value> {
     let line = line.strip_prefix(b"\"summary\":").unwrap_or(line).trim_ascii_end();
     serde_json::from_slice(line.strip_suffix(b",").unwrap_or(line)).unwrap_or_default()
