@@ -1,13 +1,13 @@
-//! A loopback server that speaks the SMS API as it is documented: its state machine, quotas, error bodies and faults.
+//! Sandbox: a loopback server that speaks the SMS API as documented, with its state machine, quotas, error bodies and faults.
 //!
-//! The whole product can be tried against it without an account, and every way in which a request can end can be
-//! brought about at will. It is not a model of what the service does inside: `changestate` edits a record here, as
-//! the documentation has it, and no server is ever moved by that.
+//! The whole product can be tried against it without an account, and every way in which a request can end can be brought about.
+//! It does not model what the service does inside: `changestate` edits a record here, as the documentation has it, and moves no
+//! server.
 //!
-//! One request goes through `wire` (connections, resets), `room` (gate, fault, rules, ledger), `rules` (what the page
-//! says about a change), `world` (the servers) and back. `/_sandbox/…` is for those who run it: the ledger of requests
-//! (`GET /_sandbox/ledger`), the truth (`GET /_sandbox/sources`), a hand that moves a server
-//! (`POST /_sandbox/move/{id}`), and one that voids every token that was given so far (`POST /_sandbox/expire`).
+//! A request goes through `wire` (connections, resets), `room` (gate, fault, rules, ledger), `rules` (the documentation of a
+//! change), `world` (the servers) and back. `/_sandbox/…` is for whoever runs it: the ledger of requests (`GET
+//! /_sandbox/ledger`), the true states (`GET /_sandbox/sources`), a move of a server (`POST /_sandbox/move/{id}`), and a call
+//! that voids every token issued so far (`POST /_sandbox/expire`).
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,27 +35,27 @@ mod text;
 mod wire;
 mod world;
 
-use backstage::{Lines, Of};
-use door::Door;
+use backstage::{LineKind, LineStream};
+use door::AccessControl;
 use estate::Seeded;
 use room::Room;
 use scenario::Scenario;
-use signature::Keys;
+use signature::KeyPair;
 use world::World;
 
-/// What a sandbox begins with.
+/// Settings of a sandbox.
 #[derive(Debug)]
 pub struct Config {
     pub estate: Vec<Seeded>,
     pub scenario: Scenario,
     pub seed: u64,
-    /// 0: any that is free.
+    /// Port to listen on; 0 for any that is free.
     pub port: u16,
-    /// The ready token, and the password with which `POST /v3/auth/tokens` gives a fresh one.
+    /// Ready token, and the password with which `POST /v3/auth/tokens` issues a fresh one.
     pub token: Option<SecretString>,
-    /// The keys whose signatures are accepted. Without token and keys, everyone is let in.
-    pub keys: Option<Keys>,
-    /// The project of tokens and keys: a request that names another is refused.
+    /// Key pair whose signatures are accepted. Without token and keys, every request is let in.
+    pub keys: Option<KeyPair>,
+    /// Project of token and keys: a request that names another is refused.
     pub project: Option<String>,
 }
 
@@ -75,7 +75,7 @@ pub async fn start(config: Config) -> io::Result<Sandbox> {
     Ok(Sandbox { address, room, serving })
 }
 
-/// A sandbox that only this process can ask.
+/// Makes a sandbox that answers only requests from inside this process.
 pub(crate) fn direct(config: Config) -> direct::Direct {
     direct::Direct(room(config))
 }
@@ -85,7 +85,7 @@ fn room(config: Config) -> Arc<Room> {
     let started_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
     let world = World::new(estate, &scenario, seed, started_ms);
     let lives_us = scenario.token_lives_us;
-    let door = Door {
+    let door = AccessControl {
         token,
         keys,
         project,
@@ -109,19 +109,19 @@ impl Sandbox {
         format!("http://{}", self.address)
     }
 
-    /// Every request so far, one line of JSON each, as `GET /_sandbox/ledger` gives it.
+    /// Returns every request so far, one line of JSON each, like `GET /_sandbox/ledger`.
     #[must_use]
     pub fn ledger(&self) -> String {
-        Lines::new(Arc::clone(&self.room), Of::Requests).all()
+        LineStream::new(Arc::clone(&self.room), LineKind::Requests).all()
     }
 
-    /// The true state of every source, one line of JSON each, as `GET /_sandbox/sources` gives it.
+    /// Returns the true state of every source, one line of JSON each, like `GET /_sandbox/sources`.
     #[must_use]
     pub fn sources(&self) -> String {
-        Lines::new(Arc::clone(&self.room), Of::Sources).all()
+        LineStream::new(Arc::clone(&self.room), LineKind::Sources).all()
     }
 
-    /// Lets go of every connection and frees the port.
+    /// Closes every connection and frees the port.
     pub async fn stop(mut self) {
         self.serving.abort();
         _ = (&mut self.serving).await;

@@ -10,7 +10,7 @@ use crate::launch::venue::{MADE_UP, scenario};
 use crate::plan::reading::Reading;
 use crate::plan::source::Source;
 use crate::sandbox::estate::{self, Seeded};
-use crate::sandbox::signature::Keys;
+use crate::sandbox::signature::KeyPair;
 use crate::sandbox::{self, Config};
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, stdout_failed};
@@ -35,7 +35,7 @@ pub(super) fn sandbox(
     let access = variable("CUTOVER_SANDBOX_AK").unwrap_or_else(|| ACCESS_KEY.to_owned());
     let project = variable("CUTOVER_SANDBOX_PROJECT").unwrap_or_else(|| PROJECT.to_owned());
     let security_token = variable("CUTOVER_SANDBOX_SECURITY_TOKEN").map(SecretString::from);
-    let keys = Keys { access: access.clone(), secret: secret_key.text, security_token };
+    let keys = KeyPair { access: access.clone(), secret: secret_key.text, security_token };
     let config = Config {
         estate,
         scenario: scenario(&context.settings.scenario)?,

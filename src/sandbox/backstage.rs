@@ -1,5 +1,5 @@
-//! What the sandbox tells those who run it: the ledger, the truth, and a way to move a server. Needs no token, is
-//! not paced and leaves no entry.
+//! Control of the sandbox by whoever runs it: the ledger, the true states, and a way to move a server. These requests need no
+//! token, are not paced, and leave no entry in the ledger.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -9,23 +9,23 @@ use std::task::{Context, Poll};
 use hyper::body::{Body, Bytes, Frame};
 use serde::Serialize;
 
-use super::answer::{self, Answer};
+use super::answer::{self, HttpAnswer};
 use super::door::segments;
 use super::room::Room;
 use super::scenario::FaultKind;
 use super::world::World;
 use crate::model::TargetState;
 
-/// Lines of JSON, made piece by piece: a long ledger is never in memory as a whole.
-pub(super) struct Lines {
+/// Stream of JSON lines, made piece by piece: a long ledger is never in memory as a whole.
+pub(super) struct LineStream {
     room: Arc<Room>,
-    what: Of,
+    what: LineKind,
     next: usize,
     until: usize,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Of {
+pub(super) enum LineKind {
     Requests,
     RequestsWithIds,
     Sources,
@@ -33,7 +33,7 @@ pub(super) enum Of {
 
 const LINES_A_PIECE: usize = 500;
 
-/// The truth about one source.
+/// True state of one source.
 #[derive(Serialize)]
 struct Truth<'a> {
     id: &'a str,
@@ -43,13 +43,13 @@ struct Truth<'a> {
     changes: u32,
 }
 
-impl Lines {
-    pub(super) fn new(room: Arc<Room>, what: Of) -> Self {
+impl LineStream {
+    pub(super) fn new(room: Arc<Room>, what: LineKind) -> Self {
         let until = {
             let (world, _) = room.world_now();
             match what {
-                Of::Requests | Of::RequestsWithIds => world.ledger.len(),
-                Of::Sources => world.sources.len(),
+                LineKind::Requests | LineKind::RequestsWithIds => world.ledger.len(),
+                LineKind::Sources => world.sources.len(),
             }
         };
         Self { room, what, next: 0, until }
@@ -65,16 +65,16 @@ impl Lines {
         for i in self.next..end {
             let id = |source| &*world.source(source).id;
             match self.what {
-                Of::Requests => world.ledger.write_line(i, false, id, &mut piece),
-                Of::RequestsWithIds => world.ledger.write_line(i, true, id, &mut piece),
-                Of::Sources => write_truth(&self.room, &world, i, &mut piece),
+                LineKind::Requests => world.ledger.write_line(i, false, id, &mut piece),
+                LineKind::RequestsWithIds => world.ledger.write_line(i, true, id, &mut piece),
+                LineKind::Sources => write_truth(&self.room, &world, i, &mut piece),
             }
         }
         self.next = end;
         Some(piece)
     }
 
-    /// All lines as one text.
+    /// Returns all lines as one text.
     pub(super) fn all(mut self) -> String {
         let mut text = Vec::new();
         while let Some(piece) = self.next_piece() {
@@ -84,7 +84,7 @@ impl Lines {
     }
 }
 
-impl Body for Lines {
+impl Body for LineStream {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -110,19 +110,19 @@ fn write_truth(room: &Room, world: &World, i: usize, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// What a path backstage leads to.
+/// Answer to a control request.
 pub(super) enum Backstage {
-    Lines(Of),
-    Answer(Answer),
+    Lines(LineKind),
+    Answer(HttpAnswer),
 }
 
 pub(super) fn visit(room: &Room, method: &str, path: &str, query: Option<&str>, body: &[u8]) -> Backstage {
     let segments = segments(path);
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     match (method, segments.as_slice()) {
-        ("GET", ["_sandbox", "ledger"]) if query == Some("ids=1") => Backstage::Lines(Of::RequestsWithIds),
-        ("GET", ["_sandbox", "ledger"]) => Backstage::Lines(Of::Requests),
-        ("GET", ["_sandbox", "sources"]) => Backstage::Lines(Of::Sources),
+        ("GET", ["_sandbox", "ledger"]) if query == Some("ids=1") => Backstage::Lines(LineKind::RequestsWithIds),
+        ("GET", ["_sandbox", "ledger"]) => Backstage::Lines(LineKind::Requests),
+        ("GET", ["_sandbox", "sources"]) => Backstage::Lines(LineKind::Sources),
         ("POST", ["_sandbox", "expire"]) => {
             let now_us = room.world_now().1;
             room.door.expire(now_us);
@@ -133,7 +133,7 @@ pub(super) fn visit(room: &Room, method: &str, path: &str, query: Option<&str>, 
     }
 }
 
-fn move_source(room: &Room, id: &str, body: &[u8]) -> Answer {
+fn move_source(room: &Room, id: &str, body: &[u8]) -> HttpAnswer {
     let Ok(to) = serde_json::from_slice::<TargetState>(body) else {
         return answer::not_json();
     };

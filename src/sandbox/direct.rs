@@ -1,4 +1,4 @@
-//! The sandbox without a wire: asked and answered inside the process, so that a rehearsal can let time pass as it needs.
+//! Sandbox without a network: answers inside the process, so that a rehearsal can control the clock.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::{Request, Response, StatusCode};
 
-use super::answer::Reply;
+use super::answer::WireReply;
 use super::room::{Handled, Room};
 use crate::transport::{BoxFuture, Inside};
 
-/// Requests to it leave nowhere.
+/// Transport whose requests do not leave the process.
 pub(crate) struct Direct(pub(super) Arc<Room>);
 
 impl Inside for Direct {
@@ -21,9 +21,9 @@ impl Inside for Direct {
             let Handled { reply, request_id, latency } = self.0.handle(&head, &Bytes::from(body));
             tokio::time::sleep(latency).await;
             let answer = match reply {
-                Reply::Answer(answer) => answer,
-                Reply::Reset => return None,
-                Reply::Silence => pending().await,
+                WireReply::Answer(answer) => answer,
+                WireReply::Reset => return None,
+                WireReply::Silence => pending().await,
             };
             let mut response = Response::new(answer.body);
             *response.status_mut() =

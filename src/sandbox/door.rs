@@ -1,4 +1,4 @@
-//! Who may come in: a ready token, a fresh one from the sandbox's own IAM call, or a signature.
+//! Authentication of requests: a ready token, a fresh one from the sandbox's own IAM call, or a signature.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,24 +8,24 @@ use hyper::http::request::Parts;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::answer::{self, Answer};
-use super::signature::{self, Keys};
+use super::answer::{self, HttpAnswer};
+use super::signature::{self, KeyPair};
 use super::{dice, text};
 
-pub(super) struct Door {
+pub(super) struct AccessControl {
     pub(super) token: Option<SecretString>,
-    pub(super) keys: Option<Keys>,
+    pub(super) keys: Option<KeyPair>,
     pub(super) project: Option<String>,
-    /// Tokens expire this long after they were issued; the ready one was issued at the start.
+    /// Lifetime of a token since it was issued, in microseconds; the ready one was issued at the start.
     pub(super) lives_us: Option<u64>,
     pub(super) seed: u64,
     pub(super) lock: Mutex<KeyLock>,
     pub(super) user: Mutex<UserLock>,
-    /// Tokens that were issued before this are void.
+    /// Time before which issued tokens are void, in microseconds.
     pub(super) void_us: AtomicU64,
 }
 
-/// Wrong passwords in a row. How many lock a user, and for how long, is the account's own choice; here five, for good.
+/// Number of wrong passwords in a row. The limit and the length of the lock are the account's choice; here five lock for good.
 /// source: IAM login protection.
 #[derive(Default)]
 pub(super) struct UserLock {
@@ -34,7 +34,7 @@ pub(super) struct UserLock {
 
 const MOST_WRONG_PASSWORDS: u32 = 5;
 
-/// What came of a name and a password.
+/// Result of a name and a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Login {
     Right,
@@ -42,16 +42,16 @@ pub(super) enum Login {
     Locked,
 }
 
-/// Wrong signatures in a row, and until when the pair is locked.
+/// Number of wrong signatures in a row, and the end of the lock in microseconds.
 #[derive(Default)]
 pub(super) struct KeyLock {
     n_wrong: u32,
     until_us: u64,
 }
 
-impl Door {
-    /// Says no, or lets the request in. Without a token and keys of its own the door is open to all.
-    pub(super) fn refusal(&self, head: &Parts, body: &[u8], now_us: u64, request_id: &str) -> Option<Answer> {
+impl AccessControl {
+    /// Returns the refusal of a request, or `None` if it is let in. Without a token and keys every request is.
+    pub(super) fn refusal(&self, head: &Parts, body: &[u8], now_us: u64, request_id: &str) -> Option<HttpAnswer> {
         if let Some(given) = head.headers.get("x-auth-token") {
             let Some(issued_us) = self.issued_us(given.to_str().unwrap_or_default()) else {
                 return Some(answer::not_authenticated("decrypt token fail", request_id));
@@ -77,24 +77,24 @@ impl Door {
         }
     }
 
-    /// What the gateway says to a project that is not the key's is not established; this is its code for a project that
-    /// cannot be used.
-    fn other_project(&self, head: &Parts, request_id: &str) -> Option<Answer> {
+    /// Refuses a request that names another project than the key's. The service's answer is not known; this is its code for a
+    /// project that cannot be used.
+    fn other_project(&self, head: &Parts, request_id: &str) -> Option<HttpAnswer> {
         let (project, given) = (self.project.as_deref()?, head.headers.get("x-project-id")?);
         (given.as_bytes() != project.as_bytes()).then(|| answer::project_unavailable(request_id))
     }
 
-    /// Every token that was given so far is void from now on.
+    /// Voids every token issued so far.
     pub(super) fn expire(&self, now_us: u64) {
         self.void_us.store(now_us, Ordering::Relaxed);
     }
 
-    /// A key pair with too many wrong signatures in a row is locked for everyone, right signatures too.
+    /// Checks a signature. Too many wrong ones in a row lock the key pair for everybody, right signatures included.
     ///
     /// source: CN devg-apisign FAQ on 0301: more than five in a row, five minutes.
     fn check(
         &self,
-        keys: &Keys,
+        keys: &KeyPair,
         head: &Parts,
         authorization: &str,
         body: &[u8],
@@ -124,7 +124,7 @@ impl Door {
         issued.or_else(|| ready().then_some(0))
     }
 
-    /// A fresh token carries when it was issued, so that none needs to be remembered.
+    /// Makes a token that carries its time of issue, so that none needs to be stored.
     pub(super) fn token_at(&self, now_us: u64) -> String {
         format!("sandbox-{now_us:016x}-{}", dice::hex_id(self.seed, "token", now_us))
     }
@@ -139,7 +139,7 @@ impl Door {
         if right { Login::Right } else { Login::Wrong }
     }
 
-    /// The password of the sandbox's one user is its ready token.
+    /// Tells whether the password is right: that of the sandbox's one user is its ready token.
     fn knows_password(&self, body: &[u8]) -> bool {
         let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
         let password = body.pointer("/auth/identity/password/user/password").and_then(serde_json::Value::as_str);
@@ -151,7 +151,7 @@ impl Door {
     }
 }
 
-/// The segments of a path, decoded.
+/// Returns the segments of a path, decoded.
 pub(super) fn segments(path: &str) -> Vec<String> {
     path.split('/').skip(1).map(text::decoded).collect()
 }

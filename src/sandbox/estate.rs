@@ -1,4 +1,4 @@
-//! The servers that a sandbox begins with: made up from a seed, or one for each row of a plan.
+//! Servers with which a sandbox begins: made up from a seed, or one for each row of a plan.
 
 use super::dice;
 use crate::event::Verdict;
@@ -6,7 +6,7 @@ use crate::ledger::{Phase, Standing};
 use crate::model::words::{self, Word};
 use crate::model::{Row, SeenState, TargetState};
 
-/// One server as the sandbox finds it in the evening.
+/// One server as it is at the beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seeded {
     pub source_id: String,
@@ -14,7 +14,7 @@ pub struct Seeded {
     pub state: SeenState,
 }
 
-/// Where the servers of an ordinary estate stand, from the most to the least common.
+/// States of the servers of an ordinary estate, the more common ones several times.
 const USUAL: [(&str, &str); 16] = [
     ("syncing", "syncing"),
     ("syncing", "syncing"),
@@ -41,7 +41,7 @@ const SYSTEMS: [&str; 20] = [
 
 const ROLES: [&str; 8] = ["db", "app", "web", "batch", "cache", "file", "queue", "win"];
 
-/// An estate of n made-up servers; the same seed gives the same servers.
+/// Makes up an estate of n servers; the same seed gives the same servers.
 #[must_use]
 pub fn made_up(n: usize, seed: u64) -> Vec<Seeded> {
     (0..n).map(|i| made_up_one(i, seed)).collect()
@@ -56,14 +56,14 @@ fn made_up_one(i: usize, seed: u64) -> Seeded {
     Seeded { name: format!("{system}-{role}-{number:02}"), state: pair(copystate, cycle), source_id }
 }
 
-/// In the shape of a random UUID (version 4), as in every published example.
+/// Makes an id in the shape of a random UUID (version 4), as in every published example.
 fn uuid(seed: u64, n: u64) -> String {
     let hex = dice::hex_id(seed, "source", n);
     format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
 }
 
-/// The source of one row: where the plan expects it, else one step before its target, always where an update is
-/// heard and has something to change.
+/// Makes the source of one row: in the state that the plan expects, else one step before its target, and always in a state in
+/// which an update is heard and has something to change.
 #[must_use]
 pub fn seed_row(row: &Row) -> Seeded {
     let source_id = row.source_id.to_string();
@@ -72,21 +72,21 @@ pub fn seed_row(row: &Row) -> Seeded {
     Seeded { source_id, name, state }
 }
 
-/// Where the journal last has the source of a row: where somebody moved it, else where a look showed it, else where it was
-/// before. None: nobody saw it yet.
+/// Returns the state in which the journal last has the source of a row: where somebody moved it, else where a look showed it,
+/// else where it was before. `None` if it was never seen.
 #[must_use]
 pub fn left_at(row: &Row, standing: &Standing) -> Option<SeenState> {
     let before = standing.before.as_ref();
     if let Some(seen) = standing.moved.as_ref().or(standing.after.as_ref()) {
         return Some(over(before, seen.copystate.as_ref(), seen.migrationcycle.as_ref()));
     }
-    // Applied without a look that would show it.
+    // Applied, but without a look that showed it.
     let is_there = standing.phase == Phase::Settled(Verdict::Applied);
     let wants = is_there.then(|| over(before, row.wants.copystate.as_ref(), row.wants.migrationcycle.as_ref()));
     wants.or_else(|| before.cloned())
 }
 
-/// What is known now, and what was known before of the half that is not.
+/// Fills the half of a state that is not known now from what was known before.
 fn over(before: Option<&SeenState>, copystate: Option<&Word>, cycle: Option<&Word>) -> SeenState {
     SeenState {
         copystate: copystate.or_else(|| before?.copystate.as_ref()).cloned(),
@@ -94,7 +94,7 @@ fn over(before: Option<&SeenState>, copystate: Option<&Word>, cycle: Option<&Wor
     }
 }
 
-/// A whole state from the half that the plan expects.
+/// Completes a state of which the plan expects only one half.
 fn completed(expects: &TargetState) -> SeenState {
     let copystate = expects.copystate.as_ref().map(Word::as_str);
     let cycle = expects.migrationcycle.as_ref().map(Word::as_str);
@@ -106,7 +106,7 @@ fn completed(expects: &TargetState) -> SeenState {
     }
 }
 
-/// A plausible predecessor of a target.
+/// Returns a plausible predecessor of a target.
 ///
 /// source: SMS User Guide Issue 33 (the console's stages and what leads from one to the next), and the states of a
 /// failed or a running server where the documented predecessor swallows updates.
@@ -153,7 +153,7 @@ fn before_cycle(cycle: &str) -> SeenState {
     }
 }
 
-/// The stage in which a state usually stands.
+/// Returns the usual stage of a state.
 fn home(copystate: &str) -> &'static str {
     match copystate {
         "unavailable" => "checking",
@@ -165,7 +165,7 @@ fn home(copystate: &str) -> &'static str {
     }
 }
 
-/// The state in which a server usually stands in a stage.
+/// Returns the usual state of a server in a stage.
 fn running(cycle: &str) -> &'static str {
     match cycle {
         "replicating" => "replicate",
@@ -181,7 +181,7 @@ fn pair(copystate: &str, cycle: &str) -> SeenState {
     SeenState { copystate: Some(Word::new(copystate)), migrationcycle: Some(Word::new(cycle)) }
 }
 
-/// The word by which reads show a state that can be written.
+/// Returns the word by which reads show a state that can be written.
 ///
 /// source: api-sms/ShowServer.html: `initialize` instead of `init`, and no `premiging`.
 pub(super) fn as_read(copystate: &Word) -> Word {
@@ -192,7 +192,7 @@ pub(super) fn as_read(copystate: &Word) -> Word {
     }
 }
 
-/// The stage that reads show after a change: the four that they never show leave the last one standing.
+/// Returns the stage that reads show after a change: four stages are never shown, and leave the last one in place.
 pub(super) fn cycle_as_read(cycle: &Word, last: &Word) -> Word {
     if words::never_shown(cycle) { last.clone() } else { cycle.clone() }
 }

@@ -1,7 +1,7 @@
-//! Every request that arrived, in order: what tests balance the books against.
+//! Ledger of every request that arrived, in order, against which tests check what was sent.
 //!
-//! An entry is written before the answer leaves, so that a client killed in between still leaves its trace. Entries
-//! are compact, since a long night has hundreds of thousands.
+//! An entry is written before the answer leaves, so that the request of a client that is killed in between is there as well.
+//! Entries are compact, since a long run has hundreds of thousands.
 
 use hyper::Method;
 use serde::Serialize;
@@ -11,20 +11,20 @@ use crate::model::TargetState;
 
 #[derive(Default)]
 pub(super) struct Ledger {
-    entries: Vec<Entry>,
+    entries: Vec<RequestEntry>,
 }
 
-pub(super) struct Entry {
+pub(super) struct RequestEntry {
     pub(super) at_us: u64,
     pub(super) what: What,
-    /// None: nothing was answered.
+    /// Status of the answer; `None` if there was none.
     pub(super) status: Option<u16>,
     pub(super) effect: bool,
     pub(super) fault: Option<&'static str>,
     pub(super) body: Option<Box<TargetState>>,
 }
 
-/// Sources are named by their place in the estate.
+/// Request of an entry; sources are given by their index in the estate.
 pub(super) enum What {
     Change(u32),
     Show(u32),
@@ -37,13 +37,13 @@ pub(super) struct Other {
     pub(super) path: String,
     pub(super) query: String,
     pub(super) source_id: Option<String>,
-    /// The sources of a page.
+    /// Sources on the page that was returned.
     pub(super) listed: Vec<u32>,
 }
 
-/// One line, as it is read back.
+/// One line of the ledger.
 #[derive(Serialize)]
-struct Line<'a> {
+struct EntryLine<'a> {
     n: usize,
     at_us: u64,
     method: &'a str,
@@ -63,16 +63,16 @@ impl Ledger {
         self.entries.len()
     }
 
-    pub(super) fn push(&mut self, entry: Entry) {
+    pub(super) fn push(&mut self, entry: RequestEntry) {
         self.entries.push(entry);
     }
 
-    /// A change that was answered earlier has taken effect only now.
+    /// Marks an earlier change as having taken effect, now that it has.
     pub(super) fn took_effect(&mut self, entry: usize) {
         self.entries[entry].effect = true;
     }
 
-    /// Appends one entry as a line of JSON; `id` names the sources.
+    /// Appends one entry as a line of JSON; `id` returns the ids of sources.
     pub(super) fn write_line<'a>(
         &'a self,
         entry: usize,
@@ -80,7 +80,7 @@ impl Ledger {
         id: impl Fn(u32) -> &'a str,
         out: &mut Vec<u8>,
     ) {
-        let Entry { at_us, what, status, effect, fault, body } = &self.entries[entry];
+        let RequestEntry { at_us, what, status, effect, fault, body } = &self.entries[entry];
         let composed;
         let (method, path, query, source_id, listed) = match what {
             What::Change(source) => {
@@ -96,7 +96,7 @@ impl Ledger {
                 (method.as_str(), path.as_str(), query.as_str(), source_id.as_deref(), &listed[..])
             }
         };
-        let line = Line {
+        let line = EntryLine {
             n: entry + 1,
             at_us: *at_us,
             method,

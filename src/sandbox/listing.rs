@@ -1,4 +1,4 @@
-//! The reads: one server, pages of servers, the overview, the servers in trouble.
+//! Reads: one server, pages of servers, the overview, the servers with errors.
 //!
 //! sources: CN api-sms/ShowServer.html, ListServers.html, getMigrationErrors.html and the overview page;
 //! huaweicloud-sdk-python-v3 `show_server_response.py`, `list_servers_request.py`, `source_servers_response_body.py`.
@@ -11,7 +11,7 @@ use super::dice;
 use super::world::World;
 use crate::model::words::Word;
 
-/// A page of the list; filters that we do not know are passed over, as the service does with unknown parameters.
+/// Query for a page of the list. Unknown parameters are ignored, as by the service.
 #[derive(Debug, Default)]
 pub(super) struct Query {
     state: Option<Word>,
@@ -30,7 +30,7 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// Pages of at most `most` entries; 0 means `usual`.
+    /// Reads a query for at most `most` entries; a limit of 0 means `usual`.
     pub(super) fn parse(query: &str, most: usize, usual: usize) -> Result<Self, String> {
         let mut read = Self { limit: usual, ..Self::default() };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -73,18 +73,18 @@ impl Query {
             && self.name.as_ref().is_none_or(|name| source.name.contains(name.as_str()))
             && self.id.as_ref().is_none_or(|id| *source.id == **id)
             && self.ip.as_ref().is_none_or(|ip| address(i) == *ip)
-            // An address of the one kind goes before one of the other.
+            // `ip` takes precedence over `ipv6`.
             && (self.ip.is_some() || self.ipv6.as_ref().is_none_or(|ip| address_v6(i) == *ip))
             && self.connected.is_none_or(|connected| is_connected(&source.id) == connected)
             && self.project.as_ref().is_none_or(|project| project == MIGRATION_PROJECT)
             && self.enterprise_project.as_ref().is_none_or(|id| id == ENTERPRISE_PROJECT || id == "all_granted_eps")
             && self.has_consistency_result.is_none_or(|has| !has)
-            // Nothing was ever cloned here.
+            // No server here was ever cloned.
             && self.vm.is_none()
     }
 }
 
-/// Every source is in these.
+/// Project of every source.
 const MIGRATION_PROJECT: &str = "sandbox-migproject";
 const ENTERPRISE_PROJECT: &str = "0";
 
@@ -97,7 +97,7 @@ fn within(name: &str, value: &str, most: usize) -> Result<usize, String> {
     number.ok_or_else(|| format!("{name} is a number from 0 to {most}"))
 }
 
-/// How many match in all, and the sources of one page. Only a filter makes this look at the whole estate.
+/// Returns the number of all matching sources, and those of one page. Only a filter needs to look at the whole estate.
 pub(super) fn page(world: &World, query: &Query, now_us: u64) -> (usize, Vec<u32>) {
     let n_sources = u32::try_from(world.sources.len()).expect("an estate has fewer than four billion servers");
     if !query.has_filter() {
@@ -112,9 +112,9 @@ pub(super) fn page(world: &World, query: &Query, now_us: u64) -> (usize, Vec<u32
     (matching.len(), matching.into_iter().skip(query.offset).take(query.limit).collect())
 }
 
-/// The documented scalars of a server.
+/// Documented scalar fields of a server.
 #[derive(Serialize)]
-struct Server<'a> {
+struct ServerBody<'a> {
     id: &'a str,
     ip: String,
     name: &'a str,
@@ -144,21 +144,21 @@ struct Server<'a> {
     is_consistency_result_exist: Option<bool>,
 }
 
-/// Which of the two calls asks: they differ in the unit of `memory`, and the list has one field more.
+/// Call that reads a server: the two differ in the unit of `memory`, and the list has one field more.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Call {
+enum ReadCall {
     Show,
     List,
 }
 
-fn server(world: &World, i: u32, now_us: u64, call: Call) -> Server<'_> {
+fn server(world: &World, i: u32, now_us: u64, call: ReadCall) -> ServerBody<'_> {
     let (source, shown) = (world.source(i), world.shown(i, now_us));
     let roll = dice::for_text(0, "hardware", &source.id);
     let memory_mb = 2048 << (roll % 6);
     let totalsize = (40 + roll % 960) << 30;
     let (os_type, os_version) =
         if source.name.contains("win") { ("WINDOWS", "WINDOWS2019") } else { ("LINUX", "CENTOS_7_9_64BIT") };
-    Server {
+    ServerBody {
         id: &source.id,
         ip: address(i),
         name: &source.name,
@@ -173,8 +173,8 @@ fn server(world: &World, i: u32, now_us: u64, call: Call) -> Server<'_> {
         firmware: if roll & 64 == 0 { "BIOS" } else { "UEFI" },
         cpu_quantity: 1 << (roll % 5),
         memory: match call {
-            Call::Show => memory_mb,
-            Call::List => memory_mb << 20,
+            ReadCall::Show => memory_mb,
+            ReadCall::List => memory_mb << 20,
         },
         current_task: None,
         checks: [],
@@ -187,7 +187,7 @@ fn server(world: &World, i: u32, now_us: u64, call: Call) -> Server<'_> {
         migration_cycle: shown.cycle.as_str(),
         state_action_time: shown.state_at_ms,
         start_type: "MANUAL",
-        is_consistency_result_exist: (call == Call::List).then_some(false),
+        is_consistency_result_exist: (call == ReadCall::List).then_some(false),
     }
 }
 
@@ -200,26 +200,26 @@ fn address_v6(i: u32) -> String {
     format!("fd00::{i:x}")
 }
 
-/// One in fifty agents has lost its link.
+/// Tells whether a source's agent is connected; one in fifty is not.
 fn is_connected(id: &str) -> bool {
     !dice::for_text(0, "connected", id).is_multiple_of(50)
 }
 
 pub(super) fn show(world: &World, i: u32, now_us: u64) -> Vec<u8> {
-    serde_json::to_vec(&server(world, i, now_us, Call::Show)).expect("plain data is JSON")
+    serde_json::to_vec(&server(world, i, now_us, ReadCall::Show)).expect("plain data is JSON")
 }
 
 pub(super) fn list(world: &World, count: usize, page: &[u32], now_us: u64) -> Vec<u8> {
     #[derive(Serialize)]
     struct List<'a> {
         count: usize,
-        source_servers: Vec<Server<'a>>,
+        source_servers: Vec<ServerBody<'a>>,
     }
-    let source_servers = page.iter().map(|i| server(world, *i, now_us, Call::List)).collect();
+    let source_servers = page.iter().map(|i| server(world, *i, now_us, ReadCall::List)).collect();
     serde_json::to_vec(&List { count, source_servers }).expect("plain data is JSON")
 }
 
-/// The counters that the page documents; drills and clearing have none.
+/// Counters that the documentation has; drills and clearing have none.
 const COUNTED: [&str; 13] = [
     "waiting",
     "replicate",
@@ -250,7 +250,7 @@ pub(super) fn overview(world: &World, now_us: u64) -> Value {
     Value::Object(overview)
 }
 
-/// The servers in trouble; `error_json` is a JSON document inside a string.
+/// Lists the servers with errors; `error_json` is a JSON document inside a string.
 pub(super) fn errors(world: &World, query: &Query, now_us: u64) -> Value {
     let in_trouble =
         |i: &u32| ["error", "unavailable", "clearfailed"].contains(&world.shown(*i, now_us).state.as_str());

@@ -1,4 +1,4 @@
-//! From a request to its reply: the gate, the fault that strikes it, the rules, and the ledger.
+//! Handling of a request: authentication, quota, fault, rules, and the ledger.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use hyper::http::request::Parts;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::answer::{self, Answer, Reply};
+use super::answer::{self, HttpAnswer, WireReply};
 use super::dice;
-use super::door::{Door, Login, segments};
-use super::ledger::{Entry, Other, What};
+use super::door::{AccessControl, Login, segments};
+use super::ledger::{Other, RequestEntry, What};
 use super::listing::{self, Query};
 use super::rules::{self, Ruling};
 use super::scenario::{AppliesTo, FaultKind, On, Scenario};
@@ -22,13 +22,13 @@ pub(super) struct Room {
     pub(super) started: Instant,
     pub(super) scenario: Scenario,
     pub(super) seed: u64,
-    pub(super) door: Door,
+    pub(super) door: AccessControl,
     pub(super) world: Mutex<World>,
 }
 
-/// A reply, the id that it carries, and how long it takes.
+/// A reply, the request id in it, and the time that it takes.
 pub(super) struct Handled {
-    pub(super) reply: Reply,
+    pub(super) reply: WireReply,
     pub(super) request_id: String,
     pub(super) latency: Duration,
 }
@@ -39,17 +39,17 @@ enum Route {
     List,
     Overview,
     Errors,
-    /// The token call of IAM, so that a client can renew what expires here.
+    /// The token call of IAM, so that a client can renew a token that expires here.
     Tokens,
-    /// The SDKs look a project up by the name of its region.
+    /// The lookup of a project by the name of its region, which the SDKs make.
     Projects,
     NoSuchApi,
     WrongMethod,
 }
 
-/// What came of a request.
-struct Done {
-    reply: Reply,
+/// Result of a request.
+struct Processed {
+    reply: WireReply,
     effect: bool,
     fault: Option<&'static str>,
     listed: Vec<u32>,
@@ -60,7 +60,7 @@ impl Room {
         self.world.lock().expect("nothing panics while it holds the world")
     }
 
-    /// The world as it is at this moment.
+    /// Returns the world as it is at this moment, and the microseconds since the start.
     pub(super) fn world_now(&self) -> (MutexGuard<'_, World>, u64) {
         let mut world = self.world();
         // Read under the lock, so that times and order of arrival agree.
@@ -69,7 +69,7 @@ impl Room {
         (world, now_us)
     }
 
-    /// Decides, and writes it down; what comes after this is only the way back to the client.
+    /// Decides about a request and enters it in the ledger; what follows is only the way back to the client.
     pub(super) fn handle(&self, head: &Parts, body: &Bytes) -> Handled {
         let route = route(&head.method, head.uri.path());
         // Parsed before the world is locked.
@@ -88,15 +88,22 @@ impl Room {
         let n = world.ledger.len() as u64;
         let request_id = dice::hex_id(self.seed, "request", n);
         let done = match self.refusal(&mut world, &route, head, body, now_us, &request_id) {
-            Some(answer) => Done::answer(answer),
+            Some(answer) => Processed::answer(answer),
             None => self.done(&mut world, &route, head, body, now_us, &request_id),
         };
         let status = match &done.reply {
-            Reply::Answer(answer) => Some(answer.status),
-            Reply::Reset | Reply::Silence => None,
+            WireReply::Answer(answer) => Some(answer.status),
+            WireReply::Reset | WireReply::Silence => None,
         };
         let what = what(&world, route, head, done.listed);
-        world.ledger.push(Entry { at_us: now_us, what, status, effect: done.effect, fault: done.fault, body: sent });
+        world.ledger.push(RequestEntry {
+            at_us: now_us,
+            what,
+            status,
+            effect: done.effect,
+            fault: done.fault,
+            body: sent,
+        });
         Handled { reply: done.reply, request_id, latency: self.latency(n) }
     }
 
@@ -105,7 +112,7 @@ impl Room {
         Duration::from_micros(least + dice::for_number(self.seed, "latency", n) % (most - least).saturating_add(1))
     }
 
-    /// What the gateway says before the service hears of a request: first who it is, then how often.
+    /// Returns the gateway's refusal before the service sees a request: first by identity, then by quota.
     fn refusal(
         &self,
         world: &mut World,
@@ -114,7 +121,7 @@ impl Room {
         body: &[u8],
         now_us: u64,
         request_id: &str,
-    ) -> Option<Answer> {
+    ) -> Option<HttpAnswer> {
         let is_change = match route {
             Route::NoSuchApi => return Some(answer::no_such_api(request_id)),
             Route::WrongMethod => return Some(answer::wrong_method(request_id)),
@@ -143,40 +150,40 @@ impl Room {
         body: &Bytes,
         now_us: u64,
         request_id: &str,
-    ) -> Done {
+    ) -> Processed {
         let query = head.uri.query().unwrap_or_default();
         match route {
             Route::Change(id) => match world.find(id) {
                 Some(i) => self.changed(world, i, body, now_us, request_id),
-                None => Done::answer(answer::no_such_source()),
+                None => Processed::answer(answer::no_such_source()),
             },
             Route::Show(id) => match world.find(id) {
                 Some(i) => {
                     let fault = world.strike(i, On::Read, &self.scenario.faults);
-                    let show = || Done::answer(Answer::raw_json(listing::show(world, i, now_us)));
+                    let show = || Processed::answer(HttpAnswer::raw_json(listing::show(world, i, now_us)));
                     read(fault, "sms:server:get", request_id, show)
                 }
-                None => Done::answer(answer::no_such_source()),
+                None => Processed::answer(answer::no_such_source()),
             },
             Route::List => read(self.page_fault(world), "sms:server:list", request_id, || list(world, query, now_us)),
             Route::Overview => read(self.page_fault(world), "sms:server:overview", request_id, || {
-                Done::answer(Answer::json(200, &listing::overview(world, now_us)))
+                Processed::answer(HttpAnswer::json(200, &listing::overview(world, now_us)))
             }),
             Route::Errors => read(self.page_fault(world), "sms:server:listErrors", request_id, || {
                 match Query::parse(query, 100, 50) {
-                    Ok(query) => Done::answer(Answer::json(200, &listing::errors(world, &query, now_us))),
-                    Err(problem) => Done::answer(answer::invalid(&problem)),
+                    Ok(query) => Processed::answer(HttpAnswer::json(200, &listing::errors(world, &query, now_us))),
+                    Err(problem) => Processed::answer(answer::invalid(&problem)),
                 }
             }),
-            Route::Tokens => Done::answer(self.token(query, body, now_us, request_id)),
-            Route::Projects => Done::answer(self.projects(query)),
-            Route::NoSuchApi => Done::answer(answer::no_such_api(request_id)),
-            Route::WrongMethod => Done::answer(answer::wrong_method(request_id)),
+            Route::Tokens => Processed::answer(self.token(query, body, now_us, request_id)),
+            Route::Projects => Processed::answer(self.projects(query)),
+            Route::NoSuchApi => Processed::answer(answer::no_such_api(request_id)),
+            Route::WrongMethod => Processed::answer(answer::wrong_method(request_id)),
         }
     }
 
-    /// One change: the fault decides whether the rules are asked, and whether their answer is heard.
-    fn changed(&self, world: &mut World, i: u32, body: &[u8], now_us: u64, request_id: &str) -> Done {
+    /// Makes one change: the fault decides whether the rules are applied, and whether their answer is sent.
+    fn changed(&self, world: &mut World, i: u32, body: &[u8], now_us: u64, request_id: &str) -> Processed {
         let fault = world.strike(i, On::Change, &self.scenario.faults);
         let mut ruled =
             |after_us: Option<u64>| match rules::rule(self.scenario.edition, &world.source(i).copystate, body) {
@@ -193,29 +200,29 @@ impl Room {
         let (reply, effect) = match fault {
             None => {
                 let (answer, effect) = ruled(None);
-                (Reply::Answer(answer), effect)
+                (WireReply::Answer(answer), effect)
             }
             Some(FaultKind::SlowEffect { after_us }) => {
                 let (answer, effect) = ruled(Some(*after_us));
-                (Reply::Answer(answer), effect)
+                (WireReply::Answer(answer), effect)
             }
-            Some(FaultKind::ResetBefore) => (Reply::Reset, false),
-            Some(FaultKind::ResetAfter) => (Reply::Reset, ruled(None).1),
-            Some(FaultKind::HangBefore) => (Reply::Silence, false),
-            Some(FaultKind::HangAfter) => (Reply::Silence, ruled(None).1),
-            Some(FaultKind::Silent) => (Reply::Answer(answer::accepted()), false),
-            Some(FaultKind::Forbidden) => (Reply::Answer(answer::forbidden("sms:server:updateState")), false),
-            Some(FaultKind::Unknown) => (Reply::Answer(answer::no_such_source()), false),
-            Some(FaultKind::Redirect { effect }) => (Reply::Answer(answer::redirect()), *effect && ruled(None).1),
-            Some(FaultKind::Garbage { effect }) => (Reply::Answer(answer::garbage()), *effect && ruled(None).1),
+            Some(FaultKind::ResetBefore) => (WireReply::Reset, false),
+            Some(FaultKind::ResetAfter) => (WireReply::Reset, ruled(None).1),
+            Some(FaultKind::HangBefore) => (WireReply::Silence, false),
+            Some(FaultKind::HangAfter) => (WireReply::Silence, ruled(None).1),
+            Some(FaultKind::Silent) => (WireReply::Answer(answer::accepted()), false),
+            Some(FaultKind::Forbidden) => (WireReply::Answer(answer::forbidden("sms:server:updateState")), false),
+            Some(FaultKind::Unknown) => (WireReply::Answer(answer::no_such_source()), false),
+            Some(FaultKind::Redirect { effect }) => (WireReply::Answer(answer::redirect()), *effect && ruled(None).1),
+            Some(FaultKind::Garbage { effect }) => (WireReply::Answer(answer::garbage()), *effect && ruled(None).1),
             Some(FaultKind::Status(failure)) => {
-                (Reply::Answer(answer::failure(failure, request_id)), failure.effect && ruled(None).1)
+                (WireReply::Answer(answer::failure(failure, request_id)), failure.effect && ruled(None).1)
             }
         };
-        Done { reply, effect, fault: fault.map(FaultKind::name), listed: Vec::new() }
+        Processed { reply, effect, fault: fault.map(FaultKind::name), listed: Vec::new() }
     }
 
-    /// Collections have no die of their own: it is rolled for how many were read before.
+    /// Returns the fault for a read of a collection, which is drawn by the number of collections read before.
     fn page_fault(&self, world: &mut World) -> Option<&FaultKind> {
         let roll = dice::unit(dice::for_number(self.seed, "page", world.n_pages));
         world.n_pages += 1;
@@ -225,9 +232,9 @@ impl Room {
     }
 
     /// source: iam, "obtaining a user token through password authentication".
-    fn token(&self, query: &str, body: &[u8], now_us: u64, request_id: &str) -> Answer {
+    fn token(&self, query: &str, body: &[u8], now_us: u64, request_id: &str) -> HttpAnswer {
         let refused = |message: &str| {
-            Answer::json(401, &json!({"error": {"code": 401, "message": message, "title": "Unauthorized"}}))
+            HttpAnswer::json(401, &json!({"error": {"code": 401, "message": message, "title": "Unauthorized"}}))
         };
         match self.door.log_in(body) {
             Login::Right => (),
@@ -248,7 +255,7 @@ impl Room {
                 "domain": of("/auth/identity/password/user/domain"),
             },
         }});
-        // A project goes before the domain.
+        // A project takes precedence over the domain.
         let of_project = asked.pointer("/auth/scope/project").is_some();
         let (kind, scope) =
             if of_project { ("project", "/auth/scope/project") } else { ("domain", "/auth/scope/domain") };
@@ -256,50 +263,50 @@ impl Room {
         if !query.contains("nocatalog=true") {
             token["token"]["catalog"] = json!([{"type": "sms", "name": "sms", "endpoints": []}]);
         }
-        Answer::json(201, &token).with_header("x-subject-token", self.door.token_at(now_us))
+        HttpAnswer::json(201, &token).with_header("x-subject-token", self.door.token_at(now_us))
     }
 }
 
 impl Room {
-    /// One project, by whatever name it is asked for. source: `huaweicloudsdkcore/auth/credentials.py`.
-    fn projects(&self, query: &str) -> Answer {
+    /// Returns one project, whatever name is asked for. source: `huaweicloudsdkcore/auth/credentials.py`.
+    fn projects(&self, query: &str) -> HttpAnswer {
         let name = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "name");
         let name = name.map_or_else(|| "sandbox".to_owned(), |(_, value)| value.into_owned());
         let id = self.door.project.as_deref().unwrap_or("sandbox-project");
-        Answer::json(200, &json!({"projects": [{"id": id, "name": name, "enabled": true}]}))
+        HttpAnswer::json(200, &json!({"projects": [{"id": id, "name": name, "enabled": true}]}))
     }
 }
 
-impl Done {
-    fn answer(answer: Answer) -> Self {
-        Self { reply: Reply::Answer(answer), effect: false, fault: None, listed: Vec::new() }
+impl Processed {
+    fn answer(answer: HttpAnswer) -> Self {
+        Self { reply: WireReply::Answer(answer), effect: false, fault: None, listed: Vec::new() }
     }
 }
 
-/// A read, unless a fault comes in its way.
-fn read(fault: Option<&FaultKind>, action: &str, request_id: &str, read: impl FnOnce() -> Done) -> Done {
+/// Reads, unless a fault strikes.
+fn read(fault: Option<&FaultKind>, action: &str, request_id: &str, read: impl FnOnce() -> Processed) -> Processed {
     let reply = match fault {
-        // What concerns only the effect of a change does not concern a read; scenarios do not parse with it.
+        // Faults of a change's effect do not concern reads; scenarios with such a fault do not parse.
         None | Some(FaultKind::Silent | FaultKind::SlowEffect { .. }) => return read(),
-        Some(FaultKind::ResetBefore | FaultKind::ResetAfter) => Reply::Reset,
-        Some(FaultKind::HangBefore | FaultKind::HangAfter) => Reply::Silence,
-        Some(FaultKind::Forbidden) => Reply::Answer(answer::forbidden(action)),
-        Some(FaultKind::Unknown) => Reply::Answer(answer::no_such_source()),
-        Some(FaultKind::Redirect { .. }) => Reply::Answer(answer::redirect()),
-        Some(FaultKind::Garbage { .. }) => Reply::Answer(answer::garbage()),
-        Some(FaultKind::Status(failure)) => Reply::Answer(answer::failure(failure, request_id)),
+        Some(FaultKind::ResetBefore | FaultKind::ResetAfter) => WireReply::Reset,
+        Some(FaultKind::HangBefore | FaultKind::HangAfter) => WireReply::Silence,
+        Some(FaultKind::Forbidden) => WireReply::Answer(answer::forbidden(action)),
+        Some(FaultKind::Unknown) => WireReply::Answer(answer::no_such_source()),
+        Some(FaultKind::Redirect { .. }) => WireReply::Answer(answer::redirect()),
+        Some(FaultKind::Garbage { .. }) => WireReply::Answer(answer::garbage()),
+        Some(FaultKind::Status(failure)) => WireReply::Answer(answer::failure(failure, request_id)),
     };
-    Done { reply, effect: false, fault: fault.map(FaultKind::name), listed: Vec::new() }
+    Processed { reply, effect: false, fault: fault.map(FaultKind::name), listed: Vec::new() }
 }
 
-fn list(world: &World, query: &str, now_us: u64) -> Done {
+fn list(world: &World, query: &str, now_us: u64) -> Processed {
     match Query::parse(query, 200, 200) {
         Ok(query) => {
             let (count, page) = listing::page(world, &query, now_us);
-            let answer = Answer::raw_json(listing::list(world, count, &page, now_us));
-            Done { listed: page, ..Done::answer(answer) }
+            let answer = HttpAnswer::raw_json(listing::list(world, count, &page, now_us));
+            Processed { listed: page, ..Processed::answer(answer) }
         }
-        Err(problem) => Done::answer(answer::invalid(&problem)),
+        Err(problem) => Processed::answer(answer::invalid(&problem)),
     }
 }
 
@@ -319,7 +326,7 @@ fn route(method: &Method, path: &str) -> Route {
     if *method == wanted { route } else { Route::WrongMethod }
 }
 
-/// A request as the ledger keeps it: in few bytes where it is what most requests are.
+/// Converts a request for the ledger, compactly for the usual ones.
 fn what(world: &World, route: Route, head: &Parts, listed: Vec<u32>) -> What {
     let query = head.uri.query().unwrap_or_default();
     let known = |id: &str| world.find(id).filter(|_| query.is_empty());

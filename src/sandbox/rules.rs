@@ -1,26 +1,26 @@
-//! The documented rules of `changestate`, as a function of the current state and the body.
+//! Documented rules of `changestate`, as a function of the current state and the body.
 
 use serde_json::Value;
 
-use super::answer::{self, Answer};
-use super::scenario::Edition;
+use super::answer::{self, HttpAnswer};
+use super::scenario::ApiEdition;
 use crate::model::TargetState;
 use crate::model::words::{self, Pairing, Word};
 
 /// source: the historical table, SMS.2004.
 pub(super) const LONGEST_BODY: usize = 10_240;
 
-/// What the service makes of one change.
+/// Decision about one change.
 #[derive(Debug)]
 pub(super) enum Ruling {
-    /// Recorded, and answered with success.
+    /// The change is recorded, and answered with success.
     Records(TargetState),
-    /// Answered with success, and nothing is recorded.
+    /// The change is answered with success, and nothing is recorded.
     Swallows,
-    Refuses(Answer),
+    Refuses(HttpAnswer),
 }
 
-pub(super) fn rule(edition: Edition, copystate: &Word, body: &[u8]) -> Ruling {
+pub(super) fn rule(edition: ApiEdition, copystate: &Word, body: &[u8]) -> Ruling {
     if body.len() > LONGEST_BODY {
         return Ruling::Refuses(answer::too_large());
     }
@@ -37,14 +37,14 @@ pub(super) fn rule(edition: Edition, copystate: &Word, body: &[u8]) -> Ruling {
     }
 }
 
-/// Both fields as the body spells them, known words or not; for the ledger.
+/// Returns both fields as the body has them, known words or not, for the ledger.
 pub(super) fn as_sent(body: &[u8]) -> Option<TargetState> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let field = |name: &str| body.get(name)?.as_str().map(Word::new);
     Some(TargetState { copystate: field("copystate"), migrationcycle: field("migrationcycle") })
 }
 
-fn read_target(edition: Edition, body: &Value) -> Result<TargetState, String> {
+fn read_target(edition: ApiEdition, body: &Value) -> Result<TargetState, String> {
     let wants = TargetState {
         copystate: read_word(edition, body, "copystate", Word::is_copystate)?,
         migrationcycle: read_word(edition, body, "migrationcycle", Word::is_migrationcycle)?,
@@ -59,10 +59,10 @@ fn read_target(edition: Edition, body: &Value) -> Result<TargetState, String> {
     Ok(wants)
 }
 
-fn read_word(edition: Edition, body: &Value, name: &str, known: fn(&Word) -> bool) -> Result<Option<Word>, String> {
+fn read_word(edition: ApiEdition, body: &Value, name: &str, known: fn(&Word) -> bool) -> Result<Option<Word>, String> {
     match (body.get(name), edition) {
-        (None | Some(Value::Null), Edition::Y2025M11) => Ok(None),
-        (None | Some(Value::Null), Edition::Y2026M01) => Err(format!("{name} is mandatory")),
+        (None | Some(Value::Null), ApiEdition::Y2025M11) => Ok(None),
+        (None | Some(Value::Null), ApiEdition::Y2026M01) => Err(format!("{name} is mandatory")),
         (Some(value), _) => {
             let word = value.as_str().map(Word::new).filter(known);
             word.map(Some).ok_or_else(|| format!("{name} is not one of the documented values"))
@@ -74,7 +74,7 @@ fn read_word(edition: Edition, body: &Value, name: &str, known: fn(&Word) -> boo
 mod tests {
     use super::*;
 
-    fn status(edition: Edition, current: &str, body: &str) -> (u16, String) {
+    fn status(edition: ApiEdition, current: &str, body: &str) -> (u16, String) {
         match rule(edition, &Word::new(current), body.as_bytes()) {
             Ruling::Records(wants) => (200, wants.to_string()),
             Ruling::Swallows => (200, "swallowed".into()),
@@ -88,15 +88,17 @@ mod tests {
     #[test]
     fn each_edition_has_its_own_idea_of_a_missing_field() {
         let half = r#"{"copystate": "STOPPED"}"#;
-        assert_eq!(status(Edition::Y2025M11, "syncing", half), (200, "stopped/*".into()));
-        assert_eq!(status(Edition::Y2026M01, "syncing", half), (400, "SMS.9001".into()));
+        assert_eq!(status(ApiEdition::Y2025M11, "syncing", half), (200, "stopped/*".into()));
+        assert_eq!(status(ApiEdition::Y2026M01, "syncing", half), (400, "SMS.9001".into()));
     }
 
     #[test]
     fn in_seven_states_not_even_nonsense_is_refused() {
         let swallowing: Vec<_> = words::COPYSTATES
             .into_iter()
-            .filter(|state| status(Edition::Y2026M01, state, r#"{"copystate": "banana"}"#) == (200, "swallowed".into()))
+            .filter(|state| {
+                status(ApiEdition::Y2026M01, state, r#"{"copystate": "banana"}"#) == (200, "swallowed".into())
+            })
             .collect();
         assert_eq!(
             swallowing,
@@ -113,14 +115,14 @@ mod tests {
                     Pairing::Outside => (400, "SMS.9001".into()),
                     Pairing::Allowed | Pairing::NoRule => (200, format!("{copystate}/{cycle}")),
                 };
-                assert_eq!(status(Edition::Y2026M01, "error", &body), expected);
+                assert_eq!(status(ApiEdition::Y2026M01, "error", &body), expected);
             }
         }
     }
 
     #[test]
     fn bad_bodies_get_the_documented_codes() {
-        let at = |body: &str| status(Edition::Y2026M01, "syncing", body);
+        let at = |body: &str| status(ApiEdition::Y2026M01, "syncing", body);
         assert_eq!(at("not json"), (400, "SMS.6010".into()));
         assert_eq!(at(""), (400, "SMS.6010".into()));
         assert_eq!(at("[]"), (400, "SMS.9001".into()));

@@ -1,8 +1,8 @@
-//! What a night at the sandbox is like: latency, quota, faults, and what others do to the servers meanwhile.
+//! Scenario of a sandbox: latency, quota, faults, and moves of servers by others.
 //!
-//! A scenario is written in TOML. Every source draws at most one fault for its changes and one for its reads, by a
-//! die of its own; so the same seed gives the same night, however the requests are ordered. Every word of the language
-//! stands, with a comment, in `scenarios/commented.toml`.
+//! A scenario is written in TOML. Every source draws at most one fault for its changes and one for its reads, by its id and the
+//! seed: the same seed gives the same faults, in whatever order requests come. Every word of the language is explained in
+//! `scenarios/commented.toml`.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use crate::model::TargetState;
 use crate::model::words::Word;
 use crate::texts;
 
-/// One night, valid: shares add up to at most the whole estate, and each fault has what its kind needs.
+/// One valid scenario: shares add up to at most the whole estate, and each fault has what its kind needs.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    pub(super) edition: Edition,
+    pub(super) edition: ApiEdition,
     pub(super) latency_us: (u64, u64),
-    /// Reads show the state as it was this long ago.
+    /// Age of the state that reads show, in microseconds.
     pub(super) stale_us: u64,
     pub(super) token_lives_us: Option<u64>,
-    pub(super) quota: Option<Quota>,
+    pub(super) quota: Option<QuotaRule>,
     pub(super) faults: Vec<Fault>,
     pub(super) moves: Vec<Move>,
     pub(super) agents: Vec<Agent>,
@@ -37,12 +37,12 @@ pub enum ScenarioError {
     Whole(&'static str),
 }
 
-/// Which edition of the API's pages the sandbox follows.
+/// Edition of the API documentation that the sandbox follows.
 ///
 /// source: intl api-sms/UpdateCopyState.html (2025-11-27: both fields optional), CN api-sms/UpdateCopyState.html
 /// (2026-01-27: both mandatory).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub(super) enum Edition {
+pub(super) enum ApiEdition {
     #[serde(rename = "2025-11")]
     Y2025M11,
     #[default]
@@ -51,10 +51,10 @@ pub(super) enum Edition {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Quota {
+pub(super) struct QuotaRule {
     pub(super) limit: usize,
     pub(super) period: Duration,
-    /// The figure is in the text of the 429.
+    /// True if the limit is named in the text of the 429.
     pub(super) stated: bool,
     pub(super) retry_after: bool,
     pub(super) applies_to: AppliesTo,
@@ -73,7 +73,7 @@ pub(super) enum AppliesTo {
 pub(super) struct Fault {
     pub(super) strikes: Strikes,
     pub(super) kind: FaultKind,
-    /// How many requests of one source it hits; none is every one.
+    /// Number of requests of one source that it hits; `None` for every one.
     pub(super) times: Option<u32>,
     pub(super) on: On,
 }
@@ -90,18 +90,18 @@ pub(super) enum On {
     #[default]
     Change,
     Read,
-    /// Reads of collections alone.
+    /// Reads of collections only.
     List,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum FaultKind {
-    Status(Failure),
+    Status(FailureAnswer),
     ResetBefore,
     ResetAfter,
     HangBefore,
     HangAfter,
-    /// 200, and nothing changes.
+    /// Answers 200 without a change.
     Silent,
     Forbidden,
     Unknown,
@@ -111,20 +111,20 @@ pub(super) enum FaultKind {
     Garbage {
         effect: bool,
     },
-    /// 200 at once, and the effect shows only later.
+    /// Answers 200 at once, with an effect that shows later.
     SlowEffect {
         after_us: u64,
     },
 }
 
-/// An answer that says no, in one of the shapes in which such answers come.
+/// An answer that refuses, in one of the shapes that occur.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
+pub(super) struct FailureAnswer {
     pub(super) status: u16,
     pub(super) code: Option<String>,
     pub(super) message: Option<String>,
     pub(super) body: BodyShape,
-    /// The change was made all the same.
+    /// True if the change is made nevertheless.
     pub(super) effect: bool,
 }
 
@@ -145,7 +145,7 @@ pub(super) enum BodyShape {
     AltCode,
 }
 
-/// Somebody else moves a server.
+/// Move of a server by somebody else.
 #[derive(Clone, Debug)]
 pub(super) struct Move {
     pub(super) source: String,
@@ -155,12 +155,12 @@ pub(super) struct Move {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum When {
-    /// This long after the source's first change took effect.
+    /// Microseconds after the source's first change took effect.
     AfterFirstChange(u64),
     SinceStart(u64),
 }
 
-/// Agents carry a server on from a state by themselves.
+/// Move of a server by its own agent, some time after it reached a state.
 #[derive(Clone, Debug)]
 pub(super) struct Agent {
     pub(super) from: Word,
@@ -168,7 +168,7 @@ pub(super) struct Agent {
     pub(super) after_us: u64,
 }
 
-/// A source as the scenario wants it, whatever the estate says.
+/// State of a source that takes precedence over the estate.
 #[derive(Clone, Debug)]
 pub(super) struct Override {
     pub(super) id: String,
@@ -179,7 +179,7 @@ pub(super) struct Override {
 impl Scenario {
     pub const NAMES: [&str; 3] = ["calm", "busy", "bad-night"];
 
-    /// One of the scenarios that are built in.
+    /// Returns one of the built-in scenarios.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let text = match name {
@@ -191,7 +191,7 @@ impl Scenario {
         Some(Self::parse(text).expect("a test reads every built-in scenario"))
     }
 
-    /// What an earlier launch left is not put back to where the scenario has it begin.
+    /// Drops the overrides of sources that an earlier launch left: they stay where they are.
     pub(crate) fn goes_on(&mut self, is_left: impl Fn(&str) -> bool) {
         self.overrides.retain(|begins| !is_left(&begins.id));
     }
@@ -223,7 +223,7 @@ impl Scenario {
 }
 
 impl FaultKind {
-    /// As scenarios spell it, and the ledger.
+    /// Returns the name in scenarios and in the ledger.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Status(_) => "status",
@@ -241,7 +241,7 @@ impl FaultKind {
     }
 }
 
-/// Milliseconds as written; a figure beyond the clock's range is as good as never.
+/// Converts milliseconds to microseconds; a number beyond the clock's range means never.
 fn micros(ms: u64) -> u64 {
     ms.saturating_mul(1000)
 }
@@ -254,7 +254,7 @@ fn total_share(faults: &[Fault], on: On) -> f64 {
     faults.iter().filter(|fault| fault.on == on).map(share).sum()
 }
 
-/// Reads each entry of an array of tables; the first that makes no sense is named by its number.
+/// Reads each entry of an array of tables; an error names the first invalid one by its number.
 fn numbered<W, T>(
     table: &'static str,
     written: Vec<W>,
@@ -265,11 +265,11 @@ fn numbered<W, T>(
     written.into_iter().enumerate().map(read_one).collect()
 }
 
-/// The file as it is written.
+/// A scenario as it is written in the file.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Written {
-    edition: Edition,
+    edition: ApiEdition,
     latency_ms: (u64, u64),
     stale_reads_ms: u64,
     token_expires_after_ms: u64,
@@ -298,7 +298,7 @@ fn yes() -> bool {
 }
 
 impl QuotaWritten {
-    fn read(self) -> Result<Quota, &'static str> {
+    fn read(self) -> Result<QuotaRule, &'static str> {
         let (limit, seconds) = match (self.per_second, self.per_minute) {
             (Some(limit), None) => (limit, 1),
             (None, Some(limit)) => (limit, 60),
@@ -308,7 +308,7 @@ impl QuotaWritten {
             return Err("the figure of `[quota]` is from 1 to 1,000,000");
         }
         let period = Duration::from_secs(seconds);
-        Ok(Quota { limit, period, stated: self.stated, retry_after: self.retry_after, applies_to: self.applies_to })
+        Ok(QuotaRule { limit, period, stated: self.stated, retry_after: self.retry_after, applies_to: self.applies_to })
     }
 }
 
@@ -378,7 +378,7 @@ impl FaultWritten {
         let kind = match self.kind {
             KindWritten::Status => {
                 let status = self.status.filter(|status| (200..600).contains(status));
-                FaultKind::Status(Failure {
+                FaultKind::Status(FailureAnswer {
                     status: status.ok_or("kind \"status\" needs a `status` from 200 to 599")?,
                     code: self.code,
                     message: self.message,
@@ -496,7 +496,7 @@ mod tests {
     #[test]
     fn an_empty_scenario_is_the_newest_edition_without_trouble() {
         let scenario = Scenario::parse("").unwrap();
-        assert_eq!(scenario.edition, Edition::Y2026M01);
+        assert_eq!(scenario.edition, ApiEdition::Y2026M01);
         assert!(scenario.quota.is_none() && scenario.faults.is_empty() && scenario.stale_us == 0);
     }
 

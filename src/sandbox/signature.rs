@@ -1,5 +1,5 @@
-//! Checks the signature `SDK-HMAC-SHA256`, from the vendor's description of the algorithm and not from the code of the
-//! client: a mistake that both sides share would go unseen.
+//! Check of the signature `SDK-HMAC-SHA256`, written from the vendor's description and not from the client's code: a mistake in
+//! shared code would go unseen.
 //!
 //! sources: intl devg-apisign (algorithm, and which headers must be signed);
 //! huaweicloud-sdk-python-v3 `huaweicloudsdkcore/signer/signer.py`.
@@ -14,30 +14,30 @@ use sha2::{Digest, Sha256};
 
 use super::text::{decoded, encoded};
 
-/// An access key and its secret.
+/// Access key and its secret.
 #[derive(Clone, Debug)]
-pub struct Keys {
+pub struct KeyPair {
     pub access: String,
     pub secret: SecretString,
-    /// The key is a temporary one, and comes with this.
+    /// Security token of a temporary key.
     pub security_token: Option<SecretString>,
 }
 
-/// The gateway's text for a signature that does not fit.
+/// Gateway's text for a wrong signature.
 pub(super) const WRONG: &str = "verify aksk signature fail";
 
 const ALGORITHM: &str = "SDK-HMAC-SHA256";
 const TOLERANCE_SECONDS: i64 = 15 * 60;
 
-/// An error is the gateway's own text for what is wrong.
+/// Checks a signature. The error is the gateway's own text for what is wrong.
 pub(super) fn check(
-    keys: &Keys,
+    keys: &KeyPair,
     head: &Parts,
     authorization: &str,
     body: &[u8],
     now: Timestamp,
 ) -> Result<(), &'static str> {
-    let given = Given::parse(authorization).ok_or(WRONG)?;
+    let given = Authorization::parse(authorization).ok_or(WRONG)?;
     if given.access != keys.access {
         return Err("Get secretKey failed, ak not exist");
     }
@@ -52,7 +52,7 @@ pub(super) fn check(
         return Err(WRONG);
     }
     let security_token = keys.security_token.as_ref().map(ExposeSecret::expose_secret);
-    // The text for a temporary key without its token is not established.
+    // The text for a temporary key without its token is not known.
     match (security_token, header(head, "x-security-token")) {
         (Some(needed), Some(given)) if needed == given => Ok(()),
         (Some(_), _) => Err("decrypt token fail"),
@@ -60,13 +60,13 @@ pub(super) fn check(
     }
 }
 
-struct Given<'a> {
+struct Authorization<'a> {
     access: &'a str,
     signed_headers: Vec<&'a str>,
     signature: &'a str,
 }
 
-impl<'a> Given<'a> {
+impl<'a> Authorization<'a> {
     fn parse(authorization: &'a str) -> Option<Self> {
         let fields = authorization.strip_prefix(ALGORITHM)?;
         let field = |name: &str| fields.split(',').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='));
@@ -101,7 +101,7 @@ fn canonical_request(head: &Parts, signed_headers: &[&str], body: &[u8]) -> Opti
     for name in signed_headers {
         _ = writeln!(headers, "{name}:{}", header(head, name)?.trim());
     }
-    // A body may be left unsigned; what is empty is signed as such.
+    // A body may be left unsigned, but an empty one is always signed as empty.
     let given_hash = header(head, "x-sdk-content-sha256").filter(|_| !body.is_empty());
     let hash = given_hash.map_or_else(|| hex(&Sha256::digest(body)), str::to_owned);
     Some(format!("{}\n{path}\n{}\n{headers}\n{}\n{hash}", head.method, query.join("&"), signed_headers.join(";")))
@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    /// Two requests as the official Python SDK signs them (3.1.219), with made-up keys and a fixed date.
+    /// Signatures of two requests by the official Python SDK (3.1.219), with made-up keys and a fixed date.
     const PUT: &str = "3030e8451556bd7797a07c39d1a3ae6cca6e423d7ccc67fecfd05926f04747f0";
     const LIST: &str = "ebcb2d1b7dc2597b7fdd73cda755540868e9b63953112882389c5397405a85d7";
     const BODY: &[u8] = br#"{"copystate": "waiting", "migrationcycle": "setting"}"#;
@@ -141,7 +141,7 @@ mod tests {
     const PUT_PATH: &str = "/v3/sources/dcdbe339-b02d-4578-95a1-9c9c547d0000/changestate";
 
     fn checked(method: &str, path: &str, body: &[u8], signature: &str, now: &str) -> Result<(), &'static str> {
-        let keys = Keys {
+        let keys = KeyPair {
             access: "AKEXAMPLE000000000AA".into(),
             secret: "SKexampleSKexampleSKexampleSKexampleSKex00".into(),
             security_token: None,
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(checked("GET", LIST_PATH, b"", LIST, "2026-01-31T12:14:59Z"), Ok(()));
     }
 
-    /// Every case as the official signer made it: see `generated_with` in the file.
+    /// Cases signed by the official signer: see `generated_with` in the file.
     const VECTORS: &str = include_str!("../../tests/sdk-hmac-sha256.json");
 
     #[test]
@@ -191,17 +191,17 @@ mod tests {
             };
             let now = at(sent["X-Sdk-Date"].as_str().unwrap());
             let security_token = sent.get("X-Security-Token").map(|token| text(token).into());
-            let keys = |secret: String| Keys {
+            let keys = |secret: String| KeyPair {
                 access: text(&case["ak"]),
                 secret: secret.into(),
                 security_token: security_token.clone(),
             };
             let (body, given) = (text(&case["body"]), text(&expected["authorization"]));
-            let check = |keys: &Keys| check(keys, &head, &given, body.as_bytes(), now);
+            let check = |keys: &KeyPair| check(keys, &head, &given, body.as_bytes(), now);
             assert_eq!(check(&keys(text(&case["sk"]))), Ok(()), "{}", case["name"]);
             assert_eq!(check(&keys("another".to_owned())), Err(WRONG), "{}", case["name"]);
             if security_token.is_some() {
-                let other = Keys { security_token: Some("other".into()), ..keys(text(&case["sk"])) };
+                let other = KeyPair { security_token: Some("other".into()), ..keys(text(&case["sk"])) };
                 assert!(check(&other).is_err(), "{}", case["name"]);
             }
         }

@@ -1,4 +1,4 @@
-//! The sandbox over real loopback connections.
+//! Tests of the sandbox over real loopback connections.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::model::SeenState;
 use crate::model::words::{self, Word};
 
 /// A sandbox and a client that knows its token.
-struct Lab {
+struct SandboxLab {
     sandbox: Sandbox,
     client: Client,
     token: &'static str,
@@ -42,12 +42,12 @@ fn seeded(id: &str, copystate: &str, cycle: &str) -> Seeded {
 }
 
 fn client() -> Client {
-    // reqwest asks for a provider even where no TLS is spoken.
+    // reqwest needs a provider even where no TLS is spoken.
     _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap()
 }
 
-impl Lab {
+impl SandboxLab {
     async fn with(estate: Vec<Seeded>, scenario: &str) -> Self {
         Self::with_seed(estate, scenario, 7).await
     }
@@ -60,7 +60,7 @@ impl Lab {
         Self { sandbox, client: client(), token: "secret-token" }
     }
 
-    /// One server, `vm-1`, in continuous sync.
+    /// Starts a sandbox with one server, `vm-1`, in continuous sync.
     async fn syncing(scenario: &str) -> Self {
         Self::with(vec![seeded("vm-1", "syncing", "syncing")], scenario).await
     }
@@ -99,7 +99,7 @@ impl Lab {
         lines(&self.sandbox.ledger())
     }
 
-    /// Sends a request over a bare connection, and gives back what comes until its end.
+    /// Sends a request over a bare connection, and returns everything until its end.
     async fn raw(&self, request: &str) -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(self.sandbox.address()).await?;
         stream.write_all(request.as_bytes()).await?;
@@ -117,7 +117,7 @@ impl Lab {
     }
 }
 
-/// Asks until it is so; ten seconds are for a machine that is busy with something else.
+/// Asks until the condition holds, for up to ten seconds in case the machine is busy.
 async fn soon(mut is_so: impl AsyncFnMut() -> bool) {
     let asking = async {
         while !is_so().await {
@@ -145,7 +145,7 @@ fn fault(rest: &str) -> String {
 
 #[tokio::test]
 async fn a_change_is_recorded_and_both_spellings_are_one_state() {
-    let lab = Lab::with(vec![seeded("vm-1", "waiting", "setting")], "").await;
+    let lab = SandboxLab::with(vec![seeded("vm-1", "waiting", "setting")], "").await;
     let before = lab.get("/v3/sources/vm-1").await.json();
     let heard = lab.put("vm-1", "INIT", "Replicating").await;
     assert_eq!((heard.status, heard.text.as_str()), (200, "{ }"));
@@ -160,7 +160,7 @@ async fn a_change_is_recorded_and_both_spellings_are_one_state() {
 
 #[tokio::test]
 async fn what_reads_never_show_reads_as_what_was_there() {
-    let lab = Lab::with(vec![seeded("vm-1", "waiting", "setting")], "").await;
+    let lab = SandboxLab::with(vec![seeded("vm-1", "waiting", "setting")], "").await;
     lab.put("vm-1", "premiging", "setting").await;
     assert_eq!(lab.seen("vm-1").await, "premigready/setting");
     lab.put("vm-1", "premiged", "tested").await;
@@ -172,7 +172,7 @@ async fn what_reads_never_show_reads_as_what_was_there() {
 async fn seven_states_answer_200_and_change_nothing() {
     let states = ["unavailable", "stopping", "stopped", "deleting", "finished", "clearing", "clearfailed"];
     let estate = words::COPYSTATES.iter().map(|state| seeded(state, state, "syncing")).collect();
-    let lab = Lab::with(estate, "").await;
+    let lab = SandboxLab::with(estate, "").await;
     for state in words::COPYSTATES {
         let (copystate, cycle) = if state == "syncing" { ("cloning", "syncing") } else { ("syncing", "syncing") };
         assert_eq!(lab.put(state, copystate, cycle).await.status, 200);
@@ -185,7 +185,7 @@ async fn seven_states_answer_200_and_change_nothing() {
 
 #[tokio::test]
 async fn every_refusal_has_its_documented_body() {
-    let lab = Lab::syncing(&fault("kind = \"forbidden\"\non = \"change\"\ntimes = 1")).await;
+    let lab = SandboxLab::syncing(&fault("kind = \"forbidden\"\non = \"change\"\ntimes = 1")).await;
     let forbidden = lab.put("vm-1", "stopped", "syncing").await;
     assert_eq!(forbidden.code(), (403, "SMS.9004".into()));
     for field in ["error_msg", "encoded_authorization_message", "error_param", "details"] {
@@ -207,7 +207,7 @@ async fn every_refusal_has_its_documented_body() {
 
 #[tokio::test]
 async fn every_answer_has_a_date_and_a_request_id_of_its_own() {
-    let (lab, again) = (Lab::syncing("").await, Lab::syncing("").await);
+    let (lab, again) = (SandboxLab::syncing("").await, SandboxLab::syncing("").await);
     let mut ids = HashSet::new();
     for _ in 0..20 {
         let heard = lab.get("/v3/sources").await;
@@ -221,7 +221,7 @@ async fn every_answer_has_a_date_and_a_request_id_of_its_own() {
 
 #[tokio::test]
 async fn without_a_good_token_nothing_is_answered() {
-    let mut lab = Lab::syncing("").await;
+    let mut lab = SandboxLab::syncing("").await;
     lab.token = "other";
     let wrong = lab.put("vm-1", "stopped", "syncing").await;
     assert_eq!(wrong.code(), (401, "APIGW.0301".into()));
@@ -233,12 +233,12 @@ async fn without_a_good_token_nothing_is_answered() {
 
 #[tokio::test]
 async fn a_token_expires_and_a_fresh_one_is_to_be_had_for_the_password() {
-    let mut lab = Lab::syncing("token_expires_after_ms = 1").await;
-    // The start was at least one connection ago; ask until the millisecond is over.
+    let mut lab = SandboxLab::syncing("token_expires_after_ms = 1").await;
+    // The start was at least one connection ago; the loop asks until the millisecond is over.
     soon(async || lab.get("/v3/sources").await.status != 200).await;
     assert_eq!(lab.get("/v3/sources").await.code(), (401, "APIGW.0307".into()));
 
-    lab = Lab::syncing("token_expires_after_ms = 60000").await;
+    lab = SandboxLab::syncing("token_expires_after_ms = 60000").await;
     let login = |password: &str| json!({"auth": {"identity": {"password": {"user": {"password": password}}}}});
     let refused = lab.send(Method::POST, "/v3/auth/tokens", &login("wrong").to_string()).await;
     assert_eq!((refused.status, &refused.json()["error"]["code"]), (401, &json!(401)));
@@ -253,7 +253,7 @@ async fn a_token_expires_and_a_fresh_one_is_to_be_had_for_the_password() {
 async fn pages_have_limits_and_filters() {
     let mut estate: Vec<Seeded> = (0..450).map(|i| seeded(&format!("vm-{i}"), "syncing", "syncing")).collect();
     estate[3] = seeded("vm-3", "init", "replicating");
-    let lab = Lab::with(estate, "").await;
+    let lab = SandboxLab::with(estate, "").await;
     let page = async |query: &str| {
         let body = lab.get(&format!("/v3/sources?{query}")).await.json();
         let n_listed = body["source_servers"].as_array().unwrap().len();
@@ -290,7 +290,7 @@ async fn the_overview_counts_and_the_errors_name_who_is_in_trouble() {
         seeded("c", "error", "syncing"),
         seeded("d", "premiged", "setting"),
     ];
-    let lab = Lab::with(estate, "").await;
+    let lab = SandboxLab::with(estate, "").await;
     let overview = lab.get("/v3/sources/overview").await.json();
     assert_eq!(overview.as_object().unwrap().len(), 14);
     let counted = ["unconfigured", "waiting", "initialize", "error"].map(|name| overview[name].as_u64().unwrap());
@@ -304,7 +304,7 @@ async fn the_overview_counts_and_the_errors_name_who_is_in_trouble() {
 
 #[tokio::test]
 async fn a_quota_lets_exactly_its_figure_through_in_any_second() {
-    let lab = Lab::syncing("[quota]\nper_second = 5\nretry_after = true").await;
+    let lab = SandboxLab::syncing("[quota]\nper_second = 5\nretry_after = true").await;
     let mut n_admitted = 0;
     while n_admitted < 12 {
         let heard = lab.get("/v3/sources").await;
@@ -330,7 +330,7 @@ async fn a_quota_lets_exactly_its_figure_through_in_any_second() {
 
 #[tokio::test]
 async fn a_hidden_quota_says_nothing_and_may_spare_reads() {
-    let lab = Lab::syncing("[quota]\nper_minute = 1\nstated = false\napplies_to = \"changes\"").await;
+    let lab = SandboxLab::syncing("[quota]\nper_minute = 1\nstated = false\napplies_to = \"changes\"").await;
     assert_eq!(lab.put("vm-1", "cloning", "syncing").await.status, 200);
     let refused = lab.put("vm-1", "error", "syncing").await;
     assert_eq!(refused.code(), (429, "APIGW.0308".into()));
@@ -342,14 +342,14 @@ async fn a_hidden_quota_says_nothing_and_may_spare_reads() {
 #[tokio::test]
 async fn a_reset_before_has_no_effect_and_a_reset_after_has() {
     for (kind, truth) in [("reset_before", "syncing/syncing"), ("reset_after", "cloning/syncing")] {
-        let lab = Lab::syncing(&fault(&format!("kind = \"{kind}\""))).await;
-        let error = lab.raw(&Lab::raw_put("cloning", "syncing")).await.unwrap_err();
+        let lab = SandboxLab::syncing(&fault(&format!("kind = \"{kind}\""))).await;
+        let error = lab.raw(&SandboxLab::raw_put("cloning", "syncing")).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
         assert_eq!(lab.truth("vm-1"), truth);
         let entry = &lab.ledger()[0];
         assert_eq!((&entry["status"], &entry["fault"]), (&Value::Null, &json!(kind)));
         assert_eq!(entry["effect"], kind == "reset_after");
-        // It strikes once.
+        // The fault strikes once.
         assert_eq!(lab.put("vm-1", "error", "syncing").await.status, 200);
     }
 }
@@ -357,9 +357,9 @@ async fn a_reset_before_has_no_effect_and_a_reset_after_has() {
 #[tokio::test]
 async fn the_ledger_has_the_entry_before_an_answer_leaves() {
     for (kind, effect) in [("hang_before", false), ("hang_after", true)] {
-        let lab = Lab::syncing(&fault(&format!("kind = \"{kind}\""))).await;
+        let lab = SandboxLab::syncing(&fault(&format!("kind = \"{kind}\""))).await;
         let mut stream = TcpStream::connect(lab.sandbox.address()).await.unwrap();
-        stream.write_all(Lab::raw_put("cloning", "syncing").as_bytes()).await.unwrap();
+        stream.write_all(SandboxLab::raw_put("cloning", "syncing").as_bytes()).await.unwrap();
         soon(async || !lab.ledger().is_empty()).await;
         let entry = &lab.ledger()[0];
         assert_eq!((&entry["status"], &entry["effect"]), (&Value::Null, &json!(effect)));
@@ -368,22 +368,22 @@ async fn the_ledger_has_the_entry_before_an_answer_leaves() {
         let silence = tokio::time::timeout(Duration::from_millis(50), stream.read_u8()).await;
         assert!(silence.is_err(), "{kind} answered");
     }
-    let slow = Lab::syncing("latency_ms = [60000, 60000]").await;
+    let slow = SandboxLab::syncing("latency_ms = [60000, 60000]").await;
     let mut stream = TcpStream::connect(slow.sandbox.address()).await.unwrap();
-    stream.write_all(Lab::raw_put("cloning", "syncing").as_bytes()).await.unwrap();
+    stream.write_all(SandboxLab::raw_put("cloning", "syncing").as_bytes()).await.unwrap();
     soon(async || !slow.ledger().is_empty()).await;
     assert_eq!(slow.ledger()[0]["effect"], true);
 }
 
 #[tokio::test]
 async fn a_200_may_be_silent_late_or_garbage() {
-    let silent = Lab::syncing(&fault("kind = \"silent\"\ntimes = 0")).await;
+    let silent = SandboxLab::syncing(&fault("kind = \"silent\"\ntimes = 0")).await;
     for _ in 0..3 {
         assert_eq!(silent.put("vm-1", "cloning", "syncing").await.status, 200);
     }
     assert_eq!(silent.seen("vm-1").await, "syncing/syncing");
 
-    let late = Lab::syncing(&fault("kind = \"slow_effect\"\nafter_ms = 400")).await;
+    let late = SandboxLab::syncing(&fault("kind = \"slow_effect\"\nafter_ms = 400")).await;
     assert_eq!(late.put("vm-1", "cloning", "syncing").await.status, 200);
     assert_eq!(late.ledger()[0]["effect"], false);
     soon(async || late.seen("vm-1").await == "cloning/syncing").await;
@@ -392,7 +392,7 @@ async fn a_200_may_be_silent_late_or_garbage() {
     let (sent, seen) = (ledger[0]["at_us"].as_u64().unwrap(), ledger.last().unwrap()["at_us"].as_u64().unwrap());
     assert!(seen - sent >= 400_000);
 
-    let garbage = Lab::syncing(&fault("kind = \"garbage\"\neffect = true")).await;
+    let garbage = SandboxLab::syncing(&fault("kind = \"garbage\"\neffect = true")).await;
     let heard = garbage.put("vm-1", "cloning", "syncing").await;
     assert_eq!(heard.status, 200);
     assert!(serde_json::from_str::<Value>(&heard.text).is_err());
@@ -403,7 +403,7 @@ async fn a_200_may_be_silent_late_or_garbage() {
 async fn failures_come_in_every_shape() {
     let heard = async |body: &str, status: u16| {
         let more = format!("kind = \"status\"\nstatus = {status}\nbody = \"{body}\"");
-        Lab::syncing(&fault(&more)).await.put("vm-1", "cloning", "syncing").await
+        SandboxLab::syncing(&fault(&more)).await.put("vm-1", "cloning", "syncing").await
     };
     assert_eq!(heard("json", 500).await.code(), (500, "APIGW.0601".into()));
     assert!(heard("html", 502).await.text.starts_with("<html>"));
@@ -413,16 +413,16 @@ async fn failures_come_in_every_shape() {
     assert_eq!(heard("iam", 403).await.json()["error"]["code"], 403);
     assert_eq!(heard("nested", 400).await.json()["error"]["error_code"], "SMS.9001");
     assert_eq!(heard("alt_code", 400).await.json()["errorCode"], "SMS.9001");
-    let redirect = Lab::syncing(&fault("kind = \"redirect\"")).await.put("vm-1", "cloning", "syncing").await;
+    let redirect = SandboxLab::syncing(&fault("kind = \"redirect\"")).await.put("vm-1", "cloning", "syncing").await;
     assert_eq!((redirect.status, redirect.headers["location"].to_str().unwrap()), (302, "/v3/redirected"));
-    let hidden = Lab::syncing(&fault("kind = \"status\"\nstatus = 504\neffect = true")).await;
+    let hidden = SandboxLab::syncing(&fault("kind = \"status\"\nstatus = 504\neffect = true")).await;
     assert_eq!(hidden.put("vm-1", "cloning", "syncing").await.status, 504);
     assert_eq!(hidden.truth("vm-1"), "cloning/syncing");
 }
 
 #[tokio::test]
 async fn reads_have_faults_of_their_own() {
-    let by_id = Lab::syncing(&fault("kind = \"status\"\nstatus = 500\non = \"read\"\ntimes = 2")).await;
+    let by_id = SandboxLab::syncing(&fault("kind = \"status\"\nstatus = 500\non = \"read\"\ntimes = 2")).await;
     let path = "/v3/sources/vm-1";
     assert_eq!(by_id.put("vm-1", "cloning", "syncing").await.status, 200);
     assert_eq!(
@@ -432,7 +432,7 @@ async fn reads_have_faults_of_their_own() {
     assert_eq!(by_id.get("/v3/sources").await.status, 200, "a named fault does not strike pages");
 
     let pages = "[[fault]]\nshare = 0.5\nkind = \"status\"\nstatus = 503\non = \"read\"";
-    let (one, two) = (Lab::syncing(pages).await, Lab::syncing(pages).await);
+    let (one, two) = (SandboxLab::syncing(pages).await, SandboxLab::syncing(pages).await);
     let mut statuses = HashSet::new();
     for _ in 0..30 {
         let status = one.get("/v3/sources").await.status;
@@ -444,7 +444,7 @@ async fn reads_have_faults_of_their_own() {
 
 #[tokio::test]
 async fn a_stale_read_shows_what_was() {
-    let lab = Lab::syncing("stale_reads_ms = 500").await;
+    let lab = SandboxLab::syncing("stale_reads_ms = 500").await;
     lab.put("vm-1", "cloning", "syncing").await;
     assert_eq!(lab.truth("vm-1"), "cloning/syncing");
     assert_eq!(lab.seen("vm-1").await, "syncing/syncing");
@@ -458,16 +458,16 @@ async fn a_stale_read_shows_what_was() {
 #[tokio::test]
 async fn somebody_else_moves_a_server() {
     let after = "[[moved]]\nsource = \"vm-1\"\nafter = \"change\"\nto = { copystate = \"error\" }";
-    let lab = Lab::syncing(after).await;
+    let lab = SandboxLab::syncing(after).await;
     assert_eq!(lab.seen("vm-1").await, "syncing/syncing");
     lab.put("vm-1", "cloning", "syncing").await;
     assert_eq!(lab.seen("vm-1").await, "error/syncing");
 
     let at_once =
         "[[moved]]\nsource = \"vm-1\"\nat_ms = 0\nto = { copystate = \"error\", migrationcycle = \"replicating\" }";
-    assert_eq!(Lab::syncing(at_once).await.seen("vm-1").await, "error/replicating");
+    assert_eq!(SandboxLab::syncing(at_once).await.seen("vm-1").await, "error/replicating");
 
-    let by_hand = Lab::syncing("").await;
+    let by_hand = SandboxLab::syncing("").await;
     assert_eq!(by_hand.send(Method::POST, "/_sandbox/move/vm-1", r#"{"copystate": "stopped"}"#).await.status, 200);
     assert_eq!(by_hand.seen("vm-1").await, "stopped/syncing");
     assert_eq!(by_hand.send(Method::POST, "/_sandbox/move/vm-9", "{}").await.status, 404);
@@ -477,10 +477,10 @@ async fn somebody_else_moves_a_server() {
 #[tokio::test]
 async fn an_agent_carries_a_server_on_unless_it_was_moved() {
     let agent = "[[agent]]\nfrom = \"cutovering\"\nto = { copystate = \"finished\", migrationcycle = \"cutovered\" }\n";
-    let lab = Lab::syncing(&format!("{agent}after_ms = 0")).await;
+    let lab = SandboxLab::syncing(&format!("{agent}after_ms = 0")).await;
     lab.put("vm-1", "cutovering", "cutovering").await;
     assert_eq!(lab.seen("vm-1").await, "finished/cutovered");
-    let lab = Lab::syncing(&format!("{agent}after_ms = 300")).await;
+    let lab = SandboxLab::syncing(&format!("{agent}after_ms = 300")).await;
     lab.put("vm-1", "cutovering", "cutovering").await;
     lab.put("vm-1", "error", "cutovering").await;
     while lab.ledger().last().unwrap()["at_us"].as_u64().unwrap() < 600_000 {
@@ -490,7 +490,7 @@ async fn an_agent_carries_a_server_on_unless_it_was_moved() {
 
 #[tokio::test]
 async fn a_scenario_overrides_the_estate() {
-    let lab = Lab::with(
+    let lab = SandboxLab::with(
         vec![seeded("vm-1", "syncing", "syncing"), seeded("vm-2", "syncing", "syncing")],
         "[[source]]\nid = \"vm-1\"\ncopystate = \"stopped\"\n[[source]]\nid = \"vm-2\"\nmissing = true\n\
          [[source]]\nid = \"vm-3\"\ncopystate = \"brand_new\"",
@@ -506,7 +506,7 @@ async fn a_scenario_overrides_the_estate() {
 async fn the_same_seed_gives_the_same_faults_in_any_order() {
     let night = include_str!("scenarios/bad-night.toml");
     let faults = async |seed| {
-        let lab = Lab::with_seed(estate::made_up(1_000, 7), night, seed).await;
+        let lab = SandboxLab::with_seed(estate::made_up(1_000, 7), night, seed).await;
         lines(&lab.sandbox.sources()).iter().map(|truth| truth["fault"].clone()).collect::<Vec<_>>()
     };
     let (first, second, other) = (faults(1).await, faults(1).await, faults(2).await);
@@ -517,14 +517,14 @@ async fn the_same_seed_gives_the_same_faults_in_any_order() {
 
     let mut backwards = estate::made_up(1_000, 7);
     backwards.reverse();
-    let lab = Lab::with_seed(backwards, night, 1).await;
+    let lab = SandboxLab::with_seed(backwards, night, 1).await;
     let reversed: Vec<_> = lines(&lab.sandbox.sources()).iter().rev().map(|truth| truth["fault"].clone()).collect();
     assert_eq!(reversed, first);
 }
 
 #[tokio::test]
 async fn a_stopped_sandbox_answers_no_more_and_frees_its_port() {
-    let lab = Lab::syncing("").await;
+    let lab = SandboxLab::syncing("").await;
     let address = lab.sandbox.address();
     assert!(address.ip().is_loopback());
     lab.get("/v3/sources").await;
@@ -534,7 +534,7 @@ async fn a_stopped_sandbox_answers_no_more_and_frees_its_port() {
 
 #[tokio::test]
 async fn a_key_with_six_wrong_signatures_in_a_row_is_locked() {
-    let keys = Some(Keys { access: "AK".into(), secret: SecretString::from("SK"), security_token: None });
+    let keys = Some(KeyPair { access: "AK".into(), secret: SecretString::from("SK"), security_token: None });
     let scenario = Scenario::parse("").unwrap();
     let sandbox = start(Config { estate: Vec::new(), scenario, seed: 1, port: 0, token: None, keys, project: None })
         .await

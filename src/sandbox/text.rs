@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// Everything but the unreserved characters is encoded, as the vendor's SDKs do.
+/// Encodes everything but the unreserved characters, as the vendor's SDKs do.
 pub(super) fn encoded(segment: &str) -> String {
     let mut text = String::with_capacity(segment.len());
     for byte in segment.bytes() {
@@ -15,7 +15,7 @@ pub(super) fn encoded(segment: &str) -> String {
     text
 }
 
-/// A `%` that begins no code stands for itself.
+/// Decodes a segment; a `%` that begins no code stands for itself.
 pub(super) fn decoded(segment: &str) -> String {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn a_segment_survives_the_way_there_and_back() {
-        // The recorded path of the official SDK.
+        // Path recorded from the official SDK.
         assert_eq!(encoded("a b/c%2F☃+~._-"), "a%20b%2Fc%252F%E2%98%83%2B~._-");
         assert_eq!(decoded(&encoded("a b/c%2F☃+~._-")), "a b/c%2F☃+~._-");
         assert_eq!(decoded("100%"), "100%");

@@ -1,4 +1,4 @@
-//! Connections: accepted one by one, so that one can be reset without a byte of answer.
+//! Connections, each accepted by hand, so that one can be reset without a byte of answer.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::answer::{Answer, Reply};
-use super::backstage::{self, Backstage, Lines};
+use super::answer::{HttpAnswer, WireReply};
+use super::backstage::{self, Backstage, LineStream};
 use super::room::{Handled, Room};
 
-type Payload = Either<Full<Bytes>, Lines>;
+type Payload = Either<Full<Bytes>, LineStream>;
 
-/// No body comes near this; more is cut off, and judged as too large.
+/// Most bytes of a body that are read, far above the longest valid one; a longer body is refused as too large.
 const MOST_READ: usize = 1 << 20;
 
-/// Serves until it is aborted; the connections end with it.
+/// Serves until it is aborted, which also ends the connections.
 pub(super) async fn serve(listener: TcpListener, room: Arc<Room>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => _ = connections.spawn(talk(stream, Arc::clone(&room))),
-                // Out of file descriptors: it passes when a connection ends.
+                // Out of file descriptors, until a connection ends.
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             },
             Some(_) = connections.join_next() => (),
@@ -40,7 +40,7 @@ pub(super) async fn serve(listener: TcpListener, room: Arc<Room>) {
     }
 }
 
-/// The connection ends without an answer.
+/// Error that ends the connection without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer")]
 struct Reset;
@@ -50,7 +50,7 @@ async fn talk(stream: TcpStream, room: Arc<Room>) {
     let service = service_fn(|request| respond(Arc::clone(&room), request));
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     if (&mut connection).await.is_err() {
-        // Dropped with unsent data discarded, a socket says RST instead of FIN.
+        // A socket that is dropped with unsent data discarded sends RST instead of FIN.
         let stream = connection.into_parts().io.into_inner();
         _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     }
@@ -67,14 +67,13 @@ async fn respond(room: Arc<Room>, request: Request<Incoming>) -> Result<Response
         tokio::time::sleep(latency).await;
     }
     match reply {
-        Reply::Answer(answer) => Ok(response(answer, Some(&request_id))),
-        Reply::Reset => Err(Reset),
-        Reply::Silence => pending().await,
+        WireReply::Answer(answer) => Ok(response(answer, Some(&request_id))),
+        WireReply::Reset => Err(Reset),
+        WireReply::Silence => pending().await,
     }
 }
 
-/// The whole body. A longer one than any that is accepted is judged by its first part; a broken one ends the
-/// connection.
+/// Reads the whole body. A too long one is replaced by a body that is refused for its length; a broken one ends the connection.
 async fn whole(body: Incoming) -> Result<Bytes, Reset> {
     match Limited::new(body, MOST_READ).collect().await {
         Ok(body) => Ok(body.to_bytes()),
@@ -87,14 +86,14 @@ fn backstage_response(room: Arc<Room>, head: &Parts, body: &[u8]) -> Response<Pa
     match backstage::visit(&room, head.method.as_str(), head.uri.path(), head.uri.query(), body) {
         Backstage::Answer(answer) => response(answer, None),
         Backstage::Lines(what) => {
-            let mut response = Response::new(Either::Right(Lines::new(room, what)));
+            let mut response = Response::new(Either::Right(LineStream::new(room, what)));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
             response
         }
     }
 }
 
-fn response(answer: Answer, request_id: Option<&str>) -> Response<Payload> {
+fn response(answer: HttpAnswer, request_id: Option<&str>) -> Response<Payload> {
     let mut response = Response::new(Either::Left(Full::from(answer.body)));
     *response.status_mut() = StatusCode::from_u16(answer.status).expect("scenarios have statuses from 200 to 599");
     let headers = response.headers_mut();

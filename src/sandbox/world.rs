@@ -1,7 +1,7 @@
-//! The servers of the sandbox: their true state, what reads show of it, and what moves them.
+//! Servers of the sandbox: their true state, the state that reads show, and what moves them.
 //!
-//! Nothing here waits or reads a clock: every function is told the time, in microseconds since the start. What is due
-//! later is kept in a queue and done before anyone looks.
+//! Nothing here waits or reads a clock: every function takes the time, in microseconds since the start. Later moves are kept in a
+//! queue and made before anyone looks.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,71 +10,71 @@ use hashbrown::HashTable;
 use super::dice;
 use super::estate::{Seeded, as_read, cycle_as_read};
 use super::ledger::Ledger;
-use super::quota::Window;
+use super::quota::SlidingWindow;
 use super::scenario::{Agent, Fault, FaultKind, On, Override, Scenario, Strikes, When};
 use crate::model::words::Word;
 use crate::model::{SeenState, TargetState};
 
 pub(super) struct World {
-    pub(super) sources: Vec<Source>,
+    pub(super) sources: Vec<SimulatedSource>,
     by_id: HashTable<u32>,
     pub(super) ledger: Ledger,
-    pub(super) window: Option<Window>,
-    /// How many collections were read so far: the die of a page is rolled for its number.
+    pub(super) window: Option<SlidingWindow>,
+    /// Number of collections read so far, by which the fault of the next is drawn.
     pub(super) n_pages: u64,
-    /// What happens later on, by time and then by when it was put down.
-    due: BTreeMap<(u64, u64), Due>,
+    /// Moves still to come, by time in microseconds and then by order of entry.
+    due: BTreeMap<(u64, u64), DueMove>,
     n_due: u64,
     agents: Vec<Agent>,
     stale_us: u64,
     started_ms: u64,
 }
 
-pub(super) struct Source {
+pub(super) struct SimulatedSource {
     pub(super) id: Box<str>,
     pub(super) name: Box<str>,
     pub(super) copystate: Word,
     pub(super) migrationcycle: Word,
-    shown: Shown,
-    /// What reads showed before, and until when; kept only as long as a stale read could show it.
-    past: Vec<(u64, Shown)>,
+    shown: ShownState,
+    /// States that reads showed before, each with its end in microseconds; kept only as long as a stale read could show it.
+    past: Vec<(u64, ShownState)>,
     /// Changes that took effect.
     pub(super) n_changes: u32,
-    /// Moves by anyone: an agent lets go of a server that was moved since.
+    /// Moves by anyone: an agent does not move a server that somebody moved since.
     n_moves: u32,
-    on_change: Option<Drawn>,
-    on_read: Option<Drawn>,
+    on_change: Option<DrawnFault>,
+    on_read: Option<DrawnFault>,
     moved_after_change: Vec<(u64, TargetState)>,
 }
 
-/// What a read shows of a source.
+/// State that a read shows of a source.
 #[derive(Clone)]
-pub(super) struct Shown {
+pub(super) struct ShownState {
     pub(super) state: Word,
     pub(super) cycle: Word,
     pub(super) state_at_ms: u64,
     pub(super) cycle_at_ms: u64,
 }
 
-/// A fault that this source drew, and how often it will still strike.
+/// A fault that this source drew, and how often it will still strike (`None`: always).
 #[derive(Clone, Copy)]
-struct Drawn {
+struct DrawnFault {
     fault: usize,
     left: Option<u32>,
 }
 
-/// Something that happens to a source later on.
-struct Due {
+/// A future move of a source.
+struct DueMove {
     source: u32,
     to: TargetState,
-    by: By,
+    by: Mover,
 }
 
-enum By {
-    /// A change that was answered at once and takes effect late: the place of its ledger entry.
+enum Mover {
+    /// A change that was answered at once and takes effect late; holds the index of its ledger entry.
     Change(usize),
     Somebody,
-    /// The source's own agent, if nobody moved it since.
+    /// The source's own agent, unless somebody moves it before.
     Agent {
         n_moves: u32,
     },
@@ -86,7 +86,7 @@ impl World {
             sources: Vec::with_capacity(estate.len()),
             by_id: HashTable::with_capacity(estate.len()),
             ledger: Ledger::default(),
-            window: scenario.quota.as_ref().map(|quota| Window::new(quota.limit, quota.period)),
+            window: scenario.quota.as_ref().map(|quota| SlidingWindow::new(quota.limit, quota.period)),
             n_pages: 0,
             due: BTreeMap::new(),
             n_due: 0,
@@ -104,7 +104,7 @@ impl World {
             }
             world.add(seeded, scenario, seed);
         }
-        // What the scenario names and the estate does not have comes last, in the scenario's order.
+        // Sources that only the scenario names come last, in its order.
         for other in scenario.overrides.iter().filter(|other| !other.missing) {
             let state = overridden(&SeenState::default(), &other.state);
             world.add(Seeded { source_id: other.id.clone(), name: other.id.clone(), state }, scenario, seed);
@@ -117,11 +117,11 @@ impl World {
         self.by_id.find(hash(id), |i| self.source(*i).id.eq_ignore_ascii_case(id)).copied()
     }
 
-    pub(super) fn source(&self, i: u32) -> &Source {
+    pub(super) fn source(&self, i: u32) -> &SimulatedSource {
         &self.sources[i as usize]
     }
 
-    /// An id that is there already stays as it is.
+    /// Adds a source; one with an id that is already there is ignored.
     fn add(&mut self, seeded: Seeded, scenario: &Scenario, seed: u64) {
         if self.find(&seeded.source_id).is_some() {
             return;
@@ -131,13 +131,13 @@ impl World {
         let copystate = seeded.state.copystate.unwrap_or_else(|| Word::new("waiting"));
         let migrationcycle = seeded.state.migrationcycle.unwrap_or_else(|| Word::new("setting"));
         let since_ms = self.started_ms - dice::for_text(seed, "since", &id) % (48 * 3_600_000);
-        let shown = Shown {
+        let shown = ShownState {
             state: as_read(&copystate),
             cycle: cycle_as_read(&migrationcycle, &Word::new("setting")),
             state_at_ms: since_ms,
             cycle_at_ms: since_ms,
         };
-        self.sources.push(Source {
+        self.sources.push(SimulatedSource {
             on_change: draw(&scenario.faults, On::Change, seed, &id),
             on_read: draw(&scenario.faults, On::Read, seed, &id),
             id,
@@ -158,7 +158,7 @@ impl World {
         for by_somebody in &scenario.moves {
             let Some(i) = self.find(&by_somebody.source) else { continue };
             match by_somebody.when {
-                When::SinceStart(at_us) => self.later(at_us, i, &by_somebody.to, By::Somebody),
+                When::SinceStart(at_us) => self.later(at_us, i, &by_somebody.to, Mover::Somebody),
                 When::AfterFirstChange(after_us) => {
                     self.sources[i as usize].moved_after_change.push((after_us, by_somebody.to.clone()));
                 }
@@ -166,25 +166,25 @@ impl World {
         }
     }
 
-    fn later(&mut self, at_us: u64, source: u32, to: &TargetState, by: By) {
+    fn later(&mut self, at_us: u64, source: u32, to: &TargetState, by: Mover) {
         self.n_due += 1;
-        self.due.insert((at_us, self.n_due), Due { source, to: to.clone(), by });
+        self.due.insert((at_us, self.n_due), DueMove { source, to: to.clone(), by });
     }
 
-    /// Does all that fell due until now, each at its own time.
+    /// Makes all moves that are due, each at its own time.
     pub(super) fn catch_up(&mut self, now_us: u64) {
         while let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now_us) {
-            let ((at_us, _), Due { source, to, by }) = first.remove_entry();
+            let ((at_us, _), DueMove { source, to, by }) = first.remove_entry();
             match by {
-                By::Change(entry) if self.change(source, &to, at_us) => self.ledger.took_effect(entry),
-                By::Agent { n_moves } if self.source(source).n_moves != n_moves => (),
-                By::Somebody | By::Agent { .. } => _ = self.move_to(source, &to, at_us),
-                By::Change(_) => (),
+                Mover::Change(entry) if self.change(source, &to, at_us) => self.ledger.took_effect(entry),
+                Mover::Agent { n_moves } if self.source(source).n_moves != n_moves => (),
+                Mover::Somebody | Mover::Agent { .. } => _ = self.move_to(source, &to, at_us),
+                Mover::Change(_) => (),
             }
         }
     }
 
-    /// A client's change takes effect; false when it asks for what is there already.
+    /// Makes a client's change; returns false if the source is already there.
     pub(super) fn change(&mut self, i: u32, to: &TargetState, now_us: u64) -> bool {
         if !self.move_to(i, to, now_us) {
             return false;
@@ -192,17 +192,17 @@ impl World {
         let source = &mut self.sources[i as usize];
         source.n_changes += 1;
         for (after_us, to) in std::mem::take(&mut source.moved_after_change) {
-            self.later(now_us.saturating_add(after_us), i, &to, By::Somebody);
+            self.later(now_us.saturating_add(after_us), i, &to, Mover::Somebody);
         }
         true
     }
 
     pub(super) fn change_later(&mut self, i: u32, to: &TargetState, at_us: u64) {
         let entry = self.ledger.len();
-        self.later(at_us, i, to, By::Change(entry));
+        self.later(at_us, i, to, Mover::Change(entry));
     }
 
-    /// Anyone moves a source; false when it is there already.
+    /// Moves a source; returns false if it is already there.
     pub(super) fn move_to(&mut self, i: u32, to: &TargetState, now_us: u64) -> bool {
         let (wall_ms, stale_us) = (self.started_ms + now_us / 1000, self.stale_us);
         let source = &mut self.sources[i as usize];
@@ -217,19 +217,19 @@ impl World {
         source.n_moves += 1;
         let (n_moves, now_at) = (source.n_moves, source.copystate.clone());
         for agent in self.agents.iter().filter(|agent| agent.from == now_at).cloned().collect::<Vec<_>>() {
-            self.later(now_us.saturating_add(agent.after_us), i, &agent.to, By::Agent { n_moves });
+            self.later(now_us.saturating_add(agent.after_us), i, &agent.to, Mover::Agent { n_moves });
         }
         true
     }
 
-    /// What a read at this moment shows: the truth, or what it was a while ago.
-    pub(super) fn shown(&self, i: u32, now_us: u64) -> &Shown {
+    /// Returns what a read at this moment shows: the true state, or an earlier one.
+    pub(super) fn shown(&self, i: u32, now_us: u64) -> &ShownState {
         let source = self.source(i);
         let past = source.past.iter().find(|(until_us, _)| until_us.saturating_add(self.stale_us) > now_us);
         past.map_or(&source.shown, |(_, shown)| shown)
     }
 
-    /// The fault that strikes this request of a source, if one does; it is used up by that.
+    /// Returns the fault that strikes this request of a source, if any, and counts it as used.
     pub(super) fn strike<'a>(&mut self, i: u32, on: On, faults: &'a [Fault]) -> Option<&'a FaultKind> {
         let drawn = self.sources[i as usize].drawn_mut(on).as_mut()?;
         if let Some(left) = &mut drawn.left {
@@ -238,22 +238,22 @@ impl World {
         Some(&faults[drawn.fault].kind)
     }
 
-    /// The fault that a source drew for its changes, struck or not.
+    /// Returns the fault that a source drew for its changes, whether it struck or not.
     pub(super) fn drawn<'a>(&self, i: u32, faults: &'a [Fault]) -> Option<&'a FaultKind> {
         self.source(i).on_change.map(|drawn| &faults[drawn.fault].kind)
     }
 }
 
-impl Source {
-    fn drawn_mut(&mut self, on: On) -> &mut Option<Drawn> {
+impl SimulatedSource {
+    fn drawn_mut(&mut self, on: On) -> &mut Option<DrawnFault> {
         match on {
             On::Change => &mut self.on_change,
-            // Lists are of no one source.
+            // A list concerns no single source.
             On::Read | On::List => &mut self.on_read,
         }
     }
 
-    /// Writes the record; false when it says so already.
+    /// Writes the record; returns false if it already says so.
     fn set(&mut self, to: &TargetState, wall_ms: u64) -> bool {
         let copystate = to.copystate.as_ref().filter(|word| **word != self.copystate);
         let migrationcycle = to.migrationcycle.as_ref().filter(|word| **word != self.migrationcycle);
@@ -278,13 +278,13 @@ fn overridden(seen: &SeenState, by: &TargetState) -> SeenState {
     }
 }
 
-/// Ids are found in any case and shown as they were written first.
+/// Hashes an id; ids are found in any case and shown as they were first written.
 fn hash(id: &str) -> u64 {
     dice::for_text(0, "id", &id.to_ascii_lowercase())
 }
 
-/// Named faults first; then the source's own die decides between the shares.
-fn draw(faults: &[Fault], on: On, seed: u64, id: &str) -> Option<Drawn> {
+/// Draws the fault of a source: a fault that names it comes first, then its roll decides between the shares.
+fn draw(faults: &[Fault], on: On, seed: u64, id: &str) -> Option<DrawnFault> {
     let of_kind = || faults.iter().enumerate().filter(move |(_, fault)| fault.on == on);
     let named =
         of_kind().find(|(_, fault)| matches!(&fault.strikes, Strikes::Named(ids) if ids.iter().any(|n| n == id)));
@@ -294,10 +294,10 @@ fn draw(faults: &[Fault], on: On, seed: u64, id: &str) -> Option<Drawn> {
         On::List => "list",
     };
     let drawn = named.map(|(i, _)| i).or_else(|| by_share(faults, on, dice::unit(dice::for_text(seed, salt, id))));
-    drawn.map(|fault| Drawn { fault, left: faults[fault].times })
+    drawn.map(|fault| DrawnFault { fault, left: faults[fault].times })
 }
 
-/// The fault on whose share of [0, 1) the roll falls.
+/// Returns the fault in whose share of [0, 1) the roll falls.
 pub(super) fn by_share(faults: &[Fault], on: On, roll: f64) -> Option<usize> {
     let mut below = 0.0;
     faults.iter().position(|fault| match &fault.strikes {
