@@ -1,7 +1,7 @@
-//! Results to standard output, everything else to standard error: the only room from which anything reaches a terminal or a pipe.
+//! Results to standard output, everything else to standard error: the only room that writes to a terminal or a pipe.
 //!
-//! People are told by lines ([`Printout`]), programs by what goes through a [`Sieve`]. Other ways to the two streams are disallowed, in
-//! `.clippy.toml`.
+//! Text for people goes through a [`Printout`], output for programs through a [`Sieve`]. `.clippy.toml` disallows other ways to
+//! the two streams.
 
 #![expect(clippy::disallowed_methods, reason = "this is the door")]
 
@@ -14,14 +14,14 @@ use crate::wording::printout::Printout;
 use crate::wording::sieve::{Form, Sieve};
 use crate::wording::visible::visible;
 
-/// Form of what people are told: lines, or an object a line for those who collect logs.
+/// Format of messages: lines of text, or one JSON object on a line for log collectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
     Text,
     Json,
 }
 
-/// How we talk to whoever started us.
+/// Settings of the output: format of messages, and how much is told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Console {
     pub(crate) format: LogFormat,
@@ -48,14 +48,14 @@ impl Level {
 }
 
 impl Console {
-    /// Progress and what is going on; nothing with `--quiet`.
+    /// Reports progress and events; nothing with `--quiet`.
     pub(crate) fn say(self, text: &str) {
         if !self.quiet {
             self.write(Level::Info, text);
         }
     }
 
-    /// More of it, with `--verbose`.
+    /// Reports details, only with `--verbose`.
     pub(crate) fn detail(self, text: &str) {
         if self.verbose {
             self.write(Level::Info, text);
@@ -68,12 +68,12 @@ impl Console {
         }
     }
 
-    /// Of what `--quiet` does not hide: a guard that is not there.
+    /// Warns even with `--quiet`: a safeguard is missing.
     pub(crate) fn warn_all_the_same(self, text: &str) {
         self.write(Level::Warning, text);
     }
 
-    /// Whether the exit code is all the answer that a verb gives which answers with yes or no.
+    /// Tells whether a verb that answers yes or no answers by its exit code alone.
     pub(crate) fn answers_by_code(self) -> bool {
         self.quiet && !self.json
     }
@@ -82,7 +82,7 @@ impl Console {
         self.write(Level::Error, text);
     }
 
-    /// Error, its causes, and after an empty line the next thing to do.
+    /// Reports an error, its causes, and after an empty line the next thing to do.
     pub(crate) fn fail(self, text: &str, causes: &[String], hint: Option<&str>) {
         self.write_lines(Level::Error, |out| {
             writeln!(out, "{text}")?;
@@ -97,14 +97,14 @@ impl Console {
         });
     }
 
-    /// Several lines, told as [`Console::say`] tells one.
+    /// Reports several lines, like [`Console::say`].
     pub(crate) fn tell(self, write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) {
         if !self.quiet {
             self.write_lines(Level::Info, write);
         }
     }
 
-    /// Lines that are read by themselves, whatever the format of the log.
+    /// Prints lines that stand alone, in whatever format messages have; nothing with `--quiet`.
     pub(crate) fn list(self, write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) {
         if !self.quiet {
             put(&lines(width_of(&io::stderr()), write));
@@ -143,7 +143,7 @@ fn lines(width: Option<usize>, write: impl FnOnce(&mut Printout<'_>) -> io::Resu
     String::from_utf8(text).expect("lines are text")
 }
 
-/// Nobody may listen on standard error any more: there is nobody to tell then.
+/// Writes to standard error; an error is ignored, because there is nobody left to tell.
 fn put(text: &str) {
     _ = io::stderr().lock().write_all(text.as_bytes());
 }
@@ -153,17 +153,17 @@ pub(crate) fn ask(question: &str) {
     put(&format!("\n{} ", visible(question)));
 }
 
-/// Tells an answer that agrees; silence does not.
+/// Tells whether an answer agrees; an empty one does not.
 pub(crate) fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
-/// From here on bugs are told like all else.
+/// Reports panics like other errors from here on.
 pub(crate) fn tell_of_panics() {
     std::panic::set_hook(Box::new(panicked));
 }
 
-/// Tells of a bug where it happened; that it ended the launch is told by whoever ends it.
+/// Reports a panic with its place; whoever ends the launch because of it says so.
 fn panicked(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let (name, text) = (thread.name().unwrap_or("?"), panic.payload_as_str().unwrap_or("a panic without a text"));
@@ -178,10 +178,10 @@ fn panicked(panic: &PanicHookInfo<'_>) {
     }));
 }
 
-/// Whether this process has given a result to whoever reads standard output.
+/// True once this process has written a result to standard output.
 static GIVEN: AtomicBool = AtomicBool::new(false);
 
-/// Standard output, and what is to be known of it afterwards.
+/// Standard output; remembers whether its reader left.
 struct Results {
     out: io::StdoutLock<'static>,
     reader_left: bool,
@@ -198,30 +198,30 @@ impl Write for Results {
     }
 }
 
-/// A reader that has seen enough (`| head`) is no error.
+/// Writes to standard output. A reader that has seen enough (`| head`) is no error.
 fn give<E: From<io::Error>>(write: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), E> {
     let mut results = Results { out: io::stdout().lock(), reader_left: false };
     let mut out = io::BufWriter::new(&mut results);
     let written = write(&mut out).and_then(|()| Ok(out.flush()?));
-    // What could not be written is not tried again.
+    // Buffered bytes that could not be written are dropped, not tried again.
     _ = out.into_parts();
     if results.reader_left { Ok(()) } else { written }
 }
 
-/// Writes a result for people to standard output, folded and in colours where a terminal shows it so.
+/// Writes a result for people to standard output, folded and coloured if a terminal shows it.
 pub(crate) fn print<E: From<io::Error>>(write: impl FnOnce(&mut Printout<'_>) -> Result<(), E>) -> Result<(), E> {
     let (width, coloured) = (width_of(&io::stdout()), has_colours(&io::stdout()));
     give(|out| write(&mut Printout::on_terminal(out, width, coloured)))
 }
 
-/// Writes a result that is made of more than lines of ours to standard output: documents, rows for other programs.
+/// Writes a document, or rows for other programs, to standard output.
 pub(crate) fn document<E: From<io::Error>>(
     form: Form,
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
 ) -> Result<(), E> {
     let form = match (form, shows_results()) {
         (form, true) => form.on_a_terminal(),
-        // A table that somebody keeps, or gives to a program, has to hold what they would find in the report as a file.
+        // A table in a file or a pipe has the values of the report file, for whoever keeps it or a program that reads it.
         (Form::Table, false) => Form::Values,
         (form, false) => form,
     };
@@ -232,20 +232,20 @@ pub(crate) fn document<E: From<io::Error>>(
     })
 }
 
-/// Writes one event, which is no result by itself.
+/// Writes one event, which does not count as a result.
 pub(crate) fn event(event: &serde_json::Value) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all((Form::Json.fit(&event.to_string()) + "\n").as_bytes())?;
     out.flush()
 }
 
-/// Writes what was asked about the program itself to standard output.
+/// Writes help or version to standard output.
 pub(crate) fn help(write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) -> io::Result<()> {
-    // The library that knows the flags has folded it.
+    // The argument parser has folded the text already.
     give(|out| write(&mut Printout::on_terminal(out, None, has_colours(&io::stdout()))))
 }
 
-/// Writes how the program is called to whoever called it otherwise.
+/// Writes what is wrong with the arguments to standard error.
 pub(crate) fn misread(write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) {
     let mut text = Vec::new();
     write(&mut Printout::on_terminal(&mut text, None, has_colours(&io::stderr()))).expect("a vector takes everything");
@@ -258,18 +258,18 @@ fn has_colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && is_empty("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Columns of a terminal; none, if it is none or does not say.
+/// Returns the columns of a terminal; `None` for anything else, or if they are unknown or fewer than 40.
 fn width_of(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
     if !stream.is_terminal() {
         return None;
     }
     let size = rustix::termios::tcgetwinsize(stream).ok()?;
-    // Narrower ones are none that anybody reads prose on.
+    // Nobody reads prose on a narrower one.
     Some(usize::from(size.ws_col)).filter(|width| *width >= 40)
 }
 
-/// Whether nobody reads standard output any more: the pipe is closed, or the terminal went away. Anything else is a result
-/// that somebody waits for and does not get.
+/// Tells whether nobody reads standard output any more: the pipe is closed, or the terminal was hung up. Any other error means
+/// that somebody waits for a result and does not get it.
 pub(crate) fn reader_left(error: &io::Error) -> bool {
     // source: write(2), tty_ioctl(4): writing to a terminal that was hung up is an error of input and output.
     let hung_up = || {
@@ -281,22 +281,22 @@ pub(crate) fn reader_left(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe || hung_up()
 }
 
-/// Whether there was any result, or an attempt to give one.
+/// Tells whether a result was written, or tried to be.
 pub(crate) fn has_results() -> bool {
     GIVEN.load(Ordering::Relaxed)
 }
 
-/// Whether results go to a terminal, and not to a file or a program.
+/// Tells whether results go to a terminal, and not to a file or a program.
 pub(crate) fn shows_results() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Tells that people see at once what goes to them, and that no file keeps it.
+/// Tells whether messages go to a terminal, where people see them at once and no file keeps them.
 pub(crate) fn tells_a_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Whether there is somebody who could answer a question.
+/// Tells whether somebody could answer a question.
 pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && tells_a_terminal()
 }

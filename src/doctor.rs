@@ -1,4 +1,4 @@
-//! What the doctor found: each thing looked at, how it is, and what to do about it.
+//! Findings of the doctor: each thing that was checked, its health, and what to do about it.
 
 use std::io;
 
@@ -7,14 +7,14 @@ use serde::Serialize;
 use crate::wording::plain::plain;
 use crate::wording::printout::{Printout, Span};
 
-/// How a thing is.
+/// Health of one thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Health {
     Ok,
-    /// Cannot be told from here; nothing is wrong.
+    /// Cannot be told from here; nothing is known to be wrong.
     Unknown,
-    /// An earlier problem keeps it from being looked at.
+    /// An earlier problem kept it from being checked.
     NotChecked,
     Warning,
     Problem,
@@ -31,7 +31,7 @@ impl Health {
         }
     }
 
-    /// Green, yellow, red; meaning is in the words.
+    /// Returns the colour as SGR parameters: green, yellow, red. The words alone carry the meaning.
     fn style(self) -> Vec<u8> {
         match self {
             Health::Ok => vec![32],
@@ -43,20 +43,20 @@ impl Health {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Check {
+pub(crate) struct CheckResult {
     pub(crate) what: &'static str,
     pub(crate) health: Health,
     pub(crate) found: String,
-    /// What to do next.
+    /// Next thing to do.
     #[serde(rename = "do")]
     pub(crate) advice: Option<String>,
 }
 
-/// Things that belong together: this machine, or one account.
+/// Checks of one subject: this machine, or one account.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Patient {
     pub(crate) name: String,
-    pub(crate) checks: Vec<Check>,
+    pub(crate) checks: Vec<CheckResult>,
 }
 
 impl Patient {
@@ -69,10 +69,10 @@ impl Patient {
     }
 
     pub(crate) fn add(&mut self, what: &'static str, health: Health, found: impl Into<String>, advice: Option<&str>) {
-        self.checks.push(Check { what, health, found: found.into(), advice: advice.map(str::to_owned) });
+        self.checks.push(CheckResult { what, health, found: found.into(), advice: advice.map(str::to_owned) });
     }
 
-    /// What could not be looked at any more, because of the problem before it.
+    /// Adds things that could not be checked because of the problem before them.
     pub(crate) fn not_checked(&mut self, whats: &[&'static str]) {
         for what in whats {
             self.add(what, Health::NotChecked, "because of the problem above", None);
@@ -84,20 +84,20 @@ impl Patient {
     }
 }
 
-/// The document `cutover.doctor.v1`.
+/// Document `cutover.doctor.v1`.
 pub(crate) fn document(patients: &[Patient]) -> serde_json::Value {
     let worst = patients.iter().map(Patient::worst).max().unwrap_or(Health::Ok);
     serde_json::json!({"schema": "cutover.doctor.v1", "health": worst, "patients": patients})
 }
 
-/// The first problem, and what to do about it.
+/// Returns the first problem, and what to do about it.
 pub(crate) fn in_one_line(patients: &[Patient]) -> (String, Option<&str>) {
-    let problems: Vec<(&Patient, &Check)> = patients
+    let problems: Vec<(&Patient, &CheckResult)> = patients
         .iter()
         .flat_map(|patient| patient.checks.iter().map(move |check| (patient, check)))
         .filter(|(_, check)| check.health == Health::Problem)
         .collect();
-    let Some((patient, Check { what, found, advice, .. })) = problems.first() else {
+    let Some((patient, CheckResult { what, found, advice, .. })) = problems.first() else {
         return ("the doctor could not look at everything".to_owned(), None);
     };
     let more = match problems.len() {
@@ -110,7 +110,7 @@ pub(crate) fn in_one_line(patients: &[Patient]) -> (String, Option<&str>) {
 pub(crate) fn render(patients: &[Patient], out: &mut Printout<'_>) -> io::Result<()> {
     for patient in patients {
         writeln!(out, "{}", plain(&patient.name))?;
-        for Check { what, health, found, advice } in &patient.checks {
+        for CheckResult { what, health, found, advice } in &patient.checks {
             let word = format!("{:<11}", health.word());
             let rest = format!("  {what:<19}  {}", plain(found));
             out.styled(&[Span::bare("  "), Span { style: health.style(), text: &word }, Span::bare(&rest)])?;

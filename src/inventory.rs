@@ -1,6 +1,6 @@
-//! The account's sources as they are shown: read page by page through the same gate as everything, and never kept.
+//! Inventory of an account's sources: read page by page through the same gate as everything else, and never kept.
 //!
-//! A run needs two words of a server and reads nothing else; here is what people ask for.
+//! A run needs two words of a server and reads nothing else; this room reads what people ask for.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -21,7 +21,7 @@ use crate::remote::http::Http;
 use crate::remote::{InInventory, LAST_OFFSET, PAGE};
 use crate::retry::{Patience, counts};
 
-/// Why nothing was learned.
+/// Reasons for which sources could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InventoryError {
     #[error(transparent)]
@@ -30,29 +30,29 @@ pub(crate) enum InventoryError {
     Denied(Outcome),
     #[error("the service could not be read: {0}")]
     Unreachable(Outcome),
-    /// Of two pages, or of two entries of one, nobody knows which is right.
+    /// Two pages, or two entries of one, contradict each other.
     #[error("the service shows the source `{0}` twice, and not the same: nothing is known of it; list them once more")]
     Contradicted(String),
 }
 
-/// Which sources. What is not set does not matter.
+/// Selection of sources. A field that is not set selects all.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
     pub(crate) state: Option<Word>,
     pub(crate) cycle: Option<Word>,
-    /// A part of the name.
+    /// Part of the name.
     pub(crate) name: Option<String>,
     pub(crate) connected: Option<bool>,
 }
 
 impl Filter {
-    /// What the service filters by itself. State words drift, and the sense of `connected` is described as "finds servers
-    /// that lost their link" (source: api-sms/ListServers.html), so those are compared here.
+    /// Returns the part of the filter that the service applies. State words drift, and the meaning of `connected` is described as
+    /// "finds servers that lost their link" (source: api-sms/ListServers.html), so that those are compared here.
     fn query(&self) -> Vec<(&'static str, String)> {
         self.name.iter().map(|name| ("name", name.clone())).collect()
     }
 
-    fn takes(&self, source: &Source) -> bool {
+    fn takes(&self, source: &ListedSource) -> bool {
         let same = |wanted: &Option<Word>, shown: &Option<String>| {
             wanted.as_ref().is_none_or(|wanted| shown.as_deref().map(Word::new).as_ref() == Some(wanted))
         };
@@ -63,9 +63,9 @@ impl Filter {
     }
 }
 
-/// A source as the service shows it; whatever it does not say is missing.
+/// A source as the service shows it; fields that the service leaves out are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Source {
+pub(crate) struct ListedSource {
     pub(crate) id: String,
     pub(crate) name: Option<String>,
     pub(crate) hostname: Option<String>,
@@ -74,19 +74,19 @@ pub(crate) struct Source {
     pub(crate) migration_cycle: Option<String>,
     pub(crate) connected: Option<bool>,
     pub(crate) os: Option<String>,
-    /// The last change of state or stage.
+    /// Time of the last change of state or stage.
     pub(crate) changed_at: Option<String>,
     pub(crate) task: Option<String>,
 }
 
-impl Source {
+impl ListedSource {
     fn is_meant_by(&self, text: &str) -> bool {
         let begins = self.id.get(..text.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(text));
         begins || self.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(text))
     }
 }
 
-impl From<InInventory> for Source {
+impl From<InInventory> for ListedSource {
     fn from(found: InInventory) -> Self {
         let InInventory { id, name, hostname, ip, state, migration_cycle, connected, os, changed_ms, task } = found;
         let changed_at = changed_ms.filter(|ms| *ms > 0).and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -95,7 +95,7 @@ impl From<InInventory> for Source {
     }
 }
 
-/// Reads with the pace and patience of a lane.
+/// Reader of sources with the pace and patience of a lane.
 pub(crate) struct Inventory {
     pub(crate) http: Http,
     pub(crate) gate: Gate,
@@ -103,22 +103,22 @@ pub(crate) struct Inventory {
 }
 
 impl Inventory {
-    /// Hands over every source that the filter takes, in the order of pages. Pages shift while sources come and go, so
-    /// one that comes twice is handed over once.
+    /// Passes every source that the filter takes to `each`, in the order of pages. Pages shift while sources come and go, so that
+    /// a source may be read twice; it is passed on once. Returns the service's count of sources, or the number of those read.
     pub(crate) async fn each<E: From<InventoryError>>(
         &self,
         filter: &Filter,
-        mut each: impl FnMut(Source) -> Result<(), E>,
+        mut each: impl FnMut(ListedSource) -> Result<(), E>,
     ) -> Result<u64, E> {
-        // Of each source what it said of its state, in few bytes: as many sources as pages reach.
+        // A hash of the state of each source, a few bytes for each: there may be as many as all pages hold.
         let (mut known, hasher) = (HashMap::<SourceId, u64>::new(), RandomState::new());
         let mut offset = 0;
         loop {
             let mut query = filter.query();
             query.extend([("limit", PAGE.to_string()), ("offset", offset.to_string())]);
             let page = self.read(async || self.http.inventory(query.clone()).await).await?;
-            for source in page.sources.into_iter().map(Source::from) {
-                // What is no id stands for no source.
+            for source in page.sources.into_iter().map(ListedSource::from) {
+                // An entry without a valid id is no source.
                 let Ok(id) = SourceId::new(&source.id) else { continue };
                 let said = hasher.hash_one((&source.state, &source.migration_cycle));
                 match known.insert(id, said) {
@@ -135,19 +135,19 @@ impl Inventory {
         }
     }
 
-    /// One source with all that the service says of it. None: the service does not know it.
+    /// Reads all that the service says about one source; `None` if the service does not know it.
     pub(crate) async fn show(&self, id: &SourceId) -> Result<Option<Value>, InventoryError> {
         match self.read(async || self.http.describe(id).await).await {
             Ok(value) => Ok(Some(value)),
-            // What is no whole id may be refused for its form.
+            // The service may refuse an incomplete id for its form.
             Err(InventoryError::Unreachable(Outcome::Rejected { status: 400 | 404, .. })) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// The sources that a person may mean by a text: those whose id begins so, in any case of ASCII, or whose name it is. A whole
-    /// id goes before what only begins so. No more of them are kept than anybody would read.
-    pub(crate) async fn meant(&self, text: &str) -> Result<Vec<Source>, InventoryError> {
+    /// Finds the sources that a person may mean by a text: their id begins with it, ignoring ASCII case, or it is their name. If
+    /// the text is one whole id, only that source is returned. At most 1000 are kept.
+    pub(crate) async fn meant(&self, text: &str) -> Result<Vec<ListedSource>, InventoryError> {
         const MOST: usize = 1_000;
         let mut found = Vec::new();
         self.each(&Filter::default(), |source| {
@@ -179,7 +179,7 @@ impl Inventory {
             };
             self.gate.heed(&outcome, pass.left_at);
             drop(pass);
-            // Tried again and again, a wrong key is locked.
+            // Repeated attempts would lock a wrong key.
             if outcome.refuses_us() {
                 if !renewed
                     && self.http.credentials().renew(worn).await == crate::credentials::identity::Renewal::Renewed
@@ -219,14 +219,15 @@ mod tests {
 
     #[test]
     fn a_time_of_nothing_is_none() {
-        let source = |changed_ms| Source::from(InInventory { changed_ms, ..InInventory::default() });
+        let source = |changed_ms| ListedSource::from(InInventory { changed_ms, ..InInventory::default() });
         assert_eq!(source(Some(1_767_225_600_000)).changed_at.as_deref(), Some("2026-01-01T00:00:00Z"));
         assert_eq!((source(Some(0)).changed_at, source(None).changed_at), (None, None));
     }
 
     #[test]
     fn words_are_compared_as_one_state_has_two_of_them() {
-        let source = Source { state: Some("INITIALIZE".into()), connected: Some(true), ..Source::default() };
+        let source =
+            ListedSource { state: Some("INITIALIZE".into()), connected: Some(true), ..ListedSource::default() };
         let filter = |text: &str| Filter { state: Some(Word::new(text)), ..Filter::default() };
         assert!(filter("init").takes(&source) && !filter("stopped").takes(&source));
         assert!(!Filter { connected: Some(false), ..Filter::default() }.takes(&source));

@@ -1,4 +1,4 @@
-//! Views of a run while it goes: progress for people, and a line an event for programs.
+//! Views of a run while it goes on: progress for people, and a line for each event for programs.
 
 mod bar;
 pub(crate) mod events;

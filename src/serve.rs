@@ -1,8 +1,8 @@
-//! `serve`: a read-only page over one journal, for the war room. `axum` stays in this room.
+//! `serve`: read-only web pages over one journal, for the war room. `axum` stays in this room.
 //!
-//! [`guests`] is how many are connected, [`door`] decides who of them is let in and what browsers may do with a page, [`live`]
-//! watches a run once for all who look at it, [`pages`] is what they see. The journal is only read, in short transactions, so
-//! that a launch that writes never waits.
+//! [`guests`] limits connections, [`door`] decides who is let in and what browsers may do with a page, [`live`] watches a run
+//! once for all who look at it, [`pages`] is what they see. The journal is only read, in short transactions, so that a launch
+//! that writes never waits.
 
 use std::io;
 use std::net::SocketAddr;
@@ -36,18 +36,18 @@ use door::Visit;
 use guests::Guests;
 use live::Watchers;
 use reader::Reader;
-use room::Room;
+use room::ServeState;
 use shelf::Shelf;
 
-/// Who does not take an answer within this time of the end goes without.
+/// Time after the end within which answers on their way have to be taken.
 const GRACE: Duration = Duration::from_secs(1);
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// Serves the journal until it is told to stop.
+/// Serves the journal until `stop` is cancelled.
 pub(crate) async fn serve(listener: TcpListener, door: Door, journal: PathBuf, stop: CancellationToken) {
     let reader = Reader::new(journal.clone());
     let watchers = Watchers::new(reader.clone(), journal.clone(), stop.clone());
-    let room = Arc::new(Room { reader, watchers, journal, shelf: Shelf::default() });
+    let room = Arc::new(ServeState { reader, watchers, journal, shelf: Shelf::default() });
     let app = Router::new()
         .route("/", get(pages::runs))
         .route("/style.css", get(pages::style))
@@ -66,7 +66,7 @@ pub(crate) async fn serve(listener: TcpListener, door: Door, journal: PathBuf, s
             () = stop.cancelled() => break,
         };
         let Ok((stream, address)) = accepted else {
-            // The one that came is gone again, or there are no more files to be had just now.
+            // The client is gone again, or no file handles are left just now.
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         };
@@ -80,11 +80,11 @@ pub(crate) async fn serve(listener: TcpListener, door: Door, journal: PathBuf, s
         answering.spawn(guests::answer(stream, guest, app, stop.clone()));
     }
     answering.close();
-    // Who does not take an answer by then goes without.
+    // Answers that are not taken by then are dropped.
     _ = tokio::time::timeout(GRACE, answering.wait()).await;
 }
 
-/// A port to listen on, taken before anything else is done.
+/// Opens the port to listen on, before anything else is done.
 pub(crate) async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
 }

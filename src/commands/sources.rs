@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::console;
 use crate::exit::Exit;
 use crate::files::beside::{Eyes, check_destination, write_for};
-use crate::inventory::{Filter, Inventory, Source};
+use crate::inventory::{Filter, Inventory, ListedSource};
 use crate::launch::accounts;
 use crate::model::words::Word;
 use crate::model::{BadSourceId, SourceId};
@@ -28,7 +28,7 @@ const JSON_BEGINS: &str = "{\n  \"schema\": \"cutover.sources.v1\",\n  \"sources
 const COLUMNS: [&str; 10] =
     ["id", "name", "hostname", "ip", "state", "migration_cycle", "connected", "os", "changed_at", "task"];
 
-fn cells(source: &Source) -> [String; 10] {
+fn cells(source: &ListedSource) -> [String; 10] {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let connected = match source.connected {
         Some(true) => "yes",
@@ -87,7 +87,7 @@ impl Rows {
         Ok(rows)
     }
 
-    fn row(&mut self, source: &Source) -> Result<(), CommandError> {
+    fn row(&mut self, source: &ListedSource) -> Result<(), CommandError> {
         self.n_shown += 1;
         match self.format {
             ListFormat::Table => {
@@ -163,7 +163,7 @@ async fn meant(context: &Context, inventory: &Inventory, text: &str) -> Result<V
     {
         return Ok(source);
     }
-    let told = |Source { id, name, .. }: &Source| {
+    let told = |ListedSource { id, name, .. }: &ListedSource| {
         let name = name.as_deref().map_or_else(String::new, |name| format!(" ({})", plain(name)));
         format!("{}{name}", plain(id))
     };

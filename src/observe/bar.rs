@@ -1,4 +1,4 @@
-//! The bar at the foot of a terminal. What stands beside it is of one line, on which each character is seen.
+//! Progress bar at the foot of a terminal. The message beside it is one line, in which control characters are made visible.
 
 #![expect(clippy::disallowed_types, reason = "this is what stands between the bar and the others")]
 
@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::wording::visible::visible;
 
-/// Columns that the bar itself takes.
+/// Columns of the bar itself.
 pub(super) const WIDTH: usize = 12;
 
 pub(super) struct Bar(ProgressBar);
@@ -28,7 +28,7 @@ impl Bar {
         self.0.set_message(visible(message).into_owned());
     }
 
-    /// Does something while no bar is there.
+    /// Removes the bar while `say` writes.
     pub(super) fn suspend(&self, say: impl FnOnce()) {
         self.0.suspend(say);
     }

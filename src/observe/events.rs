@@ -1,4 +1,4 @@
-//! `--events`: one JSON object a line as things happen, for programs.
+//! Events for programs (`--events`): one JSON object on a line for each, as they happen.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -13,7 +13,7 @@ pub(crate) struct EventLines {
     undelivered: Undelivered,
 }
 
-/// Why events could not be written, if they could not: a full disk, and not a reader that left.
+/// Error that kept events from being written, such as a full disk. A reader that closed the pipe is none.
 pub(crate) type Undelivered = Arc<OnceLock<String>>;
 
 impl EventLines {
@@ -28,14 +28,14 @@ impl Observer for EventLines {
         if let Err(error) = &written
             && !console::reader_left(error)
         {
-            // The first one is the last: this observer is dropped.
+            // The first error is the only one: this observer is then dropped.
             _ = self.undelivered.set(error.to_string());
         }
         written
     }
 }
 
-/// The document `cutover.event.v1`.
+/// Document `cutover.event.v1`.
 pub(crate) fn line(run: &str, event: &Event, source: Option<&SourceId>) -> serde_json::Value {
     let mut line = serde_json::to_value(&event.kind).expect("an event is plain data");
     let fields = line.as_object_mut().expect("an event is an object");

@@ -1,7 +1,7 @@
-//! What people see while a run goes on: a bar on a terminal, a line every ten seconds elsewhere.
+//! Progress of a run for people: a bar on a terminal, a line every ten seconds elsewhere.
 //!
-//! Counts come from events, which are on disk when they are counted; the gauges (pace, requests on the wire, what it
-//! waits for) are polled from the gate and stored nowhere.
+//! Counts come from events, which are on disk when they are counted; gauges (pace, requests on the wire, present wait) are polled
+//! for each frame and stored nowhere.
 
 use std::collections::HashSet;
 use std::io;
@@ -25,7 +25,7 @@ use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
-/// Lines of a kind past these are counted and not told.
+/// Lines about moved rows that are printed; further ones are only counted.
 const MOVED_TOLD: u64 = 5;
 /// Columns that every terminal has.
 const NARROW: usize = 80;
@@ -40,11 +40,11 @@ struct Counts {
     moved: AtomicU64,
 }
 
-/// Shared by the observer that counts and the task that draws.
+/// Progress, shared by the observer that counts and the task that draws.
 pub(crate) struct Progress {
     counts: Counts,
     n_rows: u64,
-    /// What the accounts are called, in the order of their lanes.
+    /// Names of the accounts, in the order of their lanes.
     accounts: Vec<String>,
     commands: NextCommands,
     zone: Zone,
@@ -55,19 +55,19 @@ pub(crate) struct Progress {
     draining: AtomicBool,
 }
 
-/// What is true only now, polled for each frame.
+/// Values of the present moment, polled for each frame.
 #[derive(Clone, Debug)]
 pub(crate) struct Gauges {
     pub(crate) on_the_wire: usize,
-    /// For how long no account may send.
+    /// Time for which no account may send.
     pub(crate) cooling: Option<Duration>,
-    /// No change is on its way: what is open waits to be seen.
+    /// True while no request for a change is under way, and open rows wait for the change to show.
     pub(crate) only_looking: bool,
-    /// What the whole run waits for: a person, or a time.
+    /// Person or time that the whole run waits for.
     pub(crate) waits: Option<String>,
 }
 
-/// What holds the run up now, if anything does.
+/// Says what the run waits for now, if anything.
 fn waited_for(gauge: &Gauges, any_left: bool) -> Option<String> {
     if let Some(waits) = &gauge.waits {
         return Some(plain(waits));
@@ -78,7 +78,7 @@ fn waited_for(gauge: &Gauges, any_left: bool) -> Option<String> {
     (gauge.only_looking && any_left).then(|| "waiting for changes to show".to_owned())
 }
 
-/// As many parts, from the first on, as there is room for: the end of one that is cut off is never seen.
+/// Joins as many parts, from the first on, as there is room for, and at least one: a narrow terminal shows no cut-off part.
 fn fitting(parts: &[String], room: usize) -> String {
     let mut line = String::new();
     for part in parts {
@@ -92,7 +92,7 @@ fn fitting(parts: &[String], room: usize) -> String {
 }
 
 impl Progress {
-    /// `n_settled` rows of `n_rows` were settled by earlier launches, and `n_off_target` of them are not on target.
+    /// Makes the progress of a launch. Earlier launches settled `n_settled` of `n_rows` rows, `n_off_target` of them off target.
     pub(crate) fn new(
         n_rows: u64,
         (n_settled, n_off_target): (u64, u64),
@@ -157,7 +157,7 @@ impl Progress {
         }
     }
 
-    /// Before they are: so many rows that were settled off target are tried anew.
+    /// Uncounts rows that were settled off target, before they are opened again.
     pub(crate) fn opened_again(&self, n_off_target: u64) {
         self.counts.not_on_target.fetch_sub(n_off_target, Ordering::Relaxed);
     }
@@ -166,7 +166,7 @@ impl Progress {
         self.counts.settled.load(Ordering::Relaxed)
     }
 
-    /// What there is to say now, the most important first.
+    /// Returns the parts of the progress line, the most important first.
     fn parts(&self, first: u64, gauge: &Gauges) -> Vec<String> {
         let elapsed = self.started.elapsed().as_secs_f64();
         let settled = self.settled();
@@ -186,7 +186,7 @@ impl Progress {
             (count(&counts.retries), "retried"),
         ];
         let counted = counted.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
-        // The first are what a narrow terminal still shows.
+        // A narrow terminal shows only the first of them.
         let mut parts = vec![waits.unwrap_or_else(|| format!("{rate:.1}/s"))];
         parts.extend(eta.map(|eta| format!("ETA {:#}", indicatif::HumanDuration(eta))));
         parts.extend(counted);
@@ -194,7 +194,7 @@ impl Progress {
         parts
     }
 
-    /// Which account it is about, where there are several.
+    /// Returns ` account NAME` for the lane, or nothing if the run has one account.
     fn of_account(&self, lane: LaneId) -> String {
         let at = usize::try_from(lane.0).ok().and_then(|lane| lane.checked_sub(1));
         match at.and_then(|at| self.accounts.get(at)) {
@@ -212,10 +212,10 @@ impl Progress {
     }
 }
 
-/// The half of progress that listens.
+/// Observer that counts events for [`Progress`].
 pub(crate) struct Counter {
     progress: Arc<Progress>,
-    /// Rows that were begun and of which no change has left yet: they were throttled, or not sent at all.
+    /// Rows that were begun without a change having left: their attempts were throttled or not sent.
     unsent: HashSet<RowId>,
 }
 
@@ -224,7 +224,7 @@ impl Counter {
         Self { progress, unsent }
     }
 
-    /// Whether this attempt was sent, and one before it, too.
+    /// Tells whether this attempt was sent, and one before it as well.
     fn is_sent_again(&mut self, row: RowId, attempt: u32, outcome: &Outcome) -> bool {
         match outcome {
             Outcome::Throttled { .. } | Outcome::Unsent { .. } => {
@@ -266,7 +266,7 @@ impl Counter {
                     add(&counts.not_on_target);
                 }
             }
-            // Of those that are opened again, [`Progress::opened_again`] has counted the ones not on target.
+            // [`Progress::opened_again`] has already uncounted those off target.
             RowEvent::Reopened { .. } => _ = counts.settled.fetch_sub(1, Ordering::Relaxed),
             RowEvent::AttemptEnded { attempt, outcome, .. } => {
                 if let Outcome::Throttled { .. } = outcome {
@@ -336,7 +336,8 @@ fn add(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The line about a row that somebody moved, the first of them being 0: past a few they are counted, which is told once.
+/// Returns the line about the row that is moved as number `nth`, from 0. After [`MOVED_TOLD`] rows, one line says that more are
+/// only counted.
 fn moved(nth: u64, id: &str, seen: &str) -> Option<String> {
     match nth {
         0..MOVED_TOLD => Some(format!("{id} was moved by somebody else: it is {}", plain(seen))),
@@ -361,7 +362,7 @@ fn draining(reason: DrainReason, why: Option<&str>) -> String {
         DrainReason::Operator => ("told to stop", ""),
     };
     let why = match why {
-        // Who told it to says that it was told to.
+        // The reason that an operator's command gives says by itself that the run was told to drain.
         Some(why) if reason == DrainReason::Operator => why.to_owned(),
         Some(why) => format!("{told}: {why}"),
         None => told.to_owned(),

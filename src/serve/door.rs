@@ -1,9 +1,8 @@
-//! Who is let in, and what browsers may do with what they are given.
+//! Access to the pages, and the headers that limit what browsers do with them.
 //!
-//! A page on another site can make a browser send requests here, and with a name that it points at this machine
-//! ("DNS rebinding") even read the answers. So `Host` has to be a name that is ours. And everybody on this machine can reach a
-//! port on it, also those whom the rights of the journal keep from reading it: so whoever comes brings a token, once by the
-//! link that stands for it, from then on as a cookie, or as a header.
+//! A page on another site can make a browser send requests here, and with a name that it points at this machine ("DNS rebinding")
+//! even read the answers: `Host` therefore has to be a known name. Everybody on this machine can reach its ports, also users who
+//! may not read the journal: every request therefore needs a token, first in the link, then as a cookie, or in a header.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -20,51 +19,54 @@ use tokio::sync::Mutex;
 use url::form_urlencoded;
 
 use super::guests::Guest;
-use super::token::{Cookie, Session, Token};
+use super::token::{Cookie, CookieMaker, Token};
 use crate::console::Console;
 
 /// Name of the token in a link.
 pub(crate) const IN_LINK: &str = "token";
-/// One wrong token after the other is answered, each after so long, whoever brings it.
+/// Delay before each answer to a wrong token. The answers come one after the other, whoever sends the tokens.
 const PAUSE_AFTER_A_WRONG_ONE: Duration = Duration::from_millis(500);
-/// So many are told one by one, and then ever fewer of them.
+/// Number of wrong tokens that are each reported; after it, only powers of two are.
 const TOLD_ONE_BY_ONE: u64 = 10;
 
 pub(crate) struct Door {
     listens_on: SocketAddr,
-    /// Names that people may use for this machine besides.
+    /// Further names of this machine that are accepted.
     names: Vec<String>,
-    lock: Option<Lock>,
+    lock: Option<DoorLock>,
     console: Console,
 }
 
-/// Token and session, without either of which nobody comes in.
-struct Lock {
+/// Token and session; a request needs one of them.
+struct DoorLock {
     token: Token,
-    session: Session,
-    /// Number of wrong ones so far.
+    session: CookieMaker,
+    /// Number of wrong tokens so far.
     n_wrong: Mutex<u64>,
 }
 
-/// Proof that somebody brought.
+/// Proof of access in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Brought {
     Nothing,
     Wrong,
     Right,
-    /// By the link, which leads here.
+    /// The token in a link; holds the place that the link leads to.
     Link(String),
 }
 
 impl Door {
-    /// Without a token everybody is let in.
+    /// Makes the door; without a token everybody is let in.
     pub(crate) fn new(listens_on: SocketAddr, names: Vec<String>, token: Option<Token>, console: Console) -> Self {
-        let lock =
-            token.map(|token| Lock { token, session: Session::new(listens_on.port()), n_wrong: Mutex::default() });
+        let lock = token.map(|token| DoorLock {
+            token,
+            session: CookieMaker::new(listens_on.port()),
+            n_wrong: Mutex::default(),
+        });
         Self { listens_on, names, lock, console }
     }
 
-    /// Tells a `Host` that is a name of ours. The port does not matter: a tunnel may have another.
+    /// Tells whether a `Host` is one of our names. The port does not matter: a tunnel may have another.
     fn knows(&self, host: &str) -> bool {
         let name = match host.rsplit_once(':') {
             Some((name, port)) if port.parse::<u16>().is_ok() => name,
@@ -74,14 +76,14 @@ impl Door {
         if name.eq_ignore_ascii_case("localhost") || self.names.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
             return true;
         }
-        // A number is never looked up, so that nobody else can have pointed it here.
+        // An address is never looked up, so that nobody can have pointed it here.
         name.parse::<IpAddr>()
             .is_ok_and(|ip| ip.is_loopback() || self.listens_on.ip().is_unspecified() || ip == self.listens_on.ip())
     }
 
-    /// Refusal of a request that is for somebody else.
+    /// Refuses a request for another host.
     fn misdirected(&self, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
-        // HTTP/1.1 has it in a header; a whole address in the first line wins over that.
+        // HTTP/1.1 has the host in a header; a full URI in the request line takes precedence.
         let host = uri.authority().map(axum::http::uri::Authority::as_str);
         let host = host.or_else(|| headers.get(header::HOST)?.to_str().ok());
         if host.is_some_and(|host| self.knows(host)) {
@@ -91,7 +93,7 @@ impl Door {
         Some((StatusCode::MISDIRECTED_REQUEST, text).into_response())
     }
 
-    /// Answer to one who is not let in, or not yet; none for those who are.
+    /// Returns the answer to a request that is not let in yet; `None` for one that is.
     async fn stops(&self, uri: &Uri, headers: &HeaderMap, guest: &Guest) -> Option<Response> {
         let lock = self.lock.as_ref()?;
         match lock.brought(uri, headers, || guest.user()) {
@@ -109,7 +111,7 @@ impl Door {
         Some((StatusCode::UNAUTHORIZED, challenge, text).into_response())
     }
 
-    /// Counts and tells it, and lets whoever guesses wait.
+    /// Counts and reports a wrong token, and delays the answer so that guessing is slow.
     async fn was_wrong(&self, n_wrong: &Mutex<u64>, from: IpAddr) {
         let mut n_wrong = n_wrong.lock().await;
         *n_wrong += 1;
@@ -120,8 +122,8 @@ impl Door {
     }
 }
 
-impl Lock {
-    /// `user` is who on this machine asks, as far as that is known.
+impl DoorLock {
+    /// Returns the proof in a request. `user` is the user on this machine who sent it, as far as that is known.
     fn brought(&self, uri: &Uri, headers: &HeaderMap, user: impl Fn() -> Option<u32>) -> Brought {
         let by_link = by_link(uri).map(|(given, place)| (self.token.is(given.as_bytes()), place));
         if let Some((true, place)) = by_link {
@@ -133,7 +135,7 @@ impl Lock {
         let by_cookie = cookies.filter_map(|cookie| match self.session.is(cookie, user())? {
             Cookie::Good => Some(true),
             Cookie::Bad => Some(false),
-            // Nobody guesses with it: the page was open for too long.
+            // An expired cookie is no guess: the page was open for too long.
             Cookie::Old => None,
         });
         let given: Vec<bool> = by_header.chain(by_cookie).chain(by_link.map(|_| false)).collect();
@@ -148,7 +150,7 @@ impl Lock {
         let Ok(authorization) = value.to_str() else { return false };
         match authorization.split_once(' ') {
             Some((scheme, given)) if scheme.eq_ignore_ascii_case("bearer") => self.token.is(given.trim().as_bytes()),
-            // What a browser asks for and keeps to itself: any name, and the token for a password.
+            // A browser asks for it and sends it on: any name, and the token as the password.
             Some((scheme, given)) if scheme.eq_ignore_ascii_case("basic") => {
                 let Ok(pair) = BASE64_STANDARD.decode(given.trim()) else { return false };
                 pair.iter().position(|byte| *byte == b':').is_some_and(|colon| self.token.is(&pair[colon + 1..]))
@@ -158,19 +160,19 @@ impl Lock {
     }
 }
 
-/// The token of a link, and where the link leads without it.
+/// Returns the token in a link, and the place that the link leads to without it.
 fn by_link(uri: &Uri) -> Option<(String, String)> {
     let pairs = || form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     let given = pairs().find(|(name, _)| name == IN_LINK)?.1.into_owned();
     let rest = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(pairs().filter(|(name, _)| name != IN_LINK))
         .finish();
-    // With one stroke in front it is a place here, and not another host's.
+    // A single slash in front keeps it a path here: two would begin the name of another host.
     let path = format!("/{}", uri.path().trim_start_matches('/'));
     Some((given, if rest.is_empty() { path } else { format!("{path}?{rest}") }))
 }
 
-/// Refusal of what no reader sends: a change, or something to be read.
+/// Refuses requests that no reader sends: another method than GET or HEAD, or a body.
 fn unwanted(method: &Method, headers: &HeaderMap) -> Option<Response> {
     if *method != Method::GET && *method != Method::HEAD {
         let text = "This page is only read.\n";
@@ -184,14 +186,14 @@ fn unwanted(method: &Method, headers: &HeaderMap) -> Option<Response> {
     None
 }
 
-/// The door, and who stands before it.
+/// A request's way in: the door, and the guest at it.
 #[derive(Clone)]
 pub(super) struct Visit {
     pub(super) door: Arc<Door>,
     pub(super) guest: Arc<Guest>,
 }
 
-/// Before every answer, and after it.
+/// Checks every request before it is answered, and adds [`HEADERS`] to every answer.
 pub(super) async fn guard(State(Visit { door, guest }): State<Visit>, request: Request, next: Next) -> Response {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     let mut response = match answer_at(&door, method, uri, headers, &guest).await {
@@ -215,7 +217,7 @@ async fn answer_at(door: &Door, method: &Method, uri: &Uri, headers: &HeaderMap,
     unwanted(method, headers)
 }
 
-/// Nothing from elsewhere, nothing into elsewhere, nothing kept.
+/// Headers of every answer: nothing is loaded from elsewhere, embedded elsewhere, or cached.
 const HEADERS: [(HeaderName, &str); 8] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -270,7 +272,7 @@ mod tests {
 
     const TOKEN: &str = "0123456789abcdef";
 
-    /// Reads what a request brings with these headers.
+    /// Returns the proof in a request with these headers.
     fn brought(door: &Door, uri: &str, headers: &[(HeaderName, &str)]) -> Brought {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
         door.lock.as_ref().unwrap().brought(&uri.parse().unwrap(), &headers, || None)

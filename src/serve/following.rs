@@ -1,4 +1,4 @@
-//! A run's page as it changes, as server-sent events.
+//! Changes of a run's page, as server-sent events.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,12 +11,15 @@ use futures_util::{Stream, stream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::live::Told;
+use super::live::PageText;
 use super::pages::PageError;
-use super::room::Room;
+use super::room::ServeState;
 
 /// Answers with the page as it is, and then with each change.
-pub(super) async fn events(State(room): State<Arc<Room>>, InPath(run): InPath<String>) -> Result<Response, PageError> {
+pub(super) async fn events(
+    State(room): State<Arc<ServeState>>,
+    InPath(run): InPath<String>,
+) -> Result<Response, PageError> {
     let id = room.reader.read(move |journal| journal.find_run(&run).map(|run| run.id)).await?;
     let heard = room.watchers.watch(&id).await?;
     let told = changes(heard, room.watchers.stop.clone());
@@ -24,8 +27,8 @@ pub(super) async fn events(State(room): State<Arc<Room>>, InPath(run): InPath<St
     Ok(Sse::new(told).keep_alive(keep_alive).into_response())
 }
 
-/// Where it is now, then each change; one who is slow misses those in between and gets the last.
-fn changes(heard: watch::Receiver<Told>, stop: CancellationToken) -> impl Stream<Item = Result<Event, Infallible>> {
+/// Streams the present page and then each change. A slow client misses those in between and gets the last.
+fn changes(heard: watch::Receiver<PageText>, stop: CancellationToken) -> impl Stream<Item = Result<Event, Infallible>> {
     stream::unfold((heard, stop, true), |(mut heard, stop, is_first)| async move {
         if !is_first {
             tokio::select! {

@@ -1,5 +1,5 @@
-//! Connections: so many in all and from one address, none for ever of those who do not say what they want, and none at all for
-//! long of those who do not take what they asked for.
+//! Connections: limited in all and for each address, and closed when a client does not send its request or take its answer in
+//! time.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -21,31 +21,31 @@ use tokio_util::sync::CancellationToken;
 
 use super::neighbor;
 
-/// Each has a buffer or two, and a file handle of ours.
+/// Most connections: each takes a buffer or two, and a file handle.
 const MOST: usize = 512;
-/// A war room behind one proxy is one address.
+/// Most connections of one address, which may be a proxy for a whole war room.
 const MOST_OF_ONE: usize = 256;
-/// A browser says it at once, and keeps its connection for the next page about as long.
+/// Time in which the head of a request has to arrive; a connection between requests is kept as long.
 const SAYS_WITHIN: Duration = Duration::from_secs(10);
-/// The longest head of a request: nothing that is asked for here is longer.
+/// Longest head of a request, in bytes; no page here needs a longer one.
 const LONGEST_HEAD: usize = 96 << 10;
-/// Time without a byte taken.
+/// Time without a single byte taken after which a connection is closed.
 const TAKES_WITHIN: Duration = Duration::from_secs(30);
 
-/// All who are connected now.
+/// All present connections.
 #[derive(Clone, Default)]
 pub(super) struct Guests(Arc<Mutex<Present>>);
 
 #[derive(Default)]
 struct Present {
-    /// In the order in which they came.
+    /// Connections in the order in which they came.
     all: BTreeMap<u64, Seat>,
     n_came: u64,
 }
 
 struct Seat {
     network: IpAddr,
-    /// Has brought a token or a cookie.
+    /// True once a token or cookie was brought.
     is_known: bool,
     leaves: CancellationToken,
 }
@@ -55,7 +55,7 @@ pub(super) struct Guest {
     number: u64,
     guests: Guests,
     pub(super) address: SocketAddr,
-    /// Our end of it.
+    /// Local address of the connection.
     here: SocketAddr,
     user: OnceLock<Option<u32>>,
     is_known: AtomicBool,
@@ -63,7 +63,8 @@ pub(super) struct Guest {
 }
 
 impl Guests {
-    /// A place for one more; where there is none, the stranger who has been there longest makes room. None: all are known.
+    /// Adds a connection. Where there is no room, the oldest one without a token is closed for it. Returns `None` if all have
+    /// one.
     pub(super) fn enter(&self, address: SocketAddr, here: SocketAddr) -> Option<Guest> {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         let network = network(address.ip());
@@ -101,7 +102,7 @@ impl Present {
     }
 }
 
-/// Network of an address: whoever has one of the sixth version has all of its network.
+/// Returns the network that counts as one address: for IPv6, the first 64 bits, since one site has all of them.
 /// source: RFC 6177, section 2
 fn network(address: IpAddr) -> IpAddr {
     match address {
@@ -111,12 +112,12 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 impl Guest {
-    /// User of this machine who is connected; none: it is another machine, or not to be told.
+    /// Returns the user on this machine who is connected; `None` for another machine, or if it cannot be found out.
     pub(super) fn user(&self) -> Option<u32> {
         *self.user.get_or_init(|| neighbor::user_of(self.address, self.here))
     }
 
-    /// Spares it from making room for others.
+    /// Marks the guest as known, so that it need not make room for others.
     pub(super) fn is_let_in(&self) {
         if !self.is_known.swap(true, Ordering::Relaxed)
             && let Some(seat) = self.guests.lock().all.get_mut(&self.number)
@@ -132,13 +133,13 @@ impl Drop for Guest {
     }
 }
 
-/// Answers whatever is asked on one connection, until either side has enough.
+/// Answers requests on one connection until either side closes it.
 pub(super) async fn answer(stream: TcpStream, guest: Arc<Guest>, app: Router, stop: CancellationToken) {
     let stream = TokioIo::new(Taking { stream, stalled: None });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(SAYS_WITHIN).max_buf_size(LONGEST_HEAD);
     let mut talk = pin::pin!(http.serve_connection(stream, TowerToHyperService::new(app)));
-    // How it ends is the other side's affair.
+    // Errors of the connection concern only the client.
     tokio::select! {
         _ = talk.as_mut() => (),
         () = guest.leaves.cancelled() => (),
@@ -149,22 +150,22 @@ pub(super) async fn answer(stream: TcpStream, guest: Arc<Guest>, app: Router, st
     }
 }
 
-/// Tells one for whom there is no place.
+/// Answers a connection for which there is no room.
 pub(super) fn turn_away(stream: &TcpStream) {
     let text = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 10\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-    // Nobody waits for one who does not take it.
+    // Nobody waits for a client that does not take it.
     _ = stream.try_write(text.as_bytes());
 }
 
-/// A connection whose other side takes what it is given.
+/// A stream that fails if the other side takes nothing for [`TAKES_WITHIN`].
 struct Taking {
     stream: TcpStream,
-    /// Nothing was taken since this began.
+    /// Timer since the last byte was taken, while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Taking {
-    /// Result of a write, or an error once it has waited for too long.
+    /// Returns the result of a write, or an error once writes have waited for too long.
     fn in_time<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;
@@ -222,7 +223,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Comes in from this address.
+    /// Enters as a connection from this address.
     fn enter(guests: &Guests, from: IpAddr) -> Option<Guest> {
         guests.enter(SocketAddr::new(from, 1), "127.0.0.1:8787".parse().unwrap())
     }

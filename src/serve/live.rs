@@ -1,4 +1,4 @@
-//! One run as it goes on: read once for everybody who looks, and told to each as it changes.
+//! Live view of a run: rendered once for everybody who looks, and sent to each when it changes.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,29 +21,29 @@ use crate::waves::forecast::spoken;
 use crate::wording::plain::plain;
 use crate::wording::sieve::Form;
 
-/// What happens is on every page within a second.
+/// Interval between looks at the journal; each change is on every page within a second.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Whether a launch still lives is not in the journal.
+/// Interval of looks without new events: whether a launch is still alive is not in the journal.
 const LOOK_ANYWAY_EVERY: Duration = Duration::from_secs(5);
-/// Over how long a rate is taken.
+/// Time over which the present rate is averaged.
 const LATELY: SignedDuration = SignedDuration::from_secs(10);
-/// So many of what happened last are told.
+/// Number of the last events that are shown.
 const MOMENTS: u32 = 12;
 
-/// What a run's page shows, and what is sent when it changes.
+/// Part of a run's page that is sent again when it changes.
 #[derive(Template)]
 #[template(path = "serve/live.html", config = ".askama.toml")]
 pub(super) struct Live<'a> {
     summary: &'a Summary,
     overview: Overview<'a>,
-    /// Where it is, and what it waits for.
+    /// Where the run is, and what it waits for.
     lines: Vec<String>,
-    /// Changes a second, and how long the rest would take.
+    /// Changes a second, and an estimate for the rest.
     pace: Option<(String, Option<String>)>,
     moments: Moments,
 }
 
-/// The page's part that changes, as it is now.
+/// Renders the part of a run's page that changes, as it is now.
 pub(super) fn shown(journal: &Journal, id: &str, path: &Path) -> Result<String, JournalError> {
     journal.at_one_instant(|| {
         let run = journal.find_run(id)?;
@@ -83,21 +83,21 @@ fn a_second(n: u64) -> String {
     format!("{per_second:.1}")
 }
 
-/// How long the rest takes if it goes on as it does.
+/// Estimates the time for the rest at the present rate; `None` if nothing was settled lately or nothing is left.
 fn left(n_left: u64, n_lately: u64) -> Option<String> {
     let window = LATELY.unsigned_abs().as_secs();
     (n_lately > 0 && n_left > 0).then(|| spoken(Duration::from_secs(n_left * window / n_lately)))
 }
 
-pub(super) type Told = Arc<str>;
+pub(super) type PageText = Arc<str>;
 
-/// A watcher for each run that somebody looks at.
+/// Watchers, one for each run that somebody looks at.
 #[derive(Clone)]
 pub(super) struct Watchers {
     reader: Reader,
     journal: PathBuf,
     pub(super) stop: CancellationToken,
-    runs: Arc<Mutex<HashMap<String, watch::Sender<Told>>>>,
+    runs: Arc<Mutex<HashMap<String, watch::Sender<PageText>>>>,
     starting: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -106,12 +106,12 @@ impl Watchers {
         Self { reader, journal, stop, runs: Arc::default(), starting: Arc::default() }
     }
 
-    /// What the run shows from now on. One watcher does for all.
-    pub(super) async fn watch(&self, id: &str) -> Result<watch::Receiver<Told>, JournalError> {
+    /// Subscribes to the view of a run. One watcher serves all subscribers.
+    pub(super) async fn watch(&self, id: &str) -> Result<watch::Receiver<PageText>, JournalError> {
         if let Some(told) = self.runs.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
             return Ok(told.subscribe());
         }
-        // The first looks for all who come meanwhile.
+        // The first subscriber renders for all who come meanwhile.
         let _first = self.starting.lock().await;
         if let Some(told) = self.runs.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
             return Ok(told.subscribe());
@@ -125,20 +125,20 @@ impl Watchers {
         Ok(heard)
     }
 
-    async fn look(&self, id: &str) -> Result<Told, JournalError> {
+    async fn look(&self, id: &str) -> Result<PageText, JournalError> {
         let (id, path) = (id.to_owned(), self.journal.clone());
-        self.reader.read(move |journal| shown(journal, &id, &path)).await.map(Told::from)
+        self.reader.read(move |journal| shown(journal, &id, &path)).await.map(PageText::from)
     }
 
-    /// Until nobody listens any more, or the journal cannot be read: then the pages are let go, and told why when they ask
-    /// again.
-    async fn keep_telling(self, id: String, told: watch::Sender<Told>, mut n_events: u64) {
+    /// Sends each change until nobody listens any more, or the journal cannot be read. The pages are then disconnected, and told
+    /// the error when they ask again.
+    async fn keep_telling(self, id: String, told: watch::Sender<PageText>, mut n_events: u64) {
         let mut looked_at = Instant::now();
         loop {
             let began = Instant::now();
             let Ok(now) = self.n_events(&id).await else { break };
             if n_events != now || looked_at.elapsed() >= LOOK_ANYWAY_EVERY {
-                // A look that nobody waits for any more is given up.
+                // A view is not finished if nobody waits for it any more.
                 let looked = tokio::select! {
                     looked = self.look(&id) => looked,
                     () = told.closed() => if self.lets_go(&id, &told) { return } else { continue },
@@ -151,7 +151,7 @@ impl Watchers {
                 });
                 (n_events, looked_at) = (now, Instant::now());
             }
-            // A large run costs more to add up: past some 150,000 rows it takes longer than a second to show.
+            // Adding up a large run takes longer: from some 150,000 rows on, a change takes more than a second to show.
             let pause = LOOK_EVERY.max(began.elapsed());
             tokio::select! {
                 () = tokio::time::sleep(pause) => (),
@@ -164,8 +164,8 @@ impl Watchers {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    /// Gives a watcher up that nobody listens to; whoever comes next gets another.
-    fn lets_go(&self, id: &str, told: &watch::Sender<Told>) -> bool {
+    /// Ends a watcher without listeners, and tells whether it did. The next subscriber gets a new one.
+    fn lets_go(&self, id: &str, told: &watch::Sender<PageText>) -> bool {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         let is_alone = told.receiver_count() == 0;
         if is_alone {
@@ -174,7 +174,7 @@ impl Watchers {
         is_alone
     }
 
-    /// Cheap, and another number whenever something happened.
+    /// Counts the events of a run: cheap, and another number whenever something happened.
     async fn n_events(&self, id: &str) -> Result<u64, JournalError> {
         let id = id.to_owned();
         self.reader.read(move |journal| journal.n_events(journal.find_run(&id)?.key)).await

@@ -1,10 +1,11 @@
-//! Users of this machine, by the connections that they have.
+//! Users of this machine, found by their connections.
 //!
 //! source: `proc_net_tcp(5)`, and `net/ipv4/tcp_ipv4.c` of the kernel for the order of the fields
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// User id of whoever on this machine has the other end of a connection. None: the other end is on another machine, or is closed.
+/// Returns the user id of whoever on this machine has the other end of a connection. `None` if the other end is on another
+/// machine or closed.
 pub(super) fn user_of(peer: SocketAddr, here: SocketAddr) -> Option<u32> {
     let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
     tables.into_iter().find_map(|table| user_in(&std::fs::read_to_string(table).ok()?, peer, here))
@@ -18,7 +19,7 @@ fn user_in(table: &str, peer: SocketAddr, here: SocketAddr) -> Option<u32> {
         if (its_own, other) != ends {
             return None;
         }
-        // State, queues, timer and retransmissions stand between; a closed one has no inode, and no owner that means anything.
+        // State, queues, timer and retransmissions are in between. A closed connection has inode 0 and no meaningful owner.
         let (user, inode) = (fields.nth(4)?, fields.nth(1)?);
         user.parse().ok().filter(|_| inode != "0")
     })
@@ -28,7 +29,7 @@ fn canonical(address: SocketAddr) -> (IpAddr, u16) {
     (address.ip().to_canonical(), address.port())
 }
 
-/// `0100007F:1F90`: words as the machine has them in memory, and the port as people write it.
+/// Parses an address such as `0100007F:1F90`: words in the machine's byte order, and the port in hexadecimal digits.
 fn address(text: &str) -> Option<(IpAddr, u16)> {
     let (ip, port) = text.split_once(':')?;
     let word = |at: usize| Some(u32::from_str_radix(ip.get(8 * at..8 * at + 8)?, 16).ok()?.to_ne_bytes());

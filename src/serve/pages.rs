@@ -1,4 +1,4 @@
-//! What browsers are shown: the runs, one run, its rows, one row's story; and the reports to take away.
+//! Pages for browsers: the runs, one run, its rows, one row's story; and reports to download.
 
 use std::io::{self, BufWriter};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::links::run_link;
-use super::reader::Wanted;
-use super::room::Room;
+use super::reader::Demand;
+use super::room::ServeState;
 use super::shelf::Shelved;
 use crate::event::Verdict;
 use crate::formats::Format;
@@ -31,12 +31,12 @@ use crate::wording::sieve::Form;
 
 const SCRIPT: &str = include_str!("live.js");
 const PAGE: u32 = 100;
-/// Of a report, on its way to the disk.
+/// Bytes of a report that are written to disk at a time.
 const CHUNK: usize = 64 << 10;
-/// Nothing that stands in a row is longer, and a database looks for no more than so much.
+/// Longest text that is searched for, in characters: no value in a row is longer, and the database's pattern matching is limited.
 const LONGEST: usize = 500;
 
-/// Why there is no page.
+/// Reasons for which there is no page.
 pub(super) enum PageError {
     NoRun(JournalError),
     NoRow,
@@ -104,7 +104,7 @@ impl IntoResponse for PageError {
             PageError::Journal(error) => (StatusCode::INTERNAL_SERVER_ERROR, chain(&error)),
             PageError::Report(error) => (StatusCode::INTERNAL_SERVER_ERROR, chain(&error)),
         };
-        (status, page(&Problem { text })).into_response()
+        (status, page(&ProblemPage { text })).into_response()
     }
 }
 
@@ -120,7 +120,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 #[derive(Template)]
 #[template(path = "serve/problem.html", config = ".askama.toml")]
-struct Problem {
+struct ProblemPage {
     text: String,
 }
 
@@ -143,7 +143,7 @@ struct RunPage {
 struct RowsPage {
     id: String,
     search: Search,
-    /// Each as the report has it.
+    /// Rows, each as the report renders it.
     lines: Vec<String>,
     n_found: u64,
     page: u64,
@@ -162,32 +162,35 @@ fn page(template: &impl Template) -> Html<String> {
     Html(Form::Text.fit(&template.render().expect("writing to a string does not fail")))
 }
 
-pub(super) async fn runs(State(room): State<Arc<Room>>) -> Result<Html<String>, PageError> {
+pub(super) async fn runs(State(room): State<Arc<ServeState>>) -> Result<Html<String>, PageError> {
     let runs = room.reader.read(Runs::from_journal).await?.runs;
     Ok(page(&RunsPage { journal: room.journal.display().to_string(), runs }))
 }
 
-pub(super) async fn run(State(room): State<Arc<Room>>, InPath(run): InPath<String>) -> Result<Html<String>, PageError> {
+pub(super) async fn run(
+    State(room): State<Arc<ServeState>>,
+    InPath(run): InPath<String>,
+) -> Result<Html<String>, PageError> {
     let id = room.reader.read(move |journal| journal.find_run(&run).map(|run| run.id)).await?;
     let live = room.watchers.watch(&id).await?.borrow().to_string();
     Ok(page(&RunPage { id, live }))
 }
 
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct RowsQuery {
     #[serde(default)]
     verdict: String,
     #[serde(default)]
     find: String,
-    /// From 1.
+    /// Page number, from 1.
     #[serde(default)]
     page: String,
 }
 
 pub(super) async fn rows(
-    State(room): State<Arc<Room>>,
+    State(room): State<Arc<ServeState>>,
     InPath(run): InPath<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<RowsQuery>,
 ) -> Result<Html<String>, PageError> {
     let given =
         |text: String| Some(text.trim().chars().take(LONGEST).collect()).filter(|text: &String| !text.is_empty());
@@ -214,7 +217,7 @@ pub(super) async fn rows(
 }
 
 impl RowsPage {
-    /// The verdicts that can be asked for, and what they are called.
+    /// Returns the verdicts that can be asked for, with their labels.
     fn verdicts() -> impl Iterator<Item = (&'static str, &'static str)> {
         let verdicts = Verdict::ALL.map(|verdict| (verdict.name(), verdict.name()));
         let others = [(Search::OFF_TARGET, "not on target"), ("pending", "pending"), ("in_doubt", "in_doubt")];
@@ -225,7 +228,7 @@ impl RowsPage {
         self.search.verdict.as_deref() == Some(verdict)
     }
 
-    /// The same question, another page.
+    /// Returns the link to another page of the same search.
     fn link(&self, page: u64) -> String {
         let encoded = |text: Option<&str>| utf8_percent_encode(text.unwrap_or_default(), NON_ALPHANUMERIC).to_string();
         let (verdict, find) = (encoded(self.search.verdict.as_deref()), encoded(self.search.text.as_deref()));
@@ -234,7 +237,7 @@ impl RowsPage {
 }
 
 pub(super) async fn row(
-    State(room): State<Arc<Room>>,
+    State(room): State<Arc<ServeState>>,
     InPath((run, row)): InPath<(String, String)>,
 ) -> Result<Html<String>, PageError> {
     let number: u32 = row.parse().map_err(|_| PageError::NoRow)?;
@@ -247,14 +250,14 @@ pub(super) async fn row(
     room.reader.read(read).await
 }
 
-/// A report to take away. It is made whole first: somebody who fetches it slowly holds no instant of the journal.
+/// Answers with a report to download. It is made whole first, so that a slow download does not keep a read of the journal open.
 pub(super) async fn report(
-    State(room): State<Arc<Room>>,
+    State(room): State<Arc<ServeState>>,
     InPath((run, format)): InPath<(String, String)>,
 ) -> Result<Response, PageError> {
     let format = Format::named(&format).ok_or(PageError::NoFormat)?;
     let space = room.shelf.space();
-    let read = move |journal: &Journal, wanted: &Wanted| {
+    let read = move |journal: &Journal, wanted: &Demand| {
         let run = journal.find_run(&run)?;
         let file = tempfile::tempfile().map_err(ReportError::Write)?;
         let mut out = BufWriter::with_capacity(CHUNK, Shelved::new(file, space, wanted.clone()));
@@ -283,5 +286,5 @@ pub(super) async fn script() -> Response {
 
 pub(super) async fn nothing_there() -> Response {
     let text = "there is nothing here; the runs are on the first page".to_owned();
-    (StatusCode::NOT_FOUND, page(&Problem { text })).into_response()
+    (StatusCode::NOT_FOUND, page(&ProblemPage { text })).into_response()
 }

@@ -1,4 +1,4 @@
-//! The journal, read by a few at a time: each on a connection of its own, in a thread that may wait.
+//! Readers of the journal: a limited number at a time, each on its own connection in a thread that may block.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,22 +10,22 @@ use tokio::sync::Semaphore;
 use crate::files::FileId;
 use crate::journal::{Journal, JournalError};
 
-/// More at once would only wait for each other.
+/// Most pages that are read at the same time; more would only wait for each other.
 const AT_ONCE: usize = 4;
-/// A report may take a while, and what is looked at meanwhile does not wait for it.
+/// Most reports that are made at the same time. They take long, so that pages do not wait for them.
 const REPORTS_AT_ONCE: usize = 1;
-/// Nobody looks at a page that takes longer.
+/// Longest time for a page; nobody waits longer for one.
 const PAGE_WITHIN: Duration = Duration::from_mins(1);
 const REPORT_WITHIN: Duration = Duration::from_mins(10);
 
-/// Tells a reading when it is for nobody any more: whoever waited for it left, or it took too long.
+/// Demand for a read: over once the client has left, or its time is up.
 #[derive(Clone)]
-pub(super) struct Wanted {
+pub(super) struct Demand {
     has_left: Arc<AtomicBool>,
     until: Instant,
 }
 
-impl Wanted {
+impl Demand {
     fn within(time: Duration) -> Self {
         Self { has_left: Arc::default(), until: Instant::now() + time }
     }
@@ -35,22 +35,22 @@ impl Wanted {
     }
 }
 
-/// Reader that waits; once this is dropped, nobody does.
-struct Waiting(Arc<AtomicBool>);
+/// Client that waits for a read; dropping it ends the demand.
+struct Waiter(Arc<AtomicBool>);
 
-impl Drop for Waiting {
+impl Drop for Waiter {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// A journal, and the file that it is of, if there was one.
+/// An open journal, with the id of its file if there was one when it was opened.
 type Idle = (Option<FileId>, Journal);
 
 #[derive(Clone)]
 pub(super) struct Reader {
     path: PathBuf,
-    /// Open, and not in use.
+    /// Connections that are open and not in use.
     idle: Arc<Mutex<Vec<Idle>>>,
     turns: Arc<Semaphore>,
     report_turns: Arc<Semaphore>,
@@ -62,10 +62,10 @@ impl Reader {
         Self { path, idle: Arc::default(), turns: turns(AT_ONCE), report_turns: turns(REPORTS_AT_ONCE) }
     }
 
-    /// The same for what takes long.
+    /// Reads for a report, like [`Reader::read`] with more time and a turn of its own.
     pub(super) async fn report<T, E>(
         &self,
-        read: impl FnOnce(&Journal, &Wanted) -> Result<T, E> + Send + 'static,
+        read: impl FnOnce(&Journal, &Demand) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
@@ -74,7 +74,7 @@ impl Reader {
         self.read_in_turn(&self.report_turns, REPORT_WITHIN, read).await
     }
 
-    /// Reads in a thread of its own, as long as somebody waits for the answer.
+    /// Reads in a thread of its own, as long as the client waits for the answer.
     pub(super) async fn read<T, E>(&self, read: impl FnOnce(&Journal) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
@@ -87,15 +87,15 @@ impl Reader {
         &self,
         turns: &Arc<Semaphore>,
         within: Duration,
-        read: impl FnOnce(&Journal, &Wanted) -> Result<T, E> + Send + 'static,
+        read: impl FnOnce(&Journal, &Demand) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<JournalError> + Send + 'static,
     {
         let turn = Arc::clone(turns).acquire_owned().await.expect("it is never closed");
-        let (reader, wanted) = (self.clone(), Wanted::within(within));
-        let _waiting = Waiting(Arc::clone(&wanted.has_left));
+        let (reader, wanted) = (self.clone(), Demand::within(within));
+        let _waiting = Waiter(Arc::clone(&wanted.has_left));
         let reading = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let file = FileId::at(&reader.path).ok();
@@ -108,8 +108,8 @@ impl Reader {
             let until = wanted.clone();
             journal.read_until(move || until.is_over())?;
             let read = read(&journal, &wanted);
-            // What went wrong may be about the connection; and one that takes the file for one that does not change would
-            // never see what others write to it.
+            // After an error the connection is not used again; nor is one that takes the file for unchanging, which would never
+            // see what others write.
             if read.is_ok() && journal.sees_changes() {
                 reader.idle.lock().unwrap_or_else(PoisonError::into_inner).push((file, journal));
             }

@@ -1,4 +1,4 @@
-//! Things that the handlers share.
+//! State that the handlers share.
 
 use std::path::PathBuf;
 
@@ -6,8 +6,8 @@ use super::live::Watchers;
 use super::reader::Reader;
 use super::shelf::Shelf;
 
-/// What the handlers share.
-pub(super) struct Room {
+/// State that the handlers share.
+pub(super) struct ServeState {
     pub(super) reader: Reader,
     pub(super) watchers: Watchers,
     pub(super) journal: PathBuf,

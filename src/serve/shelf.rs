@@ -1,4 +1,4 @@
-//! Reports that are made and fetched: so many bytes of them on disk at once, none of them for ever.
+//! Reports that are made and downloaded: their total size on disk is limited, and so is the time for which each is kept.
 
 use std::fs::File;
 use std::io::{self, Seek as _, Write};
@@ -13,15 +13,15 @@ use futures_util::Stream;
 use tokio::time::Sleep;
 use tokio_util::io::ReaderStream;
 
-use super::reader::Wanted;
+use super::reader::Demand;
 
 const LARGEST: u64 = 1 << 30;
-/// Of all together.
+/// Most bytes of all reports together.
 const MOST: u64 = 2 << 30;
-/// A slow line takes a large report in this time.
+/// Longest time for a download; enough for a large report over a slow line.
 const FETCHED_WITHIN: Duration = Duration::from_mins(10);
 
-/// Number of bytes that are taken.
+/// Number of bytes in use.
 #[derive(Clone, Default)]
 pub(super) struct Shelf(Arc<AtomicU64>);
 
@@ -31,7 +31,7 @@ impl Shelf {
     }
 }
 
-/// Part of a shelf that one report has, until it is dropped.
+/// Bytes that one report uses, until it is dropped.
 pub(super) struct Space {
     n_bytes: u64,
     shelf: Shelf,
@@ -63,24 +63,24 @@ impl Drop for Space {
     }
 }
 
-/// A report in a file without a name, as it is made.
+/// A report being made, in a file without a name.
 pub(super) struct Shelved {
     file: File,
     space: Space,
-    wanted: Wanted,
+    wanted: Demand,
 }
 
 impl Shelved {
-    pub(super) fn new(file: File, space: Space, wanted: Wanted) -> Self {
+    pub(super) fn new(file: File, space: Space, wanted: Demand) -> Self {
         Self { file, space, wanted }
     }
 
-    /// Its length, and all of it.
-    pub(super) fn fetched(mut self) -> io::Result<(u64, Fetched)> {
+    /// Returns the report's length, and its content as a stream.
+    pub(super) fn fetched(mut self) -> io::Result<(u64, ReportStream)> {
         self.file.rewind()?;
         let content = ReaderStream::new(tokio::fs::File::from_std(self.file));
         let until = Box::pin(tokio::time::sleep(FETCHED_WITHIN));
-        Ok((self.space.n_bytes, Fetched { content, until, _space: self.space }))
+        Ok((self.space.n_bytes, ReportStream { content, until, _space: self.space }))
     }
 }
 
@@ -99,14 +99,14 @@ impl Write for Shelved {
     }
 }
 
-/// A report as it goes to whoever asked for it; cut off if that takes too long.
-pub(super) struct Fetched {
+/// A report as it is downloaded; cut off if that takes too long.
+pub(super) struct ReportStream {
     content: ReaderStream<tokio::fs::File>,
     until: Pin<Box<Sleep>>,
     _space: Space,
 }
 
-impl Stream for Fetched {
+impl Stream for ReportStream {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {

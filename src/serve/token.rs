@@ -1,4 +1,4 @@
-//! The token, and what stands for it in a browser.
+//! Access token, and the cookie that replaces it in a browser.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-/// Shorter ones can be guessed.
+/// Shortest token, in characters; shorter ones can be guessed.
 const SHORTEST: usize = 16;
 
 /// Secret of those who are let in. Only its digest is kept.
@@ -28,7 +28,7 @@ impl Token {
         Ok(Self::from_text(text))
     }
 
-    /// One that nobody can guess, and the text of it.
+    /// Makes a token that nobody can guess, and returns it with its text.
     pub(crate) fn random() -> (Self, SecretString) {
         let text = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
         (Self::from_text(&text), SecretString::from(text))
@@ -38,7 +38,7 @@ impl Token {
         Self(Sha256::digest(text).into())
     }
 
-    /// Takes as long whatever is given: all of two digests is compared.
+    /// Compares in constant time: all bytes of two digests are compared, whatever is given.
     pub(super) fn is(&self, given: &[u8]) -> bool {
         let given = <[u8; 32]>::from(Sha256::digest(given));
         let differs = self.0.iter().zip(given).fold(0, |differs, (ours, theirs)| black_box(differs | (ours ^ theirs)));
@@ -46,42 +46,42 @@ impl Token {
     }
 }
 
-/// Time for which a browser is let in by its cookie: a night, and the morning after.
+/// Validity of a cookie: a night, and the morning after.
 const LASTS: Duration = Duration::from_hours(12);
 
-/// Cookies that browsers that came by the link are given instead of the token, for as long as this process lives.
+/// Maker of the cookies that browsers get in exchange for the link's token, for as long as this process lives.
 ///
-/// A browser gives the cookies of this address to every port of it, and so to a page that another user of this machine
-/// serves there. So a cookie is good for the user for whom it was made, and for one night.
-pub(super) struct Session {
-    /// Not that of another process: what a browser kept of that one is no wrong guess.
+/// A browser sends the cookies of this host to every port of it, and so to a page that another user of this machine serves there.
+/// A cookie is therefore valid only for the user for whom it was made, and for one night.
+pub(super) struct CookieMaker {
+    /// Name of the cookie, different in every process: a cookie kept from another one is no wrong guess.
     name: String,
     key: SecretString,
     began: Instant,
 }
 
-/// Worth of a cookie.
+/// Validity of a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cookie {
     Good,
-    /// Good once, and too long ago.
+    /// Valid once, but expired.
     Old,
     Bad,
 }
 
-impl Session {
+impl CookieMaker {
     pub(super) fn new(port: u16) -> Self {
         let name = format!("cutover-{port}-{:08x}", rand::random::<u32>());
         Self { name, key: Token::random().1, began: Instant::now() }
     }
 
-    /// A cookie for this user of this machine that no script reads, and that comes with no request from another site.
+    /// Makes a cookie for this user of this machine, which no script can read and no request from another site carries.
     pub(super) fn cookie(&self, user: Option<u32>) -> String {
         let made = self.began.elapsed().as_secs();
         format!("{}={made}.{}; Path=/; HttpOnly; SameSite=Strict", self.name, self.proof(made, user))
     }
 
-    /// Worth of what came with a request of this user; none, if it is another cookie.
+    /// Checks a cookie in a request of this user; `None` for a cookie with another name.
     pub(super) fn is(&self, cookie: &str, user: Option<u32>) -> Option<Cookie> {
         let (name, value) = cookie.trim().split_once('=')?;
         (name == self.name).then(|| self.worth(value, user))
@@ -122,20 +122,20 @@ mod tests {
 
     #[test]
     fn a_cookie_of_another_process_is_no_wrong_one() {
-        let session = Session::new(80);
+        let session = CookieMaker::new(80);
         let cookie = session.cookie(Some(1000));
         let (pair, attributes) = cookie.split_once(';').unwrap();
         assert_eq!(attributes, " Path=/; HttpOnly; SameSite=Strict");
         assert_eq!(session.is(&format!(" {pair}"), Some(1000)), Some(Cookie::Good));
         assert_eq!(session.is(&pair[..pair.len() - 1], Some(1000)), Some(Cookie::Bad));
-        for other in [Session::new(80).cookie(None).as_str(), "theme=dark", "", "="] {
+        for other in [CookieMaker::new(80).cookie(None).as_str(), "theme=dark", "", "="] {
             assert_eq!(session.is(other, None), None, "{other}");
         }
     }
 
     #[test]
     fn a_cookie_is_good_for_one_user_and_one_night() {
-        let mut session = Session::new(80);
+        let mut session = CookieMaker::new(80);
         let pair = |cookie: &str| cookie.split_once(';').unwrap().0.to_owned();
         for user in [Some(1000), Some(0), None] {
             let cookie = pair(&session.cookie(user));
