@@ -63,7 +63,7 @@
 //! 4. `gate`: where a request waits for leave to go, and in which line. `retry`: patience. `remote`: how requests leave and how answers
 //!    become outcomes. `transport`: how bytes leave and come back. [`credentials`]: who we are.
 //! 5. [`plan`]: bytes to rows, or every problem; `plan::file` is the plan file with waves and policy, [`plan::sealed`] what
-//!    people agreed to. `preflight`: look before touching.
+//!    people agreed to. `preflight`: `look` before touching, and `difference`, what would happen, as data.
 //! 6. [`journal`]: the SQLite file. `recorder`: its one writer, and who is told of what it wrote. [`audit`]: proof that it was not
 //!    altered.
 //! 7. `observe`: what people and programs see of a run while it goes. [`report`]: what is read back. `console`: who is told, and the only way to a terminal or a pipe.

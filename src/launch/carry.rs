@@ -36,7 +36,7 @@ use crate::ledger::{Phase, Standing};
 use crate::model::{Row, RowId, SeenState, SourceId};
 use crate::observe::events::{EventLines, Undelivered};
 use crate::observe::progress::{Counter, Gauges, Progress};
-use crate::preflight::PreflightError;
+use crate::preflight::error::PreflightError;
 use crate::recorder::kept::Kept;
 use crate::recorder::observer::Observer;
 use crate::recorder::sent::Sent;

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::journal::read::RunRecord;
 use crate::model::{Row, SeenState};
-use crate::preflight::{Difference, Group};
+use crate::preflight::difference::{Difference, Group};
+use crate::preflight::prospect::Kind;
 use crate::settings::Settings;
 use crate::values::rate::Rate;
 use crate::waves::halt::HaltRules;
@@ -67,7 +68,7 @@ pub(crate) fn render(difference: &Difference, of_plan: &[OfPlan], out: &mut Prin
     writeln!(out, "{}", headline(difference))?;
     for group in &difference.groups {
         writeln!(out)?;
-        writeln!(out, "{} {} {}", mark(group.kind), count(group.n_rows, "row"), heading(group))?;
+        writeln!(out, "{} {} {}", group.kind.words().mark, count(group.n_rows, "row"), heading(group))?;
         let lines: Vec<_> = group.first.iter().map(|(row, _)| columns(row)).collect();
         let id_width = widest(lines.iter().map(|[id, ..]| &**id)).max(ID_WIDTH);
         let name_width = widest(lines.iter().map(|[_, name, _]| &**name)).max(NAME_WIDTH);
@@ -109,15 +110,9 @@ fn columns(row: &Row) -> [String; 3] {
 
 /// What would happen in one line.
 pub(crate) fn headline(difference: &Difference) -> String {
-    let counts = [
-        (difference.n_change, "to change"),
-        (difference.n_unseen, "to send unseen"),
-        (difference.n_look_first, "to look at first"),
-        (difference.n_already, "already on target"),
-        (difference.n_blocked, "blocked"),
-        (difference.n_left_out, "left out"),
-    ];
-    let named: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let counts = Kind::ALL.map(|kind| (difference.n(kind), kind.words().counted));
+    let named: Vec<String> =
+        counts.iter().filter(|(n, _)| *n > 0).map(|(n, counted)| format!("{n} {counted}")).collect();
     let n_rows: u64 = counts.iter().map(|(n, _)| n).sum();
     let mut text = format!("{}: {}", count(n_rows, "row"), named.join(", "));
     if named.is_empty() {
@@ -129,19 +124,11 @@ pub(crate) fn headline(difference: &Difference) -> String {
     text
 }
 
-fn mark(kind: &str) -> char {
-    match kind {
-        "change" | "unseen" => '~',
-        "already" => '=',
-        "blocked" => '!',
-        _ => '?',
-    }
-}
-
 fn heading(group: &Group) -> String {
+    let title = plain(&group.title);
     match group.kind {
-        "blocked" => format!("blocked: {}", plain(&group.title)),
-        _ => plain(&group.title),
+        Kind::Blocked => format!("blocked: {title}"),
+        Kind::Change | Kind::Unseen | Kind::LookFirst | Kind::Already | Kind::LeftOut => title,
     }
 }
 
@@ -161,24 +148,22 @@ pub(crate) fn document(run: &RunRecord, difference: &Difference, of_plan: &[OfPl
 }
 
 fn counts(difference: &Difference) -> serde_json::Value {
-    json!({
-        "change": difference.n_change,
-        "unseen": difference.n_unseen,
-        "look_first": difference.n_look_first,
-        "already": difference.n_already,
-        "blocked": difference.n_blocked,
-        "left_out": difference.n_left_out,
+    let mut counts = json!({
         "outside_matrix": difference.n_outside_matrix,
         "irreversible": difference.n_irreversible,
         "no_way_back": difference.n_no_way_back,
-    })
+    });
+    for kind in Kind::ALL {
+        counts[kind.words().stored] = difference.n(kind).into();
+    }
+    counts
 }
 
 fn groups(difference: &Difference) -> serde_json::Value {
     let example = |(row, before): &(Row, Option<SeenState>)| json!({"row": row.id, "source_id": row.source_id, "name": row.name, "before": before});
     let group = |group: &Group| {
         let examples: Vec<serde_json::Value> = group.first.iter().map(example).collect();
-        json!({"kind": group.kind, "title": group.title, "rows": group.n_rows, "examples": examples})
+        json!({"kind": group.kind.words().stored, "title": group.title, "rows": group.n_rows, "examples": examples})
     };
     difference.groups.iter().map(group).collect()
 }
@@ -191,7 +176,7 @@ mod tests {
     use crate::engine::lane::LaneSettings;
     use crate::model::dialect::Dialect;
     use crate::model::words::Word;
-    use crate::preflight::{Prospect, prospect};
+    use crate::preflight::prospect::{LatestLook, prospect};
     use crate::report::lab;
     use crate::retry::Patience;
 
@@ -215,8 +200,8 @@ mod tests {
             .for_each_row(run.key, |row, mut standing| {
                 let unseen = row.id.0 % 2 == 0;
                 standing.before = Some(SeenState { copystate: Some(Word::new("syncing")), migrationcycle: None });
-                let prospect: Prospect =
-                    prospect(&row, &standing, false, &LaneSettings { preflight: !unseen, ..settings.clone() });
+                let settings = LaneSettings { preflight: !unseen, ..settings.clone() };
+                let prospect = prospect(&row, &standing, LatestLook::Counts, &settings);
                 difference.add(row, &standing, &prospect, 3);
                 Ok::<(), crate::journal::JournalError>(())
             })

@@ -11,7 +11,9 @@ use crate::event::Refusal;
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::steering::Drifted;
-use crate::preflight::{self, Difference};
+use crate::preflight::difference::{Difference, add_up};
+use crate::preflight::look::look;
+use crate::preflight::settle::settle;
 use crate::verb::error::stdout_failed;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
@@ -32,14 +34,14 @@ impl Carry<'_> {
             };
             let n_rows = book.read(Journal::count_unsettled).await?;
             self.console.say(&format!("looking at {} at {place}", count(n_rows, "row")));
-            preflight::look(lanes, book).await?;
+            look(lanes, book).await?;
             self.tell_of_lists(lanes);
         }
         if self.launch.consent == Consent::OnlyLooked {
             return Ok(false);
         }
         let n_shown = if self.launch.consent == Consent::OnlyShown { SHOWN_BY_PLAN } else { SHOWN_BEFORE_A_RUN };
-        let difference = preflight::difference(lanes, book, n_shown).await?;
+        let difference = add_up(lanes, book, n_shown).await?;
         self.show(&difference)?;
         let Consent::Asked { yes, irreversible } = self.launch.consent else { return Ok(false) };
         self.refuse_by_policy(&difference, irreversible)?;
@@ -49,9 +51,9 @@ impl Carry<'_> {
         if difference.n_changes() > 0 && !yes {
             self.ask(stop, &difference).await?;
         }
-        if difference.n_already + difference.n_blocked > 0 {
+        if difference.n_to_settle() > 0 {
             for lane in lanes.iter().filter(|lane| lane.stopped().is_none()) {
-                preflight::settle(lane, book).await?;
+                settle(lane, book).await?;
             }
         }
         Ok(true)

@@ -1,0 +1,123 @@
+//! What would happen to all rows, added up as data: counts by kind, and groups of rows of which the same would become.
+
+use std::sync::Arc;
+
+use super::error::PreflightError;
+use super::prospect::{Kind, LatestLook, Prospect, prospect};
+use super::unsettled::for_each_unsettled;
+use crate::engine::book::Book;
+use crate::engine::lane::{Lane, LaneSettings};
+use crate::judge;
+use crate::ledger::Standing;
+use crate::model::words;
+use crate::model::{Row, SeenState};
+use crate::remote::Remote;
+
+/// Counts of rows, and the first rows of each group.
+#[derive(Debug, Default)]
+pub(crate) struct Difference {
+    /// Rows of each kind, by the kind's place in [`Kind::ALL`].
+    n_of_kind: [u64; Kind::ALL.len()],
+    /// Rows that would be sent against the service's documented pairs.
+    pub(crate) n_outside_matrix: u64,
+    /// Rows whose target needs leave, because nothing leads back from it.
+    pub(crate) n_irreversible: u64,
+    /// Rows that a roll-back could not bring back, those included.
+    pub(crate) n_no_way_back: u64,
+    pub(crate) groups: Vec<Group>,
+}
+
+/// Rows of one kind that are told under one title.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) kind: Kind,
+    pub(crate) title: String,
+    pub(crate) n_rows: u64,
+    /// First rows in plan order, and the state of each before the run.
+    pub(crate) first: Vec<(Row, Option<SeenState>)>,
+}
+
+impl Difference {
+    pub(crate) fn n(&self, kind: Kind) -> u64 {
+        self.n_of_kind[kind as usize]
+    }
+
+    /// Rows to which a change may be sent.
+    pub(crate) fn n_changes(&self) -> u64 {
+        self.n(Kind::Change) + self.n(Kind::LookFirst) + self.n(Kind::Unseen)
+    }
+
+    /// Rows that are not sent and get their verdict now.
+    pub(crate) fn n_to_settle(&self) -> u64 {
+        self.n(Kind::Already) + self.n(Kind::Blocked)
+    }
+
+    /// Adds a row, and keeps it as an example while its group has fewer than `n_shown`.
+    pub(crate) fn add(&mut self, row: Row, standing: &Standing, prospect: &Prospect, n_shown: usize) {
+        let (kind, title) = (prospect.kind(), prospect.title(standing));
+        self.n_of_kind[kind as usize] += 1;
+        self.n_outside_matrix += u64::from(prospect.is_outside_matrix());
+        if prospect.may_send() {
+            self.n_irreversible += u64::from(row.wants.copystate.as_ref().is_some_and(words::irreversible));
+            self.n_no_way_back += u64::from(prospect.no_way_back(&row, standing).is_some());
+        }
+        let known = self.groups.iter().position(|group| group.kind == kind && group.title == title);
+        let at = known.unwrap_or_else(|| {
+            self.groups.push(Group { kind, title, n_rows: 0, first: Vec::new() });
+            self.groups.len() - 1
+        });
+        let group = &mut self.groups[at];
+        group.n_rows += 1;
+        if group.first.len() < n_shown {
+            group.first.push((row, standing.before.clone()));
+        }
+    }
+}
+
+/// Adds up the prospects of all rows without a verdict from what the journal holds now; of each group the first `n_shown` are kept.
+pub(crate) async fn add_up<R: Remote>(
+    lanes: &[Arc<Lane<R>>],
+    book: &Book,
+    n_shown: usize,
+) -> Result<Difference, PreflightError> {
+    let mut difference = Difference::default();
+    for lane in lanes {
+        let stopped = lane.stopped().map(|(_, why)| format!("account `{}` is left out: {why}", lane.name));
+        for_each_unsettled(book, lane.id, async |rows| {
+            for (row, standing) in rows {
+                let prospect = match &stopped {
+                    Some(reason) => Prospect::LeftOut { reason: reason.clone() },
+                    None => prospect_unless_skipped(lane, &row, &standing),
+                };
+                check_it_can_be_said(&row, &lane.settings)?;
+                difference.add(row, &standing, &prospect, n_shown);
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    // Stable: within a kind, in plan order.
+    difference.groups.sort_by_key(|group| group.kind);
+    Ok(difference)
+}
+
+/// Prospect of a row, where a skipped row is told as held back. It gets its verdict in its turn, until which the skip may be taken
+/// back.
+fn prospect_unless_skipped<R: Remote>(lane: &Lane<R>, row: &Row, standing: &Standing) -> Prospect {
+    let prospect = prospect(row, standing, LatestLook::in_lane(lane, row), &lane.settings);
+    match lane.helm.skipped(&row.source_id, standing).filter(|_| prospect.may_send()) {
+        Some(reason) => Prospect::Blocked { verdict: judge::unsent_verdict(standing), reason },
+        None => prospect,
+    }
+}
+
+/// Refuses a row whose target the lane's dialect cannot say: a run may be gone on with in another dialect than its plan was checked
+/// for.
+fn check_it_can_be_said(row: &Row, settings: &LaneSettings) -> Result<(), PreflightError> {
+    let fills_in = settings.preflight && settings.complete_pair;
+    let objection = settings.dialect.objections(&row.wants, fills_in).next();
+    match objection {
+        Some(objection) => Err(PreflightError::Unsayable { source_id: row.source_id.clone(), objection }),
+        None => Ok(()),
+    }
+}

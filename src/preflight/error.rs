@@ -1,0 +1,104 @@
+//! Reasons that end a preflight, and which of them are about one account alone.
+
+use crate::engine::lane::Lane;
+use crate::engine::reading::ReadFailed;
+use crate::event::{LaneStop, Outcome};
+use crate::journal::JournalError;
+use crate::model::SourceId;
+use crate::model::dialect::Objection;
+use crate::recorder::JournalClosed;
+use crate::remote::Remote;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PreflightError {
+    #[error("the service does not let us in: {0}; nothing was sent by this launch")]
+    Credentials(String),
+    #[error("the service could not be reached: {0}; nothing was sent by this launch")]
+    Unreachable(String),
+    #[error("the service takes no requests now: {0}; nothing was sent by this launch")]
+    Throttled(String),
+    #[error("the target of `{source_id}` cannot be said: {objection}; nothing was sent by this launch")]
+    Unsayable { source_id: SourceId, objection: Objection },
+    #[error("stopped while looking at the live states; nothing was sent by this launch")]
+    Stopped,
+    #[error(transparent)]
+    Closed(#[from] JournalClosed),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+impl PreflightError {
+    /// Cause and text for the lane that it stops; none where it is about the whole run.
+    pub(super) fn stops_a_lane(&self) -> Option<(LaneStop, String)> {
+        match self {
+            PreflightError::Credentials(why) => Some((LaneStop::Unauthenticated, why.clone())),
+            PreflightError::Unreachable(why) => Some((LaneStop::Unreachable, why.clone())),
+            PreflightError::Throttled(why) => Some((LaneStop::Throttled, why.clone())),
+            PreflightError::Unsayable { .. }
+            | PreflightError::Stopped
+            | PreflightError::Closed(_)
+            | PreflightError::Journal(_) => None,
+        }
+    }
+
+    /// Order of severity, as among exit codes: the highest of several lanes is the error of all.
+    pub(super) fn rank(&self) -> u8 {
+        match self {
+            PreflightError::Unreachable(_) => 0,
+            PreflightError::Throttled(_) => 1,
+            PreflightError::Credentials(_) => 2,
+            PreflightError::Unsayable { .. }
+            | PreflightError::Stopped
+            | PreflightError::Closed(_)
+            | PreflightError::Journal(_) => 3,
+        }
+    }
+}
+
+/// Outcome of a failed look that may be about its row, or about the list, alone; a row is looked at again before it is sent.
+/// Every other failure is an error of the lane.
+pub(super) fn failed_alone<R: Remote>(lane: &Lane<R>, failed: ReadFailed) -> Result<Outcome, PreflightError> {
+    match failed {
+        ReadFailed::Outcome(
+            outcome @ (Outcome::Rejected { .. }
+            | Outcome::Disclaimed { .. }
+            | Outcome::Lost { .. }
+            | Outcome::Unsent { .. }),
+        ) if !outcome.refuses_us() => Ok(outcome),
+        failed @ (ReadFailed::Outcome(_) | ReadFailed::Journal(_) | ReadFailed::LetGo) => Err(denied(lane, failed)),
+    }
+}
+
+/// Error of a lane whose look failed, for a reason that holds for all of its rows.
+pub(super) fn denied<R: Remote>(lane: &Lane<R>, failed: ReadFailed) -> PreflightError {
+    match failed {
+        ReadFailed::Journal(closed) => closed.into(),
+        ReadFailed::LetGo => stopped(lane),
+        ReadFailed::Outcome(outcome) => match outcome {
+            Outcome::Unauthenticated { .. }
+            | Outcome::Barred { .. }
+            | Outcome::Rejected { status: 403, .. }
+            | Outcome::Lost { status: Some(401), .. } => PreflightError::Credentials(outcome.to_string()),
+            Outcome::Throttled { .. } => PreflightError::Throttled(outcome.to_string()),
+            // That nothing was sent is said behind it.
+            Outcome::Unsent { cause } => PreflightError::Unreachable(cause),
+            Outcome::Accepted { .. } | Outcome::Rejected { .. } | Outcome::Disclaimed { .. } | Outcome::Lost { .. } => {
+                PreflightError::Unreachable(outcome.to_string())
+            }
+        },
+    }
+}
+
+/// Error of a lane that was stopped while it looked.
+pub(super) fn stopped<R: Remote>(lane: &Lane<R>) -> PreflightError {
+    match lane.stopped() {
+        Some((LaneStop::Unauthenticated | LaneStop::Barred | LaneStop::Forbidden, message)) => {
+            PreflightError::Credentials(message)
+        }
+        Some((LaneStop::NoCredentials | LaneStop::Unreachable | LaneStop::NotTheService, message)) => {
+            PreflightError::Unreachable(message)
+        }
+        Some((LaneStop::Throttled, message)) => PreflightError::Throttled(message),
+        None => PreflightError::Stopped,
+    }
+}

@@ -1,0 +1,281 @@
+//! Looking at every row without a verdict: by pages of the list or by id, whichever costs fewer calls.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::error::{PreflightError, denied, failed_alone, stopped};
+use super::prospect::overtaken_by;
+use super::shown::{OnPage, Shown};
+use super::unsettled::{page_of_rows, unsettled_stages};
+use crate::engine::book::Book;
+use crate::engine::lane::Lane;
+use crate::engine::reading::ReadFailed;
+use crate::event::row::RowEvent;
+use crate::event::{EventKind, Outcome};
+use crate::judge;
+use crate::ledger::{Phase, Standing};
+use crate::model::{Fields, Row, SeenState, SourceId};
+use crate::recorder::JournalClosed;
+use crate::remote::{Connection, Remote};
+
+/// Pages of a list that are asked for or recorded at once, so that the way of one to the service or to the disk does not hold up
+/// the next; the gate keeps the pace.
+const PAGES_AT_ONCE: usize = 8;
+/// Rows that are asked for by id to learn whether that works at all.
+const PROBES: usize = 3;
+
+/// Looks at the rows of all lanes, side by side. A lane that cannot look is stopped and leaves the others going, unless
+/// none of them can: then the worst of what stopped them is the error.
+pub(crate) async fn look<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book) -> Result<(), PreflightError> {
+    let mut looks = JoinSet::new();
+    for lane in lanes {
+        let (lane, book) = (Arc::clone(lane), book.clone());
+        looks.spawn(async move { (look_in(&lane, &book).await, lane) });
+    }
+    let (mut any_looked, mut worst) = (false, None);
+    while let Some(looked) = looks.join_next().await {
+        let (looked, lane) = unless_panicked(looked);
+        let Err(error) = looked else {
+            any_looked = true;
+            continue;
+        };
+        let Some((cause, why)) = error.stops_a_lane() else { return Err(error) };
+        if lanes.len() > 1 {
+            lane.halt(cause, why).await?;
+        }
+        if worst.as_ref().is_none_or(|worst: &PreflightError| worst.rank() < error.rank()) {
+            worst = Some(error);
+        }
+    }
+    match worst {
+        Some(error) if !any_looked => Err(error),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Looks at every row without a verdict, by pages or by id, whichever costs fewer calls. Rows in doubt are left to
+/// the look that is made directly before they are sent again.
+async fn look_in<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), PreflightError> {
+    lane.preflighted.begin(Instant::now());
+    match lane.stop.unless_draining(look_at_all(lane, book)).await {
+        Some(looked) => looked,
+        None => Err(stopped(lane)),
+    }
+}
+
+async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), PreflightError> {
+    let id = lane.id;
+    let n_rows = book.read(move |journal, run| journal.count_unsettled_in(run, id)).await?;
+    let mut shown = Shown::nothing_of(n_rows);
+    let mut any_shown = false;
+    if n_rows > 1 {
+        match look_at_pages(lane, book, &mut shown).await? {
+            Pages::Readable if shown.is_all() => return Ok(()),
+            // Of a list that shows none of the rows nobody knows whether they can be seen at all.
+            Pages::Readable => any_shown = shown.is_any(),
+            Pages::Unreadable(outcome) => {
+                if !shows_by_id(lane, book).await? {
+                    return Err(denied(lane, ReadFailed::Outcome(outcome)));
+                }
+                any_shown = true;
+                lane.list().give_up(outcome.to_string());
+            }
+        }
+    }
+    look_by_id(lane, book, &shown, any_shown).await
+}
+
+/// The list of sources, read as far as it shows rows of this run.
+enum Pages {
+    Readable,
+    /// Forbidden, or broken, which says nothing of reads by id. Pages read before count all the same.
+    Unreadable(Outcome),
+}
+
+async fn look_at_pages<R: Remote>(
+    lane: &Arc<Lane<R>>,
+    book: &Book,
+    shown: &mut Shown,
+) -> Result<Pages, PreflightError> {
+    // The first page proves the credentials and tells how many there are.
+    match look_at_page(lane, book, 0).await? {
+        Ok(page) => record(lane, shown.add(page)).await?,
+        Err(outcome) => return Ok(Pages::Unreadable(outcome)),
+    }
+    let n_pages = lane.list().n_pages().unwrap_or(1);
+    let mut pages = if u64::from(n_pages - 1) < shown.n_left() { 1..n_pages } else { 0..0 };
+    let (mut looks, mut records) = (JoinSet::new(), JoinSet::new());
+    let read = loop {
+        while shown.n_left() > 0
+            && looks.len() < PAGES_AT_ONCE
+            && let Some(page) = pages.next()
+            && !lane.list().ends_before(page)
+        {
+            let (lane, book) = (Arc::clone(lane), book.clone());
+            looks.spawn(async move { look_at_page(&lane, &book, page).await });
+        }
+        let Some(looked) = looks.join_next().await else { break Pages::Readable };
+        match unless_panicked(looked)? {
+            Ok(page) => {
+                // One page's way to the disk does not hold up the next either.
+                if records.len() == PAGES_AT_ONCE
+                    && let Some(recorded) = records.join_next().await
+                {
+                    unless_panicked(recorded)?;
+                }
+                let (lane, kinds) = (Arc::clone(lane), shown.add(page));
+                records.spawn(async move { record(&lane, kinds).await });
+            }
+            Err(outcome) => break Pages::Unreadable(outcome),
+        }
+    };
+    // What counts as shown is recorded, whatever became of the others.
+    while let Some(recorded) = records.join_next().await {
+        unless_panicked(recorded)?;
+    }
+    Ok(read)
+}
+
+fn unless_panicked<T>(joined: Result<T, tokio::task::JoinError>) -> T {
+    joined.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+async fn record<R: Remote>(lane: &Lane<R>, kinds: Vec<EventKind>) -> Result<(), JournalClosed> {
+    if kinds.is_empty() { Ok(()) } else { lane.record(kinds, None).await }
+}
+
+/// Reads one page: this run's rows on it, or the outcome of a failure that is about the list alone.
+async fn look_at_page<R: Remote>(
+    lane: &Lane<R>,
+    book: &Book,
+    n_page: u32,
+) -> Result<Result<Vec<OnPage>, Outcome>, PreflightError> {
+    let page = match lane.page(n_page).await {
+        Ok(sighted) => sighted.value,
+        // Where there is no connection, there is none for reads by id.
+        Err(failed @ ReadFailed::Outcome(Outcome::Unsent { .. })) => return Err(denied(lane, failed)),
+        Err(failed) => return failed_alone(lane, failed).map(Err),
+    };
+    let id = lane.id;
+    let found = book.read(move |journal, run| {
+        let rows = journal.unsettled_among(run, id, page.servers.iter().map(|(id, _)| id.as_str()))?;
+        let contradicted = journal.unsettled_among(run, id, page.contradicted.iter().map(SourceId::as_str))?;
+        Ok((rows.into_iter().zip(page.servers), contradicted))
+    });
+    let (rows, contradicted) = found.await?;
+    let mut on_page = Vec::new();
+    for (row, standing) in contradicted.into_iter().flatten() {
+        on_page.push(OnPage { row: row.id, state: None, standing, kind: None });
+    }
+    for (unsettled, (_, seen)) in rows {
+        let Some((row, standing)) = unsettled else { continue };
+        lane.list().found(row.id, n_page);
+        if !is_for_preflight(standing.phase, standing.doubted) {
+            on_page.push(OnPage { row: row.id, state: Some(seen), standing, kind: None });
+        } else if seen.lacks(needs(lane, &row)).is_none() {
+            let kind = Some(looked(&row, &standing, Some(seen.clone())));
+            on_page.push(OnPage { row: row.id, state: Some(seen), standing, kind });
+        }
+        // What does not show what it must is asked for by id.
+    }
+    Ok(Ok(on_page))
+}
+
+/// True if sources are shown one by one where the list cannot be read: tried with at most [`PROBES`] rows, and with each until it
+/// has an answer other than the quota's, so that little is lost where nothing works.
+async fn shows_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<bool, PreflightError> {
+    let Some(stage) = unsettled_stages(book, lane.id).await?.first().copied() else { return Ok(false) };
+    for (row, _) in page_of_rows(book, lane.id, stage, None).await?.into_iter().take(PROBES) {
+        match probe(lane, &row).await {
+            Ok(()) => return Ok(true),
+            Err(failed) => _ = failed_alone(lane, failed)?,
+        }
+    }
+    Ok(false)
+}
+
+/// Looks at one row by id, with no more patience than the quota asks for.
+async fn probe<R: Remote>(lane: &Lane<R>, row: &Row) -> Result<(), ReadFailed> {
+    loop {
+        let mut at_hand = lane.stop.unless_shut(lane.gate.at_hand(None)).await.ok_or(ReadFailed::LetGo)?;
+        match lane.show_at_hand(&mut at_hand, &row.source_id, needs(lane, row), Connection::Any).await {
+            // The gate waits as long as it was told to; a quota that never lets us in stops the lane.
+            Err(ReadFailed::Outcome(Outcome::Throttled { .. })) if lane.stopped().is_none() => (),
+            shown => return shown.map(|_| ()),
+        }
+    }
+}
+
+/// Looks by id at the rows that the pages did not show, for absence from pages proves nothing.
+async fn look_by_id<R: Remote>(
+    lane: &Arc<Lane<R>>,
+    book: &Book,
+    of_pages: &Shown,
+    mut any_shown: bool,
+) -> Result<(), PreflightError> {
+    for stage in unsettled_stages(book, lane.id).await? {
+        let mut after = None;
+        loop {
+            let rows = page_of_rows(book, lane.id, stage, after).await?;
+            let Some((last, _)) = rows.last() else { break };
+            after = Some(last.id);
+            let mut reads = JoinSet::new();
+            for (row, standing) in rows {
+                if of_pages.has(row.id) || !is_for_preflight(standing.phase, standing.doubted) {
+                    continue;
+                }
+                let lane = Arc::clone(lane);
+                reads.spawn(async move {
+                    let shown = lane.show(&row.source_id, needs(&lane, &row)).await;
+                    (row, standing, shown)
+                });
+            }
+            let mut kinds = Vec::with_capacity(reads.len());
+            let mut first_failed = None;
+            while let Some(read) = reads.join_next().await {
+                let (row, standing, shown) = unless_panicked(read);
+                match shown {
+                    Ok(sighted) => {
+                        any_shown = true;
+                        let before = of_pages.before(row.id).cloned().unwrap_or(standing);
+                        kinds.push(looked(&row, &before, sighted.value));
+                    }
+                    Err(failed) => {
+                        let outcome = failed_alone(lane, failed)?;
+                        lane.preflighted.miss(row.id);
+                        let cause = format!("the look failed: {outcome}");
+                        kinds.push(RowEvent::Left { cause }.about(row.id));
+                        first_failed.get_or_insert(outcome);
+                    }
+                }
+            }
+            // Where nothing can be seen at all, it is not about the rows.
+            if let Some(outcome) = first_failed.filter(|_| !any_shown) {
+                return Err(denied(lane, ReadFailed::Outcome(outcome)));
+            }
+            kinds.sort_by_key(EventKind::row);
+            record(lane, kinds).await?;
+        }
+    }
+    Ok(())
+}
+
+fn needs<R: Remote>(lane: &Lane<R>, row: &Row) -> Fields {
+    judge::needed_to_send(row, lane.settings.preflight && lane.settings.complete_pair)
+}
+
+/// Event of a look that succeeded. A state that is neither the target nor the one that an earlier launch saw is somebody else's
+/// doing (`Moved`), and does not count as the state before the run.
+fn looked(row: &Row, standing: &Standing, seen: Option<SeenState>) -> EventKind {
+    match seen {
+        Some(seen) if overtaken_by(row, standing, &seen).is_some() => RowEvent::Moved { seen }.about(row.id),
+        seen => RowEvent::Seen { seen }.about(row.id),
+    }
+}
+
+/// True unless the row may have been sent: then it is looked at directly before it is sent again.
+fn is_for_preflight(phase: Phase, doubted: bool) -> bool {
+    !doubted && !phase.is_in_doubt()
+}

@@ -1,0 +1,47 @@
+//! Verdicts of rows that are not sent: on target already, or not to be touched.
+
+use super::error::PreflightError;
+use super::prospect::{LatestLook, Prospect, prospect};
+use super::unsettled::for_each_unsettled;
+use crate::engine::book::Book;
+use crate::engine::lane::Lane;
+use crate::event::{EventKind, Verdict};
+use crate::judge;
+use crate::ledger::Standing;
+use crate::model::Row;
+use crate::remote::Remote;
+
+/// Records the verdicts of a lane's rows that are not sent.
+pub(crate) async fn settle<R: Remote>(lane: &Lane<R>, book: &Book) -> Result<(), PreflightError> {
+    for_each_unsettled(book, lane.id, async |rows| {
+        let kinds: Vec<EventKind> =
+            rows.iter().filter_map(|(row, standing)| settled_unsent(lane, row, standing)).collect();
+        if !kinds.is_empty() {
+            lane.record(kinds, None).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Verdict of a row that is not sent; none for one that may be sent, or whose account has stopped.
+fn settled_unsent<R: Remote>(lane: &Lane<R>, row: &Row, standing: &Standing) -> Option<EventKind> {
+    let (verdict, reason) = match prospect(row, standing, LatestLook::in_lane(lane, row), &lane.settings) {
+        Prospect::Already => (judge::on_target_verdict(standing), None),
+        Prospect::Blocked { verdict, reason } => (verdict, Some(reason)),
+        Prospect::Change { .. } | Prospect::LookFirst | Prospect::Unseen { .. } | Prospect::LeftOut { .. } => {
+            return None;
+        }
+    };
+    let seen = match verdict {
+        Verdict::Overtaken => standing.moved.clone(),
+        Verdict::Applied
+        | Verdict::Already
+        | Verdict::Unverified
+        | Verdict::NoEffect
+        | Verdict::Refused
+        | Verdict::Failed
+        | Verdict::Blocked => standing.last_seen().cloned(),
+    };
+    Some(judge::settled(row.id, verdict, seen, reason))
+}
