@@ -8,10 +8,9 @@ use std::fs;
 use std::path::Path;
 
 /// Folders whose files stand on the folder's own file, and why.
-const STAND_ON_THEIR_FACE: [(&str, &str); 12] = [
+const STAND_ON_THEIR_FACE: [(&str, &str); 11] = [
     ("audit", "`beforehand` asks for the whole audit, and what an audit comes to is one value for all"),
-    ("engine/call", "a call is one state machine, whose methods are in several files"),
-    ("engine/helm", "so is steering"),
+    ("engine/helm", "steering is one state machine, whose methods are in several files"),
     ("event", "the face is the sum of what its files say of rows, lanes and runs, and `stored` how that is written"),
     ("files", "callers name the room itself, and two of its ways are long"),
     ("journal", "a journal is one connection, whose methods are in a file for each reader"),

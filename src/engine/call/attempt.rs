@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Call, Ending, FRESH, IN_TURN, Step};
+use super::state::{Call, Ending, FRESH, IN_TURN, Step};
 use crate::credentials::identity::Generation;
 use crate::engine::helm::counts::Came;
 use crate::engine::lane::Lane;
