@@ -1,4 +1,4 @@
-//! One function per verb: wire the parts, run, choose an [`Exit`].
+//! Verbs, one function each: it wires the parts, runs, and chooses an [`Exit`].
 
 use std::any::Any;
 use std::ffi::{OsStr, OsString};
@@ -48,7 +48,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let common = &flags.common;
     let mut console =
         Console { format: LogFormat::Text, quiet: common.quiet, verbose: common.verbose, json: common.json };
-    // What panics is a bug, and ends as one.
+    // A panic is a bug, and ends with its own exit code.
     let ended = panic::catch_unwind(AssertUnwindSafe(|| {
         let (layers, settings) = settings(&flags)?;
         console.format = settings.log_format;
@@ -74,7 +74,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     exit
 }
 
-/// Flags that cannot be read, or a question about them.
+/// Handles arguments that cannot be read, and requests for help or the version.
 fn misread(args: &[OsString], misread: &Misread) -> Exit {
     if misread.is_asked_for() {
         return if console::help(|out| misread.write(out)).is_err() { Exit::Internal } else { Exit::Done };
@@ -89,7 +89,7 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("a panic without a text").to_owned()
 }
 
-/// The document of an ending that has no other.
+/// Prints the document of a verb that printed no other.
 fn tell(failure: &Failure, exit: Exit) -> Exit {
     match console::document(Form::Json, |out| failure.write_json(out)) {
         Ok(()) => exit,
@@ -100,7 +100,7 @@ fn tell(failure: &Failure, exit: Exit) -> Exit {
 fn settings(flags: &Flags) -> Result<(Layers, Settings), SettingsError> {
     let environment = |name: &str| std::env::var_os(name);
     let layers = match flags.verb {
-        // What is not trusted yet keeps nobody from trusting it.
+        // `trust` reads no settings files, so that an untrusted one does not keep it from being trusted.
         Verb::Trust { .. } => Layers::without_files(flags.given(), environment)?,
         _ => Layers::read(flags.given(), environment)?,
     };
@@ -175,10 +175,10 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
     }
 }
 
-/// The chain of causes, then what to type next.
+/// Reports an error with its causes and the hint.
 fn complain(console: Console, error: &CommandError, here: &Here) {
     let mut text = error.to_string();
-    // Nobody saw them all.
+    // With `--quiet` the list of problems was not printed.
     if let CommandError::Plan(PlanError::Problems { name, problems }) = error
         && console.quiet
         && let Some(first) = problems.shown().next()
@@ -189,7 +189,7 @@ fn complain(console: Console, error: &CommandError, here: &Here) {
     console.fail(&text, &causes(error).collect::<Vec<_>>(), error.hint(here).as_deref());
 }
 
-/// The same as a document.
+/// Returns the document about an error, with all that [`complain`] reports.
 fn failure_of(error: &CommandError, here: &Here) -> Failure {
     let failure = Failure::new(error.exit(), &whole_text(error), error.hint(here).as_deref());
     if let CommandError::Plan(PlanError::Problems { name, problems }) = error {

@@ -1,5 +1,4 @@
-//! Ground of every verb: its inputs, the journal and the run that are meant, its results, and everything that can keep it from its
-//! work.
+//! Ground of every verb: its inputs, the journal and the run that are meant, its results, and every error that can end it.
 
 pub(crate) mod approval;
 pub(crate) mod context;

@@ -25,7 +25,7 @@ use crate::wording::amounts::count;
 use crate::wording::plain::shown;
 use crate::wording::shell::shell_path;
 
-/// Adds an approval to a sealed plan, bound to what it seals, and with a key signed.
+/// Adds an approval to a sealed plan, bound to what it seals, and signed if a key is given.
 pub(super) fn approve(context: &Context, path: &Path, name: &str, key: Option<&Path>) -> Result<Exit, CommandError> {
     let approvers = approvers(context)?;
     if let (Some(_), None) = (&approvers, key) {
@@ -40,7 +40,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str, key: Option<&P
     }
     let unreadable = |source| PlanError::Unreadable { name: path.display().to_string(), source };
     let (sealed_plan, typed) = (shown(path), shell_path(path));
-    // What a link points to is the plan.
+    // A link is followed: the plan is the file that it points to.
     let path = &path.canonicalize().map_err(unreadable)?;
     let _alone = lock_whole(path).map_err(unreadable)?;
     let source = Source::open(path)?;
@@ -71,11 +71,11 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str, key: Option<&P
     let n_before = seal.counted(required, approvers.as_ref(), approval.at).n;
     seal.approvals.push(approval.clone());
     let counted = seal.counted(required, approvers.as_ref(), approval.at);
-    // One that would count for nothing is not added.
+    // An approval that would not count is not added.
     if let Some((_, why)) = counted.passed_over.last().filter(|_| counted.n == n_before) {
         return Err(ApprovalError::CountsForNothing { name: name.to_owned(), why: why.clone() }.into());
     }
-    // Its rows may be many.
+    // The plan is copied from its file, because its rows may be many.
     let sealed_before = source.whole().map_err(output_failed(path))?;
     write_beside(path, path, |out| {
         out.write_all(&sealed_before)?;
@@ -96,8 +96,8 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str, key: Option<&P
     Ok(Exit::Done)
 }
 
-/// Two who approve at the same moment do so one after the other. The file is replaced by each, so that the lock may have
-/// been waited for on one that is no longer there.
+/// Opens and locks the plan, so that approvals are added one after the other. Each replaces the file: if the locked file is
+/// no longer the one at the path, the new one is opened and locked.
 fn lock_whole(path: &Path) -> io::Result<File> {
     loop {
         let file = files::open_at_once(path)?;

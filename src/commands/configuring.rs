@@ -1,4 +1,4 @@
-//! `config show`: each setting, and where it comes from; the credentials that would be used, and never their secret.
+//! `config show`: each setting, and its origin; the credentials that would be used, without their secret.
 
 use std::io;
 
@@ -14,8 +14,8 @@ use crate::wording::plain::{padded, plain};
 use crate::wording::printout::Printout;
 use crate::wording::sieve::Form;
 
-/// Where credentials come from, told without asking anybody.
-struct Origin {
+/// Origin of the credentials, as far as it is known without asking any service.
+struct CredentialsOrigin {
     from: Option<String>,
     kind: Option<&'static str>,
     problem: Option<String>,
@@ -40,27 +40,31 @@ pub(super) fn show(context: &Context) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
-fn origin(context: &Context) -> Origin {
+fn origin(context: &Context) -> CredentialsOrigin {
     let settings = &context.settings;
     match chain::find(&settings.credentials, &settings.transport, &|name| std::env::var_os(name)) {
-        Ok(Some(found)) => Origin {
+        Ok(Some(found)) => CredentialsOrigin {
             from: Some(found.credentials.origin().to_owned()),
             kind: Some(found.credentials.kind()),
             problem: found.is_last_resort.then(|| "nothing is set; this machine may have an agency".to_owned()),
             warnings: found.warnings,
         },
-        Ok(None) => Origin { from: None, kind: None, problem: Some("none are set".to_owned()), warnings: Vec::new() },
-        Err(error) => Origin { from: None, kind: None, problem: Some(error.to_string()), warnings: Vec::new() },
+        Ok(None) => {
+            CredentialsOrigin { from: None, kind: None, problem: Some("none are set".to_owned()), warnings: Vec::new() }
+        }
+        Err(error) => {
+            CredentialsOrigin { from: None, kind: None, problem: Some(error.to_string()), warnings: Vec::new() }
+        }
     }
 }
 
-/// The settings files that were read, and whose word each is.
+/// Settings files that were read, each with whose it is.
 type Files = [(String, String)];
 
 fn document(
     profile: Option<&str>,
     resolved: &Resolved,
-    origin: &Origin,
+    origin: &CredentialsOrigin,
     profiles: &[&str],
     files: &Files,
 ) -> serde_json::Value {
@@ -68,7 +72,7 @@ fn document(
         let (value, origin) = value.map_or((None, None), |(value, origin)| (Some(value.to_owned()), Some(origin)));
         json!({"name": name, "value": value, "origin": origin})
     };
-    let Origin { from, kind, problem, warnings } = origin;
+    let CredentialsOrigin { from, kind, problem, warnings } = origin;
     json!({
         "schema": "cutover.config.v1",
         "profile": profile,
@@ -81,7 +85,7 @@ fn document(
 
 fn render(
     resolved: &Resolved,
-    origin: &Origin,
+    origin: &CredentialsOrigin,
     profiles: &[&str],
     files: &Files,
     out: &mut Printout<'_>,
@@ -117,7 +121,8 @@ mod tests {
     #[test]
     fn the_document_keeps_to_its_schema() {
         let resolved = Layers::read(vec![("rate", "5".to_owned())], |_| None).unwrap().resolve(None).unwrap();
-        let origin = Origin { from: Some("HERE".into()), kind: None, problem: None, warnings: vec!["w".into()] };
+        let origin =
+            CredentialsOrigin { from: Some("HERE".into()), kind: None, problem: None, warnings: vec!["w".into()] };
         crate::report::lab::conforms(
             "config.v1.json",
             &document(None, &resolved, &origin, &["a"], &[("cutover.toml".into(), "named".into())]),

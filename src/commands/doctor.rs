@@ -1,4 +1,4 @@
-//! `doctor`: looks at everything a night depends on, and changes nothing.
+//! `doctor`: checks everything that a run depends on, and changes nothing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::verb::error::{CommandError, stdout_failed};
 use crate::wording::sieve::Form;
 use crate::{console, files};
 
-/// Signatures are refused from here on. source: devg-apisign authentication pages.
+/// Clock difference from which on signatures are refused. source: devg-apisign authentication pages.
 const SKEW_REFUSED: Duration = Duration::from_mins(15);
 const SKEW_WORTH_A_WORD: Duration = Duration::from_mins(1);
 const DISK_TOO_SMALL: u64 = 50 << 20;
@@ -69,7 +69,7 @@ pub(super) fn doctor(context: &Context) -> Result<Exit, CommandError> {
     Ok(exit)
 }
 
-/// The journal's place, and the disk it is on.
+/// Checks the journal, the locks beside it, and the disk that it is on.
 fn machine(context: &Context, exit: &mut Exit) -> Patient {
     let mut patient = Patient::new("this machine");
     let path = &context.settings.journal;
@@ -124,7 +124,7 @@ fn machine(context: &Context, exit: &mut Exit) -> Patient {
     patient
 }
 
-/// Warns of a large one: a process that reads at length makes it grow, and a killed one leaves it behind.
+/// Warns about a large log: a process that reads for long makes it grow, and a killed launch leaves it behind.
 fn log_of_journal(path: &Path, patient: &mut Patient) {
     let Ok(place) = Place::of(path) else { return };
     let log @ LOG_IS_LARGE.. = place.log_size() else { return };
@@ -132,7 +132,7 @@ fn log_of_journal(path: &Path, patient: &mut Patient) {
     patient.add("journal's log", Health::Warning, found, Some(advice));
 }
 
-/// Finding and advice; without a list of readers the system does not say.
+/// Returns finding and advice about a large log; `readers` is `None` where the system does not list them.
 fn told_of_log(log: u64, readers: Option<&[String]>) -> (String, &'static str) {
     let has = format!("it has {} MiB, which are not written back into the journal", log >> 20);
     match readers {
@@ -218,7 +218,7 @@ fn no_credentials(patient: &mut Patient) {
     patient.not_checked(&OF_READING);
 }
 
-/// The name and the port, before anything is spoken. A proxy does both for us.
+/// Looks up the name and connects to the port, before anything is sent. With a proxy, the proxy does both.
 async fn look_up(patient: &mut Patient, (host, port): &(String, u16), wait: Duration) {
     match tokio::net::lookup_host((host.as_str(), *port)).await {
         Ok(addresses) => {
@@ -247,7 +247,7 @@ async fn look_up(patient: &mut Patient, (host, port): &(String, u16), wait: Dura
     }
 }
 
-/// What one read of the first page tells.
+/// Adds what one read of the first page shows.
 fn reading(patient: &mut Patient, by_tls: bool, looked: Result<Looked, Outcome>) -> Exit {
     let Looked { date, page } = match looked {
         Ok(looked) => looked,
@@ -333,7 +333,7 @@ fn clock(patient: &mut Patient, date: Option<Timestamp>) {
     }
 }
 
-/// Words that the service used and no edition of its pages has.
+/// Adds the state words of the service that no edition of its documentation has.
 fn words<'a>(patient: &mut Patient, seen: impl Iterator<Item = &'a SeenState>) {
     let mut unknown: Vec<String> =
         seen.flat_map(unknown_words).map(|(field, word): (_, &Word)| format!("{field} `{word}`")).collect();
@@ -347,7 +347,7 @@ fn words<'a>(patient: &mut Patient, seen: impl Iterator<Item = &'a SeenState>) {
     }
 }
 
-/// What earlier runs learned about the quota.
+/// Adds what earlier runs learned about the quota.
 fn learned(context: &Context, settings: &Settings, profile: Option<&str>, patient: &mut Patient) {
     let Some(endpoint) = &settings.destination else { return };
     let account = settings.account.as_deref().or(profile).unwrap_or(accounts::UNNAMED);

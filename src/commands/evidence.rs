@@ -1,4 +1,4 @@
-//! `audit`: what an auditor is shown and takes along.
+//! `audit`: checks for an auditor, and evidence to take along.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -57,13 +57,13 @@ pub(super) fn verify(context: &Context, run: Option<&str>, against: &Against<'_>
     Ok(if audit.is_ok() { Exit::Done } else { Exit::Integrity })
 }
 
-/// `audit sign` and `ssh-keygen` put a signature beside what it is of.
+/// Returns the signed text beside a signature, where `audit sign` and `ssh-keygen` put it.
 fn head_beside(signature: &Path) -> Option<PathBuf> {
     let head = signature.to_str()?.strip_suffix(".sig").map(PathBuf::from)?;
     head.is_file().then_some(head)
 }
 
-/// Signs the head of a run that was verified just before, and writes both beside each other.
+/// Verifies a run and signs its head, and writes head and signature beside each other.
 pub(super) fn sign(
     context: &Context,
     run: Option<&str>,
@@ -116,7 +116,7 @@ fn with_more(path: &Path, more: &str) -> PathBuf {
     name.into()
 }
 
-/// The program with which a stranger checks a bundle, as this version writes it into each.
+/// Prints the program that checks a bundle without cutover, as this version adds it to each bundle.
 pub(super) fn checker() -> Result<Exit, CommandError> {
     print_document(Form::Text, |out| Ok(out.write_all(CHECKER.as_bytes())?))?;
     Ok(Exit::Done)

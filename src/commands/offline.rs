@@ -1,4 +1,4 @@
-//! `init` and `check`: nothing here touches the network or a journal.
+//! `init` and `check`, which use neither the network nor a journal.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -35,7 +35,7 @@ pub(super) fn init(context: &Context, dir: &Path) -> Result<Exit, CommandError> 
         }
     }
     let plan = dir.join("plan.toml");
-    // Nothing is lost in the sandbox, and the example sends a server to where there is no way back from.
+    // Nothing can be lost in the sandbox, and the example has a target without a way back.
     let run = format!("cutover run {} --endpoint sandbox --allow-irreversible --yes", shell_path(&plan));
     context.console.say(&format!("next: cutover check {}; {run}", shell_path(&plan)));
     Ok(Exit::Done)
@@ -69,7 +69,7 @@ pub(super) fn check(context: &Context, args: &PlanArgs) -> Result<Exit, CommandE
     Ok(Exit::Done)
 }
 
-/// The same, as `cutover.check.v1`.
+/// Prints the same as the document `cutover.check.v1`.
 fn check_as_json(context: &Context, source: &Source, args: &PlanArgs) -> Result<Exit, CommandError> {
     let (document, exit) = match crate::plan::check(source, &crate::verb::context::reading_of(&context.settings, args))
     {

@@ -1,4 +1,4 @@
-//! The verbs that only read the journal, also while a run writes to it.
+//! Verbs that only read the journal, also while a run writes to it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::verb::journal;
 use crate::verb::meant::{self, Otherwise};
 use crate::verb::results::{print, print_document, print_json, write_report};
 
-/// Nothing is told of it where no times are told to people.
+/// Returns the time zone for output; warns about it only if times are printed for people.
 fn zone_for(context: &Context, run: Option<&RunRecord>) -> Zone {
     let console = Console { quiet: context.console.quiet || context.console.json, ..context.console };
     zone_of(console, &context.settings, run)

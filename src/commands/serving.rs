@@ -15,7 +15,7 @@ use crate::sandbox::{self, Config};
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, stdout_failed};
 
-/// What is let in when nothing else is set. It opens nothing but a sandbox.
+/// Token of a sandbox for which none is set. It opens nothing else.
 const TOKEN: &str = "sandbox-token";
 const ACCESS_KEY: &str = "sandbox-ak";
 const SECRET_KEY: &str = "sandbox-sk";
@@ -30,8 +30,8 @@ pub(super) fn sandbox(
     let seed = context.settings.seed;
     let estate = of_plan.unwrap_or_else(|| estate::made_up(n_sources.unwrap_or(MADE_UP), seed));
     let n_sources = estate.len();
-    let token = Secret::of("CUTOVER_SANDBOX_TOKEN", TOKEN);
-    let secret_key = Secret::of("CUTOVER_SANDBOX_SK", SECRET_KEY);
+    let token = Secret::from_variable("CUTOVER_SANDBOX_TOKEN", TOKEN);
+    let secret_key = Secret::from_variable("CUTOVER_SANDBOX_SK", SECRET_KEY);
     let access = variable("CUTOVER_SANDBOX_AK").unwrap_or_else(|| ACCESS_KEY.to_owned());
     let project = variable("CUTOVER_SANDBOX_PROJECT").unwrap_or_else(|| PROJECT.to_owned());
     let security_token = variable("CUTOVER_SANDBOX_SECURITY_TOKEN").map(SecretString::from);
@@ -74,19 +74,19 @@ pub(super) fn sandbox(
     })
 }
 
-/// What is empty is not set.
+/// Returns the value of an environment variable; `None` if it is empty or not set.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
-/// A secret, and how it may be shown: the well-known one as it is, another by the name of its variable.
+/// A secret, and the text shown for it: the well-known one itself, any other as the name of its variable.
 struct Secret {
     text: SecretString,
     shown: String,
 }
 
 impl Secret {
-    fn of(variable: &str, well_known: &str) -> Self {
+    fn from_variable(variable: &str, well_known: &str) -> Self {
         match self::variable(variable) {
             Some(text) => Self { text: SecretString::from(text), shown: format!("as in {variable}") },
             None => Self { text: SecretString::from(well_known), shown: well_known.to_owned() },
@@ -98,7 +98,7 @@ fn signal(kind: tokio::signal::unix::SignalKind) -> Result<tokio::signal::unix::
     tokio::signal::unix::signal(kind).map_err(CommandError::Start)
 }
 
-/// A source for each row of a plan.
+/// Makes an estate with a source for each row of a plan.
 pub(super) fn estate_of(plan: &Path, reading: Reading) -> Result<Vec<Seeded>, CommandError> {
     let source = Source::open(plan)?;
     let mut estate = Vec::new();

@@ -1,4 +1,4 @@
-//! `serve`: a page over the journal until it is interrupted.
+//! `serve`: serves pages over the journal until it is interrupted.
 
 use std::env::VarError;
 use std::net::SocketAddr;
@@ -16,46 +16,46 @@ use crate::verb::error::{CommandError, stdout_failed};
 use crate::verb::journal;
 use crate::wording::plain::shown;
 
-/// Where the token is, if no file is named. A flag would show it to everybody on the machine.
+/// Variable with the token, if no file is named. A flag would show it to everybody on the machine.
 const TOKEN: &str = "CUTOVER_SERVE_TOKEN";
 
-/// How it was asked for what lets people in.
+/// Arguments that say how access is given.
 #[derive(Clone, Copy)]
 pub(super) struct KeyArgs<'a> {
     pub(super) token_file: Option<&'a Path>,
     pub(super) no_token: bool,
 }
 
-/// What lets people in.
-enum Key {
-    /// A token that whoever serves knows.
+/// Token that gives access.
+enum TokenSource {
+    /// A token that the operator knows.
     Given(Token),
-    /// A token that is made for this time, and shown once.
+    /// A token that is made for this process, and shown once.
     Made,
-    /// Nothing: everybody is let in.
+    /// No token: everybody has access.
     None,
 }
 
-impl Key {
-    fn of(args: KeyArgs<'_>) -> Result<Self, CommandError> {
+impl TokenSource {
+    fn from_args(args: KeyArgs<'_>) -> Result<Self, CommandError> {
         if args.no_token {
-            return Ok(Key::None);
+            return Ok(TokenSource::None);
         }
         let given = token(args.token_file)?;
-        Ok(given.map_or(Ok(Key::Made), |text| Token::new(&text).map(Key::Given))?)
+        Ok(given.map_or(Ok(TokenSource::Made), |text| Token::new(&text).map(TokenSource::Given))?)
     }
 
-    /// The token, the address to open, and how that lets people in.
+    /// Returns the token, the address to open, and an explanation of how it gives access.
     fn turned(self, address: SocketAddr) -> (Option<Token>, SecretString, &'static str) {
         let plain = SecretString::from(format!("http://{address}"));
         match self {
-            Key::Given(token) => (Some(token), plain, "with the token as the password, "),
-            Key::Made => {
+            TokenSource::Given(token) => (Some(token), plain, "with the token as the password, "),
+            TokenSource::Made => {
                 let (token, text) = Token::random();
                 let link = format!("http://{address}/?{IN_LINK}={}", text.expose_secret());
                 (Some(token), link.into(), "only by this link, which lets in whoever has it: ")
             }
-            Key::None => (None, plain, ""),
+            TokenSource::None => (None, plain, ""),
         }
     }
 }
@@ -66,12 +66,12 @@ pub(super) fn serve(
     key: KeyArgs<'_>,
     hosts: Vec<String>,
 ) -> Result<Exit, CommandError> {
-    let key = Key::of(key)?;
-    if !matches!(key, Key::Given(_)) && !listen.ip().is_loopback() {
+    let key = TokenSource::from_args(key)?;
+    if !matches!(key, TokenSource::Given(_)) && !listen.ip().is_loopback() {
         return Err(CommandError::OpenToAll(listen));
     }
     let path = context.settings.journal.clone();
-    // Whatever is wrong with it is said now, and not to the first who looks.
+    // An unusable journal is reported now, and not to the first visitor.
     drop(journal::to_read(context)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Start)?;
     let served = runtime.block_on(async {
@@ -106,7 +106,7 @@ pub(super) fn serve(
         serve::serve(listener, door, path, stop).await;
         Ok(Exit::Done)
     });
-    // A report that is still made is for nobody any more.
+    // A report that is still being made has no receiver any more.
     runtime.shutdown_background();
     served
 }
@@ -117,7 +117,7 @@ fn token(file: Option<&Path>) -> Result<Option<SecretString>, CommandError> {
             Ok(token) if token.is_empty() => Ok(None),
             Ok(token) => Ok(Some(SecretString::from(token))),
             Err(VarError::NotPresent) => Ok(None),
-            // Without a word it would be no token at all.
+            // Ignored, it would count as no token at all.
             Err(VarError::NotUnicode(_)) => Err(WeakToken.into()),
         };
     };

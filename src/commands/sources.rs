@@ -1,4 +1,4 @@
-//! The inventory: `sources list`, `sources show`, `sources plan`.
+//! `sources list`, `sources show` and `sources plan`: the inventory of an account.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -57,7 +57,7 @@ fn filter(args: &FilterArgs) -> Filter {
 pub(super) fn list(context: &Context, args: &FilterArgs, format: ListFormat) -> Result<Exit, CommandError> {
     let format = if context.console.json { ListFormat::Json } else { format };
     accounts::visit(context, async |inventory| {
-        let mut rows = Rows::begin(format)?;
+        let mut rows = ListOutput::begin(format)?;
         let listed = inventory.each(&filter(args), |source| rows.row(&source)).await;
         let n_shown = rows.end(listed.as_ref().ok().copied())?;
         let total = listed?;
@@ -66,13 +66,13 @@ pub(super) fn list(context: &Context, args: &FilterArgs, format: ListFormat) -> 
     })
 }
 
-/// Written as they come: a long list is never in memory.
-struct Rows {
+/// Output of a list, written as it is read: a long list is never in memory.
+struct ListOutput {
     format: ListFormat,
     n_shown: u64,
 }
 
-impl Rows {
+impl ListOutput {
     const WIDTHS: [usize; 6] = [36, 22, 15, 13, 15, 9];
 
     fn begin(format: ListFormat) -> Result<Self, CommandError> {
@@ -97,7 +97,7 @@ impl Rows {
             }
             ListFormat::Csv => Self::csv(&cells(source).map(|cell| defused(&cell).into_owned())),
             ListFormat::Json => {
-                // The document begins with the first of them: an error before that is a document of its own.
+                // The document begins with its first source: an error before that is a document of its own.
                 let before = if self.n_shown == 1 { JSON_BEGINS } else { ",\n" };
                 let source = json!(source);
                 console::document(Form::Json, |out| write!(out, "{before}    {source}")).map_err(stdout_failed)
@@ -105,7 +105,7 @@ impl Rows {
         }
     }
 
-    /// How many were shown. Without the number of all the list broke off.
+    /// Ends the list, and returns the number of sources shown. Without a total the list was cut short.
     fn end(self, total: Option<u64>) -> Result<u64, CommandError> {
         let begins = match (self.format, self.n_shown, total) {
             (ListFormat::Table | ListFormat::Csv, _, _) | (ListFormat::Json, 0, None) => return Ok(self.n_shown),
@@ -135,7 +135,7 @@ impl Rows {
 }
 
 pub(super) fn show(context: &Context, id: &str) -> Result<Exit, CommandError> {
-    // Every id begins with nothing.
+    // An empty text would be the beginning of every id.
     if id.is_empty() {
         return Err(bad(id)(BadSourceId::Empty));
     }
@@ -155,7 +155,8 @@ fn bad(id: &str) -> impl Fn(BadSourceId) -> CommandError {
     move |error| CommandError::BadSource { id: plain(id), problem: error.to_string() }
 }
 
-/// The source that an id, the beginning of one or a name stands for; it is told which, if that is not how it is spelled.
+/// Returns the source that an id, the beginning of one, or a name stands for, and says which it is if it is spelled
+/// otherwise.
 async fn meant(context: &Context, inventory: &Inventory, text: &str) -> Result<Value, CommandError> {
     let id = SourceId::new(text);
     if let Ok(id) = &id
@@ -181,7 +182,7 @@ async fn meant(context: &Context, inventory: &Inventory, text: &str) -> Result<V
     }
 }
 
-/// Plain values first; then what is wrong with it, and its task.
+/// Writes plain values first, then the task, and then failed checks.
 fn write_details(source: &Value, out: &mut Printout<'_>) -> io::Result<()> {
     let flat: BTreeMap<&String, String> = source
         .as_object()
@@ -220,7 +221,7 @@ fn write_details(source: &Value, out: &mut Printout<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// What a plan from the inventory asks for.
+/// Plan that is to be made from the inventory.
 pub(super) struct Wanted<'a> {
     pub(super) state: Option<&'a str>,
     pub(super) cycle: Option<&'a str>,
@@ -256,7 +257,7 @@ pub(super) fn plan(context: &Context, args: &FilterArgs, wanted: &Wanted<'_>) ->
     })
 }
 
-/// A row for each source: where it shall be, and that it is expected where it was seen.
+/// Writes a row for each source: its target, and its present state as the expected one.
 async fn csv_plan(
     inventory: &Inventory,
     args: &FilterArgs,

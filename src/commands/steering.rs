@@ -1,4 +1,4 @@
-//! `control` steers a run that goes on, `rollback` writes the way back.
+//! `control` steers a run that goes on; `rollback` writes the plan that takes a run back.
 
 use std::io;
 use std::path::Path;
@@ -31,7 +31,7 @@ mod skipping;
 
 use skipping::{LOOK_EVERY, TAKEN_WITHIN};
 
-/// What a launch has read of the commands it journals within this time.
+/// Time within which a launch has recorded any command that it has read.
 const IN_HAND_FOR: Duration = Duration::from_secs(1);
 
 const COMMANDS: [&str; 8] = ["pause", "continue", "rate", "concurrency", "skip", "release", "drain", "abort"];
@@ -41,7 +41,7 @@ pub(super) fn control(context: &Context, words: &[String], reason: Option<&str>)
         [run, rest @ ..] if !rest.is_empty() && !COMMANDS.contains(&run.as_str()) => (Some(run.as_str()), rest),
         _ => (None, words),
     };
-    // What is no command is taken for a run, unless it is a command that was not spelled out.
+    // A first word that is no command is taken for a run, unless it is near to a command and no command follows.
     let command = match run.and_then(meant_for) {
         Some(command) if !COMMANDS.contains(&words[0].as_str()) => {
             Err(no_command(run.unwrap_or_default(), Some(command)))
@@ -80,7 +80,7 @@ pub(super) fn control(context: &Context, words: &[String], reason: Option<&str>)
     Ok(Exit::Done)
 }
 
-/// Whether there may be a launch that would take a command.
+/// Tells whether there may be a launch that would take a command.
 fn may_go_on(context: &Context, run: &RunRecord) -> bool {
     match Holder::look_up(&context.settings.journal, run) {
         Holder::Alive => true,
@@ -89,7 +89,7 @@ fn may_go_on(context: &Context, run: &RunRecord) -> bool {
     }
 }
 
-/// Puts the command down and waits until the launch has taken it.
+/// Stores the command, and waits until the launch has taken it.
 fn give(
     context: &Context,
     journal: &mut Journal,
@@ -100,11 +100,11 @@ fn give(
     let given = Instant::now();
     let mut control = journal.give_command(run.key, command, by)?;
     loop {
-        // Asked first: what a launch took before it ended was taken.
+        // Asked first, so that a command that a launch took before it ended counts as taken.
         let goes_on = may_go_on(context, &journal.run(run.key)?);
         match journal.is_taken(control)? {
             Some(true) => return Ok(()),
-            // A launch that begins forgets what was meant for the one before it, and this may have come just then.
+            // A launch that begins drops commands meant for the one before, and this one may have been given just then.
             None if goes_on && given.elapsed() <= TAKEN_WITHIN => {
                 control = journal.give_command(run.key, command, by)?;
             }
@@ -121,7 +121,8 @@ fn give(
     }
 }
 
-/// A launch may have had a command in hand that was withdrawn. One that is gone has nothing in hand.
+/// Waits whether a withdrawn command takes effect nevertheless: a launch may have read it before. A launch that has ended has
+/// not.
 fn withdrawn(context: &Context, journal: &Journal, run: &RunRecord, control: i64) -> Result<(), CommandError> {
     let since = Instant::now();
     loop {
@@ -145,7 +146,7 @@ fn too_late(journal: &Journal, run: &RunRecord) -> Result<CommandError, CommandE
     Ok(CommandError::TooLate { run: id, ended: ended.unwrap_or_default() })
 }
 
-/// The command with the row that is meant, if it names one, once it is known that it could mean something in this run.
+/// Completes a command with the id of the row that is meant, and checks that it can have an effect in this run.
 fn understood(
     context: &Context,
     journal: &Journal,
@@ -194,7 +195,7 @@ fn command_of(words: &[String]) -> Result<Command, String> {
     }
 }
 
-/// The command that a word is the beginning of, or near to.
+/// Returns the command that begins with this word, or that is spelled like it.
 fn meant_for(word: &str) -> Option<&'static str> {
     let begun = COMMANDS.into_iter().find(|command| command.starts_with(word));
     begun.or_else(|| nearest(word, COMMANDS))
@@ -205,7 +206,7 @@ fn no_command(word: &str, meant: Option<&str>) -> String {
     format!("`{word}` is not a command{meant}: {}", COMMANDS.join(", "))
 }
 
-/// Whether the wave needs somebody's leave, and has not got it.
+/// Checks that the wave needs a release, and has not got it yet.
 fn must_wait_for_release(journal: &Journal, run: &RunRecord, wave: &str) -> Result<(), CommandError> {
     let terms = paper_of(run)?.terms;
     let Some(of_wave) = terms.wave(Some(wave)) else {
@@ -224,7 +225,8 @@ fn must_wait_for_release(journal: &Journal, run: &RunRecord, wave: &str) -> Resu
     Ok(())
 }
 
-/// A release is for what waits now, or waited when its launch died: the next one may not wait yet when it takes it.
+/// Completes a release with the part that waits for it now, or waited when the launch ended: the next launch may take the
+/// command before it waits.
 fn as_it_waits(journal: &Journal, run: &RunRecord, command: Command) -> Result<Command, CommandError> {
     let Command::Release { wave, part: None } = command else { return Ok(command) };
     let waits = journal.steered(run.key)?.waits;
@@ -232,7 +234,7 @@ fn as_it_waits(journal: &Journal, run: &RunRecord, command: Command) -> Result<C
     Ok(Command::Release { wave, part })
 }
 
-/// A pause outlives the launch that took it, and so may be lifted before the next one.
+/// Tells whether the command lifts a pause, which outlives its launch and so can be lifted before the next one.
 fn lifts_a_pause(journal: &Journal, run: &RunRecord, command: &Command) -> Result<bool, CommandError> {
     Ok(*command == Command::Continue && !journal.steered(run.key)?.paused.is_empty())
 }
@@ -252,7 +254,7 @@ pub(super) fn rollback(
     let journal = Journal::open_to_read(&context.settings.journal)?;
     beforehand::runs(&journal)?;
     let run = meant::run_to_change(context, &journal, run, Otherwise::LaunchedLast)?;
-    // What it writes is a plan that somebody sends.
+    // The plan that it writes is meant to be sent.
     beforehand::run(&journal, &run, Of::Launch)?;
     if run.running && Holder::look_up(&context.settings.journal, &run) == Holder::Alive {
         context.console.warn(&format!("run {} goes on: what it changes from here on is not in this plan", run.id));

@@ -1,4 +1,4 @@
-//! `trust`: shows what the settings file of a folder sets, and lets it.
+//! `trust`: shows what the settings file of a folder sets, and trusts it.
 
 use std::borrow::Cow;
 use std::io;
@@ -18,9 +18,9 @@ use crate::wording::plain::plain;
 use crate::wording::printout::Printout;
 use crate::wording::sieve::Form;
 
-/// A settings file of a folder, and all that it says.
-struct Shown {
-    /// Where it lies.
+/// A settings file of a folder, with all its settings.
+struct TrustedFile {
+    /// Absolute path of the file.
     place: PathBuf,
     digest: String,
     says: Vec<Said>,
@@ -43,10 +43,10 @@ pub(super) fn trust(context: &Context, named: &Path, show: bool, forget: bool) -
     }
     let opened = file::open(&path, Authority::Folder)?;
     let digest = opened.digest();
-    // What cannot be read is nothing to trust.
+    // A file that cannot be read cannot be trusted.
     let says = opened.says()?;
     let trusted = notes.knows(&place, &digest) == Known::AsItIs;
-    let mut shown = Shown { place, digest, says, trusted };
+    let mut shown = TrustedFile { place, digest, says, trusted };
     if !context.console.json {
         print(context, &shown)?;
     }
@@ -61,7 +61,7 @@ pub(super) fn trust(context: &Context, named: &Path, show: bool, forget: bool) -
     Ok(Exit::Done)
 }
 
-fn print(context: &Context, shown: &Shown) -> Result<(), CommandError> {
+fn print(context: &Context, shown: &TrustedFile) -> Result<(), CommandError> {
     if context.console.answers_by_code() {
         return Ok(());
     }
@@ -73,8 +73,9 @@ fn print(context: &Context, shown: &Shown) -> Result<(), CommandError> {
     written.map_err(stdout_failed)
 }
 
-/// The value of a key, as it is to be judged: whole, but for what stands where a name belongs and looks like the secret itself.
-/// Of that its beginning and its length are shown, and never that it is harmless: it may name something when it is used.
+/// Returns the value of a key as it is shown to be judged: whole, except one that looks like a secret where a name is
+/// expected. Of such a value only the beginning and the length are shown; it is still trusted with the file, and may name
+/// something when used.
 fn value<'a>(said: &'a Said, place: &Path) -> Cow<'a, str> {
     let (key, value) = (said.key.as_deref().unwrap_or_default(), said.value.as_str());
     let is_a_name = match key {
@@ -86,21 +87,21 @@ fn value<'a>(said: &'a Said, place: &Path) -> Cow<'a, str> {
     if is_a_name { value.into() } else { beginning(value).into() }
 }
 
-/// Tells the usual names of variables, which no password and no token is like.
+/// Tells whether a text looks like the usual name of a variable, as no password or token does.
 fn names_a_variable(text: &str) -> bool {
     let begins_well = text.starts_with(|first: char| first.is_ascii_uppercase() || first == '_');
     let is_usual = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     begins_well && text.len() <= 64 && text.bytes().all(is_usual)
 }
 
-/// Eight characters at most, and of a short text less.
+/// Returns the first characters of a text: at most eight, and at most a third of it.
 fn beginning(text: &str) -> String {
     let length = text.chars().count();
     let shown: String = text.chars().take((length / 3).min(8)).collect();
     format!("{shown}… ({length} characters, which look like a secret and not like a name)")
 }
 
-fn render(shown: &Shown, out: &mut Printout<'_>) -> io::Result<()> {
+fn render(shown: &TrustedFile, out: &mut Printout<'_>) -> io::Result<()> {
     let state = if shown.trusted { "trusted" } else { "not trusted" };
     writeln!(out, "{}, {state}, sha256:{}", plain(&shown.place.display().to_string()), shown.digest)?;
     for said in &shown.says {
@@ -110,8 +111,8 @@ fn render(shown: &Shown, out: &mut Printout<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// The document `cutover.trust.v1`.
-fn document(shown: &Shown) -> serde_json::Value {
+/// Document `cutover.trust.v1`.
+fn document(shown: &TrustedFile) -> serde_json::Value {
     let said = |said: &Said| {
         json!({
             "line": said.line, "profile": said.profile, "key": said.key, "value": value(said, &shown.place),
@@ -144,7 +145,7 @@ mod tests {
             said("token_file", "/dev/null"),
             Said { profile: None, ..said("rate", "5") },
         ];
-        let shown = Shown { place: "/x/cutover.toml".into(), digest: "ab".repeat(32), says, trusted: false };
+        let shown = TrustedFile { place: "/x/cutover.toml".into(), digest: "ab".repeat(32), says, trusted: false };
         let document = document(&shown);
         crate::report::lab::conforms("trust.v1.json", &document);
         assert!(!document.to_string().contains("hunter2"), "{document}");

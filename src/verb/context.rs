@@ -1,4 +1,4 @@
-//! Inputs of every verb, and the plan as they have it read.
+//! Inputs of every verb, and the check of a plan by them.
 
 use super::error::CommandError;
 use super::here::Here;
@@ -14,19 +14,19 @@ use crate::settings::flags::PlanArgs;
 use crate::settings::resolve::Layers;
 use crate::values::zone::Zone;
 
-/// Input of every verb: console, settings and where they come from.
+/// Inputs of every verb: console, settings and their origin.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) console: Console,
     /// Settings outside of any profile, or of the one that `--profile` names.
     pub(crate) settings: Settings,
-    /// For the settings of other profiles.
+    /// Layers of settings, from which the settings of other profiles are read.
     pub(crate) layers: Layers,
     pub(crate) here: Here,
 }
 
-/// The zone that people are told times in: the one that the run or its plan names, or the settings, or else the machine's. One
-/// that cannot be found is said, and UTC stands in for it.
+/// Returns the time zone for output: that of the run or its plan, else that of the settings, else the machine's. Warns and
+/// returns UTC if the machine's cannot be found.
 pub(crate) fn zone_of(console: Console, settings: &Settings, run: Option<&RunRecord>) -> Zone {
     let of_run = run.and_then(|run| Zone::from_name(run.settings.get("timezone")?.as_str()?).ok());
     of_run.or_else(|| settings.steering.zone.clone()).unwrap_or_else(|| {
@@ -49,7 +49,7 @@ pub(crate) fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
     }
 }
 
-/// Reads the whole plan once without using any of it. Problems are printed here, all of them.
+/// Checks the whole plan without using any of it. Prints all problems.
 pub(crate) fn checked(context: &Context, source: &Source, args: &PlanArgs) -> Result<Checked, CommandError> {
     let read = crate::plan::check(source, &reading_of(&context.settings, args));
     let render = |problems: &crate::plan::problem::Problems| {

@@ -1,4 +1,4 @@
-//! Commands to type next that are about no run: they need the journal and the way to the service that this one was given.
+//! Commands to type next that concern no run: they take the journal and the endpoint that this command was given.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -9,22 +9,22 @@ use crate::settings::keys::OURS;
 use crate::settings::resolve::CONFIG_FLAG;
 use crate::wording::shell::{shell_path, shell_word};
 
-/// Flags that every command typed here needs as well.
+/// Flags of this command that a command typed next needs as well.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Here {
     journal: String,
     way: String,
-    /// The settings file alone, for what asks no service.
+    /// Flag of the settings file alone, for commands that ask no service.
     config: String,
-    /// The sandbox's night, for what is run there.
+    /// Flags of the sandbox's scenario, for commands that run there.
     night: String,
-    /// Flags by which the plan is read.
+    /// Flags that say how the plan is read.
     reading: String,
-    /// Settings that variables of the environment name and no flag does: setting, variable, value.
+    /// Settings that come from environment variables and no flag: setting, variable, value.
     variables: Vec<(&'static str, String, OsString)>,
 }
 
-/// Settings that name something which may not be there.
+/// Settings whose value names something that may not exist.
 const NAMES: [&str; 6] = ["journal", "profile", "ca_bundle", "scenario", "approvers", CONFIG_FLAG];
 
 const WAY: [&str; 5] = ["endpoint", "region", "profile", "ca_bundle", CONFIG_FLAG];
@@ -52,49 +52,49 @@ impl Here {
         }
     }
 
-    /// The variable that sets this, where no flag does.
+    /// Returns the variable that sets this, where no flag does.
     pub(crate) fn variable(&self, setting: &str) -> Option<&str> {
         self.variables.iter().find(|(name, _, _)| *name == setting).map(|(_, variable, _)| variable.as_str())
     }
 
-    /// The variable that has this value.
+    /// Returns the variable with this value.
     pub(crate) fn variable_that_names(&self, value: &OsStr) -> Option<&str> {
         self.variables.iter().find(|(_, _, has)| has == value).map(|(_, variable, _)| variable.as_str())
     }
 
-    /// For whoever has no credentials for an endpoint: the sandbox, where one may still be chosen, and the command that says
-    /// where it looks for them.
+    /// Returns two ways on for a user without credentials for an endpoint: a try of the sandbox, if the endpoint was given
+    /// here, and the command that shows where credentials are looked for.
     pub(crate) fn tries_elsewhere(&self, endpoint: &str) -> (&'static str, String) {
         if self.way.is_empty() {
-            // It comes from the journal or the settings.
+            // The endpoint comes from the journal or the settings.
             ("", format!("cutover doctor --endpoint {}", shell_word(endpoint)))
         } else {
             (", or try `--endpoint sandbox`", self.asks("doctor"))
         }
     }
 
-    /// One that reads the journal.
+    /// Returns a command that reads the journal.
     pub(crate) fn reads(&self, words: &str) -> String {
         format!("cutover {words}{}", self.journal)
     }
 
-    /// One that asks the service.
+    /// Returns a command that asks the service.
     pub(crate) fn asks(&self, words: &str) -> String {
         format!("cutover {words}{}", self.way)
     }
 
-    /// One that seals the plan of this launch.
+    /// Returns the command that seals the plan of this launch.
     pub(crate) fn seals(&self, plan: &Path) -> String {
         self.asks(&format!("plan {}{} -o FILE", shell_path(plan), self.reading))
     }
 
-    /// One that agrees to a sealed plan, with a key where only signatures count.
+    /// Returns the command that approves a sealed plan, with a key where only signatures count.
     pub(crate) fn approves(&self, sealed: &str, is_signed: bool) -> String {
         let key = if is_signed { " --key KEY" } else { "" };
         format!("cutover approve {sealed} --as NAME{key}{}", self.config)
     }
 
-    /// One that carries a plan out. Where nobody can be asked it has to say that nobody need be.
+    /// Returns the command that runs a plan. It answers its question by a flag where nobody can be asked.
     pub(crate) fn runs(&self, plan: &Path, irreversible: bool) -> String {
         let leave = [(IRREVERSIBLE, irreversible), (YES, !console::can_ask())];
         let leave = leave.into_iter().filter(|(_, is_given)| *is_given);

@@ -1,19 +1,19 @@
-//! The journal as verbs open it.
+//! Journal, as verbs open it.
 
 use super::context::Context;
 use super::error::CommandError;
 use crate::journal::Journal;
 use crate::journal::read::RunRecord;
 
-/// The journal, for a verb that changes nothing.
+/// Opens the journal for a verb that changes nothing.
 pub(crate) fn to_read(context: &Context) -> Result<Journal, CommandError> {
     let journal = Journal::open_to_read(&context.settings.journal)?;
     warn_of_a_copy(context, &journal)?;
     Ok(journal)
 }
 
-/// A launch has a lock beside its journal, which a killed one leaves there. Where the journal knows of a launch that has not
-/// ended, and there is neither a lock nor a log, only the file was copied while it went on.
+/// Warns of a journal that was copied while a run went on, without its log. A launch has a lock beside its journal, which
+/// even a killed one leaves there: an unended launch without lock and log tells that only the file was copied.
 pub(crate) fn warn_of_a_copy(context: &Context, journal: &Journal) -> Result<(), CommandError> {
     let given = &context.settings.journal;
     let paths = [given.canonicalize().unwrap_or_else(|_| given.clone()), given.clone()];

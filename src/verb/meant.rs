@@ -1,7 +1,7 @@
-//! Which run and which row a verb is about, when a person names them by a part, or not at all.
+//! Choice of the run and the row that a verb is about, when a person names them by a part, or not at all.
 //!
-//! In an emergency nobody looks up an id: what goes on is meant. Going on is holding the run's lock, which dies with its
-//! process, and nothing that the journal says of it.
+//! In an emergency nobody looks up an id: the run that goes on is meant. A run goes on if its lock is held, which ends with
+//! the process; the journal's word does not count.
 
 use std::path::Path;
 
@@ -17,36 +17,36 @@ use crate::lock;
 use crate::model::Row;
 use crate::wording::plain::plain;
 
-/// Which run a verb takes when nobody names one and none goes on.
+/// Run that a verb takes when none is named and none goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Otherwise {
     LaunchedLast,
-    /// The one launched last of which something is left to do.
+    /// The one launched last that has something left to do.
     Unfinished,
 }
 
-/// What the choice among runs depends on.
+/// Facts about a run on which the choice depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Candidate {
     goes_on: bool,
     is_open: bool,
-    /// It was refused before anything of it began: nobody means it while there is another.
+    /// True if its launches were refused before anything began: another run is preferred.
     is_refused: bool,
 }
 
-/// The run that is meant, by its place among the candidates.
+/// Result of the choice, by index among the candidates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Choice {
     /// The journal holds no run.
     Nothing,
     GoesOn(usize),
-    /// Several go on.
+    /// Several runs go on.
     Several(Vec<usize>),
     LaunchedLast(usize),
     Unfinished(usize),
 }
 
-/// Chooses among runs of which the one launched last comes first.
+/// Chooses among runs, of which the one launched last comes first.
 fn choose(candidates: &[Candidate], otherwise: Otherwise) -> Choice {
     let all = || candidates.iter().enumerate();
     let going: Vec<usize> = all().filter(|(_, run)| run.goes_on).map(|(i, _)| i).collect();
@@ -64,10 +64,10 @@ fn choose(candidates: &[Candidate], otherwise: Otherwise) -> Choice {
     unfinished.map(Choice::Unfinished).or_else(|| last().map(Choice::LaunchedLast)).unwrap_or(Choice::Nothing)
 }
 
-/// The run that is named, or that is meant without a name; it is told which, and why that one.
+/// Returns the run that is named, or that is meant without a name, and says which it is and why.
 ///
-/// Nothing keeps a run from ending, or another from beginning, right behind this: whoever writes takes the run's lock, or has
-/// its command taken by whoever holds it.
+/// A run may end, or another begin, right after this: a verb that writes takes the run's lock, or has its command taken by
+/// the launch that holds it.
 pub(crate) fn run(
     context: &Context,
     journal: &Journal,
@@ -77,8 +77,8 @@ pub(crate) fn run(
     chosen(context, journal, named, otherwise, |_| Ok(()))
 }
 
-/// The same for a verb that writes or sends. The runs that are passed over for it are held against their events first: what is
-/// stored of them might have been edited so that another one is meant.
+/// Returns the run for a verb that writes or sends. The runs that are passed over for it are first checked against their
+/// events: an edit of what is stored about them could make another run the one that is meant.
 pub(crate) fn run_to_change(
     context: &Context,
     journal: &Journal,
@@ -111,7 +111,7 @@ fn chosen(
             let told = |i: &usize| format!("{} ({})", plain(&runs[*i].run.id), plain(&runs[*i].run.plan_path));
             return Err(CommandError::SeveralRuns { runs: at.iter().map(told).collect() });
         }
-        // A lock says so, and nothing that is stored.
+        // Decided by a lock and by nothing that is stored, so that no check is needed.
         Choice::GoesOn(at) => (at, "it is going on"),
         Choice::LaunchedLast(at) => (at, "the one launched last; no run is going on"),
         Choice::Unfinished(at) => (at, "the unfinished one launched last; no run is going on"),
@@ -129,7 +129,7 @@ fn chosen(
     Ok(run)
 }
 
-/// Runs launched after the one that is meant, and runs made after it, whenever their events say that they were launched.
+/// Returns the runs launched after the one that is meant, and those made after it, whenever they claim to have been launched.
 fn passed_over(runs: &[Launched], at: usize) -> Vec<&RunRecord> {
     let meant = runs[at].run.key.number();
     let is_newer = |(place, launched): &(usize, &Launched)| *place < at || launched.run.key.number() > meant;
@@ -141,12 +141,12 @@ fn candidate(journal: &Path, launched: &Launched) -> Candidate {
     Candidate { goes_on: goes_on(journal, run), is_open: *is_open, is_refused: *is_refused }
 }
 
-/// Whether a launch holds the run. Only where the lock cannot be asked is the journal's word taken for it.
+/// Tells whether a launch holds the run. The journal's word counts only where the lock cannot be tested.
 pub(crate) fn goes_on(journal: &Path, run: &RunRecord) -> bool {
     lock::is_held(&lock::of_run(journal, &run.id)).unwrap_or(run.running)
 }
 
-/// The row that an id, the beginning of one or a name stands for; it is told which, if that is not how it is spelled.
+/// Returns the row that an id, the beginning of one, or a name stands for, and says which it is if it is spelled otherwise.
 pub(crate) fn row(
     context: &Context,
     journal: &Journal,
@@ -170,7 +170,7 @@ pub(crate) fn row(
     }
 }
 
-/// Its id, and its name where it has one.
+/// Returns the row's id, and its name where it has one.
 fn told(Named { source_id, name }: &Named) -> String {
     let name = name.as_deref().map_or_else(String::new, |name| format!(" ({})", plain(name)));
     format!("{}{name}", plain(source_id))
@@ -184,13 +184,13 @@ mod tests {
     const OPEN: Candidate = Candidate { is_open: true, ..ENDED };
     const REFUSED: Candidate = Candidate { is_refused: true, ..OPEN };
     const GOING: Candidate = Candidate { goes_on: true, ..OPEN };
-    /// Its last row has its verdict, and its launch is about to end.
+    /// A run whose last row has its verdict, and whose launch is about to end.
     const ENDING: Candidate = Candidate { goes_on: true, ..ENDED };
 
     #[test]
     fn what_goes_on_is_meant_then_what_was_launched_last_and_what_was_refused_only_when_there_is_nothing_else() {
         use Choice::{GoesOn, LaunchedLast, Nothing, Several, Unfinished};
-        // The runs, the one launched last first; what is meant; and what is for those that go on with something.
+        // The runs, the one launched last first; the choice for most verbs; and that for verbs that go on with a run.
         let cases: &[(&[Candidate], Choice, Choice)] = &[
             (&[], Nothing, Nothing),
             (&[ENDED], LaunchedLast(0), LaunchedLast(0)),

@@ -27,8 +27,8 @@ pub(crate) fn write_report(
     })
 }
 
-/// Writes a result to a file as it is, whole or not at all, and to a terminal as it is fit for one, by whichever name that goes:
-/// it takes nothing as it is.
+/// Writes a result to a file unchanged, whole or not at all. A path that leads to a terminal, under whatever name, gets the
+/// text that is safe for one.
 pub(crate) fn write_fit<E: From<io::Error>>(
     path: &Path,
     like: &Path,
@@ -43,7 +43,7 @@ pub(crate) fn write_fit<E: From<io::Error>>(
     })
 }
 
-/// A result for people to standard output.
+/// Prints a result for people to standard output.
 pub(crate) fn print(write: impl FnOnce(&mut Printout<'_>) -> Result<(), ReportError>) -> Result<(), CommandError> {
     console::print(write).map_err(not_printed)
 }

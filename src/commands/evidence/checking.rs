@@ -1,4 +1,4 @@
-//! `audit verify --bundle`: what a stranger handed over, held against its manifest, and its files against its journal.
+//! `audit verify --bundle`: checks a bundle from somebody else: the files against its manifest, then against its journal.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::ssh::signature::{Purpose, is_among, verify};
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, output_failed, unreadable};
 
-/// The run that is meant has to be the one that the bundle is of, if somebody names one.
+/// Verifies a bundle. A run that is named has to be the one that the bundle is about.
 pub(in crate::commands) fn verify_bundle(
     context: &Context,
     path: &Path,
@@ -39,11 +39,11 @@ pub(in crate::commands) fn verify_bundle(
     if run.is_some_and(|run| !id.starts_with(run)) {
         return Err(bad(BadBundle::Lacks(format!("run {}", run.unwrap_or_default()))));
     }
-    // Where its journal is, is nobody's concern.
+    // The path of the unpacked journal means nothing to the reader.
     let mut journal = Journal::open_to_read(&folder.join(bundle::JOURNAL))?;
     journal.be_told_as(bundle::JOURNAL);
     let not_there = || bad(BadBundle::Lacks(format!("run {id} in its journal")));
-    // With all others that it has, of which the reports say nothing.
+    // All runs in its journal are verified, also those that the reports do not cover.
     let audit = audit::verify_all(&journal)?.about(&id).ok_or_else(not_there)?;
     let run = journal.find_run(&id)?;
     let audit = audit.in_bundle(|verified| {
@@ -61,7 +61,7 @@ pub(in crate::commands) fn verify_bundle(
     Ok(if audit.is_ok() { Exit::Done } else { Exit::Integrity })
 }
 
-/// Its files against its journal, and its manifest against its signature.
+/// Compares the bundle's files with its journal, and checks the signature of its manifest.
 fn held_together(
     bundle: &Unpacked,
     form: BundleForm,
@@ -99,7 +99,7 @@ fn held_together(
     Ok(verified.in_bundle(bundled, findings))
 }
 
-/// The SHA-256 of the `check.py` of this version.
+/// Returns the SHA-256 of the `check.py` of this version.
 pub(in crate::commands) fn checker_sum() -> String {
     use sha2::{Digest as _, Sha256};
     hex(&Sha256::digest(CHECKER))

@@ -1,6 +1,6 @@
-//! `audit export`: one folder, or one ZIP, with which a stranger can check a run by hand and with common tools.
+//! `audit export`: one folder or one ZIP, with which anybody can check a run by hand and with common tools.
 //!
-//! Everything in it is read from the copy of the journal that is in it, so that nothing can have changed in between.
+//! Everything in it is made from the copy of the journal that is in it, so that nothing can change in between.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -37,10 +37,10 @@ use crate::wording::plain::shown;
 
 const README: &str = include_str!("bundle/README.md");
 
-/// Content of a bundle, and where that goes.
+/// Content of a bundle, and its destination.
 pub(in crate::commands) struct Exported<'a> {
     pub(in crate::commands) run: Option<&'a str>,
-    /// The journal as it is, with the other runs that it holds.
+    /// True for the whole journal, with its other runs.
     pub(in crate::commands) all_runs: bool,
     pub(in crate::commands) output: &'a Path,
     pub(in crate::commands) key: Option<&'a Path>,
@@ -90,18 +90,18 @@ pub(in crate::commands) fn export(context: &Context, what: &Exported<'_>) -> Res
 }
 
 fn folder_beside(output: &Path) -> io::Result<TempDir> {
-    // Private until all of it is there.
+    // Private until it is complete.
     private_folder_in(folder_of(output))
 }
 
-/// Lets whoever may read the journal read what is exported from it, and nobody else.
+/// Lets those who may read the journal read what is exported from it, and nobody else.
 fn for_the_eyes_of(folder: &Path, journal: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = fs::metadata(journal)?.permissions().mode() & 0o666;
     for name in names_in(folder)? {
         fs::set_permissions(folder.join(name), fs::Permissions::from_mode(mode))?;
     }
-    // Who may read a folder has to be able to enter it.
+    // A reader of a folder needs to be able to enter it.
     let enters = (mode & 0o444) >> 2;
     fs::set_permissions(folder, fs::Permissions::from_mode(mode | enters))
 }
@@ -141,7 +141,7 @@ impl Bundle<'_> {
         fs::write(&path, text).map_err(output_failed(&path))
     }
 
-    /// The very bytes whose SHA-256 names the plan.
+    /// Writes exactly the bytes whose SHA-256 names the plan.
     fn plan(&self, paper: &Paper) -> Result<(), CommandError> {
         let path = self.folder.join(PLAN);
         let failed = |error| output_failed(&path)(error);
@@ -196,7 +196,7 @@ fn manifest_of(folder: &Path) -> io::Result<Manifest> {
     Ok(manifest)
 }
 
-/// The name of the folder in an archive of this name: one that it may have on any machine.
+/// Returns a name for the folder in an archive with this name: one that is valid on any machine.
 fn folder_in(output: &Path) -> String {
     let stem = output.file_stem().unwrap_or_default().to_string_lossy();
     let plain = |char: char| if char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-') { char } else { '_' };
@@ -204,7 +204,7 @@ fn folder_in(output: &Path) -> String {
     if is_name(&name) { name } else { "evidence".to_owned() }
 }
 
-/// Written beside its destination and renamed into place.
+/// Writes the ZIP beside its destination, and renames it into place.
 fn zip_of(folder: &Path, output: &Path, like: &Path) -> io::Result<()> {
     let stem = folder_in(output);
     write_file_for(output, Eyes::of(like), |file| {

@@ -1,11 +1,11 @@
-//! Result of an audit, told.
+//! Output of the result of an audit.
 
 use crate::audit::{self, Audit};
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::verb::results::{print, print_json};
 
-/// Tells it the way in which it was asked for; where the exit code is all the answer, faults alone.
+/// Prints the result as text or JSON, as asked; where the exit code is the whole answer, only faults.
 pub(super) fn tell(context: &Context, audit: &Audit) -> Result<(), CommandError> {
     if context.console.answers_by_code() {
         if !audit.is_ok() {

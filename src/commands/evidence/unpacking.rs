@@ -1,5 +1,4 @@
-//! A bundle on its way into a private folder: nothing is read from where a stranger put it but what its manifest names, once, and
-//! hashed as it comes.
+//! Copy of a bundle into a private folder. Only the files that its manifest names are read, each once, and hashed on the way.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
@@ -18,9 +17,9 @@ pub(super) mod error;
 
 use error::{UnpackError, bad_archive, bad_content};
 
-/// Bound on what a bundle unpacks into, in lengths of its own.
+/// Largest ratio of unpacked to packed bytes.
 const MOST_INFLATED: u64 = 100;
-/// Small ones may.
+/// Unpacked bytes that are allowed whatever the ratio.
 const ALWAYS_FITS: u64 = 64 << 20;
 
 /// A bundle whose files are those of its manifest, in a folder of our own.
@@ -31,7 +30,7 @@ pub(super) struct Unpacked {
     pub(super) signature: Option<String>,
 }
 
-/// From a folder, or from a ZIP that holds one.
+/// Unpacks a bundle that is a folder, or a ZIP with one folder in it.
 pub(super) fn unpacked(bundle: &Path) -> Result<Unpacked, UnpackError> {
     if fs::metadata(bundle)?.is_dir() {
         let mut names = Vec::new();
@@ -58,7 +57,7 @@ pub(super) fn unpacked(bundle: &Path) -> Result<Unpacked, UnpackError> {
         let mut content = tempfile::tempfile()?;
         let mut entry = archive.by_index(at).map_err(bad_archive)?;
         let size = entry.size();
-        // The end of what it says it is, wherever it ends.
+        // One byte more than its stated size is read, so that a longer file is noticed without reading all of it.
         if io::copy(&mut entry.by_ref().take(size.saturating_add(1)), &mut content).map_err(bad_content)? != size {
             return Err(BadBundle::Archive(format!("`{name}` is not as long as it says")).into());
         }
@@ -67,7 +66,7 @@ pub(super) fn unpacked(bundle: &Path) -> Result<Unpacked, UnpackError> {
     })
 }
 
-/// A plain file, and not what a link points to: neither a device, which has no end, nor a pipe, for which one waits.
+/// Opens a plain file, and no link, device or pipe: a device may have no end, and a pipe may block.
 fn open_plain(path: &Path, name: &str) -> Result<File, UnpackError> {
     let is_link = |error: &io::Error| error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
     let file = files::open_itself(path).map_err(|error| match error.kind() {
@@ -78,7 +77,8 @@ fn open_plain(path: &Path, name: &str) -> Result<File, UnpackError> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(BadBundle::NoFile(name.to_owned()).into()) }
 }
 
-/// Bytes of a file that are not in holes, which cost nothing and would be written out. Where a file system knows of none all are.
+/// Returns the bytes of a file outside holes: a hole takes no space, but would be written out. Returns the whole length on a
+/// file system without holes.
 ///
 /// source: lseek(2), `SEEK_DATA` and `SEEK_HOLE`
 fn content_of(file: &File) -> io::Result<u64> {
@@ -88,7 +88,7 @@ fn content_of(file: &File) -> io::Result<u64> {
     while at < length {
         let begins = match seek(file, SeekFrom::Data(at)) {
             Ok(begins) => begins,
-            // There is none behind that.
+            // There is no data behind this.
             Err(rustix::io::Errno::NXIO) => break,
             Err(_) => return Ok(length),
         };
@@ -99,13 +99,13 @@ fn content_of(file: &File) -> io::Result<u64> {
     Ok(content)
 }
 
-/// Tells that so much is not what so little unpacks into.
+/// Tells whether `length` bytes are more than `content` bytes may unpack into.
 fn is_too_long(length: u64, content: u64) -> bool {
     length > content.saturating_mul(MOST_INFLATED).saturating_add(ALWAYS_FITS)
 }
 
-/// An archive that begins where the file begins, ends where it ends, and says nothing twice or otherwise: what other programs take out
-/// of it is what is taken out of it here.
+/// Opens an archive that begins and ends where the file does and contains no duplicate or contradictory entries: other
+/// programs extract the same files from it.
 fn archive_of(path: &Path) -> Result<ZipArchive<File>, UnpackError> {
     let bad = |what: &str| Err(BadBundle::Archive(what.to_owned()).into());
     let mut file = open_plain(path, &path.display().to_string())?;
@@ -125,7 +125,7 @@ fn archive_of(path: &Path) -> Result<ZipArchive<File>, UnpackError> {
         return Err(BadBundle::TooMany.into());
     }
     file.rewind()?;
-    // Each reader of it goes to where it reads.
+    // Each reader seeks to its place before it reads.
     let again = file.try_clone()?;
     let mut archive = ZipArchive::new(file).map_err(bad_archive)?;
     if archive.len() != n_entries || archive.offset() != 0 {
@@ -145,7 +145,7 @@ fn archive_of(path: &Path) -> Result<ZipArchive<File>, UnpackError> {
     Ok(archive)
 }
 
-/// The files of the one folder in it, and where they are.
+/// Returns the files of the one folder in the archive, with their indexes.
 fn names_in(archive: &mut ZipArchive<File>) -> Result<Vec<(String, usize)>, UnpackError> {
     let mut names: Vec<(String, usize)> = Vec::new();
     let mut folder: Option<String> = None;
@@ -172,7 +172,7 @@ fn names_in(archive: &mut ZipArchive<File>) -> Result<Vec<(String, usize)>, Unpa
     Ok(names)
 }
 
-/// The manifest first; then every file that it names, once.
+/// Copies a bundle: the manifest first, then each file that it names.
 fn taken(names: &[String], mut open: impl FnMut(&str) -> Result<File, UnpackError>) -> Result<Unpacked, UnpackError> {
     let mut small = |name: &str| -> Result<String, UnpackError> {
         let mut text = String::new();
@@ -188,7 +188,7 @@ fn taken(names: &[String], mut open: impl FnMut(&str) -> Result<File, UnpackErro
         let mut hash = Sha256::new();
         let (mut from, mut to) = (open(name)?, File::create_new(folder.path().join(name))?);
         let mut chunk = vec![0; 1 << 16];
-        // One that grows as it is read is read as far as it was long.
+        // A file that grows meanwhile is read up to its first length.
         let mut left = from.metadata()?.len();
         while left > 0 {
             let most = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));

@@ -1,4 +1,4 @@
-//! `control skip`: for rows that were never sent. What was sent cannot be taken back by leaving it out.
+//! `control skip`, for rows that were never sent: a change that was sent cannot be taken back by skipping its row.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::verb::error::CommandError;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 
-/// A launch takes a command within half a second; a busy disk may need longer.
+/// Time within which a launch takes a command: usually half a second, but longer on a busy disk.
 pub(super) const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Refuses to skip a row for which that would mean nothing any more.
+/// Refuses to skip a row where that would have no effect any more.
 pub(super) fn must_be_skippable(
     journal: &Journal,
     run: &RunRecord,
@@ -37,7 +37,8 @@ pub(super) fn must_be_skippable(
     }
 }
 
-/// Why a row cannot be skipped. Where a launch goes on, an attempt that is the first and has not ended may be held back yet.
+/// Returns the reason for which a row cannot be skipped. The first attempt of a launch that goes on may still be held back,
+/// even if it has begun.
 fn why_not(standing: &Standing, skipped: Option<&By>, runs: bool) -> Option<String> {
     let by = skipped.map(|by| format!("was skipped already, by {by}"));
     match standing.phase {
@@ -54,7 +55,7 @@ fn why_not(standing: &Standing, skipped: Option<&By>, runs: bool) -> Option<Stri
     }
 }
 
-/// Waits until it is known that a row whose skip was taken was not sent all the same: its attempt may have been ahead.
+/// Waits until it is certain that a row whose skip was taken was not sent: its attempt may have been ahead of the command.
 pub(super) fn must_be_skipped(journal: &Journal, run: &RunRecord, id: &str) -> Result<(), CommandError> {
     let asked = Instant::now();
     loop {
@@ -88,7 +89,7 @@ mod tests {
         let sent = "was sent already, and what became of it is not known yet";
         let cases = [
             (at(Phase::Untried, 0), None),
-            // Throttled or unsent, and never sent.
+            // Throttled or not sent, so that no change left.
             (at(Phase::Due, 0), None),
             (at(Phase::Due, 2), Some("was sent already, 2 times, and is due again")),
             (at(Phase::Open, 2), Some(sent)),
@@ -102,7 +103,7 @@ mod tests {
                 assert_eq!(why_not(&standing, None, runs).as_deref(), why, "{:?}", standing.phase);
             }
         }
-        // It may wait for its leave to go; without a launch nobody knows any more.
+        // It may still wait for its turn to send; without a launch nobody knows.
         assert_eq!(why_not(&at(Phase::Open, 1), None, true), None);
         assert_eq!(why_not(&at(Phase::Open, 1), None, false).as_deref(), Some(sent));
         for phase in [Phase::Untried, Phase::Due, Phase::Settled(Verdict::Blocked)] {

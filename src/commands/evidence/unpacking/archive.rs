@@ -1,5 +1,5 @@
-//! Two readers of a ZIP: one goes by its directory, which stands at its end, and the other from entry to entry, as they come. Both find the
-//! same files in it, or it is refused.
+//! Comparison of the two ways to read a ZIP: by the directory at its end, or from entry to entry. An archive in which they
+//! find different files is refused.
 //!
 //! source: APPNOTE.TXT 4.3.7, local file header; 4.3.12, central directory; 4.3.14 and 4.3.15, its end in Zip64; 4.5.3, sizes in Zip64
 
@@ -15,18 +15,19 @@ use crate::audit::bundle::BadBundle;
 const LOCAL: usize = 30;
 const CENTRAL: usize = 46;
 const END: u64 = 22;
-/// The end of the directory in Zip64, and where that is.
+/// Length of the end of the directory in Zip64, with its locator.
 const END_64: u64 = 56 + 20;
 
-/// An encrypted file, or one that says only behind itself how long it is, or has a patch for content, or a masked header.
+/// Flags of an entry that are refused, that is all but those of compression level and UTF-8 names: encryption, sizes behind
+/// the content, patches, masked headers.
 const FLAGS: u16 = !(0b110 | 1 << 11);
 
-/// Extra fields that say nothing of a name or of content: sizes, times, owners.
+/// Extra fields that affect neither name nor content: sizes, times, owners.
 const SIZES: u16 = 0x0001;
 const EXTRAS: [u16; 3] = [SIZES, 0x5455, 0x7875];
 
-/// An entry as its two headers have it.
-struct Entry {
+/// An entry, as the directory describes it.
+struct ZipEntry {
     name: Vec<u8>,
     local_at: u64,
     central_at: u64,
@@ -34,14 +35,14 @@ struct Entry {
     size: u64,
 }
 
-/// The file is that of the archive.
+/// Checks that both ways of reading find the same files. `file` is the archive's own file.
 pub(super) fn must_say_one_thing(archive: &mut ZipArchive<File>, mut file: File) -> Result<(), UnpackError> {
     let length = file.metadata()?.len();
     let mut central_at = archive.central_directory_start();
     let mut entries = Vec::new();
     for at in 0..archive.len() {
         let entry = archive.by_index_raw(at).map_err(bad_archive)?;
-        entries.push(Entry {
+        entries.push(ZipEntry {
             name: entry.name_raw().to_vec(),
             local_at: entry.header_start(),
             central_at: entry.central_header_start(),
@@ -71,8 +72,9 @@ fn bad<T>(what: &str) -> Result<T, UnpackError> {
     Err(BadBundle::Archive(what.to_owned()).into())
 }
 
-/// Lengths of both headers, the first with what follows it.
-fn check(file: &mut File, entry: &Entry) -> Result<(u64, u64), UnpackError> {
+/// Checks both headers of an entry. Returns the length of its local header with the content, and that of its directory
+/// header.
+fn check(file: &mut File, entry: &ZipEntry) -> Result<(u64, u64), UnpackError> {
     let local: [u8; LOCAL] = bytes(file, entry.local_at)?;
     let central: [u8; CENTRAL] = bytes(file, entry.central_at)?;
     let [flags, method, local_name, local_extra] = [6, 8, 26, 28].map(|at| number(&local, at));
@@ -91,7 +93,7 @@ fn check(file: &mut File, entry: &Entry) -> Result<(u64, u64), UnpackError> {
     let extra = longer(file, entry.local_at + LOCAL as u64 + u64::from(local_name), local_extra)?;
     let other = longer(file, entry.central_at + CENTRAL as u64 + u64::from(central_name), central_extra)?;
     let sizes = [entry.size.to_le_bytes(), entry.packed.to_le_bytes()].concat();
-    // Behind them there is in the directory where the file is, if that is far.
+    // In the directory, the offset of a far file follows the sizes.
     let are_known = |extra: &[u8]| {
         extras(extra).is_some_and(|fields| {
             fields.iter().all(|(id, data)| EXTRAS.contains(id) && (*id != SIZES || data.starts_with(&sizes)))
@@ -113,7 +115,8 @@ fn check(file: &mut File, entry: &Entry) -> Result<(u64, u64), UnpackError> {
     Ok((of_local + entry.packed, of_central))
 }
 
-/// Length of what is deflated, as it says itself, and at most `most`; of what comes out of it no more is read than was said.
+/// Returns the length of a deflated stream by its own end mark, at most `most`. No more of its content is read than `size`
+/// and a byte.
 fn deflated(file: &mut File, at: u64, most: u64, size: u64) -> Result<u64, UnpackError> {
     file.seek(SeekFrom::Start(at))?;
     let mut content = DeflateDecoder::new(BufReader::new(file.take(most)));
@@ -121,7 +124,7 @@ fn deflated(file: &mut File, at: u64, most: u64, size: u64) -> Result<u64, Unpac
     Ok(content.total_in())
 }
 
-/// Fields by their numbers, unless they do not end where all of it ends.
+/// Returns extra fields with their ids; `None` if they do not fill the given bytes exactly.
 fn extras(mut extra: &[u8]) -> Option<Vec<(u16, &[u8])>> {
     let mut fields = Vec::new();
     while !extra.is_empty() {

@@ -17,7 +17,7 @@ pub(super) fn bad_archive(error: zip::result::ZipError) -> UnpackError {
     BadBundle::Archive(error.to_string()).into()
 }
 
-/// Tells what cannot be unpacked from a disk that cannot be read.
+/// Distinguishes content that cannot be unpacked from a disk that cannot be read.
 pub(super) fn bad_content(error: io::Error) -> UnpackError {
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
