@@ -1,8 +1,8 @@
-//! The door at which a request waits for leave to go: slot, cool-down, pace. Changes and reads pass the same gate.
+//! Gate at which a request waits for leave to go: slot, cool-down, pace. Changes and reads pass the same gate.
 //!
-//! The order matters. A change comes to hand (see [`at_hand`]), its intent is recorded, a slot is taken if it has none, and
-//! only then is a token of the pace spent, so that a slow disk cannot bunch sends, nor keep slots from those that could use
-//! them. How the pace is learned from the service's 429s is in [`quota`].
+//! The order matters. The turn of a change comes near (see [`at_hand`]), its intent is recorded, a slot is taken if it has none,
+//! and only then is a token of the pace spent: a slow disk can neither bunch sends nor keep slots from requests that could use
+//! them. [`quota`] learns the pace from the service's 429s.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,33 +37,33 @@ use settings::GateSettings;
 pub(crate) use slots::Slot;
 use slots::Slots;
 
-/// Lessons of earlier launches of the same account, whichever run they carried.
+/// Lessons of earlier launches of the same account, in whichever run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Past {
     pub(crate) quota: Option<Remembered>,
-    /// The rest of the time for which they were told to wait.
+    /// Remaining part of the time for which they were told to wait.
     pub(crate) cools_for: Duration,
 }
 
 pub(crate) struct Gate {
     slots: Arc<Slots>,
-    /// Where a request waits that does not leave soon.
+    /// Line of the requests that do not leave soon.
     next: Next,
-    /// First come, first served; who holds it waits for the cool-down and the pace.
+    /// First come, first served; its holder waits for the cool-down and the pace.
     head_of_line: tokio::sync::Mutex<()>,
     n_in_line: AtomicUsize,
     n_reads_in_line: AtomicUsize,
     state: Mutex<State>,
-    /// The pace or the cool-down changed under somebody who sleeps.
+    /// Wakes sleepers when the pace or the cool-down changed.
     changed: Notify,
-    /// From here on there are only 429s, or somebody asks for leave again.
+    /// Wakes [`Gate::throttled_for_too_long`]: the lane became throttled, or is asked again after a rest.
     throttled: Notify,
-    /// The rate of all accounts, where there are several and one is set for all.
+    /// Rate limit of all accounts together, if one is set.
     of_all: Option<Arc<RateOfAll>>,
     on_the_wire: Arc<AtomicUsize>,
-    /// Changes that are written down as begun and wait for leave.
+    /// Changes that are recorded as begun and wait for leave.
     n_begun: Arc<AtomicUsize>,
-    /// Requests that had leave so far.
+    /// Requests that have left so far.
     n_left: AtomicU64,
 }
 
@@ -71,11 +71,11 @@ struct State {
     quota: Quota,
     pace: Option<Pace>,
     last_left: Instant,
-    /// Nothing leaves before this instant. It only ever moves later.
+    /// Instant before which nothing leaves; it only ever moves later.
     not_before: Instant,
-    /// Somebody waited for leave or for an answer up to this instant, if nobody does now.
+    /// Instant up to which somebody waited for leave or for an answer; meaningless while somebody does.
     asked_until: Instant,
-    /// As many requests had leave to go up to this instant, as far as a pace held.
+    /// Requests that could have left up to `offered_until` at the paces that were set; time without a pace adds none.
     offered: f64,
     offered_until: Instant,
     bursts: Bursts,
@@ -88,7 +88,7 @@ impl State {
         self.offered_until = now;
     }
 
-    /// When the next request leaves.
+    /// Returns when the next request can leave.
     fn leaves_at(&self) -> Instant {
         self.pace.as_ref().map_or(self.not_before, |pace| self.not_before.max(pace.due()))
     }
@@ -107,7 +107,7 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    /// The look has its answer; the slot is kept for the change that follows from it.
+    /// Ends a look that has its answer; its slot goes to the change that follows from it.
     pub(crate) fn back_to(self, at_hand: &mut AtHand) {
         drop(self.wire);
         at_hand.slot = Some(self.slot);
@@ -123,18 +123,19 @@ enum Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leave {
     Go,
-    /// The lane is throttled, and a read waits.
+    /// The lane is throttled, and a read waits: it goes first.
     ReadsFirst,
 }
 
-/// One request that waits for leave, while it does.
+/// Request in the line, for as long as it waits for leave.
 struct InLine<'a> {
     gate: &'a Gate,
     request: Request,
 }
 
 impl<'a> InLine<'a> {
-    /// A lane that nobody asked for anything was not throttled meanwhile: it was paused, or waited for its stage.
+    /// Joins the line. A time in which nobody asked the lane for anything (paused, or waiting for its stage) does not count as
+    /// throttled.
     fn new(gate: &'a Gate, request: Request) -> Self {
         if gate.is_at_rest() {
             let mut state = gate.state();
@@ -177,17 +178,17 @@ impl Drop for Counted {
     }
 }
 
-/// A view that is true only now; nobody stores it.
+/// View that is true only now; nobody stores it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Snapshot {
     pub(crate) on_the_wire: usize,
     pub(crate) per_second: Option<f64>,
     pub(crate) cooling: Option<Duration>,
-    /// Requests that had leave so far.
+    /// Requests that have left so far.
     pub(crate) n_left: u64,
-    /// As many as could have had leave at the paces that held.
+    /// Requests that could have left at the paces that were set.
     pub(crate) offered: f64,
-    /// The rate that the service takes, as far as it told or showed.
+    /// Rate that the service accepts, as far as it stated or showed it.
     pub(crate) believed: Option<f64>,
 }
 
@@ -226,7 +227,7 @@ impl Gate {
         }
     }
 
-    /// So many changes may be written down as begun: those under way, and those that leave before long. A commit to a disk
+    /// Returns how many changes may be recorded as begun: those under way, and those that leave before long. A commit to a disk
     /// takes some milliseconds, and without the latter nothing would be under way meanwhile.
     pub(crate) fn n_intents(&self) -> usize {
         self.slots.now() + self.state().bursts.largest()
@@ -236,23 +237,23 @@ impl Gate {
         self.slots.take().await
     }
 
-    /// The same for a read: the next slot that is given back is its. In a throttled lane changes hold theirs while they wait,
-    /// and behind them stand those that wait for one.
+    /// Takes a slot for a read, which gets the next one that is given back: in a throttled lane, changes hold slots while they wait,
+    /// and others wait for slots behind them.
     pub(crate) async fn slot_for_read(&self) -> Slot {
         self.slots.take_first().await
     }
 
-    /// Another number of requests may be under way at once. Those that are, are awaited.
+    /// Sets the number of requests that may be under way at once. If there are more, they are awaited.
     pub(crate) fn set_concurrency(&self, concurrency: u32) {
         self.slots.resize(concurrency);
     }
 
-    /// As many requests may be under way at once as are set now.
+    /// Returns the number of requests that may be under way at once, as it is set now.
     pub(crate) fn concurrency(&self) -> u32 {
         self.slots.wanted()
     }
 
-    /// Another `--rate`, from now on.
+    /// Sets the `--rate` from now on.
     pub(crate) fn set_rate(&self, per_second: Option<f64>) {
         let mut state = self.state();
         state.offer(Instant::now());
@@ -263,16 +264,16 @@ impl Gate {
         self.changed.notify_waiters();
     }
 
-    /// Waits until no more is before a change than leaves within [`AT_HAND`]. What fast lanes have begun is bounded by their
-    /// line, and passes.
+    /// Waits until no more changes are ahead than leave within [`AT_HAND`]. In a fast lane, the number of begun changes is bounded
+    /// by its line, and they pass.
     pub(crate) async fn at_hand(&self, slot: Option<Slot>) -> AtHand {
         let _in_line = InLine::new(self, Request::Change);
         if slot.is_none() {
-            // Before that, slots are for reads.
+            // Until then, slots are for reads.
             self.until(Self::not_before, is_soon).await;
         }
         let slot = match slot {
-            // Who waits for the pace keeps it from nobody, and who waits for a slot is not at hand.
+            // In a slow lane nobody misses a slot that waits for the pace, and a change without a slot is not at hand.
             None if self.is_slow() != [false; 2] => Some(self.slot().await),
             slot => slot,
         };
@@ -281,8 +282,8 @@ impl Gate {
         at_hand
     }
 
-    /// The same, if nothing is waited for. Most changes of a lane without a pace have it so, and of what waits they need
-    /// nothing. Otherwise it gives the slot back.
+    /// Does the same if there is nothing to wait for, as for most changes of a lane without a pace; they need none of the machinery
+    /// of waiting. Otherwise it returns the slot.
     pub(crate) fn at_hand_at_once(&self, slot: Option<Slot>) -> Result<AtHand, Option<Slot>> {
         let n_slots = self.slots.now();
         let is_at_hand = self.of_all.is_none() && {
@@ -293,13 +294,13 @@ impl Gate {
         if is_at_hand { Ok(AtHand { slot, places: Places::default() }) } else { Err(slot) }
     }
 
-    /// Waits until what was at hand may leave within [`AT_HAND`], wherever the time went meanwhile.
+    /// Waits until a change that was at hand can leave within [`AT_HAND`] again, whatever delayed it meanwhile.
     pub(crate) async fn soon(&self, at_hand: &mut AtHand) {
         let _in_line = InLine::new(self, Request::Change);
         self.come_next(&mut at_hand.places).await;
     }
 
-    /// Waits for a place among those that leave within [`AT_HAND`], and until that is so.
+    /// Waits for a place among those that leave within [`AT_HAND`], and until they do.
     async fn come_next(&self, places: &mut Places) {
         loop {
             let [own, of_all] = self.is_slow();
@@ -330,12 +331,12 @@ impl Gate {
         }
     }
 
-    /// Waits until the lane is told to wait for longer than [`AT_HAND`].
+    /// Waits until the lane has been told to wait for longer than [`AT_HAND`].
     async fn told_to_wait(&self) {
         self.until(Self::not_before, |at, now| !is_soon(at, now)).await;
     }
 
-    /// Waits until the next request does not leave for longer than [`PUT_OFF`], or the last one of those that are begun.
+    /// Waits until the next request cannot leave within [`PUT_OFF`], or more changes are begun than leave within that time.
     pub(crate) async fn put_off(&self) {
         let _begun = Counted::new(&self.n_begun);
         let _begun_of_all = self.of_all.as_ref().map(|all| Counted::new(&all.n_begun));
@@ -350,7 +351,7 @@ impl Gate {
 
     async fn until(&self, at: impl Fn(&Self) -> Instant, holds: impl Fn(Instant, Instant) -> bool) {
         loop {
-            // Both before anything is read: what changes after that is not missed.
+            // Subscribes before anything is read, so that no later change is missed.
             let changed = self.changed.notified();
             let changed_for_all = self.of_all.as_ref().map(|all| all.changed.notified());
             let (at, now) = (at(self), Instant::now());
@@ -370,25 +371,25 @@ impl Gate {
         self.state().not_before
     }
 
-    /// When the next request leaves as far as its own lane is concerned.
+    /// Returns when the next request can leave as far as its own lane is concerned.
     fn own_leaves_at(&self) -> Instant {
         self.state().leaves_at()
     }
 
-    /// When the next request leaves, as far as is known.
+    /// Returns when the next request can leave, as far as is known.
     fn leaves_at(&self) -> Instant {
         let own = self.own_leaves_at();
         self.of_all.as_ref().and_then(|of_all| of_all.due()).map_or(own, |due| due.max(own))
     }
 
-    /// The slower one of the lane's pace and that of all.
+    /// Returns the slower of the lane's pace and that of all lanes.
     pub(crate) fn slowest(&self) -> Option<f64> {
         let own = self.state().quota.per_second();
         let of_all = self.of_all.as_ref().and_then(|all| all.per_second());
         own.into_iter().chain(of_all).reduce(f64::min)
     }
 
-    /// Whether changes that are begun would wait for the lane's pace, and for that of all lanes.
+    /// Tells whether begun changes would wait for the lane's own pace, and for that of all lanes.
     fn is_slow(&self) -> [bool; 2] {
         let now = self.slots.now();
         let (n_intents, per_second) = {
@@ -399,8 +400,8 @@ impl Gate {
         [n_next(per_second) < n_intents, of_all]
     }
 
-    /// Waits for the cool-down and the pace. Giving up while waiting costs no token of the lane's own, or one where
-    /// the rate of all accounts is waited for behind it.
+    /// Waits for the cool-down and the pace. Giving up while waiting costs no token of the lane's own pace, except while waiting for
+    /// the rate of all accounts behind it, where it costs one.
     pub(crate) async fn pass(&self, at_hand: AtHand) -> Pass {
         let AtHand { slot, mut places } = at_hand;
         let slot = match slot {
@@ -410,14 +411,14 @@ impl Gate {
         self.pass_with(Request::Change, slot, &mut places).await
     }
 
-    /// Waits for its slot, if it has none.
+    /// Waits for a slot, if it has none.
     pub(crate) async fn take_slot(&self, at_hand: &mut AtHand) {
         if at_hand.slot.is_none() {
             at_hand.slot = Some(self.slot().await);
         }
     }
 
-    /// The same, if nothing is waited for and nobody is before it.
+    /// Passes a change if there is nothing to wait for and nobody is ahead of it.
     pub(crate) fn pass_at_once(&self, at_hand: AtHand) -> Result<Pass, AtHand> {
         let head = self.head_of_line.try_lock();
         if head.is_err() || self.of_all.is_some() {
@@ -434,15 +435,15 @@ impl Gate {
         }
     }
 
-    /// The same for a read. While the lane is throttled, changes let it go first: where each opening of the gate goes to a
-    /// change that is throttled again, nobody would ever see what became of those that were taken.
+    /// Passes a read. While the lane is throttled, changes let it go first: if each opening of the gate went to a change that is
+    /// throttled again, nobody would ever see what became of those that were accepted.
     pub(crate) async fn pass_for_read(&self, slot: Slot) -> Pass {
         let mut places = self.places_for_read().await;
         self.pass_with(Request::Read, slot, &mut places).await
     }
 
-    /// The same for the look that decides about a change whose turn is at hand: it goes where that would have gone, and gives
-    /// back its slot to it.
+    /// Passes the look that decides about a change at hand: it takes the turn of that change, and returns the slot to it
+    /// afterwards.
     pub(crate) async fn pass_for_look(&self, at_hand: &mut AtHand) -> Pass {
         let slot = match at_hand.slot.take() {
             Some(slot) => slot,
@@ -451,13 +452,13 @@ impl Gate {
         self.pass_with(Request::Read, slot, &mut at_hand.places).await
     }
 
-    /// None where they are not needed, and where the lane is throttled: then a read goes before the changes that are at hand, too.
+    /// Takes places for a read: none where they are not needed, and none in a throttled lane, where it goes before changes at hand.
     async fn places_for_read(&self) -> Places {
         let mut places = Places::default();
         if self.is_slow() == [false; 2] {
             return places;
         }
-        // Not yet among the reads for which changes stand back.
+        // It joins as a change, since changes do not stand back for it yet.
         let _in_line = InLine::new(self, Request::Change);
         let is_throttled = |_, _| self.state().quota.throttled_since().is_some();
         let goes_first = tokio::select! {
@@ -468,7 +469,7 @@ impl Gate {
         if goes_first { Places::default() } else { places }
     }
 
-    /// Nobody in another lane waits behind one that is told to wait.
+    /// Waits for leave; gives up the place among all lanes if its own lane is told to wait, so that no other lane waits behind it.
     async fn pass_with(&self, request: Request, slot: Slot, places: &mut Places) -> Pass {
         let mut pass = std::pin::pin!(self.pass_for(request, slot));
         if places.of_all.is_some() {
@@ -488,7 +489,7 @@ impl Gate {
         loop {
             if self.own_leave(request, asked).await == Leave::ReadsFirst {
                 drop(head);
-                // It stands behind all that wait; those that are about to must have got there.
+                // It goes to the end of the line, behind those that are about to join it.
                 tokio::task::yield_now().await;
                 head = self.head_of_line.lock().await;
                 continue;
@@ -504,7 +505,7 @@ impl Gate {
         self.passed(slot, in_line)
     }
 
-    /// It was let through, and stands in the line no more.
+    /// Takes a request that was let through out of the line, and counts it.
     fn passed(&self, slot: Slot, in_line: InLine<'_>) -> Pass {
         let wire = Counted::new(&self.on_the_wire);
         drop(in_line);
@@ -526,11 +527,11 @@ impl Gate {
         }
     }
 
-    /// Leave, for which a token was taken where it is to go; or when to ask again.
+    /// Grants leave, taking a token where the request is to go; or returns when to ask again.
     fn next_leave(&self, request: Request, asked: Instant) -> Result<Leave, Instant> {
         let mut state = self.state();
         let now = Instant::now();
-        // Re-read after every sleep, so that a cool-down also holds back those who wait already.
+        // Read again after every sleep, so that a new cool-down also holds back those who already wait.
         if now < state.not_before {
             return Err(state.not_before);
         }
@@ -546,13 +547,13 @@ impl Gate {
         Ok(Leave::Go)
     }
 
-    /// So many requests are left.
+    /// Sets the number of requests that are still to be made.
     pub(crate) fn expect(&self, n_left: u64) {
         self.state().quota.expect(n_left);
     }
 
-    /// One throttled request slows every request; an accepted one lets the pace recover. What was learned about
-    /// the service is returned, to be journaled.
+    /// Takes an outcome into account: one throttled request slows all requests, an accepted one lets the pace recover. Returns a
+    /// lesson about the service, to be journaled.
     pub(crate) fn heed(&self, outcome: &Outcome, left_at: Instant) -> Option<Learned> {
         let mut state = self.state();
         let before = state.quota.per_second();
@@ -591,7 +592,7 @@ impl Gate {
         learned
     }
 
-    /// Start of the time in which every answer was a 429; none: the last one was not.
+    /// Start of the time in which every answer was a 429; `None` if the last one was not.
     pub(crate) fn throttled_since(&self) -> Option<Instant> {
         self.state().quota.throttled_since()
     }
@@ -600,9 +601,8 @@ impl Gate {
         self.n_in_line.load(Ordering::Relaxed) == 0 && self.on_the_wire.load(Ordering::Relaxed) == 0
     }
 
-    /// Waits until every answer was a 429 for as long as the settings allow, and says how long that is. Where the lane
-    /// was told to wait for longer, it ends all the same: what comes then comes too late. Time in which nobody asked for
-    /// anything does not count.
+    /// Waits until every answer was a 429 for as long as the settings allow, and returns that time. A wait that the service asked
+    /// for does not extend it: an answer after that would come too late. Time in which nobody asked for anything does not count.
     pub(crate) async fn throttled_for_too_long(&self) -> Duration {
         loop {
             let throttled = self.throttled.notified();
@@ -637,7 +637,7 @@ impl Gate {
     }
 }
 
-/// Whether what leaves then is at hand.
+/// Tells whether a request that leaves then is at hand.
 fn is_soon(at: Instant, now: Instant) -> bool {
     at <= now + AT_HAND
 }
@@ -649,8 +649,8 @@ async fn or_never(work: Option<impl Future<Output = ()>>) {
     }
 }
 
-/// Tells an answer that shows that the service knows us. A 429, a 5xx, a redirect or a gateway's refusal may come from
-/// before anybody looked at who asks.
+/// Tells whether an answer shows that the service accepts our credentials. A 429, a 5xx, a redirect or a gateway's refusal may come
+/// from before anybody checked them.
 fn proves_who_we_are(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Accepted { .. } => true,

@@ -1,4 +1,4 @@
-//! Patience: when to try again, and when it is enough. Arithmetic only; the caller rolls the die and sleeps.
+//! Retry policy: when to try again, and when to stop. Arithmetic only; the caller draws the random number and sleeps.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::event::Outcome;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patience {
-    /// Attempts that count, per row and launch.
+    /// Limit of the attempts that count, per row and launch.
     pub(crate) attempts: u32,
     pub(crate) base: Duration,
     pub(crate) cap: Duration,
@@ -19,19 +19,20 @@ impl Patience {
     }
 }
 
-/// Why nothing more is tried.
+/// Reason for which nothing more is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Enough {
     Accepted,
     Refused,
-    /// About us or the account: the lane stops, the row stays due.
+    /// The answer is about us or the account: the lane stops, and the row stays due.
     NotTheRow,
     OutOfAttempts,
 }
 
 impl Patience {
-    /// What comes after an attempt, where `counted` attempts of this launch count, this one included.
-    /// A throttled attempt is not the row's fault and costs it nothing: the gate does that waiting, for everybody.
+    /// Decides what follows an attempt: a wait and another attempt, or the end. `counted` attempts of this launch count, this one
+    /// included; `roll` is a random number from 0 to 1. A throttled attempt is not the row's fault and does not count: the gate waits
+    /// instead, for all rows.
     pub(crate) fn after(&self, counted: u32, outcome: &Outcome, roll: f64) -> ControlFlow<Enough, Duration> {
         match outcome {
             Outcome::Accepted { .. } => Break(Enough::Accepted),
@@ -47,14 +48,14 @@ impl Patience {
         }
     }
 
-    /// Full jitter: anything between nothing and the doubled base, up to the cap.
+    /// Full jitter: a wait between zero and the base, doubled for each attempt, up to the cap.
     pub(crate) fn wait(&self, counted: u32, roll: f64) -> Duration {
         let doublings = counted.saturating_sub(1).min(16);
         (self.base * 2_u32.pow(doublings)).min(self.cap).mul_f64(roll)
     }
 }
 
-/// Whether an attempt that ended so uses up one of the row's.
+/// Tells whether an attempt that ended so counts as one of the row's.
 pub(crate) fn counts(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Throttled { .. } => false,

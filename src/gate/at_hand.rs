@@ -1,34 +1,34 @@
 //! Requests whose turn is at hand: no more of them than leave within a short time, whatever waits behind them.
 //!
-//! What is on disk as begun and has not left is in doubt for whoever finds it after a kill, and cannot be skipped any more.
-//! So an intent is written down when it is about to leave, and not when it begins to wait.
+//! A change that is recorded as begun and has not left is in doubt after a kill, and cannot be skipped any more. So its intent is
+//! recorded when it is about to leave, and not when it begins to wait.
 
 use std::time::Duration;
 
 use super::line::{Line, Place};
 use super::slots::Slot;
 
-/// What leaves within so long is at hand. It is long enough for an intent to get to a disk before its token is there.
+/// Time within which a request at hand leaves: long enough to get an intent to a disk before its token is due.
 pub(super) const AT_HAND: Duration = Duration::from_millis(500);
-/// What would not leave for so long any more goes back to where it waited: the lane was told to wait, or to go slower.
+/// Delay beyond which a begun change goes back to where it waited: the lane was told to wait, or to go slower.
 pub(super) const PUT_OFF: Duration = Duration::from_secs(2);
 
-/// A request whose turn is at hand.
+/// Request whose turn is at hand.
 pub(crate) struct AtHand {
-    /// Taken where the pace is what is waited for. Where it is not, a slot is worth more than an intent.
+    /// Taken early in a lane that waits for its pace; in other lanes taken late, since slots are scarcer there than intents.
     pub(super) slot: Option<Slot>,
     pub(super) places: Places,
 }
 
-/// Places among those that leave next, where not all do that may. They are held until it leaves.
+/// Places among those that leave next, in lanes where not all can. They are held until the request leaves.
 #[derive(Default)]
 pub(super) struct Places {
     pub(super) own: Option<Place>,
-    /// Taken behind the other, and by those alone whom their own lane lets go: it is kept from all other accounts.
+    /// Taken after `own`, and only by requests that their own lane lets go, since other accounts wait for it, too.
     pub(super) of_all: Option<Place>,
 }
 
-/// The line before a pace.
+/// Line before a pace.
 pub(super) struct Next(Line);
 
 impl Next {
@@ -40,25 +40,25 @@ impl Next {
         self.0.resize(n_next(per_second));
     }
 
-    /// A place among those that leave next.
+    /// Waits for a place among those that leave next.
     pub(super) async fn place(&self) -> Place {
         let mut place = self.0.join();
         place.come_first().await;
         place
     }
 
-    /// Whether more have a place than leave next, by now.
+    /// Tells whether more requests have a place than leave next, because the pace has slowed down.
     pub(super) fn is_too_many(&self) -> bool {
         self.0.is_too_wide()
     }
 }
 
-/// How many leave within [`AT_HAND`], and one at least.
+/// Number of requests that leave within [`AT_HAND`] at a rate, at least one.
 pub(super) fn n_next(per_second: Option<f64>) -> usize {
     n_within(AT_HAND, per_second)
 }
 
-/// How many are not put off, and one at least.
+/// Number of begun changes that are not put off at a rate, at least one.
 pub(super) fn n_kept(per_second: Option<f64>) -> usize {
     n_within(PUT_OFF, per_second)
 }

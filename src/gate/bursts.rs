@@ -1,12 +1,12 @@
-//! The number of requests that leave at about the same time: answers that come together set as many free together.
+//! Size of recent bursts: answers that come together let as many requests leave together.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Requests within this long leave at about the same time. A commit to a disk takes no longer, as a rule.
+/// Time within which requests count as one burst. A commit to a disk takes no longer, as a rule.
 const TOGETHER: Duration = Duration::from_millis(20);
-/// The largest burst counts until this has passed since, and up to twice as long.
+/// Length of one of two windows, the current and the last one: a burst is remembered for 0.5 to 1 s.
 const OF_LATE: Duration = Duration::from_millis(500);
 const AT_MOST: usize = 512;
 
@@ -23,7 +23,7 @@ impl Bursts {
         Self { began_at: now, n: 0, largest: 0, largest_before: 0, counted_from: now }
     }
 
-    /// One leaves.
+    /// Counts a request that leaves.
     pub(super) fn count(&mut self, now: Instant) {
         if now.saturating_duration_since(self.counted_from) >= OF_LATE {
             self.largest_before = std::mem::take(&mut self.largest);
@@ -36,7 +36,7 @@ impl Bursts {
         self.largest = self.largest.max(self.n);
     }
 
-    /// Size of the largest burst of late.
+    /// Size of the largest recent burst beyond its first request, at most [`AT_MOST`].
     pub(super) fn largest(&self) -> usize {
         self.largest.max(self.largest_before).saturating_sub(1).min(AT_MOST)
     }

@@ -1,6 +1,6 @@
-//! A line: who joins it first comes first, and so many may be first at the same time.
+//! Line in which a given number may be first at the same time, and the others follow in the order in which they joined.
 //!
-//! Tasks are not begun in the order in which they are spawned, so that a row joins before its task is.
+//! A row joins before its task is spawned, since tasks do not begin in the order in which they are spawned.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 pub(crate) struct Line(Arc<Heads>);
 
-/// So many may be first at the same time.
+/// Heads of the line, and how many there are.
 struct Heads {
     free: Semaphore,
     size: Mutex<Size>,
@@ -18,22 +18,22 @@ struct Heads {
 
 struct Size {
     wanted: usize,
-    /// More than are wanted, until those that are too many have gone.
+    /// Heads that exist: more than are wanted, until the surplus ones have gone.
     now: usize,
 }
 
-/// A place in the line. It is kept until it is dropped, also while its row does something else.
+/// Place in the line. It is kept until it is dropped, also while its row does something else.
 pub(crate) enum Place {
     Waits(Pin<Box<dyn Future<Output = Head> + Send>>),
-    /// Nobody is before it.
+    /// Head of the line.
     First(#[expect(dead_code, reason = "held for as long as the place is")] Head),
 }
 
-/// One of those that are first.
+/// Right to be first, held by one place.
 pub(crate) struct Head(Arc<Heads>);
 
 impl Drop for Head {
-    /// Where too many are first, nobody comes after it.
+    /// Lets the next one be first, unless too many are.
     fn drop(&mut self) {
         let mut size = self.0.size();
         if size.now > size.wanted {
@@ -56,7 +56,7 @@ impl Line {
         Self(Arc::new(Heads { free: Semaphore::new(n_heads), size: Mutex::new(size) }))
     }
 
-    /// More or fewer may be first at the same time. Those that are stay until they go.
+    /// Sets how many may be first at the same time. Those that are stay until they go.
     pub(crate) fn resize(&self, wanted: usize) {
         let mut size = self.0.size();
         size.wanted = wanted;
@@ -68,21 +68,21 @@ impl Line {
         }
     }
 
-    /// Whether more are first than may be.
+    /// Tells whether more are first than may be.
     pub(crate) fn is_too_wide(&self) -> bool {
         let size = self.0.size();
         size.now > size.wanted
     }
 
-    /// How many stand in it, the first ones included.
+    /// Number of places in it, the first ones included.
     pub(crate) fn len(&self) -> usize {
-        // Each place holds it, waiting or first.
+        // Each place holds one reference, waiting or first.
         Arc::strong_count(&self.0) - 1
     }
 
     pub(crate) fn join(&self) -> Place {
         let heads = Arc::clone(&self.0);
-        // Nobody waits where one is free.
+        // While a head is free, nobody waits.
         if let Ok(free) = self.0.free.try_acquire() {
             free.forget();
             return Place::First(Head(heads));
@@ -91,7 +91,7 @@ impl Line {
             heads.free.acquire().await.expect("the semaphore is never closed").forget();
             Head(heads)
         });
-        // Asked once, it stands in the semaphore's own queue, which is first come, first served.
+        // Polled once, it stands in the semaphore's own queue, which is first come, first served.
         match waits.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(head) => Place::First(head),
             Poll::Pending => Place::Waits(waits),
@@ -104,7 +104,7 @@ impl Place {
         matches!(self, Place::First(_))
     }
 
-    /// Until nobody is before it. Whoever is told to do something else meanwhile may come back to it.
+    /// Waits until nobody is before it. A wait that is cancelled keeps the place.
     pub(crate) async fn come_first(&mut self) {
         if let Place::Waits(waits) = self {
             *self = Place::First(waits.await);

@@ -1,4 +1,4 @@
-//! One rate behind the gates of all accounts of a run.
+//! Rate limit behind the gates of all accounts of a run.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,12 +9,12 @@ use tokio::time::{Instant, sleep_until};
 use super::at_hand::{Next, n_next};
 use super::pace::Pace;
 
-/// One pace behind the gates of all accounts of a run, where one is set for all of them.
+/// Pace behind the gates of all accounts of a run, where a rate is set for all of them.
 pub(crate) struct RateOfAll {
     burst: u32,
     pace: Mutex<Option<(f64, Pace)>>,
     pub(super) next: Next,
-    /// Changes of all lanes that are written down as begun and wait for leave.
+    /// Changes of all lanes that are recorded as begun and wait for leave.
     pub(super) n_begun: Arc<AtomicUsize>,
     pub(super) n_lanes: AtomicUsize,
     /// First come, first served.
@@ -36,19 +36,19 @@ impl RateOfAll {
         }
     }
 
-    /// Another rate, from now on.
+    /// Sets the rate from now on.
     pub(crate) fn set(&self, per_second: Option<f64>) {
         *self.pace() = per_second.map(|rate| (rate, Pace::spent(rate, self.burst, Instant::now())));
         self.next.fit(per_second);
         self.changed.notify_waiters();
     }
 
-    /// Whether changes that so many in each lane have begun would wait for it.
+    /// Tells whether changes would wait for it if each lane had begun so many.
     pub(super) fn is_slow(&self, n_intents: usize) -> bool {
         n_next(self.per_second()) < n_intents.saturating_mul(self.n_lanes.load(Ordering::Relaxed))
     }
 
-    /// When the next request may leave. None: there is no rate.
+    /// Returns when the next request may leave; `None` if there is no rate.
     pub(super) fn due(&self) -> Option<Instant> {
         self.pace().as_ref().map(|(_, pace)| pace.due())
     }

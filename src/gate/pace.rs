@@ -1,4 +1,4 @@
-//! The pace as a grid: a timer that fires late is made up by at most one interval.
+//! Pace as a grid of instants: a timer that fires late is made up for by at most one interval.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
-/// A promise about "any second" is kept at the server, where requests arrive a few milliseconds apart from how they
-/// left; half a per cent of the pace is the room for that.
+/// Factor that leaves room for jitter: a promise about "any second" is kept at the server, where requests arrive a few milliseconds
+/// apart from how they left.
 const ROOM_FOR_JITTER: f64 = 0.995;
 
-/// Governor on a clock that we set: Tokio's (so that tests pace a thousand requests in a moment), put back to when a
-/// request was due if it is late.
+/// Clock for `governor` that we set: to Tokio's time (so that tests pace a thousand requests in a moment), or back to when a late
+/// request was due.
 #[derive(Clone, Default)]
 struct DueClock {
     nanos: Arc<AtomicU64>,
@@ -35,13 +35,13 @@ pub(super) struct Pace {
     interval: Duration,
     clock: DueClock,
     burst: u32,
-    /// When all that was taken is paid for, in nanoseconds since it started: what the limiter keeps to itself.
+    /// Instant at which all taken tokens are paid for, in nanoseconds since `started`; the limiter does not reveal its own.
     paid_at: AtomicU64,
     limiter: RateLimiter<NotKeyed, InMemoryState, DueClock, NoOpMiddleware<Duration>>,
 }
 
 impl Pace {
-    /// The first `burst` requests may go at once.
+    /// Makes a pace whose first `burst` requests may go at once.
     pub(super) fn new(per_second: f64, burst: u32) -> Self {
         let interval = Duration::from_secs_f64(1.0 / (per_second * ROOM_FOR_JITTER)).max(Duration::from_nanos(1));
         let cells = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
@@ -52,20 +52,20 @@ impl Pace {
         Self { started: Instant::now(), interval, clock, burst: cells.get(), paid_at, limiter }
     }
 
-    /// For a pace that replaces another: the next request goes one interval after the last one that went.
+    /// Makes a pace that replaces another: the next request goes one interval after the last one that went.
     pub(super) fn spent(per_second: f64, burst: u32, last: Instant) -> Self {
         let pace = Self { started: last, ..Self::new(per_second, burst) };
         while pace.take_as_of(last).is_ok() {}
         pace
     }
 
-    /// When the next token is there.
+    /// Returns when the next token is there.
     pub(super) fn due(&self) -> Instant {
         let paid_at = Duration::from_nanos(self.paid_at.load(Ordering::Relaxed));
         self.started + paid_at.saturating_sub(self.interval.saturating_mul(self.burst))
     }
 
-    /// Takes one token for a request that has waited since `asked`, or says when to ask again.
+    /// Takes one token for a request that has waited since `asked`, or returns when to ask again.
     pub(super) fn take(&self, asked: Instant, now: Instant) -> Result<(), Instant> {
         let earliest = now.checked_sub(self.interval).unwrap_or(self.started);
         match self.take_as_of(asked.max(earliest).min(now)) {

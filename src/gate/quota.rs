@@ -1,10 +1,10 @@
-//! A lane's belief about the rate that the service takes: set by 429s, raised again by success.
+//! Estimate of the rate that the service accepts in a lane: lowered by 429s, raised again by success.
 //!
-//! Nobody publishes the quota. A 429 with a figure sets the limit to it. One without may be chance, an outage or a quota, and
-//! [`Suspicion`] tells chance from the others. What was let through in the second before is what the service takes, and
-//! success climbs from half of that back to just below it within a second. What was learned is doubted: soon, if it was
-//! learned from little, and from time to time in any case, a little more is tried than is believed, and as long as that is
-//! taken, more and more. Refusals with nothing accepted between them teach once, however many they are.
+//! The quota is published nowhere. A 429 with a figure sets the limit to it. One without may be chance, an outage or a quota, and
+//! [`Suspicion`] tells chance from the others. The requests let through in the second before are what the service accepts, and
+//! success climbs from half of that back to just below it within a second. What was learned is tested again, soon if it was learned
+//! from little, and from time to time in any case: a little more than the believed rate is tried, and more and more as long as that
+//! is accepted. Refusals with nothing accepted between them are one lesson, however many they are.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,56 +19,56 @@ use crate::event::StatedQuota;
 #[cfg(test)]
 mod shapes;
 
-/// A stated figure is counted by the service's clock and windows, not ours.
+/// Factor below a stated figure, since it is counted by the service's clock and windows, not ours.
 const ROOM_BELOW_FIGURE: f64 = 0.995;
-/// A count is by our clock, from when requests left.
+/// Factor below a count, since it is by our clock, from when requests left.
 const ROOM_BELOW_COUNT: f64 = 0.98;
-/// Below this part of a stated figure, it is not the quota that refuses.
+/// Part of a stated figure below which a refusal is not due to the quota.
 const NEAR_FIGURE: f64 = 0.9;
 const FIRST_WAIT: Duration = Duration::from_secs(2);
-/// Others are let through, or more than was believed was tried: what is believed is taken again at once.
+/// Wait while others are let through, or after more than the believed rate was tried: the believed rate is accepted again at once.
 const WAIT_AMONG_OTHERS: Duration = Duration::from_millis(250);
-/// The pace that was kept to is refused: by then a window of a second has passed.
+/// Wait after the kept pace was refused: by then a window of a second has passed.
 const WAIT_AFTER_SURPRISE: Duration = Duration::from_secs(1);
-/// The quota's period where no text names one: figures are given per second or per minute.
+/// Period of the quota where no text names one: figures are given per second or per minute.
 /// source: devg-apisign/api-sign-errorcode.html (APIGW.0308).
 const UNSTATED_PERIOD: Duration = Duration::from_mins(1);
-/// More is tried than is believed after this long at most, so that a quota which doubles is found within half a minute.
+/// Time after which more than the believed rate is tried at the latest: a quota that doubles is found within half a minute.
 const PROBE_EVERY: Duration = Duration::from_secs(28);
-/// The same where no figure is stated: what is believed then is less sure, and more is tried sooner.
+/// Time until a probe where no figure is stated: the belief is less certain then, and is tested sooner.
 const PROBE_COUNT_EVERY: Duration = Duration::from_secs(24);
-/// A lesson of less than a second, of an outage, or of another run is doubted as soon as it was kept to for as long
-/// as a window is.
+/// Time until a probe after a lesson from less than a second, from an outage, or from another run: one window in which the rate was
+/// kept to.
 const PROBE_SOON: Duration = Duration::from_secs(1);
-/// Others may have used the quota for a moment only.
+/// Time until a probe after the kept pace was refused: others may have used the quota for a moment only.
 const PROBE_AFTER_SURPRISE: Duration = Duration::from_secs(10);
 const PROBE_FACTOR: f64 = 1.25;
 /// Factor by which a probe that goes well is raised, again and again.
 const RAISE_FACTOR: f64 = 1.5;
-/// A window of a second that was nearly full shows within this long that the pace is too much for it.
+/// Time for which a raised rate is kept: a window of a second that was nearly full shows within it that the rate is too high.
 const RAISE_STEP: Duration = Duration::from_millis(500);
 const CLIMB_FACTOR: f64 = 1.42;
 const CLIMB_STEP: Duration = Duration::from_millis(250);
-/// A probe costs about a second, so it is not worth while where all that is left takes no longer than this.
+/// Remaining time from which on a probe is worth while: it costs about a second.
 const PAYS_FROM: Duration = Duration::from_secs(10);
 const FEW: f64 = 2.0;
-/// A first refusal tells by itself that it is the pace if it comes within a window and before so many were let through.
+/// Window within which, and number of requests below which, a first refusal by itself shows that the pace is too fast.
 const WINDOW: Duration = Duration::from_secs(1);
 const MANY: f64 = 100.0;
-/// So small a part of a second's requests is no measure of what a second takes.
+/// Part of a second's requests below which a count does not measure what a second takes.
 const TOO_SHORT: f64 = 1.0 / 8.0;
-/// Refused for this long, it is no window of a second: an outage, or a quota for longer.
+/// Time of refusals from which on it is not a window of a second: an outage, or a quota for longer.
 const SPELL: Duration = Duration::from_secs(5);
-/// Spells further apart than this have nothing to do with each other.
+/// Distance beyond which two spells have nothing to do with each other.
 const SPELLS_WITHIN: Duration = Duration::from_mins(10);
-/// The pace never falls below one request a minute.
+/// Slowest pace: one request a minute.
 const SLOWEST: f64 = 1.0 / 60.0;
-/// Nobody needs a pace from here on.
+/// Rate from which on no pace is needed.
 const FASTEST: f64 = 100_000.0;
 /// Life of a lesson that another run learned without a figure.
 const REMEMBERED: Duration = Duration::from_hours(24);
 
-/// A lesson worth remembering for the next run.
+/// Lesson worth remembering for the next run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Learned {
     pub(crate) per_second: f64,
@@ -83,7 +83,7 @@ pub(crate) struct Remembered {
 }
 
 pub(super) struct Quota {
-    /// `--rate`; none: no limit of ours.
+    /// `--rate`; `None` for no limit of ours.
     top: Option<f64>,
     burst: u32,
     now: Option<f64>,
@@ -96,48 +96,48 @@ pub(super) struct Quota {
     resumed_at: Instant,
     n_lessons: u32,
     suspicion: Suspicion,
-    /// Refusals that counted since the last accepted request, and those of them that were waited after in full.
+    /// Refusals that counted since the last accepted request, and those of them that were followed by a full wait.
     strikes: u32,
     n_waits: u32,
     throttled_since: Option<Instant>,
     max_throttle: Duration,
     taken: Taken,
     spell: Spell,
-    /// The belief was measured, and a wait was enough after that: worth telling once it was kept to.
+    /// The belief was measured, and one wait was enough after that: it is told once it was kept to.
     is_measured: bool,
-    /// The lesson that the next run knows by now.
+    /// Lesson that the next run knows by now.
     told: Option<Learned>,
-    /// So many requests are left.
+    /// Requests still to be made; `u64::MAX` until that is known.
     n_left: u64,
 }
 
-/// Ground of the belief.
+/// Basis of the belief.
 #[derive(Clone, Copy)]
 enum Basis {
-    /// Nothing was refused yet.
+    /// No request was refused yet.
     Settings,
     /// The service's text names the figure.
     Stated { figure: f64, period: Duration, is_firm: bool },
-    /// So much was taken before one was refused.
+    /// Requests per second were counted until one was refused.
     Counted { per_second: f64, period: Duration, probe_after: Duration },
 }
 
-/// Change of the pace while requests are accepted.
+/// Course of the pace while requests are accepted.
 #[derive(Clone, Copy, PartialEq)]
 enum Course {
-    /// Up to what is believed.
+    /// Rises to the believed rate.
     Climbs,
-    /// At what is believed, until more is tried.
+    /// Stays at the believed rate until a probe is due.
     Holds { probe_after: Duration },
-    /// Beyond it.
+    /// Goes beyond the believed rate.
     Probes,
 }
 
-/// Since when requests were let through, after nothing was for long.
+/// Time in which requests are let through, after a long time in which none were.
 struct Spell {
     began_at: Instant,
     n_taken: u32,
-    /// Set where it began with the end of another one.
+    /// True where it began with the end of another spell.
     is_second: bool,
 }
 
@@ -162,7 +162,7 @@ impl Basis {
 
     fn probe_after(self) -> Duration {
         match self {
-            // At most once a period.
+            // A probe comes at most once a period.
             Basis::Stated { period, is_firm: true, .. } => PROBE_EVERY.max(period),
             Basis::Stated { period, is_firm: false, .. } => PROBE_SOON.max(period),
             Basis::Counted { probe_after, .. } => probe_after,
@@ -170,7 +170,7 @@ impl Basis {
         }
     }
 
-    /// Time for which a pace has to be kept to until it shows that it is too much.
+    /// Time for which a pace has to be kept to until it would show that it is too fast.
     fn raise_step(self) -> Duration {
         match self {
             Basis::Settings | Basis::Stated { .. } => RAISE_STEP,
@@ -180,8 +180,8 @@ impl Basis {
 }
 
 impl Remembered {
-    /// Its worth by now. A figure stands in the service's own text; what was found by trying is found again in
-    /// seconds, and is forgotten after a day.
+    /// Returns what it is worth by now. A figure stands in the service's own text, and becomes doubtful after a day; a rate found by
+    /// trying is found again in seconds, and is forgotten after a day.
     fn basis(self) -> Basis {
         let Learned { per_second, stated } = self.learned;
         let is_firm = self.age < REMEMBERED;
@@ -197,7 +197,7 @@ impl fmt::Display for Remembered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Learned { per_second, stated } = self.learned;
         let origin = if stated { "stated by the service" } else { "found by trying" };
-        // As many digits as say something.
+        // More digits would mean nothing.
         let figure = if per_second < 1.0 { format!("{per_second:.2}") } else { format!("{per_second:.1}") };
         let figure = figure.trim_end_matches('0').trim_end_matches('.');
         write!(f, "{figure}/s, learned {} ago, {origin}", span(self.age))?;
@@ -209,7 +209,7 @@ impl fmt::Display for Remembered {
     }
 }
 
-/// The largest unit that fits, as people say it.
+/// Formats an age in the largest unit that fits.
 fn span(age: Duration) -> String {
     let seconds = age.as_secs();
     let (n, unit) = match seconds {
@@ -256,7 +256,7 @@ impl Quota {
         self.now
     }
 
-    /// Another `--rate`: what was learned of the service stands.
+    /// Sets another `--rate`; what was learned of the service stands.
     pub(super) fn set_top(&mut self, top: Option<f64>) {
         self.top = top;
         let known = match self.basis {
@@ -270,7 +270,7 @@ impl Quota {
         }
     }
 
-    /// The rate that the service takes on average, as far as it told or showed; none: it was never too much for it.
+    /// Rate that the service accepts on average, as far as it stated or showed it; `None` if nothing was ever too much for it.
     pub(super) fn believed(&self) -> Option<f64> {
         self.basis.believed()
     }
@@ -283,17 +283,17 @@ impl Quota {
         self.now = Some(self.top.map_or(per_second, |top| per_second.min(top)).max(SLOWEST));
     }
 
-    /// Another launch was told to wait, and that has not passed.
+    /// Begins with the wait that another launch was told, and that has not passed.
     pub(super) fn begin_throttled(&mut self, now: Instant) {
         self.throttled_since = Some(now);
     }
 
-    /// Nobody asked for anything for so long.
+    /// Leaves a time in which nobody asked for anything out of the throttled time.
     pub(super) fn rested(&mut self, rested: Duration) {
         self.throttled_since = self.throttled_since.map(|since| since + rested);
     }
 
-    /// The time for which the lane waits, and the lesson if this tells anything new.
+    /// Takes a refusal into account; returns the time for which the lane waits, and the lesson if it is new.
     pub(super) fn throttled(
         &mut self,
         now: Instant,
@@ -333,7 +333,7 @@ impl Quota {
         (wait, learned)
     }
 
-    /// The lesson of a refusal about the pace; none: nothing yet.
+    /// Returns the meaning of a refusal for the pace; `None` while it may be chance.
     fn lesson(&mut self, left_at: Instant, stated: Option<StatedQuota>) -> Option<Lesson> {
         if self.strikes > 0 {
             return Some(Lesson::Again);
@@ -352,9 +352,9 @@ impl Quota {
         if is_at_once { Some(Lesson::AtOnce) } else { self.suspicion.refused(limit).map(Lesson::Alarm) }
     }
 
-    /// A wait that is shorter than the period; none: in full.
+    /// Returns a wait that is shorter than the period; `None` for a full one.
     fn first_wait(&self, lesson: Lesson, stated: Option<StatedQuota>) -> Option<Duration> {
-        // It was kept to but for a few requests, and a part of the period makes room for more than those.
+        // The figure was exceeded by a few requests only, and a part of the period makes room for more than those.
         if let Some(known) = stated.filter(|stated| self.knows(*stated)) {
             return Some(known.period() / 4);
         }
@@ -406,7 +406,7 @@ impl Quota {
             Lesson::AtOnce | Lesson::Again | Lesson::Alarm(Alarm::All) => count,
         };
         match (lesson, known, self.course) {
-            // It was taken before, and nothing is now: perhaps for a moment only.
+            // The believed rate was accepted before, and nothing is now: perhaps for a moment only.
             (Lesson::Alarm(Alarm::All), Some(known), Course::Probes) => {
                 self.basis = Basis::counted(known, PROBE_SOON);
                 self.go_at(known / 2.0);
@@ -419,7 +419,7 @@ impl Quota {
                 self.course = Course::Holds { probe_after: PROBE_SOON };
                 None
             }
-            // The second half of the pace, and as soon as that was kept to, more.
+            // Halves the pace, and tries more as soon as that was kept to.
             (Lesson::AtOnce, None, _) if count < (limit * TOO_SHORT).max(FEW) => {
                 self.basis = Basis::counted(limit / 2.0, PROBE_SOON);
                 self.go_at(limit / 2.0);
@@ -449,7 +449,7 @@ impl Quota {
         }
     }
 
-    /// The lesson, unless the next run knows it already.
+    /// Returns the lesson, unless the next run knows it already.
     fn tell(&mut self, learned: Learned) -> Option<Learned> {
         let is_known = self.told.is_some_and(|told| {
             let differs = (told.per_second - learned.per_second).abs();
@@ -459,7 +459,7 @@ impl Quota {
         (!is_known).then_some(learned)
     }
 
-    /// So many requests are left. Until this is said, there is no end of them.
+    /// Sets the number of requests still to be made.
     pub(super) fn expect(&mut self, n_left: u64) {
         self.n_left = n_left;
     }
@@ -470,7 +470,7 @@ impl Quota {
         n_left >= limit * PAYS_FROM.as_secs_f64()
     }
 
-    /// One that left at that instant was not refused for the quota's sake, whatever else was said to it.
+    /// Counts a request that left at that instant and was not refused because of the quota, whatever else its answer was.
     pub(super) fn let_through(&mut self, left_at: Instant) {
         self.taken.count(left_at);
         self.spell.n_taken = self.spell.n_taken.saturating_add(1);
@@ -479,9 +479,9 @@ impl Quota {
         }
     }
 
-    /// One that left at that instant was accepted.
+    /// Takes an accepted request that left at that instant into account; returns a lesson if there is a new one.
     pub(super) fn accepted(&mut self, now: Instant, left_at: Instant) -> Option<Learned> {
-        // What left before the first refusal says nothing of what came after it.
+        // A request that left before the first refusal tells nothing about the time after it.
         let since = self.throttled_since.take_if(|since| left_at >= *since);
         let refused_for = since.map(|since| now.saturating_duration_since(since));
         if left_at >= self.learned_at {
@@ -520,7 +520,7 @@ impl Quota {
         None
     }
 
-    /// Tells the pace that was climbed back to: the next run begins with it.
+    /// Returns the pace that was climbed back to as a lesson: the next run begins with it.
     fn tell_measured(&mut self) -> Option<Learned> {
         match self.basis {
             Basis::Counted { per_second, .. } if self.is_measured => self.tell(Learned { per_second, stated: false }),
@@ -528,7 +528,7 @@ impl Quota {
         }
     }
 
-    /// As fast as is allowed and nothing is refused: what was believed is not so, and the next run should not believe it.
+    /// Drops the belief where the fastest allowed pace is not refused: the next run should not believe it either.
     fn disprove(&mut self, limit: f64, believed: f64, since_raised: Duration) -> Option<Learned> {
         let is_beyond = self.course == Course::Probes && limit > believed;
         if !is_beyond || self.suspicion.is_awake() || since_raised < WINDOW {
@@ -541,8 +541,8 @@ impl Quota {
         told.and_then(|_| self.tell(Learned { per_second: limit, stated: false }))
     }
 
-    /// Nothing was taken for long, and now it is. Once, that is an outage, and its end; twice, it is a quota for longer than a
-    /// second, and what was taken between the two is what it lets through.
+    /// Learns from the end of a long refusal. One such refusal is an outage; two are a quota for longer than a second, and the
+    /// requests accepted between the two are what it lets through.
     fn learn_by_spell(&mut self, now: Instant) {
         let lasted = now.saturating_duration_since(self.spell.began_at);
         let is_second = self.spell.is_second && lasted < SPELLS_WITHIN;
@@ -557,12 +557,12 @@ impl Quota {
         }
     }
 
-    /// Since when every answer was a 429; none: the last one was not.
+    /// Start of the time in which every answer was a 429; `None` if the last one was not.
     pub(super) fn throttled_since(&self) -> Option<Instant> {
         self.throttled_since
     }
 
-    /// Instant from which there were only 429s for longer than the settings allow.
+    /// Instant from which on there were only 429s for longer than the settings allow.
     pub(super) fn gives_up_at(&self) -> Option<Instant> {
         self.throttled_since.map(|since| since + self.max_throttle)
     }
@@ -571,10 +571,10 @@ impl Quota {
 /// Meaning of one refusal for the pace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Lesson {
-    /// The first of a launch, which comes as a quota's would.
+    /// First refusal of a launch, which comes as a quota's would.
     AtOnce,
-    /// Too many for chance.
+    /// More refusals than chance explains.
     Alarm(Alarm),
-    /// Nothing was accepted since the last one.
+    /// Refusal after another one, with nothing accepted in between.
     Again,
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// Speed, as the settings have it.
+/// Limits of a gate, from the settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct GateSettings {
-    /// Requests per second, reads included; none: as fast as it goes.
+    /// Requests per second, reads included; `None` for no limit.
     pub(crate) per_second: Option<f64>,
     pub(crate) burst: u32,
     pub(crate) concurrency: u32,

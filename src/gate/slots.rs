@@ -1,5 +1,5 @@
-//! The number of requests that may be under way at once: one until the service has shown that it knows us, then as many as
-//! are set, which may change while they are under way.
+//! Slots for requests under way: one until the service has accepted our credentials, then as many as are set, which may change
+//! while they are taken.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,25 +7,26 @@ use tokio::sync::Semaphore;
 
 pub(super) struct Slots {
     free: Semaphore,
-    /// Slots that were given back for those who go first.
+    /// Slots that were given back for waiters that go first.
     set_aside: Semaphore,
     size: Mutex<Size>,
 }
 
 struct Size {
     wanted: usize,
-    /// Slots that there are, taken or free.
+    /// Slots that exist, taken or free.
     now: usize,
-    /// A wrong key tried six times is locked for everybody who uses it, so the first answer is awaited alone.
+    /// The service has accepted our credentials. Until then one request goes alone: a wrong key is locked for all its users after six
+    /// attempts.
     open: bool,
-    /// Those who go first and for whom no slot is set aside yet.
+    /// Waiters that go first and for whom no slot is set aside yet.
     n_first: usize,
 }
 
-/// A place among the requests that may be under way. Held while the intent is recorded.
+/// Place among the requests that may be under way. Held while the intent is recorded.
 pub(crate) struct Slot(Arc<Slots>);
 
-/// One who goes first, while it waits.
+/// Waiter that goes first.
 struct First<'a>(&'a Slots);
 
 impl<'a> First<'a> {
@@ -36,7 +37,7 @@ impl<'a> First<'a> {
 }
 
 impl Drop for First<'_> {
-    /// It waits no more: a slot that was set aside and not taken is everybody's.
+    /// Ends the wait: a slot that was set aside and not taken is given back to all.
     fn drop(&mut self) {
         let mut size = self.0.size();
         if size.n_first > 0 {
@@ -59,13 +60,13 @@ impl Slots {
         Slot(Arc::clone(self))
     }
 
-    /// One that is free, where nobody waits for it.
+    /// Takes a free slot, if there is one for which nobody waits.
     pub(super) fn take_at_once(self: &Arc<Self>) -> Option<Slot> {
         self.free.try_acquire().ok()?.forget();
         Some(Slot(Arc::clone(self)))
     }
 
-    /// The same before all others: the next one that is given back.
+    /// Takes a slot before all others: the next one that is given back.
     pub(super) async fn take_first(self: &Arc<Self>) -> Slot {
         if let Some(slot) = self.take_at_once() {
             return slot;
@@ -73,7 +74,7 @@ impl Slots {
         let first = First::new(self);
         tokio::select! {
             biased;
-            // Its own, so that nobody else's is to be given back.
+            // The slot that is set aside is taken first: otherwise it would have to be given back.
             permit = self.set_aside.acquire() => {
                 permit.expect("the semaphore is never closed").forget();
                 std::mem::forget(first);
@@ -83,7 +84,7 @@ impl Slots {
         Slot(Arc::clone(self))
     }
 
-    /// The service knows us.
+    /// Allows all slots, since the service has accepted our credentials.
     pub(super) fn open(&self) {
         let mut size = self.size();
         if !size.open {
@@ -104,12 +105,12 @@ impl Slots {
         u32::try_from(self.size().wanted).unwrap_or(u32::MAX)
     }
 
-    /// The number of requests that may be under way at once by now.
+    /// Number of slots that exist now.
     pub(super) fn now(&self) -> usize {
         self.size().now
     }
 
-    /// Makes as many slots as are wanted, or takes free ones away: one that is taken goes when it is given back.
+    /// Adds slots up to the wanted number, or removes free ones; a surplus one that is taken is removed when it is given back.
     fn fit(&self, size: &mut Size) {
         if size.now < size.wanted {
             self.free.add_permits(size.wanted - size.now);
@@ -198,7 +199,7 @@ mod tests {
         let first = tokio::time::timeout(std::time::Duration::from_secs(5), first).await;
         let first = first.expect("the slot is its, and not that of those who came before").unwrap();
         assert!(others.iter().all(|other| !other.is_finished()));
-        // One who gives up, before or after a slot was set aside for it, takes none away.
+        // A waiter that gives up, before or after a slot was set aside for it, takes none away.
         for given_back in [None, Some(two)] {
             let gives_up = tokio::spawn({
                 let slots = Arc::clone(&slots);

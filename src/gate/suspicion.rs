@@ -1,31 +1,31 @@
-//! Tells a 429 that comes now and then from a quota that is passed.
+//! Distinction between occasional 429s and an exceeded quota.
 //!
-//! A quota refuses a large part of what is beyond it, and goes on doing so; a fault of the gateway strikes one request in
+//! A quota refuses a large part of what is beyond it, and goes on doing so; a fault of the gateway hits one request in
 //! fifty, at any pace. Each refusal adds one to a score and each request that is let through takes a little away, so that
 //! the score only rises where more than [`TOLERATED`] of the requests are refused. (This is a CUSUM test.)
 
-/// At a pace at which no more than this share is refused, slowing down gains nothing.
+/// Share of refusals up to which slowing down gains nothing.
 const TOLERATED: f64 = 0.08;
-/// Score from which on it is the pace.
+/// Score from which on the pace is to blame, at slow paces.
 const ENOUGH: f64 = 2.0;
-/// The more requests a second there are, the more evidence there is in no time, and the more often chance looks like it.
+/// Rate above which a higher score is needed: the more requests a second, the more often chance looks like evidence.
 const ENOUGH_FOR: f64 = 16.0;
 const ENOUGH_AT_MOST: f64 = 5.0;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Suspicion {
     score: f64,
-    /// Since the score began to rise.
+    /// Counted since the score began to rise.
     n_let_through: u32,
     n_refused: u32,
 }
 
-/// The pace is to blame.
+/// Finding that the pace is to blame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Alarm {
-    /// Some are let through and some are not: this share is taken.
+    /// Some requests are let through and some are not: this share is accepted.
     Some { share: f64 },
-    /// Nothing is let through any more: a quota that fell far, or an outage.
+    /// No request is let through any more: a quota that fell far, or an outage.
     All,
 }
 
@@ -39,7 +39,7 @@ impl Suspicion {
         }
         let (n_let_through, n_refused) = (f64::from(self.n_let_through), f64::from(self.n_refused));
         *self = Self::default();
-        // It began with a refusal and ends with one.
+        // The count begins and ends with a refusal: one of the two is left out.
         let share = n_let_through / (n_let_through + n_refused - 1.0);
         Some(if n_let_through > 0.0 { Alarm::Some { share } } else { Alarm::All })
     }
@@ -53,7 +53,7 @@ impl Suspicion {
         }
     }
 
-    /// A refusal is too near to try more.
+    /// Tells whether a refusal is too recent to try more.
     pub(super) fn is_awake(self) -> bool {
         self.score > 0.5
     }
@@ -63,7 +63,7 @@ impl Suspicion {
 mod tests {
     use super::*;
 
-    /// The first alarm of answers (`.` let through, `x` refused): after how many, and the share of what is taken.
+    /// Returns after how many answers (`.` let through, `x` refused) the first alarm comes, and the share that is accepted.
     fn first(answers: &str, per_second: f64) -> Option<(usize, u32)> {
         let mut suspicion = Suspicion::default();
         answers.chars().enumerate().find_map(|(n, answer)| {

@@ -1,14 +1,14 @@
-//! A count of requests that were let through of late.
+//! Count of requests that were let through recently.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Requests that were let through of late, by when they left.
+/// Requests that were let through recently, by the time at which they left.
 #[derive(Default)]
 pub(super) struct Taken {
-    /// From the oldest to the youngest, in steps of [`Taken::STEP`] that had any.
+    /// Counts from the oldest to the newest, in steps of [`Taken::STEP`]; empty steps are left out.
     steps: VecDeque<(Instant, u32)>,
 }
 

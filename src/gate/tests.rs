@@ -206,7 +206,7 @@ async fn what_an_earlier_launch_was_told_to_wait_is_waited_for() {
     assert_eq!(gate.throttled_for_too_long().await, Duration::from_mins(10));
 }
 
-/// How many of so many changes have their turn at hand after a while.
+/// Returns how many of so many changes have their turn at hand after a while.
 async fn n_at_hand(gate: &Arc<Gate>, n_changes: usize, after: Duration) -> usize {
     let (came, mut at_hand) = tokio::sync::mpsc::unbounded_channel();
     for _ in 0..n_changes {
@@ -325,7 +325,7 @@ async fn a_lane_that_is_told_to_wait_keeps_no_place_from_the_others() {
     assert!(starved.is_empty(), "{starved:?}");
 }
 
-/// Changes that are begun, or put off and begun again, until they leave.
+/// Begins changes, puts them off and begins them again, until they leave; counts those that are begun.
 fn begin(gate: &Arc<Gate>, n_changes: usize) -> Arc<AtomicUsize> {
     let n_begun = Arc::new(AtomicUsize::new(0));
     for _ in 0..n_changes {
@@ -405,7 +405,7 @@ async fn changes_whose_turn_is_at_hand_keep_the_pace() {
             let (gate, came) = (Arc::clone(&gate), came.clone());
             tokio::spawn(async move {
                 let at_hand = gate.at_hand(None).await;
-                // The intent is written down.
+                // Recording the intent takes its time.
                 tokio::time::sleep(Duration::from_millis(60)).await;
                 _ = came.send(gate.pass(at_hand).await.left_at);
             });

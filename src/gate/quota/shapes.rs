@@ -1,4 +1,4 @@
-//! Services of all shapes, on a clock that is only counted: how near the pace comes to what each of them takes.
+//! Simulated services with quotas of all kinds, on a simulated clock: how near the pace comes to what each of them accepts.
 
 use std::collections::VecDeque;
 
@@ -17,16 +17,16 @@ fn fresh(top: f64) -> (Quota, Instant) {
     (Quota::new(&settings(top), None, now), now)
 }
 
-/// A service that refuses, in one shape or another.
+/// Kind of a service that refuses.
 #[derive(Clone)]
 enum Shape {
-    /// So many in any span of this long.
+    /// Accepts so many calls in any span of this length.
     Window { calls: usize, span: Duration, taken: VecDeque<Instant> },
-    /// So many a second, and so many more that were saved up.
+    /// Accepts so many calls a second, and saves up unused ones up to `burst`.
     Bucket { per_second: f64, burst: f64, tokens: f64, filled_at: Option<Instant> },
-    /// This share of all, at any pace.
+    /// Refuses this share of all, at any pace.
     Sporadic { share: f64, seed: u64 },
-    /// Everything between these seconds.
+    /// Refuses everything between these seconds.
     Outage { from: f64, to: f64 },
 }
 
@@ -34,7 +34,7 @@ struct Service {
     shape: Shape,
     stated: Option<StatedQuota>,
     retry_after: Option<Duration>,
-    /// Now and then nothing comes through for so long, and then all at once.
+    /// Time for which, now and then, nothing comes through, and then everything at once.
     stall: Duration,
     began: Instant,
 }
@@ -103,7 +103,7 @@ impl Service {
         Self { stated: Some(StatedQuota { calls, period_ms: 1000 }), ..Self::new(shape) }
     }
 
-    /// One request at that instant, and when the next one may leave.
+    /// Makes one request at that instant; returns when the next one may leave.
     fn asked(&mut self, quota: &mut Quota, at: Instant, drive: &mut Drive) -> Instant {
         let next = at + Duration::from_secs_f64(1.0 / (per_second(quota) * 0.995));
         let since = (at - self.began).as_secs_f64();
@@ -130,7 +130,7 @@ impl Service {
         drive
     }
 
-    /// Sends until so many were taken, and says how long that took.
+    /// Sends until so many were accepted; returns the seconds that it took.
     fn carries(&mut self, quota: &mut Quota, n: u32) -> (f64, Drive) {
         let (mut clock, mut drive) = (self.began, Drive::default());
         while drive.n_taken < n {
@@ -141,7 +141,7 @@ impl Service {
     }
 }
 
-/// The time that so many calls took, over what they take at exactly that pace, and the share that was refused.
+/// Returns the time of so many calls relative to the time at exactly the allowed pace, and the share that was refused.
 fn over(mut service: Service, top: f64, allowed: f64, seconds: f64) -> (f64, f64, Drive) {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some thousand calls")]
     let n = (allowed * seconds) as u32;
@@ -237,7 +237,7 @@ fn a_figure_survives_an_outage() {
     assert!(per_second(&quota) > 45.0, "{}", per_second(&quota));
 }
 
-/// The end of the first second in which at most a tenth is refused and no more is taken than the quota.
+/// Counts refusals from one and a half seconds after the change on: before that, the change has to be noticed.
 #[test]
 fn a_halved_quota_is_followed_within_two_seconds_and_a_doubled_one_within_half_a_minute() {
     for stated in [true, false] {
