@@ -1,6 +1,6 @@
-//! Bytes on their way out and back: the one place that knows the HTTP library.
+//! HTTP transport: the only room that knows the HTTP library.
 //!
-//! Nothing here tries again or knows who we are. (The library sends anew only what it can prove was never written, on
+//! Nothing here tries again or knows our credentials. (The library sends anew only what it can prove was never written, on
 //! a kept connection that the server had closed in the meantime.)
 
 use std::error::Error;
@@ -34,19 +34,19 @@ use proxy::{BadProxy, Proxy};
 use secrets::Secrets;
 use secrets::guarded::Guarded;
 
-/// Ways of travel for requests, from the settings.
+/// Settings of the transport.
 #[derive(Clone, Debug)]
 pub(crate) struct TransportSettings {
-    /// From the first byte of a request to the last one of its answer.
+    /// Time from the first byte of a request to the last one of its answer.
     pub(crate) timeout: Duration,
     pub(crate) connect_timeout: Duration,
-    /// For the next bytes of an answer; none: the whole timeout alone counts.
+    /// Time for the next bytes of an answer; `None` where only `timeout` counts.
     pub(crate) read_timeout: Option<Duration>,
-    /// Trusted beside the system's own.
+    /// Certificates that are trusted beside the system's own.
     pub(crate) ca_bundle: Option<PathBuf>,
 }
 
-/// One endpoint, and the connections to it; clones share them.
+/// Endpoint with the connections to it; clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     endpoint: Endpoint,
@@ -59,14 +59,14 @@ pub(crate) struct Transport {
 #[derive(Clone)]
 enum Way {
     Wire(Arc<Clients>),
-    /// There is no wire: nothing leaves the process.
+    /// Requests are answered inside the process, and nothing leaves it.
     Inside(Arc<dyn Inside>),
 }
 
-/// Two ways to the same place.
+/// Clients for one endpoint: with and without kept connections.
 struct Clients {
     keeping: reqwest::Client,
-    /// Keeps no connection, so that each request makes its own. Set up when it is first needed: it reads certificates.
+    /// Keeps no connection, so that each request makes its own. Set up when it is first needed, since that reads certificates.
     anew: OnceLock<Option<reqwest::Client>>,
     settings: TransportSettings,
     proxy: Option<Proxy>,
@@ -81,14 +81,14 @@ impl fmt::Debug for Way {
     }
 }
 
-/// Somebody in this process who answers like the service. None: the connection ends without an answer.
+/// Service inside this process. An answer of `None` ends the connection without one.
 pub(crate) trait Inside: Send + Sync {
     fn answer(&self, request: http::Request<Vec<u8>>) -> BoxFuture<'_, Option<http::Response<Vec<u8>>>>;
 }
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Why there is no client to send with.
+/// Reason for which there is no client to send with.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TransportError {
     /// No usable certificates on this machine, as a rule.
@@ -103,14 +103,14 @@ pub(crate) enum TransportError {
 /// Connection that a request travels over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Connection {
-    /// One that was kept, if there is one.
+    /// Kept connection, if there is one.
     Any,
-    /// One that nothing was sent over before.
+    /// Connection that nothing was sent over before.
     New,
 }
 
 impl Connection {
-    /// Connection for the request that follows this outcome. A server that cut one kept connection as it was used again
+    /// Chooses the connection for the request that follows this outcome. A server that cut one kept connection as it was used again
     /// may do so with the others.
     pub(crate) fn after(outcome: &Outcome) -> Self {
         match outcome {
@@ -125,10 +125,10 @@ impl Connection {
     }
 }
 
-/// A request, ready to leave.
+/// Request that is ready to leave.
 pub(crate) struct Outgoing {
     pub(crate) method: &'static str,
-    /// As on the wire, percent-encoded.
+    /// Path as on the wire, percent-encoded.
     pub(crate) path: String,
     pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) headers: Vec<Header>,
@@ -136,7 +136,7 @@ pub(crate) struct Outgoing {
     pub(crate) hidden: Vec<Guarded>,
     /// Never printed, and zeroed: it may carry a password.
     pub(crate) body: Zeroizing<Vec<u8>>,
-    /// Beyond this its answer is not read.
+    /// Limit of its answer in bytes; the rest is not read.
     pub(crate) largest_answer: usize,
 }
 
@@ -154,7 +154,7 @@ impl Outgoing {
     }
 }
 
-/// Beyond this no answer is read that should be short.
+/// Limit in bytes for answers that should be short.
 pub(crate) const LARGEST_BODY: usize = 1024 * 1024;
 
 #[derive(Debug)]
@@ -166,9 +166,9 @@ pub struct Header {
 #[derive(Debug)]
 pub enum HeaderValue {
     Plain(String),
-    /// Never printed, and hidden from whatever an answer says.
+    /// Never printed, and hidden in texts about the answer.
     Secret(Guarded),
-    /// Never printed. What in it is secret is hidden by itself.
+    /// Never printed. The secrets in it are hidden one by one.
     Sealed(SecretString),
 }
 
@@ -189,7 +189,7 @@ impl Header {
     }
 }
 
-/// An answer with a status line, as it came.
+/// Answer with a status line, as it came.
 pub(crate) struct Incoming {
     pub(crate) status: u16,
     pub(crate) body: Body,
@@ -200,7 +200,7 @@ pub(crate) struct Incoming {
 
 pub(crate) enum Body {
     Whole(Vec<u8>),
-    /// Longer than anything the service has to say; the rest was not read.
+    /// Longer than the limit; the rest was not read.
     TooLarge,
     /// The connection failed while it came.
     CutOff {
@@ -208,7 +208,7 @@ pub(crate) enum Body {
     },
 }
 
-/// Headers and body stay out: they may echo what we sent, or be a secret themselves.
+/// Leaves out headers and body: they may echo what we sent, or be a secret themselves.
 impl fmt::Debug for Incoming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Incoming").field("status", &self.status).finish_non_exhaustive()
@@ -220,7 +220,7 @@ impl Incoming {
         self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 
-    /// Encoding of a body that nobody here can read and that nobody asked for: by the header, else by its first bytes.
+    /// Encoding of a body that cannot be read here and was not asked for: from the header, else from its first bytes.
     ///
     /// sources: RFC 9110, 8.4; RFC 1952, 2.3.1 (gzip); RFC 8878, 3.1.1 (zstd)
     pub(crate) fn encoding(&self) -> Option<String> {
@@ -246,18 +246,18 @@ struct Timeouts {
 }
 
 impl Timeouts {
-    /// The connect timeout ends before the whole one, so that a connection that never came about is told apart from
-    /// an answer that never came.
+    /// Derives the timeouts from the settings. The connect timeout ends before the whole one, so that a connection that never came
+    /// about is told apart from an answer that never came.
     fn of(settings: &TransportSettings) -> Self {
         let TransportSettings { timeout: whole, connect_timeout, read_timeout, .. } = *settings;
         Self { connect: connect_timeout.min(whole * 9 / 10), read: read_timeout.filter(|read| *read < whole), whole }
     }
 }
 
-/// Load balancers drop idle connections after 60 s, as a rule; letting go first spares requests a dead connection.
+/// Time after which idle connections are closed: load balancers drop them after 60 s, as a rule, and a request on a dead one fails.
 const IDLE: Duration = Duration::from_secs(50);
 
-/// Idle connections that are kept for each host: as many as there are.
+/// Limit of idle connections that are kept for each host: none.
 const KEPT: usize = usize::MAX;
 
 fn client(
@@ -278,14 +278,14 @@ fn client(
     if let Some(read) = timeouts.read {
         builder = builder.read_timeout(read);
     }
-    // The library reads the environment more generously than is safe: what it cannot use, it goes round.
+    // The library's own reading of the environment is too lenient: it bypasses a proxy that it cannot use.
     builder = builder.no_proxy();
     if let Some(proxy) = proxy {
         let way = reqwest::Proxy::all(proxy.url()).map_err(|_| TransportError::Setup("the proxy".to_owned()))?;
         builder = builder.proxy(way);
     }
     if endpoint.is_plain() {
-        // The certificates are the system's own; without TLS none need be installed.
+        // Without TLS the system's certificates are not needed, and may be missing.
         builder = builder.tls_certs_only([]);
     } else if let Some(path) = &settings.ca_bundle {
         builder = builder.tls_certs_merge(certificates(path)?);
@@ -298,7 +298,7 @@ impl Clients {
         let anew = || client(endpoint, &self.settings, self.proxy.as_ref(), 0).ok();
         match connection {
             Connection::Any => &self.keeping,
-            // What could be set up once fails the second time only where files have gone meanwhile.
+            // A client that could be set up once fails the second time only if files have disappeared meanwhile.
             Connection::New => self.anew.get_or_init(anew).as_ref().unwrap_or(&self.keeping),
         }
     }
@@ -306,7 +306,7 @@ impl Clients {
 
 impl Transport {
     pub(crate) fn new(endpoint: Endpoint, settings: &TransportSettings) -> Result<Self, TransportError> {
-        // Fails where a provider is installed already, which is then the one to use.
+        // Fails where a provider is installed already, which is then used.
         _ = rustls::crypto::ring::default_provider().install_default();
         let proxy = Proxy::on_the_way(&endpoint, &|name| std::env::var_os(name))?;
         let keeping = client(&endpoint, settings, proxy.as_ref(), KEPT)?;
@@ -315,7 +315,7 @@ impl Transport {
         Ok(Self { endpoint, way: Way::Wire(Arc::new(clients)), timeouts, proxy: shown })
     }
 
-    /// To somebody in this process. It has no client, so that nothing can leave.
+    /// Makes a transport to a service inside this process. It has no client, so that nothing can leave.
     pub(crate) fn inside(endpoint: Endpoint, settings: &TransportSettings, inside: Arc<dyn Inside>) -> Self {
         Self { endpoint, way: Way::Inside(inside), timeouts: Timeouts::of(settings), proxy: None }
     }
@@ -329,7 +329,7 @@ impl Transport {
         &self.endpoint
     }
 
-    /// Sends once. An `Err` is how it ended without a status line: unsent or lost.
+    /// Sends once. An `Err` is an ending without a status line: unsent or lost.
     pub(crate) async fn send(&self, outgoing: Outgoing) -> Result<Incoming, Outcome> {
         self.send_over(Connection::Any, outgoing).await
     }
@@ -346,9 +346,9 @@ impl Transport {
             Err(error) => return Err(self.without_answer(&error, &secrets)),
         };
         let headers = std::mem::take(response.headers_mut());
-        // Only what was asked for may be long.
+        // Only a successful answer may be long.
         let largest = if response.status().is_success() { largest } else { largest.min(LARGEST_BODY) };
-        // The library has read what the length says before it hands the headers out.
+        // The library has taken the content length from the headers already.
         let body = read(&mut response, largest, self.timeouts).await;
         Ok(Incoming { status: response.status().as_u16(), body, secrets, headers })
     }
@@ -388,7 +388,7 @@ impl Transport {
 
 fn library_headers(headers: Vec<Header>) -> Result<(HeaderMap, Secrets), Outcome> {
     let mut map = HeaderMap::with_capacity(headers.len() + 1);
-    // Nothing here could unpack anything else.
+    // Nothing here could decode any other encoding.
     map.insert(header::ACCEPT_ENCODING, header::HeaderValue::from_static("identity"));
     let mut secrets = Vec::new();
     for Header { name, value } in headers {
@@ -407,8 +407,8 @@ fn library_headers(headers: Vec<Header>) -> Result<(HeaderMap, Secrets), Outcome
     Ok((map, Secrets::new(secrets)))
 }
 
-/// A value that is zeroed with the request. The libraries copy it into the buffers of the connection, which are used again and
-/// again, and are not ours.
+/// Makes a header value that is zeroed with the request. The libraries copy it into the buffers of the connection, which are reused
+/// and out of our reach.
 fn secret_value(text: &str) -> Result<header::HeaderValue, header::InvalidHeaderValue> {
     let owned = Zeroizing::new(text.as_bytes().to_vec());
     let mut value = header::HeaderValue::from_maybe_shared(Bytes::from_owner(owned))?;
@@ -416,7 +416,7 @@ fn secret_value(text: &str) -> Result<header::HeaderValue, header::InvalidHeader
     Ok(value)
 }
 
-/// The body, as far as it is worth reading.
+/// Reads the body, up to the limit.
 async fn read(response: &mut reqwest::Response, largest: usize, timeouts: Timeouts) -> Body {
     let announced = response.content_length().unwrap_or(0);
     if announced > largest as u64 {
@@ -434,7 +434,7 @@ async fn read(response: &mut reqwest::Response, largest: usize, timeouts: Timeou
 }
 
 impl Transport {
-    /// End of a request that got no status line: the great divide between not sent and perhaps done.
+    /// Classifies a request that got no status line: provably not sent, or possibly done.
     fn without_answer(&self, error: &reqwest::Error, secrets: &Secrets) -> Outcome {
         if let Some(cause) = self.unsent_cause(error) {
             return Outcome::Unsent { cause: secrets.short(&cause) };
@@ -446,13 +446,13 @@ impl Transport {
         Outcome::Lost { status: None, code: None, cause: secrets.short(&cause) }
     }
 
-    /// Why the request provably never left, if that can be proven. Ours to know, never a server's to claim.
+    /// Explains why the request provably never left, if that can be proven here; a server's claim is no proof.
     fn unsent_cause(&self, error: &reqwest::Error) -> Option<String> {
         let reason = root_cause(error);
         if error.is_builder() {
             return Some(format!("the request could not be built: {reason}"));
         }
-        // The library hands a request back that it had not begun to write when its connection went.
+        // The library returns a request that it had not begun to write when the connection ended.
         if find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled) {
             return Some(format!("the connection went before the request was written: {reason}"));
         }
@@ -481,7 +481,7 @@ impl Transport {
     }
 }
 
-/// Tells that the server claims not to have begun with a request that left whole. That is its word and not our knowledge:
+/// Tells whether the server claims not to have begun with a request that was sent completely. It is a claim and no proof:
 /// a gateway on the way may have passed the request on. source: RFC 9113, 6.8 (streams above a GOAWAY's last, whatever its
 /// code) and 8.7 (`REFUSED_STREAM`).
 fn is_disclaimed(error: &h2::Error) -> bool {
@@ -496,12 +496,12 @@ fn connection_cause(kind: Option<io::ErrorKind>, reason: &dyn Error) -> String {
     }
 }
 
-/// Names the lack of the certificate or handshake, and a remedy where there is one.
+/// Describes the fault of a certificate or handshake, with a remedy where there is one.
 fn tls_cause(error: &rustls::Error, by_proxy: bool) -> String {
     if by_proxy
         && let rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidForNameContext { .. }) = error
     {
-        // It would name the host, and that of a proxy is not told.
+        // The library's text names the host, and that of a proxy is not shown.
         return "TLS: the certificate is not valid for the name that was asked for".to_owned();
     }
     let hint = match error {
@@ -514,7 +514,7 @@ fn tls_cause(error: &rustls::Error, by_proxy: bool) -> String {
     format!("TLS: {error}{hint}")
 }
 
-/// Failure on the way through a proxy, up to where the endpoint itself is spoken to.
+/// Describes a failure on the way through a proxy, before the endpoint itself is reached.
 fn tunnel_problem(error: &reqwest::Error) -> Option<String> {
     let said = sources(error)
         .map(ToString::to_string)
@@ -549,7 +549,7 @@ fn lost_cause(error: &reqwest::Error, timeouts: Timeouts) -> String {
     }
 }
 
-/// The certificates of a PEM file.
+/// Reads the certificates of a PEM file.
 fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, TransportError> {
     let bad = |problem: String| TransportError::CaBundle { path: path.to_owned(), problem };
     let pem = crate::texts::bytes(path).map_err(|error| bad(format!("cannot be read: {error}")))?;
@@ -558,7 +558,7 @@ fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, TransportError
     if found.is_empty() { Err(bad("has no certificate".to_owned())) } else { Ok(found) }
 }
 
-/// An error and what is behind it, outermost first. What an I/O error wraps counts, which `source` alone skips.
+/// Iterates over an error and its causes, outermost first; also over those inside an I/O error, which `source` alone skips.
 fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = Some(error);
     iter::from_fn(move || {
@@ -579,7 +579,7 @@ fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
     find::<io::Error>(error).map(io::Error::kind)
 }
 
-/// The innermost error: the outer ones say "error sending request" and repeat the URL.
+/// Returns the innermost error: the outer ones say "error sending request" and repeat the URL.
 fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     sources(error).last().unwrap_or(error)
 }
@@ -590,7 +590,7 @@ fn encoded_query(query: &[(&'static str, String)]) -> String {
     pairs.join("&")
 }
 
-/// The text as one part of a path or query: everything but the unreserved characters is encoded, as the vendor's
+/// Encodes a text as one part of a path or query: everything but the unreserved characters, as the vendor's
 /// SDKs do it. source: `huaweicloudsdkcore/signer/signer.py`.
 pub(crate) fn encoded(text: &str) -> impl fmt::Display {
     const ENCODED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

@@ -1,4 +1,4 @@
-//! The goal of requests: a base address that cannot leak what we send.
+//! Target of requests: a base address that cannot leak what we send.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-/// The service's base address: https, or http to this very machine; nothing but scheme, host and port.
+/// Base address of the service: https, or http to this very machine; nothing but scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint(Url);
 
-/// Why a text is not an endpoint. None of these repeats the text, which may carry a password.
+/// Reason for which a text is not an endpoint. No message repeats the text, which may carry a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadEndpoint {
     #[error("the endpoint is not a URL ({0})")]
@@ -58,7 +58,7 @@ impl FromStr for Endpoint {
 }
 
 impl Endpoint {
-    /// The address of a service on this machine or its host, such as the metadata service: also without TLS.
+    /// Parses the address of a service on this machine or its host, such as the metadata service: also without TLS.
     pub(crate) fn of_this_machine(text: &str) -> Result<Self, BadEndpoint> {
         match text.parse() {
             Err(BadEndpoint::Insecure) => {
@@ -72,18 +72,18 @@ impl Endpoint {
         }
     }
 
-    /// The host as the `Host` header has it: with its port, unless that is the scheme's own.
+    /// Host as in the `Host` header: with its port, unless that is the scheme's own.
     pub(crate) fn authority(&self) -> &str {
         self.0.authority()
     }
 
-    /// Name and port that are looked up and connected to.
+    /// Host and port that are looked up and connected to.
     pub(crate) fn host_and_port(&self) -> (String, u16) {
         let host = self.0.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         (host, self.0.port_or_known_default().unwrap_or(443))
     }
 
-    /// One text for all spellings of an address: without the dot that ends a whole name, and this machine by one name.
+    /// Returns one text for all spellings of an address: without a trailing dot, and with one name for this machine.
     pub(crate) fn place(&self) -> String {
         let (host, port) = self.host_and_port();
         let host = host.trim_end_matches('.');
@@ -109,7 +109,7 @@ impl Endpoint {
         }
     }
 
-    /// The address of a path that is already encoded.
+    /// Returns the URL of a path that is already encoded.
     pub(crate) fn at(&self, path: &str, query: &str) -> Url {
         let mut url = self.0.clone();
         url.set_path(path);

@@ -1,6 +1,6 @@
-//! The proxy on the way, as the environment has it: `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, and the same in lower case.
+//! Proxy from the environment: `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, and the same in lower case.
 //!
-//! One that is set and cannot be used is an error: requests that went round it in silence would leave by a way that
+//! A proxy that is set and cannot be used is an error: requests that silently bypassed it would leave by a way that
 //! nobody allowed. No text here repeats an address, which may hold a password.
 
 use std::ffi::OsString;
@@ -10,14 +10,14 @@ use url::{Host, Url};
 
 use super::endpoint::Endpoint;
 
-/// A proxy that can be used; its address may hold a user and a password.
+/// Proxy that can be used; its address may hold a user and a password.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Proxy {
     url: Url,
     shown: String,
 }
 
-/// A variable that does not hold a proxy which can be used.
+/// Variable that does not hold a usable proxy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable} {problem}")]
 pub(crate) struct BadProxy {
@@ -27,15 +27,15 @@ pub(crate) struct BadProxy {
 
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
-/// For addresses without TLS, which are on this machine, and asked without any proxy. It has to be one all the same.
+/// Proxy for addresses without TLS, which are on this machine and reached without a proxy. Its value is checked all the same.
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const NONE: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 impl Proxy {
-    /// The one that requests to an endpoint go by, if there is one. What is meant for this machine, or for its host's
-    /// metadata service, is not carried off it.
+    /// Returns the proxy for requests to an endpoint, if there is one. Requests to this machine, or to its host's
+    /// metadata service, bypass it.
     pub(super) fn on_the_way(endpoint: &Endpoint, get: Environment<'_>) -> Result<Option<Self>, BadProxy> {
         if endpoint.is_plain() || endpoint.is_loopback() {
             return Ok(None);
@@ -47,8 +47,8 @@ impl Proxy {
         Ok((!goes_without(&exceptions, &host, port)).then_some(proxy))
     }
 
-    /// Its address and port, or else the variable that it stands in: what looks like the name of a host may be a password that
-    /// was set in its place, or the end of one with a `@` in it.
+    /// Address and port, or else the name of the variable: what looks like a host name may be a password that was set in its place,
+    /// or the end of one that contains `@`.
     pub(super) fn shown(&self) -> &str {
         &self.shown
     }
@@ -58,7 +58,7 @@ impl Proxy {
     }
 }
 
-/// The first of these that is set. What is empty is not.
+/// Returns the first of these variables that is set and not empty.
 fn set(names: [&'static str; 2], get: Environment<'_>) -> Option<(&'static str, OsString)> {
     names.into_iter().find_map(|name| Some((name, get(name).filter(|text| !text.is_empty())?)))
 }
@@ -71,7 +71,7 @@ fn named(names: [&'static str; 2], get: Environment<'_>) -> Result<Option<Proxy>
     Ok(Some(Proxy { url, shown }))
 }
 
-/// Address and port, where they are spelled out. A bare number is an address, too, and may be a password as well.
+/// Returns address and port where the text spells them out. A bare number is an address, too, but may also be a password.
 fn address(url: &Url, text: &str) -> Option<String> {
     let host = match url.host()? {
         Host::Ipv4(address) => address.to_string(),
@@ -81,7 +81,7 @@ fn address(url: &Url, text: &str) -> Option<String> {
     text.contains(&host).then(|| format!("{host}:{}", url.port_or_known_default().unwrap_or_default()))
 }
 
-/// `http://HOST:PORT` or `https://…`, with a user and a password or without; the scheme may be left out.
+/// Parses `http://HOST:PORT` or `https://…`, with a user and a password or without; the scheme may be left out.
 fn parse(text: &str) -> Result<Url, &'static str> {
     if text.chars().any(|character| character.is_whitespace() || character.is_control()) {
         return Err("has a blank or a line break in it, and is no proxy");
@@ -109,8 +109,8 @@ fn parse(text: &str) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-/// Tells that a host is among those that no proxy is for: names with all that is below them, addresses, networks, each with a
-/// port or for all ports; `*` is everything.
+/// Tells whether a host is among the exceptions that no proxy is used for: names with all subdomains, addresses, networks, each
+/// with a port or for all ports; `*` is everything.
 fn goes_without(exceptions: &str, host: &str, port: u16) -> bool {
     let host = host.trim_end_matches('.').to_lowercase();
     let address: Option<IpAddr> = host.parse().ok();
@@ -120,13 +120,13 @@ fn goes_without(exceptions: &str, host: &str, port: u16) -> bool {
     })
 }
 
-/// `host:port`, `1.2.3.4:port`, `[::1]:port`, or any of them without a port.
+/// Splits off the port of `host:port`, `1.2.3.4:port` or `[::1]:port`, if there is one.
 fn without_port(entry: &str) -> (&str, Option<u16>) {
     if let Some((address, rest)) = entry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return (address, rest.strip_prefix(':').and_then(|port| port.parse().ok()));
     }
     match entry.split_once(':') {
-        // More than one colon is an address.
+        // More than one colon is an IPv6 address.
         Some((name, port)) if !port.contains(':') => match port.parse() {
             Ok(port) => (name, Some(port)),
             Err(_) => (entry, None),
@@ -146,7 +146,7 @@ fn covers(entry: &str, host: &str, address: Option<IpAddr>) -> bool {
         };
     }
     let entry = entry.trim_start_matches('*').trim_start_matches('.').trim_end_matches('.').to_lowercase();
-    // As the URL's own host is spelled.
+    // Normalized as the host of a URL is.
     let entry = match Host::parse(&entry) {
         Ok(Host::Domain(name)) => name,
         Ok(Host::Ipv4(_) | Host::Ipv6(_)) | Err(_) => return false,
@@ -197,7 +197,7 @@ mod tests {
         ] {
             assert_eq!(by(variables, SERVICE), Ok(shown.map(str::to_owned)), "{variables:?}");
         }
-        // Nothing for this machine leaves it.
+        // Requests to this machine never leave it.
         assert_eq!(by(&[("HTTPS_PROXY", "proxy:3128"), ("HTTP_PROXY", "no use")], "http://127.0.0.1:80"), Ok(None));
         assert_eq!(by(&[("HTTPS_PROXY", "proxy:3128")], "https://localhost:8443"), Ok(None));
     }

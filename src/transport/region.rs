@@ -1,4 +1,4 @@
-//! Addresses of the service in each region that is known, and of IAM.
+//! Addresses of the service in each known region, and of IAM.
 
 use super::endpoint::Endpoint;
 use crate::model::words::nearest;
@@ -13,7 +13,7 @@ const HOSTS: [(&str, &str); 5] = [
     ("ru-moscow-1", "sms-api.ru-moscow-1.myhuaweicloud.com"),
 ];
 
-/// The regions that have an IAM host of their own.
+/// Regions that have an IAM host of their own.
 /// source: `huaweicloudsdkcore/auth/endpoint.py`.
 const IAM: [&str; 27] = [
     "cn-north-1",
@@ -45,7 +45,7 @@ const IAM: [&str; 27] = [
     "tr-west-1",
 ];
 
-/// The service's endpoint in a region, or what to say about the region.
+/// Returns the service's endpoint in a region, or a message about the region.
 pub(crate) fn endpoint(region: &str) -> Result<Endpoint, String> {
     if let Some((_, host)) = HOSTS.iter().find(|(name, _)| *name == region) {
         return Ok(format!("https://{host}").parse().expect("the table's hosts make endpoints"));
@@ -60,7 +60,7 @@ pub(crate) fn endpoint(region: &str) -> Result<Endpoint, String> {
     ))
 }
 
-/// Issuer of tokens: in the region, or for all.
+/// Returns the endpoint that issues tokens: that of the region, or the one for all.
 pub(crate) fn iam(region: Option<&str>) -> Endpoint {
     let host = match region {
         Some(region) if IAM.contains(&region) => format!("https://iam.{region}.myhuaweicloud.com"),

@@ -1,21 +1,21 @@
-//! Texts of others, made fit to be journaled and printed: short, on one line, and without our secrets.
+//! Texts from peers, made fit to be journaled and printed: short, on one line, and without our secrets.
 //!
-//! Whoever was sent a secret may repeat it, and seldom as it was sent: text and secret are compared in a normal form (see
-//! [`clothes`]), and so are parts of 12 characters and more. A secret of less than six is hidden only where it is a word of its
-//! own, for its letters are in every text; no service gives such a one.
+//! A peer may repeat a secret that it was sent, and often in another form: text and secret are compared in a normal form (see
+//! [`encodings`]), and so are parts of 12 characters and more. A secret of less than six characters is hidden only where it is a word
+//! of its own, since its letters are in every text; no service issues such a short one.
 
 use std::borrow::Cow;
 use std::fmt;
 
-mod clothes;
+mod encodings;
 pub(crate) mod guarded;
 mod signs;
 
 use guarded::Guarded;
 
-/// The longest text of an outcome, in characters.
+/// Limit of an outcome's text, in characters.
 const LONGEST: usize = 500;
-/// What is read of a text for that, in bytes: what is hidden in it makes it shorter.
+/// Limit of the text that is examined for that, in bytes: larger, since hiding a secret makes a text shorter.
 const MOST_READ: usize = 2_048;
 
 const HIDDEN: &str = "[redacted]";
@@ -33,19 +33,19 @@ impl Secrets {
         self.0.extend(secrets);
     }
 
-    /// Tells that a text says one of them, or a part; or is too long for anybody to say.
+    /// Tells whether a text contains one of them, or a part of one. A text that is too long to be examined counts as if it did.
     pub(crate) fn are_in(&self, text: &str) -> bool {
-        text.len() > MOST_READ || !clothes::places(text, &self.0).is_empty()
+        text.len() > MOST_READ || !encodings::places(text, &self.0).is_empty()
     }
 
-    /// The text with each secret replaced; of one that is longer than anybody reads, the beginning.
+    /// Replaces each secret in the text; of a text that is too long, returns the beginning.
     pub(crate) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        // Behind the end of what is shown may stand the rest of a secret.
+        // Reads beyond the end of what is shown, since the rest of a secret may be there.
         let read = &text[..text.floor_char_boundary(2 * MOST_READ)];
         let shown = &text[..text.floor_char_boundary(MOST_READ)];
         let is_whole = shown.len() == text.len();
         let mut places =
-            clothes::places(read, &self.0).into_iter().filter(|place| place.start < shown.len()).peekable();
+            encodings::places(read, &self.0).into_iter().filter(|place| place.start < shown.len()).peekable();
         if places.peek().is_none() && is_whole {
             return Cow::Borrowed(text);
         }
@@ -63,7 +63,7 @@ impl Secrets {
         Cow::Owned(hidden)
     }
 
-    /// The text on one line of at most 500 characters. Hiding comes before cutting, lest a part of a secret remain.
+    /// Returns the text on one line of at most 500 characters. It is cut after hiding, so that no part of a secret remains.
     pub(crate) fn short(&self, text: &str) -> String {
         let (line, is_whole) = on_one_line(text);
         let line = self.hide(&line);
@@ -74,8 +74,8 @@ impl Secrets {
     }
 }
 
-/// The beginning of a text without what steers a terminal or makes a line read differently from what it says, and whether that
-/// is all of it.
+/// Returns the beginning of a text without characters that control a terminal or make a line read differently from what it says,
+/// and whether that is all of it.
 fn on_one_line(text: &str) -> (String, bool) {
     let mut line = String::new();
     let mut is_apart = false;
@@ -113,7 +113,7 @@ mod tests {
         Secrets::new(secrets.iter().map(|secret| Guarded::from(*secret)).collect())
     }
 
-    /// Made of parts of the secret, which costs most.
+    /// Uses a text made of parts of the secret, which costs most.
     #[test]
     fn of_a_text_without_end_the_beginning_is_hidden_and_told() {
         let token = "MIIEpAIBAAKCAQEA7bq2-0wTzXfYk8_QhJvRn5sLdGc3";
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(secrets(&[token]).hide(&text), "[redacted]…");
         assert!(secrets(&[token]).are_in(&text));
         assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
-        // A secret over the end of what is shown leaves no part of it there.
+        // A secret across the end of what is shown leaves no part of it there.
         let over = format!("{}{token} and more", "word ".repeat(MOST_READ / 5));
         assert!(secrets(&[token]).hide(&over).ends_with("word [redacted]…"));
         assert_eq!(secrets(&[token]).hide(&"é".repeat(MOST_READ)).chars().count(), MOST_READ / 2 + 1);
@@ -141,7 +141,7 @@ mod tests {
         assert!(short.ends_with("☃…"));
         assert_eq!(Secrets::default().short(&"☃".repeat(500)).chars().count(), 500);
         assert!(!Secrets::default().short(&"☃".repeat(500)).contains('…'));
-        // However long it is, no more of it is looked at than is told.
+        // However long it is, no more of it is examined than is shown.
         assert_eq!(Secrets::default().short(&"a ".repeat(16 << 20)).chars().count(), 500);
     }
 
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(format!("{secrets:?}"), "[redacted]");
     }
 
-    /// A secret with whatever programs escape in it.
+    /// Secret with characters that programs escape.
     const ODD: &str = "pa\"ss/wo+rd\\=<&> #?7ß";
 
     fn percent(text: &str) -> String {
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_known_in_other_clothes() {
+    fn a_secret_is_known_in_other_encodings() {
         let token = "MIIEvgYJKoZIhvcNAQcC-oIIErzCCBKsCAQExDTALBglghkgBZQMEAgEwggMQ";
         for secret in [token, ODD] {
             let secrets = secrets(&[secret]);
@@ -196,7 +196,7 @@ mod tests {
                 .map(|c| if c.is_ascii_graphic() { char::from_u32(u32::from(c) + 0xFEE0).unwrap() } else { c })
                 .collect();
             let html = secret.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&#x3e;");
-            let mut clothes = vec![
+            let mut encodings = vec![
                 secret.to_owned(),
                 secret.to_uppercase(),
                 secret.to_lowercase(),
@@ -229,12 +229,12 @@ mod tests {
                 between(&STANDARD.encode(secret), "\n"),
                 between(&percent(secret), "\u{feff}"),
             ];
-            clothes.extend(in_base64(secret));
-            for worn in clothes {
+            encodings.extend(in_base64(secret));
+            for encoded in encodings {
                 for text in [worn.clone(), format!("the key {worn} is not good"), format!("key={worn};")] {
                     let short = secrets.short(&text);
                     assert!(short.contains(HIDDEN), "{text}\n{short}");
-                    // Of what was worn nothing is left that is as long as a part.
+                    // No rest of the encoded secret is as long as a part.
                     let rest = short.replace(HIDDEN, "").replace("the key", "").replace("is not good", "");
                     assert!(rest.trim().len() < 12, "{text}\n{short}");
                 }

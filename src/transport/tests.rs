@@ -42,7 +42,7 @@ fn unsent(outcome: Result<Incoming, Outcome>) -> String {
     }
 }
 
-/// A CA of our own, and a certificate of it for a name until a year.
+/// Makes a CA, and a certificate by it for a name, valid until a year.
 fn certified(name: &str, until: i32) -> (NamedTempFile, ServerConfig) {
     _ = rustls::crypto::ring::default_provider().install_default();
     let mut ca = CertificateParams::new(vec![]).unwrap();
@@ -61,7 +61,7 @@ fn certified(name: &str, until: i32) -> (NamedTempFile, ServerConfig) {
     (bundle, config)
 }
 
-/// A TLS server that says which version of HTTP it was asked in.
+/// Starts a TLS server that answers with the version of HTTP that it was asked in.
 async fn serve(mut config: ServerConfig, offers: &[&[u8]]) -> SocketAddr {
     config.alpn_protocols = offers.iter().map(|offer| offer.to_vec()).collect();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -123,7 +123,7 @@ async fn a_stream_that_the_server_ends_may_have_been_looked_at_whatever_it_says(
             let stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.unwrap();
             let mut connection = h2::server::handshake(stream).await.unwrap();
             while let Some(Ok((request, mut respond))) = connection.accept().await {
-                // The request has left whole.
+                // The request was sent completely.
                 assert!(request.body().is_end_stream());
                 match ends {
                     Ends::Stream(reason) => respond.send_reset(reason),
@@ -140,7 +140,7 @@ async fn a_stream_that_the_server_ends_may_have_been_looked_at_whatever_it_says(
     }
 }
 
-/// Endings of a server for what it was asked.
+/// Ways in which a server ends a request.
 #[derive(Clone, Copy)]
 enum Ends {
     Stream(h2::Reason),
@@ -231,7 +231,7 @@ fn a_ca_bundle_that_is_none_is_refused_by_its_name() {
     assert!(error.starts_with("the CA bundle `/nowhere/ca.pem` cannot be read"), "{error}");
 }
 
-/// A proxy that answers the request for a tunnel so, and if that is well, tunnels to this address.
+/// Starts a proxy that gives this answer to the request for a tunnel and, if it is a success, tunnels to this address.
 async fn proxy(answer: &'static str, to: Option<SocketAddr>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -255,7 +255,7 @@ async fn proxy(answer: &'static str, to: Option<SocketAddr>) -> SocketAddr {
     address
 }
 
-/// The environment belongs to the process, so each case is a process of its own: this test, run again for one case.
+/// Runs one case in a process of its own: this test, started again, since the environment belongs to the process.
 fn through(proxy: &str, no_proxy: &str, bundle: Option<&NamedTempFile>) -> String {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "transport::tests::one_request_by_the_environment", "--nocapture"]);

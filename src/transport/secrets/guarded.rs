@@ -1,4 +1,4 @@
-//! A secret, and what is needed to find it again in a text that somebody else wrote.
+//! Secret, and its forms by which it is found in a text that somebody else wrote.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -8,50 +8,50 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::signs;
 
-/// Parts shorter than this are too common to say anything.
+/// Length in bytes of the parts that are indexed; shorter ones are too common.
 const GRAM: usize = 8;
 
-/// A secret that is hidden from whatever a peer says. Clones share it, so that it stands in memory once; it is zeroed with the
+/// Secret that is hidden in whatever a peer says. Clones share it, so that it is in memory once; it is zeroed with the
 /// last of them.
 #[derive(Clone)]
 pub struct Guarded(Arc<Inner>);
 
 struct Inner {
     secret: SecretString,
-    shapes: OnceLock<Shapes>,
+    forms: OnceLock<NormalForms>,
 }
 
 /// Normal forms of a secret.
-pub(super) struct Shapes {
-    /// Every character that can be seen, in lower case.
-    pub(super) visible: Shape,
-    /// Its letters and digits alone, where it has others, too.
-    bare: Option<Shape>,
+pub(super) struct NormalForms {
+    /// Visible characters, in lower case.
+    pub(super) visible: NormalForm,
+    /// Letters and digits alone; `None` if it has no other characters.
+    bare: Option<NormalForm>,
 }
 
-impl Shapes {
-    /// Its letters and digits alone. None: they are too few to know it by.
-    pub(super) fn bare(&self) -> Option<&Shape> {
-        self.bare.as_ref().or(Some(&self.visible)).filter(|shape| shape.len() >= GRAM)
+impl NormalForms {
+    /// Returns its letters and digits alone; `None` if they are too few to recognize it by.
+    pub(super) fn bare(&self) -> Option<&NormalForm> {
+        self.bare.as_ref().or(Some(&self.visible)).filter(|form| form.len() >= GRAM)
     }
 }
 
-/// One normal form, and its parts of [`GRAM`] bytes in order. They are looked for in every answer, and a token is long: a look-up
-/// takes a dozen steps where a comparison would take thousands, and one where a sieve of their hashes lets nothing through.
-pub(super) struct Shape {
+/// Normal form of a secret, with its parts of [`GRAM`] bytes, sorted. Every answer is searched for them, and a token is long: a lookup
+/// takes a dozen steps where a comparison would take thousands, and one step where the filter of their hashes excludes it.
+pub(super) struct NormalForm {
     bytes: Zeroizing<Vec<u8>>,
     grams: Zeroizing<Vec<u64>>,
-    /// One bit of [`SIEVE`] for each part.
-    sieve: Zeroizing<Vec<u64>>,
+    /// Filter with one bit for each part, among [`FILTER_BITS`] times as many.
+    filter: Zeroizing<Vec<u64>>,
 }
 
-/// Bits for each part: one in eight of all others passes, too.
-const SIEVE: usize = 8;
+/// Bits of the filter for each part: one in eight of all other parts passes, too.
+const FILTER_BITS: usize = 8;
 
 impl Guarded {
     #[must_use]
     pub fn new(secret: SecretString) -> Self {
-        Self(Arc::new(Inner { secret, shapes: OnceLock::new() }))
+        Self(Arc::new(Inner { secret, forms: OnceLock::new() }))
     }
 
     #[must_use]
@@ -59,12 +59,12 @@ impl Guarded {
         self.0.secret.expose_secret()
     }
 
-    pub(super) fn shapes(&self) -> &Shapes {
-        self.0.shapes.get_or_init(|| {
-            let visible = Shape::new(signs::normal(self.expose_secret()));
+    pub(super) fn forms(&self) -> &NormalForms {
+        self.0.forms.get_or_init(|| {
+            let visible = NormalForm::new(signs::normal(self.expose_secret()));
             let bare: Vec<u8> = visible.bytes.iter().copied().filter(u8::is_ascii_alphanumeric).collect();
-            let bare = (bare.len() < visible.bytes.len()).then(|| Shape::new(bare));
-            Shapes { visible, bare }
+            let bare = (bare.len() < visible.bytes.len()).then(|| NormalForm::new(bare));
+            NormalForms { visible, bare }
         })
     }
 }
@@ -87,32 +87,32 @@ impl fmt::Debug for Guarded {
     }
 }
 
-impl Shape {
+impl NormalForm {
     fn new(bytes: Vec<u8>) -> Self {
         let bytes = Zeroizing::new(bytes);
         let mut grams = Zeroizing::new(Vec::with_capacity(bytes.len()));
         grams.extend(bytes.array_windows().map(|gram: &[u8; GRAM]| u64::from_le_bytes(*gram)));
         grams.sort_unstable();
         grams.dedup();
-        let mut sieve = Zeroizing::new(vec![0; (grams.len() * SIEVE).div_ceil(64).next_power_of_two()]);
+        let mut filter = Zeroizing::new(vec![0; (grams.len() * FILTER_BITS).div_ceil(64).next_power_of_two()]);
         for gram in grams.iter() {
-            let (word, bit) = hole(*gram, sieve.len());
-            sieve[word] |= bit;
+            let (word, bit) = filter_bit(*gram, filter.len());
+            filter[word] |= bit;
         }
-        Self { bytes, grams, sieve }
+        Self { bytes, grams, filter }
     }
 
     fn has(&self, gram: u64) -> bool {
-        let (word, bit) = hole(gram, self.sieve.len());
-        self.sieve[word] & bit != 0 && self.grams.binary_search(&gram).is_ok()
+        let (word, bit) = filter_bit(gram, self.filter.len());
+        self.filter[word] & bit != 0 && self.grams.binary_search(&gram).is_ok()
     }
 
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Length of the longest part of the secret that a text begins with: of at least `least` bytes, or the whole secret where
-    /// that is shorter.
+    /// Returns the length of the longest part of the secret that a text begins with: at least `least` bytes, or the whole secret
+    /// where that is shorter.
     pub(super) fn part_at(&self, text: &[u8], least: usize) -> Option<usize> {
         let least = least.max(GRAM);
         if self.bytes.len() < GRAM {
@@ -128,9 +128,9 @@ impl Shape {
     }
 }
 
-/// The word of a sieve of so many (a power of two), and the bit in it.
-fn hole(gram: u64, n_words: usize) -> (usize, u64) {
-    // Multiplied by 2^64 over the golden ratio, whose upper bits depend on all of what is multiplied.
+/// Returns the word of a filter of so many words (a power of two), and the bit in it.
+fn filter_bit(gram: u64, n_words: usize) -> (usize, u64) {
+    // Fibonacci hashing: 2^64 over the golden ratio; the upper bits of the product depend on all bits of the part.
     let hash = gram.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
     let word = usize::try_from(hash >> 6).expect("26 bits") & (n_words - 1);
     (word, 1 << (hash & 63))

@@ -1,15 +1,15 @@
-//! What can be seen of a text, in one form for all cases and widths.
+//! Visible characters of a text, in one form for all cases and widths.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// A byte of a text as it reads.
+/// Byte of a normalized text.
 pub(super) trait Sign: Copy {
     fn byte(self) -> u8;
-    /// A byte that is said by others, from the first to the last of them.
+    /// Makes a byte that stands for others, from the first to the last of them.
     fn said(byte: u8, first: Self, last: Self) -> Self;
 }
 
-/// Alone, which is enough to see that a text says nothing.
+/// Byte without a place in its text, which is enough to find that a text contains nothing.
 impl Sign for u8 {
     fn byte(self) -> u8 {
         self
@@ -20,17 +20,17 @@ impl Sign for u8 {
     }
 }
 
-/// Between what does not belong together; no UTF-8 has it.
+/// Separator of bytes that do not belong together; no UTF-8 has it.
 pub(super) const NOTHING: u8 = 0xFF;
 
-/// The text's normal form: what can be seen of it, in lower case and without width.
+/// Returns a text's normal form: its visible characters, in lower case and in the ordinary width.
 pub(super) fn normal(text: &str) -> Vec<u8> {
     let mut normal = visible(text.as_bytes());
     normal.make_ascii_lowercase();
     normal
 }
 
-/// Without whatever takes no room, and in the width in which everybody types.
+/// Drops invisible characters, and gives the others their ordinary width.
 pub(super) fn visible<S: Sign>(signs: &[S]) -> Vec<S> {
     let mut visible = Vec::with_capacity(signs.len());
     let mut rest = signs;
@@ -57,13 +57,13 @@ pub(super) fn visible<S: Sign>(signs: &[S]) -> Vec<S> {
 
 const NFKC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfkc();
 
-/// The character of more than one byte that signs begin with, and how many of them it takes.
+/// Returns the character of more than one byte that signs begin with, and the number of its bytes.
 pub(super) fn character<S: Sign>(signs: &[S]) -> Option<(char, usize)> {
     let n = match signs.first()?.byte() {
         0xC2..=0xDF => 2,
         0xE0..=0xEF => 3,
         0xF0..=0xF4 => 4,
-        // Noise, mostly, which is asked for each of its bytes.
+        // Mostly noise of decoding: a quick exit, since it is called for each byte.
         _ => return None,
     };
     let mut utf8 = [0; 4];
@@ -73,7 +73,7 @@ pub(super) fn character<S: Sign>(signs: &[S]) -> Option<(char, usize)> {
     Some((str::from_utf8(&utf8[..n]).ok()?.chars().next()?, n))
 }
 
-/// Tells blanks, control characters, and what is there to be overlooked.
+/// Tells whether a character is a blank, a control character, or invisible.
 ///
 /// source: Unicode 17.0 `DerivedCoreProperties.txt` (`Default_Ignorable_Code_Point`)
 pub(super) fn takes_no_room(c: char) -> bool {

@@ -1,28 +1,28 @@
-//! What a text says under its clothes: letters in another case or width, blanks and characters without width between them,
-//! escapes of URLs, JSON and HTML, base64 at any alignment, hexadecimal, and some of these one over the other.
+//! Search for secrets in a text under common encodings: letters in another case or width, blanks and characters without width
+//! between them, escapes of URLs, JSON and HTML, base64 at any alignment, hexadecimal, and some of these one over the other.
 //!
-//! A peer that means to give a secret away finds clothes that are not here. What is here is what programs put on by themselves
-//! when they repeat a request in an error text.
+//! A peer that means to give a secret away can use an encoding that is not here. Those that are here are applied by programs of
+//! themselves when they repeat a request in an error text.
 
 use std::iter;
 use std::ops::Range;
 
-use super::guarded::{Guarded, Shape};
+use super::guarded::{Guarded, NormalForm};
 use super::signs::{NOTHING, Sign, character, visible};
 
-/// Characters of a secret in a row that give a part of it away. What is shorter is found only where it is the whole secret.
+/// Characters of a secret in a row that give a part of it away. A shorter match counts only where it is the whole secret.
 const PART: usize = 12;
-/// The same under base64 and hexadecimal: what so many characters of *those* say.
+/// Minimum length of a part in bytes decoded from base64 and from hexadecimal.
 const PART_OF_BASE64: usize = PART * 3 / 4;
 const PART_OF_HEX: usize = 8;
-/// A whole secret that is shorter than this is found only as a word of its own: `a` would be found in every text.
+/// Length below which a whole secret is found only as a word of its own: `a` would be found in every text.
 const SHORT: usize = 6;
-/// Clothes that are taken off one after the other.
+/// Number of encodings that are removed one after the other.
 const LAYERS: u8 = 3;
-/// Readings of one text: one that is made of escapes has more than anybody means.
+/// Limit of decodings of one text, since a text made of escapes would have any number.
 const MOST_READINGS: u32 = 64;
 
-/// With the place in the text where it is said.
+/// Byte with its range in the original text.
 #[derive(Clone, Copy)]
 struct Placed {
     byte: u8,
@@ -40,16 +40,21 @@ impl Sign for Placed {
     }
 }
 
-/// Places in the text where it says a secret or a part of one, in order, none of which touch.
+/// Returns the ranges of a text that contain a secret or a part of one, in order; none of them touch.
 pub(super) fn places(text: &str, secrets: &[Guarded]) -> Vec<Range<usize>> {
-    // Every answer is asked, and next to none of them says anything.
+    // Every answer is searched, and next to none contains any: a first pass without ranges is cheaper.
     let mut says_any = false;
-    Search::new(secrets, |_: Hit<u8>| says_any = true).under(text.as_bytes(), PART, Clothes::Escapes, LAYERS);
+    SecretSearch::new(secrets, |_: Hit<u8>| says_any = true).under(text.as_bytes(), PART, Encoding::Escapes, LAYERS);
     if !says_any {
         return Vec::new();
     }
     let mut found = Vec::new();
-    Search::new(secrets, |hit| found.extend(place_of(&hit, text))).under(&placed(text), PART, Clothes::Escapes, LAYERS);
+    SecretSearch::new(secrets, |hit| found.extend(place_of(&hit, text))).under(
+        &placed(text),
+        PART,
+        Encoding::Escapes,
+        LAYERS,
+    );
     found.sort_unstable_by_key(|place| place.start);
     found.dedup_by(|next, before| {
         let touches = next.start <= before.end;
@@ -62,47 +67,47 @@ pub(super) fn places(text: &str, secrets: &[Guarded]) -> Vec<Range<usize>> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Clothes {
-    /// None, or such as leave most characters as they are.
+enum Encoding {
+    /// No encoding, or escapes, which leave most characters as they are.
     Escapes,
-    /// Every character is another one.
+    /// Base64 or hexadecimal, which changes every character.
     Code,
 }
 
-/// Something that says a secret, or a part of one.
+/// Match of a secret, or of a part of one.
 struct Hit<S> {
     first: S,
     last: S,
-    clothes: Clothes,
-    /// The secret is one that counts only as a word of its own.
+    encoding: Encoding,
+    /// The secret counts only as a word of its own.
     is_short: bool,
 }
 
-struct Search<'a, F> {
+struct SecretSearch<'a, F> {
     secrets: &'a [Guarded],
-    /// Readings that may still be made.
+    /// Decodings that may still be made.
     n_left: u32,
     tell: F,
 }
 
-impl<'a, F> Search<'a, F> {
+impl<'a, F> SecretSearch<'a, F> {
     fn new(secrets: &'a [Guarded], tell: F) -> Self {
         Self { secrets, n_left: MOST_READINGS, tell }
     }
 
-    fn under<S: Sign>(&mut self, signs: &[S], least: usize, clothes: Clothes, layers: u8)
+    fn under<S: Sign>(&mut self, signs: &[S], least: usize, encoding: Encoding, layers: u8)
     where
         F: FnMut(Hit<S>),
     {
         let visible = visible(signs);
-        self.compare(&visible, least, clothes);
+        self.compare(&visible, least, encoding);
         if layers == 0 || self.n_left == 0 {
             return;
         }
         self.n_left -= 1;
         for kind in [Escape::Percent, Escape::Backslash, Escape::Entity] {
             if let Some(unescaped) = unescaped(&visible, kind) {
-                self.under(&unescaped, least, clothes, layers - 1);
+                self.under(&unescaped, least, encoding, layers - 1);
             }
         }
         for offset in 0..4 {
@@ -113,7 +118,7 @@ impl<'a, F> Search<'a, F> {
         }
     }
 
-    /// Of what was decoded by chance only that goes on which reads like a text.
+    /// Compares decoded bytes, and decodes them further only if they read like a text: most were decoded by chance.
     fn decoded<S: Sign>(&mut self, decoded: &[S], least: usize, layers: u8)
     where
         F: FnMut(Hit<S>),
@@ -122,13 +127,13 @@ impl<'a, F> Search<'a, F> {
             return;
         }
         if reads_like_a_text(decoded) {
-            self.under(decoded, least, Clothes::Code, layers - 1);
+            self.under(decoded, least, Encoding::Code, layers - 1);
         } else {
-            self.compare(&visible(decoded), least, Clothes::Code);
+            self.compare(&visible(decoded), least, Encoding::Code);
         }
     }
 
-    fn compare<S: Sign>(&mut self, visible: &[S], least: usize, clothes: Clothes)
+    fn compare<S: Sign>(&mut self, visible: &[S], least: usize, encoding: Encoding)
     where
         F: FnMut(Hit<S>),
     {
@@ -136,29 +141,29 @@ impl<'a, F> Search<'a, F> {
         bare.extend(visible.iter().copied().filter(|sign| sign.byte().is_ascii_alphanumeric()));
         let (lower, lower_bare) = (lower(visible), lower(&bare));
         for secret in self.secrets {
-            let shapes = secret.shapes();
-            self.mark(&shapes.visible, visible, &lower, least, clothes);
-            if let Some(shape) = shapes.bare() {
-                self.mark(shape, &bare, &lower_bare, least, clothes);
+            let forms = secret.forms();
+            self.mark(&forms.visible, visible, &lower, least, encoding);
+            if let Some(form) = forms.bare() {
+                self.mark(form, &bare, &lower_bare, least, encoding);
             }
         }
     }
 
-    fn mark<S: Sign>(&mut self, shape: &Shape, signs: &[S], lower: &[u8], least: usize, clothes: Clothes)
+    fn mark<S: Sign>(&mut self, form: &NormalForm, signs: &[S], lower: &[u8], least: usize, encoding: Encoding)
     where
         F: FnMut(Hit<S>),
     {
-        let is_short = shape.len() < SHORT;
-        if is_short && clothes == Clothes::Code {
+        let is_short = form.len() < SHORT;
+        if is_short && encoding == Encoding::Code {
             return;
         }
         let mut at = 0;
         while at < lower.len() {
-            let Some(n) = shape.part_at(&lower[at..], least) else {
+            let Some(n) = form.part_at(&lower[at..], least) else {
                 at += 1;
                 continue;
             };
-            (self.tell)(Hit { first: signs[at], last: signs[at + n - 1], clothes, is_short });
+            (self.tell)(Hit { first: signs[at], last: signs[at + n - 1], encoding, is_short });
             at += n;
         }
     }
@@ -168,12 +173,12 @@ fn lower<S: Sign>(signs: &[S]) -> Vec<u8> {
     signs.iter().map(|sign| sign.byte().to_ascii_lowercase()).collect()
 }
 
-/// The place of what was found. None: it counts only as a word of its own, and is none.
+/// Returns the range of a match; `None` if it counts only as a word of its own, and is not one.
 fn place_of(hit: &Hit<Placed>, text: &str) -> Option<Range<usize>> {
     let place = hit.first.from..hit.last.to;
-    match hit.clothes {
-        Clothes::Escapes => Some(place).filter(|place| !hit.is_short || is_word(place, text)),
-        Clothes::Code => Some(whole_code(&place, text)),
+    match hit.encoding {
+        Encoding::Escapes => Some(place).filter(|place| !hit.is_short || is_word(place, text)),
+        Encoding::Code => Some(whole_code(&place, text)),
     }
 }
 
@@ -183,7 +188,7 @@ fn is_word(place: &Range<usize>, text: &str) -> bool {
     !before.is_some_and(char::is_alphanumeric) && !behind.is_some_and(char::is_alphanumeric)
 }
 
-/// The place of a whole code, of which some characters were found: with those beside them.
+/// Extends the range of a match inside a code to the whole code.
 fn whole_code(place: &Range<usize>, text: &str) -> Range<usize> {
     let bytes = text.as_bytes();
     let is_code = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/-_%".contains(byte);
@@ -200,19 +205,18 @@ fn placed(text: &str) -> Vec<Placed> {
     text.char_indices().flat_map(of).collect()
 }
 
-/// Ways of writing a character that would mean something else where it stands. They are taken off one by one: what is an escape
-/// of one kind may be plain in another.
+/// Kinds of escapes. They are removed one kind at a time, since an escape of one kind may be plain text in another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Escape {
-    /// Of URLs, and of mails (`=`).
+    /// URLs, and mails (`=`).
     Percent,
-    /// Of JSON, C and shells.
+    /// JSON, C and shells.
     Backslash,
-    /// Of HTML and XML.
+    /// HTML and XML.
     Entity,
 }
 
-/// Without the escapes of one kind. None: it has none.
+/// Removes the escapes of one kind; `None` if there are none.
 fn unescaped<S: Sign>(signs: &[S], kind: Escape) -> Option<Vec<S>> {
     let begins = |byte| match kind {
         Escape::Percent => byte == b'%' || byte == b'=',
@@ -226,8 +230,8 @@ fn unescaped<S: Sign>(signs: &[S], kind: Escape) -> Option<Vec<S>> {
     let mut plain = Vec::with_capacity(signs.len());
     let (mut at, mut is_changed) = (0, false);
     while at < bytes.len() {
-        if let Some((said, n)) = escape(&bytes[at..]).filter(|_| begins(bytes[at])) {
-            plain.extend(said.bytes().map(|byte| S::said(byte, signs[at], signs[at + n - 1])));
+        if let Some((unescaped, n)) = escape(&bytes[at..]).filter(|_| begins(bytes[at])) {
+            plain.extend(unescaped.bytes().map(|byte| S::said(byte, signs[at], signs[at + n - 1])));
             (at, is_changed) = (at + n, true);
         } else {
             plain.push(signs[at]);
@@ -237,30 +241,30 @@ fn unescaped<S: Sign>(signs: &[S], kind: Escape) -> Option<Vec<S>> {
     is_changed.then_some(plain)
 }
 
-/// What an escape says.
-enum Said {
+/// Meaning of an escape.
+enum Unescaped {
     Byte(u8),
     Character(char),
 }
 
-impl Said {
+impl Unescaped {
     fn bytes(&self) -> impl Iterator<Item = u8> {
         let mut utf8 = [0; 4];
         let n = match self {
-            Said::Byte(byte) => {
+            Unescaped::Byte(byte) => {
                 utf8[0] = *byte;
                 1
             }
-            Said::Character(c) => c.encode_utf8(&mut utf8).len(),
+            Unescaped::Character(c) => c.encode_utf8(&mut utf8).len(),
         };
         utf8.into_iter().take(n)
     }
 }
 
-/// The escape that bytes begin with, and how many of them it has.
-fn escape(bytes: &[u8]) -> Option<(Said, usize)> {
+/// Returns the escape that the bytes begin with, and its length.
+fn escape(bytes: &[u8]) -> Option<(Unescaped, usize)> {
     match bytes {
-        // Four digits where there are two more would be too many for a byte.
+        // Escapes in braces come first: they have any number of digits.
         [b'%' | b'\\', b'u' | b'U', b'{', rest @ ..] => {
             let n = rest.iter().take(6).take_while(|byte| byte.is_ascii_hexdigit()).count();
             (rest.get(n) == Some(&b'}')).then(|| Some((character_of(&rest[..n], 16)?, n + 4)))?
@@ -271,8 +275,8 @@ fn escape(bytes: &[u8]) -> Option<(Said, usize)> {
         [b'\\', rest @ ..] if byte_of(rest.get(..3).unwrap_or_default(), 8).is_some() => {
             Some((byte_of(&rest[..3], 8)?, 4))
         }
-        [b'\\', b'n' | b'r' | b't' | b'b' | b'f' | b'v' | b'0', ..] => Some((Said::Character(' '), 2)),
-        [b'\\', mark, ..] if mark.is_ascii_punctuation() => Some((Said::Byte(*mark), 2)),
+        [b'\\', b'n' | b'r' | b't' | b'b' | b'f' | b'v' | b'0', ..] => Some((Unescaped::Character(' '), 2)),
+        [b'\\', mark, ..] if mark.is_ascii_punctuation() => Some((Unescaped::Byte(*mark), 2)),
         [b'%', rest @ ..] => Some((byte_of(rest.get(..2)?, 16)?, 3)),
         [b'=', rest @ ..] => {
             let digits = rest.get(..2).filter(|digits| !digits.iter().any(u8::is_ascii_lowercase))?;
@@ -292,12 +296,12 @@ fn number(digits: &[u8], base: u32) -> Option<u32> {
     others.iter().try_fold(digit(first)?, |number, byte| number.checked_mul(base)?.checked_add(digit(byte)?))
 }
 
-fn byte_of(digits: &[u8], base: u32) -> Option<Said> {
-    number(digits, base)?.try_into().ok().map(Said::Byte)
+fn byte_of(digits: &[u8], base: u32) -> Option<Unescaped> {
+    number(digits, base)?.try_into().ok().map(Unescaped::Byte)
 }
 
-fn character_of(digits: &[u8], base: u32) -> Option<Said> {
-    char::from_u32(number(digits, base)?).map(Said::Character)
+fn character_of(digits: &[u8], base: u32) -> Option<Unescaped> {
+    char::from_u32(number(digits, base)?).map(Unescaped::Character)
 }
 
 /// source: html.spec.whatwg.org, named character references (those for characters of ASCII)
@@ -343,19 +347,19 @@ const ENTITIES: [(&str, u8); 39] = [
     ("vert", b'|'),
 ];
 
-fn entity(name: &[u8]) -> Option<Said> {
+fn entity(name: &[u8]) -> Option<Unescaped> {
     match name {
         [b'#', b'x' | b'X', digits @ ..] => character_of(digits, 16),
         [b'#', digits @ ..] => character_of(digits, 10),
         _ => {
             let known = ENTITIES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()));
-            known.map(|(_, byte)| Said::Byte(*byte))
+            known.map(|(_, byte)| Unescaped::Byte(*byte))
         }
     }
 }
 
-/// Every run of base64 in either alphabet, decoded from its `offset` on: what begins in the middle of four characters is
-/// found by one of four.
+/// Decodes every run of base64 in either alphabet, from its `offset` on: a secret that begins within a group of four characters is
+/// found at one of four offsets.
 fn from_base64<S: Sign>(visible: &[S], offset: usize) -> Vec<S> {
     let mut decoded = Vec::with_capacity(visible.len());
     for run in visible.chunk_by(|one, next| is_sixth(one.byte()) == is_sixth(next.byte())) {
@@ -378,7 +382,7 @@ fn is_sixth(byte: u8) -> bool {
     SIXTHS[usize::from(byte)].is_some()
 }
 
-/// Every answer is read four times by it.
+/// Table of base64 digits, since every answer is decoded four times by it.
 const SIXTHS: [Option<u8>; 256] = {
     let mut sixths = [None; 256];
     let mut byte = 0_u8;
@@ -400,7 +404,7 @@ const fn sixth(byte: u8) -> Option<u8> {
     }
 }
 
-/// Every run of hexadecimal digits, decoded from its `offset` on. Between two bytes of it may stand what dumps put there.
+/// Decodes every run of hexadecimal digits, from its `offset` on. Separators of dumps may stand between the bytes.
 fn from_hex<S: Sign>(visible: &[S], offset: usize) -> Vec<S> {
     let mut decoded = Vec::with_capacity(visible.len() / 2);
     let is_of_run = |sign: &S| sign.byte().is_ascii_hexdigit() || b":,-x".contains(&sign.byte());
@@ -411,7 +415,7 @@ fn from_hex<S: Sign>(visible: &[S], offset: usize) -> Vec<S> {
         }
         let (pairs, _) = digits[offset..].as_chunks();
         decoded.extend(pairs.iter().filter_map(|[high, low]| {
-            let Said::Byte(byte) = byte_of(&[high.byte(), low.byte()], 16)? else { return None };
+            let Unescaped::Byte(byte) = byte_of(&[high.byte(), low.byte()], 16)? else { return None };
             Some(S::said(byte, *high, *low))
         }));
         decoded.extend(run.last().map(|last| S::said(NOTHING, *last, *last)));
@@ -419,7 +423,7 @@ fn from_hex<S: Sign>(visible: &[S], offset: usize) -> Vec<S> {
     decoded
 }
 
-/// The digits of a run, without the `0x` before each of them.
+/// Returns the digits of a run, without the `0x` before each byte.
 fn digits_of<S: Sign>(run: &[S]) -> Vec<S> {
     let next = run.iter().skip(1).map(|sign| Some(sign.byte())).chain(iter::once(None));
     let is_digit = |(sign, next): &(&S, Option<u8>)| sign.byte().is_ascii_hexdigit() && *next != Some(b'x');
@@ -428,7 +432,7 @@ fn digits_of<S: Sign>(run: &[S]) -> Vec<S> {
     digits
 }
 
-/// Tells that a secret would fit between those bytes that belong to no character: hardly ever in what was no code.
+/// Tells whether enough characters in a row are valid for a secret, which is hardly ever so in decoded noise.
 fn has_room<S: Sign>(signs: &[S]) -> bool {
     let (mut rest, mut n_in_a_row) = (signs, 0);
     while n_in_a_row < SHORT
@@ -441,7 +445,7 @@ fn has_room<S: Sign>(signs: &[S]) -> bool {
     n_in_a_row >= SHORT
 }
 
-/// Tells that bytes are more than the noise that decoding makes of anything.
+/// Tells whether bytes are more than the noise that decoding makes of any text.
 fn reads_like_a_text<S: Sign>(signs: &[S]) -> bool {
     signs.array_windows().any(|part: &[S; PART]| part.iter().all(|sign| sign.byte().is_ascii_graphic()))
 }
