@@ -1,9 +1,9 @@
-//! Who we are to the service: each request is dressed with it afresh, directly before it leaves.
+//! Credentials for the service: each request gets them directly before it leaves.
 //!
-//! [`Credentials`](identity::Credentials) is one identity, shared by all calls of a lane. What a request is dressed with is a `Proof`: a
-//! token, or a key pair that signs. Some proofs are given once and for all; others come from a `Source`, are fetched
-//! when they are first needed, renewed ahead of their expiry, and once when the service refuses them. Where all of
-//! them are looked for, and in which order, is in `chain`.
+//! [`Credentials`](identity::Credentials) is one identity, shared by all calls of a lane. What it adds to a request is a `Proof`: a
+//! token, or the signature of a key pair. Some proofs are given once and for all; others come from a `Source`: they are fetched
+//! when they are first needed, renewed ahead of their expiry, and once when the service refuses them. `chain` looks for
+//! credentials in all places, in their order.
 
 mod agency;
 mod asking;

@@ -1,4 +1,4 @@
-//! The credentials of an ECS machine's agency, from the metadata service.
+//! Credentials of an ECS machine's agency, from the metadata service.
 //!
 //! source: `huaweicloudsdkcore/auth/internal.py` (`MetadataAccessor`), `auth/credentials.py` (40 minutes).
 
@@ -14,9 +14,9 @@ use crate::transport::secrets::guarded::Guarded;
 use crate::transport::{Header, Outgoing, TransportSettings};
 
 const TOKEN_TTL: &str = "21600";
-/// A host that gave no token is asked for one again after this long.
+/// Time after which a host that gave no token is asked for one again.
 const ASK_AGAIN: Duration = Duration::from_hours(24);
-/// Renewing the token does not help against this.
+/// Refusal that a new token does not help against.
 const NO_AGENCY: &str = "Please configure Cloud Service Agency first";
 
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Agency {
         }
         let mut asked = self.security_key(token).await?;
         if asked.status == 401 && !asked.text().contains(NO_AGENCY) {
-            // The token is too old. A host that gave one before and gives none now cannot be gone on with.
+            // The token is too old. A host that gave one before and gives none now is an error.
             let Some(token) = self.token().await? else { return Err(asked.denied(&self.origin)) };
             asked = self.security_key(Some(token)).await?;
         }
@@ -88,7 +88,7 @@ impl Agency {
         asked_at.is_none_or(|at| at.elapsed() > ASK_AGAIN)
     }
 
-    /// None: an old host, which needs no token.
+    /// Asks for a token; `None` from an old host, which needs none.
     async fn token(&self) -> Result<Option<Guarded>, CredentialsError> {
         let outgoing = Outgoing {
             headers: vec![Header::plain("x-metadata-token-ttl-seconds", TOKEN_TTL)],

@@ -1,4 +1,4 @@
-//! One question to whoever gives credentials, and what its answers mean in common.
+//! One request to an issuer of credentials, and the meaning that its answers have for all issuers.
 
 use secrecy::zeroize::Zeroizing;
 
@@ -8,7 +8,7 @@ use crate::transport::endpoint::Endpoint;
 use crate::transport::secrets::Secrets;
 use crate::transport::{Body, Incoming, Outgoing, Transport, TransportSettings};
 
-/// An answer with a whole body.
+/// Answer with a whole body.
 pub(super) struct Asked {
     pub(super) status: u16,
     pub(super) body: Zeroizing<Vec<u8>>,
@@ -62,13 +62,13 @@ impl Asked {
         CredentialsError::Unreachable { origin: origin.to_owned(), reason: self.said() }
     }
 
-    /// The same with what it means, in our words.
+    /// Makes the same error with an explanation in our words.
     pub(super) fn denied_because(&self, origin: &str, why: &str) -> CredentialsError {
         CredentialsError::Denied { origin: origin.to_owned(), reason: format!("{}: {why}", self.said()) }
     }
 
-    /// The status, and the code of an error where it looks like one. Of its texts nothing is repeated: whoever gives
-    /// credentials, or was sent some, may have them in any of them.
+    /// Returns the status, and the code of an error where it looks like one. No text of the answer is repeated: an issuer, or
+    /// whoever was sent credentials, may have them in any text.
     fn said(&self) -> String {
         match self.code() {
             Some(code) => format!("answered {} ({code})", self.status),
@@ -86,7 +86,7 @@ impl Asked {
     }
 }
 
-/// A number, or a number behind the name of a service.
+/// Tells whether it is a number, or a number behind the name of a service.
 fn looks_like_a_code(text: &str) -> bool {
     let (service, number) = text.split_once('.').unwrap_or(("", text));
     let is_number = !number.is_empty() && number.len() <= 6 && number.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,7 +1,7 @@
-//! Where credentials are looked for, and in which order.
+//! Places in which credentials are looked for, and their order.
 //!
-//! A profile that names where its credentials are uses just those. Otherwise the first that is there counts, even if it
-//! is bad: token, key pair, user and password of the environment; a profile's command; files; the container's identity;
+//! A profile that names the place of its credentials uses just that. Otherwise the first place that has any counts, even if they
+//! are bad: token, key pair, user and password of the environment; a profile's command; files; the container's identity;
 //! the machine's agency.
 
 use std::ffi::OsString;
@@ -24,47 +24,47 @@ use crate::transport::endpoint::{BadEndpoint, Endpoint};
 use crate::transport::secrets::guarded::Guarded;
 use crate::transport::{TransportSettings, region};
 
-/// What the settings say about credentials: names of places, never a secret.
+/// Settings about credentials: names of places, never a secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Spec {
-    /// For people: whose credentials these are.
+    /// Name of the profile, for people.
     pub(crate) profile: Option<String>,
-    /// That of the settings file, beside which it names files; empty: the current one.
+    /// Folder of the settings file, which names of files are relative to; empty for the current one.
     pub(crate) folder: PathBuf,
     pub(crate) token_env: Option<String>,
     pub(crate) token_file: Option<String>,
     pub(crate) access_key_env: Option<String>,
     pub(crate) secret_key_env: Option<String>,
     pub(crate) security_token_env: Option<String>,
-    /// An INI file such as `~/.huaweicloud/credentials`.
+    /// Path of an INI file such as `~/.huaweicloud/credentials`.
     pub(crate) credentials_file: Option<String>,
     pub(crate) user_name: Option<String>,
     pub(crate) domain_name: Option<String>,
     pub(crate) password_env: Option<String>,
     pub(crate) password_file: Option<String>,
-    /// Run by the shell; prints JSON.
+    /// Command that the shell runs, and that prints JSON.
     pub(crate) credential_command: Option<String>,
-    /// The ECS agency of this machine, and nothing else.
+    /// True for the ECS agency of this machine, and nothing else.
     pub(crate) agency: bool,
     pub(crate) project_id: Option<String>,
     pub(crate) project_name: Option<String>,
     pub(crate) region: Option<String>,
     pub(crate) iam_endpoint: Option<String>,
-    /// None: the metadata service is not asked.
+    /// `None`: the metadata service is not asked.
     pub(crate) metadata_endpoint: Option<String>,
-    /// The run has other accounts too: the environment speaks for one of them at most, so a profile's own command
-    /// goes before it.
+    /// True where the run has other accounts, too: the environment holds credentials of one of them at most, so a profile's own
+    /// command goes before it.
     pub(crate) one_of_several: bool,
-    /// Variables that profiles name for secrets of theirs, this one or any other.
+    /// Variables that profiles name for their secrets, this profile or any other.
     pub(crate) secret_variables: Vec<String>,
 }
 
-/// The first credentials that are there, and what is not as it should be about them.
+/// First credentials that were found, with warnings about them.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) credentials: Credentials,
     pub(crate) warnings: Vec<String>,
-    /// Nothing was found; this machine may have an agency all the same.
+    /// True where nothing was found, and only an agency of this machine may be left.
     pub(crate) is_last_resort: bool,
 }
 
@@ -76,7 +76,7 @@ impl From<Credentials> for Found {
 
 type Search = Result<Option<Found>, CredentialsError>;
 
-/// Looks without asking anybody: what has to be fetched is fetched when it is needed.
+/// Looks for credentials without asking anybody: what has to be fetched is fetched when it is needed.
 pub(crate) fn find(spec: &Spec, transport: &TransportSettings, get: &dyn Fn(&str) -> Option<OsString>) -> Search {
     let places = Places { spec, transport, get };
     let own = places.own_kind()?;
@@ -114,10 +114,10 @@ enum Kind {
     Agency,
 }
 
-/// Where a token is looked for.
+/// Variables in which a token is looked for.
 pub(crate) const TOKENS: [&str; 2] = ["CUTOVER_AUTH_TOKEN", "HW_AUTH_TOKEN"];
 
-/// Every variable that we look for a secret in under a name of its own.
+/// Variables with fixed names in which a secret is looked for.
 pub(crate) const SECRET_VARIABLES: [&str; 12] = [
     "CUTOVER_AUTH_TOKEN",
     "CUTOVER_SERVE_TOKEN",
@@ -130,11 +130,11 @@ pub(crate) const SECRET_VARIABLES: [&str; 12] = [
     "HW_SECRET_KEY",
     "HW_SECURITY_TOKEN",
     "HW_PASSWORD",
-    // The container's identity is proven by what is in it.
+    // The file that it names proves the container's identity.
     "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 ];
 
-/// The families of names for a key pair. sources: huaweicloud-sdk-python-v3 `huaweicloudsdkcore/auth/provider.py`;
+/// Families of names for a key pair. sources: huaweicloud-sdk-python-v3 `huaweicloudsdkcore/auth/provider.py`;
 /// terraform-provider-huaweicloud `docs/index.md`.
 const KEY_PAIRS: [KeyPairNames; 2] = [
     KeyPairNames {
@@ -164,7 +164,7 @@ struct Places<'a> {
     get: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
-/// Whether there is no file of this name; one that is too long for a name is none.
+/// Tells whether there is no file of this name; a text that is too long for a name has none.
 fn is_nowhere(path: &Path) -> bool {
     let kinds = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory, io::ErrorKind::InvalidFilename];
     path.metadata().is_err_and(|error| kinds.contains(&error.kind()))
@@ -175,7 +175,7 @@ fn malformed(text: String) -> CredentialsError {
 }
 
 impl Places<'_> {
-    /// A variable that is set, not empty, and fit for what it is.
+    /// Returns a variable that is set and not empty; fails if its text cannot be what it is used for.
     fn fit(&self, name: &str, is_fit: fn(&str) -> Result<(), Unfit>) -> Result<Option<String>, CredentialsError> {
         let text = self.variable(name)?;
         if let Some(unfit) = text.as_deref().and_then(|text| is_fit(text).err()) {
@@ -184,12 +184,12 @@ impl Places<'_> {
         Ok(text)
     }
 
-    /// A token, a key, the id of a project.
+    /// Returns a variable with a token, a key, or the id of a project.
     fn plain(&self, name: &str) -> Result<Option<String>, CredentialsError> {
         self.fit(name, fitness::fit_for_a_header)
     }
 
-    /// A variable that is set and not empty.
+    /// Returns a variable that is set and not empty.
     fn variable(&self, name: &str) -> Result<Option<String>, CredentialsError> {
         let Some(text) = (self.get)(name) else { return Ok(None) };
         let text = text.into_string().map_err(|_| malformed(format!("{name} is not UTF-8")))?;
@@ -204,7 +204,7 @@ impl Places<'_> {
         self.spec.profile.as_deref().map_or_else(String::new, |name| format!(" of the profile `{name}`"))
     }
 
-    /// What kind of credentials the profile names: one, or none.
+    /// Returns the kind of credentials that the profile names; two kinds are an error.
     fn own_kind(&self) -> Result<Option<Kind>, CredentialsError> {
         let spec = self.spec;
         let named = [
@@ -230,7 +230,7 @@ impl Places<'_> {
         }
     }
 
-    /// What a profile names must be there.
+    /// Returns the credentials that a profile names; it is an error if they are not there.
     fn of_profile(&self, kind: Kind) -> Result<Found, CredentialsError> {
         let spec = self.spec;
         match kind {
@@ -285,7 +285,7 @@ impl Places<'_> {
         variable: &str,
         is_fit: fn(&str) -> Result<(), Unfit>,
     ) -> Result<String, CredentialsError> {
-        // Who writes the secret itself there shall not see it printed: no name of a variable is like that.
+        // Somebody may have written the secret itself here: a text that cannot be a variable's name is not printed.
         let is_name = variable.len() <= 32 && variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !is_name {
             let text = format!("`{key}`{} is to be the name of a variable, of at most 32 letters", self.profile());
@@ -304,7 +304,7 @@ impl Places<'_> {
         self.needed_plain(key, variable, is_fit).map(SecretString::from)
     }
 
-    /// `~` is home, as people write it; any other relative path leads from the settings file.
+    /// Returns a path from a text: `~` is home, as people write it, and any other relative path starts at the settings file.
     fn path_of(&self, text: &str) -> PathBuf {
         match (text.strip_prefix("~/"), self.home()) {
             (Some(rest), Some(home)) => home.join(rest),
@@ -312,7 +312,7 @@ impl Places<'_> {
         }
     }
 
-    /// A file that is not there. Who writes the secret itself where the file is to be named shall not see it printed.
+    /// Makes the error for a missing file. It does not repeat the name, since somebody may have written the secret itself there.
     fn no_file(&self, key: &str) -> CredentialsError {
         malformed(format!(
             "there is no file of the name that `{key}`{} has, which is not repeated here",
@@ -320,7 +320,7 @@ impl Places<'_> {
         ))
     }
 
-    /// The first line of a file, and a warning if others can read it.
+    /// Returns the first line of a file, and a warning if others can read it.
     fn secret_file(&self, key: &str, text: &str) -> Result<(SecretString, Vec<String>), CredentialsError> {
         let path = self.path_of(text);
         if is_nowhere(&path) {
@@ -335,7 +335,7 @@ impl Places<'_> {
 
     fn fixed_keys(&self, origin: String, keys: Keys, project: Option<String>) -> Credentials {
         let project = self.spec.project_id.clone().or(project);
-        // Temporary keys change; the project they are for does not.
+        // Temporary keys change; their project does not.
         let identity = match (&keys.security_token, &project) {
             (Some(_), Some(project)) => project.clone(),
             (Some(_), None) | (None, _) => keys.access.clone(),
@@ -412,7 +412,7 @@ impl Places<'_> {
         origin: String,
     ) -> Result<Credentials, CredentialsError> {
         let spec = self.spec;
-        // A profile's own user is not scoped by what the environment says of another.
+        // The environment's scope is not used for a profile's own user.
         let from_environment = |name, is_fit| if spec.user_name.is_some() { Ok(None) } else { self.fit(name, is_fit) };
         let scope = if let Some(id) =
             spec.project_id.clone().or(from_environment("HW_PROJECT_ID", fitness::fit_for_a_header)?)
@@ -426,7 +426,7 @@ impl Places<'_> {
             // The service is a global one. source: terraform-provider-huaweicloud `huaweicloud/config/endpoints.go`.
             Scope::Domain(domain.clone())
         };
-        // All users of a domain share what it may do.
+        // All users of a domain share its limits.
         let identity = domain.clone();
         let (endpoint, transport) = (self.iam()?, self.transport.clone());
         let secret = Guarded::new(password);
@@ -443,7 +443,7 @@ impl Places<'_> {
             }
         }
         let Some((name, text)) = named else { return Ok(region::iam(self.spec.region.as_deref())) };
-        // Terraform's users write the version behind it.
+        // Terraform's users append the version.
         let base = text.trim_end_matches('/').trim_end_matches("/v3");
         base.parse().map_err(|error: BadEndpoint| malformed(format!("{name}: {error}")))
     }
@@ -468,7 +468,7 @@ impl Places<'_> {
         }
     }
 
-    /// A file that nobody named. In a home that is somebody else's it may be out of reach, and is passed over.
+    /// Returns the path of a file that no setting names. One that may not be read, as in somebody else's home, is passed over.
     fn in_home(&self, name: &str, warnings: &mut Vec<String>) -> Option<PathBuf> {
         let path = self.home()?.join(name);
         match crate::texts::bytes(&path) {

@@ -1,4 +1,4 @@
-//! The credentials that a command prints.
+//! Credentials that a command prints.
 
 use std::io::{IsTerminal, stderr};
 use std::os::unix::process::ExitStatusExt;
@@ -18,14 +18,14 @@ const LONGEST: Duration = Duration::from_secs(30);
 const LARGEST: u64 = 64 * 1024;
 
 pub(super) struct PrintedBy {
-    /// For the shell.
+    /// Text of the command, for the shell.
     pub(super) command: String,
-    /// Variables with secrets of others, which it does not get.
+    /// Variables with other secrets, which the command does not get.
     pub(super) withheld: Vec<String>,
     pub(super) origin: String,
 }
 
-/// People write secrets into commands, too.
+/// Hides the command, since people write secrets into commands, too.
 impl std::fmt::Debug for PrintedBy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "PrintedBy({}, [redacted])", self.origin)
@@ -43,9 +43,9 @@ impl Source for PrintedBy {
 }
 
 impl PrintedBy {
-    /// What it prints is a secret, and what it says to standard error may have one in it: a trace of the shell, a token that was
-    /// refused, the request of a tool that shows what it does. That goes to a terminal, past us, and nowhere else: not into a
-    /// file that standard error may be, and not into the journal.
+    /// Runs the command. Its output is a secret, and its standard error may contain one: a trace of the shell, a token that was
+    /// refused, the request of a tool that shows what it does. So standard error goes directly to a terminal and nowhere else:
+    /// not into a file, and not into the journal.
     async fn run(&self) -> Result<Fetched, CredentialsError> {
         let failed = |reason: String| CredentialsError::Denied { origin: self.origin.clone(), reason };
         let mut command = Command::new("sh");
@@ -57,14 +57,14 @@ impl PrintedBy {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(terminal_or_nothing())
-            // Together with whatever it starts.
+            // A group of its own, so that it can be killed together with whatever it starts.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| failed(format!("it cannot be run: {error}")))?;
         let group = child.id();
         let mut stdout = child.stdout.take().expect("it is piped").take(LARGEST + 1);
-        // Large enough from the beginning: what grows leaves copies behind.
+        // Large enough from the beginning: a buffer that grows leaves copies behind.
         let mut printed = Zeroizing::new(Vec::with_capacity(usize::try_from(LARGEST).unwrap_or_default() + 1));
         let ended = timeout(LONGEST, async {
             stdout.read_to_end(&mut printed).await?;
@@ -109,8 +109,8 @@ fn terminal_or_nothing() -> Stdio {
     if stderr().is_terminal() { Stdio::inherit() } else { Stdio::null() }
 }
 
-/// The shell alone would leave behind what it started.
+/// Kills a process group: the shell alone would leave behind what it started.
 fn kill_group(group: u32) {
-    // Nothing is left to tell if it has gone by itself.
+    // A failure means that the group has ended by itself.
     _ = std::process::Command::new("kill").args(["-KILL", "--", &format!("-{group}")]).stderr(Stdio::null()).status();
 }

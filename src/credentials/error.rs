@@ -5,7 +5,7 @@ use jiff::Timestamp;
 /// source: api-sms/UpdateCopyState.html (`X-Auth-Token`, 1 to 16384 characters).
 pub(crate) const MAX_TOKEN_CHARS: usize = 16_384;
 
-/// Reasons for having no credentials to use. No variant shows any part of a secret.
+/// Reason for having no credentials to use. No variant shows any part of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
     #[error("the token in {origin} is empty")]
@@ -25,7 +25,7 @@ pub enum CredentialsError {
     /// Asking again may help.
     #[error("{origin}: {reason}")]
     Unreachable { origin: String, reason: String },
-    /// What is set cannot be credentials: half a pair, a file that does not read, two kinds at once.
+    /// The settings cannot be credentials: half a pair, an unreadable file, two kinds at once.
     #[error("{0}")]
     Malformed(String),
 }

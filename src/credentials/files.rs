@@ -1,4 +1,4 @@
-//! Credentials in files: the SDKs' own, and KooCLI's where it is readable.
+//! Credentials in files: those of the SDKs, and KooCLI's where they are not encrypted.
 
 use std::io;
 use std::path::Path;
@@ -13,15 +13,15 @@ use crate::wording::shell::shell_path;
 
 mod ini;
 
-/// What a file has.
+/// Credentials of a file.
 pub(super) struct InFile {
     pub(super) keys: Keys,
     pub(super) project: Option<String>,
-    /// Which part of the file it is.
+    /// Name of the section or profile that they are from.
     pub(super) part: String,
 }
 
-/// None: there is no such file.
+/// Reads a file; `None` if there is none.
 fn read(path: &Path) -> Result<Option<Zeroizing<String>>, CredentialsError> {
     match crate::texts::read(path) {
         Ok(text) => Ok(Some(Zeroizing::new(text))),
@@ -30,7 +30,7 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, CredentialsError> {
     }
 }
 
-/// A warning, if others than its owner can read a file with secrets.
+/// Returns a warning if a file with secrets can be read by others than its owner.
 pub(super) fn readable_by_others(path: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(path).ok()?.permissions().mode();
@@ -44,7 +44,7 @@ pub(super) fn readable_by_others(path: &Path) -> Option<String> {
     })
 }
 
-/// The INI file of the SDKs. source: `huaweicloudsdkcore/auth/provider.py` (`[basic]`, `[global]`).
+/// Reads the INI file of the SDKs. source: `huaweicloudsdkcore/auth/provider.py` (`[basic]`, `[global]`).
 pub(super) fn sdk(path: &Path) -> Result<Option<InFile>, CredentialsError> {
     let Some(text) = read(path)? else { return Ok(None) };
     of_sdk(&text).map(Some).map_err(|what| CredentialsError::Malformed(format!("`{}` {what}", path.display())))
@@ -79,7 +79,7 @@ fn of_sdk(text: &str) -> Result<InFile, String> {
     Ok(InFile { keys, project, part: format!("[{name}]") })
 }
 
-/// KooCLI's file, if its current profile has a key in plain. `Err` of the inner result says why it is passed over.
+/// Reads KooCLI's file, if its current profile has a key in plain. `Err` of the inner result is the reason to pass it over.
 ///
 /// No page describes the file; public uses of it agree on `current`, and on `profiles` with `name`, `mode`,
 /// `accessKeyId`, `secretAccessKey` and `securityToken`. Unless it was told otherwise, KooCLI encrypts them.
@@ -98,7 +98,7 @@ pub(super) fn koocli(path: &Path) -> Result<Option<Result<InFile, String>>, Cred
     let (Some(access), Some(secret)) = (text_of(profile, "accessKeyId"), text_of(profile, "secretAccessKey")) else {
         return passed_over("its current profile has no access key");
     };
-    // Keys in plain are twenty and forty letters and digits or so; what is encrypted is longer and has other signs.
+    // Keys in plain are about twenty and forty letters and digits; encrypted ones are longer and have other characters.
     let is_plain =
         |text: &str| text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if !is_plain(&access) || !is_plain(&secret) {
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// Files, what the SDKs for Python and Go make of each, and what we do.
+    /// Compares, for each file, what the SDKs for Python and Go read with what we read.
     #[test]
     fn an_sdks_file_is_read_as_the_sdks_read_it_and_refused_where_a_key_would_be_wrong() {
         let cases: Vec<Value> = serde_json::from_str(include_str!("../../tests/it/sdk/credentials.json")).unwrap();

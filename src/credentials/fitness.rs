@@ -1,7 +1,7 @@
-//! Texts that cannot be credentials, told apart before anything is sent: what a shell, a file or a copied line left in
-//! them. A wrong key that is tried locks it, for everybody who uses it.
+//! Texts that cannot be credentials, detected before anything is sent: a shell, a file or a copied line left something in
+//! them. A wrong key that is tried is locked for everybody who uses it.
 
-/// What a text has in it that no credential has. None of these repeats the text.
+/// Part of a text that no credential has. No message repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unfit {
     #[error("has a line break in it")]
@@ -30,23 +30,23 @@ fn first_fault(text: &str, is_fault: impl Fn(Unfit) -> bool) -> Result<(), Unfit
     text.chars().filter_map(fault).find(|unfit| is_fault(*unfit)).map_or(Ok(()), Err)
 }
 
-/// Tokens, keys and ids of projects: visible ASCII, and nothing that is written around a value.
+/// Checks a token, a key or the id of a project: visible ASCII, without quotes around it.
 pub(crate) fn fit_for_a_header(text: &str) -> Result<(), Unfit> {
     first_fault(text, |_| true)?;
     if text.is_ascii() { Ok(()) } else { Err(Unfit::NotAscii) }
 }
 
-/// A password in a variable. One that truly has a blank or a quotation mark in it stands in a file.
+/// Checks a password in a variable. One that truly contains a blank or a quotation mark has to be in a file.
 pub(crate) fn fit_for_a_password(text: &str) -> Result<(), Unfit> {
     first_fault(text, |_| true)
 }
 
-/// The same in a file, where nothing was written around it.
+/// Checks a secret in a file, where blanks and quotation marks belong to it.
 pub(crate) fn fit_for_a_line(text: &str) -> Result<(), Unfit> {
     first_fault(text, |unfit| matches!(unfit, Unfit::LineBreak | Unfit::Control))
 }
 
-/// Names of users, accounts and projects have blanks between words.
+/// Checks the name of a user, an account or a project, which may have blanks between words.
 pub(crate) fn fit_for_a_name(text: &str) -> Result<(), Unfit> {
     if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
         return first_fault(text, |unfit| unfit == Unfit::LineBreak).and(Err(Unfit::Blank));

@@ -1,4 +1,4 @@
-//! One identity, shared by all calls of a lane: what it holds, when that is renewed, and what comes of it.
+//! One identity, shared by all calls of a lane: its current proof, and the renewal of that.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,37 +16,37 @@ use crate::transport::secrets::guarded::Guarded;
 #[cfg(test)]
 mod tests;
 
-/// Which of a lane's successive proofs a request wore.
+/// Number of a lane's successive proofs: tells which one a request carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Generation(u64);
 
 impl Generation {
-    /// Nothing was worn.
+    /// Generation of a request without a proof.
     pub(crate) const NONE: Generation = Generation(0);
 }
 
-/// What came of credentials that the service refused.
+/// Result of renewing credentials that the service refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Renewal {
-    /// There are others now: the request may be made again.
+    /// New ones were obtained: the request may be made again.
     Renewed,
-    /// There are no others, and why, where there is more to say than what the service said.
+    /// No new ones can be had; with the reason, unless the refusal says it all.
     Refused(Option<String>),
 }
 
-/// One identity at one endpoint.
+/// Identity at one endpoint.
 #[derive(Debug)]
 pub struct Credentials {
-    /// Where they came from, for people.
+    /// Place that they came from, for people.
     origin: String,
-    /// What tells this identity from others, where that is known: access key, domain and user, or project.
+    /// Access key, domain, or project that tells this identity from others; `None` where it is not known.
     identity: Option<String>,
-    /// Sent as `X-Project-Id` with what is signed.
+    /// Sent as `X-Project-Id` with signed requests.
     project: Option<String>,
-    /// None: what is held is all there is.
+    /// `None` for a proof that cannot be renewed.
     source: Option<Box<dyn Source>>,
     held: Mutex<Held>,
-    /// One renewal at a time; who waited finds it done.
+    /// Held for one renewal at a time; those who waited for it find it done.
     renewing: tokio::sync::Mutex<()>,
 }
 
@@ -55,32 +55,32 @@ struct Held {
     proof: Option<Proof>,
     generation: Generation,
     expires_at: Option<Timestamp>,
-    /// Ahead of that.
+    /// Some time before `expires_at`.
     renew_at: Option<Timestamp>,
-    /// Fetched because the one before was refused, and not accepted since.
+    /// True if it was fetched because the one before was refused, and was not accepted since.
     on_trial: bool,
-    /// The source said no for good: it is not asked again.
+    /// Final refusal by the source, which is not asked again.
     denied: Option<CredentialsError>,
-    /// The source could not be reached; what is held still serves until it expires.
+    /// Instant until which a source that could not be reached is not asked again; the current proof serves until it expires.
     not_before: Option<Timestamp>,
 }
 
-/// Identities that are fetched at once, however many accounts begin together: a command each, or a call to IAM.
+/// Number of identities that are fetched at the same time, of however many accounts: each is a command, or a call to IAM.
 const FETCHES_AT_ONCE: usize = 16;
 static FETCHES: Semaphore = Semaphore::const_new(FETCHES_AT_ONCE);
 
-/// How long a source that could not be reached is left alone while what is held is still good.
+/// Time for which a source that could not be reached is left alone while the current proof is still good.
 const PAUSE: Duration = Duration::from_secs(15);
 
 impl Credentials {
-    /// A ready IAM token.
+    /// Makes credentials from a ready IAM token.
     pub(crate) fn token(token: &SecretString, origin: impl Into<String>) -> Result<Self, CredentialsError> {
         let origin = origin.into();
         let token = checked_token(token.expose_secret(), &origin)?;
         Ok(Self::fixed(origin, None, None, Proof::Token(token), None))
     }
 
-    /// A proof that lasts until it expires.
+    /// Makes credentials from a proof that lasts until it expires.
     pub(crate) fn fixed(
         origin: String,
         identity: Option<String>,
@@ -99,7 +99,7 @@ impl Credentials {
         }
     }
 
-    /// Proofs that a source gives when they are needed.
+    /// Makes credentials whose proofs a source gives when they are needed.
     pub(crate) fn renewed_by(
         source: Box<dyn Source>,
         origin: String,
@@ -116,7 +116,7 @@ impl Credentials {
         }
     }
 
-    /// Where they came from, for people.
+    /// Place that they came from, for people.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
@@ -127,7 +127,7 @@ impl Credentials {
         self.identity.as_deref()
     }
 
-    /// What kind of proof is held, for people.
+    /// Kind of the current proof, for people.
     pub(crate) fn kind(&self) -> &'static str {
         match &self.held().proof {
             Some(Proof::Token(_)) => "an IAM token",
@@ -141,7 +141,7 @@ impl Credentials {
         self.held().expires_at
     }
 
-    /// Makes sure that there is something to dress requests with. Renews ahead of expiry; one renewal serves all.
+    /// Makes sure that there is a proof for requests. Renews it ahead of expiry; one renewal serves all callers.
     pub(crate) async fn ready(&self) -> Result<(), CredentialsError> {
         if self.is_ready(Timestamp::now())? {
             return Ok(());
@@ -165,7 +165,7 @@ impl Credentials {
         }
     }
 
-    /// Whether nothing has to be fetched. An error is one for good.
+    /// Tells whether nothing has to be fetched. An error is final.
     fn is_ready(&self, now: Timestamp) -> Result<bool, CredentialsError> {
         let held = self.held();
         if let Some(denied) = &held.denied {
@@ -204,7 +204,7 @@ impl Credentials {
         }
     }
 
-    /// Gets another proof than the one that was refused: once, for everybody who wore it.
+    /// Replaces a proof that was refused: once, for all requests that carried it.
     pub(crate) async fn renew(&self, refused: Generation) -> Renewal {
         if self.source.is_none() {
             return Renewal::Refused(None);
@@ -234,7 +234,7 @@ impl Credentials {
         }
     }
 
-    /// The service let somebody in who wore this.
+    /// Notes that the service accepted a proof of this generation.
     pub(crate) fn accepted(&self, worn: Generation) {
         let mut held = self.held();
         if held.generation == worn {
@@ -242,7 +242,7 @@ impl Credentials {
         }
     }
 
-    /// Adds to a request what shows who we are.
+    /// Adds the proof to a request.
     pub(crate) fn dress(&self, request: &mut Request<'_>) -> Result<Generation, CredentialsError> {
         let (proof, generation) = {
             let held = self.held();
@@ -268,7 +268,7 @@ impl Held {
     fn replace(&mut self, fetched: Fetched, ahead: Duration) {
         let now = Timestamp::now();
         let renew_at = fetched.expires_at.map(|at| {
-            // What lives shortly is not replaced all the time.
+            // A proof with a short life is not replaced all the time.
             let lives = Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
             at - ahead.min(lives / 4)
         });
@@ -285,7 +285,7 @@ impl Held {
         self.proof.is_some() && self.expires_at.is_none_or(|at| now < at)
     }
 
-    /// What is for good is remembered.
+    /// Remembers an error that is final.
     fn note(&mut self, error: CredentialsError) -> CredentialsError {
         match &error {
             CredentialsError::Unreachable { .. } => (),
@@ -300,7 +300,7 @@ impl Held {
     }
 }
 
-/// A token that can be sent, without the line break that a variable or a file may have kept.
+/// Checks that a token can be sent, and removes the line break that a variable or a file may have kept.
 fn checked_token(token: &str, origin: &str) -> Result<Guarded, CredentialsError> {
     let origin = || origin.to_owned();
     let token = token.strip_suffix("\r\n").or_else(|| token.strip_suffix('\n')).unwrap_or(token);

@@ -1,4 +1,4 @@
-//! Credentials as JSON: what commands, the metadata service and pod identity say.
+//! Credentials as JSON: from commands, the metadata service and pod identity.
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -9,11 +9,11 @@ use super::fitness::fit_for_a_header;
 use super::proof::{Fetched, Keys, Proof};
 use crate::transport::secrets::guarded::Guarded;
 
-/// The spellings that are in use. source: `huaweicloudsdkcore/auth/internal.py` (`_process_credential`).
+/// Fields of the JSON, with all spellings that are in use. source: `huaweicloudsdkcore/auth/internal.py` (`_process_credential`).
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Said {
-    /// All of it, a level further down.
+    /// Object that contains all other fields.
     #[serde(alias = "credentials")]
     credential: Option<Box<Said>>,
     token: Option<SecretString>,
@@ -27,7 +27,7 @@ struct Said {
     expires_at: Option<String>,
 }
 
-/// The text is not repeated in any error: it is a secret.
+/// Reads credentials. No error repeats the text, which is a secret.
 pub(super) fn read(text: &[u8], origin: &str) -> Result<Fetched, CredentialsError> {
     let bad = |what: &str| CredentialsError::Malformed(format!("{origin}: {what}"));
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);

@@ -1,4 +1,4 @@
-//! An IAM token for a user's name and password.
+//! IAM token for a user's name and password.
 //!
 //! source: IAM API reference, "obtaining a user token through password authentication".
 
@@ -15,7 +15,7 @@ use crate::transport::endpoint::Endpoint;
 use crate::transport::secrets::guarded::Guarded;
 use crate::transport::{Header, Outgoing, TransportSettings};
 
-/// What the token is for. A project goes before the domain.
+/// Scope of the token. A project goes before the domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     ProjectId(String),
@@ -45,7 +45,7 @@ impl Source for Password {
         Box::pin(self.log_in())
     }
 
-    /// Tokens live 24 hours.
+    /// Half an hour: tokens live 24 hours.
     fn renews_ahead(&self) -> Duration {
         Duration::from_mins(30)
     }
@@ -54,10 +54,10 @@ impl Source for Password {
 impl Password {
     async fn log_in(&self) -> Result<Fetched, CredentialsError> {
         let outgoing = Outgoing {
-            // Shortens token and answer.
+            // Makes token and answer shorter.
             query: vec![("nocatalog", "true".to_owned())],
             headers: vec![Header::plain("content-type", "application/json")],
-            // An answer may repeat what it was asked.
+            // The answer may repeat the request.
             hidden: vec![self.secret.clone()],
             body: self.question(),
             ..Outgoing::bare("POST", "/v3/auth/tokens".to_owned())
@@ -65,7 +65,7 @@ impl Password {
         let asked = asking::ask(&self.endpoint, &self.transport, outgoing, &self.origin).await?;
         match asked.status {
             201 | 200 => (),
-            // A wrong password again and again locks the user: it is tried once. source: IAM login protection.
+            // Repeated wrong passwords lock the user: one is tried once. source: IAM login protection.
             401 => return Err(asked.denied_because(&self.origin, "the user, its account or the password is wrong")),
             403 | 400 | 404 | 409 => return Err(asked.denied(&self.origin)),
             _ => return Err(asked.unreachable(&self.origin)),
@@ -75,12 +75,12 @@ impl Password {
             return Err(CredentialsError::Denied { origin: self.origin.clone(), reason });
         };
         let body: serde_json::Value = serde_json::from_slice(&asked.body).unwrap_or_default();
-        // Without a time it lasts until it is refused.
+        // A token without a time is used until it is refused.
         let expires_at = body.pointer("/token/expires_at").and_then(serde_json::Value::as_str);
         Ok(Fetched { proof: Proof::Token(token.into()), expires_at: expires_at.and_then(|at| at.parse().ok()) })
     }
 
-    /// The body of the question, zeroed with it.
+    /// Returns the body of the request, which is zeroed after use.
     fn question(&self) -> Zeroizing<Vec<u8>> {
         let by_name = |name| Some(Named { id: None, name: Some(name) });
         let scope = match &self.scope {
@@ -92,7 +92,7 @@ impl Password {
         let user = User { domain: Named { id: None, name: Some(&self.domain) }, name: &self.user, password };
         let identity = Identity { methods: ["password"], password: ByPassword { user } };
         let auth = Question { auth: Auth { identity, scope } };
-        // Large enough from the beginning: what grows leaves copies behind.
+        // Large enough from the beginning: a buffer that grows leaves copies behind.
         let longest = 512 + 6 * (password.len() + self.user.len() + self.domain.len());
         let mut body = Zeroizing::new(Vec::with_capacity(longest));
         serde_json::to_writer(&mut *body, &auth).expect("texts are always JSON");

@@ -1,4 +1,4 @@
-//! The credentials of a container's identity.
+//! Credentials of a container's identity.
 //!
 //! source: `huaweicloudsdkcore/auth/internal.py` (`PodIdentityAccessor`).
 
@@ -18,7 +18,7 @@ use crate::transport::{Header, Outgoing, TransportSettings};
 pub(super) struct Pod {
     pub(super) endpoint: Endpoint,
     pub(super) path: String,
-    /// Read anew each time: what is in it is replaced while we run.
+    /// File with the token, read anew each time, since it is replaced while we run.
     pub(super) token_file: PathBuf,
     pub(super) transport: TransportSettings,
     pub(super) origin: String,

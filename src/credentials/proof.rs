@@ -1,4 +1,4 @@
-//! Proofs of who we are, what they are put on, and where those come from that do not last.
+//! Proofs of identity, the requests that carry them, and the sources of those that expire.
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,23 +10,23 @@ use super::error::CredentialsError;
 use crate::transport::Header;
 use crate::transport::secrets::guarded::Guarded;
 
-/// A request as credentials see it: all that may go into a signature.
+/// Request as far as credentials need it: everything that may go into a signature.
 #[derive(Debug)]
 pub struct Request<'a> {
     pub method: &'static str,
-    /// As in the `Host` header, with a port that is not the scheme's own.
+    /// Host as in the `Host` header, with a port that is not the scheme's own.
     pub host: &'a str,
-    /// As on the wire, percent-encoded.
+    /// Path as on the wire, percent-encoded.
     pub path: &'a str,
     /// Names and values before encoding, in the order of the wire.
     pub query: &'a [(&'static str, String)],
     pub headers: Vec<Header>,
-    /// What no text about the answer may repeat, beside the secret headers.
+    /// Secrets that no text about the answer may repeat, beside those in headers.
     pub hidden: Vec<Guarded>,
     pub body: &'a [u8],
 }
 
-/// What a request is dressed with.
+/// Proof that a request carries.
 #[derive(Clone)]
 pub(crate) enum Proof {
     /// An IAM token.
@@ -35,7 +35,7 @@ pub(crate) enum Proof {
     Keys(Keys),
 }
 
-/// An access key and its secret; temporary ones come with a token of their own.
+/// Access key and its secret; temporary ones come with a token of their own.
 #[derive(Clone)]
 pub struct Keys {
     pub access: String,
@@ -59,7 +59,7 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// A proof that was just fetched.
+/// Proof that was just fetched.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     pub(crate) proof: Proof,
@@ -68,10 +68,10 @@ pub(crate) struct Fetched {
 
 pub(crate) type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Fetched, CredentialsError>> + Send + 'a>>;
 
-/// Where proofs come from that do not last. Errors are `Denied`, `Unreachable`, `Expired` or about what was fetched.
+/// Source of proofs that expire. Its errors are `Denied`, `Unreachable`, `Expired`, or about the text that was fetched.
 pub(crate) trait Source: fmt::Debug + Send + Sync {
     fn fetch(&self) -> Fetching<'_>;
 
-    /// How long before its expiry a proof is replaced.
+    /// Time before the expiry of a proof at which it is replaced.
     fn renews_ahead(&self) -> Duration;
 }

@@ -1,4 +1,4 @@
-//! The signature `SDK-HMAC-SHA256`.
+//! Signature `SDK-HMAC-SHA256`.
 //!
 //! sources: intl devg-apisign (the algorithm, and which headers must be signed);
 //! huaweicloud-sdk-python-v3 `huaweicloudsdkcore/signer/signer.py`.
@@ -19,12 +19,12 @@ use crate::transport::{Header, HeaderValue, encoded};
 pub const ALGORITHM: &str = "SDK-HMAC-SHA256";
 const CONTENT_HASH: &str = "x-sdk-content-sha256";
 
-/// What a signature is made of. All but the secret and security tokens among the headers may be shown.
+/// Parts of a signature. All but the secret and security tokens among the headers may be shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Signature {
     pub canonical_request: Zeroizing<String>,
     pub string_to_sign: String,
-    /// Their names in lower case, sorted, with semicolons between them.
+    /// Names in lower case, sorted, with semicolons between them.
     pub signed_headers: String,
     pub hex: String,
 }
@@ -53,7 +53,7 @@ pub fn signature<N: AsRef<str>, V: AsRef<str>>(
     let given_hash = headers.iter().find(|(name, _)| name == CONTENT_HASH).map(|(_, value)| (*value).to_owned());
     let hash = given_hash.filter(|_| !body.is_empty()).unwrap_or_else(|| hex(&Sha256::digest(body)));
 
-    // Large enough from the beginning: what grows leaves copies behind, and the security token is part of it.
+    // Large enough from the beginning: a buffer that grows leaves copies behind, and the security token is part of it.
     let of_headers: usize = headers.iter().map(|(name, value)| 2 * name.len() + value.len() + 3).sum();
     let mut canonical = Zeroizing::new(String::with_capacity(256 + 3 * path.len() + of_headers));
     _ = write!(canonical, "{method}\n{}\n{}\n", canonical_path(path), canonical_query(query));
@@ -69,7 +69,7 @@ pub fn signature<N: AsRef<str>, V: AsRef<str>>(
 
 /// Dates and signs a request with all the headers that it has by now.
 ///
-/// Signed are `content-type`, `host` and whatever is `x-…`. Only the date must be (source: devg-apisign
+/// `content-type`, `host` and all headers `x-…` are signed. Only the date must be (source: devg-apisign
 /// api-sign-exclude-header); the others that the Python SDK signs would gain nothing, and `user-agent` is one that
 /// proxies rewrite.
 pub(crate) fn sign(keys: &Keys, project: Option<&str>, at: Timestamp, request: &mut Request<'_>) {
@@ -89,14 +89,14 @@ pub(crate) fn sign(keys: &Keys, project: Option<&str>, at: Timestamp, request: &
     }
     let Request { method, path, query, body, .. } = *request;
     let made = signature(keys.secret.expose_secret(), method, path, query, &headers, body, &date);
-    // Whoever has it can send this request for a quarter of an hour.
+    // Whoever has this header can send this request for a quarter of an hour.
     let authorization = SecretString::from(authorization(&keys.access, &made));
     request.headers.push(Header::sealed("authorization", authorization));
-    // A gateway that explains itself may repeat the signature alone. The key never leaves; its text may be guessed at.
+    // A gateway may repeat the signature in an explanation. The key itself never leaves, and is hidden to be safe.
     request.hidden.extend([Guarded::new(SecretString::from(made.hex)), keys.secret.clone()]);
 }
 
-/// The header `Authorization`.
+/// Returns the value of the header `Authorization`.
 #[must_use]
 pub fn authorization(access: &str, signature: &Signature) -> String {
     let Signature { signed_headers, hex, .. } = signature;
@@ -111,7 +111,7 @@ fn shown(value: &HeaderValue) -> &str {
     }
 }
 
-/// Decoded, split, encoded part by part; the slash at the end is not on the wire.
+/// Returns the path decoded, split, and encoded part by part, with a slash at the end that is not on the wire.
 fn canonical_path(path: &str) -> String {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
     let parts: Vec<String> = decoded.split('/').map(|part| encoded(part).to_string()).collect();
@@ -122,7 +122,7 @@ fn canonical_path(path: &str) -> String {
     canonical
 }
 
-/// Sorted by name and then value before they are encoded.
+/// Returns the query sorted by name and then value, before they are encoded.
 fn canonical_query<N: AsRef<str>, V: AsRef<str>>(query: &[(N, V)]) -> String {
     let mut pairs: Vec<(&str, &str)> = query.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
     pairs.sort_unstable();
@@ -142,10 +142,10 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// What the official signer made of a request: see `generated_with` in the file.
+    /// Results of the official signer: see `generated_with` in the file.
     const VECTORS: &str = include_str!("../../tests/sdk-hmac-sha256.json");
 
-    /// The pairs of a case's query: a list is a repeated name, a boolean is a lower-case word.
+    /// Returns the pairs of a case's query: a list is a repeated name, a boolean is a lower-case word.
     fn pairs(query: &serde_json::Value) -> Vec<(String, String)> {
         let text = |value: &serde_json::Value| match value {
             serde_json::Value::String(text) => text.clone(),
@@ -169,7 +169,7 @@ mod tests {
         for case in cases {
             let (name, expected) = (&case["name"], &case["expected"]);
             let text = |key: &str| case[key].as_str().unwrap();
-            // What was signed is what was sent, but for the signature itself.
+            // Everything that was sent was signed, except for the signature itself.
             let sent = expected["headers_sent"].as_object().unwrap();
             let headers: Vec<(&str, &str)> = sent
                 .iter()

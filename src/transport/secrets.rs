@@ -231,7 +231,7 @@ mod tests {
             ];
             encodings.extend(in_base64(secret));
             for encoded in encodings {
-                for text in [worn.clone(), format!("the key {worn} is not good"), format!("key={worn};")] {
+                for text in [encoded.clone(), format!("the key {encoded} is not good"), format!("key={encoded};")] {
                     let short = secrets.short(&text);
                     assert!(short.contains(HIDDEN), "{text}\n{short}");
                     // No rest of the encoded secret is as long as a part.

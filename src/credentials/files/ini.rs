@@ -1,9 +1,9 @@
-//! An INI file as the SDKs read it → its sections, or why no two of them would agree on what it says.
+//! INI file as the SDKs read it → its sections, or the reason for which the SDKs would disagree about it.
 //!
 //! The SDK for Python reads it with `configparser`, which keeps quotes and what follows a `;` as part of a value; the one
-//! for Go with `gopkg.in/ini.v1`, which drops both. The vendor's keys are letters and digits, so that what Go reads is the
-//! key, and Python's reading is a wrong one: sent six times, it is locked. Where dropping them leaves no plain value, or
-//! where a file means two things, it is refused: an error costs a minute, and a key that is half of one costs the account.
+//! for Go with `gopkg.in/ini.v1`, which drops both. The vendor's keys are letters and digits, so that Go's reading is the
+//! key, and Python's is a wrong one: sent six times, it is locked. Where dropping them leaves no plain value, or where
+//! a file is ambiguous, it is refused: an error costs a minute, and a wrong half of a key costs the account.
 //!
 //! source: `huaweicloudsdkcore/auth/provider.py`, docs.python.org/3/library/configparser.html; huaweicloud-sdk-go-v3
 //! `core/auth/provider/profile_provider.go`, gopkg.in/ini.v1 `parser.go` (`readValue`)
@@ -17,15 +17,15 @@ const OURS: [&str; 4] = ["ak", "sk", "security_token", "project_id"];
 
 pub(super) type Section = BTreeMap<String, Entry>;
 
-/// The value of a key, as it stands behind the `=`.
+/// Value of a key, as it stands behind the `=`.
 pub(super) struct Entry {
     line: usize,
     text: Zeroizing<String>,
 }
 
 impl Entry {
-    /// The value without its quotes and without the comment behind it. What is wrong with it is said without it: it may be
-    /// a secret.
+    /// Returns the value without quotes and without a comment behind it. An error does not repeat the value, which may be a
+    /// secret.
     pub(super) fn plain(&self, key: &str) -> Result<&str, String> {
         let text = self.text.as_str();
         let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''));
@@ -53,12 +53,13 @@ impl Entry {
     }
 }
 
-/// Names of keys in lower case. A line that is nothing of an INI file is an error, for it may be the rest of a key.
+/// Parses sections and keys, with names in lower case. A line that is no part of an INI file is an error: it may be the rest of a
+/// key.
 pub(super) fn sections(text: &str) -> Result<BTreeMap<String, Section>, String> {
     let mut sections: BTreeMap<String, Section> = BTreeMap::new();
     let mut current = None;
     let text = Zeroizing::new(text.replace("\r\n", "\n"));
-    // Whoever still has lines that end in CR alone has three of them here, and not one.
+    // Lines that end in CR alone are split, too: otherwise several would be read as one.
     for (line, text) in (1..).zip(text.split(['\n', '\r']).map(str::trim)) {
         if text.is_empty() || text.starts_with(['#', ';']) {
             continue;
@@ -91,12 +92,12 @@ pub(super) fn sections(text: &str) -> Result<BTreeMap<String, Section>, String> 
     Ok(sections)
 }
 
-/// A key that is known. Any other may be the half of a secret that has a `=` in it.
+/// Returns a key's name for messages, if it is a known one. Any other may be half of a secret that contains `=`.
 fn shown(key: &str) -> String {
     if OURS.contains(&key) { format!("`{key}`") } else { "a key".to_owned() }
 }
 
-/// What `[DEFAULT]` says is part of each section for Python, and of none for Go.
+/// Refuses keys in `[DEFAULT]`, which are part of each section for Python, and of none for Go.
 fn inherited(sections: &BTreeMap<String, Section>) -> Result<(), String> {
     let Some(defaults) = sections.get("default") else { return Ok(()) };
     match OURS.into_iter().find(|key| defaults.contains_key(*key)) {

@@ -1,4 +1,4 @@
-//! Against real servers on loopback, and real commands.
+//! Tests against real servers on loopback, and real commands.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -67,7 +67,7 @@ fn a_bad_token_is_an_error_that_names_where_it_stands_and_not_the_token() {
     assert!(token(&"s".repeat(MAX_TOKEN_CHARS)).is_ok());
 }
 
-/// Answers each request with what `answer` makes of its head, and tells the heads.
+/// Starts a server that answers each request with what `answer` makes of its head; the heads come through the channel.
 async fn serve(
     answer: impl Fn(usize, &str) -> String + Send + Sync + 'static,
 ) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
@@ -182,7 +182,7 @@ async fn a_token_is_renewed_ahead_of_its_expiry_and_serves_on_while_nobody_can_b
     credentials.ready().await.unwrap();
     credentials.ready().await.unwrap();
     assert_eq!(seen.len(), 1, "it is fresh");
-    // The clock is moved, not waited for.
+    // The time of renewal is moved, so that nothing has to wait for it.
     credentials.held().renew_at = Some(Timestamp::now());
     credentials.ready().await.unwrap();
     assert_eq!((seen.len(), dressed_in(&credentials).as_str()), (2, "first"));
@@ -355,7 +355,7 @@ fn what_cannot_be_credentials_is_named_without_a_secret() {
     }
 }
 
-/// All that a variable may hold of us, with what goes beside it, and whether it is a name of people's choosing.
+/// Variables for each kind of credentials, with those that go with it, and whether the text is a name that people choose.
 const OF_US: [(&str, Variables, bool); 13] = [
     ("CUTOVER_AUTH_TOKEN", &[], false),
     ("HW_AUTH_TOKEN", &[], false),
@@ -462,7 +462,7 @@ async fn a_command_prints_a_token_or_keys_and_its_failures_are_named() {
     }
 }
 
-/// A metadata service that does as it is told for each of its two paths, by how often that was asked.
+/// Starts a metadata service that answers each of its two paths by how often it was asked.
 async fn metadata(
     token: fn(usize) -> (u16, &'static str),
     key: fn(usize, &str) -> (u16, &'static str),
@@ -507,7 +507,7 @@ async fn the_agency_is_asked_with_a_token_and_on_old_hosts_without() {
         .await;
         credentials.ready().await.unwrap();
         assert_eq!(seen.len(), 2);
-        // It is not asked for a token again until a day has passed.
+        // Within a day the host is not asked for a token again.
         let worn = credentials.held().generation;
         assert_eq!(credentials.renew(worn).await, Renewal::Renewed);
         assert_eq!(seen.len(), 3, "{status}");
