@@ -1,17 +1,17 @@
-//! The time of day as a run sees it: the machine's, or one that a rehearsal makes pass as it needs.
+//! Time of day as a run sees it: the machine's, or a simulated one for rehearsals.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-/// A wait for a time of day looks at the clock this often: clocks are set, and machines sleep.
+/// Interval at which a wait for a time of day looks at the clock again: clocks are set, and machines sleep.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Clock {
     OfMachine,
-    /// Began at an instant, and goes as Tokio's clock does, which jumps over what nobody does anything in.
+    /// Simulated clock that began at an instant and follows Tokio's paused clock, which skips idle time.
     Rehearsed {
         from: Timestamp,
         began: Instant,

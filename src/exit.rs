@@ -1,8 +1,8 @@
-//! The exit codes, stated once: help text, manual and summary are made from this table.
+//! Exit codes, stated once: help text, manual and summary are made from this table.
 
 use serde::Serialize;
 
-/// How a process ends. A number never changes its meaning.
+/// Ending of a process. A number never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
@@ -16,11 +16,11 @@ pub enum Exit {
     Integrity,
     Unreachable,
     Internal,
-    /// By SIGHUP.
+    /// Ended by SIGHUP.
     HungUp,
-    /// By SIGINT.
+    /// Ended by SIGINT.
     Interrupted,
-    /// By SIGTERM.
+    /// Ended by SIGTERM.
     Terminated,
 }
 
@@ -100,7 +100,7 @@ impl Exit {
         }
     }
 
-    /// Every row is settled, on target or not: nothing broke and nothing cut it short.
+    /// Tells whether every row is settled, on target or not: nothing broke and nothing cut the run short.
     #[must_use]
     pub fn is_finished(self) -> bool {
         match self {
@@ -119,7 +119,7 @@ impl Exit {
         }
     }
 
-    /// Words for the signal that it came by, if by one.
+    /// Words for the signal that ended it, if one did.
     #[must_use]
     pub fn signal(self) -> Option<&'static str> {
         match self {
@@ -139,11 +139,11 @@ impl Exit {
         }
     }
 
-    /// What it is instead for a launch that has sent a change: those that say that nothing was sent would not be true.
+    /// Returns the code for a launch that has sent a change: codes that say that nothing was sent would then be wrong.
     #[must_use]
     pub fn after_a_change(self) -> Exit {
         match self {
-            // What was asked for was good enough to begin with, so what broke since is here and not in the asking.
+            // The launch began, so the input was good enough, and what failed since is a fault of ours.
             Exit::Usage | Exit::Locked => Exit::Internal,
             Exit::Refused | Exit::Unreachable => Exit::Halted,
             Exit::Done
@@ -158,7 +158,7 @@ impl Exit {
         }
     }
 
-    /// Worst wins: 70, 7, signal, 5, 8, 4, 1, 0. The others end a launch before its first change, so that
+    /// Returns the worse of two: 70, 7, signal, 5, 8, 4, 1, 0. The others end a launch before its first change, so that
     /// they never meet one of these; they rank above what a run can end with.
     #[must_use]
     pub fn worst(self, other: Exit) -> Exit {
@@ -183,7 +183,7 @@ impl Exit {
     }
 }
 
-/// The table as people read it, for `--help` and the manual: no line is longer than 80 characters.
+/// Formats the table for `--help` and the manual: no line is longer than 80 characters.
 #[must_use]
 pub fn table() -> String {
     const BEFORE: usize = 22;

@@ -1,10 +1,10 @@
-//! Files that are made or opened in folders where others may have been before: one way for all of them.
+//! Opening and making files in folders where other users may have put something first: one way for all of them.
 //!
 //! A name in a folder promises nothing: behind it may be a link to somebody's file, a second name of one, or a pipe that nobody
-//! reads. So what is made here is made anew and for few eyes, what is opened is looked at before it is used, and nothing
-//! waits for a peer that may never come. [`beside`] replaces a file in one step, [`stream`] is what is written to and never replaced.
+//! reads. So a file that is made here is new and readable for few, an opened file is checked before it is used, and nothing
+//! waits for a peer that may never come. [`beside`] replaces a file in one step, [`stream`] writes to what cannot be replaced.
 //!
-//! Temporary files without a name (`tempfile::tempfile`) need no more: nobody else finds them.
+//! Temporary files without a name (`tempfile::tempfile`) need none of this: nobody else finds them.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
@@ -17,13 +17,13 @@ use tempfile::TempDir;
 pub(crate) mod beside;
 mod stream;
 
-/// Right of a folder in which everybody takes away their own files only: one that was made for everybody.
+/// Bit of a folder in which users can remove only their own files.
 const STICKY: u32 = 0o1000;
 
-/// Rights of a file that its owner alone reads and writes.
+/// Mode of a file that only its owner reads and writes.
 pub(crate) const PRIVATE: u32 = 0o600;
 
-/// A file itself, whatever it is called.
+/// Identity of a file, independent of its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileId {
     device: u64,
@@ -40,8 +40,8 @@ impl FileId {
     }
 }
 
-/// Rights of a new file that is no business of others: its owner's alone, and a group's where the folder hands its group on to
-/// what is made in it (setgid), or where the umask leaves the group more than everybody.
+/// Returns the mode of a new file that is not for others: its owner's alone, and also for a group where the folder passes its
+/// group on to new files (setgid), or where the umask leaves the group more than everybody.
 pub(crate) fn private_mode(folder: &Path) -> u32 {
     const SETGID: u32 = 0o2000;
     let hands_on = std::fs::metadata(folder).is_ok_and(|found| found.mode() & SETGID != 0);
@@ -56,7 +56,7 @@ fn mode_under(umask: u32, folder_hands_on_its_group: bool) -> u32 {
     if is_for_the_group { mode | of_group << 3 } else { mode }
 }
 
-/// Rights that the user takes away from new files. To ask the system itself would change them for a moment, for all threads.
+/// Returns the umask. Asking the system call itself would change it for a moment, for all threads.
 ///
 /// source: `proc_pid_status(5)`
 fn umask() -> u32 {
@@ -65,31 +65,31 @@ fn umask() -> u32 {
     written.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok()).unwrap_or(0o077)
 }
 
-/// The folder in which a file of this name is.
+/// Returns the folder in which a file of this name is.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A new file with these rights. What is there already, a link that leads nowhere too, is an error.
+/// Makes a new file with this mode. Anything that is there already is an error, even a dangling link.
 pub(crate) fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)?;
-    // What the user takes away from new files was not taken away from what it is like.
+    // The mode is meant as it is: undoes what the umask took away.
     file.set_permissions(std::fs::Permissions::from_mode(mode))?;
     Ok(file)
 }
 
-/// A new file of a kind that people write themselves: as readable as they have it, and for nobody else to write.
+/// Makes a new file of a kind that people edit: readable as their umask allows, and writable only for them.
 pub(crate) fn create_for_people(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)
 }
 
-/// A file that is there, by itself and not through a link, to be read. A pipe or a device is opened at once, and is for the
+/// Opens an existing file for reading, without following a link. A pipe or a device is opened without waiting, and left to the
 /// caller to refuse.
 pub(crate) fn open_itself(path: &Path) -> io::Result<File> {
     itself().open(path)
 }
 
-/// The same to be written to, too, where that is allowed.
+/// Does the same for writing, too, where that is allowed.
 pub(crate) fn open_itself_to_write(path: &Path) -> io::Result<File> {
     match itself().write(true).open(path) {
         Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
@@ -106,24 +106,24 @@ fn itself() -> OpenOptions {
     options
 }
 
-/// A file to be read, wherever its name leads. A pipe is opened at once, whoever writes to it.
+/// Opens a file for reading, following links. A pipe is opened without waiting for a writer.
 pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
-/// A folder of its own for this process, which goes with the value and lets nobody else in.
+/// Makes a private folder for this process, which is removed with the value.
 pub(crate) fn private_folder() -> io::Result<TempDir> {
     private_folder_in(&std::env::temp_dir())
 }
 
-/// The same beside what will be made of it.
+/// Makes a private folder in `parent`, beside the destination of its content.
 pub(crate) fn private_folder_in(parent: &Path) -> io::Result<TempDir> {
     let private = std::fs::Permissions::from_mode(0o700);
     tempfile::Builder::new().prefix(".cutover-").permissions(private).tempdir_in(parent)
 }
 
-/// Makes a folder for one user, and those above it that are not there.
+/// Makes a folder for one user, and its missing parents.
 pub(crate) fn make_private_folders(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -138,27 +138,27 @@ fn is_ours_or_of(found: &Metadata, owner: Option<u32>) -> bool {
     owners.contains(&Some(found.uid()))
 }
 
-/// Tells a folder that root made for several users, in which nobody takes away what is another's.
+/// Tells whether root made the folder for several users so that nobody can remove what is another's.
 pub(crate) fn is_shared_by_root(folder: &Path) -> bool {
     std::fs::symlink_metadata(folder).is_ok_and(|found| {
         found.is_dir() && found.uid() == 0 && (found.mode() & 0o002 == 0 || found.mode() & STICKY != 0)
     })
 }
 
-/// Tells a folder whose rights are this user's alone to change, and that nobody meant to be everybody's.
+/// Tells whether only this user can change the folder's rights, and nobody meant it for everybody (sticky).
 pub(crate) fn is_ours_to_close(folder: &Path) -> bool {
     let us = rustix::process::geteuid().as_raw();
     std::fs::metadata(folder).is_ok_and(|found| found.uid() == us && found.mode() & STICKY == 0)
 }
 
-/// The folder that lets everybody on the machine put files where this one is: its own, or one above it that lets everybody
-/// rename what is in it.
+/// Returns the folder that lets everybody on the machine put a file in this one's place: its own, or one above it in which
+/// everybody can rename entries.
 pub(crate) fn open_to_others(path: &Path) -> Option<PathBuf> {
     let folder = folder_of(path).canonicalize().ok()?;
     let is_open = |folder: &&Path, unless: u32| {
         std::fs::metadata(folder).is_ok_and(|found| found.mode() & 0o002 != 0 && found.mode() & unless == 0)
     };
-    // What lies in a sticky folder is renamed by its owner alone.
+    // In a sticky folder, only the owner can rename an entry.
     let mut above = folder.ancestors().skip(1);
     let found = Some(folder.as_path()).filter(|folder| is_open(folder, 0));
     found.or_else(|| above.find(|folder| is_open(folder, STICKY))).map(Path::to_owned)

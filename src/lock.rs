@@ -1,4 +1,4 @@
-//! File locks that die with the process: one launch per run, one run per account and endpoint.
+//! File locks that end with the process: one launch per run, one run per account and endpoint.
 
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use crate::files::{self, FileId};
 use crate::wording::plain::plain;
 
-/// Who holds a lock.
+/// Holder of a lock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Owner {
     pub(crate) pid: u32,
     pub(crate) host: String,
     pub(crate) since: jiff::Timestamp,
-    /// The journal that it writes to. None: an earlier version, which did not say.
+    /// Journal that it writes to; `None` from an earlier version, which did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) journal: Option<PathBuf>,
 }
@@ -40,7 +40,7 @@ impl fmt::Display for Owner {
     }
 }
 
-/// The machine's name, as locks and journal tell it.
+/// Returns the machine's name, as locks and the journal have it.
 pub(crate) fn host() -> String {
     // source: proc_sys_kernel(5)
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
@@ -50,11 +50,11 @@ pub(crate) fn host() -> String {
 }
 
 const A_MOMENT: Duration = Duration::from_millis(100);
-/// Longer than what a holder says of itself.
+/// Limit in bytes, longer than any holder's description of itself.
 const LONGEST_OWNER: u64 = 64 << 10;
 
-/// A run's lock stands beside its journal, where everybody who could open the journal sees it: beside the file itself, by
-/// whichever link it was named.
+/// Returns the path of a run's lock: beside its journal, where everybody who could open the journal sees it, and beside the
+/// file itself, whichever link it was named by.
 pub(crate) fn of_run(journal: &Path, run_id: &str) -> PathBuf {
     let file = std::fs::canonicalize(journal).unwrap_or_else(|_| journal.to_owned());
     let mut name = file.into_os_string();
@@ -62,7 +62,7 @@ pub(crate) fn of_run(journal: &Path, run_id: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// None: it cannot be asked.
+/// Tells whether a lock is held; `None` if that cannot be found out.
 pub(crate) fn is_held(path: &Path) -> Option<bool> {
     match files::open_itself(path) {
         Ok(file) if !file.metadata().is_ok_and(|found| found.is_file()) => None,
@@ -94,7 +94,7 @@ pub(crate) enum LockError {
     },
 }
 
-/// Held until it is dropped, or the process ends.
+/// Lock that is held until it is dropped, or the process ends.
 #[derive(Debug)]
 pub(crate) struct Lock {
     path: PathBuf,
@@ -102,8 +102,8 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// `what` completes "another launch holds …"; whoever comes second is told of the journal. A lock that is not there yet is
-    /// made with the rights of `mode`.
+    /// Takes a lock. `what` completes "another launch holds …"; the journal is recorded for whoever is refused. A missing lock file
+    /// is made with the rights of `mode`.
     pub(crate) fn take(path: &Path, mode: u32, what: &str, journal: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { path: path.to_owned(), source };
         let asked = Instant::now();
@@ -111,7 +111,7 @@ impl Lock {
             let Opened { mut file, is_ours } = open(path, mode)?;
             match file.try_lock() {
                 Ok(()) => (),
-                // Somebody may only be asking, see [`is_held`], and is gone in a moment.
+                // Perhaps another process only tests it, see [`is_held`], and releases it in a moment.
                 Err(TryLockError::WouldBlock) if asked.elapsed() < A_MOMENT => {
                     std::thread::sleep(A_MOMENT / 10);
                     continue;
@@ -124,7 +124,7 @@ impl Lock {
                 }
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
-            // The one who held it may have removed the file between our opening and our locking it.
+            // Its last holder may have removed the file between our opening and our locking it.
             if !is_still_at(&file, path) {
                 continue;
             }
@@ -135,7 +135,7 @@ impl Lock {
             if is_ours {
                 write_owner(&mut file, journal).map_err(failed)?;
             } else if std::fs::remove_file(path).is_ok() {
-                // What somebody else left: one of our own says who holds it now. Where theirs has to stay, it is held as it is.
+                // The file of another user was removed, so that one of ours can record the holder. One that stays is held as it is.
                 continue;
             }
             return Ok(Self { path: path.to_owned(), _file: file });
@@ -145,12 +145,12 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Removed while it is held, so that nobody else's is.
+        // Removed while it is held, so that it is not the file of the next holder.
         _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// A lock's file, which may only be looked at if somebody else made it.
+/// Opened file of a lock, read-only if somebody else made it.
 struct Opened {
     file: File,
     /// Belongs to us or to root, and may be written to.
@@ -166,7 +166,7 @@ fn open(path: &Path, mode: u32) -> Result<Opened, LockError> {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => match files::create_new(path, mode) {
                 Ok(file) => file,
-                // Somebody made it at this moment.
+                // Somebody made it in between.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(source) => return Err(failed(source)),
             },
@@ -182,7 +182,7 @@ fn open(path: &Path, mode: u32) -> Result<Opened, LockError> {
         let found = file.metadata().map_err(failed)?;
         return match found.nlink() {
             _ if !found.is_file() => Err(not_ours(is_no_file)),
-            // Its holder removed it.
+            // Its holder removed it in between.
             0 => continue,
             1 => Ok(Opened { file, is_ours: files::is_ours(&found) }),
             _ => Err(not_ours("has a second name (a hard link)")),
@@ -204,7 +204,7 @@ fn write_owner(file: &mut File, journal: &Path) -> io::Result<()> {
     file.write_all(&owner)
 }
 
-/// None in the moment between locking and writing.
+/// Reads the holder; `None` in the moment between its locking and writing.
 fn read_owner(file: &mut File) -> Option<Owner> {
     let mut text = String::new();
     file.take(LONGEST_OWNER).read_to_string(&mut text).ok()?;

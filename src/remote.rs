@@ -1,6 +1,6 @@
-//! Requests on their way out, and answers on theirs to outcomes.
+//! Requests to the service, and the classification of its answers as outcomes.
 //!
-//! A refusal is a value here, not an error: whatever happens to a request has a name among the [`Outcome`]s. Nothing
+//! A refusal is a value here, not an error: every ending of a request has a name among the [`Outcome`]s. Nothing
 //! in this room waits for leave, tries again or decides what an outcome means for a row.
 
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) struct Reply {
     pub outcome: Outcome,
     pub request_id: Option<String>,
     pub took: Duration,
-    /// Which of our credentials it wore.
+    /// Generation of the credentials that it carried.
     pub worn: Generation,
 }
 
@@ -35,40 +35,40 @@ pub(crate) struct Read<T> {
     pub value: T,
     pub request_id: Option<String>,
     pub took: Duration,
-    /// Which of our credentials it wore.
+    /// Generation of the credentials that it carried.
     pub worn: Generation,
 }
 
-/// One source, asked for by its id.
+/// Result of asking for one source by its id.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Shown {
     Seen(SeenState),
     /// The service knows no such source.
     Absent,
-    /// Nothing was learned.
+    /// The request failed, and nothing was learned.
     Failed(Outcome),
 }
 
-/// A page of the account's sources. That an id is on none proves nothing: pages shift while sources come and go.
+/// Page of the account's sources. An id that is on no page may exist all the same: pages shift while sources come and go.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Page {
     /// Number of sources in all.
     pub count: u64,
-    /// Entries of the page, also those that name no source.
+    /// Entries of the page, including those that name no source.
     pub n_entries: usize,
     pub servers: Vec<(SourceId, SeenState)>,
-    /// Sources that the page shows twice and not the same: nothing is known of them, whatever another page shows.
+    /// Sources that the page shows twice with different states: nothing is known of them, whatever another page shows.
     pub contradicted: Vec<SourceId>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Listed {
     Page(Page),
-    /// Nothing was learned.
+    /// The request failed, and nothing was learned.
     Failed(Outcome),
 }
 
-/// A source with what people ask for; whatever it does not say is missing.
+/// Source with the fields that people ask for; fields that the service does not give are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InInventory {
     pub(crate) id: String,
@@ -79,32 +79,32 @@ pub(crate) struct InInventory {
     pub(crate) migration_cycle: Option<String>,
     pub(crate) connected: Option<bool>,
     pub(crate) os: Option<String>,
-    /// The last change of state or stage.
+    /// Time of the last change of state or stage.
     pub(crate) changed_ms: Option<i64>,
     pub(crate) task: Option<String>,
 }
 
-/// A page of them.
+/// Page of such sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Inventoried {
-    /// Number of sources in all, where the page says one.
+    /// Number of sources in all, where the page has one.
     pub(crate) count: Option<u64>,
-    /// Entries of the page, those without an id included.
+    /// Entries of the page, including those without an id.
     pub(crate) n_entries: usize,
     pub(crate) sources: Vec<InInventory>,
 }
 
-/// Number of sources that a page holds at most. source: api-sms/ListServers.html (`limit`).
+/// Largest number of sources on a page. source: api-sms/ListServers.html (`limit`).
 pub(crate) const PAGE: u32 = 200;
-/// Pages end here, whatever the account holds. source: api-sms/ListServers.html (`offset`).
+/// Largest offset of a page, whatever the account holds. source: api-sms/ListServers.html (`offset`).
 pub(crate) const LAST_OFFSET: u32 = 65_535;
 
-/// The service as one lane sees it. Dropping a future lets go of its request, which may have reached the service.
+/// The service as one lane sees it. Dropping a future abandons its request, which may have reached the service.
 pub(crate) trait Remote: Send + Sync + 'static {
-    /// Makes sure that there is something to dress requests with, renewing it ahead of its expiry.
+    /// Makes sure that there is a proof for requests, renewing it ahead of its expiry.
     fn ready(&self) -> impl Future<Output = Result<(), CredentialsError>> + Send;
 
-    /// Gets other credentials than those that were refused, once for everybody.
+    /// Replaces credentials that were refused, once for all requests that carried them.
     fn renew(&self, worn: Generation) -> impl Future<Output = Renewal> + Send;
 
     fn put(&self, source: &SourceId, sends: &TargetState, connection: Connection)
@@ -112,6 +112,6 @@ pub(crate) trait Remote: Send + Sync + 'static {
 
     fn show(&self, source: &SourceId, connection: Connection) -> impl Future<Output = Read<Shown>> + Send;
 
-    /// Up to [`PAGE`] sources from `offset` on.
+    /// Reads up to [`PAGE`] sources from `offset` on.
     fn page(&self, offset: u32, connection: Connection) -> impl Future<Output = Read<Listed>> + Send;
 }

@@ -1,8 +1,8 @@
-//! SSH signatures over texts of ours, and who may give them: the keys that people have anyway, and `ssh-keygen -Y verify` for
-//! whoever believes no program of ours.
+//! SSH signatures over our texts, and the lists of keys that count: with keys that people have anyway, checkable by `ssh-keygen -Y
+//! verify` without any program of ours.
 //!
-//! Checking is done here: `ssh-key` reads, `ring`, which TLS brings, does the arithmetic. Signing is left to `ssh-keygen`, which has
-//! the agent (`SSH_AUTH_SOCK`), asks for passphrases itself, and speaks to FIDO keys: no private key is ever read by this program.
+//! Signatures are verified here: `ssh-key` parses, `ring`, which TLS brings, does the arithmetic. Signing is left to `ssh-keygen`,
+//! which uses the agent (`SSH_AUTH_SOCK`), asks for passphrases itself, and supports FIDO keys: no private key is read by this program.
 //!
 //! source: PROTOCOL.sshsig and PROTOCOL.u2f of OpenSSH
 

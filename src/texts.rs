@@ -1,6 +1,6 @@
-//! Texts that people wrote, out of files: a byte-order mark is dropped wherever we read one, and what is no UTF-8 is said.
+//! Text files that people wrote: a byte-order mark is dropped from each of them, and text that is not UTF-8 is reported.
 //!
-//! An editor, a spreadsheet or a shell puts the mark in front, and nobody sees it. With it a settings file has no first key,
+//! An editor, a spreadsheet or a shell writes the mark at the beginning, and nobody sees it. With it a settings file has no first key,
 //! a token is another token, and a credentials file has no first section.
 
 use std::borrow::Cow;
@@ -13,17 +13,17 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::files;
 
-/// What the bytes of a file are, as far as its first ones tell.
+/// Encoding of a file, as far as its first bytes tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
-    /// So many bytes, and the text in this encoding behind them.
+    /// Encoding of the text, and the length of the mark before it.
     Of(&'static Encoding, usize),
-    /// Four bytes a character, which nobody writes on purpose and no text of ours is read from.
+    /// Four bytes a character, which nobody writes on purpose; no such text is read.
     Utf32,
     None,
 }
 
-/// The byte-order mark that a file begins with. That of UTF-32 begins like that of UTF-16.
+/// Returns the byte-order mark that a file begins with. That of UTF-32 begins like that of UTF-16, and is tried first.
 pub(crate) fn mark(beginning: &[u8]) -> Mark {
     match beginning {
         [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => Mark::Utf32,
@@ -35,44 +35,43 @@ pub(crate) fn mark(beginning: &[u8]) -> Mark {
     }
 }
 
-/// Why bytes are not the text that they should be.
+/// Reason for which bytes are not the text that they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoText {
     #[error("it is UTF-32 text; save it as UTF-8")]
     Utf32,
-    /// The first bad byte stands here.
+    /// Offset of the first bad byte.
     #[error("byte {} of it is not UTF-8; save it as UTF-8", .0 + 1)]
     NotUtf8(usize),
     #[error("it is not {} as a whole; save it as UTF-8", .0.name())]
     Not(&'static Encoding),
 }
 
-/// Size up to which a file is read; more is an error that names it.
+/// Size up to which a file is read; an error for a larger one names it.
 #[derive(Clone, Copy)]
 pub(crate) struct Bound {
     bytes: u64,
     told: &'static str,
 }
 
-/// More than any file has that people write settings, credentials or certificates into.
+/// Bound of files that people write settings, credentials or certificates into.
 pub(crate) const OF_TEXTS: Bound = Bound { bytes: 4 * 1024 * 1024, told: "4 MiB" };
-/// More than any token or password has, and less than most files that are named by mistake.
+/// Bound of a token or a password, less than most files that are named by mistake.
 const OF_SECRETS: Bound = Bound { bytes: 16 * 1024, told: "16 KiB" };
 
-/// The whole text of a plain file of at most 4 MiB.
+/// Reads the text of a regular file of at most 4 MiB.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
     text_of(&bytes(path)?)
 }
 
-/// The whole content of a plain file of at most 4 MiB.
+/// Reads the content of a regular file of at most 4 MiB.
 pub(crate) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     let (file, _) = open(path, OF_TEXTS)?;
     content(file, OF_TEXTS)
 }
 
-/// The first line of a plain file of at most 16 KiB, without the blanks behind it that end the line. Whatever else is in a file
-/// that was named by mistake goes nowhere; a private key or a certificate is no token and no password, on whichever line it
-/// begins.
+/// Reads the first line of a regular file of at most 16 KiB, without its line end. Nothing else of a file that was named by
+/// mistake is used. A private key or a certificate, on whichever line it begins, is no token and no password, and is refused.
 pub(crate) fn first_line_of_secret(path: &Path) -> io::Result<SecretString> {
     let (file, _) = open(path, OF_SECRETS)?;
     let text = SecretString::from(text_of(&content(file, OF_SECRETS)?)?);
@@ -84,7 +83,7 @@ pub(crate) fn first_line_of_secret(path: &Path) -> io::Result<SecretString> {
     Ok(SecretString::from(line.strip_suffix('\r').unwrap_or(line)))
 }
 
-/// A plain file, opened, and what is known of that very file. A device has no end, and a pipe waits for whoever may never come.
+/// Opens a regular file; returns it with its metadata. A device has no end, and a pipe may wait for a writer that never comes.
 pub(crate) fn open(path: &Path, bound: Bound) -> io::Result<(File, Metadata)> {
     let file = files::open_at_once(path)?;
     let found = file.metadata()?;
@@ -98,7 +97,7 @@ pub(crate) fn open(path: &Path, bound: Bound) -> io::Result<(File, Metadata)> {
     Ok((file, found))
 }
 
-/// All that an open file has.
+/// Reads all that an open file has, up to a bound.
 pub(crate) fn content(file: File, bound: Bound) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(bound.bytes + 1).read_to_end(&mut bytes)?;
@@ -109,17 +108,17 @@ pub(crate) fn content(file: File, bound: Bound) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Bytes as text, or what is wrong with them.
+/// Decodes bytes, with an error that says what is wrong with them.
 pub(crate) fn text_of(bytes: &[u8]) -> io::Result<String> {
     decoded(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// Bytes as text: as their mark says, or else UTF-8.
+/// Decodes bytes by their byte-order mark, or else as UTF-8.
 pub(crate) fn decoded(bytes: &[u8]) -> Result<String, NoText> {
     decoded_as(bytes, UTF_8)
 }
 
-/// Bytes as text: as their mark says, or else as told.
+/// Decodes bytes by their byte-order mark, or else by the encoding `told`.
 pub(crate) fn decoded_as(bytes: &[u8], told: &'static Encoding) -> Result<String, NoText> {
     let (encoding, len) = match mark(bytes) {
         Mark::Of(encoding, len) => (encoding, len),
@@ -137,7 +136,7 @@ pub(crate) fn decoded_as(bytes: &[u8], told: &'static Encoding) -> Result<String
     decoded.map(Cow::into_owned).ok_or(NoText::Not(encoding))
 }
 
-/// The beginning of a text, as far as it can be made out.
+/// Decodes the beginning of a text, with replacements for what is not valid.
 pub(crate) fn glimpse(beginning: &[u8], told: &'static Encoding) -> String {
     let (encoding, len) = match mark(beginning) {
         Mark::Of(encoding, len) => (encoding, len),
@@ -146,7 +145,7 @@ pub(crate) fn glimpse(beginning: &[u8], told: &'static Encoding) -> String {
     encoding.decode_without_bom_handling(&beginning[len..]).0.into_owned()
 }
 
-/// What is wrong with a text that should be TOML, and where: without the line itself, in which a secret may stand.
+/// Describes what is wrong with a text that should be TOML, and where: without the line itself, which may hold a secret.
 pub(crate) fn not_toml(text: &str, error: &toml::de::Error) -> String {
     let problem = error.message().replace('\n', ", ");
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return problem };
@@ -165,7 +164,7 @@ const ALSO: [(&str, &str); 6] = [
     ("utf8", "utf-8"),
 ];
 
-/// An encoding by its name. source: encoding.spec.whatwg.org (names and labels)
+/// Finds an encoding by its name. source: encoding.spec.whatwg.org (names and labels)
 pub(crate) fn encoding(name: &str) -> Result<&'static Encoding, String> {
     let name = name.trim().to_lowercase();
     let label = ALSO.iter().find(|(also, _)| *also == name).map_or(name.as_str(), |(_, label)| label);
@@ -173,12 +172,12 @@ pub(crate) fn encoding(name: &str) -> Result<&'static Encoding, String> {
         .ok_or_else(|| format!("`{name}` is no encoding such as gb18030, big5, shift_jis, windows-1252 or utf-16le"))
 }
 
-/// A text that is not UTF-8, as each encoding reads it that spreadsheets write and that can read it at all. Which of them it
-/// is, only people can tell.
+/// Returns a text that is not UTF-8 in each encoding that spreadsheets write and that can decode it. Only people can tell which of
+/// them is right.
 pub(crate) fn as_others_read_it(bytes: &[u8]) -> impl Iterator<Item = (String, String)> {
     [GB18030, BIG5, SHIFT_JIS, EUC_KR, WINDOWS_1252].into_iter().filter_map(|encoding| {
         let text = encoding.decode_without_bom_handling_and_without_replacement(bytes)?;
-        // Bytes that are no text at all are one in some encoding or other.
+        // Binary data decodes without an error in some encoding: control and private-use characters give it away.
         let is_none = |c: char| c.is_control() && !c.is_whitespace() || matches!(c, '\u{E000}'..='\u{F8FF}');
         if text.chars().any(is_none) {
             return None;

@@ -1,5 +1,5 @@
-//! Who started this process: what the system says of it, and what somebody only says. A variable such as `$USER` says nothing: whoever
-//! starts a process sets it.
+//! Identity of whoever started this process: as the system records it, and as it is only claimed. A variable such as `$USER` proves
+//! nothing, since anybody who starts a process can set it.
 
 use std::fmt;
 use std::fs;
@@ -8,24 +8,24 @@ use std::io::{stderr, stdin, stdout};
 use nix::unistd::{Uid, User};
 use serde::{Deserialize, Serialize};
 
-/// What is known of a person beside the name that belongs to the process. None of it is proven beyond this machine.
+/// Facts about a person beside the user name of the process. None of it is proven beyond this machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {
     /// User id of the process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
-    /// The user who logged in, as the system keeps it over `su` and `sudo`; none where it keeps nothing, as in most containers.
+    /// User who logged in, as the system keeps it across `su` and `sudo`; `None` where it keeps none, as in most containers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terminal: Option<String>,
-    /// The user that `sudo` or `doas` wrote into a variable, where anybody else can write too.
+    /// User in a variable of `sudo` or `doas`, which anybody can set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed: Option<String>,
 }
 
 impl Who {
-    /// Whoever started this process.
+    /// Returns the facts about whoever started this process.
     #[must_use]
     pub fn me() -> Self {
         let claimed = ["SUDO_USER", "DOAS_USER"].into_iter().find_map(|name| std::env::var(name).ok());
@@ -42,14 +42,14 @@ impl Who {
         *self == Self::default()
     }
 
-    /// With the name of the process's user, and where that was; what says nothing more is left out.
+    /// Formats them for people with the user name of the process and its host; facts that add nothing are left out.
     #[must_use]
     pub fn told<'a>(&'a self, user: Option<&'a str>, host: &'a str) -> Told<'a> {
         Told { who: self, user, host }
     }
 }
 
-/// A person for people: `root@bridge (logged in as ada)`.
+/// Person as shown to people: `root@bridge (logged in as ada)`.
 pub struct Told<'a> {
     who: &'a Who,
     user: Option<&'a str>,
@@ -71,7 +71,7 @@ impl fmt::Display for Told<'_> {
     }
 }
 
-/// The name that belongs to the process's user id, wherever the system keeps names; else its figure.
+/// Returns the name of the process's user id, from wherever the system keeps names; else the number.
 pub(crate) fn user() -> String {
     name_of(rustix::process::getuid().as_raw())
 }
@@ -84,7 +84,7 @@ fn name_of(uid: u32) -> String {
 /// source: proc(5), `/proc/pid/loginuid`
 fn login() -> Option<String> {
     let uid = fs::read_to_string("/proc/self/loginuid").ok()?.trim().parse().ok()?;
-    // Nobody logged in: -1.
+    // -1: nobody logged in.
     (uid != u32::MAX).then(|| name_of(uid))
 }
 

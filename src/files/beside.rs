@@ -1,4 +1,4 @@
-//! A file that is there whole or not at all: written beside its destination and renamed into place.
+//! Files that are written whole or not at all: beside their destination, and then renamed into place.
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Read as _, Seek as _, Write as _};
@@ -10,8 +10,8 @@ use tempfile::NamedTempFile;
 use super::stream::Stream;
 use super::{FileId, folder_of, is_ours_or_of, open_at_once, umask};
 
-/// Refuses a place in which a report cannot be written, before the work: the folder takes no new file, the destination is a
-/// folder itself, or what is there is a journal.
+/// Refuses, before the work, a destination that a report cannot be written to: the folder accepts no new file, the destination
+/// is a folder itself, or a journal is there.
 pub(crate) fn check_destination(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "the destination is a folder"));
@@ -29,12 +29,12 @@ pub(crate) fn check_destination(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Tells that what is written there is shown by a terminal.
+/// Tells whether a terminal shows what is written there.
 pub(crate) fn leads_to_a_terminal(path: &Path) -> bool {
     Stream::at(path).is_ok_and(|stream| stream.is_some_and(|stream| stream.is_a_terminal()))
 }
 
-/// Refuses a place in which the plan stands that the report is of.
+/// Refuses a destination that is the plan of the report.
 pub(crate) fn check_is_not_the_plan(path: &Path, plan: &Path) -> io::Result<()> {
     let file = |path: &Path| FileId::at(path).ok();
     if file(path).is_some() && file(path) == file(plan) {
@@ -43,7 +43,7 @@ pub(crate) fn check_is_not_the_plan(path: &Path, plan: &Path) -> io::Result<()> 
     Ok(())
 }
 
-/// An SQLite database, or what SQLite keeps beside one.
+/// Tells whether a file is an SQLite database, or one that SQLite keeps beside it.
 /// source: `sqlite.org/fileformat.html` (the database header)
 fn is_of_a_journal(path: &Path) -> bool {
     const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -56,34 +56,34 @@ fn is_of_a_journal(path: &Path) -> bool {
     is_database || path.exists() && ["-wal", "-shm", "-journal"].iter().any(|end| name.ends_with(end))
 }
 
-/// Readers of a new file.
+/// Permitted readers of a new file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Eyes {
     mode: u32,
-    /// User, besides us, who may have owned the replaced file.
+    /// User, besides us, who may own a file that is replaced.
     owner: Option<u32>,
 }
 
 impl Eyes {
-    /// Those for which another file is; where there is none, as usual.
+    /// Returns the readers of another file; the usual ones where there is none.
     pub(crate) fn of(like: &Path) -> Self {
         let found = std::fs::metadata(like);
         found.map_or_else(|_| Self::usual(), |found| Self { mode: found.mode() & 0o666, owner: Some(found.uid()) })
     }
 
-    /// Whom the user lets read new files.
+    /// Returns the readers that the user's umask permits.
     pub(crate) fn usual() -> Self {
         Self { mode: 0o666 & !umask(), owner: None }
     }
 
-    /// Those of them who have these rights, too.
+    /// Restricts them to those that a mode permits, too.
     pub(crate) fn and(self, mode: u32) -> Self {
         Self { mode: self.mode & mode, ..self }
     }
 }
 
-/// Replaces the destination in one step once all of it is on disk; on an error it stays as it was. A new file is for the eyes
-/// for which `like` is, from which it was made.
+/// Replaces the destination in one step once the whole file is on disk; on an error it stays as it was. A new file has the readers
+/// of `like`, which its content comes from.
 pub(crate) fn write_beside<E: From<io::Error>>(
     path: &Path,
     like: &Path,
@@ -92,7 +92,7 @@ pub(crate) fn write_beside<E: From<io::Error>>(
     write_for(path, Eyes::of(like), write)
 }
 
-/// The same for these eyes.
+/// Does the same for these readers.
 pub(crate) fn write_for<E: From<io::Error>>(
     path: &Path,
     eyes: Eyes,
@@ -105,7 +105,7 @@ pub(crate) fn write_for<E: From<io::Error>>(
     })
 }
 
-/// The same for what has to go back and forth in its file.
+/// Does the same for a writer that has to seek in its file.
 pub(crate) fn write_file_for<E: From<io::Error>>(
     path: &Path,
     eyes: Eyes,
@@ -122,13 +122,13 @@ pub(crate) fn write_file_for<E: From<io::Error>>(
     let mut file = temporary(path)?;
     write(file.as_file_mut())?;
     let (mode, owners) = match replaced(path, eyes) {
-        // Whatever the user takes away from new files, and whoever writes it.
+        // Keeps mode and owner of the replaced file, whatever the umask and whoever writes it.
         Some(replaced) => (replaced.mode() & 0o777, Some((replaced.uid(), replaced.gid()))),
         None => (eyes.mode, None),
     };
     file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
     if let Some((user, group)) = owners {
-        // Only root may give a file away.
+        // Fails for all but root, who alone may give a file away.
         _ = fchown(file.as_file(), Some(user), Some(group));
     }
     file.as_file().sync_all()?;
@@ -136,14 +136,14 @@ pub(crate) fn write_file_for<E: From<io::Error>>(
     Ok(())
 }
 
-/// A plain file that stands there, if it is ours or belongs to whoever owns what the new one is like. What others put there, or
-/// a link leads to, says nothing of who may read.
+/// Returns a regular file at the destination, if it is ours or belongs to the owner of the file that the new one is like. A file of
+/// others, or behind a link, does not decide who may read the new one.
 fn replaced(path: &Path, eyes: Eyes) -> Option<Metadata> {
     let found = std::fs::symlink_metadata(path).ok()?;
     (found.is_file() && is_ours_or_of(&found, eyes.owner)).then_some(found)
 }
 
-/// Private until all of it is there.
+/// Makes a temporary file, private until it is complete.
 fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(".cutover-").tempfile_in(folder_of(path))
 }
@@ -178,7 +178,7 @@ mod tests {
         set(&journal, 0o600);
         write_beside(&path, &journal, |out| out.write_all(b"new")).unwrap();
         assert_eq!(mode(&path), 0o600);
-        // More than a new file of most users gets.
+        // A mode with more rights than most users' new files have.
         set(&path, 0o664);
         write_beside(&path, &journal, |out| out.write_all(b"newer")).unwrap();
         assert_eq!(mode(&path), 0o664);
@@ -216,7 +216,7 @@ mod tests {
         let (pipe, mode) = (folder.path().join("pipe"), rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR);
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
         if std::os::unix::fs::chown(&pipe, ANYBODY, ANYBODY).is_err() {
-            // Only root can play two users.
+            // Only root can act as two users.
             return;
         }
         check_destination(&pipe).unwrap();

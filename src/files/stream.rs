@@ -1,6 +1,6 @@
-//! Destinations that are written to as they are and never replaced: devices, pipes, sockets, and what a process has open.
+//! Destinations that are written to and never replaced: devices, pipes, sockets, and open descriptors of a process.
 //!
-//! `/dev/stdout` is a link by which a process reaches what it has open. A report that was renamed into its place would be
+//! `/dev/stdout` is a link to an open descriptor of the process. A report that was renamed into its place would be
 //! everybody's standard output from then on.
 
 use std::fs::{File, Metadata, OpenOptions};
@@ -14,22 +14,22 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_op
 
 use super::{folder_of, is_ours, open_to_others};
 
-/// Links on one way; the system itself follows no more.
+/// Limit of links on one path; the system itself follows no more.
 ///
 /// source: `path_resolution(7)`
 const MOST_LINKS: usize = 40;
 
-/// Something that is written to as it is.
+/// Destination that is written to as it is.
 #[derive(Debug)]
 pub(super) struct Stream {
     path: PathBuf,
-    /// Number under which this process has it open.
+    /// Number of the descriptor under which this process has it open.
     open_here: Option<RawFd>,
 }
 
 impl Stream {
-    /// None: a file is there, or can be put there. An error where what is written would go to somebody who may have put a
-    /// name there to get it.
+    /// Finds the stream at a path; `None` where a file is, or can be made. Fails where somebody else may have put a name there to
+    /// receive what is written.
     pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
         let way = Way::from(path);
         let found = std::fs::metadata(path).ok();
@@ -50,19 +50,19 @@ impl Stream {
         Ok(Some(Self { path: path.to_owned(), open_here }))
     }
 
-    /// Says before the work that what this process has open is not to be written to. A pipe may get its reader until then.
+    /// Checks before the work that an open descriptor can be written to. A pipe may still get its reader until then.
     pub(super) fn check(&self) -> io::Result<()> {
         if self.open_here.is_some() { self.open().map(drop) } else { Ok(()) }
     }
 
-    /// Tells that people read what is written to it, as it is written.
+    /// Tells whether people read what is written to it, as it is written.
     pub(super) fn is_a_terminal(&self) -> bool {
         let may_be = self.open_here.is_some()
             || std::fs::metadata(&self.path).is_ok_and(|found| found.file_type().is_char_device());
         may_be && self.open().is_ok_and(|file| file.is_terminal())
     }
 
-    /// Opens it to be written to, behind whatever is in it. What this process has open goes on where it stands, as with any
+    /// Opens it for writing, behind its present content. An open descriptor is continued at its position, as by any
     /// other program that writes to its standard output.
     pub(super) fn open(&self) -> io::Result<File> {
         if let Some(file) = self.open_here.and_then(|number| taken(number).ok()) {
@@ -85,7 +85,7 @@ impl Stream {
     }
 }
 
-/// A descriptor of this process, shared with it: where one writes, the other goes on.
+/// Duplicates a descriptor of this process, with a shared position.
 ///
 /// source: `pidfd_getfd(2)`
 fn taken(number: RawFd) -> rustix::io::Result<OwnedFd> {
@@ -93,19 +93,19 @@ fn taken(number: RawFd) -> rustix::io::Result<OwnedFd> {
     pidfd_getfd(&this_process, number, PidfdGetfdFlags::empty())
 }
 
-/// The links by which a name leads somewhere.
+/// Links that a path leads through.
 struct Way {
     ends_in: End,
-    /// Somebody else made one of the links, where everybody can.
+    /// Somebody else made one of the links, in a folder in which everybody can.
     is_of_somebody_else: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     AName,
-    /// A descriptor of this process.
+    /// Descriptor of this process.
     OpenHere(RawFd),
-    /// One of another process.
+    /// Descriptor of another process.
     OpenElsewhere,
 }
 
@@ -126,7 +126,7 @@ impl Way {
     }
 }
 
-/// The descriptor of this name in a folder, if it is a folder of those.
+/// Returns the descriptor of this name, if the folder is one of descriptors.
 ///
 /// source: `proc_pid_fd(5)`
 fn descriptor(folder: &Path, name: &str) -> Option<End> {
@@ -140,10 +140,10 @@ fn descriptor(folder: &Path, name: &str) -> Option<End> {
     Some(if is_here { End::OpenHere(number) } else { End::OpenElsewhere })
 }
 
-/// Refuses a pipe that somebody else may have put there to be given what is written. Everybody can make one, where everybody can
+/// Refuses a pipe that somebody else may have put there to receive what is written. Everybody can make a pipe where everybody can
 /// make files; a device is made by root alone, and a terminal belongs to whoever sits at it.
 fn check_is_nobodys_trap(path: &Path, found: &Metadata) -> io::Result<()> {
-    // One without a name was handed to us, open.
+    // A pipe without a name was handed to us, already open.
     let named = path.canonicalize().ok();
     let is_open_to_others = named.as_deref().is_some_and(|path| open_to_others(path).is_some());
     if !found.file_type().is_char_device() && is_open_to_others && !is_ours(found) {

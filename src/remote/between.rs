@@ -1,12 +1,12 @@
 //! Answers of something between us and the service: a proxy, a firewall, a load balancer, the log-in page of a network.
 //!
-//! Such an answer is not the service's word about the row and settles nothing: the row is looked at and tried again. One
-//! that comes again and again means that nothing gets through, and stops the lane.
+//! Such an answer is not the service's word about the row and settles nothing: the row is looked at and tried again. If
+//! they repeat, nothing gets through, and the lane is stopped.
 
 use super::codes::{self, Class};
 use crate::event::Outcome;
 
-/// Tells that by this status only something on the way speaks, whatever the body says.
+/// Tells whether this status comes only from something on the way, whatever the body says.
 ///
 /// sources: RFC 9110 15.4 (3xx), 15.5.8 (407), 15.5.9 (408), 15.5.19 (418, which no service may use), 15.5.20 (421);
 /// RFC 8470 5.2 (425); nginx `ngx_http_request.h` (444, 495 to 499; 494 is the gateway's own, too); Elastic Load
@@ -15,18 +15,18 @@ pub(crate) fn speaks(status: u16) -> bool {
     matches!(status, 300..400 | 407 | 408 | 418 | 421 | 425 | 444 | 460 | 463 | 495..=499)
 }
 
-/// Strangeness of an answer. The same kind again and again is one cause.
+/// Kind of an answer that is not the service's own. The same kind again and again counts as one cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strange {
     Redirect,
-    /// Not the service's own word, with this status.
+    /// Answer with this status that is not the service's own.
     Between(u16),
-    /// The status says that the request may have been handled, the code that nobody of this account is let through.
+    /// The status says that the request may have been handled, and the code that nobody of this account is let through.
     Contradiction(u16),
 }
 
 impl Strange {
-    /// Strangeness of an outcome, unless the answer is the service's own or there was none.
+    /// Classifies an outcome; `None` if the answer is the service's own, or if there was none.
     pub(crate) fn of(outcome: &Outcome) -> Option<Self> {
         match outcome {
             Outcome::Lost { status: Some(300..=303 | 305..400), .. } => Some(Strange::Redirect),
@@ -57,7 +57,7 @@ impl Strange {
         }
     }
 
-    /// Words for the person who has to see to it.
+    /// Advice for the person who has to look into it.
     pub(crate) fn advice(self) -> &'static str {
         match self {
             Strange::Redirect => "see whether the network wants somebody to log in, and whether the endpoint is right",

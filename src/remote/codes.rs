@@ -1,4 +1,4 @@
-//! Classes of error codes: who is at fault, and so what to do next, as one table.
+//! Classes of error codes in one table: who is at fault, and so what to do next.
 //!
 //! The meaning of a code is the vendor's; the class is our reading of it, with an eye on one question: would the
 //! same request, sent again for this row or for another, fare better?
@@ -6,34 +6,34 @@
 use super::quota;
 use crate::event::Outcome;
 
-/// Party or thing that an error code is about.
+/// Party or thing at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     /// The request is wrong and stays wrong.
     Perm,
-    /// The server is not in a fit state for it.
+    /// The server is not in a state that allows it.
     State,
-    /// The thing that the request names is not there.
+    /// Something that the request names does not exist.
     Missing,
-    /// We are known, and not allowed to do this.
+    /// Our credentials are accepted, and do not allow this.
     Deny,
-    /// We are not who we say, or no longer.
+    /// Our credentials are not accepted, or no longer.
     Auth,
-    /// May pass by itself.
+    /// Temporary fault that may pass by itself.
     Trans,
-    /// The account as a whole.
+    /// The account as a whole is at fault.
     Acct,
-    /// The account, project or place that the gateway lets nobody through from.
+    /// The gateway lets nobody of this account, project or address through.
     Barred,
     /// Over the quota.
     Throttle,
-    /// Arises in the agent and tells about the source server; about the row, if it is ever an answer to us.
+    /// Fault of the agent on the source server; taken as about the row, if it is ever an answer to us.
     Agent,
-    /// One code for many causes: the status says more.
+    /// One code for many causes: the status decides.
     ByStatus,
 }
 
-/// Class of a code by the table; codes that it does not have go by their status.
+/// Returns the class of a code by the table; a code that it does not have goes by its status.
 pub(crate) fn class(code: &str) -> Class {
     let row = match gateway_number(code) {
         Some(number) => GATEWAY.iter().find(|row| row.0 == number),
@@ -42,7 +42,7 @@ pub(crate) fn class(code: &str) -> Class {
     row.map_or(Class::ByStatus, |row| row.1)
 }
 
-/// Word about the quota in an answer whose status leaves in doubt whether its request was handled.
+/// Returns the throttling that an answer reports whose status leaves in doubt whether its request was handled.
 pub(crate) fn throttled_in_doubt(outcome: &Outcome) -> Option<Outcome> {
     let Outcome::Lost { code: Some(code), cause, .. } = outcome else { return None };
     (class(code) == Class::Throttle).then(|| Outcome::Throttled {
@@ -53,7 +53,7 @@ pub(crate) fn throttled_in_doubt(outcome: &Outcome) -> Option<Outcome> {
     })
 }
 
-/// Tells that a code says with a 401 that the request was wrong: method, size, content type, source exists.
+/// Tells whether a code that comes with 401 means that the request was wrong: method, size, content type, source exists.
 ///
 /// source: intl/zh-cn/ae-ad-1-api-sms/sms_api_0047.html
 pub(crate) fn is_of_the_request_with_401(code: &str) -> bool {
@@ -61,7 +61,7 @@ pub(crate) fn is_of_the_request_with_401(code: &str) -> bool {
     CODES.iter().any(|known| known.eq_ignore_ascii_case(code))
 }
 
-/// The number of a code of the API gateway. `APIG.` is the older spelling of `APIGW.`, with the same numbers.
+/// Returns the number in a code of the API gateway. `APIG.` is the older spelling of `APIGW.`, with the same numbers.
 ///
 /// source: devg-apisign/api-sign-errorcode.html; apig error-code page.
 pub(crate) fn gateway_number(code: &str) -> Option<&str> {
@@ -69,11 +69,11 @@ pub(crate) fn gateway_number(code: &str) -> Option<&str> {
     (prefix.eq_ignore_ascii_case("APIGW") || prefix.eq_ignore_ascii_case("APIG")).then_some(number)
 }
 
-/// The current table, where it can be read.
+/// Current table of the vendor, where it can be read.
 const CURRENT: &str = "CN and intl api-sms/ErrorCode.html";
-/// Chapter 16 names codes that an agent shows, mostly without a status.
+/// Chapter 16 of the FAQs: codes that an agent shows, mostly without a status.
 const FAQ: &str = "SMS FAQs PDF Issue 70, chapter 16";
-/// The tables of 2020 and 2022, still online.
+/// Tables of 2020 and 2022, still online.
 const HISTORICAL: &str = "intl/zh-cn/ae-ad-1-api-sms/sms_api_0047.html; huaweicloudDocs/sms";
 const SIGNING_GUIDE: &str = "intl/en-us/devg-apisign/api-sign-errorcode.html";
 
@@ -242,7 +242,7 @@ const GATEWAY: &[(&str, Class, &str)] = &[
     ("0301", Class::Auth, SIGNING_GUIDE),
     // this user is not let through
     ("0302", Class::Barred, SIGNING_GUIDE),
-    // App authentication, which this service does not use: if it is ever asked of us, it is about who we are.
+    // App authentication, which this service does not use: if it is ever asked of us, our credentials are at fault.
     ("0303", Class::Auth, SIGNING_GUIDE),
     ("0305", Class::Auth, SIGNING_GUIDE),
     ("0306", Class::Deny, SIGNING_GUIDE),
@@ -270,7 +270,7 @@ const GATEWAY: &[(&str, Class, &str)] = &[
     ("0802", Class::Barred, SIGNING_GUIDE),
 ];
 
-/// Every code of the table, in full.
+/// Returns every code of the table, in full.
 #[cfg(test)]
 pub(crate) fn all() -> impl Iterator<Item = String> {
     let gateway = GATEWAY.iter().map(|row| format!("APIGW.{}", row.0));

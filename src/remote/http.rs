@@ -1,4 +1,4 @@
-//! The service over HTTP: its paths, who we are to it, and what its answers become.
+//! The service over HTTP: its paths, our credentials for it, and the classification of its answers.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,20 +12,20 @@ use crate::event::Outcome;
 use crate::model::{SourceId, TargetState};
 use crate::transport::{Header, Outgoing, Transport, encoded};
 
-/// The service over HTTP, at one endpoint, as one account.
+/// The service at one endpoint, as one account.
 #[derive(Debug)]
 pub(crate) struct Http {
     transport: Transport,
     credentials: Arc<Credentials>,
 }
 
-/// Findings of one look at the service.
+/// Result of one look at the service.
 pub(crate) struct Looked {
     pub(crate) date: Option<jiff::Timestamp>,
     pub(crate) page: Result<Page, Outcome>,
 }
 
-/// A page of 200 servers carries their disks, checks and tasks.
+/// Limit of a page in bytes: 200 servers come with their disks, checks and tasks.
 const LARGEST_PAGE: usize = 32 * 1024 * 1024;
 
 impl Http {
@@ -33,7 +33,7 @@ impl Http {
         Self { transport, credentials }
     }
 
-    /// Sends once, dressed afresh. An `Err` is how it ended without a status line.
+    /// Sends once, with a fresh proof. An `Err` is an ending without a status line.
     async fn send(&self, mut outgoing: Outgoing, connection: Connection) -> (Generation, Result<Answer, Outcome>) {
         let dressed = self.dress(&mut outgoing);
         let worn = match dressed {
@@ -68,7 +68,7 @@ impl Http {
         &self.credentials
     }
 
-    /// The first page, and the service's clock: for the doctor. An `Err` is how it ended without a status line.
+    /// Reads the first page and the service's clock, for `doctor`. An `Err` is an ending without a status line.
     pub(crate) async fn look(&self) -> Result<Looked, Outcome> {
         let query = vec![("limit", PAGE.to_string()), ("offset", "0".to_owned())];
         let outgoing = Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", "/v3/sources".to_owned()) };
@@ -81,14 +81,14 @@ impl Http {
         Ok(Looked { date: answer.date, page })
     }
 
-    /// All that the service says of one source: for those who look around.
+    /// Reads all fields of one source, for `inventory`.
     pub(crate) async fn describe(&self, source: &SourceId) -> (Generation, Result<serde_json::Value, Outcome>) {
         let path = format!("/v3/sources/{}", encoded(source.as_str()));
         let (worn, answer) = self.send(bare("GET", path), Connection::Any).await;
         (worn, answer.and_then(|answer| classify::described(&answer, source)))
     }
 
-    /// A page with what people ask for: for those who look around.
+    /// Reads a page with the fields that people ask for, for `inventory`.
     pub(crate) async fn inventory(
         &self,
         query: Vec<(&'static str, String)>,
@@ -115,11 +115,11 @@ impl Http {
     }
 }
 
-/// A request before anybody dressed it.
+/// Makes a request without a proof.
 fn bare(method: &'static str, path: String) -> Outgoing {
     let headers = vec![
         Header::plain("accept", "application/json"),
-        // Also on reads, as the vendor's own SDKs do.
+        // Reads have it, too, as with the vendor's own SDKs.
         Header::plain("content-type", "application/json"),
         Header::plain("user-agent", concat!("cutover/", env!("CARGO_PKG_VERSION"))),
     ];
@@ -193,14 +193,14 @@ mod tests {
     const PATIENT: Duration = Duration::from_secs(20);
     const HASTY: Duration = Duration::from_millis(200);
 
-    /// Acts of a server on one connection.
+    /// Actions of a server on one connection.
     #[derive(Clone)]
     enum Does {
         ResetAtOnce,
         ReadThenReset,
         ReadThenClose,
         Hang,
-        /// Answers, and closes without having said that it would.
+        /// Answers, and closes without having announced it.
         Answer(Vec<u8>),
         /// Answers, and then leaves the connection open.
         AnswerAndHang(Vec<u8>),
@@ -218,7 +218,7 @@ mod tests {
         closed: mpsc::UnboundedReceiver<()>,
     }
 
-    /// A server whose n-th connection does the n-th thing, and the last one again and again.
+    /// Starts a server whose n-th connection does the n-th action, and every later one the last.
     async fn server(script: Vec<Does>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -259,7 +259,7 @@ mod tests {
         }
     }
 
-    /// One request with its body; none if the client went away or does not speak HTTP.
+    /// Reads one request with its body; `None` if the client went away or does not speak HTTP.
     async fn read_request(stream: &mut TcpStream) -> Option<String> {
         let mut bytes = Vec::new();
         loop {
@@ -324,7 +324,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_without_tls_is_unsent() {
         let server = server(vec![answers("HTTP/1.1 400 Bad Request\r\n\r\n")]).await;
-        // A handshake is not a request: nobody reads it to its end, and the timeout ends it.
+        // A handshake is not a request: nobody answers it, and the timeout ends it.
         let outcome =
             http(&format!("https://{}", server.address), HASTY).put(&vm(), &stopped(), Connection::Any).await.outcome;
         assert_eq!(outcome, Outcome::Unsent { cause: "connect timeout: no connection within 180ms".to_owned() });
@@ -405,7 +405,7 @@ mod tests {
         let announced = b"HTTP/1.1 200 OK\r\nContent-Length: 2097152\r\n\r\n".to_vec();
         let endless = [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &vec![b' '; 2 << 20]].concat();
         for bytes in [announced, endless] {
-            // The server keeps the connection: whoever waits for the end runs into the timeout.
+            // The server keeps the connection open: a client that waits for the end runs into the timeout.
             let outcome = put(Does::AnswerAndHang(bytes)).await;
             assert_eq!(outcome, lost(Some(200), "the answer is too large"));
         }

@@ -1,4 +1,4 @@
-//! The wait and the pace, as a throttled answer tells them.
+//! Wait and rate that a throttled answer states.
 
 use std::time::Duration;
 
@@ -7,33 +7,33 @@ use jiff::fmt::rfc2822;
 
 use crate::event::StatedQuota;
 
-/// Nobody means a longer wait than this: a server that says so has a wrong clock or a wrong unit, and has told nothing.
+/// Longest wait that is believed: a server that asks for more has a wrong clock or a wrong unit, and is ignored.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
-/// A quota per more than a day is no quota of a gateway, but a misread text.
+/// Longest period that is believed to be a gateway's: a longer one is a misread text.
 const LONGEST_PERIOD_MS: u64 = 86_400_000;
 
-/// The wait that a `Retry-After` names, in seconds or as a date, and none for nonsense.
+/// Returns the wait that a `Retry-After` names, in seconds or as a date; `None` for nonsense.
 pub(crate) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are a wait beyond any.
+        // A number that does not fit is nonsense, too.
         return value.parse().ok().map(Duration::from_secs).filter(|wait| *wait <= LONGEST_WAIT);
     }
     let until = date(value)?;
-    // A date that has passed is leave to go on at once.
+    // A date that has passed means that the wait is over.
     let wait = Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO);
     Some(wait).filter(|wait| *wait <= LONGEST_WAIT)
 }
 
-/// A date as HTTP headers spell it.
+/// Parses a date as HTTP headers spell it.
 pub(crate) fn date(value: &str) -> Option<Timestamp> {
     rfc2822::DateTimeParser::new().parse_timestamp(value.trim()).ok()
 }
 
-/// The figure of a text like `policy user over ratelimit,limit:60,time:1 minute`.
+/// Finds the figure in a text like `policy user over ratelimit,limit:60,time:1 minute`.
 ///
-/// The gateway's texts are only known from its documentation and from public issue reports, so spaces, plurals and
-/// short units are taken as they come. source: devg-apisign/api-sign-errorcode.html.
+/// The gateway's texts are only known from its documentation and from public issue reports, so variants of spaces, plurals and
+/// short units are accepted. source: devg-apisign/api-sign-errorcode.html.
 pub(crate) fn stated(text: &str) -> Option<StatedQuota> {
     let text = text.to_lowercase();
     let (calls, _) = number(after_key(&text, "limit")?)?;
@@ -51,14 +51,14 @@ pub(crate) fn stated(text: &str) -> Option<StatedQuota> {
     (calls > 0 && (1..=LONGEST_PERIOD_MS).contains(&period_ms)).then_some(StatedQuota { calls, period_ms })
 }
 
-/// The text behind `key:` or `key=`. The key also ends other words (`ratelimit`), so every place is tried.
+/// Returns the text behind `key:` or `key=`. The key also ends other words (`ratelimit`), so every occurrence is tried.
 fn after_key<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.match_indices(key)
         .find_map(|(at, _)| text[at + key.len()..].trim_start().strip_prefix([':', '=']))
         .map(str::trim_start)
 }
 
-/// The number that a text begins with, and what follows it.
+/// Returns the number that a text begins with, and the text behind it.
 fn number(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     Some((text[..end].parse().ok()?, &text[end..]))

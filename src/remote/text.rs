@@ -1,14 +1,14 @@
-//! Pages for people, where an answer of the service should be.
+//! HTML pages in place of an answer of the service.
 
-/// Tells a page for people: what a proxy or load balancer says, never the service.
+/// Tells whether a body is an HTML page: a proxy or load balancer sends those, and never the service.
 pub(crate) fn is_html(content_type: Option<&str>, body: &str) -> bool {
     let body = body.trim_start_matches('\u{feff}').trim_start();
     let labelled = content_type.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"));
-    // An empty body says nothing, whatever its label.
+    // An empty body is none, whatever its label.
     body.starts_with('<') || (labelled && !body.is_empty())
 }
 
-/// Text of a page: its title if it has one, else its text.
+/// Returns the text of a page: its title if it has one, else all of its text.
 pub(crate) fn of_html(page: &str) -> String {
     match between(page, "<title", "</title") {
         Some(title) if !title.trim().is_empty() => title.to_owned(),
@@ -16,9 +16,9 @@ pub(crate) fn of_html(page: &str) -> String {
     }
 }
 
-/// The text of the first element that opens with `open`, found without regard to case.
+/// Returns the text of the first element that opens with `open`, found without regard to case.
 fn between<'a>(page: &'a str, open: &str, close: &str) -> Option<&'a str> {
-    // ASCII lower-casing keeps every byte in its place.
+    // ASCII lower-casing keeps every byte offset.
     let lower = page.to_ascii_lowercase();
     let tag = lower.find(open)?;
     let start = tag + lower[tag..].find('>')? + 1;

@@ -1,4 +1,4 @@
-//! The bodies that go over the wire: strict in what we send, tolerant in what we read.
+//! Bodies on the wire: strict in what we send, tolerant in what we read.
 //!
 //! Writes say `copystate` and `migrationcycle`, reads say `state` and `migration_cycle`.
 //! sources: api-sms/UpdateCopyState.html, api-sms/ShowServer.html, api-sms/ListServers.html.
@@ -15,7 +15,7 @@ use crate::model::words::Word;
 use crate::model::{SeenState, SourceId, TargetState};
 use crate::remote::PAGE;
 
-/// The body of a change: only the fields that the target has.
+/// Body of a change: only the fields that the target has.
 #[derive(Serialize)]
 struct Change<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,7 +32,7 @@ pub(crate) fn change_body(sends: &TargetState) -> Vec<u8> {
     serde_json::to_vec(&change).expect("two texts are always JSON")
 }
 
-/// A source server as reads show it; the many other fields are passed over.
+/// Source server as reads show it; its many other fields are ignored.
 #[derive(Deserialize)]
 pub(crate) struct Server<'a> {
     #[serde(borrow, default)]
@@ -44,7 +44,7 @@ pub(crate) struct Server<'a> {
 }
 
 impl Server<'_> {
-    /// Without its id and its states, a body is not a server but some other JSON.
+    /// Tells whether a body has neither an id nor states: it is not a server but some other JSON.
     pub(crate) fn says_nothing(&self) -> bool {
         self.id.0.is_none() && self.state.0.is_none() && self.migration_cycle.0.is_none()
     }
@@ -61,7 +61,7 @@ impl Server<'_> {
     }
 }
 
-/// A word that we do not know is kept; what could not be a word is not, a number or a sign for nothing (`-`) among them, for
+/// Returns a state word, known or not. A text that could not be one is dropped (a number, or `-` for nothing, among others), since
 /// it would go into the journal and pass for a state.
 fn word(text: &str) -> Option<Word> {
     const LONGEST: usize = 64;
@@ -69,7 +69,7 @@ fn word(text: &str) -> Option<Word> {
     is_word.then(|| Word::new(text))
 }
 
-/// A page of the list.
+/// Page of the list.
 #[derive(Deserialize)]
 pub(crate) struct Servers<'a> {
     #[serde(borrow, default)]
@@ -78,14 +78,14 @@ pub(crate) struct Servers<'a> {
     source_servers: Option<Entries<Option<Server<'a>>>>,
 }
 
-/// The entries of a page: as many as were asked for, and how many there were.
+/// Entries of a page: those that are kept, at most as many as were asked for, and the number of all.
 pub(crate) struct Entries<T> {
     pub(crate) kept: Vec<T>,
     pub(crate) n: usize,
 }
 
 impl<T> Entries<T> {
-    /// Why they are no page: it has more of them than were asked for.
+    /// Returns the objection to a page with more entries than were asked for.
     pub(crate) fn too_many(&self) -> Option<String> {
         (self.n > PAGE as usize).then(|| format!("the page has {} entries, and {PAGE} were asked for", self.n))
     }
@@ -114,7 +114,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
             kept.push(entry);
         }
         let mut n = kept.len();
-        // What nobody asked for takes no memory.
+        // Entries beyond those that were asked for are counted, and take no memory.
         while n >= PAGE as usize && items.next_element::<IgnoredAny>()?.is_some() {
             n += 1;
         }
@@ -123,12 +123,12 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
 }
 
 impl Servers<'_> {
-    /// Without the array it is some other JSON, except that there may be nothing to put into it.
+    /// Tells whether a body is some other JSON: it has no array of servers, and does not say that there are none.
     pub(crate) fn says_nothing(&self) -> bool {
         self.source_servers.is_none() && self.count.0.as_deref() != Some("0")
     }
 
-    /// Number of sources in all, which is more than a page has.
+    /// Number of sources in all, which may be more than a page has.
     pub(crate) fn count(&self) -> u64 {
         let count = self.count.0.as_deref().and_then(|count| count.parse().ok());
         count.unwrap_or(self.n_entries() as u64)
@@ -142,14 +142,14 @@ impl Servers<'_> {
         self.source_servers.as_ref().map_or(0, |entries| entries.n)
     }
 
-    /// Servers by their ids. One without an id that a plan could name is nobody's.
+    /// Returns servers by their ids. Those without an id that a plan could name are left out.
     pub(crate) fn by_id(self) -> Vec<(SourceId, SeenState)> {
         let with_id = |server: Server<'_>| Some((SourceId::new(server.id.0.as_deref()?).ok()?, server.seen()));
         self.source_servers.into_iter().flat_map(|entries| entries.kept).flatten().filter_map(with_id).collect()
     }
 }
 
-/// A source as people ask for it; the many other fields are passed over.
+/// Source with the fields that people ask for; its many other fields are ignored.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Described<'a> {
@@ -177,7 +177,7 @@ pub(crate) struct Described<'a> {
     pub(crate) current_task: Plain<'a>,
 }
 
-/// A page of the list with what people ask for.
+/// Page of the list with the fields that people ask for.
 #[derive(Deserialize)]
 pub(crate) struct Descriptions<'a> {
     #[serde(borrow, default)]
@@ -186,7 +186,7 @@ pub(crate) struct Descriptions<'a> {
     pub(crate) source_servers: Option<Entries<Option<Described<'a>>>>,
 }
 
-/// A text, or a number where a text is expected; none for anything else, also for an empty text.
+/// Text, or a number in place of a text; `None` for anything else, also for an empty text.
 #[derive(Default)]
 pub(crate) struct Scalar<'a>(pub(crate) Option<Cow<'a, str>>);
 
@@ -200,14 +200,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
     }
 }
 
-/// Any JSON value, of which only so much is kept.
+/// JSON value of any kind, reduced to what is used of it.
 #[derive(Default)]
 pub(crate) enum Plain<'a> {
-    /// Without the blanks around it.
+    /// Text without the blanks around it.
     Text(Cow<'a, str>),
     Number(i128),
     Flag(bool),
-    /// An object, and the `state` in it.
+    /// `state` of an object.
     InState(String),
     #[default]
     Nothing,
@@ -267,7 +267,7 @@ impl<'de> Visitor<'de> for PlainVisitor {
         let mut state = None;
         while let Some(key) = entries.next_key::<Cow<'_, str>>()? {
             match key.as_ref() {
-                // Of a state only a text counts, however deep an object it is: what is in it is passed over.
+                // Only a text counts as a state: an object there is skipped, however deep it is.
                 "state" => state = entries.next_value::<OnlyText>()?.0,
                 _ => _ = entries.next_value::<IgnoredAny>()?,
             }
@@ -276,7 +276,7 @@ impl<'de> Visitor<'de> for PlainVisitor {
     }
 }
 
-/// A text; none for anything else.
+/// Text; `None` for anything else.
 struct OnlyText(Option<String>);
 
 impl<'de> Deserialize<'de> for OnlyText {
@@ -288,7 +288,7 @@ impl<'de> Deserialize<'de> for OnlyText {
     }
 }
 
-/// Contents of an error body, whatever its shape.
+/// Contents of an error body in any of the known shapes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ErrorBody {
     pub code: Option<String>,
@@ -298,8 +298,8 @@ pub(crate) struct ErrorBody {
 
 impl ErrorBody {
     /// Reads the shape of the service and the gateway (`error_code`), of the identity service (`error` as an
-    /// object, its `code` a number), and of older gateways. `encoded_authorization_message` is left where it is: up
-    /// to 64 KB that only a further call could read.
+    /// object, its `code` a number), and of older gateways. `encoded_authorization_message` is ignored: up
+    /// to 64 KB that only a further call could decode.
     ///
     /// sources: api-sms/UpdateCopyState.html; devg-apisign/api-sign-errorcode.html; iam API reference;
     /// huaweicloud-sdk-python-v3 `huaweicloudsdkcore/exceptions/exception_handler.py`.
@@ -315,7 +315,7 @@ impl ErrorBody {
         Self { code, message, request_id: scalar(body, &["request_id"]) }
     }
 
-    /// The error that a body with a success status carries. `code` alone is not one: `{"code": 200}` is praise.
+    /// Returns the error in a body with a success status. `code` alone is none: `{"code": 200}` means success.
     pub(crate) fn read_success(body: &Value) -> Option<Self> {
         let named = scalar(body, &["error_code", "errorCode"]).is_some_and(|code| code != "0");
         let nested = body.get("error").is_some_and(Value::is_object);
@@ -323,12 +323,12 @@ impl ErrorBody {
     }
 }
 
-/// `details` repeats the code and text of what is wrong, sometimes with more words.
+/// Returns the first of `details`, which repeats the code and text of the error, sometimes with more words.
 fn first_detail(body: &Value) -> Option<String> {
     scalar(body.get("details")?.get(0)?, &["error_msg", "message"])
 }
 
-/// The first of these fields that holds a text or a number.
+/// Returns the first of these fields that holds a text or a number.
 fn scalar(object: &Value, names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| match object.get(name)? {
         Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),

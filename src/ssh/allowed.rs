@@ -1,6 +1,6 @@
 //! People who may sign, and by which key: an `allowed_signers` file as `ssh-keygen -Y verify -f` takes it.
 //!
-//! Options that are not understood are refused, never passed over: an option that narrows a key down and is not known would widen it.
+//! Unknown options are refused and never ignored: ignoring one that restricts a key would extend what the key may do.
 //!
 //! source: ssh-keygen(1), ALLOWED SIGNERS
 
@@ -10,7 +10,7 @@ use ssh_key::{Algorithm, PublicKey};
 
 use super::signature::{Purpose, Signer, signer};
 
-/// A file of keys and whose they are.
+/// List of keys and their holders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
     lines: Vec<Line>,
@@ -18,16 +18,16 @@ pub struct Allowed {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Line {
-    /// Patterns, with commas between them.
+    /// Patterns of names, separated by commas.
     principals: String,
     signer: Signer,
-    /// Purposes that it is for; none: all.
+    /// Purposes that the key is for; `None` for all.
     namespaces: Option<String>,
     after: Option<Timestamp>,
     before: Option<Timestamp>,
 }
 
-/// Why a line is not taken.
+/// Reason for which a line is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} {problem}")]
 pub struct BadLine {
@@ -35,7 +35,7 @@ pub struct BadLine {
     pub problem: String,
 }
 
-/// Why a signature does not count.
+/// Reason for which a signature does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
     #[error("the key {0} is not listed for that name")]
@@ -57,7 +57,7 @@ impl Allowed {
         Ok(Self { lines })
     }
 
-    /// Tells that a signer may sign under a name, at each of these times: when he says that he did, and now.
+    /// Checks that a signer may sign under a name at all of these times: the stated time of the signature, and now.
     pub fn allows(&self, name: &str, by: &Signer, purpose: Purpose, at: &[Timestamp]) -> Result<(), NotAllowed> {
         let key = || by.fingerprint.clone();
         let mut why = NotAllowed::NotListed(key());
@@ -128,7 +128,7 @@ impl Line {
     }
 }
 
-/// The first word of a line, in which blanks may stand between quotes, and the rest.
+/// Splits off the first word of a line; blanks inside quotes do not end it.
 fn word(text: &str) -> (&str, &str) {
     let mut quoted = false;
     let ends = text.find(|c: char| {
@@ -139,7 +139,7 @@ fn word(text: &str) -> (&str, &str) {
     (word, rest.trim_start())
 }
 
-/// Options, with commas between them that do not stand between quotes.
+/// Splits options at commas that are not inside quotes.
 fn split(options: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     options.split(move |c: char| {
@@ -148,7 +148,7 @@ fn split(options: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// `YYYYMMDD`, `YYYYMMDDHHMM` or `YYYYMMDDHHMMSS`, with `Z` in UTC and else as the machine's clocks have it.
+/// Parses `YYYYMMDD`, `YYYYMMDDHHMM` or `YYYYMMDDHHMMSS`: in UTC with `Z`, otherwise in the machine's time zone.
 fn time(text: &str) -> Result<Timestamp, String> {
     let bad = || {
         format!(
@@ -164,7 +164,7 @@ fn time(text: &str) -> Result<Timestamp, String> {
     zone.to_timestamp(at).map_err(|_| bad())
 }
 
-/// Tells that a name is among patterns: one of them matches, and none that begins with `!` does.
+/// Tells whether a name is among patterns: one of them matches, and none that begins with `!` does.
 fn is_among(name: &str, patterns: &str) -> bool {
     let mut found = false;
     for pattern in patterns.split(',').map(str::trim) {
@@ -177,7 +177,7 @@ fn is_among(name: &str, patterns: &str) -> bool {
     found
 }
 
-/// `*` is any text and `?` any byte. It goes back to the last star alone, and so ends on any input.
+/// Matches a pattern in which `*` is any text and `?` any byte. It only ever backtracks to the last star, so that its time is bounded.
 fn matches(name: &[u8], pattern: &[u8]) -> bool {
     let (mut at, mut of, mut star) = (0, 0, None);
     while at < name.len() {

@@ -1,4 +1,4 @@
-//! Signing with `ssh-keygen -Y sign`: it takes a private key, or a public one whose private half the agent or a FIDO key has.
+//! Signing with `ssh-keygen -Y sign`, by a private key, or by a public one whose private half the agent or a FIDO key holds.
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -8,7 +8,7 @@ use super::signature::{Purpose, SignatureError, Signer, verify};
 
 const PROGRAM: &str = "ssh-keygen";
 
-/// Variables that it needs to find the agent and to ask for a passphrase or a touch. The others may hold our secrets.
+/// Variables that it needs to find the agent and to ask for a passphrase or a touch. Others are withheld: they may hold our secrets.
 const VARIABLES: [&str; 14] = [
     "PATH",
     "HOME",
@@ -26,14 +26,14 @@ const VARIABLES: [&str; 14] = [
     "DBUS_SESSION_BUS_ADDRESS",
 ];
 
-/// Signs a text, and says whose key that was. It may wait for a person: a passphrase, a touch.
+/// Signs a text; returns the signature and its key. May wait for a person: a passphrase, a touch.
 #[expect(clippy::disallowed_methods, reason = "it asks its questions itself, and nobody else's words are in them")]
 pub fn sign(text: &str, purpose: Purpose, key: &Path) -> Result<(String, Signer), SignatureError> {
     let mut command = Command::new(PROGRAM);
     command.args(["-q", "-Y", "sign", "-n", purpose.namespace(), "-f"]).arg(key).env_clear();
     command.envs(VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    // Whoever sits there reads what it asks for; else the last thing that it said is why.
+    // A person at a terminal reads the questions of `ssh-keygen`; otherwise its last line is the reason of a failure.
     let is_attended = std::io::stderr().is_terminal();
     command.stderr(if is_attended { Stdio::inherit() } else { Stdio::piped() });
     let mut child = command.spawn().map_err(|error| match error.kind() {
@@ -41,7 +41,7 @@ pub fn sign(text: &str, purpose: Purpose, key: &Path) -> Result<(String, Signer)
         _ => SignatureError::NotMade(error.to_string()),
     })?;
     let mut input = child.stdin.take().expect("it was asked for");
-    // One that ended early says why itself.
+    // A program that ended early gives the reason itself.
     _ = input.write_all(text.as_bytes());
     drop(input);
     let ended = child.wait_with_output().map_err(|error| SignatureError::NotMade(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! Signatures that were given: what they are for, whose they are, and whether they hold.
+//! Signatures: their purpose, their signer, and their verification.
 
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512,
@@ -8,9 +8,9 @@ use sha2::{Digest as _, Sha256};
 use ssh_key::public::{EcdsaPublicKey, KeyData};
 use ssh_key::{Algorithm, HashAlg, PublicKey, SshSig};
 
-/// More than any signature has; an RSA key of 16,384 bits makes 6 KiB.
+/// Limit in bytes, more than any signature has; an RSA key of 16,384 bits makes 6 KiB.
 const LONGEST: usize = 64 << 10;
-/// Flags and counter behind the signature of a FIDO key.
+/// Length of flags and counter behind the signature of a FIDO key.
 const TRAILER: usize = 5;
 
 #[derive(Debug, thiserror::Error)]
@@ -31,14 +31,14 @@ pub enum SignatureError {
     Differs { of: &'static str },
 }
 
-/// Use of a signature, so that it passes for nothing else: `ssh-keygen -n`.
+/// Purpose of a signature, so that it is valid for nothing else: `ssh-keygen -n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The head of a journal.
     Head,
     /// The manifest of a bundle of evidence.
     Bundle,
-    /// Agreement to a sealed plan.
+    /// Approval of a sealed plan.
     Approval,
 }
 
@@ -65,13 +65,13 @@ impl Purpose {
 /// Key that signed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Signer {
-    /// As `ssh-keygen -l` shows it.
+    /// Fingerprint as `ssh-keygen -l` shows it.
     pub fingerprint: String,
-    /// As it stands in a file of public keys, without its comment.
+    /// Key as in a file of public keys, without its comment.
     pub public_key: String,
 }
 
-/// Finds who signed this text, if it is what the signature is of.
+/// Verifies a signature of this text, and returns its signer.
 pub fn verify(text: &str, purpose: Purpose, signature: &str) -> Result<Signer, SignatureError> {
     let signed = Some(signature).filter(|text| text.len() <= LONGEST).and_then(|text| SshSig::from_pem(text).ok());
     let signed = signed.ok_or(SignatureError::NoSignature)?;
@@ -92,7 +92,7 @@ fn other_kind(signed: &SshSig) -> SignatureError {
     SignatureError::OtherKind(signed.public_key().algorithm().as_str().to_owned())
 }
 
-/// Checks the arithmetic. None: the key is of a kind that is not known here, or not of the kind of the signature.
+/// Checks the arithmetic; `None` for a key of an unknown kind, or of another kind than the signature.
 fn is_signed(signed: &SshSig, data: &[u8]) -> Option<bool> {
     let (algorithm, bytes) = (signed.signature().algorithm(), signed.signature_bytes());
     let holds = match (signed.public_key(), algorithm) {
@@ -130,12 +130,12 @@ fn is_by(algorithm: &'static dyn VerificationAlgorithm, key: &[u8], data: &[u8],
     UnparsedPublicKey::new(algorithm, key).verify(data, signature).is_ok()
 }
 
-/// Bytes that a FIDO device signs: it sees hashes alone, and adds its flags and its counter.
+/// Returns the bytes that a FIDO device signs: it sees only hashes, and adds its flags and its counter.
 fn of_device(application: &str, trailer: &[u8], data: &[u8]) -> Vec<u8> {
     [&Sha256::digest(application)[..], trailer, &Sha256::digest(data)[..]].concat()
 }
 
-/// Two numbers, each with its length before it, as two of one length: `r` and `s` of an ECDSA signature.
+/// Converts `r` and `s` of an ECDSA signature, each preceded by its length, to numbers of one fixed length.
 fn fixed<const N: usize>(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut both = Vec::with_capacity(2 * N);
     let mut rest = bytes;
@@ -150,13 +150,13 @@ fn fixed<const N: usize>(bytes: &[u8]) -> Option<Vec<u8>> {
     rest.is_empty().then_some(both)
 }
 
-/// Tells that a line of a file of public keys is of this signer.
+/// Tells whether a line of a file of public keys holds this signer's key.
 #[must_use]
 pub fn is_of(signer: &Signer, public_key: &str) -> bool {
     PublicKey::from_openssh(public_key.trim()).is_ok_and(|key| self::signer(&key) == *signer)
 }
 
-/// Refuses a signer that has none of these public keys, one on a line.
+/// Refuses a signer whose key is not among these public keys, one on a line.
 pub(crate) fn is_among(signer: &Signer, public_keys: &str) -> Result<(), String> {
     if public_keys.lines().any(|key| is_of(signer, key)) {
         return Ok(());
@@ -180,7 +180,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A key of no worth.
+    /// Returns a key pair for tests.
     fn pair(seed: u8) -> (Ed25519KeyPair, Ed25519PublicKey) {
         let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
         let public = Ed25519PublicKey::try_from(pair.public_key().as_ref()).unwrap();
@@ -192,7 +192,7 @@ pub(crate) mod tests {
         signed.and_then(|signed| signed.to_pem(LineEnding::LF)).unwrap()
     }
 
-    /// As `ssh-keygen` would sign with the key that is made of this seed.
+    /// Signs as `ssh-keygen` would, with the key that is made of this seed.
     pub(crate) fn signed(text: &str, purpose: Purpose, seed: u8) -> String {
         let (pair, public) = pair(seed);
         let data = SshSig::signed_data(purpose.namespace(), HashAlg::Sha512, text.as_bytes()).unwrap();
@@ -200,7 +200,7 @@ pub(crate) mod tests {
         pem(KeyData::Ed25519(public), purpose, signature)
     }
 
-    /// Its public half, as it stands in files.
+    /// Returns the public half of that key, as it stands in files.
     pub(crate) fn public_key(seed: u8) -> String {
         PublicKey::from(KeyData::Ed25519(pair(seed).1)).to_openssh().unwrap()
     }
@@ -217,7 +217,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A device adds flags and a counter to what it signs, which is made here as one would make it.
+    /// Makes the signature with flags and a counter, as a device does.
     #[test]
     fn the_signature_of_a_fido_key_is_taken_with_what_its_device_adds() {
         let (pair, public) = pair(9);
@@ -245,7 +245,7 @@ pub(crate) mod tests {
         };
         for (one, two, expected) in [
             (&[1, 2, 3][..], &[4, 5, 6][..], Some(vec![1, 2, 3, 4, 5, 6])),
-            // Short ones, and those with a zero before what would be taken for a sign.
+            // Short numbers, and those with a leading zero that keeps them positive.
             (&[2, 3], &[6], Some(vec![0, 2, 3, 0, 0, 6])),
             (&[0, 0x81, 2, 3], &[0, 0x84], Some(vec![0x81, 2, 3, 0, 0, 0x84])),
             (&[], &[1], Some(vec![0, 0, 0, 0, 0, 1])),
