@@ -123,11 +123,11 @@ pub struct Given {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wait {
-    /// Somebody has to release the stage.
+    /// Release of the stage by an operator.
     Approval,
-    /// The soak time of the stage before it has not passed yet.
+    /// Soak time of the stage before it.
     Soak,
-    /// The window is not open yet.
+    /// Opening of the window.
     Window,
 }
 

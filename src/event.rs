@@ -469,7 +469,7 @@ pub enum DrainReason {
     Window,
     /// A stage would not end in the time that is left.
     TooLong,
-    /// Nobody released a stage in time.
+    /// A stage was not released in time.
     Unapproved,
     /// An operator asked for it, with the verb or a flag file.
     Operator,
@@ -485,7 +485,7 @@ pub enum Refusal {
     TooMany { changes: u64 },
     /// The servers are no longer where the sealed plan saw them.
     Drift,
-    /// Somebody was asked to confirm, and declined.
+    /// An operator was asked to confirm, and declined.
     NotAgreed,
 }
 

@@ -102,7 +102,7 @@ impl Phase {
 /// Last answer to a change of the row that came from the service itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LastWord {
-    /// Nothing was sent, or the last answer does not come from the service or is not about the row.
+    /// No word: nothing was sent, or the last answer does not come from the service or is not about the row.
     #[default]
     Unsaid,
     Yes,

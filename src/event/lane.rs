@@ -21,7 +21,7 @@ pub enum LaneEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     },
-    /// This launch sends nothing more in this lane.
+    /// The lane stopped: this launch sends nothing more in it.
     #[serde(rename = "lane_stopped")]
     Stopped { cause: LaneStop, message: String },
 }

@@ -34,7 +34,7 @@ pub enum RowEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ground: Option<Ground>,
     },
-    /// This launch gave up on the row without a verdict; a later one goes on.
+    /// The row was left without a verdict by this launch; a later one goes on.
     #[serde(rename = "row_left")]
     Left { cause: String },
     /// The operator asked for the row again, or its verdict turned out to be about us and not about the row.

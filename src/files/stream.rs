@@ -96,7 +96,7 @@ fn taken(number: RawFd) -> rustix::io::Result<OwnedFd> {
 /// Links that a path leads through.
 struct Way {
     ends_in: End,
-    /// Somebody else made one of the links, in a folder in which everybody can.
+    /// True if another user made one of the links, in a folder in which everybody can.
     is_of_somebody_else: bool,
 }
 

@@ -58,7 +58,7 @@ pub(super) enum NoHeader {
     Commented {
         line: u32,
     },
-    /// This wide character separates the columns, as if it were a delimiter.
+    /// A wide character that looks like a delimiter separates the columns.
     Wide(char),
     Nowhere,
 }
