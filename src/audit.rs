@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::event::{LaneId, Predecessors};
 use crate::journal::chain::{self, Anchor, Code, Hash};
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::succession::Identity;
 use crate::journal::{Journal, JournalError};
 use crate::plan::digest::Digester;

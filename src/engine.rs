@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::event::{DrainReason, LaneId};
 use crate::gate::line::Place;
-use crate::journal::read::Which;
+use crate::journal::read::rows::Which;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::Standing;
 use crate::model::{Row, RowId};

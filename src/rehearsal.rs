@@ -10,7 +10,7 @@ use crate::event::lane::LaneEvent;
 use crate::event::run::RunEvent;
 use crate::event::{DrainReason, EventKind};
 use crate::exit::Exit;
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::model::words;
 use crate::report::summary::{Summary, cause_text, example_of};

@@ -8,7 +8,7 @@ use std::io;
 
 use crate::formats::Format;
 use crate::journal::Journal;
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::wording::sieve::Sieve;
 
 pub(crate) mod advice;

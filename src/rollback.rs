@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::event::Verdict;
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::judge;
 use crate::ledger::{Phase, Standing};

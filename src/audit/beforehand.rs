@@ -8,7 +8,7 @@ use super::{
     Altered, AuditError, Findings, check_layout, check_objects, check_plan, lanes, spelling, succession, verdicts,
     verify,
 };
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 
 /// Most events and rows of a run that is checked completely, which takes a quarter of a second.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::event::LaneId;
-use crate::journal::objects::{Difference, Object};
+use crate::journal::altered::{Difference, Object};
 use crate::ledger::IllegalStep;
 use crate::model::RowId;
 

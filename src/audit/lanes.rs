@@ -9,7 +9,7 @@ use super::sums::{OwnSums, read};
 use super::{Findings, OwnedEvent};
 use crate::event::LaneId;
 use crate::journal::chain::{self, Hash};
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::stored::{EventOrder, StoredEvent};
 use crate::journal::{Journal, JournalError};
 

@@ -6,7 +6,7 @@ use std::io;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::plan::paper::Paper;
 use crate::plan::sealed::{Approval, Seal};

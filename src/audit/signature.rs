@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::Signed;
 use crate::event::Predecessor;
 use crate::journal::chain::{Anchor, hex};
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::succession::{Beginning, First};
 use crate::journal::{Journal, JournalError};
 use crate::ssh::signature::{Purpose, Signer, verify};

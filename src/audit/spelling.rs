@@ -2,7 +2,7 @@
 
 use super::Findings;
 use super::finding::Finding;
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 
 pub(super) fn check(journal: &Journal, run: &RunRecord, findings: &mut Findings) -> Result<(), JournalError> {

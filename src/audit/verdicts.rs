@@ -6,7 +6,7 @@ use super::finding::Finding;
 use super::sums::read;
 use crate::event::row::RowEvent;
 use crate::event::{EventKind, Verdict};
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::stored::EventOrder;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::cause;

@@ -11,7 +11,7 @@ use crate::doctor::{Health, Patient, document, in_one_line, render};
 use crate::event::Outcome;
 use crate::exit::Exit;
 use crate::journal::place::Place;
-use crate::journal::read::LearnedQuota;
+use crate::journal::read::lanes::LearnedQuota;
 use crate::journal::{Journal, JournalError};
 use crate::launch::accounts;
 use crate::launch::carry::saving::log_is_held;

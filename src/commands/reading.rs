@@ -7,7 +7,7 @@ use crate::console::{self, Console};
 use crate::exit::Exit;
 use crate::files::beside::{check_destination, check_is_not_the_plan, leads_to_a_terminal};
 use crate::formats::Format;
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::report::explain::Explained;
 use crate::report::holder::Holder;
 use crate::report::runs::Runs;

@@ -9,7 +9,7 @@ use crate::control::{By, CONTROL, Command};
 use crate::exit::Exit;
 use crate::files::beside::check_destination;
 use crate::journal::Journal;
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::launch::closing::close_cut_off;
 use crate::launch::paper_of;
 use crate::ledger::steered::Steered;

@@ -5,7 +5,9 @@ use std::path::Path;
 use rusqlite::Connection;
 use rusqlite::limits::Limit;
 
-use super::{Journal, JournalError, RunKey, objects, schema};
+use super::connection::{Journal, RunKey};
+use super::error::JournalError;
+use super::{objects, schema};
 
 impl Journal {
     /// A copy at one instant that holds this run, and nothing of the others: neither rows nor what is left of them in free pages.

@@ -3,8 +3,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::read::event;
-use super::{Journal, JournalError, RunKey};
+use super::connection::{Journal, RunKey};
+use super::error::JournalError;
+use super::tables::event::event;
 use crate::event::EventKind;
 use crate::event::rules::Rules;
 use crate::ledger::Standing;

@@ -3,7 +3,8 @@
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
 
-use super::{Journal, JournalError, RunKey};
+use super::connection::{Journal, RunKey};
+use super::error::JournalError;
 
 /// Entries of an index, or those that it should have, in any order: equal where they are the same ones. The key is of this
 /// process alone, so that nobody can choose entries which add up to the same.

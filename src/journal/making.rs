@@ -17,7 +17,8 @@ use rusqlite::{Connection, MAIN_DB};
 use rustix::fs::{AtFlags, CWD, FlockOperation, OFlags, RenameFlags};
 
 use super::beside::beside;
-use super::{JournalError, schema};
+use super::error::JournalError;
+use super::schema;
 use crate::files;
 
 /// Makes a journal that holds nothing yet, if nothing is there, and replaces nothing.

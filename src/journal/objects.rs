@@ -7,69 +7,15 @@
 //! source: sqlite.org/schematab.html, sqlite.org/security.html (untrusted database files)
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use rusqlite::Connection;
 
-use super::schema::{STEPS, newest, version};
-use super::{Journal, JournalError};
-
-/// Name of a table, an index, a view or a trigger.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Object {
-    /// In SQLite's words: `table`, `index`, `view`, `trigger`.
-    pub kind: String,
-    pub name: String,
-}
-
-impl Object {
-    fn is_table(&self) -> bool {
-        self.kind == "table"
-    }
-
-    /// Statistics are the only tables of SQLite's own that it lets go of.
-    ///
-    /// source: sqlite.org/fileformat2.html (2.6)
-    fn can_go(&self) -> bool {
-        !self.is_table() || !self.name.starts_with("sqlite_") || self.name.starts_with("sqlite_stat")
-    }
-
-    /// The statement that takes it out, if it is still there. None: it goes with its table.
-    fn dropped(&self) -> Option<String> {
-        let is_of_a_table = self.kind == "index" && self.name.starts_with("sqlite_");
-        let name = self.name.replace('"', "\"\"");
-        (!is_of_a_table).then(|| format!("DROP {} IF EXISTS \"{name}\"", self.kind.to_uppercase()))
-    }
-}
-
-impl fmt::Display for Object {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} `{}`", self.kind, self.name)
-    }
-}
-
-/// One object that is not as the journal's version makes it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Difference {
-    #[error("no such {}: {}", .0.kind, .0.name)]
-    Missing(Object),
-    #[error("the {0} is not as it was made")]
-    Changed(Object),
-    #[error("the {0} is none of cutover's")]
-    Added(Object),
-}
-
-impl Difference {
-    /// Tells that what is read is read from something else than the tables that were written.
-    fn is_of_our_tables(&self) -> bool {
-        match self {
-            Difference::Missing(object) | Difference::Changed(object) => object.is_table(),
-            Difference::Added(_) => false,
-        }
-    }
-}
+use super::altered::{Additions, Difference, Object, SchemaAltered};
+use super::connection::Journal;
+use super::error::JournalError;
+use super::migrations::{STEPS, newest};
+use super::schema::version;
 
 #[derive(Debug, PartialEq, Eq)]
 struct Made {
@@ -133,65 +79,6 @@ pub(super) fn differences(conn: &Connection) -> Result<Vec<Difference>, JournalE
     let mut all: Vec<Difference> = missing.chain(changed).chain(added).collect();
     all.sort_by_key(|difference| !difference.is_of_our_tables());
     Ok(all)
-}
-
-/// Additions of somebody to a journal, beside all that is ours, which do nothing by themselves: statistics, an index, a table.
-#[derive(Debug, thiserror::Error)]
-#[error("the journal holds something else as well: the {first} is none of cutover's{}", and_more(rest))]
-pub struct Additions {
-    pub(crate) path: PathBuf,
-    first: Object,
-    rest: Vec<Object>,
-}
-
-/// Alterations that nothing of what was recorded can be believed in spite of: whatever is read or written may have been something else.
-#[derive(Debug, thiserror::Error)]
-#[error("the schema of the journal was altered: {}{first}{}", of_version(*version), and_more(rest))]
-pub struct SchemaAltered {
-    path: PathBuf,
-    version: i64,
-    first: Difference,
-    rest: Vec<Difference>,
-}
-
-impl SchemaAltered {
-    /// File, and the statements that take out what was added, if that is all that was done.
-    pub(crate) fn taken_out(&self) -> Option<(&Path, String)> {
-        let dropped = |difference: &Difference| match difference {
-            Difference::Added(object) if object.can_go() => Some(object.dropped()),
-            Difference::Added(_) | Difference::Missing(_) | Difference::Changed(_) => None,
-        };
-        let drops = std::iter::once(&self.first).chain(&self.rest).map(dropped).collect::<Option<Vec<_>>>()?;
-        Some((&self.path, drops.into_iter().flatten().collect::<Vec<_>>().join("; ")))
-    }
-}
-
-/// An older version may be what somebody made it say.
-fn of_version(version: i64) -> String {
-    if version == newest() { String::new() } else { format!("it says that it is of version {version}, and ") }
-}
-
-fn and_more<T>(rest: &[T]) -> String {
-    if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) }
-}
-
-impl Additions {
-    /// Nothing where something of ours is amiss, or was at work on what is recorded.
-    fn of(path: Option<&str>, differences: &[Difference]) -> Option<Self> {
-        let added = differences.iter().map(|difference| match difference {
-            // Triggers do something whenever we write, and what SQLite made for itself it keeps.
-            Difference::Added(object) if object.kind != "trigger" && object.can_go() => Some(object.clone()),
-            Difference::Added(_) | Difference::Missing(_) | Difference::Changed(_) => None,
-        });
-        let mut added = added.collect::<Option<Vec<Object>>>()?.into_iter();
-        Some(Self { path: path?.into(), first: added.next()?, rest: added.collect() })
-    }
-
-    /// Statements of SQLite that take them out.
-    pub(crate) fn taken_out(&self) -> String {
-        let drops = std::iter::once(&self.first).chain(&self.rest).filter_map(Object::dropped);
-        drops.collect::<Vec<_>>().join("; ")
-    }
 }
 
 fn refuse(conn: &Connection, differences: &[Difference]) -> Result<(), JournalError> {

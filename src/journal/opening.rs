@@ -13,9 +13,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::beside::beside;
+use super::connection::{Access, Journal};
+use super::error::JournalError;
 use super::index::LogHead;
 use super::place::Place;
-use super::{Journal, JournalError, alone, making, objects, one_name, schema};
+use super::{alone, making, migrations, objects, one_name, schema};
 use crate::files;
 
 /// Above this size a `quick_check` would make people wait.
@@ -23,27 +25,10 @@ const QUICK_CHECK_BELOW: u64 = 64 << 20;
 /// What reading beside another connection takes in pages.
 const CACHE_KIB: i64 = 8 << 10;
 /// Patience with a journal that another process has locked.
-pub(super) const BUSY_FOR: Duration = Duration::from_secs(5);
+const BUSY_FOR: Duration = Duration::from_secs(5);
 /// Patience with what lies beside a journal only while another process makes it, or one that was not kept with a log becomes
 /// one that is.
-pub(super) const BESIDE_FOR: Duration = Duration::from_millis(500);
-
-/// How an open journal is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    Write,
-    /// With the files that SQLite keeps beside it, so that another process may be writing.
-    Read,
-    /// Nothing is beside it, and nothing can be: as a file that does not change.
-    ///
-    /// source: sqlite.org/wal.html#readonly
-    ReadStill,
-    /// Its log is beside it and its log's index is not, and cannot be: the log is read into memory. Nobody has it open, or
-    /// the index were there.
-    ///
-    /// source: sqlite.org/wal.html#noshm
-    ReadWithLog,
-}
+const BESIDE_FOR: Duration = Duration::from_millis(500);
 
 impl Journal {
     /// For verbs that write: made if absent, brought up to date, and checked if the last launch died.
@@ -111,7 +96,7 @@ impl Journal {
             // Brought up to date once, by whoever comes first.
             drop(journal);
             drop(Self::open(path).map_err(|error| {
-                let known = schema::newest();
+                let known = migrations::newest();
                 if error.is_about_writing() { JournalError::Older { version, known } } else { error }
             })?);
             journal = Self::reading(path)?;
@@ -296,12 +281,18 @@ fn patiently(open: impl Fn() -> Result<Journal, JournalError>) -> Result<Journal
     let asked = Instant::now();
     loop {
         match open() {
-            Err(error) if error.may_pass_within().is_some_and(|within| asked.elapsed() < within) => {
+            Err(error) if may_pass_within(&error).is_some_and(|within| asked.elapsed() < within) => {
                 std::thread::sleep(BUSY_FOR / 200);
             }
             opened => return opened,
         }
     }
+}
+
+/// Time within which an error may pass, because another process is at work on the file just now.
+fn may_pass_within(error: &JournalError) -> Option<Duration> {
+    let is_beside = matches!(error, JournalError::Beside { .. });
+    error.is_busy().then_some(BUSY_FOR).or(is_beside.then_some(BESIDE_FOR))
 }
 
 /// Refuses what SQLite would make part of a journal without a word (a change that was half written, which it takes back by what

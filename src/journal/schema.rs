@@ -1,40 +1,19 @@
 //! The migrations, embedded; what marks a file as a journal; what every connection is set to.
 
-use std::sync::LazyLock;
-
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite_migration::{M, Migrations};
 
-use super::JournalError;
+use super::error::JournalError;
+use super::migrations::{MIGRATIONS, newest};
 
 /// `cutv`: tells `file(1)` and us that an SQLite file is a journal of ours.
 const APPLICATION_ID: i32 = 0x6375_7476;
-
-pub(super) const STEPS: [&str; 10] = [
-    include_str!("../../migrations/0001_journal.sql"),
-    include_str!("../../migrations/0002_lanes.sql"),
-    include_str!("../../migrations/0003_steering.sql"),
-    include_str!("../../migrations/0004_ids_in_any_case.sql"),
-    include_str!("../../migrations/0005_rules.sql"),
-    include_str!("../../migrations/0006_places.sql"),
-    include_str!("../../migrations/0007_pace.sql"),
-    include_str!("../../migrations/0008_last_word.sql"),
-    include_str!("../../migrations/0009_grounds.sql"),
-    include_str!("../../migrations/0010_chain_of_runs.sql"),
-];
 
 /// The log is cut to this size when it is begun anew; it is begun anew when it holds 4 MB and nobody reads in it.
 ///
 /// source: `sqlite.org/pragma.html#pragma_journal_size_limit`
 const LOG_KEPT: i64 = 8 << 20;
-
-static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| Migrations::new(STEPS.map(M::up).to_vec()));
-
-pub(super) fn newest() -> i64 {
-    i64::try_from(STEPS.len()).expect("a handful of migrations")
-}
 
 /// Set on every open, never in a migration: they belong to the connection.
 pub(super) fn tune(conn: &Connection) -> rusqlite::Result<()> {
@@ -140,12 +119,4 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), JournalError> {
 
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.pragma_query_value(None, "user_version", |row| row.get(0))
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_migrations_are_valid() {
-        super::MIGRATIONS.validate().unwrap();
-    }
 }

@@ -5,8 +5,10 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::chain::{Anchor, Hash, hex};
-use super::read::RunRecord;
-use super::{Journal, JournalError, RunKey, rows};
+use super::connection::{Journal, RunKey};
+use super::error::JournalError;
+use super::read::runs::RunRecord;
+use super::tables::{columns, row};
 use crate::event::stored::{Stored, from_stored_form, stored_form};
 use crate::event::{EventKind, LaneId, Verdict};
 use crate::ledger::Standing;
@@ -115,11 +117,11 @@ impl Journal {
 
     /// Every row as it was planned, in plan order.
     pub fn for_each_planned_row(&self, run: RunKey, mut each: impl FnMut(&Row)) -> Result<(), JournalError> {
-        let sql = format!("SELECT {} FROM row WHERE run = ?1 ORDER BY row", rows::PLAN);
+        let sql = format!("SELECT {} FROM row WHERE run = ?1 ORDER BY row", row::PLAN);
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut found = statement.query([run.0])?;
         while let Some(columns) = found.next()? {
-            each(&rows::plan_row(columns)?);
+            each(&row::plan_row(columns)?);
         }
         Ok(())
     }
@@ -130,7 +132,7 @@ impl Journal {
         run: RunKey,
         mut each: impl FnMut(RowId, Option<Verdict>, bool),
     ) -> Result<(), JournalError> {
-        let sql = format!("SELECT row, verdict, {} FROM row WHERE run = ?1 ORDER BY row", rows::ON_TARGET);
+        let sql = format!("SELECT row, verdict, {} FROM row WHERE run = ?1 ORDER BY row", row::ON_TARGET);
         let mut statement = self.conn.prepare_cached(&sql)?;
         let mut found = statement.query([run.0])?;
         while let Some(columns) = found.next()? {
@@ -141,7 +143,7 @@ impl Journal {
                     JournalError::Damaged(format!("row {row} has the verdict `{name}`, and there is none such"))
                 })?),
             };
-            each(row, verdict, rows::flag(columns, 2)?);
+            each(row, verdict, columns::flag(columns, 2)?);
         }
         Ok(())
     }
@@ -155,15 +157,15 @@ impl Journal {
     ) -> Result<Vec<StoredStanding>, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT row, {}, {} FROM row WHERE run = ?1 AND row > ?2 ORDER BY row LIMIT ?3",
-            rows::ON_TARGET,
-            rows::STANDING
+            row::ON_TARGET,
+            row::STANDING
         ))?;
         let after = after.map_or(0, |row| row.0);
         let page = statement.query_map(params![run.0, after, limit], |columns| {
             Ok(StoredStanding {
                 row: RowId(columns.get(0)?),
-                on_target: rows::flag(columns, 1)?,
-                standing: rows::standing(columns, 2)?,
+                on_target: columns::flag(columns, 1)?,
+                standing: row::standing(columns, 2)?,
             })
         })?;
         page.collect::<Result<_, _>>().map_err(JournalError::from)

@@ -8,7 +8,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::chain::{Hash, hex};
-use super::{Journal, JournalError, RunKey};
+use super::connection::{Journal, RunKey};
+use super::error::JournalError;
+use super::tables::columns;
 use crate::event::rules::Rules;
 use crate::event::run::RunEvent;
 use crate::event::stored::from_stored_form;
@@ -77,7 +79,7 @@ impl Journal {
                     id: row.get(0)?,
                     n_runs: row.get(1)?,
                     n_earlier: row.get(2)?,
-                    is_excerpt: super::rows::flag(row, 3)?,
+                    is_excerpt: columns::flag(row, 3)?,
                 };
                 Ok((identity, row.get(4)?))
             })

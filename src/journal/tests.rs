@@ -1,16 +1,25 @@
 //! The journal's promises, on real files.
 
-use super::read::Which;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::chain::Hash;
+use super::new_run::{NewLane, NewRun};
+use super::read::rows::Which;
 use super::*;
+use crate::control::{By, Command};
 use crate::event::lane::LaneEvent;
 use crate::event::row::RowEvent;
+use crate::event::rules::Rules;
 use crate::event::run::RunEvent;
-use crate::event::stored::from_stored_form;
-use crate::event::{EventKind, Ground, Outcome, Verdict};
+use crate::event::stored::{Stored, from_stored_form, stored_form};
+use crate::event::{Event, EventKind, Ground, LaneId, Outcome, Verdict};
 use crate::exit::Exit;
-use crate::ledger::LastWord;
+use crate::ledger::{LastWord, Phase, Standing};
 use crate::model::words::Word;
-use crate::model::{SeenState, SourceId, TargetState};
+use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
 use crate::waves::Part;
 
 struct Lab {
@@ -371,7 +380,7 @@ fn a_newer_journal_is_refused_in_those_words() {
     let lab = Lab::new(1);
     lab.journal.conn.pragma_update(None, "user_version", 99).unwrap();
     let text = Journal::open(&lab.path()).err().unwrap().to_string();
-    let knows = super::schema::newest();
+    let knows = super::migrations::newest();
     assert_eq!(text, format!("the journal was written by a newer cutover (schema 99, this program knows {knows})"));
 }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use serde_json::json;
 
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::model::{Row, SeenState};
 use crate::preflight::difference::{Difference, Group};
 use crate::preflight::prospect::Kind;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::event::LanePlace;
 use crate::files;
 use crate::files::beside::{Eyes, check_destination, write_for};
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::plan::sealed::{self, Head, Sealer};
 use crate::settings::SettingsError;

@@ -4,7 +4,7 @@ use super::error::PreflightError;
 use crate::engine::book::Book;
 use crate::event::LaneId;
 use crate::journal::JournalError;
-use crate::journal::read::Which;
+use crate::journal::read::rows::Which;
 use crate::ledger::Standing;
 use crate::model::{Row, RowId};
 use crate::waves::Part;

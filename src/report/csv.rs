@@ -7,7 +7,7 @@ use std::{mem, thread};
 
 use super::error::ReportError;
 use super::row::{COLUMNS, Cell, cells};
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::model::RowId;
 use crate::wording::times::Times;

@@ -3,7 +3,8 @@
 use super::holder::Holder;
 use crate::event::run::RunEvent;
 use crate::exit::Exit;
-use crate::journal::read::{RunRecord, Tally};
+use crate::journal::read::runs::RunRecord;
+use crate::journal::read::sums::Tally;
 use crate::journal::{Journal, JournalError, RunKey};
 
 /// End of such a run: reports show it until somebody closes the run, which records the same.

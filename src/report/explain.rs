@@ -13,7 +13,7 @@ use super::story::{self, Moment};
 use crate::control::By;
 use crate::event::run::RunEvent;
 use crate::event::{Event, EventKind};
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Phase, Standing};
 use crate::model::words::{self, Word};

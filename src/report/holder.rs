@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::lock;
 
 /// State of the lock of a launch that the journal calls running. Only the lock tells: a process that was killed leaves the

@@ -9,7 +9,7 @@ use super::error::ReportError;
 use super::row::{COLUMNS, cells};
 use super::summary::Summary;
 use crate::journal::Journal;
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::ledger::Standing;
 use crate::model::Row;
 

@@ -11,7 +11,7 @@ use super::holder::Holder;
 use crate::control::{self, Wait};
 use crate::event::run::RunEvent;
 use crate::event::{Event, EventKind, Ground, Verdict};
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::cause::Only;
 use crate::plan::paper::Paper;

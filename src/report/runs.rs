@@ -10,7 +10,7 @@ use super::cut_off;
 use super::error::ReportError;
 use super::holder::Holder;
 use super::summary::seconds;
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::values::zone::Zone;
 use crate::wording::amounts::{count, duration};

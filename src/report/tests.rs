@@ -18,7 +18,7 @@ use crate::event::run::RunEvent;
 use crate::event::{Ground, LaneId, Verdict};
 use crate::exit::Exit;
 use crate::formats::Format;
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::values::zone::Zone;
 use crate::wording::printout::Printout;

@@ -12,8 +12,9 @@ use super::row::{COLUMNS, Cell, cells};
 use super::summary::{LaneOf, Summary, cause_text};
 use crate::event::Outcome;
 use crate::journal::Journal;
-use crate::journal::attempts::{Attempt, AttemptedRow};
-use crate::journal::read::{Cause, RunRecord};
+use crate::journal::read::attempts::{Attempt, AttemptedRow};
+use crate::journal::read::causes::Cause;
+use crate::journal::read::runs::RunRecord;
 use crate::model::words::Word;
 use crate::wording::plain::plain;
 

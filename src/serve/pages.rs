@@ -17,7 +17,7 @@ use super::room::ServeState;
 use super::shelf::Shelved;
 use crate::event::Verdict;
 use crate::formats::Format;
-use crate::journal::search::Search;
+use crate::journal::read::search::Search;
 use crate::journal::{Journal, JournalError};
 use crate::report;
 use crate::report::error::ReportError;

@@ -273,7 +273,7 @@ impl SettingsFile {
         let settings = self.values.iter().map(|(key, value)| format!("{key} {value}"));
         let profiles = self.profiles.keys().map(|name| format!("the profile {name}"));
         let all: Vec<String> = settings.chain(profiles).collect();
-        let sets = crate::journal::bounded(&all);
+        let sets = crate::wording::amounts::bounded(&all);
         (!all.is_empty()).then(|| format!("`{}` of this folder ({whose}) sets {sets}", self.path.display()))
     }
 }

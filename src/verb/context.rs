@@ -4,7 +4,7 @@ use super::error::CommandError;
 use super::here::Here;
 use crate::console::Console;
 use crate::engine::lane::LaneSettings;
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::plan::checked::Checked;
 use crate::plan::error::PlanError;
 use crate::plan::reading::Reading;

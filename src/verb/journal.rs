@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::error::CommandError;
 use crate::journal::Journal;
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 
 /// Opens the journal for a verb that changes nothing.
 pub(crate) fn to_read(context: &Context) -> Result<Journal, CommandError> {

@@ -8,7 +8,7 @@ use crate::console;
 use crate::files::beside::{leads_to_a_terminal, write_beside};
 use crate::formats::Format;
 use crate::journal::Journal;
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::report::error::ReportError;
 use crate::wording::printout::Printout;
 use crate::wording::sieve::{Form, Sieve};

@@ -17,6 +17,18 @@ pub(crate) fn duration(ms: u64) -> String {
     }
 }
 
+/// Largest number of names in one message; more would hide its point.
+const MOST_NAMED: usize = 10;
+
+/// Joins names with commas; of more than [`MOST_NAMED`], the first of them and the number of the others.
+pub(crate) fn bounded(names: &[String]) -> String {
+    let first = names.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST_NAMED) {
+        0 => first,
+        n_more => format!("{first} and {n_more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

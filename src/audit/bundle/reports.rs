@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::formats::Format;
 use crate::journal::chain::{Anchor, Code};
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::report::csv::header;
 use crate::report::error::ReportError;

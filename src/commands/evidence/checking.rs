@@ -12,7 +12,7 @@ use crate::audit::{self, Altered, AuditError, ProvenBy, Verified};
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::chain::hex;
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::ssh::signature::{Purpose, is_among, verify};
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, output_failed, unreadable};

@@ -22,7 +22,7 @@ use crate::files::beside::{Eyes, check_destination, write_file_for};
 use crate::files::{folder_of, private_folder_in};
 use crate::formats::Format;
 use crate::journal::chain::hex;
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::plan::digest::{Digester, terms_line};
 use crate::plan::paper::Paper;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::control::{By, Command};
 use crate::event::Verdict;
 use crate::journal::Journal;
-use crate::journal::read::RunRecord;
+use crate::journal::read::runs::RunRecord;
 use crate::ledger::{Phase, Standing};
 use crate::model::Row;
 use crate::verb::error::CommandError;

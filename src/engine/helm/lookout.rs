@@ -12,7 +12,7 @@ use crate::control::{By, Command};
 use crate::engine::book::Book;
 use crate::engine::lane::Lane;
 use crate::journal::Journal;
-use crate::journal::steering::Unreadable;
+use crate::journal::commands::Unreadable;
 use crate::recorder::JournalClosed;
 use crate::whoami::Who;
 

@@ -14,7 +14,7 @@ use crate::engine::lane::Lane;
 use crate::event::DrainReason;
 use crate::event::run::RunEvent;
 use crate::journal::Journal;
-use crate::journal::steering::{Left, LeftOf, Tried};
+use crate::journal::read::steering::{Left, LeftOf, Tried};
 use crate::ledger::Standing;
 use crate::recorder::JournalClosed;
 use crate::remote::Remote;

@@ -10,7 +10,7 @@ use crate::engine::stop::Stop;
 use crate::event::Refusal;
 use crate::exit::Exit;
 use crate::journal::Journal;
-use crate::journal::steering::Drifted;
+use crate::journal::read::steering::Drifted;
 use crate::preflight::difference::{Difference, add_up};
 use crate::preflight::look::look;
 use crate::preflight::settle::settle;

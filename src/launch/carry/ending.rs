@@ -1,8 +1,8 @@
 //! How a launch ended that was let run to its end, drained or not: a function of what is known of it then.
 
 use crate::exit::Exit;
-use crate::journal::read::Tally;
-use crate::journal::steering::Due;
+use crate::journal::read::steering::Due;
+use crate::journal::read::sums::Tally;
 use crate::wording::amounts::count;
 
 /// What the ending is made of.

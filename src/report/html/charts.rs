@@ -9,7 +9,7 @@ use plotters::prelude::*;
 use super::night::{RunClock, TimeSpan, Timeline, bands};
 use crate::event::lane::LaneEvent;
 use crate::event::{Event, EventKind, LaneId};
-use crate::journal::activity::{Activity, Second};
+use crate::journal::read::activity::{Activity, Second};
 use crate::wording::amounts::{count, duration};
 use crate::wording::plain::{plain, shortened};
 use crate::wording::times::time;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::event::run::RunEvent;
 use crate::event::{Event, EventKind};
-use crate::journal::activity::{Activity, Second};
+use crate::journal::read::activity::{Activity, Second};
 
 /// Most steps in a chart: more cannot be told apart on a page.
 const MOST_STEPS: i64 = 120;

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::event::Event;
-use crate::journal::read::WaveTally;
+use crate::journal::read::sums::WaveTally;
 use crate::report::advice::{self, Advice};
 use crate::report::story;
 use crate::report::summary::{LaneOf, Summary, UNPROVEN, cause_text};

@@ -2,7 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Journal, JournalError, RunKey, rows};
+use crate::journal::connection::{Journal, RunKey};
+use crate::journal::error::JournalError;
+use crate::journal::tables::row;
 use crate::ledger::Standing;
 use crate::model::Row;
 
@@ -21,7 +23,7 @@ impl Search {
 
     /// As SQL, with `?2` the verdict and `?3` the pattern.
     fn condition(&self) -> String {
-        let off_target = format!("?2 IS NOT NULL AND NOT {}", rows::ON_TARGET);
+        let off_target = format!("?2 IS NOT NULL AND NOT {}", row::ON_TARGET);
         let verdict = match self.verdict.as_deref() {
             None => "?2 IS NULL",
             Some(Self::OFF_TARGET) => &off_target,
@@ -40,7 +42,7 @@ impl Search {
     }
 
     fn pattern(&self) -> Option<String> {
-        self.text.as_deref().map(|text| format!("%{}%", super::read::escaped_for_like(text)))
+        self.text.as_deref().map(|text| format!("%{}%", escaped_for_like(text)))
     }
 }
 
@@ -63,15 +65,26 @@ impl Journal {
     ) -> Result<Vec<(Row, Standing)>, JournalError> {
         let sql = format!(
             "SELECT {}, {} FROM row WHERE {} ORDER BY row LIMIT ?4 OFFSET ?5",
-            rows::PLAN,
-            rows::STANDING,
+            row::PLAN,
+            row::STANDING,
             search.condition()
         );
         let mut statement = self.conn.prepare_cached(&sql)?;
         let values = params![run.0, search.verdict, search.pattern(), limit, from];
-        let found = statement.query_map(values, rows::row_and_standing)?;
+        let found = statement.query_map(values, row::row_and_standing)?;
         found.collect::<Result<_, _>>().map_err(JournalError::from)
     }
+}
+
+pub(in crate::journal) fn escaped_for_like(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::read::event;
-use super::{Journal, JournalError, RunKey};
 use crate::event::row::RowEvent;
 use crate::event::{EventKind, Outcome, Verdict};
+use crate::journal::connection::{Journal, RunKey};
+use crate::journal::error::JournalError;
+use crate::journal::tables::event::event;
 use crate::model::{RowId, TargetState};
 
 /// One change of a row: what was sent, when, and what came of it.

@@ -2,13 +2,14 @@
 
 use rusqlite::params;
 
-use super::read::event;
-use super::rows::ON_TARGET;
-use super::{Journal, JournalError, RunKey};
 use crate::control::{By, Command, Wait};
 use crate::event::lane::LaneEvent;
 use crate::event::run::RunEvent;
 use crate::event::{DrainReason, EventKind, LaneStop, Refusal};
+use crate::journal::connection::{Journal, RunKey};
+use crate::journal::error::JournalError;
+use crate::journal::tables::event::event;
+use crate::journal::tables::row::ON_TARGET;
 use crate::model::words;
 use crate::waves::Stage;
 

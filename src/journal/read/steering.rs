@@ -5,19 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
-use super::read::event;
-use super::{Journal, JournalError, RunKey};
-use crate::control::Given;
 use crate::event::{Event, EventKind, LaneId, Verdict};
+use crate::journal::connection::{Journal, RunKey};
+use crate::journal::error::JournalError;
+use crate::journal::tables::event::event;
 use crate::ledger::steered::Steered;
 use crate::waves::{Part, Stage};
-
-/// A command in the journal that this version does not know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
-    pub control: i64,
-    pub error: String,
-}
 
 /// Rows that were tried and came out alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,47 +169,6 @@ impl Journal {
             Ok(Drifted { source_id: row.get(0)?, sealed: row.get(1)?, seen: row.get(2)?, place: row.get(3)? })
         })?;
         Ok((n_rows, first.collect::<Result<_, _>>()?))
-    }
-
-    /// Commands that no launch has taken yet, in the order in which they were given; and those that this version does
-    /// not know.
-    pub fn open_commands(&self, run: RunKey) -> Result<(Vec<Given>, Vec<Unreadable>), JournalError> {
-        let mut statement = self.conn.prepare_cached(
-            "SELECT control, command, given_by FROM control INDEXED BY control_open
-             WHERE run = ?1 AND taken_at IS NULL ORDER BY control",
-        )?;
-        let mut found = statement.query([run.0])?;
-        let (mut given, mut unreadable) = (Vec::new(), Vec::new());
-        while let Some(columns) = found.next()? {
-            let control = columns.get(0)?;
-            let (command, by): (String, String) = (columns.get(1)?, columns.get(2)?);
-            let read = serde_json::from_str(&command).and_then(|command| Ok((command, serde_json::from_str(&by)?)));
-            match read {
-                Ok((command, by)) => given.push(Given { control, command, by }),
-                Err(error) => unreadable.push(Unreadable { control, error: error.to_string() }),
-            }
-        }
-        Ok((given, unreadable))
-    }
-
-    /// Whether an event says that the command took effect.
-    pub fn took_effect(&self, run: RunKey, control: i64) -> Result<bool, JournalError> {
-        self.conn
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM event WHERE run = ?1 AND lane = 0 AND kind = 'controlled'
-                     AND json_extract(detail, '$.control') = ?2)",
-            )?
-            .query_row(params![run.0, control], |row| row.get(0))
-            .map_err(JournalError::from)
-    }
-
-    /// Whether a launch took the command. None: it was withdrawn, or a later launch was not meant by it.
-    pub fn is_taken(&self, control: i64) -> Result<Option<bool>, JournalError> {
-        self.conn
-            .prepare_cached("SELECT taken_at IS NOT NULL FROM control WHERE control = ?1")?
-            .query_row([control], |row| row.get(0))
-            .optional()
-            .map_err(JournalError::from)
     }
 
     /// When the last row of each stage came to rest that was tried; stages of which none was are left out.

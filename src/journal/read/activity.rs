@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::read::event;
-use super::{Journal, JournalError, RunKey};
 use crate::event::Event;
+use crate::journal::connection::{Journal, RunKey};
+use crate::journal::error::JournalError;
+use crate::journal::tables::event::event;
 
 /// Events of a lane before its last of these are not what happened lately.
 const MOST_RECENT: i64 = 50_000;

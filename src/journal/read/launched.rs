@@ -1,7 +1,8 @@
 //! The runs by when they were launched, with what decides which of them is meant when none is named.
 
-use super::read::{RUN, RunRecord, run_record};
-use super::{Journal, JournalError};
+use super::runs::{RUN, RunRecord, run_record};
+use crate::journal::connection::Journal;
+use crate::journal::error::JournalError;
 
 /// A run, and how far it came.
 #[derive(Clone, Debug)]

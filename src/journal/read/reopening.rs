@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use rusqlite::params;
 
-use super::{Journal, JournalError, RunKey, rows};
 use crate::event::{Ground, LaneId, Verdict};
+use crate::journal::connection::{Journal, RunKey};
+use crate::journal::error::JournalError;
+use crate::journal::tables::row;
 use crate::ledger::cause::Only;
 use crate::ledger::{Phase, Standing};
 use crate::model::RowId;
@@ -57,12 +59,12 @@ impl Journal {
         }
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT {}, row, lane FROM row WHERE run = ?1 AND verdict NOT IN ('applied', 'already') ORDER BY row",
-            rows::STANDING
+            row::STANDING
         ))?;
         let mut found = statement.query(params![run.0])?;
         let mut taken = Vec::new();
         while let Some(columns) = found.next()? {
-            let (row, standing) = (RowId(columns.get("row")?), rows::standing(columns, 0)?);
+            let (row, standing) = (RowId(columns.get("row")?), row::standing(columns, 0)?);
             if reopen.takes(row, &standing) {
                 taken.push((LaneId(columns.get("lane")?), row, standing));
             }

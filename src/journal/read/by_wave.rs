@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::rows::ON_TARGET;
-use super::{Journal, JournalError, RunKey, rows};
+use crate::journal::connection::{Journal, RunKey};
+use crate::journal::error::JournalError;
+use crate::journal::tables::columns;
+use crate::journal::tables::row::ON_TARGET;
 use crate::ledger::Standing;
 use crate::model::{Row, RowId};
 
@@ -41,7 +43,7 @@ impl Journal {
                 settled: columns.get(3)?,
                 on_target: columns.get(4)?,
                 took_ms: columns.get(5)?,
-                first_sent_at: rows::time_at(columns, 6)?,
+                first_sent_at: columns::time_at(columns, 6)?,
                 unproven: columns.get(7)?,
             })
         })?;

@@ -2,7 +2,9 @@
 
 use rusqlite::params;
 
-use super::{Journal, JournalError, RunKey};
+use super::search::escaped_for_like;
+use crate::journal::connection::{Journal, RunKey};
+use crate::journal::error::JournalError;
 use crate::ledger::Standing;
 use crate::model::Row;
 
@@ -47,13 +49,30 @@ impl Journal {
         }
     }
 
+    /// Up to five source ids that begin like this one, or else have it within, or else share its first half.
+    pub fn sources_like(&self, run: RunKey, source: &str) -> Result<Vec<String>, JournalError> {
+        let whole = escaped_for_like(source);
+        let half: String = source.chars().take(source.chars().count().div_ceil(2)).collect();
+        let mut statement = self.conn.prepare_cached(
+            "SELECT source_id FROM row WHERE run = ?1 AND source_id LIKE ?2 ESCAPE '\\' ORDER BY row LIMIT 5",
+        )?;
+        for pattern in [format!("{whole}%"), format!("%{whole}%"), escaped_for_like(&half) + "%"] {
+            let sources = statement.query_map(params![run.0, pattern], |row| row.get(0))?;
+            let sources: Vec<String> = sources.collect::<Result<_, _>>()?;
+            if !sources.is_empty() {
+                return Ok(sources);
+            }
+        }
+        Ok(Vec::new())
+    }
+
     /// The rows whose id begins so or whose name is this, in plan order. Letters of ASCII are compared without case.
     fn named_so(&self, run: RunKey, text: &str) -> Result<Vec<Named>, JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT source_id, name FROM row
              WHERE run = ?1 AND (source_id LIKE ?2 ESCAPE '\\' OR name = ?3 COLLATE NOCASE) ORDER BY row LIMIT 1000",
         )?;
-        let begins = super::read::escaped_for_like(text) + "%";
+        let begins = escaped_for_like(text) + "%";
         let named = statement.query_map(params![run.0, begins, text], |columns| {
             Ok(Named { source_id: columns.get(0)?, name: columns.get(1)? })
         })?;

@@ -5,16 +5,19 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, ToSql, params};
 
-use super::{JournalError, RunKey, phase_named};
+use super::columns::{flag, not_ours, time_at};
+use super::written::must_be;
 use crate::event::rules::Rules;
-use crate::event::{Ground, LaneId};
+use crate::event::{Ground, LaneId, Verdict};
+use crate::journal::connection::RunKey;
+use crate::journal::error::JournalError;
 use crate::ledger::{LastWord, Phase, Standing};
 use crate::model::words::Word;
 use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
 use crate::values::share::Share;
 
 /// The plan's half of a row, in the order of [`plan_row`].
-pub(super) const PLAN: &str = "row, line, source_id, copystate, migrationcycle, expect_copystate,
+pub(in crate::journal) const PLAN: &str = "row, line, source_id, copystate, migrationcycle, expect_copystate,
     expect_migrationcycle, wave, target, name, note, extra, file";
 const N_PLAN: usize = 13;
 
@@ -35,16 +38,16 @@ macro_rules! sum {
 
 /// The standing's half, in the order of [`standing`]. Each question has its run as the first parameter: asked of that, the
 /// rules are found once, and not for each row.
-pub(super) const STANDING: &str = concat!(sum!(), ", (SELECT rules FROM run WHERE run.run = ?1)");
+pub(in crate::journal) const STANDING: &str = concat!(sum!(), ", (SELECT rules FROM run WHERE run.run = ?1)");
 
 /// Yes of a row that is on target, as the views have it too: [`Standing::is_on_target`] when it was stored.
-pub(super) const ON_TARGET: &str = "on_target";
+pub(in crate::journal) const ON_TARGET: &str = "on_target";
 
 /// Statement that puts a row of the plan down.
-pub(super) struct Insert<'a>(CachedStatement<'a>);
+pub(in crate::journal) struct Insert<'a>(CachedStatement<'a>);
 
 impl<'a> Insert<'a> {
-    pub(super) fn new(conn: &'a Connection) -> rusqlite::Result<Self> {
+    pub(in crate::journal) fn new(conn: &'a Connection) -> rusqlite::Result<Self> {
         let statement = conn.prepare_cached(
             "INSERT INTO row (run, lane, wave_no, row, line, source_id, copystate, migrationcycle, expect_copystate,
                  expect_migrationcycle, wave, target, name, note, extra, sealed_copystate, sealed_migrationcycle, file)
@@ -53,7 +56,7 @@ impl<'a> Insert<'a> {
         Ok(Self(statement))
     }
 
-    pub(super) fn put(
+    pub(in crate::journal) fn put(
         &mut self,
         run: RunKey,
         lane: LaneId,
@@ -92,7 +95,11 @@ impl<'a> Insert<'a> {
 
 /// Makes the first rows of each of these waves its canary: spread over its accounts, in each of them over the first parts
 /// of names (`erp` of `erp-db-01`) as they come, and in plan order behind that.
-pub(super) fn send_ahead(conn: &Connection, run: RunKey, canaries: &[(u32, Share)]) -> Result<(), JournalError> {
+pub(in crate::journal) fn send_ahead(
+    conn: &Connection,
+    run: RunKey,
+    canaries: &[(u32, Share)],
+) -> Result<(), JournalError> {
     if canaries.is_empty() {
         return Ok(());
     }
@@ -121,38 +128,26 @@ pub(super) fn send_ahead(conn: &Connection, run: RunKey, canaries: &[(u32, Share
     Ok(())
 }
 
-/// Yes or no, and nothing that only passes for one of them.
-pub(super) fn flag(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<bool> {
-    match columns.get::<_, Option<i64>>(at)? {
-        None | Some(0) => Ok(false),
-        Some(1) => Ok(true),
-        Some(other) => {
-            let error = format!("{other} is neither 0 nor 1").into();
-            Err(rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Integer, error))
-        }
-    }
-}
-
-pub(super) fn load_rules(conn: &Connection, run: RunKey) -> Result<Rules, JournalError> {
+pub(in crate::journal) fn load_rules(conn: &Connection, run: RunKey) -> Result<Rules, JournalError> {
     conn.prepare_cached("SELECT rules FROM run WHERE run = ?1")?
         .query_row([run.0], |columns| rules_at(columns, 0))
         .map_err(JournalError::from)
 }
 
 /// Statement that reads what is stored of a row: looked up once, and not for each row.
-pub(super) struct Load<'a> {
+pub(in crate::journal) struct Load<'a> {
     run: RunKey,
     rules: Rules,
     statement: CachedStatement<'a>,
 }
 
 impl<'a> Load<'a> {
-    pub(super) fn new(conn: &'a Connection, run: RunKey, rules: Rules) -> rusqlite::Result<Self> {
+    pub(in crate::journal) fn new(conn: &'a Connection, run: RunKey, rules: Rules) -> rusqlite::Result<Self> {
         let statement = conn.prepare_cached(concat!("SELECT ", sum!(), ", ?3 FROM row WHERE run = ?1 AND row = ?2"))?;
         Ok(Self { run, rules, statement })
     }
 
-    pub(super) fn standing(&mut self, row: RowId) -> Result<Standing, JournalError> {
+    pub(in crate::journal) fn standing(&mut self, row: RowId) -> Result<Standing, JournalError> {
         let asked = params![self.run.0, row.0, self.rules.name()];
         self.statement.query_row(asked, |columns| standing(columns, 0)).map_err(JournalError::from)
     }
@@ -164,7 +159,7 @@ const SUMS: &str = "standing = ?3, started = ?4, attempts = ?5, throttled = ?6, 
     error_code = ?14, error_msg = ?15, request_id = ?16, first_sent_at = ?17, last_sent_at = ?18, settled_at = ?19,
     reason = ?20, last_word = ?21";
 
-pub(super) fn store_standings(
+pub(in crate::journal) fn store_standings(
     conn: &Connection,
     run: RunKey,
     standings: &BTreeMap<RowId, Box<Standing>>,
@@ -196,7 +191,7 @@ pub(super) fn store_standings(
         changes.raw_bind_parameter(24, word(moved.and_then(|seen| seen.migrationcycle.as_ref())))?;
         changes.raw_bind_parameter(25, standing.ground.map(Ground::name))?;
         changes.raw_bind_parameter(26, standing.is_on_target())?;
-        super::must_be(1, changes.raw_execute()?, "rows")?;
+        must_be(1, changes.raw_execute()?, "rows")?;
     }
     Ok(())
 }
@@ -239,12 +234,12 @@ fn bind_sums(
 }
 
 /// A row and its standing, selected as [`PLAN`], [`STANDING`].
-pub(super) fn row_and_standing(columns: &rusqlite::Row<'_>) -> rusqlite::Result<(Row, Standing)> {
+pub(in crate::journal) fn row_and_standing(columns: &rusqlite::Row<'_>) -> rusqlite::Result<(Row, Standing)> {
     Ok((plan_row(columns)?, standing(columns, N_PLAN)?))
 }
 
 /// A row, selected as [`PLAN`].
-pub(super) fn plan_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+pub(in crate::journal) fn plan_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
         id: RowId(columns.get(0)?),
         line: columns.get(1)?,
@@ -263,7 +258,7 @@ pub(super) fn plan_row(columns: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     })
 }
 
-pub(super) fn standing(columns: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<Standing> {
+pub(in crate::journal) fn standing(columns: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<Standing> {
     let verdict = columns.get_ref(from + 1)?.as_str_or_null()?;
     Ok(Standing {
         phase: phase(columns, from, verdict)?,
@@ -300,12 +295,12 @@ fn last_word_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Last
     LastWord::named(name).ok_or_else(|| not_ours(at, std::io::Error::other(format!("unknown last word `{name:?}`"))))
 }
 
-pub(super) fn rules_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Rules> {
+pub(in crate::journal) fn rules_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Rules> {
     let name = columns.get_ref(at)?.as_str()?;
     Rules::named(name).ok_or_else(|| not_ours(at, std::io::Error::other(format!("unknown rules `{name}`"))))
 }
 
-pub(super) fn ground_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Ground>> {
+pub(in crate::journal) fn ground_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Ground>> {
     let Some(name) = columns.get_ref(at)?.as_str_or_null()? else { return Ok(None) };
     let ground = Ground::named(name);
     ground.map(Some).ok_or_else(|| not_ours(at, std::io::Error::other(format!("unknown ground `{name}`"))))
@@ -333,11 +328,15 @@ fn seen_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Se
     Ok(any.then_some(SeenState { copystate, migrationcycle }))
 }
 
-pub(super) fn time_at(columns: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Timestamp>> {
-    let ms: Option<i64> = columns.get(at)?;
-    ms.map(|ms| Timestamp::from_millisecond(ms).map_err(|error| not_ours(at, error))).transpose()
-}
-
-fn not_ours(at: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, Box::new(error))
+/// The phase of a stored standing; a word that is not ours means that somebody else wrote it.
+fn phase_named(standing: &str, verdict: Option<&str>) -> Option<Phase> {
+    match (standing, verdict) {
+        ("untried", None) => Some(Phase::Untried),
+        ("open", None) => Some(Phase::Open),
+        ("in_doubt", None) => Some(Phase::InDoubt),
+        ("accepted", None) => Some(Phase::Accepted),
+        ("due", None) => Some(Phase::Due),
+        ("settled", Some(verdict)) => Verdict::named(verdict).map(Phase::Settled),
+        _ => None,
+    }
 }

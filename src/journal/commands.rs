@@ -1,0 +1,85 @@
+//! Table `control`: commands to the launch that carries a run, given by other processes.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+
+use super::connection::{Journal, RunKey};
+use super::error::JournalError;
+use crate::control::{By, Command, Given};
+
+/// A command in the journal that this version does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    pub control: i64,
+    pub error: String,
+}
+
+impl Journal {
+    /// Puts down a command for the launch that carries the run, now or later.
+    pub fn give_command(&mut self, run: RunKey, command: &Command, by: &By) -> Result<i64, JournalError> {
+        let (command, by) = (serde_json::to_string(command), serde_json::to_string(by));
+        let now = Timestamp::now().as_millisecond();
+        self.conn.execute(
+            "INSERT INTO control (run, at, command, given_by) VALUES (?1, ?2, ?3, ?4)",
+            params![run.0, now, command.expect("a command is JSON"), by.expect("who gave it is JSON")],
+        )?;
+        Ok(self.conn.last_insert_rowid())
+    }
+
+    /// Forgets commands that were meant for a launch that is gone. What a launch may begin with stays.
+    pub fn forget_stale_commands(&mut self, run: RunKey) -> Result<(), JournalError> {
+        self.conn.execute(
+            "DELETE FROM control WHERE run = ?1 AND taken_at IS NULL
+                 AND json_extract(command, '$.is') NOT IN ('skip', 'unskip', 'release', 'continue')",
+            [run.0],
+        )?;
+        Ok(())
+    }
+
+    /// Takes a command back that no launch has taken.
+    pub fn withdraw_command(&mut self, control: i64) -> Result<bool, JournalError> {
+        let n = self.conn.execute("DELETE FROM control WHERE control = ?1 AND taken_at IS NULL", [control])?;
+        Ok(n > 0)
+    }
+
+    /// Commands that no launch has taken yet, in the order in which they were given; and those that this version does
+    /// not know.
+    pub fn open_commands(&self, run: RunKey) -> Result<(Vec<Given>, Vec<Unreadable>), JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT control, command, given_by FROM control INDEXED BY control_open
+             WHERE run = ?1 AND taken_at IS NULL ORDER BY control",
+        )?;
+        let mut found = statement.query([run.0])?;
+        let (mut given, mut unreadable) = (Vec::new(), Vec::new());
+        while let Some(columns) = found.next()? {
+            let control = columns.get(0)?;
+            let (command, by): (String, String) = (columns.get(1)?, columns.get(2)?);
+            let read = serde_json::from_str(&command).and_then(|command| Ok((command, serde_json::from_str(&by)?)));
+            match read {
+                Ok((command, by)) => given.push(Given { control, command, by }),
+                Err(error) => unreadable.push(Unreadable { control, error: error.to_string() }),
+            }
+        }
+        Ok((given, unreadable))
+    }
+
+    /// Whether an event says that the command took effect.
+    pub fn took_effect(&self, run: RunKey, control: i64) -> Result<bool, JournalError> {
+        self.conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM event WHERE run = ?1 AND lane = 0 AND kind = 'controlled'
+                     AND json_extract(detail, '$.control') = ?2)",
+            )?
+            .query_row(params![run.0, control], |row| row.get(0))
+            .map_err(JournalError::from)
+    }
+
+    /// Whether a launch took the command. None: it was withdrawn, or a later launch was not meant by it.
+    pub fn is_taken(&self, control: i64) -> Result<Option<bool>, JournalError> {
+        self.conn
+            .prepare_cached("SELECT taken_at IS NOT NULL FROM control WHERE control = ?1")?
+            .query_row([control], |row| row.get(0))
+            .optional()
+            .map_err(JournalError::from)
+    }
+}

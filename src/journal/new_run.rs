@@ -1,0 +1,179 @@
+//! Making a run: its rows, its lanes and the event with which it begins, in one transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use super::chain::{self, Hash};
+use super::connection::{Journal, RunKey};
+use super::error::JournalError;
+use super::succession;
+use super::tables::event::EventSink;
+use super::tables::lane::store_head;
+use super::tables::row;
+use crate::event::rules::Rules;
+use crate::event::run::RunEvent;
+use crate::event::{Event, LaneId, LanePlace};
+use crate::model::{Row, SeenState};
+use crate::waves::Terms;
+
+/// What is known of a run when it is made.
+pub struct NewRun<'a> {
+    pub id: &'a str,
+    pub made_at: Timestamp,
+    pub plan_path: &'a str,
+    pub plan_digest: &'a str,
+    pub n_rows: u32,
+    pub lanes: &'a [NewLane],
+    pub settings: &'a serde_json::Value,
+    /// What the launch that makes it was given by hand.
+    pub given: BTreeMap<String, String>,
+    /// Which waves there are, in their order; rows may name others, which come behind them.
+    pub terms: &'a Terms,
+}
+
+/// A run that was just made.
+pub struct NewlyMade {
+    pub run: RunKey,
+    /// The event with which it begins. It is in the journal, and nobody was told of it yet.
+    pub begun: Event,
+}
+
+/// One account of a run that is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewLane {
+    /// What rows call it.
+    pub name: String,
+    pub endpoint: String,
+    pub account: String,
+    /// Whether rows that name no target are its own.
+    pub takes_unnamed: bool,
+}
+
+impl NewLane {
+    pub(crate) fn place(&self) -> LanePlace {
+        let NewLane { name, endpoint, account, takes_unnamed: _ } = self.clone();
+        LanePlace { name, endpoint, account }
+    }
+}
+
+/// What tells a run's places from those of other runs: distinct, in one text each.
+pub(super) struct Places {
+    pub(super) endpoint: String,
+    pub(super) account: String,
+}
+
+impl Places {
+    pub(super) fn of(lanes: &[NewLane]) -> Self {
+        let one = |of: fn(&NewLane) -> &String| {
+            let distinct: BTreeSet<&str> = lanes.iter().map(|lane| of(lane).as_str()).collect();
+            distinct.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        Self { endpoint: one(|lane| &lane.endpoint), account: one(|lane| &lane.account) }
+    }
+}
+
+impl Journal {
+    /// Makes a run, fills it with rows and begins it, all or nothing: `fill` is given a sink for the rows of the plan. There is no
+    /// run without the event that says what it was made as: else whoever edits it before its first launch would be believed.
+    pub fn create_run<E: From<JournalError>>(
+        &mut self,
+        new: &NewRun<'_>,
+        fill: impl FnOnce(&mut RowSink<'_>) -> Result<(), E>,
+    ) -> Result<NewlyMade, E> {
+        let places = Places::of(new.lanes);
+        // What it begins with is read within it.
+        let transaction =
+            Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate).map_err(JournalError::from)?;
+        let run = succession::count_another(&transaction)?;
+        transaction
+            .execute(
+                "INSERT INTO run (run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, created_at, rules)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                params![
+                    run.0,
+                    new.id,
+                    new.plan_path,
+                    new.plan_digest,
+                    new.n_rows,
+                    places.endpoint,
+                    places.account,
+                    new.settings.to_string(),
+                    new.made_at.as_millisecond(),
+                    Rules::default().name()
+                ],
+            )
+            .map_err(JournalError::from)?;
+        let of_run = (LaneId::RUN, "run", None, None);
+        let of_accounts = (1..).map(LaneId).zip(new.lanes).map(|(lane, new)| {
+            let NewLane { name, endpoint, account, takes_unnamed: _ } = new;
+            (lane, name.as_str(), Some(endpoint), Some(account))
+        });
+        for (lane, name, endpoint, account) in iter::once(of_run).chain(of_accounts) {
+            transaction
+                .execute(
+                    "INSERT INTO lane (run, lane, name, endpoint, account, seq, head) VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)",
+                    params![run.0, lane.0, name, endpoint, account, chain::genesis(new.id, lane)],
+                )
+                .map_err(JournalError::from)?;
+        }
+        let waves = new.terms.waves.iter().map(|wave| Some(wave.name.clone())).collect();
+        let insert = row::Insert::new(&transaction).map_err(JournalError::from)?;
+        let mut sink = RowSink { insert, run, lanes: new.lanes, waves };
+        fill(&mut sink)?;
+        drop(sink);
+        let canaries =
+            (0_u32..).zip(&new.terms.waves).filter_map(|(wave_no, wave)| Some((wave_no, wave.canary.as_ref()?.rows)));
+        row::send_ahead(&transaction, run, &canaries.collect::<Vec<_>>())?;
+        let (begun, head) = self.begin(&transaction, run, new)?;
+        transaction.commit().map_err(JournalError::from)?;
+        self.ours.insert((run, begun.lane), (begun.seq, head));
+        Ok(NewlyMade { run, begun })
+    }
+
+    /// Records what a run begins with, once its rows are where they stay. Returns the head of its lane, too.
+    fn begin(&self, conn: &Connection, run: RunKey, new: &NewRun<'_>) -> Result<(Event, Hash), JournalError> {
+        let started = RunEvent::Started {
+            plan: new.plan_digest.to_owned(),
+            rows: new.n_rows,
+            settings: new.settings.clone(),
+            lanes: new.lanes.iter().map(NewLane::place).collect(),
+            layout: Some(self.layout(run)?),
+            rules: Rules::default(),
+            after: Some(self.predecessors(run)?),
+            given: new.given.clone(),
+        };
+        let event = Event { seq: 1, ..Event::unnumbered(LaneId::RUN, Some(new.made_at), started.into()) };
+        let head = EventSink::new(conn, run, 1)?.put(&event, &chain::genesis(new.id, event.lane))?;
+        store_head(conn, run, event.lane, &(event.seq, head))?;
+        Ok((event, head))
+    }
+}
+
+/// Where the rows of a plan go as they are read.
+pub struct RowSink<'a> {
+    insert: row::Insert<'a>,
+    run: RunKey,
+    lanes: &'a [NewLane],
+    waves: Vec<Option<String>>,
+}
+
+impl RowSink<'_> {
+    /// With where a sealed plan saw it, if it is from one.
+    pub fn row(&mut self, row: &Row, sealed: Option<&SeenState>) -> Result<(), JournalError> {
+        let wave_no = self.waves.iter().position(|wave| *wave == row.wave).unwrap_or_else(|| {
+            self.waves.push(row.wave.clone());
+            self.waves.len() - 1
+        });
+        let wave_no = u32::try_from(wave_no).expect("no more waves than rows");
+        let lane = self.lanes.iter().position(|lane| match &row.account {
+            Some(target) => lane.name == *target,
+            None => lane.takes_unnamed,
+        });
+        let lane = lane.expect("lanes are made from what the plan names");
+        let lane = LaneId(u32::try_from(lane + 1).expect("lanes are few"));
+        self.insert.put(self.run, lane, wave_no, row, sealed)
+    }
+}

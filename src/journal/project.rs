@@ -1,0 +1,88 @@
+//! Projection of events to the tables `run`, `lane` and `control`, so that nobody need fold them to read where a run stands.
+
+use rusqlite::{Connection, params};
+
+use super::connection::RunKey;
+use super::error::JournalError;
+use super::tables::lane::wait_ends;
+use crate::event::lane::LaneEvent;
+use crate::event::run::RunEvent;
+use crate::event::{Event, EventKind};
+
+/// The sums that stand in `run` and `lane`, so that `status` need not fold.
+pub(super) fn fold_into_run(conn: &Connection, run: RunKey, event: &Event) -> Result<(), JournalError> {
+    match &event.kind {
+        EventKind::Row(..) => {
+            if let Some(wait) = event.kind.asked_wait_ms() {
+                cool(conn, run, event, wait)?;
+            }
+            Ok(())
+        }
+        EventKind::Lane(what) => fold_lane(conn, run, event, what),
+        EventKind::Run(what) => fold_run(conn, run, event.at.as_millisecond(), what),
+    }
+}
+
+fn fold_lane(conn: &Connection, run: RunKey, event: &Event, what: &LaneEvent) -> Result<(), JournalError> {
+    match what {
+        LaneEvent::QuotaLearned { per_second, stated } => conn.execute(
+            "UPDATE lane SET per_second = ?3, stated = ?4, learned_at = ?5 WHERE run = ?1 AND lane = ?2",
+            params![run.0, event.lane.0, per_second, stated, event.at.as_millisecond()],
+        )?,
+        LaneEvent::ReadThrottled { retry_after_ms, request_id: _ } => {
+            if let Some(wait) = retry_after_ms {
+                cool(conn, run, event, *wait)?;
+            }
+            conn.execute(
+                "UPDATE lane SET throttled = throttled + 1 WHERE run = ?1 AND lane = ?2",
+                params![run.0, event.lane.0],
+            )?
+        }
+        LaneEvent::Stopped { message, cause: _ } => conn.execute(
+            "UPDATE lane SET stopped = ?3 WHERE run = ?1 AND lane = ?2",
+            params![run.0, event.lane.0, message],
+        )?,
+    };
+    Ok(())
+}
+
+fn fold_run(conn: &Connection, run: RunKey, at_ms: i64, what: &RunEvent) -> Result<(), JournalError> {
+    match what {
+        RunEvent::LaunchBegan { launch, pid, host, cut_off_ms, .. } => {
+            // What stopped an earlier launch need not stop this one.
+            conn.execute("UPDATE lane SET stopped = NULL WHERE run = ?1", [run.0])?;
+            conn.execute(
+                "UPDATE run SET launches = ?2, running = 1, pid = ?3, host = ?4, started_at = coalesce(started_at, ?5),
+                 elapsed_ms = elapsed_ms + ?6, ended_at = NULL, exit_code = NULL, exit_name = NULL, exit_reason = NULL WHERE run = ?1",
+                params![run.0, launch, pid, host, at_ms, cut_off_ms],
+            )?
+        }
+        RunEvent::LaunchEnded { exit, reason, elapsed_ms, refusal: _ } => conn.execute(
+            "UPDATE run SET running = 0, ended_at = ?2, elapsed_ms = elapsed_ms + ?3, exit_code = ?4, exit_name = ?5,
+                 exit_reason = ?6 WHERE run = ?1",
+            params![run.0, at_ms, elapsed_ms, exit.code(), exit.name(), reason],
+        )?,
+        RunEvent::Controlled { control: Some(control), .. } => conn.execute(
+            "UPDATE control SET taken_at = ?2 WHERE control = ?1 AND taken_at IS NULL",
+            params![control, at_ms],
+        )?,
+        RunEvent::Started { .. }
+        | RunEvent::DrainBegan { .. }
+        | RunEvent::StageBegan { .. }
+        | RunEvent::StageEnded { .. }
+        | RunEvent::WaitBegan { .. }
+        | RunEvent::WaitEnded
+        | RunEvent::Controlled { control: None, .. } => 0,
+    };
+    Ok(())
+}
+
+/// The service asked the lane to wait. The next launch waits for what is left of it.
+fn cool(conn: &Connection, run: RunKey, event: &Event, wait_ms: u64) -> Result<usize, JournalError> {
+    let until_ms = wait_ends(event.at, wait_ms);
+    let cooled = conn.execute(
+        "UPDATE lane SET cooled_until = max(coalesce(cooled_until, 0), ?3) WHERE run = ?1 AND lane = ?2",
+        params![run.0, event.lane.0, until_ms],
+    );
+    Ok(cooled?)
+}

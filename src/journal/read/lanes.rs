@@ -1,0 +1,178 @@
+//! Accounts of a run, and what is known at a launch of an account: its quota, and the rest of a wait.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+use serde::Serialize;
+
+use crate::event::lane::LaneEvent;
+use crate::event::{Event, EventKind, LaneId};
+use crate::journal::connection::{Journal, RunKey};
+use crate::journal::error::JournalError;
+use crate::journal::tables::columns::{flag, time_at};
+use crate::journal::tables::event::event;
+use crate::journal::tables::lane::wait_ends;
+
+/// Longest wait for which a service asks, and longest time between two requests for which it has a quota. What is longer stands
+/// in the journal, and nobody waits for it.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
+/// One account at one endpoint, as table `lane` has it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LaneRecord {
+    pub lane: LaneId,
+    pub name: String,
+    pub endpoint: String,
+    pub account: String,
+    /// Reads that met the quota.
+    pub throttled: u64,
+    /// The quota learned.
+    pub per_second: Option<f64>,
+    /// The figure stood in the service's text.
+    pub stated: bool,
+    /// Why the lane was stopped.
+    pub stopped: Option<String>,
+    /// When the quota was learned.
+    #[serde(skip)]
+    pub learned_at: Option<Timestamp>,
+    /// The latest end of a wait that the service asked for.
+    #[serde(skip)]
+    pub cooled_until: Option<Timestamp>,
+}
+
+/// A quota, and when it was learned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LearnedQuota {
+    pub per_second: f64,
+    /// The figure stood in the service's text.
+    pub stated: bool,
+    pub at: Timestamp,
+}
+
+impl LearnedQuota {
+    /// Some service may have it: at least one request in the longest wait.
+    fn is_sensible(self) -> bool {
+        self.per_second.is_finite() && self.per_second * LONGEST_WAIT.as_secs_f64() >= 1.0
+    }
+}
+
+impl Journal {
+    /// The accounts of a run, in the order of lanes; the run's own lane is not among them.
+    pub fn lanes(&self, run: RunKey) -> Result<Vec<LaneRecord>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, name, throttled, per_second, stated, stopped, endpoint, account, learned_at, cooled_until
+             FROM lane
+             WHERE run = ?1 AND lane > 0 ORDER BY lane",
+        )?;
+        let lanes = statement.query_map([run.0], |row| {
+            Ok(LaneRecord {
+                lane: LaneId(row.get(0)?),
+                name: row.get(1)?,
+                endpoint: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
+                account: row.get::<_, Option<String>>(7)?.unwrap_or_default(),
+                throttled: row.get(2)?,
+                per_second: row.get(3)?,
+                stated: flag(row, 4)?,
+                stopped: row.get(5)?,
+                learned_at: time_at(row, 8)?,
+                cooled_until: time_at(row, 9)?,
+            })
+        })?;
+        lanes.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// The quota learned last at this endpoint by this account, whichever run learned it. It is held against the lane's events,
+    /// and one that no service has is none.
+    pub fn learned_quota(&self, endpoint: &str, account: &str) -> Result<Option<LearnedQuota>, JournalError> {
+        let found = self
+            .conn
+            .prepare_cached(
+                "SELECT run.run, lane.lane, lane.per_second, lane.stated,
+                     coalesce(lane.learned_at, run.started_at, run.created_at) AS at
+                 FROM lane JOIN run USING (run)
+                 WHERE lane.endpoint = ?1 AND lane.account = ?2 AND lane.per_second IS NOT NULL
+                 ORDER BY at DESC, run.run DESC LIMIT 1",
+            )?
+            .query_row(params![endpoint, account], |row| {
+                let lane = (RunKey(row.get(0)?), LaneId(row.get(1)?));
+                let (per_second, stated) = (row.get(2)?, row.get(3)?);
+                let quota = LearnedQuota { per_second, stated, at: time_at(row, 4)?.unwrap_or_default() };
+                Ok((lane, quota))
+            })
+            .optional()?;
+        let Some((lane, quota)) = found else { return Ok(None) };
+        // Its age makes it doubted sooner or later, and no more.
+        let told = self.quota_told(lane)?;
+        let is_told = told.is_some_and(|(per_second, stated)| {
+            per_second.total_cmp(&quota.per_second).is_eq() && stated == quota.stated
+        });
+        if !is_told {
+            return Err(self.not_as_told(lane, "the quota learned")?);
+        }
+        Ok(Some(quota).filter(|quota| quota.is_sensible()))
+    }
+
+    /// The quota that the events of a lane told last, and whether it was stated.
+    fn quota_told(&self, (run, lane): (RunKey, LaneId)) -> Result<Option<(f64, bool)>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, seq, at, kind, row, detail FROM event
+             WHERE run = ?1 AND lane = ?2 AND kind = 'quota_learned' ORDER BY seq DESC LIMIT 1",
+        )?;
+        let told = statement.query_and_then(params![run.0, lane.0], event)?.next().transpose()?;
+        Ok(told.and_then(|told| match told.kind {
+            EventKind::Lane(LaneEvent::QuotaLearned { per_second, stated }) => Some((per_second, stated)),
+            EventKind::Lane(_) | EventKind::Row(..) | EventKind::Run(_) => None,
+        }))
+    }
+
+    /// The latest end of a wait that the events of a lane tell, in milliseconds.
+    fn wait_told(&self, (run, lane): (RunKey, LaneId)) -> Result<Option<i64>, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT lane, seq, at, kind, row, detail FROM event
+             WHERE run = ?1 AND lane = ?2 AND kind IN ('attempt_ended', 'read_throttled')
+                 AND detail LIKE '%\"retry_after_ms\"%'",
+        )?;
+        let mut until = None;
+        for event in statement.query_and_then(params![run.0, lane.0], event)? {
+            let Event { at, kind, .. } = event?;
+            until = until.max(kind.asked_wait_ms().map(|wait| wait_ends(at, wait)));
+        }
+        Ok(until)
+    }
+
+    fn not_as_told(&self, (run, lane): (RunKey, LaneId), what: &str) -> Result<JournalError, JournalError> {
+        let id: String = self.conn.query_row("SELECT id FROM run WHERE run = ?1", [run.0], |row| row.get(0))?;
+        Ok(JournalError::Damaged(format!("run {id}, lane {lane}: {what} is not what its events say")))
+    }
+
+    /// The rest of the wait that a launch was told at this endpoint by this account, whichever run it carried. A clock that
+    /// was set back makes it no longer: it is at least as late as when the lane's last event was recorded. It is held against
+    /// the lane's events, and one for which no service asks is none.
+    pub fn cools_for(&self, endpoint: &str, account: &str, now: Timestamp) -> Result<Duration, JournalError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT run, lane, cooled_until,
+                 max(?3, coalesce((SELECT at FROM event WHERE event.run = lane.run AND event.lane = lane.lane
+                                   ORDER BY seq DESC LIMIT 1), ?3))
+             FROM lane WHERE endpoint = ?1 AND account = ?2 AND cooled_until > ?3",
+        )?;
+        let found = statement.query_map(params![endpoint, account, now.as_millisecond()], |row| {
+            Ok(((RunKey(row.get(0)?), LaneId(row.get(1)?)), row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
+        })?;
+        let mut cools_for = Duration::ZERO;
+        for found in found {
+            let (lane, until, from) = found?;
+            let left = Duration::from_millis(u64::try_from(until.saturating_sub(from)).unwrap_or(0));
+            if left.is_zero() {
+                continue;
+            }
+            if self.wait_told(lane)? != Some(until) {
+                return Err(self.not_as_told(lane, "the wait that was asked for")?);
+            }
+            if left <= LONGEST_WAIT {
+                cools_for = cools_for.max(left);
+            }
+        }
+        Ok(cools_for)
+    }
+}

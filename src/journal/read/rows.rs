@@ -1,0 +1,192 @@
+//! Rows of a run and how they stand, in pages or one by one: nothing here holds a plan in memory.
+
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
+use rusqlite::{OptionalExtension, params};
+
+use crate::event::LaneId;
+use crate::journal::connection::{Journal, RunKey};
+use crate::journal::error::JournalError;
+use crate::journal::tables::row::{self, ON_TARGET};
+use crate::ledger::Standing;
+use crate::model::{Row, RowId};
+use crate::waves::Part;
+
+/// Which rows a page of rows is taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Without a verdict, in one lane and wave.
+    Unsettled {
+        lane: LaneId,
+        wave_no: u32,
+        part: Part,
+    },
+    /// Begun and without a verdict, in one lane and any wave.
+    InDoubt {
+        lane: LaneId,
+    },
+    /// Not on target, settled or not.
+    OffTarget,
+    All,
+}
+
+impl Journal {
+    /// The next rows after one, in plan order.
+    pub fn page(
+        &self,
+        run: RunKey,
+        which: Which,
+        after: Option<RowId>,
+        limit: u32,
+    ) -> Result<Vec<(Row, Standing)>, JournalError> {
+        let off_target = format!("?4 = ?5 AND NOT {ON_TARGET}");
+        let (condition, lane, wave_no) = match which {
+            Which::Unsettled { lane, wave_no, part: Part::Canary } => {
+                ("lane = ?4 AND wave_no = ?5 AND canary = 1 AND verdict IS NULL", lane.0, wave_no)
+            }
+            Which::Unsettled { lane, wave_no, part: Part::Rest } => {
+                ("lane = ?4 AND wave_no = ?5 AND canary = 0 AND verdict IS NULL", lane.0, wave_no)
+            }
+            Which::InDoubt { lane } => {
+                ("lane = ?4 AND ?5 = 0 AND verdict IS NULL AND standing IN ('open', 'in_doubt', 'accepted')", lane.0, 0)
+            }
+            Which::OffTarget => (off_target.as_str(), 0, 0),
+            Which::All => ("?4 = ?5", 0, 0),
+        };
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT {}, {} FROM row WHERE run = ?1 AND row > ?2 AND {condition} ORDER BY row LIMIT ?3",
+            row::PLAN,
+            row::STANDING
+        ))?;
+        let after = after.map_or(0, |row| row.0);
+        let page = statement.query_map(params![run.0, after, limit, lane, wave_no], row::row_and_standing)?;
+        page.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// Every row in plan order, one at a time.
+    pub fn for_each_row<E: From<JournalError>>(
+        &self,
+        run: RunKey,
+        each: impl FnMut(Row, Standing) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.for_each_row_among(run, RowId(0)..=RowId(u32::MAX), each)
+    }
+
+    /// The last row of the plan.
+    pub fn last_row(&self, run: RunKey) -> Result<Option<RowId>, JournalError> {
+        let mut statement = self.conn.prepare_cached("SELECT max(row) FROM row WHERE run = ?1")?;
+        let last: Option<u32> = statement.query_row([run.0], |row| row.get(0))?;
+        Ok(last.map(RowId))
+    }
+
+    /// Every row among these in plan order, one at a time.
+    pub fn for_each_row_among<E: From<JournalError>>(
+        &self,
+        run: RunKey,
+        rows: RangeInclusive<RowId>,
+        mut each: impl FnMut(Row, Standing) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = format!(
+            "SELECT {}, {} FROM row WHERE run = ?1 AND row BETWEEN ?2 AND ?3 ORDER BY row",
+            row::PLAN,
+            row::STANDING
+        );
+        let mut statement = self.conn.prepare_cached(&sql).map_err(JournalError::from)?;
+        let among = params![run.0, rows.start().0, rows.end().0];
+        let mut found = statement.query(among).map_err(JournalError::from)?;
+        while let Some(columns) = found.next().map_err(JournalError::from)? {
+            let (row, standing) = row::row_and_standing(columns).map_err(JournalError::from)?;
+            each(row, standing)?;
+        }
+        Ok(())
+    }
+
+    /// Every row, the last of the last wave first, one at a time.
+    pub fn for_each_row_backwards<E: From<JournalError>>(
+        &self,
+        run: RunKey,
+        mut each: impl FnMut(Row, Standing) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = format!(
+            "SELECT {}, {} FROM row WHERE run = ?1 ORDER BY wave_no DESC, canary, row DESC",
+            row::PLAN,
+            row::STANDING
+        );
+        let mut statement = self.conn.prepare_cached(&sql).map_err(JournalError::from)?;
+        let mut found = statement.query([run.0]).map_err(JournalError::from)?;
+        while let Some(columns) = found.next().map_err(JournalError::from)? {
+            let (row, standing) = row::row_and_standing(columns).map_err(JournalError::from)?;
+            each(row, standing)?;
+        }
+        Ok(())
+    }
+
+    /// The row of this id, in whatever case it is spelled. Of two spellings in an older journal, this very one goes first.
+    pub fn row_of_source(&self, run: RunKey, source: &str) -> Result<Option<(Row, Standing)>, JournalError> {
+        let sql = format!(
+            "SELECT {}, {} FROM row INDEXED BY row_source WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE
+             ORDER BY source_id <> ?2 LIMIT 1",
+            row::PLAN,
+            row::STANDING
+        );
+        self.conn
+            .prepare_cached(&sql)?
+            .query_row(params![run.0, source], row::row_and_standing)
+            .optional()
+            .map_err(JournalError::from)
+    }
+
+    /// For each of these sources the row that this lane has of it, if that is without a verdict.
+    pub fn unsettled_among<'a>(
+        &self,
+        run: RunKey,
+        lane: LaneId,
+        sources: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<Option<(Row, Standing)>>, JournalError> {
+        let sql = format!(
+            "SELECT {}, {} FROM row INDEXED BY row_source
+             WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE AND lane = ?3 AND verdict IS NULL",
+            row::PLAN,
+            row::STANDING
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        self.at_one_instant(|| {
+            let mut of =
+                |source| Ok(statement.query_row(params![run.0, source, lane.0], row::row_and_standing).optional()?);
+            sources.into_iter().map(&mut of).collect()
+        })
+    }
+
+    /// Of these sources, the rows that this lane has.
+    pub fn rows_among<'a>(
+        &self,
+        run: RunKey,
+        lane: LaneId,
+        sources: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<(Row, Standing)>, JournalError> {
+        let sql = format!(
+            "SELECT {}, {} FROM row INDEXED BY row_source WHERE run = ?1 AND source_id = ?2 COLLATE NOCASE AND lane = ?3",
+            row::PLAN,
+            row::STANDING
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        // One lock for all of them.
+        self.at_one_instant(|| {
+            let mut found = Vec::new();
+            for source in sources {
+                let row = statement.query_row(params![run.0, source, lane.0], row::row_and_standing).optional()?;
+                found.extend(row);
+            }
+            Ok(found)
+        })
+    }
+
+    /// The rows that were begun, and of which no change has left.
+    pub fn begun_and_unsent(&self, run: RunKey) -> Result<HashSet<RowId>, JournalError> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT row FROM row WHERE run = ?1 AND started > 0 AND attempts = 0")?;
+        let found = statement.query_map([run.0], |row| Ok(RowId(row.get(0)?)))?;
+        found.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+}

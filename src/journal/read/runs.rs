@@ -1,0 +1,154 @@
+//! Runs as table `run` has them, and the one that is meant.
+
+use jiff::Timestamp;
+use rusqlite::params;
+
+use crate::event::rules::Rules;
+use crate::journal::connection::{Journal, RunKey};
+use crate::journal::error::JournalError;
+use crate::journal::new_run::{NewLane, Places};
+use crate::journal::tables::columns::{flag, time_at};
+use crate::journal::tables::row::rules_at;
+
+/// A run as table `run` has it.
+#[derive(Clone, Debug)]
+pub struct RunRecord {
+    pub key: RunKey,
+    pub id: String,
+    pub plan_path: String,
+    pub plan_digest: String,
+    pub n_rows: u32,
+    pub endpoint: String,
+    pub account: String,
+    pub settings: serde_json::Value,
+    pub launches: u32,
+    pub running: bool,
+    pub pid: Option<u32>,
+    pub host: Option<String>,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub elapsed_ms: u64,
+    pub exit_code: Option<u8>,
+    pub exit_name: Option<String>,
+    pub exit_reason: Option<String>,
+    /// How the events of its rows are added up.
+    pub rules: Rules,
+}
+
+impl RunRecord {
+    /// The digest of the sealed plan that it was begun from, if it was.
+    #[must_use]
+    pub fn sealing(&self) -> Option<&str> {
+        self.settings.pointer("/seal/digest")?.as_str()
+    }
+}
+
+pub(in crate::journal) const RUN: &str =
+    "run, id, plan_path, plan_digest, n_rows, endpoint, account, settings, launches, running, pid, host,
+    started_at, ended_at, elapsed_ms, exit_code, exit_name, exit_reason, created_at, rules";
+
+impl Journal {
+    /// Newest first.
+    pub fn runs(&self) -> Result<Vec<RunRecord>, JournalError> {
+        let mut statement = self.conn.prepare_cached(&format!("SELECT {RUN} FROM run ORDER BY run DESC"))?;
+        let runs = statement.query_map([], run_record)?;
+        runs.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    pub fn run(&self, key: RunKey) -> Result<RunRecord, JournalError> {
+        let mut statement = self.conn.prepare_cached(&format!("SELECT {RUN} FROM run WHERE run = ?1"))?;
+        statement.query_row([key.0], run_record).map_err(JournalError::from)
+    }
+
+    /// The run of this id, or of the one id that begins so.
+    pub fn find_run(&self, prefix: &str) -> Result<RunRecord, JournalError> {
+        if prefix.is_empty() {
+            // The value of a variable that is not set names no run.
+            return Err(JournalError::UnknownRun(String::new()));
+        }
+        let mut statement = self
+            .conn
+            .prepare_cached(&format!("SELECT {RUN} FROM run WHERE substr(id, 1, length(?1)) = ?1 ORDER BY run DESC"))?;
+        let mut found: Vec<RunRecord> = statement.query_map([prefix], run_record)?.collect::<Result<_, _>>()?;
+        if let Some(exact) = found.iter().position(|run| run.id == prefix) {
+            return Ok(found.swap_remove(exact));
+        }
+        match found.len() {
+            0 => Err(JournalError::UnknownRun(prefix.to_owned())),
+            1 => Ok(found.swap_remove(0)),
+            _ => Err(JournalError::AmbiguousRun {
+                prefix: prefix.to_owned(),
+                candidates: found.into_iter().map(|run| run.id).collect(),
+            }),
+        }
+    }
+
+    /// The runs of this plan at these endpoints and accounts, whatever is left of them, the newest first.
+    pub(crate) fn of_plan(&self, digest: &str, lanes: &[NewLane]) -> Result<Vec<RunRecord>, JournalError> {
+        let Places { endpoint, account } = Places::of(lanes);
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT {RUN} FROM run WHERE plan_digest = ?1 AND endpoint = ?2 AND account = ?3 ORDER BY run DESC"
+        ))?;
+        let runs = statement.query_map(params![digest, endpoint, account], run_record)?;
+        runs.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+
+    /// The runs of this plan at these endpoints and accounts that still have something to settle, or were cut off before
+    /// they were closed, the newest first.
+    pub fn unfinished(&self, digest: &str, lanes: &[NewLane]) -> Result<Vec<RunRecord>, JournalError> {
+        let Places { endpoint, account } = Places::of(lanes);
+        let mut statement = self.conn.prepare_cached(&format!(
+            "SELECT {RUN} FROM run WHERE plan_digest = ?1 AND endpoint = ?2 AND account = ?3
+               AND (running = 1 OR EXISTS (SELECT 1 FROM row WHERE row.run = run.run AND row.verdict IS NULL))
+             ORDER BY run DESC"
+        ))?;
+        let runs = statement.query_map(params![digest, endpoint, account], run_record)?;
+        runs.collect::<Result<_, _>>().map_err(JournalError::from)
+    }
+}
+
+/// A run's id, as it is made and as it is read. It becomes part of the names of files and of commands to type: whatever else
+/// stands there was written by somebody else.
+fn run_id(id: String) -> rusqlite::Result<String> {
+    if is_run_id(&id) {
+        return Ok(id);
+    }
+    let bad = format!("`{id}` cannot be the id of a run");
+    Err(rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, bad.into()))
+}
+
+/// `[0-9a-z-]{1,40}`, and nothing that begins like a flag.
+fn is_run_id(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase() || byte == b'-';
+    (1..=40).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('-')
+}
+
+pub(in crate::journal) fn run_record(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRecord> {
+    let time = |at: usize| -> rusqlite::Result<Option<Timestamp>> {
+        Ok(row.get::<_, Option<i64>>(at)?.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
+    };
+    let settings: String = row.get(7)?;
+    Ok(RunRecord {
+        key: RunKey(row.get(0)?),
+        id: run_id(row.get(1)?)?,
+        plan_path: row.get(2)?,
+        plan_digest: row.get(3)?,
+        n_rows: row.get(4)?,
+        endpoint: row.get(5)?,
+        account: row.get(6)?,
+        settings: serde_json::from_str(&settings).unwrap_or(serde_json::Value::Null),
+        launches: row.get(8)?,
+        running: flag(row, 9)?,
+        pid: row.get(10)?,
+        host: row.get(11)?,
+        created_at: time_at(row, 18)?.unwrap_or_default(),
+        started_at: time(12)?,
+        ended_at: time(13)?,
+        elapsed_ms: row.get(14)?,
+        exit_code: row.get(15)?,
+        exit_name: row.get(16)?,
+        exit_reason: row.get(17)?,
+        rules: rules_at(row, 19)?,
+    })
+}
