@@ -1,4 +1,4 @@
-//! Answers that contradict what was asked or each other: they are failed looks, which neither prove nor disprove anything.
+//! Answers that contradict the question or each other are failed looks, which neither prove nor disprove anything.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ const FAST: [&str; 12] = [
     "5s",
 ];
 
-/// Sources that a change moves to its target, all of which the list shows.
+/// Answers for an estate in which a change moves its source to the target, and the list shows all sources.
 fn estate(n: usize) -> impl Fn(&Asked) -> Answer {
     let is_there = Mutex::new(vec![false; n + 1]);
     move |asked| {
@@ -46,7 +46,7 @@ fn estate(n: usize) -> impl Fn(&Asked) -> Answer {
     }
 }
 
-/// A run of so many rows against an estate whose pages are falsified.
+/// Runs a plan of `n` rows against an estate whose pages may be replaced by `falsify`.
 fn run_with_pages(n: usize, falsify: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static) -> (Lab, String) {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(n, "stopped,syncing"));
@@ -64,12 +64,12 @@ fn a_page_that_shows_a_source_twice_and_not_the_same_proves_nothing_of_it() {
     let orders: [&[&str]; 4] =
         [&["stopped", "syncing"], &["syncing", "stopped"], &["stopped", "syncing", "stopped"], &["stopped", "error"]];
     for orders in orders {
-        // In any case, and with another one between them.
+        // The id in other letter cases, and with another source in between.
         let mut shown = vec![server(&id(1), orders[0], "syncing"), server(&id(2), "syncing", "syncing")];
         shown.extend(orders[1..].iter().map(|state| server(&id(1).to_uppercase(), state, "syncing")));
         let (lab, endpoint) = run_with_pages(2, move |_| Some(Answer::new(200, page(2, &shown))));
         lab.cutover(&[&FAST[..], &["--endpoint", &endpoint]].concat());
-        // Who believes in either has it there already, or never sees it arrive.
+        // A client that believed either would find it there already, or never see it arrive.
         let row = lab.journal().ends_in(&id(1), "applied");
         assert_eq!(row.attempts, 1, "{orders:?}");
     }
@@ -79,7 +79,7 @@ fn a_page_that_shows_a_source_twice_and_not_the_same_proves_nothing_of_it() {
 fn what_two_pages_of_a_sweep_do_not_show_the_same_is_asked_for_by_its_id() {
     let _machine = shared();
     let n = 250;
-    // The first row stands on the second page, too, and is there already if that one is believed.
+    // The first row is on the second page as well, and on target already if that page is believed.
     let (lab, endpoint) = run_with_pages(n, move |asked| {
         let from = asked.offset();
         (from >= 200).then(|| {
@@ -120,7 +120,7 @@ fn an_answer_in_an_encoding_that_nobody_asked_for_is_named_and_proves_nothing() 
         if !asked.is_change() {
             return answer;
         }
-        // The beginning of what gzip writes, with the header and without it.
+        // The first bytes of gzip, with its header and without.
         Answer { body: vec![0x1f, 0x8b, 8, 0, 0, 0], ..answer.with("content-encoding", "gzip") }
     });
     lab.cutover(&[&FAST[..], &["--endpoint", &endpoint]].concat()).exits(0);
@@ -177,7 +177,7 @@ fn an_answer_by_id_without_that_id_is_a_failed_look() {
     }
 }
 
-/// Full pages for ever, whatever is asked for; or none at all, whatever is counted.
+/// The service serves full pages without end, or an empty page whatever it counts.
 #[test]
 fn paging_ends_where_the_list_does_and_where_offsets_do() {
     let _machine = shared();
@@ -189,7 +189,7 @@ fn paging_ends_where_the_list_does_and_where_offsets_do() {
         (3, counted(u64::MAX), 4),
         (usize::MAX, counted(450), 3),
         (0, counted(9), 1),
-        // A list that nobody counted, or not in a number, goes on to its end.
+        // A list without a count, or with one that is no number, is read to its end.
         (3, "null".to_owned(), 4),
         (3, "-1".to_owned(), 4),
         (0, "null".to_owned(), 1),
@@ -214,7 +214,7 @@ fn paging_ends_where_the_list_does_and_where_offsets_do() {
     }
 }
 
-/// The preflight of a run asks for no page behind an empty one, however many sources the service counts.
+/// A run asks for no page after an empty one in preflight, however many sources the service counts.
 #[test]
 fn a_run_does_not_page_behind_the_end_of_the_list() {
     let _machine = shared();
@@ -261,7 +261,7 @@ fn a_list_that_contradicts_itself_is_no_list() {
     lab.cutover(&args).says("shows the source `vm-1` twice, and not the same").exits(8);
 }
 
-/// What is in an answer beyond what anybody needs costs little: nests without end, and lists of nothing.
+/// Useless content in an answer costs little: nesting without end, and lists of nothing.
 #[test]
 fn an_answer_of_nests_or_of_nothing_is_read_in_bounded_memory() {
     let _machine = shared();
@@ -281,7 +281,7 @@ fn an_answer_of_nests_or_of_nothing_is_read_in_bounded_memory() {
     }
 }
 
-/// Holds back answers for as long as a test keeps it shut.
+/// Gate that holds back answers for as long as a test keeps it shut.
 #[derive(Clone, Default)]
 struct Sluice(Arc<(Mutex<bool>, Condvar)>);
 
@@ -349,7 +349,7 @@ fn a_page_that_hangs_holds_back_no_verdict_that_another_page_proves() {
     assert_eq!(lab.journal().tally()["applied"], 450);
 }
 
-/// Rows that were answered on the word of the first page are not sent on it, whether the second shows them otherwise or
+/// Rows answered by the first page are looked at again before they are sent, if the second page shows them otherwise or
 /// contradicts itself about them.
 #[test]
 fn who_was_told_by_the_first_of_two_pages_that_contradict_each_other_is_looked_at_again_before_it_is_sent() {
@@ -360,7 +360,7 @@ fn who_was_told_by_the_first_of_two_pages_that_contradict_each_other_is_looked_a
         let changed = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&changed);
         let truly = estate(n);
-        // The first row is where it should be already, as its own look says, and the second page.
+        // The first row is on target already, by its own look and by the second page.
         let endpoint = serve(move |asked| {
             if asked.is_change() {
                 seen.lock().unwrap().push(asked.id().to_owned());
@@ -386,7 +386,7 @@ fn who_was_told_by_the_first_of_two_pages_that_contradict_each_other_is_looked_a
     }
 }
 
-/// A row has been looked at and its intent is on its way, as two pages do not show the same of it, or one does not.
+/// A row was looked at and its intent is being recorded, when two pages disagree about it, or one page with itself.
 #[test]
 fn what_pages_contradict_between_an_intent_and_its_request_is_looked_at_again_and_the_attempt_says_why() {
     let _machine = shared();
@@ -406,7 +406,7 @@ fn is_looked_at_again(by_one_page: bool) {
         if !asked.is_page() || n_sent < 40 || is_told.load(Ordering::Relaxed) {
             return truly(asked);
         }
-        // Those that were not sent yet have all moved to the first page, and the second shows them elsewhere.
+        // Rows that were not sent yet are all on the first page now, and the second shows them elsewhere.
         let those = |from, n_taken, state| -> Vec<String> {
             (from..=n).take(n_taken).map(|i| server(&id(i), state, "syncing")).collect()
         };
@@ -415,10 +415,10 @@ fn is_looked_at_again(by_one_page: bool) {
         }
         is_told.store(true, Ordering::Relaxed);
         hold_up(of_client.get().unwrap(), Duration::from_secs(3));
-        // The intents of those whose turn comes meanwhile wait for the disk.
+        // Intents of the rows whose turn comes meanwhile wait for the disk.
         std::thread::sleep(Duration::from_secs(1));
         let from = n_changes.load(Ordering::Relaxed) + 1;
-        // Of two that one page shows, neither is what the page before it showed.
+        // A page that shows each row twice: neither state is what the page before it showed.
         let doubles = [those(from, 100, "error"), those(from, 100, "premigready")].concat();
         Answer::new(200, page(n, &if by_one_page { doubles } else { those(from, 200, "error") }))
     });

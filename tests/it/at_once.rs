@@ -2,7 +2,7 @@
 
 use crate::lab::{Lab, Launch, Served, plan, shared};
 
-/// A run of an account of its own, which is paused and so goes on.
+/// Begins a run in an account of its own and pauses it, so that it goes on.
 fn paused(lab: &Lab, sandbox: &Served, name: &str) -> (Launch, String) {
     let launch = lab.begin(sandbox, &["run", name, "--pause-file", "pause"]);
     assert!(launch.reaches("controlled"));
@@ -19,7 +19,7 @@ fn which_of_several_runs_is_meant_has_to_be_said() {
     lab.write("other.csv", &plan(6, "stopped,syncing"));
     let (one, other) = (lab.serve("plan.csv", ""), lab.serve("other.csv", ""));
     let (first, first_id) = paused(&lab, &one, "plan.csv");
-    // One that goes on is the one that is meant, though it was not launched last.
+    // A run that goes on is the one that is meant, though another was launched later.
     lab.cutover(&["status"]).exits(0).says(&first_id);
     let (second, second_id) = paused(&lab, &other, "other.csv");
     let verbs: [&[&str]; 9] = [
@@ -42,7 +42,7 @@ fn which_of_several_runs_is_meant_has_to_be_said() {
     lab.cutover(&["status", &first_id]).exits(0);
     lab.cutover(&["control", &first_id, "drain"]).exits(0).says(&format!("taken by run {first_id}"));
     first.end().exits(4);
-    // Of two, one is left.
+    // One of two runs is left.
     lab.cutover(&["control", "drain"]).exits(0).says(&format!("taken by run {second_id}"));
     second.end().exits(4);
     assert!(one.changes().is_empty() && other.changes().is_empty());
@@ -55,7 +55,7 @@ fn a_command_that_comes_as_the_run_ends_is_taken_or_refused_and_never_lost() {
     lab.write("plan.csv", &plan(6, "stopped,syncing"));
     let sandbox = lab.serve("plan.csv", "");
     let (mut n_taken, mut n_late) = (0, 0);
-    // Sent at each moment of a run, and when it has just said that it ended.
+    // Commands are sent at several moments of a run, and just after it said that it ended.
     let moments =
         [("attempt_ended", 3), ("attempt_ended", 6), ("row_settled", 1), ("row_settled", 6), ("launch_ended", 1)];
     for round in 0..4 {

@@ -1,5 +1,5 @@
-//! Answers of the verbs that read when they are given what cannot be read, or a place that cannot be written to; and that
-//! they read where nothing can be written.
+//! Verbs that read, given input that cannot be read or a destination that cannot be written; and reading where nothing can be
+//! written.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -20,7 +20,7 @@ const VERBS: [&[&str]; 6] = [
     &["audit", "export", "-o", "bundle"],
 ];
 
-/// Two runs of the same rows, and `still.db`, one file with all of them.
+/// Makes two runs of the same rows, and `still.db`, one file with both.
 fn two_runs() -> (Lab, Served) {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(60, "cutovering,cutovering"));
@@ -34,7 +34,7 @@ fn two_runs() -> (Lab, Served) {
 }
 
 impl Ended {
-    /// An error, its cause if it has one, and what to do next; before it only which run was meant.
+    /// Checks that it ended with an error, its cause if any, and a hint; before it only the choice of the run.
     #[track_caller]
     fn complains(self, code: i32, texts: &[&str]) {
         let Ended { stdout, stderr, .. } = self.exits(code);
@@ -47,7 +47,7 @@ impl Ended {
     }
 }
 
-/// Files that a verb which failed would have left in a folder.
+/// Checks that a verb that failed left no file of its own in a folder.
 #[track_caller]
 fn nothing_is_left_in(folder: &Path) {
     let names = names_in(folder);
@@ -110,7 +110,7 @@ fn a_journal_that_was_cut_off_is_damaged_wherever_the_cut_is() {
             ended.complains(7, &["the journal is damaged", "keep the file as it is"]);
         }
     }
-    // What is left does not even say that it was a database.
+    // The rest is too short to look like a database.
     for length in [1, 15, 16] {
         fs::write(lab.path("cut.db"), &whole[..length]).unwrap();
         lab.cutover(&["audit", "verify", "--journal", "cut.db"]).complains(7, &["not a journal of cutover"]);
@@ -129,13 +129,13 @@ fn a_table_that_is_gone_is_damage() {
     }
 }
 
-/// The columns of a table that hold texts.
+/// Returns the columns of a table that hold texts.
 fn texts_of(journal: &Connection, table: &str) -> Vec<String> {
     let mut columns = journal.prepare("SELECT name FROM pragma_table_info(?1) WHERE type = 'TEXT'").unwrap();
     columns.query_map([table], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
-/// A copy of `still.db` in which one value is one that we cannot have written. The file says of itself what it said before.
+/// Copies `still.db` with one value that this program cannot have written. The file otherwise stays consistent.
 fn spoil(lab: &Lab, table: &str, column: &str, value: &str) {
     fs::copy(lab.path("still.db"), lab.path("spoiled.db")).unwrap();
     let with_schema = |change: &str| {
@@ -233,7 +233,7 @@ fn a_run_that_is_not_one_is_told_with_those_that_it_could_be() {
     let (lab, _sandbox) = two_runs();
     let ids: Vec<String> =
         (1..=2).map(|n| lab.journal().text(&format!("SELECT id FROM run WHERE run = {n}"))).collect();
-    // Both began within a day, or at least within the century.
+    // Both ids begin with the same day, or at least with the same century.
     let (first, second) = (&ids[0], &ids[1]);
     for verb in
         [&["report", "--format", "csv"][..], &["status"], &["audit", "verify"], &["audit", "export", "-o", "bundle"]]
@@ -279,7 +279,7 @@ fn a_destination_that_cannot_be_is_told_before_the_journal_is_looked_for() {
     made_writable(&lab.path("sealed"));
 }
 
-/// A limit on the size of files stands in for a full disk, as elsewhere. The journal is one that needs no file beside it.
+/// A limit on the size of files stands in for a full disk, as in other tests. The journal needs no other file beside it.
 #[test]
 fn a_report_that_finds_the_disk_full_leaves_the_old_one_and_nothing_else() {
     let _machine = shared();
@@ -291,7 +291,7 @@ fn a_report_that_finds_the_disk_full_leaves_the_old_one_and_nothing_else() {
     for format in Format::ALL.map(Format::name) {
         lab.write("report", "of yesterday");
         let ended = full(1, &["report", "--format", format, "-o", "report"]).exits(70);
-        // A workbook is a temporary file first.
+        // A workbook is first written to a temporary file.
         let cause = if format == "xlsx" { "a temporary file in `" } else { "File too large" };
         let says = format!("\nerror: could not write `report`\n  caused by: {cause}");
         assert!(ended.stderr.contains(&says), "{format}: {}", ended.stderr);
@@ -300,19 +300,19 @@ fn a_report_that_finds_the_disk_full_leaves_the_old_one_and_nothing_else() {
     let copy = "error: the journal could not be copied to `";
     full(8, &["audit", "export", "-o", "bundle"]).complains(70, &[copy, "make room"]);
     let n_blocks = u32::try_from(fs::metadata(lab.path("still.db")).unwrap().len().div_ceil(512)).unwrap();
-    // Enough for the copy, and not for the archive of it and the rest.
+    // Enough for the copy of the journal, but not for the archive of everything.
     full(n_blocks, &["audit", "export", "-o", "bundle"]).exits(0);
     fs::remove_dir_all(lab.path("bundle")).unwrap();
     nothing_is_left_in(&lab.path("."));
 }
 
-/// The binary as somebody whom permissions stop: root is not.
+/// Runs the binary as a user without privileges: permissions do not stop root.
 fn as_anybody(lab: &Lab, args: &[&str]) -> Ended {
     let is_root = fs::metadata(lab.path(".")).unwrap().uid() == 0;
     if !is_root {
         return lab.cutover(args);
     }
-    // Where the binary was built, anybody may not be let in.
+    // Other users may have no access to the folder in which the binary was built.
     let binary = lab.path("cutover");
     if !binary.exists() {
         fs::copy(env!("CARGO_BIN_EXE_cutover"), &binary).unwrap();
@@ -323,7 +323,7 @@ fn as_anybody(lab: &Lab, args: &[&str]) -> Ended {
     Launch::of(lab.command_of("setpriv", &words)).end()
 }
 
-/// A folder with these files of the journal, which nobody can write to, and one beside it that everybody can.
+/// Makes a folder that nobody can write to with these files of the journal, and one beside it that everybody can.
 fn made_read_only(lab: &Lab, name: &str, suffixes: &[&str]) {
     let folder = lab.path(name);
     fs::create_dir(&folder).unwrap();
@@ -337,12 +337,12 @@ fn made_read_only(lab: &Lab, name: &str, suffixes: &[&str]) {
     fs::set_permissions(lab.path("out"), fs::Permissions::from_mode(0o777)).unwrap();
 }
 
-/// A folder that nobody can write to cannot be emptied by whoever made it, either.
+/// Makes a folder writable again, since otherwise not even its owner could empty it.
 fn made_writable(folder: &Path) {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Every verb reads it, says what it says of the original, and leaves the folder as it was.
+/// Checks that every verb reads the copy like the original, and leaves the folder as it was.
 #[track_caller]
 fn is_read_as_the_original(lab: &Lab, name: &str) {
     let folder = lab.path(name);
@@ -350,7 +350,7 @@ fn is_read_as_the_original(lab: &Lab, name: &str) {
     let journal = format!("{name}/cutover.db");
     let read = |args: &[&str]| as_anybody(lab, &[args, &["--journal", &journal]].concat()).exits(0).stdout;
     for verb in [&["report", "--format", "csv"][..], &["explain", "vm-00001"], &["runs"], &["audit", "verify"]] {
-        // What it says to type names the copy.
+        // Commands to type next name the copy.
         let copied = read(verb).replace(&format!(" --journal {journal}"), "");
         assert_eq!(copied, lab.cutover(verb).exits(0).stdout, "{verb:?}");
     }
@@ -373,7 +373,7 @@ fn a_copy_where_nothing_can_be_written_is_read_whatever_was_copied_with_it() {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(300, "cutovering,cutovering"));
     let sandbox = lab.serve("plan.csv", "latency_ms = [5, 10]\n");
-    // Killed, so that the log has what the file does not have yet.
+    // Killed, so that the log holds changes that the file lacks.
     let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "off"]);
     assert!(launch.reaches_nth("attempt_ended", 40));
     launch.kill();
@@ -383,7 +383,7 @@ fn a_copy_where_nothing_can_be_written_is_read_whatever_was_copied_with_it() {
     for name in ["log", "index"] {
         is_read_as_the_original(&lab, name);
     }
-    // Nothing beside it, and a log with nothing in it.
+    // Without any file beside it, and with an empty log.
     lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
     let wal = lab.path("cutover.db-wal");
     Connection::open(lab.path("cutover.db")).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
@@ -394,12 +394,12 @@ fn a_copy_where_nothing_can_be_written_is_read_whatever_was_copied_with_it() {
         assert_eq!(fs::read(lab.path(&format!("{name}/cutover.db"))).unwrap()[18], 2, "it is in WAL mode");
         is_read_as_the_original(&lab, name);
     }
-    // Only the file is read-only.
+    // Only the file itself is read-only.
     let out = lab.path("out/cutover.db");
     fs::copy(lab.path("alone/cutover.db"), &out).unwrap();
     assert!(fs::metadata(&out).unwrap().permissions().readonly());
     as_anybody(&lab, &["audit", "verify", "--journal", "out/cutover.db"]).exits(0);
-    // Not even that.
+    // The file is not even readable.
     fs::set_permissions(&out, fs::Permissions::from_mode(0o000)).unwrap();
     as_anybody(&lab, &["audit", "verify", "--journal", "out/cutover.db"]).complains(
         2,

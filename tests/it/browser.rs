@@ -1,7 +1,7 @@
-//! The pages as people see them, in a real Chromium: the report and the served pages, at phone and desktop widths, in light
-//! and dark.
+//! Pages as people see them, in a real Chromium: the report and the served pages, at phone and desktop widths, in light and
+//! dark.
 //!
-//! The pictures are left under `target/screenshots`, for a person to look at.
+//! The screenshots stay under `target/screenshots` for a person to look at.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -25,20 +25,20 @@ use crate::python::{Python, once, said};
 use crate::serve::Site;
 use crate::tools;
 
-/// From the registry, by name, once, beside what cargo builds. Nothing of them is shipped.
+/// Packages that are installed once from the registry, beside what cargo builds. Nothing of them is shipped.
 const PACKAGES: [&str; 2] = ["playwright-core@1.65.1", "axe-core@4.14.1"];
 
-/// A browser, and what drives it.
+/// A browser, and the program that drives it.
 #[derive(Clone)]
 struct Browser {
     packages: PathBuf,
     chromium: PathBuf,
-    /// What is opened before any other page of a site.
+    /// Link that is opened before any other page of a site.
     link: String,
 }
 
 impl Browser {
-    /// The browser, unless it cannot be had here: then the test that wants it is left out.
+    /// Returns the browser; `None` if it cannot be installed here, in which case the test is left out.
     fn installed() -> Option<Self> {
         if tools::lack(&["node", "npm", "chromium"]) {
             return None;
@@ -54,7 +54,7 @@ impl Browser {
         Some(Self { packages, chromium: tools::find("chromium")?, link: String::new() })
     }
 
-    /// The same, let in by the link that was printed.
+    /// Returns the browser with access to a site by the link that was printed.
     fn at(&self, site: &Site) -> Self {
         Self { link: site.link.clone(), ..self.clone() }
     }
@@ -80,7 +80,7 @@ fn report(lab: &Lab) -> String {
     lab.path("report.html").to_str().unwrap().to_owned()
 }
 
-/// Ten rows in two waves: a refusal, an answer that is lost, a state that swallows updates, a quota.
+/// Makes a run of ten rows in two waves, with a refusal, a lost answer, a state that swallows updates, and a quota.
 fn small() -> Lab {
     let lab = Lab::new();
     let rows = plan(10, "stopped,syncing").replace("source_id,copystate,migrationcycle", "id,state,cycle,wave");
@@ -126,7 +126,7 @@ fn a_report_of_a_hundred_thousand_rows_opens_and_finds() {
     browser.holds("search", &[&file, "100000", "vm-77777", "refused", "1000"]);
 }
 
-/// A journal of so many rows, every hundredth of which was refused.
+/// Makes a journal with this many rows, every hundredth of which was refused.
 pub(crate) fn large(path: &Path, n_rows: u32) {
     let mut journal = Journal::open(path).unwrap();
     let lane = NewLane {
@@ -248,7 +248,7 @@ fn every_page_is_fit_for_screens_keyboards_and_screen_readers() {
     browser.at(&site).holds("served", &[&site.url, &site.run()]);
 }
 
-/// Contents that a page showed, and when.
+/// Returns the contents that a page showed, each with its time.
 fn followed(mut child: Child) -> Vec<(i64, String)> {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let shown = lines.next().expect("the page was watched to its end").unwrap();
@@ -303,11 +303,11 @@ fn n_on_target(sentence: &str) -> usize {
     number.parse().unwrap_or(0)
 }
 
-/// A page of a README loads on a train, too.
+/// Most bytes of a picture in the README, for readers with a slow connection.
 const MOST_BYTES: usize = 200_000;
 const PICTURES: [&str; 3] = ["report.png", "live.png", "progress.png"];
 
-/// `UPDATE_PICTURES=1 cargo test --locked --test it pictures` makes them anew, from the sample night.
+/// Makes the pictures again from the sample night with `UPDATE_PICTURES=1 cargo test --locked --test it pictures`.
 #[test]
 fn the_pictures_in_the_readme_are_there_and_small() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -356,7 +356,7 @@ fn take_pictures(samples: &Path) {
     picture(&format!("file://{}", report(&lab)), "report.png", "1100", "960", "light");
 }
 
-/// Number of answers so far; none while there is no journal yet.
+/// Counts the answers so far; `None` while there is no journal.
 fn n_answers(lab: &Lab) -> Option<u32> {
     let journal =
         rusqlite::Connection::open_with_flags(lab.path("cutover.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;

@@ -1,5 +1,5 @@
-//! Bundles of evidence that somebody altered, with all that he could make anew: each is told by the bundle's own `check.py` and by
-//! `audit verify --bundle`, and one that nobody touched never is.
+//! Bundles of evidence that somebody altered, with every hash and sum made again that needs no key: `check.py` and `audit
+//! verify --bundle` find each of them, and find nothing in an untouched one.
 
 use std::fs;
 use std::io::Write as _;
@@ -26,7 +26,7 @@ use super::chained::{rechain, tamper};
 use super::lab::{Ended, Lab, Launch, plan, shared};
 use super::tools;
 
-/// A signed bundle of a run of five rows of which one is refused.
+/// Makes a signed bundle of a run of five rows, one of which is refused.
 fn bench() -> (Lab, PathBuf) {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(5, "cutovering,cutovering"));
@@ -44,7 +44,7 @@ fn by_hand(bundle: &Path) -> Output {
     Command::new("python3").arg(check).arg(bundle).output().unwrap()
 }
 
-/// What it printed, if it found nothing.
+/// Runs `check.py`, and returns what it printed if it found nothing.
 pub(super) fn by_hand_said(bundle: &Path) -> Result<String, String> {
     let out = by_hand(bundle);
     let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
@@ -57,7 +57,7 @@ pub(super) fn by_verb(lab: &Lab, bundle: &Path, more: &[&str]) -> Ended {
     Launch::of(lab.command(&[&["audit", "verify", "--bundle", bundle], more].concat())).end()
 }
 
-/// Copies a bundle, lets somebody alter it, and makes its manifest anew unless he did.
+/// Copies a bundle, alters it, and makes its manifest again unless `alter` did.
 pub(super) fn altered(bundle: &Path, name: &str, alter: impl FnOnce(&Path)) -> PathBuf {
     let copy = bundle.with_file_name(name);
     fs::create_dir(&copy).unwrap();
@@ -130,7 +130,7 @@ fn verdicts_that_were_changed_in_row_and_reports_with_new_sums_are_found() {
         new_sums(copy);
     });
     both_find(&lab, &forged, row, "row 1: standing, http_status");
-    // In one of the reports alone.
+    // Alterations in one report only.
     for (name, report, from, to) in [
         ("csv", "report.csv", "vm-00003,cutovering,cutovering,refused", "vm-00003,cutovering,cutovering,applied"),
         ("json", "report.json", "\"verdict\":\"refused\"", "\"verdict\":\"applied\""),
@@ -146,7 +146,7 @@ fn verdicts_that_were_changed_in_row_and_reports_with_new_sums_are_found() {
         });
         both_find(&lab, &forged, report, report);
     }
-    // Of the page for people the manifest alone says that it is as it was, and the manifest is signed.
+    // Only the manifest covers the report for people, and the manifest is signed.
     let page = altered(&bundle, "page", |copy| edit(&copy.join("report.html"), |text| text + " "));
     both_find(&lab, &page, "report.html is not the file that the manifest names", "`report.html` is not the file");
     new_sums(&page);
@@ -237,7 +237,7 @@ fn a_folder_with_what_its_manifest_does_not_know_is_refused_whatever_it_is() {
     for (copy, hand, verb) in &known {
         both_find(&lab, copy, hand, verb);
     }
-    // Nothing was left in it by those who looked.
+    // Checking leaves nothing behind in the bundle.
     let names = |folder: &Path| {
         let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
@@ -249,7 +249,7 @@ fn a_folder_with_what_its_manifest_does_not_know_is_refused_whatever_it_is() {
     assert_eq!(names(&bundle), before);
 }
 
-/// Alters the journal or another file of a bundle, with whatever hashes and sums one can make without a key.
+/// Alters the journal or another file of a bundle, with every hash and sum made again that needs no key.
 #[test]
 fn what_the_events_do_not_add_up_to_is_found_in_each_column_and_file() {
     if lacks_tools() {
@@ -322,7 +322,7 @@ fn what_the_events_do_not_add_up_to_is_found_in_each_column_and_file() {
     }
 }
 
-/// What is altered, words of what `check.py` finds, and how it is done.
+/// Name of an alteration, words of what `check.py` finds, and the alteration.
 type Attack<'a> = (&'a str, &'a str, &'a dyn Fn(&Path));
 
 fn replaced(file: &'static str, from: &'static str, to: &'static str) -> impl Fn(&Path) {
@@ -358,7 +358,7 @@ fn with_another_anchor(copy: &Path) {
     });
 }
 
-/// Whoever reads the one and whoever reads the other of two that are alike takes what was written, or nothing.
+/// Whichever of two similar values a reader takes, it is what was written, or nothing.
 #[test]
 fn what_is_told_twice_or_besides_in_a_report_a_head_or_approvals_is_found() {
     if lacks_tools() {
@@ -516,7 +516,7 @@ fn a_journal_in_a_bundle_has_the_schema_of_its_version_and_nothing_that_never_en
     }
 }
 
-/// A bundle of rows that have notes of two lines and a column of their own.
+/// Makes a bundle of rows with two-line notes and a column of their own.
 fn bench_with_notes() -> (Lab, PathBuf) {
     let lab = Lab::new();
     let rows = "vm-1,cutovering,cutovering,\"two\nlines\",=r1\nvm-2,cutovering,cutovering,,r2\n";
@@ -528,8 +528,8 @@ fn bench_with_notes() -> (Lab, PathBuf) {
     (lab, bundle)
 }
 
-/// Reports as a version wrote them that had no column behind `last_sent_at`, and of the plan's own columns one that is called as one
-/// of ours is by now.
+/// Rewrites reports as a version without the columns behind `last_sent_at` wrote them. One of the plan's own columns has the
+/// name of a column that this version has.
 fn with_fewer_columns(copy: &Path) {
     edit(&copy.join("report.csv"), |text| {
         let mut lines = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
@@ -549,7 +549,7 @@ fn with_fewer_columns(copy: &Path) {
     });
 }
 
-/// The summary as a version wrote it that had fewer fields, and showed less of the anchor.
+/// Rewrites the summary as a version with fewer fields and a shorter anchor wrote it.
 fn with_fewer_fields(copy: &Path) {
     edit(&copy.join("report.json"), |text| {
         let anchor = text.split("\"anchor\":\"").nth(1).unwrap().split('"').next().unwrap();
@@ -587,7 +587,7 @@ fn a_bundle_of_an_earlier_form_is_compared_as_far_as_it_goes() {
     assert!(held.stdout.contains("form    0, of an earlier version: its reports were compared"), "{}", held.stdout);
     let said = by_hand_said(&earlier).unwrap_err();
     assert!(said.contains("the bundle is of form 0, and this checks form 1: take the checker of"), "{said}");
-    // What is of this version has all that this version writes.
+    // A bundle in the form of this version has to have everything that this version writes.
     for (n, fewer) in [with_fewer_columns as fn(&Path), with_fewer_fields].into_iter().enumerate() {
         let forged = altered(&bundle, &format!("fewer{n}"), |copy| {
             fewer(copy);
@@ -596,7 +596,7 @@ fn a_bundle_of_an_earlier_form_is_compared_as_far_as_it_goes() {
         let ended = by_verb(&lab, &forged, &[]).exits(7);
         assert!(ended.stdout.contains("report."), "{}", ended.stdout);
     }
-    // What an earlier form has is what the journal says, and it has no more than this one.
+    // Values in an earlier form have to agree with the journal, and there may be no more of them than in this form.
     let replaced = |name: &str, file: &str, from: &str, to: &str| {
         let forged = altered(&earlier, name, |copy| {
             edit(&copy.join(file), |text| {
@@ -671,7 +671,8 @@ fn of_a_bundle_of_a_later_form_nothing_is_said_but_that_it_is_one() {
     both_find(&lab, &without, "form is not in the manifest", "it has no form");
 }
 
-/// Whoever adds to a bundle raises its form: an earlier version would take it for forged, and this one the earlier bundles.
+/// Adding to a bundle requires a higher form: an earlier version would take the bundle for forged, and this one the earlier
+/// bundles.
 #[test]
 fn files_columns_fields_and_words_of_a_bundle_are_those_of_its_form() {
     let _machine = shared();
@@ -697,7 +698,7 @@ fn fields_of(of: &str, value: &serde_json::Value, fields: &mut Vec<String>) {
         serde_json::Value::Object(map) => {
             for (name, value) in map {
                 fields.push(format!("{of}{name}"));
-                // What is known of a person differs from one machine to the other.
+                // Facts about a person differ from machine to machine.
                 if name != "who" {
                     fields_of(&format!("{of}{name}."), value, fields);
                 }
@@ -753,7 +754,7 @@ fn a_folder_with_holes_is_not_written_out_and_a_long_line_is_read_no_further_tha
     assert!(ended.stdout.contains("report.csv: source_id") && ended.stdout.len() < 5_000, "{}", ended.stdout.len());
 }
 
-/// Makes archives that other programs might unpack into something else.
+/// Python program that makes archives that other programs might extract differently.
 const ARCHIVES: &str = r##"
 import io, stat, struct, zipfile, zlib
 whole = zipfile.ZipFile("bundle.zip")
@@ -872,7 +873,7 @@ fn an_archive_is_taken_as_it_was_exported_and_no_other_is() {
         }
     }
     assert!(passed.is_empty(), "taken:\n{}", passed.join("\n"));
-    // Whatever its name, what is exported is taken.
+    // An exported bundle is accepted under any file name.
     for (n, name) in ["-rf.zip", "..zip", "SHA256SUMS.zip", "the evidence.zip", "béweis.zip"].into_iter().enumerate() {
         let (folder, name) = (format!("named{n}"), name.to_owned());
         fs::create_dir(lab.path(&folder)).unwrap();
@@ -907,13 +908,13 @@ fn a_bundle_holds_one_run_and_no_byte_of_another() {
     for bundle in ["one", "all"] {
         assert!(by_hand_said(&lab.path(bundle)).unwrap().contains("2 rows"), "{bundle}");
         by_verb(&lab, &lab.path(bundle), &[]).exits(0);
-        // Events are as hard to remove from it as from where they came.
+        // Events are as hard to remove from it as from the original.
         let journal = rusqlite::Connection::open(lab.path(bundle).join("journal.db")).unwrap();
         assert!(journal.execute("DELETE FROM event", []).is_err(), "{bundle}");
     }
 }
 
-/// Two runs of one journal: evidence of the second alone, and with both.
+/// Makes two runs in one journal, and bundles of the second alone and of both.
 fn bench_of_two() -> (Lab, PathBuf, PathBuf) {
     let lab = Lab::new();
     lab.write("other.csv", &plan(3, "cutovering,cutovering").replace("vm-", "payroll-"));
@@ -928,10 +929,10 @@ fn bench_of_two() -> (Lab, PathBuf, PathBuf) {
     (lab, one, all)
 }
 
-/// The same, and of which bundle.
+/// Name of an alteration, the bundle to alter, words of what `check.py` finds, and the alteration.
 type AttackOn<'a> = (&'a str, &'a Path, &'a str, &'a dyn Fn(&Path));
 
-/// A run that the reports are not of is shown by every view of the journal.
+/// Every view of the journal also shows a run that the reports do not cover.
 #[test]
 fn a_journal_in_a_bundle_has_one_run_or_all_of_them_and_each_is_checked() {
     if lacks_tools() {
@@ -1037,7 +1038,7 @@ fn behind_the_end(bytes: &[u8]) -> impl Fn(&Path) {
     }
 }
 
-/// SQLite reads no further than the header says; whoever has the file has all of it.
+/// SQLite reads no further than the header says, but a recipient of the file has all of it.
 #[test]
 fn a_journal_in_a_bundle_ends_where_it_says_and_no_file_has_the_name_of_another_in_other_letters() {
     if lacks_tools() {
@@ -1050,7 +1051,7 @@ fn a_journal_in_a_bundle_ends_where_it_says_and_no_file_has_the_name_of_another_
         let path = copy.join("journal.db");
         let mut bytes = fs::read(&path).unwrap();
         bytes.extend([0; 4096]);
-        // The count of pages does not count if the file was written by a program that did not know of it.
+        // The page count is ignored if the file was last written by a program that does not maintain it.
         bytes[92..96].copy_from_slice(&[0; 4]);
         fs::write(path, bytes).unwrap();
     };
@@ -1114,7 +1115,7 @@ fn files_of_the_bundle_of_another_run_are_found() {
         }
     }
     assert!(passed.is_empty(), "not found:\n{}", passed.join("\n"));
-    // Others do not take a part of a name for it.
+    // Other checks do not accept a part of the id.
     let part = altered(&one, "part", |copy| {
         let id = id(&one);
         edit(&copy.join("head"), |text| text.replace(&format!("\nrun {id}\n"), &format!("\nrun {}\n", &id[..8])));
@@ -1143,7 +1144,7 @@ fn the_checker_is_printed_as_it_is_in_every_bundle_and_its_hash_is_published() {
     assert!(told.stdout.contains("its check.py is not the one of this version"), "{}", told.stdout);
 }
 
-/// A bundle goes elsewhere: where it was made is nobody's concern, and nobody could tell that it was there.
+/// A bundle is read elsewhere: the path at which it was made means nothing there.
 #[test]
 fn a_bundle_names_its_own_journal_and_no_place_of_its_maker() {
     if lacks_tools() {
@@ -1177,7 +1178,7 @@ fn seen(dice: &mut StdRng) -> Option<SeenState> {
         words.get(dice.random_range(0..6)).map(|word| Word::new(word))
     };
     let seen = SeenState { copystate: word(dice), migrationcycle: word(dice) };
-    // A look that shows neither has failed, and is none.
+    // A look without either field has failed and is none.
     Some(seen).filter(|seen| seen.copystate.is_some() || seen.migrationcycle.is_some())
 }
 
@@ -1218,7 +1219,7 @@ fn outcome(dice: &mut StdRng) -> Outcome {
     }
 }
 
-/// Something that may or may not be able to happen to a row.
+/// Makes an event that may or may not be possible for the row.
 fn event(dice: &mut StdRng, row: RowId, attempt: u32) -> EventKind {
     match dice.random_range(0..10) {
         0 | 1 => RowEvent::Seen { seen: seen(dice) }.about(row),
@@ -1254,7 +1255,7 @@ fn of_run(dice: &mut StdRng) -> EventKind {
     }
 }
 
-/// A journal that nobody could have made on a night, but that the ledger takes: its rows have any history that can be.
+/// Makes a journal whose rows have any history that the ledger accepts, possible in a real run or not.
 fn seeded(path: &Path, seed: u64, rules: Rules) {
     const ROWS: u32 = 40;
     let mut dice = StdRng::seed_from_u64(seed);
@@ -1335,7 +1336,7 @@ fn seeded(path: &Path, seed: u64, rules: Rules) {
             *attempt += 1;
         }
         let begins = matches!(kind, EventKind::Row(_, RowEvent::AttemptStarted { .. }));
-        // Most cannot have happened, and are refused.
+        // Most of them are impossible, and refused.
         if journal.append(run, [(LaneId::FIRST, kind)]).is_ok() && begins {
             *of_row += 1;
         }
@@ -1361,7 +1362,7 @@ fn the_checker_adds_up_as_the_ledger_does_whatever_happened() {
             panic!("seed {seed}: {said}");
         }
         by_verb(&lab, &bundle, &[]).exits(0);
-        // And it is not that it finds nothing: one cell of one row is another.
+        // A control that the check finds something: one cell of one row is altered.
         let forged = altered(&bundle, &format!("forged{seed}"), |copy| {
             sql(copy, &format!("UPDATE row SET attempts = attempts + 1 WHERE row = {}", seed + 1));
             new_sums(copy);

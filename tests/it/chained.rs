@@ -1,4 +1,4 @@
-//! What `audit verify` finds of a journal with several runs, and what each of them is proven by.
+//! Findings of `audit verify` about a journal with several runs, and the evidence that it states for each.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::lab::{Ended, Lab, Served, plan, shared};
 use super::tools;
 
-/// Three runs of one plan, the oldest first.
+/// Makes three runs of one plan, and returns their ids, the oldest first.
 fn three_runs() -> (Lab, Served, [String; 3]) {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(3, "cutovering,cutovering"));
@@ -31,7 +31,7 @@ fn verified(lab: &Lab, args: &[&str]) -> Value {
     serde_json::from_str(&verify(lab, &[args, &["--json"]].concat()).stdout).unwrap()
 }
 
-/// Somebody who can write the file alters it, and puts the triggers back.
+/// Alters a journal like somebody who can write the file, with the triggers back in place afterwards.
 pub(crate) fn tamper(path: &Path, by: impl FnOnce(&Connection)) {
     let conn = Connection::open(path).unwrap();
     conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON").unwrap();
@@ -69,14 +69,14 @@ pub(crate) fn rechain(conn: &Connection, run: i64) {
     }
 }
 
-/// Takes a run out of every table.
+/// Removes a run from every table.
 pub(crate) fn remove(conn: &Connection, run: i64) {
     for table in ["event", "row", "lane", "control", "run"] {
         conn.execute(&format!("DELETE FROM {table} WHERE run = ?1"), [run]).unwrap();
     }
 }
 
-/// The journal again, as it was before somebody tampers with it.
+/// A journal as it was before any tampering.
 struct Untouched<'a> {
     lab: &'a Lab,
     bytes: Vec<u8>,
@@ -90,7 +90,7 @@ impl<'a> Untouched<'a> {
         Self { lab, bytes: std::fs::read(copy).unwrap() }
     }
 
-    /// Writes a tampered copy over it and verifies all of that.
+    /// Writes a tampered copy over it and verifies the journal.
     fn but(&self, by: impl FnOnce(&Connection)) {
         for beside in ["cutover.db-wal", "cutover.db-shm"] {
             _ = std::fs::remove_file(self.lab.path(beside));
@@ -105,7 +105,7 @@ fn found(document: &Value) -> Vec<(Option<&str>, &str)> {
     findings.iter().map(|found| (found["run"].as_str(), found["finding"].as_str().unwrap())).collect()
 }
 
-/// What somebody does to the journal, and some of what is found then, each with its run.
+/// Name of an alteration, the alteration, and some of its findings, each with its run.
 type Attack<'a> = (&'a str, Box<dyn Fn(&Connection) + 'a>, Vec<(Option<&'a str>, &'a str)>);
 
 fn by_sql<'a>(sql: &'static str) -> Box<dyn Fn(&Connection) + 'a> {
@@ -118,7 +118,7 @@ pub(crate) fn renumber(conn: &Connection, from: i64, to: i64) {
     }
 }
 
-/// Runs are removed, added, or change places.
+/// Alterations that remove, add or reorder runs.
 fn on_the_order(ids: &[String; 3]) -> Vec<Attack<'_>> {
     let [first, second, third] = ids.each_ref().map(|id| Some(id.as_str()));
     vec![
@@ -167,7 +167,7 @@ fn on_the_order(ids: &[String; 3]) -> Vec<Attack<'_>> {
     ]
 }
 
-/// Runs are written anew, with every hash right again where that is needed.
+/// Alterations that rewrite runs, with every hash made right again where needed.
 fn on_the_content(ids: &[String; 3]) -> Vec<Attack<'_>> {
     let [first, second, third] = ids.each_ref().map(|id| Some(id.as_str()));
     vec![
@@ -259,7 +259,7 @@ fn no_run_vanishes_from_a_journal_is_added_to_it_or_changes_its_place() {
         let text = verify(&lab, &[]).exits(7).stdout;
         assert!(text.contains("not what it was"), "{what}: {text}");
         if nth < n_on_the_order {
-            // Nobody makes another run beside them, and no verb writes to one.
+            // A new run is refused as well, and no verb writes to any of them.
             let n_asked = sandbox.ledger().len();
             for words in [&["run", "plan.csv", "--new"][..], &["run", "plan.csv"], &["retry"], &["reconcile"]] {
                 let Ended { code, stderr, .. } = lab.launch(&sandbox, words);
@@ -269,7 +269,7 @@ fn no_run_vanishes_from_a_journal_is_added_to_it_or_changes_its_place() {
             assert_eq!(sandbox.ledger().len(), n_asked, "{what}: something was asked or sent");
         }
     }
-    // Whoever writes all of it anew is found by what was kept elsewhere, and by nothing else.
+    // A complete rewrite is only found by evidence that was kept elsewhere.
     let anchor = {
         untouched.but(|_| ());
         verified(&lab, &[])["anchor"].as_str().unwrap().to_owned()
@@ -306,7 +306,7 @@ fn what_was_copied_out_for_others_is_written_to_by_nobody() {
     lab.cutover(&["control", "drain", "--journal", excerpt]).exits(7).says("the journal is an excerpt");
     assert_eq!(sandbox.ledger().len(), n_asked, "something was asked or sent");
     assert!(std::fs::read(lab.path(excerpt)).unwrap() == before, "it was written to");
-    // Whoever reads it may.
+    // Reading is allowed.
     for words in [&["audit", "verify"][..], &["status"], &["report", "--format", "csv"]] {
         lab.cutover(&[words, &["--journal", excerpt]].concat()).exits(0);
     }
@@ -333,11 +333,11 @@ fn each_run_is_proven_by_what_stands_for_it() {
     let of_second = document["runs"][1]["anchor_hash"].as_str().unwrap();
     assert_eq!(proofs(&["--anchor", of_second]), ["anchor", "anchor", "itself"]);
     assert_eq!(proofs(&[&ids[2], "--anchor", shown]), ["anchor"]);
-    // As much of it as earlier versions showed is not enough for a run of this one, and a part is none.
+    // An anchor of the length of earlier versions is not enough for a run of this one, and a part of an anchor is no anchor.
     verify(&lab, &["--anchor", &whole[..20]]).exits(2).says("short anchor of earlier versions");
     verify(&lab, &["--anchor", &whole[..31]]).exits(2).says("an anchor has 32 hexadecimal digits");
 
-    // A run that went on is not any more what those behind it found.
+    // A run that went on no longer has the heads that later runs name.
     lab.launch(&sandbox, &["retry", &ids[0]]).exits(1);
     assert_eq!(proofs(&["--anchor", shown]), ["itself", "anchor", "anchor"]);
     let text = verify(&lab, &["--anchor", shown]).exits(0).stdout;
@@ -361,7 +361,7 @@ fn each_run_is_proven_by_what_stands_for_it() {
         assert!(head.contains(&line), "{head}");
     }
     assert_eq!(proofs(&["--signature", "head.sig", "--signer", "mine.pub"]), ["itself", "signature", "signature"]);
-    // A key that nobody names may be anybody's.
+    // A key that nobody vouches for may be anybody's.
     assert_eq!(proofs(&["--signature", "head.sig"]), ["itself", "itself", "itself"]);
     assert!(verify(&lab, &["--signature", "head.sig"]).exits(0).stdout.contains("signed  by SHA256:"));
     lab.write("elsewhere", &head);
@@ -370,7 +370,7 @@ fn each_run_is_proven_by_what_stands_for_it() {
     verify(&lab, &["--signature", "head.sig", "--head", "elsewhere"]).exits(0);
     lab.write("elsewhere", &head.replace("runs 3", "runs 4"));
     verify(&lab, &["--signature", "head.sig", "--head", "elsewhere"]).exits(7);
-    // It counts the runs, so that the newest cannot be taken away.
+    // A head counts the runs, so that the newest cannot be removed.
     lab.cutover(&["audit", "sign", &ids[1], "--key", "mine", "-o", "second"]).exits(0);
     verify(&lab, &["--signature", "second.sig"]).exits(0);
     tamper(&lab.path("cutover.db"), |conn| {
@@ -405,14 +405,14 @@ fn journals_of_earlier_versions_are_proven_as_they_were_and_chained_from_now_on(
             let proven = &verified(&lab, &["--anchor", anchor])["runs"][place]["proven_by"];
             assert_eq!(proven, "anchor", "{schema} {anchor}");
         }
-        // With the head that was signed, and without it: nothing in it was not in the journal.
+        // With the head that was signed, and without it: it can be made again from the journal.
         for args in [&["--signature", "head.sig", "--signer", "signer.pub"][..], &["--signature", "head.sig"]] {
             verify(&lab, args).exits(0);
             std::fs::rename(lab.path("head"), lab.path("kept")).unwrap();
             verify(&lab, args).exits(0);
             std::fs::rename(lab.path("kept"), lab.path("head")).unwrap();
         }
-        // Nobody wanted a proof of the rows of the first one.
+        // Rows of the first run were not verified, by choice.
         let on_target =
             lab.journal().text("SELECT group_concat(on_target) FROM (SELECT on_target FROM v_run ORDER BY run)");
         let status: Value = serde_json::from_str(&lab.cutover(&["status", "--json"]).stdout).unwrap();
@@ -458,7 +458,7 @@ fn a_run_that_goes_on_or_was_killed_is_no_finding() {
     verify(&lab, &[]).exits(0);
     goes_on.kill();
     verify(&lab, &[]).exits(0);
-    // Whatever the one before it did since, the next one names it as it is then.
+    // A run names the one before it in its state at that moment, whatever happened to it since.
     lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
     lab.launch(&sandbox, &["run", "plan.csv", "--new", "--rate", "off"]).exits(0);
     verify(&lab, &[]).exits(0);
@@ -479,7 +479,7 @@ fn rows_that_nobody_wanted_proven_are_on_target_wherever_one_looks() {
     }
 }
 
-/// Takes the last events of a run's own lane away, with all that they left in its record, as a kill before them would have.
+/// Removes the last events of a run's own lane, with their effect on its record, like a kill before them.
 fn cut_off_behind(conn: &Connection, id: &str, seq: u64) {
     conn.execute("DELETE FROM event WHERE lane > 0 OR seq > ?1", [seq]).unwrap();
     for lane in [0, 1].map(LaneId) {
@@ -494,7 +494,7 @@ fn cut_off_behind(conn: &Connection, id: &str, seq: u64) {
     conn.execute(of_launches, []).unwrap();
 }
 
-/// A laboratory with a run of three rows in two waves, of which the first so many events are recorded.
+/// Makes a run of three rows in two waves, of which only the first `seq` events are recorded.
 fn cut_off(seq: u64) -> (Lab, Served, String) {
     let lab = Lab::new();
     lab.write(
@@ -509,7 +509,7 @@ fn cut_off(seq: u64) -> (Lab, Served, String) {
     (lab, sandbox, id)
 }
 
-/// A run is recorded with its making: what it was made as is there before anybody could edit it.
+/// A run and its first event are recorded together, so that nobody can edit the run before the event is there.
 #[test]
 fn a_run_that_was_cut_off_before_its_first_launch_goes_on_as_it_was_made_and_not_otherwise() {
     let _machine = shared();
@@ -571,8 +571,8 @@ fn the_launch_that_makes_a_run_tells_that_it_began_and_nobody_else_does() {
     assert!(told(&["resume"], 0).is_empty());
 }
 
-/// Who removes all that is recorded of a run leaves what an earlier version could leave that was cut off there: nothing tells that
-/// its rows are those of its plan, nor that none of them was sent.
+/// Removing everything that is recorded of a run leaves what a kill of an earlier version could leave: nothing proves then
+/// that its rows are those of its plan, or that none of them was sent.
 #[test]
 fn a_run_of_which_nothing_is_recorded_is_gone_on_with_by_nobody() {
     let _machine = shared();
@@ -583,7 +583,7 @@ fn a_run_of_which_nothing_is_recorded_is_gone_on_with_by_nobody() {
     let new =
         [&["run", "plan.csv", "--yes"][..], &["run", "plan.csv", "--new", "--yes"], &["run", "other.csv", "--yes"]];
     let goes_on = [&["resume", "--yes"][..], &["resume", &id, "--yes"], &["retry", "--yes"], &["reconcile"]];
-    // Its rules are those of this version, whatever the journal says of its age.
+    // The run's rules are those of this version, whatever the journal says about its age.
     for edit in [
         "",
         "UPDATE journal SET n_earlier = 1",
@@ -601,7 +601,7 @@ fn a_run_of_which_nothing_is_recorded_is_gone_on_with_by_nobody() {
         }
     }
     assert!(sandbox.ledger().is_empty() && !lab.path("back.csv").exists());
-    // A journal of earlier versions has such runs, and nobody altered it.
+    // A journal of earlier versions may have such runs without any alteration.
     untouched.but(|conn| {
         conn.execute_batch("UPDATE journal SET n_earlier = 1; UPDATE run SET rules = 'second'").unwrap();
     });
@@ -619,7 +619,7 @@ fn a_run_of_which_nothing_is_recorded_is_gone_on_with_by_nobody() {
     verify(&lab, &[]).exits(0);
 }
 
-/// A copy of the first run with an id of its own, of which nothing is recorded, as the newest one.
+/// Copies the first run as the newest one, with an id of its own and nothing recorded.
 fn forge(conn: &Connection, id: &str) -> i64 {
     let run = conn.query_row("SELECT n_runs + 1 FROM journal", [], |row| row.get::<_, i64>(0)).unwrap();
     let copy = |table: &str, others: &[(&str, String)]| {
@@ -687,7 +687,7 @@ fn a_run_that_nobody_made_is_gone_on_with_by_nobody() {
 
 type Edit<'a> = Box<dyn Fn(&Connection) + 'a>;
 
-/// A lane of which nothing is recorded is in no chain: that it is there, the run's first event says.
+/// A lane without events is in no chain: only the run's first event proves that it exists.
 #[test]
 fn a_run_has_the_lanes_that_it_began_with() {
     let _machine = shared();

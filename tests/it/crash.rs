@@ -1,4 +1,4 @@
-//! Killed anywhere, launched again until done: the books balance after every kill.
+//! Kills at any moment, with launches until the run is done: the books balance after every kill.
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ fn after_each_of_fifty_kills_the_books_balance() {
     for n in 0..KILLS {
         let launch = lab.begin(&sandbox, &args);
         let die = die(n);
-        // Half of the launches die soon after they began to send, wherever that is; the others at any time at all.
+        // Half of the launches die soon after their first requests, at whatever moment; the others at any time.
         let sent = n % 2 == 0 && launch.reaches_nth("attempt_started", 1 + usize::try_from(die % 20).unwrap());
         std::thread::sleep(Duration::from_millis(if sent { die % 60 } else { die % 900 }));
         let ended = launch.kill();
@@ -50,7 +50,7 @@ fn after_each_of_fifty_kills_the_books_balance() {
     assert_eq!(lab.journal().count("SELECT count(*) FROM run"), 1, "every launch took up the one run");
 }
 
-/// One request a second, and eight changes at once: nearly all that wait do so for the pace.
+/// One request a second, and eight changes at once: nearly all of them wait for the pace.
 const SLOWLY: [&str; 6] = ["run", "plan.csv", "--rate", "1", "--concurrency", "8"];
 
 #[test]
@@ -94,7 +94,7 @@ fn a_row_that_waits_for_the_pace_is_skipped_at_once_and_a_drain_takes_nothing_ba
     sandbox.reach(2);
     let given = Instant::now();
     lab.cutover(&["control", "skip", &id(9)]).exits(0);
-    // It took as long as all that was before it in the line: six seconds and more.
+    // Waiting for its turn, it would take more than six seconds.
     assert!(given.elapsed() < Duration::from_secs(3), "{:?}", given.elapsed());
     let taken = lab.journal().count("SELECT taken_at - at FROM control");
     assert!(taken < 1000, "{taken} ms");
@@ -105,14 +105,14 @@ fn a_row_that_waits_for_the_pace_is_skipped_at_once_and_a_drain_takes_nothing_ba
     assert!(n_unsent <= 1, "{n_unsent} were told as begun, and never sent");
 }
 
-/// A launch may die before the journal has its tables or its run.
+/// Tells whether the journal has its tables and a run; a launch may die before.
 fn is_a_journal(lab: &Lab) -> bool {
     let journal = lab.journal();
     journal.count("SELECT count(*) FROM sqlite_master WHERE name = 'run'") == 1
         && journal.count("SELECT count(*) FROM run") == 1
 }
 
-/// The same moments in every test run.
+/// Returns the n-th moment to die, the same in every test run.
 ///
 /// source: splitmix64, Steele, Lea and Flood, Fast splittable pseudorandom number generators (2014).
 fn die(n: u64) -> u64 {

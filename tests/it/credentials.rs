@@ -1,4 +1,4 @@
-//! Identities, as people have them: keys, users, agencies, commands and files, in the environment and in profiles.
+//! Credentials of every kind: keys, users, agencies, commands and files, in the environment and in profiles.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ const KEYS: [(&str, &str); 3] = [
     ("HUAWEICLOUD_SDK_PROJECT_ID", "sandbox-project"),
 ];
 
-/// `run` at the sandbox with these variables, and no token.
+/// Begins `run` against the sandbox with these variables and no token.
 fn run(lab: &Lab, served: &Served, more: &[&str], variables: &[(&str, &str)]) -> Launch {
     let args = ["run", "plan.csv", "--events", "--no-progress", "--yes", "--endpoint", &served.url];
     let mut command = lab.command(&[&args, more].concat());
@@ -129,7 +129,7 @@ fn profiles_name_every_kind_and_files_that_others_can_read_are_warned_of() {
     }
 }
 
-/// A profile, variables, and how the run ends with them.
+/// A profile, variables, the exit code of the run with them, and words of its message.
 type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], i32, &'a str);
 
 #[test]
@@ -171,7 +171,7 @@ fn who_is_refused_in_new_credentials_too_stops_however_often_others_are_let_in()
     assert_eq!(served.changes().iter().filter(|change| change.status == Some(401)).count(), 2);
 }
 
-/// Editors and shells put it in front of whatever they write, and nobody sees it.
+/// Editors and shells put an invisible byte order mark in front of what they write.
 #[test]
 fn a_byte_order_mark_is_dropped_wherever_a_text_is_read() {
     let _machine = shared();

@@ -1,4 +1,4 @@
-//! Editions of the API: each is spoken to in its own words, and what it cannot be told is not sent.
+//! Editions of the API: each is addressed in its own words, and what it cannot express is not sent.
 
 use std::collections::HashSet;
 
@@ -16,13 +16,13 @@ fn serve(lab: &Lab, edition: &str) -> Served {
     lab.serve("plan.csv", &format!("edition = \"{edition}\"\n{BEGINNING}"))
 }
 
-/// Rows that would be sent by the difference.
+/// Returns the rows that would be sent, by the difference.
 fn would_send(ended: &Ended) -> HashSet<String> {
     let sends = |line: &str| Some(line.split_once(" -> ")?.1.to_owned());
     ended.stdout.lines().filter_map(sends).collect()
 }
 
-/// Bodies that were sent, row by row.
+/// Returns the bodies that were sent, row by row.
 fn bodies(sandbox: &Served) -> Vec<String> {
     let body = |change: Request| {
         let sent = change.body.unwrap();
@@ -40,7 +40,7 @@ fn each_edition_gets_its_own_spelling_and_auto_that_of_the_plan() {
     let spellings = [
         ("2025-11", "2025-11", ["initialize", "initialize", "initialize"]),
         ("2026-01", "2026-01", ["init", "init", "init"]),
-        // The third row leaves its copystate open: it is filled in as reads spell it.
+        // The third row has no copystate of its own: it is filled in as reads spell it.
         ("auto", "2026-01", ["init", "initialize", "initialize"]),
     ];
     for (dialect, edition, [first, second, third]) in spellings {
@@ -58,7 +58,7 @@ fn each_edition_gets_its_own_spelling_and_auto_that_of_the_plan() {
             format!("vm-00003 {third}/replicating"),
         ];
         assert_eq!(bodies(&sandbox), expected, "{dialect}");
-        // The journal says what went over the wire.
+        // The journal has what went over the wire.
         let journal = lab.journal();
         let begun = journal.text(
             "SELECT group_concat(said, ' ') FROM (SELECT detail ->> 'sends' ->> 'copystate' AS said FROM event

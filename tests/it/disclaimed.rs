@@ -1,4 +1,4 @@
-//! A peer that says it did not look at a change: its word counts for nothing, whatever protocol it says it in.
+//! Peers that claim not to have processed a change: such a claim is not believed, in whatever protocol it is made.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
@@ -18,31 +18,32 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::lab::{Lab, plan, shared};
 
-/// What becomes of a change that has arrived whole.
+/// Fate of a change that has arrived completely.
 #[derive(Clone, Copy, Debug)]
 struct Disclaims {
     how: How,
-    /// The change was made all the same.
+    /// True if the change is made nevertheless.
     effect: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum How {
-    /// With this code: `REFUSED_STREAM` says that it was not looked at, and no other says that it was.
+    /// The stream is reset with this code: `REFUSED_STREAM` says that the change was not processed, and no other says that it
+    /// was.
     Stream(Reason),
     /// GOAWAY with a last stream below that of the change.
     Connection,
 }
 
-/// One source behind HTTP/2 over TLS; the first change of it is disclaimed.
+/// One source behind HTTP/2 over TLS; its first change is disclaimed.
 struct Peer {
     disclaims: Disclaims,
     is_there: bool,
-    /// The requests that arrived whole, in order.
+    /// Requests that arrived completely, in order.
     requests: Vec<Method>,
 }
 
-/// GOAWAY: nothing above stream 0 was looked at, and there was no error. source: RFC 9113, 4.1 and 6.8.
+/// GOAWAY: no stream above 0 was processed, without an error. source: RFC 9113, 4.1 and 6.8.
 const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 impl Peer {
@@ -73,7 +74,7 @@ impl Peer {
     }
 }
 
-/// The service speaks HTTP/2 into one end of a pipe, so that a frame that it would never send can be put between its own.
+/// Serves HTTP/2 through a pipe, so that a frame that the library would never send can be inserted.
 async fn talk(acceptor: TlsAcceptor, stream: TcpStream, peer: Arc<Mutex<Peer>>) -> Option<()> {
     let mut stream = acceptor.accept(stream).await.ok()?;
     let (near, mut far) = tokio::io::duplex(1 << 20);
@@ -113,7 +114,7 @@ async fn take(
     peer: Arc<Mutex<Peer>>,
     goes_away: mpsc::Sender<()>,
 ) -> Option<()> {
-    // Whole: what is disclaimed has left to its last byte.
+    // Read completely: the disclaimed change was sent to its last byte.
     while let Some(chunk) = request.body_mut().data().await {
         chunk.ok()?;
     }
@@ -132,13 +133,13 @@ async fn take(
         }
         (None, How::Connection) => {
             goes_away.send(()).await.ok()?;
-            // The stream stays open for as long as its peer believes in it.
+            // The stream stays open until the client gives up on it.
             std::future::pending().await
         }
     }
 }
 
-/// A certificate of a CA of our own for this machine; the CA's is in `ca.pem`.
+/// Makes a certificate of our own CA for this machine; the CA's certificate is in `ca.pem`.
 fn certified(lab: &Lab) -> ServerConfig {
     let mut ca = CertificateParams::new(vec![]).unwrap();
     ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -158,7 +159,7 @@ fn certified(lab: &Lab) -> ServerConfig {
 fn a_change_that_left_whole_and_was_disclaimed_counts_as_sent_and_is_looked_at_first() {
     let _machine = shared();
     let runtime = Runtime::new().unwrap();
-    // How, and what the attempt is called.
+    // The way of disclaiming, and the outcome of the attempt.
     for (how, called, says) in [
         (
             How::Stream(Reason::REFUSED_STREAM),
@@ -196,7 +197,7 @@ fn a_change_that_left_whole_and_was_disclaimed_counts_as_sent_and_is_looked_at_f
     }
 }
 
-/// That a request was not looked at is as much a peer's word where a 429 says it.
+/// A 429 that says that a request was not processed is no more than a peer's claim, either.
 #[test]
 fn a_change_that_was_told_to_wait_and_made_all_the_same_was_not_there_already() {
     let _machine = shared();
@@ -209,7 +210,7 @@ fn a_change_that_was_told_to_wait_and_made_all_the_same_was_not_there_already() 
     lab.launch(&served, &["resume"]).exits(0);
     assert_eq!(served.changes().len(), 1);
     lab.journal().ends_in("vm-00001", "applied");
-    // What the change caused is not what was before it, and there is a way back.
+    // A state that the change caused is not taken for the one before it, and a rollback is possible.
     assert_eq!(before_and_after(&lab), was.replace("nothing", "cutovering"));
     lab.cutover(&["rollback", "-o", "back.csv"]).exits(0);
     let back = std::fs::read_to_string(lab.path("back.csv")).unwrap();
@@ -230,7 +231,7 @@ fn what_others_did_to_a_row_that_was_told_to_wait_is_not_what_was_before() {
     assert_eq!(served.changes().len(), 1);
     lab.journal().ends_in("vm-00001", "overtaken");
     assert_eq!(before_and_after(&lab), was.replace("nothing", "error"));
-    // Opened again by name, it is taken from where it is, and what was before the first request stays.
+    // Opened again by name, the row is taken from its present state, and the state before the first request is kept.
     lab.launch(&served, &["retry", "--only", "overtaken"]).exits(0);
     lab.journal().ends_in("vm-00001", "applied");
     assert_eq!(before_and_after(&lab), was.replace("nothing", "cutovering"));

@@ -1,9 +1,9 @@
-//! Full and failing disks: what cannot be recorded is not sent.
+//! Full and failing disks: a change that cannot be recorded is not sent.
 
 use crate::lab::{Balance, Lab, Launch, balance_the_books, plan, shared, with_yes};
 
-/// A limit on the size of files stands in for a full disk: writing fails in the same place, with no need for a disk of
-/// its own. The signal that comes with it is ignored, as the binary is not asked to know about it.
+/// A limit on the size of files stands in for a full disk: writing fails at the same point, and no disk is needed. The signal
+/// that comes with it is ignored, since the binary does not handle it.
 #[test]
 fn a_journal_that_takes_no_more_ends_the_run_and_the_books_balance() {
     let _machine = shared();
@@ -11,12 +11,12 @@ fn a_journal_that_takes_no_more_ends_the_run_and_the_books_balance() {
     lab.write("plan.csv", &plan(2000, "stopped,syncing"));
     let sandbox = lab.serve("plan.csv", "");
     let args = with_yes(&sandbox, &["run", "plan.csv", "--rate", "off"]);
-    // In blocks of 512 bytes: enough for the plan, and for some of what happens then.
+    // In blocks of 512 bytes: enough for the plan, and for some of the events.
     let ended = Launch::of(lab.limited("trap '' XFSZ; ulimit -f 4096", &args)).end().exits(70);
     assert!(ended.stderr.contains("journal"), "{}", ended.stderr);
     let n_sent = sandbox.changes().len();
     assert!((1..2000).contains(&n_sent), "{n_sent} were sent before the disk was full");
-    // What was about to leave cannot be told from what had left any more.
+    // A change about to leave can no longer be told from one that left.
     let told = ended.stderr.split_once("at most ").and_then(|(_, rest)| rest.split_once(" changes left before that"));
     let at_most: usize = told.expect("it says how many").0.parse().unwrap();
     assert!((n_sent..n_sent + 300).contains(&at_most), "{n_sent} were sent: {}", ended.stderr);

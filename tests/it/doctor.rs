@@ -11,7 +11,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// The doctor's word on one thing.
+/// Returns the doctor's result for one thing.
 fn health(document: &Value, what: &str) -> String {
     let patients = document["patients"].as_array().unwrap();
     let mut checks = patients.iter().flat_map(|patient| patient["checks"].as_array().unwrap());
@@ -69,7 +69,7 @@ fn the_doctor_sees_a_clock_that_is_off() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let serving = std::thread::spawn(move || {
-        // The first connection only tries the door.
+        // The first connection only checks that the port is open.
         let mut stream = listener.incoming().map(Result::unwrap).find_map(|mut stream| {
             let n_read = stream.read(&mut [0; 4096]).unwrap();
             (n_read > 0).then_some(stream)
@@ -133,7 +133,7 @@ fn sources_are_listed_over_pages_filtered_shown_and_made_a_plan_of() {
     assert!(sources(&["show", "vm-00420"]).exits(0).stdout.contains("initialize"));
     sources(&["show", "nobody"]).exits(1).says("knows no source `nobody`");
     sources(&["show", "a/b"]).exits(2).says("has a `/`");
-    // As far as it tells one from the others, or by its name.
+    // Named by part of an id that fits several sources, or by a name.
     let shown = sources(&["show", "VM-0042", "--json"]).exits(2).says("`VM-0042` could be any of vm-00420");
     assert!(shown.stderr.contains("vm-00429") && shown.stderr.contains("type more of its id"), "{}", shown.stderr);
     let listed = json(&sources(&["list", "--json"]).exits(0).stdout);

@@ -1,4 +1,4 @@
-//! Those who are not let in: credentials that are not accepted, and a second launch while the first one runs.
+//! Refused launches: credentials that are not accepted, and a second launch while the first one runs.
 
 use crate::lab::{Lab, Launch, plan, shared, with_yes};
 
@@ -33,15 +33,15 @@ fn a_second_launch_is_told_who_holds_the_run() {
     let owner = format!("pid {} on {}", first.pid(), host.trim());
     lab.launch(&sandbox, &args).exits(6).says(&owner);
     lab.launch(&sandbox, &["resume"]).exits(6).says(&owner);
-    // Another journal, the same account at the same endpoint.
+    // Another journal, but the same account at the same endpoint.
     lab.launch(&sandbox, &["run", "plan.csv", "--journal", "other.db"]).exits(6).says(&owner);
-    // The run itself is locked too, for those who do not share a state directory.
+    // The run itself is locked as well, for launches that do not share a state directory.
     let mut elsewhere = lab.command(&with_yes(&sandbox, &args));
     elsewhere.env("XDG_STATE_HOME", lab.path("elsewhere"));
     Launch::of(elsewhere).end().exits(6).says(&owner);
     first.kill();
     assert_eq!(lab.journal().count("SELECT launches FROM run"), 1);
-    // The lock died with its holder.
+    // The lock ended with its process.
     let next = lab.begin(&sandbox, &["resume"]);
     assert!(next.reaches("attempt_started"));
     next.kill();

@@ -1,5 +1,5 @@
-//! Seeded edits of a journal: of any cell, any object of its schema, any spelling of its JSON, and any run. Each is found by
-//! `audit verify`, or refused by the next launch.
+//! Seeded edits of a journal: of any cell, any object of its schema, any spelling of its JSON, and any run. `audit verify`
+//! finds each, or the next launch refuses it.
 
 use std::fs;
 
@@ -10,7 +10,8 @@ use crate::chained::{rechain, remove, renumber, tamper};
 use crate::lab::{Ended, Lab, Served, plan, shared};
 use crate::truth::dice::Dice;
 
-/// Tables of a journal, with the columns that say which row it is. The time at which a command was given stands nowhere else.
+/// Tables of a journal, with the columns that identify a row. The time at which a command was given is stored only once, so
+/// that an edit of it cannot be found.
 const CELLS: [(&str, &str); 6] = [
     ("journal", "journal"),
     ("run", "run"),
@@ -24,7 +25,7 @@ pub(super) fn below(dice: &mut Dice, n: usize) -> usize {
     usize::try_from(dice.between(0, n as u64 - 1)).unwrap()
 }
 
-/// One cell of the journal made another; what was done. None: this one cannot be.
+/// Changes one cell of the journal, and says how. `None` if this one cannot be changed.
 fn cell(journal: &Connection, dice: &mut Dice) -> Option<String> {
     let (table, key) = CELLS[below(dice, CELLS.len())];
     let columns: Vec<(String, String)> = {
@@ -64,7 +65,7 @@ fn cell(journal: &Connection, dice: &mut Dice) -> Option<String> {
     (n == 1).then(|| format!("{table}.{column} = {new:?} where {which}"))
 }
 
-/// Edits some cell of a journal, past its guards; says what was done.
+/// Edits some cell of a journal, past its triggers, and says how.
 pub(super) fn one_cell(path: &std::path::Path, dice: &mut Dice) -> String {
     let mut edit = None;
     while edit.is_none() {
@@ -82,7 +83,7 @@ const JSON: [(&str, &str, &str); 5] = [
     ("control", "given_by", "control"),
 ];
 
-/// One JSON text that means the same and is spelled otherwise, with every hash right again.
+/// Rewrites one JSON text with the same meaning and another spelling, and makes every hash right again.
 fn spelling(journal: &Connection, dice: &mut Dice) -> Option<String> {
     let (table, column, key) = JSON[below(dice, JSON.len())];
     let n_rows: usize = journal.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
@@ -105,7 +106,8 @@ fn spelling(journal: &Connection, dice: &mut Dice) -> Option<String> {
     Some(format!("{table}.{column} = {other} where {which}"))
 }
 
-/// The text with a blank more, its fields in another order, a character as an escape, a number in another form, or a field twice.
+/// Respells a text: with another blank, its fields in another order, an escaped character, a number in another form, or a
+/// field twice.
 fn respelled(text: &str, dice: &mut Dice) -> Option<String> {
     let mut in_string = false;
     let mut escaped = false;
@@ -147,7 +149,7 @@ fn respelled(text: &str, dice: &mut Dice) -> Option<String> {
     (other != text).then_some(other)
 }
 
-/// One object of the schema dropped, renamed or written otherwise, or another one beside it.
+/// Drops, renames or rewrites one object of the schema, or adds another.
 fn object(journal: &Connection, dice: &mut Dice) -> Option<String> {
     let objects: Vec<(String, String, String, String)> = {
         let sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name";
@@ -201,7 +203,7 @@ fn names(journal: &Connection, table: &str) -> Vec<String> {
     found.query_map([table], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
-/// A run removed, or moved to another place; or one line of a table removed, or there again under another number.
+/// Removes a run or moves it to another place, or removes a line of a table or copies it under another number.
 fn run_or_line(journal: &Connection, dice: &mut Dice) -> Option<String> {
     match below(dice, 4) {
         0 => {
@@ -235,7 +237,7 @@ fn run_or_line(journal: &Connection, dice: &mut Dice) -> Option<String> {
                     .collect();
                 format!("INSERT INTO {table} SELECT {} FROM {table} WHERE {which}", copied.join(", "))
             };
-            // Commands that nobody has taken are anybody's to give.
+            // Anybody may give a command that no launch has taken.
             (table != "control" && journal.execute(&sql, []) == Ok(1)).then_some(sql)
         }
     }
@@ -284,7 +286,7 @@ fn whatever_somebody_edits_in_a_journal_it_is_found_or_refused() {
     assert!(passed.is_empty(), "{} of {n_seeds} edits were not found:\n{}", passed.len(), passed.join("\n"));
 }
 
-/// Two runs of one plan with a column of its own, the first of them stopped half-way and gone on with, and a command taken.
+/// Makes two runs of one plan with a column of its own; the first was stopped half-way and resumed, and took a command.
 fn twice() -> (Lab, Served) {
     let lab = Lab::new();
     let owned: Vec<String> = plan(8, "stopped,syncing").lines().map(|line| format!("{line},owner")).collect();

@@ -1,10 +1,10 @@
-//! How a launch, or any other verb, ends: its code, its document, and what it says when what it found cannot be delivered.
+//! Ends of launches and other verbs: exit code, document, and the message when a result cannot be delivered.
 
 use serde_json::Value;
 
 use crate::lab::{Ended, Journal, Lab, Launch, plan, shared};
 
-/// The one document on standard output.
+/// Parses the only document on standard output.
 #[track_caller]
 fn document(ended: &Ended) -> Value {
     serde_json::from_str(&ended.stdout).unwrap_or_else(|error| {
@@ -12,7 +12,7 @@ fn document(ended: &Ended) -> Value {
     })
 }
 
-/// The verb's standard output goes there.
+/// Runs a verb with its standard output to this path.
 fn to(lab: &Lab, path: &str, args: &[&str]) -> Ended {
     let script = format!("exec \"$0\" \"$@\" > {path}");
     let words = [&["-c", &script, env!("CARGO_BIN_EXE_cutover")], args].concat();
@@ -77,7 +77,7 @@ fn without_credentials_or_a_way_to_the_service_the_codes_are_five_and_eight() {
         let ended = lab.cutover(&dead).exits(8).says("connection refused");
         assert_eq!(document(&ended)["exit"]["name"], "unreachable");
     }
-    // Where the token comes from is no nearer.
+    // The service that issues tokens cannot be reached, either.
     let mut user = lab.command(&["run", "plan.csv", "--yes", "--endpoint", "http://127.0.0.1:1"]);
     user.env_remove("CUTOVER_AUTH_TOKEN").env("HW_AUTH_URL", "http://127.0.0.1:1");
     user.envs([("HW_USER_NAME", "u"), ("HW_PASSWORD", "p"), ("HW_DOMAIN_NAME", "d")]);
@@ -127,7 +127,7 @@ fn quiet_says_nothing_of_what_is_well_and_one_line_of_the_rest() {
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""));
 }
 
-/// Verbs that answer by their code alone: nothing where it is yes, and one `error:` line with its hint where it is no.
+/// Verbs that answer by their exit code: silent for yes, one `error:` line with a hint for no.
 #[test]
 fn with_q_a_yes_is_silent_and_a_no_is_one_error() {
     let _machine = shared();
@@ -153,7 +153,7 @@ fn with_q_a_yes_is_silent_and_a_no_is_one_error() {
         let told = if verb.contains(&"--events") { String::new() } else { ended.stdout };
         assert_eq!((told.as_str(), ended.stderr.as_str()), ("", ""), "{verb:?}");
     }
-    // What was asked for is given all the same.
+    // Requested output is printed even with `-q`.
     for verb in [&["status"][..], &["runs"], &["report", "--format", "csv"], &["check", "plan.csv", "--json"]] {
         assert!(!lab.cutover(&[verb, &["-q"]].concat()).exits(0).stdout.is_empty(), "{verb:?}");
     }
@@ -173,7 +173,7 @@ fn with_q_a_yes_is_silent_and_a_no_is_one_error() {
         assert!(lines.len() == 1 && lines[0].starts_with("error: "), "{verb:?}: {}", ended.stderr);
         assert!(hint.starts_with("hint: ") && hint.lines().count() == 1, "{verb:?}: {}", ended.stderr);
     }
-    // A guard that is not there is told whatever is hidden otherwise.
+    // A missing safeguard is reported even with `-q`.
     let mut command = lab.command(&run(&["-q"]));
     let ended = Launch::of({
         command.env("XDG_STATE_HOME", "/dev/null/none");
@@ -191,7 +191,7 @@ fn a_result_that_cannot_be_delivered_is_told_once_and_ends_with_seventy() {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(30, "stopped,syncing"));
     let sandbox = lab.serve("plan.csv", "");
-    // The run is settled first; the journal says how it ended, and why the process did not.
+    // The run is settled first; the journal says how it ended, and the process why it ended otherwise.
     for (n, more) in [&["--events"][..], &["--json"], &["--events", "--json"], &[]].into_iter().enumerate() {
         let run = ["run", "plan.csv", "--rate", "off", "--new", "--yes", "--no-progress", "--endpoint", &sandbox.url];
         let ended = to(&lab, "/dev/full", &[&run[..], more].concat()).exits(70);
@@ -210,7 +210,7 @@ fn a_result_that_cannot_be_delivered_is_told_once_and_ends_with_seventy() {
         assert!(told["exit"]["code"] == 70 && reason.contains("No space left on device"), "{more:?}: {told}");
         lab.cutover(&["audit", "verify"]).exits(0);
     }
-    // A report that was written before says the same, and holds the journal's last word.
+    // A report that was written before says the same, and has the last event of the journal.
     let run = ["run", "plan.csv", "--rate", "off", "--new", "--yes", "--json", "--endpoint", &sandbox.url];
     to(&lab, "/dev/full", &[&run[..], &["--report", "report.json"]].concat()).exits(70);
     let report: Value = serde_json::from_str(&std::fs::read_to_string(lab.path("report.json")).unwrap()).unwrap();
@@ -374,7 +374,7 @@ fn what_is_written_beside_a_journal_is_for_the_eyes_that_it_is_for() {
     assert_eq!(mode("back.csv"), 0o640);
     lab.cutover(&["plan", "plan.csv", "-o", "sealed.plan", "--as", "Ada", "--endpoint", &sandbox.url]).exits(0);
     assert_eq!(mode("sealed.plan"), 0o600, "it holds what the plan held");
-    // What is replaced stays for those for whom it was, whatever is taken away from new files.
+    // A replaced file keeps its permissions, whatever the umask takes from new files.
     set("sealed.plan", 0o664);
     lab.cutover(&["approve", "sealed.plan", "--as", "Bob"]).exits(0);
     assert_eq!(mode("sealed.plan"), 0o664);
@@ -400,7 +400,7 @@ fn everything_that_is_left_is_named_at_the_end() {
     lab.launch(&sandbox, &["resume", "--rate", "off", "--timeout", "1s"]).exits(0);
 }
 
-/// What may become of a journal while a run goes on.
+/// Fates of a journal while a run goes on.
 const FATES: [(&str, &str); 6] = [
     ("moved", "mv cutover.db elsewhere.db"),
     ("deleted", "rm cutover.db"),
@@ -436,7 +436,7 @@ fn a_journal_that_went_away_stops_the_run_and_all_of_it_is_saved() {
         assert_eq!(ended.stderr.contains("the file itself, `"), has_a_name, "{fate}: {}", ended.stderr);
         let (_, rest) = ended.stderr.split_once("everything that was recorded is saved as `").unwrap();
         let saved = lab.path(rest.split_once('`').unwrap().0);
-        // It holds every change that the server saw, proves itself, and the run goes on from it.
+        // The saved journal has every change that the server saw, verifies, and can be resumed.
         let saved = saved.to_str().unwrap();
         assert!(
             ended.stderr.contains(&format!("{} rows left to do: cutover resume ", 300 - n_sent)),
@@ -465,7 +465,7 @@ fn a_journal_that_goes_away_while_the_run_waits_is_noticed_meanwhile() {
     let launch = lab.begin(&sandbox, &["run", "plan.csv", "--pause-file", "pause", "--json"]);
     assert!(launch.reaches("controlled"));
     std::fs::remove_file(lab.path("cutover.db")).unwrap();
-    // Nobody ends the pause: that it ends at all is the noticing.
+    // Nobody ends the pause: the run ends only because the loss is noticed.
     let ended = launch.end().exits(70).says("`cutover.db` is no longer there: stopped after 0 changes");
     assert_eq!(sandbox.changes().len(), 0);
     let last: Value = serde_json::from_str(ended.stdout.lines().last().unwrap()).unwrap();
@@ -487,7 +487,7 @@ fn what_is_told_as_sent_never_goes_down() {
     };
     for _ in 0..2 {
         ask();
-        // What was written down as begun and waits for its turn is taken back; while it is paused it does not end.
+        // Intents that wait for their turn are withdrawn during a pause, which does not end by itself.
         lab.cutover(&["control", "pause"]).exits(0);
         (0..4).for_each(|_| ask());
         lab.cutover(&["control", "continue"]).exits(0);
@@ -501,7 +501,7 @@ fn what_is_told_as_sent_never_goes_down() {
     assert_eq!(document(&lab.cutover(&["status", "--json"]))["attempts"], 150);
 }
 
-/// What somebody else reads in the journal until it is dropped.
+/// Reads in the journal, like another process, until it is dropped.
 fn reader_of(path: &std::path::Path) -> rusqlite::Connection {
     let reader = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM event").unwrap();
@@ -534,7 +534,7 @@ fn a_reader_that_holds_the_log_is_named_once_and_what_it_grew_to_is_given_back()
     let doctor = lab.cutover(&["doctor", "--endpoint", "sandbox"]);
     drop(reader);
     lab.cutover(&["control", "release", "rest"]).exits(0);
-    // At the end it is gone, or empty, which is another matter.
+    // At the end the log is gone or empty, which is no evidence here.
     let mut least = log();
     while launch.is_running() {
         least = least.min(Some(log()).filter(|size| *size > 0).unwrap_or(least));

@@ -1,4 +1,4 @@
-//! Endpoints that are no service: nothing is sent to them as a change.
+//! Endpoints that are no service: no change is sent to them.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -15,7 +15,7 @@ fn a_dead_endpoint_is_told_before_the_first_change() {
 #[test]
 fn an_endpoint_that_takes_a_connection_and_never_answers_is_out_of_reach() {
     let _machine = shared();
-    // The system takes connections for a listener that accepts none.
+    // The system accepts connections for a listener that never does.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     is_out_of_reach(listener.local_addr().unwrap().port());
 }

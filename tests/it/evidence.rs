@@ -1,4 +1,4 @@
-//! Evidence as an auditor holds it in hand: a head that is signed, with the tools that everybody has.
+//! Evidence for an auditor: a signed head, checked with common tools.
 
 use std::process::Command;
 
@@ -19,7 +19,7 @@ fn ssh_keygen(lab: &Lab, args: &[&str], input: Option<&str>) -> (bool, String) {
     (out.status.success(), format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr)))
 }
 
-/// A run of five rows of which one is refused, and two keys.
+/// Makes a run of five rows, one of which is refused, and two keys.
 fn bench() -> (Lab, Served) {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(5, "cutovering,cutovering"));
@@ -51,12 +51,12 @@ fn a_signed_head_is_accepted_by_ssh_keygen_and_what_ssh_keygen_signed_is_accepte
     let verified = verify(&lab, &["--signature", "head.sig", "--signer", "mine.pub"]).exits(0);
     assert!(verified.stdout.contains("signed  by SHA256:"), "{}", verified.stdout);
 
-    // The other way round, over the same text.
+    // The other way round: `ssh-keygen` signs the same text.
     std::fs::rename(lab.path("head.sig"), lab.path("ours.sig")).unwrap();
     assert!(ssh_keygen(&lab, &["-q", "-Y", "sign", "-n", "cutover-head", "-f", "mine", "head"], None).0);
     verify(&lab, &["--signature", "head.sig"]).exits(0);
 
-    // Somebody else's key, another purpose, another head.
+    // Another person's key, another purpose, another head.
     let other = verify(&lab, &["--signature", "head.sig", "--signer", "other.pub"]).exits(7);
     assert!(other.stdout.contains("is none of the keys that were named"), "{}", other.stdout);
     std::fs::remove_file(lab.path("head.sig")).unwrap();
@@ -79,14 +79,14 @@ fn what_cannot_sign_says_why_and_writes_nothing() {
     lab.write("text", "hello\n");
     for (key, why) in [
         ("nosuch", "could not read `nosuch`"),
-        // Nobody is there to be asked, and no agent has it.
+        // Nobody can be asked for the passphrase, and no agent has the key.
         ("locked", "`locked` cannot sign: `ssh-keygen` did not sign: "),
         ("text", "`text` cannot sign: `ssh-keygen` did not sign: "),
     ] {
         lab.cutover(&["audit", "sign", "--key", key, "-o", "head"]).exits(2).says(why);
         assert!(!lab.path("head").exists() && !lab.path("head.sig").exists(), "{key}");
     }
-    // What was altered is not signed.
+    // An altered run is not signed.
     let journal = rusqlite::Connection::open(lab.path("cutover.db")).unwrap();
     journal.execute("UPDATE row SET verdict = 'already' WHERE row = 1", []).unwrap();
     drop(journal);
@@ -95,7 +95,7 @@ fn what_cannot_sign_says_why_and_writes_nothing() {
     lab.cutover(&["audit", "verify", "--signature", "nosuch"]).exits(2).says("could not read `nosuch`");
 }
 
-/// Runs a tool in a folder; what it printed, if it said that all is well.
+/// Runs a tool in a folder, and returns what it printed if it reported success.
 fn tool(folder: &std::path::Path, words: &[&str]) -> Result<String, String> {
     let out = Command::new(words[0]).args(&words[1..]).current_dir(folder).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
@@ -129,7 +129,7 @@ fn a_stranger_checks_a_bundle_by_hand_as_its_readme_says() {
     let held: Vec<_> = std::fs::read_dir(&bundle).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(held.len(), 14, "{held:?}");
 
-    // What is altered is found by each of the tools that look at it.
+    // Each of the tools finds an alteration of what it checks.
     let journal = rusqlite::Connection::open(bundle.join("journal.db")).unwrap();
     journal
         .execute_batch("DROP TRIGGER event_is_never_changed; UPDATE event SET at = at + 1 WHERE lane = 1 AND seq = 3")
@@ -173,7 +173,7 @@ fn a_bundle_may_be_a_zip_and_what_cannot_be_exported_leaves_nothing() {
     assert_eq!(left, Vec::<String>::new());
 }
 
-/// An agent of its own, until it is dropped.
+/// An SSH agent of its own, until it is dropped.
 struct Agent {
     socket: std::path::PathBuf,
     child: std::process::Child,
@@ -185,12 +185,12 @@ impl Agent {
         let socket = lab.path("agent");
         let mut command = Command::new("ssh-agent");
         let mut child = command.args(["-D", "-a"]).arg(&socket).stdout(std::process::Stdio::piped()).spawn().unwrap();
-        // It says where it listens once it does.
+        // The agent prints its address once it listens.
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
         Self { socket, child }
     }
 
-    /// Gives it a key, with the passphrase that the key has.
+    /// Adds a key with its passphrase.
     fn add(&self, lab: &Lab, key: &str, passphrase: &str) {
         use std::os::unix::fs::PermissionsExt as _;
         lab.write("ask", &format!("#!/bin/sh\necho {passphrase}\n"));
@@ -254,7 +254,7 @@ fn keys_of_every_kind_that_people_have_are_taken_and_without_ssh_keygen_that_is_
     assert!(ended.stderr.contains("install OpenSSH's client"), "{}", ended.stderr);
 }
 
-/// A text with its length before it.
+/// Encodes a text with its length before it.
 ///
 /// source: RFC 4251, 5
 fn string(bytes: &[u8]) -> Vec<u8> {
@@ -266,10 +266,10 @@ fn hash(algorithm: &'static ring::digest::Algorithm, bytes: &[u8]) -> Vec<u8> {
 }
 
 const APPLICATION: &str = "ssh:";
-/// Somebody touched it; it signed this often.
+/// Trailer of a device: it was touched, and this is its count of signatures.
 const TRAILER: [u8; 5] = [1, 0, 0, 1, 7];
 
-/// A signature as a FIDO device gives it and `ssh-keygen -Y sign` writes it: built from the pages of the protocol alone.
+/// Makes a signature as a FIDO device gives it and `ssh-keygen -Y sign` writes it, from the protocol's specification alone.
 ///
 /// source: PROTOCOL.sshsig (blob and signed data) and PROTOCOL.u2f (SSH U2F signatures) of OpenSSH
 fn of_device(text: &[u8], kind: &str, public: &[u8], sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
@@ -287,7 +287,7 @@ fn of_device(text: &[u8], kind: &str, public: &[u8], sign: impl FnOnce(&[u8]) ->
     format!("-----BEGIN SSH SIGNATURE-----\n{}\n-----END SSH SIGNATURE-----\n", lines.join("\n"))
 }
 
-/// A number without blanks before it, and a zero before what would be taken for a sign.
+/// Encodes a number without leading zeros, with one zero before a high bit that would be its sign.
 fn mpint(bytes: &[u8]) -> Vec<u8> {
     let bytes = &bytes[bytes.iter().take_while(|byte| **byte == 0).count()..];
     if bytes.first().is_some_and(|first| first & 0x80 != 0) { string(&[&[0], bytes].concat()) } else { string(bytes) }
@@ -332,7 +332,7 @@ fn what_a_fido_device_signs_is_accepted_here_as_by_ssh_keygen_and_nothing_else_i
         let verified = verify(&lab, &["--signature", "head.sig", "--signer", "sk.pub"]).exits(0);
         assert!(verified.stdout.contains("proven  by the signature"), "{kind}: {}", verified.stdout);
 
-        // Another count of the device, another text, and the arithmetic alone, without what a device adds.
+        // Another count of the device, another text, and a signature without what a device adds.
         let blob = BASE64.decode(signature.lines().filter(|line| !line.starts_with('-')).collect::<String>()).unwrap();
         let mut counted = blob.clone();
         *counted.last_mut().unwrap() ^= 1;

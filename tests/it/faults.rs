@@ -1,4 +1,4 @@
-//! Every row ends in the verdict that the server's own books say is true.
+//! Faults of the service: every row ends with the verdict that the server's own records prove.
 
 use std::collections::HashMap;
 
@@ -68,7 +68,7 @@ fn a_thousand_rows_under_a_mix_of_faults_end_in_what_the_server_says_is_true() {
     }
 }
 
-/// From the server's books alone: the state, and how the last change ended.
+/// Returns the true verdict, from the server's records alone: the state, and the end of the last change.
 fn true_verdict(row: &Row, truth: &Truth, sent: &[&Request]) -> &'static str {
     if row.is_on_target(truth) {
         return if sent.is_empty() { "already" } else { "applied" };

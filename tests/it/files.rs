@@ -1,4 +1,4 @@
-//! Whom files are for, and what lay in their place before: links, pipes, second names, folders of others.
+//! Permissions of files, and what was in their place before: links, pipes, hard links, folders of others.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -17,7 +17,7 @@ fn set(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Runs to its end within half a minute: nothing waits for a peer that never comes.
+/// Waits for the end, which has to come within half a minute: nothing waits for a peer that never comes.
 #[track_caller]
 fn soon(mut launch: Launch) -> Ended {
     let until = Instant::now() + Duration::from_secs(30);
@@ -31,14 +31,14 @@ fn soon(mut launch: Launch) -> Ended {
     launch.end()
 }
 
-/// Puts something in the place of a file, given another that is worth keeping.
+/// Puts something in the place of a file; the second path is a file that must not be harmed.
 type Plant = fn(&Path, &Path);
 
 fn pipe(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-/// The one file of a folder whose name ends so.
+/// Returns the only file of a folder whose name ends so.
 fn the_one(folder: &Path, end: &str) -> PathBuf {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let found: Vec<PathBuf> = names.filter(|path| path.to_str().unwrap().ends_with(end)).collect();
@@ -46,7 +46,7 @@ fn the_one(folder: &Path, end: &str) -> PathBuf {
     found.into_iter().next().unwrap()
 }
 
-/// A launch that holds before its first change, and the paths of the locks that it has.
+/// Begins a launch that holds before its first change, and returns the paths of its locks.
 fn held(lab: &Lab, sandbox: &Served, args: &[&str]) -> (Launch, [PathBuf; 2]) {
     lab.write("hold", "");
     let launch = lab.begin(sandbox, &[args, &["--pause-file", "hold"]].concat());
@@ -85,7 +85,7 @@ fn what_stands_in_the_place_of_a_lock_is_neither_followed_nor_written_to() {
         _ = fs::remove_file(place);
     }
     assert!(sandbox.changes().is_empty());
-    // What a dead process left is one.
+    // A lock file that a dead process left counts as free.
     fs::write(&locks[0], r#"{"pid":1,"host":"gone","since":"2026-01-01T00:00:00Z"}"#).unwrap();
     lab.write("hold", "");
     fs::remove_file(lab.path("hold")).unwrap();
@@ -107,7 +107,7 @@ fn an_account_is_one_account_however_endpoint_and_target_are_spelled() {
         let ended = lab.cutover(&[&again[..], &["--yes", "--endpoint", &url]].concat());
         ended.exits(6).says("another launch holds account");
     }
-    // A bare token is told from another by a name that is given to it, and by nothing else.
+    // A bare token is distinguished from another only by the name given to its account.
     let by_profile = lab.launch(&sandbox, &[&again[..], &["--profile", "other"]].concat());
     by_profile.exits(6).says("another launch holds account");
     lab.launch(&sandbox, &[&again[..], &["--account", "somebody-else"]].concat()).exits(0);
@@ -137,7 +137,7 @@ fn a_key_is_one_account_whatever_name_it_is_given() {
     launch.kill();
 }
 
-/// The binary under an umask.
+/// Begins the binary under a umask.
 fn under(lab: &Lab, umask: &str, args: &[&str]) -> Launch {
     Launch::of(lab.limited(&format!("umask {umask}"), args))
 }
@@ -194,7 +194,7 @@ fn the_journal_that_plan_throws_away_is_nobody_elses_while_it_lasts() {
     let _machine = shared();
     let lab = Lab::new();
     lab.write("plan.csv", &plan(3, "stopped,syncing"));
-    // It takes the connection, and never answers.
+    // It accepts the connection and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     fs::create_dir(lab.path("tmp")).unwrap();
@@ -213,7 +213,7 @@ fn the_journal_that_plan_throws_away_is_nobody_elses_while_it_lasts() {
     }
 }
 
-/// A run that was begun and is not over.
+/// Makes a run that was begun and not ended.
 fn begun() -> (Lab, Served) {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(3, "stopped,syncing"));
@@ -258,7 +258,7 @@ fn a_journal_has_one_name_and_is_a_file() {
     }
     assert!(!lab.path("nowhere").exists());
     assert!(sandbox.changes().is_empty());
-    // By a link it is itself, with the one lock that it has.
+    // By a symbolic link it is the same journal, with the same lock.
     symlink(lab.path("cutover.db"), lab.path("elsewhere/link.db")).unwrap();
     lab.write("hold", "");
     let launch = lab.begin(&sandbox, &["resume", "--pause-file", "hold"]);
@@ -297,13 +297,13 @@ fn what_is_said_to_do_about_a_second_name_keeps_what_was_recorded_last() {
     assert_eq!(by_link, copies);
     assert!(lab.command_of("sh", &["-c", &copies]).status().unwrap().success(), "{copies}");
     assert_eq!(Journal::open(&lab.path("COPY")).n_events("attempt_started"), n_begun, "{copies}");
-    // By the other name there is no log to copy.
+    // Under the other name there is no log to copy.
     let ended = lab.cutover(&["status", "--journal", "elsewhere/second.db"]).exits(2);
     let says = "keep the one beside which a log (`-wal`) lies";
     assert!(ended.stderr.contains(says) && !ended.stderr.contains("COPY"), "{}", ended.stderr);
 }
 
-/// Both names are found, whatever the shell would make of them.
+/// Both names are found, even where a shell would interpret their characters.
 #[test]
 fn what_is_said_to_find_a_second_name_finds_it_as_it_is_typed() {
     let may_mount = Command::new("unshare").args(["-rm", "true"]).stderr(Stdio::null()).status();
@@ -313,7 +313,7 @@ fn what_is_said_to_find_a_second_name_finds_it_as_it_is_typed() {
     }
     let _machine = shared();
     let (lab, _sandbox) = begun();
-    // On a disk of its own, because the whole of it is searched.
+    // On a file system of its own, because all of it is searched.
     let script = format!(
         r#"mkdir "it's here" && mount -t tmpfs small "it's here" && cp cutover.db cutover.db-wal "it's here" || exit 1
         cd "it's here" && ln cutover.db 'a "second" $HOME.db' || exit 1
@@ -329,7 +329,7 @@ fn what_is_said_to_find_a_second_name_finds_it_as_it_is_typed() {
     }
 }
 
-/// In a folder whose name a shell would make something else of.
+/// In a folder whose name a shell would interpret.
 #[test]
 fn what_is_said_to_do_about_a_planted_lock_takes_it_away_as_it_is_typed() {
     let _machine = shared();
@@ -379,7 +379,7 @@ fn what_is_said_to_do_about_a_planted_lock_takes_it_away_as_it_is_typed() {
     lab.launch(&sandbox, &["resume", "--journal", &journal]).exits(0);
 }
 
-/// A command that begins so, as it is printed.
+/// Returns the command that begins so, as it was printed.
 #[track_caller]
 fn the_command(ended: &Ended, begins: &str) -> String {
     let (_, command) = ended.stderr.split_once(&format!("`{begins}")).expect("it is printed");
@@ -412,7 +412,7 @@ fn what_is_planted_beside_a_journal_is_not_taken_for_its_own() {
     lab.launch(&sandbox, &["resume"]).exits(0);
 }
 
-/// It may have what was recorded last, as here.
+/// The log may hold what was recorded last, as it does here.
 #[test]
 fn what_is_said_to_do_about_a_log_that_is_amiss_loses_nothing_of_it() {
     let _machine = shared();
@@ -422,7 +422,7 @@ fn what_is_said_to_do_about_a_log_that_is_amiss_loses_nothing_of_it() {
     let rows = || soon(Launch::of(lab.command(&["report", "--format", "csv"]))).exits(0).stdout.clone();
     let amiss = || soon(Launch::of(lab.command(&["status"]))).exits(2).says("what was recorded last");
     let typed = |command: &str| {
-        // Where folders of others go while they are searched, `find` complains, and finds what is there all the same.
+        // `find` complains about folders that disappear while it searches, and still finds the file.
         let typed = lab.command_of("sh", &["-c", command]).output().unwrap();
         String::from_utf8(typed.stdout).unwrap()
     };
@@ -464,7 +464,7 @@ fn a_journal_that_is_mounted_alone_is_refused() {
     let mounted = |script: &str| Launch::of(lab.command_of("unshare", &["-rm", "sh", "-c", script])).end();
     mounted(&script).exits(2).says("is mounted as a single file").says("mount the folder");
     assert!(sandbox.changes().is_empty());
-    // With its folder it is where it was.
+    // Together with its folder it is in its place.
     fs::create_dir(lab.path("whole")).unwrap();
     mounted(&script.replace("cutover.db inside/cutover.db", ". whole").replace("inside/", "whole/")).exits(0);
 }
@@ -487,7 +487,7 @@ fn a_report_goes_neither_through_a_link_nor_to_whom_the_journal_is_not_for() {
         let ended = lab.limited("umask 077", &[verb, &[name]].concat());
         Launch::of(ended).end().exits(0);
         assert_eq!(fs::read_to_string(lab.path("theirs")).unwrap(), "worth keeping", "{name}");
-        // No way back is no plan.
+        // With nothing to roll back no plan is written.
         if name != "back.csv" {
             assert_eq!(mode(&lab.path(name)), 0o600, "{name}");
         }
@@ -509,7 +509,7 @@ fn what_another_user_put_in_the_place_of_a_report_does_not_get_it() {
     lab.cutover(&["report", "--format", "csv", "-o", "report.csv"]).exits(0);
     let found = fs::metadata(lab.path("report.csv")).unwrap();
     assert_eq!((found.mode() & 0o777, found.uid()), (0o600, 0));
-    // A pipe, with somebody who reads, where anybody may have put it.
+    // A pipe with a reader, in a place where anybody may have put it.
     pipe(&lab.path("pipe.csv"));
     gives(&lab.path("pipe.csv")).unwrap();
     let reader = Command::new("cat").arg(lab.path("pipe.csv")).stdout(Stdio::piped()).spawn().unwrap();
@@ -517,11 +517,11 @@ fn what_another_user_put_in_the_place_of_a_report_does_not_get_it() {
     set(&lab.path("."), 0o1777);
     to_pipe().exits(2).says("belongs to somebody else");
     set(&lab.path("."), 0o700);
-    // Where nobody could have, it is the pipe of a program that is meant to get it.
+    // In a place where nobody else could have put it, it is the pipe of a program that is to read it.
     to_pipe().exits(0);
     let read = reader.wait_with_output().unwrap().stdout;
     assert!(read.starts_with(b"row,source_id"), "{}", String::from_utf8_lossy(&read));
-    // A lock that another user left is no reason to stop, and is not written to.
+    // A lock that another user left does not stop a launch, and is not written to.
     let lock = lab.path("state/cutover/locks");
     let name = the_one(&lock, ".lock");
     fs::write(&name, "left by another").unwrap();
@@ -537,7 +537,7 @@ fn a_terminal_of_somebody_else_is_written_to_by_whoever_sits_at_it() {
     }
     let (lab, _sandbox) = begun();
     let binary = env!("CARGO_BIN_EXE_cutover");
-    // As it is under sudo and su.
+    // Under sudo and su, the terminal belongs to another user.
     let run = format!("chown 65534 $(tty) && exec {binary} report --format csv -o /dev/stdout");
     let ended = lab.command_of("script", &["-qec", &run, "/dev/null"]).stdin(Stdio::null()).output().unwrap();
     let shown = String::from_utf8_lossy(&ended.stdout).into_owned();
@@ -599,7 +599,7 @@ fn what_is_open_already_is_written_to_and_no_link_to_it_is_replaced() {
         let is_whole = text.starts_with("before\nrow,source_id") && text.ends_with("\nafter\n");
         assert!(is_whole && text.lines().count() == 6, "{script}: {text}");
     }
-    // A socket, as the journal of a service gives it: nothing opens it anew.
+    // A socket, as in a service under systemd: it cannot be opened again.
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     let mut command = lab.command(&["report", "--format", "csv", "-o", "dev/stdout"]);
     assert!(command.stdout(std::os::fd::OwnedFd::from(theirs)).status().unwrap().success());
@@ -607,10 +607,10 @@ fn what_is_open_already_is_written_to_and_no_link_to_it_is_replaced() {
     let mut text = String::new();
     std::io::Read::read_to_string(&mut &ours, &mut text).unwrap();
     assert!(text.starts_with("row,source_id"), "{text}");
-    // What is open, and not to be written to, is said before the work.
+    // An open descriptor that cannot be written to is reported before any work.
     lab.cutover(&["report", "--format", "csv", "-o", "/proc/self/fd/0"]).exits(2).says("a report cannot be written to");
     lab.cutover(&["report", "--format", "csv", "-o", "/proc/self/fd/99"]).exits(2);
-    // The journal is not appended to, by whichever name.
+    // The journal is not appended to, under any name.
     let journal = fs::read(lab.path("cutover.db")).unwrap();
     let script = format!("{report} dev/stdout >> cutover.db");
     assert!(!lab.command_of("sh", &["-c", &script]).status().unwrap().success());
@@ -648,7 +648,7 @@ fn a_folder_in_which_everybody_can_put_files_is_warned_of() {
     let (lab, sandbox) = begun();
     let warning = "everybody on this machine can put files in";
     lab.write("hold", "");
-    // One that was made for everybody stays everybody's.
+    // A journal that was made for everybody stays so.
     for (mode, is_ours_to_close) in [(0o777, true), (0o1777, false)] {
         set(&lab.path("."), mode);
         let launch = lab.begin(&sandbox, &["resume", "--pause-file", "hold"]);
@@ -656,7 +656,7 @@ fn a_folder_in_which_everybody_can_put_files_is_warned_of() {
         let ended = launch.kill().says(warning).says("keep it elsewhere (`--journal PATH`)");
         assert_eq!(ended.stderr.contains("chmod o-w"), is_ours_to_close, "{}", ended.stderr);
     }
-    // What somebody else put beside the journal there is not taken for its log.
+    // A file that another user put beside the journal is not taken for its log.
     let log = lab.path("cutover.db-wal");
     if std::os::unix::fs::chown(&log, Some(65_534), Some(65_534)).is_ok() {
         lab.launch(&sandbox, &["resume"]).exits(2).says("belongs to somebody else");
@@ -667,7 +667,7 @@ fn a_folder_in_which_everybody_can_put_files_is_warned_of() {
     assert!(!ended.stderr.contains(warning), "{}", ended.stderr);
 }
 
-/// The machine's folder for locks, as it may be there or have been put there, and whether it is taken.
+/// The machine's folder for locks in several states, each with whether it is used.
 #[test]
 fn locks_lie_where_all_users_of_the_machine_see_them_if_root_made_that() {
     let may_mount = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
@@ -680,7 +680,7 @@ fn locks_lie_where_all_users_of_the_machine_see_them_if_root_made_that() {
     let binary = env!("CARGO_BIN_EXE_cutover");
     let (url, folder) = (&sandbox.url, "/run/lock/cutover");
     let resume = format!("{binary} resume --yes --endpoint {url} --pause-file hold");
-    // What was made, and what the second launch, of another user with another journal, ends with.
+    // Setup, and the exit of a second launch by another user with another journal.
     let cases = [
         (format!("mkdir -m 1777 {folder}"), true),
         (format!("mkdir -m 0755 {folder}"), true),

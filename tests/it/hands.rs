@@ -1,4 +1,4 @@
-//! A service that shows and says the wrong thing at the wrong moment, as real ones do: nothing is settled by it.
+//! Services that show and say wrong things at wrong moments: no row is settled by them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::lab::{hold_up, shared};
 use crate::service::{Asked, Night, OLD, Reply, Server, TARGET, well};
 
-/// The shapes in which a read shows nothing of a field.
+/// Forms in which a read shows nothing of a field.
 fn hollow(id: &str, n: u32) -> Value {
     match n % 6 {
         0 => json!({"id": id, "state": null, "migration_cycle": null}),
@@ -26,7 +26,7 @@ fn hollow(id: &str, n: u32) -> Value {
 fn a_look_that_shows_nothing_permits_nothing_and_settles_nothing() {
     let _machine = shared();
     let ids = ["vm-0", "vm-1", "vm-2", "vm-3", "vm-4", "vm-5"];
-    // The answer is lost, the effect is there, and reads show nothing from then on.
+    // The answer is lost, the change has its effect, and reads show nothing from then on.
     let night = Night::of(&ids, |server, id, asked| match asked {
         Asked::Change => {
             server.is_now(TARGET);
@@ -39,7 +39,7 @@ fn a_look_that_shows_nothing_permits_nothing_and_settles_nothing() {
     for id in ids {
         night.ends(id, "in_doubt", 1);
     }
-    // Accepted, and no look ever shows anything.
+    // The change is accepted, and no look ever shows anything.
     let night = Night::of(&ids, |server, id, asked| match asked {
         Asked::Show | Asked::List if server.n_changes > 0 => (200, hollow(id, id.as_bytes()[3].into())),
         _ => well(server, id, asked),
@@ -79,7 +79,7 @@ fn where_no_row_can_be_looked_at_nothing_is_sent_although_the_list_can_be_read()
     let _machine = shared();
     let ids = ["vm-0", "vm-1", "vm-2"];
     for (status, code, exit) in [(404, "APIGW.0101", 8), (503, "APIGW.0201", 8), (403, "SMS.2248", 5)] {
-        // The list shows none of them.
+        // The list shows no source.
         let night = Night::of(&ids, move |_, _, _| (status, json!({"error_code": code, "error_msg": "no"})));
         night.launch(&["run", "plan.csv", "--attempts", "1"]).exits(exit).says(code).says("nothing was sent");
         for id in ids {
@@ -114,7 +114,7 @@ fn what_is_refused_after_a_doubt_is_looked_at_first() {
     let night = Night::of(&ids, |server, id, asked| match asked {
         Asked::Change if server.n_changes == 1 => (504, json!({})),
         Asked::Change => {
-            // What the first change did has come true meanwhile, or somebody else was quicker.
+            // The first change has taken effect meanwhile, or somebody else was quicker.
             match id {
                 "moved" => server.is_now(TARGET),
                 "elsewhere" => server.is_now(("error", "syncing")),
@@ -143,10 +143,10 @@ fn what_is_refused_after_a_doubt_is_looked_at_first() {
 #[test]
 fn one_strange_look_after_a_change_is_no_verdict() {
     let _machine = shared();
-    // Lost for half a second; behind, where others were at work between our look and our change; and truly moved.
+    // Gone for half a second; behind, because others moved it between our look and our change; and truly moved.
     let ids = ["gone", "behind", "gone-in-doubt", "moved", "gone-for-good"];
     let night = Night::of(&ids, |server, id, asked| {
-        // However late it comes, the first look is one of these.
+        // The first look is one of these, however late it comes.
         let for_ms = if id == "gone-in-doubt" { 1_500 } else { 500 };
         let at_first = server.n_looks_since <= 1 || server.changed_within(Duration::from_millis(for_ms));
         match (id, asked) {
@@ -182,7 +182,7 @@ fn what_waits_again_behind_its_look_is_looked_at_again_before_its_intent() {
     struct Told {
         n_changes: u32,
         n_waits: u32,
-        /// Its look was on its way when the lane was told to wait again.
+        /// Id of a row whose look was on its way when the lane was told to wait again.
         late: Option<String>,
         looked_at: BTreeMap<String, Instant>,
         oldest_look: Duration,
@@ -205,7 +205,7 @@ fn what_waits_again_behind_its_look_is_looked_at_again_before_its_intent() {
         told.oldest_look = told.oldest_look.max(age);
         if told.n_changes == 2 || (told.n_waits == 1 && told.late.is_some()) {
             told.n_waits += 1;
-            // The figure is that of the pace, so that nothing is learned from it.
+            // The stated limit is that of the pace, so that nothing is learned from it.
             let text = "policy user over ratelimit,limit:5,time:1 second";
             let body = json!({"error_code": "APIGW.0308", "error_msg": text});
             return Reply { retry_after_s: Some(8), ..(429, body).into() };
@@ -232,13 +232,13 @@ fn what_a_page_shows_on_target_while_a_look_is_on_its_way_to_the_disk_is_not_sen
     let after = move |at: &OnceLock<Instant>, ms| at.get().is_some_and(|at| at.elapsed() > Duration::from_millis(ms));
     let night = Night::of(&ids, move |server, id, asked| match (id, asked) {
         ("vm-0", Asked::Change) => (504, json!({})),
-        // The look that permits it to be sent again, and its effect directly behind it.
+        // Answers the look that permits another attempt, and then makes the change.
         ("vm-0", Asked::Show) if server.n_changes > 0 && held_up.get().is_none() => {
             hold_up(of_client.get().unwrap(), Duration::from_secs(3));
             held_up.set(Instant::now()).unwrap();
             (200, server.body(id))
         }
-        // Those are asked for, again and again, by a page that shows the first as well.
+        // These are asked for repeatedly by a page that also shows the first row.
         (_, Asked::Change) => (200, json!({})),
         _ => {
             if after(&held_up, if id == "vm-0" { 200 } else { 1_800 }) {
@@ -255,7 +255,7 @@ fn what_a_page_shows_on_target_while_a_look_is_on_its_way_to_the_disk_is_not_sen
 
 #[test]
 fn an_intent_that_was_long_on_its_way_to_the_disk_does_not_leave_on_an_old_look() {
-    /// What was at hand already is let go before others move the rest.
+    /// Time after which others move the rest: prepared requests are dropped before that.
     const MOVED_AFTER: Duration = Duration::from_millis(1_500);
     #[derive(Default)]
     struct Told {

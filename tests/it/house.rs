@@ -1,7 +1,7 @@
-//! Order of the house: arrows of dependency point one way, between rooms and inside of them.
+//! Order of the rooms: dependencies point one way, between rooms and inside them.
 //!
-//! An arrow is a `use` or a path in the code of a file, tests left out. The order of the rooms stands on the first page of the
-//! crate, and is read there.
+//! A dependency is a `use` or a path in the code of a file, without its tests. The order of the rooms is read from the first
+//! page of the crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,14 +21,14 @@ const STAND_ON_THEIR_FACE: [(&str, &str); 10] = [
     ("settings", "a text is checked by making whole settings of it"),
 ];
 
-/// A file by its place in the crate; the root of the crate is the empty one.
+/// Path of a file in the crate; the root of the crate is the empty one.
 type Module = Vec<String>;
 
 /// Modules that each module of a crate names.
 struct House(BTreeMap<Module, BTreeSet<Module>>);
 
 impl House {
-    /// All files below a folder.
+    /// Reads all files below a folder.
     fn of_folder(top: &str) -> Self {
         let top = Path::new(env!("CARGO_MANIFEST_DIR")).join(top);
         let mut sources = BTreeMap::new();
@@ -61,7 +61,7 @@ impl House {
         self.0.keys().filter_map(|module| module.first()).map(String::as_str).collect()
     }
 
-    /// Arrows to a room that does not stand below, in this order from the top down.
+    /// Returns dependencies on a room that is not below, in this order from the top down.
     fn upward(&self, order: &[Vec<String>]) -> Vec<String> {
         let floor = |module: &Module| {
             let room = module.first()?;
@@ -73,7 +73,7 @@ impl House {
         self.arrows().filter(is_upward).map(told).collect()
     }
 
-    /// Arrows from a file of a folder to what stands in the folder's own file, but for some folders.
+    /// Returns dependencies of a file on its folder's own file, except in these folders.
     fn to_their_face(&self, but: &[&str]) -> Vec<String> {
         let is_to_its_face = |(from, to): &(&Module, &Module)| {
             !to.is_empty() && from.starts_with(to) && !but.contains(&to.join("/").as_str())
@@ -81,7 +81,7 @@ impl House {
         self.arrows().filter(is_to_its_face).map(told).collect()
     }
 
-    /// Arrows between files that stand on each other, be it by way of others; ways up and down a folder do not count.
+    /// Returns circles of files that depend on each other, also indirectly; dependencies up and down one folder do not count.
     fn circles(&self) -> Vec<String> {
         let arrows = self.0.keys().flat_map(|from| self.beside(from).map(move |to| (from, to)));
         arrows.filter(|(from, to)| self.reaches(to, from)).map(told).collect()
@@ -95,7 +95,7 @@ impl House {
         seen.contains(aim)
     }
 
-    /// Files that a file stands on and that are neither above nor below it in its folder.
+    /// Returns the files that a file depends on and that are neither above nor below it in its folder.
     fn beside<'h>(&'h self, from: &'h Module) -> impl Iterator<Item = &'h Module> {
         self.0[from].iter().filter(move |to| !from.starts_with(to) && !to.starts_with(from))
     }
@@ -125,7 +125,7 @@ fn read_folder(folder: &Path, module: &mut Module, sources: &mut BTreeMap<Module
     }
 }
 
-/// Code without its comments and what stands between quotes.
+/// Removes comments and quoted texts from code.
 fn without_texts(source: &str) -> String {
     let (mut code, mut rest) = (String::new(), source);
     while let Some(first) = rest.chars().next() {
@@ -146,7 +146,7 @@ fn without_texts(source: &str) -> String {
     code
 }
 
-/// Length of a string, its quotes included.
+/// Length of a string with its quotes.
 fn quoted(text: &str) -> usize {
     let mut is_escaped = true;
     for (at, character) in text.char_indices() {
@@ -158,7 +158,7 @@ fn quoted(text: &str) -> usize {
     text.len()
 }
 
-/// Length of a character between quotes; nothing of a lifetime.
+/// Length of a character literal; 0 for a lifetime.
 fn character(text: &str) -> usize {
     let mut characters = text.char_indices().skip(1);
     match (characters.next(), characters.next()) {
@@ -171,7 +171,7 @@ fn character(text: &str) -> usize {
     }
 }
 
-/// Length of a raw string, if it is one.
+/// Length of a raw string; 0 for anything else.
 fn raw(text: &str) -> usize {
     let Some(behind) = text.strip_prefix("br").or_else(|| text.strip_prefix('r')) else { return 0 };
     let inside = behind.trim_start_matches('#');
@@ -181,7 +181,7 @@ fn raw(text: &str) -> usize {
     inside.find(&ends).map_or(text.len(), |at| begins + at + ends.len())
 }
 
-/// Code without what is made for tests alone, and the names of its files that are tests.
+/// Removes test code, and returns the names of files that are tests.
 fn without_tests(code: &str) -> (String, Vec<String>) {
     let (mut kept, mut files, mut rest) = (String::new(), Vec::new(), code);
     while let Some((before, behind)) = rest.split_once("#[cfg(test)]") {
@@ -197,7 +197,7 @@ fn without_tests(code: &str) -> (String, Vec<String>) {
     (kept, files)
 }
 
-/// Length of what is between braces and of these; of the first character, if it is no brace.
+/// Length of a block with its braces; that of one character if the text begins with no brace.
 fn block(text: &str) -> usize {
     let mut depth = 0;
     for (at, character) in text.char_indices() {
@@ -213,14 +213,14 @@ fn block(text: &str) -> usize {
     text.len()
 }
 
-/// Paths that code names from the root of the crate, from its own place or from the one above it.
+/// Returns the paths that code names from the root of the crate, from its own module or from the one above it.
 fn paths(code: &str) -> Vec<Module> {
     let mut found = Vec::new();
     for beginning in ["crate::", "self::", "super::"] {
         for (at, _) in code.match_indices(beginning) {
             let before = &code[..at];
             let is_inside = before.ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':');
-            // `pub(in crate::…)` says who may use a thing, and uses nothing.
+            // `pub(in crate::…)` restricts a use and is none.
             if !is_inside && !before.ends_with("pub(in ") {
                 leaves(&code[at..], &[], &mut found);
             }
@@ -229,7 +229,7 @@ fn paths(code: &str) -> Vec<Module> {
     found
 }
 
-/// Follows a path into its braces; what stands behind it.
+/// Follows a path into its braces, and returns the text behind it.
 fn leaves<'t>(text: &'t str, above: &[String], found: &mut Vec<Module>) -> &'t str {
     let (mut path, mut rest) = (above.to_vec(), text.trim_start());
     loop {
@@ -264,12 +264,12 @@ fn absolute(module: &[String], path: &[String]) -> Module {
     from.iter().cloned().chain(parts).collect()
 }
 
-/// The file in which a path leads.
+/// Returns the file that a path leads to.
 fn file_of(path: &[String], is_file: impl Fn(&Module) -> bool) -> Option<Module> {
     (0..=path.len()).rev().map(|n_parts| path[..n_parts].to_vec()).find(is_file)
 }
 
-/// Rooms of each floor from the top down, as the first page of the crate has them.
+/// Returns the rooms of each floor from the top down, as the first page of the crate has them.
 fn order() -> Vec<Vec<String>> {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs")).unwrap();
     order_on(&page).expect("the page has the order of the rooms")
