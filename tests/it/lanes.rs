@@ -1,4 +1,4 @@
-//! Several accounts in one run: each in a lane of its own.
+//! Runs with several accounts, each in a lane of its own.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::lab::{Lab, Launch, Request, Served, TOKEN, alone, id, nothing_is_sent_again_unseen, shared};
 use crate::pace::busiest_second;
 
-/// Rows that go to these targets in turn, `n` in all.
+/// Makes a plan of `n` rows that go to these targets in turn.
 fn plan(n: usize, targets: &[&str]) -> String {
     let mut text = String::from("source_id,copystate,migrationcycle,target\n");
     for i in 1..=n {
@@ -19,7 +19,7 @@ fn plan(n: usize, targets: &[&str]) -> String {
     text
 }
 
-/// A profile for each served sandbox, with its token in a variable of its own.
+/// Makes a profile for each served sandbox, with its token in a variable of its own.
 fn profiles(accounts: &[(&str, &Served)]) -> String {
     accounts.iter().fold(String::new(), |mut text, (name, served)| {
         writeln!(text, "[profiles.{name}]\nendpoint = \"{}\"\ntoken_env = \"TOKEN_{name}\"", served.url).unwrap();
@@ -55,7 +55,7 @@ fn each_account_gets_its_own_rows_at_its_own_endpoint_with_its_own_token() {
     }
     let journal = lab.journal();
     assert_eq!(journal.count("SELECT count(*) FROM v_lane WHERE n_rows = 20 AND on_target = 20"), 3);
-    // Each has a chain of its own, and all of them hold.
+    // Each lane has a chain of its own, and all of them hold.
     assert_eq!(journal.count("SELECT count(DISTINCT lane) FROM event WHERE kind = 'attempt_ended'"), 3);
     lab.cutover(&["audit", "verify"]).exits(0);
 }
@@ -93,13 +93,13 @@ fn an_account_that_is_frozen_halfway_leaves_the_others_going() {
     begin(&lab, &run, &tokens).end().exits(5).says("account `b` stopped: barred (400 SMS.6526): frozen");
     let journal = lab.journal();
     assert_eq!(journal.count("SELECT on_target FROM v_lane WHERE name = 'a'"), 30);
-    // What came before the barred one is proven if there was time for a look, and what comes after it was not begun.
+    // Changes before the barred one are proven if there was time for a look; rows after it were not begun.
     let accepted = "SELECT count(*) FROM v_row WHERE verdict IN ('in_doubt', 'applied') AND target = 'b'";
     let n_accepted = journal.count(accepted);
     assert_eq!(b.changes().len(), n_accepted + 1);
     assert!(n_accepted < 20, "{n_accepted}");
     begin(&lab, &["resume", "--rate", "off"], &tokens).end().exits(0);
-    // The barred one is sent again, and what came before it is not.
+    // The barred row is sent again, and the ones before it are not.
     assert_eq!(b.changes().len(), 31);
 }
 
@@ -155,10 +155,10 @@ fn a_rate_for_all_holds_all_accounts_together() {
     lab.write("cutover.toml", &settings);
     begin(&lab, &["run", "plan.csv", "--rate", "20"], &[("a", TOKEN)]).end().exits(0);
     let ledger = served.ledger();
-    // One more than the rate, for the edges of the second: a request that was long on its way is followed sooner.
+    // One more than the rate, since a request that was long on its way shifts across the edge of the second.
     let busiest = busiest_second(&ledger);
     assert!((10..=21).contains(&busiest), "{busiest} requests in one second");
-    // The account that may do three a second, where its share would be five, does no more.
+    // An account with a limit of three requests a second does no more, though its share would be five.
     let is_of_d = |request: &Request| {
         request.source_id.as_ref().is_some_and(|id| id[3..].parse::<usize>().unwrap().is_multiple_of(4))
     };
@@ -250,7 +250,7 @@ fn what_is_wrong_with_an_account_is_told_before_anything_is_sent() {
     assert!(!lab.path("cutover.db").exists());
 }
 
-/// One endpoint's view of all accounts: how many pages are asked for at once at most, and whose changes came, in order.
+/// Requests of all accounts at one endpoint: the most pages under way at once, and the accounts of changes in order.
 #[derive(Default)]
 struct Crowd {
     n_pages: usize,
@@ -320,7 +320,7 @@ fn forty_accounts_share_what_is_open_and_none_of_them_waits_for_another() {
     let plan = ["plan", "plan.csv", "--rate", "off", "--concurrency", "64"];
     let look = begin_only(&lab, &plan, &tokens).end().exits(0);
     let most = crowd.lock().unwrap().most_pages;
-    // Six pages of each account at once: 256 in all. A machine with other work gets to fewer of them.
+    // Six pages of each account at once, 256 in all; fewer on a busy machine.
     assert!((N_LANES..=256).contains(&most), "{most} pages were asked for at once\n{}", look.stderr);
 
     let send = ["run", "plan.csv", "--rate", "off", "--concurrency", "4", "--preflight", "off", "--verify", "off"];
@@ -330,11 +330,11 @@ fn forty_accounts_share_what_is_open_and_none_of_them_waits_for_another() {
     let half = &changes[..changes.len() / 2];
     let of = |name: &str| half.iter().filter(|of| *of == name).count();
     let shares: Vec<usize> = names.iter().map(|name| of(name)).collect();
-    // Ten each, as far as they go side by side: one group of four more or less.
+    // Ten each, as long as they go side by side: one group of four more or less.
     assert!(shares.iter().all(|n| (4..=16).contains(n)), "{shares:?}");
 }
 
-/// The same for a verb that asks nothing and tells no events.
+/// Begins a verb that asks no question and prints no events.
 fn begin_only(lab: &Lab, args: &[&str], tokens: &[(&str, &str)]) -> Launch {
     let mut command = lab.command(args);
     command.env_remove("CUTOVER_AUTH_TOKEN");

@@ -1,4 +1,4 @@
-//! Nobody sends again before looking, and only a look proves anything.
+//! Looks before a change is sent again, and as the only proof.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ fn run<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&["run", "plan.csv"], &QUICK[..], more].concat()
 }
 
-/// The bench that most tests here need: so many rows from syncing/syncing to a target, under a scenario.
+/// Serves this many rows that go from syncing/syncing to a target, under a scenario.
 fn bench(n: usize, target: &str, scenario: &str) -> (Lab, Served) {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(n, target));
@@ -77,7 +77,7 @@ body = "huge"
 #[test]
 fn a_service_that_answers_slowly_still_gets_its_rows_done() {
     let _machine = shared();
-    // A look that takes this long is no longer fresh when it comes back.
+    // A look that takes this long is stale when it returns.
     let scenario = r#"
 latency_ms = [5500, 5500]
 [[fault]]
@@ -110,8 +110,8 @@ fn a_row_whose_launch_was_killed_is_read_a_second_later_before_it_is_sent_again(
     assert_eq!(sandbox.changes().len(), 2);
 }
 
-/// A slow server may still be at it: between two changes of a source, or after its one lost change, the look that
-/// decides leaves a second after the first.
+/// Checks that the deciding look leaves a second after the first of two changes, or after one lost change: a slow server may
+/// still be processing it.
 #[track_caller]
 fn assert_a_second_passes_before_the_look(ledger: &[Request], id: &str) {
     let is_change = |request: &&Request| request.is_change() && request.source_id.as_deref() == Some(id);
@@ -119,7 +119,7 @@ fn assert_a_second_passes_before_the_look(ledger: &[Request], id: &str) {
     let again = ledger.iter().filter(is_change).nth(1).map_or(u64::MAX, |change| change.at_us);
     let looks = ledger.iter().filter(|request| request.shows(id) && request.at_us > first && request.at_us < again);
     let last = looks.map(|look| look.at_us).max().unwrap();
-    // What is measured is when they arrive, and the change may have been a moment longer on its way.
+    // Arrival times are compared, and the change may have been a moment longer on its way.
     assert!(last - first > 950_000, "{id} was looked at after {} ms", (last - first) / 1000);
 }
 
@@ -208,7 +208,7 @@ fn what_is_there_already_or_must_not_be_touched_is_not_sent() {
     let _machine = shared();
     let silent = ["unavailable", "stopping", "stopped", "deleting", "finished", "clearing", "clearfailed"];
     let rows = [
-        // Id, target, expected; and where the source is.
+        // Id, target, expected state, and present state of the source.
         ("there", "stopped,syncing", ",", "stopped", "syncing"),
         ("in-other-words", "init,replicating", ",", "initialize", "replicating"),
         ("expects-state", "error,syncing", "replicate,", "syncing", "syncing"),
@@ -278,7 +278,7 @@ fn the_half_that_is_filled_in_is_the_one_seen_directly_before() {
     let before = sandbox.truth()["vm-00001"].copystate.clone();
     let launch = lab.begin(&sandbox, &run(&[]));
     sandbox.reach(1);
-    // The first change is refused with a 500; meanwhile its agent moves the half that the plan does not name.
+    // The first change is refused with a 500; meanwhile the agent moves the half that the plan does not name.
     sandbox.move_to("vm-00001", &before, "cutovering");
     launch.end().exits(0);
     let half = |change: &Request| change.body.as_ref().unwrap().migrationcycle.clone().unwrap();

@@ -1,4 +1,4 @@
-//! Black-box tests: the binary, a sandbox in a process of its own, a directory in which both are at home.
+//! Black-box tests: the binary, a sandbox in another process, and a home directory for both.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "all of this is tests: what fails here fails them")]
 

@@ -29,7 +29,7 @@ fn a_check_of_a_million_rows_stays_small() {
     assert!(peak_kib(launch, 0) < 96 * MIB);
 }
 
-/// The most memory that a launch had resident, in KiB.
+/// Returns the largest resident memory of a launch, in KiB.
 ///
 /// source: `proc_pid_status(5)` (`VmHWM`), which is there for as long as the process is.
 fn peak_kib(mut launch: Launch, exit: i32) -> u64 {

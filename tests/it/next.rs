@@ -1,11 +1,11 @@
-//! Every next command works as it is printed: whatever a run says to type is typed, in a shell, as it stands there.
+//! Commands to type next work as printed: whatever a run prints is typed into a shell unchanged.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::lab::{Ended, Lab, Launch, Served, plan, shared, with_yes};
 
-/// The commands in a text: between backticks, in `<code>`, or up to the end of the line or of the clause.
+/// Finds the commands in a text: between backticks, in `<code>`, or up to the end of the line or clause.
 fn commands(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for line in unescaped(text).lines() {
@@ -22,7 +22,7 @@ fn commands(text: &str) -> Vec<String> {
             let end = command.find(ends).unwrap_or(command.len());
             let (command, after) = command.split_at(end);
             let is_verb = command["cutover ".len()..].starts_with(|first: char| first.is_ascii_lowercase());
-            // What a person has to fill in.
+            // Templates, in which a person has to fill in a word.
             let is_template = command.split(' ').any(|word| ["PLAN", "FILE", "NAME", "[RUN]", "KEY"].contains(&word));
             if is_verb && !is_template && (before.is_empty() || before.ends_with([' ', '`', '>', '('])) {
                 found.push(command.trim().to_owned());
@@ -33,7 +33,7 @@ fn commands(text: &str) -> Vec<String> {
     found
 }
 
-/// As a browser, or whoever reads XML, shows it.
+/// Decodes a text as a browser or an XML reader shows it.
 fn unescaped(text: &str) -> String {
     text.replace("&#39;", "'").replace("&apos;", "'")
 }
@@ -52,13 +52,13 @@ fn typed(lab: &Lab, command: &str, variables: &[(&str, &str)]) -> Ended {
     Launch::of(shell).end()
 }
 
-/// Nights of a few rows say no more than this to be typed, one thing leading to another.
+/// Most commands that may follow from each other in a run of a few rows.
 const MOST_TYPED: usize = 60;
 
-/// Types each command of a text, and what these say to type, each once. None may end as one that cannot work.
+/// Types each command of a text, and those that they print in turn, each once. None may fail as one that cannot work.
 fn type_all(lab: &Lab, text: &str, variables: &[(&str, &str)]) -> BTreeSet<String> {
     let mut left: Vec<String> = commands(text);
-    // An anchor is that of the run as it was when it was said: it is held against that before the run goes on.
+    // An anchor holds for the state in which it was printed, so that it is checked before the run goes on.
     left.sort_by_key(|command| !command.starts_with("cutover audit"));
     left.reverse();
     let mut seen = BTreeSet::new();
@@ -77,7 +77,7 @@ fn type_all(lab: &Lab, text: &str, variables: &[(&str, &str)]) -> BTreeSet<Strin
     seen
 }
 
-/// What every verb that reads says of the latest run.
+/// Returns the output of every verb that reads the latest run.
 fn told(lab: &Lab, journal: &[&str], rows: &[&str]) -> String {
     let mut text = String::new();
     let mut verbs: Vec<Vec<&str>> = vec![vec!["status"]];
@@ -122,7 +122,7 @@ vm-expected,stopped,syncing,waiting,
 vm-ignores,stopped,syncing,,
 ";
 
-/// A night in which rows end in every way, and the same for its small sister below.
+/// Makes a run in which rows end in every way, also for the smaller test below.
 fn small_night(lab: &Lab) -> (Served, Vec<String>) {
     lab.write("plan.csv", ROWS);
     let sandbox = lab.serve("plan.csv", NIGHT);
@@ -144,7 +144,7 @@ fn every_command_of_a_bad_night_works_as_it_is_printed() {
     let first = lab.launch(&sandbox, &[&args[..], &journal].concat()).exits(1);
     let rows = ["vm-good", "vm-silent", "vm-forbidden", "vm-down", "vm-moved", "vm-expected", "vm-ignores"];
     let text = said(&first) + &told(&lab, &journal, &rows);
-    // Three kinds of obstacles need three advices.
+    // Three kinds of obstacles need three pieces of advice.
     assert!(text.contains("is not where the plan expects it") && text.contains("the service takes updates"), "{text}");
     let typed = type_all(&lab, &text, &[]);
     for verdict in ["no_effect", "overtaken", "refused", "failed", "blocked"] {
@@ -182,7 +182,7 @@ fn every_command_of_a_night_in_the_sandbox_works_as_it_is_printed() {
     ];
     let first = lab.cutover(&args).exits(1);
     type_all(&lab, &(said(&first) + &told(&lab, &[], &["vm-good", "vm-moved"])), &[]);
-    // The night goes along, for nobody moved anything since.
+    // The scenario file goes along, since nobody moved anything meanwhile.
     lab.write("cutover.toml", "attempts = 2\nverify_timeout = \"500ms\"\n");
     let seal = ["plan", "plan.csv", "--endpoint", "sandbox", "--scenario", "night.toml", "-o", "sealed.plan"];
     type_all(&lab, &said(&lab.cutover(&seal).exits(0)), &[]);
@@ -239,7 +239,7 @@ fn a_wrong_token_and_a_dead_endpoint_are_dealt_with_before_going_on() {
     assert!(text.contains(&doctor) && text.contains("did not let us in"), "{text}");
     let typed = type_all(&lab, &text, &wrong);
     assert!(typed.contains(&doctor));
-    // Put right, the same commands go on.
+    // With the account put right, the same commands go on.
     let resume = commands(&text).into_iter().find(|command| command.contains("resume")).unwrap();
     type_all(&lab, &resume, &[]);
     assert_eq!(lab.journal().tally()["applied"], 3);
@@ -265,7 +265,7 @@ fn what_is_refused_says_what_it_takes() {
     let text = refused(&["run", "plan.csv", "--max-changes", "1"]);
     type_all(&lab, &text, &[]);
 
-    // A drift is answered by another seal, and not by another try.
+    // A drift calls for a new seal, not for another try.
     let (lab, sandbox) = bench(3, "");
     let endpoint = ["--endpoint", sandbox.url.as_str()];
     lab.cutover(&[&["plan", "plan.csv", "-o", "it's sealed.plan"], &endpoint[..]].concat()).exits(0);
@@ -295,7 +295,7 @@ fn an_approval_that_is_waited_for_says_how_it_is_given() {
     assert!(ended.stderr.contains(&release), "{}", ended.stderr);
 
     let ended = lab.launch(&sandbox, &["run", "waves.toml", "--new", "--approval-timeout", "1s"]);
-    // It is there already by now, so nothing waits.
+    // All rows are on target by now, so that nothing waits.
     assert_eq!(ended.code, Some(0));
     sandbox.move_to("vm-00001", "syncing", "syncing");
     let ended = lab.launch(&sandbox, &["run", "waves.toml", "--new", "--approval-timeout", "1s"]).exits(4);
@@ -351,7 +351,7 @@ fn what_a_launch_was_given_by_hand_holds_for_it_and_goes_with_the_next_command()
     assert!(resume.ends_with(&format!("{flags}{at}")), "{resume}");
     let status = said(&lab.cutover(&["status"]));
     assert!(status.contains("given --deadline 2999-01-01T00:00:00Z"), "{status}");
-    // The next launch has none of it, and says so; what it says to type has none of it either.
+    // The next launch has none of these settings, and says so; neither do its commands to type next.
     let launch = lab.begin(&sandbox, &["resume", "--rate", "40"]);
     assert!(launch.reaches_nth("attempt_ended", 3));
     launch.signal("INT");
@@ -362,7 +362,7 @@ fn what_a_launch_was_given_by_hand_holds_for_it_and_goes_with_the_next_command()
     assert!(!ended.stderr.contains("changes may be sent"), "{}", ended.stderr);
     let resume = commands(&said(&ended)).into_iter().find(|command| command.contains("resume")).unwrap();
     assert!(resume.ends_with(&format!("--rate 40 --yes{at}")), "{resume}");
-    // A look passes on what the launch before it had.
+    // A look keeps the settings that were given to the launch before it.
     lab.launch(&sandbox, &["reconcile"]);
     let status = said(&lab.cutover(&["status"]));
     assert!(status.contains("--rate 40 --yes"), "{status}");
@@ -393,7 +393,7 @@ fn a_limit_that_a_later_launch_was_given_goes_with_the_next_command() {
         typed(&lab, &resume, &[]).exits(4);
         let n_left = lab.journal().tally();
         assert!(!n_left.contains_key("refused") || n_left["refused"] < 12, "{limit:?}: {n_left:?}");
-        // A run that was begun with it keeps it, and says so.
+        // A run that was begun with the limit keeps it, and says so.
         let (lab, sandbox) = bench(12, forbidden);
         let ended = lab.launch(&sandbox, &[&["run", "plan.csv"], &slow[..], limit].concat()).exits(4);
         typed(&lab, &beginning(&said(&ended), "cutover resume").remove(0), &[]).exits(4);
@@ -414,13 +414,13 @@ fn what_a_run_that_goes_on_has_under_way_is_not_called_in_doubt() {
     assert!(status.contains("2 are in doubt") && !status.contains("under way"), "{status}");
 }
 
-/// The commands in a text that begin so, each once.
+/// Returns the commands in a text that begin so, each once.
 fn beginning(text: &str, with: &str) -> Vec<String> {
     let found: BTreeSet<String> = commands(text).into_iter().filter(|command| command.starts_with(with)).collect();
     found.into_iter().collect()
 }
 
-/// Of commands, the one with this in it.
+/// Returns the only command with this text in it.
 #[track_caller]
 fn the_one(commands: &[String], with: &str) -> String {
     let found: Vec<&String> = commands.iter().filter(|command| command.contains(with)).collect();
@@ -469,7 +469,7 @@ fn what_is_typed_for_one_cause_leaves_the_rows_of_the_others_alone() {
     is_still("vm-elsewhere", "blocked", &[]);
     is_still("vm-owner", "blocked", &[]);
 
-    // Neither does anything that names no skip send what somebody skipped.
+    // No command without the word for skipped rows sends a row that was skipped.
     for all in [&["retry"][..], &["retry", "--only", "blocked"]] {
         lab.launch(&sandbox, &[all, &quick[..]].concat()).exits(1);
         is_still("vm-owner", "blocked", &[]);
@@ -479,7 +479,7 @@ fn what_is_typed_for_one_cause_leaves_the_rows_of_the_others_alone() {
     typed(&lab, &named, &[]).exits(1);
     lab.journal().ends_in("vm-owner", "applied");
     is_still("vm-elsewhere", "blocked", &[]);
-    // Said again, it finds nothing to do.
+    // Typed again, it finds nothing to do.
     typed(&lab, &named, &[]).exits(1).says("`vm-owner` is on target already");
     is_still("vm-owner", "applied", &["PUT"]);
     lab.cutover(&["audit", "verify"]).exits(0);
@@ -521,7 +521,7 @@ fn a_seal_for_several_people_is_made_and_approved_again_after_a_drift() {
     sandbox.move_to("vm-00002", "error", "syncing");
     let text = said(&lab.launch(&sandbox, &["run", "a sealed.plan"]).exits(3));
     assert!(text.contains("it needs 2 approvals again"), "{text}");
-    // Nobody is named by the environment.
+    // The environment names no person.
     typed(&lab, &the_one(&beginning(&text, "cutover plan"), "--as"), &[]).exits(0);
     let run = the_one(&beginning(&text, "cutover run"), "a sealed.plan");
     typed(&lab, &run, &[]).exits(3).says("needs 2 approvals and has 0");
@@ -572,7 +572,7 @@ fn a_launch_that_was_refused_forgets_nothing_of_the_one_before_it() {
     launch.end().exits(130);
     let flags = "--allow-irreversible --deadline 2999-01-01T00:00:00Z --ignore-forecast --rate 20 --report 'my report.html' \
                  --timezone UTC --window 00:00-23:59:59";
-    // Forgotten: the leave, and everything else.
+    // Forgotten are the leave and all other flags.
     let refused = lab.launch(&sandbox, &["resume"]).exits(3);
     let gone = format!("the last launch was given {flags}, which does not hold for this one");
     assert!(refused.stderr.contains(&gone), "{}", refused.stderr);
@@ -670,7 +670,7 @@ fn what_is_said_about_a_run_that_was_killed_before_its_first_launch_began_works(
     let lab = Lab::new();
     lab.write("plan.csv", &plan(2, "stopped,syncing"));
     let sandbox = lab.serve("plan.csv", "");
-    // The first look waits for as long as nobody answers.
+    // The first look waits as long as nobody answers.
     sandbox.signal("STOP");
     let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "7"]);
     assert!(launch.reaches("run_started"));

@@ -1,5 +1,5 @@
-//! Whole nights, each a folder under `tests/nights`: a plan, what the sandbox is like, the steps that are taken, and what
-//! is true after each. Adding a night is adding a folder.
+//! Whole runs, each a folder under `tests/nights`: a plan, the behaviour of the sandbox, the steps, and what has to be true
+//! after each. Adding a folder adds a test.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,16 +12,16 @@ use serde::Deserialize;
 
 use super::lab::{Ended, Journal, Lab, Launch, Served, with_yes};
 
-/// `night.toml`.
+/// Content of `night.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Night {
-    /// The claim that the night shows.
+    /// Claim that the night shows.
     about: String,
-    /// The plan whose sources the sandbox serves, if it is another one.
+    /// Plan whose sources the sandbox serves, if it is another one.
     #[serde(default = "plan")]
     serves: String,
-    /// The profiles in `cutover.toml` say where the sandbox is, by its `{url}`, and not a flag.
+    /// True if the profiles in `cutover.toml` name the sandbox by `{url}`, instead of a flag.
     #[serde(default)]
     by_profile: bool,
     step: Vec<Step>,
@@ -34,20 +34,20 @@ fn plan() -> String {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Step {
-    /// A verb and its arguments, or what is done by hand: see [`Stage::by_hand`].
+    /// Verb and its arguments, or an action of the test: see [`Stage::by_hand`].
     run: Vec<String>,
-    /// -1: by a signal.
+    /// Exit code; -1 for an end by a signal.
     #[serde(default)]
     exit: i32,
-    /// In what is printed, to either stream.
+    /// Texts that have to be printed, to either stream.
     #[serde(default)]
     says: Vec<String>,
     #[serde(default)]
     says_not: Vec<String>,
-    /// While it goes on.
+    /// Actions while the step goes on.
     #[serde(default)]
     when: Vec<When>,
-    /// Of the latest run; what is not named is none.
+    /// Numbers of rows by verdict in the latest run; those not named are 0.
     verdicts: Option<BTreeMap<String, u64>>,
     /// Numbers of events in the journal, by kind.
     #[serde(default)]
@@ -59,31 +59,31 @@ struct Step {
     /// True states of servers.
     #[serde(default)]
     truth: BTreeMap<String, String>,
-    /// Every server is where it was when the night began.
+    /// True if every server is where it was at the beginning.
     #[serde(default)]
     all_as_in_the_beginning: bool,
-    /// Queries of the journal, each with the one value that it gives.
+    /// Queries of the journal, each with its single value.
     #[serde(default)]
     sql: Vec<[String; 2]>,
-    /// Bound on the time that the step takes.
+    /// Most seconds that the step may take.
     within_s: Option<f64>,
-    /// Least time that the step takes.
+    /// Fewest seconds that the step may take.
     at_least_s: Option<f64>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct When {
-    /// Kind of the event that is waited for; none: at once after what came before.
+    /// Kind of the event to wait for; without one, it happens right after what came before.
     event: Option<String>,
     #[serde(default = "one")]
     nth: usize,
-    /// Steps that are taken then, in their order; `@signal NAME` goes to what is going on.
+    /// Steps that are taken then, in order; `@signal NAME` goes to the launch.
     #[serde(default)]
     then: Vec<Vec<String>>,
     #[serde(default)]
     says: Vec<String>,
-    /// Changes that the server sees within the next second.
+    /// Most changes that the server may see within the next second.
     sends_at_most: Option<usize>,
 }
 
@@ -91,7 +91,7 @@ fn one() -> usize {
     1
 }
 
-/// `{now+5}` is the time in five seconds, `{clock-60}` the time of the day a minute ago, in UTC.
+/// Fills in `{now+5}` with the time in five seconds and `{clock-60}` with the time of day a minute ago, both in UTC.
 fn filled(text: &str) -> String {
     let mut filled = String::new();
     let mut rest = text;
@@ -120,7 +120,7 @@ fn time(name: &str) -> Option<String> {
     }
 }
 
-/// Lines that a person would read; events are told to programs.
+/// Returns the printed lines for people, without events.
 fn printed(ended: &Ended) -> String {
     let stdout: Vec<&str> =
         ended.stdout.lines().filter(|line| !line.contains(r#""schema":"cutover.event.v1""#)).collect();
@@ -145,7 +145,7 @@ impl Stage {
         let scenario = fs::read_to_string(folder.join("scenario.toml")).unwrap_or_default();
         let settings = fs::read_to_string(folder.join("cutover.toml"));
         if settings.is_ok() {
-            // Where the sandbox is, is not known before it serves.
+            // The address of the sandbox is not known before it serves.
             fs::remove_file(lab.path("cutover.toml")).unwrap();
         }
         let sandbox = lab.serve(&night.serves, &scenario);
@@ -170,8 +170,8 @@ impl Stage {
         }
     }
 
-    /// A step that is over when it returns: `@move ID STATE CYCLE`, `@touch FILE`, `@remove FILE`, `@edit FILE FROM TO`,
-    /// `@sql STATEMENT`. None: it is a verb of the program.
+    /// Takes a step that is no verb: `@move ID STATE CYCLE`, `@touch FILE`, `@remove FILE`, `@edit FILE FROM TO`, `@sql
+    /// STATEMENT`. Returns `None` for a verb of the program.
     fn by_hand(&self, words: &[String]) -> Option<()> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words[..] {
@@ -193,7 +193,7 @@ impl Stage {
         Some(())
     }
 
-    /// Whatever happened, every run's chains and sums hold.
+    /// Checks that every run's chains and sums hold, whatever happened.
     fn verify_the_journal(&self) {
         if !self.lab.path("cutover.db").exists() {
             return;
@@ -206,7 +206,7 @@ impl Stage {
         }
     }
 
-    /// The checker that goes into bundles adds up to the same, and the reports are what the journal makes of them.
+    /// Checks that the checker in bundles finds the same sums, and that the reports are those of the journal.
     fn check_a_bundle_of(&self, run: &str) {
         if super::tools::lack(&["python3"]) {
             return;
@@ -245,7 +245,7 @@ impl Stage {
         }
         if let Some(most) = when.sends_at_most {
             let before = self.sandbox.changes().len();
-            // Time passes: that nothing comes in it is the claim.
+            // Time passes: the claim is that nothing comes in it.
             std::thread::sleep(Duration::from_secs(1));
             let n_sent = self.sandbox.changes().len() - before;
             assert!(n_sent <= most, "{n_sent} changes came within a second, and at most {most} should");

@@ -1,5 +1,5 @@
-//! Outages: the service throttles, asks for waits that nobody means, or breaks in parts while a run goes on. None of it is a
-//! quota, and nothing of it is without an end.
+//! Outages: the service throttles, asks for unreasonable waits, or partly fails while a run goes on. None of it is learned as
+//! a quota, and no wait is endless.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -18,7 +18,7 @@ fn as_strs(ids: &[String]) -> Vec<&str> {
     ids.iter().map(String::as_str).collect()
 }
 
-/// Rows of two plans, `plan.csv` and `next.csv`, so that a second run has something to do.
+/// Writes the rows of two plans, `plan.csv` and `next.csv`, so that a second run has something to do.
 fn two_runs(
     n: usize,
     script: impl Fn(&mut Server, &str, Asked) -> Reply + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! As fast as allowed, and never faster: measured by the server's clock.
+//! Pace of requests by the server's clock: as fast as allowed, and never faster.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ fn five_hundred_a_second_is_kept_and_used() {
 fn nothing_beyond_a_stated_quota_is_tried_for_the_last_ten_seconds() {
     let _machine = shared();
     let lab = Lab::new();
-    // It is first tried after 28 seconds, of 37.
+    // The higher pace is first tried after 28 of 37 seconds.
     lab.write("plan.csv", &plan(5_500, "stopped,syncing"));
     lab.write("scenario.toml", "[quota]\nper_second = 150\n");
     let night = ["rehearse", "plan.csv", "--scenario", "scenario.toml", "--rate", "300", "--json"];
@@ -28,8 +28,8 @@ fn nothing_beyond_a_stated_quota_is_tried_for_the_last_ten_seconds() {
     assert_eq!(told.pointer("/summary/throttled").unwrap(), 1, "{told:#}");
 }
 
-/// A machine that is busy with something else delays what it carries, and can only make a measurement worse; a pace
-/// that is wrong is wrong each time.
+/// Number of attempts at a measurement. Other work on the machine can only make a measurement worse, while a wrong pace is
+/// wrong each time.
 const MEASUREMENTS: usize = 5;
 
 fn keeps_and_uses(rate: u32, n_rows: usize) {
@@ -52,8 +52,8 @@ fn measure(rate: u32, n_rows: usize) -> Result<(), String> {
     let wall = began.elapsed();
 
     let ledger = sandbox.ledger();
-    // Preflight waits for a page before it asks for the next, so what it is late by is the server's: the pace begins
-    // to be all that is waited for with the first change.
+    // Preflight waits for each page before it asks for the next, so that its delays are the server's: from the first change
+    // on, only the pace is waited for.
     let first = ledger.iter().position(Request::is_change).unwrap();
     let paced = &ledger[first..];
     let n_requests = paced.len();
@@ -66,14 +66,14 @@ fn measure(rate: u32, n_rows: usize) -> Result<(), String> {
          {busiest} in the busiest second"
     );
     println!("{measured}");
-    // With a burst of one, and one more for the edges of the second.
+    // One for the burst, and one for the edges of the second.
     let is_kept = busiest <= usize::try_from(rate).unwrap() + 2;
     let is_used = took_s <= allowed_s * 1.03 + lost_s;
     if is_kept && is_used { Ok(()) } else { Err(measured) }
 }
 
-/// Seconds that a timer of this interval loses while something else goes on, by the rule that holds for a pace: what it wakes too
-/// late is made up by one interval at most. A machine with nothing else to do loses next to nothing.
+/// Returns the seconds that a timer of this interval loses during other work. Like a pace, it makes up for a late wake-up by
+/// one interval at most. An idle machine loses next to nothing.
 fn lost_meanwhile(interval: Duration, work: impl FnOnce()) -> f64 {
     let is_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -88,7 +88,7 @@ fn lost_meanwhile(interval: Duration, work: impl FnOnce()) -> f64 {
             }
             lost.as_secs_f64()
         });
-        // Also where the work panics.
+        // Also if the work panics.
         let done = Done(&is_done);
         work();
         drop(done);

@@ -1,4 +1,4 @@
-//! A service that says whatever a test wants it to say.
+//! Service that answers as a test tells it to.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -9,9 +9,9 @@ use std::sync::Arc;
 /// A request as it arrived.
 pub(crate) struct Asked {
     pub(crate) method: String,
-    /// With its query.
+    /// Path with the query.
     pub(crate) path: String,
-    /// Names in lower case.
+    /// Headers by their names in lower case.
     pub(crate) headers: HashMap<String, String>,
     pub(crate) body: String,
 }
@@ -25,7 +25,7 @@ impl Asked {
         self.path.starts_with("/v3/sources?")
     }
 
-    /// The source that it names in its path.
+    /// Returns the source that is named in the path.
     pub(crate) fn id(&self) -> &str {
         self.path.trim_start_matches("/v3/sources/").split('/').next().unwrap()
     }
@@ -53,17 +53,17 @@ impl Answer {
     }
 }
 
-/// What shows a source.
+/// Returns the JSON of a source.
 pub(crate) fn server(id: &str, state: &str, cycle: &str) -> String {
     format!(r#"{{"id":"{id}","state":"{state}","migration_cycle":"{cycle}"}}"#)
 }
 
-/// A page of the list.
+/// Returns a page of the list.
 pub(crate) fn page(count: usize, servers: &[String]) -> String {
     format!(r#"{{"count":{count},"source_servers":[{}]}}"#, servers.join(","))
 }
 
-/// Serves for as long as the process lives, a connection for each request.
+/// Serves for as long as the process lives, with a connection for each request.
 pub(crate) fn serve(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -73,7 +73,7 @@ pub(crate) fn serve(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -
             let (stream, answer) = (stream.unwrap(), Arc::clone(&answer));
             std::thread::spawn(move || {
                 let asked = read(&stream)?;
-                // Who is asked for nothing more may be gone by now.
+                // A client that needs no answer may be gone by now.
                 write(&stream, &answer(&asked)).ok()
             });
         }

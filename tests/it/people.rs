@@ -1,4 +1,4 @@
-//! Who did it: what the system says of a person, what somebody typed, and whose signature it is.
+//! People: the system's account of a person, a name that somebody typed, and the owner of a signature.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -12,7 +12,7 @@ use super::tools;
 const PLAN: &str = "require_approvals = 2\n[defaults]\ncopystate = \"cutovering\"\nmigrationcycle = \"cutovering\"\n\n[[waves]]\nname = \"one\"\n\
      rows = [{ id = \"vm-001\" }, { id = \"vm-002\" }, { id = \"vm-003\" }, { id = \"vm-004\" }, { id = \"vm-005\" }, { id = \"vm-006\" }]\n";
 
-/// A sealed plan by Ada that needs two approvals, and keys of Bob, Cy and Eve.
+/// Makes a plan sealed by Ada that needs two approvals, and keys of Bob, Cy and Eve.
 fn bench() -> (Lab, Served) {
     let lab = Lab::new();
     lab.write("plan.toml", PLAN);
@@ -69,7 +69,7 @@ fn a_name_that_looks_like_another_is_that_other_and_one_key_is_one_person() {
     }
     let _machine = shared();
     let (lab, sandbox) = bench();
-    // In Cyrillic letters.
+    // The same name in Cyrillic letters.
     lab.cutover(&["approve", "sealed.plan", "--as", "\u{410}d\u{430}"]).exits(3).says("gives none of them");
     lab.cutover(&["approve", "sealed.plan", "--as", "Bob"]).exits(0).says("1 approval, 2 needed");
     lab.cutover(&["approve", "sealed.plan", "--as", "\u{412}ob"]).exits(3).says("looks like `Bob`");
@@ -79,7 +79,7 @@ fn a_name_that_looks_like_another_is_that_other_and_one_key_is_one_person() {
     lab.launch(&sandbox, &["run", "sealed.plan"]).exits(0);
 }
 
-/// Who launched what, who sealed it and who agreed, of every run of the journal, in text and as JSON.
+/// Checks that the audit names who launched, sealed and approved each run of the journal, in text and as JSON.
 fn an_audit_names_them(lab: &Lab, sandbox: &Served) {
     lab.write("plan.csv", "source_id,copystate,migrationcycle\nvm-nobody,stopped,cutovering\n");
     with(lab, &with_yes(sandbox, &["run", "plan.csv"]), &[("SUDO_USER", "ada")]);
@@ -127,7 +127,7 @@ fn with_approvers_only_signatures_of_listed_keys_count() {
     lab.write("approvers", &(line(&lab, "Bob", "bob") + &line(&lab, "Cy valid-before=\"20200101Z\"", "cy")));
     let approvers = lab.path("approvers");
     let set = [("CUTOVER_APPROVERS", approvers.to_str().unwrap())];
-    // Names alone, which were typed where nobody knew of approvers.
+    // Names without signatures, typed where no approvers were configured.
     for name in ["Xaver", "Yves"] {
         lab.cutover(&["approve", "sealed.plan", "--as", name]).exits(0);
     }
@@ -149,14 +149,14 @@ fn with_approvers_only_signatures_of_listed_keys_count() {
     run(3, "needs 2 approvals and has 1");
     lab.write("approvers", &(line(&lab, "Bob", "bob") + &line(&lab, "Cy", "cy")));
     approve("Cy", &["--key", "cy"], 0, "2 approvals, 2 needed: it may be run");
-    // An edited signature, and one of another approval, are no approvals at all.
+    // An edited signature, and one of another approval, count for nothing.
     let sealed = std::fs::read_to_string(lab.path("sealed.plan")).unwrap();
     lab.write("forged.plan", &sealed.replace("\"as\":\"Xaver\"", "\"as\":\"Xavier\""));
     lab.cutover(&["check", "forged.plan"]).exits(7);
     let ended = with(&lab, &with_yes(&sandbox, &["run", "sealed.plan"]), &set).exits(0);
     assert!(ended.stderr.contains("by Bob") && ended.stderr.contains("signed by SHA256:"), "{}", ended.stderr);
 
-    // As the bundle's README has it.
+    // Checked as the bundle's README says.
     lab.cutover(&["audit", "export", "-o", "bundle"]).exits(0);
     let checked = Command::new("python3").arg("check.py").current_dir(lab.path("bundle")).output().unwrap();
     let said = String::from_utf8(checked.stdout).unwrap();
@@ -186,7 +186,7 @@ fn with_approvers_only_signatures_of_listed_keys_count() {
     an_audit_names_them(&lab, &sandbox);
 }
 
-/// A run of the sealed plan that Bob and Cy approved with their keys, stopped after its first row.
+/// Begins a run of the plan that Bob and Cy approved with their keys, and stops it after its first row.
 fn stopped(lab: &Lab, sandbox: &Served, set: &[(&str, &str)]) {
     for (name, key) in [("Bob", "bob"), ("Cy", "cy")] {
         with(lab, &["approve", "sealed.plan", "--as", name, "--key", key], set).exits(0);
@@ -199,7 +199,7 @@ fn stopped(lab: &Lab, sandbox: &Served, set: &[(&str, &str)]) {
     launch.end().exits(143);
 }
 
-/// Both verbs end so, and nobody hears of it.
+/// Checks that both verbs end so without a request.
 fn neither_goes_on(lab: &Lab, sandbox: &Served, set: &[(&str, &str)], code: i32, says: &str) {
     let n_asked = sandbox.ledger().len();
     for verb in ["resume", "retry"] {
@@ -229,7 +229,7 @@ fn approvals_are_counted_again_when_a_run_goes_on() {
     neither_goes_on(&lab, &sandbox, &set, 3, "needs 2 approvals and has 0");
 }
 
-/// Changes the run as it began, and makes the hashes of its own events again, as whoever made the journal could.
+/// Changes the run's first event, and makes the hashes of its own lane again, as the journal's writer could.
 fn made_anew(lab: &Lab, change: impl Fn(&str) -> String) {
     let journal = rusqlite::Connection::open(lab.path("cutover.db")).unwrap();
     let texts = |sql: &str| -> Vec<String> {
@@ -279,7 +279,7 @@ fn a_seal_of_another_plan_and_an_approval_that_nobody_gave_hold_nothing() {
     let approvers = lab.path("approvers");
     let set = [("CUTOVER_APPROVERS", approvers.to_str().unwrap())];
     lab.write("approvers", &(line(&lab, "Bob", "bob") + &line(&lab, "Cy", "cy")));
-    // What both agreed to, with the states that were seen.
+    // The terms that both agreed to, with the states that were seen.
     stopped(&lab, &sandbox, &set);
     let seal = "SELECT settings -> '$.seal' FROM run";
     let agreed = lab.journal().text(seal);
@@ -290,7 +290,7 @@ fn a_seal_of_another_plan_and_an_approval_that_nobody_gave_hold_nothing() {
     };
     remove();
 
-    // Another plan, which two names approved where nobody knew of approvers.
+    // Another plan, which two names approved where no approvers were configured.
     lab.write("plan.toml", &PLAN.replace("\"one\"", "\"two\""));
     lab.cutover(&["plan", "plan.toml", "-o", "other.plan", "--as", "Ada", "--endpoint", &sandbox.url]).exits(0);
     for name in ["Xaver", "Yves"] {
@@ -312,7 +312,7 @@ fn a_seal_of_another_plan_and_an_approval_that_nobody_gave_hold_nothing() {
     neither_goes_on(&lab, &sandbox, &set, 7, "seals another plan");
     lab.cutover(&["audit", "verify"]).exits(7);
 
-    // And where names are enough, one that was put in the place of another.
+    // Where names suffice, one name in the place of another.
     remove();
     std::fs::copy(lab.path("kept.db"), lab.path("cutover.db")).unwrap();
     made_anew(&lab, |text| text.replace("\"as\":\"Xaver\"", "\"as\":\"Zoe\""));
@@ -330,7 +330,7 @@ fn whose_signatures_count_is_said_by_a_file_of_nobody_else_and_always_the_same_o
     std::fs::create_dir(lab.path("elsewhere")).unwrap();
     lab.write("house/approvers", &(line(&lab, "Bob", "bob") + &line(&lab, "Cy", "cy")));
     lab.write("house/op.toml", "approvers = \"approvers\"\n");
-    // A stranger's, where one may happen to stand.
+    // A file of a stranger, in the folder that the command is run in.
     lab.write("elsewhere/approvers", &line(&lab, "Eve", "eve"));
     let approve = |name: &str, key: &str| {
         let sealed = "../sealed.plan";

@@ -1,4 +1,4 @@
-//! A bad plan is answered whole, and nothing is sent.
+//! Bad plans: all problems are reported, and nothing is sent.
 
 use std::path::Path;
 
@@ -28,8 +28,8 @@ fn thirty_mistakes_are_thirty_lines_and_nothing_is_sent() {
 const A: &str = "31814532-99b1-585b-90f0-98b19be2161b";
 const B: &str = "3e721f75-4a4b-5b94-9d3e-cf8223be8b10";
 
-/// A plan as somebody left it, how it is called, and what `check` says of it: how it ends, and the beginning of each line
-/// about a place in the plan, or of any line where there is none.
+/// File name, content and flags of a plan, the exit code of `check`, and the beginning of each line about a place in the
+/// plan, or of any line where there is none.
 type Case = (&'static str, Vec<u8>, &'static [&'static str], i32, &'static [&'static str]);
 
 #[track_caller]
@@ -56,7 +56,7 @@ fn odd(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/plans/odd").join(name)).unwrap()
 }
 
-/// With `A` and `B` for the ids.
+/// Fills in the ids for `A` and `B`.
 fn text(plan: &str) -> Vec<u8> {
     plan.replace('A', A).replace('B', B).into_bytes()
 }
@@ -81,7 +81,7 @@ fn nothing_that_looks_like_a_row_is_dropped_in_silence() {
     hold([
         ("p.csv", odd("look-up-failed.csv"), &[][..], 0, &[IN_COMMENT, "5:1: warning: this comment looks"][..]),
         ("p.csv", odd("look-up-failed.csv"), STRICT, 2, &["3:1: error: this comment", "5:1: error: this comment"]),
-        // Whatever separates the fields, whatever language the spreadsheet speaks, and wherever the id stands.
+        // With any separator, in any language of the spreadsheet, and with the id in any column.
         ("p.csv", text("id;state\nA;stopped\n#NV;stopped\n#BEZUG!;stoped\n"), &[], 0, &["3:1: warn", "4:1: warn"]),
         ("p.tsv", text("name\tid\tstate\nx\tB\tstopped\n#1 web\tA\tstopped\n"), &[], 0, &["3:1: warning: "]),
         ("p.csv", text("#N/V,stopped\nid,state\nA,stopped\n"), &[], 0, &["1:1: warning: "]),
@@ -90,7 +90,7 @@ fn nothing_that_looks_like_a_row_is_dropped_in_silence() {
         ("p.csv", text("id,state\nA,stopped\n#REF!;stopped\n"), &[], 0, &[OF_A_SHEET]),
         ("p.csv", text("id,state\nA,stopped\n#vm-2,stopped\n"), &[], 0, &[NO_SHEET]),
         ("p.csv", text("id,state\nA,stopped\n# old,gone\n"), STRICT, 2, &["3:1: error: this comment looks like"]),
-        // In quotes it is a row, and its id is none.
+        // In quotes it is a row, with an invalid id.
         ("p.csv", text("id,state\nA,stopped\n\"#REF!\",stopped\n"), &[], 0, &["3:1: warning: the source id is what"]),
         (
             "p.csv",
@@ -107,9 +107,9 @@ fn nothing_that_looks_like_a_row_is_dropped_in_silence() {
             0,
             &["3:1: warning: this comment looks like a row"],
         ),
-        // A quote that nobody meant takes the next rows for one text.
+        // An unintended quote takes the following rows for one text.
         ("p.csv", text(quoted), &[], 0, &[IN_QUOTES, "4:1: warning: this line"]),
-        // Behind a ragged row, and behind a file's end that a copy filled up.
+        // After a ragged row, and after a file end that was filled up in copying.
         (
             "p.csv",
             text("id,state\nA,stopped,\nb\n\0\0\0"),
@@ -121,7 +121,7 @@ fn nothing_that_looks_like_a_row_is_dropped_in_silence() {
                 "4:1: error: the row has 1 field",
             ],
         ),
-        // Prose is none, with as many commas as it likes, nor is a sheet's comment in its first cell or a second header.
+        // Prose is no row, whatever its commas; nor is a sheet's comment in its first cell, or a second header.
         ("p.csv", text("# pilots first,,\nid,state,name\nA,stopped,\"a\nb, c, d\"\n"), STRICT, 0, ONE_ROW),
         (
             "p.csv",
@@ -141,7 +141,7 @@ fn the_first_line_names_the_delimiter_is_the_header_or_is_said_to_be_none() {
     const BELOW: &str = "1:1: error: the first line is no header, and line 3 is one";
     hold([
         ("p.csv", odd("sep.csv"), &[][..], 0, ONE_ROW),
-        // Without a name that tells, and as spreadsheets save it anew.
+        // Under a name without an extension, and as spreadsheets save it again.
         ("p", odd("sep.csv"), STRICT, 0, &["p: 1 row, "]),
         ("p.csv", text("\u{FEFF}\"SEP=,\"\r\nid,state\r\nA,stopped\r\n"), STRICT, 0, ONE_ROW),
         ("p.csv", text("sep=\\t\nid\tstate\nA\tstopped\n"), STRICT, 0, ONE_ROW),
@@ -200,7 +200,7 @@ fn an_id_that_only_looks_right_is_spelt_out_and_two_spellings_are_one_id() {
     }
     let many = |n: u32| (0..n).fold("id,state\n".to_owned(), |plan, n| format!("{plan}vm☃{n},stopped\n")).into_bytes();
     hold([
-        // Blanks around it are none of it, and what spreadsheets and scripts put around it is named.
+        // Blanks around an id do not count, and quotes that spreadsheets and scripts put around it are reported.
         ("p.csv", text("id,state\n \u{A0}A\u{3000} ,stopped\n"), STRICT, 0, ONE_ROW),
         (
             "p.csv",
@@ -215,7 +215,7 @@ fn an_id_that_only_looks_right_is_spelt_out_and_two_spellings_are_one_id() {
             ],
         ),
         ("p.csv", text("id,state\n'vm-1',stopped\n"), &[], 0, &["2:1: warning: the source id has blanks, quotes"]),
-        // The same row twice, spelt otherwise.
+        // The same row twice, with another spelling.
         (
             "p.csv",
             [&text("id,state\nA,stopped\n")[..], A.to_uppercase().as_bytes(), b",stopped\n"].concat(),
@@ -223,7 +223,7 @@ fn an_id_that_only_looks_right_is_spelt_out_and_two_spellings_are_one_id() {
             0,
             &["3:1: warning: \"31814532-99B1-585B-90F0-98B19BE2161B\" is on line 2 already, all else equal"],
         ),
-        // Past the third they are one line.
+        // From the fourth on they are one line.
         ("p.csv", many(3), &[], 0, &["2:1: warning: ", "3:1: warning: ", "4:1: warning: "]),
         (
             "p.csv",
@@ -268,7 +268,7 @@ fn a_sheet_of_very_many_columns_is_read_at_once_and_told_in_a_few_lines() {
             ],
         ),
     ]);
-    // A few seconds in a debug build, and minutes where each column is looked for from the beginning.
+    // It takes a few seconds in a debug build, and minutes if each column is searched for from the beginning.
     assert!(begun.elapsed() < std::time::Duration::from_secs(90), "{:?}", begun.elapsed());
 }
 
@@ -333,7 +333,7 @@ fn a_plan_is_read_in_its_encoding_or_called_what_it_is() {
         ),
         ("p.toml", cr_alone(toml), STRICT, 0, &["p.toml: 1 row"]),
         ("p.jsonl", cr_alone("{\"id\":\"A\",\"state\":\"stopped\"}\n# c\n"), STRICT, 0, &["p.jsonl: 1 row"]),
-        // A mark is dropped in each format, and says what the rest is.
+        // A byte order mark is dropped in each format, and determines the encoding of the rest.
         ("p", [b"\xEF\xBB\xBF", &text(toml)[..]].concat(), STRICT, 0, &["p: 1 row"]),
         ("p", utf16(&[b"\xEF\xBB\xBF", &text(toml)[..]].concat(), u16::to_be_bytes), STRICT, 0, &["p: 1 row"]),
         ("p", text("\u{FEFF}{\"id\":\"A\",\"state\":\"stopped\"}\n"), STRICT, 0, &["p: 1 row"]),
@@ -408,7 +408,7 @@ fn what_is_no_file_is_said_to_be_none() {
     }
 }
 
-/// The plan says capitals, and the service what it knows the servers by.
+/// The plan has capitals, and the service spells the ids its own way.
 #[test]
 fn a_page_shows_a_row_however_its_id_is_spelt() {
     let _machine = shared();
@@ -424,7 +424,7 @@ fn a_page_shows_a_row_however_its_id_is_spelt() {
     assert_eq!(by_id.count(), 0);
 }
 
-/// Text that a plan may have of a row for people, and no terminal may be told as it stands.
+/// Text that a plan may have about a row, and that must not reach a terminal unchanged.
 const ODD: &str = "w\0e\u{1b}[31m\u{202e}b\u{2066}\u{2028}\u{9b}\r\nforged: line";
 
 #[test]

@@ -1,4 +1,4 @@
-//! Packages for tests, Python's above all, installed by name from the registry as anybody would, and scripts that use them.
+//! Packages for tests, above all of Python, installed by name from the registry, and scripts that use them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,7 +14,7 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// Python with packages, unless they cannot be had here: then the test that wants them is left out.
+    /// Returns Python with these packages; `None` if they cannot be installed here, in which case the test is left out.
     pub(crate) fn with(packages: &[&str]) -> Option<Self> {
         if tools::lack(&["python3"]) {
             return None;
@@ -31,13 +31,13 @@ impl Python {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(script);
         let mut command = Command::new("python3");
         command.arg(script).args(args).env("PYTHONPATH", &self.packages).env("PYTHONDONTWRITEBYTECODE", "1");
-        // Some leave a file there.
+        // Some packages write a file to their home.
         let home = tempfile::tempdir().unwrap();
         command.env("HOME", home.path()).env("NO_PROXY", "*").output().unwrap()
     }
 }
 
-/// The folder with a package's sources as they were published, for what they ship besides.
+/// Returns the folder with the published sources of a package, for the data files in them.
 pub(crate) fn sources_of(package: &str) -> Option<PathBuf> {
     if tools::lack(&["python3"]) {
         return None;
@@ -58,15 +58,15 @@ fn pip(args: &[&str]) -> Result<(), String> {
     said(&ran, &format!("`pip {}`", args.join(" ")))
 }
 
-/// Last word of a program that was to get something and could not.
+/// Returns the last line of a program that failed to get something.
 pub(crate) fn said(ran: &Output, what: &str) -> Result<(), String> {
     let why = String::from_utf8_lossy(&ran.stderr);
     let why = why.trim().lines().next_back().unwrap_or("without a word");
     if ran.status.success() { Ok(()) } else { Err(format!("needs {what}, which failed: {why}")) }
 }
 
-/// A folder beside what cargo builds that is filled once, however many tests and processes ask for it. None: it cannot be
-/// filled here, and the test that wants it is left out.
+/// Returns a folder beside what cargo builds that is filled once for all tests and processes. `None` if it cannot be filled
+/// here, in which case the test is left out.
 pub(crate) fn once(name: &str, fill: impl FnOnce(&Path) -> Result<(), String>) -> Option<PathBuf> {
     static NOT_TO_BE_HAD: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

@@ -1,4 +1,4 @@
-//! Too fast, and not allowed: what the service says about the account holds for the whole lane.
+//! Throttling and refusals: the service's word about the account holds for the whole lane.
 
 use crate::lab::{Lab, Launch, Request, Served, plan, shared, with_yes};
 
@@ -11,7 +11,7 @@ fn bench(n: usize, scenario: &str) -> (Lab, Served) {
 
 const ONE_AT_A_TIME: [&str; 6] = ["run", "plan.csv", "--rate", "100", "--concurrency", "1"];
 
-/// The shortest time from a 429 to the next request, and how many there were.
+/// Returns the shortest time from a 429 to the next request, and the number of 429s.
 fn shortest_wait_ms(ledger: &[Request]) -> (u64, usize) {
     let throttled = |pair: &&[Request]| pair[0].status == Some(429);
     let waits: Vec<u64> =
@@ -68,10 +68,10 @@ fn throttled_for_too_long_the_lane_stops_and_no_row_lost_an_attempt() {
     assert_eq!(lab.journal().count("SELECT sum(throttled) FROM row"), sandbox.changes().len());
 }
 
-/// Eight a minute, and then a wait of most of a minute is asked for.
+/// Eight a minute, and then a wait of most of a minute.
 const LONG_WAIT: &str = "[quota]\nper_minute = 8\nstated = false\nretry_after = true\n";
 
-/// The rest of the wait when the last launch ended, by the journal alone: a busy machine takes nothing from it that counts.
+/// Returns the rest of the wait at the end of the last launch, by the journal alone, which a busy machine cannot distort.
 fn left_of_the_wait_ms(lab: &Lab) -> usize {
     lab.journal().count("SELECT max(cooled_until) - (SELECT max(at) FROM event) FROM lane")
 }
@@ -106,7 +106,7 @@ fn one_signal_ends_a_launch_in_time_whatever_it_waits_for() {
     assert!(launch.reaches_a_429(), "the page, seven changes, and the first that is too much");
     launch.signal("TERM");
     launch.end().exits(143);
-    // It ends in half a minute at the latest, and at once where it would wait longer than that for leave to look.
+    // It ends in half a minute at most, and at once if its turn to look would come later.
     assert!(left_of_the_wait_ms(&lab) > 35_000);
     let again = lab.begin(&sandbox, &["reconcile"]);
     assert!(again.reaches("launch_began"));
@@ -167,7 +167,7 @@ fn an_expired_token_ends_the_launch_and_a_good_one_finishes_the_run() {
     assert_eq!(lab.journal().tally()["applied"], 60);
 }
 
-/// Edits of a lane of a run that is finished, whose next one would believe it.
+/// Edits of a lane of a finished run that the next run would rely on.
 const EDITS: [&str; 5] = [
     "per_second = -5.0, stated = 1, learned_at = 99999999999999",
     "per_second = 0.0, stated = 1, learned_at = 1",

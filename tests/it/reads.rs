@@ -1,4 +1,4 @@
-//! Looking is cheap: on a healthy service reads are at most 5 % of the changes in lanes of 500 rows or more.
+//! Cost of looking: on a healthy service reads are at most 5 % of the changes in lanes of 500 rows or more.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ fn reads_are_few_in_whatever_order_the_plan_has_the_rows() {
         let lab = Lab::new();
         lab.write("plan.csv", &plan(n, "stopped,syncing"));
         let mut shuffled = String::from("source_id,copystate,migrationcycle\n");
-        // 7919 is prime to both, so each row comes once.
+        // 7919 is coprime to both numbers, so that each row comes once.
         for i in 0..n {
             writeln!(shuffled, "{},stopped,syncing", id(i * 7919 % n + 1)).unwrap();
         }

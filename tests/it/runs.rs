@@ -1,4 +1,4 @@
-//! Runs and launches: taken up, begun afresh, gone on with, retried, reconciled, refused.
+//! Runs and launches: begun, begun again, resumed, retried, reconciled, refused.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -32,7 +32,7 @@ fn an_unfinished_run_is_taken_up_unless_one_wants_a_new_one() {
     let run = lab.journal().text("SELECT id FROM run");
     lab.launch(&sandbox, &RUN).exits(0).says(&format!("taking up run {run}"));
     assert_eq!(lab.journal().count("SELECT count(*) FROM run"), 1);
-    // Finished: the same plan is a run of its own, and finds everything there.
+    // The run is finished: the same plan makes another run, which finds every row on target.
     lab.launch(&sandbox, &RUN).exits(0);
     assert_eq!(lab.journal().count("SELECT count(*) FROM run"), 2);
     assert_eq!(lab.journal().tally()["already"], 80);
@@ -89,7 +89,7 @@ after = "change"
         lab.journal().ends_in(&id(i), "applied");
     }
     assert_eq!(lab.journal().ends_in("vm-00003", "no_effect").attempts, 1);
-    // Overtaken rows are opened only when they are named.
+    // Overtaken rows are opened again only when they are named.
     lab.launch(&sandbox, &[&["retry"], &quick[..]].concat()).exits(1);
     lab.journal().ends_in("vm-00003", "applied");
     lab.journal().ends_in("vm-00004", "overtaken");
@@ -105,7 +105,7 @@ fn a_reconcile_settles_what_is_in_doubt_and_sends_no_change() {
     sandbox.reach(4);
     launch.kill();
     let n_changes = sandbox.changes().len();
-    // Rows that were never sent are left as they are.
+    // Rows that were never sent stay as they are.
     lab.launch(&sandbox, &["reconcile"]).exits(1);
     assert_eq!(sandbox.changes().len(), n_changes);
     let tally = lab.journal().tally();
@@ -121,7 +121,7 @@ fn a_plan_may_come_from_standard_input() {
     child.stdin.take().unwrap().write_all(plan(5, "stopped,syncing").as_bytes()).unwrap();
     assert!(child.wait_with_output().unwrap().status.success());
     assert_eq!(lab.journal().tally()["applied"], 5);
-    // The same rows are the same plan, wherever they came from: they are all there.
+    // The same rows are the same plan, whatever file they come from, and all are on target.
     lab.launch(&sandbox, &RUN).exits(0);
     assert_eq!(lab.journal().count("SELECT count(DISTINCT plan_digest) FROM run"), 1);
 }
@@ -188,7 +188,7 @@ kind = "forbidden"
 "#;
     let (lab, sandbox) = bench(100, scenario);
     let stored = || ["cutover.db", "cutover.db-wal"].map(|name| std::fs::read(lab.path(name)).unwrap_or_default());
-    // What a killed launch leaves beside the journal, too.
+    // Also in the files that a killed launch leaves beside the journal.
     cut_short(&lab, &sandbox);
     let mut files = stored().to_vec();
     assert!(!files[1].is_empty());
@@ -204,7 +204,7 @@ kind = "forbidden"
         shown.push_str(&ended.stdout);
         shown.push_str(&ended.stderr);
     }
-    // A wrong one neither.
+    // Nor does a launch with a wrong token.
     let mut wrong = lab.command(&with_yes(&sandbox, &RUN));
     wrong.env("CUTOVER_AUTH_TOKEN", "a-wrong-and-secret-token");
     let ended = Launch::of(wrong).end().exits(5);
@@ -224,7 +224,7 @@ fn waves_run_in_order() {
     let _machine = shared();
     let lab = Lab::new();
     let mut rows = String::from("source_id,copystate,migrationcycle,wave\n");
-    // In the order of first appearance, however the rows are mixed.
+    // Waves go in the order of first appearance, however the rows are mixed.
     for i in 1..=60 {
         writeln!(rows, "{},stopped,syncing,{}", id(i), ["late", "early", "last"][i % 3]).unwrap();
     }
@@ -236,7 +236,7 @@ fn waves_run_in_order() {
         .journal()
         .text("SELECT group_concat(wave, ' ') FROM (SELECT wave FROM row GROUP BY wave ORDER BY min(row))");
     assert_eq!(order, "early last late");
-    // In the order of commits: no attempt of a wave before the last verdict of the one before it.
+    // In the order of commits: no attempt of a wave comes before the last verdict of the wave before it.
     let overlaps = lab.journal().count(
         "SELECT count(*) FROM event JOIN row USING (run, row)
          WHERE kind = 'attempt_started' AND wave_no > 0 AND event.seq <

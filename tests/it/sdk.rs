@@ -1,4 +1,4 @@
-//! The official Python SDK, unmodified, against a served sandbox; and its signer against ours.
+//! Official Python SDK, unmodified, against a served sandbox; and its signer against ours.
 
 use serde_json::Value;
 
@@ -118,7 +118,7 @@ fn from_base64(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// The table says beside that what this program reads, which a test next to the reader holds it to.
+/// The table also says what this program reads; a test beside the reader checks that.
 #[test]
 fn the_official_sdk_reads_credentials_files_as_the_table_says() {
     let Some(python) = Python::with(&[PACKAGE]) else { return };

@@ -1,4 +1,4 @@
-//! No secret is ever written down: not in the journal, in logs, reports, events, errors or the list of processes.
+//! Secrets are never written down: not in the journal, in logs, reports, events, errors or the list of processes.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use crate::lab::{Lab, Launch, Served, TOKEN, plan, shared};
 const PASSWORD: &str = TOKEN;
 const SECRET_KEY: &str = "sandbox-sk";
 
-/// Files below here, and of these texts those, that have a secret in them.
+/// Returns the files below a folder, and the given texts, that contain a secret.
 fn finds(folder: &Path, texts: &[(&str, &str)], secrets: &[String]) -> Vec<String> {
     let has = |bytes: &[u8], secret: &str| bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
     let mut found = Vec::new();
@@ -38,7 +38,7 @@ fn finds(folder: &Path, texts: &[(&str, &str)], secrets: &[String]) -> Vec<Strin
     found
 }
 
-/// A night with faults whose answers repeat what they were sent.
+/// Scenario with faults whose answers repeat what they were sent.
 const NIGHT: &str = "
 [[fault]]
 share = 0.1
@@ -58,7 +58,7 @@ share = 0.05
 kind = \"garbage\"
 ";
 
-/// A run from beginning to end, killed in between, at the highest level of logs; what it said, and its command lines.
+/// Makes a whole run, killed in between, with the most detailed logs. Returns its output and its command lines.
 fn night(lab: &Lab, served: &Served, variables: &[(&str, &str)]) -> Vec<(String, String)> {
     let args = [
         "-v",
@@ -110,7 +110,7 @@ fn no_secret_of_a_night_with_faults_is_written_down_and_a_planted_one_is_found()
     for variables in [&keys[..], &[("HW_AUTH_TOKEN", TOKEN)], &[]] {
         let lab = Lab::new();
         lab.write("plan.csv", &plan(80, "stopped,syncing"));
-        // What it was sent, as far as it could know it.
+        // Repeats what the client sent, as far as a service could know it.
         let echo = variables.last().map_or("", |(_, secret)| *secret);
         let served = lab.serve("plan.csv", &NIGHT.replace("ECHO", echo));
         let user = [
@@ -119,12 +119,12 @@ fn no_secret_of_a_night_with_faults_is_written_down_and_a_planted_one_is_found()
             ("HW_DOMAIN_NAME", "acme"),
             ("HW_AUTH_URL", served.url.as_str()),
         ];
-        // What the sandbox is told to say is ours to know, not the run's.
+        // The settings of the sandbox are the test's, and not the run's.
         let variables = if variables.is_empty() { &user[..] } else { variables };
         let texts = night(&lab, &served, variables);
         std::fs::remove_file(lab.path("scenario.toml")).unwrap();
         let texts: Vec<(&str, &str)> = texts.iter().map(|(what, text)| (what.as_str(), text.as_str())).collect();
-        // Tokens that the sandbox gave begin so, and signatures stand behind this.
+        // Tokens from the sandbox begin with this, and signatures follow this text.
         let own: Vec<String> = variables
             .iter()
             .filter(|(name, _)| ["HW_SECRET_KEY", "HW_PASSWORD", "HW_AUTH_TOKEN"].contains(name))
@@ -132,7 +132,7 @@ fn no_secret_of_a_night_with_faults_is_written_down_and_a_planted_one_is_found()
             .chain(["sandbox-0000".to_owned(), "Signature=".to_owned()])
             .collect();
         assert_eq!(finds(lab.path(".").as_path(), &texts, &own), Vec::<String>::new(), "{variables:?}");
-        // The check itself.
+        // A control that the check finds a planted secret.
         let planted = [("a text", own[0].as_str())];
         assert_eq!(finds(lab.path(".").as_path(), &planted, &own).len(), 1);
         lab.write("deep.db-wal", &format!("..{}..", own[0]));
@@ -140,17 +140,17 @@ fn no_secret_of_a_night_with_faults_is_written_down_and_a_planted_one_is_found()
     }
 }
 
-/// As long as a key, and nothing that stands in a text of ours by accident.
+/// Secret of the length of a key, which occurs in no text of ours by accident.
 const PLANTED: &str = "s3cr3tPLANTEDs3cr3tPLANTEDs3cr3tPLANTED0";
 
-/// What stands in the settings, in the environment and in files, and what the verb is given.
+/// Settings with a secret, environment variables, and arguments of the verb.
 struct Misplaced<'a> {
     settings: &'a str,
     variables: &'a [(&'a str, &'a str)],
     args: &'a [&'a str],
 }
 
-/// Answers whatever it is asked with this status and body, for as long as the process lives.
+/// Answers every request with this status and body, for as long as the process lives.
 fn answering(status: u16, body: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -161,7 +161,7 @@ fn answering(status: u16, body: &str) -> String {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
             let mut head = [0; 16 * 1024];
-            // The head of a request this small comes at once; whoever hangs up early is not answered.
+            // The head of a small request arrives at once; a client that disconnects early gets no answer.
             _ = stream.read(&mut head);
             _ = stream.write_all(answer.as_bytes());
         }
@@ -169,8 +169,8 @@ fn answering(status: u16, body: &str) -> String {
     url
 }
 
-/// A secret that stands where none belongs, where it is half of something, or where whoever was asked repeats it, is told of
-/// without any of it, in every form in which an error is told.
+/// A secret in a wrong place, in half of a pair, or repeated by a service, is reported without any part of it, in every
+/// format of errors.
 #[test]
 fn an_error_about_credentials_repeats_nothing_that_may_be_one() {
     let _machine = shared();
@@ -261,7 +261,7 @@ fn an_error_about_credentials_repeats_nothing_that_may_be_one() {
             command.env("CUTOVER_ATTEMPTS", "1").envs(variables.iter().copied());
             let ended = Launch::of(command).end();
             let text = ended.stdout + &ended.stderr;
-            // Any part of it that is long enough to be of use.
+            // Any part of it that is long enough to be useful.
             if ended.code == Some(0) || text.contains(&PLANTED[..12]) {
                 found.push(format!("{settings}{variables:?}{args:?}{form:?}: {:?} {text}", ended.code));
             }
@@ -270,7 +270,7 @@ fn an_error_about_credentials_repeats_nothing_that_may_be_one() {
     assert!(found.is_empty(), "{}\n{}", found.len(), found.join("\n"));
 }
 
-/// What programs do to a text that they repeat.
+/// Encodings in which programs repeat a text.
 fn clothes() -> Vec<fn(&str) -> String> {
     fn each(text: &str, dress: impl Fn(u8) -> String) -> String {
         text.bytes().map(dress).collect::<Vec<_>>().concat()
@@ -302,8 +302,8 @@ fn clothes() -> Vec<fn(&str) -> String> {
     ]
 }
 
-/// Twelve characters in a row that a text and a file of the lab, or what was printed, have in common; blanks and what takes no
-/// room do not count.
+/// Tells whether a text and a file or output have twelve characters in a row in common, without blanks and invisible
+/// characters.
 fn shares(printed: &str, worn: &str) -> bool {
     let dense = |text: &str| -> Vec<char> {
         text.chars().filter(|c| !c.is_whitespace() && !c.is_control() && *c != '\u{200b}').collect()
@@ -321,7 +321,7 @@ fn what_a_peer_repeats_in_other_clothes_is_not_written_down() {
     let keys = [("HW_ACCESS_KEY", "AK"), ("HW_SECRET_KEY", token)];
     for variables in [&[("HW_AUTH_TOKEN", token)][..], &keys] {
         let lab = Lab::new();
-        // Three rows for each dress: in the text of a no, in its code and its id, and in a state.
+        // Three rows for each encoding: in the text of a refusal, in its code and id, and in a state.
         lab.write("plan.csv", &plan(3 * n, "stopped,syncing"));
         let dresses = clothes.clone();
         let endpoint = crate::peer::serve(move |asked| {
@@ -331,7 +331,7 @@ fn what_a_peer_repeats_in_other_clothes_is_not_written_down() {
                 return crate::peer::Answer::new(200, crate::peer::page(3 * n, &states.collect::<Vec<_>>()));
             }
             let i: usize = asked.id().trim_start_matches("vm-").parse().unwrap();
-            // What was signed with, or else the token.
+            // The secret key that signs, or else the token.
             let worn = dresses[(i - 1) / 3](token);
             match (asked.is_change(), (i - 1) % 3) {
                 (true, 0) => {
@@ -380,18 +380,18 @@ fn what_a_peer_repeats_in_other_clothes_is_not_written_down() {
             let worn = dress(token);
             assert!(!shares(&printed, &worn), "{variables:?} {i}: {worn}");
         }
-        // The check itself.
+        // A control that the check finds a part.
         assert!(shares(&format!("..{}..", &token[..14]), token));
     }
 }
 
-/// Not those of the folder, in which credentials have no place.
+/// Writes settings of the user, since the folder's must not have credentials.
 fn settings_of_the_user(lab: &Lab, text: &str) {
     std::fs::create_dir_all(lab.path("config/cutover")).unwrap();
     lab.write("config/cutover/cutover.toml", text);
 }
 
-/// A password with a character that JSON escapes, in the answer of who was asked with it in the middle of a run.
+/// A password with a character that JSON escapes, repeated by a service in the middle of a run.
 #[test]
 fn a_password_that_comes_back_escaped_is_not_written_down() {
     let _machine = shared();
@@ -448,7 +448,7 @@ fn a_password_that_comes_back_escaped_is_not_written_down() {
     assert!(printed.contains("answered 401"), "{printed}");
 }
 
-/// A part of a proxy's password, wherever it ends up in an address that is written without escapes.
+/// No part of a proxy's password is printed, wherever an address without escapes puts it.
 #[test]
 fn no_part_of_a_proxys_address_is_told() {
     let _machine = shared();
@@ -500,10 +500,10 @@ fn no_part_of_a_proxys_address_is_told() {
     }
 }
 
-/// Who is asked for credentials, the settings and the variables that say so.
+/// Service that is asked for credentials, with the settings and variables that name it.
 type Asked<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
 
-/// Whoever answers where credentials come from is told of by status and code, whatever the answer says.
+/// An answer from a source of credentials is reported by its status and code, whatever it says.
 #[test]
 fn no_source_of_credentials_is_quoted() {
     let _machine = shared();
@@ -522,7 +522,7 @@ fn no_source_of_credentials_is_quoted() {
         format!("\u{feff}{{\"token\":{{\"expires_at\":\"{PLANTED}\"}}}}"),
     ];
     let mut found = Vec::new();
-    // Each body where it is taken for an answer and where it is taken for a refusal, and some everywhere.
+    // Each body with the statuses of an answer and of a refusal; some bodies with every status.
     let asked = |status: &u16| bodies[..if matches!(status, 200 | 401) { bodies.len() } else { 3 }].iter();
     let statuses = [200, 201, 302, 400, 401, 403, 404, 429, 500];
     for (status, body) in statuses.iter().flat_map(|status| asked(status).map(move |body| (*status, body))) {
@@ -559,7 +559,7 @@ fn no_source_of_credentials_is_quoted() {
     assert!(found.is_empty(), "{}\n{}", found.len(), found.join("\n"));
 }
 
-/// A tool asks for a PIN, or says what it does, on standard error: that is for whoever sits there, and for nobody else.
+/// A tool may ask for a PIN on standard error, or say what it does: that is for whoever sits there, and not to be kept.
 #[test]
 fn what_a_credential_command_says_reaches_the_terminal_and_nothing_that_is_kept() {
     const PIN: &str = "touch-the-key-PIN-4711";
@@ -571,7 +571,7 @@ fn what_a_credential_command_says_reaches_the_terminal_and_nothing_that_is_kept(
     lab.write("plan.csv", &plan(2, "stopped,syncing"));
     let served = lab.serve("plan.csv", "");
     lab.write("token.json", &format!("{{\"token\": \"{TOKEN}\"}}"));
-    // Put together, so that it stands nowhere but in what is said.
+    // The PIN is computed, so that it occurs nowhere but in the tool's message.
     let command = "echo touch-the-key-PIN-$((4700+11)) >&2; cat token.json";
     let settings =
         format!("endpoint = '{}'\nprofile = 'a'\n[profiles.a]\ncredential_command = '''{command}'''\n", served.url);
@@ -587,7 +587,7 @@ fn what_a_credential_command_says_reaches_the_terminal_and_nothing_that_is_kept(
     assert!(ended.status.success(), "{shown}");
     assert!(shown.contains(PIN), "{shown}");
     assert_eq!(finds(lab.path(".").as_path(), &[], &[PIN.to_owned()]), Vec::<String>::new());
-    // Into a file it goes nowhere, and neither does it where the command fails.
+    // Standard error in a file gets nothing, also when the command fails.
     for fails in ["", "; exit 3"] {
         lab.write("cutover.toml", &settings.replace("cat token.json", &format!("cat token.json{fails}")));
         let mut command = lab.command(&["run", "plan.csv", "--yes", "--new", "-v", "--json"]);
@@ -598,7 +598,7 @@ fn what_a_credential_command_says_reaches_the_terminal_and_nothing_that_is_kept(
     }
 }
 
-/// A command of a profile gets no secrets of others, whosever they are.
+/// A credential command of a profile gets no secrets of other profiles.
 #[test]
 fn a_credential_command_sees_no_secret_but_its_own() {
     let _machine = shared();
@@ -626,7 +626,7 @@ fn a_credential_command_sees_no_secret_but_its_own() {
     assert!(seen.contains("ITS_OWN=stays"), "{seen}");
 }
 
-/// Another process of the same user reads nothing of it, and nothing is dumped if it dies.
+/// Another process of the same user cannot read its memory, and it leaves no core dump.
 #[test]
 fn the_memory_of_a_process_with_secrets_is_its_own() {
     use std::os::unix::fs::MetadataExt;
@@ -636,7 +636,7 @@ fn the_memory_of_a_process_with_secrets_is_its_own() {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(1, "stopped,syncing"));
     let mut command = lab.command(&["sandbox", "--plan", "plan.csv", "--port", "0"]);
-    // Root may read whatever it likes, and what it starts belongs to it.
+    // Root may read everything, and the files of its processes belong to it anyway.
     let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     if is_root {
         std::fs::set_permissions(lab.path("."), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -646,7 +646,7 @@ fn the_memory_of_a_process_with_secrets_is_its_own() {
     std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut String::new())
         .unwrap();
     let of = |name: &str| format!("/proc/{}/{name}", child.id());
-    // What is not dumpable belongs to root. source: proc_pid(5)
+    // Files of a process that is not dumpable belong to root. source: proc_pid(5)
     let owner = std::fs::metadata(of("mem")).unwrap().uid();
     let limits = std::fs::read_to_string(of("limits")).unwrap();
     child.kill().unwrap();

@@ -1,7 +1,8 @@
-//! Seeded edits of bundles: whatever is done to whichever file of one is found by `audit verify --bundle`, with sums that were made
-//! anew and without, and a part of them is held against `check.py` as well. `CUTOVER_EDITS=1000` makes more of them.
+//! Seeded edits of bundles: `audit verify --bundle` finds each edit of each file, with sums made again and without, and some
+//! of them are also checked by `check.py`. `CUTOVER_EDITS=1000` makes more of them.
 //!
-//! Two things stand nowhere else and prove nothing: the time in `head`, and, where sums are made anew, what is for people.
+//! Two values are stored only once and prove nothing: the time in `head`, and, where sums are made again, the reports for
+//! people.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use super::edits::{below, one_cell};
 use super::lab::{Lab, plan, shared};
 use super::truth::dice::Dice;
 
-/// A signed bundle of a sealed plan, of which one row is refused.
+/// Makes a signed bundle of a sealed plan, with one row refused.
 fn bench() -> (Lab, PathBuf) {
     let lab = Lab::new();
     lab.write("rows.csv", &plan(5, "cutovering,cutovering"));
@@ -29,7 +30,7 @@ fn bench() -> (Lab, PathBuf) {
     (lab, bundle)
 }
 
-/// Files that are held against the journal, whatever the manifest says.
+/// Files that are compared with the journal, whatever the manifest says.
 const COMPARED: [&str; 7] = ["form", "head", "plan.jsonl", "approvals.json", "report.csv", "report.json", "journal.db"];
 
 fn names(bundle: &Path) -> Vec<String> {
@@ -39,7 +40,7 @@ fn names(bundle: &Path) -> Vec<String> {
     names
 }
 
-/// One edit of a text or of any bytes. None: it came to nothing.
+/// Edits a text or any bytes once. `None` if nothing changed.
 fn edit(bytes: &[u8], dice: &mut Dice) -> Option<Vec<u8>> {
     let at = below(dice, bytes.len());
     let mut new = bytes.to_vec();
@@ -55,7 +56,7 @@ fn edit(bytes: &[u8], dice: &mut Dice) -> Option<Vec<u8>> {
             new = lines.concat();
         }
         4 => {
-            // A value of JSON, up to where it or its first part ends.
+            // A JSON value, up to its end or that of its first part.
             let from = at + bytes[at..].windows(2).position(|two| two == b"\":")? + 2;
             let to = from + bytes[from..].iter().position(|byte| b",}]\n".contains(byte))?;
             new.splice(from..to, *b"\"x\"");
@@ -70,7 +71,7 @@ fn edit(bytes: &[u8], dice: &mut Dice) -> Option<Vec<u8>> {
     (new != bytes).then_some(new)
 }
 
-/// The file without what stands nowhere else.
+/// Returns the file without values that are stored only once.
 fn proven(name: &str, bytes: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(bytes);
     let text = match name {
@@ -84,7 +85,7 @@ fn proven(name: &str, bytes: &[u8]) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Tells that an edit changes a value which `check.py` knows: it minds no blanks, and of the summary not all.
+/// Tells whether an edit changes a value that `check.py` checks: it ignores blanks, and parts of the summary.
 fn is_for_check_py(name: &str, before: &[u8], after: &[u8]) -> bool {
     let json = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).ok();
     match name {
@@ -112,7 +113,7 @@ fn records(bytes: &[u8]) -> Vec<Vec<String>> {
     lines.records().map(|line| line.map_or(Vec::new(), |line| line.iter().map(str::to_owned).collect())).collect()
 }
 
-/// Edits a bundle; says what was done, and whether `check.py` has to find it.
+/// Edits a bundle. Returns the edit, and whether `check.py` has to find it.
 fn forge(bundle: &Path, makes_sums: bool, dice: &mut Dice) -> (String, bool) {
     let all = names(bundle);
     match below(dice, 10) {
@@ -121,7 +122,7 @@ fn forge(bundle: &Path, makes_sums: bool, dice: &mut Dice) -> (String, bool) {
             return ("more.txt added".to_owned(), true);
         }
         1 => {
-            // Whoever removes the signature of a manifest that is as it was has a bundle that nobody signed.
+            // Removing only the signature leaves a valid bundle that nobody signed.
             let removed = all.iter().filter(|name| *name != "SHA256SUMS.sig").nth(below(dice, all.len() - 1)).unwrap();
             if !(makes_sums && removed == "SHA256SUMS") {
                 fs::remove_file(bundle.join(removed)).unwrap();
@@ -138,7 +139,7 @@ fn forge(bundle: &Path, makes_sums: bool, dice: &mut Dice) -> (String, bool) {
             let before = fs::read(&path).unwrap();
             let done = one_cell(&path, dice);
             if makes_sums && done.starts_with("journal.excerpt") {
-                // Nothing says of a journal with one run that there were others.
+                // Nothing in a journal with one run says that there were others.
                 fs::write(&path, before).unwrap();
                 continue;
             }
@@ -152,18 +153,18 @@ fn forge(bundle: &Path, makes_sums: bool, dice: &mut Dice) -> (String, bool) {
             continue;
         };
         if makes_sums && name == "form" && after.ends_with(b"form 0\n") {
-            // An earlier form is told, and compared as one.
+            // An earlier form is reported, and the bundle is compared in it.
             continue;
         }
         if name == "SHA256SUMS.sig" {
-            // An armor has more than one spelling, and `check.py` reads no signature.
+            // An armored signature has more than one spelling, and `check.py` reads no signatures.
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).split_whitespace().collect::<String>();
             if text(&before) == text(&after) {
                 continue;
             }
         }
         fs::write(&path, &after).unwrap();
-        // The order of a manifest is covered by its signature alone, which `check.py` does not read.
+        // Only the signature covers the order of a manifest, and `check.py` does not read it.
         let by_hand = !name.starts_with("SHA256SUMS") && (!makes_sums || is_for_check_py(name, &before, &after));
         return (format!("{name}, {} bytes from {}", after.len(), first_unlike(&before, &after)), by_hand);
     }
@@ -196,7 +197,7 @@ fn whatever_file_of_a_bundle_somebody_edits_it_is_found() {
         });
         let (edit, by_hand) = done;
         let ended = by_verb(&lab, &forged, &[]);
-        // A file that is not there is no bundle to begin with.
+        // Without its manifest a folder is no bundle.
         let is_found = ended.code == Some(7) || ended.code == Some(2) && edit == "SHA256SUMS removed";
         if !is_found || ended.stdout.contains("as it was written") {
             passed.push(format!("seed {seed}: {edit}: {:?} {}{}", ended.code, ended.stdout, ended.stderr));

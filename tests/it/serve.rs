@@ -1,4 +1,4 @@
-//! The page over a journal: who is let in, what it says, and that whoever writes never waits for it.
+//! Pages over a journal: access, content, and no delay for the launch that writes.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -12,9 +12,9 @@ use crate::tools;
 pub(crate) struct Site {
     child: Child,
     pub(crate) url: String,
-    /// As it is printed; a person opens it.
+    /// Link as it was printed, for a person to open.
     pub(crate) link: String,
-    /// What the link was answered with; empty where everybody is let in.
+    /// Cookie that the link was answered with; empty if everybody has access.
     cookie: String,
     latest: Option<String>,
 }
@@ -46,7 +46,7 @@ impl Site {
         site
     }
 
-    /// Address of the latest run's page.
+    /// Returns the path of the latest run's page.
     pub(crate) fn run(&self) -> String {
         format!("{}/runs/{}", self.url, self.latest.as_deref().unwrap())
     }
@@ -62,7 +62,7 @@ impl Site {
         stream
     }
 
-    /// The whole answer to a request with these headers.
+    /// Returns the whole answer to a request with these headers.
     fn ask(&self, method: &str, path: &str, headers: &str) -> String {
         let mut text = String::new();
         let request = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n{}{headers}\r\n", self.cookie);
@@ -86,7 +86,7 @@ fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap()
 }
 
-/// A journal with one run of five rows on target.
+/// Makes a journal with one run of five rows on target.
 fn done() -> Lab {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(5, "stopped,syncing"));
@@ -151,7 +151,7 @@ fn elsewhere_than_on_this_machine_it_needs_a_token() {
             site.ask("GET", "/", &format!("host: localhost\r\nauthorization: {authorization}\r\n"))
         };
         assert_eq!(status(&with(&format!("Bearer {TOKEN}"))), "200");
-        // "ada:correct-horse-battery", as a browser says it.
+        // "ada:correct-horse-battery", as a browser encodes it.
         assert_eq!(status(&with("Basic YWRhOmNvcnJlY3QtaG9yc2UtYmF0dGVyeQ==")), "200");
         assert_eq!(status(&with("Bearer wrong-horse-battery")), "401");
     }
@@ -191,7 +191,7 @@ fn pages_that_are_not_there_say_so_and_reports_are_those_of_the_verb() {
     lab.cutover(&["serve", "--listen", &taken]).exits(2).says("could not listen on").says("another port");
 }
 
-/// Reads events until one says this.
+/// Reads events until one contains this text.
 fn hears(stream: TcpStream, text: &str) -> bool {
     BufReader::new(stream).lines().map_while(Result::ok).any(|line| line.contains(text))
 }
@@ -208,13 +208,13 @@ fn two_hundred_pages_hear_the_end_of_a_run_that_did_not_wait_for_them() {
     let run = site.run().replace(&site.url, "");
     let request = format!("GET {run}/live HTTP/1.1\r\nhost: {}\r\n{}\r\n", site.host(), site.cookie);
     let pages: Vec<TcpStream> = (0..200).map(|_| site.connect(&request)).collect();
-    // Some that never read: nobody waits for them.
+    // Some clients never read, and nobody waits for them.
     let _idle: Vec<TcpStream> = (0..20).map(|_| site.connect(&request)).collect();
     let heard: Vec<_> =
         pages.into_iter().map(|page| std::thread::spawn(move || hears(page, "All 300 rows are on target."))).collect();
     launch.end().exits(0);
     assert!(heard.into_iter().all(|page| page.join().unwrap()));
-    // What goes on with it is still answered.
+    // Its other pages are still answered.
     assert_eq!(status(&site.get(&run)), "200");
 }
 
@@ -236,7 +236,7 @@ fn a_journal_that_is_gone_or_another_one_is_noticed() {
     }
     let gone = site.get("/");
     assert!(status(&gone) == "500" && gone.contains("there is no journal"), "{gone}");
-    // The page is let go, so that it asks again and is told.
+    // The page is disconnected, asks again, and gets the error.
     page.read_to_string(&mut String::new()).expect("it ends before patience does");
     let other = done();
     std::fs::copy(other.path("cutover.db"), lab.path("cutover.db")).unwrap();
@@ -251,7 +251,7 @@ fn it_ends_when_it_is_told_to_also_with_open_pages() {
     let mut site = Site::over(&lab, &[]);
     let run = site.run().replace(&site.url, "");
     let page = site.connect(&format!("GET {run}/live HTTP/1.1\r\nhost: {}\r\n{}\r\n", site.host(), site.cookie));
-    // And with one that never says the rest of what it wants.
+    // And a client that never completes its request.
     let _half = site.connect("GET / HTTP/1.1\r\nhost: loc");
     let mut first = [0; 15];
     (&page).read_exact(&mut first).unwrap();
@@ -263,7 +263,7 @@ fn it_ends_when_it_is_told_to_also_with_open_pages() {
     assert!(began.elapsed() < Duration::from_secs(10));
 }
 
-/// What it said of itself.
+/// Returns the messages of the server.
 fn said(lab: &Lab) -> String {
     std::fs::read_to_string(lab.path("serve.err")).unwrap()
 }
@@ -283,10 +283,10 @@ fn nobody_on_this_machine_reads_without_the_link_unless_that_is_asked_for() {
         assert!(status(&refused) == "401" && !refused.contains("cutover.db"), "{path}: {refused}");
     }
     assert_eq!(status(&site.ask("GET", "/", &bearer(&token))), "200");
-    // By the link to any page.
+    // The token in a link to any page.
     let answer = site.get(&format!("/runs/x/rows?find=a%26b&token={token}"));
     assert!(answer.contains("location: /runs/x/rows?find=a%26b\r\n"), "{answer}");
-    // Wrong ones wait, and are counted.
+    // Wrong tokens are delayed and counted.
     let wrong = [bearer("wrong-wrong-wrong-wrong"), format!("{host}{}x\r\n", cookie.trim_end())];
     let began = Instant::now();
     for headers in &wrong {
@@ -308,7 +308,7 @@ fn nobody_on_this_machine_reads_without_the_link_unless_that_is_asked_for() {
     lab.cutover(&["serve", "--listen", "0.0.0.0:0", "--no-token"]).exits(2).says("needs a token");
 }
 
-/// Cookies know no port: a page that another user of this machine serves on another one gets them, too.
+/// Cookies are sent to every port of a host, and so to a page of another user of this machine.
 #[test]
 fn a_cookie_that_another_user_of_this_machine_came_by_opens_nothing() {
     use std::os::unix::process::CommandExt as _;
@@ -336,11 +336,11 @@ fn a_cookie_that_another_user_of_this_machine_came_by_opens_nothing() {
     };
     assert!(status(&stolen) == "401" && !stolen.contains("cutover.db"), "{stolen}");
     assert!(said(&lab).contains("a wrong token from 127.0.0.1: 1 so far"), "{}", said(&lab));
-    // Whose it is, it still opens.
+    // The cookie is still valid for its owner.
     assert_eq!(status(&asks(None).unwrap()), "200");
 }
 
-/// Files of the process that have no name any more: reports on their way.
+/// Counts the open files of the process without a name, which are reports being downloaded.
 fn n_nameless(site: &Site) -> usize {
     let open = std::fs::read_dir(format!("/proc/{}/fd", site.child.id())).expect("root may look");
     let links = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
@@ -373,19 +373,19 @@ fn who_leaves_a_large_report_or_takes_none_of_it_keeps_neither_a_file_nor_the_ne
     };
     let nothing_is_left = || n_nameless(&site) == 0;
     comes_true(Duration::from_secs(10), "none before", nothing_is_left);
-    // Before the first byte of it is there: nobody goes on making it.
+    // The client leaves before the first byte of the report: the work stops.
     let early = ask("json");
     comes_true(Duration::from_mins(1), "it is begun", || n_nameless(&site) > 0);
     drop(early);
     comes_true(Duration::from_secs(10), "the work stops", nothing_is_left);
-    // In the middle of it.
+    // The client leaves in the middle of the report.
     let mut halfway = ask("json");
     let mut beginning = [0; 10_000];
     halfway.read_exact(&mut beginning).unwrap();
     assert!(beginning.starts_with(b"HTTP/1.1 200 OK") && n_nameless(&site) > 0);
     drop(halfway);
     comes_true(Duration::from_secs(10), "the file goes with its reader", nothing_is_left);
-    // Who takes nothing is let go of, and what was made for them goes.
+    // A client that reads nothing is disconnected, and its report is dropped.
     let mut silent = ask("json");
     silent.read_exact(&mut [0; 1]).unwrap();
     let began = Instant::now();
@@ -395,7 +395,7 @@ fn who_leaves_a_large_report_or_takes_none_of_it_keeps_neither_a_file_nor_the_ne
     let mut rest = Vec::new();
     let is_cut_off = silent.read_to_end(&mut rest).is_err() || !rest.ends_with(b"}\n");
     assert!(is_cut_off, "{} bytes", rest.len());
-    // One that takes it gets it.
+    // A client that reads gets the whole report.
     let csv = site.get("/runs/large/report/csv");
     assert!(status(&csv) == "200" && csv.lines().filter(|line| line.contains(",vm-")).count() == 40_000);
 }
@@ -416,7 +416,7 @@ fn who_stalls_in_the_middle_of_a_head_is_let_go_also_when_bytes_trickle() {
     assert_eq!(status(&site.get("/")), "200");
 }
 
-/// Whatever a row, a plan or the service is called stays a text, on each page and in what is asked of it.
+/// Names from a row, a plan or the service stay text on every page and in every link.
 #[test]
 fn no_page_holds_what_somebody_wrote_as_anything_but_text() {
     const HOSTILE: [&str; 5] = [
@@ -463,7 +463,7 @@ fn no_page_holds_what_somebody_wrote_as_anything_but_text() {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.contains("content-security-policy: default-src 'none'; style-src 'self'"), "{page}: {head}");
         assert!(head.contains("x-content-type-options: nosniff"), "{page}: {head}");
-        // A report is a page of its own, with a script of its own.
+        // A report is a page of its own, with its own script.
         let scripts = if page.ends_with("html") { "<script>hacked" } else { "<script>" };
         for raw in [scripts, "<img", "<b>vm", "<i>", "<!-->", "onmouseover='hacked", "\" onmouseover"] {
             assert!(!body.contains(raw), "{page}: {raw}: {body}");
@@ -489,10 +489,10 @@ fn who_says_nothing_or_too_much_does_not_stay_and_keeps_nobody_out() {
     let lab = done();
     let site = Site::over(&lab, &[]);
     let began = Instant::now();
-    // More than there is room for, none of which ever says the rest.
+    // More connections than there is room for, none of which completes its request.
     let mut slow: Vec<TcpStream> = (0..600).map(|_| site.connect("GET / HTTP/1.1\r\nhost: loc")).collect();
     assert_eq!(status(&site.get("/")), "200");
-    // The last of them is let go too, and soon.
+    // The last of them is closed as well, and soon.
     let mut rest = Vec::new();
     _ = slow.pop().unwrap().read_to_end(&mut rest);
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());

@@ -1,4 +1,4 @@
-//! A service that a test makes up: what it answers is a function of what it was asked, and of what it was asked before.
+//! Service made up by a test: its answer is a function of the request and of the requests before it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use crate::lab::{Ended, Lab, Launch};
 pub(crate) const OLD: (&str, &str) = ("syncing", "syncing");
 pub(crate) const TARGET: (&str, &str) = ("cutovering", "cutovering");
 
-/// One request for one source; pages are made of what `show` gives of each.
+/// Request for one source; pages are made of the answers of `show` for each source.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Asked {
     Change,
@@ -22,13 +22,13 @@ pub(crate) enum Asked {
     List,
 }
 
-/// A server as it truly is, and what was asked of it.
+/// True state of a server, and the requests for it.
 #[derive(Clone)]
 pub(crate) struct Server {
     is: (String, String),
     pub(crate) n_changes: u32,
     pub(crate) n_looks: u32,
-    /// Since the last change.
+    /// Looks since the last change.
     pub(crate) n_looks_since: u32,
     pub(crate) changed_at: Option<Instant>,
 }
@@ -52,12 +52,12 @@ impl Server {
     }
 }
 
-/// An answer for one source.
+/// Answer for one source.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Value,
     pub(crate) retry_after_s: Option<u64>,
-    /// On its way for so long. Others are answered meanwhile.
+    /// Time until it arrives. Other requests are answered meanwhile.
     pub(crate) takes: Duration,
 }
 
@@ -68,17 +68,17 @@ impl From<(u16, Value)> for Reply {
 }
 
 impl Reply {
-    /// A 429 that asks to wait for so long, and says nothing else.
+    /// Makes a 429 that asks to wait this long, and says nothing else.
     pub(crate) fn throttled(retry_after_s: u64) -> Self {
         Self { retry_after_s: Some(retry_after_s), ..(429, json!({})).into() }
     }
 }
 
-/// Answers for one source each. A change is counted before it is asked. A page has those sources of which it is told 200, and
-/// is refused whole by whatever else is neither that nor 404.
+/// Answers for one source each. A change is counted before the script is asked. A page has the sources with an answer of 200,
+/// and is refused as a whole by any answer other than 200 and 404.
 type Script = dyn Fn(&mut Server, &str, Asked) -> Reply + Send + Sync;
 
-/// Answer of a service without any trouble.
+/// Answers like a service without faults.
 pub(crate) fn well(server: &mut Server, id: &str, asked: Asked) -> (u16, Value) {
     if asked == Asked::Change {
         server.is_now(TARGET);
@@ -178,7 +178,7 @@ fn answer(path: &str, is_change: bool, servers: &mut BTreeMap<String, Server>, s
     }
 }
 
-/// A night at a service: the plan's rows all go to the target.
+/// A run at such a service: all rows of the plan go to the target.
 pub(crate) struct Night {
     pub(crate) lab: Lab,
     pub(crate) service: Service,
@@ -219,7 +219,7 @@ impl Night {
         row.reason
     }
 
-    /// From the first of the last changes of these rows to the last of them, by the service's clock.
+    /// Returns the time between the last changes of these rows, from the first to the last, by the service's clock.
     pub(crate) fn took(&self, ids: &[&str]) -> Duration {
         let changed = |id: &&str| self.service.server(id).changed_at.expect("it was changed");
         let first = ids.iter().map(changed).min().unwrap();

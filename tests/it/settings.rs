@@ -1,4 +1,4 @@
-//! Settings of the environment: zones, variables, proxies, homes. What is bad is an error, with nothing sent.
+//! Settings from the environment: time zones, variables, proxies, home folders. A bad value is an error, and nothing is sent.
 
 use std::process::Command;
 
@@ -29,11 +29,11 @@ fn hours_in_a_zone_that_cannot_be_found_are_an_error_and_never_utc() {
     }
     assert!(sandbox.ledger().is_empty());
     assert!(!lab.path("cutover.db").exists() || lab.journal().count("SELECT count(*) FROM run") == 0);
-    // Where nothing depends on it, it is told and nothing more.
+    // A bad zone is only reported where nothing depends on it.
     run(&[], "Nonsense").exits(0);
     run(&["--deadline", "2999-01-01T00:00:00Z"], "Nonsense").exits(0).says("UTC, for `Nonsense`");
     run(&["--window", "00:00-23:59:59", "--timezone", "UTC"], "Nonsense").exits(0);
-    // Which zone it is, is always said.
+    // The zone is always named.
     run(&whole_day, "Etc/GMT+3").exits(0).says("in the time zone Etc/GMT+3 (by TZ), now -03:00");
     run(&whole_day, ":UTC").exits(0).says("in the time zone UTC (by TZ), now +00:00");
     run(&whole_day, "AAA-5:30").exits(0).says("in the time zone AAA-5:30 (by TZ), now +05:30");
@@ -49,7 +49,7 @@ fn a_variable_of_ours_that_is_no_setting_is_an_error() {
     check("CUTOVER_ALLOW_IRREVERSIBLE", "on").exits(2).says("`cutover run --help` lists the settings");
     check("CUTOVER_RATE", "").exits(0);
     check("CUTOVER_RATE", "fast").exits(2).says("`rate` in the environment (CUTOVER_RATE)");
-    // A profile names the variables of its own secrets.
+    // A profile names the variables with its own secrets.
     lab.write("cutover.toml", "[profiles.a]\ntoken_env = 'CUTOVER_TOKEN_OF_A'\n");
     check("CUTOVER_TOKEN_OF_A", "x").exits(0);
     check("CUTOVER_TOKEN_OF_B", "x").exits(2);
@@ -100,11 +100,11 @@ fn a_proxy_that_cannot_be_used_is_an_error_before_anything_is_sent() {
             assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
         }
     }
-    // One that can be used is gone by, and said.
+    // A usable proxy is used and named.
     let proxy = [("HTTPS_PROXY", "http://me:hunter2@127.0.0.1:1")];
     let ended = with(lab.command(&plan), &proxy).says("the proxy 127.0.0.1:1 could not be reached");
     assert!(!ended.stderr.contains("hunter2"));
-    // An exception with its port is an exception.
+    // An exception with a port is honoured.
     let without = [proxy[0], ("NO_PROXY", "other.invalid, sms.example.invalid:443")];
     let ended = with(lab.command(&plan), &without).says("DNS");
     assert!(!ended.stderr.contains("the proxy"), "{}", ended.stderr);
@@ -121,7 +121,7 @@ fn credentials_with_a_line_break_or_a_quotation_mark_are_an_error_and_nothing_is
         assert!(!ended.stderr.contains("s3cret"), "{}", ended.stderr);
     }
     assert!(sandbox.ledger().is_empty());
-    // What is empty is not set, and what comes next is used.
+    // An empty variable counts as not set, and the next source is used.
     let keys = [
         ("CUTOVER_AUTH_TOKEN", ""),
         ("HUAWEICLOUD_SDK_AK", "sandbox-ak"),
@@ -142,7 +142,7 @@ fn only_a_plain_file_of_bounded_size_is_read_wherever_a_text_is_named() {
     std::fs::create_dir_all(lab.path(".huaweicloud")).unwrap();
     let no_file = "it is a device, a pipe or a socket; only a plain file of at most 4 MiB is read";
     for (bad, says) in [("zero", no_file), ("pipe", no_file), ("large", "it has more than 4 MiB")] {
-        // A secret is shorter than other texts.
+        // A secret may be shorter than other texts.
         let of_secret = says.replace("4 MiB", "16 KiB");
         let linked = |name: &str| {
             _ = std::fs::remove_file(lab.path(name));
@@ -178,7 +178,7 @@ fn only_a_plain_file_of_bounded_size_is_read_wherever_a_text_is_named() {
     }
 }
 
-/// The names of files are whatever a file system takes.
+/// A file system allows any characters in the names of files.
 #[test]
 fn no_name_of_a_file_moves_a_terminal_or_breaks_a_line() {
     let _machine = shared();
@@ -214,7 +214,7 @@ fn no_name_of_a_file_moves_a_terminal_or_breaks_a_line() {
     }
 }
 
-/// What is set where nobody looks is said by its name.
+/// A bad value in a variable is reported by the variable's name.
 #[test]
 fn each_variable_that_cannot_be_used_is_named() {
     let _machine = shared();
@@ -273,7 +273,7 @@ fn each_variable_that_cannot_be_used_is_named() {
                 Launch::of(command).end()
             };
             let ends: Vec<Ended> = verbs.iter().map(ended).collect();
-            // An account may be called anything.
+            // An account may have any name.
             let is_free = name == "CUTOVER_ACCOUNT" && text == "no such/place";
             assert!(is_free || ends.iter().any(|ended| ended.code == Some(2)), "{name} {text:?} is taken by all");
             for ended in ends.iter().filter(|ended| ended.code == Some(2)) {
@@ -285,14 +285,14 @@ fn each_variable_that_cannot_be_used_is_named() {
     let mut weak = lab.command(&["serve", "--listen", "127.0.0.1:0"]);
     weak.env("CUTOVER_SERVE_TOKEN", "short");
     Launch::of(weak).end().exits(2).says("CUTOVER_SERVE_TOKEN");
-    // A flag goes before it, and is what it is about.
+    // A flag takes precedence over the variable, and the message is about the flag.
     let mut by_flag = lab.command(&["status", "--journal", "none.db"]);
     by_flag.env("CUTOVER_JOURNAL", "cutover.db");
     let ended = Launch::of(by_flag).end().exits(2);
     assert!(!ended.stderr.contains("CUTOVER_JOURNAL"), "{}", ended.stderr);
 }
 
-/// A secret that somebody typed into a settings file stays there, wherever the file breaks.
+/// A secret in a settings file is not printed, wherever the file breaks.
 #[test]
 fn no_settings_file_that_cannot_be_read_gives_a_secret_away() {
     const SECRET: &str = "Tr0ub4dor-hunter2-x9";
@@ -347,7 +347,7 @@ fn no_settings_file_that_cannot_be_read_gives_a_secret_away() {
         lab.write("cutover.toml", &text);
         for form in [&["config", "show"][..], &["check", "nosuch.csv", "--json"], &["trust", "--show"]] {
             let ended = lab.cutover(form);
-            // What can be read, and is no secret by its place, is shown as what it is.
+            // A readable value that is no secret by its key is shown as it is.
             if ended.code != Some(0) {
                 n_broken += 1;
                 let told = ended.stdout + &ended.stderr;
@@ -361,7 +361,7 @@ fn no_settings_file_that_cannot_be_read_gives_a_secret_away() {
     assert!(found.is_empty(), "{} of {n_broken}\n{}", found.len(), found.join("\n"));
 }
 
-/// What stands in a line that cannot be read may be anything, a secret too.
+/// A line that cannot be read may contain anything, also a secret.
 #[test]
 fn a_settings_file_that_is_not_toml_is_told_in_one_line_without_what_stands_there() {
     let lab = Lab::new();
@@ -375,7 +375,7 @@ fn a_settings_file_that_is_not_toml_is_told_in_one_line_without_what_stands_ther
     assert!(ended.stderr.lines().count() == 1 && !ended.stderr.contains("hunter2"), "{}", ended.stderr);
 }
 
-/// People read their own clocks, with the offset; programs and the journal read UTC.
+/// Times for people are in their own zone with the offset; those for programs and in the journal are in UTC.
 #[test]
 fn people_are_told_times_by_their_clocks_and_programs_in_utc() {
     let _machine = shared();
@@ -401,7 +401,7 @@ fn people_are_told_times_by_their_clocks_and_programs_in_utc() {
     }
     let csv = by(&["report", "--format", "csv"], "Asia/Shanghai").stdout;
     assert!(csv.contains("Z,") && !csv.contains("+08:00"), "{csv}");
-    // The plan's own goes before the machine's, for whoever reads later, too.
+    // The zone of the plan takes precedence over the machine's, also when the run is read later.
     lab.write("plan.toml", "files = ['plan.csv']\n[window]\ntimezone = 'America/Sao_Paulo'\n");
     for args in [&["run", "plan.toml", "--yes", "--rate", "off", "--endpoint", &sandbox.url][..], &["status"]] {
         let ended = by(args, "Asia/Shanghai");
@@ -409,7 +409,7 @@ fn people_are_told_times_by_their_clocks_and_programs_in_utc() {
     }
 }
 
-/// Prose is folded at the width of a terminal, what is to be copied is on one line, and a pipe has no width.
+/// Prose is folded at the width of a terminal, commands stay on one line, and a pipe has no width.
 #[test]
 fn on_a_terminal_prose_is_folded_and_commands_are_not() {
     if tools::lack(&["script"]) {
@@ -442,7 +442,7 @@ fn on_a_terminal_prose_is_folded_and_commands_are_not() {
                 let is_one_word = words(line).len() <= 1 || line.contains('`');
                 assert!(line.chars().count() <= columns || is_one_word, "{verb} {columns}: {line}\n{shown}");
             }
-            // Nothing is lost or cut, and each command is whole.
+            // Nothing is lost or cut, and each command is complete.
             for line in piped.lines().filter(|line| line.trim_start().starts_with("cutover ")) {
                 assert!(shown.lines().any(|shown| shown.trim() == line.trim()), "{verb} {columns}: {line}\n{shown}");
             }

@@ -1,5 +1,5 @@
-//! One door to people: whatever a plan, a service, a journal, settings, a lock, a name of a file or an argument holds, nothing of it
-//! moves the cursor, turns a line around, breaks it or hides in it, on neither stream, in text and in JSON.
+//! Output for people: whatever a plan, a service, a journal, settings, a lock, a file name or an argument contains, nothing
+//! of it moves the cursor, reverses or breaks a line, or hides in it, on either stream, as text and as JSON.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,11 +14,11 @@ use crate::lab::{Ended, Lab, Launch, id, plan, shared};
 use crate::service::{Asked, Server, Service, TARGET};
 use crate::tools;
 
-/// Of each kind that no person may be shown as it stands, and a line that would be taken for one of ours.
+/// One character of each kind that must not be shown unchanged, and a line that looks like one of ours.
 const ODD: &str = "w\u{1}e\u{8}\u{1b}[31m\u{7f}\u{85}\u{9b}2J\u{202e}b\u{2066}x\u{2069}\u{200e}\u{61c}\u{200b}\u{200d}\u{feff}\
                    \u{2060}\u{ad}\u{34f}\u{180e}\u{3164}\u{fe0f}\u{e0041}\u{e000}\u{378}\u{2028}\u{2029}\u{a0}\r\nforged: line\tq";
 
-/// Tells what no line of ours may hold. It is told by its own list, and not by the rule that it checks.
+/// Tells whether a line of ours must not contain this character, by a list of its own and not by the code that it checks.
 fn is_odd(character: char) -> bool {
     character != '\n' && character.is_control()
         || matches!(character,
@@ -39,7 +39,8 @@ fn is_clean(what: &str, ended: &Ended) {
     assert!(!ended.stderr.contains("panicked"), "{what}: {}", ended.stderr);
 }
 
-/// A table that a program reads has its values as they are, but for what acts on a terminal: that may stand behind the program.
+/// Checks a table for programs: values are unchanged except for control characters, since a terminal may be behind the
+/// program.
 #[track_caller]
 fn is_clean_as_a_table(what: &str, ended: &Ended) {
     let acts = |character: &char| {
@@ -52,13 +53,13 @@ fn is_clean_as_a_table(what: &str, ended: &Ended) {
     is_clean(what, &Ended { code: ended.code, stdout: String::new(), stderr: ended.stderr.clone() });
 }
 
-/// Tells what answers with a table.
+/// Tells whether a verb with these arguments prints a table.
 fn is_a_table(args: &[&str]) -> bool {
     let has = |words: &[&str]| args.windows(words.len()).any(|window| window == words);
     has(&["--format", "csv"]) || args.starts_with(&["rollback"]) || args.starts_with(&["sources", "plan"])
 }
 
-/// The verbs as the program itself lists them, those below another one included.
+/// Returns the verbs that the program lists, including nested ones.
 fn verbs(lab: &Lab, of: &[String]) -> Vec<Vec<String>> {
     let mut args: Vec<&str> = of.iter().map(String::as_str).collect();
     args.push("--help");
@@ -81,7 +82,7 @@ fn verbs(lab: &Lab, of: &[String]) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// As a string of TOML, which holds such characters by their number alone.
+/// Returns a TOML string with this text; control characters are written by number.
 fn in_toml(text: &str) -> String {
     let numbers = text.chars().fold(String::new(), |all, character| {
         if character.is_ascii_graphic() && !matches!(character, '"' | '\\') {
@@ -93,7 +94,7 @@ fn in_toml(text: &str) -> String {
     format!("\"{numbers}\"")
 }
 
-/// A service all of whose texts are odd.
+/// Starts a service whose texts all have odd characters.
 fn odd_service(ids: &[&str]) -> Service {
     Service::of(ids, |server: &mut Server, id, asked| {
         let seen = |server: &Server| {
@@ -121,7 +122,7 @@ fn odd_service(ids: &[&str]) -> Service {
     })
 }
 
-/// A lab with an odd plan, of which a night is over already.
+/// Makes a lab with an odd plan and a finished run.
 fn odd_lab() -> (Lab, Service, String) {
     let lab = Lab::new();
     let ids: Vec<String> = (1..=6).map(id).collect();
@@ -139,7 +140,7 @@ fn odd_lab() -> (Lab, Service, String) {
     (lab, service, name)
 }
 
-/// Arguments that say more of a verb than any verb is asked.
+/// Returns arguments for a verb, more than any real call has.
 fn cases<'a>(verb: &str, name: &'a str, url: &'a str) -> Vec<Vec<&'a str>> {
     let at = ["--endpoint", url, "--rate", "off"];
     let at = |args: &[&'a str]| [args, &at].concat();
@@ -168,12 +169,12 @@ fn cases<'a>(verb: &str, name: &'a str, url: &'a str) -> Vec<Vec<&'a str>> {
         "audit sign" => vec![vec!["--key", ODD], vec!["--key", "bad.csv"]],
         "serve" => vec![vec!["--token-file", ODD], vec!["--listen", "192.0.2.1:1"]],
         "sandbox" => vec![vec!["--plan", ODD], vec!["--plan", "bad.csv"], vec!["--scenario", ODD]],
-        // It lists nothing and serves nobody.
+        // A verb that takes no names.
         _ => vec![vec![]],
     }
 }
 
-/// Those that go on until they are told to end.
+/// Tells whether a verb goes on until it is stopped.
 fn never_ends(verb: &str) -> bool {
     matches!(verb, "serve" | "sandbox")
 }
@@ -215,7 +216,7 @@ fn no_verb_shows_what_nobody_would_see_in_text_or_in_json() {
                 let look = if is_a_table(&args) { is_clean_as_a_table } else { is_clean };
                 look(&format!("{args:?}"), &ended);
                 let (form, json) = (form.first(), ended.stdout.lines().collect::<Vec<_>>().join(""));
-                // Some verbs print a table or a program, whatever form is asked for.
+                // Some verbs print a table or a program in every format.
                 let is_document = form == Some(&"--json") && !args.contains(&"--events") && json.starts_with('{');
                 assert!(!is_document || serde_json::from_str::<Value>(&json).is_ok(), "{args:?}: {}", ended.stdout);
             }
@@ -251,7 +252,7 @@ fn no_settings_and_no_variable_are_shown_as_they_stand() {
         for verb in verbs {
             for form in [&[][..], &["--json"]] {
                 is_clean(&settings, &lab.cutover(&[verb, form].concat()));
-                // Named, it may set whatever there is.
+                // A settings file that is named explicitly may set anything.
                 let named = Launch::of({
                     let mut command = lab.command(&[verb, form].concat());
                     command.env("CUTOVER_CONFIG", lab.path("cutover.toml"));
@@ -283,7 +284,7 @@ fn no_settings_and_no_variable_are_shown_as_they_stand() {
     }
 }
 
-/// Columns of text that may hold anything, as far as the journal's own rules go.
+/// Returns the columns of text that the schema does not restrict.
 fn texts_of(conn: &Connection) -> Vec<(String, String)> {
     let mut columns = conn
         .prepare(
@@ -337,7 +338,7 @@ fn no_journal_and_no_lock_says_anything_that_is_not_seen() {
             look(&format!("{table}.{column}, {verb:?}"), &ended);
         }
     }
-    // A lock says who holds it.
+    // A lock names its holder.
     let run = lab.journal().text("SELECT id FROM run");
     let lock = File::create(lab.path(&format!("cutover.db.{run}.lock"))).unwrap();
     let owner = json!({"pid": 1, "host": ODD, "since": "2026-01-01T00:00:00Z", "journal": ODD});
@@ -351,7 +352,7 @@ fn no_journal_and_no_lock_says_anything_that_is_not_seen() {
     }
 }
 
-/// Lines of a screen so wide, as a terminal breaks what is longer.
+/// Splits a text into the lines of a screen of this width, which breaks longer lines.
 fn on_screen(text: &str, width: usize) -> Vec<String> {
     let mut screen = Vec::new();
     for line in text.lines() {
@@ -370,7 +371,7 @@ fn on_screen(text: &str, width: usize) -> Vec<String> {
     screen
 }
 
-/// What a terminal of so many columns is sent, with `n` for an answer.
+/// Returns the output on a terminal with this many columns, with `n` as the answer to a question.
 fn on_terminal(lab: &Lab, columns: u16, args: &str) -> String {
     let run = format!("stty cols {columns} rows 50; exec {} {args}", env!("CARGO_BIN_EXE_cutover"));
     let mut command = lab.command_of("script", &["-qec", &run, "/dev/null"]);
@@ -388,7 +389,7 @@ fn the_list_that_is_agreed_to_shows_its_rows_and_no_others() {
     let _machine = shared();
     let lab = Lab::new();
     let forged = |blank: &str| format!("vm-test-9{}only a test", blank.repeat(29));
-    // Whatever pushes it to where a row begins: blanks of each kind, a quotation, one long word.
+    // Different texts that push the forged line to where a row begins: blanks of each kind, a quotation, one long word.
     let names = [
         format!("ok{}{}", "\u{a0}".repeat(40), forged("\u{a0}")),
         format!("ok{}{}", " ".repeat(40), forged(" ")),
@@ -431,7 +432,7 @@ fn a_table_that_is_kept_or_given_to_a_program_has_the_values_that_were_written()
     lab.cutover(&["report", "--format", "csv", "-o", "kept.csv"]).exits(0);
     assert_eq!(piped, std::fs::read_to_string(lab.path("kept.csv")).unwrap());
     assert!(piped.contains("vm\u{200b}1") && piped.contains(odd), "{piped}");
-    // On a terminal the same table is what anybody can see.
+    // On a terminal the same table has only visible characters.
     let shown = on_terminal(&lab, 200, "report --format csv");
     assert!(shown.contains("web\\u{a0}1 \\u{200d}\\u{e000}\\u{2003}\\nline"), "{shown}");
 }
@@ -467,7 +468,7 @@ fn what_goes_on_is_shown_on_a_terminal_by_the_same_rule() {
     let run = "run waves.toml --endpoint sandbox --yes --approval-timeout 2s";
     let shown = on_terminal(&lab, 100, run);
     assert!(shown.contains("released"), "{shown}");
-    // The bar is drawn by moves of the cursor, which are ours.
+    // The progress bar moves the cursor on purpose.
     let moves = |character: char| matches!(character, '\u{1b}' | '\r');
     if let Some(found) = shown.chars().find(|character| is_odd(*character) && !moves(*character)) {
         panic!("{found:?} in {shown:?}");

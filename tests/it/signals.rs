@@ -1,4 +1,4 @@
-//! Interrupted: the first signal drains, the second lets go, the third leaves at once.
+//! Signals: the first drains, the second aborts requests under way, the third exits at once.
 
 use std::time::{Duration, Instant};
 
@@ -67,7 +67,7 @@ fn a_third_interrupt_leaves_at_once_and_nothing_is_lost() {
     let launch = lab.begin(&sandbox, &["run", "plan.csv", "--rate", "off"]);
     sandbox.reach(8);
     let began = Instant::now();
-    // Equal signals that are still pending become one, so each is sent only once the one before it was heard.
+    // Equal pending signals merge into one, so that each is sent only after the one before it took effect.
     launch.signal("INT");
     assert!(launch.reaches("drain_began"));
     launch.signal("INT");
@@ -108,7 +108,7 @@ fn a_terminal_that_goes_away_twice_lets_go_of_nothing() {
     launch.signal("HUP");
     assert!(launch.reaches("attempt_ended") && launch.is_running());
     launch.end().exits(129).says("the terminal hung up");
-    // Each answer was waited for, until it was too late for it.
+    // Each answer was awaited, until it was too late for it.
     assert_eq!(lab.journal().count("SELECT count(*) FROM event WHERE detail LIKE '%let go before%'"), 0);
     assert_eq!(
         lab.journal().text("SELECT json_extract(detail, '$.reason') FROM event WHERE kind = 'drain_began'"),
@@ -122,7 +122,7 @@ fn who_is_started_to_outlive_its_terminal_does() {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(40, "stopped,syncing"));
     let sandbox = lab.serve("plan.csv", "");
-    // As `nohup` starts it.
+    // Started like by `nohup`.
     let args = with_yes(&sandbox, &["run", "plan.csv", "--rate", "40"]);
     let launch = Launch::of(lab.limited("trap '' HUP", &args));
     assert!(launch.reaches_nth("attempt_ended", 5));

@@ -1,4 +1,5 @@
-//! What is linked in, held against `.deny.toml` as far as no network is needed. Advisories are of today, and looked up in CI.
+//! Dependencies, checked against `.deny.toml` as far as that needs no network. Advisories change daily, and are checked in
+//! CI.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +17,7 @@ struct Package {
     name: String,
     version: String,
     license: Option<String>,
-    /// None for ourselves.
+    /// `None` for this package itself.
     source: Option<String>,
 }
 
@@ -67,7 +68,7 @@ fn rules() -> Rules {
     toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// What is built for this machine: of what is built for others, nothing need be here.
+/// Returns the packages that are built for this machine: those for others may be absent here.
 fn packages() -> Vec<Package> {
     let asked = ["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", "host-tuple"];
     let ran = Command::new(env!("CARGO")).args(asked).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
@@ -75,7 +76,7 @@ fn packages() -> Vec<Package> {
     serde_json::from_slice::<Metadata>(&ran.stdout).unwrap().packages
 }
 
-/// The licences of an expression that are taken, if it can be met by those that are allowed: of `OR` one, of `AND` all.
+/// Returns the licences that are used of an expression, if the allowed ones satisfy it: one of an `OR`, all of an `AND`.
 /// source: SPDX specification 2.3, annex D; a `/` is what crates wrote before it for `OR`
 fn met<'a>(expression: &'a str, allowed: &BTreeSet<String>) -> Option<BTreeSet<&'a str>> {
     let expression = expression.trim();

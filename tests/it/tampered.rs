@@ -1,5 +1,5 @@
-//! Journals that somebody altered: what is in them besides what we make, or instead of it, is found by `audit verify`, and no
-//! verb that writes or sends goes on with them.
+//! Altered journals: `audit verify` finds objects and values that this program did not make, and no verb that writes or sends
+//! goes on with such a journal.
 
 use std::fs;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use crate::chained::tamper;
 use crate::lab::{Ended, Lab, Launch, Served, id, plan, shared};
 use crate::tools;
 
-/// Schemas of strangers, each with words of the finding.
+/// Objects added to the schema, each with words of the finding.
 const STRANGE: [(&str, &str, &str); 11] = [
     ("a table", "CREATE TABLE z (a)", "the table `z` is none of cutover's"),
     ("a view", "CREATE VIEW z AS SELECT 1", "the view `z` is none of cutover's"),
@@ -54,10 +54,10 @@ const WRITE: [&[&str]; 6] = [
     &["control", "skip", "vm-00019"],
 ];
 
-/// Those of them that go on with a run that is there.
+/// Those of them that go on with an existing run.
 const GO_ON: [&[&str]; 5] = [WRITE[0], WRITE[2], WRITE[3], WRITE[4], WRITE[5]];
 
-/// A run of twenty rows that was stopped half-way, with all of it in one file.
+/// Makes a run of twenty rows that was stopped half-way, with everything in one file.
 fn interrupted() -> (Lab, Served) {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(20, "stopped,syncing"));
@@ -70,7 +70,7 @@ fn interrupted() -> (Lab, Served) {
     (lab, sandbox)
 }
 
-/// The same, killed.
+/// Makes the same run, killed instead of stopped.
 fn cut_off() -> (Lab, Served) {
     let lab = Lab::new();
     lab.write("plan.csv", &plan(20, "stopped,syncing"));
@@ -94,7 +94,7 @@ fn a_run_that_was_cut_off_is_closed_only_if_it_is_what_its_events_say() {
     let _machine = shared();
     let (lab, sandbox) = cut_off();
     lab.write("other.csv", &plan(3, "stopped,syncing"));
-    // Nothing is left to do, the table says.
+    // By the table, nothing is left to do.
     let done =
         "UPDATE row SET verdict = 'applied', standing = 'settled', on_target = 1, settled_at = 1 WHERE verdict IS NULL";
     let others: [&[&str]; 3] =
@@ -102,7 +102,7 @@ fn a_run_that_was_cut_off_is_closed_only_if_it_is_what_its_events_say() {
     for edit in ["", "; UPDATE row SET verdict = 'no_effect', on_target = 0 WHERE row = 1"] {
         altered(&lab, &format!("{done}{edit}"));
         these_refuse(&lab, &sandbox, &others, "closed", "not what its events add up to");
-        // The command that is printed lists what it is.
+        // The printed command lists the difference.
         let stderr = verb(&lab, &sandbox, others[0]).exits(7).stderr;
         let (_, command) = stderr.split_once("`cutover audit verify ").expect("it is printed");
         let verify = ["audit", "verify", command.split_once('`').unwrap().0];
@@ -113,7 +113,7 @@ fn a_run_that_was_cut_off_is_closed_only_if_it_is_what_its_events_say() {
     assert_eq!(sandbox.changes().len(), 20);
 }
 
-/// All of a run is done, the tables say.
+/// SQL after which all of a run is done by the tables.
 const SAID_TO_BE_DONE: &str = "UPDATE row SET verdict = 'applied', standing = 'settled', on_target = 1, settled_at = 1;
      UPDATE run SET running = 0, exit_code = 0, exit_name = 'done', ended_at = 1";
 
@@ -130,12 +130,12 @@ fn a_run_is_passed_over_for_a_new_one_only_if_it_is_as_finished_as_its_events_sa
         altered(&lab, edit);
         these_refuse(&lab, &sandbox, &GO_ON, "said to be done", "not what its events");
     }
-    // Whoever wants another one does not ask.
+    // A new run does not depend on it.
     altered(&lab, SAID_TO_BE_DONE);
     verb(&lab, &sandbox, &["run", "other.csv", "--yes", "--rate", "off"]).exits(0);
     altered(&lab, "");
     lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(0);
-    // One that is finished is passed over.
+    // A finished run is passed over.
     lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(0);
     assert_eq!(lab.journal().count("SELECT count(*) FROM run"), 2);
 }
@@ -183,7 +183,7 @@ fn which_of_several_runs_is_meant_is_held_against_their_events() {
     assert_eq!(sandbox.changes().len(), 40);
 }
 
-/// The journal as it was, and then as somebody made it.
+/// Restores the journal, and then alters it with this SQL.
 fn altered(lab: &Lab, sql: &str) {
     for beside in ["", "-wal", "-shm", "-journal"] {
         _ = fs::remove_file(lab.path(&format!("cutover.db{beside}")));
@@ -198,7 +198,7 @@ fn verb(lab: &Lab, sandbox: &Served, words: &[&str]) -> Ended {
     lab.cutover(&[words, way].concat())
 }
 
-/// Every verb that would write to it or send what it says refuses, and neither the service nor the journal hears of it.
+/// Checks that every verb that would write to it or send what it says refuses, without a request or a write.
 #[track_caller]
 fn nobody_goes_on_with_it(lab: &Lab, sandbox: &Served, what: &str, says: &str) {
     these_refuse(lab, sandbox, &WRITE, what, says);
@@ -230,7 +230,7 @@ fn what_a_journal_has_besides_its_schema_or_instead_of_it_is_found_and_nobody_go
         assert_eq!(code, Some(7), "{what}: {stdout}{stderr}");
         assert!(stdout.contains(says), "{what}: `{says}` is not in\n{stdout}");
         nobody_goes_on_with_it(&lab, &sandbox, what, says);
-        // Looking at it does no harm.
+        // Reading it is harmless.
         lab.cutover(&["status"]).exits(0);
     }
     altered(&lab, "");
@@ -259,7 +259,7 @@ fn what_a_tool_added_to_a_journal_is_no_damage_and_goes_as_it_is_said() {
     lab.cutover(&["audit", "verify"]).exits(0);
     lab.launch(&sandbox, &["resume", "--rate", "off"]).exits(0);
     assert_eq!(sandbox.changes().len(), 20);
-    // What was at work while others wrote is not taken away and forgotten.
+    // An object that was active while others wrote cannot be removed and forgotten.
     altered(&lab, STRANGE[4].1);
     let ended = lab
         .launch(&sandbox, &["resume"])
@@ -275,7 +275,7 @@ fn what_a_tool_added_to_a_journal_is_no_damage_and_goes_as_it_is_said() {
     }
     lab.cutover(&["audit", "verify"]).exits(7);
     lab.cutover(&["audit", "verify", "--journal", "clean.db"]).exits(0);
-    // Nor is what was changed or removed anything that could be taken out.
+    // Nor is a changed or removed object something that could be taken out.
     for altered_by in ["DROP VIEW v_row", "DROP TRIGGER event_is_never_removed"] {
         altered(&lab, altered_by);
         let ended = lab.launch(&sandbox, &["resume"]).exits(7).says("the schema of the journal was altered: no such ");
@@ -299,7 +299,7 @@ fn what_stands_behind_the_last_page_of_a_journal_is_found() {
 fn a_table_that_is_something_else_is_read_by_nobody() {
     let _machine = shared();
     let (lab, sandbox) = interrupted();
-    // Each would go on for ever, or fill the memory, if anybody read it.
+    // Each would run forever or fill the memory if it were read.
     let for_ever = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT";
     let columns = "i AS run, 'r' || i AS id, 'p' AS plan_path, 'd' AS plan_digest, 1 AS n_rows, 'e' AS endpoint,
         'a' AS account, '{}' AS settings, 1 AS launches, 0 AS running, 1 AS pid, 'h' AS host, 1 AS started_at, 1 AS ended_at,
@@ -324,7 +324,7 @@ fn a_table_that_is_something_else_is_read_by_nobody() {
 fn what_lies_beside_a_journal_and_is_not_of_it_is_refused_and_stays() {
     let _machine = shared();
     let (lab, sandbox) = interrupted();
-    // A change of another program that was cut off, as SQLite would take it back.
+    // A change of another program that was cut off, which SQLite would roll back.
     let half_written = {
         altered(&lab, "PRAGMA journal_mode = DELETE");
         let journal = Connection::open(lab.path("cutover.db")).unwrap();
@@ -353,7 +353,7 @@ fn what_lies_beside_a_journal_and_is_not_of_it_is_refused_and_stays() {
         nobody_goes_on_with_it(&lab, &sandbox, suffix, suffix);
         assert!(fs::read(&beside).unwrap() == bytes, "it is evidence");
     }
-    // What a log has before its first commit is no harm.
+    // A log without a commit is harmless.
     for bytes in [&[][..], &[0; 32], &[0; 4_000]] {
         altered(&lab, "");
         fs::write(lab.path("cutover.db-wal"), bytes).unwrap();
@@ -361,7 +361,7 @@ fn what_lies_beside_a_journal_and_is_not_of_it_is_refused_and_stays() {
     }
 }
 
-/// Edits of what a launch believes, each with words of the finding.
+/// Edits of values that a launch relies on, each with words of the finding.
 const EDITS: [(&str, &str, &str); 12] = [
     ("where it goes", "UPDATE lane SET endpoint = 'ELSEWHERE' WHERE lane = 1", "endpoint not what its events say"),
     (
@@ -406,7 +406,7 @@ fn what_a_launch_would_believe_is_held_against_what_the_run_began_with() {
         let verbs: [&[&str]; 5] = [WRITE[0], WRITE[2], WRITE[3], WRITE[4], &["rollback", "-o", "back.csv"]];
         these_refuse(&lab, &sandbox, &verbs[..4], what, says);
         lab.cutover(verbs[4]).exits(7);
-        // Nobody named it but the journal.
+        // Only the journal names the address.
         lab.cutover(&["resume", "--yes"]).exits(7).says(says);
         lab.cutover(&["reconcile"]).exits(7).says(says);
         assert!(elsewhere.accept().is_err(), "{what}: somebody asked there");
@@ -427,7 +427,7 @@ fn where_only_the_journal_says_a_run_goes_nobody_is_asked_unless_a_person_means_
     {
         lab.cutover(words).exits(2).says(&says).says(&names);
     }
-    // A plan is run where whoever runs it says, whatever the journal has.
+    // A plan is run against the endpoint that the user names, whatever the journal has.
     lab.cutover(&["run", "plan.csv", "--yes"]).exits(2).says("no endpoint is set");
     lab.cutover(&["resume", "--yes", "--region", "cn-north-4"]).exits(2);
     if !tools::lack(&["script"]) {
@@ -440,7 +440,7 @@ fn where_only_the_journal_says_a_run_goes_nobody_is_asked_unless_a_person_means_
         assert!(shown.contains("not agreed to"), "{shown}");
     }
     assert_eq!(sandbox.ledger().len(), n_asked, "somebody asked there");
-    // Flags say it, as the command does that is printed, and so do the environment and a file.
+    // Flags name it, as in the printed command, and so do the environment and a settings file.
     lab.cutover(&["reconcile", "--endpoint", &sandbox.url]).exits(1);
     Launch::of({
         let mut command = lab.command(&["reconcile"]);
@@ -478,7 +478,7 @@ fn as_whom_a_run_goes_is_said_by_more_than_its_journal() {
     }
 }
 
-/// The index has what it would have if it were made otherwise, and says that it is as it was.
+/// Fills an index as if it were defined otherwise, with its recorded definition unchanged.
 fn filled_as(name: &str, otherwise: &str) -> String {
     format!(
         "PRAGMA writable_schema = ON;
@@ -490,7 +490,7 @@ fn filled_as(name: &str, otherwise: &str) -> String {
     )
 }
 
-/// The same for those of its rows for which this holds.
+/// Fills an index only with rows for which this holds.
 fn filled_where(name: &str, holds: &str) -> String {
     filled_as(name, &format!("substr(sql, 1, instr(sql || ' WHERE ', ' WHERE ') - 1) || ' WHERE {holds}'"))
 }
@@ -537,7 +537,7 @@ fn what_the_engine_asks_an_index_is_what_the_table_has() {
         let verified = lab.cutover(&["audit", "verify"]).exits(7);
         assert!(verified.stdout.contains(name), "{name}: {}", verified.stdout);
         these_refuse(&lab, &sandbox, &GO_ON, name, name);
-        // Another run asks nothing of its rows, and `audit verify` reads all.
+        // Another run does not use these rows, and `audit verify` reads all.
         lab.launch(&sandbox, &["run", "plan.csv", "--new", "--rate", "off"]);
         assert_eq!(lab.journal().value("SELECT launches || ' ' || exit_code FROM run WHERE run = 2"), "1 0", "{name}");
         lab.cutover(&["audit", "verify"]).exits(7);
@@ -561,7 +561,7 @@ fn a_row_that_somebody_edits_while_a_launch_goes_on_is_not_sent() {
     }
 }
 
-/// Another process writes to the journal while a launch goes on.
+/// Writes to the journal like another process while a launch goes on.
 fn by_another(lab: &Lab, sql: &str) {
     let journal = Connection::open(lab.path("cutover.db")).unwrap();
     journal.busy_timeout(Duration::from_secs(10)).unwrap();
@@ -652,7 +652,7 @@ fn what_a_journal_says_behind_its_schema_is_executed_by_nobody() {
     let (lab, sandbox) = interrupted();
     let other = Connection::open(lab.path("other.db")).unwrap();
     other.execute_batch("CREATE TABLE kept (a)").unwrap();
-    // SQLite reads the first statement of each, and passes over the rest.
+    // SQLite reads the first statement of each definition, and ignores the rest.
     let behind = |made: &str, what: &str| {
         let sql = format!("{made}; ATTACH '{}' AS a; {what}", lab.path("other.db").display()).replace('\'', "''");
         let name = made.split(' ').nth(2).unwrap();

@@ -1,10 +1,10 @@
-//! Told as it is: commands that work as they are printed, and words that the journal bears out.
+//! Truth of messages: commands that work as printed, and statements that the journal confirms.
 
 use std::ops::RangeInclusive;
 
 use crate::lab::{Lab, Launch, id, plan, shared, with_yes};
 
-/// So many that the later launch looks at whole lists, and so at the others, too.
+/// Makes a fault for these rows: so many that the later launch looks at whole lists, and so at the other rows as well.
 fn silent(which: RangeInclusive<usize>) -> String {
     let ids: Vec<String> = which.map(|i| format!("{:?}", id(i))).collect();
     format!("[[fault]]\nsources = [{}]\nkind = \"silent\"\n", ids.join(", "))
@@ -22,7 +22,7 @@ fn the_sandbox_of_a_later_launch_begins_where_the_one_before_left_it() {
     lab.cutover(&[&["run", "plan.csv"], &quick[..]].concat()).exits(1);
     assert_eq!(lab.journal().tally()["applied"], 20);
     for _ in 0..2 {
-        // Longer ago than any read is stale.
+        // Longer ago than any stale read.
         let journal = rusqlite::Connection::open(lab.path("cutover.db")).unwrap();
         journal.execute("UPDATE row SET settled_at = settled_at - 120000", []).unwrap();
         drop(journal);
@@ -58,7 +58,7 @@ fn while_a_run_goes_on_what_is_printed_works_as_it_is_typed() {
     lab.cutover(&["control", "pause"]).exits(0);
     let status = lab.cutover(&["status"]).exits(0).stdout;
     assert!(status.contains(" continue\n") && !status.contains(" pause\n"), "{status}");
-    // Another launch is told who holds the account, and with which journal.
+    // Another launch learns who holds the account, and with which journal.
     let journal = lab.path("cutover.db").display().to_string();
     lab.launch(&sandbox, &["run", "plan.csv", "--journal", "other.db"])
         .exits(6)
@@ -87,6 +87,6 @@ fn a_launch_that_was_cut_off_counts_and_one_that_looks_passes_on_what_it_was_not
     let status = lab.cutover(&["status"]).exits(0).stdout;
     let (_, launch) = status.split_once("`reconcile`").unwrap();
     assert!(!launch.lines().next().unwrap().contains("--yes"), "{status}");
-    // What is printed to go on is as the run was begun.
+    // The printed command has the flags with which the run was begun.
     assert!(status.lines().any(|line| line.contains("cutover resume") && line.contains("--rate 20 --yes")), "{status}");
 }

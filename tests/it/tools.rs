@@ -1,26 +1,26 @@
-//! Programs of others that some tests need, and not every machine has. A test that lacks one is left out, and says so; where
-//! tests decide whether a change goes in (`CI` is set), it fails.
+//! Other programs that some tests need and not every machine has. A test that lacks one is left out, and says so; in CI (`CI`
+//! is set) it fails.
 
 use std::io::Write as _;
 use std::path::PathBuf;
 
-/// Tells that one of these is missing; then the test is to return.
+/// Tells whether one of these programs is missing; the test then returns.
 pub(crate) fn lack(programs: &[&str]) -> bool {
     let missing: Vec<&str> = programs.iter().copied().filter(|program| find(program).is_none()).collect();
     !missing.is_empty() && left_out(&format!("needs {}", missing.join(" and ")))
 }
 
-/// Says that the test is left out, and why; or fails.
+/// Reports that a test is left out, and why; or fails.
 ///
 /// # Panics
 ///
-/// Where nothing may be left out.
+/// Panics where no test may be left out.
 #[expect(clippy::disallowed_methods, reason = "a test that is left out is seen, too")]
 pub(crate) fn left_out(why: &str) -> bool {
     assert!(std::env::var_os("CI").is_none_or(|set| set.is_empty()), "{why}");
     let thread = std::thread::current();
     let line = format!("left out: {}: {why}\n", thread.name().unwrap_or("a test"));
-    // What is printed by a macro is shown of failed tests alone; this is written past them. One that is left out passes.
+    // The test harness shows output of macros only for failed tests; this is written past it, since the test passes.
     _ = std::io::stderr().write_all(format!("\n{line}").as_bytes());
     if let Some(list) = std::env::var_os("TESTS_LEFT_OUT") {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(list);
@@ -29,7 +29,7 @@ pub(crate) fn left_out(why: &str) -> bool {
     true
 }
 
-/// Path of a program.
+/// Returns the path of a program.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt as _;
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -40,12 +40,12 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).find_map(named)
 }
 
-/// Names of a program.
+/// Returns the names that a program may have.
 fn names_of(program: &str) -> Vec<&str> {
     if program == "chromium" { vec!["chromium", "chromium-browser", "google-chrome"] } else { vec![program] }
 }
 
-/// Programs that the tests need, each with Debian's package that has it.
+/// Programs that the tests need, each with its Debian package.
 const NEEDED: [(&str, &str); 10] = [
     ("cc", "gcc"),
     ("make", "make"),
@@ -59,10 +59,10 @@ const NEEDED: [(&str, &str); 10] = [
     ("sqlite3", "sqlite3"),
 ];
 
-/// What every Debian has, or what comes with one of those.
+/// Programs that every Debian has, or that come with one of the packages above.
 const THERE_ANYWAY: [&str; 6] = ["bash", "id", "sha256sum", "ssh-add", "ssh-agent", "timeout"];
 
-/// A machine made up of a few programs, on which `tests/run` is tried. What is asked of them is written down.
+/// A simulated machine with few programs, on which `tests/run` is tried. It records what is asked of them.
 struct Machine {
     lab: crate::lab::Lab,
 }
@@ -91,7 +91,7 @@ impl Machine {
         std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Somebody who is root, or is not.
+    /// Sets the user, which is root for 0.
     fn user(self, id: u32) -> Self {
         self.add("bin", "id", &format!("echo {id}"));
         self
@@ -107,7 +107,7 @@ impl Machine {
         self
     }
 
-    /// Installs all that it is asked for, or nothing where one of it is not to be had.
+    /// Adds an `apt-get` that installs everything it is asked for, or nothing if it lacks one package.
     fn apt(self, not_to_be_had: &str) -> Self {
         let packages = NEEDED.map(|(program, package)| format!("{package}) program={program} ;;")).join("\n    ");
         let does = format!(
@@ -133,7 +133,7 @@ done"#
         self
     }
 
-    /// The code, what it says is missing, and what was asked of whom.
+    /// Returns the exit code, the programs reported as missing, and the commands that were run.
     fn runs(&self, args: &[&str]) -> (Option<i32>, String, Vec<String>) {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/run");
         let mut command = std::process::Command::new(find("sh").unwrap());
@@ -163,7 +163,7 @@ fn what_a_machine_lacks_is_named_at_once_and_nothing_is_built() {
         }
         assert!(err.contains(&format!("On Debian: apt-get install {PACKAGES}\n")), "{err}");
     }
-    // Without cargo there is no test, and so no reason to install what tests need.
+    // Without cargo no test can run, so that nothing is installed.
     let (code, err, asked) = Machine::new().user(0).apt("").runs(&[]);
     assert_eq!((code, &asked[..]), (Some(1), &[][..]), "{err}");
     assert!(err.contains("cargo: https://rustup.rs") && err.contains("chromium"), "{err}");
@@ -201,7 +201,7 @@ fn what_cannot_be_installed_keeps_nothing_else_from_being_so_and_is_named() {
     assert_eq!(asked, all.collect::<Vec<_>>());
 }
 
-/// Else it would fail at the very end where nothing may be left out, and be left out in silence elsewhere.
+/// Such a test would fail at the very end in CI, and be left out silently elsewhere.
 #[test]
 fn no_test_needs_a_program_that_nobody_is_told_of() {
     let mut found = Vec::new();

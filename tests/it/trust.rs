@@ -1,5 +1,5 @@
-//! A stranger's file: what lies in a folder, what a plan names, what a journal calls its runs. Each of these took something
-//! along, ran something or overruled somebody before it was refused.
+//! Files of strangers: settings in a folder, paths in a plan, names of runs in a journal. Each attack here once took
+//! something along, ran something or overrode a setting.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use crate::lab::{Ended, Lab, Launch, Request, plan, shared};
 
-/// As somebody types it who names no settings file.
+/// Makes a command as typed by somebody who names no settings file.
 fn command(lab: &Lab, args: &[&str]) -> Command {
     let mut command = lab.command(args);
     command.env_remove("CUTOVER_CONFIG");
@@ -72,7 +72,7 @@ fn what_lies_in_a_folder_redirects_executes_and_reads_nothing_until_it_is_truste
         typed(&lab, verb).exits(2).says("`cutover.toml`, line 1: `endpoint`").says("and so do 2 more");
     }
     assert!(!lab.path("PWNED").exists());
-    // Which key it is, a document says too.
+    // The JSON document names the key as well.
     let ended = typed(&lab, &["status", "--json"]).exits(2);
     assert!(ended.stdout.contains("cutover.error.v1") && ended.stdout.contains("`endpoint`"), "{}", ended.stdout);
 }
@@ -92,7 +92,7 @@ fn pace_limits_and_hours_of_a_folder_hold_and_are_said() {
         shown.contains("in `cutover.toml`") && shown.contains("cutover.toml: in this folder, not trusted"),
         "{shown}"
     );
-    // A folder without one says nothing.
+    // A folder without a settings file is silent.
     fs::remove_file(lab.path("cutover.toml")).unwrap();
     assert_eq!(typed(&lab, &["check", "plan.csv"]).exits(0).stderr, "");
 }
@@ -112,7 +112,7 @@ fn trust_is_in_one_content_at_one_place_and_shows_it_first() {
     }
     assert!(!shown.contains("hunter2"), "{shown}");
     typed(&lab, &["check", "plan.csv"]).exits(2);
-    // What a stranger would have sent is what is to be judged, from wherever it is looked at.
+    // The values that a stranger would have sent are shown for judgement, from whichever folder.
     lab.write("tok", "");
     let names =
         "token_env = 'AWS_CONTAINER_AUTHORIZATION_TOKEN'\ntoken_file = 'tok'\npassword_file = '/run/user/0/agent'\n";
@@ -135,7 +135,7 @@ fn trust_is_in_one_content_at_one_place_and_shows_it_first() {
     typed(&lab, &["check", "plan.csv"]).exits(2).says("it changed since it was trusted");
     lab.write("cutover.toml", "endpoint = 'sandbox'\n[profiles.a]\ncredential_command = 'vault a'\n");
     typed(&lab, &["check", "plan.csv"]).exits(0);
-    // The same content in another folder, there itself or by a link.
+    // The same content in another folder, as a copy or a link.
     for link in [false, true] {
         let folder = lab.path(if link { "linked" } else { "copied" });
         fs::create_dir(&folder).unwrap();
@@ -154,7 +154,7 @@ fn trust_is_in_one_content_at_one_place_and_shows_it_first() {
     let document = typed(&lab, &["trust", "cutover.toml", "--json"]).exits(0).stdout;
     assert!(document.contains("cutover.trust.v1") && document.contains("\"trusted\": true"), "{document}");
     typed(&lab, &["check", "plan.csv"]).exits(0);
-    // What is no settings file of a folder, what is none at all, and what nobody could remember.
+    // A file that is no settings file, one that cannot be read, and a folder in which trust cannot be recorded.
     typed(&lab, &["trust", "plan.csv"]).exits(2).says("`--config FILE`");
     lab.write("cutover.toml", "endpoint = hunter2\n");
     let ended = typed(&lab, &["trust"]).exits(2).says("is not TOML: line 1");
@@ -188,7 +188,7 @@ fn a_named_file_goes_before_the_folder_s_and_that_before_the_user_s() {
     assert_eq!(of(&[], &[], "timeout"), "2s in `cutover.toml`");
     assert_eq!(of(&named, &[], "seed"), "2 in `cutover.toml`");
     assert!(of(&[], &[], "attempts").starts_with("3 in `/"));
-    // It is named, and so its word is the caller's own.
+    // A file that is named explicitly has the caller's authority.
     assert_eq!(of(&named, &[], "verify"), "off in `named.toml`");
     typed(&lab, &["check", "plan.csv", "--config", "none.toml"])
         .exits(2)
@@ -197,7 +197,7 @@ fn a_named_file_goes_before_the_folder_s_and_that_before_the_user_s() {
     let mut command = command(&lab, &["check", "plan.csv"]);
     command.env("CUTOVER_CONFIG", "none.toml");
     Launch::of(command).end().exits(2).says("none.toml");
-    // What is printed to be typed next needs it, too.
+    // Commands to type next name it as well.
     let refused = "[[fault]]\nsources = ['vm-00001']\nkind = 'status'\nstatus = 400\ncode = 'SMS.9001'\n";
     let sandbox = lab.serve("plan.csv", refused);
     lab.write("a file.toml", &format!("endpoint = '{}'\n", sandbox.url));
@@ -265,7 +265,7 @@ fn of_a_secret_s_file_one_line_is_sent_and_no_key() {
     ] {
         plans(&of_a_token(file)).exits(2).says(says);
         plans(&of_a_password(file)).exits(2).says(says);
-        // What a container is given to prove who it is, and what a page of ours is asked with.
+        // The token by which a container proves its identity, and the token for our own pages.
         let mut pod = command(&lab, &["plan", "plan.csv", "--endpoint", &sandbox.url]);
         pod.env_remove("CUTOVER_AUTH_TOKEN").env("HC_CONTAINER_CREDENTIALS_FULL_URI", &sandbox.url);
         pod.env("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", file);
@@ -281,7 +281,7 @@ fn of_a_secret_s_file_one_line_is_sent_and_no_key() {
     typed(&lab, &["run", "plan.csv", "--config", "named.toml", "--yes"]).exits(0);
 }
 
-/// Whoever writes a name into a file means what lies beside it, and not what a stranger put where one happens to stand.
+/// A name in a settings file means a file beside it, and not one that a stranger put into the current folder.
 #[test]
 fn what_a_settings_file_names_is_looked_for_beside_it() {
     let _machine = shared();
@@ -313,7 +313,7 @@ fn what_a_settings_file_names_is_looked_for_beside_it() {
         lab.write("etc/op.toml", &text);
         let ended = there(&["plan", "plan.csv", "--config", "../etc/op.toml"]);
         assert_eq!(ended.code, Some(0), "{what}: {}", ended.stderr);
-        // By the user's own, which nobody names.
+        // By the user's own settings file, which nobody names.
         lab.write("config/cutover/cutover.toml", &text);
         for (name, to) in [("tok", "config/cutover"), ("keys", "config/cutover"), ("tok", "config/etc")] {
             fs::copy(lab.path("etc").join(name), lab.path(to).join(name)).unwrap();
@@ -322,7 +322,7 @@ fn what_a_settings_file_names_is_looked_for_beside_it() {
         fs::remove_file(lab.path("config/cutover/cutover.toml")).unwrap();
         assert_eq!(ended.code, Some(0), "{what}: {}", ended.stderr);
     }
-    // What is no secret: certificates, approvers, flag files.
+    // Paths that are no secrets: certificates, approvers, flag files.
     let with = |key: &str| {
         lab.write("etc/op.toml", &format!("endpoint = '{}'\n{key}\n", sandbox.url));
         let mut command = command(&lab, &["run", "plan.csv", "--new", "--yes", "--config", "../etc/op.toml"]);
@@ -338,7 +338,7 @@ fn what_a_settings_file_names_is_looked_for_beside_it() {
     let mut by_tls = with("ca_bundle = 'certs'");
     by_tls.args(["--endpoint", "https://127.0.0.1:9"]);
     Launch::of(by_tls).end().exits(2).says("../etc/certs");
-    // A flag and the environment speak of where one stands.
+    // A flag and the environment mean the current folder.
     let mut of_flag = with("");
     of_flag.args(["--stop-file", "stop"]);
     Launch::of(of_flag).end().exits(4);
@@ -388,7 +388,7 @@ fn the_files_that_a_plan_names_lie_below_its_folder_and_are_plain() {
         check(file, &["--allow-outside"]).exits(0);
     }
     check("/dev/zero", &["--allow-outside"]).exits(2).says("it is a device");
-    // The folder of a plan that comes on standard input is where one stands.
+    // The folder of a plan on standard input is the current one.
     let mut piped = command(&lab, &["check", "-"]);
     piped.stdin(fs::File::open(lab.path("night/plan.toml")).map(Stdio::from).unwrap());
     lab.write("night/plan.toml", "files = ['outside.csv', 'night/../../etc/passwd']\n");
@@ -437,7 +437,7 @@ fn a_run_that_is_called_otherwise_than_we_call_any_is_no_name_of_a_file() {
     typed(&lab, &["status", "../../evil", "--journal", "below/cutover.db"]).exits(7);
 }
 
-/// Each command that is proposed is taken by a shell, which runs nothing of a name.
+/// A shell takes each proposed command and runs nothing in a name.
 #[test]
 fn what_is_proposed_to_type_is_quoted_for_a_shell() {
     let _machine = shared();
@@ -465,7 +465,7 @@ fn what_is_proposed_to_type_is_quoted_for_a_shell() {
     }
 }
 
-/// A lab whose operator has settings of their own, and a stranger's plan.
+/// Makes a lab in which the operator has settings, with a stranger's plan.
 fn against(operator: &str, terms: &str) -> Lab {
     let lab = Lab::new();
     fs::create_dir_all(lab.path("config/cutover")).unwrap();
@@ -506,7 +506,7 @@ fn a_plan_loosens_nothing_that_its_operator_set_and_stands_in_the_difference() {
     let of = |name: &str| set.iter().find(|set| set["name"] == name).unwrap();
     assert_eq!((&of("max_changes")["holds"], &of("max_changes")["instead"]), (&false.into(), &"1".into()));
     assert_eq!(of("concurrency")["holds"], true);
-    // Only a flag loosens, and says so; what was not given as one stays as strict as it was.
+    // Only a flag loosens a limit, and says so; other limits stay as strict as they were.
     let ended = typed(&lab, &[&RUN[..], &[&sandbox.url, "--max-changes", "9"]].concat()).exits(0);
     let loosened = format!("`--max-changes 9` loosens `max_changes` for this launch: it is 1 in `{user}`");
     assert!(ended.stderr.contains(&loosened), "{}", ended.stderr);
@@ -515,8 +515,8 @@ fn a_plan_loosens_nothing_that_its_operator_set_and_stands_in_the_difference() {
     assert!(all_took(&changes) > Duration::from_millis(250), "four a second: {changes:?}");
 }
 
-/// From the first request to the last, as the service saw them. A loaded machine may be late with each of them, and the pace
-/// makes up for one interval of that: of the whole this takes one away, and of the time between two all of it.
+/// Returns the time from the first request to the last, as the service saw them. A loaded machine may delay any of them, for
+/// which the pace makes up by one interval: this matters little over all of them, and much between two.
 fn all_took(changes: &[Request]) -> Duration {
     let at = |change: Option<&Request>| change.expect("some were sent").at_us;
     Duration::from_micros(at(changes.last()) - at(changes.first()))
@@ -541,7 +541,7 @@ fn neither_a_wave_nor_the_environment_nor_a_folder_loosens_what_somebody_else_se
     }
     let changes = sandbox.changes();
     assert!(changes.len() == 3 && all_took(&changes) > Duration::from_millis(500), "two a second: {changes:?}");
-    // The folder's file is a stranger's as the plan is, and the environment is no flag.
+    // The folder's file is a stranger's like the plan, and the environment is no flag.
     let lab = against("max_changes = 1\n", "");
     lab.write("cutover.toml", "max_changes = 999\n");
     typed(&lab, &[&RUN[..], &["sandbox"]].concat()).exits(3).says("--max-changes allows 1");
@@ -557,7 +557,7 @@ fn hours_of_a_plan_and_of_its_operator_hold_both_or_neither_is_guessed() {
     let hours = |hours: &str, zone: &str| format!("window = '{hours}'\ntimezone = '{zone}'\n");
     let in_plan = |text: &str, zone: &str| format!("[window]\nhours = '{text}'\ntimezone = '{zone}'\n");
     let run = |lab: &Lab, more: &[&str]| typed(lab, &[&RUN[..], &["sandbox"], more].concat());
-    // Each alone is open at some time of the day, and both never, or in two zones.
+    // Each alone is open at some time of the day; together they are never open, or are in two zones.
     for (operator, plan) in [
         (hours("00:00-12:00", "UTC"), in_plan("12:00-23:59", "UTC")),
         (hours("00:00-23:00", "UTC"), in_plan("01:00-23:59", "Asia/Tokyo")),
@@ -568,14 +568,14 @@ fn hours_of_a_plan_and_of_its_operator_hold_both_or_neither_is_guessed() {
         let flags = ["--window", "00:00-23:59:59", "--timezone", "UTC"];
         run(&lab, &flags).exits(0).says("`--window 00:00-23:59:59` loosens `window` for this launch");
     }
-    // The earlier deadline holds, whoever has it.
+    // The earlier deadline holds, whoever set it.
     let (past, future) = ("2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z");
     for (operator, plan) in [(past, future), (future, past)] {
         let lab = against(&format!("deadline = '{operator}'\n"), &format!("[window]\ndeadline = '{plan}'\n"));
         run(&lab, &[]).exits(4);
         run(&lab, &["--deadline", future, "--new"]).exits(0);
     }
-    // A plan's zone does not move the operator's hours: shut for an hour before and after now, wherever that is.
+    // A plan's zone does not shift the operator's hours: closed for an hour before and after now, in any zone.
     let now = jiff::Timestamp::now();
     let at = |hours: i64| (now + jiff::SignedDuration::from_hours(hours)).strftime("%H:%M").to_string();
     let lab = against(&hours(&format!("{}-{}", at(2), at(4)), "UTC"), "[window]\ntimezone = 'Etc/GMT-3'\n");

@@ -1,11 +1,11 @@
-//! Proof that nothing it says is untrue: nights against an endpoint where everything goes wrong that may.
+//! Proof of every statement: runs against an endpoint where everything goes wrong that can.
 //!
-//! Each seed is one plan, one endpoint in this process and a few launches of the binary, killed, paused and taken up
-//! again; see `Theme` for what the seeds are about. The endpoint keeps the true history of every server, who moved it,
-//! each change that came and each look that was given. Afterwards the journal's events are held against that account.
+//! Each seed is one plan, one endpoint in this process and a few launches of the binary, killed, paused and resumed; `Theme`
+//! says what each seed is about. The endpoint records the true history of every server: who moved it, each change that came
+//! and each look that was given. Afterwards the journal's events are compared with that record.
 //!
-//! Which truth each verdict claims. A *look* is an answered read that shows a word in every field that the plan names;
-//! nobody can know more than the looks that were given.
+//! Claim of each verdict. A *look* is an answered read that shows a word in every field that the plan names; nobody can know
+//! more than the looks that were given.
 //!
 //! | verdict | is untrue unless |
 //! |---|---|
@@ -44,10 +44,10 @@ use world::{World, now_us};
 
 const N_ROWS: usize = 50;
 const N_SEEDS: u64 = 40;
-/// Nights at once: they mostly wait.
+/// Runs at the same time; they mostly wait.
 const AT_ONCE: usize = 16;
 const WINDOW_MS: u64 = 1500;
-/// Long enough for every row to have met its pause, and for what was sent before it to be proven.
+/// Time within which every row meets its pause, and every change before it is proven.
 const PAUSE: Duration = Duration::from_secs(5);
 const KIND_DRIVER: u64 = 9;
 
@@ -73,7 +73,7 @@ fn nothing_that_it_says_is_untrue() {
     assert!(told.is_empty(), "untrue in seeds {:?}\n\n{}", told.keys().collect::<Vec<_>>(), stories.join("\n"));
 }
 
-/// Seeds from the environment, else the first forty. The slowest theme begins first.
+/// Returns the seeds from the environment, else the first forty. The slowest theme begins first.
 fn seeds() -> Vec<u64> {
     let number = |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("`{text}` is no seed"));
     if let Ok(one) = std::env::var("CUTOVER_TRUTH_SEED") {
@@ -87,7 +87,7 @@ fn seeds() -> Vec<u64> {
     seeds
 }
 
-/// One night of one seed. None: nothing was untrue.
+/// Makes one run of one seed. Returns `None` if nothing was untrue.
 fn night(seed: u64, runtime: &tokio::runtime::Handle) -> Option<String> {
     let lab = Lab::new();
     let world = Arc::new(World::new(seed, N_ROWS));
@@ -136,7 +136,7 @@ fn night(seed: u64, runtime: &tokio::runtime::Handle) -> Option<String> {
     Some(text)
 }
 
-/// The hand that launches, kills, pauses and takes up again.
+/// Driver that launches, kills, pauses and resumes.
 struct Driver<'a> {
     lab: &'a Lab,
     world: &'a World,
@@ -148,7 +148,7 @@ struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    /// The whole night; gives what `rollback` printed at its end.
+    /// Drives the whole run, and returns what `rollback` printed at its end.
     fn drive(&mut self) -> String {
         const RUN: &[&str] = &["run", "plan.csv"];
         const RESUME: &[&str] = &["resume"];
@@ -211,7 +211,7 @@ impl Driver<'_> {
         self.ends(&ended);
     }
 
-    /// Notes an ending that no mischief of the endpoint excuses.
+    /// Records an exit that no fault of the endpoint excuses.
     fn ends(&mut self, ended: &Ended) {
         if !matches!(ended.code, Some(0 | 1 | 3 | 4 | 5 | 8)) {
             writeln!(self.notes, "launch {} ended with {:?}: {}", self.launches.len(), ended.code, ended.stderr)
@@ -219,7 +219,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Pauses once a few changes have come; the rest is moved by somebody else meanwhile.
+    /// Pauses once a few changes have come; somebody else then moves the rest.
     fn pause(&mut self) {
         let few = usize::try_from(self.dice.between(5, 15)).unwrap();
         for _ in 0..2000 {
@@ -246,7 +246,7 @@ impl Driver<'_> {
     }
 }
 
-/// The journal's rows by source, from its public tables and views.
+/// Returns the journal's rows by source, from its public tables and views.
 fn lines(lab: &Lab) -> BTreeMap<String, Line> {
     let journal = lab.journal();
     let field = |text: &String| (text != "null").then(|| text.clone());

@@ -1,4 +1,4 @@
-//! The way of requests and its goal, as the settings have them: what is wrong with that is told before anything is sent.
+//! Route and destination of requests, by the settings: any fault in them is reported before anything is sent.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -56,10 +56,10 @@ fn rows_that_were_not_sent_say_so() {
     assert!(story.contains("not sent: connection refused"), "{story}");
 }
 
-/// One source behind a load balancer that keeps connections open and cuts each as soon as it is used again.
+/// One source behind a load balancer that keeps connections open and cuts each when it is used again.
 struct Cutting {
     is_there: bool,
-    /// Method, and whether it was cut.
+    /// Method of each request, with true if it was cut.
     requests: Vec<(String, bool)>,
 }
 
@@ -86,7 +86,7 @@ impl Cutting {
         stream.write_all((head + &answer).as_bytes()).ok()?;
         let method = read_request(stream)?;
         state.lock().unwrap().requests.push((method, true));
-        // Closed with the request unread in part or not: the client sees the end of the connection and no answer.
+        // Closed with the request perhaps unread in part: the client sees the end of the connection and no answer.
         None
     }
 
@@ -101,7 +101,7 @@ impl Cutting {
     }
 }
 
-/// The method of one request, once its head and body are there. None: the client went away.
+/// Returns the method of one request, once its head and body are there. `None` if the client went away.
 fn read_request(stream: &TcpStream) -> Option<String> {
     let mut reader = BufReader::new(stream);
     let (mut first, mut length) = (String::new(), 0);

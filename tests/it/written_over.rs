@@ -1,5 +1,5 @@
-//! A journal that somebody writes over, cuts off or swaps while a run goes on: it is noticed before more is sent, and what was
-//! sent is known afterwards.
+//! Journals that somebody overwrites, cuts off or swaps while a run goes on: the damage is noticed before more is sent, and
+//! the changes already sent are known afterwards.
 
 use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::lab::{Ended, Journal, Lab, Served, plan, shared};
 
-/// Harms that somebody does to it, in its folder. `old.db` is an older copy of it, `other.db` the journal of another run.
+/// Damage to the journal, done in its folder. `old.db` is an older copy of it, `other.db` the journal of another run.
 const HARMS: [(&str, &str); 11] = [
     ("cut off", "truncate -s 0 cutover.db"),
     ("cut short", "truncate -s 12288 cutover.db"),
@@ -23,7 +23,7 @@ const HARMS: [(&str, &str); 11] = [
     ("its index deleted", "rm cutover.db-shm"),
 ];
 
-/// The journal after a run of three rows.
+/// Makes a journal with a run of three rows.
 fn journal_before(lab: &Lab, name: &str) {
     lab.write("few.csv", &plan(3, "stopped,syncing"));
     let few = lab.serve("few.csv", "");
@@ -35,7 +35,7 @@ fn sh(lab: &Lab, script: &str) {
     assert!(done.status.success(), "{script}: {done:?}");
 }
 
-/// A run that is some way on: more than once its log was written back into the file.
+/// Damages the journal of a run that has been going on long enough for several checkpoints.
 fn harmed(lab: &Lab, sandbox: &Served, harm: &str) -> (Ended, usize) {
     let launch = lab.begin(sandbox, &["run", "plan.csv", "--rate", "200"]);
     assert!(launch.reaches_nth("attempt_ended", 60));
@@ -48,7 +48,7 @@ fn quoted<'a>(text: &'a str, before: &str) -> Option<&'a str> {
     text.split_once(before)?.1.split_once('`').map(|(quoted, _)| quoted)
 }
 
-/// Every change that the server saw is in the table, and each that was answered has its request id.
+/// Checks that every change that the server saw is in the table, with its request id if it was answered.
 fn lists_what_was_sent(path: &Path, sandbox: &Served) {
     let text = std::fs::read_to_string(path).unwrap();
     let lines: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
@@ -66,7 +66,7 @@ fn lists_what_was_sent(path: &Path, sandbox: &Served) {
 #[test]
 fn a_journal_that_is_written_over_stops_the_run_before_more_is_sent() {
     let _machine = shared();
-    // Somebody else's command makes the open journal forget what it had in memory.
+    // A command from another process makes the open journal drop its page cache.
     for steered in [false, true] {
         for (harm, script) in HARMS.into_iter().skip(if steered { 8 } else { 0 }) {
             println!("{harm}, steered: {steered}");
@@ -109,8 +109,8 @@ fn a_journal_that_is_written_over_stops_the_run_before_more_is_sent() {
     }
 }
 
-/// Harms to a journal whose log was written back: what is asked of it next comes from the file. `older.db` is what it was earlier
-/// in the same run. Somebody else's command makes the launch forget what it had in memory.
+/// Damage to a journal after a checkpoint, when the next reads come from the file. `older.db` is the journal earlier in the
+/// same run. A command from another process makes the launch drop its page cache.
 const WHILE_ON_THE_WIRE: [(&str, &str); 5] = [
     ("an older copy of it", "cat older.db > cutover.db; CONTROL"),
     ("an older copy, which is as large", "dd if=older.db of=cutover.db bs=4096 conv=notrunc; CONTROL"),
@@ -136,7 +136,7 @@ fn what_is_on_the_wire_when_a_journal_is_written_over_is_listed_with_what_came_o
         write_back(&lab);
         std::fs::copy(lab.path("cutover.db"), lab.path("older.db")).unwrap();
         assert!(launch.reaches_nth("attempt_ended", 24));
-        // The next ones are on their way.
+        // The next requests are on their way.
         sandbox.reach(48 + 20);
         write_back(&lab);
         let control = format!("'{}' control rate 100 || true", env!("CARGO_BIN_EXE_cutover"));
@@ -208,7 +208,7 @@ fn a_journal_that_was_only_touched_goes_on() {
     );
 }
 
-/// A wait, the run's arguments, the scenario, and the event after which it has begun.
+/// A wait, the run's arguments, the scenario, and the event after which the wait has begun.
 type Wait<'a> = (&'a str, &'a [&'a str], &'a str, (&'a str, usize));
 
 #[test]
@@ -228,7 +228,7 @@ fn a_journal_that_is_written_over_while_the_run_waits_is_noticed_before_it_goes_
         ),
         ("an approval", &["approval.toml"], "", ("wait_began", 1)),
         ("a soak", &["soak.toml"], "", ("wait_began", 1)),
-        // The page, seven changes, and the first that is too much.
+        // The page, seven changes, and the first one beyond the quota.
         ("a cool-down", &["plan.csv"], throttles, ("attempt_ended", 8)),
     ];
     for (wait, args, scenario, (event, nth)) in waits {
@@ -258,7 +258,7 @@ fn a_journal_that_is_written_over_while_the_run_waits_is_noticed_before_it_goes_
     }
 }
 
-/// Writes of somebody who may write the file, each of which `audit verify` would find: sent elsewhere, believed to be done, gone.
+/// Edits that `audit verify` would find, by somebody who may write the file: a row sent elsewhere, believed done, or gone.
 const EDITS: [&str; 6] = [
     "UPDATE row SET copystate = 'finished', migrationcycle = 'cutovered'",
     "UPDATE row SET source_id = 'vm-999' WHERE row = 5",
