@@ -1,9 +1,9 @@
-//! The least that could send the same and journal the same: an HTTP library on as many connections, and one thread with the
-//! journal's own tables.
+//! Least program that sends the same changes and journals them: an HTTP library on as many connections, and one thread with
+//! the journal's own tables.
 //!
-//! It writes the events and the sums of a row in transactions of whatever is there, each intent on disk before its call, as we do. It
-//! reads no plan, makes no JSON and no hash, looks at no answer but its status, waits for no pace and decides nothing. It is no
-//! ceiling: a connection waits for its commits, where we write intents ahead.
+//! It writes the events and sums of rows in transactions of whatever has queued up, each intent on disk before its call, as
+//! we do. It reads no plan, makes no JSON and no hash, reads only the status of an answer, keeps no pace and decides nothing.
+//! It is no upper limit: a connection waits for its commits, where we write intents ahead.
 
 use std::error::Error;
 use std::path::Path;
@@ -22,16 +22,16 @@ use tokio::task::JoinSet;
 
 use crate::stub::source;
 
-/// The word that makes a process of this program do this.
+/// First argument that makes a process of this program run [`send`].
 pub(crate) const WORD: &str = "bare";
 
-/// Body of each change, of the rivals' too.
+/// Body of each change, also of those that the rivals send.
 pub(crate) const BODY: &str = r#"{"copystate":"stopped","migrationcycle":"syncing"}"#;
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
 const BATCH: usize = 1024;
-/// Any time, and any hash.
+/// Arbitrary time and hash.
 const AT: i64 = 1_790_000_000_000;
 const HASH: [u8; 32] = [7; 32];
 
@@ -41,7 +41,7 @@ struct Entry {
     ack: oneshot::Sender<()>,
 }
 
-/// Sends the changes of so many rows to this address.
+/// Sends the changes of this many rows to this address.
 pub(crate) fn send(address: &str, concurrency: usize, n_rows: usize, journal: &Path) -> Result<(), AnyError> {
     let journal = prepared(journal, n_rows)?;
     let (inbox, entries) = mpsc::channel(4096);
@@ -58,7 +58,7 @@ pub(crate) fn send(address: &str, concurrency: usize, n_rows: usize, journal: &P
         }
         Ok(())
     });
-    // Where the writer failed, its reason is why the others did.
+    // If the writer failed, its error explains those of the connections.
     writing.join().map_err(|_| "the writer panicked")??;
     sent
 }
@@ -95,7 +95,7 @@ async fn record(inbox: &mpsc::Sender<Entry>, row: usize, is_intent: bool) -> Res
     Ok(written.await?)
 }
 
-/// A journal with the rows of a plan.
+/// Makes a journal with the rows of a plan.
 fn prepared(path: &Path, n_rows: usize) -> Result<Connection, AnyError> {
     drop(cutover::journal::Journal::open(path)?);
     let journal = Connection::open(path)?;
@@ -157,7 +157,7 @@ fn write(journal: &Connection, mut entries: mpsc::Receiver<Entry>) -> Result<(),
         }
         journal.execute_batch("COMMIT")?;
         for entry in batch.drain(..) {
-            // Whoever asked is gone when something else failed.
+            // The connection is gone when something else failed.
             _ = entry.ack.send(());
         }
     }

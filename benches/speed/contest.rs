@@ -1,4 +1,4 @@
-//! Ours and its peers, by turns.
+//! Alternating measurements of our program and its peers.
 
 use std::error::Error;
 
@@ -9,7 +9,7 @@ pub(crate) type Turn<'a> = Box<dyn FnMut() -> Result<Sample, Box<dyn Error>> + '
 
 pub(crate) struct Contest<'a> {
     pub(crate) name: String,
-    /// The figure that people look at first, and that ours and a peer are compared by.
+    /// Name of the most important figure, by which a peer is compared.
     pub(crate) lead: &'static str,
     pub(crate) ours: Turn<'a>,
     pub(crate) peers: Vec<Peer<'a>>,
@@ -17,12 +17,12 @@ pub(crate) struct Contest<'a> {
 
 pub(crate) struct Peer<'a> {
     pub(crate) name: String,
-    /// Or why it is left out.
+    /// Measurement of the peer, or the reason for which it is left out.
     pub(crate) turn: Result<Turn<'a>, String>,
 }
 
 impl Contest<'_> {
-    /// Everybody has a turn in each round. Every second round goes the other way, so that nobody is always first.
+    /// Measures all once in each round. The order is reversed in every second round, so that none is always first.
     pub(crate) fn held(mut self, n_rounds: u32) -> Result<Case, Box<dyn Error>> {
         let mut ours = Rounds::default();
         let mut peers: Vec<Rounds> = self.peers.iter().map(|_| Rounds::default()).collect();

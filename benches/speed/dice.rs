@@ -1,4 +1,4 @@
-//! Chance that is the same for the same seed.
+//! Random numbers that are the same for the same seed.
 
 /// source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014), `SplitMix64`.
 #[derive(Default)]

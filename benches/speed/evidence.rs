@@ -1,4 +1,4 @@
-//! What the evidence verbs cost on a large journal, beside what common tools take for the nearest thing they can do.
+//! Cost of the evidence verbs on a large journal, beside the nearest thing that common tools can do.
 
 use std::error::Error;
 use std::ffi::OsStr;
@@ -15,10 +15,10 @@ use crate::measure::{self, Sample, float};
 use crate::night::{self, Night};
 use crate::table::Part;
 
-/// A command as one would type it.
+/// Command as a person would type it.
 struct Tool(Vec<String>);
 
-/// One of our verbs, and what is run one after the other beside it.
+/// One of our verbs, and the tools that are run one after the other beside it.
 struct Verb {
     name: String,
     per_s: &'static str,
@@ -29,7 +29,7 @@ struct Verb {
 
 pub(crate) fn part(ask: &Ask) -> Result<Part, Box<dyn Error>> {
     let (n_rows, rounds) = (u32::try_from(ask.rows(1_000_000, 600))?, ask.rounds(5));
-    // What was made once is taken again, except by a smoke run, which is also about the making.
+    // A journal made before is used again, except by a smoke run, which also tests how it is made.
     let fresh = tempfile::tempdir()?;
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("evidence");
     let folder = if ask.is_smoke { fresh.path() } else { &kept };
@@ -45,7 +45,7 @@ pub(crate) fn part(ask: &Ask) -> Result<Part, Box<dyn Error>> {
     Ok(Part::new("evidence", rounds, facts, cases))
 }
 
-/// Each verb, and beside it what reads about the same bytes.
+/// Returns each verb, with tools that read about the same bytes.
 fn verbs(night: &Night) -> Vec<Verb> {
     let journal = night.path.display().to_string();
     let cutover = |words: &[&str]| Tool::new(BINARY, &[words, &["--journal", &journal]].concat());
@@ -86,7 +86,7 @@ impl Verb {
         }
     }
 
-    /// One after the other: the times add up, the memory does not.
+    /// Measures tools one after the other: their times are added, their memory is not.
     fn took(&self, tools: &[Tool]) -> Result<Sample, Box<dyn Error>> {
         let (mut time, mut cpu, mut peak_mib) = (0.0, 0.0, 0.0_f64);
         for tool in tools {
@@ -105,7 +105,7 @@ impl Tool {
         Self(std::iter::once(program).chain(words.iter().map(|word| (*word).to_owned())).collect())
     }
 
-    /// As one would type it, without the folders of what it is about.
+    /// Shows the command as typed, without the folders of its arguments.
     fn shown(&self) -> String {
         let shown = self.0.iter().map(|word| match Path::new(word).file_name() {
             Some(name) if Path::new(word).is_absolute() => name.to_string_lossy().into_owned(),

@@ -1,4 +1,4 @@
-//! One launch of the program against a stub of its own, from an empty journal, and whether it did its work.
+//! One launch of the program against a stub of its own, from an empty journal, with a check that it did its work.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -19,21 +19,21 @@ pub(crate) struct Lab {
     plans: RefCell<HashMap<u64, PathBuf>>,
 }
 
-/// What is launched.
+/// Settings of a launch.
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
     pub(crate) n_rows: u64,
     pub(crate) concurrency: u32,
     pub(crate) rate: String,
-    /// Whether rows are looked at before and after.
+    /// True if rows are looked at before and after their change.
     pub(crate) looks: bool,
     pub(crate) manner: Manner,
 }
 
-/// A folder with the journal of one run, and nothing of any other.
+/// Folder with the journal of a single run.
 pub(crate) struct Home(TempDir);
 
-/// What came of it.
+/// Result of a launch.
 pub(crate) struct Ran {
     pub(crate) took: Took,
     pub(crate) seen: Seen,
@@ -48,7 +48,7 @@ impl Lab {
         Ok(Self { folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?, plans: RefCell::default() })
     }
 
-    /// A plan of so many rows, from the stub's first source on.
+    /// Makes a plan of this many rows, from the stub's first source on.
     pub(crate) fn plan(&self, n_rows: u64) -> Result<PathBuf, Box<dyn Error>> {
         if let Some(path) = self.plans.borrow().get(&n_rows) {
             return Ok(path.clone());
@@ -83,20 +83,20 @@ impl Home {
         self.0.path().join(JOURNAL)
     }
 
-    /// The file, and its log if anything is left in it.
+    /// Returns the bytes of the journal, with its log if anything is left in it.
     fn journal_bytes(&self) -> Result<u64, Box<dyn Error>> {
         let of = |ending: &str| self.0.path().join(format!("{JOURNAL}{ending}")).metadata().map(|data| data.len());
         Ok(of("")? + of("-wal").unwrap_or(0))
     }
 
-    /// How many rows are settled on target, and how many are not settled, by the program's own word.
+    /// Returns the number of rows on target and of rows not settled, by the program's own word.
     pub(crate) fn standing(&self) -> Result<(u64, u64), Box<dyn Error>> {
         let status = self.status()?;
         let count = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
         Ok((count("/on_target"), count("/unsettled/pending") + count("/unsettled/in_doubt")))
     }
 
-    /// What became of the rows of a run that failed; its journal is kept for whoever asks why.
+    /// Describes the rows of a run that failed; its journal is kept.
     fn left_behind(&self) -> String {
         let status = self.status().unwrap_or_default();
         let name = self.0.path().file_name().unwrap_or_default().to_string_lossy();
@@ -114,7 +114,7 @@ impl Home {
 }
 
 impl Launch {
-    /// As fast as it goes: rows are neither looked at before nor after.
+    /// Makes the fastest launch: rows are looked at neither before nor after.
     pub(crate) fn unseen(n_rows: u64, concurrency: u32) -> Result<Self, Box<dyn Error>> {
         let manner = Manner { n_sources: usize::try_from(n_rows)?, ..Manner::default() };
         Ok(Self { n_rows, concurrency, rate: "off".to_owned(), looks: false, manner })
@@ -130,12 +130,12 @@ impl Launch {
         words
     }
 
-    /// Runs the plan to its end. Whatever was left undone, or done twice, is an error.
+    /// Runs the plan to its end. A row left undone, or done twice, is an error.
     pub(crate) fn run(&self, lab: &Lab) -> Result<Ran, Box<dyn Error>> {
         self.run_plan(&Running::start(&self.manner)?, &lab.plan(self.n_rows)?, &lab.home()?)
     }
 
-    /// One whole run of a plan, at a stub that may have seen others.
+    /// Runs a whole plan, at a stub that may have served other runs.
     pub(crate) fn run_plan(&self, stub: &Running, plan: &Path, home: &Home) -> Result<Ran, Box<dyn Error>> {
         let ran = self.against(stub, &["run", &plan.to_string_lossy()], home, 0)?;
         let standing = home.standing()?;
@@ -151,7 +151,7 @@ impl Launch {
         Ok(ran)
     }
 
-    /// One launch, whatever it may leave.
+    /// Makes one launch, which may leave rows.
     pub(crate) fn against(
         &self,
         stub: &Running,
@@ -167,7 +167,7 @@ impl Launch {
 }
 
 impl Ran {
-    /// What is said of every run that is about speed.
+    /// Returns the figures of every run that measures speed.
     pub(crate) fn sample(&self, n_rows: u64) -> Sample {
         let mut sample = vec![("sent_per_s", self.seen.sent_per_s())];
         sample.extend(self.took.of_rows(n_rows));
@@ -175,14 +175,14 @@ impl Ran {
         sample
     }
 
-    /// From the start of the process to a time of the stub's.
+    /// Milliseconds from the start of the process to a time by the stub's clock.
     pub(crate) fn until_ms(&self, stub_us: u64) -> f64 {
         (float(self.seen.began_unix_us) + float(stub_us) - float(self.took.began_unix_us)) / 1e3
     }
 }
 
 impl Seen {
-    /// Changes over the time from the first to the last.
+    /// Changes a second, from the first to the last.
     pub(crate) fn sent_per_s(&self) -> f64 {
         float(self.n_changes) * 1e6 / float(self.last_change_us.saturating_sub(self.first_change_us).max(1))
     }

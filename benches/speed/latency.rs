@@ -1,4 +1,4 @@
-//! What waiting costs: whether all slots are used when each answer takes its time, and how long it is from the start of the
+//! Cost of waiting: whether all slots are used when answers take their time, and how long it takes from the start of the
 //! process to the first request.
 
 use std::error::Error;
@@ -37,14 +37,14 @@ pub(crate) fn part(ask: &Ask) -> Result<Part, Box<dyn Error>> {
     Ok(Part::new("latency", rounds, facts, cases))
 }
 
-/// The peer is arithmetic: each slot sends one request per answer.
+/// Measures late answers. The peer is computed: each slot sends one request per answer.
 fn late_answers(lab: &Lab, n_rows: u64, rounds: u32) -> Result<Case, Box<dyn Error>> {
     let mut launch = Launch::unseen(n_rows, CONCURRENCY)?;
     launch.manner.latency_ms = LATENCY_MS;
     let possible = f64::from(CONCURRENCY) * 1e3 / float(LATENCY_MS);
     let ours = || {
         let ran = launch.run(lab)?;
-        // Until the last answer, and not only until the last request.
+        // Up to the last answer, not only the last request.
         let span_us = ran.seen.last_change_us - ran.seen.first_change_us + LATENCY_MS * 1000;
         let per_s = float(n_rows) * 1e6 / float(span_us);
         Ok(vec![("sent_per_s", per_s), ("of_possible", per_s / possible), ("whole_s", ran.took.time.as_secs_f64())])
@@ -64,7 +64,7 @@ fn first_request(lab: &Lab, ask: &Ask, rounds: u32) -> Result<Case, Box<dyn Erro
     Contest { name, lead: "first_request_ms", ours: Box::new(ours), peers: Vec::new() }.held(rounds)
 }
 
-/// The time that the looks take is the service's, and is not counted.
+/// Measures the time to the first change, without the time that the service takes for looks.
 fn first_change(lab: &Lab, ask: &Ask, rounds: u32) -> Result<Case, Box<dyn Error>> {
     let n_rows = ask.rows.unwrap_or(N_START_ROWS).min(N_START_ROWS);
     let manner = Manner { n_sources: usize::try_from(n_rows)?, ..Manner::default() };

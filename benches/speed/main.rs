@@ -1,8 +1,8 @@
-//! How fast the program is, beside what else does something like it: each part measures one thing, ours and its peers by
-//! turns and in the same run.
+//! Speed of the program beside similar ones: each part measures one thing, our program and its peers in turns and in the same
+//! run.
 //!
 //! `cargo bench --bench speed` measures; `cargo test` runs every part on a few rows, so that all of them keep working.
-//! `benches/README.md` says what is printed.
+//! `benches/README.md` explains the output.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it tells people what it found")]
 
@@ -45,7 +45,7 @@ const PARTS: [(&str, Measure); 7] = [
     ("evidence", evidence::part),
 ];
 
-/// What was asked for. What was not is each part's own affair.
+/// Options from the command line. A part uses its own default for one that is not given.
 struct Ask {
     parts: Vec<String>,
     rows: Option<u64>,
@@ -53,7 +53,7 @@ struct Ask {
     seconds: Option<u32>,
     seed: u64,
     is_cold: bool,
-    /// Only whether it works.
+    /// True for a test that only checks that it works.
     is_smoke: bool,
 }
 
@@ -138,7 +138,7 @@ fn serve_or_bench() -> Result<(), Box<dyn Error>> {
         return bare::send(address, concurrency.parse()?, n_rows.parse()?, Path::new(journal))
             .map_err(|error| error as Box<dyn Error>);
     }
-    // `cargo bench` says so; whoever does not is a test run, whose words are about tests.
+    // `cargo bench` passes this flag; a test run does not, and its other arguments are about tests.
     if words.iter().any(|word| word == "--bench") {
         return bench(&Ask::given()?);
     }
@@ -148,7 +148,7 @@ fn serve_or_bench() -> Result<(), Box<dyn Error>> {
     bench(&Ask::all(true))
 }
 
-/// A part that fails, and a run that did not do its work, end the program with an error, but only when all the others are done.
+/// Runs all parts. A part that fails, or a run that did not do its work, makes the program fail once all others are done.
 fn bench(ask: &Ask) -> Result<(), Box<dyn Error>> {
     let machine = table::machine();
     eprintln!("{machine}");

@@ -1,5 +1,4 @@
-//! Whole commands, from the start of the process to its end: how long they took, on how much of the processors, and with
-//! how much memory.
+//! Measurement of whole commands, from the start of the process to its end: time, processor time, and memory.
 
 use std::error::Error;
 use std::fs::File;
@@ -10,20 +9,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Often at first, so that short commands are seen too; then seldom, so that looking costs long ones nothing.
+/// Interval between looks at a process in its first second, so that short commands are seen too; later ones are longer, so that
+/// looking costs long commands nothing.
 const SAMPLE_EVERY: Duration = Duration::from_millis(2);
 const SAMPLE_LATER: Duration = Duration::from_millis(20);
 const LATER: Duration = Duration::from_secs(1);
 /// source: `proc_pid_stat(5)`: in clock ticks, of which Linux shows 100 a second on every machine.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The figures of one run, each under its name, with the unit at its end.
+/// Figures of one run, each under its name, which ends with the unit.
 pub(crate) type Sample = Vec<(&'static str, f64)>;
 
-/// One run of a command.
+/// Cost of one run of a command.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Took {
-    /// By the clock on the wall, to be held against what another process saw.
+    /// Start by the wall clock, for comparison with times of another process.
     pub(crate) began_unix_us: u64,
     pub(crate) time: Duration,
     pub(crate) user: Duration,
@@ -32,7 +32,7 @@ pub(crate) struct Took {
 }
 
 impl Took {
-    /// What a run over so many rows cost, the row being the unit.
+    /// Returns the cost of a run for each of its rows.
     pub(crate) fn of_rows(&self, n_rows: u64) -> Sample {
         let rows = float(n_rows);
         vec![
@@ -50,9 +50,9 @@ impl Took {
     }
 }
 
-/// Runs a command to its end; what it prints goes nowhere, except that an error quotes its complaint.
+/// Runs a command to its end, and discards its output; an error quotes its standard error.
 ///
-/// The processor time is that of all children that ended meanwhile: it is nobody else's where one runs at a time.
+/// Processor time is that of all children that ended meanwhile, which is exact while one runs at a time.
 pub(crate) fn run(command: &mut Command, wanted: i32) -> Result<Took, Box<dyn Error>> {
     let mut complaint = tempfile::tempfile()?;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaint.try_clone()?);
@@ -73,7 +73,7 @@ pub(crate) fn run(command: &mut Command, wanted: i32) -> Result<Took, Box<dyn Er
     })
 }
 
-/// Only the time, and nothing beside the process that could cost any.
+/// Measures only the time, without anything beside the process that could slow it down.
 pub(crate) fn run_unwatched(command: &mut Command) -> Result<Duration, Box<dyn Error>> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let began = Instant::now();
@@ -95,7 +95,7 @@ fn ended(command: &Command, status: ExitStatus, wanted: i32, complaint: &mut Fil
     Err(format!("{command:?} ended with {status}, and not with {wanted}\n{last}").into())
 }
 
-/// Waits for a process, and meanwhile reads the most memory that it had resident.
+/// Waits for a process, and meanwhile reads its largest resident memory.
 ///
 /// source: `proc_pid_status(5)` (`VmHWM`), which only grows and is there for as long as the process is.
 fn watched(child: &mut Child) -> std::io::Result<(ExitStatus, u64)> {
@@ -122,7 +122,7 @@ fn watched(child: &mut Child) -> std::io::Result<(ExitStatus, u64)> {
     })
 }
 
-/// What all children that were waited for had of the processors, for themselves and within the kernel.
+/// Returns the processor time of all children that were waited for, in user mode and in the kernel.
 ///
 /// source: `proc_pid_stat(5)`, fields 16 and 17, counted from the state, which follows the name in brackets.
 fn of_children() -> (Duration, Duration) {
@@ -137,7 +137,7 @@ pub(crate) fn unix_us() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Whether a program is installed: in one of the folders of PATH, or where its own path says.
+/// Tells whether a program is installed: in a folder of PATH, or at its own path.
 pub(crate) fn is_there(program: &str) -> bool {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&folders).any(|folder| folder.join(program).is_file()) || Path::new(program).is_absolute()
@@ -148,7 +148,7 @@ pub(crate) fn float(n: u64) -> f64 {
     n as f64
 }
 
-/// One GET over a connection of its own: the body.
+/// Sends one GET over a connection of its own, and returns the body.
 pub(crate) fn get(address: std::net::SocketAddr, path: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     use std::io::Write as _;
     let mut stream = std::net::TcpStream::connect(address)?;

@@ -1,5 +1,5 @@
-//! A large journal as a long night would leave it: real events, chained by the journal itself, the same for the same
-//! seed. Only when it was made differs.
+//! Large journal as a long run leaves it: real events, chained by the journal itself, the same for the same seed. Only the
+//! time of making it differs.
 
 use std::error::Error;
 use std::ops::RangeInclusive;
@@ -19,17 +19,17 @@ use jiff::Timestamp;
 
 use crate::dice::Dice;
 
-/// Counted up with every change of what is made, so that no journal of an earlier one is taken.
+/// Version of the content. It is raised with every change, so that no journal of an earlier version is used.
 const EDITION: u32 = 2;
-/// Rows whose events are one transaction.
+/// Rows whose events are in one transaction.
 const WINDOW: u32 = 2_000;
-/// Calls that are open at once.
+/// Calls that are open at the same time.
 const OPEN: usize = 8;
 const FIRST_AT_MS: i64 = 1_795_428_000_000;
 const ACCOUNTS: [&str; 2] = ["north", "south"];
 const WAVES: [&str; 5] = ["pilot", "lab", "branches", "plants", "core"];
 
-/// A journal that is there.
+/// A finished journal.
 pub(crate) struct Night {
     pub(crate) path: PathBuf,
     pub(crate) n_rows: u32,
@@ -38,11 +38,11 @@ pub(crate) struct Night {
     pub(crate) seed: u64,
 }
 
-/// Takes the one that an earlier call left, if it is of this size and seed and was finished.
+/// Returns the journal that an earlier call left, if it has this size and seed and was finished; otherwise makes it.
 pub(crate) fn made_in(folder: &Path, n_rows: u32, seed: u64) -> Result<Night, Box<dyn Error>> {
     let path = folder.join(format!("{}.db", id(n_rows, seed)));
     if !path.exists() {
-        // In a folder of its own, so that nothing is left of one that was cut off.
+        // In a folder of its own, so that nothing remains of one that was cut off.
         let part = tempfile::tempdir_in(folder)?;
         let part_path = part.path().join("night.db");
         make(&part_path, n_rows, seed)?;
@@ -112,7 +112,7 @@ fn row(n: u32, n_rows: u32) -> Result<Row, Box<dyn Error>> {
     })
 }
 
-/// The last row of each wave. The first waves are small.
+/// Returns the last row of each wave. The first waves are small.
 fn ends(n_rows: u32) -> [u32; WAVES.len()] {
     [100, 20, 5, 2, 1].map(|part| n_rows.div_ceil(part))
 }
@@ -122,12 +122,12 @@ fn wave_of(n: u32, n_rows: u32) -> &'static str {
     WAVES[wave]
 }
 
-/// Two of three rows go to the first account.
+/// Returns the account of a row: two of three rows go to the first.
 fn account_of(n: u32) -> usize {
     usize::from(n.is_multiple_of(3))
 }
 
-/// The first lane is the run's own.
+/// Returns the lane of a row. The first lane is the run's own.
 fn lane_of(n: u32) -> LaneId {
     LaneId(if account_of(n) == 0 { 1 } else { 2 })
 }
@@ -155,7 +155,7 @@ fn launched() -> EventKind {
     .into()
 }
 
-/// What is decided about a row before anything happens to it.
+/// Course of a row, decided before anything happens to it.
 enum Fate {
     Healthy,
     Already,
@@ -165,7 +165,7 @@ enum Fate {
 }
 
 impl Fate {
-    /// On the average, four events a row.
+    /// Draws the course of a row; they average four events.
     fn drawn(dice: &mut Dice) -> Self {
         match dice.below(100) {
             0..=1 => Fate::Throttled,
@@ -215,7 +215,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Looked at together, sent some at a time, proven together.
+    /// Makes the events of rows that are looked at together, sent some at a time, and proven together.
     fn window(&mut self, rows: RangeInclusive<u32>) -> Vec<(LaneId, EventKind)> {
         let fates: Vec<(u32, Fate)> = rows.map(|n| (n, Fate::drawn(&mut self.dice))).collect();
         let mut events = Vec::new();

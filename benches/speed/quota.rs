@@ -1,6 +1,6 @@
-//! Measure of how near a run comes to a quota that it does not know, how it follows one that changes, what it makes of 429s that are no
-//! quota's, and how well it keeps to a rate that it was given. The peer is arithmetic: the time that so many calls take at
-//! exactly the quota, or at the rate.
+//! Measure of how near a run comes to a quota that it does not know, how it follows one that changes, how it copes with 429s
+//! that are no quota's, and how well it keeps to a given rate. The peer is computed: the time that this many calls take at
+//! exactly the quota, or the rate.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -18,15 +18,15 @@ const QUOTAS: [u32; 4] = [5, 10, 50, 500];
 const RATES: [u32; 3] = [10, 50, 500];
 const SHIFTED: u32 = 50;
 const BUCKET: (u32, u32) = (20, 5);
-/// From when to when nothing is taken.
+/// Beginning and end of outages, in which no request is taken.
 const OUTAGES_MS: [(u64, u64); 2] = [(0, 15_000), (5_000, 20_000)];
-/// At the rate that a run has where none is given, and at a faster one.
+/// Default rate of a run, and below a higher one.
 const OUTAGE_RATE: u32 = 10;
 const SPORADIC_RATES: [u32; 2] = [10, 50];
 const SPORADIC_PER_MILLE: [u32; 2] = [5, 20];
-/// From here on a case keeps a processor busy, and would make another one late: one after the other.
+/// Rate from which a case keeps a processor busy and would delay others, so that such cases run one after the other.
 const FAST: u32 = 200;
-/// Being throttled is how a quota is learned: what comes after these seconds counts.
+/// Time in which the quota may be learned by being throttled; only what comes later counts.
 const LEARNING_US: u64 = 2_000_000;
 const SECOND_US: u64 = 1_000_000;
 const STEP_US: usize = 100_000;
@@ -34,13 +34,13 @@ const STEP_US: usize = 100_000;
 struct Trial {
     name: String,
     throttling: Option<Throttling>,
-    /// That it keeps to: the quota, or the rate that it was given.
+    /// Quota, or given rate, that it has to keep.
     per_second: u32,
     rate: u32,
     n_rows: u64,
 }
 
-/// What one trial needs, made before all of them start.
+/// Inputs of one trial, made before all of them start.
 struct Ready<'a> {
     trial: &'a Trial,
     launch: Launch,
@@ -48,7 +48,7 @@ struct Ready<'a> {
     home: Home,
 }
 
-/// Or why there is none.
+/// Figures of a trial, or the reason for which there are none.
 type Outcome = Result<Sample, String>;
 
 pub(crate) fn part(ask: &Ask) -> Result<Part, Box<dyn Error>> {
@@ -121,7 +121,7 @@ fn bucket((per_second, burst): (u32, u32), seconds: u32) -> Trial {
     }
 }
 
-/// Two runs, one after the other: each is half as long.
+/// Makes a trial of two runs, one after the other, each half as long.
 fn outage((from_ms, to_ms): (u64, u64), seconds: u32) -> Trial {
     Trial {
         name: format!("rate {OUTAGE_RATE}, outage of {} s after {} s", secs(to_ms - from_ms), secs(from_ms)),
@@ -150,7 +150,7 @@ fn told(stated: bool) -> &'static str {
     if stated { "stated" } else { "unstated" }
 }
 
-/// All trials once: the slow ones, which mostly wait, all at the same time, and then the fast ones one by one.
+/// Runs all trials once: the slow ones, which mostly wait, at the same time, and then the fast ones one by one.
 fn held(lab: &Lab, trials: &[Trial], seed: u64) -> Result<Vec<Outcome>, Box<dyn Error>> {
     let ready = trials.iter().map(|trial| ready(lab, trial, seed)).collect::<Result<Vec<_>, _>>()?;
     let outcomes: Vec<Mutex<Option<Outcome>>> = ready.iter().map(|_| Mutex::new(None)).collect();
@@ -216,7 +216,7 @@ impl Trial {
         sample
     }
 
-    /// Time that the calls that were taken need at exactly the quota, or the rate.
+    /// Returns the seconds that the calls that were taken need at exactly the quota, or the rate.
     fn needs_s(&self, ran: &Ran) -> f64 {
         float(n_calls(ran)) / f64::from(self.per_second)
     }
@@ -226,7 +226,7 @@ fn n_calls(ran: &Ran) -> u64 {
     ran.seen.n_changes + ran.seen.n_reads
 }
 
-/// From the first request to the last.
+/// Returns the seconds from the first request to the last.
 fn span_s(ran: &Ran) -> f64 {
     float(ran.seen.last_us - ran.seen.first_us) / 1e6
 }
@@ -240,8 +240,8 @@ fn throttled(seen: &Seen, from_us: u64) -> f64 {
     if all == 0 { 0.0 } else { float(refused) / float(all) }
 }
 
-/// Seconds from the change to the first second that is as it should be: at a lower quota one in which at most a tenth of the
-/// calls are throttled, at a higher one one in which nine tenths of it are taken. Not a number if there is none.
+/// Returns the seconds from the change of the quota to the first second that follows it: at a lower quota, one with at most a
+/// tenth of the calls throttled; at a higher one, one with nine tenths of it taken. NaN if there is none.
 fn followed(seen: &Seen, changed_us: u64, before: u32, then: u32) -> f64 {
     let starts = (changed_us..=seen.last_us.saturating_sub(SECOND_US)).step_by(STEP_US);
     let is_so = |start: &u64| {

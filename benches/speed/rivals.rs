@@ -1,5 +1,5 @@
-//! What else sends the same changes to the same stub: two load generators, which do nothing else, the least that could journal them,
-//! and two clients in Python.
+//! Other programs that send the same changes to the same stub: two load generators, which do nothing else, the least program
+//! that journals them, and two clients in Python.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::lab::Lab;
 use crate::measure::{self, Sample};
 use crate::stub::{Manner, Running, Seen, source};
 
-/// What a rival is to do.
+/// Work of a rival.
 #[derive(Clone, Copy)]
 pub(crate) struct Work {
     pub(crate) n_rows: u64,
@@ -19,7 +19,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// It knows no number of requests, only a time.
+    /// `wrk` takes no number of requests, only a time.
     pub(crate) fn wrk(self, seconds: u32) -> Peer<'static> {
         let turn = move || {
             let mut command = Command::new("wrk");
@@ -43,7 +43,7 @@ impl Work {
         there("oha", "oha", Box::new(turn))
     }
 
-    /// The HTTP library and the journal's tables, and nothing between them.
+    /// The HTTP library and the journal's tables alone.
     pub(crate) fn bare(self, lab: &Lab) -> Peer<'_> {
         let turn = move || {
             let home = lab.home()?;
@@ -63,7 +63,7 @@ impl Work {
         self.python(lab, "aiohttp", "aiohttp_client.py", "aiohttp, no journal".to_owned())
     }
 
-    /// The official SDK, a thread for each request under way.
+    /// The official SDK, with a thread for each request under way.
     pub(crate) fn sdk(self, lab: &Lab) -> Peer<'_> {
         let name = format!("huaweicloudsdksms, {} threads, {} rows", self.concurrency, self.n_rows);
         self.python(lab, "huaweicloudsdksms", "sdk_client.py", name)

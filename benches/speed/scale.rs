@@ -1,5 +1,5 @@
-//! What becomes of speed, memory and journal as plans grow, how soon a large run is taken up again, and how fast a large plan
-//! is checked.
+//! Scaling of speed, memory and journal with the size of the plan, of the time to resume a large run, and of the time to
+//! check a large plan.
 
 use std::error::Error;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::table::{Case, Part};
 const CONCURRENCY: u32 = 64;
 const LEAST: u64 = 1_000;
 const MOST: u64 = 1_000_000;
-/// Rows that are left when a run is taken up again.
+/// Rows that are left when a run is resumed.
 const N_LEFT: u64 = 10;
 
 pub(crate) fn part(ask: &Ask) -> Result<Part, Box<dyn Error>> {
@@ -28,7 +28,7 @@ pub(crate) fn part(ask: &Ask) -> Result<Part, Box<dyn Error>> {
     Ok(Part::new("scale", rounds, facts, cases))
 }
 
-/// The largest plan beside the smaller ones.
+/// Measures the largest plan beside smaller ones.
 fn sizes(lab: &Lab, most: u64, rounds: u32) -> Result<Case, Box<dyn Error>> {
     let turn = |n_rows: u64| {
         let launch = Launch::unseen(n_rows, CONCURRENCY)?;
@@ -41,7 +41,8 @@ fn sizes(lab: &Lab, most: u64, rounds: u32) -> Result<Case, Box<dyn Error>> {
     Contest { name: name(most), lead: "cpu_us_per_row", ours: turn(most)?, peers }.held(rounds)
 }
 
-/// A run whose last rows were refused for the credentials stops and leaves them; each round takes up a copy of its journal.
+/// Measures resuming: a run stops because its last rows are refused for their credentials; each round resumes a copy of its
+/// journal.
 fn resume(lab: &Lab, n_rows: u64, rounds: u32) -> Result<Case, Box<dyn Error>> {
     let n_sources = usize::try_from(n_rows)?;
     let manner = Manner { n_sources, refuses_from: Some(usize::try_from(n_rows - N_LEFT)?), ..Manner::default() };
@@ -73,7 +74,7 @@ fn resume(lab: &Lab, n_rows: u64, rounds: u32) -> Result<Case, Box<dyn Error>> {
     Contest { name, lead: "first_request_ms", ours: Box::new(ours), peers: Vec::new() }.held(rounds)
 }
 
-/// The exit code of a launch that the service did not let in.
+/// Exit code of a launch with refused credentials.
 const CREDENTIALS: i32 = 5;
 
 fn check(lab: &Lab, n_rows: u64, rounds: u32) -> Result<Case, Box<dyn Error>> {

@@ -1,4 +1,4 @@
-//! How large the program is and what it stands on.
+//! Size of the program, and its dependencies.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -43,14 +43,14 @@ fn cargo() -> Command {
     cargo
 }
 
-/// Crates that are built into the program or help to build it, itself left aside.
+/// Counts the crates that are built into the program or help to build it, without itself.
 fn n_crates() -> Result<u64, Box<dyn Error>> {
     let told = cargo().args(["tree", "--locked", "--offline", "-e", "normal", "--prefix", "none"]).output()?;
     if !told.status.success() {
         return Err(format!("`cargo tree` ended with {}", told.status).into());
     }
     let text = String::from_utf8(told.stdout)?;
-    // Name and version; what follows them says only that a crate was listed before.
+    // Name and version; the rest of a line only says that the crate was listed before.
     let crates: BTreeSet<(&str, &str)> =
         text.lines().filter_map(|line| line.split_once(' ')).map(first_words).collect();
     Ok(u64::try_from(crates.len())?.saturating_sub(1))
@@ -60,7 +60,7 @@ fn first_words<'a>((name, rest): (&'a str, &'a str)) -> (&'a str, &'a str) {
     (name, rest.split(' ').next().unwrap_or_default())
 }
 
-/// Everything from nothing, in a folder that is removed afterwards.
+/// Measures a complete build in a folder that is removed afterwards.
 fn cold_build() -> Result<f64, Box<dyn Error>> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let mut build = cargo();
@@ -68,7 +68,7 @@ fn cold_build() -> Result<f64, Box<dyn Error>> {
     Ok(measure::run(&mut build, 0)?.time.as_secs_f64())
 }
 
-/// The largest crates, by the code that they leave in the program.
+/// Returns the largest crates, by their code in the program.
 fn bloat() -> Result<Value, Box<dyn Error>> {
     let words =
         ["bloat", "--release", "--locked", "--bin", "cutover", "--crates", "-n", "0", "--message-format", "json"];

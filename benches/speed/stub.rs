@@ -1,7 +1,7 @@
-//! A bare HTTP server in a process of its own: it takes any PUT for a change and any GET for a look, and answers at once.
+//! Bare HTTP server in another process: it takes any PUT for a change and any GET for a look, and answers at once.
 //!
-//! It checks nothing and keeps one byte for each source. On request it answers late, stands behind a [`gateway`] that refuses
-//! some of what comes, or refuses the last sources until it is told to stop.
+//! It checks nothing and keeps one byte for each source. Optionally it answers late, stands behind a [`gateway`] that refuses
+//! some requests, or refuses the last sources until it is told to stop.
 
 mod gateway;
 
@@ -25,41 +25,41 @@ use self::gateway::{Gateway, Refusal};
 pub(crate) use self::gateway::{Quota, Throttling};
 use crate::measure;
 
-/// The word that makes a process of this program the stub.
+/// First argument that makes a process of this program the stub.
 pub(crate) const WORD: &str = "stub";
 
-/// What one stub is like.
+/// Settings of a stub.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Manner {
-    /// How many sources it lists.
+    /// Number of sources in its list.
     pub(crate) n_sources: usize,
     pub(crate) latency_ms: u64,
     pub(crate) throttling: Option<Throttling>,
-    /// Of what is refused by chance.
+    /// Seed of random refusals.
     pub(crate) seed: u64,
-    /// From this source on a change is refused, as if by whoever checks credentials, and late, when all others are done.
+    /// First source whose changes are refused as if for wrong credentials, and late, after all others are done.
     pub(crate) refuses_from: Option<usize>,
 }
 
-/// What it saw.
+/// Observations of a stub.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Seen {
     /// Changes that were taken.
     pub(crate) n_changes: u64,
-    /// Sources that they were of.
+    /// Sources with a change.
     pub(crate) n_moved: u64,
     pub(crate) n_reads: u64,
-    /// Time at which each request came, in microseconds from the start of the stub, and whether it was taken. Only kept where
-    /// some are refused.
+    /// Arrival of each request, in microseconds from the start of the stub, and `true` for one that was taken. Only kept
+    /// where some are refused.
     pub(crate) came: Vec<(u64, bool)>,
-    /// The start of the stub by the clock on the wall, and from then to what is named.
+    /// Start of the stub by the wall clock; the times below count from it.
     pub(crate) began_unix_us: u64,
     pub(crate) first_us: u64,
     pub(crate) last_us: u64,
     pub(crate) first_change_us: u64,
     pub(crate) last_change_us: u64,
-    /// The answer to the last look before the first change.
+    /// Answer to the last look before the first change.
     pub(crate) looked_us: u64,
 }
 
@@ -77,13 +77,13 @@ struct Stub {
     gateway: Option<Gateway>,
 }
 
-/// The first and the last of something.
+/// First and last time of something.
 struct Span {
     first_us: AtomicU64,
     last_us: AtomicU64,
 }
 
-/// The process, from outside.
+/// Process of a stub, seen from outside.
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -105,12 +105,12 @@ impl Running {
         format!("http://{}", self.address)
     }
 
-    /// What it saw since it was asked last.
+    /// Returns the observations since the last call.
     pub(crate) fn seen(&self) -> Result<Seen, Box<dyn Error>> {
         Ok(serde_json::from_slice(&measure::get(self.address, SEEN)?)?)
     }
 
-    /// It refuses nothing from now on.
+    /// Makes the stub refuse nothing from now on.
     pub(crate) fn heal(&self) -> Result<(), Box<dyn Error>> {
         measure::get(self.address, HEAL).map(drop)
     }
@@ -125,14 +125,14 @@ impl Drop for Running {
 
 const SEEN: &str = "/seen";
 const HEAL: &str = "/heal";
-/// How long a refusal takes.
+/// Time that a refusal takes.
 const REFUSAL: Duration = Duration::from_millis(500);
 
-/// Serves until whoever started it is gone.
+/// Serves until the parent process is gone.
 pub(crate) fn serve(manner: &str) -> Result<(), Box<dyn Error>> {
     let manner: Manner = serde_json::from_str(manner)?;
     std::thread::spawn(|| {
-        // Its end is the end of the process that holds the other end of it.
+        // Standard input ends when the process at its other end does.
         _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         std::process::abort();
     });
@@ -240,7 +240,7 @@ impl Stub {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// A page of its sources.
+    /// Returns a page of its sources.
     fn page(&self, query: &str) -> String {
         let of =
             |name: &str| query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('=')?.parse().ok());
@@ -256,7 +256,7 @@ impl Stub {
         text
     }
 
-    /// One source, as it stands in a page and by itself.
+    /// Appends one source, in the form of pages and single reads.
     fn one(&self, n: usize, text: &mut String) {
         let state = if self.moved[n].load(Ordering::Relaxed) { "stopped" } else { "syncing" };
         _ = write!(
@@ -290,7 +290,7 @@ impl Stub {
     }
 }
 
-/// The id of the n-th source.
+/// Returns the id of the n-th source.
 pub(crate) fn source(n: usize) -> String {
     format!("{n:08x}-5e1f-4c0d-9a3b-{n:012x}")
 }

@@ -1,4 +1,4 @@
-//! What was measured, for people and for scripts.
+//! Output of measurements, for people and for scripts.
 
 use std::fmt::Write as _;
 
@@ -6,23 +6,23 @@ use serde_json::{Map, Value, json};
 
 use crate::measure::Sample;
 
-/// How long the name of a peer may be in the table.
+/// Longest name of a peer in the table, in characters.
 const NAME: usize = 44;
 
-/// What one part found.
+/// Results of one part.
 pub(crate) struct Part {
     pub(crate) name: &'static str,
     pub(crate) rounds: u32,
-    /// What was measured on: sizes and the like.
+    /// Conditions of the measurement, such as sizes.
     pub(crate) facts: Vec<(&'static str, Value)>,
     pub(crate) cases: Vec<Case>,
-    /// What is left out, and why.
+    /// Measurements that were left out, with the reasons.
     pub(crate) left_out: Vec<String>,
-    /// Runs that did not do their work; their figures are in no case.
+    /// Runs that did not do their work; no case has their figures.
     pub(crate) failures: Vec<String>,
 }
 
-/// One thing that was measured, and whatever was measured beside it.
+/// One thing that was measured, and its peers.
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) lead: &'static str,
@@ -32,7 +32,7 @@ pub(crate) struct Case {
 
 pub(crate) struct Beside {
     pub(crate) name: String,
-    /// Or why it is left out.
+    /// Figures of the peer, or the reason for which it is left out.
     pub(crate) took: Result<Rounds, String>,
 }
 
@@ -47,7 +47,7 @@ struct Sum {
 }
 
 impl Sum {
-    /// Of figures of which there may be none: then all three are not a number, `null` in JSON.
+    /// Computes median, minimum and maximum of figures. Without any, all three values are NaN, which is `null` in JSON.
     fn of(figures: &[f64]) -> Self {
         let mut sorted: Vec<f64> = figures.iter().copied().filter(|figure| figure.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
@@ -68,14 +68,14 @@ impl Rounds {
         self.0.first().map(|sample| sample.iter().map(|(key, _)| *key).collect()).unwrap_or_default()
     }
 
-    /// One figure over the rounds.
+    /// Returns one figure over the rounds.
     fn of(&self, key: &str) -> Vec<f64> {
         let one =
             |sample: &Sample| sample.iter().find(|(name, _)| *name == key).map_or(f64::NAN, |(_, figure)| *figure);
         self.0.iter().map(one).collect()
     }
 
-    /// How many times the peer's figure ours is, each round held against its own.
+    /// Returns our figure divided by the peer's, round by round.
     fn over(&self, peer: &Rounds, key: &str) -> Vec<f64> {
         self.of(key).iter().zip(peer.of(key)).map(|(ours, peer)| ours / peer).collect()
     }
@@ -90,7 +90,7 @@ impl Rounds {
     }
 }
 
-/// To three places or so.
+/// Writes a figure with about three significant digits.
 fn shown(figure: f64) -> String {
     match figure.abs() {
         size if size.is_nan() => "-".to_owned(),
@@ -116,7 +116,7 @@ impl Part {
             if case.ours.keys() != keys {
                 text.push_str(&drawn(&std::mem::take(&mut grid)));
                 keys = case.ours.keys();
-                // The figure that counts comes first.
+                // The most important figure comes first.
                 keys.sort_by_key(|key| *key != case.lead);
                 let titles = keys.iter().map(|key| key.replace('_', " "));
                 let compared = format!("ours/peer in {}", case.lead.replace('_', " "));
@@ -188,7 +188,7 @@ impl Case {
     }
 }
 
-/// A name that leaves room for the figures; the document has the whole of it.
+/// Cuts a name to leave room for the figures; the JSON document has all of it.
 fn cut(name: &str) -> String {
     if name.chars().count() <= NAME {
         return name.to_owned();
@@ -196,12 +196,12 @@ fn cut(name: &str) -> String {
     name.chars().take(NAME - 1).chain(['…']).collect()
 }
 
-/// In columns as wide as need be: names to the left, figures to the right.
+/// Draws a table with columns as wide as needed: names to the left, figures to the right.
 fn drawn(grid: &[Vec<String>]) -> String {
     let Some(first) = grid.first() else { return String::new() };
     let width = |n: usize| grid.iter().map(|line| line[n].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..first.len()).map(width).collect();
-    // A column that nobody has anything in is only air.
+    // An empty column is left out.
     let is_bare = |n: usize| n > 0 && grid.iter().skip(1).all(|line| line[n].is_empty());
     let mut text = String::new();
     for line in grid {
@@ -215,7 +215,7 @@ fn drawn(grid: &[Vec<String>]) -> String {
     text
 }
 
-/// What it ran on.
+/// Describes the machine.
 pub(crate) fn machine() -> Value {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let field = |path: &str, name: &str| {

@@ -1,4 +1,4 @@
-//! How fast changes go out, against a stub that answers at once: rows are neither looked at before nor after.
+//! Rate of changes against a stub that answers at once: rows are looked at neither before nor after.
 
 use std::error::Error;
 
@@ -11,7 +11,7 @@ use crate::rivals::Work;
 use crate::table::Part;
 
 const N_ROWS: u64 = 100_000;
-/// The SDK is slow: its rate is the same over fewer rows.
+/// Rows for the SDK, which is slow; its rate is the same over fewer rows.
 const N_SDK_ROWS: u64 = 2_000;
 const SDK_THREADS: u32 = 64;
 const CONCURRENCY: [u32; 2] = [64, 256];

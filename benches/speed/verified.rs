@@ -1,4 +1,4 @@
-//! What looking costs: every row is looked at before and after, beside the same rows unseen.
+//! Cost of looking: every row is looked at before and after, compared with the same rows without looks.
 
 use std::error::Error;
 
@@ -10,7 +10,7 @@ use crate::lab::{Lab, Launch};
 use crate::measure::float;
 use crate::table::Part;
 
-/// The service's pages end at the offset 65,535; rows beyond are read one by one.
+/// Rows in pages of the service, which end at the offset 65,535; further rows would be read one by one.
 const N_ROWS: u64 = 60_000;
 
 pub(crate) fn part(ask: &Ask) -> Result<Part, Box<dyn Error>> {
@@ -21,7 +21,7 @@ pub(crate) fn part(ask: &Ask) -> Result<Part, Box<dyn Error>> {
     let turn = |launch: &Launch| {
         let ran = launch.run(&lab)?;
         let mut sample = ran.sample(n_rows);
-        // From the first change to the last request of all: what is sent is also proven by then.
+        // From the first change to the last request: everything that was sent is also proven by then.
         let proven_us = ran.seen.last_us.saturating_sub(ran.seen.first_change_us);
         sample.push(("proven_per_s", float(n_rows) * 1e6 / float(proven_us.max(1))));
         sample.push(("reads", float(ran.seen.n_reads)));

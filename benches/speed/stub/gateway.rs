@@ -1,4 +1,5 @@
-//! The gateway before the stub, which answers some requests with 429: a quota of one shape or another, chance, or an outage.
+//! Gateway before the stub, which answers some requests with 429: by a quota of one form or another, at random, or in an
+//! outage.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,29 +14,29 @@ const SECOND_US: u64 = 1_000_000;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum Throttling {
     Quota(Quota),
-    /// All beyond so many a second and so many that were saved up. The text of a 429 names no figure.
+    /// Requests beyond a rate and a saved-up burst. The text of a 429 names no figure.
     Bucket {
         per_second: u32,
         burst: u32,
     },
-    /// So many in a thousand, at any pace. The text of a 429 names no figure.
+    /// A share of requests in a thousand, at any pace. The text of a 429 names no figure.
     Sporadic {
         per_mille: u32,
     },
-    /// Everything between these milliseconds after the first request, with `Retry-After: 1`.
+    /// Requests between these milliseconds after the first request, with `Retry-After: 1`.
     Outage {
         from_ms: u64,
         to_ms: u64,
     },
 }
 
-/// Refuses all beyond a figure, counted over the second that has just passed.
+/// Rule that refuses all requests beyond a limit, counted over the last second.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Quota {
     pub(crate) per_second: u32,
-    /// The text of a 429 names the figure.
+    /// True if the text of a 429 names the limit.
     pub(crate) stated: bool,
-    /// From this many milliseconds after the first request on it is another figure.
+    /// Later limit, and the milliseconds after the first request from which on it holds.
     pub(crate) then: Option<(u64, u32)>,
 }
 
@@ -51,7 +52,7 @@ struct Memory {
     /// Instant at which the bucket will be full again.
     full_us: u64,
     dice: Dice,
-    /// Arrival of each request, and `true` for one that was taken, since somebody asked.
+    /// Arrival of each request since the last call, and `true` for one that was taken.
     came: Vec<(u64, bool)>,
 }
 
@@ -67,7 +68,7 @@ impl Gateway {
         Self { throttling, memory: Mutex::new(Memory { dice: Dice(seed), ..Memory::default() }) }
     }
 
-    /// The refusal of a request, unless it is taken.
+    /// Returns the refusal of a request, or `None` if it is taken.
     pub(super) fn refuses(&self, now_us: u64) -> Option<Refusal> {
         let mut memory = self.memory();
         let since_first_us = now_us.saturating_sub(*memory.first_us.get_or_insert(now_us));
