@@ -8,8 +8,7 @@ use clap::Parser;
 
 use crate::console::{self, Console, LogFormat};
 use crate::exit::Exit;
-use crate::launch::rehearsing::rehearse;
-use crate::launch::{self, sealing};
+use crate::launch::unfinished::Unfinished;
 use crate::plan::error::PlanError;
 use crate::plan::reading::Reading;
 use crate::report::failure::Failure;
@@ -27,7 +26,13 @@ mod configuring;
 mod doctor;
 mod evidence;
 mod offline;
+mod plan;
 mod reading;
+mod reconcile;
+mod rehearse;
+mod resume;
+mod retry;
+mod run;
 mod serving;
 mod showing;
 mod sources;
@@ -118,17 +123,20 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
         Verb::Init { dir } => offline::init(context, &dir),
         Verb::Check { plan, .. } => offline::check(context, &plan),
         Verb::Plan { plan, output, name, force, .. } => {
-            let seal = output.as_deref().map(|path| sealing::SealTo { path, name: name.as_deref(), force });
-            launch::plan(context, &plan, seal.as_ref())
+            let seal = output.as_deref().map(|path| plan::sealing::SealTo { path, name: name.as_deref(), force });
+            plan::plan(context, &plan, seal.as_ref())
         }
-        Verb::Run { plan, dry_run: true, .. } => launch::plan(context, &plan, None),
+        Verb::Run { plan, dry_run: true, .. } => plan::plan(context, &plan, None),
         Verb::Approve { file, name, key } => approving::approve(context, &file, &name, key.as_deref()),
-        Verb::Run { plan, launch, new, dry_run: false, .. } => launch::run(context, &plan, &launch, new),
-        Verb::Resume { run, launch, .. } => launch::resume(context, run.run.as_deref(), &launch),
-        Verb::Retry { run, selection, launch, .. } => launch::retry(context, run.run.as_deref(), &selection, &launch),
-        Verb::Reconcile { run, show, .. } => launch::reconcile(context, run.run.as_deref(), &show),
+        Verb::Run { plan, launch, new, dry_run: false, .. } => {
+            let unfinished = if new { Unfinished::LeftAsItIs } else { Unfinished::TakenUp };
+            run::run(context, &plan, &launch, unfinished)
+        }
+        Verb::Resume { run, launch, .. } => resume::resume(context, run.run.as_deref(), &launch),
+        Verb::Retry { run, selection, launch, .. } => retry::retry(context, run.run.as_deref(), &selection, &launch),
+        Verb::Reconcile { run, show, .. } => reconcile::reconcile(context, run.run.as_deref(), &show),
         Verb::Status { run, watch, if_stopped } => reading::status(context, run.run.as_deref(), watch, if_stopped),
-        Verb::Rehearse { plan, from_live, .. } => rehearse(context, &plan, from_live),
+        Verb::Rehearse { plan, from_live, .. } => rehearse::rehearse(context, &plan, from_live),
         Verb::Control { words, reason } => steering::control(context, &words, reason.as_deref()),
         Verb::Rollback { run, output, force } => {
             steering::rollback(context, run.run.as_deref(), output.as_deref(), force)

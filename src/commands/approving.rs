@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::exit::Exit;
 use crate::files::beside::write_beside;
 use crate::files::{self, FileId};
-use crate::launch::sealing::approvers;
+use crate::launch::approvals::approvers;
 use crate::plan::checked::Checked;
 use crate::plan::error::PlanError;
 use crate::plan::reading::Reading;

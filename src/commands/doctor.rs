@@ -14,7 +14,7 @@ use crate::journal::place::Place;
 use crate::journal::read::lanes::LearnedQuota;
 use crate::journal::{Journal, JournalError};
 use crate::launch::accounts;
-use crate::launch::carry::saving::log_is_held;
+use crate::launch::saving::log_is_held;
 use crate::lock::{Lock, LockError};
 use crate::model::SeenState;
 use crate::model::dialect::unknown_words;

@@ -11,7 +11,7 @@ use crate::files::beside::check_destination;
 use crate::journal::Journal;
 use crate::journal::read::runs::RunRecord;
 use crate::launch::closing::close_cut_off;
-use crate::launch::paper_of;
+use crate::launch::holding::paper_of;
 use crate::ledger::steered::Steered;
 use crate::model::words::nearest;
 use crate::report::document::document;

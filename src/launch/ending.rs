@@ -1,5 +1,9 @@
 //! How a launch ended that was let run to its end, drained or not: a function of what is known of it then.
 
+use tokio::time::Instant;
+
+use crate::event::Refusal;
+use crate::event::run::RunEvent;
 use crate::exit::Exit;
 use crate::journal::read::steering::Due;
 use crate::journal::read::sums::Tally;
@@ -70,6 +74,12 @@ impl Facts {
         }
         (exit, (!said.is_empty()).then(|| said.join("; ")))
     }
+}
+
+/// The event that says how a launch ended, and after how long.
+pub(super) fn exit_event(exit: Exit, reason: Option<String>, refusal: Option<Refusal>, started: Instant) -> RunEvent {
+    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    RunEvent::LaunchEnded { exit, reason, elapsed_ms, refusal }
 }
 
 /// Why rows are due of an account that nothing stopped.

@@ -1,4 +1,4 @@
-//! A plan as it is sealed, and whose approvals of it count.
+//! `plan -o`: a plan is sealed as it was looked at.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,38 +6,28 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::event::LanePlace;
 use crate::files;
 use crate::files::beside::{Eyes, check_destination, write_for};
-use crate::journal::read::runs::RunRecord;
-use crate::journal::{Journal, JournalError};
+use crate::journal::JournalError;
+use crate::launch::open::LaunchedApart;
+use crate::launch::planned::PlanToLaunch;
 use crate::plan::sealed::{self, Head, Sealer};
-use crate::settings::SettingsError;
-use crate::settings::file::{NotOwn, own_content};
-use crate::ssh::allowed::Allowed;
-use crate::verb::approval::ApprovalError;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, bad_destination, output_failed};
-use crate::waves::Terms;
 use crate::whoami::Who;
 use crate::wording::amounts::count;
 use crate::wording::plain::shown;
 use crate::wording::shell::shell_path;
 
 /// Place that a sealed plan goes to, and in whose name.
-pub(crate) struct SealTo<'a> {
-    pub(crate) path: &'a Path,
-    pub(crate) name: Option<&'a str>,
-    pub(crate) force: bool,
-}
-
-/// States that nobody looked at cannot be sealed, nor compared with what was sealed.
-pub(crate) fn must_look(context: &Context) -> Result<(), CommandError> {
-    if context.settings.lane.preflight { Ok(()) } else { Err(CommandError::SealedUnseen) }
+pub(in crate::commands) struct SealTo<'a> {
+    pub(in crate::commands) path: &'a Path,
+    pub(in crate::commands) name: Option<&'a str>,
+    pub(in crate::commands) force: bool,
 }
 
 /// Tried before the work.
-pub(crate) fn must_be_free(to: &SealTo<'_>) -> Result<(), CommandError> {
+pub(in crate::commands) fn must_be_free(to: &SealTo<'_>) -> Result<(), CommandError> {
     if to.path == Path::new("-") {
         return Err(CommandError::DashIsNoFile);
     }
@@ -48,14 +38,13 @@ pub(crate) fn must_be_free(to: &SealTo<'_>) -> Result<(), CommandError> {
 }
 
 /// Writes the plan as it was looked at: its rows, its terms, the states that were seen.
-pub(crate) fn seal(
-    context: &Context,
-    journal: &Journal,
-    run: &RunRecord,
-    terms: Terms,
-    lanes: Vec<LanePlace>,
+pub(in crate::commands) fn seal(
+    plan: &PlanToLaunch<'_>,
+    launched: &LaunchedApart,
     to: &SealTo<'_>,
 ) -> Result<(), CommandError> {
+    let (context, terms, run) = (&plan.context, plan.checked.terms.clone(), &launched.run);
+    let (journal, lanes) = (launched.journal()?, launched.places.clone());
     let sealed_by = match to.name {
         Some(name) if sealed::is_a_name(name) => name.to_owned(),
         // Who agrees must be able to be somebody else.
@@ -133,17 +122,4 @@ impl From<io::Error> for SealError {
     fn from(error: io::Error) -> Self {
         SealError::Write(error)
     }
-}
-
-/// The keys whose signatures count, if somebody said whose do.
-pub(crate) fn approvers(context: &Context) -> Result<Option<Allowed>, CommandError> {
-    let Some(path) = &context.settings.approvers else { return Ok(None) };
-    let unreadable = |source| CommandError::Input { path: path.clone(), source };
-    let (bytes, _) = own_content(path).map_err(|error| match error {
-        NotOwn::Unreadable(source) => unreadable(source),
-        NotOwn::InOtherHands(problem) => SettingsError::InOtherHands { path: path.clone(), problem }.into(),
-    })?;
-    let allowed = Allowed::read(&crate::texts::text_of(&bytes).map_err(unreadable)?);
-    let allowed = allowed.map_err(|problem| ApprovalError::Approvers { path: path.clone(), problem })?;
-    Ok(Some(allowed))
 }

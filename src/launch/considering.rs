@@ -2,8 +2,11 @@
 
 use std::io::{self, BufRead};
 
-use super::super::difference;
-use super::{Carry, Consent, Halted, Lanes};
+use super::assembling::Lanes;
+use super::difference;
+use super::halted::Halted;
+use super::inputs::Launch;
+use super::request::Consent;
 use crate::console;
 use crate::engine::book::Book;
 use crate::engine::stop::Stop;
@@ -24,9 +27,16 @@ const SHOWN_BEFORE_A_RUN: usize = 5;
 const SHOWN_BY_PLAN: usize = 50;
 const DRIFT_SHOWN: u32 = 20;
 
-impl Carry<'_> {
-    /// Looks, tells the difference, and asks. False: telling it was all.
-    pub(super) async fn consider(&self, lanes: &Lanes, stop: &Stop, book: &Book) -> Result<bool, Halted> {
+/// Answer of a look.
+pub(super) enum GoAhead {
+    Send,
+    /// Telling the difference was all.
+    NothingMore,
+}
+
+impl Launch {
+    /// Looks, tells the difference, and asks.
+    pub(super) async fn consider(&self, lanes: &Lanes, stop: &Stop, book: &Book) -> Result<GoAhead, Halted> {
         if self.settings.lane.preflight {
             let place = match lanes {
                 [_] => self.run.endpoint.clone(),
@@ -37,15 +47,15 @@ impl Carry<'_> {
             look(lanes, book).await?;
             self.tell_of_lists(lanes);
         }
-        if self.launch.consent == Consent::OnlyLooked {
-            return Ok(false);
+        if self.request.consent == Consent::OnlyLooked {
+            return Ok(GoAhead::NothingMore);
         }
-        let n_shown = if self.launch.consent == Consent::OnlyShown { SHOWN_BY_PLAN } else { SHOWN_BEFORE_A_RUN };
+        let n_shown = if self.request.consent == Consent::OnlyShown { SHOWN_BY_PLAN } else { SHOWN_BEFORE_A_RUN };
         let difference = add_up(lanes, book, n_shown).await?;
         self.show(&difference)?;
-        let Consent::Asked { yes, irreversible } = self.launch.consent else { return Ok(false) };
+        let Consent::Asked { yes, irreversible } = self.request.consent else { return Ok(GoAhead::NothingMore) };
         self.refuse_by_policy(&difference, irreversible)?;
-        if self.launch.paper.seal.is_some() {
+        if self.paper.seal.is_some() {
             self.refuse_drift(book).await?;
         }
         if difference.n_changes() > 0 && !yes {
@@ -56,7 +66,7 @@ impl Carry<'_> {
                 settle(lane, book).await?;
             }
         }
-        Ok(true)
+        Ok(GoAhead::Send)
     }
 
     /// Reads by id cost more calls, and whoever reads the service's log wonders.
@@ -71,10 +81,10 @@ impl Carry<'_> {
     }
 
     fn show(&self, difference: &Difference) -> Result<(), Halted> {
-        let of_plan = difference::set_by_plan(&self.launch.paper.terms, self.settings);
-        let written = match (self.launch.consent, self.console.json) {
+        let of_plan = difference::set_by_plan(&self.paper.terms, &self.settings);
+        let written = match (self.request.consent, self.console.json) {
             (Consent::OnlyShown, true) => console::document(Form::Json, |out| {
-                let document = difference::document(self.run, difference, &of_plan);
+                let document = difference::document(&self.run, difference, &of_plan);
                 writeln!(out, "{document:#}")
             }),
             (Consent::OnlyShown, false) => console::print(|out| difference::render(difference, &of_plan, out)),

@@ -1,0 +1,32 @@
+//! `plan` does the same as `run` up to the question, over a journal that is thrown away.
+
+use sealing::SealTo;
+
+use crate::exit::Exit;
+use crate::launch::approvals::must_look;
+use crate::launch::planned::PlanToLaunch;
+use crate::launch::ready::Ready;
+use crate::launch::request::{Consent, LaunchRequest};
+use crate::settings::flags::PlanArgs;
+use crate::verb::context::Context;
+use crate::verb::error::CommandError;
+
+pub(super) mod sealing;
+
+pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>) -> Result<Exit, CommandError> {
+    if let Some(seal) = seal {
+        sealing::must_be_free(seal)?;
+        must_look(context)?;
+    }
+    let plan = PlanToLaunch::read(context, args)?;
+    plan.tell_what_holds();
+    let request = LaunchRequest::new("plan", Consent::OnlyShown);
+    let launched = Ready::to_look(&plan, request)?.open_apart()?.launch()?;
+    if launched.exit != Exit::Done {
+        return Err(CommandError::Stopped { exit: launched.exit, reason: launched.reason.unwrap_or_default() });
+    }
+    if let Some(seal) = seal {
+        sealing::seal(&plan, &launched, seal)?;
+    }
+    Ok(launched.exit)
+}

@@ -1,0 +1,69 @@
+//! Approvals that a plan needs, and places that a sealed one is for.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::accounts::Account;
+use crate::event::LanePlace;
+use crate::plan::paper::Paper;
+use crate::plan::sealed::{Counted, Seal};
+use crate::settings::SettingsError;
+use crate::settings::file::{NotOwn, own_content};
+use crate::ssh::allowed::Allowed;
+use crate::verb::approval::ApprovalError;
+use crate::verb::context::Context;
+use crate::verb::error::CommandError;
+
+/// The keys whose signatures count, if somebody said whose do.
+pub(crate) fn approvers(context: &Context) -> Result<Option<Allowed>, CommandError> {
+    let Some(path) = &context.settings.approvers else { return Ok(None) };
+    let unreadable = |source| CommandError::Input { path: path.clone(), source };
+    let (bytes, _) = own_content(path).map_err(|error| match error {
+        NotOwn::Unreadable(source) => unreadable(source),
+        NotOwn::InOtherHands(problem) => SettingsError::InOtherHands { path: path.clone(), problem }.into(),
+    })?;
+    let allowed = Allowed::read(&crate::texts::text_of(&bytes).map_err(unreadable)?);
+    let allowed = allowed.map_err(|problem| ApprovalError::Approvers { path: path.clone(), problem })?;
+    Ok(Some(allowed))
+}
+
+/// As many people agreed as the plan wants, and those whose word counts here.
+pub(crate) fn must_be_approved(context: &Context, paper: &Paper, plan: &Path) -> Result<(), CommandError> {
+    let required = paper.terms.require_approvals;
+    let approvers = approvers(context)?;
+    let now = Timestamp::now();
+    let counted = paper.seal.as_ref().map(|seal| seal.counted(required, approvers.as_ref(), now)).unwrap_or_default();
+    if u32::try_from(counted.n).is_ok_and(|given| given < required) {
+        let (plan, is_sealed) = (plan.display().to_string(), paper.seal.is_some());
+        let Counted { n: given, passed_over } = counted;
+        let is_signed = approvers.is_some();
+        return Err(CommandError::NotApproved { plan, given, required, is_sealed, is_signed, passed_over });
+    }
+    Ok(())
+}
+
+/// A sealed plan is for the accounts at which the states were seen, and for nobody who does not look.
+pub(super) fn must_be_as_sealed(context: &Context, paper: &Paper, accounts: &[Account]) -> Result<(), CommandError> {
+    let Some(seal) = &paper.seal else { return Ok(()) };
+    must_look(context)?;
+    must_be_there(seal, &accounts.iter().map(Account::place).collect::<Vec<_>>())
+}
+
+/// States that nobody looked at cannot be sealed, nor compared with what was sealed.
+pub(crate) fn must_look(context: &Context) -> Result<(), CommandError> {
+    if context.settings.lane.preflight { Ok(()) } else { Err(CommandError::SealedUnseen) }
+}
+
+fn must_be_there(seal: &Seal, here: &[LanePlace]) -> Result<(), CommandError> {
+    let is_same = |place: &&LanePlace| here.contains(place);
+    match seal.lanes.iter().find(|place| !is_same(place)) {
+        None if seal.lanes.len() == here.len() => Ok(()),
+        sealed => {
+            let place = |place: &LanePlace| format!("`{}` at {}", place.account, place.endpoint);
+            let sealed = sealed.map_or_else(|| "fewer accounts".to_owned(), place);
+            let here = here.iter().map(place).collect::<Vec<_>>().join(", ");
+            Err(CommandError::SealedElsewhere { sealed, here })
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Parts of a launch while it goes on: gates, lanes, recorder, and all who watch.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::accounts::Account;
+use super::inputs::Launch;
+use super::saving::Losing;
+use super::signals;
+use super::venue::Venue;
+use crate::clock::Clock;
+use crate::engine::book::Book;
+use crate::engine::helm::{Helm, HelmSettings};
+use crate::engine::lane::first_answers::{FirstAnswers, Replay};
+use crate::engine::lane::{Lane, OfRun};
+use crate::engine::reader;
+use crate::engine::sight::Ask;
+use crate::engine::stop::Stop;
+use crate::event::LaneId;
+use crate::gate::{Gate, Learned, Past, RateOfAll, Remembered};
+use crate::journal::read::sums::Tally;
+use crate::journal::{Journal, JournalError};
+use crate::ledger::Standing;
+use crate::model::{Row, RowId, SeenState};
+use crate::observe::events::{EventLines, Undelivered};
+use crate::observe::progress::{Counter, Progress};
+use crate::recorder::kept::Kept;
+use crate::recorder::observer::Observer;
+use crate::recorder::{self, Recorder, Writing};
+use crate::remote::http::Http;
+use crate::report::next::{Given, NextCommands};
+use crate::sandbox::estate::Seeded;
+use crate::sandbox::scenario::Scenario;
+use crate::sandbox::{self, Sandbox, estate};
+use crate::transport::Transport;
+use crate::values::zone::Zone;
+use crate::verb::error::CommandError;
+use crate::wording::amounts;
+
+pub(super) type Lanes = [Arc<Lane<Http>>];
+
+/// A row that was opened again, and how it stood.
+pub(super) type Reopened = (LaneId, RowId, Standing);
+
+/// Parts of a launch while it goes on.
+pub(super) struct Assembly {
+    /// Path of the journal as the launch began.
+    pub(super) path: PathBuf,
+    /// Flags that this launch was given by hand.
+    pub(super) given: Given,
+    pub(super) reopened: Vec<Reopened>,
+    pub(super) lanes: Vec<Arc<Lane<Http>>>,
+    pub(super) of_run: OfRun,
+    /// The journal as commands to the run are read from it.
+    pub(super) ear: Book,
+    pub(super) progress: Arc<Progress>,
+    pub(super) writing: Writing,
+    pub(super) losing: Losing,
+    pub(super) undelivered: Undelivered,
+    pub(super) sandboxes: Vec<Sandbox>,
+    /// The end is decided: a signal changes nothing of it.
+    pub(super) ended: Arc<AtomicBool>,
+    /// Tasks that read for the lanes.
+    pub(super) reading: JoinSet<()>,
+    /// Task that looks each second where the journal is.
+    pub(super) looking: JoinSet<()>,
+}
+
+impl Assembly {
+    /// Puts the parts together, in this order: everything that the journal is asked for is read before the recorder has it, whatever
+    /// is told of past launches is told before the first request, and signals are watched once there is something to stop.
+    pub(super) async fn build(launch: &Launch, journal: Journal) -> Result<Self, CommandError> {
+        let (run, path) = (&launch.run, journal.path().to_owned());
+        let helm_settings = launch.helm_settings()?;
+        let given = launch.tell_given(&journal, &helm_settings.window)?;
+        let commands = NextCommands::new(run, &path, Given::new());
+        let reopened = journal.rows_to_reopen(run.key, &launch.request.reopen)?;
+        let steered = journal.steered(run.key)?;
+        if let Some(paused) = steered.paused.first() {
+            let releases = commands.control(&["continue"]);
+            launch.console.warn(&format!("paused by {}; `{releases}` releases it", paused.by));
+        }
+        let (mut ways, mut sandboxes) = (Vec::new(), Vec::new());
+        let of_all = launch.rate_of_all();
+        let gates = launch.gates(&journal, of_all.as_ref())?;
+        let first_answers = launch.first_answers(&journal)?;
+        for (account, gate) in launch.accounts.iter().zip(gates) {
+            let (transport, sandbox) = launch.transport(&journal, account).await?;
+            ways.push((Http::new(transport, Arc::clone(&account.credentials)), gate));
+            sandboxes.extend(sandbox);
+        }
+        let progress = launch.progress(&journal, &commands, &helm_settings.window.zone)?;
+        let mut observers: Vec<Box<dyn Observer>> =
+            vec![Box::new(launch.counter(&journal, &progress)?), Box::new(launch.sent.clone())];
+        let undelivered = Undelivered::default();
+        if launch.request.events {
+            observers.push(Box::new(EventLines::new(&run.id, Arc::clone(&undelivered))));
+        }
+        let stop = Stop::default();
+        let losing = Losing::default();
+        let watch = losing.watch(&journal, run.key, &stop, &launch.sent, (launch.kept(&path), launch.console))?;
+        let (recorder, writing) =
+            recorder::start(journal, run.key, launch.begun.clone(), observers, launch.clock, watch)
+                .map_err(CommandError::Start)?;
+        let book = Book::new(Journal::open_to_read(&path)?, run.key);
+        let ear = Book::new(Journal::open_to_read(&path)?, run.key);
+        let helm = Helm::new(
+            launch.clock,
+            helm_settings,
+            launch.paper.terms.clone(),
+            steered,
+            recorder.clone(),
+            stop.clone(),
+            of_all,
+        );
+        let n_lanes = launch.accounts.len();
+        let of_run = OfRun { helm: Arc::new(helm), book, recorder: recorder.clone(), stop: stop.clone(), n_lanes };
+        let (lanes, reading) = launch.lanes(ways, first_answers, &of_run);
+        let ended = Arc::default();
+        signals::watch(stop, recorder.clone(), Arc::clone(&ended)).map_err(CommandError::Start)?;
+        let looking = launch.look_where_it_is(&recorder);
+        Ok(Self {
+            path,
+            given,
+            reopened,
+            lanes,
+            of_run,
+            ear,
+            progress,
+            writing,
+            losing,
+            undelivered,
+            sandboxes,
+            ended,
+            reading,
+            looking,
+        })
+    }
+
+    /// Everything that went wrong here, whatever became of the rows.
+    pub(super) fn broken(losing: &Losing, undelivered: &Undelivered, n_sent: u64) -> Vec<String> {
+        let undelivered = undelivered.get().map(|why| format!("the events could not be written: {why}"));
+        losing.lost().map(|lost| lost.told(n_sent)).into_iter().chain(undelivered).collect()
+    }
+}
+
+impl Launch {
+    /// List apart from the journal, where anything is sent.
+    fn kept(&self, journal: &Path) -> Kept {
+        if self.request.consent.may_send() { Kept::beside(journal) } else { Kept::nothing() }
+    }
+
+    /// The accounts, each with what looks for it.
+    fn lanes(
+        &self,
+        ways: Vec<(Http, Gate)>,
+        first_answers: Vec<FirstAnswers>,
+        of_run: &OfRun,
+    ) -> (Vec<Arc<Lane<Http>>>, JoinSet<()>) {
+        let mut lanes = Vec::new();
+        let mut reading = JoinSet::new();
+        for (((account, (remote, gate)), first), id) in
+            self.accounts.iter().zip(ways).zip(first_answers).zip((1..).map(LaneId))
+        {
+            let (name, settings) = (account.name.clone(), &account.settings);
+            let rate = settings.gate.per_second;
+            let (mut lane, asks) = Lane::new(id, name, settings.lane.clone(), rate, remote, gate, of_run);
+            *lane.first_answers.get_mut() = first;
+            let lane = Arc::new(lane);
+            lanes.push(Arc::clone(&lane));
+            reading.spawn(attend(lane, asks));
+        }
+        (lanes, reading)
+    }
+
+    fn progress(&self, journal: &Journal, commands: &NextCommands, zone: &Zone) -> Result<Arc<Progress>, CommandError> {
+        let n_rows = u64::from(self.run.n_rows);
+        let tally = if self.run.launches == 0 { Tally::default() } else { journal.tally(self.run.key)? };
+        let settled = (tally.settled(), tally.settled() - tally.on_target());
+        let names = self.accounts.iter().map(|account| account.name.clone()).collect();
+        Ok(Progress::new(n_rows, settled, names, commands.clone(), zone.clone(), self.console, self.request.progress))
+    }
+
+    fn counter(&self, journal: &Journal, progress: &Arc<Progress>) -> Result<Counter, CommandError> {
+        let unsent = if self.run.launches == 0 { HashSet::new() } else { journal.begun_and_unsent(self.run.key)? };
+        Ok(Counter::new(Arc::clone(progress), unsent))
+    }
+
+    /// Looks each second, for those stretches in which nothing is recorded.
+    fn look_where_it_is(&self, recorder: &Recorder) -> JoinSet<()> {
+        let mut looking = JoinSet::new();
+        // A rehearsal's clock jumps from second to second as long as anybody waits for the next one.
+        if let Clock::OfMachine = self.clock {
+            let recorder = recorder.clone();
+            looking.spawn(async move {
+                let mut due = interval(Duration::from_secs(1));
+                due.set_missed_tick_behavior(MissedTickBehavior::Skip);
+                loop {
+                    due.tick().await;
+                    if !recorder.look().await {
+                        return;
+                    }
+                }
+            });
+        }
+        looking
+    }
+
+    /// Each account has a gate of its own; one that was given for this launch stands behind all of them.
+    fn gates(&self, journal: &Journal, of_all: Option<&Arc<RateOfAll>>) -> Result<Vec<Gate>, CommandError> {
+        let gate = |account: &Account| {
+            let past = self.past(journal, account)?;
+            self.tell_past(account, &past);
+            Ok(Gate::new(&account.settings.gate, past, of_all.cloned()))
+        };
+        self.accounts.iter().map(gate).collect()
+    }
+
+    /// What the first answers of each account were, if earlier launches had any.
+    fn first_answers(&self, journal: &Journal) -> Result<Vec<FirstAnswers>, CommandError> {
+        let of_lane = |id| {
+            let mut replay = Replay::default();
+            journal.for_each_answer(self.run.key, id, |event| replay.add(event))?;
+            Ok(replay.answers)
+        };
+        (1..).map(LaneId).zip(&self.accounts).map(|(id, _)| of_lane(id)).collect()
+    }
+
+    /// What launches before this one were told in the name of an account.
+    fn past(&self, journal: &Journal, account: &Account) -> Result<Past, JournalError> {
+        let (lane, now) = (account.lane(), self.clock.now());
+        let quota = journal.learned_quota(&lane.endpoint, &lane.account)?.map(|quota| Remembered {
+            learned: Learned { per_second: quota.per_second, stated: quota.stated },
+            // A clock that was set back in between says nothing.
+            age: Duration::try_from(now.duration_since(quota.at)).unwrap_or_default(),
+        });
+        let cools_for = journal.cools_for(&lane.endpoint, &lane.account, now)?;
+        Ok(Past { quota, cools_for })
+    }
+
+    fn tell_past(&self, account: &Account, past: &Past) {
+        let of = if self.accounts.len() > 1 { format!(" of account `{}`", account.name) } else { String::new() };
+        let rate = account.settings.gate.per_second;
+        if let Some(quota) = past.quota.filter(|quota| rate.is_none_or(|rate| quota.learned.per_second < rate)) {
+            self.console.say(&format!("quota{of} {quota}"));
+        }
+        if !past.cools_for.is_zero() {
+            let left = amounts::duration(u64::try_from(past.cools_for.as_millis()).unwrap_or(u64::MAX));
+            self.console.say(&format!("the service asked an earlier launch to wait{of}: {left} left"));
+        }
+    }
+
+    fn rate_of_all(&self) -> Option<Arc<RateOfAll>> {
+        let one = || Arc::new(RateOfAll::new(self.settings.rate_of_all, self.settings.gate.burst));
+        (self.accounts.len() > 1).then(one)
+    }
+
+    fn helm_settings(&self) -> Result<HelmSettings, CommandError> {
+        let steering = &self.settings.steering;
+        Ok(HelmSettings {
+            halt: steering.halt.clone(),
+            window: steering.window(self.clock.now()).map_err(CommandError::Settings)?,
+            reserve_rollback: steering.reserve_rollback,
+            ignore_forecast: steering.ignore_forecast,
+            approval_timeout: steering.approval_timeout,
+            pause_file: steering.pause_file.clone(),
+            stop_file: steering.stop_file.clone(),
+            concurrency: self.settings.gate.concurrency,
+            verify_timeout: self.settings.lane.verify_timeout,
+        })
+    }
+
+    /// An in-process sandbox is seeded with the account's own rows.
+    async fn transport(
+        &self,
+        journal: &Journal,
+        account: &Account,
+    ) -> Result<(Transport, Option<Sandbox>), CommandError> {
+        match &account.venue {
+            Venue::Service(transport) => Ok((transport.clone(), None)),
+            Venue::Sandbox(scenario) => {
+                let (mut estate, mut known) = (Vec::new(), HashSet::new());
+                journal.for_each_row(self.run.key, |row, standing| {
+                    if account.takes(&row) {
+                        let left = estate::left_at(&row, &standing);
+                        known.extend(left.is_some().then(|| row.source_id.to_string()));
+                        estate.extend(self.seeded(&row, left));
+                    }
+                    Ok::<_, JournalError>(())
+                })?;
+                let mut scenario = Scenario::clone(scenario);
+                scenario.goes_on(|id| known.contains(id));
+                let config = sandbox::Config {
+                    estate,
+                    scenario,
+                    seed: account.settings.seed,
+                    port: 0,
+                    token: None,
+                    keys: None,
+                    project: None,
+                };
+                if let Clock::Rehearsed { .. } = self.clock {
+                    let endpoint = "http://127.0.0.1:1".parse().expect("a loopback address is an endpoint");
+                    let inside = Arc::new(sandbox::direct(config));
+                    return Ok((Transport::inside(endpoint, &account.settings.transport, inside), None));
+                }
+                let sandbox = sandbox::start(config).await.map_err(CommandError::Start)?;
+                let endpoint = sandbox.url().parse().expect("a loopback address is an endpoint");
+                Ok((Transport::new(endpoint, &account.settings.transport)?, Some(sandbox)))
+            }
+        }
+    }
+
+    /// A row's server as the sandbox begins with it: where an earlier launch left it, else where it was seen, or where the
+    /// plan would have it. An earlier launch had a sandbox of its own, which went with it.
+    fn seeded(&self, row: &Row, left: Option<SeenState>) -> Option<Seeded> {
+        if let Some(state) = left {
+            return Some(Seeded { state, ..estate::seed_row(row) });
+        }
+        let Some(seen) = &self.live else { return Some(estate::seed_row(row)) };
+        // What the service does not know is not there in the rehearsal either.
+        let state = seen.get(&row.source_id)?.clone();
+        Some(Seeded { state, ..estate::seed_row(row) })
+    }
+}
+
+/// Looks for a lane, and watches that it neither waits for ever to be let in nor takes for ever to end.
+async fn attend(lane: Arc<Lane<Http>>, asks: mpsc::UnboundedReceiver<Ask>) {
+    let same = Arc::clone(&lane);
+    // Nobody has leave while it cools down, and nobody waits for an answer.
+    let is_in_vain = move |left| {
+        let now = same.gate.snapshot();
+        now.on_the_wire == 0 && now.cooling.is_some_and(|cooling| cooling > left)
+    };
+    let lets_go = lane.stop.clone().let_go_in_time(lane.settings.verify_timeout, is_in_vain);
+    tokio::join!(reader::serve(Arc::clone(&lane), asks), lane.stop_when_throttled(), lets_go);
+}

@@ -1,0 +1,168 @@
+//! One launch of a run, from its first event to its last: look, tell the difference, ask, send, prove, conclude.
+
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
+
+use super::assembling::{Assembly, Lanes, Reopened};
+use super::considering::GoAhead;
+use super::halted::Halted;
+use super::inputs::Launch;
+use super::request::Consent;
+use super::summing_up::Carried;
+use crate::clock::Clock;
+use crate::control::{By, Command};
+use crate::engine::book::Book;
+use crate::engine::helm::lookout::Lookout;
+use crate::engine::lane::{Lane, OfRun};
+use crate::engine::{self, Purpose};
+use crate::event::EventKind;
+use crate::event::row::RowEvent;
+use crate::event::run::RunEvent;
+use crate::journal::{Journal, JournalError};
+use crate::ledger::Phase;
+use crate::observe::progress::Gauges;
+use crate::recorder::JournalClosed;
+use crate::remote::http::Http;
+use crate::report::cut_off;
+use crate::report::next::Given;
+use crate::verb::error::CommandError;
+
+impl Launch {
+    pub(super) fn carried_out(&self, runtime: Runtime, journal: Journal) -> Result<Carried, CommandError> {
+        let ended = runtime.block_on(async {
+            let started = Instant::now();
+            let parts = Assembly::build(self, journal).await?;
+            let carried = self.carry(&parts).await;
+            self.end(parts, carried, started).await
+        });
+        // A question that nobody answered still sits on standard input.
+        runtime.shutdown_background();
+        ended
+    }
+
+    /// Begins, and listens to commands while the rows are carried.
+    async fn carry(&self, parts: &Assembly) -> Result<(), Halted> {
+        let Assembly { lanes, of_run: OfRun { helm, book, .. }, given, .. } = parts;
+        helm.begin_launch(self.beginning(book, given.clone()).await?).await?;
+        for (wave, part) in &self.request.releases {
+            let release = Command::Release { wave: wave.clone(), part: *part };
+            helm.steer(release, By::me("--approve", None), None, lanes).await?;
+        }
+        if !self.listens() {
+            return self.carry_all(parts).await;
+        }
+        let console = self.console;
+        let warn = Box::new(move |text: &str| console.warn(text));
+        let mut lookout = Lookout::new(Arc::clone(helm), lanes.clone(), parts.ear.clone(), warn);
+        lookout.look().await?;
+        let looking_out = tokio::spawn(lookout.serve());
+        let carried = self.carry_all(parts).await;
+        looking_out.abort();
+        carried
+    }
+
+    fn listens(&self) -> bool {
+        match self.clock {
+            Clock::OfMachine => !self.request.consent.ends_at_the_look(),
+            Clock::Rehearsed { .. } => false,
+        }
+    }
+
+    async fn carry_all(&self, parts: &Assembly) -> Result<(), Halted> {
+        let Assembly { lanes, of_run: OfRun { book, stop, .. }, reopened, .. } = parts;
+        self.reopen(parts).await?;
+        if self.request.consent == Consent::NothingIsSent {
+            if book.read(Journal::tally).await?.in_doubt == 0 {
+                self.console.say("nothing is in doubt: there is nothing to look at");
+            }
+            return run_to_its_end(parts, Purpose::Reconcile).await;
+        }
+        if !book.read(Journal::has_unsettled).await? {
+            self.console.say("nothing is left to do");
+            return Ok(());
+        }
+        match self.consider(lanes, stop, book).await {
+            Ok(GoAhead::Send) => run_to_its_end(parts, Purpose::Carry).await,
+            Ok(GoAhead::NothingMore) => Ok(()),
+            Err(halted) => {
+                put_back(lanes, reopened).await?;
+                Err(halted)
+            }
+        }
+    }
+
+    /// Opens again what this launch was asked to: skipped rows first, then rows that have a verdict.
+    async fn reopen(&self, parts: &Assembly) -> Result<(), Halted> {
+        let Assembly { lanes, of_run: OfRun { helm, .. }, progress, reopened, .. } = parts;
+        let cause = format!("asked for by `{}`", self.request.verb);
+        for source_id in helm.all_skipped().into_iter().filter(|source_id| self.request.unskips.means(source_id)) {
+            helm.steer(Command::Unskip { source_id }, By::me("retry", None), None, lanes).await?;
+        }
+        for lane in lanes {
+            let own = || reopened.iter().filter(|(id, _, _)| *id == lane.id);
+            let mut first = lane.first_answers.lock().await;
+            own().for_each(|(_, row, _)| first.reopened(*row));
+            drop(first);
+            let kinds = own().map(|(_, row, _)| RowEvent::Reopened { cause: cause.clone() }.about(*row));
+            let is_off_target = |(_, _, standing): &&Reopened| !standing.is_on_target();
+            progress.opened_again(own().filter(is_off_target).count() as u64);
+            record_any(lane, kinds.collect()).await?;
+        }
+        Ok(())
+    }
+
+    async fn beginning(&self, book: &Book, given: Given) -> Result<RunEvent, JournalError> {
+        Ok(RunEvent::LaunchBegan {
+            launch: self.run.launches + 1,
+            verb: self.request.verb.to_owned(),
+            pid: std::process::id(),
+            host: crate::lock::host(),
+            user: Some(crate::whoami::user()),
+            who: crate::whoami::Who::me(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            given,
+            cut_off_ms: if self.run.running { book.read(cut_off::open_ms).await? } else { 0 },
+        })
+    }
+}
+
+async fn run_to_its_end(parts: &Assembly, purpose: Purpose) -> Result<(), Halted> {
+    let drawing = parts.progress.draw(gauge(&parts.lanes));
+    let ran = engine::run(&parts.lanes, &parts.of_run.book, purpose).await;
+    drawing.abort();
+    Ok(ran?)
+}
+
+/// A retry that does not go ahead leaves the rows with the verdicts that they had.
+async fn put_back(lanes: &Lanes, reopened: &[Reopened]) -> Result<(), Halted> {
+    for lane in lanes {
+        let kinds = reopened.iter().filter(|(id, _, _)| *id == lane.id).filter_map(|(_, row, standing)| {
+            let Phase::Settled(verdict) = standing.phase else { return None };
+            let (seen, reason) = (standing.after.clone(), standing.reason.clone());
+            Some(RowEvent::Settled { verdict, seen, reason, ground: standing.ground }.about(*row))
+        });
+        record_any(lane, kinds.collect()).await?;
+    }
+    Ok(())
+}
+
+async fn record_any(lane: &Lane<Http>, kinds: Vec<EventKind>) -> Result<(), JournalClosed> {
+    if kinds.is_empty() { Ok(()) } else { lane.record(kinds, None).await }
+}
+
+fn gauge(lanes: &Lanes) -> impl Fn() -> Gauges + Send + 'static {
+    let lanes = lanes.to_vec();
+    move || {
+        let going = || lanes.iter().filter(|lane| lane.stopped().is_none());
+        // One account that may send is enough not to wait.
+        let cooling = going().map(|lane| lane.gate.snapshot().cooling.unwrap_or_default()).min();
+        Gauges {
+            on_the_wire: lanes.iter().map(|lane| lane.gate.snapshot().on_the_wire).sum(),
+            cooling: cooling.filter(|left| !left.is_zero()),
+            only_looking: lanes.iter().all(|lane| lane.under_way.idle_since().is_some()),
+            waits: lanes.first().and_then(|lane| lane.helm.waits()),
+        }
+    }
+}

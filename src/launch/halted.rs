@@ -1,0 +1,64 @@
+//! Ends of a launch before its rows were carried.
+
+use crate::engine::EngineError;
+use crate::event::Refusal;
+use crate::exit::Exit;
+use crate::journal::JournalError;
+use crate::preflight::error::PreflightError;
+use crate::recorder::JournalClosed;
+use crate::verb::error::CommandError;
+
+/// Ends a launch early, with what to say.
+pub(super) enum Halted {
+    With(Exit, String),
+    /// Before the first change.
+    Refused(Refusal, String),
+    Error(CommandError),
+}
+
+impl Halted {
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Halted::Refused(what, _) => Some(*what),
+            Halted::With(..) | Halted::Error(_) => None,
+        }
+    }
+}
+
+impl From<JournalError> for Halted {
+    fn from(error: JournalError) -> Self {
+        Halted::Error(error.into())
+    }
+}
+
+impl From<JournalClosed> for Halted {
+    /// The recorder knows why, and is asked at the end.
+    fn from(_: JournalClosed) -> Self {
+        Halted::With(Exit::Internal, "the journal takes nothing more".to_owned())
+    }
+}
+
+impl From<EngineError> for Halted {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Journal(error) => error.into(),
+            EngineError::Closed(closed) => closed.into(),
+            EngineError::Panicked => Halted::Error(CommandError::Panicked),
+        }
+    }
+}
+
+impl From<PreflightError> for Halted {
+    fn from(error: PreflightError) -> Self {
+        let text = error.to_string();
+        match error {
+            PreflightError::Credentials(_) => Halted::With(Exit::Credentials, text),
+            PreflightError::Unreachable(_) => Halted::With(Exit::Unreachable, text),
+            PreflightError::Unsayable { .. } => Halted::With(Exit::Refused, text),
+            PreflightError::Throttled(_) => Halted::With(Exit::Halted, text),
+            PreflightError::Stopped => Halted::With(Exit::Interrupted, text),
+            PreflightError::Closed(closed) => closed.into(),
+            PreflightError::Journal(error) => error.into(),
+        }
+    }
+}

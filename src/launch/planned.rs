@@ -1,0 +1,43 @@
+//! A plan that a launch is about, as it was read before anything else.
+
+use std::path::Path;
+
+use super::holding::{self, under};
+use crate::plan::checked::Checked;
+use crate::plan::paper::Paper;
+use crate::plan::source::Source;
+use crate::settings::flags::PlanArgs;
+use crate::settings::resolve::Origin;
+use crate::verb::context::{Context, checked};
+use crate::verb::error::CommandError;
+
+/// A plan that was read whole and has no problems, with the settings that hold under it.
+pub(crate) struct PlanToLaunch<'a> {
+    pub(super) args: &'a PlanArgs,
+    pub(super) source: Source,
+    pub(crate) checked: Checked,
+    /// Settings without what the plan says: a run that is taken up has its own word for that.
+    pub(super) outside: &'a Context,
+    pub(crate) context: Context,
+}
+
+impl<'a> PlanToLaunch<'a> {
+    pub(crate) fn read(outside: &'a Context, args: &'a PlanArgs) -> Result<Self, CommandError> {
+        let source = Source::open(&args.plan)?;
+        let checked = checked(outside, &source, args)?;
+        let context = under(outside, checked.terms.policy.clone(), &Origin::Plan(source.name().to_owned()))?;
+        Ok(Self { args, source, checked, outside, context })
+    }
+
+    pub(crate) fn tell_what_holds(&self) {
+        holding::tell_what_holds(&self.context, &self.checked.terms);
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.args.plan
+    }
+
+    pub(crate) fn paper(&self) -> Paper {
+        Paper::of_plan(&self.checked)
+    }
+}

@@ -1,0 +1,134 @@
+//! A launch that nothing refuses any more that can be known without a lock, and without a word to the service.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead};
+use std::path::Path;
+
+use super::accounts::{self, Account, Unsaid};
+use super::approvals::{must_be_approved, must_be_as_sealed};
+use super::holding::{as_begun, paper_of, tell_what_holds};
+use super::planned::PlanToLaunch;
+use super::request::{Answers, LaunchRequest};
+use super::taking_up::{RunToTakeUp, warn_of_an_open_folder};
+use crate::console;
+use crate::journal::Journal;
+use crate::journal::read::runs::RunRecord;
+use crate::model::{SeenState, SourceId};
+use crate::plan::paper::Paper;
+use crate::settings::Settings;
+use crate::verb::context::Context;
+use crate::verb::error::CommandError;
+use crate::waves::{Part, WaveTerms};
+use crate::wording::plain::plain;
+
+/// A launch of `From`: of a plan or of a run. Settings, plan or run, terms, approvals and accounts were checked, in this order, so
+/// that what is wrong with the plan is said before anybody is asked for credentials.
+pub(crate) struct Ready<From> {
+    pub(super) from: From,
+    pub(super) context: Context,
+    pub(super) request: LaunchRequest,
+    pub(super) paper: Paper,
+    pub(super) accounts: Vec<Account>,
+}
+
+impl<'p> Ready<&'p PlanToLaunch<'p>> {
+    /// A launch that sends what the plan says. The question comes last: what cannot work at all is said before what was not given.
+    pub(crate) fn to_send(plan: &'p PlanToLaunch<'p>, request: LaunchRequest) -> Result<Self, CommandError> {
+        let (context, paper) = (plan.context.clone(), plan.paper());
+        must_be_approved(&context, &paper, plan.path())?;
+        let accounts = accounts::of_plan(&context, &plan.checked)?;
+        must_be_as_sealed(&context, &paper, &accounts)?;
+        request.must_fit(&paper.terms)?;
+        Journal::check_place(&context.settings.journal)?;
+        warn_of_an_open_folder(&context);
+        request.must_be_able_to_ask(Answers::beside(plan.path()))?;
+        Ok(Self { from: plan, context, request, paper, accounts })
+    }
+
+    /// A launch that looks at the servers of a plan and sends nothing.
+    pub(crate) fn to_look(plan: &'p PlanToLaunch<'p>, request: LaunchRequest) -> Result<Self, CommandError> {
+        let (context, paper) = (plan.context.clone(), plan.paper());
+        let accounts = accounts::of_plan(&context, &plan.checked)?;
+        Ok(Self { from: plan, context, request, paper, accounts })
+    }
+
+    /// A launch in the sandbox, which stands for every account, whatever settings and profiles say.
+    pub(crate) fn to_rehearse(
+        plan: &'p PlanToLaunch<'p>,
+        mut request: LaunchRequest,
+        live: Option<&HashMap<SourceId, SeenState>>,
+    ) -> Result<Self, CommandError> {
+        let layers = plan.context.layers.with_flag("endpoint", "sandbox");
+        let settings = Settings::read(&layers, plan.context.settings.profile.as_deref())?;
+        let context = Context { settings, layers, ..plan.context.clone() };
+        let accounts = accounts::of_plan(&context, &plan.checked)?;
+        let mut paper = plan.paper();
+        if live.is_none() {
+            // Drift is the live states' matter.
+            paper.seal = None;
+        }
+        // Nobody is there to release anything, so it is as if somebody did at once.
+        let both = |wave: &WaveTerms| [Part::Canary, Part::Rest].map(|part| (wave.name.clone(), Some(part)));
+        request.releases = paper.terms.waves.iter().filter(|wave| wave.needs_approval()).flat_map(both).collect();
+        Ok(Self { from: plan, context, request, paper, accounts })
+    }
+}
+
+impl Ready<RunToTakeUp> {
+    /// A launch that goes on with a run, where and as it was begun. Where only the journal says where that is, somebody is asked,
+    /// and last: no other check is made in vain for a question that was answered.
+    pub(crate) fn to_go_on(
+        context: &Context,
+        found: RunToTakeUp,
+        request: LaunchRequest,
+    ) -> Result<Self, CommandError> {
+        let RunToTakeUp { journal, run } = &found;
+        request.must_spare(Path::new(&run.plan_path))?;
+        let lanes = journal.lanes(run.key)?;
+        // Rows that name no target go on in the profile that they were begun in.
+        let begun_in = run.settings.get("profile").and_then(serde_json::Value::as_str);
+        let begun_in = begun_in.filter(|_| context.settings.profile.is_none());
+        let again = match begun_in {
+            Some(profile) => &Context { settings: Settings::read(&context.layers, Some(profile))?, ..context.clone() },
+            None => context,
+        };
+        let paper = paper_of(run)?;
+        let context = as_begun(again, run, &paper.terms)?;
+        tell_what_holds(&context, &paper.terms);
+        let accounts = accounts::of_run(&context, run, &lanes, &paper.terms)?;
+        if request.consent.may_send() {
+            must_be_approved(&context, &paper, Path::new(&run.plan_path))?;
+            must_be_as_sealed(&context, &paper, &accounts)?;
+        }
+        let unsaid = accounts::unsaid(&context, &lanes, &paper.terms, begun_in)?;
+        request.must_fit(&paper.terms)?;
+        request.must_be_able_to_ask(Answers::Free)?;
+        if let Some(unsaid) = unsaid {
+            must_be_meant(run, unsaid)?;
+        }
+        Ok(Self { from: found, context, request, paper, accounts })
+    }
+}
+
+impl<From> Ready<From> {
+    /// The subject of the launch, and the rest.
+    pub(super) fn split(self) -> (From, Ready<()>) {
+        let Self { from, context, request, paper, accounts } = self;
+        (from, Ready { from: (), context, request, paper, accounts })
+    }
+}
+
+/// Asks whether a run is to go where only its journal says. A yes that was given beforehand was given to what the person knew.
+fn must_be_meant(run: &RunRecord, Unsaid { way, flags }: Unsaid) -> Result<(), CommandError> {
+    let id = plain(&run.id);
+    if !console::can_ask() {
+        return Err(CommandError::SaidByJournalAlone { run: id, way, flags });
+    }
+    console::ask(&format!(
+        "Only the journal says that run {id} goes {way}: credentials and changes would go there. Go on? [y/N]"
+    ));
+    let mut answer = String::new();
+    // What cannot be read is no yes.
+    _ = io::stdin().lock().read_line(&mut answer);
+    if console::is_yes(&answer) { Ok(()) } else { Err(CommandError::NotAgreed) }
+}

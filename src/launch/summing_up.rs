@@ -1,0 +1,98 @@
+//! A launch that has ended, told by its journal alone, as `status` would tell it.
+
+use std::path::PathBuf;
+
+use tokio::time::Instant;
+
+use super::ending::exit_event;
+use super::inputs::Launch;
+use crate::console::Console;
+use crate::event::LaneId;
+use crate::exit::Exit;
+use crate::journal::Journal;
+use crate::report::summary::{self, Summary};
+use crate::verb::context::zone_of;
+use crate::verb::error::{CommandError, causes};
+use crate::verb::results::{print, print_json, write_report};
+use crate::wording::plain;
+
+/// End of a launch, and the journal that has it.
+pub(super) struct Carried {
+    pub(super) exit: Exit,
+    pub(super) reason: Option<String>,
+    pub(super) journal: PathBuf,
+}
+
+impl Launch {
+    /// Tells how it ended: from the journal alone, as `status` would tell it.
+    pub(super) fn tell(&self, carried: Carried) -> Result<Exit, CommandError> {
+        let reported = self.report(&carried);
+        if let Err(error) = &reported {
+            self.undelivered(&carried, error)?;
+        }
+        let summary = self.summary(&carried)?;
+        let printed = self.print(&summary);
+        if let Err(error) = &printed {
+            self.undelivered(&carried, error)?;
+            if reported.is_ok() {
+                // It says how the launch ended, too.
+                self.report(&carried)?;
+            }
+        }
+        reported.and(printed)?;
+        let Carried { exit, reason, .. } = carried;
+        let sentence = || summary.sentence();
+        if !exit.is_finished() {
+            self.console.error(&reason.unwrap_or_else(sentence));
+        } else if exit != Exit::Done && self.console.quiet {
+            // The summary would have said it.
+            self.console.error(&sentence());
+        }
+        Ok(exit)
+    }
+
+    fn print(&self, summary: &Summary) -> Result<(), CommandError> {
+        let Console { json, quiet, .. } = self.console;
+        let zone = || zone_of(self.console, &self.settings, Some(&self.run));
+        match (self.request.events, json) {
+            (true, true) => print_json(|out| Ok(summary::write_json_line(summary, out)?)),
+            (false, true) => print_json(|out| summary::write_json(summary, out)),
+            (_, false) if quiet => Ok(()),
+            (true, false) => {
+                // Standard output is for programs then.
+                let zone = zone();
+                self.console.tell(|out| summary.write_text(&zone, out));
+                Ok(())
+            }
+            (false, false) => {
+                let zone = zone();
+                print(|out| Ok(summary.write_text(&zone, out)?))
+            }
+        }
+    }
+
+    fn summary(&self, carried: &Carried) -> Result<Summary, CommandError> {
+        let journal = Journal::open_to_read(&carried.journal)?;
+        let run = journal.run(self.run.key)?;
+        Ok(Summary::of(&journal, &run, journal.path())?)
+    }
+
+    /// Records that what the launch came to could not be given to whoever waits for it: its end is then what this process ends
+    /// with.
+    fn undelivered(&self, carried: &Carried, error: &CommandError) -> Result<(), CommandError> {
+        let exit = carried.exit.worst(error.exit().after_a_change());
+        let said = causes(error).fold(error.to_string(), |said, cause| format!("{said}: {cause}"));
+        let reason = carried.reason.iter().fold(said, |said, reason| format!("{said}; {reason}"));
+        let ended = exit_event(exit, Some(reason), None, Instant::now());
+        Journal::open(&carried.journal)?.append(self.run.key, [(LaneId::RUN, ended.into())])?;
+        Ok(())
+    }
+
+    fn report(&self, carried: &Carried) -> Result<(), CommandError> {
+        let Some((format, path)) = &self.request.report else { return Ok(()) };
+        let journal = Journal::open_to_read(&carried.journal)?;
+        write_report(&journal, &journal.run(self.run.key)?, *format, path)?;
+        self.console.say(&format!("report: {}", plain::shown(path)));
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! Runs of a plan that are not at their end, of which a launch takes one up instead of making another.
+
+use super::planned::PlanToLaunch;
+use crate::audit::beforehand::{self, Of};
+use crate::console::Console;
+use crate::journal::new_run::NewLane;
+use crate::journal::read::runs::RunRecord;
+use crate::journal::{Journal, JournalError};
+use crate::verb::error::CommandError;
+use crate::wording::amounts::count;
+use crate::wording::plain::plain;
+
+/// Choice of whoever launches a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfinished {
+    TakenUp,
+    /// `--new`
+    LeftAsItIs,
+}
+
+/// Unfinished runs of a plan, the latest of each kind.
+#[derive(Default)]
+pub(super) struct RunsOfPlan {
+    pub(super) to_take_up: Option<RunRecord>,
+    /// Another sealing saw other states, and others agreed to it.
+    sealed_otherwise: Option<RunRecord>,
+    /// Nothing tells whether its rows are those of the plan.
+    unrecorded: Option<RunRecord>,
+}
+
+impl RunsOfPlan {
+    /// Finds them, and holds against its events whatever the choice among them follows from.
+    pub(super) fn find(
+        journal: &Journal,
+        plan: &PlanToLaunch<'_>,
+        lanes: &[NewLane],
+        unfinished: Unfinished,
+    ) -> Result<Self, CommandError> {
+        beforehand::runs(journal)?;
+        let digest = plan.checked.digest.to_string();
+        match unfinished {
+            Unfinished::LeftAsItIs => return Ok(Self::default()),
+            Unfinished::TakenUp => (),
+        }
+        let sealing = plan.checked.seal.as_ref().map(|seal| seal.digest.as_str());
+        let mut found = Self::default();
+        for run in journal.unfinished(&digest, lanes)? {
+            let kind = if journal.is_unrecorded(run.key)? {
+                &mut found.unrecorded
+            } else if run.sealing() == sealing {
+                &mut found.to_take_up
+            } else {
+                &mut found.sealed_otherwise
+            };
+            kind.get_or_insert(run);
+        }
+        let of_plan = journal.of_plan(&digest, lanes)?;
+        beforehand::passed_over(journal, passed_over(&of_plan, found.to_take_up.as_ref()))?;
+        if let Some(run) = &found.to_take_up {
+            beforehand::run(journal, run, Of::Launch)?;
+        }
+        Ok(found)
+    }
+
+    pub(super) fn tell_of_those_left(&self, console: Console) {
+        if let Some(run) = &self.sealed_otherwise {
+            console.say(&format!("run {} of this plan is unfinished and was sealed otherwise: left as it is", run.id));
+        }
+        if let Some(run) = &self.unrecorded {
+            console.say(&format!(
+                "nothing is recorded of run {} of this plan, not even that it began: left as it is",
+                plain(&run.id)
+            ));
+        }
+    }
+}
+
+pub(super) fn tell_taken_up(console: Console, journal: &Journal, run: &RunRecord) -> Result<(), JournalError> {
+    let n_left = journal.count_unsettled(run.key)?;
+    console.say(&format!(
+        "taking up run {} where it stands: {} settled, {} left (--new starts afresh)",
+        run.id,
+        count(u64::from(run.n_rows).saturating_sub(n_left), "row"),
+        n_left
+    ));
+    Ok(())
+}
+
+/// Of the runs of a plan, the newest first, those that are passed over for the one that is taken up; where none is, the latest says
+/// that nothing is left to take up.
+fn passed_over<'a>(of_plan: &'a [RunRecord], taken_up: Option<&RunRecord>) -> &'a [RunRecord] {
+    let n = match taken_up {
+        Some(taken_up) => of_plan.iter().take_while(|run| run.key.number() > taken_up.key.number()).count(),
+        None => of_plan.len().min(1),
+    };
+    &of_plan[..n]
+}
