@@ -36,7 +36,7 @@ const MOMENTS: u32 = 12;
 pub(super) struct Live<'a> {
     summary: &'a Summary,
     overview: Overview<'a>,
-    /// Where the run is, and what it waits for.
+    /// Present state of the run, and what it waits for.
     lines: Vec<String>,
     /// Changes a second, and an estimate for the rest.
     pace: Option<(String, Option<String>)>,

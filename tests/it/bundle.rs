@@ -358,7 +358,7 @@ fn with_another_anchor(copy: &Path) {
     });
 }
 
-/// Whichever of two similar values a reader takes, it is what was written, or nothing.
+/// Values that occur twice, or besides the known ones, are found, whichever of the two a reader would take.
 #[test]
 fn what_is_told_twice_or_besides_in_a_report_a_head_or_approvals_is_found() {
     if lacks_tools() {

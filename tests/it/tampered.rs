@@ -54,7 +54,7 @@ const WRITE: [&[&str]; 6] = [
     &["control", "skip", "vm-00019"],
 ];
 
-/// Those of them that go on with an existing run.
+/// Verbs of these that go on with an existing run.
 const GO_ON: [&[&str]; 5] = [WRITE[0], WRITE[2], WRITE[3], WRITE[4], WRITE[5]];
 
 /// Makes a run of twenty rows that was stopped half-way, with everything in one file.

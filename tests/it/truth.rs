@@ -18,9 +18,9 @@
 //! | `blocked` | no change ever came, and a look showed a ground: a state that ignores updates, an expectation not met |
 //! | `unverified` | the last change was answered 2xx, and no look of its own had shown the target since |
 //!
-//! And of changes: none comes for a row whose last look showed it on target or moved, none after one whose answer leaves
-//! a doubt without a look in between, none that depends on a look without one directly before it, none for a settled
-//! row; *before* is what was there before the first one; `rollback` names every row that one came for.
+//! Claims about changes: none comes for a row whose last look showed it on target or moved, none after one whose answer
+//! leaves a doubt without a look in between, none that depends on a look without one directly before it, none for a settled
+//! row; *before* is the state before the first one; `rollback` names every row with a change.
 //!
 //! `CUTOVER_TRUTH_SEED=7` runs one seed again, `CUTOVER_TRUTH_SEEDS=100..200` runs others.
 

@@ -1,4 +1,4 @@
-//! Claims of verdicts and changes, held against the endpoint's account.
+//! Claims of verdicts and changes, checked against the endpoint's record.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,16 +9,16 @@ use serde_json::Value;
 use super::mischief::{Effect, Meaning, State};
 use super::world::{Cause, Look, Put, Server, Shown, Shows, Wish, swallows};
 
-/// One event of a row, as the journal has it.
+/// One event of a row in the journal.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
-    /// The end of the millisecond that the journal names.
+    /// End of the millisecond that the journal states.
     pub(crate) at: u64,
     pub(crate) kind: String,
     pub(crate) detail: Value,
 }
 
-/// Sum of a row in the journal, and its events.
+/// A row's stored sums, and its events.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) verdict: String,
@@ -29,7 +29,7 @@ pub(crate) struct Line {
     pub(crate) told: Vec<Told>,
 }
 
-/// A claim that is not so.
+/// A claim that is false.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) rule: &'static str,
@@ -37,12 +37,12 @@ pub(crate) struct Fault {
     pub(crate) text: String,
 }
 
-/// A page may have shown something that has not reached the row's own call yet; nothing takes that long.
+/// Longest time from a page to the row's own call, in microseconds; until then the call may not know what the page showed.
 const TELLS_WITHIN: u64 = 3_000_000;
-/// Longest time from a look to a change that depends on it: five seconds, and three for a machine that stands still.
+/// Longest time from a look to a change that depends on it, in microseconds: five seconds, and three for a stalled machine.
 const DIRECTLY: u64 = 8_000_000;
 
-/// Facts of the night that claims depend on.
+/// Facts of the run on which claims depend.
 pub(crate) struct Night<'a> {
     /// Start of each launch.
     pub(crate) launches: &'a [u64],
@@ -52,7 +52,7 @@ pub(crate) struct Night<'a> {
 }
 
 impl Wish {
-    /// Fields that the plan names: wanted, and shown.
+    /// Returns the fields that the plan names, each with the word that a look showed.
     fn fields(&self, shown: Shown) -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
         [(self.copystate, shown.copystate), (self.cycle, shown.cycle)].into_iter().filter_map(|(w, s)| Some((w?, s)))
     }
@@ -69,7 +69,7 @@ impl Wish {
         self.is_met(all_of(state))
     }
 
-    /// Holds if a look shows what the change fills in and what the plan expects.
+    /// Tells whether a look shows what the change fills in and what the plan expects.
     fn still_holds(&self, sent: Shown, shown: Shown) -> bool {
         let expected = self.expects.is_none_or(|expects| all_of(expects) == shown);
         let copystate = self.copystate.is_some() || sent.copystate.is_none() || sent.copystate == shown.copystate;
@@ -77,7 +77,7 @@ impl Wish {
         expected && copystate && cycle
     }
 
-    /// A field that is neither the target nor what it was.
+    /// Tells whether a field is neither the target nor what it was.
     fn is_moved(&self, was: Shown, shown: Shown) -> bool {
         let was = self.fields(was).map(|(_, was)| was);
         self.fields(shown)
@@ -90,7 +90,7 @@ fn all_of(state: State) -> Shown {
     Shown { copystate: Some(state.copystate), cycle: Some(state.cycle) }
 }
 
-/// One row's account.
+/// Record of one row.
 struct Account<'a> {
     n: usize,
     server: &'a Server,
@@ -112,7 +112,7 @@ impl Account<'_> {
         self.faults.borrow_mut().push(Fault { rule, source: self.n, text: text.into() });
     }
 
-    /// Looks that say something about every field that the plan names.
+    /// Returns the looks that show every field that the plan names.
     fn shown(&self, from: u64, to: u64) -> impl DoubleEndedIterator<Item = (&Look, Shown)> {
         let looks = self.server.looks.iter().filter(move |look| from <= look.arrived && look.answered <= to);
         looks.filter_map(|look| match look.shows {
@@ -125,7 +125,7 @@ impl Account<'_> {
         self.server.puts.iter().filter(move |put| put.counts() && from <= put.arrived && put.arrived <= to)
     }
 
-    /// Time at which the row was last opened again before then.
+    /// Returns the time at which the row was last opened again before then.
     fn opened(&self, at: u64) -> u64 {
         let reopened = self.line.told.iter().filter(|told| told.kind == "row_reopened" && told.at < at);
         reopened.map(|told| told.at - 1000).max().unwrap_or(0)
@@ -135,8 +135,8 @@ impl Account<'_> {
         self.night.launches.iter().copied().filter(|launch| *launch <= at).max().unwrap_or(0)
     }
 
-    /// States that a row may be compared with: the one seen before the first change of all, and the one seen before the
-    /// first since somebody asked for the row again. Before any change, all that was seen.
+    /// Returns the states that a row may be compared with: the one seen before its first change, and the one seen before the
+    /// first change since it was last opened again. Before any change, all states that were seen.
     fn references(&self, at: u64) -> Vec<Shown> {
         let Some(first_of_all) = self.counted(0, at).next() else {
             return self.shown(0, at).map(|(_, shown)| shown).collect();
@@ -192,13 +192,13 @@ impl Account<'_> {
                     Some(_) => (),
                 }
             } else {
-                // Never sent before: what this launch has seen moved is left alone.
+                // Never sent before: a row that this launch has seen moved is left alone.
                 let of_launch: Vec<_> = before.iter().filter(|(look, _)| look.arrived >= launched).collect();
                 let told = of_launch.iter().rev().find(|(look, _)| look.answered + TELLS_WITHIN < at);
                 if told.is_some_and(|(_, shown)| wish.is_met(*shown)) && wish.is_met(last_shown) {
                     self.fault("on target and sent", format!("change {nth}, although this launch had seen it there"));
                 }
-                // Back where it was when it was first seen of all is not moved.
+                // A row that is back in its first state counts as not moved.
                 if let (Some((_, first)), Some((_, told))) = (of_launch.first(), told)
                     && wish.is_moved(*first, *told)
                     && wish.is_moved(before[0].1, *told)
@@ -224,8 +224,8 @@ impl Account<'_> {
         }
     }
 
-    /// Finds a look in the journal between the two changes that came then: what pages show of a row for the sake of
-    /// others is no look of its own.
+    /// Tells whether the journal has a look between the two changes that came at these times. A row on a page that was read
+    /// for other rows is no look of its own.
     fn looked_between(&self, one: u64, other: u64) -> bool {
         let told = &self.line.told;
         let began = |at: u64| told.iter().rposition(|told| told.kind == "attempt_started" && told.at - 999 <= at);
@@ -233,7 +233,7 @@ impl Account<'_> {
         told.get(from..to).is_some_and(|between| between.iter().any(|told| told.kind == "row_seen"))
     }
 
-    /// The target, and in the half that the plan leaves open what a look showed.
+    /// Checks that a change has the target, and in the half that the plan leaves open what a look showed.
     fn body(&self, nth: usize, put: &Put, before: &[(Look, Shown)]) {
         let wish = self.server.wish;
         let fits =
@@ -268,7 +268,7 @@ impl Account<'_> {
     fn applied(&self, at: u64) {
         let wish = self.server.wish;
         let Some(first) = self.counted(0, at).next().map(|put| put.arrived) else {
-            // An intent of a launch that was killed may have left, as far as anybody can know.
+            // An intent of a launch that was killed may have been sent, for all that anybody can know.
             if self.line.n_sent == 0 || !self.shown(0, at).any(|(_, shown)| wish.is_met(shown)) {
                 self.fault("applied", "and no change had come");
             }
@@ -316,7 +316,7 @@ impl Account<'_> {
         let wish = self.server.wish;
         let sent = self.counted(self.opened(at), at).next_back().map(|put| put.arrived);
         let from = sent.unwrap_or(0);
-        // Moved from where it ever was seen before it was sent.
+        // Moved from every state in which it was seen before it was sent.
         let first = self.counted(self.opened(at), at).next().map_or(at, |put| put.arrived);
         let references: Vec<Shown> = self.shown(0, first).map(|(_, shown)| shown).collect();
         let moved: Vec<Shown> = self
@@ -412,7 +412,7 @@ impl Account<'_> {
         }
     }
 
-    /// Checks the sums of the journal at the end of the night.
+    /// Checks the sums of the journal at the end of the run.
     fn sums(&self) {
         let n_came = self.server.puts.len();
         if n_came > self.line.n_sent {
@@ -469,10 +469,10 @@ impl Account<'_> {
                 Shows::Absent | Shows::Nothing => None,
             })
             .collect();
-        // The last one that is known for sure, and all that may have been known since.
+        // The last state known for sure, and all states that may have been seen since.
         let wish = self.server.wish;
         let is_sure = |(at, shown): &(u64, Shown)| at + TELLS_WITHIN < first.arrived && wish.has_words(*shown);
-        // An intent of a launch that was killed may have left earlier, as far as anybody can know.
+        // An intent of a launch that was killed may have been sent earlier.
         let is_first = self.line.n_sent <= self.server.puts.len();
         let sure = shown.iter().rposition(is_sure).filter(|_| is_first).unwrap_or(0);
         may_be.extend(shown[sure..].iter().map(|(_, shown)| *shown));
@@ -487,7 +487,7 @@ impl Account<'_> {
     }
 }
 
-/// The same in each field that the plan names.
+/// Tells whether two looks show the same in each field that the plan names.
 fn same(wish: &Wish, one: Shown, other: Shown) -> bool {
     wish.fields(one).zip(wish.fields(other)).all(|(one, other)| one == other)
 }
@@ -496,7 +496,7 @@ fn names(text: &str, id: &str) -> bool {
     text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-').any(|word| word == id)
 }
 
-/// Tells everything about a row, in the order of time.
+/// Tells everything about a row, in order of time.
 pub(crate) fn story(server: &Server, line: &Line, launches: &[u64]) -> String {
     let mut by_time: BTreeMap<(u64, usize), String> = BTreeMap::new();
     let mut add = |at: u64, text: String| _ = by_time.insert((at, by_time.len()), text);

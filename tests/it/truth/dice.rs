@@ -1,13 +1,13 @@
-//! Numbers that are the same in every test run: what a die shows depends on what it is thrown for, never on who came first.
+//! Random numbers that are the same in every test run: a number depends on what it decides, never on the order of requests.
 
-/// A seeded sequence.
+/// Seeded sequence of numbers.
 ///
 /// source: splitmix64, Steele, Lea and Flood, Fast splittable pseudorandom number generators (2014).
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(u64);
 
 impl Dice {
-    /// The dice of one decision, such as (seed, server, kind, how many of it came before).
+    /// Makes the sequence of one decision, such as (seed, server, kind, number of earlier ones).
     pub(crate) fn of(decision: &[u64]) -> Self {
         let mut dice = Self(0);
         for part in decision {
@@ -24,7 +24,7 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// A number from `low` to `high`, both included.
+    /// Returns a number from `low` to `high`, both included.
     pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low + 1)
     }

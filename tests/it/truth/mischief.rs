@@ -1,4 +1,4 @@
-//! Themes: kinds of nights, and what an endpoint does to one request in each. All of it is drawn from dice.
+//! Themes: kinds of faults, and what an endpoint does to one request in each. All of it is drawn by seeded random numbers.
 //!
 //! sources of statuses and codes: api-sms/ErrorCode.html, SMS FAQs PDF Issue 70 chapter 16,
 //! devg-apisign/api-sign-errorcode.html, api-sms status-code page; statuses of things in between: RFC 9110.
@@ -16,28 +16,28 @@ pub(crate) const fn state(copystate: &'static str, cycle: &'static str) -> State
     State { copystate, cycle }
 }
 
-/// The kind of mischief that a seed is about.
+/// Kind of faults that a seed is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Theme {
-    /// Paused with changes written down and not sent, while others move what was not sent.
+    /// Pauses with changes recorded and not sent, while others move the servers.
     Paused,
-    /// Reads that answer 200 and show no word.
+    /// Reads that answer 200 without a word.
     Empty,
-    /// Answers lost, effects that come late, and refusals because the server has moved since.
+    /// Lost answers, late effects, and refusals because the server has moved meanwhile.
     Doubt,
-    /// Halves that are filled in and expectations, in a slow lane, moved by others before they are sent.
+    /// Half pairs that are filled in, and expected states, in a slow lane: others move them before they are sent.
     Halves,
-    /// Answers whose status and code contradict each other.
+    /// Answers with contradictory status and code.
     Codes,
-    /// Answers of something between us and the service.
+    /// Answers of a device between client and service.
     Between,
     /// Effects in two steps, sources that vanish for half a second, stale reads.
     Strange,
-    /// Foreign hands at every step.
+    /// Moves by others at every step.
     Hands,
-    /// Killed at any moment.
+    /// Kills at any moment.
     Kills,
-    /// Every kind at once.
+    /// All kinds at once.
     Everything,
 }
 
@@ -63,7 +63,7 @@ impl Theme {
         self == Theme::Everything || themes.contains(&self)
     }
 
-    /// Requests per second.
+    /// Returns the rate of requests per second.
     pub(crate) fn rate(self) -> &'static str {
         match self {
             Theme::Halves => "4",
@@ -87,17 +87,17 @@ impl Theme {
         self.is_any(&[Theme::Paused])
     }
 
-    /// Number of times that a run is taken up again before the endpoint comes to rest.
+    /// Returns the number of times that a run is resumed before the endpoint's faults end.
     pub(crate) fn n_resumes(self) -> u32 {
         if self.is_any(&[Theme::Codes, Theme::Between]) { 4 } else { 1 }
     }
 
-    /// Sources that are not found for half a second after they were changed.
+    /// Tells whether sources are not found for half a second after they were changed.
     pub(crate) fn vanishes(self) -> bool {
         self.is_any(&[Theme::Strange])
     }
 
-    /// Rows of half a pair, and rows that expect something, in a hundred.
+    /// Returns the percentage of rows with half a pair, or with an expected state.
     pub(crate) fn halves(self) -> u32 {
         if self == Theme::Halves { 80 } else { 30 }
     }
@@ -110,12 +110,12 @@ pub(crate) enum Effect {
     In {
         ms: u64,
     },
-    /// By way of another state.
+    /// Goes through another state first.
     ByWayOf {
         middle: State,
         ms: u64,
     },
-    /// One field first.
+    /// Changes one field first.
     ByHalves {
         ms: u64,
     },
@@ -130,7 +130,7 @@ pub(crate) enum Answer {
     CutOff,
 }
 
-/// The shape of an error's body.
+/// Shape of an error's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Service,
@@ -146,17 +146,17 @@ pub(crate) enum Shape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
     Accepted,
-    /// The service's own word about the row: no.
+    /// The service itself refuses the row.
     Refused,
-    /// Refused unread by the quota; may be sent again as it is.
+    /// The quota refuses the request unread; it may be sent again unchanged.
     Throttled,
-    /// About who asks, or about the account.
+    /// The answer is about the credentials or the account.
     Stops,
-    /// Leaves open if it was done.
+    /// The answer leaves open whether the change was made.
     Doubt,
 }
 
-/// A refusal because of the row.
+/// Refusals because of the row.
 const REFUSALS: &[(u16, Option<&str>)] = &[
     (400, Some("SMS.9001")),
     (403, Some("SMS.9004")),
@@ -173,7 +173,7 @@ const REFUSALS: &[(u16, Option<&str>)] = &[
     (422, Some("SMS.9999")),
     (400, None),
 ];
-/// Because the server has moved.
+/// Refusals because the server has moved.
 const HAS_MOVED: &[(u16, Option<&str>)] = &[
     (400, Some("SMS.6003")),
     (400, Some("SMS.6001")),
@@ -182,9 +182,9 @@ const HAS_MOVED: &[(u16, Option<&str>)] = &[
     (409, Some("SMS.6005")),
     (400, None),
 ];
-/// May pass by itself.
+/// Codes of errors that may pass by themselves.
 const TRANSIENT: &[&str] = &["SMS.6301", "SMS.0201", "SMS.0203", "SMS.0208"];
-/// About who asks, or about the account, where the status does not say that the request was handled.
+/// Answers about the credentials or the account, with a status that leaves open whether the request was processed.
 const STOPS: &[(u16, &str)] = &[
     (403, "APIGW.0302"),
     (403, "APIGW.0310"),
@@ -193,7 +193,7 @@ const STOPS: &[(u16, &str)] = &[
     (403, "SMS.6526"),
     (403, "SMS.6528"),
 ];
-/// Codes that say one thing under statuses that say another.
+/// Codes that contradict the status that they come with.
 const CONTRADICTING: &[&str] = &[
     "APIGW.0308",
     "APIG.0308",
@@ -274,7 +274,7 @@ enum Kind {
     Stops,
 }
 
-/// Draws the deed for the n-th change of a source. `has_moved`: it is not where it was when the run began.
+/// Draws effect and answer of the n-th change of a source. `has_moved`: it is not where it was when the run began.
 pub(crate) fn deed(theme: Theme, dice: &mut Dice, n: usize, has_moved: bool) -> Deed {
     let takes_ms = dice.between(0, 20);
     let refused = |dice: &mut Dice, all: &[(u16, Option<&'static str>)]| {
@@ -284,10 +284,10 @@ pub(crate) fn deed(theme: Theme, dice: &mut Dice, n: usize, has_moved: bool) -> 
     if has_moved && n > 0 && theme.is_any(&[Theme::Doubt]) && dice.percent(80) {
         return Deed { effect: Effect::None, answer: refused(dice, HAS_MOVED), takes_ms };
     }
-    // Sooner or later it works.
+    // From the fourth change on it works.
     let kind = if n > 3 || dice.percent(20) { Kind::Well } else { dice.weighed(&weights(theme)) };
     let doubtful = |dice: &mut Dice| match dice.between(0, 9) {
-        // So late that the look which permits to send again has come before it.
+        // Late enough that the look which permits another attempt comes before the effect.
         0..=5 if theme == Theme::Doubt => Effect::In { ms: dice.between(950, 1400) },
         0..=3 => Effect::In { ms: 0 },
         4..=6 => Effect::In { ms: dice.between(50, 800) },
@@ -390,7 +390,7 @@ pub(crate) enum Glass {
     Stale {
         ms: u64,
     },
-    /// No word in one field or in both.
+    /// Without a word in one field or both.
     Empty {
         copystate: bool,
         cycle: bool,
@@ -401,7 +401,7 @@ pub(crate) enum Glass {
     OfAnother,
 }
 
-/// JSON that stands where a word should; none for a field that is absent.
+/// JSON values in place of a word; `None` for an absent field.
 const NO_WORDS: &[Option<&str>] =
     &[None, Some("null"), Some("null"), Some("\"\""), Some("\"  \""), Some("true"), Some("[]"), Some("{}"), Some("7")];
 
@@ -431,7 +431,7 @@ pub(crate) fn glass(theme: Theme, dice: &mut Dice) -> Glass {
     }
 }
 
-/// Fate of a read as a whole.
+/// Fault of a read as a whole.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reading {
     Served,
@@ -439,7 +439,7 @@ pub(crate) enum Reading {
         status: u16,
         shape: Shape,
     },
-    /// 200, and nothing in it.
+    /// An empty answer with status 200.
     Blank,
     Hang,
     Reset,
@@ -464,7 +464,7 @@ pub(crate) fn reading(theme: Theme, dice: &mut Dice) -> Reading {
     }
 }
 
-/// Percentage of sources that a page leaves out, as pages do that shift.
+/// Returns the percentage of sources that a page leaves out, as shifting pages do.
 pub(crate) fn leaves_out(theme: Theme) -> u32 {
     match theme {
         Theme::Strange => 40,
@@ -478,9 +478,9 @@ pub(crate) fn leaves_out(theme: Theme) -> u32 {
 pub(crate) enum When {
     /// After it was shown for the n-th time.
     Shown { nth: usize, ms: u64 },
-    /// As its n-th change comes, before that is handled.
+    /// When its n-th change arrives, before that is processed.
     Sent { nth: usize },
-    /// After its n-th change has come.
+    /// After its n-th change has arrived.
     AfterSent { nth: usize, ms: u64 },
 }
 
@@ -490,7 +490,7 @@ pub(crate) enum Where {
     Elsewhere(State),
     Back,
     OnTarget,
-    /// Only the half that the plan leaves open, or one of the two.
+    /// A state of the half that the plan leaves open, or of either half.
     OtherHalf(State),
 }
 
@@ -501,7 +501,7 @@ const ELSEWHERE: &[State] = &[
     state("clearing", "cutovered"),
 ];
 
-/// The plans that others have for one source.
+/// Draws the plans that others have for one source.
 pub(crate) fn hand(theme: Theme, dice: &mut Dice) -> Option<(When, Where)> {
     let share = match theme {
         Theme::Halves => 60,
@@ -532,7 +532,7 @@ pub(crate) fn hand(theme: Theme, dice: &mut Dice) -> Option<(When, Where)> {
     Some((when, to))
 }
 
-/// Draws the state to which a source is moved that waits for the end of a pause.
+/// Draws the state to which a source is moved while its change waits for the end of a pause.
 pub(crate) fn elsewhere(dice: &mut Dice) -> State {
     dice.one_of(ELSEWHERE)
 }

@@ -1,4 +1,4 @@
-//! The endpoint: servers with a true history, an account of each change that came and of each look that was given.
+//! Endpoint of a truth test: servers with a true history, and a record of each change that came and each look that was given.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -10,12 +10,12 @@ use serde_json::Value;
 use super::dice::Dice;
 use super::mischief::{self, Answer, Deed, Effect, Glass, Meaning, Reading, Shape, State, Theme, When, Where, state};
 
-/// Microseconds since 1970: the same clock by which the journal dates its events.
+/// Returns microseconds since 1970, by the clock with which the journal dates its events.
 pub(crate) fn now_us() -> u64 {
     u64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros()).unwrap()
 }
 
-/// The plan's line for a source.
+/// Line of the plan for a source.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish {
     pub(crate) copystate: Option<&'static str>,
@@ -24,13 +24,13 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
-    /// Depends on a look: on what it fills in, or on what is expected.
+    /// Tells whether the change depends on a look: on the half that it fills in, or on an expected state.
     pub(crate) fn depends(&self) -> bool {
         self.expects.is_some() || self.copystate.is_none() || self.cycle.is_none()
     }
 }
 
-/// Words that a look showed, where there were any.
+/// Words that a look showed, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
     pub(crate) copystate: Option<&'static str>,
@@ -45,7 +45,7 @@ pub(crate) enum Cause {
     Foreign,
 }
 
-/// A true state, from when, and by whom.
+/// A true state, with its start in microseconds and its cause.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Was {
     pub(crate) from: u64,
@@ -57,7 +57,7 @@ pub(crate) struct Was {
 #[derive(Clone, Debug)]
 pub(crate) struct Put {
     pub(crate) arrived: u64,
-    /// Time at which the answer left; none if it was never answered whole.
+    /// Time at which the answer left; `None` if it was never complete.
     pub(crate) answered: Option<u64>,
     pub(crate) body: Shown,
     pub(crate) found: State,
@@ -65,12 +65,12 @@ pub(crate) struct Put {
 }
 
 impl Put {
-    /// Conclusion that the answer allows; without a whole answer, a doubt.
+    /// Returns the conclusion that the answer allows; a doubt without a complete answer.
     pub(crate) fn meaning(&self) -> Meaning {
         if self.answered.is_some() { self.deed.answer.meaning() } else { Meaning::Doubt }
     }
 
-    /// Counts as sent: the quota did not refuse it.
+    /// Tells whether it counts as sent: the quota did not refuse it.
     pub(crate) fn counts(&self) -> bool {
         self.meaning() != Meaning::Throttled
     }
@@ -79,13 +79,13 @@ impl Put {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shows {
     State(Shown),
-    /// A 404 that is the service's own.
+    /// A 404 of the service itself.
     Absent,
-    /// A refusal or an answer of which nothing is learned.
+    /// A refusal, or an answer that teaches nothing.
     Nothing,
 }
 
-/// An answered read that was about the source.
+/// An answered read about the source.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look {
     pub(crate) arrived: u64,
@@ -113,7 +113,7 @@ struct Coming {
 }
 
 enum Step {
-    /// `goes_on`: it has begun before, so that what it went through does not hold it up.
+    /// One of our changes. `goes_on` is true for a later step of one that began before, which its own states do not hold up.
     Ours {
         put: usize,
         goes_on: bool,
@@ -128,12 +128,12 @@ impl Server {
         self.truth.last().unwrap().state
     }
 
-    /// True state at a time.
+    /// Returns the true state at a time.
     pub(crate) fn at(&self, us: u64) -> State {
         self.truth.iter().rev().find(|was| was.from <= us).unwrap_or(&self.truth[0]).state
     }
 
-    /// Lets happen what is due.
+    /// Makes all changes that are due.
     fn pass(&mut self, now: u64) {
         self.coming.sort_by_key(|coming| coming.at);
         while self.coming.first().is_some_and(|coming| coming.at <= now) {
@@ -184,11 +184,11 @@ pub(crate) struct Estate {
     is_calm: bool,
 }
 
-/// An answer, and how it goes over the wire.
+/// An answer, and its way over the wire.
 struct Reply {
     takes_ms: u64,
     way: Way,
-    /// Which change it answers, and which looks it gives.
+    /// Source and number of the change that it answers, if any; and below, the looks that it gives.
     put: Option<(usize, usize)>,
     looks: Vec<(usize, Look)>,
 }
@@ -224,7 +224,7 @@ impl World {
         self.estate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends all mischief: from now on every answer is plain, and nobody else moves anything.
+    /// Ends all faults: from now on every answer is plain, and nobody else moves anything.
     pub(crate) fn calm(&self) {
         let mut estate = self.estate();
         estate.is_calm = true;
@@ -236,7 +236,7 @@ impl World {
         }
     }
 
-    /// Moves, as somebody else would, all that was not sent yet.
+    /// Moves everything that was not sent yet, like somebody else.
     pub(crate) fn move_what_is_unsent(&self) {
         let mut estate = self.estate();
         let now = now_us();
@@ -382,7 +382,7 @@ impl World {
         Reply { takes_ms, way, put: None, looks }
     }
 
-    /// Enters an answer into the account as it leaves.
+    /// Records an answer as it leaves.
     fn leaves(&self, put: Option<(usize, usize)>, looks: Vec<(usize, Look)>) {
         let mut estate = self.estate();
         let now = now_us();
@@ -405,7 +405,7 @@ impl World {
     }
 }
 
-/// The n-th source of a seed: where it is, and what the plan wants of it.
+/// Returns the n-th source of a seed: its state, and what the plan wants.
 fn source(seed: u64, theme: Theme, n: usize, now: u64) -> Server {
     let mut dice = Dice::of(&[seed, n as u64, KIND_PLAN]);
     let (start, target) = (dice.one_of(STARTS), dice.one_of(TARGETS));
@@ -417,7 +417,7 @@ fn source(seed: u64, theme: Theme, n: usize, now: u64) -> Server {
             _ => (start, Wish { expects: Some(start), ..whole }),
         }
     } else {
-        // Some are where the plan wants them.
+        // Some are on target already.
         (if dice.percent(5) { target } else { start }, whole)
     };
     let hand = mischief::hand(theme, &mut Dice::of(&[seed, n as u64, KIND_HAND]));
@@ -435,7 +435,7 @@ fn source(seed: u64, theme: Theme, n: usize, now: u64) -> Server {
     }
 }
 
-/// The words that are compared by where they are from.
+/// Returns a static text with this word; known words are found in any case.
 fn word(text: &str) -> &'static str {
     const WORDS: &[&str] = &[
         "syncing",
@@ -457,7 +457,7 @@ fn word(text: &str) -> &'static str {
     WORDS.iter().find(|word| word.eq_ignore_ascii_case(text)).copied().unwrap_or_else(|| text.to_owned().leak())
 }
 
-/// A source as it is shown.
+/// Returns a source as a read shows it.
 fn through(server: &Server, glass: Glass, now: u64) -> (String, Shows) {
     let is = match glass {
         Glass::Stale { ms } => server.at(now.saturating_sub(ms * 1000)),
@@ -503,7 +503,7 @@ fn through(server: &Server, glass: Glass, now: u64) -> (String, Shows) {
     (format!("{{{}}}", fields.join(",")), if is_about_it { Shows::State(shown) } else { Shows::Nothing })
 }
 
-/// A read that shows nothing, if it is one.
+/// Returns the fault of a read that shows nothing; `None` for any other read.
 fn odd(reading: Reading) -> Option<Way> {
     match reading {
         Reading::Served => None,
@@ -519,9 +519,9 @@ fn not_found() -> Reply {
     Reply { takes_ms: 0, way, put: None, looks: Vec::new() }
 }
 
-/// The body of an answer to a change.
+/// Returns the body of an error.
 fn error(status: u16, code: Option<&str>, shape: Shape) -> String {
-    // With its figure, so that the pace does not become the theme.
+    // With the figure, so that the test does not become one of the pace.
     let is_throttled = status == 429 || code.is_some_and(|code| code.ends_with(".0308"));
     let text = if is_throttled {
         "The throttling threshold has been reached: policy user over ratelimit,limit:60,time:1 second"
@@ -567,7 +567,7 @@ fn message(status: u16, body: &str, shape: Shape) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Serves on a port of its own for as long as the runtime lives; gives its address.
+/// Serves on a port of its own for as long as the runtime lives, and returns its address.
 pub(crate) fn serve(world: &Arc<World>, runtime: &tokio::runtime::Handle) -> String {
     let world = Arc::clone(world);
     runtime.block_on(async {
@@ -610,7 +610,7 @@ async fn converse(world: Arc<World>, mut stream: tokio::net::TcpStream) {
                 return;
             }
             Way::Hang => {
-                // Until whoever asked has enough of it.
+                // Kept open until the client gives up.
                 _ = tokio::time::timeout(Duration::from_secs(20), stream.read_u8()).await;
                 return;
             }
@@ -622,7 +622,7 @@ async fn converse(world: Arc<World>, mut stream: tokio::net::TcpStream) {
     }
 }
 
-/// The head and body of the next request, once it is whole.
+/// Returns head and body of the next request, once it is complete.
 fn request(came: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
     let end = came.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&came[..end]).into_owned();
