@@ -16,7 +16,7 @@ const SMALL: u64 = 200_000;
 
 /// Purpose of a check, which decides how much of a run is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Of {
+pub(crate) enum CheckFor {
     /// A launch: everything that it relies on.
     Launch,
     /// A command to a launch: everything but the rows, which only the launch uses.
@@ -53,7 +53,7 @@ pub(crate) fn run_to_close(journal: &Journal, run: &RunRecord) -> Result<(), Aud
 /// only its own events, the ends of its chains, its plan, its layout and its verdicts are checked. Other stored values of a row
 /// are compared with its events when the launch takes up the row, and the rest is left to `audit verify`. The indexes by which
 /// rows are looked up are checked whatever its size.
-pub(crate) fn run(journal: &Journal, run: &RunRecord, of: Of) -> Result<(), AuditError> {
+pub(crate) fn run(journal: &Journal, run: &RunRecord, of: CheckFor) -> Result<(), AuditError> {
     journal.check_asked_indexes(run.key)?;
     let n_events: u64 = journal.heads(run.key)?.iter().map(|(_, seq, _)| seq).sum();
     if n_events.saturating_add(run.n_rows.into()) <= SMALL {
@@ -68,21 +68,21 @@ pub(crate) fn passed_over<'a>(
     journal: &Journal,
     runs: impl IntoIterator<Item = &'a RunRecord>,
 ) -> Result<(), AuditError> {
-    runs.into_iter().try_for_each(|passed| run(journal, passed, Of::Launch))
+    runs.into_iter().try_for_each(|passed| run(journal, passed, CheckFor::Launch))
 }
 
-pub(super) fn large_run(journal: &Journal, run: &RunRecord, of: Of) -> Result<(), AuditError> {
+pub(super) fn large_run(journal: &Journal, run: &RunRecord, of: CheckFor) -> Result<(), AuditError> {
     let beside = [journal.again(), journal.again()];
     journal.at_one_instant(|| {
         let run = journal.run(run.key)?;
         let mut findings = check_objects(journal)?;
         let layout = lanes::check_ends(journal, &run, &mut findings)?;
         match of {
-            Of::Launch => {
+            CheckFor::Launch => {
                 findings.append(check_rows(journal, beside, &run, layout)?);
                 spelling::check(journal, &run, &mut findings)?;
             }
-            Of::Command => (),
+            CheckFor::Command => (),
         }
         none_of(journal, &run, findings)
     })

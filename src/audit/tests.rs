@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::beforehand::{self, Of};
+use super::beforehand::{self, CheckFor};
 use super::finding::Finding;
 use super::{Altered, Audit, AuditError, ProvenBy, Verified, verify, verify_all, write_json, write_text};
 use crate::event::LaneId;
@@ -329,7 +329,7 @@ fn a_rewritten_row_is_found_whichever_column_it_was() {
 fn of_a_run_that_is_too_large_to_verify_the_verdicts_are_held_against_the_events() {
     let check = |lab: &Lab| {
         let (journal, run) = lab.open();
-        beforehand::large_run(&journal, &run, Of::Launch)
+        beforehand::large_run(&journal, &run, CheckFor::Launch)
     };
     for lab in [lab::night(), Lab::with(&[]), Lab::with(&[row(1, "vm-1")])] {
         check(&lab).unwrap();

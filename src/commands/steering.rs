@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::audit::beforehand::{self, Of};
+use crate::audit::beforehand::{self, CheckFor};
 use crate::control::{By, CONTROL, Command};
 use crate::exit::Exit;
 use crate::files::beside::check_destination;
@@ -56,12 +56,12 @@ pub(super) fn control(context: &Context, words: &[String], reason: Option<&str>)
     beforehand::runs(&journal)?;
     close_cut_off(context, &mut journal)?;
     let run = meant::run_to_change(context, &journal, run, Otherwise::LaunchedLast)?;
-    beforehand::run(&journal, &run, Of::Command)?;
+    beforehand::run(&journal, &run, CheckFor::Command)?;
     let runs = may_go_on(context, &run);
     let command = understood(context, &journal, &run, command, runs)?;
     let waits_for_launch = matches!(command, Command::Skip { .. } | Command::Release { .. });
     if !runs && !waits_for_launch && !lifts_a_pause(&journal, &run, &command)? {
-        let commands = NextCommands::of(&journal, &run, &context.settings.journal)?;
+        let commands = NextCommands::from_journal(&journal, &run, &context.settings.journal)?;
         return Err(CommandError::NotRunning { run: run.id, resume: commands.resume() });
     }
     let by = By::me(CONTROL, reason.map(str::to_owned));
@@ -255,7 +255,7 @@ pub(super) fn rollback(
     beforehand::runs(&journal)?;
     let run = meant::run_to_change(context, &journal, run, Otherwise::LaunchedLast)?;
     // The plan that it writes is meant to be sent.
-    beforehand::run(&journal, &run, Of::Launch)?;
+    beforehand::run(&journal, &run, CheckFor::Launch)?;
     if run.running && Holder::look_up(&context.settings.journal, &run) == Holder::Alive {
         context.console.warn(&format!("run {} goes on: what it changes from here on is not in this plan", run.id));
     }
@@ -269,7 +269,7 @@ pub(super) fn rollback(
             let like = &context.settings.journal;
             let write = |out: &mut dyn io::Write| back.write_plan(&journal, &run, out);
             write_fit(path, like, Form::Table, write).map_err(write_failed(path))?;
-            let commands = NextCommands::of(&journal, &run, &context.settings.journal)?;
+            let commands = NextCommands::from_journal(&journal, &run, &context.settings.journal)?;
             let (check, run) = (commands.check(path), commands.run(path));
             let path = shown(path);
             context.console.say(&format!("{told}; the way back is in {path}"));

@@ -114,7 +114,7 @@ impl Launch {
         }
         let (lanes, stop) = (&parts.lanes[..], &parts.of_run.stop);
         let journal = parts.losing.saved().unwrap_or(&parts.path).to_owned();
-        let commands = book.read(move |own, run| NextCommands::of(own, &own.run(run)?, &journal)).await?;
+        let commands = book.read(move |own, run| NextCommands::from_journal(own, &own.run(run)?, &journal)).await?;
         let commands = commands.after(self.clock.now());
         let facts = Facts {
             n_rows: u64::from(self.run.n_rows),
@@ -161,7 +161,8 @@ impl Launch {
     /// Everything that is left by what was saved, with the commands that go on with it.
     fn left_in(&self, saved: &Path) -> Result<Vec<String>, JournalError> {
         let journal = Journal::open_to_read(saved)?;
-        let commands = NextCommands::of(&journal, &journal.run(self.run.key)?, saved)?.after(self.clock.now());
+        let commands =
+            NextCommands::from_journal(&journal, &journal.run(self.run.key)?, saved)?.after(self.clock.now());
         Ok(ending::left(&journal.tally(self.run.key)?, &go_on(&commands)).collect())
     }
 }

@@ -36,7 +36,7 @@ impl Launch {
     pub(super) fn tell_given(&self, journal: &Journal, window: &Window) -> Result<Given, CommandError> {
         let given = given_by_hand(&self.settings, &self.request.given, &self.accounts, window.deadline);
         if self.request.consent.may_send() {
-            let last = NextCommands::of(journal, &self.run, journal.path())?.into_given();
+            let last = NextCommands::from_journal(journal, &self.run, journal.path())?.into_given();
             self.tell_what_no_longer_holds(&last, &given);
             window.told(self.clock.now()).iter().for_each(|line| self.console.say(line));
         }

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 
 use crate::audit::AuditError;
-use crate::audit::beforehand::{self, Of};
+use crate::audit::beforehand::{self, CheckFor};
 use crate::console::Console;
 use crate::engine::stop::Stop;
 use crate::event::DrainReason;
@@ -222,7 +222,7 @@ fn is_whole(journal: &Journal, run: RunKey) -> Result<(), String> {
 fn is_as_begun(journal: &Journal, run: RunKey) -> Result<(), How> {
     let held = journal.again().and_then(|journal| Ok((journal.run(run)?, journal)));
     let (record, journal) = held.map_err(|error| How::Unlike(error.to_string()))?;
-    beforehand::run(&journal, &record, Of::Launch).map_err(|error| match error {
+    beforehand::run(&journal, &record, CheckFor::Launch).map_err(|error| match error {
         AuditError::Altered(_) => How::Altered(error.to_string()),
         AuditError::Journal(_) | AuditError::ShortAnchor { .. } => How::Unlike(error.to_string()),
     })

@@ -1,7 +1,7 @@
 //! A run that the journal holds, and that a launch goes on with.
 
 use super::closing::close_cut_off;
-use crate::audit::beforehand::{self, Of};
+use crate::audit::beforehand::{self, CheckFor};
 use crate::files;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
@@ -34,10 +34,10 @@ impl RunToTakeUp {
         close_cut_off(context, &mut journal)?;
         let run = meant::run_to_change(context, &journal, named, otherwise)?;
         if journal.is_unrecorded(run.key)? {
-            let instead = NextCommands::of(&journal, &run, path)?.run_again();
+            let instead = NextCommands::from_journal(&journal, &run, path)?.run_again();
             return Err(CommandError::NeverBegun { run: plain(&run.id), instead });
         }
-        beforehand::run(&journal, &run, Of::Launch)?;
+        beforehand::run(&journal, &run, CheckFor::Launch)?;
         Ok(Self { journal, run })
     }
 }

@@ -1,7 +1,7 @@
 //! Runs of a plan that are not at their end, of which a launch takes one up instead of making another.
 
 use super::planned::PlanToLaunch;
-use crate::audit::beforehand::{self, Of};
+use crate::audit::beforehand::{self, CheckFor};
 use crate::console::Console;
 use crate::journal::new_run::NewLane;
 use crate::journal::read::runs::RunRecord;
@@ -57,7 +57,7 @@ impl RunsOfPlan {
         let of_plan = journal.of_plan(&digest, lanes)?;
         beforehand::passed_over(journal, passed_over(&of_plan, found.to_take_up.as_ref()))?;
         if let Some(run) = &found.to_take_up {
-            beforehand::run(journal, run, Of::Launch)?;
+            beforehand::run(journal, run, CheckFor::Launch)?;
         }
         Ok(found)
     }

@@ -46,7 +46,7 @@ impl Explained {
         standing: Standing,
     ) -> Result<Self, JournalError> {
         let events = journal.events_of_row(run.key, row.id)?;
-        let mut commands = NextCommands::of(journal, run, journal.told_path())?;
+        let mut commands = NextCommands::from_journal(journal, run, journal.told_path())?;
         commands
             .needs_leave(|| Ok::<_, JournalError>(row.wants.copystate.as_ref().is_some_and(words::irreversible)))?;
         let skipped = journal.steered(run.key)?.skipped.remove(row.source_id.as_str());

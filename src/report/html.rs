@@ -113,7 +113,7 @@ pub(crate) fn row_numbered(journal: &Journal, run: &RunRecord, number: u32) -> R
         let found = journal.page(run.key, Which::All, Some(before), 1)?.pop().filter(|(row, _)| row.id.0 == number);
         let Some((row, standing)) = found else { return Ok(None) };
         let events = journal.events_of_row(run.key, row.id)?;
-        let commands = Arc::new(NextCommands::of(journal, run, journal.told_path())?);
+        let commands = Arc::new(NextCommands::from_journal(journal, run, journal.told_path())?);
         Ok(Some(Explained::from_parts(run, row, standing, events, &commands)))
     })
 }

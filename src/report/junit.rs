@@ -31,7 +31,7 @@ type Xml<'a> = Writer<&'a mut dyn io::Write>;
 pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write) -> Result<(), ReportError> {
     let waves = journal.wave_sums(run.key)?;
     let anchor = journal.anchor(run)?;
-    let mut commands = NextCommands::of(journal, run, journal.told_path())?;
+    let mut commands = NextCommands::from_journal(journal, run, journal.told_path())?;
     if waves.iter().any(|wave| wave.unproven > 0) {
         commands.mixed = journal.sums(run.key)?.mixed;
     }

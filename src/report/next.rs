@@ -151,7 +151,7 @@ fn is_flag(key: &str) -> bool {
 
 impl NextCommands {
     /// Reads what the commands of a run need: after its last launch, or while that goes on.
-    pub fn of(journal: &Journal, run: &RunRecord, path: &Path) -> Result<Self, JournalError> {
+    pub fn from_journal(journal: &Journal, run: &RunRecord, path: &Path) -> Result<Self, JournalError> {
         let began = journal.launches_back(run.key)?;
         let mut given = if began.is_empty() { journal.given_at_first(run.key)? } else { passed_on(began) };
         let given_deadline_is_over = run.ended_at.is_some_and(|ended| drop_what_is_over(&mut given, ended));

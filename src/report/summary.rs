@@ -294,7 +294,7 @@ impl Summary {
         let since = began.as_ref().map(|event| event.at);
         // An attempt may yet be taken back, throttled or not even sent, and a count that people watch would go down.
         let under_way = if run.running { tally.open } else { 0 };
-        let mut commands = NextCommands::of(journal, run, journal_path)?;
+        let mut commands = NextCommands::from_journal(journal, run, journal_path)?;
         let is_all_on_target = tally.on_target() == u64::from(run.n_rows);
         if !is_all_on_target {
             commands.needs_leave(|| journal.has_irreversible_left(run.key))?;

@@ -203,7 +203,7 @@ pub(super) async fn rows(
             let number = asked.page.trim().parse().unwrap_or(1).clamp(1, n_pages);
             let from = (number - 1) * u64::from(PAGE);
             let found = journal.found(run.key, &search, from, PAGE)?;
-            let commands = Arc::new(NextCommands::of(journal, &run, journal.path())?);
+            let commands = Arc::new(NextCommands::from_journal(journal, &run, journal.path())?);
             let lines = found.into_iter().map(|(row, standing)| {
                 let story = StoryPlace::At(format!("{}/rows/{}", run_link(&run.id), row.id));
                 let explained = Explained::from_parts(&run, row, standing, Vec::new(), &commands);
