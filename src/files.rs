@@ -32,10 +32,10 @@ pub(crate) struct FileId {
 
 impl FileId {
     pub(crate) fn at(path: &Path) -> io::Result<Self> {
-        std::fs::metadata(path).map(|found| Self::of(&found))
+        std::fs::metadata(path).map(|found| Self::from_metadata(&found))
     }
 
-    pub(crate) fn of(found: &Metadata) -> Self {
+    pub(crate) fn from_metadata(found: &Metadata) -> Self {
         Self { device: found.dev(), inode: found.ino() }
     }
 }

@@ -27,7 +27,7 @@ mod taken;
 mod tests;
 
 pub(crate) use at_hand::AtHand;
-use at_hand::{AT_HAND, Next, PUT_OFF, Places, n_kept, n_next};
+use at_hand::{AT_HAND, HeldPlaces, PUT_OFF, PaceLine, n_kept, n_next};
 use bursts::Bursts;
 pub(crate) use of_all::RateOfAll;
 use pace::Pace;
@@ -48,12 +48,12 @@ pub(crate) struct Past {
 pub(crate) struct Gate {
     slots: Arc<Slots>,
     /// Line of the requests that do not leave soon.
-    next: Next,
+    next: PaceLine,
     /// First come, first served; its holder waits for the cool-down and the pace.
     head_of_line: tokio::sync::Mutex<()>,
     n_in_line: AtomicUsize,
     n_reads_in_line: AtomicUsize,
-    state: Mutex<State>,
+    state: Mutex<GateState>,
     /// Wakes sleepers when the pace or the cool-down changed.
     changed: Notify,
     /// Wakes [`Gate::throttled_for_too_long`]: the lane became throttled, or is asked again after a rest.
@@ -67,7 +67,7 @@ pub(crate) struct Gate {
     n_left: AtomicU64,
 }
 
-struct State {
+struct GateState {
     quota: Quota,
     pace: Option<Pace>,
     last_left: Instant,
@@ -81,7 +81,7 @@ struct State {
     bursts: Bursts,
 }
 
-impl State {
+impl GateState {
     fn offer(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.offered_until).as_secs_f64();
         self.offered += self.quota.per_second().map_or(0.0, |rate| rate * passed);
@@ -103,7 +103,7 @@ impl State {
 pub(crate) struct Pass {
     slot: Slot,
     pub(crate) left_at: Instant,
-    wire: Counted,
+    wire: InFlight,
 }
 
 impl Pass {
@@ -115,13 +115,13 @@ impl Pass {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Request {
+enum RequestKind {
     Change,
     Read,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leave {
+enum Admission {
     Go,
     /// The lane is throttled, and a read waits: it goes first.
     ReadsFirst,
@@ -130,13 +130,13 @@ enum Leave {
 /// Request in the line, for as long as it waits for leave.
 struct InLine<'a> {
     gate: &'a Gate,
-    request: Request,
+    request: RequestKind,
 }
 
 impl<'a> InLine<'a> {
     /// Joins the line. A time in which nobody asked the lane for anything (paused, or waiting for its stage) does not count as
     /// throttled.
-    fn new(gate: &'a Gate, request: Request) -> Self {
+    fn new(gate: &'a Gate, request: RequestKind) -> Self {
         if gate.is_at_rest() {
             let mut state = gate.state();
             let rested = state.asked_until.elapsed();
@@ -145,7 +145,7 @@ impl<'a> InLine<'a> {
             gate.throttled.notify_one();
         }
         gate.n_in_line.fetch_add(1, Ordering::Relaxed);
-        if request == Request::Read {
+        if request == RequestKind::Read {
             gate.n_reads_in_line.fetch_add(1, Ordering::Relaxed);
         }
         Self { gate, request }
@@ -155,7 +155,7 @@ impl<'a> InLine<'a> {
 impl Drop for InLine<'_> {
     fn drop(&mut self) {
         self.gate.n_in_line.fetch_sub(1, Ordering::Relaxed);
-        if self.request == Request::Read {
+        if self.request == RequestKind::Read {
             self.gate.n_reads_in_line.fetch_sub(1, Ordering::Relaxed);
         }
         self.gate.state().asked_until = Instant::now();
@@ -163,16 +163,16 @@ impl Drop for InLine<'_> {
 }
 
 /// Counts one request while it lives.
-struct Counted(Arc<AtomicUsize>);
+struct InFlight(Arc<AtomicUsize>);
 
-impl Counted {
+impl InFlight {
     fn new(n: &Arc<AtomicUsize>) -> Self {
         n.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(n))
     }
 }
 
-impl Drop for Counted {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -204,11 +204,11 @@ impl Gate {
         }
         Self {
             slots: Slots::new(settings.concurrency),
-            next: Next::new(quota.per_second()),
+            next: PaceLine::new(quota.per_second()),
             head_of_line: tokio::sync::Mutex::new(()),
             n_in_line: AtomicUsize::new(0),
             n_reads_in_line: AtomicUsize::new(0),
-            state: Mutex::new(State {
+            state: Mutex::new(GateState {
                 pace: quota.per_second().map(|rate| Pace::new(rate, settings.burst)),
                 quota,
                 last_left: now,
@@ -267,7 +267,7 @@ impl Gate {
     /// Waits until no more changes are ahead than leave within [`AT_HAND`]. In a fast lane, the number of begun changes is bounded
     /// by its line, and they pass.
     pub(crate) async fn at_hand(&self, slot: Option<Slot>) -> AtHand {
-        let _in_line = InLine::new(self, Request::Change);
+        let _in_line = InLine::new(self, RequestKind::Change);
         if slot.is_none() {
             // Until then, slots are for reads.
             self.until(Self::not_before, is_soon).await;
@@ -277,7 +277,7 @@ impl Gate {
             None if self.is_slow() != [false; 2] => Some(self.slot().await),
             slot => slot,
         };
-        let mut at_hand = AtHand { slot, places: Places::default() };
+        let mut at_hand = AtHand { slot, places: HeldPlaces::default() };
         self.soon(&mut at_hand).await;
         at_hand
     }
@@ -291,17 +291,17 @@ impl Gate {
             n_next(state.quota.per_second()) >= n_slots + state.bursts.largest()
                 && is_soon(state.leaves_at(), Instant::now())
         };
-        if is_at_hand { Ok(AtHand { slot, places: Places::default() }) } else { Err(slot) }
+        if is_at_hand { Ok(AtHand { slot, places: HeldPlaces::default() }) } else { Err(slot) }
     }
 
     /// Waits until a change that was at hand can leave within [`AT_HAND`] again, whatever delayed it meanwhile.
     pub(crate) async fn soon(&self, at_hand: &mut AtHand) {
-        let _in_line = InLine::new(self, Request::Change);
+        let _in_line = InLine::new(self, RequestKind::Change);
         self.come_next(&mut at_hand.places).await;
     }
 
     /// Waits for a place among those that leave within [`AT_HAND`], and until they do.
-    async fn come_next(&self, places: &mut Places) {
+    async fn come_next(&self, places: &mut HeldPlaces) {
         loop {
             let [own, of_all] = self.is_slow();
             if own && places.own.is_none() {
@@ -338,8 +338,8 @@ impl Gate {
 
     /// Waits until the next request cannot leave within [`PUT_OFF`], or more changes are begun than leave within that time.
     pub(crate) async fn put_off(&self) {
-        let _begun = Counted::new(&self.n_begun);
-        let _begun_of_all = self.of_all.as_ref().map(|all| Counted::new(&all.n_begun));
+        let _begun = InFlight::new(&self.n_begun);
+        let _begun_of_all = self.of_all.as_ref().map(|all| InFlight::new(&all.n_begun));
         self.until(Self::leaves_at, |at, now| at > now + PUT_OFF || self.is_more_begun_than_kept()).await;
     }
 
@@ -408,7 +408,7 @@ impl Gate {
             Some(slot) => slot,
             None => self.slot().await,
         };
-        self.pass_with(Request::Change, slot, &mut places).await
+        self.pass_with(RequestKind::Change, slot, &mut places).await
     }
 
     /// Waits for a slot, if it has none.
@@ -428,10 +428,10 @@ impl Gate {
         let Some(slot) = slot.or_else(|| self.slots.take_at_once()) else {
             return Err(AtHand { slot: None, places });
         };
-        let in_line = InLine::new(self, Request::Change);
-        match self.next_leave(Request::Change, Instant::now()) {
-            Ok(Leave::Go) => Ok(self.passed(slot, in_line)),
-            Ok(Leave::ReadsFirst) | Err(_) => Err(AtHand { slot: Some(slot), places }),
+        let in_line = InLine::new(self, RequestKind::Change);
+        match self.next_leave(RequestKind::Change, Instant::now()) {
+            Ok(Admission::Go) => Ok(self.passed(slot, in_line)),
+            Ok(Admission::ReadsFirst) | Err(_) => Err(AtHand { slot: Some(slot), places }),
         }
     }
 
@@ -439,7 +439,7 @@ impl Gate {
     /// throttled again, nobody would ever see what became of those that were accepted.
     pub(crate) async fn pass_for_read(&self, slot: Slot) -> Pass {
         let mut places = self.places_for_read().await;
-        self.pass_with(Request::Read, slot, &mut places).await
+        self.pass_with(RequestKind::Read, slot, &mut places).await
     }
 
     /// Passes the look that decides about a change at hand: it takes the turn of that change, and returns the slot to it
@@ -449,28 +449,28 @@ impl Gate {
             Some(slot) => slot,
             None => self.slot().await,
         };
-        self.pass_with(Request::Read, slot, &mut at_hand.places).await
+        self.pass_with(RequestKind::Read, slot, &mut at_hand.places).await
     }
 
     /// Takes places for a read: none where they are not needed, and none in a throttled lane, where it goes before changes at hand.
-    async fn places_for_read(&self) -> Places {
-        let mut places = Places::default();
+    async fn places_for_read(&self) -> HeldPlaces {
+        let mut places = HeldPlaces::default();
         if self.is_slow() == [false; 2] {
             return places;
         }
         // It joins as a change, since changes do not stand back for it yet.
-        let _in_line = InLine::new(self, Request::Change);
+        let _in_line = InLine::new(self, RequestKind::Change);
         let is_throttled = |_, _| self.state().quota.throttled_since().is_some();
         let goes_first = tokio::select! {
             biased;
             () = self.until(Self::not_before, is_throttled) => true,
             () = self.come_next(&mut places) => false,
         };
-        if goes_first { Places::default() } else { places }
+        if goes_first { HeldPlaces::default() } else { places }
     }
 
     /// Waits for leave; gives up the place among all lanes if its own lane is told to wait, so that no other lane waits behind it.
-    async fn pass_with(&self, request: Request, slot: Slot, places: &mut Places) -> Pass {
+    async fn pass_with(&self, request: RequestKind, slot: Slot, places: &mut HeldPlaces) -> Pass {
         let mut pass = std::pin::pin!(self.pass_for(request, slot));
         if places.of_all.is_some() {
             tokio::select! {
@@ -482,12 +482,12 @@ impl Gate {
         pass.await
     }
 
-    async fn pass_for(&self, request: Request, slot: Slot) -> Pass {
+    async fn pass_for(&self, request: RequestKind, slot: Slot) -> Pass {
         let asked = Instant::now();
         let in_line = InLine::new(self, request);
         let mut head = self.head_of_line.lock().await;
         loop {
-            if self.own_leave(request, asked).await == Leave::ReadsFirst {
+            if self.own_leave(request, asked).await == Admission::ReadsFirst {
                 drop(head);
                 // It goes to the end of the line, behind those that are about to join it.
                 tokio::task::yield_now().await;
@@ -507,13 +507,13 @@ impl Gate {
 
     /// Takes a request that was let through out of the line, and counts it.
     fn passed(&self, slot: Slot, in_line: InLine<'_>) -> Pass {
-        let wire = Counted::new(&self.on_the_wire);
+        let wire = InFlight::new(&self.on_the_wire);
         drop(in_line);
         self.n_left.fetch_add(1, Ordering::Relaxed);
         Pass { slot, left_at: Instant::now(), wire }
     }
 
-    async fn own_leave(&self, request: Request, asked: Instant) -> Leave {
+    async fn own_leave(&self, request: RequestKind, asked: Instant) -> Admission {
         loop {
             let changed = self.changed.notified();
             let at = match self.next_leave(request, asked) {
@@ -528,23 +528,23 @@ impl Gate {
     }
 
     /// Grants leave, taking a token where the request is to go; or returns when to ask again.
-    fn next_leave(&self, request: Request, asked: Instant) -> Result<Leave, Instant> {
+    fn next_leave(&self, request: RequestKind, asked: Instant) -> Result<Admission, Instant> {
         let mut state = self.state();
         let now = Instant::now();
         // Read again after every sleep, so that a new cool-down also holds back those who already wait.
         if now < state.not_before {
             return Err(state.not_before);
         }
-        let reads_first = request == Request::Change && state.quota.throttled_since().is_some();
+        let reads_first = request == RequestKind::Change && state.quota.throttled_since().is_some();
         if reads_first && self.n_reads_in_line.load(Ordering::Relaxed) > 0 {
-            return Ok(Leave::ReadsFirst);
+            return Ok(Admission::ReadsFirst);
         }
         if let Some(pace) = &state.pace {
             pace.take(asked.max(state.not_before), now)?;
         }
         state.last_left = now;
         state.bursts.count(now);
-        Ok(Leave::Go)
+        Ok(Admission::Go)
     }
 
     /// Sets the number of requests that are still to be made.
@@ -632,7 +632,7 @@ impl Gate {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, GateState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

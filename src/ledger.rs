@@ -111,7 +111,7 @@ pub enum LastWord {
 
 impl LastWord {
     /// Returns the word that an outcome is; `None` if the change was not processed, so that an earlier word still holds.
-    fn of(outcome: &Outcome) -> Option<Self> {
+    fn from_outcome(outcome: &Outcome) -> Option<Self> {
         match outcome {
             Outcome::Accepted { .. } => Some(LastWord::Yes),
             Outcome::Rejected { .. } => Some(LastWord::No),
@@ -321,7 +321,7 @@ impl Standing {
     }
 
     fn keep_answer(&mut self, outcome: &Outcome, request_id: Option<&str>, at: Timestamp, took_ms: u64) {
-        if let Some(last_word) = LastWord::of(outcome) {
+        if let Some(last_word) = LastWord::from_outcome(outcome) {
             self.last_word = last_word;
         }
         self.http_status = outcome.status();

@@ -108,7 +108,7 @@ impl Lock {
         let failed = |source| LockError::Io { path: path.to_owned(), source };
         let asked = Instant::now();
         loop {
-            let Opened { mut file, is_ours } = open(path, mode)?;
+            let OpenedLock { mut file, is_ours } = open(path, mode)?;
             match file.try_lock() {
                 Ok(()) => (),
                 // Perhaps another process only tests it, see [`is_held`], and releases it in a moment.
@@ -151,13 +151,13 @@ impl Drop for Lock {
 }
 
 /// Opened file of a lock, read-only if somebody else made it.
-struct Opened {
+struct OpenedLock {
     file: File,
     /// Belongs to us or to root, and may be written to.
     is_ours: bool,
 }
 
-fn open(path: &Path, mode: u32) -> Result<Opened, LockError> {
+fn open(path: &Path, mode: u32) -> Result<OpenedLock, LockError> {
     let failed = |source| LockError::Io { path: path.to_owned(), source };
     let not_ours = |how| LockError::NotOurs { path: path.to_owned(), how };
     let is_no_file = "is no plain file";
@@ -184,7 +184,7 @@ fn open(path: &Path, mode: u32) -> Result<Opened, LockError> {
             _ if !found.is_file() => Err(not_ours(is_no_file)),
             // Its holder removed it in between.
             0 => continue,
-            1 => Ok(Opened { file, is_ours: files::is_ours(&found) }),
+            1 => Ok(OpenedLock { file, is_ours: files::is_ours(&found) }),
             _ => Err(not_ours("has a second name (a hard link)")),
         };
     }
@@ -192,7 +192,7 @@ fn open(path: &Path, mode: u32) -> Result<Opened, LockError> {
 
 fn is_still_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), std::fs::symlink_metadata(path)) {
-        (Ok(ours), Ok(there)) => FileId::of(&ours) == FileId::of(&there),
+        (Ok(ours), Ok(there)) => FileId::from_metadata(&ours) == FileId::from_metadata(&there),
         (_, _) => false,
     }
 }

@@ -35,14 +35,14 @@ mod text;
 use check::Checker;
 use checked::Checked;
 use duplicates::Ids;
-use error::{PlanError, ReadError, Stop};
+use error::{PlanError, ReadError, ReadStop};
 use file::{Rows, RowsAt};
 use kind::{Foreign, foreign};
 use problem::{Position, quoted};
 use reading::{Planned, Reading};
 use sealed::Seal;
 use source::Source;
-use text::{Comment, Next, Text};
+use text::{Comment, NextLine, Text};
 
 /// Checks a plan without handing its rows over.
 ///
@@ -88,7 +88,7 @@ fn pass<E>(
     each: &mut impl FnMut(Planned) -> Result<(), E>,
 ) -> Result<Passed, ReadError<E>> {
     let mut checker = Checker::new(reading, ids);
-    let mut whole = Whole { start: Position { line: 1, column: 1 }, ..Whole::default() };
+    let mut whole = PlanParts { start: Position { line: 1, column: 1 }, ..PlanParts::default() };
     let beginning = source.beginning().map_err(unreadable(source))?;
     if let Some(foreign) = foreign(&beginning, source.extension()) {
         return Err(ReadError::Plan(unsupported(source, foreign)));
@@ -110,7 +110,7 @@ fn pass<E>(
         let mut unsealed = |row| each(Planned { row, sealed: None });
         whole.start = read_rows(source, reading, &mut checker, &mut unsealed)?;
     }
-    let Whole { start, terms, waves_at, seal } = whole;
+    let PlanParts { start, terms, waves_at, seal } = whole;
     Ok(Passed { total: checker.finish(start, &terms, &waves_at), terms, seal })
 }
 
@@ -131,7 +131,7 @@ impl Passed {
 
 /// Parts of a plan besides its rows.
 #[derive(Default)]
-struct Whole {
+struct PlanParts {
     /// Position at which its content starts.
     start: Position,
     terms: Terms,
@@ -148,10 +148,10 @@ fn unreadable<E>(source: &Source) -> impl Fn(io::Error) -> ReadError<E> {
     move |source| ReadError::Plan(PlanError::Unreadable { name: name.clone(), source })
 }
 
-fn stopped<E>(source: &Source, stop: Stop<E>) -> ReadError<E> {
+fn stopped<E>(source: &Source, stop: ReadStop<E>) -> ReadError<E> {
     match stop {
-        Stop::Io(error) => unreadable(source)(error),
-        Stop::Each(error) => ReadError::Each(error),
+        ReadStop::Io(error) => unreadable(source)(error),
+        ReadStop::Each(error) => ReadError::Each(error),
     }
 }
 
@@ -161,7 +161,7 @@ fn read_plan_file<E>(
     reading: Reading,
     checker: &mut Checker,
     each: &mut impl FnMut(Planned) -> Result<(), E>,
-) -> Result<Whole, ReadError<E>> {
+) -> Result<PlanParts, ReadError<E>> {
     let bytes = source.terms().map_err(unreadable(source))?;
     let text = match texts::decoded_as(&bytes, reading.encoding.unwrap_or(UTF_8)) {
         // TOML knows no line ends by CR alone.
@@ -170,11 +170,11 @@ fn read_plan_file<E>(
         Err(why) => {
             let start = Position { line: 1, column: 1 };
             let (at, message) = match why {
-                NoText::NotUtf8(at) => (Position::of(&bytes, at, 1), text::not_utf8(&bytes, at)),
+                NoText::NotUtf8(at) => (Position::at_offset(&bytes, at, 1), text::not_utf8(&bytes, at)),
                 NoText::Utf32 | NoText::Not(_) => (start, why.to_string()),
             };
             checker.problems.error(at, message, None);
-            return Ok(Whole { start, ..Whole::default() });
+            return Ok(PlanParts { start, ..PlanParts::default() });
         }
     };
     let file = file::read(&text, checker.allows_unknown(), &mut checker.problems);
@@ -210,7 +210,7 @@ fn read_plan_file<E>(
         }
     }
     let start = Position { line: 1, column: 1 };
-    Ok(Whole { start, terms: file.terms, waves_at: file.waves_at, seal: None })
+    Ok(PlanParts { start, terms: file.terms, waves_at: file.waves_at, seal: None })
 }
 
 /// Reads the rows; returns the position at which the content of the plan starts.
@@ -236,8 +236,8 @@ fn read_rows<E>(
     };
     match read {
         Ok(()) => Ok(start),
-        Err(Stop::Io(error)) => Err(unreadable(error)),
-        Err(Stop::Each(error)) => Err(ReadError::Each(error)),
+        Err(ReadStop::Io(error)) => Err(unreadable(error)),
+        Err(ReadStop::Each(error)) => Err(ReadError::Each(error)),
     }
 }
 
@@ -246,7 +246,7 @@ fn read_rows<E>(
 fn comments_above<R: io::Read>(text: &mut Text<R>, checker: &mut Checker) -> io::Result<Vec<Comment>> {
     const MOST: usize = 100;
     let mut above = Vec::new();
-    while let Next::Comment { len } = text.next(&mut checker.problems)? {
+    while let NextLine::Comment { len } = text.next(&mut checker.problems)? {
         if above.len() < MOST {
             above.push(Comment { line: text.line(), text: text.unread()[..len].to_vec() });
         }

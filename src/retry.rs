@@ -14,7 +14,7 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    pub(crate) fn of(attempts: u32) -> Self {
+    pub(crate) fn with_attempts(attempts: u32) -> Self {
         Self { attempts, base: Duration::from_millis(500), cap: Duration::from_secs(30) }
     }
 }
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn what_comes_after_each_outcome() {
-        let patience = Patience::of(5);
+        let patience = Patience::with_attempts(5);
         let lost = Outcome::Lost { status: Some(500), code: None, cause: String::new() };
         let unsent = Outcome::Unsent { cause: String::new() };
         let rejected = Outcome::Rejected { status: 400, code: None, message: String::new() };
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn waiting_is_capped_however_many_attempts_there_were() {
-        let patience = Patience::of(u32::MAX);
+        let patience = Patience::with_attempts(u32::MAX);
         assert_eq!(patience.wait(1000, 1.0), Duration::from_secs(30));
         assert_eq!(patience.wait(6, 1.0), Duration::from_secs(16));
     }

@@ -297,7 +297,7 @@ impl IfStopped {
             Ahead { rows, per_second, concurrency, measured: Measured::default() }
         });
         let ahead: Vec<Ahead> = ahead.collect();
-        counts.rollback_s = Band::of(&ahead, None, Duration::ZERO).likely.as_secs();
+        counts.rollback_s = Band::side_by_side(&ahead, None, Duration::ZERO).likely.as_secs();
         Ok(counts)
     }
 }

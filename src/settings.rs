@@ -271,7 +271,7 @@ impl Settings {
                 concurrency,
                 rate_cap: rate_cap_of_one(resolved)?,
                 concurrency_cap: resolved.cap("concurrency", positive)?,
-                patience: Patience::of(resolved.value("attempts", positive)?),
+                patience: Patience::with_attempts(resolved.value("attempts", positive)?),
                 preflight: resolved.value("preflight", on_off)?,
                 complete_pair: resolved.value("complete_pair", on_off)?,
                 dialect: resolved.value("dialect", |text| text.parse().map_err(|bad: BadDialect| bad.to_string()))?,

@@ -15,7 +15,7 @@ use crate::files;
 
 /// Encoding of a file, as far as its first bytes tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
+pub(crate) enum ByteOrderMark {
     /// Encoding of the text, and the length of the mark before it.
     Of(&'static Encoding, usize),
     /// Four bytes a character, which nobody writes on purpose; no such text is read.
@@ -24,14 +24,14 @@ pub(crate) enum Mark {
 }
 
 /// Returns the byte-order mark that a file begins with. That of UTF-32 begins like that of UTF-16, and is tried first.
-pub(crate) fn mark(beginning: &[u8]) -> Mark {
+pub(crate) fn mark(beginning: &[u8]) -> ByteOrderMark {
     match beginning {
-        [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => Mark::Utf32,
-        [0xEF, 0xBB, 0xBF, ..] => Mark::Of(UTF_8, 3),
-        [0xFF, 0xFE, ..] => Mark::Of(UTF_16LE, 2),
-        [0xFE, 0xFF, ..] => Mark::Of(UTF_16BE, 2),
-        [0x84, 0x31, 0x95, 0x33, ..] => Mark::Of(GB18030, 4),
-        _ => Mark::None,
+        [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => ByteOrderMark::Utf32,
+        [0xEF, 0xBB, 0xBF, ..] => ByteOrderMark::Of(UTF_8, 3),
+        [0xFF, 0xFE, ..] => ByteOrderMark::Of(UTF_16LE, 2),
+        [0xFE, 0xFF, ..] => ByteOrderMark::Of(UTF_16BE, 2),
+        [0x84, 0x31, 0x95, 0x33, ..] => ByteOrderMark::Of(GB18030, 4),
+        _ => ByteOrderMark::None,
     }
 }
 
@@ -121,9 +121,9 @@ pub(crate) fn decoded(bytes: &[u8]) -> Result<String, NoText> {
 /// Decodes bytes by their byte-order mark, or else by the encoding `told`.
 pub(crate) fn decoded_as(bytes: &[u8], told: &'static Encoding) -> Result<String, NoText> {
     let (encoding, len) = match mark(bytes) {
-        Mark::Of(encoding, len) => (encoding, len),
-        Mark::Utf32 => return Err(NoText::Utf32),
-        Mark::None => (told, 0),
+        ByteOrderMark::Of(encoding, len) => (encoding, len),
+        ByteOrderMark::Utf32 => return Err(NoText::Utf32),
+        ByteOrderMark::None => (told, 0),
     };
     let text = &bytes[len..];
     if encoding == UTF_8 {
@@ -139,8 +139,8 @@ pub(crate) fn decoded_as(bytes: &[u8], told: &'static Encoding) -> Result<String
 /// Decodes the beginning of a text, with replacements for what is not valid.
 pub(crate) fn glimpse(beginning: &[u8], told: &'static Encoding) -> String {
     let (encoding, len) = match mark(beginning) {
-        Mark::Of(encoding, len) => (encoding, len),
-        Mark::Utf32 | Mark::None => (told, 0),
+        ByteOrderMark::Of(encoding, len) => (encoding, len),
+        ByteOrderMark::Utf32 | ByteOrderMark::None => (told, 0),
     };
     encoding.decode_without_bom_handling(&beginning[len..]).0.into_owned()
 }

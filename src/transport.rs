@@ -50,14 +50,14 @@ pub(crate) struct TransportSettings {
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     endpoint: Endpoint,
-    way: Way,
+    way: Carrier,
     timeouts: Timeouts,
     /// Name of the proxy on the way, if there is one.
     proxy: Option<String>,
 }
 
 #[derive(Clone)]
-enum Way {
+enum Carrier {
     Wire(Arc<Clients>),
     /// Requests are answered inside the process, and nothing leaves it.
     Inside(Arc<dyn Inside>),
@@ -72,11 +72,11 @@ struct Clients {
     proxy: Option<Proxy>,
 }
 
-impl fmt::Debug for Way {
+impl fmt::Debug for Carrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Way::Wire(_) => "Wire",
-            Way::Inside(_) => "Inside",
+            Carrier::Wire(_) => "Wire",
+            Carrier::Inside(_) => "Inside",
         })
     }
 }
@@ -248,7 +248,7 @@ struct Timeouts {
 impl Timeouts {
     /// Derives the timeouts from the settings. The connect timeout ends before the whole one, so that a connection that never came
     /// about is told apart from an answer that never came.
-    fn of(settings: &TransportSettings) -> Self {
+    fn from_settings(settings: &TransportSettings) -> Self {
         let TransportSettings { timeout: whole, connect_timeout, read_timeout, .. } = *settings;
         Self { connect: connect_timeout.min(whole * 9 / 10), read: read_timeout.filter(|read| *read < whole), whole }
     }
@@ -266,7 +266,7 @@ fn client(
     proxy: Option<&Proxy>,
     kept: usize,
 ) -> Result<reqwest::Client, TransportError> {
-    let timeouts = Timeouts::of(settings);
+    let timeouts = Timeouts::from_settings(settings);
     let mut builder = reqwest::Client::builder()
         .redirect(redirect::Policy::none())
         .retry(retry::never())
@@ -310,14 +310,15 @@ impl Transport {
         _ = rustls::crypto::ring::default_provider().install_default();
         let proxy = Proxy::on_the_way(&endpoint, &|name| std::env::var_os(name))?;
         let keeping = client(&endpoint, settings, proxy.as_ref(), KEPT)?;
-        let (timeouts, shown) = (Timeouts::of(settings), proxy.as_ref().map(|proxy| proxy.shown().to_owned()));
+        let (timeouts, shown) =
+            (Timeouts::from_settings(settings), proxy.as_ref().map(|proxy| proxy.shown().to_owned()));
         let clients = Clients { keeping, anew: OnceLock::new(), settings: settings.clone(), proxy };
-        Ok(Self { endpoint, way: Way::Wire(Arc::new(clients)), timeouts, proxy: shown })
+        Ok(Self { endpoint, way: Carrier::Wire(Arc::new(clients)), timeouts, proxy: shown })
     }
 
     /// Makes a transport to a service inside this process. It has no client, so that nothing can leave.
     pub(crate) fn inside(endpoint: Endpoint, settings: &TransportSettings, inside: Arc<dyn Inside>) -> Self {
-        Self { endpoint, way: Way::Inside(inside), timeouts: Timeouts::of(settings), proxy: None }
+        Self { endpoint, way: Carrier::Inside(inside), timeouts: Timeouts::from_settings(settings), proxy: None }
     }
 
     /// Name of the proxy on the way, if there is one.
@@ -338,8 +339,8 @@ impl Transport {
         let largest = outgoing.largest_answer;
         let (request, secrets) = self.build(outgoing)?;
         let client = match &self.way {
-            Way::Wire(clients) => clients.over(connection, &self.endpoint),
-            Way::Inside(inside) => return self.send_inside(inside.as_ref(), request, secrets).await,
+            Carrier::Wire(clients) => clients.over(connection, &self.endpoint),
+            Carrier::Inside(inside) => return self.send_inside(inside.as_ref(), request, secrets).await,
         };
         let mut response = match client.execute(request).await {
             Ok(response) => response,

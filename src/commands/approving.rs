@@ -102,7 +102,7 @@ fn lock_whole(path: &Path) -> io::Result<File> {
     loop {
         let file = files::open_at_once(path)?;
         file.lock()?;
-        if FileId::of(&file.metadata()?) == FileId::at(path)? {
+        if FileId::from_metadata(&file.metadata()?) == FileId::at(path)? {
             return Ok(file);
         }
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::console;
 use crate::exit::Exit;
-use crate::files::beside::{Eyes, check_destination, write_for};
+use crate::files::beside::{Readers, check_destination, write_for};
 use crate::inventory::{Filter, Inventory, ListedSource};
 use crate::launch::accounts;
 use crate::model::words::Word;
@@ -239,7 +239,7 @@ pub(super) fn plan(context: &Context, args: &FilterArgs, wanted: &Wanted<'_>) ->
     accounts::visit(context, async |inventory| {
         let (text, n_rows) = csv_plan(inventory, args, wanted).await?;
         match wanted.output {
-            Some(path) => write_for(path, Eyes::usual(), |out| out.write_all(&text)).map_err(output_failed(path))?,
+            Some(path) => write_for(path, Readers::usual(), |out| out.write_all(&text)).map_err(output_failed(path))?,
             None => console::document(Form::Table, |out| out.write_all(&text)).map_err(stdout_failed)?,
         }
         let rows = count(n_rows, "row");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::asking::{self, Asked};
 use super::error::CredentialsError;
 use super::json;
-use super::proof::{Fetched, Fetching, Source};
+use super::proof::{Fetched, Fetching, ProofSource};
 use crate::transport::endpoint::Endpoint;
 use crate::transport::secrets::guarded::Guarded;
 use crate::transport::{Header, Outgoing, TransportSettings};
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Session {
     }
 }
 
-impl Source for Agency {
+impl ProofSource for Agency {
     fn fetch(&self) -> Fetching<'_> {
         Box::pin(self.credentials())
     }

@@ -17,7 +17,7 @@ use super::error::CredentialsError;
 use super::files::{self, InFile};
 use super::fitness::{self, Unfit};
 use super::identity::Credentials;
-use super::password::{Password, Scope};
+use super::password::{Password, TokenScope};
 use super::pod::Pod;
 use super::proof::{Keys, Proof};
 use crate::transport::endpoint::{BadEndpoint, Endpoint};
@@ -61,30 +61,30 @@ pub(crate) struct Spec {
 
 /// First credentials that were found, with warnings about them.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct FoundCredentials {
     pub(crate) credentials: Credentials,
     pub(crate) warnings: Vec<String>,
     /// True where nothing was found, and only an agency of this machine may be left.
     pub(crate) is_last_resort: bool,
 }
 
-impl From<Credentials> for Found {
+impl From<Credentials> for FoundCredentials {
     fn from(credentials: Credentials) -> Self {
         Self { credentials, warnings: Vec::new(), is_last_resort: false }
     }
 }
 
-type Search = Result<Option<Found>, CredentialsError>;
+type SearchResult = Result<Option<FoundCredentials>, CredentialsError>;
 
 /// Looks for credentials without asking anybody: what has to be fetched is fetched when it is needed.
-pub(crate) fn find(spec: &Spec, transport: &TransportSettings, get: &dyn Fn(&str) -> Option<OsString>) -> Search {
-    let places = Places { spec, transport, get };
+pub(crate) fn find(spec: &Spec, transport: &TransportSettings, get: &dyn Fn(&str) -> Option<OsString>) -> SearchResult {
+    let places = SearchPlaces { spec, transport, get };
     let own = places.own_kind()?;
-    if let Some(kind) = own.filter(|kind| *kind != Kind::Command || spec.one_of_several) {
+    if let Some(kind) = own.filter(|kind| *kind != CredentialKind::Command || spec.one_of_several) {
         return places.of_profile(kind).map(Some);
     }
     let mut warnings = Vec::new();
-    let steps: [fn(&Places<'_>, &mut Vec<String>) -> Search; 8] = [
+    let steps: [fn(&SearchPlaces<'_>, &mut Vec<String>) -> SearchResult; 8] = [
         |places, _| places.token(),
         |places, _| places.key_pair(),
         |places, _| places.password(),
@@ -104,7 +104,7 @@ pub(crate) fn find(spec: &Spec, transport: &TransportSettings, get: &dyn Fn(&str
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum CredentialKind {
     TokenInVariable,
     TokenInFile,
     KeyPair,
@@ -158,7 +158,7 @@ struct KeyPairNames {
     project: &'static str,
 }
 
-struct Places<'a> {
+struct SearchPlaces<'a> {
     spec: &'a Spec,
     transport: &'a TransportSettings,
     get: &'a dyn Fn(&str) -> Option<OsString>,
@@ -174,7 +174,7 @@ fn malformed(text: String) -> CredentialsError {
     CredentialsError::Malformed(text)
 }
 
-impl Places<'_> {
+impl SearchPlaces<'_> {
     /// Returns a variable that is set and not empty; fails if its text cannot be what it is used for.
     fn fit(&self, name: &str, is_fit: fn(&str) -> Result<(), Unfit>) -> Result<Option<String>, CredentialsError> {
         let text = self.variable(name)?;
@@ -205,19 +205,19 @@ impl Places<'_> {
     }
 
     /// Returns the kind of credentials that the profile names; two kinds are an error.
-    fn own_kind(&self) -> Result<Option<Kind>, CredentialsError> {
+    fn own_kind(&self) -> Result<Option<CredentialKind>, CredentialsError> {
         let spec = self.spec;
         let named = [
-            ("token_env", spec.token_env.is_some(), Kind::TokenInVariable),
-            ("token_file", spec.token_file.is_some(), Kind::TokenInFile),
-            ("access_key_env", spec.access_key_env.is_some(), Kind::KeyPair),
-            ("secret_key_env", spec.secret_key_env.is_some(), Kind::KeyPair),
-            ("credentials_file", spec.credentials_file.is_some(), Kind::KeyFile),
-            ("user_name", spec.user_name.is_some(), Kind::Password),
-            ("password_env", spec.password_env.is_some(), Kind::Password),
-            ("password_file", spec.password_file.is_some(), Kind::Password),
-            ("credential_command", spec.credential_command.is_some(), Kind::Command),
-            ("agency", spec.agency, Kind::Agency),
+            ("token_env", spec.token_env.is_some(), CredentialKind::TokenInVariable),
+            ("token_file", spec.token_file.is_some(), CredentialKind::TokenInFile),
+            ("access_key_env", spec.access_key_env.is_some(), CredentialKind::KeyPair),
+            ("secret_key_env", spec.secret_key_env.is_some(), CredentialKind::KeyPair),
+            ("credentials_file", spec.credentials_file.is_some(), CredentialKind::KeyFile),
+            ("user_name", spec.user_name.is_some(), CredentialKind::Password),
+            ("password_env", spec.password_env.is_some(), CredentialKind::Password),
+            ("password_file", spec.password_file.is_some(), CredentialKind::Password),
+            ("credential_command", spec.credential_command.is_some(), CredentialKind::Command),
+            ("agency", spec.agency, CredentialKind::Agency),
         ];
         let mut named = named.into_iter().filter(|(_, is_named, _)| *is_named);
         let Some((first, _, kind)) = named.next() else { return Ok(None) };
@@ -231,21 +231,21 @@ impl Places<'_> {
     }
 
     /// Returns the credentials that a profile names; it is an error if they are not there.
-    fn of_profile(&self, kind: Kind) -> Result<Found, CredentialsError> {
+    fn of_profile(&self, kind: CredentialKind) -> Result<FoundCredentials, CredentialsError> {
         let spec = self.spec;
         match kind {
-            Kind::TokenInVariable => {
+            CredentialKind::TokenInVariable => {
                 let name = self.named("token_env", spec.token_env.as_ref())?;
                 let token = self.needed("token_env", name, fitness::fit_for_a_header)?;
                 Ok(Credentials::token(&token, self.origin_of(name))?.into())
             }
-            Kind::TokenInFile => {
+            CredentialKind::TokenInFile => {
                 let (token, warnings) =
                     self.secret_file("token_file", self.named("token_file", spec.token_file.as_ref())?)?;
                 let origin = format!("`{}`{}", spec.token_file.as_deref().unwrap_or_default(), self.profile());
-                Ok(Found { warnings, ..Credentials::token(&token, origin)?.into() })
+                Ok(FoundCredentials { warnings, ..Credentials::token(&token, origin)?.into() })
             }
-            Kind::KeyPair => {
+            CredentialKind::KeyPair => {
                 let access_name = self.named("access_key_env", spec.access_key_env.as_ref())?;
                 let secret_name = self.named("secret_key_env", spec.secret_key_env.as_ref())?;
                 let security_token = match &spec.security_token_env {
@@ -257,16 +257,16 @@ impl Places<'_> {
                 let keys = Keys { access, secret, security_token: security_token.map(Guarded::from) };
                 Ok(self.fixed_keys(self.origin_of(access_name), keys, None).into())
             }
-            Kind::KeyFile => {
+            CredentialKind::KeyFile => {
                 let path = self.path_of(self.named("credentials_file", spec.credentials_file.as_ref())?);
                 if is_nowhere(&path) {
                     return Err(self.no_file("credentials_file"));
                 }
                 self.sdk_file_at(&path)?.ok_or_else(|| self.no_file("credentials_file"))
             }
-            Kind::Password => self.password_of_profile(),
-            Kind::Command => Ok(self.command().expect("a command is named")),
-            Kind::Agency => self.agency(&format!("the ECS agency of this machine{}", self.profile())),
+            CredentialKind::Password => self.password_of_profile(),
+            CredentialKind::Command => Ok(self.command().expect("a command is named")),
+            CredentialKind::Agency => self.agency(&format!("the ECS agency of this machine{}", self.profile())),
         }
     }
 
@@ -343,7 +343,7 @@ impl Places<'_> {
         Credentials::fixed(origin, Some(identity), project, Proof::Keys(keys), None)
     }
 
-    fn token(&self) -> Search {
+    fn token(&self) -> SearchResult {
         for name in TOKENS {
             if let Some(text) = self.plain(name)? {
                 return Ok(Some(Credentials::token(&SecretString::from(text), name)?.into()));
@@ -352,7 +352,7 @@ impl Places<'_> {
         Ok(None)
     }
 
-    fn key_pair(&self) -> Search {
+    fn key_pair(&self) -> SearchResult {
         for names in KEY_PAIRS {
             let (access, secret) = match (self.plain(names.access)?, self.plain(names.secret)?) {
                 (None, None) => continue,
@@ -372,7 +372,7 @@ impl Places<'_> {
         Ok(None)
     }
 
-    fn password(&self) -> Search {
+    fn password(&self) -> SearchResult {
         let [user, password, domain] = ["HW_USER_NAME", "HW_PASSWORD", "HW_DOMAIN_NAME"];
         let name = self.fit(user, fitness::fit_for_a_name)?;
         let (name, secret) = match (name, self.fit(password, fitness::fit_for_a_password)?) {
@@ -387,7 +387,7 @@ impl Places<'_> {
         self.log_in(name, domain, SecretString::from(secret), origin).map(|found| Some(found.into()))
     }
 
-    fn password_of_profile(&self) -> Result<Found, CredentialsError> {
+    fn password_of_profile(&self) -> Result<FoundCredentials, CredentialsError> {
         let spec = self.spec;
         let user = self.named("user_name", spec.user_name.as_ref())?.to_owned();
         let domain = self.named("domain_name", spec.domain_name.as_ref())?.to_owned();
@@ -401,7 +401,7 @@ impl Places<'_> {
             }
         };
         let origin = format!("the user `{user}`{}", self.profile());
-        Ok(Found { warnings, ..self.log_in(user, domain, password, origin)?.into() })
+        Ok(FoundCredentials { warnings, ..self.log_in(user, domain, password, origin)?.into() })
     }
 
     fn log_in(
@@ -417,14 +417,14 @@ impl Places<'_> {
         let scope = if let Some(id) =
             spec.project_id.clone().or(from_environment("HW_PROJECT_ID", fitness::fit_for_a_header)?)
         {
-            Scope::ProjectId(id)
+            TokenScope::ProjectId(id)
         } else if let Some(name) =
             spec.project_name.clone().or(from_environment("HW_PROJECT_NAME", fitness::fit_for_a_name)?)
         {
-            Scope::ProjectName(name)
+            TokenScope::ProjectName(name)
         } else {
             // The service is a global one. source: terraform-provider-huaweicloud `huaweicloud/config/endpoints.go`.
-            Scope::Domain(domain.clone())
+            TokenScope::Domain(domain.clone())
         };
         // All users of a domain share its limits.
         let identity = domain.clone();
@@ -448,7 +448,7 @@ impl Places<'_> {
         base.parse().map_err(|error: BadEndpoint| malformed(format!("{name}: {error}")))
     }
 
-    fn command(&self) -> Option<Found> {
+    fn command(&self) -> Option<FoundCredentials> {
         let command = self.spec.credential_command.clone()?;
         let origin = format!("`credential_command`{}", self.profile());
         let withheld = SECRET_VARIABLES.iter().map(|name| (*name).to_owned());
@@ -458,7 +458,7 @@ impl Places<'_> {
         Some(Credentials::renewed_by(Box::new(source), origin, identity, self.spec.project_id.clone()).into())
     }
 
-    fn sdk_file(&self, warnings: &mut Vec<String>) -> Search {
+    fn sdk_file(&self, warnings: &mut Vec<String>) -> SearchResult {
         if let Some(path) = self.variable("HUAWEICLOUD_SDK_CREDENTIALS_FILE")? {
             return self.sdk_file_at(Path::new(&path));
         }
@@ -481,11 +481,15 @@ impl Places<'_> {
         }
     }
 
-    fn sdk_file_at(&self, path: &Path) -> Search {
+    fn sdk_file_at(&self, path: &Path) -> SearchResult {
         files::sdk(path)?.map(|found| self.in_file(path, found)).transpose()
     }
 
-    fn in_file(&self, path: &Path, InFile { keys, project, part }: InFile) -> Result<Found, CredentialsError> {
+    fn in_file(
+        &self,
+        path: &Path,
+        InFile { keys, project, part }: InFile,
+    ) -> Result<FoundCredentials, CredentialsError> {
         let secrets = [
             ("access key", Some(keys.access.as_str())),
             ("secret key", Some(keys.secret.expose_secret())),
@@ -499,10 +503,10 @@ impl Places<'_> {
         }
         let origin = format!("`{}` {part}{}", path.display(), self.profile());
         let warnings = files::readable_by_others(path).into_iter().collect();
-        Ok(Found { warnings, ..self.fixed_keys(origin, keys, project).into() })
+        Ok(FoundCredentials { warnings, ..self.fixed_keys(origin, keys, project).into() })
     }
 
-    fn koocli_file(&self, warnings: &mut Vec<String>) -> Search {
+    fn koocli_file(&self, warnings: &mut Vec<String>) -> SearchResult {
         let Some(path) = self.in_home(".hcloud/config.json", warnings) else { return Ok(None) };
         match files::koocli(&path)? {
             None => Ok(None),
@@ -514,7 +518,7 @@ impl Places<'_> {
         }
     }
 
-    fn pod(&self) -> Search {
+    fn pod(&self) -> SearchResult {
         let [uri, file] = ["HC_CONTAINER_CREDENTIALS_FULL_URI", "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE"];
         let (address, token_file) = match (self.variable(uri)?, self.variable(file)?) {
             (None, None) => return Ok(None),
@@ -533,14 +537,14 @@ impl Places<'_> {
         Ok(Some(Credentials::renewed_by(Box::new(source), origin, self.spec.project_id.clone(), None).into()))
     }
 
-    fn last_resort(&self) -> Search {
+    fn last_resort(&self) -> SearchResult {
         if self.spec.metadata_endpoint.is_none() {
             return Ok(None);
         }
-        Ok(Some(Found { is_last_resort: true, ..self.agency("the ECS agency of this machine")? }))
+        Ok(Some(FoundCredentials { is_last_resort: true, ..self.agency("the ECS agency of this machine")? }))
     }
 
-    fn agency(&self, origin: &str) -> Result<Found, CredentialsError> {
+    fn agency(&self, origin: &str) -> Result<FoundCredentials, CredentialsError> {
         let Some(text) = &self.spec.metadata_endpoint else {
             return Err(malformed(format!("{origin} is asked for, and `metadata_endpoint` is off")));
         };

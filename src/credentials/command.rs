@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::error::CredentialsError;
 use super::json;
-use super::proof::{Fetched, Fetching, Source};
+use super::proof::{Fetched, Fetching, ProofSource};
 
 const LONGEST: Duration = Duration::from_secs(30);
 const LARGEST: u64 = 64 * 1024;
@@ -32,7 +32,7 @@ impl std::fmt::Debug for PrintedBy {
     }
 }
 
-impl Source for PrintedBy {
+impl ProofSource for PrintedBy {
     fn fetch(&self) -> Fetching<'_> {
         Box::pin(self.run())
     }

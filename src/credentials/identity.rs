@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 use super::error::{CredentialsError, MAX_TOKEN_CHARS};
-use super::proof::{Fetched, Keys, Proof, Request, Source};
+use super::proof::{Fetched, Keys, Proof, ProofSource, Request};
 use super::{fitness, sign};
 use crate::transport::Header;
 use crate::transport::secrets::guarded::Guarded;
@@ -44,14 +44,14 @@ pub struct Credentials {
     /// Sent as `X-Project-Id` with signed requests.
     project: Option<String>,
     /// `None` for a proof that cannot be renewed.
-    source: Option<Box<dyn Source>>,
-    held: Mutex<Held>,
+    source: Option<Box<dyn ProofSource>>,
+    held: Mutex<HeldProof>,
     /// Held for one renewal at a time; those who waited for it find it done.
     renewing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct HeldProof {
     proof: Option<Proof>,
     generation: Generation,
     expires_at: Option<Timestamp>,
@@ -88,7 +88,7 @@ impl Credentials {
         proof: Proof,
         expires_at: Option<Timestamp>,
     ) -> Self {
-        let held = Held { proof: Some(proof), generation: Generation(1), expires_at, ..Held::default() };
+        let held = HeldProof { proof: Some(proof), generation: Generation(1), expires_at, ..HeldProof::default() };
         Self {
             origin,
             identity,
@@ -101,7 +101,7 @@ impl Credentials {
 
     /// Makes credentials whose proofs a source gives when they are needed.
     pub(crate) fn renewed_by(
-        source: Box<dyn Source>,
+        source: Box<dyn ProofSource>,
         origin: String,
         identity: Option<String>,
         project: Option<String>,
@@ -259,12 +259,12 @@ impl Credentials {
         Ok(generation)
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, HeldProof> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Held {
+impl HeldProof {
     fn replace(&mut self, fetched: Fetched, ahead: Duration) {
         let now = Timestamp::now();
         let renew_at = fetched.expires_at.map(|at| {

@@ -12,10 +12,10 @@ use crate::transport::secrets::guarded::Guarded;
 /// Fields of the JSON, with all spellings that are in use. source: `huaweicloudsdkcore/auth/internal.py` (`_process_credential`).
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Said {
+struct CredentialsJson {
     /// Object that contains all other fields.
     #[serde(alias = "credentials")]
-    credential: Option<Box<Said>>,
+    credential: Option<Box<CredentialsJson>>,
     token: Option<SecretString>,
     #[serde(alias = "accessKeyId", alias = "access_key_id", alias = "ak")]
     access: Option<String>,
@@ -31,7 +31,8 @@ struct Said {
 pub(super) fn read(text: &[u8], origin: &str) -> Result<Fetched, CredentialsError> {
     let bad = |what: &str| CredentialsError::Malformed(format!("{origin}: {what}"));
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
-    let mut said: Said = serde_json::from_slice(text).map_err(|_| bad("what it gave is no JSON of credentials"))?;
+    let mut said: CredentialsJson =
+        serde_json::from_slice(text).map_err(|_| bad("what it gave is no JSON of credentials"))?;
     let said = said.credential.take().map_or(said, |inner| *inner);
     let expires_at = match &said.expires_at {
         Some(at) => {

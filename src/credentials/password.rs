@@ -10,14 +10,14 @@ use serde::Serialize;
 
 use super::asking;
 use super::error::CredentialsError;
-use super::proof::{Fetched, Fetching, Proof, Source};
+use super::proof::{Fetched, Fetching, Proof, ProofSource};
 use crate::transport::endpoint::Endpoint;
 use crate::transport::secrets::guarded::Guarded;
 use crate::transport::{Header, Outgoing, TransportSettings};
 
 /// Scope of the token. A project goes before the domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(super) enum TokenScope {
     ProjectId(String),
     ProjectName(String),
     Domain(String),
@@ -29,7 +29,7 @@ pub(super) struct Password {
     pub(super) domain: String,
     pub(super) user: String,
     pub(super) secret: Guarded,
-    pub(super) scope: Scope,
+    pub(super) scope: TokenScope,
     pub(super) origin: String,
 }
 
@@ -40,7 +40,7 @@ impl std::fmt::Debug for Password {
     }
 }
 
-impl Source for Password {
+impl ProofSource for Password {
     fn fetch(&self) -> Fetching<'_> {
         Box::pin(self.log_in())
     }
@@ -82,15 +82,15 @@ impl Password {
 
     /// Returns the body of the request, which is zeroed after use.
     fn question(&self) -> Zeroizing<Vec<u8>> {
-        let by_name = |name| Some(Named { id: None, name: Some(name) });
+        let by_name = |name| Some(NameOrId { id: None, name: Some(name) });
         let scope = match &self.scope {
-            Scope::ProjectId(id) => OfScope { project: Some(Named { id: Some(id), name: None }), domain: None },
-            Scope::ProjectName(name) => OfScope { project: by_name(name), domain: None },
-            Scope::Domain(name) => OfScope { project: None, domain: by_name(name) },
+            TokenScope::ProjectId(id) => OfScope { project: Some(NameOrId { id: Some(id), name: None }), domain: None },
+            TokenScope::ProjectName(name) => OfScope { project: by_name(name), domain: None },
+            TokenScope::Domain(name) => OfScope { project: None, domain: by_name(name) },
         };
         let password = self.secret.expose_secret();
-        let user = User { domain: Named { id: None, name: Some(&self.domain) }, name: &self.user, password };
-        let identity = Identity { methods: ["password"], password: ByPassword { user } };
+        let user = User { domain: NameOrId { id: None, name: Some(&self.domain) }, name: &self.user, password };
+        let identity = IdentityBody { methods: ["password"], password: ByPassword { user } };
         let auth = Question { auth: Auth { identity, scope } };
         // Large enough from the beginning: a buffer that grows leaves copies behind.
         let longest = 512 + 6 * (password.len() + self.user.len() + self.domain.len());
@@ -107,12 +107,12 @@ struct Question<'a> {
 
 #[derive(Serialize)]
 struct Auth<'a> {
-    identity: Identity<'a>,
+    identity: IdentityBody<'a>,
     scope: OfScope<'a>,
 }
 
 #[derive(Serialize)]
-struct Identity<'a> {
+struct IdentityBody<'a> {
     methods: [&'static str; 1],
     password: ByPassword<'a>,
 }
@@ -124,7 +124,7 @@ struct ByPassword<'a> {
 
 #[derive(Serialize)]
 struct User<'a> {
-    domain: Named<'a>,
+    domain: NameOrId<'a>,
     name: &'a str,
     password: &'a str,
 }
@@ -132,13 +132,13 @@ struct User<'a> {
 #[derive(Serialize)]
 struct OfScope<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    project: Option<Named<'a>>,
+    project: Option<NameOrId<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    domain: Option<Named<'a>>,
+    domain: Option<NameOrId<'a>>,
 }
 
 #[derive(Serialize)]
-struct Named<'a> {
+struct NameOrId<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::error::CredentialsError;
-use super::proof::{Fetched, Fetching, Source};
+use super::proof::{Fetched, Fetching, ProofSource};
 use super::{asking, json};
 use crate::transport::endpoint::Endpoint;
 use crate::transport::secrets::guarded::Guarded;
@@ -24,7 +24,7 @@ pub(super) struct Pod {
     pub(super) origin: String,
 }
 
-impl Source for Pod {
+impl ProofSource for Pod {
     fn fetch(&self) -> Fetching<'_> {
         Box::pin(self.credentials())
     }

@@ -69,7 +69,7 @@ pub(crate) struct Fetched {
 pub(crate) type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Fetched, CredentialsError>> + Send + 'a>>;
 
 /// Source of proofs that expire. Its errors are `Denied`, `Unreachable`, `Expired`, or about the text that was fetched.
-pub(crate) trait Source: fmt::Debug + Send + Sync {
+pub(crate) trait ProofSource: fmt::Debug + Send + Sync {
     fn fetch(&self) -> Fetching<'_>;
 
     /// Time before the expiry of a proof at which it is replaced.

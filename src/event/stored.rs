@@ -58,7 +58,7 @@ pub(crate) fn from_stored_form(kind: &str, row: Option<u32>, detail: &str) -> Re
     }
     // Anything unusual, such as a field that occurs twice, is read by way of a map.
     let fields: Map<String, Value> = serde_json::from_str(detail)?;
-    let named = Named { kind, fields: Value::Object(fields) };
+    let named = NamedVariant { kind, fields: Value::Object(fields) };
     if RowEvent::NAMES.contains(&kind) {
         let row = row.ok_or_else(|| de::Error::missing_field("row"))?;
         Ok(EventKind::Row(RowId(row), RowEvent::deserialize(named)?))
@@ -78,18 +78,18 @@ fn read_at_once(kind: &str, detail: &str) -> Option<RowEvent> {
         return None;
     }
     let mut fields = serde_json::Deserializer::from_str(detail);
-    let event = RowEvent::deserialize(Named { kind, fields: &mut fields }).ok()?;
+    let event = RowEvent::deserialize(NamedVariant { kind, fields: &mut fields }).ok()?;
     fields.end().ok()?;
     Some(event)
 }
 
 /// Deserializer of an enum whose variant is known by name before its fields are read.
-struct Named<'a, D> {
+struct NamedVariant<'a, D> {
     kind: &'a str,
     fields: D,
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Named<'_, D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for NamedVariant<'_, D> {
     type Error = D::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -102,20 +102,20 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Named<'_, D> {
     }
 }
 
-impl<'de, D: Deserializer<'de>> EnumAccess<'de> for Named<'_, D> {
+impl<'de, D: Deserializer<'de>> EnumAccess<'de> for NamedVariant<'_, D> {
     type Error = D::Error;
-    type Variant = Fields<D>;
+    type Variant = VariantFields<D>;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Fields<D>), D::Error> {
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, VariantFields<D>), D::Error> {
         let kind: StrDeserializer<'_, D::Error> = self.kind.into_deserializer();
-        Ok((seed.deserialize(kind)?, Fields(self.fields)))
+        Ok((seed.deserialize(kind)?, VariantFields(self.fields)))
     }
 }
 
 /// Fields of one variant.
-struct Fields<D>(D);
+struct VariantFields<D>(D);
 
-impl<'de, D: Deserializer<'de>> VariantAccess<'de> for Fields<D> {
+impl<'de, D: Deserializer<'de>> VariantAccess<'de> for VariantFields<D> {
     type Error = D::Error;
 
     fn unit_variant(self) -> Result<(), D::Error> {

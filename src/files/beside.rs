@@ -58,15 +58,15 @@ fn is_of_a_journal(path: &Path) -> bool {
 
 /// Permitted readers of a new file.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Eyes {
+pub(crate) struct Readers {
     mode: u32,
     /// User, besides us, who may own a file that is replaced.
     owner: Option<u32>,
 }
 
-impl Eyes {
+impl Readers {
     /// Returns the readers of another file; the usual ones where there is none.
-    pub(crate) fn of(like: &Path) -> Self {
+    pub(crate) fn of_file(like: &Path) -> Self {
         let found = std::fs::metadata(like);
         found.map_or_else(|_| Self::usual(), |found| Self { mode: found.mode() & 0o666, owner: Some(found.uid()) })
     }
@@ -89,16 +89,16 @@ pub(crate) fn write_beside<E: From<io::Error>>(
     like: &Path,
     write: impl FnOnce(&mut dyn io::Write) -> Result<(), E>,
 ) -> Result<(), E> {
-    write_for(path, Eyes::of(like), write)
+    write_for(path, Readers::of_file(like), write)
 }
 
 /// Does the same for these readers.
 pub(crate) fn write_for<E: From<io::Error>>(
     path: &Path,
-    eyes: Eyes,
+    readers: Readers,
     write: impl FnOnce(&mut dyn io::Write) -> Result<(), E>,
 ) -> Result<(), E> {
-    write_file_for(path, eyes, |file| {
+    write_file_for(path, readers, |file| {
         let mut out = BufWriter::new(file);
         write(&mut out)?;
         Ok(out.flush()?)
@@ -108,7 +108,7 @@ pub(crate) fn write_for<E: From<io::Error>>(
 /// Does the same for a writer that has to seek in its file.
 pub(crate) fn write_file_for<E: From<io::Error>>(
     path: &Path,
-    eyes: Eyes,
+    readers: Readers,
     write: impl FnOnce(&mut File) -> Result<(), E>,
 ) -> Result<(), E> {
     check_destination(path)?;
@@ -121,10 +121,10 @@ pub(crate) fn write_file_for<E: From<io::Error>>(
     }
     let mut file = temporary(path)?;
     write(file.as_file_mut())?;
-    let (mode, owners) = match replaced(path, eyes) {
+    let (mode, owners) = match replaced(path, readers) {
         // Keeps mode and owner of the replaced file, whatever the umask and whoever writes it.
         Some(replaced) => (replaced.mode() & 0o777, Some((replaced.uid(), replaced.gid()))),
-        None => (eyes.mode, None),
+        None => (readers.mode, None),
     };
     file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
     if let Some((user, group)) = owners {
@@ -138,9 +138,9 @@ pub(crate) fn write_file_for<E: From<io::Error>>(
 
 /// Returns a regular file at the destination, if it is ours or belongs to the owner of the file that the new one is like. A file of
 /// others, or behind a link, does not decide who may read the new one.
-fn replaced(path: &Path, eyes: Eyes) -> Option<Metadata> {
+fn replaced(path: &Path, readers: Readers) -> Option<Metadata> {
     let found = std::fs::symlink_metadata(path).ok()?;
-    (found.is_file() && is_ours_or_of(&found, eyes.owner)).then_some(found)
+    (found.is_file() && is_ours_or_of(&found, readers.owner)).then_some(found)
 }
 
 /// Makes a temporary file, private until it is complete.

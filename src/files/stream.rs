@@ -31,7 +31,7 @@ impl Stream {
     /// Finds the stream at a path; `None` where a file is, or can be made. Fails where somebody else may have put a name there to
     /// receive what is written.
     pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
-        let way = Way::from(path);
+        let way = LinkPath::from(path);
         let found = std::fs::metadata(path).ok();
         let is_no_file = found.as_ref().is_some_and(|found| !found.is_file() && !found.is_dir());
         if way.ends_in == End::AName && !is_no_file {
@@ -94,7 +94,7 @@ fn taken(number: RawFd) -> rustix::io::Result<OwnedFd> {
 }
 
 /// Links that a path leads through.
-struct Way {
+struct LinkPath {
     ends_in: End,
     /// True if another user made one of the links, in a folder in which everybody can.
     is_of_somebody_else: bool,
@@ -109,7 +109,7 @@ enum End {
     OpenElsewhere,
 }
 
-impl Way {
+impl LinkPath {
     fn from(path: &Path) -> Self {
         let (mut here, mut is_of_somebody_else) = (path.to_owned(), false);
         for _ in 0..MOST_LINKS {

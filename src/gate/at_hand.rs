@@ -17,21 +17,21 @@ pub(super) const PUT_OFF: Duration = Duration::from_secs(2);
 pub(crate) struct AtHand {
     /// Taken early in a lane that waits for its pace; in other lanes taken late, since slots are scarcer there than intents.
     pub(super) slot: Option<Slot>,
-    pub(super) places: Places,
+    pub(super) places: HeldPlaces,
 }
 
 /// Places among those that leave next, in lanes where not all can. They are held until the request leaves.
 #[derive(Default)]
-pub(super) struct Places {
+pub(super) struct HeldPlaces {
     pub(super) own: Option<Place>,
     /// Taken after `own`, and only by requests that their own lane lets go, since other accounts wait for it, too.
     pub(super) of_all: Option<Place>,
 }
 
 /// Line before a pace.
-pub(super) struct Next(Line);
+pub(super) struct PaceLine(Line);
 
-impl Next {
+impl PaceLine {
     pub(super) fn new(per_second: Option<f64>) -> Self {
         Self(Line::new(n_next(per_second)))
     }

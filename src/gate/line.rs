@@ -13,10 +13,10 @@ pub(crate) struct Line(Arc<Heads>);
 /// Heads of the line, and how many there are.
 struct Heads {
     free: Semaphore,
-    size: Mutex<Size>,
+    size: Mutex<HeadCount>,
 }
 
-struct Size {
+struct HeadCount {
     wanted: usize,
     /// Heads that exist: more than are wanted, until the surplus ones have gone.
     now: usize,
@@ -24,15 +24,15 @@ struct Size {
 
 /// Place in the line. It is kept until it is dropped, also while its row does something else.
 pub(crate) enum Place {
-    Waits(Pin<Box<dyn Future<Output = Head> + Send>>),
+    Waits(Pin<Box<dyn Future<Output = LineHead> + Send>>),
     /// Head of the line.
-    First(#[expect(dead_code, reason = "held for as long as the place is")] Head),
+    First(#[expect(dead_code, reason = "held for as long as the place is")] LineHead),
 }
 
 /// Right to be first, held by one place.
-pub(crate) struct Head(Arc<Heads>);
+pub(crate) struct LineHead(Arc<Heads>);
 
-impl Drop for Head {
+impl Drop for LineHead {
     /// Lets the next one be first, unless too many are.
     fn drop(&mut self) {
         let mut size = self.0.size();
@@ -45,14 +45,14 @@ impl Drop for Head {
 }
 
 impl Heads {
-    fn size(&self) -> MutexGuard<'_, Size> {
+    fn size(&self) -> MutexGuard<'_, HeadCount> {
         self.size.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Line {
     pub(crate) fn new(n_heads: usize) -> Self {
-        let size = Size { wanted: n_heads, now: n_heads };
+        let size = HeadCount { wanted: n_heads, now: n_heads };
         Self(Arc::new(Heads { free: Semaphore::new(n_heads), size: Mutex::new(size) }))
     }
 
@@ -85,11 +85,11 @@ impl Line {
         // While a head is free, nobody waits.
         if let Ok(free) = self.0.free.try_acquire() {
             free.forget();
-            return Place::First(Head(heads));
+            return Place::First(LineHead(heads));
         }
-        let mut waits: Pin<Box<dyn Future<Output = Head> + Send>> = Box::pin(async move {
+        let mut waits: Pin<Box<dyn Future<Output = LineHead> + Send>> = Box::pin(async move {
             heads.free.acquire().await.expect("the semaphore is never closed").forget();
-            Head(heads)
+            LineHead(heads)
         });
         // Polled once, it stands in the semaphore's own queue, which is first come, first served.
         match waits.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::at_hand::{Next, n_next};
+use super::at_hand::{PaceLine, n_next};
 use super::pace::Pace;
 
 /// Pace behind the gates of all accounts of a run, where a rate is set for all of them.
 pub(crate) struct RateOfAll {
     burst: u32,
     pace: Mutex<Option<(f64, Pace)>>,
-    pub(super) next: Next,
+    pub(super) next: PaceLine,
     /// Changes of all lanes that are recorded as begun and wait for leave.
     pub(super) n_begun: Arc<AtomicUsize>,
     pub(super) n_lanes: AtomicUsize,
@@ -28,7 +28,7 @@ impl RateOfAll {
         Self {
             burst,
             pace: Mutex::new(pace),
-            next: Next::new(per_second),
+            next: PaceLine::new(per_second),
             n_begun: Arc::default(),
             n_lanes: AtomicUsize::new(0),
             line: tokio::sync::Mutex::default(),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::settings::GateSettings;
 use super::suspicion::{Alarm, Suspicion};
-use super::taken::Taken;
+use super::taken::LetThrough;
 use crate::event::StatedQuota;
 
 #[cfg(test)]
@@ -101,7 +101,7 @@ pub(super) struct Quota {
     n_waits: u32,
     throttled_since: Option<Instant>,
     max_throttle: Duration,
-    taken: Taken,
+    taken: LetThrough,
     spell: Spell,
     /// The belief was measured, and one wait was enough after that: it is told once it was kept to.
     is_measured: bool,
@@ -240,7 +240,7 @@ impl Quota {
             n_waits: 0,
             throttled_since: None,
             max_throttle: settings.max_throttle,
-            taken: Taken::default(),
+            taken: LetThrough::default(),
             spell: Spell::begin(now, false),
             is_measured: false,
             told: remembered.map(|remembered| remembered.learned),

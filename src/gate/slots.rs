@@ -9,10 +9,10 @@ pub(super) struct Slots {
     free: Semaphore,
     /// Slots that were given back for waiters that go first.
     set_aside: Semaphore,
-    size: Mutex<Size>,
+    size: Mutex<SlotCount>,
 }
 
-struct Size {
+struct SlotCount {
     wanted: usize,
     /// Slots that exist, taken or free.
     now: usize,
@@ -27,16 +27,16 @@ struct Size {
 pub(crate) struct Slot(Arc<Slots>);
 
 /// Waiter that goes first.
-struct First<'a>(&'a Slots);
+struct FirstWaiter<'a>(&'a Slots);
 
-impl<'a> First<'a> {
+impl<'a> FirstWaiter<'a> {
     fn new(slots: &'a Slots) -> Self {
         slots.size().n_first += 1;
         Self(slots)
     }
 }
 
-impl Drop for First<'_> {
+impl Drop for FirstWaiter<'_> {
     /// Ends the wait: a slot that was set aside and not taken is given back to all.
     fn drop(&mut self) {
         let mut size = self.0.size();
@@ -51,7 +51,7 @@ impl Drop for First<'_> {
 
 impl Slots {
     pub(super) fn new(concurrency: u32) -> Arc<Self> {
-        let size = Size { wanted: wanted(concurrency), now: 1, open: false, n_first: 0 };
+        let size = SlotCount { wanted: wanted(concurrency), now: 1, open: false, n_first: 0 };
         Arc::new(Self { free: Semaphore::new(1), set_aside: Semaphore::new(0), size: Mutex::new(size) })
     }
 
@@ -71,7 +71,7 @@ impl Slots {
         if let Some(slot) = self.take_at_once() {
             return slot;
         }
-        let first = First::new(self);
+        let first = FirstWaiter::new(self);
         tokio::select! {
             biased;
             // The slot that is set aside is taken first: otherwise it would have to be given back.
@@ -111,7 +111,7 @@ impl Slots {
     }
 
     /// Adds slots up to the wanted number, or removes free ones; a surplus one that is taken is removed when it is given back.
-    fn fit(&self, size: &mut Size) {
+    fn fit(&self, size: &mut SlotCount) {
         if size.now < size.wanted {
             self.free.add_permits(size.wanted - size.now);
             size.now = size.wanted;
@@ -120,7 +120,7 @@ impl Slots {
         }
     }
 
-    fn size(&self) -> MutexGuard<'_, Size> {
+    fn size(&self) -> MutexGuard<'_, SlotCount> {
         self.size.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

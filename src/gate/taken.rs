@@ -7,12 +7,12 @@ use tokio::time::Instant;
 
 /// Requests that were let through recently, by the time at which they left.
 #[derive(Default)]
-pub(super) struct Taken {
-    /// Counts from the oldest to the newest, in steps of [`Taken::STEP`]; empty steps are left out.
+pub(super) struct LetThrough {
+    /// Counts from the oldest to the newest, in steps of [`LetThrough::STEP`]; empty steps are left out.
     steps: VecDeque<(Instant, u32)>,
 }
 
-impl Taken {
+impl LetThrough {
     const STEP: Duration = Duration::from_millis(10);
     const KEPT: Duration = Duration::from_secs(2);
 

@@ -141,7 +141,7 @@ async fn throttled_for_as_long_as_is_allowed_is_enough_whatever_was_told() {
         let gate = proven(&GateSettings { max_throttle: Duration::from_secs(3), ..settings(10.0) });
         let left = send(&gate).await;
         gate.heed(&throttled(retry_after_ms, None), left);
-        let _asks = InLine::new(&gate, Request::Change);
+        let _asks = InLine::new(&gate, RequestKind::Change);
         assert_eq!(gate.throttled_for_too_long().await, Duration::from_secs(3), "{retry_after_ms:?}");
     }
 }
@@ -152,12 +152,12 @@ async fn time_in_which_nobody_asks_is_not_time_in_which_the_lane_is_throttled() 
     gate.heed(&throttled(None, None), send(&gate).await);
     let began = Instant::now();
     // Paused for a week, after one second.
-    drop(InLine::new(&gate, Request::Change));
+    drop(InLine::new(&gate, RequestKind::Change));
     let asks = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        drop(InLine::new(&gate, Request::Change));
+        drop(InLine::new(&gate, RequestKind::Change));
         tokio::time::sleep(Duration::from_hours(168)).await;
-        let _asks = InLine::new(&gate, Request::Change);
+        let _asks = InLine::new(&gate, RequestKind::Change);
         tokio::time::sleep(Duration::from_mins(1)).await;
     };
     tokio::select! {
@@ -177,7 +177,7 @@ async fn time_in_which_an_answer_is_awaited_is_time_in_which_the_lane_is_throttl
     tokio::time::sleep(Duration::from_secs(2)).await;
     gate.heed(&throttled(Some(0), None), pass.left_at);
     drop(pass);
-    let _asks = InLine::new(&gate, Request::Change);
+    let _asks = InLine::new(&gate, RequestKind::Change);
     assert_eq!(gate.throttled_for_too_long().await, Duration::from_secs(4));
     assert_eq!(began.elapsed(), Duration::from_secs(4));
 }
@@ -191,7 +191,7 @@ async fn an_accepted_request_begins_the_time_anew() {
     gate.heed(&Outcome::Accepted { status: 200 }, next);
     assert!(tokio::time::timeout(Duration::from_mins(1), gate.throttled_for_too_long()).await.is_err());
     gate.heed(&throttled(Some(9_000), None), send(&gate).await);
-    let _asks = InLine::new(&gate, Request::Change);
+    let _asks = InLine::new(&gate, RequestKind::Change);
     assert_eq!(gate.throttled_for_too_long().await, Duration::from_secs(10));
 }
 
@@ -202,7 +202,7 @@ async fn what_an_earlier_launch_was_told_to_wait_is_waited_for() {
     let gate = Gate::new(&settings(10.0), past, None);
     assert!(send(&gate).await - started >= Duration::from_secs(40));
     gate.heed(&throttled(None, None), started);
-    let _asks = InLine::new(&gate, Request::Change);
+    let _asks = InLine::new(&gate, RequestKind::Change);
     assert_eq!(gate.throttled_for_too_long().await, Duration::from_mins(10));
 }
 
@@ -333,7 +333,7 @@ fn begin(gate: &Arc<Gate>, n_changes: usize) -> Arc<AtomicUsize> {
         tokio::spawn(async move {
             loop {
                 let at_hand = gate.at_hand(None).await;
-                let _begun = Counted::new(&n_begun);
+                let _begun = InFlight::new(&n_begun);
                 tokio::select! {
                     biased;
                     _ = gate.pass(at_hand) => return,

@@ -121,15 +121,16 @@ impl Gone {
 impl Place {
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let log = beside(path, "-wal");
-        let log = open_itself(&log).and_then(|file| Ok(Log { id: FileId::of(&file.metadata()?), file })).ok();
+        let log =
+            open_itself(&log).and_then(|file| Ok(Log { id: FileId::from_metadata(&file.metadata()?), file })).ok();
         let index = beside(path, "-shm");
         let index = open_itself(&index).map(ManuallyDrop::new);
-        let index = index.and_then(|file| Ok(OpenIndex { id: FileId::of(&file.metadata()?), file })).ok();
+        let index = index.and_then(|file| Ok(OpenIndex { id: FileId::from_metadata(&file.metadata()?), file })).ok();
         let found = std::fs::metadata(path)?;
         let last = Look { size: found.len(), written_at: written_at(&found), backfill: None, log: 0 };
         let mut place = Self {
             path: path.to_owned(),
-            file: FileId::of(&found),
+            file: FileId::from_metadata(&found),
             mode: found.mode() & 0o777,
             owner: (found.uid(), found.gid()),
             log,
@@ -272,7 +273,7 @@ fn unless_gone(path: &Path, was: FileId) -> Result<Metadata, How> {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => How::Missing,
         _ => How::Hidden(error),
     })?;
-    if FileId::of(&found) == was { Ok(found) } else { Err(How::Replaced) }
+    if FileId::from_metadata(&found) == was { Ok(found) } else { Err(How::Replaced) }
 }
 
 /// Whose lock it is, if a line of the system's locks says that somebody reads by this index.

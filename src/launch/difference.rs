@@ -188,7 +188,7 @@ mod tests {
             concurrency: 1,
             rate_cap: None,
             concurrency_cap: None,
-            patience: Patience::of(1),
+            patience: Patience::with_attempts(1),
             preflight: true,
             complete_pair: true,
             dialect: Dialect::Auto,

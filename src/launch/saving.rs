@@ -244,7 +244,7 @@ pub(crate) fn log_is_held(log: u64, readers: &[String]) -> String {
     )
 }
 
-/// A new file beside where the journal was, else where we are, else where temporary files go. It is for the same eyes.
+/// A new file beside where the journal was, else where we are, else where temporary files go. It has the same readers.
 fn free_place(place: &Place, what: &str, extension: &str) -> Option<(PathBuf, File)> {
     let journal = place.path();
     let name = journal.file_name()?.to_string_lossy();

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::lists::{COPYSTATES, Entry, MIGRATIONCYCLES, canonical, has};
+use super::lists::{COPYSTATES, MIGRATIONCYCLES, WordEntry, canonical, has};
 use super::words::Word;
 use super::{SeenState, TargetState};
 
@@ -88,14 +88,14 @@ impl Field {
         has(self.table(), word.as_str())
     }
 
-    fn table(self) -> &'static [Entry] {
+    fn table(self) -> &'static [WordEntry] {
         match self {
             Field::Copystate => &COPYSTATES,
             Field::Migrationcycle => &MIGRATIONCYCLES,
         }
     }
 
-    fn of(self, target: &TargetState) -> Option<&Word> {
+    fn word_in(self, target: &TargetState) -> Option<&Word> {
         match self {
             Field::Copystate => target.copystate.as_ref(),
             Field::Migrationcycle => target.migrationcycle.as_ref(),
@@ -195,7 +195,7 @@ impl Dialect {
     pub fn objections(self, target: &TargetState, fills_in: bool) -> impl Iterator<Item = Objection> {
         let edition = self.edition().filter(|_| !target.is_empty());
         edition.into_iter().flat_map(move |edition| {
-            Field::ALL.into_iter().filter_map(move |field| match field.of(target) {
+            Field::ALL.into_iter().filter_map(move |field| match field.word_in(target) {
                 Some(word) if field.knows(word) && edition.spelled(field, word).is_none() => {
                     Some(Objection::Word { edition, field, word: word.clone() })
                 }

@@ -2,7 +2,7 @@
 //! reads show it.
 
 /// A word with its presence in three lists: writes of 2025-11, writes of 2026-01, reads.
-pub(super) type Entry = (&'static str, [bool; 3]);
+pub(super) type WordEntry = (&'static str, [bool; 3]);
 
 const X: bool = true;
 const O: bool = false;
@@ -12,7 +12,7 @@ const O: bool = false;
 /// api-sms/UpdateCopyState.html (2026-01-27), the same file in v0.1.186, huaweicloud-sdk-python-v3 3.1.219
 /// `huaweicloudsdksms/v3/model/put_copy_state_req.py`; reads: CN api-sms/ShowServer.html, intl
 /// api-sms/ListServers.html, `huaweicloudsdksms/v3/model/show_server_response.py`.
-pub(super) const COPYSTATES: [Entry; 21] = [
+pub(super) const COPYSTATES: [WordEntry; 21] = [
     ("unavailable", [X, X, X]),
     ("waiting", [X, X, X]),
     ("init", [O, X, O]),
@@ -37,7 +37,7 @@ pub(super) const COPYSTATES: [Entry; 21] = [
 ];
 
 /// sources: as above.
-pub(super) const MIGRATIONCYCLES: [Entry; 10] = [
+pub(super) const MIGRATIONCYCLES: [WordEntry; 10] = [
     ("no_ready", [O, X, O]),
     ("ready_for_test", [O, X, O]),
     ("testing", [O, X, O]),
@@ -51,7 +51,7 @@ pub(super) const MIGRATIONCYCLES: [Entry; 10] = [
 ];
 
 /// Returns the words of a table, regardless of the lists that have them.
-pub(super) const fn words<const N: usize>(table: &[Entry; N]) -> [&'static str; N] {
+pub(super) const fn words<const N: usize>(table: &[WordEntry; N]) -> [&'static str; N] {
     let mut words = [""; N];
     let mut i = 0;
     while i < N {
@@ -74,6 +74,6 @@ pub(super) fn canonical(word: &str) -> &str {
 }
 
 /// Tells whether a list has the word in exactly this spelling.
-pub(super) fn has(table: &[Entry], word: &str) -> bool {
+pub(super) fn has(table: &[WordEntry], word: &str) -> bool {
     table.iter().any(|(known, _)| *known == word)
 }

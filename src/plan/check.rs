@@ -8,20 +8,20 @@ use super::reading::Reading;
 use crate::model::dialect::{Dialect, Field};
 use crate::model::words::{self, Pairing, Word};
 use crate::model::{BadSourceId, Row, RowId, SourceId, TargetState};
-use crate::plan::columns::{Cells, Column, Header, sheet_error};
+use crate::plan::columns::{Cells, Column, PlanHeader, sheet_error};
 use crate::plan::digest::{Digester, PlanDigest};
-use crate::plan::duplicates::{Agreed, Ids, Names, Sighting, Suspects, Told};
-use crate::plan::problem::{Kind, Position, Problems, quoted, spelt_out};
+use crate::plan::duplicates::{Agreed, Ids, Names, ReaderTexts, Sighting, Suspects};
+use crate::plan::problem::{Position, Problems, WarningKind, quoted, spelt_out};
 use crate::waves::Terms;
 
 /// Looks up the position of a column's value; the position of the row for `None`, and for a column that the file does not have.
-pub(crate) type Places<'a> = &'a dyn Fn(Option<Column>) -> Position;
+pub(crate) type Positions<'a> = &'a dyn Fn(Option<Column>) -> Position;
 
 /// Checks the rows of one plan, in plan order.
 pub(crate) struct Checker {
     pub(crate) problems: Problems,
     reading: Reading,
-    scope: Rc<Scope>,
+    scope: Rc<FileScope>,
     /// Number of lines in the files before this one: line numbers that are remembered for rows count through all files.
     n_lines_before: u32,
     n_lines: u32,
@@ -44,7 +44,7 @@ pub(crate) struct Checker {
 
 /// Rules of the plan file for the rows that are read now.
 #[derive(Clone, Debug, Default)]
-struct Scope {
+struct FileScope {
     defaults: BTreeMap<&'static str, String>,
     has_bad_default: bool,
     /// Wave that the rows belong to because of where they stand.
@@ -55,7 +55,7 @@ struct Scope {
     is_plan_file: bool,
 }
 
-impl Scope {
+impl FileScope {
     /// Fills empty cells with the plan's defaults.
     fn complete<'a>(&'a self, mut cells: Cells<'a>) -> Cells<'a> {
         if self.defaults.is_empty() {
@@ -104,7 +104,7 @@ impl Checker {
         }
     }
 
-    pub(crate) fn header(&mut self, header: &Header) {
+    pub(crate) fn header(&mut self, header: &PlanHeader) {
         self.lacks_source_id = !header.has(Column::SourceId);
         self.lacks_target_state = !header.has_target_state() && !self.has_default_target();
         self.lacks_target_state |= self.scope.has_bad_default;
@@ -123,7 +123,7 @@ impl Checker {
     pub(crate) fn under(&mut self, terms: &Terms, defaults: BTreeMap<&'static str, String>, has_bad_default: bool) {
         let waves = terms.waves.iter().map(|wave| wave.name.clone()).collect();
         let targets = terms.targets.keys().cloned().collect();
-        self.scope = Rc::new(Scope { defaults, has_bad_default, wave: None, waves, targets, is_plan_file: true });
+        self.scope = Rc::new(FileScope { defaults, has_bad_default, wave: None, waves, targets, is_plan_file: true });
     }
 
     /// Applies the terms of a sealed plan, whose rows already include their defaults.
@@ -153,7 +153,7 @@ impl Checker {
     }
 
     /// Checks a row; returns it if it is valid and the first with its id.
-    pub(crate) fn row(&mut self, cells: Cells<'_>, at: Places<'_>) -> Option<Row> {
+    pub(crate) fn row(&mut self, cells: Cells<'_>, at: Positions<'_>) -> Option<Row> {
         let scope = Rc::clone(&self.scope);
         let mut cells = scope.complete(cells);
         let n_errors = self.problems.n_errors();
@@ -174,7 +174,7 @@ impl Checker {
         let account = cells.get(Column::Target).map(|name| self.accounts.code(name));
         let wave = cells.get(Column::Wave).map(|name| self.waves.code(name));
         let terms = || Agreed::new(&wants, &expects, account, wave);
-        let told = Told { name: cells.get(Column::Name), note: cells.get(Column::Note), extra: &cells.extra };
+        let told = ReaderTexts { name: cells.get(Column::Name), note: cells.get(Column::Note), extra: &cells.extra };
         let sighting = self.ids.sight(&source_id, self.n_lines, terms, told);
         if !self.is_first(&source_id, sighting, at) {
             return None;
@@ -209,7 +209,7 @@ impl Checker {
         for (wave, at) in terms.waves.iter().zip(waves_at).filter(|(wave, _)| !wave.name.is_empty()) {
             if !named.contains(&wave.name) {
                 let message = format!("the wave {} has no rows", quoted(&wave.name));
-                self.problems.warning(Kind::WaveWithoutRows, *at, message, None);
+                self.problems.warning(WarningKind::WaveWithoutRows, *at, message, None);
             }
         }
         self.problems.sort();
@@ -225,7 +225,7 @@ impl Checker {
         }
     }
 
-    fn check_wave_and_target<'a>(&mut self, scope: &'a Scope, cells: &mut Cells<'a>, at: Places<'_>) {
+    fn check_wave_and_target<'a>(&mut self, scope: &'a FileScope, cells: &mut Cells<'a>, at: Positions<'_>) {
         let wave = cells.get(Column::Wave);
         if let Some(own) = &scope.wave {
             if let Some(named) = wave.filter(|named| named != own) {
@@ -258,7 +258,7 @@ impl Checker {
         }
     }
 
-    fn source_id(&mut self, cells: &Cells<'_>, at: Places<'_>) -> Option<SourceId> {
+    fn source_id(&mut self, cells: &Cells<'_>, at: Positions<'_>) -> Option<SourceId> {
         if self.lacks_source_id {
             return None;
         }
@@ -269,7 +269,7 @@ impl Checker {
         let place = at(Some(Column::SourceId));
         if let Some(odd) = oddity(text) {
             let message = format!("the source id {odd}: {}", spelt_out(text));
-            self.problems.warning(Kind::OddId, place, message, None);
+            self.problems.warning(WarningKind::OddId, place, message, None);
         }
         SourceId::new(text)
             .map_err(|bad| {
@@ -283,7 +283,7 @@ impl Checker {
     }
 
     /// Warns of failed look-ups of a spreadsheet: each would count as the name of a wave or an account.
-    fn warn_of_sheet_errors(&mut self, cells: &Cells<'_>, at: Places<'_>) {
+    fn warn_of_sheet_errors(&mut self, cells: &Cells<'_>, at: Positions<'_>) {
         for column in [Column::Wave, Column::Target] {
             if let Some(value) = cells.get(column).filter(|value| sheet_error(value)) {
                 let message = format!(
@@ -291,19 +291,19 @@ impl Checker {
                     quoted(value),
                     column.name()
                 );
-                self.problems.warning(Kind::SheetError, at(Some(column)), message, None);
+                self.problems.warning(WarningKind::SheetError, at(Some(column)), message, None);
             }
         }
     }
 
-    fn state(&mut self, cells: &Cells<'_>, [copystate, cycle]: [Column; 2], at: Places<'_>) -> TargetState {
+    fn state(&mut self, cells: &Cells<'_>, [copystate, cycle]: [Column; 2], at: Positions<'_>) -> TargetState {
         TargetState {
             copystate: self.word(cells, copystate, Field::Copystate, at),
             migrationcycle: self.word(cells, cycle, Field::Migrationcycle, at),
         }
     }
 
-    fn word(&mut self, cells: &Cells<'_>, column: Column, field: Field, at: Places<'_>) -> Option<Word> {
+    fn word(&mut self, cells: &Cells<'_>, column: Column, field: Field, at: Positions<'_>) -> Option<Word> {
         let text = cells.get(column)?;
         let word = Word::new(text);
         if let Some((message, suggestion)) = objection(&self.reading, field, text, &word) {
@@ -312,7 +312,7 @@ impl Checker {
         Some(word)
     }
 
-    fn check_there_is_a_target(&mut self, cells: &Cells<'_>, at: Places<'_>) {
+    fn check_there_is_a_target(&mut self, cells: &Cells<'_>, at: Positions<'_>) {
         let targets = [Column::Copystate, Column::Migrationcycle];
         if self.lacks_target_state || targets.iter().any(|column| cells.get(*column).is_some()) {
             return;
@@ -322,14 +322,14 @@ impl Checker {
         self.problems.error(place, "the row has no target state".to_owned(), None);
     }
 
-    fn check_it_can_be_said(&mut self, wants: &TargetState, at: Places<'_>) {
+    fn check_it_can_be_said(&mut self, wants: &TargetState, at: Positions<'_>) {
         let Reading { dialect, fills_in, .. } = self.reading;
         for objection in dialect.objections(wants, fills_in) {
             self.problems.error(at(Some(column_of(objection.field()))), objection.to_string(), None);
         }
     }
 
-    fn is_first(&mut self, id: &SourceId, sighting: Sighting, at: Places<'_>) -> bool {
+    fn is_first(&mut self, id: &SourceId, sighting: Sighting, at: Positions<'_>) -> bool {
         let this = at(Some(Column::SourceId));
         match sighting {
             Sighting::First => return true,
@@ -337,11 +337,12 @@ impl Checker {
                 let id = quoted(id.as_str());
                 let line = self.line_in_words(line);
                 let (kind, message) = match differs.in_words() {
-                    None => {
-                        (Kind::TwiceTheSame, format!("{id} is on {line} already, all else equal; this row is left out"))
-                    }
+                    None => (
+                        WarningKind::TwiceTheSame,
+                        format!("{id} is on {line} already, all else equal; this row is left out"),
+                    ),
                     Some(what) => (
-                        Kind::TwiceToldOtherwise,
+                        WarningKind::TwiceToldOtherwise,
                         format!(
                             "{id} is on {line} already, and here with {what}; this row is left out with what it says"
                         ),
@@ -361,7 +362,7 @@ impl Checker {
         false
     }
 
-    fn warn_of_states(&mut self, wants: &TargetState, expects: &TargetState, at: Places<'_>) {
+    fn warn_of_states(&mut self, wants: &TargetState, expects: &TargetState, at: Positions<'_>) {
         if self.blameless.as_ref().is_some_and(|[wanted, expected]| wanted == wants && expected == expects) {
             return;
         }
@@ -375,28 +376,28 @@ impl Checker {
         }
     }
 
-    fn warn_of_target(&mut self, wants: &TargetState, at: Places<'_>) {
+    fn warn_of_target(&mut self, wants: &TargetState, at: Positions<'_>) {
         if let (Some(copystate), Some(cycle)) = (&wants.copystate, &wants.migrationcycle)
             && words::pairing(copystate, cycle) == Pairing::Outside
         {
             let message = format!("the documented pairs do not have {copystate}/{cycle}: the service may refuse it");
-            self.problems.warning(Kind::OutsideThePairs, at(Some(Column::Copystate)), message, None);
+            self.problems.warning(WarningKind::OutsideThePairs, at(Some(Column::Copystate)), message, None);
         }
         if let Some(copystate) = wants.copystate.as_ref().filter(|copystate| words::started_by_task_action(copystate)) {
             let message =
                 format!("only an operator's task action starts \"{copystate}\": the row would change the record alone");
-            self.problems.warning(Kind::TaskAction, at(Some(Column::Copystate)), message, None);
+            self.problems.warning(WarningKind::TaskAction, at(Some(Column::Copystate)), message, None);
         }
         for (column, word) in unprovable(wants, [Column::Copystate, Column::Migrationcycle]) {
             let message = format!("reads never show \"{word}\": the row will end as unverified");
-            self.problems.warning(Kind::NeverShown, at(Some(column)), message, None);
+            self.problems.warning(WarningKind::NeverShown, at(Some(column)), message, None);
         }
     }
 
-    fn warn_of_expectation(&mut self, expects: &TargetState, at: Places<'_>) {
+    fn warn_of_expectation(&mut self, expects: &TargetState, at: Positions<'_>) {
         for (column, word) in unprovable(expects, [Column::ExpectCopystate, Column::ExpectMigrationcycle]) {
             let message = format!("reads never show \"{word}\": the row will always be refused");
-            self.problems.warning(Kind::NeverShown, at(Some(column)), message, None);
+            self.problems.warning(WarningKind::NeverShown, at(Some(column)), message, None);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-use crate::plan::problem::{Kind, Position, Problems, quoted};
+use crate::plan::problem::{Position, Problems, WarningKind, quoted};
 
 /// Known column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,22 +141,22 @@ impl<'a> Cells<'a> {
         self.get(column).map(str::to_owned)
     }
 
-    pub(crate) fn put(&mut self, place: &Place, value: &'a str) {
+    pub(crate) fn put(&mut self, place: &Destination, value: &'a str) {
         let value = value.trim();
         if value.is_empty() {
             return;
         }
         match place {
-            Place::Known(column) => self.known[*column as usize] = Some(value),
-            Place::Extra(name) => self.extra.push((name.clone(), value.to_owned())),
-            Place::Nowhere => (),
+            Destination::Known(column) => self.known[*column as usize] = Some(value),
+            Destination::Extra(name) => self.extra.push((name.clone(), value.to_owned())),
+            Destination::Nowhere => (),
         }
     }
 }
 
 /// Destination of the values of one field of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Destination {
     Known(Column),
     /// Kept for the reports under this name.
     Extra(String),
@@ -166,12 +166,12 @@ pub(crate) enum Place {
 
 /// Mapping of a plan's fields to columns, as its header line defines it.
 #[derive(Debug)]
-pub(crate) struct Header {
-    pub(crate) places: Vec<Place>,
+pub(crate) struct PlanHeader {
+    pub(crate) places: Vec<Destination>,
     field_of: [Option<usize>; Column::ALL.len()],
 }
 
-impl Header {
+impl PlanHeader {
     /// Maps the names. With `by_default`, rows have a target state even without a column for it.
     pub(crate) fn new(
         names: &[(String, Position)],
@@ -187,7 +187,7 @@ impl Header {
                 None if name.is_empty() => unnamed(field, *at, problems),
                 None => match extras.insert(plain(name), name) {
                     Some(first) => repeated(first, name, *at, problems),
-                    None => Place::Extra(name.clone()),
+                    None => Destination::Extra(name.clone()),
                 },
             };
             header.places.push(place);
@@ -209,13 +209,19 @@ impl Header {
         self.has(Column::Copystate) || self.has(Column::Migrationcycle)
     }
 
-    fn known(&mut self, field: usize, column: Column, names: &[(String, Position)], problems: &mut Problems) -> Place {
+    fn known(
+        &mut self,
+        field: usize,
+        column: Column,
+        names: &[(String, Position)],
+        problems: &mut Problems,
+    ) -> Destination {
         let (name, at) = &names[field];
         if let Some(first) = self.field_of(column) {
             return repeated(&names[first].0, name, *at, problems);
         }
         self.field_of[column as usize] = Some(field);
-        Place::Known(column)
+        Destination::Known(column)
     }
 
     /// Reports needed columns that are missing; returns the fields that were probably meant for them.
@@ -242,7 +248,7 @@ impl Header {
     }
 
     fn meant_for(&self, columns: &[Column], names: &[(String, Position)]) -> Option<(usize, Column)> {
-        let extras = self.places.iter().enumerate().filter(|(_, place)| matches!(place, Place::Extra(_)));
+        let extras = self.places.iter().enumerate().filter(|(_, place)| matches!(place, Destination::Extra(_)));
         extras
             .filter_map(|(field, _)| Some((field, Column::similar(&names[field].0)?)))
             .find(|(_, column)| columns.contains(column))
@@ -252,7 +258,7 @@ impl Header {
     fn warn_of_extras(&self, names: &[(String, Position)], misspelt: &[usize], problems: &mut Problems) {
         let mut suggested: Vec<Column> = Vec::new();
         for (field, (name, at)) in names.iter().enumerate() {
-            let is_extra = matches!(self.places[field], Place::Extra(_));
+            let is_extra = matches!(self.places[field], Destination::Extra(_));
             if is_extra && !name.is_empty() && !misspelt.contains(&field) {
                 let meant = warn_unknown(name, *at, |column| self.has(column) || suggested.contains(&column), problems);
                 suggested.extend(meant);
@@ -280,7 +286,7 @@ pub(crate) fn warn_unknown(
     }
     let meant = Column::similar(name).filter(|column| !has(*column));
     let message = format!("unknown column {}, kept for the reports only", quoted(name));
-    problems.warning(Kind::UnknownColumn, at, message, meant.map(Column::name));
+    problems.warning(WarningKind::UnknownColumn, at, message, meant.map(Column::name));
     meant
 }
 
@@ -289,22 +295,22 @@ fn asks_for_order(name: &str) -> bool {
     matches!(plain(name).as_str(), "after" | "dependson" | "notbefore")
 }
 
-pub(crate) fn repeated(first: &str, name: &str, at: Position, problems: &mut Problems) -> Place {
+pub(crate) fn repeated(first: &str, name: &str, at: Position, problems: &mut Problems) -> Destination {
     let message = if first == name {
         format!("the column {} is there twice", quoted(name))
     } else {
         format!("the columns {} and {} are one", quoted(first), quoted(name))
     };
     problems.error(at, message, None);
-    Place::Nowhere
+    Destination::Nowhere
 }
 
 /// Keeps the empty column of a spreadsheet, with a warning.
-fn unnamed(field: usize, at: Position, problems: &mut Problems) -> Place {
+fn unnamed(field: usize, at: Position, problems: &mut Problems) -> Destination {
     let name = format!("column {}", field + 1);
     let message = format!("a column without a name, kept for the reports as \"{name}\"");
-    problems.warning(Kind::UnknownColumn, at, message, None);
-    Place::Extra(name)
+    problems.warning(WarningKind::UnknownColumn, at, message, None);
+    Destination::Extra(name)
 }
 
 fn missing(needed: &str, meant: Option<(usize, Column)>, names: &[(String, Position)]) -> String {

@@ -3,22 +3,22 @@
 use std::io::{self, Read};
 use std::rc::Rc;
 
-use super::error::Stop;
+use super::error::ReadStop;
 use super::text::Comment;
 use crate::model::Row;
 use crate::plan::check::Checker;
-use crate::plan::columns::{Cells, Column, Header, Place};
-use crate::plan::problem::{Kind, Position, Problems, plural, quoted};
-use crate::plan::text::{MAX_FIELD, Next, Text};
+use crate::plan::columns::{Cells, Column, Destination, PlanHeader};
+use crate::plan::problem::{Position, Problems, WarningKind, plural, quoted};
+use crate::plan::text::{MAX_FIELD, NextLine, Text};
 
 mod fields;
 mod heading;
 mod records;
 mod shape;
 
-use fields::Field;
+use fields::CsvField;
 use records::{Record, Records};
-use shape::{Shape, warn_of_comment};
+use shape::{RowShape, warn_of_comment};
 
 /// Reads the header, at which the text has to be, and the rows. `above` are the comments before it.
 pub(crate) fn read<R: Read, E>(
@@ -26,7 +26,7 @@ pub(crate) fn read<R: Read, E>(
     above: &[Comment],
     checker: &mut Checker,
     each: &mut impl FnMut(Row) -> Result<(), E>,
-) -> Result<(), Stop<E>> {
+) -> Result<(), ReadStop<E>> {
     let Some(delimiter) = delimiter(text, &mut checker.problems)? else { return Ok(()) };
     let mut records = Records::new(delimiter);
     let n_errors = checker.problems.n_errors();
@@ -47,7 +47,7 @@ pub(crate) fn read<R: Read, E>(
     let name_of_id = names.iter().find(|name| Column::named(name) == Some(Column::SourceId)).cloned();
     let Some(header) = header(&records.record(text), by_default, &mut checker.problems) else { return Ok(()) };
     checker.header(&header);
-    let shape = Rc::new(Shape::of(&header, delimiter));
+    let shape = Rc::new(RowShape::new(&header, delimiter));
     for comment in above.iter().filter(|comment| shape.is_like_comment(&comment.text)) {
         warn_of_comment(Position { line: comment.line, column: 1 }, &comment.text, &mut checker.problems);
     }
@@ -65,7 +65,7 @@ pub(crate) fn read<R: Read, E>(
             continue;
         }
         if let Some(row) = row(&record, &header, checker) {
-            each(row).map_err(Stop::Each)?;
+            each(row).map_err(ReadStop::Each)?;
         }
     }
     Ok(())
@@ -95,9 +95,9 @@ fn delimiter<R: Read>(text: &mut Text<R>, problems: &mut Problems) -> io::Result
 fn skip_empty_rows<R: Read>(text: &mut Text<R>, problems: &mut Problems) -> io::Result<bool> {
     loop {
         match text.next(problems)? {
-            Next::Comment { len } => text.consume(len)?,
-            Next::End => return Ok(false),
-            Next::Content => match text.line_len()? {
+            NextLine::Comment { len } => text.consume(len)?,
+            NextLine::End => return Ok(false),
+            NextLine::Content => match text.line_len()? {
                 Some(len) if text.unread()[..len].iter().all(|byte| b",;\t \r\n".contains(byte)) => {
                     text.consume(len)?;
                 }
@@ -108,7 +108,7 @@ fn skip_empty_rows<R: Read>(text: &mut Text<R>, problems: &mut Problems) -> io::
 }
 
 /// Warns of rows inside a quoted field: a stray quote swallows the lines up to the next one.
-fn warn_of_quoted(record: &Record<'_>, header: &Header, shape: &Shape, problems: &mut Problems) {
+fn warn_of_quoted(record: &Record<'_>, header: &PlanHeader, shape: &RowShape, problems: &mut Problems) {
     let n_columns = header.places.len();
     for (field, at) in record.fields.iter().zip(record.places()).take(n_columns) {
         for (line, text) in (at.line..).zip(record.value(field).split('\n')).skip(1) {
@@ -118,13 +118,13 @@ fn warn_of_quoted(record: &Record<'_>, header: &Header, shape: &Shape, problems:
                     at.line,
                     quoted(text.trim())
                 );
-                problems.warning(Kind::QuotedRow, Position { line, column: 1 }, message, None);
+                problems.warning(WarningKind::QuotedRow, Position { line, column: 1 }, message, None);
             }
         }
     }
 }
 
-fn header(record: &Record<'_>, by_default: bool, problems: &mut Problems) -> Option<Header> {
+fn header(record: &Record<'_>, by_default: bool, problems: &mut Problems) -> Option<PlanHeader> {
     if let Some(nul) = record.text.iter().position(|byte| *byte == 0) {
         let message =
             "a NUL character: UTF-16 text without a byte-order mark is read with --encoding utf-16le or utf-16be"
@@ -132,20 +132,20 @@ fn header(record: &Record<'_>, by_default: bool, problems: &mut Problems) -> Opt
         problems.error(record.at(nul), message, None);
         return None;
     }
-    let name = |field: &Field| record.value(field).trim().to_owned();
+    let name = |field: &CsvField| record.value(field).trim().to_owned();
     let names: Vec<_> = record.fields.iter().map(name).zip(record.places()).collect();
-    Some(Header::new(&names, record.at(0), by_default, problems))
+    Some(PlanHeader::new(&names, record.at(0), by_default, problems))
 }
 
 /// Tells whether a row repeats the header: its id is the name of its column. Joined files may have a byte-order mark there.
-fn is_header_again(record: &Record<'_>, header: &Header, name_of_id: &str) -> bool {
+fn is_header_again(record: &Record<'_>, header: &PlanHeader, name_of_id: &str) -> bool {
     let field = header.field_of(Column::SourceId).and_then(|field| record.fields.get(field));
     field.is_some_and(|field| {
         record.value(field).trim().trim_start_matches('\u{feff}').trim_matches('"') == name_of_id.trim()
     })
 }
 
-fn row(record: &Record<'_>, header: &Header, checker: &mut Checker) -> Option<Row> {
+fn row(record: &Record<'_>, header: &PlanHeader, checker: &mut Checker) -> Option<Row> {
     if !is_whole(record, header, &mut checker.problems) {
         return None;
     }
@@ -161,7 +161,7 @@ fn row(record: &Record<'_>, header: &Header, checker: &mut Checker) -> Option<Ro
 
 /// Tells whether the record has one field per column, none of them too long; reports it otherwise. In a ragged record nobody can tell
 /// which value belongs to which column, so its values are not judged.
-fn is_whole(record: &Record<'_>, header: &Header, problems: &mut Problems) -> bool {
+fn is_whole(record: &Record<'_>, header: &PlanHeader, problems: &mut Problems) -> bool {
     let (n_fields, n_columns) = (record.fields.len(), header.places.len());
     if n_fields != n_columns {
         // Points at the first surplus field, or at the row that is too short.
@@ -175,9 +175,9 @@ fn is_whole(record: &Record<'_>, header: &Header, problems: &mut Problems) -> bo
     let mut columns = record.fields.iter().zip(&header.places);
     let Some((field, place)) = columns.find(|(field, _)| field.value.len() > MAX_FIELD) else { return true };
     let message = match place {
-        Place::Known(column) => format!("the {} is longer than 64 KiB", column.name()),
-        Place::Extra(name) => format!("the value of {} is longer than 64 KiB", quoted(name)),
-        Place::Nowhere => "the value is longer than 64 KiB".to_owned(),
+        Destination::Known(column) => format!("the {} is longer than 64 KiB", column.name()),
+        Destination::Extra(name) => format!("the value of {} is longer than 64 KiB", quoted(name)),
+        Destination::Nowhere => "the value is longer than 64 KiB".to_owned(),
     };
     problems.error(record.at(field.start), message, None);
     false

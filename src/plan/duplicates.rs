@@ -50,7 +50,7 @@ impl Agreed {
 
 /// Texts of a row that only people read.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Told<'a> {
+pub(crate) struct ReaderTexts<'a> {
     pub(crate) name: Option<&'a str>,
     pub(crate) note: Option<&'a str>,
     pub(crate) extra: &'a [(String, String)],
@@ -132,7 +132,7 @@ impl Ids {
         id: &SourceId,
         line: u32,
         terms: impl FnOnce() -> Agreed,
-        told: Told<'_>,
+        told: ReaderTexts<'_>,
     ) -> Sighting {
         match self {
             Ids::Gathered { key, hashes } => {
@@ -163,7 +163,7 @@ impl Ids {
 #[derive(Default)]
 pub(crate) struct SeenIds {
     keys: [RandomState; 2],
-    entries: Vec<Entry>,
+    entries: Vec<SeenId>,
     /// Indices into `entries`, found by the hash of the id.
     index: HashTable<u32>,
     terms: Vec<Agreed>,
@@ -173,7 +173,7 @@ pub(crate) struct SeenIds {
 
 /// First row of an id. The id is kept as 96 bits of a hash whose keys no plan can know: two ids of a plan of a million rows are
 /// taken for one with a probability of 1 in 10^17.
-struct Entry {
+struct SeenId {
     hash: [u8; 12],
     line: u32,
     terms: u32,
@@ -182,7 +182,7 @@ struct Entry {
 }
 
 impl SeenIds {
-    pub(crate) fn sight(&mut self, id: &SourceId, line: u32, terms: Agreed, told: Told<'_>) -> Sighting {
+    pub(crate) fn sight(&mut self, id: &SourceId, line: u32, terms: Agreed, told: ReaderTexts<'_>) -> Sighting {
         let code = self.code(terms);
         let told = self.marks(told);
         let hash = self.hash(id);
@@ -195,7 +195,7 @@ impl SeenIds {
         match slot {
             Slot::Vacant(vacant) => {
                 vacant.insert(u32::try_from(entries.len()).expect("there are no more rows than numbered lines"));
-                entries.push(Entry { hash, line, terms: code, told });
+                entries.push(SeenId { hash, line, terms: code, told });
                 Sighting::First
             }
             Slot::Occupied(occupied) => {
@@ -226,7 +226,7 @@ impl SeenIds {
     }
 
     /// Returns short hashes of the texts, for the unknown columns independent of their order.
-    fn marks(&self, Told { name, note, extra }: Told<'_>) -> [u32; 3] {
+    fn marks(&self, ReaderTexts { name, note, extra }: ReaderTexts<'_>) -> [u32; 3] {
         let [key, _] = &self.keys;
         let extra = extra.iter().map(|pair| key.hash_one(pair)).fold(0, u64::wrapping_add);
         [key.hash_one(name), key.hash_one(note), extra].map(|hash| u32::try_from(hash >> 32).expect("32 bits are left"))
@@ -293,8 +293,8 @@ mod tests {
     fn a_suspect_costs_at_most_44_bytes() {
         // The table takes an index and a control byte for each slot, and is at least 7/16 full once it has grown.
         let slot = size_of::<u32>() + 1;
-        assert_eq!(size_of::<Entry>(), 32);
-        assert!(size_of::<Entry>() + (slot * 16).div_ceil(7) <= 44);
+        assert_eq!(size_of::<SeenId>(), 32);
+        assert!(size_of::<SeenId>() + (slot * 16).div_ceil(7) <= 44);
     }
 
     #[test]
@@ -302,11 +302,11 @@ mod tests {
         let anyone = TargetState::default();
         let first = Agreed::new(&wants("init"), &anyone, Some(0), Some(0));
         let mut seen = SeenIds::default();
-        assert_eq!(seen.sight(&id("vm-1"), 2, first.clone(), Told::default()), Sighting::First);
-        assert_eq!(seen.sight(&id("VM-1"), 3, first.clone(), Told::default()), again(2));
+        assert_eq!(seen.sight(&id("vm-1"), 2, first.clone(), ReaderTexts::default()), Sighting::First);
+        assert_eq!(seen.sight(&id("VM-1"), 3, first.clone(), ReaderTexts::default()), again(2));
         // Two spellings of one state are equal.
         let spelt = Agreed::new(&wants("initialize"), &anyone, Some(0), Some(0));
-        assert_eq!(seen.sight(&id("vm-1"), 4, spelt, Told::default()), again(2));
+        assert_eq!(seen.sight(&id("vm-1"), 4, spelt, ReaderTexts::default()), again(2));
         let cases = [
             (Agreed::new(&wants("stopped"), &anyone, Some(1), Some(1)), "another target state"),
             (Agreed::new(&wants("init"), &anyone, Some(1), Some(1)), "another target account"),
@@ -314,7 +314,10 @@ mod tests {
             (Agreed::new(&wants("init"), &wants("init"), Some(0), Some(0)), "another expected state"),
         ];
         for (terms, difference) in cases {
-            assert_eq!(seen.sight(&id("vm-1"), 9, terms, Told::default()), Sighting::Conflict { line: 2, difference });
+            assert_eq!(
+                seen.sight(&id("vm-1"), 9, terms, ReaderTexts::default()),
+                Sighting::Conflict { line: 2, difference }
+            );
         }
     }
 
@@ -324,17 +327,17 @@ mod tests {
         let extra = [pair("rack", "7"), pair("owner", "ops")];
         let turned = [extra[1].clone(), extra[0].clone()];
         let other = [pair("rack", "8"), pair("owner", "ops")];
-        let first = Told { name: Some("web"), note: None, extra: &extra };
+        let first = ReaderTexts { name: Some("web"), note: None, extra: &extra };
         let mut seen = SeenIds::default();
         assert_eq!(seen.sight(&id("vm-1"), 2, Agreed::default(), first), Sighting::First);
         let cases = [
             (first, None),
-            (Told { extra: &turned, ..first }, None),
-            (Told { name: None, ..first }, Some("another name")),
-            (Told { note: Some("web"), ..first }, Some("another note")),
-            (Told { extra: &other, ..first }, Some("other values in unknown columns")),
+            (ReaderTexts { extra: &turned, ..first }, None),
+            (ReaderTexts { name: None, ..first }, Some("another name")),
+            (ReaderTexts { note: Some("web"), ..first }, Some("another note")),
+            (ReaderTexts { extra: &other, ..first }, Some("other values in unknown columns")),
             (
-                Told { name: Some("db"), note: Some(""), extra: &[] },
+                ReaderTexts { name: Some("db"), note: Some(""), extra: &[] },
                 Some("another name, another note and other values in unknown columns"),
             ),
         ];
@@ -351,19 +354,20 @@ mod tests {
         let mut seen = SeenIds::default();
         for line in 0..10_000 {
             assert_eq!(
-                seen.sight(&id(&format!("vm-{line}")), line, Agreed::default(), Told::default()),
+                seen.sight(&id(&format!("vm-{line}")), line, Agreed::default(), ReaderTexts::default()),
                 Sighting::First
             );
         }
         for line in 0..10_000 {
-            let sighting = seen.sight(&id(&format!("vm-{line}")), 0, Agreed::default(), Told::default());
+            let sighting = seen.sight(&id(&format!("vm-{line}")), 0, Agreed::default(), ReaderTexts::default());
             assert_eq!(sighting, again(line));
         }
     }
 
     #[test]
     fn an_id_that_is_there_twice_is_a_suspect_for_the_next_reading() {
-        let first = |ids: &mut Ids, line: u32, text: &str| ids.sight(&id(text), line, Agreed::default, Told::default());
+        let first =
+            |ids: &mut Ids, line: u32, text: &str| ids.sight(&id(text), line, Agreed::default, ReaderTexts::default());
         let mut ids = Ids::default();
         for (line, text) in (1..).zip(["a", "b", "c", "b", "b"]) {
             assert_eq!(first(&mut ids, line, text), Sighting::First);

@@ -39,13 +39,13 @@ pub enum ReadError<E> {
 }
 
 /// Reason for which a format's reader stopped early.
-pub(super) enum Stop<E> {
+pub(super) enum ReadStop<E> {
     Io(io::Error),
     Each(E),
 }
 
-impl<E> From<io::Error> for Stop<E> {
+impl<E> From<io::Error> for ReadStop<E> {
     fn from(error: io::Error) -> Self {
-        Stop::Io(error)
+        ReadStop::Io(error)
     }
 }

@@ -26,7 +26,7 @@ pub(super) mod sections;
 
 use sections::InlineRow;
 
-use sections::{Section, Told};
+use sections::{FileProblems, Section};
 
 /// Content of a plan file, before its rows are read.
 #[derive(Debug, Default)]
@@ -85,11 +85,11 @@ pub(super) fn read(text: &str, allow_unknown: bool, problems: &mut Problems) -> 
         Err(error) => {
             let at = error.span().map_or(0, |span: Range<usize>| span.start.min(text.len()));
             let message = error.message().replace('\n', ", ");
-            problems.error(Position::of(text.as_bytes(), at, 1), format!("not TOML: {message}"), None);
+            problems.error(Position::at_offset(text.as_bytes(), at, 1), format!("not TOML: {message}"), None);
             return PlanFile::default();
         }
     };
-    let told = Told::default();
+    let told = FileProblems::default();
     let file = read_document(Section::whole(&document, text, &told), allow_unknown);
     told.into(problems);
     file
@@ -171,7 +171,7 @@ fn read_document(mut plan: Section<'_>, allow_unknown: bool) -> PlanFile {
             let rows = canary.read("rows", |text| text.parse::<Share>().map_err(|bad| bad.to_string()));
             match rows {
                 None => canary.complain("a canary needs `rows`: a number of them, or a percentage"),
-                Some(rows) if rows.of(u64::MAX / 2) == 0 => {
+                Some(rows) if rows.rows_of(u64::MAX / 2) == 0 => {
                     canary.complain("a canary of no rows is none: leave it out");
                 }
                 Some(_) => (),

@@ -2,18 +2,18 @@
 
 use std::collections::HashSet;
 
-use super::error::Stop;
+use super::error::ReadStop;
 use super::file::sections::InlineRow;
 use crate::model::Row;
 use crate::plan::check::Checker;
-use crate::plan::columns::{Cells, Column, Place, repeated, warn_unknown};
+use crate::plan::columns::{Cells, Column, Destination, repeated, warn_unknown};
 use crate::plan::problem::Position;
 
 pub(super) fn read<E>(
     rows: &[InlineRow],
     checker: &mut Checker,
     each: &mut impl FnMut(Row) -> Result<(), E>,
-) -> Result<(), Stop<E>> {
+) -> Result<(), ReadStop<E>> {
     let mut warned: HashSet<&str> = HashSet::new();
     for InlineRow { at, cells } in rows {
         let mut values = Cells::default();
@@ -24,18 +24,18 @@ pub(super) fn read<E>(
                     let has = |column| cells.iter().any(|(key, _, _)| Column::named(key) == Some(column));
                     warn_unknown(key, *place, has, &mut checker.problems);
                 }
-                values.put(&Place::Extra(key.trim().to_owned()), value);
+                values.put(&Destination::Extra(key.trim().to_owned()), value);
                 continue;
             };
             if let Some((first, _)) = places[column as usize].replace((key, *place)) {
                 repeated(first, key, *place, &mut checker.problems);
             }
-            values.put(&Place::Known(column), value);
+            values.put(&Destination::Known(column), value);
         }
         let place_of =
             |column: Option<Column>| column.and_then(|column| places[column as usize]).map_or(*at, |(_, at)| at);
         if let Some(row) = checker.row(values, &place_of) {
-            each(row).map_err(Stop::Each)?;
+            each(row).map_err(ReadStop::Each)?;
         }
     }
     Ok(())

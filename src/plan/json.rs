@@ -8,13 +8,13 @@ use std::io::Read;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::error::Stop;
+use super::error::ReadStop;
 use super::text::Comment;
 use crate::model::Row;
 use crate::plan::check::Checker;
-use crate::plan::columns::{Cells, Column, Place, repeated, warn_unknown};
-use crate::plan::problem::{Kind, Position, Problems, quoted};
-use crate::plan::text::{MAX_FIELD, Next, Text};
+use crate::plan::columns::{Cells, Column, Destination, repeated, warn_unknown};
+use crate::plan::problem::{Position, Problems, WarningKind, quoted};
+use crate::plan::text::{MAX_FIELD, NextLine, Text};
 
 /// Limit of different keys, more than any header has: keys that differ on each line must not fill the memory.
 const MAX_KEYS: usize = 1_000;
@@ -24,20 +24,20 @@ pub(crate) fn read<R: Read, E>(
     above: &[Comment],
     checker: &mut Checker,
     each: &mut impl FnMut(Row) -> Result<(), E>,
-) -> Result<(), Stop<E>> {
-    let mut keys = Keys::default();
+) -> Result<(), ReadStop<E>> {
+    let mut keys = JsonKeys::default();
     for Comment { line, text } in above {
         warn_of_comment(text, *line, &mut checker.problems);
     }
     loop {
         match text.next(&mut checker.problems)? {
-            Next::Content => (),
-            Next::Comment { len } => {
+            NextLine::Content => (),
+            NextLine::Comment { len } => {
                 warn_of_comment(&text.unread()[..len], text.line(), &mut checker.problems);
                 text.consume(len)?;
                 continue;
             }
-            Next::End => break,
+            NextLine::End => break,
         }
         let line = text.line();
         let Some(len) = text.line_len()? else {
@@ -48,7 +48,7 @@ pub(crate) fn read<R: Read, E>(
         if text.check_encoding(len, &mut checker.problems) {
             let json = str::from_utf8(&text.unread()[..len]).expect("the encoding was checked just now");
             if let Some(row) = row(json, line, &mut keys, checker) {
-                each(row).map_err(Stop::Each)?;
+                each(row).map_err(ReadStop::Each)?;
             }
         }
         text.consume(len)?;
@@ -66,14 +66,14 @@ fn warn_of_comment(comment: &[u8], line: u32, problems: &mut Problems) {
     let comment = String::from_utf8_lossy(comment);
     let comment = comment.trim();
     let object = comment.trim_start_matches(['#', ' ', '\t']);
-    if object.starts_with('{') && serde_json::from_str::<Object<'_>>(object).is_ok() {
+    if object.starts_with('{') && serde_json::from_str::<JsonObject<'_>>(object).is_ok() {
         let message = format!("this comment looks like a row, and is none: {}", quoted(comment));
-        problems.warning(Kind::CommentLikeRow, Position { line, column: 1 }, message, None);
+        problems.warning(WarningKind::CommentLikeRow, Position { line, column: 1 }, message, None);
     }
 }
 
-fn row(json: &str, line: u32, keys: &mut Keys, checker: &mut Checker) -> Option<Row> {
-    let object: Object<'_> = match serde_json::from_str(json) {
+fn row(json: &str, line: u32, keys: &mut JsonKeys, checker: &mut Checker) -> Option<Row> {
+    let object: JsonObject<'_> = match serde_json::from_str(json) {
         Ok(object) => object,
         Err(error) => {
             let (at, message) = explain(&error, json, line);
@@ -91,12 +91,12 @@ fn row(json: &str, line: u32, keys: &mut Keys, checker: &mut Checker) -> Option<
     let mut cells = Cells::default();
     let mut value_of = [None; Column::ALL.len()];
     for (index, (key, value)) in object.0.iter().enumerate() {
-        let at = || Position::of(json.as_bytes(), value_offset(json, index), line);
+        let at = || Position::at_offset(json.as_bytes(), value_offset(json, index), line);
         let place = keys.place(key, at, &object, &mut checker.problems);
         let first = match place {
-            Place::Known(column) => value_of[*column as usize].replace(index),
-            Place::Extra(_) => object.0[..index].iter().position(|(other, _)| other == key),
-            Place::Nowhere => None,
+            Destination::Known(column) => value_of[*column as usize].replace(index),
+            Destination::Extra(_) => object.0[..index].iter().position(|(other, _)| other == key),
+            Destination::Nowhere => None,
         };
         if let Some(first) = first {
             repeated(&object.0[first].0, key, at(), &mut checker.problems);
@@ -117,27 +117,33 @@ fn row(json: &str, line: u32, keys: &mut Keys, checker: &mut Checker) -> Option<
         return None;
     }
     checker.row(cells, &|column| match column.and_then(|column| value_of[column as usize]) {
-        Some(index) => Position::of(json.as_bytes(), value_offset(json, index), line),
+        Some(index) => Position::at_offset(json.as_bytes(), value_offset(json, index), line),
         None => Position { line, column: 1 },
     })
 }
 
 /// Destinations of the keys seen so far.
 #[derive(Default)]
-struct Keys {
-    places: HashMap<String, Place>,
+struct JsonKeys {
+    places: HashMap<String, Destination>,
 }
 
-impl Keys {
+impl JsonKeys {
     /// Returns the destination of a key's value. Warns of an unknown key the first time that it is seen.
-    fn place(&mut self, key: &str, at: impl Fn() -> Position, object: &Object<'_>, problems: &mut Problems) -> &Place {
+    fn place(
+        &mut self,
+        key: &str,
+        at: impl Fn() -> Position,
+        object: &JsonObject<'_>,
+        problems: &mut Problems,
+    ) -> &Destination {
         if !self.places.contains_key(key) {
             let place = if let Some(column) = Column::named(key) {
-                Place::Known(column)
+                Destination::Known(column)
             } else {
                 let has = |column| object.0.iter().any(|(key, _)| Column::named(key) == Some(column));
                 warn_unknown(key, at(), has, problems);
-                Place::Extra(key.trim().to_owned())
+                Destination::Extra(key.trim().to_owned())
             };
             self.places.insert(key.to_owned(), place);
         }
@@ -146,17 +152,17 @@ impl Keys {
 }
 
 /// Returns a value as text. Ids and states have to be strings; what only people read may be a number or a boolean as well.
-fn text_of<'a>(place: &Place, value: &'a Value<'a>) -> Result<&'a str, &'static str> {
+fn text_of<'a>(place: &Destination, value: &'a JsonValue<'a>) -> Result<&'a str, &'static str> {
     let is_for_people = match place {
-        Place::Known(column) => column.is_for_people(),
-        Place::Extra(_) => true,
-        Place::Nowhere => false,
+        Destination::Known(column) => column.is_for_people(),
+        Destination::Extra(_) => true,
+        Destination::Nowhere => false,
     };
     match value {
-        Value::Text(text) => Ok(text),
-        Value::Null => Ok(""),
-        Value::Literal { text, .. } if is_for_people => Ok(text),
-        Value::Literal { what, .. } | Value::Nested { what } => Err(what),
+        JsonValue::Text(text) => Ok(text),
+        JsonValue::Null => Ok(""),
+        JsonValue::Literal { text, .. } if is_for_people => Ok(text),
+        JsonValue::Literal { what, .. } | JsonValue::Nested { what } => Err(what),
     }
 }
 
@@ -168,7 +174,7 @@ fn explain(error: &serde_json::Error, json: &str, line: u32) -> (Position, Strin
     while !json.is_char_boundary(offset) {
         offset -= 1;
     }
-    (Position::of(json.as_bytes(), offset, line), format!("not a JSON object: {reason}"))
+    (Position::at_offset(json.as_bytes(), offset, line), format!("not a JSON object: {reason}"))
 }
 
 /// Returns the offset at which the value of entry number `index` of a valid object starts.
@@ -196,9 +202,9 @@ fn value_offset(json: &str, index: usize) -> usize {
 }
 
 /// Object of one line: its entries in their order, repeated keys included.
-struct Object<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
+struct JsonObject<'a>(Vec<(Cow<'a, str>, JsonValue<'a>)>);
 
-enum Value<'a> {
+enum JsonValue<'a> {
     Text(Cow<'a, str>),
     Literal { text: String, what: &'static str },
     Null,
@@ -206,9 +212,9 @@ enum Value<'a> {
 }
 
 #[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+struct JsonKey<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for Object<'de> {
+impl<'de> Deserialize<'de> for JsonObject<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(ObjectVisitor)
     }
@@ -217,22 +223,22 @@ impl<'de> Deserialize<'de> for Object<'de> {
 struct ObjectVisitor;
 
 impl<'de> Visitor<'de> for ObjectVisitor {
-    type Value = Object<'de>;
+    type Value = JsonObject<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object like {\"source_id\": \"…\"}")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonObject<'de>, A::Error> {
         let mut entries = Vec::with_capacity(Column::ALL.len());
-        while let Some((Key(key), value)) = map.next_entry()? {
+        while let Some((JsonKey(key), value)) = map.next_entry()? {
             entries.push((key, value));
         }
-        Ok(Object(entries))
+        Ok(JsonObject(entries))
     }
 }
 
-impl<'de> Deserialize<'de> for Value<'de> {
+impl<'de> Deserialize<'de> for JsonValue<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor)
     }
@@ -240,52 +246,52 @@ impl<'de> Deserialize<'de> for Value<'de> {
 
 struct ValueVisitor;
 
-fn number(number: &impl ToString) -> Value<'static> {
-    Value::Literal { text: number.to_string(), what: "a number" }
+fn number(number: &impl ToString) -> JsonValue<'static> {
+    JsonValue::Literal { text: number.to_string(), what: "a number" }
 }
 
 impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value<'de>;
+    type Value = JsonValue<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
-        Ok(Value::Text(Cow::Borrowed(text)))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<JsonValue<'de>, E> {
+        Ok(JsonValue::Text(Cow::Borrowed(text)))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
-        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    fn visit_str<E>(self, text: &str) -> Result<JsonValue<'de>, E> {
+        Ok(JsonValue::Text(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
+    fn visit_u64<E>(self, value: u64) -> Result<JsonValue<'de>, E> {
         Ok(number(&value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {
+    fn visit_i64<E>(self, value: i64) -> Result<JsonValue<'de>, E> {
         Ok(number(&value))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value<'de>, E> {
+    fn visit_f64<E>(self, value: f64) -> Result<JsonValue<'de>, E> {
         Ok(number(&value))
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value<'de>, E> {
-        Ok(Value::Literal { text: value.to_string(), what: "a boolean" })
+    fn visit_bool<E>(self, value: bool) -> Result<JsonValue<'de>, E> {
+        Ok(JsonValue::Literal { text: value.to_string(), what: "a boolean" })
     }
 
-    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<JsonValue<'de>, E> {
+        Ok(JsonValue::Null)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<JsonValue<'de>, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Nested { what: "an array" })
+        Ok(JsonValue::Nested { what: "an array" })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonValue<'de>, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Nested { what: "an object" })
+        Ok(JsonValue::Nested { what: "an object" })
     }
 }

@@ -1,6 +1,6 @@
 //! Detection of files that are no plans, by their first bytes.
 
-use crate::texts::{self, Mark};
+use crate::texts::{self, ByteOrderMark};
 
 /// Kind of a file that is no plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ const MAGIC: [(&[u8], &str, &str); 24] = [
 
 /// Returns the kind of a file if we do not read it. `extension` is that of its name.
 pub(crate) fn foreign(beginning: &[u8], extension: Option<&str>) -> Option<Foreign> {
-    if texts::mark(beginning) == Mark::Utf32 || has_four_bytes_a_character(beginning) {
+    if texts::mark(beginning) == ByteOrderMark::Utf32 || has_four_bytes_a_character(beginning) {
         return Some(Foreign { is: "UTF-32 text", remedy: AS_UTF8 });
     }
     if let Some((_, is, remedy)) = MAGIC.iter().find(|(magic, _, _)| beginning.starts_with(magic)) {
@@ -103,7 +103,7 @@ fn of_text(beginning: &[u8]) -> Option<Foreign> {
 }
 
 fn looks_like_text(beginning: &[u8]) -> bool {
-    texts::mark(beginning) != Mark::None || str::from_utf8(beginning).is_ok() && !beginning.contains(&0)
+    texts::mark(beginning) != ByteOrderMark::None || str::from_utf8(beginning).is_ok() && !beginning.contains(&0)
 }
 
 /// Detects UTF-32 without a byte-order mark: three of four bytes are zero in the scripts that headers are written in.

@@ -19,7 +19,7 @@ pub(crate) struct Position {
 
 impl Position {
     /// Returns the position of the byte at `offset` in a text that begins at the start of the line `first_line`.
-    pub(crate) fn of(text: &[u8], offset: usize, first_line: u32) -> Self {
+    pub(crate) fn at_offset(text: &[u8], offset: usize, first_line: u32) -> Self {
         Self { line: first_line, column: 1 }.behind(&text[..offset])
     }
 
@@ -88,7 +88,7 @@ impl Problem {
 
 /// Kind of a warning. A plan often has the same one in every row, so that all past the third are reported together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum WarningKind {
     CommentLikeRow,
     QuotedRow,
     OddId,
@@ -103,22 +103,22 @@ pub(crate) enum Kind {
     SwitchedOff,
 }
 
-impl Kind {
+impl WarningKind {
     /// Name in the plural.
     fn name(self) -> &'static str {
         match self {
-            Kind::CommentLikeRow => "comments that look like rows",
-            Kind::QuotedRow => "lines inside quotes that look like rows",
-            Kind::OddId => "ids with characters that do not print, are not ASCII or stand in no id",
-            Kind::SheetError => "failed look-ups of a spreadsheet",
-            Kind::TwiceTheSame => "rows that are there twice, all else equal",
-            Kind::TwiceToldOtherwise => "rows that are there twice, for people not the same",
-            Kind::UnknownColumn => "unknown columns",
-            Kind::OutsideThePairs => "pairs that are not among the documented ones",
-            Kind::TaskAction => "targets that only a task action starts",
-            Kind::NeverShown => "words that reads never show",
-            Kind::WaveWithoutRows => "waves without rows",
-            Kind::SwitchedOff => "settings that a plan does not switch off",
+            WarningKind::CommentLikeRow => "comments that look like rows",
+            WarningKind::QuotedRow => "lines inside quotes that look like rows",
+            WarningKind::OddId => "ids with characters that do not print, are not ASCII or stand in no id",
+            WarningKind::SheetError => "failed look-ups of a spreadsheet",
+            WarningKind::TwiceTheSame => "rows that are there twice, all else equal",
+            WarningKind::TwiceToldOtherwise => "rows that are there twice, for people not the same",
+            WarningKind::UnknownColumn => "unknown columns",
+            WarningKind::OutsideThePairs => "pairs that are not among the documented ones",
+            WarningKind::TaskAction => "targets that only a task action starts",
+            WarningKind::NeverShown => "words that reads never show",
+            WarningKind::WaveWithoutRows => "waves without rows",
+            WarningKind::SwitchedOff => "settings that a plan does not switch off",
         }
     }
 }
@@ -146,7 +146,7 @@ pub struct Problems {
     warnings: Vec<(u32, Problem)>,
     n_errors: usize,
     n_warnings: usize,
-    of_kinds: BTreeMap<Kind, OfKind>,
+    of_kinds: BTreeMap<WarningKind, OfKind>,
     strict: bool,
     /// File that is read now and its number; `None` and 0 for the plan itself.
     file: Option<String>,
@@ -207,7 +207,7 @@ impl Problems {
     }
 
     /// Adds a warning. One with a suggestion is never merged with others: it is mostly a slip, and each is different.
-    pub(crate) fn warning(&mut self, kind: Kind, at: Position, message: String, suggestion: Option<&str>) {
+    pub(crate) fn warning(&mut self, kind: WarningKind, at: Position, message: String, suggestion: Option<&str>) {
         if self.strict {
             return self.error(at, message, suggestion);
         }
@@ -311,7 +311,7 @@ mod tests {
     fn past_a_thousand_problems_there_is_a_count_and_errors_come_first() {
         let mut problems = Problems::new(false);
         for line in 1..=1_200 {
-            problems.warning(Kind::UnknownColumn, at(line), "odd".to_owned(), Some("even"));
+            problems.warning(WarningKind::UnknownColumn, at(line), "odd".to_owned(), Some("even"));
         }
         problems.error(at(1_201), "wrong".to_owned(), None);
         let lines = rendered(&problems);
@@ -330,9 +330,9 @@ mod tests {
     fn past_the_third_warning_of_a_kind_there_is_one_line_for_all_others() {
         let mut problems = Problems::new(false);
         for line in 2..=1_000_000 {
-            problems.warning(Kind::OddId, at(line), format!("odd {line}"), None);
+            problems.warning(WarningKind::OddId, at(line), format!("odd {line}"), None);
         }
-        problems.warning(Kind::TaskAction, at(3), "another".to_owned(), None);
+        problems.warning(WarningKind::TaskAction, at(3), "another".to_owned(), None);
         problems.sort();
         let expected = [
             "plan.csv:2:1: warning: odd 2".to_owned(),
@@ -341,13 +341,13 @@ mod tests {
             "plan.csv:4:1: warning: odd 4".to_owned(),
             format!(
                 "plan.csv:5:1: warning: 999996 more of this kind ({}), the last on line 1000000",
-                Kind::OddId.name()
+                WarningKind::OddId.name()
             ),
         ];
         assert_eq!((rendered(&problems), problems.n_warnings()), (expected.to_vec(), 1_000_000));
         // In strict mode each of them is reported, since each has to be mended.
         let mut problems = Problems::new(true);
-        (2..=9).for_each(|line| problems.warning(Kind::OddId, at(line), "odd".to_owned(), None));
+        (2..=9).for_each(|line| problems.warning(WarningKind::OddId, at(line), "odd".to_owned(), None));
         problems.sort();
         assert_eq!(rendered(&problems).len(), 8);
     }
@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn a_problem_is_an_object_with_five_fields() {
         let mut problems = Problems::new(true);
-        problems.warning(Kind::OddId, at(7), "odd".to_owned(), Some("even"));
+        problems.warning(WarningKind::OddId, at(7), "odd".to_owned(), Some("even"));
         let json = serde_json::to_value(&problems).unwrap();
         let expected = serde_json::json!({"n_errors": 1, "n_warnings": 0, "problems": [
             {"severity": "error", "line": 7, "column": 1, "message": "odd", "suggestion": "even"}]});
@@ -365,9 +365,9 @@ mod tests {
     #[test]
     fn a_position_counts_characters_not_bytes() {
         let text = "añb\n☃☃,x".as_bytes();
-        assert_eq!(Position::of(text, 0, 5), Position { line: 5, column: 1 });
-        assert_eq!(Position::of(text, 3, 5), Position { line: 5, column: 3 });
-        assert_eq!(Position::of(text, text.len() - 1, 5), Position { line: 6, column: 4 });
+        assert_eq!(Position::at_offset(text, 0, 5), Position { line: 5, column: 1 });
+        assert_eq!(Position::at_offset(text, 3, 5), Position { line: 5, column: 3 });
+        assert_eq!(Position::at_offset(text, text.len() - 1, 5), Position { line: 6, column: 4 });
     }
 
     #[test]

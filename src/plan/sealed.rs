@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use unicode_security::skeleton;
 
-use super::error::Stop;
+use super::error::ReadStop;
 use super::reading::Planned;
 use crate::event::LanePlace;
 use crate::journal::chain::hex;
@@ -370,14 +370,14 @@ pub(super) fn is_sealed(content: &[u8]) -> bool {
 
 /// Reason for which a sealed plan is not accepted.
 pub(super) enum Unsealed<E> {
-    Stopped(Stop<E>),
+    Stopped(ReadStop<E>),
     /// Edited since it was sealed.
     Edited(String),
 }
 
 impl<E> From<io::Error> for Unsealed<E> {
     fn from(error: io::Error) -> Self {
-        Unsealed::Stopped(Stop::Io(error))
+        Unsealed::Stopped(ReadStop::Io(error))
     }
 }
 
@@ -446,7 +446,7 @@ pub(super) fn read<E>(
         states.update(state_line(&read.source_id, read.seen.as_ref()));
         n_rows += 1;
         if let Some(row) = checker.row(read.cells(), &|_| Position { line: n_line, column: 1 }) {
-            each(Planned { row, sealed: read.seen }).map_err(|error| Unsealed::Stopped(Stop::Each(error)))?;
+            each(Planned { row, sealed: read.seen }).map_err(|error| Unsealed::Stopped(ReadStop::Each(error)))?;
         }
     }
     let head = head.ok_or_else(|| edited("it is empty"))?;

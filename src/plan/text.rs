@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 
 use crate::plan::problem::{Position, Problems, count_newlines, quoted};
-use crate::texts::{self, Mark};
+use crate::texts::{self, ByteOrderMark};
 
 /// Limit of a record in bytes.
 pub(crate) const MAX_RECORD: usize = 1024 * 1024;
@@ -31,7 +31,7 @@ pub(crate) struct Text<R> {
 }
 
 /// Kind of the next line of a plan.
-pub(crate) enum Next {
+pub(crate) enum NextLine {
     Content,
     /// Comment of this many bytes, its line end included.
     Comment {
@@ -46,8 +46,8 @@ impl<R: Read + Seek> Text<R> {
         let mut head = Vec::new();
         input.by_ref().take(4).read_to_end(&mut head)?;
         let (encoding, mark_len) = match texts::mark(&head) {
-            Mark::Of(encoding, len) => (encoding, len),
-            Mark::Utf32 | Mark::None => (told.unwrap_or(UTF_8), 0),
+            ByteOrderMark::Of(encoding, len) => (encoding, len),
+            ByteOrderMark::Utf32 | ByteOrderMark::None => (told.unwrap_or(UTF_8), 0),
         };
         input.seek(SeekFrom::Start(mark_len as u64))?;
         Ok(Self {
@@ -152,15 +152,15 @@ impl<R: Read> Text<R> {
     pub(crate) fn skip_to_content(&mut self, problems: &mut Problems) -> io::Result<bool> {
         loop {
             match self.next(problems)? {
-                Next::Content => return Ok(true),
-                Next::Comment { len } => self.consume(len)?,
-                Next::End => return Ok(false),
+                NextLine::Content => return Ok(true),
+                NextLine::Comment { len } => self.consume(len)?,
+                NextLine::End => return Ok(false),
             }
         }
     }
 
     /// Skips blank lines, and tells what follows them.
-    pub(crate) fn next(&mut self, problems: &mut Problems) -> io::Result<Next> {
+    pub(crate) fn next(&mut self, problems: &mut Problems) -> io::Result<NextLine> {
         loop {
             let n_blanks = self.unread().iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
             match self.unread().get(n_blanks).copied() {
@@ -168,15 +168,15 @@ impl<R: Read> Text<R> {
                 Some(b'#') => match self.line_len()? {
                     Some(len) => {
                         self.check_encoding(len, problems);
-                        return Ok(Next::Comment { len });
+                        return Ok(NextLine::Comment { len });
                     }
                     None => self.skip_line()?,
                 },
                 // More blanks than a record may have bytes: the reader of the record reports that.
-                None if n_blanks > MAX_RECORD => return Ok(Next::Content),
+                None if n_blanks > MAX_RECORD => return Ok(NextLine::Content),
                 None if self.more()? => (),
-                None => return Ok(Next::End),
-                Some(_) => return Ok(Next::Content),
+                None => return Ok(NextLine::End),
+                Some(_) => return Ok(NextLine::Content),
             }
         }
     }
@@ -184,7 +184,7 @@ impl<R: Read> Text<R> {
     /// Tells whether the first `len` unread bytes are valid text; reports the place where they are not.
     pub(crate) fn check_encoding(&self, len: usize, problems: &mut Problems) -> bool {
         let Err(error) = str::from_utf8(&self.unread()[..len]) else { return true };
-        let at = Position::of(self.unread(), error.valid_up_to(), self.line);
+        let at = Position::at_offset(self.unread(), error.valid_up_to(), self.line);
         let message = match &self.decoder {
             Some(decoder) => format!("this is not {} (half a character)", decoder.encoding().name()),
             None => not_utf8(&self.unread()[..len], error.valid_up_to()),

@@ -27,7 +27,7 @@ pub(crate) enum Strange {
 
 impl Strange {
     /// Classifies an outcome; `None` if the answer is the service's own, or if there was none.
-    pub(crate) fn of(outcome: &Outcome) -> Option<Self> {
+    pub(crate) fn from_outcome(outcome: &Outcome) -> Option<Self> {
         match outcome {
             Outcome::Lost { status: Some(300..=303 | 305..400), .. } => Some(Strange::Redirect),
             Outcome::Lost { status: Some(status @ (300..500 | 511)), code, .. }

@@ -621,7 +621,7 @@ mod tests {
         };
         let lane = match outcome {
             _ if outcome.refuses_us() => "!",
-            _ if between::Strange::of(outcome).is_some() => "5",
+            _ if between::Strange::from_outcome(outcome).is_some() => "5",
             _ => "",
         };
         let pace = if codes::throttled_in_doubt(outcome).is_some() { "~" } else { "" };

@@ -92,13 +92,13 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::problem::{Kind, Position};
+    use crate::plan::problem::{Position, WarningKind};
 
     #[test]
     fn it_keeps_to_its_schema() {
         let mut problems = Problems::new(false);
         problems.error(Position { line: 3, column: 9 }, "odd\u{202e}".to_owned(), Some("even"));
-        problems.warning(Kind::OddId, Position { line: 1, column: 1 }, "long".to_owned(), None);
+        problems.warning(WarningKind::OddId, Position { line: 1, column: 1 }, "long".to_owned(), None);
         let failures = [
             Failure::plain(Exit::Done),
             Failure::plain(Exit::Locked),

@@ -170,7 +170,7 @@ pub(crate) fn open(path: &Path, authority: Authority) -> Result<Opened, Settings
         NotOwn::Unreadable(source) => SettingsError::Unreadable { path: path.to_owned(), source },
         NotOwn::InOtherHands(problem) => SettingsError::InOtherHands { path: path.to_owned(), problem },
     })?;
-    Ok(Opened { path: path.to_owned(), authority, id: FileId::of(&found), content })
+    Ok(Opened { path: path.to_owned(), authority, id: FileId::from_metadata(&found), content })
 }
 
 /// Content of a file in which nobody else has a say. All that is judged is of the file that was opened, whatever stands at its

@@ -13,11 +13,11 @@ use super::signature::{Purpose, Signer, signer};
 /// List of keys and their holders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed {
-    lines: Vec<Line>,
+    lines: Vec<AllowedLine>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Line {
+struct AllowedLine {
     /// Patterns of names, separated by commas.
     principals: String,
     signer: Signer,
@@ -51,7 +51,7 @@ impl Allowed {
         let mut lines = Vec::new();
         for (line, text) in (1..).zip(text.lines().map(str::trim)) {
             if !text.is_empty() && !text.starts_with('#') {
-                lines.push(Line::read(text).map_err(|problem| BadLine { line, problem })?);
+                lines.push(AllowedLine::read(text).map_err(|problem| BadLine { line, problem })?);
             }
         }
         Ok(Self { lines })
@@ -77,7 +77,7 @@ impl Allowed {
     }
 }
 
-impl Line {
+impl AllowedLine {
     fn read(text: &str) -> Result<Self, String> {
         let (principals, rest) = word(text);
         let mut line = Self {

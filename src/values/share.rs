@@ -55,7 +55,7 @@ impl<'de> Deserialize<'de> for Share {
 impl Share {
     /// Returns the rows that this share is of `n_rows`, rounded up and at most `n_rows`.
     #[must_use]
-    pub fn of(self, n_rows: u64) -> u64 {
+    pub fn rows_of(self, n_rows: u64) -> u64 {
         match self {
             Share::Rows(rows) => rows.min(n_rows),
             Share::Percent(percent) => {
@@ -83,13 +83,13 @@ mod tests {
         for bad in ["", "-1", "5.5", "101%", "-1%", "%", "many"] {
             assert!(bad.parse::<Share>().is_err(), "{bad}");
         }
-        assert_eq!(Share::Percent(10.0).of(55), 6);
-        assert_eq!(Share::Percent(0.0).of(55), 0);
+        assert_eq!(Share::Percent(10.0).rows_of(55), 6);
+        assert_eq!(Share::Percent(0.0).rows_of(55), 0);
         for percent in [7.0, 14.0, 28.0, 55.0, 56.0] {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole numbers")]
             let rows = percent as u64;
-            assert_eq!(Share::Percent(percent).of(100), rows);
+            assert_eq!(Share::Percent(percent).rows_of(100), rows);
         }
-        assert_eq!(Share::Rows(9).of(3), 3);
+        assert_eq!(Share::Rows(9).rows_of(3), 3);
     }
 }

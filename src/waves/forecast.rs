@@ -56,7 +56,7 @@ impl Band {
     /// Estimates accounts that run side by side. `of_all` is the rate limit that all of them share, if any; `settles` is the time in
     /// which the last change may take effect: all of it counts for the longest duration, up to a second for the likely one.
     #[must_use]
-    pub fn of(lanes: &[Ahead], of_all: Option<f64>, settles: Duration) -> Self {
+    pub fn side_by_side(lanes: &[Ahead], of_all: Option<f64>, settles: Duration) -> Self {
         let bands: Vec<(f64, f64, f64)> = lanes.iter().map(Ahead::seconds).collect();
         let longest = |of: fn(&(f64, f64, f64)) -> f64| bands.iter().map(of).fold(0.0, f64::max);
         let n_rows: u64 = lanes.iter().map(|lane| lane.rows).sum();
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn before_anything_was_measured_the_pace_and_an_ordinary_night_are_believed() {
-        let band = Band::of(&[ahead(1_000, 10.0)], None, SETTLES);
+        let band = Band::side_by_side(&[ahead(1_000, 10.0)], None, SETTLES);
         assert_eq!((band.least.as_secs(), band.likely.as_secs(), band.most.as_secs()), (100, 111, 230));
         assert_eq!(band.fits(Duration::from_mins(5)), Fit::Fits);
         assert_eq!(band.fits(Duration::from_secs(200)), Fit::Tight);
@@ -201,7 +201,7 @@ mod tests {
         // Half of the allowed rate was reached, and each row took one and a half calls.
         let measured = Measured { rows: 400, requests: 600, seconds: 120.0, allowed: 1_200.0 };
         let lane = Ahead { rows: 1_000, per_second: Some(10.0), concurrency: 8, measured };
-        let band = Band::of(&[lane], None, Duration::ZERO);
+        let band = Band::side_by_side(&[lane], None, Duration::ZERO);
         assert_eq!((band.least.as_secs(), band.likely.as_secs(), band.most.as_secs()), (100, 300, 330));
     }
 
@@ -210,19 +210,19 @@ mod tests {
         // A canary at 4/s, which reached all of that.
         let measured = Measured { rows: 12, requests: 12, seconds: 3.0, allowed: 12.0 };
         let rest = Ahead { rows: 400, per_second: Some(100.0), concurrency: 8, measured };
-        assert_eq!(Band::of(&[rest], None, Duration::ZERO).likely.as_secs(), 4);
+        assert_eq!(Band::side_by_side(&[rest], None, Duration::ZERO).likely.as_secs(), 4);
         // Without a limit of ours the measured pace counts, unless it was measured under one.
         let free = Ahead { per_second: None, ..rest };
-        assert_eq!(Band::of(&[free], None, Duration::ZERO).likely.as_millis(), 12_500);
+        assert_eq!(Band::side_by_side(&[free], None, Duration::ZERO).likely.as_millis(), 12_500);
         let measured = Measured { rows: 100, requests: 100, seconds: 10.0, allowed: 0.0 };
-        assert_eq!(Band::of(&[Ahead { measured, ..free }], None, Duration::ZERO).likely.as_secs(), 40);
+        assert_eq!(Band::side_by_side(&[Ahead { measured, ..free }], None, Duration::ZERO).likely.as_secs(), 40);
     }
 
     #[test]
     fn accounts_go_side_by_side_unless_they_share_a_pace() {
         let lanes = [ahead(1_000, 10.0), ahead(100, 10.0)];
-        assert_eq!(Band::of(&lanes, None, Duration::ZERO).least.as_secs(), 100);
-        assert_eq!(Band::of(&lanes, Some(5.0), Duration::ZERO).least.as_secs(), 220);
-        assert_eq!(Band::of(&[], None, SETTLES), Band::default());
+        assert_eq!(Band::side_by_side(&lanes, None, Duration::ZERO).least.as_secs(), 100);
+        assert_eq!(Band::side_by_side(&lanes, Some(5.0), Duration::ZERO).least.as_secs(), 220);
+        assert_eq!(Band::side_by_side(&[], None, SETTLES), Band::default());
     }
 }

@@ -18,7 +18,7 @@ use crate::audit::bundle::{
 };
 use crate::audit::{self, signature};
 use crate::exit::Exit;
-use crate::files::beside::{Eyes, check_destination, write_file_for};
+use crate::files::beside::{Readers, check_destination, write_file_for};
 use crate::files::{folder_of, private_folder_in};
 use crate::formats::Format;
 use crate::journal::chain::hex;
@@ -207,7 +207,7 @@ fn folder_in(output: &Path) -> String {
 /// Writes the ZIP beside its destination, and renames it into place.
 fn zip_of(folder: &Path, output: &Path, like: &Path) -> io::Result<()> {
     let stem = folder_in(output);
-    write_file_for(output, Eyes::of(like), |file| {
+    write_file_for(output, Readers::of_file(like), |file| {
         let mut zip = ZipWriter::new(file);
         for name in names_in(folder)? {
             zip.start_file(format!("{stem}/{name}"), SimpleFileOptions::default().large_file(true))?;

@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::files;
-use crate::files::beside::{Eyes, check_destination, write_for};
+use crate::files::beside::{Readers, check_destination, write_for};
 use crate::journal::JournalError;
 use crate::launch::open::LaunchedApart;
 use crate::launch::planned::PlanToLaunch;
@@ -65,7 +65,7 @@ pub(in crate::commands) fn seal(
         lanes,
     };
     let mut digest = String::new();
-    write_for(to.path, eyes(context, Path::new(&run.plan_path), to.path), |out| {
+    write_for(to.path, readers(context, Path::new(&run.plan_path), to.path), |out| {
         let mut sealer = Sealer::begin(out, &head)?;
         journal
             .for_each_row(run.key, |row, standing| sealer.row(&row, standing.last_seen()).map_err(SealError::Write))?;
@@ -98,12 +98,12 @@ pub(in crate::commands) fn seal(
     Ok(())
 }
 
-/// Eyes for a sealed plan, which holds what the plan holds, and states as the journal does: those may read it who may read both.
-fn eyes(context: &Context, plan: &Path, sealed: &Path) -> Eyes {
+/// Returns the readers of a sealed plan: those who may read both the plan, whose rows it holds, and the journal, whose states it holds.
+fn readers(context: &Context, plan: &Path, sealed: &Path) -> Readers {
     let journal = &context.settings.journal;
     let like = |found: std::fs::Metadata| found.permissions().mode();
     let mode = std::fs::metadata(journal).map_or_else(|_| files::private_mode(files::folder_of(sealed)), like);
-    Eyes::of(plan).and(mode)
+    Readers::of_file(plan).and(mode)
 }
 
 #[derive(Debug)]

@@ -15,15 +15,15 @@ use secrecy::zeroize::Zeroizing;
 
 const OURS: [&str; 4] = ["ak", "sk", "security_token", "project_id"];
 
-pub(super) type Section = BTreeMap<String, Entry>;
+pub(super) type IniSection = BTreeMap<String, IniValue>;
 
 /// Value of a key, as it stands behind the `=`.
-pub(super) struct Entry {
+pub(super) struct IniValue {
     line: usize,
     text: Zeroizing<String>,
 }
 
-impl Entry {
+impl IniValue {
     /// Returns the value without quotes and without a comment behind it. An error does not repeat the value, which may be a
     /// secret.
     pub(super) fn plain(&self, key: &str) -> Result<&str, String> {
@@ -55,8 +55,8 @@ impl Entry {
 
 /// Parses sections and keys, with names in lower case. A line that is no part of an INI file is an error: it may be the rest of a
 /// key.
-pub(super) fn sections(text: &str) -> Result<BTreeMap<String, Section>, String> {
-    let mut sections: BTreeMap<String, Section> = BTreeMap::new();
+pub(super) fn sections(text: &str) -> Result<BTreeMap<String, IniSection>, String> {
+    let mut sections: BTreeMap<String, IniSection> = BTreeMap::new();
     let mut current = None;
     let text = Zeroizing::new(text.replace("\r\n", "\n"));
     // Lines that end in CR alone are split, too: otherwise several would be read as one.
@@ -70,7 +70,7 @@ pub(super) fn sections(text: &str) -> Result<BTreeMap<String, Section>, String> 
             };
             let name = name.trim().to_lowercase();
             match sections.entry(name.clone()) {
-                Place::Vacant(place) => _ = place.insert(Section::new()),
+                Place::Vacant(place) => _ = place.insert(IniSection::new()),
                 Place::Occupied(_) => return Err(format!("has [{name}] twice, the second time in line {line}")),
             }
             current = Some(name);
@@ -82,7 +82,7 @@ pub(super) fn sections(text: &str) -> Result<BTreeMap<String, Section>, String> 
         let Some(section) = current.as_ref().and_then(|name| sections.get_mut(name)) else { continue };
         let key = key.trim().to_lowercase();
         match section.entry(key) {
-            Place::Vacant(place) => _ = place.insert(Entry { line, text: Zeroizing::new(value.trim().to_owned()) }),
+            Place::Vacant(place) => _ = place.insert(IniValue { line, text: Zeroizing::new(value.trim().to_owned()) }),
             Place::Occupied(place) => {
                 return Err(format!("has {} twice, the second time in line {line}", shown(place.key())));
             }
@@ -98,7 +98,7 @@ fn shown(key: &str) -> String {
 }
 
 /// Refuses keys in `[DEFAULT]`, which are part of each section for Python, and of none for Go.
-fn inherited(sections: &BTreeMap<String, Section>) -> Result<(), String> {
+fn inherited(sections: &BTreeMap<String, IniSection>) -> Result<(), String> {
     let Some(defaults) = sections.get("default") else { return Ok(()) };
     match OURS.into_iter().find(|key| defaults.contains_key(*key)) {
         Some(key) => Err(format!("has `{key}` in [DEFAULT], which not every SDK reads: write it into [basic]")),

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::credentials::chain::{Found, Spec, find};
+use crate::credentials::chain::{FoundCredentials, Spec, find};
 use crate::transport::{HeaderValue, TransportSettings};
 
 fn undressed() -> Request<'static> {
@@ -114,7 +114,7 @@ fn transport() -> TransportSettings {
 
 type Variables = &'static [(&'static str, &'static str)];
 
-fn search(spec: &Spec, variables: &[(&str, &str)]) -> Result<Option<Found>, CredentialsError> {
+fn search(spec: &Spec, variables: &[(&str, &str)]) -> Result<Option<FoundCredentials>, CredentialsError> {
     let variables: HashMap<String, OsString> =
         variables.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value))).collect();
     find(spec, &transport(), &|name| variables.get(name).cloned())

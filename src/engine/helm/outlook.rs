@@ -71,7 +71,7 @@ impl Helm {
 
     fn band(&self, ahead: &[Ahead]) -> Band {
         let of_all = self.of_all.as_ref().and_then(|of_all| of_all.per_second());
-        Band::of(ahead, of_all, self.settings.verify_timeout)
+        Band::side_by_side(ahead, of_all, self.settings.verify_timeout)
     }
 
     fn ahead<R: Remote>(&self, stage: &Stage, lane: &Lane<R>, rows: u64) -> Ahead {

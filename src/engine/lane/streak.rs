@@ -24,7 +24,7 @@ impl Streak {
         if is_no_answer(outcome) {
             return None;
         }
-        let kind = Strange::of(outcome);
+        let kind = Strange::from_outcome(outcome);
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let n = if kind.is_some() && kind == last.kind { last.n + 1 } else { 1 };
         *last = InARow { kind, n };
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn the_reason_names_what_answered_and_what_to_see_to() {
         let last = Outcome::Lost { status: Some(407), code: None, cause: "a proxy wants a user".to_owned() };
-        let text = reason("changes", Strange::of(&last).unwrap(), &last);
+        let text = reason("changes", Strange::from_outcome(&last).unwrap(), &last);
         assert!(text.contains("(407): a proxy wants a user; give the proxy a user"), "{text}");
     }
 }

@@ -106,7 +106,7 @@ pub(in crate::journal) fn send_ahead(
     let mut statement = conn.prepare("SELECT wave_no, count(*) FROM row WHERE run = ?1 GROUP BY 1")?;
     let counts = statement.query_map([run.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let counts: HashMap<u32, u64> = counts.collect::<Result<_, _>>()?;
-    let of = |wave_no: &u32, share: &Share| share.of(counts.get(wave_no).copied().unwrap_or(0));
+    let of = |wave_no: &u32, share: &Share| share.rows_of(counts.get(wave_no).copied().unwrap_or(0));
     let sizes: Vec<(u32, u64)> = canaries.iter().map(|(wave_no, share)| (*wave_no, of(wave_no, share))).collect();
     conn.execute(
         "WITH canary AS (

@@ -9,7 +9,7 @@ use std::ops::Range;
 use csv_core::{ReadFieldResult, ReaderBuilder, Terminator};
 
 /// Field of a record.
-pub(super) struct Field {
+pub(super) struct CsvField {
     /// Offset in the record at which it starts: its quote, if it has one.
     pub(super) start: usize,
     /// Range of its value among those of the record.
@@ -17,16 +17,16 @@ pub(super) struct Field {
 }
 
 /// Fields of the record that was split last.
-pub(super) struct Fields {
+pub(super) struct CsvFields {
     pub(super) delimiter: u8,
     reader: csv_core::Reader,
-    pub(super) found: Vec<Field>,
+    pub(super) found: Vec<CsvField>,
     /// Unquoted values; unused for a plain record, whose values are in its text.
     values: Vec<u8>,
     pub(super) is_plain: bool,
 }
 
-impl Fields {
+impl CsvFields {
     pub(super) fn new(delimiter: u8) -> Self {
         let reader = ReaderBuilder::new().delimiter(delimiter).terminator(Terminator::Any(b'\n')).build();
         Self { delimiter, reader, found: Vec::new(), values: Vec::new(), is_plain: false }
@@ -36,7 +36,7 @@ impl Fields {
     pub(super) fn first_values(&mut self, text: &[u8]) -> Vec<String> {
         self.scan(text, true);
         let values = self.values_in(text);
-        let value = |field: &Field| String::from_utf8_lossy(&values[field.value.clone()]).into_owned();
+        let value = |field: &CsvField| String::from_utf8_lossy(&values[field.value.clone()]).into_owned();
         self.found.iter().map(value).collect()
     }
 
@@ -60,7 +60,7 @@ impl Fields {
                 return None;
             }
             if byte == self.delimiter || byte == b'\n' {
-                self.found.push(Field { start, value: start..place });
+                self.found.push(CsvField { start, value: start..place });
                 if byte == b'\n' {
                     return Some(place + 1);
                 }
@@ -85,7 +85,7 @@ impl Fields {
             let (found, n_read, n_written) = self.reader.read_field(&bytes[start..], &mut self.values[values_len..]);
             let value = values_len..values_len + n_written;
             (next, values_len) = (start + n_read, value.end);
-            self.found.push(Field { start, value });
+            self.found.push(CsvField { start, value });
             if let Some(bad) = self.bad_quote(bytes, start) {
                 return bad;
             }
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn values(record: &str, delimiter: u8) -> Vec<String> {
-        let mut fields = Fields::new(delimiter);
+        let mut fields = CsvFields::new(delimiter);
         assert!(matches!(fields.scan(record.as_bytes(), true), Scan::Record { .. }), "{record}");
         fields.first_values(record.as_bytes()).iter().map(|value| value.trim().to_owned()).collect()
     }
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_record_is_whole_only_when_its_end_was_seen() {
         for cut in ["a", "a,", "a,\"b", "a,\"b\"", "a,\"b\"\"", "a,\"b\" "] {
-            let scanned = Fields::new(b',').scan(cut.as_bytes(), false);
+            let scanned = CsvFields::new(b',').scan(cut.as_bytes(), false);
             assert!(matches!(scanned, Scan::Unfinished | Scan::Open { .. }), "{cut}");
         }
     }

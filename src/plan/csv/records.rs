@@ -3,15 +3,15 @@
 use std::io::{self, Read};
 use std::rc::Rc;
 
-use super::fields::{Field, Fields, Scan};
-use super::shape::{Shape, warn_of_comment};
+use super::fields::{CsvField, CsvFields, Scan};
+use super::shape::{RowShape, warn_of_comment};
 use crate::plan::problem::{Position, Problems};
-use crate::plan::text::{MAX_FIELD, MAX_RECORD, Next, Text};
+use crate::plan::text::{MAX_FIELD, MAX_RECORD, NextLine, Text};
 
 /// Record that was found last.
 pub(super) struct Record<'a> {
     pub(super) text: &'a [u8],
-    pub(super) fields: &'a [Field],
+    pub(super) fields: &'a [CsvField],
     values: &'a [u8],
     line: u32,
     /// True for a line without a quote.
@@ -20,7 +20,7 @@ pub(super) struct Record<'a> {
 
 impl<'a> Record<'a> {
     pub(super) fn at(&self, offset: usize) -> Position {
-        Position::of(self.text, offset, self.line)
+        Position::at_offset(self.text, offset, self.line)
     }
 
     /// Returns the position of each field, counting on from one to the next: counting each from the beginning of a record would take
@@ -35,22 +35,22 @@ impl<'a> Record<'a> {
         })
     }
 
-    pub(super) fn value(&self, field: &Field) -> &'a str {
+    pub(super) fn value(&self, field: &CsvField) -> &'a str {
         str::from_utf8(&self.values[field.value.clone()]).expect("`next` stops only where the encoding was checked")
     }
 }
 
 pub(super) struct Records {
     /// Fields of the record that was found last.
-    fields: Fields,
+    fields: CsvFields,
     len: usize,
     /// Shape of rows that comments are compared with, once the header is known.
-    rows: Option<Rc<Shape>>,
+    rows: Option<Rc<RowShape>>,
 }
 
 impl Records {
     pub(super) fn new(delimiter: u8) -> Self {
-        Self { fields: Fields::new(delimiter), len: 0, rows: None }
+        Self { fields: CsvFields::new(delimiter), len: 0, rows: None }
     }
 
     /// Returns the values of the record that `text` begins with, even if it is malformed.
@@ -59,7 +59,7 @@ impl Records {
     }
 
     /// Sets the shape of rows: from here on, comments that look like rows get a warning.
-    pub(super) fn rows_look_like(&mut self, shape: Rc<Shape>) {
+    pub(super) fn rows_look_like(&mut self, shape: Rc<RowShape>) {
         self.rows = Some(shape);
     }
 
@@ -69,18 +69,18 @@ impl Records {
             text.consume(self.len)?;
             self.len = 0;
             match text.next(problems)? {
-                Next::Content => (),
-                Next::Comment { len } => {
+                NextLine::Content => (),
+                NextLine::Comment { len } => {
                     let comment = &text.unread()[..len];
                     if self.rows.as_ref().is_some_and(|rows| rows.is_like_comment(comment)) {
-                        warn_of_comment(Position::of(comment, 0, text.line()), comment, problems);
+                        warn_of_comment(Position::at_offset(comment, 0, text.line()), comment, problems);
                     }
                     text.consume(len)?;
                     continue;
                 }
-                Next::End => return Ok(false),
+                NextLine::End => return Ok(false),
             }
-            let at = |offset| Position::of(text.unread(), offset, text.line());
+            let at = |offset| Position::at_offset(text.unread(), offset, text.line());
             match self.fields.scan(text.unread(), text.ended()) {
                 Scan::Record { len } => {
                     self.len = len;

@@ -3,22 +3,22 @@
 //! No row that somebody meant may be dropped unnoticed, so such a line gets a warning. A comment in prose gets none, however many
 //! commas it has.
 
-use super::fields::Fields;
+use super::fields::CsvFields;
 use crate::model::dialect::Field;
 use crate::model::words::Word;
-use crate::plan::columns::{Column, Header, sheet_error};
-use crate::plan::problem::{Kind, Position, Problems, quoted};
+use crate::plan::columns::{Column, PlanHeader, sheet_error};
+use crate::plan::problem::{Position, Problems, WarningKind, quoted};
 
 /// Shape of a plan's rows.
-pub(super) struct Shape {
+pub(super) struct RowShape {
     delimiter: u8,
     n_columns: usize,
     source_id: Option<usize>,
     states: Vec<(usize, Field)>,
 }
 
-impl Shape {
-    pub(super) fn of(header: &Header, delimiter: u8) -> Self {
+impl RowShape {
+    pub(super) fn new(header: &PlanHeader, delimiter: u8) -> Self {
         let states = [
             (Column::Copystate, Field::Copystate),
             (Column::Migrationcycle, Field::Migrationcycle),
@@ -31,7 +31,7 @@ impl Shape {
     }
 
     fn cells(&self, line: &[u8]) -> Vec<String> {
-        let values = Fields::new(self.delimiter).first_values(line);
+        let values = CsvFields::new(self.delimiter).first_values(line);
         values.into_iter().map(|value| value.trim().to_owned()).collect()
     }
 
@@ -88,5 +88,5 @@ pub(super) fn warn_of_comment(at: Position, comment: &[u8], problems: &mut Probl
         "take the # away if it is meant for one, and the line if not"
     };
     let message = format!("this comment looks like a row, and is none: {} ({why})", quoted(comment));
-    problems.warning(Kind::CommentLikeRow, at, message, None);
+    problems.warning(WarningKind::CommentLikeRow, at, message, None);
 }

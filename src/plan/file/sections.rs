@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::model::words::nearest;
 use crate::plan::columns::Column;
-use crate::plan::problem::{Kind, Position, Problems, quoted};
+use crate::plan::problem::{Position, Problems, WarningKind, quoted};
 
 /// Row in the plan file itself.
 #[derive(Debug)]
@@ -19,12 +19,12 @@ pub(crate) struct InlineRow {
 
 /// Problems found so far, behind a `RefCell` because several tables are read at the same time.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct FileProblems {
     errors: RefCell<Vec<(Position, String, Option<String>)>>,
     warnings: RefCell<Vec<(Position, String)>>,
 }
 
-impl Told {
+impl FileProblems {
     fn error(&self, at: Position, message: String, suggestion: Option<&str>) {
         self.errors.borrow_mut().push((at, message, suggestion.map(str::to_owned)));
     }
@@ -34,7 +34,7 @@ impl Told {
             problems.error(at, message, suggestion.as_deref());
         }
         for (at, message) in self.warnings.into_inner() {
-            problems.warning(Kind::SwitchedOff, at, message, None);
+            problems.warning(WarningKind::SwitchedOff, at, message, None);
         }
     }
 }
@@ -45,17 +45,17 @@ pub(super) struct Section<'a> {
     place: Range<usize>,
     text: &'a str,
     asked: Vec<&'static str>,
-    told: &'a Told,
+    told: &'a FileProblems,
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn whole(document: &'a Spanned<DeTable<'a>>, text: &'a str, told: &'a Told) -> Self {
+    pub(super) fn whole(document: &'a Spanned<DeTable<'a>>, text: &'a str, told: &'a FileProblems) -> Self {
         let name = "the plan".to_owned();
         Self { name, table: document.get_ref(), place: document.span(), text, asked: Vec::new(), told }
     }
 
     fn position(&self, offset: usize) -> Position {
-        Position::of(self.text.as_bytes(), offset.min(self.text.len()), 1)
+        Position::at_offset(self.text.as_bytes(), offset.min(self.text.len()), 1)
     }
 
     /// Position at which it begins.
