@@ -1,7 +1,7 @@
-//! The laboratory: a home of its own, a served sandbox, launches of the binary, and the books that are balanced.
+//! Laboratory of the black-box tests: a home directory, a served sandbox, launches of the binary, and a check of the books.
 //!
-//! The client and the sandbox are processes of their own, so that each can be killed without the other. What a test
-//! claims is read from the sandbox's ledger and from the journal's public tables, never from printed text alone.
+//! Client and sandbox are separate processes, so that each can be killed without the other. A claim is read from the
+//! sandbox's ledger and from the journal's public tables, never from printed text alone.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -19,12 +19,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The token that a served sandbox lets in.
+/// Token that a served sandbox accepts.
 pub(crate) const TOKEN: &str = "sandbox-token";
-/// Nothing that a test waits for takes longer, on a busy machine too.
+/// Longest time that a test waits for anything; enough on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Tests that measure time have the machine to themselves; the others share it.
+/// Lock of the machine: tests that measure time have it alone; the others share it.
 static MACHINE: RwLock<()> = RwLock::new(());
 
 pub(crate) fn shared() -> RwLockReadGuard<'static, ()> {
@@ -35,8 +35,8 @@ pub(crate) fn alone() -> RwLockWriteGuard<'static, ()> {
     MACHINE.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A directory in which the binary is at home, and finds nothing of the user's. Its `cutover.toml` is named, as by somebody who
-/// wrote it themselves.
+/// Home directory of the binary, with nothing of the user's. Its `cutover.toml` is named explicitly, like one that the user
+/// wrote.
 pub(crate) struct Lab {
     folder: TempDir,
 }
@@ -54,12 +54,12 @@ impl Lab {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    /// The binary at home here, with a clean environment.
+    /// Makes a command of the binary at home here, with a clean environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         self.command_of(env!("CARGO_BIN_EXE_cutover"), args)
     }
 
-    /// Any other program at home here.
+    /// Makes a command of another program at home here.
     pub(crate) fn command_of(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         self.at_home(&mut command);
@@ -82,7 +82,7 @@ impl Lab {
             .stderr(Stdio::piped());
     }
 
-    /// The binary under limits of the shell, such as `ulimit -f 100`.
+    /// Makes a command of the binary under limits of the shell, such as `ulimit -f 100`.
     pub(crate) fn limited(&self, limit: &str, args: &[&str]) -> Command {
         let mut command = Command::new("sh");
         self.at_home(&mut command);
@@ -100,12 +100,12 @@ impl Lab {
         self.serve_to(plan, scenario, TOKEN)
     }
 
-    /// Serves them to those who have this token.
+    /// Serves the sources of `plan` with this token.
     pub(crate) fn serve_to(&self, plan: &str, scenario: &str, token: &str) -> Served {
         self.serve_with(plan, scenario, &[("CUTOVER_SANDBOX_TOKEN", token)])
     }
 
-    /// Serves them as these variables have it.
+    /// Serves the sources of `plan` with these environment variables.
     pub(crate) fn serve_with(&self, plan: &str, scenario: &str, variables: &[(&str, &str)]) -> Served {
         self.write("scenario.toml", scenario);
         let mut command = self.command(&["sandbox", "--plan", plan, "--scenario", "scenario.toml", "--port", "0"]);
@@ -121,7 +121,7 @@ impl Lab {
         Launch::of(self.command(&with_yes(sandbox, args)))
     }
 
-    /// The same to its end.
+    /// Runs the same to its end.
     pub(crate) fn launch(&self, sandbox: &Served, args: &[&str]) -> Ended {
         self.begin(sandbox, args).end()
     }
@@ -140,7 +140,7 @@ pub(crate) fn with_yes<'a>(sandbox: &'a Served, args: &[&'a str]) -> Vec<&'a str
     all
 }
 
-/// `vm-00001` and so on, all with one target.
+/// Makes a plan of `vm-00001` and so on, all with one target.
 pub(crate) fn plan(n: usize, target: &str) -> String {
     let mut text = String::from("source_id,copystate,migrationcycle\n");
     for i in 1..=n {
@@ -153,7 +153,7 @@ pub(crate) fn id(i: usize) -> String {
     format!("vm-{i:05}")
 }
 
-/// Keeps everybody else from writing to a journal for so long, from now on.
+/// Locks a journal for writing for this long, from now on.
 pub(crate) fn hold_up(journal: &Path, takes: Duration) {
     let (sender, held) = channel();
     let journal = journal.to_owned();
@@ -167,7 +167,7 @@ pub(crate) fn hold_up(journal: &Path, takes: Duration) {
     held.recv().unwrap();
 }
 
-/// A launch of the binary that is under way.
+/// Launch of the binary that is under way.
 pub(crate) struct Launch {
     child: Child,
     events: Receiver<Value>,
@@ -175,9 +175,9 @@ pub(crate) struct Launch {
     stderr: JoinHandle<String>,
 }
 
-/// The end of a launch.
+/// End of a launch.
 pub(crate) struct Ended {
-    /// Exit code; none: by a signal.
+    /// Exit code; `None` for an end by a signal.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -221,7 +221,7 @@ impl Launch {
         self.reaches_nth_that(kind, n, |event| event["kind"] == kind)
     }
 
-    /// Until a change was told to wait, and that is recorded.
+    /// Waits until a throttled attempt is recorded; false if the launch ended without one.
     pub(crate) fn reaches_a_429(&self) -> bool {
         self.reaches_nth_that("attempt_ended that was throttled", 1, |event| event["outcome"]["is"] == "throttled")
     }
@@ -281,7 +281,7 @@ impl Ended {
     }
 }
 
-/// A sandbox in a process of its own, until it is dropped.
+/// Sandbox in another process, until it is dropped.
 pub(crate) struct Served {
     child: Child,
     pub(crate) url: String,
@@ -301,7 +301,7 @@ pub(crate) struct Request {
     pub(crate) body: Option<Sent>,
 }
 
-/// The target of a change.
+/// Target of a change.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Sent {
     pub(crate) copystate: Option<String>,
@@ -313,7 +313,7 @@ impl Request {
         self.method == "PUT"
     }
 
-    /// Tells an answered read that shows a source.
+    /// Tells whether this is an answered read that shows a source.
     pub(crate) fn shows(&self, id: &str) -> bool {
         self.method == "GET"
             && self.status.is_some()
@@ -321,7 +321,7 @@ impl Request {
     }
 }
 
-/// A source as it truly is.
+/// True state of a source.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Truth {
     id: String,
@@ -342,7 +342,7 @@ impl Served {
         self.ledger().into_iter().filter(Request::is_change).collect()
     }
 
-    /// Requests for one source, as `PUT` and `GET`; pages that show it are `GET` too.
+    /// Returns the requests for one source, as `PUT` and `GET`; a page that shows it is a `GET` as well.
     pub(crate) fn story_of(&self, id: &str) -> Vec<&'static str> {
         let of_source = |request: &Request| {
             if request.is_change() && request.source_id.as_deref() == Some(id) {
@@ -366,7 +366,7 @@ impl Served {
         }
     }
 
-    /// Somebody else moves a server.
+    /// Moves a server like somebody else.
     pub(crate) fn move_to(&self, id: &str, copystate: &str, cycle: &str) {
         let body = format!(r#"{{"copystate":"{copystate}","migrationcycle":"{cycle}"}}"#);
         self.ask(&format!(
@@ -375,12 +375,12 @@ impl Served {
         ));
     }
 
-    /// Voids every token that was given so far.
+    /// Voids every token issued so far.
     pub(crate) fn expire_tokens(&self) {
         self.ask("POST /_sandbox/expire HTTP/1.0\r\nhost: sandbox\r\ncontent-length: 0\r\n\r\n");
     }
 
-    /// A token that begins its life now.
+    /// Returns a token issued now.
     pub(crate) fn fresh_token(&self) -> String {
         let body = format!(r#"{{"auth":{{"identity":{{"password":{{"user":{{"password":"{TOKEN}"}}}}}}}}}}"#);
         let request =
@@ -399,7 +399,7 @@ impl Served {
         body
     }
 
-    /// One request; version 1.0, so that the end of the connection is the end of the answer.
+    /// Sends one request by HTTP/1.0, so that the answer ends with the connection.
     fn exchange(&self, request: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
@@ -426,12 +426,12 @@ fn lines<T: for<'a> Deserialize<'a>>(text: &str) -> Vec<T> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The journal through its public views.
+/// Journal, read through its public views.
 pub(crate) struct Journal {
     conn: Connection,
 }
 
-/// A row of `v_row`.
+/// Row of `v_row`.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) source_id: String,
@@ -454,14 +454,14 @@ impl Row {
 }
 
 impl Journal {
-    /// Only read, so that what a killed process left stays as it is.
+    /// Opens the journal for reading only, so that the files of a killed process stay as they are.
     pub(crate) fn open(path: &Path) -> Self {
         let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         conn.busy_timeout(PATIENCE).unwrap();
         Self { conn }
     }
 
-    /// The rows of the latest run, in plan order.
+    /// Returns the rows of the latest run, in plan order.
     pub(crate) fn rows(&self) -> Vec<Row> {
         let mut statement = self
             .conn
@@ -494,7 +494,7 @@ impl Journal {
         row
     }
 
-    /// Number of rows of each verdict.
+    /// Counts the rows of each verdict.
     pub(crate) fn tally(&self) -> HashMap<String, usize> {
         let mut tally = HashMap::new();
         for row in self.rows() {
@@ -511,12 +511,12 @@ impl Journal {
         self.conn.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
-    /// One value, whatever its type.
+    /// Returns one value as text, whatever its type.
     pub(crate) fn value(&self, sql: &str) -> String {
         shown(self.conn.query_row(sql, [], |row| row.get(0)).unwrap())
     }
 
-    /// Every value of every line, whatever its type.
+    /// Returns every value of every line as text, whatever its type.
     pub(crate) fn table(&self, sql: &str) -> Vec<Vec<String>> {
         let mut statement = self.conn.prepare(sql).unwrap();
         let n_columns = statement.column_count();
@@ -528,7 +528,7 @@ impl Journal {
         self.count(&format!("SELECT count(*) FROM event WHERE kind = '{kind}'"))
     }
 
-    /// Attempts of the latest run that may have left, by source: each that began and did not end as unsent.
+    /// Counts the attempts of the latest run that may have left, by source: each that began and did not end as unsent.
     fn sent(&self) -> HashMap<String, usize> {
         let mut statement = self
             .conn
@@ -555,13 +555,13 @@ fn shown(value: rusqlite::types::Value) -> String {
 /// State of things when the books were last balanced.
 #[derive(Default)]
 pub(crate) struct Balance {
-    /// Settled rows, and how many changes the server had seen of them.
+    /// Settled rows, each with the number of changes that the server had seen of it.
     settled: HashMap<String, usize>,
 }
 
-/// The four rules that hold after every kill: (1) the server never saw a change that the journal does not have as
-/// begun; (2) no settled row was sent again; (3) no row in doubt was sent again before it was read; (4) every row that
-/// the journal calls done is on target at the server.
+/// Checks the four rules that hold after every kill: (1) the server never saw a change that the journal does not have as
+/// begun; (2) no settled row was sent again; (3) no row in doubt was sent again before it was read; (4) every row that the
+/// journal calls done is on target at the server.
 #[track_caller]
 pub(crate) fn balance_the_books(sandbox: &Served, journal: &Journal, before: Balance) -> Balance {
     let (rows, sent) = (journal.rows(), journal.sent());
@@ -589,7 +589,7 @@ pub(crate) fn balance_the_books(sandbox: &Served, journal: &Journal, before: Bal
     }
 }
 
-/// Rule 3. An answer of 4xx says that nothing was done; after any other ending, an answered read comes first.
+/// Checks rule 3: an answer of 4xx means that nothing was done; after any other ending, an answered read comes first.
 #[track_caller]
 pub(crate) fn nothing_is_sent_again_unseen(ledger: &[Request]) {
     let mut in_doubt: HashMap<&str, &Request> = HashMap::new();
