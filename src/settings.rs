@@ -1,7 +1,7 @@
 //! Settings, fully resolved: flag over environment over a named file over `./cutover.toml` over the user's configuration over
 //! the machine's over default.
 //!
-//! Every layer gives texts; [`resolve`] decides who wins, and here each text becomes a value once, so that a bad one
+//! Every layer gives texts; [`precedence`] decides who wins, and here each text becomes a value once, so that a bad one
 //! is the same error wherever it stands.
 
 use std::collections::BTreeMap;
@@ -24,165 +24,31 @@ use crate::values::zone::{BadZone, Zone};
 use crate::values::{duration, on_off, positive, positive_count, rate, share, unless_off, whole};
 use crate::waves::halt::HaltRules;
 use crate::waves::window::{BadWindow, Deadline, Hours, Window};
-use crate::wording::amounts::count;
-use crate::wording::shell::{shell_path, shell_word};
 
+mod checks;
 pub(crate) mod directories;
+pub(crate) mod error;
+pub(crate) mod example;
 pub(crate) mod file;
 pub(crate) mod flags;
+pub(crate) mod hands;
+mod hours;
 pub(crate) mod keys;
-pub(crate) mod resolve;
+pub(crate) mod layers;
+pub(crate) mod limits;
+pub(crate) mod origin;
+mod precedence;
+pub(crate) mod resolved;
+pub(crate) mod said;
 pub(crate) mod strict;
 pub(crate) mod tips;
 pub(crate) mod trust;
 
-use file::{OtherHands, Said};
-use resolve::{Layers, Loosened, Origin, Resolved};
-
-/// A setting that cannot be used, and where it stands.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SettingsError {
-    #[error("`{key}` {origin}: {problem}")]
-    Value { key: &'static str, origin: Origin, problem: String },
-    #[error("could not read the settings file `{}`", path.display())]
-    Unreadable {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    /// Without the line itself: a secret may stand in it.
-    #[error("the settings file `{}` is not TOML: {problem}", path.display())]
-    Syntax { path: PathBuf, problem: String },
-    #[error("{place} has an unknown key{}", unknown_key(key, *suggestion))]
-    UnknownKey { place: Place, key: String, suggestion: Option<&'static str> },
-    #[error("{place} has a key `{key}`, and secrets do not belong into settings")]
-    Secret { place: Place, key: String },
-    #[error("{place}: `{key}` is {shape}, not a plain value")]
-    Shape { place: Place, key: String, shape: &'static str },
-    #[error("the settings file `{}` defines profiles otherwise than as [profiles.NAME]", path.display())]
-    ProfilesShape { path: PathBuf },
-    #[error(transparent)]
-    Untrusted(Box<Untrusted>),
-    #[error("the file `{}` is not taken: {problem}", path.display())]
-    InOtherHands { path: PathBuf, problem: OtherHands },
-    #[error("there is no place to remember in what is trusted: neither HOME nor XDG_STATE_HOME is set")]
-    NoStateFolder,
-    #[error("`{}` is not the settings file of a folder, which is called `{}`", .0.display(), file::NAME)]
-    NotOfAFolder(PathBuf),
-    #[error("{variable} is set, and is no setting{}", suggest(suggestion.as_deref()))]
-    UnknownVariable { variable: String, suggestion: Option<String> },
-    #[error("`{key}` is `{one}` {of_one} and `{other}` {of_other}, and one of them cannot stand for both")]
-    Unlike { key: &'static str, one: String, of_one: Box<Origin>, other: String, of_other: Box<Origin> },
-    /// The hours are told by a clock that nobody knows.
-    #[error(transparent)]
-    Zone(#[from] BadZone),
-    #[error("there is no profile `{name}`{}", suggest(suggestion.as_deref()))]
-    UnknownProfile { name: String, suggestion: Option<String>, known: Vec<String> },
-}
-
-/// A key of a folder's file that takes more than to lie there.
-#[derive(Debug, thiserror::Error)]
-#[error("`{}`, line {}: {said} {does}{}: {}; nothing was sent", path.display(), said.line, self.more(), self.why())]
-pub(crate) struct Untrusted {
-    path: PathBuf,
-    said: Said,
-    does: &'static str,
-    /// Others of its keys that do.
-    n_more: usize,
-    /// Trusted once, with another content.
-    was_trusted: bool,
-}
-
-impl Untrusted {
-    fn more(&self) -> String {
-        match self.n_more {
-            0 => String::new(),
-            1 => ", and so does 1 more".to_owned(),
-            n => format!(", and so do {n} more"),
-        }
-    }
-
-    fn why(&self) -> &'static str {
-        if self.was_trusted { "it changed since it was trusted" } else { "it just lies in this folder" }
-    }
-}
-
-/// Where a key stands.
-#[derive(Debug)]
-pub(crate) struct Place {
-    path: PathBuf,
-    profile: Option<String>,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(profile) = &self.profile {
-            write!(f, "the profile `{profile}` in ")?;
-        }
-        write!(f, "the settings file `{}`", self.path.display())
-    }
-}
-
-impl SettingsError {
-    /// What to do next, where the text does not say it already.
-    pub(crate) fn hint(&self) -> Option<String> {
-        match self {
-            SettingsError::Secret { .. } => Some(
-                "name where it stands: token_env, token_file, secret_key_env, password_env, password_file".to_owned(),
-            ),
-            SettingsError::ProfilesShape { .. } => {
-                Some("profile = \"NAME\" chooses one, [profiles.NAME] defines one".to_owned())
-            }
-            SettingsError::UnknownVariable { variable, .. } => Some(format!(
-                "`unset {}` if it is meant for something else; `cutover run --help` lists the settings",
-                shell_word(variable)
-            )),
-            SettingsError::Zone(_) => {
-                Some("`--timezone Europe/Berlin` names the zone of the window and the deadline".to_owned())
-            }
-            SettingsError::UnknownProfile { known, .. } if known.is_empty() => {
-                Some("no settings file defines any; `cutover init` writes an example".to_owned())
-            }
-            SettingsError::UnknownProfile { known, .. } => Some(format!("there are: {}", known.join(", "))),
-            SettingsError::Untrusted(untrusted) => Some(format!(
-                "`cutover trust --show` shows all that it sets, `cutover trust` trusts it as it is now; or name it with \
-                 `--config {}`",
-                shell_path(&untrusted.path)
-            )),
-            SettingsError::InOtherHands { path, problem: OtherHands::Mode(_) } => {
-                Some(format!("look at what it says, then `chmod go-w {}`", shell_path(path)))
-            }
-            SettingsError::InOtherHands { path, problem: OtherHands::Owner(_) } => Some(format!(
-                "look at what it says; to have it as your own, `cp {0} NEW && mv NEW {0}`",
-                shell_path(path)
-            )),
-            SettingsError::Unlike { key, .. } => {
-                Some(format!("`--{}` says for this launch which holds", key.replace('_', "-")))
-            }
-            SettingsError::NoStateFolder | SettingsError::NotOfAFolder(_) => {
-                Some("name the file with `--config FILE` instead".to_owned())
-            }
-            SettingsError::Value { .. }
-            | SettingsError::Unreadable { .. }
-            | SettingsError::Syntax { .. }
-            | SettingsError::UnknownKey { .. }
-            | SettingsError::Shape { .. } => None,
-        }
-    }
-}
-
-/// A key as it stands there, or its length where it is like no key: somebody may have put a secret in front of the `=`.
-fn unknown_key(key: &str, suggestion: Option<&str>) -> String {
-    let is_word = key.len() <= 32 && key.bytes().all(|byte| byte.is_ascii_lowercase() || b"_-".contains(&byte));
-    if is_word || suggestion.is_some() {
-        return format!(" `{key}`{}", suggest(suggestion));
-    }
-    format!(" of {}, which is like none and not repeated here", count(key.chars().count() as u64, "character"))
-}
-
-fn suggest(suggestion: Option<&str>) -> String {
-    suggestion.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
-}
+use error::SettingsError;
+use layers::Layers;
+use limits::Loosened;
+use origin::Origin;
+use resolved::Resolved;
 
 /// Where requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -459,10 +325,6 @@ fn name(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
-fn path(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
-}
-
 /// A file, and nothing that SQLite would take for something else.
 ///
 /// source: sqlite.org/uri.html, sqlite.org/inmemorydb.html
@@ -471,7 +333,7 @@ fn journal(text: &str) -> Result<PathBuf, String> {
         "-" => "standard input",
         _ if text.starts_with("file:") => "an address",
         _ if text.starts_with(':') => "a name of SQLite's own",
-        _ => return path(text),
+        _ => return resolved::path(text),
     };
     Err(format!("`{text}` is {kind}, and a journal is a file (one of that name is `./{text}`)"))
 }
@@ -507,5 +369,30 @@ fn check_credential(key: &str, text: &str) -> Result<String, String> {
         "agency" => on_off(text).map(|_| text.to_owned()),
         "project_id" => header(text),
         _ => name(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+
+    fn resolved(flags: &[(&'static str, String)]) -> Resolved {
+        Layers::read(flags.to_vec(), |_| None::<OsString>).unwrap().resolve(None).unwrap()
+    }
+
+    #[test]
+    fn every_default_is_a_value() {
+        let settings = Settings::of(&resolved(&[])).unwrap();
+        assert_eq!(settings.gate.per_second, Some(10.0));
+        assert_eq!(settings.destination, None);
+    }
+
+    #[test]
+    fn a_bad_value_is_an_error_that_says_where_it_stands() {
+        let error = Settings::of(&resolved(&[("rate", "fast".to_owned())])).unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("`rate` given as a flag: `fast` is not a rate"), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::console;
 use crate::credentials::chain;
 use crate::exit::Exit;
-use crate::settings::resolve::Resolved;
+use crate::settings::resolved::Resolved;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, stdout_failed};
 use crate::wording::plain::{padded, plain};
@@ -116,7 +116,7 @@ fn render(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::resolve::Layers;
+    use crate::settings::layers::Layers;
 
     #[test]
     fn the_document_keeps_to_its_schema() {

@@ -8,8 +8,9 @@ use crate::launch::accounts;
 use crate::plan::error::PlanError;
 use crate::plan::example::{EXAMPLE_CSV, EXAMPLE_TOML};
 use crate::plan::source::Source;
-use crate::settings::file;
-use crate::settings::flags::PlanArgs;
+use crate::settings::example::example;
+use crate::settings::flags::arguments::PlanArgs;
+use crate::settings::said;
 use crate::verb::context::{Context, checked};
 use crate::verb::error::{CommandError, output_failed, stdout_failed};
 use crate::wording::amounts::count;
@@ -20,7 +21,7 @@ use crate::{console, files};
 
 pub(super) fn init(context: &Context, dir: &Path) -> Result<Exit, CommandError> {
     std::fs::create_dir_all(dir).map_err(output_failed(dir))?;
-    let files = [("plan.csv", EXAMPLE_CSV.into()), ("plan.toml", EXAMPLE_TOML.into()), (file::NAME, file::example())];
+    let files = [("plan.csv", EXAMPLE_CSV.into()), ("plan.toml", EXAMPLE_TOML.into()), (said::NAME, example())];
     for (name, text) in files {
         let path = dir.join(name);
         match files::create_for_people(&path) {

@@ -7,7 +7,7 @@ use crate::launch::approvals::must_look;
 use crate::launch::planned::PlanToLaunch;
 use crate::launch::ready::Ready;
 use crate::launch::request::{Consent, LaunchRequest};
-use crate::settings::flags::PlanArgs;
+use crate::settings::flags::arguments::PlanArgs;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 

@@ -4,7 +4,7 @@ use crate::exit::Exit;
 use crate::launch::ready::Ready;
 use crate::launch::request::{Consent, LaunchRequest};
 use crate::launch::taking_up::RunToTakeUp;
-use crate::settings::flags::ShowArgs;
+use crate::settings::flags::arguments::ShowArgs;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::verb::meant::Otherwise;

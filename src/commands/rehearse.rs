@@ -13,7 +13,7 @@ use crate::launch::request::{Consent, LaunchRequest};
 use crate::model::{SeenState, SourceId};
 use crate::rehearsal::{Rehearsal, Rehearsed};
 use crate::report::document::document;
-use crate::settings::flags::PlanArgs;
+use crate::settings::flags::arguments::PlanArgs;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, whole_text};
 use crate::verb::results::{print, print_json};

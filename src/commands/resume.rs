@@ -4,7 +4,7 @@ use crate::exit::Exit;
 use crate::launch::ready::Ready;
 use crate::launch::request::LaunchRequest;
 use crate::launch::taking_up::RunToTakeUp;
-use crate::settings::flags::LaunchArgs;
+use crate::settings::flags::arguments::LaunchArgs;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::verb::meant::Otherwise;

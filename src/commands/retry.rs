@@ -10,7 +10,7 @@ use crate::launch::request::{LaunchRequest, Unskips};
 use crate::launch::taking_up::RunToTakeUp;
 use crate::ledger::Phase;
 use crate::ledger::cause::Only;
-use crate::settings::flags::{LaunchArgs, SelectionArgs};
+use crate::settings::flags::arguments::{LaunchArgs, SelectionArgs};
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::verb::meant::{self, Otherwise};

@@ -5,7 +5,7 @@ use crate::launch::planned::PlanToLaunch;
 use crate::launch::ready::Ready;
 use crate::launch::request::LaunchRequest;
 use crate::launch::unfinished::Unfinished;
-use crate::settings::flags::{LaunchArgs, PlanArgs};
+use crate::settings::flags::arguments::{LaunchArgs, PlanArgs};
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 

@@ -14,7 +14,7 @@ use crate::launch::accounts;
 use crate::model::words::Word;
 use crate::model::{BadSourceId, SourceId};
 use crate::report::csv::defused;
-use crate::settings::flags::{FilterArgs, ListFormat};
+use crate::settings::flags::arguments::{FilterArgs, ListFormat};
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, bad_destination, output_failed, stdout_failed};
 use crate::wording::amounts::count;

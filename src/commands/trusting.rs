@@ -9,8 +9,9 @@ use serde_json::json;
 use crate::console;
 use crate::exit::Exit;
 use crate::files::folder_of;
-use crate::settings::SettingsError;
-use crate::settings::file::{self, Authority, Said};
+use crate::settings::error::SettingsError;
+use crate::settings::file;
+use crate::settings::said::{self, Authority, Said};
 use crate::settings::trust::{self, Known, Notes};
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, output_failed, stdout_failed};
@@ -28,8 +29,8 @@ struct TrustedFile {
 }
 
 pub(super) fn trust(context: &Context, named: &Path, show: bool, forget: bool) -> Result<Exit, CommandError> {
-    let path = if named.is_dir() { named.join(file::NAME) } else { named.to_owned() };
-    if path.file_name() != Some(file::NAME.as_ref()) {
+    let path = if named.is_dir() { named.join(said::NAME) } else { named.to_owned() };
+    if path.file_name() != Some(said::NAME.as_ref()) {
         return Err(SettingsError::NotOfAFolder(path).into());
     }
     let unreadable = |source| SettingsError::Unreadable { path: path.clone(), source };

@@ -6,8 +6,8 @@ use super::holding::{self, under};
 use crate::plan::checked::Checked;
 use crate::plan::paper::Paper;
 use crate::plan::source::Source;
-use crate::settings::flags::PlanArgs;
-use crate::settings::resolve::Origin;
+use crate::settings::flags::arguments::PlanArgs;
+use crate::settings::origin::Origin;
 use crate::verb::context::{Context, checked};
 use crate::verb::error::CommandError;
 

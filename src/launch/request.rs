@@ -8,7 +8,7 @@ use crate::files::beside::{check_destination, check_is_not_the_plan};
 use crate::formats::Format;
 use crate::journal::read::reopening::Reopen;
 use crate::report::next::{self, Given};
-use crate::settings::flags::{LaunchArgs, ShowArgs};
+use crate::settings::flags::arguments::{LaunchArgs, ShowArgs};
 use crate::verb::error::{CommandError, bad_destination};
 use crate::waves::{Part, Terms};
 

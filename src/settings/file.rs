@@ -2,54 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt::{self, Write as _};
-use std::fs::Metadata;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
 use super::directories::user_directory;
-use super::keys::{CREDENTIAL_KEYS, KEYS, Reach, SECRETS};
+use super::error::{Place, SettingsError, Untrusted};
+use super::hands::{NotOwn, own_content};
+use super::keys::{CREDENTIAL_KEYS, KEYS, SECRETS};
+use super::said::{Authority, NAME, PROFILES, Said};
 use super::trust::{self, Known, Notes};
-use super::{Place, SettingsError, Untrusted};
 use crate::files::FileId;
 use crate::model::words::nearest;
 use crate::texts;
 
-pub(crate) const NAME: &str = "cutover.toml";
-
 /// For everybody who uses the machine.
 const OF_MACHINE: &str = "/etc/cutover/cutover.toml";
-
-/// The table of profiles in a settings file: `[profiles.NAME]`.
-const PROFILES: &str = "profiles";
-
-/// Whose word a settings file is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Authority {
-    /// By `--config` or `CUTOVER_CONFIG`.
-    Named,
-    /// Lies in the folder, and `cutover trust` was told of this very content.
-    Trusted,
-    /// Lies in the folder, and may come from anybody.
-    Folder,
-    User,
-    Machine,
-}
-
-impl fmt::Display for Authority {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Authority::Named => "named",
-            Authority::Trusted => "in this folder, trusted",
-            Authority::Folder => "in this folder, not trusted",
-            Authority::User => "the user's",
-            Authority::Machine => "the machine's",
-        })
-    }
-}
 
 #[derive(Clone)]
 pub(super) struct SettingsFile {
@@ -65,41 +34,6 @@ pub(super) struct SettingsFile {
 #[derive(Clone, Default)]
 pub(super) struct Profile {
     pub(super) values: BTreeMap<String, String>,
-}
-
-/// A key that a settings file sets, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
-    pub(crate) line: usize,
-    pub(crate) profile: Option<String>,
-    /// Key of a setting; none, if the profile is empty.
-    pub(crate) key: Option<String>,
-    /// As one would write it as a flag.
-    pub(crate) value: String,
-}
-
-impl fmt::Display for Said {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.key, &self.profile) {
-            (Some(key), Some(profile)) => write!(f, "`{key}` in [{PROFILES}.{profile}]"),
-            (Some(key), None) => write!(f, "`{key}`"),
-            (None, profile) => write!(f, "[{PROFILES}.{}]", profile.as_deref().unwrap_or_default()),
-        }
-    }
-}
-
-impl Said {
-    /// Reason for which this takes more than to lie in a folder. A profile is an account, and so is all that is said of one.
-    pub(crate) fn beyond_a_folder(&self) -> Option<&'static str> {
-        let of_key = |key: &str| {
-            let of_settings = KEYS.iter().map(|known| (known.name, known.reach));
-            let mut all = of_settings.chain(CREDENTIAL_KEYS.iter().map(|(name, reach, _)| (*name, *reach)));
-            // What is not known is an error of its own before anybody asks.
-            all.find(|(name, _)| *name == key).map_or(Reach::Guards, |(_, reach)| reach)
-        };
-        let beyond = self.key.as_deref().map_or(Reach::Redirects, of_key).beyond_a_folder();
-        beyond.or_else(|| self.profile.as_ref().and(Reach::Redirects.beyond_a_folder()))
-    }
 }
 
 /// The files that are there, the one that wins first, and what was passed over.
@@ -173,50 +107,6 @@ pub(crate) fn open(path: &Path, authority: Authority) -> Result<Opened, Settings
     Ok(Opened { path: path.to_owned(), authority, id: FileId::from_metadata(&found), content })
 }
 
-/// Content of a file in which nobody else has a say. All that is judged is of the file that was opened, whatever stands at its
-/// path a moment later.
-pub(crate) fn own_content(path: &Path) -> Result<(Vec<u8>, Metadata), NotOwn> {
-    let (file, found) = texts::open(path, texts::OF_TEXTS)?;
-    let me = rustix::process::geteuid().as_raw();
-    // Whoever owns a link says where it leads.
-    let link = std::fs::symlink_metadata(path)?;
-    if let Some(problem) = in_other_hands(&found, me).or_else(|| of_another(link.uid(), me)) {
-        return Err(NotOwn::InOtherHands(problem));
-    }
-    Ok((texts::content(file, texts::OF_TEXTS)?, found))
-}
-
-/// Fault of a file that only its user and the machine may have written.
-#[derive(Debug)]
-pub(crate) enum NotOwn {
-    Unreadable(std::io::Error),
-    InOtherHands(OtherHands),
-}
-
-impl From<std::io::Error> for NotOwn {
-    fn from(error: std::io::Error) -> Self {
-        NotOwn::Unreadable(error)
-    }
-}
-
-/// Why what stands in a file may be somebody else's word.
-fn in_other_hands(found: &Metadata, me: u32) -> Option<OtherHands> {
-    let mode = found.mode() & 0o7777;
-    of_another(found.uid(), me).or_else(|| (mode & 0o022 != 0).then_some(OtherHands::Mode(mode)))
-}
-
-fn of_another(owner: u32, me: u32) -> Option<OtherHands> {
-    (owner != me && owner != 0).then_some(OtherHands::Owner(owner))
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum OtherHands {
-    #[error("it belongs to the user with the id {0}, and neither to you nor to root")]
-    Owner(u32),
-    #[error("others than its owner can write it (mode {0:03o})")]
-    Mode(u32),
-}
-
 impl Opened {
     pub(crate) fn digest(&self) -> String {
         trust::digest(&self.content)
@@ -278,7 +168,7 @@ impl SettingsFile {
     }
 }
 
-fn parse(path: PathBuf, authority: Authority, text: &str) -> Result<SettingsFile, SettingsError> {
+pub(super) fn parse(path: PathBuf, authority: Authority, text: &str) -> Result<SettingsFile, SettingsError> {
     let table: toml::Table = text
         .parse()
         .map_err(|error| SettingsError::Syntax { path: path.clone(), problem: texts::not_toml(text, &error) })?;
@@ -388,68 +278,9 @@ fn as_flag(value: toml::Value) -> Result<String, &'static str> {
     }
 }
 
-/// The commented example that `init` writes.
-pub(crate) fn example() -> String {
-    let mut text = String::from(
-        "# Settings of cutover. A flag wins over the environment (CUTOVER_…), that over a file named by --config, that over\n\
-         # this file, this over cutover/cutover.toml in your configuration directory, and that over /etc/cutover/cutover.toml.\n\
-         # Where it just lies in a folder it may set pace, limits and hours; for more, tell `cutover trust` of it, or name it.\n\
-         # A relative path leads from this file, that of `journal` and of `scenario` from where you are.\n\
-         # No secret belongs here: credentials come from the environment, from files of their own, or from a command (see\n\
-         # `cutover config show`).\n",
-    );
-    for key in &KEYS {
-        let value = key.example;
-        let quoted = if value.parse::<f64>().is_ok() { value.to_owned() } else { format!("\"{value}\"") };
-        _ = write!(text, "\n# {}\n# {} = {quoted}\n", key.help, key.name);
-    }
-    text.push_str(EXAMPLE_PROFILES);
-    for (key, _, help) in CREDENTIAL_KEYS {
-        _ = writeln!(text, "#   {key:<18}  {help}");
-    }
-    text
-}
-
-const EXAMPLE_PROFILES: &str = r#"
-# An account of its own for each target that rows name in their column `target`: where it is, how fast, and whose
-# credentials. Below is one with a token, and one with a key pair.
-#
-# [profiles.prod-a]
-# region = "ap-southeast-3"
-# rate = 5
-# token_env = "PROD_A_TOKEN"
-#
-# [profiles.prod-b]
-# endpoint = "https://sms.cn-north-4.myhuaweicloud.com"
-# access_key_env = "PROD_B_AK"
-# secret_key_env = "PROD_B_SK"
-#
-# A profile names one kind of credentials:
-"#;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_example_names_every_setting_with_a_value_that_reads() {
-        let (settings, _) = example().split_once(EXAMPLE_PROFILES).map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-        let uncommented: String = settings
-            .lines()
-            .filter_map(|line| line.strip_prefix("# "))
-            .filter(|line| KEYS.iter().any(|key| line.starts_with(&format!("{} = ", key.name))))
-            .fold(String::new(), |all, line| all + line + "\n");
-        let file = parse(PathBuf::from("cutover.toml"), Authority::User, &uncommented).unwrap();
-        assert_eq!(file.values.len(), KEYS.len());
-        for key in &KEYS {
-            assert_eq!(file.values[key.name], key.example);
-        }
-    }
-
-    #[test]
-    fn the_sample_is_the_example() {
-        assert_eq!(include_str!("../../samples/cutover.toml"), example());
-    }
 
     fn refused(text: &str) -> String {
         let Err(error) = parse(PathBuf::from("cutover.toml"), Authority::User, text) else { panic!("it was taken") };
@@ -516,35 +347,5 @@ mod tests {
         assert_eq!(told, expected);
         let beyond: Vec<bool> = file.said.iter().map(|said| said.beyond_a_folder().is_some()).collect();
         assert_eq!(beyond, [false, true, true, true]);
-    }
-
-    #[test]
-    fn a_folder_s_file_may_set_pace_limits_and_hours_and_nothing_else() {
-        let may: Vec<&str> =
-            KEYS.iter().filter(|key| key.reach.beyond_a_folder().is_none()).map(|key| key.name).collect();
-        let expected = "log_format rate burst concurrency attempts timeout connect_timeout read_timeout verify_timeout \
-                        max_throttle max_changes max_failed min_sample consecutive_failures same_cause window timezone \
-                        deadline reserve_rollback approval_timeout seed";
-        assert_eq!(may.join(" "), expected);
-        assert!(CREDENTIAL_KEYS.iter().all(|(_, reach, _)| reach.beyond_a_folder().is_some()));
-    }
-
-    #[test]
-    fn a_file_is_in_other_hands_by_its_owner_and_its_mode() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let me = file.as_file().metadata().unwrap().uid();
-        let judge = |mode, me| {
-            file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
-            in_other_hands(&file.as_file().metadata().unwrap(), me)
-        };
-        for mode in [0o600, 0o644, 0o444, 0o755] {
-            assert_eq!(judge(mode, me), None, "{mode:o}");
-        }
-        for mode in [0o602, 0o620, 0o666, 0o664] {
-            assert_eq!(judge(mode, me), Some(OtherHands::Mode(mode)), "{mode:o}");
-        }
-        let whose = (me != 0).then_some(OtherHands::Owner(me));
-        assert_eq!(judge(0o600, me + 1), whose, "root's is everybody's");
     }
 }

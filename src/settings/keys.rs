@@ -339,6 +339,9 @@ pub(crate) const SECRETS: [&str; 12] = [
 /// Names a settings file.
 pub(crate) const CONFIG: &str = "CUTOVER_CONFIG";
 
+/// Names a settings file, and is no setting.
+pub(crate) const CONFIG_FLAG: &str = "config";
+
 /// Variables of ours that are no settings: secrets, which have no place among those, and where settings stand.
 pub(crate) const VARIABLES: [&str; 8] = [
     CONFIG,

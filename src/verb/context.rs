@@ -10,8 +10,8 @@ use crate::plan::error::PlanError;
 use crate::plan::reading::Reading;
 use crate::plan::source::Source;
 use crate::settings::Settings;
-use crate::settings::flags::PlanArgs;
-use crate::settings::resolve::Layers;
+use crate::settings::flags::arguments::PlanArgs;
+use crate::settings::layers::Layers;
 use crate::values::zone::Zone;
 
 /// Inputs of every verb: console, settings and their origin.

@@ -21,7 +21,7 @@ use crate::lock::{LockError, Owner};
 use crate::plan::error::{PlanError, ReadError};
 use crate::report::next::journal_flag;
 use crate::serve::WeakToken;
-use crate::settings::SettingsError;
+use crate::settings::error::SettingsError;
 use crate::ssh::signature::SignatureError;
 use crate::transport::TransportError;
 use crate::wording::amounts::bounded;

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use crate::console;
 use crate::report::next::{IRREVERSIBLE, YES, flags};
-use crate::settings::keys::OURS;
-use crate::settings::resolve::CONFIG_FLAG;
+use crate::settings::keys::{CONFIG_FLAG, OURS};
 use crate::wording::shell::{shell_path, shell_word};
 
 /// Flags of this command that a command typed next needs as well.

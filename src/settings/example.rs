@@ -1,0 +1,73 @@
+//! Commented settings file that `init` writes.
+
+use std::fmt::Write as _;
+
+use super::keys::{CREDENTIAL_KEYS, KEYS};
+
+/// The commented example that `init` writes.
+pub(crate) fn example() -> String {
+    let mut text = String::from(
+        "# Settings of cutover. A flag wins over the environment (CUTOVER_…), that over a file named by --config, that over\n\
+         # this file, this over cutover/cutover.toml in your configuration directory, and that over /etc/cutover/cutover.toml.\n\
+         # Where it just lies in a folder it may set pace, limits and hours; for more, tell `cutover trust` of it, or name it.\n\
+         # A relative path leads from this file, that of `journal` and of `scenario` from where you are.\n\
+         # No secret belongs here: credentials come from the environment, from files of their own, or from a command (see\n\
+         # `cutover config show`).\n",
+    );
+    for key in &KEYS {
+        let value = key.example;
+        let quoted = if value.parse::<f64>().is_ok() { value.to_owned() } else { format!("\"{value}\"") };
+        _ = write!(text, "\n# {}\n# {} = {quoted}\n", key.help, key.name);
+    }
+    text.push_str(EXAMPLE_PROFILES);
+    for (key, _, help) in CREDENTIAL_KEYS {
+        _ = writeln!(text, "#   {key:<18}  {help}");
+    }
+    text
+}
+
+const EXAMPLE_PROFILES: &str = r#"
+# An account of its own for each target that rows name in their column `target`: where it is, how fast, and whose
+# credentials. Below is one with a token, and one with a key pair.
+#
+# [profiles.prod-a]
+# region = "ap-southeast-3"
+# rate = 5
+# token_env = "PROD_A_TOKEN"
+#
+# [profiles.prod-b]
+# endpoint = "https://sms.cn-north-4.myhuaweicloud.com"
+# access_key_env = "PROD_B_AK"
+# secret_key_env = "PROD_B_SK"
+#
+# A profile names one kind of credentials:
+"#;
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::file::parse;
+    use super::super::said::Authority;
+    use super::*;
+
+    #[test]
+    fn the_example_names_every_setting_with_a_value_that_reads() {
+        let (settings, _) = example().split_once(EXAMPLE_PROFILES).map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let uncommented: String = settings
+            .lines()
+            .filter_map(|line| line.strip_prefix("# "))
+            .filter(|line| KEYS.iter().any(|key| line.starts_with(&format!("{} = ", key.name))))
+            .fold(String::new(), |all, line| all + line + "\n");
+        let file = parse(PathBuf::from("cutover.toml"), Authority::User, &uncommented).unwrap();
+        assert_eq!(file.values.len(), KEYS.len());
+        for key in &KEYS {
+            assert_eq!(file.values[key.name], key.example);
+        }
+    }
+
+    #[test]
+    fn the_sample_is_the_example() {
+        assert_eq!(include_str!("../../samples/cutover.toml"), example());
+    }
+}

@@ -1,0 +1,117 @@
+//! Arguments that are no settings: plans, runs, rows, and how a launch goes and shows itself.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::ledger::cause::Only;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ListFormat {
+    Table,
+    Csv,
+    Json,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Filter")]
+pub(crate) struct FilterArgs {
+    /// Only sources in this state
+    #[arg(long, value_name = "WORD")]
+    pub(crate) state: Option<String>,
+    /// Only sources in this migration cycle
+    #[arg(long, value_name = "WORD")]
+    pub(crate) cycle: Option<String>,
+    /// Only sources with this in their name
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    /// Only sources whose agent is connected, or only those whose is not
+    #[arg(long, value_name = "true|false")]
+    pub(crate) connected: Option<bool>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArg {
+    /// A run's id or a prefix of it [default: the one that goes on, else the one launched last]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AnyRunArg {
+    /// A run's id or a prefix of it [default: all of them]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PlanArgs {
+    /// CSV, TSV, JSON Lines, a plan file in TOML or a sealed plan; - is standard input
+    #[arg(value_name = "PLAN")]
+    pub(crate) plan: PathBuf,
+    /// Take state words that no edition of the API lists
+    #[arg(long)]
+    pub(crate) allow_unknown: bool,
+    /// Take warnings for errors
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Take rows also from files that are not below the plan's own folder, or no plain files
+    #[arg(long)]
+    pub(crate) allow_outside: bool,
+    /// How a plan is encoded that is neither UTF-8 nor has a byte-order mark, such as gb18030
+    #[arg(long, value_name = "NAME", value_parser = crate::texts::encoding)]
+    pub(crate) encoding: Option<&'static encoding_rs::Encoding>,
+}
+
+impl PlanArgs {
+    /// Flags that say how this plan is read, each with a blank before it.
+    pub(crate) fn reading(&self) -> String {
+        let marks =
+            [("allow-unknown", self.allow_unknown), ("strict", self.strict), ("allow-outside", self.allow_outside)];
+        let marks = marks.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| format!(" --{name}"));
+        marks.chain(self.encoding.map(|encoding| format!(" --encoding {}", encoding.name().to_lowercase()))).collect()
+    }
+}
+
+/// Which rows a retry opens again. Without any of it: all that are not on target, but for those that somebody else moved
+/// and those that somebody skipped.
+#[derive(Args, Debug)]
+pub(crate) struct SelectionArgs {
+    /// Of rows with a verdict, open only those with these again, such as refused,failed, or with one cause of a verdict, as in refused:SMS.9004;
+    /// rows that somebody else moved (overtaken) or skipped (skipped) only when named
+    #[arg(long, value_delimiter = ',', value_name = "VERDICTS")]
+    pub(crate) only: Vec<Only>,
+    /// Of rows with a verdict, open only this one again, whatever it ended with: a source id, the beginning of one, or a name; may be given again
+    #[arg(long, value_name = "ID", conflicts_with = "only")]
+    pub(crate) row: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Launch")]
+pub(crate) struct LaunchArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Allow targets from which there is no way back (finished, deleting, cleared)
+    #[arg(long)]
+    pub(crate) allow_irreversible: bool,
+    /// Release a wave that needs approval, before it asks; may be given again
+    #[arg(long, value_name = "WAVE")]
+    pub(crate) approve: Vec<String>,
+    /// Write a report at the end; the extension names the format (.csv, .html, .json, .md, .xlsx, or .xml for JUnit)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Launch")]
+pub(crate) struct ShowArgs {
+    /// Print each event as one JSON object a line to standard output
+    #[arg(long)]
+    pub(crate) events: bool,
+    /// No progress on standard error
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+}

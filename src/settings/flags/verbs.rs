@@ -1,0 +1,369 @@
+//! Verbs, and what each of them takes.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::arguments::{AnyRunArg, FilterArgs, LaunchArgs, ListFormat, PlanArgs, RunArg, SelectionArgs, ShowArgs};
+use super::of_settings::{DialectArg, NightArgs, ServiceArgs, SteeringArgs};
+use crate::formats::Format;
+use crate::journal::chain::Code;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Write a commented example plan and settings file; overwrite nothing
+    Init {
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Validate a plan offline; print every problem; send nothing
+    Check {
+        #[command(flatten)]
+        plan: PlanArgs,
+        #[command(flatten)]
+        dialect: DialectArg,
+    },
+    /// Read the live states and print what would change, what is there already, and what would be blocked
+    Plan {
+        #[command(flatten)]
+        plan: PlanArgs,
+        /// Seal it: write rows, terms and the states that were seen to a file that `run` takes
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Who seals it [default: the user]
+        #[arg(long = "as", value_name = "NAME", requires = "output")]
+        name: Option<String>,
+        /// Replace the file
+        #[arg(long, requires = "output")]
+        force: bool,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Agree to a sealed plan
+    Approve {
+        /// The sealed plan
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Who agrees
+        #[arg(long = "as", value_name = "NAME")]
+        name: String,
+        /// Sign it with this SSH key, or with the private half that the agent (`SSH_AUTH_SOCK`) or a FIDO key has of it
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+    /// Change, verify and journal every row of a plan; an unfinished run of the same plan is taken up
+    Run {
+        #[command(flatten)]
+        plan: PlanArgs,
+        /// Start afresh, even if an unfinished run of this plan is there
+        #[arg(long)]
+        new: bool,
+        /// Only show what would happen, as `plan` does
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        launch: LaunchArgs,
+        #[command(flatten)]
+        steering: SteeringArgs,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Take an unfinished run up again, without the plan file
+    Resume {
+        #[command(flatten)]
+        run: RunArg,
+        #[command(flatten)]
+        service: ServiceArgs,
+        #[command(flatten)]
+        steering: SteeringArgs,
+        #[command(flatten)]
+        launch: LaunchArgs,
+    },
+    /// Open the rows again that did not get on target, and run
+    Retry {
+        #[command(flatten)]
+        run: RunArg,
+        #[command(flatten)]
+        selection: SelectionArgs,
+        #[command(flatten)]
+        service: ServiceArgs,
+        #[command(flatten)]
+        steering: SteeringArgs,
+        #[command(flatten)]
+        launch: LaunchArgs,
+    },
+    /// Settle rows in doubt by reading them; send no change
+    Reconcile {
+        #[command(flatten)]
+        run: RunArg,
+        #[command(flatten)]
+        service: ServiceArgs,
+        #[command(flatten)]
+        show: ShowArgs,
+    },
+    /// Where a run stands, also while it runs
+    Status {
+        #[command(flatten)]
+        run: RunArg,
+        /// Print again until the run ends
+        #[arg(long, conflicts_with = "json")]
+        watch: bool,
+        /// What is done, on the way, and could go back, if it stopped now
+        #[arg(long)]
+        if_stopped: bool,
+    },
+    /// Run the real plan with the real engine against the sandbox, hours in seconds; say whether it is ready
+    Rehearse {
+        #[command(flatten)]
+        plan: PlanArgs,
+        /// Begin where the servers are now, and not where the plan would have them; only reads are sent
+        #[arg(long)]
+        from_live: bool,
+        #[command(flatten)]
+        steering: SteeringArgs,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Steer a run that goes on, from any terminal that can open its journal
+    #[command(
+        override_usage = "cutover control [OPTIONS] [RUN] COMMAND [ARG]",
+        after_help = "\
+Commands:
+  pause            Send nothing new until `continue`; what is on its way is awaited and proven
+  continue         Go on
+  rate N           Requests per second of each account from now on: 5, 0.5, 30/m, off
+  concurrency N    Requests under way at once in each account
+  skip ID          Do not send this row; also before the next launch of a run that does not go on now
+  release WAVE     Let a wave begin that waits for approval, or what is behind its canary
+  drain            Start nothing new, settle what is open and end, as the first Ctrl-C does
+  abort            Also let go of what is on the wire, as the second does
+
+Each command is in the journal, with who gave it, where, when and why."
+    )]
+    Control {
+        /// The run (its id, a prefix of it, or nothing for the one that goes on), then the command
+        #[arg(value_name = "WORDS", hide = true, num_args = 0..=3)]
+        words: Vec<String>,
+        /// Why; it is journaled with who and where
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Write the way back of a run as a plan: only rows that changed, where they were seen before
+    Rollback {
+        #[command(flatten)]
+        run: RunArg,
+        /// Write to a file, whole or not at all [default: standard output]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Replace the file
+        #[arg(long)]
+        force: bool,
+    },
+    /// The runs in the journal
+    Runs,
+    /// One row's whole story
+    Explain {
+        /// A source id, the beginning of one, or the name of a row
+        #[arg(value_name = "ID")]
+        source_id: String,
+        /// A run's id or a prefix of it [default: the one that goes on, else the one launched last]
+        #[arg(long, value_name = "RUN")]
+        run: Option<String>,
+    },
+    /// The evidence, from the journal alone
+    Report {
+        #[command(flatten)]
+        run: RunArg,
+        #[arg(long, value_name = "csv|html|json|junit|md|xlsx", value_parser = format)]
+        format: Format,
+        /// Write to a file, whole or not at all
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Look at credentials, clock, permissions, endpoint, journal and disk; change nothing
+    Doctor {
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Let the settings file of a folder name endpoints, credentials and files; it is remembered by place and content
+    Trust {
+        /// The file, or its folder
+        #[arg(value_name = "FILE", default_value = "cutover.toml")]
+        file: PathBuf,
+        /// Only show what it sets
+        #[arg(long, conflicts_with = "forget")]
+        show: bool,
+        /// Trust it no longer
+        #[arg(long)]
+        forget: bool,
+    },
+    /// The settings
+    Config {
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
+    /// The inventory: list, show, or make a plan of it
+    Sources {
+        #[command(subcommand)]
+        verb: SourcesVerb,
+    },
+    /// Prove that the journal was not altered
+    Audit {
+        #[command(subcommand)]
+        verb: AuditVerb,
+    },
+    /// Serve a read-only page over the journal: runs, live progress, rows, one row's story, reports
+    Serve {
+        /// Where to listen. Elsewhere than on this machine needs a token, from the environment variable
+        /// `CUTOVER_SERVE_TOKEN` or from --token-file
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787")]
+        listen: SocketAddr,
+        /// Reads the token from the first line of a file. Without it and without the variable one is made, and shown once as a
+        /// link
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
+        /// Lets everybody on this machine read the journal here, whatever its own rights say
+        #[arg(long, conflicts_with = "token_file")]
+        no_token: bool,
+        /// Another name that people may use for this machine, such as that of a proxy before it
+        #[arg(long = "allow-host", value_name = "NAME")]
+        hosts: Vec<String>,
+    },
+    /// Serve the API on loopback, with the documented state machine, quotas and faults, from a seed
+    Sandbox {
+        /// 0: any that is free
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+        /// So many made-up sources
+        #[arg(long, value_name = "N", conflicts_with = "plan")]
+        sources: Option<usize>,
+        /// The sources of a plan
+        #[arg(long, value_name = "FILE")]
+        plan: Option<PathBuf>,
+        /// How that plan is encoded, if it is neither UTF-8 nor has a byte-order mark
+        #[arg(long, value_name = "NAME", requires = "plan", value_parser = crate::texts::encoding)]
+        encoding: Option<&'static encoding_rs::Encoding>,
+        #[command(flatten)]
+        night: NightArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigVerb {
+    /// Each setting, and where it comes from; which credentials would be used
+    Show {
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SourcesVerb {
+    /// List sources
+    List {
+        #[command(flatten)]
+        filter: FilterArgs,
+        #[arg(long, value_enum, default_value_t = ListFormat::Table)]
+        format: ListFormat,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// All that the service says of one source
+    Show {
+        #[arg(value_name = "SOURCE_ID")]
+        id: String,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Write a CSV plan of sources, each expected where it was seen
+    Plan {
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// The copystate that they shall have
+        #[arg(long, value_name = "WORD", required_unless_present = "to_cycle")]
+        to_state: Option<String>,
+        /// The migrationcycle that they shall have
+        #[arg(long, value_name = "WORD")]
+        to_cycle: Option<String>,
+        /// Write to a file, whole or not at all
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Replace the file
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+}
+
+impl SourcesVerb {
+    pub(super) fn service(&self) -> &ServiceArgs {
+        match self {
+            SourcesVerb::List { service, .. }
+            | SourcesVerb::Show { service, .. }
+            | SourcesVerb::Plan { service, .. } => service,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditVerb {
+    /// Recompute the hash chains and what the events add up to, and compare
+    Verify {
+        #[command(flatten)]
+        run: AnyRunArg,
+        /// The code that a run printed and that was kept elsewhere: proves that no tail was cut off
+        #[arg(long, value_name = "CODE")]
+        anchor: Option<Code>,
+        /// A signature of its head, as `audit sign` or ssh-keygen wrote it
+        #[arg(long, value_name = "FILE", group = "signed")]
+        signature: Option<PathBuf>,
+        /// What was signed [default: the signature's name without .sig]
+        #[arg(long, value_name = "FILE", requires = "signature")]
+        head: Option<PathBuf>,
+        /// Public keys, one on a line: one of them has to have signed
+        #[arg(long, value_name = "FILE", requires = "signed")]
+        signer: Option<PathBuf>,
+        /// Instead of the journal, what `audit export` wrote: its files against its manifest, and each against its journal
+        #[arg(long, value_name = "DIR|ZIP", conflicts_with = "signature", group = "signed")]
+        bundle: Option<PathBuf>,
+    },
+    /// Put all that is known of a run into one folder or ZIP, with what a stranger needs to check it by hand
+    ///
+    /// `audit verify --bundle` checks it; so does its own check.py, which needs nothing but Python. `audit checker` prints that
+    /// program, for whoever does not take it from a stranger.
+    Export {
+        #[command(flatten)]
+        run: RunArg,
+        /// A folder that is not there yet, or a file that ends with .zip
+        #[arg(short, long, value_name = "DIR|ZIP")]
+        output: PathBuf,
+        /// Sign the manifest, and with it every file, with this SSH key (as `audit sign` does)
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// Leave the journal's other runs in its copy
+        #[arg(long)]
+        all_runs: bool,
+    },
+    /// Print the program with which a stranger checks a bundle (check.py)
+    Checker,
+    /// Sign the head of a run with an SSH key; `ssh-keygen -Y verify -n cutover-head` accepts the signature
+    Sign {
+        #[command(flatten)]
+        run: RunArg,
+        /// A private key, or a public one whose private half the agent (`SSH_AUTH_SOCK`) or a FIDO key has
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Where the head goes; its signature goes beside it, with .sig behind the name [default: RUN.head]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Replace files that are there
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+fn format(name: &str) -> Result<Format, String> {
+    Format::named(name).ok_or_else(|| format!("is none of {}", Format::ALL.map(Format::name).join(", ")))
+}

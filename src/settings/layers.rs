@@ -1,0 +1,177 @@
+//! Layers that settings stand in: flags, environment, plan, profiles and files, as they were read. Nothing has won yet.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::checks;
+use super::error::SettingsError;
+use super::file::{self, Found, Profile, SettingsFile};
+use super::keys::{CONFIG, CONFIG_FLAG, KEYS};
+use super::origin::{Held, Origin};
+use super::said::Authority;
+use crate::model::words::nearest;
+
+/// Reads a variable; an empty one is not set.
+fn text_of_variable(
+    key: &'static str,
+    variable: &str,
+    environment: &impl Fn(&str) -> Option<OsString>,
+) -> Result<Option<String>, SettingsError> {
+    let Some(text) = environment(variable).filter(|text| !text.is_empty()) else { return Ok(None) };
+    text.into_string().map(Some).map_err(|_| SettingsError::Value {
+        key,
+        origin: Origin::Environment(variable.to_owned()),
+        problem: "is not UTF-8".to_owned(),
+    })
+}
+
+/// The layers that settings stand in, as they were read. Nothing has won yet.
+#[derive(Clone)]
+pub(crate) struct Layers {
+    pub(super) flags: Vec<(&'static str, String)>,
+    pub(super) environment: BTreeMap<&'static str, (String, String)>,
+    pub(super) plan: BTreeMap<String, Held>,
+    pub(super) files: Vec<SettingsFile>,
+    /// What was passed over, and why.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Layers {
+    /// `flags` are those that were given.
+    pub(crate) fn read(
+        flags: Vec<(&'static str, String)>,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, SettingsError> {
+        let by_flag = flags.iter().find(|(key, _)| *key == CONFIG_FLAG).map(|(_, path)| path.clone());
+        let named = match by_flag {
+            Some(path) => Some(path),
+            None => text_of_variable(CONFIG_FLAG, CONFIG, &environment)?,
+        };
+        let found = file::read_all(named.as_deref(), &environment)?;
+        Self::with_files(flags, environment, found)
+    }
+
+    /// The same without any file, for whoever has to do with the files themselves.
+    pub(crate) fn without_files(
+        flags: Vec<(&'static str, String)>,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, SettingsError> {
+        Self::with_files(flags, environment, Found::default())
+    }
+
+    fn with_files(
+        flags: Vec<(&'static str, String)>,
+        environment: impl Fn(&str) -> Option<OsString>,
+        Found { files, warnings }: Found,
+    ) -> Result<Self, SettingsError> {
+        let mut found = BTreeMap::new();
+        for key in &KEYS {
+            for variable in std::iter::once(key.variable()).chain(key.also_variable.map(str::to_owned)) {
+                let Some(text) = text_of_variable(key.name, &variable, &environment)? else { continue };
+                found.entry(key.name).or_insert((text, variable));
+            }
+        }
+        checks::environment(&found)?;
+        files.iter().try_for_each(checks::file)?;
+        Ok(Self { flags, environment: found, plan: BTreeMap::new(), files, warnings })
+    }
+
+    /// Holds the names of all variables that are set against those that mean something: the settings', the secrets',
+    /// and those that a profile names.
+    pub(crate) fn check_variables(&self, names: impl IntoIterator<Item = OsString>) -> Result<(), SettingsError> {
+        checks::variables(names, &self.variables_of_profiles().collect::<Vec<_>>())
+    }
+
+    /// Names of the variables that profiles have their credentials in.
+    pub(super) fn variables_of_profiles(&self) -> impl Iterator<Item = &str> {
+        let profiles = self.files.iter().flat_map(|file| file.profiles.values());
+        let named = profiles.flat_map(|profile| &profile.values).filter(|(key, _)| key.ends_with("_env"));
+        named.map(|(_, variable)| variable.as_str())
+    }
+
+    /// What was passed over, and why.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Lines about what the files of this folder set, one for each file.
+    pub(crate) fn told_of_folder(&self) -> impl Iterator<Item = String> {
+        self.files.iter().filter_map(SettingsFile::told)
+    }
+
+    /// The files that were read, and whose word each is; the one that wins first.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&Path, Authority)> {
+        self.files.iter().map(|file| (file.path.as_path(), file.authority))
+    }
+
+    /// One setting, and every other by default.
+    pub(crate) fn of_one(key: &'static str, text: &str) -> Self {
+        let flags = vec![(key, text.to_owned())];
+        Self { flags, environment: BTreeMap::new(), plan: BTreeMap::new(), files: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// The same with a flag that nobody gave.
+    pub(crate) fn with_flag(&self, key: &'static str, text: &str) -> Self {
+        let mut layers = self.clone();
+        layers.flags.retain(|(known, _)| *known != key);
+        layers.flags.push((key, text.to_owned()));
+        layers
+    }
+
+    /// The same under what a plan says, or a run that was begun.
+    pub(crate) fn under(&self, values: impl IntoIterator<Item = (String, String)>, origin: &Origin) -> Self {
+        let plan = values.into_iter().map(|(key, text)| (key, (text, origin.clone()))).collect();
+        Self { plan, ..self.clone() }
+    }
+
+    /// The names of all profiles.
+    pub(crate) fn profiles(&self) -> Vec<&str> {
+        let mut names: Vec<&str> =
+            self.files.iter().flat_map(|file| file.profiles.keys()).map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The first file that has a profile has all of it: half of one and half of another would be nobody's.
+    pub(super) fn profile(&self, name: &str) -> Option<(&Profile, &PathBuf)> {
+        self.files.iter().find_map(|file| Some((file.profiles.get(name)?, &file.path)))
+    }
+
+    pub(super) fn unknown_profile(&self, name: &str) -> SettingsError {
+        let known = self.profiles();
+        let suggestion = nearest(name, known.iter().copied()).map(str::to_owned);
+        let known = known.into_iter().map(str::to_owned).collect();
+        SettingsError::UnknownProfile { name: name.to_owned(), suggestion, known }
+    }
+
+    pub(super) fn of_flag(&self, key: &str) -> Option<Held> {
+        let (_, text) = self.flags.iter().find(|(name, _)| *name == key)?;
+        Some((text.clone(), Origin::Flag))
+    }
+
+    pub(super) fn of_environment(&self, key: &str) -> Option<Held> {
+        let (text, variable) = self.environment.get(key)?;
+        Some((text.clone(), Origin::Environment(variable.clone())))
+    }
+
+    pub(super) fn of_files(&self, key: &str, is_theirs: impl Fn(Authority) -> bool) -> Option<Held> {
+        let mut files = self.files.iter().filter(|file| is_theirs(file.authority));
+        files.find_map(|file| Some((file.values.get(key)?.clone(), Origin::File(file.path.clone()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_value_is_an_error_also_where_another_wins() {
+        let read = |flags: &[(&'static str, String)]| {
+            Layers::read(flags.to_vec(), |name| (name == "CUTOVER_RATE").then(|| OsString::from("fast")))
+        };
+        let Err(error) = read(&[("rate", "5".to_owned())]) else { panic!("it was taken") };
+        assert!(error.to_string().starts_with("`rate` in the environment (CUTOVER_RATE): `fast` is not a rate"));
+    }
+}

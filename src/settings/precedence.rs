@@ -1,0 +1,253 @@
+//! Precedence: the value that holds of those that the layers have, and the limits that a flag loosens.
+
+use super::error::SettingsError;
+use super::keys::{CONFIG_FLAG, KEYS, Key, Reach};
+use super::layers::Layers;
+use super::limits::{Loosened, stricter_of};
+use super::origin::{Held, Origin};
+use super::resolved::{OfProfile, Resolved};
+use super::said::Authority;
+use super::strict::Stricter;
+
+impl Layers {
+    /// Each setting as the highest layer has it that says anything: flag, environment, profile, files, default. Where a plan
+    /// may have a say, the stricter of all holds, and only a flag goes before that.
+    pub(crate) fn resolve(&self, profile: Option<&str>) -> Result<Resolved, SettingsError> {
+        let profile = match profile {
+            Some(name) => Some((name, self.profile(name).ok_or_else(|| self.unknown_profile(name))?)),
+            None => None,
+        };
+        let profile = profile.map(|(name, (profile, path))| OfProfile {
+            name: name.to_owned(),
+            origin: Origin::Profile { name: name.to_owned(), path: path.clone() },
+            values: profile.values.clone(),
+        });
+        let config = self.flags.iter().find(|(key, _)| *key == CONFIG_FLAG).map(|(_, path)| path.clone());
+        let secret_variables = self.variables_of_profiles().map(str::to_owned).collect();
+        let mut resolved = Resolved { profile, config, secret_variables, ..Resolved::default() };
+        for key in &KEYS {
+            if let Some(given) = self.of_flag(key.name).or_else(|| self.of_environment(key.name)) {
+                resolved.launch.insert(key.name, given);
+            }
+            match key.of_plan {
+                None => {
+                    let found = resolved.launch.get(key.name).cloned();
+                    let said = resolved.profile.as_ref().and_then(|said| said.held(key.name));
+                    if let Some(found) = found.or(said).or_else(|| self.below_profile(key)) {
+                        resolved.values.insert(key.name, found);
+                    }
+                }
+                // These three are about one clock.
+                Some(Stricter::Hours | Stricter::Zone | Stricter::Earlier) => (),
+                Some(
+                    how @ (Stricter::LowerRate
+                    | Stricter::LowerNumber
+                    | Stricter::LowerShare
+                    | Stricter::Shorter
+                    | Stricter::Longer
+                    | Stricter::On),
+                ) => self.resolve_strictly(key, how, &mut resolved)?,
+            }
+        }
+        self.resolve_hours(&mut resolved)?;
+        Ok(resolved)
+    }
+
+    fn resolve_strictly(&self, key: &'static Key, how: Stricter, resolved: &mut Resolved) -> Result<(), SettingsError> {
+        let name = key.name;
+        let flag = self.of_flag(name);
+        let default = key.default.map(|text| (text.to_owned(), Origin::Default));
+        let own = self.of_environment(name).or_else(|| self.of_files(name, |authority| authority != Authority::Folder));
+        // A run was held against the default when it was begun, and keeps what it got.
+        let is_begun = key.kept && matches!(self.plan.get(name), Some((_, Origin::Begun(_))));
+        let floor = default.clone().filter(|_| key.holds_by_default && own.is_none() && !is_begun);
+        let said = resolved.profile.as_ref().and_then(|said| said.held(name));
+        let folder = self.of_files(name, |authority| authority == Authority::Folder);
+        let strictest = |all: [Option<Held>; 4]| {
+            all.into_iter()
+                .chain([floor.clone()])
+                .flatten()
+                .map(Ok)
+                .reduce(|held, other| stricter_of(name, how, held?, other?))
+        };
+        if let Some(flag) = flag {
+            // An account's own pace is a cap for that, too.
+            let said = said.filter(|_| how != Stricter::LowerRate);
+            let held = strictest([own, said, self.plan.get(name).cloned(), folder]).transpose();
+            if let Ok(Some((held, origin))) = held
+                && origin != Origin::Default
+                && how.is_loosened(&flag.0, &held)
+            {
+                resolved.loosened.push(Loosened { key: name, flag: flag.0.clone(), held, origin });
+            }
+            resolved.caps.insert(name, flag.clone());
+            resolved.values.insert(name, flag);
+            return Ok(());
+        }
+        if let Some(cap) = strictest([own.clone(), said.clone(), None, folder.clone()]).transpose()? {
+            resolved.caps.insert(name, cap);
+        }
+        let held = strictest([own, said, self.plan.get(name).cloned(), folder]).transpose()?;
+        if let Some(held) = held.or(default) {
+            resolved.values.insert(name, held);
+        }
+        Ok(())
+    }
+
+    fn below_profile(&self, key: &Key) -> Option<Held> {
+        let default = || key.default.map(|default| (default.to_owned(), Origin::Default));
+        // In looks what is nearest wins; of anything else nobody's word goes before the user's.
+        let is_nearest = key.reach == Reach::Looks;
+        let first = self.of_files(key.name, |authority| is_nearest || authority != Authority::Folder);
+        let folder = || self.of_files(key.name, |authority| authority == Authority::Folder);
+        first.or_else(folder).or_else(default)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::ffi::OsString;
+    use std::path::PathBuf;
+
+    use super::super::file::{Profile, SettingsFile};
+    use super::*;
+
+    fn resolved(flags: &[(&'static str, String)], environment: &[(&str, &str)]) -> Resolved {
+        let environment: BTreeMap<String, OsString> =
+            environment.iter().map(|(name, text)| ((*name).to_owned(), OsString::from(text))).collect();
+        Layers::read(flags.to_vec(), |name| environment.get(name).cloned()).unwrap().resolve(None).unwrap()
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_default() {
+        let environment = [("CUTOVER_RATE", "7"), ("CUTOVER_BURST", "3")];
+        let resolved = resolved(&[("rate", "5".to_owned())], &environment);
+        assert_eq!(resolved.values["rate"], ("5".to_owned(), Origin::Flag));
+        assert_eq!(resolved.values["burst"], ("3".to_owned(), Origin::Environment("CUTOVER_BURST".to_owned())));
+        assert_eq!(resolved.values["attempts"], ("5".to_owned(), Origin::Default));
+    }
+
+    #[test]
+    fn an_empty_variable_is_not_set() {
+        let resolved = resolved(&[], &[("CUTOVER_RATE", ""), ("CUTOVER_REGION", ""), ("HW_REGION_NAME", "cn-north-4")]);
+        assert_eq!(resolved.values["rate"], ("10".to_owned(), Origin::Default));
+        assert_eq!(resolved.values["region"].1, Origin::Environment("HW_REGION_NAME".to_owned()));
+    }
+
+    /// Layers of a flag, a variable, a plan, a profile, the user's file and the folder's, each with what it sets.
+    fn layers(all: [&[(&'static str, &str)]; 6]) -> Layers {
+        let [flags, environment, plan, profile, user, folder] = all;
+        let owned = |values: &[(&'static str, &str)]| -> BTreeMap<String, String> {
+            values.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect()
+        };
+        let file = |authority, values, profiles| SettingsFile {
+            path: PathBuf::from(if authority == Authority::User { "user" } else { "folder" }),
+            authority,
+            values,
+            profiles,
+            said: Vec::new(),
+        };
+        let profiles = BTreeMap::from([("a".to_owned(), Profile { values: owned(profile) })]);
+        let files =
+            vec![file(Authority::Folder, owned(folder), BTreeMap::new()), file(Authority::User, owned(user), profiles)];
+        let environment =
+            environment.iter().map(|(key, text)| (*key, ((*text).to_owned(), (*key).to_owned()))).collect();
+        let flags = flags.iter().map(|(key, text)| (*key, (*text).to_owned())).collect();
+        let layers = Layers { flags, environment, plan: BTreeMap::new(), files, warnings: Vec::new() };
+        layers.under(owned(plan), &Origin::Plan("the plan".to_owned()))
+    }
+
+    fn held(key: &'static str, all: [&str; 6]) -> String {
+        let one = all.map(|text| if text.is_empty() { Vec::new() } else { vec![(key, text)] });
+        let layers = layers([&one[0], &one[1], &one[2], &one[3], &one[4], &one[5]]);
+        match layers.resolve(Some("a")) {
+            Ok(resolved) => {
+                let loosened: Vec<String> =
+                    resolved.loosened.iter().map(|loosened| format!(", loosens {}", loosened.held)).collect();
+                let held = resolved.values.get(key).map_or_else(|| "-".to_owned(), |(text, _)| text.clone());
+                held + &loosened.concat()
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_plan_a_profile_and_a_folder_only_make_limits_tighter_and_a_flag_says_what_it_loosens() {
+        for (key, [flag, environment, plan, profile, user, folder], expected) in [
+            ("max_changes", ["", "", "999999", "", "1", ""], "1"),
+            ("max_changes", ["", "", "1", "", "999999", ""], "1"),
+            ("max_changes", ["", "", "5", "", "", ""], "5"),
+            ("max_changes", ["", "", "5", "", "", "9"], "5"),
+            ("max_changes", ["", "", "", "", "3", "9"], "3"),
+            ("max_changes", ["", "7", "9", "", "3", ""], "7"),
+            ("max_changes", ["9", "", "1", "", "3", ""], "9, loosens 1"),
+            ("max_changes", ["2", "", "", "", "3", ""], "2"),
+            ("rate", ["", "", "off", "", "2", ""], "2"),
+            ("rate", ["", "", "", "50", "2", ""], "2"),
+            ("rate", ["", "", "50", "20", "", ""], "20"),
+            ("rate", ["", "", "50", "", "", ""], "50"),
+            ("verify", ["", "", "off", "", "", ""], "on"),
+            ("verify", ["", "", "off", "", "on", ""], "on"),
+            ("verify", ["", "", "on", "", "off", ""], "on"),
+            ("verify", ["", "", "", "", "off", ""], "off"),
+            ("verify", ["off", "", "", "", "", ""], "off"),
+            ("complete_pair", ["off", "", "on", "", "", ""], "off, loosens on"),
+            ("verify_timeout", ["", "", "1ms", "", "30s", ""], "30s"),
+            ("verify_timeout", ["", "", "1ms", "", "", ""], "30s"),
+            ("verify_timeout", ["", "", "", "1ms", "", "1ms"], "30s"),
+            ("verify_timeout", ["", "", "1m", "", "", ""], "1m"),
+            ("verify_timeout", ["", "", "1ms", "", "5s", ""], "5s"),
+            ("verify_timeout", ["1ms", "", "", "", "", ""], "1ms"),
+            ("min_sample", ["", "", "100000", "", "", ""], "20"),
+            ("min_sample", ["", "", "", "", "", "100000"], "20"),
+            ("min_sample", ["", "", "100000", "", "50", ""], "50"),
+            ("min_sample", ["", "", "5", "", "", ""], "5"),
+            ("max_drift", ["", "", "999", "", "", ""], "0"),
+            ("timeout", ["", "", "", "", "60s", "1ms"], "60s"),
+            ("timeout", ["", "", "", "", "", "10s"], "10s"),
+            ("max_failed", ["", "", "100%", "", "5", ""], "5"),
+            ("max_failed", ["3", "", "10%", "", "5", ""], "3"),
+            ("window", ["", "", "20:00-02:00", "", "22:00-04:00", ""], "22:00-02:00"),
+            ("window", ["", "", "", "", "22:00-04:00", "off"], "22:00-04:00"),
+            ("window", ["off", "", "20:00-02:00", "", "", ""], "off, loosens 20:00-02:00"),
+        ] {
+            assert_eq!(held(key, [flag, environment, plan, profile, user, folder]), expected, "{key}");
+        }
+        let unlike = "`max_failed` is `5` in `user` and `10%` in the plan, and one of them cannot stand for both";
+        assert_eq!(held("max_failed", ["", "", "10%", "", "5", ""]), unlike);
+    }
+
+    #[test]
+    fn a_run_keeps_what_it_was_begun_with_also_beyond_the_default() {
+        let begun = |key: &'static str, text: &str| {
+            let origin = Origin::Begun("run 1".to_owned());
+            let layers = layers([&[]; 6]).under([(key.to_owned(), text.to_owned())], &origin);
+            layers.resolve(None).unwrap().values[key].0.clone()
+        };
+        assert_eq!(begun("min_sample", "100"), "100");
+        // What is not kept is the plan's word, at each launch anew.
+        assert_eq!(begun("verify_timeout", "1ms"), "30s");
+    }
+
+    #[test]
+    fn nobody_else_s_zone_moves_somebody_s_hours() {
+        let zone = |plan: &[(&'static str, &str)], user: &[(&'static str, &str)]| {
+            let resolved = layers([&[], &[], plan, &[], user, &[]]).resolve(None);
+            resolved.map(|resolved| resolved.values.get("timezone").map_or_else(String::new, |(zone, _)| zone.clone()))
+        };
+        let (hours, berlin, tokyo) =
+            (("window", "22:00-04:00"), ("timezone", "Europe/Berlin"), ("timezone", "Asia/Tokyo"));
+        assert_eq!(zone(&[hours, tokyo], &[berlin]).unwrap(), "Asia/Tokyo");
+        assert_eq!(zone(&[tokyo], &[hours, berlin]).unwrap(), "Europe/Berlin");
+        assert_eq!(zone(&[tokyo], &[hours]).unwrap(), "", "the machine's");
+        assert_eq!(zone(&[hours], &[hours, berlin]).unwrap(), "Europe/Berlin");
+        assert!(zone(&[hours, tokyo], &[hours, berlin]).is_err());
+        assert!(zone(&[("deadline", "04:00"), tokyo], &[hours]).is_err());
+        let both =
+            layers([&[], &[], &[("deadline", "04:00")], &[], &[("deadline", "03:00")], &[]]).resolve(None).unwrap();
+        assert_eq!((both.values["deadline"].0.as_str(), both.other_deadlines.len()), ("03:00", 1));
+        let by_flag = layers([&[tokyo], &[], &[hours, tokyo], &[], &[hours, berlin], &[]]).resolve(None).unwrap();
+        assert_eq!(by_flag.values["timezone"].0, "Asia/Tokyo");
+    }
+}

@@ -1,0 +1,166 @@
+//! Settings of which it is decided who wins: each one's text, and where that came from.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::error::SettingsError;
+use super::keys::{CONFIG_FLAG, KEYS, Key};
+use super::limits::Loosened;
+use super::origin::{Held, Origin};
+
+#[derive(Default)]
+pub(crate) struct Resolved {
+    pub(super) values: BTreeMap<&'static str, Held>,
+    /// Flags and the environment.
+    pub(super) launch: BTreeMap<&'static str, Held>,
+    /// Limits without the plan's own word.
+    pub(super) caps: BTreeMap<&'static str, Held>,
+    /// Deadlines beside the one that is the setting's value.
+    pub(super) other_deadlines: Vec<Held>,
+    pub(super) loosened: Vec<Loosened>,
+    pub(super) profile: Option<OfProfile>,
+    /// The settings file that was named as a flag.
+    pub(super) config: Option<String>,
+    pub(super) secret_variables: Vec<String>,
+}
+
+/// What a profile says, whether or not it won.
+pub(super) struct OfProfile {
+    pub(super) name: String,
+    pub(super) origin: Origin,
+    pub(super) values: BTreeMap<String, String>,
+}
+
+impl OfProfile {
+    pub(super) fn held(&self, key: &str) -> Option<Held> {
+        Some((self.values.get(key)?.clone(), self.origin.clone()))
+    }
+}
+
+fn read<T>(
+    key: &'static str,
+    held: Option<&Held>,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, SettingsError> {
+    let Some((text, origin)) = held else { return Ok(None) };
+    let bad = |problem| SettingsError::Value { key, origin: origin.clone(), problem };
+    parse(text).map(Some).map_err(bad)
+}
+
+impl Resolved {
+    pub(super) fn value<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, SettingsError> {
+        let value = self.optional(key, parse)?;
+        Ok(value.expect("a setting that is not optional has a default"))
+    }
+
+    pub(super) fn optional<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, SettingsError> {
+        read(key, self.values.get(key), parse)
+    }
+
+    /// A file that a setting names.
+    pub(super) fn file(&self, key: &'static str) -> Result<Option<PathBuf>, SettingsError> {
+        let folder = self.origin(key).map_or(Path::new(""), Origin::folder);
+        self.optional(key, |text| path(text).map(|path| folder.join(path)))
+    }
+
+    /// Folder of the settings file that has the profile.
+    pub(super) fn folder_of_profile(&self) -> &Path {
+        self.profile.as_ref().map_or(Path::new(""), |profile| profile.origin.folder())
+    }
+
+    /// Names of the variables that all profiles have their credentials in.
+    pub(super) fn secret_variables(&self) -> &[String] {
+        &self.secret_variables
+    }
+
+    pub(super) fn profile(&self) -> Option<&str> {
+        self.profile.as_ref().map(|profile| profile.name.as_str())
+    }
+
+    /// What the profile itself says, if there is one and it says anything.
+    pub(super) fn of_profile<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, SettingsError> {
+        let Some(profile) = &self.profile else { return Ok(None) };
+        let Some(text) = profile.values.get(key) else { return Ok(None) };
+        let origin = || profile.origin.clone();
+        parse(text).map(Some).map_err(|problem| SettingsError::Value { key, origin: origin(), problem })
+    }
+
+    /// Value given to this launch, also if another won.
+    pub(super) fn of_launch<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, SettingsError> {
+        read(key, self.launch.get(key), parse)
+    }
+
+    /// Limit without the plan's own word; none, if nobody set it.
+    pub(super) fn cap<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, SettingsError> {
+        read(key, self.caps.get(key), parse)
+    }
+
+    /// Values that hold of settings in which a plan may have a say.
+    pub(super) fn held(&self) -> BTreeMap<&'static str, Held> {
+        let of_plan = KEYS.iter().filter(|key| key.of_plan.is_some());
+        of_plan.filter_map(|key| Some((key.name, self.values.get(key.name)?.clone()))).collect()
+    }
+
+    pub(super) fn origin(&self, key: &str) -> Option<&Origin> {
+        self.values.get(key).map(|(_, origin)| origin)
+    }
+
+    /// Every setting that has a value, in the order of their list: name, text and origin.
+    fn all(&self) -> impl Iterator<Item = (&'static Key, &str, &Origin)> {
+        KEYS.iter().filter_map(|key| {
+            let (text, origin) = self.values.get(key.name)?;
+            Some((key, text.as_str(), origin))
+        })
+    }
+
+    /// Every setting there is, with its value and where that comes from, if it has one.
+    pub(crate) fn every(&self) -> impl Iterator<Item = (&'static str, Option<(&str, String)>)> {
+        KEYS.iter().map(|key| {
+            let value = self.values.get(key.name);
+            (key.name, value.map(|(text, origin)| (text.as_str(), origin.to_string())))
+        })
+    }
+
+    /// What was given to this launch and would be lost with it: flags, and of the environment what is read nowhere else
+    /// than where the next launch is typed.
+    pub(super) fn by_hand(&self) -> BTreeMap<String, String> {
+        let by_hand = |key: &Key, origin: &Origin| match origin {
+            Origin::Flag => key.is_lost_with_its_launch() || key.is_of_way(),
+            Origin::Environment(_) => key.of_launch,
+            Origin::Plan(_) | Origin::Begun(_) | Origin::Profile { .. } | Origin::File(_) | Origin::Default => false,
+        };
+        let all = self.all().filter(|(key, _, origin)| by_hand(key, origin));
+        let given = all.map(|(key, text, _)| (key.name.to_owned(), text.to_owned()));
+        given.chain(self.config.clone().map(|path| (CONFIG_FLAG.to_owned(), path))).collect()
+    }
+
+    /// What the journal keeps of a run's settings. None of them is a secret: no setting is.
+    pub(super) fn texts(&self) -> BTreeMap<&'static str, String> {
+        self.all().filter(|(key, _, _)| key.of_run).map(|(key, text, _)| (key.name, text.to_owned())).collect()
+    }
+}
+
+/// The path of a file that is named.
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
