@@ -30,7 +30,7 @@ pub(crate) use at_hand::AtHand;
 use at_hand::{AT_HAND, HeldPlaces, PUT_OFF, PaceLine, n_kept, n_next};
 use bursts::Bursts;
 pub(crate) use of_all::RateOfAll;
-use pace::Pace;
+use pace::PaceGrid;
 use quota::Quota;
 pub(crate) use quota::{Learned, Remembered};
 use settings::GateSettings;
@@ -69,7 +69,7 @@ pub(crate) struct Gate {
 
 struct GateState {
     quota: Quota,
-    pace: Option<Pace>,
+    pace: Option<PaceGrid>,
     last_left: Instant,
     /// Instant before which nothing leaves; it only ever moves later.
     not_before: Instant,
@@ -94,7 +94,7 @@ impl GateState {
     }
 
     fn replace_pace(&mut self) {
-        let spent = |rate| Pace::spent(rate, self.quota.burst(), self.last_left);
+        let spent = |rate| PaceGrid::spent(rate, self.quota.burst(), self.last_left);
         self.pace = self.quota.per_second().map(spent);
     }
 }
@@ -209,7 +209,7 @@ impl Gate {
             n_in_line: AtomicUsize::new(0),
             n_reads_in_line: AtomicUsize::new(0),
             state: Mutex::new(GateState {
-                pace: quota.per_second().map(|rate| Pace::new(rate, settings.burst)),
+                pace: quota.per_second().map(|rate| PaceGrid::new(rate, settings.burst)),
                 quota,
                 last_left: now,
                 not_before: now + past.cools_for,

@@ -32,7 +32,7 @@ pub mod sealed;
 pub mod source;
 mod text;
 
-use check::Checker;
+use check::RowChecker;
 use checked::Checked;
 use duplicates::Ids;
 use error::{PlanError, ReadError, ReadStop};
@@ -87,7 +87,7 @@ fn pass<E>(
     ids: Ids,
     each: &mut impl FnMut(Planned) -> Result<(), E>,
 ) -> Result<Passed, ReadError<E>> {
-    let mut checker = Checker::new(reading, ids);
+    let mut checker = RowChecker::new(reading, ids);
     let mut whole = PlanParts { start: Position { line: 1, column: 1 }, ..PlanParts::default() };
     let beginning = source.beginning().map_err(unreadable(source))?;
     if let Some(foreign) = foreign(&beginning, source.extension()) {
@@ -159,7 +159,7 @@ fn stopped<E>(source: &Source, stop: ReadStop<E>) -> ReadError<E> {
 fn read_plan_file<E>(
     source: &Source,
     reading: Reading,
-    checker: &mut Checker,
+    checker: &mut RowChecker,
     each: &mut impl FnMut(Planned) -> Result<(), E>,
 ) -> Result<PlanParts, ReadError<E>> {
     let bytes = source.terms().map_err(unreadable(source))?;
@@ -217,7 +217,7 @@ fn read_plan_file<E>(
 fn read_rows<E>(
     source: &Source,
     reading: Reading,
-    checker: &mut Checker,
+    checker: &mut RowChecker,
     each: &mut impl FnMut(Row) -> Result<(), E>,
 ) -> Result<Position, ReadError<E>> {
     let unreadable = |error| ReadError::Plan(PlanError::Unreadable { name: source.name().to_owned(), source: error });
@@ -243,7 +243,7 @@ fn read_rows<E>(
 
 /// Advances to the start of the content; returns the comments above it, at most the first 100, since somebody may have commented
 /// out a header or a row by mistake.
-fn comments_above<R: io::Read>(text: &mut Text<R>, checker: &mut Checker) -> io::Result<Vec<Comment>> {
+fn comments_above<R: io::Read>(text: &mut Text<R>, checker: &mut RowChecker) -> io::Result<Vec<Comment>> {
     const MOST: usize = 100;
     let mut above = Vec::new();
     while let NextLine::Comment { len } = text.next(&mut checker.problems)? {

@@ -1,6 +1,6 @@
 //! Terms of a plan besides its rows: waves in order, a canary before each, rules for stopping, soak times and approvals.
 //!
-//! All of it is data and functions of data; who waits and who stops is the engine's matter (`engine::helm`).
+//! All of it is data and functions of data, by which the engine decides when a stage begins, waits and stops.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -7,12 +7,12 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::at_hand::{PaceLine, n_next};
-use super::pace::Pace;
+use super::pace::PaceGrid;
 
 /// Pace behind the gates of all accounts of a run, where a rate is set for all of them.
 pub(crate) struct RateOfAll {
     burst: u32,
-    pace: Mutex<Option<(f64, Pace)>>,
+    pace: Mutex<Option<(f64, PaceGrid)>>,
     pub(super) next: PaceLine,
     /// Changes of all lanes that are recorded as begun and wait for leave.
     pub(super) n_begun: Arc<AtomicUsize>,
@@ -24,7 +24,7 @@ pub(crate) struct RateOfAll {
 
 impl RateOfAll {
     pub(crate) fn new(per_second: Option<f64>, burst: u32) -> Self {
-        let pace = per_second.map(|rate| (rate, Pace::new(rate, burst)));
+        let pace = per_second.map(|rate| (rate, PaceGrid::new(rate, burst)));
         Self {
             burst,
             pace: Mutex::new(pace),
@@ -38,7 +38,7 @@ impl RateOfAll {
 
     /// Sets the rate from now on.
     pub(crate) fn set(&self, per_second: Option<f64>) {
-        *self.pace() = per_second.map(|rate| (rate, Pace::spent(rate, self.burst, Instant::now())));
+        *self.pace() = per_second.map(|rate| (rate, PaceGrid::spent(rate, self.burst, Instant::now())));
         self.next.fit(per_second);
         self.changed.notify_waiters();
     }
@@ -71,7 +71,7 @@ impl RateOfAll {
         }
     }
 
-    fn pace(&self) -> MutexGuard<'_, Option<(f64, Pace)>> {
+    fn pace(&self) -> MutexGuard<'_, Option<(f64, PaceGrid)>> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -30,7 +30,7 @@ impl Clock for DueClock {
     }
 }
 
-pub(super) struct Pace {
+pub(super) struct PaceGrid {
     started: Instant,
     interval: Duration,
     clock: DueClock,
@@ -40,7 +40,7 @@ pub(super) struct Pace {
     limiter: RateLimiter<NotKeyed, InMemoryState, DueClock, NoOpMiddleware<Duration>>,
 }
 
-impl Pace {
+impl PaceGrid {
     /// Makes a pace whose first `burst` requests may go at once.
     pub(super) fn new(per_second: f64, burst: u32) -> Self {
         let interval = Duration::from_secs_f64(1.0 / (per_second * ROOM_FOR_JITTER)).max(Duration::from_nanos(1));
@@ -95,7 +95,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_token_is_there_when_it_is_said_to_be() {
         for burst in [1, 3] {
-            let pace = Pace::new(10.0, burst);
+            let pace = PaceGrid::new(10.0, burst);
             let mut takes = 0;
             while takes < 20 {
                 let (now, due) = (Instant::now(), pace.due());

@@ -18,7 +18,7 @@ use crate::waves::Terms;
 pub(crate) type Positions<'a> = &'a dyn Fn(Option<Column>) -> Position;
 
 /// Checks the rows of one plan, in plan order.
-pub(crate) struct Checker {
+pub(crate) struct RowChecker {
     pub(crate) problems: Problems,
     reading: Reading,
     scope: Rc<FileScope>,
@@ -82,7 +82,7 @@ pub(crate) struct Total {
     pub(crate) suspects: Suspects,
 }
 
-impl Checker {
+impl RowChecker {
     pub(crate) fn new(reading: Reading, ids: Ids) -> Self {
         Self {
             problems: Problems::new(reading.strict),

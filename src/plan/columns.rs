@@ -141,22 +141,22 @@ impl<'a> Cells<'a> {
         self.get(column).map(str::to_owned)
     }
 
-    pub(crate) fn put(&mut self, place: &Destination, value: &'a str) {
+    pub(crate) fn put(&mut self, place: &ColumnUse, value: &'a str) {
         let value = value.trim();
         if value.is_empty() {
             return;
         }
         match place {
-            Destination::Known(column) => self.known[*column as usize] = Some(value),
-            Destination::Extra(name) => self.extra.push((name.clone(), value.to_owned())),
-            Destination::Nowhere => (),
+            ColumnUse::Known(column) => self.known[*column as usize] = Some(value),
+            ColumnUse::Extra(name) => self.extra.push((name.clone(), value.to_owned())),
+            ColumnUse::Nowhere => (),
         }
     }
 }
 
-/// Destination of the values of one field of a file.
+/// Use of one field of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Destination {
+pub(crate) enum ColumnUse {
     Known(Column),
     /// Kept for the reports under this name.
     Extra(String),
@@ -167,7 +167,7 @@ pub(crate) enum Destination {
 /// Mapping of a plan's fields to columns, as its header line defines it.
 #[derive(Debug)]
 pub(crate) struct PlanHeader {
-    pub(crate) places: Vec<Destination>,
+    pub(crate) places: Vec<ColumnUse>,
     field_of: [Option<usize>; Column::ALL.len()],
 }
 
@@ -187,7 +187,7 @@ impl PlanHeader {
                 None if name.is_empty() => unnamed(field, *at, problems),
                 None => match extras.insert(plain(name), name) {
                     Some(first) => repeated(first, name, *at, problems),
-                    None => Destination::Extra(name.clone()),
+                    None => ColumnUse::Extra(name.clone()),
                 },
             };
             header.places.push(place);
@@ -215,13 +215,13 @@ impl PlanHeader {
         column: Column,
         names: &[(String, Position)],
         problems: &mut Problems,
-    ) -> Destination {
+    ) -> ColumnUse {
         let (name, at) = &names[field];
         if let Some(first) = self.field_of(column) {
             return repeated(&names[first].0, name, *at, problems);
         }
         self.field_of[column as usize] = Some(field);
-        Destination::Known(column)
+        ColumnUse::Known(column)
     }
 
     /// Reports needed columns that are missing; returns the fields that were probably meant for them.
@@ -248,7 +248,7 @@ impl PlanHeader {
     }
 
     fn meant_for(&self, columns: &[Column], names: &[(String, Position)]) -> Option<(usize, Column)> {
-        let extras = self.places.iter().enumerate().filter(|(_, place)| matches!(place, Destination::Extra(_)));
+        let extras = self.places.iter().enumerate().filter(|(_, place)| matches!(place, ColumnUse::Extra(_)));
         extras
             .filter_map(|(field, _)| Some((field, Column::similar(&names[field].0)?)))
             .find(|(_, column)| columns.contains(column))
@@ -258,7 +258,7 @@ impl PlanHeader {
     fn warn_of_extras(&self, names: &[(String, Position)], misspelt: &[usize], problems: &mut Problems) {
         let mut suggested: Vec<Column> = Vec::new();
         for (field, (name, at)) in names.iter().enumerate() {
-            let is_extra = matches!(self.places[field], Destination::Extra(_));
+            let is_extra = matches!(self.places[field], ColumnUse::Extra(_));
             if is_extra && !name.is_empty() && !misspelt.contains(&field) {
                 let meant = warn_unknown(name, *at, |column| self.has(column) || suggested.contains(&column), problems);
                 suggested.extend(meant);
@@ -295,22 +295,22 @@ fn asks_for_order(name: &str) -> bool {
     matches!(plain(name).as_str(), "after" | "dependson" | "notbefore")
 }
 
-pub(crate) fn repeated(first: &str, name: &str, at: Position, problems: &mut Problems) -> Destination {
+pub(crate) fn repeated(first: &str, name: &str, at: Position, problems: &mut Problems) -> ColumnUse {
     let message = if first == name {
         format!("the column {} is there twice", quoted(name))
     } else {
         format!("the columns {} and {} are one", quoted(first), quoted(name))
     };
     problems.error(at, message, None);
-    Destination::Nowhere
+    ColumnUse::Nowhere
 }
 
 /// Keeps the empty column of a spreadsheet, with a warning.
-fn unnamed(field: usize, at: Position, problems: &mut Problems) -> Destination {
+fn unnamed(field: usize, at: Position, problems: &mut Problems) -> ColumnUse {
     let name = format!("column {}", field + 1);
     let message = format!("a column without a name, kept for the reports as \"{name}\"");
     problems.warning(WarningKind::UnknownColumn, at, message, None);
-    Destination::Extra(name)
+    ColumnUse::Extra(name)
 }
 
 fn missing(needed: &str, meant: Option<(usize, Column)>, names: &[(String, Position)]) -> String {

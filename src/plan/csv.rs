@@ -6,8 +6,8 @@ use std::rc::Rc;
 use super::error::ReadStop;
 use super::text::Comment;
 use crate::model::Row;
-use crate::plan::check::Checker;
-use crate::plan::columns::{Cells, Column, Destination, PlanHeader};
+use crate::plan::check::RowChecker;
+use crate::plan::columns::{Cells, Column, ColumnUse, PlanHeader};
 use crate::plan::problem::{Position, Problems, WarningKind, plural, quoted};
 use crate::plan::text::{MAX_FIELD, NextLine, Text};
 
@@ -24,7 +24,7 @@ use shape::{RowShape, warn_of_comment};
 pub(crate) fn read<R: Read, E>(
     text: &mut Text<R>,
     above: &[Comment],
-    checker: &mut Checker,
+    checker: &mut RowChecker,
     each: &mut impl FnMut(Row) -> Result<(), E>,
 ) -> Result<(), ReadStop<E>> {
     let Some(delimiter) = delimiter(text, &mut checker.problems)? else { return Ok(()) };
@@ -145,7 +145,7 @@ fn is_header_again(record: &Record<'_>, header: &PlanHeader, name_of_id: &str) -
     })
 }
 
-fn row(record: &Record<'_>, header: &PlanHeader, checker: &mut Checker) -> Option<Row> {
+fn row(record: &Record<'_>, header: &PlanHeader, checker: &mut RowChecker) -> Option<Row> {
     if !is_whole(record, header, &mut checker.problems) {
         return None;
     }
@@ -175,9 +175,9 @@ fn is_whole(record: &Record<'_>, header: &PlanHeader, problems: &mut Problems) -
     let mut columns = record.fields.iter().zip(&header.places);
     let Some((field, place)) = columns.find(|(field, _)| field.value.len() > MAX_FIELD) else { return true };
     let message = match place {
-        Destination::Known(column) => format!("the {} is longer than 64 KiB", column.name()),
-        Destination::Extra(name) => format!("the value of {} is longer than 64 KiB", quoted(name)),
-        Destination::Nowhere => "the value is longer than 64 KiB".to_owned(),
+        ColumnUse::Known(column) => format!("the {} is longer than 64 KiB", column.name()),
+        ColumnUse::Extra(name) => format!("the value of {} is longer than 64 KiB", quoted(name)),
+        ColumnUse::Nowhere => "the value is longer than 64 KiB".to_owned(),
     };
     problems.error(record.at(field.start), message, None);
     false
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn a_quote_that_is_never_closed_ends_the_reading_within_a_megabyte() {
         let mut text = Text::new(Endless { n_read: 0 }, None).unwrap();
-        let mut checker = Checker::new(Reading::default(), Ids::default());
+        let mut checker = RowChecker::new(Reading::default(), Ids::default());
         assert!(text.skip_to_content(&mut checker.problems).unwrap());
         assert!(matches!(read(&mut text, &[], &mut checker, &mut |_| Ok::<_, ()>(())), Ok(())));
         let shown: Vec<String> = checker.problems.shown().map(|problem| problem.in_file("p")).collect();
@@ -234,7 +234,7 @@ mod tests {
         };
         let plan: String = std::iter::once("id,note,state\n".to_owned()).chain((0..30_000).map(row)).collect();
         let mut text = Text::new(io::Cursor::new(plan.as_bytes()), None).unwrap();
-        let mut checker = Checker::new(Reading::default(), Ids::default());
+        let mut checker = RowChecker::new(Reading::default(), Ids::default());
         assert!(text.skip_to_content(&mut checker.problems).unwrap());
         let mut n_rows = 0;
         let mut each = |row: Row| {

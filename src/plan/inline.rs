@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use super::error::ReadStop;
 use super::file::sections::InlineRow;
 use crate::model::Row;
-use crate::plan::check::Checker;
-use crate::plan::columns::{Cells, Column, Destination, repeated, warn_unknown};
+use crate::plan::check::RowChecker;
+use crate::plan::columns::{Cells, Column, ColumnUse, repeated, warn_unknown};
 use crate::plan::problem::Position;
 
 pub(super) fn read<E>(
     rows: &[InlineRow],
-    checker: &mut Checker,
+    checker: &mut RowChecker,
     each: &mut impl FnMut(Row) -> Result<(), E>,
 ) -> Result<(), ReadStop<E>> {
     let mut warned: HashSet<&str> = HashSet::new();
@@ -24,13 +24,13 @@ pub(super) fn read<E>(
                     let has = |column| cells.iter().any(|(key, _, _)| Column::named(key) == Some(column));
                     warn_unknown(key, *place, has, &mut checker.problems);
                 }
-                values.put(&Destination::Extra(key.trim().to_owned()), value);
+                values.put(&ColumnUse::Extra(key.trim().to_owned()), value);
                 continue;
             };
             if let Some((first, _)) = places[column as usize].replace((key, *place)) {
                 repeated(first, key, *place, &mut checker.problems);
             }
-            values.put(&Destination::Known(column), value);
+            values.put(&ColumnUse::Known(column), value);
         }
         let place_of =
             |column: Option<Column>| column.and_then(|column| places[column as usize]).map_or(*at, |(_, at)| at);

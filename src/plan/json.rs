@@ -11,8 +11,8 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use super::error::ReadStop;
 use super::text::Comment;
 use crate::model::Row;
-use crate::plan::check::Checker;
-use crate::plan::columns::{Cells, Column, Destination, repeated, warn_unknown};
+use crate::plan::check::RowChecker;
+use crate::plan::columns::{Cells, Column, ColumnUse, repeated, warn_unknown};
 use crate::plan::problem::{Position, Problems, WarningKind, quoted};
 use crate::plan::text::{MAX_FIELD, NextLine, Text};
 
@@ -22,7 +22,7 @@ const MAX_KEYS: usize = 1_000;
 pub(crate) fn read<R: Read, E>(
     text: &mut Text<R>,
     above: &[Comment],
-    checker: &mut Checker,
+    checker: &mut RowChecker,
     each: &mut impl FnMut(Row) -> Result<(), E>,
 ) -> Result<(), ReadStop<E>> {
     let mut keys = JsonKeys::default();
@@ -72,7 +72,7 @@ fn warn_of_comment(comment: &[u8], line: u32, problems: &mut Problems) {
     }
 }
 
-fn row(json: &str, line: u32, keys: &mut JsonKeys, checker: &mut Checker) -> Option<Row> {
+fn row(json: &str, line: u32, keys: &mut JsonKeys, checker: &mut RowChecker) -> Option<Row> {
     let object: JsonObject<'_> = match serde_json::from_str(json) {
         Ok(object) => object,
         Err(error) => {
@@ -94,9 +94,9 @@ fn row(json: &str, line: u32, keys: &mut JsonKeys, checker: &mut Checker) -> Opt
         let at = || Position::at_offset(json.as_bytes(), value_offset(json, index), line);
         let place = keys.place(key, at, &object, &mut checker.problems);
         let first = match place {
-            Destination::Known(column) => value_of[*column as usize].replace(index),
-            Destination::Extra(_) => object.0[..index].iter().position(|(other, _)| other == key),
-            Destination::Nowhere => None,
+            ColumnUse::Known(column) => value_of[*column as usize].replace(index),
+            ColumnUse::Extra(_) => object.0[..index].iter().position(|(other, _)| other == key),
+            ColumnUse::Nowhere => None,
         };
         if let Some(first) = first {
             repeated(&object.0[first].0, key, at(), &mut checker.problems);
@@ -122,28 +122,28 @@ fn row(json: &str, line: u32, keys: &mut JsonKeys, checker: &mut Checker) -> Opt
     })
 }
 
-/// Destinations of the keys seen so far.
+/// Uses of the keys seen so far.
 #[derive(Default)]
 struct JsonKeys {
-    places: HashMap<String, Destination>,
+    places: HashMap<String, ColumnUse>,
 }
 
 impl JsonKeys {
-    /// Returns the destination of a key's value. Warns of an unknown key the first time that it is seen.
+    /// Returns the use of a key's value. Warns of an unknown key the first time that it is seen.
     fn place(
         &mut self,
         key: &str,
         at: impl Fn() -> Position,
         object: &JsonObject<'_>,
         problems: &mut Problems,
-    ) -> &Destination {
+    ) -> &ColumnUse {
         if !self.places.contains_key(key) {
             let place = if let Some(column) = Column::named(key) {
-                Destination::Known(column)
+                ColumnUse::Known(column)
             } else {
                 let has = |column| object.0.iter().any(|(key, _)| Column::named(key) == Some(column));
                 warn_unknown(key, at(), has, problems);
-                Destination::Extra(key.trim().to_owned())
+                ColumnUse::Extra(key.trim().to_owned())
             };
             self.places.insert(key.to_owned(), place);
         }
@@ -152,11 +152,11 @@ impl JsonKeys {
 }
 
 /// Returns a value as text. Ids and states have to be strings; what only people read may be a number or a boolean as well.
-fn text_of<'a>(place: &Destination, value: &'a JsonValue<'a>) -> Result<&'a str, &'static str> {
+fn text_of<'a>(place: &ColumnUse, value: &'a JsonValue<'a>) -> Result<&'a str, &'static str> {
     let is_for_people = match place {
-        Destination::Known(column) => column.is_for_people(),
-        Destination::Extra(_) => true,
-        Destination::Nowhere => false,
+        ColumnUse::Known(column) => column.is_for_people(),
+        ColumnUse::Extra(_) => true,
+        ColumnUse::Nowhere => false,
     };
     match value {
         JsonValue::Text(text) => Ok(text),

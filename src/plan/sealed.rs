@@ -18,7 +18,7 @@ use crate::event::LanePlace;
 use crate::journal::chain::hex;
 use crate::model::words::Word;
 use crate::model::{Row, SeenState};
-use crate::plan::check::Checker;
+use crate::plan::check::RowChecker;
 use crate::plan::columns::{Cells, Column};
 use crate::plan::problem::Position;
 use crate::plan::source::Source;
@@ -388,7 +388,7 @@ fn edited<E>(what: impl Into<String>) -> Unsealed<E> {
 /// Reads the whole plan, row by row. The rows that were handed over are void if this fails.
 pub(super) fn read<E>(
     source: &Source,
-    checker: &mut Checker,
+    checker: &mut RowChecker,
     each: &mut impl FnMut(Planned) -> Result<(), E>,
 ) -> Result<(Terms, Seal), Unsealed<E>> {
     let mut text = BufReader::with_capacity(1 << 16, source.bytes()?);
