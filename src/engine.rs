@@ -15,7 +15,7 @@ use crate::journal::{Journal, JournalError};
 use crate::ledger::Standing;
 use crate::model::{Row, RowId};
 use crate::recorder::JournalClosed;
-use crate::remote::Remote;
+use crate::remote::service::Remote;
 use crate::waves::Stage;
 
 mod answers;

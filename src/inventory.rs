@@ -18,7 +18,7 @@ use crate::gate::Gate;
 use crate::model::SourceId;
 use crate::model::words::Word;
 use crate::remote::http::Http;
-use crate::remote::{InInventory, LAST_OFFSET, PAGE};
+use crate::remote::service::{InInventory, LAST_OFFSET, PAGE};
 use crate::retry::{Patience, counts};
 
 /// Reasons for which sources could not be read.

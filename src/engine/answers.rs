@@ -8,7 +8,8 @@ use crate::event::lane::LaneEvent;
 use crate::event::{LaneStop, Outcome};
 use crate::gate::Learned;
 use crate::recorder::JournalClosed;
-use crate::remote::{Remote, codes};
+use crate::remote::codes;
+use crate::remote::service::Remote;
 
 impl<R: Remote> Lane<R> {
     /// Applies an answer to everybody in the lane: its pace, and whether it goes on at all. Credentials that were

@@ -8,7 +8,7 @@ use crate::credentials::error::CredentialsError;
 use crate::credentials::identity::{Generation, Renewal};
 use crate::event::{LaneStop, Outcome};
 use crate::recorder::JournalClosed;
-use crate::remote::Remote;
+use crate::remote::service::Remote;
 
 impl<R: Remote> Lane<R> {
     /// Waits until there is something to dress requests with. False: there is nothing, and the lane has stopped.

@@ -6,7 +6,7 @@ use crate::event::Outcome;
 use crate::event::row::RowEvent;
 use crate::ledger::Phase;
 use crate::recorder::JournalClosed;
-use crate::remote::Remote;
+use crate::remote::service::Remote;
 
 mod agreement;
 mod attempt;

@@ -16,7 +16,7 @@ use crate::judge::{self, Effect};
 use crate::ledger::{Phase, Standing};
 use crate::model::{Row, SeenState, SourceId};
 use crate::recorder::JournalClosed;
-use crate::remote::Remote;
+use crate::remote::service::Remote;
 
 /// A read that is this much younger than the change shows the change, however stale reads are.
 const STALE_AT_MOST: SignedDuration = SignedDuration::from_secs(60);

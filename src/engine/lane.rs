@@ -18,7 +18,7 @@ use crate::gate::line::Line;
 use crate::model::dialect::Dialect;
 use crate::model::{RowId, SourceId};
 use crate::recorder::{JournalClosed, Recorder};
-use crate::remote::Remote;
+use crate::remote::service::Remote;
 use crate::retry::Patience;
 
 pub(crate) mod first_answers;

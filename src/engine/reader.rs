@@ -18,7 +18,7 @@ use super::sight::{Ask, How, Sight};
 use crate::event::Outcome;
 use crate::model::{Fields, Row, SourceId};
 use crate::recorder::JournalClosed;
-use crate::remote::{Page, Remote};
+use crate::remote::service::{Page, Remote};
 
 mod said;
 mod waiting;

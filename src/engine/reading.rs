@@ -9,7 +9,8 @@ use crate::event::lane::LaneEvent;
 use crate::gate::AtHand;
 use crate::model::{Fields, SeenState, SourceId};
 use crate::recorder::JournalClosed;
-use crate::remote::{self, Connection, Listed, Page, Remote, Shown};
+use crate::remote::service::{self, Listed, Page, Remote, Shown};
+use crate::transport::Connection;
 
 /// Reason why a read gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +69,7 @@ impl<R: Remote> Lane<R> {
     pub(crate) async fn page(&self, page: u32) -> Result<Sighted<Page>, ReadFailed> {
         let turn = self.stop.unless_shut(self.pages.acquire()).await.ok_or(ReadFailed::LetGo)?;
         let _turn = turn.expect("the semaphore is never closed");
-        let offset = (page * remote::PAGE).min(remote::LAST_OFFSET);
+        let offset = (page * service::PAGE).min(service::LAST_OFFSET);
         let send = |connection| self.remote.page(offset, connection);
         let listed = self.read(send, |listed| match listed {
             Listed::Page(page) => Ok(page),
@@ -86,7 +87,7 @@ impl<R: Remote> Lane<R> {
         value: impl Fn(V) -> Result<T, Outcome> + Send + Sync,
     ) -> Result<Sighted<T>, ReadFailed>
     where
-        F: Future<Output = remote::Read<V>> + Send,
+        F: Future<Output = service::Read<V>> + Send,
     {
         let mut counted = 0;
         let mut renewed = false;

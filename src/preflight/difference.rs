@@ -11,7 +11,7 @@ use crate::judge;
 use crate::ledger::Standing;
 use crate::model::words;
 use crate::model::{Row, SeenState};
-use crate::remote::Remote;
+use crate::remote::service::Remote;
 
 /// Counts of rows, and the first rows of each group.
 #[derive(Debug, Default)]

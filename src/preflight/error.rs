@@ -7,7 +7,7 @@ use crate::journal::JournalError;
 use crate::model::SourceId;
 use crate::model::dialect::Objection;
 use crate::recorder::JournalClosed;
-use crate::remote::Remote;
+use crate::remote::service::Remote;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PreflightError {

@@ -18,7 +18,8 @@ use crate::judge;
 use crate::ledger::{Phase, Standing};
 use crate::model::{Fields, Row, SeenState, SourceId};
 use crate::recorder::JournalClosed;
-use crate::remote::{Connection, Remote};
+use crate::remote::service::Remote;
+use crate::transport::Connection;
 
 /// Pages of a list that are asked for or recorded at once, so that the way of one to the service or to the disk does not hold up
 /// the next; the gate keeps the pace.

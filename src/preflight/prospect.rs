@@ -7,7 +7,7 @@ use crate::judge::{self, Effect, Fate, Reason};
 use crate::ledger::{Phase, Standing};
 use crate::model::words::Pairing;
 use crate::model::{Row, SeenState, TargetState};
-use crate::remote::Remote;
+use crate::remote::service::Remote;
 
 /// Fate of a row, as it is told before anything is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]

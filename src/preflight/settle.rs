@@ -9,7 +9,7 @@ use crate::event::{EventKind, Verdict};
 use crate::judge;
 use crate::ledger::Standing;
 use crate::model::Row;
-use crate::remote::Remote;
+use crate::remote::service::Remote;
 
 /// Records the verdicts of a lane's rows that are not sent.
 pub(crate) async fn settle<R: Remote>(lane: &Lane<R>, book: &Book) -> Result<(), PreflightError> {

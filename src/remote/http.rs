@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::classify::{self, Answer};
-use super::{Connection, Inventoried, Listed, PAGE, Page, Read, Remote, Reply, Shown, quota, wire};
+use super::service::{Inventoried, Listed, PAGE, Page, Read, Remote, Reply, Shown};
+use super::{quota, reads, wire};
 use crate::credentials::error::CredentialsError;
 use crate::credentials::identity::{Credentials, Generation, Renewal};
 use crate::credentials::proof::Request;
 use crate::event::Outcome;
 use crate::model::{SourceId, TargetState};
-use crate::transport::{Header, Outgoing, Transport, encoded};
+use crate::transport::{Connection, Header, Outgoing, Transport, encoded};
 
 /// The service at one endpoint, as one account.
 #[derive(Debug)]
@@ -74,7 +75,7 @@ impl Http {
         let outgoing = Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", "/v3/sources".to_owned()) };
         let (_, answer) = self.send(outgoing, Connection::Any).await;
         let answer = answer?;
-        let page = match classify::listed(&answer) {
+        let page = match reads::listed(&answer) {
             Listed::Page(page) => Ok(page),
             Listed::Failed(outcome) => Err(outcome),
         };
@@ -85,7 +86,7 @@ impl Http {
     pub(crate) async fn describe(&self, source: &SourceId) -> (Generation, Result<serde_json::Value, Outcome>) {
         let path = format!("/v3/sources/{}", encoded(source.as_str()));
         let (worn, answer) = self.send(bare("GET", path), Connection::Any).await;
-        (worn, answer.and_then(|answer| classify::described(&answer, source)))
+        (worn, answer.and_then(|answer| reads::described(&answer, source)))
     }
 
     /// Reads a page with the fields that people ask for, for `inventory`.
@@ -95,7 +96,7 @@ impl Http {
     ) -> (Generation, Result<Inventoried, Outcome>) {
         let outgoing = Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", "/v3/sources".to_owned()) };
         let (worn, answer) = self.send(outgoing, Connection::Any).await;
-        (worn, answer.and_then(|answer| classify::inventoried(&answer)))
+        (worn, answer.and_then(|answer| reads::inventoried(&answer)))
     }
 
     fn dress(&self, outgoing: &mut Outgoing) -> Result<Generation, CredentialsError> {
@@ -152,7 +153,7 @@ impl Remote for Http {
         let path = format!("/v3/sources/{}", encoded(source.as_str()));
         let (worn, answer) = self.send(bare("GET", path), connection).await;
         let (value, request_id) = match answer {
-            Ok(answer) => (classify::shown(&answer, source), classify::request_id(&answer)),
+            Ok(answer) => (reads::shown(&answer, source), classify::request_id(&answer)),
             Err(outcome) => (Shown::Failed(outcome), None),
         };
         Read { value, request_id, took: sent_at.elapsed(), worn }
@@ -164,7 +165,7 @@ impl Remote for Http {
         let outgoing = Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", "/v3/sources".to_owned()) };
         let (worn, answer) = self.send(outgoing, connection).await;
         let (value, request_id) = match answer {
-            Ok(answer) => (classify::listed(&answer), classify::request_id(&answer)),
+            Ok(answer) => (reads::listed(&answer), classify::request_id(&answer)),
             Err(outcome) => (Listed::Failed(outcome), None),
         };
         Read { value, request_id, took: sent_at.elapsed(), worn }
@@ -184,7 +185,7 @@ mod tests {
 
     use secrecy::SecretString;
 
-    use super::super::{LAST_OFFSET, Listed, Page};
+    use super::super::service::{LAST_OFFSET, Listed, Page};
     use super::*;
     use crate::model::SeenState;
     use crate::model::words::Word;

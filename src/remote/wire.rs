@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::model::words::Word;
 use crate::model::{SeenState, SourceId, TargetState};
-use crate::remote::PAGE;
+use crate::remote::service::PAGE;
 
 /// Body of a change: only the fields that the target has.
 #[derive(Serialize)]

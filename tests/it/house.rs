@@ -8,14 +8,13 @@ use std::fs;
 use std::path::Path;
 
 /// Folders whose files stand on the folder's own file, and why.
-const STAND_ON_THEIR_FACE: [(&str, &str); 8] = [
+const STAND_ON_THEIR_FACE: [(&str, &str); 7] = [
     ("audit", "`beforehand` asks for the whole audit, and what an audit comes to is one value for all"),
     ("engine/helm", "steering is one state machine, whose methods are in several files"),
     ("event", "the face is the sum of what its files say of rows, lanes and runs, and `stored` how that is written"),
     ("files", "callers name the room itself, and two of its ways are long"),
     ("ledger", "callers name the room itself for a row's standing"),
     ("model", "callers name the room itself for ids, states and rows"),
-    ("remote", "the face is the trait by which the engine sees the service, and `http` implements it"),
     ("settings", "a text is checked by making whole settings of it"),
 ];
 

@@ -26,8 +26,9 @@ use crate::judge::Reason;
 use crate::ledger::Phase;
 use crate::model::TargetState;
 use crate::recorder::JournalClosed;
-use crate::remote::{Connection, Remote};
+use crate::remote::service::Remote;
 use crate::retry::{self, Enough};
+use crate::transport::Connection;
 use crate::wording::amounts::count;
 
 /// Why an intent that was about to leave does not.

@@ -17,7 +17,7 @@ use crate::gate::line::Place;
 use crate::judge::{self, Effect, Fate, Reason};
 use crate::ledger::Standing;
 use crate::model::{Fields, SeenState, TargetState};
-use crate::remote::Remote;
+use crate::remote::service::Remote;
 
 /// A row that is looked at for longer than this lets those behind it go first.
 const LOOKS_WITHIN: Duration = Duration::from_secs(2);

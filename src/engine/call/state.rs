@@ -19,7 +19,8 @@ use crate::judge::{self, Reason};
 use crate::ledger::{Phase, Standing};
 use crate::model::{Row, SeenState};
 use crate::recorder::JournalClosed;
-use crate::remote::{Connection, Remote};
+use crate::remote::service::Remote;
+use crate::transport::Connection;
 
 /// What a look showed is good for an intent for this long.
 pub(super) const FRESH: Duration = Duration::from_mins(1);

@@ -9,7 +9,7 @@ use crate::event::{Ground, Verdict};
 use crate::judge::{Effect, Reason};
 use crate::model::SeenState;
 use crate::recorder::JournalClosed;
-use crate::remote::Remote;
+use crate::remote::service::Remote;
 
 impl<R: Remote> Call<'_, R> {
     /// Accepted: look until the target is seen, or the window is over.

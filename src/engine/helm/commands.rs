@@ -8,7 +8,7 @@ use crate::engine::lane::Lane;
 use crate::event::DrainReason;
 use crate::event::run::RunEvent;
 use crate::recorder::JournalClosed;
-use crate::remote::Remote;
+use crate::remote::service::Remote;
 use crate::waves::{Part, WaveTerms};
 
 impl Helm {

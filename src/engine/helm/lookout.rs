@@ -32,7 +32,7 @@ pub(crate) struct Lookout<R> {
     unreadable: HashSet<i64>,
 }
 
-impl<R: crate::remote::Remote> Lookout<R> {
+impl<R: crate::remote::service::Remote> Lookout<R> {
     pub(crate) fn new(
         helm: Arc<Helm>,
         lanes: Vec<Arc<Lane<R>>>,

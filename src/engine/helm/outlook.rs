@@ -10,7 +10,7 @@ use crate::engine::lane::mark::Mark;
 use crate::event::{DrainReason, LaneId};
 use crate::journal::{Journal, JournalError};
 use crate::recorder::JournalClosed;
-use crate::remote::Remote;
+use crate::remote::service::Remote;
 use crate::waves::forecast::{Ahead, Band, Fit, spoken};
 use crate::waves::window::Opening;
 use crate::waves::{Part, Stage};

@@ -17,7 +17,7 @@ use crate::journal::Journal;
 use crate::journal::read::steering::{Left, LeftOf, Tried};
 use crate::ledger::Standing;
 use crate::recorder::JournalClosed;
-use crate::remote::Remote;
+use crate::remote::service::Remote;
 use crate::waves::forecast::Fit;
 use crate::waves::halt::HaltRules;
 use crate::waves::window::Opening;

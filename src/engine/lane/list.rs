@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::model::RowId;
-use crate::remote::{self, Page};
+use crate::remote::service::{self, Page};
 
 /// Pages that are asked for at once in all lanes, and in one. Each may be a mebibyte.
 const PAGES_IN_ALL: usize = 256;
@@ -59,8 +59,8 @@ impl List {
 
     /// Number of pages that show the whole list, as far as pages go. None: none was read yet.
     pub(crate) fn n_pages(&self) -> Option<u32> {
-        let reachable = self.total?.min(u64::from(remote::LAST_OFFSET) + 1);
-        let counted = u32::try_from(reachable.div_ceil(u64::from(remote::PAGE))).expect("offsets are small");
+        let reachable = self.total?.min(u64::from(service::LAST_OFFSET) + 1);
+        let counted = u32::try_from(reachable.div_ceil(u64::from(service::PAGE))).expect("offsets are small");
         Some(counted.min(self.ends.unwrap_or(u32::MAX)).max(1))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use crate::model::{RowId, SeenState, SourceId};
-use crate::remote::Page;
+use crate::remote::service::Page;
 
 /// No more than pages reach. Of the entries of a page each source has one.
 #[derive(Default)]

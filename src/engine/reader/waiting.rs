@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::engine::lane::Lane;
 use crate::engine::sight::Ask;
-use crate::remote::{self, Remote};
+use crate::remote::service::{self, Remote};
 
 /// This many rows make a sweep worth while.
 const ENOUGH: usize = 200;
@@ -19,7 +19,7 @@ const WORTH: usize = 20;
 /// Even then it waits until the oldest has waited for so long: where changes come fast, it proves many more of them.
 const SOON: Duration = Duration::from_secs(1);
 /// A page is ripe when it is asked for whole, or when at least so much of it is and the changes have gone on to others.
-const WHOLE: usize = remote::PAGE as usize;
+const WHOLE: usize = service::PAGE as usize;
 const RIPE: usize = WHOLE / 2;
 const GONE_ON: u64 = 200;
 /// Changes have stopped coming: no new one was begun for this long.
