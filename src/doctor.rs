@@ -152,7 +152,7 @@ mod tests {
             "\nproblems: 1, warnings: 0\n",
         );
         assert_eq!(String::from_utf8(text).unwrap(), expected);
-        crate::report::lab::conforms("doctor.v1.json", &document(&[patient]));
+        crate::report::lab::schemas::conforms("doctor.v1.json", &document(&[patient]));
     }
 
     #[test]

@@ -12,11 +12,13 @@ use crate::journal::read::runs::RunRecord;
 use crate::wording::sieve::Sieve;
 
 pub(crate) mod advice;
+pub(crate) mod causes;
 pub(crate) mod csv;
 pub(crate) mod cut_off;
 pub(crate) mod document;
 pub mod error;
 pub mod explain;
+mod facts;
 pub mod failure;
 pub mod holder;
 pub(crate) mod html;
@@ -29,8 +31,10 @@ pub mod next;
 pub(crate) mod row;
 pub mod runs;
 pub mod status;
+pub mod steering;
 pub(crate) mod story;
 pub mod summary;
+pub(crate) mod terminal;
 #[cfg(test)]
 mod tests;
 mod xlsx;

@@ -14,14 +14,17 @@ use crate::journal::JournalError;
 use crate::journal::chain::{self, Code, Hash};
 use crate::journal::stored::EventOrder;
 use crate::model::RowId;
-use crate::report::lab::{self, Lab, RUN_ID, conforms, drop_triggers, matches_snapshot, rechain, row};
+use crate::report::lab::night::{self, row};
+use crate::report::lab::schemas::conforms;
+use crate::report::lab::snapshots::matches_snapshot;
+use crate::report::lab::{Lab, RUN_ID, drop_triggers, rechain};
 use crate::wording::printout::Printout;
 
 const LANE: LaneId = LaneId::FIRST;
 
 /// Makes the known run and tampers with it like somebody who can write to the file. The triggers are as before afterwards.
 fn tampered(tamper: impl FnOnce(&Connection)) -> Lab {
-    let lab = lab::night();
+    let lab = night::night();
     let conn = lab.raw();
     let triggers = drop_triggers(&conn);
     tamper(&conn);
@@ -57,7 +60,7 @@ fn verified(lab: &Lab) -> Verified {
 
 #[test]
 fn what_was_not_touched_passes() {
-    let lab = lab::night();
+    let lab = night::night();
     let verified = verified(&lab);
     let n_events: u64 = lab.raw().query_row("SELECT count(*) FROM event", [], |row| row.get(0)).unwrap();
     assert_eq!((verified.n_rows, verified.n_events), (12, n_events));
@@ -80,12 +83,12 @@ fn sums_of_another_instant_than_that_of_the_chains_are_not_taken() {
         portions.take()
     };
     assert_eq!(left_over(), None);
-    lab.happens(LANE, [lab::seen(1)]);
+    lab.happens(LANE, [night::seen(1)]);
     assert_eq!(left_over(), Some((0, RowId(0), RowId(u32::MAX))));
     // A reader of the earlier instant still finds everything right.
     let earlier = journal.at_one_instant(|| {
         let before = journal.heads(run.key)?;
-        lab.happens(LANE, lab::attempt(1, 1, lab::ACCEPTED));
+        lab.happens(LANE, night::attempt(1, 1, night::ACCEPTED));
         verify(&journal, &run).map(|verified| (verified.n_events, before))
     });
     let (n_events, before) = earlier.unwrap();
@@ -96,8 +99,8 @@ fn sums_of_another_instant_than_that_of_the_chains_are_not_taken() {
 fn a_run_in_progress_passes() {
     let mut lab = Lab::with(&[row(1, "vm-1"), row(2, "vm-2")]);
     lab.begins();
-    let [started, _] = lab::attempt(1, 1, lab::ACCEPTED);
-    lab.happens(LANE, [lab::seen(1), started]);
+    let [started, _] = night::attempt(1, 1, night::ACCEPTED);
+    lab.happens(LANE, [night::seen(1), started]);
     verified(&lab);
 }
 
@@ -122,7 +125,7 @@ fn a_change_in_any_column_of_an_event_is_found_at_its_place() {
 
 #[test]
 fn the_first_and_the_last_event_are_no_exception() {
-    let (journal, run) = lab::night().open();
+    let (journal, run) = night::night().open();
     let last = journal.heads(run.key).unwrap()[1].1;
     for seq in [1, last] {
         let found = found(&format!("UPDATE event SET at = at + 1 WHERE lane = 1 AND seq = {seq}"));
@@ -175,7 +178,7 @@ fn an_event_that_is_spelled_otherwise_is_found_although_its_hash_is_right() {
     let unknown = |detail: &str| detail.replacen('{', "{\"more\":1,", 1);
     let in_a_word = |detail: &str| detail.replacen("cutovering", "CUTOVERING", 1);
     let n_events: u64 =
-        lab::night().raw().query_row("SELECT seq FROM lane WHERE lane = 1", [], |row| row.get(0)).unwrap();
+        night::night().raw().query_row("SELECT seq FROM lane WHERE lane = 1", [], |row| row.get(0)).unwrap();
     for seq in 2..=9 {
         for spelled in [&blank as &dyn Fn(&str) -> String, &escaped, &unknown, &in_a_word] {
             assert_eq!(respelled(1, seq, spelled), [Finding::Respelled { lane: LANE, seq }]);
@@ -196,7 +199,7 @@ fn an_event_that_is_spelled_otherwise_is_found_although_its_hash_is_right() {
     ] {
         let sql = "SELECT lane, seq FROM event WHERE kind = ?1 AND instr(detail, ?2) ORDER BY lane, seq LIMIT 1";
         let (lane, seq) =
-            lab::night().raw().query_row(sql, [kind, from], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            night::night().raw().query_row(sql, [kind, from], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         let found = respelled(lane, seq, |detail| detail.replacen(from, to, 1));
         assert_eq!(found[..1], [Finding::Respelled { lane: LaneId(lane), seq }], "{kind}: {found:?}");
     }
@@ -269,7 +272,7 @@ fn an_added_event_is_found_in_the_middle_and_at_the_end() {
 
 #[test]
 fn a_cut_tail_is_found_by_the_head_and_with_the_head_by_the_anchor() {
-    let lab = lab::night();
+    let lab = night::night();
     let before = verified(&lab);
     let seq: u64 = lab.raw().query_row("SELECT seq FROM lane WHERE lane = 1", [], |row| row.get(0)).unwrap();
     let found = found(&format!("DELETE FROM event WHERE lane = 1 AND seq > {}", seq - 2));
@@ -331,7 +334,7 @@ fn of_a_run_that_is_too_large_to_verify_the_verdicts_are_held_against_the_events
         let (journal, run) = lab.open();
         beforehand::large_run(&journal, &run, CheckFor::Launch)
     };
-    for lab in [lab::night(), Lab::with(&[]), Lab::with(&[row(1, "vm-1")])] {
+    for lab in [night::night(), Lab::with(&[]), Lab::with(&[row(1, "vm-1")])] {
         check(&lab).unwrap();
     }
     for (sql, row, columns) in [
@@ -445,7 +448,7 @@ fn the_triggers_must_be_there_as_they_were_made() {
         ("event_is_never_changed", ""),
         ("event_is_never_removed", "CREATE TRIGGER event_is_never_removed BEFORE DELETE ON event BEGIN SELECT 1; END;"),
     ] {
-        let lab = lab::night();
+        let lab = night::night();
         lab.raw().execute_batch(&format!("DROP TRIGGER {trigger}; {instead}")).unwrap();
         assert_eq!(altered(&lab).findings, [Finding::TriggerMissing { trigger }]);
     }
@@ -453,7 +456,7 @@ fn the_triggers_must_be_there_as_they_were_made() {
 
 #[test]
 fn every_kind_that_this_version_writes_is_known() {
-    let (journal, run) = lab::night().open();
+    let (journal, run) = night::night().open();
     journal
         .for_each_stored_event(run.key, EventOrder::ByLane, |event| {
             assert!(super::sums::read(&event).is_ok(), "{}", event.kind);
@@ -476,7 +479,7 @@ fn every_kind_that_this_version_writes_is_known() {
 
 #[test]
 fn a_verification_is_told_to_people_and_to_scripts() {
-    let lab = lab::night();
+    let lab = night::night();
     let verified = audit(&lab);
     let altered = audit(&tampered(|conn| {
         let tampering = "DELETE FROM event WHERE lane = 1 AND seq IN (5, 6); UPDATE run SET exit_code = 0;
@@ -674,7 +677,7 @@ fn names(finding: &Finding) -> Option<(LaneId, u64)> {
 
 #[test]
 fn a_thousand_ways_of_tampering_are_found_and_those_with_events_are_named() {
-    let before = verified(&lab::night());
+    let before = verified(&night::night());
     let mut n_named = 0;
     let mut faults = Vec::new();
     for seed in 0..1_000 {

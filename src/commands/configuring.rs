@@ -123,7 +123,7 @@ mod tests {
         let resolved = Layers::read(vec![("rate", "5".to_owned())], |_| None).unwrap().resolve(None).unwrap();
         let origin =
             CredentialsOrigin { from: Some("HERE".into()), kind: None, problem: None, warnings: vec!["w".into()] };
-        crate::report::lab::conforms(
+        crate::report::lab::schemas::conforms(
             "config.v1.json",
             &document(None, &resolved, &origin, &["a"], &[("cutover.toml".into(), "named".into())]),
         );

@@ -148,7 +148,7 @@ mod tests {
         ];
         let shown = TrustedFile { place: "/x/cutover.toml".into(), digest: "ab".repeat(32), says, trusted: false };
         let document = document(&shown);
-        crate::report::lab::conforms("trust.v1.json", &document);
+        crate::report::lab::schemas::conforms("trust.v1.json", &document);
         assert!(!document.to_string().contains("hunter2"), "{document}");
         let values: Vec<Cow<'_, str>> = shown.says.iter().map(|said| value(said, &shown.place)).collect();
         assert_eq!([&*values[0], &*values[3], &*values[4]], ["MINE", "/dev/null", "5"]);

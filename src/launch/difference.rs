@@ -177,12 +177,13 @@ mod tests {
     use crate::model::dialect::Dialect;
     use crate::model::words::Word;
     use crate::preflight::prospect::{LatestLook, prospect};
-    use crate::report::lab;
+    use crate::report::lab::night;
+    use crate::report::lab::schemas::conforms;
     use crate::retry::Patience;
 
     #[test]
     fn the_document_keeps_to_its_schema() {
-        let night = lab::night();
+        let night = night::night();
         let (journal, run) = night.open();
         let settings = LaneSettings {
             concurrency: 1,
@@ -209,7 +210,7 @@ mod tests {
         let instead = Some(("1".to_owned(), "in `x`".to_owned()));
         let of_plan = [OfPlan { name: "max_changes".into(), value: "9".into(), instead }];
         let document = document(&run, &difference, &of_plan);
-        lab::conforms("plan.v1.json", &document);
+        conforms("plan.v1.json", &document);
         let n_rows: u64 =
             document["groups"].as_array().unwrap().iter().map(|group| group["rows"].as_u64().unwrap()).sum();
         assert_eq!(n_rows, u64::from(run.n_rows));

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use crate::plan;
     use crate::plan::source::Source;
-    use crate::report::lab::conforms;
+    use crate::report::lab::schemas::conforms;
 
     #[test]
     fn the_example_is_a_plan_without_errors_and_warnings() {

@@ -248,7 +248,7 @@ fn window_text(key: &'static str, text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::lab::conforms;
+    use crate::report::lab::schemas::conforms;
 
     fn told(text: &str) -> Vec<String> {
         let mut problems = Problems::new(false);

@@ -106,7 +106,7 @@ mod tests {
                 .with_problems("p.csv", &problems),
         ];
         for failure in &failures {
-            super::super::lab::conforms("error.v1.json", &serde_json::to_value(failure).unwrap());
+            super::super::lab::schemas::conforms("error.v1.json", &serde_json::to_value(failure).unwrap());
         }
         assert_eq!(failures[2].problems[0].text, "odd\\u{202e}", "nothing from outside turns a line around");
     }

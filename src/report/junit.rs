@@ -13,7 +13,7 @@ use super::advice::{self, Advice};
 use super::error::ReportError;
 use super::next::NextCommands;
 use super::row::why;
-use super::summary::UNPROVEN;
+use super::terminal::UNPROVEN;
 use crate::event::{Outcome, Verdict};
 use crate::journal::Journal;
 use crate::journal::chain::Anchor;
@@ -277,7 +277,8 @@ mod tests {
     use crate::event::row::RowEvent;
     use crate::exit::Exit;
     use crate::model::RowId;
-    use crate::report::lab::{self, Lab, row};
+    use crate::report::lab::Lab;
+    use crate::report::lab::night::{self, row};
 
     fn report(lab: &Lab) -> String {
         let (journal, run) = lab.open();
@@ -304,16 +305,16 @@ mod tests {
         let reopened = |row| RowEvent::Reopened { cause: "asked for".into() }.about(RowId(row));
         let throttled = Outcome::Throttled { status: None, retry_after_ms: None, quota: None, message: "slow".into() };
         let refused = Outcome::Rejected { status: 403, code: None, message: "no".into() };
-        lab.happens(lane, lab::attempt(1, 1, throttled));
-        lab.happens(lane, lab::attempt(1, 2, refused));
-        lab.happens(lane, [lab::settled(1, Verdict::Refused, None, None), reopened(1)]);
-        lab.happens(lane, lab::attempt(1, 3, lab::ACCEPTED));
-        lab.happens(lane, [lab::settled(1, Verdict::NoEffect, None, Some("still there")), reopened(1)]);
-        lab.happens(lane, lab::attempt(1, 4, lab::ACCEPTED));
-        lab.happens(lane, [lab::settled(1, Verdict::Applied, done, None)]);
+        lab.happens(lane, night::attempt(1, 1, throttled));
+        lab.happens(lane, night::attempt(1, 2, refused));
+        lab.happens(lane, [night::settled(1, Verdict::Refused, None, None), reopened(1)]);
+        lab.happens(lane, night::attempt(1, 3, night::ACCEPTED));
+        lab.happens(lane, [night::settled(1, Verdict::NoEffect, None, Some("still there")), reopened(1)]);
+        lab.happens(lane, night::attempt(1, 4, night::ACCEPTED));
+        lab.happens(lane, [night::settled(1, Verdict::Applied, done, None)]);
         // The answer was lost, and the change was made.
-        lab.happens(lane, lab::attempt(2, 1, lab::lost()));
-        lab.happens(lane, [lab::settled(2, Verdict::Applied, done, None)]);
+        lab.happens(lane, night::attempt(2, 1, night::lost()));
+        lab.happens(lane, [night::settled(2, Verdict::Applied, done, None)]);
         lab.ends(Exit::Done, None);
         let report = report(&lab);
         let elements = [("testcase", "name"), ("flakyError", "type"), ("flakyFailure", "type")];
@@ -339,8 +340,8 @@ mod tests {
         }
         let mut lab = Lab::with(&rows);
         lab.begins();
-        lab.happens(LaneId::FIRST, [lab::settled(3, Verdict::Blocked, None, None)]);
-        lab.happens(LaneId::FIRST, [lab::settled(4, Verdict::Already, None, None)]);
+        lab.happens(LaneId::FIRST, [night::settled(3, Verdict::Blocked, None, None)]);
+        lab.happens(LaneId::FIRST, [night::settled(4, Verdict::Already, None, None)]);
         let report = report(&lab);
         assert_eq!(
             told(&report, &[("testsuite", "name"), ("testcase", "name")]),

@@ -1,28 +1,27 @@
-//! For tests of what is read back: a journal with a known night in it, snapshots, and a check against the schemas.
+//! Laboratory for tests of reports: journals with known times and hashes. `night` fills one, `snapshots` and `schemas` hold texts
+//! and documents against files.
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::control::{self, By, Command, Wait};
-use crate::event::lane::LaneEvent;
-use crate::event::row::RowEvent;
 use crate::event::run::RunEvent;
-use crate::event::{DrainReason, EventKind, LaneId, Outcome, StatedQuota, Verdict};
+use crate::event::{EventKind, LaneId};
 use crate::exit::Exit;
 use crate::journal::chain::{self, Hash};
 use crate::journal::new_run::{NewLane, NewRun};
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::Standing;
-use crate::model::words::Word;
-use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
+use crate::model::Row;
 use crate::plan::digest::Digester;
-use crate::waves::{Part, Stage};
+
+pub(crate) mod night;
+pub(crate) mod schemas;
+pub(crate) mod snapshots;
 
 pub(crate) const RUN_ID: &str = "20261123-a1b2c3";
 const JOURNAL_ID: &str = "00112233445566778899aabbccddeeff";
@@ -179,264 +178,5 @@ pub(crate) fn rechain(conn: &Connection) {
             (prev, last) = (hash, seq);
         }
         conn.execute("UPDATE lane SET seq = ?2, head = ?3 WHERE lane = ?1", params![lane.0, last, prev]).unwrap();
-    }
-}
-
-pub(crate) fn row(id: u32, source_id: &str) -> Row {
-    Row {
-        id: RowId(id),
-        line: id + 1,
-        source_id: SourceId::new(source_id).unwrap(),
-        wave: Some(if id <= 6 { "first" } else { "second" }.to_owned()),
-        ..Row::first(TargetState {
-            copystate: Some(Word::new("finished")),
-            migrationcycle: Some(Word::new("cutovered")),
-        })
-    }
-}
-
-fn state(copystate: &str, cycle: &str) -> SeenState {
-    SeenState { copystate: Some(Word::new(copystate)), migrationcycle: Some(Word::new(cycle)) }
-}
-
-pub(crate) fn seen(row: u32) -> EventKind {
-    RowEvent::Seen { seen: Some(state("cutovering", "cutovering")) }.about(RowId(row))
-}
-
-pub(crate) fn attempt(row: u32, attempt: u32, outcome: Outcome) -> [EventKind; 2] {
-    let sends = TargetState { copystate: Some(Word::new("finished")), migrationcycle: Some(Word::new("cutovered")) };
-    let request_id = match outcome {
-        Outcome::Lost { status: None, .. } => None,
-        _ => Some(format!("req-{row}-{attempt}")),
-    };
-    [
-        RowEvent::AttemptStarted { attempt, sends }.about(RowId(row)),
-        RowEvent::AttemptEnded { attempt, outcome, request_id, took_ms: 120 }.about(RowId(row)),
-    ]
-}
-
-pub(crate) fn settled(row: u32, verdict: Verdict, seen: Option<(&str, &str)>, reason: Option<&str>) -> EventKind {
-    let seen = seen.map(|(copystate, cycle)| state(copystate, cycle));
-    RowEvent::Settled { verdict, seen, reason: reason.map(str::to_owned), ground: None }.about(RowId(row))
-}
-
-pub(crate) const ACCEPTED: Outcome = Outcome::Accepted { status: 200 };
-
-pub(crate) fn lost() -> Outcome {
-    Outcome::Lost { status: None, code: None, cause: "no answer within 30 s".into() }
-}
-
-/// What an unfriendly service, or an unfriendly plan, would say.
-const HOSTILE: &str = "=cmd|' /C calc'!A0\n| a | b |\u{1b}[31m\u{202e}drawkcab <script>";
-
-/// All eight verdicts, one row in doubt, one pending, and texts that mean no good. Row 2 was settled without a change.
-pub(crate) fn night() -> Lab {
-    // Told once and copied: every event is a commit to disk.
-    static NIGHT: OnceLock<Vec<u8>> = OnceLock::new();
-    let folder = tempfile::tempdir().unwrap();
-    let lab = Lab { folder, order: Vec::new() };
-    let bytes = NIGHT.get_or_init(|| {
-        let told = told_night();
-        let copy = told.folder.path().join("copy.db");
-        told.raw().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
-        std::fs::read(copy).unwrap()
-    });
-    std::fs::write(lab.path(), bytes).unwrap();
-    lab
-}
-
-fn told_night() -> Lab {
-    let mut rows: Vec<Row> = [
-        "vm-applied",
-        "vm-already",
-        "vm-unverified",
-        "vm-no-effect",
-        "vm-overtaken",
-        "vm-refused",
-        "vm-refused-too",
-        "vm-failed",
-        "vm-blocked",
-        "vm-in-doubt",
-        "vm-pending",
-        "-vm|it's ☃\u{202e}",
-    ]
-    .into_iter()
-    .zip(1..)
-    .map(|(source_id, id)| row(id, source_id))
-    .collect();
-    rows[0].name = Some("web-01".into());
-    rows[0].extra = vec![("owner".into(), "ops".into()), ("verdict".into(), "-1".into())];
-    rows[11].name = Some(HOSTILE.into());
-    rows[11].note = Some("@SUM(A1)".into());
-    rows[11].extra = vec![("=1+1".into(), "+1".into())];
-    let mut lab = Lab::with(&rows);
-    lab.begins();
-    tell(&mut lab);
-    lab.ends(Exit::NotOnTarget, None);
-    lab.at_known_times()
-}
-
-/// What the run's own lane tells of how it was steered.
-fn steering() -> Vec<EventKind> {
-    let stage = || Stage { wave_no: 0, wave: Some("pilot".into()), part: Part::Canary };
-    let by = |reason: &str| By {
-        user: Some("ada".into()),
-        host: "bridge".into(),
-        reason: Some(reason.into()),
-        via: control::CONTROL.into(),
-        who: crate::whoami::Who::default(),
-    };
-    let controlled = |command, reason| RunEvent::Controlled { command, by: by(reason), control: None }.into();
-    let release = Command::Release { wave: "pilot".into(), part: Some(Part::Canary) };
-    vec![
-        RunEvent::WaitBegan { cause: Wait::Approval, stage: stage(), until: Some(Timestamp::UNIX_EPOCH) }.into(),
-        controlled(release, "the lead says go"),
-        RunEvent::WaitEnded.into(),
-        RunEvent::StageBegan { stage: stage(), rows: 12, forecast: Some("about 12 s (12 s to 42 s)".into()) }.into(),
-        controlled(Command::Pause, HOSTILE),
-        controlled(Command::Continue, "go on"),
-        controlled(Command::Rate { per_second: None }, "no hurry"),
-        RunEvent::StageEnded { stage: stage() }.into(),
-        RunEvent::DrainBegan { reason: DrainReason::Halted, why: Some("the run: 3 of 9 rows failed".into()) }.into(),
-    ]
-}
-
-fn tell(lab: &mut Lab) {
-    let forbidden =
-        || Outcome::Rejected { status: 403, code: Some("SMS.0515".into()), message: "no permission".into() };
-    let throttled = Outcome::Throttled {
-        status: None,
-        retry_after_ms: Some(2_000),
-        quota: Some(StatedQuota { calls: 60, period_ms: 60_000 }),
-        message: "limit:60,time:1 minute".into(),
-    };
-    let done = Some(("finished", "cutovered"));
-    let as_before = Some(("cutovering", "cutovering"));
-    let lane = LaneId::FIRST;
-    lab.happens(lane, [LaneEvent::ReadThrottled { request_id: Some("req-read".into()), retry_after_ms: None }.into()]);
-    for id in (1..=10).filter(|id| *id != 2) {
-        lab.happens(lane, [seen(id)]);
-    }
-    lab.happens(lane, [settled(2, Verdict::Already, done, None)]);
-    lab.happens(lane, attempt(1, 1, ACCEPTED));
-    lab.happens(lane, [settled(1, Verdict::Applied, done, None)]);
-    lab.happens(lane, attempt(3, 1, ACCEPTED));
-    lab.happens(lane, [settled(3, Verdict::Unverified, None, Some("no look succeeded: timeout"))]);
-    lab.happens(lane, attempt(4, 1, ACCEPTED));
-    lab.happens(lane, [settled(4, Verdict::NoEffect, as_before, Some("copystate is still `cutovering`"))]);
-    lab.happens(
-        lane,
-        [settled(5, Verdict::Overtaken, Some(("deleting", "cutovering")), Some("copystate is `deleting`"))],
-    );
-    for id in [6, 7] {
-        lab.happens(lane, attempt(id, 1, forbidden()));
-        lab.happens(lane, [settled(id, Verdict::Refused, None, None)]);
-    }
-    lab.happens(lane, attempt(8, 1, throttled));
-    lab.happens(lane, [LaneEvent::QuotaLearned { per_second: 1.0, stated: true }.into()]);
-    lab.happens(lane, attempt(8, 2, Outcome::Lost { status: Some(502), code: None, cause: HOSTILE.into() }));
-    lab.happens(lane, [seen(8)]);
-    lab.happens(lane, attempt(8, 3, lost()));
-    lab.happens(lane, [settled(8, Verdict::Failed, as_before, Some("2 attempts used up"))]);
-    lab.happens(lane, [settled(9, Verdict::Blocked, as_before, Some("expected `syncing`, seen `cutovering`"))]);
-    lab.happens(lane, attempt(10, 1, lost()));
-    lab.happens(lane, [RowEvent::Left { cause: "no look succeeded".into() }.about(RowId(10))]);
-    lab.happens(lane, [RowEvent::Moved { seen: state("deleting", "cutovered") }.about(RowId(1))]);
-    lab.happens(lane, [RowEvent::Seen { seen: None }.about(RowId(12))]);
-    lab.happens(lane, [settled(12, Verdict::Blocked, None, Some(HOSTILE))]);
-    lab.happens(LaneId::RUN, steering());
-}
-
-/// Compares with the file of that name; `UPDATE_SNAPSHOTS=1` writes it anew.
-pub(crate) fn matches_snapshot(name: &str, found: &[u8]) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/snapshots").join(name);
-    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        std::fs::write(&path, found).unwrap();
-        return;
-    }
-    let expected = std::fs::read(&path).unwrap_or_default();
-    assert_eq!(String::from_utf8_lossy(found), String::from_utf8_lossy(&expected), "{name} (UPDATE_SNAPSHOTS=1)");
-}
-
-/// Checks a document against a shipped schema. Stricter than the schema on one point: a field that is not described
-/// fails, although readers are told to expect new ones.
-pub(crate) fn conforms(schema: &str, document: &Value) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/schemas").join(schema);
-    let schema: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let mut faults = Vec::new();
-    Checker { root: &schema }.check(&schema, document, "$", &mut faults);
-    assert!(faults.is_empty(), "{faults:#?}");
-}
-
-/// The part of JSON Schema (2020-12) that the shipped schemas use; any other keyword is a mistake in the test.
-struct Checker<'a> {
-    root: &'a Value,
-}
-
-impl Checker<'_> {
-    fn check(&self, schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
-        for (keyword, argument) in schema.as_object().expect("a schema is an object") {
-            let fine = match keyword.as_str() {
-                "$schema" | "$id" | "$defs" | "title" | "description" | "format" => true,
-                "$ref" => {
-                    let pointer = argument.as_str().unwrap().strip_prefix('#').expect("a reference within the file");
-                    self.check(self.root.pointer(pointer).expect("it points somewhere"), value, at, faults);
-                    true
-                }
-                "type" => match argument {
-                    Value::Array(types) => types.iter().any(|name| is_of_type(value, name)),
-                    name => is_of_type(value, name),
-                },
-                "const" => argument == value,
-                "enum" => argument.as_array().unwrap().contains(value),
-                "minimum" => value.as_f64().is_none_or(|number| number >= argument.as_f64().unwrap()),
-                "required" => value.as_object().is_none_or(|map| {
-                    argument.as_array().unwrap().iter().all(|name| map.contains_key(name.as_str().unwrap()))
-                }),
-                "properties" => {
-                    for (name, value) in value.as_object().into_iter().flatten() {
-                        match (argument.get(name), schema.get("additionalProperties")) {
-                            (Some(schema), _) => self.check(schema, value, &format!("{at}.{name}"), faults),
-                            (None, Some(_)) => (),
-                            (None, None) => faults.push(format!("{at}.{name} is not described")),
-                        }
-                    }
-                    true
-                }
-                "additionalProperties" => {
-                    let described = |name: &str| schema.get("properties").is_some_and(|all| all.get(name).is_some());
-                    for (name, value) in value.as_object().into_iter().flatten().filter(|(name, _)| !described(name)) {
-                        match argument {
-                            Value::Bool(false) => faults.push(format!("{at}.{name} is not allowed")),
-                            argument => self.check(argument, value, &format!("{at}.{name}"), faults),
-                        }
-                    }
-                    true
-                }
-                "items" => {
-                    for (i, value) in value.as_array().into_iter().flatten().enumerate() {
-                        self.check(argument, value, &format!("{at}[{i}]"), faults);
-                    }
-                    true
-                }
-                other => panic!("the check does not know `{other}`"),
-            };
-            if !fine {
-                faults.push(format!("{at}: {keyword} {argument}, found {value}"));
-            }
-        }
-    }
-}
-
-fn is_of_type(value: &Value, name: &Value) -> bool {
-    match name.as_str().unwrap() {
-        "null" => value.is_null(),
-        "boolean" => value.is_boolean(),
-        "integer" => value.is_i64() || value.is_u64(),
-        "number" => value.is_number(),
-        "string" => value.is_string(),
-        "array" => value.is_array(),
-        "object" => value.is_object(),
-        other => panic!("`{other}` is not a type"),
     }
 }

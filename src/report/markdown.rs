@@ -4,8 +4,9 @@
 use std::io;
 
 use super::advice::Advice;
+use super::causes::cause_text;
 use super::error::ReportError;
-use super::summary::{Summary, cause_text};
+use super::summary::Summary;
 use crate::journal::Journal;
 use crate::journal::read::rows::Which;
 use crate::journal::read::runs::RunRecord;

@@ -19,7 +19,7 @@ use crate::plan::sealed::Seal;
 use crate::settings::keys::{CONFIG_FLAG, KEYS};
 use crate::values::zone::Zone;
 use crate::waves::Stage;
-use crate::wording::amounts::count;
+use crate::wording::amounts::{count, is_or_are};
 use crate::wording::shell::{shell_path, shell_word};
 
 /// Default path of the journal.
@@ -294,7 +294,7 @@ impl NextCommands {
         match self.n_unsettled {
             0 => String::new(),
             n => {
-                format!("; this also goes on with {} that {} left", count(n, "row"), if n == 1 { "is" } else { "are" })
+                format!("; this also goes on with {} that {} left", count(n, "row"), is_or_are(n))
             }
         }
     }

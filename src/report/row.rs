@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::advice;
-use super::summary::code_and_text;
+use super::causes::code_and_text;
 use crate::ledger::Standing;
 use crate::model::words::Word;
 use crate::model::{Row, SeenState};

@@ -4,7 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use super::holder::Holder;
-use super::summary::{Running, SteeringOf, Summary};
+use super::steering::SteeringOf;
+use super::summary::{Running, Summary};
 use crate::control::{CONTROL, Wait};
 use crate::rollback::IfStopped;
 use crate::values::zone::Zone;

@@ -8,7 +8,10 @@ use serde_json::Value;
 use super::error::ReportError;
 use super::explain::Explained;
 use super::holder::Holder;
-use super::lab::{self, Lab, RUN_ID, conforms, matches_snapshot, row};
+use super::lab::night::{self, row};
+use super::lab::schemas::conforms;
+use super::lab::snapshots::matches_snapshot;
+use super::lab::{Lab, RUN_ID};
 use super::runs::Runs;
 use super::summary::{self, Summary};
 use super::{status, write};
@@ -71,7 +74,7 @@ fn berlin() -> Zone {
 
 #[test]
 fn a_night_reads_as_it_was() {
-    let lab = lab::night();
+    let lab = night::night();
     let summary = summary_of(&lab);
     matches_snapshot("summary.txt", &told(|out| summary.write_text(&berlin(), out)));
     matches_snapshot("summary.json", &written(|out| summary::write_json(&summary, out)));
@@ -88,7 +91,7 @@ fn a_night_reads_as_it_was() {
 
 #[test]
 fn a_row_tells_its_whole_story() {
-    let lab = lab::night();
+    let lab = night::night();
     let (journal, run) = lab.open();
     for source_id in ["vm-applied", "vm-failed", "vm-refused", "vm-in-doubt", "vm-pending"] {
         let explained = explained(&journal, &run, source_id);
@@ -103,7 +106,7 @@ fn a_row_tells_its_whole_story() {
 
 #[test]
 fn documents_keep_to_their_schemas() {
-    let lab = lab::night();
+    let lab = night::night();
     let parsed = |bytes: Vec<u8>| serde_json::from_slice::<Value>(&bytes).unwrap();
     conforms("summary.v1.json", &parsed(written(|out| summary::write_json(&summary_of(&lab), out))));
     let document = parsed(report(&lab, Format::Json));
@@ -119,7 +122,7 @@ fn documents_keep_to_their_schemas() {
 
 #[test]
 fn every_event_line_keeps_to_its_schema() {
-    let lab = lab::night();
+    let lab = night::night();
     let (journal, run) = lab.open();
     let source = crate::model::SourceId::new("vm-1").unwrap();
     journal
@@ -136,7 +139,7 @@ fn every_event_line_keeps_to_its_schema() {
 
 #[test]
 fn counts_add_up_to_the_rows_and_to_the_sentence() {
-    let summary = summary_of(&lab::night());
+    let summary = summary_of(&night::night());
     let total: u64 = summary.counts().iter().map(|(_, n_rows, _)| n_rows).sum();
     assert_eq!(total, u64::from(summary.plan.rows));
     assert_eq!(summary.on_target + summary.n_need_a_look() + summary.n_unsettled(), total);
@@ -146,7 +149,7 @@ fn counts_add_up_to_the_rows_and_to_the_sentence() {
 
 #[test]
 fn two_reports_of_one_journal_are_the_same_bytes() {
-    let lab = lab::night();
+    let lab = night::night();
     for format in Format::ALL {
         assert_eq!(report(&lab, format), report(&lab, format));
     }
@@ -154,7 +157,7 @@ fn two_reports_of_one_journal_are_the_same_bytes() {
 
 #[test]
 fn every_value_survives_the_way_through_csv() {
-    let lab = lab::night();
+    let lab = night::night();
     let bytes = report(&lab, Format::Csv);
     let mut csv = csv::Reader::from_reader(bytes.as_slice());
     let header = csv.headers().unwrap().clone();
@@ -192,8 +195,8 @@ fn a_run_without_rows_and_one_that_has_not_begun_can_be_read() {
 fn a_run_in_progress_says_who_carries_it_and_has_no_exit() {
     let mut lab = Lab::with(&[row(1, "vm-1"), row(2, "vm-2")]);
     lab.begins();
-    lab.happens(LaneId::FIRST, [lab::seen(1)]);
-    let [started, _] = lab::attempt(1, 1, lab::ACCEPTED);
+    lab.happens(LaneId::FIRST, [night::seen(1)]);
+    let [started, _] = night::attempt(1, 1, night::ACCEPTED);
     lab.happens(LaneId::FIRST, [started]);
     let lab = lab.at_known_times();
     let summary = summary_of(&lab);
@@ -217,7 +220,7 @@ fn an_unverified_row_is_on_target_only_when_nobody_wanted_proof() {
     lab.begins();
     for (id, ground) in [(1, Ground::NotVerified), (2, Ground::Unseen)] {
         let (row, ground) = (crate::model::RowId(id), Some(ground));
-        lab.happens(LaneId::FIRST, lab::attempt(id, 1, lab::ACCEPTED));
+        lab.happens(LaneId::FIRST, night::attempt(id, 1, night::ACCEPTED));
         let verdict = Verdict::Unverified;
         lab.happens(LaneId::FIRST, [RowEvent::Settled { verdict, seen: None, reason: None, ground }.about(row)]);
     }
@@ -233,7 +236,7 @@ fn a_ticket_lists_two_hundred_rows_and_counts_the_others() {
     let rows: Vec<_> = (1..=203).map(|id| row(id, &format!("vm-{id}"))).collect();
     let mut lab = Lab::with(&rows);
     lab.begins();
-    let blocked = |id| lab::settled(id, Verdict::Blocked, None, Some("not met"));
+    let blocked = |id| night::settled(id, Verdict::Blocked, None, Some("not met"));
     lab.happens(LaneId::FIRST, (1..=203).map(blocked));
     let text = String::from_utf8(report(&lab, Format::Md)).unwrap();
     assert_eq!(text.lines().filter(|line| line.contains("| vm-") && line.contains("finished/cutovered")).count(), 200);
@@ -242,7 +245,7 @@ fn a_ticket_lists_two_hundred_rows_and_counts_the_others() {
 
 #[test]
 fn an_id_that_is_not_there_gets_its_neighbours() {
-    let lab = lab::night();
+    let lab = night::night();
     let (journal, run) = lab.open();
     let near = |source_id: &str| journal.sources_like(run.key, source_id).unwrap();
     assert_eq!(near("vm-ref"), ["vm-refused", "vm-refused-too"]);
@@ -264,7 +267,7 @@ fn a_closed_pipe_is_an_error_and_not_a_panic() {
             Ok(())
         }
     }
-    let lab = lab::night();
+    let lab = night::night();
     let (journal, run) = lab.open();
     for format in Format::ALL {
         let Err(ReportError::Write(error)) = write(format, &journal, &run, &mut Closed) else { panic!("{format:?}") };
@@ -277,7 +280,7 @@ fn a_reopened_row_is_told_as_such() {
     let mut lab = Lab::with(&[row(1, "vm-1")]);
     lab.begins();
     let reopened = RowEvent::Reopened { cause: "asked for by ops".into() }.about(crate::model::RowId(1));
-    lab.happens(LaneId::FIRST, [lab::settled(1, Verdict::Blocked, None, Some("not met")), reopened]);
+    lab.happens(LaneId::FIRST, [night::settled(1, Verdict::Blocked, None, Some("not met")), reopened]);
     let lab = lab.at_known_times();
     let (journal, run) = lab.open();
     let text = String::from_utf8(told(|out| explained(&journal, &run, "vm-1").write_text(&berlin(), out))).unwrap();

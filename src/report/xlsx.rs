@@ -6,10 +6,11 @@ use std::io;
 use book::{CellValue, MOST_COLUMNS, Sheet, SheetColumn, Spreadsheet};
 
 use super::advice::{self, Advice};
+use super::causes::cause_text;
 use super::csv::own_name;
 use super::error::ReportError;
 use super::row::{COLUMNS, Cell, cells};
-use super::summary::{LaneOf, Summary, cause_text};
+use super::summary::{LaneOf, Summary};
 use crate::event::Outcome;
 use crate::journal::Journal;
 use crate::journal::read::attempts::{Attempt, AttemptedRow};

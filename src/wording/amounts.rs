@@ -6,6 +6,11 @@ pub(crate) fn count(n: u64, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
+/// Verb for a count: `is` for one, else `are`.
+pub(crate) fn is_or_are(n: u64) -> &'static str {
+    if n == 1 { "is" } else { "are" }
+}
+
 /// Formats milliseconds: `0.250 s`, `3 min 20 s`, `2 h 05 min`.
 #[must_use]
 pub(crate) fn duration(ms: u64) -> String {

@@ -90,10 +90,10 @@ pub(in crate::journal) fn escaped_for_like(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::lab;
+    use crate::report::lab::night;
 
     fn ids(search: &Search) -> Vec<String> {
-        let lab = lab::night();
+        let lab = night::night();
         let (journal, run) = lab.open();
         let found = journal.found(run.key, search, 0, 100).unwrap();
         assert_eq!(journal.count_found(run.key, search).unwrap(), u64::try_from(found.len()).unwrap());

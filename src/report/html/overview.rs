@@ -5,8 +5,10 @@ use askama::Template;
 use crate::event::Event;
 use crate::journal::read::sums::WaveTally;
 use crate::report::advice::{self, Advice};
+use crate::report::causes::cause_text;
 use crate::report::story;
-use crate::report::summary::{LaneOf, Summary, UNPROVEN, cause_text};
+use crate::report::summary::{LaneOf, Summary};
+use crate::report::terminal::UNPROVEN;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 

@@ -3,8 +3,8 @@
 use askama::Template;
 
 use crate::model::SeenState;
+use crate::report::causes::code_and_text;
 use crate::report::explain::Explained;
-use crate::report::summary::code_and_text;
 use crate::wording::plain::plain;
 use crate::wording::times::time;
 

@@ -1,0 +1,155 @@
+//! The summary for people: a sentence, counts, causes and what to do next.
+
+use std::io;
+
+use super::advice::{self, Advice};
+use super::causes::{cause_text, example_of};
+use super::summary::{Summary, Unsettled};
+use crate::event::Verdict;
+use crate::journal::read::causes::Cause;
+use crate::ledger::Phase;
+use crate::values::zone::Zone;
+use crate::wording::amounts::{count, is_or_are};
+use crate::wording::printout::Printout;
+
+/// Rows on target that nobody wanted proven, where it is said what is to be done about them.
+pub(crate) const UNPROVEN: &str = "unproven";
+const VERDICT_WIDTH: usize = 10;
+
+impl Summary {
+    /// One sentence: rows on target, and what the others need.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let n_rows = u64::from(self.plan.rows);
+        let Unsettled { pending, in_doubt, under_way } = self.unsettled;
+        let in_doubt = in_doubt - under_way;
+        if n_rows == 0 {
+            return "The run has no rows.".to_owned();
+        }
+        if self.on_target == n_rows {
+            let all = if n_rows == 1 { "The one row is".to_owned() } else { format!("All {n_rows} rows are") };
+            return format!("{all} on target{}.", self.without_proof());
+        }
+        let mut rest = Vec::new();
+        if pending > 0 {
+            rest.push(format!("{pending} {} still to do", is_or_are(pending)));
+        }
+        if under_way > 0 {
+            rest.push(format!("{under_way} {} under way", is_or_are(under_way)));
+        }
+        if in_doubt > 0 {
+            rest.push(format!("{in_doubt} {} in doubt", is_or_are(in_doubt)));
+        }
+        let n_look = self.n_need_a_look();
+        if n_look > 0 {
+            rest.push(format!("{n_look} {} a look", if n_look == 1 { "needs" } else { "need" }));
+        }
+        let (on_target, so_far) = (self.on_target, if self.running.is_some() { " so far" } else { "" });
+        let (rows, unproven) = (count(n_rows, "row"), self.without_proof());
+        format!("{on_target} of {rows} {} on target{so_far}{unproven}; {}.", is_or_are(n_rows), rest.join(", "))
+    }
+
+    /// What is to be known of the rows on target, if somebody switched their proof off.
+    fn without_proof(&self) -> String {
+        match self.unproven {
+            0 => String::new(),
+            n if n == self.on_target => ", unproven: verification was switched off".to_owned(),
+            n => format!(", {n} of them unproven: verification was switched off"),
+        }
+    }
+
+    /// For people, about 100 characters wide, meaningful without color; times as the clocks of a zone show them.
+    pub fn write_text(&self, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
+        writeln!(out, "{}", self.sentence())?;
+        self.write_counts(out)?;
+        self.write_causes(out)?;
+        self.write_next("What to do next", out)?;
+        self.write_footer(zone, out)
+    }
+
+    /// The counts that are not zero; they add up to the total below them.
+    pub(super) fn counts(&self) -> Vec<(&'static str, u64, &'static str)> {
+        let verdicts = Verdict::ALL.map(|verdict| (verdict.name(), self.verdicts.get(verdict), verdict.meaning()));
+        let Unsettled { pending, in_doubt, under_way } = self.unsettled;
+        let unsettled = [
+            ("pending", pending, "not begun, or due again"),
+            ("under_way", under_way, "begun; its answer or its proof is waited for"),
+            ("in_doubt", in_doubt - under_way, "sent; not known or not yet proven whether it was done"),
+        ];
+        verdicts.into_iter().chain(unsettled).filter(|(_, n_rows, _)| *n_rows > 0).collect()
+    }
+
+    pub(crate) fn write_counts(&self, out: &mut Printout<'_>) -> io::Result<()> {
+        writeln!(out)?;
+        for (name, n_rows, meaning) in self.counts() {
+            writeln!(out, "  {name:<VERDICT_WIDTH$} {n_rows:>9}  {meaning}")?;
+        }
+        writeln!(out, "  {:<VERDICT_WIDTH$} {:>9}", "total", self.plan.rows)
+    }
+
+    pub(super) fn write_causes(&self, out: &mut Printout<'_>) -> io::Result<()> {
+        if self.causes.is_empty() {
+            return Ok(());
+        }
+        out.heading("What needs a look")?;
+        for cause in &self.causes {
+            let Cause { verdict, n_rows, .. } = cause;
+            writeln!(out, "  {verdict:<VERDICT_WIDTH$} {n_rows:>9}  {} ({})", cause_text(cause), example_of(cause))?;
+        }
+        let n_more = self.n_need_a_look().saturating_sub(self.causes.iter().map(|cause| cause.n_rows).sum());
+        if n_more > 0 {
+            writeln!(out, "  … and {} for other causes", count(n_more, "row"))?;
+        }
+        Ok(())
+    }
+
+    /// What to do about what is not on target or not proven, once for each cause.
+    pub(crate) fn next_steps(&self) -> Vec<(&'static str, Advice)> {
+        let commands = &self.commands;
+        let mut steps = Vec::new();
+        let in_doubt = self.unsettled.in_doubt > 0;
+        if !commands.goes_on && in_doubt {
+            steps.extend(advice::next(Phase::InDoubt, None, commands, "").map(|next| ("in_doubt", next)));
+        }
+        if !commands.goes_on && self.unsettled.pending > 0 {
+            let left = advice::left(self.exit.code, &self.ending, in_doubt, commands);
+            steps.extend(left.into_iter().map(|next| ("pending", next)));
+        }
+        if self.unproven > 0 {
+            steps.push((UNPROVEN, advice::unproven(self.unproven, commands)));
+        }
+        for verdict in Verdict::ALL {
+            let causes = || self.causes.iter().filter(|cause| cause.verdict == verdict.name());
+            for (n, cause) in causes().enumerate() {
+                if !causes().take(n).any(|before| advice::is_same(before, cause)) {
+                    steps.extend(advice::of_cause(cause, commands).map(|next| (verdict.name(), next)));
+                }
+            }
+        }
+        if let Some(cause) = self.causes.first() {
+            steps.push(("any row", advice::story(&cause.example, commands)));
+        }
+        steps
+    }
+
+    pub(super) fn write_next(&self, title: &str, out: &mut Printout<'_>) -> io::Result<()> {
+        let steps = self.next_steps();
+        if steps.is_empty() {
+            return Ok(());
+        }
+        out.heading(title)?;
+        for (name, Advice { say, command }) in steps {
+            writeln!(out, "  {name:<VERDICT_WIDTH$} {say}")?;
+            writeln!(out, "  {:VERDICT_WIDTH$}   {command}", "")?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_footer(&self, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
+        writeln!(out)?;
+        for (name, value) in self.facts_in(Some(zone)) {
+            writeln!(out, "  {name:<VERDICT_WIDTH$} {value}")?;
+        }
+        Ok(())
+    }
+}
