@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::{Lab, Launch, hold_up, id, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::journal::hold_up;
+use crate::lab::launch::Launch;
+use crate::lab::machine::shared;
+use crate::lab::{id, plan};
 use crate::peer::{Answer, Asked, page, serve, server};
 
 const FAST: [&str; 12] = [

@@ -1,6 +1,10 @@
 //! Several runs in one journal at once, and commands that come as one of them ends.
 
-use crate::lab::{Lab, Launch, Served, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::launch::Launch;
+use crate::lab::machine::shared;
+use crate::lab::plan;
+use crate::lab::served::Served;
 
 /// Begins a run in an account of its own and pauses it, so that it goes on.
 fn paused(lab: &Lab, sandbox: &Served, name: &str) -> (Launch, String) {

@@ -8,7 +8,11 @@ use std::path::Path;
 use cutover::formats::Format;
 use rusqlite::Connection;
 
-use crate::lab::{Ended, Lab, Launch, Served, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::launch::{Ended, Launch};
+use crate::lab::machine::shared;
+use crate::lab::plan;
+use crate::lab::served::Served;
 use crate::tools;
 
 const VERBS: [&[&str]; 6] = [

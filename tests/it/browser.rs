@@ -20,7 +20,9 @@ use cutover::waves::Terms;
 use rusqlite::OpenFlags;
 use serde_json::json;
 
-use crate::lab::{Lab, alone, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::machine::{alone, shared};
+use crate::lab::plan;
 use crate::python::{Python, once, said};
 use crate::serve::Site;
 use crate::tools;

@@ -23,7 +23,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::chained::{rechain, tamper};
-use super::lab::{Ended, Lab, Launch, plan, shared};
+use super::lab::home::Lab;
+use super::lab::launch::{Ended, Launch};
+use super::lab::machine::shared;
+use super::lab::plan;
 use super::tools;
 
 /// Makes a signed bundle of a run of five rows, one of which is refused.

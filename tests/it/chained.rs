@@ -7,7 +7,11 @@ use cutover::journal::chain::{self, Hash};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;
 
-use super::lab::{Ended, Lab, Served, plan, shared};
+use super::lab::home::Lab;
+use super::lab::launch::Ended;
+use super::lab::machine::shared;
+use super::lab::plan;
+use super::lab::served::Served;
 use super::tools;
 
 /// Makes three runs of one plan, and returns their ids, the oldest first.

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::lab::{Balance, Lab, Launch, balance_the_books, id, plan, shared};
+use crate::lab::books::{Balance, balance_the_books};
+use crate::lab::home::Lab;
+use crate::lab::launch::Launch;
+use crate::lab::machine::shared;
+use crate::lab::{id, plan};
 
 const ROUGH: &str = r#"
 latency_ms = [5, 40]

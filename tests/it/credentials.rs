@@ -2,7 +2,12 @@
 
 use std::process::Command;
 
-use crate::lab::{Lab, Launch, Served, TOKEN, nothing_is_sent_again_unseen, plan, shared};
+use crate::lab::books::nothing_is_sent_again_unseen;
+use crate::lab::home::Lab;
+use crate::lab::launch::Launch;
+use crate::lab::machine::shared;
+use crate::lab::plan;
+use crate::lab::served::{Served, TOKEN};
 
 const USER: [(&str, &str); 3] = [("HW_USER_NAME", "ops"), ("HW_PASSWORD", TOKEN), ("HW_DOMAIN_NAME", "acme")];
 const KEYS: [(&str, &str); 3] = [

@@ -2,7 +2,11 @@
 
 use std::collections::HashSet;
 
-use crate::lab::{Ended, Lab, Request, Served, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::launch::Ended;
+use crate::lab::machine::shared;
+use crate::lab::plan;
+use crate::lab::served::{Request, Served};
 
 /// A server that reads show as `initialize/syncing`.
 const BEGINNING: &str = r#"
@@ -158,7 +162,7 @@ fn a_dialect_that_is_none_is_a_usage_error() {
         .says("`dialect` given as a flag: `2027-01` is none of auto, 2025-11, 2026-01");
     let mut command = lab.command(&["check", "plan.csv"]);
     command.env("CUTOVER_DIALECT", "new");
-    crate::lab::Launch::of(command)
+    crate::lab::launch::Launch::of(command)
         .end()
         .exits(2)
         .says("`dialect` in the environment (CUTOVER_DIALECT): `new` is none");

@@ -16,7 +16,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::lab::{Lab, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::machine::shared;
+use crate::lab::plan;
 
 /// Fate of a change that has arrived completely.
 #[derive(Clone, Copy, Debug)]

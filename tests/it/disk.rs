@@ -1,6 +1,10 @@
 //! Full and failing disks: a change that cannot be recorded is not sent.
 
-use crate::lab::{Balance, Lab, Launch, balance_the_books, plan, shared, with_yes};
+use crate::lab::books::{Balance, balance_the_books};
+use crate::lab::home::{Lab, with_yes};
+use crate::lab::launch::Launch;
+use crate::lab::machine::shared;
+use crate::lab::plan;
 
 /// A limit on the size of files stands in for a full disk: writing fails at the same point, and no disk is needed. The signal
 /// that comes with it is ignored, since the binary does not handle it.

@@ -5,7 +5,11 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
-use crate::lab::{Lab, Launch, TOKEN, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::launch::Launch;
+use crate::lab::machine::shared;
+use crate::lab::plan;
+use crate::lab::served::TOKEN;
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()

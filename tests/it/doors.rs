@@ -1,6 +1,9 @@
 //! Refused launches: credentials that are not accepted, and a second launch while the first one runs.
 
-use crate::lab::{Lab, Launch, plan, shared, with_yes};
+use crate::lab::home::{Lab, with_yes};
+use crate::lab::launch::Launch;
+use crate::lab::machine::shared;
+use crate::lab::plan;
 
 #[test]
 fn a_wrong_token_costs_one_call_and_no_attempt() {

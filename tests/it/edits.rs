@@ -7,7 +7,11 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use crate::chained::{rechain, remove, renumber, tamper};
-use crate::lab::{Ended, Lab, Served, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::launch::Ended;
+use crate::lab::machine::shared;
+use crate::lab::plan;
+use crate::lab::served::Served;
 use crate::truth::dice::Dice;
 
 /// Tables of a journal, with the columns that identify a row. The time at which a command was given is stored only once, so

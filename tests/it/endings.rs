@@ -2,7 +2,11 @@
 
 use serde_json::Value;
 
-use crate::lab::{Ended, Journal, Lab, Launch, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::journal::Journal;
+use crate::lab::launch::{Ended, Launch};
+use crate::lab::machine::shared;
+use crate::lab::plan;
 
 /// Parses the only document on standard output.
 #[track_caller]

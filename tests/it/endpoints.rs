@@ -3,7 +3,9 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 
-use crate::lab::{Lab, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::machine::shared;
+use crate::lab::plan;
 
 #[test]
 fn a_dead_endpoint_is_told_before_the_first_change() {

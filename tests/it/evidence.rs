@@ -6,7 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 
-use super::lab::{Ended, Lab, Launch, Served, plan, shared};
+use super::lab::home::Lab;
+use super::lab::launch::{Ended, Launch};
+use super::lab::machine::shared;
+use super::lab::plan;
+use super::lab::served::Served;
 use super::tools;
 
 fn ssh_keygen(lab: &Lab, args: &[&str], input: Option<&str>) -> (bool, String) {

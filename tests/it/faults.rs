@@ -2,7 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::lab::{Lab, Request, Row, Truth, nothing_is_sent_again_unseen, plan, shared};
+use crate::lab::books::nothing_is_sent_again_unseen;
+use crate::lab::home::Lab;
+use crate::lab::journal::Row;
+use crate::lab::machine::shared;
+use crate::lab::plan;
+use crate::lab::served::{Request, Truth};
 
 const MIX: &str = r#"
 latency_ms = [1, 10]

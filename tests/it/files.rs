@@ -6,7 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::lab::{Ended, Journal, Lab, Launch, Served, alone, plan, shared, with_yes};
+use crate::lab::home::{Lab, with_yes};
+use crate::lab::journal::Journal;
+use crate::lab::launch::{Ended, Launch};
+use crate::lab::machine::{alone, shared};
+use crate::lab::plan;
+use crate::lab::served::Served;
 use crate::tools;
 
 fn mode(path: &Path) -> u32 {

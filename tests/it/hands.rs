@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::lab::{hold_up, shared};
+use crate::lab::journal::hold_up;
+use crate::lab::machine::shared;
 use crate::service::{Asked, Night, OLD, Reply, Server, TARGET, well};
 
 /// Forms in which a read shows nothing of a field.

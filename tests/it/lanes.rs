@@ -7,7 +7,12 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::lab::{Lab, Launch, Request, Served, TOKEN, alone, id, nothing_is_sent_again_unseen, shared};
+use crate::lab::books::nothing_is_sent_again_unseen;
+use crate::lab::home::Lab;
+use crate::lab::id;
+use crate::lab::launch::Launch;
+use crate::lab::machine::{alone, shared};
+use crate::lab::served::{Request, Served, TOKEN};
 use crate::pace::busiest_second;
 
 /// Makes a plan of `n` rows that go to these targets in turn.

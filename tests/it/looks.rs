@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::lab::{Lab, Request, Served, id, nothing_is_sent_again_unseen, plan, shared};
+use crate::lab::books::nothing_is_sent_again_unseen;
+use crate::lab::home::Lab;
+use crate::lab::machine::shared;
+use crate::lab::served::{Request, Served};
+use crate::lab::{id, plan};
 
 const QUICK: [&str; 6] = ["--rate", "off", "--timeout", "1s", "--verify-timeout", "2s"];
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::lab::{Lab, Launch, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::launch::Launch;
+use crate::lab::machine::shared;
+use crate::lab::plan;
 
 const MIB: u64 = 1024;
 

@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::lab::{Ended, Lab, Launch, Served, plan, shared, with_yes};
+use crate::lab::home::{Lab, with_yes};
+use crate::lab::launch::{Ended, Launch};
+use crate::lab::machine::shared;
+use crate::lab::plan;
+use crate::lab::served::Served;
 
 /// Finds the commands in a text: between backticks, in `<code>`, or up to the end of the line or clause.
 fn commands(text: &str) -> Vec<String> {

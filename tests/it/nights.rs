@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use super::lab::{Ended, Journal, Lab, Launch, Served, with_yes};
+use super::lab::home::{Lab, with_yes};
+use super::lab::journal::Journal;
+use super::lab::launch::{Ended, Launch};
+use super::lab::served::Served;
 
 /// Content of `night.toml`.
 #[derive(Deserialize)]
@@ -322,7 +325,7 @@ fn live_through(folder: &Path) {
 
 #[test]
 fn every_night_ends_as_it_should() {
-    let _machine = super::lab::shared();
+    let _machine = super::lab::machine::shared();
     let nights = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nights");
     let wanted = std::env::var("NIGHT").unwrap_or_default();
     let folders = fs::read_dir(nights).unwrap().map(|entry| entry.unwrap().path());

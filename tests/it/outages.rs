@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::lab::shared;
+use crate::lab::machine::shared;
 use crate::service::{Asked, Night, Reply, Server, well};
 
 fn ids(prefix: &str, n: usize) -> Vec<String> {

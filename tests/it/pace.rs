@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::lab::{Lab, Request, alone, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::machine::{alone, shared};
+use crate::lab::plan;
+use crate::lab::served::Request;
 
 #[test]
 fn fifty_a_second_is_kept_and_used() {

@@ -6,7 +6,10 @@ use std::process::Command;
 use cutover::event::LaneId;
 use cutover::journal::chain::{self, Link};
 
-use super::lab::{Ended, Lab, Launch, Served, shared, with_yes};
+use super::lab::home::{Lab, with_yes};
+use super::lab::launch::{Ended, Launch};
+use super::lab::machine::shared;
+use super::lab::served::Served;
 use super::tools;
 
 const PLAN: &str = "require_approvals = 2\n[defaults]\ncopystate = \"cutovering\"\nmigrationcycle = \"cutovering\"\n\n[[waves]]\nname = \"one\"\n\

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::lab::{Lab, id, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::machine::shared;
+use crate::lab::{id, plan};
 
 #[test]
 fn thirty_mistakes_are_thirty_lines_and_nothing_is_sent() {

@@ -1,6 +1,10 @@
 //! Throttling and refusals: the service's word about the account holds for the whole lane.
 
-use crate::lab::{Lab, Launch, Request, Served, plan, shared, with_yes};
+use crate::lab::home::{Lab, with_yes};
+use crate::lab::launch::Launch;
+use crate::lab::machine::shared;
+use crate::lab::plan;
+use crate::lab::served::{Request, Served};
 
 fn bench(n: usize, scenario: &str) -> (Lab, Served) {
     let lab = Lab::new();

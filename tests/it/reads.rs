@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::lab::{Lab, id, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::machine::shared;
+use crate::lab::{id, plan};
 
 const LATENCY: &str = "latency_ms = [1, 10]";
 

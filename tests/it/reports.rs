@@ -7,7 +7,11 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, Launch, Served, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::launch::Launch;
+use crate::lab::machine::shared;
+use crate::lab::plan;
+use crate::lab::served::Served;
 use crate::python::{Python, sources_of};
 use crate::tools;
 

@@ -6,7 +6,11 @@ use std::process::Stdio;
 
 use rusqlite::Connection;
 
-use crate::lab::{Lab, Launch, Served, TOKEN, id, plan, shared, with_yes};
+use crate::lab::home::{Lab, with_yes};
+use crate::lab::launch::Launch;
+use crate::lab::machine::shared;
+use crate::lab::served::{Served, TOKEN};
+use crate::lab::{id, plan};
 
 fn bench(n: usize, scenario: &str) -> (Lab, Served) {
     let lab = Lab::new();

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::lab::{Lab, Served, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::machine::shared;
+use crate::lab::plan;
+use crate::lab::served::Served;
 use crate::python::Python;
 
 const PACKAGE: &str = "huaweicloudsdksms==3.1.219";

@@ -4,7 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 
-use crate::lab::{Lab, Launch, Served, TOKEN, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::launch::Launch;
+use crate::lab::machine::shared;
+use crate::lab::plan;
+use crate::lab::served::{Served, TOKEN};
 
 const PASSWORD: &str = TOKEN;
 const SECRET_KEY: &str = "sandbox-sk";

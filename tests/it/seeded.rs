@@ -10,7 +10,9 @@ use std::process::Command;
 
 use super::bundle::{altered, by_hand_said, by_verb, lacks_tools, new_sums};
 use super::edits::{below, one_cell};
-use super::lab::{Lab, plan, shared};
+use super::lab::home::Lab;
+use super::lab::machine::shared;
+use super::lab::plan;
 use super::truth::dice::Dice;
 
 /// Makes a signed bundle of a sealed plan, with one row refused.

@@ -5,7 +5,9 @@ use std::net::TcpStream;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use crate::lab::{Lab, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::machine::shared;
+use crate::lab::plan;
 use crate::tools;
 
 /// `cutover serve`, until it is dropped.

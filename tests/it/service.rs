@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::lab::{Ended, Lab, Launch};
+use crate::lab::home::Lab;
+use crate::lab::launch::{Ended, Launch};
 
 pub(crate) const OLD: (&str, &str) = ("syncing", "syncing");
 pub(crate) const TARGET: (&str, &str) = ("cutovering", "cutovering");

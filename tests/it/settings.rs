@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use crate::lab::{Ended, Lab, Launch, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::launch::{Ended, Launch};
+use crate::lab::machine::shared;
+use crate::lab::plan;
 use crate::tools;
 
 fn with(mut command: Command, variables: &[(&str, &str)]) -> Ended {

@@ -10,7 +10,10 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthChar as _;
 
-use crate::lab::{Ended, Lab, Launch, id, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::launch::{Ended, Launch};
+use crate::lab::machine::shared;
+use crate::lab::{id, plan};
 use crate::service::{Asked, Server, Service, TARGET};
 use crate::tools;
 

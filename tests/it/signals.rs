@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::lab::{Lab, Launch, nothing_is_sent_again_unseen, plan, shared, with_yes};
+use crate::lab::books::nothing_is_sent_again_unseen;
+use crate::lab::home::{Lab, with_yes};
+use crate::lab::launch::Launch;
+use crate::lab::machine::shared;
+use crate::lab::plan;
 
 const EVERY_FIRST_CHANGE_HANGS: &str = r#"
 [[fault]]

@@ -9,7 +9,11 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::chained::tamper;
-use crate::lab::{Ended, Lab, Launch, Served, id, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::launch::{Ended, Launch};
+use crate::lab::machine::shared;
+use crate::lab::served::Served;
+use crate::lab::{id, plan};
 use crate::tools;
 
 /// Objects added to the schema, each with words of the finding.

@@ -2,7 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use crate::lab::{Lab, Launch, id, plan, shared, with_yes};
+use crate::lab::home::{Lab, with_yes};
+use crate::lab::launch::Launch;
+use crate::lab::machine::shared;
+use crate::lab::{id, plan};
 
 /// Makes a fault for these rows: so many that the later launch looks at whole lists, and so at the other rows as well.
 fn silent(which: RangeInclusive<usize>) -> String {

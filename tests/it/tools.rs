@@ -64,12 +64,12 @@ const THERE_ANYWAY: [&str; 6] = ["bash", "id", "sha256sum", "ssh-add", "ssh-agen
 
 /// A simulated machine with few programs, on which `tests/run` is tried. It records what is asked of them.
 struct Machine {
-    lab: crate::lab::Lab,
+    lab: crate::lab::home::Lab,
 }
 
 impl Machine {
     fn new() -> Self {
-        let lab = crate::lab::Lab::new();
+        let lab = crate::lab::home::Lab::new();
         for folder in ["bin", "shop"] {
             std::fs::create_dir(lab.path(folder)).unwrap();
         }

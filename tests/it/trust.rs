@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::lab::{Ended, Lab, Launch, Request, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::launch::{Ended, Launch};
+use crate::lab::machine::shared;
+use crate::lab::plan;
+use crate::lab::served::Request;
 
 /// Makes a command as typed by somebody who names no settings file.
 fn command(lab: &Lab, args: &[&str]) -> Command {

@@ -30,7 +30,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::lab::{Ended, Lab, Launch, shared};
+use crate::lab::home::Lab;
+use crate::lab::launch::{Ended, Launch};
+use crate::lab::machine::shared;
 
 mod claims;
 pub(crate) mod dice;

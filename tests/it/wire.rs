@@ -4,7 +4,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use crate::lab::{Lab, Launch, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::launch::Launch;
+use crate::lab::machine::shared;
+use crate::lab::plan;
 
 #[test]
 fn what_is_wrong_with_the_way_is_told_before_anything_is_sent() {

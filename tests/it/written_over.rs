@@ -6,7 +6,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::lab::{Ended, Journal, Lab, Served, plan, shared};
+use crate::lab::home::Lab;
+use crate::lab::journal::Journal;
+use crate::lab::launch::Ended;
+use crate::lab::machine::shared;
+use crate::lab::plan;
+use crate::lab::served::Served;
 
 /// Damage to the journal, done in its folder. `old.db` is an older copy of it, `other.db` the journal of another run.
 const HARMS: [(&str, &str); 11] = [

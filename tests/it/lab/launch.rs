@@ -1,0 +1,126 @@
+//! Launches of the binary, and how they end.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::PATIENCE;
+use super::machine::signal;
+
+/// Launch of the binary that is under way.
+pub(crate) struct Launch {
+    child: Child,
+    events: Receiver<Value>,
+    stdout: JoinHandle<String>,
+    stderr: JoinHandle<String>,
+}
+
+/// End of a launch.
+pub(crate) struct Ended {
+    /// Exit code; `None` for an end by a signal.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Launch {
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let (sender, events) = channel();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let stdout = std::thread::spawn(move || {
+            let mut text = String::new();
+            for line in out.lines().map_while(Result::ok) {
+                if let Ok(event) = serde_json::from_str::<Value>(&line) {
+                    _ = sender.send(event);
+                }
+                text.push_str(&line);
+                text.push('\n');
+            }
+            text
+        });
+        let mut err = child.stderr.take().unwrap();
+        let stderr = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            _ = err.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        Self { child, events, stdout, stderr }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the next event of a kind; false if the launch ended without it.
+    pub(crate) fn reaches(&self, kind: &str) -> bool {
+        self.reaches_nth(kind, 1)
+    }
+
+    pub(crate) fn reaches_nth(&self, kind: &str, n: usize) -> bool {
+        self.reaches_nth_that(kind, n, |event| event["kind"] == kind)
+    }
+
+    /// Waits until a throttled attempt is recorded; false if the launch ended without one.
+    pub(crate) fn reaches_a_429(&self) -> bool {
+        self.reaches_nth_that("attempt_ended that was throttled", 1, |event| event["outcome"]["is"] == "throttled")
+    }
+
+    fn reaches_nth_that(&self, what: &str, n: usize, is_one: impl Fn(&Value) -> bool) -> bool {
+        let mut n_left = n;
+        let until = Instant::now() + PATIENCE;
+        while n_left > 0 {
+            match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(event) if is_one(&event) => n_left -= 1,
+                Ok(_) => (),
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => panic!("no `{what}` came"),
+            }
+        }
+        true
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        signal(name, self.pid());
+    }
+
+    pub(crate) fn kill(mut self) -> Ended {
+        _ = self.child.kill();
+        self.end()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    pub(crate) fn end(mut self) -> Ended {
+        let until = Instant::now() + 4 * PATIENCE;
+        while self.is_running() {
+            if Instant::now() > until {
+                _ = self.child.kill();
+                panic!("it does not end: {}", self.stderr.join().unwrap());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let code = self.child.wait().unwrap().code();
+        Ended { code, stdout: self.stdout.join().unwrap(), stderr: self.stderr.join().unwrap() }
+    }
+}
+
+impl Ended {
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "standard error was:\n{}", self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "`{text}` is not in:\n{}", self.stderr);
+        self
+    }
+}
