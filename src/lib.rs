@@ -33,6 +33,7 @@
 //! preflight  settings
 //! engine  inventory
 //! recorder  remote
+//! log
 //! credentials  journal  judge  sandbox
 //! gate  ledger  retry  transport
 //! event
@@ -64,7 +65,8 @@
 //!    become outcomes. `transport`: how bytes leave and come back. [`credentials`]: who we are.
 //! 5. [`plan`]: bytes to rows, or every problem; `plan::file` is the plan file with waves and policy, [`plan::sealed`] what
 //!    people agreed to. `preflight`: `look` before touching, and `difference`, what would happen, as data.
-//! 6. [`journal`]: the SQLite file. `recorder`: its one writer, and who is told of what it wrote. [`audit`]: proof that it was not
+//! 6. [`journal`]: the SQLite file. `log`: where a batch of events is committed before it is in
+//!    the journal, and the steps of an append. `recorder`: the one writer of a run, and who is told of what it wrote. [`audit`]: proof that it was not
 //!    altered.
 //! 7. `observe`: what people and programs see of a run while it goes. [`report`]: what is read back. `console`: who is told, and the only way to a terminal or a pipe.
 //!    `serve` shows it to browsers while it happens.
@@ -95,6 +97,7 @@ mod judge;
 mod launch;
 pub mod ledger;
 mod lock;
+mod log;
 mod memory;
 pub mod model;
 mod observe;

@@ -1,4 +1,4 @@
-//! The one writer of a run: commits a batch, then tells the observers, then the caller.
+//! The one writer of a run: appends a batch (`log::append`: stamp, commit, project), then tells the observers, then the caller.
 //!
 //! A thread owns the journal's connection. What queued up while the last commit was syncing becomes one
 //! transaction, so that full sync costs little when many calls share it.
@@ -15,8 +15,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Clock;
 use crate::event::run::RunEvent;
 use crate::event::{DrainReason, Event, EventKind, LaneId};
+use crate::journal::append::Begun;
 use crate::journal::place::{Gone, How, Place};
 use crate::journal::{Journal, JournalError, RunKey};
+use crate::ledger::IllegalStep;
+use crate::log::alone::Alone;
+use crate::log::stamp::Illegal;
+use crate::log::{self, Log, NotAppended};
 use crate::model::SourceId;
 
 pub(crate) mod kept;
@@ -31,16 +36,24 @@ use sent::Sent;
 const INBOX: usize = 4096;
 const BATCH: usize = 1024;
 
-/// The journal takes nothing more, so nothing more may be sent.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the journal takes nothing more")]
-pub(crate) struct JournalClosed;
+/// Something was not recorded, so nothing more may be sent that hangs on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum JournalClosed {
+    #[error("the journal takes nothing more")]
+    ToAll,
+    /// An event cannot follow those before it. Other lanes go on.
+    #[error("the journal takes nothing more of this account")]
+    ToLane,
+}
 
 #[derive(Clone)]
 pub(crate) struct Recorder {
     inbox: mpsc::Sender<Message>,
     clock: Clock,
 }
+
+/// Answer to whoever waits: the events are on disk, or refused. None comes where the journal is closed to all.
+type Recorded = Result<(), JournalClosed>;
 
 enum Message {
     Record(Entry),
@@ -57,11 +70,12 @@ struct Entry {
     at: Option<Timestamp>,
     /// For those who watch: the journal knows it by the row.
     source: Option<SourceId>,
-    ack: oneshot::Sender<()>,
+    ack: oneshot::Sender<Recorded>,
 }
 
 impl Recorder {
-    /// When this returns, the events are on disk and the observers have been told.
+    /// When this returns `Ok`, the events are on disk and the observers have been told. On an error none of them is, but where the
+    /// journal was closed while it was written.
     pub(crate) async fn record(
         &self,
         lane: LaneId,
@@ -75,13 +89,13 @@ impl Recorder {
             Clock::Rehearsed { .. } => Some(self.clock.now()),
         };
         let entry = Entry { lane, kinds, at, source: source.cloned(), ack };
-        self.inbox.send(Message::Record(entry)).await.map_err(|_| JournalClosed)?;
+        self.inbox.send(Message::Record(entry)).await.map_err(|_| JournalClosed::ToAll)?;
         if let Clock::Rehearsed { .. } = self.clock {
             // Tokio's clock jumps over what no task does anything in, and knows of no thread but its own.
             let written = tokio::task::spawn_blocking(move || done.blocking_recv()).await;
-            return written.map_err(|_| JournalClosed)?.map_err(|_| JournalClosed);
+            return written.map_err(|_| JournalClosed::ToAll)?.unwrap_or(Err(JournalClosed::ToAll));
         }
-        done.await.map_err(|_| JournalClosed)
+        done.await.unwrap_or(Err(JournalClosed::ToAll))
     }
 
     /// Has the writer look at once where the journal is. False: nobody writes any more.
@@ -163,9 +177,11 @@ pub(crate) fn start(
     let (inbox, messages) = mpsc::channel::<Message>(INBOX);
     let mut writer = Writer {
         journal,
+        log: Box::new(Alone),
         run,
         observers,
         watch: Some(watch),
+        refused: None,
         apart: None,
         save_to: None,
         ended: false,
@@ -195,10 +211,23 @@ struct Batch {
 struct Waiting {
     n_events: usize,
     source: Option<SourceId>,
-    ack: oneshot::Sender<()>,
+    ack: oneshot::Sender<Recorded>,
 }
 
 impl Batch {
+    /// Takes out what the one who brought this event waits for, and says so.
+    fn refuse(&mut self, nth: usize) {
+        let mut ends = 0;
+        let at = self.waiting.iter().position(|waiting| {
+            ends += waiting.n_events;
+            nth < ends
+        });
+        let refused = self.waiting.remove(at.expect("somebody waits for each event"));
+        self.events.drain(ends - refused.n_events..ends);
+        // The caller may have gone.
+        _ = refused.ack.send(Err(JournalClosed::ToLane));
+    }
+
     fn push(&mut self, entry: Entry) {
         let Entry { lane, kinds, at, source, ack } = entry;
         self.waiting.push(Waiting { n_events: kinds.len(), source, ack });
@@ -212,9 +241,17 @@ fn sources(waiting: &[Waiting]) -> impl Iterator<Item = Option<&SourceId>> {
     waiting.iter().flat_map(|waiting| iter::repeat_n(waiting.source.as_ref(), waiting.n_events))
 }
 
+/// What became of a batch that was not refused.
+enum Appended {
+    Whole,
+    /// Nothing was written: see [`Begun::WrittenByOthers`].
+    WrittenByOthers(i64),
+}
+
 /// What the writing thread owns.
 struct Writer {
     journal: Journal,
+    log: Box<dyn Log>,
     run: RunKey,
     observers: Vec<Box<dyn Observer>>,
     /// None: it was seen that the journal is gone.
@@ -222,6 +259,8 @@ struct Writer {
     /// The journal takes nothing more, and what is still heard of what was sent goes here.
     apart: Option<Apart>,
     save_to: Option<PathBuf>,
+    /// The first step that could not have happened. The run went on without it, and ends with it.
+    refused: Option<IllegalStep>,
     /// The launch has ended, so that nothing of it can be stopped.
     ended: bool,
     /// When it was asked last why the log is so large; it was told, if never again.
@@ -249,7 +288,8 @@ impl Writer {
             Some(path) => self.journal.copy_to(path),
             None => Ok(()),
         };
-        written.and(saved)
+        let refused = self.refused.map_or(Ok(()), |step| Err(step.into()));
+        written.and(saved).and(refused)
     }
 
     fn write_all(&mut self, mut messages: mpsc::Receiver<Message>) -> Result<(), JournalError> {
@@ -285,7 +325,7 @@ impl Writer {
         batch.at = None;
         for waiting in batch.waiting.drain(..) {
             // The caller may have gone; the fact stays.
-            _ = waiting.ack.send(());
+            _ = waiting.ack.send(Ok(()));
         }
         Ok(())
     }
@@ -302,17 +342,16 @@ impl Writer {
         if self.holding.is_due && !self.hold(batch)? {
             return self.put(batch);
         }
-        loop {
-            match self.journal.append_alone(self.run, &mut batch.events) {
-                Ok(None) => break,
-                Ok(Some(number)) => {
-                    self.journal.trust_others(number);
-                    self.holding.is_due = true;
-                    if !self.hold(batch)? {
-                        return self.put(batch);
-                    }
-                }
-                Err(error) => return self.put_elsewhere(batch, error),
+        match self.append(batch) {
+            Ok(Appended::Whole) => (),
+            Ok(Appended::WrittenByOthers(number)) => {
+                self.journal.trust_others(number);
+                self.holding.is_due = true;
+                return self.put(batch);
+            }
+            Err(NotAppended::Illegal(illegal)) => return self.put_without(batch, illegal),
+            Err(error @ (NotAppended::Replaced | NotAppended::Journal(_))) => {
+                return self.put_elsewhere(batch, error.into());
             }
         }
         if batch.events.iter().any(|event| matches!(event.kind, EventKind::Run(RunEvent::LaunchBegan { .. }))) {
@@ -324,6 +363,29 @@ impl Writer {
             tell(&mut self.observers, event, source);
         }
         Ok(())
+    }
+
+    fn append(&mut self, batch: &mut Batch) -> Result<Appended, NotAppended> {
+        match self.journal.begin_append_alone(self.run)? {
+            Begun::Append(append) => log::append(append, &mut *self.log, &mut batch.events).map(|()| Appended::Whole),
+            Begun::WrittenByOthers(number) => Ok(Appended::WrittenByOthers(number)),
+        }
+    }
+
+    /// Records a batch of which one event cannot have happened: without what came with that, unless the journal is lost, which then
+    /// is why. Whoever brought it is told, and ends the lane.
+    fn put_without(&mut self, batch: &mut Batch, illegal: Illegal) -> Result<(), JournalError> {
+        let Illegal { nth, step } = illegal;
+        if self.watch.is_some() {
+            self.look_where_it_is()?;
+            self.ask_what_is_there(&step.clone().into())?;
+            if self.watch.is_none() {
+                return self.put(batch);
+            }
+        }
+        batch.refuse(nth);
+        self.refused.get_or_insert(step);
+        self.put(batch)
     }
 
     /// Holds the run against its beginning and its events, unless that was done just now and no stage and no end hangs on it.
@@ -461,4 +523,65 @@ impl Writer {
 /// An observer that fails is dropped and never stops a run.
 fn tell(observers: &mut Vec<Box<dyn Observer>>, event: &Event, source: Option<&SourceId>) {
     observers.retain_mut(|observer| observer.on_event(event, source).is_ok());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::row::RowEvent;
+    use crate::log::suite::make_run;
+    use crate::model::{RowId, TargetState};
+
+    fn writer(path: &std::path::Path) -> Writer {
+        make_run(path);
+        let mut journal = Journal::open(path).unwrap();
+        journal.mind_heads();
+        let run = journal.runs().unwrap()[0].key;
+        Writer {
+            journal,
+            log: Box::new(Alone),
+            run,
+            observers: Vec::new(),
+            watch: None,
+            refused: None,
+            apart: None,
+            save_to: None,
+            ended: false,
+            asked: None,
+            told_of_log: false,
+            holding: Holding::default(),
+        }
+    }
+
+    fn begun(row: u32, attempt: u32) -> EventKind {
+        RowEvent::AttemptStarted { attempt, sends: TargetState::default() }.about(RowId(row))
+    }
+
+    fn seen(row: u32) -> EventKind {
+        RowEvent::Seen { seen: None }.about(RowId(row))
+    }
+
+    #[test]
+    fn a_history_that_cannot_have_happened_is_refused_to_its_lane_and_to_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(&folder.path().join("j.db"));
+        let (mut batch, mut answers) = (Batch::default(), Vec::new());
+        // Rows of odd numbers are in lane 1. Row 2 is begun with its third attempt.
+        let entries =
+            [(1, vec![seen(1), begun(1, 1)]), (2, vec![seen(2), begun(2, 3)]), (2, vec![seen(4)]), (1, vec![seen(3)])];
+        for (lane, kinds) in entries {
+            let (ack, answer) = oneshot::channel();
+            batch.push(Entry { lane: LaneId(lane), kinds, at: None, source: None, ack });
+            answers.push(answer);
+        }
+        writer.write(&mut batch).unwrap();
+        let answers: Vec<Recorded> = answers.into_iter().map(|answer| answer.blocking_recv().unwrap()).collect();
+        assert_eq!(answers, [Ok(()), Err(JournalClosed::ToLane), Ok(()), Ok(())]);
+        let heads = writer.journal.heads(writer.run).unwrap();
+        let numbers: Vec<(LaneId, u64)> = heads.into_iter().map(|(lane, seq, _)| (lane, seq)).collect();
+        assert_eq!(numbers, [(LaneId::RUN, 1), (LaneId(1), 3), (LaneId(2), 1)]);
+        // The launch ends with it all the same.
+        let (_, messages) = mpsc::channel(1);
+        assert!(matches!(writer.serve(messages), Err(JournalError::Illegal(step)) if step.row == RowId(2)));
+    }
 }

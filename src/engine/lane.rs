@@ -178,8 +178,10 @@ impl<R: Remote> Lane<R> {
 
     pub(crate) async fn record(&self, kinds: Vec<EventKind>, source: Option<&SourceId>) -> Result<(), JournalClosed> {
         let recorded = self.recorder.record(self.id, kinds, source).await;
-        if recorded.is_err() {
-            self.stop.drain(DrainReason::JournalClosed);
+        match recorded {
+            Ok(()) => (),
+            Err(JournalClosed::ToAll) => self.stop.drain(DrainReason::JournalClosed),
+            Err(JournalClosed::ToLane) => self.stop.drain_lane(),
         }
         recorded
     }

@@ -1,22 +1,40 @@
-//! Appending to a run: events, the rows they change and the heads of their lanes are one transaction, and when it returns they are
-//! on disk.
+//! An append to a run: one transaction, in which a batch is held against what is known, and then written. Its events, the rows
+//! they change and the heads of their lanes are on disk when it is finished, or nothing is.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
-use rusqlite::TransactionBehavior;
+use rusqlite::{Transaction, TransactionBehavior};
 
-use super::chain::Hash;
 use super::connection::{Journal, RunKey};
 use super::error::JournalError;
-use super::project::fold_into_run;
-use super::tables::event::EventSink;
-use super::tables::lane::{load_head, store_head};
+use super::known::Known;
+use super::project::project;
+use super::stamped::{LaneHead, Stamped};
+use super::tables::lane::load_head;
 use super::tables::row;
 use super::{as_told, objects, opening};
 use crate::event::{Event, EventKind, LaneId};
 use crate::ledger::{self, Standing};
 use crate::model::RowId;
+
+/// An append that is under way. Dropped before it is finished, it leaves nothing.
+pub(crate) struct Append<'j> {
+    transaction: Transaction<'j>,
+    run: RunKey,
+    ours: &'j mut HashMap<(RunKey, LaneId), LaneHead>,
+    open: &'j mut HashMap<(RunKey, RowId), Box<Standing>>,
+    minds_heads: bool,
+    minds_rows: bool,
+    pub(crate) known: Known,
+}
+
+/// Beginning of an append to a file that nobody else writes to.
+pub(crate) enum Begun<'j> {
+    Append(Append<'j>),
+    /// Another connection wrote to the file since. The number is that up to which what it wrote has to be held against itself.
+    WrittenByOthers(i64),
+}
 
 impl Journal {
     /// From here on nobody else appends to a run that this connection appends to: a head that is another then was taken from us.
@@ -42,112 +60,82 @@ impl Journal {
         Ok(true)
     }
 
-    /// Appends events to their lanes, durable when this returns. A history that cannot have happened is refused
-    /// whole, and nothing is written.
-    pub fn append(
-        &mut self,
-        run: RunKey,
-        kinds: impl IntoIterator<Item = (LaneId, EventKind)>,
-    ) -> Result<Vec<Event>, JournalError> {
-        self.append_at(run, kinds.into_iter().map(|(lane, kind)| (lane, None, kind)))
-    }
-
-    /// The same, with the time of each event; none: now.
-    pub fn append_at(
-        &mut self,
-        run: RunKey,
-        kinds: impl IntoIterator<Item = (LaneId, Option<Timestamp>, EventKind)>,
-    ) -> Result<Vec<Event>, JournalError> {
-        let mut events: Vec<Event> =
-            kinds.into_iter().map(|(lane, at, kind)| Event::unnumbered(lane, at, kind)).collect();
-        self.append_all(run, &mut events)?;
-        Ok(events)
-    }
-
-    /// The same of events that have no number yet, and get it here. They stay with whoever brings them, who may have another
-    /// place for those that are refused.
-    pub(crate) fn append_all(&mut self, run: RunKey, events: &mut [Event]) -> Result<(), JournalError> {
-        self.append_if(run, events, false).map(drop)
-    }
-
-    /// The same, unless another connection wrote to the file since: then nothing is written, and the number is returned up to
-    /// which that has to be held against itself first.
-    pub(crate) fn append_alone(&mut self, run: RunKey, events: &mut [Event]) -> Result<Option<i64>, JournalError> {
-        self.append_if(run, events, true)
-    }
-
-    fn append_if(&mut self, run: RunKey, events: &mut [Event], alone: bool) -> Result<Option<i64>, JournalError> {
-        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if self.minds_heads {
+    /// Begins an append. Nobody else writes to the file from here to its end.
+    pub(crate) fn begin_append(&mut self, run: RunKey) -> Result<Append<'_>, JournalError> {
+        let Journal { conn, schema, ours, open, minds_heads, minds_rows, .. } = self;
+        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if *minds_heads {
             let version = objects::version_in_use(&transaction)?;
-            if self.schema != Some(version) {
+            if *schema != Some(version) {
                 // Somebody made something in it since, or packed it.
                 objects::must_all_be_ours(&transaction)?;
-                self.schema = Some(version);
+                *schema = Some(version);
             }
         }
-        if alone {
-            // Nobody else writes from here to the end of the transaction.
-            let number = opening::written_by_others(&transaction)?;
-            if number != self.others {
-                return Ok(Some(number));
-            }
-        }
-        // What is under way now; it is put back when all of this is on disk.
-        let mut open = std::mem::take(&mut self.open);
-        let mut standings = BTreeMap::<RowId, Box<Standing>>::new();
-        let mut in_hand = HashSet::new();
-        let mut heads = BTreeMap::<LaneId, (u64, Hash)>::new();
-        let mut sink = EventSink::new(&transaction, run, events.len())?;
-        let rules = row::load_rules(&transaction, run)?;
-        let mut load = row::Load::new(&transaction, run, rules)?;
+        let (minds_heads, minds_rows) = (*minds_heads, *minds_rows);
+        Ok(Append { transaction, run, ours, open, minds_heads, minds_rows, known: Known::default() })
+    }
+
+    /// The same, unless another connection wrote to the file since [`Journal::trust_others`].
+    pub(crate) fn begin_append_alone(&mut self, run: RunKey) -> Result<Begun<'_>, JournalError> {
+        let trusted = self.others;
+        let append = self.begin_append(run)?;
+        let number = opening::written_by_others(&append.transaction)?;
+        if number == trusted { Ok(Begun::Append(append)) } else { Ok(Begun::WrittenByOthers(number)) }
+    }
+}
+
+impl Append<'_> {
+    /// Loads all that these events are held against.
+    pub(crate) fn load(&mut self, events: &[Event]) -> Result<(), JournalError> {
+        let Append { transaction, run, ours, open, minds_heads, minds_rows, known } = self;
+        // Before any row is asked for: where somebody else wrote, that is why the row is not as it was.
         for event in events {
-            // Before its row is asked for: where somebody else wrote, that is why the row is not as it was.
-            let (seq, head) = match heads.entry(event.lane) {
-                std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::btree_map::Entry::Vacant(entry) => {
-                    let head = load_head(&transaction, run, event.lane)?;
-                    let ours = self.ours.get(&(run, event.lane)).filter(|_| self.minds_heads);
-                    if ours.is_some_and(|ours| *ours != head) {
-                        return Err(JournalError::NotOurs);
-                    }
-                    entry.insert(head)
-                }
-            };
-            if let EventKind::Row(row, what) = &event.kind {
-                let row = *row;
-                let standing = match standings.entry(row) {
-                    std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-                    std::collections::btree_map::Entry::Vacant(entry) => entry.insert(match open.remove(&(run, row)) {
-                        Some(standing) => {
-                            in_hand.insert(row);
-                            standing
-                        }
-                        None => Box::new(load.standing(row)?),
-                    }),
-                };
-                if self.minds_rows && ledger::takes_in_hand(what) && in_hand.insert(row) {
-                    as_told::check(&transaction, run, rules, row, standing)?;
-                }
-                standing.add(row, what, event.at)?;
+            let Entry::Vacant(entry) = known.heads.entry(event.lane) else { continue };
+            let head = load_head(transaction, *run, event.lane)?;
+            let ours = ours.get(&(*run, event.lane)).filter(|_| *minds_heads);
+            if ours.is_some_and(|ours| *ours != head) {
+                return Err(JournalError::NotOurs);
             }
-            *seq += 1;
-            event.seq = *seq;
-            *head = sink.put(event, head)?;
-            fold_into_run(&transaction, run, event)?;
+            entry.insert(head);
         }
-        drop((sink, load));
-        row::store_standings(&transaction, run, &standings)?;
-        for (lane, head) in &heads {
-            store_head(&transaction, run, *lane, head)?;
+        let mut in_hand = HashSet::new();
+        let rules = row::load_rules(transaction, *run)?;
+        let mut load = row::Load::new(transaction, *run, rules)?;
+        for event in events {
+            let EventKind::Row(row, what) = &event.kind else { continue };
+            let row = *row;
+            let standing = match known.standings.entry(row) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(match open.remove(&(*run, row)) {
+                    Some(standing) => {
+                        in_hand.insert(row);
+                        standing
+                    }
+                    None => Box::new(load.standing(row)?),
+                }),
+            };
+            if *minds_rows && ledger::takes_in_hand(what) && in_hand.insert(row) {
+                as_told::check(transaction, *run, rules, row, standing)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Writes the events as they are stamped, and what they change: sums, rows and heads.
+    pub(crate) fn project(&self, stamped: &Stamped, events: &[Event]) -> Result<(), JournalError> {
+        project(&self.transaction, self.run, stamped, events, &self.known)
+    }
+
+    /// Commits. From here on the standings of rows whose change is under way are at hand.
+    pub(crate) fn finish(self) -> Result<(), JournalError> {
+        let Append { transaction, run, ours, open, minds_heads, minds_rows: _, known } = self;
         transaction.commit()?;
-        if self.minds_heads {
-            self.ours.extend(heads.into_iter().map(|(lane, head)| ((run, lane), head)));
+        if minds_heads {
+            ours.extend(known.heads.into_iter().map(|(lane, head)| ((run, lane), head)));
         }
-        let under_way = standings.into_iter().filter(|(_, standing)| standing.phase.is_in_doubt());
+        let under_way = known.standings.into_iter().filter(|(_, standing)| standing.phase.is_in_doubt());
         open.extend(under_way.map(|(row, standing)| ((run, row), standing)));
-        self.open = open;
-        Ok(None)
+        Ok(())
     }
 }

@@ -6,13 +6,13 @@ use std::iter;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::chain::{self, Hash};
+use super::chain;
 use super::connection::{Journal, RunKey};
 use super::error::JournalError;
+use super::stamped::{LaneHead, Stamped};
 use super::succession;
-use super::tables::event::EventSink;
 use super::tables::lane::store_head;
-use super::tables::row;
+use super::tables::{event, row};
 use crate::event::rules::Rules;
 use crate::event::run::RunEvent;
 use crate::event::{Event, LaneId, LanePlace};
@@ -129,12 +129,12 @@ impl Journal {
         row::send_ahead(&transaction, run, &canaries.collect::<Vec<_>>())?;
         let (begun, head) = self.begin(&transaction, run, new)?;
         transaction.commit().map_err(JournalError::from)?;
-        self.ours.insert((run, begun.lane), (begun.seq, head));
+        self.ours.insert((run, begun.lane), head);
         Ok(NewlyMade { run, begun })
     }
 
     /// Records what a run begins with, once its rows are where they stay. Returns the head of its lane, too.
-    fn begin(&self, conn: &Connection, run: RunKey, new: &NewRun<'_>) -> Result<(Event, Hash), JournalError> {
+    fn begin(&self, conn: &Connection, run: RunKey, new: &NewRun<'_>) -> Result<(Event, LaneHead), JournalError> {
         let started = RunEvent::Started {
             plan: new.plan_digest.to_owned(),
             rows: new.n_rows,
@@ -145,9 +145,12 @@ impl Journal {
             after: Some(self.predecessors(run)?),
             given: new.given.clone(),
         };
-        let event = Event { seq: 1, ..Event::unnumbered(LaneId::RUN, Some(new.made_at), started.into()) };
-        let head = EventSink::new(conn, run, 1)?.put(&event, &chain::genesis(new.id, event.lane))?;
-        store_head(conn, run, event.lane, &(event.seq, head))?;
+        let mut event = Event::unnumbered(LaneId::RUN, Some(new.made_at), started.into());
+        let mut head = (0, chain::genesis(new.id, event.lane));
+        let mut stamped = Stamped::default();
+        stamped.put(&mut event, &mut head);
+        event::insert(conn, run, &stamped)?;
+        store_head(conn, run, event.lane, &head)?;
         Ok((event, head))
     }
 }

@@ -1,16 +1,33 @@
-//! Projection of events to the tables `run`, `lane` and `control`, so that nobody need fold them to read where a run stands.
+//! Projection of stamped events to the tables `event`, `row`, `lane`, `run` and `control`, so that nobody need fold them to read where a run stands.
 
 use rusqlite::{Connection, params};
 
 use super::connection::RunKey;
 use super::error::JournalError;
-use super::tables::lane::wait_ends;
+use super::known::Known;
+use super::stamped::Stamped;
+use super::tables::lane::{store_head, wait_ends};
+use super::tables::{event, row};
 use crate::event::lane::LaneEvent;
 use crate::event::run::RunEvent;
 use crate::event::{Event, EventKind};
 
+/// Writes a batch: its events as they are stamped, the sums that they change, and the rows and heads as they are known behind it.
+pub(super) fn project(
+    conn: &Connection,
+    run: RunKey,
+    stamped: &Stamped,
+    events: &[Event],
+    known: &Known,
+) -> Result<(), JournalError> {
+    event::insert(conn, run, stamped)?;
+    events.iter().try_for_each(|event| fold_into_run(conn, run, event))?;
+    row::store_standings(conn, run, &known.standings)?;
+    known.heads.iter().try_for_each(|(lane, head)| store_head(conn, run, *lane, head))
+}
+
 /// The sums that stand in `run` and `lane`, so that `status` need not fold.
-pub(super) fn fold_into_run(conn: &Connection, run: RunKey, event: &Event) -> Result<(), JournalError> {
+fn fold_into_run(conn: &Connection, run: RunKey, event: &Event) -> Result<(), JournalError> {
     match &event.kind {
         EventKind::Row(..) => {
             if let Some(wait) = event.kind.asked_wait_ms() {

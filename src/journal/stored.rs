@@ -4,10 +4,9 @@ use rusqlite::params;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::chain::{Anchor, Hash, hex};
+use super::chain::{Hash, hex};
 use super::connection::{Journal, RunKey};
 use super::error::JournalError;
-use super::read::runs::RunRecord;
 use super::tables::{columns, row};
 use crate::event::stored::{Stored, from_stored_form, stored_form};
 use crate::event::{EventKind, LaneId, Verdict};
@@ -79,10 +78,6 @@ impl Journal {
             self.conn.prepare_cached("SELECT lane, seq, head FROM lane WHERE run = ?1 ORDER BY lane")?;
         let heads = statement.query_map([run.0], |row| Ok((LaneId(row.get(0)?), row.get(1)?, row.get(2)?)))?;
         heads.collect::<Result<_, _>>().map_err(JournalError::from)
-    }
-
-    pub fn anchor(&self, run: &RunRecord) -> Result<Anchor, JournalError> {
-        Ok(Anchor::new(&run.id, self.heads(run.key)?))
     }
 
     /// Every event of a run as it is stored, lane by lane in order: for those who check it.

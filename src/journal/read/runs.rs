@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use crate::event::rules::Rules;
+use crate::journal::chain::Anchor;
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 use crate::journal::new_run::{NewLane, Places};
@@ -59,6 +60,11 @@ impl Journal {
     pub fn run(&self, key: RunKey) -> Result<RunRecord, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!("SELECT {RUN} FROM run WHERE run = ?1"))?;
         statement.query_row([key.0], run_record).map_err(JournalError::from)
+    }
+
+    /// Hash over the heads of its lanes, to be kept elsewhere.
+    pub fn anchor(&self, run: &RunRecord) -> Result<Anchor, JournalError> {
+        Ok(Anchor::new(&run.id, self.heads(run.key)?))
     }
 
     /// The run of this id, or of the one id that begins so.

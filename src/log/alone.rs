@@ -1,0 +1,74 @@
+//! The log of a machine that is alone: the journal itself. The batch becomes durable with the journal's own transaction, so that
+//! there is no second commit and no second sync.
+
+use jiff::Timestamp;
+
+use super::stamp::{NotTaken, take};
+use super::{Log, Replaced, append};
+use crate::event::{Event, EventKind, LaneId};
+use crate::journal::stamped::Stamped;
+use crate::journal::stored::StoredEvent;
+use crate::journal::{Journal, JournalError, RunKey};
+
+pub(crate) struct Alone;
+
+impl Log for Alone {
+    /// Nothing to do: what follows in the journal's transaction is the commit, and that refuses a head which another connection has
+    /// moved.
+    fn commit(&mut self, _: &Stamped) -> Result<(), Replaced> {
+        Ok(())
+    }
+
+    /// Always: nobody else carries the run as long as this process has its lock.
+    fn hold(&self) -> bool {
+        true
+    }
+}
+
+/// Appending to a run that no launch carries meanwhile.
+impl Journal {
+    /// Appends events to their lanes, durable when this returns. A history that cannot have happened is refused
+    /// whole, and nothing is written.
+    pub fn append(
+        &mut self,
+        run: RunKey,
+        kinds: impl IntoIterator<Item = (LaneId, EventKind)>,
+    ) -> Result<Vec<Event>, JournalError> {
+        self.append_at(run, kinds.into_iter().map(|(lane, kind)| (lane, None, kind)))
+    }
+
+    /// The same, with the time of each event; none: now.
+    pub fn append_at(
+        &mut self,
+        run: RunKey,
+        kinds: impl IntoIterator<Item = (LaneId, Option<Timestamp>, EventKind)>,
+    ) -> Result<Vec<Event>, JournalError> {
+        let mut events: Vec<Event> =
+            kinds.into_iter().map(|(lane, at, kind)| Event::unnumbered(lane, at, kind)).collect();
+        append(self.begin_append(run)?, &mut Alone, &mut events)?;
+        Ok(events)
+    }
+
+    /// Appends events that were stamped elsewhere: their texts are taken to the letter, and their hashes computed again. They have to
+    /// follow the last ones of their lanes. Refused whole, as [`Journal::append`] does.
+    pub fn append_stamped(&mut self, run: RunKey, stored: &[StoredEvent<'_>]) -> Result<Vec<Event>, JournalError> {
+        let events = stored.iter().map(read).collect::<Result<Vec<Event>, _>>()?;
+        let mut to = self.begin_append(run)?;
+        to.load(&events)?;
+        let stamped = take(&mut to.known, &events, stored).map_err(|why| match why {
+            NotTaken::Illegal(step) => step.into(),
+            NotTaken::Unchained(why) => JournalError::Damaged(why.to_string()),
+        })?;
+        to.project(&stamped, &events)?;
+        to.finish()?;
+        Ok(events)
+    }
+}
+
+fn read(stored: &StoredEvent<'_>) -> Result<Event, JournalError> {
+    let (lane, seq) = (stored.lane, stored.seq);
+    let damaged = |error: &dyn std::fmt::Display| JournalError::Damaged(format!("event {seq} of lane {lane}: {error}"));
+    let kind = stored.read().map_err(|error| damaged(&error))?;
+    let at = Timestamp::from_millisecond(stored.at_ms).map_err(|error| damaged(&error))?;
+    Ok(Event { lane, seq, at, kind })
+}

@@ -1,0 +1,80 @@
+//! A log in memory that several writers share, for tests: each of them has a handle.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::{Log, Replaced};
+use crate::event::LaneId;
+use crate::journal::chain::Hash;
+use crate::journal::stamped::Stamped;
+use crate::journal::stored::StoredEvent;
+
+/// Text of one event as it was committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) lane: LaneId,
+    pub(super) seq: u64,
+    pub(super) at_ms: i64,
+    pub(super) kind: String,
+    pub(super) row: Option<u32>,
+    pub(super) detail: String,
+    pub(super) prev: Hash,
+    pub(super) hash: Hash,
+}
+
+impl Line {
+    pub(super) fn new(event: &StoredEvent<'_>) -> Self {
+        let &StoredEvent { lane, seq, at_ms, kind, row, detail, prev, hash } = event;
+        Self { lane, seq, at_ms, kind: kind.to_owned(), row, detail: detail.to_owned(), prev, hash }
+    }
+
+    pub(super) fn stored(&self) -> StoredEvent<'_> {
+        let Line { lane, seq, at_ms, ref kind, row, ref detail, prev, hash } = *self;
+        StoredEvent { lane, seq, at_ms, kind, row, detail, prev, hash }
+    }
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Shared(Arc<Mutex<Vec<Line>>>);
+
+impl Shared {
+    pub(super) fn lines(&self) -> MutexGuard<'_, Vec<Line>> {
+        self.0.lock().unwrap()
+    }
+}
+
+pub(super) struct Memory {
+    shared: Shared,
+    /// Events that the log has as far as this writer knows.
+    n_known: usize,
+    is_replaced: bool,
+}
+
+impl Memory {
+    /// A writer that goes on behind all that is there.
+    pub(super) fn new(shared: &Shared) -> Self {
+        Self { shared: shared.clone(), n_known: shared.lines().len(), is_replaced: false }
+    }
+}
+
+impl Log for Memory {
+    fn commit(&mut self, batch: &Stamped) -> Result<(), Replaced> {
+        let mut lines = self.shared.lines();
+        if self.is_replaced || lines.len() != self.n_known {
+            self.is_replaced = true;
+            return Err(Replaced);
+        }
+        let mut heads: BTreeMap<LaneId, Hash> = lines.iter().map(|line| (line.lane, line.hash)).collect();
+        for event in batch.iter() {
+            let before = heads.insert(event.lane, event.hash);
+            assert!(before.is_none_or(|before| before == event.prev), "a batch follows what was committed");
+        }
+        lines.extend(batch.iter().map(|event| Line::new(&event)));
+        self.n_known = lines.len();
+        Ok(())
+    }
+
+    fn hold(&self) -> bool {
+        !self.is_replaced
+    }
+}

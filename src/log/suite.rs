@@ -1,0 +1,285 @@
+//! Rules that every log has to keep, together with the journal that stands behind it. A further log gets a [`Subject`] and a line at the
+//! foot of this file.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use super::alone::Alone;
+use super::memory::{Line, Memory, Shared};
+use super::{Log, NotAppended, append};
+use crate::event::row::RowEvent;
+use crate::event::run::RunEvent;
+use crate::event::{Event, EventKind, LaneId, Outcome};
+use crate::journal::new_run::{NewLane, NewRun};
+use crate::journal::stored::EventOrder;
+use crate::journal::{Journal, JournalError, RunKey};
+use crate::model::words::Word;
+use crate::model::{Row, RowId, SourceId, TargetState};
+use crate::waves::Terms;
+
+const N_ROWS: u32 = 40;
+
+/// A run of two accounts behind a log. Rows of odd numbers are in lane 1, the others in lane 2.
+trait Subject: Sized {
+    fn new() -> Self;
+
+    /// A further writer, who goes on behind all that is there.
+    fn writer(&self) -> Writer;
+
+    /// All that was committed, as whoever begins anew reads it, lane by lane.
+    fn lines(&self) -> Vec<Line>;
+}
+
+/// A journal and the log before it, as a recorder holds them.
+struct Writer {
+    journal: Journal,
+    log: Box<dyn Log>,
+    run: RunKey,
+}
+
+impl Writer {
+    fn new(mut journal: Journal, log: Box<dyn Log>) -> Self {
+        journal.mind_heads();
+        let run = journal.runs().unwrap()[0].key;
+        Self { journal, log, run }
+    }
+
+    fn append(&mut self, events: &mut [Event]) -> Result<(), NotAppended> {
+        append(self.journal.begin_append(self.run)?, &mut *self.log, events)
+    }
+
+    /// What the journal holds is what the log holds, up to where the journal ends.
+    fn is_behind(&self, subject: &impl Subject) {
+        let all = subject.lines();
+        let own = lines_of(&self.journal, self.run);
+        for lane in [LaneId::RUN, LaneId(1), LaneId(2)] {
+            let of = |lines: &[Line]| lines.iter().filter(|line| line.lane == lane).cloned().collect::<Vec<_>>();
+            assert!(of(&all).starts_with(&of(&own)), "lane {lane}: {own:#?} is not what the log begins with: {all:#?}");
+        }
+    }
+}
+
+struct OfAlone {
+    folder: tempfile::TempDir,
+}
+
+impl Subject for OfAlone {
+    fn new() -> Self {
+        let subject = Self { folder: tempfile::tempdir().unwrap() };
+        make_run(&subject.path());
+        subject
+    }
+
+    fn writer(&self) -> Writer {
+        Writer::new(Journal::open(&self.path()).unwrap(), Box::new(Alone))
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let journal = Journal::open_to_read(&self.path()).unwrap();
+        lines_of(&journal, journal.runs().unwrap()[0].key)
+    }
+}
+
+impl OfAlone {
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("j.db")
+    }
+}
+
+struct OfMemory {
+    shared: Shared,
+    /// The run as it was made; each writer has a journal of its own, brought up to where the log is.
+    folder: tempfile::TempDir,
+}
+
+impl Subject for OfMemory {
+    fn new() -> Self {
+        let subject = Self { shared: Shared::default(), folder: tempfile::tempdir().unwrap() };
+        make_run(&subject.folder.path().join("made.db"));
+        subject
+    }
+
+    fn writer(&self) -> Writer {
+        let nth = std::fs::read_dir(self.folder.path()).unwrap().count();
+        let path = self.folder.path().join(format!("{nth}.db"));
+        Journal::open_to_read(&self.folder.path().join("made.db")).unwrap().copy_to(&path).unwrap();
+        let mut journal = Journal::open(&path).unwrap();
+        let run = journal.runs().unwrap()[0].key;
+        let lines = self.shared.lines().clone();
+        journal.append_stamped(run, &lines.iter().map(Line::stored).collect::<Vec<_>>()).unwrap();
+        Writer::new(journal, Box::new(Memory::new(&self.shared)))
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let mut lines = self.shared.lines().clone();
+        lines.sort_by_key(|line| (line.lane, line.seq));
+        lines
+    }
+}
+
+/// Makes a journal with one run of two accounts.
+pub(crate) fn make_run(path: &std::path::Path) {
+    let lane = |name: &str| NewLane {
+        name: name.to_owned(),
+        endpoint: "sandbox".to_owned(),
+        account: name.to_owned(),
+        takes_unnamed: false,
+    };
+    let new = NewRun {
+        id: "r1",
+        made_at: Timestamp::UNIX_EPOCH,
+        plan_path: "plan.csv",
+        plan_digest: "sha256:0",
+        n_rows: N_ROWS,
+        lanes: &[lane("one"), lane("two")],
+        settings: &serde_json::json!({}),
+        given: std::collections::BTreeMap::new(),
+        terms: &Terms::default(),
+    };
+    let row = |n: u32| Row {
+        id: RowId(n),
+        line: n + 1,
+        file: None,
+        source_id: SourceId::new(&format!("vm-{n}")).unwrap(),
+        wants: TargetState { copystate: Some(Word::new("stopped")), migrationcycle: None },
+        expects: TargetState::default(),
+        wave: None,
+        account: Some(if n % 2 == 1 { "one" } else { "two" }.to_owned()),
+        name: None,
+        note: None,
+        extra: Vec::new(),
+    };
+    let mut journal = Journal::open(path).unwrap();
+    let made = journal.create_run(&new, |sink| (1..=N_ROWS).try_for_each(|n| sink.row(&row(n), None)));
+    made.map_err(|error: JournalError| error).unwrap();
+}
+
+/// Events that the journal holds, but for the one with which the run was made: there is no log before there is a run.
+fn lines_of(journal: &Journal, run: RunKey) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let read = journal.for_each_stored_event(run, EventOrder::ByLane, |event| {
+        lines.extend((event.kind != "run_started").then(|| Line::new(&event)));
+        Ok::<(), JournalError>(())
+    });
+    read.unwrap();
+    lines
+}
+
+fn event(lane: LaneId, kind: EventKind) -> Event {
+    Event::unnumbered(lane, Some(Timestamp::UNIX_EPOCH), kind)
+}
+
+fn lane_of(row: u32) -> LaneId {
+    LaneId(2 - row % 2)
+}
+
+fn seen(row: u32) -> Event {
+    event(lane_of(row), RowEvent::Seen { seen: None }.about(RowId(row)))
+}
+
+fn begun(row: u32) -> Event {
+    let begun = RowEvent::AttemptStarted { attempt: 1, sends: TargetState::default() };
+    event(lane_of(row), begun.about(RowId(row)))
+}
+
+fn ended(row: u32) -> Event {
+    let outcome = Outcome::Accepted { status: 200 };
+    let ended = RowEvent::AttemptEnded { attempt: 1, outcome, request_id: Some("☃\"".to_owned()), took_ms: 1 };
+    event(lane_of(row), ended.about(RowId(row)))
+}
+
+fn what_is_committed_is_found_to_the_letter<S: Subject>() {
+    let (subject, mut batches) = (S::new(), Vec::new());
+    let mut writer = subject.writer();
+    // More than one statement of the journal takes, with a rest; then a few; then one.
+    let all = (1..=N_ROWS).map(seen).chain((1..=N_ROWS).map(begun));
+    batches.push(all.chain([event(LaneId::RUN, RunEvent::WaitEnded.into())]).collect::<Vec<_>>());
+    batches.push(vec![ended(1), ended(2), ended(3)]);
+    batches.push(vec![ended(4)]);
+    for batch in &mut batches {
+        writer.append(batch).unwrap();
+    }
+    let mut expected: Vec<(LaneId, u64, EventKind)> =
+        batches.concat().into_iter().map(|event| (event.lane, event.seq, event.kind)).collect();
+    expected.sort_by_key(|(lane, seq, _)| (*lane, *seq));
+    let found: Vec<(LaneId, u64, EventKind)> =
+        subject.lines().iter().map(|line| (line.lane, line.seq, line.stored().read().unwrap())).collect();
+    assert_eq!(found, expected);
+    assert_eq!(lines_of(&writer.journal, writer.run), subject.lines());
+    for pair in subject.lines().windows(2).filter(|pair| pair[0].lane == pair[1].lane) {
+        assert_eq!((pair[1].seq, pair[1].prev), (pair[0].seq + 1, pair[0].hash));
+    }
+}
+
+fn a_batch_that_cannot_have_happened_leaves_nothing<S: Subject>() {
+    let subject = S::new();
+    let mut writer = subject.writer();
+    writer.append(&mut [seen(1), begun(1)]).unwrap();
+    let before = subject.lines();
+    let refused = writer.append(&mut [ended(1), seen(3), ended(2)]).unwrap_err();
+    assert!(matches!(&refused, NotAppended::Illegal(illegal) if illegal.nth == 2), "{refused:?}");
+    assert_eq!(subject.lines(), before);
+    writer.is_behind(&subject);
+    // The others are appended without it.
+    writer.append(&mut [ended(1), seen(3)]).unwrap();
+    assert_eq!(subject.lines().len(), before.len() + 2);
+    assert_eq!(lines_of(&writer.journal, writer.run), subject.lines());
+}
+
+fn a_writer_that_was_replaced_commits_nothing_more<S: Subject>() {
+    let subject = S::new();
+    let mut first = subject.writer();
+    first.append(&mut [seen(1), begun(1)]).unwrap();
+    let mut second = subject.writer();
+    second.append(&mut [ended(1), seen(3)]).unwrap();
+    let taken = subject.lines();
+    for _ in 0..2 {
+        match first.append(&mut [ended(1)]).unwrap_err() {
+            NotAppended::Replaced => assert!(!first.log.hold(), "nothing leaves any more"),
+            NotAppended::Journal(JournalError::NotOurs) => (),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(subject.lines(), taken);
+        first.is_behind(&subject);
+    }
+    second.append(&mut [begun(3)]).unwrap();
+    assert_eq!(subject.lines().len(), taken.len() + 1);
+}
+
+fn a_writer_that_nobody_replaced_holds_the_run<S: Subject>() {
+    let subject = S::new();
+    let mut writer = subject.writer();
+    assert!(writer.log.hold());
+    writer.append(&mut [seen(1), begun(1)]).unwrap();
+    assert!(writer.log.hold());
+}
+
+macro_rules! keeps_the_rules {
+    ($name:ident: $Subject:ty) => {
+        mod $name {
+            #[test]
+            fn what_is_committed_is_found_to_the_letter() {
+                super::what_is_committed_is_found_to_the_letter::<$Subject>();
+            }
+
+            #[test]
+            fn a_batch_that_cannot_have_happened_leaves_nothing() {
+                super::a_batch_that_cannot_have_happened_leaves_nothing::<$Subject>();
+            }
+
+            #[test]
+            fn a_writer_that_was_replaced_commits_nothing_more() {
+                super::a_writer_that_was_replaced_commits_nothing_more::<$Subject>();
+            }
+
+            #[test]
+            fn a_writer_that_nobody_replaced_holds_the_run() {
+                super::a_writer_that_nobody_replaced_holds_the_run::<$Subject>();
+            }
+        }
+    };
+}
+
+keeps_the_rules!(alone: super::OfAlone);
+keeps_the_rules!(memory: super::OfMemory);
