@@ -3,7 +3,7 @@
 //! Its files stand on [`connection`](Journal), [`error`](JournalError) and `tables`, the stored forms. `opening` and what it asks
 //! (`objects`, `one_name`, `place`) is how a file is opened, [`new_run`] how a run is made, `append` how events are written and
 //! `project` what they change in other tables. [`read`] is reading, [`stored`] and `by_index` are for those who check, [`chain`] is
-//! the hash chain. Events, the rows they change and the heads of their lanes are one transaction; `log::append` says in which
+//! the hash chain. Events, the rows they change and the heads of their lanes are one transaction; `log::appending` says in which
 //! steps it is made.
 
 mod alone;

@@ -1,4 +1,4 @@
-//! The one writer of a run: appends a batch (`log::append`: stamp, commit, project), then tells the observers, then the caller.
+//! The one writer of a run: appends a batch (`log::appending`: stamp, commit, project), then tells the observers, then the caller.
 //!
 //! A thread owns the journal's connection. What queued up while the last commit was syncing becomes one
 //! transaction, so that full sync costs little when many calls share it.
@@ -20,8 +20,9 @@ use crate::journal::place::{Gone, How, Place};
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::ledger::IllegalStep;
 use crate::log::alone::Alone;
+use crate::log::appending::{self, NotAppended};
+use crate::log::seam::Log;
 use crate::log::stamp::Illegal;
-use crate::log::{self, Log, NotAppended};
 use crate::model::SourceId;
 
 pub(crate) mod kept;
@@ -74,7 +75,12 @@ struct Entry {
 }
 
 impl Recorder {
-    /// When this returns `Ok`, the events are on disk and the observers have been told. On an error none of them is, but where the
+    /// Records events of the run itself: the one way to its lane while a launch carries it. Returns as [`Recorder::record`] does.
+    pub(crate) async fn record_of_run(&self, events: Vec<RunEvent>) -> Result<(), JournalClosed> {
+        self.bring(LaneId::RUN, events.into_iter().map(EventKind::from).collect(), None).await
+    }
+
+    /// Records events of an account's lane. When this returns `Ok`, the events are on disk and the observers have been told. On an error none of them is, but where the
     /// journal was closed while it was written.
     pub(crate) async fn record(
         &self,
@@ -82,6 +88,11 @@ impl Recorder {
         kinds: Vec<EventKind>,
         source: Option<&SourceId>,
     ) -> Result<(), JournalClosed> {
+        debug_assert!(lane != LaneId::RUN, "the run's own events have their own way");
+        self.bring(lane, kinds, source).await
+    }
+
+    async fn bring(&self, lane: LaneId, kinds: Vec<EventKind>, source: Option<&SourceId>) -> Result<(), JournalClosed> {
         let (ack, done) = oneshot::channel();
         let at = match self.clock {
             Clock::OfMachine => None,
@@ -367,7 +378,9 @@ impl Writer {
 
     fn append(&mut self, batch: &mut Batch) -> Result<Appended, NotAppended> {
         match self.journal.begin_append_alone(self.run)? {
-            Begun::Append(append) => log::append(append, &mut *self.log, &mut batch.events).map(|()| Appended::Whole),
+            Begun::Append(append) => {
+                appending::append(append, &mut *self.log, &mut batch.events).map(|()| Appended::Whole)
+            }
             Begun::WrittenByOthers(number) => Ok(Appended::WrittenByOthers(number)),
         }
     }
@@ -473,10 +486,9 @@ impl Writer {
         if self.ended {
             return Ok(());
         }
-        let stops = RunEvent::DrainBegan { reason: DrainReason::JournalGone, why: Some(gone.to_string()) }.into();
-        for event in self.journal.append(self.run, [(LaneId::RUN, stops)])? {
-            tell(&mut self.observers, &event, None);
-        }
+        let stops = RunEvent::DrainBegan { reason: DrainReason::JournalGone, why: Some(gone.to_string()) };
+        let event = self.journal.append_of_run(self.run, stops)?;
+        tell(&mut self.observers, &event, None);
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use super::stop::Stop;
 use crate::clock::Clock;
 use crate::control;
 use crate::event::run::RunEvent;
-use crate::event::{DrainReason, EventKind, Ground, LaneId};
+use crate::event::{DrainReason, Ground, LaneId};
 use crate::gate::RateOfAll;
 use crate::journal::JournalError;
 use crate::judge::Reason;
@@ -253,8 +253,7 @@ impl Helm {
 
     async fn record(&self, events: Vec<RunEvent>) -> Result<(), JournalClosed> {
         let now = self.clock.now();
-        let kinds = events.iter().cloned().map(EventKind::from).collect();
-        if let Err(closed) = self.recorder.record(LaneId::RUN, kinds, None).await {
+        if let Err(closed) = self.recorder.record_of_run(events.clone()).await {
             self.stop.drain(DrainReason::JournalClosed);
             return Err(closed);
         }

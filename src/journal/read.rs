@@ -13,6 +13,7 @@ pub(crate) mod activity;
 pub mod attempts;
 pub mod by_wave;
 pub mod causes;
+pub(super) mod conditions;
 pub mod ending;
 pub mod events;
 pub mod extra;

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::chain::{Hash, hex};
 use super::connection::{Journal, RunKey};
 use super::error::JournalError;
+use super::read::conditions::Conditions;
 use super::tables::{columns, row};
 use crate::event::stored::{Stored, from_stored_form, stored_form};
 use crate::event::{EventKind, LaneId, Verdict};
@@ -87,22 +88,23 @@ impl Journal {
         order: EventOrder,
         mut each: impl FnMut(StoredEvent<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let (condition, by, rows) = match order {
-            EventOrder::ByLane => ("?2 IS NULL AND ?3 IS NULL", "lane, seq", None),
-            EventOrder::OfLane(lane) => ("lane = ?2 AND ?3 = 0", "seq", Some((lane.0, 0))),
-            EventOrder::FirstOf(lane) => ("lane = ?2 AND ?3 = 0", "seq LIMIT 1", Some((lane.0, 0))),
-            EventOrder::LastOf(lane) => ("lane = ?2 AND ?3 = 0", "seq DESC LIMIT 1", Some((lane.0, 0))),
-            EventOrder::OfVerdicts => {
-                ("kind IN ('row_settled', 'row_reopened') AND ?2 IS NULL AND ?3 IS NULL", "lane, seq", None)
+        let all = Conditions::new(run);
+        let (conditions, by) = match order {
+            EventOrder::ByLane => (all, "lane, seq"),
+            EventOrder::OfLane(lane) => (all.and_with("lane = ?", lane.0), "seq"),
+            EventOrder::FirstOf(lane) => (all.and_with("lane = ?", lane.0), "seq LIMIT 1"),
+            EventOrder::LastOf(lane) => (all.and_with("lane = ?", lane.0), "seq DESC LIMIT 1"),
+            EventOrder::OfVerdicts => (all.and("kind IN ('row_settled', 'row_reopened')"), "lane, seq"),
+            EventOrder::ByRow { first, last } => {
+                (all.and_with("row >= ?", first.0).and_with("row <= ?", last.0), "row, seq")
             }
-            EventOrder::ByRow { first, last } => ("row BETWEEN ?2 AND ?3", "row, seq", Some((first.0, last.0))),
         };
         let sql = format!(
-            "SELECT lane, seq, at, kind, row, detail, prev, hash FROM event WHERE run = ?1 AND {condition} ORDER BY {by}"
+            "SELECT lane, seq, at, kind, row, detail, prev, hash FROM event WHERE {} ORDER BY {by}",
+            conditions.sql()
         );
         let mut statement = self.conn.prepare_cached(&sql).map_err(JournalError::from)?;
-        let among = params![run.0, rows.map(|(first, _)| first), rows.map(|(_, last)| last)];
-        let mut found = statement.query(among).map_err(JournalError::from)?;
+        let mut found = statement.query(conditions.values()).map_err(JournalError::from)?;
         while let Some(columns) = found.next().map_err(JournalError::from)? {
             let stored = stored_event(columns).map_err(JournalError::from)?;
             each(stored)?;

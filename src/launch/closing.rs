@@ -1,7 +1,6 @@
 //! Closes what a launch left that was cut off between its last verdict and its end.
 
 use crate::audit::beforehand;
-use crate::event::LaneId;
 use crate::journal::Journal;
 use crate::lock::{self, Lock};
 use crate::report::cut_off::CutOffEnd;
@@ -24,7 +23,7 @@ pub(crate) fn close_cut_off(context: &Context, journal: &mut Journal) -> Result<
         }
         beforehand::run_to_close(journal, &run)?;
         let end = CutOffEnd::from_journal(journal, &run, &journal.tally(run.key)?)?;
-        journal.append(run.key, [(LaneId::RUN, end.event().into())])?;
+        journal.append_of_run(run.key, end.event())?;
         let (id, exit, reason) = (plain(&run.id), end.exit, end.reason);
         context.console.say(&format!("run {id} is closed: {} ({}), {reason}", exit.code(), exit.name()));
     }

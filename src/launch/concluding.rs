@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::engine::book::Book;
 use crate::engine::stop::Stop;
 use crate::event::run::RunEvent;
-use crate::event::{DrainReason, LaneId, LaneStop};
+use crate::event::{DrainReason, LaneStop};
 use crate::exit::Exit;
 use crate::journal::read::steering::Due;
 use crate::journal::{Journal, JournalError};
@@ -234,6 +234,6 @@ fn and_late(exit: Exit, reason: Option<String>, late: Vec<String>) -> (Exit, Opt
 /// Records the end and waits for the last commit. If the journal refused anything, this says why.
 async fn finish(recorder: &Recorder, writing: Writing, end: RunEvent) -> Result<(), CommandError> {
     // If the journal takes nothing more, closing it says so.
-    _ = recorder.record(LaneId::RUN, vec![end.into()], None).await;
+    _ = recorder.record_of_run(vec![end]).await;
     Ok(recorder.close(writing).await?)
 }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::engine::stop::Stop;
+use crate::event::DrainReason;
 use crate::event::run::RunEvent;
-use crate::event::{DrainReason, LaneId};
 use crate::exit::Exit;
 use crate::recorder::Recorder;
 
@@ -37,8 +37,8 @@ pub(super) fn watch(stop: Stop, recorder: Recorder, ended: Arc<AtomicBool>) -> s
                         // Journaled for the audit; stopping does not wait for it.
                         let recorder = recorder.clone();
                         tokio::spawn(async move {
-                            let drain = RunEvent::DrainBegan { reason, why: None }.into();
-                            _ = recorder.record(LaneId::RUN, vec![drain], None).await;
+                            let drain = RunEvent::DrainBegan { reason, why: None };
+                            _ = recorder.record_of_run(vec![drain]).await;
                         });
                     }
                 }

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use super::ending::exit_event;
 use super::inputs::Launch;
 use crate::console::Console;
-use crate::event::LaneId;
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::report::summary::{self, Summary};
@@ -84,7 +83,7 @@ impl Launch {
         let said = causes(error).fold(error.to_string(), |said, cause| format!("{said}: {cause}"));
         let reason = carried.reason.iter().fold(said, |said, reason| format!("{said}; {reason}"));
         let ended = exit_event(exit, Some(reason), None, Instant::now());
-        Journal::open(&carried.journal)?.append(self.run.key, [(LaneId::RUN, ended.into())])?;
+        Journal::open(&carried.journal)?.append_of_run(self.run.key, ended)?;
         Ok(())
     }
 

@@ -3,8 +3,10 @@
 
 use jiff::Timestamp;
 
+use super::appending::append;
+use super::seam::{Log, Replaced};
 use super::stamp::{NotTaken, take};
-use super::{Log, Replaced, append};
+use crate::event::run::RunEvent;
 use crate::event::{Event, EventKind, LaneId};
 use crate::journal::stamped::Stamped;
 use crate::journal::stored::StoredEvent;
@@ -35,6 +37,14 @@ impl Journal {
         kinds: impl IntoIterator<Item = (LaneId, EventKind)>,
     ) -> Result<Vec<Event>, JournalError> {
         self.append_at(run, kinds.into_iter().map(|(lane, kind)| (lane, None, kind)))
+    }
+
+    /// The same of one event of the run itself: no launch carries it, or its journal is another one now.
+    pub(crate) fn append_of_run(&mut self, run: RunKey, event: RunEvent) -> Result<Event, JournalError> {
+        let mut events = [Event::unnumbered(LaneId::RUN, None, event.into())];
+        append(self.begin_append(run)?, &mut Alone, &mut events)?;
+        let [event] = events;
+        Ok(event)
     }
 
     /// The same, with the time of each event; none: now.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::{Log, Replaced};
+use super::seam::{Log, Replaced};
 use crate::event::LaneId;
 use crate::journal::chain::Hash;
 use crate::journal::stamped::Stamped;

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::alone::Alone;
+use super::appending::{NotAppended, append};
 use super::memory::{Line, Memory, Shared};
-use super::{Log, NotAppended, append};
+use super::seam::Log;
 use crate::event::row::RowEvent;
 use crate::event::run::RunEvent;
 use crate::event::{Event, EventKind, LaneId, Outcome};

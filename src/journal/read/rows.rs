@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use rusqlite::{OptionalExtension, params};
 
+use super::conditions::Conditions;
 use crate::event::LaneId;
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
@@ -40,27 +41,30 @@ impl Journal {
         after: Option<RowId>,
         limit: u32,
     ) -> Result<Vec<(Row, Standing)>, JournalError> {
-        let off_target = format!("?4 = ?5 AND NOT {ON_TARGET}");
-        let (condition, lane, wave_no) = match which {
-            Which::Unsettled { lane, wave_no, part: Part::Canary } => {
-                ("lane = ?4 AND wave_no = ?5 AND canary = 1 AND verdict IS NULL", lane.0, wave_no)
-            }
-            Which::Unsettled { lane, wave_no, part: Part::Rest } => {
-                ("lane = ?4 AND wave_no = ?5 AND canary = 0 AND verdict IS NULL", lane.0, wave_no)
+        let conditions = Conditions::new(run).and_with("row > ?", after.map_or(0, |row| row.0));
+        let in_lane = |conditions: Conditions, lane: LaneId| conditions.and_with("lane = ?", lane.0);
+        let mut conditions = match which {
+            Which::Unsettled { lane, wave_no, part } => {
+                let is_of_part = match part {
+                    Part::Canary => "canary = 1",
+                    Part::Rest => "canary = 0",
+                };
+                in_lane(conditions, lane).and_with("wave_no = ?", wave_no).and(is_of_part).and("verdict IS NULL")
             }
             Which::InDoubt { lane } => {
-                ("lane = ?4 AND ?5 = 0 AND verdict IS NULL AND standing IN ('open', 'in_doubt', 'accepted')", lane.0, 0)
+                in_lane(conditions, lane).and("verdict IS NULL").and("standing IN ('open', 'in_doubt', 'accepted')")
             }
-            Which::OffTarget => (off_target.as_str(), 0, 0),
-            Which::All => ("?4 = ?5", 0, 0),
+            Which::OffTarget => conditions.and(&format!("NOT {ON_TARGET}")),
+            Which::All => conditions,
         };
+        let limit = conditions.value(limit);
         let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT {}, {} FROM row WHERE run = ?1 AND row > ?2 AND {condition} ORDER BY row LIMIT ?3",
+            "SELECT {}, {} FROM row WHERE {} ORDER BY row LIMIT {limit}",
             row::PLAN,
-            row::STANDING
+            row::STANDING,
+            conditions.sql()
         ))?;
-        let after = after.map_or(0, |row| row.0);
-        let page = statement.query_map(params![run.0, after, limit, lane, wave_no], row::row_and_standing)?;
+        let page = statement.query_map(conditions.values(), row::row_and_standing)?;
         page.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 

@@ -1,7 +1,6 @@
 //! Rows by verdict and by what stands in them, a page at a time.
 
-use rusqlite::{Connection, params};
-
+use super::conditions::Conditions;
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 use crate::journal::tables::row;
@@ -21,38 +20,27 @@ impl Search {
     /// Every row that is not on target, settled or not.
     pub(crate) const OFF_TARGET: &str = "off";
 
-    /// As SQL, with `?2` the verdict and `?3` the pattern.
-    fn condition(&self) -> String {
-        let off_target = format!("?2 IS NOT NULL AND NOT {}", row::ON_TARGET);
-        let verdict = match self.verdict.as_deref() {
-            None => "?2 IS NULL",
-            Some(Self::OFF_TARGET) => &off_target,
-            Some("in_doubt") => "?2 IS NOT NULL AND verdict IS NULL AND standing IN ('open', 'in_doubt', 'accepted')",
-            Some("pending") => "?2 IS NOT NULL AND verdict IS NULL AND standing IN ('untried', 'due')",
-            Some(_) => "verdict = ?2",
+    fn conditions(&self, run: RunKey) -> Conditions {
+        let conditions = Conditions::new(run);
+        let conditions = match self.verdict.as_deref() {
+            None => conditions,
+            Some(Self::OFF_TARGET) => conditions.and(&format!("NOT {}", row::ON_TARGET)),
+            Some("in_doubt") => conditions.and("verdict IS NULL AND standing IN ('open', 'in_doubt', 'accepted')"),
+            Some("pending") => conditions.and("verdict IS NULL AND standing IN ('untried', 'due')"),
+            Some(verdict) => conditions.and_with("verdict = ?", verdict.to_owned()),
         };
-        let text = if self.text.is_none() {
-            "?3 IS NULL"
-        } else {
-            "(source_id LIKE ?3 ESCAPE '\\' OR name LIKE ?3 ESCAPE '\\' OR wave LIKE ?3 ESCAPE '\\'
-              OR reason LIKE ?3 ESCAPE '\\' OR error_msg LIKE ?3 ESCAPE '\\' OR error_code LIKE ?3 ESCAPE '\\'
-              OR request_id LIKE ?3 ESCAPE '\\')"
-        };
-        format!("run = ?1 AND {verdict} AND {text}")
-    }
-
-    fn pattern(&self) -> Option<String> {
-        self.text.as_deref().map(|text| format!("%{}%", escaped_for_like(text)))
+        let Some(text) = &self.text else { return conditions };
+        let columns = ["source_id", "name", "wave", "reason", "error_msg", "error_code", "request_id"];
+        let stands_in = columns.map(|column| format!("{column} LIKE ? ESCAPE '\\'")).join(" OR ");
+        conditions.and_with(&format!("({stands_in})"), format!("%{}%", escaped_for_like(text)))
     }
 }
 
 impl Journal {
     pub(crate) fn count_found(&self, run: RunKey, search: &Search) -> Result<u64, JournalError> {
-        let sql = format!("SELECT count(*) FROM row WHERE {}", search.condition());
-        let conn: &Connection = &self.conn;
-        conn.prepare_cached(&sql)?
-            .query_row(params![run.0, search.verdict, search.pattern()], |row| row.get(0))
-            .map_err(JournalError::from)
+        let conditions = search.conditions(run);
+        let sql = format!("SELECT count(*) FROM row WHERE {}", conditions.sql());
+        self.conn.prepare_cached(&sql)?.query_row(conditions.values(), |row| row.get(0)).map_err(JournalError::from)
     }
 
     /// In plan order.
@@ -63,15 +51,16 @@ impl Journal {
         from: u64,
         limit: u32,
     ) -> Result<Vec<(Row, Standing)>, JournalError> {
+        let mut conditions = search.conditions(run);
+        let (limit, from) = (conditions.value(limit), conditions.value(i64::try_from(from).unwrap_or(i64::MAX)));
         let sql = format!(
-            "SELECT {}, {} FROM row WHERE {} ORDER BY row LIMIT ?4 OFFSET ?5",
+            "SELECT {}, {} FROM row WHERE {} ORDER BY row LIMIT {limit} OFFSET {from}",
             row::PLAN,
             row::STANDING,
-            search.condition()
+            conditions.sql()
         );
         let mut statement = self.conn.prepare_cached(&sql)?;
-        let values = params![run.0, search.verdict, search.pattern(), limit, from];
-        let found = statement.query_map(values, row::row_and_standing)?;
+        let found = statement.query_map(conditions.values(), row::row_and_standing)?;
         found.collect::<Result<_, _>>().map_err(JournalError::from)
     }
 }
