@@ -3,12 +3,12 @@
 use crate::journal::read::causes::Cause;
 use crate::wording::plain::plain;
 
-/// A cause in one line: code and text.
+/// Describes a cause in one line: code and text.
 pub(crate) fn cause_text(cause: &Cause) -> String {
     code_and_text(cause.error_code.as_deref(), &cause.text)
 }
 
-/// The row that has a cause, or one of those that have it.
+/// Returns the id of the row with a cause, or that of an example if there are several.
 pub(crate) fn example_of(cause: &Cause) -> String {
     let such_as = if cause.n_rows == 1 { "" } else { "such as " };
     format!("{such_as}{}", plain(&cause.example))

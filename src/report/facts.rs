@@ -10,7 +10,7 @@ use crate::wording::amounts::{count, duration};
 use crate::wording::plain::plain;
 use crate::wording::times::{time, time_in};
 
-/// Commands before the last of these are in the journal, and not listed.
+/// Most commands listed; earlier ones are in the journal.
 const MOST_STEERED: usize = 10;
 
 impl Summary {
@@ -19,12 +19,12 @@ impl Summary {
         self.started_at.map(time)
     }
 
-    /// What identifies the run and what it took, as pairs of name and value, with times in UTC.
+    /// Returns facts that identify the run and say what it took, as pairs of name and value, with times in UTC.
     pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
         self.facts_in(None)
     }
 
-    /// The same, with times as the clocks of a zone show them.
+    /// Returns the facts with times in this time zone, or in UTC without one.
     pub(super) fn facts_in(&self, zone: Option<&Zone>) -> Vec<(&'static str, String)> {
         let mut facts = vec![("run", plain(&self.run))];
         facts.push(("plan", format!("{} ({})", plain(&self.plan.path), plain(&self.plan.digest))));

@@ -25,7 +25,7 @@ pub(crate) mod snapshots;
 
 pub(crate) const RUN_ID: &str = "20261123-a1b2c3";
 const JOURNAL_ID: &str = "00112233445566778899aabbccddeeff";
-/// The first event's time; each one after it comes a quarter of a second later.
+/// Time of the first event in milliseconds; each later one comes a quarter of a second after the one before.
 const FIRST_AT_MS: i64 = 1_795_428_000_000;
 const STEP_MS: i64 = 250;
 
@@ -35,7 +35,7 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// A run of these rows that was made, and not launched yet.
+    /// Makes a run of these rows that was not launched yet.
     pub(crate) fn with(rows: &[Row]) -> Self {
         let lab = Self { folder: tempfile::tempdir().unwrap(), order: vec![(LaneId::RUN, 1)] };
         let mut digester = Digester::new();
@@ -107,7 +107,7 @@ impl Lab {
         self.happens(LaneId::RUN, [RunEvent::LaunchEnded { exit, reason, elapsed_ms: 83_250, refusal: None }.into()]);
     }
 
-    /// The journal as it would be, had its clock been ours: times, hashes, heads and sums.
+    /// Returns the journal with known times, and hashes, heads and sums that fit them.
     pub(crate) fn at_known_times(self) -> Self {
         let conn = self.raw();
         let triggers = drop_triggers(&conn);
@@ -145,7 +145,7 @@ impl Lab {
     }
 }
 
-/// So that events can be tampered with; returns how to make the triggers again.
+/// Drops the triggers, so that events can be tampered with. Returns the SQL that makes them again.
 pub(crate) fn drop_triggers(conn: &Connection) -> Vec<String> {
     let mut statement = conn.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
     let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();

@@ -1,4 +1,4 @@
-//! Steering of a run as reports tell it: who holds it back, and what it waits for.
+//! Steering of a run as reports show it: who pauses it, and what it waits for.
 
 use serde::Serialize;
 
@@ -33,8 +33,7 @@ impl SteeringOf {
         Ok(Self { paused, waits, stage, forecast, history, skipped })
     }
 
-    /// Who holds it back, and if it goes on, what it waits for: one line each, with times as the clocks of a zone show them or
-    /// else in UTC.
+    /// Says who pauses the run and, if it goes on, what it waits for: one line each, with times in this time zone or in UTC.
     #[must_use]
     pub fn lines(&self, commands: &NextCommands, goes_on: bool, zone: Option<&Zone>) -> Vec<String> {
         let paused = self.paused.iter().map(|Paused { by, since }| {
@@ -49,7 +48,7 @@ impl SteeringOf {
             let text = commands.waiting(waits.cause, &waits.stage, waits.until, zone);
             format!("Waiting {text}, since {}.", time_in(zone, waits.since))
         });
-        // A plan without waves is carried as one.
+        // A plan without waves has a single stage, which needs no line.
         let says_something = |stage: &&Stage| goes_on && (stage.wave.is_some() || self.forecast.is_some());
         let stage = self.stage.iter().filter(says_something).map(|stage| {
             let forecast = self.forecast.as_ref().map_or(String::new(), |forecast| format!(": {forecast}"));

@@ -25,10 +25,10 @@ use crate::waves::Terms;
 use crate::whoami::Who;
 use crate::wording::times::{serialize_time, time};
 
-/// Causes past these are counted and not listed.
+/// Most causes listed; the others are counted.
 const MOST_CAUSES: u32 = 50;
 
-/// The final document of `run`, `resume`, `retry`, `reconcile` and `status`.
+/// Final document of `run`, `resume`, `retry`, `reconcile` and `status`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     pub schema: &'static str,
@@ -36,12 +36,12 @@ pub struct Summary {
     pub plan: PlanOf,
     pub verdicts: Verdicts,
     pub unsettled: Unsettled,
-    /// Rows that need nobody any more; the unverified are among them where verification was switched off.
+    /// Rows that need no attention, including unverified ones where verification was switched off.
     pub on_target: u64,
-    /// Of those on target, the ones that nobody wanted proven.
+    /// Rows on target for which verification was switched off.
     pub unproven: u64,
     pub attempts: u64,
-    /// While it runs, changes whose answer is not known yet; they are not among the attempts until it is.
+    /// Changes on the wire while it runs; they count as attempts once their answers are known.
     pub under_way: u64,
     pub throttled: u64,
     pub exit: ExitOf,
@@ -49,29 +49,29 @@ pub struct Summary {
     pub started_at: Option<Timestamp>,
     pub elapsed_s: f64,
     pub journal: String,
-    /// As people keep it.
+    /// Anchor in the length in which people keep it.
     pub anchor: String,
-    /// The whole of it.
+    /// Anchor in its full length.
     pub anchor_hash: String,
     pub launches: u32,
-    /// How the last launch began.
+    /// Beginning of the last launch.
     pub last_launch: Option<LaunchOf>,
     /// Set while a launch has not ended: it runs, or it was cut off.
     pub running: Option<Running>,
     pub waves: Vec<WaveTally>,
     pub lanes: Vec<LaneOf>,
-    /// What the plan says of itself, who sealed it and who agreed.
+    /// Plan's own name, ticket and reason, its seal and its approvals.
     pub paper: PaperOf,
-    /// Who steered it, and what it waits for.
+    /// Steering of the run, and the present wait.
     pub steering: SteeringOf,
-    /// Rows that somebody else moved, as far as reads showed it that were made for others.
+    /// Rows that somebody else moved, as far as reads made for other rows showed it.
     pub moved: u64,
-    /// Only where it was asked for.
+    /// Present if it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub if_stopped: Option<IfStopped>,
-    /// Why rows are not on target, most frequent first.
+    /// Causes for which rows are not on target, most frequent first.
     pub causes: Vec<Cause>,
-    /// What to type next, and what that depends on.
+    /// Commands to type next, with the facts that they depend on.
     #[serde(skip)]
     pub commands: NextCommands,
     #[serde(skip)]
@@ -85,7 +85,7 @@ pub struct PlanOf {
     pub rows: u32,
 }
 
-/// All eight, always.
+/// Numbers of rows of all eight verdicts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Verdicts {
     pub applied: u64,
@@ -131,12 +131,12 @@ impl Verdicts {
 pub struct Unsettled {
     pub pending: u64,
     pub in_doubt: u64,
-    /// Of those in doubt, the ones that a launch which goes on has under way.
+    /// Rows in doubt whose request a launch that goes on has under way.
     #[serde(skip)]
     pub under_way: u64,
 }
 
-/// How the last launch ended; without code and name while none has.
+/// End of the last launch; without code and name if none has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExitOf {
     pub code: Option<u8>,
@@ -156,14 +156,14 @@ pub struct PaperOf {
 
 impl PaperOf {
     fn from_run(run: &RunRecord) -> Self {
-        // What is not there, or was altered, says nothing; `audit verify` finds the latter.
+        // A missing or altered paper counts as empty; `audit verify` finds an alteration.
         let Paper { terms, seal } = Paper::of_settings(&run.settings).unwrap_or_default();
         let Terms { name, ticket, reason, require_approvals, .. } = terms;
         Self { name, ticket, reason, require_approvals, seal }
     }
 }
 
-/// One account, and how its rows add up.
+/// One account, with the sums of its rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LaneOf {
     #[serde(flatten)]
@@ -184,7 +184,7 @@ pub struct LaunchOf {
     #[serde(skip_serializing_if = "Who::is_empty")]
     pub who: Who,
     pub version: String,
-    /// By hand, for itself alone.
+    /// Values given to this launch by hand.
     #[serde(skip)]
     pub given: Given,
 }
@@ -198,19 +198,19 @@ pub struct Running {
 }
 
 impl Summary {
-    /// Of the run as it stands in the journal at one instant.
+    /// Reads the summary of a run from one consistent read of the journal.
     pub fn of(journal: &Journal, run: &RunRecord, journal_path: &Path) -> Result<Self, JournalError> {
         journal.at_one_instant(|| Self::now(journal, &journal.run(run.key)?, journal_path))
     }
 
-    /// For those who already hold the instant.
+    /// Reads the summary inside a consistent read that is already open.
     pub(super) fn now(journal: &Journal, run: &RunRecord, journal_path: &Path) -> Result<Self, JournalError> {
         let Sums { tally, waves, lanes, mixed } = journal.sums(run.key)?;
         let run = &cut_off::as_told(journal, run, &tally)?;
         let began = journal.last_launch(run.key)?;
         let elapsed_ms = cut_off::elapsed_ms(journal, run)?;
         let since = began.as_ref().map(|event| event.at);
-        // An attempt may yet be taken back, throttled or not even sent, and a count that people watch would go down.
+        // An attempt under way may yet turn out throttled or unsent, and a displayed count would go down.
         let under_way = if run.running { tally.open } else { 0 };
         let mut commands = NextCommands::from_journal(journal, run, journal_path)?;
         let is_all_on_target = tally.on_target() == u64::from(run.n_rows);
@@ -260,7 +260,7 @@ impl Summary {
         self.unsettled.pending + self.unsettled.in_doubt
     }
 
-    /// Settled, and not where they should be.
+    /// Counts the settled rows that are not on target.
     #[must_use]
     pub fn n_need_a_look(&self) -> u64 {
         Verdict::ALL.into_iter().map(|verdict| self.verdicts.get(verdict)).sum::<u64>() - self.on_target
@@ -272,7 +272,7 @@ pub fn write_json(summary: &Summary, out: &mut dyn io::Write) -> Result<(), Repo
     super::document::document(summary, out)
 }
 
-/// The same on one line, after lines of events.
+/// Writes the summary on one line, to follow lines of events.
 pub fn write_json_line(summary: &Summary, out: &mut dyn io::Write) -> io::Result<()> {
     serde_json::to_writer(&mut *out, summary)?;
     writeln!(out)

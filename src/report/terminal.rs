@@ -1,4 +1,4 @@
-//! The summary for people: a sentence, counts, causes and what to do next.
+//! Summary for people: a sentence, counts, causes and what to do next.
 
 use std::io;
 
@@ -12,12 +12,12 @@ use crate::values::zone::Zone;
 use crate::wording::amounts::{count, is_or_are};
 use crate::wording::printout::Printout;
 
-/// Rows on target that nobody wanted proven, where it is said what is to be done about them.
+/// Name of the step about rows on target that were not verified by choice.
 pub(crate) const UNPROVEN: &str = "unproven";
 const VERDICT_WIDTH: usize = 10;
 
 impl Summary {
-    /// One sentence: rows on target, and what the others need.
+    /// Returns the result in one sentence: rows on target, and what the others need.
     #[must_use]
     pub fn sentence(&self) -> String {
         let n_rows = u64::from(self.plan.rows);
@@ -49,7 +49,7 @@ impl Summary {
         format!("{on_target} of {rows} {} on target{so_far}{unproven}; {}.", is_or_are(n_rows), rest.join(", "))
     }
 
-    /// What is to be known of the rows on target, if somebody switched their proof off.
+    /// Says how many rows on target were not verified by choice; nothing if there are none.
     fn without_proof(&self) -> String {
         match self.unproven {
             0 => String::new(),
@@ -58,7 +58,7 @@ impl Summary {
         }
     }
 
-    /// For people, about 100 characters wide, meaningful without color; times as the clocks of a zone show them.
+    /// Writes the summary as text of about 100 columns, meaningful without colour, with times in this time zone.
     pub fn write_text(&self, zone: &Zone, out: &mut Printout<'_>) -> io::Result<()> {
         writeln!(out, "{}", self.sentence())?;
         self.write_counts(out)?;
@@ -67,7 +67,7 @@ impl Summary {
         self.write_footer(zone, out)
     }
 
-    /// The counts that are not zero; they add up to the total below them.
+    /// Returns the counts that are not zero, with verdict and meaning; they add up to the total below them.
     pub(super) fn counts(&self) -> Vec<(&'static str, u64, &'static str)> {
         let verdicts = Verdict::ALL.map(|verdict| (verdict.name(), self.verdicts.get(verdict), verdict.meaning()));
         let Unsettled { pending, in_doubt, under_way } = self.unsettled;
@@ -103,7 +103,7 @@ impl Summary {
         Ok(())
     }
 
-    /// What to do about what is not on target or not proven, once for each cause.
+    /// Returns what to do about rows that are not on target or not proven, once for each cause.
     pub(crate) fn next_steps(&self) -> Vec<(&'static str, Advice)> {
         let commands = &self.commands;
         let mut steps = Vec::new();

@@ -1,4 +1,4 @@
-//! The known night: all eight verdicts, a row in doubt, one pending, and texts that mean no good.
+//! Known run: all eight verdicts, a row in doubt, one pending, and hostile texts.
 
 use std::sync::OnceLock;
 
@@ -59,12 +59,13 @@ pub(crate) fn lost() -> Outcome {
     Outcome::Lost { status: None, code: None, cause: "no answer within 30 s".into() }
 }
 
-/// What an unfriendly service, or an unfriendly plan, would say.
+/// Text of a hostile service or plan.
 const HOSTILE: &str = "=cmd|' /C calc'!A0\n| a | b |\u{1b}[31m\u{202e}drawkcab <script>";
 
-/// All eight verdicts, one row in doubt, one pending, and texts that mean no good. Row 2 was settled without a change.
+/// Makes the known run: all eight verdicts, one row in doubt, one pending, and hostile texts. Row 2 was settled without a
+/// change.
 pub(crate) fn night() -> Lab {
-    // Told once and copied: every event is a commit to disk.
+    // Made once and copied: every event is a commit to disk.
     static NIGHT: OnceLock<Vec<u8>> = OnceLock::new();
     let folder = tempfile::tempdir().unwrap();
     let lab = Lab { folder, order: Vec::new() };
@@ -109,7 +110,7 @@ fn told_night() -> Lab {
     lab.at_known_times()
 }
 
-/// What the run's own lane tells of how it was steered.
+/// Returns events about steering in the run's own lane.
 fn steering() -> Vec<EventKind> {
     let stage = || Stage { wave_no: 0, wave: Some("pilot".into()), part: Part::Canary };
     let by = |reason: &str| By {

@@ -96,7 +96,7 @@ impl Lab {
         Launch::of(self.command(&with_yes(sandbox, args)))
     }
 
-    /// Runs the same to its end.
+    /// Runs `VERB … --yes --events` against a served sandbox to its end.
     pub(crate) fn launch(&self, sandbox: &Served, args: &[&str]) -> Ended {
         self.begin(sandbox, args).end()
     }
