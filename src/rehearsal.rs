@@ -101,7 +101,7 @@ impl Rehearsal {
         rehearsed: Rehearsed<'_>,
     ) -> Result<Self, JournalError> {
         let Rehearsed { scenario, from_live, exit, refused } = rehearsed;
-        let summary = Summary::of(journal, run, journal.path())?;
+        let summary = Summary::from_journal(journal, run, journal.path())?;
         let mut irreversible = 0;
         journal.for_each_row(run.key, |row, standing| {
             let target = row.wants.copystate.as_ref();

@@ -40,7 +40,7 @@ pub(super) fn status(
     let (key, zone) = (run.key, zone_for(context, Some(&run)));
     loop {
         let record = journal.run(key)?;
-        let mut summary = Summary::of(&journal, &record, journal.path())?;
+        let mut summary = Summary::from_journal(&journal, &record, journal.path())?;
         if if_stopped {
             summary.if_stopped = Some(journal.at_one_instant(|| IfStopped::from_journal(&journal, &record))?);
         }

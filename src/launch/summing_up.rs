@@ -73,7 +73,7 @@ impl Launch {
     fn summary(&self, carried: &Carried) -> Result<Summary, CommandError> {
         let journal = Journal::open_to_read(&carried.journal)?;
         let run = journal.run(self.run.key)?;
-        Ok(Summary::of(&journal, &run, journal.path())?)
+        Ok(Summary::from_journal(&journal, &run, journal.path())?)
     }
 
     /// Records that what the launch came to could not be given to whoever waits for it: its end is then what this process ends

@@ -99,7 +99,7 @@ pub struct Verdicts {
 }
 
 impl Verdicts {
-    fn of(tally: &Tally) -> Self {
+    fn from_tally(tally: &Tally) -> Self {
         Self {
             applied: tally.of(Verdict::Applied),
             already: tally.of(Verdict::Already),
@@ -199,7 +199,7 @@ pub struct Running {
 
 impl Summary {
     /// Reads the summary of a run from one consistent read of the journal.
-    pub fn of(journal: &Journal, run: &RunRecord, journal_path: &Path) -> Result<Self, JournalError> {
+    pub fn from_journal(journal: &Journal, run: &RunRecord, journal_path: &Path) -> Result<Self, JournalError> {
         journal.at_one_instant(|| Self::now(journal, &journal.run(run.key)?, journal_path))
     }
 
@@ -223,7 +223,7 @@ impl Summary {
             schema: "cutover.summary.v1",
             run: run.id.clone(),
             plan: PlanOf { path: run.plan_path.clone(), digest: run.plan_digest.clone(), rows: run.n_rows },
-            verdicts: Verdicts::of(&tally),
+            verdicts: Verdicts::from_tally(&tally),
             unsettled: Unsettled {
                 pending: tally.pending,
                 in_doubt: tally.in_doubt,

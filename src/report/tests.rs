@@ -40,7 +40,7 @@ fn told(write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) -> Vec<u8> {
 
 fn summary_of(lab: &Lab) -> Summary {
     let (journal, run) = lab.open();
-    Summary::of(&journal, &run, PATH.as_ref()).unwrap()
+    Summary::from_journal(&journal, &run, PATH.as_ref()).unwrap()
 }
 
 /// Returns the report, with the journal's own path made the same on every machine.

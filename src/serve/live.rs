@@ -47,7 +47,7 @@ pub(super) struct Live<'a> {
 pub(super) fn shown(journal: &Journal, id: &str, path: &Path) -> Result<String, JournalError> {
     journal.at_one_instant(|| {
         let run = journal.find_run(id)?;
-        let summary = Summary::of(journal, &run, path)?;
+        let summary = Summary::from_journal(journal, &run, path)?;
         let holder = Holder::look_up(path, &run);
         let mut lines = Vec::new();
         if let Some(running) = &summary.running {

@@ -94,7 +94,7 @@ impl Reports<'_> {
     }
 
     pub(super) fn compare_json(self, path: &Path, say: &mut dyn FnMut(String)) -> Result<(), CompareError> {
-        let summary = Summary::of(self.journal, self.run, self.journal.told_path())?;
+        let summary = Summary::from_journal(self.journal, self.run, self.journal.told_path())?;
         let anchor = self.journal.anchor(self.run)?;
         let mut n_ours = COLUMNS.len();
         self.compare(Format::Json, path, say, &mut |line| {
