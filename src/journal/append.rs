@@ -42,7 +42,7 @@ impl Journal {
         self.minds_heads = true;
     }
 
-    /// Takes what other connections wrote up to this number (see [`Journal::append_alone`]) for held against itself.
+    /// Takes what other connections wrote up to this number (see [`Journal::begin_append_alone`]) for held against itself.
     pub(crate) fn trust_others(&mut self, number: i64) {
         self.others = number;
     }
