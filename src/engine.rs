@@ -22,8 +22,9 @@ mod answers;
 mod authentication;
 pub(crate) mod book;
 pub(crate) mod call;
+pub(crate) mod command_poll;
+pub(crate) mod driver;
 mod foreign;
-pub(crate) mod helm;
 pub(crate) mod lane;
 mod onlookers;
 pub(crate) mod reader;
@@ -33,7 +34,7 @@ pub(crate) mod stop;
 
 use book::Book;
 use call::Call;
-use helm::{Helm, HelmError, Leave};
+use driver::{Driver, DriverError, Leave};
 use lane::Lane;
 use lane::mark::Mark;
 
@@ -59,11 +60,11 @@ pub(crate) enum EngineError {
     Panicked,
 }
 
-impl From<HelmError> for EngineError {
-    fn from(error: HelmError) -> Self {
+impl From<DriverError> for EngineError {
+    fn from(error: DriverError) -> Self {
         match error {
-            HelmError::Journal(error) => error.into(),
-            HelmError::Closed(closed) => closed.into(),
+            DriverError::Journal(error) => error.into(),
+            DriverError::Closed(closed) => closed.into(),
         }
     }
 }
@@ -80,7 +81,7 @@ pub(crate) enum Purpose {
 pub(crate) async fn run<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, purpose: Purpose) -> Result<(), EngineError> {
     match purpose {
         Purpose::Carry => {
-            let Some(helm) = lanes.first().map(|lane| Arc::clone(&lane.helm)) else { return Ok(()) };
+            let Some(driver) = lanes.first().map(|lane| Arc::clone(&lane.helm)) else { return Ok(()) };
             // A stage begins when nothing of the one before it is open, in any lane.
             let mut stages = book.read(Journal::unsettled_stages).await?.into_iter().peekable();
             for (id, n_rows) in book.read(Journal::unsettled_by_lane).await? {
@@ -91,15 +92,15 @@ pub(crate) async fn run<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, purpose:
             while let Some(stage) = stages.next() {
                 // What only those accounts have that stopped is left as it is.
                 if goes_on_in(lanes, book, &stage).await? {
-                    if helm.before(&stage, lanes, book).await? == Leave::Denied {
+                    if driver.begin_stage(&stage).await? == Leave::Denied {
                         return Ok(());
                     }
-                    carry_stage(lanes, book, &helm, &stage).await?;
+                    carry_stage(lanes, book, &driver, &stage).await?;
                 }
                 if lanes.iter().all(|lane| lane.stop.is_draining()) {
                     return Ok(());
                 }
-                if stages.peek().is_some() && helm.between(&stage, book).await? == Leave::Denied {
+                if stages.peek().is_some() && driver.may_follow(&stage).await? == Leave::Denied {
                     return Ok(());
                 }
             }
@@ -123,19 +124,19 @@ async fn goes_on_in<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, stage: &Stag
 async fn carry_stage<R: Remote>(
     lanes: &[Arc<Lane<R>>],
     book: &Book,
-    helm: &Helm,
+    driver: &Driver,
     stage: &Stage,
 ) -> Result<(), EngineError> {
     let before: Vec<Mark> = lanes.iter().map(|lane| lane.mark()).collect();
     let (wave_no, part) = (stage.wave_no, stage.part);
     let which = |lane| Which::Unsettled { lane, wave_no, part };
-    helm.within_the_window(lanes, side_by_side(lanes, book, Purpose::Carry, which)).await??;
+    driver.within_the_window(side_by_side(lanes, book, Purpose::Carry, which)).await??;
     for (lane, before) in lanes.iter().zip(&before) {
-        helm.learn(lane.id, before, &lane.mark());
+        driver.learn(lane.id, &lane.mark().since(before));
     }
     let left = book.read(move |journal, run| journal.unsettled_in_wave(run, wave_no)).await?;
     let n_left = left.iter().filter(|(_, of, _)| *of == part).map(|(_, _, n)| n).sum();
-    Ok(helm.after(stage, n_left).await?)
+    Ok(driver.end_stage(stage, n_left).await?)
 }
 
 async fn side_by_side<R: Remote>(

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! plan file ──▶ plan ──▶ preflight ──▶ engine ──▶ call ──▶ look        (rows flow right; the engine schedules)
-//!                              control ──▶ helm ◀───┤        │          (when to begin, wait, slow down, stop)
+//!                          control ──▶ steering ◀───┤        │          (when to begin, wait, slow down, stop)
 //!                                         │         │        │
 //!                                         └────── EventKind ─┘
 //!                                                   ▼
@@ -32,7 +32,7 @@
 //! plan
 //! preflight  settings
 //! engine  inventory
-//! recorder  remote
+//! recorder  remote  steering
 //! log
 //! credentials  journal  judge  sandbox
 //! gate  ledger  retry  transport
@@ -60,7 +60,7 @@
 //! 3. `engine`: `call` is one row from top to bottom and reads like the runbook; `lane` is what the calls of one
 //!    account share, `reader` how they see, `stop` how they end. `judge`: what a look means.
 //!    [`waves`] is how a plan is carried out besides its rows, as data: stages, halt rules, window, forecast. [`control`] is
-//!    what may be said to a run while it goes. `engine::helm` acts on both: it lets stages begin and stops the run.
+//!    what may be said to a run while it goes. `steering` decides by both when stages begin, how fast they go and when the run stops; `engine::driver` carries that out.
 //! 4. `gate`: where a request waits for leave to go, and in which line. `retry`: patience. `remote`: how requests leave and how answers
 //!    become outcomes. `transport`: how bytes leave and come back. [`credentials`]: who we are.
 //! 5. [`plan`]: bytes to rows, or every problem; `plan::file` is the plan file with waves and policy, [`plan::sealed`] what
@@ -113,6 +113,7 @@ pub mod sandbox;
 mod serve;
 mod settings;
 pub mod ssh;
+mod steering;
 mod texts;
 #[doc = include_str!("threat_model.md")]
 pub mod threat_model {}

@@ -1,6 +1,6 @@
 //! Terms of a plan besides its rows: waves in order, a canary before each, rules for stopping, soak times and approvals.
 //!
-//! All of it is data and functions of data, by which the engine decides when a stage begins, waits and stops.
+//! All of it is data and functions of data, by which `steering` decides when a stage begins, waits and stops.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -54,6 +54,12 @@ impl Terms {
     #[must_use]
     pub fn wave(&self, name: Option<&str>) -> Option<&WaveTerms> {
         self.waves.iter().find(|wave| Some(wave.name.as_str()) == name)
+    }
+
+    /// Terms of a stage; `None` where the plan says nothing of it.
+    #[must_use]
+    pub fn stage(&self, stage: &Stage) -> Option<&StageTerms> {
+        self.wave(stage.wave.as_deref())?.stage(stage.part)
     }
 }
 

@@ -27,7 +27,7 @@ impl<R: Remote> Lane<R> {
             let kind = LaneEvent::QuotaLearned { per_second: learned.per_second, stated: learned.stated }.into();
             self.record(vec![kind], None).await?;
         }
-        self.resize_lines();
+        self.limits.fit_lines();
         match outcome {
             Outcome::Unauthenticated { .. } | Outcome::Lost { status: Some(401), .. } => {
                 self.renew(outcome, worn).await

@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::book::Book;
-use super::helm::Helm;
+use super::driver::Driver;
 use super::onlookers::Onlookers;
 use super::sight::Ask;
 use super::stop::Stop;
@@ -20,8 +20,10 @@ use crate::model::{RowId, SourceId};
 use crate::recorder::{JournalClosed, Recorder};
 use crate::remote::service::Remote;
 use crate::retry::Patience;
+use crate::steering::lanes::LaneTerms;
 
 pub(crate) mod first_answers;
+pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod mark;
 pub(crate) mod news;
@@ -33,6 +35,7 @@ pub(crate) mod to_do;
 pub(crate) mod under_way;
 
 use first_answers::FirstAnswers;
+use limits::Limits;
 use list::{List, share_of_pages};
 use mark::Mark;
 use news::NewsOfRows;
@@ -58,9 +61,17 @@ pub(crate) struct LaneSettings {
     pub(crate) verify_timeout: Duration,
 }
 
+impl LaneSettings {
+    /// Limits of the lane, as far as steering sets others.
+    fn terms(&self, id: LaneId, base_rate: Option<f64>) -> LaneTerms {
+        let Self { concurrency, rate_cap, concurrency_cap, .. } = *self;
+        LaneTerms { id, base_rate, concurrency, rate_cap, concurrency_cap }
+    }
+}
+
 /// What all lanes of a run share.
 pub(crate) struct OfRun {
-    pub(crate) helm: Arc<Helm>,
+    pub(crate) helm: Arc<Driver>,
     pub(crate) book: Book,
     pub(crate) recorder: Recorder,
     pub(crate) stop: Stop,
@@ -74,12 +85,11 @@ pub(crate) struct Lane<R> {
     /// What rows call it.
     pub(crate) name: String,
     pub(crate) settings: LaneSettings,
-    /// The pace that the settings allow, where no stage and nobody says otherwise.
-    pub(crate) base_rate: Option<f64>,
-    pub(crate) helm: Arc<Helm>,
+    pub(crate) helm: Arc<Driver>,
     pub(crate) book: Book,
     pub(crate) remote: R,
-    pub(crate) gate: Gate,
+    pub(crate) gate: Arc<Gate>,
+    pub(super) limits: Limits,
     recorder: Recorder,
     pub(crate) stop: Stop,
     /// Inbox of the lane's one reader.
@@ -116,14 +126,17 @@ impl<R: Remote> Lane<R> {
         of_run: &OfRun,
     ) -> (Self, mpsc::UnboundedReceiver<Ask>) {
         let (asks, inbox) = mpsc::unbounded_channel();
+        let gate = Arc::new(gate);
+        let limits = Limits::new(id, Arc::clone(&gate));
+        of_run.helm.enrol(settings.terms(id, base_rate), limits.clone());
         let lane = Self {
             id,
             name,
-            line: Line::new(gate.n_intents()),
-            direct: Line::new(n_direct(&gate)),
+            line: limits.line(),
+            direct: limits.direct(),
+            limits,
             onlookers: Onlookers::default(),
             settings,
-            base_rate,
             helm: Arc::clone(&of_run.helm),
             book: of_run.book.clone(),
             remote,
@@ -148,22 +161,6 @@ impl<R: Remote> Lane<R> {
 
     pub(crate) fn mark(&self) -> Mark {
         Mark::new(self.to_do.n_tried(), &self.gate.snapshot(), self.under_way.busy(), Instant::now())
-    }
-
-    /// Another pace, from now on; what was learned of the service's quota stands.
-    pub(crate) fn set_rate(&self, per_second: Option<f64>) {
-        self.gate.set_rate(per_second);
-    }
-
-    /// Another number of requests under way at once, from now on.
-    pub(crate) fn set_concurrency(&self, concurrency: u32) {
-        self.gate.set_concurrency(concurrency);
-        self.resize_lines();
-    }
-
-    pub(super) fn resize_lines(&self) {
-        self.line.resize(self.gate.n_intents());
-        self.direct.resize(n_direct(&self.gate));
     }
 
     /// Earliest instant at which the preflight of this launch saw the row. None: it did not.
@@ -209,8 +206,11 @@ impl<R: Remote> Lane<R> {
 
     /// Stops the lane at once, and gives the event to record. None: it has stopped already.
     pub(crate) fn stop_for(&self, cause: LaneStop, message: String) -> Option<EventKind> {
-        let is_first = self.stopped.stop(&self.stop, cause, &message);
-        is_first.then(|| LaneEvent::Stopped { cause, message }.into())
+        if !self.stopped.stop(&self.stop, cause, &message) {
+            return None;
+        }
+        self.helm.lane_stopped(self.id);
+        Some(LaneEvent::Stopped { cause, message }.into())
     }
 
     /// Stops the lane for reads, too: the service answers none of them.
@@ -229,13 +229,4 @@ impl<R: Remote> Lane<R> {
     pub(crate) fn is_cut_off(&self) -> bool {
         self.stopped().is_some_and(|(cause, _)| cause == LaneStop::NotTheService)
     }
-}
-
-/// Number of rows that may be between their direct look and their request, at least one: as many as leave in two seconds.
-fn n_direct(gate: &Gate) -> usize {
-    const SECONDS: f64 = 2.0;
-    let most = gate.n_intents();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number, or clamped")]
-    let by_pace = gate.snapshot().per_second.map_or(most, |rate| (rate * SECONDS) as usize);
-    by_pace.clamp(1, most)
 }

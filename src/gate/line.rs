@@ -8,6 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::sync::Semaphore;
 
+/// Cheap to clone; every clone is the same line.
+#[derive(Clone)]
 pub(crate) struct Line(Arc<Heads>);
 
 /// Heads of the line, and how many there are.

@@ -17,7 +17,7 @@ use super::signals;
 use super::venue::Venue;
 use crate::clock::Clock;
 use crate::engine::book::Book;
-use crate::engine::helm::{Helm, HelmSettings};
+use crate::engine::driver::Driver;
 use crate::engine::lane::first_answers::{FirstAnswers, Replay};
 use crate::engine::lane::{Lane, OfRun};
 use crate::engine::reader;
@@ -39,6 +39,8 @@ use crate::report::next::{Given, NextCommands};
 use crate::sandbox::estate::Seeded;
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::{self, Sandbox, estate};
+use crate::steering::SteeringState;
+use crate::steering::settings::SteeringSettings;
 use crate::transport::Transport;
 use crate::values::zone::Zone;
 use crate::verb::error::CommandError;
@@ -78,8 +80,8 @@ impl Assembly {
     /// is told of past launches is told before the first request, and signals are watched once there is something to stop.
     pub(super) async fn build(launch: &Launch, journal: Journal) -> Result<Self, CommandError> {
         let (run, path) = (&launch.run, journal.path().to_owned());
-        let helm_settings = launch.helm_settings()?;
-        let given = launch.tell_given(&journal, &helm_settings.window)?;
+        let steering_settings = launch.steering_settings()?;
+        let given = launch.tell_given(&journal, &steering_settings.window)?;
         let commands = NextCommands::new(run, &path, Given::new());
         let reopened = journal.rows_to_reopen(run.key, &launch.request.reopen)?;
         let steered = journal.steered(run.key)?;
@@ -96,7 +98,7 @@ impl Assembly {
             ways.push((Http::new(transport, Arc::clone(&account.credentials)), gate));
             sandboxes.extend(sandbox);
         }
-        let progress = launch.progress(&journal, &commands, &helm_settings.window.zone)?;
+        let progress = launch.progress(&journal, &commands, &steering_settings.window.zone)?;
         let mut observers: Vec<Box<dyn Observer>> =
             vec![Box::new(launch.counter(&journal, &progress)?), Box::new(launch.sent.clone())];
         let undelivered = Undelivered::default();
@@ -111,15 +113,8 @@ impl Assembly {
                 .map_err(CommandError::Start)?;
         let book = Book::new(Journal::open_to_read(&path)?, run.key);
         let ear = Book::new(Journal::open_to_read(&path)?, run.key);
-        let helm = Helm::new(
-            launch.clock,
-            helm_settings,
-            launch.paper.terms.clone(),
-            steered,
-            recorder.clone(),
-            stop.clone(),
-            of_all,
-        );
+        let steering = SteeringState::new(steering_settings, launch.paper.terms.clone(), steered);
+        let helm = Driver::new(launch.clock, steering, book.clone(), recorder.clone(), stop.clone(), of_all);
         let n_lanes = launch.accounts.len();
         let of_run = OfRun { helm: Arc::new(helm), book, recorder: recorder.clone(), stop: stop.clone(), n_lanes };
         let (lanes, reading) = launch.lanes(ways, first_answers, &of_run);
@@ -262,16 +257,14 @@ impl Launch {
         (self.accounts.len() > 1).then(one)
     }
 
-    fn helm_settings(&self) -> Result<HelmSettings, CommandError> {
+    fn steering_settings(&self) -> Result<SteeringSettings, CommandError> {
         let steering = &self.settings.steering;
-        Ok(HelmSettings {
+        Ok(SteeringSettings {
             halt: steering.halt.clone(),
             window: steering.window(self.clock.now()).map_err(CommandError::Settings)?,
             reserve_rollback: steering.reserve_rollback,
             ignore_forecast: steering.ignore_forecast,
             approval_timeout: steering.approval_timeout,
-            pause_file: steering.pause_file.clone(),
-            stop_file: steering.stop_file.clone(),
             concurrency: self.settings.gate.concurrency,
             verify_timeout: self.settings.lane.verify_timeout,
         })

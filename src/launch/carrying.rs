@@ -14,7 +14,7 @@ use super::summing_up::Carried;
 use crate::clock::Clock;
 use crate::control::{By, Command};
 use crate::engine::book::Book;
-use crate::engine::helm::lookout::Lookout;
+use crate::engine::command_poll::{CommandPoll, FlagFiles};
 use crate::engine::lane::{Lane, OfRun};
 use crate::engine::{self, Purpose};
 use crate::event::EventKind;
@@ -44,22 +44,24 @@ impl Launch {
 
     /// Begins, and listens to commands while the rows are carried.
     async fn carry(&self, parts: &Assembly) -> Result<(), Halted> {
-        let Assembly { lanes, of_run: OfRun { helm, book, .. }, given, .. } = parts;
+        let Assembly { of_run: OfRun { helm, book, .. }, given, .. } = parts;
         helm.begin_launch(self.beginning(book, given.clone()).await?).await?;
         for (wave, part) in &self.request.releases {
             let release = Command::Release { wave: wave.clone(), part: *part };
-            helm.steer(release, By::me("--approve", None), None, lanes).await?;
+            helm.command(release, By::me("--approve", None), None).await?;
         }
         if !self.listens() {
             return self.carry_all(parts).await;
         }
         let console = self.console;
         let warn = Box::new(move |text: &str| console.warn(text));
-        let mut lookout = Lookout::new(Arc::clone(helm), lanes.clone(), parts.ear.clone(), warn);
-        lookout.look().await?;
-        let looking_out = tokio::spawn(lookout.serve());
+        let steering = &self.settings.steering;
+        let files = FlagFiles { pause: steering.pause_file.clone(), stop: steering.stop_file.clone() };
+        let mut poll = CommandPoll::new(Arc::clone(helm), files, parts.ear.clone(), warn);
+        poll.look().await?;
+        let polling = tokio::spawn(poll.serve());
         let carried = self.carry_all(parts).await;
-        looking_out.abort();
+        polling.abort();
         carried
     }
 
@@ -98,7 +100,7 @@ impl Launch {
         let Assembly { lanes, of_run: OfRun { helm, .. }, progress, reopened, .. } = parts;
         let cause = format!("asked for by `{}`", self.request.verb);
         for source_id in helm.all_skipped().into_iter().filter(|source_id| self.request.unskips.means(source_id)) {
-            helm.steer(Command::Unskip { source_id }, By::me("retry", None), None, lanes).await?;
+            helm.command(Command::Unskip { source_id }, By::me("retry", None), None).await?;
         }
         for lane in lanes {
             let own = || reopened.iter().filter(|(id, _, _)| *id == lane.id);

@@ -8,9 +8,8 @@ use std::fs;
 use std::path::Path;
 
 /// Folders whose files stand on the folder's own file, and why.
-const STAND_ON_THEIR_FACE: [(&str, &str); 7] = [
+const STAND_ON_THEIR_FACE: [(&str, &str); 6] = [
     ("audit", "`beforehand` asks for the whole audit, and what an audit comes to is one value for all"),
-    ("engine/helm", "steering is one state machine, whose methods are in several files"),
     ("event", "the face is the sum of what its files say of rows, lanes and runs, and `stored` how that is written"),
     ("files", "callers name the room itself, and two of its ways are long"),
     ("ledger", "callers name the room itself for a row's standing"),

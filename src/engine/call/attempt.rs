@@ -9,7 +9,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::state::{Call, Ending, FRESH, IN_TURN, Step};
 use crate::credentials::identity::Generation;
-use crate::engine::helm::counts::Came;
 use crate::engine::lane::Lane;
 use crate::engine::lane::first_answers::FirstVerdict;
 use crate::engine::lane::under_way::UnderWayGuard;
@@ -28,6 +27,7 @@ use crate::model::TargetState;
 use crate::recorder::JournalClosed;
 use crate::remote::service::Remote;
 use crate::retry::{self, Enough};
+use crate::steering::counts::TryResult;
 use crate::transport::Connection;
 use crate::wording::amounts::count;
 
@@ -419,7 +419,7 @@ impl<R: Remote> Call<'_, R> {
             | Outcome::Lost { .. } => (),
         }
         if let Some(rows) = reopened {
-            lane.helm.forget(&Came::of_refusal(outcome), rows.len() as u64);
+            lane.helm.forget(&TryResult::from_refusal(outcome), rows.len() as u64);
             let cause = format!("the first answers of the lane were all the same: {outcome}");
             kinds.extend(rows.into_iter().map(|row| RowEvent::Reopened { cause: cause.clone() }.about(row)));
             kinds.extend(lane.stop_for(LaneStop::Forbidden, cause));

@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::engine::helm::counts::{Came, Turn};
 use crate::engine::lane::Lane;
 use crate::engine::lane::news::News;
 use crate::engine::onlookers::Onlooker;
@@ -20,6 +19,7 @@ use crate::ledger::{Phase, Standing};
 use crate::model::{Row, SeenState};
 use crate::recorder::JournalClosed;
 use crate::remote::service::Remote;
+use crate::steering::counts::{TryResult, Turn};
 use crate::transport::Connection;
 
 /// What a look showed is good for an intent for this long.
@@ -253,10 +253,10 @@ impl<'a, R: Remote> Call<'a, R> {
                 if verdict == Verdict::Applied {
                     helm.moved_one(self.lane.id);
                 }
-                if let Some(came) = Came::of(&self.standing, verdict, self.unseen) {
+                if let Some(result) = TryResult::from_verdict(&self.standing, verdict, self.unseen) {
                     self.lane.to_do.tried_one();
                     let turn = self.turn.take().unwrap_or_else(|| helm.begin());
-                    helm.end(turn, &came).await?;
+                    helm.end(turn, result).await?;
                 }
             }
             Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Due => (),

@@ -1,9 +1,10 @@
-//! How failures are counted: what the service took is tried, what came out badly is failed, and one after another is the
-//! order in which rows were tried.
+//! Counts of failures: what the service took is tried, what came out badly is failed, and one after another is the order
+//! in which rows were tried.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::event::{Outcome, Verdict};
+use crate::journal::read::steering::Tried;
 use crate::ledger::Standing;
 use crate::values::share::Share;
 use crate::waves::halt::{HaltRules, MIN_SAMPLE};
@@ -11,87 +12,110 @@ use crate::waves::halt::{HaltRules, MIN_SAMPLE};
 /// Different causes past these are counted as one: their texts come from outside.
 const MOST_CAUSES: usize = 1_000;
 
-/// How a row that was tried came out.
+/// Result of a row that was tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Came {
+pub(crate) enum TryResult {
     Well,
-    /// The class of the failure, and the code or status that came with it.
-    Badly {
+    /// Failed, by the class of the failure and the code or status that came with it.
+    Failed {
         cause: String,
     },
 }
 
-impl Came {
-    /// None: the row says nothing about how it goes; nothing was sent for it, or reads cannot show its target.
-    pub(crate) fn of(standing: &Standing, verdict: Verdict, no_look_succeeded: bool) -> Option<Self> {
+impl TryResult {
+    /// Result of a row with this verdict. None: it says nothing about how the run goes, because nothing was sent for it, or
+    /// because reads cannot show its target.
+    pub(crate) fn from_verdict(standing: &Standing, verdict: Verdict, no_look_succeeded: bool) -> Option<Self> {
         if standing.attempts == 0 && verdict != Verdict::Applied {
             return None;
         }
         match verdict {
-            Verdict::Applied | Verdict::Already => Some(Came::Well),
+            Verdict::Applied | Verdict::Already => Some(TryResult::Well),
             Verdict::Blocked => None,
-            Verdict::Unverified if !no_look_succeeded => Some(Came::Well),
+            Verdict::Unverified if !no_look_succeeded => Some(TryResult::Well),
             Verdict::Unverified | Verdict::NoEffect | Verdict::Overtaken => {
-                Some(Came::Badly { cause: verdict.name().to_owned() })
+                Some(TryResult::Failed { cause: verdict.name().to_owned() })
             }
             Verdict::Refused | Verdict::Failed => {
                 let said = [standing.http_status.map(|status| status.to_string()), standing.error_code.clone()];
                 let said: Vec<String> = said.into_iter().flatten().collect();
                 let said = if said.is_empty() { "no answer".to_owned() } else { said.join(" ") };
-                Some(Came::Badly { cause: format!("{verdict} ({said})") })
+                Some(TryResult::Failed { cause: format!("{verdict} ({said})") })
             }
         }
     }
-}
 
-impl Came {
-    /// As [`Came::of`] has it for a row that was answered so.
-    pub(crate) fn of_refusal(outcome: &Outcome) -> Self {
+    /// Result of a row that was refused with this answer.
+    pub(crate) fn from_refusal(outcome: &Outcome) -> Self {
         let standing = Standing {
             http_status: outcome.status(),
             error_code: outcome.code().map(str::to_owned),
             attempts: 1,
             ..Standing::default()
         };
-        Self::of(&standing, Verdict::Refused, false).unwrap_or(Self::Well)
+        Self::from_verdict(&standing, Verdict::Refused, false).unwrap_or(Self::Well)
     }
 }
 
-/// What was counted so far, in one scope: a stage, or the run.
+/// Sample that a percentage is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sample {
+    /// Rows that were tried so far: too few of them say nothing yet.
+    SoFar,
+    /// All of a stage that has come to its end, however few rows that are.
+    Whole,
+}
+
+/// Count of the rows that were tried in one scope: a stage, or the run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Count {
     tried: u64,
     failed: u64,
-    /// What earlier launches settled is part of the sample. It stops nothing again: who goes on knows of it.
+    /// Failures of earlier launches, which are part of the sample. They stop nothing again: who goes on knows of them.
     failed_before: u64,
-    order: Order,
+    order: TurnOrder,
     longest: u64,
     causes: HashMap<String, u64>,
 }
 
-/// The place of a row among those that were tried: in the order in which the service took them or they came out.
+/// Number of a row among those that were tried: in the order in which the service took them or they came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Turn(u64);
 
 impl Count {
     /// The same, for rows that are tried from this turn on.
     pub(crate) fn beginning_at(self, turn: Turn) -> Self {
-        Self { order: Order { first: turn.0, ..Order::default() }, ..self }
+        Self { order: TurnOrder { first: turn.0, ..TurnOrder::default() }, ..self }
     }
 
-    /// Counts rows that earlier launches settled.
-    pub(crate) fn seed(&mut self, came: &Came, n_rows: u64) {
+    /// Counts all rows that earlier launches settled.
+    pub(crate) fn seed_all(&mut self, tried: &[Tried]) {
+        for Tried { verdict, http_status, error_code, no_look_succeeded, n_rows } in tried {
+            let standing = Standing {
+                attempts: 1,
+                http_status: *http_status,
+                error_code: error_code.clone(),
+                ..Standing::default()
+            };
+            if let Some(result) = TryResult::from_verdict(&standing, *verdict, *no_look_succeeded) {
+                self.seed(&result, *n_rows);
+            }
+        }
+    }
+
+    /// Counts rows that earlier launches settled with one result.
+    fn seed(&mut self, result: &TryResult, n_rows: u64) {
         self.tried += n_rows;
-        if let Came::Badly { cause } = came {
+        if let TryResult::Failed { cause } = result {
             self.failed += n_rows;
             self.failed_before += n_rows;
             self.blame(cause, n_rows);
         }
     }
 
-    /// Rows that came out so are opened again: it was not about them.
-    pub(crate) fn forget(&mut self, came: &Came, n_rows: u64) {
-        let Came::Badly { cause } = came else { return };
+    /// Takes out rows with this result that are opened again: it was not about them.
+    pub(crate) fn forget(&mut self, result: &TryResult, n_rows: u64) {
+        let TryResult::Failed { cause } = result else { return };
         self.tried = self.tried.saturating_sub(n_rows);
         self.failed = self.failed.saturating_sub(n_rows).max(self.failed_before);
         if let Some(of_cause) = self.causes.get_mut(cause) {
@@ -99,7 +123,7 @@ impl Count {
         }
     }
 
-    /// Whether something was tried, and nothing of it went well.
+    /// Tells that something was tried, and nothing of it went well.
     pub(crate) fn all_failed(&self) -> bool {
         self.tried > 0 && self.failed == self.tried
     }
@@ -116,19 +140,19 @@ impl Count {
         self.order.begin()
     }
 
-    /// How the row of a turn came out. None: it is left for a later launch.
-    pub(crate) fn end(&mut self, turn: Turn, came: Option<&Came>) {
-        let Some(came) = came else {
+    /// Counts the result of a turn. None: its row is left for a later launch.
+    pub(crate) fn end(&mut self, turn: Turn, result: Option<&TryResult>) {
+        let Some(result) = result else {
             self.tried -= 1;
-            self.order.end(turn, Fate::NotBad);
+            self.order.end(turn, TurnFate::NotBad);
             return;
         };
-        let Came::Badly { cause } = came else {
-            self.order.end(turn, Fate::NotBad);
+        let TryResult::Failed { cause } = result else {
+            self.order.end(turn, TurnFate::NotBad);
             return;
         };
         self.failed += 1;
-        self.longest = self.longest.max(self.order.end(turn, Fate::Bad));
+        self.longest = self.longest.max(self.order.end(turn, TurnFate::Bad));
         self.blame(cause, 1);
     }
 
@@ -137,8 +161,8 @@ impl Count {
         Turn(self.order.first + self.order.fates.len() as u64)
     }
 
-    /// Why to stop, if there is a reason. At the end of a stage the whole of it is sample enough.
-    pub(crate) fn trips(&self, rules: &HaltRules, at_its_end: bool) -> Option<String> {
+    /// Reason to halt, if a rule has one.
+    pub(crate) fn trips(&self, rules: &HaltRules, sample: Sample) -> Option<String> {
         let Count { tried, failed, failed_before, order: _, longest, causes } = self;
         if failed == failed_before {
             return None;
@@ -148,7 +172,7 @@ impl Count {
                 return Some(format!("{failed} of {tried} rows failed, and max_failed = {most}"));
             }
             Some(Share::Percent(most)) => {
-                let enough = at_its_end || *tried >= rules.min_sample.unwrap_or(MIN_SAMPLE);
+                let enough = sample == Sample::Whole || *tried >= rules.min_sample.unwrap_or(MIN_SAMPLE);
                 #[expect(clippy::cast_precision_loss, reason = "a percentage of rows")]
                 let share = 100.0 * *failed as f64 / (*tried).max(1) as f64;
                 if enough && share > most {
@@ -169,43 +193,43 @@ impl Count {
     }
 }
 
-/// How the rows came out that were tried one after another, as far as a run of failures may still grow.
+/// Results of the rows that were tried one after another, as far as a series of failures may still grow.
 #[derive(Clone, Debug, Default)]
-struct Order {
+struct TurnOrder {
     /// The turn of the first fate that is kept.
     first: u64,
     /// As many before it failed one after another.
     failed_before: u64,
-    fates: VecDeque<Fate>,
+    fates: VecDeque<TurnFate>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum TurnFate {
     Open,
     Bad,
     NotBad,
 }
 
-impl Order {
+impl TurnOrder {
     fn begin(&mut self) -> Turn {
-        self.fates.push_back(Fate::Open);
+        self.fates.push_back(TurnFate::Open);
         Turn(self.first + self.fates.len() as u64 - 1)
     }
 
-    /// How long the run of failures is that the row of this turn stands in.
-    fn end(&mut self, turn: Turn, fate: Fate) -> u64 {
+    /// Length of the series of failures that the row of this turn stands in.
+    fn end(&mut self, turn: Turn, fate: TurnFate) -> u64 {
         // A turn from before the beginning says nothing here.
         let Some(at) = turn.0.checked_sub(self.first) else { return 0 };
         let at = usize::try_from(at).expect("what is kept fits into memory");
         self.fates[at] = fate;
-        let is_bad = |fate: &&Fate| **fate == Fate::Bad;
+        let is_bad = |fate: &&TurnFate| **fate == TurnFate::Bad;
         let behind = self.fates.range(at..).take_while(is_bad).count();
         let before = self.fates.range(..at).rev().take_while(is_bad).count();
         let reaches_back = if before == at { self.failed_before } else { 0 };
-        let run = if fate == Fate::Bad { (before + behind) as u64 + reaches_back } else { 0 };
-        while let Some(fate) = self.fates.pop_front_if(|fate| *fate != Fate::Open) {
+        let run = if fate == TurnFate::Bad { (before + behind) as u64 + reaches_back } else { 0 };
+        while let Some(fate) = self.fates.pop_front_if(|fate| *fate != TurnFate::Open) {
             self.first += 1;
-            self.failed_before = if fate == Fate::Bad { self.failed_before + 1 } else { 0 };
+            self.failed_before = if fate == TurnFate::Bad { self.failed_before + 1 } else { 0 };
         }
         run
     }
@@ -215,17 +239,17 @@ impl Order {
 mod tests {
     use super::*;
 
-    const WELL: Came = Came::Well;
+    const WELL: TryResult = TryResult::Well;
 
-    fn badly(cause: &str) -> Came {
-        Came::Badly { cause: cause.to_owned() }
+    fn badly(cause: &str) -> TryResult {
+        TryResult::Failed { cause: cause.to_owned() }
     }
 
-    fn counted(all: impl IntoIterator<Item = Came>) -> Count {
+    fn counted(all: impl IntoIterator<Item = TryResult>) -> Count {
         let mut count = Count::default();
-        for came in all {
+        for result in all {
             let turn = count.begin();
-            count.end(turn, Some(&came));
+            count.end(turn, Some(&result));
         }
         count
     }
@@ -237,39 +261,39 @@ mod tests {
     #[test]
     fn a_number_is_how_many_are_put_up_with() {
         let rules = rules(r#"{"max_failed":"2"}"#);
-        assert_eq!(counted([badly("a"), WELL, badly("b")]).trips(&rules, true), None);
-        let why = counted([badly("a"), badly("b"), badly("c")]).trips(&rules, false).unwrap();
+        assert_eq!(counted([badly("a"), WELL, badly("b")]).trips(&rules, Sample::Whole), None);
+        let why = counted([badly("a"), badly("b"), badly("c")]).trips(&rules, Sample::SoFar).unwrap();
         assert_eq!(why, "3 of 3 rows failed, and max_failed = 2");
         let none = HaltRules { max_failed: Some(Share::Rows(0)), ..HaltRules::default() };
-        assert!(counted([badly("a")]).trips(&none, false).is_some());
+        assert!(counted([badly("a")]).trips(&none, Sample::SoFar).is_some());
     }
 
     #[test]
     fn a_percentage_needs_a_sample_or_the_end() {
         let rules = rules(r#"{"max_failed":"25%"}"#);
         let all_fail = || (0..19).map(|_| badly("a"));
-        assert_eq!(counted(all_fail()).trips(&rules, false), None);
-        assert!(counted(all_fail()).trips(&rules, true).is_some());
-        assert!(counted(all_fail().chain([badly("a")])).trips(&rules, false).is_some());
+        assert_eq!(counted(all_fail()).trips(&rules, Sample::SoFar), None);
+        assert!(counted(all_fail()).trips(&rules, Sample::Whole).is_some());
+        assert!(counted(all_fail().chain([badly("a")])).trips(&rules, Sample::SoFar).is_some());
         // Twenty unrelated agent errors among two hundred rows, one in ten.
         let one_in_ten = (0..200).map(|i| if i % 10 == 0 { badly(&format!("failed ({i})")) } else { WELL });
         let mut count = Count::default();
-        for came in one_in_ten {
+        for result in one_in_ten {
             let turn = count.begin();
-            count.end(turn, Some(&came));
-            assert_eq!(count.trips(&rules, false), None);
+            count.end(turn, Some(&result));
+            assert_eq!(count.trips(&rules, Sample::SoFar), None);
         }
-        assert_eq!(count.trips(&rules, true), None);
+        assert_eq!(count.trips(&rules, Sample::Whole), None);
     }
 
     #[test]
     fn what_goes_well_ends_a_row_of_failures_and_no_count_of_a_cause() {
         let rules = rules(r#"{"consecutive_failures":3}"#);
-        assert_eq!(counted([badly("a"), badly("a"), WELL, badly("a")]).trips(&rules, false), None);
-        assert!(counted([badly("a"), badly("b"), badly("c")]).trips(&rules, false).is_some());
+        assert_eq!(counted([badly("a"), badly("a"), WELL, badly("a")]).trips(&rules, Sample::SoFar), None);
+        assert!(counted([badly("a"), badly("b"), badly("c")]).trips(&rules, Sample::SoFar).is_some());
         let same = HaltRules { same_cause: Some(3), ..HaltRules::default() };
-        assert_eq!(counted([badly("a"), badly("b"), badly("c")]).trips(&same, true), None);
-        let why = counted([badly("a"), WELL, badly("a"), badly("b"), badly("a")]).trips(&same, false).unwrap();
+        assert_eq!(counted([badly("a"), badly("b"), badly("c")]).trips(&same, Sample::Whole), None);
+        let why = counted([badly("a"), WELL, badly("a"), badly("b"), badly("a")]).trips(&same, Sample::SoFar).unwrap();
         assert_eq!(why, "3 rows failed for one cause, a, and same_cause = 3");
     }
 
@@ -283,9 +307,12 @@ mod tests {
             count.end(turn, Some(&badly("a")));
         }
         // 20 of 80 that the service answered, though all that are settled failed.
-        assert_eq!(count.trips(&rules, true), None);
+        assert_eq!(count.trips(&rules, Sample::Whole), None);
         count.end(open[0], Some(&badly("a")));
-        assert_eq!(count.trips(&rules, true).as_deref(), Some("21 of 80 rows failed (26 %), and max_failed = 25%"));
+        assert_eq!(
+            count.trips(&rules, Sample::Whole).as_deref(),
+            Some("21 of 80 rows failed (26 %), and max_failed = 25%")
+        );
     }
 
     #[test]
@@ -296,19 +323,19 @@ mod tests {
         for bad in [1, 3, 5] {
             count.end(turns[bad], Some(&badly("a")));
         }
-        assert_eq!(count.trips(&rules, false), None);
+        assert_eq!(count.trips(&rules, Sample::SoFar), None);
         count.end(turns[0], Some(&WELL));
         count.end(turns[4], None);
         assert_eq!(count.tried, 5);
-        assert_eq!(count.trips(&rules, false), None);
+        assert_eq!(count.trips(&rules, Sample::SoFar), None);
         // Proven last, and it stands between two that failed.
         count.end(turns[2], Some(&badly("a")));
         assert_eq!(count.longest, 3);
-        assert!(count.trips(&rules, false).is_some());
+        assert!(count.trips(&rules, Sample::SoFar).is_some());
         // Everything is known, so nothing is kept but how many failed up to here.
         assert_eq!((count.order.fates.len(), count.order.failed_before, count.next()), (0, 1, Turn(6)));
         let turn = count.begin();
-        assert_eq!(count.order.end(turn, Fate::Bad), 2);
+        assert_eq!(count.order.end(turn, TurnFate::Bad), 2);
     }
 
     #[test]
@@ -330,30 +357,30 @@ mod tests {
         let turn = count.begin();
         count.end(turn, Some(&badly("a")));
         // One of 42 and not one of one.
-        assert_eq!(count.trips(&percent, true), None);
+        assert_eq!(count.trips(&percent, Sample::Whole), None);
         let number = rules(r#"{"max_failed":"2"}"#);
         let mut count = Count::default();
         count.seed(&badly("a"), 3);
-        assert_eq!(count.trips(&number, true), None);
+        assert_eq!(count.trips(&number, Sample::Whole), None);
         let turn = count.begin();
         count.end(turn, Some(&badly("a")));
-        assert_eq!(count.trips(&number, false).as_deref(), Some("4 of 4 rows failed, and max_failed = 2"));
+        assert_eq!(count.trips(&number, Sample::SoFar).as_deref(), Some("4 of 4 rows failed, and max_failed = 2"));
         assert!(count.all_failed());
     }
 
     #[test]
     fn only_rows_that_were_sent_are_counted_and_their_cause_is_class_and_code() {
         let untouched = Standing::default();
-        assert_eq!(Came::of(&untouched, Verdict::Blocked, false), None);
-        assert_eq!(Came::of(&untouched, Verdict::Already, false), None);
+        assert_eq!(TryResult::from_verdict(&untouched, Verdict::Blocked, false), None);
+        assert_eq!(TryResult::from_verdict(&untouched, Verdict::Already, false), None);
         let mut sent = Standing { attempts: 1, http_status: Some(403), ..Standing::default() };
         sent.error_code = Some("SMS.9004".to_owned());
-        assert_eq!(Came::of(&sent, Verdict::Refused, false), Some(badly("refused (403 SMS.9004)")));
+        assert_eq!(TryResult::from_verdict(&sent, Verdict::Refused, false), Some(badly("refused (403 SMS.9004)")));
         let silent = Standing { attempts: 5, ..Standing::default() };
-        assert_eq!(Came::of(&silent, Verdict::Failed, false), Some(badly("failed (no answer)")));
-        assert_eq!(Came::of(&silent, Verdict::NoEffect, false), Some(badly("no_effect")));
+        assert_eq!(TryResult::from_verdict(&silent, Verdict::Failed, false), Some(badly("failed (no answer)")));
+        assert_eq!(TryResult::from_verdict(&silent, Verdict::NoEffect, false), Some(badly("no_effect")));
         // What reads cannot show was the plan's choice; what no read showed was not.
-        assert_eq!(Came::of(&silent, Verdict::Unverified, false), Some(WELL));
-        assert_eq!(Came::of(&silent, Verdict::Unverified, true), Some(badly("unverified")));
+        assert_eq!(TryResult::from_verdict(&silent, Verdict::Unverified, false), Some(WELL));
+        assert_eq!(TryResult::from_verdict(&silent, Verdict::Unverified, true), Some(badly("unverified")));
     }
 }

@@ -1,16 +1,15 @@
-//! What comes from outside while a run goes on: commands in the journal, and flag files.
+//! Poll of what comes from outside while a run goes on: commands in the journal, and flag files.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Helm;
-use crate::control::{By, Command};
-use crate::engine::book::Book;
-use crate::engine::lane::Lane;
+use super::book::Book;
+use super::driver::Driver;
+use crate::control::{By, Command, Given};
 use crate::journal::Journal;
 use crate::journal::commands::Unreadable;
 use crate::recorder::JournalClosed;
@@ -19,9 +18,16 @@ use crate::whoami::Who;
 /// A command takes effect within half a second.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 
-pub(crate) struct Lookout<R> {
-    helm: Arc<Helm>,
-    lanes: Vec<Arc<Lane<R>>>,
+/// Files whose being there is a command.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FlagFiles {
+    pub(crate) pause: Option<PathBuf>,
+    pub(crate) stop: Option<PathBuf>,
+}
+
+pub(crate) struct CommandPoll {
+    driver: Arc<Driver>,
+    files: FlagFiles,
     /// A reading of its own: what others read at length does not keep a command waiting.
     book: Book,
     warn: Box<dyn Fn(&str) + Send + Sync>,
@@ -32,15 +38,15 @@ pub(crate) struct Lookout<R> {
     unreadable: HashSet<i64>,
 }
 
-impl<R: crate::remote::service::Remote> Lookout<R> {
+impl CommandPoll {
     pub(crate) fn new(
-        helm: Arc<Helm>,
-        lanes: Vec<Arc<Lane<R>>>,
+        driver: Arc<Driver>,
+        files: FlagFiles,
         book: Book,
         warn: Box<dyn Fn(&str) + Send + Sync>,
     ) -> Self {
         let (paused_by_file, stopped_by_file, cannot_look) = (false, false, false);
-        Self { helm, lanes, book, warn, paused_by_file, stopped_by_file, cannot_look, unreadable: HashSet::new() }
+        Self { driver, files, book, warn, paused_by_file, stopped_by_file, cannot_look, unreadable: HashSet::new() }
     }
 
     /// Serves until it is aborted, or until the journal takes nothing more.
@@ -58,8 +64,8 @@ impl<R: crate::remote::service::Remote> Lookout<R> {
         match self.book.read(Journal::open_commands).await {
             Ok((given, unreadable)) => {
                 self.cannot_look = false;
-                for given in given {
-                    self.helm.take(given, &self.lanes).await?;
+                for Given { control, command, by } in given {
+                    self.driver.command(command, by, Some(control)).await?;
                 }
                 for Unreadable { control, error } in unreadable {
                     if self.unreadable.insert(control) {
@@ -80,18 +86,17 @@ impl<R: crate::remote::service::Remote> Lookout<R> {
     }
 
     async fn look_at_flag_files(&mut self) -> Result<(), JournalClosed> {
-        let settings = &self.helm.settings;
-        if let Some(path) = &settings.pause_file {
+        if let Some(path) = &self.files.pause {
             let there = is_there(path);
             if there != self.paused_by_file {
                 self.paused_by_file = there;
                 let command = if there { Command::Pause } else { Command::Continue };
-                self.helm.steer(command, by_file(path), None, &self.lanes).await?;
+                self.driver.command(command, by_file(path), None).await?;
             }
         }
-        if let Some(path) = settings.stop_file.as_ref().filter(|path| !self.stopped_by_file && is_there(path)) {
+        if let Some(path) = self.files.stop.as_ref().filter(|path| !self.stopped_by_file && is_there(path)) {
             self.stopped_by_file = true;
-            self.helm.steer(Command::Drain, by_file(path), None, &self.lanes).await?;
+            self.driver.command(Command::Drain, by_file(path), None).await?;
         }
         Ok(())
     }
@@ -102,7 +107,7 @@ fn is_there(path: &Path) -> bool {
     path.try_exists().unwrap_or(false)
 }
 
-/// Who made the file is not asked: its being there is the command.
+/// Giver of a command by a flag file. Its maker is not asked for: its being there is the command.
 fn by_file(path: &Path) -> By {
     By { user: None, who: Who::default(), ..By::me(&format!("the file {}", path.display()), None) }
 }

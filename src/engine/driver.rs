@@ -1,0 +1,358 @@
+//! Driver of steering: feeds it what happened, and carries its orders out.
+//!
+//! Decisions are made in [`crate::steering`]. Here are the clock, the journal, the stop and the limits of lanes. Calls ask here
+//! before they send and tell here how they came out; the lanes themselves are not known here.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+
+use super::book::Book;
+use super::lane::limits::Limits;
+use super::stop::Stop;
+use crate::clock::Clock;
+use crate::control::{By, Command};
+use crate::event::run::RunEvent;
+use crate::event::{DrainReason, Ground, LaneId};
+use crate::gate::RateOfAll;
+use crate::journal::{Journal, JournalError};
+use crate::judge::Reason;
+use crate::ledger::{Phase, Standing};
+use crate::model::SourceId;
+use crate::recorder::{JournalClosed, Recorder};
+use crate::steering::SteeringState;
+use crate::steering::admission::MOST_NAMED;
+use crate::steering::counts::{TryResult, Turn};
+use crate::steering::input::{AtRest, Counted, Input, Rates, WaitEnd};
+use crate::steering::lanes::LaneTerms;
+use crate::steering::order::{Limit, Order, Wanted};
+use crate::waves::Stage;
+use crate::waves::forecast::Measured;
+
+pub(crate) struct Driver {
+    pub(crate) clock: Clock,
+    book: Book,
+    recorder: Recorder,
+    stop: Stop,
+    shared_rate: Option<Arc<RateOfAll>>,
+    lanes: Mutex<Vec<Limits>>,
+    paused: watch::Sender<bool>,
+    /// Permits for the rows of a canary that may be on their way at once.
+    cautious: Mutex<Option<Arc<Semaphore>>>,
+    /// Something that a wait depends on has changed.
+    woken: Notify,
+    state: Mutex<SteeringState>,
+}
+
+/// Answer to a stage that is to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    Granted,
+    /// The run stops here.
+    Denied,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DriverError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Closed(#[from] JournalClosed),
+}
+
+impl Driver {
+    pub(crate) fn new(
+        clock: Clock,
+        state: SteeringState,
+        book: Book,
+        recorder: Recorder,
+        stop: Stop,
+        shared_rate: Option<Arc<RateOfAll>>,
+    ) -> Self {
+        let (paused, _) = watch::channel(state.is_paused());
+        Self {
+            clock,
+            book,
+            recorder,
+            stop,
+            shared_rate,
+            lanes: Mutex::default(),
+            paused,
+            cautious: Mutex::default(),
+            woken: Notify::new(),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Adds a lane: orders that set limits reach it from here on.
+    pub(crate) fn enrol(&self, terms: LaneTerms, limits: Limits) {
+        self.state().enrol(terms);
+        self.lanes().push(limits);
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
+    /// Waits until changes may be sent.
+    pub(crate) async fn unpaused(&self) {
+        // The sender lives as long as this does.
+        _ = self.paused.subscribe().wait_for(|paused| !paused).await;
+    }
+
+    /// Does the work; gives none as soon as changes may not be sent.
+    pub(crate) async fn unless_paused<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut pausing = self.paused.subscribe();
+        tokio::select! {
+            biased;
+            _ = pausing.wait_for(|paused| *paused) => None,
+            done = work => Some(done),
+        }
+    }
+
+    /// Reason for not sending the row, if somebody gave one in time: a row that was sent is never skipped.
+    pub(crate) fn skipped(&self, source: &SourceId, standing: &Standing) -> Option<Reason> {
+        let n_held_back = u32::from(standing.phase == Phase::Open);
+        if standing.attempts > n_held_back {
+            return None;
+        }
+        let state = self.state();
+        let by = state.skipped_by(source.as_str())?;
+        Some(Reason::on(Ground::Skipped, format!("skipped by {by}")))
+    }
+
+    /// Sources that somebody skipped.
+    pub(crate) fn all_skipped(&self) -> Vec<String> {
+        self.state().skipped().cloned().collect()
+    }
+
+    /// Reason why the whole run waits, for those who watch.
+    pub(crate) fn waits(&self) -> Option<String> {
+        self.state().waits()
+    }
+
+    /// Tells that rows of a canary go one by one.
+    pub(crate) fn is_cautious(&self) -> bool {
+        self.cautious_permits().is_some()
+    }
+
+    /// Leave for one more row of a canary to be on its way; held until its answer is known.
+    pub(crate) async fn cautiously(&self) -> Option<OwnedSemaphorePermit> {
+        let cautious = self.cautious_permits().clone()?;
+        Some(cautious.acquire_owned().await.expect("the semaphore is never closed"))
+    }
+
+    /// Counts a row as tried.
+    pub(crate) fn begin(&self) -> Turn {
+        self.state().begin_row()
+    }
+
+    /// Counts the result of a turn. Enough failures stop the run.
+    pub(crate) async fn end(&self, turn: Turn, result: TryResult) -> Result<(), JournalClosed> {
+        let orders = self.state().decide(Input::RowEnded { turn, result });
+        if orders.is_empty() { Ok(()) } else { Box::pin(self.carry_out_recorded(orders)).await }
+    }
+
+    /// Leaves the row of a turn to a later launch.
+    pub(crate) fn leave(&self, turn: Turn) {
+        self.state().leave_row(turn);
+    }
+
+    /// Takes rows out of the count that were refused alike and are opened again.
+    pub(crate) fn forget(&self, result: &TryResult, n_rows: u64) {
+        self.state().forget_rows(result, n_rows);
+    }
+
+    /// Counts one more row of an account that this run has moved.
+    pub(crate) fn moved_one(&self, lane: LaneId) {
+        self.state().moved_row(lane);
+    }
+
+    pub(crate) fn lane_stopped(&self, lane: LaneId) {
+        self.state().lane_stopped(lane);
+    }
+
+    /// Adds what a stage has shown of an account, for the estimates of those behind it.
+    pub(crate) fn learn(&self, lane: LaneId, measured: &Measured) {
+        self.state().measured(lane, measured);
+    }
+
+    /// Begins a launch. Pauses of the one before it hold on only where somebody said so.
+    pub(crate) async fn begin_launch(&self, began: RunEvent) -> Result<(), JournalClosed> {
+        self.carry_out_recorded(vec![Order::Record(began)]).await
+    }
+
+    /// Lets a command take effect and journals it. `control` is its number in the journal, if it came through that.
+    pub(crate) async fn command(&self, command: Command, by: By, control: Option<i64>) -> Result<(), JournalClosed> {
+        let orders = self.state().decide(Input::Commanded { command, by, control });
+        self.carry_out_recorded(orders).await
+    }
+
+    /// Waits until a stage may begin, and begins it.
+    pub(crate) async fn begin_stage(&self, stage: &Stage) -> Result<Leave, DriverError> {
+        let has_waves = self.state().has_waves();
+        let at_rest = if has_waves { self.book.read(Journal::stages_at_rest).await? } else { AtRest::new() };
+        self.feed(Input::StageDue { stage: stage.clone(), at_rest, now: self.clock.now() }).await
+    }
+
+    /// Does the work of a stage. Where the window closes meanwhile the run stops, and the work is awaited.
+    pub(crate) async fn within_the_window<T>(&self, work: impl Future<Output = T>) -> Result<T, DriverError> {
+        let mut work = std::pin::pin!(work);
+        let watching = self.feed(Input::StageGoesOn { rates: self.rates(), now: self.clock.now() });
+        tokio::select! {
+            biased;
+            done = &mut work => return Ok(done),
+            watched = watching => { watched?; }
+        }
+        Ok(work.await)
+    }
+
+    /// Closes a stage in which no more is done.
+    pub(crate) async fn end_stage(&self, stage: &Stage, n_left: u64) -> Result<(), DriverError> {
+        self.feed(Input::StageOver { stage: stage.clone(), n_left }).await.map(drop)
+    }
+
+    /// Asks for another stage behind this one.
+    pub(crate) async fn may_follow(&self, stage: &Stage) -> Result<Leave, DriverError> {
+        let of = (stage.wave_no, stage.part);
+        let left = self.book.read(move |journal, run| journal.left_in_stage(run, of, MOST_NAMED)).await?;
+        let is_draining = self.stop.is_draining();
+        self.feed(Input::NextDue { behind: stage.clone(), left, is_draining }).await
+    }
+
+    async fn feed(&self, input: Input) -> Result<Leave, DriverError> {
+        let orders = self.state().decide(input);
+        self.carry_out(orders).await
+    }
+
+    /// Carries out orders among which none reads the journal.
+    async fn carry_out_recorded(&self, orders: Vec<Order>) -> Result<(), JournalClosed> {
+        match self.carry_out(orders).await {
+            Ok(_) => Ok(()),
+            Err(DriverError::Closed(closed)) => Err(closed),
+            Err(DriverError::Journal(error)) => unreachable!("nothing was read: {error}"),
+        }
+    }
+
+    /// Carries out orders in turn, each followed by those that come of it.
+    async fn carry_out(&self, orders: Vec<Order>) -> Result<Leave, DriverError> {
+        let mut orders = VecDeque::from(orders);
+        while let Some(order) = orders.pop_front() {
+            let came = match order {
+                Order::Record(event) => self.record(event).await?,
+                Order::Wait { until } => self.wait(until).await,
+                Order::Count(wanted) => self.count(wanted).await?,
+                Order::LookAgain { at } => {
+                    self.clock.sleep_until(at).await;
+                    Input::StageGoesOn { rates: self.rates(), now: self.clock.now() }
+                }
+                Order::Limit(limit) => {
+                    self.limit(limit);
+                    continue;
+                }
+                Order::Drain { reason, why } => {
+                    self.stop.drain_because(reason, Some(why));
+                    continue;
+                }
+                Order::Abort => {
+                    self.stop.abort();
+                    continue;
+                }
+                Order::Wake => {
+                    // Kept for the next wait, if none is on: it is not missed between a decision and its wait.
+                    self.woken.notify_one();
+                    continue;
+                }
+                Order::StopHere => return Ok(Leave::Denied),
+            };
+            let follow = self.state().decide(came);
+            follow.into_iter().rev().for_each(|order| orders.push_front(order));
+        }
+        Ok(Leave::Granted)
+    }
+
+    fn limit(&self, limit: Limit) {
+        match limit {
+            Limit::HoldChanges => _ = self.paused.send_replace(true),
+            Limit::AllowChanges => _ = self.paused.send_replace(false),
+            Limit::Rate { lane, per_second } => self.for_lane(lane, |limits| limits.set_rate(per_second)),
+            Limit::Concurrency { lane, n } => self.for_lane(lane, |limits| limits.set_concurrency(n)),
+            Limit::SharedRate(per_second) => {
+                if let Some(shared) = &self.shared_rate {
+                    shared.set(per_second);
+                }
+            }
+            Limit::Caution(most) => {
+                let permits = most.map(|most| Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS))));
+                *self.cautious_permits() = permits;
+            }
+        }
+    }
+
+    fn for_lane(&self, lane: LaneId, set: impl FnOnce(&Limits)) {
+        if let Some(limits) = self.lanes().iter().find(|limits| limits.lane() == lane) {
+            set(limits);
+        }
+    }
+
+    async fn record(&self, event: RunEvent) -> Result<Input, JournalClosed> {
+        let at = self.clock.now();
+        if let Err(closed) = self.recorder.record_of_run(vec![event.clone()]).await {
+            self.stop.drain(DrainReason::JournalClosed);
+            return Err(closed);
+        }
+        Ok(Input::Committed { at, event })
+    }
+
+    async fn wait(&self, until: Option<Timestamp>) -> Input {
+        let time_comes = async {
+            match until {
+                Some(until) => self.clock.sleep_until(until).await,
+                None => pending().await,
+            }
+        };
+        let waiting = async {
+            tokio::select! {
+                () = time_comes => WaitEnd::TimeCame,
+                () = self.woken.notified() => WaitEnd::Woken,
+            }
+        };
+        let end = self.stop.unless_draining(waiting).await.unwrap_or(WaitEnd::Draining);
+        Input::WaitOver { end, now: self.clock.now() }
+    }
+
+    async fn count(&self, wanted: Wanted) -> Result<Input, JournalError> {
+        let read = move |journal: &Journal, run| {
+            let Wanted { stage: Stage { wave_no, part, .. }, changed, tried_in_stage, tried_in_run } = wanted;
+            let tried = |is_wanted, stage| if is_wanted { journal.tried(run, stage) } else { Ok(Vec::new()) };
+            Ok(Counted {
+                unsettled: journal.unsettled_in_wave(run, wave_no)?,
+                changed: if changed { Some(journal.changed_by_lane(run)?) } else { None },
+                tried_in_stage: tried(tried_in_stage, Some((wave_no, part)))?,
+                tried_in_run: tried(tried_in_run, None)?,
+            })
+        };
+        let counted = self.book.read(read).await?;
+        Ok(Input::Counted { counted, rates: self.rates(), now: self.clock.now() })
+    }
+
+    fn rates(&self) -> Rates {
+        let believed = self.lanes().iter().filter_map(|limits| Some((limits.lane(), limits.believed()?))).collect();
+        Rates { believed, shared: self.shared_rate.as_ref().and_then(|shared| shared.per_second()) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, SteeringState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Vec<Limits>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cautious_permits(&self) -> MutexGuard<'_, Option<Arc<Semaphore>>> {
+        self.cautious.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,68 @@
+//! Handle by which the rate and the concurrency of a lane are set.
+
+use std::sync::Arc;
+
+use crate::event::LaneId;
+use crate::gate::Gate;
+use crate::gate::line::Line;
+
+/// Cheap to clone; every clone is the handle of the same lane.
+#[derive(Clone)]
+pub(crate) struct Limits {
+    lane: LaneId,
+    gate: Arc<Gate>,
+    /// Lines before the gate, as wide as its settings ask for.
+    line: Line,
+    direct: Line,
+}
+
+impl Limits {
+    pub(crate) fn new(lane: LaneId, gate: Arc<Gate>) -> Self {
+        Self { lane, line: Line::new(gate.n_intents()), direct: Line::new(n_direct(&gate)), gate }
+    }
+
+    pub(crate) fn lane(&self) -> LaneId {
+        self.lane
+    }
+
+    /// Line in which rows wait for their turn.
+    pub(crate) fn line(&self) -> Line {
+        self.line.clone()
+    }
+
+    /// Line of those that must be looked at directly before they are sent.
+    pub(crate) fn direct(&self) -> Line {
+        self.direct.clone()
+    }
+
+    /// Sets another rate, from now on; what was learned of the service's quota stands.
+    pub(crate) fn set_rate(&self, per_second: Option<f64>) {
+        self.gate.set_rate(per_second);
+    }
+
+    /// Sets another number of requests under way at once, from now on.
+    pub(crate) fn set_concurrency(&self, concurrency: u32) {
+        self.gate.set_concurrency(concurrency);
+        self.fit_lines();
+    }
+
+    /// Fits the lines to what the gate lets through now.
+    pub(crate) fn fit_lines(&self) {
+        self.line.resize(self.gate.n_intents());
+        self.direct.resize(n_direct(&self.gate));
+    }
+
+    /// Rate that the service takes, as far as it told or showed.
+    pub(crate) fn believed(&self) -> Option<f64> {
+        self.gate.snapshot().believed
+    }
+}
+
+/// Number of rows that may be between their direct look and their request, at least one: as many as leave in two seconds.
+fn n_direct(gate: &Gate) -> usize {
+    const SECONDS: f64 = 2.0;
+    let most = gate.n_intents();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number, or clamped")]
+    let by_pace = gate.snapshot().per_second.map_or(most, |rate| (rate * SECONDS) as usize);
+    by_pace.clamp(1, most)
+}

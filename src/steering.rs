@@ -1,0 +1,333 @@
+//! Steering of a run while it goes on: when a stage may begin, when changes pause, how fast they go, and when it is enough.
+//!
+//! [`SteeringState::decide`] is a function of the state and of what happened. It gives orders and carries none of them out: no
+//! journal, no clock, no lane. Times come in with what happened, and what the journal holds when [`Order::Count`] asks for
+//! it. `engine::driver` feeds it and carries its orders out.
+//!
+//! [`admission`] is what a stage waits for before it begins, [`estimate`] how long it would take, [`halt`] how many failures
+//! are enough, [`commands`] what others say to the run, [`lanes`] what is set for each lane. Whatever is decided is an event of the run's own lane; what these
+//! add up to ([`Steered`]) is what the next launch begins with.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::control::{self, By, Command};
+use crate::event::run::RunEvent;
+use crate::event::{DrainReason, LaneId};
+use crate::ledger::steered::Steered;
+use crate::waves::forecast::{Fit, Measured, spoken};
+use crate::waves::halt::HaltRules;
+use crate::waves::window::Opening;
+use crate::waves::{Stage, Terms};
+
+pub(crate) mod admission;
+pub(crate) mod commands;
+pub(crate) mod counts;
+pub(crate) mod estimate;
+pub(crate) mod halt;
+pub(crate) mod input;
+pub(crate) mod lanes;
+pub(crate) mod order;
+pub(crate) mod settings;
+
+use admission::{Admission, Basis, Progress};
+use commands::{ByHand, RateByHand};
+use counts::{TryResult, Turn};
+use estimate::Estimator;
+use halt::Halt;
+use input::{Counted, Input, Rates};
+use lanes::{LaneState, LaneStates, LaneTerms};
+use order::{Limit, Order, Wanted, drain};
+use settings::SteeringSettings;
+
+/// Interval at which the time that a roll-back would take is estimated anew while a stage goes on.
+const ESTIMATE_EVERY: Duration = Duration::from_secs(5);
+/// Shortest time between two looks at the window, so that an estimate that does not change is not made over and over.
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(100);
+
+pub(crate) struct SteeringState {
+    settings: SteeringSettings,
+    terms: Terms,
+    steered: Steered,
+    lanes: LaneStates,
+    by_hand: ByHand,
+    halt: Halt,
+    /// Stage that has not begun yet.
+    admission: Option<Admission>,
+    /// End of the window, as it was seen last within this stage.
+    closes: Option<Timestamp>,
+}
+
+impl SteeringState {
+    /// State in which a launch begins; `steered` is what the events of earlier launches add up to.
+    pub(crate) fn new(settings: SteeringSettings, terms: Terms, steered: Steered) -> Self {
+        Self {
+            halt: Halt::new(settings.halt.clone()),
+            settings,
+            terms,
+            steered,
+            lanes: LaneStates::default(),
+            by_hand: ByHand::default(),
+            admission: None,
+            closes: None,
+        }
+    }
+
+    /// Adds a lane that obeys orders from here on.
+    pub(crate) fn enrol(&mut self, lane: LaneTerms) {
+        self.lanes.enrol(lane);
+    }
+
+    /// Orders that follow from what happened, to be carried out in turn.
+    pub(crate) fn decide(&mut self, input: Input) -> Vec<Order> {
+        match input {
+            Input::Commanded { command, by, control } => self.commanded(command, by, control),
+            Input::Committed { at, event } => self.committed(at, &event),
+            Input::RowEnded { turn, result } => {
+                self.halt.end(turn, Some(&result));
+                drain_if(self.halt.trips())
+            }
+            Input::StageDue { stage, at_rest, now } => {
+                self.admission = Some(Admission::new(stage, at_rest));
+                self.admit(now, |admission, basis| admission.advance(basis, now))
+            }
+            Input::WaitOver { end, now } => self.admit(now, |admission, basis| admission.waited(basis, end, now)),
+            Input::Counted { counted, rates, now } => self.begin_or_drain(&counted, &rates, now),
+            Input::StageGoesOn { rates, now } => self.keep_to_the_window(&rates, now),
+            Input::StageOver { stage, n_left } => self.end_stage(stage, n_left),
+            Input::NextDue { behind, left, is_draining } => admission::next(&behind, &left, is_draining),
+        }
+    }
+
+    /// Takes a row into the count that the service has taken, or that has come out.
+    pub(crate) fn begin_row(&mut self) -> Turn {
+        self.halt.begin()
+    }
+
+    /// Leaves the row of a turn to a later launch.
+    pub(crate) fn leave_row(&mut self, turn: Turn) {
+        self.halt.end(turn, None);
+    }
+
+    /// Takes rows out of the count that were refused alike and are opened again: it was not about them.
+    pub(crate) fn forget_rows(&mut self, result: &TryResult, n_rows: u64) {
+        self.halt.forget(result, n_rows);
+    }
+
+    /// Counts one more row of a lane that this run has moved.
+    pub(crate) fn moved_row(&mut self, lane: LaneId) {
+        self.lanes.moved_row(lane);
+    }
+
+    /// Leaves a lane that stopped out of the estimates from here on.
+    pub(crate) fn lane_stopped(&mut self, lane: LaneId) {
+        self.lanes.stopped(lane);
+    }
+
+    /// Adds what a stage has shown of a lane, for the estimates of those behind it.
+    pub(crate) fn measured(&mut self, lane: LaneId, measured: &Measured) {
+        self.lanes.measured(lane, measured);
+    }
+
+    /// Tells that stages depend on when others came to rest.
+    pub(crate) fn has_waves(&self) -> bool {
+        !self.terms.waves.is_empty()
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        !self.steered.paused.is_empty()
+    }
+
+    /// Who skipped a source, if somebody did.
+    pub(crate) fn skipped_by(&self, source: &str) -> Option<&By> {
+        self.steered.skipped.get(source)
+    }
+
+    /// Sources that somebody skipped.
+    pub(crate) fn skipped(&self) -> impl Iterator<Item = &String> {
+        self.steered.skipped.keys()
+    }
+
+    /// Reason why the whole run waits, for those who watch.
+    pub(crate) fn waits(&self) -> Option<String> {
+        if let Some(paused) = self.steered.paused.first() {
+            return Some(format!("paused by {}", paused.by));
+        }
+        let waits = self.steered.waits.as_ref()?;
+        let zone = Some(&self.settings.window.zone);
+        Some(format!("waiting {}", control::waits_for(waits.cause, &waits.stage, waits.until, zone)))
+    }
+
+    /// Journals a command. Holding back comes first: what is sent meanwhile is less, not more. An attempt that is begun behind a
+    /// skip in the journal finds it before it leaves.
+    fn commanded(&mut self, command: Command, by: By, control: Option<i64>) -> Vec<Order> {
+        let command = commands::completed(command, &self.steered, &self.terms);
+        let mut orders = Vec::new();
+        if command == Command::Pause {
+            orders.push(Order::Limit(Limit::HoldChanges));
+        }
+        if let Command::Skip { source_id } = &command {
+            self.steered.skipped.insert(source_id.clone(), by.clone());
+        }
+        orders.push(Order::Record(RunEvent::Controlled { command, by, control }));
+        orders
+    }
+
+    /// Adds an event to what the run was steered to, and lets a command take effect.
+    fn committed(&mut self, at: Timestamp, event: &RunEvent) -> Vec<Order> {
+        self.steered.add(at, event);
+        match event {
+            RunEvent::Controlled { command, by, control: _ } => self.in_effect(command, by),
+            // A pause of the launch before it may hold no longer.
+            RunEvent::LaunchBegan { .. } => vec![self.pause_or_go_on()],
+            RunEvent::Started { .. }
+            | RunEvent::DrainBegan { .. }
+            | RunEvent::StageBegan { .. }
+            | RunEvent::StageEnded { .. }
+            | RunEvent::WaitBegan { .. }
+            | RunEvent::WaitEnded
+            | RunEvent::LaunchEnded { .. } => Vec::new(),
+        }
+    }
+
+    fn in_effect(&mut self, command: &Command, by: &By) -> Vec<Order> {
+        match command {
+            Command::Pause | Command::Continue => vec![self.pause_or_go_on()],
+            Command::Rate { per_second } => {
+                self.by_hand.rate = Some(RateByHand(*per_second));
+                let set = |lane: &LaneState| Limit::Rate { lane: lane.terms.id, per_second: *per_second };
+                self.lanes.all().map(set).chain([Limit::SharedRate(*per_second)]).map(Order::Limit).collect()
+            }
+            Command::Concurrency { n } => {
+                self.by_hand.concurrency = Some(*n);
+                let set = |lane: &LaneState| Order::Limit(Limit::Concurrency { lane: lane.terms.id, n: *n });
+                self.lanes.all().map(set).collect()
+            }
+            Command::Skip { .. } | Command::Unskip { .. } => Vec::new(),
+            Command::Release { .. } => vec![Order::Wake],
+            Command::Drain => drain(DrainReason::Operator, format!("drained by {by}")),
+            Command::Abort => {
+                let mut orders = drain(DrainReason::Operator, format!("aborted by {by}"));
+                orders.push(Order::Abort);
+                orders
+            }
+        }
+    }
+
+    fn pause_or_go_on(&self) -> Order {
+        Order::Limit(if self.is_paused() { Limit::HoldChanges } else { Limit::AllowChanges })
+    }
+
+    fn estimator<'a>(&'a self, rates: &'a Rates) -> Estimator<'a> {
+        let Self { settings, terms, lanes, by_hand, .. } = self;
+        Estimator { settings, terms, lanes, by_hand, rates }
+    }
+
+    /// Lets the stage that has not begun go one step further; once nothing is in its way, its rows are counted.
+    fn admit(
+        &mut self,
+        now: Timestamp,
+        step: impl FnOnce(&mut Admission, &Basis) -> (Vec<Order>, Progress),
+    ) -> Vec<Order> {
+        let Self { settings, terms, steered, halt, .. } = self;
+        let Some(admission) = &mut self.admission else { return Vec::new() };
+        let (mut orders, progress) = step(admission, &Basis { terms, settings, steered });
+        match progress {
+            Progress::Waits => (),
+            Progress::Open => {
+                let stage = admission.stage().clone();
+                orders.push(Order::Count(Wanted {
+                    changed: settings.reserve_rollback && closes_at(settings, now).is_some(),
+                    tried_in_stage: halt.counts_in_stage(&stage_rules(terms, &stage)),
+                    tried_in_run: halt.counts_earlier_launches(),
+                    stage,
+                }));
+            }
+            Progress::Denied => {
+                self.admission = None;
+                orders.push(Order::StopHere);
+            }
+        }
+        orders
+    }
+
+    /// Begins the stage that was counted, unless there is no time for it. The stage's own limits hold from here on, and its
+    /// counts go on where earlier launches left them.
+    fn begin_or_drain(&mut self, counted: &Counted, rates: &Rates, now: Timestamp) -> Vec<Order> {
+        let Some(admission) = self.admission.take() else { return Vec::new() };
+        let stage = admission.into_stage();
+        if let Some(changed) = &counted.changed {
+            self.lanes.set_moved(changed);
+        }
+        let estimator = self.estimator(rates);
+        let rows = counted.rows_of(stage.part);
+        let estimate = match closes_at(&self.settings, now) {
+            Some(until) => Some(estimator.with_end(&stage, counted, until, now)),
+            None => estimator.without_end(&stage, counted).map(|text| (Fit::Fits, text)),
+        };
+        if let Some((Fit::DoesNotFit, text)) = &estimate
+            && !self.settings.ignore_forecast
+        {
+            let mut orders = drain(DrainReason::TooLong, format!("{stage} does not begin: {text}"));
+            orders.push(Order::StopHere);
+            return orders;
+        }
+        let mut orders = self.lanes.limits_in_stage(self.terms.stage(&stage), &self.by_hand);
+        let rules = stage_rules(&self.terms, &stage);
+        orders.push(Order::Limit(Limit::Caution(self.halt.begin_stage(&stage, rules, counted))));
+        self.closes = None;
+        let forecast = estimate.map(|(_, text)| text);
+        orders.push(Order::Record(RunEvent::StageBegan { stage, rows, forecast }));
+        orders
+    }
+
+    /// Stops the run when the window closes within a stage, or when what is left of it is needed for the way back.
+    fn keep_to_the_window(&mut self, rates: &Rates, now: Timestamp) -> Vec<Order> {
+        let window = &self.settings.window;
+        let Opening::Open { until } = window.at(now) else {
+            let closed = window.local(self.closes.unwrap_or(now));
+            return drain(DrainReason::Window, format!("the window closed at {closed}"));
+        };
+        self.closes = until;
+        let Some(until) = until else { return Vec::new() };
+        if !self.settings.reserve_rollback {
+            return vec![Order::LookAgain { at: until }];
+        }
+        let takes = self.estimator(rates).way_back(|_| 0).likely;
+        let last = until.checked_sub(takes).unwrap_or(now);
+        if last <= now && !self.settings.ignore_forecast {
+            let (takes, local) = (spoken(takes), self.settings.window.local(until));
+            let why = format!("the {takes} that a roll-back would take are all that is left until {local}");
+            return drain(DrainReason::TooLong, why);
+        }
+        let again = now.checked_add(ESTIMATE_EVERY).unwrap_or(until);
+        let soonest = now.checked_add(LOOK_AT_MOST_EVERY).unwrap_or(now);
+        vec![Order::LookAgain { at: last.max(now).min(again).min(until).max(soonest) }]
+    }
+
+    /// Closes a stage in which no more is done, because it came to its end or because what is left cannot be done now.
+    fn end_stage(&mut self, stage: Stage, n_left: u64) -> Vec<Order> {
+        let ended = (n_left == 0).then_some(Order::Record(RunEvent::StageEnded { stage }));
+        ended.into_iter().chain(drain_if(self.halt.trips_at_the_end())).collect()
+    }
+}
+
+fn drain_if(tripped: Option<String>) -> Vec<Order> {
+    tripped.map_or_else(Vec::new, |why| drain(DrainReason::Halted, why))
+}
+
+/// End of the window that is open, if it has one.
+fn closes_at(settings: &SteeringSettings, now: Timestamp) -> Option<Timestamp> {
+    match settings.window.at(now) {
+        Opening::Open { until } => until,
+        Opening::Opens { .. } | Opening::Over { .. } => None,
+    }
+}
+
+fn stage_rules(terms: &Terms, stage: &Stage) -> HaltRules {
+    terms.stage(stage).map(|terms| terms.halt.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

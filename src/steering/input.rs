@@ -1,0 +1,84 @@
+//! What happened, as far as steering decides by it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+
+use super::counts::{TryResult, Turn};
+use crate::control::{By, Command};
+use crate::event::LaneId;
+use crate::event::run::RunEvent;
+use crate::journal::read::steering::{LeftOf, Tried};
+use crate::waves::{Part, Stage};
+
+/// Time at which the last row of each stage came to rest that was tried; stages of which none was are left out.
+pub(crate) type AtRest = BTreeMap<(u32, Part), Timestamp>;
+
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    /// Somebody gave a command. `control` is its number in the journal, if it came through that.
+    Commanded { command: Command, by: By, control: Option<i64> },
+    /// The journal holds an event of the run's own lane that was recorded at `at`.
+    Committed { at: Timestamp, event: RunEvent },
+    /// A row that was tried is settled.
+    RowEnded { turn: Turn, result: TryResult },
+    /// Nothing of the stages before this one is open.
+    StageDue { stage: Stage, at_rest: AtRest, now: Timestamp },
+    /// A wait that was ordered is over.
+    WaitOver { end: WaitEnd, now: Timestamp },
+    /// Answer to [`super::order::Order::Count`].
+    Counted { counted: Counted, rates: Rates, now: Timestamp },
+    /// A stage goes on: asked at its beginning, and whenever that was ordered.
+    StageGoesOn { rates: Rates, now: Timestamp },
+    /// No more is done in a stage, of which so many rows are unsettled.
+    StageOver { stage: Stage, n_left: u64 },
+    /// Another stage is to follow this one, of which rows are left.
+    NextDue { behind: Stage, left: LeftOf, is_draining: bool },
+}
+
+/// Reason why a wait is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WaitEnd {
+    TimeCame,
+    /// Something that waits depend on has changed.
+    Woken,
+    Draining,
+}
+
+/// Contents of the journal that matter to a stage before it begins.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counted {
+    /// Unsettled rows of its wave.
+    pub(crate) unsettled: Vec<(LaneId, Part, u64)>,
+    /// Rows that this run has moved, if they were asked for.
+    pub(crate) changed: Option<Vec<(LaneId, u64)>>,
+    /// Results of rows that earlier launches tried; empty if they were not asked for.
+    pub(crate) tried_in_stage: Vec<Tried>,
+    pub(crate) tried_in_run: Vec<Tried>,
+}
+
+impl Counted {
+    /// Unsettled rows of a part of the wave.
+    pub(crate) fn rows_of(&self, part: Part) -> u64 {
+        self.unsettled.iter().filter(|(_, of, _)| *of == part).map(|(_, _, n)| n).sum()
+    }
+
+    /// Unsettled rows of the wave in one lane.
+    pub(crate) fn unsettled_in(&self, lane: LaneId) -> u64 {
+        self.unsettled.iter().filter(|(id, _, _)| *id == lane).map(|(_, _, n)| n).sum()
+    }
+
+    /// Unsettled rows of a part of the wave in one lane.
+    pub(crate) fn rows_in(&self, lane: LaneId, part: Part) -> u64 {
+        self.unsettled.iter().filter(|(id, of, _)| *id == lane && *of == part).map(|(_, _, n)| n).sum()
+    }
+}
+
+/// Rates at an instant, in requests per second.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rates {
+    /// Quota of each lane, where the service told or showed it.
+    pub(crate) believed: HashMap<LaneId, f64>,
+    /// Limit that all lanes share, if there is one.
+    pub(crate) shared: Option<f64>,
+}

@@ -1,0 +1,22 @@
+//! Settings of steering.
+
+use std::time::Duration;
+
+use crate::waves::halt::HaltRules;
+use crate::waves::window::Window;
+
+#[derive(Clone, Debug)]
+pub(crate) struct SteeringSettings {
+    /// Halt rules of the whole run.
+    pub(crate) halt: HaltRules,
+    pub(crate) window: Window,
+    /// The time that a roll-back would take is kept free at the end of the window.
+    pub(crate) reserve_rollback: bool,
+    /// A stage begins although it would not end in time.
+    pub(crate) ignore_forecast: bool,
+    /// Longest wait for somebody to release a stage.
+    pub(crate) approval_timeout: Option<Duration>,
+    /// Requests under way at once, where no stage says otherwise.
+    pub(crate) concurrency: u32,
+    pub(crate) verify_timeout: Duration,
+}

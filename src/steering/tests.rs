@@ -1,0 +1,342 @@
+use super::*;
+use crate::control::Wait;
+use crate::journal::read::steering::{Left, LeftOf};
+use crate::values::zone::Zone;
+use crate::waves::window::Window;
+use crate::waves::{Canary, Part, StageTerms, WaveTerms};
+use input::WaitEnd;
+
+const LANE: LaneId = LaneId(1);
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap()
+}
+
+fn settings() -> SteeringSettings {
+    SteeringSettings {
+        halt: HaltRules::default(),
+        window: Window { hours: None, zone: Zone::from_name("UTC").unwrap(), deadline: None },
+        reserve_rollback: false,
+        ignore_forecast: false,
+        approval_timeout: Some(Duration::from_mins(1)),
+        concurrency: 4,
+        verify_timeout: Duration::from_secs(30),
+    }
+}
+
+/// Wave `pilot` with a canary, and wave `main` behind it.
+fn terms(canary: StageTerms, pilot: StageTerms, main: StageTerms) -> Terms {
+    let canary = Some(Canary { rows: "1".parse().unwrap(), stage: canary });
+    let pilot = WaveTerms { name: "pilot".to_owned(), canary, whole: pilot };
+    let main = WaveTerms { name: "main".to_owned(), canary: None, whole: main };
+    Terms { waves: vec![pilot, main], ..Terms::default() }
+}
+
+fn soaks(seconds: u64) -> StageTerms {
+    StageTerms { soak_s: Some(seconds), ..StageTerms::default() }
+}
+
+fn approved() -> StageTerms {
+    StageTerms { approval: true, ..StageTerms::default() }
+}
+
+fn state(settings: SteeringSettings, terms: Terms) -> SteeringState {
+    let mut state = SteeringState::new(settings, terms, Steered::default());
+    state.enrol(LaneTerms {
+        id: LANE,
+        base_rate: Some(10.0),
+        concurrency: 4,
+        rate_cap: Some(8.0),
+        concurrency_cap: None,
+    });
+    state
+}
+
+fn stage(wave_no: u32, wave: &str, part: Part) -> Stage {
+    Stage { wave_no, wave: Some(wave.to_owned()), part }
+}
+
+fn due(stage: &Stage, at_rest: &[((u32, Part), Timestamp)], now: Timestamp) -> Input {
+    Input::StageDue { stage: stage.clone(), at_rest: at_rest.iter().copied().collect(), now }
+}
+
+fn wait_over(end: WaitEnd, seconds: i64) -> Input {
+    Input::WaitOver { end, now: at(seconds) }
+}
+
+fn wait_began(cause: Wait, stage: &Stage, until: i64) -> [Order; 2] {
+    let began = RunEvent::WaitBegan { cause, stage: stage.clone(), until: Some(at(until)) };
+    [Order::Record(began), Order::Wait { until: Some(at(until)) }]
+}
+
+fn counted(n_rows: u64, part: Part, now: i64) -> Input {
+    let counted = Counted { unsettled: vec![(LANE, part, n_rows)], ..Counted::default() };
+    Input::Counted { counted, rates: Rates::default(), now: at(now) }
+}
+
+fn drained(orders: &[Order]) -> Option<(DrainReason, &str)> {
+    match orders {
+        [
+            Order::Drain { reason, why },
+            Order::Record(RunEvent::DrainBegan { reason: said, why: Some(said_why) }),
+            ..,
+        ] => {
+            assert_eq!((said, said_why), (reason, why));
+            Some((*reason, why))
+        }
+        _ => None,
+    }
+}
+
+/// Gives a command, and commits what is recorded of it.
+fn command(state: &mut SteeringState, command: Command) -> (Vec<Order>, Vec<Order>) {
+    let by = By { host: "h".to_owned(), via: "control".to_owned(), ..By::default() };
+    let orders = state.decide(Input::Commanded { command, by, control: Some(1) });
+    let recorded = orders.iter().find_map(|order| match order {
+        Order::Record(event) => Some(event.clone()),
+        _ => None,
+    });
+    let in_effect = state.decide(Input::Committed { at: at(0), event: recorded.unwrap() });
+    (orders, in_effect)
+}
+
+#[test]
+fn a_stage_with_nothing_in_its_way_is_counted_and_begins_with_its_own_limits() {
+    let limits = StageTerms { rate: Some("20".parse().unwrap()), concurrency: Some(2), ..StageTerms::default() };
+    let mut state = state(settings(), terms(limits, StageTerms::default(), StageTerms::default()));
+    let canary = stage(0, "pilot", Part::Canary);
+    let wanted = Wanted { stage: canary.clone(), changed: false, tried_in_stage: false, tried_in_run: false };
+    assert_eq!(state.decide(due(&canary, &[], at(0))), [Order::Count(wanted)]);
+    let orders = state.decide(counted(3, Part::Canary, 0));
+    let began = &orders[3..];
+    // The plan may be slower than others allow, and not faster.
+    assert_eq!(
+        orders[..3],
+        [
+            Order::Limit(Limit::Rate { lane: LANE, per_second: Some(8.0) }),
+            Order::Limit(Limit::Concurrency { lane: LANE, n: 2 }),
+            Order::Limit(Limit::Caution(None)),
+        ]
+    );
+    assert!(matches!(began, [Order::Record(RunEvent::StageBegan { rows: 3, forecast: Some(_), .. })]), "{began:?}");
+}
+
+#[test]
+fn a_stage_waits_out_the_soak_of_what_was_changed_before_it() {
+    let mut state = state(settings(), terms(soaks(100), soaks(1_000), StageTerms::default()));
+    let rest = stage(0, "pilot", Part::Rest);
+    let canary_at_rest = [((0, Part::Canary), at(50))];
+    assert_eq!(state.decide(due(&rest, &canary_at_rest, at(60))), wait_began(Wait::Soak, &rest, 150));
+    // Woken for something else.
+    assert_eq!(state.decide(wait_over(WaitEnd::Woken, 70)), [Order::Wait { until: Some(at(150)) }]);
+    let orders = state.decide(wait_over(WaitEnd::TimeCame, 150));
+    assert!(matches!(orders[..], [Order::Record(RunEvent::WaitEnded), Order::Count(_)]), "{orders:?}");
+
+    let main = stage(1, "main", Part::Rest);
+    let both = [((0, Part::Canary), at(50)), ((0, Part::Rest), at(200))];
+    assert_eq!(state.decide(due(&main, &both, at(300))), wait_began(Wait::Soak, &main, 1_200));
+    // Nobody changed anything, so there is nothing to show.
+    assert!(matches!(state.decide(due(&main, &[], at(300)))[..], [Order::Count(_)]));
+}
+
+#[test]
+fn a_stage_begins_once_somebody_releases_it_and_not_when_something_else_wakes_it() {
+    let mut state = state(settings(), terms(approved(), approved(), StageTerms::default()));
+    let canary = stage(0, "pilot", Part::Canary);
+    assert_eq!(state.decide(due(&canary, &[], at(0))), wait_began(Wait::Approval, &canary, 60));
+    assert_eq!(state.decide(wait_over(WaitEnd::Woken, 1)), [Order::Wait { until: Some(at(60)) }]);
+    let release = |part| Command::Release { wave: "pilot".to_owned(), part };
+    let (_, in_effect) = command(&mut state, release(Some(Part::Canary)));
+    assert_eq!(in_effect, [Order::Wake]);
+    let orders = state.decide(wait_over(WaitEnd::Woken, 2));
+    assert!(matches!(orders[..], [Order::Record(RunEvent::WaitEnded), Order::Count(_)]), "{orders:?}");
+    // What is behind the canary waits for a release of its own.
+    let rest = stage(0, "pilot", Part::Rest);
+    assert_eq!(state.decide(due(&rest, &[], at(10))), wait_began(Wait::Approval, &rest, 70));
+    let orders = state.decide(wait_over(WaitEnd::TimeCame, 70));
+    let why = "nobody released what is behind the canary of wave `pilot` in time";
+    assert_eq!(orders[0], Order::Record(RunEvent::WaitEnded));
+    assert_eq!(drained(&orders[1..]), Some((DrainReason::Unapproved, why)));
+    assert_eq!(orders.last(), Some(&Order::StopHere));
+}
+
+#[test]
+fn a_release_that_came_while_another_was_waited_for_is_not_waited_for_again() {
+    let mut state = state(settings(), terms(approved(), StageTerms::default(), approved()));
+    let (main, behind_canary) = (stage(1, "main", Part::Rest), stage(0, "pilot", Part::Rest));
+    let at_rest = [((0, Part::Canary), at(0))];
+    assert_eq!(state.decide(due(&main, &at_rest, at(1))), wait_began(Wait::Approval, &behind_canary, 61));
+    let release = |wave: &str, part| Command::Release { wave: wave.to_owned(), part: Some(part) };
+    command(&mut state, release("main", Part::Canary));
+    assert_eq!(state.decide(wait_over(WaitEnd::Woken, 2)), [Order::Wait { until: Some(at(61)) }]);
+    command(&mut state, release("pilot", Part::Rest));
+    let orders = state.decide(wait_over(WaitEnd::Woken, 3));
+    let waited = |order: &Order| matches!(order, Order::Wait { .. });
+    assert!(!orders.iter().any(waited) && matches!(orders.last(), Some(Order::Count(_))), "{orders:?}");
+}
+
+#[test]
+fn a_run_that_is_stopped_while_a_stage_waits_begins_none() {
+    let mut state = state(settings(), terms(approved(), StageTerms::default(), StageTerms::default()));
+    state.decide(due(&stage(0, "pilot", Part::Rest), &[], at(0)));
+    let orders = state.decide(wait_over(WaitEnd::Draining, 1));
+    assert_eq!(orders, [Order::Record(RunEvent::WaitEnded), Order::StopHere]);
+}
+
+#[test]
+fn a_release_that_does_not_say_what_it_is_for_is_for_what_waits() {
+    let mut state = state(settings(), terms(approved(), approved(), StageTerms::default()));
+    let part_of = |orders: &[Order]| match orders {
+        [Order::Record(RunEvent::Controlled { command: Command::Release { part, .. }, .. })] => *part,
+        _ => None,
+    };
+    let release = || Command::Release { wave: "pilot".to_owned(), part: None };
+    assert_eq!(part_of(&command(&mut state, release()).0), Some(Part::Canary));
+    let rest = stage(0, "pilot", Part::Rest);
+    let [Order::Record(began), _] = wait_began(Wait::Approval, &rest, 60) else { unreachable!() };
+    state.decide(Input::Committed { at: at(0), event: began });
+    assert_eq!(part_of(&command(&mut state, release()).0), Some(Part::Rest));
+}
+
+#[test]
+fn a_window_is_waited_for_unless_it_is_over() {
+    let window = |deadline| Window { deadline: Some(at(deadline)), ..settings().window };
+    let mut over = state(SteeringSettings { window: window(100), ..settings() }, Terms::default());
+    let plan = Stage { wave_no: 0, wave: None, part: Part::Rest };
+    let orders = over.decide(due(&plan, &[], at(100)));
+    let why = format!("the time for changes ended at {}", window(100).local(at(100)));
+    assert_eq!(drained(&orders), Some((DrainReason::Window, why.as_str())));
+    assert_eq!(orders.last(), Some(&Order::StopHere));
+    let hours = Some("22:00-06:00".parse().unwrap());
+    let nightly = Window { hours, ..settings().window };
+    let mut state = state(SteeringSettings { window: nightly, ..settings() }, Terms::default());
+    let opens = 22 * 3_600;
+    assert_eq!(state.decide(due(&plan, &[], at(7 * 3_600))), wait_began(Wait::Window, &plan, opens));
+    let orders = state.decide(wait_over(WaitEnd::TimeCame, opens));
+    assert!(matches!(orders[..], [Order::Record(RunEvent::WaitEnded), Order::Count(_)]), "{orders:?}");
+}
+
+#[test]
+fn a_stage_for_which_there_is_no_time_does_not_begin_unless_somebody_insists() {
+    let plan = Stage { wave_no: 0, wave: None, part: Part::Rest };
+    let window = Window { deadline: Some(at(60)), ..settings().window };
+    for ignore_forecast in [false, true] {
+        let settings = SteeringSettings { window: window.clone(), ignore_forecast, ..settings() };
+        let mut state = state(settings, Terms::default());
+        state.decide(due(&plan, &[], at(0)));
+        // A thousand rows at ten a second take longer than a minute.
+        let orders = state.decide(counted(1_000, Part::Rest, 0));
+        let refused = drained(&orders).map(|(reason, why)| (reason, why.contains("does not begin")));
+        assert_eq!(refused, (!ignore_forecast).then_some((DrainReason::TooLong, true)));
+        assert_eq!(orders.last() == Some(&Order::StopHere), !ignore_forecast);
+    }
+}
+
+#[test]
+fn a_run_stops_when_the_window_closes_or_the_way_back_needs_what_is_left_of_it() {
+    let window = Window { deadline: Some(at(1_000)), ..settings().window };
+    let goes_on =
+        |state: &mut SteeringState, now| state.decide(Input::StageGoesOn { rates: Rates::default(), now: at(now) });
+    let without = SteeringSettings { window: window.clone(), ..settings() };
+    let mut without_way_back = state(without.clone(), Terms::default());
+    assert_eq!(goes_on(&mut without_way_back, 0), [Order::LookAgain { at: at(1_000) }]);
+    let orders = goes_on(&mut without_way_back, 1_000);
+    let why = format!("the window closed at {}", window.local(at(1_000)));
+    assert_eq!(drained(&orders), Some((DrainReason::Window, why.as_str())));
+
+    let mut reserving = state(SteeringSettings { reserve_rollback: true, ..without }, Terms::default());
+    assert_eq!(goes_on(&mut reserving, 0), [Order::LookAgain { at: at(5) }]);
+    (0..1_000).for_each(|_| reserving.moved_row(LANE));
+    // They take two minutes or so at ten a second.
+    assert_eq!(goes_on(&mut reserving, 800), [Order::LookAgain { at: at(805) }]);
+    assert_eq!(drained(&goes_on(&mut reserving, 900)).map(|(reason, _)| reason), Some(DrainReason::TooLong));
+
+    let mut open_for_ever = state(settings(), Terms::default());
+    assert_eq!(goes_on(&mut open_for_ever, 0), []);
+}
+
+#[test]
+fn a_pause_holds_before_it_is_journaled_and_a_rate_only_once_it_is() {
+    let mut state = state(settings(), Terms::default());
+    let (orders, in_effect) = command(&mut state, Command::Pause);
+    assert!(matches!(orders[..], [Order::Limit(Limit::HoldChanges), Order::Record(_)]));
+    assert_eq!(in_effect, [Order::Limit(Limit::HoldChanges)]);
+    assert!(state.waits().is_some_and(|waits| waits.starts_with("paused by")));
+    assert_eq!(command(&mut state, Command::Continue).1, [Order::Limit(Limit::AllowChanges)]);
+
+    let (orders, in_effect) = command(&mut state, Command::Rate { per_second: Some(3.0) });
+    assert!(matches!(orders[..], [Order::Record(_)]));
+    let limits = [Limit::Rate { lane: LANE, per_second: Some(3.0) }, Limit::SharedRate(Some(3.0))];
+    assert_eq!(in_effect, limits.map(Order::Limit));
+    command(&mut state, Command::Concurrency { n: 9 });
+    // Both win over what the next stage would have.
+    let plan = Stage { wave_no: 0, wave: None, part: Part::Rest };
+    state.decide(due(&plan, &[], at(0)));
+    let orders = state.decide(counted(1, Part::Rest, 0));
+    let limits = [Limit::Rate { lane: LANE, per_second: Some(3.0) }, Limit::Concurrency { lane: LANE, n: 9 }];
+    assert_eq!(orders[..2], limits.map(Order::Limit));
+}
+
+#[test]
+fn a_drain_and_an_abort_stop_the_run_once_they_are_journaled() {
+    let mut state = state(settings(), Terms::default());
+    let (orders, in_effect) = command(&mut state, Command::Drain);
+    assert_eq!(drained(&orders), None);
+    assert_eq!(drained(&in_effect).map(|(reason, _)| reason), Some(DrainReason::Operator));
+    let (_, in_effect) = command(&mut state, Command::Abort);
+    assert_eq!((drained(&in_effect).is_some(), in_effect.last()), (true, Some(&Order::Abort)));
+}
+
+#[test]
+fn a_source_is_skipped_before_that_is_journaled() {
+    let mut state = state(settings(), Terms::default());
+    let by = By { host: "h".to_owned(), ..By::default() };
+    state.decide(Input::Commanded { command: Command::Skip { source_id: "vm-1".to_owned() }, by, control: None });
+    assert!(state.skipped_by("vm-1").is_some() && state.skipped_by("vm-2").is_none());
+}
+
+#[test]
+fn enough_failures_stop_the_run_once() {
+    let halt = serde_json::from_str(r#"{"consecutive_failures":2}"#).unwrap();
+    let mut state = state(SteeringSettings { halt, ..settings() }, Terms::default());
+    let mut fail = || {
+        let turn = state.begin_row();
+        state.decide(Input::RowEnded { turn, result: TryResult::Failed { cause: "a".to_owned() } })
+    };
+    assert_eq!(fail(), []);
+    let orders = fail();
+    let why = "the run: 2 rows failed one after another, and consecutive_failures = 2";
+    assert_eq!(drained(&orders), Some((DrainReason::Halted, why)));
+    assert_eq!(fail(), []);
+}
+
+#[test]
+fn a_stage_of_which_nothing_is_left_is_ended_and_one_of_which_rows_are_left_lets_none_follow() {
+    let mut state = state(settings(), Terms::default());
+    let pilot = stage(0, "pilot", Part::Rest);
+    let over = |n_left| Input::StageOver { stage: pilot.clone(), n_left };
+    assert_eq!(state.decide(over(0)), [Order::Record(RunEvent::StageEnded { stage: pilot.clone() })]);
+    assert_eq!(state.decide(over(1)), []);
+
+    let left = |n_rows| LeftOf { in_doubt: Left { n_rows, first: vec!["vm-1".to_owned()] }, pending: Left::default() };
+    let next = |n_rows, is_draining| Input::NextDue { behind: pilot.clone(), left: left(n_rows), is_draining };
+    assert_eq!(state.decide(next(0, false)), []);
+    assert_eq!(state.decide(next(1, true)), [Order::StopHere]);
+    let orders = state.decide(next(1, false));
+    assert_eq!(drained(&orders).map(|(reason, _)| reason), Some(DrainReason::StageLeft));
+    assert_eq!(orders.last(), Some(&Order::StopHere));
+}
+
+#[test]
+fn an_account_that_stopped_is_no_part_of_the_estimate() {
+    let rows = vec![(LANE, Part::Rest, 5_000)];
+    let estimate = |state: &SteeringState| {
+        let counted = Counted { unsettled: rows.clone(), ..Counted::default() };
+        let plan = Stage { wave_no: 0, wave: None, part: Part::Rest };
+        state.estimator(&Rates::default()).without_end(&plan, &counted).unwrap()
+    };
+    let mut state = state(settings(), Terms::default());
+    let going = estimate(&state);
+    state.lane_stopped(LANE);
+    assert_ne!(estimate(&state), going);
+}
