@@ -1,5 +1,6 @@
 //! Ground of every verb: its inputs, the journal and the run that are meant, its results, and every error that can end it.
 
+pub(crate) mod advice;
 pub(crate) mod approval;
 pub(crate) mod context;
 pub(crate) mod error;

@@ -23,6 +23,8 @@ use crate::recorder::LOG_IS_LARGE;
 use crate::remote::http::{Http, Looked};
 use crate::settings::{Destination, Settings};
 use crate::transport::Transport;
+use crate::verb::advice::exit_of_credentials;
+use crate::verb::advice::of_journal::facts_of_journal;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, stdout_failed};
 use crate::wording::sieve::Form;
@@ -82,7 +84,7 @@ fn machine(context: &Context, exit: &mut Exit) -> Patient {
             patient.ok("journal", format!("`{}` is not there yet; the first run makes it", path.display()));
         }
         Err(error) => {
-            *exit = exit.worst(crate::verb::error::exit_of_journal(&error));
+            *exit = exit.worst(facts_of_journal(&error).exit);
             patient.add("journal", Health::Problem, error.to_string(), Some("name another with --journal PATH"));
         }
     }
@@ -186,7 +188,7 @@ async fn account(context: &Context, profile: Option<&str>) -> Result<(Patient, E
         Err(error) => {
             patient.add("credentials", Health::Problem, error.to_string(), Some("see `cutover config show`"));
             patient.not_checked(&OF_READING);
-            return Ok((patient, crate::verb::error::exit_of_credentials(&error)));
+            return Ok((patient, exit_of_credentials(&error)));
         }
     };
     for warning in &found.warnings {
@@ -200,7 +202,7 @@ async fn account(context: &Context, profile: Option<&str>) -> Result<(Patient, E
         }
         patient.add("credentials", Health::Problem, error.to_string(), Some("see `cutover config show`"));
         patient.not_checked(&OF_READING);
-        return Ok((patient, crate::verb::error::exit_of_credentials(&error)));
+        return Ok((patient, exit_of_credentials(&error)));
     }
     let until = credentials.expires_at().map_or_else(String::new, |at| format!(", until {at:.0}"));
     patient.ok("credentials", format!("{} from {}{until}", credentials.kind(), credentials.origin()));

@@ -170,37 +170,6 @@ impl JournalError {
         matches!(self, JournalError::Illegal(_)) || self.code() == Some(rusqlite::ErrorCode::ConstraintViolation)
     }
 
-    /// Tells an error of which the cause may be that another file was meant.
-    pub(crate) fn is_about_its_place(&self) -> bool {
-        match self {
-            JournalError::Absent(_)
-            | JournalError::Unopenable { .. }
-            | JournalError::Unreadable { .. }
-            | JournalError::Folder(_)
-            | JournalError::NoFolder(_)
-            | JournalError::Misplaced(_)
-            | JournalError::NotAJournal
-            | JournalError::NoRuns
-            | JournalError::Excerpt
-            | JournalError::UnknownRun(_) => true,
-            JournalError::Damaged(_)
-            | JournalError::Schema(_)
-            | JournalError::NotAsTold { .. }
-            | JournalError::Beside { .. }
-            | JournalError::NotOurs
-            | JournalError::Older { .. }
-            | JournalError::Copy { .. }
-            | JournalError::Migration(_)
-            | JournalError::Abandoned
-            | JournalError::Newer { .. }
-            | JournalError::Added(_)
-            | JournalError::Full(_)
-            | JournalError::Sqlite(_)
-            | JournalError::Illegal(_)
-            | JournalError::AmbiguousRun { .. } => false,
-        }
-    }
-
     /// Tells whether what was written is not what is there.
     pub(crate) fn is_about_content(&self) -> bool {
         match self {

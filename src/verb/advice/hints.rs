@@ -1,0 +1,77 @@
+//! Hints that need more than one sentence, or a command.
+
+use std::path::Path;
+
+use crate::lock::Owner;
+use crate::report::next::journal_flag;
+use crate::ssh::signature::SignatureError;
+use crate::verb::here::Here;
+use crate::wording::shell::{shell_path, shell_word};
+
+/// Advice against going on with an earlier copy, by which what was sent since would look as if it had been there before.
+pub(super) const LOOKS_ANEW: &str =
+    "`cutover plan PLAN` looks at what is there now, and `cutover run PLAN --new --journal NEW` goes on from that";
+
+pub(super) fn hint_of_way(flags: Option<&str>) -> String {
+    match flags {
+        Some(flags) => format!("if it is meant to, the same command with `{}`", flags.trim_start()),
+        None => {
+            "if it is meant to, let the profile of each account say `endpoint` and `account` (`cutover init` shows how)"
+                .to_owned()
+        }
+    }
+}
+
+pub(super) fn hint_of_altered(run: &str, here: &Here) -> String {
+    let verify = here.reads(&format!("audit verify {}", shell_word(run)));
+    format!(
+        "`{verify}` lists what was found; keep the file as it is, compare it with an earlier copy, and go on with neither: \
+         {LOOKS_ANEW}"
+    )
+}
+
+pub(super) fn hint_of_control(here: &Here) -> String {
+    format!("`cutover control --help` lists the commands; `{}` shows the run", here.reads("status"))
+}
+
+pub(super) fn hint_of_skip(id: &str, run: &str, here: &Here) -> String {
+    let run = shell_word(run);
+    let story = here.reads(&format!("explain {} --run {run}", shell_word(id)));
+    let drain = here.reads(&format!("control {run} drain"));
+    format!("`{story}` tells its story; `{drain}` stops the run")
+}
+
+pub(super) fn hint_of_status(run: &str, here: &Here) -> String {
+    format!("`{}` shows where it stands", here.reads(&format!("status {}", shell_word(run))))
+}
+
+pub(super) fn hint_of_rest(run: &str, resume: &str, here: &Here) -> String {
+    let status = here.reads(&format!("status {}", shell_word(run)));
+    format!("`{status}` shows where it stands; `{resume}` goes on with it, if anything is left")
+}
+
+pub(super) fn hint_of_key(path: &Path, problem: &SignatureError) -> String {
+    if let SignatureError::NoProgram = problem {
+        return "install OpenSSH's client (8.1 or later), which brings it; or do this where it is".to_owned();
+    }
+    let key = shell_path(path);
+    format!("`ssh-add {key}` lets the agent have a key with a passphrase; `ssh-keygen -t ed25519 -f KEY` makes another")
+}
+
+/// Nothing of ours is lost with it. What a folder holds is nobody's to remove unseen.
+pub(super) fn hint_of_planted(path: &Path) -> String {
+    let shown = shell_path(path);
+    if path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        let aside = shell_word(&format!("{}.aside", path.display()));
+        return format!("see who put it there (`ls -la {shown}`), and put it aside: `mv {shown} {aside}`");
+    }
+    format!("see who put it there (`ls -l {shown}`), and take it away: `rm {shown}`")
+}
+
+/// Place to look at what holds a lock: in its journal, where it names that.
+pub(super) fn hint_of_owner(owner: Option<&Owner>, here: &Here) -> String {
+    let journal = owner.and_then(|owner| owner.journal.as_deref());
+    let elsewhere = |journal| format!("cutover status{}", journal_flag(journal));
+    let status = journal.map_or_else(|| here.reads("status"), elsewhere);
+    format!("`{status}` shows where it stands")
+}
