@@ -23,23 +23,28 @@ use crate::verb::error::{CommandError, causes, whole_text};
 use crate::verb::here::Here;
 use crate::wording::sieve::Form;
 
-mod approving;
-mod configuring;
+mod approve;
+mod check;
+mod config;
+mod control;
 mod doctor;
 mod evidence;
-mod offline;
+mod explain;
+mod init;
 mod plan;
-mod reading;
 mod reconcile;
 mod rehearse;
+mod report;
 mod resume;
 mod retry;
+mod rollback;
 mod run;
-mod serving;
-mod showing;
+mod runs;
+mod sandbox;
+mod serve;
 mod sources;
-mod steering;
-mod trusting;
+mod status;
+mod trust;
 
 /// Runs the program on its arguments, the first of which is its name.
 #[must_use]
@@ -122,14 +127,14 @@ fn settings(flags: &Flags) -> Result<(Layers, Settings), SettingsError> {
 
 fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
     match verb {
-        Verb::Init { dir } => offline::init(context, &dir),
-        Verb::Check { plan, .. } => offline::check(context, &plan),
+        Verb::Init { dir } => init::init(context, &dir),
+        Verb::Check { plan, .. } => check::check(context, &plan),
         Verb::Plan { plan, output, name, force, .. } => {
             let seal = output.as_deref().map(|path| plan::sealing::SealTo { path, name: name.as_deref(), force });
             plan::plan(context, &plan, seal.as_ref())
         }
         Verb::Run { plan, dry_run: true, .. } => plan::plan(context, &plan, None),
-        Verb::Approve { file, name, key } => approving::approve(context, &file, &name, key.as_deref()),
+        Verb::Approve { file, name, key } => approve::approve(context, &file, &name, key.as_deref()),
         Verb::Run { plan, launch, new, dry_run: false, .. } => {
             let unfinished = if new { Unfinished::LeftAsItIs } else { Unfinished::TakenUp };
             run::run(context, &plan, &launch, unfinished)
@@ -137,15 +142,15 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
         Verb::Resume { run, launch, .. } => resume::resume(context, run.run.as_deref(), &launch),
         Verb::Retry { run, selection, launch, .. } => retry::retry(context, run.run.as_deref(), &selection, &launch),
         Verb::Reconcile { run, show, .. } => reconcile::reconcile(context, run.run.as_deref(), &show),
-        Verb::Status { run, watch, if_stopped } => reading::status(context, run.run.as_deref(), watch, if_stopped),
+        Verb::Status { run, watch, if_stopped } => status::status(context, run.run.as_deref(), watch, if_stopped),
         Verb::Rehearse { plan, from_live, .. } => rehearse::rehearse(context, &plan, from_live),
-        Verb::Control { words, reason } => steering::control(context, &words, reason.as_deref()),
+        Verb::Control { words, reason } => control::control(context, &words, reason.as_deref()),
         Verb::Rollback { run, output, force } => {
-            steering::rollback(context, run.run.as_deref(), output.as_deref(), force)
+            rollback::rollback(context, run.run.as_deref(), output.as_deref(), force)
         }
-        Verb::Runs => reading::runs(context),
-        Verb::Explain { source_id, run } => reading::explain(context, run.as_deref(), &source_id),
-        Verb::Report { run, format, output } => reading::report(context, run.run.as_deref(), format, output.as_deref()),
+        Verb::Runs => runs::runs(context),
+        Verb::Explain { source_id, run } => explain::explain(context, run.as_deref(), &source_id),
+        Verb::Report { run, format, output } => report::report(context, run.run.as_deref(), format, output.as_deref()),
         Verb::Audit { verb: AuditVerb::Verify { run, anchor, signature, head, signer, bundle } } => {
             let (anchor, signature, signer) = (anchor.as_ref(), signature.as_deref(), signer.as_deref());
             let against = evidence::Against { anchor, signature, head: head.as_deref(), signer };
@@ -163,8 +168,8 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
             evidence::sign(context, run.run.as_deref(), &key, output.as_deref(), force)
         }
         Verb::Doctor { .. } => doctor::doctor(context),
-        Verb::Config { verb: ConfigVerb::Show { .. } } => configuring::show(context),
-        Verb::Trust { file, show, forget } => trusting::trust(context, &file, show, forget),
+        Verb::Config { verb: ConfigVerb::Show { .. } } => config::show(context),
+        Verb::Trust { file, show, forget } => trust::trust(context, &file, show, forget),
         Verb::Sources { verb } => match verb {
             SourcesVerb::List { filter, format, .. } => sources::list(context, &filter, format),
             SourcesVerb::Show { id, .. } => sources::show(context, &id),
@@ -174,13 +179,13 @@ fn dispatch(context: &Context, verb: Verb) -> Result<Exit, CommandError> {
             }
         },
         Verb::Serve { listen, token_file, no_token, hosts } => {
-            let key = showing::KeyArgs { token_file: token_file.as_deref(), no_token };
-            showing::serve(context, listen, key, hosts)
+            let key = serve::KeyArgs { token_file: token_file.as_deref(), no_token };
+            serve::serve(context, listen, key, hosts)
         }
         Verb::Sandbox { port, sources, plan, encoding, .. } => {
             let reading = Reading { allow_unknown: true, encoding, ..Reading::default() };
-            let estate = plan.map(|plan| serving::estate_of(&plan, reading)).transpose()?;
-            serving::sandbox(context, port, sources, estate)
+            let estate = plan.map(|plan| sandbox::estate_of(&plan, reading)).transpose()?;
+            sandbox::sandbox(context, port, sources, estate)
         }
     }
 }

@@ -37,6 +37,12 @@ pub(crate) fn zone_of(console: Console, settings: &Settings, run: Option<&RunRec
     })
 }
 
+/// Returns the time zone for output; warns about it only if times are printed for people.
+pub(crate) fn zone_for(context: &Context, run: Option<&RunRecord>) -> Zone {
+    let console = Console { quiet: context.console.quiet || context.console.json, ..context.console };
+    zone_of(console, &context.settings, run)
+}
+
 pub(crate) fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
     let LaneSettings { preflight, complete_pair, dialect, .. } = settings.lane;
     Reading {
