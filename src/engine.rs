@@ -26,14 +26,14 @@ pub(crate) mod command_poll;
 pub(crate) mod driver;
 mod foreign;
 pub(crate) mod lane;
+pub(crate) mod look_request;
 mod onlookers;
 pub(crate) mod reader;
 pub(crate) mod reading;
-pub(crate) mod sight;
 pub(crate) mod stop;
 
 use book::Book;
-use call::Call;
+use call::{Call, LaunchPurpose};
 use driver::{Driver, DriverError, Leave};
 use lane::Lane;
 use lane::mark::Mark;
@@ -69,18 +69,14 @@ impl From<DriverError> for EngineError {
     }
 }
 
-/// What a launch does with the rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    Carry,
-    /// Settles what is in doubt by reading; sends no change.
-    Reconcile,
-}
-
 /// Carries all lanes side by side. One that stops leaves the others going.
-pub(crate) async fn run<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, purpose: Purpose) -> Result<(), EngineError> {
+pub(crate) async fn run<R: Remote>(
+    lanes: &[Arc<Lane<R>>],
+    book: &Book,
+    purpose: LaunchPurpose,
+) -> Result<(), EngineError> {
     match purpose {
-        Purpose::Carry => {
+        LaunchPurpose::Carry => {
             let Some(driver) = lanes.first().map(|lane| Arc::clone(&lane.helm)) else { return Ok(()) };
             // A stage begins when nothing of the one before it is open, in any lane.
             let mut stages = book.read(Journal::unsettled_stages).await?.into_iter().peekable();
@@ -106,7 +102,7 @@ pub(crate) async fn run<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, purpose:
             }
             Ok(())
         }
-        Purpose::Reconcile => side_by_side(lanes, book, purpose, |lane| Which::InDoubt { lane }).await,
+        LaunchPurpose::Reconcile => side_by_side(lanes, book, purpose, |lane| Which::InDoubt { lane }).await,
     }
 }
 
@@ -130,7 +126,7 @@ async fn carry_stage<R: Remote>(
     let before: Vec<Mark> = lanes.iter().map(|lane| lane.mark()).collect();
     let (wave_no, part) = (stage.wave_no, stage.part);
     let which = |lane| Which::Unsettled { lane, wave_no, part };
-    driver.within_the_window(side_by_side(lanes, book, Purpose::Carry, which)).await??;
+    driver.within_the_window(side_by_side(lanes, book, LaunchPurpose::Carry, which)).await??;
     for (lane, before) in lanes.iter().zip(&before) {
         driver.learn(lane.id, &lane.mark().since(before));
     }
@@ -142,7 +138,7 @@ async fn carry_stage<R: Remote>(
 async fn side_by_side<R: Remote>(
     lanes: &[Arc<Lane<R>>],
     book: &Book,
-    purpose: Purpose,
+    purpose: LaunchPurpose,
     which: impl Fn(LaneId) -> Which,
 ) -> Result<(), EngineError> {
     let n_going = lanes.iter().filter(|lane| lane.to_do.n_to_come() > 0).count();
@@ -170,7 +166,7 @@ async fn carry<R: Remote>(
     lane: &Arc<Lane<R>>,
     book: &Book,
     which: Which,
-    purpose: Purpose,
+    purpose: LaunchPurpose,
     n_open: usize,
 ) -> Result<(), EngineError> {
     let fresh = Arc::new(Semaphore::new(0));
@@ -267,14 +263,11 @@ async fn one<R: Remote>(
     lane: Arc<Lane<R>>,
     row: Row,
     standing: Standing,
-    purpose: Purpose,
+    purpose: LaunchPurpose,
     permit: Option<OwnedSemaphorePermit>,
     place: Option<Place>,
 ) -> Result<(), JournalClosed> {
-    let mut call = Call::new(&lane, row, standing, purpose == Purpose::Carry);
-    call.fresh = permit;
-    call.place = place;
-    call.run().await.map(|_| ())
+    Call::new(&lane, row, standing, purpose, permit, place).run().await
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::book::Book;
 use super::driver::Driver;
+use super::look_request::LookRequest;
 use super::onlookers::Onlookers;
-use super::sight::Ask;
 use super::stop::Stop;
 use crate::event::lane::LaneEvent;
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop};
@@ -93,7 +93,7 @@ pub(crate) struct Lane<R> {
     recorder: Recorder,
     pub(crate) stop: Stop,
     /// Inbox of the lane's one reader.
-    pub(super) asks: mpsc::UnboundedSender<Ask>,
+    pub(super) look_requests: mpsc::UnboundedSender<LookRequest>,
     /// Fresh rows queue here; a row that was just looked at, to be sent again, goes past them.
     pub(crate) line: Line,
     /// Rows that must be looked at directly before they are sent go through here between their look and their request: no
@@ -124,8 +124,8 @@ impl<R: Remote> Lane<R> {
         remote: R,
         gate: Gate,
         of_run: &OfRun,
-    ) -> (Self, mpsc::UnboundedReceiver<Ask>) {
-        let (asks, inbox) = mpsc::unbounded_channel();
+    ) -> (Self, mpsc::UnboundedReceiver<LookRequest>) {
+        let (look_requests, inbox) = mpsc::unbounded_channel();
         let gate = Arc::new(gate);
         let limits = Limits::new(id, Arc::clone(&gate));
         of_run.helm.enrol(settings.terms(id, base_rate), limits.clone());
@@ -143,7 +143,7 @@ impl<R: Remote> Lane<R> {
             gate,
             recorder: of_run.recorder.clone(),
             stop: of_run.stop.of_lane(),
-            asks,
+            look_requests,
             to_do: ToDo::default(),
             under_way: UnderWay::new(),
             list: Mutex::default(),

@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep_until};
 use super::foreign;
 use super::lane::Lane;
 use super::lane::news::News;
+use super::look_request::{LookAnswer, LookRequest, Urgency};
 use super::reading::{ReadFailed, Sighted};
-use super::sight::{Ask, How, Sight};
 use crate::event::Outcome;
 use crate::model::{Fields, Row, SourceId};
 use crate::recorder::JournalClosed;
@@ -29,29 +29,34 @@ use waiting::{Around, Waiting, Way, way};
 const SWEEPS_AT_ONCE: usize = 4;
 
 impl<R: Remote> Lane<R> {
-    /// Asks the reader for one look. None: everything is let go.
-    pub(crate) async fn sight(&self, row: &Row, needs: Fields, how: How) -> Option<Sight> {
-        let (answer, sight) = oneshot::channel();
-        let How { not_before, patient, for_others } = how;
+    /// Asks the reader for one look that leaves at `not_before` or later. `None` if everything is let go.
+    pub(crate) async fn look(
+        &self,
+        row: &Row,
+        needs: Fields,
+        not_before: Instant,
+        urgency: Urgency,
+    ) -> Option<LookAnswer> {
+        let (answer, answered) = oneshot::channel();
         let (page, source) = (self.list().page_of(row.id), row.source_id.clone());
-        let asked_at = Instant::now();
-        let ask = Ask { row: row.id, source, needs, page, not_before, patient, for_others, asked_at, answer };
-        self.asks.send(ask).ok()?;
-        self.stop.unless_aborting(sight).await?.ok()
+        let requested_at = Instant::now();
+        let request = LookRequest { row: row.id, source, needs, page, not_before, urgency, requested_at, answer };
+        self.look_requests.send(request).ok()?;
+        self.stop.unless_aborting(answered).await?.ok()
     }
 }
 
-/// Serves asks until every asker is gone.
-pub(crate) async fn serve<R: Remote>(lane: Arc<Lane<R>>, mut asks: mpsc::UnboundedReceiver<Ask>) {
+/// Answers requests to look until nobody is left who could make one.
+pub(crate) async fn serve<R: Remote>(lane: Arc<Lane<R>>, mut requests: mpsc::UnboundedReceiver<LookRequest>) {
     let mut waiting = Waiting::default();
     let mut sweeps = JoinSet::new();
     loop {
-        // Those that are about to ask come first, and are gathered with the others.
+        // Those that are about to request come first, and are gathered with the others.
         yield_now().await;
-        while let Ok(ask) = asks.try_recv() {
-            waiting.push(ask);
+        while let Ok(request) = requests.try_recv() {
+            waiting.push(request);
         }
-        let (now, around) = (Instant::now(), Around::of(&lane));
+        let (now, around) = (Instant::now(), Around::from_lane(&lane));
         let due = waiting.next_sweep(&around, now);
         if due.is_some_and(|at| at <= now) && sweeps.len() < SWEEPS_AT_ONCE {
             let batch = waiting.take(&around, now);
@@ -59,8 +64,8 @@ pub(crate) async fn serve<R: Remote>(lane: Arc<Lane<R>>, mut asks: mpsc::Unbound
             continue;
         }
         tokio::select! {
-            ask = asks.recv() => match ask {
-                Some(ask) => waiting.push(ask),
+            request = requests.recv() => match request {
+                Some(request) => waiting.push(request),
                 None => break,
             },
             () = lane.under_way.changed.notified() => (),
@@ -71,8 +76,8 @@ pub(crate) async fn serve<R: Remote>(lane: Arc<Lane<R>>, mut asks: mpsc::Unbound
     while sweeps.join_next().await.is_some() {}
 }
 
-async fn sweep<R: Remote>(lane: Arc<Lane<R>>, batch: Vec<Ask>) {
-    let left = match way(&batch, Around::of(&lane).whole) {
+async fn sweep<R: Remote>(lane: Arc<Lane<R>>, batch: Vec<LookRequest>) {
+    let left = match way(&batch, Around::from_lane(&lane).whole) {
         Way::ById => batch,
         Way::Pages => by_pages(&lane, batch).await,
     };
@@ -80,38 +85,39 @@ async fn sweep<R: Remote>(lane: Arc<Lane<R>>, batch: Vec<Ask>) {
 }
 
 /// Answers what pages show; what they do not show is handed back, because absence from pages proves nothing.
-async fn by_pages<R: Remote>(lane: &Arc<Lane<R>>, batch: Vec<Ask>) -> Vec<Ask> {
-    let hints: BTreeSet<u32> = batch.iter().filter_map(|ask| ask.page).collect();
-    let mut unhinted = batch.iter().any(|ask| ask.page.is_none());
-    let mut asks: HashMap<SourceId, Ask> = HashMap::with_capacity(batch.len());
-    let doubles: Vec<Ask> = batch.into_iter().filter_map(|ask| asks.insert(ask.source.clone(), ask)).collect();
+async fn by_pages<R: Remote>(lane: &Arc<Lane<R>>, batch: Vec<LookRequest>) -> Vec<LookRequest> {
+    let hints: BTreeSet<u32> = batch.iter().filter_map(|request| request.page).collect();
+    let mut unhinted = batch.iter().any(|request| request.page.is_none());
+    let mut requests: HashMap<SourceId, LookRequest> = HashMap::with_capacity(batch.len());
+    let doubles: Vec<LookRequest> =
+        batch.into_iter().filter_map(|request| requests.insert(request.source.clone(), request)).collect();
     let mut read = BTreeSet::new();
     let mut next: Vec<u32> = if unhinted && hints.is_empty() { vec![0] } else { hints.into_iter().collect() };
     let (mut said, mut hollow) = (Said::default(), Vec::new());
-    while !next.is_empty() && !asks.is_empty() {
+    while !next.is_empty() && !requests.is_empty() {
         read.extend(next.iter().copied());
-        if !read_pages(lane, &next, &mut said, &mut asks, &mut hollow).await {
+        if !read_pages(lane, &next, &mut said, &mut requests, &mut hollow).await {
             break;
         }
         // Rows that are not where they were: the rest of the list, if that is cheaper than one by one.
         let whole = lane.list().n_pages().unwrap_or(0);
         next = (0..whole).filter(|page| !read.contains(page)).collect();
-        if !unhinted && next.len() >= asks.len() {
+        if !unhinted && next.len() >= requests.len() {
             break;
         }
         unhinted = false;
     }
-    asks.into_values().chain(doubles).chain(hollow).collect()
+    requests.into_values().chain(doubles).chain(hollow).collect()
 }
 
-/// False: pages cannot be had, so ask for each by its id (which says why it fails, if it does). Rows that a page shows
+/// False: pages cannot be had, so request for each by its id (which says why it fails, if it does). Rows that a page shows
 /// without what their looks need are `hollow`.
 async fn read_pages<R: Remote>(
     lane: &Arc<Lane<R>>,
     pages: &[u32],
     said: &mut Said,
-    asks: &mut HashMap<SourceId, Ask>,
-    hollow: &mut Vec<Ask>,
+    requests: &mut HashMap<SourceId, LookRequest>,
+    hollow: &mut Vec<LookRequest>,
 ) -> bool {
     let mut reads = JoinSet::new();
     for page in pages.iter().copied() {
@@ -122,8 +128,8 @@ async fn read_pages<R: Remote>(
     while let Some(joined) = reads.join_next().await {
         match joined {
             Ok((page, Ok(sighted))) => {
-                if answer_from(lane, page, sighted, said, asks, hollow).await.is_err() {
-                    asks.clear();
+                if answer_from(lane, page, sighted, said, requests, hollow).await.is_err() {
+                    requests.clear();
                     readable = false;
                 }
             }
@@ -135,7 +141,7 @@ async fn read_pages<R: Remote>(
                 }
             }
             Ok((_, Err(ReadFailed::LetGo | ReadFailed::Journal(_)))) | Err(_) => {
-                asks.clear();
+                requests.clear();
                 hollow.clear();
                 readable = false;
             }
@@ -150,8 +156,8 @@ async fn answer_from<R: Remote>(
     page: u32,
     Sighted { value, left_at }: Sighted<Page>,
     said: &mut Said,
-    asks: &mut HashMap<SourceId, Ask>,
-    hollow: &mut Vec<Ask>,
+    requests: &mut HashMap<SourceId, LookRequest>,
+    hollow: &mut Vec<LookRequest>,
 ) -> Result<(), JournalClosed> {
     let (servers, contradicted) = said.sift(value);
     // Who was answered by the first of two doubles is looked at by its id before it is sent.
@@ -162,17 +168,17 @@ async fn answer_from<R: Remote>(
     lane.onlookers.tell(&servers, left_at);
     let mut others = Vec::new();
     for (id, seen) in servers {
-        match asks.remove(&id) {
-            Some(ask) => {
-                if ask.page != Some(page) {
-                    lane.list().found(ask.row, page);
+        match requests.remove(&id) {
+            Some(request) => {
+                if request.page != Some(page) {
+                    lane.list().found(request.row, page);
                 }
-                if seen.lacks(ask.needs).is_some() {
-                    hollow.push(ask);
+                if seen.lacks(request.needs).is_some() {
+                    hollow.push(request);
                     continue;
                 }
-                said.answer(&ask.source, ask.row);
-                _ = ask.answer.send(Sight::Seen { seen: Some(seen), left_at });
+                said.answer(&request.source, request.row);
+                _ = request.answer.send(LookAnswer::Seen { seen: Some(seen), left_at });
             }
             None => others.push((id, seen)),
         }
@@ -180,18 +186,18 @@ async fn answer_from<R: Remote>(
     foreign::notice(lane, others, left_at).await
 }
 
-async fn by_id<R: Remote>(lane: Arc<Lane<R>>, asks: Vec<Ask>) {
+async fn by_id<R: Remote>(lane: Arc<Lane<R>>, requests: Vec<LookRequest>) {
     let mut reads = JoinSet::new();
-    for ask in asks {
+    for request in requests {
         let lane = Arc::clone(&lane);
         reads.spawn(async move {
-            let sight = match lane.show(&ask.source, ask.needs).await {
-                Ok(sighted) => Sight::Seen { seen: sighted.value, left_at: sighted.left_at },
-                Err(ReadFailed::Outcome(outcome)) => Sight::Failed { cause: outcome.to_string() },
-                // Dropping an ask tells its row that nothing will be learned by this launch.
+            let answer = match lane.show(&request.source, request.needs).await {
+                Ok(sighted) => LookAnswer::Seen { seen: sighted.value, left_at: sighted.left_at },
+                Err(ReadFailed::Outcome(outcome)) => LookAnswer::Failed { cause: outcome.to_string() },
+                // Dropping an request tells its row that nothing will be learned by this launch.
                 Err(ReadFailed::LetGo | ReadFailed::Journal(_)) => return,
             };
-            _ = ask.answer.send(sight);
+            _ = request.answer.send(answer);
         });
     }
     while reads.join_next().await.is_some() {}

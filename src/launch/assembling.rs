@@ -20,8 +20,8 @@ use crate::engine::book::Book;
 use crate::engine::driver::Driver;
 use crate::engine::lane::first_answers::{FirstAnswers, Replay};
 use crate::engine::lane::{Lane, OfRun};
+use crate::engine::look_request::LookRequest;
 use crate::engine::reader;
-use crate::engine::sight::Ask;
 use crate::engine::stop::Stop;
 use crate::event::LaneId;
 use crate::gate::{Gate, Learned, Past, RateOfAll, Remembered};
@@ -166,11 +166,11 @@ impl Launch {
         {
             let (name, settings) = (account.name.clone(), &account.settings);
             let rate = settings.gate.per_second;
-            let (mut lane, asks) = Lane::new(id, name, settings.lane.clone(), rate, remote, gate, of_run);
+            let (mut lane, requests) = Lane::new(id, name, settings.lane.clone(), rate, remote, gate, of_run);
             *lane.first_answers.get_mut() = first;
             let lane = Arc::new(lane);
             lanes.push(Arc::clone(&lane));
-            reading.spawn(attend(lane, asks));
+            reading.spawn(attend(lane, requests));
         }
         (lanes, reading)
     }
@@ -325,7 +325,7 @@ impl Launch {
 }
 
 /// Looks for a lane, and watches that it neither waits for ever to be let in nor takes for ever to end.
-async fn attend(lane: Arc<Lane<Http>>, asks: mpsc::UnboundedReceiver<Ask>) {
+async fn attend(lane: Arc<Lane<Http>>, requests: mpsc::UnboundedReceiver<LookRequest>) {
     let same = Arc::clone(&lane);
     // Nobody has leave while it cools down, and nobody waits for an answer.
     let is_in_vain = move |left| {
@@ -333,5 +333,5 @@ async fn attend(lane: Arc<Lane<Http>>, asks: mpsc::UnboundedReceiver<Ask>) {
         now.on_the_wire == 0 && now.cooling.is_some_and(|cooling| cooling > left)
     };
     let lets_go = lane.stop.clone().let_go_in_time(lane.settings.verify_timeout, is_in_vain);
-    tokio::join!(reader::serve(Arc::clone(&lane), asks), lane.stop_when_throttled(), lets_go);
+    tokio::join!(reader::serve(Arc::clone(&lane), requests), lane.stop_when_throttled(), lets_go);
 }

@@ -13,10 +13,11 @@ use super::request::Consent;
 use super::summing_up::Carried;
 use crate::clock::Clock;
 use crate::control::{By, Command};
+use crate::engine;
 use crate::engine::book::Book;
+use crate::engine::call::LaunchPurpose;
 use crate::engine::command_poll::{CommandPoll, FlagFiles};
 use crate::engine::lane::{Lane, OfRun};
-use crate::engine::{self, Purpose};
 use crate::event::EventKind;
 use crate::event::row::RowEvent;
 use crate::event::run::RunEvent;
@@ -79,14 +80,14 @@ impl Launch {
             if book.read(Journal::tally).await?.in_doubt == 0 {
                 self.console.say("nothing is in doubt: there is nothing to look at");
             }
-            return run_to_its_end(parts, Purpose::Reconcile).await;
+            return run_to_its_end(parts, LaunchPurpose::Reconcile).await;
         }
         if !book.read(Journal::has_unsettled).await? {
             self.console.say("nothing is left to do");
             return Ok(());
         }
         match self.consider(lanes, stop, book).await {
-            Ok(GoAhead::Send) => run_to_its_end(parts, Purpose::Carry).await,
+            Ok(GoAhead::Send) => run_to_its_end(parts, LaunchPurpose::Carry).await,
             Ok(GoAhead::NothingMore) => Ok(()),
             Err(halted) => {
                 put_back(lanes, reopened).await?;
@@ -130,7 +131,7 @@ impl Launch {
     }
 }
 
-async fn run_to_its_end(parts: &Assembly, purpose: Purpose) -> Result<(), Halted> {
+async fn run_to_its_end(parts: &Assembly, purpose: LaunchPurpose) -> Result<(), Halted> {
     let drawing = parts.progress.draw(gauge(&parts.lanes));
     let ran = engine::run(&parts.lanes, &parts.of_run.book, purpose).await;
     drawing.abort();

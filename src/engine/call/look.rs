@@ -1,112 +1,160 @@
-//! Looks before a row is sent, and their meaning: what is sent, permission to send it again, or its verdict.
+//! Looks at a row before it is sent, and the decision to send it that rests on them.
 //!
-//! A look that fails settles nothing. One that shows a row where nobody expected it may be a read that is behind, or one of a
-//! service that has lost the row for a moment: it is a verdict only if a later look agrees.
+//! A look that fails settles nothing.
 
-use std::ops::ControlFlow::{Break, Continue};
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::agreement::{AGREED, AGREED_AT_THE_END, PAUSE, Testimony};
-use super::state::{Call, Ending, FRESH, Step};
-use crate::engine::sight::{How, Sight};
+use super::known::{LookNeeded, directly_within};
+use super::state::{Call, Early, LaunchPurpose, Step, unhindered};
+use super::turn::InTurn;
+use crate::engine::look_request::{LookAnswer, Urgency};
+use crate::engine::onlookers::Onlooker;
+use crate::engine::reading::ReadFailed;
+use crate::event::Verdict;
 use crate::event::row::RowEvent;
-use crate::event::{Ground, Verdict};
+use crate::gate::AtHand;
 use crate::gate::line::Place;
-use crate::judge::{self, Effect, Fate, Reason};
-use crate::ledger::Standing;
+use crate::judge::{self, Effect, Fate};
 use crate::model::{Fields, SeenState, TargetState};
 use crate::remote::service::Remote;
 
-/// A row that is looked at for longer than this lets those behind it go first.
+/// Time for which a row keeps its position while it is looked at; after that, those behind it go first.
 const LOOKS_WITHIN: Duration = Duration::from_secs(2);
-/// Looks in doubt that have not agreed for this long are left to a later launch.
-const AGREES_WITHIN: Duration = Duration::from_secs(30);
 
 impl<R: Remote> Call<'_, R> {
-    /// What to send, if what is known of the row already says so.
-    pub(super) fn ready_at_once(&mut self) -> Option<TargetState> {
-        self.forget_if_moved();
-        let is_known = !self.standing.doubted && (!self.is_judged() || self.seen_within(FRESH));
-        is_known.then(|| self.sends_from(self.seen.as_ref()))
+    /// Target to send, if what is known of the row already says that it may queue for its turn.
+    pub(super) fn sends_at_once(&mut self) -> Option<TargetState> {
+        self.take_news();
+        self.known.may_queue().then(|| self.sends_from(self.known.seen.as_ref()))
     }
 
-    /// What to send, once it is known from a fresh enough look that it should be sent.
-    pub(super) async fn ready(&mut self) -> Step<TargetState> {
-        if self.standing.doubted {
-            // A look that is too old by the time that the row has its slot is made again there.
-            if (!self.standing.looked || self.looked_at.is_none())
-                && let Break(ending) = Box::pin(self.look_in_doubt()).await?
-            {
-                return Ok(Break(ending));
+    /// Looks at the row until it is known from a fresh look that it should be sent, and gives the target to send.
+    pub(super) async fn look_before_queueing(&mut self) -> Step<TargetState> {
+        if self.known.needs() == LookNeeded::InDoubt {
+            if self.known.lacks_permission() {
+                Box::pin(self.look_in_doubt()).await?;
             }
-            return self.judge(self.seen.clone()).await;
+            return self.decide(self.known.seen.clone()).await;
         }
-        let stop = self.lane.stop.clone();
-        let place = self.place.take();
-        let (looked, place) = stop
-            .unless_draining(Box::pin(keeping(place, self.look(How::from(Instant::now()), self.needs()))))
-            .await
-            .unzip();
-        self.place = place.flatten();
-        match looked {
-            Some(looked) => match looked? {
-                Continue(seen) => self.judge(seen).await,
-                Break(ending) => Ok(Break(ending)),
-            },
-            None => Ok(Break(Ending::Later)),
+        let lane = self.lane;
+        let place = self.queued.place.take();
+        let look = Box::pin(keeping(place, self.look(Instant::now())));
+        let (seen, place) = lane.stop.unless_draining(look).await.ok_or(Early::End)?;
+        self.queued.place = place;
+        self.decide(seen?).await
+    }
+
+    /// Looks directly before the row comes to hand, and gives the target to send. A page that was just read for another row of
+    /// it will do.
+    pub(super) async fn look_directly(&mut self) -> Step<TargetState> {
+        let lane = self.lane;
+        let limit = directly_within(lane.gate.slowest());
+        let needs = self.needed_fields();
+        let glimpse = self.queued.onlooker.as_ref().and_then(Onlooker::latest);
+        let glimpse = glimpse.filter(|of| of.left_at.elapsed() < limit && of.seen.lacks(needs).is_none());
+        let seen = if let Some(glimpse) = glimpse {
+            self.known.note_look(Some(glimpse.seen.clone()), glimpse.left_at);
+            Some(glimpse.seen)
+        } else {
+            let answer = {
+                let look = pin!(lane.look(&self.row, needs, Instant::now(), Urgency::PromptWithItsPage));
+                unhindered(lane, look).await?
+            };
+            self.take_look(answer).await?
+        };
+        self.decide(seen).await
+    }
+
+    /// Looks at a row that is at hand, as often as what it waits for makes the last look too old, and gives the target to send.
+    /// Queueing again for each look would never end where the service is slow.
+    pub(super) async fn look_at_hand(
+        &mut self,
+        at_hand: &mut AtHand,
+        turn: &mut InTurn<'_>,
+        mut sends: TargetState,
+    ) -> Step<TargetState> {
+        let lane = self.lane;
+        loop {
+            self.unless_skipped().await?;
+            if self.take_news().is_some() {
+                turn.looked_at_hand = None;
+            }
+            if self.known.permits_intent(|| lane.gate.slowest()) || self.was_looked_at_hand(turn) {
+                return Ok(sends);
+            }
+            let fields = self.needed_fields();
+            let show = lane.show_at_hand(at_hand, &self.row.source_id, fields, self.tries.connection);
+            let sighted = match Box::pin(show).await {
+                Ok(sighted) => sighted,
+                Err(ReadFailed::Journal(closed)) => return Err(closed.into()),
+                Err(ReadFailed::LetGo) => return Err(Early::End),
+                // Nothing is known of it any more; the reader looks with more patience.
+                Err(ReadFailed::Outcome(_)) => {
+                    self.known.forget_look();
+                    return Err(Early::Restart);
+                }
+            };
+            turn.looked_at_hand = Some(Instant::now());
+            self.known.note_look(sighted.value.clone(), sighted.left_at);
+            sends = self.weigh_at_hand(sighted.value).await?;
+            unhindered(lane, pin!(lane.gate.soon(at_hand))).await?;
         }
     }
 
-    /// Weighs a look that was made with the slot in hand. None: it takes more than one look to say.
-    pub(super) async fn weigh(&mut self, seen: Option<SeenState>) -> Step<Option<TargetState>> {
-        if self.standing.doubted {
+    /// Tells that the look that was made at hand was answered just now. How long the answer took does not count: where the
+    /// service is slow, no other would come sooner.
+    pub(super) fn was_looked_at_hand(&self, turn: &InTurn<'_>) -> bool {
+        turn.looked_at_hand.is_some_and(|at| at.elapsed() < directly_within(self.lane.gate.slowest()))
+    }
+
+    /// Decides from a look that was made with the slot in hand. More than one look would take too long there.
+    async fn weigh_at_hand(&mut self, seen: Option<SeenState>) -> Step<TargetState> {
+        if self.known.needs() == LookNeeded::InDoubt {
             let effect = self.effect_of(seen.as_ref());
             if matches!(effect, Effect::Overtaken { .. }) {
-                self.looked_at = None;
-                return Ok(Continue(None));
+                self.known.forget_look();
+                return Err(Early::Restart);
             }
-            if let Break(ending) = self.weigh_doubt(effect, seen.clone()).await? {
-                return Ok(Break(ending));
-            }
+            self.weigh_doubt(effect, seen.clone()).await?;
         }
-        Ok(match self.judge(seen).await? {
-            Continue(sends) => Continue(Some(sends)),
-            Break(ending) => Break(ending),
-        })
+        self.decide(seen).await
     }
 
-    /// Judges the row anew from what was just seen. The half that is filled in is what is there now, too.
-    pub(super) async fn judge(&mut self, seen: Option<SeenState>) -> Step<TargetState> {
-        if !self.is_judged() {
-            return Ok(Continue(self.row.wants.clone()));
+    /// Decides anew, from what was just seen, if the row is sent. The half that is filled in is what is there now, too.
+    async fn decide(&mut self, seen: Option<SeenState>) -> Step<TargetState> {
+        if !self.known.is_judged() {
+            return Ok(self.row.wants.clone());
         }
         match judge::judge(&self.row, seen.as_ref(), self.completes(), self.lane.settings.dialect) {
             Fate::Change { sends, .. } => {
                 if let Some(reason) = self.moved_meanwhile(seen.as_ref()) {
-                    return self.settle(Verdict::Overtaken, seen, Some(reason.into())).await.map(Break);
+                    return Err(self.settle(Verdict::Overtaken, seen, Some(reason.into())).await);
                 }
-                let Standing { doubted, looked, moved, .. } = &self.standing;
-                let is_news = !looked || moved.is_some() || seen.as_ref() != self.standing.last_seen();
-                if !doubted && is_news {
+                let standing = &self.known.standing;
+                let is_news = !standing.looked || standing.moved.is_some() || seen.as_ref() != standing.last_seen();
+                if !standing.doubted && is_news {
                     self.record(vec![RowEvent::Seen { seen }.about(self.row.id)]).await?;
                 }
-                Ok(Continue(sends))
+                Ok(sends)
             }
             Fate::Already => {
-                let verdict = judge::on_target_verdict(&self.standing);
-                self.settle(verdict, seen, None).await.map(Break)
+                let verdict = judge::on_target_verdict(&self.known.standing);
+                Err(self.settle(verdict, seen, None).await)
             }
             Fate::Blocked { reason } => {
-                self.settle(judge::unsent_verdict(&self.standing), seen, Some(reason)).await.map(Break)
+                let verdict = judge::unsent_verdict(&self.known.standing);
+                Err(self.settle(verdict, seen, Some(reason)).await)
             }
         }
     }
 
-    /// Whether somebody else moved the row after it was looked at, told about, and agreed to.
+    /// Reason for not sending a row that somebody else moved after it was looked at, told about, and agreed to.
     fn moved_meanwhile(&self, seen: Option<&SeenState>) -> Option<String> {
-        let was = self.standing.last_seen().filter(|_| self.lane.settings.preflight && self.standing.looked);
+        let standing = &self.known.standing;
+        let was = standing.last_seen().filter(|_| self.lane.settings.preflight && standing.looked);
         match judge::effect(&self.row.wants, Some(was?), seen) {
             Effect::Overtaken { reason } => Some(format!("{reason}; somebody moved it before it was sent")),
             Effect::OnTarget | Effect::NotYet { .. } | Effect::Unprovable { .. } => None,
@@ -120,101 +168,40 @@ impl<R: Remote> Call<'_, R> {
         }
     }
 
-    /// One look by the lane's reader.
-    pub(super) async fn look(&mut self, how: How, needs: Fields) -> Step<Option<SeenState>> {
-        let sight = self.lane.sight(&self.row, needs, how).await;
-        self.take_sight(sight).await
+    /// Tells that the half of a pair that the plan leaves open is filled in.
+    fn completes(&self) -> bool {
+        self.lane.settings.preflight && self.lane.settings.complete_pair
     }
 
-    pub(super) async fn take_sight(&mut self, sight: Option<Sight>) -> Step<Option<SeenState>> {
-        match sight {
-            Some(Sight::Seen { seen, left_at }) => {
-                self.looked_at = Some(left_at);
-                self.seen.clone_from(&seen);
-                Ok(Continue(seen))
-            }
-            Some(Sight::Failed { cause }) => self.leave(format!("the look failed: {cause}")).await.map(Break),
-            None => Ok(Break(Ending::Later)),
+    /// Fields that a look must show that decides about sending; a launch that only looks needs those of the target alone.
+    fn needed_fields(&self) -> Fields {
+        match self.purpose {
+            LaunchPurpose::Carry => judge::needed_to_send(&self.row, self.completes()),
+            LaunchPurpose::Reconcile => self.row.wants.fields(),
         }
     }
 
-    /// What a look must show that decides about sending; who only looks asks for the target alone.
-    pub(super) fn needs(&self) -> Fields {
-        if self.sends { judge::needed_to_send(&self.row, self.completes()) } else { self.row.wants.fields() }
+    /// Makes one look by the lane's reader, no sooner than `not_before`.
+    pub(super) async fn look(&mut self, not_before: Instant) -> Step<Option<SeenState>> {
+        let answer = self.lane.look(&self.row, self.needed_fields(), not_before, Urgency::Prompt).await;
+        self.take_look(answer).await
     }
 
-    /// Sent, answer unknown: nobody sends again before looking.
-    pub(super) async fn look_in_doubt(&mut self) -> Step<()> {
-        // Pages tell of it while its own look is on its way to the disk.
-        self.onlooker.get_or_insert_with(|| self.lane.onlookers.join(&self.row.source_id));
-        let mut not_before = self.settled_by();
-        let mut testimony = Testimony::default();
-        let mut pause = PAUSE;
-        let mut was_elsewhere = false;
-        let gives_up_at = Instant::now() + AGREES_WITHIN;
-        loop {
-            let seen = match self.look(How::from(not_before), self.needs()).await? {
-                Continue(seen) => seen,
-                Break(ending) => return Ok(Break(ending)),
-            };
-            let left_at = self.looked_at.unwrap_or(not_before);
-            let effect = self.effect_of(seen.as_ref());
-            let enough = match &effect {
-                Effect::OnTarget => Duration::ZERO,
-                Effect::NotYet { .. } | Effect::Unprovable { .. } if testimony.is_empty() => Duration::ZERO,
-                Effect::NotYet { .. } | Effect::Unprovable { .. } => AGREED_AT_THE_END,
-                Effect::Overtaken { .. } => AGREED.min(self.lane.settings.verify_timeout).max(AGREED_AT_THE_END),
-            };
-            was_elsewhere |= seen.is_some() && matches!(effect, Effect::Overtaken { .. });
-            if enough.is_zero() || testimony.agreed_for(&effect, left_at) >= enough {
-                return match &effect {
-                    // Somebody may have moved it there and back: it is not ours to send just now.
-                    Effect::NotYet { .. } | Effect::Unprovable { .. } if was_elsewhere => {
-                        self.leave("looks show it elsewhere, and then as before again".to_owned()).await.map(Break)
-                    }
-                    Effect::OnTarget | Effect::NotYet { .. } | Effect::Overtaken { .. } | Effect::Unprovable { .. } => {
-                        self.weigh_doubt(effect, seen).await
-                    }
-                };
+    async fn take_look(&mut self, answer: Option<LookAnswer>) -> Step<Option<SeenState>> {
+        match answer {
+            Some(LookAnswer::Seen { seen, left_at }) => {
+                self.known.note_look(seen.clone(), left_at);
+                Ok(seen)
             }
-            let now = Instant::now();
-            if now >= gives_up_at {
-                return self.leave("what looks show of it changes all the time".to_owned()).await.map(Break);
-            }
-            not_before = now + pause;
-            pause = (pause * 2).min(AGREED_AT_THE_END);
-        }
-    }
-
-    pub(super) fn effect_of(&self, seen: Option<&SeenState>) -> Effect {
-        judge::effect(&self.row.wants, self.standing.last_seen(), seen)
-    }
-
-    /// Settles the row from a look, or records that it is as before and may be sent again.
-    pub(super) async fn weigh_doubt(&mut self, effect: Effect, seen: Option<SeenState>) -> Step<()> {
-        match effect {
-            Effect::OnTarget => {
-                let verdict = judge::on_target_verdict(&self.standing);
-                self.settle(verdict, seen, None).await.map(Break)
-            }
-            Effect::Overtaken { reason } => self.settle(Verdict::Overtaken, seen, Some(reason.into())).await.map(Break),
-            Effect::Unprovable { reason, as_before: false } => {
-                self.settle(Verdict::Unverified, seen, Some(Reason::on(Ground::NeverShown, reason))).await.map(Break)
-            }
-            Effect::NotYet { .. } | Effect::Unprovable { as_before: true, .. } => {
-                if let Some(refused) = self.refused.take() {
-                    return self.settle(Verdict::Refused, seen, Some(refused.into())).await.map(Break);
-                }
-                self.record(vec![RowEvent::Seen { seen }.about(self.row.id)]).await?;
-                Ok(Continue(()))
-            }
+            Some(LookAnswer::Failed { cause }) => Err(self.leave(format!("the look failed: {cause}")).await),
+            None => Err(Early::End),
         }
     }
 }
 
-/// Does the work and keeps the place in line, unless the work takes so long that others should go first.
+/// Does the work and keeps the position in line, unless the work takes so long that others should go first.
 async fn keeping<T>(place: Option<Place>, work: impl Future<Output = T>) -> (T, Option<Place>) {
-    let mut work = std::pin::pin!(work);
+    let mut work = pin!(work);
     if let Ok(done) = timeout(LOOKS_WITHIN, work.as_mut()).await {
         return (done, place);
     }

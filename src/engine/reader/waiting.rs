@@ -1,6 +1,6 @@
 //! The rows that wait for a look, and when which of them are looked at together.
 //!
-//! Two kinds of asks come here. A prompt one is due at its own time. A patient one (the first look after a change)
+//! Two kinds of requests come here. A prompt one is due at its own time. A patient one (the first look after a change)
 //! waits until its page is ripe, changes have stopped coming, or enough rows wait with it, so that one page proves many.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::engine::lane::Lane;
-use crate::engine::sight::Ask;
+use crate::engine::look_request::{LookRequest, Urgency};
 use crate::remote::service::{self, Remote};
 
 /// This many rows make a sweep worth while.
@@ -24,12 +24,12 @@ const RIPE: usize = WHOLE / 2;
 const GONE_ON: u64 = 200;
 /// Changes have stopped coming: no new one was begun for this long.
 const QUIET: Duration = Duration::from_millis(25);
-/// Rows that ask at the same time share a sweep.
+/// Time for which requests are gathered, so that those made together share a sweep.
 const GATHER: Duration = Duration::from_millis(15);
 
-impl Ask {
+impl LookRequest {
     fn due_at(&self) -> Instant {
-        self.not_before.max(self.asked_at + GATHER)
+        self.not_before.max(self.requested_at + GATHER)
     }
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Around {
 }
 
 impl Around {
-    pub(super) fn of<R: Remote>(lane: &Lane<R>) -> Self {
+    pub(super) fn from_lane<R: Remote>(lane: &Lane<R>) -> Self {
         let list = lane.list();
         let whole = match (list.unreadable(), list.n_pages()) {
             (Some(_), _) => Whole::Unreadable,
@@ -67,10 +67,10 @@ impl Around {
     }
 }
 
-/// The asks that wait for a sweep.
+/// The requests that wait for a sweep.
 #[derive(Default)]
 pub(super) struct Waiting {
-    prompt: Vec<Ask>,
+    prompt: Vec<LookRequest>,
     /// By their pages.
     patient: BTreeMap<Option<u32>, OfPage>,
     /// How many patient ones have come so far.
@@ -81,28 +81,28 @@ pub(super) struct Waiting {
     n_ripe_rows: usize,
 }
 
-/// Patient asks for rows of one page, in the order in which they came.
+/// Patient requests for rows of one page, in the order in which they came.
 #[derive(Default)]
 struct OfPage {
-    asks: Vec<Ask>,
+    requests: Vec<LookRequest>,
     /// How many had come to all pages when the last of these did.
     last: u64,
 }
 
 impl Waiting {
-    pub(super) fn push(&mut self, ask: Ask) {
-        if !ask.patient {
-            self.prompt.push(ask);
-            return;
+    pub(super) fn push(&mut self, request: LookRequest) {
+        match request.urgency {
+            Urgency::Prompt | Urgency::PromptWithItsPage => return self.prompt.push(request),
+            Urgency::Patient => (),
         }
         self.n_came += 1;
-        let of_page = self.patient.entry(ask.page).or_default();
-        of_page.asks.push(ask);
+        let of_page = self.patient.entry(request.page).or_default();
+        of_page.requests.push(request);
         of_page.last = self.n_came;
     }
 
     fn n_patient(&self) -> usize {
-        self.patient.values().map(|of_page| of_page.asks.len()).sum()
+        self.patient.values().map(|of_page| of_page.requests.len()).sum()
     }
 
     /// When the next sweep is due, as far as is known now.
@@ -110,7 +110,7 @@ impl Waiting {
         if !self.ripe(around.whole).is_empty() {
             return Some(now);
         }
-        let prompt = self.prompt.iter().map(Ask::due_at).min();
+        let prompt = self.prompt.iter().map(LookRequest::due_at).min();
         [prompt, self.next_patient(around, now)].into_iter().flatten().min()
     }
 
@@ -119,7 +119,7 @@ impl Waiting {
         if whole == Whole::Unreadable {
             return BTreeSet::new();
         }
-        let is_ripe = |of_page: &OfPage| match of_page.asks.len() {
+        let is_ripe = |of_page: &OfPage| match of_page.requests.len() {
             ..RIPE => false,
             RIPE..WHOLE => self.n_came - of_page.last >= GONE_ON,
             WHOLE.. => true,
@@ -129,22 +129,27 @@ impl Waiting {
     }
 
     /// What is swept next. Ripe pages come one after the other for as long as changes do, so what is due goes before them.
-    pub(super) fn take(&mut self, around: &Around, now: Instant) -> Vec<Ask> {
+    pub(super) fn take(&mut self, around: &Around, now: Instant) -> Vec<LookRequest> {
         let due = self.take_due(around, now);
         if due.is_empty() { self.take_ripe(around.whole, now) } else { due }
     }
 
-    fn take_ripe(&mut self, whole: Whole, now: Instant) -> Vec<Ask> {
+    fn take_ripe(&mut self, whole: Whole, now: Instant) -> Vec<LookRequest> {
         let ripe = self.ripe(whole);
         let mut batch = self.take_patient(|page| ripe.contains(&page));
         self.n_ripe_pages += ripe.len();
         self.n_ripe_rows += batch.len();
-        batch.extend(self.prompt.extract_if(.., |ask| ask.not_before <= now && ripe.contains(&ask.page)));
+        batch.extend(self.prompt.extract_if(.., |request| request.not_before <= now && ripe.contains(&request.page)));
         batch
     }
 
     fn next_patient(&self, around: &Around, now: Instant) -> Option<Instant> {
-        let oldest = self.patient.values().filter_map(|of_page| of_page.asks.first()).map(|ask| ask.asked_at).min()?;
+        let oldest = self
+            .patient
+            .values()
+            .filter_map(|of_page| of_page.requests.first())
+            .map(|request| request.requested_at)
+            .min()?;
         if let Some(since) = around.idle_since {
             return Some(since + QUIET);
         }
@@ -153,7 +158,7 @@ impl Waiting {
         let sought = n_patient >= ENOUGH || waited_enough <= now;
         if sought {
             let hinted = (!self.patient.contains_key(&None)).then_some(self.patient.len());
-            let calls = Cost::of(n_patient, hinted, around.whole, false).calls;
+            let calls = Cost::cheapest(n_patient, hinted, around.whole, Way::ById).calls;
             if (calls + self.n_ripe_pages) * WORTH <= n_patient + self.n_ripe_rows {
                 return Some((oldest + SOON).max(now));
             }
@@ -163,9 +168,9 @@ impl Waiting {
     }
 
     /// What is due now, and what rides along because it costs nothing more.
-    fn take_due(&mut self, around: &Around, now: Instant) -> Vec<Ask> {
+    fn take_due(&mut self, around: &Around, now: Instant) -> Vec<LookRequest> {
         let patient_due = self.next_patient(around, now).is_some_and(|at| at <= now);
-        let mut batch: Vec<Ask> = self.prompt.extract_if(.., |ask| ask.due_at() <= now).collect();
+        let mut batch: Vec<LookRequest> = self.prompt.extract_if(.., |request| request.due_at() <= now).collect();
         if patient_due {
             batch.extend(self.take_patient(|_| true));
             (self.n_ripe_pages, self.n_ripe_rows) = (0, 0);
@@ -179,13 +184,13 @@ impl Waiting {
         let is_everywhere = pages.contains(&None);
         let whole_is_read = is_everywhere && way(&batch, around.whole) == Way::Pages;
         let is_read = |page| if is_everywhere { whole_is_read } else { pages.contains(&page) };
-        batch.extend(self.prompt.extract_if(.., |ask| ask.not_before <= now && is_read(ask.page)));
+        batch.extend(self.prompt.extract_if(.., |request| request.not_before <= now && is_read(request.page)));
         batch.extend(self.take_patient(is_read));
         batch
     }
 
-    fn take_patient(&mut self, of: impl Fn(Option<u32>) -> bool) -> Vec<Ask> {
-        self.patient.extract_if(.., |page, _| of(*page)).flat_map(|(_, of_page)| of_page.asks).collect()
+    fn take_patient(&mut self, of: impl Fn(Option<u32>) -> bool) -> Vec<LookRequest> {
+        self.patient.extract_if(.., |page, _| of(*page)).flat_map(|(_, of_page)| of_page.requests).collect()
     }
 }
 
@@ -202,9 +207,9 @@ pub(super) enum Way {
 }
 
 impl Cost {
-    /// Pages where the rows were last seen, or the whole list where that is not known. Where both cost the same, pages if
-    /// others are seen by them as well.
-    fn of(by_id: usize, hinted: Option<usize>, whole: Whole, for_others: bool) -> Self {
+    /// Cost of the cheaper way: pages where the rows were last seen, or the whole list where that is not known. `tie` is the way
+    /// where both cost the same and it is known.
+    fn cheapest(by_id: usize, hinted: Option<usize>, whole: Whole, tie: Way) -> Self {
         let pages = match (hinted, whole) {
             (_, Whole::Unreadable) => return Self { calls: by_id, way: Way::ById },
             (Some(hinted), Whole::Pages(whole)) => hinted.min(whole),
@@ -213,7 +218,7 @@ impl Cost {
             // The first page tells how many there are.
             (None, Whole::Unlisted) => 5,
         };
-        if pages < by_id || (for_others && hinted.is_some() && pages == by_id) {
+        if pages < by_id || (tie == Way::Pages && hinted.is_some() && pages == by_id) {
             Self { calls: pages, way: Way::Pages }
         } else {
             Self { calls: by_id, way: Way::ById }
@@ -221,15 +226,17 @@ impl Cost {
     }
 }
 
-fn pages(asks: &[Ask]) -> BTreeSet<Option<u32>> {
-    asks.iter().map(|ask| ask.page).collect()
+fn pages(requests: &[LookRequest]) -> BTreeSet<Option<u32>> {
+    requests.iter().map(|request| request.page).collect()
 }
 
-/// The way of fewer calls.
-pub(super) fn way(asks: &[Ask], whole: Whole) -> Way {
-    let pages = pages(asks);
+/// Way of fewer calls.
+pub(super) fn way(requests: &[LookRequest], whole: Whole) -> Way {
+    let pages = pages(requests);
     let hinted = (!pages.contains(&None)).then_some(pages.len());
-    Cost::of(asks.len(), hinted, whole, asks.iter().any(|ask| ask.for_others)).way
+    let with_its_page = requests.iter().any(|request| request.urgency == Urgency::PromptWithItsPage);
+    let tie = if with_its_page { Way::Pages } else { Way::ById };
+    Cost::cheapest(requests.len(), hinted, whole, tie).way
 }
 
 #[cfg(test)]
@@ -239,33 +246,44 @@ mod tests {
     use super::*;
     use crate::model::{Fields, RowId, SourceId};
 
-    fn ask(n: usize, page: Option<u32>, patient: bool) -> Ask {
+    fn prompt(n: usize, page: Option<u32>) -> LookRequest {
+        request(n, page, Urgency::Prompt)
+    }
+
+    fn request(n: usize, page: Option<u32>, urgency: Urgency) -> LookRequest {
         let now = Instant::now();
-        Ask {
+        LookRequest {
             row: RowId(u32::try_from(n).unwrap()),
             source: SourceId::new(&format!("vm-{n}")).unwrap(),
             needs: Fields::BOTH,
             page,
             not_before: now,
-            patient,
-            for_others: false,
-            asked_at: now,
+            urgency,
+            requested_at: now,
             answer: oneshot::channel().0,
         }
     }
 
-    fn patient(rows: std::ops::Range<usize>, page: Option<u32>) -> impl Iterator<Item = Ask> {
-        rows.map(move |n| ask(n, page, true))
+    fn patient_one(n: usize, page: Option<u32>) -> LookRequest {
+        request(n, page, Urgency::Patient)
     }
 
-    fn waiting(asks: impl IntoIterator<Item = Ask>) -> Waiting {
+    fn with_its_page(n: usize, page: Option<u32>) -> LookRequest {
+        request(n, page, Urgency::PromptWithItsPage)
+    }
+
+    fn patient(rows: std::ops::Range<usize>, page: Option<u32>) -> impl Iterator<Item = LookRequest> {
+        rows.map(move |n| patient_one(n, page))
+    }
+
+    fn waiting(requests: impl IntoIterator<Item = LookRequest>) -> Waiting {
         let mut waiting = Waiting::default();
-        asks.into_iter().for_each(|ask| waiting.push(ask));
+        requests.into_iter().for_each(|request| waiting.push(request));
         waiting
     }
 
-    fn rows(asks: &[Ask]) -> Vec<u32> {
-        let mut rows: Vec<u32> = asks.iter().map(|ask| ask.row.0).collect();
+    fn rows(requests: &[LookRequest]) -> Vec<u32> {
+        let mut rows: Vec<u32> = requests.iter().map(|request| request.row.0).collect();
         rows.sort_unstable();
         rows
     }
@@ -281,11 +299,11 @@ mod tests {
         let now = Instant::now();
         let mut waiting = waiting(patient(1..200, Some(7)).chain(patient(200..220, Some(8))));
         assert!(waiting.ripe(LISTED).is_empty());
-        waiting.push(ask(220, Some(7), true));
+        waiting.push(patient_one(220, Some(7)));
         assert_eq!(waiting.next_sweep(&busy(30), now), Some(now));
         let taken = waiting.take(&busy(30), now);
         assert_eq!((taken.len(), waiting.n_patient()), (200, 20));
-        assert!(taken.iter().all(|ask| ask.page == Some(7)));
+        assert!(taken.iter().all(|request| request.page == Some(7)));
     }
 
     #[test]
@@ -293,10 +311,10 @@ mod tests {
         let half = waiting(patient(1..101, Some(7)).chain(patient(101..300, Some(8))));
         assert!(half.ripe(LISTED).is_empty());
         let mut waiting = half;
-        waiting.push(ask(300, Some(9), true));
+        waiting.push(patient_one(300, Some(9)));
         assert_eq!(waiting.ripe(LISTED), [Some(7)].into());
         // One more of it, and there may be others.
-        waiting.push(ask(301, Some(7), true));
+        waiting.push(patient_one(301, Some(7)));
         assert!(waiting.ripe(LISTED).is_empty());
     }
 
@@ -308,10 +326,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ripe_pages_go_together_after_what_is_due_and_take_their_rows_along() {
-        let mut waiting = waiting([ask(1, Some(3), false)]);
+        let mut waiting = waiting([prompt(1, Some(3))]);
         tokio::time::advance(GATHER).await;
         let ripe = patient(1000..1200, Some(7)).chain(patient(2000..2200, Some(8)));
-        ripe.chain([ask(2, Some(8), false), ask(3, Some(9), false)]).for_each(|ask| waiting.push(ask));
+        ripe.chain([prompt(2, Some(8)), prompt(3, Some(9))]).for_each(|request| waiting.push(request));
         let now = Instant::now();
         assert_eq!(rows(&waiting.take(&busy(30), now)), [1]);
         let taken = waiting.take(&busy(30), now);
@@ -322,16 +340,16 @@ mod tests {
     #[test]
     fn rows_that_are_alone_on_their_pages_are_seen_soon_where_ripe_pages_have_paid_for_them() {
         let now = Instant::now();
-        let alone = || (1..221).map(|n| ask(n, u32::try_from(n % 20).ok(), true));
+        let alone = || (1..221).map(|n| patient_one(n, u32::try_from(n % 20).ok()));
         assert!(waiting(alone()).next_sweep(&busy(30), now).unwrap() > now + Duration::from_secs(50));
         let mut paid = waiting(patient(1000..1200, Some(25)));
         assert_eq!(paid.take(&busy(30), now).len(), 200);
-        alone().for_each(|ask| paid.push(ask));
+        alone().for_each(|request| paid.push(request));
         assert!(paid.next_sweep(&busy(30), now).unwrap() < now + 2 * SOON);
         // Once only.
         let later = now + 2 * SOON;
         assert_eq!(paid.take(&busy(30), later).len(), 220);
-        alone().for_each(|ask| paid.push(ask));
+        alone().for_each(|request| paid.push(request));
         assert!(paid.next_sweep(&busy(30), now).unwrap() > now + Duration::from_secs(50));
     }
 
@@ -343,7 +361,7 @@ mod tests {
         let quiet = Around { idle_since: Some(now), ..busy(30) };
         assert_eq!(few.next_sweep(&quiet, now), Some(now + QUIET));
         // Ten pages for 210 rows are a twentieth; eleven are more.
-        let spread = |n_pages: usize| waiting((1..211).map(|n| ask(n, u32::try_from(n % n_pages).ok(), true)));
+        let spread = |n_pages: usize| waiting((1..211).map(|n| patient_one(n, u32::try_from(n % n_pages).ok())));
         let soon = spread(10).next_sweep(&busy(30), now).unwrap();
         assert!(soon >= now + SOON && soon < now + 2 * SOON);
         assert!(spread(11).next_sweep(&busy(30), now).unwrap() > now + Duration::from_secs(50));
@@ -351,19 +369,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn those_whose_page_is_read_anyway_ride_along() {
-        let asks = [ask(1, Some(7), false), ask(2, Some(7), true), ask(3, Some(8), true), ask(4, None, true)];
-        let mut some = waiting(asks);
+        let requests = [prompt(1, Some(7)), patient_one(2, Some(7)), patient_one(3, Some(8)), patient_one(4, None)];
+        let mut some = waiting(requests);
         tokio::time::advance(GATHER).await;
         // Young, but on the same page; and one that may not be looked at yet.
-        some.push(ask(5, Some(7), false));
-        some.push(Ask { not_before: Instant::now() + SOON, ..ask(6, Some(7), false) });
+        some.push(prompt(5, Some(7)));
+        some.push(LookRequest { not_before: Instant::now() + SOON, ..prompt(6, Some(7)) });
         assert_eq!(rows(&some.take_due(&busy(30), Instant::now())), [1, 2, 5]);
         assert_eq!((some.prompt.len(), some.n_patient()), (1, 2));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_row_that_may_be_anywhere_takes_all_along_only_where_the_whole_list_is_read() {
-        let of = || waiting([ask(1, None, false), ask(2, None, false), ask(3, Some(8), true)]);
+        let of = || waiting([prompt(1, None), prompt(2, None), patient_one(3, Some(8))]);
         let (mut one_page, mut many) = (of(), of());
         tokio::time::advance(GATHER).await;
         assert_eq!(rows(&one_page.take_due(&busy(1), Instant::now())), [1, 2, 3]);
@@ -372,22 +390,20 @@ mod tests {
 
     #[test]
     fn one_row_is_seen_by_its_page_where_others_of_it_wait_too() {
-        let one = |for_others, page| Ask { for_others, ..ask(1, page, false) };
-        assert!(way(&[one(false, Some(7))], Whole::Pages(30)) == Way::ById);
-        assert!(way(&[one(true, Some(7))], Whole::Pages(30)) == Way::Pages);
-        assert!(way(&[one(true, None)], Whole::Pages(1)) == Way::ById);
+        assert!(way(&[prompt(1, Some(7))], Whole::Pages(30)) == Way::ById);
+        assert!(way(&[with_its_page(1, Some(7))], Whole::Pages(30)) == Way::Pages);
+        assert!(way(&[with_its_page(1, None)], Whole::Pages(1)) == Way::ById);
     }
 
     #[tokio::test(start_paused = true)]
     async fn where_the_list_cannot_be_read_each_row_is_looked_at_by_its_id() {
         let around = Around { whole: Whole::Unreadable, ..busy(30) };
-        let of_one_page: Vec<Ask> = patient(1..201, Some(7)).collect();
+        let of_one_page: Vec<LookRequest> = patient(1..201, Some(7)).collect();
         assert!(way(&of_one_page, Whole::Pages(30)) == Way::Pages);
         assert!(way(&of_one_page, around.whole) == Way::ById);
-        let for_others = Ask { for_others: true, ..ask(1, Some(7), false) };
-        assert!(way(&[for_others], around.whole) == Way::ById);
+        assert!(way(&[with_its_page(1, Some(7))], around.whole) == Way::ById);
         // Who is on the page of one that is due gains nothing from it.
-        let mut waiting = waiting([ask(1, Some(7), false), ask(2, Some(7), true)]);
+        let mut waiting = waiting([prompt(1, Some(7)), patient_one(2, Some(7))]);
         tokio::time::advance(GATHER).await;
         assert_eq!(rows(&waiting.take(&around, Instant::now())), [1]);
     }

@@ -1,0 +1,271 @@
+//! Answer to an attempt: what is recorded along with it, and how its row goes on.
+
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::state::{Call, Early, Step};
+use crate::credentials::identity::Generation;
+use crate::engine::lane::first_answers::FirstVerdict;
+use crate::event::row::RowEvent;
+use crate::event::rules::Rules;
+use crate::event::{EventKind, LaneStop, Outcome, Verdict};
+use crate::gate::Pass;
+use crate::judge::{self, Reason};
+use crate::ledger::Phase;
+use crate::model::RowId;
+use crate::recorder::JournalClosed;
+use crate::remote::service::Remote;
+use crate::retry::Enough;
+use crate::steering::counts::TryResult;
+use crate::wording::amounts::count;
+
+/// Answer to one request, or its absence.
+pub(super) struct Answered {
+    pub(super) outcome: Outcome,
+    pub(super) request_id: Option<String>,
+    /// Credentials that the request wore.
+    pub(super) worn: Generation,
+    pub(super) left_at: Instant,
+    pub(super) took: Duration,
+}
+
+/// Lane after it has heeded an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LaneAfter {
+    /// It got other credentials for those that the answer refused.
+    Renewed,
+    /// Nothing of it gets through to the service any more.
+    CutOff,
+    Otherwise,
+}
+
+/// Way on for a row whose attempt was answered.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum WayOn {
+    /// By its phase: it is proven, looked at or sent again.
+    ByPhase,
+    /// By its phase after a pause; left if the lane stops meanwhile.
+    After(Duration),
+    /// A last look settles it: no attempts are left.
+    Conclude,
+    /// Left for a later launch with the answer as the cause, because the lane stopped.
+    LaneStopped,
+    /// Left for a later launch; what may have been done is still looked at, so that little is left in doubt.
+    Leave,
+}
+
+impl WayOn {
+    fn new(patience: ControlFlow<Enough, Duration>, phase: Phase, lane: LaneAfter) -> Self {
+        match (patience, lane) {
+            // Its lane stopped with the record of its answer.
+            (Break(Enough::Accepted | Enough::Refused), _) if phase == Phase::Due => Self::Leave,
+            (Break(Enough::Accepted | Enough::Refused), _) | (Break(Enough::NotTheRow), LaneAfter::Renewed) => {
+                Self::ByPhase
+            }
+            (Break(Enough::NotTheRow), LaneAfter::CutOff | LaneAfter::Otherwise) => Self::LaneStopped,
+            (Break(Enough::OutOfAttempts), LaneAfter::CutOff) => Self::Leave,
+            (Break(Enough::OutOfAttempts), LaneAfter::Renewed | LaneAfter::Otherwise) => Self::Conclude,
+            (Continue(pause), _) => Self::After(pause),
+        }
+    }
+}
+
+/// Event that is recorded along with an answer because it follows at once: a refusal's verdict, or that nobody wants a proof.
+fn consequence(row: RowId, outcome: &Outcome, first: FirstVerdict, verify: Verification) -> Option<EventKind> {
+    match outcome {
+        Outcome::Rejected { status: 403, .. } if first == FirstVerdict::AboutUs => {
+            Some(RowEvent::Left { cause: format!("the lane stopped: {outcome}") }.about(row))
+        }
+        Outcome::Rejected { .. } => Some(judge::settled(row, Verdict::Refused, None, Some(outcome.to_string().into()))),
+        Outcome::Accepted { .. } => match verify {
+            Verification::On => None,
+            Verification::Off => Some(judge::settled(row, Verdict::Unverified, None, Some(Reason::not_verified()))),
+        },
+        Outcome::Unauthenticated { .. }
+        | Outcome::Barred { .. }
+        | Outcome::Throttled { .. }
+        | Outcome::Unsent { .. }
+        | Outcome::Disclaimed { .. }
+        | Outcome::Lost { .. } => None,
+    }
+}
+
+/// Setting by which accepted changes are proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verification {
+    On,
+    Off,
+}
+
+impl<R: Remote> Call<'_, R> {
+    /// Applies an answer to the lane and to the row, and records it. The pass goes back once it is known what the answer means
+    /// for all, because it may stop the run.
+    pub(super) async fn hear(
+        &mut self,
+        attempt: u32,
+        answered: Answered,
+        pass: Pass,
+    ) -> Result<Outcome, JournalClosed> {
+        let lane = self.lane;
+        let Answered { outcome, request_id, worn, left_at, took } = answered;
+        self.known.note_request(left_at);
+        let ended = self.ended(attempt, outcome.clone(), request_id, took);
+        lane.stop_if_refused_again(&outcome, self.tries.renewed).await?;
+        let is_refusal = matches!(outcome, Outcome::Rejected { .. });
+        if is_refusal {
+            self.record_with_consequence(ended.clone(), &outcome).await?;
+        }
+        lane.heed(&outcome, left_at, worn).await?;
+        lane.note_answer(&outcome).await?;
+        self.queued.leave();
+        self.tries.note(&outcome, lane.goes_on_renewed(&outcome));
+        drop(pass);
+        if matches!(outcome, Outcome::Accepted { .. }) {
+            self.record_with_consequence(ended, &outcome).await?;
+        } else if !is_refusal {
+            self.record(vec![ended]).await?;
+        }
+        self.queued.admission = None;
+        Ok(outcome)
+    }
+
+    /// Records an answered change together with what follows from it at once. The lane's first answers decide whether a 403 is
+    /// about the row at all.
+    async fn record_with_consequence(&mut self, ended: EventKind, outcome: &Outcome) -> Result<(), JournalClosed> {
+        let lane = self.lane;
+        let is_refusal = matches!(outcome, Outcome::Rejected { .. });
+        let standing = &self.known.standing;
+        if is_refusal && standing.doubted && standing.rules >= Rules::Second {
+            // Perhaps because an earlier attempt has moved it: only a look can tell, and what was refused says nothing
+            // about us or about the others.
+            self.refused = Some(outcome.to_string());
+            return self.record(vec![ended]).await;
+        }
+        let mut first = lane.first_answers.lock().await;
+        let reopened = first.count(outcome);
+        let verdict = first.verdict;
+        if is_refusal {
+            first.refuse(self.row.id);
+        }
+        // While it is open, answers are recorded in the order in which they are counted.
+        let first = (verdict != FirstVerdict::AboutRows).then_some(first);
+        let verify = if lane.settings.verify { Verification::On } else { Verification::Off };
+        let mut kinds = vec![ended];
+        kinds.extend(consequence(self.row.id, outcome, verdict, verify));
+        if let Some(rows) = reopened {
+            lane.helm.forget(&TryResult::from_refusal(outcome), rows.len() as u64);
+            let cause = format!("the first answers of the lane were all the same: {outcome}");
+            kinds.extend(rows.into_iter().map(|row| RowEvent::Reopened { cause: cause.clone() }.about(row)));
+            kinds.extend(lane.stop_for(LaneStop::Forbidden, cause));
+        }
+        self.record(kinds).await?;
+        drop(first);
+        Ok(())
+    }
+
+    /// Goes on after an attempt whose answer is recorded.
+    pub(super) async fn go_on(&mut self, outcome: Outcome) -> Step<()> {
+        let lane = self.lane;
+        let after = if self.tries.renewed {
+            LaneAfter::Renewed
+        } else if lane.is_cut_off() {
+            LaneAfter::CutOff
+        } else {
+            LaneAfter::Otherwise
+        };
+        let patience = lane.settings.patience.after(self.tries.counted, &outcome, rand::random());
+        match WayOn::new(patience, self.known.standing.phase, after) {
+            WayOn::ByPhase => Ok(()),
+            WayOn::After(pause) => match lane.stop.unless_draining(sleep(pause)).await {
+                Some(()) => Ok(()),
+                None => self.leave_without_doubt().await,
+            },
+            WayOn::Conclude => Box::pin(self.conclude_failure(&outcome)).await,
+            WayOn::LaneStopped => Err(self.leave(format!("the lane stopped: {outcome}")).await),
+            WayOn::Leave => self.leave_without_doubt().await,
+        }
+    }
+
+    /// Leaves a row for a later launch, after a look if it is in doubt.
+    async fn leave_without_doubt(&mut self) -> Step<()> {
+        if self.known.standing.phase == Phase::InDoubt {
+            Box::pin(self.look_in_doubt()).await?;
+        }
+        Err(Early::End)
+    }
+
+    /// Settles a row whose attempts are used up: a last look says if it was done all the same.
+    async fn conclude_failure(&mut self, outcome: &Outcome) -> Step<()> {
+        self.look_in_doubt().await?;
+        let reason = format!("{} used up; the last: {outcome}", count(self.tries.counted.into(), "attempt"));
+        Err(self.settle(Verdict::Failed, self.known.seen.clone(), Some(reason.into())).await)
+    }
+
+    pub(super) fn ended(
+        &self,
+        attempt: u32,
+        outcome: Outcome,
+        request_id: Option<String>,
+        took: Duration,
+    ) -> EventKind {
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        RowEvent::AttemptEnded { attempt, outcome, request_id, took_ms }.about(self.row.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_goes_on_by_its_answer_its_phase_and_its_lane() {
+        let pause = Duration::from_secs(4);
+        let refused = Phase::Settled(Verdict::Refused);
+        let table = [
+            (Break(Enough::Accepted), Phase::Accepted, LaneAfter::Otherwise, WayOn::ByPhase),
+            (Break(Enough::Refused), refused, LaneAfter::Otherwise, WayOn::ByPhase),
+            // In doubt already: its look comes next.
+            (Break(Enough::Refused), Phase::InDoubt, LaneAfter::Otherwise, WayOn::ByPhase),
+            // The lane's first answers were about us.
+            (Break(Enough::Refused), Phase::Due, LaneAfter::Otherwise, WayOn::Leave),
+            (Break(Enough::NotTheRow), Phase::Due, LaneAfter::Renewed, WayOn::ByPhase),
+            (Break(Enough::NotTheRow), Phase::Due, LaneAfter::Otherwise, WayOn::LaneStopped),
+            (Break(Enough::NotTheRow), Phase::Due, LaneAfter::CutOff, WayOn::LaneStopped),
+            (Break(Enough::OutOfAttempts), Phase::InDoubt, LaneAfter::Otherwise, WayOn::Conclude),
+            // No look gets through either.
+            (Break(Enough::OutOfAttempts), Phase::InDoubt, LaneAfter::CutOff, WayOn::Leave),
+            (Continue(pause), Phase::InDoubt, LaneAfter::Otherwise, WayOn::After(pause)),
+            (Continue(pause), Phase::Due, LaneAfter::CutOff, WayOn::After(pause)),
+        ];
+        for (patience, phase, lane, expected) in table {
+            assert_eq!(WayOn::new(patience, phase, lane), expected, "{patience:?} {phase:?} {lane:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_says_it_all_settles_its_row_at_once() {
+        let rejected = |status| Outcome::Rejected { status, code: None, message: String::new() };
+        let accepted = Outcome::Accepted { status: 200 };
+        let follows = |outcome: &Outcome, first, verify| consequence(RowId(7), outcome, first, verify);
+        let settled = |kind: Option<EventKind>| match kind {
+            Some(EventKind::Row(RowId(7), RowEvent::Settled { verdict, .. })) => Some(verdict),
+            _ => None,
+        };
+        let about_us = follows(&rejected(403), FirstVerdict::AboutUs, Verification::On);
+        assert!(matches!(about_us, Some(EventKind::Row(_, RowEvent::Left { .. }))), "it is not about the row");
+        for (outcome, first) in [
+            (rejected(403), FirstVerdict::Open),
+            (rejected(403), FirstVerdict::AboutRows),
+            (rejected(400), FirstVerdict::AboutUs),
+        ] {
+            assert_eq!(settled(follows(&outcome, first, Verification::On)), Some(Verdict::Refused), "{outcome}");
+        }
+        assert_eq!(follows(&accepted, FirstVerdict::AboutRows, Verification::On), None, "it is proven first");
+        let unproven = follows(&accepted, FirstVerdict::AboutRows, Verification::Off);
+        assert_eq!(settled(unproven), Some(Verdict::Unverified));
+        let lost = Outcome::aborted();
+        assert_eq!(follows(&lost, FirstVerdict::AboutUs, Verification::Off), None);
+    }
+}
