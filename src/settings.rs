@@ -5,7 +5,6 @@
 //! is the same error wherever it stands.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,17 +12,14 @@ use jiff::Timestamp;
 
 use crate::console::LogFormat;
 use crate::credentials::chain::Spec;
-use crate::credentials::fitness::fit_for_a_header;
 use crate::engine::lane::LaneSettings;
 use crate::gate::settings::GateSettings;
-use crate::model::dialect::BadDialect;
 use crate::retry::Patience;
-use crate::transport::endpoint::Endpoint;
-use crate::transport::{TransportSettings, region};
+use crate::transport::TransportSettings;
+use crate::values::on_off;
 use crate::values::zone::{BadZone, Zone};
-use crate::values::{duration, on_off, positive, positive_count, rate, share, unless_off, whole};
 use crate::waves::halt::HaltRules;
-use crate::waves::window::{BadWindow, Deadline, Hours, Window};
+use crate::waves::window::{Deadline, Hours, Window};
 
 mod checks;
 pub(crate) mod directories;
@@ -33,10 +29,13 @@ pub(crate) mod file;
 pub(crate) mod flags;
 pub(crate) mod hands;
 mod hours;
+pub(crate) mod key;
 pub(crate) mod keys;
 pub(crate) mod layers;
 pub(crate) mod limits;
+pub(crate) mod names;
 pub(crate) mod origin;
+pub(crate) mod parse;
 mod precedence;
 pub(crate) mod resolved;
 pub(crate) mod said;
@@ -48,24 +47,8 @@ use error::SettingsError;
 use layers::Layers;
 use limits::Loosened;
 use origin::Origin;
+use parse::{Destination, header};
 use resolved::Resolved;
-
-/// Where requests go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Destination {
-    Service(Endpoint),
-    /// Inside this process, seeded with the plan's ids.
-    Sandbox,
-}
-
-impl fmt::Display for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Destination::Service(endpoint) => endpoint.fmt(f),
-            Destination::Sandbox => f.write_str("sandbox"),
-        }
-    }
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -112,50 +95,46 @@ impl Settings {
     }
 
     fn of(resolved: &Resolved) -> Result<Self, SettingsError> {
-        let concurrency = resolved.value("concurrency", positive)?;
-        let log_format = resolved.value("log_format", |text| match text {
-            "text" => Ok(LogFormat::Text),
-            "json" => Ok(LogFormat::Json),
-            _ => Err("is neither text nor json".to_owned()),
-        })?;
+        let concurrency = resolved.value(&keys::CONCURRENCY)?;
+        let log_format = resolved.value(&keys::LOG_FORMAT)?;
         Ok(Self {
-            journal: resolved.value("journal", journal)?,
+            journal: resolved.value(&keys::JOURNAL)?,
             log_format,
             destination: destination_of(resolved)?,
             profile: resolved.profile().map(str::to_owned),
-            chosen_profile: resolved.optional("profile", name)?,
-            account: resolved.optional("account", name)?,
+            chosen_profile: resolved.optional(&keys::PROFILE)?,
+            account: resolved.optional(&keys::ACCOUNT)?,
             credentials: spec_of(resolved)?,
-            rate_of_all: resolved.of_launch("rate", per_second)?.flatten(),
+            rate_of_all: resolved.of_launch(&keys::RATE)?.and_then(|rate| rate.per_second()),
             gate: GateSettings {
                 per_second: rate_of_one(resolved)?,
-                burst: resolved.value("burst", positive)?,
+                burst: resolved.value(&keys::BURST)?,
                 concurrency,
-                max_throttle: resolved.value("max_throttle", duration)?,
+                max_throttle: resolved.value(&keys::MAX_THROTTLE)?,
             },
             lane: LaneSettings {
                 concurrency,
                 rate_cap: rate_cap_of_one(resolved)?,
-                concurrency_cap: resolved.cap("concurrency", positive)?,
-                patience: Patience::with_attempts(resolved.value("attempts", positive)?),
-                preflight: resolved.value("preflight", on_off)?,
-                complete_pair: resolved.value("complete_pair", on_off)?,
-                dialect: resolved.value("dialect", |text| text.parse().map_err(|bad: BadDialect| bad.to_string()))?,
-                verify: resolved.value("verify", on_off)?,
-                verify_timeout: resolved.value("verify_timeout", duration)?,
+                concurrency_cap: resolved.cap(&keys::CONCURRENCY)?,
+                patience: Patience::with_attempts(resolved.value(&keys::ATTEMPTS)?),
+                preflight: resolved.value(&keys::PREFLIGHT)?,
+                complete_pair: resolved.value(&keys::COMPLETE_PAIR)?,
+                dialect: resolved.value(&keys::DIALECT)?,
+                verify: resolved.value(&keys::VERIFY)?,
+                verify_timeout: resolved.value(&keys::VERIFY_TIMEOUT)?,
             },
             transport: TransportSettings {
-                timeout: resolved.value("timeout", duration)?,
-                connect_timeout: resolved.value("connect_timeout", duration)?,
-                read_timeout: resolved.optional("read_timeout", duration)?,
-                ca_bundle: resolved.file("ca_bundle")?,
+                timeout: resolved.value(&keys::TIMEOUT)?,
+                connect_timeout: resolved.value(&keys::CONNECT_TIMEOUT)?,
+                read_timeout: resolved.optional(&keys::READ_TIMEOUT)?,
+                ca_bundle: resolved.file(&keys::CA_BUNDLE)?,
             },
-            max_changes: resolved.optional("max_changes", whole)?,
-            max_drift: resolved.value("max_drift", whole)?,
+            max_changes: resolved.optional(&keys::MAX_CHANGES)?,
+            max_drift: resolved.value(&keys::MAX_DRIFT)?,
             steering: Steering::of(resolved)?,
-            scenario: resolved.value("scenario", |text| Ok(text.to_owned()))?,
-            seed: resolved.value("seed", whole)?,
-            approvers: resolved.file("approvers")?,
+            scenario: resolved.value(&keys::SCENARIO)?,
+            seed: resolved.value(&keys::SEED)?,
+            approvers: resolved.file(&keys::APPROVERS)?,
             texts: resolved.texts(),
             held: resolved.held(),
             loosened: resolved.loosened.clone(),
@@ -203,37 +182,25 @@ pub(crate) struct Steering {
 
 impl Steering {
     fn of(resolved: &Resolved) -> Result<Self, SettingsError> {
-        let window = |bad: BadWindow| bad.to_string();
-        let hours =
-            resolved.optional("window", |text| unless_off(text, |text| text.parse().map_err(window)))?.flatten();
-        let deadline =
-            resolved.optional("deadline", |text| unless_off(text, |text| text.parse().map_err(window)))?.flatten();
-        let zone =
-            resolved.optional("timezone", |text| Zone::from_name(text).map_err(|bad: BadZone| bad.to_string()))?;
+        let hours = resolved.optional(&keys::WINDOW)?.flatten();
+        let deadline = resolved.optional(&keys::DEADLINE)?.flatten();
+        let zone = resolved.optional(&keys::TIMEZONE)?;
         Ok(Self {
             halt: HaltRules {
-                max_failed: resolved.optional("max_failed", share)?,
-                min_sample: Some(resolved.value("min_sample", whole)?),
-                consecutive_failures: resolved.optional("consecutive_failures", positive_count)?,
-                same_cause: resolved.optional("same_cause", positive_count)?,
+                max_failed: resolved.optional(&keys::MAX_FAILED)?,
+                min_sample: Some(resolved.value(&keys::MIN_SAMPLE)?),
+                consecutive_failures: resolved.optional(&keys::CONSECUTIVE_FAILURES)?,
+                same_cause: resolved.optional(&keys::SAME_CAUSE)?,
             },
             hours,
             zone,
             deadline,
-            other_deadlines: resolved
-                .other_deadlines
-                .iter()
-                .filter_map(|(text, origin)| {
-                    let read = |text: &str| unless_off(text, |text| text.parse().map_err(window));
-                    let value = |problem| SettingsError::Value { key: "deadline", origin: origin.clone(), problem };
-                    read(text).map_err(value).transpose()
-                })
-                .collect::<Result<_, _>>()?,
-            reserve_rollback: resolved.value("reserve_rollback", on_off)?,
-            ignore_forecast: resolved.value("ignore_forecast", on_off)?,
-            approval_timeout: resolved.optional("approval_timeout", duration)?,
-            pause_file: resolved.file("pause_file")?,
-            stop_file: resolved.file("stop_file")?,
+            other_deadlines: resolved.other_deadlines()?,
+            reserve_rollback: resolved.value(&keys::RESERVE_ROLLBACK)?,
+            ignore_forecast: resolved.value(&keys::IGNORE_FORECAST)?,
+            approval_timeout: resolved.optional(&keys::APPROVAL_TIMEOUT)?,
+            pause_file: resolved.file(&keys::PAUSE_FILE)?,
+            stop_file: resolved.file(&keys::STOP_FILE)?,
         })
     }
 
@@ -260,15 +227,10 @@ impl Steering {
     }
 }
 
-/// Requests in a second; none for `off`.
-fn per_second(text: &str) -> Result<Option<f64>, String> {
-    rate(text).map(|rate| rate.per_second())
-}
-
 /// A rate that was given for this launch caps what a profile allows, and does not raise it.
 fn rate_of_one(resolved: &Resolved) -> Result<Option<f64>, SettingsError> {
-    let won = resolved.value("rate", per_second)?;
-    Ok(match (won, resolved.of_profile("rate", per_second)?.flatten()) {
+    let won = resolved.value(&keys::RATE)?.per_second();
+    Ok(match (won, resolved.of_profile(keys::RATE.key.name, keys::RATE.read)?.and_then(|rate| rate.per_second())) {
         (Some(won), Some(said)) => Some(won.min(said)),
         (one, None) | (None, one) => one,
     })
@@ -276,8 +238,8 @@ fn rate_of_one(resolved: &Resolved) -> Result<Option<f64>, SettingsError> {
 
 /// Rate that a wave may not pass, whatever its plan says.
 fn rate_cap_of_one(resolved: &Resolved) -> Result<Option<f64>, SettingsError> {
-    let said = resolved.of_profile("rate", per_second)?.flatten();
-    let cap = resolved.cap("rate", per_second)?.flatten();
+    let said = resolved.of_profile(keys::RATE.key.name, keys::RATE.read)?.and_then(|rate| rate.per_second());
+    let cap = resolved.cap(&keys::RATE)?.and_then(|rate| rate.per_second());
     Ok(said.into_iter().chain(cap).reduce(f64::min))
 }
 
@@ -301,75 +263,20 @@ fn spec_of(resolved: &Resolved) -> Result<Spec, SettingsError> {
         agency: resolved.of_profile("agency", on_off)?.unwrap_or(false),
         project_id: resolved.of_profile("project_id", header)?,
         project_name: text("project_name")?,
-        region: resolved.optional("region", name)?,
+        region: resolved.optional(&keys::REGION)?.map(|region| region.name),
         iam_endpoint: text("iam_endpoint")?,
-        metadata_endpoint: resolved
-            .optional("metadata_endpoint", |text| unless_off(text, metadata_endpoint))?
-            .flatten(),
+        metadata_endpoint: resolved.optional(&keys::METADATA_ENDPOINT)?.flatten(),
         one_of_several: false,
         secret_variables: resolved.secret_variables().to_vec(),
     })
 }
 
-/// Checked where it stands: what is printed of it then holds no password.
-fn metadata_endpoint(text: &str) -> Result<String, String> {
-    Endpoint::of_this_machine(text).map(|_| text.to_owned()).map_err(|bad| bad.to_string())
-}
-
-/// What goes out in a header beside the credentials.
-fn header(text: &str) -> Result<String, String> {
-    fit_for_a_header(text).map(|()| text.to_owned()).map_err(|unfit| unfit.to_string())
-}
-
-fn name(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
-}
-
-/// A file, and nothing that SQLite would take for something else.
-///
-/// source: sqlite.org/uri.html, sqlite.org/inmemorydb.html
-fn journal(text: &str) -> Result<PathBuf, String> {
-    let kind = match text {
-        "-" => "standard input",
-        _ if text.starts_with("file:") => "an address",
-        _ if text.starts_with(':') => "a name of SQLite's own",
-        _ => return resolved::path(text),
-    };
-    Err(format!("`{text}` is {kind}, and a journal is a file (one of that name is `./{text}`)"))
-}
-
 /// The endpoint wins over the region, unless the region stands in a higher layer.
 fn destination_of(resolved: &Resolved) -> Result<Option<Destination>, SettingsError> {
-    let endpoint = resolved.optional("endpoint", destination)?;
-    let region = resolved.optional("region", |name| region::endpoint(name).map(Destination::Service))?;
+    let endpoint = resolved.optional(&keys::ENDPOINT)?;
+    let region = resolved.optional(&keys::REGION)?.map(|region| Destination::Service(region.endpoint));
     let region_is_higher = resolved.origin("region").map(Origin::rank) > resolved.origin("endpoint").map(Origin::rank);
     Ok(if region_is_higher { region } else { endpoint.or(region) })
-}
-
-fn destination(text: &str) -> Result<Destination, String> {
-    if text == "sandbox" {
-        return Ok(Destination::Sandbox);
-    }
-    text.parse().map(Destination::Service).map_err(|error: crate::transport::endpoint::BadEndpoint| error.to_string())
-}
-
-/// The text of a setting, if it can be its value.
-pub(crate) fn check(key: &'static str, text: &str) -> Result<String, String> {
-    let layers = Layers::of_one(key, text);
-    match layers.resolve(None).and_then(|resolved| Settings::of(&resolved)) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(SettingsError::Value { problem, .. }) => Err(problem),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// The same of what a profile says about its credentials, as far as that can be known without asking anybody.
-fn check_credential(key: &str, text: &str) -> Result<String, String> {
-    match key {
-        "agency" => on_off(text).map(|_| text.to_owned()),
-        "project_id" => header(text),
-        _ => name(text),
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::model::words::{self, Word, nearest};
 use crate::plan::check::no_word;
 use crate::plan::columns::Column;
 use crate::plan::problem::{Position, Problems, quoted};
-use crate::settings;
+use crate::settings::key::{Key, Section as SettingSection};
 use crate::settings::keys::KEYS;
 use crate::settings::strict::Stricter;
 use crate::values;
@@ -56,11 +56,6 @@ pub(super) enum Rows {
     /// Rows in the plan file itself, each with its columns, values and positions.
     Inline(Vec<InlineRow>),
 }
-
-/// Keys of the table `halt`, which are also the names of settings.
-const IN_HALT: [&str; 4] = ["max_failed", "min_sample", "consecutive_failures", "same_cause"];
-const IN_WINDOW: [(&str, &str); 4] =
-    [("hours", "window"), ("timezone", "timezone"), ("deadline", "deadline"), ("reserve_rollback", "reserve_rollback")];
 
 /// Tells whether a text whose file name does not tell begins like a plan file: with a table, or with a key and its value.
 pub(super) fn is_plan_file(text: &str) -> bool {
@@ -124,9 +119,8 @@ fn read_document(mut plan: Section<'_>, allow_unknown: bool) -> PlanFile {
         defaults.finish();
     }
     if let Some(mut policy) = plan.section("policy") {
-        for key in KEYS.iter().filter(|key| key.of_plan.is_some() && !key.kept || key.name == "approval_timeout") {
-            let checked = |text: &str| settings::check(key.name, text);
-            if let Some(text) = policy.read(key.name, checked) {
+        for key in keys_of_plan().filter(|key| key.section == SettingSection::Policy) {
+            if let Some(text) = policy.read(key.name, |text| key.checked(text)) {
                 if key.of_plan == Some(Stricter::On) && values::on_off(&text) == Ok(false) {
                     let message = format!(
                         "`{0}` is not switched off by a plan; `--{1} off` does it for a launch",
@@ -141,17 +135,17 @@ fn read_document(mut plan: Section<'_>, allow_unknown: bool) -> PlanFile {
         policy.finish();
     }
     if let Some(mut halt) = plan.section("halt") {
-        for key in IN_HALT {
-            if let Some(text) = halt.read(key, |text| settings::check(key, text)) {
-                file.terms.policy.insert(key.to_owned(), text);
+        for key in keys_of_plan().filter(|key| key.section == SettingSection::Halt) {
+            if let Some(text) = halt.read(key.name, |text| key.checked(text)) {
+                file.terms.policy.insert(key.name.to_owned(), text);
             }
         }
         halt.finish();
     }
     if let Some(mut window) = plan.section("window") {
-        for (name, key) in IN_WINDOW {
+        for (key, name) in keys_of_plan().filter_map(|key| Some((key, in_window(key)?))) {
             if let Some(text) = window.read(name, |text| window_text(key, text)) {
-                file.terms.policy.insert(key.to_owned(), text);
+                file.terms.policy.insert(key.name.to_owned(), text);
             }
         }
         window.finish();
@@ -236,11 +230,25 @@ fn whole<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("`{text}` is not a whole number"))
 }
 
-fn window_text(key: &'static str, text: &str) -> Result<String, String> {
-    let bad = match key {
+/// Settings that a plan may set.
+fn keys_of_plan() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().copied().filter(|key| key.of_plan.is_some())
+}
+
+/// The name that a setting has in the table `window`, if it stands there.
+fn in_window(key: &Key) -> Option<&'static str> {
+    match key.section {
+        SettingSection::Window(name) => Some(name),
+        SettingSection::Policy | SettingSection::Halt => None,
+    }
+}
+
+/// A text of the table `window`. A plan lifts no hours: `off` is for flags.
+fn window_text(key: &Key, text: &str) -> Result<String, String> {
+    let bad = match key.name {
         "window" => text.parse::<Hours>().err(),
         "deadline" => text.parse::<Deadline>().err(),
-        _ => return settings::check(key, text),
+        _ => return key.checked(text),
     };
     bad.map_or_else(|| Ok(text.to_owned()), |bad| Err(bad.to_string()))
 }
@@ -391,7 +399,7 @@ halt = { max_failed = 3, min_sample = 5, consecutive_failures = 2 }
 
     /// Returns the keys that the reader asks for in a table.
     fn told_keys(table: &str) -> Vec<String> {
-        let known = IN_HALT.into_iter().chain(KEYS.iter().map(|key| key.name)).chain(IN_WINDOW.map(|(name, _)| name));
+        let known = KEYS.iter().map(|key| key.name).chain(keys_of_plan().filter_map(in_window));
         let own = ["name", "ticket", "reason", "require_approvals", "files", "rows", "targets", "defaults", "policy"];
         let more = ["halt", "window", "waves", "canary", "soak", "approval", "profile"];
         let columns = Column::ALL.map(Column::name);

@@ -16,7 +16,8 @@ use crate::journal::{Journal, JournalError};
 use crate::ledger::cause::Only;
 use crate::plan::paper::Paper;
 use crate::plan::sealed::Seal;
-use crate::settings::keys::{CONFIG_FLAG, KEYS};
+use crate::settings::keys::KEYS;
+use crate::settings::names::CONFIG_FLAG;
 use crate::values::zone::Zone;
 use crate::waves::Stage;
 use crate::wording::amounts::{count, is_or_are};
@@ -33,25 +34,6 @@ pub const YES: &str = "yes";
 pub const IRREVERSIBLE: &str = "allow_irreversible";
 pub const REPORT: &str = "report";
 
-/// Flags that a verb which sends nothing does not have.
-pub(crate) const OF_SENDING: [&str; 16] = [
-    YES,
-    IRREVERSIBLE,
-    REPORT,
-    "max_drift",
-    "max_failed",
-    "min_sample",
-    "consecutive_failures",
-    "same_cause",
-    "window",
-    "timezone",
-    "deadline",
-    "reserve_rollback",
-    "ignore_forecast",
-    "approval_timeout",
-    "pause_file",
-    "stop_file",
-];
 const DEADLINE: &str = "deadline";
 const WINDOW: &str = "window";
 
@@ -131,17 +113,28 @@ pub fn flags<'a>(given: impl IntoIterator<Item = (&'a String, &'a String)>) -> S
     for (key, value) in how.into_iter().chain(way) {
         let name = key.replace('_', "-");
         _ = match (key.as_str(), value.as_str()) {
-            (YES | IRREVERSIBLE, _) | ("reserve_rollback" | "ignore_forecast", "on") => write!(text, " --{name}"),
-            ("reserve_rollback" | "ignore_forecast", _) => write!(text, " --{name}={}", shell_word(value)),
+            (YES | IRREVERSIBLE, _) => write!(text, " --{name}"),
+            (key, "on") if is_switch(key) => write!(text, " --{name}"),
+            (key, _) if is_switch(key) => write!(text, " --{name}={}", shell_word(value)),
             (_, value) => write!(text, "{}", flag(&name, value)),
         };
     }
     text
 }
 
+/// Tells a flag that is given by itself.
+fn is_switch(key: &str) -> bool {
+    KEYS.iter().any(|known| known.name == key && known.is_switch())
+}
+
+/// Tells a flag that a launch which sends nothing does not take.
+fn is_of_sending(key: &str) -> bool {
+    matches!(key, YES | IRREVERSIBLE | REPORT) || KEYS.iter().any(|known| known.name == key && known.is_of_sending())
+}
+
 /// Tells whether a setting says where the requests of a run go, or as whom they are sent.
 pub(crate) fn is_of_way(key: &str) -> bool {
-    KEYS.iter().any(|known| known.name == key && known.is_of_way())
+    KEYS.iter().any(|known| known.name == key && known.of_way)
 }
 
 fn is_flag(key: &str) -> bool {
@@ -301,7 +294,7 @@ impl NextCommands {
 
     #[must_use]
     pub fn reconcile(&self) -> String {
-        let looks = |(key, _): &(&String, &String)| !OF_SENDING.contains(&key.as_str());
+        let looks = |(key, _): &(&String, &String)| !is_of_sending(key);
         self.written("reconcile", &[&self.run], &flags(self.given.iter().filter(looks)))
     }
 

@@ -5,15 +5,20 @@ use std::ffi::OsString;
 
 use super::error::SettingsError;
 use super::file::{Profile, SettingsFile};
-use super::keys::{CREDENTIAL_KEYS, KEYS, Key, OURS, VARIABLES};
+use super::key::OURS;
+use super::keys::KEYS;
+use super::names::{CREDENTIAL_KEYS, VARIABLES};
 use super::origin::Origin;
-use super::{check, check_credential};
+use super::parse::check_credential;
 use crate::model::words::nearest;
 
 /// Checks the values of variables, each by its setting.
 pub(super) fn environment(values: &BTreeMap<&'static str, (String, String)>) -> Result<(), SettingsError> {
-    let mut all = values.iter();
-    all.try_for_each(|(key, (text, variable))| value(key, || Origin::Environment(variable.clone()), check(key, text)))
+    // In the order of their names.
+    values.iter().try_for_each(|(name, (text, variable))| {
+        let key = KEYS.iter().find(|key| key.name == *name).expect("variables of settings alone are read");
+        value(name, || Origin::Environment(variable.clone()), (key.check)(text))
+    })
 }
 
 /// Checks the values that a file has, those of its profiles included.
@@ -28,22 +33,18 @@ pub(super) fn file(file: &SettingsFile) -> Result<(), SettingsError> {
 }
 
 fn settings(values: &BTreeMap<String, String>, origin: impl Fn() -> Origin) -> Result<(), SettingsError> {
-    let mut all = KEYS.iter().filter_map(|key| Some((key.name, values.get(key.name)?)));
-    all.try_for_each(|(key, text)| value(key, &origin, check(key, text)))
+    let mut all = KEYS.iter().filter_map(|key| Some((key, values.get(key.name)?)));
+    all.try_for_each(|(key, text)| value(key.name, &origin, (key.check)(text)))
 }
 
-fn value(
-    key: &'static str,
-    origin: impl FnOnce() -> Origin,
-    checked: Result<String, String>,
-) -> Result<(), SettingsError> {
-    checked.map(drop).map_err(|problem| SettingsError::Value { key, origin: origin(), problem })
+fn value(key: &'static str, origin: impl FnOnce() -> Origin, checked: Result<(), String>) -> Result<(), SettingsError> {
+    checked.map_err(|problem| SettingsError::Value { key, origin: origin(), problem })
 }
 
 /// Holds the names of all variables that are set against those that mean something: the settings', the secrets', and those
 /// that profiles name.
 pub(super) fn variables(names: impl IntoIterator<Item = OsString>, of_profiles: &[&str]) -> Result<(), SettingsError> {
-    let settings: Vec<String> = KEYS.iter().map(Key::variable).collect();
+    let settings: Vec<String> = KEYS.iter().map(|key| key.variable()).collect();
     let known: Vec<&str> =
         settings.iter().map(String::as_str).chain(VARIABLES).chain(of_profiles.iter().copied()).collect();
     let mut ours: Vec<String> = names
@@ -75,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_variable_of_ours_that_means_nothing_is_an_error_with_a_suggestion() {
-        for key in &KEYS {
+        for key in KEYS {
             assert_eq!(unknown(&[&key.variable()]), None);
         }
         assert_eq!(unknown(&VARIABLES), None);

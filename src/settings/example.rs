@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{CREDENTIAL_KEYS, KEYS};
+use super::keys::KEYS;
+use super::names::CREDENTIAL_KEYS;
 
 /// The commented example that `init` writes.
 pub(crate) fn example() -> String {
@@ -14,7 +15,7 @@ pub(crate) fn example() -> String {
          # No secret belongs here: credentials come from the environment, from files of their own, or from a command (see\n\
          # `cutover config show`).\n",
     );
-    for key in &KEYS {
+    for key in KEYS {
         let value = key.example;
         let quoted = if value.parse::<f64>().is_ok() { value.to_owned() } else { format!("\"{value}\"") };
         _ = write!(text, "\n# {}\n# {} = {quoted}\n", key.help, key.name);
@@ -61,7 +62,7 @@ mod tests {
             .fold(String::new(), |all, line| all + line + "\n");
         let file = parse(PathBuf::from("cutover.toml"), Authority::User, &uncommented).unwrap();
         assert_eq!(file.values.len(), KEYS.len());
-        for key in &KEYS {
+        for key in KEYS {
             assert_eq!(file.values[key.name], key.example);
         }
     }

@@ -2,14 +2,14 @@
 
 use clap::{Args, Parser};
 
-use super::keys::CONFIG_FLAG;
+use super::names::CONFIG_FLAG;
 use crate::exit;
 
 pub(crate) mod arguments;
 mod of_settings;
 pub(crate) mod verbs;
 
-use of_settings::{Given, given};
+use of_settings::{FlagTexts, LAST, OfAll, SettingFlags, behind};
 use verbs::{ConfigVerb, Verb};
 
 /// Moves many servers of Huawei Cloud's Server Migration Service to a target state, and proves what happened to each.
@@ -31,45 +31,26 @@ pub(crate) struct Flags {
 
 #[derive(Args, Debug)]
 pub(crate) struct Common {
-    /// The journal: one SQLite file that holds every run [default: cutover.db]
-    #[arg(long, global = true, value_name = "PATH", help_heading = "Common")]
-    journal: Option<String>,
-    /// Where the service is: https://…, or sandbox to try everything with no account
-    #[arg(long, value_name = "URL|sandbox", global = true, help_heading = "Common")]
-    endpoint: Option<String>,
+    #[command(flatten)]
+    settings: SettingFlags<OfAll>,
     /// A settings file, which goes before those of the folder, the user and the machine
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Common")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Common", display_order = behind("endpoint"))]
     config: Option<String>,
-    /// The region of the endpoint, where no endpoint is named: ap-southeast-3, cn-north-4, …
-    #[arg(long, value_name = "NAME", global = true, help_heading = "Common")]
-    region: Option<String>,
-    /// The profile of rows that name no target
-    #[arg(long, value_name = "NAME", global = true, help_heading = "Common")]
-    profile: Option<String>,
     /// Print one JSON document to standard output, however it ends
-    #[arg(long, global = true, help_heading = "Common")]
+    #[arg(long, global = true, help_heading = "Common", display_order = behind("profile"))]
     pub(crate) json: bool,
-    /// How messages are written: text or json [default: text]
-    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Common")]
-    log_format: Option<String>,
     /// Say nothing where all is well, and one error where it is not; reports, tables and documents that were asked for are printed
-    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Common")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Common", display_order = LAST)]
     pub(crate) quiet: bool,
     /// Say more
-    #[arg(short, long, global = true, help_heading = "Common")]
+    #[arg(short, long, global = true, help_heading = "Common", display_order = LAST + 1)]
     pub(crate) verbose: bool,
 }
 
 impl Common {
-    fn given(&self) -> Given {
-        given([
-            (CONFIG_FLAG, self.config.clone()),
-            ("journal", self.journal.clone()),
-            ("endpoint", self.endpoint.clone()),
-            ("region", self.region.clone()),
-            ("profile", self.profile.clone()),
-            ("log_format", self.log_format.clone()),
-        ])
+    fn given(&self) -> FlagTexts {
+        let config = self.config.clone().map(|path| (CONFIG_FLAG, path));
+        config.into_iter().chain(self.settings.given()).collect()
     }
 }
 
@@ -103,7 +84,7 @@ impl Flags {
     }
 
     /// The settings that were given as flags.
-    pub(crate) fn given(&self) -> Given {
+    pub(crate) fn given(&self) -> FlagTexts {
         let mut all = self.common.given();
         match &self.verb {
             Verb::Plan { service, .. } | Verb::Reconcile { service, .. } => all.extend(service.given()),
@@ -141,7 +122,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::report::next::OF_SENDING;
+    use crate::report::next::{IRREVERSIBLE, REPORT, YES};
     use crate::settings::keys::KEYS;
 
     #[test]
@@ -163,10 +144,11 @@ mod tests {
         for key in
             KEYS.iter().filter(|key| key.is_lost_with_its_launch() && carries.iter().any(|taken| taken == key.name))
         {
-            let is_of_sending = OF_SENDING.contains(&key.name);
+            let is_of_sending = key.is_of_sending();
             assert_eq!(looks.iter().any(|taken| taken == key.name), !is_of_sending, "{}", key.name);
         }
-        for name in OF_SENDING {
+        let of_sending = KEYS.iter().filter(|key| key.is_of_sending()).map(|key| key.name);
+        for name in of_sending.chain([YES, IRREVERSIBLE, REPORT]) {
             assert!(
                 carries.iter().any(|taken| taken == name) && taken_by("retry").iter().any(|taken| taken == name),
                 "{name}"

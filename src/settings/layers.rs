@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::checks;
 use super::error::SettingsError;
 use super::file::{self, Found, Profile, SettingsFile};
-use super::keys::{CONFIG, CONFIG_FLAG, KEYS};
+use super::keys::KEYS;
+use super::names::{CONFIG, CONFIG_FLAG};
 use super::origin::{Held, Origin};
 use super::said::Authority;
 use crate::model::words::nearest;
@@ -66,7 +67,7 @@ impl Layers {
         Found { files, warnings }: Found,
     ) -> Result<Self, SettingsError> {
         let mut found = BTreeMap::new();
-        for key in &KEYS {
+        for key in KEYS {
             for variable in std::iter::once(key.variable()).chain(key.also_variable.map(str::to_owned)) {
                 let Some(text) = text_of_variable(key.name, &variable, &environment)? else { continue };
                 found.entry(key.name).or_insert((text, variable));
@@ -105,13 +106,7 @@ impl Layers {
         self.files.iter().map(|file| (file.path.as_path(), file.authority))
     }
 
-    /// One setting, and every other by default.
-    pub(crate) fn of_one(key: &'static str, text: &str) -> Self {
-        let flags = vec![(key, text.to_owned())];
-        Self { flags, environment: BTreeMap::new(), plan: BTreeMap::new(), files: Vec::new(), warnings: Vec::new() }
-    }
-
-    /// The same with a flag that nobody gave.
+    /// The same layers with a flag that nobody gave.
     pub(crate) fn with_flag(&self, key: &'static str, text: &str) -> Self {
         let mut layers = self.clone();
         layers.flags.retain(|(known, _)| *known != key);

@@ -1,9 +1,11 @@
 //! Precedence: the value that holds of those that the layers have, and the limits that a flag loosens.
 
 use super::error::SettingsError;
-use super::keys::{CONFIG_FLAG, KEYS, Key, Reach};
+use super::key::{Key, Reach};
+use super::keys::KEYS;
 use super::layers::Layers;
 use super::limits::{Loosened, stricter_of};
+use super::names::CONFIG_FLAG;
 use super::origin::{Held, Origin};
 use super::resolved::{OfProfile, Resolved};
 use super::said::Authority;
@@ -25,7 +27,7 @@ impl Layers {
         let config = self.flags.iter().find(|(key, _)| *key == CONFIG_FLAG).map(|(_, path)| path.clone());
         let secret_variables = self.variables_of_profiles().map(str::to_owned).collect();
         let mut resolved = Resolved { profile, config, secret_variables, ..Resolved::default() };
-        for key in &KEYS {
+        for &key in KEYS {
             if let Some(given) = self.of_flag(key.name).or_else(|| self.of_environment(key.name)) {
                 resolved.launch.insert(key.name, given);
             }

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::error::SettingsError;
-use super::keys::{CONFIG_FLAG, KEYS, Key};
+use super::key::{Key, Setting};
+use super::keys::{DEADLINE, KEYS};
 use super::limits::Loosened;
+use super::names::CONFIG_FLAG;
 use super::origin::{Held, Origin};
+use crate::waves::window::Deadline;
 
 #[derive(Default)]
 pub(crate) struct Resolved {
@@ -37,38 +40,31 @@ impl OfProfile {
     }
 }
 
-fn read<T>(
-    key: &'static str,
-    held: Option<&Held>,
-    parse: impl FnOnce(&str) -> Result<T, String>,
-) -> Result<Option<T>, SettingsError> {
+fn read<T>(setting: &'static Setting<T>, held: Option<&Held>) -> Result<Option<T>, SettingsError> {
     let Some((text, origin)) = held else { return Ok(None) };
-    let bad = |problem| SettingsError::Value { key, origin: origin.clone(), problem };
-    parse(text).map(Some).map_err(bad)
+    let bad = |problem| SettingsError::Value { key: setting.key.name, origin: origin.clone(), problem };
+    (setting.read)(text).map(Some).map_err(bad)
 }
 
 impl Resolved {
-    pub(super) fn value<T>(
-        &self,
-        key: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<T, SettingsError> {
-        let value = self.optional(key, parse)?;
-        Ok(value.expect("a setting that is not optional has a default"))
+    pub(super) fn value<T>(&self, setting: &'static Setting<T>) -> Result<T, SettingsError> {
+        Ok(self.optional(setting)?.expect("a setting that is not optional has a default"))
     }
 
-    pub(super) fn optional<T>(
-        &self,
-        key: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, SettingsError> {
-        read(key, self.values.get(key), parse)
+    pub(super) fn optional<T>(&self, setting: &'static Setting<T>) -> Result<Option<T>, SettingsError> {
+        read(setting, self.values.get(setting.key.name))
     }
 
     /// A file that a setting names.
-    pub(super) fn file(&self, key: &'static str) -> Result<Option<PathBuf>, SettingsError> {
-        let folder = self.origin(key).map_or(Path::new(""), Origin::folder);
-        self.optional(key, |text| path(text).map(|path| folder.join(path)))
+    pub(super) fn file(&self, setting: &'static Setting<PathBuf>) -> Result<Option<PathBuf>, SettingsError> {
+        let folder = self.origin(setting.key.name).map_or(Path::new(""), Origin::folder);
+        Ok(self.optional(setting)?.map(|path| folder.join(path)))
+    }
+
+    /// Deadlines beside the one that holds; which comes first, the clock says.
+    pub(super) fn other_deadlines(&self) -> Result<Vec<Deadline>, SettingsError> {
+        let all = self.other_deadlines.iter().map(|held| Ok(read(&DEADLINE, Some(held))?.flatten()));
+        all.filter_map(Result::transpose).collect()
     }
 
     /// Folder of the settings file that has the profile.
@@ -98,21 +94,13 @@ impl Resolved {
     }
 
     /// Value given to this launch, also if another won.
-    pub(super) fn of_launch<T>(
-        &self,
-        key: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, SettingsError> {
-        read(key, self.launch.get(key), parse)
+    pub(super) fn of_launch<T>(&self, setting: &'static Setting<T>) -> Result<Option<T>, SettingsError> {
+        read(setting, self.launch.get(setting.key.name))
     }
 
     /// Limit without the plan's own word; none, if nobody set it.
-    pub(super) fn cap<T>(
-        &self,
-        key: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, SettingsError> {
-        read(key, self.caps.get(key), parse)
+    pub(super) fn cap<T>(&self, setting: &'static Setting<T>) -> Result<Option<T>, SettingsError> {
+        read(setting, self.caps.get(setting.key.name))
     }
 
     /// Values that hold of settings in which a plan may have a say.
@@ -127,7 +115,7 @@ impl Resolved {
 
     /// Every setting that has a value, in the order of their list: name, text and origin.
     fn all(&self) -> impl Iterator<Item = (&'static Key, &str, &Origin)> {
-        KEYS.iter().filter_map(|key| {
+        KEYS.iter().filter_map(|&key| {
             let (text, origin) = self.values.get(key.name)?;
             Some((key, text.as_str(), origin))
         })
@@ -145,7 +133,7 @@ impl Resolved {
     /// than where the next launch is typed.
     pub(super) fn by_hand(&self) -> BTreeMap<String, String> {
         let by_hand = |key: &Key, origin: &Origin| match origin {
-            Origin::Flag => key.is_lost_with_its_launch() || key.is_of_way(),
+            Origin::Flag => key.is_lost_with_its_launch() || key.of_way,
             Origin::Environment(_) => key.of_launch,
             Origin::Plan(_) | Origin::Begun(_) | Origin::Profile { .. } | Origin::File(_) | Origin::Default => false,
         };
@@ -158,9 +146,4 @@ impl Resolved {
     pub(super) fn texts(&self) -> BTreeMap<&'static str, String> {
         self.all().filter(|(key, _, _)| key.of_run).map(|(key, text, _)| (key.name, text.to_owned())).collect()
     }
-}
-
-/// The path of a file that is named.
-pub(super) fn path(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }

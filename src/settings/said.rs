@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::keys::{CREDENTIAL_KEYS, KEYS, Reach};
+use super::key::Reach;
+use super::keys::KEYS;
+use super::names::CREDENTIAL_KEYS;
 
 pub(crate) const NAME: &str = "cutover.toml";
 

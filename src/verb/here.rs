@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::console;
 use crate::report::next::{IRREVERSIBLE, YES, flags};
-use crate::settings::keys::{CONFIG_FLAG, OURS};
+use crate::settings::key::OURS;
+use crate::settings::names::CONFIG_FLAG;
 use crate::wording::shell::{shell_path, shell_word};
 
 /// Flags of this command that a command typed next needs as well.

@@ -8,13 +8,12 @@ use std::fs;
 use std::path::Path;
 
 /// Folders whose files stand on the folder's own file, and why.
-const STAND_ON_THEIR_FACE: [(&str, &str); 6] = [
+const STAND_ON_THEIR_FACE: [(&str, &str); 5] = [
     ("audit", "`beforehand` asks for the whole audit, and what an audit comes to is one value for all"),
     ("event", "the face is the sum of what its files say of rows, lanes and runs, and `stored` how that is written"),
     ("files", "callers name the room itself, and two of its ways are long"),
     ("ledger", "callers name the room itself for a row's standing"),
     ("model", "callers name the room itself for ids, states and rows"),
-    ("settings", "a text is checked by making whole settings of it"),
 ];
 
 /// Path of a file in the crate; the root of the crate is the empty one.

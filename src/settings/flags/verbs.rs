@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::arguments::{AnyRunArg, FilterArgs, LaunchArgs, ListFormat, PlanArgs, RunArg, SelectionArgs, ShowArgs};
-use super::of_settings::{DialectArg, NightArgs, ServiceArgs, SteeringArgs};
+use super::of_settings::{OfDialect, OfNight, OfSteering, ServiceArgs, SettingFlags};
 use crate::formats::Format;
 use crate::journal::chain::Code;
 
@@ -22,7 +22,7 @@ pub(crate) enum Verb {
         #[command(flatten)]
         plan: PlanArgs,
         #[command(flatten)]
-        dialect: DialectArg,
+        dialect: SettingFlags<OfDialect>,
     },
     /// Read the live states and print what would change, what is there already, and what would be blocked
     Plan {
@@ -65,7 +65,7 @@ pub(crate) enum Verb {
         #[command(flatten)]
         launch: LaunchArgs,
         #[command(flatten)]
-        steering: SteeringArgs,
+        steering: SettingFlags<OfSteering>,
         #[command(flatten)]
         service: ServiceArgs,
     },
@@ -76,7 +76,7 @@ pub(crate) enum Verb {
         #[command(flatten)]
         service: ServiceArgs,
         #[command(flatten)]
-        steering: SteeringArgs,
+        steering: SettingFlags<OfSteering>,
         #[command(flatten)]
         launch: LaunchArgs,
     },
@@ -89,7 +89,7 @@ pub(crate) enum Verb {
         #[command(flatten)]
         service: ServiceArgs,
         #[command(flatten)]
-        steering: SteeringArgs,
+        steering: SettingFlags<OfSteering>,
         #[command(flatten)]
         launch: LaunchArgs,
     },
@@ -121,7 +121,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         from_live: bool,
         #[command(flatten)]
-        steering: SteeringArgs,
+        steering: SettingFlags<OfSteering>,
         #[command(flatten)]
         service: ServiceArgs,
     },
@@ -245,7 +245,7 @@ Each command is in the journal, with who gave it, where, when and why."
         #[arg(long, value_name = "NAME", requires = "plan", value_parser = crate::texts::encoding)]
         encoding: Option<&'static encoding_rs::Encoding>,
         #[command(flatten)]
-        night: NightArgs,
+        night: SettingFlags<OfNight>,
     },
 }
 

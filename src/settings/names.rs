@@ -1,0 +1,89 @@
+//! Names beside those of settings: what a profile says of its credentials, secrets that belong in no settings file, and
+//! variables that are no settings.
+
+use super::key::Reach;
+
+/// What a profile may say about its credentials: names of places, never a secret.
+pub(crate) const CREDENTIAL_KEYS: [(&str, Reach, &str); 15] = [
+    ("token_env", Reach::Reads, "the variable that holds a ready IAM token"),
+    ("token_file", Reach::Reads, "the file that holds one"),
+    ("access_key_env", Reach::Reads, "the variable that holds the access key"),
+    ("secret_key_env", Reach::Reads, "the variable that holds the secret key"),
+    ("security_token_env", Reach::Reads, "the variable that holds a temporary key's security token"),
+    ("credentials_file", Reach::Reads, "a file such as ~/.huaweicloud/credentials"),
+    ("user_name", Reach::Redirects, "the IAM user that gets tokens"),
+    ("domain_name", Reach::Redirects, "the account that the user belongs to"),
+    ("password_env", Reach::Reads, "the variable that holds the user's password"),
+    ("password_file", Reach::Reads, "the file that holds it"),
+    ("credential_command", Reach::Executes, "a command that prints credentials as JSON"),
+    ("agency", Reach::Redirects, "on: the ECS agency of this machine, and nothing else"),
+    ("project_id", Reach::Redirects, "the project that requests are signed and tokens are scoped for"),
+    ("project_name", Reach::Redirects, "the project by its name"),
+    ("iam_endpoint", Reach::Redirects, "where tokens come from"),
+];
+
+/// What people write who mean to put a secret into a settings file.
+pub(crate) const SECRETS: [&str; 12] = [
+    "token",
+    "auth_token",
+    "access_key",
+    "ak",
+    "secret_key",
+    "sk",
+    "password",
+    "security_token",
+    "secret",
+    "access_key_id",
+    "secret_access_key",
+    "credentials",
+];
+
+/// Names a settings file.
+pub(crate) const CONFIG: &str = "CUTOVER_CONFIG";
+
+/// Names a settings file, and is no setting.
+pub(crate) const CONFIG_FLAG: &str = "config";
+
+/// Variables of ours that are no settings: secrets, which have no place among those, and where settings stand.
+pub(crate) const VARIABLES: [&str; 8] = [
+    CONFIG,
+    "CUTOVER_AUTH_TOKEN",
+    "CUTOVER_SERVE_TOKEN",
+    "CUTOVER_SANDBOX_TOKEN",
+    "CUTOVER_SANDBOX_AK",
+    "CUTOVER_SANDBOX_SK",
+    "CUTOVER_SANDBOX_SECURITY_TOKEN",
+    "CUTOVER_SANDBOX_PROJECT",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::key::OURS;
+    use super::*;
+
+    /// Every name of a variable that the sources ask the environment for.
+    fn asked_for(folder: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                asked_for(&path, found);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let quoted = product.split('"').skip(1).step_by(2);
+            let names = quoted.filter(|text| text.starts_with(OURS) && *text != OURS && !text.contains(' '));
+            found.extend(names.filter(|_| !path.ends_with("tests.rs")).map(str::to_owned));
+        }
+    }
+
+    #[test]
+    fn every_variable_that_is_asked_for_is_known() {
+        let mut found = Vec::new();
+        asked_for(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        assert!(found.len() > VARIABLES.len(), "{found:?}");
+        for name in found.iter().filter(|name| !name.contains('{')) {
+            assert!(VARIABLES.contains(&name.as_str()), "{name}");
+        }
+    }
+}
