@@ -77,7 +77,7 @@ pub(crate) async fn run<R: Remote>(
 ) -> Result<(), EngineError> {
     match purpose {
         LaunchPurpose::Carry => {
-            let Some(driver) = lanes.first().map(|lane| Arc::clone(&lane.helm)) else { return Ok(()) };
+            let Some(driver) = lanes.first().map(|lane| Arc::clone(&lane.driver)) else { return Ok(()) };
             // A stage begins when nothing of the one before it is open, in any lane.
             let mut stages = book.read(Journal::unsettled_stages).await?.into_iter().peekable();
             for (id, n_rows) in book.read(Journal::unsettled_by_lane).await? {

@@ -60,14 +60,14 @@
 //! 3. `engine`: `call` is one row from top to bottom and reads like the runbook; `lane` is what the calls of one
 //!    account share, `reader` how they see, `stop` how they end. `judge`: what a look means.
 //!    [`waves`] is how a plan is carried out besides its rows, as data: stages, halt rules, window, forecast. [`control`] is
-//!    what may be said to a run while it goes. `steering` decides by both when stages begin, how fast they go and when the run stops; `engine::driver` carries that out.
+//!    what may be said to a run while it goes. `steering` decides by both when stages begin, how fast they go and when the run
+//!    stops; `engine::driver` carries that out.
 //! 4. `gate`: where a request waits for leave to go, and in which line. `retry`: patience. `remote`: how requests leave and how answers
 //!    become outcomes. `transport`: how bytes leave and come back. [`credentials`]: who we are.
 //! 5. [`plan`]: bytes to rows, or every problem; `plan::file` is the plan file with waves and policy, [`plan::sealed`] what
 //!    people agreed to. `preflight`: `look` before touching, and `difference`, what would happen, as data.
-//! 6. [`journal`]: the SQLite file. `log`: where a batch of events is committed before it is in
-//!    the journal, and the steps of an append. `recorder`: the one writer of a run, and who is told of what it wrote. [`audit`]: proof that it was not
-//!    altered.
+//! 6. [`journal`]: the SQLite file. `log`: where a batch of events is committed before it is in the journal, and the steps of an
+//!    append. `recorder`: the one writer of a run, and who is told of what it wrote. [`audit`]: proof that it was not altered.
 //! 7. `observe`: what people and programs see of a run while it goes. [`report`]: what is read back. `console`: who is told, and the only way to a terminal or a pipe.
 //!    `serve` shows it to browsers while it happens.
 //! 8. `inventory`, `doctor`: looking around without a run. [`rehearsal`]: what a night would come to. [`rollback`]: the way
@@ -75,6 +75,31 @@
 //! 9. `settings`, `lock`, `memory` and `verb`: what every verb stands on. `launch`: a run carried out, from its checks to its summary.
 //!    [`commands`]: one function per verb, wiring the parts.
 //! 10. [`sandbox`]: the service on loopback, with its state machine, quotas and faults.
+//!
+//! One term a thing, and one thing a term:
+//!
+//! | term | means |
+//! |---|---|
+//! | *plan*, *row* | the input; one line of it, known by its source id |
+//! | *run*, *launch* | the carrying out of one plan to its end; one start of the process for it |
+//! | *lane* | one account at one endpoint, with its credentials, limits and counts; lane 0 is the run's own |
+//! | *call*, *attempt* | everything done for one row; one change on the wire |
+//! | *intent* | the event that an attempt begins, on disk before a byte leaves |
+//! | *outcome* | the end of an attempt: accepted, rejected, unauthenticated, throttled, unsent or lost |
+//! | *in doubt* | sent, answer unknown: read before it is sent again |
+//! | *look*, *verification* | a read that decides whether to send; one that proves an effect |
+//! | *standing*, *verdict* | a row's place between untried and settled; a settled row's final word |
+//! | *gate*, *slot*, *pace*, *cool-down* | the wait for leave to send: room on the wire, the grid of tokens, an instant before which nothing goes |
+//! | *patience* | the policy of retries, as data |
+//! | *wave*, *canary*, *soak* | a part of a plan that begins by itself; its first rows; the wait after it |
+//! | *order* | a decision of steering that a lane or the driver carries out |
+//! | *estimate* | the time that is left, or that a plan needs |
+//! | *drain*, *abort* | start nothing new and wait for answers; also let go of what is on the wire |
+//! | *journal*, *ledger* | the events in order, in SQLite; their sum |
+//! | *fact*, *gauge* | an event, stored because a later launch depends on it; a figure of the moment, never stored |
+//! | *seal*, *approval*, *release* | a plan with the states seen; a person's consent to it; a person's leave for one wave |
+//! | *anchor* | the short code of a journal's head, to be kept elsewhere |
+//! | *bundle* | a run's evidence in one ZIP, with its own checker |
 //!
 //! Whom the program trusts with what, and what its files cannot prove, is told in [`threat_model`].
 

@@ -38,7 +38,7 @@ pub(super) async fn notice<R: Remote>(
     // A journal that cannot be read is noticed by who depends on it.
     let Ok((rows, servers)) = found.await else { return Ok(()) };
     let mut shown: HashMap<SourceId, SeenState> = servers.into_iter().collect();
-    let left = lane.helm.clock.now() - left_at.elapsed();
+    let left = lane.driver.clock.now() - left_at.elapsed();
     let mut moved = Vec::new();
     for (row, standing) in rows {
         let Some(seen) = shown.remove(&row.source_id) else { continue };

@@ -71,7 +71,7 @@ impl LaneSettings {
 
 /// What all lanes of a run share.
 pub(crate) struct OfRun {
-    pub(crate) helm: Arc<Driver>,
+    pub(crate) driver: Arc<Driver>,
     pub(crate) book: Book,
     pub(crate) recorder: Recorder,
     pub(crate) stop: Stop,
@@ -85,7 +85,7 @@ pub(crate) struct Lane<R> {
     /// What rows call it.
     pub(crate) name: String,
     pub(crate) settings: LaneSettings,
-    pub(crate) helm: Arc<Driver>,
+    pub(crate) driver: Arc<Driver>,
     pub(crate) book: Book,
     pub(crate) remote: R,
     pub(crate) gate: Arc<Gate>,
@@ -128,7 +128,7 @@ impl<R: Remote> Lane<R> {
         let (look_requests, inbox) = mpsc::unbounded_channel();
         let gate = Arc::new(gate);
         let limits = Limits::new(id, Arc::clone(&gate));
-        of_run.helm.enrol(settings.terms(id, base_rate), limits.clone());
+        of_run.driver.enrol(settings.terms(id, base_rate), limits.clone());
         let lane = Self {
             id,
             name,
@@ -137,7 +137,7 @@ impl<R: Remote> Lane<R> {
             limits,
             onlookers: Onlookers::default(),
             settings,
-            helm: Arc::clone(&of_run.helm),
+            driver: Arc::clone(&of_run.driver),
             book: of_run.book.clone(),
             remote,
             gate,
@@ -170,7 +170,7 @@ impl<R: Remote> Lane<R> {
 
     /// Tells that no change may be sent just now.
     pub(crate) fn is_hindered(&self) -> bool {
-        self.stop.is_draining() || self.helm.is_paused()
+        self.stop.is_draining() || self.driver.is_paused()
     }
 
     pub(crate) async fn record(&self, kinds: Vec<EventKind>, source: Option<&SourceId>) -> Result<(), JournalClosed> {
@@ -209,7 +209,7 @@ impl<R: Remote> Lane<R> {
         if !self.stopped.stop(&self.stop, cause, &message) {
             return None;
         }
-        self.helm.lane_stopped(self.id);
+        self.driver.lane_stopped(self.id);
         Some(LaneEvent::Stopped { cause, message }.into())
     }
 

@@ -114,9 +114,9 @@ impl Assembly {
         let book = Book::new(Journal::open_to_read(&path)?, run.key);
         let ear = Book::new(Journal::open_to_read(&path)?, run.key);
         let steering = SteeringState::new(steering_settings, launch.paper.terms.clone(), steered);
-        let helm = Driver::new(launch.clock, steering, book.clone(), recorder.clone(), stop.clone(), of_all);
+        let driver = Driver::new(launch.clock, steering, book.clone(), recorder.clone(), stop.clone(), of_all);
         let n_lanes = launch.accounts.len();
-        let of_run = OfRun { helm: Arc::new(helm), book, recorder: recorder.clone(), stop: stop.clone(), n_lanes };
+        let of_run = OfRun { driver: Arc::new(driver), book, recorder: recorder.clone(), stop: stop.clone(), n_lanes };
         let (lanes, reading) = launch.lanes(ways, first_answers, &of_run);
         let ended = Arc::default();
         signals::watch(stop, recorder.clone(), Arc::clone(&ended)).map_err(CommandError::Start)?;

@@ -45,11 +45,11 @@ impl Launch {
 
     /// Begins, and listens to commands while the rows are carried.
     async fn carry(&self, parts: &Assembly) -> Result<(), Halted> {
-        let Assembly { of_run: OfRun { helm, book, .. }, given, .. } = parts;
-        helm.begin_launch(self.beginning(book, given.clone()).await?).await?;
+        let Assembly { of_run: OfRun { driver, book, .. }, given, .. } = parts;
+        driver.begin_launch(self.beginning(book, given.clone()).await?).await?;
         for (wave, part) in &self.request.releases {
             let release = Command::Release { wave: wave.clone(), part: *part };
-            helm.command(release, By::me("--approve", None), None).await?;
+            driver.command(release, By::me("--approve", None), None).await?;
         }
         if !self.listens() {
             return self.carry_all(parts).await;
@@ -58,7 +58,7 @@ impl Launch {
         let warn = Box::new(move |text: &str| console.warn(text));
         let steering = &self.settings.steering;
         let files = FlagFiles { pause: steering.pause_file.clone(), stop: steering.stop_file.clone() };
-        let mut poll = CommandPoll::new(Arc::clone(helm), files, parts.ear.clone(), warn);
+        let mut poll = CommandPoll::new(Arc::clone(driver), files, parts.ear.clone(), warn);
         poll.look().await?;
         let polling = tokio::spawn(poll.serve());
         let carried = self.carry_all(parts).await;
@@ -98,10 +98,10 @@ impl Launch {
 
     /// Opens again what this launch was asked to: skipped rows first, then rows that have a verdict.
     async fn reopen(&self, parts: &Assembly) -> Result<(), Halted> {
-        let Assembly { lanes, of_run: OfRun { helm, .. }, progress, reopened, .. } = parts;
+        let Assembly { lanes, of_run: OfRun { driver, .. }, progress, reopened, .. } = parts;
         let cause = format!("asked for by `{}`", self.request.verb);
-        for source_id in helm.all_skipped().into_iter().filter(|source_id| self.request.unskips.means(source_id)) {
-            helm.command(Command::Unskip { source_id }, By::me("retry", None), None).await?;
+        for source_id in driver.all_skipped().into_iter().filter(|source_id| self.request.unskips.means(source_id)) {
+            driver.command(Command::Unskip { source_id }, By::me("retry", None), None).await?;
         }
         for lane in lanes {
             let own = || reopened.iter().filter(|(id, _, _)| *id == lane.id);
@@ -165,7 +165,7 @@ fn gauge(lanes: &Lanes) -> impl Fn() -> Gauges + Send + 'static {
             on_the_wire: lanes.iter().map(|lane| lane.gate.snapshot().on_the_wire).sum(),
             cooling: cooling.filter(|left| !left.is_zero()),
             only_looking: lanes.iter().all(|lane| lane.under_way.idle_since().is_some()),
-            waits: lanes.first().and_then(|lane| lane.helm.waits()),
+            waits: lanes.first().and_then(|lane| lane.driver.waits()),
         }
     }
 }

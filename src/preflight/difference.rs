@@ -105,7 +105,7 @@ pub(crate) async fn add_up<R: Remote>(
 /// back.
 fn prospect_unless_skipped<R: Remote>(lane: &Lane<R>, row: &Row, standing: &Standing) -> Prospect {
     let prospect = prospect(row, standing, LatestLook::in_lane(lane, row), &lane.settings);
-    match lane.helm.skipped(&row.source_id, standing).filter(|_| prospect.may_send()) {
+    match lane.driver.skipped(&row.source_id, standing).filter(|_| prospect.may_send()) {
         Some(reason) => Prospect::Blocked { verdict: judge::unsent_verdict(standing), reason },
         None => prospect,
     }

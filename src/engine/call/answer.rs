@@ -155,7 +155,7 @@ impl<R: Remote> Call<'_, R> {
         let mut kinds = vec![ended];
         kinds.extend(consequence(self.row.id, outcome, verdict, verify));
         if let Some(rows) = reopened {
-            lane.helm.forget(&TryResult::from_refusal(outcome), rows.len() as u64);
+            lane.driver.forget(&TryResult::from_refusal(outcome), rows.len() as u64);
             let cause = format!("the first answers of the lane were all the same: {outcome}");
             kinds.extend(rows.into_iter().map(|row| RowEvent::Reopened { cause: cause.clone() }.about(row)));
             kinds.extend(lane.stop_for(LaneStop::Forbidden, cause));

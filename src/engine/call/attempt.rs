@@ -26,7 +26,7 @@ impl<R: Remote> Call<'_, R> {
         };
         self.unless_skipped().await?;
         if lane.is_hindered() {
-            lane.stop.unless_draining(lane.helm.unpaused()).await.ok_or(Early::End)?;
+            lane.stop.unless_draining(lane.driver.unpaused()).await.ok_or(Early::End)?;
         }
         let mut turn = InTurn::begin(lane.under_way.begin());
         if self.known.decides_what_is_sent() {

@@ -86,7 +86,7 @@ impl Tries {
 impl<R> Drop for Call<'_, R> {
     fn drop(&mut self) {
         if let Some(turn) = self.turn {
-            self.lane.helm.leave(turn);
+            self.lane.driver.leave(turn);
         }
     }
 }
@@ -134,7 +134,7 @@ pub(super) async fn unhindered<R: Remote, T>(
     lane: &Lane<R>,
     work: impl Future<Output = T> + Unpin,
 ) -> Result<T, Hindered> {
-    let unpaused = lane.stop.unless_draining(lane.helm.unless_paused(work)).await.ok_or(Hindered::Stopped)?;
+    let unpaused = lane.stop.unless_draining(lane.driver.unless_paused(work)).await.ok_or(Hindered::Stopped)?;
     unpaused.ok_or(Hindered::Paused)
 }
 
@@ -186,7 +186,7 @@ impl<'a, R: Remote> Call<'a, R> {
 
     /// Reason for not sending the row, if somebody skipped it.
     pub(super) fn skipped(&self) -> Option<Reason> {
-        self.lane.helm.skipped(&self.row.source_id, &self.known.standing)
+        self.lane.driver.skipped(&self.row.source_id, &self.known.standing)
     }
 
     /// Settles a row that somebody skipped.
@@ -232,20 +232,20 @@ impl<'a, R: Remote> Call<'a, R> {
 
     /// Tells the halt rules of a row that the service has taken, and again when it is settled.
     async fn count(&mut self) -> Result<(), JournalClosed> {
-        let helm = &self.lane.helm;
+        let driver = &self.lane.driver;
         let standing = &self.known.standing;
         match standing.phase {
-            Phase::Accepted => _ = self.turn.get_or_insert_with(|| helm.begin()),
+            Phase::Accepted => _ = self.turn.get_or_insert_with(|| driver.begin()),
             Phase::Settled(verdict) => {
                 if verdict == Verdict::Applied {
-                    helm.moved_one(self.lane.id);
+                    driver.moved_one(self.lane.id);
                 }
                 if let Some(result) =
                     TryResult::from_verdict(standing, verdict, standing.ground == Some(Ground::Unseen))
                 {
                     self.lane.to_do.tried_one();
-                    let turn = self.turn.take().unwrap_or_else(|| helm.begin());
-                    helm.end(turn, result).await?;
+                    let turn = self.turn.take().unwrap_or_else(|| driver.begin());
+                    driver.end(turn, result).await?;
                 }
             }
             Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Due => (),

@@ -83,7 +83,7 @@ impl<R: Remote> Call<'_, R> {
     fn is_first(&mut self) -> bool {
         let lane = self.lane;
         match self.known.needs() {
-            LookNeeded::No | LookNeeded::Recent if !lane.is_hindered() && !lane.helm.is_cautious() => {
+            LookNeeded::No | LookNeeded::Recent if !lane.is_hindered() && !lane.driver.is_cautious() => {
                 self.queued.place.get_or_insert_with(|| lane.line.join()).is_first()
             }
             LookNeeded::No | LookNeeded::Recent | LookNeeded::Direct | LookNeeded::InDoubt => false,
@@ -94,7 +94,7 @@ impl<R: Remote> Call<'_, R> {
         let lane = self.lane;
         let needs = self.known.needs();
         if needs == LookNeeded::InDoubt {
-            turn.cautious = lane.helm.cautiously().await;
+            turn.cautious = lane.driver.cautiously().await;
             turn.direct = Some(first_in(&lane.direct).await);
             // The look that permits it is made directly before it.
             turn.slot = Some(lane.gate.slot().await);
@@ -104,7 +104,7 @@ impl<R: Remote> Call<'_, R> {
         let leave = async {
             place.come_first().await;
             // Behind the line: who has this waits for nobody who waits in the line.
-            lane.helm.cautiously().await
+            lane.driver.cautiously().await
         };
         let Some(cautious) = until(self.known.grows_old_at(), leave).await else {
             self.known.forget_look();
