@@ -1,4 +1,4 @@
-//! What a look means for a row: functions of what the plan wants, what was before, and what is seen.
+//! Meaning of a look for a row: functions of what the plan wants, what was before, and what is seen.
 
 use crate::event::row::RowEvent;
 use crate::event::{EventKind, Ground, Verdict};
@@ -11,7 +11,7 @@ use crate::model::{Fields, Row, RowId, SeenState, TargetState};
 const IGNORES_UPDATES: &str = "answers success and changes nothing";
 pub(crate) const UNSEEN_BEFORE: &str = "nobody saw where it was before";
 
-/// Why a row is settled as it is: in words, and the fact behind them where something depends on that.
+/// Reason for a verdict: in words, and as a fact where something depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reason {
     pub(crate) text: String,
@@ -23,7 +23,7 @@ impl Reason {
         Self { text: text.into(), ground: Some(ground) }
     }
 
-    /// Of a row that was accepted while nobody wanted a proof.
+    /// Reason of a row that was accepted while verification was off.
     pub(crate) fn not_verified() -> Self {
         Self::on(Ground::NotVerified, "verification is switched off")
     }
@@ -35,7 +35,7 @@ impl From<String> for Reason {
     }
 }
 
-/// What preflight makes of a row.
+/// Decision about a row before it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Already,
@@ -56,7 +56,7 @@ pub(crate) fn needed_to_send(row: &Row, completes: bool) -> Fields {
     if completes { Fields::BOTH } else { row.wants.fields().or(row.expects.fields()) }
 }
 
-/// Whether what is sent depends on what was seen: the plan expects something, or a half is filled in.
+/// Tells that what is sent depends on what was seen: the plan expects something, or the missing half of the pair is filled in.
 pub(crate) fn depends_on_look(row: &Row, completes: bool) -> bool {
     !row.expects.is_empty() || (completes && !row.wants.is_pair())
 }
@@ -67,7 +67,8 @@ pub(crate) fn settled(row: RowId, verdict: Verdict, seen: Option<SeenState>, rea
     RowEvent::Settled { verdict, seen, reason, ground: ground.flatten() }.about(row)
 }
 
-/// What a row is called that is not to be sent. One that was sent before ends by the service's own last word.
+/// Verdict of a row that is not to be sent: `blocked`, or, after attempts that counted, what the last answer of the service
+/// makes of it.
 pub(crate) fn unsent_verdict(standing: &Standing) -> Verdict {
     match standing.last_word {
         _ if standing.attempts == 0 => Verdict::Blocked,
@@ -77,7 +78,7 @@ pub(crate) fn unsent_verdict(standing: &Standing) -> Verdict {
     }
 }
 
-/// Whether a row is sent, from what a look showed. None: the service does not know the source.
+/// Decides about a row from what a look showed; `None` stands for a source that the service does not know.
 /// `already` goes before `blocked`: a server in `stopped` whose target is `stopped` is on target.
 pub(crate) fn judge(row: &Row, seen: Option<&SeenState>, complete_pair: bool, dialect: Dialect) -> Fate {
     let Some(seen) = seen else {
@@ -103,7 +104,7 @@ pub(crate) fn judge(row: &Row, seen: Option<&SeenState>, complete_pair: bool, di
     Fate::Change { sends, pairing }
 }
 
-/// What the vendor documents about the pair that is sent; half a pair has no rule.
+/// Rule that the vendor documents for the pair that is sent; half a pair has none.
 pub(crate) fn pairing_of(sends: &TargetState) -> Pairing {
     match (&sends.copystate, &sends.migrationcycle) {
         (Some(copystate), Some(cycle)) => words::pairing(copystate, cycle),
@@ -111,15 +112,15 @@ pub(crate) fn pairing_of(sends: &TargetState) -> Pairing {
     }
 }
 
-/// What a row is called that is found on target: ours, if anything was ever sent for it. A 429 says that its request was not
-/// looked at, and that is a peer's word: the request was sent all the same.
+/// Verdict of a row that is found on target: `applied` if anything was ever sent for it, `already` otherwise. A request that
+/// was answered 429 counts as sent, because nothing but the answer says that it had no effect.
 pub(crate) fn on_target_verdict(standing: &Standing) -> Verdict {
     if standing.attempts == 0 && standing.throttled == 0 { Verdict::Already } else { Verdict::Applied }
 }
 
-/// Why a row would not come back that goes from where it was seen (`was`) to where it `is` then, if it would not. A
-/// roll-back asks this of a row that went, and the difference of one that would go: what both say is the same. None for
-/// `was`: nobody has seen it, or will.
+/// Reason for which a row cannot be rolled back from the state it `is` in to the one in which it was seen (`was`); `None` if it
+/// can. A rollback asks this of rows that were sent, and the difference of rows that would be, so both say the same. Without
+/// `was` the row was never seen before it was sent, or will not be.
 ///
 /// It goes further than the three targets for which leave is needed: that is asked for where the vendor has no way back at
 /// all, and in `stopped` or `clearing` a server only ignores updates, so that the console has one yet.
@@ -128,7 +129,7 @@ pub(crate) fn no_way_back(is: &SeenState, was: Option<&SeenState>) -> Option<Str
     stuck_in(is).or_else(|| no_target(was))
 }
 
-/// Why no update takes a server out of a state.
+/// Reason for which no update takes a server out of a state; `None` if one does.
 pub(crate) fn stuck_in(is: &SeenState) -> Option<String> {
     let state = is.copystate.as_ref()?;
     if words::swallows_updates(state) {
@@ -138,7 +139,7 @@ pub(crate) fn stuck_in(is: &SeenState) -> Option<String> {
     words::irreversible(state).then(|| format!("there is no way back from `{state}`"))
 }
 
-/// Why a state cannot be sent as a target.
+/// Reason for which a state cannot be sent as a target; `None` if it can.
 fn no_target(was: &SeenState) -> Option<String> {
     let copystate = was.copystate.as_ref().filter(|word| !word.is_copystate());
     let unknown = copystate.or_else(|| was.migrationcycle.as_ref().filter(|word| !word.is_migrationcycle()));
@@ -171,11 +172,11 @@ fn shown_as(word: Option<&Word>) -> &str {
     word.map_or("nothing", Word::as_str)
 }
 
-/// What a look after a change shows.
+/// Effect of a change as a look after it shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     OnTarget,
-    /// Nothing has moved yet, or half of the pair has: it says which.
+    /// Neither field has moved yet, or only one has; the reason says which.
     NotYet {
         reason: String,
     },
@@ -241,7 +242,7 @@ pub(crate) fn effect(wants: &TargetState, before: Option<&SeenState>, seen: Opti
 struct Field<'a> {
     name: &'static str,
     wanted: Option<&'a Word>,
-    /// None: not known.
+    /// `None` if it is not known.
     was: Option<&'a Word>,
     shown: Option<&'a Word>,
 }
@@ -260,7 +261,7 @@ impl Field<'_> {
         format!("{} is {still}`{}`", self.name, shown_as(self.shown))
     }
 
-    /// None: the plan does not name the field.
+    /// Compares the field with its target; `None` if the plan does not name it.
     fn shows(&self) -> Option<Shows> {
         let wanted = self.wanted?;
         Some(if self.shown == Some(wanted) {

@@ -33,17 +33,17 @@ use kept::Kept;
 use observer::Observer;
 use sent::Sent;
 
-/// What may wait for one commit. Bounds memory, not speed: a batch is whatever is there.
+/// Bounds of the entries that wait and of the events in one commit. They bound memory, not speed: a batch is whatever waits.
 const INBOX: usize = 4096;
 const BATCH: usize = 1024;
 
-/// Something was not recorded, so nothing more may be sent that hangs on it.
+/// Refusal to record. Nothing that depends on the events may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum JournalClosed {
     #[error("the journal takes nothing more")]
     ToAll,
     /// An event cannot follow those before it. Other lanes go on.
-    #[error("the journal takes nothing more of this account")]
+    #[error("the journal refused an event that cannot have happened")]
     ToLane,
 }
 
@@ -58,18 +58,18 @@ type Recorded = Result<(), JournalClosed>;
 
 enum Message {
     Record(Entry),
-    /// Whether the journal is still where it was, when nothing is recorded for a while.
+    /// Asks if the journal is still in its place, at times when nothing is recorded.
     Look,
-    /// Nothing comes after this; what came before is on disk when the thread ends.
+    /// End of the messages; all before it are on disk when the thread ends.
     Close,
 }
 
 struct Entry {
     lane: LaneId,
     kinds: Vec<EventKind>,
-    /// None: when it is written.
+    /// Time of the events; `None` stands for that of their commit.
     at: Option<Timestamp>,
-    /// For those who watch: the journal knows it by the row.
+    /// Source of the row, for observers; the journal finds it by the row.
     source: Option<SourceId>,
     ack: oneshot::Sender<Recorded>,
 }
@@ -151,7 +151,7 @@ pub(crate) struct Watch {
 
 /// Above this size it is asked why the log was not begun anew.
 pub(crate) const LOG_IS_LARGE: u64 = 16 << 20;
-/// It costs a checkpoint.
+/// Interval of that question, which costs a checkpoint.
 const ASKED_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) type WhenHeld = Box<dyn Fn(u64, &[String]) + Send>;
@@ -170,7 +170,7 @@ pub(crate) enum Rescue {
     In(Box<Journal>),
     /// The open file takes nothing more; what was sent is kept apart.
     Apart,
-    /// There is no place for them.
+    /// No place takes them.
     Nowhere,
 }
 
@@ -209,7 +209,7 @@ pub(crate) fn start(
     Ok((Recorder { inbox, clock }, Writing { thread }))
 }
 
-/// What goes into one commit. It is whole until it is recorded somewhere.
+/// Events of one commit, with those who wait for them. It stays whole until it is recorded somewhere.
 #[derive(Default)]
 struct Batch {
     events: Vec<Event>,
@@ -218,7 +218,7 @@ struct Batch {
     at: Option<Timestamp>,
 }
 
-/// Whoever waits for some of the events, which stand one behind the other.
+/// Caller who waits for a number of consecutive events of a batch.
 struct Waiting {
     n_events: usize,
     source: Option<SourceId>,
@@ -226,7 +226,7 @@ struct Waiting {
 }
 
 impl Batch {
-    /// Takes out what the one who brought this event waits for, and says so.
+    /// Takes the events of the caller who brought this one out of the batch, and tells that caller of the refusal.
     fn refuse(&mut self, nth: usize) {
         let mut ends = 0;
         let at = self.waiting.iter().position(|waiting| {
@@ -252,20 +252,20 @@ fn sources(waiting: &[Waiting]) -> impl Iterator<Item = Option<&SourceId>> {
     waiting.iter().flat_map(|waiting| iter::repeat_n(waiting.source.as_ref(), waiting.n_events))
 }
 
-/// What became of a batch that was not refused.
+/// Result of appending a batch that was not refused.
 enum Appended {
     Whole,
-    /// Nothing was written: see [`Begun::WrittenByOthers`].
+    /// Another connection wrote to the journal, so the batch was not written: see [`Begun::WrittenByOthers`].
     WrittenByOthers(i64),
 }
 
-/// What the writing thread owns.
+/// State of the writing thread.
 struct Writer {
     journal: Journal,
     log: Box<dyn Log>,
     run: RunKey,
     observers: Vec<Box<dyn Observer>>,
-    /// None: it was seen that the journal is gone.
+    /// `None` once the journal was seen to be gone.
     watch: Option<Watch>,
     /// The journal takes nothing more, and what is still heard of what was sent goes here.
     apart: Option<Apart>,
@@ -274,7 +274,7 @@ struct Writer {
     refused: Option<IllegalStep>,
     /// The launch has ended, so that nothing of it can be stopped.
     ended: bool,
-    /// When it was asked last why the log is so large; it was told, if never again.
+    /// Time of the last question why the log is so large.
     asked: Option<Instant>,
     told_of_log: bool,
     holding: Holding,
@@ -283,13 +283,13 @@ struct Writer {
 /// Bounds what holding the journal against itself costs, where others write to it all the time: launches of other runs.
 #[derive(Default)]
 struct Holding {
-    /// Others wrote, and that was not held against anything yet.
+    /// Others wrote since the last comparison.
     is_due: bool,
-    /// None: at any time.
+    /// Earliest time of the next comparison; `None` allows it at any time.
     not_before: Option<Instant>,
 }
 
-/// What was written by others is held against the events again once so many times has passed what that took.
+/// Minimum pause between two comparisons of the journal with its events, as a multiple of the time that the last one took.
 const HELD_EVERY: u32 = 20;
 
 impl Writer {
@@ -497,7 +497,7 @@ impl Writer {
 struct Apart {
     kept: Kept,
     sent: Sent,
-    /// Of each lane, counted from here.
+    /// Number of the last event of each lane, counted from here.
     seqs: HashMap<LaneId, u64>,
 }
 
@@ -515,7 +515,7 @@ impl Apart {
 }
 
 impl Writer {
-    /// Who reads at length, in a log that cannot be begun anew meanwhile. A reading of our own passes.
+    /// Tells who keeps the log from being begun anew, if another process has read in it for long. Readers of our own finish soon.
     fn ask_who_reads(&mut self, log: u64) {
         if self.asked.is_some_and(|asked| asked.elapsed() < ASKED_EVERY) {
             return;

@@ -95,10 +95,10 @@ pub(crate) struct Lane<R> {
     /// Inbox of the lane's one reader.
     pub(super) look_requests: mpsc::UnboundedSender<LookRequest>,
     /// Fresh rows queue here; a row that was just looked at, to be sent again, goes past them.
-    pub(crate) line: Line,
+    pub(crate) line: Arc<Line>,
     /// Rows that must be looked at directly before they are sent go through here between their look and their request: no
     /// more at once than leave in the time for which the look is good.
-    pub(crate) direct: Line,
+    pub(crate) direct: Arc<Line>,
     pub(crate) to_do: ToDo,
     pub(crate) under_way: UnderWay,
     list: Mutex<List>,
@@ -178,7 +178,7 @@ impl<R: Remote> Lane<R> {
         match recorded {
             Ok(()) => (),
             Err(JournalClosed::ToAll) => self.stop.drain(DrainReason::JournalClosed),
-            Err(JournalClosed::ToLane) => self.stop.drain_lane(),
+            Err(JournalClosed::ToLane) => self.stopped.refuse(&self.stop),
         }
         recorded
     }
@@ -189,6 +189,11 @@ impl<R: Remote> Lane<R> {
 
     pub(crate) fn stopped(&self) -> Option<(LaneStop, String)> {
         self.stopped.first()
+    }
+
+    /// Tells that the journal refused an event of this lane.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.stopped.is_refused()
     }
 
     /// Tells that requests were made, and not one had an answer. None: none was made that ended.

@@ -10,22 +10,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::DrainReason;
 
-/// Who was asked by somebody to end does so within this long: what is not settled by then stays in doubt.
+/// Time that a lane has to end after somebody asked for it; rows that are not settled by then stay in doubt.
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
 
-/// In this time a lane may have been asked to wait for longer than it may take to end.
+/// Interval at which a lane that ends is checked for waits that outlast the time it has left.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 
 /// Cheap to clone; every clone is the same stop.
 #[derive(Clone)]
 pub(crate) struct Stop {
-    /// The whole run's.
+    /// Drain of the whole run.
     run: CancellationToken,
-    /// Somebody asked for it and waits for the end.
+    /// Request to end by somebody who waits for it.
     asked: CancellationToken,
-    /// This lane's; cancelled with the run's.
+    /// Drain of this lane; cancelled with the run's.
     drain: CancellationToken,
-    /// This lane's; cancelled with the run's.
+    /// Abort of this lane; cancelled with the run's.
     abort: CancellationToken,
     /// The service lets nobody of this lane in, so nothing waits for leave any more. What is on the wire has its answer yet.
     shut: CancellationToken,
@@ -56,12 +56,13 @@ impl Stop {
         Self { drain: self.run.child_token(), shut: abort.child_token(), abort, ..self.clone() }
     }
 
-    /// The whole run starts nothing new from here on. Every reason is kept: the worst of them is how the launch ends.
+    /// Drains the whole run: nothing new is started from here on. Every reason is kept, because the worst of them decides how
+    /// the launch ends.
     pub(crate) fn drain(&self, reason: DrainReason) {
         self.drain_because(reason, None);
     }
 
-    /// The same, with what to say of it.
+    /// Drains the whole run and keeps the words in which the reason is told.
     pub(crate) fn drain_because(&self, reason: DrainReason, why: Option<String>) {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner).push((reason, why));
         if is_asked_for(reason) {
@@ -70,12 +71,12 @@ impl Stop {
         self.run.cancel();
     }
 
-    /// This lane alone starts nothing new.
+    /// Drains this lane alone.
     pub(crate) fn drain_lane(&self) {
         self.drain.cancel();
     }
 
-    /// This lane waits for leave no more.
+    /// Drains this lane and ends its waits for leave to send.
     pub(crate) fn shut_lane(&self) {
         self.drain.cancel();
         self.shut.cancel();
@@ -97,7 +98,7 @@ impl Stop {
         self.abort.cancel();
     }
 
-    /// The whole run also lets go of requests on the wire: their rows stay in doubt.
+    /// Drains the whole run and lets go of requests on the wire: their rows stay in doubt.
     pub(crate) fn abort(&self) {
         self.run.cancel();
         self.abort.cancel();
@@ -131,19 +132,19 @@ impl Stop {
         self.drain.is_cancelled()
     }
 
-    /// What the work gives, or none as soon as nothing new may be started.
+    /// Does the work; `None` as soon as nothing new may be started.
     ///
     /// No `async fn`, in which the work would lie twice: as what was given, and as what is awaited.
     pub(crate) fn unless_draining<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
         work.with_cancellation_token(&self.drain)
     }
 
-    /// What the work gives, or none as soon as the service lets nobody in, or everything is let go.
+    /// Does the work; `None` as soon as the service refuses the lane's credentials, or everything is let go.
     pub(crate) fn unless_shut<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
         work.with_cancellation_token(&self.shut)
     }
 
-    /// What the work gives, or none as soon as everything is let go.
+    /// Does the work; `None` as soon as everything is let go.
     pub(crate) fn unless_aborting<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
         work.with_cancellation_token(&self.abort)
     }
@@ -161,7 +162,7 @@ async fn wait(bound: Duration, is_in_vain: &impl Fn(Duration) -> bool) {
     }
 }
 
-/// Whether somebody waits for the end.
+/// Tells that somebody asked for the end and waits for it.
 fn is_asked_for(reason: DrainReason) -> bool {
     match reason {
         DrainReason::Interrupted

@@ -8,8 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::sync::Semaphore;
 
-/// Cheap to clone; every clone is the same line.
-#[derive(Clone)]
+/// Line with its places. Its owners share it in an `Arc` of their own, because [`Line::len`] counts the references to its heads.
 pub(crate) struct Line(Arc<Heads>);
 
 /// Heads of the line, and how many there are.
@@ -78,7 +77,7 @@ impl Line {
 
     /// Number of places in it, the first ones included.
     pub(crate) fn len(&self) -> usize {
-        // Each place holds one reference, waiting or first.
+        // Each place holds one reference, waiting or first, and the line itself one.
         Arc::strong_count(&self.0) - 1
     }
 

@@ -9,7 +9,7 @@ use crate::event::{Event, LaneId};
 pub(crate) type LaneHead = (u64, Hash);
 
 /// A batch of stamped events of any lanes, in the order in which they are committed. Their texts lie in one string, one behind
-/// the other: a commit allocates twice, whatever the number of its events.
+/// the other, so that an event needs no allocation of its own; the buffers grow by doubling while they are filled.
 #[derive(Default)]
 pub(crate) struct Stamped {
     texts: String,

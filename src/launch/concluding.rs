@@ -20,7 +20,7 @@ use crate::event::{DrainReason, LaneStop};
 use crate::exit::Exit;
 use crate::journal::read::steering::Due;
 use crate::journal::{Journal, JournalError};
-use crate::recorder::{Recorder, Writing};
+use crate::recorder::{JournalClosed, Recorder, Writing};
 use crate::report::next::NextCommands;
 use crate::verb::error::CommandError;
 
@@ -122,6 +122,7 @@ impl Launch {
             signal: by_signal(stop),
             chosen: stop.chosen().map(|(_, why)| why.unwrap_or_default()),
             stopped: stopped_lanes(lanes),
+            refused: refused_lanes(lanes),
             due: self.due(lanes, book).await?,
             reached_nobody: self.sent.n() == 0 && are_out_of_reach(lanes),
             broken: broken.to_vec(),
@@ -137,7 +138,7 @@ impl Launch {
     async fn due(&self, lanes: &Lanes, book: &Book) -> Result<Vec<Due>, JournalError> {
         let mut due = Vec::new();
         if self.request.consent != Consent::NothingIsSent {
-            for id in lanes.iter().filter(|lane| lane.stopped().is_none()).map(|lane| lane.id) {
+            for id in lanes.iter().filter(|lane| lane.stopped().is_none() && !lane.is_refused()).map(|lane| lane.id) {
                 due.push(book.read(move |journal, run| journal.due_in(run, id)).await?);
             }
         }
@@ -192,6 +193,13 @@ fn stopped_lanes(lanes: &Lanes) -> Option<(Exit, String)> {
         _ => stopped.iter().map(|(name, _, message)| format!("account `{name}` stopped: {message}")).collect(),
     };
     Some((exit, named.join("; ")))
+}
+
+/// Lanes of which the journal refused an event, in words.
+fn refused_lanes(lanes: &Lanes) -> Option<String> {
+    let refused: Vec<&str> = lanes.iter().filter(|lane| lane.is_refused()).map(|lane| lane.name.as_str()).collect();
+    let named = || refused.iter().map(|name| format!("account `{name}` stopped: {}", JournalClosed::ToLane));
+    (!refused.is_empty()).then(|| named().collect::<Vec<_>>().join("; "))
 }
 
 fn go_on(commands: &NextCommands) -> GoOn {

@@ -9,22 +9,24 @@ use crate::journal::read::steering::Due;
 use crate::journal::read::sums::Tally;
 use crate::wording::amounts::count;
 
-/// What the ending is made of.
+/// Facts that decide how a launch ends.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub(super) n_rows: u64,
     pub(super) tally: Tally,
-    /// By which signal it was told to stop, if by one.
+    /// Exit of the signal by which it was told to stop, if by one.
     pub(super) signal: Option<Exit>,
-    /// For what somebody chose to stop it, or had it stopped: a rule, a window, a command.
+    /// Reason for a stop that somebody chose: a rule, a window, a command.
     pub(super) chosen: Option<String>,
-    /// What stopped accounts that have rows left, and which.
+    /// Exit and words of what stopped accounts that have rows left.
     pub(super) stopped: Option<(Exit, String)>,
-    /// Not one request was answered.
+    /// Accounts of which the journal refused an event, in words.
+    pub(super) refused: Option<String>,
+    /// Requests were made and none was answered.
     pub(super) reached_nobody: bool,
-    /// What is due in the accounts that nothing stopped, one by one, where it was to be sent.
+    /// Rows that are due in each account that nothing stopped; empty for a launch that sends nothing.
     pub(super) due: Vec<Due>,
-    /// What is wrong here, whatever became of the rows.
+    /// Faults of the program or the machine, told apart from the rows.
     pub(super) broken: Vec<String>,
     /// Absent from a run that is only rehearsed: nobody goes on with it.
     pub(super) go_on: Option<GoOn>,
@@ -33,19 +35,23 @@ pub(super) struct Facts {
 /// Commands to type next.
 #[derive(Clone, Debug)]
 pub(super) struct GoOn {
-    /// For what is left.
+    /// Command for rows that are pending.
     pub(super) resume: String,
-    /// For what is in doubt.
+    /// Command for rows that are in doubt.
     pub(super) reconcile: String,
 }
 
 impl Facts {
-    /// The worst of it, and all of it in one line. Where nothing is left, what stopped the launch stopped nothing.
+    /// Returns the worst exit, and all reasons in one line. Where no row is left, a stop had no effect and is not named.
     pub(super) fn ending(self) -> (Exit, Option<String>) {
         let finished = if self.tally.on_target() == self.n_rows { Exit::Done } else { Exit::NotOnTarget };
         let (mut exit, mut said) = (finished, self.broken);
         if !said.is_empty() {
             exit = exit.worst(Exit::Internal);
+        }
+        if let Some(message) = self.refused {
+            exit = exit.worst(Exit::Integrity);
+            said.push(message);
         }
         if self.tally.unsettled() > 0 {
             let is_left = self.signal.is_none() && self.chosen.is_none() && !self.reached_nobody;
@@ -82,7 +88,7 @@ pub(super) fn exit_event(exit: Exit, reason: Option<String>, refusal: Option<Ref
     RunEvent::LaunchEnded { exit, reason, elapsed_ms, refusal }
 }
 
-/// Why rows are due of an account that nothing stopped.
+/// Reason for which rows are left of an account that nothing stopped.
 fn left_for(due: &Due) -> String {
     let Due { n_rows, left_for, n_left_for } = due;
     match left_for {
@@ -92,7 +98,7 @@ fn left_for(due: &Due) -> String {
     }
 }
 
-/// Everything that is left, each with the command that goes on with it.
+/// Counts of pending rows and of rows in doubt, each with the command that goes on with them.
 pub(super) fn left(tally: &Tally, go_on: &GoOn) -> impl Iterator<Item = String> + use<> {
     let GoOn { resume, reconcile } = go_on;
     let pending = (tally.pending > 0).then(|| format!("{} left to do: {resume}", count(tally.pending, "row")));
@@ -123,6 +129,11 @@ mod tests {
                 "more than 1 failed; ",
             ),
             (Facts { stopped: Some((Exit::Credentials, "401".into())), ..facts(0, 99, 1) }, Exit::Credentials, "401; "),
+            (
+                Facts { refused: Some("account `a` stopped".into()), ..facts(0, 99, 1) },
+                Exit::Integrity,
+                "account `a` stopped; ",
+            ),
             (
                 Facts { reached_nobody: true, ..facts(0, 99, 1) },
                 Exit::Unreachable,

@@ -32,9 +32,13 @@ impl From<JournalError> for Halted {
 }
 
 impl From<JournalClosed> for Halted {
-    /// The recorder knows why, and is asked at the end.
-    fn from(_: JournalClosed) -> Self {
-        Halted::With(Exit::Internal, "the journal takes nothing more".to_owned())
+    /// The recorder knows the cause, and is asked at the end.
+    fn from(closed: JournalClosed) -> Self {
+        let exit = match closed {
+            JournalClosed::ToAll => Exit::Internal,
+            JournalClosed::ToLane => Exit::Integrity,
+        };
+        Halted::With(exit, closed.to_string())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Trust in settings files that lie in a folder: remembered by place and content, in the user's own state directory.
 //!
 //! Whoever sends a folder chooses what is in it. So `./cutover.toml` may set pace, halt rules and hours, and what goes beyond
-//! that ([`Reach`](super::keys::Reach)) holds once somebody was shown it and said so. One changed byte, or another folder, and
+//! that ([`Reach`](super::key::Reach)) holds once somebody was shown it and said so. One changed byte, or another folder, and
 //! it is to be said again.
 
 use std::ffi::OsString;

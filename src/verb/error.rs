@@ -21,7 +21,7 @@ use crate::wording::amounts::bounded;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 
-/// Everything that can keep a verb from doing its work.
+/// Reason for which a verb cannot do its work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
     #[error(transparent)]

@@ -12,13 +12,14 @@ pub(crate) struct Limits {
     lane: LaneId,
     gate: Arc<Gate>,
     /// Lines before the gate, as wide as its settings ask for.
-    line: Line,
-    direct: Line,
+    line: Arc<Line>,
+    direct: Arc<Line>,
 }
 
 impl Limits {
     pub(crate) fn new(lane: LaneId, gate: Arc<Gate>) -> Self {
-        Self { lane, line: Line::new(gate.n_intents()), direct: Line::new(n_direct(&gate)), gate }
+        let direct = Arc::new(Line::new(n_direct(&gate)));
+        Self { lane, line: Arc::new(Line::new(gate.n_intents())), direct, gate }
     }
 
     pub(crate) fn lane(&self) -> LaneId {
@@ -26,13 +27,13 @@ impl Limits {
     }
 
     /// Line in which rows wait for their turn.
-    pub(crate) fn line(&self) -> Line {
-        self.line.clone()
+    pub(crate) fn line(&self) -> Arc<Line> {
+        Arc::clone(&self.line)
     }
 
     /// Line of those that must be looked at directly before they are sent.
-    pub(crate) fn direct(&self) -> Line {
-        self.direct.clone()
+    pub(crate) fn direct(&self) -> Arc<Line> {
+        Arc::clone(&self.direct)
     }
 
     /// Sets another rate, from now on; what was learned of the service's quota stands.
@@ -65,4 +66,26 @@ fn n_direct(gate: &Gate) -> usize {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number, or clamped")]
     let by_pace = gate.snapshot().per_second.map_or(most, |rate| (rate * SECONDS) as usize);
     by_pace.clamp(1, most)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::gate::Past;
+    use crate::gate::settings::GateSettings;
+
+    #[tokio::test]
+    async fn a_line_counts_its_places_whoever_shares_it() {
+        let settings =
+            GateSettings { per_second: None, burst: 1, concurrency: 8, max_throttle: Duration::from_mins(10) };
+        let limits = Limits::new(LaneId(1), Arc::new(Gate::new(&settings, Past::default(), None)));
+        let (of_driver, line) = (limits.clone(), limits.line());
+        assert_eq!((line.len(), of_driver.line().len()), (0, 0));
+        let places = [line.join(), of_driver.line().join()];
+        assert_eq!(line.len(), 2);
+        drop(places);
+        assert_eq!(line.len(), 0);
+    }
 }

@@ -12,6 +12,8 @@ pub(crate) struct Stopped {
     first: Mutex<Option<(LaneStop, String)>>,
     /// Reads are not answered by the service either.
     reads_shut: AtomicBool,
+    /// An event was refused by the journal, because it cannot follow those before it.
+    refused: AtomicBool,
 }
 
 impl Stopped {
@@ -32,6 +34,16 @@ impl Stopped {
             stop.shut_lane();
         }
         true
+    }
+
+    /// Stops the lane because the journal refused an event of it. Nothing of that can be recorded in the lane.
+    pub(crate) fn refuse(&self, stop: &Stop) {
+        self.refused.store(true, Ordering::Relaxed);
+        stop.drain_lane();
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 
     pub(crate) fn shut_reads(&self) {

@@ -13,18 +13,18 @@ use crate::journal::error::JournalError;
 use crate::journal::tables::row::{ON_TARGET, ground_at};
 use crate::ledger::cause;
 
-/// How a run's rows add up.
+/// Counts of rows by verdict and standing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub verdicts: BTreeMap<Verdict, u64>,
-    /// Of the unverified, those that nobody wanted proven: they count as on target.
+    /// Unverified rows whose verification was switched off: they count as on target.
     pub unproven_by_choice: u64,
     pub pending: u64,
     pub in_doubt: u64,
-    /// Of those in doubt, the ones that were sent and whose answer is unknown: nobody waits for that any more.
+    /// Rows in doubt whose answer is unknown and no longer waited for.
     pub lost: u64,
     pub attempts: u64,
-    /// Of the attempts, those whose end is not recorded: on the wire, or not even that yet.
+    /// Attempts whose end is not recorded: on the wire, or about to leave.
     pub open: u64,
     pub throttled: u64,
 }
@@ -35,7 +35,7 @@ impl Tally {
         self.of(Verdict::Applied) + self.of(Verdict::Already) + self.unproven_by_choice
     }
 
-    /// How a run ends of which nothing is left to do.
+    /// Exit of a run of which nothing is left to do.
     #[must_use]
     pub(crate) fn finished(&self) -> Exit {
         if self.on_target() == self.n_rows() { Exit::Done } else { Exit::NotOnTarget }
@@ -62,7 +62,7 @@ impl Tally {
     }
 }
 
-/// How the rows of a run add up.
+/// Counts of a run's rows: all of them, by wave and by lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sums {
     pub tally: Tally,
@@ -70,12 +70,11 @@ pub struct Sums {
     pub waves: Vec<WaveTally>,
     /// In the order of lanes.
     pub lanes: Vec<LaneTally>,
-    /// Verdicts that rows have for more than one cause, which are then to be named. What somebody skipped has a name of its
-    /// own.
+    /// Verdicts that rows have for more than one cause, so that a report has to name the cause. Skipped rows are named anyway.
     pub mixed: Vec<Verdict>,
 }
 
-/// How the rows of one wave add up.
+/// Counts of one wave's rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WaveTally {
     pub wave: Option<String>,
@@ -84,7 +83,7 @@ pub struct WaveTally {
     pub on_target: u64,
 }
 
-/// How the rows of one lane add up.
+/// Counts of one lane's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneTally {
     pub lane: LaneId,
@@ -98,7 +97,7 @@ impl Journal {
         Ok(self.sums(run)?.tally)
     }
 
-    /// How the rows add up: all of them, wave by wave and lane by lane. Each row is read once, and nothing is sorted.
+    /// Counts all rows of a run, by wave and by lane. Each row is read once, and nothing is sorted.
     pub fn sums(&self, run: RunKey) -> Result<Sums, JournalError> {
         let mut statement = self.conn.prepare_cached(&format!(
             "SELECT lane, wave_no, wave, verdict, standing IN ('open', 'in_doubt', 'accepted'), attempts, throttled,
@@ -184,7 +183,7 @@ impl Journal {
     }
 }
 
-/// Whether rows of a verdict differ in their cause.
+/// Search for verdicts whose rows have different causes.
 #[derive(Default)]
 struct Mixed {
     first: BTreeMap<Verdict, String>,
