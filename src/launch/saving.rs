@@ -84,7 +84,8 @@ impl Losing {
         let (losing, stop, sent, kept_then) = (self.clone(), stop.clone(), sent.clone(), kept.clone());
         let sent_then = sent.clone();
         let gone = move |journal: &Journal, place: &Place, gone: &Gone| {
-            let left = if gone.is_elsewhere() {
+            // Files that went away may have been written over before they did.
+            let left = if gone.is_elsewhere() && is_whole(journal, run).is_ok() {
                 Left::of_whole(place)
             } else {
                 Left::of_written_over(journal, run, place, &kept_then)

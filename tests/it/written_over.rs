@@ -85,8 +85,16 @@ fn a_journal_that_is_written_over_stops_the_run_before_more_is_sent() {
             let (ended, n_before) = harmed(&lab, &sandbox, if steered { &command } else { script });
             let n_sent = sandbox.changes().len();
             let ended = ended.exits(70);
-            let n_told: usize =
-                ended.stderr.split_once(": stopped after ").unwrap().1.split_once(' ').unwrap().0.parse().unwrap();
+            let n_told: usize = ended
+                .stderr
+                .split_once(": stopped after ")
+                .unwrap_or_else(|| panic!("{harm}: {}", ended.stderr))
+                .1
+                .split_once(' ')
+                .unwrap()
+                .0
+                .parse()
+                .unwrap();
             assert!((n_sent..=n_sent + 8).contains(&n_told), "{harm}: {n_told} told, {n_sent} sent: {}", ended.stderr);
             assert!(n_sent <= n_before + 40, "{harm}: {n_before} were sent before, {n_sent} in the end");
             for untrue in ["nothing was sent", "no change was sent", "there is no journal", "the journal has each"] {
