@@ -28,7 +28,8 @@ use crate::lock::{Lock, LockError};
 use crate::model::Row;
 use crate::plan::checked::Checked;
 use crate::remote::http::Http;
-use crate::report::next::{self, Given};
+use crate::report::next::flags;
+use crate::report::next::given::GivenByHand;
 use crate::settings::Settings;
 use crate::settings::directories::user_directory;
 use crate::settings::error::SettingsError;
@@ -153,13 +154,13 @@ pub(crate) fn unsaid(
         return Ok(None);
     }
     let can_be_flags = lanes.len() == 1 || (endpoints.len() <= 1 && accounts.is_empty());
-    let (mut way, mut flags) = (Vec::new(), Given::new());
+    let (mut way, mut flags) = (Vec::new(), GivenByHand::new());
     let parts = [("endpoint", "to", endpoints), ("account", "as account", accounts)];
     for (key, joint, said) in parts.into_iter().chain([("profile", "in profile", profile.into_iter().collect())]) {
         way.extend(said.iter().map(|said| format!("{joint} `{}`", plain(said))));
         flags.extend(said.into_iter().map(|said| (key.to_owned(), said.to_owned())));
     }
-    Ok(Some(Unsaid { way: way.join(", "), flags: can_be_flags.then(|| next::flags(&flags)) }))
+    Ok(Some(Unsaid { way: way.join(", "), flags: can_be_flags.then(|| flags::flags(&flags)) }))
 }
 
 /// Destination of a lane when its run was begun.

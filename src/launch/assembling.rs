@@ -35,7 +35,8 @@ use crate::recorder::kept::Kept;
 use crate::recorder::observer::Observer;
 use crate::recorder::{self, Recorder, Writing};
 use crate::remote::http::Http;
-use crate::report::next::{Given, NextCommands};
+use crate::report::next::NextCommands;
+use crate::report::next::given::GivenByHand;
 use crate::sandbox::estate::Seeded;
 use crate::sandbox::scenario::Scenario;
 use crate::sandbox::{self, Sandbox, estate};
@@ -56,7 +57,7 @@ pub(super) struct Assembly {
     /// Path of the journal as the launch began.
     pub(super) path: PathBuf,
     /// Flags that this launch was given by hand.
-    pub(super) given: Given,
+    pub(super) given: GivenByHand,
     pub(super) reopened: Vec<Reopened>,
     pub(super) lanes: Vec<Arc<Lane<Http>>>,
     pub(super) of_run: OfRun,
@@ -82,7 +83,7 @@ impl Assembly {
         let (run, path) = (&launch.run, journal.path().to_owned());
         let steering_settings = launch.steering_settings()?;
         let given = launch.tell_given(&journal, &steering_settings.window)?;
-        let commands = NextCommands::new(run, &path, Given::new());
+        let commands = NextCommands::new(run, &path, GivenByHand::new());
         let reopened = journal.rows_to_reopen(run.key, &launch.request.reopen)?;
         let steered = journal.steered(run.key)?;
         if let Some(paused) = steered.paused.first() {

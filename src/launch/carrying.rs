@@ -27,7 +27,7 @@ use crate::observe::progress::Gauges;
 use crate::recorder::JournalClosed;
 use crate::remote::http::Http;
 use crate::report::cut_off;
-use crate::report::next::Given;
+use crate::report::next::given::GivenByHand;
 use crate::verb::error::CommandError;
 
 impl Launch {
@@ -116,7 +116,7 @@ impl Launch {
         Ok(())
     }
 
-    async fn beginning(&self, book: &Book, given: Given) -> Result<RunEvent, JournalError> {
+    async fn beginning(&self, book: &Book, given: GivenByHand) -> Result<RunEvent, JournalError> {
         Ok(RunEvent::LaunchBegan {
             launch: self.run.launches + 1,
             verb: self.request.verb.to_owned(),

@@ -9,7 +9,7 @@ use crate::journal::Journal;
 use crate::journal::new_run::{NewLane, NewRun, NewlyMade};
 use crate::plan::paper::Paper;
 use crate::plan::reading::Planned;
-use crate::report::next::Given;
+use crate::report::next::given::GivenByHand;
 use crate::settings::keys::KEYS;
 use crate::settings::{Settings, Steering};
 use crate::verb::context::reading_of;
@@ -22,7 +22,7 @@ pub(super) fn make_run(
     plan: &PlanToLaunch<'_>,
     settings: &Settings,
     accounts: &[Account],
-    given: &Given,
+    given: &GivenByHand,
 ) -> Result<NewlyMade, CommandError> {
     let PlanToLaunch { source, checked, args, .. } = plan;
     let lanes: Vec<NewLane> = accounts.iter().map(Account::lane).collect();

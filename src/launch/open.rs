@@ -27,7 +27,7 @@ use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::lock::{self, Lock};
 use crate::model::{SeenState, SourceId};
-use crate::report::next::Given;
+use crate::report::next::given::GivenByHand;
 use crate::verb::error::CommandError;
 
 /// A launch of a run in the journal that is meant, whose accounts and whose run nobody else has.
@@ -100,7 +100,7 @@ impl Ready<&PlanToLaunch<'_>> {
         let folder = files::private_folder().map_err(CommandError::Start)?;
         let mut journal = Journal::open(&folder.path().join(format!("{}.db", ready.request.verb)))?;
         let NewlyMade { run, begun } =
-            make_run(&mut journal, plan, &ready.context.settings, &ready.accounts, &Given::new())?;
+            make_run(&mut journal, plan, &ready.context.settings, &ready.accounts, &GivenByHand::new())?;
         let run = journal.run(run)?;
         Ok(OpenApart { launch: Launch::new(ready, run, Some(begun)), journal, runtime, folder })
     }

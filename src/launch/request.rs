@@ -7,7 +7,7 @@ use crate::console;
 use crate::files::beside::{check_destination, check_is_not_the_plan};
 use crate::formats::Format;
 use crate::journal::read::reopening::Reopen;
-use crate::report::next::{self, Given};
+use crate::report::next::given::{self, GivenByHand};
 use crate::settings::flags::arguments::{LaunchArgs, ShowArgs};
 use crate::verb::error::{CommandError, bad_destination};
 use crate::waves::{Part, Terms};
@@ -17,7 +17,7 @@ pub(crate) struct LaunchRequest {
     pub(super) verb: &'static str,
     /// Flags that this launch alone is given, besides settings. Releases are in the journal, and how it is shown is up to whoever
     /// looks on.
-    pub(super) given: Given,
+    pub(super) given: GivenByHand,
     pub(super) consent: Consent,
     pub(super) reopen: Reopen,
     /// Rows that somebody skipped, and that are to be sent after all.
@@ -89,9 +89,9 @@ impl LaunchRequest {
         let LaunchArgs { yes, allow_irreversible, approve, report, show } = args;
         let on = |is_given: &bool| is_given.then(|| "on".to_owned());
         let given = [
-            (next::YES, on(yes)),
-            (next::IRREVERSIBLE, on(allow_irreversible)),
-            (next::REPORT, report.as_deref().map(|path| path.display().to_string())),
+            (given::YES, on(yes)),
+            (given::IRREVERSIBLE, on(allow_irreversible)),
+            (given::REPORT, report.as_deref().map(|path| path.display().to_string())),
         ];
         let consent = Consent::Asked { yes: *yes, irreversible: *allow_irreversible };
         Ok(Self {
@@ -106,7 +106,7 @@ impl LaunchRequest {
     pub(crate) fn new(verb: &'static str, consent: Consent) -> Self {
         Self {
             verb,
-            given: Given::new(),
+            given: GivenByHand::new(),
             consent,
             reopen: Reopen::Nothing,
             unskips: Unskips::default(),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::advice::{self, Advice};
+use super::advice::rows;
+use super::advice::step::Advice;
 use super::error::ReportError;
 use super::json::Extra;
 use super::next::NextCommands;
@@ -102,16 +103,16 @@ impl Explained {
             attempts: standing.attempts,
             throttled: standing.throttled,
             events: self.moments().collect(),
-            meaning: advice::meaning(standing.phase),
+            meaning: rows::meaning(standing.phase),
             next: self.next().map(|Advice { say, command }| NextStep { say, command }),
         }
     }
 
     pub(crate) fn next(&self) -> Option<Advice> {
         if let (Phase::Settled(_), Some(moved)) = (self.standing.phase, &self.standing.moved) {
-            return Some(advice::moved(moved, &self.commands, self.row.source_id.as_str()));
+            return Some(rows::moved(moved, &self.commands, self.row.source_id.as_str()));
         }
-        advice::next(self.standing.phase, self.standing.ground, &self.commands, self.row.source_id.as_str())
+        rows::next(self.standing.phase, self.standing.ground, &self.commands, self.row.source_id.as_str())
     }
 
     /// Writes the story as text, with times in this time zone.
@@ -201,7 +202,7 @@ impl Explained {
             return format!("{}: skipped by {by}; it is settled as blocked when its turn comes.", self.verdict());
         }
         let reason = self.standing.reason.as_deref().map_or_else(String::new, |reason| format!(" ({})", plain(reason)));
-        format!("{}: {}{reason}.", self.verdict(), advice::meaning(self.standing.phase))
+        format!("{}: {}{reason}.", self.verdict(), rows::meaning(self.standing.phase))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Facts that identify a run and say what it took, as pairs of name and value.
 
-use super::next;
+use super::next::flags::flags;
 use super::summary::{LaneOf, PaperOf, Summary};
 use crate::control::Taken;
 use crate::journal::read::lanes::LaneRecord;
@@ -39,7 +39,7 @@ impl Summary {
             let version = plain(&launch.version);
             let given = match &launch.given {
                 given if given.is_empty() => String::new(),
-                given => format!(", given{}", plain(&next::flags(given))),
+                given => format!(", given{}", plain(&flags(given))),
             };
             facts.push(("launch", format!("{}: `{verb}`{by} on {host}, cutover {version}{given}", launch.launch)));
         }

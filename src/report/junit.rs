@@ -9,7 +9,8 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
-use super::advice::{self, Advice};
+use super::advice::rows;
+use super::advice::step::Advice;
 use super::error::ReportError;
 use super::next::NextCommands;
 use super::row::why;
@@ -113,7 +114,7 @@ impl Suite {
             write_property(xml, name, &plain(value))?;
         }
         if wave.unproven > 0 {
-            let Advice { say, command } = advice::unproven(wave.unproven, commands);
+            let Advice { say, command } = rows::unproven(wave.unproven, commands);
             write_property(xml, UNPROVEN, &format!("{say}: {command}"))?;
         }
         end(xml, "properties")?;
@@ -185,8 +186,7 @@ fn told(commands: &NextCommands, row: &Row, standing: &Standing) -> String {
     line("answer", standing.error_msg.clone());
     line("request id", standing.request_id.clone());
     line("name", row.name.clone());
-    if let Some(Advice { say, command }) =
-        advice::next(standing.phase, standing.ground, commands, row.source_id.as_str())
+    if let Some(Advice { say, command }) = rows::next(standing.phase, standing.ground, commands, row.source_id.as_str())
     {
         line("to do", Some(format!("{say}: {command}")));
     }

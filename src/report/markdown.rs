@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::advice::Advice;
+use super::advice::step::Advice;
 use super::causes::cause_text;
 use super::error::ReportError;
 use super::summary::Summary;

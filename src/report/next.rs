@@ -1,16 +1,13 @@
 //! Commands to type next, complete: each works as printed, in the folder in which it is printed. It names its run, its journal
 //! where that is not the default, and what was given to the last launch by hand and has to be given again.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use jiff::Timestamp;
 
 use super::holder::Holder;
 use crate::control::{self, Wait};
-use crate::event::run::RunEvent;
-use crate::event::{Event, EventKind, Ground, Verdict};
+use crate::event::{Ground, Verdict};
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::cause::Only;
@@ -21,21 +18,12 @@ use crate::settings::names::CONFIG_FLAG;
 use crate::values::zone::Zone;
 use crate::waves::Stage;
 use crate::wording::amounts::{count, is_or_are};
-use crate::wording::shell::{shell_path, shell_word};
 
-/// Default path of the journal.
-pub(crate) const USUAL_JOURNAL: &str = "cutover.db";
+pub(crate) mod flags;
+pub mod given;
 
-/// Values given to a launch by hand, by name: settings, and the flags below, which are no settings.
-pub type Given = BTreeMap<String, String>;
-
-/// Flags of a launch that are no settings, by name.
-pub const YES: &str = "yes";
-pub const IRREVERSIBLE: &str = "allow_irreversible";
-pub const REPORT: &str = "report";
-
-const DEADLINE: &str = "deadline";
-const WINDOW: &str = "window";
+use flags::{USUAL_JOURNAL, flag, flags, is_of_sending, journal_flag, output, written};
+use given::{DEADLINE, GivenByHand, IRREVERSIBLE, REPORT, WINDOW, drop_what_is_over, passed_on};
 
 /// Writer of the commands of one run.
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
@@ -44,7 +32,7 @@ pub struct NextCommands {
     run: String,
     plan: String,
     journal: Option<String>,
-    given: Given,
+    given: GivenByHand,
     /// Endpoints of the run's accounts; that of the sandbox is `sandbox`.
     endpoints: Vec<String>,
     /// Seal of a sealed plan.
@@ -68,77 +56,6 @@ pub struct NextCommands {
     pub(super) has_window: bool,
     /// True if a deadline is set, by hand or with the run.
     pub(super) has_deadline: bool,
-}
-
-/// Returns ` --journal PATH`, or nothing for the default path.
-#[must_use]
-pub(crate) fn journal_flag(path: &Path) -> String {
-    if path == Path::new(USUAL_JOURNAL) {
-        return String::new();
-    }
-    match path.to_str() {
-        Some(text) => flag("journal", text),
-        None => format!(" --journal {}", shell_path(path)),
-    }
-}
-
-/// Returns a flag with a blank before it. A value that begins with `-` follows a `=`, or it would be taken for a flag.
-fn flag(name: &str, value: &str) -> String {
-    let between = if value.starts_with('-') { '=' } else { ' ' };
-    format!(" --{name}{between}{}", shell_word(value))
-}
-
-fn output(path: &str) -> String {
-    if path.starts_with('-') { flag("output", path) } else { format!(" -o {}", shell_word(path)) }
-}
-
-/// Writes a verb, words, and flags, each of which has a blank before it. If a word begins with `-`, all words stand behind the
-/// flags and `--`.
-fn written(verb: &str, words: &[&str], flags: &str) -> String {
-    let quoted = words.iter().fold(String::new(), |text, word| text + " " + &shell_word(word));
-    if words.iter().any(|word| word.starts_with('-') && *word != "-") {
-        return format!("cutover {verb}{flags} --{quoted}");
-    }
-    format!("cutover {verb}{quoted}{flags}")
-}
-
-/// Writes settings and leave as flags, each with a blank before it. They come out of a journal, which anybody may have written: a
-/// name that is no flag is left out, and a value is never more than one word of the shell.
-#[must_use]
-pub fn flags<'a>(given: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
-    let mut text = String::new();
-    // Settings of the endpoint and credentials follow all others.
-    let (how, way): (Vec<_>, Vec<_>) =
-        given.into_iter().filter(|(key, _)| is_flag(key)).partition(|(key, _)| !is_of_way(key));
-    for (key, value) in how.into_iter().chain(way) {
-        let name = key.replace('_', "-");
-        _ = match (key.as_str(), value.as_str()) {
-            (YES | IRREVERSIBLE, _) => write!(text, " --{name}"),
-            (key, "on") if is_switch(key) => write!(text, " --{name}"),
-            (key, _) if is_switch(key) => write!(text, " --{name}={}", shell_word(value)),
-            (_, value) => write!(text, "{}", flag(&name, value)),
-        };
-    }
-    text
-}
-
-/// Tells a flag that is given by itself.
-fn is_switch(key: &str) -> bool {
-    KEYS.iter().any(|known| known.name == key && known.is_switch())
-}
-
-/// Tells a flag that a launch which sends nothing does not take.
-fn is_of_sending(key: &str) -> bool {
-    matches!(key, YES | IRREVERSIBLE | REPORT) || KEYS.iter().any(|known| known.name == key && known.is_of_sending())
-}
-
-/// Tells whether a setting says where the requests of a run go, or as whom they are sent.
-pub(crate) fn is_of_way(key: &str) -> bool {
-    KEYS.iter().any(|known| known.name == key && known.of_way)
-}
-
-fn is_flag(key: &str) -> bool {
-    matches!(key, YES | IRREVERSIBLE | REPORT | CONFIG_FLAG) || KEYS.iter().any(|known| known.name == key)
 }
 
 impl NextCommands {
@@ -166,7 +83,7 @@ impl NextCommands {
 
     /// Makes the commands for a launch that is about to begin.
     #[must_use]
-    pub fn new(run: &RunRecord, journal: &Path, given: Given) -> Self {
+    pub fn new(run: &RunRecord, journal: &Path, given: GivenByHand) -> Self {
         let journal = (journal != Path::new(USUAL_JOURNAL)).then(|| journal.display().to_string());
         let Paper { seal, terms } = Paper::of_settings(&run.settings).unwrap_or_default();
         let is_set = |key: &str| {
@@ -195,7 +112,7 @@ impl NextCommands {
 
     /// Returns what was given to the last launch by hand.
     #[must_use]
-    pub fn into_given(self) -> Given {
+    pub fn into_given(self) -> GivenByHand {
         self.given
     }
 
@@ -398,69 +315,9 @@ impl NextCommands {
     }
 }
 
-/// Drops a deadline that is over at this time. Returns true if there was one.
-fn drop_what_is_over(given: &mut Given, at: Timestamp) -> bool {
-    let deadline = given.get(DEADLINE).and_then(|text| text.parse::<Timestamp>().ok());
-    let is_over = deadline.is_some_and(|deadline| deadline <= at);
-    if is_over {
-        given.remove(DEADLINE);
-    }
-    is_over
-}
-
-/// Returns what the next launch would be given, from the beginnings of launches and their stages, the last one first. A launch
-/// that began no stage sent nothing: what the launch before it was given still holds, except where the later one was given
-/// something else.
-fn passed_on(began: Vec<Event>) -> Given {
-    let (mut passed_on, mut any_stage) = (Given::new(), false);
-    for began in began {
-        let Some(given) = given_of(began.kind) else {
-            any_stage = true;
-            continue;
-        };
-        for (name, value) in given {
-            passed_on.entry(name).or_insert(value);
-        }
-        if any_stage {
-            break;
-        }
-    }
-    passed_on
-}
-
-/// Returns what a launch was given; `None` for the beginning of a stage.
-fn given_of(began: EventKind) -> Option<Given> {
-    let EventKind::Run(RunEvent::LaunchBegan { given, .. }) = began else { return None };
-    Some(given)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::LaneId;
-    use crate::event::run::RunEvent;
-
-    fn event(kind: EventKind) -> Event {
-        Event { lane: LaneId::RUN, seq: 1, at: Timestamp::UNIX_EPOCH, kind }
-    }
-
-    /// Beginning of a launch by this verb, given these values, as the journal has it.
-    fn launch(verb: &str, given: &[(&str, &str)]) -> Event {
-        event(
-            RunEvent::LaunchBegan {
-                launch: 1,
-                verb: verb.to_owned(),
-                pid: 1,
-                host: String::new(),
-                user: None,
-                who: crate::whoami::Who::default(),
-                version: String::new(),
-                given: given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-                cut_off_ms: 0,
-            }
-            .into(),
-        )
-    }
 
     #[test]
     fn a_word_that_begins_like_a_flag_is_taken_for_a_word() {
@@ -471,41 +328,5 @@ mod tests {
         let retry = "cutover retry r1 --row='-it'\\''s' --report 'my report.html' --yes --journal='-n.db'";
         assert_eq!(commands.retry_row("-it's", &[]), retry);
         assert_eq!(commands.control(&["skip", "-x"]), "cutover control --journal='-n.db' -- r1 skip '-x'");
-    }
-
-    #[test]
-    fn a_launch_that_began_no_stage_passes_on_what_the_one_before_it_had() {
-        let stage = || {
-            let stage = Stage { wave_no: 0, wave: None, part: crate::waves::Part::Rest };
-            event(RunEvent::StageBegan { stage, rows: 1, forecast: None }.into())
-        };
-        let flags_of = |began: Vec<Event>| flags(&passed_on(began));
-        let night = || [stage(), launch("run", &[("window", "22:00-04:00"), ("rate", "5"), ("yes", "on")])];
-        let refused = launch("resume", &[("rate", "7")]);
-        let [began, run] = night();
-        assert_eq!(flags_of(vec![refused, began, run]), " --rate 7 --window 22:00-04:00 --yes");
-        let [began, run] = night();
-        let twice = vec![launch("reconcile", &[("rate", "2")]), launch("resume", &[("yes", "on")]), began, run];
-        assert_eq!(flags_of(twice), " --rate 2 --window 22:00-04:00 --yes");
-        let [began, run] = night();
-        assert_eq!(flags_of(vec![stage(), stage(), launch("resume", &[("yes", "on")]), began, run]), " --yes");
-        assert_eq!(flags_of(Vec::new()), "");
-    }
-
-    #[test]
-    fn what_a_journal_says_was_given_is_flags_of_ours_and_one_word_each() {
-        let cases: [(&[(&str, &str)], &str); 7] = [
-            (&[("rate", "5"), ("yes", "on")], " --rate 5 --yes"),
-            (&[("reserve_rollback", "on"), ("ignore_forecast", "off")], " --reserve-rollback --ignore-forecast=off"),
-            (&[("reserve_rollback", "off; rm -rf ~")], " --reserve-rollback='off; rm -rf ~'"),
-            (&[("window", "$(id)"), ("deadline", "-x `id`")], " --window '$(id)' --deadline='-x `id`'"),
-            (&[("rate 5; rm -rf ~; true", "x"), ("x", "y"), ("", "")], ""),
-            (&[("rate", "5\n\u{202e}6")], " --rate \"$(printf '5\\012\\342\\200\\2566')\""),
-            (&[("allow_irreversible", "; id")], " --allow-irreversible"),
-        ];
-        for (given, expected) in cases {
-            let given: Vec<_> = given.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-            assert_eq!(flags(given.iter().map(|(key, value)| (key, value))), expected, "{given:?}");
-        }
     }
 }

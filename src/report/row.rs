@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::advice;
+use super::advice::rows;
 use super::causes::code_and_text;
 use crate::ledger::Standing;
 use crate::model::words::Word;
@@ -50,7 +50,7 @@ pub(crate) const COLUMNS: [&str; 29] = [
 #[must_use]
 pub(super) fn why(standing: &Standing) -> String {
     match standing.reason.as_deref().or(standing.error_msg.as_deref()) {
-        None | Some("") if standing.error_code.is_none() => advice::meaning(standing.phase).to_owned(),
+        None | Some("") if standing.error_code.is_none() => rows::meaning(standing.phase).to_owned(),
         text => code_and_text(standing.error_code.as_deref(), text.unwrap_or_default()),
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::next;
+use super::next::flags::flags;
 use crate::control::waits_for;
 use crate::event::lane::LaneEvent;
 use crate::event::row::RowEvent;
@@ -108,7 +108,7 @@ fn of_run(event: &RunEvent) -> String {
         }
         RunEvent::LaunchBegan { launch, verb, pid, host, user, who, version, given, cut_off_ms: _ } => {
             let person = who.told(user.as_deref(), host);
-            let given = if given.is_empty() { String::new() } else { format!(", given{}", next::flags(given)) };
+            let given = if given.is_empty() { String::new() } else { format!(", given{}", flags(given)) };
             format!("launch {launch} begins: `{verb}` by {person}, process {pid}, cutover {version}{given}")
         }
         RunEvent::DrainBegan { reason, why } => {

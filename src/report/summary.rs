@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::cut_off;
 use super::error::ReportError;
-use super::next::{Given, NextCommands};
+use super::next::NextCommands;
+use super::next::given::GivenByHand;
 use super::steering::SteeringOf;
 use crate::event::run::RunEvent;
 use crate::event::{EventKind, Verdict};
@@ -186,7 +187,7 @@ pub struct LaunchOf {
     pub version: String,
     /// Values given to this launch by hand.
     #[serde(skip)]
-    pub given: Given,
+    pub given: GivenByHand,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

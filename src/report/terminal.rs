@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::advice::{self, Advice};
+use super::advice::step::Advice;
+use super::advice::{going_on, rows};
 use super::causes::{cause_text, example_of};
 use super::summary::{Summary, Unsettled};
 use crate::event::Verdict;
@@ -109,25 +110,25 @@ impl Summary {
         let mut steps = Vec::new();
         let in_doubt = self.unsettled.in_doubt > 0;
         if !commands.goes_on && in_doubt {
-            steps.extend(advice::next(Phase::InDoubt, None, commands, "").map(|next| ("in_doubt", next)));
+            steps.extend(rows::next(Phase::InDoubt, None, commands, "").map(|next| ("in_doubt", next)));
         }
         if !commands.goes_on && self.unsettled.pending > 0 {
-            let left = advice::left(self.exit.code, &self.ending, in_doubt, commands);
+            let left = going_on::steps(self.exit.code, &self.ending, in_doubt, commands);
             steps.extend(left.into_iter().map(|next| ("pending", next)));
         }
         if self.unproven > 0 {
-            steps.push((UNPROVEN, advice::unproven(self.unproven, commands)));
+            steps.push((UNPROVEN, rows::unproven(self.unproven, commands)));
         }
         for verdict in Verdict::ALL {
             let causes = || self.causes.iter().filter(|cause| cause.verdict == verdict.name());
             for (n, cause) in causes().enumerate() {
-                if !causes().take(n).any(|before| advice::is_same(before, cause)) {
-                    steps.extend(advice::of_cause(cause, commands).map(|next| (verdict.name(), next)));
+                if !causes().take(n).any(|before| rows::is_same(before, cause)) {
+                    steps.extend(rows::of_cause(cause, commands).map(|next| (verdict.name(), next)));
                 }
             }
         }
         if let Some(cause) = self.causes.first() {
-            steps.push(("any row", advice::story(&cause.example, commands)));
+            steps.push(("any row", rows::story(&cause.example, commands)));
         }
         steps
     }

@@ -5,7 +5,8 @@ use std::io;
 
 use book::{CellValue, MOST_COLUMNS, Sheet, SheetColumn, Spreadsheet};
 
-use super::advice::{self, Advice};
+use super::advice::rows;
+use super::advice::step::Advice;
 use super::causes::cause_text;
 use super::csv::own_name;
 use super::error::ReportError;
@@ -98,7 +99,7 @@ fn write_causes(page: &mut Sheet<'_>, summary: &Summary) -> io::Result<()> {
     for cause in &summary.causes {
         let Cause { verdict, n_rows, example, .. } = cause;
         n_more = n_more.saturating_sub(*n_rows);
-        let next = advice::of_cause(cause, &summary.commands)
+        let next = rows::of_cause(cause, &summary.commands)
             .map_or([CellValue::Nothing, CellValue::Nothing], |Advice { say, command }| [text(say), text(command)]);
         let what = [text(plain(verdict)), CellValue::Number(*n_rows), text(cause_text(cause)), text(plain(example))];
         page.row(what.into_iter().chain(next))?;

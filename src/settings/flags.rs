@@ -122,7 +122,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::report::next::{IRREVERSIBLE, REPORT, YES};
+    use crate::report::next::given::{IRREVERSIBLE, REPORT, YES};
     use crate::settings::keys::KEYS;
 
     #[test]

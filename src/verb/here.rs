@@ -4,7 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use crate::console;
-use crate::report::next::{IRREVERSIBLE, YES, flags};
+use crate::report::next::flags::flags;
+use crate::report::next::given::{IRREVERSIBLE, YES};
 use crate::settings::key::OURS;
 use crate::settings::names::CONFIG_FLAG;
 use crate::wording::shell::{shell_path, shell_word};

@@ -4,7 +4,8 @@ use askama::Template;
 
 use crate::event::Event;
 use crate::journal::read::sums::WaveTally;
-use crate::report::advice::{self, Advice};
+use crate::report::advice::rows;
+use crate::report::advice::step::Advice;
 use crate::report::causes::cause_text;
 use crate::report::story;
 use crate::report::summary::{LaneOf, Summary};
@@ -59,7 +60,7 @@ impl<'a> Overview<'a> {
             text: cause_text(cause),
             example: plain(&cause.example),
             link: link(&cause.example),
-            next: advice::of_text(cause, &summary.commands),
+            next: rows::of_text(cause, &summary.commands),
         });
         let n_told: u64 = summary.causes.iter().map(|cause| cause.n_rows).sum();
         let some = |n| (n > 0).then(|| count(n, "row"));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::lock::Owner;
-use crate::report::next::journal_flag;
+use crate::report::next::flags::journal_flag;
 use crate::ssh::signature::SignatureError;
 use crate::verb::here::Here;
 use crate::wording::shell::{shell_path, shell_word};
