@@ -11,11 +11,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::console::LogFormat;
-use crate::credentials::chain::Spec;
+use crate::credentials::chain::spec::Spec;
 use crate::engine::lane::LaneSettings;
 use crate::gate::settings::GateSettings;
 use crate::retry::Patience;
-use crate::transport::TransportSettings;
+use crate::transport::settings::TransportSettings;
 use crate::values::on_off;
 use crate::values::zone::{BadZone, Zone};
 use crate::waves::halt::HaltRules;

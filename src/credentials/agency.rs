@@ -10,8 +10,9 @@ use super::error::CredentialsError;
 use super::json;
 use super::proof::{Fetched, Fetching, ProofSource};
 use crate::transport::endpoint::Endpoint;
+use crate::transport::request::{Header, Outgoing};
 use crate::transport::secrets::guarded::Guarded;
-use crate::transport::{Header, Outgoing, TransportSettings};
+use crate::transport::settings::TransportSettings;
 
 const TOKEN_TTL: &str = "21600";
 /// Time after which a host that gave no token is asked for one again.

@@ -4,9 +4,12 @@ use secrecy::zeroize::Zeroizing;
 
 use super::error::CredentialsError;
 use crate::event::Outcome;
+use crate::transport::Transport;
+use crate::transport::answer::{Body, Incoming};
 use crate::transport::endpoint::Endpoint;
+use crate::transport::request::Outgoing;
 use crate::transport::secrets::Secrets;
-use crate::transport::{Body, Incoming, Outgoing, Transport, TransportSettings};
+use crate::transport::settings::TransportSettings;
 
 /// Answer with a whole body.
 pub(super) struct Asked {

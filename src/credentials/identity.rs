@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::error::{CredentialsError, MAX_TOKEN_CHARS};
 use super::proof::{Fetched, Keys, Proof, ProofSource, Request};
 use super::{fitness, sign};
-use crate::transport::Header;
+use crate::transport::request::Header;
 use crate::transport::secrets::guarded::Guarded;
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ use super::asking;
 use super::error::CredentialsError;
 use super::proof::{Fetched, Fetching, Proof, ProofSource};
 use crate::transport::endpoint::Endpoint;
+use crate::transport::request::{Header, Outgoing};
 use crate::transport::secrets::guarded::Guarded;
-use crate::transport::{Header, Outgoing, TransportSettings};
+use crate::transport::settings::TransportSettings;
 
 /// Scope of the token. A project goes before the domain.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,8 +11,9 @@ use super::error::CredentialsError;
 use super::proof::{Fetched, Fetching, ProofSource};
 use super::{asking, json};
 use crate::transport::endpoint::Endpoint;
+use crate::transport::request::{Header, Outgoing};
 use crate::transport::secrets::guarded::Guarded;
-use crate::transport::{Header, Outgoing, TransportSettings};
+use crate::transport::settings::TransportSettings;
 
 #[derive(Debug)]
 pub(super) struct Pod {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::error::CredentialsError;
-use crate::transport::Header;
+use crate::transport::request::Header;
 use crate::transport::secrets::guarded::Guarded;
 
 /// Request as far as credentials need it: everything that may go into a signature.

@@ -13,8 +13,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::proof::{Keys, Request};
+use crate::transport::request::{Header, HeaderValue, encoded};
 use crate::transport::secrets::guarded::Guarded;
-use crate::transport::{Header, HeaderValue, encoded};
 
 pub const ALGORITHM: &str = "SDK-HMAC-SHA256";
 const CONTENT_HASH: &str = "x-sdk-content-sha256";

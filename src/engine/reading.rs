@@ -10,7 +10,7 @@ use crate::gate::AtHand;
 use crate::model::{Fields, SeenState, SourceId};
 use crate::recorder::JournalClosed;
 use crate::remote::service::{self, Listed, Page, Remote, Shown};
-use crate::transport::Connection;
+use crate::transport::client::Connection;
 
 /// Reason why a read gave nothing.
 #[derive(Debug, thiserror::Error)]

@@ -232,7 +232,7 @@ impl Account {
         let mut is_last_resort = false;
         let (venue, credentials) = match &destination {
             Destination::Service(endpoint) => {
-                let spec = chain::Spec { one_of_several, ..settings.credentials.clone() };
+                let spec = chain::spec::Spec { one_of_several, ..settings.credentials.clone() };
                 let found = chain::find(&spec, &settings.transport, &|name| std::env::var_os(name))?;
                 let found = found.ok_or_else(|| CommandError::NoCredentials {
                     target: one_of_several.then(|| name.to_owned()),

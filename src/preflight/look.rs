@@ -19,7 +19,7 @@ use crate::ledger::{Phase, Standing};
 use crate::model::{Fields, Row, SeenState, SourceId};
 use crate::recorder::JournalClosed;
 use crate::remote::service::Remote;
-use crate::transport::Connection;
+use crate::transport::client::Connection;
 
 /// Pages of a list that are asked for or recorded at once, so that the way of one to the service or to the disk does not hold up
 /// the next; the gate keeps the pace.

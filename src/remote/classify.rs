@@ -15,8 +15,9 @@ use super::text;
 use super::wire::ErrorBody;
 use super::{between, quota};
 use crate::event::Outcome;
+use crate::transport::answer::Body;
+use crate::transport::request::LARGEST_BODY;
 use crate::transport::secrets::Secrets;
-use crate::transport::{Body, LARGEST_BODY};
 
 /// An answer with a status line, as it came.
 pub(crate) struct Answer {

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
     use crate::remote::classify::change;
     use crate::remote::classify::tests::{Is, answer, failing, html, kind, look};
-    use crate::transport::Body;
+    use crate::transport::answer::Body;
 
     #[test]
     fn a_source_is_shown_by_what_has_its_states() {

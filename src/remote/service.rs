@@ -6,7 +6,7 @@ use crate::credentials::error::CredentialsError;
 use crate::credentials::identity::{Generation, Renewal};
 use crate::event::Outcome;
 use crate::model::{SeenState, SourceId, TargetState};
-use crate::transport::Connection;
+use crate::transport::client::Connection;
 
 /// Result of one change.
 #[derive(Clone, Debug, PartialEq)]

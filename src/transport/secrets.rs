@@ -160,7 +160,7 @@ mod tests {
     const ODD: &str = "pa\"ss/wo+rd\\=<&> #?7ß";
 
     fn percent(text: &str) -> String {
-        crate::transport::encoded(text).to_string()
+        crate::transport::request::encoded(text).to_string()
     }
 
     fn each<T>(of: impl Iterator<Item = T>, dress: impl Fn(T) -> String) -> String {

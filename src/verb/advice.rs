@@ -19,7 +19,7 @@ use crate::inventory::InventoryError;
 use crate::lock::LockError;
 use crate::plan::error::PlanError;
 use crate::settings::error::SettingsError;
-use crate::transport::TransportError;
+use crate::transport::client::TransportError;
 use crate::wording::amounts::count;
 use crate::wording::shell::{shell_path, shell_word};
 

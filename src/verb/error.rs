@@ -16,7 +16,7 @@ use crate::plan::error::{PlanError, ReadError};
 use crate::serve::WeakToken;
 use crate::settings::error::SettingsError;
 use crate::ssh::signature::SignatureError;
-use crate::transport::TransportError;
+use crate::transport::client::TransportError;
 use crate::wording::amounts::bounded;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;

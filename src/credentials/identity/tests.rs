@@ -11,8 +11,11 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::credentials::chain::{FoundCredentials, Spec, find};
-use crate::transport::{HeaderValue, TransportSettings};
+use crate::credentials::chain::find;
+use crate::credentials::chain::places::FoundCredentials;
+use crate::credentials::chain::spec::Spec;
+use crate::transport::request::HeaderValue;
+use crate::transport::settings::TransportSettings;
 
 fn undressed() -> Request<'static> {
     Request {

@@ -18,7 +18,7 @@ use crate::recorder::JournalClosed;
 use crate::remote::service::Remote;
 use crate::retry;
 use crate::steering::counts::{TryResult, Turn};
-use crate::transport::Connection;
+use crate::transport::client::Connection;
 
 /// Purpose of a launch, as its calls see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,82 @@
+//! Credentials in variables with fixed names.
+
+use secrecy::SecretString;
+
+use super::places::{SearchPlaces, SearchResult, malformed};
+use crate::credentials::identity::Credentials;
+use crate::credentials::proof::Keys;
+
+/// Variables in which a token is looked for.
+const TOKENS: [&str; 2] = ["CUTOVER_AUTH_TOKEN", "HW_AUTH_TOKEN"];
+
+/// Variables with fixed names in which a secret is looked for.
+pub(super) const SECRET_VARIABLES: [&str; 12] = [
+    "CUTOVER_AUTH_TOKEN",
+    "CUTOVER_SERVE_TOKEN",
+    "CUTOVER_SANDBOX_TOKEN",
+    "CUTOVER_SANDBOX_SK",
+    "CUTOVER_SANDBOX_SECURITY_TOKEN",
+    "HW_AUTH_TOKEN",
+    "HUAWEICLOUD_SDK_SK",
+    "HUAWEICLOUD_SDK_SECURITY_TOKEN",
+    "HW_SECRET_KEY",
+    "HW_SECURITY_TOKEN",
+    "HW_PASSWORD",
+    // The file that it names proves the container's identity.
+    "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+];
+
+/// Families of names for a key pair. sources: huaweicloud-sdk-python-v3 `huaweicloudsdkcore/auth/provider.py`;
+/// terraform-provider-huaweicloud `docs/index.md`.
+const KEY_PAIRS: [KeyPairNames; 2] = [
+    KeyPairNames {
+        access: "HUAWEICLOUD_SDK_AK",
+        secret: "HUAWEICLOUD_SDK_SK",
+        security_token: "HUAWEICLOUD_SDK_SECURITY_TOKEN",
+        project: "HUAWEICLOUD_SDK_PROJECT_ID",
+    },
+    KeyPairNames {
+        access: "HW_ACCESS_KEY",
+        secret: "HW_SECRET_KEY",
+        security_token: "HW_SECURITY_TOKEN",
+        project: "HW_PROJECT_ID",
+    },
+];
+
+struct KeyPairNames {
+    access: &'static str,
+    secret: &'static str,
+    security_token: &'static str,
+    project: &'static str,
+}
+
+impl SearchPlaces<'_> {
+    pub(super) fn token(&self) -> SearchResult {
+        for name in TOKENS {
+            if let Some(text) = self.plain(name)? {
+                return Ok(Some(Credentials::token(&SecretString::from(text), name)?.into()));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn key_pair(&self) -> SearchResult {
+        for names in KEY_PAIRS {
+            let (access, secret) = match (self.plain(names.access)?, self.plain(names.secret)?) {
+                (None, None) => continue,
+                (Some(access), Some(secret)) => (access, SecretString::from(secret).into()),
+                (Some(_), None) => {
+                    return Err(malformed(format!("{} is set, and {} is not", names.access, names.secret)));
+                }
+                (None, Some(_)) => {
+                    return Err(malformed(format!("{} is set, and {} is not", names.secret, names.access)));
+                }
+            };
+            let security_token = self.plain(names.security_token)?.map(|text| SecretString::from(text).into());
+            let project = self.plain(names.project)?;
+            let origin = format!("{} in the environment", names.access);
+            return Ok(Some(self.fixed_keys(origin, Keys { access, secret, security_token }, project).into()));
+        }
+        Ok(None)
+    }
+}

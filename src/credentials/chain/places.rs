@@ -1,0 +1,84 @@
+//! What a search has at hand: the settings, the environment, and how a text of either is read and checked.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::spec::Spec;
+use crate::credentials::error::CredentialsError;
+use crate::credentials::fitness::{self, Unfit};
+use crate::credentials::identity::Credentials;
+use crate::credentials::proof::{Keys, Proof};
+use crate::transport::settings::TransportSettings;
+
+/// First credentials that were found, with warnings about them.
+#[derive(Debug)]
+pub(crate) struct FoundCredentials {
+    pub(crate) credentials: Credentials,
+    pub(crate) warnings: Vec<String>,
+    /// True where nothing was found, and only an agency of this machine may be left.
+    pub(crate) is_last_resort: bool,
+}
+
+impl From<Credentials> for FoundCredentials {
+    fn from(credentials: Credentials) -> Self {
+        Self { credentials, warnings: Vec::new(), is_last_resort: false }
+    }
+}
+
+pub(crate) type SearchResult = Result<Option<FoundCredentials>, CredentialsError>;
+
+/// Settings and environment in which credentials are looked for.
+pub(super) struct SearchPlaces<'a> {
+    pub(super) spec: &'a Spec,
+    pub(super) transport: &'a TransportSettings,
+    pub(super) get: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+pub(super) fn malformed(text: String) -> CredentialsError {
+    CredentialsError::Malformed(text)
+}
+
+impl SearchPlaces<'_> {
+    /// Returns a variable that is set and not empty; fails if its text cannot be what it is used for.
+    pub(super) fn fit(
+        &self,
+        name: &str,
+        is_fit: fn(&str) -> Result<(), Unfit>,
+    ) -> Result<Option<String>, CredentialsError> {
+        let text = self.variable(name)?;
+        if let Some(unfit) = text.as_deref().and_then(|text| is_fit(text).err()) {
+            return Err(malformed(format!("{name} {unfit}")));
+        }
+        Ok(text)
+    }
+
+    /// Returns a variable with a token, a key, or the id of a project.
+    pub(super) fn plain(&self, name: &str) -> Result<Option<String>, CredentialsError> {
+        self.fit(name, fitness::fit_for_a_header)
+    }
+
+    /// Returns a variable that is set and not empty.
+    pub(super) fn variable(&self, name: &str) -> Result<Option<String>, CredentialsError> {
+        let Some(text) = (self.get)(name) else { return Ok(None) };
+        let text = text.into_string().map_err(|_| malformed(format!("{name} is not UTF-8")))?;
+        Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+
+    pub(super) fn home(&self) -> Option<PathBuf> {
+        (self.get)("HOME").map(PathBuf::from).filter(|home| home.is_absolute())
+    }
+
+    pub(super) fn profile(&self) -> String {
+        self.spec.profile.as_deref().map_or_else(String::new, |name| format!(" of the profile `{name}`"))
+    }
+
+    pub(super) fn fixed_keys(&self, origin: String, keys: Keys, project: Option<String>) -> Credentials {
+        let project = self.spec.project_id.clone().or(project);
+        // Temporary keys change; their project does not.
+        let identity = match (&keys.security_token, &project) {
+            (Some(_), Some(project)) => project.clone(),
+            (Some(_), None) | (None, _) => keys.access.clone(),
+        };
+        Credentials::fixed(origin, Some(identity), project, Proof::Keys(keys), None)
+    }
+}
