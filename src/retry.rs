@@ -108,3 +108,27 @@ mod tests {
         assert_eq!(patience.wait(6, 1.0), Duration::from_secs(16));
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+
+        #[test]
+        fn a_wait_grows_with_the_attempts_and_never_beyond_the_cap(
+            counted in 1..1_000_u32, attempts in 1..1_000_u32, base_ms in 1..10_000_u64, cap_ms in 1..100_000_u64, roll in 0.0..=1.0_f64,
+        ) {
+            let (base, cap) = (Duration::from_millis(base_ms), Duration::from_millis(cap_ms));
+            let patience = Patience { attempts, base, cap };
+            let wait = patience.wait(counted, roll);
+            prop_assert!(wait <= cap && wait <= patience.wait(counted + 1, roll));
+            let lost = Outcome::Lost { status: None, code: None, cause: String::new() };
+            let expected = if attempts <= counted { Break(Enough::OutOfAttempts) } else { Continue(wait) };
+            prop_assert_eq!(patience.after(counted, &lost, roll), expected);
+        }
+    }
+}

@@ -17,6 +17,8 @@ use super::taken::LetThrough;
 use crate::event::StatedQuota;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod shapes;
 
 /// Factor below a stated figure, since it is counted by the service's clock and windows, not ours.
