@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::event::{DrainReason, LaneId};
-use crate::gate::line::Place;
+use crate::gate::queue::QueuePosition;
 use crate::journal::read::rows::Which;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::Standing;
@@ -265,7 +265,7 @@ async fn one<R: Remote>(
     standing: Standing,
     purpose: LaunchPurpose,
     permit: Option<OwnedSemaphorePermit>,
-    place: Option<Place>,
+    place: Option<QueuePosition>,
 ) -> Result<(), JournalClosed> {
     Call::new(&lane, row, standing, purpose, permit, place).run().await
 }

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::control::{By, Command};
 use crate::event::run::RunEvent;
 use crate::event::{DrainReason, Ground, LaneId};
-use crate::gate::RateOfAll;
+use crate::gate::SharedRate;
 use crate::journal::{Journal, JournalError};
 use crate::judge::Reason;
 use crate::ledger::{Phase, Standing};
@@ -37,7 +37,7 @@ pub(crate) struct Driver {
     book: Book,
     recorder: Recorder,
     stop: Stop,
-    shared_rate: Option<Arc<RateOfAll>>,
+    shared_rate: Option<Arc<SharedRate>>,
     lanes: Mutex<Vec<Limits>>,
     paused: watch::Sender<bool>,
     /// Permits for the rows of a canary that may be on their way at once.
@@ -70,7 +70,7 @@ impl Driver {
         book: Book,
         recorder: Recorder,
         stop: Stop,
-        shared_rate: Option<Arc<RateOfAll>>,
+        shared_rate: Option<Arc<SharedRate>>,
     ) -> Self {
         let (paused, _) = watch::channel(state.is_paused());
         Self {

@@ -14,7 +14,7 @@ use super::stop::Stop;
 use crate::event::lane::LaneEvent;
 use crate::event::{DrainReason, EventKind, LaneId, LaneStop};
 use crate::gate::Gate;
-use crate::gate::line::Line;
+use crate::gate::queue::Queue;
 use crate::model::dialect::Dialect;
 use crate::model::{RowId, SourceId};
 use crate::recorder::{JournalClosed, Recorder};
@@ -95,10 +95,10 @@ pub(crate) struct Lane<R> {
     /// Inbox of the lane's one reader.
     pub(super) look_requests: mpsc::UnboundedSender<LookRequest>,
     /// Fresh rows queue here; a row that was just looked at, to be sent again, goes past them.
-    pub(crate) line: Arc<Line>,
+    pub(crate) line: Arc<Queue>,
     /// Rows that must be looked at directly before they are sent go through here between their look and their request: no
     /// more at once than leave in the time for which the look is good.
-    pub(crate) direct: Arc<Line>,
+    pub(crate) direct: Arc<Queue>,
     pub(crate) to_do: ToDo,
     pub(crate) under_way: UnderWay,
     list: Mutex<List>,

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::let_through::LetThrough;
 use super::settings::GateSettings;
 use super::suspicion::{Alarm, Suspicion};
-use super::taken::LetThrough;
 use crate::event::StatedQuota;
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ struct SlotCount {
     n_first: usize,
 }
 
-/// Place among the requests that may be under way. Held while the intent is recorded.
+/// Room for one of the requests that may be under way. Held while the intent is recorded.
 pub(crate) struct Slot(Arc<Slots>);
 
 /// Waiter that goes first.

@@ -1,5 +1,16 @@
-use super::*;
-use crate::event::StatedQuota;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::count_guard::CountGuard;
+use super::pace_queue::is_soon;
+use super::pacing::RequestKind;
+use super::settings::GateSettings;
+use super::waiting::WaitingRequest;
+use super::{Gate, Learned, Past, SharedRate};
+use crate::event::{Outcome, StatedQuota};
 
 fn settings(per_second: f64) -> GateSettings {
     GateSettings { per_second: Some(per_second), burst: 1, concurrency: 8, max_throttle: Duration::from_mins(10) }
@@ -141,7 +152,7 @@ async fn throttled_for_as_long_as_is_allowed_is_enough_whatever_was_told() {
         let gate = proven(&GateSettings { max_throttle: Duration::from_secs(3), ..settings(10.0) });
         let left = send(&gate).await;
         gate.heed(&throttled(retry_after_ms, None), left);
-        let _asks = InLine::new(&gate, RequestKind::Change);
+        let _asks = WaitingRequest::new(&gate, RequestKind::Change);
         assert_eq!(gate.throttled_for_too_long().await, Duration::from_secs(3), "{retry_after_ms:?}");
     }
 }
@@ -152,12 +163,12 @@ async fn time_in_which_nobody_asks_is_not_time_in_which_the_lane_is_throttled() 
     gate.heed(&throttled(None, None), send(&gate).await);
     let began = Instant::now();
     // Paused for a week, after one second.
-    drop(InLine::new(&gate, RequestKind::Change));
+    drop(WaitingRequest::new(&gate, RequestKind::Change));
     let asks = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        drop(InLine::new(&gate, RequestKind::Change));
+        drop(WaitingRequest::new(&gate, RequestKind::Change));
         tokio::time::sleep(Duration::from_hours(168)).await;
-        let _asks = InLine::new(&gate, RequestKind::Change);
+        let _asks = WaitingRequest::new(&gate, RequestKind::Change);
         tokio::time::sleep(Duration::from_mins(1)).await;
     };
     tokio::select! {
@@ -177,7 +188,7 @@ async fn time_in_which_an_answer_is_awaited_is_time_in_which_the_lane_is_throttl
     tokio::time::sleep(Duration::from_secs(2)).await;
     gate.heed(&throttled(Some(0), None), pass.left_at);
     drop(pass);
-    let _asks = InLine::new(&gate, RequestKind::Change);
+    let _asks = WaitingRequest::new(&gate, RequestKind::Change);
     assert_eq!(gate.throttled_for_too_long().await, Duration::from_secs(4));
     assert_eq!(began.elapsed(), Duration::from_secs(4));
 }
@@ -191,7 +202,7 @@ async fn an_accepted_request_begins_the_time_anew() {
     gate.heed(&Outcome::Accepted { status: 200 }, next);
     assert!(tokio::time::timeout(Duration::from_mins(1), gate.throttled_for_too_long()).await.is_err());
     gate.heed(&throttled(Some(9_000), None), send(&gate).await);
-    let _asks = InLine::new(&gate, RequestKind::Change);
+    let _asks = WaitingRequest::new(&gate, RequestKind::Change);
     assert_eq!(gate.throttled_for_too_long().await, Duration::from_secs(10));
 }
 
@@ -202,7 +213,7 @@ async fn what_an_earlier_launch_was_told_to_wait_is_waited_for() {
     let gate = Gate::new(&settings(10.0), past, None);
     assert!(send(&gate).await - started >= Duration::from_secs(40));
     gate.heed(&throttled(None, None), started);
-    let _asks = InLine::new(&gate, RequestKind::Change);
+    let _asks = WaitingRequest::new(&gate, RequestKind::Change);
     assert_eq!(gate.throttled_for_too_long().await, Duration::from_mins(10));
 }
 
@@ -238,9 +249,9 @@ async fn no_more_is_at_hand_than_leaves_in_half_a_second_and_one_only_then() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_rate_of_all_accounts_bounds_what_is_at_hand_in_all_of_them() {
-    let of_all = Arc::new(RateOfAll::new(Some(1.0), 1));
-    let gates = [(); 3].map(|()| Arc::new(Gate::new(&settings(100.0), Past::default(), Some(Arc::clone(&of_all)))));
+async fn the_shared_rate_bounds_what_is_at_hand_in_all_of_them() {
+    let shared = Arc::new(SharedRate::new(Some(1.0), 1));
+    let gates = [(); 3].map(|()| Arc::new(Gate::new(&settings(100.0), Past::default(), Some(Arc::clone(&shared)))));
     let mut held = 0;
     let (came, mut at_hand) = tokio::sync::mpsc::unbounded_channel();
     for gate in &gates {
@@ -279,7 +290,7 @@ async fn what_was_at_hand_is_put_off_when_the_lane_is_told_to_wait_or_to_go_slow
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lane_that_is_told_to_wait_keeps_no_place_from_the_others() {
+async fn a_lane_that_is_told_to_wait_keeps_no_position_from_the_others() {
     #[derive(Clone, Copy, Debug)]
     enum Waits {
         Doubted,
@@ -289,9 +300,9 @@ async fn a_lane_that_is_told_to_wait_keeps_no_place_from_the_others() {
     }
     let mut starved = Vec::new();
     for waits in [Waits::Doubted, Waits::Begun, Waits::Read, Waits::Look] {
-        let of_all = Arc::new(RateOfAll::new(Some(10.0), 1));
+        let shared = Arc::new(SharedRate::new(Some(10.0), 1));
         let [told, other] = [(); 2].map(|()| {
-            let gate = Gate::new(&settings(100.0), Past::default(), Some(Arc::clone(&of_all)));
+            let gate = Gate::new(&settings(100.0), Past::default(), Some(Arc::clone(&shared)));
             gate.heed(&Outcome::Accepted { status: 200 }, Instant::now());
             Arc::new(gate)
         });
@@ -333,7 +344,7 @@ fn begin(gate: &Arc<Gate>, n_changes: usize) -> Arc<AtomicUsize> {
         tokio::spawn(async move {
             loop {
                 let at_hand = gate.at_hand(None).await;
-                let _begun = InFlight::new(&n_begun);
+                let _begun = CountGuard::new(&n_begun);
                 tokio::select! {
                     biased;
                     _ = gate.pass(at_hand) => return,
@@ -347,22 +358,22 @@ fn begin(gate: &Arc<Gate>, n_changes: usize) -> Arc<AtomicUsize> {
 
 #[tokio::test(start_paused = true)]
 async fn where_the_rate_is_lowered_no_more_stays_begun_than_leaves_before_long() {
-    for is_of_all in [false, true] {
-        let of_all = is_of_all.then(|| Arc::new(RateOfAll::new(Some(100.0), 1)));
-        let settings = GateSettings { concurrency: 64, ..settings(if is_of_all { 1000.0 } else { 100.0 }) };
-        let gate = Arc::new(Gate::new(&settings, Past::default(), of_all.clone()));
+    for is_shared in [false, true] {
+        let shared = is_shared.then(|| Arc::new(SharedRate::new(Some(100.0), 1)));
+        let settings = GateSettings { concurrency: 64, ..settings(if is_shared { 1000.0 } else { 100.0 }) };
+        let gate = Arc::new(Gate::new(&settings, Past::default(), shared.clone()));
         gate.heed(&Outcome::Accepted { status: 200 }, Instant::now());
         let n_begun = begin(&gate, 200);
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert!(n_begun.load(Ordering::Relaxed) > 40, "{is_of_all}");
-        match &of_all {
-            Some(of_all) => of_all.set(Some(1.0)),
+        assert!(n_begun.load(Ordering::Relaxed) > 40, "{is_shared}");
+        match &shared {
+            Some(shared) => shared.set(Some(1.0)),
             None => gate.set_rate(Some(1.0)),
         }
         for (after, at_most) in [(1, 3), (10, 1), (20, 1)] {
             tokio::time::sleep(Duration::from_secs(after)).await;
             let n = n_begun.load(Ordering::Relaxed);
-            assert!(n <= at_most, "{n} after {after} s, of all: {is_of_all}");
+            assert!(n <= at_most, "{n} after {after} s, shared: {is_shared}");
         }
     }
 }
@@ -383,13 +394,13 @@ async fn where_the_rate_is_lowered_in_a_cool_down_no_more_comes_to_hand_behind_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_of_all_that_is_raised_while_somebody_reads_it_is_not_missed() {
-    let of_all = Arc::new(RateOfAll::new(Some(1.0 / 60.0), 1));
-    let gate = Gate::new(&settings(100.0), Past::default(), Some(Arc::clone(&of_all)));
+async fn a_shared_rate_that_is_raised_while_somebody_reads_it_is_not_missed() {
+    let shared = Arc::new(SharedRate::new(Some(1.0 / 60.0), 1));
+    let gate = Gate::new(&settings(100.0), Past::default(), Some(Arc::clone(&shared)));
     send(&gate).await;
     let began = Instant::now();
     let raised = |at, now| {
-        of_all.set(Some(100.0));
+        shared.set(Some(100.0));
         is_soon(at, now)
     };
     gate.until(Gate::leaves_at, raised).await;

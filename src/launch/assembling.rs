@@ -24,7 +24,7 @@ use crate::engine::look_request::LookRequest;
 use crate::engine::reader;
 use crate::engine::stop::Stop;
 use crate::event::LaneId;
-use crate::gate::{Gate, Learned, Past, RateOfAll, Remembered};
+use crate::gate::{Gate, Learned, Past, Remembered, SharedRate};
 use crate::journal::read::sums::Tally;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::Standing;
@@ -91,8 +91,8 @@ impl Assembly {
             launch.console.warn(&format!("paused by {}; `{releases}` releases it", paused.by));
         }
         let (mut ways, mut sandboxes) = (Vec::new(), Vec::new());
-        let of_all = launch.rate_of_all();
-        let gates = launch.gates(&journal, of_all.as_ref())?;
+        let shared_rate = launch.shared_rate();
+        let gates = launch.gates(&journal, shared_rate.as_ref())?;
         let first_answers = launch.first_answers(&journal)?;
         for (account, gate) in launch.accounts.iter().zip(gates) {
             let (transport, sandbox) = launch.transport(&journal, account).await?;
@@ -115,7 +115,7 @@ impl Assembly {
         let book = Book::new(Journal::open_to_read(&path)?, run.key);
         let ear = Book::new(Journal::open_to_read(&path)?, run.key);
         let steering = SteeringState::new(steering_settings, launch.paper.terms.clone(), steered);
-        let driver = Driver::new(launch.clock, steering, book.clone(), recorder.clone(), stop.clone(), of_all);
+        let driver = Driver::new(launch.clock, steering, book.clone(), recorder.clone(), stop.clone(), shared_rate);
         let n_lanes = launch.accounts.len();
         let of_run = OfRun { driver: Arc::new(driver), book, recorder: recorder.clone(), stop: stop.clone(), n_lanes };
         let (lanes, reading) = launch.lanes(ways, first_answers, &of_run);
@@ -210,11 +210,11 @@ impl Launch {
     }
 
     /// Each account has a gate of its own; one that was given for this launch stands behind all of them.
-    fn gates(&self, journal: &Journal, of_all: Option<&Arc<RateOfAll>>) -> Result<Vec<Gate>, CommandError> {
+    fn gates(&self, journal: &Journal, shared_rate: Option<&Arc<SharedRate>>) -> Result<Vec<Gate>, CommandError> {
         let gate = |account: &Account| {
             let past = self.past(journal, account)?;
             self.tell_past(account, &past);
-            Ok(Gate::new(&account.settings.gate, past, of_all.cloned()))
+            Ok(Gate::new(&account.settings.gate, past, shared_rate.cloned()))
         };
         self.accounts.iter().map(gate).collect()
     }
@@ -253,8 +253,8 @@ impl Launch {
         }
     }
 
-    fn rate_of_all(&self) -> Option<Arc<RateOfAll>> {
-        let one = || Arc::new(RateOfAll::new(self.settings.rate_of_all, self.settings.gate.burst));
+    fn shared_rate(&self) -> Option<Arc<SharedRate>> {
+        let one = || Arc::new(SharedRate::new(self.settings.rate_of_all, self.settings.gate.burst));
         (self.accounts.len() > 1).then(one)
     }
 

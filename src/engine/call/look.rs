@@ -16,7 +16,7 @@ use crate::engine::reading::ReadFailed;
 use crate::event::Verdict;
 use crate::event::row::RowEvent;
 use crate::gate::AtHand;
-use crate::gate::line::Place;
+use crate::gate::queue::QueuePosition;
 use crate::judge::{self, Effect, Fate};
 use crate::model::{Fields, SeenState, TargetState};
 use crate::remote::service::Remote;
@@ -200,7 +200,7 @@ impl<R: Remote> Call<'_, R> {
 }
 
 /// Does the work and keeps the position in line, unless the work takes so long that others should go first.
-async fn keeping<T>(place: Option<Place>, work: impl Future<Output = T>) -> (T, Option<Place>) {
+async fn keeping<T>(place: Option<QueuePosition>, work: impl Future<Output = T>) -> (T, Option<QueuePosition>) {
     let mut work = pin!(work);
     if let Ok(done) = timeout(LOOKS_WITHIN, work.as_mut()).await {
         return (done, place);

@@ -10,7 +10,7 @@ use crate::engine::lane::news::News;
 use crate::engine::onlookers::Onlooker;
 use crate::event::row::RowEvent;
 use crate::event::{EventKind, Ground, Outcome, Verdict};
-use crate::gate::line::Place;
+use crate::gate::queue::QueuePosition;
 use crate::judge::{self, Reason};
 use crate::ledger::{Phase, Standing};
 use crate::model::{Row, SeenState};
@@ -47,7 +47,7 @@ pub(super) struct Queued {
     /// Held until the row has had its first answer, so that not the whole plan is open at once.
     pub(super) admission: Option<OwnedSemaphorePermit>,
     /// Position among those that wait for a slot.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<QueuePosition>,
     /// Told what others see of it, where what is sent depends on that.
     pub(super) onlooker: Option<Onlooker>,
     /// It waited for too long after the look that it shared with others, and has one of its own.
@@ -145,7 +145,7 @@ impl<'a, R: Remote> Call<'a, R> {
         standing: Standing,
         purpose: LaunchPurpose,
         admission: Option<OwnedSemaphorePermit>,
-        place: Option<Place>,
+        place: Option<QueuePosition>,
     ) -> Self {
         let preflight_saw_at = lane.seen_by_preflight_at(row.id);
         Self {

@@ -13,7 +13,7 @@ use super::state::{Call, Early, Hindered, Step, unhindered};
 use crate::engine::lane::news::News;
 use crate::engine::lane::under_way::UnderWayGuard;
 use crate::event::Outcome;
-use crate::gate::line::{Line, Place};
+use crate::gate::queue::{Queue, QueuePosition};
 use crate::gate::slots::Slot;
 use crate::gate::{AtHand, Gate, Pass};
 use crate::judge::Reason;
@@ -27,7 +27,7 @@ pub(super) struct InTurn<'a> {
     /// Leave of a canary, whose rows go one by one.
     cautious: Option<OwnedSemaphorePermit>,
     /// Position among those that are looked at directly. It is given up as soon as the request leaves.
-    pub(super) direct: Option<Place>,
+    pub(super) direct: Option<QueuePosition>,
     /// Slot, if that was worth waiting for.
     slot: Option<Slot>,
     /// Answer to the look that was made while the row was at hand. `None` if none was, or if its result no longer holds.
@@ -196,7 +196,7 @@ async fn until<T>(at: Option<Instant>, work: impl Future<Output = T>) -> Option<
     }
 }
 
-async fn first_in(line: &Line) -> Place {
+async fn first_in(line: &Queue) -> QueuePosition {
     let mut place = line.join();
     place.come_first().await;
     place

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::event::LaneId;
 use crate::gate::Gate;
-use crate::gate::line::Line;
+use crate::gate::queue::Queue;
 
 /// Cheap to clone; every clone is the handle of the same lane.
 #[derive(Clone)]
@@ -12,27 +12,27 @@ pub(crate) struct Limits {
     lane: LaneId,
     gate: Arc<Gate>,
     /// Lines before the gate, as wide as its settings ask for.
-    line: Arc<Line>,
-    direct: Arc<Line>,
+    line: Arc<Queue>,
+    direct: Arc<Queue>,
 }
 
 impl Limits {
     pub(crate) fn new(lane: LaneId, gate: Arc<Gate>) -> Self {
-        let direct = Arc::new(Line::new(n_direct(&gate)));
-        Self { lane, line: Arc::new(Line::new(gate.n_intents())), direct, gate }
+        let direct = Arc::new(Queue::new(n_direct(&gate)));
+        Self { lane, line: Arc::new(Queue::new(gate.n_intents())), direct, gate }
     }
 
     pub(crate) fn lane(&self) -> LaneId {
         self.lane
     }
 
-    /// Line in which rows wait for their turn.
-    pub(crate) fn line(&self) -> Arc<Line> {
+    /// Queue in which rows wait for their turn.
+    pub(crate) fn line(&self) -> Arc<Queue> {
         Arc::clone(&self.line)
     }
 
     /// Line of those that must be looked at directly before they are sent.
-    pub(crate) fn direct(&self) -> Arc<Line> {
+    pub(crate) fn direct(&self) -> Arc<Queue> {
         Arc::clone(&self.direct)
     }
 

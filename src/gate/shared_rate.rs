@@ -6,32 +6,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::at_hand::{PaceLine, n_next};
 use super::pace::PaceGrid;
+use super::pace_queue::{PaceQueue, n_next};
 
 /// Pace behind the gates of all accounts of a run, where a rate is set for all of them.
-pub(crate) struct RateOfAll {
+pub(crate) struct SharedRate {
     burst: u32,
     pace: Mutex<Option<(f64, PaceGrid)>>,
-    pub(super) next: PaceLine,
+    pub(super) next: PaceQueue,
     /// Changes of all lanes that are recorded as begun and wait for leave.
     pub(super) n_begun: Arc<AtomicUsize>,
     pub(super) n_lanes: AtomicUsize,
     /// First come, first served.
-    line: tokio::sync::Mutex<()>,
+    head_of_queue: tokio::sync::Mutex<()>,
     pub(super) changed: Notify,
 }
 
-impl RateOfAll {
+impl SharedRate {
     pub(crate) fn new(per_second: Option<f64>, burst: u32) -> Self {
         let pace = per_second.map(|rate| (rate, PaceGrid::new(rate, burst)));
         Self {
             burst,
             pace: Mutex::new(pace),
-            next: PaceLine::new(per_second),
+            next: PaceQueue::new(per_second),
             n_begun: Arc::default(),
             n_lanes: AtomicUsize::new(0),
-            line: tokio::sync::Mutex::default(),
+            head_of_queue: tokio::sync::Mutex::default(),
             changed: Notify::new(),
         }
     }
@@ -59,7 +59,7 @@ impl RateOfAll {
 
     pub(super) async fn leave(&self) {
         let asked = Instant::now();
-        let _line = self.line.lock().await;
+        let _head = self.head_of_queue.lock().await;
         loop {
             let changed = self.changed.notified();
             let taken = self.pace().as_ref().map_or(Ok(()), |(_, pace)| pace.take(asked, Instant::now()));

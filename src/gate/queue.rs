@@ -1,4 +1,4 @@
-//! Line in which a given number may be first at the same time, and the others follow in the order in which they joined.
+//! Queue in which a given number may be first at the same time, and the others follow in the order in which they joined.
 //!
 //! A row joins before its task is spawned, since tasks do not begin in the order in which they are spawned.
 
@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::sync::Semaphore;
 
-/// Line with its places. Its owners share it in an `Arc` of their own, because [`Line::len`] counts the references to its heads.
-pub(crate) struct Line(Arc<Heads>);
+/// Its owners share it in an `Arc` of their own, because [`Queue::len`] counts the references to its heads.
+pub(crate) struct Queue(Arc<Heads>);
 
-/// Heads of the line, and how many there are.
+/// Heads of the queue, and how many there are.
 struct Heads {
     free: Semaphore,
     size: Mutex<HeadCount>,
@@ -23,17 +23,17 @@ struct HeadCount {
     now: usize,
 }
 
-/// Place in the line. It is kept until it is dropped, also while its row does something else.
-pub(crate) enum Place {
-    Waits(Pin<Box<dyn Future<Output = LineHead> + Send>>),
-    /// Head of the line.
-    First(#[expect(dead_code, reason = "held for as long as the place is")] LineHead),
+/// Position in the queue. It is kept until it is dropped, also while its row does something else.
+pub(crate) enum QueuePosition {
+    Waits(Pin<Box<dyn Future<Output = QueueHead> + Send>>),
+    /// At the head of the queue.
+    First(#[expect(dead_code, reason = "held for as long as the position is")] QueueHead),
 }
 
-/// Right to be first, held by one place.
-pub(crate) struct LineHead(Arc<Heads>);
+/// Right to be first, held by one position.
+pub(crate) struct QueueHead(Arc<Heads>);
 
-impl Drop for LineHead {
+impl Drop for QueueHead {
     /// Lets the next one be first, unless too many are.
     fn drop(&mut self) {
         let mut size = self.0.size();
@@ -51,7 +51,7 @@ impl Heads {
     }
 }
 
-impl Line {
+impl Queue {
     pub(crate) fn new(n_heads: usize) -> Self {
         let size = HeadCount { wanted: n_heads, now: n_heads };
         Self(Arc::new(Heads { free: Semaphore::new(n_heads), size: Mutex::new(size) }))
@@ -75,40 +75,40 @@ impl Line {
         size.now > size.wanted
     }
 
-    /// Number of places in it, the first ones included.
+    /// Number of positions in it, the first ones included.
     pub(crate) fn len(&self) -> usize {
-        // Each place holds one reference, waiting or first, and the line itself one.
+        // Each position holds one reference, waiting or first, and the queue itself one.
         Arc::strong_count(&self.0) - 1
     }
 
-    pub(crate) fn join(&self) -> Place {
+    pub(crate) fn join(&self) -> QueuePosition {
         let heads = Arc::clone(&self.0);
         // While a head is free, nobody waits.
         if let Ok(free) = self.0.free.try_acquire() {
             free.forget();
-            return Place::First(LineHead(heads));
+            return QueuePosition::First(QueueHead(heads));
         }
-        let mut waits: Pin<Box<dyn Future<Output = LineHead> + Send>> = Box::pin(async move {
+        let mut waits: Pin<Box<dyn Future<Output = QueueHead> + Send>> = Box::pin(async move {
             heads.free.acquire().await.expect("the semaphore is never closed").forget();
-            LineHead(heads)
+            QueueHead(heads)
         });
         // Polled once, it stands in the semaphore's own queue, which is first come, first served.
         match waits.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(head) => Place::First(head),
-            Poll::Pending => Place::Waits(waits),
+            Poll::Ready(head) => QueuePosition::First(head),
+            Poll::Pending => QueuePosition::Waits(waits),
         }
     }
 }
 
-impl Place {
+impl QueuePosition {
     pub(crate) fn is_first(&self) -> bool {
-        matches!(self, Place::First(_))
+        matches!(self, QueuePosition::First(_))
     }
 
-    /// Waits until nobody is before it. A wait that is cancelled keeps the place.
+    /// Waits until nobody is before it. A wait that is cancelled keeps the position.
     pub(crate) async fn come_first(&mut self) {
-        if let Place::Waits(waits) = self {
-            *self = Place::First(waits.await);
+        if let QueuePosition::Waits(waits) = self {
+            *self = QueuePosition::First(waits.await);
         }
     }
 }
@@ -119,8 +119,8 @@ mod tests {
 
     #[tokio::test]
     async fn who_joins_first_comes_first_whoever_asks_first() {
-        let line = Line::new(1);
-        let (mut one, mut two, mut three) = (line.join(), line.join(), line.join());
+        let queue = Queue::new(1);
+        let (mut one, mut two, mut three) = (queue.join(), queue.join(), queue.join());
         let (came, mut order) = tokio::sync::mpsc::unbounded_channel();
         let late = came.clone();
         let third = tokio::spawn(async move {
@@ -142,42 +142,42 @@ mod tests {
     }
 
     #[test]
-    fn a_line_gets_wider_and_narrower() {
-        let line = Line::new(1);
-        let one = line.join();
-        assert!(matches!(line.join(), Place::Waits(_)));
-        assert_eq!(line.len(), 1);
-        line.resize(3);
-        let others = [line.join(), line.join()];
-        assert_eq!(line.len(), 3);
-        assert!(others.iter().all(|place| matches!(place, Place::First(_))));
-        line.resize(2);
+    fn a_queue_gets_wider_and_narrower() {
+        let queue = Queue::new(1);
+        let one = queue.join();
+        assert!(matches!(queue.join(), QueuePosition::Waits(_)));
+        assert_eq!(queue.len(), 1);
+        queue.resize(3);
+        let others = [queue.join(), queue.join()];
+        assert_eq!(queue.len(), 3);
+        assert!(others.iter().all(|position| matches!(position, QueuePosition::First(_))));
+        queue.resize(2);
         drop(one);
-        assert!(matches!(line.join(), Place::Waits(_)));
+        assert!(matches!(queue.join(), QueuePosition::Waits(_)));
         drop(others);
-        let _two = [line.join(), line.join()];
-        assert!(matches!(line.join(), Place::Waits(_)));
+        let _two = [queue.join(), queue.join()];
+        assert!(matches!(queue.join(), QueuePosition::Waits(_)));
     }
 
     #[tokio::test]
-    async fn a_line_gets_narrower_while_somebody_waits_in_it() {
-        let line = Line::new(3);
-        let [one, two, three] = [line.join(), line.join(), line.join()];
-        let mut waits = line.join();
-        line.resize(1);
-        for place in [one, two] {
-            assert!(line.is_too_wide());
-            drop(place);
+    async fn a_queue_gets_narrower_while_somebody_waits_in_it() {
+        let queue = Queue::new(3);
+        let [one, two, three] = [queue.join(), queue.join(), queue.join()];
+        let mut waits = queue.join();
+        queue.resize(1);
+        for position in [one, two] {
+            assert!(queue.is_too_wide());
+            drop(position);
             tokio::select! {
                 biased;
                 () = waits.come_first() => panic!("one is first already"),
                 () = tokio::task::yield_now() => (),
             }
         }
-        assert!(!line.is_too_wide());
+        assert!(!queue.is_too_wide());
         drop(three);
         waits.come_first().await;
-        line.resize(2);
-        assert!(matches!(line.join(), Place::First(_)));
+        queue.resize(2);
+        assert!(matches!(queue.join(), QueuePosition::First(_)));
     }
 }
