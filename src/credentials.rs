@@ -1,9 +1,9 @@
 //! Credentials for the service: each request gets them directly before it leaves.
 //!
-//! [`Credentials`](identity::Credentials) is one identity, shared by all calls of a lane. What it adds to a request is a `Proof`: a
-//! token, or the signature of a key pair. Some proofs are given once and for all; others come from a `ProofSource`: they are fetched
-//! when they are first needed, renewed ahead of their expiry, and once when the service refuses them. `chain` looks for
-//! credentials in all places, in their order.
+//! [`Credentials`](identity::Credentials) is one identity, shared by all calls of a lane. What it adds to a request is an
+//! `IdentityProof`: a token, or the signature of a key pair. Some proofs never change; others come from a `ProofSource`, are
+//! fetched when they are first needed, and are renewed ahead of their expiry, and once when the service refuses them. `chain`
+//! looks for credentials in all places, in their order.
 
 mod agency;
 mod asking;

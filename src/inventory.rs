@@ -169,7 +169,7 @@ impl Inventory {
             let slot = self.gate.slot().await;
             self.http.credentials().ready().await?;
             let pass = self.gate.pass_for_read(slot).await;
-            let (worn, got) = ask().await;
+            let (generation, got) = ask().await;
             let outcome = match got {
                 Ok(value) => {
                     self.gate.heed(&Outcome::Accepted { status: 200 }, pass.left_at);
@@ -182,7 +182,7 @@ impl Inventory {
             // Repeated attempts would lock a wrong key.
             if outcome.refuses_us() {
                 if !renewed
-                    && self.http.credentials().renew(worn).await == crate::credentials::identity::Renewal::Renewed
+                    && self.http.credentials().renew(generation).await == crate::credentials::identity::Renewal::Renewed
                 {
                     renewed = true;
                     continue;

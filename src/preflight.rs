@@ -1,6 +1,6 @@
-//! Look before touching: credentials proven by one read, states as they are now, what would be sent, what we refuse to send.
+//! Checks before anything is sent: credentials proven by one read, the present states, and a preview of what would be sent.
 //!
-//! Looking is recorded as it happens ([`look`]). [`prospect`] says what follows for a row, as a function of the journal's rows;
+//! Looking is recorded as it happens ([`look`]). [`prospect`] derives what would happen to a row, as a function of the journal's rows;
 //! [`difference`] adds that up for people before anything is decided, and [`settle`] records it once the operator has said yes.
 
 pub(crate) mod difference;

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 use super::error::{CredentialsError, MAX_TOKEN_CHARS};
-use super::proof::{Fetched, Keys, Proof, ProofSource, Request};
+use super::proof::{Fetched, IdentityProof, Keys, ProofSource, Request};
 use super::{fitness, sign};
 use crate::transport::request::Header;
 use crate::transport::secrets::guarded::Guarded;
@@ -52,7 +52,7 @@ pub struct Credentials {
 
 #[derive(Debug, Default)]
 struct HeldProof {
-    proof: Option<Proof>,
+    proof: Option<IdentityProof>,
     generation: Generation,
     expires_at: Option<Timestamp>,
     /// Some time before `expires_at`.
@@ -77,7 +77,7 @@ impl Credentials {
     pub(crate) fn token(token: &SecretString, origin: impl Into<String>) -> Result<Self, CredentialsError> {
         let origin = origin.into();
         let token = checked_token(token.expose_secret(), &origin)?;
-        Ok(Self::fixed(origin, None, None, Proof::Token(token), None))
+        Ok(Self::fixed(origin, None, None, IdentityProof::Token(token), None))
     }
 
     /// Makes credentials from a proof that lasts until it expires.
@@ -85,7 +85,7 @@ impl Credentials {
         origin: String,
         identity: Option<String>,
         project: Option<String>,
-        proof: Proof,
+        proof: IdentityProof,
         expires_at: Option<Timestamp>,
     ) -> Self {
         let held = HeldProof { proof: Some(proof), generation: Generation(1), expires_at, ..HeldProof::default() };
@@ -130,9 +130,9 @@ impl Credentials {
     /// Kind of the current proof, for people.
     pub(crate) fn kind(&self) -> &'static str {
         match &self.held().proof {
-            Some(Proof::Token(_)) => "an IAM token",
-            Some(Proof::Keys(Keys { security_token: None, .. })) => "an access key",
-            Some(Proof::Keys(Keys { security_token: Some(_), .. })) => "a temporary access key",
+            Some(IdentityProof::Token(_)) => "an IAM token",
+            Some(IdentityProof::Keys(Keys { security_token: None, .. })) => "an access key",
+            Some(IdentityProof::Keys(Keys { security_token: Some(_), .. })) => "a temporary access key",
             None => "not fetched yet",
         }
     }
@@ -195,7 +195,7 @@ impl Credentials {
             let _turn = FETCHES.acquire().await.expect("the semaphore is never closed");
             source.fetch().await?
         };
-        if let Proof::Token(token) = &fetched.proof {
+        if let IdentityProof::Token(token) = &fetched.proof {
             checked_token(token.expose_secret(), &self.origin)?;
         }
         match fetched.expires_at.filter(|at| *at <= Timestamp::now()) {
@@ -235,15 +235,15 @@ impl Credentials {
     }
 
     /// Notes that the service accepted a proof of this generation.
-    pub(crate) fn accepted(&self, worn: Generation) {
+    pub(crate) fn accepted(&self, generation: Generation) {
         let mut held = self.held();
-        if held.generation == worn {
+        if held.generation == generation {
             held.on_trial = false;
         }
     }
 
     /// Adds the proof to a request.
-    pub(crate) fn dress(&self, request: &mut Request<'_>) -> Result<Generation, CredentialsError> {
+    pub(crate) fn authenticate(&self, request: &mut Request<'_>) -> Result<Generation, CredentialsError> {
         let (proof, generation) = {
             let held = self.held();
             let Some(proof) = held.proof.clone() else {
@@ -253,8 +253,8 @@ impl Credentials {
             (proof, held.generation)
         };
         match proof {
-            Proof::Token(token) => request.headers.push(Header::secret("x-auth-token", token)),
-            Proof::Keys(keys) => sign::sign(&keys, self.project.as_deref(), Timestamp::now(), request),
+            IdentityProof::Token(token) => request.headers.push(Header::secret("x-auth-token", token)),
+            IdentityProof::Keys(keys) => sign::sign(&keys, self.project.as_deref(), Timestamp::now(), request),
         }
         Ok(generation)
     }

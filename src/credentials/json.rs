@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::error::CredentialsError;
 use super::fitness::fit_for_a_header;
-use super::proof::{Fetched, Keys, Proof};
+use super::proof::{Fetched, IdentityProof, Keys};
 use crate::transport::secrets::guarded::Guarded;
 
 /// Fields of the JSON, with all spellings that are in use. source: `huaweicloudsdkcore/auth/internal.py` (`_process_credential`).
@@ -51,10 +51,10 @@ pub(super) fn read(text: &[u8], origin: &str) -> Result<Fetched, CredentialsErro
     let access = access.map(|text| text.expose_secret().to_owned());
     let security_token = secret("securitytoken", said.securitytoken)?;
     let proof = match (secret("token", said.token)?, access, secret("secret", said.secret)?) {
-        (Some(token), None, None) => Proof::Token(token.into()),
+        (Some(token), None, None) => IdentityProof::Token(token.into()),
         (None, Some(access), Some(secret)) => {
             let security_token = security_token.map(Guarded::from);
-            Proof::Keys(Keys { access, secret: secret.into(), security_token })
+            IdentityProof::Keys(Keys { access, secret: secret.into(), security_token })
         }
         (Some(_), _, _) => return Err(bad("it gave a token and a key, and only one can be used")),
         (None, None, None) => return Err(bad("it gave neither `token` nor `access` and `secret`")),
@@ -70,8 +70,8 @@ mod tests {
 
     fn kind(text: &str) -> String {
         match read(text.as_bytes(), "HERE") {
-            Ok(Fetched { proof: Proof::Token(_), expires_at }) => format!("token {expires_at:?}"),
-            Ok(Fetched { proof: Proof::Keys(keys), .. }) => {
+            Ok(Fetched { proof: IdentityProof::Token(_), expires_at }) => format!("token {expires_at:?}"),
+            Ok(Fetched { proof: IdentityProof::Keys(keys), .. }) => {
                 format!("{} {}", keys.access, keys.security_token.is_some())
             }
             Err(error) => error.to_string(),

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::asking;
 use super::error::CredentialsError;
-use super::proof::{Fetched, Fetching, Proof, ProofSource};
+use super::proof::{Fetched, Fetching, IdentityProof, ProofSource};
 use crate::transport::endpoint::Endpoint;
 use crate::transport::request::{Header, Outgoing};
 use crate::transport::secrets::guarded::Guarded;
@@ -78,7 +78,7 @@ impl Password {
         let body: serde_json::Value = serde_json::from_slice(&asked.body).unwrap_or_default();
         // A token without a time is used until it is refused.
         let expires_at = body.pointer("/token/expires_at").and_then(serde_json::Value::as_str);
-        Ok(Fetched { proof: Proof::Token(token.into()), expires_at: expires_at.and_then(|at| at.parse().ok()) })
+        Ok(Fetched { proof: IdentityProof::Token(token.into()), expires_at: expires_at.and_then(|at| at.parse().ok()) })
     }
 
     /// Returns the body of the request, which is zeroed after use.

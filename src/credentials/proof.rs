@@ -28,7 +28,7 @@ pub struct Request<'a> {
 
 /// Proof that a request carries.
 #[derive(Clone)]
-pub(crate) enum Proof {
+pub(crate) enum IdentityProof {
     /// An IAM token.
     Token(Guarded),
     /// A key pair that signs.
@@ -43,11 +43,11 @@ pub struct Keys {
     pub security_token: Option<Guarded>,
 }
 
-impl fmt::Debug for Proof {
+impl fmt::Debug for IdentityProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Proof::Token(_) => f.write_str("Token([redacted])"),
-            Proof::Keys(keys) => keys.fmt(f),
+            IdentityProof::Token(_) => f.write_str("Token([redacted])"),
+            IdentityProof::Keys(keys) => keys.fmt(f),
         }
     }
 }
@@ -62,7 +62,7 @@ impl fmt::Debug for Keys {
 /// Proof that was just fetched.
 #[derive(Debug)]
 pub(crate) struct Fetched {
-    pub(crate) proof: Proof,
+    pub(crate) proof: IdentityProof,
     pub(crate) expires_at: Option<Timestamp>,
 }
 

@@ -18,7 +18,7 @@ impl<R: Remote> Lane<R> {
         &self,
         outcome: &Outcome,
         left_at: Instant,
-        worn: Generation,
+        generation: Generation,
     ) -> Result<(), JournalClosed> {
         self.reach.note(outcome);
         let in_line = u64::try_from(self.line.len()).expect("a few hundred");
@@ -30,7 +30,7 @@ impl<R: Remote> Lane<R> {
         self.limits.fit_lines();
         match outcome {
             Outcome::Unauthenticated { .. } | Outcome::Lost { status: Some(401), .. } => {
-                self.renew(outcome, worn).await
+                self.renew(outcome, generation).await
             }
             Outcome::Barred { .. } => self.halt(LaneStop::Barred, outcome.to_string()).await,
             Outcome::Throttled { .. } => {

@@ -11,7 +11,7 @@ use crate::recorder::JournalClosed;
 use crate::remote::service::Remote;
 
 impl<R: Remote> Lane<R> {
-    /// Waits until there is something to dress requests with. False: there is nothing, and the lane has stopped.
+    /// Waits until there is a proof for requests. Returns false if none can be had, and the lane has stopped.
     pub(crate) async fn credentialed(&self) -> Result<bool, JournalClosed> {
         let mut tries = 0;
         loop {
@@ -36,11 +36,11 @@ impl<R: Remote> Lane<R> {
     }
 
     /// Renews credentials that were refused, unless the lane has stopped; it stops where no others are to be had.
-    pub(super) async fn renew(&self, outcome: &Outcome, worn: Generation) -> Result<(), JournalClosed> {
+    pub(super) async fn renew(&self, outcome: &Outcome, generation: Generation) -> Result<(), JournalClosed> {
         if self.stopped().is_some() {
             return Ok(());
         }
-        match self.stop.unless_aborting(self.remote.renew(worn)).await {
+        match self.stop.unless_aborting(self.remote.renew(generation)).await {
             Some(Renewal::Renewed) | None => Ok(()),
             Some(Renewal::Refused(None)) => self.halt(LaneStop::Unauthenticated, outcome.to_string()).await,
             Some(Renewal::Refused(Some(why))) => {

@@ -56,7 +56,7 @@ impl<R: Remote> Lane<R> {
         let pass = self.stop.unless_draining(self.gate.pass_for_look(at_hand)).await.ok_or(ReadFailed::LetGo)?;
         let left_at = pass.left_at;
         let read = self.stop.unless_aborting(self.remote.show(source, connection)).await.ok_or(ReadFailed::LetGo)?;
-        match self.told(shown(read.value, needs), left_at, read.request_id, read.worn).await? {
+        match self.told(shown(read.value, needs), left_at, read.request_id, read.generation).await? {
             Ok(value) => {
                 pass.back_to(at_hand);
                 Ok(Sighted { value, left_at })
@@ -107,7 +107,7 @@ impl<R: Remote> Lane<R> {
             if let Err(outcome) = &value {
                 self.stop_if_refused_again(outcome, renewed).await?;
             }
-            let told = self.told(value, left_at, read.request_id, read.worn).await?;
+            let told = self.told(value, left_at, read.request_id, read.generation).await?;
             drop(pass);
             let outcome = match told {
                 Ok(value) => return Ok(Sighted { value, left_at }),
@@ -136,16 +136,16 @@ impl<R: Remote> Lane<R> {
         read: Result<T, Outcome>,
         left_at: Instant,
         request_id: Option<String>,
-        worn: Generation,
+        generation: Generation,
     ) -> Result<Result<T, Outcome>, JournalClosed> {
         match &read {
-            Ok(_) => self.heed(&Outcome::Accepted { status: 200 }, left_at, worn).await?,
+            Ok(_) => self.heed(&Outcome::Accepted { status: 200 }, left_at, generation).await?,
             Err(outcome) => {
                 if let Outcome::Throttled { retry_after_ms, .. } = outcome {
                     let retry_after_ms = *retry_after_ms;
                     self.record(vec![LaneEvent::ReadThrottled { request_id, retry_after_ms }.into()], None).await?;
                 }
-                self.heed(outcome, left_at, worn).await?;
+                self.heed(outcome, left_at, generation).await?;
             }
         }
         Ok(read)

@@ -30,7 +30,7 @@ use crate::journal::{Journal, JournalError};
 use crate::ledger::Standing;
 use crate::model::{Row, RowId, SeenState};
 use crate::observe::events::{EventLines, Undelivered};
-use crate::observe::progress::{Counter, Progress};
+use crate::observe::progress::{Counter, RunProgress};
 use crate::recorder::kept::Kept;
 use crate::recorder::observer::Observer;
 use crate::recorder::{self, Recorder, Writing};
@@ -63,7 +63,7 @@ pub(super) struct Assembly {
     pub(super) of_run: OfRun,
     /// The journal as commands to the run are read from it.
     pub(super) ear: Book,
-    pub(super) progress: Arc<Progress>,
+    pub(super) progress: Arc<RunProgress>,
     pub(super) writing: Writing,
     pub(super) losing: Losing,
     pub(super) undelivered: Undelivered,
@@ -176,15 +176,28 @@ impl Launch {
         (lanes, reading)
     }
 
-    fn progress(&self, journal: &Journal, commands: &NextCommands, zone: &Zone) -> Result<Arc<Progress>, CommandError> {
+    fn progress(
+        &self,
+        journal: &Journal,
+        commands: &NextCommands,
+        zone: &Zone,
+    ) -> Result<Arc<RunProgress>, CommandError> {
         let n_rows = u64::from(self.run.n_rows);
         let tally = if self.run.launches == 0 { Tally::default() } else { journal.tally(self.run.key)? };
         let settled = (tally.settled(), tally.settled() - tally.on_target());
         let names = self.accounts.iter().map(|account| account.name.clone()).collect();
-        Ok(Progress::new(n_rows, settled, names, commands.clone(), zone.clone(), self.console, self.request.progress))
+        Ok(RunProgress::new(
+            n_rows,
+            settled,
+            names,
+            commands.clone(),
+            zone.clone(),
+            self.console,
+            self.request.progress,
+        ))
     }
 
-    fn counter(&self, journal: &Journal, progress: &Arc<Progress>) -> Result<Counter, CommandError> {
+    fn counter(&self, journal: &Journal, progress: &Arc<RunProgress>) -> Result<Counter, CommandError> {
         let unsent = if self.run.launches == 0 { HashSet::new() } else { journal.begun_and_unsent(self.run.key)? };
         Ok(Counter::new(Arc::clone(progress), unsent))
     }

@@ -14,7 +14,7 @@ use crate::event::Refusal;
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::read::steering::Drifted;
-use crate::preflight::difference::{Difference, add_up};
+use crate::preflight::difference::{Preview, add_up};
 use crate::preflight::look::look;
 use crate::preflight::settle::settle;
 use crate::verb::error::stdout_failed;
@@ -80,7 +80,7 @@ impl Launch {
         }
     }
 
-    fn show(&self, difference: &Difference) -> Result<(), Halted> {
+    fn show(&self, difference: &Preview) -> Result<(), Halted> {
         let of_plan = difference::set_by_plan(&self.paper.terms, &self.settings);
         let written = match (self.request.consent, self.console.json) {
             (Consent::OnlyShown, true) => console::document(Form::Json, |out| {
@@ -96,7 +96,7 @@ impl Launch {
         written.map_err(|error| Halted::Error(stdout_failed(error)))
     }
 
-    fn refuse_by_policy(&self, difference: &Difference, irreversible: bool) -> Result<(), Halted> {
+    fn refuse_by_policy(&self, difference: &Preview, irreversible: bool) -> Result<(), Halted> {
         let n_changes = difference.n_changes();
         if let Some(most) = self.settings.max_changes.filter(|most| n_changes > *most) {
             let reason = format!(
@@ -141,7 +141,7 @@ impl Launch {
         Err(Halted::Refused(Refusal::Drift, reason))
     }
 
-    async fn ask(&self, stop: &Stop, difference: &Difference) -> Result<(), Halted> {
+    async fn ask(&self, stop: &Stop, difference: &Preview) -> Result<(), Halted> {
         console::ask(&format!("{}. Go on? [y/N]", difference::headline(difference)));
         let answer = tokio::task::spawn_blocking(|| {
             let mut answer = String::new();

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::journal::read::runs::RunRecord;
 use crate::model::{Row, SeenState};
-use crate::preflight::difference::{Difference, Group};
+use crate::preflight::difference::{Preview, RowGroup};
 use crate::preflight::prospect::Kind;
 use crate::settings::Settings;
 use crate::values::rate::Rate;
@@ -64,7 +64,7 @@ pub(crate) fn set_by_plan(terms: &Terms, settings: &Settings) -> Vec<OfPlan> {
     of_run.chain(of_waves.flat_map(|(name, stage)| of_stage(name, stage))).collect()
 }
 
-pub(crate) fn render(difference: &Difference, of_plan: &[OfPlan], out: &mut Printout<'_>) -> io::Result<()> {
+pub(crate) fn render(difference: &Preview, of_plan: &[OfPlan], out: &mut Printout<'_>) -> io::Result<()> {
     writeln!(out, "{}", headline(difference))?;
     for group in &difference.groups {
         writeln!(out)?;
@@ -109,7 +109,7 @@ fn columns(row: &Row) -> [String; 3] {
 }
 
 /// What would happen in one line.
-pub(crate) fn headline(difference: &Difference) -> String {
+pub(crate) fn headline(difference: &Preview) -> String {
     let counts = Kind::ALL.map(|kind| (difference.n(kind), kind.words().counted));
     let named: Vec<String> =
         counts.iter().filter(|(n, _)| *n > 0).map(|(n, counted)| format!("{n} {counted}")).collect();
@@ -124,7 +124,7 @@ pub(crate) fn headline(difference: &Difference) -> String {
     text
 }
 
-fn heading(group: &Group) -> String {
+fn heading(group: &RowGroup) -> String {
     let title = plain(&group.title);
     match group.kind {
         Kind::Blocked => format!("blocked: {title}"),
@@ -133,7 +133,7 @@ fn heading(group: &Group) -> String {
 }
 
 /// The document `cutover.plan.v1`.
-pub(crate) fn document(run: &RunRecord, difference: &Difference, of_plan: &[OfPlan]) -> serde_json::Value {
+pub(crate) fn document(run: &RunRecord, difference: &Preview, of_plan: &[OfPlan]) -> serde_json::Value {
     let set = |OfPlan { name, value, instead }: &OfPlan| {
         let (instead, origin) = instead.as_ref().map(|(text, origin)| (text, origin)).unzip();
         json!({"name": name, "value": value, "holds": instead.is_none(), "instead": instead, "origin": origin})
@@ -147,7 +147,7 @@ pub(crate) fn document(run: &RunRecord, difference: &Difference, of_plan: &[OfPl
     })
 }
 
-fn counts(difference: &Difference) -> serde_json::Value {
+fn counts(difference: &Preview) -> serde_json::Value {
     let mut counts = json!({
         "outside_matrix": difference.n_outside_matrix,
         "irreversible": difference.n_irreversible,
@@ -159,9 +159,9 @@ fn counts(difference: &Difference) -> serde_json::Value {
     counts
 }
 
-fn groups(difference: &Difference) -> serde_json::Value {
+fn groups(difference: &Preview) -> serde_json::Value {
     let example = |(row, before): &(Row, Option<SeenState>)| json!({"row": row.id, "source_id": row.source_id, "name": row.name, "before": before});
-    let group = |group: &Group| {
+    let group = |group: &RowGroup| {
         let examples: Vec<serde_json::Value> = group.first.iter().map(example).collect();
         json!({"kind": group.kind.words().stored, "title": group.title, "rows": group.n_rows, "examples": examples})
     };
@@ -196,7 +196,7 @@ mod tests {
             verify: true,
             verify_timeout: Duration::from_secs(1),
         };
-        let mut difference = Difference::default();
+        let mut difference = Preview::default();
         journal
             .for_each_row(run.key, |row, mut standing| {
                 let unseen = row.id.0 % 2 == 0;

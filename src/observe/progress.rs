@@ -40,8 +40,8 @@ struct Counts {
     moved: AtomicU64,
 }
 
-/// Progress, shared by the observer that counts and the task that draws.
-pub(crate) struct Progress {
+/// Counts of a run, shared by the observer that counts and the task that draws.
+pub(crate) struct RunProgress {
     counts: Counts,
     n_rows: u64,
     /// Names of the accounts, in the order of their lanes.
@@ -91,7 +91,7 @@ fn fitting(parts: &[String], room: usize) -> String {
     line
 }
 
-impl Progress {
+impl RunProgress {
     /// Makes the progress of a launch. Earlier launches settled `n_settled` of `n_rows` rows, `n_off_target` of them off target.
     pub(crate) fn new(
         n_rows: u64,
@@ -212,15 +212,15 @@ impl Progress {
     }
 }
 
-/// Observer that counts events for [`Progress`].
+/// Observer that counts events for [`RunProgress`].
 pub(crate) struct Counter {
-    progress: Arc<Progress>,
+    progress: Arc<RunProgress>,
     /// Rows that were begun without a change having left: their attempts were throttled or not sent.
     unsent: HashSet<RowId>,
 }
 
 impl Counter {
-    pub(crate) fn new(progress: Arc<Progress>, unsent: HashSet<RowId>) -> Self {
+    pub(crate) fn new(progress: Arc<RunProgress>, unsent: HashSet<RowId>) -> Self {
         Self { progress, unsent }
     }
 
@@ -266,7 +266,7 @@ impl Counter {
                     add(&counts.not_on_target);
                 }
             }
-            // [`Progress::opened_again`] has already uncounted those off target.
+            // [`RunProgress::opened_again`] has already uncounted those off target.
             RowEvent::Reopened { .. } => _ = counts.settled.fetch_sub(1, Ordering::Relaxed),
             RowEvent::AttemptEnded { attempt, outcome, .. } => {
                 if let Outcome::Throttled { .. } = outcome {
@@ -387,7 +387,8 @@ mod tests {
     fn whatever_a_narrow_terminal_shows_is_whole_and_the_most_important() {
         let console = Console { format: LogFormat::Text, quiet: true, verbose: false, json: false };
         let zone = Zone::of_machine_for_people();
-        let mut progress = Progress::new(12_000, (60, 10), Vec::new(), NextCommands::default(), zone, console, false);
+        let mut progress =
+            RunProgress::new(12_000, (60, 10), Vec::new(), NextCommands::default(), zone, console, false);
         let began = Instant::now().checked_sub(Duration::from_secs(100)).expect("the machine is up for longer");
         Arc::get_mut(&mut progress).expect("nobody else has it").started = began;
         progress.opened_again(4);
@@ -427,7 +428,7 @@ mod tests {
             ("throttled in between", vec![throttled(), lost(), throttled(), accepted()], 1),
         ] {
             let console = Console { format: LogFormat::Text, quiet: true, verbose: false, json: false };
-            let progress = Progress::new(
+            let progress = RunProgress::new(
                 1,
                 (0, 0),
                 Vec::new(),

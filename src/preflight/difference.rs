@@ -1,4 +1,4 @@
-//! What would happen to all rows, added up as data: counts by kind, and groups of rows of which the same would become.
+//! Preview of a run, as data: what would happen to all rows, counted by kind, and in groups of rows with the same prospect.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::remote::service::Remote;
 
 /// Counts of rows, and the first rows of each group.
 #[derive(Debug, Default)]
-pub(crate) struct Difference {
+pub(crate) struct Preview {
     /// Rows of each kind, by the kind's place in [`Kind::ALL`].
     n_of_kind: [u64; Kind::ALL.len()],
     /// Rows that would be sent against the service's documented pairs.
@@ -24,12 +24,12 @@ pub(crate) struct Difference {
     pub(crate) n_irreversible: u64,
     /// Rows that a roll-back could not bring back, those included.
     pub(crate) n_no_way_back: u64,
-    pub(crate) groups: Vec<Group>,
+    pub(crate) groups: Vec<RowGroup>,
 }
 
-/// Rows of one kind that are told under one title.
+/// Rows of one kind that are listed under one title.
 #[derive(Debug)]
-pub(crate) struct Group {
+pub(crate) struct RowGroup {
     pub(crate) kind: Kind,
     pub(crate) title: String,
     pub(crate) n_rows: u64,
@@ -37,7 +37,7 @@ pub(crate) struct Group {
     pub(crate) first: Vec<(Row, Option<SeenState>)>,
 }
 
-impl Difference {
+impl Preview {
     pub(crate) fn n(&self, kind: Kind) -> u64 {
         self.n_of_kind[kind as usize]
     }
@@ -63,7 +63,7 @@ impl Difference {
         }
         let known = self.groups.iter().position(|group| group.kind == kind && group.title == title);
         let at = known.unwrap_or_else(|| {
-            self.groups.push(Group { kind, title, n_rows: 0, first: Vec::new() });
+            self.groups.push(RowGroup { kind, title, n_rows: 0, first: Vec::new() });
             self.groups.len() - 1
         });
         let group = &mut self.groups[at];
@@ -74,13 +74,13 @@ impl Difference {
     }
 }
 
-/// Adds up the prospects of all rows without a verdict from what the journal holds now; of each group the first `n_shown` are kept.
+/// Adds up the prospects of all rows without a verdict, from the journal as it is now. Keeps the first `n_shown` rows of each group.
 pub(crate) async fn add_up<R: Remote>(
     lanes: &[Arc<Lane<R>>],
     book: &Book,
     n_shown: usize,
-) -> Result<Difference, PreflightError> {
-    let mut difference = Difference::default();
+) -> Result<Preview, PreflightError> {
+    let mut difference = Preview::default();
     for lane in lanes {
         let stopped = lane.stopped().map(|(_, why)| format!("account `{}` is left out: {why}", lane.name));
         for_each_unsettled(book, lane.id, async |rows| {
@@ -96,13 +96,13 @@ pub(crate) async fn add_up<R: Remote>(
         })
         .await?;
     }
-    // Stable: within a kind, in plan order.
+    // The sort is stable: groups of a kind stay in plan order.
     difference.groups.sort_by_key(|group| group.kind);
     Ok(difference)
 }
 
-/// Prospect of a row, where a skipped row is told as held back. It gets its verdict in its turn, until which the skip may be taken
-/// back.
+/// Prospect of a row; one that an operator skipped is shown as held back. It gets its verdict only in its turn, since the skip
+/// may be withdrawn until then.
 fn prospect_unless_skipped<R: Remote>(lane: &Lane<R>, row: &Row, standing: &Standing) -> Prospect {
     let prospect = prospect(row, standing, LatestLook::in_lane(lane, row), &lane.settings);
     match lane.driver.skipped(&row.source_id, standing).filter(|_| prospect.may_send()) {
@@ -111,8 +111,8 @@ fn prospect_unless_skipped<R: Remote>(lane: &Lane<R>, row: &Row, standing: &Stan
     }
 }
 
-/// Refuses a row whose target the lane's dialect cannot say: a run may be gone on with in another dialect than its plan was checked
-/// for.
+/// Refuses a row whose target the lane's dialect cannot express: a run may be resumed in another dialect than its plan was
+/// checked for.
 fn check_it_can_be_said(row: &Row, settings: &LaneSettings) -> Result<(), PreflightError> {
     let fills_in = settings.preflight && settings.complete_pair;
     let objection = settings.dialect.objections(&row.wants, fills_in).next();

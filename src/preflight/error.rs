@@ -28,7 +28,7 @@ pub(crate) enum PreflightError {
 }
 
 impl PreflightError {
-    /// Cause and text for the lane that it stops; none where it is about the whole run.
+    /// Returns cause and text for the lane that the error stops; `None` if it is about the whole run.
     pub(super) fn stops_a_lane(&self) -> Option<(LaneStop, String)> {
         match self {
             PreflightError::Credentials(why) => Some((LaneStop::Unauthenticated, why.clone())),
@@ -41,7 +41,7 @@ impl PreflightError {
         }
     }
 
-    /// Order of severity, as among exit codes: the highest of several lanes is the error of all.
+    /// Severity, in the order of the exit codes: of the errors of several lanes, the one with the highest rank is reported.
     pub(super) fn rank(&self) -> u8 {
         match self {
             PreflightError::Unreachable(_) => 0,
@@ -55,8 +55,8 @@ impl PreflightError {
     }
 }
 
-/// Outcome of a failed look that may be about its row, or about the list, alone; a row is looked at again before it is sent.
-/// Every other failure is an error of the lane.
+/// Returns the outcome of a failed look that may concern only its row, or only the list; a row is looked at again before it is
+/// sent. Any other failure is an error of the lane.
 pub(super) fn failed_alone<R: Remote>(lane: &Lane<R>, failed: ReadFailed) -> Result<Outcome, PreflightError> {
     match failed {
         ReadFailed::Outcome(
@@ -69,7 +69,7 @@ pub(super) fn failed_alone<R: Remote>(lane: &Lane<R>, failed: ReadFailed) -> Res
     }
 }
 
-/// Error of a lane whose look failed, for a reason that holds for all of its rows.
+/// Makes the error of a lane whose look failed for a reason that holds for all of its rows.
 pub(super) fn denied<R: Remote>(lane: &Lane<R>, failed: ReadFailed) -> PreflightError {
     match failed {
         ReadFailed::Journal(closed) => closed.into(),
@@ -80,7 +80,7 @@ pub(super) fn denied<R: Remote>(lane: &Lane<R>, failed: ReadFailed) -> Preflight
             | Outcome::Rejected { status: 403, .. }
             | Outcome::Lost { status: Some(401), .. } => PreflightError::Credentials(outcome.to_string()),
             Outcome::Throttled { .. } => PreflightError::Throttled(outcome.to_string()),
-            // That nothing was sent is said behind it.
+            // The error adds that nothing was sent.
             Outcome::Unsent { cause } => PreflightError::Unreachable(cause),
             Outcome::Accepted { .. } | Outcome::Rejected { .. } | Outcome::Disclaimed { .. } | Outcome::Lost { .. } => {
                 PreflightError::Unreachable(outcome.to_string())
@@ -89,7 +89,7 @@ pub(super) fn denied<R: Remote>(lane: &Lane<R>, failed: ReadFailed) -> Preflight
     }
 }
 
-/// Error of a lane that was stopped while it looked.
+/// Makes the error of a lane that was stopped while it looked.
 pub(super) fn stopped<R: Remote>(lane: &Lane<R>) -> PreflightError {
     match lane.stopped() {
         Some((LaneStop::Unauthenticated | LaneStop::Barred | LaneStop::Forbidden, message)) => {

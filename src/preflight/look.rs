@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::error::{PreflightError, denied, failed_alone, stopped};
 use super::prospect::overtaken_by;
-use super::shown::{OnPage, Shown};
+use super::shown::{OnPage, ShownRows};
 use super::unsettled::{page_of_rows, unsettled_stages};
 use crate::engine::book::Book;
 use crate::engine::lane::Lane;
@@ -21,14 +21,14 @@ use crate::recorder::JournalClosed;
 use crate::remote::service::Remote;
 use crate::transport::client::Connection;
 
-/// Pages of a list that are asked for or recorded at once, so that the way of one to the service or to the disk does not hold up
-/// the next; the gate keeps the pace.
+/// Pages of a list that are requested, or recorded, at the same time: one need not wait for the way of another to the service or
+/// to the disk. The gate still limits the pace.
 const PAGES_AT_ONCE: usize = 8;
-/// Rows that are asked for by id to learn whether that works at all.
+/// Rows that are requested by id to find out whether reads by id work.
 const PROBES: usize = 3;
 
-/// Looks at the rows of all lanes, side by side. A lane that cannot look is stopped and leaves the others going, unless
-/// none of them can: then the worst of what stopped them is the error.
+/// Looks at the rows of all lanes concurrently. A lane that cannot look is stopped while the others go on; if no lane can look,
+/// the most severe of their errors is returned.
 pub(crate) async fn look<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book) -> Result<(), PreflightError> {
     let mut looks = JoinSet::new();
     for lane in lanes {
@@ -69,12 +69,12 @@ async fn look_in<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), Pref
 async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), PreflightError> {
     let id = lane.id;
     let n_rows = book.read(move |journal, run| journal.count_unsettled_in(run, id)).await?;
-    let mut shown = Shown::nothing_of(n_rows);
+    let mut shown = ShownRows::new(n_rows);
     let mut any_shown = false;
     if n_rows > 1 {
         match look_at_pages(lane, book, &mut shown).await? {
             Pages::Readable if shown.is_all() => return Ok(()),
-            // Of a list that shows none of the rows nobody knows whether they can be seen at all.
+            // A list that shows none of the rows does not prove that they can be read.
             Pages::Readable => any_shown = shown.is_any(),
             Pages::Unreadable(outcome) => {
                 if !shows_by_id(lane, book).await? {
@@ -88,19 +88,19 @@ async fn look_at_all<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), 
     look_by_id(lane, book, &shown, any_shown).await
 }
 
-/// The list of sources, read as far as it shows rows of this run.
+/// Result of reading the list of sources as far as it shows rows of this run.
 enum Pages {
     Readable,
-    /// Forbidden, or broken, which says nothing of reads by id. Pages read before count all the same.
+    /// Forbidden or broken, which says nothing about reads by id. Pages that were read before still count.
     Unreadable(Outcome),
 }
 
 async fn look_at_pages<R: Remote>(
     lane: &Arc<Lane<R>>,
     book: &Book,
-    shown: &mut Shown,
+    shown: &mut ShownRows,
 ) -> Result<Pages, PreflightError> {
-    // The first page proves the credentials and tells how many there are.
+    // The first page proves the credentials and gives the number of pages.
     match look_at_page(lane, book, 0).await? {
         Ok(page) => record(lane, shown.add(page)).await?,
         Err(outcome) => return Ok(Pages::Unreadable(outcome)),
@@ -120,7 +120,7 @@ async fn look_at_pages<R: Remote>(
         let Some(looked) = looks.join_next().await else { break Pages::Readable };
         match unless_panicked(looked)? {
             Ok(page) => {
-                // One page's way to the disk does not hold up the next either.
+                // Pages are recorded concurrently as well, up to a limit.
                 if records.len() == PAGES_AT_ONCE
                     && let Some(recorded) = records.join_next().await
                 {
@@ -132,7 +132,7 @@ async fn look_at_pages<R: Remote>(
             Err(outcome) => break Pages::Unreadable(outcome),
         }
     };
-    // What counts as shown is recorded, whatever became of the others.
+    // Rows that count as shown have to be recorded, even if a page failed.
     while let Some(recorded) = records.join_next().await {
         unless_panicked(recorded)?;
     }
@@ -147,7 +147,7 @@ async fn record<R: Remote>(lane: &Lane<R>, kinds: Vec<EventKind>) -> Result<(), 
     if kinds.is_empty() { Ok(()) } else { lane.record(kinds, None).await }
 }
 
-/// Reads one page: this run's rows on it, or the outcome of a failure that is about the list alone.
+/// Reads one page. Returns this run's rows on it, or the outcome of a failure that concerns only the list.
 async fn look_at_page<R: Remote>(
     lane: &Lane<R>,
     book: &Book,
@@ -155,7 +155,7 @@ async fn look_at_page<R: Remote>(
 ) -> Result<Result<Vec<OnPage>, Outcome>, PreflightError> {
     let page = match lane.page(n_page).await {
         Ok(sighted) => sighted.value,
-        // Where there is no connection, there is none for reads by id.
+        // Without a connection, reads by id would fail as well.
         Err(failed @ ReadFailed::Outcome(Outcome::Unsent { .. })) => return Err(denied(lane, failed)),
         Err(failed) => return failed_alone(lane, failed).map(Err),
     };
@@ -179,13 +179,13 @@ async fn look_at_page<R: Remote>(
             let kind = Some(looked(&row, &standing, Some(seen.clone())));
             on_page.push(OnPage { row: row.id, state: Some(seen), standing, kind });
         }
-        // What does not show what it must is asked for by id.
+        // A row whose entry lacks a needed field is requested by id later.
     }
     Ok(Ok(on_page))
 }
 
-/// True if sources are shown one by one where the list cannot be read: tried with at most [`PROBES`] rows, and with each until it
-/// has an answer other than the quota's, so that little is lost where nothing works.
+/// Tells whether sources can be read by id while the list cannot be read. Tries at most [`PROBES`] rows, so that little is lost
+/// where nothing works; a probe that is throttled is repeated.
 async fn shows_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<bool, PreflightError> {
     let Some(stage) = unsettled_stages(book, lane.id).await?.first().copied() else { return Ok(false) };
     for (row, _) in page_of_rows(book, lane.id, stage, None).await?.into_iter().take(PROBES) {
@@ -197,23 +197,23 @@ async fn shows_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<bool
     Ok(false)
 }
 
-/// Looks at one row by id, with no more patience than the quota asks for.
+/// Looks at one row by id. Repeats the request only while it is throttled.
 async fn probe<R: Remote>(lane: &Lane<R>, row: &Row) -> Result<(), ReadFailed> {
     loop {
         let mut at_hand = lane.stop.unless_shut(lane.gate.at_hand(None)).await.ok_or(ReadFailed::LetGo)?;
         match lane.show_at_hand(&mut at_hand, &row.source_id, needs(lane, row), Connection::Any).await {
-            // The gate waits as long as it was told to; a quota that never lets us in stops the lane.
+            // The gate waits as long as the answer asks for; a quota that never admits a request stops the lane.
             Err(ReadFailed::Outcome(Outcome::Throttled { .. })) if lane.stopped().is_none() => (),
             shown => return shown.map(|_| ()),
         }
     }
 }
 
-/// Looks by id at the rows that the pages did not show, for absence from pages proves nothing.
+/// Looks by id at the rows that the pages did not show, since absence from pages proves nothing.
 async fn look_by_id<R: Remote>(
     lane: &Arc<Lane<R>>,
     book: &Book,
-    of_pages: &Shown,
+    of_pages: &ShownRows,
     mut any_shown: bool,
 ) -> Result<(), PreflightError> {
     for stage in unsettled_stages(book, lane.id).await? {
@@ -252,7 +252,7 @@ async fn look_by_id<R: Remote>(
                     }
                 }
             }
-            // Where nothing can be seen at all, it is not about the rows.
+            // If no read has succeeded so far, the cause is not the rows.
             if let Some(outcome) = first_failed.filter(|_| !any_shown) {
                 return Err(denied(lane, ReadFailed::Outcome(outcome)));
             }
@@ -267,8 +267,8 @@ fn needs<R: Remote>(lane: &Lane<R>, row: &Row) -> Fields {
     judge::needed_to_send(row, lane.settings.preflight && lane.settings.complete_pair)
 }
 
-/// Event of a look that succeeded. A state that is neither the target nor the one that an earlier launch saw is somebody else's
-/// doing (`Moved`), and does not count as the state before the run.
+/// Makes the event of a look that succeeded. A state that is neither the target nor the one that an earlier launch saw was caused
+/// by somebody else (`Moved`), and does not count as the state before the run.
 fn looked(row: &Row, standing: &Standing, seen: Option<SeenState>) -> EventKind {
     match seen {
         Some(seen) if overtaken_by(row, standing, &seen).is_some() => RowEvent::Moved { seen }.about(row.id),
@@ -276,7 +276,7 @@ fn looked(row: &Row, standing: &Standing, seen: Option<SeenState>) -> EventKind 
     }
 }
 
-/// True unless the row may have been sent: then it is looked at directly before it is sent again.
+/// Tells whether preflight looks at a row. One that may have been sent is looked at directly before it is sent again.
 fn is_for_preflight(phase: Phase, doubted: bool) -> bool {
     !doubted && !phase.is_in_doubt()
 }

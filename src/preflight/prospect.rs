@@ -1,4 +1,4 @@
-//! What would become of a row if the run went on now: a function of the row, of where it stands and of the settings.
+//! Prospect of a row if the run went on now: a function of the row, its standing and the settings.
 
 use crate::engine::lane::{Lane, LaneSettings};
 use crate::event::Verdict;
@@ -9,24 +9,24 @@ use crate::model::words::Pairing;
 use crate::model::{Row, SeenState, TargetState};
 use crate::remote::service::Remote;
 
-/// Fate of a row, as it is told before anything is sent.
+/// Expected treatment of a row, as shown before anything is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Prospect {
-    /// On target.
+    /// On target already.
     Already,
-    /// Not sent, and settled with this verdict.
+    /// Held back, and settled with this verdict.
     Blocked { verdict: Verdict, reason: Reason },
     /// Sent: the look allows it.
     Change { sends: TargetState, pairing: Pairing },
-    /// Sent before, answer unknown or not proven, or its look failed: looked at first.
+    /// Looked at first: sent before without a known answer or a proof, or its look failed.
     LookFirst,
-    /// Preflight is off: sent as it stands.
+    /// Sent without a look, because preflight is off.
     Unseen { sends: TargetState },
-    /// Not sent by this launch, because its account has stopped while others go on.
+    /// Left to a later launch, because its account has stopped while others go on.
     LeftOut { reason: String },
 }
 
-/// Kinds of prospects, in the order in which they are told: rows that would be sent first, rows that would not last.
+/// Kinds of prospects, in the order of the preview: rows that would be sent first, rows that would not be sent last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Change,
@@ -41,9 +41,9 @@ pub(crate) enum Kind {
 pub(crate) struct KindWords {
     /// Name in the document `cutover.plan.v1`.
     pub(crate) stored: &'static str,
-    /// Behind a number of rows.
+    /// Words that follow a number of rows.
     pub(crate) counted: &'static str,
-    /// In front of a group of rows.
+    /// Mark in front of a group of rows.
     pub(crate) mark: char,
 }
 
@@ -67,9 +67,9 @@ impl Kind {
 /// Result of this launch's own look at a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LatestLook {
-    /// Made and recorded, or not wanted.
+    /// Made and recorded, or not asked for.
     Counts,
-    /// Failed: states that earlier launches saw are not relied on.
+    /// Failed; states that earlier launches saw do not replace it.
     Failed,
 }
 
@@ -91,7 +91,7 @@ impl Prospect {
         }
     }
 
-    /// Title of the group in which the row is told.
+    /// Title of the group in which the row is listed.
     pub(super) fn title(&self, standing: &Standing) -> String {
         match self {
             Self::Already => "already on target".to_owned(),
@@ -110,7 +110,7 @@ impl Prospect {
         }
     }
 
-    /// True if the row would be sent against the service's documented pairs.
+    /// Tells whether the row would be sent a pair that the service does not document.
     pub(super) fn is_outside_matrix(&self) -> bool {
         match self {
             Self::Change { pairing, .. } => *pairing == Pairing::Outside,
@@ -120,7 +120,7 @@ impl Prospect {
         }
     }
 
-    /// True if a change may be sent for the row.
+    /// Tells whether a change may be sent for the row.
     pub(super) fn may_send(&self) -> bool {
         match self {
             Self::Change { .. } | Self::LookFirst | Self::Unseen { .. } => true,
@@ -128,7 +128,7 @@ impl Prospect {
         }
     }
 
-    /// Reason for which a roll-back could not bring the row back once it was sent, as far as that is known before.
+    /// Returns the reason for which a roll-back could not restore the row once it was sent, as far as that is known before.
     pub(super) fn no_way_back(&self, row: &Row, standing: &Standing) -> Option<String> {
         match self {
             Self::Change { sends, .. } | Self::Unseen { sends } => {
@@ -144,7 +144,7 @@ impl Prospect {
     }
 }
 
-/// Prospect of a row from where it stands.
+/// Computes the prospect of a row from its standing.
 pub(crate) fn prospect(row: &Row, standing: &Standing, look: LatestLook, settings: &LaneSettings) -> Prospect {
     let LaneSettings { preflight, complete_pair, dialect, .. } = *settings;
     match standing.phase {
@@ -174,7 +174,7 @@ pub(crate) fn prospect(row: &Row, standing: &Standing, look: LatestLook, setting
     }
 }
 
-/// Reason for which a row is not ours to send any more: an earlier look of this run saw it elsewhere, and so does this one.
+/// Returns the reason for which a row must not be sent any more: it is not where an earlier look of this run saw it.
 pub(super) fn overtaken_by(row: &Row, standing: &Standing, seen: &SeenState) -> Option<String> {
     if !standing.looked || standing.doubted || standing.rules == Rules::First {
         return None;

@@ -24,7 +24,7 @@ pub(crate) async fn settle<R: Remote>(lane: &Lane<R>, book: &Book) -> Result<(),
     .await
 }
 
-/// Verdict of a row that is not sent; none for one that may be sent, or whose account has stopped.
+/// Makes the verdict of a row that is not sent; `None` for one that may be sent, or whose account has stopped.
 fn settled_unsent<R: Remote>(lane: &Lane<R>, row: &Row, standing: &Standing) -> Option<EventKind> {
     let (verdict, reason) = match prospect(row, standing, LatestLook::in_lane(lane, row), &lane.settings) {
         Prospect::Already => (judge::on_target_verdict(standing), None),

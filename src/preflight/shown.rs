@@ -1,4 +1,4 @@
-//! What the pages of the list have shown of a run's rows so far, and whether they contradict each other.
+//! States of a run's rows as the pages of the list have shown them so far, and the contradictions among pages.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,33 +7,33 @@ use crate::event::EventKind;
 use crate::ledger::Standing;
 use crate::model::{RowId, SeenState};
 
-/// No more rows than pages reach.
-pub(super) struct Shown {
+/// Rows that pages have shown. Bounded by the number of sources that pages can reach.
+pub(super) struct ShownRows {
     /// Rows that no page has shown yet.
     n_left: u64,
-    /// States by number: rows are many, and states a dozen.
+    /// Number of each state, so that `said` keeps four bytes a row: rows are many, and states a dozen.
     states: HashMap<SeenState, u32>,
     said: HashMap<RowId, Option<u32>>,
     /// Standings before the pages were read, of rows that an earlier launch touched.
     before: HashMap<RowId, Box<Standing>>,
-    /// Rows that one page shows otherwise than another, or in two ways, as they stood before: of none is it known that it is so.
+    /// Rows that pages show in different states, with their standing before: the true state of these is not known.
     contradicted: HashMap<RowId, Standing>,
 }
 
 /// A row of this run on a page.
 pub(super) struct OnPage {
     pub(super) row: RowId,
-    /// None: the page shows it twice, and not the same.
+    /// State on the page; `None` if the page shows the row twice with different states.
     pub(super) state: Option<SeenState>,
     /// Standing before the page was read.
     pub(super) standing: Standing,
-    /// None: it is looked at again before it is sent.
+    /// Event to record; `None` for a row that is looked at again before it is sent.
     pub(super) kind: Option<EventKind>,
 }
 
-impl Shown {
-    /// Nothing yet, of so many rows.
-    pub(super) fn nothing_of(n_rows: u64) -> Self {
+impl ShownRows {
+    /// Makes an empty set for this number of rows without a verdict.
+    pub(super) fn new(n_rows: u64) -> Self {
         Self {
             n_left: n_rows,
             states: HashMap::new(),
@@ -43,7 +43,7 @@ impl Shown {
         }
     }
 
-    /// Events that are to be recorded of a page.
+    /// Adds a page. Returns the events that are to be recorded.
     pub(super) fn add(&mut self, page: Vec<OnPage>) -> Vec<EventKind> {
         let mut kinds = Vec::with_capacity(page.len());
         for OnPage { row, state, standing, kind } in page {
@@ -81,7 +81,7 @@ impl Shown {
         self.n_left
     }
 
-    /// Every row, and none of them in two ways.
+    /// Tells whether every row was shown, and without contradiction.
     pub(super) fn is_all(&self) -> bool {
         self.n_left == 0 && self.contradicted.is_empty()
     }
@@ -94,7 +94,7 @@ impl Shown {
         self.said.contains_key(&row) && !self.contradicted.contains_key(&row)
     }
 
-    /// A contradicted row as it stood before.
+    /// Standing of a contradicted row before the pages were read.
     pub(super) fn before(&self, row: RowId) -> Option<&Standing> {
         self.contradicted.get(&row)
     }
@@ -114,12 +114,12 @@ mod tests {
 
     #[test]
     fn a_row_is_shown_by_pages_that_contradict_neither_each_other_nor_themselves() {
-        let mut shown = Shown::nothing_of(3);
+        let mut shown = ShownRows::new(3);
         assert_eq!(shown.add(vec![on_page(1, Some("syncing")), on_page(2, Some("syncing"))]).len(), 2);
         assert!(shown.has(RowId(1)) && shown.has(RowId(2)) && !shown.has(RowId(3)));
         assert!(shown.add(vec![on_page(1, None), on_page(2, Some("syncing")), on_page(3, None)]).is_empty());
         assert!(!shown.has(RowId(1)) && shown.has(RowId(2)) && !shown.has(RowId(3)));
-        // What is said of one later does not make it true.
+        // A later page that shows one of the two states does not settle the contradiction.
         assert!(shown.add(vec![on_page(3, Some("syncing"))]).is_empty());
         assert!(!shown.has(RowId(3)) && shown.before(RowId(3)) == Some(&Standing::default()));
         assert_eq!((shown.n_left(), shown.is_all(), shown.is_any()), (0, false, true));

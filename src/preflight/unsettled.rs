@@ -1,4 +1,4 @@
-//! Walking over a lane's rows without a verdict, in plan order within their waves.
+//! Iteration over a lane's rows without a verdict, in plan order within their waves.
 
 use super::error::PreflightError;
 use crate::engine::book::Book;
@@ -30,12 +30,12 @@ pub(super) async fn for_each_unsettled(
     Ok(())
 }
 
-/// Stages that have rows without a verdict, in the order of the plan.
+/// Returns the stages that have rows without a verdict, in the order of the plan.
 pub(super) async fn unsettled_stages(book: &Book, lane: LaneId) -> Result<Vec<(u32, Part)>, JournalError> {
     book.read(move |journal, run| journal.unsettled_stages_in(run, lane)).await
 }
 
-/// At most [`PORTION`] rows of a stage without a verdict, from behind row `after`.
+/// Reads at most [`PORTION`] rows of a stage without a verdict, from behind row `after`.
 pub(super) async fn page_of_rows(
     book: &Book,
     lane: LaneId,

@@ -19,7 +19,7 @@ use crate::transport::answer::Body;
 use crate::transport::request::LARGEST_BODY;
 use crate::transport::secrets::Secrets;
 
-/// An answer with a status line, as it came.
+/// Answer with a status line, as it came.
 pub(crate) struct Answer {
     pub status: u16,
     pub content_type: Option<String>,
@@ -53,7 +53,7 @@ pub(crate) fn change(answer: &Answer) -> Outcome {
     }
 }
 
-/// The id by which the vendor's support finds this request: from the header, else from an error's body.
+/// Returns the id by which the vendor's support finds this request: from the header, else from an error's body.
 pub(crate) fn request_id(answer: &Answer) -> Option<String> {
     const LONGEST: usize = 128;
     let mut id = match &answer.request_id {
@@ -61,7 +61,7 @@ pub(crate) fn request_id(answer: &Answer) -> Option<String> {
         None if answer.is_success() => return None,
         None => answer.error().request_id?,
     };
-    // What is left out may have stood between the letters of a secret.
+    // Cleaned before secrets are searched: a character that is left out may have separated the letters of one.
     id.retain(|c| c.is_ascii_graphic());
     id.truncate(LONGEST);
     let hidden = match answer.secrets.hide(&id) {
@@ -71,7 +71,7 @@ pub(crate) fn request_id(answer: &Answer) -> Option<String> {
     Some(hidden.unwrap_or(id)).filter(|id| !id.is_empty())
 }
 
-/// Headers and body stay out: they may echo what we sent.
+/// Leaves out headers and body: they may echo what we sent.
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
@@ -83,7 +83,7 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// The body of a success, or what the answer is instead.
+    /// Returns the body of a success; otherwise the outcome that the answer means.
     pub(super) fn success_text(&self) -> Result<Cow<'_, str>, Outcome> {
         match &self.body {
             _ if !self.is_success() => Err(self.refusal()),
@@ -99,7 +99,7 @@ impl Answer {
         }
     }
 
-    /// Meaning of an answer without success.
+    /// Classifies an answer without success.
     fn refusal(&self) -> Outcome {
         let status = self.status;
         let error = self.error();
@@ -107,11 +107,11 @@ impl Answer {
         let said = error.message.unwrap_or_else(|| "no text".to_owned());
         let code = error.code.map(|code| self.secrets.short(&code));
 
-        // Whoever says so, this one means that the request went no further.
+        // A 429 means that the request went no further, from whichever hop it comes.
         if status == 429 {
             return self.throttled(&said);
         }
-        if !self.is_the_services_own_no() {
+        if !self.is_refusal_of_service() {
             return Outcome::Lost { status: Some(status), code, cause: self.secrets.short(&self.description(said)) };
         }
         let message = self.secrets.short(&said);
@@ -133,16 +133,16 @@ impl Answer {
         }
     }
 
-    /// Tells that this is the service's (or its gateway's) own no, and whole: a 4xx that it uses, with a JSON object, as
+    /// Tells whether this is a complete refusal by the service or its gateway: a 4xx that they use, with a JSON object, as
     /// every documented error has. Anything else may come from a proxy, a firewall or a load balancer.
-    fn is_the_services_own_no(&self) -> bool {
+    fn is_refusal_of_service(&self) -> bool {
         let Body::Whole(bytes) = &self.body else { return false };
         (400..500).contains(&self.status)
             && !between::speaks(self.status)
             && matches!(serde_json::from_slice(without_mark(bytes)), Ok(Value::Object(_)))
     }
 
-    /// Names the thing that came instead of a word of the service, and its sender.
+    /// Describes an answer that is not the service's own, with its sender.
     fn description(&self, said: String) -> String {
         match self.status {
             304 => "not modified, which nobody had asked for".to_owned(),
@@ -160,7 +160,7 @@ impl Answer {
                 Body::Whole(_) => format!("a plain text{}: {said}", self.from()),
                 Body::TooLarge | Body::CutOff { .. } => said,
             },
-            // Of a server error the text alone is told.
+            // A server error is described by its text alone.
             _ => said,
         }
     }
@@ -181,7 +181,7 @@ impl Answer {
         }
     }
 
-    /// The host that a redirect points to, without the path and query that might carry something private.
+    /// Names the host that a redirect points to, without path and query, which might carry something private.
     fn redirection(&self) -> String {
         let location = self.location.as_deref().and_then(|location| url::Url::parse(location).ok());
         let host = location.as_ref().and_then(url::Url::host_str);
@@ -189,7 +189,7 @@ impl Answer {
         self.secrets.short(&format!("redirected{to}; redirects are not followed"))
     }
 
-    /// Error in the body, whatever the body is.
+    /// Reads code and message of the error from a body in any form; a body that cannot be read is described in the message.
     fn error(&self) -> ErrorBody {
         let bytes = match &self.body {
             Body::Whole(_) if let Some(encoding) = &self.encoding => {
@@ -213,7 +213,7 @@ impl Answer {
         }
     }
 
-    /// Tells that the service, and not something before it, says that it has no such source.
+    /// Tells whether the service itself, and not something on the way, says that it has no such source.
     ///
     /// No code or status is documented for it. The vendor's Terraform provider takes 404 for gone; old codes came
     /// with 400 and 404, so that code and text count too. A 404 of the gateway means a wrong host or path, and a
@@ -222,7 +222,7 @@ impl Answer {
     /// sources: terraform-provider-huaweicloud `resource_huaweicloud_sms_source_server.go`;
     /// intl/zh-cn/ae-ad-1-api-sms/sms_api_0047.html.
     pub(super) fn says_no_such_source(&self) -> bool {
-        if !matches!(self.status, 400 | 403 | 404) || !self.is_the_services_own_no() {
+        if !matches!(self.status, 400 | 403 | 404) || !self.is_refusal_of_service() {
             return false;
         }
         let error = self.error();
@@ -243,7 +243,7 @@ impl Answer {
     }
 
     pub(super) fn not_the_right_json(&self, body: &str) -> Outcome {
-        // Of a long one the beginning says what it is.
+        // The beginning of a long body is enough to recognize it.
         let body = &body[..body.floor_char_boundary(LARGEST_BODY)];
         if text::is_html(self.content_type.as_deref(), body) {
             return self.unreadable("a page", &text::of_html(body));
@@ -271,7 +271,7 @@ fn not_asked_for(encoding: &str) -> String {
     format!("in the encoding `{encoding}`, which was not asked for")
 }
 
-/// Some servers of JSON begin with a byte-order mark.
+/// Drops the byte-order mark that some servers put before JSON.
 fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
 }

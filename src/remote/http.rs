@@ -41,17 +41,16 @@ impl Http {
 
     /// Sends once, with a fresh proof. An `Err` is an ending without a status line.
     async fn send(&self, mut outgoing: Outgoing, connection: Connection) -> (Generation, Result<Answer, Outcome>) {
-        let dressed = self.dress(&mut outgoing);
-        let worn = match dressed {
-            Ok(worn) => worn,
+        let generation = match self.authenticate(&mut outgoing) {
+            Ok(generation) => generation,
             Err(error) => return (Generation::NONE, Err(Outcome::Unsent { cause: error.to_string() })),
         };
         let incoming = match self.transport.send_over(connection, outgoing).await {
             Ok(incoming) => incoming,
-            Err(outcome) => return (worn, Err(outcome)),
+            Err(outcome) => return (generation, Err(outcome)),
         };
         if (200..300).contains(&incoming.status) {
-            self.credentials.accepted(worn);
+            self.credentials.accepted(generation);
         }
         let date = incoming.header("date").as_deref().and_then(quota::date);
         let encoding = incoming.encoding();
@@ -67,7 +66,7 @@ impl Http {
             body: incoming.body,
             secrets: incoming.secrets,
         };
-        (worn, Ok(answer))
+        (generation, Ok(answer))
     }
 
     pub(crate) fn credentials(&self) -> &Credentials {
@@ -90,8 +89,8 @@ impl Http {
     /// Reads all fields of one source, for `inventory`.
     pub(crate) async fn describe(&self, source: &SourceId) -> (Generation, Result<serde_json::Value, Outcome>) {
         let path = format!("/v3/sources/{}", encoded(source.as_str()));
-        let (worn, answer) = self.send(bare("GET", path), Connection::Any).await;
-        (worn, answer.and_then(|answer| reads::described(&answer, source)))
+        let (generation, answer) = self.send(bare("GET", path), Connection::Any).await;
+        (generation, answer.and_then(|answer| reads::described(&answer, source)))
     }
 
     /// Reads a page with the fields that people ask for, for `inventory`.
@@ -100,11 +99,11 @@ impl Http {
         query: Vec<(&'static str, String)>,
     ) -> (Generation, Result<Inventoried, Outcome>) {
         let outgoing = Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", "/v3/sources".to_owned()) };
-        let (worn, answer) = self.send(outgoing, Connection::Any).await;
-        (worn, answer.and_then(|answer| reads::inventoried(&answer)))
+        let (generation, answer) = self.send(outgoing, Connection::Any).await;
+        (generation, answer.and_then(|answer| reads::inventoried(&answer)))
     }
 
-    fn dress(&self, outgoing: &mut Outgoing) -> Result<Generation, CredentialsError> {
+    fn authenticate(&self, outgoing: &mut Outgoing) -> Result<Generation, CredentialsError> {
         let mut request = Request {
             method: outgoing.method,
             host: self.transport.endpoint().authority(),
@@ -114,10 +113,10 @@ impl Http {
             hidden: Vec::new(),
             body: &outgoing.body,
         };
-        let worn = self.credentials.dress(&mut request)?;
+        let generation = self.credentials.authenticate(&mut request)?;
         outgoing.headers = request.headers;
         outgoing.hidden = request.hidden;
-        Ok(worn)
+        Ok(generation)
     }
 }
 
@@ -137,42 +136,42 @@ impl Remote for Http {
         self.credentials.ready().await
     }
 
-    async fn renew(&self, worn: Generation) -> Renewal {
-        self.credentials.renew(worn).await
+    async fn renew(&self, generation: Generation) -> Renewal {
+        self.credentials.renew(generation).await
     }
 
     async fn put(&self, source: &SourceId, sends: &TargetState, connection: Connection) -> Reply {
         let sent_at = Instant::now();
         let path = format!("/v3/sources/{}/changestate", encoded(source.as_str()));
         let outgoing = Outgoing { body: wire::change_body(sends).into(), ..bare("PUT", path) };
-        let (worn, answer) = self.send(outgoing, connection).await;
+        let (generation, answer) = self.send(outgoing, connection).await;
         let (outcome, request_id) = match &answer {
             Ok(answer) => (classify::change(answer), classify::request_id(answer)),
             Err(outcome) => (outcome.clone(), None),
         };
-        Reply { outcome, request_id, took: sent_at.elapsed(), worn }
+        Reply { outcome, request_id, took: sent_at.elapsed(), generation }
     }
 
     async fn show(&self, source: &SourceId, connection: Connection) -> Read<Shown> {
         let sent_at = Instant::now();
         let path = format!("/v3/sources/{}", encoded(source.as_str()));
-        let (worn, answer) = self.send(bare("GET", path), connection).await;
+        let (generation, answer) = self.send(bare("GET", path), connection).await;
         let (value, request_id) = match answer {
             Ok(answer) => (reads::shown(&answer, source), classify::request_id(&answer)),
             Err(outcome) => (Shown::Failed(outcome), None),
         };
-        Read { value, request_id, took: sent_at.elapsed(), worn }
+        Read { value, request_id, took: sent_at.elapsed(), generation }
     }
 
     async fn page(&self, offset: u32, connection: Connection) -> Read<Listed> {
         let sent_at = Instant::now();
         let query = vec![("limit", PAGE.to_string()), ("offset", offset.to_string())];
         let outgoing = Outgoing { query, largest_answer: LARGEST_PAGE, ..bare("GET", "/v3/sources".to_owned()) };
-        let (worn, answer) = self.send(outgoing, connection).await;
+        let (generation, answer) = self.send(outgoing, connection).await;
         let (value, request_id) = match answer {
             Ok(answer) => (reads::listed(&answer), classify::request_id(&answer)),
             Err(outcome) => (Listed::Failed(outcome), None),
         };
-        Read { value, request_id, took: sent_at.elapsed(), worn }
+        Read { value, request_id, took: sent_at.elapsed(), generation }
     }
 }

@@ -38,13 +38,13 @@ pub(crate) fn shown(answer: &Answer, source: &SourceId) -> Shown {
     }
 }
 
-/// State words as they go into the journal. One that is known is none of our secrets; any other may be.
+/// Drops state words that contain a secret, since states go into the journal. Known words need no search.
 fn without_secrets(seen: SeenState, secrets: &Secrets) -> SeenState {
     let harmless = |word: &Word| word.is_copystate() || word.is_migrationcycle() || !secrets.are_in(word.as_str());
     SeenState { copystate: seen.copystate.filter(harmless), migrationcycle: seen.migrationcycle.filter(harmless) }
 }
 
-/// All that the service says of one source, without our secrets.
+/// Reads all fields of one source, without our secrets.
 pub(crate) fn described(answer: &Answer, source: &SourceId) -> Result<Value, Outcome> {
     let body = answer.success_text()?;
     let Ok(mut json @ Value::Object(_)) = serde_json::from_str(&body) else {
@@ -86,7 +86,7 @@ pub(crate) fn inventoried(answer: &Answer) -> Result<Inventoried, Outcome> {
     };
     let count = page.count.0.as_deref().and_then(|count| count.parse().ok());
     let Some(entries) = page.source_servers else {
-        // There may be nothing to put into an array.
+        // An account without sources may have no array either.
         let is_none = count == Some(0);
         return if is_none { Ok(Inventoried::default()) } else { Err(answer.not_the_right_json(&body)) };
     };
@@ -98,7 +98,7 @@ pub(crate) fn inventoried(answer: &Answer) -> Result<Inventoried, Outcome> {
     Ok(Inventoried { count, n_entries, sources })
 }
 
-/// Id of the source; none, if it has none and so is no source.
+/// Converts an entry of a page; `None` for one without an id, which is no source.
 fn inventory(entry: Described<'_>, secrets: &Secrets) -> Option<InInventory> {
     let text = |text: Scalar<'_>| text.0.map(|text| secrets.hide(&text).into_owned());
     let time = |time: Plain<'_>| if let Plain::Number(ms) = time { i64::try_from(ms).ok() } else { None };
@@ -141,8 +141,8 @@ pub(crate) fn listed(answer: &Answer) -> Listed {
     }
 }
 
-/// Each source once, and apart from them those that the page shows twice and not the same: what contradicts itself is a failed
-/// look at it, and it is asked for by its id.
+/// Separates a page into sources, each once, and those that it shows twice with different states. Such a contradiction counts
+/// as a failed look, and the source is asked for by its id.
 fn agreed(servers: Vec<(SourceId, SeenState)>) -> (Vec<(SourceId, SeenState)>, Vec<SourceId>) {
     let mut first = HashMap::with_capacity(servers.len());
     let mut contradicted = Vec::new();
@@ -250,7 +250,7 @@ mod tests {
             (vec![&a, &other, &b], vec![&other], &["a"]),
             (vec![&b, &other, &a], vec![&other], &["a"]),
             (vec![&a, &a, &b, &other], vec![&other], &["a"]),
-            // The third agrees with the first, and makes it no truer.
+            // A third entry that agrees with the first does not settle the contradiction.
             (vec![&a, &b, &a, &other], vec![&other], &["a"]),
             (vec![&a, &b, &b, &other], vec![&other], &["a"]),
         ] {

@@ -15,7 +15,7 @@ pub(crate) struct Reply {
     pub request_id: Option<String>,
     pub took: Duration,
     /// Generation of the credentials that it carried.
-    pub worn: Generation,
+    pub generation: Generation,
 }
 
 /// Result of one read.
@@ -25,7 +25,7 @@ pub(crate) struct Read<T> {
     pub request_id: Option<String>,
     pub took: Duration,
     /// Generation of the credentials that it carried.
-    pub worn: Generation,
+    pub generation: Generation,
 }
 
 /// Result of asking for one source by its id.
@@ -94,7 +94,7 @@ pub(crate) trait Remote: Send + Sync + 'static {
     fn ready(&self) -> impl Future<Output = Result<(), CredentialsError>> + Send;
 
     /// Replaces credentials that were refused, once for all requests that carried them.
-    fn renew(&self, worn: Generation) -> impl Future<Output = Renewal> + Send;
+    fn renew(&self, generation: Generation) -> impl Future<Output = Renewal> + Send;
 
     fn put(&self, source: &SourceId, sends: &TargetState, connection: Connection)
     -> impl Future<Output = Reply> + Send;

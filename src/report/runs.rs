@@ -36,7 +36,7 @@ pub struct RunLine {
     pub rows: u32,
     pub on_target: u64,
     pub unsettled: u64,
-    /// State in the journal has it, which cannot know that a launch was cut off.
+    /// State by the journal, which cannot know that a launch was cut off.
     pub running: bool,
     /// True if a launch holds it now.
     pub goes_on: bool,

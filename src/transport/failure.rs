@@ -79,7 +79,7 @@ fn tls_cause(error: &rustls::Error, by_proxy: bool) -> String {
     if by_proxy
         && let rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidForNameContext { .. }) = error
     {
-        // The library's text names the host, and that of a proxy is not shown.
+        // The library's text names the host, and the host of a proxy must not be shown.
         return "TLS: the certificate is not valid for the name that was asked for".to_owned();
     }
     let hint = match error {

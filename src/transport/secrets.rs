@@ -163,8 +163,8 @@ mod tests {
         crate::transport::request::encoded(text).to_string()
     }
 
-    fn each<T>(of: impl Iterator<Item = T>, dress: impl Fn(T) -> String) -> String {
-        of.map(dress).collect::<Vec<_>>().concat()
+    fn each<T>(of: impl Iterator<Item = T>, encode: impl Fn(T) -> String) -> String {
+        of.map(encode).collect::<Vec<_>>().concat()
     }
 
     fn every_byte(text: &str, before: &str) -> String {

@@ -7,7 +7,7 @@ use super::spec::Spec;
 use crate::credentials::error::CredentialsError;
 use crate::credentials::fitness::{self, Unfit};
 use crate::credentials::identity::Credentials;
-use crate::credentials::proof::{Keys, Proof};
+use crate::credentials::proof::{IdentityProof, Keys};
 use crate::transport::settings::TransportSettings;
 
 /// First credentials that were found, with warnings about them.
@@ -79,6 +79,6 @@ impl SearchPlaces<'_> {
             (Some(_), Some(project)) => project.clone(),
             (Some(_), None) | (None, _) => keys.access.clone(),
         };
-        Credentials::fixed(origin, Some(identity), project, Proof::Keys(keys), None)
+        Credentials::fixed(origin, Some(identity), project, IdentityProof::Keys(keys), None)
     }
 }

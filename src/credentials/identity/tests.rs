@@ -29,9 +29,9 @@ fn undressed() -> Request<'static> {
     }
 }
 
-fn dressed(credentials: &Credentials) -> String {
+fn authenticated(credentials: &Credentials) -> String {
     let mut request = undressed();
-    credentials.dress(&mut request).unwrap();
+    credentials.authenticate(&mut request).unwrap();
     assert!(!format!("{request:?} {credentials:?}").contains("s3cret"), "a secret is printed");
     match &request.headers[..] {
         [Header { name: "x-auth-token", value: HeaderValue::Secret(token) }] => token.expose_secret().to_owned(),
@@ -46,7 +46,7 @@ fn token(text: &str) -> Result<Credentials, CredentialsError> {
 #[test]
 fn one_trailing_line_break_is_not_part_of_a_token() {
     for text in ["s3cret", "s3cret\n", "s3cret\r\n"] {
-        assert_eq!(dressed(&token(text).unwrap()), "s3cret");
+        assert_eq!(authenticated(&token(text).unwrap()), "s3cret");
     }
 }
 
@@ -138,7 +138,7 @@ fn user_at(address: SocketAddr) -> Credentials {
 
 fn kind(credentials: &Credentials) -> String {
     let mut request = undressed();
-    credentials.dress(&mut request).unwrap();
+    credentials.authenticate(&mut request).unwrap();
     let names: Vec<&str> = request.headers.iter().map(|header| header.name).collect();
     names.join(" ")
 }
@@ -199,7 +199,7 @@ async fn a_token_is_renewed_ahead_of_its_expiry_and_serves_on_while_nobody_can_b
 fn dressed_in(credentials: &Credentials) -> String {
     let mut request =
         Request { method: "GET", host: "h", path: "/", query: &[], headers: Vec::new(), hidden: Vec::new(), body: b"" };
-    credentials.dress(&mut request).unwrap();
+    credentials.authenticate(&mut request).unwrap();
     match &request.headers[0].value {
         HeaderValue::Secret(text) => text.expose_secret().to_owned(),
         HeaderValue::Sealed(text) => text.expose_secret().to_owned(),
@@ -429,7 +429,7 @@ fn a_home_that_is_a_file_has_no_credentials_and_files_with_bad_ones_are_named() 
 fn an_expired_temporary_key_is_not_used() {
     let keys = Keys { access: "A".into(), secret: "s3cret".into(), security_token: Some("t".into()) };
     let at = "2020-01-01T00:00:00Z".parse().unwrap();
-    let expired = Credentials::fixed("HERE".into(), None, None, Proof::Keys(keys), Some(at));
+    let expired = Credentials::fixed("HERE".into(), None, None, IdentityProof::Keys(keys), Some(at));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let error = runtime.block_on(expired.ready()).unwrap_err();
     assert_eq!(error.to_string(), "the credentials in HERE expired at 2020-01-01T00:00:00Z");
@@ -444,7 +444,7 @@ fn command(text: &str) -> Credentials {
 async fn a_command_prints_a_token_or_keys_and_its_failures_are_named() {
     let good = command(r#"echo '{"token":"s3cret"}'"#);
     good.ready().await.unwrap();
-    assert_eq!(dressed(&good), "s3cret");
+    assert_eq!(authenticated(&good), "s3cret");
     let keys = command(r#"echo '{"access":"A","secret":"s3cret","securitytoken":"t"}'"#);
     keys.ready().await.unwrap();
     assert_eq!(kind(&keys), "x-sdk-date x-security-token authorization");
@@ -511,8 +511,8 @@ async fn the_agency_is_asked_with_a_token_and_on_old_hosts_without() {
         credentials.ready().await.unwrap();
         assert_eq!(seen.len(), 2);
         // Within a day the host is not asked for a token again.
-        let worn = credentials.held().generation;
-        assert_eq!(credentials.renew(worn).await, Renewal::Renewed);
+        let generation = credentials.held().generation;
+        assert_eq!(credentials.renew(generation).await, Renewal::Renewed);
         assert_eq!(seen.len(), 3, "{status}");
     }
 }

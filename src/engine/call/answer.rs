@@ -26,7 +26,7 @@ pub(super) struct Answered {
     pub(super) outcome: Outcome,
     pub(super) request_id: Option<String>,
     /// Credentials that the request wore.
-    pub(super) worn: Generation,
+    pub(super) generation: Generation,
     pub(super) left_at: Instant,
     pub(super) took: Duration,
 }
@@ -109,7 +109,7 @@ impl<R: Remote> Call<'_, R> {
         pass: Pass,
     ) -> Result<Outcome, JournalClosed> {
         let lane = self.lane;
-        let Answered { outcome, request_id, worn, left_at, took } = answered;
+        let Answered { outcome, request_id, generation, left_at, took } = answered;
         self.known.note_request(left_at);
         let ended = self.ended(attempt, outcome.clone(), request_id, took);
         lane.stop_if_refused_again(&outcome, self.tries.renewed).await?;
@@ -117,7 +117,7 @@ impl<R: Remote> Call<'_, R> {
         if is_refusal {
             self.record_with_consequence(ended.clone(), &outcome).await?;
         }
-        lane.heed(&outcome, left_at, worn).await?;
+        lane.heed(&outcome, left_at, generation).await?;
         lane.note_answer(&outcome).await?;
         self.queued.leave();
         self.tries.note(&outcome, lane.goes_on_renewed(&outcome));

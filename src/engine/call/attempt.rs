@@ -89,10 +89,12 @@ impl<R: Remote> Call<'_, R> {
         let took: Duration = left_at.elapsed();
         match reply {
             Some(reply) => {
-                let (outcome, request_id, worn) = (reply.outcome, reply.request_id, reply.worn);
-                Answered { outcome, request_id, worn, left_at, took }
+                let (outcome, request_id, generation) = (reply.outcome, reply.request_id, reply.generation);
+                Answered { outcome, request_id, generation, left_at, took }
             }
-            None => Answered { outcome: Outcome::aborted(), request_id: None, worn: Generation::NONE, left_at, took },
+            None => {
+                Answered { outcome: Outcome::aborted(), request_id: None, generation: Generation::NONE, left_at, took }
+            }
         }
     }
 }

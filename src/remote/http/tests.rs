@@ -339,7 +339,7 @@ async fn a_date_to_wait_for_counts_from_the_servers_clock() {
 fn nothing_that_holds_the_token_prints_it() {
     let http = http("http://127.0.0.1:1", PATIENT);
     let mut outgoing = bare("GET", "/".to_owned());
-    http.dress(&mut outgoing).expect("a token dresses anything");
+    http.authenticate(&mut outgoing).expect("a token goes with any request");
     assert!(outgoing.headers.iter().any(|header| header.name == "x-auth-token"));
     let printed = format!("{http:?} {:?}", outgoing.headers);
     assert!(!printed.contains("s3cret"), "{printed}");

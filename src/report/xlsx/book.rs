@@ -50,7 +50,7 @@ struct Formats {
 
 /// Size of one sheet, past which another one continues.
 #[derive(Clone, Copy)]
-struct Limits {
+struct SheetLimits {
     rows: u32,
     bytes: usize,
 }
@@ -58,7 +58,7 @@ struct Limits {
 pub(super) struct Spreadsheet {
     workbook: Workbook,
     formats: Formats,
-    limits: Limits,
+    limits: SheetLimits,
 }
 
 /// Writes a workbook, and copies it to `out` once it is complete.
@@ -68,11 +68,11 @@ pub(super) fn written<E: From<io::Error>>(
     created: Timestamp,
     fill: impl FnOnce(&mut Spreadsheet) -> Result<(), E>,
 ) -> Result<(), E> {
-    written_within(Limits { rows: MOST_ROWS, bytes: MOST_BYTES }, out, title, created, fill)
+    written_within(SheetLimits { rows: MOST_ROWS, bytes: MOST_BYTES }, out, title, created, fill)
 }
 
 fn written_within<E: From<io::Error>>(
-    limits: Limits,
+    limits: SheetLimits,
     out: &mut dyn io::Write,
     title: &str,
     created: Timestamp,
@@ -329,7 +329,7 @@ mod tests {
 
     type Archive = ZipArchive<Cursor<Vec<u8>>>;
 
-    fn book(limits: Limits, fill: impl FnOnce(&mut Spreadsheet) -> io::Result<()>) -> Archive {
+    fn book(limits: SheetLimits, fill: impl FnOnce(&mut Spreadsheet) -> io::Result<()>) -> Archive {
         let mut out = Vec::new();
         written_within(limits, &mut out, "a <title>", Timestamp::UNIX_EPOCH, fill).unwrap();
         ZipArchive::new(Cursor::new(out)).unwrap()
@@ -347,11 +347,11 @@ mod tests {
         sheet.end()
     }
 
-    const ENOUGH: Limits = Limits { rows: u32::MAX, bytes: usize::MAX };
+    const ENOUGH: SheetLimits = SheetLimits { rows: u32::MAX, bytes: usize::MAX };
 
     #[test]
     fn a_sheet_that_is_full_goes_on_in_the_next_under_the_same_header() {
-        for limits in [Limits { rows: 3, ..ENOUGH }, Limits { bytes: 2 * BYTES_OF_CELL, ..ENOUGH }] {
+        for limits in [SheetLimits { rows: 3, ..ENOUGH }, SheetLimits { bytes: 2 * BYTES_OF_CELL, ..ENOUGH }] {
             let mut book = book(limits, |book| numbers(book, 0..5));
             let sheets: Vec<String> =
                 (1..=3).map(|i| part(&mut book, &format!("xl/worksheets/sheet{i}.xml"))).collect();
