@@ -128,6 +128,27 @@ pub struct TargetState {
     pub migrationcycle: Option<Word>,
 }
 
+/// Treatment of a target that leaves one of its two fields open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PairCompletion {
+    /// The open field is filled in with what a look shows.
+    FromLook,
+    /// The target is sent as it stands.
+    #[default]
+    Off,
+}
+
+impl PairCompletion {
+    /// Returns the target to send. A field that was not seen stays open.
+    #[must_use]
+    pub fn complete(self, target: &TargetState, seen: Option<&SeenState>) -> TargetState {
+        match (self, seen) {
+            (Self::FromLook, Some(seen)) => target.completed_from(seen),
+            (Self::FromLook, None) | (Self::Off, _) => target.clone(),
+        }
+    }
+}
+
 /// Selection among the two fields of a source's state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
@@ -164,9 +185,7 @@ impl TargetState {
         self.copystate.is_some() && self.migrationcycle.is_some()
     }
 
-    /// Returns the target with an open field filled in from what was read.
-    #[must_use]
-    pub fn completed_from(&self, seen: &SeenState) -> TargetState {
+    fn completed_from(&self, seen: &SeenState) -> TargetState {
         TargetState {
             copystate: self.copystate.clone().or_else(|| seen.copystate.clone()),
             migrationcycle: self.migrationcycle.clone().or_else(|| seen.migrationcycle.clone()),
@@ -305,6 +324,9 @@ mod tests {
     fn a_half_target_is_completed_from_what_was_seen() {
         let wants = TargetState { copystate: Some(Word::new("stopped")), migrationcycle: None };
         let seen = SeenState { copystate: Some(Word::new("syncing")), migrationcycle: Some(Word::new("SYNCING")) };
-        assert_eq!(wants.completed_from(&seen).to_string(), "stopped/syncing");
+        let completed = |completion: PairCompletion, seen| completion.complete(&wants, seen).to_string();
+        assert_eq!(completed(PairCompletion::FromLook, Some(&seen)), "stopped/syncing");
+        assert_eq!(completed(PairCompletion::FromLook, None), wants.to_string());
+        assert_eq!(completed(PairCompletion::Off, Some(&seen)), wants.to_string());
     }
 }

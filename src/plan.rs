@@ -279,6 +279,7 @@ fn notation(source: &Source, content: &[u8]) -> Result<Notation, Foreign> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::PairCompletion;
     use crate::model::dialect::Dialect;
 
     const LENIENT: Reading = Reading {
@@ -286,7 +287,7 @@ mod tests {
         allow_outside: false,
         strict: false,
         dialect: Dialect::Auto,
-        fills_in: true,
+        completion: PairCompletion::FromLook,
         encoding: None,
     };
 
@@ -599,15 +600,15 @@ mod tests {
 
     #[test]
     fn what_the_dialect_does_not_have_is_told_with_its_place() {
-        let of = |dialect: &str, fills_in| Reading { dialect: dialect.parse().unwrap(), fills_in, ..LENIENT };
+        let of = |dialect: &str, completion| Reading { dialect: dialect.parse().unwrap(), completion, ..LENIENT };
         let plan = "id,state,cycle\na,premiging,setting\nb,INIT,no_ready\nc,stopped,\nd,premigin,\n";
         let expected = [
             "p:2:3: error: the 2025-11 edition has no copystate \"premiging\"",
             "p:3:8: error: the 2025-11 edition has no migrationcycle \"no_ready\"",
             "p:5:3: error: unknown copystate \"premigin\" (did you mean \"premiged\"?)",
         ];
-        for fills_in in [true, false] {
-            assert_eq!(problems_under(of("2025-11", fills_in), "p", plan), expected);
+        for completion in [PairCompletion::FromLook, PairCompletion::Off] {
+            assert_eq!(problems_under(of("2025-11", completion), "p", plan), expected);
         }
         let expected = [
             "p:4:11: error: the 2026-01 edition wants both fields, and nothing fills in the migrationcycle",
@@ -617,18 +618,18 @@ mod tests {
         let errors = |reading| -> Vec<String> {
             problems_under(reading, "p", plan).into_iter().filter(|line| line.contains(" error: ")).collect()
         };
-        assert_eq!(errors(of("2026-01", false)), expected);
-        assert_eq!(errors(of("2026-01", true)), expected[1..2]);
-        assert_eq!(errors(of("auto", false)), expected[1..2]);
+        assert_eq!(errors(of("2026-01", PairCompletion::Off)), expected);
+        assert_eq!(errors(of("2026-01", PairCompletion::FromLook)), expected[1..2]);
+        assert_eq!(errors(of("auto", PairCompletion::Off)), expected[1..2]);
         // Without a column for it, the problem is reported at the row itself.
-        let found = problems_under(of("2026-01", false), "p", "id,state\na,error\n");
+        let found = problems_under(of("2026-01", PairCompletion::Off), "p", "id,state\na,error\n");
         assert_eq!(
             found,
             ["p:2:1: error: the 2026-01 edition wants both fields, and nothing fills in the migrationcycle"]
         );
         // Expected states are not sent, so any edition accepts them; and unknown words are allowed in every dialect.
         let plan = "id,state,cycle,from_cycle\na,brand_new,syncing,tested\n";
-        let allowing = Reading { allow_unknown: true, ..of("2025-11", false) };
+        let allowing = Reading { allow_unknown: true, ..of("2025-11", PairCompletion::Off) };
         let found = problems_under(allowing, "p", plan);
         assert_eq!(found, ["p:2:21: warning: reads never show \"tested\": the row will always be refused"]);
     }

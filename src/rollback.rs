@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::event::Verdict;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
-use crate::judge;
+use crate::judge::effect::{Effect, on_target};
+use crate::judge::way_back;
 use crate::ledger::{Phase, Standing};
 use crate::model::words::Word;
 use crate::model::{Row, SeenState};
@@ -58,19 +59,19 @@ pub fn way_back(row: &Row, standing: &Standing) -> WayBack {
     let from = standing.after.clone().or_else(|| applied.then(|| SeenState::from(&row.wants)));
     let Some(from) = from else { return unchanged(standing) };
     let Some(to) = &standing.before else {
-        return none(judge::UNSEEN_BEFORE.to_owned());
+        return none(way_back::UNSEEN_BEFORE.to_owned());
     };
     if from == *to {
         return unchanged(standing);
     }
-    if let Some(moved) = standing.moved.as_ref().filter(|moved| !judge::on_target(&row.wants, moved)) {
+    if let Some(moved) = standing.moved.as_ref().filter(|moved| !on_target(&row.wants, moved)) {
         return none(format!("somebody else moved it since: it is {moved}"));
     }
     // A retry may have begun where somebody else had put the row, and had no effect.
-    if let judge::Effect::Overtaken { .. } = judge::effect(&row.wants, Some(to), Some(&from)) {
+    if let Effect::Overtaken { .. } = Effect::from_look(&row.wants, Some(to), Some(&from)) {
         return none(format!("somebody else moved it: it is {from}"));
     }
-    if let Some(reason) = judge::no_way_back(&from, Some(to)) {
+    if let Some(reason) = way_back::reason_against(&from, Some(to)) {
         return none(reason);
     }
     WayBack::Back { from, to: to.clone() }

@@ -12,7 +12,7 @@ use super::lane::Lane;
 use super::lane::news::News;
 use crate::event::Verdict;
 use crate::event::row::RowEvent;
-use crate::judge::{self, Effect};
+use crate::judge::effect::{Effect, on_target};
 use crate::ledger::{Phase, Standing};
 use crate::model::{Row, SeenState, SourceId};
 use crate::recorder::JournalClosed;
@@ -97,14 +97,14 @@ fn found_at(row: &Row, standing: &Standing, seen: &SeenState, left: Timestamp) -
     }
     match standing.phase {
         Phase::Untried | Phase::Due if standing.looked => {
-            match judge::effect(&row.wants, standing.last_seen(), Some(seen)) {
+            match Effect::from_look(&row.wants, standing.last_seen(), Some(seen)) {
                 Effect::OnTarget => Found::OnTarget,
                 Effect::Overtaken { .. } => Found::Elsewhere,
                 Effect::NotYet { .. } | Effect::Unprovable { .. } => Found::AsKnown,
             }
         }
         Phase::Settled(Verdict::Applied | Verdict::Already) => {
-            let Some(settled_at) = standing.settled_at.filter(|_| !judge::on_target(&row.wants, seen)) else {
+            let Some(settled_at) = standing.settled_at.filter(|_| !on_target(&row.wants, seen)) else {
                 return Found::AsKnown;
             };
             let after = left.duration_since(settled_at);

@@ -16,7 +16,7 @@ use crate::event::{DrainReason, EventKind, LaneId, LaneStop};
 use crate::gate::Gate;
 use crate::gate::queue::Queue;
 use crate::model::dialect::Dialect;
-use crate::model::{RowId, SourceId};
+use crate::model::{PairCompletion, RowId, SourceId};
 use crate::recorder::{JournalClosed, Recorder};
 use crate::remote::service::Remote;
 use crate::retry::Patience;
@@ -62,6 +62,11 @@ pub(crate) struct LaneSettings {
 }
 
 impl LaneSettings {
+    /// Completion of targets before they are sent: without preflight there is no look to complete them from.
+    pub(crate) fn completion(&self) -> PairCompletion {
+        if self.preflight && self.complete_pair { PairCompletion::FromLook } else { PairCompletion::Off }
+    }
+
     /// Limits of the lane, as far as steering sets others.
     fn terms(&self, id: LaneId, base_rate: Option<f64>) -> LaneTerms {
         let Self { concurrency, rate_cap, concurrency_cap, .. } = *self;

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use super::lists::{COPYSTATES, MIGRATIONCYCLES, WordEntry, canonical, has};
 use super::words::Word;
-use super::{SeenState, TargetState};
+use super::{PairCompletion, SeenState, TargetState};
 
 /// Edition of the API's pages, named by its month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,15 +191,17 @@ impl Dialect {
     }
 
     /// Returns what this dialect cannot express of a target. Words that no list has are not judged here: they were allowed
-    /// explicitly. With `fills_in`, a field that the target leaves open will be taken from what was read.
-    pub fn objections(self, target: &TargetState, fills_in: bool) -> impl Iterator<Item = Objection> {
+    /// explicitly. A field that the target leaves open is no objection where it will be filled in.
+    pub fn objections(self, target: &TargetState, completion: PairCompletion) -> impl Iterator<Item = Objection> {
         let edition = self.edition().filter(|_| !target.is_empty());
         edition.into_iter().flat_map(move |edition| {
             Field::ALL.into_iter().filter_map(move |field| match field.word_in(target) {
                 Some(word) if field.knows(word) && edition.spelled(field, word).is_none() => {
                     Some(Objection::Word { edition, field, word: word.clone() })
                 }
-                None if edition.wants_both_fields() && !fills_in => Some(Objection::Half { edition, field }),
+                None if edition.wants_both_fields() && completion == PairCompletion::Off => {
+                    Some(Objection::Half { edition, field })
+                }
                 Some(_) | None => None,
             })
         })
@@ -309,13 +311,14 @@ mod tests {
         ];
         for (dialect, target, expected) in table {
             let dialect: Dialect = dialect.parse().unwrap();
-            let said: Vec<String> = dialect.objections(&target, false).map(|objection| objection.to_string()).collect();
+            let said: Vec<String> =
+                dialect.objections(&target, PairCompletion::Off).map(|objection| objection.to_string()).collect();
             assert_eq!(said.join("; "), expected, "{dialect:?} {target}");
         }
         let filled_in = target("stopped", "");
-        assert_eq!(Dialect::Of(Edition::Y2026M01).objections(&filled_in, true).count(), 0);
+        assert_eq!(Dialect::Of(Edition::Y2026M01).objections(&filled_in, PairCompletion::FromLook).count(), 0);
         let both = target("premiging", "tested");
-        assert_eq!(Dialect::Of(Edition::Y2025M11).objections(&both, true).count(), 2);
+        assert_eq!(Dialect::Of(Edition::Y2025M11).objections(&both, PairCompletion::FromLook).count(), 2);
     }
 
     #[test]

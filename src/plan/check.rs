@@ -323,8 +323,8 @@ impl RowChecker {
     }
 
     fn check_it_can_be_said(&mut self, wants: &TargetState, at: Positions<'_>) {
-        let Reading { dialect, fills_in, .. } = self.reading;
-        for objection in dialect.objections(wants, fills_in) {
+        let Reading { dialect, completion, .. } = self.reading;
+        for objection in dialect.objections(wants, completion) {
             self.problems.error(at(Some(column_of(objection.field()))), objection.to_string(), None);
         }
     }

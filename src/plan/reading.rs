@@ -3,10 +3,9 @@
 use encoding_rs::Encoding;
 
 use crate::model::dialect::Dialect;
-use crate::model::{Row, SeenState};
+use crate::model::{PairCompletion, Row, SeenState};
 
 /// Options for reading a plan.
-#[expect(clippy::struct_excessive_bools, reason = "leave that has nothing to do with each other")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading {
     /// Accepts state words that no edition of the API lists.
@@ -17,8 +16,8 @@ pub struct Reading {
     pub strict: bool,
     /// Dialect in which each row's target has to be expressible.
     pub dialect: Dialect,
-    /// A field that a row's target leaves open will be filled in from what is read.
-    pub fills_in: bool,
+    /// Completion of each row's target before it is sent.
+    pub completion: PairCompletion,
     /// Encoding of texts without a byte-order mark; `None` for UTF-8.
     pub encoding: Option<&'static Encoding>,
 }

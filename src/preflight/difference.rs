@@ -114,8 +114,7 @@ fn prospect_unless_skipped<R: Remote>(lane: &Lane<R>, row: &Row, standing: &Stan
 /// Refuses a row whose target the lane's dialect cannot express: a run may be resumed in another dialect than its plan was
 /// checked for.
 fn check_it_can_be_said(row: &Row, settings: &LaneSettings) -> Result<(), PreflightError> {
-    let fills_in = settings.preflight && settings.complete_pair;
-    let objection = settings.dialect.objections(&row.wants, fills_in).next();
+    let objection = settings.dialect.objections(&row.wants, settings.completion()).next();
     match objection {
         Some(objection) => Err(PreflightError::Unsayable { source_id: row.source_id.clone(), objection }),
         None => Ok(()),

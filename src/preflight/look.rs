@@ -264,7 +264,7 @@ async fn look_by_id<R: Remote>(
 }
 
 fn needs<R: Remote>(lane: &Lane<R>, row: &Row) -> Fields {
-    judge::needed_to_send(row, lane.settings.preflight && lane.settings.complete_pair)
+    judge::needed_to_send(row, lane.settings.completion())
 }
 
 /// Makes the event of a look that succeeded. A state that is neither the target nor the one that an earlier launch saw was caused

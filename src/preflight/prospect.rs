@@ -3,7 +3,8 @@
 use crate::engine::lane::{Lane, LaneSettings};
 use crate::event::Verdict;
 use crate::event::rules::Rules;
-use crate::judge::{self, Effect, Fate, Reason};
+use crate::judge::effect::Effect;
+use crate::judge::{self, Decision, Reason, way_back};
 use crate::ledger::{Phase, Standing};
 use crate::model::words::Pairing;
 use crate::model::{Row, SeenState, TargetState};
@@ -132,12 +133,12 @@ impl Prospect {
     pub(super) fn no_way_back(&self, row: &Row, standing: &Standing) -> Option<String> {
         match self {
             Self::Change { sends, .. } | Self::Unseen { sends } => {
-                judge::no_way_back(&sends.into(), standing.before.as_ref())
+                way_back::reason_against(&sends.into(), standing.before.as_ref())
             }
             // A look will show where it is.
             Self::LookFirst => match &standing.before {
-                Some(before) => judge::no_way_back(&(&row.wants).into(), Some(before)),
-                None => judge::stuck_in(&(&row.wants).into()),
+                Some(before) => way_back::reason_against(&(&row.wants).into(), Some(before)),
+                None => way_back::stuck_in(&(&row.wants).into()),
             },
             Self::Already | Self::Blocked { .. } | Self::LeftOut { .. } => None,
         }
@@ -146,7 +147,7 @@ impl Prospect {
 
 /// Computes the prospect of a row from its standing.
 pub(crate) fn prospect(row: &Row, standing: &Standing, look: LatestLook, settings: &LaneSettings) -> Prospect {
-    let LaneSettings { preflight, complete_pair, dialect, .. } = *settings;
+    let LaneSettings { preflight, dialect, .. } = *settings;
     match standing.phase {
         Phase::Open | Phase::InDoubt | Phase::Accepted => return Prospect::LookFirst,
         Phase::Settled(Verdict::Already) => return Prospect::Already,
@@ -167,10 +168,10 @@ pub(crate) fn prospect(row: &Row, standing: &Standing, look: LatestLook, setting
     if let Some(reason) = standing.moved.as_ref().and_then(|moved| overtaken_by(row, standing, moved)) {
         return Prospect::Blocked { verdict: Verdict::Overtaken, reason: reason.into() };
     }
-    match judge::judge(row, standing.last_seen(), complete_pair, dialect) {
-        Fate::Already => Prospect::Already,
-        Fate::Blocked { reason } => Prospect::Blocked { verdict: judge::unsent_verdict(standing), reason },
-        Fate::Change { sends, pairing } => Prospect::Change { sends: dialect.spelled(sends), pairing },
+    match Decision::from_look(row, standing.last_seen(), settings.completion(), dialect) {
+        Decision::Already => Prospect::Already,
+        Decision::Blocked { reason } => Prospect::Blocked { verdict: judge::unsent_verdict(standing), reason },
+        Decision::Change { sends, pairing } => Prospect::Change { sends: dialect.spelled(sends), pairing },
     }
 }
 
@@ -179,7 +180,7 @@ pub(super) fn overtaken_by(row: &Row, standing: &Standing, seen: &SeenState) -> 
     if !standing.looked || standing.doubted || standing.rules == Rules::First {
         return None;
     }
-    match judge::effect(&row.wants, Some(standing.last_seen()?), Some(seen)) {
+    match Effect::from_look(&row.wants, Some(standing.last_seen()?), Some(seen)) {
         Effect::Overtaken { reason } => Some(format!("{reason}; somebody moved it before it was sent")),
         Effect::OnTarget | Effect::NotYet { .. } | Effect::Unprovable { .. } => None,
     }

@@ -3,7 +3,6 @@
 use super::error::CommandError;
 use super::here::Here;
 use crate::console::Console;
-use crate::engine::lane::LaneSettings;
 use crate::journal::read::runs::RunRecord;
 use crate::plan::checked::Checked;
 use crate::plan::error::PlanError;
@@ -44,13 +43,12 @@ pub(crate) fn zone_for(context: &Context, run: Option<&RunRecord>) -> Zone {
 }
 
 pub(crate) fn reading_of(settings: &Settings, args: &PlanArgs) -> Reading {
-    let LaneSettings { preflight, complete_pair, dialect, .. } = settings.lane;
     Reading {
         allow_unknown: args.allow_unknown,
         allow_outside: args.allow_outside,
         strict: args.strict,
-        dialect,
-        fills_in: preflight && complete_pair,
+        dialect: settings.lane.dialect,
+        completion: settings.lane.completion(),
         encoding: args.encoding,
     }
 }

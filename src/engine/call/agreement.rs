@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::judge::Effect;
+use crate::judge::effect::Effect;
 
 /// Minimum time between two looks that agree on something strange.
 pub(super) const AGREED: Duration = Duration::from_secs(5);

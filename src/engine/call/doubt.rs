@@ -11,7 +11,8 @@ use super::agreement::{AGREED, AGREED_AT_THE_END, Agreement, FIRST_PAUSE};
 use super::state::{Call, Step};
 use crate::event::row::RowEvent;
 use crate::event::{Ground, Verdict};
-use crate::judge::{self, Effect, Reason};
+use crate::judge::effect::Effect;
+use crate::judge::{self, Reason};
 use crate::model::SeenState;
 use crate::remote::service::Remote;
 
@@ -105,7 +106,7 @@ impl<R: Remote> Call<'_, R> {
 
     /// Effect of what was sent, as a look shows it.
     pub(super) fn effect_of(&self, seen: Option<&SeenState>) -> Effect {
-        judge::effect(&self.row.wants, self.known.standing.last_seen(), seen)
+        Effect::from_look(&self.row.wants, self.known.standing.last_seen(), seen)
     }
 
     /// Settles the row from a look, or records that it is as before and may be sent again.

@@ -35,7 +35,7 @@ pub(super) enum LookNeeded {
 impl LookNeeded {
     /// Look that the plan and the settings ask for.
     fn by_plan(row: &Row, settings: &LaneSettings) -> Self {
-        if judge::depends_on_look(row, settings.preflight && settings.complete_pair) {
+        if judge::depends_on_look(row, settings.completion()) {
             Self::Direct
         } else if settings.preflight {
             Self::Recent

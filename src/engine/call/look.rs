@@ -17,7 +17,8 @@ use crate::event::Verdict;
 use crate::event::row::RowEvent;
 use crate::gate::AtHand;
 use crate::gate::queue::QueuePosition;
-use crate::judge::{self, Effect, Fate};
+use crate::judge::effect::Effect;
+use crate::judge::{self, Decision};
 use crate::model::{Fields, SeenState, TargetState};
 use crate::remote::service::Remote;
 
@@ -28,7 +29,8 @@ impl<R: Remote> Call<'_, R> {
     /// Target to send, if what is known of the row already says that it may queue for its turn.
     pub(super) fn sends_at_once(&mut self) -> Option<TargetState> {
         self.take_news();
-        self.known.may_queue().then(|| self.sends_from(self.known.seen.as_ref()))
+        let completion = self.lane.settings.completion();
+        self.known.may_queue().then(|| completion.complete(&self.row.wants, self.known.seen.as_ref()))
     }
 
     /// Looks at the row until it is known from a fresh look that it should be sent, and gives the target to send.
@@ -128,8 +130,9 @@ impl<R: Remote> Call<'_, R> {
         if !self.known.is_judged() {
             return Ok(self.row.wants.clone());
         }
-        match judge::judge(&self.row, seen.as_ref(), self.completes(), self.lane.settings.dialect) {
-            Fate::Change { sends, .. } => {
+        let settings = &self.lane.settings;
+        match Decision::from_look(&self.row, seen.as_ref(), settings.completion(), settings.dialect) {
+            Decision::Change { sends, .. } => {
                 if let Some(reason) = self.moved_meanwhile(seen.as_ref()) {
                     return Err(self.settle(Verdict::Overtaken, seen, Some(reason.into())).await);
                 }
@@ -140,11 +143,11 @@ impl<R: Remote> Call<'_, R> {
                 }
                 Ok(sends)
             }
-            Fate::Already => {
+            Decision::Already => {
                 let verdict = judge::on_target_verdict(&self.known.standing);
                 Err(self.settle(verdict, seen, None).await)
             }
-            Fate::Blocked { reason } => {
+            Decision::Blocked { reason } => {
                 let verdict = judge::unsent_verdict(&self.known.standing);
                 Err(self.settle(verdict, seen, Some(reason)).await)
             }
@@ -155,28 +158,16 @@ impl<R: Remote> Call<'_, R> {
     fn moved_meanwhile(&self, seen: Option<&SeenState>) -> Option<String> {
         let standing = &self.known.standing;
         let was = standing.last_seen().filter(|_| self.lane.settings.preflight && standing.looked);
-        match judge::effect(&self.row.wants, Some(was?), seen) {
+        match Effect::from_look(&self.row.wants, Some(was?), seen) {
             Effect::Overtaken { reason } => Some(format!("{reason}; somebody moved it before it was sent")),
             Effect::OnTarget | Effect::NotYet { .. } | Effect::Unprovable { .. } => None,
         }
     }
 
-    fn sends_from(&self, seen: Option<&SeenState>) -> TargetState {
-        match seen {
-            Some(seen) if self.completes() => self.row.wants.completed_from(seen),
-            Some(_) | None => self.row.wants.clone(),
-        }
-    }
-
-    /// Tells that the half of a pair that the plan leaves open is filled in.
-    fn completes(&self) -> bool {
-        self.lane.settings.preflight && self.lane.settings.complete_pair
-    }
-
     /// Fields that a look must show that decides about sending; a launch that only looks needs those of the target alone.
     fn needed_fields(&self) -> Fields {
         match self.purpose {
-            LaunchPurpose::Carry => judge::needed_to_send(&self.row, self.completes()),
+            LaunchPurpose::Carry => judge::needed_to_send(&self.row, self.lane.settings.completion()),
             LaunchPurpose::Reconcile => self.row.wants.fields(),
         }
     }

@@ -11,6 +11,7 @@ use crate::engine::onlookers::Onlooker;
 use crate::event::row::RowEvent;
 use crate::event::{EventKind, Ground, Outcome, Verdict};
 use crate::gate::queue::QueuePosition;
+use crate::judge::effect::on_target;
 use crate::judge::{self, Reason};
 use crate::ledger::{Phase, Standing};
 use crate::model::{Row, SeenState};
@@ -180,7 +181,7 @@ impl<'a, R: Remote> Call<'a, R> {
     fn has_arrived(&self) -> bool {
         let onlooker = self.queued.onlooker.as_ref().filter(|_| self.known.needs() == LookNeeded::InDoubt);
         onlooker.and_then(Onlooker::latest).is_some_and(|glimpse| {
-            self.known.was_seen_before(glimpse.left_at) && judge::on_target(&self.row.wants, &glimpse.seen)
+            self.known.was_seen_before(glimpse.left_at) && on_target(&self.row.wants, &glimpse.seen)
         })
     }
 

@@ -8,7 +8,8 @@ use super::agreement::{AGREED, AGREED_AT_THE_END, Agreement, FIRST_PAUSE};
 use super::state::{Call, Early, Step};
 use crate::engine::look_request::{LookAnswer, Urgency};
 use crate::event::{Ground, Verdict};
-use crate::judge::{Effect, Reason};
+use crate::judge::Reason;
+use crate::judge::effect::Effect;
 use crate::model::SeenState;
 use crate::remote::service::Remote;
 
