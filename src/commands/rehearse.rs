@@ -40,7 +40,7 @@ fn rehearsal_of(plan: &PlanToLaunch<'_>, launched: &LaunchedApart, from_live: bo
     Ok(Rehearsal::from_journal(&journal, &run, &plan.checked.terms, rehearsed)?)
 }
 
-/// Everything that `run` would refuse before anything, unless it is told otherwise.
+/// Error with which `run` would refuse the plan for want of approvals; empty when it has those that it needs.
 fn refusals(plan: &PlanToLaunch<'_>) -> Vec<String> {
     let error = must_be_approved(&plan.context, &plan.paper(), plan.path()).err();
     error.map(|error| whole_text(&error).replace("; nothing was sent", "")).into_iter().collect()

@@ -45,9 +45,9 @@ pub(crate) const UNNAMED: &str = "default";
 
 /// One account at one endpoint.
 pub(crate) struct Account {
-    /// What rows call it.
+    /// Name by which rows refer to it.
     pub(crate) name: String,
-    /// Whether rows that name no target are its own.
+    /// Rows that name no target belong to it.
     takes_unnamed: bool,
     pub(crate) settings: Settings,
     destination: Destination,
@@ -75,8 +75,8 @@ pub(crate) fn of_plan(context: &Context, checked: &Checked) -> Result<Vec<Accoun
     distinct(names.into_iter().map(account).collect::<Result<_, _>>()?)
 }
 
-/// Whether the settings have a profile for each account of a plan. Where they define none at all, they are not the ones
-/// that the plan will be run with.
+/// Checks that the settings have a profile for each account of a plan. Passes if they define no profile at all, because they are
+/// then not the settings that the plan will be run with, and in the sandbox.
 pub(crate) fn are_known(context: &Context, checked: &Checked) -> Result<(), CommandError> {
     let anywhere = context.layers.profiles().is_empty() || context.settings.destination == Some(Destination::Sandbox);
     for name in checked.accounts.iter().filter(|_| !anywhere) {
@@ -176,8 +176,8 @@ fn unnamed(settings: &Settings) -> &str {
     settings.profile.as_deref().unwrap_or(UNNAMED)
 }
 
-/// What a profile says, or the settings outside of any where none is needed: for rows that name no target, and in the
-/// sandbox, which stands for every account.
+/// Settings of a profile. If it is not defined, those outside of any profile serve for rows that name no target, and in the sandbox,
+/// which stands for every account; any other name is an error.
 fn settings_of(context: &Context, name: &str) -> Result<Settings, CommandError> {
     let needless = name == UNNAMED || context.settings.destination == Some(Destination::Sandbox);
     match Settings::read(&context.layers, Some(name)) {
@@ -264,7 +264,7 @@ impl Account {
         })
     }
 
-    /// Whose quota its requests use.
+    /// Account whose quota its requests use.
     fn account(&self) -> &str {
         self.settings.account.as_deref().unwrap_or(&self.name)
     }
@@ -286,15 +286,15 @@ impl Account {
         row.account.as_deref().map_or(self.takes_unnamed, |target| target == self.name)
     }
 
-    /// What one run at a time may use, whatever journals there are. A bare token does not say whose it is: it is told from
-    /// others by the name that `--account` gives it, or not at all. None: the sandbox, which is this process's own.
+    /// Key of the lock that lets one run at a time use the account, across all journals. A bare token does not name its account: two are
+    /// told apart by `--account` only, and otherwise share a key. The sandbox has no key, because it is this process's own.
     fn lock_key(&self) -> Option<String> {
         let Destination::Service(endpoint) = &self.destination else { return None };
         let identity = self.credentials.identity().or(self.settings.account.as_deref()).unwrap_or_default();
         Some(format!("{}\n{identity}", endpoint.place()))
     }
 
-    /// The same among the accounts of one plan, whose bare tokens its targets tell apart.
+    /// Key that tells the account from the others of its plan, where bare tokens are told apart by their targets.
     fn key_in_plan(&self) -> Option<String> {
         let is_told_apart = self.credentials.identity().is_some() || self.settings.account.is_some();
         let name = if is_told_apart { "" } else { &self.name };
@@ -336,7 +336,7 @@ struct LockFolder {
     mode: u32,
 }
 
-/// Where all users of the machine see them, if whoever administers it made that.
+/// Folder for locks that all users of the machine see; used if an administrator has made it.
 /// source: hier(7), file-hierarchy(7): `/run/lock` is for lock files.
 const OF_MACHINE: &str = "/run/lock/cutover";
 

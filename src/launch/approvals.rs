@@ -28,7 +28,7 @@ pub(crate) fn approvers(context: &Context) -> Result<Option<Allowed>, CommandErr
     Ok(Some(allowed))
 }
 
-/// As many people agreed as the plan wants, and those whose word counts here.
+/// Refuses a plan with fewer approvals than it requires. With approvers set, only their signatures count.
 pub(crate) fn must_be_approved(context: &Context, paper: &Paper, plan: &Path) -> Result<(), CommandError> {
     let required = paper.terms.require_approvals;
     let approvers = approvers(context)?;

@@ -140,7 +140,7 @@ impl Assembly {
         })
     }
 
-    /// Everything that went wrong here, whatever became of the rows.
+    /// Failures on this machine, independent of the rows: a lost journal, and events that could not be written out.
     pub(super) fn broken(losing: &Losing, undelivered: &Undelivered, n_sent: u64) -> Vec<String> {
         let undelivered = undelivered.get().map(|why| format!("the events could not be written: {why}"));
         losing.lost().map(|lost| lost.told(n_sent)).into_iter().chain(undelivered).collect()
@@ -232,7 +232,7 @@ impl Launch {
         self.accounts.iter().map(gate).collect()
     }
 
-    /// What the first answers of each account were, if earlier launches had any.
+    /// First answers of each account, replayed from earlier launches; empty if those had none.
     fn first_answers(&self, journal: &Journal) -> Result<Vec<FirstAnswers>, CommandError> {
         let of_lane = |id| {
             let mut replay = Replay::default();
@@ -242,7 +242,7 @@ impl Launch {
         (1..).map(LaneId).zip(&self.accounts).map(|(id, _)| of_lane(id)).collect()
     }
 
-    /// What launches before this one were told in the name of an account.
+    /// Quota and cool-down that the service told earlier launches for an account.
     fn past(&self, journal: &Journal, account: &Account) -> Result<Past, JournalError> {
         let (lane, now) = (account.lane(), self.clock.now());
         let quota = journal.learned_quota(&lane.endpoint, &lane.account)?.map(|quota| Remembered {

@@ -134,7 +134,8 @@ impl Launch {
         Ok(facts.ending())
     }
 
-    /// What is due in the accounts that still go. Where nothing was to be sent, that is for another launch.
+    /// Rows that are due in the accounts that still go on. Empty if this launch was not to send anything: they are then for another
+    /// launch.
     async fn due(&self, lanes: &Lanes, book: &Book) -> Result<Vec<Due>, JournalError> {
         let mut due = Vec::new();
         if self.request.consent != Consent::NothingIsSent {
@@ -159,7 +160,7 @@ impl Launch {
         }
     }
 
-    /// Everything that is left by what was saved, with the commands that go on with it.
+    /// Rest of the run by the saved journal, with the commands that go on with it.
     fn left_in(&self, saved: &Path) -> Result<Vec<String>, JournalError> {
         let journal = Journal::open_to_read(saved)?;
         let commands =
@@ -168,7 +169,7 @@ impl Launch {
     }
 }
 
-/// Whether requests were made, in whatever account, and none had an answer.
+/// Tells whether requests were made, in any account, and none of them had an answer.
 fn are_out_of_reach(lanes: &Lanes) -> bool {
     let mut tried = lanes.iter().filter_map(|lane| lane.is_out_of_reach()).peekable();
     tried.peek().is_some() && tried.all(|is_out_of_reach| is_out_of_reach)
@@ -216,7 +217,7 @@ fn by_signal(stop: &Stop) -> Option<Exit> {
     signals.into_iter().filter(|(reason, _)| stop.has_reason(*reason)).map(|(_, exit)| exit).reduce(Exit::worst)
 }
 
-/// How a launch ended that was stopped before it sent anything, or by what stands in the way of all of it.
+/// Code and reason of a launch that was stopped before it sent anything, or by an obstacle to all of it.
 fn halted(stop: &Stop, exit: Exit, reason: String, broken: &[String]) -> (Exit, Option<String>) {
     let (exit, reason) = match (exit, stop.chosen()) {
         (Exit::Interrupted, Some((_, why))) => (by_signal(stop).unwrap_or(Exit::Halted), why.unwrap_or(reason)),

@@ -108,7 +108,7 @@ fn columns(row: &Row) -> [String; 3] {
     [plain(row.source_id.as_str()), text(&row.name, MOST_OF_NAME).unwrap_or_default(), wave]
 }
 
-/// What would happen in one line.
+/// One line with the number of rows of each kind, and of those without a way back.
 pub(crate) fn headline(difference: &Preview) -> String {
     let counts = Kind::ALL.map(|kind| (difference.n(kind), kind.words().counted));
     let named: Vec<String> =

@@ -73,7 +73,7 @@ pub(crate) enum CommandError {
     NeverBegun { run: String, instead: String },
     #[error("`{}` is there already", .0.display())]
     Exists(PathBuf),
-    /// The same where nothing is replaced, whatever anybody says.
+    /// A destination that exists, for a verb that never replaces one: it has no `--force`.
     #[error("`{}` is there already", .0.display())]
     Taken(PathBuf),
     #[error("`{plan}` needs {} and has {given}{}; nothing was sent", count((*required).into(), "approval"), of_those(passed_over))]
@@ -82,7 +82,7 @@ pub(crate) enum CommandError {
         given: usize,
         required: u32,
         is_sealed: bool,
-        /// Only signatures count.
+        /// Approvers are set, so that an approval counts only if it is signed.
         is_signed: bool,
         /// Names that do not count, and why.
         passed_over: Vec<(String, String)>,
@@ -108,10 +108,10 @@ pub(crate) enum CommandError {
     Stopped { exit: Exit, reason: String },
     #[error(transparent)]
     AfterChanges(#[from] AfterChanges),
-    /// Told in one line, with what was sent.
+    /// The journal was lost during a launch, and no whole copy is saved. The text says what was sent.
     #[error("{0}")]
     JournalGone(String),
-    /// The same, where somebody wrote into it.
+    /// Another process wrote to the journal during a launch. The text says what was sent.
     #[error("{0}")]
     JournalAltered(String),
     #[error("{0}")]

@@ -58,7 +58,8 @@ pub(super) fn hint_of_key(path: &Path, problem: &SignatureError) -> String {
     format!("`ssh-add {key}` lets the agent have a key with a passphrase; `ssh-keygen -t ed25519 -f KEY` makes another")
 }
 
-/// Nothing of ours is lost with it. What a folder holds is nobody's to remove unseen.
+/// Hint for something foreign where a lock of ours belongs. A file is removed, as nothing of ours is lost with it; a folder is only
+/// moved aside, because its content is unknown.
 pub(super) fn hint_of_planted(path: &Path) -> String {
     let shown = shell_path(path);
     if path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
