@@ -23,6 +23,7 @@
 //! files in the folder, and these on each other.
 //!
 //! ```text
+//! program
 //! commands
 //! launch
 //! verb
@@ -72,8 +73,9 @@
 //!    `serve` shows it to browsers while it happens.
 //! 8. `inventory`, `doctor`: looking around without a run. [`rehearsal`]: what a night would come to. [`rollback`]: the way
 //!    back.
-//! 9. `settings`, `lock`, `memory` and `verb`: what every verb stands on. `launch`: a run carried out, from its checks to its summary.
-//!    [`commands`]: one function per verb, wiring the parts.
+//! 9. `settings`, `lock`, `memory` and `verb`: ground of every verb. `launch`: a run carried out, from its checks to its summary.
+//!    `verb` stands below `launch`, because a launch ends with the errors that a verb ends with. `commands`: a file for each verb,
+//!    named as it is typed. [`program`]: the process from its arguments to its exit code.
 //! 10. [`sandbox`]: the service on loopback, with its state machine, quotas and faults.
 //!
 //! One term a thing, and one thing a term:
@@ -105,7 +107,7 @@
 
 pub mod audit;
 mod clock;
-pub mod commands;
+mod commands;
 mod console;
 pub mod control;
 pub mod credentials;
@@ -128,6 +130,7 @@ pub mod model;
 mod observe;
 pub mod plan;
 mod preflight;
+pub mod program;
 mod recorder;
 pub mod rehearsal;
 mod remote;

@@ -9,5 +9,5 @@ use tikv_jemallocator::Jemalloc;
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
-    ExitCode::from(cutover::commands::main(std::env::args_os()).code())
+    ExitCode::from(cutover::program::main(std::env::args_os()).code())
 }

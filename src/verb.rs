@@ -8,3 +8,4 @@ pub(crate) mod here;
 pub(crate) mod journal;
 pub(crate) mod meant;
 pub(crate) mod results;
+pub(crate) mod runtime;

@@ -19,7 +19,7 @@ use crate::ssh::keygen;
 use crate::ssh::signature::Purpose;
 use crate::verb::approval::ApprovalError;
 use crate::verb::context::Context;
-use crate::verb::error::{CommandError, output_failed};
+use crate::verb::error::{CommandError, bad_key, key_must_exist, output_failed};
 use crate::whoami::Who;
 use crate::wording::amounts::count;
 use crate::wording::plain::shown;
@@ -32,7 +32,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str, key: Option<&P
         return Err(ApprovalError::MustSign.into());
     }
     if let Some(key) = key {
-        std::fs::metadata(key).map_err(|source| CommandError::Input { path: key.to_owned(), source })?;
+        key_must_exist(key)?;
     }
     let name = name.trim();
     if path == Path::new("-") {
@@ -65,7 +65,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str, key: Option<&P
         seal.approval(name, Some(crate::whoami::user()), Who::me(), crate::lock::host(), Timestamp::now());
     if let Some(key) = key {
         let signed = keygen::sign(&seal.signed_text(&approval), Purpose::Approval, key);
-        let (signature, _) = signed.map_err(|problem| CommandError::Key { path: key.to_owned(), problem })?;
+        let (signature, _) = signed.map_err(|problem| bad_key(key, problem))?;
         approval.signature = Some(signature);
     }
     let n_before = seal.counted(required, approvers.as_ref(), approval.at).n;

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::journal::place::Place;
 use crate::journal::read::lanes::LearnedQuota;
 use crate::journal::{Journal, JournalError};
-use crate::launch::accounts;
+use crate::launch::accounts::settings::UNNAMED;
 use crate::launch::saving::log_is_held;
 use crate::lock::{Lock, LockError};
 use crate::model::SeenState;
@@ -28,6 +28,7 @@ use crate::verb::advice::exit_of_credentials;
 use crate::verb::advice::of_journal::facts_of_journal;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, stdout_failed};
+use crate::verb::runtime::runtime;
 use crate::wording::sieve::Form;
 use crate::{console, files};
 
@@ -42,7 +43,7 @@ const SOURCES_PER_ACCOUNT: u64 = 1_000;
 const OF_READING: [&str; 5] = ["permission to read", "sources", "state words", "permission to write", "clock"];
 
 pub(super) fn doctor(context: &Context) -> Result<Exit, CommandError> {
-    let runtime = accounts::runtime()?;
+    let runtime = runtime()?;
     let mut exit = Exit::Done;
     let mut patients = vec![machine(context, &mut exit)];
     let names: Vec<Option<String>> = match (&context.settings.profile, context.layers.profiles().as_slice()) {
@@ -353,7 +354,7 @@ fn words<'a>(patient: &mut Patient, seen: impl Iterator<Item = &'a SeenState>) {
 /// Adds what earlier runs learned about the quota.
 fn learned(context: &Context, settings: &Settings, profile: Option<&str>, patient: &mut Patient) {
     let Some(endpoint) = &settings.destination else { return };
-    let account = settings.account.as_deref().or(profile).unwrap_or(accounts::UNNAMED);
+    let account = settings.account.as_deref().or(profile).unwrap_or(UNNAMED);
     let quota = Journal::open_to_read(&context.settings.journal)
         .and_then(|journal| journal.learned_quota(&endpoint.to_string(), account));
     match quota {

@@ -14,6 +14,7 @@ use crate::sandbox::signature::KeyPair;
 use crate::sandbox::{self, Config};
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, stdout_failed};
+use crate::verb::runtime::runtime;
 
 /// Token of a sandbox for which none is set. It opens nothing else.
 const TOKEN: &str = "sandbox-token";
@@ -45,7 +46,7 @@ pub(super) fn sandbox(
         keys: Some(keys),
         project: Some(project.clone()),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Start)?;
+    let runtime = runtime()?;
     runtime.block_on(async {
         let mut interrupt = signal(tokio::signal::unix::SignalKind::interrupt())?;
         let mut terminate = signal(tokio::signal::unix::SignalKind::terminate())?;

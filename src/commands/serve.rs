@@ -14,6 +14,7 @@ use crate::serve::{self, Door, IN_LINK, Token, WeakToken};
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, stdout_failed};
 use crate::verb::journal;
+use crate::verb::runtime::runtime;
 use crate::wording::plain::shown;
 
 /// Variable with the token, if no file is named. A flag would show it to everybody on the machine.
@@ -73,7 +74,7 @@ pub(super) fn serve(
     let path = context.settings.journal.clone();
     // An unusable journal is reported now, and not to the first visitor.
     drop(journal::to_read(context)?);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Start)?;
+    let runtime = runtime()?;
     let served = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(CommandError::Start)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(CommandError::Start)?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::accounts::Account;
+use super::accounts::account::Account;
 use crate::event::LanePlace;
 use crate::plan::paper::Paper;
 use crate::plan::sealed::{Counted, Seal};
@@ -47,7 +47,7 @@ pub(crate) fn must_be_approved(context: &Context, paper: &Paper, plan: &Path) ->
 pub(super) fn must_be_as_sealed(context: &Context, paper: &Paper, accounts: &[Account]) -> Result<(), CommandError> {
     let Some(seal) = &paper.seal else { return Ok(()) };
     must_look(context)?;
-    must_be_there(seal, &accounts.iter().map(Account::place).collect::<Vec<_>>())
+    must_be_at_the_same_accounts(seal, &accounts.iter().map(Account::place).collect::<Vec<_>>())
 }
 
 /// States that nobody looked at cannot be sealed, nor compared with what was sealed.
@@ -55,7 +55,7 @@ pub(crate) fn must_look(context: &Context) -> Result<(), CommandError> {
     if context.settings.lane.preflight { Ok(()) } else { Err(CommandError::SealedUnseen) }
 }
 
-fn must_be_there(seal: &Seal, here: &[LanePlace]) -> Result<(), CommandError> {
+fn must_be_at_the_same_accounts(seal: &Seal, here: &[LanePlace]) -> Result<(), CommandError> {
     let is_same = |place: &&LanePlace| here.contains(place);
     match seal.lanes.iter().find(|place| !is_same(place)) {
         None if seal.lanes.len() == here.len() => Ok(()),

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::accounts::Account;
+use super::accounts::account::Account;
 use super::inputs::Launch;
 use super::saving::Losing;
 use super::signals;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::accounts::Account;
+use super::accounts::account::Account;
 use super::inputs::Launch;
 use super::venue::Venue;
 use crate::journal::Journal;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::accounts::Account;
+use super::accounts::account::Account;
 use super::ready::Ready;
 use super::request::LaunchRequest;
 use crate::clock::Clock;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::accounts::Account;
+use super::accounts::account::Account;
 use super::given::given_by_hand;
 use super::planned::PlanToLaunch;
 use crate::journal::Journal;

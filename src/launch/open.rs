@@ -8,7 +8,9 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-use super::accounts::{self, Account};
+use super::accounts::account::Account;
+use super::accounts::credentials::fetch_credentials;
+use super::accounts::locks::lock_all;
 use super::closing::close_cut_off;
 use super::holding::as_begun;
 use super::inputs::Launch;
@@ -29,6 +31,7 @@ use crate::lock::{self, Lock};
 use crate::model::{SeenState, SourceId};
 use crate::report::next::given::GivenByHand;
 use crate::verb::error::CommandError;
+use crate::verb::runtime::runtime;
 
 /// A launch of a run in the journal that is meant, whose accounts and whose run nobody else has.
 pub(crate) struct Open {
@@ -46,7 +49,7 @@ impl Ready<&PlanToLaunch<'_>> {
     /// One that is not there is made after we were let in, so that a refusal leaves no file behind.
     pub(crate) fn open(self, unfinished: Unfinished) -> Result<Open, CommandError> {
         let (plan, mut ready) = self.split();
-        let locks = accounts::lock_all(&ready.context, &ready.accounts)?;
+        let locks = lock_all(&ready.context, &ready.accounts)?;
         let lanes: Vec<NewLane> = ready.accounts.iter().map(Account::lane).collect();
         let look = || {
             let journal = Journal::open(&ready.context.settings.journal)?;
@@ -54,8 +57,8 @@ impl Ready<&PlanToLaunch<'_>> {
             Ok::<_, CommandError>((journal, runs))
         };
         let looked_at = ready.context.settings.journal.exists().then(look).transpose()?;
-        let runtime = accounts::runtime()?;
-        accounts::let_in(&runtime, &ready.accounts)?;
+        let runtime = runtime()?;
+        fetch_credentials(&runtime, &ready.accounts)?;
         let (mut journal, runs) = looked_at.map_or_else(look, Ok)?;
         close_cut_off(&ready.context, &mut journal)?;
         if let Some(run) = runs.to_take_up {
@@ -71,8 +74,8 @@ impl Ready<&PlanToLaunch<'_>> {
 
     /// Is let in, and makes a run in a journal that is thrown away.
     pub(crate) fn open_apart(self) -> Result<OpenApart, CommandError> {
-        let runtime = accounts::runtime()?;
-        accounts::let_in(&runtime, &self.accounts)?;
+        let runtime = runtime()?;
+        fetch_credentials(&runtime, &self.accounts)?;
         self.apart(runtime)
     }
 
@@ -110,9 +113,9 @@ impl Ready<RunToTakeUp> {
     /// Locks the accounts and is let in. The journal is open, and the run was found in it.
     pub(crate) fn open(self) -> Result<Open, CommandError> {
         let (RunToTakeUp { journal, run }, ready) = self.split();
-        let locks = accounts::lock_all(&ready.context, &ready.accounts)?;
-        let runtime = accounts::runtime()?;
-        accounts::let_in(&runtime, &ready.accounts)?;
+        let locks = lock_all(&ready.context, &ready.accounts)?;
+        let runtime = runtime()?;
+        fetch_credentials(&runtime, &ready.accounts)?;
         Open::hold(ready, journal, (run.key, None), runtime, locks)
     }
 }

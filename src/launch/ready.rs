@@ -1,25 +1,23 @@
 //! A launch that nothing refuses any more that can be known without a lock, and without a word to the service.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead};
 use std::path::Path;
 
-use super::accounts::{self, Account, Unsaid};
+use super::accounts;
+use super::accounts::account::Account;
+use super::accounts::said_by_journal::{must_be_meant, said_by_journal_alone};
 use super::approvals::{must_be_approved, must_be_as_sealed};
 use super::holding::{as_begun, paper_of, tell_what_holds};
 use super::planned::PlanToLaunch;
 use super::request::{Answers, LaunchRequest};
 use super::taking_up::{RunToTakeUp, warn_of_an_open_folder};
-use crate::console;
 use crate::journal::Journal;
-use crate::journal::read::runs::RunRecord;
 use crate::model::{SeenState, SourceId};
 use crate::plan::paper::Paper;
 use crate::settings::Settings;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::waves::{Part, WaveTerms};
-use crate::wording::plain::plain;
 
 /// A launch of `From`: of a plan or of a run. Settings, plan or run, terms, approvals and accounts were checked, in this order, so
 /// that what is wrong with the plan is said before anybody is asked for credentials.
@@ -100,11 +98,11 @@ impl Ready<RunToTakeUp> {
             must_be_approved(&context, &paper, Path::new(&run.plan_path))?;
             must_be_as_sealed(&context, &paper, &accounts)?;
         }
-        let unsaid = accounts::unsaid(&context, &lanes, &paper.terms, begun_in)?;
+        let unconfirmed = said_by_journal_alone(&context, &lanes, &paper.terms, begun_in)?;
         request.must_fit(&paper.terms)?;
         request.must_be_able_to_ask(Answers::Free)?;
-        if let Some(unsaid) = unsaid {
-            must_be_meant(run, unsaid)?;
+        if let Some(unconfirmed) = unconfirmed {
+            must_be_meant(run, unconfirmed)?;
         }
         Ok(Self { from: found, context, request, paper, accounts })
     }
@@ -116,19 +114,4 @@ impl<From> Ready<From> {
         let Self { from, context, request, paper, accounts } = self;
         (from, Ready { from: (), context, request, paper, accounts })
     }
-}
-
-/// Asks whether a run is to go where only its journal says. A yes that was given beforehand was given to what the person knew.
-fn must_be_meant(run: &RunRecord, Unsaid { way, flags }: Unsaid) -> Result<(), CommandError> {
-    let id = plain(&run.id);
-    if !console::can_ask() {
-        return Err(CommandError::SaidByJournalAlone { run: id, way, flags });
-    }
-    console::ask(&format!(
-        "Only the journal says that run {id} goes {way}: credentials and changes would go there. Go on? [y/N]"
-    ));
-    let mut answer = String::new();
-    // What cannot be read is no yes.
-    _ = io::stdin().lock().read_line(&mut answer);
-    if console::is_yes(&answer) { Ok(()) } else { Err(CommandError::NotAgreed) }
 }

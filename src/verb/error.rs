@@ -269,8 +269,8 @@ pub(crate) fn stdout_failed(source: io::Error) -> CommandError {
     CommandError::Output { what: "to standard output".to_owned(), source }
 }
 
-/// A key that is not there is told before the work, and by its name.
-pub(crate) fn must_be_there(key: &Path) -> Result<(), CommandError> {
+/// Checks that the file of a key exists, so that a missing one is told by its name and before the work.
+pub(crate) fn key_must_exist(key: &Path) -> Result<(), CommandError> {
     std::fs::metadata(key).map(drop).map_err(unreadable(key))
 }
 

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::checking::checker_sum;
+use super::checker::checker_sum;
 use crate::audit::bundle::{
     APPROVALS, BundleForm, CHECK, CHECKER, FORM, HEAD, JOURNAL, MANIFEST, Manifest, PLAN, SIGNATURE, approvals_text,
     is_name,
@@ -29,30 +29,30 @@ use crate::plan::paper::Paper;
 use crate::ssh::keygen;
 use crate::ssh::signature::Purpose;
 use crate::verb::context::Context;
-use crate::verb::error::{CommandError, bad_destination, bad_key, must_be_there, output_failed};
+use crate::verb::error::{CommandError, bad_destination, bad_key, key_must_exist, output_failed};
 use crate::verb::journal;
 use crate::verb::meant::{self, Otherwise};
 use crate::verb::results::{print, print_json, write_report};
 use crate::wording::plain::shown;
 
-const README: &str = include_str!("bundle/README.md");
+const README: &str = include_str!("export/README.md");
 
 /// Content of a bundle, and its destination.
-pub(in crate::commands) struct Exported<'a> {
-    pub(in crate::commands) run: Option<&'a str>,
+pub(super) struct Exported<'a> {
+    pub(super) run: Option<&'a str>,
     /// True for the whole journal, with its other runs.
-    pub(in crate::commands) all_runs: bool,
-    pub(in crate::commands) output: &'a Path,
-    pub(in crate::commands) key: Option<&'a Path>,
+    pub(super) all_runs: bool,
+    pub(super) output: &'a Path,
+    pub(super) key: Option<&'a Path>,
 }
 
-pub(in crate::commands) fn export(context: &Context, what: &Exported<'_>) -> Result<Exit, CommandError> {
+pub(super) fn export(context: &Context, what: &Exported<'_>) -> Result<Exit, CommandError> {
     let Exported { run, all_runs, output, key } = *what;
     if output.exists() {
         return Err(CommandError::Taken(output.to_owned()));
     }
     check_destination(output).map_err(bad_destination(output))?;
-    key.map_or(Ok(()), must_be_there)?;
+    key.map_or(Ok(()), key_must_exist)?;
     let folder = folder_beside(output).map_err(output_failed(output))?;
     let id = {
         let journal = journal::to_read(context)?;

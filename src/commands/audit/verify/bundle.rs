@@ -2,23 +2,26 @@
 
 use std::path::Path;
 
+use unpacking::error::UnpackError;
+use unpacking::{Unpacked, unpacked};
+
 use super::against::Against;
-use super::telling::tell;
-use super::unpacking::error::UnpackError;
-use super::unpacking::{Unpacked, unpacked};
 use crate::audit::bundle::reports::CompareError;
-use crate::audit::bundle::{self, BadBundle, BundleForm, Bundled, CHECK, CHECKER};
+use crate::audit::bundle::{self, BadBundle, BundleForm, Bundled, CHECK};
 use crate::audit::{self, Altered, AuditError, ProvenBy, Verified};
+use crate::commands::audit::checker::checker_sum;
+use crate::commands::audit::telling::tell;
 use crate::exit::Exit;
 use crate::journal::Journal;
-use crate::journal::chain::hex;
 use crate::journal::read::runs::RunRecord;
 use crate::ssh::signature::{Purpose, is_among, verify};
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, output_failed, unreadable};
 
+mod unpacking;
+
 /// Verifies a bundle. A run that is named has to be the one that the bundle is about.
-pub(in crate::commands) fn verify_bundle(
+pub(in crate::commands::audit) fn verify_bundle(
     context: &Context,
     path: &Path,
     run: Option<&str>,
@@ -97,10 +100,4 @@ fn held_together(
         checker_is_ours: bundle.manifest.0.get(CHECK).is_some_and(|sum| *sum == checker_sum()),
     };
     Ok(verified.in_bundle(bundled, findings))
-}
-
-/// Returns the SHA-256 of the `check.py` of this version.
-pub(in crate::commands) fn checker_sum() -> String {
-    use sha2::{Digest as _, Sha256};
-    hex(&Sha256::digest(CHECKER))
 }

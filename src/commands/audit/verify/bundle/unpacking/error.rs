@@ -5,7 +5,7 @@ use std::io;
 use crate::audit::bundle::BadBundle;
 
 #[derive(Debug, thiserror::Error)]
-pub(in crate::commands::evidence) enum UnpackError {
+pub(in crate::commands::audit::verify::bundle) enum UnpackError {
     #[error(transparent)]
     Bad(#[from] BadBundle),
     #[error(transparent)]

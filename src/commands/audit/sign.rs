@@ -1,67 +1,21 @@
-//! `audit`: checks for an auditor, and evidence to take along.
+//! `audit sign`: signs the head of a run, to be kept elsewhere.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::audit::bundle::CHECKER;
-use crate::audit::{self, Audit, Signed, signature};
+use super::telling::tell;
+use crate::audit::{self, signature};
 use crate::exit::Exit;
 use crate::files::beside::check_destination;
 use crate::ssh::keygen;
 use crate::ssh::signature::Purpose;
 use crate::verb::context::Context;
-use crate::verb::error::{CommandError, bad_destination, bad_key, must_be_there, output_failed, unreadable};
+use crate::verb::error::{CommandError, bad_destination, bad_key, key_must_exist, output_failed};
 use crate::verb::journal;
 use crate::verb::meant::{self, Otherwise};
-use crate::verb::results::{print_document, write_fit};
+use crate::verb::results::write_fit;
 use crate::wording::shell::shell_path;
 use crate::wording::sieve::Form;
-
-mod against;
-mod checking;
-mod export;
-mod telling;
-mod unpacking;
-
-pub(super) use against::Against;
-pub(super) use checking::verify_bundle;
-pub(super) use export::{Exported, export};
-
-use telling::tell;
-
-pub(super) fn verify(context: &Context, run: Option<&str>, against: &Against<'_>) -> Result<Exit, CommandError> {
-    let read = |path: &Path| crate::texts::read(path).map_err(unreadable(path));
-    let signature = against.signature.map(read).transpose()?;
-    let signers = against.signer.map(read).transpose()?;
-    let head = match (against.head, against.signature) {
-        (Some(head), _) => Some(read(head)?),
-        (None, Some(signature)) => head_beside(signature).map(|head| read(&head)).transpose()?,
-        (None, None) => None,
-    };
-    let journal = journal::to_read(context)?;
-    let audit = journal.at_one_instant(|| {
-        let mut audit = match run {
-            Some(_) => audit::verify_one(&journal, &meant::run(context, &journal, run, Otherwise::LaunchedLast)?)?,
-            None => audit::verify_all(&journal)?,
-        };
-        if let Some(code) = against.anchor {
-            audit = audit.against(code)?;
-        }
-        if let Some(signature) = &signature {
-            let signed = Signed { head: head.as_deref(), signature, signers: signers.as_deref() };
-            audit = audit.signed(&journal, &signed)?;
-        }
-        Ok::<Audit, CommandError>(audit)
-    })?;
-    tell(context, &audit)?;
-    Ok(if audit.is_ok() { Exit::Done } else { Exit::Integrity })
-}
-
-/// Returns the signed text beside a signature, where `audit sign` and `ssh-keygen` put it.
-fn head_beside(signature: &Path) -> Option<PathBuf> {
-    let head = signature.to_str()?.strip_suffix(".sig").map(PathBuf::from)?;
-    head.is_file().then_some(head)
-}
 
 /// Verifies a run and signs its head, and writes head and signature beside each other.
 pub(super) fn sign(
@@ -71,7 +25,7 @@ pub(super) fn sign(
     output: Option<&Path>,
     force: bool,
 ) -> Result<Exit, CommandError> {
-    must_be_there(key)?;
+    key_must_exist(key)?;
     let journal = journal::to_read(context)?;
     let run = meant::run(context, &journal, run, Otherwise::LaunchedLast)?;
     let head_path = output.map_or_else(|| PathBuf::from(format!("{}.head", run.id)), Path::to_owned);
@@ -114,10 +68,4 @@ fn with_more(path: &Path, more: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(more);
     name.into()
-}
-
-/// Prints the program that checks a bundle without cutover, as this version adds it to each bundle.
-pub(super) fn checker() -> Result<Exit, CommandError> {
-    print_document(Form::Text, |out| Ok(out.write_all(CHECKER.as_bytes())?))?;
-    Ok(Exit::Done)
 }

@@ -1,0 +1,73 @@
+//! Locks of accounts: one run at a time uses an account, whatever journals there are.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::account::Account;
+use crate::files;
+use crate::journal;
+use crate::lock::{Lock, LockError};
+use crate::settings::directories::user_directory;
+use crate::verb::context::Context;
+use crate::verb::error::CommandError;
+
+/// One run per account and endpoint, whatever journals they use. What cannot be told apart is locked once for all of it.
+pub(in crate::launch) fn lock_all(context: &Context, accounts: &[Account]) -> Result<Vec<Lock>, CommandError> {
+    let keys: BTreeMap<String, &Account> =
+        accounts.iter().rev().filter_map(|account| Some((account.lock_key()?, account))).collect();
+    let locks = keys.iter().map(|(key, account)| lock(context, account, key));
+    Ok(locks.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+fn lock(context: &Context, account: &Account, key: &str) -> Result<Option<Lock>, CommandError> {
+    let name = format!("{}.lock", journal::chain::hex(&Sha256::digest(key)[..16]));
+    let what = format!("account `{}` at {}", account.account(), account.destination);
+    let unnoticed = "another run of this account would not be noticed";
+    let mut folders = lock_folders().peekable();
+    if folders.peek().is_none() {
+        context.console.warn_all_the_same(&format!("no home directory: {unnoticed}"));
+    }
+    for folder in folders {
+        let path = folder.path.join(&name);
+        let made = if folder.is_shared { Ok(()) } else { files::make_private_folders(&folder.path) };
+        let taken = made
+            .map_err(|source| LockError::Io { path: path.clone(), source })
+            .and_then(|()| Lock::take(&path, folder.mode, &what, &context.settings.journal));
+        match taken {
+            Ok(lock) => return Ok(Some(lock)),
+            Err(refused @ (LockError::Held { .. } | LockError::NotOurs { .. })) => return Err(refused.into()),
+            Err(unusable @ (LockError::Unworkable(_) | LockError::Io { .. })) => {
+                let of_others = if folder.is_shared { " if another user began it" } else { "" };
+                context.console.warn_all_the_same(&format!("{unusable}: {unnoticed}{of_others}"));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// A folder for the locks of accounts.
+struct LockFolder {
+    path: PathBuf,
+    is_shared: bool,
+    /// Rights of a lock in it.
+    mode: u32,
+}
+
+/// Folder for locks that all users of the machine see; used if an administrator has made it.
+/// source: hier(7), file-hierarchy(7): `/run/lock` is for lock files.
+const OF_MACHINE: &str = "/run/lock/cutover";
+
+/// The machine's own, where there is one that nobody else could have made, and then the user's.
+fn lock_folders() -> impl Iterator<Item = LockFolder> {
+    let of_machine = files::is_shared_by_root(Path::new(OF_MACHINE)).then(|| {
+        let path = PathBuf::from(OF_MACHINE);
+        // Whoever may open it may wait for it.
+        LockFolder { mode: files::private_mode(&path) | 0o044, path, is_shared: true }
+    });
+    let of_user = user_directory(&|name: &str| std::env::var_os(name), "XDG_STATE_HOME", ".local/state");
+    let of_user =
+        of_user.map(|folder| LockFolder { path: folder.join("locks"), is_shared: false, mode: files::PRIVATE });
+    of_machine.into_iter().chain(of_user)
+}

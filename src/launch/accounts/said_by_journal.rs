@@ -1,0 +1,77 @@
+//! Places and accounts of a run that only its journal names: whoever wrote the journal would have our credentials sent there.
+
+use std::collections::BTreeSet;
+use std::io::{self, BufRead};
+
+use super::settings::{begun_at, settings_of_lane};
+use crate::console;
+use crate::journal::read::lanes::LaneRecord;
+use crate::journal::read::runs::RunRecord;
+use crate::report::next::flags;
+use crate::report::next::given::GivenByHand;
+use crate::settings::parse::Destination;
+use crate::verb::context::Context;
+use crate::verb::error::CommandError;
+use crate::waves::Terms;
+use crate::wording::plain::plain;
+
+/// Parts of a run's way that stand in its journal and nowhere else: neither in a flag, nor in the environment or a file.
+/// Whoever wrote the journal would have our credentials there.
+pub(in crate::launch) struct Unconfirmed {
+    /// The way, such as to an endpoint, as an account.
+    way: String,
+    /// Flags that say it, each with a blank before it. None: of several accounts each has its profile to say it.
+    flags: Option<String>,
+}
+
+/// Destinations that nobody says but the journal. `profile`: the one of rows that name no target, if only the run has it. The
+/// sandbox is this process, and nobody's endpoint.
+pub(in crate::launch) fn said_by_journal_alone(
+    context: &Context,
+    lanes: &[LaneRecord],
+    terms: &Terms,
+    profile: Option<&str>,
+) -> Result<Option<Unconfirmed>, CommandError> {
+    let (mut endpoints, mut accounts) = (BTreeSet::new(), BTreeSet::new());
+    let mut is_away = false;
+    for lane in lanes.iter().filter(|lane| begun_at(lane) != Some(Destination::Sandbox)) {
+        is_away = true;
+        let settings = settings_of_lane(context, lane, lanes, terms)?;
+        if settings.destination != begun_at(lane) {
+            endpoints.insert(lane.endpoint.as_str());
+        }
+        if settings.account.as_deref().unwrap_or(&lane.name) != lane.account {
+            accounts.insert(lane.account.as_str());
+        }
+    }
+    let profile = profile.filter(|_| is_away);
+    if endpoints.is_empty() && accounts.is_empty() && profile.is_none() {
+        return Ok(None);
+    }
+    let can_be_flags = lanes.len() == 1 || (endpoints.len() <= 1 && accounts.is_empty());
+    let (mut way, mut flags) = (Vec::new(), GivenByHand::new());
+    let parts = [("endpoint", "to", endpoints), ("account", "as account", accounts)];
+    for (key, joint, said) in parts.into_iter().chain([("profile", "in profile", profile.into_iter().collect())]) {
+        way.extend(said.iter().map(|said| format!("{joint} `{}`", plain(said))));
+        flags.extend(said.into_iter().map(|said| (key.to_owned(), said.to_owned())));
+    }
+    Ok(Some(Unconfirmed { way: way.join(", "), flags: can_be_flags.then(|| flags::flags(&flags)) }))
+}
+
+/// Asks whether a run is to go where only its journal says. A yes that was given beforehand was given to what the person knew.
+pub(in crate::launch) fn must_be_meant(
+    run: &RunRecord,
+    Unconfirmed { way, flags }: Unconfirmed,
+) -> Result<(), CommandError> {
+    let id = plain(&run.id);
+    if !console::can_ask() {
+        return Err(CommandError::SaidByJournalAlone { run: id, way, flags });
+    }
+    console::ask(&format!(
+        "Only the journal says that run {id} goes {way}: credentials and changes would go there. Go on? [y/N]"
+    ));
+    let mut answer = String::new();
+    // What cannot be read is no yes.
+    _ = io::stdin().lock().read_line(&mut answer);
+    if console::is_yes(&answer) { Ok(()) } else { Err(CommandError::NotAgreed) }
+}

@@ -1,0 +1,74 @@
+//! Settings of each account: those of the profile that its target names, as its run was begun.
+
+use crate::journal::read::lanes::LaneRecord;
+use crate::journal::read::runs::RunRecord;
+use crate::settings::Settings;
+use crate::settings::error::SettingsError;
+use crate::settings::parse::Destination;
+use crate::verb::context::Context;
+use crate::verb::error::CommandError;
+use crate::waves::Terms;
+
+/// Rows that name no target belong to it, unless `--profile` names another.
+pub(crate) const UNNAMED: &str = "default";
+
+pub(super) fn unnamed(settings: &Settings) -> &str {
+    settings.profile.as_deref().unwrap_or(UNNAMED)
+}
+
+/// A plan file may name the profile of a target; else it bears the target's name.
+pub(super) fn profile_of<'a>(terms: &'a Terms, target: &'a str) -> &'a str {
+    terms.targets.get(target).map_or(target, String::as_str)
+}
+
+/// Settings of a profile. If it is not defined, those outside of any profile serve for rows that name no target, and in the sandbox,
+/// which stands for every account; any other name is an error.
+pub(super) fn settings_of(context: &Context, name: &str) -> Result<Settings, CommandError> {
+    let needless = name == UNNAMED || context.settings.destination == Some(Destination::Sandbox);
+    match Settings::read(&context.layers, Some(name)) {
+        Err(SettingsError::UnknownProfile { .. }) if needless => Ok(context.settings.clone()),
+        read => Ok(read?),
+    }
+}
+
+pub(super) fn settings_of_lane(
+    context: &Context,
+    lane: &LaneRecord,
+    lanes: &[LaneRecord],
+    terms: &Terms,
+) -> Result<Settings, CommandError> {
+    settings_of(context, profile_of(terms, &lane.name)).or_else(|unknown| match lanes {
+        // Its name was the account's, when no profile was needed to name one.
+        [_] => Ok(context.settings.clone()),
+        _ => Err(unknown),
+    })
+}
+
+impl Settings {
+    /// A run is gone on with where it was begun.
+    pub(super) fn begun_as(&mut self, run: &RunRecord, lane: &LaneRecord) -> Result<(), CommandError> {
+        let begun = begun_at(lane);
+        if let Some(flag) = self.destination_by_flag.filter(|_| self.destination != begun) {
+            let named = self.destination.as_ref().map(ToString::to_string).unwrap_or_default();
+            return Err(CommandError::OtherEndpoint { begun: lane.endpoint.clone(), named, flag });
+        }
+        self.destination = begun;
+        self.account = Some(lane.account.clone()).filter(|account| *account != lane.name);
+        if let Some(scenario) = run.settings.get("scenario").and_then(serde_json::Value::as_str) {
+            scenario.clone_into(&mut self.scenario);
+        }
+        if let Some(seed) = run.settings.get("seed").and_then(serde_json::Value::as_str) {
+            self.seed = seed.parse().unwrap_or(self.seed);
+        }
+        Ok(())
+    }
+}
+
+/// Destination of a lane when its run was begun.
+pub(super) fn begun_at(lane: &LaneRecord) -> Option<Destination> {
+    if lane.endpoint == "sandbox" {
+        Some(Destination::Sandbox)
+    } else {
+        lane.endpoint.parse().ok().map(Destination::Service)
+    }
+}

@@ -1,0 +1,125 @@
+//! Start and end of the process: arguments, settings, the verb, and the failure that it ends with.
+
+use std::any::Any;
+use std::ffi::{OsStr, OsString};
+use std::panic::{self, AssertUnwindSafe};
+
+use clap::Parser;
+
+use crate::commands::dispatch;
+use crate::console::{self, Console, LogFormat};
+use crate::exit::Exit;
+use crate::plan::error::PlanError;
+use crate::report::failure::Failure;
+use crate::settings::Settings;
+use crate::settings::error::SettingsError;
+use crate::settings::flags::Flags;
+use crate::settings::flags::verbs::Verb;
+use crate::settings::layers::Layers;
+use crate::settings::tips::Misread;
+use crate::verb::context::Context;
+use crate::verb::error::{CommandError, causes, whole_text};
+use crate::verb::here::Here;
+use crate::wording::sieve::Form;
+
+/// Runs the program on its arguments, the first of which is its name.
+#[must_use]
+pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    crate::memory::keep_to_ourselves();
+    let args: Vec<OsString> = args.into_iter().collect();
+    console::tell_of_panics();
+    let flags = match Flags::try_parse_from(&args) {
+        Ok(flags) => flags,
+        Err(error) => return misread(&args, &Misread::of(&error, &args)),
+    };
+    let here = Here::new(&flags.given(), flags.reading());
+    let common = &flags.common;
+    let mut console =
+        Console { format: LogFormat::Text, quiet: common.quiet, verbose: common.verbose, json: common.json };
+    // A panic is a bug, and ends with its own exit code.
+    let ended = panic::catch_unwind(AssertUnwindSafe(|| {
+        let (layers, settings) = settings(&flags)?;
+        console.format = settings.log_format;
+        layers.warnings().iter().for_each(|warning| console.warn(warning));
+        layers.told_of_folder().for_each(|line| console.say(&line));
+        dispatch(&Context { console, settings, layers, here: here.clone() }, flags.verb)
+    }));
+    let ended = ended.unwrap_or_else(|panic| Err(CommandError::Bug(text_of(panic.as_ref()))));
+    let exit = match &ended {
+        Ok(exit) => *exit,
+        Err(error) => {
+            complain(console, error, &here);
+            error.exit()
+        }
+    };
+    if console.json && !console::has_results() {
+        let failure = match &ended {
+            Ok(exit) => Failure::plain(*exit),
+            Err(error) => failure_of(error, &here),
+        };
+        return tell(&failure, exit);
+    }
+    exit
+}
+
+/// Handles arguments that cannot be read, and requests for help or the version.
+fn misread(args: &[OsString], misread: &Misread) -> Exit {
+    if misread.is_asked_for() {
+        return if console::help(|out| misread.write(out)).is_err() { Exit::Internal } else { Exit::Done };
+    }
+    console::misread(|out| misread.write(out));
+    let wants_json = args.iter().take_while(|arg| *arg != OsStr::new("--")).any(|arg| arg == OsStr::new("--json"));
+    if wants_json { tell(&Failure::misread(&misread.to_string()), Exit::Usage) } else { Exit::Usage }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a text").to_owned()
+}
+
+/// Prints the document of a verb that printed no other.
+fn tell(failure: &Failure, exit: Exit) -> Exit {
+    match console::document(Form::Json, |out| failure.write_json(out)) {
+        Ok(()) => exit,
+        Err(_) => exit.worst(Exit::Internal),
+    }
+}
+
+fn settings(flags: &Flags) -> Result<(Layers, Settings), SettingsError> {
+    let environment = |name: &str| std::env::var_os(name);
+    let layers = match flags.verb {
+        // `trust` reads no settings files, so that an untrusted one does not keep it from being trusted.
+        Verb::Trust { .. } => Layers::without_files(flags.given(), environment)?,
+        _ => Layers::read(flags.given(), environment)?,
+    };
+    layers.check_variables(std::env::vars_os().map(|(name, _)| name))?;
+    let settings = Settings::read(&layers, None)?;
+    let settings = match &settings.chosen_profile {
+        Some(profile) => Settings::read(&layers, Some(profile))?,
+        None => settings,
+    };
+    Ok((layers, settings))
+}
+
+/// Reports an error with its causes and the hint.
+fn complain(console: Console, error: &CommandError, here: &Here) {
+    let mut text = error.to_string();
+    // With `--quiet` the list of problems was not printed.
+    if let CommandError::Plan(PlanError::Problems { name, problems }) = error
+        && console.quiet
+        && let Some(first) = problems.shown().next()
+    {
+        text.push_str(", such as this: ");
+        text.push_str(&first.in_file(name));
+    }
+    console.fail(&text, &causes(error).collect::<Vec<_>>(), error.hint(here).as_deref());
+}
+
+/// Returns the document about an error, with all that [`complain`] reports.
+fn failure_of(error: &CommandError, here: &Here) -> Failure {
+    let failure = Failure::new(error.exit(), &whole_text(error), error.hint(here).as_deref());
+    if let CommandError::Plan(PlanError::Problems { name, problems }) = error {
+        return failure.with_problems(name, problems);
+    }
+    failure
+}
