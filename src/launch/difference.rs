@@ -178,11 +178,10 @@ mod tests {
     use crate::model::words::Word;
     use crate::preflight::prospect::{LatestLook, prospect};
     use crate::report::lab::night;
-    use crate::report::lab::schemas::conforms;
     use crate::retry::Patience;
 
     #[test]
-    fn the_document_keeps_to_its_schema() {
+    fn the_groups_of_the_document_hold_every_row() {
         let night = night::night();
         let (journal, run) = night.open();
         let settings = LaneSettings {
@@ -210,7 +209,6 @@ mod tests {
         let instead = Some(("1".to_owned(), "in `x`".to_owned()));
         let of_plan = [OfPlan { name: "max_changes".into(), value: "9".into(), instead }];
         let document = document(&run, &difference, &of_plan);
-        conforms("plan.v1.json", &document);
         let n_rows: u64 =
             document["groups"].as_array().unwrap().iter().map(|group| group["rows"].as_u64().unwrap()).sum();
         assert_eq!(n_rows, u64::from(run.n_rows));

@@ -99,7 +99,6 @@ mod tests {
     use super::*;
     use crate::plan;
     use crate::plan::source::Source;
-    use crate::report::lab::schemas::conforms;
 
     #[test]
     fn the_example_is_a_plan_without_errors_and_warnings() {
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_plan_file_has_no_errors_and_no_warnings_and_keeps_to_the_schema() {
+    fn the_example_plan_file_has_no_errors_and_no_warnings() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("plan.csv"), EXAMPLE_CSV).unwrap();
         let as_it_is = read_strictly(folder.path(), "plan.toml", EXAMPLE_TOML);
@@ -127,9 +126,6 @@ mod tests {
         let all_of_it = read_strictly(folder.path(), "all.toml", &all);
         assert_eq!((all_of_it.n_rows, all_of_it.accounts), (4, vec!["prod-a".to_owned()]));
         assert_eq!(all_of_it.terms.require_approvals, 2);
-        for text in [EXAMPLE_TOML, &all] {
-            conforms("planfile.v1.json", &toml::from_str(text).unwrap());
-        }
     }
 
     /// Removes the comment mark from a line that would be TOML without it.

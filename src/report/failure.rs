@@ -92,23 +92,14 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::problem::{Position, WarningKind};
+    use crate::plan::problem::Position;
 
     #[test]
-    fn it_keeps_to_its_schema() {
+    fn nothing_from_outside_turns_a_line_around() {
         let mut problems = Problems::new(false);
         problems.error(Position { line: 3, column: 9 }, "odd\u{202e}".to_owned(), Some("even"));
-        problems.warning(WarningKind::OddId, Position { line: 1, column: 1 }, "long".to_owned(), None);
-        let failures = [
-            Failure::plain(Exit::Done),
-            Failure::plain(Exit::Locked),
-            Failure::new(Exit::Usage, "the plan has 1 error", Some("`cutover check`"))
-                .with_problems("p.csv", &problems),
-        ];
-        for failure in &failures {
-            super::super::lab::schemas::conforms("error.v1.json", &serde_json::to_value(failure).unwrap());
-        }
-        assert_eq!(failures[2].problems[0].text, "odd\\u{202e}", "nothing from outside turns a line around");
+        let failure = Failure::new(Exit::Usage, "the plan has 1 error", None).with_problems("p.csv", &problems);
+        assert_eq!(failure.problems[0].text, "odd\\u{202e}");
     }
 
     #[test]

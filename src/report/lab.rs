@@ -1,5 +1,4 @@
-//! Laboratory for tests of reports: journals with known times and hashes. `night` fills one, `snapshots` and `schemas` hold texts
-//! and documents against files.
+//! Laboratory for tests of reports: journals with known times and hashes. `night` fills one.
 
 use std::path::PathBuf;
 
@@ -20,8 +19,6 @@ use crate::model::Row;
 use crate::plan::digest::Digester;
 
 pub(crate) mod night;
-pub(crate) mod schemas;
-pub(crate) mod snapshots;
 
 pub(crate) const RUN_ID: &str = "20261123-a1b2c3";
 const JOURNAL_ID: &str = "00112233445566778899aabbccddeeff";
@@ -143,6 +140,13 @@ impl Lab {
         }
         self
     }
+}
+
+/// Returns the text of a snapshot, and checks the line ends, which `insta` does not compare.
+pub(crate) fn in_lines(document: Vec<u8>) -> String {
+    let text = String::from_utf8(document).unwrap();
+    assert!(!text.contains('\r') && text.strip_suffix('\n') == Some(text.trim_end()), "{text:?}");
+    text
 }
 
 /// Drops the triggers, so that events can be tampered with. Returns the SQL that makes them again.

@@ -39,6 +39,7 @@ mod quota;
 mod reads;
 mod reports;
 mod runs;
+mod schemas;
 mod sdk;
 mod secrets;
 mod seeded;

@@ -13,6 +13,7 @@ use crate::lab::machine::shared;
 use crate::lab::plan;
 use crate::lab::served::Served;
 use crate::python::{Python, sources_of};
+use crate::schemas::snapshot;
 use crate::tools;
 
 /// Package with the schema of the Jenkins xunit plugin, at this commit of <https://github.com/jenkinsci/xunit-plugin>.
@@ -71,7 +72,7 @@ times = 0
 "#;
 
 /// Makes a finished run with hostile texts, many faults and a retry, and one that was cut off.
-fn night() -> (Lab, Served) {
+pub(crate) fn night() -> (Lab, Served) {
     let lab = Lab::new();
     let lines = (1..=12).map(|i| {
         let hostile = HOSTILE[i % HOSTILE.len()];
@@ -163,8 +164,8 @@ fn junit_reports_hold_to_the_published_schema_and_say_what_the_journal_says() {
     let _machine = shared();
     let (lab, _sandbox) = night();
     lab.cutover(&["report", "--format", "junit", "-o", "report.xml"]).exits(0);
-    let known = concat!(env!("CARGO_MANIFEST_DIR"), "/src/report/snapshots/report.junit.xml");
-    let read = read_junit(&readers, &[&path(&lab, "report.xml"), known]);
+    lab.write("known.xml", &snapshot("report", "report.junit.xml"));
+    let read = read_junit(&readers, &[&path(&lab, "report.xml"), &path(&lab, "known.xml")]);
     read.iter().for_each(adds_up);
 
     let suites = read[0]["suites"].as_array().unwrap();
