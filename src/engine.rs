@@ -18,8 +18,6 @@ use crate::recorder::JournalClosed;
 use crate::remote::service::Remote;
 use crate::waves::Stage;
 
-mod answers;
-mod authentication;
 pub(crate) mod book;
 pub(crate) mod call;
 pub(crate) mod command_poll;
@@ -29,14 +27,13 @@ pub(crate) mod lane;
 pub(crate) mod look_request;
 mod onlookers;
 pub(crate) mod reader;
-pub(crate) mod reading;
 pub(crate) mod stop;
 
 use book::Book;
 use call::{Call, LaunchPurpose};
 use driver::{Driver, DriverError, Leave};
-use lane::Lane;
 use lane::mark::Mark;
+use lane::{Lane, RunParts};
 
 /// Calls that are open at once in a few lanes, most of them waiting to be verified.
 const OPEN: usize = 2048;
@@ -72,17 +69,17 @@ impl From<DriverError> for EngineError {
 /// Carries all lanes side by side. One that stops leaves the others going.
 pub(crate) async fn run<R: Remote>(
     lanes: &[Arc<Lane<R>>],
-    book: &Book,
+    of_run: &RunParts,
     purpose: LaunchPurpose,
 ) -> Result<(), EngineError> {
+    let RunParts { driver, book, .. } = of_run;
     match purpose {
         LaunchPurpose::Carry => {
-            let Some(driver) = lanes.first().map(|lane| Arc::clone(&lane.driver)) else { return Ok(()) };
             // A stage begins when nothing of the one before it is open, in any lane.
             let mut stages = book.read(Journal::unsettled_stages).await?.into_iter().peekable();
             for (id, n_rows) in book.read(Journal::unsettled_by_lane).await? {
                 if let Some(lane) = lanes.iter().find(|lane| lane.id == id) {
-                    lane.to_do.count(n_rows);
+                    lane.expect_rows(n_rows);
                 }
             }
             while let Some(stage) = stages.next() {
@@ -91,9 +88,9 @@ pub(crate) async fn run<R: Remote>(
                     if driver.begin_stage(&stage).await? == Leave::Denied {
                         return Ok(());
                     }
-                    carry_stage(lanes, book, &driver, &stage).await?;
+                    carry_stage(lanes, book, driver, &stage).await?;
                 }
-                if lanes.iter().all(|lane| lane.stop.is_draining()) {
+                if lanes.iter().all(|lane| lane.is_draining()) {
                     return Ok(());
                 }
                 if stages.peek().is_some() && driver.may_follow(&stage).await? == Leave::Denied {
@@ -141,7 +138,7 @@ async fn side_by_side<R: Remote>(
     purpose: LaunchPurpose,
     which: impl Fn(LaneId) -> Which,
 ) -> Result<(), EngineError> {
-    let n_going = lanes.iter().filter(|lane| lane.to_do.n_to_come() > 0).count();
+    let n_going = lanes.iter().filter(|lane| lane.has_rows_to_come()).count();
     let n_open = share_of_open(n_going);
     let mut carrying = JoinSet::new();
     for lane in lanes {
@@ -182,7 +179,7 @@ async fn carry<R: Remote>(
         n_fresh = n_fresh.max(wanted);
         // Taken half at a time, so that rows which need a look ask for it together.
         // The first ones need not wait for the rest to be read.
-        let portion = if after.is_none() { lane.gate.concurrency().min(wanted) } else { wanted.div_ceil(2) };
+        let portion = if after.is_none() { lane.gate().concurrency().min(wanted) } else { wanted.div_ceil(2) };
         let portion = portion.min(share.div_ceil(4));
         let admitted = admit(lane, &fresh, portion, &mut calls, n_open).await?;
         let Some(mut admitted) = admitted else { break };
@@ -190,7 +187,7 @@ async fn carry<R: Remote>(
             Ok(rows) => rows,
             Err(error) => {
                 // What is on its way comes to its end.
-                lane.stop.drain(DrainReason::JournalClosed);
+                lane.drain_run(DrainReason::JournalClosed);
                 read = Err(error);
                 break;
             }
@@ -199,24 +196,22 @@ async fn carry<R: Remote>(
         after = Some(last.id);
         for (row, standing) in rows {
             let permit = admitted.split(1);
-            // What may have been sent already goes first in any case.
-            let is_new = !standing.doubted && !standing.phase.is_in_doubt();
-            let place = is_new.then(|| lane.line.join());
+            // Joined here and not in its task: tasks do not begin in the order in which they are spawned.
+            let position = lane.admit(&standing);
             // Boxed: what is spawned is moved again and again before it is where it stays, and this is large.
-            calls.spawn(Box::pin(one(Arc::clone(lane), row, standing, purpose, permit, place)));
-            lane.to_do.queued_one();
+            calls.spawn(Box::pin(one(Arc::clone(lane), row, standing, purpose, permit, position)));
         }
     }
     while let Some(ended) = calls.join_next().await {
         ending(lane, &ended)?;
     }
     read?;
-    if lane.stop.has_reason(DrainReason::Panicked) { Err(EngineError::Panicked) } else { Ok(()) }
+    if lane.drains_for(DrainReason::Panicked) { Err(EngineError::Panicked) } else { Ok(()) }
 }
 
 fn fresh_rows<R: Remote>(lane: &Lane<R>) -> u32 {
-    let floor = lane.gate.concurrency().saturating_mul(2).min(FRESH_AT_MOST);
-    let by_pace = lane.gate.snapshot().per_second.map_or(f64::from(FRESH_AT_MOST), |rate| rate * FRESH_SECONDS);
+    let floor = lane.gate().concurrency().saturating_mul(2).min(FRESH_AT_MOST);
+    let by_pace = lane.gauges().per_second.map_or(f64::from(FRESH_AT_MOST), |rate| rate * FRESH_SECONDS);
     // A saturating cast of a positive number of rows.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a few hundred")]
     let rows = by_pace.clamp(f64::from(floor), f64::from(FRESH_AT_MOST)) as u32;
@@ -231,7 +226,7 @@ async fn admit<R: Remote>(
     calls: &mut JoinSet<Result<(), JournalClosed>>,
     n_open: usize,
 ) -> Result<Option<OwnedSemaphorePermit>, EngineError> {
-    let mut room = std::pin::pin!(lane.stop.unless_draining(Arc::clone(fresh).acquire_many_owned(portion)));
+    let mut room = std::pin::pin!(lane.unless_draining(Arc::clone(fresh).acquire_many_owned(portion)));
     loop {
         tokio::select! {
             biased;
@@ -249,7 +244,7 @@ fn ending<R: Remote>(
 ) -> Result<(), EngineError> {
     let Ok(recorded) = ended else {
         // The others are awaited; this row stays in doubt, and a later launch looks at it.
-        lane.stop.drain(DrainReason::Panicked);
+        lane.drain_run(DrainReason::Panicked);
         return Ok(());
     };
     match *recorded {
@@ -265,9 +260,9 @@ async fn one<R: Remote>(
     standing: Standing,
     purpose: LaunchPurpose,
     permit: Option<OwnedSemaphorePermit>,
-    place: Option<QueuePosition>,
+    position: Option<QueuePosition>,
 ) -> Result<(), JournalClosed> {
-    Call::new(&lane, row, standing, purpose, permit, place).run().await
+    Call::new(&lane, row, standing, purpose, permit, position).run().await
 }
 
 #[cfg(test)]

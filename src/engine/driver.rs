@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::book::Book;
-use super::lane::limits::Limits;
+use super::lane::limits::LaneLimits;
 use super::stop::Stop;
 use crate::clock::Clock;
 use crate::control::{By, Command};
@@ -38,13 +38,38 @@ pub(crate) struct Driver {
     recorder: Recorder,
     stop: Stop,
     shared_rate: Option<Arc<SharedRate>>,
-    lanes: Mutex<Vec<Limits>>,
+    lanes: Mutex<Vec<LaneLimits>>,
     paused: watch::Sender<bool>,
     /// Permits for the rows of a canary that may be on their way at once.
     cautious: Mutex<Option<Arc<Semaphore>>>,
     /// Something that a wait depends on has changed.
     woken: Notify,
     state: Mutex<SteeringState>,
+}
+
+/// Answer of steering to a row whose change is about to leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Clearance {
+    /// It leaves.
+    Granted,
+    /// It leaves as one of the few rows of a canary that may be on their way at once, with a permit ([`Driver::cautiously`]).
+    OneOfFew,
+    /// It waits, because changes are paused.
+    Paused,
+    /// It is never sent, for this reason. A skip counts before all else: it settles the row even while the run drains.
+    Skipped(Reason),
+    /// It is left for a later launch: its lane starts nothing new.
+    Draining,
+}
+
+impl Clearance {
+    /// Tells that nothing holds the row back.
+    pub(crate) fn lets_go(&self) -> bool {
+        match self {
+            Clearance::Granted | Clearance::OneOfFew => true,
+            Clearance::Paused | Clearance::Skipped(_) | Clearance::Draining => false,
+        }
+    }
 }
 
 /// Answer to a stage that is to begin.
@@ -88,13 +113,24 @@ impl Driver {
     }
 
     /// Adds a lane: orders that set limits reach it from here on.
-    pub(crate) fn enrol(&self, terms: LaneTerms, limits: Limits) {
+    pub(crate) fn enrol(&self, terms: LaneTerms, limits: LaneLimits) {
         self.state().enrol(terms);
         self.lanes().push(limits);
     }
 
-    pub(crate) fn is_paused(&self) -> bool {
-        *self.paused.borrow()
+    /// Answers a row that is about to leave a lane.
+    pub(crate) fn clearance(&self, lane: &Stop, source: &SourceId, standing: &Standing) -> Clearance {
+        if let Some(reason) = self.skipped(source, standing) {
+            Clearance::Skipped(reason)
+        } else if lane.is_draining() {
+            Clearance::Draining
+        } else if *self.paused.borrow() {
+            Clearance::Paused
+        } else if self.cautious_permits().is_some() {
+            Clearance::OneOfFew
+        } else {
+            Clearance::Granted
+        }
     }
 
     /// Waits until changes may be sent.
@@ -114,7 +150,7 @@ impl Driver {
     }
 
     /// Reason for not sending the row, if somebody gave one in time: a row that was sent is never skipped.
-    pub(crate) fn skipped(&self, source: &SourceId, standing: &Standing) -> Option<Reason> {
+    fn skipped(&self, source: &SourceId, standing: &Standing) -> Option<Reason> {
         let n_held_back = u32::from(standing.phase == Phase::Open);
         if standing.attempts > n_held_back {
             return None;
@@ -132,11 +168,6 @@ impl Driver {
     /// Reason why the whole run waits, for those who watch.
     pub(crate) fn waits(&self) -> Option<String> {
         self.state().waits()
-    }
-
-    /// Tells that rows of a canary go one by one.
-    pub(crate) fn is_cautious(&self) -> bool {
-        self.cautious_permits().is_some()
     }
 
     /// Leave for one more row of a canary to be on its way; held until its answer is known.
@@ -292,7 +323,7 @@ impl Driver {
         }
     }
 
-    fn for_lane(&self, lane: LaneId, set: impl FnOnce(&Limits)) {
+    fn for_lane(&self, lane: LaneId, set: impl FnOnce(&LaneLimits)) {
         if let Some(limits) = self.lanes().iter().find(|limits| limits.lane() == lane) {
             set(limits);
         }
@@ -348,7 +379,7 @@ impl Driver {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lanes(&self) -> MutexGuard<'_, Vec<Limits>> {
+    fn lanes(&self) -> MutexGuard<'_, Vec<LaneLimits>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -30,15 +30,11 @@ pub(super) async fn notice<R: Remote>(
     if servers.is_empty() {
         return Ok(());
     }
-    let id = lane.id;
-    let found = lane.book.read(move |journal, run| {
-        let rows = journal.rows_among(run, id, servers.iter().map(|(id, _)| id.as_str()))?;
-        Ok((rows, servers))
-    });
+    let sources = servers.iter().map(|(id, _)| id.clone()).collect();
     // A journal that cannot be read is noticed by who depends on it.
-    let Ok((rows, servers)) = found.await else { return Ok(()) };
+    let Ok(rows) = lane.rows_among(sources).await else { return Ok(()) };
     let mut shown: HashMap<SourceId, SeenState> = servers.into_iter().collect();
-    let left = lane.driver.clock.now() - left_at.elapsed();
+    let left = lane.now() - left_at.elapsed();
     let mut moved = Vec::new();
     for (row, standing) in rows {
         let Some(seen) = shown.remove(&row.source_id) else { continue };
@@ -48,7 +44,7 @@ pub(super) async fn notice<R: Remote>(
             Found::Elsewhere => true,
         };
         // All of them are held back before the first is written down: a slow disk lets none of them slip through.
-        lane.news.add(row.id, News::Moved);
+        lane.add_news([(row.id, News::Moved)]);
         // Where a row in doubt is may yet be our own doing; its look tells, and what it means to be on target.
         if is_elsewhere && !standing.doubted && standing.moved.as_ref() != Some(&seen) {
             moved.push((row, seen));
@@ -66,17 +62,15 @@ pub(super) async fn hold_back<R: Remote>(lane: &Arc<Lane<R>>, sources: Vec<Sourc
     if sources.is_empty() {
         return;
     }
-    let id = lane.id;
-    let found = lane.book.read(move |journal, run| journal.rows_among(run, id, sources.iter().map(SourceId::as_str)));
     // A journal that cannot be read is noticed by who depends on it.
-    let Ok(rows) = found.await else { return };
+    let Ok(rows) = lane.rows_among(sources).await else { return };
     let waits = |standing: &Standing| match standing.phase {
         Phase::Untried | Phase::Due => true,
         // What is on its way is looked at by its own call.
         Phase::Open | Phase::InDoubt | Phase::Accepted | Phase::Settled(_) => false,
     };
     let waiting = rows.iter().filter(|(_, standing)| waits(standing));
-    lane.news.add_all(waiting.map(|(row, _)| (row.id, News::Contradicted)));
+    lane.add_news(waiting.map(|(row, _)| (row.id, News::Contradicted)));
 }
 
 /// Where a page shows a row that nobody waited for.

@@ -6,17 +6,17 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep_until};
 
 use super::foreign;
 use super::lane::Lane;
 use super::lane::news::News;
-use super::look_request::{LookAnswer, LookRequest, Urgency};
-use super::reading::{ReadFailed, Sighted};
+use super::lane::reading::{ReadFailed, Sighted};
+use super::look_request::{LookAnswer, LookRequest};
 use crate::event::Outcome;
-use crate::model::{Fields, Row, SourceId};
+use crate::model::SourceId;
 use crate::recorder::JournalClosed;
 use crate::remote::service::{Page, Remote};
 
@@ -27,24 +27,6 @@ use said::Said;
 use waiting::{Around, Waiting, Way, way};
 
 const SWEEPS_AT_ONCE: usize = 4;
-
-impl<R: Remote> Lane<R> {
-    /// Asks the reader for one look that leaves at `not_before` or later. `None` if everything is let go.
-    pub(crate) async fn look(
-        &self,
-        row: &Row,
-        needs: Fields,
-        not_before: Instant,
-        urgency: Urgency,
-    ) -> Option<LookAnswer> {
-        let (answer, answered) = oneshot::channel();
-        let (page, source) = (self.list().page_of(row.id), row.source_id.clone());
-        let requested_at = Instant::now();
-        let request = LookRequest { row: row.id, source, needs, page, not_before, urgency, requested_at, answer };
-        self.look_requests.send(request).ok()?;
-        self.stop.unless_aborting(answered).await?.ok()
-    }
-}
 
 /// Answers requests to look until nobody is left who could make one.
 pub(crate) async fn serve<R: Remote>(lane: Arc<Lane<R>>, mut requests: mpsc::UnboundedReceiver<LookRequest>) {
@@ -68,7 +50,7 @@ pub(crate) async fn serve<R: Remote>(lane: Arc<Lane<R>>, mut requests: mpsc::Unb
                 Some(request) => waiting.push(request),
                 None => break,
             },
-            () = lane.under_way.changed.notified() => (),
+            () = lane.changes_ended() => (),
             Some(_) = sweeps.join_next() => (),
             () = async { sleep_until(due.unwrap_or(now)).await }, if due.is_some_and(|at| at > now) => (),
         }
@@ -162,10 +144,10 @@ async fn answer_from<R: Remote>(
     let (servers, contradicted) = said.sift(value);
     // Who was answered by the first of two doubles is looked at by its id before it is sent.
     let answered = contradicted.iter().filter_map(|id| said.answered(id));
-    lane.news.add_all(answered.map(|row| (row, News::Contradicted)));
-    lane.onlookers.forget(&contradicted);
+    lane.add_news(answered.map(|row| (row, News::Contradicted)));
+    lane.untell_onlookers(&contradicted);
     foreign::hold_back(lane, contradicted).await;
-    lane.onlookers.tell(&servers, left_at);
+    lane.tell_onlookers(&servers, left_at);
     let mut others = Vec::new();
     for (id, seen) in servers {
         match requests.remove(&id) {

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::engine::book::Book;
 use crate::engine::driver::Driver;
 use crate::engine::lane::first_answers::{FirstAnswers, Replay};
-use crate::engine::lane::{Lane, OfRun};
+use crate::engine::lane::{Lane, LaneParts, RunParts};
 use crate::engine::look_request::LookRequest;
 use crate::engine::reader;
 use crate::engine::stop::Stop;
@@ -60,7 +60,7 @@ pub(super) struct Assembly {
     pub(super) given: GivenByHand,
     pub(super) reopened: Vec<Reopened>,
     pub(super) lanes: Vec<Arc<Lane<Http>>>,
-    pub(super) of_run: OfRun,
+    pub(super) of_run: RunParts,
     /// The journal as commands to the run are read from it.
     pub(super) ear: Book,
     pub(super) progress: Arc<RunProgress>,
@@ -117,7 +117,8 @@ impl Assembly {
         let steering = SteeringState::new(steering_settings, launch.paper.terms.clone(), steered);
         let driver = Driver::new(launch.clock, steering, book.clone(), recorder.clone(), stop.clone(), shared_rate);
         let n_lanes = launch.accounts.len();
-        let of_run = OfRun { driver: Arc::new(driver), book, recorder: recorder.clone(), stop: stop.clone(), n_lanes };
+        let of_run =
+            RunParts { driver: Arc::new(driver), book, recorder: recorder.clone(), stop: stop.clone(), n_lanes };
         let (lanes, reading) = launch.lanes(ways, first_answers, &of_run);
         let ended = Arc::default();
         signals::watch(stop, recorder.clone(), Arc::clone(&ended)).map_err(CommandError::Start)?;
@@ -158,17 +159,24 @@ impl Launch {
         &self,
         ways: Vec<(Http, Gate)>,
         first_answers: Vec<FirstAnswers>,
-        of_run: &OfRun,
+        of_run: &RunParts,
     ) -> (Vec<Arc<Lane<Http>>>, JoinSet<()>) {
         let mut lanes = Vec::new();
         let mut reading = JoinSet::new();
-        for (((account, (remote, gate)), first), id) in
+        for (((account, (remote, gate)), first_answers), id) in
             self.accounts.iter().zip(ways).zip(first_answers).zip((1..).map(LaneId))
         {
             let (name, settings) = (account.name.clone(), &account.settings);
-            let rate = settings.gate.per_second;
-            let (mut lane, requests) = Lane::new(id, name, settings.lane.clone(), rate, remote, gate, of_run);
-            *lane.first_answers.get_mut() = first;
+            let parts = LaneParts {
+                id,
+                name,
+                settings: settings.lane.clone(),
+                base_rate: settings.gate.per_second,
+                remote,
+                gate,
+                first_answers,
+            };
+            let (lane, requests) = Lane::new(parts, of_run);
             let lane = Arc::new(lane);
             lanes.push(Arc::clone(&lane));
             reading.spawn(attend(lane, requests));
@@ -340,12 +348,5 @@ impl Launch {
 
 /// Looks for a lane, and watches that it neither waits for ever to be let in nor takes for ever to end.
 async fn attend(lane: Arc<Lane<Http>>, requests: mpsc::UnboundedReceiver<LookRequest>) {
-    let same = Arc::clone(&lane);
-    // Nobody has leave while it cools down, and nobody waits for an answer.
-    let is_in_vain = move |left| {
-        let now = same.gate.snapshot();
-        now.on_the_wire == 0 && now.cooling.is_some_and(|cooling| cooling > left)
-    };
-    let lets_go = lane.stop.clone().let_go_in_time(lane.settings.verify_timeout, is_in_vain);
-    tokio::join!(reader::serve(Arc::clone(&lane), requests), lane.stop_when_throttled(), lets_go);
+    tokio::join!(reader::serve(Arc::clone(&lane), requests), lane.stop_when_throttled(), lane.let_go_in_time());
 }

@@ -17,7 +17,8 @@ use crate::engine;
 use crate::engine::book::Book;
 use crate::engine::call::LaunchPurpose;
 use crate::engine::command_poll::{CommandPoll, FlagFiles};
-use crate::engine::lane::{Lane, OfRun};
+use crate::engine::driver::Driver;
+use crate::engine::lane::{Lane, RunParts};
 use crate::event::EventKind;
 use crate::event::row::RowEvent;
 use crate::event::run::RunEvent;
@@ -45,7 +46,7 @@ impl Launch {
 
     /// Begins, and listens to commands while the rows are carried.
     async fn carry(&self, parts: &Assembly) -> Result<(), Halted> {
-        let Assembly { of_run: OfRun { driver, book, .. }, given, .. } = parts;
+        let Assembly { of_run: RunParts { driver, book, .. }, given, .. } = parts;
         driver.begin_launch(self.beginning(book, given.clone()).await?).await?;
         for (wave, part) in &self.request.releases {
             let release = Command::Release { wave: wave.clone(), part: *part };
@@ -74,7 +75,7 @@ impl Launch {
     }
 
     async fn carry_all(&self, parts: &Assembly) -> Result<(), Halted> {
-        let Assembly { lanes, of_run: OfRun { book, stop, .. }, reopened, .. } = parts;
+        let Assembly { lanes, of_run: RunParts { book, stop, .. }, reopened, .. } = parts;
         self.reopen(parts).await?;
         if self.request.consent == Consent::NothingIsSent {
             if book.read(Journal::tally).await?.in_doubt == 0 {
@@ -98,14 +99,14 @@ impl Launch {
 
     /// Opens again what this launch was asked to: skipped rows first, then rows that have a verdict.
     async fn reopen(&self, parts: &Assembly) -> Result<(), Halted> {
-        let Assembly { lanes, of_run: OfRun { driver, .. }, progress, reopened, .. } = parts;
+        let Assembly { lanes, of_run: RunParts { driver, .. }, progress, reopened, .. } = parts;
         let cause = format!("asked for by `{}`", self.request.verb);
         for source_id in driver.all_skipped().into_iter().filter(|source_id| self.request.unskips.means(source_id)) {
             driver.command(Command::Unskip { source_id }, By::me("retry", None), None).await?;
         }
         for lane in lanes {
             let own = || reopened.iter().filter(|(id, _, _)| *id == lane.id);
-            let mut first = lane.first_answers.lock().await;
+            let mut first = lane.first_answers().await;
             own().for_each(|(_, row, _)| first.reopened(*row));
             drop(first);
             let kinds = own().map(|(_, row, _)| RowEvent::Reopened { cause: cause.clone() }.about(*row));
@@ -132,8 +133,8 @@ impl Launch {
 }
 
 async fn run_to_its_end(parts: &Assembly, purpose: LaunchPurpose) -> Result<(), Halted> {
-    let drawing = parts.progress.draw(gauge(&parts.lanes));
-    let ran = engine::run(&parts.lanes, &parts.of_run.book, purpose).await;
+    let drawing = parts.progress.draw(gauge(&parts.lanes, &parts.of_run.driver));
+    let ran = engine::run(&parts.lanes, &parts.of_run, purpose).await;
     drawing.abort();
     Ok(ran?)
 }
@@ -155,17 +156,17 @@ async fn record_any(lane: &Lane<Http>, kinds: Vec<EventKind>) -> Result<(), Jour
     if kinds.is_empty() { Ok(()) } else { lane.record(kinds, None).await }
 }
 
-fn gauge(lanes: &Lanes) -> impl Fn() -> Gauges + Send + 'static {
-    let lanes = lanes.to_vec();
+fn gauge(lanes: &Lanes, driver: &Arc<Driver>) -> impl Fn() -> Gauges + Send + 'static {
+    let (lanes, driver) = (lanes.to_vec(), Arc::clone(driver));
     move || {
         let going = || lanes.iter().filter(|lane| lane.stopped().is_none());
         // One account that may send is enough not to wait.
-        let cooling = going().map(|lane| lane.gate.snapshot().cooling.unwrap_or_default()).min();
+        let cooling = going().map(|lane| lane.gauges().cooling.unwrap_or_default()).min();
         Gauges {
-            on_the_wire: lanes.iter().map(|lane| lane.gate.snapshot().on_the_wire).sum(),
+            on_the_wire: lanes.iter().map(|lane| lane.gauges().on_the_wire).sum(),
             cooling: cooling.filter(|left| !left.is_zero()),
-            only_looking: lanes.iter().all(|lane| lane.under_way.idle_since().is_some()),
-            waits: lanes.first().and_then(|lane| lane.driver.waits()),
+            only_looking: lanes.iter().all(|lane| lane.idle_since().is_some()),
+            waits: driver.waits(),
         }
     }
 }

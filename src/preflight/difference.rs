@@ -6,6 +6,7 @@ use super::error::PreflightError;
 use super::prospect::{Kind, LatestLook, Prospect, prospect};
 use super::unsettled::for_each_unsettled;
 use crate::engine::book::Book;
+use crate::engine::driver::Clearance;
 use crate::engine::lane::{Lane, LaneSettings};
 use crate::judge;
 use crate::ledger::Standing;
@@ -105,9 +106,13 @@ pub(crate) async fn add_up<R: Remote>(
 /// may be withdrawn until then.
 fn prospect_unless_skipped<R: Remote>(lane: &Lane<R>, row: &Row, standing: &Standing) -> Prospect {
     let prospect = prospect(row, standing, LatestLook::in_lane(lane, row), &lane.settings);
-    match lane.driver.skipped(&row.source_id, standing).filter(|_| prospect.may_send()) {
-        Some(reason) => Prospect::Blocked { verdict: judge::unsent_verdict(standing), reason },
-        None => prospect,
+    match lane.clearance(&row.source_id, standing) {
+        Clearance::Skipped(reason) if prospect.may_send() => {
+            Prospect::Blocked { verdict: judge::unsent_verdict(standing), reason }
+        }
+        Clearance::Skipped(_) | Clearance::Granted | Clearance::OneOfFew | Clearance::Paused | Clearance::Draining => {
+            prospect
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reasons that end a preflight, and which of them are about one account alone.
 
 use crate::engine::lane::Lane;
-use crate::engine::reading::ReadFailed;
+use crate::engine::lane::reading::ReadFailed;
 use crate::event::{LaneStop, Outcome};
 use crate::journal::JournalError;
 use crate::model::SourceId;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::error::{PreflightError, denied, failed_alone, stopped};
 use super::prospect::overtaken_by;
@@ -11,7 +10,7 @@ use super::shown::{OnPage, ShownRows};
 use super::unsettled::{page_of_rows, unsettled_stages};
 use crate::engine::book::Book;
 use crate::engine::lane::Lane;
-use crate::engine::reading::ReadFailed;
+use crate::engine::lane::reading::ReadFailed;
 use crate::event::row::RowEvent;
 use crate::event::{EventKind, Outcome};
 use crate::judge;
@@ -59,8 +58,8 @@ pub(crate) async fn look<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book) -> Resu
 /// Looks at every row without a verdict, by pages or by id, whichever costs fewer calls. Rows in doubt are left to
 /// the look that is made directly before they are sent again.
 async fn look_in<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<(), PreflightError> {
-    lane.preflighted.begin(Instant::now());
-    match lane.stop.unless_draining(look_at_all(lane, book)).await {
+    lane.begin_preflight();
+    match lane.unless_draining(look_at_all(lane, book)).await {
         Some(looked) => looked,
         None => Err(stopped(lane)),
     }
@@ -200,7 +199,7 @@ async fn shows_by_id<R: Remote>(lane: &Arc<Lane<R>>, book: &Book) -> Result<bool
 /// Looks at one row by id. Repeats the request only while it is throttled.
 async fn probe<R: Remote>(lane: &Lane<R>, row: &Row) -> Result<(), ReadFailed> {
     loop {
-        let mut at_hand = lane.stop.unless_shut(lane.gate.at_hand(None)).await.ok_or(ReadFailed::LetGo)?;
+        let mut at_hand = lane.unless_shut(lane.gate().at_hand(None)).await.ok_or(ReadFailed::LetGo)?;
         match lane.show_at_hand(&mut at_hand, &row.source_id, needs(lane, row), Connection::Any).await {
             // The gate waits as long as the answer asks for; a quota that never admits a request stops the lane.
             Err(ReadFailed::Outcome(Outcome::Throttled { .. })) if lane.stopped().is_none() => (),
@@ -245,7 +244,7 @@ async fn look_by_id<R: Remote>(
                     }
                     Err(failed) => {
                         let outcome = failed_alone(lane, failed)?;
-                        lane.preflighted.miss(row.id);
+                        lane.miss_in_preflight(row.id);
                         let cause = format!("the look failed: {outcome}");
                         kinds.push(RowEvent::Left { cause }.about(row.id));
                         first_failed.get_or_insert(outcome);

@@ -76,7 +76,7 @@ pub(crate) enum LatestLook {
 
 impl LatestLook {
     pub(super) fn in_lane<R: Remote>(lane: &Lane<R>, row: &Row) -> Self {
-        if lane.preflighted.has_missed(row.id) { Self::Failed } else { Self::Counts }
+        if lane.was_missed_in_preflight(row.id) { Self::Failed } else { Self::Counts }
     }
 }
 

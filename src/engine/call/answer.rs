@@ -18,7 +18,6 @@ use crate::model::RowId;
 use crate::recorder::JournalClosed;
 use crate::remote::service::Remote;
 use crate::retry::Enough;
-use crate::steering::counts::TryResult;
 use crate::wording::amounts::count;
 
 /// Answer to one request, or its absence.
@@ -143,7 +142,7 @@ impl<R: Remote> Call<'_, R> {
             self.refused = Some(outcome.to_string());
             return self.record(vec![ended]).await;
         }
-        let mut first = lane.first_answers.lock().await;
+        let mut first = lane.first_answers().await;
         let reopened = first.count(outcome);
         let verdict = first.verdict;
         if is_refusal {
@@ -155,7 +154,7 @@ impl<R: Remote> Call<'_, R> {
         let mut kinds = vec![ended];
         kinds.extend(consequence(self.row.id, outcome, verdict, verify));
         if let Some(rows) = reopened {
-            lane.driver.forget(&TryResult::from_refusal(outcome), rows.len() as u64);
+            lane.forget_refused(outcome, rows.len());
             let cause = format!("the first answers of the lane were all the same: {outcome}");
             kinds.extend(rows.into_iter().map(|row| RowEvent::Reopened { cause: cause.clone() }.about(row)));
             kinds.extend(lane.stop_for(LaneStop::Forbidden, cause));
@@ -178,7 +177,7 @@ impl<R: Remote> Call<'_, R> {
         let patience = lane.settings.patience.after(self.tries.counted, &outcome, rand::random());
         match WayOn::new(patience, self.known.standing.phase, after) {
             WayOn::ByPhase => Ok(()),
-            WayOn::After(pause) => match lane.stop.unless_draining(sleep(pause)).await {
+            WayOn::After(pause) => match lane.unless_draining(sleep(pause)).await {
                 Some(()) => Ok(()),
                 None => self.leave_without_doubt().await,
             },

@@ -24,16 +24,13 @@ impl<R: Remote> Call<'_, R> {
             Some(sends) => sends,
             None => Box::pin(self.look_before_queueing()).await?,
         };
-        self.unless_skipped().await?;
-        if lane.is_hindered() {
-            lane.stop.unless_draining(lane.driver.unpaused()).await.ok_or(Early::End)?;
-        }
-        let mut turn = InTurn::begin(lane.under_way.begin());
+        self.cleared().await?;
+        let mut turn = InTurn::begin(lane.begin_change());
         if self.known.decides_what_is_sent() {
             self.watch_pages();
         }
         self.come_first(&mut turn).await?;
-        let must_look = self.must_share_direct_look() && !self.known.was_seen_directly(lane.gate.slowest());
+        let must_look = self.must_share_direct_look() && !self.known.was_seen_directly(lane.gate().slowest());
         let sends = if must_look { Box::pin(self.look_directly()).await? } else { sends };
         Box::pin(self.attempt(sends, turn)).await
     }
@@ -56,7 +53,7 @@ impl<R: Remote> Call<'_, R> {
     /// Waits for credentials, without which the lane stops.
     async fn credentialed(&mut self) -> Step<()> {
         let lane = self.lane;
-        let is_credentialed = lane.stop.unless_draining(lane.credentialed()).await.ok_or(Early::End)?;
+        let is_credentialed = lane.unless_draining(lane.credentialed()).await.ok_or(Early::End)?;
         if is_credentialed? { Ok(()) } else { Err(Early::End) }
     }
 
@@ -68,7 +65,7 @@ impl<R: Remote> Call<'_, R> {
         sends: TargetState,
     ) -> Step<TargetState> {
         let lane = self.lane;
-        if self.skipped().is_none() && self.take_news().is_none() && self.known.permits_intent(|| lane.gate.slowest()) {
+        if !self.is_skipped() && self.take_news().is_none() && self.known.permits_intent(|| lane.gate().slowest()) {
             return Ok(sends);
         }
         Box::pin(self.look_at_hand(at_hand, turn, sends)).await
@@ -83,9 +80,8 @@ impl<R: Remote> Call<'_, R> {
 
     /// Makes the request. It is let go without an answer if the run is aborted.
     async fn put(&mut self, sends: &TargetState, left_at: Instant) -> Answered {
-        let lane = self.lane;
-        let put = pin!(lane.remote.put(&self.row.source_id, sends, self.tries.connection));
-        let reply = lane.stop.unless_aborting(put).await;
+        let put = pin!(self.lane.put(&self.row.source_id, sends, self.tries.connection));
+        let reply = self.lane.unless_aborting(put).await;
         let took: Duration = left_at.elapsed();
         match reply {
             Some(reply) => {

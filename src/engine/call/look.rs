@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::known::{LookNeeded, directly_within};
-use super::state::{Call, Early, LaunchPurpose, Step, unhindered};
+use super::state::{Call, Early, LaunchPurpose, Step};
 use super::turn::InTurn;
+use crate::engine::lane::reading::ReadFailed;
 use crate::engine::look_request::{LookAnswer, Urgency};
 use crate::engine::onlookers::Onlooker;
-use crate::engine::reading::ReadFailed;
 use crate::event::Verdict;
 use crate::event::row::RowEvent;
 use crate::gate::AtHand;
@@ -42,10 +42,10 @@ impl<R: Remote> Call<'_, R> {
             return self.decide(self.known.seen.clone()).await;
         }
         let lane = self.lane;
-        let place = self.queued.place.take();
-        let look = Box::pin(keeping(place, self.look(Instant::now())));
-        let (seen, place) = lane.stop.unless_draining(look).await.ok_or(Early::End)?;
-        self.queued.place = place;
+        let position = self.queued.position.take();
+        let look = Box::pin(keeping(position, self.look(Instant::now())));
+        let (seen, position) = lane.unless_draining(look).await.ok_or(Early::End)?;
+        self.queued.position = position;
         self.decide(seen?).await
     }
 
@@ -53,7 +53,7 @@ impl<R: Remote> Call<'_, R> {
     /// it will do.
     pub(super) async fn look_directly(&mut self) -> Step<TargetState> {
         let lane = self.lane;
-        let limit = directly_within(lane.gate.slowest());
+        let limit = directly_within(lane.gate().slowest());
         let needs = self.needed_fields();
         let glimpse = self.queued.onlooker.as_ref().and_then(Onlooker::latest);
         let glimpse = glimpse.filter(|of| of.left_at.elapsed() < limit && of.seen.lacks(needs).is_none());
@@ -63,7 +63,7 @@ impl<R: Remote> Call<'_, R> {
         } else {
             let answer = {
                 let look = pin!(lane.look(&self.row, needs, Instant::now(), Urgency::PromptWithItsPage));
-                unhindered(lane, look).await?
+                lane.while_cleared(look).await?
             };
             self.take_look(answer).await?
         };
@@ -80,11 +80,11 @@ impl<R: Remote> Call<'_, R> {
     ) -> Step<TargetState> {
         let lane = self.lane;
         loop {
-            self.unless_skipped().await?;
+            self.settle_if_skipped().await?;
             if self.take_news().is_some() {
                 turn.looked_at_hand = None;
             }
-            if self.known.permits_intent(|| lane.gate.slowest()) || self.was_looked_at_hand(turn) {
+            if self.known.permits_intent(|| lane.gate().slowest()) || self.was_looked_at_hand(turn) {
                 return Ok(sends);
             }
             let fields = self.needed_fields();
@@ -102,14 +102,14 @@ impl<R: Remote> Call<'_, R> {
             turn.looked_at_hand = Some(Instant::now());
             self.known.note_look(sighted.value.clone(), sighted.left_at);
             sends = self.weigh_at_hand(sighted.value).await?;
-            unhindered(lane, pin!(lane.gate.soon(at_hand))).await?;
+            lane.while_cleared(pin!(lane.gate().soon(at_hand))).await?;
         }
     }
 
     /// Tells that the look that was made at hand was answered just now. How long the answer took does not count: where the
     /// service is slow, no other would come sooner.
     pub(super) fn was_looked_at_hand(&self, turn: &InTurn<'_>) -> bool {
-        turn.looked_at_hand.is_some_and(|at| at.elapsed() < directly_within(self.lane.gate.slowest()))
+        turn.looked_at_hand.is_some_and(|at| at.elapsed() < directly_within(self.lane.gate().slowest()))
     }
 
     /// Decides from a look that was made with the slot in hand. More than one look would take too long there.
@@ -190,12 +190,12 @@ impl<R: Remote> Call<'_, R> {
     }
 }
 
-/// Does the work and keeps the position in line, unless the work takes so long that others should go first.
-async fn keeping<T>(place: Option<QueuePosition>, work: impl Future<Output = T>) -> (T, Option<QueuePosition>) {
+/// Does the work and keeps the position in the queue, unless the work takes so long that others should go first.
+async fn keeping<T>(position: Option<QueuePosition>, work: impl Future<Output = T>) -> (T, Option<QueuePosition>) {
     let mut work = pin!(work);
     if let Ok(done) = timeout(LOOKS_WITHIN, work.as_mut()).await {
-        return (done, place);
+        return (done, position);
     }
-    drop(place);
+    drop(position);
     (work.await, None)
 }

@@ -5,7 +5,9 @@
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::known::{KnownRow, LookNeeded};
+use crate::engine::driver::Clearance;
 use crate::engine::lane::Lane;
+use crate::engine::lane::clearance::Hindered;
 use crate::engine::lane::news::News;
 use crate::engine::onlookers::Onlooker;
 use crate::event::row::RowEvent;
@@ -48,7 +50,7 @@ pub(super) struct Queued {
     /// Held until the row has had its first answer, so that not the whole plan is open at once.
     pub(super) admission: Option<OwnedSemaphorePermit>,
     /// Position among those that wait for a slot.
-    pub(super) place: Option<QueuePosition>,
+    pub(super) position: Option<QueuePosition>,
     /// Told what others see of it, where what is sent depends on that.
     pub(super) onlooker: Option<Onlooker>,
     /// It waited for too long after the look that it shared with others, and has one of its own.
@@ -58,7 +60,7 @@ pub(super) struct Queued {
 impl Queued {
     /// Gives up what was held for the request that was just answered.
     pub(super) fn leave(&mut self) {
-        (self.place, self.onlooker, self.was_held_back) = (None, None, false);
+        (self.position, self.onlooker, self.was_held_back) = (None, None, false);
     }
 }
 
@@ -87,7 +89,7 @@ impl Tries {
 impl<R> Drop for Call<'_, R> {
     fn drop(&mut self) {
         if let Some(turn) = self.turn {
-            self.lane.driver.leave(turn);
+            self.lane.leave_row(turn);
         }
     }
 }
@@ -112,15 +114,6 @@ impl From<JournalClosed> for Early {
     }
 }
 
-/// Reason for which a wait was given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hindered {
-    /// The lane stops.
-    Stopped,
-    /// The run is paused.
-    Paused,
-}
-
 impl From<Hindered> for Early {
     fn from(hindered: Hindered) -> Self {
         match hindered {
@@ -130,15 +123,6 @@ impl From<Hindered> for Early {
     }
 }
 
-/// Does the work, unless the lane stops or the run is paused meanwhile.
-pub(super) async fn unhindered<R: Remote, T>(
-    lane: &Lane<R>,
-    work: impl Future<Output = T> + Unpin,
-) -> Result<T, Hindered> {
-    let unpaused = lane.stop.unless_draining(lane.driver.unless_paused(work)).await.ok_or(Hindered::Stopped)?;
-    unpaused.ok_or(Hindered::Paused)
-}
-
 impl<'a, R: Remote> Call<'a, R> {
     pub(crate) fn new(
         lane: &'a Lane<R>,
@@ -146,7 +130,7 @@ impl<'a, R: Remote> Call<'a, R> {
         standing: Standing,
         purpose: LaunchPurpose,
         admission: Option<OwnedSemaphorePermit>,
-        place: Option<QueuePosition>,
+        position: Option<QueuePosition>,
     ) -> Self {
         let preflight_saw_at = lane.seen_by_preflight_at(row.id);
         Self {
@@ -154,7 +138,7 @@ impl<'a, R: Remote> Call<'a, R> {
             known: KnownRow::from_earlier(&row, standing, &lane.settings, preflight_saw_at),
             row,
             purpose,
-            queued: Queued { admission, place, onlooker: None, was_held_back: false },
+            queued: Queued { admission, position, onlooker: None, was_held_back: false },
             tries: Tries { counted: 0, connection: Connection::Any, renewed: false },
             refused: None,
             turn: None,
@@ -163,13 +147,13 @@ impl<'a, R: Remote> Call<'a, R> {
 
     /// Has the row told what pages show of it that are read for others.
     pub(super) fn watch_pages(&mut self) {
-        self.queued.onlooker.get_or_insert_with(|| self.lane.onlookers.join(&self.row.source_id));
+        self.queued.onlooker.get_or_insert_with(|| self.lane.watch_pages(&self.row.source_id));
     }
 
     /// Takes news of the row that reads for others brought: what was seen of it before no longer holds.
     pub(super) fn take_news(&mut self) -> Option<News> {
         let is_looked_at = self.known.needs() != LookNeeded::No;
-        let news = if is_looked_at { self.lane.news.take(self.row.id) } else { None };
+        let news = if is_looked_at { self.lane.take_news(self.row.id) } else { None };
         let news = news.or_else(|| self.has_arrived().then_some(News::OnTarget));
         if news.is_some() {
             self.known.forget_look();
@@ -185,16 +169,36 @@ impl<'a, R: Remote> Call<'a, R> {
         })
     }
 
-    /// Reason for not sending the row, if somebody skipped it.
-    pub(super) fn skipped(&self) -> Option<Reason> {
-        self.lane.driver.skipped(&self.row.source_id, &self.known.standing)
+    /// Tells if the row's change may leave now.
+    pub(super) fn clearance(&self) -> Clearance {
+        self.lane.clearance(&self.row.source_id, &self.known.standing)
     }
 
-    /// Settles a row that somebody skipped.
-    pub(super) async fn unless_skipped(&mut self) -> Step<()> {
-        let Some(reason) = self.skipped() else { return Ok(()) };
+    /// Waits while changes are paused. A row that somebody skipped is settled instead.
+    pub(super) async fn cleared(&mut self) -> Step<()> {
+        match self.clearance() {
+            Clearance::Granted | Clearance::OneOfFew => Ok(()),
+            Clearance::Paused => self.lane.unpaused().await.ok_or(Early::End),
+            Clearance::Skipped(reason) => Err(self.settle_skipped(reason).await),
+            Clearance::Draining => Err(Early::End),
+        }
+    }
+
+    pub(super) fn is_skipped(&self) -> bool {
+        matches!(self.clearance(), Clearance::Skipped(_))
+    }
+
+    /// Settles the row if somebody skipped it.
+    pub(super) async fn settle_if_skipped(&mut self) -> Step<()> {
+        match self.clearance() {
+            Clearance::Skipped(reason) => Err(self.settle_skipped(reason).await),
+            Clearance::Granted | Clearance::OneOfFew | Clearance::Paused | Clearance::Draining => Ok(()),
+        }
+    }
+
+    async fn settle_skipped(&mut self, reason: Reason) -> Early {
         let verdict = judge::unsent_verdict(&self.known.standing);
-        Err(Box::pin(self.settle(verdict, self.known.seen.clone(), Some(reason))).await)
+        Box::pin(self.settle(verdict, self.known.seen.clone(), Some(reason))).await
     }
 
     /// Records the row's verdict, with which the call ends.
@@ -233,20 +237,17 @@ impl<'a, R: Remote> Call<'a, R> {
 
     /// Tells the halt rules of a row that the service has taken, and again when it is settled.
     async fn count(&mut self) -> Result<(), JournalClosed> {
-        let driver = &self.lane.driver;
-        let standing = &self.known.standing;
+        let (lane, standing) = (self.lane, &self.known.standing);
         match standing.phase {
-            Phase::Accepted => _ = self.turn.get_or_insert_with(|| driver.begin()),
+            Phase::Accepted => _ = self.turn.get_or_insert_with(|| lane.begin_row()),
             Phase::Settled(verdict) => {
                 if verdict == Verdict::Applied {
-                    driver.moved_one(self.lane.id);
+                    lane.moved_row();
                 }
                 if let Some(result) =
                     TryResult::from_verdict(standing, verdict, standing.ground == Some(Ground::Unseen))
                 {
-                    self.lane.to_do.tried_one();
-                    let turn = self.turn.take().unwrap_or_else(|| driver.begin());
-                    driver.end(turn, result).await?;
+                    lane.end_row(self.turn.take(), result).await?;
                 }
             }
             Phase::Untried | Phase::Open | Phase::InDoubt | Phase::Due => (),

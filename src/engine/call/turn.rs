@@ -9,11 +9,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::known::LookNeeded;
-use super::state::{Call, Early, Hindered, Step, unhindered};
+use super::state::{Call, Early, Step};
+use crate::engine::driver::Clearance;
+use crate::engine::lane::clearance::Hindered;
 use crate::engine::lane::news::News;
 use crate::engine::lane::under_way::UnderWayGuard;
 use crate::event::Outcome;
-use crate::gate::queue::{Queue, QueuePosition};
+use crate::gate::queue::QueuePosition;
 use crate::gate::slots::Slot;
 use crate::gate::{AtHand, Gate, Pass};
 use crate::judge::Reason;
@@ -76,15 +78,16 @@ impl From<Hindered> for HeldBack {
 impl<R: Remote> Call<'_, R> {
     /// Waits for the row's turn among the rows. It keeps its position if what was seen of it grows old meanwhile.
     pub(super) async fn come_first(&mut self, turn: &mut InTurn<'_>) -> Step<()> {
-        if self.is_first() { Ok(()) } else { unhindered(self.lane, pin!(self.queue(turn))).await? }
+        let lane = self.lane;
+        if self.is_first() { Ok(()) } else { lane.while_cleared(pin!(self.queue(turn))).await? }
     }
 
     /// Tells that nobody is before the row and nothing else is waited for.
     fn is_first(&mut self) -> bool {
         let lane = self.lane;
         match self.known.needs() {
-            LookNeeded::No | LookNeeded::Recent if !lane.is_hindered() && !lane.driver.is_cautious() => {
-                self.queued.place.get_or_insert_with(|| lane.line.join()).is_first()
+            LookNeeded::No | LookNeeded::Recent if self.clearance() == Clearance::Granted => {
+                self.queued.position.get_or_insert_with(|| lane.join_queue()).is_first()
             }
             LookNeeded::No | LookNeeded::Recent | LookNeeded::Direct | LookNeeded::InDoubt => false,
         }
@@ -94,17 +97,17 @@ impl<R: Remote> Call<'_, R> {
         let lane = self.lane;
         let needs = self.known.needs();
         if needs == LookNeeded::InDoubt {
-            turn.cautious = lane.driver.cautiously().await;
-            turn.direct = Some(first_in(&lane.direct).await);
+            turn.cautious = lane.one_of_few().await;
+            turn.direct = Some(lane.come_first_of_direct().await);
             // The look that permits it is made directly before it.
-            turn.slot = Some(lane.gate.slot().await);
+            turn.slot = Some(lane.gate().slot().await);
             return Ok(());
         }
-        let place = self.queued.place.get_or_insert_with(|| lane.line.join());
+        let position = self.queued.position.get_or_insert_with(|| lane.join_queue());
         let leave = async {
-            place.come_first().await;
-            // Behind the line: who has this waits for nobody who waits in the line.
-            lane.driver.cautiously().await
+            position.come_first().await;
+            // Behind the queue: who has this waits for nobody who waits in the queue.
+            lane.one_of_few().await
         };
         let Some(cautious) = until(self.known.grows_old_at(), leave).await else {
             self.known.forget_look();
@@ -112,7 +115,7 @@ impl<R: Remote> Call<'_, R> {
         };
         turn.cautious = cautious;
         if needs == LookNeeded::Direct {
-            turn.direct = Some(first_in(&lane.direct).await);
+            turn.direct = Some(lane.come_first_of_direct().await);
         }
         Ok(())
     }
@@ -121,14 +124,14 @@ impl<R: Remote> Call<'_, R> {
     pub(super) async fn come_to_hand(&mut self, turn: &mut InTurn<'_>) -> Step<AtHand> {
         let lane = self.lane;
         let slot = turn.slot.take();
-        let at_once = if lane.is_hindered() { Err(slot) } else { lane.gate.at_hand_at_once(slot) };
+        let at_once = if self.clearance().lets_go() { lane.gate().at_hand_at_once(slot) } else { Err(slot) };
         let slot = match at_once {
             Ok(at_hand) => return Ok(at_hand),
             Err(slot) => slot,
         };
-        let at_hand = pin!(lane.gate.at_hand(slot));
+        let at_hand = pin!(lane.gate().at_hand(slot));
         let in_time = pin!(until(self.known.grows_old_at(), at_hand));
-        unhindered(lane, in_time).await?.ok_or_else(|| {
+        lane.while_cleared(in_time).await?.ok_or_else(|| {
             self.known.forget_look();
             Early::Restart
         })
@@ -145,7 +148,7 @@ impl<R: Remote> Call<'_, R> {
         };
         self.queued.was_held_back |= held_back == HeldBack::Expired;
         self.record_unsent(attempt, held_back.cause()).await?;
-        Err(if self.lane.stop.is_draining() { Early::End } else { Early::Restart })
+        Err(if self.lane.is_draining() { Early::End } else { Early::Restart })
     }
 
     async fn record_unsent(&mut self, attempt: u32, cause: String) -> Result<(), JournalClosed> {
@@ -156,30 +159,33 @@ impl<R: Remote> Call<'_, R> {
     /// Waits for the pass with which the request leaves. Who gives up costs no token of the pace.
     async fn wait_for_pass(&mut self, at_hand: AtHand, turn: &mut InTurn<'_>) -> Result<Pass, HeldBack> {
         let lane = self.lane;
-        let at_once = if lane.is_hindered() { Err(at_hand) } else { lane.gate.pass_at_once(at_hand) };
+        let at_once = if self.clearance().lets_go() { lane.gate().pass_at_once(at_hand) } else { Err(at_hand) };
         let at_hand = match at_once {
             Ok(pass) => return Ok(pass),
             Err(at_hand) => at_hand,
         };
         // Where it was at hand already when it was looked at, there is no sooner look to have.
         let expires = self.must_share_direct_look() && turn.looked_at_hand.is_none();
-        let expires = if expires { self.known.indirect_at(lane.gate.slowest()) } else { None };
+        let expires = if expires { self.known.indirect_at(lane.gate().slowest()) } else { None };
         // Large, and not carried along by value.
-        let leave = pin!(until(expires, wait_for_leave(&lane.gate, at_hand)));
-        unhindered(lane, leave).await?.ok_or(HeldBack::Expired)?
+        let leave = pin!(until(expires, wait_for_leave(lane.gate(), at_hand)));
+        lane.while_cleared(leave).await?.ok_or(HeldBack::Expired)?
     }
 
     /// Reason for which a request that has its pass is not sent after all, from what happened while it waited for its slot or
     /// its turn, or its intent for the disk.
     fn held_back(&mut self, turn: &InTurn<'_>) -> Option<HeldBack> {
         let lane = self.lane;
-        if lane.stop.is_draining() {
-            return Some(HeldBack::Hindered(Hindered::Stopped));
-        }
-        if !(self.was_looked_at_hand(turn) || self.known.permits_request(|| lane.gate.slowest())) {
+        let skipped = match self.clearance() {
+            Clearance::Draining => return Some(HeldBack::Hindered(Hindered::Stopped)),
+            Clearance::Skipped(reason) => Some(HeldBack::Skipped(reason)),
+            // A pause that comes now is too late: the row has its pass.
+            Clearance::Granted | Clearance::OneOfFew | Clearance::Paused => None,
+        };
+        if !(self.was_looked_at_hand(turn) || self.known.permits_request(|| lane.gate().slowest())) {
             return Some(HeldBack::SeenTooLongAgo);
         }
-        self.take_news().map(HeldBack::News).or_else(|| self.skipped().map(HeldBack::Skipped))
+        self.take_news().map(HeldBack::News).or(skipped)
     }
 
     /// Tells that the row has to share a direct look with others, because it had none of its own.
@@ -194,12 +200,6 @@ async fn until<T>(at: Option<Instant>, work: impl Future<Output = T>) -> Option<
         Some(at) => timeout_at(at, work).await.ok(),
         None => Some(work.await),
     }
-}
-
-async fn first_in(line: &Queue) -> QueuePosition {
-    let mut place = line.join();
-    place.come_first().await;
-    place
 }
 
 /// Waits for leave to go, unless the lane is told to wait. Most wait for a slot alone, and what waits for the pace is larger.

@@ -8,18 +8,18 @@ use crate::gate::queue::Queue;
 
 /// Cheap to clone; every clone is the handle of the same lane.
 #[derive(Clone)]
-pub(crate) struct Limits {
+pub(crate) struct LaneLimits {
     lane: LaneId,
     gate: Arc<Gate>,
-    /// Lines before the gate, as wide as its settings ask for.
-    line: Arc<Queue>,
-    direct: Arc<Queue>,
+    /// Queues before the gate, as wide as its settings ask for.
+    queue: Arc<Queue>,
+    direct_queue: Arc<Queue>,
 }
 
-impl Limits {
+impl LaneLimits {
     pub(crate) fn new(lane: LaneId, gate: Arc<Gate>) -> Self {
-        let direct = Arc::new(Queue::new(n_direct(&gate)));
-        Self { lane, line: Arc::new(Queue::new(gate.n_intents())), direct, gate }
+        let (queue, direct_queue) = (Queue::new(gate.n_intents()), Queue::new(n_direct(&gate)));
+        Self { lane, queue: Arc::new(queue), direct_queue: Arc::new(direct_queue), gate }
     }
 
     pub(crate) fn lane(&self) -> LaneId {
@@ -27,13 +27,13 @@ impl Limits {
     }
 
     /// Queue in which rows wait for their turn.
-    pub(crate) fn line(&self) -> Arc<Queue> {
-        Arc::clone(&self.line)
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
     }
 
-    /// Line of those that must be looked at directly before they are sent.
-    pub(crate) fn direct(&self) -> Arc<Queue> {
-        Arc::clone(&self.direct)
+    /// Queue of rows that must be looked at directly before they are sent.
+    pub(crate) fn direct_queue(&self) -> &Queue {
+        &self.direct_queue
     }
 
     /// Sets another rate, from now on; what was learned of the service's quota stands.
@@ -44,13 +44,13 @@ impl Limits {
     /// Sets another number of requests under way at once, from now on.
     pub(crate) fn set_concurrency(&self, concurrency: u32) {
         self.gate.set_concurrency(concurrency);
-        self.fit_lines();
+        self.fit_queues();
     }
 
-    /// Fits the lines to what the gate lets through now.
-    pub(crate) fn fit_lines(&self) {
-        self.line.resize(self.gate.n_intents());
-        self.direct.resize(n_direct(&self.gate));
+    /// Fits the queues to what the gate lets through now.
+    pub(crate) fn fit_queues(&self) {
+        self.queue.resize(self.gate.n_intents());
+        self.direct_queue.resize(n_direct(&self.gate));
     }
 
     /// Rate that the service takes, as far as it told or showed.
@@ -77,15 +77,16 @@ mod tests {
     use crate::gate::settings::GateSettings;
 
     #[tokio::test]
-    async fn a_line_counts_its_places_whoever_shares_it() {
+    async fn a_queue_counts_its_positions_whoever_shares_it() {
         let settings =
             GateSettings { per_second: None, burst: 1, concurrency: 8, max_throttle: Duration::from_mins(10) };
-        let limits = Limits::new(LaneId(1), Arc::new(Gate::new(&settings, Past::default(), None)));
-        let (of_driver, line) = (limits.clone(), limits.line());
-        assert_eq!((line.len(), of_driver.line().len()), (0, 0));
-        let places = [line.join(), of_driver.line().join()];
-        assert_eq!(line.len(), 2);
-        drop(places);
-        assert_eq!(line.len(), 0);
+        let limits = LaneLimits::new(LaneId(1), Arc::new(Gate::new(&settings, Past::default(), None)));
+        let of_driver = limits.clone();
+        let lens = || [limits.queue().len(), of_driver.queue().len()];
+        assert_eq!(lens(), [0, 0]);
+        let positions = [limits.queue().join(), of_driver.queue().join()];
+        assert_eq!(lens(), [2, 2]);
+        drop(positions);
+        assert_eq!(lens(), [0, 0]);
     }
 }

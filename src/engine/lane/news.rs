@@ -36,12 +36,8 @@ impl NewsOfRows {
         self.news().remove(&row)
     }
 
-    /// Adds the youngest news of a row in the place of what was there.
-    pub(crate) fn add(&self, row: RowId, news: News) {
-        self.news().insert(row, news);
-    }
-
-    pub(crate) fn add_all(&self, all: impl IntoIterator<Item = (RowId, News)>) {
+    /// Adds the youngest news of rows in the place of what was there.
+    pub(crate) fn add(&self, all: impl IntoIterator<Item = (RowId, News)>) {
         self.news().extend(all);
     }
 

@@ -1,4 +1,4 @@
-//! Changes under way in a lane: since when there are none, and for how long there were any.
+//! Changes under way in a lane: start of the time in which there are none, and sum of the times in which there were any.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,8 +9,8 @@ use tokio::time::Instant;
 /// Count of the changes between wanting a slot and having their answer on disk. While there are none, looks may go at once.
 pub(crate) struct UnderWay {
     state: Mutex<Changes>,
-    /// Told when the last of them ends, and when none of them may come to anything just now.
-    pub(crate) changed: Notify,
+    /// Notified when the last of them ends, and when none of them may come to anything just now.
+    changed: Notify,
 }
 
 struct Changes {
@@ -52,6 +52,16 @@ impl UnderWay {
     pub(crate) fn busy(&self) -> Duration {
         let changes = self.changes();
         if changes.n == 0 { changes.busy } else { changes.busy + changes.began_at.elapsed() }
+    }
+
+    /// Waits until the last of them ends, or [`Self::wake`] is called.
+    pub(crate) async fn ended(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Ends the wait for their end, because none of them may come to anything just now.
+    pub(crate) fn wake(&self) {
+        self.changed.notify_one();
     }
 
     fn changes(&self) -> MutexGuard<'_, Changes> {

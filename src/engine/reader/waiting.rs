@@ -61,8 +61,8 @@ impl Around {
         };
         drop(list);
         // Nothing comes of the changes that wait in a lane which is throttled, and what was taken before is not to wait for them.
-        let throttled = || lane.gate.throttled_since().map(|since| since + SOON);
-        let idle_since = lane.under_way.idle_since().or_else(throttled);
+        let throttled = || lane.gate().throttled_since().map(|since| since + SOON);
+        let idle_since = lane.idle_since().or_else(throttled);
         Self { whole, idle_since, verify_timeout: lane.settings.verify_timeout }
     }
 }

@@ -3,7 +3,7 @@
 
 use tokio::time::sleep;
 
-use super::lane::Lane;
+use super::state::Lane;
 use crate::credentials::error::CredentialsError;
 use crate::credentials::identity::{Generation, Renewal};
 use crate::event::{LaneStop, Outcome};

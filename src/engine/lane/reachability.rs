@@ -1,18 +1,18 @@
-//! Reach of the service: requests of this launch that had an answer, and such that had none.
+//! Reachability of the service: requests of this launch that had an answer, and such that had none.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::event::Outcome;
 
 #[derive(Default)]
-pub(crate) struct Reach {
+pub(crate) struct Reachability {
     /// Requests came back with an answer of any kind.
     answered: AtomicBool,
     /// Requests came back without one.
     unanswered: AtomicBool,
 }
 
-impl Reach {
+impl Reachability {
     pub(crate) fn note(&self, outcome: &Outcome) {
         match outcome {
             Outcome::Unsent { .. } | Outcome::Disclaimed { .. } | Outcome::Lost { status: None, .. } => {
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn one_answer_of_any_kind_is_reach_enough() {
-        let reach = Reach::default();
+        let reach = Reachability::default();
         assert_eq!(reach.is_out(), None);
         reach.note(&Outcome::Unsent { cause: String::new() });
         assert_eq!(reach.is_out(), Some(true));

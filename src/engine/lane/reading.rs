@@ -1,13 +1,15 @@
 //! Reads of a lane: through its gate, with its patience, and heeded by all of it before they mean anything to who asked.
 
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use super::lane::Lane;
+use super::state::Lane;
 use crate::credentials::identity::Generation;
-use crate::event::Outcome;
+use crate::engine::look_request::{LookAnswer, LookRequest, Urgency};
 use crate::event::lane::LaneEvent;
+use crate::event::{LaneStop, Outcome};
 use crate::gate::AtHand;
-use crate::model::{Fields, SeenState, SourceId};
+use crate::model::{Fields, Row, SeenState, SourceId};
 use crate::recorder::JournalClosed;
 use crate::remote::service::{self, Listed, Page, Remote, Shown};
 use crate::transport::client::Connection;
@@ -100,7 +102,7 @@ impl<R: Remote> Lane<R> {
             }
             let pass = self.stop.unless_shut(self.gate.pass_for_read(slot)).await;
             // The lane may have stopped while this waited.
-            let pass = pass.filter(|_| !self.is_shut()).ok_or(ReadFailed::LetGo)?;
+            let pass = pass.filter(|_| !self.stopped.is_shut()).ok_or(ReadFailed::LetGo)?;
             let left_at = pass.left_at;
             let read = self.stop.unless_aborting(send(connection)).await.ok_or(ReadFailed::LetGo)?;
             let value = value(read.value);
@@ -128,6 +130,29 @@ impl<R: Remote> Lane<R> {
                 }
             }
         }
+    }
+
+    /// Asks the lane's reader for one look that leaves at `not_before` or later. Returns `None` if everything is let go.
+    pub(crate) async fn look(
+        &self,
+        row: &Row,
+        needs: Fields,
+        not_before: Instant,
+        urgency: Urgency,
+    ) -> Option<LookAnswer> {
+        let (answer, answered) = oneshot::channel();
+        let (page, source) = (self.list().page_of(row.id), row.source_id.clone());
+        let requested_at = Instant::now();
+        let request = LookRequest { row: row.id, source, needs, page, not_before, urgency, requested_at, answer };
+        self.look_requests.send(request).ok()?;
+        self.stop.unless_aborting(answered).await?.ok()
+    }
+
+    /// Stops the lane for reads, too: the service answers none of them.
+    pub(super) async fn shut_reads(&self, message: String) -> Result<(), JournalClosed> {
+        self.stopped.shut_reads();
+        self.stop.shut_lane();
+        self.halt(LaneStop::NotTheService, message).await
     }
 
     /// Applies a read to everybody in the lane, before it means anything to who asked.

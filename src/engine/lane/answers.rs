@@ -2,7 +2,8 @@
 
 use tokio::time::Instant;
 
-use super::lane::{Lane, streak};
+use super::state::Lane;
+use super::streak;
 use crate::credentials::identity::Generation;
 use crate::event::lane::LaneEvent;
 use crate::event::{LaneStop, Outcome};
@@ -20,14 +21,13 @@ impl<R: Remote> Lane<R> {
         left_at: Instant,
         generation: Generation,
     ) -> Result<(), JournalClosed> {
-        self.reach.note(outcome);
-        let in_line = u64::try_from(self.line.len()).expect("a few hundred");
-        self.gate.expect(self.to_do.n_to_come().saturating_add(in_line));
+        self.reachability.note(outcome);
+        self.gate.expect(self.n_unsent());
         if let Some(learned) = self.gate.heed(outcome, left_at).or_else(|| self.slow_down(outcome, left_at)) {
             let kind = LaneEvent::QuotaLearned { per_second: learned.per_second, stated: learned.stated }.into();
             self.record(vec![kind], None).await?;
         }
-        self.limits.fit_lines();
+        self.limits.fit_queues();
         match outcome {
             Outcome::Unauthenticated { .. } | Outcome::Lost { status: Some(401), .. } => {
                 self.renew(outcome, generation).await
@@ -35,7 +35,7 @@ impl<R: Remote> Lane<R> {
             Outcome::Barred { .. } => self.halt(LaneStop::Barred, outcome.to_string()).await,
             Outcome::Throttled { .. } => {
                 // The reader waits for changes that may not come to anything now.
-                self.under_way.changed.notify_one();
+                self.under_way.wake();
                 Ok(())
             }
             Outcome::Accepted { .. }
