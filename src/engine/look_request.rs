@@ -26,15 +26,15 @@ pub(crate) enum Urgency {
     Prompt,
     /// At once, and by its page where that costs the same: others of that page are about to be looked at, too.
     PromptWithItsPage,
-    /// As soon as it costs little.
+    /// Later, together with others, when one read shows many of them.
     Patient,
 }
 
 /// Answer to a request to look.
 #[derive(Debug)]
 pub(crate) enum LookAnswer {
-    /// State of the row, by a read that left at `left_at`. `None`: asked for by id, and the service does not know it.
+    /// State of the row, by a read that left at `left_at`; `None` if the service, asked by id, does not know the source.
     Seen { seen: Option<SeenState>, left_at: Instant },
-    /// Nothing was learned.
+    /// No read succeeded, and nothing was learned.
     Failed { cause: String },
 }

@@ -1,5 +1,5 @@
-//! Rows that wait for their turn and must be looked at directly before it: whenever a page is read, whoever it was read for,
-//! they are told what it shows of them. So one page is the direct look of all of its rows that are sent within its time.
+//! Rows that wait for their turn and must be looked at directly before it. Each is told what any page shows of it, so that one
+//! page serves as the direct look of all rows on it that are sent while it is fresh.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use crate::model::{SeenState, SourceId};
 
-/// Bounded by the rows that are open.
+/// Latest glimpse of each onlooker's source; bounded by the rows that are open.
 #[derive(Clone, Default)]
 pub(crate) struct Onlookers(Arc<Mutex<HashMap<SourceId, Option<Glimpse>>>>);
 
-/// What a page showed of a row, and when the request for it left.
+/// State that a page showed of a row, and the departure of the request for the page.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Glimpse {
     pub(crate) seen: SeenState,
@@ -20,11 +20,13 @@ pub(crate) struct Glimpse {
 }
 
 impl Onlookers {
+    /// Adds an onlooker for a source, which has seen nothing yet.
     pub(crate) fn join(&self, source: &SourceId) -> Onlooker {
         self.glimpses().insert(source.clone(), None);
         Onlooker { of: self.clone(), source: source.clone() }
     }
 
+    /// Tells the onlookers what a page shows, unless a page that left later has told them already.
     pub(crate) fn tell(&self, servers: &[(SourceId, SeenState)], left_at: Instant) {
         let mut glimpses = self.glimpses();
         if glimpses.is_empty() {
@@ -39,7 +41,7 @@ impl Onlookers {
         }
     }
 
-    /// Of what two pages do not show the same nothing was seen.
+    /// Forgets the glimpses of sources that two pages show in different states: nothing is known of them.
     pub(crate) fn forget(&self, sources: &[SourceId]) {
         if sources.is_empty() {
             return;

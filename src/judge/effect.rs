@@ -42,7 +42,7 @@ impl Effect {
             let reason = "the service no longer knows this source".to_owned();
             return if before.is_some() { Self::Overtaken { reason } } else { Self::NotYet { reason } };
         };
-        let fields = compared(wants, before, seen);
+        let fields = named_fields(wants, before, seen);
         let first = |sought: FieldEffect| fields.iter().flatten().find(move |field| field.effect() == sought);
         if let Some(moved) = first(FieldEffect::Moved) {
             return Self::Overtaken { reason: moved.moved() };
@@ -74,7 +74,7 @@ pub(super) fn shown_as(word: Option<&Word>) -> &str {
 }
 
 /// Field that the plan names, before and after the change.
-struct Compared<'a> {
+struct NamedField<'a> {
     name: &'static str,
     wanted: &'a Word,
     /// `None` if it is not known.
@@ -92,18 +92,18 @@ enum FieldEffect {
 }
 
 /// Fields that the plan names, each with the words to compare.
-fn compared<'a>(
+fn named_fields<'a>(
     wants: &'a TargetState,
     before: Option<&'a SeenState>,
     seen: &'a SeenState,
-) -> [Option<Compared<'a>>; 2] {
-    let copystate = wants.copystate.as_ref().map(|wanted| Compared {
+) -> [Option<NamedField<'a>>; 2] {
+    let copystate = wants.copystate.as_ref().map(|wanted| NamedField {
         name: "copystate",
         wanted,
         was: before.and_then(|before| before.copystate.as_ref()),
         shown: seen.copystate.as_ref(),
     });
-    let migrationcycle = wants.migrationcycle.as_ref().map(|wanted| Compared {
+    let migrationcycle = wants.migrationcycle.as_ref().map(|wanted| NamedField {
         name: "migrationcycle",
         wanted,
         was: before.and_then(|before| before.migrationcycle.as_ref()),
@@ -112,7 +112,7 @@ fn compared<'a>(
     [copystate, migrationcycle]
 }
 
-impl Compared<'_> {
+impl NamedField<'_> {
     fn effect(&self) -> FieldEffect {
         if self.shown == Some(self.wanted) {
             FieldEffect::OnTarget

@@ -120,6 +120,28 @@ fn read_folder(folder: &Path, module: &mut Module, sources: &mut BTreeMap<Module
     }
 }
 
+/// Names that a page has in backticks, each in one word.
+fn named_on(page: &str) -> impl Iterator<Item = &str> {
+    page.split('`').skip(1).step_by(2).filter(|name| !name.contains(char::is_whitespace))
+}
+
+/// Tells that a file or folder, a module or an item of one, or a function is there, if the name is one of these.
+fn is_there(name: &str, house: &House, code: &str) -> bool {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["src/", "tests/", "samples/", "migrations/", "benches/", ".ci/", ".cargo/"];
+    if folders.iter().any(|folder| name.starts_with(folder)) {
+        return name.contains("NN") || top.join(name).exists();
+    }
+    let path: Module = name.split("::").map(str::to_owned).collect();
+    if path.len() > 1 && house.rooms().contains(path[0].as_str()) {
+        let file = file_of(&path, |file| house.0.contains_key(file)).expect("a room is a file");
+        let source = fs::read_to_string(top.join("src").join(file.join("/")).with_extension("rs")).unwrap();
+        return path[file.len()..].iter().all(|item| source.contains(item));
+    }
+    let is_function = name.contains('_') && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    !is_function || code.contains(name)
+}
+
 /// Removes comments and quoted texts from code.
 fn without_texts(source: &str) -> String {
     let (mut code, mut rest) = (String::new(), source);
@@ -306,6 +328,19 @@ fn no_files_stand_on_each_other() {
     for folder in ["src", "benches/speed"] {
         assert_eq!(House::of_folder(folder).circles(), Vec::<String>::new(), "{folder}");
     }
+}
+
+#[test]
+fn files_modules_and_functions_that_the_page_for_contributors_names_are_there() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(top.join(".github/CONTRIBUTING.md")).unwrap();
+    let mut sources = BTreeMap::new();
+    for folder in ["src", "tests"] {
+        read_folder(&top.join(folder), &mut Vec::new(), &mut sources);
+    }
+    let (house, code) = (House::of_folder("src"), sources.into_values().collect::<String>());
+    let missing: Vec<&str> = named_on(&page).filter(|name| !is_there(name, &house, &code)).collect();
+    assert_eq!(missing, Vec::<&str>::new());
 }
 
 #[test]

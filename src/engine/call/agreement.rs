@@ -8,7 +8,7 @@ use crate::judge::effect::Effect;
 
 /// Minimum time between two looks that agree on something strange.
 pub(super) const AGREED: Duration = Duration::from_secs(5);
-/// The same, where the window for looks ends before.
+/// Minimum time between these two looks once the window for looks is over.
 pub(super) const AGREED_AT_THE_END: Duration = Duration::from_secs(1);
 /// Pause between the first two looks; each later one is twice as long.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);

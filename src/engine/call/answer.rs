@@ -30,13 +30,14 @@ pub(super) struct Answered {
     pub(super) took: Duration,
 }
 
-/// Lane after it has heeded an answer.
+/// State of the lane after it has heeded an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LaneAfter {
-    /// It got other credentials for those that the answer refused.
+    /// Going on with other credentials than those that the answer refused.
     Renewed,
-    /// Nothing of it gets through to the service any more.
+    /// Stopped because what answers is not the service: no look gets through either.
     CutOff,
+    /// Going on as before, or stopped for another reason.
     Otherwise,
 }
 
@@ -71,7 +72,8 @@ impl WayOn {
     }
 }
 
-/// Event that is recorded along with an answer because it follows at once: a refusal's verdict, or that nobody wants a proof.
+/// Event that is recorded along with an answer because it follows at once: the verdict of a refused row, or of an accepted one
+/// while verification is off. A 403 settles nothing where the first answers of the lane show that it is about us.
 fn consequence(row: RowId, outcome: &Outcome, first: FirstVerdict, verify: Verification) -> Option<EventKind> {
     match outcome {
         Outcome::Rejected { status: 403, .. } if first == FirstVerdict::AboutUs => {
@@ -99,8 +101,8 @@ enum Verification {
 }
 
 impl<R: Remote> Call<'_, R> {
-    /// Applies an answer to the lane and to the row, and records it. The pass goes back once it is known what the answer means
-    /// for all, because it may stop the run.
+    /// Applies an answer to the lane and to the row, and records it. The pass goes back after the lane has heeded the answer, which
+    /// may stop the run before another request takes the slot.
     pub(super) async fn hear(
         &mut self,
         attempt: u32,

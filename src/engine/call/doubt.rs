@@ -16,7 +16,7 @@ use crate::judge::{self, Reason};
 use crate::model::SeenState;
 use crate::remote::service::Remote;
 
-/// Looks in doubt that have not agreed for this long are left to a later launch.
+/// Time after which a row whose looks still do not agree is left to a later launch.
 const AGREES_WITHIN: Duration = Duration::from_secs(30);
 
 /// Looks at one row in doubt, up to the one that is believed.
@@ -31,13 +31,13 @@ struct LooksInDoubt {
 /// Meaning of one more look at a row in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Belief {
-    /// Its effect holds.
+    /// What this look shows is taken for true.
     Holds,
-    /// Somebody may have moved the row there and back: it is not ours to send just now.
+    /// The row was elsewhere and is as before again: somebody may have moved it there and back, so it is not sent by this launch.
     MovedAndBack,
-    /// Another look has to agree, no sooner than this.
+    /// Another look has to agree, and leaves no sooner than `next`.
     Unsure { next: Instant },
-    /// Looks contradict each other for too long.
+    /// Looks have contradicted each other for [`AGREES_WITHIN`].
     Changes,
 }
 
@@ -47,7 +47,8 @@ impl LooksInDoubt {
         Self { gives_up_at, agreement, was_elsewhere: false, pause: FIRST_PAUSE }
     }
 
-    /// Adds a look that left at `left_at`. Strange looks have to agree for `window`, within bounds.
+    /// Adds a look that left at `left_at`. Looks that show the row elsewhere have to agree for the verification `window`, but no
+    /// less than [`AGREED_AT_THE_END`] and no longer than [`AGREED`].
     fn add(
         &mut self,
         effect: &Effect,
@@ -81,7 +82,7 @@ impl LooksInDoubt {
 }
 
 impl<R: Remote> Call<'_, R> {
-    /// Looks at a row whose answer is unknown: nobody sends it again before that.
+    /// Looks at a row whose answer is unknown, until a look is believed: permission to send the row again, or its verdict.
     pub(super) async fn look_in_doubt(&mut self) -> Step<()> {
         // Pages tell of it while its own look is on its way to the disk.
         self.watch_pages();

@@ -22,7 +22,7 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(1);
 /// Look that has to be made before a row is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LookNeeded {
-    /// None: the plan alone decides, because preflight is off and nothing is expected.
+    /// No look: the plan alone decides, because preflight is off and nothing is expected.
     No,
     /// One within the last minute, which decides if the row is sent.
     Recent,

@@ -13,45 +13,45 @@ use crate::judge::effect::Effect;
 use crate::model::SeenState;
 use crate::remote::service::Remote;
 
-/// Verdict that looks at an accepted change come to.
+/// Verdict that looks at an accepted change come to, with the state that decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Proof {
+struct Conclusion {
     verdict: Verdict,
     seen: Option<SeenState>,
     reason: Option<Reason>,
 }
 
-/// Window in which an accepted change has to show, and what looks have shown so far.
+/// Window in which an accepted change has to show, and the looks in it so far.
 ///
-/// What is strange at the end of the window, and was not before, has one more look. If that one does not agree either,
-/// all that is known is that the target is not there.
-struct ProofWindow {
+/// Something strange at the end of the window on which looks have agreed for less than [`AGREED_AT_THE_END`] has one more look.
+/// If that one does not agree either, all that is known is that the target is not there.
+struct VerificationWindow {
     ends: Instant,
     agreement: Agreement,
-    /// A look failed after the end.
+    /// A look has failed after the end.
     failed_after: bool,
-    /// The last look was strange and left after the end.
+    /// The last look was strange and left after the end: one more has to agree.
     asks_again: bool,
     pause: Duration,
 }
 
-impl ProofWindow {
+impl VerificationWindow {
     fn ending_at(ends: Instant) -> Self {
         Self { ends, agreement: Agreement::default(), failed_after: false, asks_again: false, pause: FIRST_PAUSE }
     }
 
-    /// Adds a look that failed. It has been tried with patience already, so one more failure after the window is the end.
-    fn add_failed(&mut self, cause: &str, now: Instant) -> Option<Proof> {
+    /// Adds a look that failed. The reader has tried it with patience already, so a second failure after the end is the last.
+    fn add_failed(&mut self, cause: &str, now: Instant) -> Option<Conclusion> {
         if self.failed_after {
             let reason = Reason::on(Ground::Unseen, format!("no look succeeded: {cause}"));
-            return Some(Proof { verdict: Verdict::Unverified, seen: None, reason: Some(reason) });
+            return Some(Conclusion { verdict: Verdict::Unverified, seen: None, reason: Some(reason) });
         }
         self.failed_after = now >= self.ends;
         None
     }
 
-    /// Adds a look that left at `left_at`.
-    fn add(&mut self, effect: Effect, seen: Option<SeenState>, left_at: Instant) -> Option<Proof> {
+    /// Adds a look that left at `left_at`, and concludes from it if it can.
+    fn add(&mut self, effect: Effect, seen: Option<SeenState>, left_at: Instant) -> Option<Conclusion> {
         let is_over = left_at >= self.ends;
         let agreed = match &effect {
             Effect::Overtaken { .. } => self.agreement.agreed_for(&effect, left_at),
@@ -78,7 +78,7 @@ impl ProofWindow {
             }
             Effect::NotYet { .. } | Effect::Unprovable { .. } => return None,
         };
-        Some(Proof { verdict, seen, reason })
+        Some(Conclusion { verdict, seen, reason })
     }
 
     /// Instant before which the next look does not leave. Each pause is twice as long as the one before.
@@ -97,29 +97,29 @@ impl ProofWindow {
 }
 
 impl<R: Remote> Call<'_, R> {
-    /// Settles an accepted change: by looks, or as unverified where nobody wants a proof.
+    /// Settles an accepted change: by looks, or as unverified where verification is off.
     pub(super) async fn verify(&mut self) -> Step<()> {
-        let Proof { verdict, seen, reason } = if self.lane.settings.verify {
-            self.proof().await?
+        let Conclusion { verdict, seen, reason } = if self.lane.settings.verify {
+            self.concluded().await?
         } else {
-            Proof { verdict: Verdict::Unverified, seen: None, reason: Some(Reason::not_verified()) }
+            Conclusion { verdict: Verdict::Unverified, seen: None, reason: Some(Reason::not_verified()) }
         };
         Err(Box::pin(self.settle(verdict, seen, reason)).await)
     }
 
     /// Looks until an accepted change is proven or its window is over. The first look is the cheapest, because most changes
     /// show by then.
-    async fn proof(&mut self) -> Step<Proof> {
-        let mut window = ProofWindow::ending_at(self.known.answered_at + self.lane.settings.verify_timeout);
+    async fn concluded(&mut self) -> Step<Conclusion> {
+        let mut window = VerificationWindow::ending_at(self.known.answered_at + self.lane.settings.verify_timeout);
         let (mut not_before, mut urgency) = (self.known.answered_at, Urgency::Patient);
         loop {
             let look = self.lane.look(&self.row, self.row.wants.fields(), not_before, urgency);
-            let proof = match look.await.ok_or(Early::End)? {
+            let conclusion = match look.await.ok_or(Early::End)? {
                 LookAnswer::Failed { cause } => window.add_failed(&cause, Instant::now()),
                 LookAnswer::Seen { seen, left_at } => window.add(self.effect_of(seen.as_ref()), seen, left_at),
             };
-            if let Some(proof) = proof {
-                return Ok(proof);
+            if let Some(conclusion) = conclusion {
+                return Ok(conclusion);
             }
             (not_before, urgency) = (window.next_look_at(Instant::now()), Urgency::Prompt);
         }
@@ -136,11 +136,11 @@ mod tests {
     fn looks(shown: &[(u64, Effect)]) -> (Option<Verdict>, u64) {
         let began = Instant::now();
         let at = |seconds| began + Duration::from_secs(seconds);
-        let mut window = ProofWindow::ending_at(at(SECONDS));
+        let mut window = VerificationWindow::ending_at(at(SECONDS));
         let mut next = began;
         for (seconds, effect) in shown {
-            if let Some(proof) = window.add(effect.clone(), None, at(*seconds)) {
-                return (Some(proof.verdict), *seconds);
+            if let Some(conclusion) = window.add(effect.clone(), None, at(*seconds)) {
+                return (Some(conclusion.verdict), *seconds);
             }
             next = window.next_look_at(at(*seconds));
         }
@@ -192,11 +192,11 @@ mod tests {
     fn two_failed_looks_after_the_window_are_the_end() {
         let ends = Instant::now();
         let (before, after) = (ends.checked_sub(Duration::from_secs(1)).unwrap(), ends + Duration::from_secs(1));
-        let mut window = ProofWindow::ending_at(ends);
+        let mut window = VerificationWindow::ending_at(ends);
         assert_eq!(window.add_failed("lost", before), None);
         assert_eq!(window.add_failed("lost", after), None);
-        let proof = window.add_failed("lost", after).unwrap();
+        let conclusion = window.add_failed("lost", after).unwrap();
         let reason = Reason::on(Ground::Unseen, "no look succeeded: lost");
-        assert_eq!(proof, Proof { verdict: Verdict::Unverified, seen: None, reason: Some(reason) });
+        assert_eq!(conclusion, Conclusion { verdict: Verdict::Unverified, seen: None, reason: Some(reason) });
     }
 }
