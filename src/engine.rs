@@ -198,8 +198,7 @@ async fn carry<R: Remote>(
             let permit = admitted.split(1);
             // Joined here and not in its task: tasks do not begin in the order in which they are spawned.
             let position = lane.admit(&standing);
-            // Boxed: what is spawned is moved again and again before it is where it stays, and this is large.
-            calls.spawn(Box::pin(one(Arc::clone(lane), row, standing, purpose, permit, position)));
+            calls.spawn(one(Arc::clone(lane), row, standing, purpose, permit, position));
         }
     }
     while let Some(ended) = calls.join_next().await {

@@ -1,7 +1,7 @@
 //! Stored form of events: name and row are columns of their own, and the fields are one JSON object.
 //!
 //! Events of rows, of which a run has millions, are deserialized straight into their fields. By way of a map, as serde reads
-//! internally tagged enums, this takes three times as long, and `audit` reads them all (`cargo bench --bench speed` has its figure).
+//! internally tagged enums, `audit verify` takes 5 % more instructions (benches/README.md, "Instructions").
 
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, EnumAccess, IgnoredAny, IntoDeserializer as _, VariantAccess, Visitor};
@@ -40,7 +40,8 @@ pub(crate) fn stored_form<'a>(event: &EventKind, text: &'a mut String) -> Stored
     }
     .expect("an event is plain data");
     *text = String::from_utf8(bytes).expect("JSON is UTF-8");
-    // `{"name":{…}}`, or `"name"` where there are no fields.
+    // `{"name":{…}}`, or `"name"` where there are no fields. Cut as text: a `Value` in between would sort the fields by name, and
+    // their order is part of the stored form.
     let (kind, detail) = match text.strip_prefix("{\"").and_then(|text| text.strip_suffix('}')) {
         Some(text) => text.split_once('"').map(|(kind, detail)| (kind, &detail[1..])).expect("a name is a string"),
         None => (text.trim_matches('"'), "{}"),

@@ -8,14 +8,10 @@ use crate::event::{Event, LaneId};
 /// Number and hash of the last event of a lane, which its next one is chained to. A lane without events has number 0.
 pub(crate) type LaneHead = (u64, Hash);
 
-/// A batch of stamped events of any lanes, in the order in which they are committed. Their texts lie in one string, one behind
-/// the other, so that an event needs no allocation of its own; the buffers grow by doubling while they are filled.
+/// A batch of stamped events of any lanes, in the order in which they are committed.
 #[derive(Default)]
 pub(crate) struct Stamped {
-    texts: String,
     stamps: Vec<Stamp>,
-    /// Stored form of the event that is being stamped.
-    scratch: String,
 }
 
 struct Stamp {
@@ -23,8 +19,8 @@ struct Stamp {
     seq: u64,
     at_ms: i64,
     row: Option<u32>,
-    /// Positions in the texts: where the kind begins, where the detail begins, and the end.
-    texts: [usize; 3],
+    kind: String,
+    detail: String,
     prev: Hash,
     hash: Hash,
 }
@@ -43,12 +39,11 @@ impl Stamped {
     pub(crate) fn put(&mut self, event: &mut Event, head: &mut LaneHead) {
         let (seq, prev) = (head.0 + 1, head.1);
         event.seq = seq;
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let Stored { kind, row, detail } = stored_form(&event.kind, &mut scratch);
+        let mut text = String::new();
+        let Stored { kind, row, detail } = stored_form(&event.kind, &mut text);
         let (lane, at_ms) = (event.lane, event.at.as_millisecond());
         let hash = Link { prev: &prev, lane, seq, at_ms, kind, row, detail }.hash();
         self.keep(&StoredEvent { lane, seq, at_ms, kind, row, detail, prev, hash });
-        self.scratch = scratch;
         *head = (seq, hash);
     }
 
@@ -68,18 +63,14 @@ impl Stamped {
     }
 
     fn keep(&mut self, event: &StoredEvent<'_>) {
-        let begins = self.texts.len();
-        self.texts.push_str(event.kind);
-        let detail_begins = self.texts.len();
-        self.texts.push_str(event.detail);
-        let &StoredEvent { lane, seq, at_ms, row, prev, hash, .. } = event;
-        self.stamps.push(Stamp { lane, seq, at_ms, row, texts: [begins, detail_begins, self.texts.len()], prev, hash });
+        let &StoredEvent { lane, seq, at_ms, kind, row, detail, prev, hash } = event;
+        let (kind, detail) = (kind.to_owned(), detail.to_owned());
+        self.stamps.push(Stamp { lane, seq, at_ms, row, kind, detail, prev, hash });
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = StoredEvent<'_>> {
         self.stamps.iter().map(|stamp| {
-            let &Stamp { lane, seq, at_ms, row, texts: [kind, detail, end], prev, hash } = stamp;
-            let (kind, detail) = (&self.texts[kind..detail], &self.texts[detail..end]);
+            let &Stamp { lane, seq, at_ms, row, ref kind, ref detail, prev, hash } = stamp;
             StoredEvent { lane, seq, at_ms, kind, row, detail, prev, hash }
         })
     }

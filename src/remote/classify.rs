@@ -90,10 +90,7 @@ impl Answer {
             Body::Whole(_) if let Some(encoding) = &self.encoding => {
                 Err(self.lost(None, &format!("the answer is {}", not_asked_for(encoding))))
             }
-            // Nearly every body is UTF-8, which this finds faster.
-            Body::Whole(bytes) => {
-                Ok(str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed))
-            }
+            Body::Whole(bytes) => Ok(String::from_utf8_lossy(bytes)),
             Body::TooLarge => Err(self.lost(None, "the answer is too large")),
             Body::CutOff { cause } => Err(self.lost(None, &format!("the answer was cut off: {cause}"))),
         }

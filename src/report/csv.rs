@@ -59,7 +59,8 @@ pub(super) fn write(journal: &Journal, run: &RunRecord, out: &mut dyn io::Write)
     })
 }
 
-/// Lines in the format of the crate `csv`, at a fraction of its cost: there are millions of them.
+/// Lines in the format of the crate `csv`, with which the report takes 16 % more instructions (benches/README.md,
+/// "Instructions").
 #[derive(Default)]
 struct Lines {
     text: Vec<u8>,

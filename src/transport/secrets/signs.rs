@@ -63,7 +63,7 @@ pub(super) fn character<S: Sign>(signs: &[S]) -> Option<(char, usize)> {
         0xC2..=0xDF => 2,
         0xE0..=0xEF => 3,
         0xF0..=0xF4 => 4,
-        // Mostly noise of decoding: a quick exit, since it is called for each byte.
+        // ASCII, or a byte that begins no character.
         _ => return None,
     };
     let mut utf8 = [0; 4];
