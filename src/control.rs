@@ -113,7 +113,7 @@ pub const CONTROL: &str = "control";
 
 /// Command in the journal that has not been taken yet.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Given {
+pub struct GivenCommand {
     pub control: i64,
     pub command: Command,
     pub by: By,

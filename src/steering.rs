@@ -1,12 +1,12 @@
 //! Steering of a run while it goes on: when a stage may begin, when changes pause, how fast they go, and when it is enough.
 //!
 //! [`SteeringState::decide`] is a function of the state and of what happened. It gives orders and carries none of them out: no
-//! journal, no clock, no lane. Times come in with what happened, and what the journal holds when [`Order::Count`] asks for
-//! it. `engine::driver` feeds it and carries its orders out.
+//! journal, no clock, no lane. Times come in with what happened, and counts of the journal when [`StageOrder::Count`] asks for
+//! them; [`SteeringState::decide_stage`] is the same for the steps of a stage. `engine::driver` feeds both and carries the orders out.
 //!
-//! [`admission`] is what a stage waits for before it begins, [`estimate`] how long it would take, [`halt`] how many failures
-//! are enough, [`commands`] what others say to the run, [`lanes`] what is set for each lane. Whatever is decided is an event of the run's own lane; what these
-//! add up to ([`Steered`]) is what the next launch begins with.
+//! [`admission`] has the waits of a stage before it begins, [`estimate`] its duration, [`halt`] the failures that are enough, [`commands`]
+//! the commands of operators, [`lanes`] the limits of each lane. Each decision is an event of the run's own lane, and the next
+//! launch begins with the sum of these ([`Steered`]).
 
 use std::time::Duration;
 
@@ -31,14 +31,14 @@ pub(crate) mod lanes;
 pub(crate) mod order;
 pub(crate) mod settings;
 
-use admission::{Admission, Basis, Progress};
+use admission::{Admission, AdmissionBasis, Progress};
 use commands::{ByHand, RateByHand};
 use counts::{TryResult, Turn};
 use estimate::Estimator;
 use halt::Halt;
-use input::{Counted, Input, Rates};
+use input::{Input, Rates, StageCounts, StageInput};
 use lanes::{LaneState, LaneStates, LaneTerms};
-use order::{Limit, Order, Wanted, drain};
+use order::{Limit, Order, StageOrder, WantedCounts, drain};
 use settings::SteeringSettings;
 
 /// Interval at which the time that a roll-back would take is estimated anew while a stage goes on.
@@ -88,15 +88,21 @@ impl SteeringState {
                 self.halt.end(turn, Some(&result));
                 drain_if(self.halt.trips())
             }
-            Input::StageDue { stage, at_rest, now } => {
+        }
+    }
+
+    /// Orders that follow from a step of a stage, to be carried out in turn.
+    pub(crate) fn decide_stage(&mut self, input: StageInput) -> Vec<StageOrder> {
+        match input {
+            StageInput::Due { stage, at_rest, now } => {
                 self.admission = Some(Admission::new(stage, at_rest));
                 self.admit(now, |admission, basis| admission.advance(basis, now))
             }
-            Input::WaitOver { end, now } => self.admit(now, |admission, basis| admission.waited(basis, end, now)),
-            Input::Counted { counted, rates, now } => self.begin_or_drain(&counted, &rates, now),
-            Input::StageGoesOn { rates, now } => self.keep_to_the_window(&rates, now),
-            Input::StageOver { stage, n_left } => self.end_stage(stage, n_left),
-            Input::NextDue { behind, left, is_draining } => admission::next(&behind, &left, is_draining),
+            StageInput::WaitOver { end, now } => self.admit(now, |admission, basis| admission.waited(basis, end, now)),
+            StageInput::Counted { counted, rates, now } => self.begin_or_drain(&counted, &rates, now),
+            StageInput::GoesOn { rates, now } => self.keep_to_the_window(&rates, now),
+            StageInput::Over { stage, n_left } => self.end_stage(stage, n_left),
+            StageInput::NextDue { behind, left, is_draining } => admission::next(&behind, &left, is_draining),
         }
     }
 
@@ -139,7 +145,7 @@ impl SteeringState {
         !self.steered.paused.is_empty()
     }
 
-    /// Who skipped a source, if somebody did.
+    /// Operator who skipped a source, if one did.
     pub(crate) fn skipped_by(&self, source: &str) -> Option<&By> {
         self.steered.skipped.get(source)
     }
@@ -228,16 +234,16 @@ impl SteeringState {
     fn admit(
         &mut self,
         now: Timestamp,
-        step: impl FnOnce(&mut Admission, &Basis) -> (Vec<Order>, Progress),
-    ) -> Vec<Order> {
+        step: impl FnOnce(&mut Admission, &AdmissionBasis) -> (Vec<StageOrder>, Progress),
+    ) -> Vec<StageOrder> {
         let Self { settings, terms, steered, halt, .. } = self;
         let Some(admission) = &mut self.admission else { return Vec::new() };
-        let (mut orders, progress) = step(admission, &Basis { terms, settings, steered });
+        let (mut orders, progress) = step(admission, &AdmissionBasis { terms, settings, steered });
         match progress {
             Progress::Waits => (),
             Progress::Open => {
                 let stage = admission.stage().clone();
-                orders.push(Order::Count(Wanted {
+                orders.push(StageOrder::Count(WantedCounts {
                     changed: settings.reserve_rollback && closes_at(settings, now).is_some(),
                     tried_in_stage: halt.counts_in_stage(&stage_rules(terms, &stage)),
                     tried_in_run: halt.counts_earlier_launches(),
@@ -246,7 +252,7 @@ impl SteeringState {
             }
             Progress::Denied => {
                 self.admission = None;
-                orders.push(Order::StopHere);
+                orders.push(StageOrder::StopHere);
             }
         }
         orders
@@ -254,7 +260,7 @@ impl SteeringState {
 
     /// Begins the stage that was counted, unless there is no time for it. The stage's own limits hold from here on, and its
     /// counts go on where earlier launches left them.
-    fn begin_or_drain(&mut self, counted: &Counted, rates: &Rates, now: Timestamp) -> Vec<Order> {
+    fn begin_or_drain(&mut self, counted: &StageCounts, rates: &Rates, now: Timestamp) -> Vec<StageOrder> {
         let Some(admission) = self.admission.take() else { return Vec::new() };
         let stage = admission.into_stage();
         if let Some(changed) = &counted.changed {
@@ -270,20 +276,21 @@ impl SteeringState {
             && !self.settings.ignore_forecast
         {
             let mut orders = drain(DrainReason::TooLong, format!("{stage} does not begin: {text}"));
-            orders.push(Order::StopHere);
+            orders.push(StageOrder::StopHere);
             return orders;
         }
         let mut orders = self.lanes.limits_in_stage(self.terms.stage(&stage), &self.by_hand);
         let rules = stage_rules(&self.terms, &stage);
-        orders.push(Order::Limit(Limit::Caution(self.halt.begin_stage(&stage, rules, counted))));
+        orders.push(Limit::Caution(self.halt.begin_stage(&stage, rules, counted)));
+        let mut orders: Vec<StageOrder> = orders.into_iter().map(|limit| Order::Limit(limit).into()).collect();
         self.closes = None;
         let forecast = estimate.map(|(_, text)| text);
-        orders.push(Order::Record(RunEvent::StageBegan { stage, rows, forecast }));
+        orders.push(Order::Record(RunEvent::StageBegan { stage, rows, forecast }).into());
         orders
     }
 
     /// Stops the run when the window closes within a stage, or when what is left of it is needed for the way back.
-    fn keep_to_the_window(&mut self, rates: &Rates, now: Timestamp) -> Vec<Order> {
+    fn keep_to_the_window(&mut self, rates: &Rates, now: Timestamp) -> Vec<StageOrder> {
         let window = &self.settings.window;
         let Opening::Open { until } = window.at(now) else {
             let closed = window.local(self.closes.unwrap_or(now));
@@ -292,7 +299,7 @@ impl SteeringState {
         self.closes = until;
         let Some(until) = until else { return Vec::new() };
         if !self.settings.reserve_rollback {
-            return vec![Order::LookAgain { at: until }];
+            return vec![StageOrder::LookAgain { at: until }];
         }
         let takes = self.estimator(rates).way_back(|_| 0).likely;
         let last = until.checked_sub(takes).unwrap_or(now);
@@ -303,17 +310,17 @@ impl SteeringState {
         }
         let again = now.checked_add(ESTIMATE_EVERY).unwrap_or(until);
         let soonest = now.checked_add(LOOK_AT_MOST_EVERY).unwrap_or(now);
-        vec![Order::LookAgain { at: last.max(now).min(again).min(until).max(soonest) }]
+        vec![StageOrder::LookAgain { at: last.max(now).min(again).min(until).max(soonest) }]
     }
 
     /// Closes a stage in which no more is done, because it came to its end or because what is left cannot be done now.
-    fn end_stage(&mut self, stage: Stage, n_left: u64) -> Vec<Order> {
-        let ended = (n_left == 0).then_some(Order::Record(RunEvent::StageEnded { stage }));
+    fn end_stage(&mut self, stage: Stage, n_left: u64) -> Vec<StageOrder> {
+        let ended = (n_left == 0).then_some(Order::Record(RunEvent::StageEnded { stage }).into());
         ended.into_iter().chain(drain_if(self.halt.trips_at_the_end())).collect()
     }
 }
 
-fn drain_if(tripped: Option<String>) -> Vec<Order> {
+fn drain_if<O: From<Order>>(tripped: Option<String>) -> Vec<O> {
     tripped.map_or_else(Vec::new, |why| drain(DrainReason::Halted, why))
 }
 

@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::book::Book;
 use super::driver::Driver;
-use crate::control::{By, Command, Given};
+use crate::control::{By, Command, GivenCommand};
 use crate::journal::Journal;
 use crate::journal::commands::Unreadable;
 use crate::recorder::JournalClosed;
@@ -64,7 +64,7 @@ impl CommandPoll {
         match self.book.read(Journal::open_commands).await {
             Ok((given, unreadable)) => {
                 self.cannot_look = false;
-                for Given { control, command, by } in given {
+                for GivenCommand { control, command, by } in given {
                     self.driver.command(command, by, Some(control)).await?;
                 }
                 for Unreadable { control, error } in unreadable {

@@ -26,9 +26,9 @@ use crate::recorder::{JournalClosed, Recorder};
 use crate::steering::SteeringState;
 use crate::steering::admission::MOST_NAMED;
 use crate::steering::counts::{TryResult, Turn};
-use crate::steering::input::{AtRest, Counted, Input, Rates, WaitEnd};
+use crate::steering::input::{AtRest, Input, Rates, StageCounts, StageInput, WaitEnd};
 use crate::steering::lanes::LaneTerms;
-use crate::steering::order::{Limit, Order, Wanted};
+use crate::steering::order::{Limit, Order, StageOrder, WantedCounts};
 use crate::waves::Stage;
 use crate::waves::forecast::Measured;
 
@@ -184,7 +184,7 @@ impl Driver {
     /// Counts the result of a turn. Enough failures stop the run.
     pub(crate) async fn end(&self, turn: Turn, result: TryResult) -> Result<(), JournalClosed> {
         let orders = self.state().decide(Input::RowEnded { turn, result });
-        if orders.is_empty() { Ok(()) } else { Box::pin(self.carry_out_recorded(orders)).await }
+        if orders.is_empty() { Ok(()) } else { Box::pin(self.carry_out(orders)).await }
     }
 
     /// Leaves the row of a turn to a later launch.
@@ -213,26 +213,26 @@ impl Driver {
 
     /// Begins a launch. Pauses of the one before it hold on only where somebody said so.
     pub(crate) async fn begin_launch(&self, began: RunEvent) -> Result<(), JournalClosed> {
-        self.carry_out_recorded(vec![Order::Record(began)]).await
+        self.carry_out(vec![Order::Record(began)]).await
     }
 
     /// Lets a command take effect and journals it. `control` is its number in the journal, if it came through that.
     pub(crate) async fn command(&self, command: Command, by: By, control: Option<i64>) -> Result<(), JournalClosed> {
         let orders = self.state().decide(Input::Commanded { command, by, control });
-        self.carry_out_recorded(orders).await
+        self.carry_out(orders).await
     }
 
     /// Waits until a stage may begin, and begins it.
     pub(crate) async fn begin_stage(&self, stage: &Stage) -> Result<Leave, DriverError> {
         let has_waves = self.state().has_waves();
         let at_rest = if has_waves { self.book.read(Journal::stages_at_rest).await? } else { AtRest::new() };
-        self.feed(Input::StageDue { stage: stage.clone(), at_rest, now: self.clock.now() }).await
+        self.feed(StageInput::Due { stage: stage.clone(), at_rest, now: self.clock.now() }).await
     }
 
     /// Does the work of a stage. Where the window closes meanwhile the run stops, and the work is awaited.
     pub(crate) async fn within_the_window<T>(&self, work: impl Future<Output = T>) -> Result<T, DriverError> {
         let mut work = std::pin::pin!(work);
-        let watching = self.feed(Input::StageGoesOn { rates: self.rates(), now: self.clock.now() });
+        let watching = self.feed(StageInput::GoesOn { rates: self.rates(), now: self.clock.now() });
         tokio::select! {
             biased;
             done = &mut work => return Ok(done),
@@ -243,7 +243,7 @@ impl Driver {
 
     /// Closes a stage in which no more is done.
     pub(crate) async fn end_stage(&self, stage: &Stage, n_left: u64) -> Result<(), DriverError> {
-        self.feed(Input::StageOver { stage: stage.clone(), n_left }).await.map(drop)
+        self.feed(StageInput::Over { stage: stage.clone(), n_left }).await.map(drop)
     }
 
     /// Asks for another stage behind this one.
@@ -251,58 +251,50 @@ impl Driver {
         let of = (stage.wave_no, stage.part);
         let left = self.book.read(move |journal, run| journal.left_in_stage(run, of, MOST_NAMED)).await?;
         let is_draining = self.stop.is_draining();
-        self.feed(Input::NextDue { behind: stage.clone(), left, is_draining }).await
+        self.feed(StageInput::NextDue { behind: stage.clone(), left, is_draining }).await
     }
 
-    async fn feed(&self, input: Input) -> Result<Leave, DriverError> {
-        let orders = self.state().decide(input);
-        self.carry_out(orders).await
-    }
-
-    /// Carries out orders among which none reads the journal.
-    async fn carry_out_recorded(&self, orders: Vec<Order>) -> Result<(), JournalClosed> {
-        match self.carry_out(orders).await {
-            Ok(_) => Ok(()),
-            Err(DriverError::Closed(closed)) => Err(closed),
-            Err(DriverError::Journal(error)) => unreachable!("nothing was read: {error}"),
-        }
-    }
-
-    /// Carries out orders in turn, each followed by those that come of it.
-    async fn carry_out(&self, orders: Vec<Order>) -> Result<Leave, DriverError> {
-        let mut orders = VecDeque::from(orders);
+    /// Carries out the orders that follow from a step of a stage in turn, each followed by those that come of it.
+    async fn feed(&self, input: StageInput) -> Result<Leave, DriverError> {
+        let mut orders = VecDeque::from(self.state().decide_stage(input));
         while let Some(order) = orders.pop_front() {
             let came = match order {
-                Order::Record(event) => self.record(event).await?,
-                Order::Wait { until } => self.wait(until).await,
-                Order::Count(wanted) => self.count(wanted).await?,
-                Order::LookAgain { at } => {
+                StageOrder::Do(order) => {
+                    self.carry_out(vec![order]).await?;
+                    continue;
+                }
+                StageOrder::Wait { until } => self.wait(until).await,
+                StageOrder::Count(wanted) => self.count(wanted).await?,
+                StageOrder::LookAgain { at } => {
                     self.clock.sleep_until(at).await;
-                    Input::StageGoesOn { rates: self.rates(), now: self.clock.now() }
+                    StageInput::GoesOn { rates: self.rates(), now: self.clock.now() }
                 }
-                Order::Limit(limit) => {
-                    self.limit(limit);
-                    continue;
-                }
-                Order::Drain { reason, why } => {
-                    self.stop.drain_because(reason, Some(why));
-                    continue;
-                }
-                Order::Abort => {
-                    self.stop.abort();
-                    continue;
-                }
-                Order::Wake => {
-                    // Kept for the next wait, if none is on: it is not missed between a decision and its wait.
-                    self.woken.notify_one();
-                    continue;
-                }
-                Order::StopHere => return Ok(Leave::Denied),
+                StageOrder::StopHere => return Ok(Leave::Denied),
             };
-            let follow = self.state().decide(came);
+            let follow = self.state().decide_stage(came);
             follow.into_iter().rev().for_each(|order| orders.push_front(order));
         }
         Ok(Leave::Granted)
+    }
+
+    /// Carries out orders in turn, each followed by those that come of it.
+    async fn carry_out(&self, orders: Vec<Order>) -> Result<(), JournalClosed> {
+        let mut orders = VecDeque::from(orders);
+        while let Some(order) = orders.pop_front() {
+            match order {
+                Order::Record(event) => {
+                    let committed = self.record(event).await?;
+                    let follow = self.state().decide(committed);
+                    follow.into_iter().rev().for_each(|order| orders.push_front(order));
+                }
+                Order::Limit(limit) => self.limit(limit),
+                Order::Drain { reason, why } => self.stop.drain_because(reason, Some(why)),
+                Order::Abort => self.stop.abort(),
+                // Kept for the next wait, if none is on: it is not missed between a decision and its wait.
+                Order::Wake => self.woken.notify_one(),
+            }
+        }
+        Ok(())
     }
 
     fn limit(&self, limit: Limit) {
@@ -338,7 +330,7 @@ impl Driver {
         Ok(Input::Committed { at, event })
     }
 
-    async fn wait(&self, until: Option<Timestamp>) -> Input {
+    async fn wait(&self, until: Option<Timestamp>) -> StageInput {
         let time_comes = async {
             match until {
                 Some(until) => self.clock.sleep_until(until).await,
@@ -352,14 +344,14 @@ impl Driver {
             }
         };
         let end = self.stop.unless_draining(waiting).await.unwrap_or(WaitEnd::Draining);
-        Input::WaitOver { end, now: self.clock.now() }
+        StageInput::WaitOver { end, now: self.clock.now() }
     }
 
-    async fn count(&self, wanted: Wanted) -> Result<Input, JournalError> {
+    async fn count(&self, wanted: WantedCounts) -> Result<StageInput, JournalError> {
         let read = move |journal: &Journal, run| {
-            let Wanted { stage: Stage { wave_no, part, .. }, changed, tried_in_stage, tried_in_run } = wanted;
+            let WantedCounts { stage: Stage { wave_no, part, .. }, changed, tried_in_stage, tried_in_run } = wanted;
             let tried = |is_wanted, stage| if is_wanted { journal.tried(run, stage) } else { Ok(Vec::new()) };
-            Ok(Counted {
+            Ok(StageCounts {
                 unsettled: journal.unsettled_in_wave(run, wave_no)?,
                 changed: if changed { Some(journal.changed_by_lane(run)?) } else { None },
                 tried_in_stage: tried(tried_in_stage, Some((wave_no, part)))?,
@@ -367,7 +359,7 @@ impl Driver {
             })
         };
         let counted = self.book.read(read).await?;
-        Ok(Input::Counted { counted, rates: self.rates(), now: self.clock.now() })
+        Ok(StageInput::Counted { counted, rates: self.rates(), now: self.clock.now() })
     }
 
     fn rates(&self) -> Rates {

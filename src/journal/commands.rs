@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::connection::{Journal, RunKey};
 use super::error::JournalError;
-use crate::control::{By, Command, Given};
+use crate::control::{By, Command, GivenCommand};
 
 /// A command in the journal that this version does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Journal {
 
     /// Commands that no launch has taken yet, in the order in which they were given; and those that this version does
     /// not know.
-    pub fn open_commands(&self, run: RunKey) -> Result<(Vec<Given>, Vec<Unreadable>), JournalError> {
+    pub fn open_commands(&self, run: RunKey) -> Result<(Vec<GivenCommand>, Vec<Unreadable>), JournalError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT control, command, given_by FROM control INDEXED BY control_open
              WHERE run = ?1 AND taken_at IS NULL ORDER BY control",
@@ -56,7 +56,7 @@ impl Journal {
             let (command, by): (String, String) = (columns.get(1)?, columns.get(2)?);
             let read = serde_json::from_str(&command).and_then(|command| Ok((command, serde_json::from_str(&by)?)));
             match read {
-                Ok((command, by)) => given.push(Given { control, command, by }),
+                Ok((command, by)) => given.push(GivenCommand { control, command, by }),
                 Err(error) => unreadable.push(Unreadable { control, error: error.to_string() }),
             }
         }

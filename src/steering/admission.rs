@@ -1,12 +1,12 @@
-//! Admission of a stage: the soak of what came before it, approvals, and the window. Behind each wait the next one is looked
-//! at anew.
+//! Admission of a stage: the soak of the stages before it, approvals, and the window. After each wait the next condition is checked
+//! anew.
 
 use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::input::{AtRest, WaitEnd};
-use super::order::{Order, drain};
+use super::order::{Order, StageOrder, drain};
 use super::settings::SteeringSettings;
 use crate::control::Wait;
 use crate::event::DrainReason;
@@ -30,11 +30,11 @@ pub(crate) struct Admission {
     waits: Option<Awaited>,
 }
 
-/// Condition that is looked at next.
+/// Condition that is checked next.
 #[derive(Debug)]
 enum Next {
     Soak,
-    /// Releases that are still needed. None: not known yet.
+    /// Releases that are still needed; `None` until they are determined.
     Releases(Option<VecDeque<Stage>>),
     Window,
 }
@@ -53,14 +53,14 @@ enum Awaited {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     Waits,
-    /// Nothing is in its way.
+    /// The stage may begin.
     Open,
-    /// It does not begin, and the run stops.
+    /// The stage does not begin, and the run stops.
     Denied,
 }
 
 /// Facts by which a stage is admitted.
-pub(crate) struct Basis<'a> {
+pub(crate) struct AdmissionBasis<'a> {
     pub(crate) terms: &'a Terms,
     pub(crate) settings: &'a SteeringSettings,
     pub(crate) steered: &'a Steered,
@@ -79,8 +79,8 @@ impl Admission {
         self.stage
     }
 
-    /// Looks at the conditions in turn, up to the first one that has to be waited for.
-    pub(crate) fn advance(&mut self, basis: &Basis, now: Timestamp) -> (Vec<Order>, Progress) {
+    /// Checks the conditions in turn, up to the first one that has to be waited for.
+    pub(crate) fn advance(&mut self, basis: &AdmissionBasis, now: Timestamp) -> (Vec<StageOrder>, Progress) {
         let mut orders = Vec::new();
         loop {
             match &mut self.next {
@@ -101,12 +101,12 @@ impl Admission {
                     let until = basis.settings.approval_timeout.and_then(|timeout| now.checked_add(timeout).ok());
                     orders.push(begin_wait(Wait::Approval, &release, until));
                     if !basis.is_released(&release) {
-                        orders.push(Order::Wait { until });
+                        orders.push(StageOrder::Wait { until });
                         self.waits = Some(Awaited::Release { release, until });
                         return (orders, Progress::Waits);
                     }
                     // Released while the one before it was waited for.
-                    orders.push(Order::Record(RunEvent::WaitEnded));
+                    orders.push(Order::Record(RunEvent::WaitEnded).into());
                 }
                 Next::Window => match basis.settings.window.at(now) {
                     Opening::Open { .. } => return (orders, Progress::Open),
@@ -125,8 +125,13 @@ impl Admission {
     }
 
     /// Goes on behind a wait, or waits again if nothing has come of it.
-    pub(crate) fn waited(&mut self, basis: &Basis, end: WaitEnd, now: Timestamp) -> (Vec<Order>, Progress) {
-        let ended = vec![Order::Record(RunEvent::WaitEnded)];
+    pub(crate) fn waited(
+        &mut self,
+        basis: &AdmissionBasis,
+        end: WaitEnd,
+        now: Timestamp,
+    ) -> (Vec<StageOrder>, Progress) {
+        let ended = vec![Order::Record(RunEvent::WaitEnded).into()];
         if end == WaitEnd::Draining {
             return (ended, Progress::Denied);
         }
@@ -136,9 +141,9 @@ impl Admission {
                 let why = drain(DrainReason::Unapproved, unreleased(release));
                 return (ended.into_iter().chain(why).collect(), Progress::Denied);
             }
-            Some(Awaited::Release { until, .. }) => return (vec![Order::Wait { until: *until }], Progress::Waits),
+            Some(Awaited::Release { until, .. }) => return (vec![StageOrder::Wait { until: *until }], Progress::Waits),
             Some(Awaited::Time(until)) if end == WaitEnd::Woken => {
-                return (vec![Order::Wait { until: Some(*until) }], Progress::Waits);
+                return (vec![StageOrder::Wait { until: Some(*until) }], Progress::Waits);
             }
             Some(Awaited::Time(_)) | None => (),
         }
@@ -147,14 +152,14 @@ impl Admission {
         (ended.into_iter().chain(orders).collect(), progress)
     }
 
-    fn wait_until(&mut self, cause: Wait, until: Timestamp) -> [Order; 2] {
+    fn wait_until(&mut self, cause: Wait, until: Timestamp) -> [StageOrder; 2] {
         self.waits = Some(Awaited::Time(until));
-        [begin_wait(cause, &self.stage, Some(until)), Order::Wait { until: Some(until) }]
+        [begin_wait(cause, &self.stage, Some(until)), StageOrder::Wait { until: Some(until) }]
     }
 }
 
-fn begin_wait(cause: Wait, stage: &Stage, until: Option<Timestamp>) -> Order {
-    Order::Record(RunEvent::WaitBegan { cause, stage: stage.clone(), until })
+fn begin_wait(cause: Wait, stage: &Stage, until: Option<Timestamp>) -> StageOrder {
+    Order::Record(RunEvent::WaitBegan { cause, stage: stage.clone(), until }).into()
 }
 
 fn unreleased(release: &Stage) -> String {
@@ -165,7 +170,7 @@ fn unreleased(release: &Stage) -> String {
     }
 }
 
-impl Basis<'_> {
+impl AdmissionBasis<'_> {
     /// Waves before a stage. Those of a plan file have their numbers in its order; rows of no wave, or of another, come behind
     /// them.
     fn earlier_waves(&self, stage: &Stage) -> impl Iterator<Item = (u32, &WaveTerms)> {
@@ -219,13 +224,13 @@ impl Basis<'_> {
 
 /// Orders before another stage follows: none, if it may. What is not known of one is no leave for the next, in whichever
 /// account it is left.
-pub(crate) fn next(behind: &Stage, left: &LeftOf, is_draining: bool) -> Vec<Order> {
+pub(crate) fn next(behind: &Stage, left: &LeftOf, is_draining: bool) -> Vec<StageOrder> {
     match halt_behind(behind, left) {
         None => Vec::new(),
-        Some(_) if is_draining => vec![Order::StopHere],
+        Some(_) if is_draining => vec![StageOrder::StopHere],
         Some(why) => {
             let mut orders = drain(DrainReason::StageLeft, why);
-            orders.push(Order::StopHere);
+            orders.push(StageOrder::StopHere);
             orders
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::commands::ByHand;
-use super::input::{Counted, Rates};
+use super::input::{Rates, StageCounts};
 use super::lanes::{LaneState, LaneStates};
 use super::settings::SteeringSettings;
 use crate::event::LaneId;
@@ -26,13 +26,19 @@ pub(crate) struct Estimator<'a> {
 
 impl Estimator<'_> {
     /// Time that the wave would take from a stage on. None: nothing depends on it, and it is too short to matter.
-    pub(crate) fn without_end(&self, stage: &Stage, counted: &Counted) -> Option<String> {
+    pub(crate) fn without_end(&self, stage: &Stage, counted: &StageCounts) -> Option<String> {
         let tells = !self.terms.waves.is_empty() || counted.rows_of(stage.part) > WORTH_TELLING;
         tells.then(|| self.wave_from(stage, counted).to_string())
     }
 
     /// Time that the wave would take from a stage on, held against the end of the window.
-    pub(crate) fn with_end(&self, stage: &Stage, counted: &Counted, until: Timestamp, now: Timestamp) -> (Fit, String) {
+    pub(crate) fn with_end(
+        &self,
+        stage: &Stage,
+        counted: &StageCounts,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> (Fit, String) {
         let band = self.wave_from(stage, counted);
         let (all, reserved) = if self.settings.reserve_rollback {
             let rollback = self.way_back(|lane| counted.unsettled_in(lane));
@@ -56,7 +62,7 @@ impl Estimator<'_> {
         self.band(&self.lanes.all().map(ahead).collect::<Vec<_>>())
     }
 
-    fn wave_from(&self, stage: &Stage, counted: &Counted) -> Band {
+    fn wave_from(&self, stage: &Stage, counted: &StageCounts) -> Band {
         let mut band = Band::default();
         for part in [Part::Canary, Part::Rest].into_iter().filter(|part| *part >= stage.part) {
             let terms = self.terms.stage(&Stage { part, ..stage.clone() });

@@ -1,7 +1,7 @@
 //! Halt rules at work: those of the run and those of the stage that goes on, each over its own count.
 
 use super::counts::{Count, Sample, TryResult, Turn};
-use super::input::Counted;
+use super::input::StageCounts;
 use crate::waves::halt::HaltRules;
 use crate::waves::{Part, Stage};
 
@@ -41,7 +41,7 @@ impl Halt {
 
     /// Begins the count of a stage where earlier launches left it. Returns the number of rows that may be on their way at once:
     /// no more of a canary than the rules tolerate.
-    pub(crate) fn begin_stage(&mut self, stage: &Stage, rules: HaltRules, earlier: &Counted) -> Option<usize> {
+    pub(crate) fn begin_stage(&mut self, stage: &Stage, rules: HaltRules, earlier: &StageCounts) -> Option<usize> {
         self.of_run.seed_all(&earlier.tried_in_run);
         let mut of_stage = Count::default();
         of_stage.seed_all(&earlier.tried_in_stage);
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn the_first_reason_is_given_once_and_names_the_stage_or_the_run() {
         let mut halt = Halt::new(rules(r#"{"max_failed":"1"}"#));
-        halt.begin_stage(&stage(Part::Rest), rules(r#"{"max_failed":"0"}"#), &Counted::default());
+        halt.begin_stage(&stage(Part::Rest), rules(r#"{"max_failed":"0"}"#), &StageCounts::default());
         assert_eq!(halt.trips(), None);
         fail(&mut halt);
         assert_eq!(halt.trips().as_deref(), Some("wave `pilot`: 1 of 1 rows failed, and max_failed = 0"));
@@ -126,7 +126,7 @@ mod tests {
 
         let mut halt = Halt::new(rules(r#"{"max_failed":"1"}"#));
         for _ in 0..2 {
-            halt.begin_stage(&stage(Part::Rest), HaltRules::default(), &Counted::default());
+            halt.begin_stage(&stage(Part::Rest), HaltRules::default(), &StageCounts::default());
             assert_eq!(halt.trips(), None);
             fail(&mut halt);
         }
@@ -139,7 +139,7 @@ mod tests {
             [(0, Some("wave `pilot`: 2 of 2 rows failed (100 %), and max_failed = 25%")), (1, None)]
         {
             let mut halt = Halt::new(rules(r#"{"max_failed":"25%"}"#));
-            halt.begin_stage(&stage(Part::Rest), HaltRules::default(), &Counted::default());
+            halt.begin_stage(&stage(Part::Rest), HaltRules::default(), &StageCounts::default());
             fail(&mut halt);
             fail(&mut halt);
             for _ in 0..n_well {
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn no_more_rows_of_a_canary_go_at_once_than_its_rules_tolerate() {
         let at_once = |run: &str, of_stage: &str, part| {
-            Halt::new(rules(run)).begin_stage(&stage(part), rules(of_stage), &Counted::default())
+            Halt::new(rules(run)).begin_stage(&stage(part), rules(of_stage), &StageCounts::default())
         };
         assert_eq!(at_once("{}", "{}", Part::Canary), None);
         assert_eq!(at_once(r#"{"max_failed":"4"}"#, r#"{"same_cause":2}"#, Part::Canary), Some(2));
@@ -168,7 +168,7 @@ mod tests {
             |verdict, n_rows| Tried { verdict, http_status: None, error_code: None, no_look_succeeded: false, n_rows };
         let mut halt = Halt::new(rules(r#"{"max_failed":"2"}"#));
         assert!(halt.counts_earlier_launches() && halt.counts_in_stage(&HaltRules::default()));
-        let earlier = Counted { tried_in_run: vec![tried(Verdict::Failed, 3)], ..Counted::default() };
+        let earlier = StageCounts { tried_in_run: vec![tried(Verdict::Failed, 3)], ..StageCounts::default() };
         halt.begin_stage(&stage(Part::Rest), HaltRules::default(), &earlier);
         assert!(!halt.counts_earlier_launches());
         assert_eq!(halt.trips(), None);

@@ -1,4 +1,4 @@
-//! What happened, as far as steering decides by it.
+//! Happenings by which steering decides.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,24 +14,30 @@ use crate::waves::{Part, Stage};
 /// Time at which the last row of each stage came to rest that was tried; stages of which none was are left out.
 pub(crate) type AtRest = BTreeMap<(u32, Part), Timestamp>;
 
+/// Happening at any time of a run.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
-    /// Somebody gave a command. `control` is its number in the journal, if it came through that.
+    /// Command of an operator; `control` is its number in the journal, if it came through that.
     Commanded { command: Command, by: By, control: Option<i64> },
     /// The journal holds an event of the run's own lane that was recorded at `at`.
     Committed { at: Timestamp, event: RunEvent },
     /// A row that was tried is settled.
     RowEnded { turn: Turn, result: TryResult },
-    /// Nothing of the stages before this one is open.
-    StageDue { stage: Stage, at_rest: AtRest, now: Timestamp },
+}
+
+/// Step of a stage, from its turn to its end.
+#[derive(Clone, Debug)]
+pub(crate) enum StageInput {
+    /// The stages before this one have no open rows.
+    Due { stage: Stage, at_rest: AtRest, now: Timestamp },
     /// A wait that was ordered is over.
     WaitOver { end: WaitEnd, now: Timestamp },
-    /// Answer to [`super::order::Order::Count`].
-    Counted { counted: Counted, rates: Rates, now: Timestamp },
+    /// Answer to [`super::order::StageOrder::Count`].
+    Counted { counted: StageCounts, rates: Rates, now: Timestamp },
     /// A stage goes on: asked at its beginning, and whenever that was ordered.
-    StageGoesOn { rates: Rates, now: Timestamp },
-    /// No more is done in a stage, of which so many rows are unsettled.
-    StageOver { stage: Stage, n_left: u64 },
+    GoesOn { rates: Rates, now: Timestamp },
+    /// A stage is over, of which so many rows are unsettled.
+    Over { stage: Stage, n_left: u64 },
     /// Another stage is to follow this one, of which rows are left.
     NextDue { behind: Stage, left: LeftOf, is_draining: bool },
 }
@@ -47,7 +53,7 @@ pub(crate) enum WaitEnd {
 
 /// Contents of the journal that matter to a stage before it begins.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counted {
+pub(crate) struct StageCounts {
     /// Unsettled rows of its wave.
     pub(crate) unsettled: Vec<(LaneId, Part, u64)>,
     /// Rows that this run has moved, if they were asked for.
@@ -57,7 +63,7 @@ pub(crate) struct Counted {
     pub(crate) tried_in_run: Vec<Tried>,
 }
 
-impl Counted {
+impl StageCounts {
     /// Unsettled rows of a part of the wave.
     pub(crate) fn rows_of(&self, part: Part) -> u64 {
         self.unsettled.iter().filter(|(_, of, _)| *of == part).map(|(_, _, n)| n).sum()

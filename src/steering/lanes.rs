@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::commands::ByHand;
-use super::order::{Limit, Order};
+use super::order::Limit;
 use crate::event::LaneId;
 use crate::waves::StageTerms;
 use crate::waves::forecast::Measured;
@@ -88,8 +88,8 @@ impl LaneStates {
         }
     }
 
-    /// Orders by which the limits of a stage hold in every lane.
-    pub(crate) fn limits_in_stage(&self, stage: Option<&StageTerms>, by_hand: &ByHand) -> Vec<Order> {
+    /// Limits of every lane in a stage.
+    pub(crate) fn limits_in_stage(&self, stage: Option<&StageTerms>, by_hand: &ByHand) -> Vec<Limit> {
         let limits = |LaneState { terms, .. }: &LaneState| {
             let n = terms.concurrency_in(stage, by_hand).unwrap_or(terms.concurrency);
             [
@@ -97,7 +97,7 @@ impl LaneStates {
                 Limit::Concurrency { lane: terms.id, n },
             ]
         };
-        self.all().flat_map(limits).map(Order::Limit).collect()
+        self.all().flat_map(limits).collect()
     }
 
     fn change(&mut self, lane: LaneId, change: impl FnOnce(&mut LaneState)) {

@@ -6,30 +6,47 @@ use crate::event::run::RunEvent;
 use crate::event::{DrainReason, LaneId};
 use crate::waves::Stage;
 
-/// Something for the driver to do. Orders are carried out in turn: those behind a record only once it is committed.
+/// Order that may follow from anything that happens. Orders are carried out in turn: those behind a record only once it is committed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Order {
     /// Journal this in the run's own lane, and tell steering once it is committed.
     Record(RunEvent),
-    /// Set a limit of what is sent.
+    /// Set a limit of changes that are sent.
     Limit(Limit),
     /// Start nothing new in the whole run.
     Drain { reason: DrainReason, why: String },
-    /// Also let go of what is on the wire.
+    /// Let go of requests on the wire.
     Abort,
-    /// Wait until then, until somebody is woken, or until the run drains, and tell steering which of these it was.
-    Wait { until: Option<Timestamp> },
     /// End the wait that is on, or else the next one.
     Wake,
-    /// Read what the journal holds of a stage, and tell steering.
-    Count(Wanted),
-    /// Ask again at this time whether the stage may go on.
-    LookAgain { at: Timestamp },
+}
+
+/// Order that follows from a step of a stage. Its answers are steps of the same stage, and it alone may read the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum StageOrder {
+    Do(Order),
+    /// Wait until this time, until the wait is ended by [`Order::Wake`], or until the run drains, and tell steering which of these it
+    /// was.
+    Wait {
+        until: Option<Timestamp>,
+    },
+    /// Read from the journal what a stage needs, and tell steering.
+    Count(WantedCounts),
+    /// Ask again at this time if the stage may go on.
+    LookAgain {
+        at: Timestamp,
+    },
     /// Begin no stage any more.
     StopHere,
 }
 
-/// Limit of what is sent, which holds at once and until it is set anew.
+impl From<Order> for StageOrder {
+    fn from(order: Order) -> Self {
+        Self::Do(order)
+    }
+}
+
+/// Limit of changes that are sent, which holds at once and until it is set anew.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Limit {
     /// No changes until they are allowed again.
@@ -53,7 +70,7 @@ pub(crate) enum Limit {
 
 /// Counts that a stage needs before it begins, besides its rows.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Wanted {
+pub(crate) struct WantedCounts {
     pub(crate) stage: Stage,
     /// Rows that this run has moved.
     pub(crate) changed: bool,
@@ -63,7 +80,7 @@ pub(crate) struct Wanted {
 }
 
 /// Orders that stop the run, and say why in the journal.
-pub(crate) fn drain(reason: DrainReason, why: String) -> Vec<Order> {
+pub(crate) fn drain<O: From<Order>>(reason: DrainReason, why: String) -> Vec<O> {
     let began = RunEvent::DrainBegan { reason, why: Some(why.clone()) };
-    vec![Order::Drain { reason, why }, Order::Record(began)]
+    vec![Order::Drain { reason, why }.into(), Order::Record(began).into()]
 }

@@ -56,22 +56,22 @@ fn stage(wave_no: u32, wave: &str, part: Part) -> Stage {
     Stage { wave_no, wave: Some(wave.to_owned()), part }
 }
 
-fn due(stage: &Stage, at_rest: &[((u32, Part), Timestamp)], now: Timestamp) -> Input {
-    Input::StageDue { stage: stage.clone(), at_rest: at_rest.iter().copied().collect(), now }
+fn due(stage: &Stage, at_rest: &[((u32, Part), Timestamp)], now: Timestamp) -> StageInput {
+    StageInput::Due { stage: stage.clone(), at_rest: at_rest.iter().copied().collect(), now }
 }
 
-fn wait_over(end: WaitEnd, seconds: i64) -> Input {
-    Input::WaitOver { end, now: at(seconds) }
+fn wait_over(end: WaitEnd, seconds: i64) -> StageInput {
+    StageInput::WaitOver { end, now: at(seconds) }
 }
 
-fn wait_began(cause: Wait, stage: &Stage, until: i64) -> [Order; 2] {
+fn wait_began(cause: Wait, stage: &Stage, until: i64) -> [StageOrder; 2] {
     let began = RunEvent::WaitBegan { cause, stage: stage.clone(), until: Some(at(until)) };
-    [Order::Record(began), Order::Wait { until: Some(at(until)) }]
+    [Order::Record(began).into(), StageOrder::Wait { until: Some(at(until)) }]
 }
 
-fn counted(n_rows: u64, part: Part, now: i64) -> Input {
-    let counted = Counted { unsettled: vec![(LANE, part, n_rows)], ..Counted::default() };
-    Input::Counted { counted, rates: Rates::default(), now: at(now) }
+fn counted(n_rows: u64, part: Part, now: i64) -> StageInput {
+    let counted = StageCounts { unsettled: vec![(LANE, part, n_rows)], ..StageCounts::default() };
+    StageInput::Counted { counted, rates: Rates::default(), now: at(now) }
 }
 
 fn drained(orders: &[Order]) -> Option<(DrainReason, &str)> {
@@ -86,6 +86,15 @@ fn drained(orders: &[Order]) -> Option<(DrainReason, &str)> {
         }
         _ => None,
     }
+}
+
+/// Orders of a stage that may follow from anything.
+fn plain(orders: &[StageOrder]) -> Vec<Order> {
+    let plain = orders.iter().filter_map(|order| match order {
+        StageOrder::Do(order) => Some(order.clone()),
+        _ => None,
+    });
+    plain.collect()
 }
 
 /// Gives a command, and commits what is recorded of it.
@@ -105,20 +114,20 @@ fn a_stage_with_nothing_in_its_way_is_counted_and_begins_with_its_own_limits() {
     let limits = StageTerms { rate: Some("20".parse().unwrap()), concurrency: Some(2), ..StageTerms::default() };
     let mut state = state(settings(), terms(limits, StageTerms::default(), StageTerms::default()));
     let canary = stage(0, "pilot", Part::Canary);
-    let wanted = Wanted { stage: canary.clone(), changed: false, tried_in_stage: false, tried_in_run: false };
-    assert_eq!(state.decide(due(&canary, &[], at(0))), [Order::Count(wanted)]);
-    let orders = state.decide(counted(3, Part::Canary, 0));
-    let began = &orders[3..];
+    let wanted = WantedCounts { stage: canary.clone(), changed: false, tried_in_stage: false, tried_in_run: false };
+    assert_eq!(state.decide_stage(due(&canary, &[], at(0))), [StageOrder::Count(wanted)]);
+    let orders = state.decide_stage(counted(3, Part::Canary, 0));
+    let began = plain(&orders[3..]);
     // The plan may be slower than others allow, and not faster.
     assert_eq!(
-        orders[..3],
+        plain(&orders[..3]),
         [
             Order::Limit(Limit::Rate { lane: LANE, per_second: Some(8.0) }),
             Order::Limit(Limit::Concurrency { lane: LANE, n: 2 }),
             Order::Limit(Limit::Caution(None)),
         ]
     );
-    assert!(matches!(began, [Order::Record(RunEvent::StageBegan { rows: 3, forecast: Some(_), .. })]), "{began:?}");
+    assert!(matches!(began[..], [Order::Record(RunEvent::StageBegan { rows: 3, forecast: Some(_), .. })]), "{began:?}");
 }
 
 #[test]
@@ -126,38 +135,44 @@ fn a_stage_waits_out_the_soak_of_what_was_changed_before_it() {
     let mut state = state(settings(), terms(soaks(100), soaks(1_000), StageTerms::default()));
     let rest = stage(0, "pilot", Part::Rest);
     let canary_at_rest = [((0, Part::Canary), at(50))];
-    assert_eq!(state.decide(due(&rest, &canary_at_rest, at(60))), wait_began(Wait::Soak, &rest, 150));
+    assert_eq!(state.decide_stage(due(&rest, &canary_at_rest, at(60))), wait_began(Wait::Soak, &rest, 150));
     // Woken for something else.
-    assert_eq!(state.decide(wait_over(WaitEnd::Woken, 70)), [Order::Wait { until: Some(at(150)) }]);
-    let orders = state.decide(wait_over(WaitEnd::TimeCame, 150));
-    assert!(matches!(orders[..], [Order::Record(RunEvent::WaitEnded), Order::Count(_)]), "{orders:?}");
+    assert_eq!(state.decide_stage(wait_over(WaitEnd::Woken, 70)), [StageOrder::Wait { until: Some(at(150)) }]);
+    let orders = state.decide_stage(wait_over(WaitEnd::TimeCame, 150));
+    assert!(
+        matches!(orders[..], [StageOrder::Do(Order::Record(RunEvent::WaitEnded)), StageOrder::Count(_)]),
+        "{orders:?}"
+    );
 
     let main = stage(1, "main", Part::Rest);
     let both = [((0, Part::Canary), at(50)), ((0, Part::Rest), at(200))];
-    assert_eq!(state.decide(due(&main, &both, at(300))), wait_began(Wait::Soak, &main, 1_200));
+    assert_eq!(state.decide_stage(due(&main, &both, at(300))), wait_began(Wait::Soak, &main, 1_200));
     // Nobody changed anything, so there is nothing to show.
-    assert!(matches!(state.decide(due(&main, &[], at(300)))[..], [Order::Count(_)]));
+    assert!(matches!(state.decide_stage(due(&main, &[], at(300)))[..], [StageOrder::Count(_)]));
 }
 
 #[test]
 fn a_stage_begins_once_somebody_releases_it_and_not_when_something_else_wakes_it() {
     let mut state = state(settings(), terms(approved(), approved(), StageTerms::default()));
     let canary = stage(0, "pilot", Part::Canary);
-    assert_eq!(state.decide(due(&canary, &[], at(0))), wait_began(Wait::Approval, &canary, 60));
-    assert_eq!(state.decide(wait_over(WaitEnd::Woken, 1)), [Order::Wait { until: Some(at(60)) }]);
+    assert_eq!(state.decide_stage(due(&canary, &[], at(0))), wait_began(Wait::Approval, &canary, 60));
+    assert_eq!(state.decide_stage(wait_over(WaitEnd::Woken, 1)), [StageOrder::Wait { until: Some(at(60)) }]);
     let release = |part| Command::Release { wave: "pilot".to_owned(), part };
     let (_, in_effect) = command(&mut state, release(Some(Part::Canary)));
     assert_eq!(in_effect, [Order::Wake]);
-    let orders = state.decide(wait_over(WaitEnd::Woken, 2));
-    assert!(matches!(orders[..], [Order::Record(RunEvent::WaitEnded), Order::Count(_)]), "{orders:?}");
+    let orders = state.decide_stage(wait_over(WaitEnd::Woken, 2));
+    assert!(
+        matches!(orders[..], [StageOrder::Do(Order::Record(RunEvent::WaitEnded)), StageOrder::Count(_)]),
+        "{orders:?}"
+    );
     // What is behind the canary waits for a release of its own.
     let rest = stage(0, "pilot", Part::Rest);
-    assert_eq!(state.decide(due(&rest, &[], at(10))), wait_began(Wait::Approval, &rest, 70));
-    let orders = state.decide(wait_over(WaitEnd::TimeCame, 70));
+    assert_eq!(state.decide_stage(due(&rest, &[], at(10))), wait_began(Wait::Approval, &rest, 70));
+    let orders = state.decide_stage(wait_over(WaitEnd::TimeCame, 70));
     let why = "nobody released what is behind the canary of wave `pilot` in time";
-    assert_eq!(orders[0], Order::Record(RunEvent::WaitEnded));
-    assert_eq!(drained(&orders[1..]), Some((DrainReason::Unapproved, why)));
-    assert_eq!(orders.last(), Some(&Order::StopHere));
+    assert_eq!(orders[0], Order::Record(RunEvent::WaitEnded).into());
+    assert_eq!(drained(&plain(&orders[1..])), Some((DrainReason::Unapproved, why)));
+    assert_eq!(orders.last(), Some(&StageOrder::StopHere));
 }
 
 #[test]
@@ -165,22 +180,22 @@ fn a_release_that_came_while_another_was_waited_for_is_not_waited_for_again() {
     let mut state = state(settings(), terms(approved(), StageTerms::default(), approved()));
     let (main, behind_canary) = (stage(1, "main", Part::Rest), stage(0, "pilot", Part::Rest));
     let at_rest = [((0, Part::Canary), at(0))];
-    assert_eq!(state.decide(due(&main, &at_rest, at(1))), wait_began(Wait::Approval, &behind_canary, 61));
+    assert_eq!(state.decide_stage(due(&main, &at_rest, at(1))), wait_began(Wait::Approval, &behind_canary, 61));
     let release = |wave: &str, part| Command::Release { wave: wave.to_owned(), part: Some(part) };
     command(&mut state, release("main", Part::Canary));
-    assert_eq!(state.decide(wait_over(WaitEnd::Woken, 2)), [Order::Wait { until: Some(at(61)) }]);
+    assert_eq!(state.decide_stage(wait_over(WaitEnd::Woken, 2)), [StageOrder::Wait { until: Some(at(61)) }]);
     command(&mut state, release("pilot", Part::Rest));
-    let orders = state.decide(wait_over(WaitEnd::Woken, 3));
-    let waited = |order: &Order| matches!(order, Order::Wait { .. });
-    assert!(!orders.iter().any(waited) && matches!(orders.last(), Some(Order::Count(_))), "{orders:?}");
+    let orders = state.decide_stage(wait_over(WaitEnd::Woken, 3));
+    let waited = |order: &StageOrder| matches!(order, StageOrder::Wait { .. });
+    assert!(!orders.iter().any(waited) && matches!(orders.last(), Some(StageOrder::Count(_))), "{orders:?}");
 }
 
 #[test]
 fn a_run_that_is_stopped_while_a_stage_waits_begins_none() {
     let mut state = state(settings(), terms(approved(), StageTerms::default(), StageTerms::default()));
-    state.decide(due(&stage(0, "pilot", Part::Rest), &[], at(0)));
-    let orders = state.decide(wait_over(WaitEnd::Draining, 1));
-    assert_eq!(orders, [Order::Record(RunEvent::WaitEnded), Order::StopHere]);
+    state.decide_stage(due(&stage(0, "pilot", Part::Rest), &[], at(0)));
+    let orders = state.decide_stage(wait_over(WaitEnd::Draining, 1));
+    assert_eq!(orders, [Order::Record(RunEvent::WaitEnded).into(), StageOrder::StopHere]);
 }
 
 #[test]
@@ -193,7 +208,7 @@ fn a_release_that_does_not_say_what_it_is_for_is_for_what_waits() {
     let release = || Command::Release { wave: "pilot".to_owned(), part: None };
     assert_eq!(part_of(&command(&mut state, release()).0), Some(Part::Canary));
     let rest = stage(0, "pilot", Part::Rest);
-    let [Order::Record(began), _] = wait_began(Wait::Approval, &rest, 60) else { unreachable!() };
+    let [StageOrder::Do(Order::Record(began)), _] = wait_began(Wait::Approval, &rest, 60) else { unreachable!() };
     state.decide(Input::Committed { at: at(0), event: began });
     assert_eq!(part_of(&command(&mut state, release()).0), Some(Part::Rest));
 }
@@ -203,17 +218,20 @@ fn a_window_is_waited_for_unless_it_is_over() {
     let window = |deadline| Window { deadline: Some(at(deadline)), ..settings().window };
     let mut over = state(SteeringSettings { window: window(100), ..settings() }, Terms::default());
     let plan = Stage { wave_no: 0, wave: None, part: Part::Rest };
-    let orders = over.decide(due(&plan, &[], at(100)));
+    let orders = over.decide_stage(due(&plan, &[], at(100)));
     let why = format!("the time for changes ended at {}", window(100).local(at(100)));
-    assert_eq!(drained(&orders), Some((DrainReason::Window, why.as_str())));
-    assert_eq!(orders.last(), Some(&Order::StopHere));
+    assert_eq!(drained(&plain(&orders)), Some((DrainReason::Window, why.as_str())));
+    assert_eq!(orders.last(), Some(&StageOrder::StopHere));
     let hours = Some("22:00-06:00".parse().unwrap());
     let nightly = Window { hours, ..settings().window };
     let mut state = state(SteeringSettings { window: nightly, ..settings() }, Terms::default());
     let opens = 22 * 3_600;
-    assert_eq!(state.decide(due(&plan, &[], at(7 * 3_600))), wait_began(Wait::Window, &plan, opens));
-    let orders = state.decide(wait_over(WaitEnd::TimeCame, opens));
-    assert!(matches!(orders[..], [Order::Record(RunEvent::WaitEnded), Order::Count(_)]), "{orders:?}");
+    assert_eq!(state.decide_stage(due(&plan, &[], at(7 * 3_600))), wait_began(Wait::Window, &plan, opens));
+    let orders = state.decide_stage(wait_over(WaitEnd::TimeCame, opens));
+    assert!(
+        matches!(orders[..], [StageOrder::Do(Order::Record(RunEvent::WaitEnded)), StageOrder::Count(_)]),
+        "{orders:?}"
+    );
 }
 
 #[test]
@@ -223,33 +241,34 @@ fn a_stage_for_which_there_is_no_time_does_not_begin_unless_somebody_insists() {
     for ignore_forecast in [false, true] {
         let settings = SteeringSettings { window: window.clone(), ignore_forecast, ..settings() };
         let mut state = state(settings, Terms::default());
-        state.decide(due(&plan, &[], at(0)));
+        state.decide_stage(due(&plan, &[], at(0)));
         // A thousand rows at ten a second take longer than a minute.
-        let orders = state.decide(counted(1_000, Part::Rest, 0));
-        let refused = drained(&orders).map(|(reason, why)| (reason, why.contains("does not begin")));
+        let orders = state.decide_stage(counted(1_000, Part::Rest, 0));
+        let refused = drained(&plain(&orders)).map(|(reason, why)| (reason, why.contains("does not begin")));
         assert_eq!(refused, (!ignore_forecast).then_some((DrainReason::TooLong, true)));
-        assert_eq!(orders.last() == Some(&Order::StopHere), !ignore_forecast);
+        assert_eq!(orders.last() == Some(&StageOrder::StopHere), !ignore_forecast);
     }
 }
 
 #[test]
 fn a_run_stops_when_the_window_closes_or_the_way_back_needs_what_is_left_of_it() {
     let window = Window { deadline: Some(at(1_000)), ..settings().window };
-    let goes_on =
-        |state: &mut SteeringState, now| state.decide(Input::StageGoesOn { rates: Rates::default(), now: at(now) });
+    let goes_on = |state: &mut SteeringState, now| {
+        state.decide_stage(StageInput::GoesOn { rates: Rates::default(), now: at(now) })
+    };
     let without = SteeringSettings { window: window.clone(), ..settings() };
     let mut without_way_back = state(without.clone(), Terms::default());
-    assert_eq!(goes_on(&mut without_way_back, 0), [Order::LookAgain { at: at(1_000) }]);
+    assert_eq!(goes_on(&mut without_way_back, 0), [StageOrder::LookAgain { at: at(1_000) }]);
     let orders = goes_on(&mut without_way_back, 1_000);
     let why = format!("the window closed at {}", window.local(at(1_000)));
-    assert_eq!(drained(&orders), Some((DrainReason::Window, why.as_str())));
+    assert_eq!(drained(&plain(&orders)), Some((DrainReason::Window, why.as_str())));
 
     let mut reserving = state(SteeringSettings { reserve_rollback: true, ..without }, Terms::default());
-    assert_eq!(goes_on(&mut reserving, 0), [Order::LookAgain { at: at(5) }]);
+    assert_eq!(goes_on(&mut reserving, 0), [StageOrder::LookAgain { at: at(5) }]);
     (0..1_000).for_each(|_| reserving.moved_row(LANE));
     // They take two minutes or so at ten a second.
-    assert_eq!(goes_on(&mut reserving, 800), [Order::LookAgain { at: at(805) }]);
-    assert_eq!(drained(&goes_on(&mut reserving, 900)).map(|(reason, _)| reason), Some(DrainReason::TooLong));
+    assert_eq!(goes_on(&mut reserving, 800), [StageOrder::LookAgain { at: at(805) }]);
+    assert_eq!(drained(&plain(&goes_on(&mut reserving, 900))).map(|(reason, _)| reason), Some(DrainReason::TooLong));
 
     let mut open_for_ever = state(settings(), Terms::default());
     assert_eq!(goes_on(&mut open_for_ever, 0), []);
@@ -271,10 +290,10 @@ fn a_pause_holds_before_it_is_journaled_and_a_rate_only_once_it_is() {
     command(&mut state, Command::Concurrency { n: 9 });
     // Both win over what the next stage would have.
     let plan = Stage { wave_no: 0, wave: None, part: Part::Rest };
-    state.decide(due(&plan, &[], at(0)));
-    let orders = state.decide(counted(1, Part::Rest, 0));
+    state.decide_stage(due(&plan, &[], at(0)));
+    let orders = state.decide_stage(counted(1, Part::Rest, 0));
     let limits = [Limit::Rate { lane: LANE, per_second: Some(3.0) }, Limit::Concurrency { lane: LANE, n: 9 }];
-    assert_eq!(orders[..2], limits.map(Order::Limit));
+    assert_eq!(plain(&orders[..2]), limits.map(Order::Limit));
 }
 
 #[test]
@@ -314,24 +333,24 @@ fn enough_failures_stop_the_run_once() {
 fn a_stage_of_which_nothing_is_left_is_ended_and_one_of_which_rows_are_left_lets_none_follow() {
     let mut state = state(settings(), Terms::default());
     let pilot = stage(0, "pilot", Part::Rest);
-    let over = |n_left| Input::StageOver { stage: pilot.clone(), n_left };
-    assert_eq!(state.decide(over(0)), [Order::Record(RunEvent::StageEnded { stage: pilot.clone() })]);
-    assert_eq!(state.decide(over(1)), []);
+    let over = |n_left| StageInput::Over { stage: pilot.clone(), n_left };
+    assert_eq!(state.decide_stage(over(0)), [Order::Record(RunEvent::StageEnded { stage: pilot.clone() }).into()]);
+    assert_eq!(state.decide_stage(over(1)), []);
 
     let left = |n_rows| LeftOf { in_doubt: Left { n_rows, first: vec!["vm-1".to_owned()] }, pending: Left::default() };
-    let next = |n_rows, is_draining| Input::NextDue { behind: pilot.clone(), left: left(n_rows), is_draining };
-    assert_eq!(state.decide(next(0, false)), []);
-    assert_eq!(state.decide(next(1, true)), [Order::StopHere]);
-    let orders = state.decide(next(1, false));
-    assert_eq!(drained(&orders).map(|(reason, _)| reason), Some(DrainReason::StageLeft));
-    assert_eq!(orders.last(), Some(&Order::StopHere));
+    let next = |n_rows, is_draining| StageInput::NextDue { behind: pilot.clone(), left: left(n_rows), is_draining };
+    assert_eq!(state.decide_stage(next(0, false)), []);
+    assert_eq!(state.decide_stage(next(1, true)), [StageOrder::StopHere]);
+    let orders = state.decide_stage(next(1, false));
+    assert_eq!(drained(&plain(&orders)).map(|(reason, _)| reason), Some(DrainReason::StageLeft));
+    assert_eq!(orders.last(), Some(&StageOrder::StopHere));
 }
 
 #[test]
 fn an_account_that_stopped_is_no_part_of_the_estimate() {
     let rows = vec![(LANE, Part::Rest, 5_000)];
     let estimate = |state: &SteeringState| {
-        let counted = Counted { unsettled: rows.clone(), ..Counted::default() };
+        let counted = StageCounts { unsettled: rows.clone(), ..StageCounts::default() };
         let plan = Stage { wave_no: 0, wave: None, part: Part::Rest };
         state.estimator(&Rates::default()).without_end(&plan, &counted).unwrap()
     };
