@@ -8,11 +8,12 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::event::{DrainReason, LaneId};
+use crate::event::lane::LaneId;
+use crate::event::run::DrainReason;
 use crate::gate::queue::QueuePosition;
 use crate::journal::read::rows::Which;
 use crate::journal::{Journal, JournalError};
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::model::{Row, RowId};
 use crate::recorder::JournalClosed;
 use crate::remote::service::Remote;

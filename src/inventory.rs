@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::credentials::error::CredentialsError;
 use crate::credentials::identity::Generation;
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 use crate::gate::Gate;
 use crate::model::SourceId;
 use crate::model::words::Word;

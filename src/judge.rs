@@ -13,12 +13,14 @@
 //!
 //! After it was sent, a look shows an [`effect`], which has its own table. [`way_back`] says which changes a rollback can undo.
 
+use crate::event::kind::EventKind;
 use crate::event::row::RowEvent;
-use crate::event::{EventKind, Ground, Verdict};
-use crate::ledger::{LastWord, Standing};
+use crate::event::verdict::{Ground, Verdict};
+use crate::ledger::standing::{LastWord, Standing};
 use crate::model::dialect::Dialect;
+use crate::model::state::{Fields, PairCompletion, SeenState, TargetState};
 use crate::model::words::{self, Pairing};
-use crate::model::{Fields, PairCompletion, Row, RowId, SeenState, TargetState};
+use crate::model::{Row, RowId};
 
 pub(crate) mod effect;
 #[cfg(test)]

@@ -56,8 +56,9 @@
 //!    files where others may have been before; it stands on none of the others.
 //!    [`values`]: rates, shares, durations and zones, each read from its text once. [`wording`]: values, times and commands as people
 //!    read them. [`formats`]: those of reports.
-//! 2. [`event`]: what can happen to a row, in a lane and to a run. [`ledger`]: what a row's events add up to, and which histories are impossible;
-//!    [`ledger::steered`] is the same for how a run was steered. `clock`: the time of day, the machine's or a rehearsal's.
+//! 2. [`event`]: what can happen to a row, in a lane and to a run. [`ledger`]: what a row's events add up to
+//!    ([`ledger::standing`]), and which histories are impossible ([`ledger::fold`]); [`ledger::steered`] is the same for how a
+//!    run was steered. `clock`: the time of day, the machine's or a rehearsal's.
 //! 3. `engine`: `call` is one row from top to bottom and reads like the runbook; `lane` is what the calls of one
 //!    account share, `reader` how they see, `stop` how they end. `judge`: what a look means.
 //!    [`waves`] is how a plan is carried out besides its rows, as data: stages, halt rules, window, forecast. [`control`] is

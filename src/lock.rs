@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::{self, FileId};
+use crate::files;
+use crate::files::identity::FileId;
 use crate::wording::plain::plain;
 
 /// Holder of a lock.
@@ -64,7 +65,7 @@ pub(crate) fn of_run(journal: &Path, run_id: &str) -> PathBuf {
 
 /// Tells whether a lock is held; `None` if that cannot be found out.
 pub(crate) fn is_held(path: &Path) -> Option<bool> {
-    match files::open_itself(path) {
+    match files::open::open_itself(path) {
         Ok(file) if !file.metadata().is_ok_and(|found| found.is_file()) => None,
         Ok(file) => match file.try_lock_shared() {
             Ok(()) => Some(false),
@@ -162,9 +163,9 @@ fn open(path: &Path, mode: u32) -> Result<OpenedLock, LockError> {
     let not_ours = |how| LockError::NotOurs { path: path.to_owned(), how };
     let is_no_file = "is no plain file";
     loop {
-        let file = match files::open_itself_to_write(path) {
+        let file = match files::open::open_itself_to_write(path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match files::create_new(path, mode) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match files::open::create_new(path, mode) {
                 Ok(file) => file,
                 // Somebody made it in between.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
@@ -184,7 +185,7 @@ fn open(path: &Path, mode: u32) -> Result<OpenedLock, LockError> {
             _ if !found.is_file() => Err(not_ours(is_no_file)),
             // Its holder removed it in between.
             0 => continue,
-            1 => Ok(OpenedLock { file, is_ours: files::is_ours(&found) }),
+            1 => Ok(OpenedLock { file, is_ours: files::identity::is_ours(&found) }),
             _ => Err(not_ours("has a second name (a hard link)")),
         };
     }
@@ -214,7 +215,7 @@ fn read_owner(file: &mut File) -> Option<Owner> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::PRIVATE;
+    use crate::files::mode::PRIVATE;
 
     #[test]
     fn a_second_taker_is_told_who_holds_it_until_it_is_dropped() {

@@ -279,8 +279,8 @@ fn notation(source: &Source, content: &[u8]) -> Result<Notation, Foreign> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PairCompletion;
     use crate::model::dialect::Dialect;
+    use crate::model::state::PairCompletion;
 
     const LENIENT: Reading = Reading {
         allow_unknown: false,

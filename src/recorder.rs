@@ -13,12 +13,14 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
-use crate::event::run::RunEvent;
-use crate::event::{DrainReason, Event, EventKind, LaneId};
+use crate::event::Event;
+use crate::event::kind::EventKind;
+use crate::event::lane::LaneId;
+use crate::event::run::{DrainReason, RunEvent};
 use crate::journal::append::Begun;
 use crate::journal::place::{Gone, How, Place};
 use crate::journal::{Journal, JournalError, RunKey};
-use crate::ledger::IllegalStep;
+use crate::ledger::fold::IllegalStep;
 use crate::log::alone::Alone;
 use crate::log::appending::{self, NotAppended};
 use crate::log::seam::Log;
@@ -542,7 +544,8 @@ mod tests {
     use super::*;
     use crate::event::row::RowEvent;
     use crate::log::suite::make_run;
-    use crate::model::{RowId, TargetState};
+    use crate::model::RowId;
+    use crate::model::state::TargetState;
 
     fn writer(path: &std::path::Path) -> Writer {
         make_run(path);

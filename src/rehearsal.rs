@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::event::kind::EventKind;
 use crate::event::lane::LaneEvent;
-use crate::event::run::RunEvent;
-use crate::event::{DrainReason, EventKind};
+use crate::event::run::{DrainReason, RunEvent};
 use crate::exit::Exit;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::event::Verdict;
+use crate::event::verdict::Verdict;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::judge::effect::{Effect, on_target};
 use crate::judge::way_back;
-use crate::ledger::{Phase, Standing};
+use crate::ledger::standing::{Phase, Standing};
+use crate::model::Row;
+use crate::model::state::SeenState;
 use crate::model::words::Word;
-use crate::model::{Row, SeenState};
 use crate::plan::paper::Paper;
 use crate::values;
 use crate::waves::forecast::{Ahead, Band, Measured};
@@ -306,7 +307,8 @@ impl IfStopped {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{SourceId, TargetState};
+    use crate::model::SourceId;
+    use crate::model::state::TargetState;
 
     fn seen(text: &str) -> SeenState {
         let (copystate, cycle) = text.split_once('/').unwrap();

@@ -13,8 +13,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::control::{self, By, Command};
-use crate::event::run::RunEvent;
-use crate::event::{DrainReason, LaneId};
+use crate::event::lane::LaneId;
+use crate::event::run::{DrainReason, RunEvent};
 use crate::ledger::steered::Steered;
 use crate::waves::forecast::{Fit, Measured, spoken};
 use crate::waves::halt::HaltRules;

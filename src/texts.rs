@@ -85,7 +85,7 @@ pub(crate) fn first_line_of_secret(path: &Path) -> io::Result<SecretString> {
 
 /// Opens a regular file; returns it with its metadata. A device has no end, and a pipe may wait for a writer that never comes.
 pub(crate) fn open(path: &Path, bound: Bound) -> io::Result<(File, Metadata)> {
-    let file = files::open_at_once(path)?;
+    let file = files::open::open_at_once(path)?;
     let found = file.metadata()?;
     if found.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use hyper::http;
 
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 
 pub(crate) mod answer;
 pub(crate) mod client;

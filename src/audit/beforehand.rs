@@ -4,10 +4,12 @@
 use std::panic;
 use std::thread;
 
-use super::{
-    Altered, AuditError, Findings, check_layout, check_objects, check_plan, lanes, spelling, succession, verdicts,
-    verify,
-};
+use super::file::check_objects;
+use super::finding::Findings;
+use super::plan::{check_layout, check_plan};
+use super::result::{Altered, AuditError};
+use super::run::verify;
+use super::{lanes, spelling, succession, verdicts};
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 

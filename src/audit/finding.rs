@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::event::LaneId;
+use crate::event::lane::LaneId;
 use crate::journal::altered::{Difference, Object};
-use crate::ledger::IllegalStep;
+use crate::ledger::fold::IllegalStep;
 use crate::model::RowId;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -112,6 +112,9 @@ pub enum Finding {
     AnchorDiffers { expected: String, found: String },
 }
 
+/// Most findings that are kept of a run; the others are counted only.
+pub const MOST_KEPT: usize = 100;
+
 /// Triggers that keep events from being changed or removed.
 const GUARDS: [&str; 2] = ["event_is_never_changed", "event_is_never_removed"];
 
@@ -142,4 +145,27 @@ impl Finding {
 
 fn guard(object: &Object) -> Option<&'static str> {
     GUARDS.into_iter().find(|guard| object.kind == "trigger" && object.name == *guard)
+}
+
+/// Findings as they come: all are counted, and the first [`MOST_KEPT`] are kept.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) kept: Vec<Finding>,
+    pub(super) n_found: u64,
+}
+
+impl Findings {
+    pub(super) fn add(&mut self, finding: Finding) {
+        self.n_found += 1;
+        if self.kept.len() < MOST_KEPT {
+            self.kept.push(finding);
+        }
+    }
+
+    /// Adds findings from elsewhere behind these.
+    pub(super) fn append(&mut self, others: Findings) {
+        self.n_found += others.n_found;
+        let n_room = MOST_KEPT - self.kept.len();
+        self.kept.extend(others.kept.into_iter().take(n_room));
+    }
 }

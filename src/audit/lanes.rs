@@ -4,10 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::finding::Finding;
+use super::finding::{Finding, Findings};
 use super::sums::{OwnSums, read};
-use super::{Findings, OwnedEvent};
-use crate::event::LaneId;
+use crate::event::lane::LaneId;
 use crate::journal::chain::{self, Hash};
 use crate::journal::read::runs::RunRecord;
 use crate::journal::stored::{EventOrder, StoredEvent};
@@ -257,6 +256,26 @@ impl Chain {
             std::cmp::Ordering::Equal if *hash != self.head => Some(Finding::HeadDiffers { lane, seq: *seq }),
             std::cmp::Ordering::Equal => None,
         }
+    }
+}
+
+/// Owned copy of an event as it is stored, which outlives its row of the query.
+struct OwnedEvent {
+    seq: u64,
+    at_ms: i64,
+    kind: String,
+    row: Option<u32>,
+    detail: String,
+    prev: Hash,
+    hash: Hash,
+}
+
+impl OwnedEvent {
+    /// Tells whether the event's hash is right at this place.
+    fn fits_at(&self, lane: LaneId, seq: u64) -> bool {
+        let OwnedEvent { at_ms, row, prev, .. } = self;
+        let link = chain::Link { prev, lane, seq, at_ms: *at_ms, kind: &self.kind, row: *row, detail: &self.detail };
+        link.hash() == self.hash
     }
 }
 

@@ -4,13 +4,21 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::Signed;
-use crate::event::Predecessor;
+use crate::event::run::Predecessor;
 use crate::journal::chain::{Anchor, hex};
 use crate::journal::read::runs::RunRecord;
 use crate::journal::succession::{Beginning, First};
 use crate::journal::{Journal, JournalError};
 use crate::ssh::signature::{Purpose, Signer, verify};
+
+/// A signature, and the head and keys to check it against.
+pub struct Signed<'a> {
+    /// Head that was signed; without it, the head of earlier versions is made from the journal.
+    pub head: Option<&'a str>,
+    pub signature: &'a str,
+    /// Public keys, one on a line, one of which has to have signed.
+    pub signers: Option<&'a str>,
+}
 
 const FIRST: &str = "cutover.head.v1";
 const SECOND: &str = "cutover.head.v2";

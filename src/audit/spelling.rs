@@ -1,7 +1,6 @@
 //! Check of the JSON that is stored besides events: this program spells it in one way, and any other spelling is an alteration.
 
-use super::Findings;
-use super::finding::Finding;
+use super::finding::{Finding, Findings};
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 

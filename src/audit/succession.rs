@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::finding::Finding;
-use crate::event::{LaneId, Predecessor, Predecessors};
+use crate::event::lane::LaneId;
+use crate::event::run::{Predecessor, Predecessors};
 use crate::journal::chain::{self, hex};
 use crate::journal::succession::{Beginning, First, Identity};
 use crate::journal::{Journal, JournalError, RunKey};

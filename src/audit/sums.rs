@@ -5,20 +5,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
 
-use super::Findings;
-use super::finding::Finding;
+use super::finding::{Finding, Findings};
 use crate::control::{By, Command};
-use crate::event::lane::LaneEvent;
+use crate::event::kind::EventKind;
+use crate::event::lane::{LaneEvent, LaneId};
+use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
 use crate::event::rules::Rules;
-use crate::event::run::RunEvent;
-use crate::event::{EventKind, LaneId, LanePlace, Outcome, stored};
+use crate::event::run::{LanePlace, RunEvent};
+use crate::event::stored;
 use crate::exit::Exit;
 use crate::journal::read::lanes::LaneRecord;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::stored::{EventOrder, StoredCommand, StoredEvent, StoredStanding};
 use crate::journal::{Journal, JournalError};
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::model::RowId;
 
 /// Rows that are read at once, beside the events.

@@ -5,10 +5,12 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use super::beforehand::{self, CheckFor};
-use super::finding::Finding;
-use super::{Altered, Audit, AuditError, ProvenBy, Verified, verify, verify_all, write_json, write_text};
-use crate::event::LaneId;
-use crate::event::lane::LaneEvent;
+use super::finding::{self, Finding};
+use super::result::{Altered, Audit, AuditError, ProvenBy, Verified};
+use super::run::verify;
+use super::told::{write_json, write_text};
+use super::verify_all;
+use crate::event::lane::{LaneEvent, LaneId};
 use crate::event::row::RowEvent;
 use crate::event::stored::{Stored, stored_form};
 use crate::journal::JournalError;
@@ -76,8 +78,8 @@ fn sums_of_another_instant_than_that_of_the_chains_are_not_taken() {
     let (journal, run) = lab.open();
     let heads = journal.heads(run.key).unwrap();
     let left_over = || {
-        let portions = super::Portions::new(&journal, &run).unwrap();
-        let found = super::sums_beside(&journal.again().unwrap(), &run, &heads, &portions).unwrap();
+        let portions = super::sums::Portions::new(&journal, &run).unwrap();
+        let found = super::run::sums_beside(&journal.again().unwrap(), &run, &heads, &portions).unwrap();
         assert!(found.is_empty());
         portions.take()
     };
@@ -463,7 +465,7 @@ fn every_kind_that_this_version_writes_is_known() {
         })
         .unwrap();
     let rest = [
-        LaneEvent::Stopped { cause: crate::event::LaneStop::Barred, message: String::new() }.into(),
+        LaneEvent::Stopped { cause: crate::event::lane::LaneStop::Barred, message: String::new() }.into(),
         RowEvent::Reopened { cause: String::new() }.about(RowId(1)),
     ];
     for kind in rest {
@@ -511,7 +513,7 @@ fn findings_past_a_hundred_are_counted() {
     let lab = Lab::with(&rows);
     Connection::open(lab.path()).unwrap().execute("UPDATE row SET attempts = 1", []).unwrap();
     let altered = altered(&lab);
-    assert_eq!((altered.findings.len(), altered.n_findings), (Altered::MOST_SHOWN, 150));
+    assert_eq!((altered.findings.len(), altered.n_findings), (finding::MOST_KEPT, 150));
 }
 
 /// Random generator with the same sequence everywhere (splitmix64).

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::bundle::Bundled;
 use super::finding::Finding;
 use super::people::People;
-use super::{Altered, Audit, ProvenBy, Verified, run_of};
+use super::result::{Altered, Audit, ProvenBy, Verified, run_of};
 use crate::ssh::signature::Signer;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;

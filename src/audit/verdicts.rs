@@ -1,11 +1,11 @@
 //! Check of the verdicts of rows against the events that gave them: a launch does not look at settled rows again, and lets the
 //! next wave begin after them.
 
-use super::Findings;
-use super::finding::Finding;
+use super::finding::{Finding, Findings};
 use super::sums::read;
+use crate::event::kind::EventKind;
 use crate::event::row::RowEvent;
-use crate::event::{EventKind, Verdict};
+use crate::event::verdict::Verdict;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::stored::EventOrder;
 use crate::journal::{Journal, JournalError};

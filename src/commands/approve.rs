@@ -7,8 +7,9 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::exit::Exit;
+use crate::files;
 use crate::files::beside::write_beside;
-use crate::files::{self, FileId};
+use crate::files::identity::FileId;
 use crate::launch::approvals::approvers;
 use crate::plan::checked::Checked;
 use crate::plan::error::PlanError;
@@ -100,7 +101,7 @@ pub(super) fn approve(context: &Context, path: &Path, name: &str, key: Option<&P
 /// no longer the one at the path, the new one is opened and locked.
 fn lock_whole(path: &Path) -> io::Result<File> {
     loop {
-        let file = files::open_at_once(path)?;
+        let file = files::open::open_at_once(path)?;
         file.lock()?;
         if FileId::from_metadata(&file.metadata()?) == FileId::at(path)? {
             return Ok(file);

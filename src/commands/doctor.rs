@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::credentials::chain;
 use crate::doctor::{Health, Patient, document, in_one_line, render};
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 use crate::exit::Exit;
 use crate::journal::place::Place;
 use crate::journal::read::lanes::LearnedQuota;
@@ -16,8 +16,8 @@ use crate::journal::{Journal, JournalError};
 use crate::launch::accounts::settings::UNNAMED;
 use crate::launch::saving::log_is_held;
 use crate::lock::{Lock, LockError};
-use crate::model::SeenState;
 use crate::model::dialect::unknown_words;
+use crate::model::state::SeenState;
 use crate::model::words::Word;
 use crate::recorder::LOG_IS_LARGE;
 use crate::remote::http::{Http, Looked};
@@ -91,7 +91,7 @@ fn machine(context: &Context, exit: &mut Exit) -> Patient {
         }
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match Lock::take(&folder.join(".cutover-doctor.lock"), files::PRIVATE, "the trial lock", path) {
+    match Lock::take(&folder.join(".cutover-doctor.lock"), files::mode::PRIVATE, "the trial lock", path) {
         Ok(_) => patient.ok("file locks", format!("`{}` keeps them", folder.display())),
         Err(LockError::Held { .. }) => patient.ok("file locks", "another doctor is at it"),
         Err(error @ LockError::NotOurs { .. }) => {

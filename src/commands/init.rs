@@ -18,7 +18,7 @@ pub(super) fn init(context: &Context, dir: &Path) -> Result<Exit, CommandError> 
     let files = [("plan.csv", EXAMPLE_CSV.into()), ("plan.toml", EXAMPLE_TOML.into()), (said::NAME, example())];
     for (name, text) in files {
         let path = dir.join(name);
-        match files::create_for_people(&path) {
+        match files::open::create_for_people(&path) {
             Ok(mut file) => {
                 file.write_all(text.as_bytes()).map_err(output_failed(&path))?;
                 context.console.say(&format!("wrote {}", shown(&path)));

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::event::Verdict;
+use crate::event::verdict::Verdict;
 use crate::exit::Exit;
 use crate::journal::read::reopening::Reopen;
 use crate::launch::ready::Ready;
 use crate::launch::request::{LaunchRequest, Unskips};
 use crate::launch::taking_up::RunToTakeUp;
-use crate::ledger::Phase;
 use crate::ledger::cause::Only;
+use crate::ledger::standing::Phase;
 use crate::settings::flags::arguments::{LaunchArgs, SelectionArgs};
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::console;
 use crate::exit::Exit;
-use crate::files::folder_of;
+use crate::files::folder::folder_of;
 use crate::settings::error::SettingsError;
 use crate::settings::file;
 use crate::settings::said::{self, Authority, Said};

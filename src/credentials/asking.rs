@@ -3,7 +3,7 @@
 use secrecy::zeroize::Zeroizing;
 
 use super::error::CredentialsError;
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 use crate::transport::Transport;
 use crate::transport::answer::{Body, Incoming};
 use crate::transport::endpoint::Endpoint;

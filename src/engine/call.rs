@@ -7,9 +7,9 @@
 //! `state` is what a call knows and holds, `known` for how long a look may be relied on, `turn` what a request waits for, `answer`
 //! what follows from its outcome, `look`, `doubt` and `verify` what looks mean before it, after it, and when it was accepted.
 
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
-use crate::ledger::Phase;
+use crate::ledger::standing::Phase;
 use crate::recorder::JournalClosed;
 use crate::remote::service::Remote;
 

@@ -10,11 +10,12 @@ use tokio::time::Instant;
 
 use super::lane::Lane;
 use super::lane::news::News;
-use crate::event::Verdict;
 use crate::event::row::RowEvent;
+use crate::event::verdict::Verdict;
 use crate::judge::effect::{Effect, on_target};
-use crate::ledger::{Phase, Standing};
-use crate::model::{Row, SeenState, SourceId};
+use crate::ledger::standing::{Phase, Standing};
+use crate::model::state::SeenState;
+use crate::model::{Row, SourceId};
 use crate::recorder::JournalClosed;
 use crate::remote::service::Remote;
 
@@ -114,7 +115,7 @@ fn found_at(row: &Row, standing: &Standing, seen: &SeenState, left: Timestamp) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::TargetState;
+    use crate::model::state::TargetState;
     use crate::model::words::Word;
 
     fn seen(copystate: &str) -> SeenState {

@@ -3,7 +3,8 @@
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::model::{Fields, RowId, SeenState, SourceId};
+use crate::model::state::{Fields, SeenState};
+use crate::model::{RowId, SourceId};
 
 /// Request to look at a row by a read that leaves at `not_before` or later.
 pub(crate) struct LookRequest {

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::model::{SeenState, SourceId};
+use crate::model::SourceId;
+use crate::model::state::SeenState;
 
 /// Latest glimpse of each onlooker's source; bounded by the rows that are open.
 #[derive(Clone, Default)]

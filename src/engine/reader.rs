@@ -15,7 +15,7 @@ use super::lane::Lane;
 use super::lane::news::News;
 use super::lane::reading::{ReadFailed, Sighted};
 use super::look_request::{LookAnswer, LookRequest};
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 use crate::model::SourceId;
 use crate::recorder::JournalClosed;
 use crate::remote::service::{Page, Remote};

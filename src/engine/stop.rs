@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::future::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::event::DrainReason;
+use crate::event::run::DrainReason;
 
 /// Time that a lane has to end after somebody asked for it; rows that are not settled by then stay in doubt.
 const ENDS_WITHIN: Duration = Duration::from_secs(30);

@@ -1,8 +1,25 @@
 //! Events of a lane (an account at an endpoint) that are not about one of its rows.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::LaneStop;
+/// Number of a lane: one account at one endpoint. Lane 0 carries the run's own events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LaneId(pub u32);
+
+impl LaneId {
+    pub const RUN: LaneId = LaneId(0);
+    /// Lane that every run has.
+    pub const FIRST: LaneId = LaneId(1);
+}
+
+impl fmt::Display for LaneId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// Fact about a lane as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,7 +31,7 @@ pub enum LaneEvent {
         /// True if the figure stood in the service's text; false if it was inferred.
         stated: bool,
     },
-    /// A read was throttled. (A throttled change ends as [`Outcome::Throttled`](super::Outcome::Throttled).)
+    /// A read was throttled. (A throttled change ends as [`Outcome::Throttled`](super::outcome::Outcome::Throttled).)
     ReadThrottled {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request_id: Option<String>,
@@ -29,4 +46,24 @@ pub enum LaneEvent {
 impl LaneEvent {
     /// Names of the stored forms.
     pub const NAMES: [&str; 3] = ["quota_learned", "read_throttled", "lane_stopped"];
+}
+
+/// Reason for which a lane stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneStop {
+    /// The service does not accept our credentials.
+    Unauthenticated,
+    /// The source of our credentials could not be reached.
+    NoCredentials,
+    /// The account, the project or the place we call from is barred.
+    Barred,
+    /// The first answered changes of the lane all got 403 with one code.
+    Forbidden,
+    /// The endpoint could not be reached when the launch began.
+    Unreachable,
+    /// Throttled for longer than `--max-throttle` without one accepted call.
+    Throttled,
+    /// Several answers in a row came from something between us and the service.
+    NotTheService,
 }

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EventKind, Ground, Outcome, Verdict};
-use crate::model::{RowId, SeenState, TargetState};
+use super::outcome::Outcome;
+use super::verdict::{Ground, Verdict};
+use crate::model::state::{SeenState, TargetState};
 
 /// Fact about a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,9 +47,4 @@ impl RowEvent {
     /// Names of the stored forms.
     pub const NAMES: [&str; 7] =
         ["row_seen", "row_moved", "attempt_started", "attempt_ended", "row_settled", "row_left", "row_reopened"];
-
-    #[must_use]
-    pub fn about(self, row: RowId) -> EventKind {
-        EventKind::Row(row, self)
-    }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::lane::LaneId;
 use super::rules::Rules;
-use super::{DrainReason, LanePlace, Predecessors, Refusal};
 use crate::control::{By, Command, Wait};
 use crate::exit::Exit;
 use crate::waves::Stage;
@@ -114,6 +114,76 @@ impl RunEvent {
         "controlled",
         "launch_ended",
     ];
+}
+
+/// Account and endpoint of a lane, as the run began with them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LanePlace {
+    /// Name by which rows refer to it.
+    pub name: String,
+    pub endpoint: String,
+    pub account: String,
+}
+
+/// Runs that a journal held when another began in it: from the newest back to the newest one that names predecessors itself,
+/// which stands for all before it. See [`crate::journal::Journal::predecessors`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Predecessors {
+    /// Id of the journal.
+    pub journal: String,
+    /// Number of the journal's runs that were made by versions that recorded no predecessors.
+    pub earlier: u64,
+    /// Newest first; empty for the first run of a journal.
+    pub runs: Vec<Predecessor>,
+}
+
+/// Run with the last event of each of its lanes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Predecessor {
+    pub run: String,
+    /// Number of the last event of each lane, with its hash in hexadecimal digits.
+    pub heads: Vec<(LaneId, u64, String)>,
+}
+
+/// Reason for which a run starts nothing new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DrainReason {
+    Interrupted,
+    Terminated,
+    /// The terminal went away, or somebody sent the same signal.
+    HungUp,
+    /// The journal cannot be written, and nothing is sent that cannot be recorded.
+    JournalClosed,
+    /// The journal is no longer at its path, and nothing is sent whose record nobody would find.
+    JournalGone,
+    Panicked,
+    /// More rows failed than the halt rules of the plan allow.
+    Halted,
+    /// A stage ended with rows in doubt or pending, and no stage after it begins.
+    StageLeft,
+    /// The window closed, or does not open again.
+    Window,
+    /// A stage would not end in the time that is left.
+    TooLong,
+    /// A stage was not released in time.
+    Unapproved,
+    /// An operator asked for it, with the verb or a flag file.
+    Operator,
+}
+
+/// Reason for which a launch ended before its first change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Refusal {
+    /// Rows would have been sent to states from which there is no way back, without permission for that.
+    Irreversible,
+    /// More rows would have been changed than were allowed.
+    TooMany { changes: u64 },
+    /// The servers are no longer where the sealed plan saw them.
+    Drift,
+    /// An operator was asked to confirm, and declined.
+    NotAgreed,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]

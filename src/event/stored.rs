@@ -9,7 +9,7 @@ use serde::ser::{Error as _, Impossible, SerializeMap, SerializeStructVariant};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, forward_to_deserialize_any};
 use serde_json::{Map, Value};
 
-use super::EventKind;
+use super::kind::EventKind;
 use super::lane::LaneEvent;
 use super::row::RowEvent;
 use super::run::RunEvent;
@@ -247,9 +247,10 @@ mod tests {
     use serde::de::DeserializeOwned;
 
     use super::*;
-    use crate::event::{Ground, Outcome, Verdict};
+    use crate::event::outcome::Outcome;
+    use crate::event::verdict::{Ground, Verdict};
+    use crate::model::state::{SeenState, TargetState};
     use crate::model::words::Word;
-    use crate::model::{SeenState, TargetState};
 
     const ROW: RowId = RowId(7);
 

@@ -7,8 +7,11 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+use super::folder::folder_of;
+use super::identity::{FileId, is_ours_or_of};
+use super::mode::umask;
+use super::open::open_at_once;
 use super::stream::Stream;
-use super::{FileId, folder_of, is_ours_or_of, open_at_once, umask};
 
 /// Refuses, before the work, a destination that a report cannot be written to: the folder accepts no new file, the destination
 /// is a folder itself, or a journal is there.

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::quota::Learned;
 use super::state::Gate;
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 
 impl Gate {
     /// Takes an outcome into account: one throttled request slows all requests, an accepted one lets the pace recover. Returns a

@@ -10,7 +10,7 @@ use super::bursts::Bursts;
 use super::pace::PaceGrid;
 use super::quota::{Learned, Quota, Remembered};
 use super::settings::GateSettings;
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 
 /// Kind of a request: a throttled lane lets reads go before changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::let_through::LetThrough;
 use super::settings::GateSettings;
 use super::suspicion::{Alarm, Suspicion};
-use crate::event::StatedQuota;
+use crate::event::outcome::StatedQuota;
 
 #[cfg(test)]
 mod properties;

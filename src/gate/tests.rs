@@ -10,7 +10,7 @@ use super::pacing::RequestKind;
 use super::settings::GateSettings;
 use super::waiting::WaitingRequest;
 use super::{Gate, Learned, Past, SharedRate};
-use crate::event::{Outcome, StatedQuota};
+use crate::event::outcome::{Outcome, StatedQuota};
 
 fn settings(per_second: f64) -> GateSettings {
     GateSettings { per_second: Some(per_second), burst: 1, concurrency: 8, max_throttle: Duration::from_mins(10) }

@@ -14,8 +14,11 @@ use super::stamped::{LaneHead, Stamped};
 use super::tables::lane::load_head;
 use super::tables::row;
 use super::{as_told, objects, opening};
-use crate::event::{Event, EventKind, LaneId};
-use crate::ledger::{self, Standing};
+use crate::event::Event;
+use crate::event::kind::EventKind;
+use crate::event::lane::LaneId;
+use crate::ledger;
+use crate::ledger::standing::Standing;
 use crate::model::RowId;
 
 /// An append that is under way. Dropped before it is finished, it leaves nothing.
@@ -115,7 +118,7 @@ impl Append<'_> {
                     None => Box::new(load.standing(row)?),
                 }),
             };
-            if *minds_rows && ledger::takes_in_hand(what) && in_hand.insert(row) {
+            if *minds_rows && ledger::fold::takes_in_hand(what) && in_hand.insert(row) {
                 as_told::check(transaction, *run, rules, row, standing)?;
             }
         }

@@ -6,9 +6,9 @@ use rusqlite::{Connection, params};
 use super::connection::{Journal, RunKey};
 use super::error::JournalError;
 use super::tables::event::event;
-use crate::event::EventKind;
+use crate::event::kind::EventKind;
 use crate::event::rules::Rules;
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::model::RowId;
 
 impl Journal {

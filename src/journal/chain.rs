@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-use crate::event::LaneId;
+use crate::event::lane::LaneId;
 
 pub type Hash = [u8; 32];
 

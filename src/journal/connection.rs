@@ -7,8 +7,8 @@ use rusqlite::Connection;
 
 use super::chain::Hash;
 use super::error::JournalError;
-use crate::event::LaneId;
-use crate::ledger::Standing;
+use crate::event::lane::LaneId;
+use crate::ledger::standing::Standing;
 use crate::model::RowId;
 
 /// A run's number within its file. People use its id.

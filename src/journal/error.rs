@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::altered::{Additions, SchemaAltered};
 use super::one_name::Misplaced;
-use crate::ledger::IllegalStep;
+use crate::ledger::fold::IllegalStep;
 use crate::model::RowId;
 use crate::wording::amounts::bounded;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::stamped::LaneHead;
-use crate::event::LaneId;
-use crate::ledger::Standing;
+use crate::event::lane::LaneId;
+use crate::ledger::standing::Standing;
 use crate::model::RowId;
 
 /// Values that the events of a batch are held against: the heads of their lanes and the standings of their rows. Standings are boxed, for they

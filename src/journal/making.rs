@@ -29,7 +29,7 @@ pub(super) fn make(path: &Path) -> io::Result<()> {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     let journal = whole().map_err(io::Error::other)?;
-    let folder = files::folder_of(path);
+    let folder = files::folder::folder_of(path);
     match place_unnamed(path, folder, &journal) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => place_renamed(path, folder, &journal)?,
         placed => placed?,
@@ -63,7 +63,7 @@ fn fill(mut file: &File, mode: u32, journal: &[u8]) -> io::Result<()> {
 
 /// By way of a file without a name, which goes with the process.
 fn place_unnamed(path: &Path, folder: &Path, journal: &[u8]) -> io::Result<()> {
-    let mode = files::private_mode(folder);
+    let mode = files::mode::private_mode(folder);
     let unnamed = OFlags::TMPFILE.bits().cast_signed();
     let file = OpenOptions::new().read(true).write(true).custom_flags(unnamed).mode(mode).open(folder)?;
     fill(&file, mode, journal)?;
@@ -79,7 +79,7 @@ fn place_renamed(path: &Path, folder: &Path, journal: &[u8]) -> io::Result<()> {
     let file = tempfile::Builder::new().prefix(&prefix).tempfile_in(folder)?;
     // As long as this holds it, it is not left.
     rustix::fs::flock(file.as_file(), FlockOperation::NonBlockingLockExclusive)?;
-    fill(file.as_file(), files::private_mode(folder), journal)?;
+    fill(file.as_file(), files::mode::private_mode(folder), journal)?;
     Ok(rustix::fs::renameat_with(CWD, file.path(), CWD, path, RenameFlags::NOREPLACE)?)
 }
 
@@ -97,7 +97,7 @@ fn take_away_left(folder: &Path, prefix: &OsString) {
         name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes())
     };
     for path in names.filter(begins) {
-        if files::open_itself(&path).is_ok_and(|file| is_left(&file)) {
+        if files::open::open_itself(&path).is_ok_and(|file| is_left(&file)) {
             _ = fs::remove_file(path);
         }
     }
@@ -128,7 +128,7 @@ mod tests {
             place(&path, folder.path(), &whole().unwrap()).unwrap();
             assert_eq!(names_in(folder.path()), ["cutover.db"]);
             let found = fs::metadata(&path).unwrap();
-            assert_eq!((found.nlink(), found.mode() & 0o777), (1, files::private_mode(folder.path())));
+            assert_eq!((found.nlink(), found.mode() & 0o777), (1, files::mode::private_mode(folder.path())));
             let conn = Connection::open(&path).unwrap();
             let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
             let check: String = conn.pragma_query_value(None, "integrity_check", |row| row.get(0)).unwrap();

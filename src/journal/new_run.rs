@@ -13,10 +13,12 @@ use super::stamped::{LaneHead, Stamped};
 use super::succession;
 use super::tables::lane::store_head;
 use super::tables::{event, row};
+use crate::event::Event;
+use crate::event::lane::LaneId;
 use crate::event::rules::Rules;
-use crate::event::run::RunEvent;
-use crate::event::{Event, LaneId, LanePlace};
-use crate::model::{Row, SeenState};
+use crate::event::run::{LanePlace, RunEvent};
+use crate::model::Row;
+use crate::model::state::SeenState;
 use crate::waves::Terms;
 
 /// What is known of a run when it is made.

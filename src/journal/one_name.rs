@@ -58,7 +58,7 @@ pub(super) fn check(path: &Path) -> Result<(), Misplaced> {
         return Err(Misplaced::MountedAlone(path.to_owned()));
     }
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let is_open_to_others = files::open_to_others(&path).is_some();
+    let is_open_to_others = files::folder::open_to_others(&path).is_some();
     ["-wal", "-shm", "-journal"].into_iter().try_for_each(|suffix| {
         let path = beside(&path, suffix);
         match std::fs::symlink_metadata(&path).map(|there| amiss(&there, &found, is_open_to_others)) {
@@ -74,7 +74,7 @@ fn amiss(there: &Metadata, journal: &Metadata, folder_is_open_to_others: bool) -
         Some("is not a plain file, as what SQLite keeps there is")
     } else if there.nlink() > 1 {
         Some("has a second name (a hard link), and what is written there would be written to that")
-    } else if folder_is_open_to_others && there.uid() != journal.uid() && !files::is_ours(there) {
+    } else if folder_is_open_to_others && there.uid() != journal.uid() && !files::identity::is_ours(there) {
         Some("belongs to somebody else, in a folder in which everybody can put files")
     } else {
         None
@@ -92,5 +92,5 @@ fn is_mounted_alone(path: &Path) -> bool {
     }
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
-    device(&path) != device(files::folder_of(&path))
+    device(&path) != device(files::folder::folder_of(&path))
 }

@@ -57,7 +57,7 @@ impl Journal {
         // Where it cannot be made whole beforehand, SQLite makes it where it stays, and says why it cannot.
         _ = making::make(path);
         // What SQLite makes, everybody may read.
-        _ = files::create_new(path, files::private_mode(files::folder_of(path)));
+        _ = files::open::create_new(path, files::mode::private_mode(files::folder::folder_of(path)));
         let mut journal = Self::connect(path, Access::Write)?;
         journal.recognise()?;
         objects::must_all_be_ours(&journal.conn)?;
@@ -141,7 +141,7 @@ impl Journal {
 
     /// Rights of its file.
     pub(crate) fn mode(&self) -> u32 {
-        fs::metadata(&self.path).map_or(files::PRIVATE, |found| found.permissions().mode() & 0o666)
+        fs::metadata(&self.path).map_or(files::mode::PRIVATE, |found| found.permissions().mode() & 0o666)
     }
 
     /// Which files it is, so that it can be noticed when they are moved, deleted or replaced.
@@ -199,7 +199,7 @@ impl Journal {
             Access::ReadStill => Connection::open_with_flags(still(path), read | OpenFlags::SQLITE_OPEN_URI),
             Access::ReadWithLog => Connection::open_with_flags_and_vfs(path, read, c"unix-none"),
         };
-        let conn = conn.map_err(|source| match (access, files::open_at_once(path)) {
+        let conn = conn.map_err(|source| match (access, files::open::open_at_once(path)) {
             // The system says more clearly why.
             (Access::Read, Err(source)) => JournalError::Unreadable { path: path.to_owned(), source },
             (_, _) => JournalError::Unopenable { path: path.to_owned(), source },

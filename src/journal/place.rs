@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::beside::beside;
 use super::index::{self, Backfill, Index, LogHead};
-use crate::files::{FileId, open_itself};
+use crate::files::identity::FileId;
+use crate::files::open::open_itself;
 
 /// The files of an open journal, as they were when it was opened. The database itself is only looked at by its path: to open
 /// and close it again would give up the locks that SQLite holds on it.

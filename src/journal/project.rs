@@ -8,9 +8,10 @@ use super::known::Known;
 use super::stamped::Stamped;
 use super::tables::lane::{store_head, wait_ends};
 use super::tables::{event, row};
+use crate::event::Event;
+use crate::event::kind::EventKind;
 use crate::event::lane::LaneEvent;
 use crate::event::run::RunEvent;
-use crate::event::{Event, EventKind};
 
 /// Writes a batch: its events as they are stamped, the sums that they change, and the rows and heads as they are known behind it.
 pub(super) fn project(

@@ -2,8 +2,9 @@
 
 use super::chain::{Hash, Link};
 use super::stored::StoredEvent;
+use crate::event::Event;
+use crate::event::lane::LaneId;
 use crate::event::stored::{Stored, stored_form};
-use crate::event::{Event, LaneId};
 
 /// Number and hash of the last event of a lane, which its next one is chained to. A lane without events has number 0.
 pub(crate) type LaneHead = (u64, Hash);

@@ -9,9 +9,11 @@ use super::connection::{Journal, RunKey};
 use super::error::JournalError;
 use super::read::conditions::Conditions;
 use super::tables::{columns, row};
+use crate::event::kind::EventKind;
+use crate::event::lane::LaneId;
 use crate::event::stored::{Stored, from_stored_form, stored_form};
-use crate::event::{EventKind, LaneId, Verdict};
-use crate::ledger::Standing;
+use crate::event::verdict::Verdict;
+use crate::ledger::standing::Standing;
 use crate::model::{Row, RowId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

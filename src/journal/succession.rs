@@ -11,10 +11,11 @@ use super::chain::{Hash, hex};
 use super::connection::{Journal, RunKey};
 use super::error::JournalError;
 use super::tables::columns;
+use crate::event::kind::EventKind;
+use crate::event::lane::LaneId;
 use crate::event::rules::Rules;
-use crate::event::run::RunEvent;
+use crate::event::run::{Predecessor, Predecessors, RunEvent};
 use crate::event::stored::from_stored_form;
-use crate::event::{EventKind, LaneId, Predecessor, Predecessors};
 
 /// The journal as a whole, as table `journal` has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

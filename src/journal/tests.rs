@@ -10,16 +10,20 @@ use super::new_run::{NewLane, NewRun};
 use super::read::rows::Which;
 use super::*;
 use crate::control::{By, Command};
-use crate::event::lane::LaneEvent;
+use crate::event::Event;
+use crate::event::kind::EventKind;
+use crate::event::lane::{LaneEvent, LaneId};
+use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
 use crate::event::rules::Rules;
 use crate::event::run::RunEvent;
 use crate::event::stored::{Stored, from_stored_form, stored_form};
-use crate::event::{Event, EventKind, Ground, LaneId, Outcome, Verdict};
+use crate::event::verdict::{Ground, Verdict};
 use crate::exit::Exit;
-use crate::ledger::{LastWord, Phase, Standing};
+use crate::ledger::standing::{LastWord, Phase, Standing};
+use crate::model::state::{SeenState, TargetState};
 use crate::model::words::Word;
-use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
+use crate::model::{Row, RowId, SourceId};
 use crate::waves::Part;
 
 struct Lab {

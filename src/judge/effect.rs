@@ -12,8 +12,8 @@
 //! One field that moved makes the row overtaken; otherwise one that is never shown makes it unprovable; otherwise one that is
 //! unmoved makes it not yet on target. So what was not known before cannot be overtaken.
 
+use crate::model::state::{SeenState, TargetState};
 use crate::model::words::{self, Word};
-use crate::model::{SeenState, TargetState};
 
 /// Effect of a change on a row.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::Decision;
 use super::effect::{Effect, on_target};
+use crate::model::Row;
 use crate::model::dialect::Dialect;
+use crate::model::state::{PairCompletion, SeenState, TargetState};
 use crate::model::words::{self, Word};
-use crate::model::{PairCompletion, Row, SeenState, TargetState};
 
 fn word(words: &'static [&'static str]) -> impl Strategy<Value = Option<Word>> {
     prop::option::weighted(0.8, prop::sample::select(words).prop_map(Word::new))

@@ -1,7 +1,8 @@
 //! States for tests, as texts: `copystate/migrationcycle`, with `*` for a field that is open or not shown.
 
+use crate::model::Row;
+use crate::model::state::{SeenState, TargetState};
 use crate::model::words::Word;
-use crate::model::{Row, SeenState, TargetState};
 
 pub(super) fn wants(text: &str) -> TargetState {
     let SeenState { copystate, migrationcycle } = seen(text);

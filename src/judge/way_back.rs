@@ -4,7 +4,7 @@
 //! further than the targets for which leave is needed: that is asked for where the vendor has no way back at all, while out of
 //! `stopped` or `clearing`, where a server only ignores updates, the console still has one.
 
-use crate::model::SeenState;
+use crate::model::state::SeenState;
 use crate::model::words::{self, Pairing};
 
 /// Reason for a row that nobody looked at before it was sent.

@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::accounts::account::Account;
-use crate::event::LanePlace;
+use crate::event::run::LanePlace;
 use crate::plan::paper::Paper;
 use crate::plan::sealed::{Counted, Seal};
 use crate::settings::error::SettingsError;

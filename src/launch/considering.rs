@@ -10,7 +10,7 @@ use super::request::Consent;
 use crate::console;
 use crate::engine::book::Book;
 use crate::engine::stop::Stop;
-use crate::event::Refusal;
+use crate::event::run::Refusal;
 use crate::exit::Exit;
 use crate::journal::Journal;
 use crate::journal::read::steering::Drifted;

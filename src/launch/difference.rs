@@ -5,7 +5,8 @@ use std::io;
 use serde_json::json;
 
 use crate::journal::read::runs::RunRecord;
-use crate::model::{Row, SeenState};
+use crate::model::Row;
+use crate::model::state::SeenState;
 use crate::preflight::difference::{Preview, RowGroup};
 use crate::preflight::prospect::Kind;
 use crate::settings::Settings;

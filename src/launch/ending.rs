@@ -2,8 +2,7 @@
 
 use tokio::time::Instant;
 
-use crate::event::Refusal;
-use crate::event::run::RunEvent;
+use crate::event::run::{Refusal, RunEvent};
 use crate::exit::Exit;
 use crate::journal::read::steering::Due;
 use crate::journal::read::sums::Tally;
@@ -109,7 +108,7 @@ pub(super) fn left(tally: &Tally, go_on: &GoOn) -> impl Iterator<Item = String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Verdict;
+    use crate::event::verdict::Verdict;
 
     fn facts(applied: u64, pending: u64, in_doubt: u64) -> Facts {
         let verdicts = [(Verdict::Applied, applied)].into();

@@ -1,7 +1,7 @@
 //! Ends of a launch before its rows were carried.
 
 use crate::engine::EngineError;
-use crate::event::Refusal;
+use crate::event::run::Refusal;
 use crate::exit::Exit;
 use crate::journal::JournalError;
 use crate::preflight::error::PreflightError;

@@ -21,14 +21,16 @@ use super::summing_up::Carried;
 use super::taking_up::RunToTakeUp;
 use super::unfinished::{RunsOfPlan, Unfinished, tell_taken_up};
 use crate::clock::Clock;
-use crate::event::{Event, LanePlace};
+use crate::event::Event;
+use crate::event::run::LanePlace;
 use crate::exit::Exit;
 use crate::files;
 use crate::journal::new_run::{NewLane, NewlyMade};
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::lock::{self, Lock};
-use crate::model::{SeenState, SourceId};
+use crate::model::SourceId;
+use crate::model::state::SeenState;
 use crate::report::next::given::GivenByHand;
 use crate::verb::error::CommandError;
 use crate::verb::runtime::runtime;
@@ -100,7 +102,7 @@ impl Ready<&PlanToLaunch<'_>> {
 
     fn apart(self, runtime: Runtime) -> Result<OpenApart, CommandError> {
         let (plan, ready) = self.split();
-        let folder = files::private_folder().map_err(CommandError::Start)?;
+        let folder = files::folder::private_folder().map_err(CommandError::Start)?;
         let mut journal = Journal::open(&folder.path().join(format!("{}.db", ready.request.verb)))?;
         let NewlyMade { run, begun } =
             make_run(&mut journal, plan, &ready.context.settings, &ready.accounts, &GivenByHand::new())?;

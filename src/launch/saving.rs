@@ -9,11 +9,11 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
-use crate::audit::AuditError;
 use crate::audit::beforehand::{self, CheckFor};
+use crate::audit::result::AuditError;
 use crate::console::Console;
 use crate::engine::stop::Stop;
-use crate::event::DrainReason;
+use crate::event::run::DrainReason;
 use crate::journal::place::{Gone, How, Place};
 use crate::journal::{Journal, JournalError, RunKey};
 use crate::recorder::kept::Kept;
@@ -216,7 +216,7 @@ fn told_of_parts(of_journal: Option<&Path>, of_sent: Option<&Path>, n_sent: u64)
 fn is_whole(journal: &Journal, run: RunKey) -> Result<(), String> {
     journal.check_pages().map_err(|error| error.to_string())?;
     let record = journal.run(run).map_err(|error| error.to_string())?;
-    audit::verify(journal, &record).map(drop).map_err(|error| error.to_string())
+    audit::run::verify(journal, &record).map(drop).map_err(|error| error.to_string())
 }
 
 /// Checks of the run what a launch checks that goes on with it.
@@ -257,7 +257,7 @@ fn free_place(place: &Place, what: &str, extension: &str) -> Option<(PathBuf, Fi
 }
 
 fn made(path: &Path, place: &Place) -> io::Result<File> {
-    let file = files::create_new(path, place.mode())?;
+    let file = files::open::create_new(path, place.mode())?;
     // Only root may give a file away, and nobody else has a journal that is not their own.
     let (user, group) = place.owner();
     _ = fchown(&file, Some(user), Some(group));
@@ -278,9 +278,11 @@ mod tests {
 
     #[test]
     fn a_list_that_ends_too_early_is_told_as_one() {
+        use crate::event::Event;
+        use crate::event::lane::LaneId;
         use crate::event::row::RowEvent;
-        use crate::event::{Event, LaneId};
-        use crate::model::{RowId, TargetState};
+        use crate::model::RowId;
+        use crate::model::state::TargetState;
         use crate::recorder::observer::Observer as _;
 
         let folder = tempfile::tempdir().unwrap();

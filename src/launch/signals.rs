@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::engine::stop::Stop;
-use crate::event::DrainReason;
-use crate::event::run::RunEvent;
+use crate::event::run::{DrainReason, RunEvent};
 use crate::exit::Exit;
 use crate::recorder::Recorder;
 

@@ -44,9 +44,9 @@ impl RunToTakeUp {
 
 /// Whoever can put files beside a journal can put some there that are taken for its own.
 pub(super) fn warn_of_an_open_folder(context: &Context) {
-    if let Some(folder) = files::open_to_others(&context.settings.journal) {
+    if let Some(folder) = files::folder::open_to_others(&context.settings.journal) {
         // What is everybody's folder, or somebody else's, stays so.
-        let close = if files::is_ours_to_close(&folder) {
+        let close = if files::folder::is_ours_to_close(&folder) {
             format!("`chmod o-w {}`, or ", shell_path(&folder))
         } else {
             String::new()

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use crate::model::words::nearest;
-use crate::sandbox::estate;
 use crate::sandbox::scenario::Scenario;
-use crate::sandbox::{self, Config, Sandbox};
+use crate::sandbox::{self, Config, Sandbox, estate};
 use crate::transport::Transport;
 use crate::verb::error::CommandError;
 

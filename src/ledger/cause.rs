@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Phase, Standing};
+use super::standing::{Phase, Standing};
 use crate::event::rules::Rules;
-use crate::event::{Ground, Verdict};
+use crate::event::verdict::{Ground, Verdict};
 use crate::model::words::nearest;
 
 /// Cause of a row without a ground, error code or status of an error.

@@ -1,7 +1,7 @@
 //! Comparison of two standings of a row: the stored one, and the one that its events add up to.
 
-use super::Standing;
-use crate::model::SeenState;
+use super::standing::Standing;
+use crate::model::state::SeenState;
 use crate::model::words::Word;
 
 impl Standing {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::seam::{Log, Replaced};
-use crate::event::LaneId;
+use crate::event::lane::LaneId;
 use crate::journal::chain::Hash;
 use crate::journal::stamped::Stamped;
 use crate::journal::stored::StoredEvent;

@@ -1,10 +1,11 @@
 //! Stamping: a batch of events is held against what is known, numbered and chained. Neither the journal nor the clock is asked.
 
-use crate::event::{Event, EventKind};
+use crate::event::Event;
+use crate::event::kind::EventKind;
 use crate::journal::known::Known;
 use crate::journal::stamped::{Stamped, Unchained};
 use crate::journal::stored::StoredEvent;
-use crate::ledger::IllegalStep;
+use crate::ledger::fold::IllegalStep;
 
 /// The first event of a batch that cannot follow those before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,12 +59,14 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::event::lane::LaneId;
+    use crate::event::outcome::Outcome;
     use crate::event::row::RowEvent;
     use crate::event::run::RunEvent;
-    use crate::event::{LaneId, Outcome};
     use crate::journal::chain::genesis;
-    use crate::ledger::{Phase, Standing};
-    use crate::model::{RowId, TargetState};
+    use crate::ledger::standing::{Phase, Standing};
+    use crate::model::RowId;
+    use crate::model::state::TargetState;
 
     fn known() -> Known {
         let lanes = [LaneId::RUN, LaneId(1), LaneId(2)];

@@ -7,8 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::lists::{COPYSTATES, MIGRATIONCYCLES, WordEntry, canonical, has};
+use super::state::{PairCompletion, SeenState, TargetState};
 use super::words::Word;
-use super::{PairCompletion, SeenState, TargetState};
 
 /// Edition of the API's pages, named by its month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

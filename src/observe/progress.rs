@@ -13,10 +13,12 @@ use tokio::task::JoinHandle;
 
 use super::bar::{self, Bar};
 use crate::console::{self, Console};
-use crate::event::lane::LaneEvent;
+use crate::event::Event;
+use crate::event::kind::EventKind;
+use crate::event::lane::{LaneEvent, LaneId};
+use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
-use crate::event::run::RunEvent;
-use crate::event::{DrainReason, Event, EventKind, LaneId, Outcome};
+use crate::event::run::{DrainReason, RunEvent};
 use crate::model::{RowId, SourceId};
 use crate::recorder::observer::Observer;
 use crate::report::next::NextCommands;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::reading::Reading;
 use crate::model::dialect::{Dialect, Field};
+use crate::model::state::TargetState;
 use crate::model::words::{self, Pairing, Word};
-use crate::model::{BadSourceId, Row, RowId, SourceId, TargetState};
+use crate::model::{BadSourceId, Row, RowId, SourceId};
 use crate::plan::columns::{Cells, Column, PlanHeader, sheet_error};
 use crate::plan::digest::{Digester, PlanDigest};
 use crate::plan::duplicates::{Agreed, Ids, Names, ReaderTexts, Sighting, Suspects};

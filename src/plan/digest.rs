@@ -147,7 +147,8 @@ fn put_json(line: &mut Vec<u8>, value: &impl Serialize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{RowId, TargetState};
+    use crate::model::RowId;
+    use crate::model::state::TargetState;
 
     fn row() -> Row {
         Row {

@@ -10,8 +10,9 @@ use std::hash::{BuildHasher, RandomState};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
+use crate::model::SourceId;
+use crate::model::state::TargetState;
 use crate::model::words::Word;
-use crate::model::{SourceId, TargetState};
 
 /// Terms in which two rows of one id have to agree for the later one to be harmless.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -2,8 +2,9 @@
 
 use encoding_rs::Encoding;
 
+use crate::model::Row;
 use crate::model::dialect::Dialect;
-use crate::model::{PairCompletion, Row, SeenState};
+use crate::model::state::{PairCompletion, SeenState};
 
 /// Options for reading a plan.
 #[derive(Clone, Copy, Debug, Default)]

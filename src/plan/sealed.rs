@@ -14,10 +14,11 @@ use unicode_security::skeleton;
 
 use super::error::ReadStop;
 use super::reading::Planned;
-use crate::event::LanePlace;
+use crate::event::run::LanePlace;
 use crate::journal::chain::hex;
+use crate::model::Row;
+use crate::model::state::SeenState;
 use crate::model::words::Word;
-use crate::model::{Row, SeenState};
 use crate::plan::check::RowChecker;
 use crate::plan::columns::{Cells, Column};
 use crate::plan::problem::Position;

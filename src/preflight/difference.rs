@@ -9,9 +9,9 @@ use crate::engine::book::Book;
 use crate::engine::driver::Clearance;
 use crate::engine::lane::{Lane, LaneSettings};
 use crate::judge;
-use crate::ledger::Standing;
-use crate::model::words;
-use crate::model::{Row, SeenState};
+use crate::ledger::standing::Standing;
+use crate::model::state::SeenState;
+use crate::model::{Row, words};
 use crate::remote::service::Remote;
 
 /// Counts of rows, and the first rows of each group.

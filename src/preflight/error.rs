@@ -2,7 +2,8 @@
 
 use crate::engine::lane::Lane;
 use crate::engine::lane::reading::ReadFailed;
-use crate::event::{LaneStop, Outcome};
+use crate::event::lane::LaneStop;
+use crate::event::outcome::Outcome;
 use crate::journal::JournalError;
 use crate::model::SourceId;
 use crate::model::dialect::Objection;

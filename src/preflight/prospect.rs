@@ -1,13 +1,14 @@
 //! Prospect of a row if the run went on now: a function of the row, its standing and the settings.
 
 use crate::engine::lane::{Lane, LaneSettings};
-use crate::event::Verdict;
 use crate::event::rules::Rules;
+use crate::event::verdict::Verdict;
 use crate::judge::effect::Effect;
 use crate::judge::{self, Decision, Reason, way_back};
-use crate::ledger::{Phase, Standing};
+use crate::ledger::standing::{Phase, Standing};
+use crate::model::Row;
+use crate::model::state::{SeenState, TargetState};
 use crate::model::words::Pairing;
-use crate::model::{Row, SeenState, TargetState};
 use crate::remote::service::Remote;
 
 /// Expected treatment of a row, as shown before anything is sent.

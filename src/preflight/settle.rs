@@ -5,9 +5,10 @@ use super::prospect::{LatestLook, Prospect, prospect};
 use super::unsettled::for_each_unsettled;
 use crate::engine::book::Book;
 use crate::engine::lane::Lane;
-use crate::event::{EventKind, Verdict};
+use crate::event::kind::EventKind;
+use crate::event::verdict::Verdict;
 use crate::judge;
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::model::Row;
 use crate::remote::service::Remote;
 

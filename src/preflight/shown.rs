@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::event::EventKind;
-use crate::ledger::Standing;
-use crate::model::{RowId, SeenState};
+use crate::event::kind::EventKind;
+use crate::ledger::standing::Standing;
+use crate::model::RowId;
+use crate::model::state::SeenState;
 
 /// Rows that pages have shown. Bounded by the number of sources that pages can reach.
 pub(super) struct ShownRows {

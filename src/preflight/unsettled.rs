@@ -2,10 +2,10 @@
 
 use super::error::PreflightError;
 use crate::engine::book::Book;
-use crate::event::LaneId;
+use crate::event::lane::LaneId;
 use crate::journal::JournalError;
 use crate::journal::read::rows::Which;
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::model::{Row, RowId};
 use crate::waves::Part;
 

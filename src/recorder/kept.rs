@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::observer::Observer;
+use crate::event::Event;
+use crate::event::kind::EventKind;
 use crate::event::row::RowEvent;
-use crate::event::{Event, EventKind};
 use crate::model::SourceId;
 use crate::wording::sieve::Form;
 
@@ -136,11 +137,13 @@ fn record<'a>(fields: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::lane::LaneId;
+    use crate::event::outcome::Outcome;
     use crate::event::row::RowEvent;
     use crate::event::run::RunEvent;
-    use crate::event::{LaneId, Outcome};
+    use crate::model::RowId;
+    use crate::model::state::TargetState;
     use crate::model::words::Word;
-    use crate::model::{RowId, TargetState};
 
     fn event(kind: EventKind) -> Event {
         Event { lane: LaneId(1), seq: 1, at: Timestamp::UNIX_EPOCH, kind }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::observer::Observer;
+use crate::event::Event;
+use crate::event::kind::EventKind;
+use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
-use crate::event::{Event, EventKind, Outcome};
 use crate::model::SourceId;
 
 /// Shared by the observer that counts and whoever asks. Attempts whose end is not known count: they may have left.

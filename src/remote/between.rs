@@ -4,7 +4,7 @@
 //! they repeat, nothing gets through, and the lane is stopped.
 
 use super::codes::{self, Class};
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 
 /// Tells whether this status comes only from something on the way, whatever the body says.
 ///

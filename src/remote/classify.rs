@@ -14,7 +14,7 @@ use super::codes::{self, Class};
 use super::text;
 use super::wire::ErrorBody;
 use super::{between, quota};
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 use crate::transport::answer::Body;
 use crate::transport::request::LARGEST_BODY;
 use crate::transport::secrets::Secrets;

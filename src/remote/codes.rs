@@ -4,7 +4,7 @@
 //! same request, sent again for this row or for another, fare better?
 
 use super::quota;
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 
 /// Party or thing at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
-use crate::event::StatedQuota;
+use crate::event::outcome::StatedQuota;
 
 /// Longest wait that is believed: a server that asks for more has a wrong clock or a wrong unit, and is ignored.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);

@@ -9,9 +9,10 @@ use serde_json::Value;
 use super::classify::{Answer, error_in_success};
 use super::service::{InInventory, Inventoried, Listed, Page, Shown};
 use super::wire::{Described, Descriptions, Plain, Scalar, Server, Servers};
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
+use crate::model::SourceId;
+use crate::model::state::SeenState;
 use crate::model::words::Word;
-use crate::model::{SeenState, SourceId};
 use crate::transport::secrets::Secrets;
 
 /// State of one source, as the service showed it.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::credentials::error::CredentialsError;
 use crate::credentials::identity::{Generation, Renewal};
-use crate::event::Outcome;
-use crate::model::{SeenState, SourceId, TargetState};
+use crate::event::outcome::Outcome;
+use crate::model::SourceId;
+use crate::model::state::{SeenState, TargetState};
 use crate::transport::client::Connection;
 
 /// Result of one change.

@@ -11,8 +11,9 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::model::SourceId;
+use crate::model::state::{SeenState, TargetState};
 use crate::model::words::Word;
-use crate::model::{SeenState, SourceId, TargetState};
 use crate::remote::service::PAGE;
 
 /// Body of a change: only the fields that the target has.

@@ -19,7 +19,7 @@ use super::summary::Summary;
 use crate::journal::read::rows::Which;
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::model::RowId;
 use crate::wording::plain::plain;
 

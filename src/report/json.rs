@@ -10,7 +10,7 @@ use super::row::{COLUMNS, cells};
 use super::summary::Summary;
 use crate::journal::Journal;
 use crate::journal::read::runs::RunRecord;
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::model::Row;
 
 /// Writes the summary on one line, and each row on its own.

@@ -15,13 +15,14 @@ use super::error::ReportError;
 use super::next::NextCommands;
 use super::row::why;
 use super::terminal::UNPROVEN;
-use crate::event::{Outcome, Verdict};
+use crate::event::outcome::Outcome;
+use crate::event::verdict::Verdict;
 use crate::journal::Journal;
 use crate::journal::chain::Anchor;
 use crate::journal::read::attempts::Attempt;
 use crate::journal::read::by_wave::WaveSum;
 use crate::journal::read::runs::RunRecord;
-use crate::ledger::{Phase, Standing};
+use crate::ledger::standing::{Phase, Standing};
 use crate::model::Row;
 use crate::wording::amounts::duration;
 use crate::wording::plain::plain;
@@ -273,7 +274,7 @@ fn seconds(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::LaneId;
+    use crate::event::lane::LaneId;
     use crate::event::row::RowEvent;
     use crate::exit::Exit;
     use crate::model::RowId;

@@ -7,14 +7,15 @@ use rusqlite::{Connection, params};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::event::kind::EventKind;
+use crate::event::lane::LaneId;
 use crate::event::run::RunEvent;
-use crate::event::{EventKind, LaneId};
 use crate::exit::Exit;
 use crate::journal::chain::{self, Hash};
 use crate::journal::new_run::{NewLane, NewRun};
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::model::Row;
 use crate::plan::digest::Digester;
 

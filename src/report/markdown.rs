@@ -10,7 +10,7 @@ use super::summary::Summary;
 use crate::journal::Journal;
 use crate::journal::read::rows::Which;
 use crate::journal::read::runs::RunRecord;
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::model::Row;
 use crate::wording::amounts::count;
 use crate::wording::plain::{plain, shortened};

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::holder::Holder;
 use crate::control::{self, Wait};
-use crate::event::{Ground, Verdict};
+use crate::event::verdict::{Ground, Verdict};
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::cause::Only;

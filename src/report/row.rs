@@ -5,9 +5,10 @@ use serde::{Serialize, Serializer};
 
 use super::advice::rows;
 use super::causes::code_and_text;
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
+use crate::model::Row;
+use crate::model::state::SeenState;
 use crate::model::words::Word;
-use crate::model::{Row, SeenState};
 use crate::wording::times::time;
 
 /// Number of columns that every report has.

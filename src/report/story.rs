@@ -5,10 +5,12 @@ use serde::{Serialize, Serializer};
 
 use super::next::flags::flags;
 use crate::control::waits_for;
+use crate::event::Event;
+use crate::event::kind::EventKind;
 use crate::event::lane::LaneEvent;
+use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
-use crate::event::run::RunEvent;
-use crate::event::{DrainReason, Event, EventKind, Outcome};
+use crate::event::run::{DrainReason, RunEvent};
 use crate::wording::amounts::{count, duration};
 use crate::wording::plain::plain;
 use crate::wording::times::time;

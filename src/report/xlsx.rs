@@ -12,7 +12,7 @@ use super::csv::own_name;
 use super::error::ReportError;
 use super::row::{COLUMNS, Cell, cells};
 use super::summary::{LaneOf, Summary};
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 use crate::journal::Journal;
 use crate::journal::read::attempts::{Attempt, AttemptedRow};
 use crate::journal::read::causes::Cause;

@@ -14,7 +14,7 @@ use super::door::segments;
 use super::room::Room;
 use super::scenario::FaultKind;
 use super::world::World;
-use crate::model::TargetState;
+use crate::model::state::TargetState;
 
 /// Stream of JSON lines, made piece by piece: a long ledger is never in memory as a whole.
 pub(super) struct LineStream {

@@ -1,10 +1,11 @@
 //! Servers with which a sandbox begins: made up from a seed, or one for each row of a plan.
 
 use super::dice;
-use crate::event::Verdict;
-use crate::ledger::{Phase, Standing};
+use crate::event::verdict::Verdict;
+use crate::ledger::standing::{Phase, Standing};
+use crate::model::Row;
+use crate::model::state::{SeenState, TargetState};
 use crate::model::words::{self, Word};
-use crate::model::{Row, SeenState, TargetState};
 
 /// One server as it is at the beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use hyper::Method;
 use serde::Serialize;
 
 use super::text::encoded;
-use crate::model::TargetState;
+use crate::model::state::TargetState;
 
 #[derive(Default)]
 pub(super) struct Ledger {

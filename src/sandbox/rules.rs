@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::answer::{self, HttpAnswer};
 use super::scenario::ApiEdition;
-use crate::model::TargetState;
+use crate::model::state::TargetState;
 use crate::model::words::{self, Pairing, Word};
 
 /// source: the historical table, SMS.2004.

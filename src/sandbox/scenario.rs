@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::model::TargetState;
+use crate::model::state::TargetState;
 use crate::model::words::Word;
 use crate::texts;
 

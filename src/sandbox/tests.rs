@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::model::SeenState;
+use crate::model::state::SeenState;
 use crate::model::words::{self, Word};
 
 /// A sandbox and a client that knows its token.

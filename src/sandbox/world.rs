@@ -12,8 +12,8 @@ use super::estate::{Seeded, as_read, cycle_as_read};
 use super::ledger::Ledger;
 use super::quota::SlidingWindow;
 use super::scenario::{Agent, Fault, FaultKind, On, Override, Scenario, Strikes, When};
+use crate::model::state::{SeenState, TargetState};
 use crate::model::words::Word;
-use crate::model::{SeenState, TargetState};
 
 pub(super) struct World {
     pub(super) sources: Vec<SimulatedSource>,

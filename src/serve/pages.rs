@@ -15,7 +15,7 @@ use super::links::run_link;
 use super::reader::Demand;
 use super::room::ServeState;
 use super::shelf::Shelved;
-use crate::event::Verdict;
+use crate::event::verdict::Verdict;
 use crate::formats::Format;
 use crate::journal::read::search::Search;
 use crate::journal::{Journal, JournalError};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use crate::files::FileId;
+use crate::files::identity::FileId;
 use crate::journal::{Journal, JournalError};
 
 /// Most pages that are read at the same time; more would only wait for each other.

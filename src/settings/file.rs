@@ -14,7 +14,7 @@ use super::keys::KEYS;
 use super::names::{CREDENTIAL_KEYS, SECRETS};
 use super::said::{Authority, NAME, PROFILES, Said};
 use super::trust::{self, Known, Notes};
-use crate::files::FileId;
+use crate::files::identity::FileId;
 use crate::model::words::nearest;
 use crate::texts;
 

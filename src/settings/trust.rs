@@ -51,7 +51,7 @@ pub(crate) fn digest(content: &[u8]) -> String {
 /// The place of a file: its folder by its one true name, and its own name in it. A link is known by where it lies and not by
 /// where it leads, because what it says is meant for that folder.
 pub(crate) fn place(path: &Path) -> io::Result<PathBuf> {
-    let folder = files::folder_of(path);
+    let folder = files::folder::folder_of(path);
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     Ok(folder.canonicalize()?.join(name))
 }
@@ -73,7 +73,7 @@ impl Notes {
 
     /// A note that somebody else could have written is none.
     fn note(&self, place: &Path) -> Option<Note> {
-        let file = files::open_itself(&self.path_of(place)).ok()?;
+        let file = files::open::open_itself(&self.path_of(place)).ok()?;
         let found = file.metadata().ok()?;
         let is_ours =
             found.is_file() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0;
@@ -83,7 +83,7 @@ impl Notes {
     }
 
     pub(crate) fn remember(&self, place: &Path, digest: &str) -> io::Result<()> {
-        files::make_private_folders(&self.folder)?;
+        files::folder::make_private_folders(&self.folder)?;
         let note = Note { path: place.display().to_string(), sha256: digest.to_owned(), at: Timestamp::now() };
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(serde_json::to_string(&note).expect("texts are JSON").as_bytes())?;

@@ -3,9 +3,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::event::{Outcome, Verdict};
+use crate::event::outcome::Outcome;
+use crate::event::verdict::Verdict;
 use crate::journal::read::steering::Tried;
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::values::share::Share;
 use crate::waves::halt::{HaltRules, MIN_SAMPLE};
 

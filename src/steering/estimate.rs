@@ -8,7 +8,7 @@ use super::commands::ByHand;
 use super::input::{Rates, StageCounts};
 use super::lanes::{LaneState, LaneStates};
 use super::settings::SteeringSettings;
-use crate::event::LaneId;
+use crate::event::lane::LaneId;
 use crate::waves::forecast::{Ahead, Band, Fit, spoken};
 use crate::waves::{Part, Stage, Terms};
 

@@ -98,7 +98,7 @@ impl Halt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Verdict;
+    use crate::event::verdict::Verdict;
     use crate::journal::read::steering::Tried;
 
     fn rules(text: &str) -> HaltRules {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::counts::{TryResult, Turn};
 use crate::control::{By, Command};
-use crate::event::LaneId;
+use crate::event::lane::LaneId;
 use crate::event::run::RunEvent;
 use crate::journal::read::steering::{LeftOf, Tried};
 use crate::waves::{Part, Stage};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::commands::ByHand;
 use super::order::Limit;
-use crate::event::LaneId;
+use crate::event::lane::LaneId;
 use crate::waves::StageTerms;
 use crate::waves::forecast::Measured;
 

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::event::run::RunEvent;
-use crate::event::{DrainReason, LaneId};
+use crate::event::lane::LaneId;
+use crate::event::run::{DrainReason, RunEvent};
 use crate::waves::Stage;
 
 /// Order that may follow from anything that happens. Orders are carried out in turn: those behind a record only once it is committed.

@@ -10,7 +10,7 @@ use super::endpoint::Endpoint;
 use super::failure::root_cause;
 use super::proxy::{BadProxy, Proxy};
 use super::settings::{Timeouts, TransportSettings};
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 
 /// Reason for which there is no client to send with.
 #[derive(Debug, thiserror::Error)]

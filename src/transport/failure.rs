@@ -6,7 +6,7 @@ use std::iter;
 
 use super::secrets::Secrets;
 use super::settings::Timeouts;
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 
 /// Classifies a request that got no status line: provably not sent, or possibly done.
 pub(super) fn without_answer(

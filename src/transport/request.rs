@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::endpoint::Endpoint;
 use super::secrets::Secrets;
 use super::secrets::guarded::Guarded;
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 
 /// Request that is ready to leave.
 pub(crate) struct Outgoing {

@@ -13,7 +13,7 @@ use super::approval::ApprovalError;
 use super::error::{AfterChanges, CommandError};
 use super::here::Here;
 use crate::credentials::error::CredentialsError;
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 use crate::exit::Exit;
 use crate::inventory::InventoryError;
 use crate::lock::LockError;

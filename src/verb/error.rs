@@ -6,7 +6,7 @@ use std::{fmt, io};
 
 use super::approval::ApprovalError;
 use crate::audit::bundle::{BadBundle, BundleForm};
-use crate::audit::{Altered, AuditError};
+use crate::audit::result::{Altered, AuditError};
 use crate::credentials::error::CredentialsError;
 use crate::exit::Exit;
 use crate::inventory::InventoryError;
@@ -17,8 +17,7 @@ use crate::serve::WeakToken;
 use crate::settings::error::SettingsError;
 use crate::ssh::signature::SignatureError;
 use crate::transport::client::TransportError;
-use crate::wording::amounts::bounded;
-use crate::wording::amounts::count;
+use crate::wording::amounts::{bounded, count};
 use crate::wording::plain::plain;
 
 /// Reason for which a verb cannot do its work.

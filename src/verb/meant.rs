@@ -12,7 +12,7 @@ use crate::journal::read::launched::Launched;
 use crate::journal::read::meant::{Meant, Named};
 use crate::journal::read::runs::RunRecord;
 use crate::journal::{Journal, JournalError};
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::lock;
 use crate::model::Row;
 use crate::wording::plain::plain;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cutover::event::LaneId;
+use cutover::event::lane::LaneId;
 use cutover::journal::chain::{self, Hash};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;

@@ -7,15 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Folders whose files stand on the folder's own file, and why.
-const STAND_ON_THEIR_FACE: [(&str, &str); 5] = [
-    ("audit", "`beforehand` asks for the whole audit, and what an audit comes to is one value for all"),
-    ("event", "the face is the sum of what its files say of rows, lanes and runs, and `stored` how that is written"),
-    ("files", "callers name the room itself, and two of its ways are long"),
-    ("ledger", "callers name the room itself for a row's standing"),
-    ("model", "callers name the room itself for ids, states and rows"),
-];
-
 /// Path of a file in the crate; the root of the crate is the empty one.
 type Module = Vec<String>;
 
@@ -68,11 +59,9 @@ impl House {
         self.arrows().filter(is_upward).map(told).collect()
     }
 
-    /// Returns dependencies of a file on its folder's own file, except in these folders.
-    fn to_their_face(&self, but: &[&str]) -> Vec<String> {
-        let is_to_its_face = |(from, to): &(&Module, &Module)| {
-            !to.is_empty() && from.starts_with(to) && !but.contains(&to.join("/").as_str())
-        };
+    /// Returns dependencies of a file on its folder's own file.
+    fn to_their_face(&self) -> Vec<String> {
+        let is_to_its_face = |(from, to): &(&Module, &Module)| !to.is_empty() && from.starts_with(to);
         self.arrows().filter(is_to_its_face).map(told).collect()
     }
 
@@ -314,13 +303,7 @@ fn rooms_use_rooms_on_floors_below_them_alone() {
 
 #[test]
 fn files_of_a_folder_use_nothing_of_the_folders_own_file() {
-    let house = House::of_folder("src");
-    let but = STAND_ON_THEIR_FACE.map(|(folder, _)| folder);
-    assert_eq!(house.to_their_face(&but), Vec::<String>::new());
-    for folder in but {
-        let others: Vec<&str> = but.into_iter().filter(|other| *other != folder).collect();
-        assert_ne!(house.to_their_face(&others), Vec::<String>::new(), "`{folder}` need not be named any more");
-    }
+    assert_eq!(House::of_folder("src").to_their_face(), Vec::<String>::new());
 }
 
 #[test]
@@ -380,7 +363,6 @@ fn an_arrow_that_points_the_other_way_is_seen_wherever_it_stands() {
     assert_eq!(beside("").circles(), Vec::<String>::new());
     let both = ["roof/chimney -> roof/gutter", "roof/gutter -> roof/chimney"];
     assert_eq!(beside("use crate::roof::chimney::Smoke;").circles(), both);
-    assert_eq!(beside("").to_their_face(&[]), Vec::<String>::new());
-    assert_eq!(beside("fn f() -> super::Tile {}").to_their_face(&[]), ["roof/gutter -> roof"]);
-    assert_eq!(beside("fn f() -> super::Tile {}").to_their_face(&["roof"]), Vec::<String>::new());
+    assert_eq!(beside("").to_their_face(), Vec::<String>::new());
+    assert_eq!(beside("fn f() -> super::Tile {}").to_their_face(), ["roof/gutter -> roof"]);
 }

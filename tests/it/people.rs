@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use cutover::event::LaneId;
+use cutover::event::lane::LaneId;
 use cutover::journal::chain::{self, Link};
 
 use super::lab::home::{Lab, with_yes};

@@ -19,7 +19,7 @@ use crate::audit::bundle::{
 use crate::audit::{self, signature};
 use crate::exit::Exit;
 use crate::files::beside::{Readers, check_destination, write_file_for};
-use crate::files::{folder_of, private_folder_in};
+use crate::files::folder::{folder_of, private_folder_in};
 use crate::formats::Format;
 use crate::journal::chain::hex;
 use crate::journal::read::runs::RunRecord;
@@ -67,9 +67,9 @@ pub(super) fn export(context: &Context, what: &Exported<'_>) -> Result<Exit, Com
     let audit = if all_runs { audit::verify_all(&copy) } else { audit::verify_one(&copy, &run) }?;
     if !audit.is_ok() {
         if context.console.json {
-            print_json(|out| Ok(audit::write_json(&audit, out)?))?;
+            print_json(|out| Ok(audit::told::write_json(&audit, out)?))?;
         } else {
-            print(|out| Ok(audit::write_text(&audit, out)?))?;
+            print(|out| Ok(audit::told::write_text(&audit, out)?))?;
         }
         return Ok(Exit::Integrity);
     }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use against::Against;
 
 use super::telling::tell;
-use crate::audit::{self, Audit, Signed};
+use crate::audit;
+use crate::audit::result::Audit;
+use crate::audit::signature::Signed;
 use crate::exit::Exit;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, unreadable};

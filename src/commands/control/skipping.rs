@@ -5,10 +5,10 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::control::{By, Command};
-use crate::event::Verdict;
+use crate::event::verdict::Verdict;
 use crate::journal::Journal;
 use crate::journal::read::runs::RunRecord;
-use crate::ledger::{Phase, Standing};
+use crate::ledger::standing::{Phase, Standing};
 use crate::model::Row;
 use crate::verb::error::CommandError;
 use crate::wording::amounts::count;

@@ -102,7 +102,8 @@ pub(in crate::commands) fn seal(
 fn readers(context: &Context, plan: &Path, sealed: &Path) -> Readers {
     let journal = &context.settings.journal;
     let like = |found: std::fs::Metadata| found.permissions().mode();
-    let mode = std::fs::metadata(journal).map_or_else(|_| files::private_mode(files::folder_of(sealed)), like);
+    let mode =
+        std::fs::metadata(journal).map_or_else(|_| files::mode::private_mode(files::folder::folder_of(sealed)), like);
     Readers::of_file(plan).and(mode)
 }
 

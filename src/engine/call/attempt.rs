@@ -9,10 +9,10 @@ use super::answer::Answered;
 use super::state::{Call, Early, Step};
 use super::turn::InTurn;
 use crate::credentials::identity::Generation;
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
 use crate::gate::AtHand;
-use crate::model::TargetState;
+use crate::model::state::TargetState;
 use crate::recorder::JournalClosed;
 use crate::remote::service::Remote;
 

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use super::agreement::{AGREED, AGREED_AT_THE_END, Agreement, FIRST_PAUSE};
 use super::state::{Call, Step};
 use crate::event::row::RowEvent;
-use crate::event::{Ground, Verdict};
+use crate::event::verdict::{Ground, Verdict};
 use crate::judge::effect::Effect;
 use crate::judge::{self, Reason};
-use crate::model::SeenState;
+use crate::model::state::SeenState;
 use crate::remote::service::Remote;
 
 /// Time after which a row whose looks still do not agree is left to a later launch.

@@ -7,8 +7,9 @@ use tokio::time::Instant;
 
 use crate::engine::lane::LaneSettings;
 use crate::judge;
-use crate::ledger::{Phase, Standing};
-use crate::model::{Row, SeenState};
+use crate::ledger::standing::{Phase, Standing};
+use crate::model::Row;
+use crate::model::state::SeenState;
 
 /// Maximum age of the look that an intent rests on.
 const FRESH: Duration = Duration::from_mins(1);

@@ -13,13 +13,13 @@ use super::turn::InTurn;
 use crate::engine::lane::reading::ReadFailed;
 use crate::engine::look_request::{LookAnswer, Urgency};
 use crate::engine::onlookers::Onlooker;
-use crate::event::Verdict;
 use crate::event::row::RowEvent;
+use crate::event::verdict::Verdict;
 use crate::gate::AtHand;
 use crate::gate::queue::QueuePosition;
 use crate::judge::effect::Effect;
 use crate::judge::{self, Decision};
-use crate::model::{Fields, SeenState, TargetState};
+use crate::model::state::{Fields, SeenState, TargetState};
 use crate::remote::service::Remote;
 
 /// Time for which a row keeps its position while it is looked at; after that, those behind it go first.

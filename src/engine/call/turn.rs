@@ -14,7 +14,7 @@ use crate::engine::driver::Clearance;
 use crate::engine::lane::clearance::Hindered;
 use crate::engine::lane::news::News;
 use crate::engine::lane::under_way::UnderWayGuard;
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 use crate::gate::queue::QueuePosition;
 use crate::gate::slots::Slot;
 use crate::gate::{AtHand, Gate, Pass};

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 use super::agreement::{AGREED, AGREED_AT_THE_END, Agreement, FIRST_PAUSE};
 use super::state::{Call, Early, Step};
 use crate::engine::look_request::{LookAnswer, Urgency};
-use crate::event::{Ground, Verdict};
+use crate::event::verdict::{Ground, Verdict};
 use crate::judge::Reason;
 use crate::judge::effect::Effect;
-use crate::model::SeenState;
+use crate::model::state::SeenState;
 use crate::remote::service::Remote;
 
 /// Verdict that looks at an accepted change come to, with the state that decided.

@@ -6,7 +6,8 @@ use tokio::time::sleep;
 use super::state::Lane;
 use crate::credentials::error::CredentialsError;
 use crate::credentials::identity::{Generation, Renewal};
-use crate::event::{LaneStop, Outcome};
+use crate::event::lane::LaneStop;
+use crate::event::outcome::Outcome;
 use crate::recorder::JournalClosed;
 use crate::remote::service::Remote;
 

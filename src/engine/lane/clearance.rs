@@ -4,7 +4,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::state::Lane;
 use crate::engine::driver::Clearance;
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::model::SourceId;
 
 /// Reason for which a wait for leave was given up.

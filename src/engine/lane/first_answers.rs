@@ -1,8 +1,11 @@
 //! A lane's first answered changes: all the same 403 are about us and not about the rows. They count over launches.
 
-use crate::event::lane::LaneEvent;
+use crate::event::Event;
+use crate::event::kind::EventKind;
+use crate::event::lane::{LaneEvent, LaneStop};
+use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
-use crate::event::{Event, EventKind, LaneStop, Outcome, Verdict};
+use crate::event::verdict::Verdict;
 use crate::model::RowId;
 
 /// Folded from what the journal holds of the lane, and on from there as answers come.
@@ -115,8 +118,7 @@ impl Replay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::LaneId;
-    use crate::event::lane::LaneEvent;
+    use crate::event::lane::{LaneEvent, LaneId};
     use crate::event::row::RowEvent;
 
     fn forbidden(code: &str) -> Outcome {

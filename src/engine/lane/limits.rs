@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::LaneId;
+use crate::event::lane::LaneId;
 use crate::gate::Gate;
 use crate::gate::queue::Queue;
 

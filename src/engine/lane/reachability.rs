@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 
 #[derive(Default)]
 pub(crate) struct Reachability {

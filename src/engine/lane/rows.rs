@@ -6,9 +6,9 @@ use super::first_answers::FirstAnswers;
 use super::mark::Mark;
 use super::state::Lane;
 use super::under_way::UnderWayGuard;
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 use crate::gate::queue::QueuePosition;
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::recorder::JournalClosed;
 use crate::steering::counts::{TryResult, Turn};
 

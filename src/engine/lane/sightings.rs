@@ -9,8 +9,9 @@ use super::news::News;
 use super::state::Lane;
 use crate::engine::onlookers::Onlooker;
 use crate::journal::JournalError;
-use crate::ledger::Standing;
-use crate::model::{Row, RowId, SeenState, SourceId};
+use crate::ledger::standing::Standing;
+use crate::model::state::SeenState;
+use crate::model::{Row, RowId, SourceId};
 
 impl<R> Lane<R> {
     pub(crate) fn list(&self) -> MutexGuard<'_, List> {

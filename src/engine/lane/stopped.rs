@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::engine::stop::Stop;
-use crate::event::LaneStop;
+use crate::event::lane::LaneStop;
 
 /// Reason and message of the first stop of a lane; later ones change nothing.
 #[derive(Default)]

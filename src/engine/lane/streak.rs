@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::event::Outcome;
+use crate::event::outcome::Outcome;
 use crate::remote::between::Strange;
 
 /// So many in a row of one kind are no accident.

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::model::{RowId, SeenState, SourceId};
+use crate::model::state::SeenState;
+use crate::model::{RowId, SourceId};
 use crate::remote::service::Page;
 
 /// No more than pages reach. Of the entries of a page each source has one.

@@ -244,7 +244,8 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::model::{Fields, RowId, SourceId};
+    use crate::model::state::Fields;
+    use crate::model::{RowId, SourceId};
 
     fn prompt(n: usize, page: Option<u32>) -> LookRequest {
         request(n, page, Urgency::Prompt)

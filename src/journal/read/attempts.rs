@@ -3,12 +3,15 @@
 use jiff::Timestamp;
 use rusqlite::params;
 
+use crate::event::kind::EventKind;
+use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
-use crate::event::{EventKind, Outcome, Verdict};
+use crate::event::verdict::Verdict;
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 use crate::journal::tables::event::event;
-use crate::model::{RowId, TargetState};
+use crate::model::RowId;
+use crate::model::state::TargetState;
 
 /// One change of a row: what was sent, when, and what came of it.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,7 @@ use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 use crate::journal::tables::columns;
 use crate::journal::tables::row::ON_TARGET;
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::model::{Row, RowId};
 
 /// What the rows of one wave add up to.

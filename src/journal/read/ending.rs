@@ -3,9 +3,9 @@
 use rusqlite::params;
 
 use crate::control::{By, Command, Wait};
-use crate::event::lane::LaneEvent;
-use crate::event::run::RunEvent;
-use crate::event::{DrainReason, EventKind, LaneStop, Refusal};
+use crate::event::kind::EventKind;
+use crate::event::lane::{LaneEvent, LaneStop};
+use crate::event::run::{DrainReason, Refusal, RunEvent};
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 use crate::journal::tables::event::event;

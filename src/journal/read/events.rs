@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::params;
 
+use crate::event::Event;
+use crate::event::kind::EventKind;
 use crate::event::run::RunEvent;
-use crate::event::{Event, EventKind};
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 use crate::journal::tables::event::event;

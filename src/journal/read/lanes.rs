@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
-use crate::event::lane::LaneEvent;
-use crate::event::{Event, EventKind, LaneId};
+use crate::event::Event;
+use crate::event::kind::EventKind;
+use crate::event::lane::{LaneEvent, LaneId};
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 use crate::journal::tables::columns::{flag, time_at};

@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::search::escaped_for_like;
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::model::Row;
 
 /// A row as people tell it from others.

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use rusqlite::params;
 
-use crate::event::{Ground, LaneId, Verdict};
+use crate::event::lane::LaneId;
+use crate::event::verdict::{Ground, Verdict};
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 use crate::journal::tables::row;
 use crate::ledger::cause::Only;
-use crate::ledger::{Phase, Standing};
+use crate::ledger::standing::{Phase, Standing};
 use crate::model::RowId;
 
 /// What is asked for.

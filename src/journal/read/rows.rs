@@ -6,11 +6,11 @@ use std::ops::RangeInclusive;
 use rusqlite::{OptionalExtension, params};
 
 use super::conditions::Conditions;
-use crate::event::LaneId;
+use crate::event::lane::LaneId;
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 use crate::journal::tables::row::{self, ON_TARGET};
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::model::{Row, RowId};
 use crate::waves::Part;
 

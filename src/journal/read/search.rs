@@ -4,7 +4,7 @@ use super::conditions::Conditions;
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 use crate::journal::tables::row;
-use crate::ledger::Standing;
+use crate::ledger::standing::Standing;
 use crate::model::Row;
 
 /// What rows are asked for.

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
-use crate::event::{Event, EventKind, LaneId, Verdict};
+use crate::event::Event;
+use crate::event::kind::EventKind;
+use crate::event::lane::LaneId;
+use crate::event::verdict::Verdict;
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;
 use crate::journal::tables::event::event;

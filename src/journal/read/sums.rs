@@ -6,7 +6,8 @@ use std::collections::btree_map::Entry;
 use rusqlite::params;
 use serde::Serialize;
 
-use crate::event::{Ground, LaneId, Verdict};
+use crate::event::lane::LaneId;
+use crate::event::verdict::{Ground, Verdict};
 use crate::exit::Exit;
 use crate::journal::connection::{Journal, RunKey};
 use crate::journal::error::JournalError;

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, ToSql};
 
 use super::written::must_be;
+use crate::event::Event;
+use crate::event::lane::LaneId;
 use crate::event::stored::from_stored_form;
-use crate::event::{Event, LaneId};
 use crate::journal::connection::RunKey;
 use crate::journal::error::JournalError;
 use crate::journal::stamped::Stamped;

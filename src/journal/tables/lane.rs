@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::written::must_be;
-use crate::event::LaneId;
+use crate::event::lane::LaneId;
 use crate::journal::chain::Hash;
 use crate::journal::connection::RunKey;
 use crate::journal::error::JournalError;

@@ -7,13 +7,15 @@ use rusqlite::{CachedStatement, Connection, ToSql, params};
 
 use super::columns::{flag, not_ours, time_at};
 use super::written::must_be;
+use crate::event::lane::LaneId;
 use crate::event::rules::Rules;
-use crate::event::{Ground, LaneId, Verdict};
+use crate::event::verdict::{Ground, Verdict};
 use crate::journal::connection::RunKey;
 use crate::journal::error::JournalError;
-use crate::ledger::{LastWord, Phase, Standing};
+use crate::ledger::standing::{LastWord, Phase, Standing};
+use crate::model::state::{SeenState, TargetState};
 use crate::model::words::Word;
-use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
+use crate::model::{Row, RowId, SourceId};
 use crate::values::share::Share;
 
 /// The plan's half of a row, in the order of [`plan_row`].

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use crate::console::Console;
 use crate::credentials::chain;
 use crate::credentials::identity::Credentials;
-use crate::event::LanePlace;
+use crate::event::run::LanePlace;
 use crate::journal::new_run::NewLane;
 use crate::launch::venue::{self, Venue};
 use crate::model::Row;

@@ -31,7 +31,7 @@ fn lock(context: &Context, account: &Account, key: &str) -> Result<Option<Lock>,
     }
     for folder in folders {
         let path = folder.path.join(&name);
-        let made = if folder.is_shared { Ok(()) } else { files::make_private_folders(&folder.path) };
+        let made = if folder.is_shared { Ok(()) } else { files::folder::make_private_folders(&folder.path) };
         let taken = made
             .map_err(|source| LockError::Io { path: path.clone(), source })
             .and_then(|()| Lock::take(&path, folder.mode, &what, &context.settings.journal));
@@ -61,13 +61,13 @@ const OF_MACHINE: &str = "/run/lock/cutover";
 
 /// The machine's own, where there is one that nobody else could have made, and then the user's.
 fn lock_folders() -> impl Iterator<Item = LockFolder> {
-    let of_machine = files::is_shared_by_root(Path::new(OF_MACHINE)).then(|| {
+    let of_machine = files::folder::is_shared_by_root(Path::new(OF_MACHINE)).then(|| {
         let path = PathBuf::from(OF_MACHINE);
         // Whoever may open it may wait for it.
-        LockFolder { mode: files::private_mode(&path) | 0o044, path, is_shared: true }
+        LockFolder { mode: files::mode::private_mode(&path) | 0o044, path, is_shared: true }
     });
     let of_user = user_directory(&|name: &str| std::env::var_os(name), "XDG_STATE_HOME", ".local/state");
     let of_user =
-        of_user.map(|folder| LockFolder { path: folder.join("locks"), is_shared: false, mode: files::PRIVATE });
+        of_user.map(|folder| LockFolder { path: folder.join("locks"), is_shared: false, mode: files::mode::PRIVATE });
     of_machine.into_iter().chain(of_user)
 }

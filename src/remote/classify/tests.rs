@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::StatedQuota;
+use crate::event::outcome::StatedQuota;
 use crate::model::SourceId;
 use crate::remote::reads::{listed, shown};
 use crate::remote::service::Shown;

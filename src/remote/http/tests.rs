@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::yield_now;
 
 use super::*;
-use crate::model::SeenState;
+use crate::model::state::SeenState;
 use crate::model::words::Word;
 use crate::remote::service::{LAST_OFFSET, Listed, Page};
 use crate::transport::settings::TransportSettings;

@@ -2,7 +2,8 @@
 
 use super::step::{Advice, advice, go_on, with_leave};
 use crate::control::CONTROL;
-use crate::event::{DrainReason, LaneStop, Refusal};
+use crate::event::lane::LaneStop;
+use crate::event::run::{DrainReason, Refusal};
 use crate::exit::Exit;
 use crate::journal::read::ending::Ending;
 use crate::report::next::NextCommands;

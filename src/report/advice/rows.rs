@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::step::{Advice, advice, go_on, with_leave};
-use crate::event::{Ground, Verdict};
+use crate::event::verdict::{Ground, Verdict};
 use crate::journal::read::causes::Cause;
-use crate::ledger::Phase;
-use crate::model::SeenState;
+use crate::ledger::standing::Phase;
+use crate::model::state::SeenState;
 use crate::report::next::NextCommands;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;

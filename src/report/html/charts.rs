@@ -7,8 +7,9 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use super::night::{RunClock, TimeSpan, Timeline, bands};
-use crate::event::lane::LaneEvent;
-use crate::event::{Event, EventKind, LaneId};
+use crate::event::Event;
+use crate::event::kind::EventKind;
+use crate::event::lane::{LaneEvent, LaneId};
 use crate::journal::read::activity::{Activity, Second};
 use crate::wording::amounts::{count, duration};
 use crate::wording::plain::{plain, shortened};

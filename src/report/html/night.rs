@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
+use crate::event::Event;
+use crate::event::kind::EventKind;
 use crate::event::run::RunEvent;
-use crate::event::{Event, EventKind};
 use crate::journal::read::activity::{Activity, Second};
 
 /// Most steps in a chart: more cannot be told apart on a page.
@@ -152,7 +153,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::event::LaneId;
+    use crate::event::lane::LaneId;
     use crate::event::run::RunEvent;
     use crate::exit::Exit;
 

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::model::SeenState;
+use crate::model::state::SeenState;
 use crate::report::causes::code_and_text;
 use crate::report::explain::Explained;
 use crate::wording::plain::plain;

@@ -6,13 +6,16 @@ use jiff::Timestamp;
 
 use super::Lab;
 use crate::control::{self, By, Command, Wait};
-use crate::event::lane::LaneEvent;
+use crate::event::kind::EventKind;
+use crate::event::lane::{LaneEvent, LaneId};
+use crate::event::outcome::{Outcome, StatedQuota};
 use crate::event::row::RowEvent;
-use crate::event::run::RunEvent;
-use crate::event::{DrainReason, EventKind, LaneId, Outcome, StatedQuota, Verdict};
+use crate::event::run::{DrainReason, RunEvent};
+use crate::event::verdict::Verdict;
 use crate::exit::Exit;
+use crate::model::state::{SeenState, TargetState};
 use crate::model::words::Word;
-use crate::model::{Row, RowId, SeenState, SourceId, TargetState};
+use crate::model::{Row, RowId, SourceId};
 use crate::waves::{Part, Stage};
 
 pub(crate) fn row(id: u32, source_id: &str) -> Row {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::event::Event;
+use crate::event::kind::EventKind;
 use crate::event::run::RunEvent;
-use crate::event::{Event, EventKind};
 
 /// Values given to a launch by hand, by name: settings, and the flags below, which are no settings.
 pub type GivenByHand = BTreeMap<String, String>;
@@ -58,7 +59,7 @@ fn given_of(began: EventKind) -> Option<GivenByHand> {
 mod tests {
     use super::super::flags::flags;
     use super::*;
-    use crate::event::LaneId;
+    use crate::event::lane::LaneId;
     use crate::waves::{Part, Stage};
 
     fn event(kind: EventKind) -> Event {

@@ -6,9 +6,10 @@ use unpacking::error::UnpackError;
 use unpacking::{Unpacked, unpacked};
 
 use super::against::Against;
+use crate::audit;
 use crate::audit::bundle::reports::CompareError;
 use crate::audit::bundle::{self, BadBundle, BundleForm, Bundled, CHECK};
-use crate::audit::{self, Altered, AuditError, ProvenBy, Verified};
+use crate::audit::result::{Altered, AuditError, ProvenBy, Verified};
 use crate::commands::audit::checker::checker_sum;
 use crate::commands::audit::telling::tell;
 use crate::exit::Exit;

@@ -69,7 +69,7 @@ pub(super) fn unpacked(bundle: &Path) -> Result<Unpacked, UnpackError> {
 /// Opens a plain file, and no link, device or pipe: a device may have no end, and a pipe may block.
 fn open_plain(path: &Path, name: &str) -> Result<File, UnpackError> {
     let is_link = |error: &io::Error| error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
-    let file = files::open_itself(path).map_err(|error| match error.kind() {
+    let file = files::open::open_itself(path).map_err(|error| match error.kind() {
         _ if is_link(&error) => BadBundle::NoFile(name.to_owned()).into(),
         io::ErrorKind::NotFound => BadBundle::Lacks(name.to_owned()).into(),
         _ => UnpackError::Io(error),
@@ -183,7 +183,7 @@ fn taken(names: &[String], mut open: impl FnMut(&str) -> Result<File, UnpackErro
     let signature = if names.iter().any(|name| name == SIGNATURE) { Some(small(SIGNATURE)?) } else { None };
     let manifest = Manifest::read(&manifest_text)?;
     manifest.check_names(names)?;
-    let folder = files::private_folder()?;
+    let folder = files::folder::private_folder()?;
     for (name, sum) in &manifest.0 {
         let mut hash = Sha256::new();
         let (mut from, mut to) = (open(name)?, File::create_new(folder.path().join(name))?);

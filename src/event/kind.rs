@@ -1,0 +1,54 @@
+//! Subjects of events: a row, a lane, or the run.
+
+use super::lane::LaneEvent;
+use super::outcome::Outcome;
+use super::row::RowEvent;
+use super::run::RunEvent;
+use crate::model::RowId;
+
+/// Subject of an event, and what happened to it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EventKind {
+    Row(RowId, RowEvent),
+    Lane(LaneEvent),
+    Run(RunEvent),
+}
+
+impl EventKind {
+    #[must_use]
+    pub fn row(&self) -> Option<RowId> {
+        match self {
+            EventKind::Row(row, _) => Some(*row),
+            EventKind::Lane(_) | EventKind::Run(_) => None,
+        }
+    }
+
+    /// Wait that the service asked the lane for, in milliseconds.
+    #[must_use]
+    pub fn asked_wait_ms(&self) -> Option<u64> {
+        match self {
+            EventKind::Row(_, RowEvent::AttemptEnded { outcome: Outcome::Throttled { retry_after_ms, .. }, .. })
+            | EventKind::Lane(LaneEvent::ReadThrottled { retry_after_ms, .. }) => *retry_after_ms,
+            EventKind::Row(..) | EventKind::Lane(_) | EventKind::Run(_) => None,
+        }
+    }
+}
+
+impl From<LaneEvent> for EventKind {
+    fn from(event: LaneEvent) -> Self {
+        EventKind::Lane(event)
+    }
+}
+
+impl From<RunEvent> for EventKind {
+    fn from(event: RunEvent) -> Self {
+        EventKind::Run(event)
+    }
+}
+
+impl RowEvent {
+    #[must_use]
+    pub fn about(self, row: RowId) -> EventKind {
+        EventKind::Row(row, self)
+    }
+}
