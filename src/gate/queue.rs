@@ -2,113 +2,136 @@
 //!
 //! A row joins before its task is spawned, since tasks do not begin in the order in which they are spawned.
 
-use std::pin::Pin;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
 
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
-/// Its owners share it in an `Arc` of their own, because [`Queue::len`] counts the references to its heads.
-pub(crate) struct Queue(Arc<Heads>);
+use super::count_guard::CountGuard;
 
-/// Heads of the queue, and how many there are.
-struct Heads {
-    free: Semaphore,
-    size: Mutex<HeadCount>,
+pub(crate) struct Queue {
+    heads: Arc<Heads>,
+    n_positions: Arc<AtomicUsize>,
 }
 
-struct HeadCount {
-    wanted: usize,
-    /// Heads that exist: more than are wanted, until the surplus ones have gone.
-    now: usize,
+/// Heads of the queue, and those behind them.
+struct Heads(Mutex<QueueOrder>);
+
+struct QueueOrder {
+    /// Number of positions that may be first.
+    n_wanted: usize,
+    /// Number of positions that are first: more than may be, until those that are too many have gone.
+    n_first: usize,
+    /// Positions that wait, the oldest first. Some of them may have been given up.
+    waiting: VecDeque<oneshot::Sender<QueueHead>>,
 }
 
 /// Position in the queue. It is kept until it is dropped, also while its row does something else.
-pub(crate) enum QueuePosition {
-    Waits(Pin<Box<dyn Future<Output = QueueHead> + Send>>),
-    /// At the head of the queue.
+pub(crate) struct QueuePosition {
+    stands: Stands,
+    #[expect(dead_code, reason = "counted for as long as the position is held")]
+    counted: CountGuard,
+}
+
+enum Stands {
     First(#[expect(dead_code, reason = "held for as long as the position is")] QueueHead),
+    Waits(oneshot::Receiver<QueueHead>),
 }
 
 /// Right to be first, held by one position.
-pub(crate) struct QueueHead(Arc<Heads>);
+struct QueueHead(Arc<Heads>);
 
 impl Drop for QueueHead {
-    /// Lets the next one be first, unless too many are.
     fn drop(&mut self) {
-        let mut size = self.0.size();
-        if size.now > size.wanted {
-            size.now -= 1;
-        } else {
-            self.0.free.add_permits(1);
-        }
+        self.0.order().n_first -= 1;
+        self.0.promote();
     }
 }
 
 impl Heads {
-    fn size(&self) -> MutexGuard<'_, HeadCount> {
-        self.size.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets those that have waited longest be first, as far as there is room.
+    fn promote(self: &Arc<Self>) {
+        loop {
+            let next = self.order().next();
+            let Some(next) = next else { return };
+            // A position that was given up meanwhile drops the right, and with it promotes the one behind it.
+            _ = next.send(QueueHead(Arc::clone(self)));
+        }
+    }
+
+    fn order(&self) -> MutexGuard<'_, QueueOrder> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl QueueOrder {
+    /// Takes the oldest position that still waits, if another one may be first.
+    fn next(&mut self) -> Option<oneshot::Sender<QueueHead>> {
+        while self.n_first < self.n_wanted {
+            let next = self.waiting.pop_front()?;
+            if !next.is_closed() {
+                self.n_first += 1;
+                return Some(next);
+            }
+        }
+        None
     }
 }
 
 impl Queue {
     pub(crate) fn new(n_heads: usize) -> Self {
-        let size = HeadCount { wanted: n_heads, now: n_heads };
-        Self(Arc::new(Heads { free: Semaphore::new(n_heads), size: Mutex::new(size) }))
+        let order = QueueOrder { n_wanted: n_heads, n_first: 0, waiting: VecDeque::new() };
+        Self { heads: Arc::new(Heads(Mutex::new(order))), n_positions: Arc::default() }
     }
 
     /// Sets how many may be first at the same time. Those that are stay until they go.
-    pub(crate) fn resize(&self, wanted: usize) {
-        let mut size = self.0.size();
-        size.wanted = wanted;
-        if wanted > size.now {
-            self.0.free.add_permits(wanted - size.now);
-            size.now = wanted;
-        } else {
-            size.now -= self.0.free.forget_permits(size.now - wanted);
-        }
+    pub(crate) fn resize(&self, n_heads: usize) {
+        self.heads.order().n_wanted = n_heads;
+        self.heads.promote();
     }
 
     /// Tells whether more are first than may be.
     pub(crate) fn is_too_wide(&self) -> bool {
-        let size = self.0.size();
-        size.now > size.wanted
+        let order = self.heads.order();
+        order.n_first > order.n_wanted
     }
 
     /// Number of positions in it, the first ones included.
     pub(crate) fn len(&self) -> usize {
-        // Each position holds one reference, waiting or first, and the queue itself one.
-        Arc::strong_count(&self.0) - 1
+        self.n_positions.load(Ordering::Relaxed)
     }
 
     pub(crate) fn join(&self) -> QueuePosition {
-        let heads = Arc::clone(&self.0);
-        // While a head is free, nobody waits.
-        if let Ok(free) = self.0.free.try_acquire() {
-            free.forget();
-            return QueuePosition::First(QueueHead(heads));
-        }
-        let mut waits: Pin<Box<dyn Future<Output = QueueHead> + Send>> = Box::pin(async move {
-            heads.free.acquire().await.expect("the semaphore is never closed").forget();
-            QueueHead(heads)
-        });
-        // Polled once, it stands in the semaphore's own queue, which is first come, first served.
-        match waits.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(head) => QueuePosition::First(head),
-            Poll::Pending => QueuePosition::Waits(waits),
-        }
+        let counted = CountGuard::new(&self.n_positions);
+        let mut order = self.heads.order();
+        // While there is room, nobody waits.
+        let stands = if order.n_first < order.n_wanted {
+            order.n_first += 1;
+            Stands::First(QueueHead(Arc::clone(&self.heads)))
+        } else {
+            let (head, waits) = oneshot::channel();
+            // Positions that were given up are cleared away before they outnumber the others.
+            if order.waiting.len() > 2 * self.len() {
+                order.waiting.retain(|head| !head.is_closed());
+            }
+            order.waiting.push_back(head);
+            Stands::Waits(waits)
+        };
+        QueuePosition { stands, counted }
     }
 }
 
 impl QueuePosition {
     pub(crate) fn is_first(&self) -> bool {
-        matches!(self, QueuePosition::First(_))
+        matches!(self.stands, Stands::First(_))
     }
 
     /// Waits until nobody is before it. A wait that is cancelled keeps the position.
     pub(crate) async fn come_first(&mut self) {
-        if let QueuePosition::Waits(waits) = self {
-            *self = QueuePosition::First(waits.await);
+        if let Stands::Waits(waits) = &mut self.stands {
+            let head = waits.await.expect("a position that waits is promoted before its queue is dropped");
+            self.stands = Stands::First(head);
         }
     }
 }
@@ -145,18 +168,18 @@ mod tests {
     fn a_queue_gets_wider_and_narrower() {
         let queue = Queue::new(1);
         let one = queue.join();
-        assert!(matches!(queue.join(), QueuePosition::Waits(_)));
+        assert!(!queue.join().is_first());
         assert_eq!(queue.len(), 1);
         queue.resize(3);
         let others = [queue.join(), queue.join()];
         assert_eq!(queue.len(), 3);
-        assert!(others.iter().all(|position| matches!(position, QueuePosition::First(_))));
+        assert!(others.iter().all(QueuePosition::is_first));
         queue.resize(2);
         drop(one);
-        assert!(matches!(queue.join(), QueuePosition::Waits(_)));
+        assert!(!queue.join().is_first());
         drop(others);
         let _two = [queue.join(), queue.join()];
-        assert!(matches!(queue.join(), QueuePosition::Waits(_)));
+        assert!(!queue.join().is_first());
     }
 
     #[tokio::test]
@@ -178,6 +201,26 @@ mod tests {
         drop(three);
         waits.come_first().await;
         queue.resize(2);
-        assert!(matches!(queue.join(), QueuePosition::First(_)));
+        assert!(queue.join().is_first());
+    }
+
+    #[tokio::test]
+    async fn a_position_that_is_given_up_lets_the_one_behind_it_be_first_and_is_forgotten() {
+        let queue = Queue::new(1);
+        let (first, given_up, mut last) = (queue.join(), queue.join(), queue.join());
+        let given_up_late = queue.join();
+        drop(given_up);
+        drop(first);
+        last.come_first().await;
+        // Its turn comes, and nobody takes it up.
+        let mut behind = queue.join();
+        drop(last);
+        drop(given_up_late);
+        behind.come_first().await;
+        for _ in 0..100 {
+            drop(queue.join());
+        }
+        assert_eq!(queue.len(), 1);
+        assert!(queue.heads.order().waiting.len() <= 5, "given up, and kept");
     }
 }
