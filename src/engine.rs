@@ -15,7 +15,7 @@ use crate::journal::read::rows::Which;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::standing::Standing;
 use crate::model::{Row, RowId};
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::remote::service::Remote;
 use crate::waves::Stage;
 
@@ -53,7 +53,7 @@ pub(crate) enum EngineError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
-    Closed(#[from] JournalClosed),
+    Closed(#[from] NotRecorded),
     #[error("a call panicked; its row stays in doubt")]
     Panicked,
 }
@@ -223,7 +223,7 @@ async fn admit<R: Remote>(
     lane: &Lane<R>,
     fresh: &Arc<Semaphore>,
     portion: u32,
-    calls: &mut JoinSet<Result<(), JournalClosed>>,
+    calls: &mut JoinSet<Result<(), NotRecorded>>,
     n_open: usize,
 ) -> Result<Option<OwnedSemaphorePermit>, EngineError> {
     let mut room = std::pin::pin!(lane.unless_draining(Arc::clone(fresh).acquire_many_owned(portion)));
@@ -240,7 +240,7 @@ async fn admit<R: Remote>(
 
 fn ending<R: Remote>(
     lane: &Lane<R>,
-    ended: &Result<Result<(), JournalClosed>, tokio::task::JoinError>,
+    ended: &Result<Result<(), NotRecorded>, tokio::task::JoinError>,
 ) -> Result<(), EngineError> {
     let Ok(recorded) = ended else {
         // The others are awaited; this row stays in doubt, and a later launch looks at it.
@@ -249,8 +249,8 @@ fn ending<R: Remote>(
     };
     match *recorded {
         // The lane drains; its other calls come to their ends.
-        Ok(()) | Err(JournalClosed::ToLane) => Ok(()),
-        Err(closed @ JournalClosed::ToAll) => Err(closed.into()),
+        Ok(()) | Err(NotRecorded::ToLane) => Ok(()),
+        Err(closed @ NotRecorded::ToAll) => Err(closed.into()),
     }
 }
 
@@ -261,7 +261,7 @@ async fn one<R: Remote>(
     purpose: LaunchPurpose,
     permit: Option<OwnedSemaphorePermit>,
     position: Option<QueuePosition>,
-) -> Result<(), JournalClosed> {
+) -> Result<(), NotRecorded> {
     Call::new(&lane, row, standing, purpose, permit, position).run().await
 }
 

@@ -41,7 +41,7 @@ const BATCH: usize = 1024;
 
 /// Refusal to record. Nothing that depends on the events may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum JournalClosed {
+pub(crate) enum NotRecorded {
     #[error("the journal takes nothing more")]
     ToAll,
     /// An event cannot follow those before it. Other lanes go on.
@@ -56,7 +56,7 @@ pub(crate) struct Recorder {
 }
 
 /// Answer to whoever waits: the events are on disk, or refused. None comes where the journal is closed to all.
-type Recorded = Result<(), JournalClosed>;
+type Recorded = Result<(), NotRecorded>;
 
 enum Message {
     Record(Entry),
@@ -78,7 +78,7 @@ struct Entry {
 
 impl Recorder {
     /// Records events of the run itself: the one way to its lane while a launch carries it. Returns as [`Recorder::record`] does.
-    pub(crate) async fn record_of_run(&self, events: Vec<RunEvent>) -> Result<(), JournalClosed> {
+    pub(crate) async fn record_of_run(&self, events: Vec<RunEvent>) -> Result<(), NotRecorded> {
         self.bring(LaneId::RUN, events.into_iter().map(EventKind::from).collect(), None).await
     }
 
@@ -89,12 +89,12 @@ impl Recorder {
         lane: LaneId,
         kinds: Vec<EventKind>,
         source: Option<&SourceId>,
-    ) -> Result<(), JournalClosed> {
+    ) -> Result<(), NotRecorded> {
         debug_assert!(lane != LaneId::RUN, "the run's own events have their own way");
         self.bring(lane, kinds, source).await
     }
 
-    async fn bring(&self, lane: LaneId, kinds: Vec<EventKind>, source: Option<&SourceId>) -> Result<(), JournalClosed> {
+    async fn bring(&self, lane: LaneId, kinds: Vec<EventKind>, source: Option<&SourceId>) -> Result<(), NotRecorded> {
         let (ack, done) = oneshot::channel();
         let at = match self.clock {
             Clock::OfMachine => None,
@@ -102,13 +102,13 @@ impl Recorder {
             Clock::Rehearsed { .. } => Some(self.clock.now()),
         };
         let entry = Entry { lane, kinds, at, source: source.cloned(), ack };
-        self.inbox.send(Message::Record(entry)).await.map_err(|_| JournalClosed::ToAll)?;
+        self.inbox.send(Message::Record(entry)).await.map_err(|_| NotRecorded::ToAll)?;
         if let Clock::Rehearsed { .. } = self.clock {
             // Tokio's clock jumps over what no task does anything in, and knows of no thread but its own.
             let written = tokio::task::spawn_blocking(move || done.blocking_recv()).await;
-            return written.map_err(|_| JournalClosed::ToAll)?.unwrap_or(Err(JournalClosed::ToAll));
+            return written.map_err(|_| NotRecorded::ToAll)?.unwrap_or(Err(NotRecorded::ToAll));
         }
-        done.await.unwrap_or(Err(JournalClosed::ToAll))
+        done.await.unwrap_or(Err(NotRecorded::ToAll))
     }
 
     /// Has the writer look at once where the journal is. False: nobody writes any more.
@@ -238,7 +238,7 @@ impl Batch {
         let refused = self.waiting.remove(at.expect("somebody waits for each event"));
         self.events.drain(ends - refused.n_events..ends);
         // The caller may have gone.
-        _ = refused.ack.send(Err(JournalClosed::ToLane));
+        _ = refused.ack.send(Err(NotRecorded::ToLane));
     }
 
     fn push(&mut self, entry: Entry) {
@@ -591,7 +591,7 @@ mod tests {
         }
         writer.write(&mut batch).unwrap();
         let answers: Vec<Recorded> = answers.into_iter().map(|answer| answer.blocking_recv().unwrap()).collect();
-        assert_eq!(answers, [Ok(()), Err(JournalClosed::ToLane), Ok(()), Ok(())]);
+        assert_eq!(answers, [Ok(()), Err(NotRecorded::ToLane), Ok(()), Ok(())]);
         let heads = writer.journal.heads(writer.run).unwrap();
         let numbers: Vec<(LaneId, u64)> = heads.into_iter().map(|(lane, seq, _)| (lane, seq)).collect();
         assert_eq!(numbers, [(LaneId::RUN, 1), (LaneId(1), 3), (LaneId(2), 1)]);

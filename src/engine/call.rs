@@ -10,7 +10,7 @@
 use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
 use crate::ledger::standing::Phase;
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::remote::service::Remote;
 
 mod agreement;
@@ -30,7 +30,7 @@ impl<R: Remote> Call<'_, R> {
     /// Takes the row to a verdict, or leaves it for a later launch.
     ///
     /// Boxed is what takes much room for a short time: most rows that are open only wait to be verified.
-    pub(crate) async fn run(&mut self) -> Result<(), JournalClosed> {
+    pub(crate) async fn run(&mut self) -> Result<(), NotRecorded> {
         loop {
             let step = match self.known.standing.phase {
                 Phase::Open => Box::pin(self.take_up_cut_off_attempt()).await,

@@ -12,7 +12,7 @@ use super::driver::Driver;
 use crate::control::{By, Command, GivenCommand};
 use crate::journal::Journal;
 use crate::journal::commands::Unreadable;
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::whoami::Who;
 
 /// A command takes effect within half a second.
@@ -50,7 +50,7 @@ impl CommandPoll {
     }
 
     /// Serves until it is aborted, or until the journal takes nothing more.
-    pub(crate) async fn serve(mut self) -> Result<(), JournalClosed> {
+    pub(crate) async fn serve(mut self) -> Result<(), NotRecorded> {
         let mut due = interval(LOOK_EVERY);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -60,7 +60,7 @@ impl CommandPoll {
     }
 
     /// One look. What stands there already before a launch begins holds from its first request on.
-    pub(crate) async fn look(&mut self) -> Result<(), JournalClosed> {
+    pub(crate) async fn look(&mut self) -> Result<(), NotRecorded> {
         match self.book.read(Journal::open_commands).await {
             Ok((given, unreadable)) => {
                 self.cannot_look = false;
@@ -85,7 +85,7 @@ impl CommandPoll {
         self.look_at_flag_files().await
     }
 
-    async fn look_at_flag_files(&mut self) -> Result<(), JournalClosed> {
+    async fn look_at_flag_files(&mut self) -> Result<(), NotRecorded> {
         if let Some(path) = &self.files.pause {
             let there = is_there(path);
             if there != self.paused_by_file {

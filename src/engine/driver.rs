@@ -23,7 +23,7 @@ use crate::journal::{Journal, JournalError};
 use crate::judge::Reason;
 use crate::ledger::standing::{Phase, Standing};
 use crate::model::SourceId;
-use crate::recorder::{JournalClosed, Recorder};
+use crate::recorder::{NotRecorded, Recorder};
 use crate::steering::SteeringState;
 use crate::steering::admission::MOST_NAMED;
 use crate::steering::counts::{TryResult, Turn};
@@ -86,7 +86,7 @@ pub(crate) enum DriverError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
-    Closed(#[from] JournalClosed),
+    Closed(#[from] NotRecorded),
 }
 
 impl Driver {
@@ -183,7 +183,7 @@ impl Driver {
     }
 
     /// Counts the result of a turn. Enough failures stop the run.
-    pub(crate) async fn end(&self, turn: Turn, result: TryResult) -> Result<(), JournalClosed> {
+    pub(crate) async fn end(&self, turn: Turn, result: TryResult) -> Result<(), NotRecorded> {
         let orders = self.state().decide(Input::RowEnded { turn, result });
         if orders.is_empty() { Ok(()) } else { Box::pin(self.carry_out(orders)).await }
     }
@@ -213,12 +213,12 @@ impl Driver {
     }
 
     /// Begins a launch. Pauses of the one before it hold on only where somebody said so.
-    pub(crate) async fn begin_launch(&self, began: RunEvent) -> Result<(), JournalClosed> {
+    pub(crate) async fn begin_launch(&self, began: RunEvent) -> Result<(), NotRecorded> {
         self.carry_out(vec![Order::Record(began)]).await
     }
 
     /// Lets a command take effect and journals it. `control` is its number in the journal, if it came through that.
-    pub(crate) async fn command(&self, command: Command, by: By, control: Option<i64>) -> Result<(), JournalClosed> {
+    pub(crate) async fn command(&self, command: Command, by: By, control: Option<i64>) -> Result<(), NotRecorded> {
         let orders = self.state().decide(Input::Commanded { command, by, control });
         self.carry_out(orders).await
     }
@@ -279,7 +279,7 @@ impl Driver {
     }
 
     /// Carries out orders in turn, each followed by those that come of it.
-    async fn carry_out(&self, orders: Vec<Order>) -> Result<(), JournalClosed> {
+    async fn carry_out(&self, orders: Vec<Order>) -> Result<(), NotRecorded> {
         let mut orders = VecDeque::from(orders);
         while let Some(order) = orders.pop_front() {
             match order {
@@ -322,7 +322,7 @@ impl Driver {
         }
     }
 
-    async fn record(&self, event: RunEvent) -> Result<Input, JournalClosed> {
+    async fn record(&self, event: RunEvent) -> Result<Input, NotRecorded> {
         let at = self.clock.now();
         if let Err(closed) = self.recorder.record_of_run(vec![event.clone()]).await {
             self.stop.drain(DrainReason::JournalClosed);

@@ -16,7 +16,7 @@ use crate::judge::effect::{Effect, on_target};
 use crate::ledger::standing::{Phase, Standing};
 use crate::model::state::SeenState;
 use crate::model::{Row, SourceId};
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::remote::service::Remote;
 
 /// A read that is this much younger than the change shows the change, however stale reads are.
@@ -27,7 +27,7 @@ pub(super) async fn notice<R: Remote>(
     lane: &Arc<Lane<R>>,
     servers: Vec<(SourceId, SeenState)>,
     left_at: Instant,
-) -> Result<(), JournalClosed> {
+) -> Result<(), NotRecorded> {
     if servers.is_empty() {
         return Ok(());
     }

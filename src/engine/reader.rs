@@ -17,7 +17,7 @@ use super::lane::reading::{ReadFailed, Sighted};
 use super::look_request::{LookAnswer, LookRequest};
 use crate::event::outcome::Outcome;
 use crate::model::SourceId;
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::remote::service::{Page, Remote};
 
 mod said;
@@ -140,7 +140,7 @@ async fn answer_from<R: Remote>(
     said: &mut Said,
     requests: &mut HashMap<SourceId, LookRequest>,
     hollow: &mut Vec<LookRequest>,
-) -> Result<(), JournalClosed> {
+) -> Result<(), NotRecorded> {
     let (servers, contradicted) = said.sift(value);
     // Who was answered by the first of two doubles is looked at by its id before it is sent.
     let answered = contradicted.iter().filter_map(|id| said.answered(id));

@@ -25,7 +25,7 @@ use crate::event::run::RunEvent;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::standing::Phase;
 use crate::observe::progress::Gauges;
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::remote::http::Http;
 use crate::report::cut_off;
 use crate::report::next::given::GivenByHand;
@@ -152,7 +152,7 @@ async fn put_back(lanes: &Lanes, reopened: &[Reopened]) -> Result<(), Halted> {
     Ok(())
 }
 
-async fn record_any(lane: &Lane<Http>, kinds: Vec<EventKind>) -> Result<(), JournalClosed> {
+async fn record_any(lane: &Lane<Http>, kinds: Vec<EventKind>) -> Result<(), NotRecorded> {
     if kinds.is_empty() { Ok(()) } else { lane.record(kinds, None).await }
 }
 

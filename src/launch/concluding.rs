@@ -20,7 +20,7 @@ use crate::event::run::{DrainReason, RunEvent};
 use crate::exit::Exit;
 use crate::journal::read::steering::Due;
 use crate::journal::{Journal, JournalError};
-use crate::recorder::{JournalClosed, Recorder, Writing};
+use crate::recorder::{NotRecorded, Recorder, Writing};
 use crate::report::next::NextCommands;
 use crate::verb::error::CommandError;
 
@@ -199,7 +199,7 @@ fn stopped_lanes(lanes: &Lanes) -> Option<(Exit, String)> {
 /// Lanes of which the journal refused an event, in words.
 fn refused_lanes(lanes: &Lanes) -> Option<String> {
     let refused: Vec<&str> = lanes.iter().filter(|lane| lane.is_refused()).map(|lane| lane.name.as_str()).collect();
-    let named = || refused.iter().map(|name| format!("account `{name}` stopped: {}", JournalClosed::ToLane));
+    let named = || refused.iter().map(|name| format!("account `{name}` stopped: {}", NotRecorded::ToLane));
     (!refused.is_empty()).then(|| named().collect::<Vec<_>>().join("; "))
 }
 

@@ -5,7 +5,7 @@ use crate::event::run::Refusal;
 use crate::exit::Exit;
 use crate::journal::JournalError;
 use crate::preflight::error::PreflightError;
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::verb::error::CommandError;
 
 /// Ends a launch early, with what to say.
@@ -31,12 +31,12 @@ impl From<JournalError> for Halted {
     }
 }
 
-impl From<JournalClosed> for Halted {
+impl From<NotRecorded> for Halted {
     /// The recorder knows the cause, and is asked at the end.
-    fn from(closed: JournalClosed) -> Self {
+    fn from(closed: NotRecorded) -> Self {
         let exit = match closed {
-            JournalClosed::ToAll => Exit::Internal,
-            JournalClosed::ToLane => Exit::Integrity,
+            NotRecorded::ToAll => Exit::Internal,
+            NotRecorded::ToLane => Exit::Integrity,
         };
         Halted::With(exit, closed.to_string())
     }

@@ -7,7 +7,7 @@ use crate::event::outcome::Outcome;
 use crate::journal::JournalError;
 use crate::model::SourceId;
 use crate::model::dialect::Objection;
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::remote::service::Remote;
 
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub(crate) enum PreflightError {
     #[error("stopped while looking at the live states; nothing was sent by this launch")]
     Stopped,
     #[error(transparent)]
-    Closed(#[from] JournalClosed),
+    Closed(#[from] NotRecorded),
     #[error(transparent)]
     Journal(#[from] JournalError),
 }

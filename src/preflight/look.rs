@@ -18,7 +18,7 @@ use crate::judge;
 use crate::ledger::standing::{Phase, Standing};
 use crate::model::state::{Fields, SeenState};
 use crate::model::{Row, SourceId};
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::remote::service::Remote;
 use crate::transport::client::Connection;
 
@@ -144,7 +144,7 @@ fn unless_panicked<T>(joined: Result<T, tokio::task::JoinError>) -> T {
     joined.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
-async fn record<R: Remote>(lane: &Lane<R>, kinds: Vec<EventKind>) -> Result<(), JournalClosed> {
+async fn record<R: Remote>(lane: &Lane<R>, kinds: Vec<EventKind>) -> Result<(), NotRecorded> {
     if kinds.is_empty() { Ok(()) } else { lane.record(kinds, None).await }
 }
 

@@ -18,7 +18,7 @@ use crate::gate::Pass;
 use crate::judge::{self, Reason};
 use crate::ledger::standing::Phase;
 use crate::model::RowId;
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::remote::service::Remote;
 use crate::retry::Enough;
 use crate::wording::amounts::count;
@@ -106,12 +106,7 @@ enum Verification {
 impl<R: Remote> Call<'_, R> {
     /// Applies an answer to the lane and to the row, and records it. The pass goes back after the lane has heeded the answer, which
     /// may stop the run before another request takes the slot.
-    pub(super) async fn hear(
-        &mut self,
-        attempt: u32,
-        answered: Answered,
-        pass: Pass,
-    ) -> Result<Outcome, JournalClosed> {
+    pub(super) async fn hear(&mut self, attempt: u32, answered: Answered, pass: Pass) -> Result<Outcome, NotRecorded> {
         let lane = self.lane;
         let Answered { outcome, request_id, generation, left_at, took } = answered;
         self.known.note_request(left_at);
@@ -137,7 +132,7 @@ impl<R: Remote> Call<'_, R> {
 
     /// Records an answered change together with what follows from it at once. The lane's first answers decide whether a 403 is
     /// about the row at all.
-    async fn record_with_consequence(&mut self, ended: EventKind, outcome: &Outcome) -> Result<(), JournalClosed> {
+    async fn record_with_consequence(&mut self, ended: EventKind, outcome: &Outcome) -> Result<(), NotRecorded> {
         let lane = self.lane;
         let is_refusal = matches!(outcome, Outcome::Rejected { .. });
         let standing = &self.known.standing;

@@ -13,7 +13,7 @@ use crate::event::outcome::Outcome;
 use crate::event::row::RowEvent;
 use crate::gate::AtHand;
 use crate::model::state::TargetState;
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::remote::service::Remote;
 
 impl<R: Remote> Call<'_, R> {
@@ -72,7 +72,7 @@ impl<R: Remote> Call<'_, R> {
     }
 
     /// Records that an attempt begins, before a byte of it leaves, and gives its number.
-    async fn record_intent(&mut self, sends: &TargetState) -> Result<u32, JournalClosed> {
+    async fn record_intent(&mut self, sends: &TargetState) -> Result<u32, NotRecorded> {
         let attempt = self.known.standing.started + 1;
         self.record(vec![RowEvent::AttemptStarted { attempt, sends: sends.clone() }.about(self.row.id)]).await?;
         Ok(attempt)

@@ -20,7 +20,7 @@ use crate::judge::{self, Reason};
 use crate::ledger::standing::{Phase, Standing};
 use crate::model::Row;
 use crate::model::state::SeenState;
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::remote::service::Remote;
 use crate::retry;
 use crate::steering::counts::{TryResult, Turn};
@@ -108,11 +108,11 @@ pub(super) enum Early {
     /// The call begins again from where its row stands now.
     Restart,
     /// Nothing can be recorded any more.
-    Closed(JournalClosed),
+    Closed(NotRecorded),
 }
 
-impl From<JournalClosed> for Early {
-    fn from(closed: JournalClosed) -> Self {
+impl From<NotRecorded> for Early {
+    fn from(closed: NotRecorded) -> Self {
         Self::Closed(closed)
     }
 }
@@ -222,7 +222,7 @@ impl<'a, R: Remote> Call<'a, R> {
     }
 
     /// Records events of the row, and of others that follow from them.
-    pub(super) async fn record(&mut self, kinds: Vec<EventKind>) -> Result<(), JournalClosed> {
+    pub(super) async fn record(&mut self, kinds: Vec<EventKind>) -> Result<(), NotRecorded> {
         for kind in &kinds {
             if let EventKind::Row(row, event) = kind
                 && *row == self.row.id
@@ -239,7 +239,7 @@ impl<'a, R: Remote> Call<'a, R> {
     }
 
     /// Tells the halt rules of a row that the service has taken, and again when it is settled.
-    async fn count(&mut self) -> Result<(), JournalClosed> {
+    async fn count(&mut self) -> Result<(), NotRecorded> {
         let (lane, standing) = (self.lane, &self.known.standing);
         match standing.phase {
             Phase::Accepted => _ = self.turn.get_or_insert_with(|| lane.begin_row()),

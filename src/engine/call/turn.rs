@@ -19,7 +19,7 @@ use crate::gate::queue::QueuePosition;
 use crate::gate::slots::Slot;
 use crate::gate::{AtHand, Gate, Pass};
 use crate::judge::Reason;
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::remote::service::Remote;
 
 /// Everything that a row holds for one attempt, from its turn to the record of its answer.
@@ -151,7 +151,7 @@ impl<R: Remote> Call<'_, R> {
         Err(if self.lane.is_draining() { Early::End } else { Early::Restart })
     }
 
-    async fn record_unsent(&mut self, attempt: u32, cause: String) -> Result<(), JournalClosed> {
+    async fn record_unsent(&mut self, attempt: u32, cause: String) -> Result<(), NotRecorded> {
         let ended = self.ended(attempt, Outcome::Unsent { cause }, None, Duration::ZERO);
         self.record(vec![ended]).await
     }

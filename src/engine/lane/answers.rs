@@ -8,7 +8,7 @@ use crate::credentials::identity::Generation;
 use crate::event::lane::{LaneEvent, LaneStop};
 use crate::event::outcome::Outcome;
 use crate::gate::Learned;
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::remote::codes;
 use crate::remote::service::Remote;
 
@@ -20,7 +20,7 @@ impl<R: Remote> Lane<R> {
         outcome: &Outcome,
         left_at: Instant,
         generation: Generation,
-    ) -> Result<(), JournalClosed> {
+    ) -> Result<(), NotRecorded> {
         self.reachability.note(outcome);
         self.gate.expect(self.n_unsent());
         if let Some(learned) = self.gate.heed(outcome, left_at).or_else(|| self.slow_down(outcome, left_at)) {
@@ -53,7 +53,7 @@ impl<R: Remote> Lane<R> {
 
     /// Stops the lane when one kind of answer to changes, none of them the service's own, comes again and again. Reads may
     /// get through all the same, so that little is left in doubt.
-    pub(crate) async fn note_answer(&self, outcome: &Outcome) -> Result<(), JournalClosed> {
+    pub(crate) async fn note_answer(&self, outcome: &Outcome) -> Result<(), NotRecorded> {
         let enough = self.strange_changes.count(outcome);
         match enough {
             Some(kind) => self.halt(LaneStop::NotTheService, streak::reason("changes", kind, outcome)).await,
@@ -62,7 +62,7 @@ impl<R: Remote> Lane<R> {
     }
 
     /// Stops the lane for reads by id that ended so, too: what asks for more of them would only wait.
-    pub(super) async fn note_read(&self, outcome: &Outcome) -> Result<(), JournalClosed> {
+    pub(super) async fn note_read(&self, outcome: &Outcome) -> Result<(), NotRecorded> {
         let enough = self.strange_reads.count(outcome);
         match enough {
             Some(kind) => self.shut_reads(streak::reason("reads", kind, outcome)).await,

@@ -8,12 +8,12 @@ use crate::credentials::error::CredentialsError;
 use crate::credentials::identity::{Generation, Renewal};
 use crate::event::lane::LaneStop;
 use crate::event::outcome::Outcome;
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::remote::service::Remote;
 
 impl<R: Remote> Lane<R> {
     /// Waits until there is a proof for requests. Returns false if none can be had, and the lane has stopped.
-    pub(crate) async fn credentialed(&self) -> Result<bool, JournalClosed> {
+    pub(crate) async fn credentialed(&self) -> Result<bool, NotRecorded> {
         let mut tries = 0;
         loop {
             let error = match self.remote.ready().await {
@@ -37,7 +37,7 @@ impl<R: Remote> Lane<R> {
     }
 
     /// Renews credentials that were refused, unless the lane has stopped; it stops where no others are to be had.
-    pub(super) async fn renew(&self, outcome: &Outcome, generation: Generation) -> Result<(), JournalClosed> {
+    pub(super) async fn renew(&self, outcome: &Outcome, generation: Generation) -> Result<(), NotRecorded> {
         if self.stopped().is_some() {
             return Ok(());
         }
@@ -52,7 +52,7 @@ impl<R: Remote> Lane<R> {
 
     /// Stops the lane for a request that was refused in renewed credentials too, whatever others were told. Asked before the lane
     /// heeds an outcome, so that nothing is renewed for it again.
-    pub(crate) async fn stop_if_refused_again(&self, outcome: &Outcome, renewed: bool) -> Result<(), JournalClosed> {
+    pub(crate) async fn stop_if_refused_again(&self, outcome: &Outcome, renewed: bool) -> Result<(), NotRecorded> {
         if renewed && outcome.refuses_us() {
             self.halt(LaneStop::Unauthenticated, format!("{outcome}; with new credentials too")).await?;
         }

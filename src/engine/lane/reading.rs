@@ -11,7 +11,7 @@ use crate::event::outcome::Outcome;
 use crate::gate::AtHand;
 use crate::model::state::{Fields, SeenState};
 use crate::model::{Row, SourceId};
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::remote::service::{self, Listed, Page, Remote, Shown};
 use crate::transport::client::Connection;
 
@@ -23,7 +23,7 @@ pub(crate) enum ReadFailed {
     #[error("let go")]
     LetGo,
     #[error(transparent)]
-    Journal(#[from] JournalClosed),
+    Journal(#[from] NotRecorded),
 }
 
 /// Read that gave something, and the instant at which its request left.
@@ -150,7 +150,7 @@ impl<R: Remote> Lane<R> {
     }
 
     /// Stops the lane for reads, too: the service answers none of them.
-    pub(super) async fn shut_reads(&self, message: String) -> Result<(), JournalClosed> {
+    pub(super) async fn shut_reads(&self, message: String) -> Result<(), NotRecorded> {
         self.stopped.shut_reads();
         self.stop.shut_lane();
         self.halt(LaneStop::NotTheService, message).await
@@ -163,7 +163,7 @@ impl<R: Remote> Lane<R> {
         left_at: Instant,
         request_id: Option<String>,
         generation: Generation,
-    ) -> Result<Result<T, Outcome>, JournalClosed> {
+    ) -> Result<Result<T, Outcome>, NotRecorded> {
         match &read {
             Ok(_) => self.heed(&Outcome::Accepted { status: 200 }, left_at, generation).await?,
             Err(outcome) => {

@@ -9,7 +9,7 @@ use super::under_way::UnderWayGuard;
 use crate::event::outcome::Outcome;
 use crate::gate::queue::QueuePosition;
 use crate::ledger::standing::Standing;
-use crate::recorder::JournalClosed;
+use crate::recorder::NotRecorded;
 use crate::steering::counts::{TryResult, Turn};
 
 impl<R> Lane<R> {
@@ -55,7 +55,7 @@ impl<R> Lane<R> {
     }
 
     /// Counts the result of a row that was tried. Enough failures stop the run.
-    pub(crate) async fn end_row(&self, turn: Option<Turn>, result: TryResult) -> Result<(), JournalClosed> {
+    pub(crate) async fn end_row(&self, turn: Option<Turn>, result: TryResult) -> Result<(), NotRecorded> {
         self.to_do.tried_one();
         let turn = turn.unwrap_or_else(|| self.begin_row());
         self.driver.end(turn, result).await

@@ -30,7 +30,7 @@ use crate::gate::{Gate, Snapshot};
 use crate::model::SourceId;
 use crate::model::dialect::Dialect;
 use crate::model::state::{PairCompletion, TargetState};
-use crate::recorder::{JournalClosed, Recorder};
+use crate::recorder::{NotRecorded, Recorder};
 use crate::remote::service::{Remote, Reply};
 use crate::retry::Patience;
 use crate::steering::lanes::LaneTerms;
@@ -164,18 +164,18 @@ impl<R: Remote> Lane<R> {
 }
 
 impl<R> Lane<R> {
-    pub(crate) async fn record(&self, kinds: Vec<EventKind>, source: Option<&SourceId>) -> Result<(), JournalClosed> {
+    pub(crate) async fn record(&self, kinds: Vec<EventKind>, source: Option<&SourceId>) -> Result<(), NotRecorded> {
         let recorded = self.recorder.record(self.id, kinds, source).await;
         match recorded {
             Ok(()) => (),
-            Err(JournalClosed::ToAll) => self.stop.drain(DrainReason::JournalClosed),
-            Err(JournalClosed::ToLane) => self.stopped.refuse(&self.stop),
+            Err(NotRecorded::ToAll) => self.stop.drain(DrainReason::JournalClosed),
+            Err(NotRecorded::ToLane) => self.stopped.refuse(&self.stop),
         }
         recorded
     }
 
     /// Stops the lane: it sends nothing more in this launch. The first cause is the one that is told.
-    pub(crate) async fn halt(&self, cause: LaneStop, message: String) -> Result<(), JournalClosed> {
+    pub(crate) async fn halt(&self, cause: LaneStop, message: String) -> Result<(), NotRecorded> {
         match self.stop_for(cause, message) {
             Some(stopped) => self.record(vec![stopped], None).await,
             None => Ok(()),
