@@ -8,6 +8,7 @@
 
 mod bare;
 mod contest;
+#[path = "../../tests/it/dice.rs"]
 mod dice;
 mod evidence;
 mod lab;

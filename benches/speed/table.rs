@@ -48,7 +48,7 @@ struct Sum {
 
 impl Sum {
     /// Computes median, minimum and maximum of figures. Without any, all three values are NaN, which is `null` in JSON.
-    fn of(figures: &[f64]) -> Self {
+    fn from_figures(figures: &[f64]) -> Self {
         let mut sorted: Vec<f64> = figures.iter().copied().filter(|figure| figure.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
         let at = |n: usize| sorted.get(n).copied().unwrap_or(f64::NAN);
@@ -69,7 +69,7 @@ impl Rounds {
     }
 
     /// Returns one figure over the rounds.
-    fn of(&self, key: &str) -> Vec<f64> {
+    fn figures(&self, key: &str) -> Vec<f64> {
         let one =
             |sample: &Sample| sample.iter().find(|(name, _)| *name == key).map_or(f64::NAN, |(_, figure)| *figure);
         self.0.iter().map(one).collect()
@@ -77,13 +77,13 @@ impl Rounds {
 
     /// Returns our figure divided by the peer's, round by round.
     fn over(&self, peer: &Rounds, key: &str) -> Vec<f64> {
-        self.of(key).iter().zip(peer.of(key)).map(|(ours, peer)| ours / peer).collect()
+        self.figures(key).iter().zip(peer.figures(key)).map(|(ours, peer)| ours / peer).collect()
     }
 
     fn json(&self) -> Value {
         let figure = |key: &'static str| {
-            let rounds = self.of(key);
-            let sum = Sum::of(&rounds);
+            let rounds = self.figures(key);
+            let sum = Sum::from_figures(&rounds);
             (key.to_owned(), json!({"median": sum.median, "min": sum.min, "max": sum.max, "rounds": rounds}))
         };
         Value::Object(self.keys().into_iter().map(figure).collect())
@@ -152,7 +152,7 @@ impl Case {
         keys.sort_by_key(|key| *key != self.lead);
         let line = |name: String, rounds: &Rounds, compared: String| -> Vec<String> {
             let cell = |key: &&str| {
-                let sum = Sum::of(&rounds.of(key));
+                let sum = Sum::from_figures(&rounds.figures(key));
                 if *key == self.lead { sum.shown() } else { shown(sum.median) }
             };
             std::iter::once(name).chain(keys.iter().map(cell)).chain([compared]).collect()
@@ -160,7 +160,7 @@ impl Case {
         let mut lines = vec![line(self.name.clone(), &self.ours, String::new())];
         for peer in &self.peers {
             if let Ok(rounds) = &peer.took {
-                let compared = Sum::of(&self.ours.over(rounds, self.lead)).shown();
+                let compared = Sum::from_figures(&self.ours.over(rounds, self.lead)).shown();
                 lines.push(line(format!("  {}", cut(&peer.name)), rounds, compared));
             }
         }
@@ -180,7 +180,7 @@ impl Case {
         let in_common = self.ours.keys().into_iter().filter(|key| rounds.keys().contains(key));
         let ratio = |key: &'static str| {
             let ratios = self.ours.over(rounds, key);
-            let sum = Sum::of(&ratios);
+            let sum = Sum::from_figures(&ratios);
             (key.to_owned(), json!({"median": sum.median, "min": sum.min, "max": sum.max, "rounds": ratios}))
         };
         let ratios: Map<String, Value> = in_common.map(ratio).collect();

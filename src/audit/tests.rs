@@ -18,13 +18,13 @@ use crate::journal::chain::{self, Code, Hash};
 use crate::journal::stored::EventOrder;
 use crate::model::RowId;
 use crate::report::lab::night::{self, row};
-use crate::report::lab::{Lab, RUN_ID, drop_triggers, in_lines, rechain};
+use crate::report::lab::{RUN_ID, ReportLab, drop_triggers, in_lines, rechain};
 use crate::wording::printout::Printout;
 
 const LANE: LaneId = LaneId::FIRST;
 
 /// Makes the known run and tampers with it like somebody who can write to the file. The triggers are as before afterwards.
-fn tampered(tamper: impl FnOnce(&Connection)) -> Lab {
+fn tampered(tamper: impl FnOnce(&Connection)) -> ReportLab {
     let lab = night::night();
     let conn = lab.raw();
     let triggers = drop_triggers(&conn);
@@ -35,7 +35,7 @@ fn tampered(tamper: impl FnOnce(&Connection)) -> Lab {
     lab
 }
 
-fn altered(lab: &Lab) -> Altered {
+fn altered(lab: &ReportLab) -> Altered {
     let (journal, run) = lab.open();
     match verify(&journal, &run) {
         Err(AuditError::Altered(altered)) => altered,
@@ -50,11 +50,11 @@ fn found(sql: &str) -> Finding {
     altered(&tampered(|conn| conn.execute_batch(sql).unwrap())).findings.swap_remove(0)
 }
 
-fn audit(lab: &Lab) -> Audit {
+fn audit(lab: &ReportLab) -> Audit {
     verify_all(&lab.open().0).unwrap()
 }
 
-fn verified(lab: &Lab) -> Verified {
+fn verified(lab: &ReportLab) -> Verified {
     let (journal, run) = lab.open();
     verify(&journal, &run).unwrap()
 }
@@ -66,14 +66,14 @@ fn what_was_not_touched_passes() {
     let n_events: u64 = lab.raw().query_row("SELECT count(*) FROM event", [], |row| row.get(0)).unwrap();
     assert_eq!((verified.n_rows, verified.n_events), (12, n_events));
     assert!(n_events > 30);
-    for empty in [Lab::with(&[]), Lab::with(&[row(1, "vm-1")])] {
+    for empty in [ReportLab::with(&[]), ReportLab::with(&[row(1, "vm-1")])] {
         self::verified(&empty);
     }
 }
 
 #[test]
 fn sums_of_another_instant_than_that_of_the_chains_are_not_taken() {
-    let mut lab = Lab::with(&[row(1, "vm-1")]);
+    let mut lab = ReportLab::with(&[row(1, "vm-1")]);
     lab.begins();
     let (journal, run) = lab.open();
     let heads = journal.heads(run.key).unwrap();
@@ -98,7 +98,7 @@ fn sums_of_another_instant_than_that_of_the_chains_are_not_taken() {
 
 #[test]
 fn a_run_in_progress_passes() {
-    let mut lab = Lab::with(&[row(1, "vm-1"), row(2, "vm-2")]);
+    let mut lab = ReportLab::with(&[row(1, "vm-1"), row(2, "vm-2")]);
     lab.begins();
     let [started, _] = night::attempt(1, 1, night::ACCEPTED);
     lab.happens(LANE, [night::seen(1), started]);
@@ -331,11 +331,11 @@ fn a_rewritten_row_is_found_whichever_column_it_was() {
 
 #[test]
 fn of_a_run_that_is_too_large_to_verify_the_verdicts_are_held_against_the_events() {
-    let check = |lab: &Lab| {
+    let check = |lab: &ReportLab| {
         let (journal, run) = lab.open();
         beforehand::large_run(&journal, &run, CheckFor::Launch)
     };
-    for lab in [night::night(), Lab::with(&[]), Lab::with(&[row(1, "vm-1")])] {
+    for lab in [night::night(), ReportLab::with(&[]), ReportLab::with(&[row(1, "vm-1")])] {
         check(&lab).unwrap();
     }
     for (sql, row, columns) in [
@@ -510,7 +510,7 @@ fn a_verification_is_told_to_people_and_to_scripts() {
 #[test]
 fn findings_past_a_hundred_are_counted() {
     let rows: Vec<_> = (1..=150).map(|id| row(id, &format!("vm-{id}"))).collect();
-    let lab = Lab::with(&rows);
+    let lab = ReportLab::with(&rows);
     Connection::open(lab.path()).unwrap().execute("UPDATE row SET attempts = 1", []).unwrap();
     let altered = altered(&lab);
     assert_eq!((altered.findings.len(), altered.n_findings), (finding::MOST_KEPT, 150));

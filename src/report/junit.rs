@@ -278,10 +278,10 @@ mod tests {
     use crate::event::row::RowEvent;
     use crate::exit::Exit;
     use crate::model::RowId;
-    use crate::report::lab::Lab;
+    use crate::report::lab::ReportLab;
     use crate::report::lab::night::{self, row};
 
-    fn report(lab: &Lab) -> String {
+    fn report(lab: &ReportLab) -> String {
         let (journal, run) = lab.open();
         let mut out = Vec::new();
         write(&journal, &run, &mut out).unwrap();
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn what_went_wrong_before_a_row_was_on_target_is_flaky_and_not_a_failure() {
-        let mut lab = Lab::with(&[row(1, "vm-1"), row(2, "vm-2")]);
+        let mut lab = ReportLab::with(&[row(1, "vm-1"), row(2, "vm-2")]);
         lab.begins();
         let lane = LaneId::FIRST;
         let done = Some(("finished", "cutovered"));
@@ -339,7 +339,7 @@ mod tests {
         for (row, wave) in rows.iter_mut().zip([Some("b"), None, Some("b"), Some("a"), None, Some("b")]) {
             row.wave = wave.map(str::to_owned);
         }
-        let mut lab = Lab::with(&rows);
+        let mut lab = ReportLab::with(&rows);
         lab.begins();
         lab.happens(LaneId::FIRST, [night::settled(3, Verdict::Blocked, None, None)]);
         lab.happens(LaneId::FIRST, [night::settled(4, Verdict::Already, None, None)]);

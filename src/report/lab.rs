@@ -27,12 +27,12 @@ const JOURNAL_ID: &str = "00112233445566778899aabbccddeeff";
 const FIRST_AT_MS: i64 = 1_795_428_000_000;
 const STEP_MS: i64 = 250;
 
-pub(crate) struct Lab {
+pub(crate) struct ReportLab {
     folder: TempDir,
     order: Vec<(LaneId, u64)>,
 }
 
-impl Lab {
+impl ReportLab {
     /// Makes a run of these rows that was not launched yet.
     pub(crate) fn with(rows: &[Row]) -> Self {
         let lab = Self { folder: tempfile::tempdir().unwrap(), order: vec![(LaneId::RUN, 1)] };

@@ -11,7 +11,7 @@ use super::error::ReportError;
 use super::explain::Explained;
 use super::holder::Holder;
 use super::lab::night::{self, row};
-use super::lab::{Lab, RUN_ID, in_lines};
+use super::lab::{RUN_ID, ReportLab, in_lines};
 use super::runs::Runs;
 use super::summary::{self, Summary};
 use super::{status, write};
@@ -43,19 +43,19 @@ fn told(write: impl FnOnce(&mut Printout<'_>) -> io::Result<()>) -> String {
     in_lines(written(|out| write(&mut Printout::new(out))))
 }
 
-fn summary_of(lab: &Lab) -> Summary {
+fn summary_of(lab: &ReportLab) -> Summary {
     let (journal, run) = lab.open();
     Summary::from_journal(&journal, &run, PATH.as_ref()).unwrap()
 }
 
 /// Returns the report, with the journal's own path made the same on every machine.
-fn report(lab: &Lab, format: Format) -> Vec<u8> {
+fn report(lab: &ReportLab, format: Format) -> Vec<u8> {
     let (journal, run) = lab.open();
     let bytes = written(|out| write(format, &journal, &run, out));
     if format.is_binary() { bytes } else { without_path(lab, str::from_utf8(&bytes).unwrap()).into_bytes() }
 }
 
-fn without_path(lab: &Lab, text: &str) -> String {
+fn without_path(lab: &ReportLab, text: &str) -> String {
     let path = lab.path();
     let in_json = serde_json::to_string(&path).unwrap();
     text.replace(in_json.trim_matches('"'), PATH).replace(&path.display().to_string().replace('_', "\\_"), PATH)
@@ -162,9 +162,9 @@ fn every_value_survives_the_way_through_csv() {
 
 #[test]
 fn a_run_without_rows_and_one_that_has_not_begun_can_be_read() {
-    let empty = Lab::with(&[]);
+    let empty = ReportLab::with(&[]);
     assert_eq!(summary_of(&empty).sentence(), "The run has no rows.");
-    let unbegun = Lab::with(&[row(1, "vm-1")]);
+    let unbegun = ReportLab::with(&[row(1, "vm-1")]);
     assert_eq!(summary_of(&unbegun).sentence(), "0 of 1 row is on target; 1 is still to do.");
     for lab in [empty, unbegun] {
         let summary = summary_of(&lab);
@@ -178,7 +178,7 @@ fn a_run_without_rows_and_one_that_has_not_begun_can_be_read() {
 
 #[test]
 fn a_run_in_progress_says_who_carries_it_and_has_no_exit() {
-    let mut lab = Lab::with(&[row(1, "vm-1"), row(2, "vm-2")]);
+    let mut lab = ReportLab::with(&[row(1, "vm-1"), row(2, "vm-2")]);
     lab.begins();
     lab.happens(LaneId::FIRST, [night::seen(1)]);
     let [started, _] = night::attempt(1, 1, night::ACCEPTED);
@@ -200,7 +200,7 @@ fn a_run_in_progress_says_who_carries_it_and_has_no_exit() {
 
 #[test]
 fn an_unverified_row_is_on_target_only_when_nobody_wanted_proof() {
-    let mut lab = Lab::with(&[row(1, "vm-1"), row(2, "vm-2")]);
+    let mut lab = ReportLab::with(&[row(1, "vm-1"), row(2, "vm-2")]);
     lab.begins();
     for (id, ground) in [(1, Ground::NotVerified), (2, Ground::Unseen)] {
         let (row, ground) = (crate::model::RowId(id), Some(ground));
@@ -218,7 +218,7 @@ fn an_unverified_row_is_on_target_only_when_nobody_wanted_proof() {
 #[test]
 fn a_ticket_lists_two_hundred_rows_and_counts_the_others() {
     let rows: Vec<_> = (1..=203).map(|id| row(id, &format!("vm-{id}"))).collect();
-    let mut lab = Lab::with(&rows);
+    let mut lab = ReportLab::with(&rows);
     lab.begins();
     let blocked = |id| night::settled(id, Verdict::Blocked, None, Some("not met"));
     lab.happens(LaneId::FIRST, (1..=203).map(blocked));
@@ -261,7 +261,7 @@ fn a_closed_pipe_is_an_error_and_not_a_panic() {
 
 #[test]
 fn a_reopened_row_is_told_as_such() {
-    let mut lab = Lab::with(&[row(1, "vm-1")]);
+    let mut lab = ReportLab::with(&[row(1, "vm-1")]);
     lab.begins();
     let reopened = RowEvent::Reopened { cause: "asked for by ops".into() }.about(crate::model::RowId(1));
     lab.happens(LaneId::FIRST, [night::settled(1, Verdict::Blocked, None, Some("not met")), reopened]);
@@ -274,7 +274,7 @@ fn a_reopened_row_is_told_as_such() {
 
 #[test]
 fn a_row_that_waits_to_be_skipped_names_who_and_why_in_its_document_too() {
-    let mut lab = Lab::with(&[row(1, "vm-1")]);
+    let mut lab = ReportLab::with(&[row(1, "vm-1")]);
     lab.begins();
     let by = By {
         user: Some("ada".into()),

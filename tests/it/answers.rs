@@ -279,7 +279,7 @@ fn an_answer_of_nests_or_of_nothing_is_read_in_bounded_memory() {
     for (body, says) in [(nest, "not the expected JSON"), (hollow, "6000001 entries, and 200 were asked for")] {
         let endpoint = serve(move |_| Answer::new(200, body.clone()));
         let args = ["sources", "list", "--attempts", "1", "--endpoint", &endpoint];
-        let ended = Launch::of(lab.limited("ulimit -v 1500000", &args)).end();
+        let ended = Launch::start(lab.limited("ulimit -v 1500000", &args)).end();
         assert_eq!(ended.code, Some(8), "{}", ended.stderr);
         assert!(ended.stderr.contains(says), "{}", ended.stderr);
     }
@@ -314,7 +314,7 @@ fn a_page_that_hangs_holds_back_no_look_that_another_page_has_shown() {
         None
     });
     let args = [&FAST[..10], &["--timeout", "90s", "--events", "--endpoint", &endpoint]].concat();
-    let launch = Launch::of(lab.command(&args));
+    let launch = Launch::start(lab.command(&args));
     assert!(launch.reaches_nth("row_seen", 400));
     launch.signal("INT");
     launch.end().exits(130);
@@ -342,11 +342,12 @@ fn a_page_that_hangs_holds_back_no_verdict_that_another_page_proves() {
     let patient =
         ["--preflight", "off", "--timeout", "90s", "--verify-timeout", "90s", "--rate", "off", "--no-progress"];
     let sent = [&["run", "plan.csv", "--yes", "--events", "--endpoint", &endpoint], &patient[..]].concat();
-    let launch = Launch::of(lab.command(&sent));
+    let launch = Launch::start(lab.command(&sent));
     assert!(launch.reaches_nth("attempt_ended", 450));
     launch.kill();
     reads.open();
-    let looks = Launch::of(lab.command(&[&["reconcile", "--events", "--endpoint", &endpoint], &patient[..]].concat()));
+    let looks =
+        Launch::start(lab.command(&[&["reconcile", "--events", "--endpoint", &endpoint], &patient[..]].concat()));
     assert!(looks.reaches_nth("row_settled", 400));
     last.open();
     looks.end().exits(0);
@@ -381,7 +382,7 @@ fn who_was_told_by_the_first_of_two_pages_that_contradict_each_other_is_looked_a
         let lab = Lab::new();
         lab.write("plan.csv", &plan(n, "stopped,syncing"));
         let args = [&FAST[..10], &["--timeout", "90s", "--events", "--endpoint", &endpoint]].concat();
-        let launch = Launch::of(lab.command(&args));
+        let launch = Launch::start(lab.command(&args));
         assert!(launch.reaches_nth("row_seen", 200));
         last.open();
         launch.end();

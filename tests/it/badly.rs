@@ -290,7 +290,7 @@ fn a_report_that_finds_the_disk_full_leaves_the_old_one_and_nothing_else() {
     let (lab, _sandbox) = two_runs();
     let full = |blocks: u32, args: &[&str]| {
         let limit = format!("trap '' XFSZ; ulimit -f {blocks}");
-        Launch::of(lab.limited(&limit, &[args, &["--journal", "still.db"]].concat())).end()
+        Launch::start(lab.limited(&limit, &[args, &["--journal", "still.db"]].concat())).end()
     };
     for format in Format::ALL.map(Format::name) {
         lab.write("report", "of yesterday");
@@ -324,7 +324,7 @@ fn as_anybody(lab: &Lab, args: &[&str]) -> Ended {
     }
     let mut words = vec!["--reuid=65534", "--regid=65534", "--clear-groups", binary.to_str().unwrap()];
     words.extend(args);
-    Launch::of(lab.command_of("setpriv", &words)).end()
+    Launch::start(lab.command_of("setpriv", &words)).end()
 }
 
 /// Makes a folder that nobody can write to with these files of the journal, and one beside it that everybody can.

@@ -87,7 +87,7 @@ struct Untouched<'a> {
 }
 
 impl<'a> Untouched<'a> {
-    fn of(lab: &'a Lab) -> Self {
+    fn new(lab: &'a Lab) -> Self {
         let copy = lab.path("untouched.sqlite");
         let conn = Connection::open(lab.path("cutover.db")).unwrap();
         conn.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
@@ -248,7 +248,7 @@ fn on_the_content(ids: &[String; 3]) -> Vec<Attack<'_>> {
 fn no_run_vanishes_from_a_journal_is_added_to_it_or_changes_its_place() {
     let _machine = shared();
     let (lab, sandbox, ids) = three_runs();
-    let untouched = Untouched::of(&lab);
+    let untouched = Untouched::new(&lab);
     untouched.but(|_| ());
     verify(&lab, &[]).exits(0);
     let on_the_order = on_the_order(&ids);
@@ -351,11 +351,7 @@ fn each_run_is_proven_by_what_stands_for_it() {
         return;
     }
     for key in ["mine", "other"] {
-        let made = std::process::Command::new("ssh-keygen")
-            .args(["-q", "-t", "ed25519", "-N", "", "-f", key])
-            .current_dir(lab.path("."))
-            .status();
-        assert!(made.unwrap().success());
+        lab.make_key(key);
     }
     lab.cutover(&["audit", "sign", &ids[2], "--key", "mine", "-o", "head"]).exits(0);
     let head = std::fs::read_to_string(lab.path("head")).unwrap();
@@ -431,7 +427,7 @@ fn journals_of_earlier_versions_are_proven_as_they_were_and_chained_from_now_on(
         let proven = verified(&lab, &["--anchor", anchor]);
         let proofs: Vec<&Value> = proven["runs"].as_array().unwrap().iter().map(|run| &run["proven_by"]).collect();
         assert_eq!(proofs, ["anchor", "anchor", "anchor"], "{schema}");
-        let untouched = Untouched::of(&lab);
+        let untouched = Untouched::new(&lab);
         let older: [String; 2] = [1, 2].map(|run| lab.journal().text(&format!("SELECT id FROM run WHERE run = {run}")));
         for (place, run) in older.iter().zip(1..) {
             untouched.but(|conn| remove(conn, run));
@@ -519,7 +515,7 @@ fn a_run_that_was_cut_off_before_its_first_launch_goes_on_as_it_was_made_and_not
     let _machine = shared();
     let (lab, sandbox, id) = cut_off(1);
     verify(&lab, &[]).exits(0);
-    let untouched = Untouched::of(&lab);
+    let untouched = Untouched::new(&lab);
     let way = ["--endpoint", &sandbox.url, "--rate", "off"];
     for edit in [
         "UPDATE row SET wave_no = 1 - wave_no",
@@ -582,7 +578,7 @@ fn a_run_of_which_nothing_is_recorded_is_gone_on_with_by_nobody() {
     let _machine = shared();
     let (lab, sandbox, id) = cut_off(0);
     lab.write("other.csv", &plan(2, "cutovering,cutovering"));
-    let untouched = Untouched::of(&lab);
+    let untouched = Untouched::new(&lab);
     let way = ["--endpoint", &sandbox.url, "--rate", "off"];
     let new =
         [&["run", "plan.csv", "--yes"][..], &["run", "plan.csv", "--new", "--yes"], &["run", "other.csv", "--yes"]];
@@ -665,7 +661,7 @@ fn a_run_that_nobody_made_is_gone_on_with_by_nobody() {
     let _machine = shared();
     let (lab, sandbox, _) = cut_off(1);
     lab.write("other.csv", &plan(2, "cutovering,cutovering"));
-    let untouched = Untouched::of(&lab);
+    let untouched = Untouched::new(&lab);
     let id = "20991231t235959-zzzz";
     let way = ["--endpoint", &sandbox.url, "--rate", "off"];
     for edit in ["", "UPDATE journal SET n_earlier = 2"] {
@@ -700,7 +696,7 @@ fn a_run_has_the_lanes_that_it_began_with() {
     let sandbox = lab.serve("plan.csv", "");
     lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(0);
     let id = lab.journal().text("SELECT id FROM run");
-    let untouched = Untouched::of(&lab);
+    let untouched = Untouched::new(&lab);
     let with_another = |conn: &Connection| {
         let sql = "INSERT INTO lane (run, lane, name, seq, head, endpoint, account)
                    SELECT run, 2, 'other', 0, ?1, endpoint, 'other' FROM lane WHERE lane = 1";
@@ -712,7 +708,7 @@ fn a_run_has_the_lanes_that_it_began_with() {
     lab.cutover(&["audit", "export", "-o", "with-another.zip"]).exits(7);
 
     let (lab, _sandbox, id) = cut_off(1);
-    let untouched = Untouched::of(&lab);
+    let untouched = Untouched::new(&lab);
     let edits: [(&str, Edit<'_>); 3] = [
         ("it is gone", by_sql("DELETE FROM lane WHERE lane = 1")),
         (

@@ -132,7 +132,8 @@ fn a_launch_that_is_killed_while_its_journal_is_made_stands_in_nobodys_way() {
     for n in 0..40 {
         let lab = Lab::new();
         lab.write("plan.csv", &plan(1, "stopped,syncing"));
-        let launch = Launch::of(lab.command(&["run", "plan.csv", "--endpoint", "sandbox", "--yes", "--no-progress"]));
+        let launch =
+            Launch::start(lab.command(&["run", "plan.csv", "--endpoint", "sandbox", "--yes", "--no-progress"]));
         let until = Instant::now() + Duration::from_secs(10);
         while !lab.path("cutover.db").exists() {
             assert!(Instant::now() < until, "no journal was made");

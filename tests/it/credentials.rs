@@ -21,7 +21,7 @@ fn run(lab: &Lab, served: &Served, more: &[&str], variables: &[(&str, &str)]) ->
     let args = ["run", "plan.csv", "--events", "--no-progress", "--yes", "--endpoint", &served.url];
     let mut command = lab.command(&[&args, more].concat());
     command.env("CUTOVER_RATE", "off");
-    Launch::of(with(command, variables))
+    Launch::start(with(command, variables))
 }
 
 fn with(mut command: Command, variables: &[(&str, &str)]) -> Command {
@@ -128,7 +128,7 @@ fn profiles_name_every_kind_and_files_that_others_can_read_are_warned_of() {
         lab.write("cutover.toml", &profile);
         let args = ["plan", "plan.csv", "--profile", "p"];
         let variables = [("T", TOKEN), ("A", "sandbox-ak"), ("S", "sandbox-sk")];
-        let ended = Launch::of(with(lab.command(&args), &variables)).end().exits(0);
+        let ended = Launch::start(with(lab.command(&args), &variables)).end().exits(0);
         let warned = ended.stderr.contains("can be read by others");
         assert_eq!(warned, kind.contains("_file"), "{kind}: {}", ended.stderr);
     }
@@ -200,12 +200,12 @@ fn a_byte_order_mark_is_dropped_wherever_a_text_is_read() {
         ] {
             let profile = format!("[profiles.p]\nendpoint = \"{}\"\n{kind}\n", served.url).replace("IAM", &served.url);
             write("cutover.toml", &profile);
-            Launch::of(with(lab.command(&["plan", "plan.csv", "--profile", "p"]), &[])).end().exits(0);
+            Launch::start(with(lab.command(&["plan", "plan.csv", "--profile", "p"]), &[])).end().exits(0);
         }
         std::fs::remove_file(lab.path("cutover.toml")).unwrap();
         let mut from_stdin = lab.command(&["check", "-", "--strict"]);
         from_stdin.stdin(std::fs::File::open(lab.path("plan.csv")).unwrap());
-        Launch::of(from_stdin).end().exits(0);
+        Launch::start(from_stdin).end().exits(0);
     }
 }
 

@@ -162,7 +162,7 @@ fn a_dialect_that_is_none_is_a_usage_error() {
         .says("`dialect` given as a flag: `2027-01` is none of auto, 2025-11, 2026-01");
     let mut command = lab.command(&["check", "plan.csv"]);
     command.env("CUTOVER_DIALECT", "new");
-    crate::lab::launch::Launch::of(command)
+    crate::lab::launch::Launch::start(command)
         .end()
         .exits(2)
         .says("`dialect` in the environment (CUTOVER_DIALECT): `new` is none");

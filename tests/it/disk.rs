@@ -16,7 +16,7 @@ fn a_journal_that_takes_no_more_ends_the_run_and_the_books_balance() {
     let sandbox = lab.serve("plan.csv", "");
     let args = with_yes(&sandbox, &["run", "plan.csv", "--rate", "off"]);
     // In blocks of 512 bytes: enough for the plan, and for some of the events.
-    let ended = Launch::of(lab.limited("trap '' XFSZ; ulimit -f 4096", &args)).end().exits(70);
+    let ended = Launch::start(lab.limited("trap '' XFSZ; ulimit -f 4096", &args)).end().exits(70);
     assert!(ended.stderr.contains("journal"), "{}", ended.stderr);
     let n_sent = sandbox.changes().len();
     assert!((1..2000).contains(&n_sent), "{n_sent} were sent before the disk was full");

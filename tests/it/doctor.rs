@@ -50,7 +50,7 @@ fn the_doctor_names_what_is_wrong_and_exits_with_it() {
     let served = lab.serve("plan.csv", "[[source]]\nid = \"vm-00002\"\ncopystate = \"brand_new\"\n");
     let mut wrong = lab.command(&["doctor", "--endpoint", &served.url, "--json"]);
     wrong.env("CUTOVER_AUTH_TOKEN", "wrong-t0ken");
-    let ended = Launch::of(wrong).end().exits(5);
+    let ended = Launch::start(wrong).end().exits(5);
     assert_eq!(health(&json(&ended.stdout), "permission to read"), "problem");
     assert!(!ended.stdout.contains("wrong-t0ken"));
     let ended = lab.cutover(&["doctor", "--endpoint", "http://127.0.0.1:1", "--json"]).exits(8);
@@ -59,7 +59,7 @@ fn the_doctor_names_what_is_wrong_and_exits_with_it() {
     lab.cutover(&["doctor"]).exits(2);
     let mut nobody = lab.command(&["doctor", "--endpoint", &served.url, "--json"]);
     nobody.env_remove("CUTOVER_AUTH_TOKEN").env("CUTOVER_METADATA_ENDPOINT", "off");
-    let ended = Launch::of(nobody).end().exits(5);
+    let ended = Launch::start(nobody).end().exits(5);
     assert_eq!(health(&json(&ended.stdout), "credentials"), "problem");
     let ended = lab.cutover(&["doctor", "--endpoint", &served.url, "--json"]).exits(0);
     assert_eq!(health(&json(&ended.stdout), "state words"), "warning");
@@ -97,7 +97,7 @@ fn config_show_tells_each_setting_its_origin_and_no_secret() {
     lab.write("cutover.toml", "burst = 3\n[profiles.a]\nconcurrency = 4\ntoken_env = \"MINE\"\n");
     let mut command = lab.command(&["config", "show", "--json", "--profile", "a", "--rate", "7"]);
     command.env("CUTOVER_ATTEMPTS", "9").env("MINE", "s3cret");
-    let ended = Launch::of(command).end().exits(0);
+    let ended = Launch::start(command).end().exits(0);
     let document = json(&ended.stdout);
     let of = |name: &str| {
         let all = document["settings"].as_array().unwrap();
@@ -155,5 +155,5 @@ fn sources_are_listed_over_pages_filtered_shown_and_made_a_plan_of() {
     assert!(!rows.is_empty() && rows.iter().all(|row| row.verdict == "applied"));
     let mut wrong = lab.command(&["sources", "list", "--endpoint", &served.url]);
     wrong.env("CUTOVER_AUTH_TOKEN", "wrong");
-    Launch::of(wrong).end().exits(5).says("does not let us read");
+    Launch::start(wrong).end().exits(5).says("does not let us read");
 }

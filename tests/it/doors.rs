@@ -16,7 +16,7 @@ fn a_wrong_token_costs_one_call_and_no_attempt() {
         let args = [&run[..], extra].concat();
         let mut command = lab.command(&with_yes(&sandbox, &args));
         command.env("CUTOVER_AUTH_TOKEN", "not-the-token");
-        Launch::of(command).end().exits(5);
+        Launch::start(command).end().exits(5);
         assert_eq!(sandbox.ledger().len() - before, 1, "{extra:?}");
         assert_eq!(sandbox.ledger().last().unwrap().status, Some(401));
     }
@@ -41,7 +41,7 @@ fn a_second_launch_is_told_who_holds_the_run() {
     // The run itself is locked as well, for launches that do not share a state directory.
     let mut elsewhere = lab.command(&with_yes(&sandbox, &args));
     elsewhere.env("XDG_STATE_HOME", lab.path("elsewhere"));
-    Launch::of(elsewhere).end().exits(6).says(&owner);
+    Launch::start(elsewhere).end().exits(6).says(&owner);
     first.kill();
     assert_eq!(lab.journal().count("SELECT launches FROM run"), 1);
     // The lock ended with its process.
@@ -62,7 +62,7 @@ fn a_wrong_token_costs_one_call_however_many_rows_wait_to_be_read() {
     let n_before = sandbox.ledger().len();
     let mut command = lab.command(&with_yes(&sandbox, &["reconcile", "--rate", "off"]));
     command.env("CUTOVER_AUTH_TOKEN", "wrong");
-    Launch::of(command).end().exits(5);
+    Launch::start(command).end().exits(5);
     assert_eq!(sandbox.ledger().len() - n_before, 1);
     assert_eq!(lab.journal().tally()["in_doubt"], 6);
 }

@@ -7,12 +7,12 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use crate::chained::{rechain, remove, renumber, tamper};
+use crate::dice::Dice;
 use crate::lab::home::Lab;
 use crate::lab::launch::Ended;
 use crate::lab::machine::shared;
 use crate::lab::plan;
 use crate::lab::served::Served;
-use crate::truth::dice::Dice;
 
 /// Tables of a journal, with the columns that identify a row. The time at which a command was given is stored only once, so
 /// that an edit of it cannot be found.
@@ -261,7 +261,7 @@ fn whatever_somebody_edits_in_a_journal_it_is_found_or_refused() {
             _ = fs::remove_file(lab.path(&format!("cutover.db{beside}")));
         }
         fs::write(lab.path("cutover.db"), &kept).unwrap();
-        let mut dice = Dice::of(&[seed]);
+        let mut dice = Dice::from_decision(&[seed]);
         let mut edit = None;
         let path = lab.path("cutover.db");
         while edit.is_none() {

@@ -20,7 +20,7 @@ fn document(ended: &Ended) -> Value {
 fn to(lab: &Lab, path: &str, args: &[&str]) -> Ended {
     let script = format!("exec \"$0\" \"$@\" > {path}");
     let words = [&["-c", &script, env!("CARGO_BIN_EXE_cutover")], args].concat();
-    Launch::of(lab.command_of("sh", &words)).end()
+    Launch::start(lab.command_of("sh", &words)).end()
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn without_credentials_or_a_way_to_the_service_the_codes_are_five_and_eight() {
     for verb in [&["run", "plan.csv", "--yes"][..], &["plan", "plan.csv"], &["sources", "list"]] {
         let mut nobody = lab.command(&[verb, &["--endpoint", "http://127.0.0.1:1", "--json"]].concat());
         nobody.env_remove("CUTOVER_AUTH_TOKEN").env("CUTOVER_METADATA_ENDPOINT", "off");
-        let ended = Launch::of(nobody).end().exits(5).says("no credentials are set").says("hint: ");
+        let ended = Launch::start(nobody).end().exits(5).says("no credentials are set").says("hint: ");
         assert_eq!(document(&ended)["exit"]["name"], "credentials");
         let dead = [verb, &["--endpoint", "http://127.0.0.1:1", "--attempts", "1", "--json"]].concat();
         let ended = lab.cutover(&dead).exits(8).says("connection refused");
@@ -85,7 +85,7 @@ fn without_credentials_or_a_way_to_the_service_the_codes_are_five_and_eight() {
     let mut user = lab.command(&["run", "plan.csv", "--yes", "--endpoint", "http://127.0.0.1:1"]);
     user.env_remove("CUTOVER_AUTH_TOKEN").env("HW_AUTH_URL", "http://127.0.0.1:1");
     user.envs([("HW_USER_NAME", "u"), ("HW_PASSWORD", "p"), ("HW_DOMAIN_NAME", "d")]);
-    Launch::of(user).end().exits(8);
+    Launch::start(user).end().exits(8);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn with_q_a_yes_is_silent_and_a_no_is_one_error() {
     }
     // A missing safeguard is reported even with `-q`.
     let mut command = lab.command(&run(&["-q"]));
-    let ended = Launch::of({
+    let ended = Launch::start({
         command.env("XDG_STATE_HOME", "/dev/null/none");
         command
     })
@@ -260,7 +260,7 @@ fn a_result_that_cannot_be_delivered_is_told_once_and_ends_with_seventy() {
         let run = ["run", "plan.csv", "--rate", "off", "--new", "--yes", "--no-progress", "--endpoint", &sandbox.url];
         let script = "{ \"$0\" \"$@\"; echo $? > code; } | true";
         let words = [&["-c", script, env!("CARGO_BIN_EXE_cutover")], &run[..], more].concat();
-        Launch::of(lab.command_of("sh", &words)).end();
+        Launch::start(lab.command_of("sh", &words)).end();
         assert_eq!(std::fs::read_to_string(lab.path("code")).unwrap(), "0\n");
     }
 }
@@ -335,7 +335,7 @@ fn a_folder_that_is_not_there_is_not_made_for_a_journal() {
     for (journal, says, next) in cases {
         lab.cutover(&[&run[..], &[journal]].concat()).exits(2).says(says).says(next);
         let mut named = lab.command(&run[..run.len() - 1]);
-        Launch::of({
+        Launch::start({
             named.env("CUTOVER_JOURNAL", journal);
             named
         })

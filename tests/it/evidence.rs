@@ -30,13 +30,13 @@ fn bench() -> (Lab, Served) {
     let sandbox = lab.serve("plan.csv", "[[fault]]\nsources = [\"vm-00003\"]\nkind = \"forbidden\"\n");
     lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off"]).exits(1);
     for key in ["mine", "other"] {
-        assert!(ssh_keygen(&lab, &["-q", "-t", "ed25519", "-N", "", "-f", key], None).0);
+        lab.make_key(key);
     }
     (lab, sandbox)
 }
 
 fn verify(lab: &Lab, args: &[&str]) -> Ended {
-    Launch::of(lab.command(&[&["audit", "verify"], args].concat())).end()
+    Launch::start(lab.command(&[&["audit", "verify"], args].concat())).end()
 }
 
 #[test]
@@ -184,7 +184,7 @@ struct Agent {
 }
 
 impl Agent {
-    fn of(lab: &Lab) -> Self {
+    fn start(lab: &Lab) -> Self {
         use std::io::{BufRead as _, BufReader};
         let socket = lab.path("agent");
         let mut command = Command::new("ssh-agent");
@@ -221,11 +221,11 @@ fn a_key_with_a_passphrase_signs_by_the_agent_and_so_does_its_public_half() {
     let _machine = shared();
     let (lab, _sandbox) = bench();
     assert!(ssh_keygen(&lab, &["-q", "-t", "ed25519", "-N", "secret", "-f", "locked"], None).0);
-    let agent = Agent::of(&lab);
+    let agent = Agent::start(&lab);
     let sign = |key: &str, head: &str| {
         let mut command = lab.command(&["audit", "sign", "--key", key, "-o", head]);
         command.env("SSH_AUTH_SOCK", &agent.socket);
-        Launch::of(command).end()
+        Launch::start(command).end()
     };
     sign("locked", "first").exits(2);
     agent.add(&lab, "locked", "secret");
@@ -253,7 +253,7 @@ fn keys_of_every_kind_that_people_have_are_taken_and_without_ssh_keygen_that_is_
     }
     let mut command = lab.command(&["audit", "sign", "--key", "mine", "-o", "another"]);
     command.env("PATH", lab.path("."));
-    let ended = Launch::of(command).end().exits(2);
+    let ended = Launch::start(command).end().exits(2);
     assert!(ended.stderr.contains("there is no `ssh-keygen` to sign with"), "{}", ended.stderr);
     assert!(ended.stderr.contains("install OpenSSH's client"), "{}", ended.stderr);
 }

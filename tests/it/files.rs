@@ -84,7 +84,7 @@ fn what_stands_in_the_place_of_a_lock_is_neither_followed_nor_written_to() {
             ended.exits(3).says("is not one that cutover made").says("hint: see who put it there");
             assert_eq!(fs::read_to_string(lab.path("victim")).unwrap(), "worth keeping", "{what}");
             assert!(!lab.path("made").exists(), "{what}");
-            soon(Launch::of(lab.command(&["status"]))).exits(0);
+            soon(Launch::start(lab.command(&["status"]))).exits(0);
             _ = fs::remove_dir(place);
         }
         _ = fs::remove_file(place);
@@ -133,7 +133,7 @@ fn a_key_is_one_account_whatever_name_it_is_given() {
             ("HUAWEICLOUD_SDK_SK", "sandbox-sk"),
             ("HUAWEICLOUD_SDK_PROJECT_ID", "sandbox-project"),
         ]);
-        Launch::of(command)
+        Launch::start(command)
     };
     lab.write("hold", "");
     let launch = begin(&["run", "plan.csv", "--pause-file", "hold"]);
@@ -144,7 +144,7 @@ fn a_key_is_one_account_whatever_name_it_is_given() {
 
 /// Begins the binary under a umask.
 fn under(lab: &Lab, umask: &str, args: &[&str]) -> Launch {
-    Launch::of(lab.limited(&format!("umask {umask}"), args))
+    Launch::start(lab.limited(&format!("umask {umask}"), args))
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn the_journal_that_plan_throws_away_is_nobody_elses_while_it_lasts() {
     fs::create_dir(lab.path("tmp")).unwrap();
     for verb in [&["plan", "plan.csv"][..], &["rehearse", "plan.csv", "--from-live"]] {
         let mut command = lab.limited("umask 022", &[verb, &["--endpoint", &url]].concat());
-        let launch = Launch::of({
+        let launch = Launch::start({
             command.env("TMPDIR", lab.path("tmp"));
             command
         });
@@ -259,7 +259,7 @@ fn a_journal_has_one_name_and_is_a_file() {
             soon(lab.begin(&sandbox, &[verb, &["--journal", journal]].concat())).exits(2);
         }
         soon(lab.begin(&sandbox, &["run", "plan.csv", "--journal", journal])).exits(2).says(says);
-        soon(Launch::of(lab.command(&["status", "--journal", journal]))).exits(2);
+        soon(Launch::start(lab.command(&["status", "--journal", journal]))).exits(2);
     }
     assert!(!lab.path("nowhere").exists());
     assert!(sandbox.changes().is_empty());
@@ -271,7 +271,7 @@ fn a_journal_has_one_name_and_is_a_file() {
     assert!(lab.path(&format!("cutover.db.{run}.lock")).exists());
     let mut elsewhere = lab.command(&with_yes(&sandbox, &["resume", "--journal", "elsewhere/link.db"]));
     elsewhere.env("XDG_STATE_HOME", lab.path("other-state"));
-    Launch::of(elsewhere).end().exits(6).says("another launch holds run");
+    Launch::start(elsewhere).end().exits(6).says("another launch holds run");
     launch.kill();
 }
 
@@ -328,13 +328,13 @@ fn what_is_said_to_find_a_second_name_finds_it_as_it_is_typed() {
         done"#,
         env!("CARGO_BIN_EXE_cutover")
     );
-    let Ended { stdout, stderr, .. } = Launch::of(lab.command_of("unshare", &["-rm", "sh", "-c", &script])).end();
+    let Ended { stdout, stderr, .. } = Launch::start(lab.command_of("unshare", &["-rm", "sh", "-c", &script])).end();
     for name in ["it's here/cutover.db", "it's here/a \"second\" $HOME.db"] {
         assert_eq!(stdout.lines().filter(|line| line.ends_with(name)).count(), 2, "{stdout}{stderr}");
     }
 }
 
-/// In a folder whose name a shell would interpret.
+/// The folder has a name that a shell would interpret.
 #[test]
 fn what_is_said_to_do_about_a_planted_lock_takes_it_away_as_it_is_typed() {
     let _machine = shared();
@@ -408,7 +408,7 @@ fn what_is_planted_beside_a_journal_is_not_taken_for_its_own() {
         for plant in plants {
             plant(&lab.path("victim"), &place);
             soon(lab.begin(&sandbox, &["resume"])).exits(2).says("beside the journal");
-            soon(Launch::of(lab.command(&["status"]))).exits(2);
+            soon(Launch::start(lab.command(&["status"]))).exits(2);
             assert_eq!(fs::read_to_string(lab.path("victim")).unwrap(), "worth keeping", "{suffix}");
             fs::remove_file(&place).unwrap();
         }
@@ -424,8 +424,8 @@ fn what_is_said_to_do_about_a_log_that_is_amiss_loses_nothing_of_it() {
     let (lab, _sandbox) = begun();
     let log = lab.path("cutover.db-wal");
     assert!(fs::metadata(&log).unwrap().len() > 0);
-    let rows = || soon(Launch::of(lab.command(&["report", "--format", "csv"]))).exits(0).stdout.clone();
-    let amiss = || soon(Launch::of(lab.command(&["status"]))).exits(2).says("what was recorded last");
+    let rows = || soon(Launch::start(lab.command(&["report", "--format", "csv"]))).exits(0).stdout.clone();
+    let amiss = || soon(Launch::start(lab.command(&["status"]))).exits(2).says("what was recorded last");
     let typed = |command: &str| {
         // `find` complains about folders that disappear while it searches, and still finds the file.
         let typed = lab.command_of("sh", &["-c", command]).output().unwrap();
@@ -466,7 +466,7 @@ fn a_journal_that_is_mounted_alone_is_refused() {
         env!("CARGO_BIN_EXE_cutover"),
         sandbox.url
     );
-    let mounted = |script: &str| Launch::of(lab.command_of("unshare", &["-rm", "sh", "-c", script])).end();
+    let mounted = |script: &str| Launch::start(lab.command_of("unshare", &["-rm", "sh", "-c", script])).end();
     mounted(&script).exits(2).says("is mounted as a single file").says("mount the folder");
     assert!(sandbox.changes().is_empty());
     // Together with its folder it is in its place.
@@ -490,7 +490,7 @@ fn a_report_goes_neither_through_a_link_nor_to_whom_the_journal_is_not_for() {
     for (verb, name) in writes {
         symlink("theirs", lab.path(name)).unwrap();
         let ended = lab.limited("umask 077", &[verb, &[name]].concat());
-        Launch::of(ended).end().exits(0);
+        Launch::start(ended).end().exits(0);
         assert_eq!(fs::read_to_string(lab.path("theirs")).unwrap(), "worth keeping", "{name}");
         // With nothing to roll back no plan is written.
         if name != "back.csv" {
@@ -518,7 +518,7 @@ fn what_another_user_put_in_the_place_of_a_report_does_not_get_it() {
     pipe(&lab.path("pipe.csv"));
     gives(&lab.path("pipe.csv")).unwrap();
     let reader = Command::new("cat").arg(lab.path("pipe.csv")).stdout(Stdio::piped()).spawn().unwrap();
-    let to_pipe = || soon(Launch::of(lab.command(&["report", "--format", "csv", "-o", "pipe.csv"])));
+    let to_pipe = || soon(Launch::start(lab.command(&["report", "--format", "csv", "-o", "pipe.csv"])));
     set(&lab.path("."), 0o1777);
     to_pipe().exits(2).says("belongs to somebody else");
     set(&lab.path("."), 0o700);
@@ -640,7 +640,7 @@ fn a_link_that_somebody_else_put_there_leads_no_report_into_their_pipe() {
     set(&lab.path("shared"), 0o777);
     let mut reader = Command::new("cat").arg(lab.path("theirs/pipe")).stdout(Stdio::piped()).spawn().unwrap();
     for name in ["shared/report.csv", "shared/other.csv"] {
-        let ended = soon(Launch::of(lab.command(&["report", "--format", "csv", "-o", name])));
+        let ended = soon(Launch::start(lab.command(&["report", "--format", "csv", "-o", name])));
         ended.exits(2).says("belongs to somebody else");
     }
     reader.kill().unwrap();
@@ -706,7 +706,7 @@ fn locks_lie_where_all_users_of_the_machine_see_them_if_root_made_that() {
               --pause-file hold --stop-file hold >/dev/null 2>said; echo \"second: $?\"
             kill -KILL $launch; wait $launch; rm -rf other.db* state another-user; exit 0"
         );
-        let ended = soon(Launch::of(lab.command_of("unshare", &["-m", "bash", "-c", &script]))).exits(0);
+        let ended = soon(Launch::start(lab.command_of("unshare", &["-m", "bash", "-c", &script]))).exits(0);
         let told = format!("{made}: {}{}", ended.stdout, fs::read_to_string(lab.path("said")).unwrap());
         assert_eq!(ended.stdout.contains("second: 6"), is_taken, "{told}");
         assert_eq!(ended.stdout.contains("-rw-r--r--"), is_taken, "who is locked out may see by whom: {told}");
@@ -721,5 +721,5 @@ fn a_lock_that_cannot_be_taken_is_said_whatever_is_not_wanted_to_be_heard() {
     let sandbox = lab.serve("plan.csv", "");
     let mut command = lab.command(&["run", "plan.csv", "--yes", "-q", "--endpoint", &sandbox.url]);
     command.env_remove("XDG_STATE_HOME").env("HOME", "/dev/null");
-    Launch::of(command).end().exits(0).says("another run of this account would not be noticed");
+    Launch::start(command).end().exits(0).says("another run of this account would not be noticed");
 }

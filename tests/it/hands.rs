@@ -28,7 +28,7 @@ fn a_look_that_shows_nothing_permits_nothing_and_settles_nothing() {
     let _machine = shared();
     let ids = ["vm-0", "vm-1", "vm-2", "vm-3", "vm-4", "vm-5"];
     // The answer is lost, the change has its effect, and reads show nothing from then on.
-    let night = Night::of(&ids, |server, id, asked| match asked {
+    let night = Night::serving(&ids, |server, id, asked| match asked {
         Asked::Change => {
             server.is_now(TARGET);
             (504, json!({}))
@@ -41,7 +41,7 @@ fn a_look_that_shows_nothing_permits_nothing_and_settles_nothing() {
         night.ends(id, "in_doubt", 1);
     }
     // The change is accepted, and no look ever shows anything.
-    let night = Night::of(&ids, |server, id, asked| match asked {
+    let night = Night::serving(&ids, |server, id, asked| match asked {
         Asked::Show | Asked::List if server.n_changes > 0 => (200, hollow(id, id.as_bytes()[3].into())),
         _ => well(server, id, asked),
     });
@@ -60,14 +60,14 @@ fn what_a_page_shows_without_its_states_is_asked_for_by_id_and_not_sent_unseen()
         Asked::List => (200, hollow(id, id.as_bytes()[3].into())),
         _ => well(server, id, asked),
     };
-    let night = Night::of(&ids, only_pages);
+    let night = Night::serving(&ids, only_pages);
     night.launch(&["run", "plan.csv"]).exits(0);
     assert_eq!(night.lab.journal().tally()["applied"], 6);
     let never = |server: &mut Server, id: &str, asked| match asked {
         Asked::List | Asked::Show if id != "vm-0" => (200, hollow(id, id.as_bytes()[3].into())),
         _ => well(server, id, asked),
     };
-    let night = Night::of(&ids, never);
+    let night = Night::serving(&ids, never);
     night.launch(&["run", "plan.csv", "--attempts", "1"]).exits(4).says("the look failed: ");
     night.ends("vm-0", "applied", 1);
     for id in &ids[1..] {
@@ -81,7 +81,7 @@ fn where_no_row_can_be_looked_at_nothing_is_sent_although_the_list_can_be_read()
     let ids = ["vm-0", "vm-1", "vm-2"];
     for (status, code, exit) in [(404, "APIGW.0101", 8), (503, "APIGW.0201", 8), (403, "SMS.2248", 5)] {
         // The list shows no source.
-        let night = Night::of(&ids, move |_, _, _| (status, json!({"error_code": code, "error_msg": "no"})));
+        let night = Night::serving(&ids, move |_, _, _| (status, json!({"error_code": code, "error_msg": "no"})));
         night.launch(&["run", "plan.csv", "--attempts", "1"]).exits(exit).says(code).says("nothing was sent");
         for id in ids {
             night.ends(id, "pending", 0);
@@ -95,7 +95,7 @@ fn a_look_that_failed_this_time_is_not_made_good_by_an_earlier_launch() {
     let ids = ["vm-1", "vm-2", "vm-3"];
     let now_hollow = Arc::new(Mutex::new(false));
     let is_hollow = Arc::clone(&now_hollow);
-    let night = Night::of(&ids, move |server, id, asked| match asked {
+    let night = Night::serving(&ids, move |server, id, asked| match asked {
         Asked::Change if !*is_hollow.lock().unwrap() => (401, json!({"error_code": "APIGW.0301"})),
         Asked::Show | Asked::List if *is_hollow.lock().unwrap() => (200, hollow(id, 2)),
         _ => well(server, id, asked),
@@ -112,7 +112,7 @@ fn a_look_that_failed_this_time_is_not_made_good_by_an_earlier_launch() {
 fn what_is_refused_after_a_doubt_is_looked_at_first() {
     let _machine = shared();
     let ids = ["moved", "as-before", "elsewhere"];
-    let night = Night::of(&ids, |server, id, asked| match asked {
+    let night = Night::serving(&ids, |server, id, asked| match asked {
         Asked::Change if server.n_changes == 1 => (504, json!({})),
         Asked::Change => {
             // The first change has taken effect meanwhile, or somebody else was quicker.
@@ -146,7 +146,7 @@ fn one_strange_look_after_a_change_is_no_verdict() {
     let _machine = shared();
     // Gone for half a second; behind, because others moved it between our look and our change; and truly moved.
     let ids = ["gone", "behind", "gone-in-doubt", "moved", "gone-for-good"];
-    let night = Night::of(&ids, |server, id, asked| {
+    let night = Night::serving(&ids, |server, id, asked| {
         // The first look is one of these, however late it comes.
         let for_ms = if id == "gone-in-doubt" { 1_500 } else { 500 };
         let at_first = server.n_looks_since <= 1 || server.changed_within(Duration::from_millis(for_ms));
@@ -192,7 +192,7 @@ fn what_waits_again_behind_its_look_is_looked_at_again_before_its_intent() {
     let told = Arc::new(Mutex::new(Told::default()));
     let so_far = Arc::clone(&told);
     let ids = ["vm-0", "vm-1", "vm-2", "vm-3", "vm-4", "vm-5", "vm-6", "vm-7"];
-    let night = Night::of(&ids, move |server, id, asked| {
+    let night = Night::serving(&ids, move |server, id, asked| {
         let mut told = so_far.lock().unwrap();
         if asked != Asked::Change {
             told.looked_at.insert(id.to_owned(), Instant::now());
@@ -231,7 +231,7 @@ fn what_a_page_shows_on_target_while_a_look_is_on_its_way_to_the_disk_is_not_sen
     let (of_client, held_up) = (Arc::clone(&journal), Arc::clone(&held_up_at));
     let ids = ["vm-0", "vm-1", "vm-2", "vm-3", "vm-4", "vm-5"];
     let after = move |at: &OnceLock<Instant>, ms| at.get().is_some_and(|at| at.elapsed() > Duration::from_millis(ms));
-    let night = Night::of(&ids, move |server, id, asked| match (id, asked) {
+    let night = Night::serving(&ids, move |server, id, asked| match (id, asked) {
         ("vm-0", Asked::Change) => (504, json!({})),
         // Answers the look that permits another attempt, and then makes the change.
         ("vm-0", Asked::Show) if server.n_changes > 0 && held_up.get().is_none() => {
@@ -271,7 +271,7 @@ fn an_intent_that_was_long_on_its_way_to_the_disk_does_not_leave_on_an_old_look(
     let journal = Arc::new(OnceLock::<PathBuf>::new());
     let (so_far, of_client) = (Arc::clone(&told), Arc::clone(&journal));
     let ids = ["vm-0", "vm-1", "vm-2", "vm-3", "vm-4", "vm-5", "vm-6", "vm-7", "vm-8", "vm-9"];
-    let night = Night::of(&ids, move |server, id, asked| {
+    let night = Night::serving(&ids, move |server, id, asked| {
         let mut told = so_far.lock().unwrap();
         let is_change = asked == Asked::Change;
         let is_untouched = server.n_changes == u32::from(is_change);

@@ -346,5 +346,5 @@ fn begin_only(lab: &Lab, args: &[&str], tokens: &[(&str, &str)]) -> Launch {
     for (name, token) in tokens {
         command.env(format!("TOKEN_{name}"), token);
     }
-    Launch::of(command)
+    Launch::start(command)
 }

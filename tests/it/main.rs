@@ -11,6 +11,7 @@ mod chained;
 mod crash;
 mod credentials;
 mod dialects;
+mod dice;
 mod disclaimed;
 mod disk;
 mod doctor;

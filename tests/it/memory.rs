@@ -16,7 +16,7 @@ fn a_run_of_sixty_thousand_rows_stays_small() {
     lab.write("plan.csv", &plan(60_000, "stopped,syncing"));
     let sandbox = lab.serve("plan.csv", "");
     let args = ["run", "plan.csv", "--rate", "off", "--concurrency", "64", "--yes", "--no-progress", "-q"];
-    let launch = Launch::of(lab.command(&[&args[..], &["--endpoint", &sandbox.url]].concat()));
+    let launch = Launch::start(lab.command(&[&args[..], &["--endpoint", &sandbox.url]].concat()));
     assert!(peak_kib(launch, 0) < 128 * MIB);
     assert_eq!(lab.journal().tally()["applied"], 60_000);
     // The public views stay usable on a journal of this size.
@@ -28,7 +28,7 @@ fn a_check_of_a_million_rows_stays_small() {
     let _machine = shared();
     let lab = Lab::new();
     lab.write("plan.csv", &plan(1_000_000, "stopped,syncing"));
-    let launch = Launch::of(lab.command(&["check", "plan.csv"]));
+    let launch = Launch::start(lab.command(&["check", "plan.csv"]));
     assert!(peak_kib(launch, 0) < 96 * MIB);
 }
 

@@ -53,7 +53,7 @@ fn typed(lab: &Lab, command: &str, variables: &[(&str, &str)]) -> Ended {
     let binary = Path::new(env!("CARGO_BIN_EXE_cutover")).parent().unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
     shell.env("PATH", format!("{}:{path}", binary.display())).envs(variables.iter().copied());
-    Launch::of(shell).end()
+    Launch::start(shell).end()
 }
 
 /// Most commands that may follow from each other in a run of a few rows.
@@ -199,7 +199,7 @@ fn whoever_has_no_credentials_is_sent_to_where_the_run_goes() {
     lab.launch(&sandbox, &["run", "plan.csv", "--rate", "off", "--journal", "other.db"]).exits(1);
     let mut command = lab.command(&["retry", "--yes", "--journal", "other.db"]);
     command.env_remove("CUTOVER_AUTH_TOKEN").env("CUTOVER_ENDPOINT", &sandbox.url);
-    let ended = Launch::of(command).end().exits(5).says(&format!("`cutover doctor --endpoint {}`", sandbox.url));
+    let ended = Launch::start(command).end().exits(5).says(&format!("`cutover doctor --endpoint {}`", sandbox.url));
     assert!(!ended.stderr.contains("sandbox`"), "the run is not there: {}", ended.stderr);
 }
 
@@ -234,7 +234,7 @@ fn a_wrong_token_and_a_dead_endpoint_are_dealt_with_before_going_on() {
     let (lab, sandbox) = bench(3, "");
     let mut command = lab.command(&with_yes(&sandbox, &["run", "plan.csv"]));
     let wrong = [("CUTOVER_AUTH_TOKEN", "wrong-token")];
-    let ended = Launch::of({
+    let ended = Launch::start({
         command.envs(wrong);
         command
     });

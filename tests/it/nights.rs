@@ -238,7 +238,7 @@ impl Stage {
             {
                 launch.signal(name);
             } else if self.by_hand(words).is_none() {
-                let ended = Launch::of(self.command(words)).end();
+                let ended = Launch::start(self.command(words)).end();
                 said.push_str(&printed(&ended));
                 assert_eq!(ended.code, Some(0), "{words:?}:\n{}", ended.stderr);
             }
@@ -258,7 +258,7 @@ impl Stage {
     fn take(&self, step: &Step, began_with: &BTreeMap<String, String>) {
         let began = Instant::now();
         if self.by_hand(&step.run).is_none() {
-            let launch = Launch::of(self.command(&step.run));
+            let launch = Launch::start(self.command(&step.run));
             for when in &step.when {
                 self.act(&launch, when);
             }

@@ -24,7 +24,7 @@ fn two_runs(
     script: impl Fn(&mut Server, &str, Asked) -> Reply + Send + Sync + 'static,
 ) -> (Night, Vec<String>, Vec<String>) {
     let (one, next) = (ids("one", n), ids("next", n));
-    let night = Night::of(&as_strs(&[one.clone(), next.clone()].concat()), script);
+    let night = Night::serving(&as_strs(&[one.clone(), next.clone()].concat()), script);
     night.plan("plan.csv", &as_strs(&one));
     night.plan("next.csv", &as_strs(&next));
     (night, one, next)
@@ -76,7 +76,7 @@ fn a_figure_that_was_learned_is_told_with_its_age_and_doubted_when_it_is_old() {
 fn a_wait_of_ten_years_is_none_and_the_launch_ends_when_it_was_told_to() {
     let _machine = shared();
     let ids = ids("vm", 10);
-    let night = Night::of(&as_strs(&ids), |server, id, asked| match asked {
+    let night = Night::serving(&as_strs(&ids), |server, id, asked| match asked {
         Asked::Change => Reply::throttled(315_360_000),
         Asked::Show | Asked::List => well(server, id, asked).into(),
     });
@@ -94,7 +94,7 @@ fn what_was_accepted_is_looked_at_while_everything_else_is_throttled() {
     let _machine = shared();
     let ids = ids("vm", 40);
     let n_changes = AtomicU32::new(0);
-    let night = Night::of(&as_strs(&ids), move |server, id, asked| {
+    let night = Night::serving(&as_strs(&ids), move |server, id, asked| {
         if asked == Asked::Change && n_changes.fetch_add(1, Ordering::Relaxed) >= 5 {
             return Reply::throttled(1);
         }
@@ -115,7 +115,7 @@ fn rows_are_proven_by_their_ids_where_the_list_breaks_in_the_middle_of_a_run() {
         let is_broken = Arc::new(AtomicBool::new(false));
         let n_refused = Arc::new(Mutex::new(0));
         let (breaks, counts, reply) = (Arc::clone(&is_broken), Arc::clone(&n_refused), broken.clone());
-        let night = Night::of(&as_strs(&ids), move |server, id, asked| -> (u16, Value) {
+        let night = Night::serving(&as_strs(&ids), move |server, id, asked| -> (u16, Value) {
             if asked == Asked::Change {
                 breaks.store(true, Ordering::Relaxed);
             }

@@ -3,9 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use cutover::event::lane::LaneId;
-use cutover::journal::chain::{self, Link};
-
+use super::chained::{rechain, tamper};
 use super::lab::home::{Lab, with_yes};
 use super::lab::launch::{Ended, Launch};
 use super::lab::machine::shared;
@@ -15,14 +13,16 @@ use super::tools;
 const PLAN: &str = "require_approvals = 2\n[defaults]\ncopystate = \"cutovering\"\nmigrationcycle = \"cutovering\"\n\n[[waves]]\nname = \"one\"\n\
      rows = [{ id = \"vm-001\" }, { id = \"vm-002\" }, { id = \"vm-003\" }, { id = \"vm-004\" }, { id = \"vm-005\" }, { id = \"vm-006\" }]\n";
 
+/// The file that lists whose signatures count, in the home directory.
+const APPROVERS: [(&str, &str); 1] = [("CUTOVER_APPROVERS", "approvers")];
+
 /// Makes a plan sealed by Ada that needs two approvals, and keys of Bob, Cy and Eve.
 fn bench() -> (Lab, Served) {
     let lab = Lab::new();
     lab.write("plan.toml", PLAN);
     let sandbox = lab.serve("plan.toml", "");
     for key in ["bob", "cy", "eve"] {
-        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(lab.path(key)).status();
-        assert!(made.unwrap().success());
+        lab.make_key(key);
     }
     lab.cutover(&["plan", "plan.toml", "-o", "sealed.plan", "--as", "Ada", "--endpoint", &sandbox.url]).exits(0);
     (lab, sandbox)
@@ -31,11 +31,16 @@ fn bench() -> (Lab, Served) {
 fn with(lab: &Lab, args: &[&str], variables: &[(&str, &str)]) -> Ended {
     let mut command = lab.command(args);
     command.envs(variables.iter().copied());
-    Launch::of(command).end()
+    Launch::start(command).end()
 }
 
+/// Line of the file that lists whose signatures count.
 fn line(lab: &Lab, name: &str, key: &str) -> String {
     format!("{name} {}", std::fs::read_to_string(lab.path(&format!("{key}.pub"))).unwrap())
+}
+
+fn bob_and_cy(lab: &Lab) -> String {
+    line(lab, "Bob", "bob") + &line(lab, "Cy", "cy")
 }
 
 #[test]
@@ -128,19 +133,17 @@ fn with_approvers_only_signatures_of_listed_keys_count() {
     let _machine = shared();
     let (lab, sandbox) = bench();
     lab.write("approvers", &(line(&lab, "Bob", "bob") + &line(&lab, "Cy valid-before=\"20200101Z\"", "cy")));
-    let approvers = lab.path("approvers");
-    let set = [("CUTOVER_APPROVERS", approvers.to_str().unwrap())];
     // Names without signatures, typed where no approvers were configured.
     for name in ["Xaver", "Yves"] {
         lab.cutover(&["approve", "sealed.plan", "--as", name]).exits(0);
     }
     let run = |code: i32, says: &str| {
-        let ended = with(&lab, &with_yes(&sandbox, &["run", "sealed.plan"]), &set).exits(code);
+        let ended = with(&lab, &with_yes(&sandbox, &["run", "sealed.plan"]), &APPROVERS).exits(code);
         assert!(ended.stderr.contains(says), "{}", ended.stderr);
     };
     run(3, "has 0 (that of Xaver does not count: it is not signed");
     let approve = |name: &str, key: &[&str], code: i32, says: &str| {
-        let ended = with(&lab, &[&["approve", "sealed.plan", "--as", name], key].concat(), &set).exits(code);
+        let ended = with(&lab, &[&["approve", "sealed.plan", "--as", name], key].concat(), &APPROVERS).exits(code);
         assert!(ended.stderr.contains(says), "{}", ended.stderr);
     };
     approve("Bob", &[], 2, "only approvals with a signature count");
@@ -150,13 +153,13 @@ fn with_approvers_only_signatures_of_listed_keys_count() {
     approve("Bob", &["--key", "bob"], 0, "1 approval, 2 needed");
     approve("Bob", &["--key", "bob"], 3, "the same person");
     run(3, "needs 2 approvals and has 1");
-    lab.write("approvers", &(line(&lab, "Bob", "bob") + &line(&lab, "Cy", "cy")));
+    lab.write("approvers", &bob_and_cy(&lab));
     approve("Cy", &["--key", "cy"], 0, "2 approvals, 2 needed: it may be run");
     // An edited signature, and one of another approval, count for nothing.
     let sealed = std::fs::read_to_string(lab.path("sealed.plan")).unwrap();
     lab.write("forged.plan", &sealed.replace("\"as\":\"Xaver\"", "\"as\":\"Xavier\""));
     lab.cutover(&["check", "forged.plan"]).exits(7);
-    let ended = with(&lab, &with_yes(&sandbox, &["run", "sealed.plan"]), &set).exits(0);
+    let ended = with(&lab, &with_yes(&sandbox, &["run", "sealed.plan"]), &APPROVERS).exits(0);
     assert!(ended.stderr.contains("by Bob") && ended.stderr.contains("signed by SHA256:"), "{}", ended.stderr);
 
     // Checked as the bundle's README says.
@@ -196,7 +199,7 @@ fn stopped(lab: &Lab, sandbox: &Served, set: &[(&str, &str)]) {
     }
     let mut command = lab.command(&with_yes(sandbox, &["run", "sealed.plan", "--rate", "1"]));
     command.envs(set.iter().copied());
-    let launch = Launch::of(command);
+    let launch = Launch::start(command);
     assert!(launch.reaches("attempt_ended"));
     launch.signal("TERM");
     launch.end().exits(143);
@@ -219,57 +222,28 @@ fn approvals_are_counted_again_when_a_run_goes_on() {
     }
     let _machine = shared();
     let (lab, sandbox) = bench();
-    let approvers = lab.path("approvers");
-    let set = [("CUTOVER_APPROVERS", approvers.to_str().unwrap())];
     let (bob, cy) = (line(&lab, "Bob", "bob"), line(&lab, "Cy", "cy"));
     lab.write("approvers", &(bob.clone() + &cy));
-    stopped(&lab, &sandbox, &set);
+    stopped(&lab, &sandbox, &APPROVERS);
     lab.write("approvers", &bob);
-    neither_goes_on(&lab, &sandbox, &set, 3, "needs 2 approvals and has 1 (that of Cy does not count");
+    neither_goes_on(&lab, &sandbox, &APPROVERS, 3, "needs 2 approvals and has 1 (that of Cy does not count");
     lab.write("approvers", &(bob + &line(&lab, "Cy", "eve")));
-    neither_goes_on(&lab, &sandbox, &set, 3, "needs 2 approvals and has 1 (that of Cy does not count");
+    neither_goes_on(&lab, &sandbox, &APPROVERS, 3, "needs 2 approvals and has 1 (that of Cy does not count");
     lab.write("approvers", "");
-    neither_goes_on(&lab, &sandbox, &set, 3, "needs 2 approvals and has 0");
+    neither_goes_on(&lab, &sandbox, &APPROVERS, 3, "needs 2 approvals and has 0");
 }
 
-/// Changes the run's first event, and makes the hashes of its own lane again, as the journal's writer could.
+/// Changes the settings of the run and its first event, and makes the hashes again, as the journal's writer could.
 fn made_anew(lab: &Lab, change: impl Fn(&str) -> String) {
-    let journal = rusqlite::Connection::open(lab.path("cutover.db")).unwrap();
-    let texts = |sql: &str| -> Vec<String> {
-        let mut found = journal.prepare(sql).unwrap();
-        found.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
-    };
-    let guards = texts("SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'event'");
-    for guard in texts("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'event'") {
-        journal.execute_batch(&format!("DROP TRIGGER {guard}")).unwrap();
-    }
-    let (id, settings): (String, String) =
-        journal.query_row("SELECT id, settings FROM run", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-    journal.execute("UPDATE run SET settings = ?1", [change(&settings)]).unwrap();
-    let events: Vec<(i64, i64, String, String)> = {
-        let mut found = journal.prepare("SELECT seq, at, kind, detail FROM event WHERE lane = 0 ORDER BY seq").unwrap();
-        let read = found.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
-        read.map(Result::unwrap).collect()
-    };
-    let mut prev = chain::genesis(&id, LaneId::RUN);
-    for (seq, at_ms, kind, detail) in events {
-        let detail = if seq == 1 { change(&detail) } else { detail };
-        let link = Link {
-            prev: &prev,
-            lane: LaneId::RUN,
-            seq: seq.unsigned_abs(),
-            at_ms,
-            kind: &kind,
-            row: None,
-            detail: &detail,
-        };
-        let hash = link.hash();
-        let changed = "UPDATE event SET prev = ?1, hash = ?2, detail = ?3 WHERE lane = 0 AND seq = ?4";
-        journal.execute(changed, rusqlite::params![prev, hash, detail, seq]).unwrap();
-        prev = hash;
-    }
-    journal.execute("UPDATE lane SET head = ?1 WHERE lane = 0", [prev]).unwrap();
-    journal.execute_batch(&guards.join(";")).unwrap();
+    tamper(&lab.path("cutover.db"), |journal| {
+        for (table, column, which) in [("run", "settings", "1"), ("event", "detail", "lane = 0 AND seq = 1")] {
+            let read = format!("SELECT {column} FROM {table} WHERE {which}");
+            let text: String = journal.query_row(&read, [], |row| row.get(0)).unwrap();
+            let changed = format!("UPDATE {table} SET {column} = ?1 WHERE {which}");
+            journal.execute(&changed, [change(&text)]).unwrap();
+        }
+        rechain(journal, 1);
+    });
 }
 
 #[test]
@@ -279,11 +253,9 @@ fn a_seal_of_another_plan_and_an_approval_that_nobody_gave_hold_nothing() {
     }
     let _machine = shared();
     let (lab, sandbox) = bench();
-    let approvers = lab.path("approvers");
-    let set = [("CUTOVER_APPROVERS", approvers.to_str().unwrap())];
-    lab.write("approvers", &(line(&lab, "Bob", "bob") + &line(&lab, "Cy", "cy")));
+    lab.write("approvers", &bob_and_cy(&lab));
     // The terms that both agreed to, with the states that were seen.
-    stopped(&lab, &sandbox, &set);
+    stopped(&lab, &sandbox, &APPROVERS);
     let seal = "SELECT settings -> '$.seal' FROM run";
     let agreed = lab.journal().text(seal);
     let remove = || {
@@ -303,7 +275,7 @@ fn a_seal_of_another_plan_and_an_approval_that_nobody_gave_hold_nothing() {
     assert!(launch.reaches("attempt_ended"));
     launch.signal("TERM");
     launch.end().exits(143);
-    neither_goes_on(&lab, &sandbox, &set, 3, "needs 2 approvals and has 0");
+    neither_goes_on(&lab, &sandbox, &APPROVERS, 3, "needs 2 approvals and has 0");
     lab.cutover(&["audit", "verify"]).exits(0);
 
     let journal = rusqlite::Connection::open(lab.path("cutover.db")).unwrap();
@@ -312,7 +284,7 @@ fn a_seal_of_another_plan_and_an_approval_that_nobody_gave_hold_nothing() {
     std::fs::copy(lab.path("cutover.db"), lab.path("kept.db")).unwrap();
     let own = lab.journal().text(seal);
     made_anew(&lab, |text| text.replace(&own, &agreed));
-    neither_goes_on(&lab, &sandbox, &set, 7, "seals another plan");
+    neither_goes_on(&lab, &sandbox, &APPROVERS, 7, "seals another plan");
     lab.cutover(&["audit", "verify"]).exits(7);
 
     // Where names suffice, one name in the place of another.
@@ -331,7 +303,7 @@ fn whose_signatures_count_is_said_by_a_file_of_nobody_else_and_always_the_same_o
     let (lab, _sandbox) = bench();
     std::fs::create_dir(lab.path("house")).unwrap();
     std::fs::create_dir(lab.path("elsewhere")).unwrap();
-    lab.write("house/approvers", &(line(&lab, "Bob", "bob") + &line(&lab, "Cy", "cy")));
+    lab.write("house/approvers", &bob_and_cy(&lab));
     lab.write("house/op.toml", "approvers = \"approvers\"\n");
     // A file of a stranger, in the folder that the command is run in.
     lab.write("elsewhere/approvers", &line(&lab, "Eve", "eve"));
@@ -340,7 +312,7 @@ fn whose_signatures_count_is_said_by_a_file_of_nobody_else_and_always_the_same_o
         let args = ["approve", sealed, "--as", name, "--key", key, "--config", "../house/op.toml"];
         let mut command = lab.command(&args);
         command.current_dir(lab.path("elsewhere"));
-        Launch::of(command).end()
+        Launch::start(command).end()
     };
     approve("Eve", "../eve").exits(3).says("is not listed for that name");
     let mode =
@@ -363,7 +335,7 @@ fn what_is_to_be_typed_next_for_an_approval_works_as_it_stands() {
     }
     let _machine = shared();
     let (lab, sandbox) = bench();
-    lab.write("approvers", &(line(&lab, "Bob", "bob") + &line(&lab, "Cy", "cy")));
+    lab.write("approvers", &bob_and_cy(&lab));
     lab.write("op.toml", "approvers = \"approvers\"\n");
     let config = ["--config", "op.toml"];
     let typed = "cutover approve new.plan --as NAME --key KEY --config op.toml";
@@ -390,11 +362,9 @@ fn a_rehearsal_names_whatever_would_refuse_the_run() {
     let lab = Lab::new();
     lab.write("plan.toml", PLAN);
     lab.write("approvers", "Bob nonsense\n");
-    let approvers = lab.path("approvers");
-    let set = [("CUTOVER_APPROVERS", approvers.to_str().unwrap())];
-    let rehearsed = with(&lab, &["rehearse", "plan.toml"], &set);
+    let rehearsed = with(&lab, &["rehearse", "plan.toml"], &APPROVERS);
     assert!(rehearsed.stdout.contains("which `approvers` names, is not read: line 1"), "{}", rehearsed.stdout);
     std::fs::remove_file(lab.path("approvers")).unwrap();
-    let rehearsed = with(&lab, &["rehearse", "plan.toml"], &set);
+    let rehearsed = with(&lab, &["rehearse", "plan.toml"], &APPROVERS);
     assert!(rehearsed.stdout.contains("could not read"), "{}", rehearsed.stdout);
 }

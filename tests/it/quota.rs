@@ -160,7 +160,7 @@ fn an_expired_token_ends_the_launch_and_a_good_one_finishes_the_run() {
     let with = |token: String, args: &[&str]| {
         let mut command = lab.command(&with_yes(&sandbox, args));
         command.env("CUTOVER_AUTH_TOKEN", token);
-        Launch::of(command).end()
+        Launch::start(command).end()
     };
     with(fresh(), &["run", "plan.csv", "--rate", "20"]).exits(5);
     let tally = lab.journal().tally();

@@ -211,7 +211,7 @@ kind = "forbidden"
     // Nor does a launch with a wrong token.
     let mut wrong = lab.command(&with_yes(&sandbox, &RUN));
     wrong.env("CUTOVER_AUTH_TOKEN", "a-wrong-and-secret-token");
-    let ended = Launch::of(wrong).end().exits(5);
+    let ended = Launch::start(wrong).end().exits(5);
     shown.push_str(&ended.stdout);
     shown.push_str(&ended.stderr);
     files.extend(stored());
@@ -318,7 +318,7 @@ fn two_launches_that_make_one_journal_at_once_both_get_it() {
         };
         let [a, b] = ["a.csv", "b.csv"].map(|plan| {
             let args = args(plan);
-            Launch::of(lab.command(&args.each_ref().map(String::as_str)))
+            Launch::start(lab.command(&args.each_ref().map(String::as_str)))
         });
         a.end().exits(0);
         b.end().exits(0);
@@ -332,7 +332,7 @@ fn approvals_that_are_given_at_the_same_moment_are_all_kept() {
     lab.write("plan.csv", &plan(3, "cutovering,cutovering"));
     lab.cutover(&["plan", "plan.csv", "--endpoint", "sandbox", "-o", "sealed.plan", "--as", "Ada"]).exits(0);
     let names: Vec<String> = (1..=8).map(|n| format!("P{n}")).collect();
-    let all = names.iter().map(|name| Launch::of(lab.command(&["approve", "sealed.plan", "--as", name])));
+    let all = names.iter().map(|name| Launch::start(lab.command(&["approve", "sealed.plan", "--as", name])));
     let all: Vec<Launch> = all.collect();
     for approving in all {
         approving.end().exits(0);

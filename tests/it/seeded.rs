@@ -6,14 +6,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::bundle::{altered, by_hand_said, by_verb, lacks_tools, new_sums};
+use super::dice::Dice;
 use super::edits::{below, one_cell};
 use super::lab::home::Lab;
 use super::lab::machine::shared;
 use super::lab::plan;
-use super::truth::dice::Dice;
 
 /// Makes a signed bundle of a sealed plan, with one row refused.
 fn bench() -> (Lab, PathBuf) {
@@ -25,8 +24,7 @@ fn bench() -> (Lab, PathBuf) {
     lab.cutover(&["approve", "sealed.plan", "--as", "Bo"]).exits(0);
     lab.launch(&sandbox, &["run", "sealed.plan", "--rate", "off"]).exits(1);
     lab.cutover(&["control", "note", "of the night"]);
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(lab.path("mine")).status();
-    assert!(made.unwrap().success());
+    lab.make_key("mine");
     lab.cutover(&["audit", "export", "-o", "bundle", "--key", "mine"]).exits(0);
     let bundle = lab.path("bundle");
     (lab, bundle)
@@ -188,7 +186,7 @@ fn whatever_file_of_a_bundle_somebody_edits_it_is_found() {
     let n_seeds: u64 = std::env::var("CUTOVER_EDITS").map_or(40, |n| n.parse().unwrap());
     let (mut passed, mut n_by_hand) = (Vec::new(), 0);
     for seed in 1..=n_seeds {
-        let mut dice = Dice::of(&[seed]);
+        let mut dice = Dice::from_decision(&[seed]);
         let makes_sums = seed % 2 == 0;
         let mut done = (String::new(), false);
         let forged = altered(&bundle, "forged", |copy| {

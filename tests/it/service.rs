@@ -93,7 +93,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn of<R: Into<Reply>>(
+    pub(crate) fn start<R: Into<Reply>>(
         ids: &[&str],
         script: impl Fn(&mut Server, &str, Asked) -> R + Send + Sync + 'static,
     ) -> Self {
@@ -186,11 +186,11 @@ pub(crate) struct Night {
 }
 
 impl Night {
-    pub(crate) fn of<R: Into<Reply>>(
+    pub(crate) fn serving<R: Into<Reply>>(
         ids: &[&str],
         script: impl Fn(&mut Server, &str, Asked) -> R + Send + Sync + 'static,
     ) -> Self {
-        let night = Self { lab: Lab::new(), service: Service::of(ids, script) };
+        let night = Self { lab: Lab::new(), service: Service::start(ids, script) };
         night.plan("plan.csv", ids);
         night
     }
@@ -210,7 +210,7 @@ impl Night {
     pub(crate) fn launch_at(&self, rate: &str, args: &[&str]) -> Ended {
         let at = ["--endpoint", &self.service.url, "--yes", "--rate", rate, "--no-progress"];
         let quick = ["--verify-timeout", "3s"];
-        Launch::of(self.lab.command(&[args, &at, &quick].concat())).end()
+        Launch::start(self.lab.command(&[args, &at, &quick].concat())).end()
     }
 
     #[track_caller]

@@ -10,7 +10,7 @@ use crate::tools;
 
 fn with(mut command: Command, variables: &[(&str, &str)]) -> Ended {
     command.envs(variables.iter().copied());
-    Launch::of(command).end()
+    Launch::start(command).end()
 }
 
 const RUN: [&str; 7] = ["run", "plan.csv", "--yes", "--no-progress", "--rate", "off", "--endpoint"];
@@ -89,7 +89,7 @@ fn a_home_that_is_nobody_s_has_no_settings() {
     }
     let mut command = lab.command(&["check", "plan.csv"]);
     command.env_remove("HOME").env_remove("XDG_CONFIG_HOME");
-    Launch::of(command).end().exits(0);
+    Launch::start(command).end().exits(0);
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn each_variable_that_cannot_be_used_is_named() {
             let ended = |verb: &&[&str]| {
                 let mut command = lab.command(verb);
                 command.env(&name, text);
-                Launch::of(command).end()
+                Launch::start(command).end()
             };
             let ends: Vec<Ended> = verbs.iter().map(ended).collect();
             // An account may have any name.
@@ -287,11 +287,11 @@ fn each_variable_that_cannot_be_used_is_named() {
     lab.cutover(&["run", "plan.csv", "--yes", "--endpoint", "sandbox"]).exits(0);
     let mut weak = lab.command(&["serve", "--listen", "127.0.0.1:0"]);
     weak.env("CUTOVER_SERVE_TOKEN", "short");
-    Launch::of(weak).end().exits(2).says("CUTOVER_SERVE_TOKEN");
+    Launch::start(weak).end().exits(2).says("CUTOVER_SERVE_TOKEN");
     // A flag takes precedence over the variable, and the message is about the flag.
     let mut by_flag = lab.command(&["status", "--journal", "none.db"]);
     by_flag.env("CUTOVER_JOURNAL", "cutover.db");
-    let ended = Launch::of(by_flag).end().exits(2);
+    let ended = Launch::start(by_flag).end().exits(2);
     assert!(!ended.stderr.contains("CUTOVER_JOURNAL"), "{}", ended.stderr);
 }
 
@@ -432,7 +432,7 @@ fn on_a_terminal_prose_is_folded_and_commands_are_not() {
         let shell = format!("stty cols {columns}; '{cutover}' {verb}");
         let mut command = lab.command_of("script", &["-qec", &shell, "/dev/null"]);
         command.env("TZ", "UTC");
-        Launch::of(command).end().stdout.replace('\r', "")
+        Launch::start(command).end().stdout.replace('\r', "")
     };
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     for verb in ["status", "explain vm-2", "runs", "run none.csv --yes", "check none.csv"] {

@@ -99,7 +99,7 @@ fn in_toml(text: &str) -> String {
 
 /// Starts a service whose texts all have odd characters.
 fn odd_service(ids: &[&str]) -> Service {
-    Service::of(ids, |server: &mut Server, id, asked| {
+    Service::start(ids, |server: &mut Server, id, asked| {
         let seen = |server: &Server| {
             let mut body = server.body(id);
             let more = json!({"name": ODD, "hostname": ODD, "ip": ODD, "os_version": ODD, ODD: ODD,
@@ -215,7 +215,7 @@ fn no_verb_shows_what_nobody_would_see_in_text_or_in_json() {
                 let args = [&verb, &args[..], form].concat();
                 let mut command = lab.command(&args);
                 command.env("CUTOVER_VERIFY_TIMEOUT", "1s").env("CUTOVER_ATTEMPTS", "1");
-                let ended = Launch::of(command).end();
+                let ended = Launch::start(command).end();
                 let look = if is_a_table(&args) { is_clean_as_a_table } else { is_clean };
                 look(&format!("{args:?}"), &ended);
                 let (form, json) = (form.first(), ended.stdout.lines().collect::<Vec<_>>().join(""));
@@ -256,7 +256,7 @@ fn no_settings_and_no_variable_are_shown_as_they_stand() {
             for form in [&[][..], &["--json"]] {
                 is_clean(&settings, &lab.cutover(&[verb, form].concat()));
                 // A settings file that is named explicitly may set anything.
-                let named = Launch::of({
+                let named = Launch::start({
                     let mut command = lab.command(&[verb, form].concat());
                     command.env("CUTOVER_CONFIG", lab.path("cutover.toml"));
                     command
@@ -281,7 +281,7 @@ fn no_settings_and_no_variable_are_shown_as_they_stand() {
             for form in [&[][..], &["--json"]] {
                 let mut command = lab.command(&[verb, form].concat());
                 command.env(&name, &value);
-                is_clean(&format!("{name:?}"), &Launch::of(command).end());
+                is_clean(&format!("{name:?}"), &Launch::start(command).end());
             }
         }
     }

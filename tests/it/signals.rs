@@ -128,7 +128,7 @@ fn who_is_started_to_outlive_its_terminal_does() {
     let sandbox = lab.serve("plan.csv", "");
     // Started like by `nohup`.
     let args = with_yes(&sandbox, &["run", "plan.csv", "--rate", "40"]);
-    let launch = Launch::of(lab.limited("trap '' HUP", &args));
+    let launch = Launch::start(lab.limited("trap '' HUP", &args));
     assert!(launch.reaches_nth("attempt_ended", 5));
     launch.signal("HUP");
     launch.end().exits(0);

@@ -446,7 +446,7 @@ fn where_only_the_journal_says_a_run_goes_nobody_is_asked_unless_a_person_means_
     assert_eq!(sandbox.ledger().len(), n_asked, "somebody asked there");
     // Flags name it, as in the printed command, and so do the environment and a settings file.
     lab.cutover(&["reconcile", "--endpoint", &sandbox.url]).exits(1);
-    Launch::of({
+    Launch::start({
         let mut command = lab.command(&["reconcile"]);
         command.env("CUTOVER_ENDPOINT", &sandbox.url);
         command

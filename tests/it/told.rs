@@ -45,7 +45,7 @@ fn while_a_run_goes_on_what_is_printed_works_as_it_is_typed() {
     let sandbox = lab.serve("plan.csv", "");
     let mut command = lab.command(&with_yes(&sandbox, &["run", "plan.csv", "--rate", "10"]));
     command.env_remove("USER");
-    let launch = Launch::of(command);
+    let launch = Launch::start(command);
     assert!(launch.reaches_nth("attempt_ended", 3));
     let explained = lab.cutover(&["explain", "vm-00399"]).exits(0).stdout;
     assert!(explained.contains(" --watch") && !explained.contains("resume"), "{explained}");

@@ -22,7 +22,7 @@ fn command(lab: &Lab, args: &[&str]) -> Command {
 }
 
 fn typed(lab: &Lab, args: &[&str]) -> Ended {
-    Launch::of(command(lab, args)).end()
+    Launch::start(command(lab, args)).end()
 }
 
 fn with_plan() -> Lab {
@@ -123,7 +123,7 @@ fn trust_is_in_one_content_at_one_place_and_shows_it_first() {
     lab.write("cutover.toml", &format!("[profiles.a]\n{names}"));
     let mut elsewhere = command(&lab, &["trust", "--show", lab.path("cutover.toml").to_str().unwrap()]);
     elsewhere.current_dir("/");
-    let shown = Launch::of(elsewhere).end().exits(0).stdout;
+    let shown = Launch::start(elsewhere).end().exits(0).stdout;
     for value in [" = AWS_CONTAINER_AUTHORIZATION_TOKEN ", " = tok ", " = /run/user/0/agent "] {
         assert!(shown.contains(value), "{value}: {shown}");
     }
@@ -151,7 +151,7 @@ fn trust_is_in_one_content_at_one_place_and_shows_it_first() {
         }
         let mut there = command(&lab, &["check", "plan.csv"]);
         there.current_dir(&folder);
-        Launch::of(there).end().exits(2).says("it just lies in this folder");
+        Launch::start(there).end().exits(2).says("it just lies in this folder");
     }
     typed(&lab, &["trust", "--forget"]).exits(0).says("is trusted no longer");
     typed(&lab, &["check", "plan.csv"]).exits(2);
@@ -166,7 +166,7 @@ fn trust_is_in_one_content_at_one_place_and_shows_it_first() {
     lab.write("cutover.toml", "rate = 5\n");
     let mut homeless = command(&lab, &["trust"]);
     homeless.env_remove("HOME").env_remove("XDG_STATE_HOME");
-    Launch::of(homeless).end().exits(2).says("neither HOME nor XDG_STATE_HOME is set");
+    Launch::start(homeless).end().exits(2).says("neither HOME nor XDG_STATE_HOME is set");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_named_file_goes_before_the_folder_s_and_that_before_the_user_s() {
     let of = |args: &[&str], variables: &[(&str, &str)], key: &str| {
         let mut command = command(&lab, &[&["config", "show"], args].concat());
         command.envs(variables.iter().copied());
-        let shown = Launch::of(command).end().exits(0).stdout;
+        let shown = Launch::start(command).end().exits(0).stdout;
         let line = shown.lines().find(|line| line.split(' ').next() == Some(key)).unwrap().to_owned();
         line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
     };
@@ -200,7 +200,7 @@ fn a_named_file_goes_before_the_folder_s_and_that_before_the_user_s() {
     typed(&lab, &["check", "plan.csv", "--config", "."]).exits(2);
     let mut command = command(&lab, &["check", "plan.csv"]);
     command.env("CUTOVER_CONFIG", "none.toml");
-    Launch::of(command).end().exits(2).says("none.toml");
+    Launch::start(command).end().exits(2).says("none.toml");
     // Commands to type next name it as well.
     let refused = "[[fault]]\nsources = ['vm-00001']\nkind = 'status'\nstatus = 400\ncode = 'SMS.9001'\n";
     let sandbox = lab.serve("plan.csv", refused);
@@ -273,10 +273,10 @@ fn of_a_secret_s_file_one_line_is_sent_and_no_key() {
         let mut pod = command(&lab, &["plan", "plan.csv", "--endpoint", &sandbox.url]);
         pod.env_remove("CUTOVER_AUTH_TOKEN").env("HC_CONTAINER_CREDENTIALS_FULL_URI", &sandbox.url);
         pod.env("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", file);
-        Launch::of(pod).end().exits(5).says(says);
+        Launch::start(pod).end().exits(5).says(says);
         let mut serve = command(&lab, &["serve", "--token-file", file]);
         serve.env_remove("CUTOVER_SERVE_TOKEN");
-        Launch::of(serve).end().exits(2).says(says);
+        Launch::start(serve).end().exits(2).says(says);
     }
     assert!(sandbox.ledger().is_empty());
     plans(&of_a_token("good")).exits(0);
@@ -310,7 +310,7 @@ fn what_a_settings_file_names_is_looked_for_beside_it() {
     let there = |args: &[&str]| {
         let mut command = command(&lab, args);
         command.current_dir(lab.path("night")).env_remove("CUTOVER_AUTH_TOKEN");
-        Launch::of(command).end()
+        Launch::start(command).end()
     };
     for (kind, what) in kinds {
         let text = format!("profile = 'a'\nendpoint = 'URL'\n[profiles.a]\n{kind}\n").replace("URL", &sandbox.url);
@@ -335,20 +335,20 @@ fn what_a_settings_file_names_is_looked_for_beside_it() {
     };
     lab.write("night/stop", "");
     lab.write("night/certs", "not one");
-    Launch::of(with("stop_file = 'stop'")).end().exits(0);
+    Launch::start(with("stop_file = 'stop'")).end().exits(0);
     lab.write("etc/stop", "");
-    Launch::of(with("stop_file = 'stop'")).end().exits(4);
+    Launch::start(with("stop_file = 'stop'")).end().exits(4);
     fs::remove_file(lab.path("etc/stop")).unwrap();
     let mut by_tls = with("ca_bundle = 'certs'");
     by_tls.args(["--endpoint", "https://127.0.0.1:9"]);
-    Launch::of(by_tls).end().exits(2).says("../etc/certs");
+    Launch::start(by_tls).end().exits(2).says("../etc/certs");
     // A flag and the environment mean the current folder.
     let mut of_flag = with("");
     of_flag.args(["--stop-file", "stop"]);
-    Launch::of(of_flag).end().exits(4);
+    Launch::start(of_flag).end().exits(4);
     let mut of_environment = with("");
     of_environment.env("CUTOVER_STOP_FILE", "stop");
-    Launch::of(of_environment).end().exits(4);
+    Launch::start(of_environment).end().exits(4);
 }
 
 #[test]
@@ -396,7 +396,7 @@ fn the_files_that_a_plan_names_lie_below_its_folder_and_are_plain() {
     let mut piped = command(&lab, &["check", "-"]);
     piped.stdin(fs::File::open(lab.path("night/plan.toml")).map(Stdio::from).unwrap());
     lab.write("night/plan.toml", "files = ['outside.csv', 'night/../../etc/passwd']\n");
-    Launch::of(piped).end().exits(2).says("night/../../etc/passwd");
+    Launch::start(piped).end().exits(2).says("night/../../etc/passwd");
 }
 
 #[test]
@@ -405,7 +405,7 @@ fn a_stream_without_an_end_is_no_plan() {
     let endless = "yes 'vm-1,stopped,syncing' | head -c 1100000000";
     let mut command = lab.command_of("sh", &["-c", &format!("{endless} | {} check -", env!("CARGO_BIN_EXE_cutover"))]);
     command.env("TMPDIR", lab.path(""));
-    Launch::of(command).end().exits(2).says("more than 1 GiB came");
+    Launch::start(command).end().exits(2).says("more than 1 GiB came");
 }
 
 #[test]
@@ -464,7 +464,7 @@ fn what_is_proposed_to_type_is_quoted_for_a_shell() {
         let (_, run) = ended.stderr.split_once("next: ").unwrap();
         let mut shell = lab.command_of("sh", &["-c", &format!("PATH=$BIN:$PATH; {}", run.trim())]);
         shell.env("BIN", std::path::Path::new(env!("CARGO_BIN_EXE_cutover")).parent().unwrap());
-        Launch::of(shell).end().exits(0);
+        Launch::start(shell).end().exits(0);
         assert!(!lab.path("PWNED").exists() && lab.path("cutover.db").exists(), "{run}");
     }
 }
@@ -552,7 +552,7 @@ fn neither_a_wave_nor_the_environment_nor_a_folder_loosens_what_somebody_else_se
     let lab = against("", "[policy]\nmax_changes = 1\n");
     let mut command = command(&lab, &[&RUN[..], &["sandbox"]].concat());
     command.env("CUTOVER_MAX_CHANGES", "999");
-    Launch::of(command).end().exits(3).says("--max-changes allows 1");
+    Launch::start(command).end().exits(3).says("--max-changes allows 1");
 }
 
 #[test]

@@ -30,17 +30,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::dice::Dice;
 use crate::lab::home::Lab;
 use crate::lab::launch::{Ended, Launch};
 use crate::lab::machine::shared;
 
 mod claims;
-pub(crate) mod dice;
+mod draws;
 mod mischief;
 mod world;
 
 use claims::{Fault, Line, Night, Told};
-use dice::Dice;
 use mischief::Theme;
 use world::{World, now_us};
 
@@ -85,7 +85,7 @@ fn seeds() -> Vec<u64> {
     let (from, to) =
         range.split_once("..").map_or_else(|| (0, number(&range)), |(from, to)| (number(from), number(to)));
     let mut seeds: Vec<u64> = (from..to).collect();
-    seeds.sort_by_key(|seed| Theme::of(*seed) != Theme::Halves);
+    seeds.sort_by_key(|seed| Theme::from_seed(*seed) != Theme::Halves);
     seeds
 }
 
@@ -99,8 +99,8 @@ fn night(seed: u64, runtime: &tokio::runtime::Handle) -> Option<String> {
         lab: &lab,
         world: &world,
         url,
-        theme: Theme::of(seed),
-        dice: Dice::of(&[seed, KIND_DRIVER]),
+        theme: Theme::from_seed(seed),
+        dice: Dice::from_decision(&[seed, KIND_DRIVER]),
         launches: Vec::new(),
         notes: String::new(),
     };
@@ -184,11 +184,11 @@ impl Driver<'_> {
                 self.launch(RUN);
             }
         }
-        let ended = Launch::of(self.lab.command(&["audit", "verify"])).end();
+        let ended = Launch::start(self.lab.command(&["audit", "verify"])).end();
         if ended.code != Some(0) {
             writeln!(self.notes, "audit verify ended with {:?}: {}{}", ended.code, ended.stdout, ended.stderr).unwrap();
         }
-        let ended = Launch::of(self.lab.command(&["rollback"])).end();
+        let ended = Launch::start(self.lab.command(&["rollback"])).end();
         if !matches!(ended.code, Some(0 | 1)) {
             writeln!(self.notes, "rollback ended with {:?}: {}", ended.code, ended.stderr).unwrap();
         }
@@ -204,7 +204,7 @@ impl Driver<'_> {
             args.extend(["--pause-file", "pause", "--yes"]);
         }
         self.launches.push(now_us());
-        Launch::of(self.lab.command(&args))
+        Launch::start(self.lab.command(&args))
     }
 
     fn launch(&mut self, verb: &[&str]) {

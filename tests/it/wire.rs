@@ -39,7 +39,7 @@ fn the_endpoint_wins_over_the_region_and_the_vendors_variable_names_one_too() {
     let shown = |args: &[&str]| {
         let mut command = lab.command(&[&["config", "show"], args].concat());
         command.env("HW_REGION_NAME", "ru-moscow-1");
-        Launch::of(command).end().exits(0).stdout
+        Launch::start(command).end().exits(0).stdout
     };
     assert!(shown(&[]).contains("in the environment (HW_REGION_NAME)"), "{}", shown(&[]));
     lab.write("plan.csv", &plan(3, "stopped,syncing"));
@@ -54,7 +54,7 @@ fn rows_that_were_not_sent_say_so() {
     lab.write("plan.csv", &plan(1, "stopped,syncing"));
     let mut gone = lab.command(&["run", "plan.csv", "--endpoint", "http://127.0.0.1:1", "--yes", "--preflight", "off"]);
     gone.env("CUTOVER_ATTEMPTS", "1").env("CUTOVER_VERIFY_TIMEOUT", "1s");
-    Launch::of(gone).end();
+    Launch::start(gone).end();
     let story = lab.cutover(&["explain", "vm-00001"]).exits(0).stdout;
     assert!(story.contains("not sent: connection refused"), "{story}");
 }

@@ -7,7 +7,7 @@ use super::*;
 
 /// Answer to one request.
 #[derive(Clone, Debug)]
-struct Answered {
+struct QuotaAnswer {
     after_ms: u64,
     /// Time from leaving to the answer.
     took_ms: u64,
@@ -16,11 +16,11 @@ struct Answered {
     stated: Option<StatedQuota>,
 }
 
-fn answered() -> impl Strategy<Value = Answered> {
+fn answered() -> impl Strategy<Value = QuotaAnswer> {
     let stated = (1..10_000_u32, 1..120_000_u64).prop_map(|(calls, period_ms)| StatedQuota { calls, period_ms });
     let stated = prop::option::weighted(0.3, stated);
     (0..5_000_u64, 0..3_000_u64, any::<bool>(), prop::option::weighted(0.2, 0..60_u64), stated).prop_map(
-        |(after_ms, took_ms, is_throttled, retry_after_s, stated)| Answered {
+        |(after_ms, took_ms, is_throttled, retry_after_s, stated)| QuotaAnswer {
             after_ms,
             took_ms,
             is_throttled,
@@ -41,7 +41,7 @@ proptest! {
         let settings =
             GateSettings { per_second: Some(top), burst: 1, concurrency: 8, max_throttle: Duration::from_mins(10) };
         let mut quota = Quota::new(&settings, None, now);
-        for Answered { after_ms, took_ms, is_throttled, retry_after_s, stated } in answers {
+        for QuotaAnswer { after_ms, took_ms, is_throttled, retry_after_s, stated } in answers {
             now += Duration::from_millis(after_ms);
             let left_at = now - Duration::from_millis(took_ms);
             quota.let_through(left_at);

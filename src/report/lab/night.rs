@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use jiff::Timestamp;
 
-use super::Lab;
+use super::ReportLab;
 use crate::control::{self, By, Command, Wait};
 use crate::event::kind::EventKind;
 use crate::event::lane::{LaneEvent, LaneId};
@@ -67,11 +67,11 @@ const HOSTILE: &str = "=cmd|' /C calc'!A0\n| a | b |\u{1b}[31m\u{202e}drawkcab <
 
 /// Makes the known run: all eight verdicts, one row in doubt, one pending, and hostile texts. Row 2 was settled without a
 /// change.
-pub(crate) fn night() -> Lab {
+pub(crate) fn night() -> ReportLab {
     // Made once and copied: every event is a commit to disk.
     static NIGHT: OnceLock<Vec<u8>> = OnceLock::new();
     let folder = tempfile::tempdir().unwrap();
-    let lab = Lab { folder, order: Vec::new() };
+    let lab = ReportLab { folder, order: Vec::new() };
     let bytes = NIGHT.get_or_init(|| {
         let told = told_night();
         let copy = told.folder.path().join("copy.db");
@@ -82,7 +82,7 @@ pub(crate) fn night() -> Lab {
     lab
 }
 
-fn told_night() -> Lab {
+fn told_night() -> ReportLab {
     let mut rows: Vec<Row> = [
         "vm-applied",
         "vm-already",
@@ -106,7 +106,7 @@ fn told_night() -> Lab {
     rows[11].name = Some(HOSTILE.into());
     rows[11].note = Some("@SUM(A1)".into());
     rows[11].extra = vec![("=1+1".into(), "+1".into())];
-    let mut lab = Lab::with(&rows);
+    let mut lab = ReportLab::with(&rows);
     lab.begins();
     tell(&mut lab);
     lab.ends(Exit::NotOnTarget, None);
@@ -138,7 +138,7 @@ fn steering() -> Vec<EventKind> {
     ]
 }
 
-fn tell(lab: &mut Lab) {
+fn tell(lab: &mut ReportLab) {
     let forbidden =
         || Outcome::Rejected { status: 403, code: Some("SMS.0515".into()), message: "no permission".into() };
     let throttled = Outcome::Throttled {

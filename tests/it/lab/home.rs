@@ -29,6 +29,13 @@ impl Lab {
         std::fs::write(self.path(name), text).unwrap();
     }
 
+    /// Makes a key of `ssh-keygen` without a passphrase, in the files NAME and NAME.pub.
+    pub(crate) fn make_key(&self, name: &str) {
+        let mut made = Command::new("ssh-keygen");
+        made.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(self.path(name));
+        assert!(made.status().unwrap().success());
+    }
+
     /// Makes a command of the binary at home here, with a clean environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         self.command_of(env!("CARGO_BIN_EXE_cutover"), args)
@@ -67,7 +74,7 @@ impl Lab {
 
     /// Runs a verb to its end.
     pub(crate) fn cutover(&self, args: &[&str]) -> Ended {
-        Launch::of(self.command(args)).end()
+        Launch::start(self.command(args)).end()
     }
 
     /// Serves the sources of `plan`.
@@ -93,7 +100,7 @@ impl Lab {
 
     /// Begins `VERB … --yes --events` against a served sandbox.
     pub(crate) fn begin(&self, sandbox: &Served, args: &[&str]) -> Launch {
-        Launch::of(self.command(&with_yes(sandbox, args)))
+        Launch::start(self.command(&with_yes(sandbox, args)))
     }
 
     /// Runs `VERB … --yes --events` against a served sandbox to its end.

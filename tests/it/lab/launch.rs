@@ -28,7 +28,7 @@ pub(crate) struct Ended {
 }
 
 impl Launch {
-    pub(crate) fn of(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let (sender, events) = channel();
         let out = BufReader::new(child.stdout.take().unwrap());

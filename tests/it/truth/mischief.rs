@@ -3,7 +3,7 @@
 //! sources of statuses and codes: api-sms/ErrorCode.html, SMS FAQs PDF Issue 70 chapter 16,
 //! devg-apisign/api-sign-errorcode.html, api-sms status-code page; statuses of things in between: RFC 9110.
 
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// State of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Theme {
         Theme::Everything,
     ];
 
-    pub(crate) fn of(seed: u64) -> Self {
+    pub(crate) fn from_seed(seed: u64) -> Self {
         Theme::ALL[usize::try_from(seed % Theme::ALL.len() as u64).unwrap()]
     }
 
@@ -478,7 +478,7 @@ pub(crate) fn leaves_out(theme: Theme) -> u32 {
 pub(crate) enum When {
     /// After it was shown for the n-th time.
     Shown { nth: usize, ms: u64 },
-    /// When its n-th change arrives, before that is processed.
+    /// On the arrival of its n-th change, before that is processed.
     Sent { nth: usize },
     /// After its n-th change has arrived.
     AfterSent { nth: usize, ms: u64 },

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::dice::Dice;
 use super::mischief::{self, Answer, Deed, Effect, Glass, Meaning, Reading, Shape, State, Theme, When, Where, state};
+use crate::dice::Dice;
 
 /// Returns microseconds since 1970, by the clock with which the journal dates its events.
 pub(crate) fn now_us() -> u64 {
@@ -212,7 +212,7 @@ const TARGETS: &[State] =
 
 impl World {
     pub(crate) fn new(seed: u64, n_servers: usize) -> Self {
-        let theme = Theme::of(seed);
+        let theme = Theme::from_seed(seed);
         let now = now_us();
         let servers: Vec<Server> = (0..n_servers).map(|n| source(seed, theme, n, now)).collect();
         let by_id = servers.iter().enumerate().map(|(n, server)| (server.id.clone(), n)).collect();
@@ -241,7 +241,7 @@ impl World {
         let mut estate = self.estate();
         let now = now_us();
         for (n, server) in estate.servers.iter_mut().enumerate().filter(|(_, server)| server.puts.is_empty()) {
-            let to = mischief::elsewhere(&mut Dice::of(&[self.seed, n as u64, KIND_HAND, 1]));
+            let to = mischief::elsewhere(&mut Dice::from_decision(&[self.seed, n as u64, KIND_HAND, 1]));
             server.coming.push(Coming { at: now, step: Step::Foreign(Where::Elsewhere(to)) });
             server.pass(now);
         }
@@ -290,7 +290,7 @@ impl World {
         let field = |name: &str| sent[name].as_str().map(word);
         let body = Shown { copystate: field("copystate"), cycle: field("migrationcycle") };
         let found = server.state();
-        let mut dice = Dice::of(&[self.seed, n as u64, KIND_PUT, nth as u64]);
+        let mut dice = Dice::from_decision(&[self.seed, n as u64, KIND_PUT, nth as u64]);
         let deed = if calm {
             Deed { effect: Effect::In { ms: 0 }, answer: Answer::DONE, takes_ms: 1 }
         } else {
@@ -334,7 +334,7 @@ impl World {
         let calm = estate.is_calm;
         let server = &mut estate.servers[n];
         server.pass(now);
-        let mut dice = Dice::of(&[self.seed, n as u64, KIND_READ, server.n_reads]);
+        let mut dice = Dice::from_decision(&[self.seed, n as u64, KIND_READ, server.n_reads]);
         server.n_reads += 1;
         let takes_ms = dice.between(0, 10);
         let look = |shows| vec![(n, Look { arrived: now, answered: 0, by_id: true, shows })];
@@ -355,7 +355,7 @@ impl World {
 
     fn page(&self, estate: &mut Estate, now: u64) -> Reply {
         let calm = estate.is_calm;
-        let mut dice = Dice::of(&[self.seed, KIND_PAGE, estate.n_pages]);
+        let mut dice = Dice::from_decision(&[self.seed, KIND_PAGE, estate.n_pages]);
         estate.n_pages += 1;
         let takes_ms = dice.between(0, 20);
         let reading = if calm { Reading::Served } else { mischief::reading(self.theme, &mut dice) };
@@ -407,7 +407,7 @@ impl World {
 
 /// Returns the n-th source of a seed: its state, and what the plan wants.
 fn source(seed: u64, theme: Theme, n: usize, now: u64) -> Server {
-    let mut dice = Dice::of(&[seed, n as u64, KIND_PLAN]);
+    let mut dice = Dice::from_decision(&[seed, n as u64, KIND_PLAN]);
     let (start, target) = (dice.one_of(STARTS), dice.one_of(TARGETS));
     let whole = Wish { copystate: Some(target.copystate), cycle: Some(target.cycle), expects: None };
     let (start, wish) = if dice.percent(theme.halves()) {
@@ -420,7 +420,7 @@ fn source(seed: u64, theme: Theme, n: usize, now: u64) -> Server {
         // Some are on target already.
         (if dice.percent(5) { target } else { start }, whole)
     };
-    let hand = mischief::hand(theme, &mut Dice::of(&[seed, n as u64, KIND_HAND]));
+    let hand = mischief::hand(theme, &mut Dice::from_decision(&[seed, n as u64, KIND_HAND]));
     Server {
         id: format!("vm-{n:05}"),
         wish,

@@ -1,7 +1,9 @@
-//! Random numbers that are the same for the same seed.
+//! Random numbers that are the same for the same seed; the benchmarks use this file, too.
 
+/// Seeded sequence of numbers.
+///
 /// source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014), `SplitMix64`.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
