@@ -327,12 +327,13 @@ fn a_page_that_hangs_holds_back_no_verdict_that_another_page_proves() {
     let _machine = shared();
     let (reads, last) = (Sluice::default(), Sluice::default());
     let truly = estate(450);
-    let (all, held) = (reads.clone(), last.clone());
+    let (all, held, hangs) = (reads.clone(), last.clone(), AtomicBool::new(true));
     let endpoint = serve(move |asked| {
         if !asked.is_change() {
             all.pass();
         }
-        if asked.is_page() && asked.offset() >= 400 {
+        // Once: on a busy machine the rows come in several sweeps, of which only so many are under way at a time.
+        if asked.is_page() && asked.offset() >= 400 && hangs.swap(false, Ordering::Relaxed) {
             held.pass();
         }
         truly(asked)

@@ -160,9 +160,9 @@ impl Driver<'_> {
             std::thread::sleep(Duration::from_millis(self.dice.between(150, 1500)));
             launch.kill();
         }
-        let launch = self.begin(RUN);
+        let mut launch = self.begin(RUN);
         if self.theme.pauses() {
-            self.pause();
+            self.pause(&mut launch);
         }
         let ended = launch.end();
         self.ends(&ended);
@@ -222,7 +222,7 @@ impl Driver<'_> {
     }
 
     /// Pauses once a few changes have come; somebody else then moves the rest.
-    fn pause(&mut self) {
+    fn pause(&mut self, launch: &mut Launch) {
         let few = usize::try_from(self.dice.between(5, 15)).unwrap();
         for _ in 0..2000 {
             if self.world.n_puts() >= few {
@@ -231,20 +231,27 @@ impl Driver<'_> {
             std::thread::sleep(Duration::from_millis(2));
         }
         self.lab.write("pause", "");
-        // The file is noticed a moment later.
-        std::thread::sleep(PAUSE / 10);
+        // Nothing leaves after the journal has the pause.
+        while launch.is_running() && self.count("event", "kind = 'controlled'") == 0 {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         self.world.move_what_is_unsent();
         std::thread::sleep(PAUSE);
         std::fs::remove_file(self.lab.path("pause")).unwrap();
     }
 
     fn n_unsettled(&self) -> usize {
+        if self.count("run", "1") == 0 { N_ROWS } else { self.count("v_row", "verdict IN ('pending', 'in_doubt')") }
+    }
+
+    /// Counts lines of the journal; 0 as long as it has no such table or view.
+    fn count(&self, table: &str, which: &str) -> usize {
         let is_there = self.lab.path("cutover.db").exists()
-            && self.lab.journal().count("SELECT count(*) FROM sqlite_master WHERE name = 'run'") == 1;
-        if !is_there || self.lab.journal().count("SELECT count(*) FROM run") == 0 {
-            return N_ROWS;
+            && self.lab.journal().count(&format!("SELECT count(*) FROM sqlite_master WHERE name = '{table}'")) == 1;
+        if !is_there {
+            return 0;
         }
-        self.lab.journal().count("SELECT count(*) FROM v_row WHERE verdict IN ('pending', 'in_doubt')")
+        self.lab.journal().count(&format!("SELECT count(*) FROM {table} WHERE {which}"))
     }
 }
 

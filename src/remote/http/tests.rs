@@ -143,7 +143,7 @@ async fn a_refused_port_is_unsent() {
     assert_eq!(http.page(0, Connection::Any).await.value, Listed::Failed(unsent));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_server_without_tls_is_unsent() {
     let server = server(vec![answers("HTTP/1.1 400 Bad Request\r\n\r\n")]).await;
     // A handshake is not a request: nobody answers it, and the timeout ends it.
