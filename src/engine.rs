@@ -1,4 +1,4 @@
-//! Keeps enough calls open until the worklist is empty, or until the run is asked to stop.
+//! Scheduler of calls: keeps enough of them open until no row is left to do, or until the run is asked to stop.
 //!
 //! Rows come from the journal a page at a time and in the order of waves; what is open is bounded, and so is memory.
 //! [`call`] is one row, [`lane`] what the calls of one account share, [`reader`] how they see, [`stop`] how they end.
@@ -38,16 +38,16 @@ use lane::{Lane, RunParts};
 
 /// Calls that are open at once in a few lanes, most of them waiting to be verified.
 const OPEN: usize = 2048;
-/// What a lane may have open beside many others, as far as that goes: less than a page of sources makes its looks dear.
+/// Calls that each of many lanes may have open, as far as [`OPEN_IN_ALL`] allows: fewer than a page of sources make looks dear.
 const OPEN_IN_LANE: usize = 256;
-/// What all lanes have open, however many they are. Each portion may go beyond its lane's share by a quarter.
+/// Calls that all lanes together may have open. A portion of rows may go beyond its lane's share by a quarter of it.
 const OPEN_IN_ALL: usize = 8192;
-/// Rows that are open and not yet answered, as seconds of the pace: what one sweep saw of them is still fresh when
+/// Rows that are open and not yet answered, in seconds of the pace: the states that one sweep showed of them are still fresh when
 /// the last of them is sent.
 const FRESH_SECONDS: f64 = 40.0;
 const FRESH_AT_MOST: u32 = 1024;
 
-/// Why the engine could not go on.
+/// Reason for which the engine could not go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EngineError {
     #[error(transparent)]
@@ -67,7 +67,7 @@ impl From<DriverError> for EngineError {
     }
 }
 
-/// Carries all lanes side by side. One that stops leaves the others going.
+/// Carries all lanes side by side. A lane that stops leaves the others going.
 pub(crate) async fn run<R: Remote>(
     lanes: &[Arc<Lane<R>>],
     of_run: &RunParts,
@@ -84,7 +84,7 @@ pub(crate) async fn run<R: Remote>(
                 }
             }
             while let Some(stage) = stages.next() {
-                // What only those accounts have that stopped is left as it is.
+                // Rows of accounts that have stopped stay as they are.
                 if goes_on_in(lanes, book, &stage).await? {
                     if driver.begin_stage(&stage).await? == Leave::Denied {
                         return Ok(());
@@ -104,7 +104,7 @@ pub(crate) async fn run<R: Remote>(
     }
 }
 
-/// Whether an account that still goes has rows in the stage.
+/// Tells that an account that has not stopped has rows in the stage.
 async fn goes_on_in<R: Remote>(lanes: &[Arc<Lane<R>>], book: &Book, stage: &Stage) -> Result<bool, EngineError> {
     if lanes.iter().all(|lane| lane.stopped().is_none()) {
         return Ok(true);
@@ -154,7 +154,7 @@ async fn side_by_side<R: Remote>(
     first_failed
 }
 
-/// How much each of so many lanes may have open.
+/// Calls that each of so many lanes may have open, at least one.
 fn share_of_open(n_lanes: usize) -> usize {
     let n_lanes = n_lanes.max(1);
     (OPEN / n_lanes).max(OPEN_IN_LANE.min(OPEN_IN_ALL / n_lanes)).max(1)
@@ -187,7 +187,7 @@ async fn carry<R: Remote>(
         let rows = match book.read(move |journal, run| journal.page(run, which, after, portion)).await {
             Ok(rows) => rows,
             Err(error) => {
-                // What is on its way comes to its end.
+                // Open calls come to their ends.
                 lane.drain_run(DrainReason::JournalClosed);
                 read = Err(error);
                 break;
@@ -218,7 +218,7 @@ fn fresh_rows<R: Remote>(lane: &Lane<R>) -> u32 {
     rows
 }
 
-/// Waits until there is room for more rows. None: nothing new is started.
+/// Waits until there is room for more rows; `None` if nothing new is started.
 async fn admit<R: Remote>(
     lane: &Lane<R>,
     fresh: &Arc<Semaphore>,

@@ -64,7 +64,7 @@
 //!    [`waves`] is how a plan is carried out besides its rows, as data: stages, halt rules, window, forecast. [`control`] is
 //!    what may be said to a run while it goes. `steering` decides by both when stages begin, how fast they go and when the run
 //!    stops; `engine::driver` carries that out.
-//! 4. `gate`: where a request waits for leave to go, and in which line. `retry`: patience. `remote`: how requests leave and how answers
+//! 4. `gate`: where a request waits for leave to go, and in which order. `retry`: patience. `remote`: how requests leave and how answers
 //!    become outcomes. `transport`: how bytes leave and come back. [`credentials`]: who we are.
 //! 5. [`plan`]: bytes to rows, or every problem; `plan::file` is the plan file with waves and policy, [`plan::sealed`] what
 //!    people agreed to. `preflight`: `look` before touching, and `difference`, what would happen, as data.
@@ -93,8 +93,13 @@
 //! | *look*, *verification* | a read that decides whether to send; one that proves an effect |
 //! | *standing*, *verdict* | a row's place between untried and settled; a settled row's final word |
 //! | *gate*, *slot*, *pace*, *cool-down* | the wait for leave to send: room on the wire, the grid of tokens, an instant before which nothing goes |
+//! | *at hand* | of a change: near enough to its leave that its intent is recorded |
+//! | *queue position* | a place in a queue, held until it is given up; the first ones go |
+//! | *clearance* | the answer to a change that is about to leave: granted, one of few, paused, skipped or draining |
+//! | *lesson*, *probe* | a rate that answers taught; a try of more than that |
 //! | *patience* | the policy of retries, as data |
 //! | *wave*, *canary*, *soak* | a part of a plan that begins by itself; its first rows; the wait after it |
+//! | *turn* | a row's number among those that were tried |
 //! | *order* | a decision of steering that a lane or the driver carries out |
 //! | *estimate* | the time that is left, or that a plan needs |
 //! | *drain*, *abort* | start nothing new and wait for answers; also let go of what is on the wire |

@@ -1,4 +1,4 @@
-//! Result of a rehearsal: how the night would end, how long it would take, which limits it would meet, and what to change.
+//! Result of a rehearsal: the exit and duration of the night, the limits that it would meet, and advice.
 
 use std::io;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! Rollback of a run: which rows it changed, where each would have to go, and which cannot go back.
+//! Rollback of a run: the rows that it changed, the state to which each would go back, and those that cannot.
 //!
-//! Everything comes from the journal: from what preflight saw before the change, and what was seen after it.
+//! Everything comes from the journal: from the states that preflight saw before the change, and those seen after it.
 
 use std::io;
 use std::time::Duration;

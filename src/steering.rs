@@ -2,11 +2,12 @@
 //!
 //! [`SteeringState::decide`] is a function of the state and of what happened. It gives orders and carries none of them out: no
 //! journal, no clock, no lane. Times come in with what happened, and counts of the journal when [`StageOrder::Count`] asks for
-//! them; [`SteeringState::decide_stage`] is the same for the steps of a stage. `engine::driver` feeds both and carries the orders out.
+//! them; [`SteeringState::decide_stage`] is the same for the steps of a stage. `engine::driver` feeds both and carries the
+//! orders out.
 //!
-//! [`admission`] has the waits of a stage before it begins, [`estimate`] its duration, [`halt`] the failures that are enough, [`commands`]
-//! the commands of operators, [`lanes`] the limits of each lane. Each decision is an event of the run's own lane, and the next
-//! launch begins with the sum of these ([`Steered`]).
+//! [`admission`] has the waits of a stage before it begins, [`estimate`] its duration, [`halt`] the failures that are enough,
+//! [`commands`] the commands of operators, [`lanes`] the limits of each lane. Each decision is an event of the run's own lane,
+//! and the next launch begins with the sum of these ([`Steered`]).
 
 use std::time::Duration;
 
@@ -55,12 +56,12 @@ pub(crate) struct SteeringState {
     halt: Halt,
     /// Stage that has not begun yet.
     admission: Option<Admission>,
-    /// End of the window, as it was seen last within this stage.
+    /// End of the window at its last check within this stage.
     closes: Option<Timestamp>,
 }
 
 impl SteeringState {
-    /// State in which a launch begins; `steered` is what the events of earlier launches add up to.
+    /// Makes the state in which a launch begins; `steered` is the sum of the events of earlier launches.
     pub(crate) fn new(settings: SteeringSettings, terms: Terms, steered: Steered) -> Self {
         Self {
             halt: Halt::new(settings.halt.clone()),
@@ -79,7 +80,7 @@ impl SteeringState {
         self.lanes.enrol(lane);
     }
 
-    /// Orders that follow from what happened, to be carried out in turn.
+    /// Orders that follow from a happening, to be carried out in turn.
     pub(crate) fn decide(&mut self, input: Input) -> Vec<Order> {
         match input {
             Input::Commanded { command, by, control } => self.commanded(command, by, control),
@@ -106,7 +107,7 @@ impl SteeringState {
         }
     }
 
-    /// Takes a row into the count that the service has taken, or that has come out.
+    /// Counts a row as tried, once the service has taken it or it has come out.
     pub(crate) fn begin_row(&mut self) -> Turn {
         self.halt.begin()
     }
@@ -131,7 +132,7 @@ impl SteeringState {
         self.lanes.stopped(lane);
     }
 
-    /// Adds what a stage has shown of a lane, for the estimates of those behind it.
+    /// Adds the measurements of a stage in a lane, for the estimates of later stages.
     pub(crate) fn measured(&mut self, lane: LaneId, measured: &Measured) {
         self.lanes.measured(lane, measured);
     }
@@ -165,8 +166,7 @@ impl SteeringState {
         Some(format!("waiting {}", control::waits_for(waits.cause, &waits.stage, waits.until, zone)))
     }
 
-    /// Journals a command. Holding back comes first: what is sent meanwhile is less, not more. An attempt that is begun behind a
-    /// skip in the journal finds it before it leaves.
+    /// Journals a command. A pause or a skip takes effect before that, so that less is sent meanwhile and not more.
     fn commanded(&mut self, command: Command, by: By, control: Option<i64>) -> Vec<Order> {
         let command = commands::completed(command, &self.steered, &self.terms);
         let mut orders = Vec::new();
@@ -180,7 +180,7 @@ impl SteeringState {
         orders
     }
 
-    /// Adds an event to what the run was steered to, and lets a command take effect.
+    /// Adds an event to the sum of the run's steering, and lets a command take effect.
     fn committed(&mut self, at: Timestamp, event: &RunEvent) -> Vec<Order> {
         self.steered.add(at, event);
         match event {
@@ -289,7 +289,7 @@ impl SteeringState {
         orders
     }
 
-    /// Stops the run when the window closes within a stage, or when what is left of it is needed for the way back.
+    /// Stops the run when the window closes within a stage, or when the time that is left is needed for a roll-back.
     fn keep_to_the_window(&mut self, rates: &Rates, now: Timestamp) -> Vec<StageOrder> {
         let window = &self.settings.window;
         let Opening::Open { until } = window.at(now) else {
@@ -313,7 +313,7 @@ impl SteeringState {
         vec![StageOrder::LookAgain { at: last.max(now).min(again).min(until).max(soonest) }]
     }
 
-    /// Closes a stage in which no more is done, because it came to its end or because what is left cannot be done now.
+    /// Closes a stage in which no more is done: it is ended if no row of it is left.
     fn end_stage(&mut self, stage: Stage, n_left: u64) -> Vec<StageOrder> {
         let ended = (n_left == 0).then_some(Order::Record(RunEvent::StageEnded { stage }).into());
         ended.into_iter().chain(drain_if(self.halt.trips_at_the_end())).collect()

@@ -1,10 +1,10 @@
-//! The journal beside its recorder.
+//! Journal as a run reads it, on a connection of its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::journal::{Journal, JournalError, RunKey};
 
-/// The journal as a run reads it, beside the recorder that writes it.
+/// Connection to the journal for reading, beside the recorder that writes it.
 #[derive(Clone)]
 pub(crate) struct Book {
     journal: Arc<Mutex<Journal>>,
@@ -16,7 +16,7 @@ impl Book {
         Self { journal: Arc::new(Mutex::new(journal)), run }
     }
 
-    /// Reads off the runtime's threads.
+    /// Reads on a blocking thread, so that the runtime's own threads never wait for the disk.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Journal, RunKey) -> Result<T, JournalError> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Poll of what comes from outside while a run goes on: commands in the journal, and flag files.
+//! Poll of commands from outside while a run goes on: those in the journal, and flag files.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use crate::journal::commands::Unreadable;
 use crate::recorder::NotRecorded;
 use crate::whoami::Who;
 
-/// A command takes effect within half a second.
+/// Interval between two looks. A command takes effect within half a second.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 
-/// Files whose being there is a command.
+/// Files whose existence is a command.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FlagFiles {
     pub(crate) pause: Option<PathBuf>,
@@ -28,7 +28,7 @@ pub(crate) struct FlagFiles {
 pub(crate) struct CommandPoll {
     driver: Arc<Driver>,
     files: FlagFiles,
-    /// A reading of its own: what others read at length does not keep a command waiting.
+    /// Connection of its own, so that long reads of others keep no command waiting.
     book: Book,
     warn: Box<dyn Fn(&str) + Send + Sync>,
     paused_by_file: bool,
@@ -49,7 +49,7 @@ impl CommandPoll {
         Self { driver, files, book, warn, paused_by_file, stopped_by_file, cannot_look, unreadable: HashSet::new() }
     }
 
-    /// Serves until it is aborted, or until the journal takes nothing more.
+    /// Looks again and again until the task is aborted, or until the journal takes nothing more.
     pub(crate) async fn serve(mut self) -> Result<(), NotRecorded> {
         let mut due = interval(LOOK_EVERY);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -59,7 +59,7 @@ impl CommandPoll {
         }
     }
 
-    /// One look. What stands there already before a launch begins holds from its first request on.
+    /// Looks once. A command that is given before a launch begins holds from its first request on.
     pub(crate) async fn look(&mut self) -> Result<(), NotRecorded> {
         match self.book.read(Journal::open_commands).await {
             Ok((given, unreadable)) => {
@@ -75,7 +75,7 @@ impl CommandPoll {
                     }
                 }
             }
-            // The next look may succeed; flag files go on to work.
+            // The next look may succeed; flag files work meanwhile.
             Err(error) => {
                 if !std::mem::replace(&mut self.cannot_look, true) {
                     (self.warn)(&format!("commands in the journal cannot be read: {error}"));
@@ -107,7 +107,7 @@ fn is_there(path: &Path) -> bool {
     path.try_exists().unwrap_or(false)
 }
 
-/// Giver of a command by a flag file. Its maker is not asked for: its being there is the command.
+/// Giver of a command by a flag file. The owner of the file is not looked up: its existence is the command.
 fn by_file(path: &Path) -> By {
     By { user: None, who: Who::default(), ..By::me(&format!("the file {}", path.display()), None) }
 }

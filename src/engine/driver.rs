@@ -1,7 +1,7 @@
-//! Driver of steering: feeds it what happened, and carries its orders out.
+//! Driver of steering: feeds it the happenings of a run, and carries its orders out.
 //!
-//! Decisions are made in [`crate::steering`]. Here are the clock, the journal, the stop and the limits of lanes. Calls ask here
-//! before they send and tell here how they came out; the lanes themselves are not known here.
+//! Decisions are made in [`crate::steering`]. Here are the clock, the journal, the stop and the limits of lanes. Lanes ask
+//! here before a change leaves and report its result; the driver knows of each only its limits.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -43,7 +43,7 @@ pub(crate) struct Driver {
     paused: watch::Sender<bool>,
     /// Permits for the rows of a canary that may be on their way at once.
     cautious: Mutex<Option<Arc<Semaphore>>>,
-    /// Something that a wait depends on has changed.
+    /// Notified when a condition of a wait has changed.
     woken: Notify,
     state: Mutex<SteeringState>,
 }
@@ -51,15 +51,15 @@ pub(crate) struct Driver {
 /// Answer of steering to a row whose change is about to leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Clearance {
-    /// It leaves.
+    /// Leaves now.
     Granted,
-    /// It leaves as one of the few rows of a canary that may be on their way at once, with a permit ([`Driver::cautiously`]).
+    /// Leaves with a permit ([`Driver::cautiously`]), as one of the few rows of a canary that may be on their way at once.
     OneOfFew,
-    /// It waits, because changes are paused.
+    /// Waits, because changes are paused.
     Paused,
-    /// It is never sent, for this reason. A skip counts before all else: it settles the row even while the run drains.
+    /// Stays unsent for good, for this reason. A skip counts before all else: it settles the row even while the run drains.
     Skipped(Reason),
-    /// It is left for a later launch: its lane starts nothing new.
+    /// Stays for a later launch: its lane starts nothing new.
     Draining,
 }
 
@@ -140,7 +140,7 @@ impl Driver {
         _ = self.paused.subscribe().wait_for(|paused| !paused).await;
     }
 
-    /// Does the work; gives none as soon as changes may not be sent.
+    /// Does the work; `None` as soon as changes may not be sent.
     pub(crate) async fn unless_paused<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut pausing = self.paused.subscribe();
         tokio::select! {
@@ -207,12 +207,12 @@ impl Driver {
         self.state().lane_stopped(lane);
     }
 
-    /// Adds what a stage has shown of an account, for the estimates of those behind it.
+    /// Adds the measurements of a stage in an account, for the estimates of later stages.
     pub(crate) fn learn(&self, lane: LaneId, measured: &Measured) {
         self.state().measured(lane, measured);
     }
 
-    /// Begins a launch. Pauses of the one before it hold on only where somebody said so.
+    /// Begins a launch. Pauses of the launch before it hold on only if an operator gave them.
     pub(crate) async fn begin_launch(&self, began: RunEvent) -> Result<(), NotRecorded> {
         self.carry_out(vec![Order::Record(began)]).await
     }

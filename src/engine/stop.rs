@@ -1,4 +1,4 @@
-//! How a run is asked to end: drain (start nothing new) and abort (let go of what is on the wire).
+//! Stop of a run or a lane: drain (start nothing new) and abort (let go of requests on the wire).
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,12 +27,12 @@ pub(crate) struct Stop {
     drain: CancellationToken,
     /// Abort of this lane; cancelled with the run's.
     abort: CancellationToken,
-    /// The service lets nobody of this lane in, so nothing waits for leave any more. What is on the wire has its answer yet.
+    /// End of waits for leave: the service lets no request of this lane in. Requests on the wire still have their answers.
     shut: CancellationToken,
     reasons: Arc<Mutex<Vec<Why>>>,
 }
 
-/// A reason, and what there is to say of it.
+/// Reason for a drain, and the words in which it is told.
 type Why = (DrainReason, Option<String>);
 
 impl Default for Stop {
@@ -50,7 +50,7 @@ impl Default for Stop {
 }
 
 impl Stop {
-    /// The stop of one lane: it ends with the run, and may end before it.
+    /// Makes the stop of one lane: it ends with the run, and may end before it.
     pub(crate) fn of_lane(&self) -> Self {
         let abort = self.abort.child_token();
         Self { drain: self.run.child_token(), shut: abort.child_token(), abort, ..self.clone() }
@@ -82,9 +82,9 @@ impl Stop {
         self.shut.cancel();
     }
 
-    /// Lets go of what a lane still waits for when its end takes too long: a cool-down, an answer that does not come, a look
-    /// that shows nothing yet. Where nobody waits for the end, what is on its way has as long as `patience`. Where nothing can
-    /// come of the time that is left, as `is_in_vain` says of it, it is not waited for.
+    /// Lets go of everything that a lane still waits for when its end takes too long: a cool-down, an answer that does not
+    /// come, a look that shows nothing yet. Unless somebody asked for the end, requests on their way have `patience` in
+    /// addition. The rest of the time is not waited out where `is_in_vain` tells that nothing can come of it.
     pub(crate) async fn let_go_in_time(self, patience: Duration, is_in_vain: impl Fn(Duration) -> bool) {
         self.drain.cancelled().await;
         let asked = async {
@@ -108,7 +108,7 @@ impl Stop {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|(known, _)| *known == reason)
     }
 
-    /// The first reason, of those that somebody chose, for which the run was told to stop, and what there is to say of it.
+    /// First reason to stop that somebody chose, by a command or a rule, and the words in which it is told.
     pub(crate) fn chosen(&self) -> Option<Why> {
         let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         let chosen = |reason: DrainReason| match reason {
@@ -134,7 +134,7 @@ impl Stop {
 
     /// Does the work; `None` as soon as nothing new may be started.
     ///
-    /// No `async fn`, in which the work would lie twice: as what was given, and as what is awaited.
+    /// No `async fn`, whose future would hold the work twice: as its argument, and as the future that is awaited.
     pub(crate) fn unless_draining<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
         work.with_cancellation_token(&self.drain)
     }
@@ -150,7 +150,7 @@ impl Stop {
     }
 }
 
-/// Waits as long as something may come of it.
+/// Waits for so long, or until the rest of that time is in vain.
 async fn wait(bound: Duration, is_in_vain: &impl Fn(Duration) -> bool) {
     let until = Instant::now() + bound;
     loop {
@@ -194,7 +194,7 @@ mod tests {
         assert!(other.is_draining() && run.is_draining() && one.has_reason(DrainReason::JournalClosed));
     }
 
-    /// After how many seconds a lane lets go of what never comes.
+    /// Seconds after which a lane lets go of an answer that never comes.
     async fn lets_go_after(patience: Duration, ask: impl FnOnce(&Stop, &Stop)) -> u64 {
         let run = Stop::default();
         let lane = run.of_lane();

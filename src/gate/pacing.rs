@@ -1,4 +1,4 @@
-//! Times at which requests of a lane may leave, from its cool-down, its pace, and what answers taught about the latter.
+//! Times at which requests of a lane may leave, from its cool-down, its pace, and the lessons of answers about the latter.
 //!
 //! Decisions are made from what is known at an instant that the caller names; nothing waits here.
 
@@ -22,7 +22,7 @@ pub(super) enum RequestKind {
 /// Decision about the request at the head of the queue, once the cool-down is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Precedence {
-    /// It leaves now, and its token is taken.
+    /// Leaves now; its token is taken.
     Goes,
     /// The lane is throttled, and a read waits: it goes first.
     ReadsFirst,

@@ -27,8 +27,8 @@ impl Pass {
 }
 
 impl Gate {
-    /// Waits for the cool-down and the pace. Giving up while waiting costs no token of the lane's own pace, except while waiting for
-    /// the rate of all accounts behind it, where it costs one.
+    /// Waits for the cool-down and the pace. Giving up while waiting costs no token of the lane's own pace, except while
+    /// waiting for the rate of all accounts behind it, where it costs one.
     pub(crate) async fn pass(&self, at_hand: AtHand) -> Pass {
         let AtHand { slot, mut positions } = at_hand;
         let slot = match slot {
@@ -97,7 +97,8 @@ impl Gate {
         if goes_first { HeldPositions::default() } else { positions }
     }
 
-    /// Waits for leave; gives up the position among all lanes if its own lane is told to wait, so that no other lane waits behind it.
+    /// Waits for leave; gives up the position among all lanes if its own lane is told to wait, so that no other lane waits
+    /// behind it.
     async fn pass_with(&self, request: RequestKind, slot: Slot, positions: &mut HeldPositions) -> Pass {
         let mut pass = std::pin::pin!(self.pass_for(request, slot));
         if positions.shared.is_some() {

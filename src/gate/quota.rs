@@ -1,10 +1,10 @@
 //! Estimate of the rate that the service accepts in a lane: lowered by 429s, raised again by success.
 //!
-//! The quota is published nowhere. A 429 with a figure sets the limit to it. One without may be chance, an outage or a quota, and
-//! [`Suspicion`] tells chance from the others. The requests let through in the second before are what the service accepts, and
-//! success climbs from half of that back to just below it within a second. What was learned is tested again, soon if it was learned
-//! from little, and from time to time in any case: a little more than the believed rate is tried, and more and more as long as that
-//! is accepted. Refusals with nothing accepted between them are one lesson, however many they are.
+//! The quota is published nowhere. A 429 with a figure sets the limit to it. One without may be chance, an outage or a quota,
+//! and [`Suspicion`] tells chance from the others. The requests let through in the second before are what the service accepts,
+//! and success climbs from half of that back to just below it within a second. What was learned is tested again, soon if it was
+//! learned from little, and from time to time in any case: a little more than the believed rate is tried, and more and more as
+//! long as that is accepted. Refusals with nothing accepted between them are one lesson, however many they are.
 
 use std::fmt;
 use std::time::Duration;
@@ -28,7 +28,8 @@ const ROOM_BELOW_COUNT: f64 = 0.98;
 /// Part of a stated figure below which a refusal is not due to the quota.
 const NEAR_FIGURE: f64 = 0.9;
 const FIRST_WAIT: Duration = Duration::from_secs(2);
-/// Wait while others are let through, or after more than the believed rate was tried: the believed rate is accepted again at once.
+/// Wait while others are let through, or after more than the believed rate was tried: the believed rate is accepted again at
+/// once.
 const WAIT_AMONG_OTHERS: Duration = Duration::from_millis(250);
 /// Wait after the kept pace was refused: by then a window of a second has passed.
 const WAIT_AFTER_SURPRISE: Duration = Duration::from_secs(1);
@@ -39,8 +40,8 @@ const UNSTATED_PERIOD: Duration = Duration::from_mins(1);
 const PROBE_EVERY: Duration = Duration::from_secs(28);
 /// Time until a probe where no figure is stated: the belief is less certain then, and is tested sooner.
 const PROBE_COUNT_EVERY: Duration = Duration::from_secs(24);
-/// Time until a probe after a lesson from less than a second, from an outage, or from another run: one window in which the rate was
-/// kept to.
+/// Time until a probe after a lesson from less than a second, from an outage, or from another run: one window in which the rate
+/// was kept to.
 const PROBE_SOON: Duration = Duration::from_secs(1);
 /// Time until a probe after the kept pace was refused: others may have used the quota for a moment only.
 const PROBE_AFTER_SURPRISE: Duration = Duration::from_secs(10);
@@ -182,8 +183,8 @@ impl Basis {
 }
 
 impl Remembered {
-    /// Returns what it is worth by now. A figure stands in the service's own text, and becomes doubtful after a day; a rate found by
-    /// trying is found again in seconds, and is forgotten after a day.
+    /// Returns what it is worth by now. A figure stands in the service's own text, and becomes doubtful after a day; a rate
+    /// found by trying is found again in seconds, and is forgotten after a day.
     fn basis(self) -> Basis {
         let Learned { per_second, stated } = self.learned;
         let is_firm = self.age < REMEMBERED;

@@ -16,8 +16,8 @@ struct SlotCount {
     wanted: usize,
     /// Slots that exist, taken or free.
     now: usize,
-    /// The service has accepted our credentials. Until then one request goes alone: a wrong key is locked for all its users after six
-    /// attempts.
+    /// The service has accepted our credentials. Until then one request goes alone: a wrong key is locked for all its users
+    /// after six attempts.
     open: bool,
     /// Waiters that go first and for whom no slot is set aside yet.
     n_first: usize,

@@ -16,7 +16,7 @@ use super::settings::GateSettings;
 use super::shared_rate::SharedRate;
 use super::slots::{Slot, Slots};
 
-/// Lessons of earlier launches of the same account, in whichever run.
+/// Lessons of earlier launches about the same account, in whichever run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Past {
     pub(crate) quota: Option<Remembered>,
@@ -85,8 +85,8 @@ impl Gate {
         self.slots.take().await
     }
 
-    /// Takes a slot for a read, which gets the next one that is given back: in a throttled lane, changes hold slots while they wait,
-    /// and others wait for slots behind them.
+    /// Takes a slot for a read, which gets the next one that is given back: in a throttled lane, changes hold slots while they
+    /// wait, and others wait for slots behind them.
     pub(crate) async fn slot_for_read(&self) -> Slot {
         self.slots.take_first().await
     }
@@ -151,8 +151,8 @@ impl Gate {
         self.shared.as_ref().and_then(|shared| shared.due()).map_or(own, |due| due.max(own))
     }
 
-    /// Waits until something holds of an instant and the time of day. Both are read again whenever the pace or the cool-down changes, and
-    /// once the instant is [`AT_HAND`].
+    /// Waits until `holds` is true of an instant and the present one. Both are read again when the pace or the cool-down
+    /// changes, and [`AT_HAND`] before the instant.
     pub(super) async fn until(&self, at: impl Fn(&Self) -> Instant, holds: impl Fn(Instant, Instant) -> bool) {
         loop {
             // Subscribes before anything is read, so that no later change is missed.

@@ -1,5 +1,5 @@
-//! Admission of a stage: the soak of the stages before it, approvals, and the window. After each wait the next condition is checked
-//! anew.
+//! Admission of a stage: the soak of the stages before it, approvals, and the window. After each wait the next condition is
+//! checked anew.
 
 use std::collections::VecDeque;
 
@@ -123,7 +123,7 @@ impl Admission {
         }
     }
 
-    /// Goes on behind a wait, or waits again if nothing has come of it.
+    /// Goes on after a wait, or waits again if its condition does not hold yet.
     pub(crate) fn waited(
         &mut self,
         basis: &AdmissionBasis,
@@ -170,13 +170,12 @@ fn unreleased(release: &Stage) -> String {
 }
 
 impl AdmissionBasis<'_> {
-    /// Waves before a stage. Those of a plan file have their numbers in its order; rows of no wave, or of another, come behind
-    /// them.
+    /// Waves before a stage, with their numbers. Waves of a plan file are numbered in its order; all others come behind them.
     fn earlier_waves(&self, stage: &Stage) -> impl Iterator<Item = (u32, &WaveTerms)> {
         (0_u32..).zip(&self.terms.waves).take_while(|(wave_no, _)| *wave_no < stage.wave_no)
     }
 
-    /// End of the soak of what was changed before a stage, if there is one. What nobody changed has nothing to show.
+    /// End of the soak of what was changed before a stage, if there is one. Stages in which nothing was changed soak for no time.
     fn soaks_until(&self, stage: &Stage, at_rest: &AtRest) -> Option<Timestamp> {
         let later = |at: Timestamp, soak_s: Option<u64>| {
             let soak = SignedDuration::from_secs(soak_s.and_then(|soak| i64::try_from(soak).ok()).unwrap_or(0));
@@ -195,8 +194,8 @@ impl AdmissionBasis<'_> {
         earlier.chain(own_canary.and_then(|wave| canary_soaked(stage.wave_no, wave))).max()
     }
 
-    /// Releases that are still needed before a stage begins: of its wave, of what is behind its canary, and of what
-    /// is behind the canary of an earlier wave that had nothing more.
+    /// Releases that are still needed before a stage begins: of its wave, of the rest after its canary, and of the rest after the
+    /// canary of an earlier wave.
     fn releases_needed(&self, stage: &Stage, at_rest: &AtRest) -> Vec<Stage> {
         let behind_canary = |wave: &WaveTerms| wave.canary.as_ref().is_some_and(|canary| canary.stage.approval);
         let release = |wave_no: u32, wave: &WaveTerms, part| Stage { wave_no, wave: Some(wave.name.clone()), part };
@@ -221,8 +220,8 @@ impl AdmissionBasis<'_> {
     }
 }
 
-/// Orders before another stage follows: none, if it may. What is not known of one is no leave for the next, in whichever
-/// account it is left.
+/// Orders before another stage follows: none, if it may. No stage follows while rows of the one before it are left, in whichever
+/// account.
 pub(crate) fn next(behind: &Stage, left: &LeftOf, is_draining: bool) -> Vec<StageOrder> {
     match halt_behind(behind, left) {
         None => Vec::new(),
@@ -235,7 +234,7 @@ pub(crate) fn next(behind: &Stage, left: &LeftOf, is_draining: bool) -> Vec<Stag
     }
 }
 
-/// Reason why nothing begins behind a stage, if rows of it are left.
+/// Reason for which no stage follows this one, if rows of it are left.
 fn halt_behind(stage: &Stage, left: &LeftOf) -> Option<String> {
     let told = |left: &Left, how: &str| {
         let Left { n_rows, first } = left;

@@ -15,8 +15,8 @@ pub(crate) struct ByHand {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct RateByHand(pub(crate) Option<f64>);
 
-/// Completes a release that does not say what it is for: it is for what waits now, or else for the beginning of the wave. Said
-/// twice, it does not reach further than said once.
+/// Completes a release that names no part: it is for the part that waits now, or else for the first that needs one. Given
+/// twice, it releases no more than given once.
 pub(crate) fn completed(command: Command, steered: &Steered, terms: &Terms) -> Command {
     let Command::Release { wave, part: None } = command else { return command };
     let waits = steered.waits.as_ref().and_then(|waits| waits.for_release_of(&wave));

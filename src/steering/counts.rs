@@ -1,5 +1,5 @@
-//! Counts of failures: what the service took is tried, what came out badly is failed, and one after another is the order
-//! in which rows were tried.
+//! Counts of failures. A row that the service took is tried, one that came out badly is failed, and consecutive failures are
+//! those of rows that were tried one after another.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,7 +10,7 @@ use crate::ledger::standing::Standing;
 use crate::values::share::Share;
 use crate::waves::halt::{HaltRules, MIN_SAMPLE};
 
-/// Different causes past these are counted as one: their texts come from outside.
+/// Number of causes that are counted apart; further ones are counted as one, because their texts come from outside.
 const MOST_CAUSES: usize = 1_000;
 
 /// Result of a row that was tried.
@@ -24,8 +24,7 @@ pub(crate) enum TryResult {
 }
 
 impl TryResult {
-    /// Result of a row with this verdict. None: it says nothing about how the run goes, because nothing was sent for it, or
-    /// because reads cannot show its target.
+    /// Result of a row with this verdict; `None` if it says nothing about the run: nothing was sent for it, or it was blocked.
     pub(crate) fn from_verdict(standing: &Standing, verdict: Verdict, no_look_succeeded: bool) -> Option<Self> {
         if standing.attempts == 0 && verdict != Verdict::Applied {
             return None;
@@ -63,7 +62,7 @@ impl TryResult {
 pub(crate) enum Sample {
     /// Rows that were tried so far: too few of them say nothing yet.
     SoFar,
-    /// All of a stage that has come to its end, however few rows that are.
+    /// Rows of a stage that has come to its end, however few they are.
     Whole,
 }
 
@@ -72,7 +71,8 @@ pub(crate) enum Sample {
 pub(crate) struct Count {
     tried: u64,
     failed: u64,
-    /// Failures of earlier launches, which are part of the sample. They stop nothing again: who goes on knows of them.
+    /// Failures of earlier launches, which are part of the sample. They halt nothing again: the operator who resumed knows of
+    /// them.
     failed_before: u64,
     order: TurnOrder,
     longest: u64,
@@ -84,7 +84,7 @@ pub(crate) struct Count {
 pub(crate) struct Turn(u64);
 
 impl Count {
-    /// The same, for rows that are tried from this turn on.
+    /// Begins the count at this turn: earlier ones are no part of its order.
     pub(crate) fn beginning_at(self, turn: Turn) -> Self {
         Self { order: TurnOrder { first: turn.0, ..TurnOrder::default() }, ..self }
     }
@@ -114,7 +114,7 @@ impl Count {
         }
     }
 
-    /// Takes out rows with this result that are opened again: it was not about them.
+    /// Takes out rows with this result that are opened again, because the refusal was not about them.
     pub(crate) fn forget(&mut self, result: &TryResult, n_rows: u64) {
         let TryResult::Failed { cause } = result else { return };
         self.tried = self.tried.saturating_sub(n_rows);
@@ -134,14 +134,14 @@ impl Count {
         *self.causes.entry(cause.to_owned()).or_default() += n_rows;
     }
 
-    /// A row is taken by the service, and not proven yet. It counts as tried from here on: what fails is known at
-    /// once and what goes well only after a look, so that the settled rows alone would look worse than they are.
+    /// Counts a row as tried as soon as the service has taken it. A failure is known at once and a success only after a look,
+    /// so that a count of settled rows alone would look worse than the run is.
     pub(crate) fn begin(&mut self) -> Turn {
         self.tried += 1;
         self.order.begin()
     }
 
-    /// Counts the result of a turn. None: its row is left for a later launch.
+    /// Counts the result of a turn; `None` if its row is left for a later launch.
     pub(crate) fn end(&mut self, turn: Turn, result: Option<&TryResult>) {
         let Some(result) = result else {
             self.tried -= 1;
@@ -157,7 +157,7 @@ impl Count {
         self.blame(cause, 1);
     }
 
-    /// The turn of the row that is tried next.
+    /// Turn of the row that is tried next.
     pub(crate) fn next(&self) -> Turn {
         Turn(self.order.first + self.order.fates.len() as u64)
     }
@@ -197,9 +197,9 @@ impl Count {
 /// Results of the rows that were tried one after another, as far as a series of failures may still grow.
 #[derive(Clone, Debug, Default)]
 struct TurnOrder {
-    /// The turn of the first fate that is kept.
+    /// Turn of the first fate that is kept.
     first: u64,
-    /// As many before it failed one after another.
+    /// Number of rows directly before it that failed one after another.
     failed_before: u64,
     fates: VecDeque<TurnFate>,
 }

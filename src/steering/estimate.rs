@@ -1,4 +1,4 @@
-//! Estimates: how long a stage would take, and whether there is time for it and for the way back.
+//! Estimates of the time that a stage would take and that a roll-back would, and the check that both fit the window.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(crate) struct Estimator<'a> {
 }
 
 impl Estimator<'_> {
-    /// Time that the wave would take from a stage on. None: nothing depends on it, and it is too short to matter.
+    /// Time that the wave would take from a stage on; `None` if nothing depends on it and it is too short to matter.
     pub(crate) fn without_end(&self, stage: &Stage, counted: &StageCounts) -> Option<String> {
         let tells = !self.terms.waves.is_empty() || counted.rows_of(stage.part) > WORTH_TELLING;
         tells.then(|| self.wave_from(stage, counted).to_string())
@@ -52,8 +52,8 @@ impl Estimator<'_> {
         (fit, format!("{band}{reserved}; {fit}: there is time until {local}, {} from now", spoken(left)))
     }
 
-    /// Time for the way back of what was moved, and of so many rows more of each lane: at the settings' own rate, whatever the
-    /// stage's is.
+    /// Time for a roll-back of the rows that were moved, and of so many more in each lane, at the rate of the settings whatever
+    /// that of the stage is.
     pub(crate) fn way_back(&self, more: impl Fn(LaneId) -> u64) -> Band {
         let ahead = |lane: &LaneState| {
             let LaneState { terms, n_moved, .. } = lane;
@@ -85,7 +85,7 @@ impl Estimator<'_> {
         Band::side_by_side(ahead, self.rates.shared, self.settings.verify_timeout)
     }
 
-    /// Work of a lane. What the service takes may be less than what we allow ourselves.
+    /// Work of a lane, at the lower of our limit and the rate that the service accepts.
     fn ahead(&self, lane: &LaneState, rate: Option<f64>, concurrency: u32, rows: u64) -> Ahead {
         let per_second = match (rate, self.rates.believed.get(&lane.terms.id).copied()) {
             (Some(rate), Some(believed)) => Some(rate.min(believed)),

@@ -1,4 +1,4 @@
-//! Halt rules at work: those of the run and those of the stage that goes on, each over its own count.
+//! Halt rules of the run and of the current stage, each applied to a count of its own.
 
 use super::counts::{Count, Sample, TryResult, Turn};
 use super::input::StageCounts;
@@ -11,7 +11,7 @@ pub(crate) struct Halt {
     run_rules: HaltRules,
     of_stage: Count,
     stage_rules: HaltRules,
-    /// Stage that goes on, or else the last one. None: none has begun.
+    /// Current stage, or else the last one; `None` until one has begun.
     stage: Option<Stage>,
     /// The run has halted already: the first reason is the one that is told.
     is_halted: bool,
@@ -29,12 +29,12 @@ impl Halt {
         }
     }
 
-    /// Tells that rules look at what earlier launches tried in a stage of such rules.
+    /// Tells that a rule needs the results of earlier launches in a stage with these rules.
     pub(crate) fn counts_in_stage(&self, stage_rules: &HaltRules) -> bool {
         !(stage_rules.is_off() && self.run_rules.is_off())
     }
 
-    /// Tells that the run's rules look at what earlier launches tried, and nobody has counted it yet.
+    /// Tells that a rule of the run needs the results of earlier launches, and they are not counted yet.
     pub(crate) fn counts_earlier_launches(&self) -> bool {
         self.stage.is_none() && !self.run_rules.is_off()
     }
@@ -56,7 +56,7 @@ impl Halt {
         self.of_run.begin()
     }
 
-    /// Counts the result of a turn. None: its row is left for a later launch.
+    /// Counts the result of a turn; `None` if its row is left for a later launch.
     pub(crate) fn end(&mut self, turn: Turn, result: Option<&TryResult>) {
         self.of_run.end(turn, result);
         self.of_stage.end(turn, result);
@@ -72,8 +72,8 @@ impl Halt {
         self.trips_by(Sample::SoFar)
     }
 
-    /// Reason to halt, given once, at the end of a stage: that is sample enough for the stage's own rules; for those of the
-    /// run only if nothing in it went well.
+    /// Reason to halt, given once, at the end of a stage: all of it is a large enough sample for the stage's own rules, and for
+    /// those of the run only if nothing in it went well.
     pub(crate) fn trips_at_the_end(&mut self) -> Option<String> {
         self.trips_by(Sample::Whole)
     }

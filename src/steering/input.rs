@@ -11,7 +11,7 @@ use crate::event::run::RunEvent;
 use crate::journal::read::steering::{LeftOf, Tried};
 use crate::waves::{Part, Stage};
 
-/// Time at which the last row of each stage came to rest that was tried; stages of which none was are left out.
+/// Time at which the last tried row of each stage was settled; stages without a tried row are left out.
 pub(crate) type AtRest = BTreeMap<(u32, Part), Timestamp>;
 
 /// Happening at any time of a run.
@@ -46,12 +46,12 @@ pub(crate) enum StageInput {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaitEnd {
     TimeCame,
-    /// Something that waits depend on has changed.
+    /// A condition of a wait has changed.
     Woken,
     Draining,
 }
 
-/// Contents of the journal that matter to a stage before it begins.
+/// Counts of the journal that a stage needs before it begins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StageCounts {
     /// Unsettled rows of its wave.
@@ -83,7 +83,7 @@ impl StageCounts {
 /// Rates at an instant, in requests per second.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rates {
-    /// Quota of each lane, where the service told or showed it.
+    /// Quota of each lane, where the service stated or showed it.
     pub(crate) believed: HashMap<LaneId, f64>,
     /// Limit that all lanes share, if there is one.
     pub(crate) shared: Option<f64>,

@@ -1,4 +1,4 @@
-//! Lanes as steering knows them: the limits that are set for each, and what it has shown so far.
+//! Lanes as steering knows them: the limits of each, and its measurements so far.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ impl LaneTerms {
         }
     }
 
-    /// Concurrency that was set by hand or by the stage. None: neither says anything of it.
+    /// Concurrency that was set by hand or by the stage; `None` if neither sets it.
     pub(crate) fn concurrency_in(&self, stage: Option<&StageTerms>, by_hand: &ByHand) -> Option<u32> {
         by_hand.concurrency.or_else(|| {
             let concurrency = stage?.concurrency?;

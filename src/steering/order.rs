@@ -6,7 +6,8 @@ use crate::event::lane::LaneId;
 use crate::event::run::{DrainReason, RunEvent};
 use crate::waves::Stage;
 
-/// Order that may follow from anything that happens. Orders are carried out in turn: those behind a record only once it is committed.
+/// Order that may follow from anything that happens. Orders are carried out in turn: those behind a record only once it is
+/// committed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Order {
     /// Journal this in the run's own lane, and tell steering once it is committed.
@@ -25,8 +26,8 @@ pub(crate) enum Order {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum StageOrder {
     Do(Order),
-    /// Wait until this time, until the wait is ended by [`Order::Wake`], or until the run drains, and tell steering which of these it
-    /// was.
+    /// Wait until this time, until the wait is ended by [`Order::Wake`], or until the run drains, and tell steering which of
+    /// these it was.
     Wait {
         until: Option<Timestamp>,
     },

@@ -1,4 +1,4 @@
-//! Estimates of a stage's duration, with a band, from what was measured so far; and whether it fits the time that is left.
+//! Estimates of a stage's duration as a band, from the measurements so far, and its comparison with the time that is left.
 
 use std::fmt;
 use std::time::Duration;
@@ -53,8 +53,9 @@ const CALLS_PER_ROW_AT_MOST: f64 = 2.0;
 const ANSWER: f64 = 0.25;
 
 impl Band {
-    /// Estimates accounts that run side by side. `of_all` is the rate limit that all of them share, if any; `settles` is the time in
-    /// which the last change may take effect: all of it counts for the longest duration, up to a second for the likely one.
+    /// Estimates accounts that run side by side. `of_all` is the rate limit that all of them share, if any; `settles` is the
+    /// time in which the last change may take effect: all of it counts for the longest duration, up to a second for the likely
+    /// one.
     #[must_use]
     pub fn side_by_side(lanes: &[Ahead], of_all: Option<f64>, settles: Duration) -> Self {
         let bands: Vec<(f64, f64, f64)> = lanes.iter().map(Ahead::seconds).collect();

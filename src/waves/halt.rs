@@ -1,4 +1,4 @@
-//! Rules for stopping: how many failures are too many. The engine counts them.
+//! Rules for stopping: numbers of failures that are too many. `steering` counts them.
 
 use serde::{Deserialize, Serialize};
 

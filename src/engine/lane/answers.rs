@@ -34,7 +34,7 @@ impl<R: Remote> Lane<R> {
             }
             Outcome::Barred { .. } => self.halt(LaneStop::Barred, outcome.to_string()).await,
             Outcome::Throttled { .. } => {
-                // The reader waits for changes that may not come to anything now.
+                // The reader waits for the end of changes that may not be accepted just now.
                 self.under_way.wake();
                 Ok(())
             }
@@ -61,7 +61,7 @@ impl<R: Remote> Lane<R> {
         }
     }
 
-    /// Stops the lane for reads by id that ended so, too: what asks for more of them would only wait.
+    /// Stops the lane also for reads by id that are answered so again and again: calls that ask for more of them would only wait.
     pub(super) async fn note_read(&self, outcome: &Outcome) -> Result<(), NotRecorded> {
         let enough = self.strange_reads.count(outcome);
         match enough {
@@ -74,7 +74,7 @@ impl<R: Remote> Lane<R> {
     pub(crate) async fn stop_when_throttled(&self) {
         let waited = self.gate.throttled_for_too_long().await;
         let message = format!("throttled for {} s without one accepted request", waited.as_secs());
-        // Who records next hears that the journal is closed.
+        // A closed journal is reported to whoever records next.
         _ = self.halt(LaneStop::Throttled, message).await;
     }
 }

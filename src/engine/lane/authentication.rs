@@ -50,8 +50,8 @@ impl<R: Remote> Lane<R> {
         }
     }
 
-    /// Stops the lane for a request that was refused in renewed credentials too, whatever others were told. Asked before the lane
-    /// heeds an outcome, so that nothing is renewed for it again.
+    /// Stops the lane for a request that was refused in renewed credentials too, whatever other requests were answered. Called
+    /// before the lane heeds the outcome, so that nothing is renewed for it again.
     pub(crate) async fn stop_if_refused_again(&self, outcome: &Outcome, renewed: bool) -> Result<(), NotRecorded> {
         if renewed && outcome.refuses_us() {
             self.halt(LaneStop::Unauthenticated, format!("{outcome}; with new credentials too")).await?;

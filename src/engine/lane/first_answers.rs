@@ -8,11 +8,11 @@ use crate::event::row::RowEvent;
 use crate::event::verdict::Verdict;
 use crate::model::RowId;
 
-/// Folded from what the journal holds of the lane, and on from there as answers come.
+/// Sum of the lane's events in the journal, to which each answer is added as it comes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FirstAnswers {
     n: usize,
-    /// Of these, the rows that are settled as refused.
+    /// Rows of these answers that are settled as refused.
     refused: Vec<RowId>,
     code: Option<String>,
     pub(crate) verdict: FirstVerdict,
@@ -74,7 +74,7 @@ impl FirstAnswers {
     }
 }
 
-/// What earlier launches recorded of a lane, event by event.
+/// Replay of the events that earlier launches recorded of a lane.
 #[derive(Default)]
 pub(crate) struct Replay {
     pub(crate) answers: FirstAnswers,
@@ -83,13 +83,13 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    /// False: what comes after it changes nothing any more.
+    /// Adds an event. Returns false once no later event would change anything.
     pub(crate) fn add(&mut self, event: &Event) -> bool {
         let refusal = self.refusal.take();
         if let EventKind::Row(row, what) = &event.kind {
             self.add_of_row(event.seq, *row, what, refusal);
         } else if let EventKind::Lane(LaneEvent::Stopped { cause: LaneStop::Forbidden, .. }) = &event.kind {
-            // Whoever goes on after that has seen to it.
+            // An operator who resumes after that has seen to the cause.
             self.answers = FirstAnswers::default();
         }
         self.answers.verdict != FirstVerdict::AboutRows
@@ -125,7 +125,7 @@ mod tests {
         Outcome::Rejected { status: 403, code: Some(code.to_owned()), message: String::new() }
     }
 
-    /// As a launch does with each answer.
+    /// Does with an answer as a launch does.
     fn answer(answers: &mut FirstAnswers, row: u32, outcome: &Outcome) -> Option<Vec<RowId>> {
         let reopened = answers.count(outcome);
         if matches!(outcome, Outcome::Rejected { .. }) {
@@ -139,7 +139,7 @@ mod tests {
         (1..).zip(outcomes).map(counted).collect::<Vec<_>>().into_iter().flatten().next()
     }
 
-    /// What the journal holds of a row that was answered so.
+    /// Events of a row with this answer.
     fn recorded(row: u32, outcome: &Outcome) -> Vec<EventKind> {
         let row = RowId(row);
         let ended =
@@ -149,7 +149,7 @@ mod tests {
         if matches!(outcome, Outcome::Rejected { .. }) { vec![ended, refused] } else { vec![ended] }
     }
 
-    /// Of all that the journal holds, looks are not read again.
+    /// Replays events as a launch reads them: without looks.
     fn replayed(kinds: impl IntoIterator<Item = EventKind>) -> FirstAnswers {
         let mut replay = Replay::default();
         let is_look = |kind: &EventKind| matches!(kind, EventKind::Row(_, RowEvent::Seen { .. }));

@@ -53,7 +53,7 @@ impl LaneLimits {
         self.direct_queue.resize(n_direct(&self.gate));
     }
 
-    /// Rate that the service takes, as far as it told or showed.
+    /// Rate that the service accepts, as far as it stated or showed it.
     pub(crate) fn believed(&self) -> Option<f64> {
         self.gate.snapshot().believed
     }

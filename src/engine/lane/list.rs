@@ -9,14 +9,14 @@ use crate::remote::service::{self, Page};
 const PAGES_IN_ALL: usize = 256;
 const PAGES_IN_LANE: usize = 64;
 
-/// Pages that sources were found on, and where the list ends. Pages end at an offset, so this is bounded.
+/// Pages on which sources were found, and the end of the list. Bounded, because the service serves no page behind a fixed offset.
 #[derive(Default)]
 pub(crate) struct List {
-    /// Number of sources, as the page says that was read last.
+    /// Number of sources in all, from the page that was read last.
     total: Option<u64>,
-    /// The first page that was empty, whatever the service counts.
+    /// First page that was empty, whatever number of sources the service counts.
     ends: Option<u32>,
-    /// Reason why the list cannot be read, where sources are shown one by one.
+    /// Reason for which the list cannot be read, though sources may be shown one by one.
     unreadable: Option<String>,
     page_of: HashMap<RowId, u16>,
 }
@@ -57,7 +57,7 @@ impl List {
         self.unreadable.as_deref()
     }
 
-    /// Number of pages that show the whole list, as far as pages go. None: none was read yet.
+    /// Number of pages that show the whole list, up to the last offset that is served; `None` until a page was read.
     pub(crate) fn n_pages(&self) -> Option<u32> {
         let reachable = self.total?.min(u64::from(service::LAST_OFFSET) + 1);
         let counted = u32::try_from(reachable.div_ceil(u64::from(service::PAGE))).expect("offsets are small");

@@ -1,4 +1,4 @@
-//! Progress of a lane at an instant: the difference between two of them is what it has shown in between.
+//! Totals of a lane at an instant: the difference between two of them is a measurement of the time in between.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::gate::Snapshot;
 use crate::waves::forecast::Measured;
 
-/// Point that a lane has come to.
+/// Totals of a lane up to an instant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
     n_tried: u64,

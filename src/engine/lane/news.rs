@@ -1,14 +1,14 @@
-//! News of rows that wait: reads that were made for others show them elsewhere than where they were planned from.
+//! News of rows that wait: reads that were made for other rows showed them in another state than the one that was seen of them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::model::RowId;
 
-/// Reason for which a row is looked at again that was looked at already: reads that were made for others show it so.
+/// Reason to look again at a row that was looked at already, from reads that were made for other rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    /// Another state than what was seen of it.
+    /// Another state than the one that was seen of it.
     Moved,
     /// Two states on two pages, so that nothing is known.
     Contradicted,

@@ -1,4 +1,4 @@
-//! Rows that the preflight of this launch saw, by those that it did not.
+//! Rows that the preflight of this launch saw: all but those that it noted as missed.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ pub(crate) struct Preflighted(Mutex<Looks>);
 
 #[derive(Default)]
 struct Looks {
-    /// Rows that were seen were seen at or after this instant. None: no preflight has begun to look.
+    /// Instant before which no row was seen; `None` until preflight begins to look.
     began_at: Option<Instant>,
     /// Rows that could not be looked at, whatever earlier launches saw of them.
     missed: HashSet<RowId>,
@@ -31,7 +31,7 @@ impl Preflighted {
         self.looks().missed.contains(&row)
     }
 
-    /// Earliest instant at which the row was seen. None: it was not.
+    /// Earliest instant at which the row was seen; `None` if it was not.
     pub(crate) fn saw_at(&self, row: RowId) -> Option<Instant> {
         let looks = self.looks();
         looks.began_at.filter(|_| !looks.missed.contains(&row))

@@ -28,7 +28,7 @@ impl Reachability {
         .store(true, Ordering::Relaxed);
     }
 
-    /// Tells that requests were made, and not one had an answer. None: none was made that ended.
+    /// Tells that requests were made, and not one had an answer; `None` until a request has ended.
     pub(crate) fn is_out(&self) -> Option<bool> {
         match (self.answered.load(Ordering::Relaxed), self.unanswered.load(Ordering::Relaxed)) {
             (false, false) => None,

@@ -1,4 +1,4 @@
-//! Reads of a lane: through its gate, with its patience, and heeded by all of it before they mean anything to who asked.
+//! Reads of a lane: through its gate and with its patience. The lane heeds each answer before the row that asked for it does.
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -15,7 +15,7 @@ use crate::recorder::NotRecorded;
 use crate::remote::service::{self, Listed, Page, Remote, Shown};
 use crate::transport::client::Connection;
 
-/// Reason why a read gave nothing.
+/// Reason for which a read gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadFailed {
     #[error("{0}")]
@@ -33,7 +33,7 @@ pub(crate) struct Sighted<T> {
 }
 
 impl<R: Remote> Lane<R> {
-    /// One source by its id, through the gate, with patience. None: the service does not know it.
+    /// Reads one source by its id, through the gate, with patience; `None` if the service does not know it.
     pub(crate) async fn show(
         &self,
         source: &SourceId,
@@ -48,7 +48,7 @@ impl<R: Remote> Lane<R> {
         read
     }
 
-    /// One source by its id, once, in the place of a change whose turn is at hand.
+    /// Reads one source by its id, once, in the turn of a change at hand.
     pub(crate) async fn show_at_hand(
         &self,
         at_hand: &mut AtHand,
@@ -68,7 +68,7 @@ impl<R: Remote> Lane<R> {
         }
     }
 
-    /// One page of the account's sources, through the gate, with patience.
+    /// Reads one page of the account's sources, through the gate, with patience.
     pub(crate) async fn page(&self, page: u32) -> Result<Sighted<Page>, ReadFailed> {
         let turn = self.stop.unless_shut(self.pages.acquire()).await.ok_or(ReadFailed::LetGo)?;
         let _turn = turn.expect("the semaphore is never closed");
@@ -83,7 +83,7 @@ impl<R: Remote> Lane<R> {
         Ok(sighted)
     }
 
-    /// Reads with patience: a read is repeated like a change is; it has nothing to look at first.
+    /// Reads with patience: a read is repeated like a change, with nothing to look at before it.
     async fn read<V, T, F>(
         &self,
         send: impl Fn(Connection) -> F + Send + Sync,
@@ -156,7 +156,7 @@ impl<R: Remote> Lane<R> {
         self.halt(LaneStop::NotTheService, message).await
     }
 
-    /// Applies a read to everybody in the lane, before it means anything to who asked.
+    /// Applies the answer to a read to the whole lane, before the row that asked for it sees it.
     async fn told<T>(
         &self,
         read: Result<T, Outcome>,
@@ -178,7 +178,7 @@ impl<R: Remote> Lane<R> {
     }
 }
 
-/// State that an answer shows; one that lacks what its look needs is as good as no answer.
+/// State that an answer shows; one that lacks a field that its look needs counts as no answer.
 fn shown(shown: Shown, needs: Fields) -> Result<Option<SeenState>, Outcome> {
     match shown {
         Shown::Seen(seen) => match seen.lacks(needs) {

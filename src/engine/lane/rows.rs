@@ -31,8 +31,8 @@ impl<R> Lane<R> {
         self.to_do.count(n_rows);
     }
 
-    /// Takes a row out of those that are to come, and gives it its position in the queue. A row that may have been sent already has
-    /// none: it goes first in any case.
+    /// Takes a row out of those that are to come, and gives it its position in the queue. A row that may have been sent already
+    /// has none: it goes first in any case.
     pub(crate) fn admit(&self, standing: &Standing) -> Option<QueuePosition> {
         self.to_do.queued_one();
         let is_new = !standing.doubted && !standing.phase.is_in_doubt();
@@ -43,7 +43,7 @@ impl<R> Lane<R> {
         self.to_do.n_to_come() > 0
     }
 
-    /// Number of rows that were not sent yet; at least `u64::MAX` until they are counted.
+    /// Number of rows that were not sent yet; `u64::MAX` until they are counted.
     pub(super) fn n_unsent(&self) -> u64 {
         let n_queued = u64::try_from(self.limits.queue().len()).expect("a few hundred");
         self.to_do.n_to_come().saturating_add(n_queued)
@@ -86,7 +86,7 @@ impl<R> Lane<R> {
         self.under_way.idle_since()
     }
 
-    /// Waits until the last change under way ends, or none of them may come to anything just now.
+    /// Waits until the last change under way ends, or the lane is throttled.
     pub(crate) async fn changes_ended(&self) {
         self.under_way.ended().await;
     }

@@ -86,7 +86,8 @@ pub(crate) struct LaneParts<R> {
     pub(crate) first_answers: FirstAnswers,
 }
 
-/// One account at one endpoint. Each part keeps its own invariant; methods that take several of them are in the files beside this one.
+/// One account at one endpoint. Each part keeps its own invariant; methods that take several of them are in the files beside
+/// this one.
 pub(crate) struct Lane<R> {
     pub(crate) id: LaneId,
     /// Name of the account, as rows of the plan say it.
@@ -254,8 +255,8 @@ impl<R> Lane<R> {
         self.stop.unless_aborting(work)
     }
 
-    /// Waits until the lane drains, and lets go of what it still waits for when that takes too long. A cool-down that outlasts the
-    /// time that is left, with nothing on the wire, is not waited for.
+    /// Waits until the lane drains, and lets go of what it still waits for when that takes too long. A cool-down that outlasts
+    /// the time that is left, with nothing on the wire, is not waited for.
     pub(crate) async fn let_go_in_time(&self) {
         let is_in_vain = |left| {
             let now = self.gate.snapshot();

@@ -21,7 +21,7 @@ impl Stopped {
         self.locked().clone()
     }
 
-    /// Stops the lane at once. False: it had stopped already.
+    /// Stops the lane at once. Returns false if it had stopped already.
     pub(crate) fn stop(&self, stop: &Stop, cause: LaneStop, message: &str) -> bool {
         let mut first = self.locked();
         if first.is_some() {
@@ -36,7 +36,8 @@ impl Stopped {
         true
     }
 
-    /// Stops the lane because the journal refused an event of it. Nothing of that can be recorded in the lane.
+    /// Drains the lane because the journal refused an event of it. The refusal cannot be recorded in the lane, and is told at
+    /// the end.
     pub(crate) fn refuse(&self, stop: &Stop) {
         self.refused.store(true, Ordering::Relaxed);
         stop.drain_lane();

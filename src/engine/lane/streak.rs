@@ -1,11 +1,11 @@
-//! Answers in a row that are not the service's own: what stands between us and it lets nothing through.
+//! Series of answers that do not come from the service: a proxy or a gateway lets nothing through to it.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::event::outcome::Outcome;
 use crate::remote::between::Strange;
 
-/// So many in a row of one kind are no accident.
+/// Number of answers of one kind in a row that are no accident.
 const ENOUGH: u32 = 5;
 
 #[derive(Default)]
@@ -18,9 +18,9 @@ struct InARow {
 }
 
 impl Streak {
-    /// Counts one answer. The kind of those in a row, once they are enough.
+    /// Counts one answer. Returns the kind of the series, once it is long enough.
     pub(crate) fn count(&self, outcome: &Outcome) -> Option<Strange> {
-        // What got no answer at all says nothing about who would have answered.
+        // A request without an answer says nothing about who would have answered it.
         if is_no_answer(outcome) {
             return None;
         }
@@ -44,7 +44,7 @@ fn is_no_answer(outcome: &Outcome) -> bool {
     }
 }
 
-/// Reason why the lane stops: what answered, and what to see to.
+/// Reason for which the lane stops, with the last answer and advice.
 pub(crate) fn reason(asked: &str, kind: Strange, last: &Outcome) -> String {
     format!("{ENOUGH} answers in a row to {asked} did not come from the service, the last: {last}; {}", kind.advice())
 }

@@ -20,7 +20,7 @@ impl ToDo {
         self.n_to_come.store(n_rows, Ordering::Relaxed);
     }
 
-    /// One row less is to come. Below zero, where more came than were counted, it stays at zero.
+    /// Takes one row out of those to come. The number stays at zero where more came than were counted.
     pub(crate) fn queued_one(&self) {
         self.n_to_come.update(Ordering::Relaxed, Ordering::Relaxed, |n| n.saturating_sub(1));
     }

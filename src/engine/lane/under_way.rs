@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Count of the changes between wanting a slot and having their answer on disk. While there are none, looks may go at once.
+/// Count of changes that wait for a slot, are on the wire, or have an answer that is not on disk yet. While there are none,
+/// looks may go at once.
 pub(crate) struct UnderWay {
     state: Mutex<Changes>,
-    /// Notified when the last of them ends, and when none of them may come to anything just now.
+    /// Notified when the last of them ends, and when the lane is throttled, so that none of them may be accepted just now.
     changed: Notify,
 }
 
@@ -42,7 +43,7 @@ impl UnderWay {
         UnderWayGuard(self)
     }
 
-    /// Start of the current idle period. None: a change is under way.
+    /// Start of the current idle period; `None` while a change is under way.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         let changes = self.changes();
         (changes.n == 0).then_some(changes.since)
@@ -59,7 +60,7 @@ impl UnderWay {
         self.changed.notified().await;
     }
 
-    /// Ends the wait for their end, because none of them may come to anything just now.
+    /// Ends the wait for their end, because the lane is throttled and none of them may be accepted just now.
     pub(crate) fn wake(&self) {
         self.changed.notify_one();
     }
