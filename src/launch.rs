@@ -26,6 +26,7 @@ mod concluding;
 mod considering;
 mod difference;
 mod ending;
+mod faults;
 mod given;
 mod halted;
 pub(crate) mod holding;
@@ -39,5 +40,7 @@ pub(crate) mod saving;
 mod signals;
 mod summing_up;
 pub(crate) mod taking_up;
+#[cfg(test)]
+mod tests;
 pub(crate) mod unfinished;
 pub(crate) mod venue;

@@ -32,7 +32,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(flags) => flags,
         Err(error) => return misread(&args, &Misread::of(&error, &args)),
     };
-    let here = Here::new(&flags.given(), flags.reading());
+    let here = Here::new(&flags.given(), flags.reading(), |name| std::env::var_os(name));
     let common = &flags.common;
     let mut console =
         Console { format: LogFormat::Text, quiet: common.quiet, verbose: common.verbose, json: common.json };

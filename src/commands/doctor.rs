@@ -25,7 +25,7 @@ use crate::settings::Settings;
 use crate::settings::parse::Destination;
 use crate::transport::Transport;
 use crate::verb::advice::exit_of_credentials;
-use crate::verb::advice::of_journal::facts_of_journal;
+use crate::verb::advice::journal_errors::entry_of_journal;
 use crate::verb::context::Context;
 use crate::verb::error::{CommandError, stdout_failed};
 use crate::verb::runtime::runtime;
@@ -86,7 +86,7 @@ fn machine(context: &Context, exit: &mut Exit) -> Patient {
             patient.ok("journal", format!("`{}` is not there yet; the first run makes it", path.display()));
         }
         Err(error) => {
-            *exit = exit.worst(facts_of_journal(&error).exit);
+            *exit = exit.worst(entry_of_journal(&error).exit);
             patient.add("journal", Health::Problem, error.to_string(), Some("name another with --journal PATH"));
         }
     }

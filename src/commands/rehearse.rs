@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::exit::Exit;
 use crate::journal::JournalError;
-use crate::launch::approvals::must_be_approved;
+use crate::launch::approvals::missing_approvals;
 use crate::launch::open::LaunchedApart;
 use crate::launch::planned::PlanToLaunch;
 use crate::launch::ready::Ready;
@@ -41,10 +41,11 @@ fn rehearsal_of(plan: &PlanToLaunch<'_>, launched: &LaunchedApart, from_live: bo
     Ok(Rehearsal::from_journal(&journal, &run, &plan.checked.terms, rehearsed)?)
 }
 
-/// Error with which `run` would refuse the plan for want of approvals; empty when it has those that it needs.
+/// Reason for which `run` would refuse the plan for want of approvals; empty when it has those that it needs.
 fn refusals(plan: &PlanToLaunch<'_>) -> Vec<String> {
-    let error = must_be_approved(&plan.context, &plan.paper(), plan.path()).err();
-    error.map(|error| whole_text(&error).replace("; nothing was sent", "")).into_iter().collect()
+    let missing = missing_approvals(&plan.context, &plan.paper(), plan.path());
+    let refusal = missing.map_or_else(|error| Some(whole_text(&error)), |missing| missing.map(|it| it.to_string()));
+    refusal.into_iter().collect()
 }
 
 /// States in which the plan's servers are now; only reads are sent.

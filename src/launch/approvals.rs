@@ -11,7 +11,7 @@ use crate::plan::sealed::{Counted, Seal};
 use crate::settings::error::SettingsError;
 use crate::settings::hands::{NotOwn, own_content};
 use crate::ssh::allowed::Allowed;
-use crate::verb::approval::ApprovalError;
+use crate::verb::approval::{ApprovalError, MissingApprovals};
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 
@@ -28,19 +28,31 @@ pub(crate) fn approvers(context: &Context) -> Result<Option<Allowed>, CommandErr
     Ok(Some(allowed))
 }
 
-/// Refuses a plan with fewer approvals than it requires. With approvers set, only their signatures count.
-pub(crate) fn must_be_approved(context: &Context, paper: &Paper, plan: &Path) -> Result<(), CommandError> {
+/// Refuses a plan with fewer approvals than it requires.
+pub(super) fn must_be_approved(context: &Context, paper: &Paper, plan: &Path) -> Result<(), CommandError> {
+    missing_approvals(context, paper, plan)?.map_or(Ok(()), |missing| Err(CommandError::NotApproved(missing)))
+}
+
+/// Counts the approvals of a plan; `None` if it has those that it requires. With approvers set, only their signatures count.
+pub(crate) fn missing_approvals(
+    context: &Context,
+    paper: &Paper,
+    plan: &Path,
+) -> Result<Option<MissingApprovals>, CommandError> {
     let required = paper.terms.require_approvals;
     let approvers = approvers(context)?;
     let now = Timestamp::now();
-    let counted = paper.seal.as_ref().map(|seal| seal.counted(required, approvers.as_ref(), now)).unwrap_or_default();
-    if u32::try_from(counted.n).is_ok_and(|given| given < required) {
-        let (plan, is_sealed) = (plan.display().to_string(), paper.seal.is_some());
-        let Counted { n: given, passed_over } = counted;
-        let is_signed = approvers.is_some();
-        return Err(CommandError::NotApproved { plan, given, required, is_sealed, is_signed, passed_over });
-    }
-    Ok(())
+    let counted = paper.seal.as_ref().map(|seal| seal.counted(required, approvers.as_ref(), now));
+    let Counted { n: given, passed_over } = counted.unwrap_or_default();
+    let is_missing = u32::try_from(given).is_ok_and(|given| given < required);
+    Ok(is_missing.then(|| MissingApprovals {
+        plan: plan.display().to_string(),
+        given,
+        required,
+        is_sealed: paper.seal.is_some(),
+        is_signed: approvers.is_some(),
+        passed_over,
+    }))
 }
 
 /// A sealed plan is for the accounts at which the states were seen, and for nobody who does not look.

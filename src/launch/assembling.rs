@@ -1,9 +1,9 @@
 //! Parts of a launch while it goes on: gates, lanes, recorder, and all who watch.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::accounts::account::Account;
+use super::faults::Faults;
 use super::inputs::Launch;
 use super::saving::Losing;
 use super::signals;
@@ -55,26 +56,44 @@ pub(super) type Reopened = (LaneId, RowId, Standing);
 
 /// Parts of a launch while it goes on.
 pub(super) struct Assembly {
-    /// Path of the journal as the launch began.
-    pub(super) path: PathBuf,
+    pub(super) work: Work,
+    pub(super) faults: Faults,
+    pub(super) background: Background,
+}
+
+/// Parts by which rows are carried. They are given up before the end is recorded, so that the recorder's connection is the last one
+/// to the journal.
+pub(super) struct Work {
     /// Flags that this launch was given by hand.
     pub(super) given: GivenByHand,
     pub(super) reopened: Vec<Reopened>,
     pub(super) lanes: Vec<Arc<Lane<Http>>>,
     pub(super) of_run: RunParts,
-    /// The journal as commands to the run are read from it.
-    pub(super) ear: Book,
+    /// Journal, as commands to the run are read from it.
+    pub(super) commands: Book,
     pub(super) progress: Arc<RunProgress>,
+}
+
+/// Threads, tasks and servers that run beside the work.
+pub(super) struct Background {
     pub(super) writing: Writing,
-    pub(super) losing: Losing,
-    pub(super) undelivered: Undelivered,
-    pub(super) sandboxes: Vec<Sandbox>,
-    /// The end is decided: a signal changes nothing of it.
-    pub(super) ended: Arc<AtomicBool>,
+    sandboxes: Vec<Sandbox>,
+    /// True once the end is decided: a signal then changes nothing of it.
+    ended: Arc<AtomicBool>,
     /// Tasks that read for the lanes.
-    pub(super) reading: JoinSet<()>,
+    reading: JoinSet<()>,
     /// Task that looks each second where the journal is.
-    pub(super) looking: JoinSet<()>,
+    looking: JoinSet<()>,
+}
+
+impl Background {
+    /// Ends the tasks, and lets no signal change the end any more. Returns what is needed until the end is recorded.
+    pub(super) fn end_tasks(self) -> (Writing, Vec<Sandbox>) {
+        let Self { writing, sandboxes, ended, reading, looking } = self;
+        ended.store(true, Ordering::Relaxed);
+        drop((reading, looking));
+        (writing, sandboxes)
+    }
 }
 
 impl Assembly {
@@ -114,7 +133,7 @@ impl Assembly {
             recorder::start(journal, run.key, launch.begun.clone(), observers, launch.clock, watch)
                 .map_err(CommandError::Start)?;
         let book = Book::new(Journal::open_to_read(&path)?, run.key);
-        let ear = Book::new(Journal::open_to_read(&path)?, run.key);
+        let commands_to_run = Book::new(Journal::open_to_read(&path)?, run.key);
         let steering = SteeringState::new(steering_settings, launch.paper.terms.clone(), steered);
         let driver = Driver::new(launch.clock, steering, book.clone(), recorder.clone(), stop.clone(), shared_rate);
         let n_lanes = launch.accounts.len();
@@ -125,27 +144,10 @@ impl Assembly {
         signals::watch(stop, recorder.clone(), Arc::clone(&ended)).map_err(CommandError::Start)?;
         let looking = launch.look_where_it_is(&recorder);
         Ok(Self {
-            path,
-            given,
-            reopened,
-            lanes,
-            of_run,
-            ear,
-            progress,
-            writing,
-            losing,
-            undelivered,
-            sandboxes,
-            ended,
-            reading,
-            looking,
+            work: Work { given, reopened, lanes, of_run, commands: commands_to_run, progress },
+            faults: Faults { path, losing, undelivered },
+            background: Background { writing, sandboxes, ended, reading, looking },
         })
-    }
-
-    /// Failures on this machine, independent of the rows: a lost journal, and events that could not be written out.
-    pub(super) fn broken(losing: &Losing, undelivered: &Undelivered, n_sent: u64) -> Vec<String> {
-        let undelivered = undelivered.get().map(|why| format!("the events could not be written: {why}"));
-        losing.lost().map(|lost| lost.told(n_sent)).into_iter().chain(undelivered).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-use super::assembling::{Assembly, Lanes, Reopened};
+use super::assembling::{Assembly, Lanes, Reopened, Work};
 use super::considering::GoAhead;
 use super::halted::Halted;
 use super::inputs::Launch;
@@ -36,7 +36,7 @@ impl Launch {
         let ended = runtime.block_on(async {
             let started = Instant::now();
             let parts = Assembly::build(self, journal).await?;
-            let carried = self.carry(&parts).await;
+            let carried = self.carry(&parts.work).await;
             self.end(parts, carried, started).await
         });
         // A question that nobody answered still sits on standard input.
@@ -45,24 +45,24 @@ impl Launch {
     }
 
     /// Begins, and listens to commands while the rows are carried.
-    async fn carry(&self, parts: &Assembly) -> Result<(), Halted> {
-        let Assembly { of_run: RunParts { driver, book, .. }, given, .. } = parts;
+    async fn carry(&self, work: &Work) -> Result<(), Halted> {
+        let Work { of_run: RunParts { driver, book, .. }, given, commands, .. } = work;
         driver.begin_launch(self.beginning(book, given.clone()).await?).await?;
         for (wave, part) in &self.request.releases {
             let release = Command::Release { wave: wave.clone(), part: *part };
             driver.command(release, By::me("--approve", None), None).await?;
         }
         if !self.listens() {
-            return self.carry_all(parts).await;
+            return self.carry_all(work).await;
         }
         let console = self.console;
         let warn = Box::new(move |text: &str| console.warn(text));
         let steering = &self.settings.steering;
         let files = FlagFiles { pause: steering.pause_file.clone(), stop: steering.stop_file.clone() };
-        let mut poll = CommandPoll::new(Arc::clone(driver), files, parts.ear.clone(), warn);
+        let mut poll = CommandPoll::new(Arc::clone(driver), files, commands.clone(), warn);
         poll.look().await?;
         let polling = tokio::spawn(poll.serve());
-        let carried = self.carry_all(parts).await;
+        let carried = self.carry_all(work).await;
         polling.abort();
         carried
     }
@@ -74,21 +74,21 @@ impl Launch {
         }
     }
 
-    async fn carry_all(&self, parts: &Assembly) -> Result<(), Halted> {
-        let Assembly { lanes, of_run: RunParts { book, stop, .. }, reopened, .. } = parts;
-        self.reopen(parts).await?;
+    async fn carry_all(&self, work: &Work) -> Result<(), Halted> {
+        let Work { lanes, of_run: RunParts { book, stop, .. }, reopened, .. } = work;
+        self.reopen(work).await?;
         if self.request.consent == Consent::NothingIsSent {
             if book.read(Journal::tally).await?.in_doubt == 0 {
                 self.console.say("nothing is in doubt: there is nothing to look at");
             }
-            return run_to_its_end(parts, LaunchPurpose::Reconcile).await;
+            return run_to_its_end(work, LaunchPurpose::Reconcile).await;
         }
         if !book.read(Journal::has_unsettled).await? {
             self.console.say("nothing is left to do");
             return Ok(());
         }
         match self.consider(lanes, stop, book).await {
-            Ok(GoAhead::Send) => run_to_its_end(parts, LaunchPurpose::Carry).await,
+            Ok(GoAhead::Send) => run_to_its_end(work, LaunchPurpose::Carry).await,
             Ok(GoAhead::NothingMore) => Ok(()),
             Err(halted) => {
                 put_back(lanes, reopened).await?;
@@ -98,8 +98,8 @@ impl Launch {
     }
 
     /// Opens again what this launch was asked to: skipped rows first, then rows that have a verdict.
-    async fn reopen(&self, parts: &Assembly) -> Result<(), Halted> {
-        let Assembly { lanes, of_run: RunParts { driver, .. }, progress, reopened, .. } = parts;
+    async fn reopen(&self, work: &Work) -> Result<(), Halted> {
+        let Work { lanes, of_run: RunParts { driver, .. }, progress, reopened, .. } = work;
         let cause = format!("asked for by `{}`", self.request.verb);
         for source_id in driver.all_skipped().into_iter().filter(|source_id| self.request.unskips.means(source_id)) {
             driver.command(Command::Unskip { source_id }, By::me("retry", None), None).await?;
@@ -132,9 +132,9 @@ impl Launch {
     }
 }
 
-async fn run_to_its_end(parts: &Assembly, purpose: LaunchPurpose) -> Result<(), Halted> {
-    let drawing = parts.progress.draw(gauge(&parts.lanes, &parts.of_run.driver));
-    let ran = engine::run(&parts.lanes, &parts.of_run, purpose).await;
+async fn run_to_its_end(work: &Work, purpose: LaunchPurpose) -> Result<(), Halted> {
+    let drawing = work.progress.draw(gauge(&work.lanes, &work.of_run.driver));
+    let ran = engine::run(&work.lanes, &work.of_run, purpose).await;
     drawing.abort();
     Ok(ran?)
 }

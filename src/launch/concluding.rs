@@ -1,12 +1,12 @@
-//! The end of a launch: decided by what is known then, written down, and told again by what came to light meanwhile.
+//! End of a launch: its facts are gathered, its end is decided and recorded, and its parts are taken down.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::assembling::{Assembly, Lanes};
-use super::ending::{self, Facts, GoOn, exit_event};
+use super::assembling::{Assembly, Lanes, Work};
+use super::ending::{self, Facts, GoOn, HaltFacts, and_broken, exit_event};
+use super::faults::{Fault, Faults};
 use super::halted::Halted;
 use super::inputs::Launch;
 use super::request::Consent;
@@ -28,92 +28,72 @@ impl Launch {
     /// Records how the launch ended, and takes its parts down. Its own end may be what cannot be recorded.
     pub(super) async fn end(
         &self,
-        parts: Assembly,
+        Assembly { work, faults, background }: Assembly,
         carried: Result<(), Halted>,
         started: Instant,
     ) -> Result<Carried, CommandError> {
-        let known = Assembly::broken(&parts.losing, &parts.undelivered, self.sent.n());
+        let known = faults.known(self.sent.n());
         let refusal = carried.as_ref().err().and_then(Halted::refusal);
-        let concluded = self.concluded(&parts, carried, &known).await;
-        let recorder = parts.of_run.recorder.clone();
+        let concluded = self.concluded(&work, &faults, carried, faults.told(&known)).await;
+        let recorder = work.of_run.recorder.clone();
         let (exit, reason) = match concluded {
             Ok((exit, reason)) => (self.as_sent(exit), reason),
             Err(error) => {
                 let exit = if known.is_empty() { self.as_sent(error.exit()) } else { Exit::Internal };
-                let finished = finish(&recorder, parts.writing, exit_event(exit, None, None, started)).await;
-                return self.failed_in(parts.losing.lost(), finished.err().unwrap_or(error));
+                let finished = finish(&recorder, background.writing, exit_event(exit, None, None, started)).await;
+                return self.failed_in(faults.losing.lost(), finished.err().unwrap_or(error));
             }
         };
-        let Assembly {
-            path,
-            lanes,
-            of_run,
-            ear,
-            progress,
-            writing,
-            losing,
-            undelivered,
-            sandboxes,
-            ended,
-            mut reading,
-            looking,
-            given: _,
-            reopened: _,
-        } = parts;
-        ended.store(true, Ordering::Relaxed);
-        progress.finish();
-        reading.abort_all();
-        drop(looking);
-        drop((ear, of_run, lanes));
+        let (writing, sandboxes) = background.end_tasks();
+        work.progress.finish();
+        drop(work);
         let finished = finish(&recorder, writing, exit_event(exit, reason.clone(), refusal, started)).await;
         for sandbox in sandboxes {
             sandbox.stop().await;
         }
-        let journal = match losing.lost() {
-            Some(lost @ Lost { saved: None, .. }) => return Err(lost.error(self.sent.n())),
-            Some(Lost { saved: Some(saved), .. }) => saved.clone(),
-            None => path,
-        };
+        let journal = faults.whole_journal(self.sent.n())?;
         finished?;
         // Its own end may have been what could not be told, or found the journal gone.
-        let late = Assembly::broken(&losing, &undelivered, self.sent.n());
-        let (exit, reason) = and_late(exit, reason, late.into_iter().filter(|what| !known.contains(what)).collect());
+        let late: Vec<Fault> = faults.known(self.sent.n()).into_iter().filter(|fault| !known.contains(fault)).collect();
+        let (exit, reason) = and_broken(exit, reason, faults.told(&late));
         Ok(Carried { exit, reason, journal })
     }
 
-    /// Code and reason of a launch, whether it was let run to its end or was stopped before.
+    /// Returns code and reason of a launch, whether it was let run to its end or was stopped before.
     async fn concluded(
         &self,
-        parts: &Assembly,
+        work: &Work,
+        faults: &Faults,
         carried: Result<(), Halted>,
-        broken: &[String],
+        broken: Vec<String>,
     ) -> Result<(Exit, Option<String>), CommandError> {
         // One that cannot be opened is told by what became of the file.
-        let copied = parts.losing.copied().and_then(|path| Journal::open_to_read(path).ok());
+        let copied = faults.losing.copied().and_then(|path| Journal::open_to_read(path).ok());
         let copied = copied.map(|journal| Book::new(journal, self.run.key));
-        let stop = &parts.of_run.stop;
+        let halted = |exit, reason| HaltFacts::new(&work.of_run.stop, exit, reason, broken.clone()).ending();
         match (carried, copied) {
-            (Ok(()), None) => self.conclude(parts, &parts.of_run.book, broken).await,
+            (Ok(()), None) => self.conclude(work, faults, &work.of_run.book, broken).await,
             // What failed after that failed in what is left of the file.
-            (Ok(()) | Err(Halted::Error(_)), Some(copy)) => self.conclude(parts, &copy, broken).await,
-            (Err(Halted::With(exit, reason)), _) => Ok(halted(stop, exit, reason, broken)),
-            (Err(Halted::Refused(_, reason)), _) => Ok(halted(stop, Exit::Refused, reason, broken)),
+            (Ok(()) | Err(Halted::Error(_)), Some(copy)) => self.conclude(work, faults, &copy, broken).await,
+            (Err(Halted::With(exit, reason)), _) => Ok(halted(exit, reason)),
+            (Err(Halted::Refused(_, reason)), _) => Ok(halted(Exit::Refused, reason)),
             (Err(Halted::Error(error)), None) => Err(error),
         }
     }
 
-    /// Code and reason of a launch that was let run to its end, drained or not.
+    /// Returns code and reason of a launch that was let run to its end, drained or not.
     async fn conclude(
         &self,
-        parts: &Assembly,
+        work: &Work,
+        faults: &Faults,
         book: &Book,
-        broken: &[String],
+        broken: Vec<String>,
     ) -> Result<(Exit, Option<String>), CommandError> {
         if self.request.consent.ends_at_the_look() {
             return Ok((Exit::Done, None));
         }
-        let (lanes, stop) = (&parts.lanes[..], &parts.of_run.stop);
-        let journal = parts.losing.saved().unwrap_or(&parts.path).to_owned();
+        let (lanes, stop) = (&work.lanes[..], &work.of_run.stop);
+        let journal = faults.journal().to_owned();
         let commands = book.read(move |own, run| NextCommands::from_journal(own, &own.run(run)?, &journal)).await?;
         let commands = commands.after(self.clock.now());
         let facts = Facts {
@@ -125,7 +105,7 @@ impl Launch {
             refused: refused_lanes(lanes),
             due: self.due(lanes, book).await?,
             reached_nobody: self.sent.n() == 0 && are_out_of_reach(lanes),
-            broken: broken.to_vec(),
+            broken,
             go_on: match self.clock {
                 Clock::Rehearsed { .. } => None,
                 Clock::OfMachine => Some(go_on(&commands)),
@@ -217,27 +197,11 @@ fn by_signal(stop: &Stop) -> Option<Exit> {
     signals.into_iter().filter(|(reason, _)| stop.has_reason(*reason)).map(|(_, exit)| exit).reduce(Exit::worst)
 }
 
-/// Code and reason of a launch that was stopped before it sent anything, or by an obstacle to all of it.
-fn halted(stop: &Stop, exit: Exit, reason: String, broken: &[String]) -> (Exit, Option<String>) {
-    let (exit, reason) = match (exit, stop.chosen()) {
-        (Exit::Interrupted, Some((_, why))) => (by_signal(stop).unwrap_or(Exit::Halted), why.unwrap_or(reason)),
-        (Exit::Interrupted, None) => (by_signal(stop).unwrap_or(Exit::Interrupted), reason),
-        (exit, _) => (by_signal(stop).map_or(exit, |signal| signal.worst(exit)), reason),
-    };
-    if broken.is_empty() {
-        return (exit, Some(reason));
+impl HaltFacts {
+    fn new(stop: &Stop, exit: Exit, reason: String, broken: Vec<String>) -> Self {
+        let chosen = stop.chosen().map(|(_, why)| why.unwrap_or_else(|| reason.clone()));
+        Self { exit, reason, signal: by_signal(stop), chosen, broken }
     }
-    let said: Vec<&str> = broken.iter().map(String::as_str).chain([reason.as_str()]).collect();
-    (exit.worst(Exit::Internal), Some(said.join("; ")))
-}
-
-/// With what went wrong after the end was written down.
-fn and_late(exit: Exit, reason: Option<String>, late: Vec<String>) -> (Exit, Option<String>) {
-    if late.is_empty() {
-        return (exit, reason);
-    }
-    let said = late.into_iter().chain(reason).collect::<Vec<_>>().join("; ");
-    (exit.worst(Exit::Internal), Some(said))
 }
 
 /// Records the end and waits for the last commit. If the journal refused anything, this says why.

@@ -81,6 +81,41 @@ impl Facts {
     }
 }
 
+/// Facts about a launch that was stopped before it sent anything, or by an obstacle to all of it.
+#[derive(Clone, Debug)]
+pub(super) struct HaltFacts {
+    pub(super) exit: Exit,
+    pub(super) reason: String,
+    /// Exit of the signal by which it was told to stop, if by one.
+    pub(super) signal: Option<Exit>,
+    /// Reason for a stop that somebody chose: a rule, a window, a command.
+    pub(super) chosen: Option<String>,
+    /// Faults of the program or the machine.
+    pub(super) broken: Vec<String>,
+}
+
+impl HaltFacts {
+    /// Returns the worst exit, and all reasons in one line. An interruption that somebody chose is a halt, and is told by their reason.
+    pub(super) fn ending(self) -> (Exit, Option<String>) {
+        let Self { exit, reason, signal, chosen, broken } = self;
+        let (exit, reason) = match (exit, chosen) {
+            (Exit::Interrupted, Some(why)) => (signal.unwrap_or(Exit::Halted), why),
+            (Exit::Interrupted, None) => (signal.unwrap_or(Exit::Interrupted), reason),
+            (exit, _) => (signal.map_or(exit, |signal| signal.worst(exit)), reason),
+        };
+        and_broken(exit, Some(reason), broken)
+    }
+}
+
+/// Adds faults of the program or the machine, which come first and make it an internal failure, to an end.
+pub(super) fn and_broken(exit: Exit, reason: Option<String>, broken: Vec<String>) -> (Exit, Option<String>) {
+    if broken.is_empty() {
+        return (exit, reason);
+    }
+    let said = broken.into_iter().chain(reason).collect::<Vec<_>>().join("; ");
+    (exit.worst(Exit::Internal), Some(said))
+}
+
 /// The event that says how a launch ended, and after how long.
 pub(super) fn exit_event(exit: Exit, reason: Option<String>, refusal: Option<Refusal>, started: Instant) -> RunEvent {
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -211,6 +246,39 @@ mod tests {
                 "{code:?} {said:?}, not {why}"
             );
         }
+    }
+
+    #[test]
+    fn a_launch_that_was_stopped_before_it_began_ends_with_the_worst_of_what_stopped_it() {
+        let halt = |exit| HaltFacts { exit, reason: "why".into(), signal: None, chosen: None, broken: Vec::new() };
+        let chosen = Some("the window is shut".to_owned());
+        for (facts, exit, said) in [
+            (halt(Exit::Refused), Exit::Refused, "why"),
+            (halt(Exit::Interrupted), Exit::Interrupted, "why"),
+            // The question was left by a signal, or because somebody chose to stop.
+            (HaltFacts { signal: Some(Exit::Terminated), ..halt(Exit::Interrupted) }, Exit::Terminated, "why"),
+            (HaltFacts { chosen: chosen.clone(), ..halt(Exit::Interrupted) }, Exit::Halted, "the window is shut"),
+            (
+                HaltFacts { signal: Some(Exit::HungUp), chosen: chosen.clone(), ..halt(Exit::Interrupted) },
+                Exit::HungUp,
+                "the window is shut",
+            ),
+            // What was said before a signal came is still why.
+            (HaltFacts { signal: Some(Exit::Interrupted), ..halt(Exit::Unreachable) }, Exit::Interrupted, "why"),
+            (HaltFacts { signal: Some(Exit::Interrupted), ..halt(Exit::Refused) }, Exit::Refused, "why"),
+            (HaltFacts { chosen, ..halt(Exit::Unreachable) }, Exit::Unreachable, "why"),
+            (HaltFacts { broken: vec!["a".into(), "b".into()], ..halt(Exit::Refused) }, Exit::Internal, "a; b; why"),
+        ] {
+            assert_eq!(facts.clone().ending(), (exit, Some(said.to_owned())), "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn a_fault_that_comes_to_light_after_the_end_comes_first_and_is_an_internal_failure() {
+        assert_eq!(and_broken(Exit::Done, None, Vec::new()), (Exit::Done, None));
+        assert_eq!(and_broken(Exit::Done, None, vec!["no events".into()]), (Exit::Internal, Some("no events".into())));
+        let halted = and_broken(Exit::Integrity, Some("halted".into()), vec!["no events".into()]);
+        assert_eq!(halted, (Exit::Internal, Some("no events; halted".into())));
     }
 
     #[test]

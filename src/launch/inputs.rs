@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::accounts::account::Account;
-use super::ready::Ready;
+use super::ready::Prepared;
 use super::request::LaunchRequest;
 use crate::clock::Clock;
 use crate::console::Console;
@@ -36,8 +36,8 @@ pub(super) struct Launch {
 }
 
 impl Launch {
-    pub(super) fn new(ready: Ready<()>, run: RunRecord, begun: Option<Event>) -> Self {
-        let Ready { from: (), context, request, paper, accounts } = ready;
+    pub(super) fn new(prepared: Prepared, run: RunRecord, begun: Option<Event>) -> Self {
+        let Prepared { context, request, paper, accounts } = prepared;
         Self {
             console: context.console,
             settings: context.settings,

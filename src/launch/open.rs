@@ -16,7 +16,7 @@ use super::holding::as_begun;
 use super::inputs::Launch;
 use super::making::make_run;
 use super::planned::PlanToLaunch;
-use super::ready::Ready;
+use super::ready::{Prepared, Ready};
 use super::summing_up::Carried;
 use super::taking_up::RunToTakeUp;
 use super::unfinished::{RunsOfPlan, Unfinished, tell_taken_up};
@@ -50,35 +50,36 @@ impl Ready<&PlanToLaunch<'_>> {
     /// A journal that is there is looked at before anybody hears of us: what is wrong with it is no reason to ask for credentials.
     /// One that is not there is made after we were let in, so that a refusal leaves no file behind.
     pub(crate) fn open(self, unfinished: Unfinished) -> Result<Open, CommandError> {
-        let (plan, mut ready) = self.split();
-        let locks = lock_all(&ready.context, &ready.accounts)?;
-        let lanes: Vec<NewLane> = ready.accounts.iter().map(Account::lane).collect();
+        let (plan, mut prepared) = self.split();
+        let locks = lock_all(&prepared.context, &prepared.accounts)?;
+        let lanes: Vec<NewLane> = prepared.accounts.iter().map(Account::lane).collect();
         let look = || {
-            let journal = Journal::open(&ready.context.settings.journal)?;
+            let journal = Journal::open(&prepared.context.settings.journal)?;
             let runs = RunsOfPlan::find(&journal, plan, &lanes, unfinished)?;
             Ok::<_, CommandError>((journal, runs))
         };
-        let looked_at = ready.context.settings.journal.exists().then(look).transpose()?;
+        let looked_at = prepared.context.settings.journal.exists().then(look).transpose()?;
         let runtime = runtime()?;
-        fetch_credentials(&runtime, &ready.accounts)?;
+        fetch_credentials(&runtime, &prepared.accounts)?;
         let (mut journal, runs) = looked_at.map_or_else(look, Ok)?;
-        close_cut_off(&ready.context, &mut journal)?;
+        close_cut_off(&prepared.context, &mut journal)?;
         if let Some(run) = runs.to_take_up {
-            tell_taken_up(ready.context.console, &journal, &run)?;
-            ready.context = as_begun(plan.outside, &run, &plan.checked.terms)?;
-            return Open::hold(ready, journal, (run.key, None), runtime, locks);
+            tell_taken_up(prepared.context.console, &journal, &run)?;
+            prepared.context = as_begun(plan.outside, &run, &plan.checked.terms)?;
+            return Open::hold(prepared, journal, (run.key, None), runtime, locks);
         }
-        runs.tell_of_those_left(ready.context.console);
+        runs.tell_of_those_left(prepared.context.console);
         let NewlyMade { run, begun } =
-            make_run(&mut journal, plan, &ready.context.settings, &ready.accounts, &ready.request.given)?;
-        Open::hold(ready, journal, (run, Some(begun)), runtime, locks)
+            make_run(&mut journal, plan, &prepared.context.settings, &prepared.accounts, &prepared.request.given)?;
+        Open::hold(prepared, journal, (run, Some(begun)), runtime, locks)
     }
 
     /// Is let in, and makes a run in a journal that is thrown away.
     pub(crate) fn open_apart(self) -> Result<OpenApart, CommandError> {
+        let (plan, prepared) = self.split();
         let runtime = runtime()?;
-        fetch_credentials(&runtime, &self.accounts)?;
-        self.apart(runtime)
+        fetch_credentials(&runtime, &prepared.accounts)?;
+        OpenApart::make(plan, prepared, runtime)
     }
 
     /// The same on a clock that skips idle time, of which nothing is told but its window. The sandbox lets in whoever started it.
@@ -88,7 +89,8 @@ impl Ready<&PlanToLaunch<'_>> {
             .start_paused(true)
             .build()
             .map_err(CommandError::Start)?;
-        let mut open = self.apart(runtime)?;
+        let (plan, prepared) = self.split();
+        let mut open = OpenApart::make(plan, prepared, runtime)?;
         let OpenApart { launch, runtime, .. } = &mut open;
         let in_runtime = runtime.enter();
         launch.clock = Clock::Rehearsed { from: Timestamp::now(), began: Instant::now() };
@@ -99,38 +101,28 @@ impl Ready<&PlanToLaunch<'_>> {
         launch.live = live;
         Ok(open)
     }
-
-    fn apart(self, runtime: Runtime) -> Result<OpenApart, CommandError> {
-        let (plan, ready) = self.split();
-        let folder = files::folder::private_folder().map_err(CommandError::Start)?;
-        let mut journal = Journal::open(&folder.path().join(format!("{}.db", ready.request.verb)))?;
-        let NewlyMade { run, begun } =
-            make_run(&mut journal, plan, &ready.context.settings, &ready.accounts, &GivenByHand::new())?;
-        let run = journal.run(run)?;
-        Ok(OpenApart { launch: Launch::new(ready, run, Some(begun)), journal, runtime, folder })
-    }
 }
 
 impl Ready<RunToTakeUp> {
     /// Locks the accounts and is let in. The journal is open, and the run was found in it.
     pub(crate) fn open(self) -> Result<Open, CommandError> {
-        let (RunToTakeUp { journal, run }, ready) = self.split();
-        let locks = lock_all(&ready.context, &ready.accounts)?;
+        let (RunToTakeUp { journal, run }, prepared) = self.split();
+        let locks = lock_all(&prepared.context, &prepared.accounts)?;
         let runtime = runtime()?;
-        fetch_credentials(&runtime, &ready.accounts)?;
-        Open::hold(ready, journal, (run.key, None), runtime, locks)
+        fetch_credentials(&runtime, &prepared.accounts)?;
+        Open::hold(prepared, journal, (run.key, None), runtime, locks)
     }
 }
 
 impl Open {
     fn hold(
-        ready: Ready<()>,
+        prepared: Prepared,
         mut journal: Journal,
         (key, begun): (RunKey, Option<Event>),
         runtime: Runtime,
         of_accounts: Vec<Lock>,
     ) -> Result<Self, CommandError> {
-        let path = &ready.context.settings.journal;
+        let path = &prepared.context.settings.journal;
         let id = journal.run(key)?.id;
         let of_run = Lock::take(&lock::of_run(path, &id), journal.mode(), &format!("run {id}"), path)?;
         // Read once it is ours: nobody else writes to it from here on.
@@ -139,7 +131,12 @@ impl Open {
             journal.mind_rows();
         }
         journal.forget_stale_commands(key)?;
-        Ok(Self { launch: Launch::new(ready, run, begun), journal, runtime, locks: (of_run, of_accounts) })
+        Ok(Self { launch: Launch::new(prepared, run, begun), journal, runtime, locks: (of_run, of_accounts) })
+    }
+
+    #[cfg(test)]
+    pub(super) fn run(&self) -> &RunRecord {
+        &self.launch.run
     }
 
     /// Looks, tells, asks, carries, and sums up. The locks are held until the end was told.
@@ -160,6 +157,15 @@ pub(crate) struct OpenApart {
 }
 
 impl OpenApart {
+    fn make(plan: &PlanToLaunch<'_>, prepared: Prepared, runtime: Runtime) -> Result<Self, CommandError> {
+        let folder = files::folder::private_folder().map_err(CommandError::Start)?;
+        let mut journal = Journal::open(&folder.path().join(format!("{}.db", prepared.request.verb)))?;
+        let NewlyMade { run, begun } =
+            make_run(&mut journal, plan, &prepared.context.settings, &prepared.accounts, &GivenByHand::new())?;
+        let run = journal.run(run)?;
+        Ok(Self { launch: Launch::new(prepared, run, Some(begun)), journal, runtime, folder })
+    }
+
     pub(crate) fn launch(self) -> Result<LaunchedApart, CommandError> {
         let Self { launch, journal, runtime, folder } = self;
         let carried = launch.carried_out(runtime, journal)?;

@@ -23,7 +23,12 @@ use crate::waves::{Part, WaveTerms};
 /// A launch of `From`: of a plan or of a run. Settings, plan or run, terms, approvals and accounts were checked, in this order, so
 /// that what is wrong with the plan is said before anybody is asked for credentials.
 pub(crate) struct Ready<From> {
-    pub(super) from: From,
+    from: From,
+    prepared: Prepared,
+}
+
+/// Everything that a launch has checked besides its plan or run.
+pub(super) struct Prepared {
     pub(super) context: Context,
     pub(super) request: LaunchRequest,
     pub(super) paper: Paper,
@@ -41,14 +46,14 @@ impl<'p> Ready<&'p PlanToLaunch<'p>> {
         Journal::check_place(&context.settings.journal)?;
         warn_of_an_open_folder(&context);
         request.must_be_able_to_ask(Answers::beside(plan.path()))?;
-        Ok(Self { from: plan, context, request, paper, accounts })
+        Ok(Self { from: plan, prepared: Prepared { context, request, paper, accounts } })
     }
 
     /// A launch that looks at the servers of a plan and sends nothing.
     pub(crate) fn to_look(plan: &'p PlanToLaunch<'p>, request: LaunchRequest) -> Result<Self, CommandError> {
         let (context, paper) = (plan.context.clone(), plan.paper());
         let accounts = accounts::of_plan(&context, &plan.checked)?;
-        Ok(Self { from: plan, context, request, paper, accounts })
+        Ok(Self { from: plan, prepared: Prepared { context, request, paper, accounts } })
     }
 
     /// A launch in the sandbox, which stands for every account, whatever settings and profiles say.
@@ -69,7 +74,7 @@ impl<'p> Ready<&'p PlanToLaunch<'p>> {
         // Nobody is there to release anything, so it is as if somebody did at once.
         let both = |wave: &WaveTerms| [Part::Canary, Part::Rest].map(|part| (wave.name.clone(), Some(part)));
         request.releases = paper.terms.waves.iter().filter(|wave| wave.needs_approval()).flat_map(both).collect();
-        Ok(Self { from: plan, context, request, paper, accounts })
+        Ok(Self { from: plan, prepared: Prepared { context, request, paper, accounts } })
     }
 }
 
@@ -105,14 +110,13 @@ impl Ready<RunToTakeUp> {
         if let Some(unconfirmed) = unconfirmed {
             must_be_meant(run, unconfirmed)?;
         }
-        Ok(Self { from: found, context, request, paper, accounts })
+        Ok(Self { from: found, prepared: Prepared { context, request, paper, accounts } })
     }
 }
 
 impl<From> Ready<From> {
-    /// The subject of the launch, and the rest.
-    pub(super) fn split(self) -> (From, Ready<()>) {
-        let Self { from, context, request, paper, accounts } = self;
-        (from, Ready { from: (), context, request, paper, accounts })
+    /// Gives up the checked launch for its plan or run, and the rest. Only [`open`](super::open) does.
+    pub(super) fn split(self) -> (From, Prepared) {
+        (self.from, self.prepared)
     }
 }

@@ -45,10 +45,14 @@ impl Lost {
         if self.is_altered { CommandError::JournalAltered(told) } else { CommandError::JournalGone(told) }
     }
 
-    /// In one line, with what was sent until the end.
+    /// Tells whether the list of what was sent could not be written to its end.
+    pub(super) fn is_list_cut_short(&self) -> bool {
+        self.list.as_ref().is_some_and(|list| !list.is_whole())
+    }
+
+    /// Returns the loss in one line, with the count of changes that were sent until the end.
     pub(super) fn told(&self, n_sent: u64) -> String {
-        let is_cut_short = self.list.as_ref().is_some_and(|list| !list.is_whole());
-        let list = if is_cut_short { "; the list could not be written to its end" } else { "" };
+        let list = if self.is_list_cut_short() { "; the list could not be written to its end" } else { "" };
         format!("{}: stopped after {}; {}{list}", self.what, count(n_sent, "change"), self.left)
     }
 }
@@ -86,13 +90,13 @@ impl Losing {
         let gone = move |journal: &Journal, place: &Place, gone: &Gone| {
             // Files that went away may have been written over before they did.
             let left = if gone.is_elsewhere() && is_whole(journal, run).is_ok() {
-                Left::of_whole(place)
+                Remains::of_whole(place)
             } else {
-                Left::of_written_over(journal, run, place, &kept_then)
+                Remains::of_written_over(journal, run, place, &kept_then)
             };
             let told = left.told(gone, place, sent_then.n());
-            let is_copied = matches!(left, Left::Copied(..));
-            let is_listed = matches!(left, Left::Parts { of_sent: Some(_), .. });
+            let is_copied = matches!(left, Remains::Copied(..));
+            let is_listed = matches!(left, Remains::Parts { of_sent: Some(_), .. });
             let lost = Lost {
                 what: gone.to_string(),
                 left: told,
@@ -121,8 +125,8 @@ impl Losing {
     }
 }
 
-/// Remains of a journal that is gone.
-enum Left {
+/// State of a journal that is gone, as far as it is saved.
+enum Remains {
     /// All of it, in the file that is open.
     Open(PathBuf),
     /// All of it, in a copy that was made at once.
@@ -135,9 +139,9 @@ enum Left {
     Nothing,
 }
 
-impl Left {
+impl Remains {
     fn of_whole(place: &Place) -> Self {
-        free_place(place, "saved", "").map_or(Left::Nothing, |(path, _)| Left::Open(path))
+        free_place(place, "saved", "").map_or(Remains::Nothing, |(path, _)| Remains::Open(path))
     }
 
     fn of_written_over(journal: &Journal, run: RunKey, place: &Place, kept: &Kept) -> Self {
@@ -147,7 +151,7 @@ impl Left {
             match copied {
                 Ok(mut copy) => {
                     if is_whole(&copy, run).is_ok() && journal.goes_on_in(&mut copy).unwrap_or(false) {
-                        return Left::Copied(path, Box::new(copy));
+                        return Remains::Copied(path, Box::new(copy));
                     }
                     of_journal = Some(path);
                 }
@@ -161,24 +165,24 @@ impl Left {
             _ = std::fs::remove_file(path);
             None
         });
-        Left::Parts { of_journal, of_sent }
+        Remains::Parts { of_journal, of_sent }
     }
 
     /// Path of the whole.
     fn saved(&self) -> Option<&Path> {
         match self {
-            Left::Open(path) | Left::Copied(path, _) => Some(path),
-            Left::Parts { .. } | Left::Nothing => None,
+            Remains::Open(path) | Remains::Copied(path, _) => Some(path),
+            Remains::Parts { .. } | Remains::Nothing => None,
         }
     }
 
     fn told(&self, gone: &Gone, place: &Place, n_sent: u64) -> String {
         let left = match self {
-            Left::Open(path) | Left::Copied(path, _) => {
+            Remains::Open(path) | Remains::Copied(path, _) => {
                 format!("everything that was recorded is saved as `{}`", path.display())
             }
-            Left::Parts { of_journal, of_sent } => told_of_parts(of_journal.as_deref(), of_sent.as_deref(), n_sent),
-            Left::Nothing => "there is no place where what was recorded could be saved".to_owned(),
+            Remains::Parts { of_journal, of_sent } => told_of_parts(of_journal.as_deref(), of_sent.as_deref(), n_sent),
+            Remains::Nothing => "there is no place where what was recorded could be saved".to_owned(),
         };
         let now_at = place.now_at().filter(|_| gone.is_elsewhere()).map_or_else(String::new, |now_at| {
             format!("; the file itself, `{}`, lacks what was recorded last", now_at.display())
@@ -188,10 +192,10 @@ impl Left {
 
     fn rescue(self) -> Rescue {
         match self {
-            Left::Open(path) => Rescue::AtTheEnd(path),
-            Left::Copied(_, journal) => Rescue::In(journal),
-            Left::Parts { of_sent: Some(_), .. } => Rescue::Apart,
-            Left::Parts { of_sent: None, .. } | Left::Nothing => Rescue::Nowhere,
+            Remains::Open(path) => Rescue::AtTheEnd(path),
+            Remains::Copied(_, journal) => Rescue::In(journal),
+            Remains::Parts { of_sent: Some(_), .. } => Rescue::Apart,
+            Remains::Parts { of_sent: None, .. } | Remains::Nothing => Rescue::Nowhere,
         }
     }
 }

@@ -29,7 +29,7 @@ impl fmt::Display for Destination {
     }
 }
 
-pub(super) fn destination(text: &str) -> Result<Destination, String> {
+pub(crate) fn destination(text: &str) -> Result<Destination, String> {
     if text == "sandbox" {
         return Ok(Destination::Sandbox);
     }

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use facts::Facts;
+use entry::ErrorEntry;
 use hints::{
     hint_of_altered, hint_of_control, hint_of_key, hint_of_owner, hint_of_planted, hint_of_rest, hint_of_skip,
     hint_of_status, hint_of_way,
 };
-use of_journal::facts_of_journal;
+use journal_errors::entry_of_journal;
 
-use super::approval::ApprovalError;
+use super::approval::{ApprovalError, MissingApprovals};
 use super::error::{AfterChanges, CommandError};
 use super::here::Here;
 use crate::credentials::error::CredentialsError;
@@ -23,139 +23,149 @@ use crate::transport::client::TransportError;
 use crate::wording::amounts::count;
 use crate::wording::shell::{shell_path, shell_word};
 
-mod facts;
+mod entry;
 mod hints;
-pub(crate) mod of_journal;
+pub(crate) mod journal_errors;
 
 impl CommandError {
     pub(crate) fn exit(&self) -> Exit {
-        self.facts().exit
+        self.entry().exit
     }
 
     /// Advice, with the variable that says what cannot be used: nobody sees that where they type.
     pub(crate) fn hint(&self, here: &Here) -> Option<String> {
-        self.facts().hint(here)
+        self.entry().hint(here)
     }
 
     #[expect(clippy::too_many_lines, reason = "one list, an entry for each error")]
-    fn facts(&self) -> Facts<'_> {
+    fn entry(&self) -> ErrorEntry<'_> {
         use Exit::{Credentials, Integrity, Internal, Locked, NotOnTarget, Refused, Usage};
         match self {
-            CommandError::Settings(error) => facts_of_settings(error),
-            CommandError::Plan(error) => facts_of_plan(error),
-            CommandError::PlanChanged(_) => Facts::said(Usage, "run the same command again"),
+            CommandError::Settings(error) => entry_of_settings(error),
+            CommandError::Plan(error) => entry_of_plan(error),
+            CommandError::PlanChanged(_) => ErrorEntry::said(Usage, "run the same command again"),
             CommandError::OneAccountForSeveral { .. } => {
-                Facts::said(Usage, "leave it out; a profile may say `account`")
+                ErrorEntry::said(Usage, "leave it out; a profile may say `account`")
             }
             CommandError::SameAccount { .. } => {
-                Facts::said(Usage, "name one of them in both; two would not know of each other's quota")
+                ErrorEntry::said(Usage, "name one of them in both; two would not know of each other's quota")
             }
             CommandError::NoEndpoint { target: Some(_) } => {
-                Facts::said(Usage, "its profile may say `endpoint` or `region`")
+                ErrorEntry::said(Usage, "its profile may say `endpoint` or `region`")
             }
-            CommandError::NoEndpoint { target: None } => Facts::said(
+            CommandError::NoEndpoint { target: None } => ErrorEntry::said(
                 Usage,
                 "`--endpoint https://sms.REGION.myhuaweicloud.com`, or `--endpoint sandbox` to try it with no account",
             ),
-            CommandError::OtherEndpoint { flag, .. } => Facts::typed(Usage, move |_| format!("leave `--{flag}` out")),
-            CommandError::SaidByJournalAlone { flags, .. } => Facts::typed(Usage, |_| hint_of_way(flags.as_deref())),
-            CommandError::NotAgreed => Facts::plain(Refused),
-            CommandError::NoCredentials { target: Some(_), .. } => Facts::said(
+            CommandError::OtherEndpoint { flag, .. } => {
+                ErrorEntry::typed(Usage, move |_| format!("leave `--{flag}` out"))
+            }
+            CommandError::SaidByJournalAlone { flags, .. } => {
+                ErrorEntry::typed(Usage, |_| hint_of_way(flags.as_deref()))
+            }
+            CommandError::NotAgreed => ErrorEntry::plain(Refused),
+            CommandError::NoCredentials { target: Some(_), .. } => ErrorEntry::said(
                 Credentials,
                 "its profile may say token_env, access_key_env and secret_key_env, credential_command, …",
             ),
-            CommandError::NoCredentials { target: None, endpoint } => Facts::typed(Credentials, |here| {
+            CommandError::NoCredentials { target: None, endpoint } => ErrorEntry::typed(Credentials, |here| {
                 let (or_try, doctor) = here.tries_elsewhere(endpoint);
                 format!(
                     "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or an IAM token in CUTOVER_AUTH_TOKEN{or_try}; `{doctor}` \
                      says where it looks"
                 )
             }),
-            CommandError::Credentials(error) => Facts::plain(exit_of_credentials(error)),
+            CommandError::Credentials(error) => ErrorEntry::plain(exit_of_credentials(error)),
             CommandError::NoTerminal => {
-                Facts::said(Usage, "`--yes` if the plan was looked at before (`cutover plan PLAN`)")
+                ErrorEntry::said(Usage, "`--yes` if the plan was looked at before (`cutover plan PLAN`)")
             }
-            CommandError::Scenario(_) => Facts::plain(Usage).of_setting("scenario"),
-            CommandError::Journal(error) => facts_of_journal(error),
-            CommandError::NotAsItWas { run, .. } => Facts::typed(Integrity, |here| hint_of_altered(run, here)),
-            CommandError::ShortAnchor(_) => Facts::said(Usage, "give all of it, as the run printed it"),
-            CommandError::Lock(error) => facts_of_lock(error),
-            CommandError::Transport(error) => facts_of_transport(error),
-            CommandError::Inventory(error) => Facts::typed(exit_of_inventory(error), hint_of_doctor),
-            CommandError::BadSource { .. } => Facts::plain(Usage),
-            CommandError::NoSuchSource(_) => Facts::typed(NotOnTarget, |here| {
+            CommandError::Scenario(_) => ErrorEntry::plain(Usage).of_setting("scenario"),
+            CommandError::Journal(error) => entry_of_journal(error),
+            CommandError::NotAsItWas { run, .. } => ErrorEntry::typed(Integrity, |here| hint_of_altered(run, here)),
+            CommandError::ShortAnchor(_) => ErrorEntry::said(Usage, "give all of it, as the run printed it"),
+            CommandError::Lock(error) => entry_of_lock(error),
+            CommandError::Transport(error) => entry_of_transport(error),
+            CommandError::Inventory(error) => ErrorEntry::typed(exit_of_inventory(error), hint_of_doctor),
+            CommandError::BadSource { .. } => ErrorEntry::plain(Usage),
+            CommandError::NoSuchSource(_) => ErrorEntry::typed(NotOnTarget, |here| {
                 format!("`{}` shows them; another account may have it", here.asks("sources list"))
             }),
             CommandError::NeverBegun { instead, .. } => {
-                Facts::typed(Integrity, move |_| format!("begin anew: `{instead}`"))
+                ErrorEntry::typed(Integrity, move |_| format!("begin anew: `{instead}`"))
             }
-            CommandError::Exists(_) => Facts::said(Usage, "name another, or replace it with --force"),
-            CommandError::Taken(_) => Facts::said(Usage, "name another"),
-            CommandError::NotApproved { plan, is_sealed: true, is_signed, .. } => {
-                Facts::typed(Refused, |here| format!("`{}`", here.approves(&shell_path(Path::new(plan)), *is_signed)))
+            CommandError::Exists(_) => ErrorEntry::said(Usage, "name another, or replace it with --force"),
+            CommandError::Taken(_) => ErrorEntry::said(Usage, "name another"),
+            CommandError::NotApproved(MissingApprovals { plan, is_sealed: true, is_signed, .. }) => {
+                ErrorEntry::typed(Refused, |here| {
+                    format!("`{}`", here.approves(&shell_path(Path::new(plan)), *is_signed))
+                })
             }
-            CommandError::NotApproved { plan, is_sealed: false, is_signed, .. } => Facts::typed(Refused, |here| {
-                let (seal, approve) = (here.seals(Path::new(plan)), here.approves("FILE", *is_signed));
-                format!("seal it first: `{seal}`, then `{approve}`")
-            }),
-            CommandError::Approval(error) => facts_of_approval(error),
-            CommandError::NotSealed(_) => Facts::said(Usage, "`cutover plan PLAN -o FILE` seals one"),
-            CommandError::SealerApproves { .. } => Facts::said(Refused, "somebody else has to"),
-            CommandError::NoName => Facts::said(Usage, "`--as \"First Last\"`"),
-            CommandError::SealedUnseen => Facts::said(Usage, "leave `preflight` on"),
+            CommandError::NotApproved(MissingApprovals { plan, is_sealed: false, is_signed, .. }) => {
+                ErrorEntry::typed(Refused, |here| {
+                    let (seal, approve) = (here.seals(Path::new(plan)), here.approves("FILE", *is_signed));
+                    format!("seal it first: `{seal}`, then `{approve}`")
+                })
+            }
+            CommandError::Approval(error) => entry_of_approval(error),
+            CommandError::NotSealed(_) => ErrorEntry::said(Usage, "`cutover plan PLAN -o FILE` seals one"),
+            CommandError::SealerApproves { .. } => ErrorEntry::said(Refused, "somebody else has to"),
+            CommandError::NoName => ErrorEntry::said(Usage, "`--as \"First Last\"`"),
+            CommandError::SealedUnseen => ErrorEntry::said(Usage, "leave `preflight` on"),
             CommandError::SealedElsewhere { .. } => {
-                Facts::said(Refused, "seal it there: `cutover plan PLAN -o FILE` with that endpoint and profile")
+                ErrorEntry::said(Refused, "seal it there: `cutover plan PLAN -o FILE` with that endpoint and profile")
             }
-            CommandError::DashIsNoFile => Facts::said(Usage, "name a file"),
-            CommandError::NotLooked { exit, .. } => Facts::typed(*exit, hint_of_doctor),
-            CommandError::Stopped { exit, .. } => Facts::plain(*exit),
+            CommandError::DashIsNoFile => ErrorEntry::said(Usage, "name a file"),
+            CommandError::NotLooked { exit, .. } => ErrorEntry::typed(*exit, hint_of_doctor),
+            CommandError::Stopped { exit, .. } => ErrorEntry::plain(*exit),
             CommandError::AfterChanges(late) => {
-                Facts::may_be_typed(late.error.exit().after_a_change(), |here| hint_after_changes(late, here))
+                ErrorEntry::may_be_typed(late.error.exit().after_a_change(), |here| hint_after_changes(late, here))
             }
-            CommandError::JournalGone(_) => Facts::said(Internal, LOOKS_BEFORE_IT_SENDS),
-            CommandError::JournalAltered(_) => Facts::said(Integrity, LOOKS_BEFORE_IT_SENDS),
-            CommandError::Command(_) => Facts::typed(Usage, hint_of_control),
-            CommandError::NotRunning { run, resume } => Facts::typed(Usage, |here| hint_of_rest(run, resume, here)),
-            CommandError::TooLate { run, .. } => Facts::typed(Usage, |here| hint_of_status(run, here)),
-            CommandError::NotTaken(run) => Facts::typed(Locked, |here| hint_of_status(run, here)),
-            CommandError::NotSkipped { id, run, .. } => Facts::typed(Usage, |here| hint_of_skip(id, run, here)),
-            CommandError::SeveralRuns { .. } => Facts::said(Usage, "name the one that is meant"),
-            CommandError::AmbiguousRow { .. } => Facts::said(Usage, "type more of its id"),
-            CommandError::NoSuchRow { run, .. } => Facts::typed(Usage, |here| {
+            CommandError::JournalGone(_) => ErrorEntry::said(Internal, LOOKS_BEFORE_IT_SENDS),
+            CommandError::JournalAltered(_) => ErrorEntry::said(Integrity, LOOKS_BEFORE_IT_SENDS),
+            CommandError::Command(_) => ErrorEntry::typed(Usage, hint_of_control),
+            CommandError::NotRunning { run, resume } => {
+                ErrorEntry::typed(Usage, |here| hint_of_rest(run, resume, here))
+            }
+            CommandError::TooLate { run, .. } => ErrorEntry::typed(Usage, |here| hint_of_status(run, here)),
+            CommandError::NotTaken(run) => ErrorEntry::typed(Locked, |here| hint_of_status(run, here)),
+            CommandError::NotSkipped { id, run, .. } => ErrorEntry::typed(Usage, |here| hint_of_skip(id, run, here)),
+            CommandError::SeveralRuns { .. } => ErrorEntry::said(Usage, "name the one that is meant"),
+            CommandError::AmbiguousRow { .. } => ErrorEntry::said(Usage, "type more of its id"),
+            CommandError::NoSuchRow { run, .. } => ErrorEntry::typed(Usage, |here| {
                 format!("`{}` lists the rows", here.reads(&format!("report {} --format csv", shell_word(run))))
             }),
             CommandError::UnknownWave { known, .. } if known.is_empty() => {
-                Facts::said(Usage, "only a plan file in TOML has waves to release")
+                ErrorEntry::said(Usage, "only a plan file in TOML has waves to release")
             }
             CommandError::UnknownWave { known, .. } => {
-                Facts::typed(Usage, |_| format!("there are: {}", known.join(", ")))
+                ErrorEntry::typed(Usage, |_| format!("there are: {}", known.join(", ")))
             }
             CommandError::ReportFormat(_) => {
-                Facts::said(Usage, "end it with .csv, .html, .json, .md, .xlsx, or .xml for JUnit")
+                ErrorEntry::said(Usage, "end it with .csv, .html, .json, .md, .xlsx, or .xml for JUnit")
             }
             CommandError::NotForTerminals(name) => {
-                Facts::typed(Usage, move |_| format!("write it to a file: `-o report.{name}`"))
+                ErrorEntry::typed(Usage, move |_| format!("write it to a file: `-o report.{name}`"))
             }
-            CommandError::Input { path, .. } => Facts::plain(Usage).of_value(path),
-            CommandError::Key { path, problem } => Facts::typed(Usage, |_| hint_of_key(path, problem)),
-            CommandError::Bundle { .. } => Facts::said(Integrity, "keep it as it is, and ask for another copy"),
-            CommandError::LaterBundle { .. } => Facts::said(Usage, "verify it with the newer cutover"),
+            CommandError::Input { path, .. } => ErrorEntry::plain(Usage).of_value(path),
+            CommandError::Key { path, problem } => ErrorEntry::typed(Usage, |_| hint_of_key(path, problem)),
+            CommandError::Bundle { .. } => ErrorEntry::said(Integrity, "keep it as it is, and ask for another copy"),
+            CommandError::LaterBundle { .. } => ErrorEntry::said(Usage, "verify it with the newer cutover"),
             CommandError::Destination { .. } => {
-                Facts::said(Usage, "name a file in a folder that is there and can be written to")
+                ErrorEntry::said(Usage, "name a file in a folder that is there and can be written to")
             }
-            CommandError::Output { .. } | CommandError::Start(_) => Facts::plain(Internal),
+            CommandError::Output { .. } | CommandError::Start(_) => ErrorEntry::plain(Internal),
             CommandError::Listen { .. } => {
-                Facts::said(Usage, "`--listen ADDRESS:PORT` with another port; port 0 takes any that is free")
+                ErrorEntry::said(Usage, "`--listen ADDRESS:PORT` with another port; port 0 takes any that is free")
             }
-            CommandError::OpenToAll(_) | CommandError::WeakToken(_) => Facts::said(
+            CommandError::OpenToAll(_) | CommandError::WeakToken(_) => ErrorEntry::said(
                 Usage,
                 "set CUTOVER_SERVE_TOKEN, or name a file with `--token-file`: `openssl rand -hex 24` makes a good one",
             ),
             CommandError::Panicked => {
-                Facts::said(Internal, "this is a bug; the same command again takes the run up, looking first")
+                ErrorEntry::said(Internal, "this is a bug; the same command again takes the run up, looking first")
             }
             CommandError::Bug(_) => {
-                Facts::said(Internal, "keep the journal: what was sent is in it, and the next launch looks first")
+                ErrorEntry::said(Internal, "keep the journal: what was sent is in it, and the next launch looks first")
             }
         }
     }
@@ -164,11 +174,11 @@ impl CommandError {
 const LOOKS_BEFORE_IT_SENDS: &str =
     "a new run of the plan in another journal (`--journal PATH`) looks at each server before it sends";
 
-fn facts_of_settings(error: &SettingsError) -> Facts<'_> {
-    let facts = Facts::may_be_typed(Exit::Usage, |_| error.hint());
+fn entry_of_settings(error: &SettingsError) -> ErrorEntry<'_> {
+    let entry = ErrorEntry::may_be_typed(Exit::Usage, |_| error.hint());
     match error {
-        SettingsError::UnknownProfile { name, .. } => facts.of_value(name),
-        SettingsError::Unreadable { path, .. } => facts.of_value(path),
+        SettingsError::UnknownProfile { name, .. } => entry.of_value(name),
+        SettingsError::Unreadable { path, .. } => entry.of_value(path),
         SettingsError::Value { .. }
         | SettingsError::Syntax { .. }
         | SettingsError::UnknownKey { .. }
@@ -181,55 +191,55 @@ fn facts_of_settings(error: &SettingsError) -> Facts<'_> {
         | SettingsError::NotOfAFolder(_)
         | SettingsError::UnknownVariable { .. }
         | SettingsError::Unlike { .. }
-        | SettingsError::Zone(_) => facts,
+        | SettingsError::Zone(_) => entry,
     }
 }
 
-fn facts_of_plan(error: &PlanError) -> Facts<'_> {
+fn entry_of_plan(error: &PlanError) -> ErrorEntry<'_> {
     match error {
         PlanError::Problems { .. } => {
-            Facts::said(Exit::Usage, "correct the plan and run the same command again; nothing was sent")
+            ErrorEntry::said(Exit::Usage, "correct the plan and run the same command again; nothing was sent")
         }
-        PlanError::Unreadable { .. } => Facts::said(Exit::Usage, "`cutover init` writes an example plan"),
+        PlanError::Unreadable { .. } => ErrorEntry::said(Exit::Usage, "`cutover init` writes an example plan"),
         PlanError::Unsupported { .. } => {
-            Facts::said(Exit::Usage, "plans are read as CSV, TSV, JSON Lines and TOML; nothing was sent")
+            ErrorEntry::said(Exit::Usage, "plans are read as CSV, TSV, JSON Lines and TOML; nothing was sent")
         }
-        PlanError::Edited { .. } => Facts::said(
+        PlanError::Edited { .. } => ErrorEntry::said(
             Exit::Integrity,
             "seal it again with `cutover plan PLAN -o FILE`, and have it approved again; nothing was sent",
         ),
     }
 }
 
-fn facts_of_approval(error: &ApprovalError) -> Facts<'_> {
+fn entry_of_approval(error: &ApprovalError) -> ErrorEntry<'_> {
     match error {
-        ApprovalError::LooksLike { .. } => Facts::said(Exit::Refused, "use a name that nobody takes for another"),
-        ApprovalError::MustSign => Facts::said(Exit::Usage, "`--key KEY`, as `audit sign` takes it"),
+        ApprovalError::LooksLike { .. } => ErrorEntry::said(Exit::Refused, "use a name that nobody takes for another"),
+        ApprovalError::MustSign => ErrorEntry::said(Exit::Usage, "`--key KEY`, as `audit sign` takes it"),
         ApprovalError::CountsForNothing { .. } => {
-            Facts::said(Exit::Refused, "use a name and a key of your own that count; nothing was added")
+            ErrorEntry::said(Exit::Refused, "use a name and a key of your own that count; nothing was added")
         }
         ApprovalError::Approvers { path, .. } => {
-            Facts::said(Exit::Usage, "ssh-keygen(1) describes the file under ALLOWED SIGNERS").of_value(path)
+            ErrorEntry::said(Exit::Usage, "ssh-keygen(1) describes the file under ALLOWED SIGNERS").of_value(path)
         }
     }
 }
 
-fn facts_of_lock(error: &LockError) -> Facts<'_> {
+fn entry_of_lock(error: &LockError) -> ErrorEntry<'_> {
     match error {
-        LockError::Held { owner, .. } => Facts::typed(Exit::Locked, |here| hint_of_owner(owner.as_ref(), here)),
-        LockError::Unworkable(_) => Facts::said(Exit::Refused, "put the journal on a local disk"),
-        LockError::NotOurs { path, .. } => Facts::typed(Exit::Refused, |_| hint_of_planted(path)),
-        LockError::Io { .. } => Facts::plain(Exit::Internal),
+        LockError::Held { owner, .. } => ErrorEntry::typed(Exit::Locked, |here| hint_of_owner(owner.as_ref(), here)),
+        LockError::Unworkable(_) => ErrorEntry::said(Exit::Refused, "put the journal on a local disk"),
+        LockError::NotOurs { path, .. } => ErrorEntry::typed(Exit::Refused, |_| hint_of_planted(path)),
+        LockError::Io { .. } => ErrorEntry::plain(Exit::Internal),
     }
 }
 
-fn facts_of_transport(error: &TransportError) -> Facts<'_> {
+fn entry_of_transport(error: &TransportError) -> ErrorEntry<'_> {
     match error {
-        TransportError::CaBundle { path, .. } => Facts::plain(Exit::Usage).of_value(path),
+        TransportError::CaBundle { path, .. } => ErrorEntry::plain(Exit::Usage).of_value(path),
         TransportError::Proxy(_) => {
-            Facts::said(Exit::Usage, "`unset` it to go without a proxy; NO_PROXY names hosts that need none")
+            ErrorEntry::said(Exit::Usage, "`unset` it to go without a proxy; NO_PROXY names hosts that need none")
         }
-        TransportError::Setup(_) => Facts::plain(Exit::Internal),
+        TransportError::Setup(_) => ErrorEntry::plain(Exit::Internal),
     }
 }
 
@@ -271,4 +281,124 @@ fn hint_after_changes(late: &AfterChanges, here: &Here) -> Option<String> {
     let at_most = if matches!(**error, CommandError::Journal(_)) { "at most " } else { "" };
     let sent = format!("{at_most}{} left before that{has_each}", count(*n_sent, "change"));
     Some(hint.map_or(sent.clone(), |hint| format!("{sent}; {hint}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::journal::JournalError;
+
+    fn here(flags: &[(&'static str, &str)], variables: &[(&'static str, &str)]) -> Here {
+        let flags: Vec<_> = flags.iter().map(|(key, text)| (*key, (*text).to_owned())).collect();
+        let value =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, text)| OsString::from(text));
+        Here::new(&flags, " --strict".to_owned(), value)
+    }
+
+    #[test]
+    fn each_error_has_its_exit_and_the_command_that_comes_next() {
+        let missing = |is_sealed, is_signed| {
+            let (plan, passed_over) = ("p.csv".to_owned(), Vec::new());
+            CommandError::NotApproved(MissingApprovals {
+                plan,
+                given: 0,
+                required: 2,
+                is_sealed,
+                is_signed,
+                passed_over,
+            })
+        };
+        let wave = |known: &[&str]| CommandError::UnknownWave {
+            name: "b".into(),
+            known: known.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let no_credentials = |target| CommandError::NoCredentials { target, endpoint: "https://sms.example".into() };
+        let here = here(&[("journal", "n.db"), ("endpoint", "https://sms.example")], &[]);
+        for (error, exit, hint) in [
+            (CommandError::NotAgreed, Exit::Refused, None),
+            (CommandError::PlanChanged("p".into()), Exit::Usage, Some("run the same command again")),
+            (missing(true, false), Exit::Refused, Some("`cutover approve p.csv --as NAME`")),
+            (missing(true, true), Exit::Refused, Some("`cutover approve p.csv --as NAME --key KEY`")),
+            (
+                missing(false, false),
+                Exit::Refused,
+                Some(
+                    "seal it first: `cutover plan p.csv --strict -o FILE --endpoint https://sms.example`, then `cutover \
+                     approve FILE --as NAME`",
+                ),
+            ),
+            (wave(&[]), Exit::Usage, Some("only a plan file in TOML has waves to release")),
+            (wave(&["a", "c"]), Exit::Usage, Some("there are: a, c")),
+            (
+                no_credentials(Some("east".into())),
+                Exit::Credentials,
+                Some("its profile may say token_env, access_key_env and secret_key_env, credential_command, …"),
+            ),
+            (
+                no_credentials(None),
+                Exit::Credentials,
+                Some(
+                    "set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or an IAM token in CUTOVER_AUTH_TOKEN, or try \
+                     `--endpoint sandbox`; `cutover doctor --endpoint https://sms.example` says where it looks",
+                ),
+            ),
+            (
+                CommandError::NotTaken("r 1".into()),
+                Exit::Locked,
+                Some("`cutover status 'r 1' --journal n.db` shows where it stands"),
+            ),
+            (CommandError::Journal(JournalError::Abandoned), Exit::Internal, None),
+        ] {
+            assert_eq!((error.exit(), error.hint(&here).as_deref()), (exit, hint), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_names_what_cannot_be_used_is_told_unless_a_flag_names_it() {
+        let absent = || CommandError::Journal(JournalError::Absent("gone.db".into()));
+        let by_variable = here(&[], &[("CUTOVER_JOURNAL", "gone.db")]);
+        let hint = absent().hint(&by_variable).unwrap();
+        assert!(hint.ends_with("; this one is named by CUTOVER_JOURNAL"), "{hint}");
+        let by_flag = here(&[("journal", "gone.db")], &[("CUTOVER_JOURNAL", "other.db")]);
+        let hint = absent().hint(&by_flag).unwrap();
+        assert!(!hint.contains("CUTOVER_JOURNAL"), "{hint}");
+        let source = std::io::ErrorKind::NotFound.into();
+        let unreadable = CommandError::Input { path: PathBuf::from("keys"), source };
+        let hint = unreadable.hint(&here(&[], &[("CUTOVER_APPROVERS", "keys")])).unwrap();
+        assert_eq!(hint, "it is named by CUTOVER_APPROVERS: set that to another one, or `unset CUTOVER_APPROVERS`");
+    }
+
+    #[test]
+    fn an_error_after_changes_says_how_many_and_never_that_nothing_was_sent() {
+        let after = |error: CommandError| CommandError::from(AfterChanges { n_sent: 3, error: Box::new(error) });
+        for (error, exit, hint) in [
+            (
+                CommandError::Panicked,
+                Exit::Internal,
+                "3 changes left before that, and the journal has each; this is a bug",
+            ),
+            (CommandError::NotAgreed, Exit::Halted, "3 changes left before that, and the journal has each"),
+            (CommandError::NoName, Exit::Internal, "3 changes left before that, and the journal has each; `--as"),
+            // Of a change that was about to leave, nobody could write down that it did not.
+            (
+                CommandError::Journal(JournalError::Abandoned),
+                Exit::Internal,
+                "at most 3 changes left before that, and the journal has each",
+            ),
+            (
+                CommandError::Journal(JournalError::Damaged("x".into())),
+                Exit::Integrity,
+                "at most 3 changes left before that; keep the file as it is",
+            ),
+            // The text says it.
+            (CommandError::JournalGone("gone: stopped after 3 changes".into()), Exit::Internal, LOOKS_BEFORE_IT_SENDS),
+        ] {
+            let error = after(error);
+            let told = error.hint(&Here::default()).unwrap();
+            assert!(error.exit() == exit && told.starts_with(hint), "{error}: {:?} {told}", error.exit());
+        }
+    }
 }

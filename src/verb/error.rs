@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
-use super::approval::ApprovalError;
+use super::approval::{ApprovalError, MissingApprovals};
 use crate::audit::bundle::{BadBundle, BundleForm};
 use crate::audit::result::{Altered, AuditError};
 use crate::credentials::error::CredentialsError;
@@ -75,17 +75,8 @@ pub(crate) enum CommandError {
     /// A destination that exists, for a verb that never replaces one: it has no `--force`.
     #[error("`{}` is there already", .0.display())]
     Taken(PathBuf),
-    #[error("`{plan}` needs {} and has {given}{}; nothing was sent", count((*required).into(), "approval"), of_those(passed_over))]
-    NotApproved {
-        plan: String,
-        given: usize,
-        required: u32,
-        is_sealed: bool,
-        /// Approvers are set, so that an approval counts only if it is signed.
-        is_signed: bool,
-        /// Names that do not count, and why.
-        passed_over: Vec<(String, String)>,
-    },
+    #[error("{0}; nothing was sent")]
+    NotApproved(MissingApprovals),
     #[error(transparent)]
     Approval(#[from] ApprovalError),
     #[error("`{}` is not a sealed plan", .0.display())]
@@ -226,13 +217,6 @@ impl From<AuditError> for CommandError {
             AuditError::ShortAnchor { .. } => CommandError::ShortAnchor(error.to_string()),
         }
     }
-}
-
-/// The first of the approvals that do not count.
-fn of_those(passed_over: &[(String, String)]) -> String {
-    let told: Vec<String> =
-        passed_over.iter().map(|(name, why)| format!("that of {name} does not count: {why}")).collect();
-    if told.is_empty() { String::new() } else { format!(" ({})", bounded(&told)) }
 }
 
 /// Ids that are like one that is not there.

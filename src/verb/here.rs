@@ -32,7 +32,11 @@ const WAY: [&str; 5] = ["endpoint", "region", "profile", "ca_bundle", CONFIG_FLA
 const NIGHT: [&str; 2] = ["scenario", "seed"];
 
 impl Here {
-    pub(crate) fn new(given: &[(&'static str, String)], reading: String) -> Self {
+    pub(crate) fn new(
+        given: &[(&'static str, String)],
+        reading: String,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Self {
         let only = |names: &[&str]| {
             let of_these = given.iter().filter(|(key, _)| names.contains(key));
             let owned: Vec<(String, String)> = of_these.map(|(key, text)| ((*key).to_owned(), text.clone())).collect();
@@ -40,7 +44,7 @@ impl Here {
         };
         let variables = NAMES.into_iter().filter(|name| !given.iter().any(|(key, _)| key == name)).filter_map(|name| {
             let variable = format!("{OURS}{}", name.to_uppercase());
-            let value = std::env::var_os(&variable).filter(|value| !value.is_empty())?;
+            let value = environment(&variable).filter(|value| !value.is_empty())?;
             Some((name, variable, value))
         });
         Self {

@@ -75,3 +75,44 @@ pub(in crate::launch) fn must_be_meant(
     _ = io::stdin().lock().read_line(&mut answer);
     if console::is_yes(&answer) { Ok(()) } else { Err(CommandError::NotAgreed) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::lane::LaneId;
+    use crate::launch::tests::context;
+
+    #[test]
+    fn a_place_that_no_flag_names_is_told_with_the_flags_that_say_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (context, _) = context(folder.path(), "https://here.example");
+        let lane = |lane, endpoint: &str, account: &str| LaneRecord {
+            lane: LaneId(lane),
+            name: "default".into(),
+            endpoint: endpoint.into(),
+            account: account.into(),
+            throttled: 0,
+            per_second: None,
+            stated: false,
+            stopped: None,
+            learned_at: None,
+            cooled_until: None,
+        };
+        let alone = |lanes: &[LaneRecord], profile| {
+            let found = said_by_journal_alone(&context, lanes, &Terms::default(), profile).unwrap();
+            found.map(|Unconfirmed { way, flags }| (way, flags))
+        };
+        let told = |way: &str, flags: &str| Some((way.to_owned(), Some(flags.to_owned())));
+        assert_eq!(alone(&[lane(1, "https://here.example", "default")], None), None);
+        assert_eq!(
+            alone(&[lane(1, "https://there.example", "default")], None),
+            told("to `https://there.example`", " --endpoint https://there.example")
+        );
+        assert_eq!(
+            alone(&[lane(1, "https://here.example", "ops")], Some("night")),
+            told("as account `ops`, in profile `night`", " --account ops --profile night")
+        );
+        // The sandbox is this process, whatever the journal says of it.
+        assert_eq!(alone(&[lane(1, "sandbox", "ops")], Some("night")), None);
+    }
+}

@@ -4,7 +4,7 @@ use crate::journal::read::lanes::LaneRecord;
 use crate::journal::read::runs::RunRecord;
 use crate::settings::Settings;
 use crate::settings::error::SettingsError;
-use crate::settings::parse::Destination;
+use crate::settings::parse::{Destination, destination};
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::waves::Terms;
@@ -64,11 +64,7 @@ impl Settings {
     }
 }
 
-/// Destination of a lane when its run was begun.
+/// Destination of a lane when its run was begun; `None` if the journal has none that can be read.
 pub(super) fn begun_at(lane: &LaneRecord) -> Option<Destination> {
-    if lane.endpoint == "sandbox" {
-        Some(Destination::Sandbox)
-    } else {
-        lane.endpoint.parse().ok().map(Destination::Service)
-    }
+    destination(&lane.endpoint).ok()
 }

@@ -1,12 +1,12 @@
-//! Facts about an error that decide what follows from it.
+//! Entry of the table of errors.
 
 use std::ffi::OsStr;
 
 use crate::exit::Exit;
 use crate::verb::here::Here;
 
-/// Facts about one error: how the program ends for it, what to do next, and what may have named the thing that it is about.
-pub(crate) struct Facts<'e> {
+/// Consequences of one error: the exit, the command or edit that comes next, and the variable that may have named its subject.
+pub(crate) struct ErrorEntry<'e> {
     pub(crate) exit: Exit,
     hint: Hint<'e>,
     named_by: NamedBy<'e>,
@@ -31,7 +31,7 @@ enum NamedBy<'e> {
     Value(&'e OsStr),
 }
 
-impl<'e> Facts<'e> {
+impl<'e> ErrorEntry<'e> {
     /// An error for which nothing is to be done, or of which the text says that.
     pub(super) fn plain(exit: Exit) -> Self {
         Self { exit, hint: Hint::Nothing, named_by: NamedBy::Nothing }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::facts::Facts;
+use super::entry::ErrorEntry;
 use super::hints::LOOKS_ANEW;
 use crate::exit::Exit;
 use crate::journal::JournalError;
@@ -15,59 +15,61 @@ use crate::wording::shell::{shell_path, shell_word};
 /// The setting that may have named another file than the one that was meant.
 const PLACE: &str = "journal";
 
-pub(crate) fn facts_of_journal(error: &JournalError) -> Facts<'_> {
+pub(crate) fn entry_of_journal(error: &JournalError) -> ErrorEntry<'_> {
     use Exit::{Integrity, Internal, Usage};
     match error {
         JournalError::Absent(_) => {
-            Facts::said(Usage, "name it with `--journal PATH`; `cutover run PLAN` makes one").of_setting(PLACE)
+            ErrorEntry::said(Usage, "name it with `--journal PATH`; `cutover run PLAN` makes one").of_setting(PLACE)
         }
         JournalError::Unreadable { .. } => {
-            Facts::said(Usage, "it has to be a file that you may read; `--journal PATH` names another")
+            ErrorEntry::said(Usage, "it has to be a file that you may read; `--journal PATH` names another")
                 .of_setting(PLACE)
         }
-        JournalError::Folder(_) => Facts::said(Usage, "name a file in it with `--journal PATH`").of_setting(PLACE),
-        JournalError::NoFolder(folder) => Facts::typed(Usage, |_| hint_of_folder(folder)).of_setting(PLACE),
-        JournalError::Misplaced(misplaced) => Facts::typed(Usage, |_| hint_of_misplaced(misplaced)).of_setting(PLACE),
-        JournalError::Older { .. } => Facts::said(
+        JournalError::Folder(_) => ErrorEntry::said(Usage, "name a file in it with `--journal PATH`").of_setting(PLACE),
+        JournalError::NoFolder(folder) => ErrorEntry::typed(Usage, |_| hint_of_folder(folder)).of_setting(PLACE),
+        JournalError::Misplaced(misplaced) => {
+            ErrorEntry::typed(Usage, |_| hint_of_misplaced(misplaced)).of_setting(PLACE)
+        }
+        JournalError::Older { .. } => ErrorEntry::said(
             Usage,
             "copy it, with the log (`-wal`) if one lies beside it, to a folder that can be written to, and name the copy with \
              `--journal PATH`",
         ),
-        JournalError::Newer { .. } => Facts::said(Usage, "use the newer cutover"),
-        JournalError::NoRuns => Facts::said(Usage, "`cutover run PLAN` makes one").of_setting(PLACE),
-        JournalError::UnknownRun(_) => Facts::typed(Usage, hint_of_runs).of_setting(PLACE),
-        JournalError::AmbiguousRun { .. } => Facts::typed(Usage, hint_of_runs),
+        JournalError::Newer { .. } => ErrorEntry::said(Usage, "use the newer cutover"),
+        JournalError::NoRuns => ErrorEntry::said(Usage, "`cutover run PLAN` makes one").of_setting(PLACE),
+        JournalError::UnknownRun(_) => ErrorEntry::typed(Usage, hint_of_runs).of_setting(PLACE),
+        JournalError::AmbiguousRun { .. } => ErrorEntry::typed(Usage, hint_of_runs),
         JournalError::NotAJournal => {
-            Facts::said(Integrity, "name another file with `--journal PATH`").of_setting(PLACE)
+            ErrorEntry::said(Integrity, "name another file with `--journal PATH`").of_setting(PLACE)
         }
         JournalError::Damaged(_)
         | JournalError::NotAsTold { .. }
         | JournalError::NotOurs
-        | JournalError::Illegal(_) => Facts::typed(Integrity, |_| {
+        | JournalError::Illegal(_) => ErrorEntry::typed(Integrity, |_| {
             format!(
                 "keep the file as it is; an earlier copy shows what it held, and `sqlite3 COPY .recover` what can still be \
                      read; {LOOKS_ANEW}"
             )
         }),
-        JournalError::Added(additions) => Facts::typed(Integrity, |_| hint_of_additions(additions)),
-        JournalError::Schema(altered) => Facts::typed(Integrity, |here| hint_of_schema(altered, here)),
+        JournalError::Added(additions) => ErrorEntry::typed(Integrity, |_| hint_of_additions(additions)),
+        JournalError::Schema(altered) => ErrorEntry::typed(Integrity, |here| hint_of_schema(altered, here)),
         JournalError::Excerpt => {
-            Facts::typed(Integrity, |_| format!("go on in the journal that it was copied from; {LOOKS_ANEW}"))
+            ErrorEntry::typed(Integrity, |_| format!("go on in the journal that it was copied from; {LOOKS_ANEW}"))
                 .of_setting(PLACE)
         }
-        JournalError::Beside { .. } => Facts::typed(Integrity, |_| {
+        JournalError::Beside { .. } => ErrorEntry::typed(Integrity, |_| {
             format!(
                 "if no program is at work on the journal now, keep all of it as it is; an earlier copy shows what it held; \
                  {LOOKS_ANEW}"
             )
         }),
-        JournalError::Full(_) => Facts::said(
+        JournalError::Full(_) => ErrorEntry::said(
             Internal,
             "make room and run the same command again: what was sent is known, and nothing is sent twice unseen",
         ),
-        JournalError::Copy { .. } => Facts::said(Internal, "make room, or name a place on another disk"),
-        JournalError::Unopenable { .. } => Facts::plain(Internal).of_setting(PLACE),
-        JournalError::Abandoned | JournalError::Migration(_) | JournalError::Sqlite(_) => Facts::plain(Internal),
+        JournalError::Copy { .. } => ErrorEntry::said(Internal, "make room, or name a place on another disk"),
+        JournalError::Unopenable { .. } => ErrorEntry::plain(Internal).of_setting(PLACE),
+        JournalError::Abandoned | JournalError::Migration(_) | JournalError::Sqlite(_) => ErrorEntry::plain(Internal),
     }
 }
 
