@@ -1,21 +1,31 @@
-//! A run is launched: begun or taken up, carried out, and summed up.
+//! A launch of a run, from the flags of its verb to its summary.
 //!
-//! A launch is put together of types, each of which can only be had from the one before it. Each verb goes this way, and its order is
-//! part of what the program promises: what is said first, what is asked, and what there is on the disk when a launch is refused.
+//! Every launch takes these steps. Each has a type that only the step before it can make, so that no verb can leave one out or take
+//! them in another order: what is told first, what is asked, and what is on the disk when a launch is refused are part of what the
+//! program promises.
 //!
-//! 1. [`LaunchRequest`](request::LaunchRequest): the flags. The place of a report is tried at once.
-//! 2. The subject. [`PlanToLaunch`](planned::PlanToLaunch) of `run`, `plan` and `rehearse`: the plan is read whole, all of its
-//!    problems are told, and settings are read again under what it says. [`RunToTakeUp`](taking_up::RunToTakeUp) of `resume`,
-//!    `retry` and `reconcile`: the journal is there and is opened, its runs are held against their events, runs that were cut off
-//!    at their end are closed, the run that is meant is found and held against its own events. `retry` then chooses its rows.
-//! 3. [`Ready`](ready::Ready): everything that can be refused without a lock and without a word to the service.
-//!    Of a plan: approvals, accounts, places that a sealed plan is for, waves to release, the place of the journal, and whether
-//!    anybody can be asked. Of a run: the place of the report, settings as it was begun, accounts, approvals, places, waves, whether
-//!    anybody can be asked, and last the question whether it is to go where only the journal says.
-//! 4. [`Open`](open::Open): the accounts are locked; `run` looks at a journal that is there; credentials are fetched; `run` makes
-//!    a journal that is not there, closes runs that were cut off, takes one up or makes one; the run is locked, and read again.
-//!    `plan` and `rehearse` are [apart](open::OpenApart): they lock nothing, and their journal is thrown away.
-//! 5. Launched: look, tell the difference, hold it against policy and seal, ask, send, conclude, and sum up.
+//! | step | value, or function | file | what happens |
+//! |---|---|---|---|
+//! | ask for it | `LaunchRequest` | `request` | flags are taken; the path of a report is tried |
+//! | find its subject | `PlanToLaunch` | `planned` | the plan is read whole, all its problems are told, its settings are read |
+//! | | `RunToTakeUp` | `taking_up` | the journal is opened and compared with its events, dead runs are closed, the run is found |
+//! | check | `Ready` | `ready` | approvals, accounts, seal, waves to release, journal's place; whether people can be asked |
+//! | open | `Open`, `OpenApart` | `open` | accounts are locked, credentials fetched; journal and run are found or made; the run is locked |
+//! | assemble | `Assembly` | `assembling` | gates, lanes, recorder, observers, signals |
+//! | begin | `Launch::begin_and_carry` | `carrying` | the beginning is recorded; commands are taken from here on |
+//! | look, tell, ask | `Launch::consider` | `considering` | states are read, the difference is told, policy and seal may refuse it, people agree |
+//! | carry | `Launch::carry` | `carrying` | rows are sent and proven by the engine |
+//! | end | `Launch::end` | `concluding`, `ending` | the exit is decided and recorded, parts are taken down |
+//! | sum up | `Launch::sum_up` | `summing_up` | report and summary, from the journal alone |
+//!
+//! The verbs differ in these:
+//!
+//! | verb | subject | check | open |
+//! |---|---|---|---|
+//! | `run` | `PlanToLaunch::read` | `Ready::to_send` | `open`: takes an unfinished run up, or makes one |
+//! | `resume`, `retry`, `reconcile` | `RunToTakeUp::find` | `Ready::to_go_on` | `open`: the run is there |
+//! | `plan` | `PlanToLaunch::read` | `Ready::to_look` | `open_apart`: without locks, in a journal that is thrown away |
+//! | `rehearse` | `PlanToLaunch::read` | `Ready::to_rehearse` | `open_rehearsal`: the same, in the sandbox and on a clock that skips idle time |
 
 pub(crate) mod accounts;
 pub(crate) mod approvals;

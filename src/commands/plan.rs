@@ -18,9 +18,9 @@ pub(super) fn plan(context: &Context, args: &PlanArgs, seal: Option<&SealTo<'_>>
         sealing::must_be_free(seal)?;
         must_look(context)?;
     }
+    let request = LaunchRequest::new("plan", Consent::OnlyShown);
     let plan = PlanToLaunch::read(context, args)?;
     plan.tell_what_holds();
-    let request = LaunchRequest::new("plan", Consent::OnlyShown);
     let launched = Ready::to_look(&plan, request)?.open_apart()?.launch()?;
     if launched.exit != Exit::Done {
         return Err(CommandError::Stopped { exit: launched.exit, reason: launched.reason.unwrap_or_default() });

@@ -25,7 +25,8 @@ pub(super) fn retry(
     let request = LaunchRequest::to_send("retry", args)?;
     let found = RunToTakeUp::find(context, run, Otherwise::LaunchedLast)?;
     let (reopen, unskips) = reopened_by(context, &found, selection)?;
-    Ready::to_go_on(context, found, request.reopening(reopen, unskips))?.open()?.launch()
+    let request = request.reopening(reopen, unskips);
+    Ready::to_go_on(context, found, request)?.open()?.launch()
 }
 
 /// Rows that are opened again, and those of them that were skipped: nothing that is not named.

@@ -1,6 +1,6 @@
-//! The accounts that a launch talks to: for each target that a plan or a run names, where it is, how fast, and as whom.
+//! Accounts of a launch: for each target that a plan or a run names, its endpoint, limits and credentials.
 //!
-//! Whatever is wrong with one of them is found before a run is made.
+//! All problems of an account are found here, before a run is made.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ pub(super) mod locks;
 pub(super) mod said_by_journal;
 pub(crate) mod settings;
 
-/// The accounts that a plan names, in order of first appearance.
+/// Accounts that a plan names, in order of first appearance. Refuses two targets that are the same account.
 pub(crate) fn of_plan(context: &Context, checked: &Checked) -> Result<Vec<Account>, CommandError> {
     let unnamed = unnamed(&context.settings);
     let mut names: Vec<&str> = checked.accounts.iter().map(String::as_str).collect();
@@ -39,8 +39,7 @@ pub(crate) fn of_plan(context: &Context, checked: &Checked) -> Result<Vec<Accoun
     distinct(names.into_iter().map(account).collect::<Result<_, _>>()?)
 }
 
-/// The accounts with which a run was begun, at the endpoints where it was; in the sandbox also in the night that it was
-/// begun in.
+/// Accounts with which a run was begun, at the same endpoints; in the sandbox also with the same scenario and seed.
 pub(crate) fn of_run(
     context: &Context,
     run: &RunRecord,
@@ -56,13 +55,13 @@ pub(crate) fn of_run(
     distinct(lanes.iter().map(account).collect::<Result<_, _>>()?)
 }
 
-/// The account of rows that name no target, for verbs that look around without a plan.
+/// Account of rows that name no target, for verbs that read the inventory without a plan.
 pub(crate) fn unnamed_one(context: &Context) -> Result<Account, CommandError> {
     let name = unnamed(&context.settings);
     Account::new(context.console, name, true, settings_of(context, name)?, false)
 }
 
-/// Two accounts of one run that are the same would each believe to have the quota alone.
+/// Refuses two accounts of a run that are the same: each would use the whole quota.
 fn distinct(accounts: Vec<Account>) -> Result<Vec<Account>, CommandError> {
     let mut known: HashMap<String, &str> = HashMap::new();
     for account in &accounts {

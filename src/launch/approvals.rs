@@ -1,4 +1,4 @@
-//! Approvals that a plan needs, and places that a sealed one is for.
+//! Approvals that a plan needs, and accounts that a sealed plan is for.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::verb::approval::{ApprovalError, MissingApprovals};
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 
-/// The keys whose signatures count, if somebody said whose do.
+/// Reads the keys whose signatures count; `None` if the settings name no `approvers`.
 pub(crate) fn approvers(context: &Context) -> Result<Option<Allowed>, CommandError> {
     let Some(path) = &context.settings.approvers else { return Ok(None) };
     let unreadable = |source| CommandError::Input { path: path.clone(), source };
@@ -55,14 +55,14 @@ pub(crate) fn missing_approvals(
     }))
 }
 
-/// A sealed plan is for the accounts at which the states were seen, and for nobody who does not look.
+/// Refuses a sealed plan for other accounts than those it was sealed for, or without a preflight.
 pub(super) fn must_be_as_sealed(context: &Context, paper: &Paper, accounts: &[Account]) -> Result<(), CommandError> {
     let Some(seal) = &paper.seal else { return Ok(()) };
     must_look(context)?;
     must_be_at_the_same_accounts(seal, &accounts.iter().map(Account::place).collect::<Vec<_>>())
 }
 
-/// States that nobody looked at cannot be sealed, nor compared with what was sealed.
+/// Refuses to seal or run sealed states without a preflight: there would be no states to compare.
 pub(crate) fn must_look(context: &Context) -> Result<(), CommandError> {
     if context.settings.lane.preflight { Ok(()) } else { Err(CommandError::SealedUnseen) }
 }

@@ -1,4 +1,4 @@
-//! Parts of a launch while it goes on: gates, lanes, recorder, and all who watch.
+//! Parts of a launch while it goes on: gates, lanes, recorder, observers, and the tasks beside them.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -51,7 +51,7 @@ use crate::wording::amounts;
 
 pub(super) type Lanes = [Arc<Lane<Http>>];
 
-/// A row that was opened again, and how it stood.
+/// A row to be opened again, with its lane and its standing before that.
 pub(super) type Reopened = (LaneId, RowId, Standing);
 
 /// Parts of a launch while it goes on.
@@ -152,12 +152,12 @@ impl Assembly {
 }
 
 impl Launch {
-    /// List apart from the journal, where anything is sent.
+    /// List of what is sent, kept apart from the journal; empty for a launch that sends nothing.
     fn kept(&self, journal: &Path) -> Kept {
         if self.request.consent.may_send() { Kept::beside(journal) } else { Kept::nothing() }
     }
 
-    /// The accounts, each with what looks for it.
+    /// Makes a lane for each account, and starts its reader.
     fn lanes(
         &self,
         ways: Vec<(Http, Gate)>,
@@ -213,10 +213,10 @@ impl Launch {
         Ok(Counter::new(Arc::clone(progress), unsent))
     }
 
-    /// Looks each second, for those stretches in which nothing is recorded.
+    /// Checks each second that the journal is still at its path: while nothing is recorded, nothing else would notice.
     fn look_where_it_is(&self, recorder: &Recorder) -> JoinSet<()> {
         let mut looking = JoinSet::new();
-        // A rehearsal's clock jumps from second to second as long as anybody waits for the next one.
+        // On a rehearsal's clock a timer each second would keep the clock from skipping idle time.
         if let Clock::OfMachine = self.clock {
             let recorder = recorder.clone();
             looking.spawn(async move {
@@ -233,7 +233,7 @@ impl Launch {
         looking
     }
 
-    /// Each account has a gate of its own; one that was given for this launch stands behind all of them.
+    /// Makes a gate for each account; a rate that was given for the whole launch limits them together.
     fn gates(&self, journal: &Journal, shared_rate: Option<&Arc<SharedRate>>) -> Result<Vec<Gate>, CommandError> {
         let gate = |account: &Account| {
             let past = self.past(journal, account)?;
@@ -258,7 +258,7 @@ impl Launch {
         let (lane, now) = (account.lane(), self.clock.now());
         let quota = journal.learned_quota(&lane.endpoint, &lane.account)?.map(|quota| Remembered {
             learned: Learned { per_second: quota.per_second, stated: quota.stated },
-            // A clock that was set back in between says nothing.
+            // If the clock was set back in between, the quota counts as new.
             age: Duration::try_from(now.duration_since(quota.at)).unwrap_or_default(),
         });
         let cools_for = journal.cools_for(&lane.endpoint, &lane.account, now)?;
@@ -295,7 +295,7 @@ impl Launch {
         })
     }
 
-    /// An in-process sandbox is seeded with the account's own rows.
+    /// Way of an account's requests. A sandbox in this process is seeded with the account's own rows.
     async fn transport(
         &self,
         journal: &Journal,
@@ -336,20 +336,19 @@ impl Launch {
         }
     }
 
-    /// A row's server as the sandbox begins with it: where an earlier launch left it, else where it was seen, or where the
-    /// plan would have it. An earlier launch had a sandbox of its own, which went with it.
+    /// State in which the sandbox begins with a row's server: as an earlier launch left it, because the sandbox of that launch is gone;
+    /// else as it was seen live; else as the plan expects it. `None` for a server that the live service does not know.
     fn seeded(&self, row: &Row, left: Option<SeenState>) -> Option<Seeded> {
         if let Some(state) = left {
             return Some(Seeded { state, ..estate::seed_row(row) });
         }
         let Some(seen) = &self.live else { return Some(estate::seed_row(row)) };
-        // What the service does not know is not there in the rehearsal either.
         let state = seen.get(&row.source_id)?.clone();
         Some(Seeded { state, ..estate::seed_row(row) })
     }
 }
 
-/// Looks for a lane, and watches that it neither waits for ever to be let in nor takes for ever to end.
+/// Serves a lane's requests to look. Stops the lane if it is throttled for too long, and lets go of its waits if its end takes too long.
 async fn attend(lane: Arc<Lane<Http>>, requests: mpsc::UnboundedReceiver<LookRequest>) {
     tokio::join!(reader::serve(Arc::clone(&lane), requests), lane.stop_when_throttled(), lane.let_go_in_time());
 }

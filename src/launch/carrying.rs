@@ -1,4 +1,4 @@
-//! One launch of a run, from its first event to its last: look, tell the difference, ask, send, prove, conclude.
+//! Launch of a run, from its first event to its last: begin, look, tell the difference, ask, send and prove, end.
 
 use std::sync::Arc;
 
@@ -32,28 +32,29 @@ use crate::report::next::given::GivenByHand;
 use crate::verb::error::CommandError;
 
 impl Launch {
-    pub(super) fn carried_out(&self, runtime: Runtime, journal: Journal) -> Result<Carried, CommandError> {
+    /// Assembles the parts, carries the rows, and ends the launch, whatever became of it.
+    pub(super) fn carry_out(&self, runtime: Runtime, journal: Journal) -> Result<Carried, CommandError> {
         let ended = runtime.block_on(async {
             let started = Instant::now();
             let parts = Assembly::build(self, journal).await?;
-            let carried = self.carry(&parts.work).await;
+            let carried = self.begin_and_carry(&parts.work).await;
             self.end(parts, carried, started).await
         });
-        // A question that nobody answered still sits on standard input.
+        // A question without an answer still blocks a thread on standard input.
         runtime.shutdown_background();
         ended
     }
 
-    /// Begins, and listens to commands while the rows are carried.
-    async fn carry(&self, work: &Work) -> Result<(), Halted> {
+    /// Records that the launch begins, and takes commands while the rows are carried.
+    async fn begin_and_carry(&self, work: &Work) -> Result<(), Halted> {
         let Work { of_run: RunParts { driver, book, .. }, given, commands, .. } = work;
         driver.begin_launch(self.beginning(book, given.clone()).await?).await?;
         for (wave, part) in &self.request.releases {
             let release = Command::Release { wave: wave.clone(), part: *part };
             driver.command(release, By::me("--approve", None), None).await?;
         }
-        if !self.listens() {
-            return self.carry_all(work).await;
+        if !self.takes_commands() {
+            return self.carry(work).await;
         }
         let console = self.console;
         let warn = Box::new(move |text: &str| console.warn(text));
@@ -62,19 +63,20 @@ impl Launch {
         let mut poll = CommandPoll::new(Arc::clone(driver), files, commands.clone(), warn);
         poll.look().await?;
         let polling = tokio::spawn(poll.serve());
-        let carried = self.carry_all(work).await;
+        let carried = self.carry(work).await;
         polling.abort();
         carried
     }
 
-    fn listens(&self) -> bool {
+    fn takes_commands(&self) -> bool {
         match self.clock {
             Clock::OfMachine => !self.request.consent.ends_at_the_look(),
             Clock::Rehearsed { .. } => false,
         }
     }
 
-    async fn carry_all(&self, work: &Work) -> Result<(), Halted> {
+    /// Opens rows again, looks, tells and asks, and sends what was agreed to.
+    async fn carry(&self, work: &Work) -> Result<(), Halted> {
         let Work { lanes, of_run: RunParts { book, stop, .. }, reopened, .. } = work;
         self.reopen(work).await?;
         if self.request.consent == Consent::NothingIsSent {
@@ -97,7 +99,7 @@ impl Launch {
         }
     }
 
-    /// Opens again what this launch was asked to: skipped rows first, then rows that have a verdict.
+    /// Opens rows again, as this launch was asked to: skipped rows first, then rows with a verdict.
     async fn reopen(&self, work: &Work) -> Result<(), Halted> {
         let Work { lanes, of_run: RunParts { driver, .. }, progress, reopened, .. } = work;
         let cause = format!("asked for by `{}`", self.request.verb);
@@ -139,7 +141,7 @@ async fn run_to_its_end(work: &Work, purpose: LaunchPurpose) -> Result<(), Halte
     Ok(ran?)
 }
 
-/// A retry that does not go ahead leaves the rows with the verdicts that they had.
+/// Gives rows that were opened again their verdicts back, after a retry that was refused.
 async fn put_back(lanes: &Lanes, reopened: &[Reopened]) -> Result<(), Halted> {
     for lane in lanes {
         let kinds = reopened.iter().filter(|(id, _, _)| *id == lane.id).filter_map(|(_, row, standing)| {
@@ -160,7 +162,7 @@ fn gauge(lanes: &Lanes, driver: &Arc<Driver>) -> impl Fn() -> Gauges + Send + 's
     let (lanes, driver) = (lanes.to_vec(), Arc::clone(driver));
     move || {
         let going = || lanes.iter().filter(|lane| lane.stopped().is_none());
-        // One account that may send is enough not to wait.
+        // The run waits only while all of its accounts cool down.
         let cooling = going().map(|lane| lane.gauges().cooling.unwrap_or_default()).min();
         Gauges {
             on_the_wire: lanes.iter().map(|lane| lane.gauges().on_the_wire).sum(),

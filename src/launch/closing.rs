@@ -1,4 +1,4 @@
-//! Closes what a launch left that was cut off between its last verdict and its end.
+//! End of runs whose launch was killed between its last verdict and its own end.
 
 use crate::audit::beforehand;
 use crate::journal::Journal;
@@ -8,16 +8,16 @@ use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::wording::plain::plain;
 
-/// Ends every run of which nothing is left to do and that nobody holds, and tells how it ended.
+/// Ends every run of that kind that no process holds, and tells its exit.
 pub(crate) fn close_cut_off(context: &Context, journal: &mut Journal) -> Result<(), CommandError> {
     for run in journal.cut_off_complete()? {
         let path = lock::of_run(journal.path(), &run.id);
         if lock::is_held(&path) == Some(true) {
             continue;
         }
-        // Whoever took it meanwhile ends it.
+        // Another process has just taken it, and ends it.
         let Ok(_lock) = Lock::take(&path, journal.mode(), &format!("run {}", run.id), journal.path()) else { continue };
-        // Asked again once it is ours.
+        // Asked again under the lock.
         if !journal.cut_off_complete()?.iter().any(|still| still.key == run.key) {
             continue;
         }

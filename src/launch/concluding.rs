@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::assembling::{Assembly, Lanes, Work};
 use super::ending::{self, Facts, GoOn, HaltFacts, and_broken, exit_event};
-use super::faults::{Fault, Faults};
+use super::faults::{Faults, MachineFault};
 use super::halted::Halted;
 use super::inputs::Launch;
 use super::request::Consent;
@@ -25,7 +25,8 @@ use crate::report::next::NextCommands;
 use crate::verb::error::CommandError;
 
 impl Launch {
-    /// Records how the launch ended, and takes its parts down. Its own end may be what cannot be recorded.
+    /// Decides and records the end of the launch, and takes its parts down. A journal that cannot record it is lost or broken, which
+    /// is then the end that is told.
     pub(super) async fn end(
         &self,
         Assembly { work, faults, background }: Assembly,
@@ -53,8 +54,9 @@ impl Launch {
         }
         let journal = faults.whole_journal(self.sent.n())?;
         finished?;
-        // Its own end may have been what could not be told, or found the journal gone.
-        let late: Vec<Fault> = faults.known(self.sent.n()).into_iter().filter(|fault| !known.contains(fault)).collect();
+        // Recording the end may itself have found the journal gone, or failed to write the event out.
+        let late: Vec<MachineFault> =
+            faults.known(self.sent.n()).into_iter().filter(|fault| !known.contains(fault)).collect();
         let (exit, reason) = and_broken(exit, reason, faults.told(&late));
         Ok(Carried { exit, reason, journal })
     }
@@ -67,13 +69,13 @@ impl Launch {
         carried: Result<(), Halted>,
         broken: Vec<String>,
     ) -> Result<(Exit, Option<String>), CommandError> {
-        // One that cannot be opened is told by what became of the file.
+        // If the copy cannot be opened, the loss of the first file is told.
         let copied = faults.losing.copied().and_then(|path| Journal::open_to_read(path).ok());
         let copied = copied.map(|journal| Book::new(journal, self.run.key));
         let halted = |exit, reason| HaltFacts::new(&work.of_run.stop, exit, reason, broken.clone()).ending();
         match (carried, copied) {
             (Ok(()), None) => self.conclude(work, faults, &work.of_run.book, broken).await,
-            // What failed after that failed in what is left of the file.
+            // The copy is whole: an error after the copy was made concerns the lost file alone.
             (Ok(()) | Err(Halted::Error(_)), Some(copy)) => self.conclude(work, faults, &copy, broken).await,
             (Err(Halted::With(exit, reason)), _) => Ok(halted(exit, reason)),
             (Err(Halted::Refused(_, reason)), _) => Ok(halted(Exit::Refused, reason)),
@@ -126,12 +128,12 @@ impl Launch {
         Ok(due)
     }
 
-    /// An error of a launch: what could not be read or written is told by what became of the file.
+    /// Error of a launch. If the journal was lost, that is told as its cause; with a saved journal the launch has an end by that.
     fn failed_in(&self, lost: Option<&Lost>, error: CommandError) -> Result<Carried, CommandError> {
         let Some(lost) = lost else { return Err(error) };
         match &lost.saved {
             Some(saved) => {
-                // Where even that cannot be read, what became of the file is what there is to tell.
+                // If the saved journal cannot be read, only the loss is told.
                 let left = self.left_in(saved).unwrap_or_default();
                 let reason = [lost.told(self.sent.n())].into_iter().chain(left).collect::<Vec<_>>().join("; ");
                 Ok(Carried { exit: Exit::Internal, reason: Some(reason), journal: saved.clone() })
@@ -155,7 +157,7 @@ fn are_out_of_reach(lanes: &Lanes) -> bool {
     tried.peek().is_some() && tried.all(|is_out_of_reach| is_out_of_reach)
 }
 
-/// The worst of what stopped lanes, and which were stopped by what.
+/// Worst exit of lanes that stopped, and their causes in words; `None` if none stopped.
 fn stopped_lanes(lanes: &Lanes) -> Option<(Exit, String)> {
     let stopped: Vec<(&str, LaneStop, String)> = lanes
         .iter()
@@ -176,7 +178,7 @@ fn stopped_lanes(lanes: &Lanes) -> Option<(Exit, String)> {
     Some((exit, named.join("; ")))
 }
 
-/// Lanes of which the journal refused an event, in words.
+/// Lanes of which the journal refused an event, in words; `None` if there are none.
 fn refused_lanes(lanes: &Lanes) -> Option<String> {
     let refused: Vec<&str> = lanes.iter().filter(|lane| lane.is_refused()).map(|lane| lane.name.as_str()).collect();
     let named = || refused.iter().map(|name| format!("account `{name}` stopped: {}", NotRecorded::ToLane));
@@ -187,7 +189,7 @@ fn go_on(commands: &NextCommands) -> GoOn {
     GoOn { resume: commands.resume(), reconcile: commands.reconcile() }
 }
 
-/// The worst of the signals that came.
+/// Exit of the worst signal that came; `None` if none did.
 fn by_signal(stop: &Stop) -> Option<Exit> {
     let signals = [
         (DrainReason::HungUp, Exit::HungUp),
@@ -204,9 +206,9 @@ impl HaltFacts {
     }
 }
 
-/// Records the end and waits for the last commit. If the journal refused anything, this says why.
+/// Records the end and waits for the last commit. Returns the error of the first write that the journal refused.
 async fn finish(recorder: &Recorder, writing: Writing, end: RunEvent) -> Result<(), CommandError> {
-    // If the journal takes nothing more, closing it says so.
+    // Closing the journal returns the error, if this one failed.
     _ = recorder.record_of_run(vec![end]).await;
     Ok(recorder.close(writing).await?)
 }

@@ -1,4 +1,4 @@
-//! Before anything is sent: look, tell the difference, hold it against policy and seal, and ask.
+//! Steps before anything is sent: look, tell the difference, compare it with policy and seal, and ask.
 
 use std::io::{self, BufRead};
 
@@ -27,15 +27,15 @@ const SHOWN_BEFORE_A_RUN: usize = 5;
 const SHOWN_BY_PLAN: usize = 50;
 const DRIFT_SHOWN: u32 = 20;
 
-/// Answer of a look.
+/// Decision after the difference was told.
 pub(super) enum GoAhead {
     Send,
-    /// Telling the difference was all.
+    /// The launch was to tell the difference and no more.
     NothingMore,
 }
 
 impl Launch {
-    /// Looks, tells the difference, and asks.
+    /// Looks, tells the difference, compares it with policy and seal, and asks. Rows that need no change are settled if agreed to.
     pub(super) async fn consider(&self, lanes: &Lanes, stop: &Stop, book: &Book) -> Result<GoAhead, Halted> {
         if self.settings.lane.preflight {
             let place = match lanes {
@@ -69,7 +69,7 @@ impl Launch {
         Ok(GoAhead::Send)
     }
 
-    /// Reads by id cost more calls, and whoever reads the service's log wonders.
+    /// Tells of accounts whose list of sources cannot be read: reads by id cost more requests, which show in the service's log.
     fn tell_of_lists(&self, lanes: &Lanes) {
         for lane in lanes {
             if let Some(why) = lane.list().unreadable() {
@@ -116,7 +116,7 @@ impl Launch {
         Ok(())
     }
 
-    /// A sealed plan is for the states that it saw.
+    /// Refuses a sealed plan if more rows than `max_drift` are no longer in the states that were sealed.
     async fn refuse_drift(&self, book: &Book) -> Result<(), Halted> {
         let (n_rows, first) = book.read(|journal, run| journal.drifted(run, DRIFT_SHOWN)).await?;
         if n_rows <= self.settings.max_drift {

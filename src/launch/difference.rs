@@ -1,4 +1,4 @@
-//! The difference as people read it: counts first, then rows grouped by what would happen.
+//! Difference between plan and servers, as people and programs read it: counts first, then rows grouped by their effect.
 
 use std::io;
 
@@ -17,14 +17,14 @@ use crate::wording::amounts::count;
 use crate::wording::plain::{padded, plain, shortened};
 use crate::wording::printout::{Printout, widest};
 
-/// A setting of the plan, and what holds instead of it, if anything does.
+/// A setting of the plan, and the value that holds instead of it, with its origin, if one does.
 pub(crate) struct OfPlan {
     name: String,
     value: String,
     instead: Option<(String, String)>,
 }
 
-/// All that the plan sets: for the run, and for its waves.
+/// Settings of the plan, for the run and for its waves.
 pub(crate) fn set_by_plan(terms: &Terms, settings: &Settings) -> Vec<OfPlan> {
     let of_run = terms.policy.iter().map(|(name, value)| {
         let instead = settings.instead_of(name, value);
@@ -43,7 +43,7 @@ pub(crate) fn set_by_plan(terms: &Terms, settings: &Settings) -> Vec<OfPlan> {
             let instead = concurrency_cap.filter(|cap| value > *cap).map(|cap| (cap.to_string(), "at most".to_owned()));
             OfPlan { name: format!("concurrency of {name}"), value: value.to_string(), instead }
         });
-        // The run's own rules stop it as well, whatever a wave says.
+        // These have no value that holds instead: the run's own rules apply beside those of a wave.
         let set = |key: &str, value: Option<String>| value.map(|value| (format!("{key} of {name}"), value));
         let HaltRules { max_failed, min_sample, consecutive_failures, same_cause } = &stage.halt;
         let text = |number: &Option<u64>| number.map(|number| number.to_string());
@@ -95,14 +95,14 @@ pub(crate) fn render(difference: &Preview, of_plan: &[OfPlan], out: &mut Printou
     Ok(())
 }
 
-/// Widths that most ids and names need.
+/// Least widths of the columns, in characters.
 const ID_WIDTH: usize = 36;
 const NAME_WIDTH: usize = 24;
-/// Names and waves are as long as somebody likes, and the list is agreed to by its ids.
+/// Greatest widths, in characters; ids are never cut, because people agree to the list by them.
 const MOST_OF_NAME: usize = 40;
 const MOST_OF_WAVE: usize = 24;
 
-/// A row as the list has it: its id, whole, its name and its wave.
+/// Columns of a row: its whole id, its name and its wave.
 fn columns(row: &Row) -> [String; 3] {
     let text = |text: &Option<String>, most| text.as_deref().map(|text| shortened(&plain(text), most));
     let wave = text(&row.wave, MOST_OF_WAVE).map_or_else(String::new, |wave| format!("[{wave}]"));
@@ -133,7 +133,7 @@ fn heading(group: &RowGroup) -> String {
     }
 }
 
-/// The document `cutover.plan.v1`.
+/// Document `cutover.plan.v1`.
 pub(crate) fn document(run: &RunRecord, difference: &Preview, of_plan: &[OfPlan]) -> serde_json::Value {
     let set = |OfPlan { name, value, instead }: &OfPlan| {
         let (instead, origin) = instead.as_ref().map(|(text, origin)| (text, origin)).unzip();

@@ -1,4 +1,4 @@
-//! How a launch ended that was let run to its end, drained or not: a function of what is known of it then.
+//! Exit and reason of a launch, as functions of the facts known at its end.
 
 use tokio::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::journal::read::steering::Due;
 use crate::journal::read::sums::Tally;
 use crate::wording::amounts::count;
 
-/// Facts that decide how a launch ends.
+/// Facts about a launch that was let run to its end, drained or not.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub(super) n_rows: u64,
@@ -70,7 +70,7 @@ impl Facts {
                 exit = exit.worst(signal);
                 said.extend(signal.signal().map(str::to_owned));
             }
-            // An account that came to its end has nothing due: what has was stopped by that, and can go on.
+            // An account that finished has nothing due: rows that are due are left for a later launch.
             for due in self.due.iter().filter(|due| is_left && due.n_rows > 0) {
                 exit = exit.worst(Exit::Halted);
                 said.push(left_for(due));
@@ -116,7 +116,7 @@ pub(super) fn and_broken(exit: Exit, reason: Option<String>, broken: Vec<String>
     (exit.worst(Exit::Internal), Some(said))
 }
 
-/// The event that says how a launch ended, and after how long.
+/// Event that a launch ended, with its duration in milliseconds.
 pub(super) fn exit_event(exit: Exit, reason: Option<String>, refusal: Option<Refusal>, started: Instant) -> RunEvent {
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     RunEvent::LaunchEnded { exit, reason, elapsed_ms, refusal }

@@ -6,7 +6,7 @@ use super::saving::{Losing, Lost};
 use crate::observe::events::Undelivered;
 use crate::verb::error::CommandError;
 
-/// What may fail beside the rows, and the journal's place before and after that.
+/// State of journal and event output, and the journal's path before and after a loss.
 pub(super) struct Faults {
     /// Path of the journal as the launch began.
     pub(super) path: PathBuf,
@@ -14,40 +14,44 @@ pub(super) struct Faults {
     pub(super) undelivered: Undelivered,
 }
 
-/// A failure that has come to light. Two are the same if they are told in the same words.
+/// A failure that is known. Two are equal if their texts are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum MachineFault {
     JournalLost { n_sent: u64, is_list_cut_short: bool },
     EventsUndelivered,
 }
 
 impl Faults {
-    /// Returns the failures that have come to light by now.
-    pub(super) fn known(&self, n_sent: u64) -> Vec<Fault> {
-        let journal =
-            self.losing.lost().map(|lost| Fault::JournalLost { n_sent, is_list_cut_short: lost.is_list_cut_short() });
-        let events = self.undelivered.get().map(|_| Fault::EventsUndelivered);
+    /// Returns the failures that are known by now.
+    pub(super) fn known(&self, n_sent: u64) -> Vec<MachineFault> {
+        let journal = self
+            .losing
+            .lost()
+            .map(|lost| MachineFault::JournalLost { n_sent, is_list_cut_short: lost.is_list_cut_short() });
+        let events = self.undelivered.get().map(|_| MachineFault::EventsUndelivered);
         journal.into_iter().chain(events).collect()
     }
 
     /// Returns failures as people read them, one text each.
-    pub(super) fn told(&self, faults: &[Fault]) -> Vec<String> {
+    pub(super) fn told(&self, faults: &[MachineFault]) -> Vec<String> {
         faults.iter().filter_map(|fault| self.told_of(*fault)).collect()
     }
 
-    fn told_of(&self, fault: Fault) -> Option<String> {
+    fn told_of(&self, fault: MachineFault) -> Option<String> {
         match fault {
-            Fault::JournalLost { n_sent, .. } => Some(self.losing.lost()?.told(n_sent)),
-            Fault::EventsUndelivered => Some(format!("the events could not be written: {}", self.undelivered.get()?)),
+            MachineFault::JournalLost { n_sent, .. } => Some(self.losing.lost()?.told(n_sent)),
+            MachineFault::EventsUndelivered => {
+                Some(format!("the events could not be written: {}", self.undelivered.get()?))
+            }
         }
     }
 
-    /// Returns the journal's path from here on: that of the saved one, if the first is lost.
+    /// Returns the path of the journal to go on with: the saved one, if the first is lost.
     pub(super) fn journal(&self) -> &Path {
         self.losing.saved().unwrap_or(&self.path)
     }
 
-    /// Returns the path of the journal that has the whole launch; an error if it is lost and no whole one is saved.
+    /// Returns the path of the journal with the whole launch; an error if it is lost and no whole copy is saved.
     pub(super) fn whole_journal(&self, n_sent: u64) -> Result<PathBuf, CommandError> {
         match self.losing.lost() {
             Some(lost @ Lost { saved: None, .. }) => Err(lost.error(n_sent)),

@@ -1,4 +1,4 @@
-//! Flags and settings that a launch is given by hand: they hold for it alone, and stand in the event with which it begins.
+//! Flags and settings given by hand: they hold for one launch alone, and are recorded in the event that it begins.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use crate::settings::Settings;
 use crate::verb::error::CommandError;
 use crate::waves::window::Window;
 
-/// Everything a launch is given by hand: settings, and flags that are none.
+/// Settings and other flags that a launch is given by hand.
 pub(super) fn given_by_hand(
     settings: &Settings,
     of_launch: &GivenByHand,
@@ -20,11 +20,11 @@ pub(super) fn given_by_hand(
     deadline: Option<Timestamp>,
 ) -> GivenByHand {
     let mut given = settings.by_hand.clone();
-    // The sandbox is this process, and there is no other way to it.
+    // The sandbox is this process, so that a later launch needs no flag to find it.
     if accounts.iter().all(|account| matches!(account.venue, Venue::Sandbox(_))) {
         given.retain(|key, _| !flags::is_of_way(key));
     }
-    // A time of the day is that of the night on which it was said.
+    // A time of day means that of this night, and not that of the night of a later launch.
     if let (Some(said), Some(deadline)) = (given.get_mut("deadline"), deadline) {
         *said = deadline.to_string();
     }
@@ -33,7 +33,7 @@ pub(super) fn given_by_hand(
 }
 
 impl Launch {
-    /// Tells what holds for this launch, and what no longer does. Returns what it is given by hand.
+    /// Returns what the launch is given by hand. Tells its window, and flags of the launch before that no longer hold.
     pub(super) fn tell_given(&self, journal: &Journal, window: &Window) -> Result<GivenByHand, CommandError> {
         let given = given_by_hand(&self.settings, &self.request.given, &self.accounts, window.deadline);
         if self.request.consent.may_send() {
@@ -44,8 +44,8 @@ impl Launch {
         Ok(given)
     }
 
-    /// A window that held for the launch before and not for this one would else be missed in the hours of business, and a rate
-    /// by the service. That it was asked for is nothing to be missed.
+    /// Warns of flags of the launch before that this one lacks: without its window a run may go on into business hours, and without
+    /// its rate too fast. `--yes` is no such flag.
     fn tell_what_no_longer_holds(&self, last: &GivenByHand, given: &GivenByHand) {
         let is_gone = |(key, value): &(&String, &String)| {
             let holds = given.contains_key(*key) || self.settings.texts.get(key.as_str()) == Some(*value);

@@ -1,4 +1,4 @@
-//! Ends of a launch before its rows were carried.
+//! Early ends of a launch: a refusal before the first change, an obstacle, an error.
 
 use crate::engine::EngineError;
 use crate::event::run::Refusal;
@@ -8,10 +8,10 @@ use crate::preflight::error::PreflightError;
 use crate::recorder::NotRecorded;
 use crate::verb::error::CommandError;
 
-/// Ends a launch early, with what to say.
+/// Early end of a launch, with its reason in words.
 pub(super) enum Halted {
     With(Exit, String),
-    /// Before the first change.
+    /// Refused before the first change.
     Refused(Refusal, String),
     Error(CommandError),
 }

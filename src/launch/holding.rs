@@ -1,4 +1,4 @@
-//! Settings that hold for a launch: under what its plan says, or what its run was begun with.
+//! Settings that hold for a launch: those of its plan, or those that its run was begun with, under flags and environment.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::waves::Terms;
 
-/// The context under what a run was begun with and what its plan says.
+/// Adds the settings that a run was begun with, and those of its plan, to a context.
 pub(super) fn as_begun(context: &Context, run: &RunRecord, terms: &Terms) -> Result<Context, CommandError> {
     under(context, kept(run, terms), &Origin::Begun(format!("run {}", run.id)))
 }
 
-/// The context under values that a plan, or a run that was begun from one, says.
+/// Adds settings of a plan or a run to a context, as a layer below flags and environment.
 pub(super) fn under(
     context: &Context,
     values: impl IntoIterator<Item = (String, String)>,
@@ -29,6 +29,7 @@ pub(super) fn under(
     Ok(Context { settings, layers, ..context.clone() })
 }
 
+/// Settings that a run keeps from its beginning: its own where they were recorded, else those of the plan.
 fn kept(run: &RunRecord, terms: &Terms) -> BTreeMap<String, String> {
     let begun = KEYS.iter().filter(|key| key.kept).filter_map(|key| {
         let text = run.settings.get(key.name)?.as_str()?;
@@ -41,7 +42,7 @@ fn kept(run: &RunRecord, terms: &Terms) -> BTreeMap<String, String> {
     kept
 }
 
-/// Tells what flags loosen, and what of the plan does not hold: who reads along should know.
+/// Warns of flags that loosen a limit, and of settings of the plan that do not hold.
 pub(super) fn tell_what_holds(context: &Context, terms: &Terms) {
     let (settings, console) = (&context.settings, context.console);
     for Loosened { key, flag, held, origin } in &settings.loosened {
@@ -56,7 +57,7 @@ pub(super) fn tell_what_holds(context: &Context, terms: &Terms) {
     }
 }
 
-/// Everything that a run keeps of its plan besides the rows.
+/// Terms and seal that a run keeps of its plan; an error if they cannot be read.
 pub(crate) fn paper_of(run: &RunRecord) -> Result<Paper, CommandError> {
     let paper = Paper::of_settings(&run.settings);
     paper.map_err(|error| JournalError::Damaged(format!("the settings of run {}: {error}", run.id)).into())

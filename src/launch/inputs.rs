@@ -1,4 +1,4 @@
-//! Inputs of one launch.
+//! Inputs of a launch.
 
 use std::collections::HashMap;
 
@@ -17,21 +17,21 @@ use crate::recorder::sent::Sent;
 use crate::settings::Settings;
 use crate::verb::error::{AfterChanges, CommandError};
 
-/// Inputs of one launch, which stay as they are until it has ended.
+/// Inputs of a launch, constant until it has ended, and the count of changes that it has sent.
 pub(super) struct Launch {
     pub(super) console: Console,
     pub(super) settings: Settings,
     pub(super) run: RunRecord,
-    /// Event with which the run began, if this process made it.
+    /// First event of the run, if this launch made it.
     pub(super) begun: Option<Event>,
     pub(super) accounts: Vec<Account>,
     pub(super) request: LaunchRequest,
-    /// Everything that the plan says besides its rows; with a seal, the states have to be those that it saw.
+    /// Terms of the plan, and its seal, with which states are compared.
     pub(super) paper: Paper,
     pub(super) clock: Clock,
-    /// States in which servers were seen, for a rehearsal that begins there.
+    /// Live states of the servers, for a rehearsal that begins with them.
     pub(super) live: Option<HashMap<SourceId, SeenState>>,
-    /// Changes that have left.
+    /// Changes that have been sent.
     pub(super) sent: Sent,
 }
 
@@ -52,12 +52,12 @@ impl Launch {
         }
     }
 
-    /// The one place in which a code is held against what this launch has sent.
+    /// Exit for this launch: once it has sent a change, no exit says that nothing was sent.
     pub(super) fn as_sent(&self, exit: Exit) -> Exit {
         if self.sent.n() > 0 { exit.after_a_change() } else { exit }
     }
 
-    /// The error that kept it from its end. After a change has left, nothing says that none was sent.
+    /// Error of this launch: once it has sent a change, the error counts them.
     pub(super) fn failed(&self, error: CommandError) -> CommandError {
         match self.sent.n() {
             0 => error,

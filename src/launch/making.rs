@@ -1,4 +1,4 @@
-//! A run as it is made from a plan.
+//! Making of a run from a plan.
 
 use jiff::Timestamp;
 
@@ -16,7 +16,7 @@ use crate::verb::context::reading_of;
 use crate::verb::error::CommandError;
 use crate::waves::Terms;
 
-/// Makes a run of every row of the plan, which is read again for that and has to be what it was.
+/// Makes a run with every row of the plan. The plan is read a second time for that; an error if its digest has changed since.
 pub(super) fn make_run(
     journal: &mut Journal,
     plan: &PlanToLaunch<'_>,
@@ -45,18 +45,18 @@ pub(super) fn make_run(
     })
 }
 
-/// The texts of the settings, and what the plan says.
+/// Settings of a run as they are stored: texts of settings, terms and seal of the plan.
 fn settings_of_run(settings: &Settings, paper: &Paper) -> Result<serde_json::Value, CommandError> {
     let mut all = serde_json::to_value(paper).expect("a plan's terms are JSON");
     let map = all.as_object_mut().expect("they are an object");
-    // What this launch was given by hand holds for it alone, and stands in the event with which it begins.
+    // Settings given by hand hold for this launch alone, and are recorded in the event that it begins.
     let is_of_launch = |name: &str| KEYS.iter().any(|key| key.name == name && key.of_launch);
     let of_run = |key: &&str| !(is_of_launch(key) && settings.by_hand.contains_key(*key));
     let texts = settings.texts.iter().filter(|(key, _)| of_run(key));
     map.extend(texts.map(|(key, text)| ((*key).to_owned(), text.as_str().into())));
-    // A time of the day is that of the night on which the run begins, and not every day's.
+    // A time of day is stored as an instant, so that it means the night on which the run begins.
     let now = Timestamp::now();
-    // Before a run is made that could not begin for want of a clock.
+    // An unusable time zone is an error here, before the run is made.
     let window = settings.steering.window(now)?;
     let deadline = match settings.by_hand.get("deadline") {
         Some(_) => deadline_of_plan(settings, &paper.terms, now)?,
@@ -68,7 +68,7 @@ fn settings_of_run(settings: &Settings, paper: &Paper) -> Result<serde_json::Val
     Ok(all)
 }
 
-/// The one that another was given for by hand: it holds again when the run is taken up.
+/// Deadline of the plan, stored although one was given by hand: it holds again when the run is taken up.
 fn deadline_of_plan(settings: &Settings, terms: &Terms, now: Timestamp) -> Result<Option<Timestamp>, CommandError> {
     let Some(deadline) = terms.policy.get("deadline").and_then(|text| text.parse().ok()) else { return Ok(None) };
     let other_deadlines = Vec::new();
@@ -76,7 +76,7 @@ fn deadline_of_plan(settings: &Settings, terms: &Terms, now: Timestamp) -> Resul
     Ok(steering.window(now)?.deadline)
 }
 
-/// When it was made, and four letters that tell it from others of that second: easy to type a prefix of.
+/// Makes an id: the time in seconds, of which a prefix is easy to type, and four random characters for runs of the same second.
 fn new_run_id() -> String {
     const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let made = Timestamp::now().strftime("%Y%m%dt%H%M%S");

@@ -1,4 +1,4 @@
-//! A launch that holds its locks, has its credentials, and has a run in an open journal: nothing stands between it and its work.
+//! A launch that holds its locks and credentials, and a run in an open journal: it is ready to begin.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -35,20 +35,20 @@ use crate::report::next::given::GivenByHand;
 use crate::verb::error::CommandError;
 use crate::verb::runtime::runtime;
 
-/// A launch of a run in the journal that is meant, whose accounts and whose run nobody else has.
+/// A launch of a run in the user's journal. Holds the locks of the run and of its accounts.
 pub(crate) struct Open {
     launch: Launch,
     journal: Journal,
     runtime: Runtime,
-    /// The run's lock, and those of its accounts.
+    /// Lock of the run, and those of its accounts.
     locks: (Lock, Vec<Lock>),
 }
 
 impl Ready<&PlanToLaunch<'_>> {
-    /// Locks the accounts, is let in, and finds the run that is taken up or makes one.
+    /// Locks the accounts, fetches credentials, and takes up an unfinished run of the plan or makes one.
     ///
-    /// A journal that is there is looked at before anybody hears of us: what is wrong with it is no reason to ask for credentials.
-    /// One that is not there is made after we were let in, so that a refusal leaves no file behind.
+    /// An existing journal is checked before credentials are fetched, so that a bad one causes no request. A missing one is made
+    /// after that, so that refused credentials leave no file behind.
     pub(crate) fn open(self, unfinished: Unfinished) -> Result<Open, CommandError> {
         let (plan, mut prepared) = self.split();
         let locks = lock_all(&prepared.context, &prepared.accounts)?;
@@ -74,7 +74,7 @@ impl Ready<&PlanToLaunch<'_>> {
         Open::hold(prepared, journal, (run, Some(begun)), runtime, locks)
     }
 
-    /// Is let in, and makes a run in a journal that is thrown away.
+    /// Fetches credentials, and makes a run in a journal that is thrown away.
     pub(crate) fn open_apart(self) -> Result<OpenApart, CommandError> {
         let (plan, prepared) = self.split();
         let runtime = runtime()?;
@@ -82,7 +82,8 @@ impl Ready<&PlanToLaunch<'_>> {
         OpenApart::make(plan, prepared, runtime)
     }
 
-    /// The same on a clock that skips idle time, of which nothing is told but its window. The sandbox lets in whoever started it.
+    /// Makes a run in a journal that is thrown away, on a clock that skips idle time. Tells its window and nothing else. The sandbox
+    /// needs no credentials.
     pub(crate) fn open_rehearsal(self, live: Option<HashMap<SourceId, SeenState>>) -> Result<OpenApart, CommandError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -104,7 +105,7 @@ impl Ready<&PlanToLaunch<'_>> {
 }
 
 impl Ready<RunToTakeUp> {
-    /// Locks the accounts and is let in. The journal is open, and the run was found in it.
+    /// Locks the accounts and fetches credentials. The journal is open, and the run was found in it.
     pub(crate) fn open(self) -> Result<Open, CommandError> {
         let (RunToTakeUp { journal, run }, prepared) = self.split();
         let locks = lock_all(&prepared.context, &prepared.accounts)?;
@@ -125,7 +126,7 @@ impl Open {
         let path = &prepared.context.settings.journal;
         let id = journal.run(key)?.id;
         let of_run = Lock::take(&lock::of_run(path, &id), journal.mode(), &format!("run {id}"), path)?;
-        // Read once it is ours: nobody else writes to it from here on.
+        // Read under the lock: no other process writes to the run from here on.
         let run = journal.run(key)?;
         if begun.is_none() {
             journal.mind_rows();
@@ -139,16 +140,16 @@ impl Open {
         &self.launch.run
     }
 
-    /// Looks, tells, asks, carries, and sums up. The locks are held until the end was told.
+    /// Begins, looks, tells, asks, carries, ends, and sums up. Holds the locks until the summary is printed.
     pub(crate) fn launch(self) -> Result<Exit, CommandError> {
         let Self { launch, journal, runtime, locks } = self;
-        let ended = launch.carried_out(runtime, journal).and_then(|carried| launch.tell(carried));
+        let ended = launch.carry_out(runtime, journal).and_then(|carried| launch.sum_up(carried));
         drop(locks);
         ended.map_err(|error| launch.failed(error))
     }
 }
 
-/// A launch of a run in a journal that is thrown away: nobody else knows of either, so that nothing is locked.
+/// A launch of a run in a journal that is thrown away. Nothing is locked, because no other process knows of either.
 pub(crate) struct OpenApart {
     launch: Launch,
     journal: Journal,
@@ -157,6 +158,7 @@ pub(crate) struct OpenApart {
 }
 
 impl OpenApart {
+    /// Makes the run, in a private folder.
     fn make(plan: &PlanToLaunch<'_>, prepared: Prepared, runtime: Runtime) -> Result<Self, CommandError> {
         let folder = files::folder::private_folder().map_err(CommandError::Start)?;
         let mut journal = Journal::open(&folder.path().join(format!("{}.db", prepared.request.verb)))?;
@@ -166,9 +168,10 @@ impl OpenApart {
         Ok(Self { launch: Launch::new(prepared, run, Some(begun)), journal, runtime, folder })
     }
 
+    /// Begins, looks, and does what the request allows; sums nothing up.
     pub(crate) fn launch(self) -> Result<LaunchedApart, CommandError> {
         let Self { launch, journal, runtime, folder } = self;
-        let carried = launch.carried_out(runtime, journal)?;
+        let carried = launch.carry_out(runtime, journal)?;
         let places = launch.accounts.iter().map(Account::place).collect();
         let Launch { run, settings, .. } = launch;
         let Carried { exit, reason, journal } = carried;
@@ -176,7 +179,7 @@ impl OpenApart {
     }
 }
 
-/// A launch that has ended, with its journal, which goes with this.
+/// A launch that has ended, with its journal, which is removed when this is dropped.
 pub(crate) struct LaunchedApart {
     pub(crate) exit: Exit,
     pub(crate) reason: Option<String>,

@@ -1,4 +1,4 @@
-//! A plan that a launch is about, as it was read before anything else.
+//! Plan of a launch, read and checked before anything else.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub(crate) struct PlanToLaunch<'a> {
     pub(super) args: &'a PlanArgs,
     pub(super) source: Source,
     pub(crate) checked: Checked,
-    /// Settings without what the plan says: a run that is taken up has its own word for that.
+    /// Settings without those of the plan: a run that is taken up was begun with its own.
     pub(super) outside: &'a Context,
     pub(crate) context: Context,
 }

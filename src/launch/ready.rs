@@ -1,4 +1,4 @@
-//! A launch that nothing refuses any more that can be known without a lock, and without a word to the service.
+//! A launch that passed every check that takes no lock and no request to the service.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(crate) struct Ready<From> {
     prepared: Prepared,
 }
 
-/// Everything that a launch has checked besides its plan or run.
+/// Values that were checked, besides the plan or the run.
 pub(super) struct Prepared {
     pub(super) context: Context,
     pub(super) request: LaunchRequest,
@@ -36,7 +36,8 @@ pub(super) struct Prepared {
 }
 
 impl<'p> Ready<&'p PlanToLaunch<'p>> {
-    /// A launch that sends what the plan says. The question comes last: what cannot work at all is said before what was not given.
+    /// Checks a launch that sends what the plan says. Whether people can be asked is checked last, because a plan that cannot work is
+    /// to be told first.
     pub(crate) fn to_send(plan: &'p PlanToLaunch<'p>, request: LaunchRequest) -> Result<Self, CommandError> {
         let (context, paper) = (plan.context.clone(), plan.paper());
         must_be_approved(&context, &paper, plan.path())?;
@@ -49,14 +50,14 @@ impl<'p> Ready<&'p PlanToLaunch<'p>> {
         Ok(Self { from: plan, prepared: Prepared { context, request, paper, accounts } })
     }
 
-    /// A launch that looks at the servers of a plan and sends nothing.
+    /// Checks a launch that looks at the servers of a plan and sends nothing.
     pub(crate) fn to_look(plan: &'p PlanToLaunch<'p>, request: LaunchRequest) -> Result<Self, CommandError> {
         let (context, paper) = (plan.context.clone(), plan.paper());
         let accounts = accounts::of_plan(&context, &plan.checked)?;
         Ok(Self { from: plan, prepared: Prepared { context, request, paper, accounts } })
     }
 
-    /// A launch in the sandbox, which stands for every account, whatever settings and profiles say.
+    /// Checks a launch in the sandbox, which stands for every account, whatever settings and profiles say.
     pub(crate) fn to_rehearse(
         plan: &'p PlanToLaunch<'p>,
         mut request: LaunchRequest,
@@ -68,10 +69,10 @@ impl<'p> Ready<&'p PlanToLaunch<'p>> {
         let accounts = accounts::of_plan(&context, &plan.checked)?;
         let mut paper = plan.paper();
         if live.is_none() {
-            // Drift is the live states' matter.
+            // Without live states there is nothing to compare sealed states with.
             paper.seal = None;
         }
-        // Nobody is there to release anything, so it is as if somebody did at once.
+        // Every wave is released at once, because nobody is there to do it.
         let both = |wave: &WaveTerms| [Part::Canary, Part::Rest].map(|part| (wave.name.clone(), Some(part)));
         request.releases = paper.terms.waves.iter().filter(|wave| wave.needs_approval()).flat_map(both).collect();
         Ok(Self { from: plan, prepared: Prepared { context, request, paper, accounts } })
@@ -79,8 +80,8 @@ impl<'p> Ready<&'p PlanToLaunch<'p>> {
 }
 
 impl Ready<RunToTakeUp> {
-    /// A launch that goes on with a run, where and as it was begun. Where only the journal says where that is, somebody is asked,
-    /// and last: no other check is made in vain for a question that was answered.
+    /// Checks a launch that goes on with a run, at the accounts and with the settings that it was begun with. Asks last whether to go
+    /// where only the journal says, so that nobody answers before another check refuses the launch.
     pub(crate) fn to_go_on(
         context: &Context,
         found: RunToTakeUp,
@@ -115,7 +116,7 @@ impl Ready<RunToTakeUp> {
 }
 
 impl<From> Ready<From> {
-    /// Gives up the checked launch for its plan or run, and the rest. Only [`open`](super::open) does.
+    /// Returns the plan or run, and the rest. For [`open`](super::open) alone.
     pub(super) fn split(self) -> (From, Prepared) {
         (self.from, self.prepared)
     }

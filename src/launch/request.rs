@@ -1,4 +1,4 @@
-//! A launch as it was asked for, before anything of the plan or the journal is known.
+//! Request for a launch: its flags, before the plan or the journal is read.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,32 +15,32 @@ use crate::waves::{Part, Terms};
 /// Flags of a launch, and those that its verb stands for.
 pub(crate) struct LaunchRequest {
     pub(super) verb: &'static str,
-    /// Flags that this launch alone is given, besides settings. Releases are in the journal, and how it is shown is up to whoever
-    /// looks on.
+    /// Flags besides settings that hold for this launch alone and are recorded with it. Releases have events of their own, and flags
+    /// of the display are not recorded.
     pub(super) given: GivenByHand,
     pub(super) consent: Consent,
     pub(super) reopen: Reopen,
-    /// Rows that somebody skipped, and that are to be sent after all.
+    /// Skipped rows that are to be sent after all.
     pub(super) unskips: Unskips,
     pub(super) events: bool,
     pub(super) progress: bool,
     pub(super) report: Option<(Format, PathBuf)>,
-    /// Waves that are released before they ask, and the part of each if one is named.
+    /// Waves that are released before they ask, each with its part if one is named.
     pub(super) releases: Vec<(String, Option<Part>)>,
 }
 
-/// Who says yes.
+/// Consent to send: asked for, given beforehand, or not needed because nothing is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Consent {
     Asked {
         yes: bool,
         irreversible: bool,
     },
-    /// `plan`: the difference is the result.
+    /// `plan`: the difference is printed and is the result.
     OnlyShown,
-    /// The states are looked at, and nobody is shown anything.
+    /// `rehearse --from-live`: states are read, and nothing is printed.
     OnlyLooked,
-    /// `reconcile`: there is nothing to consent to.
+    /// `reconcile`: rows in doubt are read.
     NothingIsSent,
 }
 
@@ -52,7 +52,7 @@ impl Consent {
         }
     }
 
-    /// Tells a launch that looks and leaves its run as it is, which nobody steers.
+    /// Tells whether the launch ends after its look, so that it takes no commands and leaves its rows as they are.
     pub(super) fn ends_at_the_look(self) -> bool {
         match self {
             Consent::OnlyShown | Consent::OnlyLooked => true,
@@ -83,9 +83,9 @@ impl Unskips {
 }
 
 impl LaunchRequest {
-    /// A launch that sends. The place of its report is tried at once, so that a night does not end without it.
+    /// Request of a launch that sends. The path of its report is tried at once, so that a night does not end without it.
     pub(crate) fn to_send(verb: &'static str, args: &LaunchArgs) -> Result<Self, CommandError> {
-        // Named one by one, so that nothing of it can be forgotten.
+        // Destructured, so that a new flag cannot be forgotten.
         let LaunchArgs { yes, allow_irreversible, approve, report, show } = args;
         let on = |is_given: &bool| is_given.then(|| "on".to_owned());
         let given = [
@@ -102,7 +102,7 @@ impl LaunchRequest {
         })
     }
 
-    /// A launch without flags of its own, of which nothing is shown while it goes on.
+    /// Request of a launch without flags of its own, and without progress or event lines.
     pub(crate) fn new(verb: &'static str, consent: Consent) -> Self {
         Self {
             verb,
@@ -117,17 +117,17 @@ impl LaunchRequest {
         }
     }
 
-    /// The same launch, before which rows are opened again.
+    /// Adds rows that are opened again before the launch.
     pub(crate) fn reopening(self, reopen: Reopen, unskips: Unskips) -> Self {
         Self { reopen, unskips, ..self }
     }
 
-    /// The same launch, shown as it was asked to be while it goes on.
+    /// Adds the display: progress, event lines.
     pub(crate) fn shown(self, ShowArgs { events, no_progress }: &ShowArgs) -> Self {
         Self { events: *events, progress: !no_progress, ..self }
     }
 
-    /// Its report does not go where the plan stands.
+    /// Refuses a report at the path of the plan.
     pub(crate) fn must_spare(&self, plan: &Path) -> Result<(), CommandError> {
         match &self.report {
             Some((_, path)) => check_is_not_the_plan(path, plan).map_err(bad_destination(path)),
@@ -135,7 +135,7 @@ impl LaunchRequest {
         }
     }
 
-    /// Every wave that it releases is one of the plan's.
+    /// Refuses the release of a wave that the plan does not have.
     pub(super) fn must_fit(&self, terms: &Terms) -> Result<(), CommandError> {
         let is_unknown = |(wave, _): &&(String, _)| terms.wave(Some(wave)).is_none();
         let Some((unknown, _)) = self.releases.iter().find(is_unknown) else { return Ok(()) };
@@ -143,7 +143,7 @@ impl LaunchRequest {
         Err(CommandError::UnknownWave { name: unknown.clone(), known })
     }
 
-    /// Asked when nothing else stands in the way: what cannot work at all is said before what was not given.
+    /// Refuses a launch that has to ask where nobody can answer.
     pub(super) fn must_be_able_to_ask(&self, answers: Answers) -> Result<(), CommandError> {
         match (self.consent, answers) {
             (Consent::Asked { yes: false, .. }, Answers::TakenByPlan) => Err(CommandError::NoTerminal),
@@ -153,7 +153,7 @@ impl LaunchRequest {
     }
 }
 
-/// Standard input, where people answer.
+/// Use of standard input, from which answers are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answers {
     Free,

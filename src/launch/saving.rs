@@ -1,5 +1,5 @@
-//! A journal that went away while the launch went on, or that somebody wrote over: what was sent stands in an open file that
-//! nobody finds any more, and is saved from there as far as it is there.
+//! Rescue of a journal that was removed, moved or overwritten during a launch: its content is saved from the file that is still open,
+//! as far as that is whole.
 
 use std::fs::File;
 use std::io;
@@ -28,18 +28,18 @@ use crate::{audit, files};
 pub(super) struct Lost {
     what: String,
     left: String,
-    /// Path under which all of it is saved, at the end of the launch at the latest.
+    /// Path under which all of it is saved, at the end of the launch at the latest; `None` if that is not possible.
     pub(super) saved: Option<PathBuf>,
-    /// It is saved already, and goes on there.
+    /// True if a whole copy is saved already, and the launch goes on in that.
     pub(super) is_copied: bool,
-    /// The file is whole, and somebody wrote into what it holds: 7, and not 70.
+    /// True if the file is whole and another process changed its content: exit 7, and not 70.
     is_altered: bool,
-    /// List that takes what still comes of what was sent.
+    /// List of what was sent, to which the rest of the launch is added; `None` if it could not be written.
     list: Option<Kept>,
 }
 
 impl Lost {
-    /// The end of a launch of which nothing whole is saved.
+    /// Error of a launch whose journal is not saved whole.
     pub(super) fn error(&self, n_sent: u64) -> CommandError {
         let told = self.told(n_sent);
         if self.is_altered { CommandError::JournalAltered(told) } else { CommandError::JournalGone(told) }
@@ -57,7 +57,7 @@ impl Lost {
     }
 }
 
-/// Shared with the writer, who notices it.
+/// Loss of the journal, shared with the recorder, which notices it; set at most once.
 #[derive(Clone, Default)]
 pub(super) struct Losing(Arc<OnceLock<Lost>>);
 
@@ -66,17 +66,17 @@ impl Losing {
         self.0.get()
     }
 
-    /// Path of the copy in which it goes on.
+    /// Path of the whole copy in which the launch goes on.
     pub(super) fn copied(&self) -> Option<&Path> {
         self.lost().filter(|lost| lost.is_copied)?.saved.as_deref()
     }
 
-    /// Where the journal is from here on.
+    /// Path of the saved journal.
     pub(super) fn saved(&self) -> Option<&Path> {
         self.lost().and_then(|lost| lost.saved.as_deref())
     }
 
-    /// Stops the run before more is sent, and saves what the open file holds, or what else is known.
+    /// Checks for the recorder, and its action on a loss: drain the run, then save the open file, or a copy, or a list of what was sent.
     pub(super) fn watch(
         &self,
         journal: &Journal,
@@ -88,7 +88,7 @@ impl Losing {
         let (losing, stop, sent, kept_then) = (self.clone(), stop.clone(), sent.clone(), kept.clone());
         let sent_then = sent.clone();
         let gone = move |journal: &Journal, place: &Place, gone: &Gone| {
-            // Files that went away may have been written over before they did.
+            // A file that was removed may have been overwritten before.
             let left = if gone.is_elsewhere() && is_whole(journal, run).is_ok() {
                 Remains::of_whole(place)
             } else {
@@ -106,7 +106,7 @@ impl Losing {
                 list: is_listed.then(|| kept_then.clone()),
             };
             _ = losing.0.set(lost);
-            // Who stops for it asks at once why.
+            // Set before the drain, whose observers read the reason.
             stop.drain(DrainReason::JournalGone);
             left.rescue()
         };
@@ -131,7 +131,7 @@ enum Remains {
     Open(PathBuf),
     /// All of it, in a copy that was made at once.
     Copied(PathBuf, Box<Journal>),
-    /// Copy of what could be read of it, and list of what was sent.
+    /// Copy of what could be read of it, and a list of what was sent.
     Parts {
         of_journal: Option<PathBuf>,
         of_sent: Option<PathBuf>,
@@ -168,7 +168,7 @@ impl Remains {
         Remains::Parts { of_journal, of_sent }
     }
 
-    /// Path of the whole.
+    /// Path of the whole journal.
     fn saved(&self) -> Option<&Path> {
         match self {
             Remains::Open(path) | Remains::Copied(path, _) => Some(path),
@@ -223,7 +223,7 @@ fn is_whole(journal: &Journal, run: RunKey) -> Result<(), String> {
     audit::run::verify(journal, &record).map(drop).map_err(|error| error.to_string())
 }
 
-/// Checks of the run what a launch checks that goes on with it.
+/// Checks the run as a launch does that goes on with it.
 fn is_as_begun(journal: &Journal, run: RunKey) -> Result<(), How> {
     let held = journal.again().and_then(|journal| Ok((journal.run(run)?, journal)));
     let (record, journal) = held.map_err(|error| How::Unlike(error.to_string()))?;
@@ -233,11 +233,11 @@ fn is_as_begun(journal: &Journal, run: RunKey) -> Result<(), How> {
     })
 }
 
-/// What makes the log of a journal grow.
+/// Warning of a log that grows: its size in MiB, and the processes whose reading keeps it from being written back.
 pub(crate) fn log_is_held(log: u64, readers: &[String]) -> String {
     let size = log >> 20;
     if readers.is_empty() {
-        // The system does not say who it is.
+        // The system does not list the readers.
         return format!(
             "the journal's log has {size} MiB and grows with every change: something keeps it from being written back, as \
              whoever reads in it for long does"
@@ -249,7 +249,7 @@ pub(crate) fn log_is_held(log: u64, readers: &[String]) -> String {
     )
 }
 
-/// A new file beside where the journal was, else where we are, else where temporary files go. It has the same readers.
+/// Makes a new file with the journal's mode and owner: beside the journal, else in the current folder, else in that for temporary files.
 fn free_place(place: &Place, what: &str, extension: &str) -> Option<(PathBuf, File)> {
     let journal = place.path();
     let name = journal.file_name()?.to_string_lossy();
@@ -262,7 +262,7 @@ fn free_place(place: &Place, what: &str, extension: &str) -> Option<(PathBuf, Fi
 
 fn made(path: &Path, place: &Place) -> io::Result<File> {
     let file = files::open::create_new(path, place.mode())?;
-    // Only root may give a file away, and nobody else has a journal that is not their own.
+    // Only root may give a file away; any other user has only journals of their own.
     let (user, group) = place.owner();
     _ = fchown(&file, Some(user), Some(group));
     Ok(file)

@@ -1,7 +1,7 @@
-//! Signals are read here and nowhere else: the first drains, the second lets go, the third leaves at once.
+//! Signals: the first drains, the second aborts, the third exits at once.
 //!
-//! A hang-up only ever drains: who closes a terminal sends it twice, once from the shell and once from the system, and
-//! a service manager may send it right behind its own signal.
+//! SIGHUP only drains, however often it comes: a closed terminal sends it twice, from the shell and from the system, and a service
+//! manager may send it right after its own signal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use crate::event::run::{DrainReason, RunEvent};
 use crate::exit::Exit;
 use crate::recorder::Recorder;
 
-/// Serves until the runtime ends.
+/// Starts a task that acts on signals until the runtime ends. Once `ended` is true, a drain is not recorded.
 pub(super) fn watch(stop: Stop, recorder: Recorder, ended: Arc<AtomicBool>) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -33,7 +33,7 @@ pub(super) fn watch(stop: Stop, recorder: Recorder, ended: Arc<AtomicBool>) -> s
                 (DrainReason::HungUp, _) | (_, 1) if is_new => {
                     stop.drain(reason);
                     if !ended.load(Ordering::Relaxed) {
-                        // Journaled for the audit; stopping does not wait for it.
+                        // Recorded for the audit; the drain does not wait for it.
                         let recorder = recorder.clone();
                         tokio::spawn(async move {
                             let drain = RunEvent::DrainBegan { reason, why: None };
@@ -57,7 +57,7 @@ async fn next(signal: &mut Option<Signal>) -> Option<()> {
     }
 }
 
-/// Whether whoever started us wants us to outlive the terminal, as `nohup` does.
+/// Tells whether SIGHUP is ignored since the start of the process, as under `nohup`.
 ///
 /// source: `proc_pid_status(5)` (`SigIgn`), signal(7) (SIGHUP is 1).
 fn hang_ups_are_ignored() -> bool {
@@ -66,7 +66,7 @@ fn hang_ups_are_ignored() -> bool {
     ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
-/// What is on the wire stays in doubt; the journal has its beginning.
+/// Exits at once. Rows on the wire stay in doubt: the journal has their intents.
 #[expect(clippy::exit, reason = "the third signal means at once")]
 fn leave(reason: DrainReason) -> ! {
     let exit = if reason == DrainReason::Terminated { Exit::Terminated } else { Exit::Interrupted };

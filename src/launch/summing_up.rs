@@ -1,4 +1,4 @@
-//! A launch that has ended, told by its journal alone, as `status` would tell it.
+//! Report and summary of a launch that has ended, from its journal alone, as `status` has it.
 
 use std::path::PathBuf;
 
@@ -23,8 +23,9 @@ pub(super) struct Carried {
 }
 
 impl Launch {
-    /// Tells how it ended: from the journal alone, as `status` would tell it.
-    pub(super) fn tell(&self, carried: Carried) -> Result<Exit, CommandError> {
+    /// Writes the report, prints the summary, and returns the exit. A result that cannot be written makes the exit worse, in the journal
+    /// as well.
+    pub(super) fn sum_up(&self, carried: Carried) -> Result<Exit, CommandError> {
         let reported = self.report(&carried);
         if let Err(error) = &reported {
             self.undelivered(&carried, error)?;
@@ -34,7 +35,7 @@ impl Launch {
         if let Err(error) = &printed {
             self.undelivered(&carried, error)?;
             if reported.is_ok() {
-                // It says how the launch ended, too.
+                // Written again, because the report has the exit, too.
                 self.report(&carried)?;
             }
         }
@@ -44,7 +45,7 @@ impl Launch {
         if !exit.is_finished() {
             self.console.error(&reason.unwrap_or_else(sentence));
         } else if exit != Exit::Done && self.console.quiet {
-            // The summary would have said it.
+            // With `--quiet` there is no summary that says it.
             self.console.error(&sentence());
         }
         Ok(exit)
@@ -58,7 +59,7 @@ impl Launch {
             (false, true) => print_json(|out| summary::write_json(summary, out)),
             (_, false) if quiet => Ok(()),
             (true, false) => {
-                // Standard output is for programs then.
+                // Standard output has the event lines.
                 let zone = zone();
                 self.console.tell(|out| summary.write_text(&zone, out));
                 Ok(())
@@ -76,8 +77,7 @@ impl Launch {
         Ok(Summary::from_journal(&journal, &run, journal.path())?)
     }
 
-    /// Records that what the launch came to could not be given to whoever waits for it: its end is then what this process ends
-    /// with.
+    /// Records another end of the launch, after a result that could not be written: the journal then has the exit of the process.
     fn undelivered(&self, carried: &Carried, error: &CommandError) -> Result<(), CommandError> {
         let exit = carried.exit.worst(error.exit().after_a_change());
         let said = causes(error).fold(error.to_string(), |said, cause| format!("{said}: {cause}"));

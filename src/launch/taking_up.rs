@@ -1,4 +1,4 @@
-//! A run that the journal holds, and that a launch goes on with.
+//! Run in a journal that a launch goes on with.
 
 use super::closing::close_cut_off;
 use crate::audit::beforehand::{self, CheckFor};
@@ -13,15 +13,15 @@ use crate::verb::meant::{self, Otherwise};
 use crate::wording::plain::plain;
 use crate::wording::shell::shell_path;
 
-/// A run that is as it was begun and as its events left it, in its journal.
+/// A run and its open journal, both compared with their events.
 pub(crate) struct RunToTakeUp {
     pub(crate) journal: Journal,
     pub(crate) run: RunRecord,
 }
 
 impl RunToTakeUp {
-    /// Finds the run that is named, or that is meant without a name. Everything that a launch believes of the journal is held
-    /// against its events before and after the choice, and runs that were cut off with nothing left to do are closed.
+    /// Finds the run that is named, or that is meant without a name. What the journal stores of its runs is compared with their events
+    /// before the choice, and the chosen run again after it. Runs that were cut off with nothing left to do are closed.
     pub(crate) fn find(context: &Context, named: Option<&str>, otherwise: Otherwise) -> Result<Self, CommandError> {
         let path = &context.settings.journal;
         if !path.exists() {
@@ -42,10 +42,10 @@ impl RunToTakeUp {
     }
 }
 
-/// Whoever can put files beside a journal can put some there that are taken for its own.
+/// Warns of a journal in a folder that other users can write to: they could replace it, or plant a log beside it.
 pub(super) fn warn_of_an_open_folder(context: &Context) {
     if let Some(folder) = files::folder::open_to_others(&context.settings.journal) {
-        // What is everybody's folder, or somebody else's, stays so.
+        // A common folder such as `/tmp`, or one of another user, is not ours to close.
         let close = if files::folder::is_ours_to_close(&folder) {
             format!("`chmod o-w {}`, or ", shell_path(&folder))
         } else {

@@ -1,4 +1,4 @@
-//! Runs of a plan that are not at their end, of which a launch takes one up instead of making another.
+//! Unfinished runs of a plan, one of which a launch may take up instead of making another.
 
 use super::planned::PlanToLaunch;
 use crate::audit::beforehand::{self, CheckFor};
@@ -10,11 +10,11 @@ use crate::verb::error::CommandError;
 use crate::wording::amounts::count;
 use crate::wording::plain::plain;
 
-/// Choice of whoever launches a plan.
+/// Choice by the user for unfinished runs of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unfinished {
     TakenUp,
-    /// `--new`
+    /// With `--new`.
     LeftAsItIs,
 }
 
@@ -22,14 +22,14 @@ pub(crate) enum Unfinished {
 #[derive(Default)]
 pub(super) struct RunsOfPlan {
     pub(super) to_take_up: Option<RunRecord>,
-    /// Another sealing saw other states, and others agreed to it.
+    /// Run of another sealing of the plan, with other states and approvals.
     sealed_otherwise: Option<RunRecord>,
-    /// Nothing tells whether its rows are those of the plan.
+    /// Run without events: nothing proves that its rows are those of the plan.
     unrecorded: Option<RunRecord>,
 }
 
 impl RunsOfPlan {
-    /// Finds them, and holds against its events whatever the choice among them follows from.
+    /// Finds them. Everything that the choice depends on is compared with its events; an edit is an error.
     pub(super) fn find(
         journal: &Journal,
         plan: &PlanToLaunch<'_>,
@@ -86,8 +86,7 @@ pub(super) fn tell_taken_up(console: Console, journal: &Journal, run: &RunRecord
     Ok(())
 }
 
-/// Of the runs of a plan, the newest first, those that are passed over for the one that is taken up; where none is, the latest says
-/// that nothing is left to take up.
+/// Runs of a plan, newest first, on which the choice depends: those newer than the one that is taken up, or the latest if none is.
 fn passed_over<'a>(of_plan: &'a [RunRecord], taken_up: Option<&RunRecord>) -> &'a [RunRecord] {
     let n = match taken_up {
         Some(taken_up) => of_plan.iter().take_while(|run| run.key.number() > taken_up.key.number()).count(),

@@ -1,4 +1,4 @@
-//! Places that the requests of an account go to: a service, or a sandbox inside this process.
+//! Destination of an account's requests: a service, or a sandbox inside this process.
 
 use std::path::Path;
 
@@ -8,17 +8,17 @@ use crate::sandbox::{self, Config, Sandbox, estate};
 use crate::transport::Transport;
 use crate::verb::error::CommandError;
 
-/// Sources of a sandbox that nobody gave any.
+/// Number of sources in a sandbox for which none are given.
 pub(crate) const MADE_UP: usize = 200;
 
-/// Where its requests go.
+/// Destination of requests.
 pub(crate) enum Venue {
     Service(Transport),
-    /// Inside this process, with what it plays.
+    /// Sandbox inside this process, with its scenario.
     Sandbox(Box<Scenario>),
 }
 
-/// A sandbox inside the process, with an estate of its own making.
+/// Starts a sandbox inside the process, with made-up sources.
 pub(crate) async fn made_up(scenario: &Scenario, seed: u64) -> Result<Sandbox, CommandError> {
     let estate = estate::made_up(MADE_UP, seed);
     let scenario = scenario.clone();
@@ -26,7 +26,7 @@ pub(crate) async fn made_up(scenario: &Scenario, seed: u64) -> Result<Sandbox, C
     sandbox::start(config).await.map_err(CommandError::Start)
 }
 
-/// A scenario by its name, or from a file.
+/// Finds a scenario by its name, or reads it from a file.
 pub(crate) fn scenario(name: &str) -> Result<Scenario, CommandError> {
     if let Some(scenario) = Scenario::named(name) {
         return Ok(scenario);

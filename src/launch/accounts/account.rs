@@ -59,7 +59,7 @@ impl Account {
             }
             Destination::Sandbox => {
                 let scenario = venue::scenario(&settings.scenario)?;
-                // It lets in whoever started it.
+                // The sandbox accepts the process that started it.
                 let token =
                     Credentials::token(&SecretString::from("in-process-sandbox"), "the sandbox in this process");
                 (Venue::Sandbox(Box::new(scenario)), token?)

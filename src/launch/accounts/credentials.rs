@@ -8,8 +8,8 @@ use super::account::Account;
 use crate::credentials::error::CredentialsError;
 use crate::verb::error::CommandError;
 
-/// Gets what has to be fetched before anything is made. One account that cannot have it leaves the others going, and is
-/// told again by its lane, which does not ask again for what was denied.
+/// Fetches the credentials of all accounts at once. Fails only if no account has them, or if one has none set and the machine has no
+/// agency: the lane of any other account tells later that it has none, without another request for what was denied.
 pub(crate) fn fetch_credentials(runtime: &Runtime, accounts: &[Account]) -> Result<(), CommandError> {
     let mut fetching = tokio::task::JoinSet::new();
     for account in accounts {
@@ -18,7 +18,7 @@ pub(crate) fn fetch_credentials(runtime: &Runtime, accounts: &[Account]) -> Resu
         fetching.spawn_on(async move { (credentials.ready().await, nothing_set) }, runtime.handle());
     }
     let fetched = runtime.block_on(fetching.join_all());
-    // A machine without an agency is one on which nothing is set.
+    // The agency was the last resort, so that its failure means that no credentials are set.
     if let Some((_, Some((name, endpoint)))) =
         fetched.iter().find(|(fetched, nothing_set)| fetched.is_err() && nothing_set.is_some())
     {
@@ -28,7 +28,7 @@ pub(crate) fn fetch_credentials(runtime: &Runtime, accounts: &[Account]) -> Resu
     if fetched.iter().any(|(fetched, _)| fetched.is_ok()) {
         return Ok(());
     }
-    // The worst wins, as among exit codes: what was denied before what could not be reached.
+    // The worst is told, as among exit codes: a denial rather than an unreachable service.
     let errors = fetched.into_iter().filter_map(|(fetched, _)| fetched.err());
     match errors.min_by_key(|error| matches!(error, CredentialsError::Unreachable { .. })) {
         Some(error) => Err(error.into()),

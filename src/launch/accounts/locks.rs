@@ -13,7 +13,7 @@ use crate::settings::directories::user_directory;
 use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 
-/// One run per account and endpoint, whatever journals they use. What cannot be told apart is locked once for all of it.
+/// Takes one lock for each account at each endpoint, in the order of their keys. Accounts that share a key share a lock.
 pub(in crate::launch) fn lock_all(context: &Context, accounts: &[Account]) -> Result<Vec<Lock>, CommandError> {
     let keys: BTreeMap<String, &Account> =
         accounts.iter().rev().filter_map(|account| Some((account.lock_key()?, account))).collect();
@@ -21,6 +21,7 @@ pub(in crate::launch) fn lock_all(context: &Context, accounts: &[Account]) -> Re
     Ok(locks.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
+/// Takes the lock in the first folder that works. Warns and returns `None` if none does: the run is then not protected.
 fn lock(context: &Context, account: &Account, key: &str) -> Result<Option<Lock>, CommandError> {
     let name = format!("{}.lock", journal::chain::hex(&Sha256::digest(key)[..16]));
     let what = format!("account `{}` at {}", account.account(), account.destination);
@@ -51,7 +52,7 @@ fn lock(context: &Context, account: &Account, key: &str) -> Result<Option<Lock>,
 struct LockFolder {
     path: PathBuf,
     is_shared: bool,
-    /// Rights of a lock in it.
+    /// File mode of a lock in it.
     mode: u32,
 }
 
@@ -59,11 +60,11 @@ struct LockFolder {
 /// source: hier(7), file-hierarchy(7): `/run/lock` is for lock files.
 const OF_MACHINE: &str = "/run/lock/cutover";
 
-/// The machine's own, where there is one that nobody else could have made, and then the user's.
+/// Folders to try, in order: that of the machine, if only root can have made it, and then that of the user.
 fn lock_folders() -> impl Iterator<Item = LockFolder> {
     let of_machine = files::folder::is_shared_by_root(Path::new(OF_MACHINE)).then(|| {
         let path = PathBuf::from(OF_MACHINE);
-        // Whoever may open it may wait for it.
+        // Other users need to open the file to find it locked.
         LockFolder { mode: files::mode::private_mode(&path) | 0o044, path, is_shared: true }
     });
     let of_user = user_directory(&|name: &str| std::env::var_os(name), "XDG_STATE_HOME", ".local/state");

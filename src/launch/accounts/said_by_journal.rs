@@ -1,4 +1,5 @@
-//! Places and accounts of a run that only its journal names: whoever wrote the journal would have our credentials sent there.
+//! Endpoints and accounts of a run that only its journal names: the author of a forged journal could have our credentials sent to
+//! an endpoint of theirs.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead};
@@ -15,17 +16,16 @@ use crate::verb::error::CommandError;
 use crate::waves::Terms;
 use crate::wording::plain::plain;
 
-/// Parts of a run's way that stand in its journal and nowhere else: neither in a flag, nor in the environment or a file.
-/// Whoever wrote the journal would have our credentials there.
+/// Endpoint, account and profile of a run, as far as only its journal names them: no flag, variable or settings file does.
 pub(in crate::launch) struct Unconfirmed {
-    /// The way, such as to an endpoint, as an account.
+    /// Words for all of it, such as "to `URL`, as account `NAME`".
     way: String,
-    /// Flags that say it, each with a blank before it. None: of several accounts each has its profile to say it.
+    /// Flags that name the same, each with a blank before it; `None` for several accounts, which need a profile each.
     flags: Option<String>,
 }
 
-/// Destinations that nobody says but the journal. `profile`: the one of rows that name no target, if only the run has it. The
-/// sandbox is this process, and nobody's endpoint.
+/// Compares the lanes of a run with the settings; `None` if the settings name all of it. `profile` is that of rows without a target,
+/// if only the run names it. Lanes in the sandbox do not count, because it is this process.
 pub(in crate::launch) fn said_by_journal_alone(
     context: &Context,
     lanes: &[LaneRecord],
@@ -58,7 +58,7 @@ pub(in crate::launch) fn said_by_journal_alone(
     Ok(Some(Unconfirmed { way: way.join(", "), flags: can_be_flags.then(|| flags::flags(&flags)) }))
 }
 
-/// Asks whether a run is to go where only its journal says. A yes that was given beforehand was given to what the person knew.
+/// Asks whether the run may go on there. `--yes` does not answer this: it was given without knowledge of the journal.
 pub(in crate::launch) fn must_be_meant(
     run: &RunRecord,
     Unconfirmed { way, flags }: Unconfirmed,
@@ -71,7 +71,7 @@ pub(in crate::launch) fn must_be_meant(
         "Only the journal says that run {id} goes {way}: credentials and changes would go there. Go on? [y/N]"
     ));
     let mut answer = String::new();
-    // What cannot be read is no yes.
+    // An answer that cannot be read is a no.
     _ = io::stdin().lock().read_line(&mut answer);
     if console::is_yes(&answer) { Ok(()) } else { Err(CommandError::NotAgreed) }
 }

@@ -1,4 +1,4 @@
-//! Settings of each account: those of the profile that its target names, as its run was begun.
+//! Settings of each account: those of the profile that its target names, and for a run that goes on those that it was begun with.
 
 use crate::journal::read::lanes::LaneRecord;
 use crate::journal::read::runs::RunRecord;
@@ -9,14 +9,14 @@ use crate::verb::context::Context;
 use crate::verb::error::CommandError;
 use crate::waves::Terms;
 
-/// Rows that name no target belong to it, unless `--profile` names another.
+/// Profile and account of rows that name no target, unless `--profile` names another.
 pub(crate) const UNNAMED: &str = "default";
 
 pub(super) fn unnamed(settings: &Settings) -> &str {
     settings.profile.as_deref().unwrap_or(UNNAMED)
 }
 
-/// A plan file may name the profile of a target; else it bears the target's name.
+/// Name of a target's profile: the plan file may give one, else it is the target's own name.
 pub(super) fn profile_of<'a>(terms: &'a Terms, target: &'a str) -> &'a str {
     terms.targets.get(target).map_or(target, String::as_str)
 }
@@ -38,14 +38,14 @@ pub(super) fn settings_of_lane(
     terms: &Terms,
 ) -> Result<Settings, CommandError> {
     settings_of(context, profile_of(terms, &lane.name)).or_else(|unknown| match lanes {
-        // Its name was the account's, when no profile was needed to name one.
+        // The run of a single account needed no profile; its lane then has the account's name.
         [_] => Ok(context.settings.clone()),
         _ => Err(unknown),
     })
 }
 
 impl Settings {
-    /// A run is gone on with where it was begun.
+    /// Sets endpoint, account, scenario and seed to those of the run. Refuses a flag that names another endpoint.
     pub(super) fn begun_as(&mut self, run: &RunRecord, lane: &LaneRecord) -> Result<(), CommandError> {
         let begun = begun_at(lane);
         if let Some(flag) = self.destination_by_flag.filter(|_| self.destination != begun) {
